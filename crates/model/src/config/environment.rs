@@ -1,0 +1,71 @@
+//! The environment variables that complete a configuration.
+
+use serde_json::{Map, Value};
+
+use super::reader::type_name;
+use super::secret::Secret;
+use crate::error::{BusError, ErrorKind};
+
+/// The variables that are read, and the name of the user's package. Empty variables count as unset.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Environment {
+    /// `REDIS_URL`: the address; when set, no other `REDIS_…` variable is read.
+    pub redis_url: Option<Secret>,
+    /// `REDIS_HOST`.
+    pub redis_host: Option<String>,
+    /// `REDIS_PORT`; alone, it means that port of localhost.
+    pub redis_port: Option<String>,
+    /// `REDIS_PASSWORD`.
+    pub redis_password: Option<Secret>,
+    /// `REDIS_DB`.
+    pub redis_db: Option<String>,
+    /// `ENABLE_REDIS_EVENTS`; `false` forces memory mode.
+    pub enable_redis_events: Option<String>,
+    /// `SERVICE_NAME`.
+    pub service_name: Option<String>,
+    /// `NODE_ENV`; under `production` a missing address is an error.
+    pub node_env: Option<String>,
+    /// The name in the nearest package.json.
+    pub package: Option<String>,
+}
+
+impl Environment {
+    /// Reads `{"REDIS_URL": "…", …, "package": "…"}`. Other variables are passed over, null is unset.
+    ///
+    /// # Errors
+    /// `INVALID_CONFIG` when it is not an object of texts.
+    pub fn from_json(json: &str) -> Result<Self, BusError> {
+        let mut variables: Map<String, Value> = serde_json::from_str(json).map_err(|e| {
+            BusError::at(ErrorKind::InvalidConfig, "environment", format_args!("cannot be read: {e}"))
+        })?;
+        let mut text = |name: &str| match variables.remove(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text).filter(|text| !text.is_empty())),
+            Some(other) => {
+                let message = format!("expected a string, got {}", type_name(&other));
+                Err(BusError::at(ErrorKind::InvalidConfig, name, message))
+            }
+        };
+        Ok(Environment {
+            redis_url: text("REDIS_URL")?.map(Secret::new),
+            redis_host: text("REDIS_HOST")?,
+            redis_port: text("REDIS_PORT")?,
+            redis_password: text("REDIS_PASSWORD")?.map(Secret::new),
+            redis_db: text("REDIS_DB")?,
+            enable_redis_events: text("ENABLE_REDIS_EVENTS")?,
+            service_name: text("SERVICE_NAME")?,
+            node_env: text("NODE_ENV")?,
+            package: text("package")?,
+        })
+    }
+
+    /// Whether `ENABLE_REDIS_EVENTS` forces memory mode.
+    pub(super) fn redis_disabled(&self) -> bool {
+        self.enable_redis_events.as_deref().is_some_and(|flag| flag.trim().eq_ignore_ascii_case("false"))
+    }
+
+    /// Whether this is a production process.
+    pub(super) fn production(&self) -> bool {
+        self.node_env.as_deref() == Some("production")
+    }
+}

@@ -1,0 +1,36 @@
+//! What a configuration has to say besides being valid.
+
+use serde::Serialize;
+
+/// How loud a [`Notice`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NoticeLevel {
+    /// Good to know.
+    Info,
+    /// Probably not what was meant.
+    Warn,
+}
+
+/// A line for the log of a client that starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Notice {
+    /// How loud it is.
+    pub level: NoticeLevel,
+    /// A stable name: `MEMORY_MODE` or `OPTION_IGNORED`.
+    pub code: &'static str,
+    /// One line for a person; never holds a secret.
+    pub message: String,
+}
+
+impl Notice {
+    pub(super) fn memory_mode(level: NoticeLevel, why: &str) -> Self {
+        let message = format!("{why}: events stay in this process (memory mode)");
+        Notice { level, code: "MEMORY_MODE", message }
+    }
+
+    pub(super) fn ignored(path: &str, why: &str) -> Self {
+        let message = format!("{path} has no meaning here and is ignored: {why}");
+        Notice { level: NoticeLevel::Warn, code: "OPTION_IGNORED", message }
+    }
+}

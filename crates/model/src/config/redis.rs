@@ -1,0 +1,247 @@
+//! How to reach Redis.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use super::environment::Environment;
+use super::notice::Notice;
+use super::reader::Reader;
+use super::secret::Secret;
+use super::tls::TlsConfig;
+use super::url::{self, Endpoint, Place};
+use crate::error::{BusError, ErrorKind};
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A TCP port.
+    Tcp {
+        /// A host name or an IP address (IPv6 without brackets).
+        host: String,
+        /// 1–65535.
+        port: u16,
+    },
+    /// A unix socket.
+    Unix {
+        /// The path of the socket.
+        path: String,
+    },
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Address::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Address::Unix { path } => f.write_str(path),
+        }
+    }
+}
+
+/// How to reach Redis; times in milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisConfig {
+    /// The server. Default localhost:6379.
+    pub address: Address,
+    /// The user of the server's access list. Default none.
+    pub username: Option<String>,
+    /// Its password. Default none.
+    pub password: Option<Secret>,
+    /// The database, from 0. Default 0.
+    pub database: u32,
+    /// TLS, when it is used. Default none; `rediss://` switches it on.
+    pub tls: Option<TlsConfig>,
+    /// For `connect()`. 1–3 600 000, default 5000.
+    pub connect_timeout: u64,
+    /// For the answer to a command, and so for a publish. 1–3 600 000, default 5000.
+    pub command_timeout: u64,
+    /// The idle time before TCP probes the peer. 0 (off) – 3 600 000, default 30 000.
+    pub keep_alive: u64,
+    /// Between two pings of an idle connection. 100–60 000, default 5000.
+    pub heartbeat: u64,
+    /// Whether a server that is still loading counts as not ready. Default true.
+    pub ready_check: bool,
+    /// The name for `CLIENT SETNAME`: printable ASCII without spaces. Default none.
+    pub connection_name: Option<String>,
+    /// Whether `connect()` resolves at once and the first use connects. Default false.
+    pub lazy_connect: bool,
+}
+
+const DEFAULT_HOST: &str = "localhost";
+const DEFAULT_PORT: u16 = 6379;
+const TIMEOUT: std::ops::RangeInclusive<u64> = 1..=3_600_000;
+
+/// Keys that other clients have, accepted so that a configuration can be taken over, and why they do nothing.
+const IGNORED: [(&str, &str); 3] = [
+    ("poolSize", "every client has its fixed connections, which are pipelined"),
+    ("maxRetriesPerRequest", "a command waits for the connection until its timeout"),
+    ("retryDelayOnFailover", "reconnecting backs off from 50 ms to 5 s by itself"),
+];
+
+impl Default for RedisConfig {
+    fn default() -> Self {
+        RedisConfig {
+            address: Address::Tcp { host: DEFAULT_HOST.to_owned(), port: DEFAULT_PORT },
+            username: None,
+            password: None,
+            database: 0,
+            tls: None,
+            connect_timeout: 5000,
+            command_timeout: 5000,
+            keep_alive: 30_000,
+            heartbeat: 5000,
+            ready_check: true,
+            connection_name: None,
+            lazy_connect: false,
+        }
+    }
+}
+
+impl RedisConfig {
+    /// Reads the `redis` of a configuration: a URL or an object.
+    pub(super) fn from_value(value: Value, notices: &mut Vec<Notice>) -> Result<Self, BusError> {
+        let kind = ErrorKind::InvalidConfig;
+        match value {
+            Value::String(text) => RedisConfig::from_endpoint(url::parse("redis", &text)?),
+            Value::Object(fields) => {
+                RedisConfig::from_object(Reader::of(kind, "redis".to_owned(), fields), notices)
+            }
+            other => {
+                let got = super::reader::type_name(&other);
+                Err(BusError::at(kind, "redis", format_args!("expected a URL or an object, got {got}")))
+            }
+        }
+    }
+
+    /// Reads `REDIS_URL`, or else `REDIS_HOST` and its companions; `None` when neither a URL, a host
+    /// nor a port is set.
+    pub(super) fn from_environment(env: &Environment) -> Result<Option<Self>, BusError> {
+        if let Some(text) = &env.redis_url {
+            return url::parse("REDIS_URL", text.expose()).and_then(RedisConfig::from_endpoint).map(Some);
+        }
+        if env.redis_host.is_none() && env.redis_port.is_none() {
+            return Ok(None);
+        }
+        if let Some(host) = &env.redis_host {
+            url::check_host("REDIS_HOST", host)?;
+        }
+        let port = env.redis_port.as_deref().map(|text| number("REDIS_PORT", text, 1, u16::MAX));
+        let database = env.redis_db.as_deref().map(|text| number("REDIS_DB", text, 0, url::MAX_DATABASE));
+        RedisConfig::from_endpoint(Endpoint {
+            place: Place::Tcp { host: env.redis_host.clone(), port: port.transpose()? },
+            username: None,
+            password: env.redis_password.clone(),
+            database: database.transpose()?,
+            tls: false,
+        })
+        .map(Some)
+    }
+
+    fn from_endpoint(endpoint: Endpoint) -> Result<Self, BusError> {
+        let d = RedisConfig::default();
+        Ok(RedisConfig {
+            address: address(endpoint.place),
+            username: endpoint.username,
+            password: endpoint.password,
+            database: endpoint.database.unwrap_or(d.database),
+            tls: endpoint.tls.then(TlsConfig::default),
+            ..d
+        })
+    }
+
+    fn from_object(mut r: Reader, notices: &mut Vec<Notice>) -> Result<Self, BusError> {
+        r.unavailable(&["cluster", "sentinel"])?;
+        for (key, why) in IGNORED {
+            if r.take(key).is_some() {
+                notices.push(Notice::ignored(&r.path_of(key), why));
+            }
+        }
+        let url = r.string("url")?.map(|text| url::parse(&r.path_of("url"), &text)).transpose()?;
+        let url = url.unwrap_or(Endpoint {
+            place: Place::Tcp { host: None, port: None },
+            username: None,
+            password: None,
+            database: None,
+            tls: false,
+        });
+        let place = place(&mut r, url.place)?;
+        let username = match r.string("username")? {
+            None => url.username,
+            Some(name) => Some(name).filter(|name| !name.is_empty()),
+        };
+        let password = match r.string("password")? {
+            None => url.password,
+            Some(password) => Some(password).filter(|p| !p.is_empty()).map(Secret::new),
+        };
+        let tls = TlsConfig::read(&mut r, url.tls)?;
+        if tls.is_some() && matches!(place, Place::Unix { .. }) {
+            return Err(r.error("tls", "a unix socket does not use TLS"));
+        }
+        let d = RedisConfig::default();
+        let config = RedisConfig {
+            address: address(place),
+            username,
+            password,
+            database: r.count("database", 0..=url::MAX_DATABASE)?.or(url.database).unwrap_or(d.database),
+            tls,
+            connect_timeout: r.integer("connectTimeout", TIMEOUT)?.unwrap_or(d.connect_timeout),
+            command_timeout: r.integer("commandTimeout", TIMEOUT)?.unwrap_or(d.command_timeout),
+            keep_alive: r.integer("keepAlive", 0..=3_600_000)?.unwrap_or(d.keep_alive),
+            heartbeat: r.integer("heartbeat", 100..=60_000)?.unwrap_or(d.heartbeat),
+            ready_check: r.boolean("enableReadyCheck")?.unwrap_or(d.ready_check),
+            connection_name: connection_name(&mut r)?.or(d.connection_name),
+            lazy_connect: r.boolean("lazyConnect")?.unwrap_or(d.lazy_connect),
+        };
+        r.finish()?;
+        Ok(config)
+    }
+}
+
+/// The place of the URL, changed by `host` and `port`.
+fn place(r: &mut Reader, url: Place) -> Result<Place, BusError> {
+    let port = r.count("port", 1..=u32::from(u16::MAX))?.and_then(|port| u16::try_from(port).ok());
+    let host = r.string("host")?;
+    if let Some(host) = &host {
+        url::check_host(&r.path_of("host"), host)?;
+    }
+    match url {
+        Place::Unix { .. } if host.is_some() => Err(r.error("host", "the url is a unix socket")),
+        Place::Unix { .. } if port.is_some() => Err(r.error("port", "the url is a unix socket")),
+        Place::Unix { path } => Ok(Place::Unix { path }),
+        Place::Tcp { host: of_url, port: port_of_url } => {
+            Ok(Place::Tcp { host: host.or(of_url), port: port.or(port_of_url) })
+        }
+    }
+}
+
+fn address(place: Place) -> Address {
+    match place {
+        Place::Tcp { host, port } => Address::Tcp {
+            host: host.unwrap_or_else(|| DEFAULT_HOST.to_owned()),
+            port: port.unwrap_or(DEFAULT_PORT),
+        },
+        Place::Unix { path } => Address::Unix { path },
+    }
+}
+
+fn connection_name(r: &mut Reader) -> Result<Option<String>, BusError> {
+    let name = r.identifier("connectionName")?;
+    match &name {
+        Some(name) if !name.bytes().all(|b| b.is_ascii_graphic()) => {
+            Err(r.error("connectionName", "expected printable ASCII without spaces"))
+        }
+        _ => Ok(name),
+    }
+}
+
+/// A number in an environment variable. Its text is not shown: it may be in the wrong variable.
+fn number<T>(variable: &str, text: &str, low: T, high: T) -> Result<T, BusError>
+where
+    T: std::str::FromStr + PartialOrd + fmt::Display,
+{
+    text.trim().parse().ok().filter(|n| *n >= low && *n <= high).ok_or_else(|| {
+        let message = format!("expected an integer from {low} to {high}");
+        BusError::at(ErrorKind::InvalidConfig, variable, message)
+    })
+}

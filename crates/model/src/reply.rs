@@ -1,0 +1,164 @@
+//! What an error reply of the server means: its kind, and what the connection does about it.
+//!
+//! This is the one place where the text of a server is read, because its first word is the code of
+//! the protocol. What is not known here is [`ErrorKind::ServerError`], never a failure to classify.
+
+use crate::error::{BusError, ErrorKind};
+
+/// What becomes of the connection on which the server refused a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Goes on as if nothing had happened: only that command was refused.
+    Keep,
+    /// Is replaced: this server, or this connection, will not do the work. Pause as after any loss.
+    Reconnect,
+    /// Is kept; what repeats by itself does so at most once in [`SLOW_RETRY_MS`].
+    SlowRetry,
+    /// Is kept, because a new one would be refused as well; what repeats by itself waits with backoff.
+    Backoff,
+}
+
+/// The least time between two attempts after [`Action::SlowRetry`], in milliseconds.
+pub const SLOW_RETRY_MS: u64 = 5000;
+
+/// The meaning of an error reply. The command had no effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Refusal {
+    /// What the caller is told.
+    pub kind: ErrorKind,
+    /// What the connection does.
+    pub action: Action,
+}
+
+impl Refusal {
+    /// The error of this kind that says `text`, the reply, in one line.
+    ///
+    /// A server that does not know a command quotes its arguments, passwords included: they are cut.
+    pub fn into_error(self, text: &str) -> BusError {
+        let shown = text.split(", with args beginning with").next().unwrap_or_default();
+        let line = shown.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_MESSAGE);
+        BusError::new(self.kind, line.collect::<String>())
+    }
+}
+
+/// The most characters of a reply that an error repeats.
+const LONGEST_MESSAGE: usize = 500;
+
+/// The meaning of `error`, an error reply without its leading `-` or `!`. Total: any text has one.
+pub fn classify(error: &str) -> Refusal {
+    use Action::{Backoff, Keep, Reconnect, SlowRetry};
+
+    let (code, words) = error.split_once(' ').unwrap_or((error, ""));
+    let (kind, action) = match code {
+        // Writes are refused; reading, acknowledging and live events still work.
+        "OOM" => (ErrorKind::ServerOom, Keep),
+        "READONLY" | "MASTERDOWN" => (ErrorKind::NotMaster, Reconnect),
+        "NOREPLICAS" => (ErrorKind::NotReplicated, Backoff),
+        "LOADING" => (ErrorKind::ServerLoading, Backoff),
+        "BUSY" | "MISCONF" | "TRYAGAIN" | "CLUSTERDOWN" => (ErrorKind::ServerBusy, Backoff),
+        "NOAUTH" | "WRONGPASS" => (ErrorKind::AuthFailed, SlowRetry),
+        // DENIED: protected mode.
+        "NOPERM" | "DENIED" => (ErrorKind::PermissionDenied, SlowRetry),
+        "WRONGTYPE" => (ErrorKind::WrongType, Keep),
+        // A blocked read ended: by a demotion, or because its stream is gone.
+        "UNBLOCKED" if words.starts_with("force unblock") => (ErrorKind::NotMaster, Reconnect),
+        "UNBLOCKED" | "NOGROUP" => (ErrorKind::ServerError, Backoff),
+        "ERR" => classify_unnamed(words),
+        // Among them BUSYGROUP, CROSSSLOT, EXECABORT, MOVED, ASK, NOPROTO and NOSCRIPT.
+        _ => (ErrorKind::ServerError, Keep),
+    };
+    Refusal { kind, action }
+}
+
+/// As [`classify`], for the replies whose code says nothing.
+fn classify_unnamed(words: &str) -> (ErrorKind, Action) {
+    let starts = |prefix: &str| words.starts_with(prefix);
+    if starts("max number of clients") {
+        (ErrorKind::ServerMaxClients, Action::Backoff)
+    } else if starts("AUTH ") || starts("invalid password") || starts("Client sent AUTH") {
+        // A password given where none is set, and both answers of servers before 6.
+        (ErrorKind::AuthFailed, Action::SlowRetry)
+    } else if starts("Protocol error") {
+        // The server closes the connection after it.
+        (ErrorKind::ServerError, Action::Reconnect)
+    } else {
+        (ErrorKind::ServerError, Action::Keep)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn replies_of_a_server() {
+        use Action::{Backoff, Keep, Reconnect, SlowRetry};
+        for (reply, kind, action) in [
+            ("OOM command not allowed when used memory > 'maxmemory'.", ErrorKind::ServerOom, Keep),
+            ("READONLY You can't write against a read only replica.", ErrorKind::NotMaster, Reconnect),
+            (
+                "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+                ErrorKind::NotMaster,
+                Reconnect,
+            ),
+            ("NOREPLICAS Not enough good replicas to write.", ErrorKind::NotReplicated, Backoff),
+            ("LOADING Redis is loading the dataset in memory", ErrorKind::ServerLoading, Backoff),
+            ("MISCONF Redis is configured to save RDB snapshots, but", ErrorKind::ServerBusy, Backoff),
+            ("BUSY Redis is busy running a script.", ErrorKind::ServerBusy, Backoff),
+            ("CLUSTERDOWN The cluster is down", ErrorKind::ServerBusy, Backoff),
+            ("MOVED 3999 127.0.0.1:6381", ErrorKind::ServerError, Keep),
+            ("CROSSSLOT Keys in request don't hash to the same slot", ErrorKind::ServerError, Keep),
+            ("UNBLOCKED the stream key no longer exists", ErrorKind::ServerError, Backoff),
+            (
+                "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
+                ErrorKind::NotMaster,
+                Reconnect,
+            ),
+            ("NOGROUP No such key 's' or consumer group 'g'", ErrorKind::ServerError, Backoff),
+            ("BUSYGROUP Consumer Group name already exists", ErrorKind::ServerError, Keep),
+            ("NOAUTH Authentication required.", ErrorKind::AuthFailed, SlowRetry),
+            ("NOAUTH", ErrorKind::AuthFailed, SlowRetry),
+            (
+                "WRONGPASS invalid username-password pair or user is disabled.",
+                ErrorKind::AuthFailed,
+                SlowRetry,
+            ),
+            ("ERR AUTH <password> called without any password configured", ErrorKind::AuthFailed, SlowRetry),
+            ("ERR Client sent AUTH, but no password is set", ErrorKind::AuthFailed, SlowRetry),
+            (
+                "NOPERM this user has no permissions to access one of the channels used as arguments",
+                ErrorKind::PermissionDenied,
+                SlowRetry,
+            ),
+            ("WRONGTYPE Operation against a key holding the wrong kind", ErrorKind::WrongType, Keep),
+            ("ERR Protocol error: invalid bulk length", ErrorKind::ServerError, Reconnect),
+            ("ERR max number of clients reached", ErrorKind::ServerMaxClients, Backoff),
+            ("ERR unknown command 'X'", ErrorKind::ServerError, Keep),
+            ("EXECABORT Transaction discarded because of previous errors.", ErrorKind::ServerError, Keep),
+            ("", ErrorKind::ServerError, Keep),
+            ("ERR", ErrorKind::ServerError, Keep),
+            ("OOMISH other", ErrorKind::ServerError, Keep),
+        ] {
+            assert_eq!(classify(reply), Refusal { kind, action }, "{reply}");
+        }
+    }
+
+    #[test]
+    fn an_error_does_not_repeat_the_arguments_of_a_command() {
+        let reply =
+            "ERR unknown command `HELLO`, with args beginning with: `3`, `AUTH`, `default`, `secret`, ";
+        let error = classify(reply).into_error(reply);
+        assert_eq!(error, BusError::new(ErrorKind::ServerError, "ERR unknown command `HELLO`"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_has_a_meaning_and_makes_one_short_line(text in "((ERR|OOM|UNBLOCKED|NOAUTH) ?)?(?s:.{0,600})") {
+            let error = classify(&text).into_error(&text);
+            prop_assert!(error.message.chars().count() <= LONGEST_MESSAGE);
+            prop_assert!(!error.message.chars().any(char::is_control));
+        }
+    }
+}
