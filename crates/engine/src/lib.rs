@@ -1,1 +1,31 @@
-//! placeholder
+//! The engine of Oxbus: everything that decides or waits. It knows nothing of Node.
+//!
+//! # Layout
+//!
+//! - [`Client`]: the host's calls; `shared` is what it and its transport have in common.
+//! - `encoder`: from a caller's record to an event; `intake`: from a message to handlers.
+//! - `transport`: the trait; `redis` and `memory` implement it.
+//! - `lifecycle`, `subscriptions`, `health`: state, confirmations, the health report.
+//! - `outbox`: what waits for the host; [`host`]: its types.
+#![deny(missing_docs)]
+
+mod admission;
+mod client;
+mod clock;
+mod encoder;
+pub mod guard;
+mod health;
+pub mod host;
+mod intake;
+mod lifecycle;
+mod memory;
+mod outbox;
+mod redis;
+mod shared;
+mod subscriptions;
+mod transport;
+
+pub use client::{Client, DRAIN_LIMIT, DRAIN_TIMEOUT, Subscribed};
+pub use host::{Drained, Host};
+pub use lifecycle::State;
+pub use memory::Broker;

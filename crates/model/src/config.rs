@@ -211,8 +211,7 @@ fn resolve_mode(
         None => None,
     };
     if let Some(why) = why {
-        let message =
-            format!("no address, but {why}: set redis, REDIS_URL or REDIS_HOST, or mode: 'memory'");
+        let message = format!("no address, but {why}: set redis, REDIS_URL or REDIS_HOST, or mode: 'memory'");
         return Err(BusError::at(ErrorKind::InvalidConfig, "redis", message));
     }
     let why = "no Redis address is set (redis, REDIS_URL or REDIS_HOST)";

@@ -302,16 +302,17 @@ impl Deliveries {
         changes
     }
 
-    /// Ends a handler call. `random` in `[0, 1)` is for the jitter of the retry.
+    /// Ends a handler call. `random` gives a number in `[0, 1)`; it is asked for the jitter of a retry.
     pub fn settle(
         &mut self,
         token: u32,
         settlement: Settlement,
         now_ms: u64,
-        random: f64,
+        random: impl FnOnce() -> f64,
     ) -> (Tally, Option<CircuitChange>) {
         let mut tally = Tally::default();
-        let Some(Running { subscription, pattern, attempt, epoch, event }) = self.running.remove(&token) else {
+        let Some(Running { subscription, pattern, attempt, epoch, event }) = self.running.remove(&token)
+        else {
             return (tally, None);
         };
         let failed = !matches!(settlement, Settlement::Succeeded | Settlement::NotHandled);
@@ -328,7 +329,7 @@ impl Deliveries {
         let delay = match settlement {
             Settlement::RetryLater(ms) => Some(ms),
             Settlement::Failed { retryable: true } | Settlement::TimedOut { retryable: true } => {
-                Some(s.retry.delay(attempt, random))
+                Some(s.retry.delay(attempt, random()))
             }
             _ => None,
         };
@@ -385,6 +386,16 @@ impl Deliveries {
     /// Events that wait, retries included.
     pub fn waiting(&self) -> usize {
         self.subscriptions.values().map(|s| s.queue.len() + s.retries.len()).sum()
+    }
+
+    /// Bytes of the events that wait, retries included.
+    pub fn waiting_bytes(&self) -> usize {
+        self.subscriptions.values().map(|s| s.queue.bytes() + s.retry_bytes).sum()
+    }
+
+    /// Whether a retry is due for which there is room.
+    pub fn has_due(&self, now_ms: u64) -> bool {
+        self.subscriptions.values().any(|s| !s.retries.is_empty() && s.has_work(now_ms))
     }
 
     fn list(&mut self, subscription: u32) {
@@ -464,7 +475,7 @@ mod tests {
         let first = take(&mut d, 0);
         assert_eq!(first.len(), 2);
         assert!(!d.has_ready(0));
-        let (tally, _) = d.settle(first[0].token, Settlement::Succeeded, 0, 0.0);
+        let (tally, _) = d.settle(first[0].token, Settlement::Succeeded, 0, || 0.0);
         assert_eq!(tally.delivered, 1);
         assert!(d.has_ready(0));
         let next = take(&mut d, 0);
@@ -480,7 +491,7 @@ mod tests {
         for attempt in 1..=4 {
             let run = take(&mut d, now);
             assert_eq!((run.len(), run[0].attempt), (1, attempt));
-            let (tally, _) = d.settle(run[0].token, retryable, now, 0.5);
+            let (tally, _) = d.settle(run[0].token, retryable, now, || 0.5);
             assert_eq!((tally.retried, tally.failed), if attempt < 4 { (1, 0) } else { (0, 1) });
             if let Some(due) = d.next_due() {
                 waits.push(due - now);
@@ -495,12 +506,14 @@ mod tests {
     #[test]
     fn a_retry_does_not_hold_up_others_and_what_is_final_is_not_retried() {
         let mut d = table(&SubscribeOptions { concurrency: 1, ..options() }, None);
-        (1..=2).for_each(|n| drop(d.offer(1, 0, &event(n), 0)));
+        (1..=2).for_each(|n| {
+            d.offer(1, 0, &event(n), 0);
+        });
         let first = take(&mut d, 0);
-        d.settle(first[0].token, Settlement::RetryLater(500), 0, 0.0);
+        d.settle(first[0].token, Settlement::RetryLater(500), 0, || 0.0);
         let second = take(&mut d, 0);
         assert_eq!(&*second[0].event.json, "{\"data\":2}");
-        let (tally, _) = d.settle(second[0].token, Settlement::Failed { retryable: false }, 0, 0.0);
+        let (tally, _) = d.settle(second[0].token, Settlement::Failed { retryable: false }, 0, || 0.0);
         assert_eq!((tally.failed, tally.retried, tally.handler_errors), (1, 0, 1));
         assert_eq!(d.next_due(), Some(500));
         assert_eq!(take(&mut d, 500)[0].attempt, 2);
@@ -511,20 +524,24 @@ mod tests {
         let breaker = BreakerOptions { minimum_calls: 2, ..BreakerOptions::default() };
         let options = SubscribeOptions { circuit_breaker: Some(breaker), max_retries: 0, ..options() };
         let mut d = table(&options, None);
-        (0..3).for_each(|n| drop(d.offer(1, 0, &event(n), 0)));
+        (0..3).for_each(|n| {
+            d.offer(1, 0, &event(n), 0);
+        });
         let failed = Settlement::Failed { retryable: false };
         let runs = take(&mut d, 0);
-        assert_eq!(d.settle(runs[0].token, failed, 0, 0.0).1, None);
-        let (_, change) = d.settle(runs[1].token, failed, 0, 0.0);
+        assert_eq!(d.settle(runs[0].token, failed, 0, || 0.0).1, None);
+        let (_, change) = d.settle(runs[1].token, failed, 0, || 0.0);
         assert_eq!(change.unwrap().state, BreakerState::Open);
         assert_eq!(d.offer(1, 0, &event(9), 1).dropped, 1);
         // The third call started before the circuit opened: its success says nothing.
-        assert_eq!(d.settle(runs[2].token, Settlement::Succeeded, 2, 0.0).1, None);
-        (0..3).for_each(|n| drop(d.offer(1, 0, &event(n), 60_001)));
+        assert_eq!(d.settle(runs[2].token, Settlement::Succeeded, 2, || 0.0).1, None);
+        (0..3).for_each(|n| {
+            d.offer(1, 0, &event(n), 60_001);
+        });
         let trial = take(&mut d, 60_001);
         assert_eq!(trial.len(), 1);
         assert!(!d.has_ready(60_001));
-        let (_, change) = d.settle(trial[0].token, Settlement::Succeeded, 60_002, 0.0);
+        let (_, change) = d.settle(trial[0].token, Settlement::Succeeded, 60_002, || 0.0);
         assert_eq!(change.unwrap().state, BreakerState::Closed);
         assert_eq!(take(&mut d, 60_002).len(), 2);
     }
@@ -534,7 +551,9 @@ mod tests {
         let conditions = serde_json::json!({"data": [1, 2]});
         let filter = Filter::parse(conditions.as_object().unwrap()).unwrap();
         let mut d = table(&SubscribeOptions { no_echo: true, ..options() }, Some(filter));
-        (0..4).for_each(|n| drop(d.offer(1, 0, &event(n), 0)));
+        (0..4).for_each(|n| {
+            d.offer(1, 0, &event(n), 0);
+        });
         let mut own = event(1);
         Arc::get_mut(&mut own.event).unwrap().own = true;
         d.offer(1, 0, &own, 0);
@@ -547,10 +566,12 @@ mod tests {
     #[test]
     fn a_removed_subscription_counts_what_it_leaves() {
         let mut d = table(&SubscribeOptions { concurrency: 1, ..options() }, None);
-        (0..3).for_each(|n| drop(d.offer(1, 0, &event(n), 0)));
+        (0..3).for_each(|n| {
+            d.offer(1, 0, &event(n), 0);
+        });
         let run = take(&mut d, 0);
         assert_eq!(d.remove(1).dropped, 2);
-        assert_eq!(d.settle(run[0].token, Settlement::Succeeded, 0, 0.0).0.delivered, 1);
+        assert_eq!(d.settle(run[0].token, Settlement::Succeeded, 0, || 0.0).0.delivered, 1);
         assert_eq!((d.running(), d.waiting()), (0, 0));
     }
 
@@ -573,7 +594,7 @@ mod tests {
                     3 => now += advance,
                     _ => if let Some(run) = running.pop() {
                         let how = if step == 4 { Settlement::Succeeded } else { Settlement::Failed { retryable: advance > 500 } };
-                        total.add(d.settle(run.token, how, now, 0.3).0);
+                        total.add(d.settle(run.token, how, now, || 0.3).0);
                     },
                 }
                 prop_assert!(d.running() <= 3 && d.waiting() <= 8);

@@ -131,12 +131,17 @@ pub struct Decoded<'a> {
     pub key: Option<Cow<'a, str>>,
 }
 
-/// Reads a message. `now_ms` and `new_id` complete what a foreign publisher left out.
-pub fn read<'a>(
-    message: &'a [u8],
-    now_ms: i64,
-    new_id: impl FnOnce() -> String,
-) -> Result<Decoded<'a>, Foreign> {
+/// What completes an event whose publisher left it out.
+#[derive(Clone, Debug)]
+pub struct Missing {
+    /// An id.
+    pub id: String,
+    /// The time of receipt, Unix milliseconds.
+    pub timestamp_ms: i64,
+}
+
+/// Reads a message. `missing` is asked only where a foreign publisher left something out.
+pub fn read(message: &[u8], missing: impl FnOnce() -> Missing) -> Result<Decoded<'_>, Foreign> {
     let text = std::str::from_utf8(message).map_err(|_| Foreign)?;
     if let Ok(Wire { id: Some(_), event_type: Some(event_type), data: Data(true), metadata: Some(m) }) =
         serde_json::from_str(text)
@@ -151,17 +156,18 @@ pub fn read<'a>(
             key: m.key.map(|t| t.0),
         });
     }
-    complete(text, now_ms, new_id)
+    complete(text, missing)
 }
 
 /// The slow way, for the messages of others: fills in what is missing or has the wrong type.
-fn complete(text: &str, now_ms: i64, new_id: impl FnOnce() -> String) -> Result<Decoded<'static>, Foreign> {
+fn complete(text: &str, missing: impl FnOnce() -> Missing) -> Result<Decoded<'static>, Foreign> {
     let Ok(Value::Object(mut event)) = serde_json::from_str(text) else { return Err(Foreign) };
     let Some(Value::String(event_type)) = event.get("type").cloned() else { return Err(Foreign) };
+    let missing = missing();
     let id = match event.get("id") {
         Some(Value::String(id)) => id.clone(),
         Some(Value::Number(id)) => id.to_string(),
-        _ => new_id(),
+        _ => missing.id,
     };
     event.insert("id".into(), id.clone().into());
     event.entry("data").or_insert(Value::Null);
@@ -171,7 +177,7 @@ fn complete(text: &str, now_ms: i64, new_id: impl FnOnce() -> String) -> Result<
     };
     let published_ms = metadata.get("timestamp").and_then(Value::as_str).and_then(time::from_iso);
     if published_ms.is_none() {
-        metadata.insert("timestamp".into(), time::to_iso(now_ms).into());
+        metadata.insert("timestamp".into(), time::to_iso(missing.timestamp_ms).into());
     }
     for (name, default) in [("source", "unknown"), ("correlationId", id.as_str())] {
         if !metadata.get(name).is_some_and(Value::is_string) {
@@ -315,8 +321,12 @@ mod tests {
         );
     }
 
+    fn missing() -> Missing {
+        Missing { id: "new".into(), timestamp_ms: 1000 }
+    }
+
     fn read_text(text: &str) -> Result<Decoded<'_>, Foreign> {
-        read(text.as_bytes(), 1000, || "new".into())
+        read(text.as_bytes(), missing)
     }
 
     #[test]
@@ -348,16 +358,18 @@ mod tests {
 
     #[test]
     fn what_is_not_an_event_is_foreign() {
-        for text in ["", "null", "[]", "\"a\"", "{}", "{\"type\":1}", "{\"type\":\"a\"", "{\"type\":\"a\"},{}", "]"] {
+        for text in
+            ["", "null", "[]", "\"a\"", "{}", "{\"type\":1}", "{\"type\":\"a\"", "{\"type\":\"a\"},{}", "]"]
+        {
             assert_eq!(read_text(text).unwrap_err(), Foreign, "{text}");
         }
-        assert_eq!(read(b"{\"type\":\"\xff\"}", 0, String::new).unwrap_err(), Foreign);
+        assert_eq!(read(b"{\"type\":\"\xff\"}", missing).unwrap_err(), Foreign);
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_read_without_a_panic_and_give_one_json_object(bytes: Vec<u8>) {
-            if let Ok(decoded) = read(&bytes, 0, String::new) {
+            if let Ok(decoded) = read(&bytes, missing) {
                 prop_assert!(serde_json::from_str::<Map<String, Value>>(&decoded.json).is_ok());
             }
         }
@@ -368,7 +380,7 @@ mod tests {
             let metadata = Metadata { source: Some(&source), key: Some(&key), ..Default::default() };
             let data = Value::from(data).to_string();
             write(&mut out, &Origin::new("s", "i"), &id, "t", &data, &time::to_iso(5), Some(&metadata));
-            let decoded = read(&out, 0, String::new).unwrap();
+            let decoded = read(&out, missing).unwrap();
             prop_assert!(matches!(decoded.json, Cow::Borrowed(_)));
             prop_assert_eq!(decoded.published_ms, Some(5));
             prop_assert_eq!(decoded.instance_id.as_deref(), Some("i"));

@@ -291,6 +291,11 @@ impl Ledger {
         self.confirmed + self.refused.len() >= self.wanted
     }
 
+    /// Commands that are not wholly answered.
+    pub fn outstanding(&self) -> usize {
+        self.sent.len()
+    }
+
     /// How many subscriptions are wanted.
     pub fn wanted(&self) -> usize {
         self.wanted

@@ -2,23 +2,38 @@
 //!
 //! # Layout
 //!
-//! - [`error`]: every failure, with its stable code.
+//! - [`error`], [`reply`]: every failure, with its stable code; what a server's error means.
+//! - [`config`], [`publish_options`], [`subscribe_options`], [`names`], [`validate`]: what users give, made valid.
+//! - [`envelope`], [`submission`], [`time`]: events and publishes as text.
+//! - [`channel`], [`pattern`], [`routing`]: where events go, and which subscriptions they reach.
+//! - [`ledger`]: subscriptions wanted against subscriptions confirmed.
+//! - [`delivery`], [`queue`], [`filter`], [`retry`], [`breaker`]: what waits for handlers, runs, and runs again.
+//! - [`stats`], [`histogram`]: what is counted.
 #![deny(missing_docs)]
 
 pub mod breaker;
 pub mod channel;
+pub mod config;
+pub mod delivery;
 pub mod envelope;
 pub mod error;
 pub mod filter;
 pub mod histogram;
 pub mod ledger;
+pub mod names;
 pub mod pattern;
+pub mod publish_options;
 pub mod queue;
 pub mod reply;
 pub mod retry;
 pub mod routing;
 pub mod stats;
 pub mod submission;
+pub mod subscribe_options;
 pub mod time;
+pub mod validate;
 
+pub use config::{Address, Config, Environment, Limits, Mode, RedisConfig, Secret, TlsConfig};
 pub use error::{BusError, Category, ErrorKind, Outcome};
+pub use publish_options::PublishOptions;
+pub use subscribe_options::SubscribeOptions;

@@ -107,7 +107,9 @@ mod tests {
     #[test]
     fn types_that_are_allowed() {
         let long = "x".repeat(MAX_TYPE_LENGTH);
-        for good in ["photo.uploaded", "a", "A/b:c_d-e.9", "rooms:1", "room", "broadcast.sent", "users", &long] {
+        for good in
+            ["photo.uploaded", "a", "A/b:c_d-e.9", "rooms:1", "room", "broadcast.sent", "users", &long]
+        {
             assert_eq!(check_event_type(good), Ok(()), "{good}");
         }
     }
@@ -136,7 +138,9 @@ mod tests {
     fn identifiers_are_counted_in_characters() {
         let kind = ErrorKind::InvalidOptions;
         assert_eq!(check_identifier("id", &"é".repeat(512), kind), Ok(()));
-        for (bad, why) in [("", "empty"), ("a\u{7}", "control"), ("a\u{85}", "control"), ("a\u{7f}", "control")] {
+        for (bad, why) in
+            [("", "empty"), ("a\u{7}", "control"), ("a\u{85}", "control"), ("a\u{7f}", "control")]
+        {
             let error = check_identifier("id", bad, kind).unwrap_err();
             assert!(error.message.starts_with("id: ") && error.message.contains(why), "{error}");
         }

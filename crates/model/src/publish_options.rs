@@ -75,7 +75,10 @@ impl PublishOptions {
             return Ok(options);
         }
         if !json.trim_start().starts_with('{') {
-            return Err(BusError::new(KIND, format!("the options must be an object, not {}", describe(json))));
+            return Err(BusError::new(
+                KIND,
+                format!("the options must be an object, not {}", describe(json)),
+            ));
         }
         let fields: Fields<'_> = serde_json::from_str(json)
             .map_err(|e| BusError::new(KIND, format!("the options cannot be read as JSON: {e}")))?;
@@ -210,7 +213,11 @@ fn timestamp(raw: &str) -> Result<String, BusError> {
 fn timeout(raw: &str) -> Result<u64, BusError> {
     let ms = serde_json::from_str(raw).ok().filter(|ms| (1..=MAX_TIMEOUT).contains(ms));
     ms.ok_or_else(|| {
-        BusError::at(KIND, "timeout", format_args!("expected an integer from 1 to {MAX_TIMEOUT} (milliseconds)"))
+        BusError::at(
+            KIND,
+            "timeout",
+            format_args!("expected an integer from 1 to {MAX_TIMEOUT} (milliseconds)"),
+        )
     })
 }
 
@@ -244,7 +251,8 @@ mod tests {
 
     #[test]
     fn nothing_given_means_nothing_set() {
-        for json in ["", "{}", r#"{"stream":false,"localOnly":false,"redisOnly":false,"deduplicate":false}"#] {
+        for json in ["", "{}", r#"{"stream":false,"localOnly":false,"redisOnly":false,"deduplicate":false}"#]
+        {
             assert_eq!(PublishOptions::parse(json), Ok(PublishOptions::default()), "{json}");
         }
     }

@@ -134,9 +134,14 @@ impl Router {
         unused
     }
 
-    /// The wire subscriptions that a subscription needs, each once.
-    pub fn wires(&self, subscription: u32) -> Vec<Wire> {
-        self.subscriptions.get(&subscription).map_or(Vec::new(), |entries| self.wires_of(entries))
+    /// Whether there is a subscription of that number.
+    pub fn contains(&self, subscription: u32) -> bool {
+        self.subscriptions.contains_key(&subscription)
+    }
+
+    /// The numbers of all subscriptions.
+    pub fn subscriptions(&self) -> impl Iterator<Item = u32> {
+        self.subscriptions.keys().copied()
     }
 
     /// The patterns of all subscriptions that `wire` feeds, for reports.
@@ -187,7 +192,8 @@ impl Router {
             if entries.iter().any(|e| e.by_channel && e.wire.matches(channel)) {
                 continue;
             }
-            let hears = |e: &Entry| !e.by_channel && pattern::matches(e.pattern.as_bytes(), event_type.as_bytes());
+            let hears =
+                |e: &Entry| !e.by_channel && pattern::matches(e.pattern.as_bytes(), event_type.as_bytes());
             if let Some((pattern, _)) = (0u32..).zip(entries).find(|(_, e)| hears(e)) {
                 routes.push(Route { subscription: *subscription, pattern });
             }
@@ -196,12 +202,7 @@ impl Router {
 
     /// Whether the pattern at `index` is the one through which its subscription takes messages of `channel`:
     /// the first, in its own order, that the server feeds with them.
-    fn first_match(
-        entries: &[Entry],
-        channel: &[u8],
-        audience: Option<Audience<'_>>,
-        index: u32,
-    ) -> bool {
+    fn first_match(entries: &[Entry], channel: &[u8], audience: Option<Audience<'_>>, index: u32) -> bool {
         let takes = |e: &Entry| e.by_channel || matches!(audience, Some(Audience::Type(_)));
         let Ok(index) = usize::try_from(index) else { return false };
         entries.get(index).is_some_and(takes)

@@ -190,11 +190,15 @@ mod tests {
 
     #[test]
     fn what_retry_leaves_out_comes_from_the_configuration() {
-        let of_config = RetryPolicy { initial_delay: 7, max_delay: 70, multiplier: 3.0, jitter: Jitter::None };
+        let of_config =
+            RetryPolicy { initial_delay: 7, max_delay: 70, multiplier: 3.0, jitter: Jitter::None };
         let read = |json| SubscribeOptions::parse(json, &of_config).unwrap().retry;
         assert_eq!(read(""), of_config);
         assert_eq!(read("{}"), of_config);
-        assert_eq!(read(r#"{"retry":{"multiplier":4}}"#), RetryPolicy { multiplier: 4.0, ..of_config.clone() });
+        assert_eq!(
+            read(r#"{"retry":{"multiplier":4}}"#),
+            RetryPolicy { multiplier: 4.0, ..of_config.clone() }
+        );
         assert_eq!(read(r#"{"retry":{"initialDelay":80}}"#).max_delay, 80);
         assert_eq!(read(r#"{"retry":{"maxDelay":5}}"#).initial_delay, 5);
     }

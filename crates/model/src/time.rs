@@ -18,7 +18,30 @@ pub fn from_iso(text: &str) -> Option<i64> {
 /// The exact form that [`to_iso`] writes, which nearly every event has: ten times as fast as the general parser.
 fn own_form(text: &[u8]) -> Option<i64> {
     let [
-        y1, y2, y3, y4, b'-', o1, o2, b'-', d1, d2, b'T', h1, h2, b':', m1, m2, b':', s1, s2, b'.', f1, f2, f3, b'Z',
+        y1,
+        y2,
+        y3,
+        y4,
+        b'-',
+        o1,
+        o2,
+        b'-',
+        d1,
+        d2,
+        b'T',
+        h1,
+        h2,
+        b':',
+        m1,
+        m2,
+        b':',
+        s1,
+        s2,
+        b'.',
+        f1,
+        f2,
+        f3,
+        b'Z',
     ] = text
     else {
         return None;

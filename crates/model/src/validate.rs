@@ -1,5 +1,7 @@
 //! Checks single values, for `EventValidator` in JavaScript.
 
+use std::collections::HashMap;
+
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -9,6 +11,7 @@ use crate::error::{BusError, ErrorKind};
 use crate::names::{check_event_type, check_identifier, check_pattern};
 use crate::time;
 
+const KIND: ErrorKind = ErrorKind::InvalidEvent;
 /// Members of the metadata that are identifiers where they are present.
 const IDENTIFIERS: [&str; 8] =
     ["instanceId", "causationId", "traceparent", "tracestate", "userId", "organizationId", "room", "key"];
@@ -26,8 +29,8 @@ const IDENTIFIERS: [&str; 8] =
 pub fn validate(what: &str, json: &str, limits: &Limits) -> Result<(), BusError> {
     match what {
         "event" => event(json, limits),
-        "metadata" => metadata("", &value(json, ErrorKind::InvalidEvent)?),
-        "timestamp" => timestamp("", Some(&value(json, ErrorKind::InvalidEvent)?)),
+        "metadata" => metadata("", &value(json, KIND)?),
+        "timestamp" => timestamp("", Some(&value(json, KIND)?)),
         "type" => check_event_type(text("", &value(json, ErrorKind::InvalidType)?, ErrorKind::InvalidType)?),
         "pattern" => {
             check_pattern(text("", &value(json, ErrorKind::InvalidPattern)?, ErrorKind::InvalidPattern)?)
@@ -37,7 +40,11 @@ pub fn validate(what: &str, json: &str, limits: &Limits) -> Result<(), BusError>
 }
 
 fn value(json: &str, kind: ErrorKind) -> Result<Value, BusError> {
-    serde_json::from_str(json).map_err(|e| BusError::new(kind, format!("cannot be read as JSON: {e}")))
+    serde_json::from_str(json).map_err(|e| unreadable(e, kind))
+}
+
+fn unreadable(error: serde_json::Error, kind: ErrorKind) -> BusError {
+    BusError::new(kind, format!("cannot be read as JSON: {error}"))
 }
 
 fn text<'a>(path: &str, value: &'a Value, kind: ErrorKind) -> Result<&'a str, BusError> {
@@ -47,29 +54,29 @@ fn text<'a>(path: &str, value: &'a Value, kind: ErrorKind) -> Result<&'a str, Bu
 
 fn object<'a>(path: &str, value: &'a Value) -> Result<&'a Map<String, Value>, BusError> {
     let got = type_name(value);
-    value.as_object().ok_or_else(|| {
-        BusError::at(ErrorKind::InvalidEvent, path, format_args!("expected an object, got {got}"))
-    })
+    value.as_object().ok_or_else(|| BusError::at(KIND, path, format_args!("expected an object, got {got}")))
 }
 
 fn missing(path: &str) -> BusError {
-    BusError::at(ErrorKind::InvalidEvent, path, "is missing")
+    BusError::at(KIND, path, "is missing")
 }
 
 fn event(json: &str, limits: &Limits) -> Result<(), BusError> {
-    let event = value(json, ErrorKind::InvalidEvent)?;
-    let fields = object("", &event)?;
-    let id = fields.get("id").ok_or_else(|| missing("id"))?;
-    check_identifier("id", text("id", id, ErrorKind::InvalidEvent)?, ErrorKind::InvalidEvent)?;
-    let event_type = fields.get("type").ok_or_else(|| missing("type"))?;
-    check_event_type(text("type", event_type, ErrorKind::InvalidType)?)
-        .map_err(|e| BusError::at(e.kind, "type", e.message))?;
-    if !fields.contains_key("data") {
-        return Err(missing("data"));
+    if !json.trim_start().starts_with('{') {
+        object("", &value(json, KIND)?)?;
     }
-    metadata("metadata", fields.get("metadata").ok_or_else(|| missing("metadata"))?)?;
+    // `data` stays text: it is the caller's, and its size is that of its text.
+    let fields: HashMap<String, &RawValue> = serde_json::from_str(json).map_err(|e| unreadable(e, KIND))?;
+    let field = |name: &str| fields.get(name).map(|raw| raw.get()).ok_or_else(|| missing(name));
+    let parsed =
+        |name: &str, kind| value(field(name)?, kind).map_err(|e| BusError::at(e.kind, name, e.message));
+    check_identifier("id", text("id", &parsed("id", KIND)?, KIND)?, KIND)?;
+    check_event_type(text("type", &parsed("type", KIND)?, ErrorKind::InvalidType)?)
+        .map_err(|e| BusError::at(e.kind, "type", e.message))?;
+    let data = field("data")?;
+    metadata("metadata", &parsed("metadata", KIND)?)?;
     size("", json.len(), limits.max_event_bytes)?;
-    size("data", data_bytes(json), limits.max_data_bytes)
+    size("data", data.len(), limits.max_data_bytes)
 }
 
 fn size(path: &str, bytes: usize, limit: usize) -> Result<(), BusError> {
@@ -80,34 +87,27 @@ fn size(path: &str, bytes: usize, limit: usize) -> Result<(), BusError> {
     Err(BusError::at(ErrorKind::EventTooLarge, path, message))
 }
 
-/// The length of `data` as it was written; numbers and escapes may come out longer when rewritten.
-fn data_bytes(json: &str) -> usize {
-    #[derive(serde::Deserialize)]
-    struct Sized<'a> {
-        #[serde(borrow)]
-        data: &'a RawValue,
-    }
-    serde_json::from_str::<Sized<'_>>(json).map_or(0, |sized| sized.data.get().len())
-}
-
 fn metadata(path: &str, value: &Value) -> Result<(), BusError> {
     let at = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
     let fields = object(path, value)?;
     timestamp(&at("timestamp"), fields.get("timestamp"))?;
     let identifier = |name: &str, value: &Value| {
         let path = at(name);
-        check_identifier(&path, text(&path, value, ErrorKind::InvalidEvent)?, ErrorKind::InvalidEvent)
+        check_identifier(&path, text(&path, value, KIND)?, KIND)
     };
     for name in ["source", "correlationId"] {
         identifier(name, fields.get(name).ok_or_else(|| missing(&at(name)))?)?;
     }
-    IDENTIFIERS.iter().filter_map(|name| Some((name, fields.get(*name)?))).try_for_each(|(n, v)| identifier(n, v))
+    IDENTIFIERS
+        .iter()
+        .filter_map(|name| Some((name, fields.get(*name)?)))
+        .try_for_each(|(n, v)| identifier(n, v))
 }
 
 fn timestamp(path: &str, value: Option<&Value>) -> Result<(), BusError> {
-    let text = text(path, value.ok_or_else(|| missing(path))?, ErrorKind::InvalidEvent)?;
+    let text = text(path, value.ok_or_else(|| missing(path))?, KIND)?;
     let expected = "expected an ISO 8601 text with a time zone, such as 2026-11-21T03:04:05.678Z";
-    time::from_iso(text).map(drop).ok_or_else(|| BusError::at(ErrorKind::InvalidEvent, path, expected))
+    time::from_iso(text).map(drop).ok_or_else(|| BusError::at(KIND, path, expected))
 }
 
 #[cfg(test)]
@@ -128,6 +128,8 @@ mod tests {
     #[test]
     fn valid_values_pass() {
         assert_eq!(check("event", &good()), Ok(()));
+        let lone = good().to_string().replace("\"data\":null", r#""data":"\ud800""#);
+        assert_eq!(validate("event", &lone, &Limits::default()), Ok(()));
         assert_eq!(check("metadata", &good()["metadata"]), Ok(()));
         assert_eq!(check("timestamp", &json!("2026-11-21T03:04:05Z")), Ok(()));
         assert_eq!(check("type", &json!("a")), Ok(()));

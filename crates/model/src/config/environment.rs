@@ -1,6 +1,6 @@
 //! The environment variables that complete a configuration.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::reader::type_name;
 use super::secret::Secret;
@@ -35,9 +35,13 @@ impl Environment {
     /// # Errors
     /// `INVALID_CONFIG` when it is not an object of texts.
     pub fn from_json(json: &str) -> Result<Self, BusError> {
-        let mut variables: Map<String, Value> = serde_json::from_str(json).map_err(|e| {
-            BusError::at(ErrorKind::InvalidConfig, "environment", format_args!("cannot be read: {e}"))
-        })?;
+        let fault = |message| BusError::at(ErrorKind::InvalidConfig, "environment", message);
+        // Not read as a map at once: the error of that would quote what it found, perhaps a secret.
+        let mut variables = match serde_json::from_str(json) {
+            Ok(Value::Object(variables)) => variables,
+            Ok(other) => return Err(fault(format!("expected an object, got {}", type_name(&other)))),
+            Err(e) => return Err(fault(format!("cannot be read as JSON: {e}"))),
+        };
         let mut text = |name: &str| match variables.remove(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text).filter(|text| !text.is_empty())),

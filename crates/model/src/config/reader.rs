@@ -149,11 +149,7 @@ impl Reader {
     }
 
     /// One of a few words.
-    pub(crate) fn choice<T: Copy>(
-        &mut self,
-        key: &str,
-        words: &[(&str, T)],
-    ) -> Result<Option<T>, BusError> {
+    pub(crate) fn choice<T: Copy>(&mut self, key: &str, words: &[(&str, T)]) -> Result<Option<T>, BusError> {
         let Some(value) = self.take(key) else { return Ok(None) };
         let found = words.iter().find(|(word, _)| value.as_str() == Some(word));
         found.map(|(_, meaning)| Some(*meaning)).ok_or_else(|| {

@@ -25,9 +25,7 @@ pub(crate) fn read_retry(r: &mut Reader, base: &RetryPolicy) -> Result<RetryPoli
         initial_delay,
         max_delay,
         multiplier: r.number("multiplier", 1.0..=100.0)?.unwrap_or(base.multiplier),
-        jitter: r
-            .choice("jitter", &[("full", Jitter::Full), ("none", Jitter::None)])?
-            .unwrap_or(base.jitter),
+        jitter: r.choice("jitter", &[("full", Jitter::Full), ("none", Jitter::None)])?.unwrap_or(base.jitter),
     };
     r.finish()?;
     Ok(policy)

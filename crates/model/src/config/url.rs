@@ -47,7 +47,9 @@ pub(super) fn check_host(path: &str, host: &str) -> Result<(), BusError> {
     // A zone (`fe80::1%eth0`) is not part of what Ipv6Addr reads.
     let address = host.split('%').next().unwrap_or(host);
     if host.contains(':') && address.parse::<Ipv6Addr>().is_err() {
-        return refuse("expected a host name or an IP address without a port; the port is a field of its own");
+        return refuse(
+            "expected a host name or an IP address without a port; the port is a field of its own",
+        );
     }
     Ok(())
 }
@@ -66,17 +68,20 @@ impl Reading<'_> {
         if text.chars().any(char::is_control) {
             return Err(self.fault("the URL holds control characters; write them percent-encoded"));
         }
-        let (tls, unix) = match text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase()).as_deref()
-        {
-            Some("redis") => (false, false),
-            Some("rediss") => (true, false),
-            Some("unix" | "redis+unix") => (false, true),
-            _ => {
-                let expected = "expected a URL with redis://, rediss://, unix:// or redis+unix://";
-                return Err(self.fault(expected));
-            }
-        };
-        let url = parse_url(text, unix).map_err(|e| self.fault(format_args!("not a valid URL ({e})")))?;
+        let (tls, unix) =
+            match text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase()).as_deref() {
+                Some("redis") => (false, false),
+                Some("rediss") => (true, false),
+                Some("unix" | "redis+unix") => (false, true),
+                _ => {
+                    let expected = "expected a URL with redis://, rediss://, unix:// or redis+unix://";
+                    return Err(self.fault(expected));
+                }
+            };
+        let url = parse_url(text, unix).map_err(|e| {
+            let hint = "in a password, the characters / ? # [ ] @ are written percent-encoded";
+            self.fault(format_args!("not a valid URL ({e}); {hint}"))
+        })?;
         if url.fragment().is_some() {
             return Err(self.fault("the URL holds a '#'; in a password it is written %23"));
         }
@@ -121,12 +126,15 @@ impl Reading<'_> {
     }
 
     fn query(&self, url: &Url, endpoint: &mut Endpoint) -> Result<(), BusError> {
-        for pair in url.query().into_iter().flat_map(|query| query.split('&')).filter(|pair| !pair.is_empty()) {
+        for pair in url.query().into_iter().flat_map(|query| query.split('&')).filter(|pair| !pair.is_empty())
+        {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             match name {
                 "db" => endpoint.database = self.database(value)?,
                 "user" | "username" => endpoint.username = self.decoded("the user name", value)?,
-                "pass" | "password" => endpoint.password = self.decoded("the password", value)?.map(Secret::new),
+                "pass" | "password" => {
+                    endpoint.password = self.decoded("the password", value)?.map(Secret::new)
+                }
                 _ => {
                     let known = "the URL holds a query parameter that is not known; known are db, user, pass \
                                  (a '?' in a password is written %3F)";
@@ -227,7 +235,7 @@ mod tests {
             ("redis://h/-1", "database"),
             ("redis://h/1/2", "database"),
             ("redis://h/4294967295", "database"),
-            ("redis://:hun/ter2@h", "port"),
+            ("redis://:hun/ter2@h", "(empty host); in a password, the characters /"),
             ("redis://:123#ter2@h", "host"),
             ("redis://u#hunter2@h", "%23"),
             ("redis://u?hunter2@h", "%3F"),

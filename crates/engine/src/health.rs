@@ -1,0 +1,60 @@
+//! The health report.
+
+use oxbus_model::config::Mode;
+use serde_json::{Map, Value, json};
+
+use crate::lifecycle::State;
+use crate::shared::Shared;
+use crate::transport::Transport;
+
+/// How long the probes may take, in milliseconds: the report is promised within a second.
+const PROBE_LIMIT: u64 = 800;
+
+/// How often a heartbeat may be overdue until a link counts as stale.
+const STALE_HEARTBEATS: u64 = 3;
+
+/// Probes the links and reports. Never fails.
+pub(crate) async fn report(shared: &Shared, transport: &dyn Transport) -> Value {
+    let probe = transport.probe(PROBE_LIMIT).await;
+    let now = shared.clock.now_ms();
+    let stale_after = shared.config.redis.heartbeat.saturating_mul(STALE_HEARTBEATS);
+    let mut warnings: Vec<Value> =
+        probe.warnings.iter().map(|(code, message)| json!({ "code": code, "message": message })).collect();
+    let links = shared.lifecycle.links();
+    let mut connections = Map::new();
+    let (mut usable, mut faulty) = (0, 0);
+    for (name, link) in &links {
+        let age = link.last_ok.map(|at| now.saturating_sub(at));
+        let well = link.up && age.is_some_and(|age| age <= stale_after);
+        usable += usize::from(well);
+        faulty += usize::from(!well || !link.refused.is_empty());
+        let connection = json!({
+            "status": if well { "up" } else if link.up { "stale" } else { "down" },
+            "lastRoundTripAge": age,
+            "error": link.error.as_ref().map(|e| json!({ "code": e.kind.code(), "message": e.message })),
+            "refused": link.refused,
+        });
+        connections.insert((*name).to_owned(), connection);
+    }
+    if let Some(error) = &probe.error
+        && matches!(shared.lifecycle.state(), State::Ready | State::Reconnecting)
+    {
+        faulty += 1;
+        warnings.push(json!({ "code": "NO_ANSWER", "message": error.message }));
+    }
+    let status = match (usable, faulty) {
+        (0, _) => "unhealthy",
+        (_, 0) => "healthy",
+        _ => "degraded",
+    };
+    json!({
+        "status": status,
+        "state": shared.lifecycle.state().as_str(),
+        "mode": match shared.config.mode { Mode::Memory => "memory", Mode::Redis => "redis-only" },
+        "latency": probe.latency,
+        "redis": probe.server,
+        "connections": connections,
+        "eventLoop": { "blockedMs": shared.outbox.blocked_ms() },
+        "warnings": warnings,
+    })
+}

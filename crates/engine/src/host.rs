@@ -1,0 +1,140 @@
+//! What the engine needs from the program that it lives in, and what it hands over.
+
+use std::sync::Arc;
+
+use oxbus_model::BusError;
+use oxbus_model::breaker::BreakerState;
+use oxbus_model::delivery::Delivery;
+use serde_json::Value;
+
+/// The program that the engine lives in.
+pub trait Host: Send + Sync + 'static {
+    /// Something is ready: the host should call [`Client::drain`](crate::Client::drain) soon, on a thread
+    /// of its own choice. Not called again until it has.
+    fn wake(&self);
+}
+
+/// Publishes that succeeded: consecutive ones of a batch.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// The batch, as the host numbered it.
+    pub batch: u32,
+    /// The index of the first.
+    pub first: u32,
+    /// The timestamp of those that had none of their own.
+    pub timestamp: Arc<str>,
+    /// For each: its id if it was generated, and how many received it, as the server counts.
+    pub items: Vec<(Option<EventId>, i64)>,
+}
+
+/// A generated event id in its text form.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct EventId(pub(crate) [u8; 36]);
+
+impl EventId {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        // Hyphenated UUIDs are ASCII, so this never falls back.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Debug for EventId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A publish that failed.
+#[derive(Clone, Debug)]
+pub struct Failed {
+    /// The batch.
+    pub batch: u32,
+    /// The index in it.
+    pub index: u32,
+    /// Why, with its outcome.
+    pub error: BusError,
+}
+
+/// An event of the client, for `on(…)` and the log.
+#[derive(Clone, Debug)]
+pub enum Notice {
+    /// Connected, and everything subscribed.
+    Ready,
+    /// A link is being made again.
+    Reconnecting {
+        /// Failed attempts since it was last up.
+        attempt: u32,
+        /// Milliseconds until the next.
+        delay: u64,
+        /// Why.
+        error: BusError,
+    },
+    /// A link broke.
+    Disconnected(BusError),
+    /// The client is closed.
+    Closed,
+    /// Something failed that no call waits for.
+    Error(BusError),
+    /// Live events may have been missed.
+    Gap {
+        /// From then, Unix milliseconds.
+        from: i64,
+        /// Until then.
+        to: i64,
+        /// The patterns concerned.
+        patterns: Vec<String>,
+    },
+    /// A circuit breaker changed.
+    Circuit {
+        /// The subscription.
+        subscription: u32,
+        /// Its new state.
+        state: BreakerState,
+    },
+    /// Something to look at.
+    Warning {
+        /// A short name.
+        code: &'static str,
+        /// What and why.
+        message: String,
+    },
+    /// A line for the log.
+    Log {
+        /// `debug`, `info`, `warn` or `error`.
+        level: &'static str,
+        /// What happened.
+        message: String,
+        /// Details.
+        fields: Value,
+    },
+}
+
+/// The answer to a request, by its ticket.
+pub type Reply = (u32, Result<Value, BusError>);
+
+/// Everything that was ready at one moment.
+#[derive(Debug, Default)]
+pub struct Drained {
+    /// Publishes that succeeded.
+    pub published: Vec<Published>,
+    /// Publishes that failed.
+    pub failed: Vec<Failed>,
+    /// Events for handlers.
+    pub deliveries: Vec<Delivery>,
+    /// Answers to requests.
+    pub replies: Vec<Reply>,
+    /// Events of the client.
+    pub notices: Vec<Notice>,
+}
+
+impl Drained {
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.published.is_empty()
+            && self.failed.is_empty()
+            && self.deliveries.is_empty()
+            && self.replies.is_empty()
+            && self.notices.is_empty()
+    }
+}

@@ -1,0 +1,225 @@
+//! The state of a client, as its links make it.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use oxbus_model::{BusError, ErrorKind};
+use tokio::sync::watch;
+
+use crate::host::Notice;
+
+/// What a client is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nothing was asked of it yet.
+    Idle,
+    /// Connecting for the first time.
+    Connecting,
+    /// Connected, and everything subscribed.
+    Ready,
+    /// Was ready, and a link is being made again.
+    Reconnecting,
+    /// Finishing before it closes.
+    Draining,
+    /// Closed for good.
+    Closed,
+}
+
+impl State {
+    /// The name in JavaScript.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Idle => "idle",
+            State::Connecting => "connecting",
+            State::Ready => "ready",
+            State::Reconnecting => "reconnecting",
+            State::Draining => "draining",
+            State::Closed => "closed",
+        }
+    }
+}
+
+/// What is known of one link.
+#[derive(Clone, Debug)]
+pub(crate) struct LinkReport {
+    pub(crate) up: bool,
+    /// Whether it was ever up.
+    pub(crate) established: bool,
+    /// When its last round trip ended, on the client's clock.
+    pub(crate) last_ok: Option<u64>,
+    pub(crate) error: Option<BusError>,
+    /// Subscriptions on it that are not confirmed, with the reason.
+    pub(crate) refused: Vec<String>,
+}
+
+struct Board {
+    state: State,
+    links: BTreeMap<&'static str, LinkReport>,
+    was_ready: bool,
+}
+
+/// What waits for a change of state sees.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) state: State,
+    pub(crate) error: Option<BusError>,
+}
+
+pub(crate) struct Lifecycle {
+    board: Mutex<Board>,
+    seen: watch::Sender<Seen>,
+}
+
+impl Lifecycle {
+    pub(crate) fn new() -> Self {
+        let board = Board { state: State::Idle, links: BTreeMap::new(), was_ready: false };
+        Lifecycle {
+            board: Mutex::new(board),
+            seen: watch::Sender::new(Seen { state: State::Idle, error: None }),
+        }
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.seen.borrow().state
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<Seen> {
+        self.seen.subscribe()
+    }
+
+    pub(crate) fn links(&self) -> BTreeMap<&'static str, LinkReport> {
+        self.lock().links.clone()
+    }
+
+    /// A link is needed from now on; it is not up yet.
+    pub(crate) fn link_needed(&self, name: &'static str) -> Option<Notice> {
+        self.change(name, |link| link.up = false)
+    }
+
+    /// A link is up, and what it carries is confirmed.
+    pub(crate) fn link_up(&self, name: &'static str, now_ms: u64) -> Option<Notice> {
+        self.change(name, |link| {
+            *link = LinkReport {
+                up: true,
+                established: true,
+                last_ok: Some(now_ms),
+                error: None,
+                refused: Vec::new(),
+            }
+        })
+    }
+
+    /// A link broke or could not be made. Returns whether it was up before.
+    pub(crate) fn link_down(&self, name: &'static str, error: &BusError) -> bool {
+        let mut was_up = false;
+        self.change(name, |link| {
+            was_up = std::mem::replace(&mut link.up, false);
+            link.error = Some(error.clone());
+        });
+        was_up
+    }
+
+    /// A round trip on the link has just ended.
+    pub(crate) fn link_alive(&self, name: &'static str, now_ms: u64) {
+        if let Some(link) = self.lock().links.get_mut(name) {
+            link.last_ok = Some(now_ms);
+        }
+    }
+
+    /// The server refuses some of what the link should carry; the link itself is up.
+    pub(crate) fn link_refused(&self, name: &'static str, refused: Vec<String>) {
+        if let Some(link) = self.lock().links.get_mut(name) {
+            link.refused = refused;
+        }
+    }
+
+    /// The client starts to close. False if it had started before.
+    pub(crate) fn drain(&self) -> bool {
+        let mut board = self.lock();
+        if matches!(board.state, State::Draining | State::Closed) {
+            return false;
+        }
+        board.state = State::Draining;
+        self.show(&board);
+        true
+    }
+
+    /// The client is closed. False if it was before.
+    pub(crate) fn close(&self) -> bool {
+        let mut board = self.lock();
+        let first = board.state != State::Closed;
+        board.state = State::Closed;
+        board.links.values_mut().for_each(|link| link.up = false);
+        self.show(&board);
+        first
+    }
+
+    fn change(&self, name: &'static str, change: impl FnOnce(&mut LinkReport)) -> Option<Notice> {
+        let mut board = self.lock();
+        let link = board.links.entry(name).or_insert(LinkReport {
+            up: false,
+            established: false,
+            last_ok: None,
+            error: None,
+            refused: Vec::new(),
+        });
+        change(link);
+        if matches!(board.state, State::Draining | State::Closed) {
+            return None;
+        }
+        // A ready client that is about to make its first subscription stays ready while that link is made.
+        let was_ready = board.was_ready;
+        let fresh = |link: &LinkReport| was_ready && !link.established && link.error.is_none();
+        let ready = board.links.values().all(|link| link.up || fresh(link));
+        let before = board.state;
+        board.state = match (ready, board.was_ready) {
+            (true, _) => State::Ready,
+            (false, true) => State::Reconnecting,
+            (false, false) => State::Connecting,
+        };
+        board.was_ready |= ready;
+        self.show(&board);
+        (board.state == State::Ready && before != State::Ready).then_some(Notice::Ready)
+    }
+
+    fn show(&self, board: &Board) {
+        let error = board.links.values().find_map(|link| link.error.clone().filter(|_| !link.up));
+        self.seen.send_replace(Seen { state: board.state, error });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Board> {
+        // Every change of the board is a few assignments: a panic cannot leave it half done.
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether waiting longer is pointless without a change by a person.
+pub(crate) fn is_fatal(error: &BusError) -> bool {
+    matches!(error.kind, ErrorKind::AuthFailed | ErrorKind::TlsFailed | ErrorKind::NotMaster)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_follows_the_links() {
+        let l = Lifecycle::new();
+        assert_eq!(l.state(), State::Idle);
+        assert!(l.link_needed("publisher").is_none());
+        assert_eq!(l.state(), State::Connecting);
+        assert!(matches!(l.link_up("publisher", 1), Some(Notice::Ready)));
+        assert!(l.link_needed("subscriber").is_none());
+        assert_eq!(l.state(), State::Ready);
+        l.link_up("subscriber", 2);
+        let lost = BusError::new(ErrorKind::ConnectionLost, "gone");
+        assert!(l.link_down("subscriber", &lost));
+        assert!(!l.link_down("subscriber", &lost));
+        assert_eq!(l.state(), State::Reconnecting);
+        assert_eq!(l.watch().borrow().error, Some(lost));
+        assert!(l.drain() && !l.drain());
+        l.link_up("subscriber", 3);
+        assert_eq!(l.state(), State::Draining);
+        assert!(l.close() && !l.close());
+    }
+}

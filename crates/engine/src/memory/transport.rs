@@ -1,0 +1,135 @@
+//! A client's connection to a broker in memory.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use oxbus_model::routing::Wire;
+use oxbus_model::submission;
+use serde_json::json;
+
+use super::Broker;
+use crate::encoder::{Encoder, Stamp};
+use crate::host::{Failed, Published};
+use crate::shared::Shared;
+use crate::transport::{Boxed, Probe, Submission, Transport};
+
+const LINK: &str = "memory";
+
+pub(crate) struct MemoryTransport {
+    shared: Arc<Shared>,
+    broker: Arc<Broker>,
+    encoder: Mutex<Encoder>,
+    /// The number among the broker's members, once started and until closed.
+    membership: Mutex<Membership>,
+}
+
+#[derive(Clone, Copy)]
+enum Membership {
+    Outside,
+    Member(u64),
+    Left,
+}
+
+impl MemoryTransport {
+    pub(crate) fn new(shared: Arc<Shared>, broker: Arc<Broker>) -> Self {
+        let encoder = Encoder::new(&shared.config, shared.origin.clone(), shared.channels.clone());
+        MemoryTransport {
+            shared,
+            broker,
+            encoder: Mutex::new(encoder),
+            membership: Mutex::new(Membership::Outside),
+        }
+    }
+
+    fn membership(&self) -> MutexGuard<'_, Membership> {
+        self.membership.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn number(&self) -> Option<u64> {
+        match *self.membership() {
+            Membership::Member(number) => Some(number),
+            Membership::Outside | Membership::Left => None,
+        }
+    }
+}
+
+impl Transport for MemoryTransport {
+    fn start(&self) {
+        let mut membership = self.membership();
+        if matches!(*membership, Membership::Outside) {
+            *membership = Membership::Member(self.broker.join(self.shared.clone()));
+            drop(membership);
+            self.shared.link_up(LINK);
+        }
+    }
+
+    fn publish(&self, submission: Submission) {
+        let Submission { batch, count, text } = submission;
+        let stamp = Stamp::now();
+        let mut encoder = self.encoder.lock().unwrap_or_else(PoisonError::into_inner);
+        let run = |first| Published { batch, first, timestamp: stamp.text.clone(), items: Vec::new() };
+        let (mut published, mut failed) = (run(0), Vec::new());
+        for (index, record) in (0..count).zip(submission::records(&text)) {
+            match encoder.encode(record, &stamp) {
+                Ok(encoded) => {
+                    let receivers = self.broker.publish(encoded.channel.as_bytes(), encoded.payload);
+                    published.items.push((encoded.id, receivers));
+                }
+                Err(error) => {
+                    failed.push(Failed { batch, index, error });
+                    let done = std::mem::replace(&mut published, run(index + 1));
+                    self.report(done);
+                }
+            }
+        }
+        drop(encoder);
+        self.report(published);
+        if !failed.is_empty() {
+            self.shared.outbox.failed(failed);
+        }
+        self.shared.admission.release(count as usize, text.len());
+    }
+
+    fn cancel(&self, _batch: u32, _index: u32) {
+        // Publishing in memory is settled before it returns.
+    }
+
+    fn subscribe(&self, wires: Vec<Wire>) {
+        let Some(number) = self.number() else { return };
+        for wire in wires {
+            if self.broker.subscribe(number, &wire) {
+                self.shared.confirmed(&wire);
+            }
+        }
+    }
+
+    fn unsubscribe(&self, wires: Vec<Wire>) {
+        let Some(number) = self.number() else { return };
+        wires.iter().for_each(|wire| self.broker.unsubscribe(number, wire));
+    }
+
+    fn probe(&self, _timeout: u64) -> Boxed<'_, Probe> {
+        self.shared.lifecycle.link_alive(LINK, self.shared.clock.now_ms());
+        let server = json!({ "connected": self.number().is_some() });
+        Box::pin(async move { Probe { latency: Some(0.0), server, ..Probe::default() } })
+    }
+
+    fn flush(&self) -> Boxed<'_, ()> {
+        Box::pin(async {})
+    }
+
+    fn close(&self) {
+        let before = std::mem::replace(&mut *self.membership(), Membership::Left);
+        if let Membership::Member(number) = before {
+            self.broker.leave(number);
+        }
+    }
+}
+
+impl MemoryTransport {
+    fn report(&self, published: Published) {
+        if !published.items.is_empty() {
+            self.shared.stats.events_published.add(published.items.len() as u64);
+            self.shared.outbox.published(published);
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! A supervised link: one connection at a time, driven until it breaks, then made again for ever.
+//!
+//! The link moves bytes and keeps time; what is written, what replies mean and when the peer counts
+//! as dead is the business of its [`Session`].
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+
+use bytes::{Buf, BytesMut};
+use oxbus_model::reply::SLOW_RETRY_MS;
+use oxbus_model::retry::Backoff;
+use oxbus_model::{BusError, ErrorKind};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::handshake::{Connection, Endpoint};
+use super::reply::Protocol;
+use crate::clock;
+use crate::guard::catch_panic;
+use crate::host::Notice;
+use crate::shared::Shared;
+
+/// How much is read at once. A subscriber under load fills it; an idle one holds no more than this.
+const READ_CHUNK: usize = 64 * 1024;
+
+/// What a link carries.
+pub(crate) trait Session: Send + 'static {
+    /// What it is told by others.
+    type Input: Send + 'static;
+
+    /// The name of the link in states and reports.
+    const NAME: &'static str;
+    /// Whether only a master will do.
+    const MASTER: bool;
+
+    /// Takes an input, connected or not.
+    fn input(&mut self, input: Self::Input, now_ms: u64);
+
+    /// A connection is ready for commands.
+    fn opened(&mut self, connection: Opened, now_ms: u64);
+
+    /// What is to be written next; empty when there is nothing.
+    fn outgoing(&mut self, now_ms: u64) -> &[u8];
+
+    /// So many bytes of the outgoing ones have been written.
+    fn written(&mut self, bytes: usize, now_ms: u64);
+
+    /// Takes the whole replies at the start of `buffer` and returns their length. An error drops the connection.
+    fn received(&mut self, buffer: &[u8], now_ms: u64) -> Result<usize, BusError>;
+
+    /// When [`Session::tick`] is needed.
+    fn deadline(&self) -> Option<u64>;
+
+    /// Acts on deadlines that have passed. An error drops the connection.
+    fn tick(&mut self, now_ms: u64) -> Result<(), BusError>;
+
+    /// The connection is gone.
+    fn closed(&mut self, error: &BusError);
+
+    /// The link ends for good: settles all that is left.
+    fn ended(&mut self);
+}
+
+/// What a session is told of a new connection.
+pub(crate) struct Opened {
+    pub(crate) protocol: Protocol,
+    pub(crate) role_known: bool,
+}
+
+enum Order<I> {
+    Input(I),
+    #[cfg(feature = "failpoints")]
+    Panic,
+}
+
+/// The handle of a link; dropping it ends the link.
+pub(crate) struct Handle<I> {
+    orders: UnboundedSender<Order<I>>,
+}
+
+impl<I> Handle<I> {
+    /// Hands an input to the session. What may be in flight is bounded by the client's admission.
+    /// False when the link has ended.
+    pub(crate) fn send(&self, input: I) -> bool {
+        self.orders.send(Order::Input(input)).is_ok()
+    }
+
+    #[cfg(feature = "failpoints")]
+    pub(crate) fn inject_panic(&self) {
+        let _ = self.orders.send(Order::Panic);
+    }
+}
+
+/// Starts a link.
+pub(crate) fn start<S: Session>(
+    session: S,
+    shared: Arc<Shared>,
+    endpoint: Arc<Endpoint>,
+    runtime: &tokio::runtime::Handle,
+) -> Handle<S::Input> {
+    let (sender, orders) = unbounded_channel();
+    if let Some(ready) = shared.lifecycle.link_needed(S::NAME) {
+        shared.notice(ready);
+    }
+    let link = Link { session, shared, endpoint, orders, backoff: Backoff::default() };
+    runtime.spawn(link.run());
+    Handle { orders: sender }
+}
+
+struct Link<S: Session> {
+    session: S,
+    shared: Arc<Shared>,
+    endpoint: Arc<Endpoint>,
+    orders: UnboundedReceiver<Order<S::Input>>,
+    backoff: Backoff,
+}
+
+/// The handle was dropped: the link is to end.
+struct Ended;
+
+impl<S: Session> Link<S> {
+    async fn run(mut self) {
+        loop {
+            match catch_panic(S::NAME, self.serve()).await {
+                Ok(Ended) => break,
+                Err(fault) => {
+                    self.shared.notice(Notice::Error(fault.clone()));
+                    self.lost(&fault);
+                }
+            }
+        }
+        self.session.ended();
+    }
+
+    async fn serve(&mut self) -> Ended {
+        loop {
+            let endpoint = self.endpoint.clone();
+            let attempt = async move { endpoint.connect(S::MASTER).await };
+            let error = match self.meanwhile(attempt).await {
+                Err(ended) => return ended,
+                Ok(Ok(connection)) => match self.drive(connection).await {
+                    Ok(ended) => return ended,
+                    Err(error) => error,
+                },
+                Ok(Err(error)) => error,
+            };
+            self.lost(&error);
+            let delay = self.delay(&error);
+            let attempt = self.backoff.attempt();
+            self.shared.notice(Notice::Reconnecting { attempt, delay, error });
+            let at = self.shared.clock.now_ms().saturating_add(delay);
+            if let Err(ended) = self.meanwhile(sleep_until(self.shared.clock.instant(at))).await {
+                return ended;
+            }
+        }
+    }
+
+    fn lost(&mut self, error: &BusError) {
+        self.shared.link_down(S::NAME, error);
+        self.session.closed(error);
+    }
+
+    fn delay(&mut self, error: &BusError) -> u64 {
+        let delay = self.backoff.next(clock::random());
+        // Only a person can mend these; trying fast would lock accounts and fill the server's log.
+        let slow = matches!(error.kind, ErrorKind::AuthFailed | ErrorKind::PermissionDenied);
+        if slow { delay.max(SLOW_RETRY_MS) } else { delay }
+    }
+
+    /// Waits for `future` while inputs are taken and deadlines kept.
+    async fn meanwhile<T>(&mut self, future: impl Future<Output = T>) -> Result<T, Ended> {
+        let mut future = pin!(future);
+        let mut alarm = pin!(self.alarm());
+        loop {
+            self.set_alarm(alarm.as_mut());
+            tokio::select! {
+                biased;
+                order = self.orders.recv() => self.obey(order)?,
+                result = future.as_mut() => return Ok(result),
+                () = alarm.as_mut() => {
+                    // Without a connection there is none to drop.
+                    let _ = self.session.tick(self.shared.clock.now_ms());
+                }
+            }
+        }
+    }
+
+    /// Drives a connection until it breaks.
+    async fn drive(&mut self, connection: Connection) -> Result<Ended, BusError> {
+        let Connection { stream, mut buffer, protocol, role_known } = connection;
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        self.backoff.reset();
+        self.session.opened(Opened { protocol, role_known }, self.shared.clock.now_ms());
+        let mut alarm = pin!(self.alarm());
+        // TLS may hold written bytes back until it is flushed.
+        let mut unflushed = false;
+        loop {
+            let now = self.shared.clock.now_ms();
+            // A flood of replies must not keep inputs waiting.
+            while let Ok(order) = self.orders.try_recv() {
+                if self.obey(Some(order)).is_err() {
+                    return Ok(Ended);
+                }
+            }
+            if self.session.deadline().is_some_and(|at| at <= now) {
+                self.session.tick(now)?;
+            }
+            self.set_alarm(alarm.as_mut());
+            if buffer.capacity() - buffer.len() < READ_CHUNK / 2 {
+                buffer.reserve(READ_CHUNK);
+            }
+            let outgoing = self.session.outgoing(now);
+            let writing = !outgoing.is_empty();
+            tokio::select! {
+                biased;
+                pushed = push(&mut writer, outgoing), if writing || unflushed => {
+                    let bytes = pushed?;
+                    self.session.written(bytes, now);
+                    unflushed = writing;
+                }
+                read = reader.read_buf(&mut buffer) => {
+                    let bytes = read.map_err(|e| broken(&e))?;
+                    let taken = self.session.received(&buffer, self.shared.clock.now_ms())?;
+                    buffer.advance(taken);
+                    if bytes == 0 {
+                        return Err(closed_by_server());
+                    }
+                }
+                order = self.orders.recv() => {
+                    if self.obey(order).is_err() {
+                        return Ok(Ended);
+                    }
+                }
+                () = alarm.as_mut() => {}
+            }
+        }
+    }
+
+    fn obey(&mut self, order: Option<Order<S::Input>>) -> Result<(), Ended> {
+        match order {
+            Some(Order::Input(input)) => self.session.input(input, self.shared.clock.now_ms()),
+            #[cfg(feature = "failpoints")]
+            #[allow(clippy::panic)]
+            Some(Order::Panic) => panic!("injected by a test"),
+            None => return Err(Ended),
+        }
+        Ok(())
+    }
+
+    fn alarm(&self) -> Sleep {
+        sleep_until(self.shared.clock.instant(u64::MAX))
+    }
+
+    fn set_alarm(&self, alarm: Pin<&mut Sleep>) {
+        let at: Instant = self.shared.clock.instant(self.session.deadline().unwrap_or(u64::MAX));
+        // An alarm that is early only costs a look; moving it at each event would cost more.
+        if at < alarm.deadline() || alarm.is_elapsed() {
+            alarm.reset(at);
+        }
+    }
+}
+
+/// Writes some of `outgoing`, or flushes when there is nothing. Returns how much was written.
+async fn push(writer: &mut (impl AsyncWrite + Unpin), outgoing: &[u8]) -> Result<usize, BusError> {
+    if outgoing.is_empty() {
+        return writer.flush().await.map(|()| 0).map_err(|e| broken(&e));
+    }
+    match writer.write(outgoing).await {
+        Ok(0) => Err(closed_by_server()),
+        written => written.map_err(|e| broken(&e)),
+    }
+}
+
+fn broken(error: &std::io::Error) -> BusError {
+    BusError::new(ErrorKind::ConnectionLost, format!("the connection broke: {error}"))
+}
+
+fn closed_by_server() -> BusError {
+    BusError::new(ErrorKind::ConnectionLost, "the server closed the connection")
+}
+
+/// The bytes of commands that wait to be written, from the first unwritten one.
+#[derive(Default)]
+pub(crate) struct Outgoing {
+    pub(crate) bytes: BytesMut,
+}
+
+impl Outgoing {
+    /// Appends a packed command. Returns its length.
+    pub(crate) fn append(&mut self, command: &redis::Cmd) -> usize {
+        let packed = command.get_packed_command();
+        self.bytes.extend_from_slice(&packed);
+        packed.len()
+    }
+}

@@ -1,0 +1,17 @@
+//! The transport to Redis: two supervised links, one that publishes and one that is subscribed.
+//!
+//! - `address`, `tls`, `handshake`: from a configuration to a connection that is ready for commands.
+//! - `reply`: replies of both protocol versions, borrowed from the read buffer.
+//! - `link`: keeps one connection, drives it, and makes it again; what it carries is a `Session`.
+//! - `publisher`, `subscriber`: the sessions.
+
+mod handshake;
+mod link;
+mod publisher;
+mod reply;
+mod socket;
+mod subscriber;
+mod tls;
+mod transport;
+
+pub(crate) use transport::RedisTransport;

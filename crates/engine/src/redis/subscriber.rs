@@ -1,0 +1,328 @@
+//! The subscriber session: keeps the server's subscriptions equal to the wanted ones, and takes messages in.
+
+use std::sync::Arc;
+
+use oxbus_model::ledger::{Change, Ledger, Verb};
+use oxbus_model::reply::{self as refusal};
+use oxbus_model::routing::{Wire, WireRef};
+use oxbus_model::{BusError, ErrorKind};
+use redis::cmd;
+use serde_json::json;
+use tokio::sync::oneshot;
+
+use super::link::{Opened, Outgoing, Session};
+use super::reply::{Protocol, Reply, decode};
+use crate::clock::wall_ms;
+use crate::host::Notice;
+use crate::shared::Shared;
+
+/// How long the server may take to answer a heartbeat, in milliseconds.
+pub(super) const HEARTBEAT_LIMIT: u64 = 1_000;
+
+/// Subscribe commands that may be unanswered at a time: the next chunk is on its way while the server
+/// works on this one.
+const IN_FLIGHT: usize = 2;
+
+/// Patterns that a `gap` names at the most.
+const GAP_PATTERNS: usize = 1_000;
+
+/// What a subscriber is told.
+pub(crate) enum Input {
+    Want(Vec<Wire>),
+    Unwant(Vec<Wire>),
+    /// Send a heartbeat now, and say how long the answer took, in milliseconds.
+    Probe(oneshot::Sender<f64>),
+}
+
+/// What an answer belongs to: answers come in the order of the commands.
+enum Asked {
+    Names,
+    Ping,
+}
+
+pub(crate) struct Subscriber {
+    shared: Arc<Shared>,
+    ledger: Ledger,
+    protocol: Protocol,
+    outgoing: Outgoing,
+    connected: bool,
+    /// Whether everything wanted has been answered since the connection was made.
+    settled: bool,
+    last_read: u64,
+    /// When the oldest unanswered heartbeat was sent.
+    ping_sent: Option<u64>,
+    /// Commands whose answer may be an error, in order.
+    asked: std::collections::VecDeque<Asked>,
+    probes: Vec<(u64, oneshot::Sender<f64>)>,
+    /// Since when live messages may have been missed, Unix milliseconds.
+    gap_from: Option<i64>,
+    last_read_wall: i64,
+    /// How many refused subscriptions the health report knows of.
+    refused_reported: usize,
+}
+
+impl Subscriber {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Subscriber {
+            shared,
+            ledger: Ledger::new(),
+            protocol: Protocol::Resp3,
+            outgoing: Outgoing::default(),
+            connected: false,
+            settled: false,
+            last_read: 0,
+            ping_sent: None,
+            asked: std::collections::VecDeque::new(),
+            probes: Vec::new(),
+            gap_from: None,
+            last_read_wall: 0,
+            refused_reported: 0,
+        }
+    }
+
+    fn ping(&mut self, now: u64) {
+        self.outgoing.append(&cmd("PING"));
+        self.asked.push_back(Asked::Ping);
+        self.ping_sent.get_or_insert(now);
+    }
+
+    /// Sends what the ledger wants next.
+    fn advance(&mut self, now: u64) {
+        while let Some(command) = self.ledger.next_command(now, IN_FLIGHT) {
+            let mut packed = cmd(command.verb.name());
+            for wire in &command.names {
+                packed.arg(wire.name());
+            }
+            self.outgoing.append(&packed);
+            self.asked.push_back(Asked::Names);
+        }
+        if self.connected && !self.settled && self.ledger.is_settled() {
+            self.settled = true;
+            self.shared.link_up(Self::NAME);
+            self.report_gap();
+        }
+        if self.ledger.refused_wires().len() != self.refused_reported {
+            self.report_refused();
+        }
+    }
+
+    fn report_gap(&mut self) {
+        let Some(from) = self.gap_from.take() else { return };
+        let intake = self.shared.intake();
+        let mut patterns: Vec<String> = Vec::new();
+        for wire in self.ledger.wanted_wires() {
+            patterns.extend(intake.router.patterns(wire).map(str::to_owned));
+            if patterns.len() > GAP_PATTERNS {
+                break;
+            }
+        }
+        drop(intake);
+        patterns.sort();
+        patterns.dedup();
+        patterns.truncate(GAP_PATTERNS);
+        self.shared.notice(Notice::Gap { from, to: wall_ms(), patterns });
+    }
+
+    fn report_refused(&mut self) {
+        let refused = self.ledger.refused_wires();
+        self.refused_reported = refused.len();
+        let names = refused.iter().map(|w| String::from_utf8_lossy(w.name()).into_owned()).collect();
+        self.shared.lifecycle.link_refused(Self::NAME, names);
+    }
+
+    /// One reply: a message, a confirmation, or the answer to a command.
+    fn take(&mut self, reply: Reply<'_>, intake: &mut Messages<'_>, now: u64) {
+        match reply {
+            Reply::Push(parts) | Reply::Array(parts) => match parts.as_slice() {
+                [Reply::Text(b"message"), Reply::Text(channel), Reply::Text(payload)] => {
+                    intake.message(WireRef::Channel(channel), channel, payload);
+                }
+                [Reply::Text(b"pmessage"), Reply::Text(name), Reply::Text(channel), Reply::Text(payload)] => {
+                    intake.message(WireRef::Pattern(name), channel, payload);
+                }
+                // RESP2's answer to PING while subscribed.
+                [Reply::Text(b"pong"), ..] => self.pong(now),
+                [Reply::Text(kind), Reply::Text(name), ..] => {
+                    if let Some(verb) = Verb::from_confirmation(kind) {
+                        intake.release();
+                        self.confirmed(verb, name);
+                    }
+                }
+                _ => {}
+            },
+            Reply::Error(error) => {
+                intake.release();
+                self.refused(error, now);
+            }
+            Reply::Text(_) => self.pong(now),
+            Reply::Int(_) | Reply::Nil => {}
+        }
+    }
+
+    fn pong(&mut self, now: u64) {
+        if matches!(self.asked.front(), Some(Asked::Ping)) {
+            self.asked.pop_front();
+        }
+        self.ping_sent = None;
+        for (sent, probe) in self.probes.drain(..) {
+            // The asker may have given up.
+            let _ = probe.send(now.saturating_sub(sent) as f64);
+        }
+    }
+
+    fn confirmed(&mut self, verb: Verb, name: &[u8]) {
+        let outstanding = self.ledger.outstanding();
+        let change = self.ledger.confirmed(verb, name);
+        if self.ledger.outstanding() < outstanding && matches!(self.asked.front(), Some(Asked::Names)) {
+            self.asked.pop_front();
+        }
+        if let Some(Change::Confirmed(wire)) = change {
+            self.shared.confirmed(&wire);
+        }
+    }
+
+    fn refused(&mut self, error: &str, now: u64) {
+        let refusal = refusal::classify(error);
+        match self.asked.pop_front() {
+            Some(Asked::Names) => {
+                if let Some(Change::Refused(wire)) = self.ledger.refused(now) {
+                    for subscription in self.shared.refused(&wire, &refusal.into_error(error)) {
+                        let unused = self.shared.intake().remove(subscription);
+                        unused.iter().for_each(|wire| self.ledger.unwant(wire));
+                    }
+                }
+            }
+            Some(Asked::Ping) => self.ping_sent = None,
+            None => self.shared.log("warn", "the server sent an error", json!({ "error": error })),
+        }
+    }
+}
+
+impl Session for Subscriber {
+    type Input = Input;
+    const NAME: &'static str = "subscriber";
+    const MASTER: bool = false;
+
+    fn input(&mut self, input: Input, now: u64) {
+        match input {
+            Input::Want(wires) => {
+                for wire in wires {
+                    if self.ledger.is_confirmed(&wire) {
+                        self.shared.confirmed(&wire);
+                    } else {
+                        self.ledger.want(wire);
+                    }
+                }
+            }
+            Input::Unwant(wires) => wires.iter().for_each(|wire| self.ledger.unwant(wire)),
+            Input::Probe(probe) => {
+                if self.connected {
+                    self.probes.push((now, probe));
+                    self.ping(now);
+                }
+            }
+        }
+    }
+
+    fn opened(&mut self, opened: Opened, now: u64) {
+        self.protocol = opened.protocol;
+        self.connected = true;
+        self.settled = false;
+        self.last_read = now;
+        self.last_read_wall = wall_ms();
+    }
+
+    fn outgoing(&mut self, now: u64) -> &[u8] {
+        if self.connected {
+            self.advance(now);
+        }
+        &self.outgoing.bytes
+    }
+
+    fn written(&mut self, bytes: usize, _now: u64) {
+        let _ = self.outgoing.bytes.split_to(bytes);
+    }
+
+    fn received(&mut self, buffer: &[u8], now: u64) -> Result<usize, BusError> {
+        self.last_read = now;
+        self.last_read_wall = wall_ms();
+        self.shared.lifecycle.link_alive(Self::NAME, now);
+        let shared = self.shared.clone();
+        let mut messages = Messages { shared: &shared, intake: None };
+        let mut taken = 0;
+        while let Some((reply, len)) = decode(self.protocol, &buffer[taken..])? {
+            self.take(reply, &mut messages, now);
+            taken += len;
+        }
+        messages.finish();
+        Ok(taken)
+    }
+
+    fn deadline(&self) -> Option<u64> {
+        if !self.connected {
+            return None;
+        }
+        let heartbeat = match self.ping_sent {
+            Some(sent) => sent.max(self.last_read) + HEARTBEAT_LIMIT,
+            None => self.last_read + self.shared.config.redis.heartbeat,
+        };
+        Some(self.ledger.next_retry().map_or(heartbeat, |retry| retry.min(heartbeat)))
+    }
+
+    fn tick(&mut self, now: u64) -> Result<(), BusError> {
+        match self.ping_sent {
+            Some(sent) if now >= sent.max(self.last_read) + HEARTBEAT_LIMIT => {
+                let message = format!("no answer to a heartbeat within {HEARTBEAT_LIMIT} ms");
+                Err(BusError::new(ErrorKind::ConnectionLost, message))
+            }
+            None if self.connected && now >= self.last_read + self.shared.config.redis.heartbeat => {
+                self.ping(now);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn closed(&mut self, _error: &BusError) {
+        if self.connected && self.ledger.confirmed_count() > 0 {
+            self.gap_from.get_or_insert(self.last_read_wall);
+        }
+        self.connected = false;
+        self.settled = false;
+        self.ping_sent = None;
+        self.asked.clear();
+        self.probes.clear();
+        self.outgoing.bytes.clear();
+        self.ledger.disconnected();
+    }
+
+    fn ended(&mut self) {}
+}
+
+/// Messages of one read: the intake is locked once for all of them.
+struct Messages<'a> {
+    shared: &'a Shared,
+    intake: Option<std::sync::MutexGuard<'a, crate::intake::Intake>>,
+}
+
+impl<'a> Messages<'a> {
+    fn message(&mut self, wire: WireRef<'_>, channel: &[u8], payload: &[u8]) {
+        let shared = self.shared;
+        self.intake.get_or_insert_with(|| shared.intake()).message(wire, channel, payload);
+    }
+
+    /// Gives the lock back, as what follows takes others.
+    fn release(&mut self) {
+        self.finish();
+    }
+
+    fn finish(&mut self) {
+        if let Some(intake) = self.intake.take() {
+            let ready = intake.has_ready();
+            drop(intake);
+            if ready {
+                self.shared.outbox.wake();
+            }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! A client's connections to Redis: the publisher from the start, the subscriber from the first subscription.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use oxbus_model::routing::Wire;
+use oxbus_model::{BusError, ErrorKind, Outcome};
+use serde_json::json;
+use tokio::sync::oneshot;
+use tokio::time::timeout as time_limit;
+
+use super::handshake::Endpoint;
+use super::link::{self, Handle};
+use super::publisher::{self, Publisher};
+use super::subscriber::{self, Subscriber};
+use crate::host::Failed;
+use crate::shared::Shared;
+use crate::transport::{Boxed, Probe, Submission, Transport};
+
+pub(crate) struct RedisTransport {
+    shared: Arc<Shared>,
+    runtime: tokio::runtime::Handle,
+    endpoint: Arc<Endpoint>,
+    links: Mutex<Links>,
+}
+
+#[derive(Default)]
+struct Links {
+    publisher: Option<Handle<publisher::Input>>,
+    subscriber: Option<Handle<subscriber::Input>>,
+    closed: bool,
+}
+
+impl RedisTransport {
+    pub(crate) fn new(shared: Arc<Shared>, runtime: tokio::runtime::Handle) -> Self {
+        let config = &shared.config;
+        let endpoint = Endpoint::new(&config.redis, &config.service_name, config.require_no_eviction);
+        RedisTransport { shared, runtime, endpoint, links: Mutex::default() }
+    }
+
+    fn links(&self) -> MutexGuard<'_, Links> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn send(&self, input: publisher::Input) -> bool {
+        self.links().publisher.as_ref().is_some_and(|link| link.send(input))
+    }
+
+    /// One round trip on the publisher, by asking for what the report needs.
+    async fn probe_publisher(&self) -> Result<(String, f64), BusError> {
+        let (sender, answer) = oneshot::channel();
+        let started = std::time::Instant::now();
+        let gone = || BusError::new(ErrorKind::ConnectionLost, "not connected");
+        if !self.send(publisher::Input::Ask(redis::cmd("INFO"), sender)) {
+            return Err(gone());
+        }
+        let info = answer.await.map_err(|_| gone())??;
+        Ok((info, started.elapsed().as_secs_f64() * 1000.0))
+    }
+
+    async fn probe_subscriber(&self) {
+        let (sender, answer) = oneshot::channel();
+        let sent =
+            self.links().subscriber.as_ref().is_some_and(|link| link.send(subscriber::Input::Probe(sender)));
+        if sent {
+            // The age of its last answer, in the report, tells whether it came.
+            let _ = answer.await;
+        }
+    }
+}
+
+impl Transport for RedisTransport {
+    fn start(&self) {
+        let mut links = self.links();
+        if links.publisher.is_none() && !links.closed {
+            let session = Publisher::new(self.shared.clone());
+            links.publisher =
+                Some(link::start(session, self.shared.clone(), self.endpoint.clone(), &self.runtime));
+        }
+    }
+
+    fn publish(&self, submission: Submission) {
+        let (batch, count, bytes) = (submission.batch, submission.count, submission.text.len());
+        if !self.send(publisher::Input::Publish(submission)) {
+            self.shared.admission.release(count as usize, bytes);
+            let closed =
+                BusError::new(ErrorKind::Closed, "the client is closed").with_outcome(Outcome::NotSent);
+            let failed = (0..count).map(|index| Failed { batch, index, error: closed.clone() });
+            self.shared.outbox.failed(failed);
+        }
+    }
+
+    fn cancel(&self, batch: u32, index: u32) {
+        self.send(publisher::Input::Cancel { batch, index });
+    }
+
+    fn subscribe(&self, wires: Vec<Wire>) {
+        let mut links = self.links();
+        if links.closed {
+            return;
+        }
+        let subscriber = links.subscriber.get_or_insert_with(|| {
+            let session = Subscriber::new(self.shared.clone());
+            link::start(session, self.shared.clone(), self.endpoint.clone(), &self.runtime)
+        });
+        subscriber.send(subscriber::Input::Want(wires));
+    }
+
+    fn unsubscribe(&self, wires: Vec<Wire>) {
+        if let Some(subscriber) = &self.links().subscriber
+            && !wires.is_empty()
+        {
+            subscriber.send(subscriber::Input::Unwant(wires));
+        }
+    }
+
+    fn probe(&self, timeout: u64) -> Boxed<'_, Probe> {
+        Box::pin(async move {
+            let limit = Duration::from_millis(timeout);
+            let (publisher, _) = tokio::join!(
+                time_limit(limit, self.probe_publisher()),
+                time_limit(limit, self.probe_subscriber())
+            );
+            match publisher {
+                Ok(Ok((info, latency))) => report_server(&info, latency),
+                Ok(Err(error)) if error.kind == ErrorKind::PermissionDenied => {
+                    // It answered: the link is well, and only its details are secret.
+                    Probe { server: json!({ "connected": true }), ..Probe::default() }
+                }
+                Ok(Err(error)) => failed(error),
+                Err(_) => failed(BusError::new(ErrorKind::CommandTimeout, "no answer in time")),
+            }
+        })
+    }
+
+    fn flush(&self) -> Boxed<'_, ()> {
+        Box::pin(async move {
+            let (sender, flushed) = oneshot::channel();
+            if self.send(publisher::Input::Flush(sender)) {
+                // An error means that the link has ended, and with it everything in flight.
+                let _ = flushed.await;
+            }
+        })
+    }
+
+    fn close(&self) {
+        let mut links = self.links();
+        // Dropping a handle ends its link, which settles what it holds.
+        *links = Links { closed: true, ..Links::default() };
+    }
+
+    #[cfg(feature = "failpoints")]
+    fn inject_panic(&self, loop_name: &str) {
+        let links = self.links();
+        match loop_name {
+            "publisher" => links.publisher.iter().for_each(Handle::inject_panic),
+            _ => links.subscriber.iter().for_each(Handle::inject_panic),
+        }
+    }
+}
+
+fn failed(error: BusError) -> Probe {
+    Probe { server: json!({ "connected": false }), error: Some(error), ..Probe::default() }
+}
+
+/// The parts of `INFO` that an operator of a bus looks for.
+fn report_server(info: &str, latency: f64) -> Probe {
+    let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let policy = field("maxmemory_policy");
+    let mut warnings = Vec::new();
+    if let Some(policy) = policy.filter(|p| *p != "noeviction") {
+        let message = format!("maxmemory-policy is {policy}: the server deletes data when memory is short");
+        warnings.push(("EVICTION_POLICY", message));
+    }
+    let server = json!({
+        "connected": true,
+        "version": field("redis_version"),
+        "role": field("role"),
+        "maxmemoryPolicy": policy,
+        "persistence": field("aof_enabled").map(|aof| if aof == "1" { "aof" } else { "rdb-or-none" }),
+        "connectedClients": field("connected_clients").and_then(|n| n.parse::<u64>().ok()),
+        "usedMemory": field("used_memory").and_then(|n| n.parse::<u64>().ok()),
+    });
+    Probe { latency: Some(latency), server, warnings, error: None }
+}

@@ -1,0 +1,133 @@
+//! What a client and its transport share: the one reports, the other acts.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use oxbus_model::channel::Channels;
+use oxbus_model::config::Config;
+use oxbus_model::envelope::Origin;
+use oxbus_model::routing::Wire;
+use oxbus_model::stats::Stats;
+use oxbus_model::{BusError, ErrorKind};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+use crate::admission::Admission;
+use crate::clock::Clock;
+use crate::host::{Host, Notice};
+use crate::intake::Intake;
+use crate::lifecycle::Lifecycle;
+use crate::outbox::Outbox;
+use crate::subscriptions::Unconfirmed;
+
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    pub(crate) channels: Channels,
+    pub(crate) origin: Origin,
+    pub(crate) stats: Arc<Stats>,
+    pub(crate) outbox: Outbox,
+    pub(crate) admission: Admission,
+    pub(crate) lifecycle: Lifecycle,
+    /// Wakes the task that watches over deadlines; they have changed.
+    pub(crate) deadlines: Notify,
+    intake: Mutex<Intake>,
+    unconfirmed: Mutex<Unconfirmed>,
+}
+
+impl Shared {
+    pub(crate) fn new(config: Config, instance_id: &str, host: Arc<dyn Host>) -> Self {
+        let clock = Clock::start();
+        let channels = Channels::new(config.channel_prefix.clone());
+        let stats = Arc::new(Stats::default());
+        let intake = Intake::new(clock, channels.clone(), instance_id.into(), stats.clone());
+        Shared {
+            origin: Origin::new(&config.service_name, instance_id),
+            admission: Admission::new(
+                config.performance.max_in_flight,
+                config.performance.max_in_flight_bytes,
+            ),
+            outbox: Outbox::new(host, clock),
+            lifecycle: Lifecycle::new(),
+            deadlines: Notify::new(),
+            intake: Mutex::new(intake),
+            unconfirmed: Mutex::default(),
+            config,
+            clock,
+            channels,
+            stats,
+        }
+    }
+
+    /// The receiving half.
+    pub(crate) fn intake(&self) -> MutexGuard<'_, Intake> {
+        // After a panic under the lock the tables may be off by one event; losing that one, which is
+        // counted as an INTERNAL error, is better than a client that is deaf for good.
+        self.intake.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn unconfirmed(&self) -> MutexGuard<'_, Unconfirmed> {
+        self.unconfirmed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reports something that no call waits for.
+    pub(crate) fn notice(&self, notice: Notice) {
+        self.outbox.notice(notice);
+    }
+
+    pub(crate) fn log(&self, level: &'static str, message: impl Into<String>, fields: Value) {
+        self.notice(Notice::Log { level, message: message.into(), fields });
+    }
+
+    /// The server has confirmed a wire subscription.
+    pub(crate) fn confirmed(&self, wire: &Wire) {
+        for ticket in self.unconfirmed().confirmed(wire) {
+            self.outbox.reply(ticket, Ok(Value::Null));
+        }
+    }
+
+    /// The server refuses a wire subscription. Those that wait for it fail; the caller removes them.
+    /// Established ones are reported, and stay.
+    pub(crate) fn refused(&self, wire: &Wire, error: &BusError) -> Vec<u32> {
+        let waiting = self.unconfirmed().waiting_for(wire);
+        let (optional, failed): (Vec<u32>, Vec<u32>) = {
+            let intake = self.intake();
+            waiting.into_iter().partition(|s| intake.router.is_optional(*s, wire))
+        };
+        let channel = String::from_utf8_lossy(wire.name()).into_owned();
+        if !optional.is_empty() {
+            self.notice(Notice::Warning {
+                code: "BROADCAST_DENIED",
+                message: format!("broadcasts are not received: {} ({channel})", error.message),
+            });
+            self.confirmed(wire);
+        } else if failed.is_empty() {
+            let denied = BusError::new(ErrorKind::SubscribeDenied, format!("{channel}: {}", error.message));
+            self.notice(Notice::Error(denied));
+        }
+        for subscription in &failed {
+            if let Some(ticket) = self.unconfirmed().remove(*subscription) {
+                let denied =
+                    BusError::new(ErrorKind::SubscribeDenied, format!("{channel}: {}", error.message));
+                self.outbox.reply(ticket, Err(denied));
+            }
+        }
+        failed
+    }
+
+    /// A link is up; if it was down, the client may be ready again.
+    pub(crate) fn link_up(&self, name: &'static str) {
+        let ready = self.lifecycle.link_up(name, self.clock.now_ms());
+        self.log("info", "connected", json!({ "link": name }));
+        if let Some(notice) = ready {
+            self.notice(notice);
+        }
+    }
+
+    /// A link broke.
+    pub(crate) fn link_down(&self, name: &'static str, error: &BusError) {
+        if self.lifecycle.link_down(name, error) {
+            self.stats.reconnections.add(1);
+            self.notice(Notice::Disconnected(error.clone()));
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Subscriptions that wait for the server's confirmation.
+
+use std::collections::{HashMap, HashSet};
+
+use oxbus_model::routing::Wire;
+
+/// One that waits.
+struct Waiting {
+    ticket: u32,
+    missing: HashSet<Wire>,
+    deadline: u64,
+}
+
+/// The subscriptions that no answer has come for yet.
+#[derive(Default)]
+pub(crate) struct Unconfirmed {
+    waiting: HashMap<u32, Waiting>,
+    by_wire: HashMap<Wire, Vec<u32>>,
+}
+
+impl Unconfirmed {
+    /// `subscription` waits for `wires` until `deadline`; the answer goes to `ticket`.
+    pub(crate) fn add(&mut self, subscription: u32, ticket: u32, wires: &[Wire], deadline: u64) {
+        for wire in wires {
+            self.by_wire.entry(wire.clone()).or_default().push(subscription);
+        }
+        let missing = wires.iter().cloned().collect();
+        self.waiting.insert(subscription, Waiting { ticket, missing, deadline });
+    }
+
+    /// The server has confirmed `wire`. Returns the tickets of those that are complete now.
+    pub(crate) fn confirmed(&mut self, wire: &Wire) -> Vec<u32> {
+        let mut complete = Vec::new();
+        for subscription in self.by_wire.remove(wire).unwrap_or_default() {
+            let Some(waiting) = self.waiting.get_mut(&subscription) else { continue };
+            waiting.missing.remove(wire);
+            if waiting.missing.is_empty() {
+                complete.push(waiting.ticket);
+                self.waiting.remove(&subscription);
+            }
+        }
+        complete
+    }
+
+    /// Those that wait for `wire`.
+    pub(crate) fn waiting_for(&self, wire: &Wire) -> Vec<u32> {
+        self.by_wire.get(wire).cloned().unwrap_or_default()
+    }
+
+    /// `subscription` no longer waits. Returns its ticket.
+    pub(crate) fn remove(&mut self, subscription: u32) -> Option<u32> {
+        let waiting = self.waiting.remove(&subscription)?;
+        for wire in &waiting.missing {
+            if let Some(list) = self.by_wire.get_mut(wire) {
+                list.retain(|s| *s != subscription);
+                if list.is_empty() {
+                    self.by_wire.remove(wire);
+                }
+            }
+        }
+        Some(waiting.ticket)
+    }
+
+    /// Those whose time is over.
+    pub(crate) fn expired(&self, now_ms: u64) -> Vec<u32> {
+        self.waiting.iter().filter(|(_, w)| w.deadline <= now_ms).map(|(s, _)| *s).collect()
+    }
+
+    /// All that wait.
+    pub(crate) fn all(&self) -> Vec<u32> {
+        self.waiting.keys().copied().collect()
+    }
+
+    /// When the next one's time is over.
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
+        self.waiting.values().map(|w| w.deadline).min()
+    }
+}

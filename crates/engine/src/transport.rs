@@ -1,0 +1,70 @@
+//! What a transport does for a client. Redis and memory both do.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use oxbus_model::BusError;
+use oxbus_model::routing::Wire;
+use serde_json::Value;
+
+/// A future of a transport.
+pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The publishes of one tick, as the host handed them over.
+#[derive(Debug)]
+pub struct Submission {
+    /// The host's number for it.
+    pub batch: u32,
+    /// How many records were admitted; those beyond have been refused already.
+    pub count: u32,
+    /// The records: see [`oxbus_model::submission`].
+    pub text: String,
+}
+
+/// How publishes and subscriptions reach other clients.
+///
+/// Results, confirmations and messages go to the client's `Shared`, which the transport was made with.
+/// None of the methods blocks.
+pub(crate) trait Transport: Send + Sync {
+    /// Starts to connect, if that was not done before.
+    fn start(&self);
+
+    /// Publishes each record; each is settled exactly once.
+    fn publish(&self, submission: Submission);
+
+    /// Settles a publish as aborted, unless it is settled.
+    fn cancel(&self, batch: u32, index: u32);
+
+    /// Asks for wire subscriptions; each is confirmed or refused.
+    fn subscribe(&self, wires: Vec<Wire>);
+
+    /// Gives wire subscriptions back.
+    fn unsubscribe(&self, wires: Vec<Wire>);
+
+    /// Measures, for the health report: one round trip on each link, and what the server says of itself.
+    /// Never takes longer than `timeout` milliseconds.
+    fn probe(&self, timeout: u64) -> Boxed<'_, Probe>;
+
+    /// Writes what is queued and waits until all publishes are settled.
+    fn flush(&self) -> Boxed<'_, ()>;
+
+    /// Closes all links at once; what is in flight is settled. Idempotent.
+    fn close(&self);
+
+    /// Makes a loop panic, to prove that it recovers.
+    #[cfg(feature = "failpoints")]
+    fn inject_panic(&self, _loop_name: &str) {}
+}
+
+/// What a transport found when it was probed.
+#[derive(Debug, Default)]
+pub(crate) struct Probe {
+    /// The round trip, in milliseconds.
+    pub(crate) latency: Option<f64>,
+    /// The `redis` part of the report.
+    pub(crate) server: Value,
+    /// Warnings (code, message).
+    pub(crate) warnings: Vec<(&'static str, String)>,
+    /// Why there was no answer.
+    pub(crate) error: Option<BusError>,
+}
