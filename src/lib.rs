@@ -1,1 +1,20 @@
-//! placeholder
+//! The native addon: translates between JavaScript and the engine, and decides nothing.
+//!
+//! What crosses, how often and in which form is in `docs/design/boundary.md`.
+//!
+//! # Layout
+//!
+//! - `client`: the class that JavaScript drives; `broker`: the memory broker that clients share.
+//! - `wake`: the one function that Rust calls, and whether it keeps the process alive.
+//! - `drained`, `settlements`: what crosses while events flow, as text and as numbers.
+//! - `rules`: functions without state; `values`: errors and results as JSON.
+//! - `runtime`: the threads.
+
+mod broker;
+mod client;
+mod drained;
+mod rules;
+mod runtime;
+mod settlements;
+mod values;
+mod wake;

@@ -204,9 +204,15 @@ impl Client {
         Ok(Subscribed { subscription, options })
     }
 
-    /// Ends a subscription: no new handler call starts. False when there is none of that number.
-    pub fn unsubscribe(&self, subscription: u32) -> bool {
-        self.core.unsubscribe(subscription, ErrorKind::Aborted, "the subscription was ended")
+    /// Ends a subscription: no new handler call starts. The reply says whether there was one of that number.
+    pub fn unsubscribe(&self, ticket: u32, subscription: u32) {
+        let found = self.core.unsubscribe(subscription, ErrorKind::Aborted, "the subscription was ended");
+        self.core.shared.outbox.reply(ticket, Ok(found.into()));
+    }
+
+    /// Reports a fault that no call waits for.
+    pub fn report(&self, fault: BusError) {
+        self.core.shared.notice(Notice::Error(fault));
     }
 
     /// Stops or resumes the deliveries of a subscription.

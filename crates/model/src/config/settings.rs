@@ -21,6 +21,8 @@ struct Settings<'a> {
     connect_timeout: u64,
     command_timeout: u64,
     lazy_connect: bool,
+    max_event_bytes: usize,
+    max_data_bytes: usize,
     notices: &'a [Notice],
 }
 
@@ -42,6 +44,8 @@ impl Config {
             connect_timeout: self.redis.connect_timeout,
             command_timeout: self.redis.command_timeout,
             lazy_connect: self.redis.lazy_connect,
+            max_event_bytes: self.limits.max_event_bytes,
+            max_data_bytes: self.limits.max_data_bytes,
             notices: &self.notices,
         };
         // Only maps with keys other than text cannot be written; there is none here.

@@ -1,0 +1,134 @@
+import { inspect } from 'node:util';
+import { EventBusClient, type EventBusConfig, ValidationError } from '..';
+import { freePort, RedisServer } from './support/redis-server';
+import { keepingLogger } from './support/transports';
+
+const VARIABLES = [
+  'REDIS_URL',
+  'REDIS_HOST',
+  'REDIS_PORT',
+  'REDIS_PASSWORD',
+  'REDIS_DB',
+  'ENABLE_REDIS_EVENTS',
+  'SERVICE_NAME',
+  'NODE_ENV',
+];
+const saved = { ...process.env };
+const clients: EventBusClient[] = [];
+
+beforeEach(() => {
+  for (const name of VARIABLES) delete process.env[name];
+});
+
+afterEach(async () => {
+  process.env = { ...saved };
+  await Promise.all(clients.splice(0).map((client) => client.disconnect()));
+});
+
+function create(config: EventBusConfig = {}, logger = keepingLogger()): EventBusClient {
+  const client = new EventBusClient({ logger, ...config });
+  clients.push(client);
+  return client;
+}
+
+const circular: Record<string, unknown> = {};
+circular.self = circular;
+
+test.each<[string, unknown, string | undefined]>([
+  ['an unknown key', { servicename: 'x' }, 'servicename'],
+  ['an unknown nested key', { redis: { hots: 'x' } }, 'redis.hots'],
+  ['a later feature', { mode: 'memory', streams: [] }, 'streams'],
+  ['a wrong type', { redis: { port: 'x' } }, 'redis.port'],
+  ['a wrong URL', { redis: 'http://x' }, 'redis'],
+  ['a wrong word', { mode: 'disk' }, 'mode'],
+  ['a function', { redis: { host: () => 'x' } }, 'redis.host'],
+  ['a cycle', { redis: circular }, 'redis.self'],
+  ['an instance', { redis: new Map() }, 'redis'],
+  ['a logger without methods', { logger: { info() {} } }, 'logger.debug'],
+  ['a schema that is none', { schemas: { a: 1 } }, 'schemas.a'],
+  ['not an object', 'redis://x', undefined],
+  ['null', null, undefined],
+])('a configuration is refused: %s', (_, config, path) => {
+  let error: unknown;
+  try {
+    new EventBusClient(config as EventBusConfig);
+  } catch (thrown) {
+    error = thrown;
+  }
+  expect(error).toBeInstanceOf(ValidationError);
+  expect(error).toMatchObject({ code: 'ERR_BUS_INVALID_CONFIG' });
+  if (path !== undefined) expect((error as ValidationError).path).toBe(path);
+  expect((error as Error).stack?.split('\n')[1]).toContain('configuration.test.ts');
+});
+
+test('no address is memory, and one line says so', () => {
+  const logger = keepingLogger();
+  const bus = create({}, logger);
+  expect(bus.toJSON().mode).toBe('memory');
+  expect(logger.lines.filter((line) => line.message.includes('memory'))).toHaveLength(1);
+});
+
+test('no address in production, or with mode redis, is an error', () => {
+  expect(() => create({ mode: 'redis' })).toThrow(ValidationError);
+  process.env.NODE_ENV = 'production';
+  expect(() => create()).toThrow(ValidationError);
+  expect(create({ mode: 'memory' }).toJSON().mode).toBe('memory');
+});
+
+test('the environment gives the address and the name; empty variables are unset', async () => {
+  const server = await RedisServer.start();
+  try {
+    process.env.REDIS_URL = '';
+    process.env.REDIS_HOST = '127.0.0.1';
+    process.env.REDIS_PORT = String(server.port);
+    process.env.SERVICE_NAME = 'from-env';
+    const bus = create();
+    expect(bus.toJSON()).toMatchObject({ mode: 'redis', serviceName: 'from-env' });
+    await bus.connect();
+    process.env.REDIS_URL = server.url;
+    process.env.REDIS_PORT = '1';
+    await create().connect();
+    process.env.ENABLE_REDIS_EVENTS = 'false';
+    expect(create().toJSON().mode).toBe('memory');
+  } finally {
+    await Promise.all(clients.splice(0).map((client) => client.disconnect()));
+    await server.stop();
+  }
+});
+
+test('the name comes from the package when nothing else gives one', () => {
+  expect(create().serviceName).toBe('oxbus');
+});
+
+test('keys of ioredis without a meaning here are accepted with a warning', async () => {
+  const logger = keepingLogger();
+  const redis = { port: await freePort(), poolSize: 5, maxRetriesPerRequest: null };
+  const bus = create({ redis: { ...redis, lazyConnect: true } }, logger);
+  const codes: string[] = [];
+  bus.on('warning', ({ code }) => codes.push(code));
+  await bus.connect();
+  expect(codes).toEqual(['OPTION_IGNORED', 'OPTION_IGNORED']);
+  expect(logger.lines.filter((line) => line.level === 'warn').length).toBeGreaterThanOrEqual(2);
+});
+
+test('a secret is never shown', async () => {
+  const logger = keepingLogger();
+  const port = await freePort();
+  const redis = { port, password: 'hunter2', connectTimeout: 100 };
+  const bus = create({ redis, logLevel: 'debug' }, logger);
+  const byUrl = create({ redis: `redis://me:hunter2@127.0.0.1:${port}` }, logger);
+  const error = await bus.connect().catch((e) => e);
+  const shown = [
+    inspect(bus, { depth: 9, showHidden: true }),
+    JSON.stringify([bus, byUrl]),
+    inspect(error, { depth: 9 }),
+    JSON.stringify(logger.lines),
+  ].join('\n');
+  expect(error).toBeInstanceOf(Error);
+  expect(shown).not.toContain('hunter2');
+});
+
+test('certificates may be buffers', () => {
+  const tls = { ca: Buffer.from('-----BEGIN CERTIFICATE-----\n'), rejectUnauthorized: false };
+  expect(() => create({ redis: { tls: { ...tls, ca: [tls.ca] } } })).not.toThrow(/ca.*buffer/i);
+});

@@ -1,0 +1,287 @@
+import {
+  type EventBusError,
+  HandlerError,
+  NonRetryableError,
+  RetryLater,
+  TimeoutError,
+  ValidationError,
+} from '..';
+import { eventually, Gate } from './support/eventually';
+import { onBothTransports } from './support/transports';
+
+const EXACT = { initialDelay: 20, multiplier: 2, jitter: 'none' as const };
+
+function fail(value: unknown): never {
+  throw value;
+}
+
+onBothTransports((bench) => {
+  test('no more handlers run at once than concurrency allows', async () => {
+    const bus = await bench.open();
+    const gates: Gate[] = [];
+    let running = 0;
+    let most = 0;
+    let done = 0;
+    await bus.subscribe(
+      'a',
+      async () => {
+        running += 1;
+        most = Math.max(most, running);
+        const gate = new Gate();
+        gates.push(gate);
+        await gate.opened;
+        running -= 1;
+        done += 1;
+      },
+      { concurrency: 3 },
+    );
+    await Promise.all(Array.from({ length: 10 }, (_, n) => bus.publish('a', n)));
+    await eventually(() => running === 3);
+    while (done < 10) {
+      await eventually(() => gates.length > 0);
+      gates.shift()?.open();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(most).toBe(3);
+  });
+
+  test.each<[string, () => unknown]>([
+    ['throws an Error', () => fail(new Error('x'))],
+    ['throws undefined', () => fail(undefined)],
+    ['throws null', () => fail(null)],
+    ['throws a text', () => fail('x')],
+    ['throws a frozen object', () => fail(Object.freeze({}))],
+    ['throws what cannot be shown', () => fail(Object.create(null))],
+    ['rejects with an Error', () => Promise.reject(new Error('x'))],
+    ['rejects with undefined', () => Promise.reject(undefined)],
+    [
+      'throws in finally',
+      async () => {
+        try {
+          await null;
+        } finally {
+          // biome-ignore lint/correctness/noUnsafeFinally: that is the case
+          throw new Error('x');
+        }
+      },
+    ],
+    [
+      'returns a thenable that throws',
+      () => Object.defineProperty({}, 'then', { value: () => fail(new Error('x')) }),
+    ],
+    [
+      'returns a thenable that rejects',
+      () =>
+        Object.defineProperty({}, 'then', {
+          value: (_: unknown, reject: (e: unknown) => void) => reject(new Error('x')),
+        }),
+    ],
+    [
+      'returns an object whose then cannot be read',
+      () => Object.defineProperty({}, 'then', { get: () => fail(new Error('x')) }),
+    ],
+  ])('a handler that %s fails alone', async (_, handler) => {
+    const bus = await bench.open();
+    const errors: EventBusError[] = [];
+    const seen: unknown[] = [];
+    bus.on('error', (error) => errors.push(error));
+    await bus.subscribe('a', handler, { retryOnError: false });
+    await bus.subscribe('a', (event) => seen.push(event.data));
+    await bus.publish('a', 1);
+    await bus.publish('a', 2);
+    await eventually(() => seen.length === 2 && errors.length === 2);
+    expect(errors[0]).toBeInstanceOf(HandlerError);
+    expect(errors[0]?.code).toBe('ERR_BUS_HANDLER_FAILED');
+    await eventually(async () => (await bus.getStats()).eventsFailed === 2);
+  });
+
+  test('a failed handler is retried by the schedule, then given up', async () => {
+    const bus = await bench.open();
+    const at: number[] = [];
+    const attempts: number[] = [];
+    const errors: EventBusError[] = [];
+    bus.on('error', (error) => errors.push(error));
+    await bus.subscribe(
+      'a',
+      (_, ctx) => {
+        at.push(performance.now());
+        attempts.push(ctx.attempt);
+        throw new Error('again');
+      },
+      { maxRetries: 3, retry: EXACT },
+    );
+    await bus.publish('a', 1);
+    await eventually(() => errors.length === 1);
+    expect(attempts).toEqual([1, 2, 3, 4]);
+    const delays = at.slice(1).map((time, n) => time - at[n]!);
+    [20, 40, 80].forEach((delay, n) => {
+      // Timers may fire up to a millisecond early.
+      expect(delays[n]).toBeGreaterThanOrEqual(delay - 1);
+    });
+    const stats = await bus.getStats();
+    expect(stats).toMatchObject({ eventsRetried: 3, eventsFailed: 1, handlerErrors: 4 });
+  });
+
+  test('a retry that succeeds is a delivery', async () => {
+    const bus = await bench.open();
+    let attempt = 0;
+    await bus.subscribe(
+      'a',
+      async (_, ctx) => {
+        attempt = ctx.attempt;
+        if (attempt === 1) throw new Error('once');
+      },
+      { retry: EXACT },
+    );
+    await bus.publish('a', 1);
+    await eventually(async () => (await bus.getStats()).eventsDelivered === 1);
+    expect(attempt).toBe(2);
+    expect((await bus.getStats()).eventsFailed).toBe(0);
+  });
+
+  test.each<[string, unknown, object, number]>([
+    ['NonRetryableError is not retried', new NonRetryableError('no'), {}, 1],
+    ['ValidationError is not retried', new ValidationError('ERR_BUS_INVALID_DATA', 'no'), {}, 1],
+    ['retryOnError: false', new Error('x'), { retryOnError: false }, 1],
+    ['maxRetries: 0', new Error('x'), { maxRetries: 0 }, 1],
+    ['retryIf that says no', new Error('x'), { retryIf: () => false }, 1],
+    ['retryIf that says yes', new NonRetryableError('x'), { retryIf: () => true }, 2],
+    ['retryIf that throws', new Error('x'), { retryIf: () => fail(new Error('y')) }, 2],
+    ['RetryLater', new RetryLater(5), {}, 2],
+  ])('%s', async (_, thrown, options, attempts) => {
+    const bus = await bench.open();
+    let calls = 0;
+    const failed = new Gate<EventBusError>();
+    bus.on('error', (error) => failed.open(error));
+    const handler = () => {
+      calls += 1;
+      throw thrown;
+    };
+    await bus.subscribe('a', handler, { maxRetries: 1, retry: EXACT, ...options });
+    await bus.publish('a', 1);
+    expect(await failed.opened).toMatchObject({ cause: thrown });
+    expect(calls).toBe(attempts);
+  });
+
+  test('RetryLater sets the next delay', async () => {
+    const bus = await bench.open();
+    const at: number[] = [];
+    await bus.subscribe(
+      'a',
+      () => {
+        at.push(performance.now());
+        if (at.length === 1) throw new RetryLater(60);
+      },
+      { retry: { initialDelay: 1, jitter: 'none' } },
+    );
+    await bus.publish('a', 1);
+    await eventually(() => at.length === 2);
+    expect(at[1]! - at[0]!).toBeGreaterThanOrEqual(59);
+  });
+
+  test('a handler that takes too long is aborted, counted, and its late result ignored', async () => {
+    const bus = await bench.open();
+    const gate = new Gate();
+    const failed = new Gate<EventBusError>();
+    const aborted = new Gate<unknown>();
+    bus.on('error', (error) => failed.open(error));
+    await bus.subscribe(
+      'a',
+      async (_, ctx) => {
+        ctx.signal.addEventListener('abort', () => aborted.open(ctx.signal.reason));
+        await gate.opened;
+      },
+      { timeout: 30, retryOnError: false },
+    );
+    await bus.publish('a', 1);
+    expect(await aborted.opened).toBeInstanceOf(TimeoutError);
+    expect(await failed.opened).toMatchObject({ code: 'ERR_BUS_HANDLER_TIMEOUT' });
+    await eventually(async () => (await bus.getStats()).zombieHandlers === 1);
+    gate.open();
+    await eventually(async () => (await bus.getStats()).zombieHandlers === 0);
+    expect(await bus.getStats()).toMatchObject({ eventsFailed: 1, eventsDelivered: 0 });
+  });
+
+  test('ctx.signal read after the time is over is aborted', async () => {
+    const bus = await bench.open();
+    const gate = new Gate();
+    let late: boolean | undefined;
+    await bus.subscribe(
+      'a',
+      async (_, ctx) => {
+        await gate.opened;
+        late = ctx.signal.aborted;
+      },
+      { timeout: 10, retryOnError: false },
+    );
+    await bus.publish('a', 1);
+    await eventually(async () => (await bus.getStats()).zombieHandlers === 1);
+    gate.open();
+    await eventually(() => late === true);
+  });
+
+  test('a circuit opens, drops and counts, lets one call through, and closes', async () => {
+    const bus = await bench.open();
+    const states: string[] = [];
+    let broken = true;
+    let calls = 0;
+    const sub = await bus.subscribe(
+      'a',
+      () => {
+        calls += 1;
+        if (broken) throw new Error('x');
+      },
+      {
+        retryOnError: false,
+        circuitBreaker: { minimumCalls: 4, resetTimeout: 50, errorThresholdPercentage: 50 },
+      },
+    );
+    bus.on('circuit', ({ subscription, state }) => {
+      expect(subscription).toBe(sub.id);
+      states.push(state);
+    });
+    await eventually(async () => {
+      await bus.publish('a', 1);
+      return states.includes('open');
+    });
+    const before = calls;
+    const dropped = (await bus.getStats()).eventsDropped;
+    await bus.publish('a', 2);
+    await eventually(async () => (await bus.getStats()).eventsDropped > dropped);
+    expect(calls).toBe(before);
+    broken = false;
+    await eventually(async () => {
+      await bus.publish('a', 3);
+      return states.includes('closed');
+    });
+    expect(states).toEqual(['open', 'half-open', 'closed']);
+  });
+
+  test.each<['drop-oldest' | 'drop-newest' | 'latest-per-key', number[]]>([
+    ['drop-oldest', [0, 8, 9]],
+    ['drop-newest', [0, 1, 2]],
+    ['latest-per-key', [0, 8, 9]],
+  ])('a full queue: %s', async (overflow, expected) => {
+    const bus = await bench.open();
+    const gate = new Gate();
+    const seen: number[] = [];
+    const witness: number[] = [];
+    await bus.subscribe(
+      'n',
+      async (event) => {
+        seen.push(event.data);
+        await gate.opened;
+      },
+      { concurrency: 1, queue: { maxEvents: 2, overflow } },
+    );
+    await bus.subscribe('n', (event) => witness.push(event.data));
+    await bus.publish('n', 0);
+    await eventually(() => seen.length === 1);
+    for (let n = 1; n < 10; n += 1) await bus.publish('n', n, { key: `k${n % 2}` });
+    await eventually(() => witness.length === 10);
+    await eventually(async () => (await bus.getStats()).eventsDropped === 7);
+    gate.open();
+    await eventually(() => seen.length === expected.length);
+    expect(seen).toEqual(expected);
+  });
+});

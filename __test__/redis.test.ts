@@ -1,0 +1,137 @@
+/** What only a server that comes and goes can show. */
+
+import { EventBusClient, type EventBusConfig, EventBusError } from '..';
+import { eventually } from './support/eventually';
+import { freePort, RedisServer } from './support/redis-server';
+import { keepingLogger } from './support/transports';
+
+let server: RedisServer;
+const clients: EventBusClient[] = [];
+
+beforeEach(async () => {
+  server = await RedisServer.start();
+});
+
+afterEach(async () => {
+  await Promise.all(clients.splice(0).map((client) => client.disconnect({ timeout: 200 })));
+  await server.stop();
+});
+
+function create(redis: object = {}, config: EventBusConfig = {}): EventBusClient {
+  const where = { url: server.url, ...redis };
+  const client = new EventBusClient({ redis: where, logger: keepingLogger(), ...config });
+  clients.push(client);
+  return client;
+}
+
+test('connect rejects in time when nobody is there, and goes on trying', async () => {
+  await server.kill();
+  const bus = create({ connectTimeout: 200 });
+  const error: EventBusError = await bus.connect().then(
+    () => Promise.reject(new Error('connected')),
+    (e) => e,
+  );
+  expect(['ERR_BUS_CONNECT_TIMEOUT', 'ERR_BUS_CONNECTION_REFUSED']).toContain(error.code);
+  expect(error.stack?.split('\n')[1]).toContain('redis.test.ts');
+  await server.restart();
+  await bus.waitUntilReady({ timeout: 10_000 });
+  expect(bus.isConnected()).toBe(true);
+});
+
+test('a wrong password is told at once', async () => {
+  await server.command('CONFIG SET requirepass right');
+  const started = performance.now();
+  const error = await create({ password: 'wrong' })
+    .connect()
+    .catch((e) => e);
+  expect(error).toMatchObject({ code: 'ERR_BUS_AUTH_FAILED', retryable: false });
+  expect(performance.now() - started).toBeLessThan(4000);
+  await create({ password: 'right' }).connect();
+});
+
+test('a signal ends the wait of connect', async () => {
+  await server.kill();
+  const abort = new AbortController();
+  const call = create().connect({ signal: abort.signal });
+  abort.abort();
+  await expect(call).rejects.toMatchObject({ code: 'ERR_BUS_ABORTED' });
+});
+
+test('lazyConnect resolves at once', async () => {
+  const bus = create({ lazyConnect: true });
+  await bus.connect();
+  await expect(bus.publish('a', 1)).resolves.toMatchObject({ type: 'a' });
+});
+
+test('after a crash it reconnects, subscribes again, and announces the gap', async () => {
+  const bus = create();
+  await bus.connect();
+  const names: string[] = [];
+  const seen: unknown[] = [];
+  bus.on('disconnected', ({ error }) =>
+    names.push(`disconnected ${error instanceof EventBusError}`),
+  );
+  bus.on('gap', ({ patterns, from, to }) => {
+    expect(Date.parse(from)).toBeLessThanOrEqual(Date.parse(to));
+    names.push(`gap ${patterns}`);
+  });
+  await bus.subscribe('a.*', (event) => seen.push(event.data));
+  await server.kill();
+  await eventually(() => bus.state === 'reconnecting');
+  await server.restart();
+  await bus.waitUntilReady({ timeout: 10_000 });
+  await bus.publish('a.b', 'after');
+  await eventually(() => seen.includes('after'));
+  expect(names[0]).toBe('disconnected true');
+  await eventually(() => names.filter((name) => name === 'gap a.*').length === 1);
+  expect((await bus.getStats()).reconnections).toBeGreaterThan(0);
+});
+
+test('what could not be written in time was not sent', async () => {
+  const bus = create();
+  await bus.connect();
+  await server.kill();
+  await eventually(() => bus.state === 'reconnecting');
+  const error = await bus.publish('a', 1, { timeout: 100 }).catch((e) => e);
+  expect(error).toBeInstanceOf(EventBusError);
+  expect(error).toMatchObject({ outcome: 'not_sent' });
+  expect((error as EventBusError).stack?.split('\n')[1]).toContain('redis.test.ts');
+  const health = await bus.healthCheck();
+  expect(health.status).not.toBe('healthy');
+});
+
+test('a publish waits for the reconnection', async () => {
+  const bus = create();
+  await bus.connect();
+  await server.kill();
+  await eventually(() => bus.state === 'reconnecting');
+  const call = bus.publish('a', 1, { timeout: 10_000 });
+  await server.restart();
+  await expect(call).resolves.toMatchObject({ type: 'a' });
+});
+
+test('messages of others are taken as they come, what is no event is counted', async () => {
+  const bus = create({}, { channelPrefix: 'p:' });
+  const seen: unknown[] = [];
+  await bus.subscribe('*', (event) => seen.push(event));
+  await server.command(`PUBLISH p:x '{"id":"1","type":"x","data":[1]}'`);
+  await server.command('PUBLISH p:x nonsense');
+  await eventually(async () => (await bus.getStats()).eventsForeign === 1);
+  await eventually(() => seen.length === 1);
+  expect(seen[0]).toMatchObject({
+    id: '1',
+    type: 'x',
+    data: [1],
+    metadata: { source: 'unknown', correlationId: '1', timestamp: expect.any(String) },
+  });
+});
+
+test('a server that is not there does not hold up disconnect', async () => {
+  const bus = new EventBusClient({
+    redis: { port: await freePort() },
+    logger: keepingLogger(),
+  });
+  bus.connect().catch(() => {});
+  await bus.disconnect({ timeout: 500 });
+  expect(bus.state).toBe('closed');
+});

@@ -1,0 +1,3 @@
+import { createBus as createIoredisBus } from './ioredis.mjs';
+
+export const createBus = (url) => createIoredisBus(url, { autoPipelining: true });

@@ -1,0 +1,54 @@
+import { FLOOR, peers, SUBJECT } from './support/contestants.mjs';
+import { CREDIT } from './support/events.mjs';
+import { startProcess } from './support/process.mjs';
+
+export const question =
+  'How many events per second reach the handler of a pattern subscription, and what does each cost?';
+
+export const metrics = [
+  { key: 'rate', label: 'events/s', better: 'higher', digits: 0, compared: true },
+  { key: 'cpu', label: 'CPU µs/event', better: 'lower', digits: 2, compared: true },
+  { key: 'js', label: 'JS thread µs/event', better: 'lower', digits: 2 },
+  // A figure with losses is worth nothing: the run says so and fails.
+  { key: 'lost', label: 'lost', better: 'lower', digits: 0, must: 0 },
+];
+
+const contestants = [SUBJECT, 'oxbus-no-inherit', ...peers, FLOOR];
+
+export const cases = [
+  { name: 'small events, sync handler', payload: 'small', handler: 'sync', contestants },
+  { name: 'small events, async handler', payload: 'small', handler: 'async', contestants },
+  {
+    name: 'GitHub webhooks (10 KB), sync handler',
+    payload: 'github',
+    handler: 'sync',
+    contestants,
+  },
+];
+
+// Ahead of the subscriber, in events: far below the smallest default queue (10,000 events, 64 MiB).
+const windows = { small: 16 * CREDIT, github: 4 * CREDIT };
+
+export async function measure(contestant, { payload, handler }, { server, duration, warmUp }) {
+  const flood = startProcess('./flood.mjs', [server.port, payload, windows[payload]]);
+  const child = startProcess('./child.mjs');
+  try {
+    const { port: creditPort } = await flood.next('listening');
+    child.send({
+      kind: 'run',
+      contestant,
+      task: 'receive',
+      params: { url: server.url, payload, handler, duration, warmUp, creditPort },
+    });
+    if (contestant !== FLOOR) {
+      await child.next('subscribed');
+      flood.send({ kind: 'start' });
+      await child.next('measured');
+      flood.send({ kind: 'stop' });
+      child.send(await flood.next('sent'));
+    }
+    return (await child.next('result')).result;
+  } finally {
+    await Promise.all([child.stop(), flood.stop()]);
+  }
+}

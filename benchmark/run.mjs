@@ -1,0 +1,78 @@
+// `npm run bench -- [question …] [--quick] [--rounds n] [--duration ms] [--only a,b] [--json file]`
+
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { ensurePackages, prepare, SetupError, script } from '../scripts/prepare.mjs';
+
+const questions = ['publish', 'receive', 'latency', 'start', 'memory'];
+
+function parseOptions() {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      quick: { type: 'boolean', default: false },
+      rounds: { type: 'string' },
+      duration: { type: 'string' },
+      only: { type: 'string' },
+      json: { type: 'string' },
+    },
+  });
+  const unknown = positionals.filter((name) => !questions.includes(name));
+  if (unknown.length > 0) {
+    throw new SetupError(
+      `no benchmark '${unknown.join("', '")}': there are ${questions.join(', ')}`,
+    );
+  }
+  const duration = Number(values.duration ?? (values.quick ? 300 : 2000));
+  return {
+    names: positionals.length > 0 ? positionals : questions,
+    quick: values.quick,
+    rounds: Number(values.rounds ?? (values.quick ? 1 : 7)),
+    duration,
+    warmUp: duration / 2,
+    only: values.only?.split(','),
+    json: values.json,
+  };
+}
+
+function say(message) {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[2K${message}`);
+}
+
+async function main() {
+  const { names, json, ...options } = parseOptions();
+  // The addon is needed only when Oxbus takes part.
+  if (options.only?.every((name) => !name.startsWith('oxbus'))) ensurePackages();
+  else prepare();
+  // These need node_modules.
+  const { startServer } = await import('./support/server.mjs');
+  const { runCase } = await import('./support/rounds.mjs');
+  const { caseTable } = await import('./support/report.mjs');
+  const { environment } = await import('./support/environment.mjs');
+
+  const server = await startServer();
+  const report = { environment: environment(server), options, questions: [] };
+  for (const [name, value] of Object.entries(report.environment))
+    console.log(`- ${name}: ${value}`);
+  console.log(`- ${options.rounds} rounds of ${options.duration} ms`);
+  try {
+    for (const name of names) {
+      const benchmark = await import(`./${name}.mjs`);
+      console.log(`\n## ${benchmark.question}\n`);
+      const cases = [];
+      for (const definition of benchmark.cases) {
+        const result = await runCase(benchmark, definition, { ...options, server, say });
+        say('');
+        console.log(caseTable(benchmark.metrics, result));
+        if (Object.keys(result.failures).length > 0) process.exitCode = 1;
+        cases.push(result);
+      }
+      report.questions.push({ name, question: benchmark.question, cases });
+    }
+  } finally {
+    server.stop();
+    if (json) writeFileSync(json, `${JSON.stringify(report, null, 2)}\n`);
+  }
+}
+
+await script('bench', main);

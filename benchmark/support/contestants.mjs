@@ -1,0 +1,11 @@
+/**
+ * The buses that can be compared. `floor` is not a bus but the JSON work alone; ratios are taken
+ * against `oxbus`.
+ */
+export const peers = ['ioredis', 'ioredis-autopipelining', 'node-redis', 'valkey-glide'];
+
+export const SUBJECT = 'oxbus';
+export const FLOOR = 'floor';
+
+/** @returns {Promise<{ createBus: (url: string) => any }>} */
+export const load = (name) => import(`../contestants/${name}.mjs`);

@@ -1,0 +1,22 @@
+import { readFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+
+const packages = ['ioredis', 'redis', '@valkey/valkey-glide'];
+
+/** What the figures depend on, and what they must be quoted with. */
+export function environment(server) {
+  const manifest = (path) => JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8'));
+  const versions = packages.map((name) => [
+    name,
+    manifest(`../../node_modules/${name}/package.json`).version,
+  ]);
+  return {
+    oxbus: manifest('../../package.json').version,
+    ...Object.fromEntries(versions),
+    node: process.version,
+    redisServer: server.version,
+    system: `${process.platform} ${process.arch}`,
+    processor: `${cpus().length} × ${cpus()[0]?.model.trim()}`,
+    date: new Date().toISOString().slice(0, 10),
+  };
+}

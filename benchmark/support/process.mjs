@@ -1,0 +1,58 @@
+import { fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+const LIMIT_MS = 120_000;
+
+/**
+ * Starts a module of this folder as a process. `next(kind)` resolves to its next message of that
+ * kind and rejects when it fails, ends or is silent for too long.
+ */
+export function startProcess(module, args = [], execArgv = []) {
+  const child = fork(fileURLToPath(new URL(module, import.meta.url)), args.map(String), {
+    execArgv,
+    // What a contestant prints is not our table; its errors are worth seeing.
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
+  const waiting = new Map();
+  const arrived = new Map();
+  let failure;
+  const fail = (message) => {
+    failure ??= new Error(message);
+    for (const { reject } of waiting.values()) reject(failure);
+    waiting.clear();
+  };
+  child.on('message', (message) => {
+    if (message.kind === 'failed') return fail(message.message);
+    const waiter = waiting.get(message.kind);
+    if (!waiter) return arrived.set(message.kind, message);
+    waiting.delete(message.kind);
+    waiter.resolve(message);
+  });
+  child.on('exit', (code, signal) => fail(`${module} ended with ${signal ?? code}`));
+  return {
+    send: (message) => child.send(message),
+    async next(kind) {
+      const message = arrived.get(kind);
+      if (message) {
+        arrived.delete(kind);
+        return message;
+      }
+      if (failure) throw failure;
+      let limit;
+      try {
+        return await new Promise((resolve, reject) => {
+          waiting.set(kind, { resolve, reject });
+          limit = setTimeout(() => fail(`${module}: no '${kind}' for ${LIMIT_MS} ms`), LIMIT_MS);
+        });
+      } finally {
+        clearTimeout(limit);
+      }
+    },
+    async stop() {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const ended = new Promise((resolve) => child.once('exit', resolve));
+      child.kill('SIGKILL');
+      await ended;
+    },
+  };
+}

@@ -1,0 +1,25 @@
+// Events as an async iterator: the loop decides when it takes the next one.
+
+import { EventBusClient } from '../index.js';
+import { connection } from './connection.mjs';
+
+const bus = new EventBusClient({ serviceName: 'thermostat', ...connection });
+await bus.connect();
+
+const readings = bus.events('sensor.*');
+const first = readings.next(); // subscribes
+
+// `subscriberCount` tells how many subscriptions the bus has for a pattern.
+while ((await bus.subscriberCount('sensor.*')) === 0) {
+  await new Promise((resolve) => setImmediate(resolve));
+}
+for (const celsius of [19.5, 20.1, 20.8]) await bus.publish('sensor.kitchen', { celsius });
+
+console.log((await first).value.data);
+for await (const { data } of readings) {
+  console.log(data);
+  if (data.celsius > 20.5) break; // ends the subscription
+}
+
+await bus.disconnect();
+console.log('ok');

@@ -1,0 +1,50 @@
+//! The one function that Rust calls in JavaScript.
+
+use napi::bindgen_prelude::{Function, Unknown};
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use napi::{Env, Result, Status, check_status, sys};
+use oxbus_engine::Host;
+
+/// Weak: by itself it does not keep the process alive. One call may be outstanding, so a queue of one is enough.
+type WakeFunction = ThreadsafeFunction<(), Unknown<'static>, (), Status, false, true, 1>;
+
+/// Calls JavaScript's `wake` from any thread.
+pub(crate) struct Wake {
+    function: WakeFunction,
+}
+
+impl Wake {
+    pub(crate) fn new(function: Function<'_, (), Unknown<'static>>) -> Result<Self> {
+        let function = function
+            .build_threadsafe_function()
+            .callee_handled::<false>()
+            .weak::<true>()
+            .max_queue_size::<1>()
+            .build()?;
+        Ok(Wake { function })
+    }
+
+    /// Sets whether the process stays alive for this client.
+    pub(crate) fn hold(&self, env: &Env, keep: bool) -> Result<()> {
+        if self.function.aborted() {
+            return Ok(());
+        }
+        // SAFETY: called on the thread of `env`, whose teardown is the only thing that ends the function;
+        // it is not aborted, so the handle is valid. Both calls are idempotent.
+        let status = unsafe {
+            if keep {
+                sys::napi_ref_threadsafe_function(env.raw(), self.function.raw())
+            } else {
+                sys::napi_unref_threadsafe_function(env.raw(), self.function.raw())
+            }
+        };
+        check_status!(status)
+    }
+}
+
+impl Host for Wake {
+    fn wake(&self) {
+        // A full queue means that a call is on its way; a closing environment needs none.
+        self.function.call((), ThreadsafeFunctionCallMode::NonBlocking);
+    }
+}

@@ -1,0 +1,270 @@
+/** The public client: each method checks its arguments, asks the core, and owns its errors' stacks. */
+
+import { inspect } from 'node:util';
+import type {
+  ClientEvents,
+  ClientState,
+  EventBusClient as Contract,
+  EventBusConfig,
+  EventHandler,
+  EventIterator,
+  EventOf,
+  EventsOptions,
+  EventType,
+  HealthReport,
+  PatternEvent,
+  Projection,
+  PublishItem,
+  PublishOptions,
+  PublishResult,
+  Stats,
+  SubscribeOptions,
+  Subscription,
+  WaitOptions,
+} from '../index';
+import { Core, type Wait } from './core';
+import { invalidAt, traced } from './errors';
+import { LiveIterator } from './iterator';
+import { isPlainObject } from './json';
+import { checkSignal } from './requests';
+import { SubscriptionHandle } from './subscription';
+
+const OPTIONS = 'ERR_BUS_INVALID_OPTIONS';
+/** What a timer can hold. */
+const MAX_TIMEOUT = 2 ** 31 - 1;
+
+// biome-ignore lint/suspicious/noExplicitAny: without a map, any payload is accepted
+export class EventBusClient<Events = Record<string, any>> implements Contract<Events> {
+  readonly #core: Core;
+
+  constructor(config?: EventBusConfig) {
+    try {
+      this.#core = new Core(config);
+    } catch (error) {
+      throw traced(error, new.target);
+    }
+  }
+
+  get instanceId(): string {
+    return this.#core.instanceId;
+  }
+
+  get serviceName(): string {
+    return this.#core.settings.serviceName;
+  }
+
+  get state(): ClientState {
+    return this.#core.state;
+  }
+
+  async connect(options?: WaitOptions): Promise<void> {
+    try {
+      await this.#core.connect(readWait(options, ['timeout', 'signal']));
+    } catch (error) {
+      throw traced(error, EventBusClient.prototype.connect);
+    }
+  }
+
+  disconnect(options?: { timeout?: number }): Promise<void> {
+    let wait: Wait;
+    try {
+      wait = readWait(options, ['timeout']);
+    } catch (error) {
+      return Promise.reject(traced(error, EventBusClient.prototype.disconnect));
+    }
+    return this.#core.disconnect(wait.timeout);
+  }
+
+  close(options?: { timeout?: number }): Promise<void> {
+    return this.disconnect(options);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.disconnect();
+  }
+
+  isConnected(): boolean {
+    return this.state === 'ready';
+  }
+
+  async waitUntilReady(options?: WaitOptions): Promise<void> {
+    try {
+      await this.#core.waitUntilReady(readWait(options, ['timeout', 'signal']));
+    } catch (error) {
+      throw traced(error, EventBusClient.prototype.waitUntilReady);
+    }
+  }
+
+  async publish<K extends EventType<Events>>(
+    type: K,
+    data: Events[K],
+    options?: PublishOptions,
+  ): Promise<PublishResult> {
+    try {
+      return await this.#core.publish(type, data, options, false);
+    } catch (error) {
+      throw traced(error, EventBusClient.prototype.publish);
+    }
+  }
+
+  async publishBatch(
+    items: readonly PublishItem<Events>[],
+    options?: PublishOptions,
+  ): Promise<PromiseSettledResult<PublishResult>[]> {
+    try {
+      if (!Array.isArray(items)) throw invalidAt(OPTIONS, 'items', 'must be an array');
+      if (options !== undefined && !isPlainObject(options)) {
+        throw invalidAt(OPTIONS, '', 'the options must be a plain object');
+      }
+      const calls = items.map((item: unknown) => this.#publishItem(item, options));
+      this.#core.flush();
+      const results = await Promise.allSettled(calls);
+      for (const result of results) {
+        if (result.status === 'rejected') {
+          traced(result.reason, EventBusClient.prototype.publishBatch);
+        }
+      }
+      return results;
+    } catch (error) {
+      throw traced(error, EventBusClient.prototype.publishBatch);
+    }
+  }
+
+  async broadcast<K extends EventType<Events>>(
+    type: K,
+    data: Events[K],
+    options?: PublishOptions,
+  ): Promise<PublishResult> {
+    try {
+      return await this.#core.publish(type, data, options, true);
+    } catch (error) {
+      throw traced(error, EventBusClient.prototype.broadcast);
+    }
+  }
+
+  async subscribe<const P extends string | readonly string[]>(
+    pattern: P,
+    handler: EventHandler<PatternEvent<Events, P>>,
+    options?: SubscribeOptions,
+  ): Promise<Subscription> {
+    try {
+      const live = await this.#core.subscribe(pattern, handler, options);
+      return new SubscriptionHandle(live, this.#core);
+    } catch (error) {
+      throw traced(error, EventBusClient.prototype.subscribe);
+    }
+  }
+
+  async unsubscribe(id: string): Promise<boolean> {
+    try {
+      const live = this.#core.find(id);
+      return live === undefined ? false : await this.#core.unsubscribe(live);
+    } catch (error) {
+      throw traced(error, EventBusClient.prototype.unsubscribe);
+    }
+  }
+
+  async subscribeAll(
+    projection: Projection<EventOf<Events>>,
+    options?: SubscribeOptions,
+  ): Promise<Subscription> {
+    try {
+      if (
+        typeof projection?.subscribedTo !== 'function' ||
+        typeof projection.handle !== 'function'
+      ) {
+        throw invalidAt(OPTIONS, 'projection', 'must have subscribedTo() and handle()');
+      }
+      const handler: EventHandler<EventOf<Events>> = (event, ctx) => projection.handle(event, ctx);
+      const live = await this.#core.subscribe(projection.subscribedTo(), handler, options);
+      return new SubscriptionHandle(live, this.#core);
+    } catch (error) {
+      throw traced(error, EventBusClient.prototype.subscribeAll);
+    }
+  }
+
+  events<const P extends string | readonly string[]>(
+    pattern: P,
+    options?: EventsOptions,
+  ): EventIterator<PatternEvent<Events, P>> {
+    const iterator = new LiveIterator<PatternEvent<Events, P>>(this.#core, pattern, options);
+    this.#core.rememberIterator(iterator);
+    return iterator;
+  }
+
+  healthCheck(): Promise<HealthReport> {
+    return this.#core.health();
+  }
+
+  async getStats(): Promise<Stats> {
+    return this.#core.stats();
+  }
+
+  async subscriberCount(pattern?: string): Promise<number> {
+    try {
+      if (pattern !== undefined && typeof pattern !== 'string') {
+        throw invalidAt('ERR_BUS_INVALID_PATTERN', 'pattern', 'must be a string');
+      }
+      return await this.#core.subscriberCount(pattern ?? null);
+    } catch (error) {
+      throw traced(error, EventBusClient.prototype.subscriberCount);
+    }
+  }
+
+  on<K extends keyof ClientEvents>(name: K, listener: (...args: ClientEvents[K]) => unknown): this {
+    this.#core.emitter.add(name, listener as never, false);
+    return this;
+  }
+
+  once<K extends keyof ClientEvents>(
+    name: K,
+    listener: (...args: ClientEvents[K]) => unknown,
+  ): this {
+    this.#core.emitter.add(name, listener as never, true);
+    return this;
+  }
+
+  off<K extends keyof ClientEvents>(
+    name: K,
+    listener: (...args: ClientEvents[K]) => unknown,
+  ): this {
+    this.#core.emitter.remove(name, listener as never);
+    return this;
+  }
+
+  toJSON(): { serviceName: string; mode: string; state: ClientState; instanceId: string } {
+    const { serviceName, state, instanceId } = this;
+    return { serviceName, mode: this.#core.settings.mode, state, instanceId };
+  }
+
+  async #publishItem(item: unknown, defaults: PublishOptions | undefined): Promise<PublishResult> {
+    if (!isPlainObject(item)) throw invalidAt(OPTIONS, 'items', 'must hold plain objects');
+    const { type, data, ...own } = item;
+    const merged = defaults === undefined ? own : { ...defaults, ...own };
+    const options = Object.keys(merged).length === 0 ? undefined : merged;
+    return this.#core.publish(type as string, data, options, false);
+  }
+}
+
+// Not in the contract, so not a member: only the console asks for it.
+Object.defineProperty(EventBusClient.prototype, inspect.custom, {
+  value(this: EventBusClient): string {
+    return `EventBusClient ${inspect(this.toJSON())}`;
+  },
+});
+
+/** Reads `{ timeout, signal }`; other keys are refused. */
+function readWait(options: unknown, keys: readonly string[]): Wait {
+  if (options === undefined) return { timeout: null, signal: undefined };
+  if (!isPlainObject(options)) throw invalidAt(OPTIONS, '', 'the options must be a plain object');
+  for (const key of Object.keys(options)) {
+    if (!keys.includes(key)) throw invalidAt(OPTIONS, key, 'unknown key');
+  }
+  const { timeout, signal } = options;
+  const fits = typeof timeout === 'number' && timeout >= 0 && timeout <= MAX_TIMEOUT;
+  if (timeout !== undefined && !fits) {
+    throw invalidAt(OPTIONS, 'timeout', `must be a number of ms from 0 to ${MAX_TIMEOUT}`);
+  }
+  checkSignal(signal);
+  return { timeout: fits ? Math.floor(timeout) : null, signal };
+}

@@ -1,0 +1,99 @@
+/** Splits a configuration into the JSON that the engine validates and what only JavaScript can hold. */
+
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Logger } from '../index';
+import { invalidAt, unwrap } from './errors';
+import { isPlainObject, jsonOf } from './json';
+import { native, type Settings } from './native';
+import { readSchemas, type Schemas } from './schemas';
+
+const VARIABLES = [
+  'REDIS_URL',
+  'REDIS_HOST',
+  'REDIS_PORT',
+  'REDIS_PASSWORD',
+  'REDIS_DB',
+  'ENABLE_REDIS_EVENTS',
+  'SERVICE_NAME',
+  'NODE_ENV',
+] as const;
+
+const CODE = 'ERR_BUS_INVALID_CONFIG';
+
+/** A configuration that the engine has accepted. */
+export interface ReadConfig {
+  json: string;
+  env: string;
+  settings: Settings;
+  logger: Logger | undefined;
+  schemas: Schemas | undefined;
+}
+
+/** Reads a user's configuration. Throws `INVALID_CONFIG` naming the path. */
+export function readConfig(config: unknown = {}): ReadConfig {
+  if (!isPlainObject(config)) throw invalidAt(CODE, '', 'the configuration must be a plain object');
+  const logger = readLogger(config.logger);
+  const schemas = readSchemas(config.schemas);
+  const json = jsonOf(withPem(config), CODE, 'configuration', ['logger', 'schemas']);
+  const env = environment();
+  return { json, env, settings: unwrap<Settings>(native.settings(json, env)), logger, schemas };
+}
+
+function readLogger(value: unknown): Logger | undefined {
+  if (value === undefined) return undefined;
+  for (const level of ['debug', 'info', 'warn', 'error'] as const) {
+    if (typeof (value as Partial<Logger> | null)?.[level] !== 'function') {
+      throw invalidAt(CODE, `logger.${level}`, 'must be a function');
+    }
+  }
+  return value as Logger;
+}
+
+/** Certificates and keys as text: PEM is ASCII, and JSON holds no bytes. */
+function withPem(config: Record<string, unknown>): Record<string, unknown> {
+  const redis = config.redis;
+  if (!isPlainObject(redis) || !isPlainObject(redis.tls)) return config;
+  const tls = { ...redis.tls };
+  for (const key of ['ca', 'cert', 'key'] as const) {
+    const value = tls[key];
+    if (Array.isArray(value)) tls[key] = value.map(pem).join('\n');
+    else tls[key] = pem(value);
+  }
+  return { ...config, redis: { ...redis, tls } };
+}
+
+function pem(value: unknown): unknown {
+  return value instanceof Uint8Array ? Buffer.from(value).toString('utf8') : value;
+}
+
+/** The variables that are read, and the name of the user's package. */
+function environment(): string {
+  const env: Record<string, string> = {};
+  for (const name of VARIABLES) {
+    const value = process.env[name];
+    if (value !== undefined) env[name] = value;
+  }
+  const name = packageName();
+  if (name !== undefined) env.package = name;
+  return JSON.stringify(env);
+}
+
+/** The name in the package.json nearest to the main module, or to the working directory. */
+function packageName(): string | undefined {
+  const main = process.argv[1];
+  return (
+    (main === undefined ? undefined : nearestName(dirname(main))) ?? nearestName(process.cwd())
+  );
+}
+
+function nearestName(from: string): string | undefined {
+  for (let folder = from; ; folder = dirname(folder)) {
+    try {
+      const name = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')).name;
+      return typeof name === 'string' && name !== '' ? name : undefined;
+    } catch {
+      if (dirname(folder) === folder) return undefined;
+    }
+  }
+}

@@ -1,0 +1,57 @@
+/**
+ * A declaration, so that nothing of it is emitted: proves that what `ts/` exports is what `index.d.ts` says, both ways, so that
+ * neither can drift. `Shape` is the public side of a class, without its private members.
+ */
+
+import type * as Contract from '../index';
+import type * as Face from './index';
+
+/** Methods that return `this` are compared by their arguments: the classes differ in private members. */
+type Shape<T> = {
+  [K in keyof T]: K extends 'on' | 'once' | 'off'
+    ? T[K] extends (...args: infer A) => unknown
+      ? A
+      : never
+    : T[K];
+};
+type Values<T> = {
+  [K in keyof T]: T[K] extends abstract new (...args: never[]) => unknown ? 0 : T[K];
+};
+type Assignable<From, To> = [From] extends [To] ? true : false;
+type Same<A, B> = Assignable<A, B> extends true ? Assignable<B, A> : false;
+type SameClass<
+  A extends abstract new (
+    ...args: never[]
+  ) => unknown,
+  B extends abstract new (
+    ...args: never[]
+  ) => unknown,
+> =
+  Same<ConstructorParameters<A>, ConstructorParameters<B>> extends true
+    ? Same<Shape<InstanceType<A>>, Shape<InstanceType<B>>>
+    : false;
+
+type Classes = {
+  [K in keyof typeof Contract]: (typeof Contract)[K] extends abstract new (
+    ...args: never[]
+  ) => unknown
+    ? K extends keyof typeof Face
+      ? (typeof Face)[K] extends abstract new (
+          ...args: never[]
+        ) => unknown
+        ? SameClass<(typeof Contract)[K], (typeof Face)[K]>
+        : false
+      : false
+    : true;
+};
+
+type Map = { 'photo.uploaded': { photoId: string }; 'user.created': { userId: string } };
+
+type Holds<T extends true> = T;
+
+export type SameNames = Holds<Same<keyof typeof Contract, keyof typeof Face>>;
+export type SameValues = Holds<Same<Values<typeof Contract>, Values<typeof Face>>>;
+export type SameClasses = Holds<Same<Classes, { [K in keyof typeof Contract]: true }>>;
+export type SameWithMap = Holds<
+  Same<Shape<Contract.EventBusClient<Map>>, Shape<Face.EventBusClient<Map>>>
+>;

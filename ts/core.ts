@@ -1,0 +1,379 @@
+/** What is behind a client: its parts, and what passes between them. */
+
+import type {
+  BusEvent,
+  ClientState,
+  EventHandler,
+  HealthReport,
+  PublishOptions,
+  PublishResult,
+  Stats,
+  SubscribeOptions,
+} from '../index';
+import { BrokerLease, releaseWith } from './brokers';
+import { type ReadConfig, readConfig } from './config';
+import { Dispatcher } from './dispatcher';
+import { Emitter } from './emitter';
+import { busError, describe, type EventBusError, fromValue, invalidAt, unwrap } from './errors';
+import { jsonOf, jsonOfData } from './json';
+import { KeepAlive } from './keepalive';
+import { Log } from './logger';
+import {
+  type Drained,
+  type NativeClient,
+  native,
+  type RawEvent,
+  type Settings,
+  type Subscribed,
+} from './native';
+import { Notices } from './notices';
+import { type Extra, Publisher } from './publisher';
+import { checkSignal, Requests, throwIfAborted } from './requests';
+import { conform, type Schemas } from './schemas';
+import { LiveSubscription } from './subscription';
+
+const OPTIONS = 'ERR_BUS_INVALID_OPTIONS';
+/** Within which a health report must be there. */
+const HEALTH_TIMEOUT = 1000;
+
+/** Times and signals of a call, already checked. */
+export interface Wait {
+  timeout: number | null;
+  signal: AbortSignal | undefined;
+}
+
+export class Core {
+  readonly settings: Settings;
+  readonly log: Log;
+  readonly emitter: Emitter;
+  readonly instanceId: string;
+  readonly #native: NativeClient;
+  readonly #keepAlive: KeepAlive;
+  readonly #requests: Requests;
+  readonly #publisher: Publisher;
+  readonly #dispatcher: Dispatcher;
+  readonly #notices: Notices;
+  readonly #schemas: Schemas | undefined;
+  readonly #broker: BrokerLease | undefined;
+  readonly #iterators = new Set<{ end(): void }>();
+  #started = false;
+  #closing: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(config: unknown) {
+    const read = readConfig(config);
+    const { settings } = read;
+    this.settings = settings;
+    this.#schemas = read.schemas;
+    this.log = new Log(read.logger, settings.logLevel, settings.serviceName);
+    this.emitter = new Emitter(this.log);
+    if (settings.mode === 'memory') {
+      this.#broker = new BrokerLease(settings.memory);
+      releaseWith(this, this.#broker);
+    }
+    this.#native = openNative(this, read, this.#broker);
+    this.instanceId = this.#native.instanceId;
+    this.#keepAlive = new KeepAlive(this.#native, this);
+    this.#requests = new Requests(this.#native, this.#keepAlive);
+    this.#publisher = new Publisher(this.#native, settings, this.#keepAlive);
+    const received = settings.validateOnReceive ? read.schemas : undefined;
+    const options = { ...settings, schemas: received };
+    this.#dispatcher = new Dispatcher(this.#native, options, this.#handlerFailed);
+    this.#notices = new Notices(this.log, this.emitter, (sub) => this.#dispatcher.find(sub)?.id);
+    this.#notices.configured(settings.notices);
+  }
+
+  get state(): ClientState {
+    return this.#closed ? 'closed' : (this.#native.state() as ClientState);
+  }
+
+  connect(wait: Wait): Promise<void> {
+    this.#refuseIfClosing();
+    this.#markStarted();
+    return this.#requests.send((t) => this.#native.connect(t, wait.timeout), wait.signal);
+  }
+
+  waitUntilReady(wait: Wait): Promise<void> {
+    this.#refuseIfClosing();
+    return this.#requests.send((t) => this.#native.waitUntilReady(t, wait.timeout), wait.signal);
+  }
+
+  /** The same promise each time. */
+  disconnect(timeout: number | null): Promise<void> {
+    this.#closing ??= this.#close(timeout);
+    return this.#closing;
+  }
+
+  publish(
+    type: string,
+    data: unknown,
+    options: PublishOptions | undefined,
+    broadcast: boolean,
+  ): Promise<PublishResult> {
+    this.#refuseIfClosing();
+    const extra =
+      options === undefined && !broadcast ? undefined : this.#publisher.read(options, broadcast);
+    if (this.#schemas !== undefined) {
+      const schema = this.#schemas.get(type);
+      if (schema !== undefined) {
+        const output = conform(schema, data);
+        if (!(output instanceof Promise)) return this.#add(type, output, extra);
+        return output.then((value) => {
+          this.#refuseIfClosing();
+          return this.#add(type, value, extra);
+        });
+      }
+    }
+    return this.#add(type, data, extra);
+  }
+
+  /** Hands over what has been published so far, without waiting for the end of the tick. */
+  flush(): void {
+    this.#publisher.flush();
+  }
+
+  async subscribe(pattern: unknown, handler: unknown, options: unknown): Promise<LiveSubscription> {
+    this.#refuseIfClosing();
+    const patterns = readPatterns(pattern);
+    if (typeof handler !== 'function') throw invalidAt(OPTIONS, 'handler', 'must be a function');
+    const given = (options ?? {}) as SubscribeOptions;
+    const json = jsonOf(given, OPTIONS, 'options', ['retryIf', 'signal']);
+    const { retryIf, signal } = given;
+    if (retryIf !== undefined && typeof retryIf !== 'function') {
+      throw invalidAt(OPTIONS, 'retryIf', 'must be a function');
+    }
+    checkSignal(signal);
+    throwIfAborted(signal);
+    this.#start();
+    let live: LiveSubscription | undefined;
+    try {
+      await this.#requests.send((ticket) => {
+        const answer = this.#native.subscribe(ticket, JSON.stringify(patterns), json);
+        const subscribed = unwrap<Subscribed>(answer);
+        const id = `${this.instanceId}:${subscribed.sub}`;
+        const shown = typeof pattern === 'string' ? pattern : Object.freeze(patterns);
+        live = new LiveSubscription(
+          id,
+          subscribed,
+          shown,
+          handler as EventHandler<BusEvent>,
+          retryIf,
+        );
+        // Known from here on: its first events may come together with the confirmation.
+        this.#dispatcher.add(live);
+      }, signal);
+    } catch (error) {
+      if (live !== undefined) this.#abandon(live);
+      throw error;
+    }
+    return this.#confirmed(live as unknown as LiveSubscription, signal);
+  }
+
+  async unsubscribe(live: LiveSubscription): Promise<boolean> {
+    if (live.state === 'closed') return false;
+    this.#dispatcher.remove(live);
+    this.#keepAlive.release();
+    try {
+      await this.#requests.send((ticket) => this.#native.unsubscribe(ticket, live.sub));
+    } catch (error) {
+      // A client that closes meanwhile has ended the subscription as well.
+      if ((error as EventBusError).code !== 'ERR_BUS_CLOSED') throw error;
+    }
+    return true;
+  }
+
+  find(id: string): LiveSubscription | undefined {
+    for (const live of this.#dispatcher.all()) if (live.id === id) return live;
+    return undefined;
+  }
+
+  pause(live: LiveSubscription, paused: boolean): void {
+    if (this.#closed) return;
+    this.#native.pause(live.sub, paused);
+    if (!paused) this.#dispatcher.resume(live);
+  }
+
+  rememberIterator(iterator: { end(): void }): void {
+    this.#iterators.add(iterator);
+  }
+
+  forgetIterator(iterator: object): void {
+    this.#iterators.delete(iterator as { end(): void });
+  }
+
+  async health(): Promise<HealthReport> {
+    const limit = new AbortController();
+    const timer = setTimeout(() => limit.abort(), HEALTH_TIMEOUT);
+    try {
+      this.#refuseIfClosed();
+      return await this.#requests.send<HealthReport>((t) => this.#native.health(t), limit.signal);
+    } catch (error) {
+      const { mode } = this.settings;
+      return {
+        status: 'unhealthy',
+        mode: mode === 'memory' ? 'memory' : 'redis-only',
+        state: this.state,
+        latency: null,
+        redis: null,
+        connections: {},
+        eventLoop: { blockedMs: 0 },
+        warnings: [{ code: 'NO_REPORT', message: describe(error) }],
+      };
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  stats(): Stats {
+    return JSON.parse(this.#native.stats()) as Stats;
+  }
+
+  subscriberCount(pattern: string | null): Promise<number> {
+    this.#refuseIfClosing();
+    this.#start();
+    return this.#requests.send((t) => this.#native.subscriberCount(t, pattern));
+  }
+
+  /** Takes everything that is ready. Called by the native side, so nothing may be thrown. */
+  drain(): void {
+    try {
+      const text = this.#native.drain();
+      if (text === '') return;
+      const drained = JSON.parse(text) as Drained;
+      if (drained.p !== undefined) for (const run of drained.p) this.#publisher.published(run);
+      if (drained.f !== undefined) {
+        for (const [batch, index, error] of drained.f) this.#publisher.failed(batch, index, error);
+      }
+      if (drained.r !== undefined) {
+        for (const [ticket, value] of drained.r) this.#requests.resolve(ticket, value);
+      }
+      if (drained.x !== undefined) {
+        for (const [ticket, error] of drained.x) this.#requests.reject(ticket, fromValue(error));
+      }
+      if (drained.n !== undefined) for (const notice of drained.n) this.#notices.notice(notice);
+      if (drained.d !== undefined) this.#dispatcher.deliver(drained.d);
+    } catch (error) {
+      this.log.write('error', 'a fault in oxbus itself', { error: describe(error) });
+    }
+  }
+
+  #add(type: string, data: unknown, extra: Extra | undefined): Promise<PublishResult> {
+    if (!this.#started) this.#start();
+    return this.#publisher.add(type, jsonOfData(data), extra);
+  }
+
+  /** Connects for a call that needs it. A failure shows in that call, and in the notices. */
+  #start(): void {
+    if (this.#started) return;
+    this.#markStarted();
+    this.#requests
+      .send((ticket) => this.#native.connect(ticket, null))
+      .catch((error) => this.log.write('debug', 'not connected yet', { error: describe(error) }));
+  }
+
+  #markStarted(): void {
+    if (this.#started) return;
+    this.#started = true;
+    this.#notices.started();
+  }
+
+  #confirmed(live: LiveSubscription, signal: AbortSignal | undefined): LiveSubscription {
+    if (live.state === 'closed') return live;
+    live.state = 'active';
+    this.#keepAlive.acquire();
+    if (signal !== undefined) {
+      const end = () => {
+        this.unsubscribe(live).catch((error) => {
+          this.log.write('warn', 'a subscription was not ended', { error: describe(error) });
+        });
+      };
+      signal.addEventListener('abort', end, { once: true });
+      live.onClose = () => signal.removeEventListener('abort', end);
+      if (signal.aborted) end();
+    }
+    return live;
+  }
+
+  /** Ends a subscription that nobody waits for any more. */
+  #abandon(live: LiveSubscription): void {
+    this.#dispatcher.remove(live);
+    if (this.#closed) return;
+    this.#requests
+      .send((ticket) => this.#native.unsubscribe(ticket, live.sub))
+      .catch((error) => this.log.write('debug', 'not ended', { error: describe(error) }));
+  }
+
+  async #close(timeout: number | null): Promise<void> {
+    for (const iterator of [...this.#iterators]) iterator.end();
+    this.#dispatcher.drain();
+    this.#publisher.flush();
+    try {
+      await this.#requests.send((ticket) => this.#native.disconnect(ticket, timeout));
+    } catch (error) {
+      this.log.write('warn', 'the client was closed without draining', { error: describe(error) });
+    }
+    this.drain();
+    this.#closed = true;
+    this.#dispatcher.close(closedError());
+    this.#publisher.close();
+    this.#requests.close();
+    this.#keepAlive.close();
+    this.#native.destroy();
+    this.#broker?.release();
+  }
+
+  readonly #handlerFailed = (
+    error: EventBusError,
+    final: boolean,
+    event: RawEvent,
+    attempt: number,
+  ): void => {
+    if (final && this.emitter.emit('error', error)) return;
+    const level = final ? 'error' : 'warn';
+    if (!this.log.enabled(level)) return;
+    const message = final ? error.message : `${error.message}; it is tried again`;
+    this.log.write(level, message, {
+      code: error.code,
+      event: event.id,
+      type: event.type,
+      attempt,
+    });
+  };
+
+  #refuseIfClosing(): void {
+    if (this.#closing !== undefined) throw closedError();
+  }
+
+  #refuseIfClosed(): void {
+    if (this.#closed) throw closedError();
+  }
+}
+
+function closedError(): EventBusError {
+  return busError('ERR_BUS_CLOSED', 'the client is closed', { outcome: 'not_sent' });
+}
+
+/**
+ * The native client, which knows its core only weakly: a client that its user drops is collected, and
+ * its connections close. A function of its own, so that the callback shares no scope with the core.
+ */
+function openNative(core: Core, config: ReadConfig, lease: BrokerLease | undefined): NativeClient {
+  const wake = wakeOf(new WeakRef(core));
+  return new native.NativeClient(config.json, config.env, lease?.broker ?? null, wake);
+}
+
+function wakeOf(core: WeakRef<Core>): () => void {
+  return () => core.deref()?.drain();
+}
+
+function readPatterns(pattern: unknown): string[] {
+  const patterns: unknown[] = Array.isArray(pattern) ? [...pattern] : [pattern];
+  if (patterns.length === 0) throw invalidAt('ERR_BUS_INVALID_PATTERN', 'pattern', 'is missing');
+  for (const one of patterns) {
+    if (typeof one !== 'string') {
+      const message = `must be a string, not ${one === null ? 'null' : typeof one}`;
+      throw invalidAt('ERR_BUS_INVALID_PATTERN', 'pattern', message);
+    }
+  }
+  return patterns as string[];
+}

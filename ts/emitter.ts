@@ -1,0 +1,66 @@
+/** Typed `on`, `once`, `off`. No listener is required, and none can do harm by throwing. */
+
+import type { ClientEvents } from '../index';
+import { describe, invalidAt } from './errors';
+import type { Log } from './logger';
+
+type Listener = (...args: never[]) => unknown;
+type Entry = { listener: Listener; once: boolean };
+type Name = keyof ClientEvents;
+
+const NAMES: readonly Name[] = [
+  'ready',
+  'reconnecting',
+  'disconnected',
+  'closed',
+  'error',
+  'gap',
+  'circuit',
+  'warning',
+];
+
+export class Emitter {
+  readonly #entries = new Map<Name, readonly Entry[]>();
+  readonly #log: Log;
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  add(name: Name, listener: Listener, once: boolean): void {
+    if (!NAMES.includes(name)) {
+      throw invalidAt('ERR_BUS_INVALID_OPTIONS', '', `there is no event ${JSON.stringify(name)}`);
+    }
+    if (typeof listener !== 'function') {
+      throw invalidAt('ERR_BUS_INVALID_OPTIONS', '', 'a listener must be a function');
+    }
+    // Lists are replaced, never changed, so that a listener may add and remove while one is run.
+    this.#entries.set(name, [...(this.#entries.get(name) ?? []), { listener, once }]);
+  }
+
+  remove(name: Name, listener: Listener): void {
+    const entries = this.#entries.get(name);
+    const at = entries?.findLastIndex((entry) => entry.listener === listener) ?? -1;
+    if (entries !== undefined && at >= 0) this.#entries.set(name, entries.toSpliced(at, 1));
+  }
+
+  /** Calls the listeners in order; false when there are none. */
+  emit<K extends Name>(name: K, ...args: ClientEvents[K]): boolean {
+    const entries = this.#entries.get(name);
+    if (entries === undefined || entries.length === 0) return false;
+    for (const entry of entries) {
+      if (entry.once) this.remove(name, entry.listener);
+      try {
+        const result = entry.listener(...(args as never[]));
+        if (result instanceof Promise) result.catch((error) => this.#failed(name, error));
+      } catch (error) {
+        this.#failed(name, error);
+      }
+    }
+    return true;
+  }
+
+  #failed(name: string, thrown: unknown): void {
+    this.#log.write('error', `a listener of '${name}' failed`, { error: describe(thrown) });
+  }
+}

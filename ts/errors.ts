@@ -1,0 +1,184 @@
+/** The errors of the bus, and the only place that makes one of a native error value. */
+
+import type { ErrorCategory, ErrorCode, ErrorDetails, Outcome } from '../index';
+import { type ErrorRow, type ErrorValue, type NativeResult, native } from './native';
+
+export const ERROR_CODES = [
+  'ERR_BUS_CONNECTION_REFUSED',
+  'ERR_BUS_CONNECTION_LOST',
+  'ERR_BUS_AUTH_FAILED',
+  'ERR_BUS_PERMISSION_DENIED',
+  'ERR_BUS_SUBSCRIBE_DENIED',
+  'ERR_BUS_NOT_MASTER',
+  'ERR_BUS_TLS_FAILED',
+  'ERR_BUS_SERVER_MAX_CLIENTS',
+  'ERR_BUS_SERVER_LOADING',
+  'ERR_BUS_SERVER_BUSY',
+  'ERR_BUS_SERVER_ERROR',
+  'ERR_BUS_SERVER_OOM',
+  'ERR_BUS_WRONG_TYPE',
+  'ERR_BUS_INVALID_CONFIG',
+  'ERR_BUS_INVALID_TYPE',
+  'ERR_BUS_INVALID_PATTERN',
+  'ERR_BUS_INVALID_DATA',
+  'ERR_BUS_INVALID_OPTIONS',
+  'ERR_BUS_INVALID_EVENT',
+  'ERR_BUS_EVENT_TOO_LARGE',
+  'ERR_BUS_NO_STREAM',
+  'ERR_BUS_CONSUMER_IN_USE',
+  'ERR_BUS_HANDLER_FAILED',
+  'ERR_BUS_HANDLER_TIMEOUT',
+  'ERR_BUS_PUBLISH_TIMEOUT',
+  'ERR_BUS_CONNECT_TIMEOUT',
+  'ERR_BUS_COMMAND_TIMEOUT',
+  'ERR_BUS_ABORTED',
+  'ERR_BUS_QUEUE_FULL',
+  'ERR_BUS_NOT_REPLICATED',
+  'ERR_BUS_CLOSED',
+  'ERR_BUS_INTERNAL',
+] as const satisfies readonly ErrorCode[];
+
+const table = new Map<string, { category: ErrorCategory; retryable: boolean }>();
+for (const [code, category, retryable] of JSON.parse(native.errorCodes()) as ErrorRow[]) {
+  table.set(code, { category, retryable });
+}
+
+/** The brand of a class: shared by all copies of this package, so that `instanceof` is too. */
+const brandOf = (name: string) => Symbol.for(`oxbus.${name}`);
+
+function brand(kind: { name: string; prototype: object }): void {
+  const symbol = brandOf(kind.name);
+  Object.defineProperty(kind.prototype, symbol, { value: true });
+  Object.defineProperty(kind.prototype, 'name', {
+    value: kind.name,
+    configurable: true,
+    writable: true,
+  });
+  Object.defineProperty(kind, Symbol.hasInstance, {
+    value(this: unknown, value: unknown): boolean {
+      // A user's subclass inherits this method; it is told by its prototype as usual.
+      if (this !== kind) return Function.prototype[Symbol.hasInstance].call(this, value);
+      return typeof value === 'object' && value !== null && Reflect.get(value, symbol) === true;
+    },
+  });
+}
+
+export class EventBusError extends Error {
+  readonly code: ErrorCode;
+  declare readonly category: ErrorCategory;
+  declare readonly retryable: boolean;
+  declare readonly outcome?: Outcome;
+  declare readonly path?: string;
+
+  constructor(code: ErrorCode, message: string, details?: ErrorDetails) {
+    super(
+      message,
+      details !== undefined && 'cause' in details ? { cause: details.cause } : undefined,
+    );
+    this.code = code;
+    const known = table.get(code);
+    this.category = known?.category ?? 'internal';
+    this.retryable = known?.retryable ?? false;
+    if (details?.outcome !== undefined) this.outcome = details.outcome;
+    if (details?.path !== undefined) this.path = details.path;
+  }
+
+  toJSON(): Record<string, unknown> {
+    const { name, code, message, category, retryable, outcome, path } = this;
+    return { name, code, message, category, retryable, outcome, path };
+  }
+}
+
+export class ConnectionError extends EventBusError {}
+export class ValidationError extends EventBusError {}
+export class HandlerError extends EventBusError {}
+export class TimeoutError extends EventBusError {}
+export class ResourceError extends EventBusError {}
+
+export class NonRetryableError extends HandlerError {
+  declare readonly retryable: boolean;
+
+  constructor(message = 'not retryable', options?: { cause?: unknown }) {
+    super('ERR_BUS_HANDLER_FAILED', message, options);
+    this.retryable = false;
+  }
+}
+
+export class RetryLater extends HandlerError {
+  readonly delay: number;
+
+  constructor(delay: number, message = `retry in ${delay} ms`, options?: { cause?: unknown }) {
+    super('ERR_BUS_HANDLER_FAILED', message, options);
+    this.delay = delay;
+  }
+}
+
+for (const kind of [
+  EventBusError,
+  ConnectionError,
+  ValidationError,
+  HandlerError,
+  TimeoutError,
+  ResourceError,
+  NonRetryableError,
+  RetryLater,
+]) {
+  brand(kind);
+}
+
+const classes: Record<ErrorCategory, typeof EventBusError> = {
+  connection: ConnectionError,
+  validation: ValidationError,
+  handler: HandlerError,
+  timeout: TimeoutError,
+  resource: ResourceError,
+  internal: EventBusError,
+};
+
+/** The error of the class that a code belongs to. */
+export function busError(code: ErrorCode, message: string, details?: ErrorDetails): EventBusError {
+  return new classes[table.get(code)?.category ?? 'internal'](code, message, details);
+}
+
+/** Bad input at a path; the message starts with it, as in Rust. */
+export function invalidAt(
+  code: ErrorCode,
+  path: string,
+  message: string,
+  cause?: unknown,
+): EventBusError {
+  const details: ErrorDetails = { path };
+  if (cause !== undefined) details.cause = cause;
+  return busError(code, path === '' ? message : `${path}: ${message}`, details);
+}
+
+/** The error of a native error value. */
+export function fromValue(value: ErrorValue): EventBusError {
+  return busError(value.code, value.message, value);
+}
+
+/** The value of a native answer, or its error thrown. */
+export function unwrap<T>(answer: string): T {
+  const result = JSON.parse(answer) as NativeResult<T>;
+  if (result.error !== undefined) throw fromValue(result.error);
+  return (result as { ok: T }).ok;
+}
+
+/**
+ * The error with a stack that starts at the caller of `method`. Must be called in a continuation of
+ * `method` itself, where V8 still knows the awaiting callers.
+ */
+// biome-ignore lint/complexity/noBannedTypes: any function is a mark for captureStackTrace
+export function traced(error: unknown, method: Function): unknown {
+  if (error instanceof EventBusError) Error.captureStackTrace(error, method);
+  return error;
+}
+
+/** Text for whatever was thrown; never throws itself. */
+export function describe(thrown: unknown): string {
+  try {
+    return thrown instanceof Error ? thrown.message : String(thrown);
+  } catch {
+    return 'a value that cannot be shown';
+  }
+}

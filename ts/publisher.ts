@@ -1,0 +1,281 @@
+/**
+ * Gathers the publishes of one tick into one native call. A batch keeps the promises of its events in
+ * arrays; the results of all of them are made from one completion.
+ */
+
+import type { PublishOptions, PublishResult } from '../index';
+import { handledEvent } from './context';
+import { busError, type EventBusError, fromValue, invalidAt } from './errors';
+import { isPlainObject, jsonOf } from './json';
+import type { KeepAlive } from './keepalive';
+import type { ErrorValue, NativeClient, PublishedRun, Settings } from './native';
+import { checkSignal } from './requests';
+import { PublishRetries } from './retries';
+
+type Resolve = (result: PublishResult) => void;
+type Reject = (error: EventBusError) => void;
+
+const BROADCAST = 'broadcast';
+const OPTIONS = 'ERR_BUS_INVALID_OPTIONS';
+
+/** What a publish brings along beside type and data, when it has options. */
+export interface Extra {
+  /** JSON of the options. */
+  json: string;
+  id: string | undefined;
+  timestamp: string | undefined;
+  broadcast: boolean;
+  timeout: number | undefined;
+  signal: AbortSignal | undefined;
+  /** Of a retry: how many there were before it, and when its time is over. */
+  retried?: { count: number; deadline: number };
+}
+
+/** The publishes that cross together. Index `i` of each array belongs to the same event. */
+class Batch {
+  readonly number: number;
+  readonly types: string[] = [];
+  readonly extras: (Extra | undefined)[] = [];
+  readonly resolves: (Resolve | undefined)[] = [];
+  readonly rejects: Reject[] = [];
+  records = '';
+  /** The lines of `records`, once one of them is needed again. */
+  lines: string[] | undefined;
+  unsettled = 0;
+  /** Set when handed over, if publishes of this client are retried. */
+  startedAt = 0;
+
+  constructor(number: number) {
+    this.number = number;
+  }
+}
+
+export class Publisher {
+  readonly #native: NativeClient;
+  readonly #settings: Settings;
+  readonly #keepAlive: KeepAlive;
+  readonly #retries: PublishRetries | undefined;
+  readonly #open = new Map<number, Batch>();
+  #gathering: Batch | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #lastNumber = 0;
+  /** The type that was checked last: services publish few types, often the same. */
+  #checkedType = '';
+
+  constructor(native: NativeClient, settings: Settings, keepAlive: KeepAlive) {
+    this.#native = native;
+    this.#settings = settings;
+    this.#keepAlive = keepAlive;
+    if (settings.maxRetries > 0) {
+      this.#retries = new PublishRetries(settings, keepAlive, (type, data, extra) =>
+        this.add(type, data, extra),
+      );
+    }
+  }
+
+  /** Adds one event to the batch of this tick. `data` is JSON text. Throws what is wrong at once. */
+  add(type: string, data: string, extra: Extra | undefined): Promise<PublishResult> {
+    if (type !== this.#checkedType) this.#checkType(type);
+    const batch = this.#gathering ?? this.#begin();
+    const index = batch.types.push(type) - 1;
+    const json = extra === undefined ? this.#inherited() : extra.json;
+    const line = `${type}\n${json}\n${data}`;
+    batch.records = index === 0 ? line : `${batch.records}\n${line}`;
+    batch.extras.push(extra);
+    batch.unsettled += 1;
+    const result = new Promise<PublishResult>((resolve, reject) => {
+      batch.resolves.push(resolve);
+      batch.rejects.push(reject);
+    });
+    if (batch.types.length >= this.#settings.batchSize) this.flush();
+    return extra?.signal === undefined
+      ? result
+      : this.#abortable(result, batch, index, extra.signal);
+  }
+
+  /** Reads the options of a publish. `INVALID_OPTIONS` for what is not one. */
+  read(options: PublishOptions | undefined, broadcast: boolean): Extra {
+    if (options !== undefined && !isPlainObject(options)) {
+      throw invalidAt(OPTIONS, '', 'the options must be a plain object');
+    }
+    const given: Record<string, unknown> = { ...options };
+    const signal = readSignal(given.signal);
+    delete given.signal;
+    if (given.audience !== undefined) throw invalidAt(OPTIONS, 'audience', 'unknown key');
+    if (broadcast) given.audience = BROADCAST;
+    const event = this.#settings.inherit ? handledEvent() : undefined;
+    if (event !== undefined) {
+      given.correlationId ??= event.metadata.correlationId;
+      given.causationId ??= event.id;
+    }
+    if (given.timestamp !== undefined) given.timestamp = readTimestamp(given.timestamp);
+    return {
+      json: jsonOf(given, OPTIONS, 'options'),
+      id: given.id as string | undefined,
+      timestamp: given.timestamp as string | undefined,
+      broadcast,
+      timeout: given.timeout as number | undefined,
+      signal,
+    };
+  }
+
+  /** Hands over what has been gathered. */
+  flush(): void {
+    const batch = this.#gathering;
+    if (batch === undefined) return;
+    this.#gathering = undefined;
+    clearTimeout(this.#timer);
+    this.#open.set(batch.number, batch);
+    const records = batch.records;
+    if (this.#retries === undefined) batch.records = '';
+    else batch.startedAt = performance.now();
+    this.#native.publish(batch.number, batch.types.length, records);
+  }
+
+  /** A run of consecutive events of a batch was published. */
+  published(run: PublishedRun): void {
+    const batch = this.#open.get(run[0]);
+    if (batch === undefined) return;
+    const timestamp = run[2];
+    for (let at = 3, index = run[1]; at < run.length; at += 2, index += 1) {
+      const resolve = batch.resolves[index];
+      if (resolve === undefined) continue;
+      const type = batch.types[index] as string;
+      const extra = batch.extras[index];
+      const prefix = this.#settings.channelPrefix;
+      batch.resolves[index] = undefined;
+      batch.unsettled -= 1;
+      resolve({
+        eventId: extra?.id ?? String(run[at]),
+        type,
+        channel: extra?.broadcast === true ? prefix + BROADCAST : prefix + type,
+        timestamp: extra?.timestamp ?? timestamp,
+        receivers: run[at + 1] as number,
+        local: 0,
+      });
+    }
+    this.#finishIfDone(batch);
+  }
+
+  /** One event of a batch failed; it is tried again when it was not sent and may be. */
+  failed(number: number, index: number, error: ErrorValue): void {
+    const batch = this.#open.get(number);
+    const resolve = batch?.resolves[index];
+    if (batch === undefined || resolve === undefined) return;
+    const reject = batch.rejects[index] as Reject;
+    batch.resolves[index] = undefined;
+    batch.unsettled -= 1;
+    if (this.#retries === undefined || !this.#retry(batch, index, error, resolve, reject)) {
+      reject(fromValue(error));
+    }
+    this.#finishIfDone(batch);
+  }
+
+  /** Refuses whatever is unsettled, when the client has closed. */
+  close(): void {
+    this.#retries?.close();
+    for (const batch of this.#open.values()) {
+      for (let index = 0; index < batch.rejects.length; index += 1) {
+        if (batch.resolves[index] === undefined) continue;
+        const details = { outcome: 'unknown' as const };
+        batch.rejects[index]?.(busError('ERR_BUS_CLOSED', 'the client is closed', details));
+      }
+    }
+    this.#open.clear();
+  }
+
+  #begin(): Batch {
+    do this.#lastNumber = (this.#lastNumber + 1) >>> 0;
+    while (this.#open.has(this.#lastNumber));
+    const batch = new Batch(this.#lastNumber);
+    this.#gathering = batch;
+    this.#keepAlive.acquire();
+    const interval = this.#settings.batchInterval;
+    if (interval > 0) this.#timer = setTimeout(this.#flushLater, interval);
+    else process.nextTick(this.#flushLater);
+    return batch;
+  }
+
+  readonly #flushLater = (): void => this.flush();
+
+  #finishIfDone(batch: Batch): void {
+    if (batch.unsettled > 0) return;
+    this.#open.delete(batch.number);
+    this.#keepAlive.release();
+  }
+
+  #inherited(): string {
+    const event = this.#settings.inherit ? handledEvent() : undefined;
+    if (event === undefined) return '';
+    const { correlationId } = event.metadata;
+    return JSON.stringify({ correlationId, causationId: event.id });
+  }
+
+  #checkType(type: unknown): void {
+    if (typeof type !== 'string') {
+      throw invalidAt('ERR_BUS_INVALID_TYPE', 'type', `must be a string, not ${typeof type}`);
+    }
+    // A line break would shift the records that follow; all else is checked in Rust.
+    if (type.includes('\n')) {
+      throw invalidAt('ERR_BUS_INVALID_TYPE', 'type', 'must not hold a line break');
+    }
+    this.#checkedType = type;
+  }
+
+  #retry(
+    batch: Batch,
+    index: number,
+    error: ErrorValue,
+    resolve: Resolve,
+    reject: Reject,
+  ): boolean {
+    batch.lines ??= batch.records.split('\n');
+    const [type, json, data] = batch.lines.slice(index * 3, index * 3 + 3) as [
+      string,
+      string,
+      string,
+    ];
+    const retry = { type, json, data, extra: batch.extras[index], resolve, reject };
+    return this.#retries?.schedule(retry, error, batch.startedAt) ?? false;
+  }
+
+  async #abortable(
+    result: Promise<PublishResult>,
+    batch: Batch,
+    index: number,
+    signal: AbortSignal,
+  ): Promise<PublishResult> {
+    const abort = () => {
+      // Only what was handed over can be cancelled, and only Rust knows whether it was written.
+      if (this.#gathering === batch) this.flush();
+      this.#native.cancelPublish(batch.number, index);
+    };
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      return await result;
+    } catch (error) {
+      const wasAborted = (error as EventBusError).code === 'ERR_BUS_ABORTED';
+      if (wasAborted) (error as EventBusError).cause = signal.reason;
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
+  }
+}
+
+function readSignal(value: unknown): AbortSignal | undefined {
+  checkSignal(value);
+  if (value?.aborted) {
+    const details = { cause: value.reason, outcome: 'not_sent' as const };
+    throw busError('ERR_BUS_ABORTED', 'the call was aborted', details);
+  }
+  return value;
+}
+
+/** A timestamp as the event will hold it; what is not one is left for Rust to refuse. */
+function readTimestamp(value: unknown): unknown {
+  if (!(value instanceof Date) && typeof value !== 'string' && typeof value !== 'number')
+    return value;
+  const date = new Date(value);
+  return Number.isNaN(date.getTime()) ? value : date.toISOString();
+}

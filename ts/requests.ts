@@ -1,0 +1,93 @@
+/** Requests that are answered by a ticket in a later drain. */
+
+import type { EventBusError } from './errors';
+import { busError, invalidAt } from './errors';
+import type { KeepAlive } from './keepalive';
+import type { NativeClient } from './native';
+
+interface Pending {
+  resolve(value: unknown): void;
+  reject(error: EventBusError): void;
+}
+
+export class Requests {
+  readonly #native: NativeClient;
+  readonly #keepAlive: KeepAlive;
+  readonly #open = new Map<number, Pending>();
+  #last = 0;
+
+  constructor(native: NativeClient, keepAlive: KeepAlive) {
+    this.#native = native;
+    this.#keepAlive = keepAlive;
+  }
+
+  /**
+   * Starts a request and waits for its answer, keeping the process alive meanwhile. When `signal`
+   * aborts the engine is told to forget it, and it rejects with `ABORTED`.
+   */
+  async send<T>(start: (ticket: number) => void, signal?: AbortSignal): Promise<T> {
+    throwIfAborted(signal);
+    const ticket = this.#ticket();
+    const answer = new Promise<unknown>((resolve, reject) => {
+      this.#open.set(ticket, { resolve, reject });
+    });
+    const abort = () => {
+      if (!this.#open.delete(ticket)) return;
+      this.#native.forget(ticket);
+      reject(aborted(signal));
+    };
+    let reject: (error: EventBusError) => void = () => {};
+    const abortion = new Promise<never>((_, refuse) => {
+      reject = refuse;
+    });
+    this.#keepAlive.acquire();
+    try {
+      start(ticket);
+      if (signal === undefined) return (await answer) as T;
+      signal.addEventListener('abort', abort, { once: true });
+      return (await Promise.race([answer, abortion])) as T;
+    } finally {
+      signal?.removeEventListener('abort', abort);
+      this.#open.delete(ticket);
+      this.#keepAlive.release();
+    }
+  }
+
+  resolve(ticket: number, value: unknown): void {
+    this.#open.get(ticket)?.resolve(value);
+  }
+
+  reject(ticket: number, error: EventBusError): void {
+    this.#open.get(ticket)?.reject(error);
+  }
+
+  /** Refuses whatever is still waiting, when the client has closed. */
+  close(): void {
+    for (const pending of this.#open.values()) {
+      pending.reject(busError('ERR_BUS_CLOSED', 'the client is closed'));
+    }
+  }
+
+  #ticket(): number {
+    do this.#last = (this.#last + 1) >>> 0;
+    while (this.#open.has(this.#last));
+    return this.#last;
+  }
+}
+
+/** The error of a call that its signal ended; `cause` is the signal's reason. */
+export function aborted(signal: AbortSignal | undefined): EventBusError {
+  return busError('ERR_BUS_ABORTED', 'the call was aborted', { cause: signal?.reason });
+}
+
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw aborted(signal);
+}
+
+/** Checks that an option is an AbortSignal, of any realm. */
+export function checkSignal(value: unknown): asserts value is AbortSignal | undefined {
+  if (value === undefined) return;
+  if (typeof (value as AbortSignal | null)?.addEventListener !== 'function') {
+    throw invalidAt('ERR_BUS_INVALID_OPTIONS', 'signal', 'must be an AbortSignal');
+  }
+}

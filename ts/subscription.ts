@@ -1,0 +1,163 @@
+/** A live subscription, as the dispatcher sees it and as its user does. */
+
+import type { BusEvent, EventHandler, SubscribeOptions, Subscription } from '../index';
+import type { Call } from './call';
+import { handledEvent } from './context';
+import { NonRetryableError, traced, ValidationError } from './errors';
+import type { RawEvent, RunInfo, Subscribed } from './native';
+
+/** An event that waits in JavaScript for its paused subscription. */
+export interface HeldEvent {
+  event: RawEvent;
+  info: RunInfo | 0;
+  token: number;
+}
+
+/** What a subscription asks of its client. */
+export interface SubscriptionOwner {
+  pause(subscription: LiveSubscription, paused: boolean): void;
+  /** Ends it in the engine; false when it was gone. */
+  unsubscribe(subscription: LiveSubscription): Promise<boolean>;
+}
+
+/** The state behind a subscription. */
+export class LiveSubscription {
+  readonly id: string;
+  readonly sub: number;
+  readonly pattern: string | readonly string[];
+  readonly patterns: readonly string[];
+  readonly handler: EventHandler<BusEvent>;
+  readonly timeout: number;
+  readonly retryIf: SubscribeOptions['retryIf'];
+  state: 'pending' | 'active' | 'paused' | 'closed' = 'pending';
+  /** Running calls, the one that began first at the head: the next whose time is over. */
+  head: Call | undefined;
+  tail: Call | undefined;
+  /** Events that came while it was paused; never more than `concurrency`, as their slots are taken. */
+  held: HeldEvent[] = [];
+  /** Run once, when it closes. */
+  onClose: (() => void) | undefined;
+  readonly #retries: number;
+
+  constructor(
+    id: string,
+    subscribed: Subscribed,
+    pattern: string | readonly string[],
+    handler: EventHandler<BusEvent>,
+    retryIf: SubscribeOptions['retryIf'],
+  ) {
+    this.id = id;
+    this.sub = subscribed.sub;
+    this.pattern = pattern;
+    this.patterns = typeof pattern === 'string' ? [pattern] : pattern;
+    this.handler = handler;
+    this.timeout = subscribed.timeout;
+    this.retryIf = retryIf;
+    this.#retries = subscribed.retryOnError ? subscribed.maxRetries : 0;
+  }
+
+  /** Whether a failure may be tried again, as far as the error decides. A throwing `retryIf` does not. */
+  retryable(error: unknown): boolean {
+    if (this.retryIf !== undefined) {
+      try {
+        return Boolean(this.retryIf(error));
+      } catch {
+        // Falls through to the rule that holds without `retryIf`.
+      }
+    }
+    return !(error instanceof NonRetryableError) && !(error instanceof ValidationError);
+  }
+
+  /** Whether there is an attempt after this one. */
+  hasAttemptAfter(attempt: number): boolean {
+    return attempt <= this.#retries;
+  }
+
+  /** No call starts from here on. */
+  close(): void {
+    this.state = 'closed';
+    const onClose = this.onClose;
+    this.onClose = undefined;
+    onClose?.();
+  }
+
+  append(call: Call): void {
+    call.previous = this.tail;
+    if (this.tail === undefined) this.head = call;
+    else this.tail.next = call;
+    this.tail = call;
+  }
+
+  remove(call: Call): void {
+    if (call.previous === undefined) this.head = call.next;
+    else call.previous.next = call.next;
+    if (call.next === undefined) this.tail = call.previous;
+    else call.next.previous = call.previous;
+    call.previous = undefined;
+    call.next = undefined;
+  }
+
+  /** Resolves when the calls that run now have ended, but for the one this is called from. */
+  async idle(): Promise<void> {
+    const own = handledEvent();
+    const running: Promise<void>[] = [];
+    for (let call = this.head; call !== undefined; call = call.next) {
+      if (call.event !== own) running.push(call.ended());
+    }
+    await Promise.all(running);
+  }
+}
+
+/** The handle that `subscribe` gives to its user. */
+export class SubscriptionHandle implements Subscription {
+  readonly #live: LiveSubscription;
+  readonly #owner: SubscriptionOwner;
+
+  constructor(live: LiveSubscription, owner: SubscriptionOwner) {
+    this.#live = live;
+    this.#owner = owner;
+  }
+
+  get id(): string {
+    return this.#live.id;
+  }
+
+  get pattern(): string | readonly string[] {
+    return this.#live.pattern;
+  }
+
+  get state(): Subscription['state'] {
+    return this.#live.state;
+  }
+
+  pause(): void {
+    this.#setPaused(true);
+  }
+
+  resume(): void {
+    this.#setPaused(false);
+  }
+
+  async unsubscribe(options?: { wait?: boolean }): Promise<boolean> {
+    try {
+      // Taken now: after the first await the calling handler may have ended.
+      const idle = options?.wait === true ? this.#live.idle() : undefined;
+      const found = await this.#owner.unsubscribe(this.#live);
+      await idle;
+      return found;
+    } catch (error) {
+      throw traced(error, SubscriptionHandle.prototype.unsubscribe);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.unsubscribe();
+  }
+
+  #setPaused(paused: boolean): void {
+    const from = paused ? 'active' : 'paused';
+    if (this.#live.state !== from) return;
+    this.#live.state = paused ? 'paused' : 'active';
+    this.#owner.pause(this.#live, paused);
+  }
+}

@@ -1,0 +1,70 @@
+/**
+ * The time limits of handlers: one timer per client. The calls of a subscription share a timeout, so
+ * each subscription's calls, in the order they began, are already in the order in which they end.
+ */
+
+import type { Call } from './call';
+import type { LiveSubscription } from './subscription';
+
+export class HandlerTimer {
+  readonly #expire: (call: Call) => void;
+  readonly #subscriptions = new Set<LiveSubscription>();
+  #timer: NodeJS.Timeout | undefined;
+  /** When the timer fires; compared for every call, so kept as a number. */
+  #armedFor = Number.POSITIVE_INFINITY;
+
+  constructor(expire: (call: Call) => void) {
+    this.#expire = expire;
+  }
+
+  watch(subscription: LiveSubscription): void {
+    this.#subscriptions.add(subscription);
+  }
+
+  unwatch(subscription: LiveSubscription): void {
+    this.#subscriptions.delete(subscription);
+  }
+
+  /** A call began; it is the last of its subscription. */
+  started(call: Call): void {
+    const { timeout } = call.subscription;
+    if (timeout > 0 && call.startedAt + timeout < this.#armedFor) {
+      this.#arm(call.startedAt + timeout, performance.now());
+    }
+  }
+
+  /** Ends all watching; answers the calls that still run. */
+  stop(): Call[] {
+    clearTimeout(this.#timer);
+    const running: Call[] = [];
+    for (const subscription of this.#subscriptions) {
+      for (let call = subscription.head; call !== undefined; call = call.next) running.push(call);
+    }
+    this.#subscriptions.clear();
+    return running;
+  }
+
+  #arm(at: number, now: number): void {
+    clearTimeout(this.#timer);
+    this.#armedFor = at;
+    // Unref'd: what keeps the process alive is the subscription, not the limit of its handlers.
+    this.#timer = setTimeout(this.#fire, Math.max(1, Math.ceil(at - now))).unref();
+  }
+
+  readonly #fire = (): void => {
+    this.#armedFor = Number.POSITIVE_INFINITY;
+    const now = performance.now();
+    let next = Number.POSITIVE_INFINITY;
+    for (const subscription of [...this.#subscriptions]) {
+      const { timeout } = subscription;
+      if (timeout === 0) continue;
+      let call = subscription.head;
+      while (call !== undefined && call.startedAt + timeout <= now) {
+        this.#expire(call);
+        call = subscription.head;
+      }
+      if (call !== undefined) next = Math.min(next, call.startedAt + timeout);
+    }
+    if (next < this.#armedFor) this.#arm(next, now);
+  };
+}
