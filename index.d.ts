@@ -206,7 +206,8 @@ export interface QueueOptions {
   maxEvents?: number;
   /** In bytes; default 64 MiB. */
   maxBytes?: number;
-  /** Default `'drop-oldest'`. `'latest-per-key'` keeps the newest of each `metadata.key`. */
+  /** Default `'drop-oldest'`. `'latest-per-key'` puts an event in the place of the waiting one
+   * with the same `metadata.key`. */
   overflow?: 'drop-oldest' | 'drop-newest' | 'latest-per-key';
 }
 
@@ -556,11 +557,14 @@ export declare class EventBusClient<Events = Record<string, any>> {
   /** Never rejects; answers within 1 s. */
   healthCheck(): Promise<HealthReport>;
 
-  /** Counters since the client was made. */
-  getStats(): Promise<Stats>;
+  /** Counters since the client was made; also of a closed client. */
+  getStats(): Stats;
 
-  /** Subscribers that the server knows for a pattern as it stands, or the patterns it has in all. */
-  subscriberCount(pattern?: string): Promise<number>;
+  /**
+   * This client's subscriptions, iterators included: all, or those that name exactly this pattern.
+   * @throws ValidationError `INVALID_PATTERN`
+   */
+  subscriberCount(pattern?: string): number;
 
   on<K extends keyof ClientEvents>(name: K, listener: (...args: ClientEvents[K]) => unknown): this;
   once<K extends keyof ClientEvents>(

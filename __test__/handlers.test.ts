@@ -92,7 +92,7 @@ onBothTransports((bench) => {
     await eventually(() => seen.length === 2 && errors.length === 2);
     expect(errors[0]).toBeInstanceOf(HandlerError);
     expect(errors[0]?.code).toBe('ERR_BUS_HANDLER_FAILED');
-    await eventually(async () => (await bus.getStats()).eventsFailed === 2);
+    await eventually(() => bus.getStats().eventsFailed === 2);
   });
 
   test('a failed handler is retried by the schedule, then given up', async () => {
@@ -118,7 +118,7 @@ onBothTransports((bench) => {
       // Timers may fire up to a millisecond early.
       expect(delays[n]).toBeGreaterThanOrEqual(delay - 1);
     });
-    const stats = await bus.getStats();
+    const stats = bus.getStats();
     expect(stats).toMatchObject({ eventsRetried: 3, eventsFailed: 1, handlerErrors: 4 });
   });
 
@@ -134,9 +134,9 @@ onBothTransports((bench) => {
       { retry: EXACT },
     );
     await bus.publish('a', 1);
-    await eventually(async () => (await bus.getStats()).eventsDelivered === 1);
+    await eventually(() => bus.getStats().eventsDelivered === 1);
     expect(attempt).toBe(2);
-    expect((await bus.getStats()).eventsFailed).toBe(0);
+    expect(bus.getStats().eventsFailed).toBe(0);
   });
 
   test.each<[string, unknown, object, number]>([
@@ -196,10 +196,10 @@ onBothTransports((bench) => {
     await bus.publish('a', 1);
     expect(await aborted.opened).toBeInstanceOf(TimeoutError);
     expect(await failed.opened).toMatchObject({ code: 'ERR_BUS_HANDLER_TIMEOUT' });
-    await eventually(async () => (await bus.getStats()).zombieHandlers === 1);
+    await eventually(() => bus.getStats().zombieHandlers === 1);
     gate.open();
-    await eventually(async () => (await bus.getStats()).zombieHandlers === 0);
-    expect(await bus.getStats()).toMatchObject({ eventsFailed: 1, eventsDelivered: 0 });
+    await eventually(() => bus.getStats().zombieHandlers === 0);
+    expectbus.getStats().toMatchObject({ eventsFailed: 1, eventsDelivered: 0 });
   });
 
   test('ctx.signal read after the time is over is aborted', async () => {
@@ -215,7 +215,7 @@ onBothTransports((bench) => {
       { timeout: 10, retryOnError: false },
     );
     await bus.publish('a', 1);
-    await eventually(async () => (await bus.getStats()).zombieHandlers === 1);
+    await eventually(() => bus.getStats().zombieHandlers === 1);
     gate.open();
     await eventually(() => late === true);
   });
@@ -245,9 +245,9 @@ onBothTransports((bench) => {
       return states.includes('open');
     });
     const before = calls;
-    const dropped = (await bus.getStats()).eventsDropped;
+    const dropped = bus.getStats().eventsDropped;
     await bus.publish('a', 2);
-    await eventually(async () => (await bus.getStats()).eventsDropped > dropped);
+    await eventually(() => bus.getStats().eventsDropped > dropped);
     expect(calls).toBe(before);
     broken = false;
     await eventually(async () => {
@@ -260,7 +260,8 @@ onBothTransports((bench) => {
   test.each<['drop-oldest' | 'drop-newest' | 'latest-per-key', number[]]>([
     ['drop-oldest', [0, 8, 9]],
     ['drop-newest', [0, 1, 2]],
-    ['latest-per-key', [0, 8, 9]],
+    // 7 and 9 took the place of 1, the first of their key.
+    ['latest-per-key', [0, 9, 8]],
   ])('a full queue: %s', async (overflow, expected) => {
     const bus = await bench.open();
     const gate = new Gate();
@@ -279,7 +280,7 @@ onBothTransports((bench) => {
     await eventually(() => seen.length === 1);
     for (let n = 1; n < 10; n += 1) await bus.publish('n', n, { key: `k${n % 2}` });
     await eventually(() => witness.length === 10);
-    await eventually(async () => (await bus.getStats()).eventsDropped === 7);
+    await eventually(() => bus.getStats().eventsDropped === 7);
     gate.open();
     await eventually(() => seen.length === expected.length);
     expect(seen).toEqual(expected);

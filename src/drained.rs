@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use oxbus_engine::Drained;
 use oxbus_engine::host::{Notice, Published};
-use oxbus_model::delivery::Delivery;
+use oxbus_model::delivery::{Delivery, LiveEvent};
 use oxbus_model::time;
 use serde_json::{Map, Value, json};
 
@@ -91,6 +91,7 @@ fn deliveries(out: &mut String, deliveries: &[Delivery]) {
             && a.event.channel == b.event.channel
             && b.token == a.token.wrapping_add(1)
     };
+    let mut shapes = Shapes::default();
     out.push('[');
     for (i, run) in deliveries.chunk_by(same_run).enumerate() {
         let Some(first) = run.first() else { continue };
@@ -101,11 +102,75 @@ fn deliveries(out: &mut String, deliveries: &[Delivery]) {
         info(out, first);
         for delivery in run {
             out.push(',');
-            out.push_str(&delivery.event.json);
+            event(out, &delivery.event, &mut shapes);
         }
         out.push(']');
     }
     out.push(']');
+    if !shapes.rows.is_empty() {
+        member(out, "s");
+        list(out, &shapes.rows, Shape::write);
+    }
+}
+
+/// An event: as it came, or as its shape and what is its own.
+fn event<'a>(out: &mut String, event: &'a LiveEvent, shapes: &mut Shapes<'a>) {
+    let json = &*event.json;
+    let Some(parts) = &event.parts else { return out.push_str(json) };
+    let shape = Shape {
+        event_type: parts.event_type.of(json),
+        timestamp: parts.timestamp.of(json),
+        source: parts.source.of(json),
+        instance_id: parts.instance_id.of(json),
+        has_correlation: parts.correlation_id.is_some(),
+        has_causation: parts.causation_id.is_some(),
+    };
+    put(out, shapes.index_of(shape));
+    for own in [Some(parts.id), parts.correlation_id, parts.causation_id].into_iter().flatten() {
+        out.push_str(",\"");
+        out.push_str(own.of(json));
+        out.push('"');
+    }
+    out.push(',');
+    out.push_str(parts.data.of(json));
+}
+
+/// What the events of a drain have in common.
+#[derive(Clone, Copy, PartialEq)]
+struct Shape<'a> {
+    event_type: &'a str,
+    timestamp: &'a str,
+    source: &'a str,
+    instance_id: &'a str,
+    has_correlation: bool,
+    has_causation: bool,
+}
+
+impl Shape<'_> {
+    fn write(out: &mut String, shape: &Shape<'_>) {
+        let flags = u8::from(shape.has_correlation) | u8::from(shape.has_causation) << 1;
+        let Shape { event_type, timestamp, source, instance_id, .. } = shape;
+        put(out, format_args!("[\"{event_type}\",\"{timestamp}\",\"{source}\",\"{instance_id}\",{flags}]"));
+    }
+}
+
+/// The shapes of a drain. Looking further back than a few costs more than writing a shape again.
+#[derive(Default)]
+struct Shapes<'a> {
+    rows: Vec<Shape<'a>>,
+}
+
+impl<'a> Shapes<'a> {
+    fn index_of(&mut self, shape: Shape<'a>) -> usize {
+        let from = self.rows.len().saturating_sub(8);
+        match self.rows[from..].iter().rposition(|row| *row == shape) {
+            Some(at) => from + at,
+            None => {
+                self.rows.push(shape);
+                self.rows.len() - 1
+            }
+        }
+    }
 }
 
 /// What differs from the plain case; `0` where nothing does.

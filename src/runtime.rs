@@ -9,7 +9,7 @@ static RUNTIME: OnceCell<Runtime> = OnceCell::new();
 
 /// Links, heartbeats and retries are I/O and timers. A second thread keeps one busy link from delaying
 /// the heartbeat of another.
-const THREADS: usize = 2;
+const THREADS: usize = 1;
 
 /// The runtime, made on first use.
 pub(crate) fn handle() -> std::io::Result<Handle> {

@@ -196,19 +196,16 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     return this.#core.health();
   }
 
-  async getStats(): Promise<Stats> {
+  getStats(): Stats {
     return this.#core.stats();
   }
 
-  async subscriberCount(pattern?: string): Promise<number> {
-    try {
-      if (pattern !== undefined && typeof pattern !== 'string') {
-        throw invalidAt('ERR_BUS_INVALID_PATTERN', 'pattern', 'must be a string');
-      }
-      return await this.#core.subscriberCount(pattern ?? null);
-    } catch (error) {
+  subscriberCount(pattern?: string): number {
+    if (pattern !== undefined && typeof pattern !== 'string') {
+      const error = invalidAt('ERR_BUS_INVALID_PATTERN', 'pattern', 'must be a string');
       throw traced(error, EventBusClient.prototype.subscriberCount);
     }
+    return this.#core.subscriberCount(pattern);
   }
 
   on<K extends keyof ClientEvents>(name: K, listener: (...args: ClientEvents[K]) => unknown): this {

@@ -82,9 +82,9 @@ function environment(): string {
 /** The name in the package.json nearest to the main module, or to the working directory. */
 function packageName(): string | undefined {
   const main = process.argv[1];
-  return (
-    (main === undefined ? undefined : nearestName(dirname(main))) ?? nearestName(process.cwd())
-  );
+  // A main module within node_modules is a runner (jest, pm2), not the service.
+  const own = main !== undefined && !main.includes('node_modules');
+  return (own ? nearestName(dirname(main)) : undefined) ?? nearestName(process.cwd());
 }
 
 function nearestName(from: string): string | undefined {

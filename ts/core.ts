@@ -74,7 +74,7 @@ export class Core {
     this.#native = openNative(this, read, this.#broker);
     this.instanceId = this.#native.instanceId;
     this.#keepAlive = new KeepAlive(this.#native, this);
-    this.#requests = new Requests(this.#native, this.#keepAlive);
+    this.#requests = new Requests(this.#keepAlive);
     this.#publisher = new Publisher(this.#native, settings, this.#keepAlive);
     const received = settings.validateOnReceive ? read.schemas : undefined;
     const options = { ...settings, schemas: received };
@@ -228,10 +228,14 @@ export class Core {
     return JSON.parse(this.#native.stats()) as Stats;
   }
 
-  subscriberCount(pattern: string | null): Promise<number> {
-    this.#refuseIfClosing();
-    this.#start();
-    return this.#requests.send((t) => this.#native.subscriberCount(t, pattern));
+  /** Confirmed subscriptions: all, or those that name exactly this pattern. */
+  subscriberCount(pattern: string | undefined): number {
+    let count = 0;
+    for (const { state, patterns } of this.#dispatcher.all()) {
+      if (state === 'pending' || state === 'closed') continue;
+      if (pattern === undefined || patterns.includes(pattern)) count += 1;
+    }
+    return count;
   }
 
   /** Takes everything that is ready. Called by the native side, so nothing may be thrown. */
@@ -251,7 +255,7 @@ export class Core {
         for (const [ticket, error] of drained.x) this.#requests.reject(ticket, fromValue(error));
       }
       if (drained.n !== undefined) for (const notice of drained.n) this.#notices.notice(notice);
-      if (drained.d !== undefined) this.#dispatcher.deliver(drained.d);
+      if (drained.d !== undefined) this.#dispatcher.deliver(drained.d, drained.s ?? []);
     } catch (error) {
       this.log.write('error', 'a fault in oxbus itself', { error: describe(error) });
     }

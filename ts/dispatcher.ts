@@ -12,6 +12,7 @@ import {
   type NativeClient,
   type RawEvent,
   type RunInfo,
+  type Shape,
   Settlement,
 } from './native';
 import { conform, type Schemas } from './schemas';
@@ -25,6 +26,10 @@ export const DROPPED = Symbol('dropped');
 const CAPACITY = 1024;
 const FIELDS = 4;
 const MAX_U32 = 0xffff_ffff;
+
+/** Flags of a shape. */
+const HAS_CORRELATION = 1;
+const HAS_CAUSATION = 2;
 
 /** Told of every failed call. `final`: it is not tried again. */
 type Report = (error: EventBusError, final: boolean, event: RawEvent, attempt: number) => void;
@@ -80,9 +85,9 @@ export class Dispatcher {
   }
 
   /** Calls the handlers of a drain, in order. */
-  deliver(runs: readonly DeliveryRun[]): void {
+  deliver(runs: readonly DeliveryRun[], shapes: readonly Shape[]): void {
     this.#enter(() => {
-      for (const run of runs) this.#run(run);
+      for (const run of runs) this.#run(run, shapes);
     });
   }
 
@@ -129,14 +134,28 @@ export class Dispatcher {
     }
   }
 
-  #run(run: DeliveryRun): void {
+  #run(run: DeliveryRun, shapes: readonly Shape[]): void {
     const subscription = this.#subscriptions.get(run[0]);
     const info = run[2];
     let token = run[1];
     let now = performance.now();
     for (let at = 3; at < run.length; at += 1) {
+      let event = run[at];
+      if (typeof event === 'number') {
+        const shape = shapes[event] as Shape;
+        const flags = shape[4];
+        const id = run[++at] as string;
+        const metadata: RawEvent['metadata'] = {
+          timestamp: shape[1],
+          source: shape[2],
+          instanceId: shape[3],
+          correlationId: (flags & HAS_CORRELATION) === 0 ? id : (run[++at] as string),
+        };
+        if ((flags & HAS_CAUSATION) !== 0) metadata.causationId = run[++at];
+        event = { id, type: shape[0], data: run[++at], metadata };
+      }
       if (subscription === undefined) this.#settle(token, Settlement.notHandled, 0, 0);
-      else now = this.#dispatch(subscription, run[at] as RawEvent, info, token, now);
+      else now = this.#dispatch(subscription, event as RawEvent, info, token, now);
       token = (token + 1) >>> 0;
     }
   }

@@ -44,12 +44,20 @@ export class Emitter {
     if (entries !== undefined && at >= 0) this.#entries.set(name, entries.toSpliced(at, 1));
   }
 
+  #spend(name: Name, spent: Entry): void {
+    const entries = this.#entries.get(name) ?? [];
+    this.#entries.set(
+      name,
+      entries.filter((entry) => entry !== spent),
+    );
+  }
+
   /** Calls the listeners in order; false when there are none. */
   emit<K extends Name>(name: K, ...args: ClientEvents[K]): boolean {
     const entries = this.#entries.get(name);
     if (entries === undefined || entries.length === 0) return false;
     for (const entry of entries) {
-      if (entry.once) this.remove(name, entry.listener);
+      if (entry.once) this.#spend(name, entry);
       try {
         const result = entry.listener(...(args as never[]));
         if (result instanceof Promise) result.catch((error) => this.#failed(name, error));

@@ -63,8 +63,10 @@ export interface RawEvent {
 
 /** `[batch, firstIndex, timestamp, id, receivers, id, receivers, …]` */
 export type PublishedRun = [number, number, string, ...(string | number)[]];
-/** `[sub, firstToken, info, event, event, …]` */
-export type DeliveryRun = [number, number, RunInfo | 0, ...RawEvent[]];
+/** `[sub, firstToken, info, event, event, …]`; an event is an object, or what `readEvent` puts together. */
+export type DeliveryRun = [number, number, RunInfo | 0, ...unknown[]];
+/** `[type, timestamp, source, instanceId, flags]`: what events of a drain have in common. */
+export type Shape = [string, string, string, string, number];
 
 export type Notice =
   | { event: 'ready' }
@@ -89,6 +91,7 @@ export interface Drained {
   p?: PublishedRun[];
   f?: [batch: number, index: number, error: ErrorValue][];
   d?: DeliveryRun[];
+  s?: Shape[];
   r?: [ticket: number, value: unknown][];
   x?: [ticket: number, error: ErrorValue][];
   n?: Notice[];
@@ -116,7 +119,6 @@ export interface NativeClient {
   connect(ticket: number, timeout: number | null): void;
   waitUntilReady(ticket: number, timeout: number | null): void;
   disconnect(ticket: number, timeout: number | null): void;
-  forget(ticket: number): void;
   publish(batch: number, count: number, records: string): void;
   cancelPublish(batch: number, index: number): void;
   subscribe(ticket: number, patterns: string, options: string): string;
@@ -125,7 +127,6 @@ export interface NativeClient {
   settle(records: Uint32Array, count: number): void;
   stats(): string;
   health(ticket: number): void;
-  subscriberCount(ticket: number, pattern: string | null): void;
   drain(): string;
   destroy(): void;
 }

@@ -3,7 +3,6 @@
 import type { EventBusError } from './errors';
 import { busError, invalidAt } from './errors';
 import type { KeepAlive } from './keepalive';
-import type { NativeClient } from './native';
 
 interface Pending {
   resolve(value: unknown): void;
@@ -11,19 +10,17 @@ interface Pending {
 }
 
 export class Requests {
-  readonly #native: NativeClient;
   readonly #keepAlive: KeepAlive;
   readonly #open = new Map<number, Pending>();
   #last = 0;
 
-  constructor(native: NativeClient, keepAlive: KeepAlive) {
-    this.#native = native;
+  constructor(keepAlive: KeepAlive) {
     this.#keepAlive = keepAlive;
   }
 
   /**
    * Starts a request and waits for its answer, keeping the process alive meanwhile. When `signal`
-   * aborts the engine is told to forget it, and it rejects with `ABORTED`.
+   * aborts it rejects with `ABORTED`, and the answer that comes later is ignored.
    */
   async send<T>(start: (ticket: number) => void, signal?: AbortSignal): Promise<T> {
     throwIfAborted(signal);
@@ -31,21 +28,12 @@ export class Requests {
     const answer = new Promise<unknown>((resolve, reject) => {
       this.#open.set(ticket, { resolve, reject });
     });
-    const abort = () => {
-      if (!this.#open.delete(ticket)) return;
-      this.#native.forget(ticket);
-      reject(aborted(signal));
-    };
-    let reject: (error: EventBusError) => void = () => {};
-    const abortion = new Promise<never>((_, refuse) => {
-      reject = refuse;
-    });
+    const abort = () => this.reject(ticket, aborted(signal));
     this.#keepAlive.acquire();
     try {
       start(ticket);
-      if (signal === undefined) return (await answer) as T;
-      signal.addEventListener('abort', abort, { once: true });
-      return (await Promise.race([answer, abortion])) as T;
+      signal?.addEventListener('abort', abort, { once: true });
+      return (await answer) as T;
     } finally {
       signal?.removeEventListener('abort', abort);
       this.#open.delete(ticket);

@@ -59,7 +59,6 @@ export class FakeClient {
     this.#push('r', [ticket, null]);
     this.#push('n', { event: 'closed' });
   }
-  forget(): void {}
   publish(batch: number, count: number, records: string): void {
     controls.publishCalls += 1;
     this.records.push(records);
@@ -113,9 +112,6 @@ export class FakeClient {
     return JSON.stringify({ mode: 'memory' });
   }
   health(): void {}
-  subscriberCount(ticket: number): void {
-    this.#push('r', [ticket, this.#subs.size]);
-  }
   drain(): string {
     this.#woken = false;
     const out = JSON.stringify(this.#out);

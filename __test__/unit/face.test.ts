@@ -255,7 +255,7 @@ test('an iterator gives events in order and unsubscribes when it is left', async
   expect(seen).toEqual([1, 2]);
   await tick();
   expect(kinds().sort()).toEqual([0, 0, 7]);
-  expect(await bus.subscriberCount()).toBe(0);
+  expect(bus.subscriberCount()).toBe(0);
 });
 
 test('an iterator ends with its client', async () => {
@@ -307,6 +307,18 @@ test('a listener that throws or rejects does no harm', async () => {
   await tick();
   expect(seen).toHaveBeenCalledTimes(1);
   expect(() => bus.on('nothing' as never, () => {})).toThrow(ValidationError);
+});
+
+test('the same listener, once and always', async () => {
+  const seen = jest.fn();
+  bus.on('ready', seen).once('ready', seen).on('ready', seen);
+  for (let n = 0; n < 2; n += 1) controls.clients[0]!.notice({ event: 'ready' });
+  await tick();
+  expect(seen).toHaveBeenCalledTimes(5);
+  bus.off('ready', seen).off('ready', seen);
+  controls.clients[0]!.notice({ event: 'ready' });
+  await tick();
+  expect(seen).toHaveBeenCalledTimes(5);
 });
 
 test('schemas replace data on publish, sync and async, and refuse what does not fit', async () => {

@@ -25,6 +25,10 @@ use crate::transport::{Submission, Transport};
 /// other work gets its turn.
 pub const DRAIN_LIMIT: usize = 256;
 
+/// Bytes of events in one [`Client::drain`]; the event that reaches it is the last. V8 gives every
+/// string beyond 128 KiB pages of its own, which costs more than it takes to parse a small event.
+pub const DRAIN_BYTES: usize = 96 * 1024;
+
 /// How long [`Client::disconnect`] lets handlers and publishes finish, unless told otherwise.
 pub const DRAIN_TIMEOUT: u64 = 10_000;
 
@@ -252,7 +256,7 @@ impl Client {
         let shared = &self.core.shared;
         let mut drained = shared.outbox.take();
         let mut intake = shared.intake();
-        intake.take(DRAIN_LIMIT, &mut drained.deliveries, &mut drained.notices);
+        intake.take((DRAIN_LIMIT, DRAIN_BYTES), &mut drained.deliveries, &mut drained.notices);
         let more = intake.has_ready();
         drop(intake);
         if more {

@@ -85,14 +85,13 @@ impl Intake {
         let now = self.clock.now_ms();
         self.stats.events_received.add(1);
         self.received.add(1, now);
-        let usual = channel
-            .strip_prefix(self.channels.prefix().as_bytes())
-            .is_some_and(|name| name == decoded.event_type.as_bytes());
+        let usual = self.channels.name_of(channel) == Some(decoded.event_type.as_bytes());
         let candidate = Candidate::new(LiveEvent {
             channel: (!usual).then(|| String::from_utf8_lossy(channel).into()),
             published_ms: decoded.published_ms,
             key: decoded.key.as_deref().map(Arc::from),
             own: decoded.instance_id.as_deref() == Some(&*self.instance_id),
+            parts: decoded.parts,
             json: decoded.json.into_owned().into_boxed_str(),
         });
         let mut tally = Tally::default();
@@ -107,8 +106,8 @@ impl Intake {
         self.deliveries.has_ready(self.clock.now_ms())
     }
 
-    /// Hands out at most `limit` events. Circuits that changed are added to `notices`.
-    pub(crate) fn take(&mut self, limit: usize, out: &mut Vec<Delivery>, notices: &mut Vec<Notice>) {
+    /// Hands out events within `limit`, events and bytes. Circuits that changed are added to `notices`.
+    pub(crate) fn take(&mut self, limit: (usize, usize), out: &mut Vec<Delivery>, notices: &mut Vec<Notice>) {
         let first = out.len();
         for change in self.deliveries.take(self.clock.now_ms(), limit, out) {
             notices.push(Notice::Circuit { subscription: change.subscription, state: change.state });
@@ -143,12 +142,13 @@ impl Intake {
     }
 
     fn count(&self, tally: Tally) {
-        let Tally { delivered, handler_errors, failed, retried, dropped } = tally;
+        let Tally { delivered, handler_errors, failed, retried, skipped, dropped } = tally;
         let counters = [
             (&self.stats.events_delivered, delivered),
             (&self.stats.handler_errors, handler_errors),
             (&self.stats.events_failed, failed),
             (&self.stats.events_retried, retried),
+            (&self.stats.events_skipped, skipped),
             (&self.stats.events_dropped, dropped),
         ];
         for (counter, n) in counters {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::breaker::{Breaker, BreakerState};
+use crate::envelope::Parts;
 use crate::filter::Filter;
 use crate::queue::{Queue, Queued};
 use crate::retry::RetryPolicy;
@@ -21,6 +22,8 @@ use crate::subscribe_options::SubscribeOptions;
 pub struct LiveEvent {
     /// The event as JSON text.
     pub json: Box<str>,
+    /// Where its parts stand in `json`, when it has no others.
+    pub parts: Option<Parts>,
     /// The channel that it came on, where it is not the prefix and the event type.
     pub channel: Option<Box<str>>,
     /// When it was published, by the publisher's clock.
@@ -97,6 +100,8 @@ pub struct Tally {
     pub failed: u64,
     /// Retries scheduled.
     pub retried: u64,
+    /// Events that a subscription did not want: its filter, or its own echo.
+    pub skipped: u64,
     /// Events dropped: queue full, circuit open, subscription gone.
     pub dropped: u64,
 }
@@ -108,6 +113,7 @@ impl Tally {
         self.handler_errors += other.handler_errors;
         self.failed += other.failed;
         self.retried += other.retried;
+        self.skipped += other.skipped;
         self.dropped += other.dropped;
     }
 }
@@ -251,6 +257,7 @@ impl Deliveries {
         let mut tally = Tally::default();
         let Some(s) = self.subscriptions.get_mut(&subscription) else { return tally };
         if (s.no_echo && candidate.event.own) || s.filter.as_ref().is_some_and(|f| !candidate.passes(f)) {
+            tally.skipped = 1;
             return tally;
         }
         if s.circuit_is_open(now_ms) {
@@ -269,17 +276,26 @@ impl Deliveries {
         self.ready.iter().any(|id| self.subscriptions.get(id).is_some_and(|s| s.has_work(now_ms)))
     }
 
-    /// Hands out at most `limit` events, in turns over the subscriptions that have room.
-    /// Returns the circuits that half-opened for it.
-    pub fn take(&mut self, now_ms: u64, limit: usize, out: &mut Vec<Delivery>) -> Vec<CircuitChange> {
+    /// Hands out at most `max_events` events, and no more once they have `max_bytes`, in turns over the
+    /// subscriptions that have room. Returns the circuits that half-opened for it.
+    pub fn take(
+        &mut self,
+        now_ms: u64,
+        (max_events, max_bytes): (usize, usize),
+        out: &mut Vec<Delivery>,
+    ) -> Vec<CircuitChange> {
         let mut changes = Vec::new();
         self.list_due(now_ms);
-        let end = out.len() + limit;
+        let end = out.len() + max_events;
+        let mut bytes = 0;
         for _ in 0..self.ready.len() {
+            if out.len() >= end || bytes >= max_bytes {
+                break;
+            }
             let Some(id) = self.ready.pop_front() else { break };
             let Some(s) = self.subscriptions.get_mut(&id) else { continue };
             s.listed = false;
-            while out.len() < end && s.has_work(now_ms) {
+            while out.len() < end && bytes < max_bytes && s.has_work(now_ms) {
                 let Some(Waiting { event, pattern, attempt }) = s.next(now_ms) else { break };
                 let mut epoch = 0;
                 if let Some(breaker) = &mut s.breaker {
@@ -291,6 +307,7 @@ impl Deliveries {
                     }
                 }
                 s.running += 1;
+                bytes += event.json.len();
                 let token = self.next_token;
                 self.next_token = token.wrapping_add(1);
                 let running = Running { subscription: id, pattern, attempt, epoch, event: event.clone() };
@@ -449,6 +466,7 @@ mod tests {
     fn event(n: u32) -> Candidate {
         Candidate::new(LiveEvent {
             json: format!("{{\"data\":{n}}}").into(),
+            parts: None,
             channel: None,
             published_ms: None,
             key: None,
@@ -464,7 +482,7 @@ mod tests {
 
     fn take(d: &mut Deliveries, now: u64) -> Vec<Delivery> {
         let mut out = Vec::new();
-        d.take(now, 256, &mut out);
+        d.take(now, (256, usize::MAX), &mut out);
         out
     }
 

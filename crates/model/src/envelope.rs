@@ -7,7 +7,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{self, Deserialize, Deserializer, IgnoredAny, Visitor};
+use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::time;
@@ -129,6 +130,50 @@ pub struct Decoded<'a> {
     pub instance_id: Option<Cow<'a, str>>,
     /// Its key.
     pub key: Option<Cow<'a, str>>,
+    /// Where its parts stand in `json`, when it has only those that every event of Oxbus has.
+    pub parts: Option<Parts>,
+}
+
+/// Where the parts of an event stand in its JSON text. None has an escape, so each is its own JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// Without its quotes, as all but `data`.
+    pub id: Span,
+    /// The type.
+    pub event_type: Span,
+    /// The timestamp.
+    pub timestamp: Span,
+    /// The source.
+    pub source: Span,
+    /// The client start that published it.
+    pub instance_id: Span,
+    /// `None` when it is the id.
+    pub correlation_id: Option<Span>,
+    /// The id of the event that caused it.
+    pub causation_id: Option<Span>,
+    /// The data as JSON.
+    pub data: Span,
+}
+
+/// A part of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    /// The part of `text`.
+    pub fn of(self, text: &str) -> &str {
+        text.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+
+    /// Where `part`, which was borrowed from `text`, stands in it. `None` for a text of 4 GiB.
+    fn within(text: &str, part: &str) -> Option<Span> {
+        let start = (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
+        let (start, end) = (u32::try_from(start).ok()?, u32::try_from(start + part.len()).ok()?);
+        Some(Span { start, end })
+    }
 }
 
 /// What completes an event whose publisher left it out.
@@ -143,17 +188,18 @@ pub struct Missing {
 /// Reads a message. `missing` is asked only where a foreign publisher left something out.
 pub fn read(message: &[u8], missing: impl FnOnce() -> Missing) -> Result<Decoded<'_>, Foreign> {
     let text = std::str::from_utf8(message).map_err(|_| Foreign)?;
-    if let Ok(Wire { id: Some(_), event_type: Some(event_type), data: Data(true), metadata: Some(m) }) =
-        serde_json::from_str(text)
-        && let (Some(timestamp), Some(_), Some(_)) = (&m.timestamp, &m.source, &m.correlation_id)
-        && let Some(published_ms) = time::from_iso(&timestamp.0)
+    if let Ok(wire) = serde_json::from_str::<Wire<'_>>(text)
+        && let Some(published_ms) = wire.published_ms()
     {
+        let parts = wire.parts(text);
+        let Wire { event_type, metadata: WireMetadata { instance_id, key, .. }, .. } = wire;
         return Ok(Decoded {
             json: Cow::Borrowed(text),
-            event_type: event_type.0,
+            event_type: event_type.unwrap_or_default(),
             published_ms: Some(published_ms),
-            instance_id: m.instance_id.map(|t| t.0),
-            key: m.key.map(|t| t.0),
+            instance_id,
+            key,
+            parts,
         });
     }
     complete(text, missing)
@@ -193,6 +239,7 @@ fn complete(text: &str, missing: impl FnOnce() -> Missing) -> Result<Decoded<'st
         published_ms,
         instance_id,
         key,
+        parts: None,
     })
 }
 
@@ -210,44 +257,134 @@ fn json_text_if_needed(text: &str) -> Cow<'_, str> {
     Cow::Owned(quoted[1..quoted.len() - 1].to_owned())
 }
 
-#[derive(serde::Deserialize)]
-struct Wire<'a> {
-    #[serde(borrow, default)]
-    id: Option<Text<'a>>,
-    #[serde(borrow, default, rename = "type")]
-    event_type: Option<Text<'a>>,
-    #[serde(default)]
-    data: Data,
-    #[serde(borrow, default)]
-    metadata: Option<WireMetadata<'a>>,
-}
-
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireMetadata<'a> {
-    #[serde(borrow, default)]
-    timestamp: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    source: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    instance_id: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    correlation_id: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    key: Option<Text<'a>>,
-}
-
-/// Whether there is data; `null` is data, which `Option` would not tell.
+/// An event as it stands in a message. Members that Oxbus does not know are only counted.
 #[derive(Default)]
-struct Data(bool);
+struct Wire<'a> {
+    id: Option<Cow<'a, str>>,
+    event_type: Option<Cow<'a, str>>,
+    data: Option<&'a str>,
+    metadata: WireMetadata<'a>,
+    others: usize,
+}
 
-impl<'de> Deserialize<'de> for Data {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        IgnoredAny::deserialize(deserializer).map(|_| Data(true))
+#[derive(Default)]
+struct WireMetadata<'a> {
+    timestamp: Option<Cow<'a, str>>,
+    source: Option<Cow<'a, str>>,
+    instance_id: Option<Cow<'a, str>>,
+    correlation_id: Option<Cow<'a, str>>,
+    causation_id: Option<Cow<'a, str>>,
+    key: Option<Cow<'a, str>>,
+    others: usize,
+}
+
+impl<'a> Wire<'a> {
+    /// When it was published; `None` when anything that an event must have is missing.
+    fn published_ms(&self) -> Option<i64> {
+        let m = &self.metadata;
+        let required = [&self.id, &self.event_type, &m.source, &m.correlation_id];
+        (required.into_iter().all(Option::is_some) && self.data.is_some())
+            .then(|| time::from_iso(m.timestamp.as_deref()?))
+            .flatten()
+    }
+
+    fn parts(&self, text: &'a str) -> Option<Parts> {
+        let m = &self.metadata;
+        if self.others + m.others > 0 || m.key.is_some() {
+            return None;
+        }
+        // What had an escape was copied: only what still borrows stands in the text as it is.
+        let span = |part: &Option<Cow<'a, str>>| match part {
+            Some(Cow::Borrowed(part)) => Span::within(text, part),
+            _ => None,
+        };
+        Some(Parts {
+            id: span(&self.id)?,
+            event_type: span(&self.event_type)?,
+            timestamp: span(&m.timestamp)?,
+            source: span(&m.source)?,
+            instance_id: span(&m.instance_id)?,
+            correlation_id: if m.correlation_id == self.id { None } else { Some(span(&m.correlation_id)?) },
+            causation_id: match &m.causation_id {
+                Some(_) => Some(span(&m.causation_id)?),
+                None => None,
+            },
+            data: Span::within(text, self.data?)?,
+        })
     }
 }
 
-/// A string that borrows from the message unless it has escapes. (`Option<Cow<str>>` always copies.)
+impl<'de: 'a, 'a> Deserialize<'de> for Wire<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Wire<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an event")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Wire<'de>, A::Error> {
+                let mut wire = Wire::default();
+                while let Some(Text(name)) = map.next_key()? {
+                    match &*name {
+                        "id" => once(&mut wire.id, map.next_value::<Text<'_>>()?.0)?,
+                        "type" => once(&mut wire.event_type, map.next_value::<Text<'_>>()?.0)?,
+                        "data" => once(&mut wire.data, map.next_value::<&RawValue>()?.get())?,
+                        "metadata" => wire.metadata = map.next_value()?,
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                            wire.others += 1;
+                        }
+                    }
+                }
+                Ok(wire)
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for WireMetadata<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = WireMetadata<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("metadata")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<WireMetadata<'de>, A::Error> {
+                let mut m = WireMetadata::default();
+                while let Some(Text(name)) = map.next_key()? {
+                    let member = match &*name {
+                        "timestamp" => &mut m.timestamp,
+                        "source" => &mut m.source,
+                        "instanceId" => &mut m.instance_id,
+                        "correlationId" => &mut m.correlation_id,
+                        "causationId" => &mut m.causation_id,
+                        "key" => &mut m.key,
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                            m.others += 1;
+                            continue;
+                        }
+                    };
+                    once(member, map.next_value::<Text<'_>>()?.0)?;
+                }
+                Ok(m)
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// Sets a member. One that is there twice is left to the general parser, which takes the last, as V8 does.
+fn once<T, E: de::Error>(member: &mut Option<T>, value: T) -> Result<(), E> {
+    match member.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(E::custom("a member is there twice")),
+    }
+}
+
+/// A string that borrows from the message unless it has escapes.
 struct Text<'a>(Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
@@ -336,6 +473,32 @@ mod tests {
         assert!(matches!(&decoded.json, Cow::Borrowed(json) if *json == text));
         assert_eq!(decoded.event_type, "a");
         assert_eq!(decoded.key.as_deref(), Some("k"));
+    }
+
+    #[test]
+    fn the_parts_of_a_plain_event_are_found() {
+        let mut out = Vec::new();
+        let metadata = Metadata { correlation_id: Some("c"), causation_id: Some("p"), ..Default::default() };
+        let stamp = "2026-11-21T03:04:05.678Z";
+        write(&mut out, &Origin::new("s", "i"), "1", "t", "[1, 2]", stamp, Some(&metadata));
+        let decoded = read(&out, missing).unwrap();
+        let parts = decoded.parts.unwrap();
+        let of = |span: Span| span.of(&decoded.json);
+        assert_eq!([of(parts.id), of(parts.event_type), of(parts.data)], ["1", "t", "[1, 2]"]);
+        assert_eq!([of(parts.timestamp), of(parts.source), of(parts.instance_id)], [stamp, "s", "i"]);
+        assert_eq!((parts.correlation_id.map(of), parts.causation_id.map(of)), (Some("c"), Some("p")));
+        out.clear();
+        write(&mut out, &Origin::new("s", "i"), "1", "t", "null", stamp, None);
+        assert_eq!(read(&out, missing).unwrap().parts.unwrap().correlation_id, None);
+        for more in [
+            Metadata { key: Some("k"), ..Default::default() },
+            Metadata { user_id: Some("u"), ..Default::default() },
+            Metadata { source: Some("has \"quotes\""), ..Default::default() },
+        ] {
+            out.clear();
+            write(&mut out, &Origin::new("s", "i"), "1", "t", "null", stamp, Some(&more));
+            assert_eq!(read(&out, missing).unwrap().parts, None);
+        }
     }
 
     #[test]

@@ -206,5 +206,10 @@ impl Connection {
 }
 
 fn lost(error: &std::io::Error) -> BusError {
+    // In TLS 1.3 the client is done before the server has judged the client's certificate: its refusal
+    // comes with the first read.
+    if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
+        return BusError::new(ErrorKind::TlsFailed, format!("the TLS handshake failed: {error}"));
+    }
     BusError::new(ErrorKind::ConnectionLost, format!("the connection broke at login: {error}"))
 }

@@ -6,14 +6,15 @@
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use oxbus_model::reply::SLOW_RETRY_MS;
 use oxbus_model::retry::Backoff;
 use oxbus_model::{BusError, ErrorKind};
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
 use super::handshake::{Connection, Endpoint};
 use super::reply::Protocol;
@@ -24,6 +25,9 @@ use crate::shared::Shared;
 
 /// How much is read at once. A subscriber under load fills it; an idle one holds no more than this.
 const READ_CHUNK: usize = 64 * 1024;
+
+/// How long is read after writing has failed. What the server said before is there already.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// What a link carries.
 pub(crate) trait Session: Send + 'static {
@@ -215,11 +219,13 @@ impl<S: Session> Link<S> {
             let writing = !outgoing.is_empty();
             tokio::select! {
                 biased;
-                pushed = push(&mut writer, outgoing), if writing || unflushed => {
-                    let bytes = pushed?;
-                    self.session.written(bytes, now);
-                    unflushed = writing;
-                }
+                pushed = push(&mut writer, outgoing), if writing || unflushed => match pushed {
+                    Ok(bytes) => {
+                        self.session.written(bytes, now);
+                        unflushed = writing;
+                    }
+                    Err(error) => return Err(self.last_words(&mut reader, buffer, error).await),
+                },
                 read = reader.read_buf(&mut buffer) => {
                     let bytes = read.map_err(|e| broken(&e))?;
                     let taken = self.session.received(&buffer, self.shared.clock.now_ms())?;
@@ -236,6 +242,24 @@ impl<S: Session> Link<S> {
                 () = alarm.as_mut() => {}
             }
         }
+    }
+
+    /// A server that refuses a command by closing says why first, and what it said is still to be read
+    /// when writing the rest of the command fails. Returns why the connection ended.
+    async fn last_words(
+        &mut self,
+        reader: &mut (impl AsyncRead + Unpin),
+        mut buffer: BytesMut,
+        error: BusError,
+    ) -> BusError {
+        let limit = Instant::now() + LAST_WORDS;
+        while let Ok(Ok(1..)) = timeout_at(limit, reader.read_buf(&mut buffer)).await {
+            match self.session.received(&buffer, self.shared.clock.now_ms()) {
+                Ok(taken) => buffer.advance(taken),
+                Err(said) => return said,
+            }
+        }
+        error
     }
 
     fn obey(&mut self, order: Option<Order<S::Input>>) -> Result<(), Ended> {

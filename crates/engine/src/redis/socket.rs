@@ -23,7 +23,20 @@ pub(super) async fn open(config: &RedisConfig, tls: Option<&Tls>) -> Result<Box<
             // An option that the platform refuses costs its effect, not the connection.
             let _ = tune(&stream, config);
             match tls {
-                Some(tls) => tls.handshake(stream, host).await,
+                Some(tls) => {
+                    // A server without TLS waits for the end of what it takes for a command. Given up
+                    // a little before the whole attempt is, so that the error tells what is wrong.
+                    let limit = Duration::from_millis(config.connect_timeout - config.connect_timeout / 5);
+                    let shaken = tokio::time::timeout(limit, tls.handshake(stream, host)).await;
+                    shaken.unwrap_or_else(|_| {
+                        let message = format!(
+                            "{} did not answer the TLS handshake within {} ms; is it a TLS port?",
+                            config.address,
+                            limit.as_millis()
+                        );
+                        Err(BusError::new(ErrorKind::TlsFailed, message))
+                    })
+                }
                 None => Ok(Box::new(stream)),
             }
         }

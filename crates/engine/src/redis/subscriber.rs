@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::link::{Opened, Outgoing, Session};
-use super::reply::{Protocol, Reply, decode};
+use super::reply::{Message, Protocol, Reply, decode, message};
 use crate::clock::wall_ms;
 use crate::host::Notice;
 use crate::shared::Shared;
@@ -130,16 +130,10 @@ impl Subscriber {
         self.shared.lifecycle.link_refused(Self::NAME, names);
     }
 
-    /// One reply: a message, a confirmation, or the answer to a command.
+    /// One reply that is not a message: a confirmation, or the answer to a command.
     fn take(&mut self, reply: Reply<'_>, intake: &mut Messages<'_>, now: u64) {
         match reply {
             Reply::Push(parts) | Reply::Array(parts) => match parts.as_slice() {
-                [Reply::Text(b"message"), Reply::Text(channel), Reply::Text(payload)] => {
-                    intake.message(WireRef::Channel(channel), channel, payload);
-                }
-                [Reply::Text(b"pmessage"), Reply::Text(name), Reply::Text(channel), Reply::Text(payload)] => {
-                    intake.message(WireRef::Pattern(name), channel, payload);
-                }
                 // RESP2's answer to PING while subscribed.
                 [Reply::Text(b"pong"), ..] => self.pong(now),
                 [Reply::Text(kind), Reply::Text(name), ..] => {
@@ -207,10 +201,10 @@ impl Session for Subscriber {
         match input {
             Input::Want(wires) => {
                 for wire in wires {
+                    self.ledger.want(wire.clone());
+                    // The server may have it still: for another subscription, or because its end was not sent yet.
                     if self.ledger.is_confirmed(&wire) {
                         self.shared.confirmed(&wire);
-                    } else {
-                        self.ledger.want(wire);
                     }
                 }
             }
@@ -250,9 +244,21 @@ impl Session for Subscriber {
         let shared = self.shared.clone();
         let mut messages = Messages { shared: &shared, intake: None };
         let mut taken = 0;
-        while let Some((reply, len)) = decode(self.protocol, &buffer[taken..])? {
-            self.take(reply, &mut messages, now);
-            taken += len;
+        loop {
+            let rest = &buffer[taken..];
+            if let Some((Message { pattern, channel, payload }, len)) = message(rest) {
+                messages.message(
+                    pattern.map_or(WireRef::Channel(channel), WireRef::Pattern),
+                    channel,
+                    payload,
+                );
+                taken += len;
+            } else if let Some((reply, len)) = decode(self.protocol, rest)? {
+                self.take(reply, &mut messages, now);
+                taken += len;
+            } else {
+                break;
+            }
         }
         messages.finish();
         Ok(taken)

@@ -1,0 +1,137 @@
+//! A server that refuses: passwords, permissions, and the number of clients.
+
+use oxbus_engine::State;
+use oxbus_engine::host::Notice;
+use oxbus_model::{ErrorKind, Outcome};
+use oxbus_testkit::{RedisServer, RespClient, eventually};
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::rig::{
+    Inbox, SLACK, assert_between, attempts_since, failed, hasty, is_error, ready, seconds, soak, timed,
+};
+use crate::support::Bus;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_password_fails_at_once_and_is_not_tried_again_fast() {
+    let server = RedisServer::builder().password("secret").start().await;
+    let bus = Bus::with_config(json!({ "redis": { "url": server.url(), "password": "guess-me" } }));
+    let (connected, took) = timed(bus.connect()).await;
+    let error = connected.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::AuthFailed);
+    assert!(!format!("{error:?}").contains("guess-me"));
+    assert_between(took, 0, 1_000);
+    let none = Bus::with_config(json!({ "redis": server.url() }));
+    assert_eq!(none.connect().await.unwrap_err().kind, ErrorKind::AuthFailed);
+    drop(none);
+
+    let mark = bus.mark();
+    sleep(seconds(soak(4, 24))).await;
+    let attempts = attempts_since(&bus, mark).len();
+    assert!(attempts <= soak(1, 5), "{attempts} attempts");
+    server.command(&["CONFIG", "SET", "requirepass", "guess-me"]).await;
+    bus.wait_until_ready(Some(20_000)).await.unwrap();
+    bus.publish("a", 1).await.unwrap();
+    bus.disconnect().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_changed_and_changed_back_is_survived() {
+    let server = RedisServer::builder().password("secret").start().await;
+    let redis = json!({ "url": server.url(), "password": "secret", "commandTimeout": 800 });
+    let bus = ready(json!({ "redis": redis })).await;
+    let inbox = Inbox::on(&bus, &["a"]).await;
+    server.command(&["CONFIG", "SET", "requirepass", "other"]).await;
+    server.command(&["CLIENT", "KILL", "TYPE", "normal"]).await;
+    server.client_kill_pubsub().await;
+    bus.wait_for_notice(
+        |n| matches!(n, Notice::Reconnecting { error, delay, .. } if error.kind == ErrorKind::AuthFailed && *delay >= 5000),
+    )
+    .await;
+    failed(&bus.publish("a", 1).await, Outcome::NotSent);
+    server.command(&["CONFIG", "SET", "requirepass", "secret"]).await;
+    bus.wait_until_ready(Some(20_000)).await.unwrap();
+    bus.publish_with("a", 1, json!({ "id": "back" })).await.unwrap();
+    inbox.wait_for("back").await;
+    bus.disconnect().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forbidden_channel_rejects_its_own_publishes_only() {
+    let server = RedisServer::start().await;
+    server.command(&["ACL", "SETUSER", "default", "resetchannels", "&open.*", "&broadcast"]).await;
+    let bus = ready(hasty(&server.url())).await;
+    let inbox = Inbox::on(&bus, &["open.*"]).await;
+    let records: Vec<_> = (0..100)
+        .map(|n| crate::support::Record::new(if n % 2 == 0 { "open.a" } else { "closed.a" }, n))
+        .collect();
+    for (n, result) in bus.start_publish(&records).results().await.iter().enumerate() {
+        if n % 2 == 0 {
+            result.as_ref().unwrap();
+        } else {
+            assert_eq!(failed(result, Outcome::Rejected).kind, ErrorKind::PermissionDenied);
+        }
+    }
+    inbox.wait_for_len(50).await;
+    let denied = bus.subscribe(&["closed.*"], serde_json::Value::Null, |_| panic!("never called")).await;
+    assert_eq!(denied.unwrap_err().kind, ErrorKind::SubscribeDenied);
+    assert_eq!((bus.stats().counts.reconnections, bus.stats().active_subscriptions), (0, 1));
+    assert_eq!(bus.health().await["status"], "healthy");
+    bus.disconnect().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_taken_away_is_reported_asked_for_and_taken_back() {
+    let server = RedisServer::start().await;
+    let bus = ready(json!({ "redis": server.url() })).await;
+    let (taken, kept) = (Inbox::on(&bus, &["taken.*"]).await, Inbox::on(&bus, &["kept.a"]).await);
+    // The server closes connections that are subscribed to what is no longer allowed.
+    server.command(&["ACL", "SETUSER", "default", "resetchannels", "&kept.*", "&broadcast"]).await;
+    let notice = bus.wait_for_notice(|n| is_error(n, ErrorKind::SubscribeDenied)).await;
+    assert!(format!("{notice:?}").contains("taken.*"), "{notice:?}");
+    let refused = async || {
+        let health = bus.health().await;
+        health["status"] == "degraded" && health["connections"]["subscriber"]["refused"] == json!(["taken.*"])
+    };
+    eventually(seconds(10), "the refused subscription is in the report", refused).await;
+    bus.publish_with("kept.a", 1, json!({ "id": "kept" })).await.unwrap();
+    kept.wait_for("kept").await;
+
+    server.command(&["ACL", "SETUSER", "default", "allchannels"]).await;
+    let back = async || server.pubsub_numpat().await == 1;
+    let (_, took) = timed(eventually(seconds(30), "the subscription is back", back)).await;
+    assert_between(took, 0, 10_000);
+    bus.publish_with("taken.a", 1, json!({ "id": "back" })).await.unwrap();
+    taken.wait_for("back").await;
+    let healthy = async || bus.health().await["status"] == "healthy";
+    eventually(seconds(10), "the report is healthy again", healthy).await;
+    bus.disconnect().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_server_is_tried_with_backoff_until_a_slot_is_free() {
+    let server = RedisServer::builder().arg("maxclients", "4").start().await;
+    let mut others = Vec::new();
+    for _ in 0..3 {
+        let mut other = RespClient::connect(server.addr()).await.unwrap();
+        other.call(&["PING"]).await.unwrap();
+        others.push(other);
+    }
+    // The kit's own calls need the fourth slot; from now on they are not used.
+    let mut control = server.control().await.unwrap();
+    let bus = Bus::with_config(json!({ "redis": { "url": server.url(), "connectTimeout": 1_500 } }));
+    let error = bus.connect().await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::ServerMaxClients, "{error}");
+    sleep(seconds(soak(3, 9))).await;
+    let attempts = attempts_since(&bus, 0);
+    assert!((2..=20).contains(&attempts.len()), "{} attempts", attempts.len());
+    assert!(attempts.iter().all(|kind| *kind == ErrorKind::ServerMaxClients), "{attempts:?}");
+    assert_ne!(bus.state(), State::Ready);
+    drop(others);
+    control.call(&["PING"]).await.unwrap();
+    let (ready, took) = timed(bus.wait_until_ready(Some(30_000))).await;
+    ready.unwrap();
+    assert!(took <= seconds(5) + SLACK, "{took:?}");
+    bus.publish("a", 1).await.unwrap();
+    bus.disconnect().await;
+}

@@ -1,0 +1,24 @@
+//! What happens when things break: servers that are killed, frozen, demoted, full or forbidding,
+//! connections that are cut, stuck or split, and loops that panic.
+//!
+//! Each test starts the server that it breaks. With `OXBUS_SOAK=1` outages and floods last longer.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is a failure")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod access;
+mod backpressure;
+mod connection;
+mod gap;
+mod many;
+mod outage;
+mod outcome;
+mod panic;
+mod payload;
+mod pressure;
+mod rig;
+mod role;
+mod stuck;
+mod subscribing;
+mod tls;

@@ -1,0 +1,53 @@
+//! Very many subscriptions.
+
+use oxbus_engine::State;
+use oxbus_model::delivery::Settlement;
+use oxbus_testkit::RedisServer;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use crate::rig::{is_gap, millis, ready, seconds};
+use crate::support::Record;
+
+const SUBSCRIPTIONS: usize = 100;
+const CHANNELS: usize = 1_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_thousand_channels_come_back_in_chunks_while_publishes_go_on() {
+    let server = RedisServer::start().await;
+    let bus = ready(json!({ "redis": { "url": server.url(), "commandTimeout": 30_000 } })).await;
+    for s in 0..SUBSCRIPTIONS {
+        let names: Vec<String> = (0..CHANNELS).map(|c| format!("many.{s}.{c}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        bus.subscribe(&names, Value::Null, |_| Settlement::Succeeded).await.unwrap();
+    }
+    let subscribes = server.calls("subscribe").await;
+    let mark = bus.mark();
+    server.client_kill_pubsub().await;
+    let killed = Instant::now();
+    let mut latencies = Vec::new();
+    bus.wait_for_state(State::Reconnecting).await;
+    while !bus.notices().iter().skip(mark).any(is_gap) {
+        let started = Instant::now();
+        bus.publish_raw(Record::new("other", 1)).await.unwrap();
+        latencies.push(started.elapsed());
+        sleep(millis(2)).await;
+    }
+    let took = killed.elapsed();
+    latencies.sort();
+    let p99 = latencies[latencies.len() * 99 / 100];
+    let chunks = server.calls("subscribe").await - subscribes;
+    eprintln!(
+        "100,000 channels again after {took:?}; {chunks} commands; publish p99 {p99:?} of {}",
+        latencies.len()
+    );
+    assert!(took <= seconds(10), "{took:?}");
+    assert!((190..=250).contains(&chunks), "{chunks} commands");
+    assert!(p99 < millis(100), "{p99:?}");
+    for s in [0, SUBSCRIPTIONS - 1] {
+        for c in [0, CHANNELS - 1] {
+            assert_eq!(server.pubsub_numsub(&format!("many.{s}.{c}")).await, 1);
+        }
+    }
+    bus.disconnect().await;
+}

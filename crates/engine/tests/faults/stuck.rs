@@ -1,0 +1,144 @@
+//! The server, or the way to it, stands still while its connections stay open.
+
+use std::collections::HashSet;
+
+use oxbus_engine::State;
+use oxbus_model::Outcome;
+use oxbus_testkit::{FaultProxy, RedisServer, eventually};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::rig::{Inbox, SLACK, assert_between, failed, hasty, is_gap, ready, seconds, timed};
+use crate::support::{Bus, Record};
+
+async fn connection_ids(server: &RedisServer) -> HashSet<String> {
+    server.clients().await.iter().map(|client| client["id"].clone()).collect()
+}
+
+/// Publishes to a frozen server: unknown after `limit`, and well again after it goes on.
+async fn freeze_and_thaw(config: impl Fn(&str) -> Value, limit: u64) {
+    let server = RedisServer::start().await;
+    let bus = ready(config(&server.url())).await;
+    let watcher = ready(json!({ "redis": server.url() })).await;
+    let inbox = Inbox::on(&watcher, &["a"]).await;
+    bus.publish("a", "before").await.unwrap();
+    let before = connection_ids(&server).await;
+    server.freeze();
+    let records: Vec<Record> = (0..10).map(|n| Record::new("a", n).with_id(&format!("frozen-{n}"))).collect();
+    let (results, took) = timed(bus.start_publish(&records).results()).await;
+    for result in &results {
+        failed(result, Outcome::Unknown);
+    }
+    assert_between(took, limit, limit + 1_000);
+    bus.wait_for_state(State::Reconnecting).await;
+    assert_eq!(bus.health().await["status"], "unhealthy");
+
+    server.thaw();
+    let (published, took) =
+        timed(bus.publish_with("a", 1, json!({ "timeout": 30_000, "id": "after" }))).await;
+    published.unwrap();
+    assert_between(took, 0, 5_000);
+    let mine = async || {
+        let now = connection_ids(&server).await;
+        // The watcher has two: it may have kept or replaced them.
+        now.len() == 3 && now.difference(&before).next().is_some()
+    };
+    eventually(seconds(10), "the connection is a new one", mine).await;
+    inbox.wait_for("after").await;
+    let ids = inbox.ids();
+    assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len(), "an event came twice: {ids:?}");
+    bus.disconnect().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_server_makes_publishes_unknown_and_is_used_again_when_it_goes_on() {
+    freeze_and_thaw(hasty, 1_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_the_defaults_a_frozen_server_makes_publishes_unknown_after_five_seconds() {
+    freeze_and_thaw(|url| json!({ "redis": url }), 5_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_half_open_connection_is_found_by_idle_and_by_publishing_clients() {
+    let server = RedisServer::start().await;
+    let proxy = FaultProxy::start(server.addr()).await;
+    let config = json!({ "redis": proxy.url() });
+    let (idle, busy) = (ready(config.clone()).await, ready(config).await);
+    busy.publish("a", 1).await.unwrap();
+    proxy.freeze_all();
+    let frozen = Instant::now();
+    let batch = busy.start_publish(&[Record::new("a", 2), Record::new("a", 3)]);
+    for bus in [&idle, &busy] {
+        bus.wait_for_notice(|n| matches!(n, oxbus_engine::host::Notice::Disconnected(_))).await;
+        assert!(frozen.elapsed() <= seconds(7) + SLACK, "found after {:?}", frozen.elapsed());
+    }
+    for result in batch.results().await {
+        failed(&result, Outcome::Unknown);
+    }
+    for bus in [&idle, &busy] {
+        let (published, took) = timed(bus.publish_with("a", 4, json!({ "timeout": 30_000 }))).await;
+        published.unwrap();
+        assert_between(took, 0, 6_000);
+        bus.disconnect().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stuck_subscriber_is_found_while_the_publisher_goes_on() {
+    let server = RedisServer::start().await;
+    let proxy = FaultProxy::start(server.addr()).await;
+    let bus = ready(json!({ "redis": proxy.url() })).await;
+    let inbox = Inbox::on(&bus, &["a"]).await;
+    assert_eq!(bus.health().await["status"], "healthy");
+    let subscriber = proxy.wait_for_connection("SUBSCRIBE").await;
+    proxy.freeze(subscriber);
+    proxy.refuse(true);
+    let (_, took) =
+        timed(bus.wait_for_notice(|n| matches!(n, oxbus_engine::host::Notice::Disconnected(_)))).await;
+    assert_between(took, 0, 7_000);
+    let health = bus.health().await;
+    assert_eq!((&health["status"], &health["state"]), (&json!("degraded"), &json!("reconnecting")));
+    let connections = &health["connections"];
+    assert_eq!(connections["subscriber"]["status"], "down");
+    assert_eq!(connections["publisher"]["status"], "up");
+    bus.publish("a", 1).await.unwrap();
+
+    proxy.refuse(false);
+    bus.wait_for_notice(is_gap).await;
+    bus.publish_with("a", 2, json!({ "id": "after" })).await.unwrap();
+    inbox.wait_for("after").await;
+    assert_eq!(bus.health().await["status"], "healthy");
+    bus.disconnect().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_paused_server_only_delays_publishes() {
+    let server = RedisServer::start().await;
+    let bus = ready(json!({ "redis": server.url() })).await;
+    let before = connection_ids(&server).await;
+    server.command(&["CLIENT", "PAUSE", "3000", "WRITE"]).await;
+    let records: Vec<Record> = (0..20).map(|n| Record::new("a", n)).collect();
+    let (results, took) = timed(bus.start_publish(&records).results()).await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    // The pause began before the clock of this test.
+    assert_between(took, 2_800, 3_000);
+    assert_eq!(server.calls("publish").await, 20);
+    assert_eq!((connection_ids(&server).await, bus.stats().counts.reconnections), (before, 0));
+    bus.disconnect().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attempt_to_connect_that_nobody_answers_ends_in_time() {
+    let server = RedisServer::start().await;
+    let proxy = FaultProxy::start(server.addr()).await;
+    proxy.blackhole_new(true);
+    let bus = Bus::with_config(hasty(&proxy.url()));
+    let (connected, took) = timed(bus.connect()).await;
+    assert_eq!(connected.unwrap_err().kind, oxbus_model::ErrorKind::ConnectTimeout);
+    assert_between(took, 1_000, 1_000);
+    proxy.blackhole_new(false);
+    bus.wait_until_ready(Some(10_000)).await.unwrap();
+    bus.disconnect().await;
+}

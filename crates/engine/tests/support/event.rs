@@ -1,0 +1,68 @@
+//! What a handler gets.
+
+use std::sync::Arc;
+
+use oxbus_model::delivery::{Delivery, LiveEvent};
+use serde_json::Value;
+
+/// One delivery of an event to a handler.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// The subscription.
+    pub subscription: u32,
+    /// From 1.
+    pub attempt: u32,
+    /// Which pattern of the subscription matched.
+    pub pattern: u32,
+    event: Arc<LiveEvent>,
+}
+
+impl Event {
+    pub(super) fn new(delivery: &Delivery) -> Self {
+        Event {
+            subscription: delivery.subscription,
+            attempt: delivery.attempt,
+            pattern: delivery.pattern,
+            event: delivery.event.clone(),
+        }
+    }
+
+    /// The event as the engine hands it over.
+    pub fn text(&self) -> &str {
+        &self.event.json
+    }
+
+    /// The channel, where it is not the prefix and the event type.
+    pub fn channel(&self) -> Option<&str> {
+        self.event.channel.as_deref()
+    }
+
+    /// The whole event.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(self.text()).unwrap_or_else(|e| panic!("not JSON ({e}): {}", self.text()))
+    }
+
+    /// Its id. Fast for what Oxbus published, as that begins with it.
+    pub fn id(&self) -> String {
+        let plain = self.text().strip_prefix("{\"id\":\"").and_then(|rest| rest.split_once('"'));
+        match plain {
+            Some((id, _)) if !id.contains('\\') => id.to_owned(),
+            _ => self.json()["id"].as_str().expect("an id").to_owned(),
+        }
+    }
+
+    /// Its type.
+    pub fn event_type(&self) -> String {
+        self.json()["type"].as_str().expect("a type").to_owned()
+    }
+
+    /// Its data.
+    pub fn data(&self) -> Value {
+        self.json()["data"].take()
+    }
+
+    /// Its metadata.
+    pub fn metadata(&self) -> Value {
+        self.json()["metadata"].take()
+    }
+}

@@ -1,0 +1,24 @@
+//! A host for the engine, written in Rust: what JavaScript is in production, these tests have here.
+//!
+//! # Layout
+//!
+//! - [`Bus`] (`bus`): a client with its host; one method per call of the engine, each with a deadline.
+//! - `pump`: the task that drains the client, resolves what waits, and runs handlers.
+//! - [`Record`], [`Receipt`], [`Batch`] (`publishing`): what is published, and what came of it.
+//! - [`Event`] (`event`): what a handler gets.
+#![allow(
+    dead_code,
+    unused_imports,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "shared by several test programs, none of which uses all of it; a panic is how a test fails"
+)]
+
+mod bus;
+mod event;
+mod publishing;
+mod pump;
+
+pub use bus::{Blocked, Bus, PATIENCE};
+pub use event::Event;
+pub use publishing::{Batch, Receipt, Record};

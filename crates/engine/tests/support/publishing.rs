@@ -1,0 +1,154 @@
+//! What is published, and what came of it.
+
+use oxbus_model::{BusError, submission};
+use serde_json::Value;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::bus::{Bus, PATIENCE};
+
+/// One event to publish, as three texts without newlines.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// The event type.
+    pub event_type: String,
+    /// Options as a JSON object, or empty.
+    pub options: String,
+    /// Data as JSON text.
+    pub data: String,
+}
+
+impl Record {
+    /// A record without options.
+    pub fn new(event_type: impl Into<String>, data: impl Into<Value>) -> Self {
+        Record { event_type: event_type.into(), options: String::new(), data: data.into().to_string() }
+    }
+
+    /// The same record with options.
+    pub fn with(mut self, options: impl Into<Value>) -> Self {
+        self.options = options.into().to_string();
+        self
+    }
+
+    /// The same record with an id.
+    pub fn with_id(self, id: &str) -> Self {
+        self.with(serde_json::json!({ "id": id }))
+    }
+
+    fn given_id(&self) -> Option<String> {
+        let options: Value = serde_json::from_str(&self.options).ok()?;
+        Some(options.get("id")?.as_str()?.to_owned())
+    }
+}
+
+/// A publish that succeeded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The id, given or generated.
+    pub id: String,
+    /// How many received it, as the transport counts.
+    pub receivers: i64,
+    /// The timestamp of its batch.
+    pub timestamp: String,
+}
+
+/// The outcome of one publish.
+pub type Published = Result<Receipt, BusError>;
+
+/// Publishes under way.
+pub struct Batch {
+    /// Its number, for [`Bus::cancel`].
+    pub number: u32,
+    pub(super) results: Vec<oneshot::Receiver<Published>>,
+}
+
+impl Batch {
+    /// The outcomes in order. Panics when one is not settled within [`PATIENCE`].
+    pub async fn results(self) -> Vec<Published> {
+        let mut results = Vec::with_capacity(self.results.len());
+        for (index, receiver) in self.results.into_iter().enumerate() {
+            let settled = timeout(PATIENCE, receiver)
+                .await
+                .unwrap_or_else(|_| panic!("publish {index} was not settled in {PATIENCE:?}"));
+            results.push(settled.expect("the host ended before a publish was settled"));
+        }
+        results
+    }
+}
+
+/// The publishes of a batch that are not settled.
+pub(super) struct Open {
+    pub(super) slots: Vec<Option<Slot>>,
+    pub(super) left: usize,
+}
+
+pub(super) struct Slot {
+    given_id: Option<String>,
+    sender: oneshot::Sender<Published>,
+}
+
+impl Open {
+    /// Waits for `records`; their text in the form of a submission.
+    pub(super) fn new(records: &[Record]) -> (Open, Vec<oneshot::Receiver<Published>>, String) {
+        let mut text = String::new();
+        let (slots, receivers): (Vec<_>, Vec<_>) = records
+            .iter()
+            .map(|record| {
+                submission::append(
+                    &mut text,
+                    submission::Record {
+                        event_type: &record.event_type,
+                        options: &record.options,
+                        data: &record.data,
+                    },
+                );
+                let (sender, receiver) = oneshot::channel();
+                (Some(Slot { given_id: record.given_id(), sender }), receiver)
+            })
+            .unzip();
+        let left = slots.len();
+        (Open { slots, left }, receivers, text)
+    }
+
+    /// Settles one. Panics when it was settled before.
+    pub(super) fn settle(&mut self, index: u32, outcome: Result<(Option<&str>, i64, &str), BusError>) {
+        let slot = self.slots.get_mut(index as usize).and_then(Option::take);
+        let Slot { given_id, sender } =
+            slot.unwrap_or_else(|| panic!("publish {index} was settled twice, now with {outcome:?}"));
+        self.left -= 1;
+        let outcome = outcome.map(|(generated, receivers, timestamp)| {
+            assert_eq!(given_id.is_some(), generated.is_none(), "an id is generated when none is given");
+            let id = given_id.or(generated.map(str::to_owned)).unwrap_or_default();
+            Receipt { id, receivers, timestamp: timestamp.to_owned() }
+        });
+        // The test may not wait for the outcome.
+        let _ = sender.send(outcome);
+    }
+}
+
+impl Bus {
+    /// Publishes one event.
+    pub async fn publish(&self, event_type: impl Into<String>, data: impl Into<Value>) -> Published {
+        self.publish_raw(Record::new(event_type, data)).await
+    }
+
+    /// Publishes one event with options.
+    pub async fn publish_with(
+        &self,
+        event_type: impl Into<String>,
+        data: impl Into<Value>,
+        options: impl Into<Value>,
+    ) -> Published {
+        self.publish_raw(Record::new(event_type, data).with(options)).await
+    }
+
+    /// Publishes a record as it is.
+    pub async fn publish_raw(&self, record: Record) -> Published {
+        self.publish_many(vec![record]).await.remove(0)
+    }
+
+    /// Publishes records as one batch; the outcomes in order.
+    pub async fn publish_many(&self, records: Vec<Record>) -> Vec<Published> {
+        self.start_publish(&records).results().await
+    }
+}

@@ -1,0 +1,117 @@
+//! The task that drains the client, resolves what waits, and runs handlers.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use oxbus_engine::Drained;
+use oxbus_engine::host::{Failed, Published};
+use oxbus_model::delivery::{Delivery, Settlement};
+
+use super::bus::{Inner, lock};
+use super::event::Event;
+
+type Running = Pin<Box<dyn Future<Output = Settlement> + Send>>;
+
+/// What is called for a delivery.
+#[derive(Clone)]
+pub(super) enum Handler {
+    Sync(Arc<dyn Fn(Event) -> Settlement + Send + Sync>),
+    Async(Arc<dyn Fn(Event) -> Running + Send + Sync>),
+}
+
+/// Runs until it is aborted.
+pub(super) async fn run(inner: Arc<Inner>) {
+    loop {
+        inner.waker.0.notified().await;
+        let gate = inner.gate.lock().await;
+        let drained = inner.client.drain();
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| dispatch(&inner, drained))) {
+            inner.fault(message(&*panic));
+        }
+        drop(gate);
+    }
+}
+
+fn dispatch(inner: &Arc<Inner>, drained: Drained) {
+    let Drained { published, failed, deliveries, replies, notices } = drained;
+    for Published { batch, first, timestamp, items } in published {
+        for (index, (id, receivers)) in (first..).zip(&items) {
+            let id = id.as_ref().map(|id| id.as_str());
+            settle(inner, batch, index, Ok((id, *receivers, &timestamp)));
+        }
+    }
+    for Failed { batch, index, error } in failed {
+        settle(inner, batch, index, Err(error));
+    }
+    for (ticket, result) in replies {
+        match lock(&inner.waiting).tickets.remove(&ticket) {
+            // The test may not wait for it.
+            Some(sender) => drop(sender.send(result)),
+            None => inner.fault(format!("a reply that nobody asked for: {ticket} {result:?}")),
+        }
+    }
+    if !notices.is_empty() {
+        inner.notices.send_modify(|all| all.extend(notices));
+    }
+    deliver(inner, deliveries);
+}
+
+type Outcome<'a> = Result<(Option<&'a str>, i64, &'a str), oxbus_model::BusError>;
+
+fn settle(inner: &Inner, batch: u32, index: u32, outcome: Outcome<'_>) {
+    let mut waiting = lock(&inner.waiting);
+    let Some(open) = waiting.batches.get_mut(&batch) else {
+        drop(waiting);
+        return inner.fault(format!("publish {index} of batch {batch} was settled twice: {outcome:?}"));
+    };
+    open.settle(index, outcome);
+    if open.left == 0 {
+        waiting.batches.remove(&batch);
+    }
+}
+
+fn deliver(inner: &Arc<Inner>, deliveries: Vec<Delivery>) {
+    let mut settled = Vec::with_capacity(deliveries.len());
+    for delivery in deliveries {
+        let handler = lock(&inner.handlers).get(&delivery.subscription).cloned();
+        let token = delivery.token;
+        let started = Instant::now();
+        match handler {
+            None => settled.push((token, Settlement::NotHandled, 0)),
+            Some(Handler::Sync(handler)) => {
+                let call = AssertUnwindSafe(|| handler(Event::new(&delivery)));
+                let settlement = catch_unwind(call).unwrap_or_else(|panic| {
+                    inner.fault(message(&*panic));
+                    Settlement::Failed { retryable: false }
+                });
+                settled.push((token, settlement, microseconds(started)));
+            }
+            Some(Handler::Async(handler)) => {
+                let running = tokio::spawn(handler(Event::new(&delivery)));
+                let inner = inner.clone();
+                tokio::spawn(async move {
+                    let settlement = running.await.unwrap_or_else(|error| {
+                        inner.fault(format!("a handler panicked: {error}"));
+                        Settlement::Failed { retryable: false }
+                    });
+                    inner.client.settle([(token, settlement, microseconds(started))]);
+                });
+            }
+        }
+    }
+    if !settled.is_empty() {
+        inner.client.settle(settled);
+    }
+}
+
+fn microseconds(started: Instant) -> u32 {
+    u32::try_from(started.elapsed().as_micros()).unwrap_or(u32::MAX)
+}
+
+fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".to_owned())
+}
