@@ -308,12 +308,10 @@ export type { EventBusConfig as EventBusClientConfig };
 
 /** The address of a server and how to talk to it. `{}` is localhost:6379. */
 export interface RedisConfig {
-  /** Instead of the parts. */
+  /** Instead of the parts; `unix://` for a unix socket. */
   url?: string;
   host?: string;
   port?: number;
-  /** A unix socket, instead of host and port. */
-  path?: string;
   username?: string;
   /** Never shown in a log, an error, `inspect` or `toJSON`. */
   password?: string;
@@ -795,5 +793,5 @@ export declare class EventValidator {
   sanitize<T>(value: T): T;
 }
 
-/** Escapes what is special in a pattern, so that it matches `text` alone. */
+/** Escapes what is special in a pattern, so that it matches `text` alone. `INVALID_PATTERN` */
 export declare function escapePattern(text: string): string;

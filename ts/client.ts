@@ -66,17 +66,11 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
   }
 
   disconnect(options?: { timeout?: number }): Promise<void> {
-    let wait: Wait;
-    try {
-      wait = readWait(options, ['timeout']);
-    } catch (error) {
-      return Promise.reject(traced(error, EventBusClient.prototype.disconnect));
-    }
-    return this.#core.disconnect(wait.timeout);
+    return this.#disconnect(options, EventBusClient.prototype.disconnect);
   }
 
   close(options?: { timeout?: number }): Promise<void> {
-    return this.disconnect(options);
+    return this.#disconnect(options, EventBusClient.prototype.close);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -157,6 +151,7 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
 
   async unsubscribe(id: string): Promise<boolean> {
     try {
+      if (typeof id !== 'string') throw invalidAt(OPTIONS, 'id', 'must be a string');
       const live = this.#core.find(id);
       return live === undefined ? false : await this.#core.unsubscribe(live);
     } catch (error) {
@@ -209,29 +204,53 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
   }
 
   on<K extends keyof ClientEvents>(name: K, listener: (...args: ClientEvents[K]) => unknown): this {
-    this.#core.emitter.add(name, listener as never, false);
-    return this;
+    return this.#listen(EventBusClient.prototype.on, () =>
+      this.#core.emitter.add(name, listener as never, false),
+    );
   }
 
   once<K extends keyof ClientEvents>(
     name: K,
     listener: (...args: ClientEvents[K]) => unknown,
   ): this {
-    this.#core.emitter.add(name, listener as never, true);
-    return this;
+    return this.#listen(EventBusClient.prototype.once, () =>
+      this.#core.emitter.add(name, listener as never, true),
+    );
   }
 
   off<K extends keyof ClientEvents>(
     name: K,
     listener: (...args: ClientEvents[K]) => unknown,
   ): this {
-    this.#core.emitter.remove(name, listener as never);
-    return this;
+    return this.#listen(EventBusClient.prototype.off, () =>
+      this.#core.emitter.remove(name, listener as never),
+    );
   }
 
   toJSON(): { serviceName: string; mode: string; state: ClientState; instanceId: string } {
     const { serviceName, state, instanceId } = this;
     return { serviceName, mode: this.#core.settings.mode, state, instanceId };
+  }
+
+  // biome-ignore lint/complexity/noBannedTypes: any method is a mark for the stack
+  #disconnect(options: { timeout?: number } | undefined, method: Function): Promise<void> {
+    let wait: Wait;
+    try {
+      wait = readWait(options, ['timeout']);
+    } catch (error) {
+      return Promise.reject(traced(error, method));
+    }
+    return this.#core.disconnect(wait.timeout);
+  }
+
+  // biome-ignore lint/complexity/noBannedTypes: any method is a mark for the stack
+  #listen(method: Function, change: () => void): this {
+    try {
+      change();
+    } catch (error) {
+      throw traced(error, method);
+    }
+    return this;
   }
 
   async #publishItem(item: unknown, defaults: PublishOptions | undefined): Promise<PublishResult> {

@@ -136,7 +136,7 @@ export class Core {
     this.#refuseIfClosing();
     const patterns = readPatterns(pattern);
     if (typeof handler !== 'function') throw invalidAt(OPTIONS, 'handler', 'must be a function');
-    const given = (options ?? {}) as SubscribeOptions;
+    const given = (options === undefined ? {} : options) as SubscribeOptions;
     const json = jsonOf(given, OPTIONS, 'options', ['retryIf', 'signal']);
     const { retryIf, signal } = given;
     if (retryIf !== undefined && typeof retryIf !== 'function') {
@@ -144,12 +144,13 @@ export class Core {
     }
     checkSignal(signal);
     throwIfAborted(signal);
-    this.#start();
     let live: LiveSubscription | undefined;
     try {
       await this.#requests.send((ticket) => {
         const answer = this.#native.subscribe(ticket, JSON.stringify(patterns), json);
         const subscribed = unwrap<Subscribed>(answer);
+        // Only now: what the engine refuses makes no connection.
+        this.#start();
         const id = `${this.instanceId}:${subscribed.sub}`;
         const shown = typeof pattern === 'string' ? pattern : Object.freeze(patterns);
         live = new LiveSubscription(
@@ -262,8 +263,9 @@ export class Core {
   }
 
   #add(type: string, data: unknown, extra: Extra | undefined): Promise<PublishResult> {
+    const text = jsonOfData(data);
     if (!this.#started) this.#start();
-    return this.#publisher.add(type, jsonOfData(data), extra);
+    return this.#publisher.add(type, text, extra);
   }
 
   /** Connects for a call that needs it. A failure shows in that call, and in the notices. */

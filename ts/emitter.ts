@@ -28,17 +28,13 @@ export class Emitter {
   }
 
   add(name: Name, listener: Listener, once: boolean): void {
-    if (!NAMES.includes(name)) {
-      throw invalidAt('ERR_BUS_INVALID_OPTIONS', '', `there is no event ${JSON.stringify(name)}`);
-    }
-    if (typeof listener !== 'function') {
-      throw invalidAt('ERR_BUS_INVALID_OPTIONS', '', 'a listener must be a function');
-    }
+    check(name, listener);
     // Lists are replaced, never changed, so that a listener may add and remove while one is run.
     this.#entries.set(name, [...(this.#entries.get(name) ?? []), { listener, once }]);
   }
 
   remove(name: Name, listener: Listener): void {
+    check(name, listener);
     const entries = this.#entries.get(name);
     const at = entries?.findLastIndex((entry) => entry.listener === listener) ?? -1;
     if (entries !== undefined && at >= 0) this.#entries.set(name, entries.toSpliced(at, 1));
@@ -70,5 +66,15 @@ export class Emitter {
 
   #failed(name: string, thrown: unknown): void {
     this.#log.write('error', `a listener of '${name}' failed`, { error: describe(thrown) });
+  }
+}
+
+function check(name: unknown, listener: unknown): void {
+  if (!NAMES.includes(name as Name)) {
+    const message = `there is no event ${typeof name === 'string' ? `'${name}'` : describe(name)}`;
+    throw invalidAt('ERR_BUS_INVALID_OPTIONS', 'name', message);
+  }
+  if (typeof listener !== 'function') {
+    throw invalidAt('ERR_BUS_INVALID_OPTIONS', 'listener', 'must be a function');
   }
 }

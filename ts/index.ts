@@ -1,5 +1,6 @@
 /** The package's exports; `index.d.ts` describes them. */
 
+import { invalidAt, traced } from './errors';
 import { native } from './native';
 
 export { EventBusClient } from './client';
@@ -17,5 +18,8 @@ export {
 export { EventValidator } from './validator';
 
 export function escapePattern(text: string): string {
-  return native.escapePattern(String(text));
+  if (typeof text !== 'string') {
+    throw traced(invalidAt('ERR_BUS_INVALID_PATTERN', 'text', 'must be a string'), escapePattern);
+  }
+  return native.escapePattern(text);
 }

@@ -3,7 +3,8 @@
 import type { BusEvent, EventHandler, SubscribeOptions, Subscription } from '../index';
 import type { Call } from './call';
 import { handledEvent } from './context';
-import { NonRetryableError, traced, ValidationError } from './errors';
+import { invalidAt, NonRetryableError, traced, ValidationError } from './errors';
+import { isPlainObject } from './json';
 import type { RawEvent, RunInfo, Subscribed } from './native';
 
 /** An event that waits in JavaScript for its paused subscription. */
@@ -140,6 +141,7 @@ export class SubscriptionHandle implements Subscription {
 
   async unsubscribe(options?: { wait?: boolean }): Promise<boolean> {
     try {
+      checkOptions(options);
       // Taken now: after the first await the calling handler may have ended.
       const idle = options?.wait === true ? this.#live.idle() : undefined;
       const found = await this.#owner.unsubscribe(this.#live);
@@ -159,5 +161,17 @@ export class SubscriptionHandle implements Subscription {
     if (this.#live.state !== from) return;
     this.#live.state = paused ? 'paused' : 'active';
     this.#owner.pause(this.#live, paused);
+  }
+}
+
+function checkOptions(options: unknown): void {
+  const code = 'ERR_BUS_INVALID_OPTIONS';
+  if (options === undefined) return;
+  if (!isPlainObject(options)) throw invalidAt(code, '', 'the options must be a plain object');
+  for (const [key, value] of Object.entries(options)) {
+    if (key !== 'wait') throw invalidAt(code, key, 'unknown key');
+    if (value !== undefined && typeof value !== 'boolean') {
+      throw invalidAt(code, key, 'must be true or false');
+    }
   }
 }

@@ -17,8 +17,8 @@ export class EventValidator {
 
   constructor(limits: ValidationConfig = {}) {
     try {
-      jsonOf(limits, 'ERR_BUS_INVALID_CONFIG', 'limits');
-      const config = JSON.stringify({ mode: 'memory', validation: limits });
+      const given = { mode: 'memory', validation: limits };
+      const config = jsonOf(given, 'ERR_BUS_INVALID_CONFIG', 'limits');
       const settings = unwrap<Settings>(native.settings(config, '{}'));
       this.#maxEventBytes = settings.maxEventBytes;
       this.#maxDataBytes = settings.maxDataBytes;

@@ -196,10 +196,8 @@ impl Client {
         }
         transport.start();
         let mut numbering = self.core.subscribing();
-        let mut intake = shared.intake();
-        let subscription = numbering.next(|number| intake.router.contains(number));
-        let wires = intake.add(subscription, patterns, &options)?;
-        drop(intake);
+        let subscription = numbering.next(|number| shared.router().contains(number));
+        let wires = shared.add(subscription, patterns, &options)?;
         let deadline = shared.clock.now_ms().saturating_add(shared.config.redis.command_timeout);
         shared.unconfirmed().add(subscription, ticket, &wires, deadline);
         transport.subscribe(wires);
@@ -268,8 +266,8 @@ impl Client {
     /// The counters and gauges.
     pub fn stats(&self) -> Snapshot {
         let shared = &self.core.shared;
+        let (subscriptions, globs) = shared.router().counts();
         let intake = shared.intake();
-        let (subscriptions, globs) = intake.router.counts();
         let parts = Parts {
             active_subscriptions: subscriptions as u64,
             pattern_subscriptions: globs as u64,
@@ -344,12 +342,10 @@ impl Core {
 
     fn unsubscribe(&self, subscription: u32, kind: ErrorKind, why: &str) -> bool {
         let numbering = self.subscribing();
-        let mut intake = self.shared.intake();
-        if !intake.router.contains(subscription) {
+        if !self.shared.router().contains(subscription) {
             return false;
         }
-        let unused = intake.remove(subscription);
-        drop(intake);
+        let unused = self.shared.remove(subscription);
         self.transport.unsubscribe(unused);
         drop(numbering);
         if let Some(ticket) = self.shared.unconfirmed().remove(subscription) {
@@ -399,8 +395,7 @@ impl Core {
             );
         }
         let intake = self.shared.intake();
-        let (ready, retry) =
-            (intake.deliveries.has_due(now), intake.deliveries.next_due().filter(|at| *at > now));
+        let (ready, retry) = (intake.deliveries.has_due(now), intake.deliveries.next_due(now));
         drop(intake);
         if ready {
             self.shared.outbox.wake();
@@ -411,7 +406,9 @@ impl Core {
     /// The first stage of closing: nothing more is taken in.
     fn stop_deliveries(&self) {
         let numbering = self.subscribing();
-        let unused = self.shared.intake().close();
+        self.shared.intake().close();
+        let subscriptions: Vec<u32> = self.shared.router().subscriptions().collect();
+        let unused = subscriptions.into_iter().flat_map(|s| self.shared.remove(s)).collect();
         self.transport.unsubscribe(unused);
         drop(numbering);
         let waiting = self.shared.unconfirmed().all();

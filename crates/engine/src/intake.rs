@@ -1,104 +1,76 @@
-//! What comes in: messages are read, routed to subscriptions and wait there for handlers.
+//! What has come in and waits for handlers.
 
 use std::sync::Arc;
 
 use oxbus_model::BusError;
-use oxbus_model::channel::Channels;
-use oxbus_model::delivery::{Candidate, Deliveries, Delivery, LiveEvent, Settlement, Tally};
-use oxbus_model::envelope::{self, Missing};
+use oxbus_model::delivery::{Deliveries, Delivery, Settlement, Tally};
 use oxbus_model::filter::Filter;
 use oxbus_model::histogram::Histogram;
-use oxbus_model::routing::{Route, Router, Wire, WireRef};
+use oxbus_model::routing::Route;
 use oxbus_model::stats::{RateWindow, Stats};
-use oxbus_model::subscribe_options::{MatchBy, SubscribeOptions};
+use oxbus_model::subscribe_options::SubscribeOptions;
 
+use crate::arrivals::Arrivals;
 use crate::clock::{self, Clock};
-use crate::encoder::new_id;
 use crate::host::Notice;
 
-/// The receiving half of a client. Behind one lock: a message touches all of it.
+/// The deliveries of a client and what is measured of them. Behind a lock that the reader of messages and
+/// the host take in turns, so nothing that takes long is done under it.
 pub(crate) struct Intake {
     clock: Clock,
-    channels: Channels,
-    instance_id: Arc<str>,
     stats: Arc<Stats>,
-    pub(crate) router: Router,
     pub(crate) deliveries: Deliveries,
     pub(crate) latency: Histogram,
     pub(crate) handler_duration: Histogram,
     pub(crate) received: RateWindow,
     /// False once the client drains: nothing more is taken in.
     open: bool,
-    routes: Vec<Route>,
 }
 
 impl Intake {
-    pub(crate) fn new(clock: Clock, channels: Channels, instance_id: Arc<str>, stats: Arc<Stats>) -> Self {
+    pub(crate) fn new(clock: Clock, stats: Arc<Stats>) -> Self {
         Intake {
             clock,
-            instance_id,
             stats,
-            router: Router::new(channels.clone()),
-            channels,
             deliveries: Deliveries::new(),
             latency: Histogram::new(),
             handler_duration: Histogram::new(),
             received: RateWindow::new(clock.now_ms()),
             open: true,
-            routes: Vec::new(),
         }
     }
 
-    /// Adds a subscription. Returns the wire subscriptions that it needs.
-    pub(crate) fn add(
-        &mut self,
-        subscription: u32,
-        patterns: &[String],
-        options: &SubscribeOptions,
-    ) -> Result<Vec<Wire>, BusError> {
+    /// Adds a subscription.
+    pub(crate) fn add(&mut self, subscription: u32, options: &SubscribeOptions) -> Result<(), BusError> {
         let filter = options.filter.as_ref().map(Filter::parse).transpose()?;
         self.deliveries.add(subscription, options, filter);
-        Ok(self.router.add(subscription, patterns, options.by == MatchBy::Channel))
+        Ok(())
     }
 
-    /// Removes a subscription. Returns the wire subscriptions that nobody needs any more.
-    pub(crate) fn remove(&mut self, subscription: u32) -> Vec<Wire> {
+    /// Removes a subscription and what waits for it.
+    pub(crate) fn remove(&mut self, subscription: u32) {
         let tally = self.deliveries.remove(subscription);
         self.count(tally);
-        self.router.remove(subscription)
     }
 
-    /// Takes a message in that came on `channel` for `wire`.
-    pub(crate) fn message(&mut self, wire: WireRef<'_>, channel: &[u8], payload: &[u8]) {
-        if !self.open || !self.router.concerns(wire, channel) {
-            return;
+    /// Takes events in, each with the subscriptions that it goes to.
+    pub(crate) fn accept(&mut self, arrivals: &mut Arrivals) {
+        if self.open && !arrivals.events.is_empty() {
+            let now = self.clock.now_ms();
+            self.stats.events_received.add(arrivals.events.len() as u64);
+            self.received.add(arrivals.events.len() as u64, now);
+            let mut tally = Tally::default();
+            let mut from = 0;
+            for (candidate, to) in &arrivals.events {
+                for &Route { subscription, pattern } in &arrivals.routes[from..*to] {
+                    tally.add(self.deliveries.offer(subscription, pattern, candidate, now));
+                }
+                from = *to;
+            }
+            self.count(tally);
         }
-        let Ok(decoded) = envelope::read(payload, missing) else {
-            self.stats.events_foreign.add(1);
-            return;
-        };
-        self.routes.clear();
-        self.router.route(wire, channel, &decoded.event_type, &mut self.routes);
-        if self.routes.is_empty() {
-            return;
-        }
-        let now = self.clock.now_ms();
-        self.stats.events_received.add(1);
-        self.received.add(1, now);
-        let usual = self.channels.name_of(channel) == Some(decoded.event_type.as_bytes());
-        let candidate = Candidate::new(LiveEvent {
-            channel: (!usual).then(|| String::from_utf8_lossy(channel).into()),
-            published_ms: decoded.published_ms,
-            key: decoded.key.as_deref().map(Arc::from),
-            own: decoded.instance_id.as_deref() == Some(&*self.instance_id),
-            parts: decoded.parts,
-            json: decoded.json.into_owned().into_boxed_str(),
-        });
-        let mut tally = Tally::default();
-        for Route { subscription, pattern } in &self.routes {
-            tally.add(self.deliveries.offer(*subscription, *pattern, &candidate, now));
-        }
-        self.count(tally);
+        arrivals.events.clear();
+        arrivals.routes.clear();
     }
 
     /// Whether handlers have something to do.
@@ -134,11 +106,9 @@ impl Intake {
         change.map(|c| Notice::Circuit { subscription: c.subscription, state: c.state })
     }
 
-    /// Takes nothing more in; what waits is dropped and counted. Calls that run go on.
-    pub(crate) fn close(&mut self) -> Vec<Wire> {
+    /// Takes nothing more in. Calls that run go on.
+    pub(crate) fn close(&mut self) {
         self.open = false;
-        let subscriptions: Vec<u32> = self.router.subscriptions().collect();
-        subscriptions.into_iter().flat_map(|s| self.remove(s)).collect()
     }
 
     fn count(&self, tally: Tally) {
@@ -157,8 +127,4 @@ impl Intake {
             }
         }
     }
-}
-
-fn missing() -> Missing {
-    Missing { id: new_id(), timestamp_ms: clock::wall_ms() }
 }

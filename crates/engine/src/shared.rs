@@ -1,12 +1,13 @@
 //! What a client and its transport share: the one reports, the other acts.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use oxbus_model::channel::Channels;
 use oxbus_model::config::Config;
 use oxbus_model::envelope::Origin;
-use oxbus_model::routing::Wire;
+use oxbus_model::routing::{Router, Wire};
 use oxbus_model::stats::Stats;
+use oxbus_model::subscribe_options::{MatchBy, SubscribeOptions};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -30,6 +31,7 @@ pub(crate) struct Shared {
     pub(crate) lifecycle: Lifecycle,
     /// Wakes the task that watches over deadlines; they have changed.
     pub(crate) deadlines: Notify,
+    router: RwLock<Router>,
     intake: Mutex<Intake>,
     unconfirmed: Mutex<Unconfirmed>,
 }
@@ -39,7 +41,7 @@ impl Shared {
         let clock = Clock::start();
         let channels = Channels::new(config.channel_prefix.clone());
         let stats = Arc::new(Stats::default());
-        let intake = Intake::new(clock, channels.clone(), instance_id.into(), stats.clone());
+        let intake = Intake::new(clock, stats.clone());
         Shared {
             origin: Origin::new(&config.service_name, instance_id),
             admission: Admission::new(
@@ -49,6 +51,7 @@ impl Shared {
             outbox: Outbox::new(host, clock),
             lifecycle: Lifecycle::new(),
             deadlines: Notify::new(),
+            router: RwLock::new(Router::new(channels.clone())),
             intake: Mutex::new(intake),
             unconfirmed: Mutex::default(),
             config,
@@ -58,7 +61,32 @@ impl Shared {
         }
     }
 
-    /// The receiving half.
+    /// Which subscriptions there are, and where messages go.
+    pub(crate) fn router(&self) -> RwLockReadGuard<'_, Router> {
+        // As with the intake below: going on with it is better than a client that is deaf for good.
+        self.router.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a subscription. Returns the wire subscriptions that it needs.
+    pub(crate) fn add(
+        &self,
+        subscription: u32,
+        patterns: &[String],
+        options: &SubscribeOptions,
+    ) -> Result<Vec<Wire>, BusError> {
+        self.intake().add(subscription, options)?;
+        let mut router = self.router.write().unwrap_or_else(PoisonError::into_inner);
+        Ok(router.add(subscription, patterns, options.by == MatchBy::Channel))
+    }
+
+    /// Removes a subscription. Returns the wire subscriptions that nobody needs any more.
+    pub(crate) fn remove(&self, subscription: u32) -> Vec<Wire> {
+        let unused = self.router.write().unwrap_or_else(PoisonError::into_inner).remove(subscription);
+        self.intake().remove(subscription);
+        unused
+    }
+
+    /// What has come in and waits for handlers.
     pub(crate) fn intake(&self) -> MutexGuard<'_, Intake> {
         // After a panic under the lock the tables may be off by one event; losing that one, which is
         // counted as an INTERNAL error, is better than a client that is deaf for good.
@@ -90,8 +118,8 @@ impl Shared {
     pub(crate) fn refused(&self, wire: &Wire, error: &BusError) -> Vec<u32> {
         let waiting = self.unconfirmed().waiting_for(wire);
         let (optional, failed): (Vec<u32>, Vec<u32>) = {
-            let intake = self.intake();
-            waiting.into_iter().partition(|s| intake.router.is_optional(*s, wire))
+            let router = self.router();
+            waiting.into_iter().partition(|s| router.is_optional(*s, wire))
         };
         let channel = String::from_utf8_lossy(wire.name()).into_owned();
         if !optional.is_empty() {

@@ -5,9 +5,11 @@
 //! subscription's queue, retries included; everything dropped is counted.
 
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 
+// The keys are numbers of our own.
+use rustc_hash::FxHashMap as HashMap;
 use serde_json::Value;
 
 use crate::breaker::{Breaker, BreakerState};
@@ -207,6 +209,8 @@ pub struct Deliveries {
     subscriptions: HashMap<u32, Subscription>,
     /// Subscriptions that may have work, in turn.
     ready: VecDeque<u32>,
+    /// Subscriptions that may have retries: few, so that time is kept without looking at all.
+    retrying: HashSet<u32>,
     running: HashMap<u32, Running>,
     next_token: u32,
     next_retry: u64,
@@ -241,6 +245,7 @@ impl Deliveries {
     pub fn remove(&mut self, subscription: u32) -> Tally {
         let Some(mut gone) = self.subscriptions.remove(&subscription) else { return Tally::default() };
         self.ready.retain(|id| *id != subscription);
+        self.retrying.remove(&subscription);
         Tally { dropped: (gone.queue.clear() + gone.retries.len()) as u64, ..Tally::default() }
     }
 
@@ -274,6 +279,7 @@ impl Deliveries {
     /// Whether [`Deliveries::take`] would hand something out.
     pub fn has_ready(&self, now_ms: u64) -> bool {
         self.ready.iter().any(|id| self.subscriptions.get(id).is_some_and(|s| s.has_work(now_ms)))
+            || self.has_due(now_ms)
     }
 
     /// Hands out at most `max_events` events, and no more once they have `max_bytes`, in turns over the
@@ -357,6 +363,7 @@ impl Deliveries {
                 let due = (now_ms.saturating_add(delay), self.next_retry);
                 self.next_retry += 1;
                 s.retries.insert(due, Waiting { event, pattern, attempt: attempt + 1 });
+                self.retrying.insert(subscription);
                 let options = s.queue.options();
                 let room = (
                     options.max_events.saturating_sub(s.retries.len()),
@@ -382,17 +389,19 @@ impl Deliveries {
         (tally, change)
     }
 
-    /// When something becomes ready by itself: a retry is due, or a circuit that something waits for half-opens.
-    pub fn next_due(&self) -> Option<u64> {
+    /// When, after `now_ms`, something becomes ready by itself: a retry is due, or a circuit that one waits
+    /// for half-opens. What is due already waits for a slot, the end of a pause or the host, not for time.
+    pub fn next_due(&self, now_ms: u64) -> Option<u64> {
         let due = |s: &Subscription| {
-            if s.paused || s.running >= s.concurrency {
-                return None;
-            }
-            let retry = s.retries.keys().next().map(|(due, _)| *due)?;
+            let first = s.retries.keys().next().map(|(due, _)| *due)?;
             let circuit = s.breaker.as_ref().and_then(Breaker::next_change_at).unwrap_or(0);
-            Some(retry.max(circuit))
+            let at = first.max(circuit);
+            if at > now_ms {
+                return Some(at);
+            }
+            s.retries.range((now_ms.saturating_add(1), 0)..).next().map(|((due, _), _)| *due)
         };
-        self.subscriptions.values().filter_map(due).min()
+        self.retrying().filter_map(due).min()
     }
 
     /// Handler calls that run now.
@@ -412,7 +421,11 @@ impl Deliveries {
 
     /// Whether a retry is due for which there is room.
     pub fn has_due(&self, now_ms: u64) -> bool {
-        self.subscriptions.values().any(|s| !s.retries.is_empty() && s.has_work(now_ms))
+        self.retrying().any(|s| !s.retries.is_empty() && s.has_work(now_ms))
+    }
+
+    fn retrying(&self) -> impl Iterator<Item = &Subscription> {
+        self.retrying.iter().filter_map(|id| self.subscriptions.get(id))
     }
 
     fn list(&mut self, subscription: u32) {
@@ -428,13 +441,15 @@ impl Deliveries {
     }
 
     fn list_due(&mut self, now_ms: u64) {
-        let Deliveries { subscriptions, ready, .. } = self;
-        for (id, s) in subscriptions {
+        let Deliveries { subscriptions, ready, retrying, .. } = self;
+        retrying.retain(|id| {
+            let Some(s) = subscriptions.get_mut(id) else { return false };
             if !s.listed && !s.retries.is_empty() && s.has_work(now_ms) {
                 s.listed = true;
                 ready.push_back(*id);
             }
-        }
+            !s.retries.is_empty()
+        });
     }
 }
 
@@ -511,7 +526,7 @@ mod tests {
             assert_eq!((run.len(), run[0].attempt), (1, attempt));
             let (tally, _) = d.settle(run[0].token, retryable, now, || 0.5);
             assert_eq!((tally.retried, tally.failed), if attempt < 4 { (1, 0) } else { (0, 1) });
-            if let Some(due) = d.next_due() {
+            if let Some(due) = d.next_due(now) {
                 waits.push(due - now);
                 assert!(take(&mut d, due - 1).is_empty());
                 now = due;
@@ -533,8 +548,27 @@ mod tests {
         assert_eq!(&*second[0].event.json, "{\"data\":2}");
         let (tally, _) = d.settle(second[0].token, Settlement::Failed { retryable: false }, 0, || 0.0);
         assert_eq!((tally.failed, tally.retried, tally.handler_errors), (1, 0, 1));
-        assert_eq!(d.next_due(), Some(500));
+        assert_eq!(d.next_due(0), Some(500));
         assert_eq!(take(&mut d, 500)[0].attempt, 2);
+    }
+
+    #[test]
+    fn what_is_due_and_not_taken_hides_no_later_time() {
+        let mut d = table(&SubscribeOptions { concurrency: 2, ..options() }, None);
+        (0..2).for_each(|n| {
+            d.offer(1, 0, &event(n), 0);
+        });
+        let run = take(&mut d, 0);
+        d.settle(run[0].token, Settlement::RetryLater(100), 0, || 0.0);
+        d.settle(run[1].token, Settlement::RetryLater(200), 0, || 0.0);
+        assert_eq!((d.next_due(0), d.next_due(100), d.next_due(200)), (Some(100), Some(200), None));
+        assert!(!d.has_ready(99) && d.has_ready(100));
+        d.pause(1, true);
+        assert!(!d.has_ready(200));
+        d.pause(1, false);
+        assert!(d.has_ready(200));
+        assert_eq!(take(&mut d, 200).len(), 2);
+        assert!(!d.has_ready(200));
     }
 
     #[test]

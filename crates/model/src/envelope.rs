@@ -5,12 +5,10 @@
 //! missing metadata is completed; anything else is [`Foreign`].
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::scan::{Refused, Scanner};
 use crate::time;
 
 /// Who publishes: the same for every event of a client.
@@ -188,7 +186,7 @@ pub struct Missing {
 /// Reads a message. `missing` is asked only where a foreign publisher left something out.
 pub fn read(message: &[u8], missing: impl FnOnce() -> Missing) -> Result<Decoded<'_>, Foreign> {
     let text = std::str::from_utf8(message).map_err(|_| Foreign)?;
-    if let Ok(wire) = serde_json::from_str::<Wire<'_>>(text)
+    if let Ok(wire) = scan(text)
         && let Some(published_ms) = wire.published_ms()
     {
         let parts = wire.parts(text);
@@ -314,95 +312,47 @@ impl<'a> Wire<'a> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Wire<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Wire<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an event")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Wire<'de>, A::Error> {
-                let mut wire = Wire::default();
-                while let Some(Text(name)) = map.next_key()? {
-                    match &*name {
-                        "id" => once(&mut wire.id, map.next_value::<Text<'_>>()?.0)?,
-                        "type" => once(&mut wire.event_type, map.next_value::<Text<'_>>()?.0)?,
-                        "data" => once(&mut wire.data, map.next_value::<&RawValue>()?.get())?,
-                        "metadata" => wire.metadata = map.next_value()?,
-                        _ => {
-                            map.next_value::<IgnoredAny>()?;
-                            wire.others += 1;
-                        }
-                    }
-                }
-                Ok(wire)
-            }
+/// Reads the members of an event. Refuses what is not a JSON object, and a member that is there twice.
+fn scan(text: &str) -> Result<Wire<'_>, Refused> {
+    let mut scanner = Scanner::new(text);
+    let mut wire = Wire::default();
+    scanner.object(|scanner, name| match &*name.text()? {
+        "id" => once(&mut wire.id, scanner.string()?.text()?),
+        "type" => once(&mut wire.event_type, scanner.string()?.text()?),
+        "data" => once(&mut wire.data, scanner.value()?),
+        "metadata" => scan_metadata(scanner, &mut wire.metadata),
+        _ => {
+            wire.others += 1;
+            scanner.value().map(drop)
         }
-        deserializer.deserialize_map(Members)
-    }
+    })?;
+    scanner.end()?;
+    Ok(wire)
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for WireMetadata<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = WireMetadata<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("metadata")
+fn scan_metadata<'a>(scanner: &mut Scanner<'a>, m: &mut WireMetadata<'a>) -> Result<(), Refused> {
+    scanner.object(|scanner, name| {
+        let member = match &*name.text()? {
+            "timestamp" => &mut m.timestamp,
+            "source" => &mut m.source,
+            "instanceId" => &mut m.instance_id,
+            "correlationId" => &mut m.correlation_id,
+            "causationId" => &mut m.causation_id,
+            "key" => &mut m.key,
+            _ => {
+                m.others += 1;
+                return scanner.value().map(drop);
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<WireMetadata<'de>, A::Error> {
-                let mut m = WireMetadata::default();
-                while let Some(Text(name)) = map.next_key()? {
-                    let member = match &*name {
-                        "timestamp" => &mut m.timestamp,
-                        "source" => &mut m.source,
-                        "instanceId" => &mut m.instance_id,
-                        "correlationId" => &mut m.correlation_id,
-                        "causationId" => &mut m.causation_id,
-                        "key" => &mut m.key,
-                        _ => {
-                            map.next_value::<IgnoredAny>()?;
-                            m.others += 1;
-                            continue;
-                        }
-                    };
-                    once(member, map.next_value::<Text<'_>>()?.0)?;
-                }
-                Ok(m)
-            }
-        }
-        deserializer.deserialize_map(Members)
-    }
+        };
+        once(member, scanner.string()?.text()?)
+    })
 }
 
 /// Sets a member. One that is there twice is left to the general parser, which takes the last, as V8 does.
-fn once<T, E: de::Error>(member: &mut Option<T>, value: T) -> Result<(), E> {
+fn once<T>(member: &mut Option<T>, value: T) -> Result<(), Refused> {
     match member.replace(value) {
         None => Ok(()),
-        Some(_) => Err(E::custom("a member is there twice")),
-    }
-}
-
-/// A string that borrows from the message unless it has escapes.
-struct Text<'a>(Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextVisitor;
-        impl<'de> Visitor<'de> for TextVisitor {
-            type Value = Text<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("text")
-            }
-            fn visit_borrowed_str<E: de::Error>(self, v: &'de str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Borrowed(v)))
-            }
-            fn visit_str<E: de::Error>(self, v: &str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Owned(v.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(TextVisitor)
+        Some(_) => Err(Refused),
     }
 }
 

@@ -4,7 +4,9 @@
 //! may share it. The server sends a message once per wire subscription that matches, so overlapping
 //! patterns arrive several times: each local subscription accepts a message from exactly one of them.
 
-use std::collections::HashMap;
+// Looked up for every message. What is inserted are this client's own patterns, so that no publisher can
+// flood the table with collisions.
+use rustc_hash::FxHashMap as HashMap;
 
 use crate::channel::{Audience, BROADCAST, Channels};
 use crate::pattern;
@@ -96,9 +98,9 @@ impl Router {
         Router {
             channels,
             broadcast,
-            by_channel: HashMap::new(),
-            by_pattern: HashMap::new(),
-            subscriptions: HashMap::new(),
+            by_channel: HashMap::default(),
+            by_pattern: HashMap::default(),
+            subscriptions: HashMap::default(),
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use oxbus_model::pattern;
 use oxbus_model::routing::{Wire, WireRef};
 
+use crate::arrivals::Arrivals;
 use crate::shared::Shared;
 
 /// A broker shared by clients in memory mode; it lives as long as the last of them.
@@ -79,16 +80,12 @@ impl Broker {
             if matching.peek().is_none() {
                 continue;
             }
-            let mut intake = member.shared.intake();
-            for wire in matching {
-                intake.message(wire, channel, payload);
-                receivers += 1;
-            }
-            let ready = intake.has_ready();
-            drop(intake);
-            if ready {
-                member.shared.outbox.wake();
-            }
+            member.shared.receive(&mut Arrivals::default(), |message| {
+                for wire in matching {
+                    message(wire, channel, payload);
+                    receivers += 1;
+                }
+            });
         }
         receivers
     }

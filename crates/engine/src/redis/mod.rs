@@ -1,12 +1,13 @@
 //! The transport to Redis: two supervised links, one that publishes and one that is subscribed.
 //!
-//! - `address`, `tls`, `handshake`: from a configuration to a connection that is ready for commands.
+//! - `socket`, `tls`, `handshake`: from a configuration to a connection that is ready for commands.
 //! - `reply`: replies of both protocol versions, borrowed from the read buffer.
 //! - `link`: keeps one connection, drives it, and makes it again; what it carries is a `Session`.
-//! - `publisher`, `subscriber`: the sessions.
+//! - `publisher`, `subscriber`: the sessions; `pipeline`: the commands of the former.
 
 mod handshake;
 mod link;
+mod pipeline;
 mod publisher;
 mod reply;
 mod socket;

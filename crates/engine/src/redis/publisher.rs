@@ -5,17 +5,18 @@
 //! order. When the connection breaks, those that were written are unknown and those that were not go
 //! to the next connection, until their own time is over.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::{Buf, BufMut, BytesMut};
+use bytes::{BufMut, BytesMut};
 use oxbus_model::reply::{self as refusal, Action};
 use oxbus_model::{BusError, ErrorKind, Outcome, submission};
 use redis::cmd;
 use tokio::sync::oneshot;
 
 use super::handshake::check_role;
-use super::link::{Opened, Outgoing, Session};
+use super::link::{Opened, Session};
+use super::pipeline::Pipeline;
 use super::reply::{Protocol, Reply, decode};
 use super::subscriber::HEARTBEAT_LIMIT;
 use crate::encoder::{Encoder, Stamp};
@@ -26,6 +27,10 @@ use crate::transport::Submission;
 /// How often the server is asked whether it is still a master, while events are published to it, in
 /// milliseconds: `PUBLISH` succeeds on a demoted one and reaches nobody.
 const ROLE_INTERVAL: u64 = 1_000;
+
+/// Commands in the queue for each millisecond between two searches of it for late ones: a long queue
+/// is not gone through every millisecond, and 100,000 publishes expire at most 50 ms late.
+const EXPIRED_PER_MS: u64 = 2_000;
 
 /// What a publisher is told.
 pub(crate) enum Input {
@@ -53,16 +58,6 @@ enum Kind {
     Ask(oneshot::Sender<Result<String, BusError>>),
 }
 
-struct Command {
-    kind: Kind,
-    /// Bytes on the wire.
-    len: usize,
-    /// When its first byte was written.
-    sent_at: u64,
-    /// How long it may stay unanswered before the connection counts as dead.
-    limit: u64,
-}
-
 /// One submission, until all its events are settled.
 struct Batch {
     stamp: Arc<str>,
@@ -80,13 +75,7 @@ pub(crate) struct Publisher {
     protocol: Protocol,
     connected: bool,
     role_known: bool,
-    outgoing: Outgoing,
-    /// Commands with no byte written, in the order of `outgoing`.
-    unsent: VecDeque<Command>,
-    /// Commands with a byte written and no answer.
-    sent: VecDeque<Command>,
-    /// How much of the last sent command is still in `outgoing`.
-    partial: usize,
+    pipeline: Pipeline<Kind>,
     batches: HashMap<u32, Batch>,
     touched: Vec<u32>,
     failed: Vec<Failed>,
@@ -108,10 +97,7 @@ impl Publisher {
             protocol: Protocol::Resp3,
             connected: false,
             role_known: false,
-            outgoing: Outgoing::default(),
-            unsent: VecDeque::new(),
-            sent: VecDeque::new(),
-            partial: 0,
+            pipeline: Pipeline::new(),
             batches: HashMap::new(),
             touched: Vec::new(),
             failed: Vec::new(),
@@ -126,18 +112,19 @@ impl Publisher {
     fn publish(&mut self, submission: Submission, now: u64) {
         let Submission { batch, count, text } = submission;
         let stamp = Stamp::now();
+        let limit = self.shared.config.redis.command_timeout;
         let mut ids = Vec::with_capacity(count as usize);
         let mut open = 0;
         for (index, record) in (0..count).zip(submission::records(&text)) {
             match self.encoder.encode(record, &stamp) {
                 Ok(event) => {
-                    let len =
-                        append_publish(&mut self.outgoing.bytes, event.channel.as_bytes(), event.payload);
                     let deadline = now.saturating_add(event.timeout);
                     self.next_expiry = self.next_expiry.min(deadline);
                     ids.push(event.id);
                     open += 1;
-                    self.push(Kind::Event { batch, index, deadline }, len);
+                    let (channel, payload) = (event.channel.as_bytes(), event.payload);
+                    let kind = Kind::Event { batch, index, deadline };
+                    self.pipeline.push(kind, limit, |bytes| append_publish(bytes, channel, payload));
                 }
                 Err(error) => {
                     ids.push(None);
@@ -155,14 +142,9 @@ impl Publisher {
         self.report();
     }
 
-    fn push(&mut self, kind: Kind, len: usize) {
-        let limit = self.shared.config.redis.command_timeout;
-        self.unsent.push_back(Command { kind, len, sent_at: 0, limit });
-    }
-
     fn ask(&mut self, kind: Kind, command: &redis::Cmd) {
-        let len = self.outgoing.append(command);
-        self.push(kind, len);
+        let limit = self.shared.config.redis.command_timeout;
+        self.pipeline.push(kind, limit, |bytes| bytes.put_slice(&command.get_packed_command()));
     }
 
     /// An event of a batch is settled: gives its room back.
@@ -218,53 +200,32 @@ impl Publisher {
         }
     }
 
-    /// Takes the unsent commands out for which `take` says so, with their bytes.
-    fn remove_unsent(&mut self, mut take: impl FnMut(&Kind) -> bool) -> Vec<Kind> {
-        if !self.unsent.iter().any(|command| take(&command.kind)) {
-            return Vec::new();
-        }
-        let mut removed = Vec::new();
-        let mut bytes = self.outgoing.bytes.split();
-        let mut kept = bytes.split_to(self.partial);
-        for command in std::mem::take(&mut self.unsent) {
-            let its = bytes.split_to(command.len);
-            if take(&command.kind) {
-                removed.push(command.kind);
-            } else {
-                kept.put_slice(&its);
-                self.unsent.push_back(command);
-            }
-        }
-        self.outgoing.bytes = kept;
-        removed
-    }
-
     /// Settles the publishes whose time is over.
     fn expire(&mut self, now: u64) {
         if now < self.next_expiry {
             return;
         }
         let late = |kind: &Kind| matches!(kind, Kind::Event { deadline, .. } if *deadline <= now);
-        for kind in self.remove_unsent(late) {
+        for kind in self.pipeline.remove_unsent(late) {
             if let Kind::Event { batch, index, .. } = kind {
                 self.fail(batch, index, timed_out("it was never sent", Outcome::NotSent));
             }
         }
-        for at in 0..self.sent.len() {
-            if !late(&self.sent[at].kind) {
-                continue;
-            }
-            if let Kind::Event { batch, index, .. } =
-                std::mem::replace(&mut self.sent[at].kind, Kind::Settled)
-            {
-                self.fail(batch, index, timed_out("it was sent and not answered", Outcome::Unknown));
+        let mut unanswered = Vec::new();
+        for kind in self.pipeline.sent_mut().filter(|kind| late(kind)) {
+            if let Kind::Event { batch, index, .. } = std::mem::replace(kind, Kind::Settled) {
+                unanswered.push((batch, index));
             }
         }
-        let deadlines = self.sent.iter().chain(&self.unsent).filter_map(|command| match command.kind {
-            Kind::Event { deadline, .. } => Some(deadline),
+        for (batch, index) in unanswered {
+            self.fail(batch, index, timed_out("it was sent and not answered", Outcome::Unknown));
+        }
+        let deadlines = self.pipeline.kinds().filter_map(|kind| match kind {
+            Kind::Event { deadline, .. } => Some(*deadline),
             _ => None,
         });
-        self.next_expiry = deadlines.min().unwrap_or(u64::MAX);
+        let soonest = now + self.pipeline.len() as u64 / EXPIRED_PER_MS;
+        self.next_expiry = deadlines.min().map_or(u64::MAX, |next| next.max(soonest));
         self.report();
     }
 
@@ -272,24 +233,28 @@ impl Publisher {
         let aborted =
             |outcome| BusError::new(ErrorKind::Aborted, "the publish was aborted").with_outcome(outcome);
         let is_it = |kind: &Kind| matches!(kind, Kind::Event { batch: b, index: i, .. } if (*b, *i) == (batch, index));
-        if !self.remove_unsent(is_it).is_empty() {
-            self.fail(batch, index, aborted(Outcome::NotSent));
-        } else if let Some(command) = self.sent.iter_mut().find(|command| is_it(&command.kind)) {
-            command.kind = Kind::Settled;
-            self.fail(batch, index, aborted(Outcome::Unknown));
+        let outcome = match self.pipeline.remove_first_unsent(is_it) {
+            Some(_) => Some(Outcome::NotSent),
+            None => self.pipeline.sent_mut().find(|kind| is_it(kind)).map(|kind| {
+                *kind = Kind::Settled;
+                Outcome::Unknown
+            }),
+        };
+        if let Some(outcome) = outcome {
+            self.fail(batch, index, aborted(outcome));
+            self.report();
         }
-        self.report();
     }
 
     fn take(&mut self, reply: Reply<'_>, now: u64) -> Result<(), BusError> {
         if matches!(reply, Reply::Push(_)) {
             return Ok(());
         }
-        let Some(command) = self.sent.pop_front() else {
+        let Some(kind) = self.pipeline.answered() else {
             let message = "the server sent a reply that nothing was asked for";
             return Err(BusError::new(ErrorKind::ConnectionLost, message));
         };
-        match (command.kind, reply) {
+        match (kind, reply) {
             (Kind::Event { batch, index, .. }, Reply::Int(receivers)) => {
                 self.unproven += 1;
                 if let Some(state) = self.batches.get_mut(&batch) {
@@ -386,26 +351,13 @@ impl Session for Publisher {
     }
 
     fn outgoing(&mut self, _now: u64) -> &[u8] {
-        &self.outgoing.bytes
+        self.pipeline.outgoing()
     }
 
-    fn written(&mut self, mut bytes: usize, now: u64) {
-        self.outgoing.bytes.advance(bytes);
-        let of_partial = bytes.min(self.partial);
-        self.partial -= of_partial;
-        bytes -= of_partial;
-        while bytes > 0 {
-            let Some(mut command) = self.unsent.pop_front() else { break };
-            // A heartbeat behind other commands may be held up by them; alone, it must be answered soon.
-            if self.sent.is_empty() && matches!(command.kind, Kind::Role | Kind::Ping) {
-                command.limit = HEARTBEAT_LIMIT;
-            }
-            command.sent_at = now;
-            let of_command = bytes.min(command.len);
-            self.partial = command.len - of_command;
-            bytes -= of_command;
-            self.sent.push_back(command);
-        }
+    fn written(&mut self, bytes: usize, now: u64) {
+        // A heartbeat behind other commands may be held up by them; alone, it must be answered soon.
+        let heartbeat = |kind: &Kind| matches!(kind, Kind::Role | Kind::Ping);
+        self.pipeline.written(bytes, now, HEARTBEAT_LIMIT, heartbeat);
     }
 
     fn received(&mut self, buffer: &[u8], now: u64) -> Result<usize, BusError> {
@@ -427,8 +379,8 @@ impl Session for Publisher {
         if !self.connected {
             return (self.next_expiry < u64::MAX).then_some(self.next_expiry);
         }
-        let answer = self.sent.front().map_or(u64::MAX, |c| c.sent_at.max(self.last_read) + c.limit);
-        let probe = if self.sent.is_empty() && self.unsent.is_empty() {
+        let answer = self.pipeline.front().map_or(u64::MAX, |c| c.sent_at.max(self.last_read) + c.limit);
+        let probe = if self.pipeline.is_idle() {
             self.last_read + self.shared.config.redis.heartbeat
         } else {
             u64::MAX
@@ -442,13 +394,13 @@ impl Session for Publisher {
         if !self.connected {
             return Ok(());
         }
-        if let Some(front) = self.sent.front()
+        if let Some(front) = self.pipeline.front()
             && now >= front.sent_at.max(self.last_read) + front.limit
         {
             let message = format!("no answer for {} ms", now - front.sent_at.max(self.last_read));
             return Err(BusError::new(ErrorKind::ConnectionLost, message));
         }
-        let idle = self.sent.is_empty() && self.unsent.is_empty();
+        let idle = self.pipeline.is_idle();
         let asks_role = self.unproven > 0 && now >= self.last_role + ROLE_INTERVAL;
         if asks_role || (idle && now >= self.last_read + self.shared.config.redis.heartbeat) {
             // The answer sets it again; until then one question is enough.
@@ -465,9 +417,7 @@ impl Session for Publisher {
 
     fn closed(&mut self, error: &BusError) {
         self.connected = false;
-        self.outgoing.bytes.advance(self.partial);
-        self.partial = 0;
-        for command in std::mem::take(&mut self.sent) {
+        for command in self.pipeline.disconnected() {
             match command.kind {
                 Kind::Event { batch, index, .. } => {
                     let message =
@@ -480,7 +430,7 @@ impl Session for Publisher {
                 Kind::Settled | Kind::Role | Kind::Ping => {}
             }
         }
-        for kind in self.remove_unsent(|kind| !matches!(kind, Kind::Event { .. })) {
+        for kind in self.pipeline.remove_unsent(|kind| !matches!(kind, Kind::Event { .. })) {
             if let Kind::Ask(sender) = kind {
                 let _ = sender.send(Err(error.clone()));
             }
@@ -490,7 +440,7 @@ impl Session for Publisher {
 
     fn ended(&mut self) {
         self.closed(&BusError::new(ErrorKind::Closed, "the client was closed"));
-        for kind in self.remove_unsent(|_| true) {
+        for kind in self.pipeline.remove_unsent(|_| true) {
             if let Kind::Event { batch, index, .. } = kind {
                 let closed = BusError::new(ErrorKind::Closed, "the client was closed before it was sent");
                 self.fail(batch, index, closed.with_outcome(Outcome::NotSent));
@@ -513,9 +463,8 @@ fn text_of(reply: &Reply<'_>) -> String {
     }
 }
 
-/// Appends `PUBLISH channel payload`. Returns its length. `redis::Cmd` would allocate three times for each.
-fn append_publish(out: &mut BytesMut, channel: &[u8], payload: &[u8]) -> usize {
-    let before = out.len();
+/// Appends `PUBLISH channel payload`. `redis::Cmd` would allocate three times for each.
+fn append_publish(out: &mut BytesMut, channel: &[u8], payload: &[u8]) {
     out.reserve(channel.len() + payload.len() + 64);
     out.put_slice(b"*3\r\n$7\r\nPUBLISH\r\n");
     for part in [channel, payload] {
@@ -525,7 +474,6 @@ fn append_publish(out: &mut BytesMut, channel: &[u8], payload: &[u8]) -> usize {
         out.put_slice(part);
         out.put_slice(b"\r\n");
     }
-    out.len() - before
 }
 
 fn put_decimal(out: &mut BytesMut, mut n: usize) {
@@ -550,9 +498,9 @@ mod tests {
     fn publish_is_packed_as_the_redis_crate_packs_it() {
         for payload in [&b""[..], b"x", &[b'y'; 1234]] {
             let mut out = BytesMut::new();
-            let len = append_publish(&mut out, b"a.b", payload);
+            append_publish(&mut out, b"a.b", payload);
             let expected = cmd("PUBLISH").arg(b"a.b").arg(payload).get_packed_command();
-            assert_eq!((&out[..], len), (&expected[..], expected.len()));
+            assert_eq!(out, expected);
         }
     }
 }

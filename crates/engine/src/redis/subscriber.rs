@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::link::{Opened, Outgoing, Session};
 use super::reply::{Message, Protocol, Reply, decode, message};
+use crate::arrivals::Arrivals;
 use crate::clock::wall_ms;
 use crate::host::Notice;
 use crate::shared::Shared;
@@ -54,6 +55,7 @@ pub(crate) struct Subscriber {
     /// Commands whose answer may be an error, in order.
     asked: std::collections::VecDeque<Asked>,
     probes: Vec<(u64, oneshot::Sender<f64>)>,
+    arrivals: Arrivals,
     /// Since when live messages may have been missed, Unix milliseconds.
     gap_from: Option<i64>,
     last_read_wall: i64,
@@ -74,6 +76,7 @@ impl Subscriber {
             ping_sent: None,
             asked: std::collections::VecDeque::new(),
             probes: Vec::new(),
+            arrivals: Arrivals::default(),
             gap_from: None,
             last_read_wall: 0,
             refused_reported: 0,
@@ -108,15 +111,15 @@ impl Subscriber {
 
     fn report_gap(&mut self) {
         let Some(from) = self.gap_from.take() else { return };
-        let intake = self.shared.intake();
+        let router = self.shared.router();
         let mut patterns: Vec<String> = Vec::new();
         for wire in self.ledger.wanted_wires() {
-            patterns.extend(intake.router.patterns(wire).map(str::to_owned));
+            patterns.extend(router.patterns(wire).map(str::to_owned));
             if patterns.len() > GAP_PATTERNS {
                 break;
             }
         }
-        drop(intake);
+        drop(router);
         patterns.sort();
         patterns.dedup();
         patterns.truncate(GAP_PATTERNS);
@@ -131,26 +134,38 @@ impl Subscriber {
     }
 
     /// One reply that is not a message: a confirmation, or the answer to a command.
-    fn take(&mut self, reply: Reply<'_>, intake: &mut Messages<'_>, now: u64) {
+    fn take(&mut self, reply: Reply<'_>, now: u64) {
         match reply {
             Reply::Push(parts) | Reply::Array(parts) => match parts.as_slice() {
                 // RESP2's answer to PING while subscribed.
                 [Reply::Text(b"pong"), ..] => self.pong(now),
                 [Reply::Text(kind), Reply::Text(name), ..] => {
                     if let Some(verb) = Verb::from_confirmation(kind) {
-                        intake.release();
                         self.confirmed(verb, name);
                     }
                 }
                 _ => {}
             },
             Reply::Error(error) => {
-                intake.release();
                 self.refused(error, now);
             }
             Reply::Text(_) => self.pong(now),
             Reply::Int(_) | Reply::Nil => {}
         }
+    }
+
+    /// Takes in the messages at the start of `buffer`, up to the first other reply. Returns their length.
+    fn messages(&mut self, buffer: &[u8]) -> usize {
+        let mut taken = 0;
+        if message(buffer).is_some() {
+            self.shared.receive(&mut self.arrivals, |receive| {
+                while let Some((Message { pattern, channel, payload }, len)) = message(&buffer[taken..]) {
+                    receive(pattern.map_or(WireRef::Channel(channel), WireRef::Pattern), channel, payload);
+                    taken += len;
+                }
+            });
+        }
+        taken
     }
 
     fn pong(&mut self, now: u64) {
@@ -181,7 +196,7 @@ impl Subscriber {
             Some(Asked::Names) => {
                 if let Some(Change::Refused(wire)) = self.ledger.refused(now) {
                     for subscription in self.shared.refused(&wire, &refusal.into_error(error)) {
-                        let unused = self.shared.intake().remove(subscription);
+                        let unused = self.shared.remove(subscription);
                         unused.iter().for_each(|wire| self.ledger.unwant(wire));
                     }
                 }
@@ -241,26 +256,17 @@ impl Session for Subscriber {
         self.last_read = now;
         self.last_read_wall = wall_ms();
         self.shared.lifecycle.link_alive(Self::NAME, now);
-        let shared = self.shared.clone();
-        let mut messages = Messages { shared: &shared, intake: None };
         let mut taken = 0;
         loop {
-            let rest = &buffer[taken..];
-            if let Some((Message { pattern, channel, payload }, len)) = message(rest) {
-                messages.message(
-                    pattern.map_or(WireRef::Channel(channel), WireRef::Pattern),
-                    channel,
-                    payload,
-                );
-                taken += len;
-            } else if let Some((reply, len)) = decode(self.protocol, rest)? {
-                self.take(reply, &mut messages, now);
-                taken += len;
-            } else {
-                break;
+            taken += self.messages(&buffer[taken..]);
+            match decode(self.protocol, &buffer[taken..])? {
+                Some((reply, len)) => {
+                    self.take(reply, now);
+                    taken += len;
+                }
+                None => break,
             }
         }
-        messages.finish();
         Ok(taken)
     }
 
@@ -303,32 +309,4 @@ impl Session for Subscriber {
     }
 
     fn ended(&mut self) {}
-}
-
-/// Messages of one read: the intake is locked once for all of them.
-struct Messages<'a> {
-    shared: &'a Shared,
-    intake: Option<std::sync::MutexGuard<'a, crate::intake::Intake>>,
-}
-
-impl<'a> Messages<'a> {
-    fn message(&mut self, wire: WireRef<'_>, channel: &[u8], payload: &[u8]) {
-        let shared = self.shared;
-        self.intake.get_or_insert_with(|| shared.intake()).message(wire, channel, payload);
-    }
-
-    /// Gives the lock back, as what follows takes others.
-    fn release(&mut self) {
-        self.finish();
-    }
-
-    fn finish(&mut self) {
-        if let Some(intake) = self.intake.take() {
-            let ready = intake.has_ready();
-            drop(intake);
-            if ready {
-                self.shared.outbox.wake();
-            }
-        }
-    }
 }

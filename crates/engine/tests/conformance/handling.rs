@@ -1,9 +1,10 @@
 //! Retries, pausing and the circuit breaker.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use oxbus_engine::host::Notice;
 use oxbus_model::breaker::BreakerState;
@@ -28,16 +29,36 @@ fn later(inbox: &Inbox) -> impl Fn(Event) -> Settlement + Send + Sync + 'static 
     }
 }
 
-/// Each retry comes at its own time, though nothing else happens to the client.
+/// Each retry comes at its own time and not before, though nothing else happens to the client.
 pub async fn retries_at_different_times(fixture: &Fixture) {
     let bus = fixture.bus().await;
-    let inbox = Inbox::default();
-    bus.subscribe(&["job"], Value::Null, later(&inbox)).await.unwrap();
-    for delay in [90, 30, 150, 60, 0] {
-        bus.publish("job", delay).await.unwrap();
-    }
-    inbox.wait_for(5).await;
-    assert_eq!(inbox.data(), [0, 30, 60, 90, 150].map(Value::from));
+    let waits: Arc<Mutex<Vec<(u64, Duration)>>> = Arc::default();
+    let (seen, first) = (waits.clone(), Mutex::new(HashMap::new()));
+    let handler = move |event: Event| {
+        let delay = event.data().as_u64().unwrap();
+        let now = Instant::now();
+        match first.lock().unwrap().entry(delay) {
+            Entry::Vacant(entry) => {
+                entry.insert(now);
+                Settlement::RetryLater(delay)
+            }
+            Entry::Occupied(entry) => {
+                seen.lock().unwrap().push((delay, now - *entry.get()));
+                Settlement::Succeeded
+            }
+        }
+    };
+    bus.subscribe(&["job"], Value::Null, handler).await.unwrap();
+    let delays = [90, 30, 150, 60, 0];
+    bus.publish_many(delays.map(|delay| Record::new("job", delay)).into()).await;
+    eventually(PATIENCE, "all retries", || async { waits.lock().unwrap().len() == 5 }).await;
+    let waits = waits.lock().unwrap();
+    // The engine's clock has milliseconds: one may be cut off at either end.
+    let early = |(delay, waited): &&(u64, Duration)| {
+        *waited + Duration::from_millis(2) < Duration::from_millis(*delay)
+    };
+    assert!(waits.iter().find(early).is_none(), "{waits:?}");
+    assert!(waits.iter().map(|(delay, _)| *delay).eq([0, 30, 60, 90, 150]), "{waits:?}");
 }
 
 /// A retry that falls due while all slots are taken runs as soon as one is free.

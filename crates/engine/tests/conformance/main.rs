@@ -7,7 +7,7 @@
 //!
 //! - `fixture`, `inbox`: a broker to test against; what handlers got.
 //! - `universal`, `endurance`: counterparts of Watermill's universal tests that make sense for live events.
-//! - `routing`, `handling`, `overload`, `publishing`, `closing`: what Oxbus promises beyond.
+//! - `routing`, `subscribing`, `handling`, `overload`, `publishing`, `closing`: what Oxbus promises beyond.
 //! - `patterns`: our matcher against the real server.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is a failure")]
 
@@ -23,6 +23,7 @@ mod overload;
 mod patterns;
 mod publishing;
 mod routing;
+mod subscribing;
 mod universal;
 
 /// Makes a test of each function for each transport.
@@ -51,10 +52,12 @@ suite! {
         continue_after_subscribe_close, concurrent_close, publisher_close, reconnect;
     routing: overlapping_patterns, random_patterns, audiences, broadcasts, by_channel, channel_prefix,
         filter, no_echo, foreign_messages, metadata;
+    subscribing: implicit_connect, resubscribe_at_once, churn, many_subscriptions;
     handling: retries_at_different_times, a_retry_waits_for_a_slot, many_retries_at_once, giving_up,
         pause_and_resume, a_retry_falls_due_while_paused, circuit_opens_and_drops, circuit_closes_again;
     overload: drop_oldest, drop_newest, latest_per_key, bytes_are_bounded, a_blocked_host, queue_full;
-    publishing: bad_records_fail_alone, size_limits, given_options_reach_the_event, subscribe_refusals;
+    publishing: bad_records_fail_alone, size_limits, given_options_reach_the_event, subscribe_refusals,
+        cancelled, large_events;
     closing: every_publish_settles_once, drains_handlers, a_handler_beyond_the_limit_is_abandoned, idempotent,
         stats_balance, health_and_state;
 }

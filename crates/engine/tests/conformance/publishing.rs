@@ -118,3 +118,41 @@ pub async fn subscribe_refusals(fixture: &Fixture) {
     assert_eq!((bus.stats().active_subscriptions, bus.stats().pattern_subscriptions), (0, 0));
     assert_eq!(bus.publish("good", 1).await.unwrap().receivers, 0);
 }
+
+/// A publish that is cancelled settles once, as aborted or as what it had become.
+pub async fn cancelled(fixture: &Fixture) {
+    let bus = fixture.bus().await;
+    let inbox = Inbox::of(&bus, &["job"]).await;
+    let (mut resolved, mut unknown) = (0, 0);
+    for round in 0..50 {
+        let batch = bus.start_publish(&vec![Record::new("job", round); 5]);
+        bus.cancel(batch.number, round % 7);
+        bus.cancel(batch.number, round % 7);
+        for (index, result) in (0..).zip(batch.results().await) {
+            match result.map_err(|e| (e.kind, e.outcome)) {
+                Ok(_) => resolved += 1,
+                Err((ErrorKind::Aborted, Some(Outcome::NotSent))) if index == round % 7 => {}
+                Err((ErrorKind::Aborted, Some(Outcome::Unknown))) if index == round % 7 => unknown += 1,
+                Err(other) => panic!("{index} of round {round}: {other:?}"),
+            }
+        }
+        bus.cancel(round, 0);
+    }
+    fence(&bus, &bus).await;
+    assert!((resolved..=resolved + unknown).contains(&inbox.len()), "{resolved} {unknown} {}", inbox.len());
+    assert_eq!(bus.stats().in_flight, 0);
+}
+
+/// Large events do not fit into one drain; all arrive, in order.
+pub async fn large_events(fixture: &Fixture) {
+    let bus = fixture.bus().await;
+    let inbox = Inbox::of(&bus, &["big"]).await;
+    let text = "x".repeat(500_000);
+    for round in 0..4 {
+        let records = (0..10).map(|n| Record::new("big", json!({ "n": round * 10 + n, "text": text })));
+        bus.publish_many(records.collect()).await.into_iter().for_each(|result| drop(result.unwrap()));
+    }
+    inbox.wait_for(40).await;
+    let numbers: Vec<u64> = inbox.data().iter().map(|d| d["n"].as_u64().unwrap()).collect();
+    assert!(numbers.iter().copied().eq(0..40), "{numbers:?}");
+}

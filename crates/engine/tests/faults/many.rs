@@ -51,3 +51,26 @@ async fn a_hundred_thousand_channels_come_back_in_chunks_while_publishes_go_on()
     }
     bus.disconnect().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_with_very_many_subscriptions_closes_soon() {
+    const COUNT: usize = 30_000;
+    let server = RedisServer::start().await;
+    let bus = ready(json!({ "redis": { "url": server.url(), "commandTimeout": 30_000 } })).await;
+    let started = Instant::now();
+    let names: Vec<String> = (0..COUNT).map(|n| format!("one.{n}")).collect();
+    let patterns: Vec<[&str; 1]> = names.iter().map(|name| [name.as_str()]).collect();
+    let mut all: Vec<_> =
+        patterns.iter().map(|p| Box::pin(bus.subscribe(p, Value::Null, |_| Settlement::Succeeded))).collect();
+    for one in &mut all {
+        // Starts it: the client is asked at the first poll.
+        assert!(tokio::time::timeout(millis(0), one.as_mut()).await.is_err() || COUNT > 0);
+    }
+    drop(all);
+    let confirmed = async || server.pubsub_numsub(&names[COUNT - 1]).await == 1;
+    oxbus_testkit::eventually(seconds(30), "the last is subscribed", confirmed).await;
+    eprintln!("{COUNT} subscriptions after {:?}", started.elapsed());
+    let (_, took) = crate::rig::timed(bus.disconnect_within(None)).await;
+    eprintln!("{COUNT} subscriptions were closed in {took:?}");
+    assert!(took <= seconds(3), "{took:?}");
+}

@@ -2,22 +2,32 @@
 
 use std::process::Command;
 
+use oxbus_engine::State;
 use oxbus_model::{ErrorKind, Outcome};
 use oxbus_testkit::RedisServer;
 use serde_json::json;
+use tokio::time::{Instant, sleep};
 
-use crate::rig::{failed, ready};
+use crate::rig::{failed, millis, ready, seconds};
 use crate::support::Record;
 
-/// In a process of its own, as the memory of other tests would be counted too.
-#[test]
-fn a_flood_towards_a_frozen_server_is_refused_at_once_beyond_the_limit_and_keeps_memory_bounded() {
+/// Runs an ignored test in a process of its own, as the memory of other tests would be counted too.
+fn alone(name: &str) {
     let program = std::env::current_exe().unwrap();
-    let name = "pressure::flood";
     let output = Command::new(program).args(["--exact", name, "--ignored", "--nocapture"]).output().unwrap();
     let printed = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     eprintln!("{}", printed[1]);
     assert!(output.status.success() && printed[0].contains("1 passed"), "{}{}", printed[0], printed[1]);
+}
+
+#[test]
+fn a_flood_towards_a_frozen_server_is_refused_at_once_beyond_the_limit_and_keeps_memory_bounded() {
+    alone("pressure::flood_of_small_events");
+}
+
+#[test]
+fn a_flood_of_large_events_is_bounded_by_their_bytes() {
+    alone("pressure::flood_of_large_events");
 }
 
 /// The resident memory of this process, in bytes.
@@ -26,19 +36,10 @@ fn resident() -> usize {
     text.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
 }
 
-#[test]
-#[ignore = "run by the test above"]
-fn flood() {
-    // Current thread: the memory of the test's own bookkeeping is measured too, so there is little.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(async {
-        small_events().await;
-        large_events().await;
-    });
-}
-
 /// 200,000 small publishes: the number of events is the limit.
-async fn small_events() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "run by a test above"]
+async fn flood_of_small_events() {
     const LIMIT: usize = 100_000;
     let server = RedisServer::start().await;
     let bus = ready(json!({ "redis": server.url() })).await;
@@ -80,7 +81,9 @@ async fn small_events() {
 }
 
 /// Large publishes: their bytes are the limit.
-async fn large_events() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "run by a test above"]
+async fn flood_of_large_events() {
     const BYTES: usize = 64 << 20;
     let server = RedisServer::start().await;
     let bus = ready(json!({ "redis": server.url() })).await;
@@ -157,4 +160,49 @@ async fn closing_towards_a_frozen_server_ends_within_its_limit_and_settles_every
     assert!(outcomes.contains(&Outcome::Unknown) && outcomes.contains(&Outcome::NotSent));
     assert!(outcomes.is_sorted_by_key(|outcome| *outcome == Outcome::NotSent));
     assert_eq!(bus.stats().in_flight, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_queue_expires_and_is_cancelled_without_going_through_it_each_time() {
+    let server = RedisServer::start().await;
+    let redis = json!({ "url": server.url(), "commandTimeout": 1_000 });
+    let bus = ready(json!({ "redis": redis })).await;
+    server.kill();
+    bus.wait_for_state(State::Reconnecting).await;
+    // Deadlines of many different milliseconds, and bytes enough to be felt when they are moved.
+    let record = Record::new("a", "x".repeat(300));
+    let mut batches = Vec::new();
+    for _ in 0..1_200 {
+        let submitted = Instant::now();
+        let batch = bus.start_publish(&vec![record.clone(); 50]);
+        batches.push(tokio::spawn(async move {
+            for result in batch.results().await {
+                failed(&result, Outcome::NotSent);
+            }
+            submitted.elapsed()
+        }));
+        sleep(millis(1)).await;
+    }
+    let mut latest = millis(0);
+    for batch in batches {
+        latest = latest.max(batch.await.unwrap());
+    }
+    eprintln!("60,000 publishes: the latest was settled after {latest:?}");
+    assert!(latest <= millis(1_300), "{latest:?}");
+
+    let batch = bus.start_publish(&vec![record.with(json!({ "timeout": 30_000 })); 20_000]);
+    let started = Instant::now();
+    for index in (0..20_000).rev() {
+        bus.cancel(batch.number, index);
+    }
+    for result in batch.results().await {
+        assert_eq!(failed(&result, Outcome::NotSent).kind, ErrorKind::Aborted);
+    }
+    eprintln!("20,000 publishes were cancelled in {:?}", started.elapsed());
+    assert!(started.elapsed() <= seconds(5), "{:?}", started.elapsed());
+    assert_eq!(bus.stats().in_flight, 0);
+    server.restart().await;
+    bus.publish_with("a", 1, json!({ "timeout": 20_000 })).await.unwrap();
+    assert_eq!(server.calls("publish").await, 1);
+    bus.disconnect().await;
 }

@@ -1,0 +1,94 @@
+//! From messages to events: reading and routing, without the lock that handlers wait for.
+
+use std::sync::Arc;
+
+use oxbus_model::channel::Channels;
+use oxbus_model::delivery::{Candidate, LiveEvent};
+use oxbus_model::envelope::{self, Missing};
+use oxbus_model::routing::{Route, Router, WireRef};
+
+use crate::clock;
+use crate::encoder::new_id;
+use crate::shared::Shared;
+
+/// Events of one read, and where they go. Its memory is used again for the next read.
+#[derive(Default)]
+pub(crate) struct Arrivals {
+    /// Each event, and where its routes end.
+    pub(crate) events: Vec<(Candidate, usize)>,
+    pub(crate) routes: Vec<Route>,
+}
+
+/// Reads messages and decides where they go.
+pub(crate) struct Reception<'a> {
+    pub(crate) router: &'a Router,
+    pub(crate) channels: &'a Channels,
+    pub(crate) instance_id: &'a str,
+}
+
+impl Reception<'_> {
+    /// Takes a message in that came on `channel` for `wire`. False when it is not an event.
+    pub(crate) fn message(
+        &self,
+        wire: WireRef<'_>,
+        channel: &[u8],
+        payload: &[u8],
+        arrivals: &mut Arrivals,
+    ) -> bool {
+        if !self.router.concerns(wire, channel) {
+            return true;
+        }
+        let Ok(decoded) = envelope::read(payload, missing) else { return false };
+        let before = arrivals.routes.len();
+        self.router.route(wire, channel, &decoded.event_type, &mut arrivals.routes);
+        if arrivals.routes.len() == before {
+            return true;
+        }
+        let usual = self.channels.name_of(channel) == Some(decoded.event_type.as_bytes());
+        let candidate = Candidate::new(LiveEvent {
+            channel: (!usual).then(|| String::from_utf8_lossy(channel).into()),
+            published_ms: decoded.published_ms,
+            key: decoded.key.as_deref().map(Arc::from),
+            own: decoded.instance_id.as_deref() == Some(self.instance_id),
+            parts: decoded.parts,
+            json: decoded.json.into_owned().into_boxed_str(),
+        });
+        arrivals.events.push((candidate, arrivals.routes.len()));
+        true
+    }
+}
+
+impl Shared {
+    /// Takes messages in: `read` hands them over one by one. Wakes the host when handlers have something to do.
+    pub(crate) fn receive(
+        &self,
+        arrivals: &mut Arrivals,
+        read: impl FnOnce(&mut dyn FnMut(WireRef<'_>, &[u8], &[u8])),
+    ) {
+        let router = self.router();
+        let reception =
+            Reception { router: &router, channels: &self.channels, instance_id: self.origin.instance_id() };
+        let mut foreign = 0;
+        read(&mut |wire, channel, payload| {
+            foreign += u64::from(!reception.message(wire, channel, payload, arrivals));
+        });
+        drop(router);
+        if foreign > 0 {
+            self.stats.events_foreign.add(foreign);
+        }
+        if arrivals.events.is_empty() {
+            return;
+        }
+        let mut intake = self.intake();
+        intake.accept(arrivals);
+        let ready = intake.has_ready();
+        drop(intake);
+        if ready {
+            self.outbox.wake();
+        }
+    }
+}
+
+fn missing() -> Missing {
+    Missing { id: new_id(), timestamp_ms: clock::wall_ms() }
+}
