@@ -26,6 +26,7 @@ import { Core, type Wait } from './core';
 import { invalidAt, traced } from './errors';
 import { LiveIterator } from './iterator';
 import { isPlainObject } from './json';
+import { Batch, resultOf } from './publisher';
 import { checkSignal } from './requests';
 import { SubscriptionHandle } from './subscription';
 
@@ -95,7 +96,13 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     options?: PublishOptions,
   ): Promise<PublishResult> {
     try {
-      return await this.#core.publish(type, data, options, false);
+      const added = this.#core.publish(type, data, options, false);
+      if (!(added instanceof Batch)) return await added;
+      // What `resultOf` does, without a second promise for each event.
+      const index = added.last;
+      do await added.progress;
+      while (added.outcomes[index] === undefined);
+      return added.result(index);
     } catch (error) {
       throw traced(error, EventBusClient.prototype.publish);
     }
@@ -130,7 +137,7 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     options?: PublishOptions,
   ): Promise<PublishResult> {
     try {
-      return await this.#core.publish(type, data, options, true);
+      return await resultOf(this.#core.publish(type, data, options, true));
     } catch (error) {
       throw traced(error, EventBusClient.prototype.broadcast);
     }
@@ -258,7 +265,7 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     const { type, data, ...own } = item;
     const merged = defaults === undefined ? own : { ...defaults, ...own };
     const options = Object.keys(merged).length === 0 ? undefined : merged;
-    return this.#core.publish(type as string, data, options, false);
+    return resultOf(this.#core.publish(type as string, data, options, false));
   }
 }
 

@@ -79,7 +79,7 @@ function environment(): string {
   return JSON.stringify(env);
 }
 
-/** The name in the package.json nearest to the main module, or to the working directory. */
+/** The name of the package that the main module is in, or else the working directory. */
 function packageName(): string | undefined {
   const main = process.argv[1];
   // A main module within node_modules is a runner (jest, pm2), not the service.
@@ -87,13 +87,19 @@ function packageName(): string | undefined {
   return (own ? nearestName(dirname(main)) : undefined) ?? nearestName(process.cwd());
 }
 
+/** Of the nearest package.json with a name: one without says only how its folder is to be loaded. */
 function nearestName(from: string): string | undefined {
   for (let folder = from; ; folder = dirname(folder)) {
-    try {
-      const name = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')).name;
-      return typeof name === 'string' && name !== '' ? name : undefined;
-    } catch {
-      if (dirname(folder) === folder) return undefined;
-    }
+    const name = nameIn(folder);
+    if (name !== undefined || dirname(folder) === folder) return name;
+  }
+}
+
+function nameIn(folder: string): string | undefined {
+  try {
+    const { name } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+    return typeof name === 'string' && name !== '' ? name : undefined;
+  } catch {
+    return undefined;
   }
 }

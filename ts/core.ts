@@ -27,7 +27,7 @@ import {
   type Subscribed,
 } from './native';
 import { Notices } from './notices';
-import { type Extra, Publisher } from './publisher';
+import { type Batch, type Extra, Publisher, resultOf } from './publisher';
 import { checkSignal, Requests, throwIfAborted } from './requests';
 import { conform, type Schemas } from './schemas';
 import { LiveSubscription } from './subscription';
@@ -109,7 +109,7 @@ export class Core {
     data: unknown,
     options: PublishOptions | undefined,
     broadcast: boolean,
-  ): Promise<PublishResult> {
+  ): Batch | Promise<PublishResult> {
     this.#refuseIfClosing();
     const extra =
       options === undefined && !broadcast ? undefined : this.#publisher.read(options, broadcast);
@@ -120,7 +120,7 @@ export class Core {
         if (!(output instanceof Promise)) return this.#add(type, output, extra);
         return output.then((value) => {
           this.#refuseIfClosing();
-          return this.#add(type, value, extra);
+          return resultOf(this.#add(type, value, extra));
         });
       }
     }
@@ -249,6 +249,7 @@ export class Core {
       if (drained.f !== undefined) {
         for (const [batch, index, error] of drained.f) this.#publisher.failed(batch, index, error);
       }
+      this.#publisher.advance();
       if (drained.r !== undefined) {
         for (const [ticket, value] of drained.r) this.#requests.resolve(ticket, value);
       }
@@ -262,7 +263,7 @@ export class Core {
     }
   }
 
-  #add(type: string, data: unknown, extra: Extra | undefined): Promise<PublishResult> {
+  #add(type: string, data: unknown, extra: Extra | undefined): Batch | Promise<PublishResult> {
     const text = jsonOfData(data);
     if (!this.#started) this.#start();
     return this.#publisher.add(type, text, extra);

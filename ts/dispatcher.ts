@@ -12,8 +12,8 @@ import {
   type NativeClient,
   type RawEvent,
   type RunInfo,
-  type Shape,
   Settlement,
+  type Shape,
 } from './native';
 import { conform, type Schemas } from './schemas';
 import type { LiveSubscription } from './subscription';

@@ -12,9 +12,6 @@ import type { ErrorValue, NativeClient, PublishedRun, Settings } from './native'
 import { checkSignal } from './requests';
 import { PublishRetries } from './retries';
 
-type Resolve = (result: PublishResult) => void;
-type Reject = (error: EventBusError) => void;
-
 const BROADCAST = 'broadcast';
 const OPTIONS = 'ERR_BUS_INVALID_OPTIONS';
 
@@ -31,23 +28,79 @@ export interface Extra {
   retried?: { count: number; deadline: number };
 }
 
-/** The publishes that cross together. Index `i` of each array belongs to the same event. */
-class Batch {
+/** A publish that failed, among the outcomes of its batch. */
+class Failure {
+  readonly error: EventBusError;
+
+  constructor(error: EventBusError) {
+    this.error = error;
+  }
+}
+
+/**
+ * The publishes that cross together. Index `i` of each array belongs to the same event.
+ *
+ * Its callers wait for one promise: results of a batch come together, and a promise with its resolving
+ * functions for each event costs as much as all else that is done here for it.
+ */
+export class Batch {
   readonly number: number;
   readonly types: string[] = [];
   readonly extras: (Extra | undefined)[] = [];
-  readonly resolves: (Resolve | undefined)[] = [];
-  readonly rejects: Reject[] = [];
+  readonly outcomes: (PublishResult | Failure | undefined)[] = [];
   records = '';
   /** The lines of `records`, once one of them is needed again. */
   lines: string[] | undefined;
   unsettled = 0;
   /** Set when handed over, if publishes of this client are retried. */
   startedAt = 0;
+  /** Resolves when some of the events are settled; then there is a new one, unless all are. */
+  progress: Promise<void>;
+  #advance!: () => void;
+  readonly #setAdvance = (advance: () => void): void => {
+    this.#advance = advance;
+  };
 
   constructor(number: number) {
     this.number = number;
+    this.progress = new Promise(this.#setAdvance);
   }
+
+  /** The index of the event added last. */
+  get last(): number {
+    return this.types.length - 1;
+  }
+
+  settle(index: number, outcome: PublishResult | Failure): void {
+    this.outcomes[index] = outcome;
+    this.unsettled -= 1;
+  }
+
+  /** Lets those go on whose events are settled. */
+  advance(): void {
+    const advance = this.#advance;
+    if (this.unsettled > 0) this.progress = new Promise(this.#setAdvance);
+    advance();
+  }
+
+  /** The result of a settled event, or its error thrown. */
+  result(index: number): PublishResult {
+    const outcome = this.outcomes[index] as PublishResult | Failure;
+    if (outcome instanceof Failure) throw outcome.error;
+    return outcome;
+  }
+
+  /** The result of an event once it is settled. */
+  async resultOf(index: number): Promise<PublishResult> {
+    do await this.progress;
+    while (this.outcomes[index] === undefined);
+    return this.result(index);
+  }
+}
+
+/** The result of the event that was added last. */
+export function resultOf(added: Batch | Promise<PublishResult>): Promise<PublishResult> {
+  return added instanceof Batch ? added.resultOf(added.last) : added;
 }
 
 export class Publisher {
@@ -56,6 +109,8 @@ export class Publisher {
   readonly #keepAlive: KeepAlive;
   readonly #retries: PublishRetries | undefined;
   readonly #open = new Map<number, Batch>();
+  /** Batches with outcomes that their callers do not know of yet. */
+  readonly #touched = new Set<Batch>();
   #gathering: Batch | undefined;
   #timer: NodeJS.Timeout | undefined;
   #lastNumber = 0;
@@ -68,13 +123,16 @@ export class Publisher {
     this.#keepAlive = keepAlive;
     if (settings.maxRetries > 0) {
       this.#retries = new PublishRetries(settings, keepAlive, (type, data, extra) =>
-        this.add(type, data, extra),
+        resultOf(this.add(type, data, extra)),
       );
     }
   }
 
-  /** Adds one event to the batch of this tick. `data` is JSON text. Throws what is wrong at once. */
-  add(type: string, data: string, extra: Extra | undefined): Promise<PublishResult> {
+  /**
+   * Adds one event to the batch of this tick, as its last. `data` is JSON text. Throws what is wrong at
+   * once. Answers with the promise of the result only where the caller's signal may end the call.
+   */
+  add(type: string, data: string, extra: Extra | undefined): Batch | Promise<PublishResult> {
     if (type !== this.#checkedType) this.#checkType(type);
     const batch = this.#gathering ?? this.#begin();
     const index = batch.types.push(type) - 1;
@@ -82,15 +140,10 @@ export class Publisher {
     const line = `${type}\n${json}\n${data}`;
     batch.records = index === 0 ? line : `${batch.records}\n${line}`;
     batch.extras.push(extra);
+    batch.outcomes.push(undefined);
     batch.unsettled += 1;
-    const result = new Promise<PublishResult>((resolve, reject) => {
-      batch.resolves.push(resolve);
-      batch.rejects.push(reject);
-    });
     if (batch.types.length >= this.#settings.batchSize) this.flush();
-    return extra?.signal === undefined
-      ? result
-      : this.#abortable(result, batch, index, extra.signal);
+    return extra?.signal === undefined ? batch : this.#abortable(batch, index, extra.signal);
   }
 
   /** Reads the options of a publish. `INVALID_OPTIONS` for what is not one. */
@@ -138,14 +191,11 @@ export class Publisher {
     if (batch === undefined) return;
     const timestamp = run[2];
     for (let at = 3, index = run[1]; at < run.length; at += 2, index += 1) {
-      const resolve = batch.resolves[index];
-      if (resolve === undefined) continue;
+      if (batch.outcomes[index] !== undefined) continue;
       const type = batch.types[index] as string;
       const extra = batch.extras[index];
       const prefix = this.#settings.channelPrefix;
-      batch.resolves[index] = undefined;
-      batch.unsettled -= 1;
-      resolve({
+      batch.settle(index, {
         eventId: extra?.id ?? String(run[at]),
         type,
         channel: extra?.broadcast === true ? prefix + BROADCAST : prefix + type,
@@ -154,32 +204,36 @@ export class Publisher {
         local: 0,
       });
     }
-    this.#finishIfDone(batch);
+    this.#touched.add(batch);
   }
 
   /** One event of a batch failed; it is tried again when it was not sent and may be. */
   failed(number: number, index: number, error: ErrorValue): void {
     const batch = this.#open.get(number);
-    const resolve = batch?.resolves[index];
-    if (batch === undefined || resolve === undefined) return;
-    const reject = batch.rejects[index] as Reject;
-    batch.resolves[index] = undefined;
-    batch.unsettled -= 1;
-    if (this.#retries === undefined || !this.#retry(batch, index, error, resolve, reject)) {
-      reject(fromValue(error));
-    }
-    this.#finishIfDone(batch);
+    if (batch === undefined || batch.outcomes[index] !== undefined) return;
+    if (this.#retries !== undefined && this.#retry(batch, index, error)) return;
+    batch.settle(index, new Failure(fromValue(error)));
+    this.#touched.add(batch);
+  }
+
+  /** Lets callers go on, after `published` and `failed`. */
+  advance(): void {
+    if (this.#touched.size === 0) return;
+    for (const batch of this.#touched) this.#advance(batch);
+    this.#touched.clear();
   }
 
   /** Refuses whatever is unsettled, when the client has closed. */
   close(): void {
     this.#retries?.close();
     for (const batch of this.#open.values()) {
-      for (let index = 0; index < batch.rejects.length; index += 1) {
-        if (batch.resolves[index] === undefined) continue;
+      for (let index = 0; index < batch.outcomes.length; index += 1) {
+        if (batch.outcomes[index] !== undefined) continue;
         const details = { outcome: 'unknown' as const };
-        batch.rejects[index]?.(busError('ERR_BUS_CLOSED', 'the client is closed', details));
+        const closed = busError('ERR_BUS_CLOSED', 'the client is closed', details);
+        batch.settle(index, new Failure(closed));
       }
+      batch.advance();
     }
     this.#open.clear();
   }
@@ -198,7 +252,8 @@ export class Publisher {
 
   readonly #flushLater = (): void => this.flush();
 
-  #finishIfDone(batch: Batch): void {
+  #advance(batch: Batch): void {
+    batch.advance();
     if (batch.unsettled > 0) return;
     this.#open.delete(batch.number);
     this.#keepAlive.release();
@@ -222,29 +277,30 @@ export class Publisher {
     this.#checkedType = type;
   }
 
-  #retry(
-    batch: Batch,
-    index: number,
-    error: ErrorValue,
-    resolve: Resolve,
-    reject: Reject,
-  ): boolean {
+  #retry(batch: Batch, index: number, error: ErrorValue): boolean {
     batch.lines ??= batch.records.split('\n');
     const [type, json, data] = batch.lines.slice(index * 3, index * 3 + 3) as [
       string,
       string,
       string,
     ];
-    const retry = { type, json, data, extra: batch.extras[index], resolve, reject };
+    const settle = (outcome: PublishResult | Failure) => {
+      if (batch.outcomes[index] !== undefined) return;
+      batch.settle(index, outcome);
+      this.#advance(batch);
+    };
+    const retry = {
+      type,
+      json,
+      data,
+      extra: batch.extras[index],
+      resolve: settle,
+      reject: (failure: EventBusError) => settle(new Failure(failure)),
+    };
     return this.#retries?.schedule(retry, error, batch.startedAt) ?? false;
   }
 
-  async #abortable(
-    result: Promise<PublishResult>,
-    batch: Batch,
-    index: number,
-    signal: AbortSignal,
-  ): Promise<PublishResult> {
+  async #abortable(batch: Batch, index: number, signal: AbortSignal): Promise<PublishResult> {
     const abort = () => {
       // Only what was handed over can be cancelled, and only Rust knows whether it was written.
       if (this.#gathering === batch) this.flush();
@@ -252,7 +308,7 @@ export class Publisher {
     };
     signal.addEventListener('abort', abort, { once: true });
     try {
-      return await result;
+      return await batch.resultOf(index);
     } catch (error) {
       const wasAborted = (error as EventBusError).code === 'ERR_BUS_ABORTED';
       if (wasAborted) (error as EventBusError).cause = signal.reason;
