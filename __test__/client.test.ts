@@ -30,12 +30,13 @@ onBothTransports((bench) => {
       () => bus.broadcast('a', 1),
       () => bus.subscribe('a', () => {}),
       () => bus.events('a').next(),
-      () => bus.subscriberCount(),
     ]) {
       await expect(call()).rejects.toMatchObject({ code: 'ERR_BUS_CLOSED', retryable: false });
     }
     expect((await bus.healthCheck()).status).toBe('unhealthy');
     expect(await bus.unsubscribe('x')).toBe(false);
+    expect(bus.subscriberCount()).toBe(0);
+    expect(bus.getStats()).toMatchObject({ eventsPublished: 0, inFlight: 0 });
   });
 
   test('a client that was never connected closes too', async () => {
@@ -106,7 +107,7 @@ onBothTransports((bench) => {
       { retryOnError: false },
     );
     for (let n = 0; n < 5; n += 1) await bus.publish('a.x', n);
-    await eventually(async () => {
+    await eventually(() => {
       const stats = bus.getStats();
       return stats.eventsDelivered === 5 && stats.eventsFailed === 5;
     });
@@ -151,13 +152,27 @@ onBothTransports((bench) => {
     }
   });
 
-  test('subscribers are counted', async () => {
+  test('subscriptions of this client are counted', async () => {
     const bus = await bench.open();
     const other = await bench.open();
-    await bus.subscribe('a.b', () => {});
+    const confirmed = bus.subscribe('a.b', () => {});
+    expect(bus.subscriberCount()).toBe(0);
+    const first = await confirmed;
+    await bus.subscribe(['a.b', 'c.*'], () => {});
     await other.subscribe('a.b', () => {});
+    first.pause();
+    expect(bus.subscriberCount()).toBe(2);
     expect(bus.subscriberCount('a.b')).toBe(2);
-    expect(bus.subscriberCount('nobody')).toBe(0);
+    expect(bus.subscriberCount('c.*')).toBe(1);
+    expect(bus.subscriberCount('a.*')).toBe(0);
+    const events = bus.events('a.b');
+    await events.ready();
+    expect(bus.subscriberCount('a.b')).toBe(3);
+    await events.return();
+    await first.unsubscribe();
+    expect(bus.subscriberCount('a.b')).toBe(1);
+    await bus.disconnect();
+    expect(bus.subscriberCount()).toBe(0);
   });
 
   test('logs are structured, named and filtered by level', async () => {

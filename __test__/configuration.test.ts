@@ -1,6 +1,10 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { EventBusClient, type EventBusConfig, ValidationError } from '..';
 import { freePort, RedisServer } from './support/redis-server';
+import { runNode } from './support/scripts';
 import { keepingLogger } from './support/transports';
 
 const VARIABLES = [
@@ -100,6 +104,37 @@ test('the name comes from the package when nothing else gives one', () => {
   expect(create().serviceName).toBe('oxbus');
 });
 
+test.each<[string, Record<string, object>, string]>([
+  ['no package.json', {}, 'oxbus'],
+  ['a package without a name', { 'package.json': { private: true } }, 'oxbus'],
+  ['the package of the script', { 'package.json': { name: '@shop/orders' } }, '@shop/orders'],
+  [
+    'a package.json for the module type in between',
+    { 'package.json': { name: 'orders' }, 'dist/package.json': { type: 'commonjs' } },
+    'orders',
+  ],
+  ['a name that is none', { 'package.json': { name: 5 } }, 'oxbus'],
+])('the default name: %s', async (_, files, expected) => {
+  const folder = mkdtempSync(join(tmpdir(), 'oxbus-name-'));
+  try {
+    mkdirSync(join(folder, 'dist'));
+    for (const [path, content] of Object.entries(files)) {
+      writeFileSync(join(folder, path), JSON.stringify(content));
+    }
+    const entry = JSON.stringify(join(__dirname, '..', 'index.js'));
+    const code = `const { EventBusClient } = require(${entry});
+      console.log(new EventBusClient({ mode: 'memory', logLevel: 'error' }).serviceName);`;
+    writeFileSync(join(folder, 'dist', 'main.js'), code);
+    const env = { SERVICE_NAME: undefined };
+    for (const cwd of [folder, tmpdir()]) {
+      const ended = await runNode([join(folder, 'dist', 'main.js')], { cwd, env });
+      expect(ended).toMatchObject({ code: 0, out: `${expected}\n`, err: '' });
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
 test('keys of ioredis without a meaning here are accepted with a warning', async () => {
   const logger = keepingLogger();
   const redis = { port: await freePort(), poolSize: 5, maxRetriesPerRequest: null };
@@ -119,8 +154,9 @@ test('a secret is never shown', async () => {
   const byUrl = create({ redis: `redis://me:hunter2@127.0.0.1:${port}` }, logger);
   const error = await bus.connect().catch((e) => e);
   const shown = [
-    inspect(bus, { depth: 9, showHidden: true }),
-    JSON.stringify([bus, byUrl]),
+    inspect([bus, byUrl], { depth: 9, showHidden: true }),
+    JSON.stringify([bus, byUrl, await bus.healthCheck(), bus.getStats()]),
+    `${bus} ${error} ${error.stack}`,
     inspect(error, { depth: 9 }),
     JSON.stringify(logger.lines),
   ].join('\n');

@@ -15,6 +15,13 @@ function fail(value: unknown): never {
   throw value;
 }
 
+/** A value that throws whatever is done with it. */
+function revoked(): object {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  return proxy;
+}
+
 onBothTransports((bench) => {
   test('no more handlers run at once than concurrency allows', async () => {
     const bus = await bench.open();
@@ -54,6 +61,23 @@ onBothTransports((bench) => {
     ['throws what cannot be shown', () => fail(Object.create(null))],
     ['rejects with an Error', () => Promise.reject(new Error('x'))],
     ['rejects with undefined', () => Promise.reject(undefined)],
+    ['rejects after a while', () => new Promise((_, reject) => setImmediate(reject, 'late'))],
+    [
+      'returns a thenable that settles twice',
+      () =>
+        Object.defineProperty({}, 'then', {
+          value: (resolve: () => void, reject: (e: unknown) => void) => {
+            reject(new Error('first'));
+            resolve();
+            throw new Error('third');
+          },
+        }),
+    ],
+    [
+      'throws an error whose message cannot be read',
+      () => fail(Object.defineProperty(new Error(), 'message', { get: () => fail('no') })),
+    ],
+    ['throws a revoked proxy', () => fail(revoked())],
     [
       'throws in finally',
       async () => {
@@ -93,6 +117,26 @@ onBothTransports((bench) => {
     expect(errors[0]).toBeInstanceOf(HandlerError);
     expect(errors[0]?.code).toBe('ERR_BUS_HANDLER_FAILED');
     await eventually(() => bus.getStats().eventsFailed === 2);
+  });
+
+  test('a handler that never settles holds up nobody, and ends with its client', async () => {
+    const bus = await bench.open();
+    const seen: unknown[] = [];
+    const aborted = new Gate();
+    await bus.subscribe(
+      'a',
+      (_, ctx) => {
+        ctx.signal.addEventListener('abort', () => aborted.open());
+        return new Promise(() => {});
+      },
+      { concurrency: 2, timeout: 0 },
+    );
+    await bus.subscribe('a', (event) => seen.push(event.data));
+    for (let n = 0; n < 5; n += 1) await bus.publish('a', n);
+    await eventually(() => seen.length === 5);
+    await bus.disconnect({ timeout: 50 });
+    await aborted.opened;
+    expect(bus.state).toBe('closed');
   });
 
   test('a failed handler is retried by the schedule, then given up', async () => {
@@ -199,7 +243,7 @@ onBothTransports((bench) => {
     await eventually(() => bus.getStats().zombieHandlers === 1);
     gate.open();
     await eventually(() => bus.getStats().zombieHandlers === 0);
-    expectbus.getStats().toMatchObject({ eventsFailed: 1, eventsDelivered: 0 });
+    expect(bus.getStats()).toMatchObject({ eventsFailed: 1, eventsDelivered: 0 });
   });
 
   test('ctx.signal read after the time is over is aborted', async () => {

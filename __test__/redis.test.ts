@@ -1,6 +1,6 @@
 /** What only a server that comes and goes can show. */
 
-import { EventBusClient, type EventBusConfig, EventBusError } from '..';
+import { ConnectionError, EventBusClient, type EventBusConfig, EventBusError } from '..';
 import { eventually } from './support/eventually';
 import { freePort, RedisServer } from './support/redis-server';
 import { keepingLogger } from './support/transports';
@@ -41,12 +41,36 @@ test('connect rejects in time when nobody is there, and goes on trying', async (
 test('a wrong password is told at once', async () => {
   await server.command('CONFIG SET requirepass right');
   const started = performance.now();
-  const error = await create({ password: 'wrong' })
-    .connect()
-    .catch((e) => e);
-  expect(error).toMatchObject({ code: 'ERR_BUS_AUTH_FAILED', retryable: false });
+  const bus = create({ password: 'wrong' });
+  const error = await bus.connect().catch((e) => e);
   expect(performance.now() - started).toBeLessThan(4000);
+  expect(error).toBeInstanceOf(ConnectionError);
+  expect(error).toBeInstanceOf(EventBusError);
+  expect(error).toMatchObject({
+    name: 'ConnectionError',
+    code: 'ERR_BUS_AUTH_FAILED',
+    category: 'connection',
+    retryable: false,
+  });
+  expect(error.stack.split('\n')[1]).toContain('redis.test.ts');
+  expect(JSON.parse(JSON.stringify(error))).toEqual({
+    name: 'ConnectionError',
+    code: 'ERR_BUS_AUTH_FAILED',
+    category: 'connection',
+    retryable: false,
+    message: error.message,
+  });
+  await expect(bus.publish('a', 1, { timeout: 50 })).rejects.toMatchObject({ outcome: 'not_sent' });
+  expect(bus.subscriberCount()).toBe(0);
+  const health = await bus.healthCheck();
+  expect(health.status).toBe('unhealthy');
+  for (const { error } of Object.values(health.connections)) {
+    expect(error).toMatchObject({ code: 'ERR_BUS_AUTH_FAILED' });
+  }
   await create({ password: 'right' }).connect();
+  // The server comes to agree with this client: it is asked again, if not soon.
+  await server.command('AUTH right\r\nCONFIG SET requirepass wrong');
+  await bus.waitUntilReady({ timeout: 10_000 });
 });
 
 test('a signal ends the wait of connect', async () => {
@@ -85,6 +109,37 @@ test('after a crash it reconnects, subscribes again, and announces the gap', asy
   expect(names[0]).toBe('disconnected true');
   await eventually(() => names.filter((name) => name === 'gap a.*').length === 1);
   expect(bus.getStats().reconnections).toBeGreaterThan(0);
+});
+
+test('what a client tells of a server that goes and comes back', async () => {
+  const bus = create();
+  const told: string[] = [];
+  bus.on('disconnected', ({ error }) => {
+    expect(error).toBeInstanceOf(ConnectionError);
+    expect(error.retryable).toBe(true);
+    told.push('disconnected');
+  });
+  bus.on('reconnecting', ({ attempt, delay, error }) => {
+    expect(attempt).toBeGreaterThanOrEqual(1);
+    expect(delay).toBeGreaterThanOrEqual(0);
+    expect(delay).toBeLessThanOrEqual(5000);
+    expect(error).toBeInstanceOf(ConnectionError);
+    told.push('reconnecting');
+  });
+  bus.on('gap', () => told.push('gap'));
+  bus.on('ready', () => told.push('ready'));
+  await bus.subscribe('a', () => {});
+  await bus.waitUntilReady();
+  await server.kill();
+  await eventually(() => told.filter((name) => name === 'reconnecting').length >= 4);
+  await server.restart();
+  await bus.waitUntilReady({ timeout: 10_000 });
+  const count = (name: string) => told.filter((one) => one === name).length;
+  await eventually(() => count('ready') === 2 && count('gap') === 1);
+  expect(told.slice(0, 3)).toEqual(['ready', 'disconnected', 'reconnecting']);
+  await bus.publish('a', 1);
+  expect([count('ready'), count('gap')]).toEqual([2, 1]);
+  await bus.disconnect();
 });
 
 test('what could not be written in time was not sent', async () => {

@@ -50,7 +50,7 @@ onBothTransports((bench) => {
     await eventually(() => seen.length === 1 && errors.length === 1);
     expect(seen[0]?.data).toEqual({ id: '1', size: 1 });
     expect(errors[0]).toMatchObject({ code: 'ERR_BUS_INVALID_DATA' });
-    expectbus.getStats().toMatchObject({ eventsFailed: 1, eventsRetried: 0 });
+    expect(bus.getStats()).toMatchObject({ eventsFailed: 1, eventsRetried: 0 });
   });
 });
 

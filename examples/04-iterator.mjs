@@ -7,15 +7,11 @@ const bus = new EventBusClient({ serviceName: 'thermostat', ...connection });
 await bus.connect();
 
 const readings = bus.events('sensor.*');
-const first = readings.next(); // subscribes
+await readings.ready(); // confirmed: what is published from here on arrives
+console.log('subscriptions:', bus.subscriberCount('sensor.*'));
 
-// `subscriberCount` tells how many subscriptions the bus has for a pattern.
-while ((await bus.subscriberCount('sensor.*')) === 0) {
-  await new Promise((resolve) => setImmediate(resolve));
-}
 for (const celsius of [19.5, 20.1, 20.8]) await bus.publish('sensor.kitchen', { celsius });
 
-console.log((await first).value.data);
 for await (const { data } of readings) {
   console.log(data);
   if (data.celsius > 20.5) break; // ends the subscription

@@ -46,6 +46,15 @@ for (const [code, category, retryable] of JSON.parse(native.errorCodes()) as Err
 /** The brand of a class: shared by all copies of this package, so that `instanceof` is too. */
 const brandOf = (name: string) => Symbol.for(`oxbus.${name}`);
 
+/** Whether a value has this brand; a proxy that throws has none. */
+function holds(value: object, symbol: symbol): boolean {
+  try {
+    return Reflect.get(value, symbol) === true;
+  } catch {
+    return false;
+  }
+}
+
 function brand(kind: { name: string; prototype: object }): void {
   const symbol = brandOf(kind.name);
   Object.defineProperty(kind.prototype, symbol, { value: true });
@@ -58,7 +67,7 @@ function brand(kind: { name: string; prototype: object }): void {
     value(this: unknown, value: unknown): boolean {
       // A user's subclass inherits this method; it is told by its prototype as usual.
       if (this !== kind) return Function.prototype[Symbol.hasInstance].call(this, value);
-      return typeof value === 'object' && value !== null && Reflect.get(value, symbol) === true;
+      return typeof value === 'object' && value !== null && holds(value, symbol);
     },
   });
 }

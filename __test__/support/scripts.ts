@@ -4,29 +4,50 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 
 const ENTRY = join(__dirname, '..', '..', 'index.js');
+const LIMIT = 10_000;
 
 export interface Ended {
   code: number | null;
   signal: string | null;
   out: string;
   err: string;
-  /** How long it ran, in ms. */
-  took: number;
+  /** When it ended, in ms since 1970. */
+  at: number;
 }
 
-/**
- * Runs CommonJS code: `oxbus` is this package, the arguments are in `args`. A script that does not end
- * within `limit` is killed (`signal` tells).
- */
-export function runScript(code: string, args: readonly unknown[] = [], limit = 10_000) {
+export interface RunOptions {
+  /** A process that does not end within these ms is killed (`signal` tells). */
+  limit?: number;
+  cwd?: string;
+  /** On top of the environment of the tests; undefined removes a variable. */
+  env?: Record<string, string | undefined>;
+}
+
+/** Runs CommonJS code: `oxbus` is this package, the arguments are in `args`. */
+export function runScript(
+  code: string,
+  args: readonly unknown[] = [],
+  options?: RunOptions,
+): Promise<Ended> {
   const prelude = `const oxbus = require(${JSON.stringify(ENTRY)}); const args = ${JSON.stringify(args)};`;
-  return runNode(['--expose-gc', '-e', `${prelude}(async () => {${code}})();`], limit);
+  return runNode(['--expose-gc', '-e', `${prelude}(async () => {${code}})();`], options);
 }
 
-export function runNode(args: readonly string[], limit = 10_000, cwd?: string): Promise<Ended> {
+export function runNode(args: readonly string[], options?: RunOptions): Promise<Ended> {
+  return run(process.execPath, args, options);
+}
+
+export function run(
+  program: string,
+  args: readonly string[],
+  { limit = LIMIT, cwd, env }: RunOptions = {},
+): Promise<Ended> {
   return new Promise((resolve, reject) => {
-    const started = performance.now();
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], cwd });
+    const child = spawn(program, args, {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      cwd,
+      env: { ...process.env, ...env },
+    });
     const timer = setTimeout(() => child.kill('SIGKILL'), limit);
     let [out, err] = ['', ''];
     child.stdout.on('data', (text) => {
@@ -38,7 +59,7 @@ export function runNode(args: readonly string[], limit = 10_000, cwd?: string): 
     child.once('error', reject);
     child.once('close', (code, signal) => {
       clearTimeout(timer);
-      resolve({ code, signal, out, err, took: performance.now() - started });
+      resolve({ code, signal, out, err, at: Date.now() });
     });
   });
 }

@@ -1,6 +1,6 @@
 //! Subscriptions that wait for the server's confirmation.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use oxbus_model::routing::Wire;
 
@@ -15,15 +15,18 @@ struct Waiting {
 #[derive(Default)]
 pub(crate) struct Unconfirmed {
     waiting: HashMap<u32, Waiting>,
-    by_wire: HashMap<Wire, Vec<u32>>,
+    by_wire: HashMap<Wire, BTreeSet<u32>>,
+    /// (deadline, subscription), so that time is kept without looking at all of them.
+    deadlines: BTreeSet<(u64, u32)>,
 }
 
 impl Unconfirmed {
     /// `subscription` waits for `wires` until `deadline`; the answer goes to `ticket`.
     pub(crate) fn add(&mut self, subscription: u32, ticket: u32, wires: &[Wire], deadline: u64) {
         for wire in wires {
-            self.by_wire.entry(wire.clone()).or_default().push(subscription);
+            self.by_wire.entry(wire.clone()).or_default().insert(subscription);
         }
+        self.deadlines.insert((deadline, subscription));
         let missing = wires.iter().cloned().collect();
         self.waiting.insert(subscription, Waiting { ticket, missing, deadline });
     }
@@ -36,6 +39,7 @@ impl Unconfirmed {
             waiting.missing.remove(wire);
             if waiting.missing.is_empty() {
                 complete.push(waiting.ticket);
+                self.deadlines.remove(&(waiting.deadline, subscription));
                 self.waiting.remove(&subscription);
             }
         }
@@ -44,15 +48,16 @@ impl Unconfirmed {
 
     /// Those that wait for `wire`.
     pub(crate) fn waiting_for(&self, wire: &Wire) -> Vec<u32> {
-        self.by_wire.get(wire).cloned().unwrap_or_default()
+        self.by_wire.get(wire).into_iter().flatten().copied().collect()
     }
 
     /// `subscription` no longer waits. Returns its ticket.
     pub(crate) fn remove(&mut self, subscription: u32) -> Option<u32> {
         let waiting = self.waiting.remove(&subscription)?;
+        self.deadlines.remove(&(waiting.deadline, subscription));
         for wire in &waiting.missing {
             if let Some(list) = self.by_wire.get_mut(wire) {
-                list.retain(|s| *s != subscription);
+                list.remove(&subscription);
                 if list.is_empty() {
                     self.by_wire.remove(wire);
                 }
@@ -63,7 +68,7 @@ impl Unconfirmed {
 
     /// Those whose time is over.
     pub(crate) fn expired(&self, now_ms: u64) -> Vec<u32> {
-        self.waiting.iter().filter(|(_, w)| w.deadline <= now_ms).map(|(s, _)| *s).collect()
+        self.deadlines.range(..=(now_ms, u32::MAX)).map(|(_, s)| *s).collect()
     }
 
     /// All that wait.
@@ -73,6 +78,6 @@ impl Unconfirmed {
 
     /// When the next one's time is over.
     pub(crate) fn next_deadline(&self) -> Option<u64> {
-        self.waiting.values().map(|w| w.deadline).min()
+        self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 }

@@ -257,10 +257,14 @@ impl Deliveries {
         }
     }
 
-    /// Offers an event to a subscription: it waits there unless the subscription does not want it.
+    /// Offers an event to a subscription: it waits there unless the subscription does not want it. One that
+    /// has ended since the event was routed to it has dropped it.
     pub fn offer(&mut self, subscription: u32, pattern: u32, candidate: &Candidate, now_ms: u64) -> Tally {
         let mut tally = Tally::default();
-        let Some(s) = self.subscriptions.get_mut(&subscription) else { return tally };
+        let Some(s) = self.subscriptions.get_mut(&subscription) else {
+            tally.dropped = 1;
+            return tally;
+        };
         if (s.no_echo && candidate.event.own) || s.filter.as_ref().is_some_and(|f| !candidate.passes(f)) {
             tally.skipped = 1;
             return tally;
@@ -623,6 +627,7 @@ mod tests {
         });
         let run = take(&mut d, 0);
         assert_eq!(d.remove(1).dropped, 2);
+        assert_eq!(d.offer(1, 0, &event(3), 0).dropped, 1);
         assert_eq!(d.settle(run[0].token, Settlement::Succeeded, 0, || 0.0).0.delivered, 1);
         assert_eq!((d.running(), d.waiting()), (0, 0));
     }

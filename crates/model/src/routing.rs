@@ -4,6 +4,8 @@
 //! may share it. The server sends a message once per wire subscription that matches, so overlapping
 //! patterns arrive several times: each local subscription accepts a message from exactly one of them.
 
+use std::collections::BTreeSet;
+
 // Looked up for every message. What is inserted are this client's own patterns, so that no publisher can
 // flood the table with collisions.
 use rustc_hash::FxHashMap as HashMap;
@@ -69,7 +71,8 @@ struct Feeds {
     /// (subscription, index of its pattern)
     patterns: Vec<(u32, u32)>,
     /// Subscriptions by type that hear broadcasts; only on the broadcast channel.
-    listeners: Vec<u32>,
+    /// A set, as nearly every subscription is in it and each has to get out again.
+    listeners: BTreeSet<u32>,
 }
 
 /// A subscription that a message goes to.
@@ -112,7 +115,7 @@ impl Router {
         }
         if entries.iter().any(|e| !e.by_channel) {
             let broadcast = self.broadcast.clone();
-            self.feeds_mut(&broadcast).listeners.push(subscription);
+            self.feeds_mut(&broadcast).listeners.insert(subscription);
         }
         let wires = self.wires_of(&entries);
         self.subscriptions.insert(subscription, entries);
@@ -126,7 +129,7 @@ impl Router {
         unused.retain(|wire| {
             let feeds = self.feeds_mut(wire);
             feeds.patterns.retain(|(s, _)| *s != subscription);
-            feeds.listeners.retain(|s| *s != subscription);
+            feeds.listeners.remove(&subscription);
             let empty = feeds.patterns.is_empty() && feeds.listeners.is_empty();
             if empty {
                 self.table_mut(wire).remove(wire.name());

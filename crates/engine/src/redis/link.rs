@@ -26,6 +26,9 @@ use crate::shared::Shared;
 /// How much is read at once. A subscriber under load fills it; an idle one holds no more than this.
 const READ_CHUNK: usize = 64 * 1024;
 
+/// After so many milliseconds without a panic the next one counts as the first.
+const FORGIVEN_AFTER_MS: u64 = 60_000;
+
 /// How long is read after writing has failed. What the server said before is there already.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
@@ -126,10 +129,19 @@ struct Ended;
 
 impl<S: Session> Link<S> {
     async fn run(mut self) {
+        // A fault that comes back with every connection must not become a storm of them.
+        let mut pauses = Backoff::default();
+        let (mut pause, mut last_fault) = (0, 0);
         loop {
-            match catch_panic(S::NAME, self.serve()).await {
+            match catch_panic(S::NAME, self.serve(pause)).await {
                 Ok(Ended) => break,
                 Err(fault) => {
+                    let now = self.shared.clock.now_ms();
+                    if now - last_fault > FORGIVEN_AFTER_MS {
+                        pauses.reset();
+                    }
+                    last_fault = now;
+                    pause = pauses.next(clock::random());
                     self.shared.notice(Notice::Error(fault.clone()));
                     self.lost(&fault);
                 }
@@ -138,7 +150,11 @@ impl<S: Session> Link<S> {
         self.session.ended();
     }
 
-    async fn serve(&mut self) -> Ended {
+    /// Connects after `pause` milliseconds, and goes on for ever.
+    async fn serve(&mut self, pause: u64) -> Ended {
+        if let Err(ended) = self.wait(pause).await {
+            return ended;
+        }
         loop {
             let endpoint = self.endpoint.clone();
             let attempt = async move { endpoint.connect(S::MASTER).await };
@@ -154,8 +170,7 @@ impl<S: Session> Link<S> {
             let delay = self.delay(&error);
             let attempt = self.backoff.attempt();
             self.shared.notice(Notice::Reconnecting { attempt, delay, error });
-            let at = self.shared.clock.now_ms().saturating_add(delay);
-            if let Err(ended) = self.meanwhile(sleep_until(self.shared.clock.instant(at))).await {
+            if let Err(ended) = self.wait(delay).await {
                 return ended;
             }
         }
@@ -171,6 +186,11 @@ impl<S: Session> Link<S> {
         // Only a person can mend these; trying fast would lock accounts and fill the server's log.
         let slow = matches!(error.kind, ErrorKind::AuthFailed | ErrorKind::PermissionDenied);
         if slow { delay.max(SLOW_RETRY_MS) } else { delay }
+    }
+
+    async fn wait(&mut self, delay: u64) -> Result<(), Ended> {
+        let at = self.shared.clock.now_ms().saturating_add(delay);
+        self.meanwhile(sleep_until(self.shared.clock.instant(at))).await
     }
 
     /// Waits for `future` while inputs are taken and deadlines kept.

@@ -55,7 +55,8 @@ suite! {
     subscribing: implicit_connect, resubscribe_at_once, churn, many_subscriptions;
     handling: retries_at_different_times, a_retry_waits_for_a_slot, many_retries_at_once, giving_up,
         pause_and_resume, a_retry_falls_due_while_paused, circuit_opens_and_drops, circuit_closes_again;
-    overload: drop_oldest, drop_newest, latest_per_key, bytes_are_bounded, a_blocked_host, queue_full;
+    overload: drop_oldest, drop_newest, latest_per_key, bytes_are_bounded, a_blocked_host, unsubscribe_under_load,
+        queue_full;
     publishing: bad_records_fail_alone, size_limits, given_options_reach_the_event, subscribe_refusals,
         cancelled, large_events;
     closing: every_publish_settles_once, drains_handlers, a_handler_beyond_the_limit_is_abandoned, idempotent,

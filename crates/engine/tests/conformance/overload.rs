@@ -86,6 +86,28 @@ pub async fn a_blocked_host(fixture: &Fixture) {
     assert_eq!(stats.memory, 0);
 }
 
+/// A subscription that ends under load leaves nothing unaccounted for.
+pub async fn unsubscribe_under_load(fixture: &Fixture) {
+    let (publisher, subscriber) = (fixture.bus().await, fixture.bus().await);
+    for concurrency in [1, 2, 256] {
+        for _ in 0..5 {
+            let inbox = Inbox::default();
+            let options = json!({ "concurrency": concurrency });
+            let subscription = subscriber.subscribe(&["job"], options, inbox.handler()).await.unwrap();
+            let batch = publisher.start_publish(&numbered(500));
+            inbox.wait_for(20).await;
+            assert!(subscriber.unsubscribe(subscription).await);
+            batch.results().await.into_iter().for_each(|result| drop(result.unwrap()));
+            fence(&publisher, &subscriber).await;
+        }
+    }
+    let accounted = || async {
+        let c = subscriber.stats().counts;
+        c.events_received == c.events_delivered + c.events_dropped
+    };
+    eventually(PATIENCE, "every event to be delivered or dropped", accounted).await;
+}
+
 async fn refused(bus: &Bus, records: Vec<Record>) -> Vec<usize> {
     let mut refused = Vec::new();
     for (n, result) in bus.publish_many(records).await.into_iter().enumerate() {

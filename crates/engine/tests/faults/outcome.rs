@@ -74,7 +74,7 @@ impl Stand {
         let last = Inbox::on(&self.watcher, &["last"]).await;
         self.bus.publish_with("last", 1, json!({ "timeout": 20_000, "id": "last" })).await.unwrap();
         last.wait_for("last").await;
-        let _ = self.tracker.published("last");
+        self.tracker.published("last");
         self.tracker.resolved("last");
         self.tracker.assert_all_ended();
         self.tracker.assert_resolved_received();

@@ -99,7 +99,12 @@ async fn flood_of_large_events() {
         let result = batch.results().await.remove(0);
         full += usize::from(failed(&result, Outcome::NotSent).kind == ErrorKind::QueueFull);
     }
-    let grown = resident().saturating_sub(before);
+    // Events are written after they were submitted: what counts is the highest of a while.
+    let mut grown = 0;
+    for _ in 0..100 {
+        grown = grown.max(resident().saturating_sub(before));
+        sleep(millis(10)).await;
+    }
     eprintln!("large: {full} of 2,000 refused, grown by {} MiB", grown >> 20);
     assert!(full >= 2_000 - BYTES / 100_000 - 1);
     assert!(grown <= BYTES * 13 / 10 + BYTES, "grown by {} MiB", grown >> 20);

@@ -1,0 +1,163 @@
+/** What npm would publish: packed, installed in an empty project, required, imported and compiled. */
+
+import {
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Ended, run, runNode } from './support/scripts';
+
+const ROOT = join(__dirname, '..');
+const LIMIT = 60_000;
+const clean = { code: 0, signal: null, err: '' };
+
+const folder = mkdtempSync(join(tmpdir(), 'oxbus-packaging-'));
+const project = join(folder, 'project');
+const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+/** `linux-x64-gnu`, … */
+let platform: string;
+let packed: { name: string; filename: string; files: { path: string }[] };
+
+const write = (name: string, content: string | object) =>
+  writeFileSync(
+    join(project, name),
+    typeof content === 'string' ? content : JSON.stringify(content),
+  );
+
+function succeeded(ended: Ended): Ended {
+  if (ended.code !== 0) throw new Error(`exit code ${ended.code}\n${ended.out}\n${ended.err}`);
+  return ended;
+}
+
+async function pack(cwd: string): Promise<typeof packed> {
+  const args = ['pack', '--json', '--ignore-scripts', '--pack-destination', folder];
+  const answer = JSON.parse(succeeded(await run('npm', args, { cwd, limit: LIMIT })).out);
+  return Array.isArray(answer) ? answer[0] : Object.values(answer)[0];
+}
+
+beforeAll(async () => {
+  const binary = readdirSync(ROOT).find((name) => name.endsWith('.node'));
+  if (binary === undefined) throw new Error('the addon is not built');
+  platform = binary.split('.')[1]!;
+  const source = join(folder, platform);
+  cpSync(join(ROOT, 'npm', platform), source, { recursive: true });
+  copyFileSync(join(ROOT, binary), join(source, binary));
+  const addon = await pack(source);
+  packed = await pack(ROOT);
+  mkdirSync(project);
+  const dependencies = Object.fromEntries(
+    [packed, addon].map(({ name, filename }) => [name, `file:../${filename}`]),
+  );
+  write('package.json', { name: 'empty-project', version: '1.0.0', private: true, dependencies });
+  const install = ['install', '--offline', '--no-audit', '--no-fund', '--ignore-scripts'];
+  succeeded(await run('npm', install, { cwd: project, limit: LIMIT }));
+}, 2 * LIMIT);
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+test('the package holds what it needs and nothing else', () => {
+  const files = packed.files.map(({ path }) => path);
+  expect(files).toEqual(expect.arrayContaining(['index.js', 'index.d.ts', 'native.js', 'LICENSE']));
+  const sources = readdirSync(join(ROOT, 'ts')).filter((name) => !name.endsWith('.d.ts'));
+  const compiled = files.filter((path) => path.startsWith('dist/'));
+  expect(compiled.sort()).toEqual(sources.map((name) => `dist/${name.replace('.ts', '.js')}`).sort());
+  const others = files.filter((path) => !path.startsWith('dist/') && !/^[A-Z]+(\.md)?$/.test(path));
+  expect(others.sort()).toEqual(
+    ['index.d.ts', 'index.js', 'native.d.ts', 'native.js', 'package.json'].sort(),
+  );
+});
+
+test('nothing has to be installed at run time beside it', () => {
+  expect(manifest.dependencies).toBeUndefined();
+  expect(readdirSync(join(project, 'node_modules')).filter((name) => !name.startsWith('.'))).toEqual(
+    ['oxbus', `oxbus-${platform}`].sort(),
+  );
+});
+
+const use = `
+  const bus = new EventBusClient({ mode: 'memory', logLevel: 'error' });
+  bus.subscribe('a', async (event) => {
+    console.log(event.data, bus.serviceName, escapePattern('*'), new EventBusError('ERR_BUS_CLOSED', 'x').code);
+    bus.disconnect();
+  }).then(() => bus.publish('a', 1));`;
+const shown = '1 empty-project \\* ERR_BUS_CLOSED\n';
+
+test.each([
+  ['use.cjs', `const { EventBusClient, EventBusError, escapePattern } = require('oxbus'); ${use}`],
+  ['use.mjs', `import { EventBusClient, EventBusError, escapePattern } from 'oxbus'; ${use}`],
+  [
+    'namespace.mjs',
+    `import * as all from 'oxbus'; const { EventBusClient, EventBusError, escapePattern } = all; ${use}`,
+  ],
+  [
+    'default.mjs',
+    `import all from 'oxbus'; const { EventBusClient, EventBusError, escapePattern } = all; ${use}`,
+  ],
+])('%s runs', async (name, code) => {
+  write(name, code);
+  const ended = await runNode([name], { cwd: project, env: { SERVICE_NAME: undefined } });
+  expect(ended).toMatchObject({ ...clean, out: shown });
+});
+
+test('the addon comes from the platform package', async () => {
+  write('where.cjs', `require('oxbus'); console.log(Object.keys(require.cache).join(' '));`);
+  const { out } = await runNode(['where.cjs'], { cwd: project });
+  expect(out).toContain(join('node_modules', `oxbus-${platform}`, `oxbus.${platform}.node`));
+});
+
+test('what is not exported cannot be reached', async () => {
+  write('deep.cjs', `require('oxbus/dist/core.js');`);
+  expect((await runNode(['deep.cjs'], { cwd: project })).err).toContain(
+    'ERR_PACKAGE_PATH_NOT_EXPORTED',
+  );
+});
+
+describe('types', () => {
+  const program = `
+    import { EventBusClient, type EventBusConfig, EventBusError, type Subscription } from 'oxbus';
+    type Events = { 'photo.uploaded': { photoId: string }; 'photo.deleted': { by: number } };
+    const config: EventBusConfig = { mode: 'memory', logger: console };
+    export async function run(): Promise<number> {
+      const bus = new EventBusClient<Events>(config);
+      const subscription: Subscription = await bus.subscribe('photo.*', (event, ctx) => {
+        if (event.type === 'photo.uploaded') event.data.photoId.toUpperCase();
+        else event.data.by.toFixed(ctx.attempt);
+      });
+      try {
+        await bus.publish('photo.uploaded', { photoId: '1' }, { timeout: 10 });
+        // @ts-expect-error the data of another type
+        await bus.publish('photo.uploaded', { by: 1 });
+      } catch (error) {
+        if (error instanceof EventBusError && error.outcome === 'unknown') throw error;
+      }
+      for await (const event of bus.events('photo.deleted')) return event.data.by;
+      await subscription.unsubscribe();
+      return bus.getStats().eventsPublished + bus.subscriberCount('photo.*');
+    }`;
+  const types = join(ROOT, 'node_modules', '@types');
+  const node = { lib: ['es2022'], types: ['node'], typeRoots: [types] };
+  const browserless = { lib: ['es2022', 'dom'], types: [] };
+
+  test.each<[string, object, string[]]>([
+    ['node16', { module: 'node16', moduleResolution: 'node16', ...node }, ['.cts', '.mts', '.ts']],
+    ['bundler', { module: 'esnext', moduleResolution: 'bundler', ...node }, ['.mts', '.ts']],
+    ['node16, no @types/node', { module: 'node16', ...browserless }, ['.cts', '.mts']],
+    ['preserve', { module: 'preserve', moduleResolution: 'bundler', ...node }, ['.ts']],
+  ])('moduleResolution %s', async (name, options, extensions) => {
+    const base = name.replace(/\W+/g, '-');
+    const files = extensions.map((extension) => `${base}${extension}`);
+    for (const file of files) write(file, program);
+    const compilerOptions = { ...options, target: 'es2022', strict: true, noEmit: true };
+    write(`${base}.json`, { compilerOptions, files });
+    const tsc = join(ROOT, 'node_modules', '.bin', 'tsc');
+    const ended = await run(tsc, ['-p', `${base}.json`], { cwd: project, limit: LIMIT });
+    expect(ended).toMatchObject({ code: 0, out: '' });
+  });
+});
