@@ -38,8 +38,8 @@ function succeeded(ended: Ended): Ended {
 
 async function pack(cwd: string): Promise<typeof packed> {
   const args = ['pack', '--json', '--ignore-scripts', '--pack-destination', folder];
-  const answer = JSON.parse(succeeded(await run('npm', args, { cwd, limit: LIMIT })).out);
-  return Array.isArray(answer) ? answer[0] : Object.values(answer)[0];
+  const [answer] = JSON.parse(succeeded(await run('npm', args, { cwd, limit: LIMIT })).out);
+  return answer;
 }
 
 beforeAll(async () => {
@@ -67,7 +67,9 @@ test('the package holds what it needs and nothing else', () => {
   expect(files).toEqual(expect.arrayContaining(['index.js', 'index.d.ts', 'native.js', 'LICENSE']));
   const sources = readdirSync(join(ROOT, 'ts')).filter((name) => !name.endsWith('.d.ts'));
   const compiled = files.filter((path) => path.startsWith('dist/'));
-  expect(compiled.sort()).toEqual(sources.map((name) => `dist/${name.replace('.ts', '.js')}`).sort());
+  expect(compiled.sort()).toEqual(
+    sources.map((name) => `dist/${name.replace('.ts', '.js')}`).sort(),
+  );
   const others = files.filter((path) => !path.startsWith('dist/') && !/^[A-Z]+(\.md)?$/.test(path));
   expect(others.sort()).toEqual(
     ['index.d.ts', 'index.js', 'native.d.ts', 'native.js', 'package.json'].sort(),
@@ -76,9 +78,9 @@ test('the package holds what it needs and nothing else', () => {
 
 test('nothing has to be installed at run time beside it', () => {
   expect(manifest.dependencies).toBeUndefined();
-  expect(readdirSync(join(project, 'node_modules')).filter((name) => !name.startsWith('.'))).toEqual(
-    ['oxbus', `oxbus-${platform}`].sort(),
-  );
+  expect(
+    readdirSync(join(project, 'node_modules')).filter((name) => !name.startsWith('.')),
+  ).toEqual(['oxbus', `oxbus-${platform}`].sort());
 });
 
 const use = `

@@ -78,7 +78,10 @@ each('a script with a subscription lives until it ends (%s)', async (transport) 
     bus.publish('a', 1);`;
   expect(await runScript(code, [server.url])).toMatchObject({ ...clean, out: 'handled\nover\n' });
   const stays = `${client(transport)} await bus.subscribe('a', () => {});`;
-  expect(await runScript(stays, [server.url], { limit: 1500 })).toMatchObject({ signal: 'SIGKILL', err: '' });
+  expect(await runScript(stays, [server.url], { limit: 1500 })).toMatchObject({
+    signal: 'SIGKILL',
+    err: '',
+  });
 });
 
 test('a connection that is never made does not keep the process alive', async () => {
@@ -87,8 +90,10 @@ test('a connection that is never made does not keep the process alive', async ()
   expect(await runScript(code)).toMatchObject({ ...clean, out: 'true\n' });
 });
 
-each('a client that is dropped is collected, and its sockets are closed (%s)', async (transport) => {
-  const code = `
+each(
+  'a client that is dropped is collected, and its sockets are closed (%s)',
+  async (transport) => {
+    const code = `
     const { readdirSync, readlinkSync } = require('node:fs');
     const links = () => process.platform !== 'linux' ? [] : readdirSync('/proc/self/fd').map((fd) => {
       try { return readlinkSync('/proc/self/fd/' + fd); } catch { return ''; }
@@ -110,8 +115,9 @@ each('a client that is dropped is collected, and its sockets are closed (%s)', a
       gc();
     }
     console.log(gone());`;
-  expect(await runScript(code, [server.url])).toMatchObject({ ...clean, out: 'true\n' });
-});
+    expect(await runScript(code, [server.url])).toMatchObject({ ...clean, out: 'true\n' });
+  },
+);
 
 test('a failing handler never reaches the process', async () => {
   const code = `${client('memory')}

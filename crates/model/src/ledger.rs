@@ -133,6 +133,12 @@ impl Ledger {
     pub fn want(&mut self, wire: Wire) {
         let line = self.lines.entry(wire.clone()).or_insert(Line { wanted: false, server: Server::Off });
         if line.wanted {
+            // Someone new wants what was refused: worth asking now rather than at the next retry.
+            if let Server::Refused { .. } = line.server {
+                line.server = Server::Queued;
+                self.refused.retain(|refused| *refused != wire);
+                self.work.push_back(wire);
+            }
             return;
         }
         line.wanted = true;
@@ -399,6 +405,8 @@ mod tests {
         assert_eq!((ledger.confirmed_count(), ledger.refused_wires().len()), (99, 1));
         assert!(ledger.is_settled());
         assert_eq!(ledger.next_retry(), Some(10 + REFUSED_RETRY));
+        ledger.want(wire("c37"));
+        assert_eq!(server.run(&mut ledger, 10), [Change::Refused(wire("c37"))]);
         server.refuses.clear();
         assert_eq!(server.run(&mut ledger, 11), []);
         assert_eq!(server.run(&mut ledger, 10 + REFUSED_RETRY), [Change::Confirmed(wire("c37"))]);

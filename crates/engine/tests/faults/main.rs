@@ -8,6 +8,7 @@
 mod support;
 
 mod access;
+mod answers;
 mod backpressure;
 mod connection;
 mod gap;

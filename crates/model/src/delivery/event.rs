@@ -1,0 +1,60 @@
+//! Events on their way to handlers.
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::envelope::Parts;
+use crate::filter::Filter;
+
+/// A received event, shared by all subscriptions that it goes to.
+#[derive(Debug)]
+pub struct LiveEvent {
+    /// The event as JSON text.
+    pub json: Box<str>,
+    /// Where its parts stand in `json`, when it has no others.
+    pub parts: Option<Parts>,
+    /// The channel that it came on, where it is not the prefix and the event type.
+    pub channel: Option<Box<str>>,
+    /// When it was published, by the publisher's clock.
+    pub published_ms: Option<i64>,
+    /// Its key.
+    pub key: Option<Arc<str>>,
+    /// Whether this client published it.
+    pub own: bool,
+}
+
+/// An event on its way to the subscriptions, and its JSON tree once a filter has asked for it.
+#[derive(Debug)]
+pub struct Candidate {
+    pub(super) event: Arc<LiveEvent>,
+    tree: OnceCell<Option<Value>>,
+}
+
+impl Candidate {
+    /// A candidate.
+    pub fn new(event: LiveEvent) -> Self {
+        Candidate { event: Arc::new(event), tree: OnceCell::new() }
+    }
+
+    pub(super) fn passes(&self, filter: &Filter) -> bool {
+        let tree = self.tree.get_or_init(|| serde_json::from_str(&self.event.json).ok());
+        tree.as_ref().is_some_and(|tree| filter.matches(tree))
+    }
+}
+
+/// One event handed to the host.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The subscription.
+    pub subscription: u32,
+    /// Names this handler call in [`Deliveries::settle`].
+    pub token: u32,
+    /// From 1.
+    pub attempt: u32,
+    /// Which pattern of the subscription matched.
+    pub pattern: u32,
+    /// The event.
+    pub event: Arc<LiveEvent>,
+}

@@ -1,0 +1,239 @@
+//! From a message to an event.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use crate::scan::{Refused, Scanner};
+use crate::time;
+
+/// A message that is not an event: not a JSON object with a `type` of text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Foreign;
+
+/// A message read as an event.
+#[derive(Debug)]
+pub struct Decoded<'a> {
+    /// The event as JSON: the message itself where it was complete.
+    pub json: Cow<'a, str>,
+    /// Its type.
+    pub event_type: Cow<'a, str>,
+    /// When it was published, by the publisher's clock; `None` when it did not say.
+    pub published_ms: Option<i64>,
+    /// The client start that published it.
+    pub instance_id: Option<Cow<'a, str>>,
+    /// Its key.
+    pub key: Option<Cow<'a, str>>,
+    /// Where its parts stand in `json`, when it has only those that every event of Oxbus has.
+    pub parts: Option<Parts>,
+}
+
+/// Where the parts of an event stand in its JSON text. None has an escape, so each is its own JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// Without its quotes, as all but `data`.
+    pub id: Span,
+    /// The type.
+    pub event_type: Span,
+    /// The timestamp.
+    pub timestamp: Span,
+    /// The source.
+    pub source: Span,
+    /// The client start that published it.
+    pub instance_id: Span,
+    /// `None` when it is the id.
+    pub correlation_id: Option<Span>,
+    /// The id of the event that caused it.
+    pub causation_id: Option<Span>,
+    /// The data as JSON.
+    pub data: Span,
+}
+
+/// A part of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    /// The part of `text`.
+    pub fn of(self, text: &str) -> &str {
+        text.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+
+    /// Where `part`, which was borrowed from `text`, stands in it. `None` for a text of 4 GiB.
+    fn within(text: &str, part: &str) -> Option<Span> {
+        let start = (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
+        let (start, end) = (u32::try_from(start).ok()?, u32::try_from(start + part.len()).ok()?);
+        Some(Span { start, end })
+    }
+}
+
+/// What completes an event whose publisher left it out.
+#[derive(Clone, Debug)]
+pub struct Missing {
+    /// An id.
+    pub id: String,
+    /// The time of receipt, Unix milliseconds.
+    pub timestamp_ms: i64,
+}
+
+/// Reads a message. `missing` is asked only where a foreign publisher left something out.
+pub fn read(message: &[u8], missing: impl FnOnce() -> Missing) -> Result<Decoded<'_>, Foreign> {
+    let text = std::str::from_utf8(message).map_err(|_| Foreign)?;
+    if let Ok(wire) = scan(text)
+        && let Some(published_ms) = wire.published_ms()
+    {
+        let parts = wire.parts(text);
+        let Wire { event_type, metadata: WireMetadata { instance_id, key, .. }, .. } = wire;
+        return Ok(Decoded {
+            json: Cow::Borrowed(text),
+            event_type: event_type.unwrap_or_default(),
+            published_ms: Some(published_ms),
+            instance_id,
+            key,
+            parts,
+        });
+    }
+    complete(text, missing)
+}
+
+/// The slow way, for the messages of others: fills in what is missing or has the wrong type.
+fn complete(text: &str, missing: impl FnOnce() -> Missing) -> Result<Decoded<'static>, Foreign> {
+    let Ok(Value::Object(mut event)) = serde_json::from_str(text) else { return Err(Foreign) };
+    let Some(Value::String(event_type)) = event.get("type").cloned() else { return Err(Foreign) };
+    let missing = missing();
+    let id = match event.get("id") {
+        Some(Value::String(id)) => id.clone(),
+        Some(Value::Number(id)) => id.to_string(),
+        _ => missing.id,
+    };
+    event.insert("id".into(), id.clone().into());
+    event.entry("data").or_insert(Value::Null);
+    let mut metadata = match event.remove("metadata") {
+        Some(Value::Object(metadata)) => metadata,
+        _ => Map::new(),
+    };
+    let published_ms = metadata.get("timestamp").and_then(Value::as_str).and_then(time::from_iso);
+    if published_ms.is_none() {
+        metadata.insert("timestamp".into(), time::to_iso(missing.timestamp_ms).into());
+    }
+    for (name, default) in [("source", "unknown"), ("correlationId", id.as_str())] {
+        if !metadata.get(name).is_some_and(Value::is_string) {
+            metadata.insert(name.into(), default.into());
+        }
+    }
+    let own = |name: &str| metadata.get(name).and_then(Value::as_str).map(|s| Cow::Owned(s.to_owned()));
+    let (instance_id, key) = (own("instanceId"), own("key"));
+    event.insert("metadata".into(), metadata.into());
+    Ok(Decoded {
+        json: Cow::Owned(Value::Object(event).to_string()),
+        event_type: Cow::Owned(event_type),
+        published_ms,
+        instance_id,
+        key,
+        parts: None,
+    })
+}
+
+/// An event as it stands in a message. Members that Oxbus does not know are only counted.
+#[derive(Default)]
+struct Wire<'a> {
+    id: Option<Cow<'a, str>>,
+    event_type: Option<Cow<'a, str>>,
+    data: Option<&'a str>,
+    metadata: WireMetadata<'a>,
+    others: usize,
+}
+
+#[derive(Default)]
+struct WireMetadata<'a> {
+    timestamp: Option<Cow<'a, str>>,
+    source: Option<Cow<'a, str>>,
+    instance_id: Option<Cow<'a, str>>,
+    correlation_id: Option<Cow<'a, str>>,
+    causation_id: Option<Cow<'a, str>>,
+    key: Option<Cow<'a, str>>,
+    others: usize,
+}
+
+impl<'a> Wire<'a> {
+    /// When it was published; `None` when anything that an event must have is missing.
+    fn published_ms(&self) -> Option<i64> {
+        let m = &self.metadata;
+        let required = [&self.id, &self.event_type, &m.source, &m.correlation_id];
+        (required.into_iter().all(Option::is_some) && self.data.is_some())
+            .then(|| time::from_iso(m.timestamp.as_deref()?))
+            .flatten()
+    }
+
+    fn parts(&self, text: &'a str) -> Option<Parts> {
+        let m = &self.metadata;
+        if self.others + m.others > 0 || m.key.is_some() {
+            return None;
+        }
+        // What had an escape was copied: only what still borrows stands in the text as it is.
+        let span = |part: &Option<Cow<'a, str>>| match part {
+            Some(Cow::Borrowed(part)) => Span::within(text, part),
+            _ => None,
+        };
+        Some(Parts {
+            id: span(&self.id)?,
+            event_type: span(&self.event_type)?,
+            timestamp: span(&m.timestamp)?,
+            source: span(&m.source)?,
+            instance_id: span(&m.instance_id)?,
+            correlation_id: if m.correlation_id == self.id { None } else { Some(span(&m.correlation_id)?) },
+            causation_id: match &m.causation_id {
+                Some(_) => Some(span(&m.causation_id)?),
+                None => None,
+            },
+            data: Span::within(text, self.data?)?,
+        })
+    }
+}
+
+/// Reads the members of an event. Refuses what is not a JSON object, and a member that is there twice.
+fn scan(text: &str) -> Result<Wire<'_>, Refused> {
+    let mut scanner = Scanner::new(text);
+    let mut wire = Wire::default();
+    scanner.object(|scanner, name| match &*name.text()? {
+        "id" => once(&mut wire.id, scanner.string()?.text()?),
+        "type" => once(&mut wire.event_type, scanner.string()?.text()?),
+        "data" => once(&mut wire.data, scanner.value()?),
+        "metadata" => scan_metadata(scanner, &mut wire.metadata),
+        _ => {
+            wire.others += 1;
+            scanner.value().map(drop)
+        }
+    })?;
+    scanner.end()?;
+    Ok(wire)
+}
+
+fn scan_metadata<'a>(scanner: &mut Scanner<'a>, m: &mut WireMetadata<'a>) -> Result<(), Refused> {
+    scanner.object(|scanner, name| {
+        let member = match &*name.text()? {
+            "timestamp" => &mut m.timestamp,
+            "source" => &mut m.source,
+            "instanceId" => &mut m.instance_id,
+            "correlationId" => &mut m.correlation_id,
+            "causationId" => &mut m.causation_id,
+            "key" => &mut m.key,
+            _ => {
+                m.others += 1;
+                return scanner.value().map(drop);
+            }
+        };
+        once(member, scanner.string()?.text()?)
+    })
+}
+
+/// Sets a member. One that is there twice is left to the general parser, which takes the last, as V8 does.
+fn once<T>(member: &mut Option<T>, value: T) -> Result<(), Refused> {
+    match member.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(Refused),
+    }
+}
