@@ -164,6 +164,29 @@ test('a secret is never shown', async () => {
   expect(shown).not.toContain('hunter2');
 });
 
+test.each<unknown>([
+  'redis://me:hunter2@host:notaport',
+  'redis://me:hunter2@',
+  'redis://me:hunter2@host/notadb',
+  'redis://me:hunter2@ho st',
+  'redis://me:hunter2@host?x=hunter2',
+  'http://me:hunter2@host',
+  'hunter2',
+  { url: 'redis://me:hunter2@host:99999999' },
+  { password: ['hunter2'] },
+  { password: 'hunter2', port: 'hunter2' },
+])('an address that is refused is not shown: %#', (redis) => {
+  let error: unknown;
+  try {
+    create({ redis } as EventBusConfig);
+  } catch (thrown) {
+    error = thrown;
+  }
+  expect(error).toBeInstanceOf(ValidationError);
+  const shown = `${inspect(error, { depth: 9, showHidden: true })} ${JSON.stringify(error)}`;
+  expect(shown.replaceAll(__filename, '')).not.toContain('hunter2');
+});
+
 test('certificates may be buffers', () => {
   const tls = { ca: Buffer.from('-----BEGIN CERTIFICATE-----\n'), rejectUnauthorized: false };
   expect(() => create({ redis: { tls: { ...tls, ca: [tls.ca] } } })).not.toThrow(/ca.*buffer/i);

@@ -174,6 +174,16 @@ test('the package loads again after a reset of the module registry', async () =>
   expect(seen).toEqual([1]);
 });
 
+test('a signal shared by many calls does not look like a leak', async () => {
+  const code = `${client('memory')}
+    const { signal } = new AbortController();
+    await Promise.all(Array.from({ length: 30 }, () => bus.connect({ signal })));
+    await Promise.all(Array.from({ length: 30 }, () => bus.subscribe('a', () => {}, { signal })));
+    await bus.disconnect();
+    console.log(require('node:events').getEventListeners(signal, 'abort').length);`;
+  expect(await runScript(code)).toMatchObject({ ...clean, out: '0\n' });
+});
+
 test('objects of another context are as good as our own', async () => {
   const code = `
     const context = require('node:vm').createContext({ oxbus, console, setTimeout });

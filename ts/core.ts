@@ -30,6 +30,7 @@ import { Notices } from './notices';
 import { type Batch, type Extra, Publisher, resultOf } from './publisher';
 import { checkSignal, Requests, throwIfAborted } from './requests';
 import { conform, type Schemas } from './schemas';
+import { onAbort } from './signals';
 import { LiveSubscription } from './subscription';
 
 const OPTIONS = 'ERR_BUS_INVALID_OPTIONS';
@@ -294,8 +295,7 @@ export class Core {
           this.log.write('warn', 'a subscription was not ended', { error: describe(error) });
         });
       };
-      signal.addEventListener('abort', end, { once: true });
-      live.onClose = () => signal.removeEventListener('abort', end);
+      live.onClose = onAbort(signal, end);
       if (signal.aborted) end();
     }
     return live;

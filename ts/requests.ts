@@ -3,6 +3,7 @@
 import type { EventBusError } from './errors';
 import { busError, invalidAt } from './errors';
 import type { KeepAlive } from './keepalive';
+import { onAbort } from './signals';
 
 interface Pending {
   resolve(value: unknown): void;
@@ -28,14 +29,16 @@ export class Requests {
     const answer = new Promise<unknown>((resolve, reject) => {
       this.#open.set(ticket, { resolve, reject });
     });
-    const abort = () => this.reject(ticket, aborted(signal));
+    let stopWaiting: (() => void) | undefined;
     this.#keepAlive.acquire();
     try {
       start(ticket);
-      signal?.addEventListener('abort', abort, { once: true });
+      if (signal !== undefined) {
+        stopWaiting = onAbort(signal, () => this.reject(ticket, aborted(signal)));
+      }
       return (await answer) as T;
     } finally {
-      signal?.removeEventListener('abort', abort);
+      stopWaiting?.();
       this.#open.delete(ticket);
       this.#keepAlive.release();
     }

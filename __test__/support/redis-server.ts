@@ -40,13 +40,13 @@ export class RedisServer {
     await Promise.race([failed, eventually(() => this.command('PING'))]);
   }
 
-  /** Sends one inline command on a connection of its own; answers the first line. */
-  command(line: string): Promise<string> {
+  /** Sends inline commands on a connection of its own; answers the first line, or the one numbered. */
+  command(line: string, answer = 0): Promise<string> {
     return new Promise((resolve, reject) => {
       const socket = connect(this.port, '127.0.0.1', () => socket.write(`${line}\r\n`));
       socket.once('data', (data) => {
         socket.destroy();
-        resolve(data.toString().split('\r\n')[0]!);
+        resolve(data.toString().split('\r\n')[answer] ?? '');
       });
       socket.once('error', reject);
       socket.once('close', () => reject(new Error('closed without an answer')));
@@ -61,6 +61,15 @@ export class RedisServer {
     const ended = new Promise((resolve) => child.once('exit', resolve));
     child.kill('SIGKILL');
     await ended;
+  }
+
+  /** Stops it answering, its connections open, until `thaw`. */
+  freeze(): void {
+    this.#process?.kill('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.#process?.kill('SIGCONT');
   }
 
   async stop(): Promise<void> {

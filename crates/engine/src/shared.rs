@@ -1,5 +1,6 @@
 //! What a client and its transport share: the one reports, the other acts.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use oxbus_model::channel::Channels;
@@ -31,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) lifecycle: Lifecycle,
     /// Wakes the task that watches over deadlines; they have changed.
     pub(crate) deadlines: Notify,
+    /// Whether it was reported that broadcasts are not received.
+    broadcast_denied: AtomicBool,
     router: RwLock<Router>,
     intake: Mutex<Intake>,
     unconfirmed: Mutex<Unconfirmed>,
@@ -51,6 +54,7 @@ impl Shared {
             outbox: Outbox::new(host, clock),
             lifecycle: Lifecycle::new(),
             deadlines: Notify::new(),
+            broadcast_denied: AtomicBool::new(false),
             router: RwLock::new(Router::new(channels.clone())),
             intake: Mutex::new(intake),
             unconfirmed: Mutex::default(),
@@ -108,6 +112,14 @@ impl Shared {
 
     /// The server has confirmed a wire subscription.
     pub(crate) fn confirmed(&self, wire: &Wire) {
+        if self.broadcast_denied.load(Ordering::Relaxed) && self.router().is_dispensable(wire) {
+            self.broadcast_denied.store(false, Ordering::Relaxed);
+        }
+        self.answered(wire);
+    }
+
+    /// Those that wait for a wire subscription need not wait for it any more.
+    fn answered(&self, wire: &Wire) {
         for ticket in self.unconfirmed().confirmed(wire) {
             self.outbox.reply(ticket, Ok(Value::Null));
         }
@@ -117,17 +129,20 @@ impl Shared {
     /// Established ones are reported, and stay.
     pub(crate) fn refused(&self, wire: &Wire, error: &BusError) -> Vec<u32> {
         let waiting = self.unconfirmed().waiting_for(wire);
-        let (optional, failed): (Vec<u32>, Vec<u32>) = {
+        let (failed, dispensable): (Vec<u32>, bool) = {
             let router = self.router();
-            waiting.into_iter().partition(|s| router.is_optional(*s, wire))
+            let failed = waiting.into_iter().filter(|s| !router.is_optional(*s, wire)).collect();
+            (failed, router.is_dispensable(wire))
         };
         let channel = String::from_utf8_lossy(wire.name()).into_owned();
-        if !optional.is_empty() {
-            self.notice(Notice::Warning {
-                code: "BROADCAST_DENIED",
-                message: format!("broadcasts are not received: {} ({channel})", error.message),
-            });
-            self.confirmed(wire);
+        if dispensable {
+            // Once, not with every subscription and every time that it is asked for again.
+            if !self.broadcast_denied.swap(true, Ordering::Relaxed) {
+                self.notice(Notice::Warning {
+                    code: "BROADCAST_DENIED",
+                    message: format!("broadcasts are not received: {} ({channel})", error.message),
+                });
+            }
         } else if failed.is_empty() {
             let denied = BusError::new(ErrorKind::SubscribeDenied, format!("{channel}: {}", error.message));
             self.notice(Notice::Error(denied));
@@ -139,6 +154,8 @@ impl Shared {
                 self.outbox.reply(ticket, Err(denied));
             }
         }
+        // Those that are left work without it.
+        self.answered(wire);
         failed
     }
 

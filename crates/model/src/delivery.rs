@@ -37,7 +37,9 @@ struct Running {
 /// The deliveries of one client.
 #[derive(Debug, Default)]
 pub struct Deliveries {
-    subscriptions: HashMap<u32, Subscription>,
+    subscriptions: HashMap<u32, Box<Subscription>>,
+    /// The options of the subscription added last.
+    last_options: Arc<SubscribeOptions>,
     /// Subscriptions that may have work, in turn.
     ready: VecDeque<u32>,
     /// Subscriptions that may have retries: few, so that time is kept without looking at all.
@@ -55,7 +57,11 @@ impl Deliveries {
 
     /// Adds a subscription.
     pub fn add(&mut self, subscription: u32, options: &SubscribeOptions, filter: Option<Filter>) {
-        self.subscriptions.insert(subscription, Subscription::new(options, filter));
+        if *self.last_options != *options {
+            self.last_options = Arc::new(options.clone());
+        }
+        let added = Subscription::new(self.last_options.clone(), filter);
+        self.subscriptions.insert(subscription, Box::new(added));
     }
 
     /// Removes a subscription with what waits for it. Running calls end by themselves.
@@ -82,7 +88,9 @@ impl Deliveries {
             tally.dropped = 1;
             return tally;
         };
-        if (s.no_echo && candidate.event.own) || s.filter.as_ref().is_some_and(|f| !candidate.passes(f)) {
+        if (s.options.no_echo && candidate.event.own)
+            || s.filter.as_ref().is_some_and(|f| !candidate.passes(f))
+        {
             tally.skipped = 1;
             return tally;
         }
@@ -173,12 +181,12 @@ impl Deliveries {
         let delay = match settlement {
             Settlement::RetryLater(ms) => Some(ms),
             Settlement::Failed { retryable: true } | Settlement::TimedOut { retryable: true } => {
-                Some(s.retry.delay(attempt, random()))
+                Some(s.options.retry.delay(attempt, random()))
             }
             _ => None,
         };
         match delay {
-            Some(delay) if attempt <= s.max_retries => {
+            Some(delay) if s.retries_after(attempt) => {
                 tally.retried = 1;
                 let due = (now_ms.saturating_add(delay), self.next_retry);
                 self.next_retry += 1;
@@ -238,14 +246,14 @@ impl Deliveries {
     }
 
     fn retrying(&self) -> impl Iterator<Item = &Subscription> {
-        self.retrying.iter().filter_map(|id| self.subscriptions.get(id))
+        self.retrying.iter().filter_map(|id| self.subscriptions.get(id).map(|s| &**s))
     }
 
     fn list(&mut self, subscription: u32) {
         if let Some(s) = self.subscriptions.get_mut(&subscription)
             && !s.listed
             && !s.paused
-            && s.running < s.concurrency
+            && s.has_room()
             && !s.queue.is_empty()
         {
             s.listed = true;

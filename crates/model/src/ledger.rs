@@ -204,7 +204,11 @@ impl Ledger {
         let mut verb = None;
         let mut names = Vec::new();
         while names.len() < CHUNK {
-            let Some(wire) = self.work.pop_front() else { break };
+            let Some(wire) = self.work.pop_front() else {
+                // After a burst of subscriptions the list of work is no longer worth its memory.
+                self.work.shrink_to(CHUNK);
+                break;
+            };
             let Some(line) = self.lines.get_mut(&wire) else { continue };
             let needed = match line.server {
                 Server::Queued => line.wanted,
@@ -410,6 +414,22 @@ mod tests {
         server.refuses.clear();
         assert_eq!(server.run(&mut ledger, 11), []);
         assert_eq!(server.run(&mut ledger, 10 + REFUSED_RETRY), [Change::Confirmed(wire("c37"))]);
+    }
+
+    #[test]
+    fn wanting_a_refused_name_asks_again_at_once() {
+        let (mut ledger, mut server) = (Ledger::new(), Fake::default());
+        server.refuses.insert(wire("a"));
+        ledger.want(wire("a"));
+        for now in 0..3 {
+            assert_eq!(server.run(&mut ledger, now), [Change::Refused(wire("a"))]);
+            assert_eq!(ledger.refused_wires(), [wire("a")]);
+            ledger.want(wire("a"));
+            assert!(!ledger.is_settled());
+        }
+        server.refuses.clear();
+        assert_eq!(server.run(&mut ledger, 3), [Change::Confirmed(wire("a"))]);
+        assert_eq!((ledger.refused_wires().len(), ledger.next_retry()), (0, None));
     }
 
     #[test]

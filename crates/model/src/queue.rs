@@ -48,14 +48,15 @@ pub struct Queue<T> {
     /// The number of the item at the front, counted from the first ever pushed.
     front: u64,
     bytes: usize,
-    /// The last waiting item of each key; kept only for `LatestPerKey`.
-    latest: HashMap<Arc<str>, u64>,
+    /// The last waiting item of each key, for `LatestPerKey`.
+    latest: Option<HashMap<Arc<str>, u64>>,
 }
 
 impl<T: Queued> Queue<T> {
     /// An empty queue.
     pub fn new(options: QueueOptions) -> Self {
-        Queue { options, items: VecDeque::new(), front: 0, bytes: 0, latest: HashMap::new() }
+        let latest = (options.overflow == Overflow::LatestPerKey).then(HashMap::new);
+        Queue { options, items: VecDeque::new(), front: 0, bytes: 0, latest }
     }
 
     /// Adds an item. `held` is what the owner keeps elsewhere on this queue's account: (events, bytes).
@@ -86,10 +87,10 @@ impl<T: Queued> Queue<T> {
                 dropped += 1;
             }
         }
-        if self.options.overflow == Overflow::LatestPerKey
+        if let Some(latest) = &mut self.latest
             && let Some(key) = item.key()
         {
-            self.latest.insert(key.clone(), self.front + self.items.len() as u64);
+            latest.insert(key.clone(), self.front + self.items.len() as u64);
         }
         self.bytes += size;
         self.items.push_back(item);
@@ -99,10 +100,11 @@ impl<T: Queued> Queue<T> {
     /// Takes the item that waits longest.
     pub fn pop(&mut self) -> Option<T> {
         let item = self.items.pop_front()?;
-        if let Some(key) = item.key()
-            && self.latest.get(key) == Some(&self.front)
+        if let Some(latest) = &mut self.latest
+            && let Some(key) = item.key()
+            && latest.get(key) == Some(&self.front)
         {
-            self.latest.remove(key);
+            latest.remove(key);
         }
         self.front += 1;
         self.bytes -= item.bytes();
@@ -144,7 +146,7 @@ impl<T: Queued> Queue<T> {
     }
 
     fn position_of(&self, item: &T) -> Option<usize> {
-        let number = self.latest.get(item.key()?)?;
+        let number = self.latest.as_ref()?.get(item.key()?)?;
         usize::try_from(number.checked_sub(self.front)?).ok()
     }
 }
@@ -231,7 +233,7 @@ mod tests {
             }
             prop_assert_eq!(dropped + taken + q.len(), pushes.len());
             q.clear();
-            prop_assert_eq!((q.bytes(), q.latest.len()), (0, 0));
+            prop_assert_eq!((q.bytes(), q.latest.map_or(0, |latest| latest.len())), (0, 0));
         }
     }
 }

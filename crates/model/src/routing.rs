@@ -5,6 +5,7 @@
 //! patterns arrive several times: each local subscription accepts a message from exactly one of them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 // Looked up for every message. What is inserted are this client's own patterns, so that no publisher can
 // flood the table with collisions.
@@ -17,9 +18,9 @@ use crate::pattern;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Wire {
     /// `SUBSCRIBE name`.
-    Channel(Box<[u8]>),
+    Channel(Arc<[u8]>),
     /// `PSUBSCRIBE name`.
-    Pattern(Box<[u8]>),
+    Pattern(Arc<[u8]>),
 }
 
 impl Wire {
@@ -66,13 +67,10 @@ struct Entry {
 }
 
 /// What a wire subscription feeds.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Feeds {
     /// (subscription, index of its pattern)
     patterns: Vec<(u32, u32)>,
-    /// Subscriptions by type that hear broadcasts; only on the broadcast channel.
-    /// A set, as nearly every subscription is in it and each has to get out again.
-    listeners: BTreeSet<u32>,
 }
 
 /// A subscription that a message goes to.
@@ -89,8 +87,11 @@ pub struct Route {
 pub struct Router {
     channels: Channels,
     broadcast: Wire,
-    by_channel: HashMap<Box<[u8]>, Feeds>,
-    by_pattern: HashMap<Box<[u8]>, Feeds>,
+    by_channel: HashMap<Arc<[u8]>, Feeds>,
+    by_pattern: HashMap<Arc<[u8]>, Feeds>,
+    /// Subscriptions by type, which hear broadcasts. A set, as nearly every subscription is in it and each
+    /// has to get out again.
+    listeners: BTreeSet<u32>,
     subscriptions: HashMap<u32, Vec<Entry>>,
 }
 
@@ -103,6 +104,7 @@ impl Router {
             broadcast,
             by_channel: HashMap::default(),
             by_pattern: HashMap::default(),
+            listeners: BTreeSet::new(),
             subscriptions: HashMap::default(),
         }
     }
@@ -114,8 +116,9 @@ impl Router {
             self.feeds_mut(&entry.wire).patterns.push((subscription, index));
         }
         if entries.iter().any(|e| !e.by_channel) {
+            self.listeners.insert(subscription);
             let broadcast = self.broadcast.clone();
-            self.feeds_mut(&broadcast).listeners.insert(subscription);
+            self.feeds_mut(&broadcast);
         }
         let wires = self.wires_of(&entries);
         self.subscriptions.insert(subscription, entries);
@@ -126,11 +129,12 @@ impl Router {
     pub fn remove(&mut self, subscription: u32) -> Vec<Wire> {
         let Some(entries) = self.subscriptions.remove(&subscription) else { return Vec::new() };
         let mut unused = self.wires_of(&entries);
+        self.listeners.remove(&subscription);
         unused.retain(|wire| {
+            let heard = *wire == self.broadcast && !self.listeners.is_empty();
             let feeds = self.feeds_mut(wire);
             feeds.patterns.retain(|(s, _)| *s != subscription);
-            feeds.listeners.remove(&subscription);
-            let empty = feeds.patterns.is_empty() && feeds.listeners.is_empty();
+            let empty = feeds.patterns.is_empty() && !heard;
             if empty {
                 self.table_mut(wire).remove(wire.name());
             }
@@ -163,6 +167,11 @@ impl Router {
             && self.subscriptions.get(&subscription).is_some_and(|es| es.iter().all(|e| e.wire != *wire))
     }
 
+    /// Whether every subscription that `wire` feeds works without it, as with [`Router::is_optional`].
+    pub fn is_dispensable(&self, wire: &Wire) -> bool {
+        *wire == self.broadcast && self.feeds(wire.into()).is_none_or(|feeds| feeds.patterns.is_empty())
+    }
+
     /// Local subscriptions, and how many of their patterns are globs.
     pub fn counts(&self) -> (usize, usize) {
         let globs = self.subscriptions.values().flatten().filter(|e| matches!(e.wire, Wire::Pattern(_)));
@@ -191,7 +200,10 @@ impl Router {
                 routes.push(Route { subscription: *subscription, pattern: *pattern });
             }
         }
-        for subscription in &feeds.listeners {
+        if WireRef::from(&self.broadcast) != wire {
+            return;
+        }
+        for subscription in &self.listeners {
             let Some(entries) = self.subscriptions.get(subscription) else { continue };
             // A pattern that addresses the broadcast channel itself has taken the message already.
             if entries.iter().any(|e| e.by_channel && e.wire.matches(channel)) {
@@ -232,7 +244,7 @@ impl Router {
         }
     }
 
-    fn table_mut(&mut self, wire: &Wire) -> &mut HashMap<Box<[u8]>, Feeds> {
+    fn table_mut(&mut self, wire: &Wire) -> &mut HashMap<Arc<[u8]>, Feeds> {
         match wire {
             Wire::Channel(_) => &mut self.by_channel,
             Wire::Pattern(_) => &mut self.by_pattern,
@@ -240,7 +252,8 @@ impl Router {
     }
 
     fn feeds_mut(&mut self, wire: &Wire) -> &mut Feeds {
-        self.table_mut(wire).entry(wire.name().into()).or_default()
+        let (Wire::Channel(name) | Wire::Pattern(name)) = wire;
+        self.table_mut(wire).entry(name.clone()).or_insert_with(|| Feeds { patterns: Vec::with_capacity(1) })
     }
 
     fn entry_of(&self, (subscription, index): (u32, u32)) -> Option<&Entry> {

@@ -23,8 +23,8 @@ struct Members {
 
 struct Member {
     shared: Arc<Shared>,
-    channels: HashSet<Box<[u8]>>,
-    patterns: Vec<Box<[u8]>>,
+    channels: HashSet<Arc<[u8]>>,
+    patterns: HashSet<Arc<[u8]>>,
 }
 
 impl Broker {
@@ -33,7 +33,9 @@ impl Broker {
         let mut members = self.lock();
         members.next += 1;
         let number = members.next;
-        members.by_number.insert(number, Member { shared, channels: HashSet::new(), patterns: Vec::new() });
+        members
+            .by_number
+            .insert(number, Member { shared, channels: HashSet::new(), patterns: HashSet::new() });
         number
     }
 
@@ -47,12 +49,9 @@ impl Broker {
         let mut members = self.lock();
         let Some(member) = members.by_number.get_mut(&number) else { return false };
         match wire {
-            Wire::Channel(name) => {
-                member.channels.insert(name.clone());
-            }
-            Wire::Pattern(name) if !member.patterns.contains(name) => member.patterns.push(name.clone()),
-            Wire::Pattern(_) => {}
-        }
+            Wire::Channel(name) => member.channels.insert(name.clone()),
+            Wire::Pattern(name) => member.patterns.insert(name.clone()),
+        };
         true
     }
 
@@ -61,11 +60,9 @@ impl Broker {
         let mut members = self.lock();
         let Some(member) = members.by_number.get_mut(&number) else { return };
         match wire {
-            Wire::Channel(name) => {
-                member.channels.remove(name);
-            }
-            Wire::Pattern(name) => member.patterns.retain(|p| p != name),
-        }
+            Wire::Channel(name) => member.channels.remove(name),
+            Wire::Pattern(name) => member.patterns.remove(name),
+        };
     }
 
     /// Delivers a message to every client, once for each of its wire subscriptions that match, and

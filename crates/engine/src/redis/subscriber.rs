@@ -123,13 +123,21 @@ impl Subscriber {
         patterns.sort();
         patterns.dedup();
         patterns.truncate(GAP_PATTERNS);
+        if patterns.is_empty() {
+            // Everything was unsubscribed meanwhile: nobody has missed anything.
+            return;
+        }
         self.shared.notice(Notice::Gap { from, to: wall_ms(), patterns });
     }
 
     fn report_refused(&mut self) {
         let refused = self.ledger.refused_wires();
         self.refused_reported = refused.len();
-        let names = refused.iter().map(|w| String::from_utf8_lossy(w.name()).into_owned()).collect();
+        // What everyone works without is no fault of the link.
+        let router = self.shared.router();
+        let missed = refused.iter().filter(|wire| !router.is_dispensable(wire));
+        let names = missed.map(|wire| String::from_utf8_lossy(wire.name()).into_owned()).collect();
+        drop(router);
         self.shared.lifecycle.link_refused(Self::NAME, names);
     }
 

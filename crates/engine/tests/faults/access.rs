@@ -80,6 +80,43 @@ async fn a_forbidden_channel_rejects_its_own_publishes_only() {
     bus.disconnect().await;
 }
 
+/// How often the server has refused to subscribe somebody.
+async fn denials(server: &RedisServer) -> u64 {
+    let stats = server.info("commandstats").await;
+    let fields = stats.get("cmdstat_subscribe").into_iter().flat_map(|line| line.split(','));
+    let refused = |field: &str| field.strip_prefix("rejected_calls=").and_then(|n| n.parse::<u64>().ok());
+    fields.filter_map(refused).sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_who_may_not_hear_broadcasts_is_told_once_and_served_otherwise() {
+    let server = RedisServer::start().await;
+    server.command(&["ACL", "SETUSER", "default", "resetchannels", "&open.*"]).await;
+    let bus = ready(json!({ "redis": server.url() })).await;
+    let mut inboxes = Vec::new();
+    for n in 0..5 {
+        let (inbox, took) = timed(Inbox::on(&bus, &[&format!("open.{n}")])).await;
+        assert_between(took, 0, 0);
+        inboxes.push(inbox);
+    }
+    let asked = denials(&server).await;
+    let again = async || denials(&server).await > asked;
+    eventually(seconds(20), "it is asked for again", again).await;
+    let denied = |n: &Notice| {
+        matches!(n, Notice::Warning { code: "BROADCAST_DENIED", .. })
+            || is_error(n, ErrorKind::SubscribeDenied)
+    };
+    assert_eq!(bus.notices().iter().filter(|n| denied(n)).count(), 1);
+    assert_eq!(bus.health().await["status"], "healthy");
+    server.command(&["ACL", "SETUSER", "default", "allchannels"]).await;
+    let heard = async || server.pubsub_numsub("broadcast").await == 1;
+    eventually(seconds(20), "broadcasts are subscribed", heard).await;
+    bus.publish_with("open.3", 1, json!({ "audience": "broadcast", "id": "all" })).await.unwrap();
+    inboxes[3].wait_for("all").await;
+    assert_eq!(inboxes.iter().map(Inbox::len).sum::<usize>(), 1);
+    bus.disconnect().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_channel_taken_away_is_reported_asked_for_and_taken_back() {
     let server = RedisServer::start().await;

@@ -72,7 +72,7 @@ async fn overlapping_subscriptions_are_each_called_once_also_after_reconnects() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_subscription_ended_by_its_own_handler_is_not_called_again_after_a_reconnect() {
+async fn a_subscription_ended_while_the_connection_is_made_again_does_not_come_back() {
     let server = RedisServer::start().await;
     let bus = ready(hasty(&server.url())).await;
     let kept = Inbox::on(&bus, &["a"]).await;

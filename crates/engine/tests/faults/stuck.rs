@@ -95,6 +95,9 @@ async fn a_stuck_subscriber_is_found_while_the_publisher_goes_on() {
     let subscriber = proxy.wait_for_connection("SUBSCRIBE").await;
     proxy.freeze(subscriber);
     proxy.refuse(true);
+    let (health, took) = timed(bus.health()).await;
+    assert_between(took, 0, 1_000);
+    assert_eq!(health["connections"]["publisher"]["status"], "up");
     let (_, took) =
         timed(bus.wait_for_notice(|n| matches!(n, oxbus_engine::host::Notice::Disconnected(_)))).await;
     assert_between(took, 0, 7_000);
@@ -138,6 +141,10 @@ async fn an_attempt_to_connect_that_nobody_answers_ends_in_time() {
     let (connected, took) = timed(bus.connect()).await;
     assert_eq!(connected.unwrap_err().kind, oxbus_model::ErrorKind::ConnectTimeout);
     assert_between(took, 1_000, 1_000);
+    let other = Bus::with_config(hasty(&proxy.url()));
+    other.connect_within(Some(100)).await.unwrap_err();
+    let ((), took) = timed(other.disconnect()).await;
+    assert_between(took, 0, 0);
     proxy.blackhole_new(false);
     bus.wait_until_ready(Some(10_000)).await.unwrap();
     bus.disconnect().await;

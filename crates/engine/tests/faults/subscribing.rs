@@ -62,6 +62,7 @@ async fn what_is_unsubscribed_during_an_outage_does_not_come_back() {
     bus.wait_until_ready(Some(20_000)).await.unwrap();
     bus.publish_with("kept", 1, json!({ "id": "kept" })).await.unwrap();
     kept.wait_for("kept").await;
+    assert_eq!(crate::rig::gaps_since(&bus, 0), 1);
     assert_eq!((server.pubsub_numsub("ended").await, server.pubsub_numpat().await), (0, 0));
     bus.disconnect().await;
 }

@@ -7,7 +7,6 @@ use super::event::LiveEvent;
 use crate::breaker::Breaker;
 use crate::filter::Filter;
 use crate::queue::{Queue, Queued};
-use crate::retry::RetryPolicy;
 use crate::subscribe_options::SubscribeOptions;
 
 #[derive(Debug)]
@@ -29,11 +28,9 @@ impl Queued for Waiting {
 
 #[derive(Debug)]
 pub(super) struct Subscription {
-    pub(super) concurrency: usize,
-    pub(super) max_retries: u32,
-    pub(super) retry: RetryPolicy,
-    pub(super) filter: Option<Filter>,
-    pub(super) no_echo: bool,
+    /// Shared by subscriptions with the same options, as most of many are.
+    pub(super) options: Arc<SubscribeOptions>,
+    pub(super) filter: Option<Box<Filter>>,
     /// Boxed, as few subscriptions have one and its window is large.
     pub(super) breaker: Option<Box<Breaker>>,
     pub(super) queue: Queue<Waiting>,
@@ -47,15 +44,12 @@ pub(super) struct Subscription {
 }
 
 impl Subscription {
-    pub(super) fn new(options: &SubscribeOptions, filter: Option<Filter>) -> Self {
+    pub(super) fn new(options: Arc<SubscribeOptions>, filter: Option<Filter>) -> Self {
         Subscription {
-            concurrency: options.concurrency,
-            max_retries: if options.retry_on_error { options.max_retries } else { 0 },
-            retry: options.retry.clone(),
-            filter,
-            no_echo: options.no_echo,
+            filter: filter.map(Box::new),
             breaker: options.circuit_breaker.clone().map(|options| Box::new(Breaker::new(options))),
             queue: Queue::new(options.queue),
+            options,
             retries: BTreeMap::new(),
             retry_bytes: 0,
             running: 0,
@@ -64,9 +58,19 @@ impl Subscription {
         }
     }
 
+    /// Whether another handler call may start.
+    pub(super) fn has_room(&self) -> bool {
+        self.running < self.options.concurrency
+    }
+
+    /// Whether a failed attempt of that number is followed by another.
+    pub(super) fn retries_after(&self, attempt: u32) -> bool {
+        self.options.retry_on_error && attempt <= self.options.max_retries
+    }
+
     pub(super) fn has_work(&self, now_ms: u64) -> bool {
         !self.paused
-            && self.running < self.concurrency
+            && self.has_room()
             && self.breaker.as_ref().is_none_or(|b| b.would_admit(now_ms))
             && (!self.queue.is_empty() || self.retries.keys().next().is_some_and(|(due, _)| *due <= now_ms))
     }
