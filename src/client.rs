@@ -11,6 +11,7 @@ use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 
 use crate::broker::NativeBroker;
+use crate::records::RecordText;
 use crate::settlements::{self, Record};
 use crate::wake::Wake;
 use crate::{drained, rules, runtime, values};
@@ -84,8 +85,8 @@ impl NativeClient {
 
     /// Publishes `count` records.
     #[napi]
-    pub fn publish(&self, batch: u32, count: u32, records: String) {
-        self.guard("publish", |client| client.publish(batch, count, records));
+    pub fn publish(&self, batch: u32, count: u32, #[napi(ts_arg_type = "string")] records: RecordText) {
+        self.guard("publish", |client| client.publish(batch, count, records.0));
     }
 
     /// Settles a publish as aborted, if it is not settled.

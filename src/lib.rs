@@ -6,13 +6,14 @@
 //!
 //! - `client`: the class that JavaScript drives; `broker`: the memory broker that clients share.
 //! - `wake`: the one function that Rust calls, and whether it keeps the process alive.
-//! - `drained`, `settlements`: what crosses while events flow, as text and as numbers.
+//! - `records`, `drained`, `settlements`: what crosses while events flow, as text and as numbers.
 //! - `rules`: functions without state; `values`: errors and results as JSON.
 //! - `runtime`: the threads.
 
 mod broker;
 mod client;
 mod drained;
+mod records;
 mod rules;
 mod runtime;
 mod settlements;

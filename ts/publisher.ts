@@ -13,6 +13,13 @@ import { checkSignal } from './requests';
 import { PublishRetries } from './retries';
 
 const BROADCAST = 'broadcast';
+
+/**
+ * Characters that are handed over at once, before the batch is full: a text of megabytes costs V8 pages of
+ * its own, and one event that is not Latin-1 makes all of it two bytes a character.
+ */
+const FLUSH_LENGTH = 64 * 1024;
+
 const OPTIONS = 'ERR_BUS_INVALID_OPTIONS';
 
 /** What a publish brings along beside type and data, when it has options. */
@@ -142,7 +149,9 @@ export class Publisher {
     batch.extras.push(extra);
     batch.outcomes.push(undefined);
     batch.unsettled += 1;
-    if (batch.types.length >= this.#settings.batchSize) this.flush();
+    if (batch.types.length >= this.#settings.batchSize || batch.records.length >= FLUSH_LENGTH) {
+      this.flush();
+    }
     return extra?.signal === undefined ? batch : this.#abortable(batch, index, extra.signal);
   }
 

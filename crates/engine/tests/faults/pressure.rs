@@ -4,7 +4,7 @@ use std::process::Command;
 
 use oxbus_engine::State;
 use oxbus_model::{ErrorKind, Outcome};
-use oxbus_testkit::RedisServer;
+use oxbus_testkit::{RedisServer, eventually};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
@@ -145,7 +145,8 @@ async fn publishes_in_a_race_with_the_end_are_resolved_or_closed() {
         // Twice is the same as once.
         bus.disconnect().await;
     }
-    assert_eq!(server.connected_clients().await, 0);
+    let gone = async || server.connected_clients().await == 0;
+    eventually(seconds(10), "no connection is left", gone).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
