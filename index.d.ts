@@ -299,7 +299,7 @@ export interface EventBusConfig {
   logger?: Logger;
   /** The least level that is logged; default `'info'`. */
   logLevel?: LogLevel;
-  /** Refuse a server whose `maxmemory-policy` may delete keys; else a `warning`. Default false. */
+  /** Refuse a server whose `maxmemory-policy` may delete keys; else `healthCheck` warns. Default false. */
   requireNoEviction?: boolean;
   performance?: PerformanceConfig;
 }
@@ -419,19 +419,22 @@ export interface StandardSchemaIssue {
 
 export type ClientState = 'idle' | 'connecting' | 'ready' | 'reconnecting' | 'draining' | 'closed';
 
+/** A connection of a client: one publishes, one is subscribed. */
+export type LinkName = 'publisher' | 'subscriber';
+
 /** What a client announces; no listener is ever required. */
 export interface ClientEvents {
   /** Connected, and every subscription confirmed. */
   ready: [];
-  /** An attempt failed; the next one follows after `delay` ms. */
-  reconnecting: [{ attempt: number; delay: number; error: EventBusError }];
-  /** A ready connection was lost. */
-  disconnected: [{ error: EventBusError }];
+  /** An attempt to connect failed; the next one follows after `delay` ms. */
+  reconnecting: [{ link: LinkName; attempt: number; delay: number; error: EventBusError }];
+  /** A connection that was up is lost; both tell when the server goes. */
+  disconnected: [{ link: LinkName; error: EventBusError }];
   /** After `disconnect`; the last event. */
   closed: [];
   /** A handler failed for good, or a fault with no call to reject. Logged when nobody listens. */
   error: [error: EventBusError];
-  /** Live events between `from` and `to` (ISO 8601) may have been missed. */
+  /** Live events between `from` and `to` (ISO 8601) may have been missed. Comes before `ready`. */
   gap: [{ from: string; to: string; patterns: string[]; recovered: number; complete: boolean }];
   /** A circuit breaker changed; `subscription` is the id. */
   circuit: [{ subscription: string; state: 'open' | 'half-open' | 'closed' }];

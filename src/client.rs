@@ -22,7 +22,7 @@ pub struct NativeClient {
     client: Arc<Client>,
     wake: Arc<Wake>,
     /// Closes the client when its environment ends first, as a terminated worker's does.
-    hook: Option<CleanupEnvHook<Arc<Client>>>,
+    hook: Option<CleanupEnvHook<(Arc<Client>, Arc<Wake>)>>,
 }
 
 #[napi]
@@ -43,7 +43,11 @@ impl NativeClient {
         let client = catch_panic_in("new", || Client::new(config, broker, wake.clone(), runtime))
             .map_err(|e| Error::from_reason(e.to_string()))?;
         let client = Arc::new(client);
-        let hook = env.add_env_cleanup_hook(client.clone(), |client| client.destroy())?;
+        let ending = (client.clone(), wake.clone());
+        let hook = env.add_env_cleanup_hook(ending, |(client, wake)| {
+            client.destroy();
+            wake.end();
+        })?;
         Ok(NativeClient { client, wake, hook: Some(hook) })
     }
 
@@ -160,6 +164,7 @@ impl NativeClient {
     #[napi]
     pub fn destroy(&self) {
         self.guard("destroy", Client::destroy);
+        self.wake.end();
     }
 }
 

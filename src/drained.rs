@@ -194,10 +194,12 @@ fn info(out: &mut String, delivery: &Delivery) {
 fn notice(notice: &Notice) -> Value {
     match notice {
         Notice::Ready => json!({ "event": "ready" }),
-        Notice::Reconnecting { attempt, delay, error } => {
-            json!({ "event": "reconnecting", "attempt": attempt, "delay": delay, "error": values::error(error) })
+        Notice::Reconnecting { link, attempt, delay, error } => {
+            json!({ "event": "reconnecting", "link": link, "attempt": attempt, "delay": delay, "error": values::error(error) })
         }
-        Notice::Disconnected(error) => json!({ "event": "disconnected", "error": values::error(error) }),
+        Notice::Disconnected { link, error } => {
+            json!({ "event": "disconnected", "link": link, "error": values::error(error) })
+        }
         Notice::Closed => json!({ "event": "closed" }),
         Notice::Error(error) => json!({ "event": "error", "error": values::error(error) }),
         Notice::Gap { from, to, patterns } => json!({

@@ -1,5 +1,7 @@
 //! The one function that Rust calls in JavaScript.
 
+use std::sync::{PoisonError, RwLock};
+
 use napi::bindgen_prelude::{Function, Unknown};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi::{Env, Result, Status, check_status, sys};
@@ -10,7 +12,8 @@ type WakeFunction = ThreadsafeFunction<(), Unknown<'static>, (), Status, false, 
 
 /// Calls JavaScript's `wake` from any thread.
 pub(crate) struct Wake {
-    function: WakeFunction,
+    /// Gone once the client is destroyed: until then Node counts it as an open handle.
+    function: RwLock<Option<WakeFunction>>,
 }
 
 impl Wake {
@@ -21,21 +24,26 @@ impl Wake {
             .weak::<true>()
             .max_queue_size::<1>()
             .build()?;
-        Ok(Wake { function })
+        Ok(Wake { function: RwLock::new(Some(function)) })
+    }
+
+    /// Calls JavaScript no more.
+    pub(crate) fn end(&self) {
+        let function = self.function.write().unwrap_or_else(PoisonError::into_inner).take();
+        drop(function);
     }
 
     /// Sets whether the process stays alive for this client.
     pub(crate) fn hold(&self, env: &Env, keep: bool) -> Result<()> {
-        if self.function.aborted() {
-            return Ok(());
-        }
+        let function = self.function.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(function) = function.as_ref().filter(|function| !function.aborted()) else { return Ok(()) };
         // SAFETY: called on the thread of `env`, whose teardown is the only thing that ends the function;
         // it is not aborted, so the handle is valid. Both calls are idempotent.
         let status = unsafe {
             if keep {
-                sys::napi_ref_threadsafe_function(env.raw(), self.function.raw())
+                sys::napi_ref_threadsafe_function(env.raw(), function.raw())
             } else {
-                sys::napi_unref_threadsafe_function(env.raw(), self.function.raw())
+                sys::napi_unref_threadsafe_function(env.raw(), function.raw())
             }
         };
         check_status!(status)
@@ -45,6 +53,8 @@ impl Wake {
 impl Host for Wake {
     fn wake(&self) {
         // A full queue means that a call is on its way; a closing environment needs none.
-        self.function.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        if let Some(function) = &*self.function.read().unwrap_or_else(PoisonError::into_inner) {
+            function.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        }
     }
 }

@@ -306,7 +306,7 @@ export class Dispatcher {
       this.#settle(token, Settlement.notHandled, 0, 0);
       return;
     }
-    const misfit = thrown instanceof Misfit;
+    const misfit = Misfit.is(thrown);
     const cause = misfit ? thrown.error : thrown;
     const again = !misfit && subscription.retryable(cause);
     const pattern = JSON.stringify(subscription.pattern);
@@ -363,6 +363,12 @@ export class Dispatcher {
 /** A received event that does not fit its schema: final, whatever `retryIf` says. */
 class Misfit {
   readonly error: unknown;
+  readonly #brand = true;
+
+  /** Unlike `instanceof`, never runs code of the value: a revoked proxy can be thrown too. */
+  static is(value: unknown): value is Misfit {
+    return typeof value === 'object' && value !== null && #brand in value;
+  }
 
   constructor(error: unknown) {
     this.error = error;

@@ -3,7 +3,7 @@
  * addon.
  */
 
-import type { ErrorCategory, ErrorCode, LogLevel, Outcome } from '../index';
+import type { ErrorCategory, ErrorCode, LinkName, LogLevel, Outcome } from '../index';
 
 /** An error as a value. */
 export interface ErrorValue {
@@ -70,8 +70,14 @@ export type Shape = [string, string, string, string, number];
 
 export type Notice =
   | { event: 'ready' }
-  | { event: 'reconnecting'; attempt: number; delay: number; error: ErrorValue }
-  | { event: 'disconnected'; error: ErrorValue }
+  | {
+      event: 'reconnecting';
+      link: LinkName;
+      attempt: number;
+      delay: number;
+      error: ErrorValue;
+    }
+  | { event: 'disconnected'; link: LinkName; error: ErrorValue }
   | { event: 'closed' }
   | { event: 'error'; error: ErrorValue }
   | {

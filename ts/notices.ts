@@ -44,16 +44,16 @@ export class Notices {
         this.#emitter.emit('closed');
         break;
       case 'reconnecting': {
-        const { attempt, delay } = notice;
+        const { link, attempt, delay } = notice;
         const error = fromValue(notice.error);
-        this.#log.write('info', 'reconnecting', { attempt, delay, ...fieldsOf(error) });
-        this.#emitter.emit('reconnecting', { attempt, delay, error });
+        this.#log.write('info', 'reconnecting', { link, attempt, delay, ...fieldsOf(error) });
+        this.#emitter.emit('reconnecting', { link, attempt, delay, error });
         break;
       }
       case 'disconnected': {
         const error = fromValue(notice.error);
-        this.#log.write('warn', 'disconnected', fieldsOf(error));
-        this.#emitter.emit('disconnected', { error });
+        this.#log.write('warn', 'disconnected', { link: notice.link, ...fieldsOf(error) });
+        this.#emitter.emit('disconnected', { link: notice.link, error });
         break;
       }
       case 'error':

@@ -11,6 +11,7 @@ import type { KeepAlive } from './keepalive';
 import type { ErrorValue, NativeClient, PublishedRun, Settings } from './native';
 import { checkSignal } from './requests';
 import { PublishRetries } from './retries';
+import { onAbort } from './signals';
 
 const BROADCAST = 'broadcast';
 
@@ -315,7 +316,7 @@ export class Publisher {
       if (this.#gathering === batch) this.flush();
       this.#native.cancelPublish(batch.number, index);
     };
-    signal.addEventListener('abort', abort, { once: true });
+    const end = onAbort(signal, abort);
     try {
       return await batch.resultOf(index);
     } catch (error) {
@@ -323,7 +324,7 @@ export class Publisher {
       if (wasAborted) (error as EventBusError).cause = signal.reason;
       throw error;
     } finally {
-      signal.removeEventListener('abort', abort);
+      end();
     }
   }
 }

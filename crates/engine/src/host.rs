@@ -63,6 +63,8 @@ pub enum Notice {
     Ready,
     /// A link is being made again.
     Reconnecting {
+        /// Which: `publisher` or `subscriber`.
+        link: &'static str,
         /// Failed attempts since it was last up.
         attempt: u32,
         /// Milliseconds until the next.
@@ -71,7 +73,12 @@ pub enum Notice {
         error: BusError,
     },
     /// A link broke.
-    Disconnected(BusError),
+    Disconnected {
+        /// Which.
+        link: &'static str,
+        /// Why.
+        error: BusError,
+    },
     /// The client is closed.
     Closed,
     /// Something failed that no call waits for.

@@ -172,7 +172,7 @@ impl Shared {
     pub(crate) fn link_down(&self, name: &'static str, error: &BusError) {
         if self.lifecycle.link_down(name, error) {
             self.stats.reconnections.add(1);
-            self.notice(Notice::Disconnected(error.clone()));
+            self.notice(Notice::Disconnected { link: name, error: error.clone() });
         }
     }
 }

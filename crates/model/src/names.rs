@@ -33,7 +33,10 @@ pub fn check_event_type(event_type: &str) -> Result<(), BusError> {
     if fits && bytes.iter().all(|&b| TYPE_BYTES[usize::from(b)]) && !is_reserved(event_type) {
         return Ok(());
     }
-    Err(BusError::new(ErrorKind::InvalidType, type_fault(event_type)))
+    Err(BusError {
+        path: Some("type".to_owned()),
+        ..BusError::new(ErrorKind::InvalidType, type_fault(event_type))
+    })
 }
 
 fn is_reserved(event_type: &str) -> bool {
@@ -88,14 +91,12 @@ pub fn check_identifier(path: &str, text: &str, kind: ErrorKind) -> Result<(), B
 /// # Errors
 /// `INVALID_PATTERN`.
 pub fn check_pattern(pattern: &str) -> Result<(), BusError> {
-    match pattern.len() {
-        0 => Err(BusError::new(ErrorKind::InvalidPattern, "a pattern must not be empty")),
-        1..=MAX_PATTERN_BYTES => Ok(()),
-        long => {
-            let message = format!("a pattern has at most {MAX_PATTERN_BYTES} bytes, not {long}");
-            Err(BusError::new(ErrorKind::InvalidPattern, message))
-        }
-    }
+    let message = match pattern.len() {
+        0 => "a pattern must not be empty".to_owned(),
+        1..=MAX_PATTERN_BYTES => return Ok(()),
+        long => format!("a pattern has at most {MAX_PATTERN_BYTES} bytes, not {long}"),
+    };
+    Err(BusError { path: Some("pattern".to_owned()), ..BusError::new(ErrorKind::InvalidPattern, message) })
 }
 
 #[cfg(test)]

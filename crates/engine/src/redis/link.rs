@@ -169,7 +169,7 @@ impl<S: Session> Link<S> {
             self.lost(&error);
             let delay = self.delay(&error);
             let attempt = self.backoff.attempt();
-            self.shared.notice(Notice::Reconnecting { attempt, delay, error });
+            self.shared.notice(Notice::Reconnecting { link: S::NAME, attempt, delay, error });
             if let Err(ended) = self.wait(delay).await {
                 return ended;
             }
@@ -215,7 +215,6 @@ impl<S: Session> Link<S> {
     async fn drive(&mut self, connection: Connection) -> Result<Ended, BusError> {
         let Connection { stream, mut buffer, protocol, role_known } = connection;
         let (mut reader, mut writer) = tokio::io::split(stream);
-        self.backoff.reset();
         self.session.opened(Opened { protocol, role_known }, self.shared.clock.now_ms());
         let mut alarm = pin!(self.alarm());
         // TLS may hold written bytes back until it is flushed.
@@ -248,6 +247,10 @@ impl<S: Session> Link<S> {
                 },
                 read = reader.read_buf(&mut buffer) => {
                     let bytes = read.map_err(|e| broken(&e))?;
+                    if bytes > 0 {
+                        // A server that takes connections and drops them has not recovered; this one answers.
+                        self.backoff.reset();
+                    }
                     let taken = self.session.received(&buffer, self.shared.clock.now_ms())?;
                     buffer.advance(taken);
                     if bytes == 0 {

@@ -75,6 +75,8 @@ pub(crate) struct Publisher {
     protocol: Protocol,
     connected: bool,
     role_known: bool,
+    /// Why there is no connection.
+    last_error: Option<BusError>,
     pipeline: Pipeline<Kind>,
     batches: HashMap<u32, Batch>,
     touched: Vec<u32>,
@@ -97,6 +99,7 @@ impl Publisher {
             protocol: Protocol::Resp3,
             connected: false,
             role_known: false,
+            last_error: None,
             pipeline: Pipeline::new(),
             batches: HashMap::new(),
             touched: Vec::new(),
@@ -208,7 +211,7 @@ impl Publisher {
         let late = |kind: &Kind| matches!(kind, Kind::Event { deadline, .. } if *deadline <= now);
         for kind in self.pipeline.remove_unsent(late) {
             if let Kind::Event { batch, index, .. } = kind {
-                self.fail(batch, index, timed_out("it was never sent", Outcome::NotSent));
+                self.fail(batch, index, timed_out(&self.why_unsent(), Outcome::NotSent));
             }
         }
         let mut unanswered = Vec::new();
@@ -227,6 +230,13 @@ impl Publisher {
         let soonest = now + self.pipeline.len() as u64 / EXPIRED_PER_MS;
         self.next_expiry = deadlines.min().map_or(u64::MAX, |next| next.max(soonest));
         self.report();
+    }
+
+    fn why_unsent(&self) -> String {
+        match &self.last_error {
+            Some(error) if !self.connected => format!("it was never sent: {}", error.message),
+            _ => "it was never sent".to_owned(),
+        }
     }
 
     fn cancel(&mut self, batch: u32, index: u32) {
@@ -416,6 +426,7 @@ impl Session for Publisher {
     }
 
     fn closed(&mut self, error: &BusError) {
+        self.last_error = Some(error.clone());
         self.connected = false;
         for command in self.pipeline.disconnected() {
             match command.kind {

@@ -101,8 +101,9 @@ impl Subscriber {
         }
         if self.connected && !self.settled && self.ledger.is_settled() {
             self.settled = true;
-            self.shared.link_up(Self::NAME);
+            // Before `ready`, so that who waits for that knows of the gap.
             self.report_gap();
+            self.shared.link_up(Self::NAME);
         }
         if self.ledger.refused_wires().len() != self.refused_reported {
             self.report_refused();

@@ -3,7 +3,7 @@
 use oxbus_engine::State;
 use oxbus_engine::host::Notice;
 use oxbus_model::{ErrorKind, Outcome};
-use oxbus_testkit::{RedisServer, RespClient, eventually};
+use oxbus_testkit::{RedisServer, RespClient, eventually, eventually_some};
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -145,17 +145,23 @@ async fn a_channel_taken_away_is_reported_asked_for_and_taken_back() {
     bus.disconnect().await;
 }
 
+/// A connection that the server has accepted. Those of the kit from the start may not be gone yet.
+async fn slot(server: &RedisServer) -> Option<RespClient> {
+    let mut client = RespClient::connect(server.addr()).await.ok()?;
+    let answer = client.call(&["PING"]).await.ok()?;
+    matches!(answer, oxbus_testkit::Value::Simple(_)).then_some(client)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_server_is_tried_with_backoff_until_a_slot_is_free() {
     let server = RedisServer::builder().arg("maxclients", "4").start().await;
     let mut others = Vec::new();
     for _ in 0..3 {
-        let mut other = RespClient::connect(server.addr()).await.unwrap();
-        other.call(&["PING"]).await.unwrap();
-        others.push(other);
+        others.push(eventually_some(seconds(10), "a slot", || slot(&server)).await);
     }
     // The kit's own calls need the fourth slot; from now on they are not used.
-    let mut control = server.control().await.unwrap();
+    let control = || async { server.control().await.ok() };
+    let mut control = eventually_some(seconds(10), "the last slot", control).await;
     let bus = Bus::with_config(json!({ "redis": { "url": server.url(), "connectTimeout": 1_500 } }));
     let error = bus.connect().await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::ServerMaxClients, "{error}");
