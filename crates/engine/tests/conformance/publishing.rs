@@ -29,7 +29,7 @@ pub async fn bad_records_fail_alone(fixture: &Fixture) {
     let mut expected = vec![None];
     for event_type in types {
         records.extend([Record::new(event_type, 1), Record::new("good", records.len())]);
-        expected.extend([Some((ErrorKind::InvalidType, None)), None]);
+        expected.extend([Some((ErrorKind::InvalidType, Some("type"))), None]);
     }
     for (path, options) in options {
         records.extend([Record::new("bad", 1).with(options), Record::new("good", records.len())]);
