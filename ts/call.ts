@@ -85,10 +85,9 @@ export function contextOf(
   info: RunInfo | 0,
   prefix: string,
 ): CallContext {
-  if (info === 0)
-    return new CallContext(subscription.patterns[0] as string, prefix + event.type, 1);
+  if (info === 0) return new CallContext(subscription.patternAt(0), prefix + event.type, 1);
   return new CallContext(
-    subscription.patterns[info.pattern ?? 0] as string,
+    subscription.patternAt(info.pattern ?? 0),
     info.channel ?? prefix + event.type,
     info.attempt ?? 1,
   );

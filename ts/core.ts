@@ -152,10 +152,9 @@ export class Core {
         const subscribed = unwrap<Subscribed>(answer);
         // Only now: what the engine refuses makes no connection.
         this.#start();
-        const id = `${this.instanceId}:${subscribed.sub}`;
         const shown = typeof pattern === 'string' ? pattern : Object.freeze(patterns);
         live = new LiveSubscription(
-          id,
+          this.instanceId,
           subscribed,
           shown,
           handler as EventHandler<BusEvent>,
@@ -233,9 +232,11 @@ export class Core {
   /** Confirmed subscriptions: all, or those that name exactly this pattern. */
   subscriberCount(pattern: string | undefined): number {
     let count = 0;
-    for (const { state, patterns } of this.#dispatcher.all()) {
-      if (state === 'pending' || state === 'closed') continue;
-      if (pattern === undefined || patterns.includes(pattern)) count += 1;
+    for (const live of this.#dispatcher.all()) {
+      if (live.state === 'pending' || live.state === 'closed') continue;
+      const counts =
+        pattern === undefined || live.pattern === pattern || [live.pattern].flat().includes(pattern);
+      if (counts) count += 1;
     }
     return count;
   }

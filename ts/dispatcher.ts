@@ -96,8 +96,7 @@ export class Dispatcher {
     if (subscription.held.length === 0) return;
     // Not within the caller's `resume()`: handlers never run inside a call of their user.
     setImmediate(() => {
-      const { held } = subscription;
-      subscription.held = [];
+      const held = subscription.release();
       this.#enter(() => {
         for (const { event, info, token } of held) {
           this.#dispatch(subscription, event, info, token, performance.now());
@@ -174,7 +173,7 @@ export class Dispatcher {
     }
     // Behind what is held already, or the order would change.
     if (subscription.state === 'paused' || subscription.held.length > 0) {
-      subscription.held.push({ event, info, token });
+      subscription.hold({ event, info, token });
       return startedAt;
     }
     const context = contextOf(subscription, event, info, this.#prefix);
@@ -328,8 +327,9 @@ export class Dispatcher {
   }
 
   #dropHeld(subscription: LiveSubscription): void {
-    for (const { token } of subscription.held) this.#settle(token, Settlement.notHandled, 0, 0);
-    subscription.held = [];
+    for (const { token } of subscription.release()) {
+      this.#settle(token, Settlement.notHandled, 0, 0);
+    }
   }
 
   #settle(token: number, kind: number, duration: number, argument: number): void {

@@ -14,6 +14,9 @@ export interface HeldEvent {
   token: number;
 }
 
+/** Shared, as most subscriptions never hold an event. */
+const NOTHING_HELD: readonly HeldEvent[] = Object.freeze([]);
+
 /** What a subscription asks of its client. */
 export interface SubscriptionOwner {
   pause(subscription: LiveSubscription, paused: boolean): void;
@@ -23,10 +26,8 @@ export interface SubscriptionOwner {
 
 /** The state behind a subscription. */
 export class LiveSubscription {
-  readonly id: string;
   readonly sub: number;
   readonly pattern: string | readonly string[];
-  readonly patterns: readonly string[];
   readonly handler: EventHandler<BusEvent>;
   readonly timeout: number;
   readonly retryIf: SubscribeOptions['retryIf'];
@@ -35,26 +36,48 @@ export class LiveSubscription {
   head: Call | undefined;
   tail: Call | undefined;
   /** Events that came while it was paused; never more than `concurrency`, as their slots are taken. */
-  held: HeldEvent[] = [];
+  held: readonly HeldEvent[] = NOTHING_HELD;
   /** Run once, when it closes. */
   onClose: (() => void) | undefined;
+  readonly #client: string;
   readonly #retries: number;
 
   constructor(
-    id: string,
+    client: string,
     subscribed: Subscribed,
     pattern: string | readonly string[],
     handler: EventHandler<BusEvent>,
     retryIf: SubscribeOptions['retryIf'],
   ) {
-    this.id = id;
+    this.#client = client;
     this.sub = subscribed.sub;
     this.pattern = pattern;
-    this.patterns = typeof pattern === 'string' ? [pattern] : pattern;
     this.handler = handler;
     this.timeout = subscribed.timeout;
     this.retryIf = retryIf;
     this.#retries = subscribed.retryOnError ? subscribed.maxRetries : 0;
+  }
+
+  /** Put together when asked for: of many subscriptions few are. */
+  get id(): string {
+    return `${this.#client}:${this.sub}`;
+  }
+
+  patternAt(index: number): string {
+    return typeof this.pattern === 'string' ? this.pattern : (this.pattern[index] as string);
+  }
+
+  /** Keeps an event until it may be handled. */
+  hold(event: HeldEvent): void {
+    if (this.held === NOTHING_HELD) this.held = [event];
+    else (this.held as HeldEvent[]).push(event);
+  }
+
+  /** Takes what was kept. */
+  release(): readonly HeldEvent[] {
+    const held = this.held;
+    this.held = NOTHING_HELD;
+    return held;
   }
 
   /** Whether a failure may be tried again, as far as the error decides. A throwing `retryIf` does not. */

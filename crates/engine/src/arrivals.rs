@@ -35,14 +35,20 @@ impl Reception<'_> {
         payload: &[u8],
         arrivals: &mut Arrivals,
     ) -> bool {
-        if !self.router.concerns(wire, channel) {
+        let before = arrivals.routes.len();
+        let may_be_heard = self.router.route(wire, channel, &mut arrivals.routes);
+        if arrivals.routes.len() == before && !may_be_heard {
             return true;
         }
-        let Ok(decoded) = envelope::read(payload, missing) else { return false };
-        let before = arrivals.routes.len();
-        self.router.route(wire, channel, &decoded.event_type, &mut arrivals.routes);
-        if arrivals.routes.len() == before {
-            return true;
+        let Ok(decoded) = envelope::read(payload, missing) else {
+            arrivals.routes.truncate(before);
+            return false;
+        };
+        if may_be_heard {
+            self.router.route_listeners(channel, &decoded.event_type, &mut arrivals.routes);
+            if arrivals.routes.len() == before {
+                return true;
+            }
         }
         let usual = self.channels.name_of(channel) == Some(decoded.event_type.as_bytes());
         let candidate = Candidate::new(LiveEvent {

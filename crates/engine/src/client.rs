@@ -227,10 +227,11 @@ impl Client {
     pub fn settle(&self, settlements: impl IntoIterator<Item = (u32, Settlement, u32)>) {
         let shared = &self.core.shared;
         let mut failed = false;
+        let now = shared.clock.now_ms();
         let mut intake = shared.intake();
         for (token, settlement, microseconds) in settlements {
             failed |= settlement != Settlement::Succeeded;
-            if let Some(notice) = intake.settle(token, settlement, microseconds.into()) {
+            if let Some(notice) = intake.settle(token, settlement, microseconds.into(), now) {
                 shared.notice(notice);
             }
         }

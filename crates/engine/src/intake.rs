@@ -94,14 +94,20 @@ impl Intake {
     }
 
     /// Ends a handler call. Returns the change of its circuit, if any.
-    pub(crate) fn settle(&mut self, token: u32, settlement: Settlement, microseconds: u64) -> Option<Notice> {
+    pub(crate) fn settle(
+        &mut self,
+        token: u32,
+        settlement: Settlement,
+        microseconds: u64,
+        now_ms: u64,
+    ) -> Option<Notice> {
         if settlement != Settlement::NotHandled {
             self.handler_duration.record(microseconds);
         }
         if let Settlement::TimedOut { .. } = settlement {
             self.stats.zombie_handlers.add(1);
         }
-        let (tally, change) = self.deliveries.settle(token, settlement, self.clock.now_ms(), clock::random);
+        let (tally, change) = self.deliveries.settle(token, settlement, now_ms, clock::random);
         self.count(tally);
         change.map(|c| Notice::Circuit { subscription: c.subscription, state: c.state })
     }

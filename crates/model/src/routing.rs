@@ -178,21 +178,13 @@ impl Router {
         (self.subscriptions.len(), globs.count())
     }
 
-    /// Whether anyone may want a message of `channel` that came for `wire`: false spares reading it.
-    pub fn concerns(&self, wire: WireRef<'_>, channel: &[u8]) -> bool {
-        self.feeds(wire).is_some_and(|feeds| {
-            matches!(wire, WireRef::Channel(_))
-                || matches!(self.channels.audience(channel), Some(Audience::Type(_)))
-                || feeds.patterns.iter().any(|feed| self.entry_of(*feed).is_some_and(|e| e.by_channel))
-        })
-    }
-
-    /// Appends to `routes` the subscriptions that a message of `channel` which came for `wire` goes to.
+    /// Appends to `routes` the subscriptions that a message of `channel` which came for `wire` goes to, as
+    /// far as its channel tells. True when others may hear it, by its type: [`Router::route_listeners`].
     ///
-    /// Called for each wire subscription that the message came for, it names every matching
+    /// Called for each wire subscription that the message came for, the two name every matching
     /// subscription exactly once in all.
-    pub fn route(&self, wire: WireRef<'_>, channel: &[u8], event_type: &str, routes: &mut Vec<Route>) {
-        let Some(feeds) = self.feeds(wire) else { return };
+    pub fn route(&self, wire: WireRef<'_>, channel: &[u8], routes: &mut Vec<Route>) -> bool {
+        let Some(feeds) = self.feeds(wire) else { return false };
         let audience = self.channels.audience(channel);
         for (subscription, pattern) in &feeds.patterns {
             let Some(entries) = self.subscriptions.get(subscription) else { continue };
@@ -200,9 +192,12 @@ impl Router {
                 routes.push(Route { subscription: *subscription, pattern: *pattern });
             }
         }
-        if WireRef::from(&self.broadcast) != wire {
-            return;
-        }
+        // Only the broadcast channel has listeners.
+        audience == Some(Audience::Everyone) && WireRef::from(&self.broadcast) == wire
+    }
+
+    /// Appends the subscriptions by type that hear a broadcast.
+    pub fn route_listeners(&self, channel: &[u8], event_type: &str, routes: &mut Vec<Route>) {
         for subscription in &self.listeners {
             let Some(entries) = self.subscriptions.get(subscription) else { continue };
             // A pattern that addresses the broadcast channel itself has taken the message already.
@@ -256,10 +251,6 @@ impl Router {
         self.table_mut(wire).entry(name.clone()).or_insert_with(|| Feeds { patterns: Vec::with_capacity(1) })
     }
 
-    fn entry_of(&self, (subscription, index): (u32, u32)) -> Option<&Entry> {
-        self.subscriptions.get(&subscription)?.get(usize::try_from(index).ok()?)
-    }
-
     fn wires_of(&self, entries: &[Entry]) -> Vec<Wire> {
         let mut wires: Vec<Wire> = Vec::with_capacity(entries.len() + 1);
         let listens = entries.iter().any(|e| !e.by_channel).then(|| self.broadcast.clone());
@@ -296,8 +287,8 @@ mod tests {
         let channels = router.by_channel.keys().map(|n| Wire::Channel(n.clone()));
         let patterns = router.by_pattern.keys().map(|n| Wire::Pattern(n.clone()));
         for wire in channels.chain(patterns).filter(|w| w.matches(to.as_bytes())) {
-            if router.concerns((&wire).into(), to.as_bytes()) {
-                router.route((&wire).into(), to.as_bytes(), event_type, &mut routes);
+            if router.route((&wire).into(), to.as_bytes(), &mut routes) {
+                router.route_listeners(to.as_bytes(), event_type, &mut routes);
             }
         }
         routes.sort_by_key(|r| (r.subscription, r.pattern));

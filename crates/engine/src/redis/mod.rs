@@ -3,8 +3,9 @@
 //! - `socket`, `tls`, `handshake`: from a configuration to a connection that is ready for commands.
 //! - `reply`: replies of both protocol versions, borrowed from the read buffer.
 //! - `link`: keeps one connection, drives it, and makes it again; what it carries is a `Session`.
-//! - `publisher`, `subscriber`: the sessions; `pipeline`: the commands of the former.
+//! - `publisher`, `subscriber`: the sessions; `pipeline` and `batches`: the commands of the former, and whose they are.
 
+mod batches;
 mod handshake;
 mod link;
 mod pipeline;

@@ -5,7 +5,6 @@
 //! order. When the connection breaks, those that were written are unknown and those that were not go
 //! to the next connection, until their own time is over.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
@@ -14,13 +13,14 @@ use oxbus_model::{BusError, ErrorKind, Outcome, submission};
 use redis::cmd;
 use tokio::sync::oneshot;
 
+use super::batches::{Batch, Batches};
 use super::handshake::check_role;
 use super::link::{Opened, Session};
 use super::pipeline::Pipeline;
 use super::reply::{Protocol, Reply, decode};
 use super::subscriber::HEARTBEAT_LIMIT;
 use crate::encoder::{Encoder, Stamp};
-use crate::host::{EventId, Failed, Notice, Published};
+use crate::host::Notice;
 use crate::shared::Shared;
 use crate::transport::Submission;
 
@@ -58,17 +58,6 @@ enum Kind {
     Ask(oneshot::Sender<Result<String, BusError>>),
 }
 
-/// One submission, until all its events are settled.
-struct Batch {
-    stamp: Arc<str>,
-    /// By index: the generated id.
-    ids: Vec<Option<EventId>>,
-    /// Answered since the last report: (index, receivers), in order.
-    answered: Vec<(u32, i64)>,
-    open: usize,
-    bytes: usize,
-}
-
 pub(crate) struct Publisher {
     shared: Arc<Shared>,
     encoder: Encoder,
@@ -78,9 +67,7 @@ pub(crate) struct Publisher {
     /// Why there is no connection.
     last_error: Option<BusError>,
     pipeline: Pipeline<Kind>,
-    batches: HashMap<u32, Batch>,
-    touched: Vec<u32>,
-    failed: Vec<Failed>,
+    batches: Batches,
     flushes: Vec<oneshot::Sender<()>>,
     /// No publish is due before.
     next_expiry: u64,
@@ -101,9 +88,7 @@ impl Publisher {
             role_known: false,
             last_error: None,
             pipeline: Pipeline::new(),
-            batches: HashMap::new(),
-            touched: Vec::new(),
-            failed: Vec::new(),
+            batches: Batches::default(),
             flushes: Vec::new(),
             next_expiry: u64::MAX,
             last_read: 0,
@@ -131,7 +116,7 @@ impl Publisher {
                 }
                 Err(error) => {
                     ids.push(None);
-                    self.failed.push(Failed { batch, index, error });
+                    self.batches.refused(batch, index, error);
                 }
             }
         }
@@ -139,8 +124,7 @@ impl Publisher {
             self.shared.admission.release(count as usize, text.len());
         } else {
             self.shared.admission.release(count as usize - open, 0);
-            let state = Batch { stamp: stamp.text, ids, answered: Vec::new(), open, bytes: text.len() };
-            self.batches.insert(batch, state);
+            self.batches.add(batch, Batch::new(stamp.text, ids, open, text.len()));
         }
         self.report();
     }
@@ -150,51 +134,13 @@ impl Publisher {
         self.pipeline.push(kind, limit, |bytes| bytes.put_slice(&command.get_packed_command()));
     }
 
-    /// An event of a batch is settled: gives its room back.
-    fn settle(&mut self, batch: u32) {
-        let Some(state) = self.batches.get_mut(&batch) else { return };
-        state.open -= 1;
-        let bytes = if state.open == 0 { state.bytes } else { 0 };
-        self.shared.admission.release(1, bytes);
-        if state.open == 0 && !self.touched.contains(&batch) {
-            self.batches.remove(&batch);
-        }
-    }
-
     fn fail(&mut self, batch: u32, index: u32, error: BusError) {
-        self.failed.push(Failed { batch, index, error });
-        self.settle(batch);
+        self.batches.failed(&self.shared, batch, index, error);
     }
 
     /// Hands over what was settled since the last report.
     fn report(&mut self) {
-        for batch in self.touched.drain(..) {
-            let Some(state) = self.batches.get_mut(&batch) else { continue };
-            self.shared.stats.events_published.add(state.answered.len() as u64);
-            let mut answered = state.answered.drain(..).peekable();
-            while let Some((first, receivers)) = answered.next() {
-                let id = |index: u32| state.ids.get(index as usize).copied().flatten();
-                let mut items = vec![(id(first), receivers)];
-                while let Some((index, receivers)) =
-                    answered.next_if(|(index, _)| *index as usize == first as usize + items.len())
-                {
-                    items.push((id(index), receivers));
-                }
-                self.shared.outbox.published(Published {
-                    batch,
-                    first,
-                    timestamp: state.stamp.clone(),
-                    items,
-                });
-            }
-            drop(answered);
-            if state.open == 0 {
-                self.batches.remove(&batch);
-            }
-        }
-        if !self.failed.is_empty() {
-            self.shared.outbox.failed(std::mem::take(&mut self.failed));
-        }
+        self.batches.report(&self.shared);
         if self.batches.is_empty() {
             for flushed in self.flushes.drain(..) {
                 // The one who waits may have given up.
@@ -267,13 +213,7 @@ impl Publisher {
         match (kind, reply) {
             (Kind::Event { batch, index, .. }, Reply::Int(receivers)) => {
                 self.unproven += 1;
-                if let Some(state) = self.batches.get_mut(&batch) {
-                    state.answered.push((index, receivers));
-                    if self.touched.last() != Some(&batch) {
-                        self.touched.push(batch);
-                    }
-                    self.settle(batch);
-                }
+                self.batches.published(&self.shared, batch, index, receivers);
             }
             (Kind::Event { batch, index, .. }, reply) => {
                 let error = match reply {
