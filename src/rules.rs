@@ -27,7 +27,9 @@ pub fn settings(config: String, env: String) -> String {
 
 /// The configuration with all defaults.
 pub(crate) fn resolve(config: &str, env: &str) -> Result<Config, BusError> {
-    Config::resolve(config, &Environment::from_json(env)?)
+    let config = Config::resolve(config, &Environment::from_json(env)?)?;
+    oxbus_engine::check(&config)?;
+    Ok(config)
 }
 
 /// `text` as a pattern that matches nothing else.

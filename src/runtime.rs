@@ -7,8 +7,8 @@ use tokio::runtime::{Builder, Handle, Runtime};
 /// deadlock with their last call into it, and idle threads cost nothing.
 static RUNTIME: OnceCell<Runtime> = OnceCell::new();
 
-/// Links, heartbeats and retries are I/O and timers. A second thread keeps one busy link from delaying
-/// the heartbeat of another.
+/// Links, heartbeats and retries are I/O and timers. A second thread would take tasks from the first and
+/// be woken for them, which costs a single publish more than it gains.
 const THREADS: usize = 1;
 
 /// The runtime, made on first use.

@@ -37,8 +37,8 @@ impl Wake {
     pub(crate) fn hold(&self, env: &Env, keep: bool) -> Result<()> {
         let function = self.function.read().unwrap_or_else(PoisonError::into_inner);
         let Some(function) = function.as_ref().filter(|function| !function.aborted()) else { return Ok(()) };
-        // SAFETY: called on the thread of `env`, whose teardown is the only thing that ends the function;
-        // it is not aborted, so the handle is valid. Both calls are idempotent.
+        // SAFETY: called on the thread of `env`, so its teardown does not run meanwhile; `end` cannot take the
+        // function while the lock is held; it is not aborted. So the handle is valid. Both calls are idempotent.
         let status = unsafe {
             if keep {
                 sys::napi_ref_threadsafe_function(env.raw(), function.raw())

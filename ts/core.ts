@@ -12,6 +12,7 @@ import type {
 } from '../index';
 import { BrokerLease, releaseWith } from './brokers';
 import { type ReadConfig, readConfig } from './config';
+import { handledEvent } from './context';
 import { Dispatcher } from './dispatcher';
 import { Emitter } from './emitter';
 import { busError, describe, type EventBusError, fromValue, invalidAt, unwrap } from './errors';
@@ -111,7 +112,8 @@ export class Core {
     options: PublishOptions | undefined,
     broadcast: boolean,
   ): Batch | Promise<PublishResult> {
-    this.#refuseIfClosing();
+    // A handler that `disconnect` waits for may still publish what it is about.
+    if (this.#closed || handledEvent() === undefined) this.#refuseIfClosing();
     const extra =
       options === undefined && !broadcast ? undefined : this.#publisher.read(options, broadcast);
     if (this.#schemas !== undefined) {
@@ -120,7 +122,7 @@ export class Core {
         const output = conform(schema, data);
         if (!(output instanceof Promise)) return this.#add(type, output, extra);
         return output.then((value) => {
-          this.#refuseIfClosing();
+          this.#refuseIfClosed();
           return resultOf(this.#add(type, value, extra));
         });
       }

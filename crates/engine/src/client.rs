@@ -32,6 +32,9 @@ pub const DRAIN_BYTES: usize = 96 * 1024;
 /// How long [`Client::disconnect`] lets handlers and publishes finish, unless told otherwise.
 pub const DRAIN_TIMEOUT: u64 = 10_000;
 
+/// How long closed links may take to settle what they hold.
+const SETTLING: Duration = Duration::from_secs(1);
+
 /// The patterns of one subscription at the most.
 const MAX_PATTERNS: usize = 1024;
 
@@ -194,10 +197,10 @@ impl Client {
         if matches!(self.state(), State::Draining | State::Closed) {
             return Err(BusError::new(ErrorKind::Closed, "the client is closed"));
         }
-        transport.start();
         let mut numbering = self.core.subscribing();
         let subscription = numbering.next(|number| shared.router().contains(number));
         let wires = shared.add(subscription, patterns, &options)?;
+        transport.start();
         let deadline = shared.clock.now_ms().saturating_add(shared.config.redis.command_timeout);
         shared.unconfirmed().add(subscription, ticket, &wires, deadline);
         transport.subscribe(wires);
@@ -309,6 +312,8 @@ impl Client {
                 // Past the limit what is left is aborted by closing.
                 let _ = tokio::time::timeout(limit, core.finish()).await;
                 core.close();
+                // Settling what is left takes no I/O.
+                let _ = tokio::time::timeout(SETTLING, core.transport.ended()).await;
             } else {
                 let mut watch = core.shared.lifecycle.watch();
                 // The sender lives in `core`, so this ends with the state.

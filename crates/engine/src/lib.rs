@@ -31,3 +31,4 @@ pub use client::{Client, DRAIN_LIMIT, DRAIN_TIMEOUT, Subscribed};
 pub use host::{Drained, Host};
 pub use lifecycle::State;
 pub use memory::Broker;
+pub use redis::check;

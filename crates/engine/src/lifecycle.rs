@@ -195,7 +195,10 @@ impl Lifecycle {
 
 /// Whether waiting longer is pointless without a change by a person.
 pub(crate) fn is_fatal(error: &BusError) -> bool {
-    matches!(error.kind, ErrorKind::AuthFailed | ErrorKind::TlsFailed | ErrorKind::NotMaster)
+    matches!(
+        error.kind,
+        ErrorKind::AuthFailed | ErrorKind::TlsFailed | ErrorKind::NotMaster | ErrorKind::InvalidConfig
+    )
 }
 
 #[cfg(test)]

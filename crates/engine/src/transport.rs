@@ -51,6 +51,9 @@ pub(crate) trait Transport: Send + Sync {
     /// Closes all links at once; what is in flight is settled. Idempotent.
     fn close(&self);
 
+    /// Waits, after [`Transport::close`], until everything is settled.
+    fn ended(&self) -> Boxed<'_, ()>;
+
     /// Makes a loop panic, to prove that it recovers.
     #[cfg(feature = "failpoints")]
     fn inject_panic(&self, _loop_name: &str) {}

@@ -119,6 +119,8 @@ pub struct Ledger {
     /// Commands sent and not wholly answered, with the number of answers still to come.
     sent: VecDeque<(Command, usize)>,
     refused: Vec<Wire>,
+    /// Nothing is sent before: the server refuses everything for now.
+    hold_until: u64,
     confirmed: usize,
     wanted: usize,
 }
@@ -181,6 +183,7 @@ impl Ledger {
         self.halves.clear();
         self.sent.clear();
         self.refused.clear();
+        self.hold_until = 0;
         self.confirmed = 0;
         for (wire, line) in &mut self.lines {
             line.server = Server::Queued;
@@ -190,11 +193,12 @@ impl Ledger {
 
     /// What to send now, unless `in_flight` commands are unanswered already. Call until it returns `None`.
     pub fn next_command(&mut self, now_ms: u64, in_flight: usize) -> Option<Command> {
-        if self.sent.len() >= in_flight {
+        self.requeue_refused(now_ms);
+        if self.sent.len() >= in_flight || now_ms < self.hold_until {
             return None;
         }
-        self.requeue_refused(now_ms);
         let command = self.halves.pop_front().or_else(|| self.gather())?;
+        self.hold_until = 0;
         self.sent.push_back((command.clone(), command.names.len()));
         Some(command)
     }
@@ -230,6 +234,9 @@ impl Ledger {
     }
 
     fn requeue_refused(&mut self, now_ms: u64) {
+        if self.refused_due().is_none_or(|at| now_ms < at) {
+            return;
+        }
         let Ledger { refused, lines, work, .. } = self;
         refused.retain(|wire| match lines.get_mut(wire) {
             Some(line) => match line.server {
@@ -291,6 +298,15 @@ impl Ledger {
         Some(Change::Refused(wire))
     }
 
+    /// The server cannot answer the oldest outstanding command for now: it is sent again, as a whole, after
+    /// `until`, and so is all else.
+    pub fn postponed(&mut self, until: u64) {
+        if let Some((command, _)) = self.sent.pop_front() {
+            self.halves.push_front(command);
+            self.hold_until = until;
+        }
+    }
+
     /// Whether the server has confirmed `wire`.
     pub fn is_confirmed(&self, wire: &Wire) -> bool {
         self.lines.get(wire).is_some_and(|line| line.wanted && line.server == Server::On)
@@ -326,8 +342,13 @@ impl Ledger {
         self.lines.iter().filter(|(_, line)| line.wanted).map(|(wire, _)| wire)
     }
 
-    /// When a refused subscription is due again.
+    /// When something is due that was refused or postponed.
     pub fn next_retry(&self) -> Option<u64> {
+        let held = (!self.halves.is_empty() && self.hold_until > 0).then_some(self.hold_until);
+        self.refused_due().into_iter().chain(held).min()
+    }
+
+    fn refused_due(&self) -> Option<u64> {
         let due = |wire: &Wire| match self.lines.get(wire)?.server {
             Server::Refused { retry_at } => Some(retry_at),
             _ => None,
@@ -430,6 +451,30 @@ mod tests {
         server.refuses.clear();
         assert_eq!(server.run(&mut ledger, 3), [Change::Confirmed(wire("a"))]);
         assert_eq!((ledger.refused_wires().len(), ledger.next_retry()), (0, None));
+    }
+
+    #[test]
+    fn a_busy_server_is_asked_again_later_and_nobody_is_denied() {
+        let (mut ledger, mut server) = (Ledger::new(), Fake::default());
+        (0..100).for_each(|i| ledger.want(wire(&format!("c{i}"))));
+        let asked = ledger.next_command(0, 1).unwrap();
+        ledger.postponed(200);
+        assert_eq!((ledger.next_command(199, 1), ledger.next_retry()), (None, Some(200)));
+        assert_eq!(ledger.next_command(200, 1), Some(asked.clone()));
+        server.answer(&mut ledger, &asked, 200);
+        assert_eq!((ledger.confirmed_count(), ledger.next_retry()), (100, None));
+    }
+
+    #[test]
+    fn what_is_refused_is_not_due_for_ever_while_other_answers_are_awaited() {
+        let (mut ledger, mut server) = (Ledger::new(), Fake::default());
+        server.refuses.insert(wire("no"));
+        ledger.want(wire("no"));
+        server.run(&mut ledger, 0);
+        ledger.want(wire("other"));
+        ledger.next_command(1, 1).unwrap();
+        assert_eq!(ledger.next_command(REFUSED_RETRY, 1), None);
+        assert_eq!(ledger.next_retry(), None);
     }
 
     #[test]

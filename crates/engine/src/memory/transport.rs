@@ -117,6 +117,10 @@ impl Transport for MemoryTransport {
         Box::pin(async {})
     }
 
+    fn ended(&self) -> Boxed<'_, ()> {
+        Box::pin(async {})
+    }
+
     fn close(&self) {
         let before = std::mem::replace(&mut *self.membership(), Membership::Left);
         if let Membership::Member(number) = before {

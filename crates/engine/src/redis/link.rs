@@ -14,6 +14,7 @@ use oxbus_model::retry::Backoff;
 use oxbus_model::{BusError, ErrorKind};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
 use super::handshake::{Connection, Endpoint};
@@ -22,6 +23,9 @@ use crate::clock;
 use crate::guard::catch_panic;
 use crate::host::Notice;
 use crate::shared::Shared;
+
+/// How long the server may take to answer a heartbeat, in milliseconds.
+pub(super) const HEARTBEAT_LIMIT: u64 = 1_000;
 
 /// How much is read at once. A subscriber under load fills it; an idle one holds no more than this.
 const READ_CHUNK: usize = 64 * 1024;
@@ -85,6 +89,7 @@ enum Order<I> {
 /// The handle of a link; dropping it ends the link.
 pub(crate) struct Handle<I> {
     orders: UnboundedSender<Order<I>>,
+    task: JoinHandle<()>,
 }
 
 impl<I> Handle<I> {
@@ -92,6 +97,11 @@ impl<I> Handle<I> {
     /// False when the link has ended.
     pub(crate) fn send(&self, input: I) -> bool {
         self.orders.send(Order::Input(input)).is_ok()
+    }
+
+    /// Ends the link. The task is over when everything that the session held is settled.
+    pub(crate) fn end(self) -> JoinHandle<()> {
+        self.task
     }
 
     #[cfg(feature = "failpoints")]
@@ -112,8 +122,7 @@ pub(crate) fn start<S: Session>(
         shared.notice(ready);
     }
     let link = Link { session, shared, endpoint, orders, backoff: Backoff::default() };
-    runtime.spawn(link.run());
-    Handle { orders: sender }
+    Handle { orders: sender, task: runtime.spawn(link.run()) }
 }
 
 struct Link<S: Session> {
@@ -231,6 +240,10 @@ impl<S: Session> Link<S> {
                 self.session.tick(now)?;
             }
             self.set_alarm(alarm.as_mut());
+            if buffer.is_empty() && buffer.capacity() > 4 * READ_CHUNK {
+                // One large message has passed; its room is given back.
+                buffer = BytesMut::new();
+            }
             if buffer.capacity() - buffer.len() < READ_CHUNK / 2 {
                 buffer.reserve(READ_CHUNK);
             }
@@ -326,19 +339,4 @@ fn broken(error: &std::io::Error) -> BusError {
 
 fn closed_by_server() -> BusError {
     BusError::new(ErrorKind::ConnectionLost, "the server closed the connection")
-}
-
-/// The bytes of commands that wait to be written, from the first unwritten one.
-#[derive(Default)]
-pub(crate) struct Outgoing {
-    pub(crate) bytes: BytesMut,
-}
-
-impl Outgoing {
-    /// Appends a packed command. Returns its length.
-    pub(crate) fn append(&mut self, command: &redis::Cmd) -> usize {
-        let packed = command.get_packed_command();
-        self.bytes.extend_from_slice(&packed);
-        packed.len()
-    }
 }

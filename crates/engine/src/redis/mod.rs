@@ -16,4 +16,5 @@ mod subscriber;
 mod tls;
 mod transport;
 
+pub use tls::check;
 pub(crate) use transport::RedisTransport;

@@ -15,10 +15,9 @@ use tokio::sync::oneshot;
 
 use super::batches::{Batch, Batches};
 use super::handshake::check_role;
-use super::link::{Opened, Session};
+use super::link::{HEARTBEAT_LIMIT, Opened, Session};
 use super::pipeline::Pipeline;
 use super::reply::{Protocol, Reply, decode};
-use super::subscriber::HEARTBEAT_LIMIT;
 use crate::encoder::{Encoder, Stamp};
 use crate::host::Notice;
 use crate::shared::Shared;
@@ -296,6 +295,7 @@ impl Session for Publisher {
         self.connected = true;
         self.last_read = now;
         self.last_role = now;
+        // The login has just shown that it is a master.
         self.unproven = 0;
         self.shared.link_up(Self::NAME);
     }
@@ -366,6 +366,10 @@ impl Session for Publisher {
     }
 
     fn closed(&mut self, error: &BusError) {
+        if error.kind == ErrorKind::NotMaster {
+            // A failover closes connections: only the next login shows what the last events met.
+            self.report_undelivered();
+        }
         self.last_error = Some(error.clone());
         self.connected = false;
         for command in self.pipeline.disconnected() {

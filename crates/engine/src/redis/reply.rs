@@ -14,7 +14,7 @@ pub(crate) enum Protocol {
 /// One reply. Both versions' kinds are brought to the same few.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Reply<'a> {
-    /// A simple, bulk or verbatim string, a number that is not an integer, or a boolean.
+    /// A simple, bulk or verbatim string, or a big number.
     Text(&'a [u8]),
     Error(&'a str),
     Int(i64),

@@ -1,28 +1,30 @@
 //! The subscriber session: keeps the server's subscriptions equal to the wanted ones, and takes messages in.
 
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use oxbus_model::ledger::{Change, Ledger, Verb};
-use oxbus_model::reply::{self as refusal};
+use oxbus_model::reply::{self as refusal, Action};
 use oxbus_model::routing::{Wire, WireRef};
 use oxbus_model::{BusError, ErrorKind};
 use redis::cmd;
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::link::{Opened, Outgoing, Session};
+use super::link::{HEARTBEAT_LIMIT, Opened, Session};
 use super::reply::{Message, Protocol, Reply, decode, message};
 use crate::arrivals::Arrivals;
 use crate::clock::wall_ms;
 use crate::host::Notice;
 use crate::shared::Shared;
 
-/// How long the server may take to answer a heartbeat, in milliseconds.
-pub(super) const HEARTBEAT_LIMIT: u64 = 1_000;
-
 /// Subscribe commands that may be unanswered at a time: the next chunk is on its way while the server
 /// works on this one.
 const IN_FLIGHT: usize = 2;
+
+/// After how long a command is sent again that the server cannot answer for now, in milliseconds.
+const POSTPONED: u64 = 200;
 
 /// Patterns that a `gap` names at the most.
 const GAP_PATTERNS: usize = 1_000;
@@ -31,8 +33,8 @@ const GAP_PATTERNS: usize = 1_000;
 pub(crate) enum Input {
     Want(Vec<Wire>),
     Unwant(Vec<Wire>),
-    /// Send a heartbeat now, and say how long the answer took, in milliseconds.
-    Probe(oneshot::Sender<f64>),
+    /// Send a heartbeat now, and say when one is answered.
+    Probe(oneshot::Sender<()>),
 }
 
 /// What an answer belongs to: answers come in the order of the commands.
@@ -53,14 +55,16 @@ pub(crate) struct Subscriber {
     /// When the oldest unanswered heartbeat was sent.
     ping_sent: Option<u64>,
     /// Commands whose answer may be an error, in order.
-    asked: std::collections::VecDeque<Asked>,
-    probes: Vec<(u64, oneshot::Sender<f64>)>,
+    asked: VecDeque<Asked>,
+    probes: Vec<oneshot::Sender<()>>,
     arrivals: Arrivals,
     /// Since when live messages may have been missed, Unix milliseconds.
     gap_from: Option<i64>,
     last_read_wall: i64,
-    /// How many refused subscriptions the health report knows of.
-    refused_reported: usize,
+    /// Whether the health report does not know yet what is refused.
+    refused_changed: bool,
+    /// Since when established subscriptions hear nothing as they are refused, Unix milliseconds.
+    deaf_since: HashMap<Wire, i64>,
 }
 
 impl Subscriber {
@@ -74,12 +78,13 @@ impl Subscriber {
             settled: false,
             last_read: 0,
             ping_sent: None,
-            asked: std::collections::VecDeque::new(),
+            asked: VecDeque::new(),
             probes: Vec::new(),
             arrivals: Arrivals::default(),
             gap_from: None,
             last_read_wall: 0,
-            refused_reported: 0,
+            refused_changed: false,
+            deaf_since: HashMap::new(),
         }
     }
 
@@ -104,18 +109,24 @@ impl Subscriber {
             // Before `ready`, so that who waits for that knows of the gap.
             self.report_gap();
             self.shared.link_up(Self::NAME);
+            self.refused_changed = true;
         }
-        if self.ledger.refused_wires().len() != self.refused_reported {
+        if std::mem::take(&mut self.refused_changed) {
             self.report_refused();
         }
     }
 
     fn report_gap(&mut self) {
-        let Some(from) = self.gap_from.take() else { return };
+        if let Some(from) = self.gap_from.take() {
+            self.notice_gap(from, self.ledger.wanted_wires().cloned());
+        }
+    }
+
+    fn notice_gap(&self, from: i64, wires: impl IntoIterator<Item = Wire>) {
         let router = self.shared.router();
         let mut patterns: Vec<String> = Vec::new();
-        for wire in self.ledger.wanted_wires() {
-            patterns.extend(router.patterns(wire).map(str::to_owned));
+        for wire in wires {
+            patterns.extend(router.patterns(&wire).map(str::to_owned));
             if patterns.len() > GAP_PATTERNS {
                 break;
             }
@@ -124,16 +135,14 @@ impl Subscriber {
         patterns.sort();
         patterns.dedup();
         patterns.truncate(GAP_PATTERNS);
-        if patterns.is_empty() {
-            // Everything was unsubscribed meanwhile: nobody has missed anything.
-            return;
+        // Where everything was unsubscribed meanwhile, nobody has missed anything.
+        if !patterns.is_empty() {
+            self.shared.notice(Notice::Gap { from, to: wall_ms(), patterns });
         }
-        self.shared.notice(Notice::Gap { from, to: wall_ms(), patterns });
     }
 
     fn report_refused(&mut self) {
         let refused = self.ledger.refused_wires();
-        self.refused_reported = refused.len();
         // What everyone works without is no fault of the link.
         let router = self.shared.router();
         let missed = refused.iter().filter(|wire| !router.is_dispensable(wire));
@@ -143,11 +152,11 @@ impl Subscriber {
     }
 
     /// One reply that is not a message: a confirmation, or the answer to a command.
-    fn take(&mut self, reply: Reply<'_>, now: u64) {
+    fn take(&mut self, reply: Reply<'_>, now: u64) -> Result<(), BusError> {
         match reply {
             Reply::Push(parts) | Reply::Array(parts) => match parts.as_slice() {
                 // RESP2's answer to PING while subscribed.
-                [Reply::Text(b"pong"), ..] => self.pong(now),
+                [Reply::Text(b"pong"), ..] => self.pong(),
                 [Reply::Text(kind), Reply::Text(name), ..] => {
                     if let Some(verb) = Verb::from_confirmation(kind) {
                         self.confirmed(verb, name);
@@ -155,12 +164,11 @@ impl Subscriber {
                 }
                 _ => {}
             },
-            Reply::Error(error) => {
-                self.refused(error, now);
-            }
-            Reply::Text(_) => self.pong(now),
+            Reply::Error(error) => return self.refused(error, now),
+            Reply::Text(_) => self.pong(),
             Reply::Int(_) | Reply::Nil => {}
         }
+        Ok(())
     }
 
     /// Takes in the messages at the start of `buffer`, up to the first other reply. Returns their length.
@@ -177,14 +185,14 @@ impl Subscriber {
         taken
     }
 
-    fn pong(&mut self, now: u64) {
+    fn pong(&mut self) {
         if matches!(self.asked.front(), Some(Asked::Ping)) {
             self.asked.pop_front();
         }
         self.ping_sent = None;
-        for (sent, probe) in self.probes.drain(..) {
+        for probe in self.probes.drain(..) {
             // The asker may have given up.
-            let _ = probe.send(now.saturating_sub(sent) as f64);
+            let _ = probe.send(());
         }
     }
 
@@ -196,22 +204,39 @@ impl Subscriber {
         }
         if let Some(Change::Confirmed(wire)) = change {
             self.shared.confirmed(&wire);
+            if let Some(from) = self.deaf_since.remove(&wire) {
+                self.refused_changed = true;
+                self.notice_gap(from, [wire]);
+            }
         }
     }
 
-    fn refused(&mut self, error: &str, now: u64) {
+    /// An error came. One that passes by itself puts the command off, one that a new connection may mend
+    /// drops this one, any other denies the subscription.
+    fn refused(&mut self, error: &str, now: u64) -> Result<(), BusError> {
         let refusal = refusal::classify(error);
-        match self.asked.pop_front() {
-            Some(Asked::Names) => {
+        match (self.asked.pop_front(), refusal.action) {
+            (_, Action::Reconnect) => return Err(refusal.into_error(error)),
+            (Some(Asked::Names), Action::Backoff) => self.ledger.postponed(now + POSTPONED),
+            (Some(Asked::Names), _) => {
                 if let Some(Change::Refused(wire)) = self.ledger.refused(now) {
-                    for subscription in self.shared.refused(&wire, &refusal.into_error(error)) {
-                        let unused = self.shared.remove(subscription);
-                        unused.iter().for_each(|wire| self.ledger.unwant(wire));
-                    }
+                    self.denied(wire, &refusal.into_error(error));
                 }
             }
-            Some(Asked::Ping) => self.ping_sent = None,
-            None => self.shared.log("warn", "the server sent an error", json!({ "error": error })),
+            (Some(Asked::Ping), _) => self.ping_sent = None,
+            (None, _) => self.shared.log("warn", "the server sent an error", json!({ "error": error })),
+        }
+        Ok(())
+    }
+
+    fn denied(&mut self, wire: Wire, error: &BusError) {
+        self.refused_changed = true;
+        for subscription in self.shared.refused(&wire, error) {
+            let unused = self.shared.remove(subscription);
+            unused.iter().for_each(|wire| self.ledger.unwant(wire));
+        }
+        if self.shared.router().patterns(&wire).next().is_some() {
+            self.deaf_since.entry(wire).or_insert_with(wall_ms);
         }
     }
 }
@@ -232,10 +257,16 @@ impl Session for Subscriber {
                     }
                 }
             }
-            Input::Unwant(wires) => wires.iter().for_each(|wire| self.ledger.unwant(wire)),
+            Input::Unwant(wires) => {
+                for wire in &wires {
+                    self.ledger.unwant(wire);
+                    self.deaf_since.remove(wire);
+                    self.refused_changed = true;
+                }
+            }
             Input::Probe(probe) => {
                 if self.connected {
-                    self.probes.push((now, probe));
+                    self.probes.push(probe);
                     self.ping(now);
                 }
             }
@@ -270,7 +301,7 @@ impl Session for Subscriber {
             taken += self.messages(&buffer[taken..]);
             match decode(self.protocol, &buffer[taken..])? {
                 Some((reply, len)) => {
-                    self.take(reply, now);
+                    self.take(reply, now)?;
                     taken += len;
                 }
                 None => break,
@@ -318,4 +349,16 @@ impl Session for Subscriber {
     }
 
     fn ended(&mut self) {}
+}
+
+/// The bytes of commands that wait to be written, from the first unwritten one.
+#[derive(Default)]
+struct Outgoing {
+    bytes: BytesMut,
+}
+
+impl Outgoing {
+    fn append(&mut self, command: &redis::Cmd) {
+        self.bytes.extend_from_slice(&command.get_packed_command());
+    }
 }

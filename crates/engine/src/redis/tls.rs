@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use oxbus_model::config::TlsConfig;
+use oxbus_model::config::{Config, TlsConfig};
 use oxbus_model::{BusError, ErrorKind};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
@@ -53,6 +53,14 @@ impl Tls {
         let stream = self.connector.connect(server, stream).await.map_err(|e| failed(e.to_string()))?;
         Ok(Box::new(stream))
     }
+}
+
+/// Whether the certificates and keys of a configuration can be used.
+///
+/// # Errors
+/// `INVALID_CONFIG` with the path of what cannot.
+pub fn check(config: &Config) -> Result<(), BusError> {
+    config.redis.tls.as_ref().map_or(Ok(()), |tls| Tls::new(tls).map(drop))
 }
 
 fn roots(config: &TlsConfig) -> Result<RootCertStore, BusError> {

@@ -7,6 +7,7 @@ use oxbus_model::routing::Wire;
 use oxbus_model::{BusError, ErrorKind, Outcome};
 use serde_json::json;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio::time::timeout as time_limit;
 
 use super::handshake::Endpoint;
@@ -29,6 +30,8 @@ struct Links {
     publisher: Option<Handle<publisher::Input>>,
     subscriber: Option<Handle<subscriber::Input>>,
     closed: bool,
+    /// Links that are ending.
+    ending: Vec<JoinHandle<()>>,
 }
 
 impl RedisTransport {
@@ -145,8 +148,20 @@ impl Transport for RedisTransport {
 
     fn close(&self) {
         let mut links = self.links();
-        // Dropping a handle ends its link, which settles what it holds.
-        *links = Links { closed: true, ..Links::default() };
+        links.closed = true;
+        let publisher = links.publisher.take().map(Handle::end);
+        let subscriber = links.subscriber.take().map(Handle::end);
+        links.ending.extend(publisher.into_iter().chain(subscriber));
+    }
+
+    fn ended(&self) -> Boxed<'_, ()> {
+        let ending = std::mem::take(&mut self.links().ending);
+        Box::pin(async move {
+            for link in ending {
+                // A link does not panic and is not cancelled; if it were, it would have ended too.
+                let _ = link.await;
+            }
+        })
     }
 
     #[cfg(feature = "failpoints")]
