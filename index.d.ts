@@ -474,14 +474,16 @@ export declare class EventBusClient<Events = Record<string, any>> {
    * Resolves when ready. Concurrent calls share one attempt. Called implicitly by the first publish
    * or subscribe.
    *
-   * Rejects after `timeout` (default `redis.connectTimeout`) with `CONNECT_TIMEOUT`, at once with
-   * `AUTH_FAILED`, `TLS_FAILED` or `NOT_MASTER`; the client then goes on trying in the background.
+   * Rejects after `timeout` (default `redis.connectTimeout`) with the last cause, such as
+   * `CONNECTION_REFUSED`, else `CONNECT_TIMEOUT`; at once with `AUTH_FAILED`, `TLS_FAILED`,
+   * `NOT_MASTER` or `INVALID_CONFIG` (a server that `requireNoEviction` refuses); the client then goes on trying in the background.
    * After `disconnect`: `CLOSED`.
    */
   connect(options?: WaitOptions): Promise<void>;
 
   /**
-   * Flushes publishes, lets running handlers finish, and closes. After `timeout` (default 10 000) what
+   * Flushes publishes, lets running handlers finish (which may still publish, unless `inherit` is
+   * false), and closes. After `timeout` (default 10 000) what
    * is left is aborted. Idempotent: the same promise each time. A closed client stays closed.
    * Awaited inside a handler, it waits for that handler until `timeout`.
    */

@@ -59,9 +59,6 @@ export declare function errorCodes(): string
 /** `text` as a pattern that matches nothing else. */
 export declare function escapePattern(text: string): string
 
-/** Whether a pattern matches a channel, as `PSUBSCRIBE` has it. */
-export declare function matchPattern(pattern: string, channel: string): boolean
-
 /** Validates a configuration. `Result<Settings>`. */
 export declare function settings(config: string, env: string): string
 

@@ -839,6 +839,5 @@ module.exports.NativeBroker = nativeBinding.NativeBroker
 module.exports.NativeClient = nativeBinding.NativeClient
 module.exports.errorCodes = nativeBinding.errorCodes
 module.exports.escapePattern = nativeBinding.escapePattern
-module.exports.matchPattern = nativeBinding.matchPattern
 module.exports.settings = nativeBinding.settings
 module.exports.validate = nativeBinding.validate

@@ -223,3 +223,60 @@ onBothTransports((bench) => {
     }
   });
 });
+
+onBothTransports((bench) => {
+  test('a handler that damages its event harms nobody else', async () => {
+    const bus = await bench.open();
+    const seen: unknown[] = [];
+    await bus.subscribe('damaged', (event) => {
+      delete (event as { metadata?: unknown }).metadata;
+      (event as { id: unknown }).id = 1n;
+      bus.publish('after', 'by the handler').catch((error) => seen.push(error));
+    });
+    await bus.subscribe('after', (event) => seen.push(event.data));
+    await Promise.all([bus.publish('damaged', 1), bus.publish('after', 'by another')]);
+    await eventually(() => seen.length === 2);
+    expect(seen.sort()).toEqual(['by another', 'by the handler']);
+  });
+
+  test('a handler that disconnect waits for may publish', async () => {
+    const bus = await bench.open();
+    const other = await bench.open();
+    const seen: unknown[] = [];
+    await other.subscribe('result', (event) => seen.push(event.data));
+    let started = false;
+    let go: () => void = () => {};
+    const gate = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    await bus.subscribe('work', async () => {
+      started = true;
+      await gate;
+      await bus.publish('result', 'done');
+    });
+    await other.publish('work', 1);
+    await eventually(() => started);
+    const closed = bus.disconnect();
+    go();
+    await closed;
+    await eventually(() => seen.length === 1);
+    await expect(bus.publish('result', 'late')).rejects.toMatchObject({ code: 'ERR_BUS_CLOSED' });
+  });
+
+  test('two calls that wait for each other to end both end', async () => {
+    const bus = await bench.open();
+    let ended = 0;
+    let calls = 0;
+    const live = await bus.subscribe('stop', async () => {
+      calls += 1;
+      await eventually(() => calls === 2);
+      await live.unsubscribe({ wait: true });
+      ended += 1;
+    });
+    await bus.publishBatch([
+      { type: 'stop', data: 1 },
+      { type: 'stop', data: 2 },
+    ]);
+    await eventually(() => ended === 2);
+  });
+});

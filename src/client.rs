@@ -188,7 +188,7 @@ fn accepted(subscribed: Subscribed) -> Value {
     let Subscribed { subscription, options } = subscribed;
     json!({
         "sub": subscription, "timeout": options.timeout, "retryOnError": options.retry_on_error,
-        "maxRetries": options.max_retries, "concurrency": options.concurrency,
+        "maxRetries": options.max_retries,
     })
 }
 

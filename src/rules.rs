@@ -38,12 +38,6 @@ pub fn escape_pattern(text: String) -> String {
     pattern::escape(&text)
 }
 
-/// Whether a pattern matches a channel, as `PSUBSCRIBE` has it.
-#[napi]
-pub fn match_pattern(pattern: String, channel: String) -> bool {
-    pattern::matches(pattern.as_bytes(), channel.as_bytes())
-}
-
 /// Validates a value given as JSON. `Result<null>`.
 #[napi]
 pub fn validate(what: String, text: String) -> String {

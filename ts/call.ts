@@ -26,6 +26,10 @@ export class CallContext implements HandlerContext {
     return this.#controller.signal;
   }
 
+  static isAborted(context: CallContext): boolean {
+    return context.#aborted !== undefined;
+  }
+
   /** Aborts the signal, or the one that may be asked for later. */
   static abort(context: CallContext, reason: unknown): void {
     context.#aborted ??= { reason };
@@ -44,6 +48,8 @@ export class Call {
   state: 'running' | 'zombie' | 'ended' = 'running';
   previous: Call | undefined;
   next: Call | undefined;
+  /** Whether it waits, itself, for the others of its subscription to end. */
+  waits = false;
   #ended: (() => void)[] | undefined;
 
   constructor(

@@ -47,6 +47,16 @@ function disableIfIdle(): void {
   if (running === 0 && entering === 0) storage.disable();
 }
 
+/** Runs what belongs to no event. */
+export function outsideHandlers<T>(run: () => T): T {
+  return handledEvent() === undefined ? run() : storage.run(undefined, run);
+}
+
+/** Runs what belongs to an event whose handler is still counted as running. */
+export function withinHandler(event: RawEvent, run: () => void): void {
+  storage.run(event, run);
+}
+
 /** The event being handled where this is called. */
 export function handledEvent(): RawEvent | undefined {
   return running === 0 && entering === 0 ? undefined : storage.getStore();

@@ -206,7 +206,11 @@ export class Core {
 
   async health(): Promise<HealthReport> {
     const limit = new AbortController();
-    const timer = setTimeout(() => limit.abort(), HEALTH_TIMEOUT);
+    const timer = setTimeout(() => {
+      // After a blocked event loop the report is there, and only this timer is first.
+      this.drain();
+      limit.abort();
+    }, HEALTH_TIMEOUT);
     try {
       this.#refuseIfClosed();
       return await this.#requests.send<HealthReport>((t) => this.#native.health(t), limit.signal);
@@ -237,7 +241,9 @@ export class Core {
     for (const live of this.#dispatcher.all()) {
       if (live.state === 'pending' || live.state === 'closed') continue;
       const counts =
-        pattern === undefined || live.pattern === pattern || [live.pattern].flat().includes(pattern);
+        pattern === undefined ||
+        live.pattern === pattern ||
+        [live.pattern].flat().includes(pattern);
       if (counts) count += 1;
     }
     return count;

@@ -4,7 +4,14 @@
  */
 
 import { Call, CallContext, contextOf } from './call';
-import { beginHandlers, endHandlers, enterHandler, handlerEnded, handlerStarted } from './context';
+import {
+  beginHandlers,
+  endHandlers,
+  enterHandler,
+  handlerEnded,
+  handlerStarted,
+  withinHandler,
+} from './context';
 import type { EventBusError } from './errors';
 import { busError, describe, RetryLater } from './errors';
 import {
@@ -54,6 +61,7 @@ export class Dispatcher {
   #count = 0;
   #flushing = false;
   #closed = false;
+  #draining = false;
 
   constructor(native: NativeClient, options: DispatcherOptions, report: Report) {
     this.#native = native;
@@ -107,6 +115,7 @@ export class Dispatcher {
 
   /** Unstarted events are given up, as the client is about to close. */
   drain(): void {
+    this.#draining = true;
     for (const subscription of this.#subscriptions.values()) this.#dropHeld(subscription);
   }
 
@@ -229,6 +238,8 @@ export class Dispatcher {
     } catch (error) {
       throw new Misfit(error);
     }
+    // The wait was long enough for the subscription, or the time of the call, to end.
+    if (subscription.state === 'closed' || CallContext.isAborted(context)) throw DROPPED;
     const handler = subscription.handler;
     return handler(event as never, context);
   }
@@ -278,19 +289,33 @@ export class Dispatcher {
   }
 
   #timedOut(call: Call): void {
+    call.subscription.remove(call);
+    call.leave('zombie');
+    if (this.#inherit) {
+      withinHandler(call.event, () => this.#giveUp(call));
+      handlerEnded();
+    } else {
+      this.#giveUp(call);
+    }
+    this.#unwatchIfOver(call.subscription);
+  }
+
+  /** Settles a call whose time is over, and tells everyone: this runs code of the user. */
+  #giveUp(call: Call): void {
     const { subscription, context } = call;
     const message = `a handler of ${JSON.stringify(subscription.pattern)} did not finish in ${subscription.timeout} ms`;
     const error = busError('ERR_BUS_HANDLER_TIMEOUT', message);
-    subscription.remove(call);
-    call.leave('zombie');
-    if (this.#inherit) handlerEnded();
-    this.#unwatchIfOver(subscription);
     const again = subscription.retryable(error);
     const kind = again ? Settlement.timedOut : Settlement.timedOutFinal;
     this.#settle(call.token, kind, performance.now() - call.startedAt, 0);
-    const final = !again || !subscription.hasAttemptAfter(context.attempt);
-    this.#report(error, final, call.event, context.attempt);
+    this.#report(error, !again || this.#isLast(subscription, context), call.event, context.attempt);
     CallContext.abort(context, error);
+  }
+
+  /** Whether no attempt follows this one. */
+  #isLast(subscription: LiveSubscription, context: CallContext): boolean {
+    const ending = this.#draining || subscription.state === 'closed';
+    return ending || !subscription.hasAttemptAfter(context.attempt);
   }
 
   #failed(
@@ -316,7 +341,7 @@ export class Dispatcher {
     } else {
       this.#settle(token, again ? Settlement.failed : Settlement.failedFinal, duration, 0);
     }
-    const final = !again || !subscription.hasAttemptAfter(context.attempt);
+    const final = !again || this.#isLast(subscription, context);
     this.#report(error, final, event, context.attempt);
   }
 

@@ -19,6 +19,9 @@ const NAMES: readonly Name[] = [
   'warning',
 ];
 
+/** Events of durable delivery, which a later release brings. */
+const LATER: readonly string[] = ['deadLetter', 'messagesLost', 'claimLost', 'groupRecreated'];
+
 export class Emitter {
   readonly #entries = new Map<Name, readonly Entry[]>();
   readonly #log: Log;
@@ -71,7 +74,10 @@ export class Emitter {
 
 function check(name: unknown, listener: unknown): void {
   if (!NAMES.includes(name as Name)) {
-    const message = `there is no event ${typeof name === 'string' ? `'${name}'` : describe(name)}`;
+    const later = LATER.includes(name as string);
+    const message = later
+      ? `'${String(name)}' is not available in this release`
+      : `there is no event ${typeof name === 'string' ? `'${name}'` : describe(name)}`;
     throw invalidAt('ERR_BUS_INVALID_OPTIONS', 'name', message);
   }
   if (typeof listener !== 'function') {

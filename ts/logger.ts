@@ -1,6 +1,7 @@
 /** Structured logging to whatever logger the user has. */
 
 import type { Logger, LogLevel } from '../index';
+import { ignoreRejection } from './promises';
 
 export type LogFields = Record<string, unknown>;
 
@@ -29,9 +30,10 @@ export class Log {
     if (!this.enabled(level)) return;
     try {
       const all = { service: this.#service, ...fields };
-      if (this.#form === 'fields first') this.#target[level](all, message);
-      else if (this.#form === 'message first') this.#target[level](message, all);
-      else this.#target[level](this.#line(level, message, fields));
+      const target = this.#target;
+      if (this.#form === 'fields first') ignoreRejection(target[level](all, message));
+      else if (this.#form === 'message first') ignoreRejection(target[level](message, all));
+      else target[level](this.#line(level, message, fields));
     } catch {
       // A logger that throws must not disturb the bus, and there is nowhere left to say so.
     }

@@ -29,9 +29,7 @@ export interface Settings {
   batchInterval: number;
   maxRetries: number;
   retryDelay: number;
-  connectTimeout: number;
   commandTimeout: number;
-  lazyConnect: boolean;
   maxEventBytes: number;
   maxDataBytes: number;
   notices: { level: 'info' | 'warn'; code: string; message: string }[];
@@ -43,7 +41,6 @@ export interface Subscribed {
   timeout: number;
   retryOnError: boolean;
   maxRetries: number;
-  concurrency: number;
 }
 
 /** What differs from the plain case, for the events of one run. */
@@ -141,7 +138,6 @@ interface NativeModule {
   errorCodes(): string;
   settings(config: string, env: string): string;
   escapePattern(text: string): string;
-  matchPattern(pattern: string, channel: string): boolean;
   validate(what: 'event' | 'type' | 'metadata' | 'timestamp' | 'pattern', text: string): string;
   NativeBroker: new () => NativeBroker;
   NativeClient: new (

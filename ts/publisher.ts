@@ -8,7 +8,7 @@ import { handledEvent } from './context';
 import { busError, type EventBusError, fromValue, invalidAt } from './errors';
 import { isPlainObject, jsonOf } from './json';
 import type { KeepAlive } from './keepalive';
-import type { ErrorValue, NativeClient, PublishedRun, Settings } from './native';
+import type { ErrorValue, NativeClient, PublishedRun, RawEvent, Settings } from './native';
 import { checkSignal } from './requests';
 import { PublishRetries } from './retries';
 import { onAbort } from './signals';
@@ -142,10 +142,11 @@ export class Publisher {
    */
   add(type: string, data: string, extra: Extra | undefined): Batch | Promise<PublishResult> {
     if (type !== this.#checkedType) this.#checkType(type);
-    const batch = this.#gathering ?? this.#begin();
-    const index = batch.types.push(type) - 1;
     const json = extra === undefined ? this.#inherited() : extra.json;
     const line = `${type}\n${json}\n${data}`;
+    // From here on nothing may throw: the arrays of a batch grow together.
+    const batch = this.#gathering ?? this.#begin();
+    const index = batch.types.push(type) - 1;
     batch.records = index === 0 ? line : `${batch.records}\n${line}`;
     batch.extras.push(extra);
     batch.outcomes.push(undefined);
@@ -168,8 +169,9 @@ export class Publisher {
     if (broadcast) given.audience = BROADCAST;
     const event = this.#settings.inherit ? handledEvent() : undefined;
     if (event !== undefined) {
-      given.correlationId ??= event.metadata.correlationId;
-      given.causationId ??= event.id;
+      const inherited = inheritedFrom(event);
+      given.correlationId ??= inherited.correlationId;
+      given.causationId ??= inherited.causationId;
     }
     if (given.timestamp !== undefined) given.timestamp = readTimestamp(given.timestamp);
     return {
@@ -236,6 +238,9 @@ export class Publisher {
   /** Refuses whatever is unsettled, when the client has closed. */
   close(): void {
     this.#retries?.close();
+    clearTimeout(this.#timer);
+    if (this.#gathering !== undefined) this.#open.set(this.#gathering.number, this.#gathering);
+    this.#gathering = undefined;
     for (const batch of this.#open.values()) {
       for (let index = 0; index < batch.outcomes.length; index += 1) {
         if (batch.outcomes[index] !== undefined) continue;
@@ -272,8 +277,7 @@ export class Publisher {
   #inherited(): string {
     const event = this.#settings.inherit ? handledEvent() : undefined;
     if (event === undefined) return '';
-    const { correlationId } = event.metadata;
-    return JSON.stringify({ correlationId, causationId: event.id });
+    return JSON.stringify(inheritedFrom(event));
   }
 
   #checkType(type: unknown): void {
@@ -338,10 +342,26 @@ function readSignal(value: unknown): AbortSignal | undefined {
   return value;
 }
 
+/** What a publish inherits. The event is its handler's, who may have changed it in any way. */
+function inheritedFrom(event: RawEvent): { correlationId?: string; causationId?: string } {
+  const correlationId: unknown = event.metadata?.correlationId;
+  const causationId: unknown = event.id;
+  return {
+    ...(typeof correlationId === 'string' && { correlationId }),
+    ...(typeof causationId === 'string' && { causationId }),
+  };
+}
+
+/** ISO 8601 with a time zone; `Date` would take far more, and some of it as local time. */
+const ISO_TIME = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d.*([Zz]|[+-]\d\d:?\d\d)$/;
+
 /** A timestamp as the event will hold it; what is not one is left for Rust to refuse. */
 function readTimestamp(value: unknown): unknown {
-  if (!(value instanceof Date) && typeof value !== 'string' && typeof value !== 'number')
-    return value;
+  const readable =
+    value instanceof Date ||
+    typeof value === 'number' ||
+    (typeof value === 'string' && ISO_TIME.test(value));
+  if (!readable) return value;
   const date = new Date(value);
   return Number.isNaN(date.getTime()) ? value : date.toISOString();
 }

@@ -37,6 +37,10 @@ class Waiters {
 
 /** Calls `waiter`, which must not throw, once `signal` aborts. Returns what ends the wait. */
 export function onAbort(signal: AbortSignal, waiter: () => void): () => void {
+  if (signal.aborted) {
+    waiter();
+    return () => {};
+  }
   const waiters = waiting.get(signal) ?? new Waiters(signal);
   waiters.add(waiter);
   return () => waiters.remove(waiter);

@@ -6,6 +6,7 @@ import { handledEvent } from './context';
 import { invalidAt, NonRetryableError, traced, ValidationError } from './errors';
 import { isPlainObject } from './json';
 import type { RawEvent, RunInfo, Subscribed } from './native';
+import { ignoreRejection } from './promises';
 
 /** An event that waits in JavaScript for its paused subscription. */
 export interface HeldEvent {
@@ -84,9 +85,11 @@ export class LiveSubscription {
   retryable(error: unknown): boolean {
     if (this.retryIf !== undefined) {
       try {
-        return Boolean(this.retryIf(error));
+        const answer: unknown = this.retryIf(error);
+        if (!(answer instanceof Promise)) return Boolean(answer);
+        ignoreRejection(answer);
       } catch {
-        // Falls through to the rule that holds without `retryIf`.
+        // As with a promise, which is no answer: the rule that holds without `retryIf`.
       }
     }
     return !(error instanceof NonRetryableError) && !(error instanceof ValidationError);
@@ -121,14 +124,21 @@ export class LiveSubscription {
     call.next = undefined;
   }
 
-  /** Resolves when the calls that run now have ended, but for the one this is called from. */
+  /**
+   * Resolves when the calls that run now have ended, but for the one this is called from and those that
+   * wait here as well: two that wait for each other would wait for ever.
+   */
   async idle(): Promise<void> {
     const own = handledEvent();
+    let caller: Call | undefined;
     const running: Promise<void>[] = [];
     for (let call = this.head; call !== undefined; call = call.next) {
-      if (call.event !== own) running.push(call.ended());
+      if (call.event === own) caller = call;
+      else if (!call.waits) running.push(call.ended());
     }
+    if (caller !== undefined) caller.waits = true;
     await Promise.all(running);
+    if (caller !== undefined) caller.waits = false;
   }
 }
 

@@ -4,6 +4,7 @@
  */
 
 import type { Call } from './call';
+import { outsideHandlers } from './context';
 import type { LiveSubscription } from './subscription';
 
 export class HandlerTimer {
@@ -48,7 +49,9 @@ export class HandlerTimer {
     clearTimeout(this.#timer);
     this.#armedFor = at;
     // Unref'd: what keeps the process alive is the subscription, not the limit of its handlers.
-    this.#timer = setTimeout(this.#fire, Math.max(1, Math.ceil(at - now))).unref();
+    // It serves every subscription, so it must not carry the event that happens to be handled now.
+    const delay = Math.max(1, Math.ceil(at - now));
+    this.#timer = outsideHandlers(() => setTimeout(this.#fire, delay).unref());
   }
 
   readonly #fire = (): void => {

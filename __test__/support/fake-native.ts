@@ -97,7 +97,7 @@ export class FakeClient {
     const { timeout = 30_000, retryOnError = true, maxRetries = 3 } = JSON.parse(options);
     this.#subs.set(sub, JSON.parse(patterns));
     this.#push('r', [ticket, null]);
-    return JSON.stringify({ ok: { sub, timeout, retryOnError, maxRetries, concurrency: 256 } });
+    return JSON.stringify({ ok: { sub, timeout, retryOnError, maxRetries } });
   }
   unsubscribe(ticket: number, sub: number): void {
     this.#push('r', [ticket, this.#subs.delete(sub)]);
@@ -184,9 +184,7 @@ export function fakeNative(): object {
           batchInterval: 0,
           maxRetries,
           retryDelay,
-          connectTimeout: 5000,
           commandTimeout: 5000,
-          lazyConnect: false,
           maxEventBytes: 1_048_576,
           maxDataBytes: 524_288,
           notices: [],
@@ -194,7 +192,6 @@ export function fakeNative(): object {
       });
     },
     escapePattern: (text: string) => text,
-    matchPattern: () => true,
     validate: () => '{"ok":null}',
     NativeBroker: class {},
     NativeClient: FakeClient,

@@ -4,6 +4,7 @@
 //! its handlers have room for, and settles each. Everything that waits is bounded by the
 //! subscription's queue, retries included; everything dropped is counted.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
@@ -67,9 +68,20 @@ impl Deliveries {
     /// Removes a subscription with what waits for it. Running calls end by themselves.
     pub fn remove(&mut self, subscription: u32) -> Tally {
         let Some(mut gone) = self.subscriptions.remove(&subscription) else { return Tally::default() };
-        self.ready.retain(|id| *id != subscription);
+        if gone.listed {
+            self.ready.retain(|id| *id != subscription);
+        }
         self.retrying.remove(&subscription);
         Tally { dropped: (gone.queue.clear() + gone.retries.len()) as u64, ..Tally::default() }
+    }
+
+    /// Removes all subscriptions, as [`Deliveries::remove`] does, in time proportional to their number.
+    pub fn clear(&mut self) -> Tally {
+        let dropped = self.waiting() as u64;
+        self.subscriptions = HashMap::default();
+        self.ready = VecDeque::new();
+        self.retrying = HashSet::new();
+        Tally { dropped, ..Tally::default() }
     }
 
     /// Stops or resumes handing out events of a subscription. What arrives meanwhile waits in its queue.
@@ -143,10 +155,16 @@ impl Deliveries {
                 }
                 s.running += 1;
                 bytes += event.json.len();
-                let token = self.next_token;
-                self.next_token = token.wrapping_add(1);
                 let running = Running { subscription: id, pattern, attempt, epoch, event: event.clone() };
-                self.running.insert(token, running);
+                // Numbers start over after 2^32 calls, and a call may run for that long.
+                let token = loop {
+                    let token = self.next_token;
+                    self.next_token = token.wrapping_add(1);
+                    if let Entry::Vacant(free) = self.running.entry(token) {
+                        free.insert(running);
+                        break token;
+                    }
+                };
                 out.push(Delivery { subscription: id, token, attempt, pattern, event });
             }
             self.list(id);

@@ -37,11 +37,6 @@ impl Filter {
     pub fn matches(&self, event: &Value) -> bool {
         self.conditions.iter().all(|condition| condition.holds(event))
     }
-
-    /// Whether there is no condition, so that an event need not be parsed to be matched.
-    pub fn is_empty(&self) -> bool {
-        self.conditions.is_empty()
-    }
 }
 
 impl Condition {

@@ -69,8 +69,48 @@ struct Entry {
 /// What a wire subscription feeds.
 #[derive(Debug)]
 struct Feeds {
-    /// (subscription, index of its pattern)
+    /// (subscription, index of its pattern), by subscription. One that is gone stays with the index [`GONE`]
+    /// until half of them are: so that 100,000 of one pattern can go one by one.
     patterns: Vec<(u32, u32)>,
+    /// How many of `patterns` are gone.
+    gone: u32,
+}
+
+/// The index of no pattern.
+const GONE: u32 = u32::MAX;
+
+impl Feeds {
+    fn new() -> Self {
+        Feeds { patterns: Vec::with_capacity(1), gone: 0 }
+    }
+
+    fn add(&mut self, subscription: u32, pattern: u32) {
+        // At the end, as subscriptions are numbered in turn.
+        let at = self.patterns.partition_point(|(s, _)| *s <= subscription);
+        self.patterns.insert(at, (subscription, pattern));
+    }
+
+    fn remove(&mut self, subscription: u32) {
+        let first = self.patterns.partition_point(|(s, _)| *s < subscription);
+        let own = self.patterns.iter_mut().skip(first).take_while(|(s, _)| *s == subscription);
+        for (_, pattern) in own.filter(|(_, pattern)| *pattern != GONE) {
+            *pattern = GONE;
+            self.gone += 1;
+        }
+        if self.gone as usize > self.patterns.len() / 2 {
+            self.patterns.retain(|(_, pattern)| *pattern != GONE);
+            self.gone = 0;
+        }
+    }
+
+    /// Whether it feeds nobody: the last one that goes takes all that are gone along.
+    fn is_empty(&self) -> bool {
+        self.patterns.is_empty()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.patterns.iter().copied().filter(|(_, pattern)| *pattern != GONE)
+    }
 }
 
 /// A subscription that a message goes to.
@@ -113,7 +153,7 @@ impl Router {
     pub fn add(&mut self, subscription: u32, patterns: &[String], by_channel: bool) -> Vec<Wire> {
         let entries: Vec<Entry> = patterns.iter().map(|p| self.entry(p, by_channel)).collect();
         for (index, entry) in (0u32..).zip(&entries) {
-            self.feeds_mut(&entry.wire).patterns.push((subscription, index));
+            self.feeds_mut(&entry.wire).add(subscription, index);
         }
         if entries.iter().any(|e| !e.by_channel) {
             self.listeners.insert(subscription);
@@ -133,14 +173,24 @@ impl Router {
         unused.retain(|wire| {
             let heard = *wire == self.broadcast && !self.listeners.is_empty();
             let feeds = self.feeds_mut(wire);
-            feeds.patterns.retain(|(s, _)| *s != subscription);
-            let empty = feeds.patterns.is_empty() && !heard;
+            feeds.remove(subscription);
+            let empty = feeds.is_empty() && !heard;
             if empty {
                 self.table_mut(wire).remove(wire.name());
             }
             empty
         });
         unused
+    }
+
+    /// Removes all subscriptions, in time proportional to their number. Returns all wire subscriptions, each
+    /// once.
+    pub fn clear(&mut self) -> Vec<Wire> {
+        self.subscriptions = HashMap::default();
+        self.listeners = BTreeSet::new();
+        let channels = std::mem::take(&mut self.by_channel).into_keys().map(Wire::Channel);
+        let patterns = std::mem::take(&mut self.by_pattern).into_keys().map(Wire::Pattern);
+        channels.chain(patterns).collect()
     }
 
     /// Whether there is a subscription of that number.
@@ -155,8 +205,8 @@ impl Router {
 
     /// The patterns of all subscriptions that `wire` feeds, for reports.
     pub fn patterns(&self, wire: &Wire) -> impl Iterator<Item = &str> {
-        self.feeds(wire.into()).into_iter().flat_map(|feeds| &feeds.patterns).filter_map(|(s, i)| {
-            let entry = self.subscriptions.get(s)?.get(usize::try_from(*i).ok()?)?;
+        self.feeds(wire.into()).into_iter().flat_map(Feeds::iter).filter_map(|(s, i)| {
+            let entry = self.subscriptions.get(&s)?.get(usize::try_from(i).ok()?)?;
             Some(&*entry.pattern)
         })
     }
@@ -169,7 +219,7 @@ impl Router {
 
     /// Whether every subscription that `wire` feeds works without it, as with [`Router::is_optional`].
     pub fn is_dispensable(&self, wire: &Wire) -> bool {
-        *wire == self.broadcast && self.feeds(wire.into()).is_none_or(|feeds| feeds.patterns.is_empty())
+        *wire == self.broadcast && self.feeds(wire.into()).is_none_or(Feeds::is_empty)
     }
 
     /// Local subscriptions, and how many of their patterns are globs.
@@ -186,10 +236,10 @@ impl Router {
     pub fn route(&self, wire: WireRef<'_>, channel: &[u8], routes: &mut Vec<Route>) -> bool {
         let Some(feeds) = self.feeds(wire) else { return false };
         let audience = self.channels.audience(channel);
-        for (subscription, pattern) in &feeds.patterns {
-            let Some(entries) = self.subscriptions.get(subscription) else { continue };
-            if Self::first_match(entries, channel, audience, *pattern) {
-                routes.push(Route { subscription: *subscription, pattern: *pattern });
+        for (subscription, pattern) in feeds.iter() {
+            let Some(entries) = self.subscriptions.get(&subscription) else { continue };
+            if Self::first_match(entries, channel, audience, pattern) {
+                routes.push(Route { subscription, pattern });
             }
         }
         // Only the broadcast channel has listeners.
@@ -248,7 +298,7 @@ impl Router {
 
     fn feeds_mut(&mut self, wire: &Wire) -> &mut Feeds {
         let (Wire::Channel(name) | Wire::Pattern(name)) = wire;
-        self.table_mut(wire).entry(name.clone()).or_insert_with(|| Feeds { patterns: Vec::with_capacity(1) })
+        self.table_mut(wire).entry(name.clone()).or_insert_with(Feeds::new)
     }
 
     fn wires_of(&self, entries: &[Entry]) -> Vec<Wire> {
@@ -341,7 +391,54 @@ mod tests {
         assert!(r.by_channel.is_empty() && r.by_pattern.is_empty());
     }
 
+    #[test]
+    fn clearing_gives_every_wire_once() {
+        let mut r = router();
+        add(&mut r, 1, &["a.*", "b"]);
+        add(&mut r, 2, &["a.*"]);
+        r.add(3, &["b".into(), "room:1".into()], true);
+        let mut wires = r.clear();
+        wires.sort_by(|a, b| a.name().cmp(b.name()));
+        assert_eq!(wires, [glob("p:a.*"), channel("p:b"), channel("p:broadcast"), channel("p:room:1")]);
+        assert_eq!((r.counts(), r.clear()), ((0, 0), vec![]));
+        assert_eq!((deliver(&r, "p:b", "b"), deliver(&r, "p:broadcast", "b")), (vec![], vec![]));
+        assert_eq!(add(&mut r, 1, &["b"]), [channel("p:b"), channel("p:broadcast")]);
+        assert_eq!(deliver(&r, "p:b", "b"), [(1, 0)]);
+    }
+
+    #[test]
+    fn many_of_one_pattern_go_one_by_one() {
+        const MANY: u32 = 100_000;
+        let mut r = router();
+        (0..MANY).for_each(|id| drop(add(&mut r, id, &["a.*"])));
+        // From the end: each would move or look at all others if they were not left in place.
+        for id in (1..MANY).rev() {
+            assert_eq!(r.remove(id), []);
+        }
+        assert_eq!(deliver(&r, "p:a.x", "a.x"), [(0, 0)]);
+        assert_eq!(r.patterns(&glob("p:a.*")).collect::<Vec<_>>(), ["a.*"]);
+        assert_eq!(r.remove(0), [glob("p:a.*"), channel("p:broadcast")]);
+    }
+
     proptest! {
+        /// Numbers come again here, which a client's do only after 2^32 subscriptions.
+        #[test]
+        fn what_comes_and_goes_leaves_what_is_there(steps in prop::collection::vec((0u32..8, any::<bool>()), 1..80)) {
+            let mut r = router();
+            let mut there = BTreeSet::new();
+            for (id, more) in steps {
+                if more && there.insert(id) {
+                    add(&mut r, id, &["b", "a", "*"]);
+                } else if there.remove(&id) {
+                    prop_assert_eq!(r.remove(id).is_empty(), !there.is_empty());
+                }
+                prop_assert_eq!(deliver(&r, "p:a", "a"), there.iter().map(|id| (*id, 1)).collect::<Vec<_>>());
+                prop_assert_eq!(r.patterns(&channel("p:a")).count(), there.len());
+                prop_assert_eq!(r.is_dispensable(&channel("p:a")), false);
+                prop_assert!(r.is_dispensable(&channel("p:broadcast")));
+            }
+        }
+
         #[test]
         fn each_matching_subscription_is_called_exactly_once(
             subs in prop::collection::vec(prop::collection::vec("[ab*?.]{1,4}", 1..4), 1..5),

@@ -54,7 +54,9 @@ macro_rules! counters {
 counters! {
     /// Publishes that were accepted.
     events_published,
-    /// Messages that came in, whatever became of them.
+    /// Events that came in for at least one subscription, before filters and queues. Foreign messages and those
+    /// that no subscription wants are not among them; one that the server sends for two overlapping wire
+    /// subscriptions counts twice.
     events_received,
     /// Handler calls that succeeded.
     events_delivered,
@@ -80,7 +82,7 @@ counters! {
     handler_errors,
     /// Handler calls that still run after their timeout, now.
     zombie_handlers,
-    /// Connections made again after a loss.
+    /// Established connections that were lost, counted at the loss.
     reconnections,
 }
 

@@ -345,8 +345,8 @@ fn javascript_is_told_the_settings() {
         json!({
             "serviceName": "oxbus", "mode": "memory", "memory": "default", "channelPrefix": "", "inherit": true,
             "logLevel": "info", "validateOnReceive": false, "batchSize": 256, "batchInterval": 0,
-            "maxDataBytes": 524288, "maxEventBytes": 1048576, "maxRetries": 0, "retryDelay": 100, "connectTimeout": 5000, "commandTimeout": 5000,
-            "lazyConnect": false, "notices": [notice],
+            "maxDataBytes": 524288, "maxEventBytes": 1048576, "maxRetries": 0, "retryDelay": 100, "commandTimeout": 5000,
+            "notices": [notice],
         })
     );
 }

@@ -13,8 +13,12 @@ fn options() -> SubscribeOptions {
 }
 
 fn event(n: u32) -> Candidate {
+    candidate(&format!("{{\"data\":{n}}}"))
+}
+
+fn candidate(json: &str) -> Candidate {
     Candidate::new(LiveEvent {
-        json: format!("{{\"data\":{n}}}").into(),
+        json: json.into(),
         parts: None,
         channel: None,
         published_ms: None,
@@ -150,7 +154,90 @@ fn filters_echo_and_pause() {
 }
 
 #[test]
-fn a_removed_subscription_counts_what_it_leaves() {
+fn a_filter_reads_what_v8_reads() {
+    let conditions = serde_json::json!({"data.n": 1, "data.text": "x\u{fffd}"});
+    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    for (n, other, passes) in [
+        ("1", "0", 1),
+        ("2", "0", 0),
+        ("1", r#""\ud83d""#, 1),
+        ("2", r#""\ud83d""#, 0),
+        ("1", r#"{"\ude00":1}"#, 1),
+        ("1", "1e999", 1),
+        ("1", &deep, 1),
+        ("2", &deep, 0),
+    ] {
+        let filter = Filter::parse(conditions.as_object().unwrap()).unwrap();
+        let mut d = table(&options(), Some(filter));
+        let json = format!(r#"{{"data":{{"n":{n},"text":"x\ud83d","other":{other}}}}}"#);
+        let tally = d.offer(1, 0, &candidate(&json), 0);
+        let run = take(&mut d, 0);
+        assert_eq!((run.len() as u64, tally.skipped), (passes, 1 - passes), "{n} {:.20}", other);
+        assert!(run.iter().all(|run| *run.event.json == json), "the event stays as it came");
+    }
+}
+
+#[test]
+fn a_token_of_a_running_call_is_not_given_again() {
+    let mut d = table(&options(), None);
+    let mut one = |n, next: Option<u32>| {
+        d.next_token = next.unwrap_or(d.next_token);
+        d.offer(1, 0, &event(n), 0);
+        take(&mut d, 0)[0].token
+    };
+    assert_eq!([one(0, Some(0)), one(1, None), one(2, None)], [0, 1, 2]);
+    assert_eq!([one(3, Some(u32::MAX)), one(4, None)], [u32::MAX, 3]);
+    d.settle(1, Settlement::Succeeded, 0, || 0.0);
+    (5..8).for_each(|n| {
+        d.offer(1, 0, &event(n), 0);
+    });
+    d.next_token = 0;
+    let tokens: Vec<u32> = take(&mut d, 0).iter().map(|run| run.token).collect();
+    assert_eq!(tokens, [1, 4, 5]);
+    assert_eq!(d.running(), 7);
+}
+
+#[test]
+fn clearing_counts_what_all_leave_and_running_calls_end() {
+    let mut d = Deliveries::new();
+    let options = SubscribeOptions { concurrency: 1, ..options() };
+    for id in 0..3 {
+        d.add(id, &options, None);
+        (0..4).for_each(|n| {
+            d.offer(id, 0, &event(n), 0);
+        });
+    }
+    let runs = take(&mut d, 0);
+    d.settle(runs[0].token, Settlement::Failed { retryable: true }, 0, || 0.0);
+    assert_eq!((runs.len(), d.waiting()), (3, 10));
+    assert_eq!(d.clear(), Tally { dropped: 10, ..Tally::default() });
+    assert_eq!((d.waiting(), d.waiting_bytes(), d.next_due(0), d.has_ready(u64::MAX)), (0, 0, None, false));
+    assert!(take(&mut d, u64::MAX).is_empty());
+    assert_eq!(d.settle(runs[1].token, Settlement::Succeeded, 0, || 0.0).0.delivered, 1);
+    assert_eq!(d.settle(runs[2].token, Settlement::Failed { retryable: true }, 0, || 0.0).0.failed, 1);
+    assert_eq!((d.running(), d.clear()), (0, Tally::default()));
+}
+
+#[test]
+fn a_removed_subscription_leaves_the_list_of_ready_ones() {
+    let mut d = Deliveries::new();
+    for id in 0..3 {
+        d.add(id, &options(), None);
+    }
+    d.offer(1, 0, &event(1), 0);
+    d.offer(2, 0, &event(2), 0);
+    for id in 0..2 {
+        d.remove(id);
+    }
+    assert_eq!(d.ready, [2]);
+    // The number again, with an event: listed once.
+    d.add(1, &options(), None);
+    d.offer(1, 0, &event(3), 0);
+    assert_eq!(take(&mut d, 0).iter().map(|run| run.subscription).collect::<Vec<_>>(), [2, 1]);
+}
+
+#[test]
+fn a_removed_subscription_counts_counts_what_it_leaves() {
     let mut d = table(&SubscribeOptions { concurrency: 1, ..options() }, None);
     (0..3).for_each(|n| {
         d.offer(1, 0, &event(n), 0);

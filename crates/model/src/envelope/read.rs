@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
-
+use super::json_text;
 use crate::scan::{Refused, Scanner};
 use crate::time;
 
@@ -86,7 +85,8 @@ pub fn read(message: &[u8], missing: impl FnOnce() -> Missing) -> Result<Decoded
         && let Some(published_ms) = wire.published_ms()
     {
         let parts = wire.parts(text);
-        let Wire { event_type, metadata: WireMetadata { instance_id, key, .. }, .. } = wire;
+        let Wire { event_type, metadata, .. } = wire;
+        let WireMetadata { instance_id, key, .. } = metadata.unwrap_or_default();
         return Ok(Decoded {
             json: Cow::Borrowed(text),
             event_type: event_type.unwrap_or_default(),
@@ -99,42 +99,82 @@ pub fn read(message: &[u8], missing: impl FnOnce() -> Missing) -> Result<Decoded
     complete(text, missing)
 }
 
-/// The slow way, for the messages of others: fills in what is missing or has the wrong type.
+/// The slow way, for the messages of others: fills in what is missing or has the wrong type. What is there
+/// stays as it is written, so that what only V8 can read is left to it.
 fn complete(text: &str, missing: impl FnOnce() -> Missing) -> Result<Decoded<'static>, Foreign> {
-    let Ok(Value::Object(mut event)) = serde_json::from_str(text) else { return Err(Foreign) };
-    let Some(Value::String(event_type)) = event.get("type").cloned() else { return Err(Foreign) };
+    let mut scanner = Scanner::new(text);
+    let (event, others) =
+        members(&mut scanner, ["id", "type", "data", "metadata"]).map_err(|Refused| Foreign)?;
+    scanner.end().map_err(|Refused| Foreign)?;
+    let [id, event_type, data, metadata] = event;
+    let event_type_json = event_type.ok_or(Foreign)?;
+    let event_type = said(event_type_json).ok_or(Foreign)?;
     let missing = missing();
-    let id = match event.get("id") {
-        Some(Value::String(id)) => id.clone(),
-        Some(Value::Number(id)) => id.to_string(),
-        _ => missing.id,
+    let id = match id {
+        Some(id) if id.starts_with('"') => Cow::Borrowed(id),
+        Some(id) if id.starts_with(|c: char| c == '-' || c.is_ascii_digit()) => format!("\"{id}\"").into(),
+        _ => json_text(&missing.id).into(),
     };
-    event.insert("id".into(), id.clone().into());
-    event.entry("data").or_insert(Value::Null);
-    let mut metadata = match event.remove("metadata") {
-        Some(Value::Object(metadata)) => metadata,
-        _ => Map::new(),
+    let ([timestamp, source, correlation_id, instance_id, key], more) = members(
+        &mut Scanner::new(metadata.unwrap_or_default()),
+        ["timestamp", "source", "correlationId", "instanceId", "key"],
+    )
+    .unwrap_or_default();
+    let published_ms = timestamp.and_then(said).and_then(|text| time::from_iso(&text));
+    let timestamp = match timestamp {
+        Some(timestamp) if published_ms.is_some() => Cow::Borrowed(timestamp),
+        _ => json_text(&time::to_iso(missing.timestamp_ms)).into(),
     };
-    let published_ms = metadata.get("timestamp").and_then(Value::as_str).and_then(time::from_iso);
-    if published_ms.is_none() {
-        metadata.insert("timestamp".into(), time::to_iso(missing.timestamp_ms).into());
-    }
-    for (name, default) in [("source", "unknown"), ("correlationId", id.as_str())] {
-        if !metadata.get(name).is_some_and(Value::is_string) {
-            metadata.insert(name.into(), default.into());
+    let is_text = |json: &&str| json.starts_with('"');
+    let source = source.filter(is_text).unwrap_or("\"unknown\"");
+    let correlation_id = correlation_id.filter(is_text).unwrap_or(&id);
+    let mut json = format!(
+        "{{\"id\":{id},\"type\":{event_type_json},\"data\":{}{others},\"metadata\":{{\"timestamp\":{timestamp},\
+         \"source\":{source},\"correlationId\":{correlation_id}",
+        data.unwrap_or("null"),
+    );
+    for (name, value) in [("instanceId", instance_id), ("key", key)] {
+        if let Some(value) = value {
+            json.extend([",\"", name, "\":", value]);
         }
     }
-    let own = |name: &str| metadata.get(name).and_then(Value::as_str).map(|s| Cow::Owned(s.to_owned()));
-    let (instance_id, key) = (own("instanceId"), own("key"));
-    event.insert("metadata".into(), metadata.into());
+    json.extend([&more, "}}"]);
     Ok(Decoded {
-        json: Cow::Owned(Value::Object(event).to_string()),
-        event_type: Cow::Owned(event_type),
+        json: json.into(),
+        event_type: event_type.into_owned().into(),
         published_ms,
-        instance_id,
-        key,
+        instance_id: instance_id.and_then(said).map(|text| text.into_owned().into()),
+        key: key.and_then(said).map(|text| text.into_owned().into()),
         parts: None,
     })
+}
+
+/// The values of the members `names` as they are written, the last of each as V8 takes it, and all other
+/// members as text, each behind a comma.
+fn members<'a, const N: usize>(
+    scanner: &mut Scanner<'a>,
+    names: [&str; N],
+) -> Result<([Option<&'a str>; N], String), Refused>
+where
+    [Option<&'a str>; N]: Default,
+{
+    let mut values: [Option<&str>; N] = Default::default();
+    let mut others = String::new();
+    scanner.object(|scanner, name| {
+        let value = scanner.value()?;
+        let text = name.lossy();
+        match names.iter().zip(&mut values).find(|(known, _)| **known == text) {
+            Some((_, last)) => *last = Some(value),
+            None => others.extend([",", name.json(), ":", value]),
+        }
+        Ok(())
+    })?;
+    Ok((values, others))
+}
+
+/// What a JSON string says; `None` for other JSON.
+fn said(json: &str) -> Option<Cow<'_, str>> {
+    Some(Scanner::new(json).string().ok()?.lossy())
 }
 
 /// An event as it stands in a message. Members that Oxbus does not know are only counted.
@@ -143,7 +183,7 @@ struct Wire<'a> {
     id: Option<Cow<'a, str>>,
     event_type: Option<Cow<'a, str>>,
     data: Option<&'a str>,
-    metadata: WireMetadata<'a>,
+    metadata: Option<WireMetadata<'a>>,
     others: usize,
 }
 
@@ -161,7 +201,7 @@ struct WireMetadata<'a> {
 impl<'a> Wire<'a> {
     /// When it was published; `None` when anything that an event must have is missing.
     fn published_ms(&self) -> Option<i64> {
-        let m = &self.metadata;
+        let m = self.metadata.as_ref()?;
         let required = [&self.id, &self.event_type, &m.source, &m.correlation_id];
         (required.into_iter().all(Option::is_some) && self.data.is_some())
             .then(|| time::from_iso(m.timestamp.as_deref()?))
@@ -169,7 +209,7 @@ impl<'a> Wire<'a> {
     }
 
     fn parts(&self, text: &'a str) -> Option<Parts> {
-        let m = &self.metadata;
+        let m = self.metadata.as_ref()?;
         if self.others + m.others > 0 || m.key.is_some() {
             return None;
         }
@@ -202,7 +242,8 @@ fn scan(text: &str) -> Result<Wire<'_>, Refused> {
         "id" => once(&mut wire.id, scanner.string()?.text()?),
         "type" => once(&mut wire.event_type, scanner.string()?.text()?),
         "data" => once(&mut wire.data, scanner.value()?),
-        "metadata" => scan_metadata(scanner, &mut wire.metadata),
+        "metadata" if wire.metadata.is_some() => Err(Refused),
+        "metadata" => scan_metadata(scanner, wire.metadata.insert(WireMetadata::default())),
         _ => {
             wire.others += 1;
             scanner.value().map(drop)

@@ -113,6 +113,69 @@ fn what_is_missing_is_filled_in() {
 }
 
 #[test]
+fn what_is_there_stays_as_it_is_written() {
+    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    for data in [r#""\ud83d""#, r#"{"z":1.0, "a":1e999,"\ude00":2}"#, &deep] {
+        let text =
+            format!(r#"{{"type":"a","more":{data},"data":{data},"metadata":{{"x":{data},"key":"k"}}}}"#);
+        let decoded = read_text(&text).unwrap();
+        let expected = format!(
+            r#"{{"id":"new","type":"a","data":{data},"more":{data},"metadata":{{"timestamp":"1970-01-01T00:00:01.000Z","source":"unknown","correlationId":"new","key":"k","x":{data}}}}}"#
+        );
+        assert!(decoded.json == expected, "{:.200}", decoded.json);
+        assert_eq!(decoded.key.as_deref(), Some("k"));
+    }
+}
+
+#[test]
+fn an_event_nested_deeply_is_passed_on() {
+    let deep = format!("{}{}", "{\"a\":".repeat(10_000), "1".to_owned() + &"}".repeat(10_000));
+    let mut out = Vec::new();
+    write(&mut out, &Origin::new("s", "i"), "1", "t", &deep, &time::to_iso(5), None);
+    let decoded = read(&out, missing).unwrap();
+    assert!(matches!(decoded.json, Cow::Borrowed(_)));
+    assert!(decoded.parts.unwrap().data.of(&decoded.json) == deep);
+}
+
+#[test]
+fn halves_of_surrogate_pairs_make_no_event_foreign() {
+    let metadata = r#"{"timestamp":"2026-11-21T03:04:05.678Z","source":"\ud83d","correlationId":"\ude00","instanceId":"i\ud83d","key":"k\ud83d"}"#;
+    let text = format!(r#"{{"id":"\ud83d","type":"a\ud83d","data":1,"\ud83d":2,"metadata":{metadata}}}"#);
+    let decoded = read_text(&text).unwrap();
+    assert_eq!(decoded.json, text);
+    assert_eq!(decoded.event_type, "a\u{fffd}");
+    assert_eq!(decoded.published_ms, time::from_iso("2026-11-21T03:04:05.678Z"));
+    assert_eq!(
+        (decoded.instance_id.as_deref(), decoded.key.as_deref()),
+        (Some("i\u{fffd}"), Some("k\u{fffd}"))
+    );
+}
+
+#[test]
+fn of_a_member_that_is_there_twice_the_last_counts() {
+    let first = r#"{"timestamp":"2026-11-21T03:04:05.678Z","source":"s","correlationId":"c","key":"k"}"#;
+    let twice =
+        |last: &str| format!(r#"{{"id":"1","type":"a","data":1,"metadata":{first},"metadata":{last}}}"#);
+    for (last, source, key) in
+        [(r#"{"source":"z"}"#, "z", None), (r#"{"key":"q"}"#, "unknown", Some("q")), ("1", "unknown", None)]
+    {
+        let text = twice(last);
+        let decoded = read_text(&text).unwrap();
+        let json: Value = serde_json::from_str(&decoded.json).unwrap();
+        assert_eq!((decoded.published_ms, decoded.key.as_deref()), (None, key), "{last}");
+        assert_eq!(
+            (&json["metadata"]["source"], &json["metadata"]["correlationId"]),
+            (&source.into(), &"1".into())
+        );
+        assert_eq!(decoded.json.matches("metadata").count(), 1);
+    }
+    let text = format!(r#"{{"id":"1","type":"a","type":"b","data":1,"data":2,"metadata":{first}}}"#);
+    let decoded = read_text(&text).unwrap();
+    assert_eq!(decoded.json, format!(r#"{{"id":"1","type":"b","data":2,"metadata":{first}}}"#));
+    assert_eq!(decoded.event_type, "b");
+}
+
+#[test]
 fn what_is_not_an_event_is_foreign() {
     for text in
         ["", "null", "[]", "\"a\"", "{}", "{\"type\":1}", "{\"type\":\"a\"", "{\"type\":\"a\"},{}", "]"]
@@ -122,7 +185,45 @@ fn what_is_not_an_event_is_foreign() {
     assert_eq!(read(b"{\"type\":\"\xff\"}", missing).unwrap_err(), Foreign);
 }
 
+const VALUES: [&str; 10] = [
+    "1",
+    "-2.5e3",
+    "true",
+    "null",
+    "[1]",
+    "{}",
+    r#""a""#,
+    r#""\ud83d""#,
+    r#"{"source":"s","source":1}"#,
+    r#"{"timestamp":"2026-11-21T03:04:05Z","k":[]}"#,
+];
+
 proptest! {
+    #[test]
+    fn what_is_completed_is_whole(
+        members in prop::collection::vec(
+            (prop::sample::select(vec!["id", "type", "data", "metadata", "x", ""]), prop::sample::select(VALUES.to_vec())),
+            0..8,
+        ),
+    ) {
+        let last = |name: &str| members.iter().rev().find(|(n, _)| *n == name).map(|(_, value)| *value);
+        let body: Vec<String> = members.iter().map(|(name, value)| format!("\"{name}\": {value} ")).collect();
+        let text = format!("{{{}}}", body.join(","));
+        match read_text(&text) {
+            Err(Foreign) => prop_assert!(!last("type").is_some_and(|json| json.starts_with('"'))),
+            Ok(decoded) => {
+                let again = read_text(&decoded.json).unwrap();
+                prop_assert!(matches!(again.json, Cow::Borrowed(_)) || decoded.json.contains("\\ud83d"), "{}", decoded.json);
+                prop_assert_eq!(&again.json, &decoded.json);
+                prop_assert_eq!(&again.event_type, &decoded.event_type);
+                let tree = crate::scan::tree(&decoded.json).unwrap();
+                let before = crate::scan::tree(&text).unwrap();
+                prop_assert_eq!(&tree["x"], &before["x"]);
+                prop_assert_eq!(&tree["data"], &before["data"]);
+            }
+        }
+    }
+
     #[test]
     fn any_bytes_are_read_without_a_panic_and_give_one_json_object(bytes: Vec<u8>) {
         if let Ok(decoded) = read(&bytes, missing) {
