@@ -280,3 +280,17 @@ onBothTransports((bench) => {
     await eventually(() => ended === 2);
   });
 });
+
+onBothTransports((bench) => {
+  test('deep nesting and halves of surrogate pairs arrive, through a filter too', async () => {
+    const bus = await bench.open();
+    const seen: BusEvent[] = [];
+    await bus.subscribe('odd', (event) => seen.push(event), { filter: { 'data.status': 'ok' } });
+    let nested: unknown = 'core';
+    for (let level = 0; level < 1000; level += 1) nested = [nested];
+    const data = { status: 'ok', nested, half: 'cut \ud83d', z: 1, a: 2 };
+    await bus.publish('odd', data);
+    await eventually(() => seen.length === 1);
+    expect(JSON.stringify(seen[0]?.data)).toBe(JSON.stringify(data));
+  });
+});

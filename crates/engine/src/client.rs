@@ -412,9 +412,7 @@ impl Core {
     /// The first stage of closing: nothing more is taken in.
     fn stop_deliveries(&self) {
         let numbering = self.subscribing();
-        self.shared.intake().close();
-        let subscriptions: Vec<u32> = self.shared.router().subscriptions().collect();
-        let unused = subscriptions.into_iter().flat_map(|s| self.shared.remove(s)).collect();
+        let unused = self.shared.close();
         self.transport.unsubscribe(unused);
         drop(numbering);
         let waiting = self.shared.unconfirmed().all();

@@ -68,6 +68,9 @@ impl Intake {
                 from = *to;
             }
             self.count(tally);
+        } else {
+            // They were on their way when the client began to close.
+            self.count(Tally { dropped: arrivals.routes.len() as u64, ..Tally::default() });
         }
         arrivals.events.clear();
         arrivals.routes.clear();
@@ -112,9 +115,11 @@ impl Intake {
         change.map(|c| Notice::Circuit { subscription: c.subscription, state: c.state })
     }
 
-    /// Takes nothing more in. Calls that run go on.
+    /// Takes nothing more in and drops what waits. Calls that run go on.
     pub(crate) fn close(&mut self) {
         self.open = false;
+        let tally = self.deliveries.clear();
+        self.count(tally);
     }
 
     fn count(&self, tally: Tally) {

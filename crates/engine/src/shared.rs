@@ -90,6 +90,13 @@ impl Shared {
         unused
     }
 
+    /// Removes all subscriptions and takes nothing more in. Returns the wire subscriptions that there were.
+    pub(crate) fn close(&self) -> Vec<Wire> {
+        let unused = self.router.write().unwrap_or_else(PoisonError::into_inner).clear();
+        self.intake().close();
+        unused
+    }
+
     /// What has come in and waits for handlers.
     pub(crate) fn intake(&self) -> MutexGuard<'_, Intake> {
         // After a panic under the lock the tables may be off by one event; losing that one, which is

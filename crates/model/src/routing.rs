@@ -198,11 +198,6 @@ impl Router {
         self.subscriptions.contains_key(&subscription)
     }
 
-    /// The numbers of all subscriptions.
-    pub fn subscriptions(&self) -> impl Iterator<Item = u32> {
-        self.subscriptions.keys().copied()
-    }
-
     /// The patterns of all subscriptions that `wire` feeds, for reports.
     pub fn patterns(&self, wire: &Wire) -> impl Iterator<Item = &str> {
         self.feeds(wire.into()).into_iter().flat_map(Feeds::iter).filter_map(|(s, i)| {

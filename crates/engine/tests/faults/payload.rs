@@ -113,7 +113,7 @@ async fn data_arrives_byte_for_byte() {
 async fn messages_that_are_not_events_are_counted_and_harm_nothing() {
     let server = RedisServer::start().await;
     let bus = ready(json!({ "redis": server.url() })).await;
-    let inbox = Inbox::on(&bus, &["*"]).await;
+    let inbox = Inbox::on(&bus, &["odd", "good"]).await;
     let mut random = seeded("messages_that_are_not_events");
     let mut control = server.control().await.unwrap();
     let foreign: [&[u8]; 9] = [
@@ -140,16 +140,13 @@ async fn messages_that_are_not_events_are_counted_and_harm_nothing() {
     }
     let deep = "[".repeat(100_000);
     control.call(&[b"PUBLISH", &b"odd"[..], deep.as_bytes()]).await.unwrap();
-    let nested = format!(r#"{{"type":"odd","data":{}{}}}"#, "[".repeat(50_000), "]".repeat(50_000));
-    control.call(&[b"PUBLISH", &b"odd"[..], nested.as_bytes()]).await.unwrap();
     let minimal = r#"{"type":"odd","data":1}"#;
     control.call(&["PUBLISH", "odd", minimal]).await.unwrap();
     bus.publish_with("good", 1, json!({ "id": "good" })).await.unwrap();
     inbox.wait_for("good").await;
     let counted = || async {
         let foreign = bus.stats().counts.events_foreign;
-        // The deeply nested event is either one or is not; the bus lives in both cases.
-        (sent + 1..=sent + 2).contains(&foreign)
+        foreign == sent + 1
     };
     eventually(PATIENCE, "foreign messages are counted", counted).await;
     assert!(inbox.events().iter().any(|event| event.data() == 1 && event.event_type() == "odd"));

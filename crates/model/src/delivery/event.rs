@@ -52,7 +52,7 @@ impl Candidate {
 pub struct Delivery {
     /// The subscription.
     pub subscription: u32,
-    /// Names this handler call in [`Deliveries::settle`].
+    /// Names this handler call in [`Deliveries::settle`](super::Deliveries::settle).
     pub token: u32,
     /// From 1.
     pub attempt: u32,

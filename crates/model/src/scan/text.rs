@@ -13,6 +13,8 @@ pub struct RawText<'a> {
 
 impl<'a> RawText<'a> {
     /// A JSON string with its quotes, and whether it has escapes.
+    // Inlined, as `text`: a call for each member would cost a third of what reading an event takes.
+    #[inline]
     pub(super) fn new(quoted: &'a str, escaped: bool) -> Self {
         RawText { quoted, escaped }
     }
@@ -26,6 +28,7 @@ impl<'a> RawText<'a> {
     ///
     /// # Errors
     /// When an escape is half of a surrogate pair.
+    #[inline]
     pub fn text(self) -> Result<Cow<'a, str>, Refused> {
         if self.escaped {
             return serde_json::from_str(self.quoted).map(Cow::Owned).map_err(|_| Refused);
