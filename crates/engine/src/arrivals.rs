@@ -88,10 +88,13 @@ impl Shared {
         let mut intake = self.intake();
         intake.accept(arrivals);
         let ready = intake.has_ready();
+        let spent = intake.deliveries.take_spent();
         drop(intake);
         if ready {
             self.outbox.wake();
         }
+        // This thread has allocated them.
+        drop(spent);
     }
 }
 

@@ -35,6 +35,11 @@ struct Running {
     event: Arc<LiveEvent>,
 }
 
+/// Events done with that are kept for [`Deliveries::take_spent`], at the most.
+const MAX_SPENT: usize = 1024;
+/// And their bytes.
+const MAX_SPENT_BYTES: usize = 1024 * 1024;
+
 /// The deliveries of one client.
 #[derive(Debug, Default)]
 pub struct Deliveries {
@@ -48,6 +53,9 @@ pub struct Deliveries {
     running: HashMap<u32, Running>,
     next_token: u32,
     next_retry: u64,
+    /// Events that nobody needs any more, and their bytes.
+    spent: Vec<Arc<LiveEvent>>,
+    spent_bytes: usize,
 }
 
 impl Deliveries {
@@ -203,6 +211,7 @@ impl Deliveries {
             }
             _ => None,
         };
+        let mut spent = None;
         match delay {
             Some(delay) if s.retries_after(attempt) => {
                 tally.retried = 1;
@@ -211,7 +220,10 @@ impl Deliveries {
                 tally.dropped += s.retry_at(due, Waiting { event, pattern, attempt: attempt + 1 });
                 self.retrying.insert(subscription);
             }
-            _ => tally.failed = u64::from(failed),
+            _ => {
+                tally.failed = u64::from(failed);
+                spent = Some(event);
+            }
         }
         let mut change = None;
         if let Some(breaker) = s.breaker.as_mut().filter(|b| b.epoch() == epoch) {
@@ -225,7 +237,25 @@ impl Deliveries {
             }
         }
         self.list(subscription);
+        if let Some(event) = spent {
+            self.spend(event);
+        }
         (tally, change)
+    }
+
+    /// Events that are done with, for the caller to drop where that costs least: freeing what another thread
+    /// has allocated is slow, and the thread that settles is the one that is short of time.
+    pub fn take_spent(&mut self) -> Vec<Arc<LiveEvent>> {
+        self.spent_bytes = 0;
+        std::mem::take(&mut self.spent)
+    }
+
+    fn spend(&mut self, event: Arc<LiveEvent>) {
+        let bytes = self.spent_bytes + event.json.len();
+        if bytes <= MAX_SPENT_BYTES && self.spent.len() < MAX_SPENT {
+            self.spent_bytes = bytes;
+            self.spent.push(event);
+        }
     }
 
     /// When, after `now_ms`, something becomes ready by itself: a retry is due, or a circuit that one waits

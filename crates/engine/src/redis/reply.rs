@@ -48,52 +48,12 @@ pub(crate) struct Message<'a> {
 /// not whole, which [`decode`] then tells apart.
 ///
 /// Under load nearly everything that a subscriber reads is one of these four forms. The general
-/// decoder took a fifth of the time of receiving (`docs/design/receiving.md`).
+/// decoder took a fifth of the reading thread's time (`docs/design/receiving.md`).
 pub(crate) fn message(buffer: &[u8]) -> Option<(Message<'_>, usize)> {
-    let (with_pattern, mut rest) = match buffer.first()? {
-        b'>' | b'*' => match buffer.get(1..)? {
-            [
-                b'4',
-                b'\r',
-                b'\n',
-                b'$',
-                b'8',
-                b'\r',
-                b'\n',
-                b'p',
-                b'm',
-                b'e',
-                b's',
-                b's',
-                b'a',
-                b'g',
-                b'e',
-                b'\r',
-                b'\n',
-                rest @ ..,
-            ] => (true, rest),
-            [
-                b'3',
-                b'\r',
-                b'\n',
-                b'$',
-                b'7',
-                b'\r',
-                b'\n',
-                b'm',
-                b'e',
-                b's',
-                b's',
-                b'a',
-                b'g',
-                b'e',
-                b'\r',
-                b'\n',
-                rest @ ..,
-            ] => (false, rest),
-            _ => return None,
-        },
-        _ => return None,
+    let push = buffer.strip_prefix(b">").or_else(|| buffer.strip_prefix(b"*"))?;
+    let (with_pattern, mut rest) = match push.strip_prefix(b"4\r\n$8\r\npmessage\r\n") {
+        Some(rest) => (true, rest),
+        None => (false, push.strip_prefix(b"3\r\n$7\r\nmessage\r\n")?),
     };
     let pattern = if with_pattern { Some(bulk(&mut rest)?) } else { None };
     let channel = bulk(&mut rest)?;
