@@ -9,12 +9,12 @@ use oxbus_model::delivery::Settlement;
 use oxbus_model::names::check_pattern;
 use oxbus_model::stats::{LinkMode, Parts, Snapshot};
 use oxbus_model::subscribe_options::SubscribeOptions;
-use oxbus_model::{BusError, ErrorKind, Outcome};
+use oxbus_model::{BusError, ErrorKind};
 use serde_json::Value;
 use tokio::runtime::Handle;
 
 use crate::health;
-use crate::host::{Drained, Failed, Host, Notice};
+use crate::host::{Drained, Host, Notice};
 use crate::lifecycle::{State, is_fatal};
 use crate::memory::{Broker, MemoryTransport};
 use crate::redis::RedisTransport;
@@ -158,17 +158,14 @@ impl Client {
     pub fn publish(&self, batch: u32, count: u32, text: String) {
         let shared = &self.core.shared;
         if !self.core.accepting.load(Ordering::Acquire) {
-            let error =
-                BusError::new(ErrorKind::Closed, "the client is closed").with_outcome(Outcome::NotSent);
-            return shared.outbox.failed(failures(batch, 0..count, &error));
+            return shared.outbox.refused(batch, 0..count, ErrorKind::Closed, "the client is closed");
         }
         let admitted = shared.admission.admit(count as usize, text.len());
         // At most `count`, so it fits.
         let admitted = u32::try_from(admitted).unwrap_or(count);
         if admitted < count {
-            let error = BusError::new(ErrorKind::QueueFull, "too many publishes are in flight")
-                .with_outcome(Outcome::NotSent);
-            shared.outbox.failed(failures(batch, admitted..count, &error));
+            let why = "too many publishes are in flight";
+            shared.outbox.refused(batch, admitted..count, ErrorKind::QueueFull, why);
         }
         if admitted > 0 {
             self.core.transport.start();
@@ -464,8 +461,4 @@ async fn ready(shared: &Shared, fail_early: bool) -> Result<(), BusError> {
             return Err(BusError::new(ErrorKind::Closed, "the client is gone"));
         }
     }
-}
-
-fn failures(batch: u32, indexes: std::ops::Range<u32>, error: &BusError) -> impl Iterator<Item = Failed> {
-    indexes.map(move |index| Failed { batch, index, error: error.clone() })
 }

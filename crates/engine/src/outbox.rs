@@ -1,9 +1,10 @@
 //! What waits for the host, but for deliveries: results, replies and notices. One wake at a time.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use oxbus_model::BusError;
+use oxbus_model::{BusError, ErrorKind, Outcome};
 use serde_json::Value;
 
 use crate::clock::Clock;
@@ -63,6 +64,12 @@ impl Outbox {
     pub(crate) fn failed(&self, failed: impl IntoIterator<Item = Failed>) {
         self.lock().drained.failed.extend(failed);
         self.wake();
+    }
+
+    /// Publishes were refused before anything was done for them.
+    pub(crate) fn refused(&self, batch: u32, indexes: Range<u32>, kind: ErrorKind, why: &str) {
+        let error = BusError::new(kind, why).with_outcome(Outcome::NotSent);
+        self.failed(indexes.map(|index| Failed { batch, index, error: error.clone() }));
     }
 
     pub(crate) fn reply(&self, ticket: u32, result: Result<Value, BusError>) {

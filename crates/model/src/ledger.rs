@@ -325,12 +325,7 @@ impl Ledger {
         self.sent.len()
     }
 
-    /// How many subscriptions are wanted.
-    pub fn wanted(&self) -> usize {
-        self.wanted
-    }
-
-    /// How many of them the server has confirmed.
+    /// How many wanted subscriptions the server has confirmed.
     pub fn confirmed_count(&self) -> usize {
         self.confirmed
     }

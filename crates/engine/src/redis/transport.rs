@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use oxbus_model::routing::Wire;
-use oxbus_model::{BusError, ErrorKind, Outcome};
+use oxbus_model::{BusError, ErrorKind};
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -14,7 +14,6 @@ use super::handshake::Endpoint;
 use super::link::{self, Handle};
 use super::publisher::{self, Publisher};
 use super::subscriber::{self, Subscriber};
-use crate::host::Failed;
 use crate::shared::Shared;
 use crate::transport::{Boxed, Probe, Submission, Transport};
 
@@ -86,10 +85,7 @@ impl Transport for RedisTransport {
         let (batch, count, bytes) = (submission.batch, submission.count, submission.text.len());
         if !self.send(publisher::Input::Publish(submission)) {
             self.shared.admission.release(count as usize, bytes);
-            let closed =
-                BusError::new(ErrorKind::Closed, "the client is closed").with_outcome(Outcome::NotSent);
-            let failed = (0..count).map(|index| Failed { batch, index, error: closed.clone() });
-            self.shared.outbox.failed(failed);
+            self.shared.outbox.refused(batch, 0..count, ErrorKind::Closed, "the client is closed");
         }
     }
 
