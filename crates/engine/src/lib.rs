@@ -15,6 +15,7 @@ mod arrivals;
 mod client;
 mod clock;
 mod encoder;
+mod groups;
 pub mod guard;
 mod health;
 pub mod host;
@@ -24,6 +25,7 @@ mod memory;
 mod outbox;
 mod redis;
 mod shared;
+mod store;
 mod subscriptions;
 mod transport;
 

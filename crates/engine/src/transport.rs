@@ -2,10 +2,14 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use oxbus_model::BusError;
+use oxbus_model::claims::{GroupKey, Read};
 use oxbus_model::routing::Wire;
 use serde_json::Value;
+
+use crate::store::Store;
 
 /// A future of a transport.
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -53,6 +57,20 @@ pub(crate) trait Transport: Send + Sync {
 
     /// Waits, after [`Transport::close`], until everything is settled.
     fn ended(&self) -> Boxed<'_, ()>;
+
+    /// The streams.
+    fn store(&self) -> Arc<dyn Store>;
+
+    /// Makes a reader for a group; it says [`Shared::reader_up`](crate::shared::Shared::reader_up) when it can read.
+    fn join(&self, group: GroupKey, name: Arc<str>);
+
+    /// Reads new entries of a group that was joined; one read of a group at a time. It ends with `Shared::arrived`,
+    /// `interrupted` or `reader_down`.
+    fn read(&self, read: Read);
+
+    /// Ends the reader of a group. When the future is done no entry arrives any more, and what had been
+    /// delivered to the reader has arrived.
+    fn leave(&self, group: GroupKey) -> Boxed<'static, ()>;
 
     /// Makes a loop panic, to prove that it recovers.
     #[cfg(feature = "failpoints")]

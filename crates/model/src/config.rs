@@ -5,6 +5,7 @@
 //! - this file: [`Config`] and what it is resolved from; `settings`: what JavaScript is told of it
 //! - `redis`, `url`, `tls`: how to reach the server; `environment`: the variables that are read
 //! - `retry`: the delays of a failed handler; `notice`: remarks for the log; `secret`: what never prints
+//! - `streams`: what is stored, and what becomes of what cannot be handled
 //! - `reader`: one JSON object, field by field
 
 use serde::Serialize;
@@ -20,6 +21,7 @@ mod redis;
 pub(crate) mod retry;
 mod secret;
 mod settings;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -29,6 +31,7 @@ pub use environment::Environment;
 pub use notice::{Notice, NoticeLevel};
 pub use redis::{Address, RedisConfig};
 pub use secret::Secret;
+pub use streams::{DeadLetterConfig, PersistenceConfig, Realtime, StreamConfig};
 pub use tls::TlsConfig;
 
 use reader::{NOT_AVAILABLE, Reader};
@@ -141,6 +144,16 @@ pub struct Config {
     pub require_no_eviction: bool,
     /// How publishes are gathered, bounded and repeated.
     pub performance: Performance,
+    /// Whether events are published live. Default true; without, only streams carry them.
+    pub pubsub: bool,
+    /// The streams, in the order in which they are asked whether they store an event.
+    pub streams: Vec<StreamConfig>,
+    /// How long an entry stays claimed without being renewed, in milliseconds. 100–86 400 000, default 30 000.
+    pub lease: u64,
+    /// What becomes of entries that cannot be handled.
+    pub dead_letter: DeadLetterConfig,
+    /// Whether events are kept by their id. Default `None`.
+    pub persistence: Option<PersistenceConfig>,
     /// Remarks for the log.
     pub notices: Vec<Notice>,
 }
@@ -173,6 +186,11 @@ impl Config {
             log_level: read_log_level(&mut r)?,
             require_no_eviction: r.boolean("requireNoEviction")?.unwrap_or(false),
             performance: read_performance(&mut r)?,
+            pubsub: true,
+            streams: Vec::new(),
+            lease: 30_000,
+            dead_letter: DeadLetterConfig::default(),
+            persistence: None,
             mode: Mode::Memory,
             redis: RedisConfig::default(),
             notices: Vec::new(),

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap as HashMap;
 
 use crate::breaker::BreakerState;
+use crate::claims::DURABLE_TOKEN;
 use crate::filter::Filter;
 use crate::subscribe_options::SubscribeOptions;
 
@@ -21,7 +22,7 @@ mod subscription;
 #[cfg(test)]
 mod tests;
 
-pub use event::{Candidate, Delivery, LiveEvent};
+pub use event::{Candidate, Delivery, LiveEvent, StoredContext};
 pub use outcome::{CircuitChange, Settlement, Tally};
 use subscription::{Subscription, Waiting};
 
@@ -164,16 +165,16 @@ impl Deliveries {
                 s.running += 1;
                 bytes += event.json.len();
                 let running = Running { subscription: id, pattern, attempt, epoch, event: event.clone() };
-                // Numbers start over after 2^32 calls, and a call may run for that long.
+                // Numbers start over after 2^31 calls, and a call may run for that long.
                 let token = loop {
                     let token = self.next_token;
-                    self.next_token = token.wrapping_add(1);
+                    self.next_token = token.wrapping_add(1) & !DURABLE_TOKEN;
                     if let Entry::Vacant(free) = self.running.entry(token) {
                         free.insert(running);
                         break token;
                     }
                 };
-                out.push(Delivery { subscription: id, token, attempt, pattern, event });
+                out.push(Delivery { subscription: id, token, attempt, pattern, event, stored: None });
             }
             self.list(id);
         }

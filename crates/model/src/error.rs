@@ -120,6 +120,8 @@ error_kinds! {
     EventTooLarge = "EVENT_TOO_LARGE", Validation, false;
     /// No configured stream stores what the subscription asks for.
     NoStream = "NO_STREAM", Validation, false;
+    /// The consumer group does not exist.
+    NoGroup = "NO_GROUP", Connection, false;
     /// A live consumer of that name exists elsewhere.
     ConsumerInUse = "CONSUMER_IN_USE", Validation, false;
     /// A handler threw or rejected.

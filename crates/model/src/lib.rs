@@ -8,11 +8,13 @@
 //! - [`channel`], [`pattern`], [`routing`]: where events go, and which subscriptions they reach.
 //! - [`ledger`]: subscriptions wanted against subscriptions confirmed.
 //! - [`delivery`], [`queue`], [`filter`], [`retry`], [`breaker`]: what waits for handlers, runs, and runs again.
+//! - [`store`], [`claims`]: what is asked of a store of streams; what consumer groups do with it.
 //! - [`stats`], [`histogram`]: what is counted.
 #![deny(missing_docs)]
 
 pub mod breaker;
 pub mod channel;
+pub mod claims;
 pub mod config;
 pub mod delivery;
 pub mod envelope;
@@ -29,6 +31,7 @@ pub mod retry;
 pub mod routing;
 pub mod scan;
 pub mod stats;
+pub mod store;
 pub mod submission;
 pub mod subscribe_options;
 pub mod time;

@@ -62,7 +62,7 @@ pub fn classify(error: &str) -> Refusal {
         "WRONGTYPE" => (ErrorKind::WrongType, Keep),
         // A blocked read ended: by a demotion, or because its stream is gone.
         "UNBLOCKED" if words.starts_with("force unblock") => (ErrorKind::NotMaster, Reconnect),
-        "UNBLOCKED" | "NOGROUP" => (ErrorKind::ServerError, Backoff),
+        "UNBLOCKED" | "NOGROUP" => (ErrorKind::NoGroup, Backoff),
         "ERR" => classify_unnamed(words),
         // Among them BUSYGROUP, CROSSSLOT, EXECABORT, MOVED, ASK, NOPROTO and NOSCRIPT.
         _ => (ErrorKind::ServerError, Keep),
@@ -110,13 +110,13 @@ mod tests {
             ("CLUSTERDOWN The cluster is down", ErrorKind::ServerBusy, Backoff),
             ("MOVED 3999 127.0.0.1:6381", ErrorKind::ServerError, Keep),
             ("CROSSSLOT Keys in request don't hash to the same slot", ErrorKind::ServerError, Keep),
-            ("UNBLOCKED the stream key no longer exists", ErrorKind::ServerError, Backoff),
+            ("UNBLOCKED the stream key no longer exists", ErrorKind::NoGroup, Backoff),
             (
                 "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
                 ErrorKind::NotMaster,
                 Reconnect,
             ),
-            ("NOGROUP No such key 's' or consumer group 'g'", ErrorKind::ServerError, Backoff),
+            ("NOGROUP No such key 's' or consumer group 'g'", ErrorKind::NoGroup, Backoff),
             ("BUSYGROUP Consumer Group name already exists", ErrorKind::ServerError, Keep),
             ("NOAUTH Authentication required.", ErrorKind::AuthFailed, SlowRetry),
             ("NOAUTH", ErrorKind::AuthFailed, SlowRetry),

@@ -8,6 +8,7 @@ use crate::config::retry::read_retry;
 use crate::error::{BusError, ErrorKind};
 use crate::queue::{Overflow, QueueOptions};
 use crate::retry::RetryPolicy;
+use crate::store::EntryId;
 
 /// One day, the longest that anything here can last.
 const MAX_TIME: u64 = 86_400_000;
@@ -24,10 +25,63 @@ pub enum MatchBy {
     Channel,
 }
 
-/// The options of a live subscription; times in milliseconds.
+/// The order in which the events of a durable subscription are handled, within one client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OrderBy {
+    /// None: as many at once as `concurrency` allows. The default.
+    #[default]
+    None,
+    /// One at a time for each key, also through retries; events without a key are not ordered.
+    Key,
+    /// Strictly one at a time.
+    Stream,
+}
+
+/// Where a new group starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum From {
+    /// With what comes after now.
+    New,
+    /// With the oldest entry.
+    Beginning,
+    /// Behind this entry.
+    After(EntryId),
+    /// With what was stored at this time or later, Unix milliseconds.
+    Time(u64),
+}
+
+/// How events are gathered for one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchOptions {
+    /// Events in one call at the most. 1–10 000.
+    pub size: usize,
+    /// Milliseconds for which an incomplete batch waits for more. 0–60 000, default 0.
+    pub wait: u64,
+}
+
+/// What only a durable subscription has.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DurableOptions {
+    /// The consumer group: 1–512 characters, no control characters.
+    pub group: String,
+    /// The names of the streams to read; `None`: those that store what the patterns match.
+    pub streams: Option<Vec<String>>,
+    /// Where a new group starts; `None`: as the stream's configuration says, else [`From::New`].
+    pub from: Option<From>,
+    /// The consumer's name; `None`: made of the service name and the instance.
+    pub consumer: Option<String>,
+    /// In which order events are handled.
+    pub order_by: OrderBy,
+    /// How events are gathered for one call. Default: each has its own.
+    pub batch: Option<BatchOptions>,
+    /// Milliseconds, from the start of a call, for which its claim is renewed. 1–86 400 000, default 600 000.
+    pub max_processing: u64,
+}
+
+/// The options of a subscription; times in milliseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SubscribeOptions {
-    /// Handlers that run at once. 1–100 000, default 256.
+    /// Handlers that run at once. 1–100 000, default 256, of a durable subscription 16.
     pub concurrency: usize,
     /// How long a handler may take. 0 (for ever) – 86 400 000, default 30 000.
     pub timeout: u64,
@@ -47,6 +101,8 @@ pub struct SubscribeOptions {
     pub no_echo: bool,
     /// What the patterns address.
     pub by: MatchBy,
+    /// What makes it a durable subscription.
+    pub durable: Option<DurableOptions>,
 }
 
 impl Default for SubscribeOptions {
@@ -62,6 +118,7 @@ impl Default for SubscribeOptions {
             queue: QueueOptions::default(),
             no_echo: false,
             by: MatchBy::default(),
+            durable: None,
         }
     }
 }
@@ -97,6 +154,7 @@ impl SubscribeOptions {
             queue: read_queue(&mut r)?,
             no_echo: r.boolean("noEcho")?.unwrap_or(d.no_echo),
             by: r.choice("by", &[("type", MatchBy::Type), ("channel", MatchBy::Channel)])?.unwrap_or(d.by),
+            durable: None,
         };
         r.finish()?;
         Ok(options)
@@ -182,6 +240,7 @@ mod tests {
             queue: QueueOptions { max_events: 1, max_bytes: 2, overflow: Overflow::LatestPerKey },
             no_echo: true,
             by: MatchBy::Channel,
+            durable: None,
         };
         assert_eq!(parse(json), Ok(expected));
         let on = parse(r#"{"circuitBreaker":true}"#).unwrap();

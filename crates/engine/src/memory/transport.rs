@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use oxbus_model::claims::{GroupKey, Read};
 use oxbus_model::routing::Wire;
 use oxbus_model::submission;
 use serde_json::json;
@@ -10,6 +11,7 @@ use super::Broker;
 use crate::encoder::{Encoder, Stamp};
 use crate::host::{Failed, Published};
 use crate::shared::Shared;
+use crate::store::{NoStore, Store};
 use crate::transport::{Boxed, Probe, Submission, Transport};
 
 const LINK: &str = "memory";
@@ -118,6 +120,18 @@ impl Transport for MemoryTransport {
     }
 
     fn ended(&self) -> Boxed<'_, ()> {
+        Box::pin(async {})
+    }
+
+    fn store(&self) -> Arc<dyn Store> {
+        Arc::new(NoStore)
+    }
+
+    fn join(&self, _group: GroupKey, _name: Arc<str>) {}
+
+    fn read(&self, _read: Read) {}
+
+    fn leave(&self, _group: GroupKey) -> Boxed<'static, ()> {
         Box::pin(async {})
     }
 

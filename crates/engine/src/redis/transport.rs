@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use oxbus_model::claims::{GroupKey, Read};
 use oxbus_model::routing::Wire;
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::json;
@@ -15,6 +16,7 @@ use super::link::{self, Handle};
 use super::publisher::{self, Publisher};
 use super::subscriber::{self, Subscriber};
 use crate::shared::Shared;
+use crate::store::{NoStore, Store};
 use crate::transport::{Boxed, Probe, Submission, Transport};
 
 pub(crate) struct RedisTransport {
@@ -158,6 +160,18 @@ impl Transport for RedisTransport {
                 let _ = link.await;
             }
         })
+    }
+
+    fn store(&self) -> Arc<dyn Store> {
+        Arc::new(NoStore)
+    }
+
+    fn join(&self, _group: GroupKey, _name: Arc<str>) {}
+
+    fn read(&self, _read: Read) {}
+
+    fn leave(&self, _group: GroupKey) -> Boxed<'static, ()> {
+        Box::pin(async {})
     }
 
     #[cfg(feature = "failpoints")]

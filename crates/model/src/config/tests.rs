@@ -92,6 +92,11 @@ fn every_key_is_read() {
             max_in_flight: 5,
             max_in_flight_bytes: 6,
         },
+        pubsub: true,
+        streams: Vec::new(),
+        lease: 30_000,
+        dead_letter: DeadLetterConfig::default(),
+        persistence: None,
         notices: vec![],
     };
     assert_eq!(c, expected);

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::envelope::Parts;
 use crate::filter::Filter;
 use crate::scan;
+use crate::store::EntryId;
 
 /// A received event, shared by all subscriptions that it goes to.
 #[derive(Debug)]
@@ -60,4 +61,21 @@ pub struct Delivery {
     pub pattern: u32,
     /// The event.
     pub event: Arc<LiveEvent>,
+    /// Of a durable delivery: which entry it is.
+    pub stored: Option<StoredContext>,
+}
+
+/// The entry behind a durable delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredContext {
+    /// Its stream.
+    pub stream: Arc<str>,
+    /// The consumer group.
+    pub group: Arc<str>,
+    /// Its id.
+    pub id: EntryId,
+    /// Its delivery count.
+    pub deliveries: u32,
+    /// Of a batch: how many events its one call gets; they follow each other and have one token. Else 0.
+    pub batch: u32,
 }
