@@ -5,11 +5,13 @@
 //! - [`Client`]: the host's calls; `shared` is what it and its transport have in common.
 //! - `encoder`: from a caller's record to an event; `arrivals`: from a message to an event;
 //!   `intake`: what waits for handlers.
+//! - `groups`: consumer groups; `store`: the trait of streams; `admin`: questions about them.
 //! - `transport`: the trait; `redis` and `memory` implement it.
 //! - `lifecycle`, `subscriptions`, `health`: state, confirmations, the health report.
 //! - `outbox`: what waits for the host; [`host`]: its types.
 #![deny(missing_docs)]
 
+mod admin;
 mod admission;
 mod arrivals;
 mod client;

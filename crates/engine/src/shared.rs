@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use crate::admission::Admission;
 use crate::clock::Clock;
+use crate::groups::Groups;
 use crate::host::{Host, Notice};
 use crate::intake::Intake;
 use crate::lifecycle::Lifecycle;
@@ -37,27 +38,30 @@ pub(crate) struct Shared {
     router: RwLock<Router>,
     intake: Mutex<Intake>,
     unconfirmed: Mutex<Unconfirmed>,
+    /// The consumer groups.
+    pub(crate) groups: Groups,
 }
 
 impl Shared {
-    pub(crate) fn new(config: Config, instance_id: &str, host: Arc<dyn Host>) -> Self {
-        let clock = Clock::start();
+    pub(crate) fn new(config: Config, instance_id: &str, host: Arc<dyn Host>, clock: Clock) -> Self {
         let channels = Channels::new(config.channel_prefix.clone());
         let stats = Arc::new(Stats::default());
-        let intake = Intake::new(clock, stats.clone());
+        let intake = Intake::new(clock.clone(), stats.clone());
+        let groups = Groups::new(&config, instance_id);
         Shared {
             origin: Origin::new(&config.service_name, instance_id),
             admission: Admission::new(
                 config.performance.max_in_flight,
                 config.performance.max_in_flight_bytes,
             ),
-            outbox: Outbox::new(host, clock),
+            outbox: Outbox::new(host, clock.clone()),
             lifecycle: Lifecycle::new(),
             deadlines: Notify::new(),
             broadcast_denied: AtomicBool::new(false),
             router: RwLock::new(Router::new(channels.clone())),
             intake: Mutex::new(intake),
             unconfirmed: Mutex::default(),
+            groups,
             config,
             clock,
             channels,
@@ -167,9 +171,12 @@ impl Shared {
     }
 
     /// A link is up; if it was down, the client may be ready again.
-    pub(crate) fn link_up(&self, name: &'static str) {
+    pub(crate) fn link_up(self: &Arc<Self>, name: &'static str) {
         let ready = self.lifecycle.link_up(name, self.clock.now_ms());
         self.log("info", "connected", json!({ "link": name }));
+        if name == STORING_LINK || self.config.mode == Mode::Memory {
+            self.ensure_streams();
+        }
         if let Some(notice) = ready {
             self.notice(notice);
         }
