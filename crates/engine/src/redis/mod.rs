@@ -7,8 +7,10 @@
 //! - `publisher`, `subscriber`: the sessions; `pipeline` and `batches`: the commands of the former, and whose they are.
 
 mod batches;
+mod commander;
 mod handshake;
 mod link;
+mod owned;
 mod pipeline;
 mod publisher;
 mod reply;
