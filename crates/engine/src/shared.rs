@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use oxbus_model::channel::Channels;
-use oxbus_model::config::Config;
+use oxbus_model::config::{Config, Mode};
 use oxbus_model::envelope::Origin;
 use oxbus_model::routing::{Router, Wire};
 use oxbus_model::stats::Stats;
@@ -21,6 +21,9 @@ use crate::intake::Intake;
 use crate::lifecycle::Lifecycle;
 use crate::outbox::Outbox;
 use crate::subscriptions::Unconfirmed;
+
+/// The link whose coming up says that the server takes commands.
+const PUBLISHER: &str = "publisher";
 
 pub(crate) struct Shared {
     pub(crate) config: Config,
@@ -171,10 +174,10 @@ impl Shared {
     }
 
     /// A link is up; if it was down, the client may be ready again.
-    pub(crate) fn link_up(self: &Arc<Self>, name: &'static str) {
+    pub(crate) fn link_up(self: &Arc<Self>, name: &str) {
         let ready = self.lifecycle.link_up(name, self.clock.now_ms());
         self.log("info", "connected", json!({ "link": name }));
-        if name == STORING_LINK || self.config.mode == Mode::Memory {
+        if name == PUBLISHER || self.config.mode == Mode::Memory {
             self.ensure_streams();
         }
         if let Some(notice) = ready {
@@ -183,10 +186,10 @@ impl Shared {
     }
 
     /// A link broke.
-    pub(crate) fn link_down(&self, name: &'static str, error: &BusError) {
+    pub(crate) fn link_down(&self, name: &str, error: &BusError) {
         if self.lifecycle.link_down(name, error) {
             self.stats.reconnections.add(1);
-            self.notice(Notice::Disconnected { link: name, error: error.clone() });
+            self.notice(Notice::Disconnected { link: name.into(), error: error.clone() });
         }
     }
 }
