@@ -7,6 +7,8 @@
 //! - [`envelope`], [`scan`], [`submission`], [`time`]: events and publishes as text.
 //! - [`channel`], [`pattern`], [`routing`]: where events go, and which subscriptions they reach;
 //!   [`storage`]: which stream stores them.
+//! - [`envelope`], [`stored`], [`scan`], [`submission`], [`time`]: events and publishes as text, and as entries of streams.
+//! - [`channel`], [`pattern`], [`routing`]: where events go, and which subscriptions they reach.
 //! - [`ledger`]: subscriptions wanted against subscriptions confirmed.
 //! - [`delivery`], [`queue`], [`filter`], [`retry`], [`breaker`]: what waits for handlers, runs, and runs again.
 //! - [`store`], [`claims`]: what is asked of a store of streams; what consumer groups do with it.
@@ -34,6 +36,7 @@ pub mod scan;
 pub mod stats;
 pub mod storage;
 pub mod store;
+pub mod stored;
 pub mod submission;
 pub mod subscribe_options;
 pub mod time;

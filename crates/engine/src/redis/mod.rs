@@ -16,6 +16,7 @@ mod publisher;
 mod reply;
 mod script;
 mod socket;
+mod store;
 mod subscriber;
 mod tls;
 mod transport;
