@@ -7,9 +7,11 @@
 //!   `intake`: what waits for handlers.
 //! - `transport`: the trait; `redis` and `memory` implement it.
 //! - `lifecycle`, `subscriptions`, `health`: state, confirmations, the health report.
+//! - `admin`: streams, dead letters, history and replay; `recent`: the client's own recent events.
 //! - `outbox`: what waits for the host; [`host`]: its types.
 #![deny(missing_docs)]
 
+mod admin;
 mod admission;
 mod arrivals;
 mod client;
@@ -23,6 +25,7 @@ mod intake;
 mod lifecycle;
 mod memory;
 mod outbox;
+mod recent;
 mod redis;
 mod shared;
 mod store;

@@ -12,7 +12,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-pub use read::{Decoded, Foreign, Missing, Parts, Span, read};
+pub use read::{Decoded, Foreign, Missing, Parts, Span, id_of, read};
 
 /// Who publishes: the same for every event of a client.
 #[derive(Clone, Debug)]
