@@ -8,6 +8,7 @@
 //! - `groups`: consumer groups; `store`: the trait of streams; `admin`: questions about them.
 //! - `transport`: the trait; `redis` and `memory` implement it.
 //! - `lifecycle`, `subscriptions`, `health`: state, confirmations, the health report.
+//! - `admin`: streams, dead letters, history and replay; `recent`: the client's own recent events.
 //! - `outbox`: what waits for the host; [`host`]: its types.
 #![deny(missing_docs)]
 
@@ -25,6 +26,7 @@ mod intake;
 mod lifecycle;
 mod memory;
 mod outbox;
+mod recent;
 mod redis;
 mod shared;
 mod store;

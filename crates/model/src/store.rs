@@ -381,6 +381,8 @@ pub struct StreamFacts {
     pub last: Option<EntryId>,
     /// The last id that was given out.
     pub last_generated: EntryId,
+    /// How many entries were ever added, where the store knows.
+    pub added: Option<u64>,
     /// Its groups.
     pub groups: Vec<GroupFacts>,
 }
