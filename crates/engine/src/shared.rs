@@ -20,6 +20,7 @@ use crate::host::{Host, Notice};
 use crate::intake::Intake;
 use crate::lifecycle::Lifecycle;
 use crate::outbox::Outbox;
+use crate::recent::Recent;
 use crate::subscriptions::Unconfirmed;
 
 /// The link whose coming up says that the server takes commands.
@@ -43,6 +44,8 @@ pub(crate) struct Shared {
     unconfirmed: Mutex<Unconfirmed>,
     /// The consumer groups.
     pub(crate) groups: Groups,
+    /// What this client published and received lately, where events are kept.
+    pub(crate) recent: Arc<Mutex<Recent>>,
 }
 
 impl Shared {
@@ -65,6 +68,7 @@ impl Shared {
             intake: Mutex::new(intake),
             unconfirmed: Mutex::default(),
             groups,
+            recent: Arc::default(),
             config,
             clock,
             channels,

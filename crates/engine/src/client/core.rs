@@ -182,11 +182,9 @@ impl Core {
         if self.shared.lifecycle.state() == State::Closed {
             return Err(BusError::new(ErrorKind::Closed, "the client is closed"));
         }
-        let context = admin::Context {
-            store: self.transport.store(),
-            config: &self.shared.config,
-            instance_id: &self.instance_id,
-        };
+        let Shared { config, recent, .. } = &*self.shared;
+        let store = self.transport.store();
+        let context = admin::Context::new(store, config, &self.instance_id, recent.clone());
         admin::call(&context, method, arguments).await
     }
 
