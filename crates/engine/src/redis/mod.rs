@@ -8,6 +8,7 @@
 
 mod batches;
 mod commander;
+mod entries;
 mod handshake;
 mod link;
 mod owned;

@@ -51,12 +51,16 @@ end
 if not max_len then
     return removed
 end
+local excess = math.min(redis.call('XLEN', stream) - max_len, 10000)
 if not safe then
-    return removed + redis.call('XTRIM', stream, 'MAXLEN', '=', max_len)
+    if excess > 0 then
+        local length = redis.call('XLEN', stream) - excess
+        removed = removed + redis.call('XTRIM', stream, 'MAXLEN', '=', length)
+    end
+    return removed
 end
 
 -- Entries must be read to know their ids: from the head, while they are settled, a bounded part at a time.
-local excess = redis.call('XLEN', stream) - max_len
 local pages, bytes = 0, 0
 while excess > 0 and pages < 100 and bytes < 4194304 do
     local page = redis.call('XRANGE', stream, '-', '+', 'COUNT', math.min(excess, pages == 0 and 10 or 100))
