@@ -2,6 +2,7 @@
 //!
 //! - `socket`, `tls`, `handshake`: from a configuration to a connection that is ready for commands.
 //! - `reply`: replies of both protocol versions, borrowed from the read buffer.
+//! - `script`: what runs inside the server.
 //! - `link`: keeps one connection, drives it, and makes it again; what it carries is a `Session`.
 //! - `publisher`, `subscriber`: the sessions; `pipeline` and `batches`: the commands of the former, and whose they are.
 
@@ -11,6 +12,7 @@ mod link;
 mod pipeline;
 mod publisher;
 mod reply;
+mod script;
 mod socket;
 mod subscriber;
 mod tls;
