@@ -109,7 +109,8 @@ impl Rig {
 
     /// A consumer reads new entries.
     fn read(&self, stream: &str, group: &str, limit: usize) -> Vec<EntryId> {
-        let entries = self.act(|streams, now| streams.read_group(stream, group, "other", limit, now)).unwrap();
+        let entries =
+            self.act(|streams, now| streams.read_group(stream, group, "other", limit, now)).unwrap();
         entries.into_iter().map(|entry| entry.id).collect()
     }
 
@@ -168,14 +169,26 @@ async fn strange_calls_are_refused() {
             json!({ "name": "orders", "maxLength": 1, "minId": "1-1" }),
             "give exactly one of maxLength, minId and before",
         ),
-        ("streams.recover", json!({ "minIdle": -1 }), "minIdle: expected an integer from 0 to 9007199254740991, got -1"),
+        (
+            "streams.recover",
+            json!({ "minIdle": -1 }),
+            "minIdle: expected an integer from 0 to 9007199254740991, got -1",
+        ),
         ("deadLetters.get", json!({ "id": "orders:1-0" }), "id: is not the id of a dead letter"),
         ("deadLetters.remove", json!({ "id": ":dlq:1-0" }), "id: is not the id of a dead letter"),
         ("deadLetters.list", json!({ "after": "orders:dlq" }), "after: is not the id of a dead letter"),
         ("deadLetters.list", json!({ "after": "x:dlq:1-0" }), "after: is a dead letter of another stream"),
-        ("deadLetters.replay", json!({ "id": "orders:dlq:1-0", "to": "all" }), "to: expected 'group' or 'stream', got \"all\""),
+        (
+            "deadLetters.replay",
+            json!({ "id": "orders:dlq:1-0", "to": "all" }),
+            "to: expected 'group' or 'stream', got \"all\"",
+        ),
         ("getEvent", json!({ "id": "" }), "id: must not be empty"),
-        ("getHistory", json!({ "source": "disk" }), "source: expected 'redis' or 'local' or 'all', got \"disk\""),
+        (
+            "getHistory",
+            json!({ "source": "disk" }),
+            "source: expected 'redis' or 'local' or 'all', got \"disk\"",
+        ),
         ("replay.page", json!({}), "give either a stream or a pattern"),
         ("replay.page", json!({ "stream": "orders", "pattern": "*" }), "give either a stream or a pattern"),
         (
@@ -190,7 +203,11 @@ async fn strange_calls_are_refused() {
         ),
         ("replay.group", json!({ "stream": "orders" }), "group: is missing"),
     ] {
-        assert_eq!(rig.refused(method, args).await, (ErrorKind::InvalidOptions, message.to_owned()), "{method}");
+        assert_eq!(
+            rig.refused(method, args).await,
+            (ErrorKind::InvalidOptions, message.to_owned()),
+            "{method}"
+        );
     }
 }
 

@@ -107,6 +107,9 @@ async fn an_answer_that_would_be_too_large_is_refused() {
         rig.append("orders", &[("eventId", &n.to_string()), ("eventType", "order.a"), ("data", &data)]);
     }
     let (kind, message) = rig.refused("getHistory", json!({})).await;
-    assert_eq!((kind, &*message), (ErrorKind::InvalidOptions, "limit: more than 64 MiB; the first 63 would fit"));
+    assert_eq!(
+        (kind, &*message),
+        (ErrorKind::InvalidOptions, "limit: more than 64 MiB; the first 63 would fit")
+    );
     assert_eq!(history(&rig, json!({ "limit": 63 })).await.len(), 63);
 }

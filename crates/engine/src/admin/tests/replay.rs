@@ -61,7 +61,8 @@ async fn a_page_says_where_its_events_are_stored() {
 async fn a_pattern_is_replayed_over_streams_in_the_order_of_time() {
     let rig = Rig::new();
     for n in 0..60 {
-        let (stream, event_type) = [("orders", "order.a"), ("photos", "photo.a"), ("photos", "order.photo")][n % 3];
+        let (stream, event_type) =
+            [("orders", "order.a"), ("photos", "photo.a"), ("photos", "order.photo")][n % 3];
         rig.store(stream, &n.to_string(), event_type);
     }
     let expected: Vec<String> = (0..60).filter(|n| n % 3 != 1).map(|n| n.to_string()).collect();
@@ -77,8 +78,10 @@ async fn entries_of_one_moment_in_two_streams_are_neither_left_out_nor_repeated(
     let rig = Rig::new();
     for n in 0..10 {
         for (stream, event_type) in [("orders", "order.a"), ("photos", "photo.a")] {
-            let fields = [("eventId", format!("{stream}{n}")), ("eventType", event_type.into()), ("data", "1".into())];
-            let fields = fields.into_iter().map(|(n, v): (&str, String)| (n.as_bytes().into(), v.into_bytes().into()));
+            let fields =
+                [("eventId", format!("{stream}{n}")), ("eventType", event_type.into()), ("data", "1".into())];
+            let fields =
+                fields.into_iter().map(|(n, v): (&str, String)| (n.as_bytes().into(), v.into_bytes().into()));
             rig.act(|streams, now| streams.append(stream, fields.collect(), None, now));
         }
         rig.pass(1);

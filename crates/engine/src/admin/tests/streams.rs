@@ -69,12 +69,9 @@ async fn groups_are_moved_and_removed() {
     let rig = Rig::new();
     rig.group("orders", "g");
     let ids: Vec<_> = (0..4).map(|n| rig.store("orders", &n.to_string(), "order.a")).collect();
-    for (id, next) in [
-        (json!("new"), 4),
-        (json!("beginning"), 0),
-        (json!(ids[1].to_string()), 2),
-        (json!(ids[1].ms), 1),
-    ] {
+    for (id, next) in
+        [(json!("new"), 4), (json!("beginning"), 0), (json!(ids[1].to_string()), 2), (json!(ids[1].ms), 1)]
+    {
         let args = json!({ "name": "orders", "group": "g", "id": id });
         assert_eq!(rig.ok("streams.setPosition", args).await, Value::Null);
         assert_eq!(rig.read("orders", "g", 10), ids[next..], "{id}");
@@ -112,7 +109,11 @@ async fn what_is_left_alone_is_handed_back_and_what_was_tried_too_often_buried()
     let member = Member { stream: "orders".into(), group: "g".into(), consumer: "other".into() };
     let items = vec![(ids[0], Some(4)), (ids[1], Some(5)), (ids[2], Some(3))];
     rig.execute(Request::Hold { member, items });
-    assert_eq!(rig.ok("streams.recover", json!({ "minIdle": 0 })).await, counts(0, 0, 0, 0, 0), "not overdue");
+    assert_eq!(
+        rig.ok("streams.recover", json!({ "minIdle": 0 })).await,
+        counts(0, 0, 0, 0, 0),
+        "not overdue"
+    );
     rig.pass(60_000);
     rig.execute(Request::Delete { stream: "orders".into(), ids: vec![ids[9]] });
     let recovered = rig.ok("streams.recover", json!({ "batchSize": 10 })).await;
