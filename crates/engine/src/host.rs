@@ -63,8 +63,8 @@ pub enum Notice {
     Ready,
     /// A link is being made again.
     Reconnecting {
-        /// Which: `publisher` or `subscriber`.
-        link: &'static str,
+        /// Which: `publisher`, `subscriber`, `consumer` or `reader:` and a group.
+        link: Arc<str>,
         /// Failed attempts since it was last up.
         attempt: u32,
         /// Milliseconds until the next.
@@ -75,7 +75,7 @@ pub enum Notice {
     /// A link broke.
     Disconnected {
         /// Which.
-        link: &'static str,
+        link: Arc<str>,
         /// Why.
         error: BusError,
     },

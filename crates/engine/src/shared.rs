@@ -167,7 +167,7 @@ impl Shared {
     }
 
     /// A link is up; if it was down, the client may be ready again.
-    pub(crate) fn link_up(&self, name: &'static str) {
+    pub(crate) fn link_up(&self, name: &str) {
         let ready = self.lifecycle.link_up(name, self.clock.now_ms());
         self.log("info", "connected", json!({ "link": name }));
         if let Some(notice) = ready {
@@ -176,10 +176,10 @@ impl Shared {
     }
 
     /// A link broke.
-    pub(crate) fn link_down(&self, name: &'static str, error: &BusError) {
+    pub(crate) fn link_down(&self, name: &str, error: &BusError) {
         if self.lifecycle.link_down(name, error) {
             self.stats.reconnections.add(1);
-            self.notice(Notice::Disconnected { link: name, error: error.clone() });
+            self.notice(Notice::Disconnected { link: name.into(), error: error.clone() });
         }
     }
 }

@@ -51,6 +51,24 @@ pub(super) fn is_missing(error: &str) -> bool {
     error.starts_with("NOSCRIPT")
 }
 
+/// What a command said that failed inside a script. Servers before 7 put words around it.
+pub(super) fn cause(error: &str) -> &str {
+    let Some((_, mut inner)) =
+        error.strip_prefix("ERR Error running script ").and_then(|rest| rest.split_once("): "))
+    else {
+        return error;
+    };
+    // `@user_script:12: ` and `@user_script: 12: `, either or both.
+    while let Some((line, rest)) = inner.strip_prefix("@user_script:").and_then(|rest| rest.split_once(": "))
+    {
+        if !line.trim_start().bytes().all(|b| b.is_ascii_digit()) {
+            break;
+        }
+        inner = rest;
+    }
+    inner.strip_prefix('-').unwrap_or(inner)
+}
+
 #[cfg(test)]
 mod tests {
     use oxbus_testkit::{RedisServer, Value};
@@ -84,5 +102,29 @@ mod tests {
         answer(&server, cmd("SCRIPT").arg("FLUSH")).await.unwrap();
         assert_eq!(answer(&server, &with_args(ECHO.call_in_full())).await.unwrap(), echoed);
         assert!(!is_missing("ERR no") && ECHO.source().contains("KEYS"));
+    }
+
+    #[test]
+    fn the_cause_is_what_the_command_said() {
+        for (said, cause) in [
+            (
+                "NOGROUP No such key script: 1f, on @user_script:3.",
+                "NOGROUP No such key script: 1f, on @user_script:3.",
+            ),
+            (
+                "ERR Error running script (call to f_1f): @user_script:3: NOGROUP No such key",
+                "NOGROUP No such key",
+            ),
+            (
+                "ERR Error running script (call to f_1f): @user_script:3: @user_script: 3: -OOM command not allowed",
+                "OOM command not allowed",
+            ),
+            (
+                "ERR Error running script (call to f_1f): @user_script:3: attempt to index nil",
+                "attempt to index nil",
+            ),
+        ] {
+            assert_eq!(super::cause(said), cause);
+        }
     }
 }
