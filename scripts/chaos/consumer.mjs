@@ -48,6 +48,7 @@ async function subscribe({ patterns, options }) {
       return await bus.subscribe(patterns, handle, { group, ...options });
     } catch (error) {
       if (!error.retryable) throw error;
+      await pause(50);
     }
   }
 }
