@@ -123,7 +123,7 @@ impl Intake {
     }
 
     fn count(&self, tally: Tally) {
-        let Tally { delivered, handler_errors, failed, retried, skipped, dropped } = tally;
+        let Tally { delivered, handler_errors, failed, retried, skipped, dropped, .. } = tally;
         let counters = [
             (&self.stats.events_delivered, delivered),
             (&self.stats.handler_errors, handler_errors),
