@@ -4,7 +4,7 @@
 //!
 //! - [`error`], [`reply`]: every failure, with its stable code; what a server's error means.
 //! - [`config`], [`publish_options`], [`subscribe_options`], [`names`], [`validate`]: what users give, made valid.
-//! - [`envelope`], [`scan`], [`submission`], [`time`]: events and publishes as text.
+//! - [`envelope`], [`stored`], [`scan`], [`submission`], [`time`]: events and publishes as text, and as entries of streams.
 //! - [`channel`], [`pattern`], [`routing`]: where events go, and which subscriptions they reach.
 //! - [`ledger`]: subscriptions wanted against subscriptions confirmed.
 //! - [`delivery`], [`queue`], [`filter`], [`retry`], [`breaker`]: what waits for handlers, runs, and runs again.
@@ -32,6 +32,7 @@ pub mod routing;
 pub mod scan;
 pub mod stats;
 pub mod store;
+pub mod stored;
 pub mod submission;
 pub mod subscribe_options;
 pub mod time;

@@ -61,11 +61,15 @@ impl Span {
         text.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 
+    /// From one place in a text to another. `None` beyond 4 GiB.
+    pub(crate) fn new(start: usize, end: usize) -> Option<Span> {
+        Some(Span { start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()? })
+    }
+
     /// Where `part`, which was borrowed from `text`, stands in it. `None` for a text of 4 GiB.
     fn within(text: &str, part: &str) -> Option<Span> {
         let start = (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
-        let (start, end) = (u32::try_from(start).ok()?, u32::try_from(start + part.len()).ok()?);
-        Some(Span { start, end })
+        Span::new(start, start + part.len())
     }
 }
 
@@ -173,7 +177,7 @@ where
 }
 
 /// What a JSON string says; `None` for other JSON.
-fn said(json: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn said(json: &str) -> Option<Cow<'_, str>> {
     Some(Scanner::new(json).string().ok()?.lossy())
 }
 
