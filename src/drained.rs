@@ -195,10 +195,10 @@ fn notice(notice: &Notice) -> Value {
     match notice {
         Notice::Ready => json!({ "event": "ready" }),
         Notice::Reconnecting { link, attempt, delay, error } => {
-            json!({ "event": "reconnecting", "link": link, "attempt": attempt, "delay": delay, "error": values::error(error) })
+            json!({ "event": "reconnecting", "link": &**link, "attempt": attempt, "delay": delay, "error": values::error(error) })
         }
         Notice::Disconnected { link, error } => {
-            json!({ "event": "disconnected", "link": link, "error": values::error(error) })
+            json!({ "event": "disconnected", "link": &**link, "error": values::error(error) })
         }
         Notice::Closed => json!({ "event": "closed" }),
         Notice::Error(error) => json!({ "event": "error", "error": values::error(error) }),

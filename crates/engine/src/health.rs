@@ -34,7 +34,7 @@ pub(crate) async fn report(shared: &Shared, transport: &dyn Transport) -> Value 
             "error": link.error.as_ref().map(|e| json!({ "code": e.kind.code(), "message": e.message })),
             "refused": link.refused,
         });
-        connections.insert((*name).to_owned(), connection);
+        connections.insert(name.to_string(), connection);
     }
     if let Some(error) = &probe.error
         && matches!(shared.lifecycle.state(), State::Ready | State::Reconnecting)

@@ -12,15 +12,18 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-pub use read::{Decoded, Foreign, Missing, Parts, Span, read};
+pub(crate) use read::said;
+pub use read::{Decoded, Foreign, Missing, Parts, Span, id_of, read};
 
 /// Who publishes: the same for every event of a client.
 #[derive(Clone, Debug)]
 pub struct Origin {
+    source: String,
     instance_id: String,
     /// `"source":"…","instanceId":"…"`, escaped once.
     members: String,
-    instance_member: String,
+    /// `{"instanceId":"…"}`, escaped once.
+    meta: String,
 }
 
 impl Origin {
@@ -29,14 +32,29 @@ impl Origin {
         let instance_member = format!("\"instanceId\":{}", json_text(instance_id));
         Origin {
             members: format!("\"source\":{},{instance_member}", json_text(service_name)),
+            source: service_name.to_owned(),
+            meta: format!("{{{instance_member}}}"),
             instance_id: instance_id.to_owned(),
-            instance_member,
         }
+    }
+
+    /// The service name: the `source` of its events.
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// The id of this client start.
     pub fn instance_id(&self) -> &str {
         &self.instance_id
+    }
+
+    /// `{"instanceId":"…"}`: the metadata for which the entries of streams have no field of its own.
+    pub(crate) fn meta(&self) -> &str {
+        &self.meta
+    }
+
+    fn instance_member(&self) -> &str {
+        &self.meta[1..self.meta.len() - 1]
     }
 }
 
@@ -65,6 +83,29 @@ pub struct Metadata<'a> {
     pub extra: Option<&'a Map<String, Value>>,
 }
 
+impl Metadata<'_> {
+    /// Appends the members behind `causationId`, each behind a comma.
+    pub(crate) fn write_more(&self, out: &mut Vec<u8>) {
+        let mut put = |parts: &[&str]| parts.iter().for_each(|p| out.extend_from_slice(p.as_bytes()));
+        let optional = [
+            (",\"traceparent\":", self.traceparent),
+            (",\"tracestate\":", self.tracestate),
+            (",\"userId\":", self.user_id),
+            (",\"organizationId\":", self.organization_id),
+            (",\"room\":", self.room),
+            (",\"key\":", self.key),
+        ];
+        for (name, value) in optional {
+            if let Some(value) = value {
+                put(&[name, &json_text(value)]);
+            }
+        }
+        for (name, value) in self.extra.into_iter().flatten() {
+            put(&[",", &json_text(name), ":", &value.to_string()]);
+        }
+    }
+}
+
 /// Appends the event as JSON to `out`.
 ///
 /// `data` must be JSON text and `timestamp` in the form of [`crate::time::to_iso`]; both are copied as they are.
@@ -87,40 +128,27 @@ pub fn write(
         return;
     };
     match m.source {
-        Some(source) => put(&["\"source\":", &json_text(source), ",", &origin.instance_member]),
+        Some(source) => put(&["\"source\":", &json_text(source), ",", origin.instance_member()]),
         None => put(&[&origin.members]),
     }
     match m.correlation_id {
         Some(correlation) => put(&[",\"correlationId\":", &json_text(correlation)]),
         None => put(&[",\"correlationId\":\"", &id, "\""]),
     }
-    let optional = [
-        (",\"causationId\":", m.causation_id),
-        (",\"traceparent\":", m.traceparent),
-        (",\"tracestate\":", m.tracestate),
-        (",\"userId\":", m.user_id),
-        (",\"organizationId\":", m.organization_id),
-        (",\"room\":", m.room),
-        (",\"key\":", m.key),
-    ];
-    for (name, value) in optional {
-        if let Some(value) = value {
-            put(&[name, &json_text(value)]);
-        }
+    if let Some(causation) = m.causation_id {
+        put(&[",\"causationId\":", &json_text(causation)]);
     }
-    for (name, value) in m.extra.into_iter().flatten() {
-        put(&[",", &json_text(name), ":", &value.to_string()]);
-    }
-    put(&["}}"]);
+    m.write_more(out);
+    out.extend_from_slice(b"}}");
 }
 
 /// `text` as a JSON string with its quotes.
-fn json_text(text: &str) -> String {
+pub(crate) fn json_text(text: &str) -> String {
     Value::from(text).to_string()
 }
 
 /// The inside of a JSON string: `text` itself unless it needs escaping.
-fn json_text_if_needed(text: &str) -> Cow<'_, str> {
+pub(crate) fn json_text_if_needed(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') {
         return Cow::Borrowed(text);
     }

@@ -6,7 +6,7 @@
 //! surrogate pairs included, as V8 does.
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod text;
 mod tree;
 
@@ -23,6 +23,18 @@ pub struct Scanner<'a> {
 /// Not JSON, or not what was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused;
+
+/// The one JSON value that `text` is, without the white space around it.
+///
+/// # Errors
+/// When `text` is not JSON.
+pub fn whole(text: &str) -> Result<&str, Refused> {
+    let mut scanner = Scanner::new(text);
+    scanner.space();
+    let value = scanner.value()?;
+    scanner.end()?;
+    Ok(value)
+}
 
 impl<'a> Scanner<'a> {
     /// At the start of `text`.
@@ -263,7 +275,7 @@ impl Levels {
 }
 
 /// How many bytes at the start are neither a quote, a backslash nor a control character. Eight at a time.
-fn plain_length(bytes: &[u8]) -> usize {
+pub(crate) fn plain_length(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 255;
     const TOPS: u64 = ONES << 7;
     let mut length = 0;

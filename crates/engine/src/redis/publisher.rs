@@ -23,6 +23,9 @@ use crate::host::Notice;
 use crate::shared::Shared;
 use crate::transport::Submission;
 
+/// The name of its link.
+const LINK: &str = "publisher";
+
 /// How often the server is asked whether it is still a master, while events are published to it, in
 /// milliseconds: `PUBLISH` succeeds on a demoted one and reaches nobody.
 const ROLE_INTERVAL: u64 = 1_000;
@@ -270,8 +273,11 @@ impl Publisher {
 
 impl Session for Publisher {
     type Input = Input;
-    const NAME: &'static str = "publisher";
     const MASTER: bool = true;
+
+    fn name(&self) -> Arc<str> {
+        LINK.into()
+    }
 
     fn input(&mut self, input: Input, now: u64) {
         match input {
@@ -297,7 +303,7 @@ impl Session for Publisher {
         self.last_role = now;
         // The login has just shown that it is a master.
         self.unproven = 0;
-        self.shared.link_up(Self::NAME);
+        self.shared.link_up(LINK);
     }
 
     fn outgoing(&mut self, _now: u64) -> &[u8] {
@@ -312,7 +318,7 @@ impl Session for Publisher {
 
     fn received(&mut self, buffer: &[u8], now: u64) -> Result<usize, BusError> {
         self.last_read = now;
-        self.shared.lifecycle.link_alive(Self::NAME, now);
+        self.shared.lifecycle.link_alive(LINK, now);
         let mut taken = 0;
         let mut result = Ok(());
         while result.is_ok()

@@ -29,6 +29,9 @@ const POSTPONED: u64 = 200;
 /// Patterns that a `gap` names at the most.
 const GAP_PATTERNS: usize = 1_000;
 
+/// The name of its link.
+const LINK: &str = "subscriber";
+
 /// What a subscriber is told.
 pub(crate) enum Input {
     Want(Vec<Wire>),
@@ -108,7 +111,7 @@ impl Subscriber {
             self.settled = true;
             // Before `ready`, so that who waits for that knows of the gap.
             self.report_gap();
-            self.shared.link_up(Self::NAME);
+            self.shared.link_up(LINK);
             self.refused_changed = true;
         }
         if std::mem::take(&mut self.refused_changed) {
@@ -148,7 +151,7 @@ impl Subscriber {
         let missed = refused.iter().filter(|wire| !router.is_dispensable(wire));
         let names = missed.map(|wire| String::from_utf8_lossy(wire.name()).into_owned()).collect();
         drop(router);
-        self.shared.lifecycle.link_refused(Self::NAME, names);
+        self.shared.lifecycle.link_refused(LINK, names);
     }
 
     /// One reply that is not a message: a confirmation, or the answer to a command.
@@ -243,8 +246,11 @@ impl Subscriber {
 
 impl Session for Subscriber {
     type Input = Input;
-    const NAME: &'static str = "subscriber";
     const MASTER: bool = false;
+
+    fn name(&self) -> Arc<str> {
+        LINK.into()
+    }
 
     fn input(&mut self, input: Input, now: u64) {
         match input {
@@ -295,7 +301,7 @@ impl Session for Subscriber {
     fn received(&mut self, buffer: &[u8], now: u64) -> Result<usize, BusError> {
         self.last_read = now;
         self.last_read_wall = wall_ms();
-        self.shared.lifecycle.link_alive(Self::NAME, now);
+        self.shared.lifecycle.link_alive(LINK, now);
         let mut taken = 0;
         loop {
             taken += self.messages(&buffer[taken..]);

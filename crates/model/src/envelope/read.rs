@@ -61,11 +61,15 @@ impl Span {
         text.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 
+    /// From one place in a text to another. `None` beyond 4 GiB.
+    pub(crate) fn new(start: usize, end: usize) -> Option<Span> {
+        Some(Span { start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()? })
+    }
+
     /// Where `part`, which was borrowed from `text`, stands in it. `None` for a text of 4 GiB.
     fn within(text: &str, part: &str) -> Option<Span> {
         let start = (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
-        let (start, end) = (u32::try_from(start).ok()?, u32::try_from(start + part.len()).ok()?);
-        Some(Span { start, end })
+        Span::new(start, start + part.len())
     }
 }
 
@@ -97,6 +101,24 @@ pub fn read(message: &[u8], missing: impl FnOnce() -> Missing) -> Result<Decoded
         });
     }
     complete(text, missing)
+}
+
+/// The id of a whole event, as [`Decoded::json`] holds it.
+pub fn id_of(json: &str) -> Option<Cow<'_, str>> {
+    let mut id = None;
+    let mut scanner = Scanner::new(json);
+    // Nearly all events begin with it. The last one counts, as for V8.
+    let read = scanner.object(|scanner, name| {
+        let value = scanner.value()?;
+        if name.lossy() == "id" {
+            id = Some(value);
+        }
+        Ok(())
+    });
+    read.ok()?;
+    let id = id?;
+    // Of others it may be a number.
+    Some(said(id).unwrap_or(Cow::Borrowed(id)))
 }
 
 /// The slow way, for the messages of others: fills in what is missing or has the wrong type. What is there
@@ -173,7 +195,7 @@ where
 }
 
 /// What a JSON string says; `None` for other JSON.
-fn said(json: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn said(json: &str) -> Option<Cow<'_, str>> {
     Some(Scanner::new(json).string().ok()?.lossy())
 }
 

@@ -6,11 +6,7 @@ use serde_json::value::RawValue;
 use super::*;
 
 fn scan(text: &str) -> Result<&str, Refused> {
-    let mut scanner = Scanner::new(text);
-    scanner.space();
-    let value = scanner.value()?;
-    scanner.end()?;
-    Ok(value)
+    whole(text)
 }
 
 fn agrees(text: &str) {
@@ -128,7 +124,7 @@ proptest! {
     }
 }
 
-pub(super) fn json() -> impl Strategy<Value = serde_json::Value> {
+pub(crate) fn json() -> impl Strategy<Value = serde_json::Value> {
     let leaf = prop_oneof![
         Just(serde_json::Value::Null),
         any::<bool>().prop_map(Into::into),
