@@ -116,7 +116,7 @@ impl Shared {
     }
 
     /// The reader of a group cannot read; a read that it had is over.
-    pub(crate) fn reader_down(self: &Arc<Self>, group: GroupKey) {
+    pub(crate) fn reader_down(self: &Arc<Self>, group: GroupKey, _error: &BusError) {
         self.groups.claims().disconnected(group);
         self.pump();
     }
@@ -134,8 +134,8 @@ impl Shared {
     }
 
     /// A read was refused by the server; the connection stays.
-    pub(crate) fn interrupted(self: &Arc<Self>, group: GroupKey, error: &BusError) {
-        self.groups.claims().interrupted(group, error, self.clock.now_ms());
+    pub(crate) fn interrupted(self: &Arc<Self>, group: GroupKey, error: BusError) {
+        self.groups.claims().interrupted(group, &error, self.clock.now_ms());
         self.pump();
     }
 

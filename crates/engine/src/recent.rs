@@ -88,8 +88,7 @@ mod tests {
         }
         recent.keep("not an event");
         assert_eq!(ids(&recent), ["1", "2"]);
-        let event =
-            RecentEvent { id: "1".into(), event_type: "a.b".into(), time: 7, json: text("1", "x") };
+        let event = RecentEvent { id: "1".into(), event_type: "a.b".into(), time: 7, json: text("1", "x") };
         assert_eq!(recent.events().first(), Some(&event));
     }
 
@@ -99,7 +98,10 @@ mod tests {
         for n in 0..MAX_EVENTS + 10 {
             recent.keep(&text(&n.to_string(), ""));
         }
-        assert_eq!((recent.events().len(), ids(&recent).first().map(String::as_str)), (MAX_EVENTS, Some("10")));
+        assert_eq!(
+            (recent.events().len(), ids(&recent).first().map(String::as_str)),
+            (MAX_EVENTS, Some("10"))
+        );
         // The first of these takes the place of all, the second that of the first.
         for id in ["large", "larger"] {
             recent.keep(&text(id, &"x".repeat(MAX_BYTES / 2)));

@@ -122,7 +122,9 @@ impl Arguments {
         let Some(value) = self.0.take(key) else { return Ok(None) };
         let place = match &value {
             // In the range of what JavaScript calls a time; the cast of any other would saturate.
-            Value::Number(ms) => ms.as_f64().filter(|ms| ms.abs() <= 8.64e15).map(|ms| Place::Time(ms.floor() as i64)),
+            Value::Number(ms) => {
+                ms.as_f64().filter(|ms| ms.abs() <= 8.64e15).map(|ms| Place::Time(ms.floor() as i64))
+            }
             Value::String(text) => place(text),
             _ => return Err(self.0.mismatch(key, PLACE, &value)),
         };
@@ -168,7 +170,10 @@ mod tests {
 
     use super::*;
 
-    fn read<T>(value: Value, read: impl Fn(&mut Arguments, &str) -> Result<T, BusError>) -> Result<T, String> {
+    fn read<T>(
+        value: Value,
+        read: impl Fn(&mut Arguments, &str) -> Result<T, BusError>,
+    ) -> Result<T, String> {
         let mut args = Arguments::of(json!({ "x": value })).unwrap();
         let read = read(&mut args, "x").map_err(|e| {
             assert_eq!((e.kind, e.path.as_deref()), (KIND, Some("x")));
@@ -224,7 +229,10 @@ mod tests {
 
     #[test]
     fn the_rest_is_strict() {
-        assert_eq!(read(json!(10_001), Arguments::limit), Err("x: expected an integer from 1 to 10000, got 10001".into()));
+        assert_eq!(
+            read(json!(10_001), Arguments::limit),
+            Err("x: expected an integer from 1 to 10000, got 10001".into())
+        );
         assert_eq!(read(json!(7), Arguments::name), Err("x: expected a string, got a number".into()));
         assert_eq!(read(json!(""), Arguments::needed), Err("x: must not be empty".into()));
         assert!(read(json!("5"), Arguments::entry).is_ok() && read(json!("*"), Arguments::entry).is_err());
@@ -233,6 +241,9 @@ mod tests {
         assert_eq!(args.finish().unwrap_err().message, "limti: unknown key");
         assert_eq!(Arguments::of(json!([])).map(|_| ()).unwrap_err().kind, KIND);
         let empty = Arguments::of(json!({ "x": "" })).unwrap().pattern("x").unwrap_err();
-        assert_eq!((empty.kind, empty.message.as_str()), (ErrorKind::InvalidPattern, "x: a pattern must not be empty"));
+        assert_eq!(
+            (empty.kind, empty.message.as_str()),
+            (ErrorKind::InvalidPattern, "x: a pattern must not be empty")
+        );
     }
 }

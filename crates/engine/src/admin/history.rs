@@ -68,7 +68,8 @@ pub(super) async fn history(context: &Context, mut args: Arguments) -> Result<Va
         newest_first: args.choice("order", &[("asc", false), ("desc", true)], false)?,
     };
     args.finish()?;
-    let mut events = if source == Source::Local { Vec::new() } else { stored_events(context, &query).await? };
+    let mut events =
+        if source == Source::Local { Vec::new() } else { stored_events(context, &query).await? };
     if source != Source::Store {
         events.extend(local_events(context, &query));
     }

@@ -47,7 +47,9 @@ fn receiver(args: &mut Arguments) -> Result<Receiver, BusError> {
 
 /// The streams of dead letters: of the stream that is given, or of all that are configured.
 async fn streams(context: &Context, stream: Option<&str>) -> Result<Vec<Arc<str>>, BusError> {
-    let Some(stream) = stream else { return Ok(context.names().map(|name| context.letters_of(&name)).collect()) };
+    let Some(stream) = stream else {
+        return Ok(context.names().map(|name| context.letters_of(&name)).collect());
+    };
     let letters = context.letters_of(stream);
     // Its dead letters may have outlived a stream.
     if context.configured(stream).is_none() && context.describe(&letters).await?.is_none() {
@@ -135,7 +137,8 @@ fn value(context: &Context, letters: &str, entry: StoredEntry) -> Value {
 fn read(context: &Context, letters: &str, entry: StoredEntry) -> DeadLetter {
     let mut letter = DeadLetter::read(entry);
     if letter.stream.is_empty() {
-        letter.stream = letters.strip_suffix(&context.config.dead_letter.suffix).unwrap_or(letters).to_owned();
+        letter.stream =
+            letters.strip_suffix(&context.config.dead_letter.suffix).unwrap_or(letters).to_owned();
     }
     letter
 }

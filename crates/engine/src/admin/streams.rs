@@ -26,8 +26,7 @@ pub(super) async fn list(context: &Context, args: Arguments) -> Result<Value, Bu
 
 async fn describe(context: &Context, name: &str) -> Result<Value, BusError> {
     let letters = context.letters_of(name);
-    let (facts, letters, now) =
-        tokio::join!(context.facts(name), context.describe(&letters), context.time());
+    let (facts, letters, now) = tokio::join!(context.facts(name), context.describe(&letters), context.time());
     let StreamFacts { length, first, last, groups, .. } = facts?;
     let now = now?;
     let groups: Vec<Value> = groups.into_iter().map(|group| group_value(group, now)).collect();

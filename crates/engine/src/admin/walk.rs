@@ -105,7 +105,8 @@ impl Lane {
         if let Some(last) = entries.last() {
             let bytes: usize = entries.iter().map(bytes_of).sum();
             self.size = bytes / entries.len() + 1;
-            let (end, edge) = if reverse { (last.id.previous(), EntryId::MIN) } else { (last.id.next(), EntryId::MAX) };
+            let (end, edge) =
+                if reverse { (last.id.previous(), EntryId::MIN) } else { (last.id.next(), EntryId::MAX) };
             if reverse {
                 self.to = end;
             } else {

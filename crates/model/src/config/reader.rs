@@ -77,7 +77,7 @@ impl Reader {
     }
 
     /// Whether a field is there, not yet taken, and this very text.
-    pub(crate) fn is(&self, key: &str, text: &str) -> bool {
+    pub fn is(&self, key: &str, text: &str) -> bool {
         self.fields.get(key).is_some_and(|value| value == text)
     }
 

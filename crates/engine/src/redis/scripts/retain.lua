@@ -51,16 +51,20 @@ end
 if not max_len then
     return removed
 end
+local excess = math.min(redis.call('XLEN', stream) - max_len, 10000)
 if not safe then
-    return removed + redis.call('XTRIM', stream, 'MAXLEN', '=', max_len)
+    if excess > 0 then
+        local length = redis.call('XLEN', stream) - excess
+        removed = removed + redis.call('XTRIM', stream, 'MAXLEN', '=', length)
+    end
+    return removed
 end
 
 -- Entries must be read to know their ids: from the head, while they are settled, a bounded part at a time.
-local excess = redis.call('XLEN', stream) - max_len
-local pages, bytes = 0, 0
+local pages, bytes, size = 0, 0, 10
 while excess > 0 and pages < 100 and bytes < 4194304 do
-    local page = redis.call('XRANGE', stream, '-', '+', 'COUNT', math.min(excess, pages == 0 and 10 or 100))
-    local settled
+    local page = redis.call('XRANGE', stream, '-', '+', 'COUNT', math.min(excess, size))
+    local settled, before = nil, bytes
     for _, entry in ipairs(page) do
         if not below(entry[1], safe) then
             break
@@ -77,6 +81,7 @@ while excess > 0 and pages < 100 and bytes < 4194304 do
     if trimmed == 0 then
         break
     end
+    size = math.max(1, math.min(100, math.floor(1048576 * #page / (bytes - before + 1))))
     removed, excess, pages = removed + trimmed, excess - trimmed, pages + 1
 end
 return removed
