@@ -80,7 +80,8 @@ impl Call {
                 let arguments = |c: &mut Cmd| {
                     c.arg(&*group).arg(position(from)).arg(u8::from(restarted));
                 };
-                answers::opened(self.run(&scripts::OPEN, &[&stream], arguments).await?)
+                let notes = keys::notes(&stream, &group);
+                answers::opened(self.run(&scripts::OPEN, &[&stream, &notes], arguments).await?)
             }
             Request::Acknowledge { member, ids } => {
                 for ids in ids.chunks(CHUNK) {
@@ -215,9 +216,9 @@ impl Call {
                 Ok(Response::Count(removed))
             }
             Request::SetPosition { stream, group, to } => {
-                let mut command = cmd("XGROUP");
-                command.arg("SETID").arg(&*stream).arg(&*group).arg(position(to));
-                self.ask(&command).await?;
+                let notes = keys::notes(&stream, &group);
+                let arguments = |c: &mut Cmd| drop(c.arg(&*group).arg(position(to)));
+                self.run(&scripts::POSITION, &[&stream, &notes], arguments).await?;
                 Ok(Response::Done)
             }
             Request::Event { key } => {
