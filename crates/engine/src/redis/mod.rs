@@ -6,13 +6,19 @@
 //! - `link`: keeps one connection, drives it, and makes it again; what it carries is a `Session`.
 //! - `publisher`, `subscriber`: the sessions; `pipeline` and `batches`: the commands of the former, and whose they are.
 
+mod answers;
 mod batches;
+mod calls;
 mod commander;
+mod commands;
+mod composer;
+mod flight;
 mod handshake;
 mod link;
 mod owned;
 mod pipeline;
 mod publisher;
+mod replicated;
 mod reply;
 mod script;
 mod socket;

@@ -14,6 +14,7 @@ use tokio::time::timeout as time_limit;
 use super::handshake::Endpoint;
 use super::link::{self, Handle};
 use super::publisher::{self, Publisher};
+use super::replicated::Replicated;
 use super::subscriber::{self, Subscriber};
 use crate::shared::Shared;
 use crate::store::{NoStore, Store};
@@ -23,6 +24,7 @@ pub(crate) struct RedisTransport {
     shared: Arc<Shared>,
     runtime: tokio::runtime::Handle,
     endpoint: Arc<Endpoint>,
+    replicated: Arc<Replicated>,
     links: Mutex<Links>,
 }
 
@@ -39,7 +41,8 @@ impl RedisTransport {
     pub(crate) fn new(shared: Arc<Shared>, runtime: tokio::runtime::Handle) -> Self {
         let config = &shared.config;
         let endpoint = Endpoint::new(&config.redis, &config.service_name, config.require_no_eviction);
-        RedisTransport { shared, runtime, endpoint, links: Mutex::default() }
+        let replicated = Replicated::new(shared.clone(), endpoint.clone(), runtime.clone());
+        RedisTransport { shared, runtime, endpoint, replicated, links: Mutex::default() }
     }
 
     fn links(&self) -> MutexGuard<'_, Links> {
@@ -77,7 +80,7 @@ impl Transport for RedisTransport {
     fn start(&self) {
         let mut links = self.links();
         if links.publisher.is_none() && !links.closed {
-            let session = Publisher::new(self.shared.clone());
+            let session = Publisher::new(self.shared.clone(), self.replicated.clone());
             links.publisher =
                 Some(link::start(session, self.shared.clone(), self.endpoint.clone(), &self.runtime));
         }
@@ -141,6 +144,11 @@ impl Transport for RedisTransport {
                 // An error means that the link has ended, and with it everything in flight.
                 let _ = flushed.await;
             }
+            // What the publisher has handed on by now.
+            let (sender, flushed) = oneshot::channel();
+            if self.replicated.tell(publisher::Input::Flush(sender)) {
+                let _ = flushed.await;
+            }
         })
     }
 
@@ -149,7 +157,7 @@ impl Transport for RedisTransport {
         links.closed = true;
         let publisher = links.publisher.take().map(Handle::end);
         let subscriber = links.subscriber.take().map(Handle::end);
-        links.ending.extend(publisher.into_iter().chain(subscriber));
+        links.ending.extend(publisher.into_iter().chain(subscriber).chain(self.replicated.end()));
     }
 
     fn ended(&self) -> Boxed<'_, ()> {
@@ -179,6 +187,7 @@ impl Transport for RedisTransport {
         let links = self.links();
         match loop_name {
             "publisher" => links.publisher.iter().for_each(Handle::inject_panic),
+            "replicated" => self.replicated.inject_panic(),
             _ => links.subscriber.iter().for_each(Handle::inject_panic),
         }
     }
