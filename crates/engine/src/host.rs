@@ -5,6 +5,7 @@ use std::sync::Arc;
 use oxbus_model::BusError;
 use oxbus_model::breaker::BreakerState;
 use oxbus_model::delivery::Delivery;
+use oxbus_model::store::EntryId;
 use serde_json::Value;
 
 /// The program that the engine lives in.
@@ -25,6 +26,17 @@ pub struct Published {
     pub timestamp: Arc<str>,
     /// For each: its id if it was generated, and how many received it, as the server counts.
     pub items: Vec<(Option<EventId>, i64)>,
+    /// Where they were stored, if they were.
+    pub stored: Option<Stored>,
+}
+
+/// The entries of publishes that were stored.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// The stream.
+    pub stream: Arc<str>,
+    /// For each item of the run: its entry, and whether it is that of an earlier publish of the same event.
+    pub entries: Vec<(EntryId, bool)>,
 }
 
 /// A generated event id in its text form.
@@ -54,6 +66,8 @@ pub struct Failed {
     pub index: u32,
     /// Why, with its outcome.
     pub error: BusError,
+    /// The entry of one that was stored nevertheless.
+    pub message_id: Option<EntryId>,
 }
 
 /// An event of the client, for `on(…)` and the log.

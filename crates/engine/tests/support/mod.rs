@@ -21,4 +21,4 @@ mod pump;
 
 pub use bus::{Blocked, Bus, PATIENCE};
 pub use event::Event;
-pub use publishing::{Batch, Receipt, Record};
+pub use publishing::{Batch, Entry, Receipt, Record};

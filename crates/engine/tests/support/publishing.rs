@@ -1,5 +1,6 @@
 //! What is published, and what came of it.
 
+use oxbus_model::store::EntryId;
 use oxbus_model::{BusError, submission};
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -50,6 +51,27 @@ pub struct Receipt {
     pub receivers: i64,
     /// The timestamp of its batch.
     pub timestamp: String,
+    /// Where it was stored, if it was.
+    pub entry: Option<Entry>,
+}
+
+/// Where a publish was stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The stream.
+    pub stream: String,
+    /// The entry.
+    pub id: EntryId,
+    /// Whether it is that of an earlier publish.
+    pub duplicate: bool,
+}
+
+impl Receipt {
+    /// The entry of an event that was stored.
+    #[track_caller]
+    pub fn entry(&self) -> &Entry {
+        self.entry.as_ref().expect("a stored event")
+    }
 }
 
 /// The outcome of one publish.
@@ -111,15 +133,19 @@ impl Open {
     }
 
     /// Settles one. Panics when it was settled before.
-    pub(super) fn settle(&mut self, index: u32, outcome: Result<(Option<&str>, i64, &str), BusError>) {
+    pub(super) fn settle(
+        &mut self,
+        index: u32,
+        outcome: Result<(Option<&str>, i64, &str, Option<Entry>), BusError>,
+    ) {
         let slot = self.slots.get_mut(index as usize).and_then(Option::take);
         let Slot { given_id, sender } =
             slot.unwrap_or_else(|| panic!("publish {index} was settled twice, now with {outcome:?}"));
         self.left -= 1;
-        let outcome = outcome.map(|(generated, receivers, timestamp)| {
+        let outcome = outcome.map(|(generated, receivers, timestamp, entry)| {
             assert_eq!(given_id.is_some(), generated.is_none(), "an id is generated when none is given");
             let id = given_id.or(generated.map(str::to_owned)).unwrap_or_default();
-            Receipt { id, receivers, timestamp: timestamp.to_owned() }
+            Receipt { id, receivers, timestamp: timestamp.to_owned(), entry }
         });
         // The test may not wait for the outcome.
         let _ = sender.send(outcome);

@@ -66,6 +66,11 @@ impl Reader {
         self.fields.remove(key)
     }
 
+    /// A field that is there and not yet taken.
+    pub(crate) fn get(&self, key: &str) -> Option<&Value> {
+        self.fields.get(key)
+    }
+
     /// Whether a field is there and not yet taken.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.fields.contains_key(key)
@@ -92,6 +97,56 @@ impl Reader {
             check_identifier(&self.path_of(key), text, self.kind)?;
         }
         Ok(text)
+    }
+
+    /// A list of values; each is read by `read`, which is told its path, such as `streams[0]`.
+    pub(crate) fn list<T>(
+        &mut self,
+        key: &str,
+        mut read: impl FnMut(String, Value) -> Result<T, BusError>,
+    ) -> Result<Option<Vec<T>>, BusError> {
+        let path = self.path_of(key);
+        match self.take(key) {
+            None => Ok(None),
+            Some(Value::Array(items)) => {
+                let items = items.into_iter().enumerate();
+                items.map(|(i, item)| read(format!("{path}[{i}]"), item)).collect::<Result<_, _>>().map(Some)
+            }
+            Some(other) => Err(self.mismatch(key, "an array", &other)),
+        }
+    }
+
+    /// A list of texts, each of which `check` accepts at its path.
+    pub(crate) fn strings(
+        &mut self,
+        key: &str,
+        check: impl Fn(&str, &str) -> Result<(), BusError>,
+    ) -> Result<Option<Vec<String>>, BusError> {
+        let kind = self.kind;
+        self.list(key, |path, value| match value {
+            Value::String(text) => check(&path, &text).map(|()| text),
+            other => {
+                Err(BusError::at(kind, path, format_args!("expected a string, got {}", type_name(&other))))
+            }
+        })
+    }
+
+    /// One text, or a list of at least one.
+    pub(crate) fn texts(
+        &mut self,
+        key: &str,
+        check: impl Fn(&str, &str) -> Result<(), BusError>,
+    ) -> Result<Option<Vec<String>>, BusError> {
+        match self.get(key) {
+            Some(Value::String(_)) => {
+                let text = self.string(key)?.unwrap_or_default();
+                check(&self.path_of(key), &text)?;
+                Ok(Some(vec![text]))
+            }
+            Some(Value::Array(items)) if items.is_empty() => Err(self.error(key, "must not be empty")),
+            None | Some(Value::Array(_)) => self.strings(key, check),
+            Some(other) => Err(self.mismatch(key, "a string or an array of strings", other)),
+        }
     }
 
     /// `true` or `false`.

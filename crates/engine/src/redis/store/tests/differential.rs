@@ -178,7 +178,7 @@ impl World {
             }
             Side::Memory(streams, now) => {
                 *now += 1;
-                Some(streams.deliver(STREAM, group, consumer, count, *now).ok()?.len())
+                Some(streams.read_group(STREAM, group, consumer, count, *now).ok()?.len())
             }
         }
     }
