@@ -133,7 +133,7 @@ fn is_untouched(facts: &StreamFacts) -> bool {
 
 /// A side of the comparison.
 enum Side {
-    Server(Rig),
+    Server(Box<Rig>),
     /// With the time, which passes with each step.
     Memory(Streams, u64),
 }
@@ -297,7 +297,7 @@ async fn a_server_answers_as_the_store_in_memory_does() {
     let mut random = seeded("differential");
     for _ in 0..4 {
         let mut worlds = [
-            World { side: Side::Server(Rig::start().await), names: Names::default() },
+            World { side: Side::Server(Box::new(Rig::start().await)), names: Names::default() },
             World { side: Side::Memory(Streams::new(), 1_700_000_000_000), names: Names::default() },
         ];
         let mut steps: Vec<String> = Vec::new();
