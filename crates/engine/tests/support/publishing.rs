@@ -1,5 +1,6 @@
 //! What is published, and what came of it.
 
+use oxbus_model::store::EntryId;
 use oxbus_model::{BusError, submission};
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -59,19 +60,25 @@ pub struct Receipt {
 pub struct Stored {
     /// The stream.
     pub stream: String,
-    /// The id of its entry; of a duplicate that of the first.
+    /// The entry; of a duplicate that of the first.
+    pub id: EntryId,
+    /// Its id as text.
     pub message_id: String,
     /// Whether it had been stored before.
     pub duplicate: bool,
 }
 
 impl Receipt {
+    /// The entry of an event that was stored.
+    #[track_caller]
+    pub fn entry(&self) -> &Stored {
+        self.stored.as_ref().expect("a stored event")
+    }
+
     /// The id of its entry.
-    ///
-    /// # Panics
-    /// When it is not stored.
+    #[track_caller]
     pub fn message_id(&self) -> &str {
-        &self.stored.as_ref().unwrap_or_else(|| panic!("not stored: {self:?}")).message_id
+        &self.entry().message_id
     }
 }
 
@@ -134,15 +141,19 @@ impl Open {
     }
 
     /// Settles one. Panics when it was settled before.
-    pub(super) fn settle(&mut self, index: u32, outcome: Result<(Option<&str>, i64, &str), BusError>) {
+    pub(super) fn settle(
+        &mut self,
+        index: u32,
+        outcome: Result<(Option<&str>, i64, &str, Option<Stored>), BusError>,
+    ) {
         let slot = self.slots.get_mut(index as usize).and_then(Option::take);
         let Slot { given_id, sender } =
             slot.unwrap_or_else(|| panic!("publish {index} was settled twice, now with {outcome:?}"));
         self.left -= 1;
-        let outcome = outcome.map(|(generated, receivers, timestamp)| {
+        let outcome = outcome.map(|(generated, receivers, timestamp, entry)| {
             assert_eq!(given_id.is_some(), generated.is_none(), "an id is generated when none is given");
             let id = given_id.or(generated.map(str::to_owned)).unwrap_or_default();
-            Receipt { id, receivers, timestamp: timestamp.to_owned(), stored: None }
+            Receipt { id, receivers, timestamp: timestamp.to_owned(), stored: entry }
         });
         // The test may not wait for the outcome.
         let _ = sender.send(outcome);
