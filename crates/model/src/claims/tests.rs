@@ -1,1 +1,6 @@
+//! Groups against a store, in virtual time.
 
+mod life;
+mod order;
+mod suspects;
+mod world;
