@@ -74,14 +74,6 @@ impl World {
         self.store.append(stream, fields(event_type, key, self.published), None, self.now)
     }
 
-    pub(super) fn describe(&mut self, stream: &str) -> StreamFacts {
-        let request = Request::Describe { stream: stream.into() };
-        match self.store.execute(request, self.now) {
-            Ok(Response::Stream(Some(facts))) => facts,
-            other => panic!("{other:?}"),
-        }
-    }
-
     pub(super) fn pending(&mut self, stream: &str) -> Vec<PendingEntry> {
         let (stream, group) = (stream.into(), "g".into());
         let request = Request::Pending { stream, group, from: EntryId::MIN, limit: 100_000, min_idle: 0 };
