@@ -16,7 +16,7 @@ use crate::retry::RetryPolicy;
 
 mod environment;
 mod notice;
-pub(crate) mod reader;
+pub mod reader;
 mod redis;
 pub(crate) mod retry;
 mod secret;

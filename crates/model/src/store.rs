@@ -6,14 +6,17 @@
 //!
 //! # Layout
 //!
-//! - this file: requests and responses; `id`: the ids of entries; [`keys`]: the names of keys.
+//! - this file: requests and responses; `id`: the ids of entries; [`keys`]: the names of keys;
+//!   [`streams`]: a store in memory.
 
 use std::sync::Arc;
 
 mod id;
 pub mod keys;
+pub mod streams;
 
 pub use id::EntryId;
+pub use streams::Streams;
 
 /// The fields of an entry, in order.
 pub type Fields = Vec<(Box<[u8]>, Box<[u8]>)>;
@@ -381,6 +384,8 @@ pub struct StreamFacts {
     pub last: Option<EntryId>,
     /// The last id that was given out.
     pub last_generated: EntryId,
+    /// How many entries were ever added, where the store knows.
+    pub added: Option<u64>,
     /// Its groups.
     pub groups: Vec<GroupFacts>,
 }

@@ -1,5 +1,7 @@
-//! A client's connections to Redis: the publisher from the start, the subscriber from the first subscription.
+//! A client's connections to Redis: the publisher from the start, the subscriber from the first subscription,
+//! the consumer from the first request to a stream, and a reader for each group.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,13 +13,16 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout as time_limit;
 
+use super::commander::Commander;
 use super::handshake::Endpoint;
 use super::link::{self, Handle};
 use super::publisher::{self, Publisher};
+use super::reader::Reader;
 use super::replicated::Replicated;
+use super::store::RedisStore;
 use super::subscriber::{self, Subscriber};
 use crate::shared::Shared;
-use crate::store::{NoStore, Store};
+use crate::store::Store;
 use crate::transport::{Boxed, Probe, Submission, Transport};
 
 pub(crate) struct RedisTransport {
@@ -25,6 +30,8 @@ pub(crate) struct RedisTransport {
     runtime: tokio::runtime::Handle,
     endpoint: Arc<Endpoint>,
     replicated: Arc<Replicated>,
+    commander: Arc<Commander>,
+    store: Arc<RedisStore>,
     links: Mutex<Links>,
 }
 
@@ -32,6 +39,7 @@ pub(crate) struct RedisTransport {
 struct Links {
     publisher: Option<Handle<publisher::Input>>,
     subscriber: Option<Handle<subscriber::Input>>,
+    readers: HashMap<GroupKey, Reader>,
     closed: bool,
     /// Links that are ending.
     ending: Vec<JoinHandle<()>>,
@@ -42,7 +50,9 @@ impl RedisTransport {
         let config = &shared.config;
         let endpoint = Endpoint::new(&config.redis, &config.service_name, config.require_no_eviction);
         let replicated = Replicated::new(shared.clone(), endpoint.clone(), runtime.clone());
-        RedisTransport { shared, runtime, endpoint, replicated, links: Mutex::default() }
+        let commander = Commander::new(shared.clone(), endpoint.clone(), runtime.clone());
+        let store = Arc::new(RedisStore::new(commander.clone()));
+        RedisTransport { shared, runtime, endpoint, replicated, commander, store, links: Mutex::default() }
     }
 
     fn links(&self) -> MutexGuard<'_, Links> {
@@ -157,7 +167,9 @@ impl Transport for RedisTransport {
         links.closed = true;
         let publisher = links.publisher.take().map(Handle::end);
         let subscriber = links.subscriber.take().map(Handle::end);
+        let readers: Vec<_> = links.readers.drain().map(|(_, reader)| reader.end()).collect();
         links.ending.extend(publisher.into_iter().chain(subscriber).chain(self.replicated.end()));
+        links.ending.extend(readers.into_iter().chain(self.commander.end()));
     }
 
     fn ended(&self) -> Boxed<'_, ()> {
@@ -171,15 +183,33 @@ impl Transport for RedisTransport {
     }
 
     fn store(&self) -> Arc<dyn Store> {
-        Arc::new(NoStore)
+        self.store.clone()
     }
 
-    fn join(&self, _group: GroupKey, _name: Arc<str>) {}
+    fn join(&self, group: GroupKey, name: Arc<str>) {
+        let mut links = self.links();
+        if !links.closed {
+            let start = || Reader::start(group, &name, &self.shared, self.endpoint.clone(), &self.runtime);
+            links.readers.entry(group).or_insert_with(start);
+        }
+    }
 
-    fn read(&self, _read: Read) {}
+    fn read(&self, read: Read) {
+        let key = read.key;
+        let sent = self.links().readers.get(&key).is_some_and(|reader| reader.read(read));
+        if !sent {
+            self.shared.reader_down(key, &BusError::new(ErrorKind::Closed, "the reader has left"));
+        }
+    }
 
-    fn leave(&self, _group: GroupKey) -> Boxed<'static, ()> {
-        Box::pin(async {})
+    fn leave(&self, group: GroupKey) -> Boxed<'static, ()> {
+        let reader = self.links().readers.remove(&group);
+        let commander = self.commander.clone();
+        Box::pin(async move {
+            if let Some(reader) = reader {
+                reader.leave(commander).await;
+            }
+        })
     }
 
     #[cfg(feature = "failpoints")]
@@ -188,7 +218,9 @@ impl Transport for RedisTransport {
         match loop_name {
             "publisher" => links.publisher.iter().for_each(Handle::inject_panic),
             "replicated" => self.replicated.inject_panic(),
-            _ => links.subscriber.iter().for_each(Handle::inject_panic),
+            "subscriber" => links.subscriber.iter().for_each(Handle::inject_panic),
+            "consumer" => self.commander.inject_panic(),
+            _ => links.readers.values().for_each(Reader::inject_panic),
         }
     }
 }

@@ -1,0 +1,46 @@
+-- Removes consumers that are not alive and own nothing, and notes on entries that are not pending any more.
+-- KEYS: stream, consumers, notes.
+-- ARGV: group.
+-- Returns: how many consumers were removed.
+local stream, consumers, notes, group = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
+local most = 1000
+local now = time()
+local removed, present = 0, {}
+for i, row in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
+    local consumer = named(row)
+    present[consumer.name] = consumer.pending
+    if i <= most and consumer.pending == 0 then
+        local expiry = string.match(redis.call('HGET', consumers, consumer.name) or '', ' (%d+)$')
+        -- One that was never heard of may be of another program, or about to be heard of.
+        local dead = consumer.idle > 60000
+        if expiry then
+            dead = tonumber(expiry) <= now
+        end
+        if dead then
+            redis.call('XGROUP', 'DELCONSUMER', stream, group, consumer.name)
+            redis.call('HDEL', consumers, consumer.name)
+            removed = removed + 1
+        end
+    end
+end
+
+-- Some of a hash; all of it while it is small.
+local function some(hash)
+    return redis.call('HSCAN', hash, 0, 'COUNT', most)[2]
+end
+
+local beats = some(consumers)
+for i = 1, #beats, 2 do
+    local expiry = tonumber(string.match(beats[i + 1], ' (%d+)$') or 0)
+    if not present[beats[i]] and expiry <= now then
+        redis.call('HDEL', consumers, beats[i])
+    end
+end
+local noted = some(notes)
+for i = 1, #noted, 2 do
+    local id = string.match(noted[i], '^[bu](%d+-%d+)$')
+    if not id or not redis.call('XPENDING', stream, group, id, id, 1)[1] then
+        redis.call('HDEL', notes, noted[i])
+    end
+end
+return removed
