@@ -137,7 +137,7 @@ impl Open {
     pub(super) fn settle(
         &mut self,
         index: u32,
-        outcome: Result<(Option<&str>, i64, &str, Option<Entry>), BusError>,
+        outcome: Result<(Option<&str>, i64, &str, Option<Stored>), BusError>,
     ) {
         let slot = self.slots.get_mut(index as usize).and_then(Option::take);
         let Slot { given_id, sender } =
