@@ -13,7 +13,9 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
-use super::{LETTERS, keeper, length, letter_ids, member, numbered, pending, settled, sorted, store, workers};
+use super::{
+    LETTERS, keeper, length, letter_ids, member, numbered, pending, settled, sorted, store, workers,
+};
 use crate::rig::{Inbox, assert_between, millis, seconds, soak, timed};
 use crate::support::{Bus, Event, PATIENCE, Record};
 
@@ -44,7 +46,12 @@ async fn what_a_dead_consumer_had_begun_is_handled_elsewhere() {
 }
 
 /// Publishes tracked events until told to stop; their ids and when each was resolved.
-async fn publish_until(bus: Arc<Bus>, tracker: Arc<Tracker>, name: String, stop: Arc<tokio::sync::Notify>) -> Vec<(String, Instant)> {
+async fn publish_until(
+    bus: Arc<Bus>,
+    tracker: Arc<Tracker>,
+    name: String,
+    stop: Arc<tokio::sync::Notify>,
+) -> Vec<(String, Instant)> {
     let mut resolved = Vec::new();
     let stopped = stop.notified();
     tokio::pin!(stopped);
@@ -120,7 +127,12 @@ async fn a_server_killed_under_load_loses_nothing_that_it_had_kept() {
     assert_eq!(lost, 0, "of {}", resolved.len());
     tracker.assert_failed_not_received();
     tracker.assert_only_published_received();
-    eprintln!("{} resolved, {} missing, {} twice", resolved.len(), tracker.missing().len(), tracker.duplicates().len());
+    eprintln!(
+        "{} resolved, {} missing, {} twice",
+        resolved.len(),
+        tracker.missing().len(),
+        tracker.duplicates().len()
+    );
     assert_eq!(length(&server, LETTERS).await, 0);
     for bus in consumers {
         bus.disconnect().await;

@@ -11,8 +11,18 @@ use crate::support::dead_lettered;
 /// Scenario 52: whatever others store, the loop goes on: each entry is an event or a dead letter.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_others_store_is_an_event_or_a_dead_letter() {
-    const NAMES: [&str; 10] =
-        ["eventId", "eventType", "timestamp", "source", "correlationId", "causationId", "data", "meta", "group", "x"];
+    const NAMES: [&str; 10] = [
+        "eventId",
+        "eventType",
+        "timestamp",
+        "source",
+        "correlationId",
+        "causationId",
+        "data",
+        "meta",
+        "group",
+        "x",
+    ];
     const VALUES: [&[u8]; 12] = [
         b"",
         b"job",

@@ -5,7 +5,9 @@ use oxbus_model::{ErrorKind, Outcome};
 use oxbus_testkit::{RedisServer, eventually};
 use serde_json::json;
 
-use super::{LETTERS, keeper, length, letter_ids, member, numbered, pending, settled, sorted, store, workers};
+use super::{
+    LETTERS, keeper, length, letter_ids, member, numbered, pending, settled, sorted, store, workers,
+};
 use crate::rig::{Inbox, failed, is_error};
 use crate::support::{Event, PATIENCE, Record, dead_lettered};
 
@@ -24,7 +26,11 @@ async fn an_entry_waits_for_its_place_among_the_dead_letters() {
         let gate = gate.clone();
         async move {
             gate.acquire().await.unwrap().forget();
-            if event.data() == json!(0) { Settlement::Failed { retryable: false } } else { Settlement::Succeeded }
+            if event.data() == json!(0) {
+                Settlement::Failed { retryable: false }
+            } else {
+                Settlement::Succeeded
+            }
         }
     };
     bus.subscribe_async(&["job"], workers(), handler).await.unwrap();

@@ -15,6 +15,7 @@ mod lost;
 mod stuck;
 
 use std::collections::HashMap;
+use std::panic::Location;
 
 use oxbus_model::store::EntryId;
 use oxbus_testkit::{RedisServer, Value as Reply, eventually};
@@ -108,7 +109,11 @@ async fn is_settled(server: &RedisServer, group: &str) -> bool {
 /// Waits until a group has read and settled everything.
 #[track_caller]
 fn settled(server: &RedisServer, group: &str) -> impl Future<Output = ()> {
-    eventually(PATIENCE, &format!("the group {group} has settled everything"), || is_settled(server, group))
+    let caller = Location::caller();
+    async move {
+        let what = format!("the group {group} has settled everything, for {caller}");
+        eventually(PATIENCE, &what, || is_settled(server, group)).await;
+    }
 }
 
 /// The ids of the events among the dead letters, sorted.

@@ -33,7 +33,8 @@ async fn a_reader_that_stands_still_is_replaced() {
             proxy.freeze(reader);
         }
         store(&publisher, numbered(round + 1..round + 2)).await;
-        let broken = |n: &Notice| matches!(n, Notice::Disconnected { link, .. } if &**link == "reader:workers");
+        let broken =
+            |n: &Notice| matches!(n, Notice::Disconnected { link, .. } if &**link == "reader:workers");
         let (_, took) = timed(bus.wait_for_notice_from(mark, broken)).await;
         assert_between(took, 0, BLOCK + 4_000);
         inbox.wait_for_len(round as usize + 2).await;
