@@ -13,7 +13,7 @@ use oxbus_model::submission::Record;
 use oxbus_model::{BusError, ErrorKind, Outcome, time};
 use uuid::Uuid;
 
-use crate::clock::wall_ms;
+use crate::clock::{Clock, wall_ms};
 use crate::host::EventId;
 
 /// Makes events of records. One per publisher; its buffers are used again for each event.
@@ -42,8 +42,8 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    pub(crate) fn now() -> Self {
-        let now = wall_ms();
+    pub(crate) fn now(clock: &Clock) -> Self {
+        let now = clock.wall_ms();
         Stamp { unix_ms: u64::try_from(now).unwrap_or(0), text: time::to_iso(now).into() }
     }
 }

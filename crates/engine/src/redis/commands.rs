@@ -48,11 +48,6 @@ impl Args {
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
-
-    /// How many there are.
-    pub(super) fn count(&self) -> usize {
-        self.count
-    }
 }
 
 /// A place between two arguments; so many are before it.
@@ -167,10 +162,10 @@ mod tests {
         args.put(b"a");
         let mark = args.mark();
         args.put_number(10);
-        assert_eq!((args.before(mark), args.count()), (&b"$1\r\na\r\n"[..], 2));
+        assert_eq!((args.before(mark), args.count), (&b"$1\r\na\r\n"[..], 2));
         args.clear_before(mark);
-        assert_eq!((args.bytes(), args.count()), (&b"$2\r\n10\r\n"[..], 1));
+        assert_eq!((args.bytes(), args.count), (&b"$2\r\n10\r\n"[..], 1));
         args.clear();
-        assert_eq!((args.bytes(), args.count()), (&b""[..], 0));
+        assert_eq!((args.bytes(), args.count), (&b""[..], 0));
     }
 }

@@ -119,7 +119,7 @@ impl Publisher {
 
     fn publish(&mut self, submission: Submission, now: u64) {
         let Submission { batch, count, text } = submission;
-        let stamp = Stamp::now();
+        let stamp = Stamp::now(&self.shared.clock);
         let mut ids = Vec::with_capacity(count as usize);
         let (mut open, mut moved) = (0, (0, 0));
         for (index, record) in (0..count).zip(submission::records(&text)) {

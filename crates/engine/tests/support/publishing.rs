@@ -1,6 +1,5 @@
 //! What is published, and what came of it.
 
-use oxbus_model::store::EntryId;
 use oxbus_model::{BusError, submission};
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -60,25 +59,19 @@ pub struct Receipt {
 pub struct Stored {
     /// The stream.
     pub stream: String,
-    /// The entry; of a duplicate that of the first.
-    pub id: EntryId,
-    /// Its id as text.
+    /// The id of its entry; of a duplicate that of the first.
     pub message_id: String,
     /// Whether it had been stored before.
     pub duplicate: bool,
 }
 
 impl Receipt {
-    /// The entry of an event that was stored.
-    #[track_caller]
-    pub fn entry(&self) -> &Stored {
-        self.stored.as_ref().expect("a stored event")
-    }
-
     /// The id of its entry.
-    #[track_caller]
+    ///
+    /// # Panics
+    /// When it is not stored.
     pub fn message_id(&self) -> &str {
-        &self.entry().message_id
+        &self.stored.as_ref().unwrap_or_else(|| panic!("not stored: {self:?}")).message_id
     }
 }
 
@@ -150,10 +143,10 @@ impl Open {
         let Slot { given_id, sender } =
             slot.unwrap_or_else(|| panic!("publish {index} was settled twice, now with {outcome:?}"));
         self.left -= 1;
-        let outcome = outcome.map(|(generated, receivers, timestamp, entry)| {
+        let outcome = outcome.map(|(generated, receivers, timestamp, stored)| {
             assert_eq!(given_id.is_some(), generated.is_none(), "an id is generated when none is given");
             let id = given_id.or(generated.map(str::to_owned)).unwrap_or_default();
-            Receipt { id, receivers, timestamp: timestamp.to_owned(), stored: entry }
+            Receipt { id, receivers, timestamp: timestamp.to_owned(), stored }
         });
         // The test may not wait for the outcome.
         let _ = sender.send(outcome);

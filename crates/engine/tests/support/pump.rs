@@ -46,13 +46,12 @@ fn dispatch(inner: &Arc<Inner>, drained: Drained) {
         for (at, (id, receivers)) in items.iter().enumerate() {
             let index = first + u32::try_from(at).expect("an index that fits");
             let id = id.as_ref().map(|id| id.as_str());
-            let entry = stored.as_ref().map(|stored| Stored {
+            let stored = stored.as_ref().map(|stored| Stored {
                 stream: stored.stream.to_string(),
-                id: stored.entries[at].0,
                 message_id: stored.entries[at].0.to_string(),
                 duplicate: stored.entries[at].1,
             });
-            settle(inner, batch, index, Ok((id, *receivers, &timestamp, entry)));
+            settle(inner, batch, index, Ok((id, *receivers, &timestamp, stored)));
         }
     }
     for Failed { batch, index, error, message_id } in failed {
