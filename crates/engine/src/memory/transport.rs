@@ -70,7 +70,13 @@ impl Transport for MemoryTransport {
         let Submission { batch, count, text } = submission;
         let stamp = Stamp::now();
         let mut encoder = self.encoder.lock().unwrap_or_else(PoisonError::into_inner);
-        let run = |first| Published { batch, first, timestamp: stamp.text.clone(), items: Vec::new() };
+        let run = |first| Published {
+            batch,
+            first,
+            timestamp: stamp.text.clone(),
+            items: Vec::new(),
+            stored: None,
+        };
         let (mut published, mut failed) = (run(0), Vec::new());
         for (index, record) in (0..count).zip(submission::records(&text)) {
             match encoder.encode(record, &stamp) {
@@ -79,7 +85,7 @@ impl Transport for MemoryTransport {
                     published.items.push((encoded.id, receivers));
                 }
                 Err(error) => {
-                    failed.push(Failed { batch, index, error });
+                    failed.push(Failed { batch, index, error, message_id: None });
                     let done = std::mem::replace(&mut published, run(index + 1));
                     self.report(done);
                 }

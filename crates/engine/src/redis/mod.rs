@@ -8,14 +8,20 @@
 //! - `commander`, `store`: commands that somebody waits for, and the requests to streams that are made of them.
 //! - `reader`, `entries`: the session that reads for a group, and the entries that it gets.
 
+mod answers;
 mod batches;
+mod calls;
 mod commander;
+mod commands;
+mod composer;
+mod flight;
 mod entries;
 mod handshake;
 mod link;
 mod owned;
 mod pipeline;
 mod publisher;
+mod replicated;
 mod reader;
 mod reply;
 mod script;

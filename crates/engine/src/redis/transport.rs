@@ -18,6 +18,7 @@ use super::handshake::Endpoint;
 use super::link::{self, Handle};
 use super::publisher::{self, Publisher};
 use super::reader::Reader;
+use super::replicated::Replicated;
 use super::store::RedisStore;
 use super::subscriber::{self, Subscriber};
 use crate::shared::Shared;
@@ -28,6 +29,7 @@ pub(crate) struct RedisTransport {
     shared: Arc<Shared>,
     runtime: tokio::runtime::Handle,
     endpoint: Arc<Endpoint>,
+    replicated: Arc<Replicated>,
     commander: Arc<Commander>,
     store: Arc<RedisStore>,
     links: Mutex<Links>,
@@ -47,9 +49,10 @@ impl RedisTransport {
     pub(crate) fn new(shared: Arc<Shared>, runtime: tokio::runtime::Handle) -> Self {
         let config = &shared.config;
         let endpoint = Endpoint::new(&config.redis, &config.service_name, config.require_no_eviction);
+        let replicated = Replicated::new(shared.clone(), endpoint.clone(), runtime.clone());
         let commander = Commander::new(shared.clone(), endpoint.clone(), runtime.clone());
         let store = Arc::new(RedisStore::new(commander.clone()));
-        RedisTransport { shared, runtime, endpoint, commander, store, links: Mutex::default() }
+        RedisTransport { shared, runtime, endpoint, replicated, commander, store, links: Mutex::default() }
     }
 
     fn links(&self) -> MutexGuard<'_, Links> {
@@ -87,7 +90,7 @@ impl Transport for RedisTransport {
     fn start(&self) {
         let mut links = self.links();
         if links.publisher.is_none() && !links.closed {
-            let session = Publisher::new(self.shared.clone());
+            let session = Publisher::new(self.shared.clone(), self.replicated.clone());
             links.publisher =
                 Some(link::start(session, self.shared.clone(), self.endpoint.clone(), &self.runtime));
         }
@@ -151,6 +154,11 @@ impl Transport for RedisTransport {
                 // An error means that the link has ended, and with it everything in flight.
                 let _ = flushed.await;
             }
+            // What the publisher has handed on by now.
+            let (sender, flushed) = oneshot::channel();
+            if self.replicated.tell(publisher::Input::Flush(sender)) {
+                let _ = flushed.await;
+            }
         })
     }
 
@@ -160,7 +168,7 @@ impl Transport for RedisTransport {
         let publisher = links.publisher.take().map(Handle::end);
         let subscriber = links.subscriber.take().map(Handle::end);
         let readers: Vec<_> = links.readers.drain().map(|(_, reader)| reader.end()).collect();
-        links.ending.extend(publisher.into_iter().chain(subscriber));
+        links.ending.extend(publisher.into_iter().chain(subscriber).chain(self.replicated.end()));
         links.ending.extend(readers.into_iter().chain(self.commander.end()));
     }
 
@@ -209,6 +217,7 @@ impl Transport for RedisTransport {
         let links = self.links();
         match loop_name {
             "publisher" => links.publisher.iter().for_each(Handle::inject_panic),
+            "replicated" => self.replicated.inject_panic(),
             "subscriber" => links.subscriber.iter().for_each(Handle::inject_panic),
             "consumer" => self.commander.inject_panic(),
             _ => links.readers.values().for_each(Reader::inject_panic),
