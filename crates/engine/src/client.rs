@@ -170,7 +170,8 @@ impl Client {
         let subscription =
             numbering.next(|number| shared.router().contains(number) || shared.groups.contains(number));
         if options.durable.is_some() {
-            self.core.start();
+            // The task for deadlines starts below, once the numbers are free.
+            transport.start();
             let (patterns, given) = (patterns.to_vec(), options.clone());
             shared.subscribe_durable(Durable { subscription, ticket, patterns, options: given })?;
             drop(numbering);
