@@ -234,12 +234,12 @@ impl Client {
             }
         }
         let (idle, mut ready) = (intake.deliveries.running() == 0, intake.has_ready());
-        if let Some(claims) = claims {
-            ready |= claims.has_ready(now);
-            drop(claims);
+        let settled = claims.map(|claims| ready |= claims.has_ready(now)).is_some();
+        drop(intake);
+        if settled {
+            // What the groups do next counts in the intake.
             shared.kick();
         }
-        drop(intake);
         if ready {
             shared.outbox.wake();
         }
