@@ -20,6 +20,11 @@ pub(crate) trait Store: Send + Sync {
     fn execute(&self, request: Request) -> Answer;
 }
 
+/// The error for an answer that belongs to another request.
+pub(crate) fn unexpected() -> BusError {
+    BusError::new(oxbus_model::ErrorKind::Internal, "the store gave an answer of the wrong kind")
+}
+
 /// To be replaced by the transports' own.
 pub(crate) struct NoStore;
 

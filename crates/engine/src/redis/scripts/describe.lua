@@ -2,7 +2,7 @@
 -- KEYS: stream.
 -- Returns: nil where there is none; else its length, first and last entry ids or nil, last generated id, and for each
 --          group its name, pending entries, last delivered id, lag or nil, oldest pending id or nil, and for each
---          consumer its name, pending entries and idle time.
+--          consumer its name, pending entries and idle time; then how many entries were ever added, or nil.
 local stream = KEYS[1]
 if redis.call('EXISTS', stream) == 0 then
     return false
@@ -21,4 +21,5 @@ for _, group in ipairs(groups_of(stream)) do
     }
 end
 local first, last = info['first-entry'], info['last-entry']
-return { info.length, first and first[1], last and last[1], info['last-generated-id'], groups }
+return { info.length, first and first[1], last and last[1], info['last-generated-id'], groups,
+         info['entries-added'] or false }
