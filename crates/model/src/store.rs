@@ -6,14 +6,17 @@
 //!
 //! # Layout
 //!
-//! - this file: requests and responses; `id`: the ids of entries; [`keys`]: the names of keys.
+//! - this file: requests and responses; `id`: the ids of entries; [`keys`]: the names of keys;
+//!   [`streams`]: a store in memory.
 
 use std::sync::Arc;
 
 mod id;
 pub mod keys;
+pub mod streams;
 
 pub use id::EntryId;
+pub use streams::Streams;
 
 /// The fields of an entry, in order.
 pub type Fields = Vec<(Box<[u8]>, Box<[u8]>)>;
