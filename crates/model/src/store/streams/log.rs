@@ -12,6 +12,8 @@ use crate::store::{EntryId, Fields, Position, StoredEntry};
 pub(super) struct Log {
     entries: BTreeMap<EntryId, Arc<Fields>>,
     last: EntryId,
+    /// How many there ever were.
+    added: u64,
 }
 
 impl Log {
@@ -19,6 +21,7 @@ impl Log {
     pub(super) fn append(&mut self, fields: Arc<Fields>, now_ms: u64) -> EntryId {
         self.last = EntryId::first_of(now_ms).max(self.last.next());
         self.entries.insert(self.last, fields);
+        self.added += 1;
         self.last
     }
 
@@ -44,6 +47,11 @@ impl Log {
 
     pub(super) fn newest(&self) -> Option<EntryId> {
         self.entries.last_key_value().map(|(id, _)| *id)
+    }
+
+    /// How many entries there ever were.
+    pub(super) fn added(&self) -> u64 {
+        self.added
     }
 
     /// The last id that was given to an entry.
