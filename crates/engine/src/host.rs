@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use oxbus_model::BusError;
 use oxbus_model::breaker::BreakerState;
-use oxbus_model::delivery::Delivery;
+use oxbus_model::delivery::{Delivery, LiveEvent};
+use oxbus_model::store::{EntryId, Missed};
 use serde_json::Value;
 
 /// The program that the engine lives in.
@@ -95,6 +96,54 @@ pub enum Notice {
         recovered: u64,
         /// Whether nothing else can have been missed: all that the patterns match is stored, and was read.
         complete: bool,
+    },
+    /// Entries with running handlers belong to another consumer now.
+    ClaimLost {
+        /// The handler calls.
+        tokens: Vec<u32>,
+        /// The stream.
+        stream: Arc<str>,
+        /// The group.
+        group: Arc<str>,
+        /// The entry.
+        id: EntryId,
+    },
+    /// Entries will never reach a handler of the group.
+    MessagesLost {
+        /// The stream.
+        stream: Arc<str>,
+        /// The group.
+        group: Arc<str>,
+        /// How many, and where.
+        missed: Missed,
+    },
+    /// An entry was given up for a group.
+    DeadLettered {
+        /// The stream.
+        stream: Arc<str>,
+        /// The group.
+        group: Arc<str>,
+        /// The entry.
+        id: EntryId,
+        /// The event; `None` where it cannot be decoded.
+        event: Option<Arc<LiveEvent>>,
+        /// How often it was tried.
+        attempts: u32,
+        /// Why: see [`Letter`](oxbus_model::store::Letter).
+        reason: &'static str,
+        /// The error.
+        error: Value,
+        /// Whether it is kept among the dead letters.
+        kept: bool,
+    },
+    /// A group had disappeared and was created again.
+    GroupRecreated {
+        /// The stream.
+        stream: Arc<str>,
+        /// The group.
+        group: Arc<str>,
+        /// Behind which entry it goes on.
+        from: EntryId,
     },
     /// A circuit breaker changed.
     Circuit {

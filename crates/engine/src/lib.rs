@@ -5,6 +5,7 @@
 //! - [`Client`]: the host's calls; `shared` is what it and its transport have in common.
 //! - `encoder`: from a caller's record to an event; `arrivals`: from a message to an event;
 //!   `intake`: what waits for handlers.
+//! - `groups`: consumer groups; `store`: the trait of streams; `admin`: questions about them.
 //! - `transport`: the trait; `redis` and `memory` implement it.
 //! - `lifecycle`, `subscriptions`, `health`: state, confirmations, the health report.
 //! - `admin`: streams, dead letters, history and replay; `recent`: the client's own recent events;

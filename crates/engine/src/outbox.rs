@@ -88,6 +88,11 @@ impl Outbox {
         self.wake();
     }
 
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().drained.is_empty()
+    }
+
     /// Takes everything. The host may be woken again from now on.
     pub(crate) fn take(&self) -> Drained {
         self.woken.store(false, Ordering::Release);
