@@ -31,7 +31,7 @@ mod tests;
 
 pub(crate) use continuity::{Continuity, HEARTBEAT};
 
-use filling::Filling;
+use filling::{Filling, PATIENCE};
 use seen::Seen;
 
 /// Fills holes. The subscriber tells it what comes and what breaks.
@@ -107,8 +107,9 @@ impl Recovery {
     /// confirmed.
     pub(crate) fn fill(self: &Arc<Self>, hole: Hole, reopened: u64, gap: Gap) {
         let recovery = self.clone();
+        let deadline = self.shared.clock.now_ms().saturating_add(PATIENCE);
         tokio::spawn(async move {
-            let mut filling = Filling::new(&recovery, &hole, reopened);
+            let mut filling = Filling::new(&recovery, &hole, reopened, deadline);
             let filled = catch_panic("recovery", filling.run()).await;
             let (recovered, complete) = filling.result();
             let shared = &recovery.shared;

@@ -226,7 +226,8 @@ mod tests {
     #[test]
     fn what_is_stored_as_a_whole() {
         let s = storage(&[&["order.created"], &["order.*", "user.[ab]"]]);
-        for whole in ["order.created", "order.paid", "order.*", "order.p*", "order.?", "user.a", "user.[ab]"] {
+        for whole in ["order.created", "order.paid", "order.*", "order.p*", "order.?", "user.a", "user.[ab]"]
+        {
             assert!(s.stores_all(whole), "{whole}");
         }
         for part in ["order", "*", "o*", "user.*", "user.c", "[o]rder.*"] {

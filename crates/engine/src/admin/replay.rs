@@ -111,8 +111,8 @@ pub(super) async fn page(context: &Context, mut args: Arguments) -> Result<Value
         Some((_, cursor)) => selection.to = selection.to.min(cursor.to),
         None => {
             let facts = selection.settle(context).await?;
-            truncated = selection.from <= selection.to
-                && facts.iter().any(|facts| facts.is_trimmed(selection.from));
+            truncated =
+                selection.from <= selection.to && facts.iter().any(|facts| facts.is_trimmed(selection.from));
         }
     }
     let mut walk = selection.walk(context, limit);

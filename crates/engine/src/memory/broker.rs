@@ -1,8 +1,7 @@
 //! A broker in memory: it does for its clients what Redis does with channels, patterns and streams.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use oxbus_model::claims::{GroupKey, Read};
 use oxbus_model::pattern;
@@ -12,7 +11,7 @@ use oxbus_model::{BusError, ErrorKind};
 
 use super::readers::{Ended, Reader, Reads};
 use crate::arrivals::Arrivals;
-use crate::clock::wall_ms;
+use crate::clock::{VirtualTime, wall_ms};
 use crate::shared::Shared;
 
 /// A broker shared by clients in memory mode; it lives as long as the last of them.
@@ -20,6 +19,14 @@ use crate::shared::Shared;
 pub struct Broker {
     time: Time,
     state: Mutex<State>,
+    /// The clients whose deadlines are kept by the virtual time.
+    timed: Mutex<Vec<Weak<dyn Timed>>>,
+}
+
+/// Something with deadlines.
+pub(crate) trait Timed: Send + Sync {
+    /// Does what is due. Returns when the next is, in milliseconds since the Unix epoch.
+    fn run_due(&self) -> Option<u64>;
 }
 
 /// The clock by which entries get their ids, and what is kept for a while expires.
@@ -28,7 +35,7 @@ enum Time {
     #[default]
     Wall,
     /// Stands still unless it is advanced.
-    Virtual(AtomicU64),
+    Virtual(Arc<VirtualTime>),
 }
 
 /// All is behind one lock, so that streams and live events are in the same order for all clients. No client is
@@ -93,22 +100,55 @@ impl Broker {
 
     /// A broker whose time stands still unless it is advanced; it starts at `start_ms` since the Unix epoch.
     pub fn with_virtual_time(start_ms: u64) -> Self {
-        Broker { time: Time::Virtual(AtomicU64::new(start_ms)), state: Mutex::default() }
+        Broker { time: Time::Virtual(Arc::new(VirtualTime::new(start_ms))), ..Broker::default() }
     }
 
     /// Its time, in milliseconds since the Unix epoch.
     pub fn now_ms(&self) -> u64 {
         match &self.time {
             Time::Wall => u64::try_from(wall_ms()).unwrap_or(0),
-            Time::Virtual(now) => now.load(Ordering::Acquire),
+            Time::Virtual(time) => time.now_ms(),
         }
     }
 
-    /// Sets a virtual time. It never goes back; the time of the machine stays what it is.
+    /// Sets a virtual time, and has what is due then done. It never goes back; the time of the machine stays
+    /// what it is.
     pub fn advance_to(&self, now_ms: u64) {
-        if let Time::Virtual(now) = &self.time {
-            now.fetch_max(now_ms, Ordering::AcqRel);
+        if let Time::Virtual(time) = &self.time {
+            time.advance_to(now_ms);
+            self.run_due();
         }
+    }
+
+    /// When, after now, something is due in one of the clients, in milliseconds since the Unix epoch.
+    pub fn next_due(&self) -> Option<u64> {
+        self.run_due()
+    }
+
+    /// The virtual time, if it has one.
+    pub(crate) fn virtual_time(&self) -> Option<Arc<VirtualTime>> {
+        match &self.time {
+            Time::Wall => None,
+            Time::Virtual(time) => Some(time.clone()),
+        }
+    }
+
+    /// Has a client's deadlines kept, as long as it lives.
+    pub(crate) fn keep_time_for(&self, client: Weak<dyn Timed>) {
+        let mut timed = self.timed();
+        timed.retain(|client| client.strong_count() > 0);
+        timed.push(client);
+    }
+
+    /// Has everything done that is due. Returns when the next is.
+    fn run_due(&self) -> Option<u64> {
+        // Not under the lock: clients come here with what they do.
+        let timed: Vec<_> = self.timed().iter().filter_map(Weak::upgrade).collect();
+        timed.iter().filter_map(|client| client.run_due()).min()
+    }
+
+    fn timed(&self) -> MutexGuard<'_, Vec<Weak<dyn Timed>>> {
+        self.timed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a client. Returns its number.

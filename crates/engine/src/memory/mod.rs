@@ -13,4 +13,5 @@ mod tests;
 mod transport;
 
 pub use broker::Broker;
+pub(crate) use broker::Timed;
 pub(crate) use transport::MemoryTransport;

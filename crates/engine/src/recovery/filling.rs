@@ -19,7 +19,7 @@ use crate::store::{Answer, Store, unexpected};
 use crate::walk::Walk;
 
 /// How long a store that does not answer is asked again, in milliseconds.
-const PATIENCE: u64 = 10_000;
+pub(super) const PATIENCE: u64 = 10_000;
 /// The pause before it is.
 const PAUSE: Duration = Duration::from_millis(100);
 /// The entries that are looked at for one hole, at the most.
@@ -41,6 +41,8 @@ pub(super) struct Filling<'a> {
     wires: HashMap<Box<str>, Vec<(Wire, u64)>>,
     recovered: u64,
     complete: bool,
+    /// When a store that does not answer is given up.
+    deadline: u64,
 }
 
 /// A store that is asked until it answers: the connection to it may be made again just as that of the
@@ -83,7 +85,7 @@ impl StoreClock {
 }
 
 impl<'a> Filling<'a> {
-    pub(super) fn new(recovery: &'a Arc<Recovery>, hole: &'a Hole, reopened: u64) -> Self {
+    pub(super) fn new(recovery: &'a Arc<Recovery>, hole: &'a Hole, reopened: u64, deadline: u64) -> Self {
         Filling {
             recovery,
             hole,
@@ -92,6 +94,7 @@ impl<'a> Filling<'a> {
             wires: HashMap::new(),
             recovered: 0,
             complete: false,
+            deadline,
         }
     }
 
@@ -131,8 +134,7 @@ impl<'a> Filling<'a> {
         if streams.is_empty() {
             return Ok(true);
         }
-        let deadline = self.recovery.shared.clock.now_ms().saturating_add(PATIENCE);
-        let store = Arc::new(Patient { recovery: self.recovery.clone(), deadline });
+        let store = Arc::new(Patient { recovery: self.recovery.clone(), deadline: self.deadline });
         let clock = match store.execute(Request::Time).await? {
             Response::Time(theirs) => StoreClock { ours: self.recovery.shared.clock.now_ms(), theirs },
             _ => return Err(unexpected()),
@@ -150,7 +152,8 @@ impl<'a> Filling<'a> {
                 _ => return Err(unexpected()),
             };
             // Ids that are ahead of the clock tell no time.
-            whole &= !facts.is_trimmed(from) && facts.last_generated <= EntryId::last_of(clock.theirs + REACH);
+            whole &=
+                !facts.is_trimmed(from) && facts.last_generated <= EntryId::last_of(clock.theirs + REACH);
         }
         let mut walk = Walk::new(store, names, (from, to), false, CHUNK);
         for _ in 0..MAX_ENTRIES {

@@ -115,7 +115,10 @@ mod tests {
         }
         seen.heartbeat(3_510, 3_510);
         seen.came(3);
-        assert!(!seen.recover(1, false), "it may have been published behind the last heartbeat but one second");
+        assert!(
+            !seen.recover(1, false),
+            "it may have been published behind the last heartbeat but one second"
+        );
         seen.heartbeat(5_010, 5_010);
         assert!(seen.recover(1, false) && seen.recover(2, false) && !seen.recover(3, false));
     }

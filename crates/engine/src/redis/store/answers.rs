@@ -87,7 +87,7 @@ pub(super) fn facts(reply: Owned) -> Result<Facts, BusError> {
 /// Of `describe.lua`.
 pub(super) fn stream(reply: Owned) -> Result<Option<StreamFacts>, BusError> {
     reply.maybe(|reply| {
-        let [length, first, last, last_generated, groups, added] = reply.parts()?;
+        let [length, first, last, last_generated, added, groups] = reply.parts()?;
         Ok(StreamFacts {
             length: length.count()?,
             first: first.maybe(Owned::id)?,

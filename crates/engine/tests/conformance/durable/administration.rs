@@ -11,7 +11,10 @@ use crate::inbox::Inbox;
 pub async fn streams_and_groups(fixture: &Fixture) {
     let (bus, other) = (fixture.keeper().await, fixture.keeper().await);
     let empty = bus.request("streams.info", json!({ "name": fixture.jobs() })).await.unwrap();
-    assert_eq!((&empty["length"], &empty["groups"], &empty["firstId"]), (&json!(0), &json!([]), &Value::Null));
+    assert_eq!(
+        (&empty["length"], &empty["groups"], &empty["firstId"]),
+        (&json!(0), &json!([]), &Value::Null)
+    );
     let gate = Gate::new();
     let three = workers_with(json!({ "concurrency": 3, "consumer": "me" }));
     let subscription = bus.subscribe_async(&["job"], three, gate.handler()).await.unwrap();
@@ -30,7 +33,10 @@ pub async fn streams_and_groups(fixture: &Fixture) {
     assert_eq!((&facts["pending"], &facts["lag"]), (&json!(3), &json!(0)));
     assert_eq!(facts["lastDeliveredId"], json!(ids[2]));
     assert!(facts["oldestPendingAge"].is_u64(), "{facts}");
-    assert_eq!((&facts["consumers"][0]["name"], &facts["consumers"][0]["pending"]), (&json!("me"), &json!(3)));
+    assert_eq!(
+        (&facts["consumers"][0]["name"], &facts["consumers"][0]["pending"]),
+        (&json!("me"), &json!(3))
+    );
     let facts = Group::of(&other, &fixture.jobs(), "done").facts().await;
     assert_eq!((&facts["pending"], &facts["oldestPendingAge"]), (&json!(0), &Value::Null));
 
@@ -41,7 +47,15 @@ pub async fn streams_and_groups(fixture: &Fixture) {
     let pending = Group::workers(&other, fixture).pending().await;
     let seen: Vec<_> = pending.iter().map(|p| (&p["id"], &p["consumer"], &p["deliveryCount"])).collect();
     let (me, once) = (json!("me"), json!(1));
-    assert_eq!(seen, ids.iter().map(|id| json!(id)).collect::<Vec<_>>().iter().map(|id| (id, &me, &once)).collect::<Vec<_>>());
+    assert_eq!(
+        seen,
+        ids.iter()
+            .map(|id| json!(id))
+            .collect::<Vec<_>>()
+            .iter()
+            .map(|id| (id, &me, &once))
+            .collect::<Vec<_>>()
+    );
     assert!(pending.iter().all(|entry| entry["idle"].is_u64()));
     let args = json!({ "name": fixture.jobs(), "group": "workers", "limit": 2 });
     assert_eq!(other.request("streams.pending", args).await.unwrap().as_array().unwrap().len(), 2);
@@ -53,7 +67,11 @@ pub async fn streams_and_groups(fixture: &Fixture) {
         ("streams.pending", json!({ "name": fixture.jobs(), "group": "nobody" }), ErrorKind::NoGroup),
         ("streams.trim", json!({ "name": fixture.jobs() }), ErrorKind::InvalidOptions),
         ("streams.trim", json!({ "name": "nowhere", "maxLength": 1 }), ErrorKind::NoStream),
-        ("streams.setPosition", json!({ "name": fixture.jobs(), "group": "workers" }), ErrorKind::InvalidOptions),
+        (
+            "streams.setPosition",
+            json!({ "name": fixture.jobs(), "group": "workers" }),
+            ErrorKind::InvalidOptions,
+        ),
         (
             "streams.setPosition",
             json!({ "name": fixture.jobs(), "group": "nobody", "id": "new" }),

@@ -19,7 +19,8 @@ type Batches = Arc<Mutex<Vec<Vec<Event>>>>;
 
 fn handled(batches: &Batches) -> Vec<u64> {
     let batches = batches.lock().unwrap();
-    let mut numbers: Vec<u64> = batches.iter().flatten().map(|event| event.data().as_u64().unwrap()).collect();
+    let mut numbers: Vec<u64> =
+        batches.iter().flatten().map(|event| event.data().as_u64().unwrap()).collect();
     numbers.sort_unstable();
     numbers
 }
@@ -147,7 +148,8 @@ fn circuit(state: BreakerState) -> impl Fn(&Notice) -> bool {
 /// An open circuit starts no handler, loses nothing and reads no more; half-open one call tries.
 pub async fn circuit_breaker(fixture: &Fixture) {
     let bus = fixture.keeper().await;
-    let (well, calls, inbox) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)), Inbox::default());
+    let (well, calls, inbox) =
+        (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)), Inbox::default());
     let (state, counted, seen) = (well.clone(), calls.clone(), inbox.clone());
     let handler = move |event: Event| {
         counted.fetch_add(1, Ordering::SeqCst);

@@ -80,7 +80,9 @@ pub async fn past_events(fixture: &Fixture) {
     let iso = oxbus_model::time::to_iso(i64::try_from(middle).unwrap());
     assert_eq!(data(&named(json!({ "type": "job.*", "from": iso })).await), [6, 9]);
     assert_eq!(named(json!({ "from": "2999-01-01T00:00:00.000Z" })).await, Vec::<Value>::new());
-    for bad in [json!({ "limit": 0 }), json!({ "order": "up" }), json!({ "source": "x" }), json!({ "from": [] })] {
+    for bad in
+        [json!({ "limit": 0 }), json!({ "order": "up" }), json!({ "source": "x" }), json!({ "from": [] })]
+    {
         let error = other.request("getHistory", bad.clone()).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::InvalidOptions, "{bad}");
     }
@@ -102,7 +104,10 @@ pub async fn replay_in_pages(fixture: &Fixture) {
         assert_eq!((&answer["truncated"], &answer["undecodable"]), (&json!(false), &json!(0)));
         for event in answer["events"].as_array().unwrap() {
             assert_eq!(event["stream"], json!(fixture.jobs()));
-            seen.push((event["id"].as_str().unwrap().to_owned(), event_in(&event["event"])["data"].as_u64().unwrap()));
+            seen.push((
+                event["id"].as_str().unwrap().to_owned(),
+                event_in(&event["event"])["data"].as_u64().unwrap(),
+            ));
         }
         if answer["done"] == true {
             break;
@@ -128,7 +133,9 @@ pub async fn replay_in_pages(fixture: &Fixture) {
     let future = page(future).await.unwrap();
     assert_eq!((&future["truncated"], &future["done"]), (&json!(false), &json!(true)));
     bus.request("streams.trim", json!({ "name": fixture.jobs(), "minId": ids[10] })).await.unwrap();
-    for (from, truncated) in [(json!("beginning-less"), None), (json!(ids[3]), Some(true)), (json!(ids[15]), Some(false))] {
+    for (from, truncated) in
+        [(json!("beginning-less"), None), (json!(ids[3]), Some(true)), (json!(ids[15]), Some(false))]
+    {
         let answer = page(json!({ "stream": fixture.jobs(), "from": from })).await;
         match truncated {
             None => assert_eq!(answer.unwrap_err().kind, ErrorKind::InvalidOptions),

@@ -94,10 +94,8 @@ pub async fn max_processing(fixture: &Fixture) {
     // What became of the lost call does not count.
     second.open(1);
     store(&two, numbered("job", 1..2)).await;
-    eventually(PATIENCE, "the next event", || async {
-        first.started.len() + second.started.len() == 3
-    })
-    .await;
+    eventually(PATIENCE, "the next event", || async { first.started.len() + second.started.len() == 3 })
+        .await;
     assert_eq!(letters(&two, &fixture.jobs()).await.len(), 0);
     let counts = (one.stats().counts, two.stats().counts);
     assert_eq!((counts.0.events_delivered, counts.1.events_retried, counts.1.events_failed), (1, 0, 0));
@@ -110,7 +108,9 @@ pub async fn a_late_failure(fixture: &Fixture) {
     let (one, two) = (fixture.hasty_keeper().await, fixture.hasty_keeper().await);
     let (first, second) = (Gate::new(), Gate::new());
     let hasty = workers_with(json!({ "maxProcessing": 50, "maxRetries": 2 }));
-    one.subscribe_async(&["job"], hasty, first.ending(Settlement::Failed { retryable: false })).await.unwrap();
+    one.subscribe_async(&["job"], hasty, first.ending(Settlement::Failed { retryable: false }))
+        .await
+        .unwrap();
     store(&one, numbered("job", 0..1)).await;
     first.started.wait_for(1).await;
     two.subscribe_async(&["job"], workers(), second.handler()).await.unwrap();

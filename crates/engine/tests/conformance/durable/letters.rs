@@ -132,10 +132,8 @@ pub async fn failing_again(fixture: &Fixture) {
     let all = Fragile::with(fixture, 2).await;
     let first = letters(&all.bus, &fixture.jobs()).await;
     assert_eq!(all.ask("deadLetters.replayAll", json!({})).await, 2);
-    eventually(PATIENCE, "the letters again", || async {
-        all.bus.stats().counts.events_dead_lettered == 4
-    })
-    .await;
+    eventually(PATIENCE, "the letters again", || async { all.bus.stats().counts.events_dead_lettered == 4 })
+        .await;
     all.settled(fixture).await;
     let second = letters(&all.bus, &fixture.jobs()).await;
     assert_eq!((second.len(), all.sturdy.len()), (2, 2));

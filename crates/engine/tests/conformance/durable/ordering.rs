@@ -49,9 +49,8 @@ pub async fn by_key(fixture: &Fixture) {
     store(&bus, keyed(5, 12)).await;
     eventually(PATIENCE, "all events", || async { bus.stats().counts.events_delivered == 60 }).await;
     Group::workers(&bus, fixture).settled().await;
-    let expected: Vec<(u64, u32)> = (0..12)
-        .flat_map(|n| (1..=if n % 3 == 0 { 3 } else { 1 }).map(move |attempt| (n, attempt)))
-        .collect();
+    let expected: Vec<(u64, u32)> =
+        (0..12).flat_map(|n| (1..=if n % 3 == 0 { 3 } else { 1 }).map(move |attempt| (n, attempt))).collect();
     let calls = calls.lock().unwrap();
     assert_eq!(calls.len(), 5);
     assert!(calls.values().all(|of_key| *of_key == expected), "{calls:?}");

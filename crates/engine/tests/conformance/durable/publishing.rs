@@ -88,7 +88,10 @@ pub async fn publish_refusals(fixture: &Fixture) {
         (Record::new("job", 1).with(json!({ "stream": "" })), ErrorKind::InvalidOptions),
         (Record::new("job", 1).with(json!({ "stream": true })), ErrorKind::InvalidOptions),
         (Record::new("job", "x".repeat(600 << 10)), ErrorKind::EventTooLarge),
-        (Record { event_type: "job".into(), options: String::new(), data: "{".into() }, ErrorKind::InvalidData),
+        (
+            Record { event_type: "job".into(), options: String::new(), data: "{".into() },
+            ErrorKind::InvalidData,
+        ),
         (Record::new("job ", 1), ErrorKind::InvalidType),
     ] {
         let shown = format!("{} {}", record.event_type, record.options);
@@ -97,7 +100,10 @@ pub async fn publish_refusals(fixture: &Fixture) {
     }
     bus.publish("job", 2).await.unwrap();
     live.wait_for(1).await;
-    assert_eq!((numbers(&live), Group::workers(&bus, fixture).stream().await["length"].clone()), (vec![2], json!(1)));
+    assert_eq!(
+        (numbers(&live), Group::workers(&bus, fixture).stream().await["length"].clone()),
+        (vec![2], json!(1))
+    );
 }
 
 /// Retention keeps the newest, but nothing that a group has yet to read.
@@ -127,7 +133,10 @@ pub async fn retention(fixture: &Fixture) {
         let bus = &bus;
         async move { Group::of(bus, &fixture.name(name), "").stream().await["length"].as_u64().unwrap() }
     };
-    eventually(PATIENCE, "the janitor", || async { length("short").await <= 20 && length("young").await == 0 }).await;
+    eventually(PATIENCE, "the janitor", || async {
+        length("short").await <= 20 && length("young").await == 0
+    })
+    .await;
     assert_eq!(length("short").await, 20);
     assert!(length("safe").await >= 100, "unread entries were trimmed");
     bus.pause(subscription, false);

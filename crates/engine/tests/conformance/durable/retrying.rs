@@ -88,7 +88,10 @@ pub async fn giving_up(fixture: &Fixture) {
     for (name, options) in [
         ("final", json!({})),
         ("twice", json!({ "maxRetries": 1 })),
-        ("later", json!({ "maxRetries": 2, "retry": { "initialDelay": 80_000_000, "maxDelay": 80_000_000 } })),
+        (
+            "later",
+            json!({ "maxRetries": 2, "retry": { "initialDelay": 80_000_000, "maxDelay": 80_000_000 } }),
+        ),
         ("never", json!({ "retryOnError": false })),
         ("late", json!({ "maxRetries": 1 })),
     ] {
@@ -120,7 +123,10 @@ pub async fn giving_up(fixture: &Fixture) {
         assert_eq!(attempts.of(&event_type), expected, "{name}");
         let letters = letters().await;
         let letter = letters.iter().find(|letter| event_in(&letter["event"])["type"] == *event_type).unwrap();
-        assert_eq!((letter["attempts"].as_u64(), &letter["reason"]), (Some(expected.len() as u64), &json!(reason)));
+        assert_eq!(
+            (letter["attempts"].as_u64(), &letter["reason"]),
+            (Some(expected.len() as u64), &json!(reason))
+        );
         // Without a word of the host there is still an error.
         assert!(letter["error"]["message"].is_string(), "{letter}");
     }

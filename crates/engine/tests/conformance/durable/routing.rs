@@ -4,7 +4,9 @@ use oxbus_model::ErrorKind;
 use oxbus_testkit::eventually;
 use serde_json::{Value, json};
 
-use super::setup::{Group, event_in, letters, member, numbered, numbers, sorted, store, workers, workers_with};
+use super::setup::{
+    Group, event_in, letters, member, numbered, numbers, sorted, store, workers, workers_with,
+};
 use crate::fixture::Fixture;
 use crate::inbox::Inbox;
 use crate::support::{PATIENCE, Record, dead_lettered};

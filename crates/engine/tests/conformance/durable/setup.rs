@@ -215,10 +215,7 @@ impl Gate {
     }
 
     /// A handler that waits at the gate and then ends so.
-    pub fn ending(
-        &self,
-        settlement: Settlement,
-    ) -> impl Fn(Event) -> Settling + Send + Sync + 'static {
+    pub fn ending(&self, settlement: Settlement) -> impl Fn(Event) -> Settling + Send + Sync + 'static {
         let gate = self.clone();
         move |event| {
             gate.started.put(event);

@@ -19,7 +19,8 @@ pub async fn publish_subscribe(fixture: &Fixture) {
     let inbox = Inbox::with(&worker, &["job.*"], workers()).await;
     let live = Inbox::of(&worker, &["job.*"]).await;
     let texts = ["plain", "quote \" and \\", "line\nfeed", "é€😀", "\u{0}\u{7f}\u{2028}"];
-    let data = |n: usize| json!({ "n": n, "text": texts[n % texts.len()], "list": [null, 1.5, {"deep": []}] });
+    let data =
+        |n: usize| json!({ "n": n, "text": texts[n % texts.len()], "list": [null, 1.5, {"deep": []}] });
     let records = (0..100).map(|n| {
         Record::new("job.created", data(n)).with(json!({
             "userId": format!("u{n}"), "metadata": { "n": n }, "key": format!("k{n}"), "causationId": "c",

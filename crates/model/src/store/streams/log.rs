@@ -12,7 +12,6 @@ use crate::store::{EntryId, Fields, Position, StoredEntry};
 pub(super) struct Log {
     entries: BTreeMap<EntryId, Arc<Fields>>,
     last: EntryId,
-    /// How many there ever were.
     added: u64,
 }
 
@@ -20,8 +19,8 @@ impl Log {
     /// Appends an entry. Its id is the time, unless the clock is behind the last id.
     pub(super) fn append(&mut self, fields: Arc<Fields>, now_ms: u64) -> EntryId {
         self.last = EntryId::first_of(now_ms).max(self.last.next());
-        self.entries.insert(self.last, fields);
         self.added += 1;
+        self.entries.insert(self.last, fields);
         self.last
     }
 
@@ -49,7 +48,7 @@ impl Log {
         self.entries.last_key_value().map(|(id, _)| *id)
     }
 
-    /// How many entries there ever were.
+    /// How many entries were ever appended.
     pub(super) fn added(&self) -> u64 {
         self.added
     }
