@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use super::continuity::REACH;
 use super::{Hole, Recovery};
 use crate::arrivals::Arrivals;
+use crate::clock::Clock;
 use crate::store::{Answer, Store, unexpected};
 use crate::walk::Walk;
 
@@ -22,6 +23,10 @@ use crate::walk::Walk;
 pub(super) const PATIENCE: u64 = 10_000;
 /// The pause before it is.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How exactly the clock of the store should be known, in milliseconds: less than a hole reaches back.
+const EXACT: u64 = 500;
+/// How often it is asked for at the most.
+const TRIES: u32 = 5;
 /// The entries that are looked at for one hole, at the most.
 const MAX_ENTRIES: usize = 100_000;
 /// How many of them are read at once.
@@ -67,20 +72,45 @@ impl Store for Patient {
     }
 }
 
-/// The clock of the store, by that of the client.
+/// The clock of the store, by that of the client: it showed `theirs` between two times of ours.
 #[derive(Clone, Copy)]
 struct StoreClock {
-    ours: u64,
+    before: u64,
+    after: u64,
     theirs: u64,
 }
 
 impl StoreClock {
-    /// What the store's clock showed at a time of ours; it is a round trip ahead of this at the most.
-    fn at(self, ours: u64) -> u64 {
-        match ours.checked_sub(self.ours) {
-            Some(later) => self.theirs.saturating_add(later),
-            None => self.theirs.saturating_sub(self.ours - ours),
+    async fn read(store: &dyn Store, clock: Clock) -> Result<StoreClock, BusError> {
+        let mut tries = 0;
+        loop {
+            let before = clock.now_ms();
+            let theirs = match store.execute(Request::Time).await? {
+                Response::Time(theirs) => theirs,
+                _ => return Err(unexpected()),
+            };
+            let read = StoreClock { before, after: clock.now_ms(), theirs };
+            tries += 1;
+            // The first answer may have had to wait for the connection.
+            if read.took() <= EXACT || tries == TRIES {
+                return Ok(read);
+            }
         }
+    }
+
+    /// The least that the store's clock can have shown at a time of ours.
+    fn earliest(self, ours: u64) -> u64 {
+        self.theirs.saturating_add(ours).saturating_sub(self.after)
+    }
+
+    /// The most that it can have shown.
+    fn latest(self, ours: u64) -> u64 {
+        self.theirs.saturating_add(ours).saturating_sub(self.before)
+    }
+
+    /// How long the answer took.
+    fn took(self) -> u64 {
+        self.after.saturating_sub(self.before)
     }
 }
 
@@ -135,17 +165,14 @@ impl<'a> Filling<'a> {
             return Ok(true);
         }
         let store = Arc::new(Patient { recovery: self.recovery.clone(), deadline: self.deadline });
-        let clock = match store.execute(Request::Time).await? {
-            Response::Time(theirs) => StoreClock { ours: self.recovery.shared.clock.now_ms(), theirs },
-            _ => return Err(unexpected()),
-        };
-        let from = EntryId::first_of(clock.at(self.hole.from).saturating_sub(REACH));
+        let clock = StoreClock::read(&*store, self.recovery.shared.clock.clone()).await?;
+        let from = EntryId::first_of(clock.latest(self.hole.from).saturating_sub(REACH));
         let to = EntryId::last_of(clock.theirs);
         let names: Vec<Arc<str>> = {
             let config = &self.recovery.shared.config.streams;
             streams.iter().filter_map(|index| config.get(*index)).map(|s| s.name.as_str().into()).collect()
         };
-        let mut whole = true;
+        let mut whole = clock.took() <= EXACT;
         for name in &names {
             let facts = match store.execute(Request::Describe { stream: name.clone() }).await? {
                 Response::Stream(facts) => facts.unwrap_or_default(),
@@ -183,8 +210,8 @@ impl<'a> Filling<'a> {
         let Some(id) = envelope::id_of(&event.json) else { return true };
         let channel = shared.channels.named(&event_type);
         let ms = entry.id.ms;
-        let seen_last = clock.at(self.hole.last_read).saturating_add(REACH);
-        let late = ms.saturating_add(REACH) >= clock.at(self.reopened);
+        let seen_last = clock.latest(self.hole.last_read).saturating_add(REACH);
+        let late = ms.saturating_add(REACH) >= clock.earliest(self.reopened);
         let (hole, wires, arrivals) = (self.hole, &mut self.wires, &mut self.arrivals);
         let before = arrivals.routes.len();
         let router = shared.router();
@@ -194,7 +221,7 @@ impl<'a> Filling<'a> {
             return false;
         }
         for (wire, since) in matching(wires, hole, &event_type, &channel) {
-            if ms >= clock.at(*since) && seen.recover(self.recovery.hash(wire.into(), &id), late) {
+            if ms >= clock.earliest(*since) && seen.recover(self.recovery.hash(wire.into(), &id), late) {
                 router.route(wire.into(), channel.as_bytes(), &mut arrivals.routes);
             }
         }

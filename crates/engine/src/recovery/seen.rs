@@ -36,16 +36,20 @@ impl Seen {
         if self.recovered.contains(&id) {
             return false;
         }
+        self.record(id);
+        true
+    }
+
+    fn record(&mut self, id: u64) {
         if self.newer.ids.len() < MAX_IDS {
             self.newer.ids.insert(id);
         } else {
             self.newer.full = true;
         }
-        true
     }
 
     /// Whether a message that a stream holds is to be delivered: it has not come. It is `late` when it may
-    /// still come, and then is not delivered a second time.
+    /// still come, or be found once more by the next hole, and then is not delivered a second time.
     pub(super) fn recover(&mut self, id: u64, late: bool) -> bool {
         if self.older.ids.contains(&id) || self.newer.ids.contains(&id) {
             return false;
@@ -56,6 +60,7 @@ impl Seen {
                 return false;
             }
             self.recovered.insert(id);
+            self.record(id);
         }
         true
     }
@@ -100,6 +105,7 @@ mod tests {
         let mut seen = Seen::default();
         assert!(seen.came(1) && seen.came(1));
         assert!(!seen.recover(1, true) && seen.recover(2, true) && seen.recover(3, false));
+        assert!(!seen.recover(2, true), "another hole found it");
         assert!(!seen.came(2), "it was late");
         assert!(seen.came(3), "as it was too early to come, this is another one");
     }

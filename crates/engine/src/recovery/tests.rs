@@ -278,15 +278,18 @@ async fn connections_that_break_again_make_one_hole() {
     rig.pass(10_000);
     rig.heartbeat();
     rig.interrupt();
-    rig.store("orders", "1", "order.a", &[]);
     rig.pass(10_000);
     rig.continuity.opened(rig.now());
     rig.heartbeat();
     rig.interrupt();
     rig.pass(10_000);
+    rig.store("orders", "1", "order.a", &[]);
     rig.resume();
     assert_eq!(rig.gap().await, (1, true));
-    // The next hole begins with this connection.
+    // The next hole reaches back to this one, and then begins with this connection.
+    rig.interrupt();
+    rig.resume();
+    assert_eq!(rig.gap().await, (0, true));
     rig.pass(10_000);
     rig.interrupt();
     rig.store("orders", "2", "order.a", &[]);
