@@ -53,7 +53,15 @@ impl Group {
             return;
         }
         match stream.known.entry(arrival.id) {
-            std::collections::hash_map::Entry::Occupied(_) => return,
+            std::collections::hash_map::Entry::Occupied(known) => {
+                let held = self.entries.get(*known.get());
+                let held = held.filter(|e| e.id == arrival.id && e.stream == at && e.stage != Stage::Over);
+                // A group that was made again delivers once more what was acknowledged in the one before.
+                if origin == Origin::Read && held.is_none() {
+                    stream.acks.push(arrival.id);
+                }
+                return;
+            }
             std::collections::hash_map::Entry::Vacant(free) => free.insert(slot),
         };
         cx.tally.recovered += u64::from(origin == Origin::Claimed);
