@@ -2,8 +2,16 @@
 
 /*
  * The public contract of oxbus. All durations are milliseconds and all sizes bytes, unless a name
- * says otherwise. Delivery is at most once: an event published while a subscriber is disconnected
- * does not reach it, and every loss that can be known of is counted or announced.
+ * says otherwise. There are two kinds of delivery, and the subscriber chooses:
+ *
+ * Live, without a `group`: at most once. An event published while a subscriber is disconnected does
+ * not reach it, and every loss that can be known of is counted or announced.
+ *
+ * Durable, with a `group`, for types that a configured stream stores: at least once. An event whose
+ * publish resolved is handled by each group, or ends among its dead letters, also across restarts
+ * and crashes of its consumers; a consumer that dies, or that loses its claim, makes an event come
+ * twice, so handlers must bear that. It is lost only where the server loses it or the stream is
+ * trimmed.
  */
 
 // ---------------------------------------------------------------------------------------- events
@@ -22,7 +30,9 @@ export interface BusEvent<T = unknown, K extends string = string> {
 
 export type { BusEvent as Event };
 
-/** What is known of an event beside its payload. Missing fields of foreign messages are filled in. */
+/**
+ * What is known of an event beside its payload. Missing fields of foreign messages are filled in.
+ */
 export interface EventMetadata {
   /** When it was published: ISO 8601, milliseconds, UTC. Foreign messages without one: receipt. */
   timestamp: string;
@@ -41,7 +51,7 @@ export interface EventMetadata {
   userId?: string;
   organizationId?: string;
   room?: string;
-  /** What the event is about. */
+  /** What the event is about; `orderBy: 'key'` keeps the order of events that share it. */
   key?: string;
   /** {@link PublishOptions.metadata}. */
   [extra: string]: unknown;
@@ -106,8 +116,25 @@ export interface PublishOptions {
   tracestate?: string;
   /** Further metadata, JSON; cannot replace the fields of {@link EventMetadata}. */
   metadata?: Record<string, unknown>;
-  /** What the event is about; `queue.overflow: 'latest-per-key'` goes by it. */
+  /** What the event is about; `orderBy: 'key'` and `queue.overflow: 'latest-per-key'` go by it. */
   key?: string;
+  /**
+   * The name of the stream to store it in, instead of the first one whose `events` match; one that
+   * is not configured is capped at 1 000 000 entries. `false`: store it nowhere, publish it live
+   * only.
+   */
+  stream?: string | false;
+  /**
+   * Store and publish it only if no event of this `id` was stored within `ttl` (default 120 000 for
+   * `true`); a duplicate resolves with the first one's `messageId` and `duplicate: true`. Needs
+   * `id`, and a stream.
+   */
+  deduplicate?: boolean | { ttl?: number };
+  /**
+   * How many replicas must have it; needs a stream. Fewer within the timeout: `NOT_REPLICATED` with
+   * outcome `unknown` and the `messageId`, as the event is stored.
+   */
+  replicas?: number;
   /** Deadline of the whole call, in ms; default: `redis.commandTimeout`. */
   timeout?: number;
   /** Ends the call with `ABORTED`; `outcome` tells whether the event may have been sent. */
@@ -131,28 +158,72 @@ export interface PublishResult {
   receivers: number;
   /** How many handlers of this client got it without the server; 0 outside hybrid mode. */
   local: number;
+  /** The stream that stores it; missing if none does. */
+  stream?: string;
+  /** Of a stored event: the id of its entry, such as `1763717908123-0`. */
+  messageId?: string;
+  /**
+   * Of a stored event: whether it was stored before (`deduplicate`); then nothing was published.
+   */
+  duplicate?: boolean;
 }
 
 // ------------------------------------------------------------------------------------ subscribe
 
 /** Options of `subscribe`. Unknown keys: `INVALID_OPTIONS`. */
 export interface SubscribeOptions {
-  /** Handlers running at once; default 256. */
+  /**
+   * The consumer group, 1–512 characters: makes the subscription durable. Each group handles every
+   * event; the subscriptions of a group, over all clients, share them. What happens to one that
+   * fails is up to `maxRetries` and `deadLetter`.
+   */
+  group?: string;
+  /** With `group`: the streams to read; default: those that store what the patterns match. */
+  streams?: string | readonly string[];
+  /**
+   * With `group`: where a group starts that does not exist yet; default: as `consumerGroups` says,
+   * else `'new'`. For an existing group it has no effect but a `warning` `START_IGNORED`.
+   */
+  from?: StreamPosition;
+  /**
+   * With `group`: the name of this consumer, for a service that keeps its name over restarts. While
+   * a consumer of that name lives elsewhere: `CONSUMER_IN_USE`. Default
+   * `{serviceName}-{instanceId}`. All subscriptions of a group in one client share it.
+   */
+  consumer?: string;
+  /**
+   * With `group`: `'key'` handles the events of a `metadata.key` one at a time and in order,
+   * through retries, and keys in parallel; `'stream'` handles all strictly one at a time. Default
+   * `'none'`. The order holds within one client. A call that timed out keeps its place until it
+   * ends. All subscriptions of a group in one client share it.
+   */
+  orderBy?: 'none' | 'key' | 'stream';
+  /** Needs {@link BatchSubscribeOptions}. */
+  batch?: undefined;
+  /**
+   * With `group`: for how long, from its start, the claim of a running handler is renewed; default
+   * 600 000. Beyond it another consumer may get the event as well.
+   */
+  maxProcessing?: number;
+  /** Handlers running at once; default 256, with `group` 16. */
   concurrency?: number;
   /**
-   * Time for one handler call, in ms; default 30 000, 0: none. Then `ctx.signal` aborts and the call
-   * counts as failed; what it returns later is ignored (`zombieHandlers`).
+   * Time for one handler call, in ms; default 30 000, 0: none. Then `ctx.signal` aborts and the
+   * call counts as failed; what it returns later is ignored (`zombieHandlers`).
    */
   timeout?: number;
   /** Whether failed calls are tried again; default true. */
   retryOnError?: boolean;
-  /** Retries after the first attempt; default 3. */
+  /**
+   * Retries after the first attempt; default 3. With `group` the count survives restarts, and an
+   * event that fails after the last is moved to the dead letters.
+   */
   maxRetries?: number;
   /** The delays between attempts. */
   retry?: RetryOptions;
   /**
-   * Whether this failure is tried again; default: all but `NonRetryableError` and `ValidationError`.
-   * Must not throw; if it does, the default decides.
+   * Whether this failure is tried again; default: all but `NonRetryableError` and
+   * `ValidationError`. Must not throw; if it does, the default decides.
    */
   retryIf?: (error: unknown) => boolean;
   /** Off unless given; `true` takes the defaults. */
@@ -163,15 +234,46 @@ export interface SubscribeOptions {
    * `{ 'data.status': 'failed', 'metadata.source': ['a', 'b'] }`
    */
   filter?: Record<string, unknown>;
-  /** The bound of events that wait for a handler. Every drop is counted in `eventsDropped`. */
+  /**
+   * The bound of events that wait for a handler. Every drop is counted in `eventsDropped`. Of live
+   * subscriptions only: one with a `group` stops reading instead.
+   */
   queue?: QueueOptions;
-  /** Skips events that this client published; default false. */
+  /** Skips events that this client published; default false. Of live subscriptions only. */
   noEcho?: boolean;
   /** What patterns address: event types (default) or channels, without the prefix. */
   by?: 'type' | 'channel';
   /** Ends the subscription when it aborts. */
   signal?: AbortSignal;
 }
+
+/** Options of a durable subscription. */
+export interface GroupSubscribeOptions extends SubscribeOptions {
+  group: string;
+}
+
+/** Options of a durable subscription whose handler gets several events at once. */
+export interface BatchSubscribeOptions extends Omit<GroupSubscribeOptions, 'batch'> {
+  /**
+   * The handler gets an array of events, of its `size` at most, and settles them as one: they are
+   * all acknowledged, or all fail. Retries are tried in batches of their own.
+   */
+  batch: BatchOptions;
+}
+
+/** How events are gathered for one call. */
+export interface BatchOptions {
+  /** 1–10 000. */
+  size: number;
+  /** For how long an incomplete batch waits for more, in ms, 0–60 000; default 0. */
+  wait?: number;
+}
+
+/**
+ * A place in a stream: `'new'` (behind its end), `'beginning'`, behind the entry of a message id
+ * (`1763717908123-0`), or what was stored at a time or later.
+ */
+export type StreamPosition = 'new' | 'beginning' | (string & {}) | Date;
 
 /** Delays between attempts: `initialDelay * multiplier ** (attempt - 1)`, at most `maxDelay`. */
 export interface RetryOptions {
@@ -186,8 +288,9 @@ export interface RetryOptions {
 }
 
 /**
- * Stops calling a handler that fails too often. While open no attempt starts, retries wait, and live
- * events are dropped and counted; half-open lets one call through.
+ * Stops calling a handler that fails too often. While open no attempt starts, retries wait, live
+ * events are dropped and counted, and durable ones are kept and no more are read; half-open lets
+ * one call through.
  */
 export interface CircuitBreakerOptions {
   /** Default 50. */
@@ -214,39 +317,86 @@ export interface QueueOptions {
 /** Options of `events`: as a handler's, without those that only make sense for one. */
 export type EventsOptions = Omit<
   SubscribeOptions,
-  'timeout' | 'retryOnError' | 'maxRetries' | 'retry' | 'retryIf' | 'circuitBreaker'
+  'timeout' | 'retryOnError' | 'maxRetries' | 'retry' | 'retryIf' | 'circuitBreaker' | 'batch'
 >;
 
 /** What a handler knows of its call. */
 export interface HandlerContext {
-  /** Aborts when the handler's time is over, or when `disconnect` no longer waits for it. */
+  /**
+   * Aborts when the handler's time is over, when its claim is lost to another consumer (reason
+   * `ABORTED`), or when `disconnect` no longer waits for it.
+   */
   readonly signal: AbortSignal;
-  /** From 1. */
+  /** From 1. With a `group` it goes on where a consumer that died has stopped. */
   readonly attempt: number;
   /** The pattern of the subscription that matched. */
   readonly pattern: string;
-  /** The channel it came on, prefix included. */
+  /** The channel it came on, prefix included; of a stored event the one it belongs to. */
   readonly channel: string;
+  /** With a `group`: the stream it comes from. */
+  readonly stream?: string;
+  /** With a `group`: the id of its entry in the stream. */
+  readonly messageId?: string;
+  /** With a `group`: the group. */
+  readonly group?: string;
+  /** With a `group`: how often the entry was handed out, this time included. */
+  readonly deliveryCount?: number;
+}
+
+/** What a handler of a durable subscription knows of its call. */
+export interface GroupContext extends HandlerContext {
+  readonly stream: string;
+  readonly messageId: string;
+  readonly group: string;
+  readonly deliveryCount: number;
+}
+
+/**
+ * What a handler of batches knows of its call; `stream`, `messageId`, … are those of the first
+ * event.
+ */
+export interface BatchContext extends GroupContext {
+  /** Of the event of the batch that was tried most often. */
+  readonly attempt: number;
+  /** The stream of each event, in their order. */
+  readonly streams: readonly string[];
+  /** The message id of each event, in their order. */
+  readonly messageIds: readonly string[];
 }
 
 /**
  * Called once per event. A returned promise is awaited; any other return value is ignored. Throwing
  * anything, or rejecting, fails this call alone and never reaches the process.
  */
-export type EventHandler<E = BusEvent> = (event: E, ctx: HandlerContext) => unknown;
+export type EventHandler<E = BusEvent, C extends HandlerContext = HandlerContext> = (
+  event: E,
+  ctx: C,
+) => unknown;
 
-/** A live subscription. */
+/**
+ * Called with some events at once, as {@link EventHandler} otherwise. What it publishes inherits
+ * from none of them.
+ */
+export type BatchHandler<E = BusEvent> = (events: E[], ctx: BatchContext) => unknown;
+
+/** A subscription. */
 export interface Subscription {
   readonly id: string;
   /** As given to `subscribe`. */
   readonly pattern: string | readonly string[];
+  /** The consumer group of a durable subscription. */
+  readonly group?: string;
   readonly state: 'pending' | 'active' | 'paused' | 'closed';
-  /** Starts no handler until `resume`; events wait in the bounded queue. */
+  /**
+   * Starts no handler until `resume`. Live events wait in the bounded queue; durable ones stay in
+   * the stream, and those that were read stay claimed.
+   */
   pause(): void;
   resume(): void;
   /**
    * Once resolved, no new call starts. With `wait` it resolves when running calls have ended too,
    * but the one it is called from (which `inherit: false` hides after the handler's first `await`).
+   * Durable events that wait are handed back, for other consumers or a later subscription.
    * Resolves false if it was closed before.
    */
   unsubscribe(options?: { wait?: boolean }): Promise<boolean>;
@@ -254,14 +404,25 @@ export interface Subscription {
 }
 
 /** One object that handles several types, for `subscribeAll`. */
-export interface Projection<E = BusEvent> {
+export interface Projection<E = BusEvent, C extends HandlerContext = HandlerContext> {
   subscribedTo(): readonly string[];
-  handle(event: E, ctx: HandlerContext): unknown;
+  handle(event: E, ctx: C): unknown;
+}
+
+/** One object that handles several types in batches, for `subscribeAll`. */
+export interface BatchProjection<E = BusEvent> {
+  subscribedTo(): readonly string[];
+  handle(events: E[], ctx: BatchContext): unknown;
 }
 
 /**
- * The events of a pattern, in order. Bounded by `concurrency` here and by `queue` behind it. Leaving
- * the loop by `break`, `return` or a throw unsubscribes. It ends when the client disconnects.
+ * The events of a pattern, in order. Bounded by `concurrency` here and by `queue` behind it.
+ * Leaving the loop by `break`, `return` or a throw unsubscribes. It ends when the client
+ * disconnects.
+ *
+ * With a `group` an event is acknowledged when `next` is called again. One that is not, as the loop
+ * was left or the iterator disposed, is handed back, like those that wait behind it. `disconnect`
+ * waits for the event in hand as for a running handler.
  */
 export interface EventIterator<E = BusEvent> extends AsyncIterableIterator<E>, AsyncDisposable {
   /** Resolves when the subscription is confirmed; rejects as `subscribe` does. */
@@ -286,10 +447,30 @@ export interface EventBusConfig {
   memory?: string;
   /** Before every channel; default `''`. */
   channelPrefix?: string;
+  /**
+   * Whether events are published live; default true. False: they are only stored, so a type that no
+   * stream stores is refused (`NO_STREAM`), and so are live subscriptions.
+   */
+  pubsub?: boolean;
+  /** Which types are stored, and where. The first one whose `events` match a type stores it. */
+  streams?: readonly StreamConfig[];
+  /**
+   * After this long without a renewal, which comes every third of it, the events of a consumer are
+   * taken over by another; default 30 000. It belongs to the group: the first client sets it,
+   * another value gives a `warning` `LEASE_DIFFERS`.
+   */
+  lease?: number;
+  /** Keeps every published event for `getEvent` and `getHistory`. Off unless given. */
+  persistence?: PersistenceConfig;
+  /** What becomes of stored events that cannot be handled. */
+  deadLetter?: DeadLetterConfig;
   validation?: ValidationConfig;
   /** A validator per event type, checked on publish; its output replaces `data`. */
   schemas?: Record<string, StandardSchemaV1>;
-  /** Also check received events; one that fails never reaches the handler. Default false. */
+  /**
+   * Also check received events; one that fails never reaches the handler. Default false. A durable
+   * one goes to the dead letters at once, together with the batch that it is in.
+   */
   validateOnReceive?: boolean;
   /** Default of `SubscribeOptions.retry`. */
   retry?: RetryOptions;
@@ -299,12 +480,73 @@ export interface EventBusConfig {
   logger?: Logger;
   /** The least level that is logged; default `'info'`. */
   logLevel?: LogLevel;
-  /** Refuse a server whose `maxmemory-policy` may delete keys; else `healthCheck` warns. Default false. */
+  /**
+   * Refuse a server whose `maxmemory-policy` may delete keys; else `healthCheck` warns. Default
+   * false.
+   */
   requireNoEviction?: boolean;
   performance?: PerformanceConfig;
 }
 
 export type { EventBusConfig as EventBusClientConfig };
+
+/** A stream that stores events. It is made, with its groups, by `connect`. */
+export interface StreamConfig {
+  /** The key in Redis, 1–512 characters; unique among the streams. */
+  name: string;
+  /**
+   * Patterns of the types that are stored here. Rooms and users are stored by `stream` of a publish
+   * only.
+   */
+  events: string | readonly string[];
+  /** What `retentionValue` counts; default `'count'`. */
+  retention?: 'count' | 'time';
+  /**
+   * How many of the newest entries are kept, about; default 1 000 000. With `'time'` the hard cap.
+   */
+  maxLength?: number;
+  /**
+   * `'count'`: as `maxLength`, which goes before it. `'time'`: for how many ms entries are kept.
+   */
+  retentionValue?: number;
+  /**
+   * Groups that exist from the start, so that nothing is missed before their first subscription.
+   */
+  consumerGroups?: readonly (string | { name: string; from?: 'new' | 'beginning' })[];
+  /**
+   * Whether, or for which patterns of types, stored events are published live too; default true.
+   */
+  realtime?: boolean | readonly string[];
+  /**
+   * Whether entries stay that a group, heard of within the last hour, has not read and settled;
+   * default true. Publishers still trim to the larger of `maxLength` and 1 000 000 (with `'time'`,
+   * to `maxLength`), so that no dead group fills the server.
+   */
+  safeTrim?: boolean;
+}
+
+/** Events kept by their id, beside live delivery and streams. */
+export interface PersistenceConfig {
+  /** Default true. */
+  enabled?: boolean;
+  /** In ms; default 86 400 000. */
+  ttl?: number;
+  /** Whether `getHistory` finds them too; default true. */
+  history?: boolean;
+}
+
+/** What becomes of stored events that cannot be handled. */
+export interface DeadLetterConfig {
+  /**
+   * Whether they are moved to the stream `{stream}{suffix}`, in one step; default true. False: they
+   * are acknowledged, counted (`eventsFailed`) and announced, and gone.
+   */
+  enabled?: boolean;
+  /** Default `':dlq'`. */
+  suffix?: string;
+  /** How many are kept for each stream, about; default 10 000. */
+  maxLength?: number;
+}
 
 /** The address of a server and how to talk to it. `{}` is localhost:6379. */
 export interface RedisConfig {
@@ -419,8 +661,11 @@ export interface StandardSchemaIssue {
 
 export type ClientState = 'idle' | 'connecting' | 'ready' | 'reconnecting' | 'draining' | 'closed';
 
-/** A connection of a client: one publishes, one is subscribed. */
-export type LinkName = 'publisher' | 'subscriber';
+/**
+ * A connection of a client: one publishes, one is subscribed, one serves all consumer groups and
+ * administration, and each group has a reader (`reader:orders`).
+ */
+export type LinkName = 'publisher' | 'subscriber' | 'consumer' | `reader:${string}`;
 
 /** What a client announces; no listener is ever required. */
 export interface ClientEvents {
@@ -432,14 +677,72 @@ export interface ClientEvents {
   disconnected: [{ link: LinkName; error: EventBusError }];
   /** After `disconnect`; the last event. */
   closed: [];
-  /** A handler failed for good, or a fault with no call to reject. Logged when nobody listens. */
+  /**
+   * A handler failed for good, or a fault with no call to reject. Logged when nobody listens. A
+   * durable event of a handler that failed for good is announced by `deadLetter` as well.
+   */
   error: [error: EventBusError];
   /** Live events between `from` and `to` (ISO 8601) may have been missed. Comes before `ready`. */
   gap: [{ from: string; to: string; patterns: string[]; recovered: number; complete: boolean }];
+  /**
+   * A stored event could not be handled by a group; by then it is among the dead letters, if
+   * enabled.
+   */
+  deadLetter: [DeadLetterNotice];
+  /**
+   * Entries that were trimmed or deleted before a group could handle them, between these message
+   * ids. `count` 0: it is not known how many.
+   */
+  messagesLost: [{ stream: string; group: string; count: number; from: string; to: string }];
+  /**
+   * Another consumer has an event that a handler here still runs for, as its claim was not renewed
+   * in time or `maxProcessing` passed; its `ctx.signal` has aborted. What the handler does is not
+   * undone, and its success still counts. `eventId` is null when its handler had just ended.
+   */
+  claimLost: [{ stream: string; group: string; messageId: string; eventId: string | null }];
+  /**
+   * A group had disappeared from the server and was made again; it goes on behind this message id.
+   */
+  groupRecreated: [{ stream: string; group: string; from: string }];
   /** A circuit breaker changed; `subscription` is the id. */
   circuit: [{ subscription: string; state: 'open' | 'half-open' | 'closed' }];
   /** Something to put right; also logged. */
   warning: [{ code: string; message: string }];
+}
+
+/** Why an event could not be handled. */
+export type DeadLetterReason =
+  | 'failed'
+  | 'not-retryable'
+  | 'undecodable'
+  | 'unhandled'
+  | 'crashed'
+  | (string & {});
+
+/** An error as it is stored. */
+export interface StoredError {
+  name: string;
+  message: string;
+  stack?: string;
+  code?: string;
+  [extra: string]: unknown;
+}
+
+/** That an event could not be handled by a group. */
+export interface DeadLetterNotice {
+  stream: string;
+  group: string;
+  /** Of the entry in `stream`. */
+  messageId: string;
+  /** Null when it cannot be decoded. */
+  event: BusEvent | null;
+  /** How often it was tried. */
+  attempts: number;
+  reason: DeadLetterReason;
+  /** What the last attempt failed with. */
+  error: StoredError;
+  /** Whether it is among the dead letters: unless they are disabled. */
+  kept: boolean;
 }
 
 export interface WaitOptions {
@@ -476,8 +779,8 @@ export declare class EventBusClient<Events = Record<string, any>> {
    *
    * Rejects after `timeout` (default `redis.connectTimeout`) with the last cause, such as
    * `CONNECTION_REFUSED`, else `CONNECT_TIMEOUT`; at once with `AUTH_FAILED`, `TLS_FAILED`,
-   * `NOT_MASTER` or `INVALID_CONFIG` (a server that `requireNoEviction` refuses); the client then goes on trying in the background.
-   * After `disconnect`: `CLOSED`.
+   * `NOT_MASTER` or `INVALID_CONFIG` (a server that `requireNoEviction` refuses); the client then
+   * goes on trying in the background. After `disconnect`: `CLOSED`.
    */
   connect(options?: WaitOptions): Promise<void>;
 
@@ -499,12 +802,14 @@ export declare class EventBusClient<Events = Record<string, any>> {
   waitUntilReady(options?: WaitOptions): Promise<void>;
 
   /**
-   * Publishes one event. Never throws synchronously. Delivery is at most once; the promise resolves
-   * when the server has answered.
+   * Publishes one event, and stores it if a stream is for its type: one step on the server, so a
+   * refused event is neither. Never throws synchronously; the promise resolves when the server has
+   * answered. Nothing is published twice by itself. Live delivery is at most once, that of a stored
+   * event to groups at least once.
    *
-   * Rejects with `INVALID_TYPE`, `INVALID_DATA`, `INVALID_OPTIONS`, `EVENT_TOO_LARGE` (nothing
-   * sent), `QUEUE_FULL`, `CLOSED`, `ABORTED`, `PUBLISH_TIMEOUT`, `CONNECTION_LOST` or what the
-   * server said; `error.outcome` tells what became of it. While reconnecting it waits until its
+   * Rejects with `INVALID_TYPE`, `INVALID_DATA`, `INVALID_OPTIONS`, `EVENT_TOO_LARGE`, `NO_STREAM`
+   * (nothing sent), `QUEUE_FULL`, `CLOSED`, `ABORTED`, `PUBLISH_TIMEOUT`, `CONNECTION_LOST` or what
+   * the server said; `error.outcome` tells what became of it. While reconnecting it waits until its
    * timeout, then rejects with outcome `not_sent`.
    */
   publish<K extends EventType<Events>>(
@@ -530,12 +835,27 @@ export declare class EventBusClient<Events = Record<string, any>> {
   ): Promise<PublishResult>;
 
   /**
-   * Calls `handler` once per matching event. Patterns are Redis globs over event types (`*` any run,
-   * `?`, `[a-z]`, `[^a]`, `\`); one that starts with `room:` or `user:`, or is `broadcast`, addresses
-   * those channels. Resolves when the server has confirmed it. Rejects, leaving nothing behind, with
-   * `INVALID_PATTERN`, `INVALID_OPTIONS`, `SUBSCRIBE_DENIED`, `CLOSED`, or `COMMAND_TIMEOUT` after
-   * `redis.commandTimeout`.
+   * Calls `handler` once per matching event. Patterns are Redis globs over event types (`*` any
+   * run, `?`, `[a-z]`, `[^a]`, `\`); one that starts with `room:` or `user:`, or is `broadcast`,
+   * addresses those channels. Resolves when the server has confirmed it. Rejects, leaving nothing
+   * behind, with `INVALID_PATTERN`, `INVALID_OPTIONS`, `SUBSCRIBE_DENIED`, `CLOSED`, or
+   * `COMMAND_TIMEOUT` after `redis.commandTimeout`.
+   *
+   * With a `group` it is durable: the group gets each stored event at least once, and the event is
+   * acknowledged when all matching subscriptions of the group in the client that got it have
+   * handled it. Rejects also with `NO_STREAM` (no stream stores what the patterns match) and
+   * `CONSUMER_IN_USE`.
    */
+  subscribe<const P extends string | readonly string[]>(
+    pattern: P,
+    handler: BatchHandler<PatternEvent<Events, P>>,
+    options: BatchSubscribeOptions,
+  ): Promise<Subscription>;
+  subscribe<const P extends string | readonly string[]>(
+    pattern: P,
+    handler: EventHandler<PatternEvent<Events, P>, GroupContext>,
+    options: GroupSubscribeOptions,
+  ): Promise<Subscription>;
   subscribe<const P extends string | readonly string[]>(
     pattern: P,
     handler: EventHandler<PatternEvent<Events, P>>,
@@ -545,7 +865,15 @@ export declare class EventBusClient<Events = Record<string, any>> {
   /** Ends a subscription by its id; false if there is none. */
   unsubscribe(id: string): Promise<boolean>;
 
-  /** One subscription over the types that a projection declares. */
+  /** One subscription over the types that a projection declares; otherwise as `subscribe`. */
+  subscribeAll(
+    projection: BatchProjection<EventOf<Events>>,
+    options: BatchSubscribeOptions,
+  ): Promise<Subscription>;
+  subscribeAll(
+    projection: Projection<EventOf<Events>, GroupContext>,
+    options: GroupSubscribeOptions,
+  ): Promise<Subscription>;
   subscribeAll(
     projection: Projection<EventOf<Events>>,
     options?: SubscribeOptions,
@@ -556,6 +884,42 @@ export declare class EventBusClient<Events = Record<string, any>> {
     pattern: P,
     options?: EventsOptions,
   ): EventIterator<PatternEvent<Events, P>>;
+
+  /** Streams and their groups: what is in them, and repairs. */
+  readonly streams: Streams;
+
+  /** Stored events that could not be handled. */
+  readonly deadLetters: DeadLetters;
+
+  /**
+   * The event of this id, if `persistence` keeps it or if it is among the last that this client has
+   * published or received itself; else null. Rejects with what the server said, `INVALID_OPTIONS`,
+   * `COMMAND_TIMEOUT`, `CLOSED`.
+   */
+  getEvent(id: string): Promise<EventOf<Events> | null>;
+
+  /**
+   * Past events, each once: those that `persistence` keeps, or without it those of the configured
+   * streams, and the last that this client has published or received itself. Rejects as `getEvent`.
+   */
+  getHistory<const P extends string = '*'>(
+    query?: HistoryQuery<P>,
+  ): Promise<PatternEvent<Events, P>[]>;
+
+  /**
+   * Goes through the stored events of a stream, or of the streams that store what a pattern
+   * matches, once more.
+   *
+   * With a `handler`: calls it with one after the other. One that throws counts as `failed`, and
+   * the next follows: nothing is retried, acknowledged or moved, and groups take no notice. With a
+   * `group`: appends each again, as a new entry that only this group handles.
+   *
+   * Rejects with `INVALID_OPTIONS`, `NO_STREAM`, `CLOSED`, `ABORTED` by `signal`, or what the
+   * server said.
+   */
+  replay<const P extends string = '*'>(
+    query: ReplayQuery<PatternEvent<Events, P>, P>,
+  ): Promise<ReplayResult>;
 
   /** Never rejects; answers within 1 s. */
   healthCheck(): Promise<HealthReport>;
@@ -580,6 +944,234 @@ export declare class EventBusClient<Events = Record<string, any>> {
   toJSON(): { serviceName: string; mode: string; state: ClientState; instanceId: string };
 }
 
+// ------------------------------------------------------------------------------ stored events
+
+/**
+ * Streams and their groups, as the server has them. Every method rejects with `INVALID_OPTIONS`,
+ * `NO_STREAM` and `NO_GROUP` for what does not exist, `COMMAND_TIMEOUT`, `CLOSED`, or what the
+ * server said.
+ */
+export interface Streams {
+  info(name: string): Promise<StreamInfo>;
+  /** Of every configured stream; of one that does not exist yet, with a `length` of 0. */
+  list(): Promise<StreamInfo[]>;
+  /**
+   * What was handed to consumers of a group and not acknowledged, oldest first; `limit` 1–10 000,
+   * default 100.
+   */
+  pending(name: string, group: string, options?: { limit?: number }): Promise<PendingMessage[]>;
+  /**
+   * Takes what was left alone for too long from its consumers and hands it back to its group, of
+   * which any consumer takes it within a second. What was tried too often goes to the dead letters
+   * uncalled. Consumers do the same by themselves, after the lease; this is for those who cannot
+   * wait.
+   */
+  recover(options?: RecoverOptions): Promise<RecoverResult>;
+  /** Removes the oldest entries, read or not; resolves to how many. */
+  trim(name: string, options: TrimOptions): Promise<number>;
+  /** Where a group goes on reading. What is pending stays so. */
+  setPosition(name: string, group: string, position: StreamPosition): Promise<void>;
+  /** Removes a group, with what is pending; false if there was none. */
+  removeGroup(name: string, group: string): Promise<boolean>;
+}
+
+/** What there is to know of a stream. */
+export interface StreamInfo {
+  name: string;
+  /** Entries. */
+  length: number;
+  /** The message id of the oldest entry; null if there is none. */
+  firstId: string | null;
+  /** That of the newest. */
+  lastId: string | null;
+  /** Entries in its stream of dead letters. */
+  deadLetters: number;
+  groups: GroupInfo[];
+}
+
+/** What there is to know of a consumer group of a stream. */
+export interface GroupInfo {
+  name: string;
+  /** `idle`: ms since it last read or renewed. */
+  consumers: { name: string; pending: number; idle: number }[];
+  /** Handed out and not acknowledged. */
+  pending: number;
+  /** Not yet read; null where the server does not know (before Redis 7, or after deletions). */
+  lag: number | null;
+  /** In ms; null if nothing is pending. */
+  oldestPendingAge: number | null;
+  lastDeliveredId: string;
+}
+
+/** An entry that was handed out and not acknowledged. */
+export interface PendingMessage {
+  /** The message id. */
+  id: string;
+  consumer: string;
+  /** Since it was handed out or renewed, in ms. */
+  idle: number;
+  deliveryCount: number;
+}
+
+export interface RecoverOptions {
+  /** Default: every group of the configured streams. */
+  group?: string;
+  /**
+   * What was handed out or renewed within so many ms is left alone; default 60 000, at least the
+   * lease.
+   */
+  minIdle?: number;
+  /**
+   * What was delivered more often than once and so many times again is dead-lettered; default 3.
+   */
+  maxRetries?: number;
+  /** Taken at a time; default 100. */
+  batchSize?: number;
+}
+
+export interface RecoverResult {
+  /** Pending entries that were idle for long enough. */
+  checked: number;
+  /** Taken from their consumers. */
+  claimed: number;
+  /** Handed back to be handled again. */
+  reprocessed: number;
+  deadLettered: number;
+  /** Neither: deleted meanwhile, or refused by the server. */
+  failed: number;
+}
+
+/** What stays; one of them. */
+export type TrimOptions =
+  | { maxLength: number; minId?: undefined; before?: undefined }
+  /** From this message id on. */
+  | { minId: string; maxLength?: undefined; before?: undefined }
+  /** What was stored at this time or later. */
+  | { before: Date | number; maxLength?: undefined; minId?: undefined };
+
+/**
+ * The dead letters of all streams. Ids are opaque; every method rejects as those of {@link
+ * Streams}.
+ */
+export interface DeadLetters {
+  /** Oldest first; of one stream, or of all configured ones. */
+  list(query?: DeadLetterQuery): Promise<DeadLetter[]>;
+  get(id: string): Promise<DeadLetter | null>;
+  /**
+   * Moves a dead letter back as a new entry, in one step: by default for the group that failed
+   * alone (others acknowledge it unseen), with `to: 'stream'` for all groups. Null if there is none
+   * of that id.
+   */
+  replay(id: string, options?: { to?: 'group' | 'stream' }): Promise<{ messageId: string } | null>;
+  /** Moves all that were there when it began, or so many of the oldest; resolves to how many. */
+  replayAll(query?: ReplayAllQuery): Promise<number>;
+  /** False if there is none of that id. */
+  remove(id: string): Promise<boolean>;
+  /** Removes those of a stream; resolves to how many. */
+  purge(stream: string): Promise<number>;
+  /** Of one stream, or of all configured ones. */
+  count(stream?: string): Promise<number>;
+}
+
+export interface DeadLetterQuery {
+  /** The stream that the events come from. */
+  stream?: string;
+  /** 1–10 000, default 100. */
+  limit?: number;
+  /** Behind the dead letter of this id. */
+  after?: string;
+}
+
+export interface ReplayAllQuery {
+  /** The stream that the events come from. */
+  stream?: string;
+  /** Only those of this group. */
+  group?: string;
+  limit?: number;
+  /** Default `'group'`. */
+  to?: 'group' | 'stream';
+}
+
+/** A stored event that a group could not handle. */
+export interface DeadLetter {
+  /** Unique over all streams; opaque. */
+  id: string;
+  /** Where it comes from. */
+  stream: string;
+  group: string;
+  consumer: string;
+  /** Of its entry in `stream`. */
+  messageId: string;
+  /** How often it was tried. */
+  attempts: number;
+  reason: DeadLetterReason;
+  /** What the last attempt failed with. */
+  error: StoredError;
+  /** When it was given up: ISO 8601. */
+  time: string;
+  /** Null when it cannot be decoded. */
+  event: BusEvent | null;
+  /** The entry as it was stored. */
+  fields: Record<string, string>;
+}
+
+/** A moment: a Date, ms since 1970, or ISO 8601. */
+export type Moment = Date | number | string;
+
+/** Which kept events `getHistory` gives. */
+export interface HistoryQuery<P extends string = string> {
+  /** A pattern of types; default all. */
+  type?: P;
+  /** Stored at this time or later. */
+  from?: Moment;
+  /** Stored at this time or before. */
+  to?: Moment;
+  /** 1–10 000, default 100. Together with `order`: the oldest so many, or the newest. */
+  limit?: number;
+  /** The server, what this client has published and received itself, or both (default). */
+  source?: 'redis' | 'local' | 'all';
+  /** Default `'asc'`: oldest first. */
+  order?: 'asc' | 'desc';
+}
+
+/** What a handler of `replay` knows of its call. */
+export interface ReplayContext extends HandlerContext {
+  /** Aborts with the `signal` of the query, and when the client disconnects. */
+  readonly signal: AbortSignal;
+  readonly stream: string;
+  readonly messageId: string;
+}
+
+/** Which stored events are replayed, and to whom. */
+export type ReplayQuery<E = BusEvent, P extends string = string> = (
+  | { stream: string; pattern?: undefined }
+  | { pattern: P; stream?: undefined }
+) & {
+  /** From this time, or this message id, on; default: the beginning. */
+  from?: Date | number | string;
+  /** Up to this time, or this message id; default: what is stored when it begins. */
+  to?: Date | number | string;
+  /** How many at the most; default all. */
+  limit?: number;
+  /** Stops before the next event, and aborts `ctx.signal`. */
+  signal?: AbortSignal;
+} & (
+    | { handler: EventHandler<E, ReplayContext>; group?: undefined }
+    | { group: string; handler?: undefined }
+  );
+
+export interface ReplayResult {
+  /** Handled with success, or appended for the group. */
+  replayed: number;
+  /** The handler threw, or the entry cannot be decoded. */
+  failed: number;
+  /** Whether older entries of the range were trimmed, as far as the server can tell. */
+  truncated: boolean;
+  /** The message ids of the first and the last; null if there was none. */
+  firstId: string | null;
+  lastId: string | null;
+}
+
 // ------------------------------------------------------------------------------------- watching
 
 /** Percentiles, in ms. */
@@ -600,14 +1192,22 @@ export interface Stats {
   /** Events whose last attempt failed. */
   eventsFailed: number;
   eventsRetried: number;
+  /** Stored events that were moved to the dead letters. */
   eventsDeadLettered: number;
   /** Dropped by a full queue, an open circuit, or a subscription that ended. */
   eventsDropped: number;
+  /** Stored events that were trimmed or deleted before a group of this client could handle them. */
   eventsLost: number;
+  /**
+   * Events that no subscription wanted: a filter, an own echo, a type outside the patterns of the
+   * group.
+   */
   eventsSkipped: number;
   /** Messages that were not events. */
   eventsForeign: number;
+  /** Stored events taken over from other consumers. */
   messagesRecovered: number;
+  /** Renewals of claims on stored events. */
   claimsRenewed: number;
   /** Handler calls that failed, retries included. */
   handlerErrors: number;
@@ -648,9 +1248,25 @@ export interface ConnectionHealth {
   [extra: string]: unknown;
 }
 
+/** One configured stream, as `healthCheck` sees it. */
+export interface StreamHealth {
+  /** Handed out and not acknowledged, over all groups. */
+  pending: number;
+  /** Not yet read by the group that is furthest behind; null where the server does not know. */
+  lag: number | null;
+  /** By name. */
+  groups: Record<string, { pending: number; lag: number | null }>;
+  /** Why nothing is known of it, or why it cannot be used. */
+  error?: { code: string; message: string };
+  [extra: string]: unknown;
+}
+
 /** The health of a client. */
 export interface HealthReport {
-  /** `unhealthy`: no usable link; `degraded`: a part is stale or refused. */
+  /**
+   * `unhealthy`: no usable link; `degraded`: a link, a reader or a stream is stale, refused or
+   * down.
+   */
   status: 'healthy' | 'degraded' | 'unhealthy';
   state: ClientState;
   mode: Stats['mode'];
@@ -664,8 +1280,10 @@ export interface HealthReport {
     maxmemoryPolicy?: string;
     [extra: string]: unknown;
   } | null;
-  /** By name. */
+  /** By name; see {@link LinkName}. */
   connections: Record<string, ConnectionHealth>;
+  /** The configured streams, by name. */
+  streams: Record<string, StreamHealth>;
   /** How long JavaScript has left a finished batch waiting, in ms. */
   eventLoop: { blockedMs: number };
   warnings: { code: string; message: string }[];
@@ -697,6 +1315,7 @@ export declare const ERROR_CODES: readonly [
   'ERR_BUS_INVALID_EVENT',
   'ERR_BUS_EVENT_TOO_LARGE',
   'ERR_BUS_NO_STREAM',
+  'ERR_BUS_NO_GROUP',
   'ERR_BUS_CONSUMER_IN_USE',
   'ERR_BUS_HANDLER_FAILED',
   'ERR_BUS_HANDLER_TIMEOUT',
@@ -732,6 +1351,7 @@ export interface ErrorDetails {
   cause?: unknown;
   outcome?: Outcome;
   path?: string;
+  messageId?: string;
 }
 
 /**
@@ -748,6 +1368,10 @@ export declare class EventBusError extends Error {
   readonly outcome?: Outcome;
   /** Of bad input: the field, such as `redis.tls.ca`. */
   readonly path?: string;
+  /**
+   * Of a publish that failed after its event was stored (`NOT_REPLICATED`): the id of its entry.
+   */
+  readonly messageId?: string;
   toJSON(): Record<string, unknown>;
 }
 

@@ -7,9 +7,11 @@ import {
   EventBusClient,
   EventBusError,
   type EventOf,
+  type GroupContext,
   type HandlerContext,
   type PatternEvent,
   type PublishResult,
+  type SubscribeOptions,
   type Subscription,
 } from '..';
 
@@ -52,7 +54,11 @@ export async function publishing(): Promise<void> {
   // @ts-expect-error no such type
   await bus.publish('photo.renamed', {});
   // @ts-expect-error no such option
-  await bus.publish('photo.deleted', { photoId: '1' }, { stream: 'x' });
+  await bus.publish('photo.deleted', { photoId: '1' }, { steam: 'x' });
+  const stored = await bus.publish('photo.deleted', { photoId: '1' }, { stream: 'x', replicas: 1 });
+  if (stored.duplicate !== true) stored.messageId?.trim();
+  const once = { id: '1', deduplicate: { ttl: 5 }, stream: false } as const;
+  await bus.publish('photo.deleted', { photoId: '1' }, once);
   await bus.publishBatch([
     { type: 'photo.deleted', data: { photoId: '1' }, key: 'k' },
     { type: 'user.created', data: { name: 'n' } },
@@ -76,8 +82,6 @@ export async function subscribing(): Promise<void> {
     if (event.type === 'user.created') event.data.name.trim();
     else event.data.photoId.trim();
   });
-  // @ts-expect-error of a later release
-  await bus.subscribe('*', () => {}, { group: 'g' });
   for await (const event of bus.events('photo.uploaded')) event.data.userId.trim();
   // @ts-expect-error not an option of an iterator
   bus.events('*', { timeout: 5 });
@@ -92,6 +96,83 @@ export async function subscribing(): Promise<void> {
   scoped.id.trim();
 }
 
+export async function subscribingGroups(): Promise<void> {
+  const options: SubscribeOptions = { timeout: 5 };
+  await bus.subscribe(
+    '*',
+    (event, ctx) => {
+      event.type satisfies All;
+      ctx.messageId?.trim();
+      // @ts-expect-error live events have none
+      ctx.messageId.trim();
+    },
+    options,
+  );
+  const sub = await bus.subscribe(
+    'photo.*',
+    (event, ctx) => {
+      holds<Equal<(typeof event)['type'], 'photo.uploaded' | 'photo.deleted'>>();
+      ctx.messageId.concat(ctx.stream, ctx.group, ctx.deliveryCount.toFixed());
+    },
+    { group: 'g', from: new Date(), consumer: 'c', orderBy: 'key', streams: 'photos' },
+  );
+  sub.group?.trim();
+  await bus.subscribe(
+    'user.created',
+    async (events, ctx) => {
+      events.map((event) => event.data.name.trim());
+      ctx.messageIds.concat(ctx.streams);
+    },
+    { group: 'g', batch: { size: 5, wait: 10 } },
+  );
+  // @ts-expect-error batches need a group
+  await bus.subscribe('*', () => {}, { batch: { size: 5 } });
+  // @ts-expect-error no such order
+  await bus.subscribe('*', () => {}, { group: 'g', orderBy: 'time' });
+  const handle = (_: BusEvent, ctx: GroupContext) => ctx.group;
+  await bus.subscribe('*', handle, { group: 'g' });
+  // @ts-expect-error it needs a group
+  await bus.subscribe('*', handle);
+  await bus.subscribeAll(
+    { subscribedTo: () => ['*'], handle: (_, ctx) => ctx.stream.trim() },
+    { group: 'g' },
+  );
+  await bus.subscribeAll(
+    { subscribedTo: () => ['*'], handle: (events) => events.length },
+    { group: 'g', batch: { size: 2 } },
+  );
+  for await (const event of bus.events('user.*', { group: 'g' })) event.data.name.trim();
+  // @ts-expect-error not an option of an iterator
+  bus.events('*', { group: 'g', batch: { size: 2 } });
+}
+
+export async function administration(): Promise<void> {
+  const { groups } = await bus.streams.info('photos');
+  groups[0]?.consumers[0]?.name.trim();
+  await bus.streams.trim('photos', { before: new Date() });
+  // @ts-expect-error one of them
+  await bus.streams.trim('photos', { before: 5, maxLength: 5 });
+  await bus.streams.setPosition('photos', 'g', 'beginning');
+  const [letter] = await bus.deadLetters.list({ stream: 'photos' });
+  letter?.error.message.concat(letter.event?.type ?? '');
+  const past = await bus.getHistory({ type: 'photo.*', from: '2026-01-01T00:00:00Z' });
+  holds<Equal<(typeof past)[0]['type'], 'photo.uploaded' | 'photo.deleted'>>();
+  const any = await bus.getHistory();
+  holds<Equal<(typeof any)[0]['type'], All>>();
+  const event = await bus.getEvent('1');
+  if (event?.type === 'user.created') event.data.name.trim();
+  const { truncated } = await bus.replay({
+    pattern: 'user.*',
+    handler: ({ data }, ctx) => data.name.concat(ctx.stream),
+  });
+  truncated satisfies boolean;
+  await bus.replay({ stream: 'photos', from: 5, group: 'g' });
+  // @ts-expect-error a stream or a pattern
+  await bus.replay({ handler: () => {} });
+  // @ts-expect-error a handler or a group
+  await bus.replay({ stream: 'photos', handler: () => {}, group: 'g' });
+}
+
 export function listening(): void {
   bus
     .on('error', (error) => {
@@ -104,10 +185,16 @@ export function listening(): void {
   bus.on('connected', () => {});
   // @ts-expect-error not a code
   new EventBusError('ERR_OTHER', 'x');
+  bus.on('deadLetter', ({ event, error }) => error.message.concat(event?.id ?? ''));
+  bus.on('claimLost', ({ eventId }) => eventId?.trim());
+  new EventBusClient({
+    streams: [{ name: 'photos', events: 'photo.*', retention: 'time', retentionValue: 5 }],
+    persistence: { ttl: 5 },
+    deadLetter: { suffix: '_dlq' },
+    lease: 5000,
+  });
   // @ts-expect-error of a later release
-  new EventBusClient({ streams: [] });
-  // @ts-expect-error of a later release
-  bus.getHistory({});
+  new EventBusClient({ streams: [{ name: 'photos', events: '*', partitions: 4 }] });
 }
 
 interface InterfaceEvents {

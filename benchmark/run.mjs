@@ -1,10 +1,15 @@
-// `npm run bench -- [question …] [--quick] [--rounds n] [--duration ms] [--only a,b] [--json file]`
+// `npm run bench -- [question …] [--quick] [--rounds n] [--duration ms] [--only a,b] [--json file]
+//   [--block s]`
 
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { ensurePackages, prepare, SetupError, script } from '../scripts/prepare.mjs';
 
-const questions = ['publish', 'receive', 'latency', 'start', 'memory'];
+const questions = [
+  ...['publish', 'receive', 'latency', 'start', 'memory'],
+  ...['consume', 'store', 'length', 'recovery', 'blocked'],
+];
+const ROUNDS = 7;
 
 function parseOptions() {
   const { values, positionals } = parseArgs({
@@ -14,6 +19,7 @@ function parseOptions() {
       rounds: { type: 'string' },
       duration: { type: 'string' },
       only: { type: 'string' },
+      block: { type: 'string' },
       json: { type: 'string' },
     },
   });
@@ -27,9 +33,10 @@ function parseOptions() {
   return {
     names: positionals.length > 0 ? positionals : questions,
     quick: values.quick,
-    rounds: Number(values.rounds ?? (values.quick ? 1 : 7)),
+    rounds: values.rounds ? Number(values.rounds) : values.quick ? 1 : undefined,
     duration,
     warmUp: duration / 2,
+    block: Number(values.block ?? (values.quick ? 10 : 60)) * 1000,
     only: values.only?.split(','),
     json: values.json,
   };
@@ -54,14 +61,15 @@ async function main() {
   const report = { environment: environment(server), options, questions: [] };
   for (const [name, value] of Object.entries(report.environment))
     console.log(`- ${name}: ${value}`);
-  console.log(`- ${options.rounds} rounds of ${options.duration} ms`);
+  console.log(`- ${options.duration} ms a round`);
   try {
     for (const name of names) {
       const benchmark = await import(`./${name}.mjs`);
-      console.log(`\n## ${benchmark.question}\n`);
+      const rounds = options.rounds ?? benchmark.rounds ?? ROUNDS;
+      console.log(`\n## ${benchmark.question}\n\n${rounds} ${rounds === 1 ? 'round' : 'rounds'}\n`);
       const cases = [];
       for (const definition of benchmark.cases) {
-        const result = await runCase(benchmark, definition, { ...options, server, say });
+        const result = await runCase(benchmark, definition, { ...options, rounds, server, say });
         say('');
         console.log(caseTable(benchmark.metrics, result));
         if (Object.keys(result.failures).length > 0) process.exitCode = 1;

@@ -143,6 +143,12 @@ function steps(redisServer) {
     ['types', typesAreSound, single],
     ['lint', () => execute(localProgram('biome'), ['ci', '--colors=off', '.']), single],
     ['jest', () => execute(localProgram('jest'), ['--ci'], env), jestTests],
+    // Needs dist/ and the addon, which the steps before have made.
+    [
+      'chaos',
+      () => execute(process.execPath, ['scripts/chaos.mjs', '--seconds', '60'], env),
+      single,
+    ],
   ];
 }
 

@@ -37,7 +37,7 @@ export class BrokerLease {
     const map = entries();
     let entry = map.get(name);
     if (entry === undefined) {
-      entry = { broker: new native.NativeBroker(), clients: 0 };
+      entry = { broker: new native.NativeBroker(false), clients: 0 };
       map.set(name, entry);
     }
     entry.clients += 1;

@@ -1,7 +1,7 @@
 /** One handler call: what the handler is told of it, and where it stands. */
 
-import type { HandlerContext } from '../index';
-import type { RawEvent, RunInfo } from './native';
+import type { BatchContext, GroupContext, HandlerContext, ReplayContext } from '../index';
+import type { Handled, RawEvent, RunInfo } from './native';
 import type { LiveSubscription } from './subscription';
 
 /** The `ctx` of a handler. One per call, as it may be kept; its signal is made when first read. */
@@ -37,10 +37,67 @@ export class CallContext implements HandlerContext {
   }
 }
 
+/** The `ctx` of a durable call. */
+export class GroupCallContext extends CallContext implements GroupContext {
+  readonly stream: string;
+  readonly messageId: string;
+  readonly group: string;
+  readonly deliveryCount: number;
+
+  constructor(
+    pattern: string,
+    channel: string,
+    attempt: number,
+    stream: string,
+    messageId: string,
+    group: string,
+    deliveryCount: number,
+  ) {
+    super(pattern, channel, attempt);
+    this.stream = stream;
+    this.messageId = messageId;
+    this.group = group;
+    this.deliveryCount = deliveryCount;
+  }
+}
+
+/** The `ctx` of a batch. */
+export class BatchCallContext extends GroupCallContext implements BatchContext {
+  readonly streams: readonly string[];
+  readonly messageIds: readonly string[];
+
+  constructor(
+    pattern: string,
+    channel: string,
+    attempt: number,
+    streams: readonly string[],
+    messageIds: readonly string[],
+    group: string,
+    deliveryCount: number,
+  ) {
+    const [stream, messageId] = [streams[0] as string, messageIds[0] as string];
+    super(pattern, channel, attempt, stream, messageId, group, deliveryCount);
+    this.streams = streams;
+    this.messageIds = messageIds;
+  }
+}
+
+/** The `ctx` of a replayed event. */
+export class ReplayCallContext extends CallContext implements ReplayContext {
+  readonly stream: string;
+  readonly messageId: string;
+
+  constructor(pattern: string, channel: string, stream: string, messageId: string) {
+    super(pattern, channel, 1);
+    this.stream = stream;
+    this.messageId = messageId;
+  }
+}
+
 /** A call that goes on after the drain. Calls of a subscription are linked in the order they began. */
 export class Call {
   readonly subscription: LiveSubscription;
-  readonly event: RawEvent;
+  readonly event: Handled;
   readonly context: CallContext;
   readonly token: number;
   readonly startedAt: number;
@@ -54,7 +111,7 @@ export class Call {
 
   constructor(
     subscription: LiveSubscription,
-    event: RawEvent,
+    event: Handled,
     context: CallContext,
     token: number,
     startedAt: number,
@@ -84,17 +141,29 @@ export class Call {
   }
 }
 
-/** The context of an event of a run. */
+/** The context of an event of a run, or of its batch; `messageId` is that of a durable one, or those. */
 export function contextOf(
   subscription: LiveSubscription,
-  event: RawEvent,
+  event: Handled,
   info: RunInfo | 0,
+  messageId: string | readonly string[],
   prefix: string,
 ): CallContext {
-  if (info === 0) return new CallContext(subscription.patternAt(0), prefix + event.type, 1);
-  return new CallContext(
-    subscription.patternAt(info.pattern ?? 0),
-    info.channel ?? prefix + event.type,
-    info.attempt ?? 1,
-  );
+  const { type } = firstOf(event);
+  if (info === 0) return new CallContext(subscription.patternAt(0), prefix + type, 1);
+  const pattern = subscription.patternAt(info.pattern ?? 0);
+  const channel = info.channel ?? prefix + type;
+  const attempt = info.attempt ?? 1;
+  if (info.stream === undefined) return new CallContext(pattern, channel, attempt);
+  const { stream, group = '', deliveries = 1 } = info;
+  if (typeof messageId === 'string') {
+    return new GroupCallContext(pattern, channel, attempt, stream, messageId, group, deliveries);
+  }
+  const streams = info.streams ?? messageId.map(() => stream);
+  return new BatchCallContext(pattern, channel, attempt, streams, messageId, group, deliveries);
+}
+
+/** The event, or the first of a batch, which has one. */
+export function firstOf(event: Handled): RawEvent {
+  return Array.isArray(event) ? (event[0] as RawEvent) : event;
 }

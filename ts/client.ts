@@ -2,32 +2,46 @@
 
 import { inspect } from 'node:util';
 import type {
+  BatchHandler,
+  BatchProjection,
+  BatchSubscribeOptions,
   ClientEvents,
   ClientState,
   EventBusClient as Contract,
+  DeadLetters as DeadLettersContract,
   EventBusConfig,
   EventHandler,
   EventIterator,
   EventOf,
   EventsOptions,
   EventType,
+  GroupContext,
+  GroupSubscribeOptions,
   HealthReport,
+  HistoryQuery,
   PatternEvent,
   Projection,
   PublishItem,
   PublishOptions,
   PublishResult,
+  ReplayQuery,
+  ReplayResult,
   Stats,
+  Streams as StreamsContract,
   SubscribeOptions,
   Subscription,
   WaitOptions,
 } from '../index';
 import { Core, type Wait } from './core';
+import { DeadLetters } from './dead-letters';
 import { invalidAt, traced } from './errors';
 import { LiveIterator } from './iterator';
 import { isPlainObject } from './json';
+import { readMoment, readOptions } from './options';
 import { Batch, resultOf } from './publisher';
+import { replay } from './replay';
 import { checkSignal } from './requests';
+import { Streams } from './streams';
 import { SubscriptionHandle } from './subscription';
 
 const OPTIONS = 'ERR_BUS_INVALID_OPTIONS';
@@ -36,11 +50,16 @@ const MAX_TIMEOUT = 2 ** 31 - 1;
 
 // biome-ignore lint/suspicious/noExplicitAny: without a map, any payload is accepted
 export class EventBusClient<Events = Record<string, any>> implements Contract<Events> {
+  readonly streams: StreamsContract;
+  readonly deadLetters: DeadLettersContract;
   readonly #core: Core;
 
   constructor(config?: EventBusConfig) {
     try {
-      this.#core = new Core(config);
+      const core = new Core(config);
+      this.#core = core;
+      this.streams = new Streams((method, args) => core.ask(method, args));
+      this.deadLetters = new DeadLetters((method, args) => core.ask(method, args));
     } catch (error) {
       throw traced(error, new.target);
     }
@@ -143,11 +162,22 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     }
   }
 
-  async subscribe<const P extends string | readonly string[]>(
+  subscribe<const P extends string | readonly string[]>(
+    pattern: P,
+    handler: BatchHandler<PatternEvent<Events, P>>,
+    options: BatchSubscribeOptions,
+  ): Promise<Subscription>;
+  subscribe<const P extends string | readonly string[]>(
+    pattern: P,
+    handler: EventHandler<PatternEvent<Events, P>, GroupContext>,
+    options: GroupSubscribeOptions,
+  ): Promise<Subscription>;
+  subscribe<const P extends string | readonly string[]>(
     pattern: P,
     handler: EventHandler<PatternEvent<Events, P>>,
     options?: SubscribeOptions,
-  ): Promise<Subscription> {
+  ): Promise<Subscription>;
+  async subscribe(pattern: unknown, handler: unknown, options?: unknown): Promise<Subscription> {
     try {
       const live = await this.#core.subscribe(pattern, handler, options);
       return new SubscriptionHandle(live, this.#core);
@@ -166,9 +196,21 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     }
   }
 
-  async subscribeAll(
+  subscribeAll(
+    projection: BatchProjection<EventOf<Events>>,
+    options: BatchSubscribeOptions,
+  ): Promise<Subscription>;
+  subscribeAll(
+    projection: Projection<EventOf<Events>, GroupContext>,
+    options: GroupSubscribeOptions,
+  ): Promise<Subscription>;
+  subscribeAll(
     projection: Projection<EventOf<Events>>,
     options?: SubscribeOptions,
+  ): Promise<Subscription>;
+  async subscribeAll(
+    projection: { subscribedTo(): readonly string[]; handle(event: never, ctx: never): unknown },
+    options?: unknown,
   ): Promise<Subscription> {
     try {
       if (
@@ -177,7 +219,7 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
       ) {
         throw invalidAt(OPTIONS, 'projection', 'must have subscribedTo() and handle()');
       }
-      const handler: EventHandler<EventOf<Events>> = (event, ctx) => projection.handle(event, ctx);
+      const handler = (event: never, ctx: never) => projection.handle(event, ctx);
       const live = await this.#core.subscribe(projection.subscribedTo(), handler, options);
       return new SubscriptionHandle(live, this.#core);
     } catch (error) {
@@ -192,6 +234,39 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     const iterator = new LiveIterator<PatternEvent<Events, P>>(this.#core, pattern, options);
     this.#core.rememberIterator(iterator);
     return iterator;
+  }
+
+  async getEvent(id: string): Promise<EventOf<Events> | null> {
+    try {
+      const text = await this.#core.ask<string | null>('getEvent', { id });
+      return text === null ? null : (JSON.parse(text) as EventOf<Events>);
+    } catch (error) {
+      throw traced(error, EventBusClient.prototype.getEvent);
+    }
+  }
+
+  async getHistory<const P extends string = '*'>(
+    query?: HistoryQuery<P>,
+  ): Promise<PatternEvent<Events, P>[]> {
+    try {
+      const read = readOptions(query, ['type', 'from', 'to', 'limit', 'source', 'order']);
+      read.from = readMoment(read.from, 'from');
+      read.to = readMoment(read.to, 'to');
+      const texts = await this.#core.ask<string[]>('getHistory', read);
+      return texts.map((text) => JSON.parse(text) as PatternEvent<Events, P>);
+    } catch (error) {
+      throw traced(error, EventBusClient.prototype.getHistory);
+    }
+  }
+
+  async replay<const P extends string = '*'>(
+    query: ReplayQuery<PatternEvent<Events, P>, P>,
+  ): Promise<ReplayResult> {
+    try {
+      return await replay(this.#core, query);
+    } catch (error) {
+      throw traced(error, EventBusClient.prototype.replay);
+    }
   }
 
   healthCheck(): Promise<HealthReport> {

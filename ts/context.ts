@@ -5,28 +5,28 @@
  */
 
 import { AsyncLocalStorage } from 'node:async_hooks';
-import type { RawEvent } from './native';
+import type { Handled } from './native';
 
-const storage = new AsyncLocalStorage<RawEvent | undefined>();
+const storage = new AsyncLocalStorage<Handled | undefined>();
 /** Asynchronous handler calls that run, over all clients of this realm. */
 let running = 0;
 /** Whether a drain is entering handlers right now. */
 let entering = 0;
 
 /** A drain begins to call handlers; what it answers is for `endHandlers`. */
-export function beginHandlers(): RawEvent | undefined {
+export function beginHandlers(): Handled | undefined {
   const before = handledEvent();
   entering += 1;
   return before;
 }
 
 /** The event is handled from here on, and in whatever is started from here. */
-export function enterHandler(event: RawEvent): void {
+export function enterHandler(event: Handled): void {
   storage.enterWith(event);
 }
 
 /** The drain is done: what runs after it belongs to no event, or to that of before. */
-export function endHandlers(before: RawEvent | undefined): void {
+export function endHandlers(before: Handled | undefined): void {
   entering -= 1;
   storage.enterWith(before);
   disableIfIdle();
@@ -53,11 +53,11 @@ export function outsideHandlers<T>(run: () => T): T {
 }
 
 /** Runs what belongs to an event whose handler is still counted as running. */
-export function withinHandler(event: RawEvent, run: () => void): void {
-  storage.run(event, run);
+export function withinHandler<T>(event: Handled, run: () => T): T {
+  return storage.run(event, run);
 }
 
-/** The event being handled where this is called. */
-export function handledEvent(): RawEvent | undefined {
+/** The event being handled where this is called, or the batch. */
+export function handledEvent(): Handled | undefined {
   return running === 0 && entering === 0 ? undefined : storage.getStore();
 }

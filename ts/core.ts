@@ -11,16 +11,19 @@ import type {
   SubscribeOptions,
 } from '../index';
 import { BrokerLease, releaseWith } from './brokers';
+import { firstOf } from './call';
 import { type ReadConfig, readConfig } from './config';
 import { handledEvent } from './context';
 import { Dispatcher } from './dispatcher';
 import { Emitter } from './emitter';
 import { busError, describe, type EventBusError, fromValue, invalidAt, unwrap } from './errors';
-import { jsonOf, jsonOfData } from './json';
+import { isPlainObject, jsonOf, jsonOfData } from './json';
 import { KeepAlive } from './keepalive';
 import { Log } from './logger';
 import {
   type Drained,
+  type Handled,
+  type NativeBroker,
   type NativeClient,
   native,
   type RawEvent,
@@ -28,11 +31,13 @@ import {
   type Subscribed,
 } from './native';
 import { Notices } from './notices';
+import { readMoment } from './options';
 import { type Batch, type Extra, Publisher, resultOf } from './publisher';
 import { checkSignal, Requests, throwIfAborted } from './requests';
 import { conform, type Schemas } from './schemas';
 import { onAbort } from './signals';
 import { LiveSubscription } from './subscription';
+import { surroundingsOf } from './surroundings';
 
 const OPTIONS = 'ERR_BUS_INVALID_OPTIONS';
 /** Within which a health report must be there. */
@@ -56,7 +61,7 @@ export class Core {
   readonly #dispatcher: Dispatcher;
   readonly #notices: Notices;
   readonly #schemas: Schemas | undefined;
-  readonly #broker: BrokerLease | undefined;
+  readonly #lease: BrokerLease | undefined;
   readonly #iterators = new Set<{ end(): void }>();
   #started = false;
   #closing: Promise<void> | undefined;
@@ -69,20 +74,27 @@ export class Core {
     this.#schemas = read.schemas;
     this.log = new Log(read.logger, settings.logLevel, settings.serviceName);
     this.emitter = new Emitter(this.log);
-    if (settings.mode === 'memory') {
-      this.#broker = new BrokerLease(settings.memory);
-      releaseWith(this, this.#broker);
+    const surroundings = surroundingsOf(config);
+    if (settings.mode === 'memory' && surroundings.broker === undefined) {
+      this.#lease = new BrokerLease(settings.memory);
+      releaseWith(this, this.#lease);
     }
-    this.#native = openNative(this, read, this.#broker);
+    const broker = surroundings.broker ?? this.#lease?.broker;
+    this.#native = openNative(this, read, broker ?? null);
     this.instanceId = this.#native.instanceId;
     this.#keepAlive = new KeepAlive(this.#native, this);
     this.#requests = new Requests(this.#keepAlive);
-    this.#publisher = new Publisher(this.#native, settings, this.#keepAlive);
-    const received = settings.validateOnReceive ? read.schemas : undefined;
-    const options = { ...settings, schemas: received };
-    this.#dispatcher = new Dispatcher(this.#native, options, this.#handlerFailed);
-    this.#notices = new Notices(this.log, this.emitter, (sub) => this.#dispatcher.find(sub)?.id);
+    this.#publisher = new Publisher(this.#native, settings, this.#keepAlive, surroundings);
+    const schemas = settings.validateOnReceive ? read.schemas : undefined;
+    const options = { ...settings, schemas, timers: surroundings.timers };
+    const dispatcher = new Dispatcher(this.#native, options, this.#handlerFailed);
+    this.#dispatcher = dispatcher;
+    this.#notices = new Notices(this.log, this.emitter, {
+      idOf: (sub) => dispatcher.find(sub)?.id,
+      loseClaim: (tokens, messageId) => dispatcher.loseClaim(tokens, messageId),
+    });
     this.#notices.configured(settings.notices);
+    surroundings.admit?.(this);
   }
 
   get state(): ClientState {
@@ -140,7 +152,7 @@ export class Core {
     const patterns = readPatterns(pattern);
     if (typeof handler !== 'function') throw invalidAt(OPTIONS, 'handler', 'must be a function');
     const given = (options === undefined ? {} : options) as SubscribeOptions;
-    const json = jsonOf(given, OPTIONS, 'options', ['retryIf', 'signal']);
+    const json = jsonOf(withPlaces(given), OPTIONS, 'options', ['retryIf', 'signal']);
     const { retryIf, signal } = given;
     if (retryIf !== undefined && typeof retryIf !== 'function') {
       throw invalidAt(OPTIONS, 'retryIf', 'must be a function');
@@ -204,6 +216,20 @@ export class Core {
     this.#iterators.delete(iterator as { end(): void });
   }
 
+  /** Asks the engine for something about stored events. */
+  async ask<T>(method: string, args: Record<string, unknown>, signal?: AbortSignal): Promise<T> {
+    this.#refuseIfClosing();
+    const json = jsonOf(args, OPTIONS, 'options');
+    throwIfAborted(signal);
+    this.#start();
+    return this.#requests.send<T>((t) => this.#native.request(t, method, json), signal);
+  }
+
+  replayFailed(thrown: unknown, { id, type }: RawEvent): void {
+    const fields = { event: id, type, error: describe(thrown) };
+    this.log.write('warn', 'a handler of replay() failed', fields);
+  }
+
   async health(): Promise<HealthReport> {
     const limit = new AbortController();
     const timer = setTimeout(() => {
@@ -223,6 +249,7 @@ export class Core {
         latency: null,
         redis: null,
         connections: {},
+        streams: {},
         eventLoop: { blockedMs: 0 },
         warnings: [{ code: 'NO_REPORT', message: describe(error) }],
       };
@@ -249,13 +276,22 @@ export class Core {
     return count;
   }
 
-  /** Takes everything that is ready. Called by the native side, so nothing may be thrown. */
-  drain(): void {
+  /** Whether there is nothing to do now: for the engine, or, with `handlers`, for any handler. */
+  isIdle(handlers: boolean): boolean {
+    return this.#closed || (this.#native.isIdle() && (!handlers || this.#dispatcher.idle));
+  }
+
+  /**
+   * Takes everything that is ready; false when there was nothing. Called by the native side, so nothing may
+   * be thrown.
+   */
+  drain(): boolean {
     try {
       const text = this.#native.drain();
-      if (text === '') return;
+      if (text === '') return false;
       const drained = JSON.parse(text) as Drained;
       if (drained.p !== undefined) for (const run of drained.p) this.#publisher.published(run);
+      if (drained.q !== undefined) for (const run of drained.q) this.#publisher.stored(run);
       if (drained.f !== undefined) {
         for (const [batch, index, error] of drained.f) this.#publisher.failed(batch, index, error);
       }
@@ -271,6 +307,7 @@ export class Core {
     } catch (error) {
       this.log.write('error', 'a fault in oxbus itself', { error: describe(error) });
     }
+    return true;
   }
 
   #add(type: string, data: unknown, extra: Extra | undefined): Batch | Promise<PublishResult> {
@@ -335,25 +372,22 @@ export class Core {
     this.#requests.close();
     this.#keepAlive.close();
     this.#native.destroy();
-    this.#broker?.release();
+    this.#lease?.release();
   }
 
   readonly #handlerFailed = (
     error: EventBusError,
     final: boolean,
-    event: RawEvent,
+    event: Handled,
     attempt: number,
   ): void => {
     if (final && this.emitter.emit('error', error)) return;
     const level = final ? 'error' : 'warn';
     if (!this.log.enabled(level)) return;
     const message = final ? error.message : `${error.message}; it is tried again`;
-    this.log.write(level, message, {
-      code: error.code,
-      event: event.id,
-      type: event.type,
-      attempt,
-    });
+    const { id, type } = firstOf(event);
+    const events = Array.isArray(event) ? { events: event.length } : undefined;
+    this.log.write(level, message, { code: error.code, event: id, type, ...events, attempt });
   };
 
   #refuseIfClosing(): void {
@@ -373,13 +407,24 @@ function closedError(): EventBusError {
  * The native client, which knows its core only weakly: a client that its user drops is collected, and
  * its connections close. A function of its own, so that the callback shares no scope with the core.
  */
-function openNative(core: Core, config: ReadConfig, lease: BrokerLease | undefined): NativeClient {
+function openNative(core: Core, config: ReadConfig, broker: NativeBroker | null): NativeClient {
   const wake = wakeOf(new WeakRef(core));
-  return new native.NativeClient(config.json, config.env, lease?.broker ?? null, wake);
+  return new native.NativeClient(config.json, config.env, broker, wake);
 }
 
 function wakeOf(core: WeakRef<Core>): () => void {
-  return () => core.deref()?.drain();
+  return () => void core.deref()?.drain();
+}
+
+/** The options with their place in a stream as JSON can hold it. */
+function withPlaces(options: SubscribeOptions): unknown {
+  if (!isPlainObject(options) || (!('from' in options) && !('streams' in options))) return options;
+  const { from, streams } = options;
+  return {
+    ...options,
+    from: readMoment(from, 'from'),
+    streams: typeof streams === 'string' ? [streams] : streams,
+  };
 }
 
 function readPatterns(pattern: unknown): string[] {

@@ -3,7 +3,7 @@
  * only a call that returns a promise gets a record of its own. Nothing a handler does gets out.
  */
 
-import { Call, CallContext, contextOf } from './call';
+import { BatchCallContext, Call, CallContext, contextOf } from './call';
 import {
   beginHandlers,
   endHandlers,
@@ -16,30 +16,31 @@ import type { EventBusError } from './errors';
 import { busError, describe, RetryLater } from './errors';
 import {
   type DeliveryRun,
+  type Handled,
   type NativeClient,
   type RawEvent,
   type RunInfo,
   Settlement,
   type Shape,
 } from './native';
-import { conform, type Schemas } from './schemas';
+import { Misfit, receive, type Schemas } from './schemas';
+import { Settlements, unsigned } from './settlements';
 import type { LiveSubscription } from './subscription';
+import type { Timers } from './surroundings';
 import { HandlerTimer } from './timeouts';
 
-/** Rejected by an internal handler: the event was not handled, which is counted as dropped. */
+/**
+ * Rejected by an internal handler: the event was not handled. A live one is counted as dropped, a durable
+ * one handed back.
+ */
 export const DROPPED = Symbol('dropped');
-
-/** Settlements that cross together; more than fit are sent in between. */
-const CAPACITY = 1024;
-const FIELDS = 4;
-const MAX_U32 = 0xffff_ffff;
 
 /** Flags of a shape. */
 const HAS_CORRELATION = 1;
 const HAS_CAUSATION = 2;
 
 /** Told of every failed call. `final`: it is not tried again. */
-type Report = (error: EventBusError, final: boolean, event: RawEvent, attempt: number) => void;
+type Report = (error: EventBusError, final: boolean, event: Handled, attempt: number) => void;
 
 /** What the dispatcher needs of the configuration. */
 export interface DispatcherOptions {
@@ -47,24 +48,24 @@ export interface DispatcherOptions {
   inherit: boolean;
   /** Given when received events are checked. */
   schemas: Schemas | undefined;
+  timers: Timers;
 }
 
 export class Dispatcher {
-  readonly #native: NativeClient;
+  readonly #settlements: Settlements;
+  readonly #timers: Timers;
   readonly #prefix: string;
   readonly #inherit: boolean;
   readonly #schemas: Schemas | undefined;
   readonly #report: Report;
   readonly #subscriptions = new Map<number, LiveSubscription>();
-  readonly #timer = new HandlerTimer((call) => this.#timedOut(call));
-  readonly #records = new Uint32Array(CAPACITY * FIELDS);
-  #count = 0;
-  #flushing = false;
-  #closed = false;
+  readonly #timer: HandlerTimer;
   #draining = false;
 
   constructor(native: NativeClient, options: DispatcherOptions, report: Report) {
-    this.#native = native;
+    this.#settlements = new Settlements(native);
+    this.#timers = options.timers;
+    this.#timer = new HandlerTimer(options.timers, (call) => this.#timedOut(call));
     this.#prefix = options.channelPrefix;
     this.#inherit = options.inherit;
     this.#schemas = options.schemas;
@@ -106,11 +107,45 @@ export class Dispatcher {
     setImmediate(() => {
       const held = subscription.release();
       this.#enter(() => {
-        for (const { event, info, token } of held) {
-          this.#dispatch(subscription, event, info, token, performance.now());
+        for (const { event, info, messageId, token } of held) {
+          this.#dispatch(subscription, event, info, messageId, token, this.#timers.now());
         }
       });
     });
+  }
+
+  /**
+   * Other consumers have what these calls handle: those that run are told, those that wait are never made.
+   * Answers with the id of the event of that entry, if one of them is still there.
+   */
+  loseClaim(tokens: readonly number[], messageId: string): string | undefined {
+    const lost = new Set(tokens);
+    const reason = busError('ERR_BUS_ABORTED', 'the claim was lost to another consumer');
+    let event: RawEvent | undefined;
+    for (const subscription of this.#subscriptions.values()) {
+      for (const held of subscription.held) {
+        if (!lost.has(held.token)) continue;
+        event = entryOf(held.event, held.messageId, messageId);
+        this.#settle(held.token, Settlement.notHandled, 0, 0);
+        subscription.held = subscription.held.filter((other) => other !== held);
+      }
+    }
+    for (const call of [...this.#timer.running()]) {
+      if (!lost.has(call.token)) continue;
+      const { context } = call;
+      const ids = context instanceof BatchCallContext ? context.messageIds : messageId;
+      event = entryOf(call.event, ids, messageId);
+      const abort = () => CallContext.abort(context, reason);
+      if (this.#inherit) withinHandler(call.event, abort);
+      else abort();
+    }
+    return event?.id;
+  }
+
+  /** Whether no handler runs; what waits in iterators is not counted. */
+  get idle(): boolean {
+    for (const call of this.#timer.running()) if (!call.subscription.pulled) return false;
+    return true;
   }
 
   /** Unstarted events are given up, as the client is about to close. */
@@ -121,7 +156,7 @@ export class Dispatcher {
 
   /** Aborts what still runs. */
   close(reason: EventBusError): void {
-    this.#closed = true;
+    this.#settlements.close();
     for (const call of this.#timer.stop()) {
       call.subscription.remove(call);
       call.leave('zombie');
@@ -138,16 +173,21 @@ export class Dispatcher {
       handle();
     } finally {
       if (this.#inherit) endHandlers(before);
-      this.#flush();
+      this.#settlements.flush();
     }
   }
 
   #run(run: DeliveryRun, shapes: readonly Shape[]): void {
     const subscription = this.#subscriptions.get(run[0]);
     const info = run[2];
+    const stored = info !== 0 && info.stream !== undefined;
+    const batch: RawEvent[] | undefined = info !== 0 && info.batch !== undefined ? [] : undefined;
+    const ids: string[] | undefined = batch === undefined ? undefined : [];
+    let messageId = '';
     let token = run[1];
-    let now = performance.now();
+    let now = this.#timers.now();
     for (let at = 3; at < run.length; at += 1) {
+      if (stored) messageId = run[at++] as string;
       let event = run[at];
       if (typeof event === 'number') {
         const shape = shapes[event] as Shape;
@@ -162,17 +202,26 @@ export class Dispatcher {
         if ((flags & HAS_CAUSATION) !== 0) metadata.causationId = run[++at];
         event = { id, type: shape[0], data: run[++at], metadata };
       }
+      if (batch !== undefined) {
+        batch.push(event as RawEvent);
+        ids?.push(messageId);
+        continue;
+      }
       if (subscription === undefined) this.#settle(token, Settlement.notHandled, 0, 0);
-      else now = this.#dispatch(subscription, event as RawEvent, info, token, now);
+      else now = this.#dispatch(subscription, event as RawEvent, info, messageId, token, now);
       token = (token + 1) >>> 0;
     }
+    if (batch === undefined || ids === undefined) return;
+    if (subscription === undefined) this.#settle(token, Settlement.notHandled, 0, 0);
+    else this.#dispatch(subscription, batch, info, ids, token, now);
   }
 
-  /** Handles one event; answers when that was done, which is when the next one starts. */
+  /** Handles one event or batch; answers when that was done, which is when the next one starts. */
   #dispatch(
     subscription: LiveSubscription,
-    event: RawEvent,
+    event: Handled,
     info: RunInfo | 0,
+    messageId: string | readonly string[],
     token: number,
     startedAt: number,
   ): number {
@@ -182,10 +231,10 @@ export class Dispatcher {
     }
     // Behind what is held already, or the order would change.
     if (subscription.state === 'paused' || subscription.held.length > 0) {
-      subscription.hold({ event, info, token });
+      subscription.hold({ event, info, messageId, token });
       return startedAt;
     }
-    const context = contextOf(subscription, event, info, this.#prefix);
+    const context = contextOf(subscription, event, info, messageId, this.#prefix);
     if (this.#inherit) enterHandler(event);
     try {
       const handler = subscription.handler;
@@ -195,14 +244,14 @@ export class Dispatcher {
           : this.#checked(this.#schemas, subscription, event, context);
       if (isThenable(result)) {
         this.#start(new Call(subscription, event, context, token, startedAt), result);
-        return performance.now();
+        return this.#timers.now();
       }
     } catch (error) {
-      const now = performance.now();
+      const now = this.#timers.now();
       this.#failed(subscription, event, context, token, error, now - startedAt);
       return now;
     }
-    const now = performance.now();
+    const now = this.#timers.now();
     this.#settle(token, Settlement.succeeded, now - startedAt, 0);
     return now;
   }
@@ -210,34 +259,22 @@ export class Dispatcher {
   #checked(
     schemas: Schemas,
     subscription: LiveSubscription,
-    event: RawEvent,
+    event: Handled,
     context: CallContext,
   ): unknown {
+    const fitting = receive(schemas, event);
+    if (fitting !== undefined) return this.#checkedLater(subscription, event, context, fitting);
     const handler = subscription.handler;
-    const schema = schemas.get(event.type);
-    if (schema === undefined) return handler(event as never, context);
-    let data: unknown;
-    try {
-      data = conform(schema, event.data);
-    } catch (error) {
-      throw new Misfit(error);
-    }
-    if (data instanceof Promise) return this.#checkedLater(subscription, event, context, data);
-    event.data = data;
     return handler(event as never, context);
   }
 
   async #checkedLater(
     subscription: LiveSubscription,
-    event: RawEvent,
+    event: Handled,
     context: CallContext,
-    data: Promise<unknown>,
+    fitting: Promise<void>,
   ): Promise<unknown> {
-    try {
-      event.data = await data;
-    } catch (error) {
-      throw new Misfit(error);
-    }
+    await fitting;
     // The wait was long enough for the subscription, or the time of the call, to end.
     if (subscription.state === 'closed' || CallContext.isAborted(context)) throw DROPPED;
     const handler = subscription.handler;
@@ -258,19 +295,13 @@ export class Dispatcher {
     } catch (error) {
       if (this.#ended(call)) {
         const { subscription, event, context, token } = call;
-        this.#failed(
-          subscription,
-          event,
-          context,
-          token,
-          error,
-          performance.now() - call.startedAt,
-        );
+        const duration = this.#timers.now() - call.startedAt;
+        this.#failed(subscription, event, context, token, error, duration);
       }
       return;
     }
     if (this.#ended(call)) {
-      this.#settle(call.token, Settlement.succeeded, performance.now() - call.startedAt, 0);
+      this.#settle(call.token, Settlement.succeeded, this.#timers.now() - call.startedAt, 0);
     }
   }
 
@@ -307,20 +338,27 @@ export class Dispatcher {
     const error = busError('ERR_BUS_HANDLER_TIMEOUT', message);
     const again = subscription.retryable(error);
     const kind = again ? Settlement.timedOut : Settlement.timedOutFinal;
-    this.#settle(call.token, kind, performance.now() - call.startedAt, 0);
-    this.#report(error, !again || this.#isLast(subscription, context), call.event, context.attempt);
+    if (subscription.group !== undefined) this.#settlements.explain(call.token, error);
+    this.#settle(call.token, kind, this.#timers.now() - call.startedAt, 0);
+    const final = this.#isFinal(subscription, context, again);
+    this.#report(error, final, call.event, context.attempt);
     CallContext.abort(context, error);
   }
 
-  /** Whether no attempt follows this one. */
-  #isLast(subscription: LiveSubscription, context: CallContext): boolean {
-    const ending = this.#draining || subscription.state === 'closed';
-    return ending || !subscription.hasAttemptAfter(context.attempt);
+  /**
+   * Whether no attempt follows this one, anywhere. A durable event is tried again by others, or later, when
+   * this client ends; and who has lost its claim does not decide.
+   */
+  #isFinal(subscription: LiveSubscription, context: CallContext, retryable: boolean): boolean {
+    const durable = subscription.group !== undefined;
+    if (durable && CallContext.isAborted(context)) return false;
+    if (!retryable || !subscription.hasAttemptAfter(context.attempt)) return true;
+    return !durable && (this.#draining || subscription.state === 'closed');
   }
 
   #failed(
     subscription: LiveSubscription,
-    event: RawEvent,
+    event: Handled,
     context: CallContext,
     token: number,
     thrown: unknown,
@@ -336,12 +374,13 @@ export class Dispatcher {
     const pattern = JSON.stringify(subscription.pattern);
     const message = `a handler of ${pattern} failed: ${describe(cause)}`;
     const error = busError('ERR_BUS_HANDLER_FAILED', message, { cause });
+    if (subscription.group !== undefined) this.#settlements.explain(token, cause);
     if (again && thrown instanceof RetryLater) {
-      this.#settle(token, Settlement.retryLater, duration, clamp(thrown.delay));
+      this.#settle(token, Settlement.retryLater, duration, unsigned(thrown.delay));
     } else {
       this.#settle(token, again ? Settlement.failed : Settlement.failedFinal, duration, 0);
     }
-    const final = !again || this.#isLast(subscription, context);
+    const final = this.#isFinal(subscription, context, again);
     this.#report(error, final, event, context.attempt);
   }
 
@@ -358,54 +397,21 @@ export class Dispatcher {
   }
 
   #settle(token: number, kind: number, duration: number, argument: number): void {
-    if (this.#closed) return;
-    const at = this.#count * FIELDS;
-    this.#records[at] = token;
-    this.#records[at + 1] = kind;
-    this.#records[at + 2] = clamp(duration * 1000);
-    this.#records[at + 3] = argument;
-    this.#count += 1;
-    if (this.#count === CAPACITY) {
-      this.#flush();
-    } else if (!this.#flushing) {
-      this.#flushing = true;
-      process.nextTick(this.#flushLater);
-    }
-  }
-
-  readonly #flushLater = (): void => {
-    this.#flushing = false;
-    this.#flush();
-  };
-
-  #flush(): void {
-    if (this.#count === 0 || this.#closed) return;
-    this.#native.settle(this.#records, this.#count);
-    this.#count = 0;
+    this.#settlements.add(token, kind, duration, argument);
   }
 }
 
-/** A received event that does not fit its schema: final, whatever `retryIf` says. */
-class Misfit {
-  readonly error: unknown;
-  readonly #brand = true;
-
-  /** Unlike `instanceof`, never runs code of the value: a revoked proxy can be thrown too. */
-  static is(value: unknown): value is Misfit {
-    return typeof value === 'object' && value !== null && #brand in value;
-  }
-
-  constructor(error: unknown) {
-    this.error = error;
-  }
+/** Of an event, or of the batch that it is in, the one of a message id. */
+function entryOf(
+  event: Handled,
+  ids: string | readonly string[],
+  messageId: string,
+): RawEvent | undefined {
+  return Array.isArray(event) ? event[ids.indexOf(messageId)] : event;
 }
 
 /** Reading `then` may throw: that is a failure of the call. */
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   if (value === null || (typeof value !== 'object' && typeof value !== 'function')) return false;
   return typeof (value as { then?: unknown } | undefined)?.then === 'function';
-}
-
-function clamp(value: number): number {
-  return value > 0 ? Math.min(Math.round(value), MAX_U32) : 0;
 }

@@ -15,12 +15,13 @@ const NAMES: readonly Name[] = [
   'closed',
   'error',
   'gap',
+  'deadLetter',
+  'messagesLost',
+  'claimLost',
+  'groupRecreated',
   'circuit',
   'warning',
 ];
-
-/** Events of durable delivery, which a later release brings. */
-const LATER: readonly string[] = ['deadLetter', 'messagesLost', 'claimLost', 'groupRecreated'];
 
 export class Emitter {
   readonly #entries = new Map<Name, readonly Entry[]>();
@@ -74,11 +75,8 @@ export class Emitter {
 
 function check(name: unknown, listener: unknown): void {
   if (!NAMES.includes(name as Name)) {
-    const later = LATER.includes(name as string);
-    const message = later
-      ? `'${String(name)}' is not available in this release`
-      : `there is no event ${typeof name === 'string' ? `'${name}'` : describe(name)}`;
-    throw invalidAt('ERR_BUS_INVALID_OPTIONS', 'name', message);
+    const shown = typeof name === 'string' ? `'${name}'` : describe(name);
+    throw invalidAt('ERR_BUS_INVALID_OPTIONS', 'name', `there is no event ${shown}`);
   }
   if (typeof listener !== 'function') {
     throw invalidAt('ERR_BUS_INVALID_OPTIONS', 'listener', 'must be a function');

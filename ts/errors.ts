@@ -79,6 +79,7 @@ export class EventBusError extends Error {
   declare readonly retryable: boolean;
   declare readonly outcome?: Outcome;
   declare readonly path?: string;
+  declare readonly messageId?: string;
 
   constructor(code: ErrorCode, message: string, details?: ErrorDetails) {
     super(
@@ -91,11 +92,12 @@ export class EventBusError extends Error {
     this.retryable = known?.retryable ?? false;
     if (details?.outcome !== undefined) this.outcome = details.outcome;
     if (details?.path !== undefined) this.path = details.path;
+    if (details?.messageId !== undefined) this.messageId = details.messageId;
   }
 
   toJSON(): Record<string, unknown> {
-    const { name, code, message, category, retryable, outcome, path } = this;
-    return { name, code, message, category, retryable, outcome, path };
+    const { name, code, message, category, retryable, outcome, path, messageId } = this;
+    return { name, code, message, category, retryable, outcome, path, messageId };
   }
 }
 

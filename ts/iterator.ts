@@ -1,6 +1,7 @@
 /** `events()`: a subscription as an async iterator. */
 
 import type { EventIterator } from '../index';
+import { CallContext } from './call';
 import { DROPPED } from './dispatcher';
 import { invalidAt, traced } from './errors';
 import { isPlainObject } from './json';
@@ -9,6 +10,7 @@ import type { LiveSubscription } from './subscription';
 /** An event whose handler call is not settled. */
 interface Taken<E> {
   event: E;
+  context: CallContext;
   accept(): void;
   drop(reason: unknown): void;
 }
@@ -22,14 +24,14 @@ interface Waiter<E> {
 export interface IteratorOwner {
   subscribe(
     pattern: unknown,
-    handler: (event: never) => unknown,
+    handler: (event: never, context: never) => unknown,
     options: unknown,
   ): Promise<LiveSubscription>;
   unsubscribe(subscription: LiveSubscription): Promise<boolean>;
   forgetIterator(iterator: object): void;
 }
 
-/** Options that an iterator sets itself: its events are not failed, retried or timed. */
+/** Options that an iterator sets itself: its events are not failed, retried, timed or gathered. */
 const OWN = [
   'timeout',
   'retryOnError',
@@ -37,6 +39,7 @@ const OWN = [
   'retry',
   'retryIf',
   'circuitBreaker',
+  'batch',
 ] as const;
 
 const END: IteratorResult<never, undefined> = { done: true, value: undefined };
@@ -51,6 +54,8 @@ export class LiveIterator<E> implements EventIterator<E> {
   #inHand: Taken<E>[] = [];
   #failure: { error: unknown } | undefined;
   #done = false;
+  /** Whether what was not asked beyond is handed back. */
+  #durable = false;
 
   constructor(owner: IteratorOwner, pattern: unknown, options: object | undefined) {
     this.#owner = owner;
@@ -76,6 +81,7 @@ export class LiveIterator<E> implements EventIterator<E> {
   }
 
   async return(): Promise<IteratorResult<E, undefined>> {
+    if (this.#durable) for (const taken of this.#inHand.splice(0)) taken.drop(DROPPED);
     this.end();
     const subscription = await this.#subscribed.catch(() => undefined);
     if (subscription !== undefined) await this.#owner.unsubscribe(subscription);
@@ -95,11 +101,14 @@ export class LiveIterator<E> implements EventIterator<E> {
     return this;
   }
 
-  /** Ends it: what is in hand counts as handled, what waits in the buffer as dropped. */
+  /**
+   * Ends it: what waits in the buffer is dropped, or handed back. What is in hand counts as handled; a
+   * durable event only does when its user asks for the next one.
+   */
   end(): void {
     this.#done = true;
     this.#owner.forgetIterator(this);
-    this.#acceptInHand();
+    if (!this.#durable) this.#acceptInHand();
     for (const taken of this.#buffer.splice(0)) taken.drop(DROPPED);
     for (const waiter of this.#waiting.splice(0)) waiter.resolve(END);
   }
@@ -114,7 +123,9 @@ export class LiveIterator<E> implements EventIterator<E> {
       }
     }
     const own = { ...options, timeout: 0, retryOnError: false };
+    this.#durable = (options as { group?: unknown } | undefined)?.group !== undefined;
     const subscription = await this.#owner.subscribe(pattern, this.#handle, own);
+    subscription.pulled = true;
     if (subscription.state === 'closed') this.end();
     else {
       const onClose = subscription.onClose;
@@ -126,9 +137,9 @@ export class LiveIterator<E> implements EventIterator<E> {
     return subscription;
   }
 
-  readonly #handle = (event: E): Promise<void> =>
+  readonly #handle = (event: E, context: CallContext): Promise<void> =>
     new Promise((accept, drop) => {
-      const taken = { event, accept, drop };
+      const taken = { event, context, accept, drop };
       const waiter = this.#waiting.shift();
       if (this.#done) drop(DROPPED);
       else if (waiter === undefined) this.#buffer.push(taken);
@@ -144,7 +155,12 @@ export class LiveIterator<E> implements EventIterator<E> {
       this.#failure = undefined;
       throw failure.error;
     }
-    const taken = this.#buffer.shift();
+    let taken = this.#buffer.shift();
+    // Another consumer has it by now.
+    while (taken !== undefined && CallContext.isAborted(taken.context)) {
+      taken.drop(DROPPED);
+      taken = this.#buffer.shift();
+    }
     if (taken !== undefined) {
       this.#inHand.push(taken);
       return { done: false, value: taken.event };

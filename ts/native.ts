@@ -1,9 +1,9 @@
 /**
- * What crosses the boundary (`docs/design/boundary.md`), declared by hand. No other file touches the
- * addon.
+ * What crosses the boundary (`docs/design/boundary.md`), declared by hand. No other file touches
+ * the addon.
  */
 
-import type { ErrorCategory, ErrorCode, LinkName, LogLevel, Outcome } from '../index';
+import type { ErrorCategory, ErrorCode, LinkName, LogLevel, Outcome, StoredError } from '../index';
 
 /** An error as a value. */
 export interface ErrorValue {
@@ -11,6 +11,7 @@ export interface ErrorValue {
   message: string;
   outcome?: Outcome;
   path?: string;
+  messageId?: string;
 }
 
 /** What a synchronous native function that can fail answers. */
@@ -41,6 +42,8 @@ export interface Subscribed {
   timeout: number;
   retryOnError: boolean;
   maxRetries: number;
+  /** Of a durable subscription. */
+  group?: string | null;
 }
 
 /** What differs from the plain case, for the events of one run. */
@@ -48,7 +51,18 @@ export interface RunInfo {
   attempt?: number;
   channel?: string;
   pattern?: number;
+  /** Of a durable run, in which a message id precedes each event. */
+  stream?: string;
+  group?: string;
+  deliveries?: number;
+  /** The events of the run are one call with one token; how many they are. */
+  batch?: number;
+  /** Of a batch: the stream of each event, where they differ. */
+  streams?: string[];
 }
+
+/** What a run hands to a handler: an event, or a batch. */
+export type Handled = RawEvent | RawEvent[];
 
 /** An event as it comes in. The engine has filled in what every event has. */
 export interface RawEvent {
@@ -60,7 +74,15 @@ export interface RawEvent {
 
 /** `[batch, firstIndex, timestamp, id, receivers, id, receivers, …]` */
 export type PublishedRun = [number, number, string, ...(string | number)[]];
-/** `[sub, firstToken, info, event, event, …]`; an event is an object, or what `readEvent` puts together. */
+/**
+ * `[batch, firstIndex, timestamp, stream, id, receivers, messageId, duplicate, id, …]`;
+ * `duplicate`: 0 or 1
+ */
+export type StoredRun = [number, number, string, string, ...(string | number)[]];
+/**
+ * `[sub, firstToken, info, event, event, …]`; an event is an object, or what its shape puts
+ * together.
+ */
 export type DeliveryRun = [number, number, RunInfo | 0, ...unknown[]];
 /** `[type, timestamp, source, instanceId, flags]`: what events of a drain have in common. */
 export type Shape = [string, string, string, string, number];
@@ -85,6 +107,28 @@ export type Notice =
       recovered: number;
       complete: boolean;
     }
+  | {
+      event: 'deadLetter';
+      stream: string;
+      group: string;
+      messageId: string;
+      attempts: number;
+      reason: string;
+      error: StoredError;
+      /** The event as JSON text. */
+      data: string | null;
+      kept: boolean;
+    }
+  | {
+      event: 'messagesLost';
+      stream: string;
+      group: string;
+      count: number;
+      from: string;
+      to: string;
+    }
+  | { event: 'claimLost'; tokens: number[]; stream: string; group: string; messageId: string }
+  | { event: 'groupRecreated'; stream: string; group: string; from: string }
   | { event: 'circuit'; subscription: number; state: 'open' | 'half-open' | 'closed' }
   | { event: 'warning'; code: string; message: string }
   | { event: 'log'; level: LogLevel; message: string; fields?: Record<string, unknown> };
@@ -92,6 +136,7 @@ export type Notice =
 /** Everything that is ready, as one drain hands it over. */
 export interface Drained {
   p?: PublishedRun[];
+  q?: StoredRun[];
   f?: [batch: number, index: number, error: ErrorValue][];
   d?: DeliveryRun[];
   s?: Shape[];
@@ -112,8 +157,15 @@ export const Settlement = {
   notHandled: 7,
 } as const;
 
-/** A memory broker. */
-export type NativeBroker = object;
+/** A memory broker; with a virtual clock that only `advance` moves, or with the real one. */
+export interface NativeBroker {
+  /** Ms since 1970. */
+  now(): number;
+  /** Sets the virtual clock, and does what is due by then. */
+  advance(to: number): void;
+  /** When the virtual clock has to stop next; null when nothing waits. */
+  nextDue(): number | null;
+}
 
 export interface NativeClient {
   readonly instanceId: string;
@@ -127,7 +179,10 @@ export interface NativeClient {
   subscribe(ticket: number, patterns: string, options: string): string;
   unsubscribe(ticket: number, sub: number): void;
   pause(sub: number, paused: boolean): void;
+  explain(token: number, error: string): void;
   settle(records: Uint32Array, count: number): void;
+  request(ticket: number, method: string, args: string): void;
+  isIdle(): boolean;
   stats(): string;
   health(ticket: number): void;
   drain(): string;
@@ -139,7 +194,8 @@ interface NativeModule {
   settings(config: string, env: string): string;
   escapePattern(text: string): string;
   validate(what: 'event' | 'type' | 'metadata' | 'timestamp' | 'pattern', text: string): string;
-  NativeBroker: new () => NativeBroker;
+  matches(pattern: string, text: string): boolean;
+  NativeBroker: new (virtual: boolean) => NativeBroker;
   NativeClient: new (
     config: string,
     env: string,

@@ -1,22 +1,31 @@
 /** What the engine announces, as log lines and as events of the client. */
 
+import type { BusEvent } from '../index';
 import type { Emitter } from './emitter';
 import type { EventBusError } from './errors';
 import { fromValue } from './errors';
 import type { Log } from './logger';
 import type { Notice, Settings } from './native';
 
+/** What is known of subscriptions and their calls. */
+export interface NoticeOwner {
+  /** The id of a subscription, by its number. */
+  idOf(sub: number): string | undefined;
+  /** Tells calls that their claim is lost; answers with the id of the event. */
+  loseClaim(tokens: readonly number[], messageId: string): string | undefined;
+}
+
 export class Notices {
   readonly #log: Log;
   readonly #emitter: Emitter;
-  readonly #idOf: (sub: number) => string | undefined;
+  readonly #owner: NoticeOwner;
   /** Warnings about the configuration, kept until someone can have begun to listen. */
   #early: { code: string; message: string }[] = [];
 
-  constructor(log: Log, emitter: Emitter, idOf: (sub: number) => string | undefined) {
+  constructor(log: Log, emitter: Emitter, owner: NoticeOwner) {
     this.#log = log;
     this.#emitter = emitter;
-    this.#idOf = idOf;
+    this.#owner = owner;
   }
 
   /** What the configuration has to say, when the client is made. */
@@ -66,9 +75,42 @@ export class Notices {
         this.#emitter.emit('gap', gap);
         break;
       }
+      case 'deadLetter': {
+        const { stream, group, messageId, attempts, reason, error, data, kept } = notice;
+        const event = data === null ? null : (JSON.parse(data) as BusEvent);
+        const fields = { stream, group, messageId, attempts, reason, kept };
+        this.#log.write('error', 'a stored event was given up', {
+          ...fields,
+          event: event?.id,
+          error: error.message,
+        });
+        this.#emitter.emit('deadLetter', { ...fields, event, error });
+        break;
+      }
+      case 'messagesLost': {
+        const { stream, group, count, from, to } = notice;
+        const lost = { stream, group, count, from, to };
+        this.#log.write('error', 'stored events were removed before they were handled', lost);
+        this.#emitter.emit('messagesLost', lost);
+        break;
+      }
+      case 'claimLost': {
+        const { tokens, stream, group, messageId } = notice;
+        const eventId = this.#owner.loseClaim(tokens, messageId) ?? null;
+        const claim = { stream, group, messageId, eventId };
+        this.#log.write('warn', 'another consumer has taken over an event', claim);
+        this.#emitter.emit('claimLost', claim);
+        break;
+      }
+      case 'groupRecreated': {
+        const { stream, group, from } = notice;
+        this.#log.write('warn', 'a consumer group was made again', { stream, group, from });
+        this.#emitter.emit('groupRecreated', { stream, group, from });
+        break;
+      }
       case 'circuit': {
         const { state } = notice;
-        const subscription = this.#idOf(notice.subscription);
+        const subscription = this.#owner.idOf(notice.subscription);
         this.#log.write('warn', `circuit ${state}`, { subscription });
         if (subscription !== undefined) this.#emitter.emit('circuit', { subscription, state });
         break;

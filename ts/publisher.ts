@@ -8,10 +8,19 @@ import { handledEvent } from './context';
 import { busError, type EventBusError, fromValue, invalidAt } from './errors';
 import { isPlainObject, jsonOf } from './json';
 import type { KeepAlive } from './keepalive';
-import type { ErrorValue, NativeClient, PublishedRun, RawEvent, Settings } from './native';
+import type {
+  ErrorValue,
+  Handled,
+  NativeClient,
+  PublishedRun,
+  RawEvent,
+  Settings,
+  StoredRun,
+} from './native';
 import { checkSignal } from './requests';
 import { PublishRetries } from './retries';
 import { onAbort } from './signals';
+import { publishedEvent, type Surroundings, type Timer } from './surroundings';
 
 const BROADCAST = 'broadcast';
 
@@ -116,23 +125,30 @@ export class Publisher {
   readonly #settings: Settings;
   readonly #keepAlive: KeepAlive;
   readonly #retries: PublishRetries | undefined;
+  readonly #surroundings: Surroundings;
   readonly #open = new Map<number, Batch>();
   /** Batches with outcomes that their callers do not know of yet. */
   readonly #touched = new Set<Batch>();
   #gathering: Batch | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
   #lastNumber = 0;
   /** The type that was checked last: services publish few types, often the same. */
   #checkedType = '';
 
-  constructor(native: NativeClient, settings: Settings, keepAlive: KeepAlive) {
+  constructor(
+    native: NativeClient,
+    settings: Settings,
+    keepAlive: KeepAlive,
+    surroundings: Surroundings,
+  ) {
     this.#native = native;
     this.#settings = settings;
     this.#keepAlive = keepAlive;
+    this.#surroundings = surroundings;
     if (settings.maxRetries > 0) {
-      this.#retries = new PublishRetries(settings, keepAlive, (type, data, extra) =>
-        resultOf(this.add(type, data, extra)),
-      );
+      const again = (type: string, data: string, extra: Extra) =>
+        resultOf(this.add(type, data, extra));
+      this.#retries = new PublishRetries(settings, keepAlive, surroundings.timers, again);
     }
   }
 
@@ -189,11 +205,12 @@ export class Publisher {
     const batch = this.#gathering;
     if (batch === undefined) return;
     this.#gathering = undefined;
-    clearTimeout(this.#timer);
+    const { timers, record } = this.#surroundings;
+    timers.clear(this.#timer);
     this.#open.set(batch.number, batch);
     const records = batch.records;
-    if (this.#retries === undefined) batch.records = '';
-    else batch.startedAt = performance.now();
+    if (this.#retries === undefined && record === undefined) batch.records = '';
+    else batch.startedAt = timers.now();
     this.#native.publish(batch.number, batch.types.length, records);
   }
 
@@ -204,17 +221,28 @@ export class Publisher {
     const timestamp = run[2];
     for (let at = 3, index = run[1]; at < run.length; at += 2, index += 1) {
       if (batch.outcomes[index] !== undefined) continue;
-      const type = batch.types[index] as string;
-      const extra = batch.extras[index];
-      const prefix = this.#settings.channelPrefix;
-      batch.settle(index, {
-        eventId: extra?.id ?? String(run[at]),
-        type,
-        channel: extra?.broadcast === true ? prefix + BROADCAST : prefix + type,
-        timestamp: extra?.timestamp ?? timestamp,
-        receivers: run[at + 1] as number,
-        local: 0,
-      });
+      const id = run[at] as string | 0;
+      const result = this.#result(batch, index, id, timestamp, run[at + 1] as number);
+      batch.settle(index, result);
+      this.#record(batch, index, result);
+    }
+    this.#touched.add(batch);
+  }
+
+  /** A run of consecutive events of a batch was stored in one stream. */
+  stored(run: StoredRun): void {
+    const batch = this.#open.get(run[0]);
+    if (batch === undefined) return;
+    const [, first, timestamp, stream] = run;
+    for (let at = 4, index = first; at < run.length; at += 4, index += 1) {
+      if (batch.outcomes[index] !== undefined) continue;
+      const id = run[at] as string | 0;
+      const result = this.#result(batch, index, id, timestamp, run[at + 1] as number);
+      result.stream = stream;
+      result.messageId = run[at + 2] as string;
+      result.duplicate = run[at + 3] === 1;
+      batch.settle(index, result);
+      if (!result.duplicate) this.#record(batch, index, result);
     }
     this.#touched.add(batch);
   }
@@ -238,7 +266,7 @@ export class Publisher {
   /** Refuses whatever is unsettled, when the client has closed. */
   close(): void {
     this.#retries?.close();
-    clearTimeout(this.#timer);
+    this.#surroundings.timers.clear(this.#timer);
     if (this.#gathering !== undefined) this.#open.set(this.#gathering.number, this.#gathering);
     this.#gathering = undefined;
     for (const batch of this.#open.values()) {
@@ -260,9 +288,40 @@ export class Publisher {
     this.#gathering = batch;
     this.#keepAlive.acquire();
     const interval = this.#settings.batchInterval;
-    if (interval > 0) this.#timer = setTimeout(this.#flushLater, interval);
+    if (interval > 0) this.#timer = this.#surroundings.timers.set(this.#flushLater, interval);
     else process.nextTick(this.#flushLater);
     return batch;
+  }
+
+  #result(
+    batch: Batch,
+    index: number,
+    id: string | 0,
+    timestamp: string,
+    receivers: number,
+  ): PublishResult {
+    const type = batch.types[index] as string;
+    const extra = batch.extras[index];
+    const prefix = this.#settings.channelPrefix;
+    return {
+      eventId: extra?.id ?? String(id),
+      type,
+      channel: extra?.broadcast === true ? prefix + BROADCAST : prefix + type,
+      timestamp: extra?.timestamp ?? timestamp,
+      receivers,
+      local: 0,
+    };
+  }
+
+  /** Tells a test bus what was published. */
+  #record(batch: Batch, index: number, result: PublishResult): void {
+    const { record } = this.#surroundings;
+    if (record === undefined) return;
+    batch.lines ??= batch.records.split('\n');
+    const [json, data] = batch.lines.slice(index * 3 + 1, index * 3 + 3) as [string, string];
+    const { serviceName: source } = this.#settings;
+    const { instanceId } = this.#native;
+    record(publishedEvent(result, json, data, { source, instanceId }), batch.number, index);
   }
 
   readonly #flushLater = (): void => this.flush();
@@ -343,9 +402,10 @@ function readSignal(value: unknown): AbortSignal | undefined {
 }
 
 /** What a publish inherits. The event is its handler's, who may have changed it in any way. */
-function inheritedFrom(event: RawEvent): { correlationId?: string; causationId?: string } {
-  const correlationId: unknown = event.metadata?.correlationId;
-  const causationId: unknown = event.id;
+function inheritedFrom(event: Handled): { correlationId?: string; causationId?: string } {
+  // From a batch nothing is inherited: it has neither.
+  const { id: causationId, metadata } = event as { id?: unknown; metadata?: RawEvent['metadata'] };
+  const correlationId: unknown = metadata?.correlationId;
   return {
     ...(typeof correlationId === 'string' && { correlationId }),
     ...(typeof causationId === 'string' && { causationId }),

@@ -5,6 +5,7 @@ import { busError, type EventBusError, fromValue } from './errors';
 import type { KeepAlive } from './keepalive';
 import type { ErrorValue, Settings } from './native';
 import type { Extra } from './publisher';
+import type { Timer, Timers } from './surroundings';
 
 /** A failed publish, with what is needed to publish it again. */
 export interface FailedPublish {
@@ -33,14 +34,16 @@ const FINAL = new Set(['ERR_BUS_ABORTED', 'ERR_BUS_CLOSED', 'ERR_BUS_PUBLISH_TIM
 export class PublishRetries {
   readonly #settings: Settings;
   readonly #keepAlive: KeepAlive;
+  readonly #timers: Timers;
   readonly #publish: Publish;
   /** All wait equally long, so the first in is the first due. */
   #waiting: Waiting[] = [];
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
 
-  constructor(settings: Settings, keepAlive: KeepAlive, publish: Publish) {
+  constructor(settings: Settings, keepAlive: KeepAlive, timers: Timers, publish: Publish) {
     this.#settings = settings;
     this.#keepAlive = keepAlive;
+    this.#timers = timers;
     this.#publish = publish;
   }
 
@@ -51,7 +54,7 @@ export class PublishRetries {
     const before = failed.extra?.retried;
     const count = before?.count ?? 0;
     const deadline = before?.deadline ?? startedAt + (failed.extra?.timeout ?? commandTimeout);
-    const due = performance.now() + retryDelay;
+    const due = this.#timers.now() + retryDelay;
     const retryable = fromValue(error).retryable;
     if (!retryable || count >= maxRetries || due >= deadline) return false;
     if (this.#waiting.length >= MAX_WAITING) return false;
@@ -66,25 +69,26 @@ export class PublishRetries {
     };
     this.#waiting.push({ ...failed, extra, due, error });
     this.#keepAlive.acquire();
-    this.#timer ??= setTimeout(this.#publishDue, retryDelay);
+    this.#timer ??= this.#timers.set(this.#publishDue, retryDelay);
     return true;
   }
 
   /** Refuses what waits, when the client has closed. */
   close(): void {
-    clearTimeout(this.#timer);
+    this.#timers.clear(this.#timer);
     for (const waiting of this.#take(this.#waiting.length))
       waiting.reject(fromValue(waiting.error));
   }
 
   readonly #publishDue = (): void => {
     this.#timer = undefined;
-    const now = performance.now();
+    const now = this.#timers.now();
     const first = this.#waiting.findIndex((waiting) => waiting.due > now);
     for (const waiting of this.#take(first < 0 ? this.#waiting.length : first))
       this.#again(waiting, now);
     const next = this.#waiting[0];
-    if (next !== undefined) this.#timer = setTimeout(this.#publishDue, Math.max(1, next.due - now));
+    if (next === undefined) return;
+    this.#timer = this.#timers.set(this.#publishDue, Math.max(1, next.due - now));
   };
 
   #again(waiting: Waiting, now: number): void {

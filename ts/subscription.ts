@@ -5,13 +5,14 @@ import type { Call } from './call';
 import { handledEvent } from './context';
 import { invalidAt, NonRetryableError, traced, ValidationError } from './errors';
 import { isPlainObject } from './json';
-import type { RawEvent, RunInfo, Subscribed } from './native';
+import type { Handled, RunInfo, Subscribed } from './native';
 import { ignoreRejection } from './promises';
 
-/** An event that waits in JavaScript for its paused subscription. */
+/** An event, or a batch, that waits in JavaScript for its paused subscription. */
 export interface HeldEvent {
-  event: RawEvent;
+  event: Handled;
   info: RunInfo | 0;
+  messageId: string | readonly string[];
   token: number;
 }
 
@@ -25,10 +26,12 @@ export interface SubscriptionOwner {
   unsubscribe(subscription: LiveSubscription): Promise<boolean>;
 }
 
-/** The state behind a subscription. */
+/** The state behind a subscription, durable or not. */
 export class LiveSubscription {
   readonly sub: number;
   readonly pattern: string | readonly string[];
+  /** Of a durable one. */
+  readonly group: string | undefined;
   readonly handler: EventHandler<BusEvent>;
   readonly timeout: number;
   readonly retryIf: SubscribeOptions['retryIf'];
@@ -38,6 +41,8 @@ export class LiveSubscription {
   tail: Call | undefined;
   /** Events that came while it was paused; never more than `concurrency`, as their slots are taken. */
   held: readonly HeldEvent[] = NOTHING_HELD;
+  /** Whether its events wait for someone who asks for them: they are no running handlers. */
+  pulled = false;
   /** Run once, when it closes. */
   onClose: (() => void) | undefined;
   readonly #client: string;
@@ -53,6 +58,7 @@ export class LiveSubscription {
     this.#client = client;
     this.sub = subscribed.sub;
     this.pattern = pattern;
+    this.group = subscribed.group ?? undefined;
     this.handler = handler;
     this.timeout = subscribed.timeout;
     this.retryIf = retryIf;
@@ -158,6 +164,10 @@ export class SubscriptionHandle implements Subscription {
 
   get pattern(): string | readonly string[] {
     return this.#live.pattern;
+  }
+
+  get group(): string | undefined {
+    return this.#live.group;
   }
 
   get state(): Subscription['state'] {

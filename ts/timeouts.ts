@@ -6,15 +6,18 @@
 import type { Call } from './call';
 import { outsideHandlers } from './context';
 import type { LiveSubscription } from './subscription';
+import type { Timer, Timers } from './surroundings';
 
 export class HandlerTimer {
+  readonly #timers: Timers;
   readonly #expire: (call: Call) => void;
   readonly #subscriptions = new Set<LiveSubscription>();
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
   /** When the timer fires; compared for every call, so kept as a number. */
   #armedFor = Number.POSITIVE_INFINITY;
 
-  constructor(expire: (call: Call) => void) {
+  constructor(timers: Timers, expire: (call: Call) => void) {
+    this.#timers = timers;
     this.#expire = expire;
   }
 
@@ -30,33 +33,39 @@ export class HandlerTimer {
   started(call: Call): void {
     const { timeout } = call.subscription;
     if (timeout > 0 && call.startedAt + timeout < this.#armedFor) {
-      this.#arm(call.startedAt + timeout, performance.now());
+      this.#arm(call.startedAt + timeout, this.#timers.now());
+    }
+  }
+
+  /** The calls that run and whose time is not over. */
+  *running(): Generator<Call> {
+    for (const subscription of this.#subscriptions) {
+      for (let call = subscription.head; call !== undefined; call = call.next) yield call;
     }
   }
 
   /** Ends all watching; answers the calls that still run. */
   stop(): Call[] {
-    clearTimeout(this.#timer);
-    const running: Call[] = [];
-    for (const subscription of this.#subscriptions) {
-      for (let call = subscription.head; call !== undefined; call = call.next) running.push(call);
-    }
+    this.#timers.clear(this.#timer);
+    const running = [...this.running()];
     this.#subscriptions.clear();
     return running;
   }
 
   #arm(at: number, now: number): void {
-    clearTimeout(this.#timer);
+    this.#timers.clear(this.#timer);
     this.#armedFor = at;
     // Unref'd: what keeps the process alive is the subscription, not the limit of its handlers.
     // It serves every subscription, so it must not carry the event that happens to be handled now.
     const delay = Math.max(1, Math.ceil(at - now));
-    this.#timer = outsideHandlers(() => setTimeout(this.#fire, delay).unref());
+    const timer = outsideHandlers(() => this.#timers.set(this.#fire, delay));
+    timer.unref();
+    this.#timer = timer;
   }
 
   readonly #fire = (): void => {
     this.#armedFor = Number.POSITIVE_INFINITY;
-    const now = performance.now();
+    const now = this.#timers.now();
     let next = Number.POSITIVE_INFINITY;
     for (const subscription of [...this.#subscriptions]) {
       const { timeout } = subscription;

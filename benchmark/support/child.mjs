@@ -1,6 +1,6 @@
 // One contestant doing one task: a process of its own, told by the parent what to do.
 
-import { load } from './contestants.mjs';
+import { load, loadStreams } from './contestants.mjs';
 
 const waiting = new Map();
 const arrived = new Map();
@@ -28,7 +28,13 @@ const parent = {
 const { contestant, task, params } = await parent.next('run');
 try {
   const { run } = await import(`../tasks/${task}.mjs`);
-  const result = await run({ load: () => load(contestant), contestant, params, parent });
+  const result = await run({
+    load: () => load(contestant),
+    loadStreams: () => loadStreams(contestant),
+    contestant,
+    params,
+    parent,
+  });
   process.send({ kind: 'result', result });
 } catch (error) {
   process.send({ kind: 'failed', message: error.stack ?? String(error) });

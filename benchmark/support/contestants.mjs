@@ -9,3 +9,6 @@ export const FLOOR = 'floor';
 
 /** @returns {Promise<{ createBus: (url: string) => any }>} */
 export const load = (name) => import(`../contestants/${name}.mjs`);
+
+/** What the same contestants have for durable events. */
+export const loadStreams = (name) => import(`../contestants/streams/${name}.mjs`);

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 
-const packages = ['ioredis', 'redis', '@valkey/valkey-glide'];
+const packages = ['ioredis', 'redis', '@valkey/valkey-glide', 'bullmq'];
 
 /** What the figures depend on, and what they must be quoted with. */
 export function environment(server) {

@@ -5,7 +5,8 @@ const LIMIT_MS = 120_000;
 
 /**
  * Starts a module of this folder as a process. `next(kind)` resolves to its next message of that
- * kind and rejects when it fails, ends or is silent for too long.
+ * kind and rejects when it fails, ends or is silent for too long; `each(kind, listener)` is for
+ * messages that come more than once.
  */
 export function startProcess(module, args = [], execArgv = []) {
   const child = fork(fileURLToPath(new URL(module, import.meta.url)), args.map(String), {
@@ -15,6 +16,7 @@ export function startProcess(module, args = [], execArgv = []) {
   });
   const waiting = new Map();
   const arrived = new Map();
+  const listeners = new Map();
   let failure;
   const fail = (message) => {
     failure ??= new Error(message);
@@ -23,6 +25,8 @@ export function startProcess(module, args = [], execArgv = []) {
   };
   child.on('message', (message) => {
     if (message.kind === 'failed') return fail(message.message);
+    const listener = listeners.get(message.kind);
+    if (listener) return listener(message);
     const waiter = waiting.get(message.kind);
     if (!waiter) return arrived.set(message.kind, message);
     waiting.delete(message.kind);
@@ -31,7 +35,8 @@ export function startProcess(module, args = [], execArgv = []) {
   child.on('exit', (code, signal) => fail(`${module} ended with ${signal ?? code}`));
   return {
     send: (message) => child.send(message),
-    async next(kind) {
+    each: (kind, listener) => listeners.set(kind, listener),
+    async next(kind, limitMs = LIMIT_MS) {
       const message = arrived.get(kind);
       if (message) {
         arrived.delete(kind);
@@ -42,7 +47,7 @@ export function startProcess(module, args = [], execArgv = []) {
       try {
         return await new Promise((resolve, reject) => {
           waiting.set(kind, { resolve, reject });
-          limit = setTimeout(() => fail(`${module}: no '${kind}' for ${LIMIT_MS} ms`), LIMIT_MS);
+          limit = setTimeout(() => fail(`${module}: no '${kind}' for ${limitMs} ms`), limitMs);
         });
       } finally {
         clearTimeout(limit);

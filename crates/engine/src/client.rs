@@ -1,9 +1,13 @@
 //! The client: takes the host's calls, none of which blocks, and answers through [`Client::drain`].
+//! `core` is what is behind it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
+use oxbus_model::claims::DURABLE_TOKEN;
 use oxbus_model::config::{Config, Mode};
 use oxbus_model::delivery::Settlement;
 use oxbus_model::names::check_pattern;
@@ -13,13 +17,18 @@ use oxbus_model::{BusError, ErrorKind};
 use serde_json::Value;
 use tokio::runtime::Handle;
 
+use crate::clock;
+use crate::groups::Durable;
+use crate::guard::catch_panic;
 use crate::health;
 use crate::host::{Drained, Host, Notice};
-use crate::lifecycle::{State, is_fatal};
-use crate::memory::{Broker, MemoryTransport};
-use crate::redis::RedisTransport;
-use crate::shared::Shared;
-use crate::transport::{Submission, Transport};
+use crate::lifecycle::State;
+use crate::memory::Broker;
+use crate::transport::Submission;
+
+mod core;
+
+use self::core::{Core, ready};
 
 /// Deliveries in one [`Client::drain`]: enough to make the crossing cheap, few enough that a host's
 /// other work gets its turn.
@@ -52,57 +61,11 @@ pub struct Client {
     core: Arc<Core>,
 }
 
-struct Core {
-    shared: Arc<Shared>,
-    transport: Arc<dyn Transport>,
-    runtime: Handle,
-    instance_id: String,
-    /// Held while subscriptions are added or removed and the transport is told, so that the removal of
-    /// a wire's last subscription cannot overtake the addition of its next.
-    subscribing: Mutex<Numbering>,
-    /// False once publishes are refused.
-    accepting: AtomicBool,
-}
-
-#[derive(Default)]
-struct Numbering {
-    last: u32,
-    /// Whether the task that watches over deadlines runs.
-    watched: bool,
-}
-
-impl Numbering {
-    /// The next number that is not taken.
-    fn next(&mut self, taken: impl Fn(u32) -> bool) -> u32 {
-        loop {
-            self.last = self.last.wrapping_add(1);
-            if !taken(self.last) {
-                return self.last;
-            }
-        }
-    }
-}
-
 impl Client {
     /// A client; no I/O. `broker` is what a client in memory mode publishes to, and is ignored in others.
     pub fn new(config: Config, broker: Option<Arc<Broker>>, host: Arc<dyn Host>, runtime: Handle) -> Client {
-        let instance_id = uuid::Uuid::new_v4().simple().to_string();
-        let mode = config.mode;
-        let shared = Arc::new(Shared::new(config, &instance_id, host));
-        let transport: Arc<dyn Transport> = match mode {
-            Mode::Memory => Arc::new(MemoryTransport::new(shared.clone(), broker.unwrap_or_default())),
-            Mode::Redis => Arc::new(RedisTransport::new(shared.clone(), runtime.clone())),
-        };
-        Client {
-            core: Arc::new(Core {
-                shared,
-                transport,
-                runtime,
-                instance_id,
-                subscribing: Mutex::default(),
-                accepting: AtomicBool::new(true),
-            }),
-        }
+        let core = Core::new(config, broker, host, runtime);
+        Client { core }
     }
 
     /// Unique for this client.
@@ -119,7 +82,7 @@ impl Client {
     /// `connectTimeout`) with what went wrong, while the client goes on trying. At once with `lazyConnect`.
     pub fn connect(&self, ticket: u32, timeout: Option<u64>) {
         let shared = &self.core.shared;
-        self.core.transport.start();
+        self.core.start();
         if shared.config.redis.lazy_connect && shared.config.mode == Mode::Redis {
             return shared.outbox.reply(ticket, Ok(Value::Null));
         }
@@ -136,7 +99,12 @@ impl Client {
         let shared = self.core.shared.clone();
         self.core.runtime.spawn(async move {
             let limit = Duration::from_millis(timeout);
-            let result = match tokio::time::timeout(limit, ready(&shared, report_cause)).await {
+            let all = async {
+                ready(&shared, report_cause).await?;
+                shared.streams_ensured().await;
+                Ok(())
+            };
+            let result = match tokio::time::timeout(limit, all).await {
                 Ok(result) => result,
                 Err(_) => {
                     let cause = shared.lifecycle.watch().borrow().error.clone();
@@ -168,7 +136,7 @@ impl Client {
             shared.outbox.refused(batch, admitted..count, ErrorKind::QueueFull, why);
         }
         if admitted > 0 {
-            self.core.transport.start();
+            self.core.start();
             self.core.transport.publish(Submission { batch, count: admitted, text });
         }
     }
@@ -191,11 +159,23 @@ impl Client {
         }
         patterns.iter().try_for_each(|p| check_pattern(p))?;
         let options = SubscribeOptions::parse(options, &shared.config.retry)?;
+        if options.durable.is_none() && !shared.config.pubsub {
+            let message = "a bus that only stores has no live events: give the subscription a group";
+            return Err(BusError::new(ErrorKind::NoStream, message));
+        }
         if matches!(self.state(), State::Draining | State::Closed) {
             return Err(BusError::new(ErrorKind::Closed, "the client is closed"));
         }
         let mut numbering = self.core.subscribing();
-        let subscription = numbering.next(|number| shared.router().contains(number));
+        let subscription =
+            numbering.next(|number| shared.router().contains(number) || shared.groups.contains(number));
+        if options.durable.is_some() {
+            let (patterns, given) = (patterns.to_vec(), options.clone());
+            shared.subscribe_durable(Durable { subscription, ticket, patterns, options: given })?;
+            drop(numbering);
+            self.core.watch_deadlines();
+            return Ok(Subscribed { subscription, options });
+        }
         let wires = shared.add(subscription, patterns, &options)?;
         transport.start();
         let deadline = shared.clock.now_ms().saturating_add(shared.config.redis.command_timeout);
@@ -219,7 +199,12 @@ impl Client {
 
     /// Stops or resumes the deliveries of a subscription.
     pub fn pause(&self, subscription: u32, paused: bool) {
-        self.core.shared.intake().deliveries.pause(subscription, paused);
+        let shared = &self.core.shared;
+        shared.intake().deliveries.pause(subscription, paused);
+        if shared.groups.in_use() {
+            shared.groups.claims().pause(subscription, paused);
+            shared.kick();
+        }
         self.core.wake_if_ready();
     }
 
@@ -229,14 +214,32 @@ impl Client {
         let mut failed = false;
         let now = shared.clock.now_ms();
         let mut intake = shared.intake();
+        // Locked only when needed, and always after the intake.
+        let mut claims = None;
         for (token, settlement, microseconds) in settlements {
-            failed |= settlement != Settlement::Succeeded;
-            if let Some(notice) = intake.settle(token, settlement, microseconds.into(), now) {
+            let change = if token & DURABLE_TOKEN == 0 {
+                failed |= settlement != Settlement::Succeeded;
+                intake.settle(token, settlement, microseconds.into(), now)
+            } else {
+                let claims = claims.get_or_insert_with(|| shared.groups.claims());
+                intake.note_call(settlement, microseconds.into());
+                let (tally, change) = claims.settle(token, settlement, now, clock::random);
+                intake.count(tally);
+                change.map(|c| Notice::Circuit { subscription: c.subscription, state: c.state })
+            };
+            if let Some(notice) = change {
                 shared.notice(notice);
             }
         }
-        let (idle, ready) = (intake.deliveries.running() == 0, intake.has_ready());
+        let (idle, mut ready) = (intake.deliveries.running() == 0, intake.has_ready());
+        let durable = claims.is_some();
+        if let Some(claims) = claims {
+            ready |= claims.has_ready(now);
+        }
         drop(intake);
+        if durable {
+            shared.kick();
+        }
         if ready {
             shared.outbox.wake();
         }
@@ -245,9 +248,20 @@ impl Client {
         }
     }
 
+    /// What a handler of a durable event threw, as JSON; before the call is settled as failed.
+    pub fn explain(&self, token: u32, error: String) {
+        self.core.shared.groups.claims().explain(token, error.into());
+    }
+
     /// A handler call that had timed out has ended after all.
-    pub fn zombie_ended(&self) {
-        self.core.shared.stats.zombie_handlers.subtract(1);
+    pub fn zombie_ended(&self, token: u32) {
+        let shared = &self.core.shared;
+        shared.stats.zombie_handlers.subtract(1);
+        if token & DURABLE_TOKEN != 0 {
+            shared.groups.claims().late(token, shared.clock.now_ms());
+            shared.kick();
+            self.core.wake_if_ready();
+        }
     }
 
     /// Takes everything that is ready, at most [`DRAIN_LIMIT`] deliveries; the rest is announced by another wake.
@@ -256,21 +270,47 @@ impl Client {
         let mut drained = shared.outbox.take();
         let mut intake = shared.intake();
         intake.take((DRAIN_LIMIT, DRAIN_BYTES), &mut drained.deliveries, &mut drained.notices);
-        let more = intake.has_ready();
+        let mut more = intake.has_ready();
         drop(intake);
+        if shared.groups.in_use() {
+            more |= self.drain_claims(&mut drained);
+        }
         if more {
             shared.outbox.wake();
         }
         drained
     }
 
+    /// Takes entries of groups. Returns whether there are more.
+    fn drain_claims(&self, drained: &mut Drained) -> bool {
+        let shared = &self.core.shared;
+        let now = shared.clock.now_ms();
+        let first = drained.deliveries.len();
+        let taken: usize = drained.deliveries.iter().map(|d| d.event.json.len()).sum();
+        let limit = (DRAIN_LIMIT.saturating_sub(first), DRAIN_BYTES.saturating_sub(taken));
+        let mut claims = shared.groups.claims();
+        for change in claims.take(now, limit, &mut drained.deliveries) {
+            drained.notices.push(Notice::Circuit { subscription: change.subscription, state: change.state });
+        }
+        let more = claims.has_ready(now);
+        drop(claims);
+        let durable = drained.deliveries.get(first..).unwrap_or_default();
+        if !durable.is_empty() {
+            shared.intake().note_latency(durable);
+        }
+        more
+    }
+
     /// The counters and gauges.
     pub fn stats(&self) -> Snapshot {
         let shared = &self.core.shared;
         let (subscriptions, globs) = shared.router().counts();
+        let claims = shared.groups.claims();
+        let (durable, (_, claimed_bytes)) = (claims.subscriptions(), claims.waiting());
+        drop(claims);
         let intake = shared.intake();
         let parts = Parts {
-            active_subscriptions: subscriptions as u64,
+            active_subscriptions: (subscriptions + durable) as u64,
             pattern_subscriptions: globs as u64,
             in_flight: shared.admission.in_flight() as u64,
             messages_per_second: intake.received.per_second(shared.clock.now_ms()),
@@ -281,9 +321,38 @@ impl Client {
                 Mode::Redis => LinkMode::RedisOnly,
             },
             uptime: shared.clock.now_ms(),
-            memory: (intake.deliveries.waiting_bytes() + shared.admission.bytes()) as u64,
+            memory: (intake.deliveries.waiting_bytes() + shared.admission.bytes() + claimed_bytes) as u64,
         };
         Snapshot::new(&shared.stats, parts)
+    }
+
+    /// Answers a question about streams, dead letters or past events; `arguments` is JSON.
+    pub fn request(&self, ticket: u32, method: String, arguments: String) {
+        let core = self.core.clone();
+        core.requests.fetch_add(1, Ordering::AcqRel);
+        let mut work = Box::pin(async move {
+            let result = catch_panic("administration", core.administer(&method, &arguments)).await;
+            core.shared.outbox.reply(ticket, result.and_then(|result| result));
+            core.requests.fetch_sub(1, Ordering::AcqRel);
+        });
+        // In memory it is done at once.
+        if work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+            self.core.runtime.spawn(work);
+        }
+    }
+
+    /// Whether nothing is under way that would change anything by itself, but for what time and the
+    /// handlers that run bring: those the host knows.
+    pub fn is_idle(&self) -> bool {
+        let shared = &self.core.shared;
+        let intake = shared.intake();
+        let live = !intake.has_ready();
+        drop(intake);
+        let claims = shared.groups.claims();
+        live && !claims.has_ready(shared.clock.now_ms())
+            && shared.admission.in_flight() == 0
+            && self.core.requests.load(Ordering::Acquire) == 0
+            && shared.outbox.is_empty()
     }
 
     /// Replies with the health report, within a second whatever is broken.
@@ -335,130 +404,5 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         self.core.close();
-    }
-}
-
-impl Core {
-    fn subscribing(&self) -> MutexGuard<'_, Numbering> {
-        self.subscribing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn unsubscribe(&self, subscription: u32, kind: ErrorKind, why: &str) -> bool {
-        let numbering = self.subscribing();
-        if !self.shared.router().contains(subscription) {
-            return false;
-        }
-        let unused = self.shared.remove(subscription);
-        self.transport.unsubscribe(unused);
-        drop(numbering);
-        if let Some(ticket) = self.shared.unconfirmed().remove(subscription) {
-            self.shared.outbox.reply(ticket, Err(BusError::new(kind, why)));
-        }
-        true
-    }
-
-    fn wake_if_ready(&self) {
-        if self.shared.intake().has_ready() {
-            self.shared.outbox.wake();
-        }
-    }
-
-    /// Starts, once, the task that acts when a time has come: a retry, or a subscription without an answer.
-    fn watch_deadlines(self: &Arc<Self>) {
-        if std::mem::replace(&mut self.subscribing().watched, true) {
-            return self.shared.deadlines.notify_waiters();
-        }
-        let core = Arc::downgrade(self);
-        let shared = self.shared.clone();
-        self.runtime.spawn(async move {
-            while shared.lifecycle.state() != State::Closed {
-                let changed = shared.deadlines.notified();
-                let Some(next) = core.upgrade().map(|core| core.act_on_deadlines()) else { return };
-                match next {
-                    Some(at) => {
-                        let _ = tokio::time::timeout_at(shared.clock.instant(at), changed).await;
-                    }
-                    None => changed.await,
-                }
-            }
-        });
-    }
-
-    /// Does what is due. Returns when the next is.
-    fn act_on_deadlines(&self) -> Option<u64> {
-        let now = self.shared.clock.now_ms();
-        let expired = self.shared.unconfirmed().expired(now);
-        for subscription in expired {
-            let cause = self.shared.lifecycle.watch().borrow().error.clone();
-            let why = cause.map_or_else(|| "no confirmation from the server".to_owned(), |e| e.message);
-            self.unsubscribe(
-                subscription,
-                ErrorKind::CommandTimeout,
-                &format!("not subscribed in time: {why}"),
-            );
-        }
-        let intake = self.shared.intake();
-        let (ready, retry) = (intake.deliveries.has_due(now), intake.deliveries.next_due(now));
-        drop(intake);
-        if ready {
-            self.shared.outbox.wake();
-        }
-        [retry, self.shared.unconfirmed().next_deadline()].into_iter().flatten().min()
-    }
-
-    /// The first stage of closing: nothing more is taken in.
-    fn stop_deliveries(&self) {
-        let numbering = self.subscribing();
-        let unused = self.shared.close();
-        self.transport.unsubscribe(unused);
-        drop(numbering);
-        let waiting = self.shared.unconfirmed().all();
-        for subscription in waiting {
-            if let Some(ticket) = self.shared.unconfirmed().remove(subscription) {
-                let error = BusError::new(ErrorKind::Closed, "the client was closed");
-                self.shared.outbox.reply(ticket, Err(error));
-            }
-        }
-    }
-
-    /// Waits for running handlers, which may still publish, and then for publishes.
-    async fn finish(&self) {
-        loop {
-            let changed = self.shared.deadlines.notified();
-            if self.shared.intake().deliveries.running() == 0 {
-                break;
-            }
-            changed.await;
-        }
-        self.accepting.store(false, Ordering::Release);
-        self.transport.flush().await;
-    }
-
-    fn close(&self) {
-        self.accepting.store(false, Ordering::Release);
-        self.stop_deliveries();
-        self.transport.close();
-        if self.shared.lifecycle.close() {
-            self.shared.notice(Notice::Closed);
-        }
-        self.shared.deadlines.notify_waiters();
-    }
-}
-
-async fn ready(shared: &Shared, fail_early: bool) -> Result<(), BusError> {
-    let mut watch = shared.lifecycle.watch();
-    loop {
-        let seen = watch.borrow_and_update().clone();
-        match (seen.state, seen.error) {
-            (State::Ready, _) => return Ok(()),
-            (State::Draining | State::Closed, _) => {
-                return Err(BusError::new(ErrorKind::Closed, "the client is closed"));
-            }
-            (_, Some(error)) if fail_early && is_fatal(&error) => return Err(error),
-            _ => {}
-        }
-        if watch.changed().await.is_err() {
-            return Err(BusError::new(ErrorKind::Closed, "the client is gone"));
-        }
     }
 }

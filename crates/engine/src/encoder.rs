@@ -6,34 +6,44 @@ use oxbus_model::channel::{BROADCAST, Channels};
 use oxbus_model::config::Config;
 use oxbus_model::envelope::{self, Metadata, Origin};
 use oxbus_model::names::check_event_type;
-use oxbus_model::publish_options::PublishOptions;
+use oxbus_model::publish_options::{PublishOptions, StoreIn};
+use oxbus_model::storage::{Place, Storage};
+use oxbus_model::stored;
 use oxbus_model::submission::Record;
 use oxbus_model::{BusError, ErrorKind, Outcome, time};
 use uuid::Uuid;
 
-use crate::clock::wall_ms;
+use crate::clock::{Clock, wall_ms};
 use crate::host::EventId;
 
 /// Makes events of records. One per publisher; its buffers are used again for each event.
 pub(crate) struct Encoder {
     origin: Origin,
     channels: Channels,
+    storage: Storage,
+    /// Whether events are published live at all.
+    pubsub: bool,
     max_event_bytes: usize,
     max_data_bytes: usize,
     default_timeout: u64,
+    /// Those of the event at hand.
+    options: PublishOptions,
+    /// Whether they are the defaults, as for most events, which then need not be set again.
+    plain: bool,
     channel: String,
     payload: Vec<u8>,
 }
 
 /// The time of a batch: read from the clock once.
+#[derive(Clone)]
 pub(crate) struct Stamp {
     unix_ms: u64,
     pub(crate) text: Arc<str>,
 }
 
 impl Stamp {
-    pub(crate) fn now() -> Self {
-        let now = wall_ms();
+    pub(crate) fn now(clock: &Clock) -> Self {
+        let now = clock.wall_ms();
         Stamp { unix_ms: u64::try_from(now).unwrap_or(0), text: time::to_iso(now).into() }
     }
 }
@@ -46,6 +56,29 @@ pub(crate) struct Encoded<'a> {
     pub(crate) id: Option<EventId>,
     /// The milliseconds that the publish may take.
     pub(crate) timeout: u64,
+    /// The stream that stores it: its index in the configuration.
+    pub(crate) stream: Option<usize>,
+    /// Whether it is published live.
+    pub(crate) live: bool,
+    pub(crate) options: &'a PublishOptions,
+    origin: &'a Origin,
+    record: Record<'a>,
+    timestamp: &'a str,
+}
+
+impl Encoded<'_> {
+    /// Its id, given or generated.
+    pub(crate) fn event_id(&self) -> &str {
+        let generated = || self.id.as_ref().map(EventId::as_str);
+        self.options.id.as_deref().or_else(generated).unwrap_or_default()
+    }
+
+    /// Gives the fields of its entry to `out`, name and value, in their order.
+    pub(crate) fn fields(&self, out: &mut impl FnMut(&[u8], &[u8])) {
+        let Record { event_type, data, .. } = self.record;
+        let metadata = metadata_of(self.options);
+        stored::write(out, self.origin, self.event_id(), event_type, data, self.timestamp, Some(&metadata));
+    }
 }
 
 impl Encoder {
@@ -53,70 +86,123 @@ impl Encoder {
         Encoder {
             origin,
             channels,
+            storage: Storage::new(&config.streams),
+            pubsub: config.pubsub,
             max_event_bytes: config.limits.max_event_bytes,
             max_data_bytes: config.limits.max_data_bytes,
             default_timeout: config.redis.command_timeout,
+            options: PublishOptions::default(),
+            plain: true,
             channel: String::new(),
             payload: Vec::new(),
         }
     }
 
     /// Validates a record and writes its event. What is refused here was never sent.
-    pub(crate) fn encode(&mut self, record: Record<'_>, stamp: &Stamp) -> Result<Encoded<'_>, BusError> {
+    pub(crate) fn encode<'a>(
+        &'a mut self,
+        record: Record<'a>,
+        stamp: &'a Stamp,
+    ) -> Result<Encoded<'a>, BusError> {
         self.write(record, stamp).map_err(|error| error.with_outcome(Outcome::NotSent))
     }
 
-    fn write(&mut self, record: Record<'_>, stamp: &Stamp) -> Result<Encoded<'_>, BusError> {
+    fn write<'a>(&'a mut self, record: Record<'a>, stamp: &'a Stamp) -> Result<Encoded<'a>, BusError> {
         check_event_type(record.event_type)?;
         if record.data.len() > self.max_data_bytes {
             return Err(too_large("data", record.data.len(), self.max_data_bytes));
         }
-        let options = match record.options {
-            "" => None,
-            text => Some(PublishOptions::parse(text)?),
-        };
-        self.payload.clear();
-        let (mut id, mut name, mut timeout) = (None, record.event_type, self.default_timeout);
-        match &options {
-            None => {
-                let new = id.insert(generate_id(stamp.unix_ms));
-                self.append(new.as_str(), record, &stamp.text, None);
-            }
-            Some(options) => {
-                let metadata = Metadata {
-                    source: options.source.as_deref(),
-                    correlation_id: options.correlation_id.as_deref(),
-                    causation_id: options.causation_id.as_deref(),
-                    traceparent: options.traceparent.as_deref(),
-                    tracestate: options.tracestate.as_deref(),
-                    user_id: options.user_id.as_deref(),
-                    organization_id: options.organization_id.as_deref(),
-                    room: None,
-                    key: options.key.as_deref(),
-                    extra: options.metadata.as_ref(),
-                };
-                let timestamp = options.timestamp.as_deref().unwrap_or(&stamp.text);
-                let given = options.id.as_deref();
-                let event_id = given.unwrap_or_else(|| id.insert(generate_id(stamp.unix_ms)).as_str());
-                self.append(event_id, record, timestamp, Some(&metadata));
-                timeout = options.timeout.unwrap_or(timeout);
-                if options.broadcast {
-                    name = BROADCAST;
-                }
-            }
+        let plain = record.options.is_empty();
+        if !(plain && self.plain) {
+            // Options that cannot be read leave those of an earlier event behind.
+            self.plain = false;
+            self.options = PublishOptions::parse(record.options)?;
+            self.plain = plain;
         }
+        let place = self.place(record.event_type)?;
+        let options = &self.options;
+        let id = options.id.is_none().then(|| generate_id(stamp.unix_ms));
+        let event_id = options.id.as_deref().or(id.as_ref().map(EventId::as_str)).unwrap_or_default();
+        let timestamp = options.timestamp.as_deref().unwrap_or(&stamp.text);
+        let metadata = (!plain).then(|| metadata_of(options));
+        self.payload.clear();
+        envelope::write(
+            &mut self.payload,
+            &self.origin,
+            event_id,
+            record.event_type,
+            record.data,
+            timestamp,
+            metadata.as_ref(),
+        );
         if self.payload.len() > self.max_event_bytes {
             return Err(too_large("the event", self.payload.len(), self.max_event_bytes));
         }
         self.channel.clear();
         self.channel.push_str(self.channels.prefix());
-        self.channel.push_str(name);
-        Ok(Encoded { channel: &self.channel, payload: &self.payload, id, timeout })
+        self.channel.push_str(if options.broadcast { BROADCAST } else { record.event_type });
+        Ok(Encoded {
+            channel: &self.channel,
+            payload: &self.payload,
+            id,
+            timeout: options.timeout.unwrap_or(self.default_timeout),
+            stream: place.map(|place| place.stream),
+            live: self.pubsub && place.is_none_or(|place| place.realtime),
+            options,
+            origin: &self.origin,
+            record,
+            timestamp,
+        })
     }
 
-    fn append(&mut self, id: &str, record: Record<'_>, timestamp: &str, metadata: Option<&Metadata<'_>>) {
-        let Record { event_type, data, .. } = record;
-        envelope::write(&mut self.payload, &self.origin, id, event_type, data, timestamp, metadata);
+    /// Where an event of this type, with the options at hand, is stored.
+    fn place(&self, event_type: &str) -> Result<Option<Place>, BusError> {
+        let place = match &self.options.stream {
+            StoreIn::Matching => self.storage.place_of(event_type),
+            StoreIn::Nothing => None,
+            StoreIn::Named(name) => match self.storage.named(name) {
+                Some(stream) => Some(Place { stream, realtime: self.storage.realtime(stream, event_type) }),
+                None => {
+                    let message = format!("no stream of the name {name:?} is configured");
+                    return Err(BusError::at(ErrorKind::NoStream, "stream", message));
+                }
+            },
+        };
+        if place.is_none() {
+            self.check_unstored(event_type)?;
+        }
+        Ok(place)
+    }
+
+    /// Accepts what an event asks for that no stream stores.
+    fn check_unstored(&self, event_type: &str) -> Result<(), BusError> {
+        let stored_only =
+            [("deduplicate", self.options.deduplicate.is_some()), ("replicas", self.options.replicas > 0)];
+        if let Some((name, _)) = stored_only.iter().find(|(_, asked)| *asked) {
+            let message = format!("is for events that are stored, and no stream stores {event_type:?}");
+            return Err(BusError::at(ErrorKind::InvalidOptions, *name, message));
+        }
+        if !self.pubsub {
+            let message =
+                format!("no stream stores {event_type:?}, and nothing is published live (pubsub: false)");
+            return Err(BusError::new(ErrorKind::NoStream, message));
+        }
+        Ok(())
+    }
+}
+
+fn metadata_of(options: &PublishOptions) -> Metadata<'_> {
+    Metadata {
+        source: options.source.as_deref(),
+        correlation_id: options.correlation_id.as_deref(),
+        causation_id: options.causation_id.as_deref(),
+        traceparent: options.traceparent.as_deref(),
+        tracestate: options.tracestate.as_deref(),
+        user_id: options.user_id.as_deref(),
+        organization_id: options.organization_id.as_deref(),
+        room: None,
+        key: options.key.as_deref(),
+        extra: options.metadata.as_ref(),
     }
 }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use oxbus_model::BusError;
 use oxbus_model::breaker::BreakerState;
-use oxbus_model::delivery::Delivery;
+use oxbus_model::delivery::{Delivery, LiveEvent};
+use oxbus_model::store::{EntryId, Missed};
 use serde_json::Value;
 
 /// The program that the engine lives in.
@@ -25,6 +26,17 @@ pub struct Published {
     pub timestamp: Arc<str>,
     /// For each: its id if it was generated, and how many received it, as the server counts.
     pub items: Vec<(Option<EventId>, i64)>,
+    /// Where they were stored, if they were.
+    pub stored: Option<Stored>,
+}
+
+/// The entries of publishes that were stored.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// The stream.
+    pub stream: Arc<str>,
+    /// For each item of the run: its entry, and whether it is that of an earlier publish of the same event.
+    pub entries: Vec<(EntryId, bool)>,
 }
 
 /// A generated event id in its text form.
@@ -54,6 +66,8 @@ pub struct Failed {
     pub index: u32,
     /// Why, with its outcome.
     pub error: BusError,
+    /// The entry of one that was stored nevertheless.
+    pub message_id: Option<EntryId>,
 }
 
 /// An event of the client, for `on(…)` and the log.
@@ -63,8 +77,8 @@ pub enum Notice {
     Ready,
     /// A link is being made again.
     Reconnecting {
-        /// Which: `publisher` or `subscriber`.
-        link: &'static str,
+        /// Which: `publisher`, `subscriber`, `consumer` or `reader:` and a group.
+        link: Arc<str>,
         /// Failed attempts since it was last up.
         attempt: u32,
         /// Milliseconds until the next.
@@ -75,7 +89,7 @@ pub enum Notice {
     /// A link broke.
     Disconnected {
         /// Which.
-        link: &'static str,
+        link: Arc<str>,
         /// Why.
         error: BusError,
     },
@@ -91,6 +105,58 @@ pub enum Notice {
         to: i64,
         /// The patterns concerned.
         patterns: Vec<String>,
+        /// How many events were read from streams and delivered.
+        recovered: u64,
+        /// Whether nothing else can have been missed: all that the patterns match is stored, and was read.
+        complete: bool,
+    },
+    /// Entries with running handlers belong to another consumer now.
+    ClaimLost {
+        /// The handler calls.
+        tokens: Vec<u32>,
+        /// The stream.
+        stream: Arc<str>,
+        /// The group.
+        group: Arc<str>,
+        /// The entry.
+        id: EntryId,
+    },
+    /// Entries will never reach a handler of the group.
+    MessagesLost {
+        /// The stream.
+        stream: Arc<str>,
+        /// The group.
+        group: Arc<str>,
+        /// How many, and where.
+        missed: Missed,
+    },
+    /// An entry was given up for a group.
+    DeadLettered {
+        /// The stream.
+        stream: Arc<str>,
+        /// The group.
+        group: Arc<str>,
+        /// The entry.
+        id: EntryId,
+        /// The event; `None` where it cannot be decoded.
+        event: Option<Arc<LiveEvent>>,
+        /// How often it was tried.
+        attempts: u32,
+        /// Why: see [`Letter`](oxbus_model::store::Letter).
+        reason: &'static str,
+        /// The error.
+        error: Value,
+        /// Whether it is kept among the dead letters.
+        kept: bool,
+    },
+    /// A group had disappeared and was created again.
+    GroupRecreated {
+        /// The stream.
+        stream: Arc<str>,
+        /// The group.
+        group: Arc<str>,
+        /// Behind which entry it goes on.
+        from: EntryId,
     },
     /// A circuit breaker changed.
     Circuit {

@@ -29,13 +29,14 @@ pub(crate) struct Intake {
 
 impl Intake {
     pub(crate) fn new(clock: Clock, stats: Arc<Stats>) -> Self {
+        let received = RateWindow::new(clock.now_ms());
         Intake {
             clock,
             stats,
             deliveries: Deliveries::new(),
             latency: Histogram::new(),
             handler_duration: Histogram::new(),
-            received: RateWindow::new(clock.now_ms()),
+            received,
             open: true,
         }
     }
@@ -87,12 +88,27 @@ impl Intake {
         for change in self.deliveries.take(self.clock.now_ms(), limit, out) {
             notices.push(Notice::Circuit { subscription: change.subscription, state: change.state });
         }
-        let now = clock::wall_ms();
-        for delivery in out.iter().skip(first).filter(|d| d.attempt == 1) {
+        self.note_latency(&out[first..]);
+    }
+
+    /// Measures how long events took to their first call.
+    pub(crate) fn note_latency(&mut self, deliveries: &[Delivery]) {
+        let now = self.clock.wall_ms();
+        for delivery in deliveries.iter().filter(|d| d.attempt == 1) {
             if let Some(published) = delivery.event.published_ms {
                 // A publisher whose clock is ahead counts as no delay.
                 self.latency.record(u64::try_from(now - published).unwrap_or(0).saturating_mul(1000));
             }
+        }
+    }
+
+    /// Measures a handler call that has ended.
+    pub(crate) fn note_call(&mut self, settlement: Settlement, microseconds: u64) {
+        if settlement != Settlement::NotHandled {
+            self.handler_duration.record(microseconds);
+        }
+        if let Settlement::TimedOut { .. } = settlement {
+            self.stats.zombie_handlers.add(1);
         }
     }
 
@@ -104,12 +120,7 @@ impl Intake {
         microseconds: u64,
         now_ms: u64,
     ) -> Option<Notice> {
-        if settlement != Settlement::NotHandled {
-            self.handler_duration.record(microseconds);
-        }
-        if let Settlement::TimedOut { .. } = settlement {
-            self.stats.zombie_handlers.add(1);
-        }
+        self.note_call(settlement, microseconds);
         let (tally, change) = self.deliveries.settle(token, settlement, now_ms, clock::random);
         self.count(tally);
         change.map(|c| Notice::Circuit { subscription: c.subscription, state: c.state })
@@ -122,8 +133,20 @@ impl Intake {
         self.count(tally);
     }
 
-    fn count(&self, tally: Tally) {
-        let Tally { delivered, handler_errors, failed, retried, skipped, dropped, .. } = tally;
+    /// Counts.
+    pub(crate) fn count(&self, tally: Tally) {
+        let Tally {
+            delivered,
+            handler_errors,
+            failed,
+            retried,
+            skipped,
+            dropped,
+            dead_lettered,
+            lost: _,
+            recovered,
+            renewed,
+        } = tally;
         let counters = [
             (&self.stats.events_delivered, delivered),
             (&self.stats.handler_errors, handler_errors),
@@ -131,6 +154,9 @@ impl Intake {
             (&self.stats.events_retried, retried),
             (&self.stats.events_skipped, skipped),
             (&self.stats.events_dropped, dropped),
+            (&self.stats.events_dead_lettered, dead_lettered),
+            (&self.stats.messages_recovered, recovered),
+            (&self.stats.claims_renewed, renewed),
         ];
         for (counter, n) in counters {
             if n > 0 {

@@ -5,11 +5,16 @@
 //! - [`Client`]: the host's calls; `shared` is what it and its transport have in common.
 //! - `encoder`: from a caller's record to an event; `arrivals`: from a message to an event;
 //!   `intake`: what waits for handlers.
+//! - `groups`: consumer groups; `store`: the trait of streams; `admin`: questions about them.
 //! - `transport`: the trait; `redis` and `memory` implement it.
 //! - `lifecycle`, `subscriptions`, `health`: state, confirmations, the health report.
+//! - `admin`: streams, dead letters, history and replay; `recent`: the client's own recent events;
+//!   `walk`: the entries of several streams in order.
+//! - `recovery`: what live subscriptions have missed.
 //! - `outbox`: what waits for the host; [`host`]: its types.
 #![deny(missing_docs)]
 
+mod admin;
 mod admission;
 mod arrivals;
 mod client;
@@ -23,11 +28,14 @@ mod intake;
 mod lifecycle;
 mod memory;
 mod outbox;
+mod recent;
+mod recovery;
 mod redis;
 mod shared;
 mod store;
 mod subscriptions;
 mod transport;
+mod walk;
 
 pub use client::{Client, DRAIN_LIMIT, DRAIN_TIMEOUT, Subscribed};
 pub use host::{Drained, Host};

@@ -1,7 +1,7 @@
 //! The state of a client, as its links make it.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oxbus_model::{BusError, ErrorKind};
 use tokio::sync::watch;
@@ -40,7 +40,7 @@ impl State {
 }
 
 /// What is known of one link.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct LinkReport {
     pub(crate) up: bool,
     /// Whether it was ever up.
@@ -54,7 +54,7 @@ pub(crate) struct LinkReport {
 
 struct Board {
     state: State,
-    links: BTreeMap<&'static str, LinkReport>,
+    links: BTreeMap<Arc<str>, LinkReport>,
     was_ready: bool,
 }
 
@@ -87,17 +87,17 @@ impl Lifecycle {
         self.seen.subscribe()
     }
 
-    pub(crate) fn links(&self) -> BTreeMap<&'static str, LinkReport> {
+    pub(crate) fn links(&self) -> BTreeMap<Arc<str>, LinkReport> {
         self.lock().links.clone()
     }
 
     /// A link is needed from now on; it is not up yet.
-    pub(crate) fn link_needed(&self, name: &'static str) -> Option<Notice> {
+    pub(crate) fn link_needed(&self, name: &str) -> Option<Notice> {
         self.change(name, |link| link.up = false)
     }
 
     /// A link is up, and what it carries is confirmed.
-    pub(crate) fn link_up(&self, name: &'static str, now_ms: u64) -> Option<Notice> {
+    pub(crate) fn link_up(&self, name: &str, now_ms: u64) -> Option<Notice> {
         self.change(name, |link| {
             *link = LinkReport {
                 up: true,
@@ -110,7 +110,7 @@ impl Lifecycle {
     }
 
     /// A link broke or could not be made. Returns whether it was up before.
-    pub(crate) fn link_down(&self, name: &'static str, error: &BusError) -> bool {
+    pub(crate) fn link_down(&self, name: &str, error: &BusError) -> bool {
         let mut was_up = false;
         self.change(name, |link| {
             was_up = std::mem::replace(&mut link.up, false);
@@ -119,15 +119,22 @@ impl Lifecycle {
         was_up
     }
 
+    /// A link is not needed any more.
+    pub(crate) fn link_gone(&self, name: &str) -> Option<Notice> {
+        let mut board = self.lock();
+        board.links.remove(name)?;
+        self.follow(board)
+    }
+
     /// A round trip on the link has just ended.
-    pub(crate) fn link_alive(&self, name: &'static str, now_ms: u64) {
+    pub(crate) fn link_alive(&self, name: &str, now_ms: u64) {
         if let Some(link) = self.lock().links.get_mut(name) {
             link.last_ok = Some(now_ms);
         }
     }
 
     /// The server refuses some of what the link should carry; the link itself is up.
-    pub(crate) fn link_refused(&self, name: &'static str, refused: Vec<String>) {
+    pub(crate) fn link_refused(&self, name: &str, refused: Vec<String>) {
         if let Some(link) = self.lock().links.get_mut(name) {
             link.refused = refused;
         }
@@ -154,16 +161,17 @@ impl Lifecycle {
         first
     }
 
-    fn change(&self, name: &'static str, change: impl FnOnce(&mut LinkReport)) -> Option<Notice> {
+    fn change(&self, name: &str, change: impl FnOnce(&mut LinkReport)) -> Option<Notice> {
         let mut board = self.lock();
-        let link = board.links.entry(name).or_insert(LinkReport {
-            up: false,
-            established: false,
-            last_ok: None,
-            error: None,
-            refused: Vec::new(),
-        });
-        change(link);
+        match board.links.get_mut(name) {
+            Some(link) => change(link),
+            None => change(board.links.entry(name.into()).or_default()),
+        }
+        self.follow(board)
+    }
+
+    /// Brings the state after the links.
+    fn follow(&self, mut board: MutexGuard<'_, Board>) -> Option<Notice> {
         if matches!(board.state, State::Draining | State::Closed) {
             return None;
         }
@@ -220,6 +228,9 @@ mod tests {
         assert!(!l.link_down("subscriber", &lost));
         assert_eq!(l.state(), State::Reconnecting);
         assert_eq!(l.watch().borrow().error, Some(lost));
+        // What is not needed any more need not come back.
+        assert!(matches!(l.link_gone("subscriber"), Some(Notice::Ready)));
+        assert!(l.link_gone("subscriber").is_none() && !l.links().contains_key("subscriber"));
         assert!(l.drain() && !l.drain());
         l.link_up("subscriber", 3);
         assert_eq!(l.state(), State::Draining);

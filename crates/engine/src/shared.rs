@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use oxbus_model::channel::Channels;
-use oxbus_model::config::Config;
+use oxbus_model::config::{Config, Mode};
 use oxbus_model::envelope::Origin;
 use oxbus_model::routing::{Router, Wire};
 use oxbus_model::stats::Stats;
@@ -15,11 +15,16 @@ use tokio::sync::Notify;
 
 use crate::admission::Admission;
 use crate::clock::Clock;
+use crate::groups::Groups;
 use crate::host::{Host, Notice};
 use crate::intake::Intake;
 use crate::lifecycle::Lifecycle;
 use crate::outbox::Outbox;
+use crate::recent::Recent;
 use crate::subscriptions::Unconfirmed;
+
+/// The link whose coming up says that the server takes commands.
+const PUBLISHER: &str = "publisher";
 
 pub(crate) struct Shared {
     pub(crate) config: Config,
@@ -37,27 +42,33 @@ pub(crate) struct Shared {
     router: RwLock<Router>,
     intake: Mutex<Intake>,
     unconfirmed: Mutex<Unconfirmed>,
+    /// The consumer groups.
+    pub(crate) groups: Groups,
+    /// What this client published and received lately, where events are kept.
+    pub(crate) recent: Arc<Mutex<Recent>>,
 }
 
 impl Shared {
-    pub(crate) fn new(config: Config, instance_id: &str, host: Arc<dyn Host>) -> Self {
-        let clock = Clock::start();
+    pub(crate) fn new(config: Config, instance_id: &str, host: Arc<dyn Host>, clock: Clock) -> Self {
         let channels = Channels::new(config.channel_prefix.clone());
         let stats = Arc::new(Stats::default());
-        let intake = Intake::new(clock, stats.clone());
+        let intake = Intake::new(clock.clone(), stats.clone());
+        let groups = Groups::new(&config, instance_id);
         Shared {
             origin: Origin::new(&config.service_name, instance_id),
             admission: Admission::new(
                 config.performance.max_in_flight,
                 config.performance.max_in_flight_bytes,
             ),
-            outbox: Outbox::new(host, clock),
+            outbox: Outbox::new(host, clock.clone()),
             lifecycle: Lifecycle::new(),
             deadlines: Notify::new(),
             broadcast_denied: AtomicBool::new(false),
             router: RwLock::new(Router::new(channels.clone())),
             intake: Mutex::new(intake),
             unconfirmed: Mutex::default(),
+            groups,
+            recent: Arc::default(),
             config,
             clock,
             channels,
@@ -106,6 +117,15 @@ impl Shared {
 
     pub(crate) fn unconfirmed(&self) -> MutexGuard<'_, Unconfirmed> {
         self.unconfirmed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps an event, given as JSON, among the recent ones, where events are kept at all.
+    pub(crate) fn keep_recent(&self, event: &[u8]) {
+        if self.config.persistence.is_some()
+            && let Ok(text) = std::str::from_utf8(event)
+        {
+            self.recent.lock().unwrap_or_else(PoisonError::into_inner).keep(text);
+        }
     }
 
     /// Reports something that no call waits for.
@@ -167,19 +187,22 @@ impl Shared {
     }
 
     /// A link is up; if it was down, the client may be ready again.
-    pub(crate) fn link_up(&self, name: &'static str) {
+    pub(crate) fn link_up(self: &Arc<Self>, name: &str) {
         let ready = self.lifecycle.link_up(name, self.clock.now_ms());
         self.log("info", "connected", json!({ "link": name }));
+        if name == PUBLISHER || self.config.mode == Mode::Memory {
+            self.ensure_streams();
+        }
         if let Some(notice) = ready {
             self.notice(notice);
         }
     }
 
     /// A link broke.
-    pub(crate) fn link_down(&self, name: &'static str, error: &BusError) {
+    pub(crate) fn link_down(&self, name: &str, error: &BusError) {
         if self.lifecycle.link_down(name, error) {
             self.stats.reconnections.add(1);
-            self.notice(Notice::Disconnected { link: name, error: error.clone() });
+            self.notice(Notice::Disconnected { link: name.into(), error: error.clone() });
         }
     }
 }

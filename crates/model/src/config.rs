@@ -16,7 +16,7 @@ use crate::retry::RetryPolicy;
 
 mod environment;
 mod notice;
-pub(crate) mod reader;
+pub mod reader;
 mod redis;
 pub(crate) mod retry;
 mod secret;
@@ -36,6 +36,7 @@ pub use tls::TlsConfig;
 
 use reader::{NOT_AVAILABLE, Reader};
 use retry::read_retry;
+use streams::{read_dead_letter, read_persistence, read_streams};
 
 /// The service name when neither the configuration, the environment nor a package has one.
 const DEFAULT_SERVICE_NAME: &str = "oxbus";
@@ -43,8 +44,6 @@ const DEFAULT_SERVICE_NAME: &str = "oxbus";
 const MAX_PREFIX_BYTES: usize = 256;
 /// The longest message that a Redis server takes, by default.
 const MAX_EVENT_BYTES: u32 = 512 << 20;
-/// Keys of the contract that a later release brings.
-const LATER: [&str; 4] = ["streams", "persistence", "deadLetter", "lease"];
 
 /// Where events go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -165,13 +164,9 @@ impl Config {
     /// `INVALID_CONFIG` with the path of the bad field, or the name of the bad variable.
     pub fn resolve(config_json: &str, env: &Environment) -> Result<Config, BusError> {
         let mut r = Reader::parse("configuration", config_json, ErrorKind::InvalidConfig)?;
-        r.unavailable(&LATER)?;
         let mut notices = Vec::new();
         if r.take("wire").is_some_and(|wire| wire != "oxbus") {
             return Err(r.error("wire", format_args!("a format other than 'oxbus' is {NOT_AVAILABLE}")));
-        }
-        if r.boolean("pubsub")? == Some(false) {
-            return Err(r.error("pubsub", format_args!("a bus that only stores is {NOT_AVAILABLE}")));
         }
         let mode = read_mode(&mut r)?;
         let redis = r.take("redis").map(|value| RedisConfig::from_value(value, &mut notices)).transpose()?;
@@ -186,25 +181,28 @@ impl Config {
             log_level: read_log_level(&mut r)?,
             require_no_eviction: r.boolean("requireNoEviction")?.unwrap_or(false),
             performance: read_performance(&mut r)?,
-            pubsub: true,
-            streams: Vec::new(),
-            lease: 30_000,
-            dead_letter: DeadLetterConfig::default(),
-            persistence: None,
+            pubsub: r.boolean("pubsub")?.unwrap_or(true),
+            streams: read_streams(&mut r)?,
+            lease: r.integer("lease", 100..=86_400_000)?.unwrap_or(30_000),
+            dead_letter: read_dead_letter(&mut r)?,
+            persistence: read_persistence(&mut r)?,
             mode: Mode::Memory,
             redis: RedisConfig::default(),
             notices: Vec::new(),
         };
         r.finish()?;
-        let (mode, redis) = resolve_mode(mode, redis, env, &mut notices)?;
+        let durable = !config.streams.is_empty();
+        let (mode, redis) = resolve_mode(mode, redis, durable, env, &mut notices)?;
         Ok(Config { mode, redis, notices, ..config })
     }
 }
 
 /// Decides between Redis and memory. A `redis` in the configuration keeps the environment out of it.
+/// What is `durable` does not end up in memory because an address was forgotten.
 fn resolve_mode(
     mode: Option<Mode>,
     redis: Option<RedisConfig>,
+    durable: bool,
     env: &Environment,
     notices: &mut Vec<Notice>,
 ) -> Result<(Mode, RedisConfig), BusError> {
@@ -216,7 +214,7 @@ fn resolve_mode(
     }
     if env.redis_disabled() {
         // The variable overrules the code, which its author may not expect.
-        let level = if mode.is_some() { NoticeLevel::Warn } else { NoticeLevel::Info };
+        let level = if mode.is_some() || durable { NoticeLevel::Warn } else { NoticeLevel::Info };
         notices.push(Notice::memory_mode(level, "ENABLE_REDIS_EVENTS is false"));
         return Ok((Mode::Memory, RedisConfig::default()));
     }
@@ -225,6 +223,7 @@ fn resolve_mode(
     }
     let why = match mode {
         Some(_) => Some("the mode is 'redis'"),
+        None if durable => Some("there are streams"),
         None if env.production() => Some("NODE_ENV is production"),
         None => None,
     };

@@ -13,7 +13,7 @@ mod read;
 mod tests;
 
 pub(crate) use read::said;
-pub use read::{Decoded, Foreign, Missing, Parts, Span, read};
+pub use read::{Decoded, Foreign, Missing, Parts, Span, id_of, read};
 
 /// Who publishes: the same for every event of a client.
 #[derive(Clone, Debug)]

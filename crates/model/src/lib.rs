@@ -4,8 +4,9 @@
 //!
 //! - [`error`], [`reply`]: every failure, with its stable code; what a server's error means.
 //! - [`config`], [`publish_options`], [`subscribe_options`], [`names`], [`validate`]: what users give, made valid.
+//! - [`channel`], [`pattern`], [`routing`]: where events go, and which subscriptions they reach;
+//!   [`storage`]: which stream stores them.
 //! - [`envelope`], [`stored`], [`scan`], [`submission`], [`time`]: events and publishes as text, and as entries of streams.
-//! - [`channel`], [`pattern`], [`routing`]: where events go, and which subscriptions they reach.
 //! - [`ledger`]: subscriptions wanted against subscriptions confirmed.
 //! - [`delivery`], [`queue`], [`filter`], [`retry`], [`breaker`]: what waits for handlers, runs, and runs again.
 //! - [`store`], [`claims`]: what is asked of a store of streams; what consumer groups do with it.
@@ -31,6 +32,7 @@ pub mod retry;
 pub mod routing;
 pub mod scan;
 pub mod stats;
+pub mod storage;
 pub mod store;
 pub mod stored;
 pub mod submission;

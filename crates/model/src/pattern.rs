@@ -16,6 +16,10 @@
 //! Later servers give up on patterns with more than 1000 separate `*`; those are longer than 2000
 //! bytes, and patterns of subscriptions are not.
 
+mod overlap;
+
+pub use overlap::overlap;
+
 /// Whether `text` as a whole matches `pattern`.
 ///
 /// Never fails: every pattern has a meaning. Takes at most `pattern.len() × text.len()` steps,

@@ -7,14 +7,23 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::config::reader::NOT_AVAILABLE;
+use crate::config::reader::{NOT_AVAILABLE, Reader};
 use crate::error::{BusError, ErrorKind};
 use crate::names::check_identifier;
 use crate::time;
 
+#[cfg(test)]
+mod tests;
+
 const KIND: ErrorKind = ErrorKind::InvalidOptions;
 /// The longest a publish may take, in milliseconds: one hour.
 const MAX_TIMEOUT: u64 = 3_600_000;
+/// For how long an event id is remembered unless told otherwise, in milliseconds.
+const DEDUPLICATION: u64 = 120_000;
+/// For how long at the most: one year.
+const MAX_DEDUPLICATION: u64 = 31_536_000_000;
+/// The most replicas that can be asked for.
+const MAX_REPLICAS: u32 = 100;
 /// The times whose ISO form has a year of four digits, in milliseconds since the Unix epoch.
 const TIMES: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
 /// The members of an event's metadata that Oxbus writes.
@@ -57,10 +66,29 @@ pub struct PublishOptions {
     pub key: Option<String>,
     /// The caller's own members of the metadata; has none of the reserved names.
     pub metadata: Option<Map<String, Value>>,
+    /// Which stream stores the event.
+    pub stream: StoreIn,
+    /// For how many milliseconds another event of the same id is a duplicate; has an `id` then.
+    /// 1–31 536 000 000, `true` for 120 000.
+    pub deduplicate: Option<u64>,
+    /// How many replicas must have it. 0–100, default 0.
+    pub replicas: u32,
     /// The milliseconds for the whole call. 1–3 600 000; default: the command timeout.
     pub timeout: Option<u64>,
     /// Whether the event goes to everyone (`audience`, set by the client itself).
     pub broadcast: bool,
+}
+
+/// Which stream stores an event.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum StoreIn {
+    /// The first whose patterns match its type, if any. The default.
+    #[default]
+    Matching,
+    /// None (`false`).
+    Nothing,
+    /// The one of this name.
+    Named(String),
 }
 
 impl PublishOptions {
@@ -85,6 +113,9 @@ impl PublishOptions {
         for (field, raw) in fields.0 {
             options.set(field, raw.get())?;
         }
+        if options.deduplicate.is_some() && options.id.is_none() {
+            return Err(BusError::at(KIND, "deduplicate", "needs an id"));
+        }
         Ok(options)
     }
 
@@ -106,12 +137,12 @@ impl PublishOptions {
                 "\"broadcast\"" => self.broadcast = true,
                 _ => return Err(BusError::at(KIND, "audience", "expected 'broadcast'")),
             },
-            Field::Stream if raw == "false" => {}
-            Field::Stream => return Err(BusError::at(KIND, "stream", NOT_AVAILABLE)),
+            Field::Stream if raw == "false" => self.stream = StoreIn::Nothing,
+            Field::Stream => self.stream = StoreIn::Named(stream(raw)?),
             Field::LocalOnly => unavailable_flag("localOnly", raw)?,
             Field::RedisOnly => unavailable_flag("redisOnly", raw)?,
-            Field::Deduplicate => unavailable_flag("deduplicate", raw)?,
-            Field::Replicas => return Err(BusError::at(KIND, "replicas", NOT_AVAILABLE)),
+            Field::Deduplicate => self.deduplicate = deduplicate(raw)?,
+            Field::Replicas => self.replicas = replicas(raw)?,
             Field::Other(name) => return Err(BusError::at(KIND, name, "unknown key")),
         }
         Ok(())
@@ -221,6 +252,34 @@ fn timeout(raw: &str) -> Result<u64, BusError> {
     })
 }
 
+fn stream(raw: &str) -> Result<String, BusError> {
+    let name = text("stream", raw, "the name of a stream or false")?;
+    check_identifier("stream", &name, KIND)?;
+    Ok(name)
+}
+
+fn deduplicate(raw: &str) -> Result<Option<u64>, BusError> {
+    const NAME: &str = "deduplicate";
+    match raw {
+        "false" => return Ok(None),
+        "true" => return Ok(Some(DEDUPLICATION)),
+        _ if raw.starts_with('{') => {}
+        _ => return Err(mismatch(NAME, "true, false or an object", raw)),
+    }
+    let fields = serde_json::from_str(raw).map_err(|_| BusError::at(KIND, NAME, "is not valid Unicode"))?;
+    let mut r = Reader::of(KIND, NAME.to_owned(), fields);
+    let ttl = r.integer("ttl", 1..=MAX_DEDUPLICATION)?.unwrap_or(DEDUPLICATION);
+    r.finish()?;
+    Ok(Some(ttl))
+}
+
+fn replicas(raw: &str) -> Result<u32, BusError> {
+    let count = serde_json::from_str(raw).ok().filter(|n| *n <= MAX_REPLICAS);
+    count.ok_or_else(|| {
+        BusError::at(KIND, "replicas", format_args!("expected an integer from 0 to {MAX_REPLICAS}"))
+    })
+}
+
 fn metadata(raw: &str) -> Result<Map<String, Value>, BusError> {
     const NAME: &str = "metadata";
     if !raw.starts_with('{') {
@@ -240,116 +299,4 @@ fn metadata(raw: &str) -> Result<Map<String, Value>, BusError> {
 /// An option of a later release that `false` leaves as it is.
 fn unavailable_flag(name: &str, raw: &str) -> Result<(), BusError> {
     if raw == "false" { Ok(()) } else { Err(BusError::at(KIND, name, NOT_AVAILABLE)) }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn nothing_given_means_nothing_set() {
-        for json in ["", "{}", r#"{"stream":false,"localOnly":false,"redisOnly":false,"deduplicate":false}"#]
-        {
-            assert_eq!(PublishOptions::parse(json), Ok(PublishOptions::default()), "{json}");
-        }
-    }
-
-    #[test]
-    fn every_option_is_read() {
-        let json = json!({
-            "id": "i\"é", "timestamp": 5, "source": "s", "correlationId": "co", "causationId": "ca",
-            "userId": "u", "organizationId": "o", "traceparent": "tp", "tracestate": "ts", "key": "k",
-            "metadata": {"own": [1.5]}, "timeout": 3_600_000, "audience": "broadcast",
-        });
-        let some = |text: &str| Some(text.to_owned());
-        let expected = PublishOptions {
-            id: some("i\"é"),
-            timestamp: some("1970-01-01T00:00:00.005Z"),
-            source: some("s"),
-            correlation_id: some("co"),
-            causation_id: some("ca"),
-            user_id: some("u"),
-            organization_id: some("o"),
-            traceparent: some("tp"),
-            tracestate: some("ts"),
-            key: some("k"),
-            metadata: json!({"own": [1.5]}).as_object().cloned(),
-            timeout: Some(3_600_000),
-            broadcast: true,
-        };
-        assert_eq!(PublishOptions::parse(&json.to_string()), Ok(expected));
-    }
-
-    #[test]
-    fn timestamps_are_brought_into_one_form() {
-        for (given, expected) in [
-            ("\"2026-11-21T03:04:05.678Z\"", "2026-11-21T03:04:05.678Z"),
-            ("\"2026-11-21T04:04:05+01:00\"", "2026-11-21T03:04:05.000Z"),
-            ("1.9", "1970-01-01T00:00:00.001Z"),
-            ("-1", "1969-12-31T23:59:59.999Z"),
-            ("-62167219200000", "0000-01-01T00:00:00.000Z"),
-            ("253402300799999", "9999-12-31T23:59:59.999Z"),
-        ] {
-            let options = PublishOptions::parse(&format!("{{\"timestamp\":{given}}}")).unwrap();
-            assert_eq!(options.timestamp.as_deref(), Some(expected));
-        }
-    }
-
-    #[test]
-    fn bad_options_are_named() {
-        let long = format!("{{\"id\":\"{}\"}}", "x".repeat(513));
-        for (json, message) in [
-            ("[]", "the options must be an object, not an array"),
-            ("null", "the options must be an object, not null"),
-            (r#"{"colour":1}"#, "colour: unknown key"),
-            (r#"{"id":""}"#, "id: must not be empty"),
-            (&long, "id: has at most 512 characters, not 513"),
-            (r#"{"id":"a\nb"}"#, "id: must not hold control characters"),
-            (r#"{"id":"\ud800"}"#, "id: is not valid Unicode"),
-            (r#"{"userId":7}"#, "userId: expected a string, got a number"),
-            (r#"{"source":null}"#, "source: expected a string, got null"),
-            (
-                r#"{"timestamp":"yesterday"}"#,
-                "timestamp: expected an ISO 8601 text with a time zone, or milliseconds",
-            ),
-            (
-                r#"{"timestamp":{}}"#,
-                "timestamp: expected an ISO 8601 text with a time zone, or milliseconds, got an object",
-            ),
-            (r#"{"timestamp":253402300800000}"#, "timestamp: is not in the years 0 to 9999"),
-            (r#"{"timeout":0}"#, "timeout: expected an integer from 1 to 3600000 (milliseconds)"),
-            (r#"{"timeout":1.5}"#, "timeout: expected an integer from 1 to 3600000 (milliseconds)"),
-            (r#"{"metadata":[]}"#, "metadata: expected an object, got an array"),
-            (
-                r#"{"metadata":{"instanceId":1}}"#,
-                "metadata.instanceId: is set by Oxbus or by an option of its own",
-            ),
-            (r#"{"stream":"orders"}"#, "stream: not available in this release"),
-            (r#"{"localOnly":true}"#, "localOnly: not available in this release"),
-            (r#"{"deduplicate":{"ttl":1}}"#, "deduplicate: not available in this release"),
-            (r#"{"replicas":1}"#, "replicas: not available in this release"),
-            (r#"{"audience":"room"}"#, "audience: expected 'broadcast'"),
-        ] {
-            let error = PublishOptions::parse(json).unwrap_err();
-            assert_eq!((error.kind, error.message.as_str()), (KIND, message), "{json}");
-        }
-        assert_eq!(PublishOptions::parse("{\"id\":").unwrap_err().kind, KIND);
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_read_without_a_panic(text in ".{0,60}") {
-            let _ = PublishOptions::parse(&text);
-            let _ = PublishOptions::parse(&format!("{{\"timestamp\":{text}}}"));
-        }
-
-        #[test]
-        fn every_time_of_four_digit_years_has_24_characters(ms in TIMES) {
-            let options = PublishOptions::parse(&format!("{{\"timestamp\":{ms}}}")).unwrap();
-            prop_assert_eq!(options.timestamp.map(|t| t.len()), Some(24));
-        }
-    }
 }

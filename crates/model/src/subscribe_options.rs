@@ -6,14 +6,27 @@ use crate::breaker::BreakerOptions;
 use crate::config::reader::{NOT_AVAILABLE, Reader};
 use crate::config::retry::read_retry;
 use crate::error::{BusError, ErrorKind};
+use crate::names::check_identifier;
 use crate::queue::{Overflow, QueueOptions};
 use crate::retry::RetryPolicy;
 use crate::store::EntryId;
+use crate::time;
+
+#[cfg(test)]
+mod tests;
 
 /// One day, the longest that anything here can last.
 const MAX_TIME: u64 = 86_400_000;
-/// Options of durable subscriptions, which a later release brings.
-const LATER: [&str; 6] = ["group", "streams", "from", "consumer", "batch", "maxProcessing"];
+/// The longest that a call may go on claiming its events, unless told otherwise.
+const MAX_PROCESSING: u64 = 600_000;
+/// Handlers of a durable subscription that run at once, unless told otherwise.
+const DURABLE_CONCURRENCY: usize = 16;
+/// What only a subscription with a group has.
+const OF_GROUPS: [&str; 5] = ["streams", "from", "consumer", "batch", "maxProcessing"];
+/// What a subscription with a group has no use for: its streams are its queue, and hold everyone's events.
+const NOT_OF_GROUPS: [&str; 2] = ["queue", "noEcho"];
+
+const NEEDS_GROUP: &str = "is for a durable subscription, which needs a group";
 
 /// What the patterns of a subscription address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -135,16 +148,13 @@ impl SubscribeOptions {
             return Ok(SubscribeOptions { retry: retry.clone(), ..d });
         }
         let mut r = Reader::parse("options", json, ErrorKind::InvalidOptions)?;
-        r.unavailable(&LATER)?;
-        if r.is("orderBy", "key") || r.is("orderBy", "stream") {
-            return Err(r.error("orderBy", NOT_AVAILABLE));
-        }
-        r.choice("orderBy", &[("none", ())])?;
+        let durable = read_durable(&mut r)?;
+        let concurrency = if durable.is_some() { DURABLE_CONCURRENCY } else { d.concurrency };
         if r.boolean("localOnly")? == Some(true) {
             return Err(r.error("localOnly", NOT_AVAILABLE));
         }
         let options = SubscribeOptions {
-            concurrency: r.size("concurrency", 1..=100_000)?.unwrap_or(d.concurrency),
+            concurrency: r.size("concurrency", 1..=100_000)?.unwrap_or(concurrency),
             timeout: r.integer("timeout", 0..=MAX_TIME)?.unwrap_or(d.timeout),
             retry_on_error: r.boolean("retryOnError")?.unwrap_or(d.retry_on_error),
             max_retries: r.count("maxRetries", 0..=1_000_000)?.unwrap_or(d.max_retries),
@@ -154,11 +164,66 @@ impl SubscribeOptions {
             queue: read_queue(&mut r)?,
             no_echo: r.boolean("noEcho")?.unwrap_or(d.no_echo),
             by: r.choice("by", &[("type", MatchBy::Type), ("channel", MatchBy::Channel)])?.unwrap_or(d.by),
-            durable: None,
+            durable,
         };
         r.finish()?;
         Ok(options)
     }
+}
+
+/// Reads what makes a subscription durable: `group`, and what needs one.
+fn read_durable(r: &mut Reader) -> Result<Option<DurableOptions>, BusError> {
+    let Some(group) = r.identifier("group")? else {
+        if let Some(key) = OF_GROUPS.iter().find(|key| r.has(key)) {
+            return Err(r.error(key, NEEDS_GROUP));
+        }
+        if r.is("orderBy", "key") || r.is("orderBy", "stream") {
+            return Err(r.error("orderBy", NEEDS_GROUP));
+        }
+        r.choice("orderBy", &[("none", ())])?;
+        return Ok(None);
+    };
+    if let Some(key) = NOT_OF_GROUPS.iter().find(|key| r.get(key).is_some_and(|value| value != false)) {
+        return Err(r.error(key, "is not for a durable subscription (one with a group)"));
+    }
+    let orders = [("none", OrderBy::None), ("key", OrderBy::Key), ("stream", OrderBy::Stream)];
+    let kind = r.kind();
+    Ok(Some(DurableOptions {
+        group,
+        streams: r.texts("streams", |path, name| check_identifier(path, name, kind))?,
+        from: read_from(r)?,
+        consumer: r.identifier("consumer")?,
+        order_by: r.choice("orderBy", &orders)?.unwrap_or_default(),
+        batch: read_batch(r)?,
+        max_processing: r.integer("maxProcessing", 1..=MAX_TIME)?.unwrap_or(MAX_PROCESSING),
+    }))
+}
+
+/// Reads `from`: `'new'`, `'beginning'`, the id of an entry, or a time as a number of milliseconds or
+/// in ISO 8601, which is how JSON has a `Date`.
+fn read_from(r: &mut Reader) -> Result<Option<From>, BusError> {
+    const EXPECTED: &str = "'new', 'beginning', a message id or a Date";
+    let Some(value) = r.take("from") else { return Ok(None) };
+    let from = match &value {
+        Value::String(text) if text == "new" => Some(From::New),
+        Value::String(text) if text == "beginning" => Some(From::Beginning),
+        Value::String(text) => match time::from_iso(text) {
+            Some(ms) => u64::try_from(ms).ok().map(From::Time),
+            None => text.parse().ok().map(From::After),
+        },
+        Value::Number(ms) => ms.as_u64().map(From::Time),
+        other => return Err(r.mismatch("from", EXPECTED, other)),
+    };
+    from.map(Some).ok_or_else(|| r.error("from", format_args!("expected {EXPECTED}")))
+}
+
+/// Reads `batch`: `size` 1–10 000, `wait` 0–60 000.
+fn read_batch(r: &mut Reader) -> Result<Option<BatchOptions>, BusError> {
+    let Some(mut r) = r.object("batch")? else { return Ok(None) };
+    let size = r.size("size", 1..=10_000)?.ok_or_else(|| r.error("size", "is missing"))?;
+    let batch = BatchOptions { size, wait: r.integer("wait", 0..=60_000)?.unwrap_or(0) };
+    r.finish()?;
+    Ok(Some(batch))
 }
 
 /// Reads `circuitBreaker`: `true` (all defaults), `false`, or `errorThresholdPercentage` 0.1–100,
@@ -200,97 +265,4 @@ fn read_queue(r: &mut Reader) -> Result<QueueOptions, BusError> {
     };
     r.finish()?;
     Ok(queue)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::retry::Jitter;
-
-    fn parse(json: &str) -> Result<SubscribeOptions, BusError> {
-        SubscribeOptions::parse(json, &RetryPolicy::default())
-    }
-
-    #[test]
-    fn nothing_given_means_the_defaults() {
-        for json in ["", "{}", r#"{"localOnly":false,"orderBy":"none","circuitBreaker":false}"#] {
-            assert_eq!(parse(json), Ok(SubscribeOptions::default()), "{json}");
-        }
-    }
-
-    #[test]
-    fn every_option_is_read() {
-        let json = r#"{"concurrency":2,"timeout":0,"retryOnError":false,"maxRetries":5,"noEcho":true,"by":"channel",
-            "retry":{"initialDelay":5,"maxDelay":9,"multiplier":1.5,"jitter":"none"},
-            "circuitBreaker":{"errorThresholdPercentage":20,"resetTimeout":1,"minimumCalls":2,"window":3},
-            "filter":{"data.status":["a",null]},"queue":{"maxEvents":1,"maxBytes":2,"overflow":"latest-per-key"}}"#;
-        let expected = SubscribeOptions {
-            concurrency: 2,
-            timeout: 0,
-            retry_on_error: false,
-            max_retries: 5,
-            retry: RetryPolicy { initial_delay: 5, max_delay: 9, multiplier: 1.5, jitter: Jitter::None },
-            circuit_breaker: Some(BreakerOptions {
-                error_threshold_percentage: 20.0,
-                reset_timeout: 1,
-                minimum_calls: 2,
-                window: 3,
-            }),
-            filter: serde_json::json!({"data.status": ["a", null]}).as_object().cloned(),
-            queue: QueueOptions { max_events: 1, max_bytes: 2, overflow: Overflow::LatestPerKey },
-            no_echo: true,
-            by: MatchBy::Channel,
-            durable: None,
-        };
-        assert_eq!(parse(json), Ok(expected));
-        let on = parse(r#"{"circuitBreaker":true}"#).unwrap();
-        assert_eq!(on.circuit_breaker, Some(BreakerOptions::default()));
-    }
-
-    #[test]
-    fn what_retry_leaves_out_comes_from_the_configuration() {
-        let of_config =
-            RetryPolicy { initial_delay: 7, max_delay: 70, multiplier: 3.0, jitter: Jitter::None };
-        let read = |json| SubscribeOptions::parse(json, &of_config).unwrap().retry;
-        assert_eq!(read(""), of_config);
-        assert_eq!(read("{}"), of_config);
-        assert_eq!(
-            read(r#"{"retry":{"multiplier":4}}"#),
-            RetryPolicy { multiplier: 4.0, ..of_config.clone() }
-        );
-        assert_eq!(read(r#"{"retry":{"initialDelay":80}}"#).max_delay, 80);
-        assert_eq!(read(r#"{"retry":{"maxDelay":5}}"#).initial_delay, 5);
-    }
-
-    #[test]
-    fn bad_options_are_named() {
-        for (json, message) in [
-            ("[]", "the options must be an object, not an array"),
-            (r#"{"group":"g"}"#, "group: not available in this release"),
-            (r#"{"orderBy":"key"}"#, "orderBy: not available in this release"),
-            (r#"{"orderBy":"x"}"#, r#"orderBy: expected 'none', got "x""#),
-            (r#"{"localOnly":true}"#, "localOnly: not available in this release"),
-            (r#"{"concurency":1}"#, "concurency: unknown key"),
-            (r#"{"concurrency":0}"#, "concurrency: expected an integer from 1 to 100000, got 0"),
-            (r#"{"timeout":null}"#, "timeout: expected an integer from 0 to 86400000, got null (or NaN)"),
-            (r#"{"maxRetries":-1}"#, "maxRetries: expected an integer from 0 to 1000000, got -1"),
-            (r#"{"retry":{"delay":1}}"#, "retry.delay: unknown key"),
-            (
-                r#"{"retry":{"initialDelay":2,"maxDelay":1}}"#,
-                "retry.maxDelay: must not be less than initialDelay (2)",
-            ),
-            (r#"{"retry":{"multiplier":0.5}}"#, "retry.multiplier: expected a number from 1 to 100, got 0.5"),
-            (r#"{"circuitBreaker":1}"#, "circuitBreaker: expected an object or true or false, got a number"),
-            (r#"{"circuitBreaker":{"foo":1}}"#, "circuitBreaker.foo: unknown key"),
-            (r#"{"filter":"x"}"#, "filter: expected an object, got a string"),
-            (
-                r#"{"queue":{"overflow":"drop"}}"#,
-                r#"queue.overflow: expected 'drop-oldest' or 'drop-newest' or 'latest-per-key', got "drop""#,
-            ),
-            (r#"{"by":"room"}"#, r#"by: expected 'type' or 'channel', got "room""#),
-        ] {
-            let error = parse(json).unwrap_err();
-            assert_eq!((error.kind, error.message.as_str()), (ErrorKind::InvalidOptions, message), "{json}");
-        }
-    }
 }

@@ -4,14 +4,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oxbus_model::claims::{GroupKey, Read};
 use oxbus_model::routing::Wire;
-use oxbus_model::submission;
+use oxbus_model::{BusError, ErrorKind};
 use serde_json::json;
 
 use super::Broker;
-use crate::encoder::{Encoder, Stamp};
-use crate::host::{Failed, Published};
+use super::publishing::{Publishing, Settled};
+use super::readers::Ended;
+use super::store::MemoryStore;
+use crate::encoder::Stamp;
 use crate::shared::Shared;
-use crate::store::{NoStore, Store};
+use crate::store::Store;
 use crate::transport::{Boxed, Probe, Submission, Transport};
 
 const LINK: &str = "memory";
@@ -19,7 +21,7 @@ const LINK: &str = "memory";
 pub(crate) struct MemoryTransport {
     shared: Arc<Shared>,
     broker: Arc<Broker>,
-    encoder: Mutex<Encoder>,
+    publishing: Mutex<Publishing>,
     /// The number among the broker's members, once started and until closed.
     membership: Mutex<Membership>,
 }
@@ -33,11 +35,10 @@ enum Membership {
 
 impl MemoryTransport {
     pub(crate) fn new(shared: Arc<Shared>, broker: Arc<Broker>) -> Self {
-        let encoder = Encoder::new(&shared.config, shared.origin.clone(), shared.channels.clone());
         MemoryTransport {
+            publishing: Mutex::new(Publishing::new(&shared)),
             shared,
             broker,
-            encoder: Mutex::new(encoder),
             membership: Mutex::new(Membership::Outside),
         }
     }
@@ -65,30 +66,20 @@ impl Transport for MemoryTransport {
     }
 
     fn publish(&self, submission: Submission) {
-        let Submission { batch, count, text } = submission;
-        let stamp = Stamp::now();
-        let mut encoder = self.encoder.lock().unwrap_or_else(PoisonError::into_inner);
-        let run = |first| Published { batch, first, timestamp: stamp.text.clone(), items: Vec::new() };
-        let (mut published, mut failed) = (run(0), Vec::new());
-        for (index, record) in (0..count).zip(submission::records(&text)) {
-            match encoder.encode(record, &stamp) {
-                Ok(encoded) => {
-                    let receivers = self.broker.publish(encoded.channel.as_bytes(), encoded.payload);
-                    published.items.push((encoded.id, receivers));
-                }
-                Err(error) => {
-                    failed.push(Failed { batch, index, error });
-                    let done = std::mem::replace(&mut published, run(index + 1));
-                    self.report(done);
-                }
-            }
+        let Settled { published, failed, ended, recent } = {
+            let mut publishing = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+            publishing.publish(&self.broker, &submission, &Stamp::now(&self.shared.clock))
+        };
+        recent.iter().for_each(|event| self.shared.keep_recent(event));
+        for run in published {
+            self.shared.stats.events_published.add(run.items.len() as u64);
+            self.shared.outbox.published(run);
         }
-        drop(encoder);
-        self.report(published);
         if !failed.is_empty() {
             self.shared.outbox.failed(failed);
         }
-        self.shared.admission.release(count as usize, text.len());
+        self.shared.admission.release(submission.count as usize, submission.text.len());
+        ended.into_iter().for_each(Ended::tell);
     }
 
     fn cancel(&self, _batch: u32, _index: u32) {
@@ -124,30 +115,46 @@ impl Transport for MemoryTransport {
     }
 
     fn store(&self) -> Arc<dyn Store> {
-        Arc::new(NoStore)
+        Arc::new(MemoryStore { broker: self.broker.clone() })
     }
 
-    fn join(&self, _group: GroupKey, _name: Arc<str>) {}
+    fn join(&self, group: GroupKey, _name: Arc<str>) {
+        if self.number().is_some_and(|number| self.broker.add_reader(number, group)) {
+            self.shared.reader_up(group);
+        }
+    }
 
-    fn read(&self, _read: Read) {}
+    fn read(&self, read: Read) {
+        let key = read.key;
+        match self.number().ok_or_else(closed).and_then(|number| self.broker.read(number, read)) {
+            Ok(Some(ended)) => ended.tell(),
+            Ok(None) => {}
+            Err(error) => self.shared.reader_down(key, &error),
+        }
+    }
 
-    fn leave(&self, _group: GroupKey) -> Boxed<'static, ()> {
-        Box::pin(async {})
+    fn leave(&self, group: GroupKey) -> Boxed<'static, ()> {
+        let removed = self.number().and_then(|number| self.broker.remove_reader(number, group));
+        let shared = self.shared.clone();
+        Box::pin(async move {
+            let Some((reader, waited)) = removed else { return };
+            if waited {
+                shared.arrived(group, Vec::new());
+            }
+            reader.told().await;
+        })
     }
 
     fn close(&self) {
         let before = std::mem::replace(&mut *self.membership(), Membership::Left);
         if let Membership::Member(number) = before {
-            self.broker.leave(number);
+            for group in self.broker.leave(number) {
+                self.shared.reader_down(group, &closed());
+            }
         }
     }
 }
 
-impl MemoryTransport {
-    fn report(&self, published: Published) {
-        if !published.items.is_empty() {
-            self.shared.stats.events_published.add(published.items.len() as u64);
-            self.shared.outbox.published(published);
-        }
-    }
+fn closed() -> BusError {
+    BusError::new(ErrorKind::Closed, "the client is closed")
 }

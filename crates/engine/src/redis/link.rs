@@ -12,6 +12,7 @@ use bytes::{Buf, BytesMut};
 use oxbus_model::reply::SLOW_RETRY_MS;
 use oxbus_model::retry::Backoff;
 use oxbus_model::{BusError, ErrorKind};
+use redis::Cmd;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
@@ -41,10 +42,16 @@ pub(crate) trait Session: Send + 'static {
     /// What it is told by others.
     type Input: Send + 'static;
 
-    /// The name of the link in states and reports.
-    const NAME: &'static str;
     /// Whether only a master will do.
     const MASTER: bool;
+
+    /// The name of the link in states and reports.
+    fn name(&self) -> Arc<str>;
+
+    /// What is said to the server at every connection, whatever it answers.
+    fn preamble(&self) -> Vec<Cmd> {
+        Vec::new()
+    }
 
     /// Takes an input, connected or not.
     fn input(&mut self, input: Self::Input, now_ms: u64);
@@ -118,14 +125,15 @@ pub(crate) fn start<S: Session>(
     runtime: &tokio::runtime::Handle,
 ) -> Handle<S::Input> {
     let (sender, orders) = unbounded_channel();
-    if let Some(ready) = shared.lifecycle.link_needed(S::NAME) {
+    if let Some(ready) = shared.lifecycle.link_needed(&session.name()) {
         shared.notice(ready);
     }
-    let link = Link { session, shared, endpoint, orders, backoff: Backoff::default() };
+    let link = Link { name: session.name(), session, shared, endpoint, orders, backoff: Backoff::default() };
     Handle { orders: sender, task: runtime.spawn(link.run()) }
 }
 
 struct Link<S: Session> {
+    name: Arc<str>,
     session: S,
     shared: Arc<Shared>,
     endpoint: Arc<Endpoint>,
@@ -141,8 +149,9 @@ impl<S: Session> Link<S> {
         // A fault that comes back with every connection must not become a storm of them.
         let mut pauses = Backoff::default();
         let (mut pause, mut last_fault) = (0, 0);
+        let name = self.name.clone();
         loop {
-            match catch_panic(S::NAME, self.serve(pause)).await {
+            match catch_panic(&name, self.serve(pause)).await {
                 Ok(Ended) => break,
                 Err(fault) => {
                     let now = self.shared.clock.now_ms();
@@ -165,8 +174,8 @@ impl<S: Session> Link<S> {
             return ended;
         }
         loop {
-            let endpoint = self.endpoint.clone();
-            let attempt = async move { endpoint.connect(S::MASTER).await };
+            let (endpoint, preamble) = (self.endpoint.clone(), self.session.preamble());
+            let attempt = async move { endpoint.connect(S::MASTER, preamble).await };
             let error = match self.meanwhile(attempt).await {
                 Err(ended) => return ended,
                 Ok(Ok(connection)) => match self.drive(connection).await {
@@ -178,7 +187,7 @@ impl<S: Session> Link<S> {
             self.lost(&error);
             let delay = self.delay(&error);
             let attempt = self.backoff.attempt();
-            self.shared.notice(Notice::Reconnecting { link: S::NAME, attempt, delay, error });
+            self.shared.notice(Notice::Reconnecting { link: self.name.clone(), attempt, delay, error });
             if let Err(ended) = self.wait(delay).await {
                 return ended;
             }
@@ -186,7 +195,7 @@ impl<S: Session> Link<S> {
     }
 
     fn lost(&mut self, error: &BusError) {
-        self.shared.link_down(S::NAME, error);
+        self.shared.link_down(&self.name, error);
         self.session.closed(error);
     }
 

@@ -1,17 +1,32 @@
-//! The transport to Redis: two supervised links, one that publishes and one that is subscribed.
+//! The transport to Redis: supervised links that publish, are subscribed, send requests to streams, and read them.
 //!
 //! - `socket`, `tls`, `handshake`: from a configuration to a connection that is ready for commands.
-//! - `reply`: replies of both protocol versions, borrowed from the read buffer.
+//! - `reply`, `owned`: replies of both protocol versions, borrowed from the read buffer, and owned.
+//! - `script`: what runs inside the server.
 //! - `link`: keeps one connection, drives it, and makes it again; what it carries is a `Session`.
-//! - `publisher`, `subscriber`: the sessions; `pipeline` and `batches`: the commands of the former, and whose they are.
+//! - `publisher`, `subscriber`: the sessions of live events; `pipeline` and `batches`: the commands of the former, and whose they are.
+//! - `commander`, `store`: commands that somebody waits for, and the requests to streams that are made of them.
+//! - `reader`, `entries`: the session that reads for a group, and the entries that it gets.
 
+mod answers;
 mod batches;
+mod calls;
+mod commander;
+mod commands;
+mod composer;
+mod entries;
+mod flight;
 mod handshake;
 mod link;
+mod owned;
 mod pipeline;
 mod publisher;
+mod reader;
+mod replicated;
 mod reply;
+mod script;
 mod socket;
+mod store;
 mod subscriber;
 mod tls;
 mod transport;

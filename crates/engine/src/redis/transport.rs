@@ -1,5 +1,7 @@
-//! A client's connections to Redis: the publisher from the start, the subscriber from the first subscription.
+//! A client's connections to Redis: the publisher from the start, the subscriber from the first subscription,
+//! the consumer from the first request to a stream, and a reader for each group.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,18 +13,25 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout as time_limit;
 
+use super::commander::Commander;
 use super::handshake::Endpoint;
 use super::link::{self, Handle};
 use super::publisher::{self, Publisher};
+use super::reader::Reader;
+use super::replicated::Replicated;
+use super::store::RedisStore;
 use super::subscriber::{self, Subscriber};
 use crate::shared::Shared;
-use crate::store::{NoStore, Store};
+use crate::store::Store;
 use crate::transport::{Boxed, Probe, Submission, Transport};
 
 pub(crate) struct RedisTransport {
     shared: Arc<Shared>,
     runtime: tokio::runtime::Handle,
     endpoint: Arc<Endpoint>,
+    commander: Arc<Commander>,
+    store: Arc<RedisStore>,
+    replicated: Arc<Replicated>,
     links: Mutex<Links>,
 }
 
@@ -30,6 +39,7 @@ pub(crate) struct RedisTransport {
 struct Links {
     publisher: Option<Handle<publisher::Input>>,
     subscriber: Option<Handle<subscriber::Input>>,
+    readers: HashMap<GroupKey, Reader>,
     closed: bool,
     /// Links that are ending.
     ending: Vec<JoinHandle<()>>,
@@ -39,7 +49,10 @@ impl RedisTransport {
     pub(crate) fn new(shared: Arc<Shared>, runtime: tokio::runtime::Handle) -> Self {
         let config = &shared.config;
         let endpoint = Endpoint::new(&config.redis, &config.service_name, config.require_no_eviction);
-        RedisTransport { shared, runtime, endpoint, links: Mutex::default() }
+        let commander = Commander::new(shared.clone(), endpoint.clone(), runtime.clone());
+        let store = Arc::new(RedisStore::new(commander.clone()));
+        let replicated = Replicated::new(shared.clone(), endpoint.clone(), runtime.clone());
+        RedisTransport { shared, runtime, endpoint, commander, store, replicated, links: Mutex::default() }
     }
 
     fn links(&self) -> MutexGuard<'_, Links> {
@@ -77,7 +90,7 @@ impl Transport for RedisTransport {
     fn start(&self) {
         let mut links = self.links();
         if links.publisher.is_none() && !links.closed {
-            let session = Publisher::new(self.shared.clone());
+            let session = Publisher::new(self.shared.clone(), self.replicated.clone());
             links.publisher =
                 Some(link::start(session, self.shared.clone(), self.endpoint.clone(), &self.runtime));
         }
@@ -101,7 +114,7 @@ impl Transport for RedisTransport {
             return;
         }
         let subscriber = links.subscriber.get_or_insert_with(|| {
-            let session = Subscriber::new(self.shared.clone());
+            let session = Subscriber::new(self.shared.clone(), self.store.clone());
             link::start(session, self.shared.clone(), self.endpoint.clone(), &self.runtime)
         });
         subscriber.send(subscriber::Input::Want(wires));
@@ -141,6 +154,11 @@ impl Transport for RedisTransport {
                 // An error means that the link has ended, and with it everything in flight.
                 let _ = flushed.await;
             }
+            // What the publisher has handed on by now.
+            let (sender, flushed) = oneshot::channel();
+            if self.replicated.tell(publisher::Input::Flush(sender)) {
+                let _ = flushed.await;
+            }
         })
     }
 
@@ -149,7 +167,9 @@ impl Transport for RedisTransport {
         links.closed = true;
         let publisher = links.publisher.take().map(Handle::end);
         let subscriber = links.subscriber.take().map(Handle::end);
-        links.ending.extend(publisher.into_iter().chain(subscriber));
+        let readers: Vec<_> = links.readers.drain().map(|(_, reader)| reader.end()).collect();
+        links.ending.extend(publisher.into_iter().chain(subscriber).chain(readers));
+        links.ending.extend(self.commander.end().into_iter().chain(self.replicated.end()));
     }
 
     fn ended(&self) -> Boxed<'_, ()> {
@@ -163,15 +183,33 @@ impl Transport for RedisTransport {
     }
 
     fn store(&self) -> Arc<dyn Store> {
-        Arc::new(NoStore)
+        self.store.clone()
     }
 
-    fn join(&self, _group: GroupKey, _name: Arc<str>) {}
+    fn join(&self, group: GroupKey, name: Arc<str>) {
+        let mut links = self.links();
+        if !links.closed {
+            let start = || Reader::start(group, &name, &self.shared, self.endpoint.clone(), &self.runtime);
+            links.readers.entry(group).or_insert_with(start);
+        }
+    }
 
-    fn read(&self, _read: Read) {}
+    fn read(&self, read: Read) {
+        let key = read.key;
+        let sent = self.links().readers.get(&key).is_some_and(|reader| reader.read(read));
+        if !sent {
+            self.shared.reader_down(key, &BusError::new(ErrorKind::Closed, "the reader has left"));
+        }
+    }
 
-    fn leave(&self, _group: GroupKey) -> Boxed<'static, ()> {
-        Box::pin(async {})
+    fn leave(&self, group: GroupKey) -> Boxed<'static, ()> {
+        let reader = self.links().readers.remove(&group);
+        let commander = self.commander.clone();
+        Box::pin(async move {
+            if let Some(reader) = reader {
+                reader.leave(commander).await;
+            }
+        })
     }
 
     #[cfg(feature = "failpoints")]
@@ -179,7 +217,10 @@ impl Transport for RedisTransport {
         let links = self.links();
         match loop_name {
             "publisher" => links.publisher.iter().for_each(Handle::inject_panic),
-            _ => links.subscriber.iter().for_each(Handle::inject_panic),
+            "subscriber" => links.subscriber.iter().for_each(Handle::inject_panic),
+            "consumer" => self.commander.inject_panic(),
+            "replicated" => self.replicated.inject_panic(),
+            _ => links.readers.values().for_each(Reader::inject_panic),
         }
     }
 }

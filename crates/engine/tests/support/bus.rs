@@ -8,8 +8,8 @@ use std::time::Duration;
 use oxbus_engine::host::Notice;
 use oxbus_engine::{Broker, Client, Host, State};
 use oxbus_model::config::{Config, Environment};
-use oxbus_model::delivery::Settlement;
 use oxbus_model::stats::Snapshot;
+use oxbus_model::store::EntryId;
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
@@ -17,7 +17,7 @@ use tokio::sync::{Notify, OwnedMutexGuard, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::event::Event;
+use super::event::{Event, Verdict};
 use super::publishing::{Batch, Open, Record};
 use super::pump::{self, Handler};
 
@@ -50,6 +50,8 @@ pub(super) struct Inner {
     pub(super) waiting: Mutex<Waiting>,
     pub(super) handlers: Mutex<HashMap<u32, Handler>>,
     pub(super) faults: Mutex<Vec<String>>,
+    /// Publishes that failed and were stored: batch, index, entry.
+    pub(super) stored_nevertheless: Mutex<Vec<(u32, u32, EntryId)>>,
     /// All notices so far.
     pub(super) notices: watch::Sender<Vec<Notice>>,
 }
@@ -100,6 +102,7 @@ impl Bus {
             waiting: Mutex::default(),
             handlers: Mutex::default(),
             faults: Mutex::default(),
+            stored_nevertheless: Mutex::default(),
             notices: watch::Sender::default(),
         });
         Bus { pump: tokio::spawn(pump::run(inner.clone())), inner }
@@ -171,32 +174,67 @@ impl Bus {
         Batch { number, results }
     }
 
+    /// The entry of a publish that failed and was stored nevertheless, as far as is known.
+    pub fn stored_nevertheless(&self, batch: u32, index: u32) -> Option<EntryId> {
+        let stored = lock(&self.inner.stored_nevertheless);
+        stored.iter().find(|(b, i, _)| (*b, *i) == (batch, index)).map(|(_, _, id)| *id)
+    }
+
     /// Cancels a publish of a batch.
     pub fn cancel(&self, batch: u32, index: u32) {
         self.inner.client.cancel(batch, index);
     }
 
+    /// Calls a method of administration, with its arguments as one object.
+    pub async fn request(&self, method: &str, args: impl Into<Value>) -> Result<Value, BusError> {
+        let args = args.into().to_string();
+        self.ask(method, |client, ticket| client.request(ticket, method.to_owned(), args)).await
+    }
+
     /// Subscribes a handler that answers at once; returns when the subscription is confirmed.
-    pub async fn subscribe(
+    pub async fn subscribe<V: Into<Verdict>>(
         &self,
         patterns: &[&str],
         options: impl Into<Value>,
-        handler: impl Fn(Event) -> Settlement + Send + Sync + 'static,
+        handler: impl Fn(Event) -> V + Send + Sync + 'static,
     ) -> Result<u32, BusError> {
-        self.add(patterns, options.into(), Handler::Sync(Arc::new(handler))).await
+        let handler = Handler::Sync(Arc::new(move |event| handler(event).into()));
+        self.add(patterns, options.into(), handler).await
     }
 
     /// Subscribes a handler that takes its time.
-    pub async fn subscribe_async<F>(
+    pub async fn subscribe_async<F, V>(
         &self,
         patterns: &[&str],
         options: impl Into<Value>,
         handler: impl Fn(Event) -> F + Send + Sync + 'static,
     ) -> Result<u32, BusError>
     where
-        F: Future<Output = Settlement> + Send + 'static,
+        F: Future<Output = V> + Send + 'static,
+        V: Into<Verdict>,
     {
-        let handler = Handler::Async(Arc::new(move |event| Box::pin(handler(event))));
+        let handler = Handler::Async(Arc::new(move |event| {
+            let running = handler(event);
+            Box::pin(async move { running.await.into() })
+        }));
+        self.add(patterns, options.into(), handler).await
+    }
+
+    /// Subscribes a handler of batches.
+    pub async fn subscribe_batch<F, V>(
+        &self,
+        patterns: &[&str],
+        options: impl Into<Value>,
+        handler: impl Fn(Vec<Event>) -> F + Send + Sync + 'static,
+    ) -> Result<u32, BusError>
+    where
+        F: Future<Output = V> + Send + 'static,
+        V: Into<Verdict>,
+    {
+        let handler = Handler::Batch(Arc::new(move |events| {
+            let running = handler(events);
+            Box::pin(async move { running.await.into() })
+        }));
         self.add(patterns, options.into(), handler).await
     }
 

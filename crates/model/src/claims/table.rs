@@ -14,7 +14,7 @@ use super::{Announcement, Arrival, GroupKey, Joining, Source, Work};
 use crate::config::DeadLetterConfig;
 use crate::delivery::{CircuitChange, Delivery, LiveEvent, Settlement, Tally};
 use crate::filter::Filter;
-use crate::store::{Request, Response, StoredEntry};
+use crate::store::{Member, Request, Response, StoredEntry};
 use crate::subscribe_options::SubscribeOptions;
 use crate::{BusError, ErrorKind};
 
@@ -61,6 +61,22 @@ impl Claims {
     /// The group of a name, if this client has joined it.
     pub fn find(&self, group: &str) -> Option<GroupKey> {
         self.groups.values().find(|g| *g.joining.group == *group).map(|g| g.key)
+    }
+
+    /// All groups.
+    pub fn keys(&self) -> Vec<GroupKey> {
+        self.groups.keys().copied().collect()
+    }
+
+    /// The consumers of this client in a group, one for each stream.
+    pub fn members(&self, key: GroupKey) -> Vec<Member> {
+        let group = self.groups.get(&key);
+        group.into_iter().flat_map(|g| &g.streams).map(|s| s.member.clone()).collect()
+    }
+
+    /// Whether a group was told to stop reading, and is not left yet.
+    pub fn is_leaving(&self, group: &str) -> bool {
+        self.groups.values().any(|g| *g.joining.group == *group && g.stopping)
     }
 
     /// Joins a group; one that was joined before stays as it is.

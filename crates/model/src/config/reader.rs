@@ -1,5 +1,5 @@
 //! Reads one JSON object field by field. Every fault names its path, and what nobody asked for is
-//! refused by [`Reader::finish`]. Configuration and subscribe options are read with it.
+//! refused by [`Reader::finish`]. Configuration, options and the arguments of calls are read with it.
 
 use std::ops::RangeInclusive;
 
@@ -16,7 +16,7 @@ const SHOWN: usize = 32;
 
 /// One JSON object; each field that is read is taken out of it.
 #[derive(Debug)]
-pub(crate) struct Reader {
+pub struct Reader {
     kind: ErrorKind,
     path: String,
     fields: Map<String, Value>,
@@ -36,7 +36,7 @@ impl Reader {
     }
 
     /// Reads an object that was taken from elsewhere.
-    pub(crate) fn of(kind: ErrorKind, path: String, fields: Map<String, Value>) -> Self {
+    pub fn of(kind: ErrorKind, path: String, fields: Map<String, Value>) -> Self {
         Reader { kind, path, fields }
     }
 
@@ -46,38 +46,43 @@ impl Reader {
     }
 
     /// The path of a field of this object.
-    pub(crate) fn path_of(&self, key: &str) -> String {
+    pub fn path_of(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
     /// An error at a field of this object.
-    pub(crate) fn error(&self, key: &str, message: impl std::fmt::Display) -> BusError {
+    pub fn error(&self, key: &str, message: impl std::fmt::Display) -> BusError {
         BusError::at(self.kind, self.path_of(key), message)
     }
 
     /// The error for a value of the wrong type. It tells the type, never the value, as the value
     /// may be a secret in the wrong place.
-    pub(crate) fn mismatch(&self, key: &str, expected: &str, got: &Value) -> BusError {
+    pub fn mismatch(&self, key: &str, expected: &str, got: &Value) -> BusError {
         self.error(key, format_args!("expected {expected}, got {}", type_name(got)))
     }
 
     /// Takes a field as it is.
-    pub(crate) fn take(&mut self, key: &str) -> Option<Value> {
+    pub fn take(&mut self, key: &str) -> Option<Value> {
         self.fields.remove(key)
     }
 
+    /// A field that is there and not yet taken.
+    pub(crate) fn get(&self, key: &str) -> Option<&Value> {
+        self.fields.get(key)
+    }
+
     /// Whether a field is there and not yet taken.
-    pub(crate) fn has(&self, key: &str) -> bool {
+    pub fn has(&self, key: &str) -> bool {
         self.fields.contains_key(key)
     }
 
     /// Whether a field is there, not yet taken, and this very text.
-    pub(crate) fn is(&self, key: &str, text: &str) -> bool {
+    pub fn is(&self, key: &str, text: &str) -> bool {
         self.fields.get(key).is_some_and(|value| value == text)
     }
 
     /// A text of any content.
-    pub(crate) fn string(&mut self, key: &str) -> Result<Option<String>, BusError> {
+    pub fn string(&mut self, key: &str) -> Result<Option<String>, BusError> {
         match self.take(key) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -86,12 +91,62 @@ impl Reader {
     }
 
     /// A text of 1–512 characters without control characters.
-    pub(crate) fn identifier(&mut self, key: &str) -> Result<Option<String>, BusError> {
+    pub fn identifier(&mut self, key: &str) -> Result<Option<String>, BusError> {
         let text = self.string(key)?;
         if let Some(text) = &text {
             check_identifier(&self.path_of(key), text, self.kind)?;
         }
         Ok(text)
+    }
+
+    /// A list of values; each is read by `read`, which is told its path, such as `streams[0]`.
+    pub(crate) fn list<T>(
+        &mut self,
+        key: &str,
+        mut read: impl FnMut(String, Value) -> Result<T, BusError>,
+    ) -> Result<Option<Vec<T>>, BusError> {
+        let path = self.path_of(key);
+        match self.take(key) {
+            None => Ok(None),
+            Some(Value::Array(items)) => {
+                let items = items.into_iter().enumerate();
+                items.map(|(i, item)| read(format!("{path}[{i}]"), item)).collect::<Result<_, _>>().map(Some)
+            }
+            Some(other) => Err(self.mismatch(key, "an array", &other)),
+        }
+    }
+
+    /// A list of texts, each of which `check` accepts at its path.
+    pub(crate) fn strings(
+        &mut self,
+        key: &str,
+        check: impl Fn(&str, &str) -> Result<(), BusError>,
+    ) -> Result<Option<Vec<String>>, BusError> {
+        let kind = self.kind;
+        self.list(key, |path, value| match value {
+            Value::String(text) => check(&path, &text).map(|()| text),
+            other => {
+                Err(BusError::at(kind, path, format_args!("expected a string, got {}", type_name(&other))))
+            }
+        })
+    }
+
+    /// One text, or a list of at least one.
+    pub(crate) fn texts(
+        &mut self,
+        key: &str,
+        check: impl Fn(&str, &str) -> Result<(), BusError>,
+    ) -> Result<Option<Vec<String>>, BusError> {
+        match self.get(key) {
+            Some(Value::String(_)) => {
+                let text = self.string(key)?.unwrap_or_default();
+                check(&self.path_of(key), &text)?;
+                Ok(Some(vec![text]))
+            }
+            Some(Value::Array(items)) if items.is_empty() => Err(self.error(key, "must not be empty")),
+            None | Some(Value::Array(_)) => self.strings(key, check),
+            Some(other) => Err(self.mismatch(key, "a string or an array of strings", other)),
+        }
     }
 
     /// `true` or `false`.
@@ -104,14 +159,14 @@ impl Reader {
     }
 
     /// A whole number within `range`.
-    pub(crate) fn integer(&mut self, key: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, BusError> {
+    pub fn integer(&mut self, key: &str, range: RangeInclusive<u64>) -> Result<Option<u64>, BusError> {
         let Some(value) = self.take(key) else { return Ok(None) };
         let whole = value.as_u64().filter(|n| range.contains(n));
         whole.map(Some).ok_or_else(|| self.not_in(key, "an integer", range.start(), range.end(), &value))
     }
 
     /// A count or a size within `range`.
-    pub(crate) fn size(&mut self, key: &str, range: RangeInclusive<u32>) -> Result<Option<usize>, BusError> {
+    pub fn size(&mut self, key: &str, range: RangeInclusive<u32>) -> Result<Option<usize>, BusError> {
         Ok(self.count(key, range)?.map(|n| n as usize))
     }
 
@@ -149,7 +204,7 @@ impl Reader {
     }
 
     /// One of a few words.
-    pub(crate) fn choice<T: Copy>(&mut self, key: &str, words: &[(&str, T)]) -> Result<Option<T>, BusError> {
+    pub fn choice<T: Copy>(&mut self, key: &str, words: &[(&str, T)]) -> Result<Option<T>, BusError> {
         let Some(value) = self.take(key) else { return Ok(None) };
         let found = words.iter().find(|(word, _)| value.as_str() == Some(word));
         found.map(|(_, meaning)| Some(*meaning)).ok_or_else(|| {
@@ -186,7 +241,7 @@ impl Reader {
     }
 
     /// Refuses what has not been taken.
-    pub(crate) fn finish(self) -> Result<(), BusError> {
+    pub fn finish(self) -> Result<(), BusError> {
         match self.fields.keys().next() {
             Some(key) => Err(self.error(key, "unknown key")),
             None => Ok(()),

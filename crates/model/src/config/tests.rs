@@ -40,7 +40,9 @@ fn nothing_given_means_the_defaults_and_one_line() {
 #[test]
 fn every_key_is_read() {
     let c = of_config(&json!({
-        "serviceName": "api", "mode": "redis", "memory": "m", "channelPrefix": "p:", "pubsub": true,
+        "serviceName": "api", "mode": "redis", "memory": "m", "channelPrefix": "p:", "pubsub": false,
+        "streams": [{"name": "s", "events": "*"}], "lease": 100, "deadLetter": {"enabled": false},
+        "persistence": {"ttl": 1},
         "wire": "oxbus", "validation": {"maxEventBytes": 20, "maxDataBytes": 10}, "validateOnReceive": true,
         "retry": {"jitter": "none"}, "inherit": false, "logLevel": "debug", "requireNoEviction": true,
         "performance": {"batchSize": 1, "batchInterval": 2, "maxRetries": 3, "retryDelay": 4, "maxInFlight": 5,
@@ -92,11 +94,11 @@ fn every_key_is_read() {
             max_in_flight: 5,
             max_in_flight_bytes: 6,
         },
-        pubsub: true,
-        streams: Vec::new(),
-        lease: 30_000,
-        dead_letter: DeadLetterConfig::default(),
-        persistence: None,
+        pubsub: false,
+        streams: c.streams.clone(),
+        lease: 100,
+        dead_letter: DeadLetterConfig { enabled: false, ..DeadLetterConfig::default() },
+        persistence: Some(PersistenceConfig { ttl: 1, history: true }),
         notices: vec![],
     };
     assert_eq!(c, expected);
@@ -179,7 +181,11 @@ fn the_environment_is_read_without_redis() {
 #[test]
 fn redis_switched_off_by_the_environment_says_so() {
     let off = json!({"REDIS_URL": "redis://a", "ENABLE_REDIS_EVENTS": "False", "NODE_ENV": "production"});
-    for (config, level) in [(json!({}), NoticeLevel::Info), (json!({"mode": "redis"}), NoticeLevel::Warn)] {
+    for (config, level) in [
+        (json!({}), NoticeLevel::Info),
+        (json!({"mode": "redis"}), NoticeLevel::Warn),
+        (json!({"streams": [{"name": "s", "events": "*"}]}), NoticeLevel::Warn),
+    ] {
         let c = resolve(&config, &off).unwrap();
         assert_eq!((c.mode, c.notices[0].level, c.notices[0].code), (Mode::Memory, level, "MEMORY_MODE"));
     }
@@ -219,13 +225,10 @@ fn bad_configurations_are_named() {
         (json!({"mode": "hybrid"}), "mode: 'hybrid' is not available in this release".into()),
         (json!({"mode": "x"}), "mode: expected 'redis' or 'memory', got \"x\"".into()),
         (json!({"mode": null}), "mode: expected 'redis' or 'memory', got null".into()),
-        (json!({"streams": []}), later("streams")),
-        (json!({"persistence": {}}), later("persistence")),
-        (json!({"deadLetter": {}}), later("deadLetter")),
-        (json!({"lease": 1}), later("lease")),
+        (json!({"lease": 99}), "lease: expected an integer from 100 to 86400000, got 99".into()),
         (json!({"wire": "spine"}), "wire: a format other than 'oxbus' is not available in this release".into()),
         (json!({"wire": {}}), "wire: a format other than 'oxbus' is not available in this release".into()),
-        (json!({"pubsub": false}), "pubsub: a bus that only stores is not available in this release".into()),
+        (json!({"pubsub": 0}), "pubsub: expected true or false, got a number".into()),
         (json!({"memory": ""}), "memory: must not be empty".into()),
         (json!({"channelPrefix": "x".repeat(257)}), "channelPrefix: has at most 256 bytes, not 257".into()),
         (json!({"channelPrefix": "a\n"}), "channelPrefix: must not hold control characters".into()),
@@ -322,6 +325,11 @@ fn a_missing_address_and_bad_variables_are_named() {
     for (config, variables, message) in [
         (json!({"mode": "redis"}), json!({}), "redis: no address, but the mode is 'redis'"),
         (json!({}), production.clone(), "redis: no address, but NODE_ENV is production"),
+        (
+            json!({"streams": [{"name": "s", "events": "*"}]}),
+            json!({}),
+            "redis: no address, but there are streams",
+        ),
         (json!({}), json!({"REDIS_URL": "http://a"}), "REDIS_URL: expected a URL"),
         (json!({}), json!({"REDIS_HOST": "a/b"}), "REDIS_HOST: expected a host name"),
         (json!({}), json!({"REDIS_PORT": "tcp://a:1"}), "REDIS_PORT: expected an integer from 1 to 65535"),

@@ -103,6 +103,24 @@ pub fn read(message: &[u8], missing: impl FnOnce() -> Missing) -> Result<Decoded
     complete(text, missing)
 }
 
+/// The id of a whole event, as [`Decoded::json`] holds it.
+pub fn id_of(json: &str) -> Option<Cow<'_, str>> {
+    let mut id = None;
+    let mut scanner = Scanner::new(json);
+    // Nearly all events begin with it. The last one counts, as for V8.
+    let read = scanner.object(|scanner, name| {
+        let value = scanner.value()?;
+        if name.lossy() == "id" {
+            id = Some(value);
+        }
+        Ok(())
+    });
+    read.ok()?;
+    let id = id?;
+    // Of others it may be a number.
+    Some(said(id).unwrap_or(Cow::Borrowed(id)))
+}
+
 /// The slow way, for the messages of others: fills in what is missing or has the wrong type. What is there
 /// stays as it is written, so that what only V8 can read is left to it.
 fn complete(text: &str, missing: impl FnOnce() -> Missing) -> Result<Decoded<'static>, Foreign> {

@@ -248,3 +248,17 @@ proptest! {
         prop_assert_eq!(&json["data"], &serde_json::from_str::<Value>(&data).unwrap());
     }
 }
+
+#[test]
+fn the_id_of_an_event_is_found_in_its_text() {
+    for (json, expected) in [
+        (r#"{"id":"a","type":"t","data":{"id":"b"}}"#, Some("a")),
+        (r#"{"data":{"id":"b"},"id":"a\n"}"#, Some("a\n")),
+        (r#"{"id":"first","id":"last"}"#, Some("last")),
+        (r#"{"id":7}"#, Some("7")),
+        (r#"{"type":"t"}"#, None),
+        ("not JSON", None),
+    ] {
+        assert_eq!(id_of(json).as_deref(), expected, "{json}");
+    }
+}

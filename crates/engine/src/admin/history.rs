@@ -1,0 +1,158 @@
+//! `getEvent`, `getHistory`: past events, from the store and from this client's own memory.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use oxbus_model::envelope::{self, Missing};
+use oxbus_model::pattern;
+use oxbus_model::store::{EntryId, Request, Response, StoredEntry, keys};
+use oxbus_model::stored::{self, StoredEvent};
+use oxbus_model::{BusError, ErrorKind};
+use serde_json::Value;
+
+use super::arguments::{Arguments, Place};
+use super::letters::too_much;
+use super::{Context, MAX_ANSWER_BYTES};
+use crate::store::unexpected;
+use crate::walk::Walk;
+
+/// `getEvent {id}`: the event as JSON text, or null.
+pub(super) async fn event(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
+    let id = args.needed("id")?;
+    args.finish()?;
+    let key = keys::event(&context.config.channel_prefix, &id).into();
+    let kept = match context.store.execute(Request::Event { key }).await? {
+        Response::Event(kept) => kept,
+        _ => return Err(unexpected()),
+    };
+    let missing = || Missing { id: id.clone(), timestamp_ms: 0 };
+    if let Some(decoded) = kept.as_deref().and_then(|json| envelope::read(json, missing).ok()) {
+        return Ok(decoded.json.into_owned().into());
+    }
+    let recent = context.recent().events();
+    Ok(recent.into_iter().find(|event| event.id == id).map(|event| event.json.into()).unwrap_or_default())
+}
+
+/// Where past events are looked for.
+#[derive(Clone, Copy, PartialEq)]
+enum Source {
+    Store,
+    Local,
+    All,
+}
+
+/// Which past events are asked for.
+struct Query {
+    pattern: Option<String>,
+    from: Option<Place>,
+    to: Option<Place>,
+    limit: usize,
+    newest_first: bool,
+}
+
+/// A past event.
+struct Past {
+    id: String,
+    time: i64,
+    json: String,
+}
+
+/// `getHistory {type, from, to, limit, source, order}`: events as JSON texts.
+pub(super) async fn history(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
+    let words = [("redis", Source::Store), ("local", Source::Local), ("all", Source::All)];
+    let source = args.choice("source", &words, Source::All)?;
+    let query = Query {
+        pattern: args.pattern("type")?,
+        from: args.place("from")?,
+        to: args.place("to")?,
+        limit: args.limit("limit")?,
+        newest_first: args.choice("order", &[("asc", false), ("desc", true)], false)?,
+    };
+    args.finish()?;
+    let mut events =
+        if source == Source::Local { Vec::new() } else { stored_events(context, &query).await? };
+    if source != Source::Store {
+        events.extend(local_events(context, &query));
+    }
+    // A stable sort: what the store has stays in its order, and comes before what only this client knows.
+    events.sort_by(|a, b| if query.newest_first { b.time.cmp(&a.time) } else { a.time.cmp(&b.time) });
+    let mut seen = HashSet::new();
+    events.retain(|event| seen.insert(event.id.clone()));
+    events.truncate(query.limit);
+    Ok(events.into_iter().map(|event| Value::from(event.json)).collect())
+}
+
+impl Query {
+    fn matches(&self, event_type: &str) -> bool {
+        self.pattern.as_ref().is_none_or(|p| pattern::matches(p.as_bytes(), event_type.as_bytes()))
+    }
+}
+
+/// The events of the history, or of the streams that may hold them. At most as many as are asked for.
+async fn stored_events(context: &Context, query: &Query) -> Result<Vec<Past>, BusError> {
+    let from = query.from.map_or(EntryId::MIN, Place::first);
+    let to = query.to.map_or(EntryId::MAX, Place::last);
+    let streams: Vec<Arc<str>> = match context.config.persistence {
+        Some(kept) if kept.history => vec![keys::history(&context.config.channel_prefix).into()],
+        _ => context.storing(query.pattern.as_deref()).collect(),
+    };
+    let mut walk = Walk::new(context.store.clone(), streams, (from, to), query.newest_first, query.limit);
+    let (mut events, mut seen, mut bytes) = (Vec::new(), HashSet::new(), 0);
+    while events.len() < query.limit {
+        let Some((_, entry)) = walk.next().await? else { break };
+        let Some(StoredEvent { event, event_type, .. }) = read(&entry) else { continue };
+        if !query.matches(&event_type) {
+            continue;
+        }
+        let id = envelope::id_of(&event.json).unwrap_or_default().into_owned();
+        // An event that was sent to a group once more has a second entry.
+        if !seen.insert(id.clone()) {
+            continue;
+        }
+        bytes += event.json.len();
+        if bytes > MAX_ANSWER_BYTES {
+            return Err(too_much(events.len()));
+        }
+        let time = i64::try_from(entry.id.ms).unwrap_or(i64::MAX);
+        events.push(Past { id, time, json: event.json.into() });
+    }
+    Ok(events)
+}
+
+/// This client's own events. At most as many as are asked for.
+fn local_events(context: &Context, query: &Query) -> Vec<Past> {
+    let from = query.from.map_or(i64::MIN, Place::time);
+    let to = query.to.map_or(i64::MAX, Place::time);
+    let events = context.recent().events();
+    let wanted = events
+        .into_iter()
+        .filter(|event| (from..=to).contains(&event.time) && query.matches(&event.event_type));
+    let mut events: Vec<Past> =
+        wanted.map(|event| Past { id: event.id, time: event.time, json: event.json }).collect();
+    if query.newest_first {
+        events.reverse();
+    }
+    events
+}
+
+/// The event of an entry; `None` where it holds none.
+pub(super) fn read(entry: &StoredEntry) -> Option<StoredEvent> {
+    let fields = entry.fields.iter().map(|(name, value)| (&**name, &**value));
+    stored::read(fields, entry.id, "").ok()
+}
+
+impl Context {
+    /// The configured streams that may store events whose type matches a pattern.
+    pub(super) fn storing(&self, wanted: Option<&str>) -> impl Iterator<Item = Arc<str>> {
+        let may_store = move |events: &[String]| {
+            wanted.is_none_or(|w| events.iter().any(|p| pattern::overlap(p.as_bytes(), w.as_bytes())))
+        };
+        let streams = self.config.streams.iter().filter(move |config| may_store(&config.events));
+        streams.map(|config| Arc::from(config.name.as_str()))
+    }
+}
+
+/// There is no configured stream for a pattern.
+pub(super) fn not_stored(wanted: &str) -> BusError {
+    BusError::new(ErrorKind::NoStream, format!("no configured stream stores what {wanted:?} matches"))
+}

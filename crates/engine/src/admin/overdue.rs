@@ -1,0 +1,182 @@
+//! `streams.recover`: takes entries from consumers that do not get on with them.
+
+use std::sync::Arc;
+
+use oxbus_model::store::{EntryId, Letter, Member, PendingEntry, Request, Response, StoredEntry};
+use oxbus_model::{BusError, ErrorKind};
+use serde_json::{Value, json};
+
+use super::arguments::Arguments;
+use super::{Context, no_group};
+use crate::store::unexpected;
+
+/// How long an entry must have been left alone, in milliseconds, unless it is said.
+const MIN_IDLE: u64 = 60_000;
+/// The most entries that are claimed at once.
+const MAX_BATCH: usize = 1_000;
+
+/// What came of a recovery.
+#[derive(Default)]
+struct Recovered {
+    checked: u64,
+    claimed: u64,
+    reprocessed: u64,
+    dead_lettered: u64,
+    failed: u64,
+}
+
+/// How to recover.
+struct Terms {
+    min_idle: u64,
+    max_retries: u64,
+    batch: usize,
+}
+
+/// `streams.recover {group, minIdle, maxRetries, batchSize}`: hands entries of the configured streams that
+/// were left alone for too long back to their groups, and moves those that were delivered too often to the
+/// dead letters.
+pub(super) async fn recover(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
+    let group = args.name("group")?;
+    let terms = Terms {
+        min_idle: args.count("minIdle", 0)?.unwrap_or(MIN_IDLE).max(context.config.lease),
+        max_retries: args.count("maxRetries", 0)?.unwrap_or(3),
+        batch: args.limit("batchSize")?.min(MAX_BATCH),
+    };
+    args.finish()?;
+    let (mut recovered, mut found) = (Recovered::default(), false);
+    for stream in context.names() {
+        let groups = context.facts(&stream).await?.groups;
+        for facts in groups.iter().filter(|facts| group.as_ref().is_none_or(|name| *name == facts.name)) {
+            found = true;
+            let member = Member {
+                stream: stream.clone(),
+                group: facts.name.as_str().into(),
+                consumer: context.consumer.clone(),
+            };
+            match recover_group(context, &member, &terms, &mut recovered).await {
+                // It was removed meanwhile, and nothing is left to recover.
+                Err(error) if error.kind == ErrorKind::NoGroup => {}
+                result => result?,
+            }
+        }
+    }
+    match group {
+        Some(group) if !found => Err(no_group(&group, "any configured stream")),
+        _ => Ok(json!({
+            "checked": recovered.checked,
+            "claimed": recovered.claimed,
+            "reprocessed": recovered.reprocessed,
+            "deadLettered": recovered.dead_lettered,
+            "failed": recovered.failed,
+        })),
+    }
+}
+
+async fn recover_group(
+    context: &Context,
+    member: &Member,
+    terms: &Terms,
+    recovered: &mut Recovered,
+) -> Result<(), BusError> {
+    let mut from = EntryId::MIN;
+    loop {
+        let overdue = overdue(context, member, terms, from).await?;
+        let Some(last) = overdue.last().map(|entry| entry.id) else { return Ok(()) };
+        recovered.checked += overdue.len() as u64;
+        let ids = overdue.iter().map(|entry| entry.id).collect();
+        let request = Request::Claim { member: member.clone(), min_idle: terms.min_idle, ids };
+        let (entries, deleted) = match context.store.execute(request).await? {
+            Response::Claimed { entries, deleted } => (entries, deleted.len() as u64),
+            _ => return Err(unexpected()),
+        };
+        recovered.claimed += entries.len() as u64 + deleted;
+        recovered.failed += deleted;
+        settle(context, member, terms, entries, recovered).await;
+        if overdue.len() < terms.batch || last == EntryId::MAX {
+            return Ok(());
+        }
+        // What is handed back stays overdue until a consumer takes it, so the way leads only forward.
+        from = last.next();
+    }
+}
+
+async fn overdue(
+    context: &Context,
+    member: &Member,
+    terms: &Terms,
+    from: EntryId,
+) -> Result<Vec<PendingEntry>, BusError> {
+    let request = Request::Pending {
+        stream: member.stream.clone(),
+        group: member.group.clone(),
+        from,
+        limit: terms.batch,
+        min_idle: terms.min_idle,
+    };
+    match context.store.execute(request).await? {
+        Response::Pending(entries) => Ok(entries),
+        _ => Err(unexpected()),
+    }
+}
+
+/// Buries or hands back what was claimed. What cannot be is claimed again by others after the lease.
+async fn settle(
+    context: &Context,
+    member: &Member,
+    terms: &Terms,
+    entries: Vec<StoredEntry>,
+    recovered: &mut Recovered,
+) {
+    let (spent, alive): (Vec<_>, Vec<_>) =
+        entries.into_iter().partition(|entry| u64::from(entry.deliveries) > terms.max_retries + 1);
+    // Claiming them has raised their counts, and no handler has seen them.
+    let before = |entry: &StoredEntry| (entry.id, entry.deliveries.saturating_sub(1));
+    if !alive.is_empty() {
+        let (done, failed) = release(context, member, alive.iter().map(before).collect()).await;
+        recovered.reprocessed += done;
+        recovered.failed += failed;
+    }
+    if !spent.is_empty() {
+        let (done, failed) = bury(context, member, spent.iter().map(letter).collect()).await;
+        recovered.dead_lettered += done;
+        recovered.failed += failed;
+        if done == 0 {
+            // The server has no room for dead letters: later, then.
+            release(context, member, spent.iter().map(before).collect()).await;
+        }
+    }
+}
+
+/// Returns how many were handed back, and how many not.
+async fn release(context: &Context, member: &Member, items: Vec<(EntryId, u32)>) -> (u64, u64) {
+    let all = items.len() as u64;
+    let request = Request::Release { member: member.clone(), items, unhandled: false };
+    outcome(context, request, all).await
+}
+
+/// Returns how many were moved, and how many not.
+async fn bury(context: &Context, member: &Member, letters: Vec<Letter>) -> (u64, u64) {
+    let all = letters.len() as u64;
+    let dead_letter = &context.config.dead_letter;
+    let to: Option<Arc<str>> = dead_letter.enabled.then(|| context.letters_of(&member.stream));
+    let request = Request::Bury { member: member.clone(), to, max_len: dead_letter.max_length, letters };
+    outcome(context, request, all).await
+}
+
+async fn outcome(context: &Context, request: Request, all: u64) -> (u64, u64) {
+    let lost = match context.store.execute(request).await {
+        Ok(Response::Lost(lost)) => lost.len() as u64,
+        _ => all,
+    };
+    (all.saturating_sub(lost), lost)
+}
+
+fn letter(entry: &StoredEntry) -> Letter {
+    let attempts = entry.deliveries.saturating_sub(1);
+    let error = json!({
+        "name": "HandlerError",
+        "message": format!("delivered {attempts} times and never settled"),
+        "code": ErrorKind::HandlerFailed.code(),
+    });
+    Letter { id: entry.id, attempts, reason: "failed", error: error.to_string().into() }
+}

@@ -1,0 +1,231 @@
+//! `replay.*`: past events once more, for a handler or for a group.
+
+use std::sync::Arc;
+
+use oxbus_model::store::{EntryId, Request, Response, StreamFacts};
+use oxbus_model::{BusError, ErrorKind, pattern};
+use serde_json::{Value, json};
+
+use super::arguments::{Arguments, Place};
+use super::history::{not_stored, read};
+use super::letters::interrupted;
+use super::{Context, no_group};
+use crate::store::unexpected;
+use crate::walk::{Walk, bytes_of};
+
+/// The bytes of the entries that one page looks at, about.
+const PAGE_BYTES: usize = 4 << 20;
+/// The entries that one page looks at, at the most, however few of them are wanted.
+const PAGE_ENTRIES: usize = 10_000;
+
+/// What is to be replayed: one stream, or what matches a pattern in all streams that may store it.
+struct Selection {
+    streams: Vec<Arc<str>>,
+    pattern: Option<String>,
+    from: EntryId,
+    to: EntryId,
+}
+
+impl Selection {
+    /// Reads `stream` or `pattern`, `from` and `to`.
+    fn read(context: &Context, args: &mut Arguments) -> Result<Selection, BusError> {
+        let (stream, pattern) = (args.name("stream")?, args.pattern("pattern")?);
+        let from = args.place("from")?.map_or(EntryId::MIN, Place::first);
+        let to = args.place("to")?.map_or(EntryId::MAX, Place::last);
+        let streams: Vec<Arc<str>> = match (&stream, &pattern) {
+            (Some(stream), None) => vec![stream.as_str().into()],
+            (None, Some(pattern)) => context.storing(Some(pattern)).collect(),
+            _ => {
+                let message = "give either a stream or a pattern";
+                return Err(BusError::new(ErrorKind::InvalidOptions, message));
+            }
+        };
+        match pattern {
+            Some(pattern) if streams.is_empty() => Err(not_stored(&pattern)),
+            pattern => Ok(Selection { streams, pattern, from, to }),
+        }
+    }
+
+    /// What there is to know of the streams. The selection then ends, at the latest, with what they hold now:
+    /// it has an end even if events are stored faster than they are replayed.
+    async fn settle(&mut self, context: &Context) -> Result<Vec<StreamFacts>, BusError> {
+        let mut all = Vec::new();
+        for stream in &self.streams {
+            all.push(context.facts(stream).await?);
+        }
+        let last = all.iter().map(|facts| facts.last_generated).max().unwrap_or_default();
+        self.to = self.to.min(last);
+        Ok(all)
+    }
+
+    fn walk(&self, context: &Context, wanted: usize) -> Walk {
+        let range = (self.from, self.to);
+        Walk::new(context.store.clone(), self.streams.iter().cloned(), range, false, wanted)
+    }
+
+    fn matches(&self, event_type: &str) -> bool {
+        self.pattern.as_ref().is_none_or(|p| pattern::matches(p.as_bytes(), event_type.as_bytes()))
+    }
+}
+
+/// Where a page ended: the end of the whole replay, and the last entry that was looked at.
+struct Cursor {
+    to: EntryId,
+    stream: Arc<str>,
+    id: EntryId,
+}
+
+impl Cursor {
+    /// Reads `{to}/{stream}:{id}`.
+    fn parse(text: &str) -> Option<Cursor> {
+        let (to, rest) = text.split_once('/')?;
+        let (stream, id) = rest.rsplit_once(':')?;
+        let entry = |text: &str| EntryId::from_bytes(text.as_bytes());
+        Some(Cursor { to: entry(to)?, stream: stream.into(), id: entry(id)? })
+    }
+
+    fn text(&self) -> String {
+        format!("{}/{}:{}", self.to, self.stream, self.id)
+    }
+}
+
+/// `replay.page {stream | pattern, from, to, after, limit}`: some of the past events, as JSON texts with where
+/// they are stored, those behind `after`. `last` is the `after` of the next page, `undecodable` counts entries
+/// that hold no event.
+pub(super) async fn page(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
+    let mut selection = Selection::read(context, &mut args)?;
+    let limit = args.limit("limit")?;
+    let after = match args.name("after")? {
+        None => None,
+        Some(text) => {
+            let cursor = Cursor::parse(&text).and_then(|cursor| {
+                let index = selection.streams.iter().position(|stream| *stream == cursor.stream)?;
+                Some((index, cursor))
+            });
+            Some(cursor.ok_or_else(|| args.error("after", "is not where a page of this replay ended"))?)
+        }
+    };
+    args.finish()?;
+    let mut truncated = false;
+    match &after {
+        Some((_, cursor)) => selection.to = selection.to.min(cursor.to),
+        None => {
+            let facts = selection.settle(context).await?;
+            truncated =
+                selection.from <= selection.to && facts.iter().any(|facts| facts.is_trimmed(selection.from));
+        }
+    }
+    let mut walk = selection.walk(context, limit);
+    if let Some((index, cursor)) = &after {
+        walk.skip(*index, cursor.id);
+    }
+    let mut last = after.as_ref().map(|(_, cursor)| (cursor.stream.clone(), cursor.id));
+    let (mut events, mut undecodable, mut done) = (Vec::new(), 0u64, false);
+    let (mut entries, mut bytes) = (0, 0);
+    while events.len() < limit && entries < PAGE_ENTRIES && bytes < PAGE_BYTES {
+        let Some((index, entry)) = walk.next().await? else {
+            done = true;
+            break;
+        };
+        entries += 1;
+        bytes += bytes_of(&entry);
+        let stream = walk.stream(index).cloned().unwrap_or_default();
+        match read(&entry) {
+            Some(stored) if selection.matches(&stored.event_type) => events.push(json!({
+                "id": entry.id.to_string(),
+                "stream": &*stream,
+                "event": stored.event.json,
+            })),
+            Some(_) => {}
+            None => undecodable += 1,
+        }
+        last = Some((stream, entry.id));
+    }
+    if let Some((_, cursor)) = &after {
+        truncated = trimmed_behind(context, &cursor.stream, cursor.id).await?;
+    }
+    let to = selection.to;
+    Ok(json!({
+        "events": events,
+        "last": last.map(|(stream, id)| Cursor { to, stream, id }.text()),
+        "truncated": truncated,
+        "done": done,
+        "undecodable": undecodable,
+    }))
+}
+
+/// Whether entries behind `id` may have been trimmed, between two pages: `id` itself has been.
+async fn trimmed_behind(context: &Context, stream: &Arc<str>, id: EntryId) -> Result<bool, BusError> {
+    let (stream, to) = (stream.clone(), EntryId::MAX);
+    let request = Request::Range { stream, from: EntryId::MIN, to, limit: 1, reverse: false };
+    match context.store.execute(request).await? {
+        Response::Entries(entries) => Ok(entries.first().is_none_or(|first| first.id > id)),
+        _ => Err(unexpected()),
+    }
+}
+
+/// `replay.group {stream | pattern, from, to, limit, group}`: appends the entries of a range once more, for
+/// one group only.
+pub(super) async fn group(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
+    let mut selection = Selection::read(context, &mut args)?;
+    let limit = args.count("limit", 1)?.unwrap_or(u64::MAX);
+    let group: Arc<str> = args.needed("group")?.into();
+    args.finish()?;
+    let mut facts = selection.settle(context).await?;
+    let has_group = |facts: &StreamFacts| facts.groups.iter().any(|g| *g.name == *group);
+    let mut has = facts.iter().map(has_group).collect::<Vec<_>>().into_iter();
+    selection.streams.retain(|_| has.next().unwrap_or(false));
+    facts.retain(has_group);
+    if selection.streams.is_empty() {
+        return Err(no_group(&group, "those that were asked for"));
+    }
+    let truncated =
+        selection.from <= selection.to && facts.iter().any(|facts| facts.is_trimmed(selection.from));
+    let mut walk = selection.walk(context, usize::try_from(limit).unwrap_or(usize::MAX));
+    let (mut replayed, mut failed) = (0, 0);
+    let (mut first_id, mut last_id) = (None, None);
+    while replayed + failed < limit {
+        let step = async {
+            let Some((index, entry)) = walk.next().await? else { return Ok(None) };
+            let stream = walk.stream(index).cloned().unwrap_or_default();
+            let event = read(&entry);
+            if event.as_ref().is_some_and(|event| !selection.matches(&event.event_type)) {
+                return Ok(Some((entry.id, None)));
+            }
+            // What is not an event, the group would only move to the dead letters once more.
+            let copied = event.is_some() && redeliver(context, stream, group.clone(), entry.id).await?;
+            Ok(Some((entry.id, Some(copied))))
+        };
+        match step.await {
+            Ok(None) => break,
+            Ok(Some((_, None))) => {}
+            Ok(Some((_, Some(false)))) => failed += 1,
+            Ok(Some((id, Some(true)))) => {
+                replayed += 1;
+                first_id.get_or_insert(id);
+                last_id = Some(id);
+            }
+            Err(error) => return Err(interrupted(error, replayed)),
+        }
+    }
+    Ok(json!({
+        "replayed": replayed,
+        "failed": failed,
+        "truncated": truncated,
+        "firstId": first_id.map(super::text_of),
+        "lastId": last_id.map(super::text_of),
+    }))
+}
+
+/// Whether there was an entry to copy.
+async fn redeliver(
+    context: &Context,
+    stream: Arc<str>,
+    group: Arc<str>,
+    id: EntryId,
+) -> Result<bool, BusError> {
+    match context.store.execute(Request::Redeliver { stream, group, id }).await? {
+        Response::Appended(appended) => Ok(appended.is_some()),
+        _ => Err(unexpected()),
+    }
+}

@@ -1,0 +1,251 @@
+//! What is behind a client: its parts, and what happens to several of them at once.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use oxbus_model::config::{Config, Mode};
+use oxbus_model::{BusError, ErrorKind};
+use serde_json::Value;
+use tokio::runtime::Handle;
+
+use crate::admin;
+use crate::clock::Clock;
+use crate::host::{Host, Notice};
+use crate::lifecycle::{State, is_fatal};
+use crate::memory::{Broker, MemoryTransport, Timed};
+use crate::redis::RedisTransport;
+use crate::shared::Shared;
+use crate::transport::Transport;
+
+/// The parts of a client.
+pub(crate) struct Core {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) runtime: Handle,
+    pub(crate) instance_id: String,
+    /// Held while subscriptions are added or removed and the transport is told, so that the removal of
+    /// a wire's last subscription cannot overtake the addition of its next.
+    pub(crate) subscribing: Mutex<Numbering>,
+    /// False once publishes are refused.
+    pub(crate) accepting: AtomicBool,
+    /// Questions without an answer.
+    pub(crate) requests: AtomicUsize,
+}
+
+/// The numbers of subscriptions.
+#[derive(Default)]
+pub(crate) struct Numbering {
+    last: u32,
+    /// Whether the task that watches over deadlines runs.
+    watched: bool,
+}
+
+impl Numbering {
+    /// The next number that is not taken.
+    pub(crate) fn next(&mut self, taken: impl Fn(u32) -> bool) -> u32 {
+        loop {
+            self.last = self.last.wrapping_add(1);
+            if !taken(self.last) {
+                return self.last;
+            }
+        }
+    }
+}
+
+impl Timed for Core {
+    fn run_due(&self) -> Option<u64> {
+        self.act_on_deadlines().map(|at| self.shared.clock.wall_of(at))
+    }
+}
+
+impl Core {
+    pub(crate) fn new(
+        config: Config,
+        broker: Option<Arc<Broker>>,
+        host: Arc<dyn Host>,
+        runtime: Handle,
+    ) -> Arc<Core> {
+        let instance_id = uuid::Uuid::new_v4().simple().to_string();
+        let broker = (config.mode == Mode::Memory).then(|| broker.unwrap_or_default());
+        let clock = Clock::start(broker.as_ref().and_then(|broker| broker.virtual_time()));
+        let shared = Arc::new(Shared::new(config, &instance_id, host, clock));
+        let transport: Arc<dyn Transport> = match &broker {
+            Some(broker) => Arc::new(MemoryTransport::new(shared.clone(), broker.clone())),
+            None => Arc::new(RedisTransport::new(shared.clone(), runtime.clone())),
+        };
+        shared.groups.attach(&transport, runtime.clone());
+        let core = Arc::new(Core {
+            shared,
+            transport,
+            runtime,
+            instance_id,
+            subscribing: Mutex::default(),
+            accepting: AtomicBool::new(true),
+            requests: AtomicUsize::new(0),
+        });
+        if let Some(broker) = broker {
+            let timed: Weak<dyn Timed> = Arc::downgrade(&core) as Weak<dyn Timed>;
+            broker.keep_time_for(timed);
+        }
+        core
+    }
+
+    /// Connects, if that was not done before.
+    pub(crate) fn start(self: &Arc<Self>) {
+        self.transport.start();
+        if !self.shared.config.streams.is_empty() {
+            self.watch_deadlines();
+        }
+    }
+
+    pub(crate) fn subscribing(&self) -> MutexGuard<'_, Numbering> {
+        self.subscribing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn unsubscribe(&self, subscription: u32, kind: ErrorKind, why: &str) -> bool {
+        let numbering = self.subscribing();
+        if self.shared.groups.contains(subscription) {
+            return self.shared.remove_durable(subscription, BusError::new(kind, why));
+        }
+        if !self.shared.router().contains(subscription) {
+            return false;
+        }
+        let unused = self.shared.remove(subscription);
+        self.transport.unsubscribe(unused);
+        drop(numbering);
+        if let Some(ticket) = self.shared.unconfirmed().remove(subscription) {
+            self.shared.outbox.reply(ticket, Err(BusError::new(kind, why)));
+        }
+        true
+    }
+
+    pub(crate) fn wake_if_ready(&self) {
+        let shared = &self.shared;
+        let durable = || shared.groups.in_use() && shared.groups.claims().has_ready(shared.clock.now_ms());
+        if shared.intake().has_ready() || durable() {
+            shared.outbox.wake();
+        }
+    }
+
+    /// Starts, once, the task that acts when a time has come: a retry, or a subscription without an answer.
+    pub(crate) fn watch_deadlines(self: &Arc<Self>) {
+        if std::mem::replace(&mut self.subscribing().watched, true) {
+            return self.shared.deadlines.notify_waiters();
+        }
+        if self.shared.clock.is_virtual() {
+            // The broker keeps the time.
+            return;
+        }
+        let core = Arc::downgrade(self);
+        let shared = self.shared.clone();
+        self.runtime.spawn(async move {
+            while shared.lifecycle.state() != State::Closed {
+                let changed = shared.deadlines.notified();
+                let Some(next) = core.upgrade().map(|core| core.act_on_deadlines()) else { return };
+                match next {
+                    Some(at) => {
+                        let _ = tokio::time::timeout_at(shared.clock.instant(at), changed).await;
+                    }
+                    None => changed.await,
+                }
+            }
+        });
+    }
+
+    /// Does what is due. Returns when the next is.
+    pub(crate) fn act_on_deadlines(&self) -> Option<u64> {
+        let now = self.shared.clock.now_ms();
+        let expired = self.shared.unconfirmed().expired(now);
+        for subscription in expired {
+            let cause = self.shared.lifecycle.watch().borrow().error.clone();
+            let why = cause.map_or_else(|| "no confirmation from the server".to_owned(), |e| e.message);
+            self.unsubscribe(
+                subscription,
+                ErrorKind::CommandTimeout,
+                &format!("not subscribed in time: {why}"),
+            );
+        }
+        let intake = self.shared.intake();
+        let (ready, retry) = (intake.deliveries.has_due(now), intake.deliveries.next_due(now));
+        drop(intake);
+        if ready {
+            self.shared.outbox.wake();
+        }
+        let groups = self.shared.groups_due();
+        [retry, self.shared.unconfirmed().next_deadline(), groups].into_iter().flatten().min()
+    }
+
+    pub(crate) async fn administer(&self, method: &str, arguments: &str) -> Result<Value, BusError> {
+        let arguments = serde_json::from_str(arguments).map_err(|e| {
+            BusError::new(ErrorKind::InvalidOptions, format!("the arguments cannot be read as JSON: {e}"))
+        })?;
+        if self.shared.lifecycle.state() == State::Closed {
+            return Err(BusError::new(ErrorKind::Closed, "the client is closed"));
+        }
+        let Shared { config, recent, .. } = &*self.shared;
+        let store = self.transport.store();
+        let context = admin::Context::new(store, config, &self.instance_id, recent.clone());
+        admin::call(&context, method, arguments).await
+    }
+
+    /// The first stage of closing: nothing more is taken in.
+    pub(crate) fn stop_deliveries(&self) {
+        let numbering = self.subscribing();
+        let unused = self.shared.close();
+        self.transport.unsubscribe(unused);
+        drop(numbering);
+        if self.shared.groups.in_use() {
+            self.shared.stop_groups();
+        }
+        let waiting = self.shared.unconfirmed().all();
+        for subscription in waiting {
+            if let Some(ticket) = self.shared.unconfirmed().remove(subscription) {
+                let error = BusError::new(ErrorKind::Closed, "the client was closed");
+                self.shared.outbox.reply(ticket, Err(error));
+            }
+        }
+    }
+
+    /// Waits for running handlers, which may still publish, and then for publishes.
+    pub(crate) async fn finish(&self) {
+        loop {
+            let changed = self.shared.deadlines.notified();
+            if self.shared.intake().deliveries.running() == 0 {
+                break;
+            }
+            changed.await;
+        }
+        self.shared.finish_groups().await;
+        self.accepting.store(false, Ordering::Release);
+        self.transport.flush().await;
+    }
+
+    pub(crate) fn close(&self) {
+        self.accepting.store(false, Ordering::Release);
+        self.stop_deliveries();
+        self.transport.close();
+        if self.shared.lifecycle.close() {
+            self.shared.notice(Notice::Closed);
+        }
+        self.shared.deadlines.notify_waiters();
+    }
+}
+
+/// Waits until the client is ready. With `fail_early` what only a person can mend ends the wait.
+pub(crate) async fn ready(shared: &Shared, fail_early: bool) -> Result<(), BusError> {
+    let mut watch = shared.lifecycle.watch();
+    loop {
+        let seen = watch.borrow_and_update().clone();
+        match (seen.state, seen.error) {
+            (State::Ready, _) => return Ok(()),
+            (State::Draining | State::Closed, _) => {
+                return Err(BusError::new(ErrorKind::Closed, "the client is closed"));
+            }
+            (_, Some(error)) if fail_early && is_fatal(&error) => return Err(error),
+            _ => {}
+        }
+        if watch.changed().await.is_err() {
+            return Err(BusError::new(ErrorKind::Closed, "the client is gone"));
+        }
+    }
+}

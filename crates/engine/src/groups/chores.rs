@@ -1,0 +1,212 @@
+//! What is done now and then: streams and their groups are made, trimmed and swept.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use oxbus_model::BusError;
+use oxbus_model::store::{Request, Response};
+use tokio::sync::watch;
+
+use super::Groups;
+use crate::guard::catch_panic;
+use crate::host::Notice;
+use crate::shared::Shared;
+
+/// How often streams are trimmed, in milliseconds.
+const RETAIN: u64 = 5_000;
+
+/// How often consumers of dead processes are looked for, in milliseconds.
+const SWEEP: u64 = 30_000;
+
+/// After how long a stream that could not be made is tried again, in milliseconds.
+const ENSURE_AGAIN: u64 = 5_000;
+
+/// When each chore is due, and what became of the last.
+pub(crate) struct Chores {
+    retain_at: Option<u64>,
+    sweep_at: Option<u64>,
+    ensure_at: Option<u64>,
+    running: bool,
+    /// Whether the streams were looked at since the start.
+    ensured: watch::Sender<bool>,
+    /// Streams with faults: why.
+    pub(crate) troubles: BTreeMap<String, BusError>,
+}
+
+impl Default for Chores {
+    fn default() -> Self {
+        Chores {
+            retain_at: None,
+            sweep_at: None,
+            ensure_at: None,
+            running: false,
+            ensured: watch::Sender::new(false),
+            troubles: BTreeMap::new(),
+        }
+    }
+}
+
+impl Chores {
+    /// When the next is due.
+    pub(super) fn next(&self, _now: u64) -> Option<u64> {
+        if self.running {
+            return None;
+        }
+        [self.retain_at, self.sweep_at, self.ensure_at].into_iter().flatten().min()
+    }
+}
+
+impl Groups {
+    pub(crate) fn chores(&self) -> MutexGuard<'_, Chores> {
+        self.chores.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    /// A connection is there: streams and groups are made where they are missing.
+    pub(crate) fn ensure_streams(self: &Arc<Self>) {
+        if self.config.streams.is_empty() {
+            return;
+        }
+        let now = self.clock.now_ms();
+        let mut chores = self.groups.chores();
+        chores.ensure_at = Some(now);
+        let trims = self.config.streams.iter().any(|s| s.max_length.is_some() || s.max_age.is_some());
+        if trims && chores.retain_at.is_none() {
+            chores.retain_at = Some(now.saturating_add(RETAIN));
+        }
+        drop(chores);
+        self.run_chores(now);
+        self.deadlines.notify_waiters();
+    }
+
+    /// Waits until the streams were looked at once.
+    pub(crate) async fn streams_ensured(&self) {
+        if self.config.streams.is_empty() {
+            return;
+        }
+        let mut ensured = self.groups.chores().ensured.subscribe();
+        // The sender lives as long as the client.
+        let _ = ensured.wait_for(|ensured| *ensured).await;
+    }
+
+    /// Starts the chores that are due.
+    pub(super) fn run_chores(self: &Arc<Self>, now: u64) {
+        let mut chores = self.groups.chores();
+        let sweeps = self.groups.in_use();
+        if sweeps && chores.sweep_at.is_none() {
+            chores.sweep_at = Some(now.saturating_add(SWEEP));
+        }
+        if chores.running {
+            return;
+        }
+        let due = |at: &mut Option<u64>, again: Option<u64>| {
+            let is_due = at.is_some_and(|at| at <= now);
+            if is_due {
+                *at = again.map(|ms| now.saturating_add(ms));
+            }
+            is_due
+        };
+        let ensure = due(&mut chores.ensure_at, None);
+        let retain = due(&mut chores.retain_at, Some(RETAIN));
+        let sweep = due(&mut chores.sweep_at, Some(SWEEP));
+        if !ensure && !retain && !sweep {
+            return;
+        }
+        chores.running = true;
+        drop(chores);
+        let shared = self.clone();
+        let mut work = Box::pin(async move {
+            let done = catch_panic("chores", async {
+                if ensure {
+                    shared.make_streams().await;
+                }
+                if retain {
+                    shared.trim_streams().await;
+                }
+                if sweep {
+                    shared.sweep_groups().await;
+                }
+            });
+            if let Err(fault) = done.await {
+                shared.notice(Notice::Error(fault));
+            }
+            shared.groups.chores().running = false;
+            shared.deadlines.notify_waiters();
+        });
+        // In memory all of it is done at once, which virtual time relies on.
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        if work.as_mut().poll(&mut context).is_pending()
+            && let Some(runtime) = self.groups.runtime()
+        {
+            runtime.spawn(work);
+        }
+    }
+
+    async fn make_streams(self: &Arc<Self>) {
+        let mut troubles = BTreeMap::new();
+        for stream in &self.config.streams {
+            for (group, from) in &stream.groups {
+                let open = Request::Open {
+                    stream: stream.name.as_str().into(),
+                    group: group.as_str().into(),
+                    from: *from,
+                    restarted: false,
+                };
+                if let Err(error) = self.ask_store(open).await {
+                    troubles.insert(stream.name.clone(), error);
+                }
+            }
+        }
+        let mut chores = self.groups.chores();
+        for (stream, error) in &troubles {
+            if !chores.troubles.contains_key(stream) {
+                let message = format!("the groups of stream {stream} are not there: {}", error.message);
+                self.notice(Notice::Error(BusError { message, ..error.clone() }));
+            }
+        }
+        if !troubles.is_empty() {
+            chores.ensure_at = Some(self.clock.now_ms().saturating_add(ENSURE_AGAIN));
+        }
+        chores.troubles = troubles;
+        chores.ensured.send_replace(true);
+    }
+
+    async fn trim_streams(self: &Arc<Self>) {
+        for stream in &self.config.streams {
+            if stream.max_length.is_none() && stream.max_age.is_none() {
+                continue;
+            }
+            let retain = Request::Retain {
+                stream: stream.name.as_str().into(),
+                instance: self.origin.instance_id().into(),
+                max_len: stream.max_length,
+                max_age: stream.max_age,
+                safe: stream.safe_trim,
+            };
+            if let Err(error) = self.ask_store(retain).await {
+                let message = format!("stream {} was not trimmed: {}", stream.name, error.message);
+                self.log("debug", message, serde_json::json!({ "code": error.kind.code() }));
+            }
+        }
+    }
+
+    async fn sweep_groups(self: &Arc<Self>) {
+        let members: Vec<_> = {
+            let claims = self.groups.claims();
+            claims.keys().into_iter().flat_map(|key| claims.members(key)).collect()
+        };
+        for member in members {
+            // What is left is swept the next time.
+            let _ = self.ask_store(Request::Sweep { member }).await;
+        }
+    }
+
+    /// Executes a request for which no group waits.
+    pub(crate) async fn ask_store(&self, request: Request) -> Result<Response, BusError> {
+        match self.groups.transport() {
+            Some(transport) => transport.store().execute(request).await,
+            None => Err(BusError::new(oxbus_model::ErrorKind::Closed, "the client is closed")),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The end of groups: what runs is finished, what has not begun is handed back, the consumer leaves.
+
+use std::sync::Arc;
+
+use oxbus_model::claims::GroupKey;
+use oxbus_model::store::{EntryId, Member, Request, Response};
+
+use super::Groups;
+use crate::shared::Shared;
+
+/// Entries that are handed back at a time.
+const HANDED_BACK: usize = 500;
+
+impl Groups {
+    /// Whether a group is about to be left.
+    pub(super) fn is_leaving(&self, group: &str) -> bool {
+        self.claims().is_leaving(group)
+    }
+}
+
+impl Shared {
+    /// Leaves a group that has no subscription any more, in the background.
+    pub(super) fn leave_group(self: &Arc<Self>, key: GroupKey) {
+        self.groups.claims().stop_reading(Some(key), self.clock.now_ms());
+        let shared = self.clone();
+        let leaving = async move {
+            shared.finish_group(key).await;
+            shared.subscribe_deferred();
+        };
+        if let Some(runtime) = self.groups.runtime() {
+            runtime.spawn(leaving);
+        }
+    }
+
+    /// The first stage of closing: nothing more is read, and what has not begun is handed back.
+    pub(crate) fn stop_groups(self: &Arc<Self>) {
+        self.refuse_all();
+        self.groups.claims().stop_reading(None, self.clock.now_ms());
+        self.kick();
+    }
+
+    /// Waits until all groups have finished and leaves them.
+    pub(crate) async fn finish_groups(self: &Arc<Self>) {
+        if !self.groups.in_use() {
+            return;
+        }
+        let keys = self.groups.claims().keys();
+        for key in keys {
+            self.finish_group(key).await;
+        }
+    }
+
+    async fn finish_group(self: &Arc<Self>, key: GroupKey) {
+        let Some(transport) = self.groups.transport() else { return };
+        // What was on its way to the reader arrives first, and is handed back with the rest.
+        transport.leave(key).await;
+        self.kick();
+        loop {
+            let changed = self.groups.changed.notified();
+            if self.groups.claims().is_settled(Some(key)) {
+                break;
+            }
+            changed.await;
+        }
+        let members = self.groups.claims().members(key);
+        for member in &members {
+            self.hand_back_rest(member).await;
+        }
+        let leaves = self.groups.claims().leave(key);
+        for leave in leaves {
+            // Without an answer the heartbeat runs out by itself.
+            let _ = transport.store().execute(leave).await;
+        }
+    }
+
+    /// Entries that were delivered into a connection that broke are this consumer's, and nobody else knows.
+    async fn hand_back_rest(&self, member: &Member) {
+        let Some(transport) = self.groups.transport() else { return };
+        let mut after = EntryId::MIN;
+        loop {
+            let own = Request::Own { member: member.clone(), after, limit: HANDED_BACK, raise: false };
+            let Ok(Response::Claimed { entries, .. }) = transport.store().execute(own).await else { return };
+            let Some(last) = entries.last() else { return };
+            after = last.id;
+            let items = entries.iter().map(|entry| (entry.id, entry.deliveries.saturating_sub(1))).collect();
+            let release = Request::Release { member: member.clone(), items, unhandled: false };
+            if transport.store().execute(release).await.is_err() {
+                return;
+            }
+        }
+    }
+}

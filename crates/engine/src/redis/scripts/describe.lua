@@ -1,0 +1,26 @@
+-- What there is to know of a stream.
+-- KEYS: stream.
+-- Returns: nil where there is none; else its length, first and last entry ids or nil, last generated id, how many
+--          entries were ever added or nil, and for each group its name, pending entries, last delivered id, lag or nil, oldest pending id or nil, and for each
+--          consumer its name, pending entries and idle time.
+local stream = KEYS[1]
+if redis.call('EXISTS', stream) == 0 then
+    return false
+end
+local info = named(redis.call('XINFO', 'STREAM', stream))
+local groups = {}
+for _, group in ipairs(groups_of(stream)) do
+    local consumers = {}
+    for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group.name)) do
+        local consumer = named(row)
+        consumers[#consumers + 1] = { consumer.name, consumer.pending, consumer.idle }
+    end
+    groups[#groups + 1] = {
+        group.name, group.pending, group['last-delivered-id'], group.lag or false,
+        redis.call('XPENDING', stream, group.name)[2], consumers,
+    }
+end
+local first, last = info['first-entry'], info['last-entry']
+return {
+    info.length, first and first[1], last and last[1], info['last-generated-id'], info['entries-added'] or false, groups,
+}

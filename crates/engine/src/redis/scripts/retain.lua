@@ -1,0 +1,87 @@
+-- Trims a stream by its retention, if this instance is its janitor or nobody is.
+-- KEYS: stream, janitor, then the facts of the groups.
+-- ARGV: instance, longest length or '', longest age or '', '1' to keep what a live group has not settled, then the groups.
+-- Returns: how many entries were removed.
+local stream, janitor, instance = KEYS[1], KEYS[2], ARGV[1]
+local max_len, max_age = tonumber(ARGV[2]), tonumber(ARGV[3])
+local now = time()
+local owner = redis.call('GET', janitor)
+if owner and owner ~= instance then
+    return 0
+end
+-- A server that is out of memory lets a script go on that has written before: it may free some.
+redis.call('PEXPIRE', janitor, 15000)
+redis.call('SET', janitor, instance, 'PX', 15000)
+if redis.call('EXISTS', stream) == 0 then
+    return 0
+end
+
+-- The oldest entry that a live group has not settled; nil where there is none.
+local function unsettled()
+    local seen = {}
+    for i = 5, #ARGV do
+        seen[ARGV[i]] = tonumber(redis.call('HGET', KEYS[i - 2], 'seen') or 0)
+    end
+    local oldest
+    for _, group in ipairs(groups_of(stream)) do
+        -- A group that is younger than the question counts as live.
+        if (seen[group.name] or now) > now - 3600000 then
+            local id = redis.call('XPENDING', stream, group.name)[2]
+            if not id then
+                local unread = redis.call('XRANGE', stream, '(' .. group['last-delivered-id'], '+', 'COUNT', 1)[1]
+                id = unread and unread[1]
+            end
+            if id and (not oldest or below(id, oldest)) then
+                oldest = id
+            end
+        end
+    end
+    return oldest
+end
+
+local safe = ARGV[4] == '1' and unsettled()
+local removed = 0
+if max_age then
+    local from = string.format('%.0f-0', math.max(now - max_age, 0))
+    if safe and below(safe, from) then
+        from = safe
+    end
+    removed = redis.call('XTRIM', stream, 'MINID', '=', from)
+end
+if not max_len then
+    return removed
+end
+local excess = math.min(redis.call('XLEN', stream) - max_len, 10000)
+if not safe then
+    if excess > 0 then
+        local length = redis.call('XLEN', stream) - excess
+        removed = removed + redis.call('XTRIM', stream, 'MAXLEN', '=', length)
+    end
+    return removed
+end
+
+-- Entries must be read to know their ids: from the head, while they are settled, a bounded part at a time.
+local pages, bytes, size = 0, 0, 10
+while excess > 0 and pages < 100 and bytes < 4194304 do
+    local page = redis.call('XRANGE', stream, '-', '+', 'COUNT', math.min(excess, size))
+    local settled, before = nil, bytes
+    for _, entry in ipairs(page) do
+        if not below(entry[1], safe) then
+            break
+        end
+        settled = entry[1]
+        for _, field in ipairs(entry[2]) do
+            bytes = bytes + #field
+        end
+    end
+    if not settled then
+        break
+    end
+    local trimmed = redis.call('XTRIM', stream, 'MINID', '=', behind(settled))
+    if trimmed == 0 then
+        break
+    end
+    size = math.max(1, math.min(100, math.floor(1048576 * #page / (bytes - before + 1))))
+    removed, excess, pages = removed + trimmed, excess - trimmed, pages + 1
+end
+return removed

@@ -1,0 +1,24 @@
+-- Claims pending entries for `consumer` and collects them with what is noted of them.
+local entries, deleted, bytes = {}, {}, 0
+
+-- Claims an entry and sets its delivery count. One that is not in the stream any more is acknowledged.
+local function collect(stream, notes, group, consumer, id, count)
+    -- Of a missing entry servers before 7 say nil, later ones nothing.
+    local entry = redis.call('XCLAIM', stream, group, consumer, 0, id, 'RETRYCOUNT', count)[1]
+    if not entry then
+        redis.call('XACK', stream, group, id)
+        redis.call('HDEL', notes, 'b' .. id, 'u' .. id)
+        deleted[#deleted + 1] = id
+        return
+    end
+    local noted = redis.call('HMGET', notes, 'b' .. id, 'u' .. id)
+    entries[#entries + 1] = { id, count, noted[1] and 1 or 0, noted[2], entry[2] }
+    for _, field in ipairs(entry[2]) do
+        bytes = bytes + #field
+    end
+end
+
+-- Whether an answer is large enough.
+local function is_full()
+    return bytes >= 1048576
+end

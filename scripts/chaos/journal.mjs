@@ -1,0 +1,14 @@
+import { openSync, readFileSync, writeSync } from 'node:fs';
+
+/** An append-only file of records; what was written stays when the process is killed. */
+export function openJournal(path) {
+  const file = openSync(path, 'a');
+  return { write: (record) => writeSync(file, `${JSON.stringify(record)}\n`) };
+}
+
+/** The records of a journal; a line that a kill has cut off was never written. */
+export function readJournal(path) {
+  const lines = readFileSync(path, 'utf8').split('\n');
+  lines.pop();
+  return lines.map((line) => JSON.parse(line));
+}

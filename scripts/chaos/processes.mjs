@@ -1,0 +1,90 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const STOP_LIMIT_MS = 20_000;
+
+/**
+ * A place of a publisher or consumer: a process, and after it was killed another one. Each process
+ * has a seed and a journal of its own. What ends without being told to is a problem.
+ */
+export class Place {
+  kills = 0;
+  freezes = 0;
+  journals = [];
+  problems = [];
+  #module;
+  #name;
+  #params;
+  #random;
+  #folder;
+  #child;
+  #ready;
+
+  constructor(module, name, params, random, folder) {
+    this.#module = fileURLToPath(new URL(module, import.meta.url));
+    this.#name = name;
+    this.#params = params;
+    this.#random = random;
+    this.#folder = folder;
+  }
+
+  start() {
+    const name = `${this.#name}-${this.journals.length + 1}`;
+    const journal = join(this.#folder, `${name}.jsonl`);
+    this.journals.push(journal);
+    const params = { ...this.#params, name: this.#name, seed: this.#random.seed(), journal };
+    const child = fork(this.#module, [JSON.stringify(params)], {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    });
+    this.#child = child;
+    const end = () => child.kill('SIGKILL');
+    process.once('exit', end);
+    child.once('exit', (code, signal) => {
+      process.removeListener('exit', end);
+      if (this.#child !== child) return;
+      this.problems.push(`${name} ended by itself with ${signal ?? code}`);
+    });
+    this.#ready = Promise.race([once(child, 'message'), once(child, 'exit')]);
+  }
+
+  /** Resolves when the process has told that it is ready, or has ended. */
+  ready() {
+    return this.#ready;
+  }
+
+  async kill() {
+    const child = this.#child;
+    this.#child = undefined;
+    if (!isRunning(child)) return;
+    this.kills += 1;
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+  }
+
+  freeze() {
+    this.freezes += 1;
+    this.#child?.kill('SIGSTOP');
+  }
+
+  thaw() {
+    this.#child?.kill('SIGCONT');
+  }
+
+  /** Ends it as a service is ended; it has to be gone in time, and without an error. */
+  async stop() {
+    const child = this.#child;
+    this.#child = undefined;
+    if (!isRunning(child)) return;
+    const ended = once(child, 'exit');
+    const limit = setTimeout(() => child.kill('SIGKILL'), STOP_LIMIT_MS);
+    child.kill('SIGTERM');
+    const [code, signal] = await ended;
+    clearTimeout(limit);
+    if (code !== 0) this.problems.push(`${this.#name} ended with ${signal ?? code} when stopped`);
+  }
+}
+
+const isRunning = (child) => child && child.exitCode === null && child.signalCode === null;
