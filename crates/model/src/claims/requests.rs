@@ -15,6 +15,8 @@ const ALIVE: u64 = 5000;
 pub(super) const BEAT_TAKEN: u64 = 500;
 /// Between two searches for dead consumers.
 const SWEEP: u64 = 30_000;
+/// Room for which a read is worth while, however much more there could be.
+const GOOD_READ: usize = 256;
 /// The most entries of one request.
 const MAX_ACKS: usize = 1000;
 const MAX_HOLDS: usize = 500;
@@ -27,18 +29,14 @@ impl Group {
     pub(super) fn work(&mut self, now: u64, instance: &Arc<str>, dead_letters: u64, out: &mut Vec<Work>) {
         self.renew(now);
         let (room, window) = self.room(now);
-        let own_found = self.has_own();
         for at in 0..self.streams.len() {
             self.keep_up(at, now, instance, out);
             self.tell(at, now, dead_letters, out);
             if self.connected && !self.stopping && room > 0 {
-                self.find(at, now, room, own_found, out);
+                self.find(at, now, room, out);
             }
         }
-        if let Some(read) = self.read(now, room, window) {
-            self.reading = true;
-            out.push(Work::Read(read));
-        }
+        out.extend(self.read(now, room, window).map(Work::Read));
     }
 
     /// Opens the group of a stream, and says that this consumer lives.
@@ -170,22 +168,31 @@ impl Group {
 
     /// A read of new entries, once there is room for a good many.
     fn read(&mut self, now: u64, room: usize, window: usize) -> Option<Read> {
-        if self.reading || !self.connected || room < (window / 4).max(1) || !self.read_gate.open(now, 1) {
+        if self.reading.is_some()
+            || !self.connected
+            || room < (window / 4).clamp(1, GOOD_READ)
+            || !self.read_gate.open(now, 1)
+        {
             return None;
         }
-        let used = || self.streams.iter().filter(|s| s.users > 0);
-        let ready = used().all(|s| s.is_ready() && s.own == Own::Done);
-        let streams: Arc<[Arc<str>]> = used().map(|s| s.name.clone()).collect();
-        if streams.is_empty() || !ready {
-            return None;
-        }
+        let streams = self.readable()?;
+        self.reading = Some(streams.clone());
         Some(Read {
             key: self.key,
             group: self.joining.group.clone(),
             consumer: self.joining.consumer.clone(),
-            limit: (room / streams.len()).max(1),
+            limit: (room / streams.len().max(1)).max(1),
             streams,
         })
+    }
+
+    /// The streams to read, once there is nothing to wait for. One that is in trouble does not hold up the others.
+    pub(super) fn readable(&self) -> Option<Arc<[Arc<str>]>> {
+        let used = || self.streams.iter().filter(|s| s.users > 0);
+        let readable = |s: &&Stream| s.is_ready() && s.own == Own::Done;
+        let settled = used().all(|s| readable(&s) || s.trouble.is_some());
+        let streams: Arc<[Arc<str>]> = used().filter(readable).map(|s| s.name.clone()).collect();
+        (settled && !streams.is_empty()).then_some(streams)
     }
 
     /// Lists the claims that are to be renewed: each between a quarter and a third of the lease after it was
@@ -222,7 +229,7 @@ impl Group {
         let subscribers = self.subscribers.values().filter_map(|s| s.next_due(now));
         let streams = self.streams.iter().flat_map(|s| self.stream_dues(s));
         let renewal = (self.entries.len() > 0).then_some(self.renew_at);
-        let read = (self.connected && !self.reading).then_some(self.read_gate.opens_at());
+        let read = (self.connected && self.reading.is_none()).then_some(self.read_gate.opens_at());
         let group = [renewal, read].into_iter().flatten().chain(streams).filter(|at| *at > now);
         subscribers.chain(group).min()
     }

@@ -159,7 +159,7 @@ impl Claims {
     /// The reader of a group is up: its own pending entries are found first, then new ones are read.
     pub fn connected(&mut self, key: GroupKey) {
         let Some(group) = self.groups.get_mut(&key) else { return };
-        (group.connected, group.reading) = (true, false);
+        (group.connected, group.reading) = (true, None);
         group.read_gate.succeeded();
         group.streams.iter_mut().for_each(super::stream::Stream::search_own);
     }
@@ -167,13 +167,13 @@ impl Claims {
     /// The reader of a group is down. A read that was on its way is over.
     pub fn disconnected(&mut self, key: GroupKey) {
         let Some(group) = self.groups.get_mut(&key) else { return };
-        (group.connected, group.reading) = (false, false);
+        (group.connected, group.reading) = (false, None);
     }
 
     /// A read has brought entries.
     pub fn arrived(&mut self, key: GroupKey, arrivals: Vec<Arrival>, now: u64) {
         let Some(group) = self.groups.get_mut(&key) else { return };
-        group.reading = false;
+        group.reading = None;
         group.read_gate.succeeded();
         for arrival in arrivals {
             group.accept(arrival, Origin::Read, now, &mut self.context);
@@ -183,12 +183,20 @@ impl Claims {
     /// A read has ended with an error.
     pub fn interrupted(&mut self, key: GroupKey, error: &BusError, now: u64) {
         let Some(group) = self.groups.get_mut(&key) else { return };
-        group.reading = false;
+        group.reading = None;
         if error.kind == ErrorKind::NoGroup {
             group.streams.iter_mut().for_each(super::stream::Stream::group_gone);
         } else {
             group.read_gate.failed(now);
         }
+    }
+
+    /// Whether the read of a group that is on its way lacks a stream that should be read by now. Then it is
+    /// worth ending it.
+    pub fn is_outdated(&self, key: GroupKey) -> bool {
+        let Some(group) = self.groups.get(&key) else { return false };
+        let Some(reading) = &group.reading else { return false };
+        group.readable().is_some_and(|streams| streams.iter().any(|stream| !reading.contains(stream)))
     }
 
     /// What is to be done now. Each [`Work::Store`] is answered exactly once by [`Claims::answered`]; each
