@@ -198,8 +198,12 @@ impl Claims {
         }
     }
 
-    /// Whether the read of a group that is on its way lacks a stream that should be read by now. Then it is
-    /// worth ending it.
+    /// The groups whose read is on its way and lacks a stream that should be read by now: it is worth ending it.
+    pub fn outdated(&self) -> Vec<GroupKey> {
+        self.groups.keys().copied().filter(|key| self.is_outdated(*key)).collect()
+    }
+
+    /// Whether the read of a group that is on its way lacks a stream that should be read by now.
     pub fn is_outdated(&self, key: GroupKey) -> bool {
         let Some(group) = self.groups.get(&key) else { return false };
         let Some((reading, _)) = group.reads.back() else { return false };
