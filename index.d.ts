@@ -1250,6 +1250,8 @@ export interface ConnectionHealth {
 
 /** One configured stream, as `healthCheck` sees it. */
 export interface StreamHealth {
+  /** Entries. */
+  length: number;
   /** Handed out and not acknowledged, over all groups. */
   pending: number;
   /** Not yet read by the group that is furthest behind; null where the server does not know. */
