@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use oxbus_model::BusError;
-use oxbus_model::claims::{Arrival, Claims, GroupKey, Work};
+use oxbus_model::claims::{Arrival, Claims, Content, GroupKey, Work};
 use oxbus_model::config::{Config, Mode};
 use oxbus_model::delivery::Tally;
 use oxbus_model::storage::Storage;
@@ -128,6 +128,13 @@ impl Shared {
         if count > 0 {
             self.stats.events_received.add(count);
             self.intake().received.add(count, now);
+        }
+        if self.config.persistence.is_some() {
+            for arrival in &arrivals {
+                if let Content::Event { candidate, .. } = &arrival.content {
+                    self.keep_recent(candidate.json().as_bytes());
+                }
+            }
         }
         self.groups.claims().arrived(group, arrivals, now);
         self.pump();
