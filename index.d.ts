@@ -131,8 +131,8 @@ export interface PublishOptions {
    */
   deduplicate?: boolean | { ttl?: number };
   /**
-   * How many replicas must have it; needs a stream. Fewer within the timeout: `NOT_REPLICATED` with
-   * outcome `unknown` and the `messageId`, as the event is stored.
+   * How many replicas must have it, 0–100; needs a stream. Fewer within the timeout:
+   * `NOT_REPLICATED` with outcome `unknown` and the `messageId`, as the event is stored.
    */
   replicas?: number;
   /** Deadline of the whole call, in ms; default: `redis.commandTimeout`. */
