@@ -62,12 +62,15 @@ struct Behind {
 
 impl Groups {
     pub(crate) fn new(config: &Config, instance_id: &str) -> Self {
-        let claims = Claims::new(
+        let mut claims = Claims::new(
             config.dead_letter.clone(),
             config.channel_prefix.clone(),
             instance_id.into(),
             stored::arrival,
         );
+        if config.mode == Mode::Redis {
+            claims.read_ahead();
+        }
         Groups {
             claims: Mutex::new(claims),
             storage: Storage::new(&config.streams),
