@@ -103,6 +103,9 @@ impl Shared {
         if arrivals.events.is_empty() {
             return;
         }
+        if self.config.persistence.is_some() {
+            arrivals.events.iter().for_each(|(candidate, _)| self.keep_recent(candidate.json().as_bytes()));
+        }
         let mut intake = self.intake();
         intake.accept(arrivals);
         let ready = intake.has_ready();

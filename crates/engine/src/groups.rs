@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use oxbus_model::BusError;
-use oxbus_model::claims::{Arrival, Claims, GroupKey, Work};
+use oxbus_model::claims::{Arrival, Claims, Content, GroupKey, Work};
 use oxbus_model::config::{Config, Mode};
 use oxbus_model::delivery::Tally;
 use oxbus_model::storage::Storage;
@@ -62,12 +62,15 @@ struct Behind {
 
 impl Groups {
     pub(crate) fn new(config: &Config, instance_id: &str) -> Self {
-        let claims = Claims::new(
+        let mut claims = Claims::new(
             config.dead_letter.clone(),
             config.channel_prefix.clone(),
             instance_id.into(),
             stored::arrival,
         );
+        if config.mode == Mode::Redis {
+            claims.read_ahead();
+        }
         Groups {
             claims: Mutex::new(claims),
             storage: Storage::new(&config.streams),
@@ -128,6 +131,13 @@ impl Shared {
         if count > 0 {
             self.stats.events_received.add(count);
             self.intake().received.add(count, now);
+        }
+        if self.config.persistence.is_some() {
+            for arrival in &arrivals {
+                if let Content::Event { candidate, .. } = &arrival.content {
+                    self.keep_recent(candidate.json().as_bytes());
+                }
+            }
         }
         self.groups.claims().arrived(group, arrivals, now);
         self.pump();

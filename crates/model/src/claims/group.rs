@@ -42,6 +42,8 @@ pub(super) struct Context {
     pub(super) tally: Tally,
     spent: Vec<Arc<LiveEvent>>,
     spent_bytes: usize,
+    /// Whether two reads of a group may be on their way at once.
+    pub(super) reads_ahead: bool,
 }
 
 impl Context {
@@ -58,6 +60,7 @@ impl Context {
             decode,
             announcements: Vec::new(),
             tally: Tally::default(),
+            reads_ahead: false,
             spent: Vec::new(),
             spent_bytes: 0,
         }
@@ -102,7 +105,8 @@ pub(super) struct Group {
     pub(super) pace: Pace,
     pub(super) connected: bool,
     pub(super) stopping: bool,
-    pub(super) reading: bool,
+    /// Entries that the reads on their way may bring.
+    pub(super) reads: VecDeque<usize>,
     pub(super) read_gate: Gate,
     pub(super) next_retry: u64,
     pub(super) renew_at: u64,
@@ -128,7 +132,7 @@ impl Group {
             pace: Pace::default(),
             connected: false,
             stopping: false,
-            reading: false,
+            reads: VecDeque::new(),
             read_gate: Gate::default(),
             next_retry: 0,
             renew_at: 0,

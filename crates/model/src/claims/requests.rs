@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::entry::{CallState, Entry, Stage};
-use super::group::Group;
+use super::group::{Context, Group};
 use super::stream::{Opening, Own, Stream};
 use super::{Read, Work};
 use crate::store::{Letter, Position, Request};
@@ -15,21 +15,20 @@ const ALIVE: u64 = 5000;
 pub(super) const BEAT_TAKEN: u64 = 500;
 /// Between two searches for dead consumers.
 const SWEEP: u64 = 30_000;
-/// The longest between two searches for overdue entries.
-const RECOVERY: u64 = 500;
 /// The most entries of one request.
 const MAX_ACKS: usize = 1000;
 const MAX_HOLDS: usize = 500;
 const MAX_LETTERS: usize = 100;
-pub(super) const MAX_CLAIMS: usize = 100;
 /// Acknowledgements of a stream on their way at once; others are gathered meanwhile.
 const ACKS_AT_ONCE: usize = 2;
-/// Overdue entries asked for at the most.
-const MAX_OVERDUE: usize = 10_000;
+/// Entries settled in 100 ms from which on one read is not enough.
+const FLOWING: usize = 256;
 
 impl Group {
     /// What is to be done now.
-    pub(super) fn work(&mut self, now: u64, instance: &Arc<str>, dead_letters: u64, out: &mut Vec<Work>) {
+    pub(super) fn work(&mut self, now: u64, cx: &Context, out: &mut Vec<Work>) {
+        let Context { instance, dead_letter, reads_ahead, .. } = cx;
+        let (dead_letters, reads_ahead) = (dead_letter.max_length, *reads_ahead);
         self.renew(now);
         let (room, window) = self.room(now);
         let own_found = self.has_own();
@@ -40,8 +39,8 @@ impl Group {
                 self.find(at, now, room, own_found, out);
             }
         }
-        if let Some(read) = self.read(now, room, window) {
-            self.reading = true;
+        if let Some(read) = self.read(now, room, window, reads_ahead) {
+            self.reads.push_back(read.limit.saturating_mul(read.streams.len()));
             out.push(Work::Read(read));
         }
     }
@@ -173,35 +172,14 @@ impl Group {
         Some(Request::Release { member: stream.member.clone(), items, unhandled })
     }
 
-    /// Looks for entries that nobody works on: this consumer's own of before, then others'.
-    fn find(&mut self, at: usize, now: u64, room: usize, own_found: bool, out: &mut Vec<Work>) {
-        let (key, lease) = (self.key, self.lease);
-        let Some(stream) = self.streams.get_mut(at) else { return };
-        if !stream.is_ready() || stream.users == 0 {
-            return;
-        }
-        if let Own::Wanted { after } = stream.own
-            && stream.own_gate.open(now, 1)
-        {
-            let (member, raise) = (stream.member.clone(), !stream.inherited);
-            let own = Request::Own { member, after, limit: room.min(MAX_CLAIMS), raise };
-            out.push(Work::Store(key, own));
-            stream.own_gate.sent();
-            stream.own = Own::Asked { after };
-        }
-        if own_found && !stream.recovering && now >= stream.recover_at {
-            stream.strangers.retain(|_, until| *until > now);
-            let limit = (MAX_CLAIMS + stream.passed_over).min(MAX_OVERDUE);
-            let member = stream.member.clone();
-            out.push(Work::Store(key, Request::Overdue { member, min_idle: lease, limit }));
-            stream.recovering = true;
-            stream.recover_at = now + RECOVERY.min((lease / 4).max(1));
-        }
-    }
-
     /// A read of new entries, once there is room for a good many.
-    fn read(&mut self, now: u64, room: usize, window: usize) -> Option<Read> {
-        if self.reading || !self.connected || room < (window / 4).max(1) || !self.read_gate.open(now, 1) {
+    ///
+    /// While entries flow, the next read is on its way when the answer to one comes, so that the store works on it
+    /// while the entries are taken in.
+    fn read(&mut self, now: u64, room: usize, window: usize, ahead: bool) -> Option<Read> {
+        let room = room.saturating_sub(self.reads.iter().sum());
+        let at_once = if ahead && self.pace.entries(now) >= FLOWING { 2 } else { 1 };
+        if self.reads.len() >= at_once || !self.connected || room < (window / 4).max(1) || !self.read_gate.open(now, 1) {
             return None;
         }
         let used = || self.streams.iter().filter(|s| s.users > 0);
@@ -214,7 +192,7 @@ impl Group {
             key: self.key,
             group: self.joining.group.clone(),
             consumer: self.joining.consumer.clone(),
-            limit: (room / streams.len()).max(1),
+            limit: (if at_once > 1 { room.min(window / 2) } else { room } / streams.len()).max(1),
             streams,
         })
     }
@@ -253,7 +231,7 @@ impl Group {
         let subscribers = self.subscribers.values().filter_map(|s| s.next_due(now));
         let streams = self.streams.iter().flat_map(|s| self.stream_dues(s));
         let renewal = (self.entries.len() > 0).then_some(self.renew_at);
-        let read = (self.connected && !self.reading).then_some(self.read_gate.opens_at());
+        let read = (self.connected && self.reads.is_empty()).then_some(self.read_gate.opens_at());
         let group = [renewal, read].into_iter().flatten().chain(streams).filter(|at| *at > now);
         subscribers.chain(group).min()
     }
