@@ -72,7 +72,15 @@ test('the package holds what it needs and nothing else', () => {
   );
   const others = files.filter((path) => !path.startsWith('dist/') && !/^[A-Z]+(\.md)?$/.test(path));
   expect(others.sort()).toEqual(
-    ['index.d.ts', 'index.js', 'native.d.ts', 'native.js', 'package.json'].sort(),
+    [
+      'index.d.ts',
+      'index.js',
+      'native.d.ts',
+      'native.js',
+      'package.json',
+      'testing.d.ts',
+      'testing.js',
+    ].sort(),
   );
 });
 

@@ -4,7 +4,9 @@
  */
 
 import type * as Contract from '../index';
+import type * as TestingContract from '../testing';
 import type * as Face from './index';
+import type * as TestingFace from './testing';
 
 /** Methods that return `this` are compared by their arguments: the classes differ in private members. */
 type Shape<T> = {
@@ -49,6 +51,7 @@ type Map = { 'photo.uploaded': { photoId: string }; 'user.created': { userId: st
 
 type Holds<T extends true> = T;
 
+export type SameTesting = Holds<Same<typeof TestingContract, typeof TestingFace>>;
 export type SameNames = Holds<Same<keyof typeof Contract, keyof typeof Face>>;
 export type SameValues = Holds<Same<Values<typeof Contract>, Values<typeof Face>>>;
 export type SameClasses = Holds<Same<Classes, { [K in keyof typeof Contract]: true }>>;

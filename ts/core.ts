@@ -94,6 +94,7 @@ export class Core {
       loseClaim: (tokens, messageId) => dispatcher.loseClaim(tokens, messageId),
     });
     this.#notices.configured(settings.notices);
+    surroundings.admit?.(this);
   }
 
   get state(): ClientState {

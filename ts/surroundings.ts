@@ -5,6 +5,7 @@
 
 import type { PublishResult } from '../index';
 import type { NativeBroker, RawEvent } from './native';
+import type { Resident } from './virtual-time';
 
 /** A timer that was set. */
 export interface Timer {
@@ -28,11 +29,13 @@ export const processTimers: Timers = {
 /** Told of every event that was published, with its place in the order of publishing. */
 export type Recorder = (event: RawEvent, batch: number, index: number) => void;
 
+/** Clients of a test bus have all of it. */
 export interface Surroundings {
   timers: Timers;
-  /** Given to clients of a test bus. */
   broker?: NativeBroker;
   record?: Recorder;
+  /** Told of every client that is made here. */
+  admit?: (resident: Resident) => void;
 }
 
 const ORDINARY: Surroundings = { timers: processTimers };

@@ -5,6 +5,9 @@
 
 type Deliver = { sub: number; event: unknown; info?: object };
 
+/** Set in the tokens of durable calls. */
+const DURABLE = 2 ** 31;
+
 export const controls = {
   /** What `settle` was told, per call: `[token, kind, argument]`. */
   settled: [] as [number, number, number][],
@@ -14,6 +17,15 @@ export const controls = {
   failures: [] as object[],
   /** Publishes stay unanswered. */
   silent: false,
+  /** What `explain` was told: `[token, error]`. */
+  explained: [] as [number, any][],
+  /** What `request` was asked: `[method, args]`. */
+  requests: [] as [string, any][],
+  /** What it answers, by method; a promise later, a thrown error value as a failure. */
+  answers: {} as Record<string, (args: any) => unknown>,
+  /** Published types that are stored, with the number of their last entry. */
+  stored: new Map<string, number>(),
+  brokers: [] as FakeBroker[],
 };
 
 export function reset(): void {
@@ -22,6 +34,40 @@ export function reset(): void {
   controls.publishCalls = 0;
   controls.failures = [];
   controls.silent = false;
+  controls.explained = [];
+  controls.requests = [];
+  controls.answers = {};
+  controls.stored = new Map();
+  controls.brokers = [];
+}
+
+/** A broker that has nothing but a clock, and things that are due. */
+export class FakeBroker {
+  readonly virtual: boolean;
+  #now = 1_000_000;
+  #due: { at: number; run: () => void }[] = [];
+
+  constructor(virtual: boolean) {
+    this.virtual = virtual;
+    controls.brokers.push(this);
+  }
+
+  now(): number {
+    return this.#now;
+  }
+  advance(to: number): void {
+    if (to < this.#now) throw new Error('back in time');
+    this.#now = to;
+    const due = this.#due.filter(({ at }) => at <= to).sort((a, b) => a.at - b.at);
+    this.#due = this.#due.filter(({ at }) => at > to);
+    for (const { run } of due) run();
+  }
+  nextDue(): number | null {
+    return this.#due.length === 0 ? null : Math.min(...this.#due.map(({ at }) => at));
+  }
+  later(ms: number, run: () => void): void {
+    this.#due.push({ at: this.#now + ms, run });
+  }
 }
 
 export class FakeClient {
@@ -35,6 +81,8 @@ export class FakeClient {
   #token = 0;
   #woken = false;
   #last = 0;
+  /** Answers that take a while. */
+  #working = 0;
 
   constructor(_config: string, _env: string, _broker: object | null, wake: () => void) {
     this.#wake = wake;
@@ -81,7 +129,16 @@ export class FakeClient {
       const correlationId = given.correlationId ?? id;
       const { causationId } = given;
       const metadata = { timestamp, source: 'fake', correlationId, causationId };
-      this.#push('p', [batch, index, timestamp, given.id === undefined ? id : 0, 1]);
+      const own = given.id === undefined ? id : 0;
+      const last = controls.stored.get(type);
+      if (last === undefined) {
+        this.#push('p', [batch, index, timestamp, own, 1]);
+      } else {
+        const duplicate = given.deduplicate === true && last > 0;
+        const entry = duplicate ? last : last + 1;
+        controls.stored.set(type, entry);
+        this.#push('q', [batch, index, timestamp, 's', own, 1, `${entry}-0`, Number(duplicate)]);
+      }
       this.event(type, { id, type, data: JSON.parse(data), metadata });
     }
   }
@@ -94,10 +151,12 @@ export class FakeClient {
   }
   subscribe(ticket: number, patterns: string, options: string): string {
     const sub = ++this.#last;
-    const { timeout = 30_000, retryOnError = true, maxRetries = 3 } = JSON.parse(options);
+    const given = JSON.parse(options);
+    controls.requests.push(['subscribe', given]);
+    const { timeout = 30_000, retryOnError = true, maxRetries = 3, group = null } = given;
     this.#subs.set(sub, JSON.parse(patterns));
     this.#push('r', [ticket, null]);
-    return JSON.stringify({ ok: { sub, timeout, retryOnError, maxRetries } });
+    return JSON.stringify({ ok: { sub, timeout, retryOnError, maxRetries, group } });
   }
   unsubscribe(ticket: number, sub: number): void {
     this.#push('r', [ticket, this.#subs.delete(sub)]);
@@ -107,6 +166,23 @@ export class FakeClient {
     for (let at = 0; at < count * 4; at += 4) {
       controls.settled.push([records[at]!, records[at + 1]!, records[at + 3]!]);
     }
+  }
+  explain(token: number, error: string): void {
+    controls.explained.push([token, JSON.parse(error)]);
+  }
+  async request(ticket: number, method: string, text: string): Promise<void> {
+    const args = JSON.parse(text);
+    controls.requests.push([method, args]);
+    this.#working += 1;
+    try {
+      this.#push('r', [ticket, (await controls.answers[method]?.(args)) ?? null]);
+    } catch (error) {
+      this.#push('x', [ticket, error]);
+    }
+    this.#working -= 1;
+  }
+  isIdle(): boolean {
+    return this.#working === 0;
   }
   stats(): string {
     return JSON.stringify({ mode: 'memory' });
@@ -134,6 +210,15 @@ export class FakeClient {
   deliver({ sub, event, info }: Deliver): void {
     this.#push('d', [sub, this.#token++, info ?? 0, event]);
   }
+  /** Entries of a stream come in, as one run: `[messageId, event]`. Answers with the first token. */
+  entries(group: string, entries: [string, object][], info: { batch?: number } = {}): number {
+    const sub = [...this.#subs.keys()].at(-1)!;
+    const token = DURABLE + this.#token;
+    this.#token += info.batch === undefined ? entries.length : 1;
+    const stored = { stream: 's', group, deliveries: 1, ...info };
+    this.#push('d', [sub, token, stored, ...entries.flat()]);
+    return token;
+  }
   notice(notice: object): void {
     this.#push('n', notice);
   }
@@ -148,6 +233,8 @@ export class FakeClient {
 }
 
 const CODES = [
+  ['ERR_BUS_NO_STREAM', 'validation', false],
+  ['ERR_BUS_NOT_REPLICATED', 'resource', true],
   ['ERR_BUS_INVALID_DATA', 'validation', false],
   ['ERR_BUS_INVALID_TYPE', 'validation', false],
   ['ERR_BUS_INVALID_OPTIONS', 'validation', false],
@@ -168,6 +255,7 @@ export function fakeNative(): object {
       const { channelPrefix = '', inherit = true, validateOnReceive = false } = JSON.parse(config);
       const {
         batchSize = 256,
+        batchInterval = 0,
         maxRetries = 0,
         retryDelay = 1,
       } = JSON.parse(config).performance ?? {};
@@ -181,7 +269,7 @@ export function fakeNative(): object {
           logLevel: 'error',
           validateOnReceive,
           batchSize,
-          batchInterval: 0,
+          batchInterval,
           maxRetries,
           retryDelay,
           commandTimeout: 5000,
@@ -193,7 +281,9 @@ export function fakeNative(): object {
     },
     escapePattern: (text: string) => text,
     validate: () => '{"ok":null}',
-    NativeBroker: class {},
+    matches: (pattern: string, text: string) =>
+      new RegExp(`^${pattern.replace('*', '.*')}$`).test(text),
+    NativeBroker: FakeBroker,
     NativeClient: FakeClient,
   };
 }

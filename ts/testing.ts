@@ -1,0 +1,126 @@
+/** `oxbus/testing`: a bus in memory whose clock the test moves. */
+
+import type { BusEvent, EventBusConfig, PatternEvent } from '../index';
+import type { TestBus as Contract } from '../testing';
+import { EventBusClient } from './client';
+import { invalidAt, traced } from './errors';
+import { isPlainObject } from './json';
+import { native, type RawEvent } from './native';
+import { place, type Recorder } from './surroundings';
+import { VirtualTime } from './virtual-time';
+
+/** Published events that are kept. */
+const MAX_PUBLISHED = 100_000;
+
+/** A published event, with its place in the order of publishing. */
+interface Published {
+  event: RawEvent;
+  batch: number;
+  index: number;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: without a map, any payload is accepted
+export function createTestBus<Events = Record<string, any>>(
+  config?: EventBusConfig,
+): Contract<Events> {
+  try {
+    return new TestBus<Events>(config);
+  } catch (error) {
+    throw traced(error, createTestBus);
+  }
+}
+
+class TestBus<Events> extends EventBusClient<Events> implements Contract<Events> {
+  readonly #time: VirtualTime;
+  readonly #published: Published[];
+  readonly #clients = new Set<EventBusClient>();
+  /** What `disconnect` answered for this client alone, and for all. */
+  #ended: { own: Promise<void>; all: Promise<void> } | undefined;
+
+  constructor(config: EventBusConfig | undefined) {
+    const time = new VirtualTime();
+    const published: Published[] = [];
+    const record: Recorder = (event, batch, index) => {
+      published.push({ event, batch, index });
+      if (published.length > MAX_PUBLISHED) published.shift();
+    };
+    super(configIn(time, config, record));
+    this.#time = time;
+    this.#published = published;
+  }
+
+  async advance(ms: number): Promise<void> {
+    try {
+      if (typeof ms !== 'number' || !(ms >= 0 && ms <= Number.MAX_SAFE_INTEGER)) {
+        throw invalidAt('ERR_BUS_INVALID_OPTIONS', 'ms', 'must be a number from 0');
+      }
+      await this.#time.advance(Math.floor(ms));
+    } catch (error) {
+      throw traced(error, TestBus.prototype.advance);
+    }
+  }
+
+  settled(): Promise<void> {
+    return this.#time.rest(true);
+  }
+
+  published<const P extends string = '*'>(pattern?: P): PatternEvent<Events, P>[] {
+    if (pattern !== undefined && typeof pattern !== 'string') {
+      const error = invalidAt('ERR_BUS_INVALID_PATTERN', 'pattern', 'must be a string');
+      throw traced(error, TestBus.prototype.published);
+    }
+    const ordered = this.#published.sort((a, b) => a.batch - b.batch || a.index - b.index);
+    const events: BusEvent[] = [];
+    for (const { event } of ordered) {
+      if (pattern === undefined || native.matches(pattern, event.type)) events.push(event);
+    }
+    return events as unknown as PatternEvent<Events, P>[];
+  }
+
+  client<Other = Events>(config?: EventBusConfig): EventBusClient<Other> {
+    try {
+      const client = new EventBusClient<Other>(configIn(this.#time, config, undefined));
+      this.#clients.add(client as unknown as EventBusClient);
+      return client;
+    } catch (error) {
+      throw traced(error, TestBus.prototype.client);
+    }
+  }
+
+  now(): number {
+    return this.#time.broker.now();
+  }
+
+  override disconnect(options?: { timeout?: number }): Promise<void> {
+    return this.#withClients(super.disconnect(options), options);
+  }
+
+  override close(options?: { timeout?: number }): Promise<void> {
+    return this.#withClients(super.close(options), options);
+  }
+
+  #withClients(own: Promise<void>, options: { timeout?: number } | undefined): Promise<void> {
+    if (this.#ended?.own === own) return this.#ended.all;
+    const all = own.then(async () => {
+      await Promise.all([...this.#clients].map((client) => client.disconnect(options)));
+    });
+    this.#ended = { own, all };
+    return all;
+  }
+}
+
+/** The configuration of a client that lives in virtual time. */
+function configIn(
+  time: VirtualTime,
+  config: EventBusConfig | undefined,
+  record: Recorder | undefined,
+): EventBusConfig | undefined {
+  // What is no configuration is refused by the constructor.
+  if (config !== undefined && !isPlainObject(config)) return config;
+  const { redis: _, memory: __, ...given } = config ?? {};
+  const own: EventBusConfig = { logLevel: 'warn', ...given, mode: 'memory' };
+  const { broker, timers } = time;
+  const admit = time.admit.bind(time);
+  place(own, record === undefined ? { broker, timers, admit } : { broker, timers, admit, record });
+  return own;
+}
