@@ -167,13 +167,15 @@ impl Encoder {
 
     /// Accepts what an event asks for that no stream stores.
     fn check_unstored(&self, event_type: &str) -> Result<(), BusError> {
-        let stored_only = [("deduplicate", self.options.deduplicate.is_some()), ("replicas", self.options.replicas > 0)];
+        let stored_only =
+            [("deduplicate", self.options.deduplicate.is_some()), ("replicas", self.options.replicas > 0)];
         if let Some((name, _)) = stored_only.iter().find(|(_, asked)| *asked) {
             let message = format!("is for events that are stored, and no stream stores {event_type:?}");
             return Err(BusError::at(ErrorKind::InvalidOptions, *name, message));
         }
         if !self.pubsub {
-            let message = format!("no stream stores {event_type:?}, and nothing is published live (pubsub: false)");
+            let message =
+                format!("no stream stores {event_type:?}, and nothing is published live (pubsub: false)");
             return Err(BusError::new(ErrorKind::NoStream, message));
         }
         Ok(())

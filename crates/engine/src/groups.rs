@@ -111,7 +111,7 @@ impl Groups {
 impl Shared {
     /// The reader of a group can read, for the first time or again.
     pub(crate) fn reader_up(self: &Arc<Self>, group: GroupKey) {
-        self.groups.claims().connected(group, self.clock.now_ms());
+        self.groups.claims().connected(group);
         self.pump();
     }
 
@@ -171,13 +171,14 @@ impl Shared {
         let Some(transport) = self.groups.transport() else { return false };
         let now = self.clock.now_ms();
         let mut claims = self.groups.claims();
-        claims.tick(now);
         let work = claims.work(now);
         let announcements = claims.take_announcements();
         let tally = claims.take_tally();
         let ready = claims.has_ready(now);
         let due = claims.next_due(now);
+        let spent = claims.take_spent();
         drop(claims);
+        drop(spent);
         self.tally(tally);
         if ready {
             self.outbox.wake();
@@ -190,24 +191,29 @@ impl Shared {
             self.announce(announcement);
         }
         for work in work {
-            match work {
-                Work::Read(read) => transport.read(read),
-                Work::Store(key, request) => self.execute(&*transport, key, request),
-            }
+            self.carry(&*transport, work);
         }
         busy
+    }
+
+    fn carry(self: &Arc<Self>, transport: &dyn Transport, work: Work) {
+        match work {
+            Work::Read(read) => transport.read(read),
+            Work::Store(key, request) => self.execute(transport, key, request),
+        }
     }
 
     /// Executes a request; its answer goes to the claims.
     fn execute(self: &Arc<Self>, transport: &dyn Transport, key: GroupKey, request: Request) {
         let mut answer = transport.store().execute(request.clone());
         match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(result) => self.groups.claims().answered(key, request, result, self.clock.now_ms()),
+            Poll::Ready(result) => self.tell_claims(key, request, result),
             Poll::Pending => {
                 let shared = self.clone();
                 let answered = async move {
                     let result = catch_panic("store", answer).await.and_then(|result| result);
-                    shared.answered(key, request, result);
+                    shared.tell_claims(key, request, result);
+                    shared.pump();
                 };
                 if let Some(runtime) = self.groups.runtime() {
                     runtime.spawn(answered);
@@ -216,9 +222,11 @@ impl Shared {
         }
     }
 
-    fn answered(self: &Arc<Self>, key: GroupKey, request: Request, result: Result<Response, BusError>) {
-        self.groups.claims().answered(key, request, result, self.clock.now_ms());
-        self.pump();
+    fn tell_claims(self: &Arc<Self>, key: GroupKey, request: Request, result: Result<Response, BusError>) {
+        let next = self.groups.claims().answered(key, request, result, self.clock.now_ms());
+        if let (Some(work), Some(transport)) = (next, self.groups.transport()) {
+            self.carry(&*transport, work);
+        }
     }
 
     /// Starts, once, what groups need: the task that pumps.

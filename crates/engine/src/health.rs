@@ -1,11 +1,15 @@
 //! The health report.
 
+use std::time::Duration;
+
 use oxbus_model::config::Mode;
 use serde_json::{Map, Value, json};
 
 use crate::lifecycle::State;
 use crate::shared::Shared;
 use crate::transport::Transport;
+
+mod streams;
 
 /// How long the probes may take, in milliseconds: the report is promised within a second.
 const PROBE_LIMIT: u64 = 800;
@@ -15,14 +19,16 @@ const STALE_HEARTBEATS: u64 = 3;
 
 /// Probes the links and reports. Never fails.
 pub(crate) async fn report(shared: &Shared, transport: &dyn Transport) -> Value {
-    let probe = transport.probe(PROBE_LIMIT).await;
+    let limit = Duration::from_millis(PROBE_LIMIT);
+    let (probe, streams) = tokio::join!(transport.probe(PROBE_LIMIT), streams::report(shared, limit));
     let now = shared.clock.now_ms();
     let stale_after = shared.config.redis.heartbeat.saturating_mul(STALE_HEARTBEATS);
     let mut warnings: Vec<Value> =
         probe.warnings.iter().map(|(code, message)| json!({ "code": code, "message": message })).collect();
+    warnings.extend(streams.warnings);
     let links = shared.lifecycle.links();
     let mut connections = Map::new();
-    let (mut usable, mut faulty) = (0, 0);
+    let (mut usable, mut faulty) = (0, streams.faulty);
     for (name, link) in &links {
         let age = link.last_ok.map(|at| now.saturating_sub(at));
         let well = link.up && age.is_some_and(|age| age <= stale_after);
@@ -54,6 +60,7 @@ pub(crate) async fn report(shared: &Shared, transport: &dyn Transport) -> Value 
         "latency": probe.latency,
         "redis": probe.server,
         "connections": connections,
+        "streams": streams.report,
         "eventLoop": { "blockedMs": shared.outbox.blocked_ms() },
         "warnings": warnings,
     })

@@ -29,13 +29,14 @@ pub(crate) struct Intake {
 
 impl Intake {
     pub(crate) fn new(clock: Clock, stats: Arc<Stats>) -> Self {
+        let received = RateWindow::new(clock.now_ms());
         Intake {
             clock,
             stats,
             deliveries: Deliveries::new(),
             latency: Histogram::new(),
             handler_duration: Histogram::new(),
-            received: RateWindow::new(clock.now_ms()),
+            received,
             open: true,
         }
     }

@@ -2,6 +2,15 @@
 //!
 //! One table per client, without I/O or clock. It says what work is to be done ([`Claims::work`]), is
 //! told what came of it, hands events out to handlers and takes their settlements.
+//!
+//! # Layout
+//!
+//! - this file: what it is told and what it says; `table`: [`Claims`], the groups of a client;
+//! - `group`: a group: its subscriptions, how much it reads; `arrival`, `hand_out`, `settlement`, `ending`:
+//!   the life of an entry in it; `entry`, `subscriber`, `lanes`, `pace`: its parts;
+//! - `stream`: a stream of a group; `requests`, `answers`: what is asked of the store for it, and what
+//!   comes of that; `gate`: how often;
+//! - `suspects`: entries that may kill the process, one by one.
 
 use std::sync::Arc;
 
@@ -9,6 +18,26 @@ use crate::BusError;
 use crate::delivery::{Candidate, LiveEvent};
 use crate::store::{EntryId, Missed, Position, Request};
 use crate::subscribe_options::OrderBy;
+
+mod answers;
+mod arrival;
+mod ending;
+mod entry;
+mod gate;
+mod group;
+mod hand_out;
+mod lanes;
+mod pace;
+mod requests;
+mod settlement;
+mod stream;
+mod subscriber;
+mod suspects;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use table::Claims;
 
 /// Names a group within one [`Claims`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

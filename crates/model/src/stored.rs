@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::claims::{Arrival, Content};
 use crate::delivery::{Candidate, LiveEvent};
-use crate::store::StoredEntry;
+use crate::store::{EntryId, StoredEntry};
 
 pub mod letter;
 mod read;
@@ -45,6 +45,17 @@ impl From<Result<StoredEvent, String>> for Content {
             Err(reason) => Content::Undecodable(reason),
         }
     }
+}
+
+/// What a group of the client start `own_instance` makes of a new entry.
+pub fn new_arrival<'a>(
+    stream: &Arc<str>,
+    id: EntryId,
+    fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    own_instance: &str,
+) -> Arrival {
+    let content = read(fields, id, own_instance).into();
+    Arrival { stream: stream.clone(), id, deliveries: 1, begun: false, unhandled_since: None, content }
 }
 
 /// What a group of the client start `own_instance` makes of an entry.

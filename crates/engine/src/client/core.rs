@@ -54,7 +54,7 @@ impl Numbering {
 
 impl Timed for Core {
     fn run_due(&self) -> Option<u64> {
-        self.act_on_deadlines()
+        self.act_on_deadlines().map(|at| self.shared.clock.wall_of(at))
     }
 }
 

@@ -21,7 +21,7 @@ impl Groups {
 impl Shared {
     /// Leaves a group that has no subscription any more, in the background.
     pub(super) fn leave_group(self: &Arc<Self>, key: GroupKey) {
-        self.groups.claims().stop_reading(Some(key));
+        self.groups.claims().stop_reading(Some(key), self.clock.now_ms());
         let shared = self.clone();
         let leaving = async move {
             shared.finish_group(key).await;
@@ -35,7 +35,7 @@ impl Shared {
     /// The first stage of closing: nothing more is read, and what has not begun is handed back.
     pub(crate) fn stop_groups(self: &Arc<Self>) {
         self.refuse_all();
-        self.groups.claims().stop_reading(None);
+        self.groups.claims().stop_reading(None, self.clock.now_ms());
         self.kick();
     }
 
@@ -62,13 +62,15 @@ impl Shared {
             }
             changed.await;
         }
-        for member in self.groups.claims().members(key) {
-            self.hand_back_rest(&member).await;
-            let instance: Arc<str> = self.origin.instance_id().into();
-            // Without an answer the heartbeat runs out by itself.
-            let _ = transport.store().execute(Request::Leave { member, instance }).await;
+        let members = self.groups.claims().members(key);
+        for member in &members {
+            self.hand_back_rest(member).await;
         }
-        self.groups.claims().leave(key);
+        let leaves = self.groups.claims().leave(key);
+        for leave in leaves {
+            // Without an answer the heartbeat runs out by itself.
+            let _ = transport.store().execute(leave).await;
+        }
     }
 
     /// Entries that were delivered into a connection that broke are this consumer's, and nobody else knows.

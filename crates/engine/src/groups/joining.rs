@@ -74,7 +74,7 @@ impl Shared {
         }
         drop(waiting);
         let subscription = durable.subscription;
-        self.join(durable, sources, filter).inspect_err(|_| {
+        self.join(durable, &sources, filter).inspect_err(|_| {
             self.groups.waiting().remove(subscription);
         })
     }
@@ -96,12 +96,11 @@ impl Shared {
     fn join(
         self: &Arc<Self>,
         durable: Durable,
-        sources: Vec<Source>,
+        sources: &[Source],
         filter: Option<Filter>,
     ) -> Result<(), BusError> {
         let Durable { subscription, patterns, options, .. } = durable;
         let Some(of_group) = &options.durable else { return Ok(()) };
-        let now = self.clock.now_ms();
         let instance: Arc<str> = self.origin.instance_id().into();
         let consumer = of_group
             .consumer
@@ -118,9 +117,9 @@ impl Shared {
                 lease: self.config.lease,
                 order_by: of_group.order_by,
             };
-            claims.join(joining, now)
+            claims.join(joining)
         });
-        let added = claims.add(key, subscription, &patterns, sources, &options, filter, now);
+        let added = claims.add(key, subscription, &patterns, sources, &options, filter);
         let unused = added.is_err() && known.is_none();
         if unused {
             claims.leave(key);
@@ -212,10 +211,9 @@ impl Shared {
         let mut claims = self.groups.claims();
         let found = claims.contains(subscription);
         let group: Option<GroupKey> = claims.group_of(subscription);
-        let tally = claims.remove(subscription, self.clock.now_ms());
+        claims.remove(subscription, self.clock.now_ms());
         let empty = group.filter(|key| claims.is_empty(*key));
         drop(claims);
-        self.tally(tally);
         if let Some(key) = empty {
             self.leave_group(key);
         }

@@ -65,13 +65,17 @@ impl Streams {
                 self.warnings.push(json!({ "code": "MANY_PENDING", "message": message }));
             }
         }
-        let report = json!({
+        let lags = facts.into_iter().flat_map(|facts| &facts.groups).map(|group| group.lag);
+        let mut report = json!({
             "length": facts.map_or(0, |facts| facts.length),
             "pending": facts.map_or(0, |facts| facts.groups.iter().map(|g| g.pending).sum::<u64>()),
-            "lag": facts.and_then(|facts| facts.groups.iter().map(|g| g.lag).try_fold(0, |sum, lag| Some(sum + lag?))),
+            // Of the group that is furthest behind, where the server knows of all.
+            "lag": lags.collect::<Option<Vec<u64>>>().map(|lags| lags.into_iter().max().unwrap_or(0)),
             "groups": groups,
-            "error": error.map(|e| json!({ "code": e.kind.code(), "message": e.message })),
         });
+        if let Some(error) = error {
+            report["error"] = json!({ "code": error.kind.code(), "message": error.message });
+        }
         self.report.insert(name.to_owned(), report);
     }
 }

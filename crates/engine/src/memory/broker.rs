@@ -1,53 +1,178 @@
-//! A broker in memory: it does for its clients what Redis does with channels and patterns.
+//! A broker in memory: it does for its clients what Redis does with channels, patterns and streams.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use oxbus_model::claims::{GroupKey, Read};
 use oxbus_model::pattern;
 use oxbus_model::routing::{Wire, WireRef};
+use oxbus_model::store::{EntryId, Fields, Request, Response, Streams};
+use oxbus_model::{BusError, ErrorKind};
 
+use super::readers::{Ended, Reader, Reads};
 use crate::arrivals::Arrivals;
+use crate::clock::{VirtualTime, wall_ms};
 use crate::shared::Shared;
 
 /// A broker shared by clients in memory mode; it lives as long as the last of them.
 #[derive(Default)]
 pub struct Broker {
-    members: Mutex<Members>,
+    time: Time,
+    state: Mutex<State>,
+    /// The clients whose deadlines are kept by the virtual time.
+    timed: Mutex<Vec<Weak<dyn Timed>>>,
 }
 
+/// Something with deadlines.
+pub(crate) trait Timed: Send + Sync {
+    /// Does what is due. Returns when the next is, in milliseconds since the Unix epoch.
+    fn run_due(&self) -> Option<u64>;
+}
+
+/// The clock by which entries get their ids, and what is kept for a while expires.
 #[derive(Default)]
-struct Members {
+enum Time {
+    #[default]
+    Wall,
+    /// Stands still unless it is advanced.
+    Virtual(Arc<VirtualTime>),
+}
+
+/// All is behind one lock, so that streams and live events are in the same order for all clients. No client is
+/// told of what it reads while the lock is held: it may ask for more at once.
+#[derive(Default)]
+struct State {
     next: u64,
-    by_number: HashMap<u64, Member>,
+    members: HashMap<u64, Member>,
+    streams: Streams,
+    reads: Reads,
 }
 
 struct Member {
     shared: Arc<Shared>,
     channels: HashSet<Arc<[u8]>>,
     patterns: HashSet<Arc<[u8]>>,
+    readers: HashMap<GroupKey, Reader>,
+}
+
+/// An event that is to be stored.
+pub(super) struct NewEntry<'a> {
+    /// Where.
+    pub(super) stream: &'a str,
+    /// Its fields.
+    pub(super) fields: Fields,
+    /// How many entries the stream keeps.
+    pub(super) cap: u64,
+    /// The id of the event, where it must be stored once only within so many milliseconds.
+    pub(super) once: Option<(&'a str, u64)>,
+    /// The channel and the message, where it is to be published live as well.
+    pub(super) live: Option<(&'a [u8], &'a [u8])>,
+}
+
+/// What became of a [`NewEntry`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stored {
+    /// The entry, an earlier one for a duplicate.
+    pub(super) id: EntryId,
+    /// Whether the event was there already: then it was not published either.
+    pub(super) duplicate: bool,
+    /// How often it was delivered live.
+    pub(super) receivers: i64,
+}
+
+/// An event that is to be kept by its id for a while.
+pub(super) struct Kept<'a> {
+    /// Its key.
+    pub(super) key: &'a str,
+    /// The event.
+    pub(super) json: &'a [u8],
+    /// For how many milliseconds.
+    pub(super) ttl: u64,
+    /// The stream of all that are kept, and its fields there.
+    pub(super) history: Option<(&'a str, Fields)>,
 }
 
 impl Broker {
+    /// A broker without clients, by the clock of the machine.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A broker whose time stands still unless it is advanced; it starts at `start_ms` since the Unix epoch.
+    pub fn with_virtual_time(start_ms: u64) -> Self {
+        Broker { time: Time::Virtual(Arc::new(VirtualTime::new(start_ms))), ..Broker::default() }
+    }
+
+    /// Its time, in milliseconds since the Unix epoch.
+    pub fn now_ms(&self) -> u64 {
+        match &self.time {
+            Time::Wall => u64::try_from(wall_ms()).unwrap_or(0),
+            Time::Virtual(time) => time.now_ms(),
+        }
+    }
+
+    /// Sets a virtual time, and has what is due then done. It never goes back; the time of the machine stays
+    /// what it is.
+    pub fn advance_to(&self, now_ms: u64) {
+        if let Time::Virtual(time) = &self.time {
+            time.advance_to(now_ms);
+            self.run_due();
+        }
+    }
+
+    /// When, after now, something is due in one of the clients, in milliseconds since the Unix epoch.
+    pub fn next_due(&self) -> Option<u64> {
+        self.run_due()
+    }
+
+    /// The virtual time, if it has one.
+    pub(crate) fn virtual_time(&self) -> Option<Arc<VirtualTime>> {
+        match &self.time {
+            Time::Wall => None,
+            Time::Virtual(time) => Some(time.clone()),
+        }
+    }
+
+    /// Has a client's deadlines kept, as long as it lives.
+    pub(crate) fn keep_time_for(&self, client: Weak<dyn Timed>) {
+        let mut timed = self.timed();
+        timed.retain(|client| client.strong_count() > 0);
+        timed.push(client);
+    }
+
+    /// Has everything done that is due. Returns when the next is.
+    fn run_due(&self) -> Option<u64> {
+        // Not under the lock: clients come here with what they do.
+        let timed: Vec<_> = self.timed().iter().filter_map(Weak::upgrade).collect();
+        timed.iter().filter_map(|client| client.run_due()).min()
+    }
+
+    fn timed(&self) -> MutexGuard<'_, Vec<Weak<dyn Timed>>> {
+        self.timed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Adds a client. Returns its number.
     pub(super) fn join(&self, shared: Arc<Shared>) -> u64 {
-        let mut members = self.lock();
-        members.next += 1;
-        let number = members.next;
-        members
-            .by_number
-            .insert(number, Member { shared, channels: HashSet::new(), patterns: HashSet::new() });
+        let mut state = self.lock();
+        state.next += 1;
+        let number = state.next;
+        let member =
+            Member { shared, channels: HashSet::new(), patterns: HashSet::new(), readers: HashMap::new() };
+        state.members.insert(number, member);
         number
     }
 
-    /// Removes a client.
-    pub(super) fn leave(&self, number: u64) {
-        self.lock().by_number.remove(&number);
+    /// Removes a client. Returns the groups of which a read is over by that.
+    pub(super) fn leave(&self, number: u64) -> Vec<GroupKey> {
+        let mut state = self.lock();
+        state.members.remove(&number);
+        state.reads.remove_all(number)
     }
 
     /// Subscribes a client. False when it is not a member.
     pub(super) fn subscribe(&self, number: u64, wire: &Wire) -> bool {
-        let mut members = self.lock();
-        let Some(member) = members.by_number.get_mut(&number) else { return false };
+        let mut state = self.lock();
+        let Some(member) = state.members.get_mut(&number) else { return false };
         match wire {
             Wire::Channel(name) => member.channels.insert(name.clone()),
             Wire::Pattern(name) => member.patterns.insert(name.clone()),
@@ -57,8 +182,8 @@ impl Broker {
 
     /// Unsubscribes a client.
     pub(super) fn unsubscribe(&self, number: u64, wire: &Wire) {
-        let mut members = self.lock();
-        let Some(member) = members.by_number.get_mut(&number) else { return };
+        let mut state = self.lock();
+        let Some(member) = state.members.get_mut(&number) else { return };
         match wire {
             Wire::Channel(name) => member.channels.remove(name),
             Wire::Pattern(name) => member.patterns.remove(name),
@@ -68,9 +193,78 @@ impl Broker {
     /// Delivers a message to every client, once for each of its wire subscriptions that match, and
     /// returns how often, as `PUBLISH` does.
     pub(super) fn publish(&self, channel: &[u8], payload: &[u8]) -> i64 {
+        self.lock().publish(channel, payload)
+    }
+
+    /// Stores an event, publishes it live where that is asked for, and hands it to those that wait for it, all
+    /// in one step: the order in the stream and the live order are the same.
+    ///
+    /// The caller must hold no lock that a client takes when entries arrive.
+    pub(super) fn store(&self, entry: NewEntry<'_>) -> Stored {
+        let (stored, ended) = self.store_untold(entry);
+        ended.into_iter().for_each(Ended::tell);
+        stored
+    }
+
+    /// As [`Broker::store`], but the reads that end by it are for the caller to tell.
+    pub(super) fn store_untold(&self, entry: NewEntry<'_>) -> (Stored, Vec<Ended>) {
+        self.lock().store(entry, self.now_ms())
+    }
+
+    /// Keeps an event by its id.
+    pub(super) fn keep(&self, Kept { key, json, ttl, history }: Kept<'_>) {
+        let (mut state, now) = (self.lock(), self.now_ms());
+        state.streams.keep_event(key, json, ttl, now);
+        if let Some((history, fields)) = history {
+            state.streams.append_to_history(history, fields, ttl, now);
+        }
+    }
+
+    /// Executes a request. The caller must hold no lock that a client takes when entries arrive.
+    pub(super) fn execute(&self, request: Request) -> Result<Response, BusError> {
+        let (result, ended) = self.execute_untold(request);
+        ended.into_iter().for_each(Ended::tell);
+        result
+    }
+
+    /// As [`Broker::execute`], but the reads that end by it are for the caller to tell.
+    pub(super) fn execute_untold(&self, request: Request) -> (Result<Response, BusError>, Vec<Ended>) {
+        self.lock().execute(request, self.now_ms())
+    }
+
+    /// Lets a client read a group. False when it is not a member.
+    pub(super) fn add_reader(&self, number: u64, group: GroupKey) -> bool {
+        let mut state = self.lock();
+        let Some(member) = state.members.get_mut(&number) else { return false };
+        member.readers.entry(group).or_default();
+        true
+    }
+
+    /// Ends the reader of a group. Returns it, and whether a read is over by that.
+    pub(super) fn remove_reader(&self, number: u64, group: GroupKey) -> Option<(Reader, bool)> {
+        let mut state = self.lock();
+        let reader = state.members.get_mut(&number)?.readers.remove(&group)?;
+        Some((reader, state.reads.remove(number, group)))
+    }
+
+    /// Reads new entries of a group: what is there, or else nothing yet, and the read waits for them.
+    ///
+    /// # Errors
+    /// `CLOSED` when the client does not read the group (any more).
+    pub(super) fn read(&self, number: u64, read: Read) -> Result<Option<Ended>, BusError> {
+        self.lock().read(number, read, self.now_ms())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn publish(&self, channel: &[u8], payload: &[u8]) -> i64 {
         let mut receivers = 0;
         // The lock is held throughout, so that all clients see the messages in the same order.
-        for member in self.lock().by_number.values() {
+        for member in self.members.values() {
             let exact = member.channels.contains(channel).then_some(WireRef::Channel(channel));
             let patterns = member.patterns.iter().filter(|p| pattern::matches(p, channel));
             let mut matching = exact.into_iter().chain(patterns.map(|p| WireRef::Pattern(p))).peekable();
@@ -87,7 +281,52 @@ impl Broker {
         receivers
     }
 
-    fn lock(&self) -> MutexGuard<'_, Members> {
-        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    fn store(&mut self, entry: NewEntry<'_>, now_ms: u64) -> (Stored, Vec<Ended>) {
+        let NewEntry { stream, fields, cap, once, live } = entry;
+        let (id, duplicate) = match once {
+            Some((event, ttl)) => self.streams.append_once(stream, fields, Some(cap), event, ttl, now_ms),
+            None => (self.streams.append(stream, fields, Some(cap), now_ms), false),
+        };
+        if duplicate {
+            return (Stored { id, duplicate, receivers: 0 }, Vec::new());
+        }
+        let receivers = live.map_or(0, |(channel, payload)| self.publish(channel, payload));
+        (Stored { id, duplicate, receivers }, self.wake(Some(stream), now_ms))
+    }
+
+    fn execute(&mut self, request: Request, now_ms: u64) -> (Result<Response, BusError>, Vec<Ended>) {
+        // After these there may be something new to read, or a group is gone.
+        let touched = match &request {
+            Request::Bury { to: Some(stream), .. }
+            | Request::Redeliver { stream, .. }
+            | Request::SetPosition { stream, .. }
+            | Request::RemoveGroup { stream, .. } => Some(Some(stream.clone())),
+            // Where a letter goes back to is told by the letter.
+            Request::Revive { .. } => Some(None),
+            _ => None,
+        };
+        let result = self.streams.execute(request, now_ms);
+        let ended = touched.map_or_else(Vec::new, |stream| self.wake(stream.as_deref(), now_ms));
+        (result, ended)
+    }
+
+    fn read(&mut self, number: u64, read: Read, now_ms: u64) -> Result<Option<Ended>, BusError> {
+        let reader = self.members.get(&number).and_then(|m| Some((&m.shared, m.readers.get(&read.key)?)));
+        let (shared, reader) =
+            reader.ok_or_else(|| BusError::new(ErrorKind::Closed, "the group is not read any more"))?;
+        let ended = reader.deliver(&mut self.streams, shared, &read, now_ms);
+        if ended.is_none() {
+            self.reads.wait(number, read);
+        }
+        Ok(ended)
+    }
+
+    /// Delivers to the reads that wait for a stream, or for any: to that first which has waited longest.
+    fn wake(&mut self, stream: Option<&str>, now_ms: u64) -> Vec<Ended> {
+        let State { members, streams, reads, .. } = self;
+        reads.end(stream, |number, read| {
+            let member = members.get(&number)?;
+            member.readers.get(&read.key)?.deliver(streams, &member.shared, read, now_ms)
+        })
     }
 }

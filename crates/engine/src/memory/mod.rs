@@ -1,7 +1,17 @@
 //! The transport in memory: the clients of one broker are connected like those of one Redis server.
+//!
+//! # Layout
+//!
+//! - `broker`: channels, patterns and streams; `readers`: the reads that wait for entries;
+//! - `transport`, `store`: a client's side of it.
 
 mod broker;
+mod readers;
+mod store;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 pub use broker::Broker;
+pub(crate) use broker::Timed;
 pub(crate) use transport::MemoryTransport;

@@ -5,13 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use oxbus_model::claims::{GroupKey, Read};
 use oxbus_model::routing::Wire;
 use oxbus_model::submission;
+use oxbus_model::{BusError, ErrorKind};
 use serde_json::json;
 
 use super::Broker;
+use super::store::MemoryStore;
 use crate::encoder::{Encoder, Stamp};
 use crate::host::{Failed, Published};
 use crate::shared::Shared;
-use crate::store::{NoStore, Store};
+use crate::store::Store;
 use crate::transport::{Boxed, Probe, Submission, Transport};
 
 const LINK: &str = "memory";
@@ -124,23 +126,48 @@ impl Transport for MemoryTransport {
     }
 
     fn store(&self) -> Arc<dyn Store> {
-        Arc::new(NoStore)
+        Arc::new(MemoryStore { broker: self.broker.clone() })
     }
 
-    fn join(&self, _group: GroupKey, _name: Arc<str>) {}
+    fn join(&self, group: GroupKey, _name: Arc<str>) {
+        if self.number().is_some_and(|number| self.broker.add_reader(number, group)) {
+            self.shared.reader_up(group);
+        }
+    }
 
-    fn read(&self, _read: Read) {}
+    fn read(&self, read: Read) {
+        let key = read.key;
+        match self.number().ok_or_else(closed).and_then(|number| self.broker.read(number, read)) {
+            Ok(Some(ended)) => ended.tell(),
+            Ok(None) => {}
+            Err(error) => self.shared.reader_down(key, &error),
+        }
+    }
 
-    fn leave(&self, _group: GroupKey) -> Boxed<'static, ()> {
-        Box::pin(async {})
+    fn leave(&self, group: GroupKey) -> Boxed<'static, ()> {
+        let removed = self.number().and_then(|number| self.broker.remove_reader(number, group));
+        let shared = self.shared.clone();
+        Box::pin(async move {
+            let Some((reader, waited)) = removed else { return };
+            if waited {
+                shared.arrived(group, Vec::new());
+            }
+            reader.told().await;
+        })
     }
 
     fn close(&self) {
         let before = std::mem::replace(&mut *self.membership(), Membership::Left);
         if let Membership::Member(number) = before {
-            self.broker.leave(number);
+            for group in self.broker.leave(number) {
+                self.shared.reader_down(group, &closed());
+            }
         }
     }
+}
+
+fn closed() -> BusError {
+    BusError::new(ErrorKind::Closed, "the client is closed")
 }
 
 impl MemoryTransport {

@@ -369,3 +369,24 @@ fn not_sent(error: &BusError) -> BusError {
 fn timed_out(why: &str, outcome: Outcome) -> BusError {
     BusError::new(ErrorKind::CommandTimeout, format!("no answer in time; {why}")).with_outcome(outcome)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_is_bounded() {
+        let room = Arc::new(Room::default());
+        let full = |bytes| Room::place(&room, bytes).err().map(|error| (error.kind, error.outcome));
+        let refused = Some((ErrorKind::QueueFull, Some(Outcome::NotSent)));
+        let mut places: Vec<Place> = (0..MAX_COMMANDS).filter_map(|_| Room::place(&room, 1).ok()).collect();
+        assert_eq!(places.len(), MAX_COMMANDS);
+        assert_eq!(full(1), refused);
+        places.truncate(1);
+        assert_eq!((full(MAX_BYTES), full(MAX_BYTES - 1)), (refused, None));
+        places.clear();
+        // Larger than all the room, and alone.
+        assert_eq!(full(MAX_BYTES + 1), None);
+        assert_eq!((room.commands.load(Ordering::Acquire), room.bytes.load(Ordering::Acquire)), (0, 0));
+    }
+}

@@ -124,15 +124,15 @@ impl Call {
                 self.pending(&stream, &group, from, limit, min_idle).await
             }
             Request::Claim { member, min_idle, ids } => self.claim(&member, min_idle, &ids).await,
+            Request::Own { after: EntryId::MAX, .. } | Request::Own { limit: 0, .. } => {
+                Ok(Response::Claimed { entries: Vec::new(), deleted: Vec::new() })
+            }
             Request::Own { member, after, limit, raise } => {
                 let notes = keys::notes(&member.stream, &member.group);
                 let arguments = |c: &mut Cmd| {
                     c.arg(&*member.group).arg(&*member.consumer).arg(after.to_string());
                     c.arg(limit.min(CHUNK)).arg(u8::from(raise));
                 };
-                if after == EntryId::MAX || limit == 0 {
-                    return Ok(Response::Claimed { entries: Vec::new(), deleted: Vec::new() });
-                }
                 let reply = self.run(&scripts::OWN, &[&member.stream, &notes], arguments).await?;
                 let (entries, deleted) = answers::claimed(reply)?;
                 Ok(Response::Claimed { entries, deleted })
@@ -183,6 +183,8 @@ impl Call {
                 let reply = self.run(&scripts::DESCRIBE, &[&stream], |_| ()).await?;
                 Ok(Response::Stream(answers::stream(reply)?))
             }
+            // To a server no limit and one of 0 are the same.
+            Request::Range { limit: 0, .. } => Ok(Response::Entries(Vec::new())),
             Request::Range { stream, from, to, limit, reverse } => {
                 let (name, start, end) = if reverse { ("XREVRANGE", to, from) } else { ("XRANGE", from, to) };
                 let mut command = cmd(name);

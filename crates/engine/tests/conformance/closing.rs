@@ -118,7 +118,7 @@ pub async fn a_handler_beyond_the_limit_is_abandoned(fixture: &Fixture) {
     let seen = started.clone();
     let handler = move |_| {
         seen.add_permits(1);
-        std::future::pending()
+        std::future::pending::<Settlement>()
     };
     bus.subscribe_async(&["job"], Value::Null, handler).await.unwrap();
     bus.publish("job", 1).await.unwrap();

@@ -13,16 +13,19 @@ use crate::support::Bus;
 pub struct Capabilities {
     /// The broker can go away and come back while clients live: [`Fixture::restart`].
     pub survives_a_broker_restart: bool,
-    /// Programs other than Oxbus can publish: [`Fixture::publish_foreign`].
+    /// Programs other than Oxbus can publish and store: [`Fixture::publish_foreign`], [`Fixture::command`].
     pub open_to_others: bool,
 }
 
 /// A broker of one transport, for one test.
+#[derive(Clone)]
 pub struct Fixture {
     pub capabilities: Capabilities,
     config: Value,
+    /// What the names of its streams, and its channels, begin with.
+    scope: String,
     broker: Option<Arc<Broker>>,
-    server: Option<RedisServer>,
+    server: Option<Arc<RedisServer>>,
 }
 
 impl Fixture {
@@ -31,6 +34,7 @@ impl Fixture {
         Fixture {
             capabilities: Capabilities { survives_a_broker_restart: false, open_to_others: false },
             config: json!({ "mode": "memory" }),
+            scope: String::new(),
             broker: Some(Arc::default()),
             server: None,
         }
@@ -38,13 +42,40 @@ impl Fixture {
 
     /// A Redis server of its own.
     pub async fn redis() -> Fixture {
-        let server = RedisServer::start().await;
+        Fixture::of(RedisServer::start().await)
+    }
+
+    fn of(server: RedisServer) -> Fixture {
         Fixture {
             capabilities: Capabilities { survives_a_broker_restart: true, open_to_others: true },
             config: json!({ "redis": server.url() }),
+            scope: String::new(),
             broker: None,
-            server: Some(server),
+            server: Some(Arc::new(server)),
         }
+    }
+
+    /// Another broker of this transport, which keeps what is stored through [`Fixture::restart`]; `None`
+    /// without the capability.
+    pub async fn lasting(&self) -> Option<Fixture> {
+        if !self.capabilities.survives_a_broker_restart {
+            return None;
+        }
+        let server = RedisServer::builder().arg("appendonly", "yes").arg("appendfsync", "always");
+        Some(Fixture::of(server.start().await))
+    }
+
+    /// The same broker with channels and streams of other names, for a test beside others.
+    pub fn scoped(&self, scope: &str) -> Fixture {
+        let mut fixture = self.clone();
+        fixture.scope = scope.to_owned();
+        fixture.config["channelPrefix"] = json!(scope);
+        fixture
+    }
+
+    /// A name within its scope.
+    pub fn name(&self, name: &str) -> String {
+        format!("{}{name}", self.scope)
     }
 
     /// A connected client.
@@ -63,18 +94,32 @@ impl Fixture {
     pub fn idle_bus(&self, more: Value) -> Bus {
         let mut config = self.config.clone();
         let fields = config.as_object_mut().expect("an object");
-        fields.extend(more.as_object().expect("an object").clone());
+        for (name, value) in more.as_object().expect("an object") {
+            match (name.as_str(), value) {
+                // Beside the address, not instead of it.
+                ("redis", Value::Object(more)) if self.server.is_some() => {
+                    let mut redis = json!({ "url": fields["redis"] });
+                    redis.as_object_mut().expect("an object").extend(more.clone());
+                    fields.insert(name.clone(), redis);
+                }
+                _ => drop(fields.insert(name.clone(), value.clone())),
+            }
+        }
         Bus::with_broker(config, self.broker.clone())
     }
 
-    /// Ends the broker and starts it again, empty.
+    /// Ends the broker and starts it again; empty, unless it is a [`Fixture::lasting`] one.
     pub async fn restart(&self) {
         self.server.as_ref().expect("the capability").restart().await;
     }
 
     /// Publishes bytes that Oxbus did not write; returns how many received them.
     pub async fn publish_foreign(&self, channel: &str, message: &[u8]) -> i64 {
-        let server = self.server.as_ref().expect("the capability");
-        server.command(&[b"PUBLISH", channel.as_bytes(), message]).await.int()
+        self.command(&[b"PUBLISH", channel.as_bytes(), message]).await.int()
+    }
+
+    /// Runs a command of the server.
+    pub async fn command(&self, args: &[impl AsRef<[u8]>]) -> oxbus_testkit::Value {
+        self.server.as_ref().expect("the capability").command(args).await
     }
 }

@@ -9,24 +9,10 @@
 //! - `universal`, `endurance`: counterparts of Watermill's universal tests that make sense for live events.
 //! - `routing`, `subscribing`, `handling`, `overload`, `publishing`, `closing`: what Oxbus promises beyond.
 //! - `patterns`: our matcher against the real server.
+//! - `durable`: the same for durable events, and what only they promise.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is a failure")]
 
-#[path = "../support/mod.rs"]
-mod support;
-
-mod closing;
-mod endurance;
-mod fixture;
-mod handling;
-mod inbox;
-mod overload;
-mod patterns;
-mod publishing;
-mod routing;
-mod subscribing;
-mod universal;
-
-/// Makes a test of each function for each transport.
+/// Makes a test of each function for each transport. The modules are those beside it.
 macro_rules! suite {
     ($($module:ident: $($test:ident),+;)+) => {
         suite!(@ memory: $($($module $test,)+)+);
@@ -38,12 +24,28 @@ macro_rules! suite {
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
                     let fixture = crate::fixture::Fixture::$transport().await;
-                    crate::$module::$test(&fixture).await;
+                    super::$module::$test(&fixture).await;
                 }
             )+
         }
     };
 }
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod closing;
+mod durable;
+mod endurance;
+mod fixture;
+mod handling;
+mod inbox;
+mod overload;
+mod patterns;
+mod publishing;
+mod routing;
+mod subscribing;
+mod universal;
 
 suite! {
     universal: publish_subscribe, a_new_subscriber_gets_nothing_old, resend_on_error, no_ack,

@@ -2,6 +2,7 @@
 
 use oxbus_engine::State;
 use oxbus_engine::host::Notice;
+use oxbus_model::delivery::Settlement;
 use oxbus_model::{ErrorKind, Outcome};
 use oxbus_testkit::{RedisServer, RespClient, eventually, eventually_some};
 use serde_json::json;
@@ -73,7 +74,9 @@ async fn a_forbidden_channel_rejects_its_own_publishes_only() {
         }
     }
     inbox.wait_for_len(50).await;
-    let denied = bus.subscribe(&["closed.*"], serde_json::Value::Null, |_| panic!("never called")).await;
+    let denied = bus
+        .subscribe(&["closed.*"], serde_json::Value::Null, |_| -> Settlement { panic!("never called") })
+        .await;
     assert_eq!(denied.unwrap_err().kind, ErrorKind::SubscribeDenied);
     assert_eq!((bus.stats().counts.reconnections, bus.stats().active_subscriptions), (0, 1));
     assert_eq!(bus.health().await["status"], "healthy");

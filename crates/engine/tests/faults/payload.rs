@@ -1,5 +1,6 @@
 //! Odd payloads: too large for the server, full of strange characters, or no events at all.
 
+use oxbus_model::delivery::Settlement;
 use oxbus_model::{ErrorKind, Outcome};
 use oxbus_testkit::{RedisServer, eventually, seeded};
 use rand::Rng;
@@ -198,7 +199,7 @@ async fn bad_types_and_options_are_refused_alone_and_nothing_is_sent() {
 
     let subscribe = async |patterns: &[&str], options: &str| {
         let options: Value = serde_json::from_str(options).unwrap();
-        bus.subscribe(patterns, options, |_| panic!("never called")).await.unwrap_err().kind
+        bus.subscribe(patterns, options, |_| -> Settlement { panic!("never called") }).await.unwrap_err().kind
     };
     let (huge, many) = ("p".repeat(1025), vec!["p"; 1025]);
     assert_eq!(subscribe(&[], "{}").await, ErrorKind::InvalidPattern);

@@ -16,7 +16,8 @@ async fn subscribing_during_an_outage_fails_in_time_and_leaves_nothing() {
     server.kill();
     bus.wait_for_state(State::Reconnecting).await;
     let (subscribed, took) =
-        timed(bus.subscribe(&["lost", "lost.*"], Value::Null, |_| panic!("never called"))).await;
+        timed(bus.subscribe(&["lost", "lost.*"], Value::Null, |_| -> Settlement { panic!("never called") }))
+            .await;
     assert_eq!(subscribed.unwrap_err().kind, ErrorKind::CommandTimeout);
     assert_between(took, 1_000, 1_000);
     assert_eq!(bus.stats().active_subscriptions, 1);

@@ -8,7 +8,6 @@ use std::time::Duration;
 use oxbus_engine::host::Notice;
 use oxbus_engine::{Broker, Client, Host, State};
 use oxbus_model::config::{Config, Environment};
-use oxbus_model::delivery::Settlement;
 use oxbus_model::stats::Snapshot;
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
@@ -17,7 +16,7 @@ use tokio::sync::{Notify, OwnedMutexGuard, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::event::Event;
+use super::event::{Event, Verdict};
 use super::publishing::{Batch, Open, Record};
 use super::pump::{self, Handler};
 
@@ -176,27 +175,56 @@ impl Bus {
         self.inner.client.cancel(batch, index);
     }
 
+    /// Calls a method of administration, with its arguments as one object.
+    pub async fn request(&self, method: &str, args: impl Into<Value>) -> Result<Value, BusError> {
+        let args = args.into().to_string();
+        self.ask(method, |client, ticket| client.request(ticket, method.to_owned(), args)).await
+    }
+
     /// Subscribes a handler that answers at once; returns when the subscription is confirmed.
-    pub async fn subscribe(
+    pub async fn subscribe<V: Into<Verdict>>(
         &self,
         patterns: &[&str],
         options: impl Into<Value>,
-        handler: impl Fn(Event) -> Settlement + Send + Sync + 'static,
+        handler: impl Fn(Event) -> V + Send + Sync + 'static,
     ) -> Result<u32, BusError> {
-        self.add(patterns, options.into(), Handler::Sync(Arc::new(handler))).await
+        let handler = Handler::Sync(Arc::new(move |event| handler(event).into()));
+        self.add(patterns, options.into(), handler).await
     }
 
     /// Subscribes a handler that takes its time.
-    pub async fn subscribe_async<F>(
+    pub async fn subscribe_async<F, V>(
         &self,
         patterns: &[&str],
         options: impl Into<Value>,
         handler: impl Fn(Event) -> F + Send + Sync + 'static,
     ) -> Result<u32, BusError>
     where
-        F: Future<Output = Settlement> + Send + 'static,
+        F: Future<Output = V> + Send + 'static,
+        V: Into<Verdict>,
     {
-        let handler = Handler::Async(Arc::new(move |event| Box::pin(handler(event))));
+        let handler = Handler::Async(Arc::new(move |event| {
+            let running = handler(event);
+            Box::pin(async move { running.await.into() })
+        }));
+        self.add(patterns, options.into(), handler).await
+    }
+
+    /// Subscribes a handler of batches.
+    pub async fn subscribe_batch<F, V>(
+        &self,
+        patterns: &[&str],
+        options: impl Into<Value>,
+        handler: impl Fn(Vec<Event>) -> F + Send + Sync + 'static,
+    ) -> Result<u32, BusError>
+    where
+        F: Future<Output = V> + Send + 'static,
+        V: Into<Verdict>,
+    {
+        let handler = Handler::Batch(Arc::new(move |events| {
+            let running = handler(events);
+            Box::pin(async move { running.await.into() })
+        }));
         self.add(patterns, options.into(), handler).await
     }
 

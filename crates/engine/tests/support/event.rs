@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use oxbus_model::delivery::{Delivery, LiveEvent};
+use oxbus_model::delivery::{Delivery, LiveEvent, Settlement, StoredContext};
 use serde_json::Value;
 
 /// One delivery of an event to a handler.
@@ -14,7 +14,10 @@ pub struct Event {
     pub attempt: u32,
     /// Which pattern of the subscription matched.
     pub pattern: u32,
+    /// Names the handler call.
+    pub token: u32,
     event: Arc<LiveEvent>,
+    stored: Option<StoredContext>,
 }
 
 impl Event {
@@ -23,8 +26,28 @@ impl Event {
             subscription: delivery.subscription,
             attempt: delivery.attempt,
             pattern: delivery.pattern,
+            token: delivery.token,
             event: delivery.event.clone(),
+            stored: delivery.stored.clone(),
         }
+    }
+
+    /// Which entry it is.
+    ///
+    /// # Panics
+    /// When it is a live event.
+    pub fn stored(&self) -> &StoredContext {
+        self.stored.as_ref().unwrap_or_else(|| panic!("not a stored event: {}", self.text()))
+    }
+
+    /// The id of its entry. Panics as [`Event::stored`] does.
+    pub fn message_id(&self) -> String {
+        self.stored().id.to_string()
+    }
+
+    /// The delivery count of its entry. Panics as [`Event::stored`] does.
+    pub fn deliveries(&self) -> u32 {
+        self.stored().deliveries
     }
 
     /// The event as the engine hands it over.
@@ -64,5 +87,25 @@ impl Event {
     /// Its metadata.
     pub fn metadata(&self) -> Value {
         self.json()["metadata"].take()
+    }
+}
+
+/// How a handler call ended, and the error to keep of it.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    pub(super) settlement: Settlement,
+    pub(super) error: Option<String>,
+}
+
+impl Verdict {
+    /// A failure with an error as JSON.
+    pub fn failed(retryable: bool, error: &Value) -> Verdict {
+        Verdict { settlement: Settlement::Failed { retryable }, error: Some(error.to_string()) }
+    }
+}
+
+impl From<Settlement> for Verdict {
+    fn from(settlement: Settlement) -> Verdict {
+        Verdict { settlement, error: None }
     }
 }

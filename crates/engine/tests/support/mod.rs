@@ -5,7 +5,8 @@
 //! - [`Bus`] (`bus`): a client with its host; one method per call of the engine, each with a deadline.
 //! - `pump`: the task that drains the client, resolves what waits, and runs handlers.
 //! - [`Record`], [`Receipt`], [`Batch`] (`publishing`): what is published, and what came of it.
-//! - [`Event`] (`event`): what a handler gets.
+//! - `notices`: what the client says of durable events without being asked.
+//! - [`Event`], [`Verdict`] (`event`): what a handler gets, and how it says what came of it.
 #![allow(
     dead_code,
     unused_imports,
@@ -16,9 +17,11 @@
 
 mod bus;
 mod event;
+mod notices;
 mod publishing;
 mod pump;
 
 pub use bus::{Blocked, Bus, PATIENCE};
-pub use event::Event;
-pub use publishing::{Batch, Receipt, Record};
+pub use event::{Event, Verdict};
+pub use notices::{DeadLettered, Lost, claim_lost, dead_lettered, is_warning, lost, recreated};
+pub use publishing::{Batch, Published, Receipt, Record, Stored};

@@ -50,6 +50,29 @@ pub struct Receipt {
     pub receivers: i64,
     /// The timestamp of its batch.
     pub timestamp: String,
+    /// Where it is stored, if it is.
+    pub stored: Option<Stored>,
+}
+
+/// Where a published event is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// The stream.
+    pub stream: String,
+    /// The id of its entry; of a duplicate that of the first.
+    pub message_id: String,
+    /// Whether it had been stored before.
+    pub duplicate: bool,
+}
+
+impl Receipt {
+    /// The id of its entry.
+    ///
+    /// # Panics
+    /// When it is not stored.
+    pub fn message_id(&self) -> &str {
+        &self.stored.as_ref().unwrap_or_else(|| panic!("not stored: {self:?}")).message_id
+    }
 }
 
 /// The outcome of one publish.
@@ -119,7 +142,7 @@ impl Open {
         let outcome = outcome.map(|(generated, receivers, timestamp)| {
             assert_eq!(given_id.is_some(), generated.is_none(), "an id is generated when none is given");
             let id = given_id.or(generated.map(str::to_owned)).unwrap_or_default();
-            Receipt { id, receivers, timestamp: timestamp.to_owned() }
+            Receipt { id, receivers, timestamp: timestamp.to_owned(), stored: None }
         });
         // The test may not wait for the outcome.
         let _ = sender.send(outcome);

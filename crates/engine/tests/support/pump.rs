@@ -11,15 +11,16 @@ use oxbus_engine::host::{Failed, Published};
 use oxbus_model::delivery::{Delivery, Settlement};
 
 use super::bus::{Inner, lock};
-use super::event::Event;
+use super::event::{Event, Verdict};
 
-type Running = Pin<Box<dyn Future<Output = Settlement> + Send>>;
+type Running = Pin<Box<dyn Future<Output = Verdict> + Send>>;
 
 /// What is called for a delivery.
 #[derive(Clone)]
 pub(super) enum Handler {
-    Sync(Arc<dyn Fn(Event) -> Settlement + Send + Sync>),
+    Sync(Arc<dyn Fn(Event) -> Verdict + Send + Sync>),
     Async(Arc<dyn Fn(Event) -> Running + Send + Sync>),
+    Batch(Arc<dyn Fn(Vec<Event>) -> Running + Send + Sync>),
 }
 
 /// Runs until it is aborted.
@@ -75,36 +76,68 @@ fn settle(inner: &Inner, batch: u32, index: u32, outcome: Outcome<'_>) {
 
 fn deliver(inner: &Arc<Inner>, deliveries: Vec<Delivery>) {
     let mut settled = Vec::with_capacity(deliveries.len());
-    for delivery in deliveries {
+    let mut deliveries = deliveries.into_iter();
+    while let Some(delivery) = deliveries.next() {
         let handler = lock(&inner.handlers).get(&delivery.subscription).cloned();
-        let token = delivery.token;
-        let started = Instant::now();
+        let (token, started) = (delivery.token, Instant::now());
+        let events = batch(inner, &delivery, &mut deliveries);
         match handler {
             None => settled.push((token, Settlement::NotHandled, 0)),
             Some(Handler::Sync(handler)) => {
                 let call = AssertUnwindSafe(|| handler(Event::new(&delivery)));
-                let settlement = catch_unwind(call).unwrap_or_else(|panic| {
+                let verdict = catch_unwind(call).unwrap_or_else(|panic| {
                     inner.fault(message(&*panic));
-                    Settlement::Failed { retryable: false }
+                    Settlement::Failed { retryable: false }.into()
                 });
-                settled.push((token, settlement, microseconds(started)));
+                settled.push((token, explained(inner, token, verdict), microseconds(started)));
             }
-            Some(Handler::Async(handler)) => {
-                let running = tokio::spawn(handler(Event::new(&delivery)));
-                let inner = inner.clone();
-                tokio::spawn(async move {
-                    let settlement = running.await.unwrap_or_else(|error| {
-                        inner.fault(format!("a handler panicked: {error}"));
-                        Settlement::Failed { retryable: false }
-                    });
-                    inner.client.settle([(token, settlement, microseconds(started))]);
-                });
-            }
+            Some(Handler::Async(handler)) => run_call(inner, token, handler(Event::new(&delivery))),
+            Some(Handler::Batch(handler)) => run_call(inner, token, handler(events)),
         }
     }
     if !settled.is_empty() {
         inner.client.settle(settled);
     }
+}
+
+/// The events of the call that `first` begins: itself, and what follows it in its batch.
+fn batch(inner: &Inner, first: &Delivery, rest: &mut std::vec::IntoIter<Delivery>) -> Vec<Event> {
+    let size = first.stored.as_ref().map_or(0, |stored| stored.batch);
+    let mut events = vec![Event::new(first)];
+    while events.len() < size as usize {
+        match rest.next() {
+            Some(next)
+                if next.token == first.token && next.stored.as_ref().is_some_and(|s| s.batch == size) =>
+            {
+                events.push(Event::new(&next));
+            }
+            other => {
+                inner.fault(format!("a batch of {size} was cut after {}: {other:?}", events.len()));
+                break;
+            }
+        }
+    }
+    events
+}
+
+/// Runs a call that takes its time.
+fn run_call(inner: &Arc<Inner>, token: u32, call: Running) {
+    let (started, running, inner) = (Instant::now(), tokio::spawn(call), inner.clone());
+    tokio::spawn(async move {
+        let verdict = running.await.unwrap_or_else(|error| {
+            inner.fault(format!("a handler panicked: {error}"));
+            Settlement::Failed { retryable: false }.into()
+        });
+        let settlement = explained(&inner, token, verdict);
+        inner.client.settle([(token, settlement, microseconds(started))]);
+    });
+}
+
+fn explained(inner: &Inner, token: u32, verdict: Verdict) -> Settlement {
+    if let Some(error) = verdict.error {
+        inner.client.explain(token, error);
+    }
+    verdict.settlement
 }
 
 fn microseconds(started: Instant) -> u32 {

@@ -30,7 +30,7 @@ pub struct LiveEvent {
 /// An event on its way to the subscriptions, and its JSON tree once a filter has asked for it.
 #[derive(Debug)]
 pub struct Candidate {
-    pub(super) event: Arc<LiveEvent>,
+    pub(crate) event: Arc<LiveEvent>,
     tree: OnceCell<Option<Value>>,
 }
 
@@ -40,7 +40,7 @@ impl Candidate {
         Candidate { event: Arc::new(event), tree: OnceCell::new() }
     }
 
-    pub(super) fn passes(&self, filter: &Filter) -> bool {
+    pub(crate) fn passes(&self, filter: &Filter) -> bool {
         // The scanner's tree is slower, and takes what V8 takes and `serde_json` does not.
         let json = &*self.event.json;
         let tree = self.tree.get_or_init(|| serde_json::from_str(json).ok().or_else(|| scan::tree(json)));

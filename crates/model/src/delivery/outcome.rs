@@ -38,6 +38,14 @@ pub struct Tally {
     pub skipped: u64,
     /// Events dropped: queue full, circuit open, subscription gone.
     pub dropped: u64,
+    /// Stored events moved to the dead letters.
+    pub dead_lettered: u64,
+    /// Stored events that were deleted before a handler of the group had them.
+    pub lost: u64,
+    /// Stored events taken over from other consumers.
+    pub recovered: u64,
+    /// Claims renewed.
+    pub renewed: u64,
 }
 
 impl Tally {
@@ -49,6 +57,10 @@ impl Tally {
         self.retried += other.retried;
         self.skipped += other.skipped;
         self.dropped += other.dropped;
+        self.dead_lettered += other.dead_lettered;
+        self.lost += other.lost;
+        self.recovered += other.recovered;
+        self.renewed += other.renewed;
     }
 }
 

@@ -34,6 +34,17 @@ use stream::Stream;
 /// How many events are kept by their ids, and in a history, at the most: those that were kept first go first.
 pub const MAX_KEPT_EVENTS: usize = 100_000;
 
+/// An entry that was delivered as a new one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivered {
+    /// Its stream.
+    pub stream: Arc<str>,
+    /// Its id.
+    pub id: EntryId,
+    /// Its fields, shared with the stream.
+    pub fields: Arc<Fields>,
+}
+
 /// All streams of a store.
 #[derive(Debug)]
 pub struct Streams {
@@ -93,23 +104,31 @@ impl Streams {
         self.events.set(key, json.into(), ttl_ms, now_ms);
     }
 
-    /// Delivers at most `limit` new entries to a consumer of a group, oldest first.
+    /// Delivers new entries of some streams to a consumer of a group, oldest first, at most `limit` of each stream.
     ///
     /// # Errors
-    /// `NO_GROUP`.
+    /// `NO_GROUP` where one of the streams has no such group; then nothing is delivered.
     pub fn deliver(
         &mut self,
-        stream: &str,
+        streams: &[Arc<str>],
         group: &str,
         consumer: &str,
         limit: usize,
         now_ms: u64,
-    ) -> Result<Vec<(EntryId, Arc<Fields>)>, BusError> {
-        let (log, group) = self.group(stream, group)?;
-        Ok(group.deliver(log, consumer, limit, now_ms))
+    ) -> Result<Vec<Delivered>, BusError> {
+        for stream in streams {
+            self.group(stream, group)?;
+        }
+        let mut all = Vec::new();
+        for stream in streams {
+            let (log, group) = self.group(stream, group)?;
+            let delivered = group.deliver(log, consumer, limit, now_ms).into_iter();
+            all.extend(delivered.map(|(id, fields)| Delivered { stream: stream.clone(), id, fields }));
+        }
+        Ok(all)
     }
 
-    /// As [`Streams::deliver`], with copies of the entries.
+    /// As [`Streams::deliver`], of one stream, and with copies of the entries.
     ///
     /// # Errors
     /// `NO_GROUP`.
@@ -121,10 +140,9 @@ impl Streams {
         limit: usize,
         now_ms: u64,
     ) -> Result<Vec<StoredEntry>, BusError> {
-        let delivered = self.deliver(stream, group, consumer, limit, now_ms)?;
-        let entry =
-            |(id, fields): (EntryId, Arc<Fields>)| StoredEntry { deliveries: 1, ..plain(id, &fields) };
-        Ok(delivered.into_iter().map(entry).collect())
+        let (log, group) = self.group(stream, group)?;
+        let delivered = group.deliver(log, consumer, limit, now_ms);
+        Ok(delivered.iter().map(|(id, fields)| StoredEntry { deliveries: 1, ..plain(*id, fields) }).collect())
     }
 
     /// Executes a request.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::envelope::{self, Metadata, Missing, Origin, Parts, Span};
-use crate::store::{EntryId, Fields, Letter, Member};
+use crate::store::{Fields, Letter, Member};
 use crate::time;
 
 const STAMP: &str = "2026-11-21T03:04:05.678Z";
@@ -215,6 +215,8 @@ fn an_arrival_says_what_the_store_knows_of_the_entry() {
     assert_eq!((id, deliveries, begun, unhandled_since), (ID, 7, true, Some(5)));
     assert!(matches!(content, Content::Event { event_type, only_group, .. }
         if &*event_type == "a" && only_group.as_deref() == Some("g")));
+    let new = new_arrival(&stream, ID, std::iter::empty(), "me");
+    assert_eq!((new.id, new.deliveries, new.begun, new.unhandled_since), (ID, 1, false, None));
     let content = arrival(&stream, entry(Fields::new()), "me").content;
     assert!(matches!(content, Content::Undecodable(reason) if reason.contains("eventType")));
 }

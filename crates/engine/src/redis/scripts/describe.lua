@@ -1,7 +1,7 @@
 -- What there is to know of a stream.
 -- KEYS: stream.
--- Returns: nil where there is none; else its length, first and last entry ids or nil, last generated id, and for each
---          group its name, pending entries, last delivered id, lag or nil, oldest pending id or nil, and for each
+-- Returns: nil where there is none; else its length, first and last entry ids or nil, last generated id, how many
+--          entries were ever added or nil, and for each group its name, pending entries, last delivered id, lag or nil, oldest pending id or nil, and for each
 --          consumer its name, pending entries and idle time.
 local stream = KEYS[1]
 if redis.call('EXISTS', stream) == 0 then
@@ -21,4 +21,6 @@ for _, group in ipairs(groups_of(stream)) do
     }
 end
 local first, last = info['first-entry'], info['last-entry']
-return { info.length, first and first[1], last and last[1], info['last-generated-id'], groups }
+return {
+    info.length, first and first[1], last and last[1], info['last-generated-id'], info['entries-added'] or false, groups,
+}

@@ -87,12 +87,13 @@ pub(super) fn facts(reply: Owned) -> Result<Facts, BusError> {
 /// Of `describe.lua`.
 pub(super) fn stream(reply: Owned) -> Result<Option<StreamFacts>, BusError> {
     reply.maybe(|reply| {
-        let [length, first, last, last_generated, groups] = reply.parts()?;
+        let [length, first, last, last_generated, added, groups] = reply.parts()?;
         Ok(StreamFacts {
             length: length.count()?,
             first: first.maybe(Owned::id)?,
             last: last.maybe(Owned::id)?,
             last_generated: last_generated.id()?,
+            added: added.maybe(Owned::count)?,
             groups: groups.all(group)?,
         })
     })

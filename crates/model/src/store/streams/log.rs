@@ -12,12 +12,14 @@ use crate::store::{EntryId, Fields, Position, StoredEntry};
 pub(super) struct Log {
     entries: BTreeMap<EntryId, Arc<Fields>>,
     last: EntryId,
+    added: u64,
 }
 
 impl Log {
     /// Appends an entry. Its id is the time, unless the clock is behind the last id.
     pub(super) fn append(&mut self, fields: Arc<Fields>, now_ms: u64) -> EntryId {
         self.last = EntryId::first_of(now_ms).max(self.last.next());
+        self.added += 1;
         self.entries.insert(self.last, fields);
         self.last
     }
@@ -44,6 +46,11 @@ impl Log {
 
     pub(super) fn newest(&self) -> Option<EntryId> {
         self.entries.last_key_value().map(|(id, _)| *id)
+    }
+
+    /// How many entries were ever appended.
+    pub(super) fn added(&self) -> u64 {
+        self.added
     }
 
     /// The last id that was given to an entry.

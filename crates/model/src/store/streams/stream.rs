@@ -114,6 +114,7 @@ impl Stream {
             first: self.log.first(),
             last: self.log.newest(),
             last_generated: self.log.last(),
+            added: Some(self.log.added()),
             groups: self.groups.iter().map(|(name, group)| group.describe(name, &self.log, now_ms)).collect(),
         }
     }

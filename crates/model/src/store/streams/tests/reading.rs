@@ -100,6 +100,21 @@ fn what_is_read_says_what_it_is() {
 }
 
 #[test]
+fn several_streams_are_read_at_once_or_not_at_all() {
+    let mut rig = Rig::with(3);
+    rig.streams.append("t", fields("t"), None, 1000);
+    let streams: [Arc<str>; 2] = ["s".into(), "t".into()];
+    assert!(rig.streams.deliver(&streams, "g", "a", 2, 1000).is_err());
+    assert_eq!(rig.pending(), []);
+    let (group, from) = ("g".into(), Position::Beginning);
+    rig.execute(Request::Open { stream: "t".into(), group, from, restarted: false });
+    let delivered = rig.streams.deliver(&streams, "g", "a", 2, 1000).unwrap();
+    let told: Vec<_> = delivered.iter().map(|d| (&*d.stream, d.id.ms, d.fields[0].1.clone())).collect();
+    let value = |text: &str| Box::from(text.as_bytes());
+    assert_eq!(told, [("s", 1000, value("0")), ("s", 1001, value("1")), ("t", 1000, value("t"))]);
+}
+
+#[test]
 fn without_a_group_there_is_an_error() {
     let mut rig = Rig::new();
     rig.append("a");

@@ -1,0 +1,291 @@
+//! The heavier of Watermill's universal tests; each names its own.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use oxbus_model::delivery::Settlement;
+use oxbus_model::{BusError, Outcome};
+use oxbus_testkit::tracker::Ending;
+use oxbus_testkit::{Tracker, eventually};
+use serde_json::{Value, json};
+
+use super::setup::{Group, letters, member, workers, workers_with};
+use super::universal;
+use crate::fixture::Fixture;
+use crate::inbox::Inbox;
+use crate::support::{Bus, Event, PATIENCE, Receipt, Record};
+
+/// A handler that tells the tracker what arrives.
+fn tracking(tracker: &Arc<Tracker>) -> impl Fn(Event) -> Settlement + Send + Sync + 'static {
+    let tracker = tracker.clone();
+    move |event| {
+        tracker.received(event.id());
+        Settlement::Succeeded
+    }
+}
+
+/// Records with the ids `{name}-{n}`, known to `tracker`.
+fn tracked(tracker: &Tracker, event_type: &str, name: &str, count: usize) -> Vec<Record> {
+    let record = |n| {
+        let id = format!("{name}-{n}");
+        tracker.published(&id);
+        Record::new(event_type, n).with_id(&id)
+    };
+    (0..count).map(record).collect()
+}
+
+fn end(tracker: &Tracker, id: String, result: &Result<Receipt, BusError>) {
+    let ending = match result.as_ref().map_err(|e| e.outcome) {
+        Ok(_) => Ending::Resolved,
+        Err(Some(Outcome::NotSent)) => Ending::NotSent,
+        Err(Some(Outcome::Rejected)) => Ending::Rejected,
+        Err(Some(Outcome::Unknown)) => Ending::Unknown,
+        Err(None) => panic!("a publish failed without an outcome: {result:?}"),
+    };
+    tracker.ended(id, ending);
+}
+
+/// Publishes tracked records, all of which must succeed.
+async fn publish(bus: &Bus, tracker: &Tracker, event_type: &str, name: &str, count: usize) {
+    for (n, result) in bus.publish_many(tracked(tracker, event_type, name, count)).await.iter().enumerate() {
+        end(tracker, format!("{name}-{n}"), result);
+    }
+}
+
+/// TestConcurrentSubscribe: 5,000 messages, 50 subscriptions: 5 clients of 2 groups, 5 subscriptions in each.
+/// Each group gets each message once, and each subscription of the client that gets it.
+pub async fn concurrent_subscribe(fixture: &Fixture) {
+    let publisher = fixture.keeper().await;
+    let mut buses = Vec::new();
+    let mut trackers: HashMap<(&str, usize), Arc<Tracker>> = HashMap::new();
+    for _ in 0..5 {
+        let bus = fixture.keeper().await;
+        for group in ["one", "two"] {
+            for n in 0..5 {
+                let patterns: &[&str] = [&["job.x"][..], &["job.*"], &["job.x", "*"]][n % 3];
+                let tracker = trackers.entry((group, n)).or_default();
+                bus.subscribe(patterns, member(group, json!({})), tracking(tracker)).await.unwrap();
+            }
+        }
+        buses.push(bus);
+    }
+    let records: Vec<_> = (0..5_000).map(|n| Record::new("job.x", n).with_id(&format!("{n}"))).collect();
+    for chunk in records.chunks(500) {
+        publisher.publish_many(chunk.to_vec()).await.into_iter().for_each(|result| drop(result.unwrap()));
+    }
+    for group in ["one", "two"] {
+        Group::of(&publisher, &fixture.jobs(), group).settled().await;
+    }
+    for ((group, n), tracker) in trackers {
+        tracker.assert_no_duplicates();
+        assert_eq!(tracker.received_count(), 5_000, "subscription {n} of group {group}");
+    }
+}
+
+/// TestConcurrentSubscribeMultipleTopics: 20 types of 100 messages, subscribed and published at once.
+pub async fn concurrent_subscribe_multiple_topics(fixture: &Fixture) {
+    let bus = Arc::new(fixture.keeper().await);
+    let tracker = Arc::new(Tracker::new());
+    let topics = (0..20).map(|topic| {
+        let (bus, tracker) = (bus.clone(), tracker.clone());
+        tokio::spawn(async move {
+            let (event_type, group) = (format!("job.{topic}"), format!("group-{topic}"));
+            let options = member(&group, json!({ "from": "beginning" }));
+            let (subscribed, ()) = tokio::join!(
+                bus.subscribe(&[&event_type], options, tracking(&tracker)),
+                publish(&bus, &tracker, &event_type, &event_type, 100),
+            );
+            subscribed.unwrap();
+        })
+    });
+    for topic in topics.collect::<Vec<_>>() {
+        topic.await.unwrap();
+    }
+    for topic in 0..20 {
+        Group::of(&bus, &fixture.jobs(), &format!("group-{topic}")).settled().await;
+    }
+    tracker.assert_resolved_received();
+    tracker.assert_no_duplicates();
+    assert_eq!(tracker.received_count(), 2_000);
+}
+
+/// TestPublishSubscribeInOrder: 1,000 messages of 16 keys, handled side by side and in the order of each key.
+pub async fn publish_subscribe_in_order(fixture: &Fixture) {
+    let (publisher, bus) = (fixture.keeper().await, fixture.keeper().await);
+    let inbox = Inbox::default();
+    let seen = inbox.clone();
+    let handler = move |event: Event| {
+        let seen = seen.clone();
+        async move {
+            tokio::task::yield_now().await;
+            seen.put(event);
+            Settlement::Succeeded
+        }
+    };
+    bus.subscribe_async(&["job"], workers_with(json!({ "orderBy": "key" })), handler).await.unwrap();
+    let record = |n: u64| Record::new("job", n).with(json!({ "key": format!("key-{}", n % 16) }));
+    let records: Vec<_> = (0..1_024).map(record).collect();
+    let batches: Vec<_> = records.chunks(37).map(|chunk| publisher.start_publish(chunk)).collect();
+    for batch in batches {
+        batch.results().await.into_iter().for_each(|result| drop(result.unwrap()));
+    }
+    inbox.wait_for(1_024).await;
+    Group::workers(&bus, fixture).settled().await;
+    let mut by_key: HashMap<u64, Vec<u64>> = HashMap::new();
+    for n in super::setup::numbers(&inbox) {
+        by_key.entry(n % 16).or_default().push(n);
+    }
+    assert_eq!((by_key.len(), inbox.len()), (16, 1_024));
+    assert!(by_key.values().all(|seen| seen.is_sorted()), "{by_key:?}");
+}
+
+/// TestContinueAfterSubscribeClose: 5 batches of 1,000, each with a new subscription while the one before is
+/// closed in the middle of its work; none is lost, and none handled twice.
+pub async fn continue_after_subscribe_close(fixture: &Fixture) {
+    let (publisher, mut worker) = (fixture.keeper().await, fixture.keeper().await);
+    let tracker = Arc::new(Tracker::new());
+    for batch in 0..5_usize {
+        let subscription = worker.subscribe(&["job.*"], workers(), tracking(&tracker)).await.unwrap();
+        publish(&publisher, &tracker, &format!("job.{batch}"), &format!("batch-{batch}"), 1_000).await;
+        let some = || async { tracker.received_count() >= batch * 700 + 200 };
+        eventually(PATIENCE, "some of the batch", some).await;
+        // By turns the subscription, and the client as a whole.
+        if batch % 2 == 0 {
+            assert!(worker.unsubscribe(subscription).await);
+        } else {
+            worker.disconnect().await;
+            worker = fixture.keeper().await;
+        }
+    }
+    worker.subscribe(&["job.*"], workers(), tracking(&tracker)).await.unwrap();
+    Group::workers(&publisher, fixture).settled().await;
+    tracker.assert_resolved_received();
+    tracker.assert_no_duplicates();
+    assert_eq!(tracker.received_count(), 5_000);
+}
+
+/// TestConcurrentClose: while 10 clients of a group subscribe and close, and after it, every event is handled.
+pub async fn concurrent_close(fixture: &Fixture) {
+    let (publisher, worker) = (fixture.keeper().await, fixture.keeper().await);
+    let tracker = Arc::new(Tracker::new());
+    worker.subscribe(&["job"], workers(), tracking(&tracker)).await.unwrap();
+    let mut closing = Vec::new();
+    for _ in 0..10 {
+        let (bus, tracker) = (fixture.keeper().await, tracker.clone());
+        closing.push(tokio::spawn(async move {
+            bus.subscribe(&["job", "*"], workers(), tracking(&tracker)).await.unwrap();
+            bus.disconnect().await;
+        }));
+    }
+    for n in 0..50 {
+        publish(&publisher, &tracker, "job", &format!("early-{n}"), 2).await;
+    }
+    for task in closing {
+        task.await.unwrap();
+    }
+    publish(&publisher, &tracker, "job", "late", 50).await;
+    Group::workers(&publisher, fixture).settled().await;
+    tracker.assert_resolved_received();
+    tracker.assert_no_duplicates();
+    assert_eq!(tracker.received_count(), 150);
+}
+
+/// TestPublisherClose: 10,000 messages by 20 publishers that close at once; none is lost.
+pub async fn publisher_close(fixture: &Fixture) {
+    let worker = fixture.keeper().await;
+    let tracker = Arc::new(Tracker::new());
+    worker.subscribe(&["job.*"], workers(), tracking(&tracker)).await.unwrap();
+    let mut publishers = Vec::new();
+    for p in 0..20 {
+        let (bus, tracker) = (fixture.keeper().await, tracker.clone());
+        publishers.push(tokio::spawn(async move {
+            let name = format!("close-{p}");
+            let records = tracked(&tracker, &format!("job.{p}"), &name, 500);
+            let batches: Vec<_> = records.chunks(100).map(|chunk| bus.start_publish(chunk)).collect();
+            bus.disconnect().await;
+            for (at, batch) in batches.into_iter().enumerate() {
+                for (n, result) in batch.results().await.iter().enumerate() {
+                    end(&tracker, format!("{name}-{}", at * 100 + n), result);
+                }
+            }
+        }));
+    }
+    for publisher in publishers {
+        publisher.await.unwrap();
+    }
+    assert_eq!(tracker.count(Ending::Resolved), 10_000, "a publisher that drains loses nothing");
+    Group::workers(&worker, fixture).settled().await;
+    tracker.assert_resolved_received();
+    tracker.assert_no_duplicates();
+}
+
+/// TestReconnect: the broker restarts twice under load. What was resolved is handled, at least once; what was
+/// refused or not sent never is; and the group goes on where it stood.
+pub async fn reconnect(fixture: &Fixture) {
+    let Some(fixture) = fixture.lasting().await else { return };
+    let worker = fixture.keeper().await;
+    let tracker = Arc::new(Tracker::new());
+    worker.subscribe(&["job.*"], workers(), tracking(&tracker)).await.unwrap();
+    let mut publishers = Vec::new();
+    for p in 0..10 {
+        let (bus, tracker) = (fixture.keeper().await, tracker.clone());
+        publishers.push(tokio::spawn(async move {
+            for batch in 0..60 {
+                let name = format!("load-{p}-{batch}");
+                let records = tracked(&tracker, "job.load", &name, 1 + batch % 10);
+                for (n, result) in bus.publish_many(records).await.iter().enumerate() {
+                    end(&tracker, format!("{name}-{n}"), result);
+                }
+            }
+            bus.disconnect().await;
+        }));
+    }
+    for resolved in [700, 1_400] {
+        eventually(PATIENCE, "some load", || async { tracker.count(Ending::Resolved) >= resolved }).await;
+        fixture.restart().await;
+    }
+    for publisher in publishers {
+        publisher.await.unwrap();
+    }
+    tracker.assert_all_ended();
+    let bus = fixture.keeper().await;
+    publish(&bus, &tracker, "job.after", "after", 100).await;
+    eventually(PATIENCE, "all that was resolved", || async { tracker.missing().is_empty() }).await;
+    Group::workers(&bus, &fixture).settled().await;
+    tracker.assert_failed_not_received();
+    tracker.assert_only_published_received();
+    let kept: HashSet<String> = tracker.arrivals().into_iter().collect();
+    assert_eq!(Group::workers(&bus, &fixture).stream().await["length"].as_u64(), Some(kept.len() as u64));
+    assert_eq!(letters(&bus, &fixture.jobs()).await, Vec::<Value>::new());
+    assert_eq!(worker.stats().counts.events_lost, 0);
+}
+
+/// TestPubSubStressTest: many of these tests at once on one broker, each with names of its own.
+pub async fn stress(fixture: &Fixture) {
+    let mut rounds = tokio::task::JoinSet::new();
+    for round in 0..3 {
+        let scoped = |test: &str| fixture.scoped(&format!("{test}-{round}:"));
+        macro_rules! all {
+            ($($module:ident :: $test:ident),+ $(,)?) => {
+                $({
+                    let fixture = scoped(stringify!($test));
+                    rounds.spawn(async move { $module::$test(&fixture).await });
+                })+
+            };
+        }
+        all!(
+            universal::publish_subscribe,
+            universal::a_new_subscriber_receives_old_messages,
+            universal::resend_on_error,
+            universal::no_ack,
+            universal::continue_after_errors,
+            universal::consumer_groups,
+            universal::topic,
+            universal::message_ctx,
+            universal::subscribe_ctx,
+        );
+    }
+    while let Some(ended) = rounds.join_next().await {
+        ended.expect("a test that passes beside others");
+    }
+}

@@ -1,0 +1,115 @@
+//! What the client says of durable events without being asked.
+
+use oxbus_engine::host::Notice;
+use oxbus_model::store::EntryId;
+use serde_json::Value;
+
+use super::bus::Bus;
+
+/// An entry that was moved to the dead letters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeadLettered {
+    /// Its stream.
+    pub stream: String,
+    /// The group that gave up.
+    pub group: String,
+    /// The id of the entry.
+    pub message_id: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// Why it was given up.
+    pub reason: String,
+    /// The error.
+    pub error: Value,
+    /// The id of the event; `None` for what is not one.
+    pub event_id: Option<String>,
+    /// Whether it is kept.
+    pub kept: bool,
+}
+
+/// Entries that never reach a handler.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lost {
+    /// The stream.
+    pub stream: String,
+    /// The group.
+    pub group: String,
+    /// How many.
+    pub count: u64,
+    /// Behind, or from, this entry.
+    pub from: EntryId,
+    /// Before, or up to, this entry.
+    pub to: EntryId,
+}
+
+/// The dead letter that a notice tells of.
+pub fn dead_lettered(notice: &Notice) -> Option<DeadLettered> {
+    let Notice::DeadLettered { stream, group, id, event, attempts, reason, error, kept } = notice else {
+        return None;
+    };
+    let id_of = |json: &str| {
+        let event: Value = serde_json::from_str(json).expect("an event");
+        event["id"].as_str().expect("an id").to_owned()
+    };
+    Some(DeadLettered {
+        stream: stream.to_string(),
+        group: group.to_string(),
+        message_id: id.to_string(),
+        attempts: *attempts,
+        reason: (*reason).to_owned(),
+        error: error.clone(),
+        event_id: event.as_ref().map(|event| id_of(&event.json)),
+        kept: *kept,
+    })
+}
+
+/// The loss that a notice tells of.
+pub fn lost(notice: &Notice) -> Option<Lost> {
+    let Notice::MessagesLost { stream, group, missed } = notice else { return None };
+    Some(Lost {
+        stream: stream.to_string(),
+        group: group.to_string(),
+        count: missed.count,
+        from: missed.from,
+        to: missed.to,
+    })
+}
+
+/// The handler calls whose claim a notice says is lost.
+pub fn claim_lost(notice: &Notice) -> Option<&[u32]> {
+    match notice {
+        Notice::ClaimLost { tokens, .. } => Some(tokens),
+        _ => None,
+    }
+}
+
+/// Behind which entry a group goes on that a notice says was created again.
+pub fn recreated(notice: &Notice) -> Option<EntryId> {
+    match notice {
+        Notice::GroupRecreated { from, .. } => Some(*from),
+        _ => None,
+    }
+}
+
+/// Whether a notice is a warning of this code.
+pub fn is_warning(notice: &Notice, wanted: &str) -> bool {
+    matches!(notice, Notice::Warning { code, .. } if *code == wanted)
+}
+
+impl Bus {
+    /// What `wanted` finds in the notices so far, in order.
+    pub fn told<T>(&self, wanted: impl Fn(&Notice) -> Option<T>) -> Vec<T> {
+        self.notices().iter().filter_map(wanted).collect()
+    }
+
+    /// What `wanted` finds in the first notice that has it, past ones included.
+    pub async fn wait_until_told<T>(&self, wanted: impl Fn(&Notice) -> Option<T>) -> T {
+        self.wait_until_told_from(0, wanted).await
+    }
+
+    /// As [`Bus::wait_until_told`], from the notice of number `mark` on.
+    pub async fn wait_until_told_from<T>(&self, mark: usize, wanted: impl Fn(&Notice) -> Option<T>) -> T {
+        let notice = self.wait_for_notice_from(mark, |notice| wanted(notice).is_some()).await;
+        wanted(&notice).expect("just seen")
+    }
+}

@@ -1,0 +1,281 @@
+//! What a group asks of the store, and when.
+
+use std::sync::Arc;
+
+use super::entry::{CallState, Entry, Stage};
+use super::group::Group;
+use super::stream::{Opening, Own, Stream};
+use super::{Read, Work};
+use crate::store::{Letter, Position, Request};
+
+/// Between two heartbeats, and for how long one counts, in milliseconds.
+pub(super) const BEAT: u64 = 1000;
+const ALIVE: u64 = 5000;
+/// Between two heartbeats while another process has the consumer's name.
+pub(super) const BEAT_TAKEN: u64 = 500;
+/// Between two searches for dead consumers.
+const SWEEP: u64 = 30_000;
+/// The longest between two searches for overdue entries.
+const RECOVERY: u64 = 500;
+/// The most entries of one request.
+const MAX_ACKS: usize = 1000;
+const MAX_HOLDS: usize = 500;
+const MAX_LETTERS: usize = 100;
+pub(super) const MAX_CLAIMS: usize = 100;
+/// Acknowledgements of a stream on their way at once; others are gathered meanwhile.
+const ACKS_AT_ONCE: usize = 2;
+/// Overdue entries asked for at the most.
+const MAX_OVERDUE: usize = 10_000;
+
+impl Group {
+    /// What is to be done now.
+    pub(super) fn work(&mut self, now: u64, instance: &Arc<str>, dead_letters: u64, out: &mut Vec<Work>) {
+        self.renew(now);
+        let (room, window) = self.room(now);
+        let own_found = self.has_own();
+        for at in 0..self.streams.len() {
+            self.keep_up(at, now, instance, out);
+            self.tell(at, now, dead_letters, out);
+            if self.connected && !self.stopping && room > 0 {
+                self.find(at, now, room, own_found, out);
+            }
+        }
+        if let Some(read) = self.read(now, room, window) {
+            self.reading = true;
+            out.push(Work::Read(read));
+        }
+    }
+
+    /// Opens the group of a stream, and says that this consumer lives.
+    fn keep_up(&mut self, at: usize, now: u64, instance: &Arc<str>, out: &mut Vec<Work>) {
+        let (key, lease) = (self.key, self.joining.lease);
+        let Some(stream) = self.streams.get_mut(at) else { return };
+        if stream.opening == Opening::Closed && now >= stream.open_at && stream.open_gate.open(now, 1) {
+            let from = if stream.opened {
+                stream.mark().map_or(Position::Beginning, Position::After)
+            } else {
+                stream.start
+            };
+            let (name, group) = (stream.name.clone(), self.joining.group.clone());
+            out.push(Work::Store(key, Request::Open { stream: name, group, from, restarted: stream.opened }));
+            stream.open_gate.sent();
+            stream.asked_to_open(now);
+        }
+        if stream.opening != Opening::Open {
+            return;
+        }
+        if !stream.beating && now >= stream.beat_at {
+            let live = self.subscribers.values().filter(|s| !s.removed);
+            let reading = live.filter(|s| s.streams.iter().any(|(index, _)| *index == at));
+            let mut patterns: Vec<String> = reading.flat_map(|s| s.patterns.iter().cloned()).collect();
+            patterns.sort_unstable();
+            patterns.dedup();
+            let (member, mark) = (stream.member.clone(), stream.mark());
+            let instance = instance.clone();
+            let beat = Request::Beat { member, instance, alive: ALIVE, lease, patterns, mark };
+            out.push(Work::Store(key, beat));
+            stream.beating = true;
+            stream.beat.1 = stream.beat.0;
+            stream.beat_at = now + if stream.taken { BEAT_TAKEN } else { BEAT };
+        }
+        if stream.sweep_at == 0 {
+            stream.sweep_at = now + SWEEP;
+        }
+        if !stream.sweeping && now >= stream.sweep_at && !self.stopping {
+            out.push(Work::Store(key, Request::Sweep { member: stream.member.clone() }));
+            stream.sweeping = true;
+            stream.sweep_at = now + SWEEP;
+        }
+    }
+
+    /// Tells the store what has become of entries.
+    fn tell(&mut self, at: usize, now: u64, dead_letters: u64, out: &mut Vec<Work>) {
+        let key = self.key;
+        let Some(stream) = self.streams.get_mut(at) else { return };
+        while !stream.acks.is_empty() && stream.ack_gate.open(now, ACKS_AT_ONCE) {
+            let rest = stream.acks.split_off(stream.acks.len().min(MAX_ACKS));
+            let ids = std::mem::replace(&mut stream.acks, rest);
+            out.push(Work::Store(key, Request::Acknowledge { member: stream.member.clone(), ids }));
+            stream.ack_gate.sent();
+        }
+        if stream.fenced || stream.opening != Opening::Open {
+            return;
+        }
+        let request = self.hold(at, now).or_else(|| self.bury(at, now, dead_letters));
+        if let Some(request) = request.or_else(|| self.release(at, now))
+            && let Some(stream) = self.streams.get_mut(at)
+        {
+            stream.fenced = true;
+            out.push(Work::Store(key, request));
+        }
+    }
+
+    fn hold(&mut self, at: usize, now: u64) -> Option<Request> {
+        loop {
+            let stream = self.streams.get_mut(at)?;
+            if stream.holds.is_empty() || !stream.hold_gate.open(now, 1) {
+                return None;
+            }
+            let rest = stream.holds.split_off(stream.holds.len().min(MAX_HOLDS));
+            let mut items = std::mem::replace(&mut stream.holds, rest);
+            // Some may have been settled since.
+            let held = |id| self.slot_of(at, id).and_then(|slot| self.entries.get(slot));
+            items.retain(|(id, _)| held(*id).is_some_and(Entry::is_held));
+            if !items.is_empty() {
+                let stream = self.streams.get_mut(at)?;
+                stream.hold_gate.sent();
+                return Some(Request::Hold { member: stream.member.clone(), items });
+            }
+        }
+    }
+
+    fn bury(&mut self, at: usize, now: u64, max_len: u64) -> Option<Request> {
+        let stream = self.streams.get_mut(at)?;
+        if stream.letters.is_empty() || !stream.bury_gate.open(now, 1) {
+            return None;
+        }
+        let rest = stream.letters.split_off(stream.letters.len().min(MAX_LETTERS));
+        let slots = std::mem::replace(&mut stream.letters, rest);
+        let letter = |slot: u32| {
+            let entry = self.entries.get(slot)?;
+            let failure = entry.failure.as_ref().filter(|_| entry.stage == Stage::Burying)?;
+            let (attempts, error) = (failure.attempts, failure.error.clone());
+            Some(Letter { id: entry.id, attempts, reason: failure.reason, error })
+        };
+        let letters: Vec<Letter> = slots.into_iter().filter_map(letter).collect();
+        if letters.is_empty() {
+            return None;
+        }
+        stream.bury_gate.sent();
+        let (member, to) = (stream.member.clone(), stream.letters_to.clone());
+        Some(Request::Bury { member, to, max_len, letters })
+    }
+
+    fn release(&mut self, at: usize, now: u64) -> Option<Request> {
+        let stream = self.streams.get_mut(at)?;
+        if !stream.release_gate.open(now, 1) {
+            return None;
+        }
+        let unhandled = stream.releases[0].is_empty();
+        let [plain, strangers] = &mut stream.releases;
+        let list = if unhandled { strangers } else { plain };
+        let rest = list.split_off(list.len().min(MAX_HOLDS));
+        let slots = std::mem::replace(list, rest);
+        let item = |slot: u32| {
+            let entry = self.entries.get(slot)?;
+            (entry.stage == Stage::Releasing).then_some((entry.id, entry.made))
+        };
+        let items: Vec<_> = slots.into_iter().filter_map(item).collect();
+        if items.is_empty() {
+            return None;
+        }
+        stream.release_gate.sent();
+        Some(Request::Release { member: stream.member.clone(), items, unhandled })
+    }
+
+    /// Looks for entries that nobody works on: this consumer's own of before, then others'.
+    fn find(&mut self, at: usize, now: u64, room: usize, own_found: bool, out: &mut Vec<Work>) {
+        let (key, lease) = (self.key, self.lease);
+        let Some(stream) = self.streams.get_mut(at) else { return };
+        if !stream.is_ready() || stream.users == 0 {
+            return;
+        }
+        if let Own::Wanted { after } = stream.own
+            && stream.own_gate.open(now, 1)
+        {
+            let (member, raise) = (stream.member.clone(), !stream.inherited);
+            let own = Request::Own { member, after, limit: room.min(MAX_CLAIMS), raise };
+            out.push(Work::Store(key, own));
+            stream.own_gate.sent();
+            stream.own = Own::Asked { after };
+        }
+        if own_found && !stream.recovering && now >= stream.recover_at {
+            stream.strangers.retain(|_, until| *until > now);
+            let limit = (MAX_CLAIMS + stream.passed_over).min(MAX_OVERDUE);
+            let member = stream.member.clone();
+            out.push(Work::Store(key, Request::Overdue { member, min_idle: lease, limit }));
+            stream.recovering = true;
+            stream.recover_at = now + RECOVERY.min((lease / 4).max(1));
+        }
+    }
+
+    /// A read of new entries, once there is room for a good many.
+    fn read(&mut self, now: u64, room: usize, window: usize) -> Option<Read> {
+        if self.reading || !self.connected || room < (window / 4).max(1) || !self.read_gate.open(now, 1) {
+            return None;
+        }
+        let used = || self.streams.iter().filter(|s| s.users > 0);
+        let ready = used().all(|s| s.is_ready() && s.own == Own::Done);
+        let streams: Arc<[Arc<str>]> = used().map(|s| s.name.clone()).collect();
+        if streams.is_empty() || !ready {
+            return None;
+        }
+        Some(Read {
+            key: self.key,
+            group: self.joining.group.clone(),
+            consumer: self.joining.consumer.clone(),
+            limit: (room / streams.len()).max(1),
+            streams,
+        })
+    }
+
+    /// Lists the claims that are to be renewed: each between a quarter and a third of the lease after it was
+    /// made or renewed.
+    pub(super) fn renew(&mut self, now: u64) {
+        if now < self.renew_at {
+            return;
+        }
+        self.renew_at = now + (self.lease / 12).max(1);
+        let age = (self.lease / 4).max(1);
+        let Group { entries, streams, subscribers, .. } = self;
+        for (_, entry) in entries.iter_mut() {
+            if !entry.is_held() || now.saturating_sub(entry.renewed) < age {
+                continue;
+            }
+            let overrun = |call: &super::entry::Call| match call.state {
+                CallState::Running { since, .. } | CallState::Zombie { since, .. } => {
+                    let longest = subscribers.get(&call.subscription).map(|s| s.max_processing());
+                    longest.is_some_and(|longest| now.saturating_sub(since) > longest)
+                }
+                _ => false,
+            };
+            let Some(stream) = streams.get_mut(entry.stream) else { continue };
+            // A list that is not taken holds them already.
+            if stream.holds.len() < stream.known.len() && !entry.calls.as_slice().iter().any(overrun) {
+                stream.holds.push((entry.id, (entry.count != entry.stored).then_some(entry.count)));
+                entry.renewed = now;
+            }
+        }
+    }
+
+    /// When something is to be done by time alone, after `now`.
+    pub(super) fn next_due(&self, now: u64) -> Option<u64> {
+        let subscribers = self.subscribers.values().filter_map(|s| s.next_due(now));
+        let streams = self.streams.iter().flat_map(|s| self.stream_dues(s));
+        let renewal = (self.entries.len() > 0).then_some(self.renew_at);
+        let read = (self.connected && !self.reading).then_some(self.read_gate.opens_at());
+        let group = [renewal, read].into_iter().flatten().chain(streams).filter(|at| *at > now);
+        subscribers.chain(group).min()
+    }
+
+    fn stream_dues(&self, stream: &Stream) -> impl Iterator<Item = u64> + use<> {
+        let open = stream.opening == Opening::Open;
+        let when = |condition: bool, at: u64| condition.then_some(at);
+        let fenced = open && !stream.fenced;
+        let looking = open && self.connected && !self.stopping;
+        [
+            when(stream.opening == Opening::Closed, stream.open_at.max(stream.open_gate.opens_at())),
+            when(open && !stream.beating, stream.beat_at),
+            when(open && !stream.sweeping && !self.stopping, stream.sweep_at),
+            when(!stream.acks.is_empty(), stream.ack_gate.opens_at()),
+            when(fenced && !stream.holds.is_empty(), stream.hold_gate.opens_at()),
+            when(fenced && !stream.letters.is_empty(), stream.bury_gate.opens_at()),
+            when(fenced && stream.releases.iter().any(|r| !r.is_empty()), stream.release_gate.opens_at()),
+            when(fenced && !self.suspects.is_empty(), stream.begin_gate.opens_at()),
+            when(looking && stream.own != Own::Done, stream.own_gate.opens_at()),
+            when(looking && !stream.recovering && stream.users > 0, stream.recover_at),
+        ]
+        .into_iter()
+        .flatten()
+    }
+}
