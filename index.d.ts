@@ -741,6 +741,8 @@ export interface DeadLetterNotice {
   reason: DeadLetterReason;
   /** What the last attempt failed with. */
   error: StoredError;
+  /** Whether it is among the dead letters: unless they are disabled. */
+  kept: boolean;
 }
 
 export interface WaitOptions {

@@ -13,7 +13,7 @@ use oxbus_model::submission::Record;
 use oxbus_model::{BusError, ErrorKind, Outcome, time};
 use uuid::Uuid;
 
-use crate::clock::wall_ms;
+use crate::clock::{Clock, wall_ms};
 use crate::host::EventId;
 
 /// Makes events of records. One per publisher; its buffers are used again for each event.
@@ -26,7 +26,10 @@ pub(crate) struct Encoder {
     max_event_bytes: usize,
     max_data_bytes: usize,
     default_timeout: u64,
+    /// Those of the event at hand.
     options: PublishOptions,
+    /// Whether they are the defaults, as for most events, which then need not be set again.
+    plain: bool,
     channel: String,
     payload: Vec<u8>,
 }
@@ -39,8 +42,8 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    pub(crate) fn now() -> Self {
-        let now = wall_ms();
+    pub(crate) fn now(clock: &Clock) -> Self {
+        let now = clock.wall_ms();
         Stamp { unix_ms: u64::try_from(now).unwrap_or(0), text: time::to_iso(now).into() }
     }
 }
@@ -89,6 +92,7 @@ impl Encoder {
             max_data_bytes: config.limits.max_data_bytes,
             default_timeout: config.redis.command_timeout,
             options: PublishOptions::default(),
+            plain: true,
             channel: String::new(),
             payload: Vec::new(),
         }
@@ -109,7 +113,12 @@ impl Encoder {
             return Err(too_large("data", record.data.len(), self.max_data_bytes));
         }
         let plain = record.options.is_empty();
-        self.options = PublishOptions::parse(record.options)?;
+        if !(plain && self.plain) {
+            // Options that cannot be read leave those of an earlier event behind.
+            self.plain = false;
+            self.options = PublishOptions::parse(record.options)?;
+            self.plain = plain;
+        }
         let place = self.place(record.event_type)?;
         let options = &self.options;
         let id = options.id.is_none().then(|| generate_id(stamp.unix_ms));

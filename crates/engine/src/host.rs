@@ -26,6 +26,17 @@ pub struct Published {
     pub timestamp: Arc<str>,
     /// For each: its id if it was generated, and how many received it, as the server counts.
     pub items: Vec<(Option<EventId>, i64)>,
+    /// Where they were stored, if they were.
+    pub stored: Option<Stored>,
+}
+
+/// The entries of publishes that were stored.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// The stream.
+    pub stream: Arc<str>,
+    /// For each item of the run: its entry, and whether it is that of an earlier publish of the same event.
+    pub entries: Vec<(EntryId, bool)>,
 }
 
 /// A generated event id in its text form.
@@ -55,6 +66,8 @@ pub struct Failed {
     pub index: u32,
     /// Why, with its outcome.
     pub error: BusError,
+    /// The entry of one that was stored nevertheless.
+    pub message_id: Option<EntryId>,
 }
 
 /// An event of the client, for `on(…)` and the log.

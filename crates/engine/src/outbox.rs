@@ -69,7 +69,7 @@ impl Outbox {
     /// Publishes were refused before anything was done for them.
     pub(crate) fn refused(&self, batch: u32, indexes: Range<u32>, kind: ErrorKind, why: &str) {
         let error = BusError::new(kind, why).with_outcome(Outcome::NotSent);
-        self.failed(indexes.map(|index| Failed { batch, index, error: error.clone() }));
+        self.failed(indexes.map(|index| Failed { batch, index, error: error.clone(), message_id: None }));
     }
 
     pub(crate) fn reply(&self, ticket: u32, result: Result<Value, BusError>) {

@@ -19,13 +19,3 @@ pub(crate) trait Store: Send + Sync {
     /// one with `NotSent`.
     fn execute(&self, request: Request) -> Answer;
 }
-
-/// To be replaced by the transports' own.
-pub(crate) struct NoStore;
-
-impl Store for NoStore {
-    fn execute(&self, _request: Request) -> Answer {
-        let error = BusError::new(oxbus_model::ErrorKind::Internal, "no store yet");
-        Box::pin(std::future::ready(Err(error)))
-    }
-}

@@ -14,6 +14,13 @@ pub struct Record<'a> {
     pub data: &'a str,
 }
 
+impl Record<'_> {
+    /// How many bytes of its submission it takes, about.
+    pub fn bytes(&self) -> usize {
+        self.event_type.len() + self.options.len() + self.data.len() + 2
+    }
+}
+
 /// The records of a submission, in order. A text that ends early yields what is whole.
 pub fn records(text: &str) -> impl Iterator<Item = Record<'_>> {
     let mut rest = text.as_bytes();

@@ -61,7 +61,8 @@ impl Streams {
         for group in facts.into_iter().flat_map(|facts| &facts.groups) {
             groups.insert(group.name.clone(), json!({ "pending": group.pending, "lag": group.lag }));
             if group.pending > MANY_PENDING {
-                let message = format!("group {} of stream {name} has {} pending entries", group.name, group.pending);
+                let message =
+                    format!("group {} of stream {name} has {} pending entries", group.name, group.pending);
                 self.warnings.push(json!({ "code": "MANY_PENDING", "message": message }));
             }
         }

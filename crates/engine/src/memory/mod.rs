@@ -3,9 +3,11 @@
 //! # Layout
 //!
 //! - `broker`: channels, patterns and streams; `readers`: the reads that wait for entries;
+//! - `publishing`: from submissions to streams and subscribers;
 //! - `transport`, `store`: a client's side of it.
 
 mod broker;
+mod publishing;
 mod readers;
 mod store;
 #[cfg(test)]

@@ -4,14 +4,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oxbus_model::claims::{GroupKey, Read};
 use oxbus_model::routing::Wire;
-use oxbus_model::submission;
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::json;
 
 use super::Broker;
+use super::publishing::{Publishing, Settled};
+use super::readers::Ended;
 use super::store::MemoryStore;
-use crate::encoder::{Encoder, Stamp};
-use crate::host::{Failed, Published};
+use crate::encoder::Stamp;
 use crate::shared::Shared;
 use crate::store::Store;
 use crate::transport::{Boxed, Probe, Submission, Transport};
@@ -21,7 +21,7 @@ const LINK: &str = "memory";
 pub(crate) struct MemoryTransport {
     shared: Arc<Shared>,
     broker: Arc<Broker>,
-    encoder: Mutex<Encoder>,
+    publishing: Mutex<Publishing>,
     /// The number among the broker's members, once started and until closed.
     membership: Mutex<Membership>,
 }
@@ -35,11 +35,10 @@ enum Membership {
 
 impl MemoryTransport {
     pub(crate) fn new(shared: Arc<Shared>, broker: Arc<Broker>) -> Self {
-        let encoder = Encoder::new(&shared.config, shared.origin.clone(), shared.channels.clone());
         MemoryTransport {
+            publishing: Mutex::new(Publishing::new(&shared)),
             shared,
             broker,
-            encoder: Mutex::new(encoder),
             membership: Mutex::new(Membership::Outside),
         }
     }
@@ -67,30 +66,19 @@ impl Transport for MemoryTransport {
     }
 
     fn publish(&self, submission: Submission) {
-        let Submission { batch, count, text } = submission;
-        let stamp = Stamp::now();
-        let mut encoder = self.encoder.lock().unwrap_or_else(PoisonError::into_inner);
-        let run = |first| Published { batch, first, timestamp: stamp.text.clone(), items: Vec::new() };
-        let (mut published, mut failed) = (run(0), Vec::new());
-        for (index, record) in (0..count).zip(submission::records(&text)) {
-            match encoder.encode(record, &stamp) {
-                Ok(encoded) => {
-                    let receivers = self.broker.publish(encoded.channel.as_bytes(), encoded.payload);
-                    published.items.push((encoded.id, receivers));
-                }
-                Err(error) => {
-                    failed.push(Failed { batch, index, error });
-                    let done = std::mem::replace(&mut published, run(index + 1));
-                    self.report(done);
-                }
-            }
+        let Settled { published, failed, ended } = {
+            let mut publishing = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
+            publishing.publish(&self.broker, &submission, &Stamp::now(&self.shared.clock))
+        };
+        for run in published {
+            self.shared.stats.events_published.add(run.items.len() as u64);
+            self.shared.outbox.published(run);
         }
-        drop(encoder);
-        self.report(published);
         if !failed.is_empty() {
             self.shared.outbox.failed(failed);
         }
-        self.shared.admission.release(count as usize, text.len());
+        self.shared.admission.release(submission.count as usize, submission.text.len());
+        ended.into_iter().for_each(Ended::tell);
     }
 
     fn cancel(&self, _batch: u32, _index: u32) {
@@ -168,13 +156,4 @@ impl Transport for MemoryTransport {
 
 fn closed() -> BusError {
     BusError::new(ErrorKind::Closed, "the client is closed")
-}
-
-impl MemoryTransport {
-    fn report(&self, published: Published) {
-        if !published.items.is_empty() {
-            self.shared.stats.events_published.add(published.items.len() as u64);
-            self.shared.outbox.published(published);
-        }
-    }
 }

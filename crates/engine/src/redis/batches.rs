@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use oxbus_model::BusError;
+use oxbus_model::config::StreamConfig;
 
-use crate::host::{EventId, Failed, Published};
+use super::flight::{Done, Entry};
+use crate::host::{EventId, Failed, Published, Stored};
 use crate::shared::Shared;
 
 /// One submission, until all its events are settled.
@@ -20,32 +21,54 @@ pub(super) struct Batch {
     pub(super) bytes: usize,
     /// Answered since the last report: (index, receivers), in order.
     answered: Vec<(u32, i64)>,
+    /// The same of those that were stored.
+    stored: Vec<(u32, i64, Entry)>,
 }
 
 impl Batch {
     pub(super) fn new(stamp: Arc<str>, ids: Vec<Option<EventId>>, open: usize, bytes: usize) -> Self {
-        Batch { stamp, ids, open, bytes, answered: Vec::new() }
+        Batch { stamp, ids, open, bytes, answered: Vec::new(), stored: Vec::new() }
     }
 
     /// The answered events as runs of consecutive indexes.
-    fn take_runs(&mut self, batch: u32, mut report: impl FnMut(Published)) {
+    fn take_runs(&mut self, batch: u32, streams: &[Arc<str>], mut report: impl FnMut(Published)) {
+        let id = |index: u32| self.ids.get(index as usize).copied().flatten();
         let mut answered = self.answered.drain(..).peekable();
         while let Some((first, receivers)) = answered.next() {
-            let id = |index: u32| self.ids.get(index as usize).copied().flatten();
             let mut items = vec![(id(first), receivers)];
             while let Some((index, receivers)) =
                 answered.next_if(|(index, _)| *index as usize == first as usize + items.len())
             {
                 items.push((id(index), receivers));
             }
-            report(Published { batch, first, timestamp: self.stamp.clone(), items });
+            report(Published { batch, first, timestamp: self.stamp.clone(), items, stored: None });
         }
+        let mut stored = self.stored.drain(..).peekable();
+        while let Some((first, receivers, entry)) = stored.next() {
+            let mut items = vec![(id(first), receivers)];
+            let mut entries = vec![(entry.id, entry.duplicate)];
+            while let Some((index, receivers, next)) = stored.next_if(|(index, _, next)| {
+                *index as usize == first as usize + items.len() && next.stream == entry.stream
+            }) {
+                items.push((id(index), receivers));
+                entries.push((next.id, next.duplicate));
+            }
+            let stream = streams.get(entry.stream).cloned().unwrap_or_else(|| "".into());
+            let stored = Some(Stored { stream, entries });
+            report(Published { batch, first, timestamp: self.stamp.clone(), items, stored });
+        }
+    }
+
+    /// Whether the host knows of all that was answered.
+    fn is_reported(&self) -> bool {
+        self.answered.is_empty() && self.stored.is_empty()
     }
 }
 
 /// All of them.
-#[derive(Default)]
 pub(super) struct Batches {
+    /// The names of the streams, by their index in the configuration.
+    streams: Box<[Arc<str>]>,
     open: HashMap<u32, Batch>,
     /// Those with answers that the host was not told of, each once.
     touched: Vec<u32>,
@@ -53,30 +76,40 @@ pub(super) struct Batches {
 }
 
 impl Batches {
+    pub(super) fn new(streams: &[StreamConfig]) -> Batches {
+        let streams = streams.iter().map(|stream| stream.name.as_str().into()).collect();
+        Batches { streams, open: HashMap::new(), touched: Vec::new(), failed: Vec::new() }
+    }
+
     /// Adds a submission whose events are under way.
     pub(super) fn add(&mut self, batch: u32, state: Batch) {
         self.open.insert(batch, state);
     }
 
     /// An event was published.
-    pub(super) fn published(&mut self, shared: &Shared, batch: u32, index: u32, receivers: i64) {
+    pub(super) fn published(&mut self, shared: &Shared, done: Done) {
+        let Done { batch, index, receivers, entry } = done;
         let Some(state) = self.open.get_mut(&batch) else { return };
-        if state.answered.is_empty() {
+        if state.is_reported() {
             self.touched.push(batch);
         }
-        state.answered.push((index, receivers));
+        match entry {
+            None => state.answered.push((index, receivers)),
+            Some(entry) => state.stored.push((index, receivers, entry)),
+        }
         self.settle(shared, batch);
     }
 
     /// An event failed after it was under way.
-    pub(super) fn failed(&mut self, shared: &Shared, batch: u32, index: u32, error: BusError) {
-        self.refused(batch, index, error);
+    pub(super) fn failed(&mut self, shared: &Shared, failed: Failed) {
+        let batch = failed.batch;
+        self.refused(failed);
         self.settle(shared, batch);
     }
 
     /// An event was refused before it was under way.
-    pub(super) fn refused(&mut self, batch: u32, index: u32, error: BusError) {
-        self.failed.push(Failed { batch, index, error });
+    pub(super) fn refused(&mut self, failed: Failed) {
+        self.failed.push(failed);
     }
 
     /// Whether nothing is under way.
@@ -88,8 +121,8 @@ impl Batches {
     pub(super) fn report(&mut self, shared: &Shared) {
         for batch in self.touched.drain(..) {
             let Some(state) = self.open.get_mut(&batch) else { continue };
-            shared.stats.events_published.add(state.answered.len() as u64);
-            state.take_runs(batch, |run| shared.outbox.published(run));
+            shared.stats.events_published.add((state.answered.len() + state.stored.len()) as u64);
+            state.take_runs(batch, &self.streams, |run| shared.outbox.published(run));
             if state.open == 0 {
                 self.open.remove(&batch);
             }
@@ -105,7 +138,7 @@ impl Batches {
         state.open -= 1;
         let done = state.open == 0;
         shared.admission.release(1, if done { state.bytes } else { 0 });
-        if done && state.answered.is_empty() {
+        if done && state.is_reported() {
             self.open.remove(&batch);
         }
     }

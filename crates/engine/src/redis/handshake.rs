@@ -44,12 +44,13 @@ impl Endpoint {
     }
 
     /// Connects, within the connect timeout. With `master`, a server that is a replica is refused.
-    pub(crate) async fn connect(&self, master: bool) -> Result<Connection, BusError> {
+    /// What the server says to the `preamble` is not heeded.
+    pub(crate) async fn connect(&self, master: bool, preamble: Vec<Cmd>) -> Result<Connection, BusError> {
         let limit = Duration::from_millis(self.config.connect_timeout);
         let tls = self.tls.as_ref().map_err(Clone::clone)?.as_ref();
         let opened = tokio::time::timeout(limit, async {
             let stream = socket::open(&self.config, tls).await?;
-            self.shake_hands(stream, master).await
+            self.shake_hands(stream, master, preamble).await
         });
         opened.await.unwrap_or_else(|_| {
             let message =
@@ -58,7 +59,12 @@ impl Endpoint {
         })
     }
 
-    async fn shake_hands(&self, stream: Box<dyn Stream>, master: bool) -> Result<Connection, BusError> {
+    async fn shake_hands(
+        &self,
+        stream: Box<dyn Stream>,
+        master: bool,
+        preamble: Vec<Cmd>,
+    ) -> Result<Connection, BusError> {
         let mut talk =
             Connection { stream, buffer: BytesMut::new(), protocol: Protocol::Resp3, role_known: false };
         self.login(&mut talk).await?;
@@ -76,6 +82,7 @@ impl Endpoint {
         if self.require_no_eviction {
             commands.push((Step::Eviction, cmd("INFO").arg("memory").to_owned()));
         }
+        commands.extend(preamble.into_iter().map(|command| (Step::Optional, command)));
         talk.send(commands.iter().map(|(_, command)| command)).await?;
         for (step, _) in &commands {
             let role_known = talk.answer(|reply| step.judge(reply)).await??;

@@ -12,6 +12,7 @@ use bytes::{Buf, BytesMut};
 use oxbus_model::reply::SLOW_RETRY_MS;
 use oxbus_model::retry::Backoff;
 use oxbus_model::{BusError, ErrorKind};
+use redis::Cmd;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
@@ -46,6 +47,11 @@ pub(crate) trait Session: Send + 'static {
 
     /// The name of the link in states and reports.
     fn name(&self) -> Arc<str>;
+
+    /// What is said to the server at every connection, whatever it answers.
+    fn preamble(&self) -> Vec<Cmd> {
+        Vec::new()
+    }
 
     /// Takes an input, connected or not.
     fn input(&mut self, input: Self::Input, now_ms: u64);
@@ -168,8 +174,8 @@ impl<S: Session> Link<S> {
             return ended;
         }
         loop {
-            let endpoint = self.endpoint.clone();
-            let attempt = async move { endpoint.connect(S::MASTER).await };
+            let (endpoint, preamble) = (self.endpoint.clone(), self.session.preamble());
+            let attempt = async move { endpoint.connect(S::MASTER, preamble).await };
             let error = match self.meanwhile(attempt).await {
                 Err(ended) => return ended,
                 Ok(Ok(connection)) => match self.drive(connection).await {

@@ -8,15 +8,21 @@
 //! - `commander`, `store`: commands that somebody waits for, and the requests to streams that are made of them.
 //! - `reader`, `entries`: the session that reads for a group, and the entries that it gets.
 
+mod answers;
 mod batches;
+mod calls;
 mod commander;
+mod commands;
+mod composer;
 mod entries;
+mod flight;
 mod handshake;
 mod link;
 mod owned;
 mod pipeline;
 mod publisher;
 mod reader;
+mod replicated;
 mod reply;
 mod script;
 mod socket;

@@ -7,28 +7,35 @@
 
 use std::sync::Arc;
 
-use bytes::{BufMut, BytesMut};
-use oxbus_model::reply::{self as refusal, Action};
+use bytes::BufMut;
 use oxbus_model::{BusError, ErrorKind, Outcome, submission};
 use redis::cmd;
 use tokio::sync::oneshot;
 
+use super::answers::Faults;
 use super::batches::{Batch, Batches};
-use super::handshake::check_role;
+use super::calls::{ADD, KEEP};
+use super::commands::append_wait;
+use super::composer::{Composer, Place};
+use super::flight::{Done, Kind};
 use super::link::{HEARTBEAT_LIMIT, Opened, Session};
 use super::pipeline::Pipeline;
-use super::reply::{Protocol, Reply, decode};
+use super::replicated::{Composed, Group, Replicas, Replicated};
+use super::reply::{Protocol, decode};
 use crate::encoder::{Encoder, Stamp};
-use crate::host::Notice;
+use crate::host::Failed;
 use crate::shared::Shared;
 use crate::transport::Submission;
 
 /// The name of its link.
 const LINK: &str = "publisher";
 
+/// The name of the link of what is to be replicated.
+const REPLICATED: &str = "replicated";
+
 /// How often the server is asked whether it is still a master, while events are published to it, in
 /// milliseconds: `PUBLISH` succeeds on a demoted one and reaches nobody.
-const ROLE_INTERVAL: u64 = 1_000;
+pub(super) const ROLE_INTERVAL: u64 = 1_000;
 
 /// Commands in the queue for each millisecond between two searches of it for late ones: a long queue
 /// is not gone through every millisecond, and 100,000 publishes expire at most 50 ms late.
@@ -37,6 +44,8 @@ const EXPIRED_PER_MS: u64 = 2_000;
 /// What a publisher is told.
 pub(crate) enum Input {
     Publish(Submission),
+    /// Commands of a submission that another publisher has read.
+    Composed(Composed),
     Cancel {
         batch: u32,
         index: u32,
@@ -47,88 +56,127 @@ pub(crate) enum Input {
     Flush(oneshot::Sender<()>),
 }
 
-enum Kind {
-    Event {
-        batch: u32,
-        index: u32,
-        deadline: u64,
-    },
-    /// Settled before its answer came; the answer will be ignored.
-    Settled,
-    Role,
-    Ping,
-    Ask(oneshot::Sender<Result<String, BusError>>),
-}
-
 pub(crate) struct Publisher {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
+    name: &'static str,
     encoder: Encoder,
+    composer: Composer,
+    /// What waits for replicas; `None` when this is the publisher that does.
+    pub(super) replicas: Option<Replicas>,
     protocol: Protocol,
     connected: bool,
-    role_known: bool,
+    pub(super) role_known: bool,
     /// Why there is no connection.
     last_error: Option<BusError>,
-    pipeline: Pipeline<Kind>,
-    batches: Batches,
+    pub(super) pipeline: Pipeline<Kind>,
+    pub(super) batches: Batches,
+    /// Stored, but not yet known to be replicated, until then.
+    pub(super) unreplicated: Vec<(Done, u64)>,
     flushes: Vec<oneshot::Sender<()>>,
     /// No publish is due before.
     next_expiry: u64,
     last_read: u64,
-    last_role: u64,
+    pub(super) last_role: u64,
     /// Events answered since the server last said that it is a master.
-    unproven: u64,
+    pub(super) unproven: u64,
+    pub(super) faults: Faults,
 }
 
 impl Publisher {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        let encoder = Encoder::new(&shared.config, shared.origin.clone(), shared.channels.clone());
+    /// The publisher of a client; what is to be replicated goes to another one.
+    pub(super) fn new(shared: Arc<Shared>, replicated: Arc<Replicated>) -> Self {
+        let replicas = Replicas::new(&shared, replicated);
+        Publisher::named(LINK, shared, Some(replicas))
+    }
+
+    /// The publisher of what is to be replicated.
+    pub(super) fn replicated(shared: Arc<Shared>) -> Self {
+        Publisher::named(REPLICATED, shared, None)
+    }
+
+    fn named(name: &'static str, shared: Arc<Shared>, replicas: Option<Replicas>) -> Self {
         Publisher {
-            encoder,
+            name,
+            encoder: Encoder::new(&shared.config, shared.origin.clone(), shared.channels.clone()),
+            composer: Composer::new(&shared.config, &shared.channels),
+            replicas,
+            batches: Batches::new(&shared.config.streams),
             shared,
             protocol: Protocol::Resp3,
             connected: false,
             role_known: false,
             last_error: None,
             pipeline: Pipeline::new(),
-            batches: Batches::default(),
+            unreplicated: Vec::new(),
             flushes: Vec::new(),
             next_expiry: u64::MAX,
             last_read: 0,
             last_role: 0,
             unproven: 0,
+            faults: Faults::default(),
         }
     }
 
     fn publish(&mut self, submission: Submission, now: u64) {
         let Submission { batch, count, text } = submission;
-        let stamp = Stamp::now();
-        let limit = self.shared.config.redis.command_timeout;
+        let stamp = Stamp::now(&self.shared.clock);
         let mut ids = Vec::with_capacity(count as usize);
-        let mut open = 0;
+        let (mut open, mut moved) = (0, (0, 0));
         for (index, record) in (0..count).zip(submission::records(&text)) {
             match self.encoder.encode(record, &stamp) {
                 Ok(event) => {
                     let deadline = now.saturating_add(event.timeout);
-                    self.next_expiry = self.next_expiry.min(deadline);
+                    let place = Place { batch, index, deadline };
                     ids.push(event.id);
-                    open += 1;
-                    let (channel, payload) = (event.channel.as_bytes(), event.payload);
-                    let kind = Kind::Event { batch, index, deadline };
-                    self.pipeline.push(kind, limit, |bytes| append_publish(bytes, channel, payload));
+                    match &mut self.replicas {
+                        Some(replicas) if event.options.replicas > 0 => {
+                            replicas.add(place, &event);
+                            moved = (moved.0 + 1, moved.1 + record.bytes());
+                        }
+                        _ => {
+                            self.next_expiry = self.next_expiry.min(deadline);
+                            open += 1;
+                            self.composer.add(place, &event, &mut self.pipeline);
+                        }
+                    }
                 }
                 Err(error) => {
                     ids.push(None);
-                    self.batches.refused(batch, index, error);
+                    self.batches.refused(Failed { batch, index, error, message_id: None });
                 }
             }
         }
+        self.composer.finish(&mut self.pipeline);
+        let (moved, moved_bytes) = moved;
+        if moved > 0
+            && let Some(replicas) = &mut self.replicas
+        {
+            let state = Batch::new(stamp.text.clone(), ids.clone(), moved, moved_bytes);
+            replicas.send(&self.shared, batch, state);
+        }
+        let bytes = text.len() - moved_bytes;
         if open == 0 {
-            self.shared.admission.release(count as usize, text.len());
+            self.shared.admission.release(count as usize - moved, bytes);
         } else {
-            self.shared.admission.release(count as usize - open, 0);
-            self.batches.add(batch, Batch::new(stamp.text, ids, open, text.len()));
+            self.shared.admission.release(count as usize - moved - open, 0);
+            self.batches.add(batch, Batch::new(stamp.text, ids, open, bytes));
         }
         self.report();
+    }
+
+    /// Takes commands over, and asks after them how many replicas have got what they did.
+    fn take_over(&mut self, composed: Composed) {
+        self.batches.add(composed.batch, composed.state);
+        for Group { replicas, timeout, deadline, commands } in composed.groups {
+            self.next_expiry = self.next_expiry.min(deadline);
+            // What waits already, and asks for the same, is asked for together.
+            let same = |kind: &Kind| matches!(kind, Kind::Wait { replicas: r, timeout: t } if (*r, *t) == (replicas, timeout));
+            self.pipeline.remove_last_unsent(same);
+            self.pipeline.append(commands);
+            let limit = timeout.saturating_add(self.shared.config.redis.command_timeout);
+            let kind = Kind::Wait { replicas, timeout };
+            self.pipeline.push_barrier(kind, limit, |bytes| append_wait(bytes, replicas, timeout));
+        }
     }
 
     fn ask(&mut self, kind: Kind, command: &redis::Cmd) {
@@ -136,8 +184,25 @@ impl Publisher {
         self.pipeline.push(kind, limit, |bytes| bytes.put_slice(&command.get_packed_command()));
     }
 
-    fn fail(&mut self, batch: u32, index: u32, error: BusError) {
-        self.batches.failed(&self.shared, batch, index, error);
+    pub(super) fn fail(&mut self, batch: u32, index: u32, error: BusError) {
+        self.batches.failed(&self.shared, Failed { batch, index, error, message_id: None });
+    }
+
+    /// As [`Publisher::fail`], for an event that is stored.
+    pub(super) fn fail_stored(&mut self, done: Done, error: BusError) {
+        let Done { batch, index, entry, .. } = done;
+        let message_id = entry.map(|entry| entry.id);
+        self.batches.failed(&self.shared, Failed { batch, index, error, message_id });
+    }
+
+    /// Fails all events of commands.
+    fn fail_all(&mut self, commands: impl IntoIterator<Item = Kind>, error: &BusError) {
+        let Publisher { batches, shared, .. } = self;
+        for command in commands {
+            command.each_event(|batch, index| {
+                batches.failed(shared, Failed { batch, index, error: error.clone(), message_id: None });
+            });
+        }
     }
 
     /// Hands over what was settled since the last report.
@@ -156,25 +221,19 @@ impl Publisher {
         if now < self.next_expiry {
             return;
         }
-        let late = |kind: &Kind| matches!(kind, Kind::Event { deadline, .. } if *deadline <= now);
-        for kind in self.pipeline.remove_unsent(late) {
-            if let Kind::Event { batch, index, .. } = kind {
-                self.fail(batch, index, timed_out(&self.why_unsent(), Outcome::NotSent));
-            }
-        }
-        let mut unanswered = Vec::new();
-        for kind in self.pipeline.sent_mut().filter(|kind| late(kind)) {
-            if let Kind::Event { batch, index, .. } = std::mem::replace(kind, Kind::Settled) {
-                unanswered.push((batch, index));
-            }
-        }
-        for (batch, index) in unanswered {
-            self.fail(batch, index, timed_out("it was sent and not answered", Outcome::Unknown));
-        }
-        let deadlines = self.pipeline.kinds().filter_map(|kind| match kind {
-            Kind::Event { deadline, .. } => Some(*deadline),
-            _ => None,
-        });
+        let late = |kind: &Kind| kind.deadline().is_some_and(|deadline| deadline <= now);
+        let unsent = self.pipeline.remove_unsent(late);
+        self.fail_all(unsent, &timed_out(&self.why_unsent(), Outcome::NotSent));
+        let unanswered: Vec<Kind> = self
+            .pipeline
+            .sent_mut()
+            .filter(|kind| late(kind))
+            .map(|kind| std::mem::replace(kind, Kind::Settled))
+            .collect();
+        self.fail_all(unanswered, &timed_out("it was sent and not answered", Outcome::Unknown));
+        self.expire_unreplicated(now);
+        let unreplicated = self.unreplicated.iter().map(|(_, deadline)| *deadline);
+        let deadlines = self.pipeline.kinds().filter_map(Kind::deadline).chain(unreplicated);
         let soonest = now + self.pipeline.len() as u64 / EXPIRED_PER_MS;
         self.next_expiry = deadlines.min().map_or(u64::MAX, |next| next.max(soonest));
         self.report();
@@ -190,84 +249,38 @@ impl Publisher {
     fn cancel(&mut self, batch: u32, index: u32) {
         let aborted =
             |outcome| BusError::new(ErrorKind::Aborted, "the publish was aborted").with_outcome(outcome);
-        let is_it = |kind: &Kind| matches!(kind, Kind::Event { batch: b, index: i, .. } if (*b, *i) == (batch, index));
-        let outcome = match self.pipeline.remove_first_unsent(is_it) {
-            Some(_) => Some(Outcome::NotSent),
-            None => self.pipeline.sent_mut().find(|kind| is_it(kind)).map(|kind| {
-                *kind = Kind::Settled;
-                Outcome::Unknown
-            }),
-        };
-        if let Some(outcome) = outcome {
-            self.fail(batch, index, aborted(outcome));
-            self.report();
+        let is_it = |kind: &Kind| kind.has(batch, index);
+        // One of several in a call is taken out of it; the others go on.
+        let alone = |kind: &Kind| is_it(kind) && !matches!(kind, Kind::Call(call) if call.len() > 1);
+        if self.pipeline.remove_first_unsent(alone).is_some()
+            || self.pipeline.edit_first_unsent(is_it, |kind, bytes| match kind {
+                Kind::Call(call) => call.without(index, bytes),
+                _ => bytes.to_vec(),
+            })
+        {
+            self.fail(batch, index, aborted(Outcome::NotSent));
+            self.drop_bare_waits();
+        } else if self.settle_sent(batch, index) {
+            self.fail(batch, index, aborted(Outcome::Unknown));
+        } else if let Some(at) =
+            self.unreplicated.iter().position(|(done, _)| (done.batch, done.index) == (batch, index))
+        {
+            let (done, _) = self.unreplicated.remove(at);
+            self.fail_stored(done, aborted(Outcome::Unknown));
+        } else if let Some(replicas) = &self.replicas {
+            replicas.cancel(batch, index);
         }
+        self.report();
     }
 
-    fn take(&mut self, reply: Reply<'_>, now: u64) -> Result<(), BusError> {
-        if matches!(reply, Reply::Push(_)) {
-            return Ok(());
+    /// What the server says of an event that was sent will be ignored. False if it was not.
+    fn settle_sent(&mut self, batch: u32, index: u32) -> bool {
+        let Some(kind) = self.pipeline.sent_mut().find(|kind| kind.has(batch, index)) else { return false };
+        match kind {
+            Kind::Call(call) => call.settle(index),
+            kind => *kind = Kind::Settled,
         }
-        let Some(kind) = self.pipeline.answered() else {
-            let message = "the server sent a reply that nothing was asked for";
-            return Err(BusError::new(ErrorKind::ConnectionLost, message));
-        };
-        match (kind, reply) {
-            (Kind::Event { batch, index, .. }, Reply::Int(receivers)) => {
-                self.unproven += 1;
-                self.batches.published(&self.shared, batch, index, receivers);
-            }
-            (Kind::Event { batch, index, .. }, reply) => {
-                let error = match reply {
-                    Reply::Error(error) => error,
-                    _ => "ERR an unexpected reply to PUBLISH",
-                };
-                let refusal = refusal::classify(error);
-                self.fail(batch, index, refusal.into_error(error).with_outcome(Outcome::Rejected));
-                if refusal.action == Action::Reconnect {
-                    return Err(refusal.into_error(error));
-                }
-            }
-            (Kind::Role, Reply::Error(error)) => {
-                let refusal = refusal::classify(error);
-                if refusal.action == Action::Reconnect {
-                    return Err(refusal.into_error(error));
-                }
-                self.role_known &= refusal.kind != ErrorKind::PermissionDenied;
-            }
-            (Kind::Role, reply) => {
-                check_role(&reply).inspect_err(|_| self.report_undelivered())?;
-                self.last_role = now;
-                self.unproven = 0;
-            }
-            (Kind::Ping, Reply::Error(error)) => {
-                let refusal = refusal::classify(error);
-                if refusal.action == Action::Reconnect {
-                    return Err(refusal.into_error(error));
-                }
-            }
-            (Kind::Ask(sender), reply) => {
-                let answer = match reply {
-                    Reply::Error(error) => Err(refusal::classify(error).into_error(error)),
-                    other => Ok(text_of(&other)),
-                };
-                // The asker may have given up.
-                let _ = sender.send(answer);
-            }
-            (Kind::Settled | Kind::Ping, _) => {}
-        }
-        Ok(())
-    }
-
-    /// Events that the server took after it was demoted reached only its own clients.
-    fn report_undelivered(&mut self) {
-        let count = std::mem::take(&mut self.unproven);
-        if count > 0 {
-            let message = format!(
-                "the server was demoted; up to {count} events published in the last {ROLE_INTERVAL} ms may be undelivered"
-            );
-            self.shared.notice(Notice::Warning { code: "POSSIBLY_UNDELIVERED", message });
-        }
+        true
     }
 }
 
@@ -276,12 +289,19 @@ impl Session for Publisher {
     const MASTER: bool = true;
 
     fn name(&self) -> Arc<str> {
-        LINK.into()
+        self.name.into()
+    }
+
+    fn preamble(&self) -> Vec<redis::Cmd> {
+        let config = &self.shared.config;
+        let stores = !config.streams.is_empty() || config.persistence.is_some();
+        if stores { vec![ADD.load(), KEEP.load()] } else { Vec::new() }
     }
 
     fn input(&mut self, input: Input, now: u64) {
         match input {
             Input::Publish(submission) => self.publish(submission, now),
+            Input::Composed(composed) => self.take_over(composed),
             Input::Cancel { batch, index } => self.cancel(batch, index),
             Input::Ask(command, sender) if self.connected => self.ask(Kind::Ask(sender), &command),
             Input::Ask(_, sender) => {
@@ -303,7 +323,7 @@ impl Session for Publisher {
         self.last_role = now;
         // The login has just shown that it is a master.
         self.unproven = 0;
-        self.shared.link_up(LINK);
+        self.shared.link_up(self.name);
     }
 
     fn outgoing(&mut self, _now: u64) -> &[u8] {
@@ -313,12 +333,16 @@ impl Session for Publisher {
     fn written(&mut self, bytes: usize, now: u64) {
         // A heartbeat behind other commands may be held up by them; alone, it must be answered soon.
         let heartbeat = |kind: &Kind| matches!(kind, Kind::Role | Kind::Ping);
-        self.pipeline.written(bytes, now, HEARTBEAT_LIMIT, heartbeat);
+        self.pipeline.written_telling(bytes, now, HEARTBEAT_LIMIT, heartbeat, |kind, command| {
+            if let Kind::Call(call) = kind {
+                call.keep(command);
+            }
+        });
     }
 
     fn received(&mut self, buffer: &[u8], now: u64) -> Result<usize, BusError> {
         self.last_read = now;
-        self.shared.lifecycle.link_alive(LINK, now);
+        self.shared.lifecycle.link_alive(self.name, now);
         let mut taken = 0;
         let mut result = Ok(());
         while result.is_ok()
@@ -327,6 +351,7 @@ impl Session for Publisher {
             result = self.take(reply, now);
             taken += len;
         }
+        self.report_faults(now);
         self.report();
         result.map(|()| taken)
     }
@@ -342,11 +367,12 @@ impl Session for Publisher {
             u64::MAX
         };
         let role = if self.unproven > 0 { self.last_role + ROLE_INTERVAL } else { u64::MAX };
-        Some(self.next_expiry.min(answer).min(probe).min(role))
+        Some(self.next_expiry.min(answer).min(probe).min(role).min(self.faults.due()))
     }
 
     fn tick(&mut self, now: u64) -> Result<(), BusError> {
         self.expire(now);
+        self.report_faults(now);
         if !self.connected {
             return Ok(());
         }
@@ -378,20 +404,16 @@ impl Session for Publisher {
         }
         self.last_error = Some(error.clone());
         self.connected = false;
-        for command in self.pipeline.disconnected() {
-            match command.kind {
-                Kind::Event { batch, index, .. } => {
-                    let message =
-                        format!("sent, and the connection was lost before the answer: {}", error.message);
-                    let lost =
-                        BusError::new(ErrorKind::ConnectionLost, message).with_outcome(Outcome::Unknown);
-                    self.fail(batch, index, lost);
-                }
-                Kind::Ask(sender) => drop(sender.send(Err(error.clone()))),
-                Kind::Settled | Kind::Role | Kind::Ping => {}
-            }
+        let message = format!("sent, and the connection was lost before the answer: {}", error.message);
+        let lost = BusError::new(ErrorKind::ConnectionLost, message).with_outcome(Outcome::Unknown);
+        let sent = self.pipeline.disconnected().into_iter().map(|command| command.kind);
+        let not_for_later = |kind: &Kind| !kind.is_publish() && !matches!(kind, Kind::Wait { .. });
+        let (publishes, others): (Vec<_>, Vec<_>) = sent.partition(Kind::is_publish);
+        self.fail_all(publishes, &lost);
+        for (done, _) in std::mem::take(&mut self.unreplicated) {
+            self.fail_stored(done, lost.clone());
         }
-        for kind in self.pipeline.remove_unsent(|kind| !matches!(kind, Kind::Event { .. })) {
+        for kind in others.into_iter().chain(self.pipeline.remove_unsent(not_for_later)) {
             if let Kind::Ask(sender) = kind {
                 let _ = sender.send(Err(error.clone()));
             }
@@ -401,12 +423,9 @@ impl Session for Publisher {
 
     fn ended(&mut self) {
         self.closed(&BusError::new(ErrorKind::Closed, "the client was closed"));
-        for kind in self.pipeline.remove_unsent(|_| true) {
-            if let Kind::Event { batch, index, .. } = kind {
-                let closed = BusError::new(ErrorKind::Closed, "the client was closed before it was sent");
-                self.fail(batch, index, closed.with_outcome(Outcome::NotSent));
-            }
-        }
+        let unsent = self.pipeline.remove_unsent(|_| true);
+        let closed = BusError::new(ErrorKind::Closed, "the client was closed before it was sent");
+        self.fail_all(unsent, &closed.with_outcome(Outcome::NotSent));
         self.report();
     }
 }
@@ -414,54 +433,4 @@ impl Session for Publisher {
 fn timed_out(why: &str, outcome: Outcome) -> BusError {
     BusError::new(ErrorKind::PublishTimeout, format!("the publish was not confirmed in time; {why}"))
         .with_outcome(outcome)
-}
-
-fn text_of(reply: &Reply<'_>) -> String {
-    match reply {
-        Reply::Text(text) => String::from_utf8_lossy(text).into_owned(),
-        Reply::Int(n) => n.to_string(),
-        _ => String::new(),
-    }
-}
-
-/// Appends `PUBLISH channel payload`. `redis::Cmd` would allocate three times for each.
-fn append_publish(out: &mut BytesMut, channel: &[u8], payload: &[u8]) {
-    out.reserve(channel.len() + payload.len() + 64);
-    out.put_slice(b"*3\r\n$7\r\nPUBLISH\r\n");
-    for part in [channel, payload] {
-        out.put_u8(b'$');
-        put_decimal(out, part.len());
-        out.put_slice(b"\r\n");
-        out.put_slice(part);
-        out.put_slice(b"\r\n");
-    }
-}
-
-fn put_decimal(out: &mut BytesMut, mut n: usize) {
-    let mut digits = [0u8; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (n % 10) as u8;
-        n /= 10;
-        if n == 0 {
-            break;
-        }
-    }
-    out.put_slice(&digits[at..]);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn publish_is_packed_as_the_redis_crate_packs_it() {
-        for payload in [&b""[..], b"x", &[b'y'; 1234]] {
-            let mut out = BytesMut::new();
-            append_publish(&mut out, b"a.b", payload);
-            let expected = cmd("PUBLISH").arg(b"a.b").arg(payload).get_packed_command();
-            assert_eq!(out, expected);
-        }
-    }
 }

@@ -175,8 +175,12 @@ impl GroupReader {
         let mut command = cmd("XREADGROUP");
         command.arg("GROUP").arg(&*order.group).arg(&*order.consumer);
         command.arg("COUNT").arg(order.limit).arg("BLOCK").arg(block).arg("STREAMS");
-        order.streams.iter().for_each(|stream| drop(command.arg(&**stream)));
-        order.streams.iter().for_each(|_| drop(command.arg(">")));
+        for stream in order.streams.iter() {
+            command.arg(&**stream);
+        }
+        for _ in order.streams.iter() {
+            command.arg(">");
+        }
         let streams = order.streams.clone();
         self.reading = true;
         self.push(Kind::Read { streams }, block + BLOCK_GRACE, &command);

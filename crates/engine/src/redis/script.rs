@@ -53,11 +53,8 @@ pub(super) fn is_missing(error: &str) -> bool {
 
 /// What a command said that failed inside a script. Servers before 7 put words around it.
 pub(super) fn cause(error: &str) -> &str {
-    let Some((_, mut inner)) =
-        error.strip_prefix("ERR Error running script ").and_then(|rest| rest.split_once("): "))
-    else {
-        return error;
-    };
+    let outer = error.strip_prefix("ERR Error running script ").and_then(|rest| rest.split_once("): "));
+    let mut inner = outer.map_or(error, |(_, inner)| inner);
     // `@user_script:12: ` and `@user_script: 12: `, either or both.
     while let Some((line, rest)) = inner.strip_prefix("@user_script:").and_then(|rest| rest.split_once(": "))
     {

@@ -18,6 +18,7 @@ use super::handshake::Endpoint;
 use super::link::{self, Handle};
 use super::publisher::{self, Publisher};
 use super::reader::Reader;
+use super::replicated::Replicated;
 use super::store::RedisStore;
 use super::subscriber::{self, Subscriber};
 use crate::shared::Shared;
@@ -30,6 +31,7 @@ pub(crate) struct RedisTransport {
     endpoint: Arc<Endpoint>,
     commander: Arc<Commander>,
     store: Arc<RedisStore>,
+    replicated: Arc<Replicated>,
     links: Mutex<Links>,
 }
 
@@ -49,7 +51,8 @@ impl RedisTransport {
         let endpoint = Endpoint::new(&config.redis, &config.service_name, config.require_no_eviction);
         let commander = Commander::new(shared.clone(), endpoint.clone(), runtime.clone());
         let store = Arc::new(RedisStore::new(commander.clone()));
-        RedisTransport { shared, runtime, endpoint, commander, store, links: Mutex::default() }
+        let replicated = Replicated::new(shared.clone(), endpoint.clone(), runtime.clone());
+        RedisTransport { shared, runtime, endpoint, commander, store, replicated, links: Mutex::default() }
     }
 
     fn links(&self) -> MutexGuard<'_, Links> {
@@ -87,7 +90,7 @@ impl Transport for RedisTransport {
     fn start(&self) {
         let mut links = self.links();
         if links.publisher.is_none() && !links.closed {
-            let session = Publisher::new(self.shared.clone());
+            let session = Publisher::new(self.shared.clone(), self.replicated.clone());
             links.publisher =
                 Some(link::start(session, self.shared.clone(), self.endpoint.clone(), &self.runtime));
         }
@@ -151,6 +154,11 @@ impl Transport for RedisTransport {
                 // An error means that the link has ended, and with it everything in flight.
                 let _ = flushed.await;
             }
+            // What the publisher has handed on by now.
+            let (sender, flushed) = oneshot::channel();
+            if self.replicated.tell(publisher::Input::Flush(sender)) {
+                let _ = flushed.await;
+            }
         })
     }
 
@@ -160,8 +168,8 @@ impl Transport for RedisTransport {
         let publisher = links.publisher.take().map(Handle::end);
         let subscriber = links.subscriber.take().map(Handle::end);
         let readers: Vec<_> = links.readers.drain().map(|(_, reader)| reader.end()).collect();
-        links.ending.extend(publisher.into_iter().chain(subscriber));
-        links.ending.extend(readers.into_iter().chain(self.commander.end()));
+        links.ending.extend(publisher.into_iter().chain(subscriber).chain(readers));
+        links.ending.extend(self.commander.end().into_iter().chain(self.replicated.end()));
     }
 
     fn ended(&self) -> Boxed<'_, ()> {
@@ -211,6 +219,7 @@ impl Transport for RedisTransport {
             "publisher" => links.publisher.iter().for_each(Handle::inject_panic),
             "subscriber" => links.subscriber.iter().for_each(Handle::inject_panic),
             "consumer" => self.commander.inject_panic(),
+            "replicated" => self.replicated.inject_panic(),
             _ => links.readers.values().for_each(Reader::inject_panic),
         }
     }

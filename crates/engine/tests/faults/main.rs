@@ -11,6 +11,7 @@ mod access;
 mod answers;
 mod backpressure;
 mod connection;
+mod consuming;
 mod gap;
 mod many;
 mod outage;

@@ -9,6 +9,7 @@ use oxbus_engine::host::Notice;
 use oxbus_engine::{Broker, Client, Host, State};
 use oxbus_model::config::{Config, Environment};
 use oxbus_model::stats::Snapshot;
+use oxbus_model::store::EntryId;
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
@@ -49,6 +50,8 @@ pub(super) struct Inner {
     pub(super) waiting: Mutex<Waiting>,
     pub(super) handlers: Mutex<HashMap<u32, Handler>>,
     pub(super) faults: Mutex<Vec<String>>,
+    /// Publishes that failed and were stored: batch, index, entry.
+    pub(super) stored_nevertheless: Mutex<Vec<(u32, u32, EntryId)>>,
     /// All notices so far.
     pub(super) notices: watch::Sender<Vec<Notice>>,
 }
@@ -99,6 +102,7 @@ impl Bus {
             waiting: Mutex::default(),
             handlers: Mutex::default(),
             faults: Mutex::default(),
+            stored_nevertheless: Mutex::default(),
             notices: watch::Sender::default(),
         });
         Bus { pump: tokio::spawn(pump::run(inner.clone())), inner }
@@ -168,6 +172,12 @@ impl Bus {
         waiting.batches.insert(number, open);
         self.inner.client.publish(number, count, text);
         Batch { number, results }
+    }
+
+    /// The entry of a publish that failed and was stored nevertheless, as far as is known.
+    pub fn stored_nevertheless(&self, batch: u32, index: u32) -> Option<EntryId> {
+        let stored = lock(&self.inner.stored_nevertheless);
+        stored.iter().find(|(b, i, _)| (*b, *i) == (batch, index)).map(|(_, _, id)| *id)
     }
 
     /// Cancels a publish of a batch.

@@ -134,15 +134,19 @@ impl Open {
     }
 
     /// Settles one. Panics when it was settled before.
-    pub(super) fn settle(&mut self, index: u32, outcome: Result<(Option<&str>, i64, &str), BusError>) {
+    pub(super) fn settle(
+        &mut self,
+        index: u32,
+        outcome: Result<(Option<&str>, i64, &str, Option<Stored>), BusError>,
+    ) {
         let slot = self.slots.get_mut(index as usize).and_then(Option::take);
         let Slot { given_id, sender } =
             slot.unwrap_or_else(|| panic!("publish {index} was settled twice, now with {outcome:?}"));
         self.left -= 1;
-        let outcome = outcome.map(|(generated, receivers, timestamp)| {
+        let outcome = outcome.map(|(generated, receivers, timestamp, stored)| {
             assert_eq!(given_id.is_some(), generated.is_none(), "an id is generated when none is given");
             let id = given_id.or(generated.map(str::to_owned)).unwrap_or_default();
-            Receipt { id, receivers, timestamp: timestamp.to_owned(), stored: None }
+            Receipt { id, receivers, timestamp: timestamp.to_owned(), stored }
         });
         // The test may not wait for the outcome.
         let _ = sender.send(outcome);

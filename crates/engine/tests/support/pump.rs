@@ -12,6 +12,7 @@ use oxbus_model::delivery::{Delivery, Settlement};
 
 use super::bus::{Inner, lock};
 use super::event::{Event, Verdict};
+use super::publishing::Stored;
 
 type Running = Pin<Box<dyn Future<Output = Verdict> + Send>>;
 
@@ -38,13 +39,23 @@ pub(super) async fn run(inner: Arc<Inner>) {
 
 fn dispatch(inner: &Arc<Inner>, drained: Drained) {
     let Drained { published, failed, deliveries, replies, notices } = drained;
-    for Published { batch, first, timestamp, items } in published {
-        for (index, (id, receivers)) in (first..).zip(&items) {
+    for Published { batch, first, timestamp, items, stored } in published {
+        if let Some(stored) = &stored {
+            assert_eq!(stored.entries.len(), items.len(), "each has its entry");
+        }
+        for (at, (id, receivers)) in items.iter().enumerate() {
+            let index = first + u32::try_from(at).expect("an index that fits");
             let id = id.as_ref().map(|id| id.as_str());
-            settle(inner, batch, index, Ok((id, *receivers, &timestamp)));
+            let stored = stored.as_ref().map(|stored| Stored {
+                stream: stored.stream.to_string(),
+                message_id: stored.entries[at].0.to_string(),
+                duplicate: stored.entries[at].1,
+            });
+            settle(inner, batch, index, Ok((id, *receivers, &timestamp, stored)));
         }
     }
-    for Failed { batch, index, error } in failed {
+    for Failed { batch, index, error, message_id } in failed {
+        lock(&inner.stored_nevertheless).extend(message_id.map(|id| (batch, index, id)));
         settle(inner, batch, index, Err(error));
     }
     for (ticket, result) in replies {
@@ -60,7 +71,7 @@ fn dispatch(inner: &Arc<Inner>, drained: Drained) {
     deliver(inner, deliveries);
 }
 
-type Outcome<'a> = Result<(Option<&'a str>, i64, &'a str), oxbus_model::BusError>;
+type Outcome<'a> = Result<(Option<&'a str>, i64, &'a str, Option<Stored>), oxbus_model::BusError>;
 
 fn settle(inner: &Inner, batch: u32, index: u32, outcome: Outcome<'_>) {
     let mut waiting = lock(&inner.waiting);

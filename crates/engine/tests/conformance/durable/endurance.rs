@@ -90,9 +90,10 @@ pub async fn concurrent_subscribe_multiple_topics(fixture: &Fixture) {
         let (bus, tracker) = (bus.clone(), tracker.clone());
         tokio::spawn(async move {
             let (event_type, group) = (format!("job.{topic}"), format!("group-{topic}"));
+            let patterns = [event_type.as_str()];
             let options = member(&group, json!({ "from": "beginning" }));
             let (subscribed, ()) = tokio::join!(
-                bus.subscribe(&[&event_type], options, tracking(&tracker)),
+                bus.subscribe(&patterns, options, tracking(&tracker)),
                 publish(&bus, &tracker, &event_type, &event_type, 100),
             );
             subscribed.unwrap();

@@ -1,5 +1,6 @@
 //! What the tests of durable events share: streams, groups, and handlers that wait.
 
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -155,8 +156,11 @@ impl<'a> Group<'a> {
     /// Waits until it has read and settled everything.
     #[track_caller]
     pub fn settled(&self) -> impl Future<Output = ()> {
-        let what = format!("the group {} of {} has settled everything", self.name, self.stream);
-        eventually(PATIENCE, &what, || self.is_settled())
+        let caller = Location::caller();
+        async move {
+            let what = format!("{} of {} has settled everything, for {caller}", self.name, self.stream);
+            eventually(PATIENCE, &what, || self.is_settled()).await;
+        }
     }
 
     /// Waits until it has read everything.
@@ -170,8 +174,11 @@ impl<'a> Group<'a> {
     /// Waits until so many of its entries are pending.
     #[track_caller]
     pub fn wait_for_pending(&self, count: usize) -> impl Future<Output = ()> {
-        let what = format!("{count} pending entries of the group {}", self.name);
-        eventually(PATIENCE, &what, move || async move { self.facts().await["pending"] == count })
+        let caller = Location::caller();
+        async move {
+            let what = format!("{count} pending entries of {}, for {caller}", self.name);
+            eventually(PATIENCE, &what, || async { self.facts().await["pending"] == count }).await;
+        }
     }
 }
 

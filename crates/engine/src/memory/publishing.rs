@@ -1,0 +1,127 @@
+//! Publishing in memory: events go to streams and to subscribers, and are settled before it returns.
+//!
+//! There are no replicas; an event that waits for some is as safe as one in a single process can be.
+
+use std::mem::replace;
+use std::sync::Arc;
+
+use oxbus_model::config::PersistenceConfig;
+use oxbus_model::store::{Fields, keys};
+use oxbus_model::submission;
+
+use super::Broker;
+use super::broker::{Kept, NewEntry};
+use super::readers::Ended;
+use crate::encoder::{Encoded, Encoder, Stamp};
+use crate::host::{Failed, Published, Stored};
+use crate::shared::Shared;
+use crate::transport::Submission;
+
+/// Publishes the events of a client.
+pub(super) struct Publishing {
+    encoder: Encoder,
+    /// The streams and their caps.
+    streams: Box<[(Arc<str>, u64)]>,
+    kept: Option<PersistenceConfig>,
+    prefix: Box<str>,
+}
+
+/// What came of a submission.
+#[derive(Default)]
+pub(super) struct Settled {
+    pub(super) published: Vec<Published>,
+    pub(super) failed: Vec<Failed>,
+    /// Reads that have ended with it.
+    pub(super) ended: Vec<Ended>,
+}
+
+impl Publishing {
+    pub(super) fn new(shared: &Shared) -> Self {
+        let config = &shared.config;
+        Publishing {
+            encoder: Encoder::new(config, shared.origin.clone(), shared.channels.clone()),
+            streams: config.streams.iter().map(|stream| (stream.name.as_str().into(), stream.cap)).collect(),
+            kept: config.persistence,
+            prefix: shared.channels.prefix().into(),
+        }
+    }
+
+    /// Publishes the events of a submission. The caller tells of the reads that end.
+    pub(super) fn publish(&mut self, broker: &Broker, submission: &Submission, stamp: &Stamp) -> Settled {
+        let Submission { batch, count, text } = submission;
+        let Publishing { encoder, streams, kept, prefix } = self;
+        let batch = *batch;
+        let mut settled = Settled::default();
+        let run = |first, stream: Option<&Arc<str>>| Published {
+            batch,
+            first,
+            timestamp: stamp.text.clone(),
+            items: Vec::new(),
+            stored: stream.map(|stream| Stored { stream: stream.clone(), entries: Vec::new() }),
+        };
+        let mut current = run(0, None);
+        for (index, record) in (0..*count).zip(submission::records(text)) {
+            let event = match encoder.encode(record, stamp) {
+                Ok(event) => event,
+                Err(error) => {
+                    settled.failed.push(Failed { batch, index, error, message_id: None });
+                    settled.published.push(replace(&mut current, run(index + 1, None)));
+                    continue;
+                }
+            };
+            let target = event.stream.and_then(|stream| streams.get(stream));
+            if target.map(|(name, _)| name) != current.stored.as_ref().map(|stored| &stored.stream) {
+                settled.published.push(replace(&mut current, run(index, target.map(|(name, _)| name))));
+            }
+            let kept = kept.map(|kept| (kept, &**prefix));
+            let receivers = match target {
+                Some((stream, cap)) => {
+                    let (stored, ended) = broker.store_untold(new_entry(stream, *cap, &event));
+                    settled.ended.extend(ended);
+                    if let Some(run) = &mut current.stored {
+                        run.entries.push((stored.id, stored.duplicate));
+                    }
+                    if !stored.duplicate {
+                        keep(broker, kept, &event);
+                    }
+                    stored.receivers
+                }
+                None => {
+                    keep(broker, kept, &event);
+                    broker.publish(event.channel.as_bytes(), event.payload)
+                }
+            };
+            current.items.push((event.id, receivers));
+        }
+        settled.published.push(current);
+        settled.published.retain(|run| !run.items.is_empty());
+        settled
+    }
+}
+
+fn new_entry<'a>(stream: &'a str, cap: u64, event: &'a Encoded<'_>) -> NewEntry<'a> {
+    NewEntry {
+        stream,
+        fields: fields(event),
+        cap,
+        once: event.options.deduplicate.map(|window| (event.event_id(), window)),
+        live: event.live.then_some((event.channel.as_bytes(), event.payload)),
+    }
+}
+
+fn keep(broker: &Broker, kept: Option<(PersistenceConfig, &str)>, event: &Encoded<'_>) {
+    let Some((PersistenceConfig { ttl, history }, prefix)) = kept else { return };
+    let history = history.then(|| keys::history(prefix));
+    broker.keep(Kept {
+        key: &keys::event(prefix, event.event_id()),
+        json: event.payload,
+        ttl,
+        history: history.as_deref().map(|key| (key, fields(event))),
+    });
+}
+
+fn fields(event: &Encoded<'_>) -> Fields {
+    let mut fields = Vec::with_capacity(8);
+    event.fields(&mut |name, value| fields.push((name.into(), value.into())));
+    fields
+}

@@ -1,0 +1,90 @@
+//! What the commands of a publisher are for.
+
+use oxbus_model::BusError;
+use oxbus_model::store::EntryId;
+use tokio::sync::oneshot;
+
+use super::calls::Call;
+
+pub(super) enum Kind {
+    /// An event that is published.
+    Event {
+        batch: u32,
+        index: u32,
+        deadline: u64,
+    },
+    /// An event that is added to a stream, the one of this index in the configuration.
+    Entry {
+        batch: u32,
+        index: u32,
+        deadline: u64,
+        stream: usize,
+    },
+    /// Events that a script takes care of.
+    Call(Box<Call>),
+    /// Settled before its answer came; the answer will be ignored.
+    Settled,
+    /// Waits for so many replicas to have what was sent before.
+    Wait {
+        replicas: u32,
+        timeout: u64,
+    },
+    Role,
+    Ping,
+    Ask(oneshot::Sender<Result<String, BusError>>),
+}
+
+impl Kind {
+    /// When its events must be settled.
+    pub(super) fn deadline(&self) -> Option<u64> {
+        match self {
+            Kind::Event { deadline, .. } | Kind::Entry { deadline, .. } => Some(*deadline),
+            Kind::Call(call) => Some(call.deadline),
+            Kind::Settled | Kind::Wait { .. } | Kind::Role | Kind::Ping | Kind::Ask(_) => None,
+        }
+    }
+
+    /// Whether it is for this event, among others or not.
+    pub(super) fn has(&self, batch: u32, index: u32) -> bool {
+        match self {
+            Kind::Event { batch: b, index: i, .. } | Kind::Entry { batch: b, index: i, .. } => {
+                (*b, *i) == (batch, index)
+            }
+            Kind::Call(call) => call.has(batch, index),
+            Kind::Settled | Kind::Wait { .. } | Kind::Role | Kind::Ping | Kind::Ask(_) => false,
+        }
+    }
+
+    /// Calls `each` with every event that is not settled.
+    pub(super) fn each_event(&self, mut each: impl FnMut(u32, u32)) {
+        match self {
+            Kind::Event { batch, index, .. } | Kind::Entry { batch, index, .. } => each(*batch, *index),
+            Kind::Call(call) => call.indexes().for_each(|index| each(call.batch, index)),
+            Kind::Settled | Kind::Wait { .. } | Kind::Role | Kind::Ping | Kind::Ask(_) => {}
+        }
+    }
+
+    /// Whether it is for events.
+    pub(super) fn is_publish(&self) -> bool {
+        self.deadline().is_some()
+    }
+}
+
+/// An event whose command was answered: it is where it was to go.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Done {
+    pub(super) batch: u32,
+    pub(super) index: u32,
+    pub(super) receivers: i64,
+    pub(super) entry: Option<Entry>,
+}
+
+/// Where an event was stored.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    /// The stream: its index in the configuration.
+    pub(super) stream: usize,
+    pub(super) id: EntryId,
+    /// Whether it had been stored before.
+    pub(super) duplicate: bool,
+}

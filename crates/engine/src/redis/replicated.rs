@@ -1,0 +1,150 @@
+//! Publishes that wait until replicas have them. They have a link of their own, as waiting holds up
+//! everything else on a connection.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use oxbus_model::{BusError, ErrorKind, Outcome};
+use tokio::task::JoinHandle;
+
+use super::batches::Batch;
+use super::composer::{Composer, Place};
+use super::flight::Kind;
+use super::handshake::Endpoint;
+use super::link::{self, Handle};
+use super::pipeline::Pipeline;
+use super::publisher::{Input, Publisher};
+use crate::encoder::Encoded;
+use crate::host::Failed;
+use crate::shared::Shared;
+
+/// The commands of a submission, ready to be sent.
+pub(crate) struct Composed {
+    pub(super) batch: u32,
+    pub(super) state: Batch,
+    pub(super) groups: Vec<Group>,
+}
+
+/// Commands that wait for the same.
+pub(super) struct Group {
+    /// So many replicas.
+    pub(super) replicas: u32,
+    /// So many milliseconds at the most.
+    pub(super) timeout: u64,
+    pub(super) deadline: u64,
+    pub(super) commands: Pipeline<Kind>,
+}
+
+/// Gathers the events of a submission that are to be replicated.
+pub(super) struct Replicas {
+    composer: Composer,
+    groups: Vec<Group>,
+    link: Arc<Replicated>,
+}
+
+impl Replicas {
+    pub(super) fn new(shared: &Shared, link: Arc<Replicated>) -> Replicas {
+        Replicas { composer: Composer::new(&shared.config, &shared.channels), groups: Vec::new(), link }
+    }
+
+    /// Adds an event.
+    pub(super) fn add(&mut self, place: Place, event: &Encoded<'_>) {
+        let (replicas, timeout, deadline) = (event.options.replicas, event.timeout, place.deadline);
+        let last = self.groups.pop_if(|last| {
+            let same = (last.replicas, last.timeout) == (replicas, timeout);
+            if !same {
+                self.composer.finish(&mut last.commands);
+            }
+            same
+        });
+        let mut group =
+            last.unwrap_or_else(|| Group { replicas, timeout, deadline, commands: Pipeline::new() });
+        self.composer.add(place, event, &mut group.commands);
+        self.groups.push(group);
+    }
+
+    /// Cancels an event that was sent to the link.
+    pub(super) fn cancel(&self, batch: u32, index: u32) {
+        self.link.tell(Input::Cancel { batch, index });
+    }
+
+    /// Sends what was gathered.
+    pub(super) fn send(&mut self, shared: &Shared, batch: u32, state: Batch) {
+        if let Some(last) = self.groups.last_mut() {
+            self.composer.finish(&mut last.commands);
+        }
+        let groups = std::mem::take(&mut self.groups);
+        if let Err(composed) = self.link.send(Composed { batch, state, groups }) {
+            let Composed { batch, state, groups } = composed;
+            shared.admission.release(state.open, state.bytes);
+            let error =
+                BusError::new(ErrorKind::Closed, "the client is closed").with_outcome(Outcome::NotSent);
+            let mut failed = Vec::with_capacity(state.open);
+            for kind in groups.iter().flat_map(|group| group.commands.kinds()) {
+                kind.each_event(|_, index| {
+                    failed.push(Failed { batch, index, error: error.clone(), message_id: None });
+                });
+            }
+            shared.outbox.failed(failed);
+        }
+    }
+}
+
+/// The link, which is made with the first event that needs it.
+pub(super) struct Replicated {
+    shared: Arc<Shared>,
+    endpoint: Arc<Endpoint>,
+    runtime: tokio::runtime::Handle,
+    slot: Mutex<Slot>,
+}
+
+#[derive(Default)]
+struct Slot {
+    link: Option<Handle<Input>>,
+    closed: bool,
+}
+
+impl Replicated {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        endpoint: Arc<Endpoint>,
+        runtime: tokio::runtime::Handle,
+    ) -> Arc<Replicated> {
+        Arc::new(Replicated { shared, endpoint, runtime, slot: Mutex::default() })
+    }
+
+    /// Sends commands; gives them back when the client is closed.
+    fn send(&self, composed: Composed) -> Result<(), Composed> {
+        let mut slot = self.slot();
+        if slot.closed {
+            return Err(composed);
+        }
+        let link = slot.link.get_or_insert_with(|| {
+            let session = Publisher::replicated(self.shared.clone());
+            link::start(session, self.shared.clone(), self.endpoint.clone(), &self.runtime)
+        });
+        // The link takes inputs for as long as its handle lives.
+        link.send(Input::Composed(composed));
+        Ok(())
+    }
+
+    /// Tells the link something, if there is one.
+    pub(super) fn tell(&self, input: Input) -> bool {
+        self.slot().link.as_ref().is_some_and(|link| link.send(input))
+    }
+
+    /// Ends the link, for good.
+    pub(super) fn end(&self) -> Option<JoinHandle<()>> {
+        let mut slot = self.slot();
+        slot.closed = true;
+        slot.link.take().map(Handle::end)
+    }
+
+    #[cfg(feature = "failpoints")]
+    pub(super) fn inject_panic(&self) {
+        self.slot().link.iter().for_each(Handle::inject_panic);
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,35 @@
+-- Adds events to a stream, and publishes each that was added.
+-- KEYS: the stream. ARGV: its cap; how many fields an event has; their names; then for each event the
+-- channel, the message and the values of the fields.
+-- Answers two things for each event: its id and how many received it; or nothing and why it was refused;
+-- or its id and why it was not published.
+local pcall, key, args = redis.pcall, KEYS[1], ARGV
+local cap, count, total = args[1], tonumber(args[2]), #args
+local a, b, c, d, e, f, g, h = unpack(args, 3, 2 + count)
+local answer, n = {}, 0
+for i = 3 + count, total, 2 + count do
+  local v, id = i + 1, nil
+  -- Written out, as building a list of the arguments takes longer than all the rest.
+  if count == 7 then
+    id = pcall('XADD', key, 'MAXLEN', '~', cap, '*', a, args[v + 1], b, args[v + 2], c, args[v + 3],
+      d, args[v + 4], e, args[v + 5], f, args[v + 6], g, args[v + 7])
+  elseif count == 8 then
+    id = pcall('XADD', key, 'MAXLEN', '~', cap, '*', a, args[v + 1], b, args[v + 2], c, args[v + 3],
+      d, args[v + 4], e, args[v + 5], f, args[v + 6], g, args[v + 7], h, args[v + 8])
+  else
+    local fields = {}
+    for field = 1, count do
+      fields[2 * field - 1], fields[2 * field] = args[2 + field], args[v + field]
+    end
+    id = pcall('XADD', key, 'MAXLEN', '~', cap, '*', unpack(fields))
+  end
+  if type(id) == 'table' then
+    answer[n + 1], answer[n + 2] = false, id.err
+  else
+    local receivers = pcall('PUBLISH', args[i], args[v])
+    answer[n + 1] = id
+    answer[n + 2] = type(receivers) == 'table' and receivers.err or receivers
+  end
+  n = n + 2
+end
+return answer

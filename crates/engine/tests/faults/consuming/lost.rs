@@ -1,0 +1,157 @@
+//! Streams, groups and entries that disappear.
+
+use std::time::Duration;
+
+use oxbus_model::store::EntryId;
+use oxbus_testkit::{RedisServer, eventually};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::{JOBS, keeper, member, numbered, pending, settled, sorted, store, workers};
+use crate::rig::{Inbox, millis};
+use crate::support::{Bus, PATIENCE, lost, recreated};
+
+/// How often a server was asked to make a group, or to read as one.
+async fn asked(server: &RedisServer) -> (u64, u64) {
+    (server.calls("xgroup|create").await, server.calls("xreadgroup").await)
+}
+
+/// Scenario 39: everything is deleted; what is stored afterwards is handled, from its first entry on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_everything_is_deleted_every_new_event_is_handled() {
+    let server = RedisServer::start().await;
+    let bus = keeper(&server.url(), 30_000).await;
+    let inbox = Inbox::with(&bus, &["job"], workers()).await;
+    for round in 0..5_u64 {
+        let (before, started) = (asked(&server).await, Instant::now());
+        server.command(&["FLUSHALL"]).await;
+        store(&bus, numbered(round * 10..round * 10 + 10)).await;
+        inbox.wait_for_len(round as usize * 10 + 10).await;
+        settled(&server, "workers").await;
+        let (after, took) = (asked(&server).await, started.elapsed());
+        assert!(after.0 - before.0 <= 2 + took.as_secs(), "groups were made {} times", after.0 - before.0);
+    }
+    assert_eq!(sorted(&inbox), (0..50).collect::<Vec<_>>());
+    bus.disconnect().await;
+}
+
+/// Waits until the loop of a group reads again, and shows it by an event.
+async fn is_alive(bus: &Bus, server: &RedisServer, inbox: &Inbox, n: u64) {
+    let before = inbox.len();
+    store(bus, numbered(n..n + 1)).await;
+    inbox.wait_for_len(before + 1).await;
+    settled(server, "workers").await;
+}
+
+/// Scenario 40: the stream or the group disappears under a reader that waits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_or_group_that_disappears_under_a_waiting_reader_is_made_again() {
+    let server = RedisServer::start().await;
+    let bus = keeper(&server.url(), 30_000).await;
+    let inbox = Inbox::with(&bus, &["job"], workers()).await;
+    is_alive(&bus, &server, &inbox, 0).await;
+    let ways: [&[&str]; 4] = [
+        &["DEL", JOBS],
+        &["XGROUP", "DESTROY", JOBS, "workers"],
+        &["RENAME", JOBS, "elsewhere"],
+        &["UNLINK", JOBS],
+    ];
+    for (n, way) in (1..).zip(ways) {
+        let (mark, before, started) = (bus.mark(), asked(&server).await, Instant::now());
+        server.command(way).await;
+        let from = bus.wait_until_told_from(mark, recreated).await;
+        eprintln!("{way:?}: made again behind {from} after {:?}", started.elapsed());
+        is_alive(&bus, &server, &inbox, n).await;
+        let (after, took) = (asked(&server).await, started.elapsed());
+        assert!(after.0 - before.0 <= 2 + took.as_secs(), "{way:?}: {before:?} {after:?}");
+        // A read blocks for 300 ms; each of a few interruptions may cost one or two more.
+        assert!(after.1 - before.1 <= 12 + took.as_millis() as u64 / 100, "{way:?}: {before:?} {after:?}");
+    }
+    assert_eq!(sorted(&inbox), (0..5).collect::<Vec<_>>());
+    bus.disconnect().await;
+}
+
+/// A group that cannot be made again is not asked for without pause.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_that_cannot_be_made_again_is_asked_for_now_and_then() {
+    const WATCHED: Duration = Duration::from_secs(3);
+    let server = RedisServer::start().await;
+    let bus = keeper(&server.url(), 30_000).await;
+    let inbox = Inbox::with(&bus, &["job"], workers()).await;
+    is_alive(&bus, &server, &inbox, 0).await;
+    server.command(&["ACL", "SETUSER", "default", "-xgroup"]).await;
+    server.command(&["DEL", JOBS]).await;
+    let commands = async || {
+        let info = server.info("stats").await;
+        info["total_commands_processed"].parse::<u64>().unwrap()
+    };
+    let (before, started) = (commands().await, Instant::now());
+    // Nothing can be waited for: what is measured is a rate.
+    let over = || async { started.elapsed() >= WATCHED };
+    eventually(PATIENCE, "some seconds", over).await;
+    let (per_second, _) = ((commands().await - before) / WATCHED.as_secs(), ());
+    // The waiting itself asks nothing. Two heartbeats in 300 ms on each of four links are among these.
+    assert!(per_second <= 100, "{per_second} commands per second");
+    assert_ne!(bus.health().await["status"], "healthy");
+    store(&bus, numbered(1..11)).await;
+    server.command(&["ACL", "SETUSER", "default", "+xgroup"]).await;
+    inbox.wait_for_len(11).await;
+    settled(&server, "workers").await;
+    assert_eq!(sorted(&inbox), (0..11).collect::<Vec<_>>());
+    bus.disconnect().await;
+}
+
+/// Scenario 41: entries are trimmed, pending and unread ones. None of them reaches a handler without its data,
+/// each is told of, and none stays pending.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trimmed_entries_are_told_and_not_kept_pending() {
+    let server = RedisServer::start().await;
+    let (bus, publisher) = (keeper(&server.url(), 400).await, keeper(&server.url(), 400).await);
+    let inbox = Inbox::default();
+    let idle = bus.subscribe(&["job"], workers(), inbox.handler()).await.unwrap();
+    is_alive(&publisher, &server, &inbox, 0).await;
+    assert!(bus.unsubscribe(idle).await);
+    let gone = async || {
+        let consumers = server.command(&["XINFO", "CONSUMERS", JOBS, "workers"]).await;
+        consumers.items().is_empty()
+    };
+    eventually(PATIENCE, "the consumer has left", gone).await;
+    let ids = store(&publisher, numbered(1..31)).await;
+    // Somebody else reads ten and dies; of those five are trimmed, and nothing of what nobody has read;
+    // then those that are left are read by another, and all but the last five of the unread ones are trimmed.
+    server.command(&["XREADGROUP", "GROUP", "workers", "dead", "COUNT", "10", "STREAMS", JOBS, ">"]).await;
+    server.command(&["XTRIM", JOBS, "MINID", "=", &ids[5]]).await;
+    server.command(&["XDEL", JOBS, &ids[7]]).await;
+    bus.subscribe(&["job"], member("workers", json!({})), inbox.handler()).await.unwrap();
+    settled(&server, "workers").await;
+    eventually(PATIENCE, "the loss", || async { bus.stats().counts.events_lost == 6 }).await;
+    assert_eq!(sorted(&inbox), [0, 6, 7].into_iter().chain(9..31).collect::<Vec<_>>());
+    let told = bus.told(lost);
+    assert_eq!(told.iter().map(|told| told.count).sum::<u64>(), 6);
+    let (first, last): (EntryId, EntryId) = (ids[0].parse().unwrap(), ids[7].parse().unwrap());
+    assert!(told.iter().all(|told| first <= told.from && told.to <= last), "{told:?}");
+    assert_eq!(pending(&server, "workers").await, 0);
+    bus.disconnect().await;
+}
+
+/// Streams that are trimmed all the time by others: handlers get whole events only, what is lost is counted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_is_trimmed_under_load() {
+    let server = RedisServer::start().await;
+    let (bus, publisher) = (keeper(&server.url(), 400).await, keeper(&server.url(), 400).await);
+    let inbox = Inbox::with(&bus, &["job"], workers()).await;
+    for round in 0..60_u64 {
+        store(&publisher, numbered(round * 100..round * 100 + 100)).await;
+        server.command(&["XTRIM", JOBS, "MAXLEN", "=", "20"]).await;
+        if round % 20 == 0 {
+            tokio::time::sleep(millis(5)).await;
+        }
+    }
+    settled(&server, "workers").await;
+    let all = || async { inbox.len() as u64 + bus.stats().counts.events_lost >= 6_000 };
+    eventually(PATIENCE, "each is handled or told as lost", all).await;
+    let handled = sorted(&inbox);
+    assert!(handled.windows(2).all(|pair| pair[0] < pair[1]), "handled twice");
+    assert_eq!(handled.len() as u64 + bus.stats().counts.events_lost, 6_000);
+    bus.disconnect().await;
+}
