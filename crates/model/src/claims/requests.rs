@@ -15,17 +15,12 @@ const ALIVE: u64 = 5000;
 pub(super) const BEAT_TAKEN: u64 = 500;
 /// Between two searches for dead consumers.
 const SWEEP: u64 = 30_000;
-/// The longest between two searches for overdue entries.
-const RECOVERY: u64 = 500;
 /// The most entries of one request.
 const MAX_ACKS: usize = 1000;
 const MAX_HOLDS: usize = 500;
 const MAX_LETTERS: usize = 100;
-pub(super) const MAX_CLAIMS: usize = 100;
 /// Acknowledgements of a stream on their way at once; others are gathered meanwhile.
 const ACKS_AT_ONCE: usize = 2;
-/// Overdue entries asked for at the most.
-const MAX_OVERDUE: usize = 10_000;
 
 impl Group {
     /// What is to be done now.
@@ -171,32 +166,6 @@ impl Group {
         }
         stream.release_gate.sent();
         Some(Request::Release { member: stream.member.clone(), items, unhandled })
-    }
-
-    /// Looks for entries that nobody works on: this consumer's own of before, then others'.
-    fn find(&mut self, at: usize, now: u64, room: usize, own_found: bool, out: &mut Vec<Work>) {
-        let (key, lease) = (self.key, self.lease);
-        let Some(stream) = self.streams.get_mut(at) else { return };
-        if !stream.is_ready() || stream.users == 0 {
-            return;
-        }
-        if let Own::Wanted { after } = stream.own
-            && stream.own_gate.open(now, 1)
-        {
-            let (member, raise) = (stream.member.clone(), !stream.inherited);
-            let own = Request::Own { member, after, limit: room.min(MAX_CLAIMS), raise };
-            out.push(Work::Store(key, own));
-            stream.own_gate.sent();
-            stream.own = Own::Asked { after };
-        }
-        if own_found && !stream.recovering && now >= stream.recover_at {
-            stream.strangers.retain(|_, until| *until > now);
-            let limit = (MAX_CLAIMS + stream.passed_over).min(MAX_OVERDUE);
-            let member = stream.member.clone();
-            out.push(Work::Store(key, Request::Overdue { member, min_idle: lease, limit }));
-            stream.recovering = true;
-            stream.recover_at = now + RECOVERY.min((lease / 4).max(1));
-        }
     }
 
     /// A read of new entries, once there is room for a good many.

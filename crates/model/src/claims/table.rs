@@ -127,7 +127,7 @@ impl Claims {
     }
 
     /// How many subscriptions there are.
-    pub fn len(&self) -> usize {
+    pub fn subscriptions(&self) -> usize {
         self.homes.len()
     }
 

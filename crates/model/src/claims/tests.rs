@@ -3,6 +3,7 @@
 mod groups;
 mod life;
 mod order;
+mod schedules;
 mod suspects;
 mod takeover;
 mod world;

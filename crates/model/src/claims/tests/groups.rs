@@ -25,7 +25,7 @@ fn all_subscriptions_of_a_group_agree() {
     assert_eq!((error.kind, error.path.as_deref()), (ErrorKind::InvalidOptions, Some("consumer")));
     assert!(!b.client.claims.contains(2));
     b.client.try_add(2, "*", "s", &durable(|d| d.consumer = Some("c".into()))).unwrap();
-    assert_eq!(b.client.claims.len(), 2);
+    assert_eq!(b.client.claims.subscriptions(), 2);
 }
 
 #[test]

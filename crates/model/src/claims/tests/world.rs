@@ -8,9 +8,7 @@ use crate::delivery::{Delivery, Settlement, Tally};
 use crate::error::Outcome;
 use crate::filter::Filter;
 use crate::retry::{Jitter, RetryPolicy};
-use crate::store::{
-    EntryId, Fields, Member, PendingEntry, Position, Request, Response, StreamFacts, Streams,
-};
+use crate::store::{EntryId, Fields, Member, PendingEntry, Position, Request, Response, Streams};
 use crate::subscribe_options::{DurableOptions, OrderBy, SubscribeOptions};
 use crate::{BusError, ErrorKind, stored};
 
@@ -100,7 +98,7 @@ impl World {
     }
 
     /// Makes a read: `None` when there is nothing.
-    fn read(&mut self, read: &Read) -> Option<Result<Vec<crate::claims::Arrival>, BusError>> {
+    pub(super) fn read(&mut self, read: &Read) -> Option<Result<Vec<crate::claims::Arrival>, BusError>> {
         let mut arrivals = Vec::new();
         for stream in read.streams.iter() {
             match self.store.read_group(stream, &read.group, &read.consumer, read.limit, self.now) {
@@ -112,6 +110,9 @@ impl World {
     }
 }
 
+/// Which requests do not go well.
+type Faults = Box<dyn FnMut(&Request) -> Option<Fault>>;
+
 pub(super) struct Client {
     pub(super) claims: Claims,
     pub(super) key: GroupKey,
@@ -120,7 +121,7 @@ pub(super) struct Client {
     pub(super) tally: Tally,
     /// What was asked, for tests that look at it.
     pub(super) asked: Vec<Request>,
-    pub(super) fault: Box<dyn FnMut(&Request) -> Option<Fault>>,
+    pub(super) fault: Faults,
 }
 
 impl Client {
@@ -274,7 +275,7 @@ impl Bench {
     /// The numbers of the events that are handed out.
     pub(super) fn take_numbers(&mut self) -> (Vec<u32>, Vec<u64>) {
         let out = self.take();
-        (out.iter().map(|d| d.token).collect(), out.iter().map(|d| number(d)).collect())
+        (out.iter().map(|d| d.token).collect(), out.iter().map(number).collect())
     }
 
     pub(super) fn settle(&mut self, token: u32, settlement: Settlement) -> Tally {
