@@ -11,8 +11,8 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
 
 /** A memory broker, shared by the clients of one realm. */
 export declare class NativeBroker {
-  /** A broker without clients; with `virtual` its time stands still, beginning now, until `advance`. */
-  constructor(r#virtual: boolean)
+  /** A broker without clients; with `virtual_time` its time stands still, beginning now, until `advance`. */
+  constructor(virtualTime: boolean)
   /** Milliseconds since 1970. */
   now(): number
   /** Sets the virtual time, and does what is due by then. */

@@ -15,10 +15,10 @@ pub struct NativeBroker {
 
 #[napi]
 impl NativeBroker {
-    /// A broker without clients; with `virtual` its time stands still, beginning now, until `advance`.
+    /// A broker without clients; with `virtual_time` its time stands still, beginning now, until `advance`.
     #[napi(constructor)]
-    pub fn new(r#virtual: bool) -> Self {
-        let broker = if r#virtual {
+    pub fn new(virtual_time: bool) -> Self {
+        let broker = if virtual_time {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             Broker::with_virtual_time(u64::try_from(now.as_millis()).unwrap_or(0))
         } else {

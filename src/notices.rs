@@ -19,9 +19,9 @@ pub(crate) fn value(notice: &Notice) -> Value {
         }
         Notice::Closed => json!({ "event": "closed" }),
         Notice::Error(error) => json!({ "event": "error", "error": values::error(error) }),
-        Notice::Gap { from, to, patterns } => json!({
+        Notice::Gap { from, to, patterns, recovered, complete } => json!({
             "event": "gap", "from": time::to_iso(*from), "to": time::to_iso(*to), "patterns": patterns,
-            "recovered": 0, "complete": false,
+            "recovered": recovered, "complete": complete,
         }),
         Notice::ClaimLost { tokens, stream, group, id } => json!({
             "event": "claimLost", "tokens": tokens, "stream": &**stream, "group": &**group,

@@ -306,7 +306,7 @@ impl Client {
         let shared = &self.core.shared;
         let (subscriptions, globs) = shared.router().counts();
         let claims = shared.groups.claims();
-        let (durable, (_, claimed_bytes)) = (claims.len(), claims.waiting());
+        let (durable, (_, claimed_bytes)) = (claims.subscriptions(), claims.waiting());
         drop(claims);
         let intake = shared.intake();
         let parts = Parts {

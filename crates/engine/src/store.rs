@@ -19,3 +19,8 @@ pub(crate) trait Store: Send + Sync {
     /// one with `NotSent`.
     fn execute(&self, request: Request) -> Answer;
 }
+
+/// The error for an answer that belongs to another request.
+pub(crate) fn unexpected() -> BusError {
+    BusError::new(oxbus_model::ErrorKind::Internal, "the store gave an answer of the wrong kind")
+}

@@ -15,6 +15,7 @@ use oxbus_model::{BusError, ErrorKind};
 use super::broker::{Broker, Kept, NewEntry, Stored};
 use super::readers::Ended;
 use super::store::MemoryStore;
+use crate::clock::Clock;
 use crate::host::Host;
 use crate::shared::Shared;
 use crate::store::Store;
@@ -27,7 +28,7 @@ impl Host for Deaf {
 
 fn shared() -> Arc<Shared> {
     let config = Config::resolve(r#"{"mode":"memory"}"#, &Environment::default()).unwrap();
-    Arc::new(Shared::new(config, "instance", Arc::new(Deaf)))
+    Arc::new(Shared::new(config, "instance", Arc::new(Deaf), Clock::start(None)))
 }
 
 fn fields(value: &str) -> Fields {

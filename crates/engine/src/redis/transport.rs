@@ -114,7 +114,7 @@ impl Transport for RedisTransport {
             return;
         }
         let subscriber = links.subscriber.get_or_insert_with(|| {
-            let session = Subscriber::new(self.shared.clone());
+            let session = Subscriber::new(self.shared.clone(), self.store.clone());
             link::start(session, self.shared.clone(), self.endpoint.clone(), &self.runtime)
         });
         subscriber.send(subscriber::Input::Want(wires));
