@@ -132,14 +132,17 @@ impl NativeClient {
     #[napi]
     pub fn settle(&self, records: Uint32Array, count: u32) {
         self.guard("settle", |client| {
+            let mut ended = Vec::new();
             let settled = settlements::records(&records, count as usize).filter_map(|record| match record {
                 Record::Settled(token, settlement, microseconds) => Some((token, settlement, microseconds)),
                 Record::ZombieEnded(token) => {
-                    client.zombie_ended(token);
+                    ended.push(token);
                     None
                 }
             });
             client.settle(settled);
+            // A call may have timed out and ended since the last time.
+            ended.into_iter().for_each(|token| client.zombie_ended(token));
         });
     }
 

@@ -52,6 +52,8 @@ pub(crate) struct Groups {
     armed: AtomicU64,
     /// Something was settled or closed.
     pub(crate) changed: Notify,
+    /// Groups whose read was told to end.
+    nudged: Mutex<Vec<GroupKey>>,
 }
 
 /// What is behind the groups.
@@ -82,6 +84,7 @@ impl Groups {
             wanted: Notify::new(),
             armed: AtomicU64::new(u64::MAX),
             changed: Notify::new(),
+            nudged: Mutex::default(),
         }
     }
 
@@ -187,6 +190,7 @@ impl Shared {
         let ready = claims.has_ready(now);
         let due = claims.next_due(now);
         let spent = claims.take_spent();
+        let outdated = claims.outdated();
         drop(claims);
         drop(spent);
         self.tally(tally);
@@ -203,7 +207,18 @@ impl Shared {
         for work in work {
             self.carry(&*transport, work);
         }
+        self.nudge(&*transport, outdated);
         busy
+    }
+
+    /// Ends reads that are outdated, each once.
+    fn nudge(&self, transport: &dyn Transport, outdated: Vec<GroupKey>) {
+        let mut nudged = self.groups.nudged.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *nudged, outdated.clone());
+        drop(nudged);
+        for group in outdated.into_iter().filter(|group| !before.contains(group)) {
+            transport.nudge(group);
+        }
     }
 
     fn carry(self: &Arc<Self>, transport: &dyn Transport, work: Work) {

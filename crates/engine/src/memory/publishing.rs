@@ -78,7 +78,7 @@ impl Publishing {
             let kept = kept.map(|kept| (kept, &**prefix));
             let receivers = match target {
                 Some((stream, cap)) => {
-                    let (stored, ended) = broker.store_untold(new_entry(stream, *cap, &event));
+                    let (stored, ended) = broker.store(new_entry(stream, *cap, &event));
                     settled.ended.extend(ended);
                     if let Some(run) = &mut current.stored {
                         run.entries.push((stored.id, stored.duplicate));

@@ -124,6 +124,12 @@ impl Transport for MemoryTransport {
         }
     }
 
+    fn nudge(&self, group: GroupKey) {
+        if self.number().is_some_and(|number| self.broker.end_read(number, group)) {
+            self.shared.arrived(group, Vec::new());
+        }
+    }
+
     fn read(&self, read: Read) {
         let key = read.key;
         match self.number().ok_or_else(closed).and_then(|number| self.broker.read(number, read)) {

@@ -29,11 +29,6 @@ impl Continuity {
         Continuity { recovery, opened: 0, sound: 0, fresh: HashMap::new(), hole: None }
     }
 
-    /// Who records what comes.
-    pub(crate) fn recovery(&self) -> &Arc<Recovery> {
-        &self.recovery
-    }
-
     /// There is a new connection.
     pub(crate) fn opened(&mut self, now: u64) {
         (self.opened, self.sound) = (now, now);

@@ -83,6 +83,20 @@ impl Reader {
         }
     }
 
+    /// Ends a blocked read, so that the next one can ask for something else.
+    pub(super) fn nudge(&self, commander: Arc<Commander>, runtime: &tokio::runtime::Handle) {
+        let (sender, answer) = oneshot::channel();
+        self.link.send(Input::Nudge(sender));
+        let shared = self.shared.clone();
+        runtime.spawn(async move {
+            if let Ok(Some(client)) = answer.await {
+                // Where that is not allowed, the read ends by itself.
+                let deadline = shared.clock.now_ms() + LEAVE_LIMIT;
+                let _ = commander.ask(cmd("CLIENT").arg("UNBLOCK").arg(client), deadline).await;
+            }
+        });
+    }
+
     #[cfg(feature = "failpoints")]
     pub(super) fn inject_panic(&self) {
         self.link.inject_panic();
@@ -92,6 +106,8 @@ impl Reader {
 /// What a reader is told.
 pub(super) enum Input {
     Read(Read),
+    /// Tell the server's number of the connection, if a read is unanswered.
+    Nudge(oneshot::Sender<Option<i64>>),
     /// Read no more, and tell of a read that is unanswered.
     Leave(oneshot::Sender<Option<Blocked>>),
 }
@@ -253,11 +269,6 @@ impl GroupReader {
                 }
                 self.shared.interrupted(self.key, refusal.into_error(error));
             }
-            Answer::Entries | Answer::Nothing if arrivals.is_empty() && !self.leaving => {
-                // The same again.
-                self.orders.push_back(order);
-                return Ok(());
-            }
             Answer::Entries | Answer::Nothing => {
                 self.shared.arrived(self.key, arrivals);
             }
@@ -311,6 +322,10 @@ impl Session for GroupReader {
             Input::Read(_) => {
                 let error = BusError::new(ErrorKind::ConnectionLost, "not connected");
                 self.shared.reader_down(self.key, &error);
+            }
+            Input::Nudge(answer) => {
+                // The one who asks may have given up.
+                let _ = answer.send(self.client.filter(|_| self.unanswered > 0));
             }
             Input::Leave(answer) => self.leave(answer),
         }

@@ -194,6 +194,12 @@ impl Transport for RedisTransport {
         }
     }
 
+    fn nudge(&self, group: GroupKey) {
+        if let Some(reader) = self.links().readers.get(&group) {
+            reader.nudge(self.commander.clone(), &self.runtime);
+        }
+    }
+
     fn read(&self, read: Read) {
         let key = read.key;
         let sent = self.links().readers.get(&key).is_some_and(|reader| reader.read(read));

@@ -118,8 +118,13 @@ async fn what_was_stored_while_the_connection_was_down_is_delivered() {
     let server = RedisServer::start().await;
     let proxy = FaultProxy::start(server.addr()).await;
     let bus = ready(storing(&proxy.url())).await;
+    let publisher = ready(storing(&server.url())).await;
+    let publish = async |event_type: &str, id: &str| {
+        let published = publisher.publish_with(event_type, 1, json!({ "id": id })).await.unwrap();
+        assert!(published.stored.is_some());
+    };
     let (orders, all) = (Inbox::on(&bus, &["order.*", "order.a"]).await, Inbox::on(&bus, &["*"]).await);
-    publish(&server, "order.a", "before").await;
+    publish("order.a", "before").await;
     orders.wait_for("before").await;
     all.wait_for("before").await;
     let mut expected = vec!["before".to_owned()];
@@ -129,18 +134,18 @@ async fn what_was_stored_while_the_connection_was_down_is_delivered() {
         proxy.cut_all();
         for n in 0..100 {
             expected.push(format!("{round}-{n}"));
-            publish(&server, if n % 2 == 0 { "order.a" } else { "order.b" }, &expected[expected.len() - 1])
-                .await;
+            publish(if n % 2 == 0 { "order.a" } else { "order.b" }, &expected[expected.len() - 1]).await;
         }
         proxy.refuse(false);
         // `*` may have matched something else.
         assert_eq!(gap_from(&bus, mark).await, (100, false));
         expected.push(format!("after-{round}"));
-        publish(&server, "order.a", &expected[expected.len() - 1]).await;
+        publish("order.a", &expected[expected.len() - 1]).await;
         orders.wait_for_len(expected.len()).await;
         all.wait_for_len(expected.len()).await;
     }
     assert_eq!((orders.ids(), all.ids()), (expected.clone(), expected));
+    publisher.disconnect().await;
     bus.disconnect().await;
 }
 

@@ -10,7 +10,7 @@ use super::entry::{Entries, Load};
 use super::gate::Gate;
 use super::lanes::Lanes;
 use super::pace::Pace;
-use super::stream::{Opening, Own, Stream};
+use super::stream::{Opening, Stream};
 use super::subscriber::Subscriber;
 use super::{Announcement, Arrival, GroupKey, Joining, Source};
 use crate::channel::Channels;
@@ -105,8 +105,8 @@ pub(super) struct Group {
     pub(super) pace: Pace,
     pub(super) connected: bool,
     pub(super) stopping: bool,
-    /// Entries that the reads on their way may bring.
-    pub(super) reads: VecDeque<usize>,
+    /// The reads that are on their way: of which streams, and how many entries they may bring.
+    pub(super) reads: VecDeque<(Arc<[Arc<str>]>, usize)>,
     pub(super) read_gate: Gate,
     pub(super) next_retry: u64,
     pub(super) renew_at: u64,
@@ -286,12 +286,9 @@ impl Group {
         let held: usize = self.streams.iter().map(|s| s.known.len()).sum();
         let room = window.saturating_sub(self.loads(Load::Busy) + blocked);
         let bytes = MAX_BYTES.saturating_sub(self.bytes) / self.average.max(1);
+        // Nothing is too large to be read alone.
+        let bytes = bytes.max(usize::from(self.bytes == 0));
         (room.min(MAX_HELD.saturating_sub(held)).min(bytes), window)
-    }
-
-    /// Whether the own pending entries have all been found.
-    pub(super) fn has_own(&self) -> bool {
-        self.streams.iter().filter(|s| s.users > 0).all(|s| s.own == Own::Done)
     }
 
     /// Entries that wait, those that will be tried again included, and the bytes of the events held.

@@ -15,34 +15,32 @@ const ALIVE: u64 = 5000;
 pub(super) const BEAT_TAKEN: u64 = 500;
 /// Between two searches for dead consumers.
 const SWEEP: u64 = 30_000;
+/// Room for which a read is worth while, however much more there could be.
+const GOOD_READ: usize = 256;
 /// The most entries of one request.
 const MAX_ACKS: usize = 1000;
 const MAX_HOLDS: usize = 500;
 const MAX_LETTERS: usize = 100;
+/// Entries settled in 100 ms from which on one read at a time is not enough.
+const FLOWING: usize = 256;
 /// Acknowledgements of a stream on their way at once; others are gathered meanwhile.
 const ACKS_AT_ONCE: usize = 2;
-/// Entries settled in 100 ms from which on one read is not enough.
-const FLOWING: usize = 256;
 
 impl Group {
     /// What is to be done now.
     pub(super) fn work(&mut self, now: u64, cx: &Context, out: &mut Vec<Work>) {
         let Context { instance, dead_letter, reads_ahead, .. } = cx;
-        let (dead_letters, reads_ahead) = (dead_letter.max_length, *reads_ahead);
+        let (dead_letters, ahead) = (dead_letter.max_length, *reads_ahead);
         self.renew(now);
         let (room, window) = self.room(now);
-        let own_found = self.has_own();
         for at in 0..self.streams.len() {
             self.keep_up(at, now, instance, out);
             self.tell(at, now, dead_letters, out);
             if self.connected && !self.stopping && room > 0 {
-                self.find(at, now, room, own_found, out);
+                self.find(at, now, room, out);
             }
         }
-        if let Some(read) = self.read(now, room, window, reads_ahead) {
-            self.reads.push_back(read.limit.saturating_mul(read.streams.len()));
-            out.push(Work::Read(read));
-        }
+        out.extend(self.read(now, room, window, ahead).map(Work::Read));
     }
 
     /// Opens the group of a stream, and says that this consumer lives.
@@ -177,24 +175,35 @@ impl Group {
     /// While entries flow, the next read is on its way when the answer to one comes, so that the store works on it
     /// while the entries are taken in.
     fn read(&mut self, now: u64, room: usize, window: usize, ahead: bool) -> Option<Read> {
-        let room = room.saturating_sub(self.reads.iter().sum());
-        let at_once = if ahead && self.pace.entries(now) >= FLOWING { 2 } else { 1 };
-        if self.reads.len() >= at_once || !self.connected || room < (window / 4).max(1) || !self.read_gate.open(now, 1) {
+        let room = room.saturating_sub(self.reads.iter().map(|(_, entries)| entries).sum());
+        let flows = ahead && self.pace.entries(now) >= FLOWING;
+        if self.reads.len() > usize::from(flows)
+            || !self.connected
+            || room < (window / 4).clamp(1, GOOD_READ)
+            || !self.read_gate.open(now, 1)
+        {
             return None;
         }
-        let used = || self.streams.iter().filter(|s| s.users > 0);
-        let ready = used().all(|s| s.is_ready() && s.own == Own::Done);
-        let streams: Arc<[Arc<str>]> = used().map(|s| s.name.clone()).collect();
-        if streams.is_empty() || !ready {
-            return None;
-        }
+        let streams = self.readable()?;
+        let room = if flows { room.min(window / 2) } else { room };
+        let limit = (room / streams.len().max(1)).max(1);
+        self.reads.push_back((streams.clone(), limit.saturating_mul(streams.len())));
         Some(Read {
             key: self.key,
             group: self.joining.group.clone(),
             consumer: self.joining.consumer.clone(),
-            limit: (if at_once > 1 { room.min(window / 2) } else { room } / streams.len()).max(1),
+            limit,
             streams,
         })
+    }
+
+    /// The streams to read, once there is nothing to wait for. One that is in trouble does not hold up the others.
+    pub(super) fn readable(&self) -> Option<Arc<[Arc<str>]>> {
+        let used = || self.streams.iter().filter(|s| s.users > 0);
+        let readable = |s: &&Stream| s.is_ready() && s.own == Own::Done;
+        let settled = used().all(|s| readable(&s) || s.trouble.is_some());
+        let streams: Arc<[Arc<str>]> = used().filter(readable).map(|s| s.name.clone()).collect();
+        (settled && !streams.is_empty()).then_some(streams)
     }
 
     /// Lists the claims that are to be renewed: each between a quarter and a third of the lease after it was

@@ -18,7 +18,7 @@ type Answer = Result<Response, BusError>;
 
 impl Group {
     /// Looks for entries that nobody works on: this consumer's own of before, then others'.
-    pub(super) fn find(&mut self, at: usize, now: u64, room: usize, own_found: bool, out: &mut Vec<Work>) {
+    pub(super) fn find(&mut self, at: usize, now: u64, room: usize, out: &mut Vec<Work>) {
         let (key, lease) = (self.key, self.lease);
         let Some(stream) = self.streams.get_mut(at) else { return };
         if !stream.is_ready() || stream.users == 0 {
@@ -33,7 +33,7 @@ impl Group {
             stream.own_gate.sent();
             stream.own = Own::Asked { after };
         }
-        if own_found && !stream.recovering && now >= stream.recover_at {
+        if stream.own == Own::Done && !stream.recovering && now >= stream.recover_at {
             stream.strangers.retain(|_, until| *until > now);
             let limit = (MAX_CLAIMS + stream.passed_over).min(MAX_OVERDUE);
             let member = stream.member.clone();

@@ -200,6 +200,18 @@ impl Claims {
         }
     }
 
+    /// The groups whose read is on its way and lacks a stream that should be read by now: it is worth ending it.
+    pub fn outdated(&self) -> Vec<GroupKey> {
+        self.groups.keys().copied().filter(|key| self.is_outdated(*key)).collect()
+    }
+
+    /// Whether the read of a group that is on its way lacks a stream that should be read by now.
+    pub fn is_outdated(&self, key: GroupKey) -> bool {
+        let Some(group) = self.groups.get(&key) else { return false };
+        let Some((reading, _)) = group.reads.back() else { return false };
+        group.readable().is_some_and(|streams| streams.iter().any(|stream| !reading.contains(stream)))
+    }
+
     /// What is to be done now. Each [`Work::Store`] is answered exactly once by [`Claims::answered`]; each
     /// [`Work::Read`] ends with [`Claims::arrived`], [`Claims::interrupted`] or [`Claims::disconnected`].
     pub fn work(&mut self, now: u64) -> Vec<Work> {

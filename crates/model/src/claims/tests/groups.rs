@@ -179,7 +179,9 @@ fn a_stream_that_cannot_be_opened_refuses_its_subscriptions() {
 fn streams_are_read_together_and_each_subscription_sees_its_own() {
     let mut b = Bench::new(&options());
     b.client.try_add(2, "*", "t", &options()).unwrap();
+    assert!(!b.client.claims.is_outdated(b.client.key));
     b.run();
+    assert!(b.client.claims.is_outdated(b.client.key));
     b.client.parked = None;
     b.client.claims.interrupted(
         b.client.key,
@@ -195,4 +197,25 @@ fn streams_are_read_together_and_each_subscription_sees_its_own() {
     seen.sort();
     assert_eq!(seen, [(1, "s".to_owned()), (2, "t".to_owned())]);
     assert_eq!(b.client.parked.as_ref().map(|read| read.streams.len()), Some(2));
+    assert!(!b.client.claims.is_outdated(b.client.key));
+}
+
+#[test]
+fn a_stream_in_trouble_does_not_hold_up_the_others() {
+    let mut world = World::new();
+    let mut client = Client::new("c", &options());
+    client.try_add(1, "*", "s", &options()).unwrap();
+    client.try_add(2, "*", "t", &options()).unwrap();
+    client.claims.connected(client.key);
+    let refuse = |r: &Request| matches!(r, Request::Open { stream, .. } if **stream == *"t");
+    client.fault = Box::new(move |r| refuse(r).then_some(Fault::Refuse(ErrorKind::ServerOom)));
+    client.run(&mut world);
+    world.publish("s", "a", None);
+    client.run(&mut world);
+    assert_eq!(client.take(&world).len(), 1);
+    assert!(client.claims.trouble(2).is_some() && client.claims.trouble(1).is_none());
+    client.fault = Box::new(|_| None);
+    world.now += 2000;
+    client.run(&mut world);
+    assert!(client.claims.is_outdated(client.key));
 }

@@ -15,6 +15,7 @@ use crate::subscribe_options::{BatchOptions, OrderBy, SubscribeOptions};
 use crate::{BusError, ErrorKind};
 
 const CONCURRENCY: usize = 4;
+const RETRIES: u32 = 2;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -92,6 +93,8 @@ fn step() -> impl Strategy<Value = Step> {
 struct Run {
     token: u32,
     ids: Vec<EntryId>,
+    /// Those that are tried again if the call fails.
+    again: Vec<EntryId>,
     zombie: bool,
 }
 
@@ -126,7 +129,7 @@ struct Schedule {
 impl Schedule {
     fn new(order: OrderBy, batch: Option<BatchOptions>) -> Schedule {
         let options = durable(|d| (d.order_by, d.batch) = (order, batch));
-        let options = SubscribeOptions { concurrency: CONCURRENCY, max_retries: 2, ..options };
+        let options = SubscribeOptions { concurrency: CONCURRENCY, max_retries: RETRIES, ..options };
         let mut schedule = Schedule {
             world: World::new(),
             options,
@@ -260,7 +263,8 @@ impl Schedule {
         }
         let (key, request, result) = p.answers.remove(which % p.answers.len());
         if let Ok(Response::Lost(ids)) = &result {
-            ids.iter().for_each(|id| _ = p.unfinished.remove(id));
+            p.unfinished.retain(|id| !ids.contains(id));
+            p.runs.iter_mut().for_each(|run| run.again.retain(|id| !ids.contains(id)));
         }
         p.works.extend(p.client.claims.answered(key, request, result, self.world.now));
         let lost = p.client.claims.take_announcements().into_iter().filter_map(|a| match a {
@@ -306,16 +310,19 @@ impl Schedule {
         let p = &mut self.processes[n];
         let mut out = p.client.take(&self.world).into_iter().peekable();
         while let Some(first) = out.next() {
-            let mut ids = vec![first.stored.as_ref().unwrap().id];
+            let mut entries = vec![first.stored.clone().unwrap()];
             while let Some(next) = out.next_if(|d| d.token == first.token) {
-                ids.push(next.stored.as_ref().unwrap().id);
+                entries.push(next.stored.unwrap());
             }
+            let ids: Vec<EntryId> = entries.iter().map(|e| e.id).collect();
+            entries.retain(|e| e.deliveries <= RETRIES);
+            let again = entries.iter().map(|e| e.id).collect();
             assert!(first.attempt >= 1);
             for id in &ids {
                 Self::check_order(p, self.order, &self.published, *id, &ids);
                 p.unfinished.remove(id);
             }
-            p.runs.push(Run { token: first.token, ids, zombie: false });
+            p.runs.push(Run { token: first.token, ids, again, zombie: false });
         }
         let zombies =
             if self.order == OrderBy::None { 0 } else { p.runs.iter().filter(|r| r.zombie).count() };
@@ -362,7 +369,7 @@ impl Schedule {
         };
         let tally = p.client.settle(p.runs[index].token, settlement, self.world.now);
         if tally.retried > 0 {
-            p.unfinished.extend(&p.runs[index].ids);
+            p.unfinished.extend(&p.runs[index].again);
         }
         if settlement == Settlement::Succeeded {
             self.succeeded.extend(&p.runs[index].ids);
@@ -458,6 +465,8 @@ fn batch() -> impl Strategy<Value = Option<BatchOptions>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
     #[test]
     fn every_entry_is_handled_or_buried_once_and_in_order(
         order in order(),

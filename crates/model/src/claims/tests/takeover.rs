@@ -310,3 +310,68 @@ fn an_entry_without_a_handler_goes_round_and_is_buried_after_two_leases() {
     b.pass(1000);
     assert_eq!(b.take().len(), 1);
 }
+
+#[test]
+fn what_one_subscription_could_not_handle_is_handed_back_although_another_has_handled_it() {
+    let mut b = Bench::new(&options());
+    b.client.add(2, "a.b", &options());
+    b.run();
+    let ids = b.publish(2);
+    let out = b.take();
+    let of = |subscription| out.iter().filter(move |d| d.subscription == subscription).map(|d| d.token);
+    for token in of(1) {
+        b.settle(token, Settlement::Succeeded);
+    }
+    let others: Vec<u32> = of(2).collect();
+    b.settle(others[0], Settlement::NotHandled);
+    assert_eq!(b.pending(), [(ids[0], 0), (ids[1], 1)]);
+    b.settle(others[1], RETRYABLE);
+    b.client.claims.stop_reading(None, b.world.now);
+    b.run();
+    assert_eq!(b.pending(), [(ids[0], 0), (ids[1], 1)], "its retry is another's");
+    assert!(b.client.claims.is_settled(None));
+}
+
+/// Collects the requests that are to be executed.
+fn requests(bench: &mut Bench) -> Vec<Request> {
+    let work = bench.client.claims.work(bench.world.now);
+    let request = |work| match work {
+        Work::Store(_, request) => Some(request),
+        Work::Read(_) => None,
+    };
+    work.into_iter().filter_map(request).collect()
+}
+
+#[test]
+fn answers_that_overtake_each_other_bring_nothing_back() {
+    let mut b = Bench::new(&options());
+    b.publish(1);
+    let out = b.take();
+    unread(&mut b);
+    b.client.claims.connected(b.client.key);
+    let own = requests(&mut b).pop().unwrap();
+    assert!(matches!(own, Request::Own { .. }));
+    let found = b.world.store.execute(own.clone(), b.world.now);
+    // The entry is settled, and that is answered, before what was found of it is told.
+    b.settle(out[0].token, Settlement::Succeeded);
+    assert_eq!(b.pending(), []);
+    b.client.claims.answered(b.client.key, own, found, b.world.now);
+    b.run();
+    assert!(b.take().is_empty() && b.client.claims.waiting().0 == 0);
+}
+
+#[test]
+fn requests_that_must_not_overtake_each_other_go_one_by_one() {
+    let mut b = Bench::new(&options());
+    b.publish(2);
+    let out = b.take();
+    b.client.settle(out[0].token, RETRYABLE, b.world.now);
+    let first = requests(&mut b).pop().unwrap();
+    assert!(matches!(first, Request::Hold { .. }));
+    b.client.claims.stop_reading(None, b.world.now);
+    b.client.settle(out[1].token, Settlement::Failed { retryable: false }, b.world.now);
+    assert!(requests(&mut b).is_empty());
+    let result = b.world.store.execute(first.clone(), b.world.now);
+    b.client.claims.answered(b.client.key, first, result, b.world.now);
+    assert_eq!(requests(&mut b).len(), 1);
+}
