@@ -119,6 +119,7 @@ impl Group {
             Ok(Response::Facts(facts)) => facts,
             Ok(_) => return,
             Err(error) => {
+                stream.unsure.append(&mut stream.asked);
                 stream.trouble = (error.kind != ErrorKind::NoGroup).then_some(error);
                 return;
             }
@@ -146,6 +147,7 @@ impl Group {
             stream.beat_at = 0;
         }
         self.learn(at, facts, now, cx);
+        self.decide(at, now, cx);
         self.confirm(cx);
     }
 
