@@ -119,9 +119,8 @@ export interface PublishOptions {
   /** What the event is about; `orderBy: 'key'` and `queue.overflow: 'latest-per-key'` go by it. */
   key?: string;
   /**
-   * The name of the stream to store it in, instead of the first one whose `events` match; one that
-   * is not configured is capped at 1 000 000 entries. `false`: store it nowhere, publish it live
-   * only.
+   * The name of the configured stream to store it in, instead of the first one whose `events`
+   * match; another name: `NO_STREAM`. `false`: store it nowhere, publish it live only.
    */
   stream?: string | false;
   /**
@@ -131,8 +130,8 @@ export interface PublishOptions {
    */
   deduplicate?: boolean | { ttl?: number };
   /**
-   * How many replicas must have it; needs a stream. Fewer within the timeout: `NOT_REPLICATED` with
-   * outcome `unknown` and the `messageId`, as the event is stored.
+   * How many replicas must have it, 0–100; needs a stream. Fewer within the timeout:
+   * `NOT_REPLICATED` with outcome `unknown` and the `messageId`, as the event is stored.
    */
   replicas?: number;
   /** Deadline of the whole call, in ms; default: `redis.commandTimeout`. */
@@ -235,11 +234,11 @@ export interface SubscribeOptions {
    */
   filter?: Record<string, unknown>;
   /**
-   * The bound of events that wait for a handler. Every drop is counted in `eventsDropped`. Of live
-   * subscriptions only: one with a `group` stops reading instead.
+   * The bound of events that wait for a handler. Every drop is counted in `eventsDropped`. Not with
+   * a `group`, which stops reading instead.
    */
   queue?: QueueOptions;
-  /** Skips events that this client published; default false. Of live subscriptions only. */
+  /** Skips events that this client published; default false. Not with a `group`. */
   noEcho?: boolean;
   /** What patterns address: event types (default) or channels, without the prefix. */
   by?: 'type' | 'channel';
@@ -741,6 +740,8 @@ export interface DeadLetterNotice {
   reason: DeadLetterReason;
   /** What the last attempt failed with. */
   error: StoredError;
+  /** Whether it is among the dead letters: unless they are disabled. */
+  kept: boolean;
 }
 
 export interface WaitOptions {
@@ -1248,6 +1249,8 @@ export interface ConnectionHealth {
 
 /** One configured stream, as `healthCheck` sees it. */
 export interface StreamHealth {
+  /** Entries. */
+  length: number;
   /** Handed out and not acknowledged, over all groups. */
   pending: number;
   /** Not yet read by the group that is furthest behind; null where the server does not know. */

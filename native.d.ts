@@ -11,8 +11,14 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
 
 /** A memory broker, shared by the clients of one realm. */
 export declare class NativeBroker {
-  /** A broker without clients. */
-  constructor()
+  /** A broker without clients; with `virtual_time` its time stands still, beginning now, until `advance`. */
+  constructor(virtualTime: boolean)
+  /** Milliseconds since 1970. */
+  now(): number
+  /** Sets the virtual time, and does what is due by then. */
+  advance(to: number): void
+  /** When something is due next in virtual time; null when nothing is. */
+  nextDue(): number | null
 }
 
 /** A bus client. No I/O until it is told to connect, publish or subscribe. */
@@ -41,8 +47,14 @@ export declare class NativeClient {
   unsubscribe(ticket: number, sub: number): void
   /** Stops or resumes deliveries of a subscription. */
   pause(sub: number, paused: boolean): void
+  /** What a handler of a durable event has thrown, as JSON; before the call is ended as failed. */
+  explain(token: number, error: string): void
   /** Ends handler calls: four numbers for each. */
   settle(records: Uint32Array, count: number): void
+  /** Asks about streams, dead letters or past events, with the arguments as a JSON object. Reply: the answer. */
+  request(ticket: number, method: string, args: string): void
+  /** Whether nothing is under way, but for what handlers and time bring. */
+  isIdle(): boolean
   /** `getStats()` as JSON. */
   stats(): string
   /** Replies with the health report. */
@@ -58,6 +70,9 @@ export declare function errorCodes(): string
 
 /** `text` as a pattern that matches nothing else. */
 export declare function escapePattern(text: string): string
+
+/** Whether a pattern matches a text, bytewise. */
+export declare function matches(pattern: string, text: string): boolean
 
 /** Validates a configuration. `Result<Settings>`. */
 export declare function settings(config: string, env: string): string

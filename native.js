@@ -839,5 +839,6 @@ module.exports.NativeBroker = nativeBinding.NativeBroker
 module.exports.NativeClient = nativeBinding.NativeClient
 module.exports.errorCodes = nativeBinding.errorCodes
 module.exports.escapePattern = nativeBinding.escapePattern
+module.exports.matches = nativeBinding.matches
 module.exports.settings = nativeBinding.settings
 module.exports.validate = nativeBinding.validate

@@ -1,36 +1,19 @@
 /** Every option of every call with values of the wrong kind: refused by name, harming nothing else. */
 
-import { EventBusClient, EventBusError, EventValidator, escapePattern, ValidationError } from '..';
+import { type EventBusClient, EventValidator, escapePattern } from '..';
 import { eventually } from './support/eventually';
 import { onBothTransports } from './support/transports';
-
-class Instance {}
-
-/** A value of every kind; a test names the kinds that its option takes. */
-const VALUES = {
-  number: 5,
-  negative: -1,
-  fraction: 1.5,
-  NaN: Number.NaN,
-  infinity: Number.POSITIVE_INFINITY,
-  huge: 2 ** 53,
-  text: 'x',
-  empty: '',
-  control: 'a\u0000b',
-  boolean: true,
-  null: null,
-  object: {},
-  array: [],
-  function: () => {},
-  symbol: Symbol('x'),
-  bigint: 1n,
-  instance: new Instance(),
-};
-type Kind = keyof typeof VALUES;
-const KINDS = Object.keys(VALUES) as Kind[];
-const IDENTIFIER: Kind[] = ['text'];
-const COUNT: Kind[] = ['number'];
-const FLAG: Kind[] = ['boolean'];
+import {
+  COUNT,
+  expectRefused,
+  expectTaken,
+  FLAG,
+  IDENTIFIER,
+  KINDS,
+  type Kind,
+  refusal,
+  VALUES,
+} from './support/values';
 
 type Options = Record<string, unknown>;
 /** One call that takes options: what it does with them, and which kinds each option takes. */
@@ -43,8 +26,18 @@ interface Call {
   options: Record<string, Kind[]>;
 }
 
+/** What stores the events of the calls, and only those. */
+const STREAMS = [{ name: 'x', events: 'unused', consumerGroups: ['x'] }];
+/** Publishes that wait for replicas, of which there are none, do not wait for long. */
+const BRIEFLY = { timeout: 20 };
+
 const subscribe = async (bus: EventBusClient, options: object) =>
   (await bus.subscribe('unused', () => {}, options)).unsubscribe();
+const isPlain = (value: unknown) =>
+  typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+/** Options beside those that are needed; what is no object stays what it is. */
+const beside = (needed: object, options: object): never =>
+  (isPlain(options) ? { ...needed, ...options } : options) as never;
 
 const publishOptions: Call['options'] = {
   id: IDENTIFIER,
@@ -58,6 +51,12 @@ const publishOptions: Call['options'] = {
   tracestate: IDENTIFIER,
   metadata: ['object'],
   key: IDENTIFIER,
+  stream: IDENTIFIER,
+  // They need an id.
+  deduplicate: [],
+  replicas: COUNT,
+  localOnly: [],
+  redisOnly: [],
   timeout: COUNT,
   signal: [],
 };
@@ -71,6 +70,24 @@ const iterateOptions: Call['options'] = {
   signal: [],
 };
 
+/** Of a subscription with a group. */
+const groupOptions: Call['options'] = {
+  group: IDENTIFIER,
+  streams: IDENTIFIER,
+  from: ['number', 'huge'],
+  consumer: IDENTIFIER,
+  orderBy: [],
+  maxProcessing: COUNT,
+  concurrency: COUNT,
+  filter: ['object'],
+  queue: [],
+  noEcho: [],
+  by: [],
+  signal: [],
+};
+/** A place in a stream: a time of any kind, or a message id. */
+const PLACE: Kind[] = ['number', 'negative', 'fraction'];
+
 const CALLS: Record<string, Call> = {
   connect: {
     call: (bus, options) => bus.connect(options),
@@ -81,16 +98,27 @@ const CALLS: Record<string, Call> = {
     options: { timeout: ['number', 'fraction'], signal: [] },
   },
   publish: {
-    call: (bus, options) => bus.publish('unused', 1, options),
+    call: (bus, options) => bus.publish('unused', 1, beside(BRIEFLY, options)),
     options: publishOptions,
   },
   broadcast: {
-    call: (bus, options) => bus.broadcast('unused', 1, options),
+    call: (bus, options) => bus.broadcast('unused', 1, beside(BRIEFLY, options)),
     options: publishOptions,
+  },
+  'publish, of an id': {
+    call: (bus, options) => bus.publish('unused', 1, beside({ id: 'x', ...BRIEFLY }, options)),
+    options: { deduplicate: ['boolean', 'object'] },
+  },
+  'publish, deduplicate': {
+    call: (bus, deduplicate) => bus.publish('unused', 1, { id: 'x', deduplicate }),
+    at: 'deduplicate',
+    orTrue: true,
+    options: { ttl: COUNT },
   },
   publishBatch: {
     call: async (bus, options) => {
-      const [result] = await bus.publishBatch([{ type: 'unused', data: 1 }], options);
+      const items = [{ type: 'unused', data: 1 }];
+      const [result] = await bus.publishBatch(items, beside(BRIEFLY, options));
       if (result?.status === 'rejected') throw result.reason;
     },
     options: publishOptions,
@@ -133,6 +161,15 @@ const CALLS: Record<string, Call> = {
     at: 'queue',
     options: { maxEvents: COUNT, maxBytes: COUNT, overflow: [] },
   },
+  'subscribe, group': {
+    call: (bus, options) => subscribe(bus, beside({ group: 'x' }, options)),
+    options: groupOptions,
+  },
+  'subscribe, batch': {
+    call: (bus, batch) => subscribe(bus, { group: 'x', batch: beside({ size: 2 }, batch) }),
+    at: 'batch',
+    options: { size: COUNT, wait: COUNT },
+  },
   'Subscription.unsubscribe': {
     call: async (bus, options) => {
       const subscription = await bus.subscribe('unused', () => {});
@@ -155,6 +192,64 @@ const CALLS: Record<string, Call> = {
     },
     options: { ...iterateOptions, timeout: [], retryOnError: [], maxRetries: [], retry: [] },
   },
+  'events, group': {
+    call: async (bus, options) => {
+      const events = bus.events('unused', beside({ group: 'x' }, options));
+      try {
+        await events.ready();
+      } finally {
+        await events.return();
+      }
+    },
+    options: { ...groupOptions, batch: [] },
+  },
+  'streams.pending': {
+    call: (bus, options) => bus.streams.pending('x', 'x', options),
+    options: { limit: COUNT },
+  },
+  'streams.recover': {
+    call: (bus, options) => bus.streams.recover(options),
+    options: { group: IDENTIFIER, minIdle: COUNT, maxRetries: COUNT, batchSize: COUNT },
+  },
+  'streams.trim': {
+    call: (bus, options) => bus.streams.trim('x', options as never),
+    options: { maxLength: COUNT, minId: [], before: PLACE },
+  },
+  'deadLetters.list': {
+    call: (bus, options) => bus.deadLetters.list(options),
+    options: { stream: IDENTIFIER, limit: COUNT, after: [] },
+  },
+  'deadLetters.replay': {
+    call: (bus, options) => bus.deadLetters.replay('x:dlq:1-0', options),
+    options: { to: [] },
+  },
+  'deadLetters.replayAll': {
+    call: (bus, options) => bus.deadLetters.replayAll(options),
+    options: { stream: IDENTIFIER, group: IDENTIFIER, limit: COUNT, to: [] },
+  },
+  getHistory: {
+    call: (bus, options) => bus.getHistory(options),
+    options: {
+      type: ['text', 'control'],
+      from: PLACE,
+      to: PLACE,
+      limit: COUNT,
+      source: [],
+      order: [],
+    },
+  },
+  replay: {
+    call: (bus, options) => bus.replay(beside({ stream: 'x', handler() {} }, options)),
+    options: {
+      stream: IDENTIFIER,
+      from: PLACE,
+      to: PLACE,
+      limit: COUNT,
+      handler: ['function'],
+      group: [],
+      signal: [],
+    },
+  },
   EventValidator: {
     call: (_, options) => new EventValidator(options),
     at: 'validation',
@@ -162,33 +257,10 @@ const CALLS: Record<string, Call> = {
   },
 };
 
-async function refusal(call: () => unknown): Promise<unknown> {
-  try {
-    await call();
-  } catch (error) {
-    return error;
-  }
-  return undefined;
-}
-
-/** Fails unless `call` throws or rejects with a `ValidationError` at `path`. */
-async function expectRefused(what: string, path: string | undefined, call: () => unknown) {
-  const error = await refusal(call);
-  if (error instanceof ValidationError && (path === undefined || error.path === path)) return;
-  const path_ = error instanceof EventBusError ? ` at '${error.path}'` : '';
-  throw new Error(`${what}: ${error === undefined ? 'accepted' : `${error}${path_}`}`);
-}
-
-/** Fails if `call` is refused; that its time is over (5 ms are short) is not the value's fault. */
-async function expectTaken(what: string, call: () => unknown) {
-  const error = await refusal(call);
-  if (error instanceof ValidationError) throw new Error(`${what}: refused: ${error.message}`);
-}
-
 onBothTransports((bench) => {
   /** Runs `body` while events flow, which all have to arrive, each once. */
   async function besideOthers(body: (bus: EventBusClient) => Promise<void>): Promise<void> {
-    const bus = await bench.open();
+    const bus = await bench.open({ streams: STREAMS });
     const seen: number[] = [];
     await bus.subscribe('flow', (event) => seen.push(event.data));
     const published: Promise<unknown>[] = [];
@@ -277,6 +349,21 @@ onBothTransports((bench) => {
         },
         ['text', 'control'],
       ],
+      'streams.info name': [(bus, v) => bus.streams.info(v), ['text'], 'name'],
+      'streams.pending name': [(bus, v) => bus.streams.pending(v, 'x'), ['text'], 'name'],
+      'streams.pending group': [(bus, v) => bus.streams.pending('x', v), ['text'], 'group'],
+      'streams.trim name': [(bus, v) => bus.streams.trim(v, { maxLength: 5 }), ['text'], 'name'],
+      'streams.removeGroup group': [(bus, v) => bus.streams.removeGroup('x', v), ['text'], 'group'],
+      'streams.setPosition position': [
+        (bus, v) => bus.streams.setPosition('x', 'x', v),
+        PLACE,
+        'id',
+      ],
+      'deadLetters.get id': [(bus, v) => bus.deadLetters.get(v), [], 'id'],
+      'deadLetters.remove id': [(bus, v) => bus.deadLetters.remove(v), [], 'id'],
+      'deadLetters.purge stream': [(bus, v) => bus.deadLetters.purge(v), ['text'], 'stream'],
+      'deadLetters.count stream': [(bus, v) => bus.deadLetters.count(v), ['text'], 'stream'],
+      'getEvent id': [(bus, v) => bus.getEvent(v), ['text'], 'id'],
       'unsubscribe id': [(bus, v) => bus.unsubscribe(v), ['text', 'empty', 'control'], 'id'],
       'subscriberCount pattern': [
         (bus, v) => bus.subscriberCount(v),
@@ -337,81 +424,4 @@ onBothTransports((bench) => {
       }
     });
   });
-});
-
-const CONFIG: Record<string, Kind[]> = {
-  serviceName: ['text'],
-  mode: [],
-  memory: ['text'],
-  channelPrefix: ['text', 'empty'],
-  redis: ['object'],
-  validation: ['object'],
-  schemas: ['object', 'array', 'instance'],
-  validateOnReceive: FLAG,
-  retry: ['object'],
-  inherit: FLAG,
-  logger: [],
-  logLevel: [],
-  requireNoEviction: FLAG,
-  performance: ['object'],
-  'redis.url': [],
-  'redis.host': ['text'],
-  'redis.port': COUNT,
-  'redis.username': ['text', 'empty', 'control'],
-  'redis.password': ['text', 'empty', 'control'],
-  'redis.database': COUNT,
-  'redis.tls': ['boolean', 'object'],
-  'redis.connectTimeout': COUNT,
-  'redis.commandTimeout': COUNT,
-  'redis.keepAlive': COUNT,
-  // At least 100, so that none of the values fits.
-  'redis.heartbeat': [],
-  'redis.enableReadyCheck': FLAG,
-  'redis.connectionName': ['text'],
-  'redis.lazyConnect': FLAG,
-  'redis.tls.ca': [],
-  'redis.tls.cert': [],
-  'redis.tls.key': [],
-  'redis.tls.servername': ['text'],
-  'redis.tls.rejectUnauthorized': FLAG,
-  'validation.maxEventBytes': COUNT,
-  'validation.maxDataBytes': COUNT,
-  'retry.initialDelay': COUNT,
-  'retry.maxDelay': COUNT,
-  'retry.multiplier': ['number', 'fraction'],
-  'retry.jitter': [],
-  'performance.batchSize': COUNT,
-  'performance.batchInterval': COUNT,
-  'performance.maxRetries': COUNT,
-  'performance.retryDelay': COUNT,
-  'performance.maxInFlight': COUNT,
-  'performance.maxInFlightBytes': COUNT,
-  'redis.unknown': [],
-  'redis.tls.unknown': [],
-  'performance.unknown': [],
-};
-
-test('fields of the configuration', () => {
-  const wrong: string[] = [];
-  for (const [path, taken] of Object.entries(CONFIG)) {
-    for (const kind of KINDS) {
-      let config: unknown = VALUES[kind];
-      for (const key of path.split('.').reverse()) config = { [key]: config };
-      let error: any;
-      try {
-        new EventBusClient({ mode: 'memory', logLevel: 'error', ...(config as object) });
-      } catch (e) {
-        error = e;
-      }
-      const what = `${path}: ${kind}`;
-      if (error === undefined) {
-        if (!taken.includes(kind)) wrong.push(`${what} accepted`);
-      } else if (!(error instanceof ValidationError)) wrong.push(`${what} threw ${error}`);
-      else if (taken.includes(kind)) wrong.push(`${what} refused: ${error.message}`);
-      else if (!`${error.path}.`.startsWith(`${path}.`))
-        wrong.push(`${what} refused at ${error.path}`);
-      else if (error.code !== 'ERR_BUS_INVALID_CONFIG') wrong.push(`${what} is ${error.code}`);
-    }
-  }
-  expect(wrong).toEqual([]);
 });

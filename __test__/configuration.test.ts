@@ -41,7 +41,7 @@ circular.self = circular;
 test.each<[string, unknown, string | undefined]>([
   ['an unknown key', { servicename: 'x' }, 'servicename'],
   ['an unknown nested key', { redis: { hots: 'x' } }, 'redis.hots'],
-  ['a later feature', { mode: 'memory', streams: [] }, 'streams'],
+  ['a later feature', { mode: 'memory', wire: 'campaign' }, 'wire'],
   ['a wrong type', { redis: { port: 'x' } }, 'redis.port'],
   ['a wrong URL', { redis: 'http://x' }, 'redis'],
   ['a wrong word', { mode: 'disk' }, 'mode'],

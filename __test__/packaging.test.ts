@@ -116,6 +116,19 @@ test.each([
   expect(ended).toMatchObject({ ...clean, out: shown });
 });
 
+test.each([
+  ['testing.cjs', `const { createTestBus } = require('oxbus/testing');`],
+  ['testing.mjs', `import { createTestBus } from 'oxbus/testing';`],
+])('%s runs', async (name, code) => {
+  const test = `const bus = createTestBus();
+    bus.subscribe('a', (event) => console.log(event.data))
+      .then(() => bus.publish('a', 1))
+      .then(() => bus.advance(60_000))
+      .then(() => bus.disconnect());`;
+  write(name, `${code} ${test}`);
+  expect(await runNode([name], { cwd: project })).toMatchObject({ ...clean, out: '1\n' });
+});
+
 test('the addon comes from the platform package', async () => {
   write('where.cjs', `require('oxbus'); console.log(Object.keys(require.cache).join(' '));`);
   const { out } = await runNode(['where.cjs'], { cwd: project });
@@ -132,6 +145,7 @@ test('what is not exported cannot be reached', async () => {
 describe('types', () => {
   const program = `
     import { EventBusClient, type EventBusConfig, EventBusError, type Subscription } from 'oxbus';
+    import { createTestBus, type TestBus } from 'oxbus/testing';
     type Events = { 'photo.uploaded': { photoId: string }; 'photo.deleted': { by: number } };
     const config: EventBusConfig = { mode: 'memory', logger: console };
     export async function run(): Promise<number> {
@@ -147,6 +161,8 @@ describe('types', () => {
       } catch (error) {
         if (error instanceof EventBusError && error.outcome === 'unknown') throw error;
       }
+      const test: TestBus<Events> = createTestBus<Events>(config);
+      await test.advance(test.published('photo.deleted')[0]?.data.by ?? 0);
       for await (const event of bus.events('photo.deleted')) return event.data.by;
       await subscription.unsubscribe();
       return bus.getStats().eventsPublished + bus.subscriberCount('photo.*');

@@ -1,9 +1,11 @@
 //! A memory broker as JavaScript holds it.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use napi_derive::napi;
 use oxbus_engine::Broker;
+use oxbus_engine::guard::catch_panic_in;
 
 /// A memory broker, shared by the clients of one realm.
 #[napi]
@@ -13,10 +15,35 @@ pub struct NativeBroker {
 
 #[napi]
 impl NativeBroker {
-    /// A broker without clients.
+    /// A broker without clients; with `virtual_time` its time stands still, beginning now, until `advance`.
     #[napi(constructor)]
-    #[allow(clippy::new_without_default)]
-    pub fn new() -> Self {
-        NativeBroker { broker: Arc::default() }
+    pub fn new(virtual_time: bool) -> Self {
+        let broker = if virtual_time {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            Broker::with_virtual_time(u64::try_from(now.as_millis()).unwrap_or(0))
+        } else {
+            Broker::default()
+        };
+        NativeBroker { broker: Arc::new(broker) }
+    }
+
+    /// Milliseconds since 1970.
+    #[napi]
+    pub fn now(&self) -> f64 {
+        self.broker.now_ms() as f64
+    }
+
+    /// Sets the virtual time, and does what is due by then.
+    #[napi]
+    pub fn advance(&self, to: f64) -> napi::Result<()> {
+        // Saturates: what is not a number counts as 0, and time does not go back.
+        catch_panic_in("advance", || self.broker.advance_to(to as u64))
+            .map_err(|e| napi::Error::from_reason(e.to_string()))
+    }
+
+    /// When something is due next in virtual time; null when nothing is.
+    #[napi]
+    pub fn next_due(&self) -> Option<f64> {
+        self.broker.next_due().map(|at| at as f64)
     }
 }

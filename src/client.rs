@@ -122,19 +122,41 @@ impl NativeClient {
         self.guard("pause", |client| client.pause(sub, paused));
     }
 
+    /// What a handler of a durable event has thrown, as JSON; before the call is ended as failed.
+    #[napi]
+    pub fn explain(&self, token: u32, error: String) {
+        self.guard("explain", |client| client.explain(token, error));
+    }
+
     /// Ends handler calls: four numbers for each.
     #[napi]
     pub fn settle(&self, records: Uint32Array, count: u32) {
         self.guard("settle", |client| {
+            let mut ended = Vec::new();
             let settled = settlements::records(&records, count as usize).filter_map(|record| match record {
                 Record::Settled(token, settlement, microseconds) => Some((token, settlement, microseconds)),
-                Record::ZombieEnded => {
-                    client.zombie_ended();
+                Record::ZombieEnded(token) => {
+                    ended.push(token);
                     None
                 }
             });
             client.settle(settled);
+            // A call may have timed out and ended since the last time.
+            ended.into_iter().for_each(|token| client.zombie_ended(token));
         });
+    }
+
+    /// Asks about streams, dead letters or past events, with the arguments as a JSON object. Reply: the answer.
+    #[napi]
+    pub fn request(&self, ticket: u32, method: String, args: String) {
+        self.guard("request", |client| client.request(ticket, method, args));
+    }
+
+    /// Whether nothing is under way, but for what handlers and time bring.
+    #[napi]
+    pub fn is_idle(&self) -> bool {
+        // A fault is reported, and nothing waits for it.
+        catch_panic_in("isIdle", || self.client.is_idle()).unwrap_or(true)
     }
 
     /// `getStats()` as JSON.
@@ -186,9 +208,11 @@ impl ObjectFinalize for NativeClient {
 
 fn accepted(subscribed: Subscribed) -> Value {
     let Subscribed { subscription, options } = subscribed;
+    let durable = options.durable.as_ref();
     json!({
         "sub": subscription, "timeout": options.timeout, "retryOnError": options.retry_on_error,
-        "maxRetries": options.max_retries,
+        "maxRetries": options.max_retries, "group": durable.map(|durable| &*durable.group),
+        "batch": durable.and_then(|durable| Some(durable.batch?.size)).unwrap_or(0),
     })
 }
 

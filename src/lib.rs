@@ -6,7 +6,8 @@
 //!
 //! - `client`: the class that JavaScript drives; `broker`: the memory broker that clients share.
 //! - `wake`: the one function that Rust calls, and whether it keeps the process alive.
-//! - `records`, `drained`, `settlements`: what crosses while events flow, as text and as numbers.
+//! - `records`, `drained` (with `deliveries` and `notices`), `settlements`: what crosses while events flow, as
+//!   text and as numbers.
 //! - `rules`: functions without state; `values`: errors and results as JSON.
 //! - `runtime`: the threads.
 
@@ -15,7 +16,9 @@
 
 mod broker;
 mod client;
+mod deliveries;
 mod drained;
+mod notices;
 mod records;
 mod rules;
 mod runtime;

@@ -38,6 +38,12 @@ pub fn escape_pattern(text: String) -> String {
     pattern::escape(&text)
 }
 
+/// Whether a pattern matches a text, bytewise.
+#[napi]
+pub fn matches(pattern: String, text: String) -> bool {
+    pattern::matches(pattern.as_bytes(), text.as_bytes())
+}
+
 /// Validates a value given as JSON. `Result<null>`.
 #[napi]
 pub fn validate(what: String, text: String) -> String {

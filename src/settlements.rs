@@ -9,8 +9,8 @@ const FIELDS: usize = 4;
 pub(crate) enum Record {
     /// A handler call ended: token, how, microseconds.
     Settled(u32, Settlement, u32),
-    /// A call that had timed out has ended.
-    ZombieEnded,
+    /// A call that had timed out has ended: token.
+    ZombieEnded(u32),
 }
 
 /// The first `count` records. Unknown kinds, which JavaScript never sends, count as not handled.
@@ -24,7 +24,7 @@ pub(crate) fn records(numbers: &[u32], count: usize) -> impl Iterator<Item = Rec
             3 => Settlement::RetryLater(argument.into()),
             4 => Settlement::TimedOut { retryable: true },
             5 => Settlement::TimedOut { retryable: false },
-            6 => return Some(Record::ZombieEnded),
+            6 => return Some(Record::ZombieEnded(token)),
             _ => Settlement::NotHandled,
         };
         Some(Record::Settled(token, settlement, microseconds))

@@ -117,6 +117,7 @@ export type Notice =
       error: StoredError;
       /** The event as JSON text. */
       data: string | null;
+      kept: boolean;
     }
   | {
       event: 'messagesLost';

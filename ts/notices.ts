@@ -76,9 +76,9 @@ export class Notices {
         break;
       }
       case 'deadLetter': {
-        const { stream, group, messageId, attempts, reason, error, data } = notice;
+        const { stream, group, messageId, attempts, reason, error, data, kept } = notice;
         const event = data === null ? null : (JSON.parse(data) as BusEvent);
-        const fields = { stream, group, messageId, attempts, reason };
+        const fields = { stream, group, messageId, attempts, reason, kept };
         this.#log.write('error', 'a stored event was given up', {
           ...fields,
           event: event?.id,

@@ -426,7 +426,7 @@ test('notices of durable events become events of the client', async () => {
     .on('groupRecreated', (group) => seen.push(group));
   const place = { stream: 's', group: 'g' };
   const error = { name: 'TypeError', message: 'boom' };
-  const letter = { ...place, messageId: '1-0', attempts: 4, reason: 'failed', error };
+  const letter = { ...place, messageId: '1-0', attempts: 4, reason: 'failed', error, kept: true };
   client.notice({ event: 'deadLetter', ...letter, data: JSON.stringify(event(1)) });
   client.notice({ event: 'deadLetter', ...letter, data: null });
   client.notice({ event: 'messagesLost', ...place, count: 3, from: '1-0', to: '5-0' });

@@ -5,8 +5,8 @@
 //! # Layout
 //!
 //! - this file: [`Context`], the methods by name, and the requests that several of them make
-//! - `arguments`: what callers give; `walk`: the entries of several streams in order
-//! - `streams`, `recovery`, `letters`, `history`, `replay`: the methods
+//! - `arguments`: what callers give
+//! - `streams`, `overdue`, `letters`, `history`, `replay`: the methods
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,17 +16,16 @@ use oxbus_model::{BusError, ErrorKind};
 use serde_json::Value;
 
 use crate::recent::Recent;
-use crate::store::Store;
+use crate::store::{Store, unexpected};
 
 mod arguments;
 mod history;
 mod letters;
-mod recovery;
+mod overdue;
 mod replay;
 mod streams;
 #[cfg(test)]
 mod tests;
-mod walk;
 
 use arguments::Arguments;
 
@@ -65,7 +64,7 @@ pub(crate) async fn call(context: &Context, method: &str, args: Value) -> Result
         "streams.info" => streams::info(context, args).await,
         "streams.list" => streams::list(context, args).await,
         "streams.pending" => streams::pending(context, args).await,
-        "streams.recover" => recovery::recover(context, args).await,
+        "streams.recover" => overdue::recover(context, args).await,
         "streams.trim" => streams::trim(context, args).await,
         "streams.setPosition" => streams::set_position(context, args).await,
         "streams.removeGroup" => streams::remove_group(context, args).await,
@@ -160,11 +159,6 @@ fn no_stream(stream: &str) -> BusError {
 
 fn no_group(group: &str, stream: &str) -> BusError {
     BusError::new(ErrorKind::NoGroup, format!("there is no group {group:?} of the stream {stream:?}"))
-}
-
-/// A store answered a request with the answer to another.
-fn unexpected() -> BusError {
-    BusError::new(ErrorKind::Internal, "the store gave an answer of the wrong kind")
 }
 
 fn text_of(id: EntryId) -> Value {

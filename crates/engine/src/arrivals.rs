@@ -9,6 +9,7 @@ use oxbus_model::routing::{Route, Router, WireRef};
 
 use crate::clock;
 use crate::encoder::new_id;
+use crate::recovery::Recovery;
 use crate::shared::Shared;
 
 /// Events of one read, and where they go. Its memory is used again for the next read.
@@ -17,6 +18,8 @@ pub(crate) struct Arrivals {
     /// Each event, and where its routes end.
     pub(crate) events: Vec<(Candidate, usize)>,
     pub(crate) routes: Vec<Route>,
+    /// Who records what comes, so that it can be told from what was missed.
+    pub(crate) recovery: Option<Arc<Recovery>>,
 }
 
 /// Reads messages and decides where they go.
@@ -24,6 +27,7 @@ pub(crate) struct Reception<'a> {
     pub(crate) router: &'a Router,
     pub(crate) channels: &'a Channels,
     pub(crate) instance_id: &'a str,
+    pub(crate) recovery: Option<&'a Recovery>,
 }
 
 impl Reception<'_> {
@@ -51,6 +55,10 @@ impl Reception<'_> {
             }
         }
         let usual = self.channels.name_of(channel) == Some(decoded.event_type.as_bytes());
+        if usual && self.recovery.is_some_and(|recovery| !recovery.came(wire, &decoded)) {
+            arrivals.routes.truncate(before);
+            return true;
+        }
         let candidate = Candidate::new(LiveEvent {
             channel: (!usual).then(|| String::from_utf8_lossy(channel).into()),
             published_ms: decoded.published_ms,
@@ -72,8 +80,13 @@ impl Shared {
         read: impl FnOnce(&mut dyn FnMut(WireRef<'_>, &[u8], &[u8])),
     ) {
         let router = self.router();
-        let reception =
-            Reception { router: &router, channels: &self.channels, instance_id: self.origin.instance_id() };
+        let recovery = arrivals.recovery.clone();
+        let reception = Reception {
+            router: &router,
+            channels: &self.channels,
+            instance_id: self.origin.instance_id(),
+            recovery: recovery.as_deref(),
+        };
         let mut foreign = 0;
         read(&mut |wire, channel, payload| {
             foreign += u64::from(!reception.message(wire, channel, payload, arrivals));
@@ -82,8 +95,16 @@ impl Shared {
         if foreign > 0 {
             self.stats.events_foreign.add(foreign);
         }
+        self.accept(arrivals);
+    }
+
+    /// Takes events in, each with the subscriptions that it goes to. Wakes the host as [`Shared::receive`] does.
+    pub(crate) fn accept(&self, arrivals: &mut Arrivals) {
         if arrivals.events.is_empty() {
             return;
+        }
+        if self.config.persistence.is_some() {
+            arrivals.events.iter().for_each(|(candidate, _)| self.keep_recent(candidate.json().as_bytes()));
         }
         let mut intake = self.intake();
         intake.accept(arrivals);

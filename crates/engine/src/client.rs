@@ -170,7 +170,6 @@ impl Client {
         let subscription =
             numbering.next(|number| shared.router().contains(number) || shared.groups.contains(number));
         if options.durable.is_some() {
-            self.core.start();
             let (patterns, given) = (patterns.to_vec(), options.clone());
             shared.subscribe_durable(Durable { subscription, ticket, patterns, options: given })?;
             drop(numbering);
@@ -233,12 +232,14 @@ impl Client {
             }
         }
         let (idle, mut ready) = (intake.deliveries.running() == 0, intake.has_ready());
+        let durable = claims.is_some();
         if let Some(claims) = claims {
             ready |= claims.has_ready(now);
-            drop(claims);
-            shared.kick();
         }
         drop(intake);
+        if durable {
+            shared.kick();
+        }
         if ready {
             shared.outbox.wake();
         }
@@ -304,9 +305,12 @@ impl Client {
     pub fn stats(&self) -> Snapshot {
         let shared = &self.core.shared;
         let (subscriptions, globs) = shared.router().counts();
+        let claims = shared.groups.claims();
+        let (durable, (_, claimed_bytes)) = (claims.subscriptions(), claims.waiting());
+        drop(claims);
         let intake = shared.intake();
         let parts = Parts {
-            active_subscriptions: subscriptions as u64,
+            active_subscriptions: (subscriptions + durable) as u64,
             pattern_subscriptions: globs as u64,
             in_flight: shared.admission.in_flight() as u64,
             messages_per_second: intake.received.per_second(shared.clock.now_ms()),
@@ -317,7 +321,7 @@ impl Client {
                 Mode::Redis => LinkMode::RedisOnly,
             },
             uptime: shared.clock.now_ms(),
-            memory: (intake.deliveries.waiting_bytes() + shared.admission.bytes()) as u64,
+            memory: (intake.deliveries.waiting_bytes() + shared.admission.bytes() + claimed_bytes) as u64,
         };
         Snapshot::new(&shared.stats, parts)
     }
@@ -326,7 +330,6 @@ impl Client {
     pub fn request(&self, ticket: u32, method: String, arguments: String) {
         let core = self.core.clone();
         core.requests.fetch_add(1, Ordering::AcqRel);
-        self.core.start();
         let mut work = Box::pin(async move {
             let result = catch_panic("administration", core.administer(&method, &arguments)).await;
             core.shared.outbox.reply(ticket, result.and_then(|result| result));
@@ -338,15 +341,15 @@ impl Client {
         }
     }
 
-    /// Whether nothing is under way that would change anything by itself, but for what time brings.
+    /// Whether nothing is under way that would change anything by itself, but for what time and the
+    /// handlers that run bring: those the host knows.
     pub fn is_idle(&self) -> bool {
         let shared = &self.core.shared;
         let intake = shared.intake();
-        let live = intake.deliveries.running() == 0 && !intake.has_ready();
+        let live = !intake.has_ready();
         drop(intake);
         let claims = shared.groups.claims();
-        live && claims.running() == 0
-            && !claims.has_ready(shared.clock.now_ms())
+        live && !claims.has_ready(shared.clock.now_ms())
             && shared.admission.in_flight() == 0
             && self.core.requests.load(Ordering::Acquire) == 0
             && shared.outbox.is_empty()

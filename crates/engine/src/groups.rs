@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use oxbus_model::BusError;
-use oxbus_model::claims::{Arrival, Claims, GroupKey, Work};
+use oxbus_model::claims::{Arrival, Claims, Content, GroupKey, Work};
 use oxbus_model::config::{Config, Mode};
 use oxbus_model::delivery::Tally;
 use oxbus_model::storage::Storage;
@@ -52,6 +52,8 @@ pub(crate) struct Groups {
     armed: AtomicU64,
     /// Something was settled or closed.
     pub(crate) changed: Notify,
+    /// Groups whose read was told to end.
+    nudged: Mutex<Vec<GroupKey>>,
 }
 
 /// What is behind the groups.
@@ -62,12 +64,15 @@ struct Behind {
 
 impl Groups {
     pub(crate) fn new(config: &Config, instance_id: &str) -> Self {
-        let claims = Claims::new(
+        let mut claims = Claims::new(
             config.dead_letter.clone(),
             config.channel_prefix.clone(),
             instance_id.into(),
             stored::arrival,
         );
+        if config.mode == Mode::Redis {
+            claims.read_ahead();
+        }
         Groups {
             claims: Mutex::new(claims),
             storage: Storage::new(&config.streams),
@@ -79,6 +84,7 @@ impl Groups {
             wanted: Notify::new(),
             armed: AtomicU64::new(u64::MAX),
             changed: Notify::new(),
+            nudged: Mutex::default(),
         }
     }
 
@@ -129,6 +135,13 @@ impl Shared {
             self.stats.events_received.add(count);
             self.intake().received.add(count, now);
         }
+        if self.config.persistence.is_some() {
+            for arrival in &arrivals {
+                if let Content::Event { candidate, .. } = &arrival.content {
+                    self.keep_recent(candidate.json().as_bytes());
+                }
+            }
+        }
         self.groups.claims().arrived(group, arrivals, now);
         self.pump();
     }
@@ -177,6 +190,7 @@ impl Shared {
         let ready = claims.has_ready(now);
         let due = claims.next_due(now);
         let spent = claims.take_spent();
+        let outdated = claims.outdated();
         drop(claims);
         drop(spent);
         self.tally(tally);
@@ -193,7 +207,18 @@ impl Shared {
         for work in work {
             self.carry(&*transport, work);
         }
+        self.nudge(&*transport, outdated);
         busy
+    }
+
+    /// Ends reads that are outdated, each once.
+    fn nudge(&self, transport: &dyn Transport, outdated: Vec<GroupKey>) {
+        let mut nudged = self.groups.nudged.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *nudged, outdated.clone());
+        drop(nudged);
+        for group in outdated.into_iter().filter(|group| !before.contains(group)) {
+            transport.nudge(group);
+        }
     }
 
     fn carry(self: &Arc<Self>, transport: &dyn Transport, work: Work) {

@@ -105,6 +105,10 @@ pub enum Notice {
         to: i64,
         /// The patterns concerned.
         patterns: Vec<String>,
+        /// How many events were read from streams and delivered.
+        recovered: u64,
+        /// Whether nothing else can have been missed: all that the patterns match is stored, and was read.
+        complete: bool,
     },
     /// Entries with running handlers belong to another consumer now.
     ClaimLost {

@@ -8,7 +8,9 @@
 //! - `groups`: consumer groups; `store`: the trait of streams; `admin`: questions about them.
 //! - `transport`: the trait; `redis` and `memory` implement it.
 //! - `lifecycle`, `subscriptions`, `health`: state, confirmations, the health report.
-//! - `admin`: streams, dead letters, history and replay; `recent`: the client's own recent events.
+//! - `admin`: streams, dead letters, history and replay; `recent`: the client's own recent events;
+//!   `walk`: the entries of several streams in order.
+//! - `recovery`: what live subscriptions have missed.
 //! - `outbox`: what waits for the host; [`host`]: its types.
 #![deny(missing_docs)]
 
@@ -27,11 +29,13 @@ mod lifecycle;
 mod memory;
 mod outbox;
 mod recent;
+mod recovery;
 mod redis;
 mod shared;
 mod store;
 mod subscriptions;
 mod transport;
+mod walk;
 
 pub use client::{Client, DRAIN_LIMIT, DRAIN_TIMEOUT, Subscribed};
 pub use host::{Drained, Host};

@@ -228,6 +228,9 @@ mod tests {
         assert!(!l.link_down("subscriber", &lost));
         assert_eq!(l.state(), State::Reconnecting);
         assert_eq!(l.watch().borrow().error, Some(lost));
+        // What is not needed any more need not come back.
+        assert!(matches!(l.link_gone("subscriber"), Some(Notice::Ready)));
+        assert!(l.link_gone("subscriber").is_none() && !l.links().contains_key("subscriber"));
         assert!(l.drain() && !l.drain());
         l.link_up("subscriber", 3);
         assert_eq!(l.state(), State::Draining);

@@ -119,6 +119,15 @@ impl Shared {
         self.unconfirmed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Keeps an event, given as JSON, among the recent ones, where events are kept at all.
+    pub(crate) fn keep_recent(&self, event: &[u8]) {
+        if self.config.persistence.is_some()
+            && let Ok(text) = std::str::from_utf8(event)
+        {
+            self.recent.lock().unwrap_or_else(PoisonError::into_inner).keep(text);
+        }
+    }
+
     /// Reports something that no call waits for.
     pub(crate) fn notice(&self, notice: Notice) {
         self.outbox.notice(notice);

@@ -20,12 +20,7 @@ pub(crate) trait Store: Send + Sync {
     fn execute(&self, request: Request) -> Answer;
 }
 
-/// To be replaced by the transports' own.
-pub(crate) struct NoStore;
-
-impl Store for NoStore {
-    fn execute(&self, _request: Request) -> Answer {
-        let error = BusError::new(oxbus_model::ErrorKind::Internal, "no store yet");
-        Box::pin(std::future::ready(Err(error)))
-    }
+/// The error for an answer that belongs to another request.
+pub(crate) fn unexpected() -> BusError {
+    BusError::new(oxbus_model::ErrorKind::Internal, "the store gave an answer of the wrong kind")
 }

@@ -64,9 +64,12 @@ pub(crate) trait Transport: Send + Sync {
     /// Makes a reader for a group; it says [`Shared::reader_up`](crate::shared::Shared::reader_up) when it can read.
     fn join(&self, group: GroupKey, name: Arc<str>);
 
-    /// Reads new entries of a group that was joined; one read of a group at a time. It ends with `Shared::arrived`,
+    /// Reads new entries of a group that was joined; on Redis two of a group may be under way, and end in order. It ends with `Shared::arrived`,
     /// `interrupted` or `reader_down`.
     fn read(&self, read: Read);
+
+    /// Ends a read of a group that waits; it ends without entries.
+    fn nudge(&self, group: GroupKey);
 
     /// Ends the reader of a group. When the future is done no entry arrives any more, and what had been
     /// delivered to the reader has arrived.

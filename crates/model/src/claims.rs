@@ -8,8 +8,8 @@
 //! - this file: what it is told and what it says; `table`: [`Claims`], the groups of a client;
 //! - `group`: a group: its subscriptions, how much it reads; `arrival`, `hand_out`, `settlement`, `ending`:
 //!   the life of an entry in it; `entry`, `subscriber`, `lanes`, `pace`: its parts;
-//! - `stream`: a stream of a group; `requests`, `answers`: what is asked of the store for it, and what
-//!   comes of that; `gate`: how often;
+//! - `stream`: a stream of a group; `requests`, `answers`, `search`: what is asked of the store for it, and
+//!   what comes of that; `gate`: how often;
 //! - `suspects`: entries that may kill the process, one by one.
 
 use std::sync::Arc;
@@ -29,6 +29,7 @@ mod hand_out;
 mod lanes;
 mod pace;
 mod requests;
+mod search;
 mod settlement;
 mod stream;
 mod subscriber;

@@ -206,6 +206,15 @@ impl Router {
         })
     }
 
+    /// Whether some pattern that `wire` feeds addresses channels, not event types.
+    pub fn addresses_channels(&self, wire: &Wire) -> bool {
+        self.feeds(wire.into()).into_iter().flat_map(Feeds::iter).any(|(s, i)| {
+            let entries = self.subscriptions.get(&s);
+            let entry = entries.zip(usize::try_from(i).ok()).and_then(|(entries, i)| entries.get(i));
+            entry.is_some_and(|entry| entry.by_channel)
+        })
+    }
+
     /// Whether a subscription needs `wire` only to hear broadcasts, and works without it.
     pub fn is_optional(&self, subscription: u32, wire: &Wire) -> bool {
         *wire == self.broadcast
@@ -372,6 +381,17 @@ mod tests {
         assert_eq!(deliver(&r, "p:room:1", "photo.a"), [(2, 0), (5, 0)]);
         assert_eq!(deliver(&r, "p:broadcast", "photo.a"), [(1, 0), (3, 0), (4, 0), (5, 0)]);
         assert_eq!(deliver(&r, "p:broadcast", "order"), [(1, 0), (4, 0), (5, 0)]);
+    }
+
+    #[test]
+    fn patterns_of_channels_are_told_from_those_of_types() {
+        let mut r = router();
+        add(&mut r, 1, &["*", "a", "room:1"]);
+        for (wire, expected) in [(glob("p:*"), false), (channel("p:a"), false), (channel("p:room:1"), true)] {
+            assert_eq!(r.addresses_channels(&wire), expected);
+        }
+        r.add(2, &["*".into()], true);
+        assert!(r.addresses_channels(&glob("p:*")) && !r.addresses_channels(&channel("p:broadcast")));
     }
 
     #[test]

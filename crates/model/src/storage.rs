@@ -98,6 +98,14 @@ impl Storage {
         (0..self.streams.len()).filter(may_store).collect()
     }
 
+    /// Whether every type that this pattern matches is surely stored.
+    pub fn stores_all(&self, pattern: &str) -> bool {
+        if !is_glob(pattern.as_bytes()) {
+            return self.find(pattern).is_some();
+        }
+        self.streams.iter().flat_map(|stream| &stream.events).any(|events| includes(events, pattern))
+    }
+
     fn find(&self, event_type: &str) -> Option<usize> {
         self.streams.iter().position(|stream| any_matches(&stream.events, event_type))
     }
@@ -213,6 +221,19 @@ mod tests {
         assert_eq!(matching(&storage(&[&["a.*"], &["a.b.*", "c"]]), &["*"]), [0, 1]);
         assert_eq!(matching(&storage(&[&["a.*"], &["a.b.*", "a.c"]]), &["*"]), [0]);
         assert_eq!(matching(&storage(&[&["a.*"]]), &["b.*"]), [0; 0]);
+    }
+
+    #[test]
+    fn what_is_stored_as_a_whole() {
+        let s = storage(&[&["order.created"], &["order.*", "user.[ab]"]]);
+        for whole in ["order.created", "order.paid", "order.*", "order.p*", "order.?", "user.a", "user.[ab]"]
+        {
+            assert!(s.stores_all(whole), "{whole}");
+        }
+        for part in ["order", "*", "o*", "user.*", "user.c", "[o]rder.*"] {
+            assert!(!s.stores_all(part), "{part}");
+        }
+        assert!(storage(&[&["*"]]).stores_all("*") && !storage(&[]).stores_all("a"));
     }
 
     #[test]

@@ -390,6 +390,17 @@ pub struct StreamFacts {
     pub groups: Vec<GroupFacts>,
 }
 
+impl StreamFacts {
+    /// Whether entries from `from` on may be missing at the start: it begins later, and has lost some.
+    pub fn is_trimmed(&self, from: EntryId) -> bool {
+        match self.first {
+            // Where it is not known how many there ever were, some may be lost.
+            Some(first) => from < first && self.added.is_none_or(|added| added > self.length),
+            None => from <= self.last_generated && self.last_generated > EntryId::MIN,
+        }
+    }
+}
+
 /// What there is to know of a group.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GroupFacts {

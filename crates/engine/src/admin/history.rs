@@ -12,8 +12,9 @@ use serde_json::Value;
 
 use super::arguments::{Arguments, Place};
 use super::letters::too_much;
-use super::walk::Walk;
-use super::{Context, MAX_ANSWER_BYTES, unexpected};
+use super::{Context, MAX_ANSWER_BYTES};
+use crate::store::unexpected;
+use crate::walk::Walk;
 
 /// `getEvent {id}`: the event as JSON text, or null.
 pub(super) async fn event(context: &Context, mut args: Arguments) -> Result<Value, BusError> {

@@ -9,8 +9,9 @@ use oxbus_model::{BusError, ErrorKind, time};
 use serde_json::{Map, Value, json};
 
 use super::arguments::Arguments;
-use super::walk::{Walk, bytes_of};
-use super::{Context, MAX_ANSWER_BYTES, no_group, unexpected};
+use super::{Context, MAX_ANSWER_BYTES, no_group};
+use crate::store::unexpected;
+use crate::walk::{Walk, bytes_of};
 
 /// How many dead letters a walk over all of them asks for at once, at the most.
 const CHUNK: usize = 100;

@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use super::arguments::{Arguments, Place};
 use super::history::{not_stored, read};
 use super::letters::interrupted;
-use super::walk::{Walk, bytes_of};
-use super::{Context, no_group, unexpected};
+use super::{Context, no_group};
+use crate::store::unexpected;
+use crate::walk::{Walk, bytes_of};
 
 /// The bytes of the entries that one page looks at, about.
 const PAGE_BYTES: usize = 4 << 20;
@@ -67,15 +68,6 @@ impl Selection {
     }
 }
 
-/// Whether entries behind `from` may be missing from a stream: it begins later, and has lost some.
-fn is_truncated(facts: &StreamFacts, from: EntryId) -> bool {
-    match facts.first {
-        // A server that does not tell how many there ever were is suspected.
-        Some(first) => from < first && facts.added.is_none_or(|added| added > facts.length),
-        None => from <= facts.last_generated && facts.last_generated > EntryId::MIN,
-    }
-}
-
 /// Where a page ended: the end of the whole replay, and the last entry that was looked at.
 struct Cursor {
     to: EntryId,
@@ -119,8 +111,8 @@ pub(super) async fn page(context: &Context, mut args: Arguments) -> Result<Value
         Some((_, cursor)) => selection.to = selection.to.min(cursor.to),
         None => {
             let facts = selection.settle(context).await?;
-            truncated = selection.from <= selection.to
-                && facts.iter().any(|facts| is_truncated(facts, selection.from));
+            truncated =
+                selection.from <= selection.to && facts.iter().any(|facts| facts.is_trimmed(selection.from));
         }
     }
     let mut walk = selection.walk(context, limit);
@@ -188,7 +180,7 @@ pub(super) async fn group(context: &Context, mut args: Arguments) -> Result<Valu
         return Err(no_group(&group, "those that were asked for"));
     }
     let truncated =
-        selection.from <= selection.to && facts.iter().any(|facts| is_truncated(facts, selection.from));
+        selection.from <= selection.to && facts.iter().any(|facts| facts.is_trimmed(selection.from));
     let mut walk = selection.walk(context, usize::try_from(limit).unwrap_or(usize::MAX));
     let (mut replayed, mut failed) = (0, 0);
     let (mut first_id, mut last_id) = (None, None);

@@ -5,7 +5,8 @@ use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 
 use super::arguments::Arguments;
-use super::{Context, text_of, unexpected};
+use super::{Context, text_of};
+use crate::store::unexpected;
 
 /// `streams.info {name}`: a stream with its groups.
 pub(super) async fn info(context: &Context, mut args: Arguments) -> Result<Value, BusError> {

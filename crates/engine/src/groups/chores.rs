@@ -1,4 +1,4 @@
-//! What is done now and then: streams and their groups are made, trimmed and swept.
+//! What is done now and then: streams and their groups are made, and trimmed.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -15,16 +15,12 @@ use crate::shared::Shared;
 /// How often streams are trimmed, in milliseconds.
 const RETAIN: u64 = 5_000;
 
-/// How often consumers of dead processes are looked for, in milliseconds.
-const SWEEP: u64 = 30_000;
-
 /// After how long a stream that could not be made is tried again, in milliseconds.
 const ENSURE_AGAIN: u64 = 5_000;
 
 /// When each chore is due, and what became of the last.
 pub(crate) struct Chores {
     retain_at: Option<u64>,
-    sweep_at: Option<u64>,
     ensure_at: Option<u64>,
     running: bool,
     /// Whether the streams were looked at since the start.
@@ -37,7 +33,6 @@ impl Default for Chores {
     fn default() -> Self {
         Chores {
             retain_at: None,
-            sweep_at: None,
             ensure_at: None,
             running: false,
             ensured: watch::Sender::new(false),
@@ -52,7 +47,7 @@ impl Chores {
         if self.running {
             return None;
         }
-        [self.retain_at, self.sweep_at, self.ensure_at].into_iter().flatten().min()
+        [self.retain_at, self.ensure_at].into_iter().flatten().min()
     }
 }
 
@@ -93,10 +88,6 @@ impl Shared {
     /// Starts the chores that are due.
     pub(super) fn run_chores(self: &Arc<Self>, now: u64) {
         let mut chores = self.groups.chores();
-        let sweeps = self.groups.in_use();
-        if sweeps && chores.sweep_at.is_none() {
-            chores.sweep_at = Some(now.saturating_add(SWEEP));
-        }
         if chores.running {
             return;
         }
@@ -109,8 +100,7 @@ impl Shared {
         };
         let ensure = due(&mut chores.ensure_at, None);
         let retain = due(&mut chores.retain_at, Some(RETAIN));
-        let sweep = due(&mut chores.sweep_at, Some(SWEEP));
-        if !ensure && !retain && !sweep {
+        if !ensure && !retain {
             return;
         }
         chores.running = true;
@@ -123,9 +113,6 @@ impl Shared {
                 }
                 if retain {
                     shared.trim_streams().await;
-                }
-                if sweep {
-                    shared.sweep_groups().await;
                 }
             });
             if let Err(fault) = done.await {
@@ -188,17 +175,6 @@ impl Shared {
                 let message = format!("stream {} was not trimmed: {}", stream.name, error.message);
                 self.log("debug", message, serde_json::json!({ "code": error.kind.code() }));
             }
-        }
-    }
-
-    async fn sweep_groups(self: &Arc<Self>) {
-        let members: Vec<_> = {
-            let claims = self.groups.claims();
-            claims.keys().into_iter().flat_map(|key| claims.members(key)).collect()
-        };
-        for member in members {
-            // What is left is swept the next time.
-            let _ = self.ask_store(Request::Sweep { member }).await;
         }
     }
 

@@ -63,6 +63,9 @@ impl Shared {
         };
         let filter = durable.options.filter.as_ref().map(Filter::parse).transpose()?;
         let sources = self.sources(&durable.patterns, options)?;
+        if let Some(transport) = self.groups.transport() {
+            transport.start();
+        }
         self.use_groups();
         let deadline = self.clock.now_ms().saturating_add(self.config.redis.command_timeout);
         let mut waiting = self.groups.waiting();

@@ -197,17 +197,9 @@ impl Broker {
     }
 
     /// Stores an event, publishes it live where that is asked for, and hands it to those that wait for it, all
-    /// in one step: the order in the stream and the live order are the same.
-    ///
-    /// The caller must hold no lock that a client takes when entries arrive.
-    pub(super) fn store(&self, entry: NewEntry<'_>) -> Stored {
-        let (stored, ended) = self.store_untold(entry);
-        ended.into_iter().for_each(Ended::tell);
-        stored
-    }
-
-    /// As [`Broker::store`], but the reads that end by it are for the caller to tell.
-    pub(super) fn store_untold(&self, entry: NewEntry<'_>) -> (Stored, Vec<Ended>) {
+    /// in one step: the order in the stream and the live order are the same. The reads that end by it are for the
+    /// caller to tell, holding no lock that a client takes when entries arrive.
+    pub(super) fn store(&self, entry: NewEntry<'_>) -> (Stored, Vec<Ended>) {
         self.lock().store(entry, self.now_ms())
     }
 
@@ -245,6 +237,11 @@ impl Broker {
         let mut state = self.lock();
         let reader = state.members.get_mut(&number)?.readers.remove(&group)?;
         Some((reader, state.reads.remove(number, group)))
+    }
+
+    /// Ends a read that waits. Whether there was one.
+    pub(super) fn end_read(&self, number: u64, group: GroupKey) -> bool {
+        self.lock().reads.remove(number, group)
     }
 
     /// Reads new entries of a group: what is there, or else nothing yet, and the read waits for them.

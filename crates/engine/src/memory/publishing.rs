@@ -33,6 +33,8 @@ pub(super) struct Settled {
     pub(super) failed: Vec<Failed>,
     /// Reads that have ended with it.
     pub(super) ended: Vec<Ended>,
+    /// Where recent events are kept: those that were published.
+    pub(super) recent: Vec<Box<[u8]>>,
 }
 
 impl Publishing {
@@ -76,18 +78,18 @@ impl Publishing {
             let kept = kept.map(|kept| (kept, &**prefix));
             let receivers = match target {
                 Some((stream, cap)) => {
-                    let (stored, ended) = broker.store_untold(new_entry(stream, *cap, &event));
+                    let (stored, ended) = broker.store(new_entry(stream, *cap, &event));
                     settled.ended.extend(ended);
                     if let Some(run) = &mut current.stored {
                         run.entries.push((stored.id, stored.duplicate));
                     }
                     if !stored.duplicate {
-                        keep(broker, kept, &event);
+                        keep(broker, kept, &event, &mut settled.recent);
                     }
                     stored.receivers
                 }
                 None => {
-                    keep(broker, kept, &event);
+                    keep(broker, kept, &event, &mut settled.recent);
                     broker.publish(event.channel.as_bytes(), event.payload)
                 }
             };
@@ -109,8 +111,14 @@ fn new_entry<'a>(stream: &'a str, cap: u64, event: &'a Encoded<'_>) -> NewEntry<
     }
 }
 
-fn keep(broker: &Broker, kept: Option<(PersistenceConfig, &str)>, event: &Encoded<'_>) {
+fn keep(
+    broker: &Broker,
+    kept: Option<(PersistenceConfig, &str)>,
+    event: &Encoded<'_>,
+    recent: &mut Vec<Box<[u8]>>,
+) {
     let Some((PersistenceConfig { ttl, history }, prefix)) = kept else { return };
+    recent.push(event.payload.into());
     let history = history.then(|| keys::history(prefix));
     broker.keep(Kept {
         key: &keys::event(prefix, event.event_id()),

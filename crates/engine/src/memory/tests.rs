@@ -15,6 +15,7 @@ use oxbus_model::{BusError, ErrorKind};
 use super::broker::{Broker, Kept, NewEntry, Stored};
 use super::readers::Ended;
 use super::store::MemoryStore;
+use crate::clock::Clock;
 use crate::host::Host;
 use crate::shared::Shared;
 use crate::store::Store;
@@ -27,7 +28,7 @@ impl Host for Deaf {
 
 fn shared() -> Arc<Shared> {
     let config = Config::resolve(r#"{"mode":"memory"}"#, &Environment::default()).unwrap();
-    Arc::new(Shared::new(config, "instance", Arc::new(Deaf)))
+    Arc::new(Shared::new(config, "instance", Arc::new(Deaf), Clock::start(None)))
 }
 
 fn fields(value: &str) -> Fields {
@@ -72,7 +73,7 @@ impl Rig {
 
     /// Stores as the broker does, but tells nobody.
     fn store(&self, stream: &str, value: &str) -> Vec<Ended> {
-        self.broker.store_untold(entry(stream, value)).1
+        self.broker.store(entry(stream, value)).1
     }
 }
 
@@ -175,7 +176,7 @@ fn a_letter_that_goes_back_ends_a_read() {
     let rig = Rig::new();
     let client = rig.client(1);
     let letter = vec![(b"dlq-stream".as_slice().into(), b"t".as_slice().into())];
-    let id = rig.broker.store(NewEntry { fields: letter, ..entry("dead", "") }).id;
+    let id = rig.broker.store(NewEntry { fields: letter, ..entry("dead", "") }).0.id;
     assert!(rig.read(client, 9).is_none());
     let (_, ended) =
         rig.broker.execute_untold(Request::Revive { letters: "dead".into(), id, for_group: false });
@@ -228,11 +229,11 @@ fn an_event_is_stored_and_published_in_one_step() {
         ..entry("s", "1")
     };
     let id = EntryId { ms: 1000, seq: 0 };
-    assert_eq!(rig.broker.store(event()), Stored { id, duplicate: false, receivers: 1 });
-    assert_eq!(rig.broker.store(event()), Stored { id, duplicate: true, receivers: 0 });
+    assert_eq!(rig.broker.store(event()).0, Stored { id, duplicate: false, receivers: 1 });
+    assert_eq!(rig.broker.store(event()).0, Stored { id, duplicate: true, receivers: 0 });
     rig.broker.advance_to(1100);
     let again = EntryId { ms: 1100, seq: 0 };
-    assert_eq!(rig.broker.store(event()), Stored { id: again, duplicate: false, receivers: 1 });
+    assert_eq!(rig.broker.store(event()).0, Stored { id: again, duplicate: false, receivers: 1 });
 }
 
 #[test]

@@ -66,10 +66,11 @@ impl Transport for MemoryTransport {
     }
 
     fn publish(&self, submission: Submission) {
-        let Settled { published, failed, ended } = {
+        let Settled { published, failed, ended, recent } = {
             let mut publishing = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
             publishing.publish(&self.broker, &submission, &Stamp::now(&self.shared.clock))
         };
+        recent.iter().for_each(|event| self.shared.keep_recent(event));
         for run in published {
             self.shared.stats.events_published.add(run.items.len() as u64);
             self.shared.outbox.published(run);
@@ -120,6 +121,12 @@ impl Transport for MemoryTransport {
     fn join(&self, group: GroupKey, _name: Arc<str>) {
         if self.number().is_some_and(|number| self.broker.add_reader(number, group)) {
             self.shared.reader_up(group);
+        }
+    }
+
+    fn nudge(&self, group: GroupKey) {
+        if self.number().is_some_and(|number| self.broker.end_read(number, group)) {
+            self.shared.arrived(group, Vec::new());
         }
     }
 

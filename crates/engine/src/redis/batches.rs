@@ -23,11 +23,13 @@ pub(super) struct Batch {
     answered: Vec<(u32, i64)>,
     /// The same of those that were stored.
     stored: Vec<(u32, i64, Entry)>,
+    /// Where recent events are kept: the events by index.
+    pub(super) texts: Vec<(u32, Box<[u8]>)>,
 }
 
 impl Batch {
     pub(super) fn new(stamp: Arc<str>, ids: Vec<Option<EventId>>, open: usize, bytes: usize) -> Self {
-        Batch { stamp, ids, open, bytes, answered: Vec::new(), stored: Vec::new() }
+        Batch { stamp, ids, open, bytes, answered: Vec::new(), stored: Vec::new(), texts: Vec::new() }
     }
 
     /// The answered events as runs of consecutive indexes.
@@ -92,6 +94,9 @@ impl Batches {
         let Some(state) = self.open.get_mut(&batch) else { return };
         if state.is_reported() {
             self.touched.push(batch);
+        }
+        if let Ok(at) = state.texts.binary_search_by_key(&index, |(index, _)| *index) {
+            shared.keep_recent(&std::mem::take(&mut state.texts[at].1));
         }
         match entry {
             None => state.answered.push((index, receivers)),

@@ -124,13 +124,17 @@ impl Publisher {
         let Submission { batch, count, text } = submission;
         let stamp = Stamp::now(&self.shared.clock);
         let mut ids = Vec::with_capacity(count as usize);
-        let (mut open, mut moved) = (0, (0, 0));
+        let (mut open, mut moved, mut texts) = (0, (0, 0), Vec::new());
+        let keeps = self.shared.config.persistence.is_some();
         for (index, record) in (0..count).zip(submission::records(&text)) {
             match self.encoder.encode(record, &stamp) {
                 Ok(event) => {
                     let deadline = now.saturating_add(event.timeout);
                     let place = Place { batch, index, deadline };
                     ids.push(event.id);
+                    if keeps {
+                        texts.push((index, event.payload.into()));
+                    }
                     match &mut self.replicas {
                         Some(replicas) if event.options.replicas > 0 => {
                             replicas.add(place, &event);
@@ -154,7 +158,8 @@ impl Publisher {
         if moved > 0
             && let Some(replicas) = &mut self.replicas
         {
-            let state = Batch::new(stamp.text.clone(), ids.clone(), moved, moved_bytes);
+            let mut state = Batch::new(stamp.text.clone(), ids.clone(), moved, moved_bytes);
+            state.texts.clone_from(&texts);
             replicas.send(&self.shared, batch, state);
         }
         let bytes = text.len() - moved_bytes;
@@ -162,7 +167,9 @@ impl Publisher {
             self.shared.admission.release(count as usize - moved, bytes);
         } else {
             self.shared.admission.release(count as usize - moved - open, 0);
-            self.batches.add(batch, Batch::new(stamp.text, ids, open, bytes));
+            let mut state = Batch::new(stamp.text, ids, open, bytes);
+            state.texts = texts;
+            self.batches.add(batch, state);
         }
         self.report();
     }

@@ -4,6 +4,7 @@
 //! followed by other commands, so it never blocks for longer than a heartbeat, and ending it takes
 //! another connection.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,6 +83,20 @@ impl Reader {
         }
     }
 
+    /// Ends a blocked read, so that the next one can ask for something else.
+    pub(super) fn nudge(&self, commander: Arc<Commander>, runtime: &tokio::runtime::Handle) {
+        let (sender, answer) = oneshot::channel();
+        self.link.send(Input::Nudge(sender));
+        let shared = self.shared.clone();
+        runtime.spawn(async move {
+            if let Ok(Some(client)) = answer.await {
+                // Where that is not allowed, the read ends by itself.
+                let deadline = shared.clock.now_ms() + LEAVE_LIMIT;
+                let _ = commander.ask(cmd("CLIENT").arg("UNBLOCK").arg(client), deadline).await;
+            }
+        });
+    }
+
     #[cfg(feature = "failpoints")]
     pub(super) fn inject_panic(&self) {
         self.link.inject_panic();
@@ -91,6 +106,8 @@ impl Reader {
 /// What a reader is told.
 pub(super) enum Input {
     Read(Read),
+    /// Tell the server's number of the connection, if a read is unanswered.
+    Nudge(oneshot::Sender<Option<i64>>),
     /// Read no more, and tell of a read that is unanswered.
     Leave(oneshot::Sender<Option<Blocked>>),
 }
@@ -118,7 +135,7 @@ impl Blocked {
 }
 
 enum Kind {
-    Read { streams: Arc<[Arc<str>]> },
+    Read(Read),
     ClientId,
     Ping,
 }
@@ -130,10 +147,10 @@ struct GroupReader {
     shared: Arc<Shared>,
     protocol: Protocol,
     connected: bool,
-    /// What is read, until something comes.
-    order: Option<Read>,
-    /// Whether a read is unanswered.
-    reading: bool,
+    /// Reads that are not sent.
+    orders: VecDeque<Read>,
+    /// Reads that are not answered. The server works on one while the answer to another is taken in.
+    unanswered: usize,
     pipeline: Pipeline<Kind>,
     progress: Progress,
     /// The server's number of the connection.
@@ -153,8 +170,8 @@ impl GroupReader {
             shared,
             protocol: Protocol::Resp3,
             connected: false,
-            order: None,
-            reading: false,
+            orders: VecDeque::new(),
+            unanswered: 0,
             pipeline: Pipeline::new(),
             progress: Progress::default(),
             client: None,
@@ -168,18 +185,27 @@ impl GroupReader {
         self.pipeline.push(kind, limit, |bytes| bytes.put_slice(&command.get_packed_command()));
     }
 
-    /// Sends the read that is ordered, unless one is unanswered.
+    /// Sends the reads that are ordered.
     fn advance(&mut self) {
-        let Some(order) = self.order.as_ref().filter(|_| !self.reading && !self.leaving) else { return };
+        while let Some(order) = self.orders.pop_front().filter(|_| !self.leaving) {
+            self.send(order);
+        }
+    }
+
+    fn send(&mut self, order: Read) {
         let block = self.shared.config.redis.heartbeat.clamp(1, MAX_BLOCK);
         let mut command = cmd("XREADGROUP");
         command.arg("GROUP").arg(&*order.group).arg(&*order.consumer);
         command.arg("COUNT").arg(order.limit).arg("BLOCK").arg(block).arg("STREAMS");
-        order.streams.iter().for_each(|stream| drop(command.arg(&**stream)));
-        order.streams.iter().for_each(|_| drop(command.arg(">")));
-        let streams = order.streams.clone();
-        self.reading = true;
-        self.push(Kind::Read { streams }, block + BLOCK_GRACE, &command);
+        for stream in order.streams.iter() {
+            command.arg(&**stream);
+        }
+        for _ in order.streams.iter() {
+            command.arg(">");
+        }
+        self.unanswered += 1;
+        // One that waits behind another has its time when that is answered.
+        self.push(Kind::Read(order), block + BLOCK_GRACE, &command);
     }
 
     fn take(&mut self, reply: &[u8]) -> Result<(), BusError> {
@@ -187,7 +213,7 @@ impl GroupReader {
             return Ok(());
         }
         match self.pipeline.answered() {
-            Some(Kind::Read { streams }) => self.take_entries(&streams, reply),
+            Some(Kind::Read(order)) => self.take_entries(order, reply),
             Some(Kind::ClientId) => {
                 if let Some((Reply::Int(id), _)) = decode(self.protocol, reply)? {
                     self.client = Some(id);
@@ -210,12 +236,13 @@ impl GroupReader {
     }
 
     /// Takes the answer to a read.
-    fn take_entries(&mut self, streams: &[Arc<str>], reply: &[u8]) -> Result<(), BusError> {
+    fn take_entries(&mut self, order: Read, reply: &[u8]) -> Result<(), BusError> {
+        self.unanswered = self.unanswered.saturating_sub(1);
         let mut arrivals = Vec::new();
         let mut unknown = false;
         let instance = self.shared.origin.instance_id();
         let answer = visit(reply, |name, id, fields| {
-            let Some(stream) = streams.iter().find(|stream| stream.as_bytes() == name) else {
+            let Some(stream) = order.streams.iter().find(|stream| stream.as_bytes() == name) else {
                 unknown = true;
                 return;
             };
@@ -240,27 +267,16 @@ impl GroupReader {
                 if refusal.action == Action::Reconnect {
                     return Err(refusal.into_error(error));
                 }
-                self.finish();
                 self.shared.interrupted(self.key, refusal.into_error(error));
             }
-            Answer::Entries | Answer::Nothing if arrivals.is_empty() && !self.leaving => {
-                // The same again.
-                self.reading = false;
-                return Ok(());
-            }
             Answer::Entries | Answer::Nothing => {
-                self.finish();
                 self.shared.arrived(self.key, arrivals);
             }
         }
-        self.tell_over();
+        if self.unanswered == 0 {
+            self.tell_over();
+        }
         Ok(())
-    }
-
-    /// The read that was ordered is over.
-    fn finish(&mut self) {
-        self.reading = false;
-        self.order = None;
     }
 
     /// Tells who waits for it that the last read is over, and what it brought has arrived.
@@ -273,7 +289,7 @@ impl GroupReader {
 
     fn leave(&mut self, answer: oneshot::Sender<Option<Blocked>>) {
         self.leaving = true;
-        let blocked = self.reading.then(|| {
+        let blocked = (self.unanswered > 0).then(|| {
             let (sender, over) = oneshot::channel();
             self.over = Some(sender);
             Blocked { client: self.client, over }
@@ -301,11 +317,15 @@ impl Session for GroupReader {
 
     fn input(&mut self, input: Input, _now: u64) {
         match input {
-            Input::Read(read) if self.connected => self.order = Some(read),
+            Input::Read(read) if self.connected => self.orders.push_back(read),
             // It was ordered when there was a connection, and has ended with it.
             Input::Read(_) => {
                 let error = BusError::new(ErrorKind::ConnectionLost, "not connected");
                 self.shared.reader_down(self.key, &error);
+            }
+            Input::Nudge(answer) => {
+                // The one who asks may have given up.
+                let _ = answer.send(self.client.filter(|_| self.unanswered > 0));
             }
             Input::Leave(answer) => self.leave(answer),
         }
@@ -361,7 +381,8 @@ impl Session for GroupReader {
     }
 
     fn closed(&mut self, error: &BusError) {
-        self.finish();
+        self.orders.clear();
+        self.unanswered = 0;
         self.client = None;
         self.pipeline.disconnected();
         self.pipeline.remove_unsent(|_| true);

@@ -19,6 +19,9 @@ use crate::store::{Answer, Store};
 /// Entries that one command or script works on: none holds the server up for long.
 const CHUNK: usize = 500;
 
+/// Entries that one command acknowledges, which is quick.
+const ACKNOWLEDGED: usize = 1_000;
+
 pub(crate) struct RedisStore {
     commander: Arc<Commander>,
 }
@@ -80,13 +83,14 @@ impl Call {
                 let arguments = |c: &mut Cmd| {
                     c.arg(&*group).arg(position(from)).arg(u8::from(restarted));
                 };
-                answers::opened(self.run(&scripts::OPEN, &[&stream], arguments).await?)
+                let notes = keys::notes(&stream, &group);
+                answers::opened(self.run(&scripts::OPEN, &[&stream, &notes], arguments).await?)
             }
             Request::Acknowledge { member, ids } => {
-                for ids in ids.chunks(CHUNK) {
+                for ids in ids.chunks(ACKNOWLEDGED) {
                     let mut command = cmd("XACK");
                     command.arg(&*member.stream).arg(&*member.group);
-                    ids.iter().for_each(|id| drop(command.arg(id.to_string())));
+                    command.arg(texts(ids));
                     self.ask(&command).await?.count()?;
                 }
                 Ok(Response::Done)
@@ -114,7 +118,9 @@ impl Call {
                 self.fenced(&scripts::BURY, &member, letters, to.as_slice(), &[&max_len], append).await
             }
             Request::Begin { member, id } => {
-                let append = |c: &mut Cmd, (id, ()): &(EntryId, ())| drop(c.arg(id.to_string()));
+                let append = |c: &mut Cmd, (id, ()): &(EntryId, ())| {
+                    c.arg(id.to_string());
+                };
                 self.fenced(&scripts::BEGIN, &member, vec![(id, ())], &[], &[], append).await
             }
             Request::Overdue { member, min_idle, limit } => {
@@ -160,7 +166,12 @@ impl Call {
             Request::Sweep { member: Member { stream, group, .. } } => {
                 let (consumers, notes) = (keys::consumers(&stream, &group), keys::notes(&stream, &group));
                 let keys = [&*stream, &consumers, &notes];
-                count(self.run(&scripts::SWEEP, &keys, |c| drop(c.arg(&*group))).await)
+                count(
+                    self.run(&scripts::SWEEP, &keys, |c| {
+                        c.arg(&*group);
+                    })
+                    .await,
+                )
             }
             Request::Retain { stream, instance, max_len, max_age, safe } => {
                 self.retain(&stream, &instance, (max_len, max_age), safe).await
@@ -171,11 +182,18 @@ impl Call {
                 let consumers = keys::consumers(&stream, &group);
                 let notes = keys::notes(&stream, &group);
                 let keys = [&*stream, &facts, &patterns, &consumers, &notes];
-                count(self.run(&scripts::REMOVE, &keys, |c| drop(c.arg(&*group))).await)
+                count(
+                    self.run(&scripts::REMOVE, &keys, |c| {
+                        c.arg(&*group);
+                    })
+                    .await,
+                )
             }
             Request::Revive { letters, id, for_group } => self.revive(&letters, id, for_group).await,
             Request::Redeliver { stream, group, id } => {
-                let arguments = |c: &mut Cmd| drop(c.arg(&*group).arg(id.to_string()));
+                let arguments = |c: &mut Cmd| {
+                    c.arg(&*group).arg(id.to_string());
+                };
                 let reply = self.run(&scripts::REDELIVER, &[&stream], arguments).await?;
                 Ok(Response::Appended(reply.maybe(Owned::id)?))
             }
@@ -196,7 +214,7 @@ impl Call {
                 for ids in ids.chunks(CHUNK) {
                     let mut command = cmd("XDEL");
                     command.arg(&*stream);
-                    ids.iter().for_each(|id| drop(command.arg(id.to_string())));
+                    command.arg(texts(ids));
                     deleted += self.ask(&command).await?.count()?;
                 }
                 Ok(Response::Count(deleted))
@@ -215,9 +233,11 @@ impl Call {
                 Ok(Response::Count(removed))
             }
             Request::SetPosition { stream, group, to } => {
-                let mut command = cmd("XGROUP");
-                command.arg("SETID").arg(&*stream).arg(&*group).arg(position(to));
-                self.ask(&command).await?;
+                let notes = keys::notes(&stream, &group);
+                let arguments = |c: &mut Cmd| {
+                    c.arg(&*group).arg(position(to));
+                };
+                self.run(&scripts::POSITION, &[&stream, &notes], arguments).await?;
                 Ok(Response::Done)
             }
             Request::Event { key } => {
@@ -273,7 +293,7 @@ impl Call {
         if let Some(ids) = ids.chunks(CHUNK).next() {
             let arguments = |c: &mut Cmd| {
                 c.arg(&*member.group).arg(&*member.consumer).arg(min_idle);
-                ids.iter().for_each(|id| drop(c.arg(id.to_string())));
+                c.arg(texts(ids));
             };
             let reply = self.run(&scripts::CLAIM, &[&member.stream, &notes], arguments).await?;
             (entries, deleted) = answers::claimed(reply)?;
@@ -316,10 +336,16 @@ impl Call {
         let Some(stream) = stream.and_then(|name| String::from_utf8(name.into()).ok()) else {
             return Ok(Response::Appended(None));
         };
-        let arguments = |c: &mut Cmd| drop(c.arg(id.to_string()).arg(u8::from(for_group)));
+        let arguments = |c: &mut Cmd| {
+            c.arg(id.to_string()).arg(u8::from(for_group));
+        };
         let reply = self.run(&scripts::REVIVE, &[letters, &stream], arguments).await?;
         Ok(Response::Appended(reply.maybe(Owned::id)?))
     }
+}
+
+fn texts(ids: &[EntryId]) -> Vec<String> {
+    ids.iter().map(EntryId::to_string).collect()
 }
 
 fn position(position: Position) -> String {

@@ -16,8 +16,9 @@ use super::link::{HEARTBEAT_LIMIT, Opened, Session};
 use super::reply::{Message, Protocol, Reply, decode, message};
 use crate::arrivals::Arrivals;
 use crate::clock::wall_ms;
-use crate::host::Notice;
+use crate::recovery::{Continuity, Gap, HEARTBEAT, Recovery};
 use crate::shared::Shared;
+use crate::store::Store;
 
 /// Subscribe commands that may be unanswered at a time: the next chunk is on its way while the server
 /// works on this one.
@@ -43,7 +44,8 @@ pub(crate) enum Input {
 /// What an answer belongs to: answers come in the order of the commands.
 enum Asked {
     Names,
-    Ping,
+    /// With when it was sent.
+    Ping(u64),
 }
 
 pub(crate) struct Subscriber {
@@ -57,6 +59,7 @@ pub(crate) struct Subscriber {
     last_read: u64,
     /// When the oldest unanswered heartbeat was sent.
     ping_sent: Option<u64>,
+    last_ping: u64,
     /// Commands whose answer may be an error, in order.
     asked: VecDeque<Asked>,
     probes: Vec<oneshot::Sender<()>>,
@@ -66,12 +69,16 @@ pub(crate) struct Subscriber {
     last_read_wall: i64,
     /// Whether the health report does not know yet what is refused.
     refused_changed: bool,
-    /// Since when established subscriptions hear nothing as they are refused, Unix milliseconds.
-    deaf_since: HashMap<Wire, i64>,
+    /// Since when established subscriptions hear nothing as they are refused: Unix milliseconds, and on the
+    /// client's clock.
+    deaf_since: HashMap<Wire, (i64, u64)>,
+    /// How far what came is complete, where what was missed can be read from streams.
+    continuity: Option<Continuity>,
 }
 
 impl Subscriber {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, store: Arc<dyn Store>) -> Self {
+        let recovery = Recovery::new(shared.clone(), store);
         Subscriber {
             shared,
             ledger: Ledger::new(),
@@ -81,20 +88,33 @@ impl Subscriber {
             settled: false,
             last_read: 0,
             ping_sent: None,
+            last_ping: 0,
             asked: VecDeque::new(),
             probes: Vec::new(),
-            arrivals: Arrivals::default(),
+            arrivals: Arrivals { recovery: recovery.clone(), ..Arrivals::default() },
             gap_from: None,
             last_read_wall: 0,
             refused_changed: false,
             deaf_since: HashMap::new(),
+            continuity: recovery.map(Continuity::new),
         }
     }
 
     fn ping(&mut self, now: u64) {
         self.outgoing.append(&cmd("PING"));
-        self.asked.push_back(Asked::Ping);
+        self.asked.push_back(Asked::Ping(now));
         self.ping_sent.get_or_insert(now);
+        self.last_ping = now;
+    }
+
+    /// When the next heartbeat is due.
+    fn next_ping(&self) -> u64 {
+        let idle = self.last_read + self.shared.config.redis.heartbeat;
+        match self.continuity {
+            // Also under load: it is the answer to one that tells what has come.
+            Some(_) => idle.min(self.last_ping + HEARTBEAT),
+            None => idle,
+        }
     }
 
     /// Sends what the ledger wants next.
@@ -120,16 +140,21 @@ impl Subscriber {
     }
 
     fn report_gap(&mut self) {
-        if let Some(from) = self.gap_from.take() {
-            self.notice_gap(from, self.ledger.wanted_wires().cloned());
+        let Some(from) = self.gap_from.take() else { return };
+        let gap = self.gap(from, self.ledger.wanted_wires());
+        match (gap, &mut self.continuity) {
+            (Some(gap), Some(continuity)) => continuity.resumed(gap),
+            (Some(gap), None) => self.shared.notice(gap.notice(0, false)),
+            // Where everything was unsubscribed meanwhile, nobody has missed anything.
+            (None, continuity) => continuity.iter_mut().for_each(Continuity::forget),
         }
     }
 
-    fn notice_gap(&self, from: i64, wires: impl IntoIterator<Item = Wire>) {
+    fn gap<'a>(&self, from: i64, wires: impl IntoIterator<Item = &'a Wire>) -> Option<Gap> {
         let router = self.shared.router();
         let mut patterns: Vec<String> = Vec::new();
         for wire in wires {
-            patterns.extend(router.patterns(&wire).map(str::to_owned));
+            patterns.extend(router.patterns(wire).map(str::to_owned));
             if patterns.len() > GAP_PATTERNS {
                 break;
             }
@@ -138,10 +163,7 @@ impl Subscriber {
         patterns.sort();
         patterns.dedup();
         patterns.truncate(GAP_PATTERNS);
-        // Where everything was unsubscribed meanwhile, nobody has missed anything.
-        if !patterns.is_empty() {
-            self.shared.notice(Notice::Gap { from, to: wall_ms(), patterns });
-        }
+        (!patterns.is_empty()).then(|| Gap { from, to: wall_ms(), patterns })
     }
 
     fn report_refused(&mut self) {
@@ -159,16 +181,16 @@ impl Subscriber {
         match reply {
             Reply::Push(parts) | Reply::Array(parts) => match parts.as_slice() {
                 // RESP2's answer to PING while subscribed.
-                [Reply::Text(b"pong"), ..] => self.pong(),
+                [Reply::Text(b"pong"), ..] => self.pong(now),
                 [Reply::Text(kind), Reply::Text(name), ..] => {
                     if let Some(verb) = Verb::from_confirmation(kind) {
-                        self.confirmed(verb, name);
+                        self.confirmed(verb, name, now);
                     }
                 }
                 _ => {}
             },
             Reply::Error(error) => return self.refused(error, now),
-            Reply::Text(_) => self.pong(),
+            Reply::Text(_) => self.pong(now),
             Reply::Int(_) | Reply::Nil => {}
         }
         Ok(())
@@ -188,8 +210,9 @@ impl Subscriber {
         taken
     }
 
-    fn pong(&mut self) {
-        if matches!(self.asked.front(), Some(Asked::Ping)) {
+    fn pong(&mut self, now: u64) {
+        if let Some(Asked::Ping(sent)) = self.asked.front() {
+            self.continuity.iter_mut().for_each(|continuity| continuity.heartbeat(*sent, now));
             self.asked.pop_front();
         }
         self.ping_sent = None;
@@ -199,7 +222,7 @@ impl Subscriber {
         }
     }
 
-    fn confirmed(&mut self, verb: Verb, name: &[u8]) {
+    fn confirmed(&mut self, verb: Verb, name: &[u8], now: u64) {
         let outstanding = self.ledger.outstanding();
         let change = self.ledger.confirmed(verb, name);
         if self.ledger.outstanding() < outstanding && matches!(self.asked.front(), Some(Asked::Names)) {
@@ -207,10 +230,20 @@ impl Subscriber {
         }
         if let Some(Change::Confirmed(wire)) = change {
             self.shared.confirmed(&wire);
-            if let Some(from) = self.deaf_since.remove(&wire) {
+            self.continuity.iter_mut().for_each(|continuity| continuity.confirmed(&wire, now));
+            if let Some(since) = self.deaf_since.remove(&wire) {
                 self.refused_changed = true;
-                self.notice_gap(from, [wire]);
+                self.regained(wire, since, now);
             }
+        }
+    }
+
+    /// A subscription that was refused is confirmed.
+    fn regained(&mut self, wire: Wire, (from, since): (i64, u64), now: u64) {
+        match (self.gap(from, [&wire]), &mut self.continuity) {
+            (Some(gap), Some(continuity)) => continuity.regained(wire, since, now, gap),
+            (Some(gap), None) => self.shared.notice(gap.notice(0, false)),
+            (None, _) => {}
         }
     }
 
@@ -223,23 +256,23 @@ impl Subscriber {
             (Some(Asked::Names), Action::Backoff) => self.ledger.postponed(now + POSTPONED),
             (Some(Asked::Names), _) => {
                 if let Some(Change::Refused(wire)) = self.ledger.refused(now) {
-                    self.denied(wire, &refusal.into_error(error));
+                    self.denied(wire, &refusal.into_error(error), now);
                 }
             }
-            (Some(Asked::Ping), _) => self.ping_sent = None,
+            (Some(Asked::Ping(_)), _) => self.ping_sent = None,
             (None, _) => self.shared.log("warn", "the server sent an error", json!({ "error": error })),
         }
         Ok(())
     }
 
-    fn denied(&mut self, wire: Wire, error: &BusError) {
+    fn denied(&mut self, wire: Wire, error: &BusError, now: u64) {
         self.refused_changed = true;
         for subscription in self.shared.refused(&wire, error) {
             let unused = self.shared.remove(subscription);
             unused.iter().for_each(|wire| self.ledger.unwant(wire));
         }
         if self.shared.router().patterns(&wire).next().is_some() {
-            self.deaf_since.entry(wire).or_insert_with(wall_ms);
+            self.deaf_since.entry(wire).or_insert_with(|| (wall_ms(), now));
         }
     }
 }
@@ -267,6 +300,7 @@ impl Session for Subscriber {
                 for wire in &wires {
                     self.ledger.unwant(wire);
                     self.deaf_since.remove(wire);
+                    self.continuity.iter_mut().for_each(|continuity| continuity.ended(wire));
                     self.refused_changed = true;
                 }
             }
@@ -285,6 +319,8 @@ impl Session for Subscriber {
         self.settled = false;
         self.last_read = now;
         self.last_read_wall = wall_ms();
+        self.last_ping = now;
+        self.continuity.iter_mut().for_each(|continuity| continuity.opened(now));
     }
 
     fn outgoing(&mut self, now: u64) -> &[u8] {
@@ -322,7 +358,7 @@ impl Session for Subscriber {
         }
         let heartbeat = match self.ping_sent {
             Some(sent) => sent.max(self.last_read) + HEARTBEAT_LIMIT,
-            None => self.last_read + self.shared.config.redis.heartbeat,
+            None => self.next_ping(),
         };
         Some(self.ledger.next_retry().map_or(heartbeat, |retry| retry.min(heartbeat)))
     }
@@ -333,7 +369,7 @@ impl Session for Subscriber {
                 let message = format!("no answer to a heartbeat within {HEARTBEAT_LIMIT} ms");
                 Err(BusError::new(ErrorKind::ConnectionLost, message))
             }
-            None if self.connected && now >= self.last_read + self.shared.config.redis.heartbeat => {
+            None if self.connected && now >= self.next_ping() => {
                 self.ping(now);
                 Ok(())
             }
@@ -344,6 +380,10 @@ impl Session for Subscriber {
     fn closed(&mut self, _error: &BusError) {
         if self.connected && self.ledger.confirmed_count() > 0 {
             self.gap_from.get_or_insert(self.last_read_wall);
+            if let Some(continuity) = &mut self.continuity {
+                let wires = self.ledger.wanted_wires().filter(|wire| self.ledger.is_confirmed(wire));
+                continuity.interrupted(wires.cloned(), self.last_read);
+            }
         }
         self.connected = false;
         self.settled = false;

@@ -29,9 +29,9 @@ pub(crate) struct RedisTransport {
     shared: Arc<Shared>,
     runtime: tokio::runtime::Handle,
     endpoint: Arc<Endpoint>,
-    replicated: Arc<Replicated>,
     commander: Arc<Commander>,
     store: Arc<RedisStore>,
+    replicated: Arc<Replicated>,
     links: Mutex<Links>,
 }
 
@@ -49,10 +49,10 @@ impl RedisTransport {
     pub(crate) fn new(shared: Arc<Shared>, runtime: tokio::runtime::Handle) -> Self {
         let config = &shared.config;
         let endpoint = Endpoint::new(&config.redis, &config.service_name, config.require_no_eviction);
-        let replicated = Replicated::new(shared.clone(), endpoint.clone(), runtime.clone());
         let commander = Commander::new(shared.clone(), endpoint.clone(), runtime.clone());
         let store = Arc::new(RedisStore::new(commander.clone()));
-        RedisTransport { shared, runtime, endpoint, replicated, commander, store, links: Mutex::default() }
+        let replicated = Replicated::new(shared.clone(), endpoint.clone(), runtime.clone());
+        RedisTransport { shared, runtime, endpoint, commander, store, replicated, links: Mutex::default() }
     }
 
     fn links(&self) -> MutexGuard<'_, Links> {
@@ -114,7 +114,7 @@ impl Transport for RedisTransport {
             return;
         }
         let subscriber = links.subscriber.get_or_insert_with(|| {
-            let session = Subscriber::new(self.shared.clone());
+            let session = Subscriber::new(self.shared.clone(), self.store.clone());
             link::start(session, self.shared.clone(), self.endpoint.clone(), &self.runtime)
         });
         subscriber.send(subscriber::Input::Want(wires));
@@ -168,8 +168,8 @@ impl Transport for RedisTransport {
         let publisher = links.publisher.take().map(Handle::end);
         let subscriber = links.subscriber.take().map(Handle::end);
         let readers: Vec<_> = links.readers.drain().map(|(_, reader)| reader.end()).collect();
-        links.ending.extend(publisher.into_iter().chain(subscriber).chain(self.replicated.end()));
-        links.ending.extend(readers.into_iter().chain(self.commander.end()));
+        links.ending.extend(publisher.into_iter().chain(subscriber).chain(readers));
+        links.ending.extend(self.commander.end().into_iter().chain(self.replicated.end()));
     }
 
     fn ended(&self) -> Boxed<'_, ()> {
@@ -191,6 +191,12 @@ impl Transport for RedisTransport {
         if !links.closed {
             let start = || Reader::start(group, &name, &self.shared, self.endpoint.clone(), &self.runtime);
             links.readers.entry(group).or_insert_with(start);
+        }
+    }
+
+    fn nudge(&self, group: GroupKey) {
+        if let Some(reader) = self.links().readers.get(&group) {
+            reader.nudge(self.commander.clone(), &self.runtime);
         }
     }
 
@@ -217,9 +223,9 @@ impl Transport for RedisTransport {
         let links = self.links();
         match loop_name {
             "publisher" => links.publisher.iter().for_each(Handle::inject_panic),
-            "replicated" => self.replicated.inject_panic(),
             "subscriber" => links.subscriber.iter().for_each(Handle::inject_panic),
             "consumer" => self.commander.inject_panic(),
+            "replicated" => self.replicated.inject_panic(),
             _ => links.readers.values().for_each(Reader::inject_panic),
         }
     }

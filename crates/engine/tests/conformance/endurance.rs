@@ -235,7 +235,7 @@ pub async fn reconnect(fixture: &Fixture) {
         let mark = subscriber.mark();
         fixture.restart().await;
         let gap = subscriber.wait_for_notice_from(mark, |n| matches!(n, Notice::Gap { .. })).await;
-        let Notice::Gap { from, to, patterns } = gap else { unreachable!() };
+        let Notice::Gap { from, to, patterns, .. } = gap else { unreachable!() };
         assert!(from <= to && patterns == ["load.*"], "{from} {to} {patterns:?}");
     }
     for publisher in running {

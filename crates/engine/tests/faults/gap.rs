@@ -1,10 +1,13 @@
-//! The subscriber's connection breaks: what is subscribed comes back, once, and the hole is reported.
+//! The subscriber's connection breaks: what is subscribed comes back, once, and the hole is reported, and
+//! filled from the streams that store it.
 
+use oxbus_engine::host::Notice;
 use oxbus_model::delivery::Settlement;
-use oxbus_testkit::RedisServer;
+use oxbus_testkit::{FaultProxy, RedisServer};
 use serde_json::{Value, json};
 
 use crate::rig::{Inbox, gaps_since, hasty, is_gap, ready, seconds, timed};
+use crate::support::Bus;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_lost_subscriber_connection_is_one_gap_of_less_than_a_second() {
@@ -84,5 +87,113 @@ async fn a_subscription_ended_while_the_connection_is_made_again_does_not_come_b
     bus.publish_with("a", 1, json!({ "id": "a" })).await.unwrap();
     kept.wait_for("a").await;
     assert_eq!((server.pubsub_numsub("a").await, server.pubsub_numsub("b").await), (1, 0));
+    bus.disconnect().await;
+}
+
+/// As [`hasty`], with a stream of all orders.
+fn storing(url: &str) -> Value {
+    let mut config = hasty(url);
+    config["streams"] = json!([{ "name": "orders", "events": "order.*" }]);
+    config
+}
+
+/// Stores an event and publishes it, as a publisher does.
+async fn publish(server: &RedisServer, event_type: &str, id: &str) {
+    let script = "redis.call('XADD', KEYS[1], '*', 'eventId', ARGV[2], 'eventType', ARGV[1], 'data', '1')
+        return redis.call('PUBLISH', ARGV[1], ARGV[3])";
+    let event = json!({ "id": id, "type": event_type, "data": 1 }).to_string();
+    server.command(&["EVAL", script, "1", "orders", event_type, id, &event]).await;
+}
+
+/// How many events the gap of this notice says were recovered, and whether these are all.
+async fn gap_from(bus: &Bus, mark: usize) -> (u64, bool) {
+    match bus.wait_for_notice_from(mark, is_gap).await {
+        Notice::Gap { recovered, complete, .. } => (recovered, complete),
+        other => unreachable!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_stored_while_the_connection_was_down_is_delivered() {
+    let server = RedisServer::start().await;
+    let proxy = FaultProxy::start(server.addr()).await;
+    let bus = ready(storing(&proxy.url())).await;
+    let publisher = ready(storing(&server.url())).await;
+    let publish = async |event_type: &str, id: &str| {
+        let published = publisher.publish_with(event_type, 1, json!({ "id": id })).await.unwrap();
+        assert!(published.stored.is_some());
+    };
+    let (orders, all) = (Inbox::on(&bus, &["order.*", "order.a"]).await, Inbox::on(&bus, &["*"]).await);
+    publish("order.a", "before").await;
+    orders.wait_for("before").await;
+    all.wait_for("before").await;
+    let mut expected = vec!["before".to_owned()];
+    for round in 0..3 {
+        let mark = bus.mark();
+        proxy.refuse(true);
+        proxy.cut_all();
+        for n in 0..100 {
+            expected.push(format!("{round}-{n}"));
+            publish(if n % 2 == 0 { "order.a" } else { "order.b" }, &expected[expected.len() - 1]).await;
+        }
+        proxy.refuse(false);
+        // `*` may have matched something else.
+        assert_eq!(gap_from(&bus, mark).await, (100, false));
+        expected.push(format!("after-{round}"));
+        publish("order.a", &expected[expected.len() - 1]).await;
+        orders.wait_for_len(expected.len()).await;
+        all.wait_for_len(expected.len()).await;
+    }
+    assert_eq!((orders.ids(), all.ids()), (expected.clone(), expected));
+    publisher.disconnect().await;
+    bus.disconnect().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stored_events_arrive_once_each_however_often_the_connection_breaks() {
+    let server = RedisServer::start().await;
+    let bus = ready(storing(&server.url())).await;
+    let inbox = Inbox::on(&bus, &["order.*"]).await;
+    let mut published = 0;
+    for _ in 0..10 {
+        let mark = bus.mark();
+        for n in 0..200 {
+            publish(&server, "order.a", &published.to_string()).await;
+            published += 1;
+            if n == 50 {
+                assert_eq!(server.client_kill_pubsub().await, 1);
+            }
+        }
+        let (_, complete) = gap_from(&bus, mark).await;
+        assert!(complete);
+    }
+    inbox.wait_for_len(published).await;
+    // Anything twice would have come before this.
+    let last = Inbox::on(&bus, &["last"]).await;
+    bus.publish_with("last", 1, json!({ "id": "last" })).await.unwrap();
+    last.wait_for("last").await;
+    let mut ids: Vec<usize> = inbox.ids().iter().map(|id| id.parse().unwrap()).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, (0..published).collect::<Vec<_>>());
+    bus.disconnect().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_that_was_trimmed_leaves_the_gap_incomplete() {
+    let server = RedisServer::start().await;
+    let proxy = FaultProxy::start(server.addr()).await;
+    let bus = ready(storing(&proxy.url())).await;
+    let inbox = Inbox::on(&bus, &["order.*"]).await;
+    let mark = bus.mark();
+    proxy.refuse(true);
+    proxy.cut_all();
+    for n in 0..10 {
+        publish(&server, "order.a", &n.to_string()).await;
+    }
+    server.command(&["XTRIM", "orders", "MAXLEN", "=", "4"]).await;
+    proxy.refuse(false);
+    assert_eq!(gap_from(&bus, mark).await, (4, false));
+    inbox.wait_for_len(4).await;
+    assert_eq!(inbox.ids(), ["6", "7", "8", "9"]);
     bus.disconnect().await;
 }

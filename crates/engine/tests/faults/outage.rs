@@ -64,11 +64,14 @@ async fn a_subscriber_that_nobody_calls_is_back_after_an_outage() {
     let back = async || server.pubsub_numsub("a").await == 1 && server.pubsub_numpat().await == 1;
     let (_, took) = timed(eventually(seconds(30), "the subscriptions are back", back)).await;
     assert_between(took, 0, 6_000);
-    let Notice::Gap { from, to, mut patterns } = bus.wait_for_notice(crate::rig::is_gap).await else {
+    let Notice::Gap { from, to, mut patterns, recovered, complete } =
+        bus.wait_for_notice(crate::rig::is_gap).await
+    else {
         unreachable!()
     };
     patterns.sort();
     assert_eq!(patterns, ["a", "b.*"]);
+    assert_eq!((recovered, complete), (0, false), "nothing is stored");
     assert!(to - from >= 2_900, "the gap is shorter than the outage: {from} to {to}");
     server.command(&["PUBLISH", "a", r#"{"id":"1","type":"a","data":1}"#]).await;
     inbox.wait_for("1").await;

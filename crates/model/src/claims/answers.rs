@@ -1,13 +1,12 @@
 //! What came of what a group asked of the store.
 
-use super::arrival::Origin;
 use super::entry::Stage;
 use super::group::{Context, Group, start_ignored};
-use super::requests::{BEAT_TAKEN, MAX_CLAIMS};
-use super::stream::{Opening, Own};
+use super::requests::BEAT_TAKEN;
+use super::stream::Opening;
 use super::{Announcement, Work};
 use crate::error::Outcome;
-use crate::store::{EntryId, Facts, Letter, Missed, PendingEntry, Request, Response, StoredEntry};
+use crate::store::{EntryId, Facts, Letter, Request, Response};
 use crate::{BusError, ErrorKind};
 
 type Answer = Result<Response, BusError>;
@@ -335,73 +334,5 @@ impl Group {
         }
         self.finish(&gone, now, cx);
         self.lose(at, &lost, now, cx);
-    }
-
-    /// Claims what is overdue and not held here.
-    fn overdue(&mut self, at: usize, result: Answer, now: u64) -> Option<Work> {
-        let (room, _) = self.room(now);
-        let connected = self.connected;
-        let stream = self.streams.get_mut(at)?;
-        stream.recovering = false;
-        let Ok(Response::Pending(pending)) = result else { return None };
-        let wanted = |entry: &&PendingEntry| {
-            !stream.known.contains_key(&entry.id) && !stream.strangers.contains_key(&entry.id)
-        };
-        let mut ids: Vec<EntryId> = pending.iter().filter(wanted).map(|entry| entry.id).collect();
-        stream.passed_over = pending.len() - ids.len();
-        ids.truncate(room.min(MAX_CLAIMS));
-        if ids.is_empty() || !connected || !stream.is_ready() {
-            return None;
-        }
-        stream.recovering = true;
-        let member = stream.member.clone();
-        Some(Work::Store(self.key, Request::Claim { member, min_idle: self.lease, ids }))
-    }
-
-    fn claimed(&mut self, at: usize, asked: usize, result: Answer, now: u64, cx: &mut Context) {
-        let Some(stream) = self.streams.get_mut(at) else { return };
-        stream.recovering = false;
-        let Ok(Response::Claimed { entries, deleted }) = result else { return };
-        if asked >= MAX_CLAIMS {
-            // There may be more.
-            stream.recover_at = now;
-        }
-        self.take_in(at, entries, Origin::Claimed, now, cx);
-        self.deleted(at, &deleted, cx);
-    }
-
-    fn owned(&mut self, at: usize, after: EntryId, result: Answer, now: u64, cx: &mut Context) {
-        let Some(stream) = self.streams.get_mut(at) else { return };
-        let Ok(Response::Claimed { entries, deleted }) = result else {
-            stream.own_gate.failed(now);
-            stream.found_own(Own::Wanted { after });
-            return;
-        };
-        stream.own_gate.succeeded();
-        let last = entries.iter().map(|entry| entry.id).chain(deleted.iter().copied()).max();
-        self.take_in(at, entries, Origin::Own, now, cx);
-        self.deleted(at, &deleted, cx);
-        let Some(stream) = self.streams.get_mut(at) else { return };
-        stream.inherited |= last.is_none();
-        stream.found_own(last.map_or(Own::Done, |after| Own::Wanted { after }));
-    }
-
-    fn take_in(&mut self, at: usize, entries: Vec<StoredEntry>, origin: Origin, now: u64, cx: &mut Context) {
-        let Some(name) = self.streams.get(at).map(|stream| stream.name.clone()) else { return };
-        for entry in entries {
-            let arrival = (cx.decode)(&name, entry, &cx.instance);
-            self.accept(arrival, origin, now, cx);
-        }
-    }
-
-    /// Pending entries were found to be deleted. What is held here is handled all the same.
-    fn deleted(&mut self, at: usize, ids: &[EntryId], cx: &mut Context) {
-        let Some(stream) = self.streams.get(at) else { return };
-        let gone = || ids.iter().copied().filter(|id| !stream.known.contains_key(id));
-        let (Some(from), Some(to)) = (gone().min(), gone().max()) else { return };
-        let missed = Missed { count: gone().count() as u64, from, to };
-        cx.tally.lost += missed.count;
-        let (stream, group) = (stream.name.clone(), self.joining.group.clone());
-        cx.announcements.push(Announcement::MessagesLost { stream, group, missed });
     }
 }

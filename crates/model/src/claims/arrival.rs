@@ -135,7 +135,7 @@ impl Group {
         }
         let mut free = true;
         if self.lanes.has(entry.key()) {
-            free = self.lanes.enter(entry.key(), self.entries.next_slot());
+            free = self.lanes.enter(entry.key(), self.entries.next_slot(), entry.suspect);
             entry.in_lane = free;
         }
         entry.stage = if free { Stage::Active } else { Stage::Blocked };

@@ -10,7 +10,7 @@ use super::entry::{Entries, Load};
 use super::gate::Gate;
 use super::lanes::Lanes;
 use super::pace::Pace;
-use super::stream::{Opening, Own, Stream};
+use super::stream::{Opening, Stream};
 use super::subscriber::Subscriber;
 use super::{Announcement, Arrival, GroupKey, Joining, Source};
 use crate::channel::Channels;
@@ -42,6 +42,8 @@ pub(super) struct Context {
     pub(super) tally: Tally,
     spent: Vec<Arc<LiveEvent>>,
     spent_bytes: usize,
+    /// Whether two reads of a group may be on their way at once.
+    pub(super) reads_ahead: bool,
 }
 
 impl Context {
@@ -58,6 +60,7 @@ impl Context {
             decode,
             announcements: Vec::new(),
             tally: Tally::default(),
+            reads_ahead: false,
             spent: Vec::new(),
             spent_bytes: 0,
         }
@@ -102,7 +105,8 @@ pub(super) struct Group {
     pub(super) pace: Pace,
     pub(super) connected: bool,
     pub(super) stopping: bool,
-    pub(super) reading: bool,
+    /// The reads that are on their way: of which streams, and how many entries they may bring.
+    pub(super) reads: VecDeque<(Arc<[Arc<str>]>, usize)>,
     pub(super) read_gate: Gate,
     pub(super) next_retry: u64,
     pub(super) renew_at: u64,
@@ -128,7 +132,7 @@ impl Group {
             pace: Pace::default(),
             connected: false,
             stopping: false,
-            reading: false,
+            reads: VecDeque::new(),
             read_gate: Gate::default(),
             next_retry: 0,
             renew_at: 0,
@@ -282,12 +286,9 @@ impl Group {
         let held: usize = self.streams.iter().map(|s| s.known.len()).sum();
         let room = window.saturating_sub(self.loads(Load::Busy) + blocked);
         let bytes = MAX_BYTES.saturating_sub(self.bytes) / self.average.max(1);
+        // Nothing is too large to be read alone.
+        let bytes = bytes.max(usize::from(self.bytes == 0));
         (room.min(MAX_HELD.saturating_sub(held)).min(bytes), window)
-    }
-
-    /// Whether the own pending entries have all been found.
-    pub(super) fn has_own(&self) -> bool {
-        self.streams.iter().filter(|s| s.users > 0).all(|s| s.own == Own::Done)
     }
 
     /// Entries that wait, those that will be tried again included, and the bytes of the events held.

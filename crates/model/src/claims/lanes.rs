@@ -8,7 +8,8 @@ use crate::subscribe_options::OrderBy;
 /// Entries of which only the first may run.
 #[derive(Debug, Default)]
 struct Lane {
-    waiting: VecDeque<u32>,
+    /// Slots, and whether nothing may be let through beside them.
+    waiting: VecDeque<(u32, bool)>,
     /// Entries that have been let through and are not done.
     active: usize,
     /// Whether a handler has got one of them. Then no more join them.
@@ -16,8 +17,14 @@ struct Lane {
 }
 
 impl Lane {
-    fn admits(&self, width: usize) -> bool {
-        self.active < width && !self.started
+    /// Lets an entry through, if it may go on now.
+    fn admit(&mut self, alone: bool, width: usize) -> bool {
+        if self.started || self.active >= if alone { 1 } else { width } {
+            return false;
+        }
+        self.active += 1;
+        self.started = alone;
+        true
     }
 }
 
@@ -51,17 +58,17 @@ impl Lanes {
         }
     }
 
-    /// An entry takes its lane. Returns whether it may go on at once; else it waits.
-    pub(super) fn enter(&mut self, key: Option<&Arc<str>>, slot: u32) -> bool {
+    /// An entry takes its lane, `alone` if none may go with it. Returns whether it may go on at once; else it
+    /// waits.
+    pub(super) fn enter(&mut self, key: Option<&Arc<str>>, slot: u32, alone: bool) -> bool {
         let (lane, width) = match (self.order, key) {
             (OrderBy::Key, Some(key)) => (self.keys.entry(key.clone()).or_default(), 1),
             _ => (&mut self.all, self.width),
         };
-        if lane.waiting.is_empty() && lane.admits(width) {
-            lane.active += 1;
+        if lane.waiting.is_empty() && lane.admit(alone, width) {
             return true;
         }
-        lane.waiting.push_back(slot);
+        lane.waiting.push_back((slot, alone));
         false
     }
 
@@ -84,7 +91,7 @@ impl Lanes {
     /// An entry that waits is gone.
     pub(super) fn forget(&mut self, key: Option<&Arc<str>>, slot: u32) {
         if let Some((lane, _)) = self.lane(key) {
-            lane.waiting.retain(|waiting| *waiting != slot);
+            lane.waiting.retain(|(waiting, _)| *waiting != slot);
         }
         self.tidy(key);
     }
@@ -92,12 +99,15 @@ impl Lanes {
     /// Lets the next entry of a lane through, if it may go on now.
     pub(super) fn next(&mut self, key: Option<&Arc<str>>) -> Option<u32> {
         let (lane, width) = self.lane(key)?;
-        if !lane.admits(width) {
-            return None;
-        }
-        let slot = lane.waiting.pop_front()?;
-        lane.active += 1;
+        let (slot, alone) = *lane.waiting.front()?;
+        lane.admit(alone, width).then(|| lane.waiting.pop_front())?;
         Some(slot)
+    }
+
+    /// Whether nothing is in a lane.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.all.active == 0 && self.all.waiting.is_empty()
     }
 
     fn lane(&mut self, key: Option<&Arc<str>>) -> Option<(&mut Lane, usize)> {
@@ -125,8 +135,12 @@ mod tests {
         let mut lanes = Lanes::new(OrderBy::Key);
         let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
         assert!(!lanes.has(None));
-        assert!(lanes.enter(Some(&a), 1) && lanes.enter(Some(&b), 2));
-        assert!(!lanes.enter(Some(&a), 3) && !lanes.enter(Some(&a), 4) && !lanes.enter(Some(&a), 5));
+        assert!(lanes.enter(Some(&a), 1, false) && lanes.enter(Some(&b), 2, false));
+        assert!(
+            !lanes.enter(Some(&a), 3, false)
+                && !lanes.enter(Some(&a), 4, false)
+                && !lanes.enter(Some(&a), 5, false)
+        );
         assert_eq!(lanes.next(Some(&a)), None);
         lanes.forget(Some(&a), 4);
         lanes.leave(Some(&a));
@@ -142,14 +156,25 @@ mod tests {
     fn the_entries_of_one_batch_go_together() {
         let mut lanes = Lanes::new(OrderBy::Stream);
         lanes.widen(2);
-        assert!(lanes.enter(None, 1) && lanes.enter(None, 2) && !lanes.enter(None, 3));
+        assert!(lanes.enter(None, 1, false) && lanes.enter(None, 2, false) && !lanes.enter(None, 3, false));
         lanes.start(None);
         lanes.leave(None);
         assert_eq!(lanes.next(None), None, "the batch is not done");
         lanes.leave(None);
         assert_eq!(lanes.next(None), Some(3));
-        assert!(lanes.enter(None, 4), "it has not started");
+        assert!(lanes.enter(None, 4, false), "it has not started");
         lanes.start(None);
-        assert!(!lanes.enter(None, 5));
+        assert!(!lanes.enter(None, 5, false));
+    }
+
+    #[test]
+    fn one_that_goes_alone_waits_for_all_and_all_wait_for_it() {
+        let mut lanes = Lanes::new(OrderBy::Stream);
+        lanes.widen(3);
+        assert!(lanes.enter(None, 1, false) && !lanes.enter(None, 2, true) && !lanes.enter(None, 3, false));
+        lanes.leave(None);
+        assert_eq!((lanes.next(None), lanes.next(None)), (Some(2), None));
+        lanes.leave(None);
+        assert_eq!(lanes.next(None), Some(3));
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::entry::{CallState, Entry, Stage};
-use super::group::Group;
+use super::group::{Context, Group};
 use super::stream::{Opening, Own, Stream};
 use super::{Read, Work};
 use crate::store::{Letter, Position, Request};
@@ -15,35 +15,32 @@ const ALIVE: u64 = 5000;
 pub(super) const BEAT_TAKEN: u64 = 500;
 /// Between two searches for dead consumers.
 const SWEEP: u64 = 30_000;
-/// The longest between two searches for overdue entries.
-const RECOVERY: u64 = 500;
+/// Room for which a read is worth while, however much more there could be.
+const GOOD_READ: usize = 256;
 /// The most entries of one request.
 const MAX_ACKS: usize = 1000;
 const MAX_HOLDS: usize = 500;
 const MAX_LETTERS: usize = 100;
-pub(super) const MAX_CLAIMS: usize = 100;
+/// Entries settled in 100 ms from which on one read at a time is not enough.
+const FLOWING: usize = 256;
 /// Acknowledgements of a stream on their way at once; others are gathered meanwhile.
 const ACKS_AT_ONCE: usize = 2;
-/// Overdue entries asked for at the most.
-const MAX_OVERDUE: usize = 10_000;
 
 impl Group {
     /// What is to be done now.
-    pub(super) fn work(&mut self, now: u64, instance: &Arc<str>, dead_letters: u64, out: &mut Vec<Work>) {
+    pub(super) fn work(&mut self, now: u64, cx: &Context, out: &mut Vec<Work>) {
+        let Context { instance, dead_letter, reads_ahead, .. } = cx;
+        let (dead_letters, ahead) = (dead_letter.max_length, *reads_ahead);
         self.renew(now);
         let (room, window) = self.room(now);
-        let own_found = self.has_own();
         for at in 0..self.streams.len() {
             self.keep_up(at, now, instance, out);
             self.tell(at, now, dead_letters, out);
             if self.connected && !self.stopping && room > 0 {
-                self.find(at, now, room, own_found, out);
+                self.find(at, now, room, out);
             }
         }
-        if let Some(read) = self.read(now, room, window) {
-            self.reading = true;
-            out.push(Work::Read(read));
-        }
+        out.extend(self.read(now, room, window, ahead).map(Work::Read));
     }
 
     /// Opens the group of a stream, and says that this consumer lives.
@@ -173,50 +170,40 @@ impl Group {
         Some(Request::Release { member: stream.member.clone(), items, unhandled })
     }
 
-    /// Looks for entries that nobody works on: this consumer's own of before, then others'.
-    fn find(&mut self, at: usize, now: u64, room: usize, own_found: bool, out: &mut Vec<Work>) {
-        let (key, lease) = (self.key, self.lease);
-        let Some(stream) = self.streams.get_mut(at) else { return };
-        if !stream.is_ready() || stream.users == 0 {
-            return;
-        }
-        if let Own::Wanted { after } = stream.own
-            && stream.own_gate.open(now, 1)
-        {
-            let (member, raise) = (stream.member.clone(), !stream.inherited);
-            let own = Request::Own { member, after, limit: room.min(MAX_CLAIMS), raise };
-            out.push(Work::Store(key, own));
-            stream.own_gate.sent();
-            stream.own = Own::Asked { after };
-        }
-        if own_found && !stream.recovering && now >= stream.recover_at {
-            stream.strangers.retain(|_, until| *until > now);
-            let limit = (MAX_CLAIMS + stream.passed_over).min(MAX_OVERDUE);
-            let member = stream.member.clone();
-            out.push(Work::Store(key, Request::Overdue { member, min_idle: lease, limit }));
-            stream.recovering = true;
-            stream.recover_at = now + RECOVERY.min((lease / 4).max(1));
-        }
-    }
-
     /// A read of new entries, once there is room for a good many.
-    fn read(&mut self, now: u64, room: usize, window: usize) -> Option<Read> {
-        if self.reading || !self.connected || room < (window / 4).max(1) || !self.read_gate.open(now, 1) {
+    ///
+    /// While entries flow, the next read is on its way when the answer to one comes, so that the store works on it
+    /// while the entries are taken in.
+    fn read(&mut self, now: u64, room: usize, window: usize, ahead: bool) -> Option<Read> {
+        let room = room.saturating_sub(self.reads.iter().map(|(_, entries)| entries).sum());
+        let flows = ahead && self.pace.entries(now) >= FLOWING;
+        if self.reads.len() > usize::from(flows)
+            || !self.connected
+            || room < (window / 4).clamp(1, GOOD_READ)
+            || !self.read_gate.open(now, 1)
+        {
             return None;
         }
-        let used = || self.streams.iter().filter(|s| s.users > 0);
-        let ready = used().all(|s| s.is_ready() && s.own == Own::Done);
-        let streams: Arc<[Arc<str>]> = used().map(|s| s.name.clone()).collect();
-        if streams.is_empty() || !ready {
-            return None;
-        }
+        let streams = self.readable()?;
+        let room = if flows { room.min(window / 2) } else { room };
+        let limit = (room / streams.len().max(1)).max(1);
+        self.reads.push_back((streams.clone(), limit.saturating_mul(streams.len())));
         Some(Read {
             key: self.key,
             group: self.joining.group.clone(),
             consumer: self.joining.consumer.clone(),
-            limit: (room / streams.len()).max(1),
+            limit,
             streams,
         })
+    }
+
+    /// The streams to read, once there is nothing to wait for. One that is in trouble does not hold up the others.
+    pub(super) fn readable(&self) -> Option<Arc<[Arc<str>]>> {
+        let used = || self.streams.iter().filter(|s| s.users > 0);
+        let readable = |s: &&Stream| s.is_ready() && s.own == Own::Done;
+        let settled = used().all(|s| readable(&s) || s.trouble.is_some());
+        let streams: Arc<[Arc<str>]> = used().filter(readable).map(|s| s.name.clone()).collect();
+        (settled && !streams.is_empty()).then_some(streams)
     }
 
     /// Lists the claims that are to be renewed: each between a quarter and a third of the lease after it was
@@ -253,7 +240,7 @@ impl Group {
         let subscribers = self.subscribers.values().filter_map(|s| s.next_due(now));
         let streams = self.streams.iter().flat_map(|s| self.stream_dues(s));
         let renewal = (self.entries.len() > 0).then_some(self.renew_at);
-        let read = (self.connected && !self.reading).then_some(self.read_gate.opens_at());
+        let read = (self.connected && self.reads.is_empty()).then_some(self.read_gate.opens_at());
         let group = [renewal, read].into_iter().flatten().chain(streams).filter(|at| *at > now);
         subscribers.chain(group).min()
     }

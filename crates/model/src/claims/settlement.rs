@@ -39,17 +39,17 @@ impl Group {
         }
         let retries = s.retries_at_most();
         let (stays, options) = (!s.removed && !self.stopping, s.options.clone());
-        // One random number: the events of a batch are tried again together.
-        let spread = if failed { random() } else { 0.0 };
+        // One delay: the events of a batch are tried again together.
+        let delay = match settlement {
+            Settlement::RetryLater(ms) => Some(ms),
+            Settlement::Failed { retryable: true } | Settlement::TimedOut { retryable: true } => {
+                let attempts = running.slots().map(|slot| self.attempt(slot, id));
+                Some(options.retry.delay(attempts.max().unwrap_or(1), random()))
+            }
+            _ => None,
+        };
         for slot in running.slots() {
-            let attempt = self.entries.get(slot).and_then(|e| e.call(id)).map_or(1, |call| call.attempt);
-            let delay = match settlement {
-                Settlement::RetryLater(ms) => Some(ms),
-                Settlement::Failed { retryable: true } | Settlement::TimedOut { retryable: true } => {
-                    Some(options.retry.delay(attempt, spread))
-                }
-                _ => None,
-            };
+            let attempt = self.attempt(slot, id);
             let end = match (settlement, delay) {
                 (Settlement::Succeeded, _) => End::Succeeded,
                 (Settlement::NotHandled, _) => End::Undone { consumed: false },
@@ -71,6 +71,11 @@ impl Group {
         }
         self.after_call(id);
         (tally, change)
+    }
+
+    /// Which attempt a call of an entry is.
+    fn attempt(&self, slot: u32, id: u32) -> u32 {
+        self.entries.get(slot).and_then(|e| e.call(id)).map_or(1, |call| call.attempt)
     }
 
     /// Whether a call that has timed out keeps its slot, and its entry its lane, until it ends.

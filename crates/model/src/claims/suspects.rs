@@ -50,7 +50,7 @@ impl Claims {
 
     /// Notes whether a suspect waits, and since when.
     pub(super) fn watch_suspects(&mut self, now: u64) {
-        let waits = self.alone.is_none() && self.suspect(now).is_some();
+        let waits = self.alone.map_or_else(|| self.suspect(now).is_some(), |alone| !alone.ready);
         self.suspects_since = waits.then(|| self.suspects_since.unwrap_or(now));
     }
 
@@ -65,7 +65,6 @@ impl Claims {
         let Some(begin) = group.begin_alone(slot, now) else { return };
         let ready = begin.is_none();
         self.alone = Some(Alone { key, slot, ready });
-        self.suspects_since = None;
         out.extend(begin.map(|request| Work::Store(key, request)));
     }
 

@@ -58,6 +58,11 @@ impl Claims {
         }
     }
 
+    /// Lets two reads of a group be on their way at once, for stores whose reads take a while. They end in order.
+    pub fn read_ahead(&mut self) {
+        self.context.reads_ahead = true;
+    }
+
     /// The group of a name, if this client has joined it.
     pub fn find(&self, group: &str) -> Option<GroupKey> {
         self.groups.values().find(|g| *g.joining.group == *group).map(|g| g.key)
@@ -127,7 +132,7 @@ impl Claims {
     }
 
     /// How many subscriptions there are.
-    pub fn len(&self) -> usize {
+    pub fn subscriptions(&self) -> usize {
         self.homes.len()
     }
 
@@ -159,7 +164,8 @@ impl Claims {
     /// The reader of a group is up: its own pending entries are found first, then new ones are read.
     pub fn connected(&mut self, key: GroupKey) {
         let Some(group) = self.groups.get_mut(&key) else { return };
-        (group.connected, group.reading) = (true, false);
+        group.connected = true;
+        group.reads.clear();
         group.read_gate.succeeded();
         group.streams.iter_mut().for_each(super::stream::Stream::search_own);
     }
@@ -167,13 +173,14 @@ impl Claims {
     /// The reader of a group is down. A read that was on its way is over.
     pub fn disconnected(&mut self, key: GroupKey) {
         let Some(group) = self.groups.get_mut(&key) else { return };
-        (group.connected, group.reading) = (false, false);
+        group.connected = false;
+        group.reads.clear();
     }
 
     /// A read has brought entries.
     pub fn arrived(&mut self, key: GroupKey, arrivals: Vec<Arrival>, now: u64) {
         let Some(group) = self.groups.get_mut(&key) else { return };
-        group.reading = false;
+        group.reads.pop_front();
         group.read_gate.succeeded();
         for arrival in arrivals {
             group.accept(arrival, Origin::Read, now, &mut self.context);
@@ -183,7 +190,7 @@ impl Claims {
     /// A read has ended with an error.
     pub fn interrupted(&mut self, key: GroupKey, error: &BusError, now: u64) {
         let Some(group) = self.groups.get_mut(&key) else { return };
-        group.reading = false;
+        group.reads.pop_front();
         if error.kind == ErrorKind::NoGroup {
             group.streams.iter_mut().for_each(super::stream::Stream::group_gone);
         } else {
@@ -191,14 +198,25 @@ impl Claims {
         }
     }
 
+    /// The groups whose read is on its way and lacks a stream that should be read by now: it is worth ending it.
+    pub fn outdated(&self) -> Vec<GroupKey> {
+        self.groups.keys().copied().filter(|key| self.is_outdated(*key)).collect()
+    }
+
+    /// Whether the read of a group that is on its way lacks a stream that should be read by now.
+    pub fn is_outdated(&self, key: GroupKey) -> bool {
+        let Some(group) = self.groups.get(&key) else { return false };
+        let Some((reading, _)) = group.reads.back() else { return false };
+        group.readable().is_some_and(|streams| streams.iter().any(|stream| !reading.contains(stream)))
+    }
+
     /// What is to be done now. Each [`Work::Store`] is answered exactly once by [`Claims::answered`]; each
     /// [`Work::Read`] ends with [`Claims::arrived`], [`Claims::interrupted`] or [`Claims::disconnected`].
     pub fn work(&mut self, now: u64) -> Vec<Work> {
         let mut out = Vec::new();
         self.prepare_suspect(now, &mut out);
-        let Context { instance, dead_letter, .. } = &self.context;
         for group in self.groups.values_mut() {
-            group.work(now, instance, dead_letter.max_length, &mut out);
+            group.work(now, &self.context, &mut out);
         }
         out
     }

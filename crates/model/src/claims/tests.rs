@@ -1,1 +1,9 @@
+//! Groups against a store, in virtual time.
 
+mod groups;
+mod life;
+mod order;
+mod schedules;
+mod suspects;
+mod takeover;
+mod world;

@@ -40,6 +40,11 @@ impl Candidate {
         Candidate { event: Arc::new(event), tree: OnceCell::new() }
     }
 
+    /// The event as JSON.
+    pub fn json(&self) -> &str {
+        &self.event.json
+    }
+
     pub(crate) fn passes(&self, filter: &Filter) -> bool {
         // The scanner's tree is slower, and takes what V8 takes and `serde_json` does not.
         let json = &*self.event.json;

@@ -95,7 +95,9 @@ async fn entries_of_one_moment_in_two_streams_are_neither_left_out_nor_repeated(
 #[tokio::test]
 async fn a_replay_ends_though_events_go_on() {
     let rig = Rig::new();
-    (0..5).for_each(|n| drop(rig.store("orders", &n.to_string(), "order.a")));
+    for n in 0..5 {
+        rig.store("orders", &n.to_string(), "order.a");
+    }
     let mut args = json!({ "stream": "orders", "limit": 2 });
     let mut seen = 0;
     loop {

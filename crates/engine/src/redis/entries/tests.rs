@@ -131,10 +131,10 @@ proptest! {
 
     #[test]
     fn the_end_is_where_the_general_decoder_sees_it(bytes in "[$*%+:_,#!=~-]([0-9]{1,2})?\r\n([$*:_%]([0-9]|-1)?\r\n|ab\r\n){0,6}") {
-        if let Ok(Some((_, len))) = decode(Protocol::Resp3, bytes.as_bytes()) {
-            if let Ok(end) = Progress::default().find_end(bytes.as_bytes()) {
-                prop_assert_eq!(end, Some(len));
-            }
+        if let Ok(Some((_, len))) = decode(Protocol::Resp3, bytes.as_bytes())
+            && let Ok(end) = Progress::default().find_end(bytes.as_bytes())
+        {
+            prop_assert_eq!(end, Some(len));
         }
     }
 

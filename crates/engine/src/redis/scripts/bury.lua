@@ -17,6 +17,9 @@ local function bury(id, attempts, reason, failure)
         lost[#lost + 1] = id
         return
     end
+    if not letters then
+        return
+    end
     local fields = {}
     for i = 1, math.min(#entry[2], 7000) do
         fields[i] = entry[2][i]
@@ -40,7 +43,7 @@ for i = 4, #ARGV, 4 do
     if not mine[id] then
         lost[#lost + 1] = id
     else
-        local refused = letters and bury(id, ARGV[i + 1], ARGV[i + 2], ARGV[i + 3])
+        local refused = bury(id, ARGV[i + 1], ARGV[i + 2], ARGV[i + 3])
         if refused then
             if #made > 0 then
                 redis.call('XDEL', letters, unpack(made))

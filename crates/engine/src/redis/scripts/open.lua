@@ -1,5 +1,5 @@
 -- Creates a stream and a group of it where they are missing.
--- KEYS: stream.
+-- KEYS: stream, notes: those of a group of that name that was lost go.
 -- ARGV: group; where it starts if it is new: '$', '0' or an id; '1' if an id beyond the stream's last becomes '0'.
 -- Returns: whether the group was created; its last delivered id.
 local stream, name, from = KEYS[1], ARGV[1], ARGV[2]
@@ -17,4 +17,5 @@ if ARGV[3] == '1' and from ~= '$' and from ~= '0' then
     end
 end
 redis.call('XGROUP', 'CREATE', stream, name, from, 'MKSTREAM')
+redis.call('DEL', KEYS[2])
 return { 1, group_of(stream, name)['last-delivered-id'] }

@@ -24,23 +24,12 @@ for i, row in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
     end
 end
 
--- Some of a hash; all of it while it is small.
-local function some(hash)
-    return redis.call('HSCAN', hash, 0, 'COUNT', most)[2]
-end
-
-local beats = some(consumers)
+local beats = redis.call('HSCAN', consumers, 0, 'COUNT', most)[2]
 for i = 1, #beats, 2 do
     local expiry = tonumber(string.match(beats[i + 1], ' (%d+)$') or 0)
     if not present[beats[i]] and expiry <= now then
         redis.call('HDEL', consumers, beats[i])
     end
 end
-local noted = some(notes)
-for i = 1, #noted, 2 do
-    local id = string.match(noted[i], '^[bu](%d+-%d+)$')
-    if not id or not redis.call('XPENDING', stream, group, id, id, 1)[1] then
-        redis.call('HDEL', notes, noted[i])
-    end
-end
+tidy(stream, group, notes)
 return removed

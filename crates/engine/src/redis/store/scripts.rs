@@ -18,8 +18,9 @@ scripts! {
     OWN = ["shared/collect", "own"];
     BEAT = ["shared/ids", "shared/info", "shared/clock", "beat"];
     LEAVE = ["leave"];
-    SWEEP = ["shared/info", "shared/clock", "sweep"];
+    SWEEP = ["shared/info", "shared/clock", "shared/notes", "sweep"];
     RETAIN = ["shared/ids", "shared/info", "shared/clock", "retain"];
+    POSITION = ["shared/notes", "position"];
     DESCRIBE = ["shared/info", "describe"];
     REMOVE = ["shared/info", "remove"];
     REVIVE = ["shared/info", "shared/copy", "revive"];

@@ -14,6 +14,7 @@ use serde_json::json;
 use tokio::runtime::Handle;
 
 use super::super::RedisTransport;
+use crate::clock::Clock;
 use crate::host::Host;
 use crate::shared::Shared;
 use crate::transport::Transport;
@@ -38,7 +39,7 @@ fn transport(url: &str, settings: serde_json::Value) -> (RedisTransport, Arc<Sha
         redis.extend(settings);
     }
     let config = Config::resolve(&json!({ "redis": redis }).to_string(), &Environment::default()).unwrap();
-    let shared = Arc::new(Shared::new(config, "this-start", Arc::new(Deaf)));
+    let shared = Arc::new(Shared::new(config, "this-start", Arc::new(Deaf), Clock::start(None)));
     (RedisTransport::new(shared.clone(), Handle::current()), shared)
 }
 

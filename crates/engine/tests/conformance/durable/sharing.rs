@@ -28,13 +28,13 @@ pub async fn a_slow_group(fixture: &Fixture) {
     assert_eq!(numbers(&gate.started), (0..500).collect::<Vec<_>>());
 }
 
-/// Starts ten events on `bus`, two of which run while the others wait; gives their gate.
+/// Starts ten events on `bus`, five of which run while the others wait; gives their gate.
 async fn ten_events(bus: &Bus, publisher: &Bus, fixture: &Fixture) -> (Gate, u32) {
     let gate = Gate::new();
-    let two_at_a_time = workers_with(json!({ "concurrency": 2 }));
-    let subscription = bus.subscribe_async(&["job"], two_at_a_time, gate.handler()).await.unwrap();
+    let five_at_a_time = workers_with(json!({ "concurrency": 5 }));
+    let subscription = bus.subscribe_async(&["job"], five_at_a_time, gate.handler()).await.unwrap();
     store(publisher, numbered("job", 0..10)).await;
-    gate.started.wait_for(2).await;
+    gate.started.wait_for(5).await;
     Group::workers(publisher, fixture).wait_for_pending(10).await;
     (gate, subscription)
 }
@@ -47,11 +47,11 @@ pub async fn hand_back_on_disconnect(fixture: &Fixture) {
     let inbox = Inbox::with(&two, &["job"], workers()).await;
     let ((), ()) = tokio::join!(one.disconnect(), async {
         // While it waits for its handlers, the others are free already.
-        inbox.wait_for(8).await;
-        gate.open(2);
+        inbox.wait_for(5).await;
+        gate.open(5);
     });
     Group::workers(&two, fixture).settled().await;
-    assert_eq!((sorted(&gate.started), sorted(&inbox)), (vec![0, 1], (2..10).collect()));
+    assert_eq!((sorted(&gate.started), sorted(&inbox)), ((0..5).collect(), (5..10).collect()));
     for event in inbox.events() {
         assert_eq!((event.attempt, event.deliveries()), (1, 1), "{event:?}");
     }
@@ -65,13 +65,13 @@ pub async fn hand_back_on_unsubscribe(fixture: &Fixture) {
     let (gate, subscription) = ten_events(&one, &two, fixture).await;
     assert!(one.unsubscribe(subscription).await);
     let inbox = Inbox::with(&two, &["job"], workers()).await;
-    inbox.wait_for(8).await;
-    assert_eq!(gate.started.len(), 2);
-    gate.open(2);
+    inbox.wait_for(5).await;
+    assert_eq!(gate.started.len(), 5);
+    gate.open(5);
     Group::workers(&two, fixture).settled().await;
-    assert_eq!(sorted(&inbox), (2..10).collect::<Vec<_>>());
+    assert_eq!(sorted(&inbox), (5..10).collect::<Vec<_>>());
     assert!(inbox.events().iter().all(|event| (event.attempt, event.deliveries()) == (1, 1)));
-    assert_eq!(one.stats().counts.events_delivered, 2);
+    assert_eq!(one.stats().counts.events_delivered, 5);
 }
 
 /// A subscription that ends while another of its group goes on takes nothing away from that one.

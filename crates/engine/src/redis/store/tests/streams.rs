@@ -82,8 +82,9 @@ async fn a_stream_is_described_as_it_is() {
     let ids = rig.append(3).await;
     rig.deliver("a", 2).await;
     let Response::Stream(Some(facts)) = rig.done(describe()).await else { panic!() };
-    let StreamFacts { length, first, last, last_generated, groups } = facts;
+    let StreamFacts { length, first, last, last_generated, added, groups } = facts;
     assert_eq!((length, first, last, last_generated), (3, Some(ids[0]), Some(ids[2]), ids[2]));
+    assert_eq!(added, Some(3));
     let group = &groups[0];
     assert_eq!((&*group.name, group.pending, group.lag), (GROUP, 2, Some(1)));
     assert_eq!((group.last_delivered, group.oldest_pending), (ids[1], Some(ids[0])));

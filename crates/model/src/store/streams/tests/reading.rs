@@ -180,6 +180,7 @@ fn a_stream_is_described() {
             first: Some(id(1001, 0)),
             last: Some(id(1003, 0)),
             last_generated: id(1003, 0),
+            added: Some(4),
             groups: vec![GroupFacts {
                 name: "g".into(),
                 consumers: vec![("a".into(), 2, 10), ("b".into(), 0, 10)],

@@ -7,7 +7,8 @@ use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 
 use super::arguments::Arguments;
-use super::{Context, no_group, unexpected};
+use super::{Context, no_group};
+use crate::store::unexpected;
 
 /// How long an entry must have been left alone, in milliseconds, unless it is said.
 const MIN_IDLE: u64 = 60_000;

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use oxbus_model::BusError;
 use oxbus_model::store::{EntryId, Request, Response, StoredEntry};
 
-use super::unexpected;
-use crate::store::Store;
+use crate::store::{Store, unexpected};
 
 /// The entries that are asked for at once, at the most.
 const MAX_CHUNK: usize = 500;
@@ -17,7 +16,7 @@ const FIRST_CHUNK: usize = 16;
 const CHUNK_BYTES: usize = 1 << 20;
 
 /// A walk through streams. Entries of the same id come in the order of the streams, also backwards.
-pub(super) struct Walk {
+pub(crate) struct Walk {
     store: Arc<dyn Store>,
     lanes: Vec<Lane>,
     reverse: bool,
@@ -40,7 +39,7 @@ struct Lane {
 impl Walk {
     /// A walk through the range from `from` to `to`, both included, oldest first or newest first.
     /// About `wanted` entries will be taken.
-    pub(super) fn new(
+    pub(crate) fn new(
         store: Arc<dyn Store>,
         streams: impl IntoIterator<Item = Arc<str>>,
         (from, to): (EntryId, EntryId),
@@ -55,7 +54,7 @@ impl Walk {
 
     /// Leaves out everything up to entry `id` of the stream of that index, which an earlier walk ended
     /// with. Only for a walk that goes forward.
-    pub(super) fn skip(&mut self, index: usize, id: EntryId) {
+    pub(crate) fn skip(&mut self, index: usize, id: EntryId) {
         for (i, lane) in self.lanes.iter_mut().enumerate() {
             let first = if i <= index { id.next() } else { id };
             lane.from = lane.from.max(first);
@@ -64,7 +63,7 @@ impl Walk {
     }
 
     /// The stream of an index.
-    pub(super) fn stream(&self, index: usize) -> Option<&Arc<str>> {
+    pub(crate) fn stream(&self, index: usize) -> Option<&Arc<str>> {
         self.lanes.get(index).map(|lane| &lane.stream)
     }
 
@@ -72,7 +71,7 @@ impl Walk {
     ///
     /// # Errors
     /// Those of the store; the same entry can then be asked for again.
-    pub(super) async fn next(&mut self) -> Result<Option<(usize, StoredEntry)>, BusError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<(usize, StoredEntry)>, BusError> {
         let mut next: Option<(EntryId, usize)> = None;
         for (index, lane) in self.lanes.iter_mut().enumerate() {
             if lane.read.is_empty() && !lane.done {
@@ -120,6 +119,6 @@ impl Lane {
 }
 
 /// The bytes of an entry's fields.
-pub(super) fn bytes_of(entry: &StoredEntry) -> usize {
+pub(crate) fn bytes_of(entry: &StoredEntry) -> usize {
     entry.fields.iter().map(|(name, value)| name.len() + value.len()).sum()
 }

@@ -1,0 +1,493 @@
+/** Streams: what a publish stores, how it lies there, and what can be seen and done of it. */
+
+import { type BusEvent, ValidationError } from '..';
+import { isDone, streamFor, type Wire, wireTo } from './support/durable';
+import { eventually } from './support/eventually';
+import { RedisServer } from './support/redis-server';
+import { rejection } from './support/rejection';
+import { onBothTransports, onTransports } from './support/transports';
+
+const MESSAGE_ID = /^\d+-\d+$/;
+
+onBothTransports((bench) => {
+  test('the result of a publish tells where the event is stored', async () => {
+    const stream = streamFor('order.*');
+    const bus = await bench.open({ streams: [stream] });
+    const stored = await bus.publish('order.placed', { total: 5 });
+    expect(stored).toEqual({
+      eventId: expect.any(String),
+      type: 'order.placed',
+      channel: expect.stringMatching(/order\.placed$/),
+      timestamp: expect.any(String),
+      receivers: 0,
+      local: 0,
+      stream: stream.name,
+      messageId: expect.stringMatching(MESSAGE_ID),
+      duplicate: false,
+    });
+    const live = await bus.publish('user.created', {});
+    expect(live).not.toHaveProperty('stream');
+    expect(live).not.toHaveProperty('messageId');
+    expect(await bus.streams.info(stream.name)).toMatchObject({
+      length: 1,
+      firstId: stored.messageId,
+      lastId: stored.messageId,
+    });
+  });
+
+  test('the first stream that matches stores it; options name another, or none', async () => {
+    const [orders, all] = [streamFor(['order.*', 'invoice.?']), streamFor('*')];
+    const bus = await bench.open({ streams: [orders, all] });
+    const storedIn = async (type: string, options?: object) =>
+      (await bus.publish(type, 1, options)).stream;
+    expect(await storedIn('order.placed')).toBe(orders.name);
+    expect(await storedIn('invoice.a')).toBe(orders.name);
+    expect(await storedIn('invoice.ab')).toBe(all.name);
+    expect(await storedIn('order.placed', { stream: all.name })).toBe(all.name);
+    expect(await storedIn('order.placed', { stream: false })).toBeUndefined();
+    const lengths = (await bus.streams.list()).map(({ name, length }) => [name, length]);
+    expect(lengths).toEqual([
+      [orders.name, 2],
+      [all.name, 2],
+    ]);
+    const error = await rejection(bus.publish('order.placed', 1, { stream: 'unheard-of' }));
+    expect(error).toMatchObject({ code: 'ERR_BUS_NO_STREAM', outcome: 'not_sent', path: 'stream' });
+  });
+
+  test('a batch is stored in order, and settles each item by itself', async () => {
+    const stream = streamFor('n');
+    const bus = await bench.open({ streams: [stream] });
+    const items = Array.from({ length: 300 }, (_, n) => ({
+      type: n === 7 ? 'bad type' : 'n',
+      data: n,
+    }));
+    const results = await bus.publishBatch(items);
+    const ids = results.flatMap((result) =>
+      result.status === 'fulfilled' ? [result.value.messageId as string] : [],
+    );
+    expect(results[7]).toMatchObject({ reason: { code: 'ERR_BUS_INVALID_TYPE' } });
+    expect(ids).toHaveLength(299);
+    const history = await bus.getHistory({ source: 'redis', limit: 1000 });
+    expect(history.map(({ data }) => data)).toEqual(
+      items.map(({ data }) => data).filter((n) => n !== 7),
+    );
+    expect(new Set(ids).size).toBe(299);
+  });
+
+  test.each<[string, boolean | string[], string[]]>([
+    ['by default all', true, ['a.one', 'a.two']],
+    ['none with false', false, []],
+    ['those of some patterns', ['*.two'], ['a.two']],
+  ])('what is stored is published live too: %s', async (_, realtime, expected) => {
+    const stream = streamFor('a.*', { realtime });
+    const bus = await bench.open({ streams: [stream] });
+    const live: string[] = [];
+    await bus.subscribe(['a.*', 'end'], (event) => live.push(event.type));
+    for (const type of ['a.one', 'a.two']) {
+      const { receivers, messageId } = await bus.publish(type, 1);
+      expect(messageId).toMatch(MESSAGE_ID);
+      expect(receivers).toBe(expected.includes(type) ? 1 : 0);
+    }
+    await bus.publish('end', 1);
+    await eventually(() => live.at(-1) === 'end');
+    expect(live).toEqual([...expected, 'end']);
+  });
+
+  test('with pubsub: false events are stored, or refused', async () => {
+    const stream = streamFor('a');
+    const bus = await bench.open({ streams: [stream], pubsub: false });
+    const witness = await bench.open();
+    const live: unknown[] = [];
+    await witness.subscribe('*', (event) => live.push(event.type));
+    expect(await bus.publish('a', 1)).toMatchObject({ stream: stream.name, receivers: 0 });
+    const noStream = { code: 'ERR_BUS_NO_STREAM' };
+    expect(await rejection(bus.publish('b', 1))).toMatchObject({
+      ...noStream,
+      outcome: 'not_sent',
+    });
+    expect(await rejection(bus.publish('a', 1, { stream: false }))).toMatchObject(noStream);
+    expect(await rejection(bus.subscribe('a', () => {}))).toMatchObject(noStream);
+    const seen: unknown[] = [];
+    await bus.subscribe('a', (event) => seen.push(event.data), { group: 'g', from: 'beginning' });
+    await eventually(() => seen.length === 1);
+    await witness.publish('end', 1);
+    await eventually(() => live.length > 0);
+    expect(live).toEqual(['end']);
+  });
+
+  test('a duplicate is neither stored nor published, and told where the first is', async () => {
+    const stream = streamFor('a');
+    const bus = await bench.open({ streams: [stream] });
+    const other = await bench.open({ streams: [stream] });
+    const seen: string[] = [];
+    await bus.subscribe('a', (event) => seen.push(event.id));
+    const first = await bus.publish('a', 1, { id: 'once', deduplicate: true });
+    expect(first.duplicate).toBe(false);
+    for (const client of [bus, other]) {
+      const again = await client.publish('a', 2, { id: 'once', deduplicate: { ttl: 60_000 } });
+      expect(again).toMatchObject({
+        eventId: 'once',
+        duplicate: true,
+        messageId: first.messageId,
+        receivers: 0,
+      });
+    }
+    const [twice, once] = await bus.publishBatch(
+      ['twice', 'twice'].map((id) => ({ type: 'a', data: 1, id })),
+      { deduplicate: true },
+    );
+    expect(twice).toMatchObject({ value: { duplicate: false } });
+    expect(once).toMatchObject({ value: { duplicate: true } });
+    // Without the option nobody looks.
+    expect(await bus.publish('a', 3, { id: 'once' })).toMatchObject({ duplicate: false });
+    await eventually(() => seen.length === 3);
+    expect(seen).toEqual(['once', 'twice', 'once']);
+    expect((await bus.streams.info(stream.name)).length).toBe(3);
+  });
+
+  test('a duplicate is one for its ttl', async () => {
+    const stream = streamFor('a');
+    const bus = await bench.open({ streams: [stream] });
+    const options = { id: 'brief', deduplicate: { ttl: 20 } };
+    await bus.publish('a', 1, options);
+    await eventually(async () => (await bus.publish('a', 2, options)).duplicate === false);
+  });
+
+  test.each<[string, object, string]>([
+    ['deduplicate without an id', { deduplicate: true }, 'deduplicate'],
+    [
+      'deduplicate of what is not stored',
+      { deduplicate: true, id: 'x', stream: false },
+      'deduplicate',
+    ],
+    ['replicas of what is not stored', { replicas: 1, stream: false }, 'replicas'],
+    ['a stream of the wrong kind', { stream: true }, 'stream'],
+    ['a ttl of nothing', { id: 'x', deduplicate: { ttl: 0 } }, 'deduplicate.ttl'],
+    ['too many replicas', { replicas: 101 }, 'replicas'],
+  ])('options are refused: %s', async (_, options, path) => {
+    const bus = await bench.open({ streams: [streamFor('a')] });
+    const error = await rejection(bus.publish('a', 1, options));
+    expect(error).toBeInstanceOf(ValidationError);
+    expect(error).toMatchObject({ code: 'ERR_BUS_INVALID_OPTIONS', path, outcome: 'not_sent' });
+    expect((await bus.streams.list())[0]?.length).toBe(0);
+  });
+
+  test('too few replicas: it is stored all the same, and said so', async () => {
+    const stream = streamFor('a');
+    const bus = await bench.open({ streams: [stream] });
+    const error = await rejection(bus.publish('a', 1, { replicas: 1, timeout: 300 }));
+    expect(error).toMatchObject({
+      code: 'ERR_BUS_NOT_REPLICATED',
+      outcome: 'unknown',
+      messageId: expect.stringMatching(MESSAGE_ID),
+    });
+    expect(await bus.streams.info(stream.name)).toMatchObject({
+      lastId: error.messageId,
+      length: 1,
+    });
+  });
+
+  test('connecting makes streams and their groups', async () => {
+    const stream = streamFor('a', {
+      consumerGroups: ['late', { name: 'early', from: 'beginning' }],
+    });
+    const publisher = await bench.open();
+    const bus = await bench.open({ streams: [stream] });
+    const { groups } = await bus.streams.info(stream.name);
+    expect(groups.map(({ name }) => name).sort()).toEqual(['early', 'late']);
+    expect(groups[0]).toMatchObject({ consumers: [], pending: 0, oldestPendingAge: null });
+    // What is published before the first subscription is there for both.
+    await bus.publish('a', 1);
+    const again = await bench.open({ streams: [stream] });
+    const seen: string[] = [];
+    for (const group of ['early', 'late']) {
+      await again.subscribe('a', () => seen.push(group), { group });
+    }
+    await eventually(() => seen.length === 2);
+    expect(seen.sort()).toEqual(['early', 'late']);
+    await publisher.disconnect();
+  });
+
+  test('what a stream, its groups and their consumers are doing', async () => {
+    const [stream, empty] = [streamFor('a'), streamFor('b')];
+    const bus = await bench.open({ streams: [stream, empty] });
+    let release = () => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    await bus.subscribe('a', () => released, { group: 'g', consumer: 'c-1', concurrency: 4 });
+    const ids: (string | undefined)[] = [];
+    for (let n = 0; n < 3; n += 1) ids.push((await bus.publish('a', n)).messageId);
+    await eventually(async () => (await bus.streams.pending(stream.name, 'g')).length === 3);
+    const info = await bus.streams.info(stream.name);
+    expect(info).toEqual({
+      name: stream.name,
+      length: 3,
+      firstId: ids[0],
+      lastId: ids[2],
+      deadLetters: 0,
+      groups: [
+        {
+          name: 'g',
+          consumers: [{ name: 'c-1', pending: 3, idle: expect.any(Number) }],
+          pending: 3,
+          lag: 0,
+          oldestPendingAge: expect.any(Number),
+          lastDeliveredId: ids[2],
+        },
+      ],
+    });
+    expect(await bus.streams.list()).toMatchObject([
+      { name: stream.name, length: 3 },
+      { name: empty.name, length: 0, firstId: null, lastId: null },
+    ]);
+    const pending = await bus.streams.pending(stream.name, 'g', { limit: 2 });
+    expect(pending).toEqual(
+      ids.slice(0, 2).map((id) => ({
+        id,
+        consumer: 'c-1',
+        idle: expect.any(Number),
+        deliveryCount: 1,
+      })),
+    );
+    release();
+    await eventually(() => isDone(bus, stream.name, 'g'));
+  });
+
+  test('a stream is trimmed by length, by id and by time', async () => {
+    const stream = streamFor('a');
+    const bus = await bench.open({ streams: [stream] });
+    const ids: string[] = [];
+    for (let n = 0; n < 10; n += 1) ids.push((await bus.publish('a', n)).messageId as string);
+    expect(await bus.streams.trim(stream.name, { maxLength: 8 })).toBe(2);
+    expect(await bus.streams.trim(stream.name, { minId: ids[5] as string })).toBe(3);
+    expect((await bus.streams.info(stream.name)).firstId).toBe(ids[5]);
+    expect(await bus.streams.trim(stream.name, { before: new Date(0) })).toBe(0);
+    expect(await bus.streams.trim(stream.name, { before: Date.now() + 60_000 })).toBe(5);
+    expect(await bus.streams.info(stream.name)).toMatchObject({ length: 0, firstId: null });
+  });
+
+  test('a group goes on where it is told to, and goes when it is told to', async () => {
+    const stream = streamFor('n');
+    const bus = await bench.open({ streams: [stream] });
+    const seen: number[] = [];
+    const ids: string[] = [];
+    const subscribe = () =>
+      bus.subscribe('n', (event) => seen.push(event.data), { group: 'g', from: 'beginning' });
+    for (let n = 0; n < 4; n += 1) ids.push((await bus.publish('n', n)).messageId as string);
+    const first = await subscribe();
+    await eventually(() => isDone(bus, stream.name, 'g'));
+    await first.unsubscribe({ wait: true });
+    await bus.streams.setPosition(stream.name, 'g', ids[1] as string);
+    const second = await subscribe();
+    await eventually(() => seen.length === 6);
+    await second.unsubscribe({ wait: true });
+    await bus.streams.setPosition(stream.name, 'g', 'beginning');
+    await bus.streams.setPosition(stream.name, 'g', 'new');
+    await bus.publish('n', 9);
+    const third = await subscribe();
+    await eventually(() => seen.length === 7);
+    expect(seen).toEqual([0, 1, 2, 3, 2, 3, 9]);
+    await third.unsubscribe({ wait: true });
+    expect(await bus.streams.removeGroup(stream.name, 'g')).toBe(true);
+    expect(await bus.streams.removeGroup(stream.name, 'g')).toBe(false);
+    expect((await bus.streams.info(stream.name)).groups).toEqual([]);
+  });
+
+  test.each<[string, string, (bus: any, stream: string) => Promise<unknown>]>([
+    ['info of no stream', 'NO_STREAM', (bus) => bus.streams.info('unheard-of')],
+    ['pending of no stream', 'NO_STREAM', (bus) => bus.streams.pending('unheard-of', 'g')],
+    ['pending of no group', 'NO_GROUP', (bus, s) => bus.streams.pending(s, 'g')],
+    ['a position of no group', 'NO_GROUP', (bus, s) => bus.streams.setPosition(s, 'g', 'new')],
+    ['trim of no stream', 'NO_STREAM', (bus) => bus.streams.trim('unheard-of', { maxLength: 1 })],
+    ['a group of no stream', 'NO_STREAM', (bus) => bus.streams.removeGroup('unheard-of', 'g')],
+  ])('refused: %s', async (_, code, call) => {
+    const stream = streamFor('a');
+    const bus = await bench.open({ streams: [stream] });
+    await bus.publish('a', 1);
+    const error = await rejection(call(bus, stream.name));
+    expect(error).toMatchObject({ code: `ERR_BUS_${code}` });
+    expect(error.stack?.split('\n')[1]).toContain('streams.test.ts');
+  });
+
+  test('a stream keeps about as much as it is told to', async () => {
+    const stream = streamFor('n', { maxLength: 100, safeTrim: false });
+    const bus = await bench.open({ streams: [stream] });
+    for (let round = 0; round < 10; round += 1) {
+      await Promise.all(Array.from({ length: 100 }, (_, n) => bus.publish('n', n)));
+    }
+    const { length } = await bus.streams.info(stream.name);
+    expect(length).toBeGreaterThanOrEqual(100);
+    // Redis trims by nodes of up to 100 entries.
+    expect(length).toBeLessThanOrEqual(200);
+  });
+});
+
+onTransports(['redis'], (bench) => {
+  let wire: Wire;
+  beforeAll(() => {
+    wire = wireTo(bench);
+  });
+  afterAll(() => wire.close());
+
+  test('an entry has the fields of the wire format, in their order', async () => {
+    const stream = streamFor('a.*');
+    const bus = await bench.open({ streams: [stream], serviceName: 'api' });
+    const plain = await bus.publish('a.plain', { text: 'é\n' });
+    const full = await bus.publish('a.full', [1, null], {
+      id: 'own',
+      timestamp: '2026-01-02T03:04:05.678Z',
+      source: 'elsewhere',
+      correlationId: 'corr',
+      causationId: 'cause',
+      userId: 'u',
+      organizationId: 'o',
+      traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+      tracestate: 's=1',
+      key: 'k',
+      metadata: { extra: { deep: [true] } },
+    });
+    const [first, second] = await wire.entries(stream.name);
+    expect(first?.id).toBe(plain.messageId);
+    expect(first?.fields.map(([name]) => name)).toEqual([
+      'eventId',
+      'eventType',
+      'timestamp',
+      'source',
+      'correlationId',
+      'data',
+      'meta',
+    ]);
+    expect(Object.fromEntries(first?.fields ?? [])).toMatchObject({
+      eventId: plain.eventId,
+      eventType: 'a.plain',
+      timestamp: plain.timestamp,
+      source: 'api',
+      correlationId: plain.eventId,
+      data: '{"text":"é\\n"}',
+      meta: JSON.stringify({ instanceId: bus.instanceId }),
+    });
+    expect(second?.id).toBe(full.messageId);
+    expect(second?.fields.slice(0, 7)).toEqual([
+      ['eventId', 'own'],
+      ['eventType', 'a.full'],
+      ['timestamp', '2026-01-02T03:04:05.678Z'],
+      ['source', 'elsewhere'],
+      ['correlationId', 'corr'],
+      ['causationId', 'cause'],
+      ['data', '[1,null]'],
+    ]);
+    expect(second?.fields).toHaveLength(8);
+    expect(JSON.parse(second?.fields[7]?.[1] ?? '')).toEqual({
+      instanceId: bus.instanceId,
+      traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+      tracestate: 's=1',
+      userId: 'u',
+      organizationId: 'o',
+      key: 'k',
+      extra: { deep: [true] },
+    });
+  });
+
+  test('entries of other programs are events, whatever they leave out', async () => {
+    const stream = streamFor('*');
+    const bus = await bench.open({ streams: [stream] });
+    const seen: BusEvent[] = [];
+    await bus.subscribe('*', (event) => seen.push(event), { group: 'g' });
+    const full = {
+      eventId: 'e-1',
+      eventType: 'campaign.status.changed',
+      timestamp: '2026-01-02T03:04:05.678Z',
+      source: 'campaign-api',
+      correlationId: 'c-1',
+      causationId: 'e-0',
+      data: '{"campaignId":"7"}',
+    };
+    await wire.add(stream.name, full);
+    const bare = await wire.add(stream.name, { data: 'null', eventType: 'bare', more: 'unknown' });
+    await eventually(() => seen.length === 2);
+    const { eventId, eventType, data, ...metadata } = full;
+    expect(seen[0]).toEqual({ id: eventId, type: eventType, data: JSON.parse(data), metadata });
+    expect(seen[1]).toEqual({
+      id: bare,
+      type: 'bare',
+      data: null,
+      metadata: {
+        timestamp: new Date(Number(bare.split('-')[0])).toISOString(),
+        source: 'unknown',
+        correlationId: bare,
+      },
+    });
+  });
+
+  test('replicas: as many as were asked for have it', async () => {
+    const server = bench.server as RedisServer;
+    const replica = await RedisServer.start('--replicaof', '127.0.0.1', String(server.port));
+    const copy = wireTo({ ...bench, server: replica } as never);
+    try {
+      const stream = streamFor('a');
+      const bus = await bench.open({ streams: [stream] });
+      await eventually(async () =>
+        (await copy.redis.info('replication')).includes('master_link_status:up'),
+      );
+      const { messageId } = await bus.publish('a', 1, { replicas: 1 });
+      expect((await copy.entries(stream.name)).map(({ id }) => id)).toEqual([messageId]);
+      const error = await rejection(bus.publish('a', 2, { replicas: 2, timeout: 300 }));
+      expect(error).toMatchObject({ code: 'ERR_BUS_NOT_REPLICATED', outcome: 'unknown' });
+      expect((await wire.entries(stream.name)).at(-1)?.id).toBe(error.messageId);
+    } finally {
+      copy.close();
+      await replica.stop();
+    }
+  });
+
+  test('a server out of memory refuses an event as a whole; groups go on', async () => {
+    const stream = streamFor('a');
+    const bus = await bench.open({ streams: [stream] });
+    const [live, durable]: [unknown[], unknown[]] = [[], []];
+    let release = () => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    await bus.subscribe('a', (event) => live.push(event.data));
+    await bus.subscribe(
+      'a',
+      async (event) => {
+        await released;
+        durable.push(event.data);
+      },
+      { group: 'g' },
+    );
+    await bus.publish('a', 1);
+    await wire.redis.config('SET', 'maxmemory', '1');
+    try {
+      const error = await rejection(bus.publish('a', 2));
+      expect(error).toMatchObject({ code: 'ERR_BUS_SERVER_OOM', outcome: 'rejected' });
+      release();
+      await eventually(() => isDone(bus, stream.name, 'g'));
+    } finally {
+      await wire.redis.config('SET', 'maxmemory', '0');
+    }
+    await bus.publish('a', 3);
+    await eventually(() => live.length === 2 && durable.length === 2);
+    expect([live, durable]).toEqual([
+      [1, 3],
+      [1, 3],
+    ]);
+  });
+
+  test('a stream whose name something else has is told, and hurts no other', async () => {
+    const [broken, good] = [streamFor('a'), streamFor('b')];
+    await wire.redis.set(broken.name, 'a text');
+    const bus = await bench.open({ streams: [broken, good] });
+    expect(await rejection(bus.publish('a', 1))).toMatchObject({
+      code: 'ERR_BUS_WRONG_TYPE',
+      outcome: 'rejected',
+    });
+    expect(await bus.publish('b', 1)).toMatchObject({ stream: good.name });
+    await eventually(async () => (await bus.healthCheck()).status === 'degraded');
+    const { streams } = await bus.healthCheck();
+    expect(streams[broken.name]?.error).toMatchObject({ code: 'ERR_BUS_WRONG_TYPE' });
+    expect(streams[good.name]).not.toHaveProperty('error');
+  });
+});

@@ -1,0 +1,221 @@
+//! Groups: opened, lost, created again; the facts that their clients share.
+
+use super::world::*;
+use crate::claims::{Announcement, Joining, Source};
+use crate::config::DeadLetterConfig;
+use crate::delivery::Settlement;
+use crate::error::ErrorKind;
+use crate::store::{EntryId, Position, Request};
+use crate::subscribe_options::OrderBy;
+
+fn warnings(bench: &mut Bench) -> Vec<&'static str> {
+    let code = |a| match a {
+        Announcement::Warning { code, .. } => Some(code),
+        _ => None,
+    };
+    bench.announced().into_iter().filter_map(code).collect()
+}
+
+#[test]
+fn all_subscriptions_of_a_group_agree() {
+    let mut b = Bench::new(&options());
+    let error = b.client.try_add(2, "*", "s", &ordered(OrderBy::Key)).unwrap_err();
+    assert_eq!((error.kind, error.path.as_deref()), (ErrorKind::InvalidOptions, Some("orderBy")));
+    let error = b.client.try_add(2, "*", "s", &durable(|d| d.consumer = Some("d".into()))).unwrap_err();
+    assert_eq!((error.kind, error.path.as_deref()), (ErrorKind::InvalidOptions, Some("consumer")));
+    assert!(!b.client.claims.contains(2));
+    b.client.try_add(2, "*", "s", &durable(|d| d.consumer = Some("c".into()))).unwrap();
+    assert_eq!(b.client.claims.subscriptions(), 2);
+}
+
+#[test]
+fn a_lost_group_is_created_again_at_its_low_water_mark() {
+    let mut b = Bench::new(&options());
+    let ids = b.publish(4);
+    let out = b.take();
+    b.settle(out[0].token, Settlement::Succeeded);
+    b.settle(out[2].token, Settlement::Succeeded);
+    let (stream, group) = (arc("s"), arc("g"));
+    b.world.store.execute(Request::RemoveGroup { stream, group }, b.world.now).unwrap();
+    b.announced();
+    b.publish(1);
+    b.pass(1000);
+    let from = b.announced().into_iter().find_map(|a| match a {
+        Announcement::GroupRecreated { from, .. } => Some(from),
+        _ => None,
+    });
+    assert_eq!(from, Some(ids[0]), "behind what is settled");
+    // What still runs is not run twice; one settled behind the mark may be.
+    assert_eq!(b.take_numbers().1, [3, 5]);
+    b.settle(out[1].token, Settlement::Succeeded);
+    b.settle(out[3].token, Settlement::Succeeded);
+    b.pass(LEASE);
+    assert_eq!(b.pending().len(), 2);
+    assert!(!b.announced().iter().any(|a| matches!(a, Announcement::ClaimLost { .. })));
+}
+
+#[test]
+fn a_stream_that_starts_again_is_read_from_its_beginning() {
+    let mut b = Bench::new(&options());
+    b.publish(3);
+    for d in b.take() {
+        b.settle(d.token, Settlement::Succeeded);
+    }
+    b.pass(1000);
+    b.world.store = crate::store::Streams::new();
+    b.world.now -= 500_000;
+    b.publish(10);
+    b.world.now += 500_000;
+    b.pass(1001);
+    assert_eq!(b.take().len(), 10, "ids below the mark");
+}
+
+#[test]
+fn a_group_that_keeps_disappearing_is_not_created_in_a_hot_loop() {
+    let mut b = Bench::new(&options());
+    b.client.asked.clear();
+    for _ in 0..100 {
+        let (stream, group) = (arc("s"), arc("g"));
+        b.world.store.execute(Request::RemoveGroup { stream, group }, b.world.now).unwrap();
+        b.publish(1);
+        b.pass(100);
+    }
+    let opens = b.client.asked.iter().filter(|r| matches!(r, Request::Open { .. })).count();
+    assert!((5..=11).contains(&opens), "{opens}");
+    assert!(b.client.asked.len() < 500, "{}", b.client.asked.len());
+}
+
+#[test]
+fn a_start_for_a_group_that_exists_is_ignored_with_a_warning() {
+    let mut b = Bench::new(&options());
+    let source = Source { stream: "s".into(), from: Position::Beginning, given: true };
+    let claims = &mut b.client.claims;
+    claims.add(b.client.key, 2, &["*".into()], std::slice::from_ref(&source), &options(), None).unwrap();
+    b.run();
+    assert_eq!(warnings(&mut b), ["START_IGNORED"]);
+    // Another client finds it there.
+    let mut peer = Client::new("p", &options());
+    peer.claims.add(peer.key, 1, &["*".into()], std::slice::from_ref(&source), &options(), None).unwrap();
+    peer.claims.add(peer.key, 2, &["x".into()], &[source], &options(), None).unwrap();
+    peer.run(&mut b.world);
+    let count = peer.announcements.iter().filter(|a| matches!(a, Announcement::Warning { .. })).count();
+    assert_eq!(count, 1);
+}
+
+#[test]
+fn the_lease_is_that_of_the_group() {
+    let mut b = Bench::new(&options());
+    let mut claims = crate::claims::Claims::new(
+        DeadLetterConfig::default(),
+        String::new(),
+        "other".into(),
+        crate::stored::arrival,
+    );
+    let key = claims.join(Joining {
+        group: "g".into(),
+        consumer: "other".into(),
+        instance: "other".into(),
+        lease: 5000,
+        order_by: OrderBy::None,
+    });
+    let mut other = Client::new("other", &options());
+    (other.claims, other.key) = (claims, key);
+    other.add(1, "*", &options());
+    other.claims.connected(key);
+    b.client.parked = None;
+    b.client.claims.disconnected(b.client.key);
+    other.run(&mut b.world);
+    let warned = |a: &&Announcement| matches!(a, Announcement::Warning { code: "LEASE_DIFFERS", .. });
+    assert_eq!(other.announcements.iter().filter(warned).count(), 1);
+    b.world.now += 2000;
+    other.run(&mut b.world);
+    assert_eq!(other.announcements.iter().filter(warned).count(), 1, "once");
+    let overdue = other.asked.iter().find_map(|r| match r {
+        Request::Overdue { min_idle, .. } => Some(*min_idle),
+        _ => None,
+    });
+    assert_eq!(overdue, Some(LEASE));
+}
+
+#[test]
+fn nothing_is_read_before_the_group_is_known_and_its_own_entries_are_found() {
+    let mut world = World::new();
+    let mut client = Client::new("c", &options());
+    client.add(1, "*", &options());
+    client.claims.connected(client.key);
+    client.fault =
+        Box::new(|r| matches!(r, Request::Own { .. }).then_some(Fault::Refuse(ErrorKind::ServerBusy)));
+    client.run(&mut world);
+    assert!(client.parked.is_none());
+    assert!(matches!(client.announcements[..], [Announcement::Confirmed { .. }]));
+    client.fault = Box::new(|_| None);
+    world.now += 200;
+    client.run(&mut world);
+    assert!(client.parked.is_some());
+    let after = |r: &Request| matches!(r, Request::Own { after: EntryId::MIN, raise: true, .. });
+    assert!(client.asked.iter().any(after));
+}
+
+#[test]
+fn a_stream_that_cannot_be_opened_refuses_its_subscriptions() {
+    let mut world = World::new();
+    let mut client = Client::new("c", &options());
+    client.add(1, "*", &options());
+    let kind = std::cell::Cell::new(ErrorKind::ServerOom);
+    client.fault = Box::new(move |r| {
+        matches!(r, Request::Open { .. }).then(|| Fault::Refuse(kind.replace(ErrorKind::WrongType)))
+    });
+    client.run(&mut world);
+    assert!(client.announcements.is_empty());
+    assert_eq!(client.claims.trouble(1).unwrap().kind, ErrorKind::ServerOom);
+    world.now += 1000;
+    client.run(&mut world);
+    assert!(
+        matches!(&client.announcements[..], [Announcement::Refused { error, .. }] if error.kind == ErrorKind::WrongType)
+    );
+}
+
+#[test]
+fn streams_are_read_together_and_each_subscription_sees_its_own() {
+    let mut b = Bench::new(&options());
+    b.client.try_add(2, "*", "t", &options()).unwrap();
+    assert!(!b.client.claims.is_outdated(b.client.key));
+    b.run();
+    assert!(b.client.claims.is_outdated(b.client.key));
+    b.client.parked = None;
+    b.client.claims.interrupted(
+        b.client.key,
+        &crate::BusError::new(ErrorKind::ConnectionLost, ""),
+        b.world.now,
+    );
+    b.pass(200);
+    b.world.publish("t", "a", None);
+    b.world.publish("s", "a", None);
+    b.run();
+    let mut seen: Vec<_> =
+        b.take().into_iter().map(|d| (d.subscription, d.stored.unwrap().stream.to_string())).collect();
+    seen.sort();
+    assert_eq!(seen, [(1, "s".to_owned()), (2, "t".to_owned())]);
+    assert_eq!(b.client.parked.as_ref().map(|read| read.streams.len()), Some(2));
+    assert!(!b.client.claims.is_outdated(b.client.key));
+}
+
+#[test]
+fn a_stream_in_trouble_does_not_hold_up_the_others() {
+    let mut world = World::new();
+    let mut client = Client::new("c", &options());
+    client.try_add(1, "*", "s", &options()).unwrap();
+    client.try_add(2, "*", "t", &options()).unwrap();
+    client.claims.connected(client.key);
+    let refuse = |r: &Request| matches!(r, Request::Open { stream, .. } if **stream == *"t");
+    client.fault = Box::new(move |r| refuse(r).then_some(Fault::Refuse(ErrorKind::ServerOom)));
+    client.run(&mut world);
+    world.publish("s", "a", None);
+    client.run(&mut world);
+    assert_eq!(client.take(&world).len(), 1);
+    assert!(client.claims.trouble(2).is_some() && client.claims.trouble(1).is_none());
+    client.fault = Box::new(|_| None);
+    world.now += 2000;
+    client.run(&mut world);
+    assert!(client.claims.is_outdated(client.key));
+}

@@ -1,0 +1,47 @@
+// Events that are stored: a consumer group gets every one of them, also those of the time it was away.
+
+import { EventBusClient } from '../index.js';
+import { connection } from './connection.mjs';
+
+// Every service that publishes orders has the same streams. Those of this example are its own.
+const stream = `oxbus-example:${process.pid}:orders`;
+const streams = [{ name: stream, events: 'order.*', consumerGroups: ['billing', 'mail'] }];
+const open = (serviceName) => new EventBusClient({ serviceName, streams, ...connection });
+const shop = open('shop');
+
+// Nobody is subscribed yet. What is stored waits: the groups are there since the client connected.
+const { messageId } = await shop.publish('order.placed', { number: 1 });
+console.log(`stored as ${messageId}`);
+await shop.publish('order.placed', { number: 2 });
+
+// Each group gets every event; the members of a group share them.
+const handled = { billing: new Set(), mail: new Set() };
+const members = [open('billing'), open('billing'), open('mail')];
+for (const [index, member] of members.entries()) {
+  const { serviceName } = member;
+  await member.subscribe(
+    'order.*',
+    async ({ data }, { group, deliveryCount }) => {
+      console.log(`${group} ${index + 1}: order ${data.number}, delivery ${deliveryCount}`);
+      handled[group].add(data.number);
+    },
+    { group: serviceName, orderBy: 'key' }, // acknowledged when the handler has ended
+  );
+}
+for (const number of [3, 4, 5]) {
+  await shop.publish('order.placed', { number }, { key: `customer-${number % 2}` });
+}
+await until(() => handled.billing.size === 5 && handled.mail.size === 5);
+
+// What a member that ends has not finished goes to the others of its group.
+for (const member of members) await member.disconnect();
+const { length, groups } = await shop.streams.info(stream);
+for (const { name, pending, lag } of groups) console.log(`${name}: pending ${pending}, lag ${lag}`);
+console.log(`${length} events are stored`);
+await shop.streams.trim(stream, { maxLength: 0 });
+await shop.disconnect();
+console.log('ok');
+
+async function until(condition) {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
