@@ -119,7 +119,6 @@ impl Group {
             Ok(Response::Facts(facts)) => facts,
             Ok(_) => return,
             Err(error) => {
-                stream.unsure.append(&mut stream.asked);
                 stream.trouble = (error.kind != ErrorKind::NoGroup).then_some(error);
                 return;
             }
@@ -147,7 +146,6 @@ impl Group {
             stream.beat_at = 0;
         }
         self.learn(at, facts, now, cx);
-        self.decide(at, now, cx);
         self.confirm(cx);
     }
 

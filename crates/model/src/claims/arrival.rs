@@ -34,8 +34,6 @@ enum Verdict {
     Handle(Calls),
     /// Nobody wants it.
     Skip,
-    /// Nobody is known to want it.
-    Unsure,
     /// Another client wants it: it is left to them until then.
     HandBack { until: u64 },
     /// It is given up.
@@ -45,19 +43,6 @@ enum Verdict {
 impl Group {
     /// Takes an entry in, unless it is here already.
     pub(super) fn accept(&mut self, arrival: Arrival, origin: Origin, now: u64, cx: &mut Context) {
-        self.admit(arrival, origin, false, now, cx);
-    }
-
-    /// Decides on the entries that a heartbeat has just been asked about.
-    pub(super) fn decide(&mut self, at: usize, now: u64, cx: &mut Context) {
-        let asked = self.streams.get_mut(at).map(|stream| std::mem::take(&mut stream.asked));
-        for (arrival, origin) in asked.into_iter().flatten() {
-            self.admit(arrival, origin, true, now, cx);
-        }
-    }
-
-    /// `sure`: the patterns of the group are known as they were when the entry came, or later.
-    fn admit(&mut self, arrival: Arrival, origin: Origin, sure: bool, now: u64, cx: &mut Context) {
         let Some(at) = self.stream_index(&arrival.stream) else { return };
         let slot = self.entries.next_slot();
         let Some(stream) = self.streams.get_mut(at) else { return };
@@ -71,11 +56,11 @@ impl Group {
             std::collections::hash_map::Entry::Occupied(_) => return,
             std::collections::hash_map::Entry::Vacant(free) => free.insert(slot),
         };
-        cx.tally.recovered += u64::from(origin == Origin::Claimed && !sure);
-        let Arrival { id, deliveries, begun, unhandled_since, .. } = arrival;
+        cx.tally.recovered += u64::from(origin == Origin::Claimed);
+        let Arrival { id, deliveries, begun, unhandled_since, content, .. } = arrival;
         let past = Past { deliveries: deliveries.max(1), begun, unhandled_since };
         let deliveries = past.deliveries;
-        let (verdict, event) = self.judge(at, &arrival.content, &past, sure, now, cx);
+        let (verdict, event) = self.judge(at, content, &past, now, cx);
         let mut entry = Entry {
             id,
             stream: at,
@@ -100,13 +85,6 @@ impl Group {
                 self.settled(at, id, now);
                 if let Some(event) = entry.event {
                     cx.spend(event);
-                }
-            }
-            Verdict::Unsure => {
-                if let Some(stream) = self.streams.get_mut(at) {
-                    stream.known.remove(&id);
-                    stream.unsure.push((arrival, origin));
-                    stream.beat_at = 0;
                 }
             }
             Verdict::HandBack { until } => {
@@ -197,21 +175,20 @@ impl Group {
     fn judge(
         &mut self,
         at: usize,
-        content: &Content,
+        content: Content,
         past: &Past,
-        sure: bool,
         now: u64,
         cx: &mut Context,
     ) -> (Verdict, Option<Arc<LiveEvent>>) {
         let (candidate, event_type, only_group) = match content {
             Content::Event { candidate, event_type, only_group } => (candidate, event_type, only_group),
             Content::Undecodable(reason) => {
-                let error = error_json("ValidationError", reason, Some(ErrorKind::InvalidEvent));
+                let error = error_json("ValidationError", &reason, Some(ErrorKind::InvalidEvent));
                 return (Verdict::Bury { reason: "undecodable", error }, None);
             }
         };
         let event = candidate.event.clone();
-        if only_group.as_ref().is_some_and(|group| **group != *self.joining.group) {
+        if only_group.is_some_and(|group| *group != *self.joining.group) {
             return (Verdict::Skip, Some(event));
         }
         if past.begun {
@@ -219,7 +196,7 @@ impl Group {
             let error = error_json("HandlerError", message, Some(ErrorKind::HandlerFailed));
             return (Verdict::Bury { reason: "crashed", error }, Some(event));
         }
-        let route = self.route(at, event_type, &event, cx);
+        let route = self.route(at, &event_type, &event, cx);
         let mut calls = Calls::NONE;
         for &(subscription, pattern) in route.takers.iter() {
             let filter = self.subscribers.get(&subscription).and_then(|s| s.filter.as_ref());
@@ -232,8 +209,7 @@ impl Group {
             return (Verdict::Handle(calls), Some(event));
         }
         if !route.takers.is_empty() || !route.wanted {
-            let sure = sure || !route.takers.is_empty();
-            return (if sure { Verdict::Skip } else { Verdict::Unsure }, Some(event));
+            return (Verdict::Skip, Some(event));
         }
         let patience = self.lease.saturating_mul(2);
         let store_time = self.streams.get(at).map_or(0, |stream| stream.store_time(now));

@@ -284,8 +284,7 @@ impl Group {
             _ => self.loads(Load::Blocked),
         };
         let held: usize = self.streams.iter().map(|s| s.known.len()).sum();
-        let unsure: usize = self.streams.iter().map(|s| s.unsure.len() + s.asked.len()).sum();
-        let room = window.saturating_sub(self.loads(Load::Busy) + blocked + unsure);
+        let room = window.saturating_sub(self.loads(Load::Busy) + blocked);
         let bytes = MAX_BYTES.saturating_sub(self.bytes) / self.average.max(1);
         // Nothing is too large to be read alone.
         let bytes = bytes.max(usize::from(self.bytes == 0));

@@ -73,7 +73,6 @@ impl Group {
             out.push(Work::Store(key, beat));
             stream.beating = true;
             stream.beat.1 = stream.beat.0;
-            stream.asked.append(&mut stream.unsure);
             stream.beat_at = now + if stream.taken { BEAT_TAKEN } else { BEAT };
         }
         if stream.sweep_at == 0 {

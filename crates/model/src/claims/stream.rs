@@ -6,9 +6,8 @@ use std::sync::Arc;
 // The keys are ids that the store has given.
 use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
-use super::arrival::Origin;
 use super::gate::Gate;
-use super::{Arrival, Joining, Source};
+use super::{Joining, Source};
 use crate::BusError;
 use crate::config::DeadLetterConfig;
 use crate::store::{EntryId, Facts, Member, Position, keys};
@@ -90,11 +89,6 @@ pub(super) struct Stream {
     meanwhile: HashSet<EntryId>,
     /// Entries that nobody here handles, and until when they are left to others.
     pub(super) strangers: HashMap<EntryId, u64>,
-    /// Entries of types that no client is known to want: the next heartbeat tells whether that is still so, as a
-    /// client may have subscribed before they were published.
-    pub(super) unsure: Vec<(Arrival, Origin)>,
-    /// Those of them that the heartbeat on its way decides on.
-    pub(super) asked: Vec<(Arrival, Origin)>,
     pub(super) acks: Vec<EntryId>,
     pub(super) ack_gate: Gate,
     /// Whether a fenced request is on its way: there is one at a time, as they may overtake each other.
@@ -140,8 +134,6 @@ impl Stream {
             beat_at: 0,
             beating: false,
             beat: (1, 0, 0),
-            unsure: Vec::new(),
-            asked: Vec::new(),
             own: Own::Wanted { after: EntryId::MIN },
             own_gate: Gate::default(),
             search_again: false,
@@ -206,9 +198,6 @@ impl Stream {
     /// The own pending entries are to be found. A search for those of an earlier process goes on where it
     /// is, because what it has found has been counted.
     pub(super) fn search_own(&mut self) {
-        // They are found again.
-        self.unsure.clear();
-        self.asked.clear();
         match self.own {
             Own::Asked { .. } => self.search_again = self.inherited,
             Own::Wanted { .. } if !self.inherited => {}
