@@ -72,6 +72,8 @@ impl Group {
             let beat = Request::Beat { member, instance, alive: ALIVE, lease, patterns, mark };
             out.push(Work::Store(key, beat));
             stream.beating = true;
+            stream.beats += 1;
+            stream.beaten_at = now;
             stream.beat.1 = stream.beat.0;
             stream.beat_at = now + if stream.taken { BEAT_TAKEN } else { BEAT };
         }

@@ -73,10 +73,12 @@ impl Claims {
         self.groups.keys().copied().collect()
     }
 
-    /// The consumers of this client in a group, one for each stream.
+    /// The consumers of this client in a group, one for each stream; without those whose name another
+    /// client has.
     pub fn members(&self, key: GroupKey) -> Vec<Member> {
         let group = self.groups.get(&key);
-        group.into_iter().flat_map(|g| &g.streams).map(|s| s.member.clone()).collect()
+        let own = group.into_iter().flat_map(|g| &g.streams).filter(|s| s.is_ready());
+        own.map(|s| s.member.clone()).collect()
     }
 
     /// Whether a group was told to stop reading, and is not left yet.
