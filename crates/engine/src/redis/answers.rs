@@ -6,7 +6,7 @@ use oxbus_model::reply::{self as refusal, Action};
 use oxbus_model::store::EntryId;
 use oxbus_model::{BusError, ErrorKind, Outcome};
 
-use super::calls::{Answer, Call};
+use super::calls::{ADD, Answer, Call, KEEP};
 use super::flight::{Done, Entry, Kind};
 use super::handshake::check_role;
 use super::publisher::{Publisher, ROLE_INTERVAL};
@@ -98,6 +98,7 @@ impl Publisher {
                 // The asker may have given up.
                 let _ = sender.send(answer);
             }
+            (Kind::Load(last), _) => self.loading &= !last,
             (Kind::Settled | Kind::Ping, _) => {}
         }
         Ok(())
@@ -125,6 +126,7 @@ impl Publisher {
         match reply {
             Reply::Error(error) => match call.in_full(error) {
                 Ok((call, command)) => {
+                    self.load_scripts();
                     let limit = self.shared.config.redis.command_timeout;
                     self.pipeline.push(Kind::Call(call), limit, |bytes| bytes.extend_from_slice(&command));
                 }
@@ -152,6 +154,16 @@ impl Publisher {
             _ => call.indexes().for_each(|index| self.fail(batch, index, strange())),
         }
         result
+    }
+
+    /// Makes the server know the scripts again, before what is sent from now on: a call of one that it knows
+    /// must not overtake a call of one that it does not.
+    fn load_scripts(&mut self) {
+        if !std::mem::replace(&mut self.loading, true) {
+            for (last, script) in [(false, &ADD), (true, &KEEP)] {
+                self.ask(Kind::Load(last), &script.load());
+            }
+        }
     }
 
     /// So many replicas have what was stored before.

@@ -29,6 +29,8 @@ pub(super) enum Kind {
         replicas: u32,
         timeout: u64,
     },
+    /// Makes the server know the scripts, the last of them if true.
+    Load(bool),
     Role,
     Ping,
     Ask(oneshot::Sender<Result<String, BusError>>),
@@ -40,7 +42,7 @@ impl Kind {
         match self {
             Kind::Event { deadline, .. } | Kind::Entry { deadline, .. } => Some(*deadline),
             Kind::Call(call) => Some(call.deadline),
-            Kind::Settled | Kind::Wait { .. } | Kind::Role | Kind::Ping | Kind::Ask(_) => None,
+            _ => None,
         }
     }
 
@@ -51,7 +53,7 @@ impl Kind {
                 (*b, *i) == (batch, index)
             }
             Kind::Call(call) => call.has(batch, index),
-            Kind::Settled | Kind::Wait { .. } | Kind::Role | Kind::Ping | Kind::Ask(_) => false,
+            _ => false,
         }
     }
 
@@ -60,7 +62,7 @@ impl Kind {
         match self {
             Kind::Event { batch, index, .. } | Kind::Entry { batch, index, .. } => each(*batch, *index),
             Kind::Call(call) => call.indexes().for_each(|index| each(call.batch, index)),
-            Kind::Settled | Kind::Wait { .. } | Kind::Role | Kind::Ping | Kind::Ask(_) => {}
+            _ => {}
         }
     }
 

@@ -66,6 +66,8 @@ pub(crate) struct Publisher {
     protocol: Protocol,
     connected: bool,
     pub(super) role_known: bool,
+    /// Whether the scripts are being loaded.
+    pub(super) loading: bool,
     /// Why there is no connection.
     last_error: Option<BusError>,
     pub(super) pipeline: Pipeline<Kind>,
@@ -105,6 +107,7 @@ impl Publisher {
             protocol: Protocol::Resp3,
             connected: false,
             role_known: false,
+            loading: false,
             last_error: None,
             pipeline: Pipeline::new(),
             unreplicated: Vec::new(),
@@ -186,7 +189,7 @@ impl Publisher {
         }
     }
 
-    fn ask(&mut self, kind: Kind, command: &redis::Cmd) {
+    pub(super) fn ask(&mut self, kind: Kind, command: &redis::Cmd) {
         let limit = self.shared.config.redis.command_timeout;
         self.pipeline.push(kind, limit, |bytes| bytes.put_slice(&command.get_packed_command()));
     }
@@ -411,6 +414,7 @@ impl Session for Publisher {
         }
         self.last_error = Some(error.clone());
         self.connected = false;
+        self.loading = false;
         let message = format!("sent, and the connection was lost before the answer: {}", error.message);
         let lost = BusError::new(ErrorKind::ConnectionLost, message).with_outcome(Outcome::Unknown);
         let sent = self.pipeline.disconnected().into_iter().map(|command| command.kind);

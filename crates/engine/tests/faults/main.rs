@@ -21,6 +21,7 @@ mod payload;
 mod pressure;
 mod rig;
 mod role;
+mod storing;
 mod stuck;
 mod subscribing;
 mod tls;

@@ -224,7 +224,7 @@ impl Claims {
         let mut out = Vec::new();
         self.prepare_suspect(now, &mut out);
         for group in self.groups.values_mut() {
-            group.work(now, &self.context, &mut out);
+            group.work(now, &mut self.context, &mut out);
         }
         out
     }
