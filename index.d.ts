@@ -421,7 +421,7 @@ export interface BatchProjection<E = BusEvent> {
  *
  * With a `group` an event is acknowledged when `next` is called again. One that is not, as the loop
  * was left or the iterator disposed, is handed back, like those that wait behind it. `disconnect`
- * waits for the event in hand as for a running handler.
+ * and `unsubscribe` wait up to 1 s for `next` to acknowledge the event in hand, and hand it back then.
  */
 export interface EventIterator<E = BusEvent> extends AsyncIterableIterator<E>, AsyncDisposable {
   /** Resolves when the subscription is confirmed; rejects as `subscribe` does. */

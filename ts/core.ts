@@ -37,7 +37,7 @@ import { checkSignal, Requests, throwIfAborted } from './requests';
 import { conform, type Schemas } from './schemas';
 import { onAbort } from './signals';
 import { LiveSubscription } from './subscription';
-import { surroundingsOf } from './surroundings';
+import { surroundingsOf, type Timers } from './surroundings';
 
 const OPTIONS = 'ERR_BUS_INVALID_OPTIONS';
 /** Within which a health report must be there. */
@@ -53,6 +53,7 @@ export class Core {
   readonly settings: Settings;
   readonly log: Log;
   readonly emitter: Emitter;
+  readonly timers: Timers;
   readonly instanceId: string;
   readonly #native: NativeClient;
   readonly #keepAlive: KeepAlive;
@@ -75,6 +76,7 @@ export class Core {
     this.log = new Log(read.logger, settings.logLevel, settings.serviceName);
     this.emitter = new Emitter(this.log);
     const surroundings = surroundingsOf(config);
+    this.timers = surroundings.timers;
     if (settings.mode === 'memory' && surroundings.broker === undefined) {
       this.#lease = new BrokerLease(settings.memory);
       releaseWith(this, this.#lease);

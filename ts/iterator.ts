@@ -6,6 +6,7 @@ import { DROPPED } from './dispatcher';
 import { invalidAt, traced } from './errors';
 import { isPlainObject } from './json';
 import type { LiveSubscription } from './subscription';
+import type { Timer, Timers } from './surroundings';
 
 /** An event whose handler call is not settled. */
 interface Taken<E> {
@@ -22,6 +23,7 @@ interface Waiter<E> {
 
 /** What an iterator asks of its client. */
 export interface IteratorOwner {
+  readonly timers: Timers;
   subscribe(
     pattern: unknown,
     handler: (event: never, context: never) => unknown,
@@ -42,6 +44,12 @@ const OWN = [
   'batch',
 ] as const;
 
+/**
+ * How long a stored event in hand waits for `next()` once the iterator has ended, in ms. The loop that has
+ * it may be at work; but nothing says that there is a loop.
+ */
+const LAST_NEXT = 1000;
+
 const END: IteratorResult<never, undefined> = { done: true, value: undefined };
 
 export class LiveIterator<E> implements EventIterator<E> {
@@ -56,6 +64,7 @@ export class LiveIterator<E> implements EventIterator<E> {
   #done = false;
   /** Whether what was not asked beyond is handed back. */
   #durable = false;
+  #lastNext: Timer | undefined;
 
   constructor(owner: IteratorOwner, pattern: unknown, options: object | undefined) {
     this.#owner = owner;
@@ -81,7 +90,7 @@ export class LiveIterator<E> implements EventIterator<E> {
   }
 
   async return(): Promise<IteratorResult<E, undefined>> {
-    if (this.#durable) for (const taken of this.#inHand.splice(0)) taken.drop(DROPPED);
+    if (this.#durable) this.#dropInHand();
     this.end();
     const subscription = await this.#subscribed.catch(() => undefined);
     if (subscription !== undefined) await this.#owner.unsubscribe(subscription);
@@ -103,12 +112,15 @@ export class LiveIterator<E> implements EventIterator<E> {
 
   /**
    * Ends it: what waits in the buffer is dropped, or handed back. What is in hand counts as handled; a
-   * durable event only does when its user asks for the next one.
+   * durable event only does when its user asks for the next one soon, and is handed back otherwise.
    */
   end(): void {
     this.#done = true;
     this.#owner.forgetIterator(this);
     if (!this.#durable) this.#acceptInHand();
+    else if (this.#inHand.length > 0) {
+      this.#lastNext ??= this.#owner.timers.set(() => this.#dropInHand(), LAST_NEXT);
+    }
     for (const taken of this.#buffer.splice(0)) taken.drop(DROPPED);
     for (const waiter of this.#waiting.splice(0)) waiter.resolve(END);
   }
@@ -169,7 +181,13 @@ export class LiveIterator<E> implements EventIterator<E> {
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
   }
 
+  #dropInHand(): void {
+    this.#owner.timers.clear(this.#lastNext);
+    for (const taken of this.#inHand.splice(0)) taken.drop(DROPPED);
+  }
+
   #acceptInHand(): void {
+    this.#owner.timers.clear(this.#lastNext);
     const inHand = this.#inHand;
     if (inHand.length === 0) return;
     this.#inHand = [];

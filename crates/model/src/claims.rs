@@ -10,7 +10,7 @@
 //!   the life of an entry in it; `entry`, `subscriber`, `lanes`, `pace`: its parts;
 //! - `stream`: a stream of a group; `requests`, `answers`, `search`: what is asked of the store for it, and
 //!   what comes of that; `gate`: how often;
-//! - `suspects`: entries that may kill the process, one by one.
+//! - `suspects`: entries that may kill the process, one by one; `doubt`: entries that nobody seems to want.
 
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ use crate::subscribe_options::OrderBy;
 
 mod answers;
 mod arrival;
+mod doubt;
 mod ending;
 mod entry;
 mod gate;

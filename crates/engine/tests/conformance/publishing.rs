@@ -105,7 +105,7 @@ pub async fn subscribe_refusals(fixture: &Fixture) {
     }
     for (path, options) in [
         ("concurrency", json!({ "concurrency": 0 })),
-        ("group", json!({ "group": "g" })),
+        ("consumer", json!({ "consumer": "c" })),
         ("colour", json!({ "colour": 1 })),
         ("queue.overflow", json!({ "queue": { "overflow": "block" } })),
         ("retry.jitter", json!({ "retry": { "jitter": "some" } })),

@@ -146,6 +146,7 @@ impl Group {
             stream.beat_at = 0;
         }
         self.learn(at, facts, now, cx);
+        self.decide_doubtful(at, now, cx);
         self.confirm(cx);
     }
 

@@ -34,6 +34,8 @@ enum Verdict {
     Handle(Calls),
     /// Nobody wants it.
     Skip,
+    /// Nobody is known to want this type.
+    Doubt(Box<str>),
     /// Another client wants it: it is left to them until then.
     HandBack { until: u64 },
     /// It is given up.
@@ -53,7 +55,15 @@ impl Group {
             return;
         }
         match stream.known.entry(arrival.id) {
-            std::collections::hash_map::Entry::Occupied(_) => return,
+            std::collections::hash_map::Entry::Occupied(known) => {
+                let held = self.entries.get(*known.get());
+                let held = held.filter(|e| e.id == arrival.id && e.stream == at && e.stage != Stage::Over);
+                // A group that was made again delivers once more what was acknowledged in the one before.
+                if origin == Origin::Read && held.is_none() {
+                    stream.acks.push(arrival.id);
+                }
+                return;
+            }
             std::collections::hash_map::Entry::Vacant(free) => free.insert(slot),
         };
         cx.tally.recovered += u64::from(origin == Origin::Claimed);
@@ -87,6 +97,7 @@ impl Group {
                     cx.spend(event);
                 }
             }
+            Verdict::Doubt(event_type) => self.doubt(entry, event_type, now),
             Verdict::HandBack { until } => {
                 entry.stage = Stage::Releasing;
                 self.keep(entry);
@@ -112,7 +123,7 @@ impl Group {
     }
 
     /// Gives an entry its slot.
-    fn keep(&mut self, mut entry: Entry) -> u32 {
+    pub(super) fn keep(&mut self, mut entry: Entry) -> u32 {
         let bytes = entry.bytes();
         self.bytes += bytes;
         self.average = if self.average == 0 { bytes } else { (self.average * 7 + bytes) / 8 };
@@ -208,8 +219,11 @@ impl Group {
         if !calls.as_slice().is_empty() {
             return (Verdict::Handle(calls), Some(event));
         }
-        if !route.takers.is_empty() || !route.wanted {
+        if !route.takers.is_empty() {
             return (Verdict::Skip, Some(event));
+        }
+        if !route.wanted {
+            return (Verdict::Doubt(event_type), Some(event));
         }
         let patience = self.lease.saturating_mul(2);
         let store_time = self.streams.get(at).map_or(0, |stream| stream.store_time(now));
@@ -225,7 +239,7 @@ impl Group {
     }
 
     /// The subscriptions that take an event.
-    fn route(&mut self, at: usize, event_type: &str, event: &LiveEvent, cx: &Context) -> Route {
+    pub(super) fn route(&mut self, at: usize, event_type: &str, event: &LiveEvent, cx: &Context) -> Route {
         let Group { streams, subscribers, .. } = self;
         let Some(stream) = streams.get_mut(at) else { return Route::default() };
         let channel = channel_of(event, &cx.channels);

@@ -79,6 +79,8 @@ pub(super) enum Stage {
     Suspect,
     /// It is prepared to run alone, or runs.
     Alone,
+    /// It waits until it is known whether anybody wants it.
+    Doubtful,
     /// It is on its way to the dead letters.
     Burying,
     /// It is handed back.
@@ -187,7 +189,7 @@ impl Entry {
         match self.stage {
             Stage::Blocked => Load::Blocked,
             Stage::Suspect | Stage::Alone => Load::Busy,
-            Stage::Burying | Stage::Releasing | Stage::Over => Load::Settling,
+            Stage::Doubtful | Stage::Burying | Stage::Releasing | Stage::Over => Load::Settling,
             Stage::Active => {
                 let busy =
                     |call: &Call| !matches!(call.state, CallState::Backoff { .. } | CallState::Done { .. });

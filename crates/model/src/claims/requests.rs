@@ -28,10 +28,10 @@ const ACKS_AT_ONCE: usize = 2;
 
 impl Group {
     /// What is to be done now.
-    pub(super) fn work(&mut self, now: u64, cx: &Context, out: &mut Vec<Work>) {
+    pub(super) fn work(&mut self, now: u64, cx: &mut Context, out: &mut Vec<Work>) {
+        self.renew(now, cx);
         let Context { instance, dead_letter, reads_ahead, .. } = cx;
         let (dead_letters, ahead) = (dead_letter.max_length, *reads_ahead);
-        self.renew(now);
         let (room, window) = self.room(now);
         for at in 0..self.streams.len() {
             self.keep_up(at, now, instance, out);
@@ -72,6 +72,8 @@ impl Group {
             let beat = Request::Beat { member, instance, alive: ALIVE, lease, patterns, mark };
             out.push(Work::Store(key, beat));
             stream.beating = true;
+            stream.beats += 1;
+            stream.beaten_at = now;
             stream.beat.1 = stream.beat.0;
             stream.beat_at = now + if stream.taken { BEAT_TAKEN } else { BEAT };
         }
@@ -207,14 +209,15 @@ impl Group {
     }
 
     /// Lists the claims that are to be renewed: each between a quarter and a third of the lease after it was
-    /// made or renewed.
-    pub(super) fn renew(&mut self, now: u64) {
+    /// made or renewed. One whose handler runs for longer than it may is not, and is lost with its lease.
+    fn renew(&mut self, now: u64, cx: &mut Context) {
         if now < self.renew_at {
             return;
         }
         self.renew_at = now + (self.lease / 12).max(1);
         let age = (self.lease / 4).max(1);
-        let Group { entries, streams, subscribers, .. } = self;
+        let Group { entries, streams, subscribers, lease, .. } = self;
+        let mut overdue = Vec::new();
         for (_, entry) in entries.iter_mut() {
             if !entry.is_held() || now.saturating_sub(entry.renewed) < age {
                 continue;
@@ -227,11 +230,18 @@ impl Group {
                 _ => false,
             };
             let Some(stream) = streams.get_mut(entry.stream) else { continue };
-            // A list that is not taken holds them already.
-            if stream.holds.len() < stream.known.len() && !entry.calls.as_slice().iter().any(overrun) {
+            if entry.calls.as_slice().iter().any(overrun) {
+                if now.saturating_sub(entry.renewed) > *lease {
+                    overdue.push((entry.stream, entry.id));
+                }
+            } else if stream.holds.len() < stream.known.len() {
+                // A list that is not taken holds them already.
                 stream.holds.push((entry.id, (entry.count != entry.stored).then_some(entry.count)));
                 entry.renewed = now;
             }
+        }
+        for (at, id) in overdue {
+            self.lose(at, &[id], now, cx);
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 // The keys are ids that the store has given.
 use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
+use super::doubt::Doubtful;
 use super::gate::Gate;
 use super::{Joining, Source};
 use crate::BusError;
@@ -68,6 +69,11 @@ pub(super) struct Stream {
     pub(super) beating: bool,
     /// Heartbeats are numbered: the one that is wanted, the one sent last, the one answered last.
     pub(super) beat: (u32, u32, u32),
+    /// Heartbeats that were sent, and when the last one was.
+    pub(super) beats: u64,
+    pub(super) beaten_at: u64,
+    /// Entries that wait for one, in the order in which they came.
+    pub(super) doubtful: Vec<Doubtful>,
     pub(super) own: Own,
     pub(super) own_gate: Gate,
     /// Whether the search must begin again when it is answered.
@@ -134,6 +140,9 @@ impl Stream {
             beat_at: 0,
             beating: false,
             beat: (1, 0, 0),
+            beats: 0,
+            beaten_at: 0,
+            doubtful: Vec::new(),
             own: Own::Wanted { after: EntryId::MIN },
             own_gate: Gate::default(),
             search_again: false,
@@ -175,6 +184,7 @@ impl Stream {
     /// Whether something is to be told to the store that must not be forgotten at the end.
     pub(super) fn is_settled(&self) -> bool {
         self.acks.is_empty()
+            && (self.doubtful.is_empty() || self.taken)
             && self.letters.is_empty()
             && self.releases.iter().all(Vec::is_empty)
             && !self.ack_gate.is_busy()

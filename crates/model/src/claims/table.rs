@@ -73,10 +73,12 @@ impl Claims {
         self.groups.keys().copied().collect()
     }
 
-    /// The consumers of this client in a group, one for each stream.
+    /// The consumers of this client in a group, one for each stream; without those whose name another
+    /// client has.
     pub fn members(&self, key: GroupKey) -> Vec<Member> {
         let group = self.groups.get(&key);
-        group.into_iter().flat_map(|g| &g.streams).map(|s| s.member.clone()).collect()
+        let own = group.into_iter().flat_map(|g| &g.streams).filter(|s| s.is_ready());
+        own.map(|s| s.member.clone()).collect()
     }
 
     /// Whether a group was told to stop reading, and is not left yet.
@@ -216,7 +218,7 @@ impl Claims {
         let mut out = Vec::new();
         self.prepare_suspect(now, &mut out);
         for group in self.groups.values_mut() {
-            group.work(now, &self.context, &mut out);
+            group.work(now, &mut self.context, &mut out);
         }
         out
     }

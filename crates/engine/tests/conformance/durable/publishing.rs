@@ -88,14 +88,10 @@ pub async fn publish_refusals(fixture: &Fixture) {
         (Record::new("job", 1).with(json!({ "stream": "" })), ErrorKind::InvalidOptions),
         (Record::new("job", 1).with(json!({ "stream": true })), ErrorKind::InvalidOptions),
         (Record::new("job", "x".repeat(600 << 10)), ErrorKind::EventTooLarge),
-        (
-            Record { event_type: "job".into(), options: String::new(), data: "{".into() },
-            ErrorKind::InvalidData,
-        ),
         (Record::new("job ", 1), ErrorKind::InvalidType),
     ] {
         let shown = format!("{} {}", record.event_type, record.options);
-        let error = bus.publish_raw(record).await.unwrap_err();
+        let error = bus.publish_raw(record).await.expect_err(&shown);
         assert_eq!((error.kind, error.outcome), (kind, Some(Outcome::NotSent)), "{shown}: {error}");
     }
     bus.publish("job", 2).await.unwrap();

@@ -153,7 +153,8 @@ pub async fn a_consumer_name(fixture: &Fixture) {
     inbox.wait_for(3).await;
     Group::workers(&next, fixture).settled().await;
     assert_eq!(sorted(&inbox), [0, 1, 2]);
-    assert!(inbox.events().iter().all(|event| (event.attempt, event.deliveries()) == (2, 2)));
+    let counts = inbox.events().iter().map(|event| (event.attempt, event.deliveries())).collect::<Vec<_>>();
+    assert_eq!(counts, [(2, 2); 3]);
     assert_eq!(Group::workers(&next, fixture).consumers().await, ["worker-1"]);
 
     // It leaves: the name is free at once.
@@ -178,7 +179,6 @@ pub async fn consumers_that_leave(fixture: &Fixture) {
             buses.push(bus);
         }
         inbox.wait_for(if round == 0 { 0 } else { 5 }).await;
-        assert_eq!(group.consumers().await.len(), 3);
         for bus in buses {
             bus.disconnect().await;
         }

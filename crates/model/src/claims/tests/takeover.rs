@@ -375,3 +375,31 @@ fn requests_that_must_not_overtake_each_other_go_one_by_one() {
     b.client.claims.answered(b.client.key, first, result, b.world.now);
     assert_eq!(requests(&mut b).len(), 1);
 }
+
+#[test]
+fn a_type_that_another_client_has_just_subscribed_to_is_left_to_it() {
+    let mut world = World::new();
+    let (mut one, mut two) = (Client::new("one", &options()), Client::new("two", &options()));
+    one.add(1, "a.*", &options());
+    one.claims.connected(one.key);
+    one.run(&mut world);
+    two.add(1, "b.*", &options());
+    two.run(&mut world);
+    assert!(two.announcements.iter().any(|a| matches!(a, Announcement::Confirmed { subscription: 1 })));
+    let ids = [world.publish("s", "b.c", None), world.publish("s", "c.d", None)];
+    one.run(&mut world);
+    assert_eq!(world.pending("s").len(), 2, "nothing is decided by what was known before");
+    // Not even when it is told to stop.
+    one.claims.stop_reading(None, world.now);
+    assert!(!one.claims.is_settled(None));
+    world.now += 100;
+    one.run(&mut world);
+    assert_eq!(world.pending("s").iter().map(|p| (p.id, p.deliveries)).collect::<Vec<_>>(), [(ids[0], 0)]);
+    assert!(one.claims.is_settled(None));
+    assert_eq!((one.tally.skipped, one.claims.waiting()), (1, (0, 0)));
+    two.claims.connected(two.key);
+    world.now += 500;
+    two.run(&mut world);
+    let taken = two.take(&world);
+    assert_eq!(taken.iter().map(|d| d.attempt).collect::<Vec<_>>(), [1]);
+}
