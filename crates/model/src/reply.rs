@@ -78,6 +78,9 @@ fn classify_unnamed(words: &str) -> (ErrorKind, Action) {
     } else if starts("AUTH ") || starts("invalid password") || starts("Client sent AUTH") {
         // A password given where none is set, and both answers of servers before 6.
         (ErrorKind::AuthFailed, Action::SlowRetry)
+    } else if starts("The user executing the script can't") {
+        // NOPERM, of a command in a script.
+        (ErrorKind::PermissionDenied, Action::SlowRetry)
     } else if starts("Protocol error") {
         // The server closes the connection after it.
         (ErrorKind::ServerError, Action::Reconnect)
@@ -107,6 +110,11 @@ mod tests {
             ("LOADING Redis is loading the dataset in memory", ErrorKind::ServerLoading, Backoff),
             ("MISCONF Redis is configured to save RDB snapshots, but", ErrorKind::ServerBusy, Backoff),
             ("BUSY Redis is busy running a script.", ErrorKind::ServerBusy, Backoff),
+            (
+                "ERR The user executing the script can't run this command or subcommand script: 0f, on x",
+                ErrorKind::PermissionDenied,
+                SlowRetry,
+            ),
             ("CLUSTERDOWN The cluster is down", ErrorKind::ServerBusy, Backoff),
             ("MOVED 3999 127.0.0.1:6381", ErrorKind::ServerError, Keep),
             ("CROSSSLOT Keys in request don't hash to the same slot", ErrorKind::ServerError, Keep),

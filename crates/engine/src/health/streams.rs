@@ -40,6 +40,7 @@ pub(super) async fn report(shared: &Shared, limit: Duration) -> Streams {
         };
         left = left.saturating_sub(started.elapsed());
         let trouble = shared.groups.chores().troubles.get(name).cloned();
+        let trouble = trouble.or_else(|| shared.groups.claims().stream_trouble(name).cloned());
         streams.add(name, answer, trouble);
     }
     streams

@@ -204,3 +204,116 @@ impl<'a> Answer<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::redis::commands::Args;
+
+    static SCRIPT: Script = Script::new("return 1");
+
+    /// A call for these events, of so many arguments each, and its command.
+    fn call(events: &[usize]) -> (Box<Call>, Vec<u8>) {
+        let (mut head, mut args) = (Args::default(), Args::default());
+        head.put(b"1");
+        head.put(b"stream");
+        let mut call = Call::new(&SCRIPT, 7, 5, Some(0), head.mark());
+        for (index, count) in (0..).zip(events) {
+            let before = args.mark();
+            (0..*count).for_each(|n| args.put(format!("{index}-{n}").repeat(n + 1).as_bytes()));
+            call.add(index, args.mark().since(before));
+        }
+        let mut command = Vec::new();
+        call.pack(&mut command, head.bytes(), args.bytes());
+        (Box::new(call), command)
+    }
+
+    /// The same command, by other means.
+    fn expected(events: &[usize], out: &[u32], in_full: bool) -> Vec<u8> {
+        let mut command = if in_full { SCRIPT.call_in_full() } else { SCRIPT.call() };
+        command.arg(1).arg("stream");
+        for (index, count) in (0..).zip(events).filter(|(index, _)| !out.contains(index)) {
+            for n in 0..*count {
+                command.arg(format!("{index}-{n}").repeat(n + 1));
+            }
+        }
+        command.get_packed_command()
+    }
+
+    proptest! {
+        #[test]
+        fn events_are_taken_out_before_and_after_it_is_written(
+            events in prop::collection::vec(0usize..5, 1..30),
+            before in prop::collection::vec(0u32..30, 0..6),
+            after in prop::collection::vec(0u32..30, 0..6),
+        ) {
+            let (mut call, mut command) = call(&events);
+            prop_assert_eq!(&command, &expected(&events, &[], false));
+            let all: Vec<u32> = call.indexes().collect();
+            for index in before.iter().filter(|index| all.contains(index)) {
+                if call.has(7, *index) && call.len() > 1 {
+                    command = call.without(*index, &command);
+                }
+            }
+            let left: Vec<u32> = call.indexes().collect();
+            let mut out: Vec<u32> = all.iter().copied().filter(|index| !left.contains(index)).collect();
+            prop_assert_eq!(&command, &expected(&events, &out, false));
+
+            call.keep(&command);
+            after.iter().for_each(|index| call.settle(*index));
+            out.extend(after.iter().copied().filter(|index| left.contains(index)));
+            let open: Vec<u32> = call.indexes().collect();
+            prop_assert_eq!(&open, &left.iter().copied().filter(|index| !after.contains(index)).collect::<Vec<_>>());
+            match call.in_full("NOSCRIPT No matching script.") {
+                Ok((call, command)) => {
+                    prop_assert_eq!(command, expected(&events, &out, true));
+                    prop_assert_eq!(call.indexes().collect::<Vec<_>>(), open);
+                    prop_assert!(call.in_full("NOSCRIPT No matching script.").is_err());
+                }
+                Err(_) => prop_assert!(open.is_empty()),
+            }
+        }
+    }
+
+    #[test]
+    fn an_event_that_is_settled_keeps_its_place_in_the_answer() {
+        let (mut call, _) = call(&[2, 2, 2]);
+        call.settle(1);
+        let text = |t: &'static str| Reply::Text(t.as_bytes());
+        let said = [text("5-1"), Reply::Int(3), text("5-2"), Reply::Int(0), Reply::Nil, text("OOM no")];
+        let answers: Vec<_> = call.answers(&said).collect();
+        let id = Some(EntryId { ms: 5, seq: 1 });
+        let done = Answer::Done { id, receivers: 3, duplicate: false, fault: None };
+        assert_eq!(answers, [(0, done), (2, Answer::Refused("OOM no"))]);
+        assert_eq!(call.answers(&said[..3]).nth(1), Some((2, Answer::Strange)));
+    }
+
+    #[test]
+    fn what_a_server_may_say_of_an_event() {
+        let text = |t: &'static str| Reply::Text(t.as_bytes());
+        let id = Some(EntryId { ms: 5, seq: 0 });
+        let done = |id, receivers, duplicate, fault| Answer::Done { id, receivers, duplicate, fault };
+        for (said, expected) in [
+            (vec![text("5-0"), text("NOPERM no")], done(id, 0, false, Some("NOPERM no"))),
+            (vec![text("5-0"), Reply::Int(2), Reply::Int(0), Reply::Nil], done(id, 2, false, None)),
+            (vec![text("5-0"), Reply::Int(0), Reply::Int(1)], done(id, 0, true, None)),
+            (
+                vec![Reply::Nil, Reply::Int(2), Reply::Int(0), text("ERR no")],
+                done(None, 2, false, Some("ERR no")),
+            ),
+            (
+                vec![Reply::Nil, text("@user_script: 7: -OOM command not allowed")],
+                Answer::Refused("OOM command not allowed"),
+            ),
+            (vec![Reply::Nil, Reply::Nil], Answer::Strange),
+            (vec![text("nonsense"), Reply::Int(1)], Answer::Strange),
+            (vec![Reply::Int(1), Reply::Int(1)], Answer::Strange),
+            (vec![text("5-0")], Answer::Strange),
+            (vec![], Answer::Strange),
+        ] {
+            assert_eq!(Answer::of(&said), expected, "{said:?}");
+        }
+    }
+}

@@ -45,7 +45,7 @@ const EXPIRED_PER_MS: u64 = 2_000;
 pub(crate) enum Input {
     Publish(Submission),
     /// Commands of a submission that another publisher has read.
-    Composed(Composed),
+    Composed(Box<Composed>),
     Cancel {
         batch: u32,
         index: u32,
@@ -176,8 +176,9 @@ impl Publisher {
 
     /// Takes commands over, and asks after them how many replicas have got what they did.
     fn take_over(&mut self, composed: Composed) {
-        self.batches.add(composed.batch, composed.state);
-        for Group { replicas, timeout, deadline, commands } in composed.groups {
+        let Composed { batch, state, groups } = composed;
+        self.batches.add(batch, state);
+        for Group { replicas, timeout, deadline, commands } in groups {
             self.next_expiry = self.next_expiry.min(deadline);
             // What waits already, and asks for the same, is asked for together.
             let same = |kind: &Kind| matches!(kind, Kind::Wait { replicas: r, timeout: t } if (*r, *t) == (replicas, timeout));
@@ -311,7 +312,7 @@ impl Session for Publisher {
     fn input(&mut self, input: Input, now: u64) {
         match input {
             Input::Publish(submission) => self.publish(submission, now),
-            Input::Composed(composed) => self.take_over(composed),
+            Input::Composed(composed) => self.take_over(*composed),
             Input::Cancel { batch, index } => self.cancel(batch, index),
             Input::Ask(command, sender) if self.connected => self.ask(Kind::Ask(sender), &command),
             Input::Ask(_, sender) => {

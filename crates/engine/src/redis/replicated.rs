@@ -73,8 +73,8 @@ impl Replicas {
             self.composer.finish(&mut last.commands);
         }
         let groups = std::mem::take(&mut self.groups);
-        if let Err(composed) = self.link.send(Composed { batch, state, groups }) {
-            let Composed { batch, state, groups } = composed;
+        if let Err(composed) = self.link.send(Box::new(Composed { batch, state, groups })) {
+            let Composed { batch, state, groups } = *composed;
             shared.admission.release(state.open, state.bytes);
             let error =
                 BusError::new(ErrorKind::Closed, "the client is closed").with_outcome(Outcome::NotSent);
@@ -113,7 +113,7 @@ impl Replicated {
     }
 
     /// Sends commands; gives them back when the client is closed.
-    fn send(&self, composed: Composed) -> Result<(), Composed> {
+    fn send(&self, composed: Box<Composed>) -> Result<(), Box<Composed>> {
         let mut slot = self.slot();
         if slot.closed {
             return Err(composed);

@@ -99,6 +99,9 @@ impl Batch {
     }
 }
 
+/// What the host is told of one: the id if it was generated, the receivers, the time, where it is stored.
+pub(super) type Settled<'a> = Result<(Option<&'a str>, i64, &'a str, Option<Stored>), BusError>;
+
 /// The publishes of a batch that are not settled.
 pub(super) struct Open {
     pub(super) slots: Vec<Option<Slot>>,
@@ -134,11 +137,7 @@ impl Open {
     }
 
     /// Settles one. Panics when it was settled before.
-    pub(super) fn settle(
-        &mut self,
-        index: u32,
-        outcome: Result<(Option<&str>, i64, &str, Option<Stored>), BusError>,
-    ) {
+    pub(super) fn settle(&mut self, index: u32, outcome: Settled<'_>) {
         let slot = self.slots.get_mut(index as usize).and_then(Option::take);
         let Slot { given_id, sender } =
             slot.unwrap_or_else(|| panic!("publish {index} was settled twice, now with {outcome:?}"));

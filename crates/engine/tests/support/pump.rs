@@ -12,7 +12,7 @@ use oxbus_model::delivery::{Delivery, Settlement};
 
 use super::bus::{Inner, lock};
 use super::event::{Event, Verdict};
-use super::publishing::Stored;
+use super::publishing::{Settled, Stored};
 
 type Running = Pin<Box<dyn Future<Output = Verdict> + Send>>;
 
@@ -71,9 +71,7 @@ fn dispatch(inner: &Arc<Inner>, drained: Drained) {
     deliver(inner, deliveries);
 }
 
-type Outcome<'a> = Result<(Option<&'a str>, i64, &'a str, Option<Stored>), oxbus_model::BusError>;
-
-fn settle(inner: &Inner, batch: u32, index: u32, outcome: Outcome<'_>) {
+fn settle(inner: &Inner, batch: u32, index: u32, outcome: Settled<'_>) {
     let mut waiting = lock(&inner.waiting);
     let Some(open) = waiting.batches.get_mut(&batch) else {
         drop(waiting);

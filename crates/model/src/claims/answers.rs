@@ -107,6 +107,15 @@ impl Group {
                             .map(|subscription| Announcement::Refused { subscription, error: error.clone() }),
                     );
                 }
+                // A link that is down says so itself.
+                let told = matches!(error.outcome, Some(Outcome::NotSent | Outcome::Unknown));
+                if stream.opened && stream.trouble.is_none() && !told {
+                    let message = format!(
+                        "group {group:?} of stream {:?} cannot be made: {}",
+                        stream.name, error.message
+                    );
+                    cx.announcements.push(Announcement::Error(BusError { message, ..error.clone() }));
+                }
                 stream.trouble = Some(error);
             }
         }

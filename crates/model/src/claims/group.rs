@@ -25,7 +25,7 @@ use crate::{BusError, ErrorKind};
 pub(super) const MAX_HELD: usize = 10_000;
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// The bounds of the entries that are read ahead of the handlers.
-const PREFETCH: (usize, usize) = (16, 2048);
+const PREFETCH: (usize, usize) = (16, 4096);
 /// Entries that may wait for others of their key before they keep the group from reading.
 const FREE_BLOCKED: usize = 1000;
 /// Spent events that are kept for the thread that made them, and their bytes.

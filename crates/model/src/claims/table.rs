@@ -155,6 +155,12 @@ impl Claims {
         s.streams.iter().find_map(|(at, _)| group.streams.get(*at)?.trouble.clone())
     }
 
+    /// Why a group cannot work on a stream at the moment, if one cannot.
+    pub fn stream_trouble(&self, name: &str) -> Option<&BusError> {
+        let mut streams = self.groups.values().flat_map(|group| &group.streams);
+        streams.find_map(|s| s.trouble.as_ref().filter(|_| &*s.name == name))
+    }
+
     /// Stops or resumes handing out events of a subscription.
     pub fn pause(&mut self, subscription: u32, paused: bool) {
         let Some(key) = self.homes.get(&subscription) else { return };

@@ -74,19 +74,23 @@ pub async fn a_blocked_host(fixture: &Fixture) {
     assert_eq!((numbers(&mine), theirs.len()), ((0..5).collect(), 0));
 }
 
-/// A handler that runs beyond `maxProcessing` loses its claim: another one gets the event. When the first
-/// succeeds after all, the event is settled, and the other one is told that it works for nothing.
+/// A handler that runs beyond `maxProcessing` loses its claim and is told: another one gets the event. When the
+/// first succeeds after all, the event is settled, and the other one is told that it works for nothing.
 pub async fn max_processing(fixture: &Fixture) {
     let (one, two) = (fixture.hasty_keeper().await, fixture.hasty_keeper().await);
     let (first, second) = (Gate::new(), Gate::new());
     let hasty = workers_with(json!({ "maxProcessing": 50 }));
-    one.subscribe_async(&["job"], hasty, first.handler()).await.unwrap();
+    let subscription = one.subscribe_async(&["job"], hasty, first.handler()).await.unwrap();
     store(&one, numbered("job", 0..1)).await;
     first.started.wait_for(1).await;
+    // It would take the event as well as the other.
+    one.pause(subscription, true);
     two.subscribe_async(&["job"], workers(), second.ending(FAILED)).await.unwrap();
     second.started.wait_for(1).await;
     let event = second.started.events().remove(0);
     assert_eq!((event.attempt, event.deliveries()), (2, 2));
+    let tokens = one.wait_until_told(|notice| claim_lost(notice).map(<[u32]>::to_vec)).await;
+    assert_eq!(tokens, [first.started.events()[0].token]);
     first.open(1);
     Group::workers(&two, fixture).settled().await;
     let tokens = two.wait_until_told(|notice| claim_lost(notice).map(<[u32]>::to_vec)).await;
@@ -94,12 +98,10 @@ pub async fn max_processing(fixture: &Fixture) {
     // What became of the lost call does not count.
     second.open(1);
     store(&two, numbered("job", 1..2)).await;
-    eventually(PATIENCE, "the next event", || async { first.started.len() + second.started.len() == 3 })
-        .await;
+    second.started.wait_for(2).await;
     assert_eq!(letters(&two, &fixture.jobs()).await.len(), 0);
     let counts = (one.stats().counts, two.stats().counts);
     assert_eq!((counts.0.events_delivered, counts.1.events_retried, counts.1.events_failed), (1, 0, 0));
-    first.open(1);
     second.open(1);
 }
 
@@ -108,11 +110,11 @@ pub async fn a_late_failure(fixture: &Fixture) {
     let (one, two) = (fixture.hasty_keeper().await, fixture.hasty_keeper().await);
     let (first, second) = (Gate::new(), Gate::new());
     let hasty = workers_with(json!({ "maxProcessing": 50, "maxRetries": 2 }));
-    one.subscribe_async(&["job"], hasty, first.ending(Settlement::Failed { retryable: false }))
-        .await
-        .unwrap();
+    let handler = first.ending(Settlement::Failed { retryable: false });
+    let subscription = one.subscribe_async(&["job"], hasty, handler).await.unwrap();
     store(&one, numbered("job", 0..1)).await;
     first.started.wait_for(1).await;
+    one.pause(subscription, true);
     two.subscribe_async(&["job"], workers(), second.handler()).await.unwrap();
     second.started.wait_for(1).await;
     first.open(1);

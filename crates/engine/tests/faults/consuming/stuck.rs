@@ -38,6 +38,8 @@ async fn a_reader_that_stands_still_is_replaced() {
         let (_, took) = timed(bus.wait_for_notice_from(mark, broken)).await;
         assert_between(took, 0, BLOCK + 4_000);
         inbox.wait_for_len(round as usize + 2).await;
+        // The server learns of the end of that connection only now.
+        proxy.cut(reader);
         // Nothing else was touched.
         bus.publish("live", 1).await.unwrap();
         let links = bus.notices();
