@@ -406,10 +406,10 @@ onBothTransports((bench) => {
 
 onTransports(['redis'], (bench) => {
   let wire: Wire;
-  beforeAll(() => {
+  beforeEach(() => {
     wire = wireTo(bench);
   });
-  afterAll(() => wire.close());
+  afterEach(() => wire.close());
 
   test('a dead letter lies in its stream with the original fields and its own', async () => {
     const stream = streamFor('*');

@@ -386,10 +386,10 @@ onBothTransports((bench) => {
 onTransports(['redis'], (bench) => {
   let wire: Wire;
   let stream: StreamConfig;
-  beforeAll(() => {
+  beforeEach(() => {
     wire = wireTo(bench);
   });
-  afterAll(() => wire.close());
+  afterEach(() => wire.close());
   beforeEach(() => {
     stream = streamFor('*');
   });

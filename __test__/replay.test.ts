@@ -343,10 +343,10 @@ onBothTransports((bench) => {
 
 onTransports(['redis'], (bench) => {
   let wire: Wire;
-  beforeAll(() => {
+  beforeEach(() => {
     wire = wireTo(bench);
   });
-  afterAll(() => wire.close());
+  afterEach(() => wire.close());
 
   test('a kept event is one key with its time to live, and an entry of the history', async () => {
     const config = { channelPrefix: 'kept:', persistence: { ttl: 60_000 } };

@@ -310,10 +310,10 @@ onBothTransports((bench) => {
 
 onTransports(['redis'], (bench) => {
   let wire: Wire;
-  beforeAll(() => {
+  beforeEach(() => {
     wire = wireTo(bench);
   });
-  afterAll(() => wire.close());
+  afterEach(() => wire.close());
 
   test('an entry has the fields of the wire format, in their order', async () => {
     const stream = streamFor('a.*');
