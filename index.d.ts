@@ -131,7 +131,8 @@ export interface PublishOptions {
   deduplicate?: boolean | { ttl?: number };
   /**
    * How many replicas must have it, 0–100; needs a stream. Fewer within the timeout:
-   * `NOT_REPLICATED` with outcome `unknown` and the `messageId`, as the event is stored.
+   * `NOT_REPLICATED` with outcome `unknown` and the `messageId`, as the event is stored. Memory has
+   * none and waits for none.
    */
   replicas?: number;
   /** Deadline of the whole call, in ms; default: `redis.commandTimeout`. */
@@ -891,15 +892,16 @@ export declare class EventBusClient<Events = Record<string, any>> {
   readonly deadLetters: DeadLetters;
 
   /**
-   * The event of this id, if `persistence` keeps it or if it is among the last that this client has
-   * published or received itself; else null. Rejects with what the server said, `INVALID_OPTIONS`,
-   * `COMMAND_TIMEOUT`, `CLOSED`.
+   * The event of this id, if `persistence` keeps it or, with `persistence`, if it is among the last
+   * that this client has published or received itself; else null. Rejects with what the server
+   * said, `INVALID_OPTIONS`, `COMMAND_TIMEOUT`, `CLOSED`.
    */
   getEvent(id: string): Promise<EventOf<Events> | null>;
 
   /**
-   * Past events, each once: those that `persistence` keeps, or without it those of the configured
-   * streams, and the last that this client has published or received itself. Rejects as `getEvent`.
+   * Past events, each once: those that the history of `persistence` keeps, or without it those of
+   * the configured streams; with `persistence` also the last that this client has published or
+   * received itself. Rejects as `getEvent`.
    */
   getHistory<const P extends string = '*'>(
     query?: HistoryQuery<P>,

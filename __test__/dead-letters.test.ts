@@ -322,7 +322,6 @@ onBothTransports((bench) => {
   test('replayAll gives back all of a group, or the oldest of them', async () => {
     const bus = await open();
     await failing(bus, 4);
-    await failing(bus, 0, 'h');
     expect(await bus.deadLetters.replayAll({ group: 'nobody' })).toBe(0);
     expect(await bus.deadLetters.replayAll({ group: 'g', limit: 1 })).toBe(1);
     expect(await bus.deadLetters.replayAll({ stream: stream.name })).toBe(3);
@@ -407,10 +406,10 @@ onBothTransports((bench) => {
 
 onTransports(['redis'], (bench) => {
   let wire: Wire;
-  beforeAll(() => {
+  beforeEach(() => {
     wire = wireTo(bench);
   });
-  afterAll(() => wire.close());
+  afterEach(() => wire.close());
 
   test('a dead letter lies in its stream with the original fields and its own', async () => {
     const stream = streamFor('*');
@@ -441,7 +440,7 @@ onTransports(['redis'], (bench) => {
       code: 'OUT_OF_STOCK',
       stack: expect.stringContaining('dead-letters.test.ts'),
     });
-    expect(await wire.redis.xpending(stream.name, 'g')).toMatchObject([0]);
+    expect((await wire.redis.xpending(stream.name, 'g'))[0]).toBe(0);
   });
 
   test('what is no event is a dead letter of each group, and the loop goes on', async () => {

@@ -54,7 +54,8 @@ function check(value: unknown, path: string, parents: object[], code: ErrorCode)
   }
   parents.push(value);
   for (const [key, member] of Object.entries(value)) {
-    check(member, path === '' ? key : `${path}.${key}`, parents, code);
+    const at = Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`;
+    check(member, path === '' ? key : at, parents, code);
   }
   parents.pop();
 }

@@ -51,7 +51,7 @@ export function replay(owner: ReplayOwner, query: unknown): Promise<ReplayResult
     return owner.ask<ReplayResult>('replay.group', { ...range, limit, group }, signal);
   }
   if (typeof handler !== 'function') throw invalidAt(OPTIONS, 'handler', 'must be a function');
-  const count = typeof limit === 'number' && Number.isInteger(limit) && limit > 0;
+  const count = Number.isSafeInteger(limit) && (limit as number) > 0;
   if (limit !== undefined && !count) {
     throw invalidAt(OPTIONS, 'limit', 'must be an integer from 1');
   }

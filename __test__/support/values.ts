@@ -39,10 +39,14 @@ export async function refusal(call: () => unknown): Promise<unknown> {
   return undefined;
 }
 
-/** Fails unless `call` throws or rejects with a `ValidationError` at `path`. */
+/** Fails unless `call` throws or rejects with a `ValidationError` at `path`, or at the first item of it. */
 export async function expectRefused(what: string, path: string | undefined, call: () => unknown) {
   const error = await refusal(call);
-  if (error instanceof ValidationError && (path === undefined || error.path === path)) return;
+  if (
+    error instanceof ValidationError &&
+    [undefined, error.path, `${error.path}`.replace('[0]', '')].includes(path)
+  )
+    return;
   const path_ = error instanceof EventBusError ? ` at '${error.path}'` : '';
   throw new Error(`${what}: ${error === undefined ? 'accepted' : `${error}${path_}`}`);
 }

@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 
 use crate::guard::catch_panic;
 use crate::host::Notice;
+use crate::lifecycle::State;
 use crate::shared::Shared;
 use crate::transport::Transport;
 
@@ -181,6 +182,10 @@ impl Shared {
 
     /// Whether there was something to do.
     fn pump_once(self: &Arc<Self>) -> bool {
+        if self.lifecycle.state() == State::Closed {
+            // What handlers still have is for others, once it is overdue.
+            return false;
+        }
         let Some(transport) = self.groups.transport() else { return false };
         let now = self.clock.now_ms();
         let mut claims = self.groups.claims();

@@ -11,6 +11,9 @@ use crate::shared::Shared;
 /// Entries that are handed back at a time.
 const HANDED_BACK: usize = 500;
 
+/// For how long an entry that was handed back counts as idle at least, in milliseconds.
+const RELEASED_IDLE: u64 = 3_600_000;
+
 impl Groups {
     /// Whether a group is about to be left.
     pub(super) fn is_leaving(&self, group: &str) -> bool {
@@ -76,13 +79,20 @@ impl Shared {
     /// Entries that were delivered into a connection that broke are this consumer's, and nobody else knows.
     async fn hand_back_rest(&self, member: &Member) {
         let Some(transport) = self.groups.transport() else { return };
-        let mut after = EntryId::MIN;
+        let Member { stream, group, .. } = member;
+        let mut from = EntryId::MIN;
         loop {
-            let own = Request::Own { member: member.clone(), after, limit: HANDED_BACK, raise: false };
-            let Ok(Response::Claimed { entries, .. }) = transport.store().execute(own).await else { return };
+            let (stream, group) = (stream.clone(), group.clone());
+            let pending = Request::Pending { stream, group, from, limit: HANDED_BACK, min_idle: 0 };
+            let Ok(Response::Pending(entries)) = transport.store().execute(pending).await else { return };
             let Some(last) = entries.last() else { return };
-            after = last.id;
-            let items = entries.iter().map(|entry| (entry.id, entry.deliveries.saturating_sub(1))).collect();
+            from = last.id.next();
+            // What was handed back already has its count, and would lose an attempt that was made.
+            let rest = entries.iter().filter(|e| e.consumer == member.consumer && e.idle < RELEASED_IDLE);
+            let items: Vec<_> = rest.map(|e| (e.id, e.deliveries.saturating_sub(1))).collect();
+            if items.is_empty() {
+                continue;
+            }
             let release = Request::Release { member: member.clone(), items, unhandled: false };
             if transport.store().execute(release).await.is_err() {
                 return;

@@ -7,15 +7,20 @@ local group = group_of(stream, name)
 if group then
     return { 0, group['last-delivered-id'] }
 end
-if ARGV[3] == '1' and from ~= '$' and from ~= '0' then
-    local last = '0-0'
-    if redis.call('EXISTS', stream) == 1 then
-        last = named(redis.call('XINFO', 'STREAM', stream))['last-generated-id']
-    end
-    if below(last, from) then
-        from = '0'
-    end
+local info = { ['entries-added'] = 0, length = 0, ['last-generated-id'] = '0-0' }
+if redis.call('EXISTS', stream) == 1 then
+    info = named(redis.call('XINFO', 'STREAM', stream))
 end
-redis.call('XGROUP', 'CREATE', stream, name, from, 'MKSTREAM')
+if ARGV[3] == '1' and from ~= '$' and from ~= '0' and below(info['last-generated-id'], from) then
+    from = '0'
+end
+local create = { 'XGROUP', 'CREATE', stream, name, from, 'MKSTREAM' }
+-- From Redis 7 on, by what a group has read it is told what it missed; at its start it has missed nothing.
+if (redis.REDIS_VERSION_NUM or 0) >= 0x00070000 and (from == '$' or from == '0') then
+    local behind_it = from == '$' and 0 or info.length
+    create[#create + 1] = 'ENTRIESREAD'
+    create[#create + 1] = string.format('%.0f', math.max(info['entries-added'] - behind_it, 0))
+end
+redis.call(unpack(create))
 redis.call('DEL', KEYS[2])
 return { 1, group_of(stream, name)['last-delivered-id'] }
