@@ -2,7 +2,7 @@
 
 import type { BusEvent, EventBusClient, GroupContext, StreamConfig } from '..';
 import { type DeadLetterNotice, type EventBusError, NonRetryableError, RetryLater } from '..';
-import { isDone, streamFor, type Wire, wireTo } from './support/durable';
+import { isDone, pendingOf, streamFor, type Wire, wireTo } from './support/durable';
 import { eventually, Gate } from './support/eventually';
 import { rejection } from './support/rejection';
 import { onBothTransports, onTransports } from './support/transports';
@@ -110,8 +110,7 @@ onBothTransports((bench) => {
     for (const n of numbers(20)) await bus.publish('n', n);
     await eventually(() => seen.length === 19);
     expect(seen).toEqual(numbers(20).slice(1));
-    const pending = await bus.streams.pending(stream.name, 'g');
-    expect(pending).toHaveLength(1);
+    await eventually(async () => (await pendingOf(bus, stream.name, 'g')) === 1);
   });
 
   test.each<[string, unknown, object, number, string]>([

@@ -8,8 +8,9 @@ const stream = `oxbus-example:${process.pid}:orders`;
 const streams = [{ name: stream, events: 'order.*', consumerGroups: ['billing', 'mail'] }];
 const open = (serviceName) => new EventBusClient({ serviceName, streams, ...connection });
 const shop = open('shop');
+await shop.connect(); // makes the stream and its groups
 
-// Nobody is subscribed yet. What is stored waits: the groups are there since the client connected.
+// Nobody is subscribed yet. What is stored waits for the groups.
 const { messageId } = await shop.publish('order.placed', { number: 1 });
 console.log(`stored as ${messageId}`);
 await shop.publish('order.placed', { number: 2 });
