@@ -2,7 +2,7 @@
 //! `core` is what is behind it.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::sync::atomic::Ordering;
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -125,7 +125,9 @@ impl Client {
     /// Publishes `count` records (see [`oxbus_model::submission`]). Each is settled exactly once.
     pub fn publish(&self, batch: u32, count: u32, text: String) {
         let shared = &self.core.shared;
-        if !self.core.accepting.load(Ordering::Acquire) {
+        // Held until they are handed over: `finish` must not flush in between.
+        let accepting = self.core.accepting.read().unwrap_or_else(PoisonError::into_inner);
+        if !*accepting {
             return shared.outbox.refused(batch, 0..count, ErrorKind::Closed, "the client is closed");
         }
         let admitted = shared.admission.admit(count as usize, text.len());

@@ -1,7 +1,7 @@
 //! What is behind a client: its parts, and what happens to several of them at once.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 use oxbus_model::config::{Config, Mode};
 use oxbus_model::{BusError, ErrorKind};
@@ -27,7 +27,7 @@ pub(crate) struct Core {
     /// a wire's last subscription cannot overtake the addition of its next.
     pub(crate) subscribing: Mutex<Numbering>,
     /// False once publishes are refused.
-    pub(crate) accepting: AtomicBool,
+    pub(crate) accepting: RwLock<bool>,
     /// Questions without an answer.
     pub(crate) requests: AtomicUsize,
 }
@@ -80,7 +80,7 @@ impl Core {
             runtime,
             instance_id,
             subscribing: Mutex::default(),
-            accepting: AtomicBool::new(true),
+            accepting: RwLock::new(true),
             requests: AtomicUsize::new(0),
         });
         if let Some(broker) = broker {
@@ -175,6 +175,10 @@ impl Core {
         [retry, self.shared.unconfirmed().next_deadline(), groups].into_iter().flatten().min()
     }
 
+    fn refuse_publishes(&self) {
+        *self.accepting.write().unwrap_or_else(PoisonError::into_inner) = false;
+    }
+
     pub(crate) async fn administer(&self, method: &str, arguments: &str) -> Result<Value, BusError> {
         let arguments = serde_json::from_str(arguments).map_err(|e| {
             BusError::new(ErrorKind::InvalidOptions, format!("the arguments cannot be read as JSON: {e}"))
@@ -216,12 +220,12 @@ impl Core {
             changed.await;
         }
         self.shared.finish_groups().await;
-        self.accepting.store(false, Ordering::Release);
+        self.refuse_publishes();
         self.transport.flush().await;
     }
 
     pub(crate) fn close(&self) {
-        self.accepting.store(false, Ordering::Release);
+        self.refuse_publishes();
         self.stop_deliveries();
         self.transport.close();
         if self.shared.lifecycle.close() {

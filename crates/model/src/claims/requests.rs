@@ -120,6 +120,15 @@ impl Group {
             // Some may have been settled since.
             let held = |id| self.slot_of(at, id).and_then(|slot| self.entries.get(slot));
             items.retain(|(id, _)| held(*id).is_some_and(Entry::is_held));
+            // Of several for one entry the latest attempt counts.
+            items.sort_unstable();
+            items.dedup_by(|later, kept| {
+                let same = later.0 == kept.0;
+                if same {
+                    kept.1 = later.1;
+                }
+                same
+            });
             if !items.is_empty() {
                 let stream = self.streams.get_mut(at)?;
                 stream.hold_gate.sent();

@@ -95,13 +95,17 @@ pub async fn max_processing(fixture: &Fixture) {
     Group::workers(&two, fixture).settled().await;
     let tokens = two.wait_until_told(|notice| claim_lost(notice).map(<[u32]>::to_vec)).await;
     assert_eq!(tokens, [event.token]);
-    // What became of the lost call does not count.
+    // What becomes of the lost call does not count.
     second.open(1);
+    eventually(PATIENCE, "its end", || async { two.stats().counts.handler_errors == 1 }).await;
+    one.pause(subscription, false);
     store(&two, numbered("job", 1..2)).await;
-    second.started.wait_for(2).await;
+    let called = || async { first.started.len() + second.started.len() == 3 };
+    eventually(PATIENCE, "the next event", called).await;
     assert_eq!(letters(&two, &fixture.jobs()).await.len(), 0);
     let counts = (one.stats().counts, two.stats().counts);
     assert_eq!((counts.0.events_delivered, counts.1.events_retried, counts.1.events_failed), (1, 0, 0));
+    first.open(1);
     second.open(1);
 }
 

@@ -79,6 +79,25 @@ fn retries_do_not_hold_up_others() {
 }
 
 #[test]
+fn attempts_that_end_before_the_store_is_told_are_told_once() {
+    let mut b = Bench::new(&options());
+    let id = b.publish(1)[0];
+    for attempt in 1..=2 {
+        let out = b.take();
+        assert_eq!(out[0].attempt, attempt);
+        b.client.settle(out[0].token, Settlement::RetryLater(0), b.world.now);
+    }
+    b.client.asked.clear();
+    b.run();
+    let holds = b.client.asked.iter().filter_map(|request| match request {
+        Request::Hold { items, .. } => Some(&**items),
+        _ => None,
+    });
+    assert_eq!(holds.collect::<Vec<_>>(), [&[(id, Some(3))][..]]);
+    assert_eq!(b.pending(), [(id, 3)]);
+}
+
+#[test]
 fn what_is_final_is_buried_at_once() {
     let mut b = Bench::new(&options());
     let ids = b.publish(3);
