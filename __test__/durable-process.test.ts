@@ -102,7 +102,9 @@ test(
 test(
   'told to end: it finishes what runs, and another gets the rest within a second',
   async () => {
-    const first = consumer('await pause(1500);', 30_000, { concurrency: 1 });
+    const untilTold = `await new Promise((resolve) => process.once('SIGTERM', resolve));
+      await pause(1500);`;
+    const first = consumer(untilTold, 30_000, { concurrency: 1 });
     await first.first('ready');
     await publish(5);
     await first.first('called');

@@ -1,11 +1,13 @@
-// GitHub's webhooks flow from one publisher service to three subscriber services.
-// Without REDIS_URL all share this process and a memory broker; with it, each is its own process.
+// GitHub's webhooks flow from one publisher service to three subscriber services; then each is stored
+// in a stream, for two consumer groups. Without REDIS_URL all services share this process and a memory
+// broker; with it, each is its own process.
 
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { EventBusClient } from '../../index.js';
+import { groups, startKeeper, startMember } from './groups.mjs';
 import { githubWebhooks } from './payloads.mjs';
-import { printReport, progressLine } from './report.mjs';
+import { printReport, printStored, progressLine } from './report.mjs';
 import { publish, startSubscriber, subscribers } from './services.mjs';
 
 /** How long the publisher publishes; the tests want it shorter. */
@@ -17,13 +19,11 @@ const ARRIVAL_MS = 5000;
 const matches = (pattern, type) =>
   pattern.endsWith('*') ? type.startsWith(pattern.slice(0, -1)) : type === pattern;
 
+/** How many of all webhooks a pattern matches. */
+const countOf = (pattern) => githubWebhooks().filter(({ type }) => matches(pattern, type)).length;
+
 /** What each subscriber has to receive of one round of all webhooks. */
-const perRound = new Map(
-  subscribers.map(({ name, pattern }) => [
-    name,
-    githubWebhooks().filter(({ type }) => matches(pattern, type)).length,
-  ]),
-);
+const perRound = new Map(subscribers.map(({ name, pattern }) => [name, countOf(pattern)]));
 
 async function untilArrived(handled, rounds) {
   const deadline = Date.now() + ARRIVAL_MS;
@@ -31,9 +31,38 @@ async function untilArrived(handled, rounds) {
   while (missing() && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
+/**
+ * Stores all webhooks while nobody is subscribed, lets groups handle them, and again what one could not
+ * after it was mended. `start` starts a member of a group.
+ */
+async function throughStream(options, start) {
+  const keeper = await startKeeper(options);
+  try {
+    const stored = await keeper.store();
+    const members = await Promise.all(groups.map((group) => start(group)));
+    await keeper.settled(ARRIVAL_MS);
+    const letters = await keeper.letters();
+    await Promise.all(members.map((member) => member.fix()));
+    const replayed = await keeper.replay();
+    await keeper.settled(ARRIVAL_MS);
+    const handled = await Promise.all(members.map((member) => member.stop()));
+    const rows = groups.map((group, index) => ({
+      ...group,
+      ...handled[index],
+      expected: countOf(group.pattern),
+      letters: letters.filter((letter) => letter.group === group.name),
+    }));
+    return { stored, replayed, groups: rows };
+  } finally {
+    await keeper.stop();
+  }
+}
+
+const memory = { mode: 'memory', memory: 'quickstart' };
+
 /** All services in this process, over a memory broker. */
 async function inOneProcess() {
-  const options = { mode: 'memory', memory: 'quickstart' };
+  const options = memory;
   const handled = Object.fromEntries(subscribers.map(({ name }) => [name, 0]));
   const services = [];
   for (const service of subscribers) {
@@ -83,10 +112,22 @@ function startProcess(onProgress) {
   };
 }
 
+/** A member of a group as a process. */
+async function startMemberProcess(options, group) {
+  const started = startProcess(() => {});
+  await started.ask({ kind: 'join', options, group }, 'joined');
+  return {
+    fix: () => started.ask({ kind: 'fix' }, 'fixed'),
+    async stop() {
+      const result = await started.ask({ kind: 'stop' }, 'stopped');
+      if (started.child.connected) started.child.disconnect();
+      return result;
+    },
+  };
+}
+
 /** Every service a process, over Redis. */
-async function inProcesses(redis) {
-  // A prefix of its own: the audit service subscribes to everything.
-  const options = { mode: 'redis', redis, channelPrefix: `oxbus-quickstart:${process.pid}:` };
+async function inProcesses(options) {
   const probe = new EventBusClient({ serviceName: 'quickstart', ...options });
   try {
     await probe.connect();
@@ -130,7 +171,9 @@ async function inProcesses(redis) {
 
 try {
   const redis = process.env.REDIS_URL;
-  const { result, received } = redis ? await inProcesses(redis) : await inOneProcess();
+  // A prefix of its own: the audit service subscribes to everything.
+  const shared = { mode: 'redis', redis, channelPrefix: `oxbus-quickstart:${process.pid}:` };
+  const { result, received } = redis ? await inProcesses(shared) : await inOneProcess();
   const complete = printReport({
     result,
     redis: Boolean(redis),
@@ -140,7 +183,10 @@ try {
       expected: perRound.get(service.name) * result.rounds,
     })),
   });
-  if (!complete) process.exitCode = 1;
+  const stored = redis
+    ? await throughStream(shared, (group) => startMemberProcess(shared, group))
+    : await throughStream(memory, (group) => startMember(memory, group));
+  if (!printStored(stored) || !complete) process.exitCode = 1;
 } catch (error) {
   progressLine.end();
   console.error(`quickstart: ${error.message}`);

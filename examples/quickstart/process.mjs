@@ -1,5 +1,6 @@
 // One service as a process of its own: told by its parent what to be, reports over IPC.
 
+import { startMember } from './groups.mjs';
 import { publish, startSubscriber } from './services.mjs';
 
 /** @param {unknown} message */
@@ -7,6 +8,8 @@ const send = (message) => process.send?.(message);
 
 /** @type {Awaited<ReturnType<typeof startSubscriber>> | undefined} */
 let subscriber;
+/** @type {Awaited<ReturnType<typeof startMember>> | undefined} */
+let member;
 let audited = 0;
 
 async function handle(message) {
@@ -16,6 +19,12 @@ async function handle(message) {
         send({ kind: 'progress', handled }),
       );
       return send({ kind: 'subscribed' });
+    case 'join':
+      member = await startMember(message.options, message.group);
+      return send({ kind: 'joined' });
+    case 'fix':
+      await member?.fix();
+      return send({ kind: 'fixed' });
     case 'publish': {
       const result = await publish(message.options, {
         duration: message.duration,
@@ -28,7 +37,7 @@ async function handle(message) {
       audited = message.handled;
       return;
     case 'stop':
-      send({ kind: 'stopped', result: await subscriber?.stop() });
+      send({ kind: 'stopped', result: await (subscriber ?? member)?.stop() });
       return process.disconnect();
   }
 }

@@ -69,3 +69,34 @@ export function printReport({ result, redis, services }) {
   if (incomplete.length === 0) console.log('\nEvery service received every event of its pattern.');
   return incomplete.length === 0;
 }
+
+/** Prints what became of the stored events; false when a group has not handled every event of its own. */
+export function printStored({ stored, replayed, groups }) {
+  console.log(
+    `\nThen stored in a stream, ${count(stored)} events, before any group had subscribed\n`,
+  );
+  console.log(
+    table([
+      ['group', 'pattern', 'handled', 'dead letters'],
+      ...groups.map(({ name, pattern, handled, letters }) => [
+        name,
+        pattern,
+        count(handled),
+        count(letters.length),
+      ]),
+    ]),
+  );
+  const letters = groups.flatMap((group) => group.letters);
+  if (letters.length > 0) {
+    const [{ group, event, attempts, error }] = letters;
+    console.log(`\n${group} gave up ${event?.type} after ${attempts} attempts, as the first:`);
+    console.log(`${error.name}: ${error.message}`);
+    console.log(`After the fix ${count(replayed)} dead letters were replayed.`);
+  }
+  const incomplete = groups.filter(({ handled, expected }) => handled < expected);
+  for (const { name, handled, expected } of incomplete) {
+    console.log(`\n${name} handled ${count(handled)} of ${count(expected)} events`);
+  }
+  if (incomplete.length === 0) console.log('\nEvery group handled every event of its pattern.');
+  return incomplete.length === 0;
+}
