@@ -50,7 +50,7 @@ impl Default for Chores {
 
 impl Chores {
     /// When the next is due.
-    pub(super) fn next(&self, _now: u64) -> Option<u64> {
+    pub(super) fn next(&self) -> Option<u64> {
         if self.running {
             return None;
         }
