@@ -2,8 +2,8 @@
 //! `core` is what is behind it.
 
 use std::future::Future;
-use std::sync::{Arc, PoisonError};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
 

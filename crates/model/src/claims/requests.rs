@@ -23,6 +23,8 @@ const MAX_HOLDS: usize = 500;
 const MAX_LETTERS: usize = 100;
 /// Entries settled in 100 ms from which on one read at a time is not enough.
 const FLOWING: usize = 256;
+/// Entries of one such read: a large one would keep handlers waiting for its first entry.
+const SMOOTH_READ: usize = 512;
 /// Acknowledgements of a stream on their way at once; others are gathered meanwhile.
 const ACKS_AT_ONCE: usize = 2;
 
@@ -196,7 +198,7 @@ impl Group {
             return None;
         }
         let streams = self.readable()?;
-        let room = if flows { room.min(window / 2) } else { room };
+        let room = if flows { room.min(SMOOTH_READ) } else { room };
         let limit = (room / streams.len().max(1)).max(1);
         self.reads.push_back((streams.clone(), limit.saturating_mul(streams.len())));
         Some(Read {

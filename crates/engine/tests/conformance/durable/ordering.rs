@@ -13,6 +13,9 @@ use crate::fixture::Fixture;
 use crate::inbox::{FAILED, Inbox};
 use crate::support::{Event, PATIENCE, Record};
 
+/// By key: the numbers of the events and their attempts, in the order of the calls.
+type Calls = HashMap<String, Vec<(u64, u32)>>;
+
 /// Events of several keys in turn, their data the number within the key.
 fn keyed(keys: u64, each: u64) -> Vec<Record> {
     let record = |n: u64| Record::new("job", n / keys).with(json!({ "key": format!("k{}", n % keys) }));
@@ -28,7 +31,7 @@ pub async fn by_key(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     // Which keys run, and what each key has done, every call of it.
     let running: Arc<Mutex<HashSet<String>>> = Arc::default();
-    let calls: Arc<Mutex<HashMap<String, Vec<(u64, u32)>>>> = Arc::default();
+    let calls: Arc<Mutex<Calls>> = Arc::default();
     let (now, done) = (running.clone(), calls.clone());
     let handler = move |event: Event| {
         let (key, n, attempt) = (key_of(&event), event.data().as_u64().unwrap(), event.attempt);
@@ -102,7 +105,7 @@ pub async fn by_stream(fixture: &Fixture) {
     let handler = move |event: Event| {
         let n = event.data().as_u64().unwrap();
         seen.lock().unwrap().push((n, event.attempt));
-        if n % 5 == 0 { FAILED } else { Settlement::Succeeded }
+        if n.is_multiple_of(5) { FAILED } else { Settlement::Succeeded }
     };
     let options = workers_with(json!({ "orderBy": "stream", "maxRetries": 2 }));
     bus.subscribe(&["job"], options, handler).await.unwrap();

@@ -88,7 +88,7 @@ pub async fn handlers_in_different_clients(fixture: &Fixture) {
     let (one, two) = (fixture.keeper().await, fixture.keeper().await);
     let first = Inbox::with(&one, &["job.a"], workers()).await;
     let second = Inbox::with(&two, &["job.b"], workers()).await;
-    let record = |n: u64| Record::new(if n % 2 == 0 { "job.a" } else { "job.b" }, n);
+    let record = |n: u64| Record::new(if n.is_multiple_of(2) { "job.a" } else { "job.b" }, n);
     store(&one, (0..40).map(record).collect()).await;
     first.wait_for(20).await;
     second.wait_for(20).await;

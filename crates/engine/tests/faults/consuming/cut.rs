@@ -1,12 +1,13 @@
 //! Connections that break while entries are read and settled.
 
+use oxbus_model::ErrorKind;
 use oxbus_model::delivery::Settlement;
 use oxbus_testkit::{FaultProxy, RedisServer, seeded};
 use rand::Rng;
 use serde_json::json;
 
 use super::{LETTERS, keeper, length, member, numbered, settled, sorted, store};
-use crate::rig::{Inbox, millis, soak};
+use crate::rig::{Inbox, is_error, millis, soak};
 use crate::support::Event;
 
 /// Whatever connection of a consumer breaks, and whenever: every entry is handled once, and none stays pending.
@@ -74,5 +75,27 @@ async fn acknowledgements_without_an_answer_are_given_again() {
         settled(&server, "workers").await;
     }
     assert_eq!(sorted(&inbox), (0..1).chain(10..110).collect::<Vec<_>>());
+    bus.disconnect().await;
+}
+
+/// Loops that panic say so and start again; every entry is handled once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn loops_that_panic_lose_nothing_and_repeat_nothing() {
+    let server = RedisServer::start().await;
+    let (bus, publisher) = (keeper(&server.url(), 30_000).await, keeper(&server.url(), 30_000).await);
+    let inbox = Inbox::with(&bus, &["job"], member("workers", json!({}))).await;
+    for round in 0..12_u64 {
+        let publishing = publisher.start_publish(&numbered(round * 50..round * 50 + 50));
+        let name = ["reader", "consumer"][round as usize % 2];
+        let mark = bus.mark();
+        bus.client().inject_panic(name);
+        let fault = |notice: &_| is_error(notice, ErrorKind::Internal);
+        let notice = bus.wait_for_notice_from(mark, fault).await;
+        assert!(format!("{notice:?}").contains(name), "{notice:?}");
+        publishing.results().await.into_iter().for_each(|result| drop(result.unwrap()));
+    }
+    settled(&server, "workers").await;
+    assert_eq!(sorted(&inbox), (0..600).collect::<Vec<_>>());
+    assert_eq!(bus.stats().counts.events_lost, 0);
     bus.disconnect().await;
 }

@@ -36,6 +36,25 @@ async fn after_everything_is_deleted_every_new_event_is_handled() {
     bus.disconnect().await;
 }
 
+/// Scenario 4: a server without persistence is killed and comes back empty.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_server_has_come_back_empty_every_new_event_is_handled() {
+    let server = RedisServer::start().await;
+    let bus = keeper(&server.url(), 30_000).await;
+    let inbox = Inbox::with(&bus, &["job"], workers()).await;
+    for round in 0..3_u64 {
+        store(&bus, numbered(round * 20..round * 20 + 10)).await;
+        settled(&server, "workers").await;
+        server.restart().await;
+        bus.wait_until_ready(Some(20_000)).await.unwrap();
+        store(&bus, numbered(round * 20 + 10..round * 20 + 20)).await;
+        inbox.wait_for_len(round as usize * 20 + 20).await;
+        settled(&server, "workers").await;
+    }
+    assert_eq!(sorted(&inbox), (0..60).collect::<Vec<_>>());
+    bus.disconnect().await;
+}
+
 /// Waits until the loop of a group reads again, and shows it by an event.
 async fn is_alive(bus: &Bus, server: &RedisServer, inbox: &Inbox, n: u64) {
     let before = inbox.len();
