@@ -48,13 +48,24 @@ pub(crate) struct Groups {
     /// Calls of the pump since it last came to rest.
     pumps: AtomicU32,
     /// Wakes the task that pumps.
-    wanted: Notify,
+    wanted: Arc<Notify>,
     /// When the task that keeps time looks next, on the client's clock.
     armed: AtomicU64,
     /// Something was settled or closed.
     pub(crate) changed: Notify,
     /// Groups whose read was told to end.
     nudged: Mutex<Vec<GroupKey>>,
+}
+
+/// A thread that pumps. One that panics leaves no other waiting for it.
+struct Pumping<'a>(&'a AtomicU32);
+
+impl Drop for Pumping<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(0, Ordering::Release);
+        }
+    }
 }
 
 /// What is behind the groups.
@@ -82,7 +93,7 @@ impl Groups {
             behind: OnceLock::new(),
             used: AtomicBool::new(false),
             pumps: AtomicU32::new(0),
-            wanted: Notify::new(),
+            wanted: Arc::default(),
             armed: AtomicU64::new(u64::MAX),
             changed: Notify::new(),
             nudged: Mutex::default(),
@@ -170,6 +181,7 @@ impl Shared {
         if self.groups.pumps.fetch_add(1, Ordering::AcqRel) > 0 {
             return;
         }
+        let _pumping = Pumping(&self.groups.pumps);
         loop {
             let seen = self.groups.pumps.load(Ordering::Acquire);
             while self.pump_once() {}
@@ -241,9 +253,14 @@ impl Shared {
             Poll::Pending => {
                 let shared = self.clone();
                 let answered = async move {
-                    let result = catch_panic("store", answer).await.and_then(|result| result);
-                    shared.tell_claims(key, request, result);
-                    shared.pump();
+                    let told = catch_panic("groups", async {
+                        let result = catch_panic("store", answer).await.and_then(|result| result);
+                        shared.tell_claims(key, request, result);
+                        shared.pump();
+                    });
+                    if let Err(fault) = told.await {
+                        shared.notice(Notice::Error(fault));
+                    }
                 };
                 if let Some(runtime) = self.groups.runtime() {
                     runtime.spawn(answered);
@@ -269,16 +286,16 @@ impl Shared {
         runtime.spawn(async move {
             loop {
                 let Some(strong) = shared.upgrade() else { return };
-                let pumped = catch_panic("groups", async { strong.pump() }).await;
-                if let Err(fault) = pumped {
-                    // The thread that pumped is gone; the next one must not wait for it.
-                    strong.groups.pumps.store(0, Ordering::Release);
+                if let Err(fault) = catch_panic("groups", async { strong.pump() }).await {
                     strong.notice(Notice::Error(fault));
                 }
-                if strong.lifecycle.state() == crate::lifecycle::State::Closed {
+                if strong.lifecycle.state() == State::Closed {
                     return;
                 }
-                strong.groups.wanted.notified().await;
+                // Not with the client in hand: one that is dropped must not live on here.
+                let wanted = strong.groups.wanted.clone();
+                drop(strong);
+                wanted.notified().await;
             }
         });
     }
@@ -292,10 +309,14 @@ impl Shared {
         self.refuse_late(now);
         self.run_chores(now);
         self.pump();
+        // A pump that finds something earlier from here on says so.
+        self.groups.armed.store(u64::MAX, Ordering::Release);
         let claims = self.groups.claims().next_due(now);
-        let next = [claims, self.groups.waiting().next_deadline(), self.groups.chores().next(now)];
+        let next = [claims, self.groups.waiting().next_deadline(), self.groups.chores().next()];
         let next = next.into_iter().flatten().min();
-        self.groups.armed.store(next.unwrap_or(u64::MAX), Ordering::Release);
+        if let Some(next) = next {
+            self.groups.armed.fetch_min(next, Ordering::AcqRel);
+        }
         next
     }
 

@@ -11,6 +11,9 @@ use serde_json::Value;
 
 use crate::store::Store;
 
+/// The warning of a server that may delete keys.
+pub(crate) const EVICTION_POLICY: &str = "EVICTION_POLICY";
+
 /// A future of a transport.
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 

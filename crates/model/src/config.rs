@@ -13,6 +13,7 @@ use serde::Serialize;
 use crate::error::{BusError, ErrorKind};
 use crate::names::check_identifier;
 use crate::retry::RetryPolicy;
+use crate::store::keys;
 
 mod environment;
 mod notice;
@@ -191,6 +192,7 @@ impl Config {
             notices: Vec::new(),
         };
         r.finish()?;
+        check_stream_names(&config)?;
         let durable = !config.streams.is_empty();
         let (mode, redis) = resolve_mode(mode, redis, durable, env, &mut notices)?;
         Ok(Config { mode, redis, notices, ..config })
@@ -234,6 +236,26 @@ fn resolve_mode(
     let why = "no Redis address is set (redis, REDIS_URL or REDIS_HOST)";
     notices.push(Notice::memory_mode(NoticeLevel::Info, why));
     Ok((Mode::Memory, RedisConfig::default()))
+}
+
+/// Refuses a stream whose key is that of something else that is kept.
+fn check_stream_names(config: &Config) -> Result<(), BusError> {
+    let history =
+        config.persistence.filter(|kept| kept.history).map(|_| keys::history(&config.channel_prefix));
+    for (index, stream) in config.streams.iter().enumerate() {
+        let letters = |other: &&StreamConfig| {
+            keys::dead_letters(&other.name, &config.dead_letter.suffix) == stream.name
+        };
+        let taken = match config.streams.iter().find(letters) {
+            Some(other) => format!("the dead letters of {:?} are kept under that name", other.name),
+            None if history.as_ref() == Some(&stream.name) => {
+                "the history is kept under that name".to_owned()
+            }
+            None => continue,
+        };
+        return Err(BusError::at(ErrorKind::InvalidConfig, format!("streams[{index}].name"), taken));
+    }
+    Ok(())
 }
 
 fn read_mode(r: &mut Reader) -> Result<Option<Mode>, BusError> {

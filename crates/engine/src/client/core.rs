@@ -212,14 +212,16 @@ impl Core {
 
     /// Waits for running handlers, which may still publish, and then for publishes.
     pub(crate) async fn finish(&self) {
-        loop {
-            let changed = self.shared.deadlines.notified();
-            if self.shared.intake().deliveries.running() == 0 {
-                break;
+        let live = async {
+            loop {
+                let changed = self.shared.deadlines.notified();
+                if self.shared.intake().deliveries.running() == 0 {
+                    break;
+                }
+                changed.await;
             }
-            changed.await;
-        }
-        self.shared.finish_groups().await;
+        };
+        tokio::join!(live, self.shared.finish_groups());
         self.refuse_publishes();
         self.transport.flush().await;
     }
@@ -232,6 +234,9 @@ impl Core {
             self.shared.notice(Notice::Closed);
         }
         self.shared.deadlines.notify_waiters();
+        // Those that wait for groups see that it is over.
+        self.shared.kick();
+        self.shared.groups.changed.notify_waiters();
     }
 }
 

@@ -11,9 +11,13 @@ use super::Groups;
 use crate::guard::catch_panic;
 use crate::host::Notice;
 use crate::shared::Shared;
+use crate::transport::EVICTION_POLICY;
 
 /// How often streams are trimmed, in milliseconds.
 const RETAIN: u64 = 5_000;
+
+/// How long the server's policy is asked for, in milliseconds.
+const POLICY_LIMIT: u64 = 500;
 
 /// After how long a stream that could not be made is tried again, in milliseconds.
 const ENSURE_AGAIN: u64 = 5_000;
@@ -23,6 +27,8 @@ pub(crate) struct Chores {
     retain_at: Option<u64>,
     ensure_at: Option<u64>,
     running: bool,
+    /// Whether the server's policy was looked at.
+    policy_known: bool,
     /// Whether the streams were looked at since the start.
     ensured: watch::Sender<bool>,
     /// Streams with faults: why.
@@ -35,6 +41,7 @@ impl Default for Chores {
             retain_at: None,
             ensure_at: None,
             running: false,
+            policy_known: false,
             ensured: watch::Sender::new(false),
             troubles: BTreeMap::new(),
         }
@@ -43,7 +50,7 @@ impl Default for Chores {
 
 impl Chores {
     /// When the next is due.
-    pub(super) fn next(&self, _now: u64) -> Option<u64> {
+    pub(super) fn next(&self) -> Option<u64> {
         if self.running {
             return None;
         }
@@ -130,7 +137,21 @@ impl Shared {
         }
     }
 
+    /// A server that evicts keys takes whole streams with their groups: said once, when it is first met.
+    async fn warn_of_eviction(&self) {
+        if std::mem::replace(&mut self.groups.chores().policy_known, true) {
+            return;
+        }
+        let Some(transport) = self.groups.transport() else { return };
+        for (code, message) in transport.probe(POLICY_LIMIT).await.warnings {
+            if code == EVICTION_POLICY {
+                self.notice(Notice::Warning { code, message });
+            }
+        }
+    }
+
     async fn make_streams(self: &Arc<Self>) {
+        self.warn_of_eviction().await;
         let mut troubles = BTreeMap::new();
         for stream in &self.config.streams {
             for (group, from) in &stream.groups {

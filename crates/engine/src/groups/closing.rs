@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use oxbus_model::claims::GroupKey;
 use oxbus_model::store::{EntryId, Member, Request, Response};
+use tokio::task::JoinSet;
 
-use super::Groups;
+use crate::lifecycle::State;
 use crate::shared::Shared;
 
 /// Entries that are handed back at a time.
@@ -14,17 +15,9 @@ const HANDED_BACK: usize = 500;
 /// For how long an entry that was handed back counts as idle at least, in milliseconds.
 const RELEASED_IDLE: u64 = 3_600_000;
 
-impl Groups {
-    /// Whether a group is about to be left.
-    pub(super) fn is_leaving(&self, group: &str) -> bool {
-        self.claims().is_leaving(group)
-    }
-}
-
 impl Shared {
-    /// Leaves a group that has no subscription any more, in the background.
+    /// Leaves a group that was told to stop reading, in the background.
     pub(super) fn leave_group(self: &Arc<Self>, key: GroupKey) {
-        self.groups.claims().stop_reading(Some(key), self.clock.now_ms());
         let shared = self.clone();
         let leaving = async move {
             shared.finish_group(key).await;
@@ -47,10 +40,13 @@ impl Shared {
         if !self.groups.in_use() {
             return;
         }
-        let keys = self.groups.claims().keys();
-        for key in keys {
-            self.finish_group(key).await;
+        // At once: a handler that does not end holds up its own group only.
+        let mut finishing = JoinSet::new();
+        for key in self.groups.claims().keys() {
+            let shared = self.clone();
+            finishing.spawn(async move { shared.finish_group(key).await });
         }
+        while finishing.join_next().await.is_some() {}
     }
 
     async fn finish_group(self: &Arc<Self>, key: GroupKey) {
@@ -62,6 +58,9 @@ impl Shared {
             let changed = self.groups.changed.notified();
             if self.groups.claims().is_settled(Some(key)) {
                 break;
+            }
+            if self.lifecycle.state() == State::Closed {
+                return;
             }
             changed.await;
         }

@@ -61,8 +61,8 @@ impl Shared {
         let Some(options) = &durable.options.durable else {
             return Err(BusError::new(ErrorKind::Internal, "not a durable subscription"));
         };
-        let filter = durable.options.filter.as_ref().map(Filter::parse).transpose()?;
-        let sources = self.sources(&durable.patterns, options)?;
+        // What is refused makes no connection.
+        self.sources(&durable.patterns, options)?;
         if let Some(transport) = self.groups.transport() {
             transport.start();
         }
@@ -71,13 +71,9 @@ impl Shared {
         let mut waiting = self.groups.waiting();
         waiting.tickets.insert(durable.subscription, (durable.ticket, deadline));
         waiting.deadlines.insert((deadline, durable.subscription));
-        if self.groups.is_leaving(&options.group) {
-            waiting.deferred.push(durable);
-            return Ok(());
-        }
         drop(waiting);
         let subscription = durable.subscription;
-        self.join(durable, &sources, filter).inspect_err(|_| {
+        self.join(durable).inspect_err(|_| {
             self.groups.waiting().remove(subscription);
         })
     }
@@ -86,24 +82,32 @@ impl Shared {
     pub(super) fn subscribe_deferred(self: &Arc<Self>) {
         let deferred = std::mem::take(&mut self.groups.waiting().deferred);
         for durable in deferred {
-            let Some((ticket, _)) = self.groups.waiting().tickets.get(&durable.subscription).copied() else {
+            let subscription = durable.subscription;
+            // Who has unsubscribed or closed meanwhile has taken its ticket with it.
+            if !self.groups.waiting().tickets.contains_key(&subscription) {
                 continue;
-            };
-            self.groups.waiting().remove(durable.subscription);
-            if let Err(error) = self.subscribe_durable(durable) {
+            }
+            if let Err(error) = self.join(durable)
+                && let Some(ticket) = self.groups.waiting().remove(subscription)
+            {
                 self.outbox.reply(ticket, Err(error));
             }
         }
     }
 
-    fn join(
-        self: &Arc<Self>,
-        durable: Durable,
-        sources: &[Source],
-        filter: Option<Filter>,
-    ) -> Result<(), BusError> {
-        let Durable { subscription, patterns, options, .. } = durable;
-        let Some(of_group) = &options.durable else { return Ok(()) };
+    /// Lets a subscription wait until its group is left.
+    fn defer(self: &Arc<Self>, durable: Durable, group: &str) {
+        self.groups.waiting().deferred.push(durable);
+        // It may have been left just now.
+        if !self.groups.claims().is_leaving(group) {
+            self.subscribe_deferred();
+        }
+    }
+
+    fn join(self: &Arc<Self>, durable: Durable) -> Result<(), BusError> {
+        let Some(of_group) = durable.options.durable.clone() else { return Ok(()) };
+        let filter = durable.options.filter.as_ref().map(Filter::parse).transpose()?;
+        let sources = self.sources(&durable.patterns, &of_group)?;
         let instance: Arc<str> = self.origin.instance_id().into();
         let consumer = of_group
             .consumer
@@ -111,6 +115,12 @@ impl Shared {
             .map_or_else(|| format!("{}-{instance}", self.config.service_name).into(), Arc::from);
         let group: Arc<str> = of_group.group.as_str().into();
         let mut claims = self.groups.claims();
+        if claims.is_leaving(&group) {
+            drop(claims);
+            self.defer(durable, &group);
+            return Ok(());
+        }
+        let Durable { subscription, patterns, options, .. } = durable;
         let known = claims.find(&group);
         let key = known.unwrap_or_else(|| {
             let joining = Joining {
@@ -122,7 +132,7 @@ impl Shared {
             };
             claims.join(joining)
         });
-        let added = claims.add(key, subscription, &patterns, sources, &options, filter);
+        let added = claims.add(key, subscription, &patterns, &sources, &options, filter);
         let unused = added.is_err() && known.is_none();
         if unused {
             claims.leave(key);
@@ -189,7 +199,8 @@ impl Shared {
             waiting.deadlines.range(..=(now, u32::MAX)).map(|(_, s)| *s).collect()
         };
         for subscription in late {
-            let trouble = self.groups.claims().trouble(subscription);
+            let trouble =
+                self.groups.claims().trouble(subscription).or_else(|| self.still_leaving(subscription));
             let error = trouble.unwrap_or_else(|| {
                 let cause = self.lifecycle.watch().borrow().error.clone();
                 let why = cause.map_or_else(|| "no answer from the server".to_owned(), |e| e.message);
@@ -197,6 +208,13 @@ impl Shared {
             });
             self.remove_durable(subscription, error);
         }
+    }
+
+    /// Why a subscription waits whose group is being left.
+    fn still_leaving(&self, subscription: u32) -> Option<BusError> {
+        let waits = self.groups.waiting().deferred.iter().any(|d| d.subscription == subscription);
+        let message = "not subscribed in time: handlers of an earlier subscription of the group still run";
+        waits.then(|| BusError::new(ErrorKind::CommandTimeout, message))
     }
 
     /// Ends a durable subscription; one that waits fails with `error`. False when there is none.
@@ -216,6 +234,10 @@ impl Shared {
         let group: Option<GroupKey> = claims.group_of(subscription);
         claims.remove(subscription, self.clock.now_ms());
         let empty = group.filter(|key| claims.is_empty(*key));
+        if empty.is_some() {
+            // Under the same lock, so that nobody joins in between.
+            claims.stop_reading(empty, self.clock.now_ms());
+        }
         drop(claims);
         if let Some(key) = empty {
             self.leave_group(key);

@@ -23,7 +23,7 @@ use super::store::RedisStore;
 use super::subscriber::{self, Subscriber};
 use crate::shared::Shared;
 use crate::store::Store;
-use crate::transport::{Boxed, Probe, Submission, Transport};
+use crate::transport::{Boxed, EVICTION_POLICY, Probe, Submission, Transport};
 
 pub(crate) struct RedisTransport {
     shared: Arc<Shared>,
@@ -136,7 +136,9 @@ impl Transport for RedisTransport {
                 time_limit(limit, self.probe_subscriber())
             );
             match publisher {
-                Ok(Ok((info, latency))) => report_server(&info, latency),
+                Ok(Ok((info, latency))) => {
+                    report_server(&info, latency, !self.shared.config.streams.is_empty())
+                }
                 Ok(Err(error)) if error.kind == ErrorKind::PermissionDenied => {
                     // It answered: the link is well, and only its details are secret.
                     Probe { server: json!({ "connected": true }), ..Probe::default() }
@@ -236,20 +238,26 @@ fn failed(error: BusError) -> Probe {
 }
 
 /// The parts of `INFO` that an operator of a bus looks for.
-fn report_server(info: &str, latency: f64) -> Probe {
+fn report_server(info: &str, latency: f64, stores: bool) -> Probe {
     let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     let policy = field("maxmemory_policy");
     let mut warnings = Vec::new();
     if let Some(policy) = policy.filter(|p| *p != "noeviction") {
         let message = format!("maxmemory-policy is {policy}: the server deletes data when memory is short");
-        warnings.push(("EVICTION_POLICY", message));
+        warnings.push((EVICTION_POLICY, message));
+    }
+    let logs = field("aof_enabled").map(|enabled| enabled == "1");
+    if stores && logs == Some(false) {
+        let message =
+            "the server keeps no append-only file: stored events since its last snapshot are lost with it";
+        warnings.push(("NO_PERSISTENCE", message.to_owned()));
     }
     let server = json!({
         "connected": true,
         "version": field("redis_version"),
         "role": field("role"),
         "maxmemoryPolicy": policy,
-        "persistence": field("aof_enabled").map(|aof| if aof == "1" { "aof" } else { "rdb-or-none" }),
+        "appendOnly": logs,
         "connectedClients": field("connected_clients").and_then(|n| n.parse::<u64>().ok()),
         "usedMemory": field("used_memory").and_then(|n| n.parse::<u64>().ok()),
     });

@@ -150,3 +150,24 @@ fn bad_fields_are_named() {
     let message = "persistence.ttl: expected an integer from 1 to 3153600000000, got 0";
     assert_eq!(read(&config, read_persistence).unwrap_err().message, message);
 }
+
+#[test]
+fn a_stream_cannot_have_the_key_of_something_else() {
+    for (config, path) in [
+        (
+            r#"{"mode":"memory","streams":[{"name":"s","events":"a"},{"name":"s:dlq","events":"b"}]}"#,
+            "streams[1].name",
+        ),
+        (
+            r#"{"mode":"memory","deadLetter":{"suffix":"-x"},"streams":[{"name":"s-x","events":"a"},{"name":"s","events":"b"}]}"#,
+            "streams[0].name",
+        ),
+        (
+            r#"{"mode":"memory","channelPrefix":"p:","persistence":{},"streams":[{"name":"p:history","events":"a"}]}"#,
+            "streams[0].name",
+        ),
+    ] {
+        let error = crate::Config::resolve(config, &crate::Environment::default()).unwrap_err();
+        assert_eq!(error.path.as_deref(), Some(path), "{config}");
+    }
+}
