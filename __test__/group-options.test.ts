@@ -1,6 +1,6 @@
 /** What a subscription of a group may ask for: where it starts, order, batches, iterators, names. */
 
-import type { BatchContext, BusEvent, EventBusClient, StreamConfig } from '..';
+import type { BatchContext, BusEvent, EventBusClient, GroupContext, StreamConfig } from '..';
 import { ValidationError } from '..';
 import { isDone, pendingOf, streamFor } from './support/durable';
 import { eventually, Gate } from './support/eventually';
@@ -390,6 +390,43 @@ onBothTransports((bench) => {
       [`order.placed in ${orders.name}`, 'photo.taken', `photo.taken in ${photos.name}`].sort(),
     );
     expect((await bus.streams.info(orders.name)).groups.map(({ name }) => name)).toEqual(['g']);
+  });
+
+  test('a signal ends it, and what it had is for others', async () => {
+    const bus = await open();
+    const controller = new AbortController();
+    const gate = new Gate();
+    const started: number[] = [];
+    await bus.subscribe(
+      'n',
+      async ({ data }) => {
+        started.push(data);
+        await gate.opened;
+      },
+      { group: 'g', concurrency: 1, signal: controller.signal },
+    );
+    for (const n of numbers(4)) await bus.publish('n', n);
+    await eventually(() => started.length === 1);
+    controller.abort();
+    await eventually(() => bus.subscriberCount() === 0);
+    gate.open();
+    const seen = await numbersOf(bus, {});
+    await eventually(() => isDone(bus, stream.name, 'g'));
+    expect([started, seen]).toEqual([[0], [1, 2, 3]]);
+  });
+
+  test('a projection may be durable', async () => {
+    const bus = await open();
+    const seen: string[] = [];
+    const projection = {
+      subscribedTo: () => ['order.placed', 'order.paid'],
+      handle: (event: BusEvent, ctx: GroupContext) => seen.push(`${event.type} of ${ctx.group}`),
+    };
+    const sub = await bus.subscribeAll(projection, { group: 'g' });
+    expect(sub).toMatchObject({ pattern: ['order.placed', 'order.paid'], group: 'g' });
+    for (const type of ['order.placed', 'order.lost', 'order.paid']) await bus.publish(type, 1);
+    await eventually(() => isDone(bus, stream.name, 'g'));
+    expect(seen.sort()).toEqual(['order.paid of g', 'order.placed of g']);
   });
 
   test('another lease than that of the group is a warning, and not used', async () => {

@@ -214,3 +214,22 @@ test('a server that is not there does not hold up disconnect', async () => {
   await bus.disconnect({ timeout: 500 });
   expect(bus.state).toBe('closed');
 });
+
+test('what a live subscriber missed while it was cut off is read from the stream', async () => {
+  const streams = [{ name: 'numbers', events: 'n' }];
+  const [bus, publisher] = [create({}, { streams }), create({}, { streams })];
+  const seen: number[] = [];
+  const gaps: object[] = [];
+  bus.on('gap', (gap) => gaps.push(gap));
+  await bus.subscribe('n', (event) => seen.push(event.data));
+  await publisher.publish('n', 0);
+  await eventually(() => seen.length === 1);
+  await server.command('CLIENT KILL TYPE pubsub');
+  const missed = Array.from({ length: 20 }, (_, n) => n + 1);
+  await Promise.all(missed.map((n) => publisher.publish('n', n)));
+  await eventually(() => gaps.length === 1 && seen.length === 21);
+  expect(gaps).toMatchObject([{ patterns: ['n'], complete: true, recovered: expect.any(Number) }]);
+  await publisher.publish('n', 21);
+  await eventually(() => seen.length === 22);
+  expect(seen.sort((a, b) => a - b)).toEqual([0, ...missed, 21]);
+});

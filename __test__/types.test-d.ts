@@ -14,6 +14,7 @@ import {
   type SubscribeOptions,
   type Subscription,
 } from '..';
+import { createTestBus } from '../testing';
 
 type Events = {
   'photo.uploaded': { photoId: string; userId: string };
@@ -195,6 +196,17 @@ export function listening(): void {
   });
   // @ts-expect-error of a later release
   new EventBusClient({ streams: [{ name: 'photos', events: '*', partitions: 4 }] });
+}
+
+export async function testing(): Promise<void> {
+  await using test = createTestBus<Events>({ streams: [{ name: 'photos', events: '*' }] });
+  const [event] = test.published('photo.*');
+  if (event?.type === 'photo.uploaded') event.data.userId.trim();
+  await test.client<{ other: 1 }>().publish('other', 1);
+  // @ts-expect-error a number
+  await test.advance('1h');
+  // @ts-expect-error no such type
+  await test.publish('photo.renamed', {});
 }
 
 interface InterfaceEvents {
