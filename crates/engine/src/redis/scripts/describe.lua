@@ -15,8 +15,10 @@ for _, group in ipairs(groups_of(stream)) do
         local consumer = named(row)
         consumers[#consumers + 1] = { consumer.name, consumer.pending, consumer.idle }
     end
+    -- A server that has loaded its files may count a lag where there is none.
+    local behind = below(group['last-delivered-id'], info['last-generated-id'])
     groups[#groups + 1] = {
-        group.name, group.pending, group['last-delivered-id'], group.lag or false,
+        group.name, group.pending, group['last-delivered-id'], behind and (group.lag or false) or 0,
         redis.call('XPENDING', stream, group.name)[2], consumers,
     }
 end

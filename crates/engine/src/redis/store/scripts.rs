@@ -21,7 +21,7 @@ scripts! {
     SWEEP = ["shared/info", "shared/clock", "shared/notes", "sweep"];
     RETAIN = ["shared/ids", "shared/info", "shared/clock", "retain"];
     POSITION = ["shared/notes", "position"];
-    DESCRIBE = ["shared/info", "describe"];
+    DESCRIBE = ["shared/ids", "shared/info", "describe"];
     REMOVE = ["shared/info", "remove"];
     REVIVE = ["shared/info", "shared/copy", "revive"];
     REDELIVER = ["shared/copy", "redeliver"];
