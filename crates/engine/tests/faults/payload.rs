@@ -182,7 +182,8 @@ async fn bad_types_and_options_are_refused_alone_and_nothing_is_sent() {
         r#"{"metadata":{"instanceId":"x"}}"#,
         r#"{"key":""}"#,
         r#"{"audience":"room"}"#,
-        r#"{"stream":"s"}"#,
+        r#"{"stream":true}"#,
+        r#"{"deduplicate":true}"#,
         r#"{"replicas":1}"#,
     ];
     let of_options = |options: &str| Record { options: options.into(), ..Record::new("a", 1) };

@@ -246,10 +246,24 @@ impl Claims {
             self.begun(key, &request, result, now);
             return None;
         }
-        let group = self.groups.get_mut(&key)?;
+        let Some(group) = self.groups.get_mut(&key) else {
+            self.too_late(request, result);
+            return None;
+        };
         let next = group.answered(request, result, now, &mut self.context);
         self.check_alone();
         next
+    }
+
+    /// Takes an answer for a group that was left meanwhile: what the store tells only once is passed on.
+    fn too_late(&mut self, request: Request, result: Result<Response, BusError>) {
+        if let (Request::Beat { member, .. }, Ok(Response::Facts(facts))) = (request, result)
+            && let Some(missed) = facts.missed
+        {
+            self.context.tally.lost += missed.count;
+            let (stream, group) = (member.stream, member.group);
+            self.context.announcements.push(Announcement::MessagesLost { stream, group, missed });
+        }
     }
 
     /// Whether [`Claims::take`] would hand something out.

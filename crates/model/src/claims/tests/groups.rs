@@ -5,7 +5,7 @@ use crate::claims::{Announcement, Joining, Source};
 use crate::config::DeadLetterConfig;
 use crate::delivery::Settlement;
 use crate::error::ErrorKind;
-use crate::store::{EntryId, Position, Request};
+use crate::store::{EntryId, Facts, Missed, Position, Request, Response};
 use crate::subscribe_options::OrderBy;
 
 fn warnings(bench: &mut Bench) -> Vec<&'static str> {
@@ -218,4 +218,20 @@ fn a_stream_in_trouble_does_not_hold_up_the_others() {
     world.now += 2000;
     client.run(&mut world);
     assert!(client.claims.is_outdated(client.key));
+}
+
+#[test]
+fn a_loss_that_is_told_to_a_group_that_was_left_is_not_forgotten() {
+    let mut b = Bench::new(&options());
+    b.client.asked.clear();
+    b.pass(1_000);
+    let beat = b.client.asked.iter().find(|request| matches!(request, Request::Beat { .. })).unwrap().clone();
+    b.client.claims.leave(b.client.key);
+    let missed = Missed { count: 3, from: EntryId::MIN, to: EntryId::MAX };
+    let facts = Facts { missed: Some(missed.clone()), ..Facts::default() };
+    assert!(b.client.claims.answered(b.client.key, beat, Ok(Response::Facts(facts)), b.world.now).is_none());
+    b.run();
+    let told = b.announced().pop().unwrap();
+    assert!(matches!(told, Announcement::MessagesLost { missed: told, .. } if told == missed));
+    assert_eq!(b.client.tally.lost, 3);
 }
