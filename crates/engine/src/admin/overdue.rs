@@ -52,6 +52,7 @@ pub(super) async fn recover(context: &Context, mut args: Arguments) -> Result<Va
                 stream: stream.clone(),
                 group: facts.name.as_str().into(),
                 consumer: context.consumer.clone(),
+                instance: context.consumer.clone(),
             };
             match recover_group(context, &member, &terms, &mut recovered).await {
                 // It was removed meanwhile, and nothing is left to recover.
@@ -165,7 +166,7 @@ async fn bury(context: &Context, member: &Member, letters: Vec<Letter>) -> (u64,
 
 async fn outcome(context: &Context, request: Request, all: u64) -> (u64, u64) {
     let lost = match context.store.execute(request).await {
-        Ok(Response::Lost(lost)) => lost.len() as u64,
+        Ok(Response::Lost { taken, gone }) => (taken.len() + gone.len()) as u64,
         _ => all,
     };
     (all.saturating_sub(lost), lost)
