@@ -1,8 +1,8 @@
 //! What is asked of a store of streams: one vocabulary for Redis and for memory.
 //!
 //! Each [`Request`] is one step on the store: it happens as a whole or not at all. Requests that change
-//! who owns an entry are *fenced*: they act only on entries that the named consumer still owns, and
-//! answer with those that it does not.
+//! who owns an entry are *fenced*: they act only on entries that the named consumer still owns, and only while
+//! no other client start has taken its name, and answer with those that it does not own.
 //!
 //! # Layout
 //!
@@ -34,6 +34,8 @@ pub struct Member {
     pub group: Arc<str>,
     /// The consumer.
     pub consumer: Arc<str>,
+    /// The client start behind its name.
+    pub instance: Arc<str>,
 }
 
 /// Where a new group starts.
@@ -329,8 +331,13 @@ pub enum Response {
         /// beginning where none is known, wherever a new group was to start.
         recreated: bool,
     },
-    /// Of a fenced request: the entries that the consumer does not own any more.
-    Lost(Vec<EntryId>),
+    /// Of a fenced request: what it was not done for.
+    Lost {
+        /// Entries that the consumer does not own any more.
+        taken: Vec<EntryId>,
+        /// Entries that it owned and that are not in the stream any more: they are pending no more.
+        gone: Vec<EntryId>,
+    },
     /// Entries that were claimed.
     Claimed {
         /// With their new delivery counts.

@@ -53,6 +53,7 @@ pub(super) async fn recover(context: &Context, mut args: Arguments) -> Result<Va
                 stream: stream.clone(),
                 group: facts.name.as_str().into(),
                 consumer: context.consumer.clone(),
+                instance: context.consumer.clone(),
             };
             // Whoever holds an entry renews it within the lease of the group.
             let min_idle = terms.min_idle.max(facts.lease.unwrap_or(context.config.lease));
@@ -176,7 +177,7 @@ async fn bury(context: &Context, member: &Member, letters: Vec<Letter>) -> (u64,
 
 async fn outcome(context: &Context, request: Request, all: u64) -> (u64, u64) {
     let lost = match context.store.execute(request).await {
-        Ok(Response::Lost(lost)) => lost.len() as u64,
+        Ok(Response::Lost { taken, gone }) => (taken.len() + gone.len()) as u64,
         _ => all,
     };
     (all.saturating_sub(lost), lost)

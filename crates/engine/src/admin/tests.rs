@@ -121,12 +121,20 @@ impl Rig {
 
     /// Moves entries that a consumer has read to the dead letters; a millisecond passes.
     fn bury(&self, stream: &str, group: &str, ids: &[EntryId]) {
-        let member = Member { stream: stream.into(), group: group.into(), consumer: "other".into() };
+        let member = Member {
+            stream: stream.into(),
+            group: group.into(),
+            consumer: "other".into(),
+            instance: "i".into(),
+        };
         let error = r#"{"name":"Error","message":"no"}"#;
         let letter = |id: &EntryId| Letter { id: *id, attempts: 4, reason: "failed", error: error.into() };
         let letters = ids.iter().map(letter).collect();
         let to = Some(format!("{stream}:dlq").into());
-        assert_eq!(self.execute(Request::Bury { member, to, max_len: 100, letters }), Response::Lost(vec![]));
+        assert_eq!(
+            self.execute(Request::Bury { member, to, max_len: 100, letters }),
+            Response::Lost { taken: vec![], gone: vec![] }
+        );
         self.pass(1);
     }
 

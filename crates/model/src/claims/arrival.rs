@@ -51,6 +51,10 @@ impl Group {
         if origin == Origin::Read {
             stream.position = stream.position.max(Some(arrival.id));
         }
+        if stream.taken {
+            // It came under a name that is another's: whoever finds it overdue takes it over.
+            return;
+        }
         if origin == Origin::Own && stream.has_ended(arrival.id) {
             return;
         }
@@ -86,6 +90,7 @@ impl Group {
             begun,
             in_lane: false,
             undone: false,
+            gone: false,
             unsure: false,
             failure: None,
         };

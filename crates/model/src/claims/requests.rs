@@ -99,7 +99,7 @@ impl Group {
             out.push(Work::Store(key, Request::Acknowledge { member: stream.member.clone(), ids }));
             stream.ack_gate.sent();
         }
-        if stream.fenced || stream.opening != Opening::Open {
+        if stream.fenced || stream.taken || stream.opening != Opening::Open {
             return;
         }
         let request = self.hold(at, now).or_else(|| self.bury(at, now, dead_letters));
@@ -282,7 +282,7 @@ impl Group {
     fn stream_dues(&self, stream: &Stream) -> impl Iterator<Item = u64> + use<> {
         let open = stream.opening == Opening::Open;
         let when = |condition: bool, at: u64| condition.then_some(at);
-        let fenced = open && !stream.fenced;
+        let fenced = open && !stream.fenced && !stream.taken;
         let looking = open && self.connected && !self.stopping;
         [
             when(stream.opening == Opening::Closed, stream.open_at.max(stream.open_gate.opens_at())),

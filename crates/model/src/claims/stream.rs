@@ -124,6 +124,7 @@ impl Stream {
                 stream: source.stream.clone(),
                 group: joining.group.clone(),
                 consumer: joining.consumer.clone(),
+                instance: joining.instance.clone(),
             },
             letters_to,
             users: 0,
@@ -204,6 +205,14 @@ impl Stream {
         if self.opening == Opening::Open {
             self.opening = Opening::Closed;
         }
+    }
+
+    /// Nothing is to be told of entries any more, acknowledgements apart.
+    pub(super) fn forget_tasks(&mut self) {
+        self.doubtful.clear();
+        self.holds.clear();
+        self.letters.clear();
+        self.releases.iter_mut().for_each(Vec::clear);
     }
 
     /// The group is asked for. Not again for a while.

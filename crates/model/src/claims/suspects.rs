@@ -148,7 +148,10 @@ impl Claims {
         }
         let slot = group.slot_of(at, *id);
         match result {
-            Ok(Response::Lost(ids)) if !ids.is_empty() => group.lose(at, &ids, now, &mut self.context),
+            Ok(Response::Lost { taken, gone }) if !(taken.is_empty() && gone.is_empty()) => {
+                group.lose(at, &taken, now, &mut self.context);
+                group.vanish(at, &gone, now, &mut self.context);
+            }
             Ok(_) => {
                 if let Some(entry) = slot.and_then(|slot| group.entries.get_mut(slot)) {
                     entry.begun = true;
@@ -206,7 +209,7 @@ impl Group {
         let stream = self.streams.get_mut(entry.stream)?;
         let mut begin = None;
         if !entry.begun {
-            if stream.fenced || !stream.is_open() || !stream.begin_gate.open(now, 1) {
+            if stream.fenced || stream.taken || !stream.is_open() || !stream.begin_gate.open(now, 1) {
                 return None;
             }
             let id: EntryId = entry.id;

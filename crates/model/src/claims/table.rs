@@ -348,7 +348,7 @@ impl Claims {
         std::mem::take(&mut self.context.announcements)
     }
 
-    /// What was counted besides the settlements: entries skipped, lost, taken over, dead-lettered, claims renewed.
+    /// What was counted besides the settlements: entries skipped, taken over, dead-lettered, claims renewed.
     pub fn take_tally(&mut self) -> Tally {
         std::mem::take(&mut self.context.tally)
     }

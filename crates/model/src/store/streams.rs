@@ -163,17 +163,18 @@ impl Streams {
             }
             Request::Hold { member, items } => {
                 let (log, group) = self.group_of(&member)?;
-                Response::Lost(group.hold(log, &member.consumer, &items, now_ms))
+                group.hold(log, &member, &items, now_ms)
             }
             Request::Release { member, items, unhandled } => {
                 let (log, group) = self.group_of(&member)?;
-                Response::Lost(group.release(log, &member.consumer, &items, unhandled, now_ms))
+                group.release(log, &member, &items, unhandled, now_ms)
             }
             Request::Bury { member, to, max_len, letters } => {
-                Response::Lost(self.bury(&member, to.as_deref(), max_len, &letters, now_ms)?)
+                self.bury(&member, to.as_deref(), max_len, &letters, now_ms)?
             }
             Request::Begin { member, id } => {
-                Response::Lost(self.group_of(&member)?.1.begin(&member.consumer, id))
+                let (log, group) = self.group_of(&member)?;
+                group.begin(log, &member, id)
             }
             Request::Overdue { member, min_idle, limit } => {
                 let (_, group) = self.group_of(&member)?;
@@ -181,11 +182,11 @@ impl Streams {
             }
             Request::Claim { member, min_idle, ids } => {
                 let (log, group) = self.group_of(&member)?;
-                group.claim(log, &member.consumer, min_idle, &ids, now_ms)
+                group.claim(log, &member, min_idle, &ids, now_ms)
             }
             Request::Own { member, after, limit, raise } => {
                 let (log, group) = self.group_of(&member)?;
-                group.own(log, &member.consumer, (after, limit), raise, now_ms)
+                group.own(log, &member, (after, limit), raise, now_ms)
             }
             Request::Beat { member, instance, alive, lease, patterns, mark: _ } => {
                 // The mark is for the day when a group is lost; here a group goes only with its facts.

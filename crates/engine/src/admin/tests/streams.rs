@@ -107,7 +107,8 @@ async fn what_is_left_alone_is_handed_back_and_what_was_tried_too_often_buried()
     }
     let ids = rig.read("orders", "g", 250);
     // Two have had all their deliveries, one of them one too many.
-    let member = Member { stream: "orders".into(), group: "g".into(), consumer: "other".into() };
+    let member =
+        Member { stream: "orders".into(), group: "g".into(), consumer: "other".into(), instance: "i".into() };
     let items = vec![(ids[0], Some(4)), (ids[1], Some(5)), (ids[2], Some(3))];
     rig.execute(Request::Hold { member, items });
     assert_eq!(

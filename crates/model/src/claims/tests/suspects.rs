@@ -91,7 +91,7 @@ fn it_waits_for_running_handlers_but_not_for_ever_at_their_expense() {
     let id = b.world.publish("s", "a.b", None);
     b.world.store.read_group("s", "g", "dead", 1, b.world.now).unwrap();
     let hold = Request::Hold {
-        member: crate::store::Member { consumer: "dead".into(), ..b.member() },
+        member: crate::store::Member { consumer: "dead".into(), instance: "dead".into(), ..b.member() },
         items: vec![(id, Some(4))],
     };
     b.world.store.execute(hold, b.world.now).unwrap();

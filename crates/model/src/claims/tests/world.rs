@@ -312,7 +312,7 @@ impl Bench {
     }
 
     pub(super) fn member(&self) -> Member {
-        Member { stream: "s".into(), group: "g".into(), consumer: "c".into() }
+        Member { stream: "s".into(), group: "g".into(), consumer: "c".into(), instance: "c".into() }
     }
 }
 

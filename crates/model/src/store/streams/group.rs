@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::log::Log;
-use crate::store::{EntryId, Fields, GroupFacts, Missed, PendingEntry};
+use crate::store::{EntryId, Fields, GroupFacts, Member, Missed, PendingEntry};
 
 /// A consumer group of a stream.
 #[derive(Debug, Default)]
@@ -137,8 +137,14 @@ impl Group {
         name
     }
 
-    pub(super) fn is_owned(&self, id: EntryId, consumer: &str) -> bool {
-        self.pending.get(&id).is_some_and(|pending| *pending.consumer == *consumer)
+    /// Whether no other client start has taken a consumer's name.
+    pub(super) fn is_mine(&self, member: &Member) -> bool {
+        self.alive.get(&member.consumer).is_none_or(|(instance, _)| *instance == member.instance)
+    }
+
+    pub(super) fn is_owned(&self, id: EntryId, member: &Member) -> bool {
+        self.is_mine(member)
+            && self.pending.get(&id).is_some_and(|pending| pending.consumer == member.consumer)
     }
 
     /// The pending entries from `from` on that are idle for `min_idle`, of all consumers or one, oldest first.
