@@ -78,7 +78,7 @@ impl Shared {
     /// Entries that were delivered into a connection that broke are this consumer's, and nobody else knows.
     async fn hand_back_rest(&self, member: &Member) {
         let Some(transport) = self.groups.transport() else { return };
-        let Member { stream, group, consumer } = member;
+        let Member { stream, group, consumer, .. } = member;
         let mut from = EntryId::MIN;
         loop {
             let (stream, group, consumer) = (stream.clone(), group.clone(), Some(consumer.clone()));

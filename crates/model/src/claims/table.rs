@@ -260,7 +260,6 @@ impl Claims {
         if let (Request::Beat { member, .. }, Ok(Response::Facts(facts))) = (request, result)
             && let Some(missed) = facts.missed
         {
-            self.context.tally.lost += missed.count;
             let (stream, group) = (member.stream, member.group);
             self.context.announcements.push(Announcement::MessagesLost { stream, group, missed });
         }
