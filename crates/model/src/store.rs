@@ -18,6 +18,10 @@ pub mod streams;
 pub use id::EntryId;
 pub use streams::Streams;
 
+/// What a pattern in [`Request::Beat`] begins with that is compared with the channel of an event though it
+/// does not look like it. No event type has this character, so no pattern of types is written like that.
+pub const BY_CHANNEL: &str = "\u{0}channel:";
+
 /// The fields of an entry, in order.
 pub type Fields = Vec<(Box<[u8]>, Box<[u8]>)>;
 
@@ -143,7 +147,8 @@ pub enum Request {
         alive: u64,
         /// The group's lease as this client has it, in milliseconds.
         lease: u64,
-        /// The patterns of this client's subscriptions of the group.
+        /// The patterns of this client's subscriptions of the group; those that are compared with the channel
+        /// of an event, as the subscription says, begin with [`BY_CHANNEL`].
         patterns: Vec<String>,
         /// The low-water mark: everything up to it is settled, as far as this client knows.
         mark: Option<EntryId>,
@@ -354,7 +359,7 @@ pub struct Facts {
     pub lease: u64,
     /// Another client start that lives under this consumer's name; then nothing else was done.
     pub taken_by: Option<String>,
-    /// The patterns of the group over all clients of the last hour.
+    /// The patterns of the group over all clients of the last hour, as they were told.
     pub patterns: Vec<String>,
     /// Where the group stands: its last delivered entry.
     pub position: EntryId,

@@ -275,7 +275,7 @@ impl Group {
             }
             Err(_) => {
                 stream.release_gate.failed(now);
-                stream.releases[usize::from(unhandled)].extend(slots);
+                stream.releases[usize::from(unhandled)].extend(ids);
             }
         }
     }
@@ -308,9 +308,9 @@ impl Group {
             Ok(lost) => lost,
             Err(error) => {
                 let unsure = error.outcome == Some(Outcome::Unknown);
-                for slot in slots.iter().flatten() {
-                    stream.letters.push(*slot);
-                    if let Some(entry) = self.entries.get_mut(*slot) {
+                for (letter, slot) in letters.iter().zip(&slots) {
+                    stream.letters.push(letter.id);
+                    if let Some(entry) = slot.and_then(|slot| self.entries.get_mut(slot)) {
                         entry.unsure |= unsure;
                     }
                 }

@@ -97,12 +97,12 @@ impl Group {
         } else if entry.undone || (!any && entry.failure.is_none()) {
             entry.stage = Stage::Releasing;
             if let Some(stream) = self.streams.get_mut(at) {
-                stream.releases[0].push(slot);
+                stream.releases[0].push(id);
             }
         } else if entry.failure.is_some() {
             entry.stage = Stage::Burying;
             if let Some(stream) = self.streams.get_mut(at) {
-                stream.letters.push(slot);
+                stream.letters.push(id);
             }
         } else {
             entry.stage = Stage::Over;
