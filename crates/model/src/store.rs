@@ -208,6 +208,8 @@ pub enum Request {
         limit: usize,
         /// The least idle time, in milliseconds.
         min_idle: u64,
+        /// Only those of this consumer.
+        consumer: Option<Arc<str>>,
     },
     /// Deletes entries. → [`Response::Count`]
     Delete {
@@ -425,4 +427,6 @@ pub struct GroupFacts {
     pub lag: Option<u64>,
     /// Its oldest pending entry.
     pub oldest_pending: Option<EntryId>,
+    /// Its lease in milliseconds, where one of our clients has set it.
+    pub lease: Option<u64>,
 }

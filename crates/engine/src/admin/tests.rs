@@ -21,10 +21,15 @@ struct Memory {
     streams: Mutex<(Streams, u64)>,
     /// Which requests fail, by a part of their text.
     fails: Mutex<Option<&'static str>>,
+    /// How many entries one answer holds at the most.
+    holds: Mutex<Option<usize>>,
 }
 
 impl Store for Memory {
-    fn execute(&self, request: Request) -> Answer {
+    fn execute(&self, mut request: Request) -> Answer {
+        if let (Request::Claim { ids, .. }, Some(most)) = (&mut request, *self.holds.lock().unwrap()) {
+            ids.truncate(most);
+        }
         let fails = self.fails.lock().unwrap().is_some_and(|part| format!("{request:?}").starts_with(part));
         let mut streams = self.streams.lock().unwrap();
         let now = streams.1;
@@ -59,7 +64,7 @@ impl Rig {
         let config = Config::resolve(&config.to_string(), &Environment::default()).unwrap();
         let config = Config { persistence, ..config };
         let streams = Mutex::new((Streams::new(), 1_000_000));
-        let memory = Arc::new(Memory { streams, fails: Mutex::default() });
+        let memory = Arc::new(Memory { streams, fails: Mutex::default(), holds: Mutex::default() });
         let recent = Arc::<Mutex<Recent>>::default();
         let context = Context::new(memory.clone(), &config, "instance", recent.clone());
         Rig { memory, context, recent }

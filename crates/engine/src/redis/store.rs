@@ -125,10 +125,10 @@ impl Call {
                 self.fenced(&scripts::BEGIN, &member, vec![(id, ())], &[], &[], append).await
             }
             Request::Overdue { member, min_idle, limit } => {
-                self.pending(&member.stream, &member.group, EntryId::MIN, limit, min_idle).await
+                self.pending(&member.stream, &member.group, EntryId::MIN, limit, min_idle, None).await
             }
-            Request::Pending { stream, group, from, limit, min_idle } => {
-                self.pending(&stream, &group, from, limit, min_idle).await
+            Request::Pending { stream, group, from, limit, min_idle, consumer } => {
+                self.pending(&stream, &group, from, limit, min_idle, consumer.as_deref()).await
             }
             Request::Claim { member, min_idle, ids } => self.claim(&member, min_idle, &ids).await,
             Request::Own { after: EntryId::MAX, .. } | Request::Own { limit: 0, .. } => {
@@ -281,9 +281,11 @@ impl Call {
         from: EntryId,
         limit: usize,
         min_idle: u64,
+        consumer: Option<&str>,
     ) -> Result<Response, BusError> {
         let mut command = cmd("XPENDING");
         command.arg(stream).arg(group).arg("IDLE").arg(min_idle).arg(from.to_string()).arg("+").arg(limit);
+        command.arg(consumer);
         Ok(Response::Pending(answers::pending(self.ask(&command).await?)?))
     }
 

@@ -177,7 +177,7 @@ impl Streams {
             }
             Request::Overdue { member, min_idle, limit } => {
                 let (_, group) = self.group_of(&member)?;
-                Response::Pending(group.pending(EntryId::MIN, min_idle, limit, now_ms))
+                Response::Pending(group.pending(EntryId::MIN, min_idle, limit, None, now_ms))
             }
             Request::Claim { member, min_idle, ids } => {
                 let (log, group) = self.group_of(&member)?;
@@ -207,9 +207,9 @@ impl Streams {
             Request::Describe { stream } => {
                 Response::Stream(self.by_name.get(&stream).map(|s| s.describe(now_ms)))
             }
-            Request::Pending { stream, group, from, limit, min_idle } => {
+            Request::Pending { stream, group, from, limit, min_idle, consumer } => {
                 let (_, group) = self.group(&stream, &group)?;
-                Response::Pending(group.pending(from, min_idle, limit, now_ms))
+                Response::Pending(group.pending(from, min_idle, limit, consumer.as_deref(), now_ms))
             }
             Request::Delete { stream, ids } => {
                 let delete = |s: &mut Stream| ids.iter().filter(|id| s.log.remove(**id)).count();

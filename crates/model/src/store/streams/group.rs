@@ -141,12 +141,13 @@ impl Group {
         self.pending.get(&id).is_some_and(|pending| *pending.consumer == *consumer)
     }
 
-    /// The pending entries from `from` on that are idle for `min_idle`, oldest first.
+    /// The pending entries from `from` on that are idle for `min_idle`, of all consumers or one, oldest first.
     pub(super) fn pending(
         &self,
         from: EntryId,
         min_idle: u64,
         limit: usize,
+        consumer: Option<&str>,
         now_ms: u64,
     ) -> Vec<PendingEntry> {
         let entry = |(id, pending): (&EntryId, &Pending)| PendingEntry {
@@ -155,7 +156,9 @@ impl Group {
             idle: pending.idle(signed(now_ms)),
             deliveries: pending.deliveries,
         };
-        let entries = self.pending.range(from..).map(entry).filter(|entry| entry.idle >= min_idle);
+        let its = |entry: &PendingEntry| consumer.is_none_or(|name| *entry.consumer == *name);
+        let entries =
+            self.pending.range(from..).map(entry).filter(|entry| entry.idle >= min_idle && its(entry));
         entries.take(limit).collect()
     }
 
@@ -170,6 +173,7 @@ impl Group {
             last_delivered: self.position,
             lag: Some(log.count_behind(self.position)),
             oldest_pending: self.oldest_pending(),
+            lease: self.lease,
         }
     }
 }

@@ -109,6 +109,7 @@ impl Rig {
             from: EntryId::MIN,
             limit: 1000,
             min_idle: 0,
+            consumer: None,
         };
         match self.execute(request) {
             Response::Pending(entries) => entries,

@@ -355,7 +355,8 @@ async fn look_at_everything(worlds: &mut [World; 2], trail: &str) {
     }
     for group in GROUPS {
         let (stream, group) = (STREAM.into(), group.into());
-        let pending = Request::Pending { stream, group, from: EntryId::MIN, limit: 1_000, min_idle: 0 };
+        let pending =
+            Request::Pending { stream, group, from: EntryId::MIN, limit: 1_000, min_idle: 0, consumer: None };
         requests.push((STREAM, pending));
     }
     for (of, request) in requests {

@@ -88,6 +88,7 @@ async fn without_a_group_everything_says_so() {
                 from: id,
                 limit: 1,
                 min_idle: 0,
+                consumer: None,
             },
             Request::SetPosition { stream, group, to: Position::New },
         ]
@@ -124,8 +125,14 @@ async fn a_stream_is_described_as_it_is() {
     assert_eq!((group.last_delivered, group.oldest_pending), (ids[1], Some(ids[0])));
     assert_eq!((&*group.consumers[0].0, group.consumers[0].1), ("a", 2));
 
-    let pending =
-        Request::Pending { stream: STREAM.into(), group: GROUP.into(), from: ids[1], limit: 5, min_idle: 0 };
+    let pending = Request::Pending {
+        stream: STREAM.into(),
+        group: GROUP.into(),
+        from: ids[1],
+        limit: 5,
+        min_idle: 0,
+        consumer: None,
+    };
     let Response::Pending(rows) = rig.done(pending).await else { panic!() };
     assert_eq!((rows.len(), rows[0].id, &*rows[0].consumer, rows[0].deliveries), (1, ids[1], "a", 1));
 }
