@@ -218,3 +218,32 @@ async fn retention_does_not_wait_for_groups_that_nobody_has_heard_of() {
     rig.server.command(&["HSET", "orders:group:billing", "seen", &seen]).await;
     assert_eq!(rig.count(retain(None, Some(0))).await, 200);
 }
+
+#[tokio::test]
+async fn dead_consumers_behind_many_that_live_go_too() {
+    let rig = Rig::with_group().await;
+    let script = "for i = 1, 1500 do redis.call('XGROUP', 'CREATECONSUMER', KEYS[1], ARGV[1], 'a' .. i)
+        redis.call('HSET', KEYS[2], 'a' .. i, 'i 99999999999999') end
+        redis.call('XGROUP', 'CREATECONSUMER', KEYS[1], ARGV[1], 'z') redis.call('HSET', KEYS[2], 'z', 'i 1')";
+    rig.server.command(&["EVAL", script, "2", STREAM, "orders:group:billing:consumers", GROUP]).await;
+    assert_eq!(rig.count(Request::Sweep { member: member("a") }).await, 1);
+}
+
+#[tokio::test]
+async fn a_step_of_trimming_by_age_is_bounded() {
+    let rig = Rig::with_group().await;
+    let script = "for i = 1, 25050 do redis.call('XADD', KEYS[1], i .. '-1', 'n', i) end";
+    rig.server.command(&["EVAL", script, "1", STREAM]).await;
+    let newest = rig.append(3).await;
+    let (stream, instance) = (STREAM.into(), "i".into());
+    let retain = Request::Retain { stream, instance, max_len: None, max_age: Some(60_000), safe: false };
+    let mut left = 25_050;
+    for _ in 0..2 {
+        let removed = rig.count(retain.clone()).await;
+        assert!((9_900..=10_000).contains(&removed), "{removed}");
+        left -= removed;
+    }
+    assert_eq!(rig.count(retain.clone()).await, left);
+    assert_eq!(rig.count(retain).await, 0);
+    assert_eq!(rig.length(STREAM).await, i64::try_from(newest.len()).unwrap());
+}
