@@ -191,6 +191,7 @@ onBothTransports((bench) => {
     await bus.publish('a', 1);
     await bus.publish('b', 2);
     await eventually(() => isDone(bus, stream.name, 'g'));
+    await eventually(() => letters.length > 0);
     expect(seen).toEqual([2]);
     expect(letters).toMatchObject([{ reason: 'failed', attempts: 1, error }]);
     const [letter] = await bus.deadLetters.list({ stream: stream.name });
@@ -385,6 +386,7 @@ onBothTransports((bench) => {
     await bus.subscribe('n', (event) => seen.push(event.data), { group: 'g' });
     for (const n of [1, -1, 2]) await foreign.publish('n', n);
     await eventually(() => isDone(bus, stream.name, 'g'));
+    await eventually(() => letters.length > 0);
     expect(seen.sort()).toEqual([1, 2]);
     expect(letters).toMatchObject([{ attempts: 1, reason: 'not-retryable', event: { data: -1 } }]);
   });

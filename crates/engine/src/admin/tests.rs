@@ -174,8 +174,8 @@ async fn strange_calls_are_refused() {
             json!({ "minIdle": -1 }),
             "minIdle: expected an integer from 0 to 9007199254740991, got -1",
         ),
-        ("deadLetters.get", json!({ "id": "orders:1-0" }), "id: is not the id of a dead letter"),
-        ("deadLetters.remove", json!({ "id": ":dlq:1-0" }), "id: is not the id of a dead letter"),
+        ("deadLetters.get", json!({ "id": 5 }), "id: expected a string, got a number"),
+        ("deadLetters.remove", json!({}), "id: is missing"),
         ("deadLetters.list", json!({ "after": "orders:dlq" }), "after: is not the id of a dead letter"),
         ("deadLetters.list", json!({ "after": "x:dlq:1-0" }), "after: is a dead letter of another stream"),
         (
@@ -189,12 +189,13 @@ async fn strange_calls_are_refused() {
             json!({ "source": "disk" }),
             "source: expected 'redis' or 'local' or 'all', got \"disk\"",
         ),
+        ("getHistory", json!({ "from": "5-0" }), "from: expected a Date, milliseconds or ISO 8601"),
         ("replay.page", json!({}), "give either a stream or a pattern"),
         ("replay.page", json!({ "stream": "orders", "pattern": "*" }), "give either a stream or a pattern"),
         (
             "replay.page",
             json!({ "stream": "orders", "from": "soon" }),
-            "from: expected a time (milliseconds or ISO 8601) or a message id",
+            "from: expected a Date, milliseconds, ISO 8601 or a message id",
         ),
         (
             "replay.page",
@@ -202,6 +203,16 @@ async fn strange_calls_are_refused() {
             "after: is not where a page of this replay ended",
         ),
         ("replay.group", json!({ "stream": "orders" }), "group: is missing"),
+        (
+            "replay.group",
+            json!({ "stream": "orders", "group": "g", "limit": 10_001 }),
+            "limit: expected an integer from 1 to 10000, got 10001",
+        ),
+        (
+            "replay.group",
+            json!({ "stream": "orders", "group": "g", "after": "9-0/photos:1-0" }),
+            "after: is not where a page of this replay ended",
+        ),
     ] {
         assert_eq!(
             rig.refused(method, args).await,

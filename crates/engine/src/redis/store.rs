@@ -83,8 +83,9 @@ impl Call {
                 let arguments = |c: &mut Cmd| {
                     c.arg(&*group).arg(position(from)).arg(u8::from(restarted));
                 };
-                let notes = keys::notes(&stream, &group);
-                answers::opened(self.run(&scripts::OPEN, &[&stream, &notes], arguments).await?)
+                let (notes, facts) = (keys::notes(&stream, &group), keys::facts(&stream, &group));
+                let keys = [&*stream, &notes, &facts];
+                answers::opened(self.run(&scripts::OPEN, &keys, arguments).await?)
             }
             Request::Acknowledge { member, ids } => {
                 for ids in ids.chunks(ACKNOWLEDGED) {

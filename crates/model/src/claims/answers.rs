@@ -72,12 +72,12 @@ impl Group {
         let Some(stream) = self.streams.get_mut(at) else { return };
         let group = &self.joining.group;
         match result {
-            Ok(Response::Opened { created, position }) => {
+            Ok(Response::Opened { created, position, recreated }) => {
                 stream.open_gate.succeeded();
                 stream.opening = Opening::Open;
                 stream.trouble = None;
                 stream.beat_at = 0;
-                if created && stream.opened {
+                if created && (stream.opened || recreated) {
                     // What is held is read once more, which makes it this consumer's again.
                     self.entries
                         .iter_mut()

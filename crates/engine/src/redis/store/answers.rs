@@ -9,8 +9,9 @@ use super::super::owned::Owned;
 
 /// Of `open.lua`.
 pub(super) fn opened(reply: Owned) -> Result<Response, BusError> {
-    let [created, position] = reply.parts()?;
-    Ok(Response::Opened { created: created.count()? != 0, position: position.id()? })
+    let [created, position, recreated] = reply.parts()?;
+    let (created, recreated) = (created.count()? != 0, recreated.count()? != 0);
+    Ok(Response::Opened { created, position: position.id()?, recreated })
 }
 
 /// Of `claim.lua` and `own.lua`.

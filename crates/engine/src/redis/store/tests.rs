@@ -66,7 +66,7 @@ impl Rig {
     async fn open(&self, from: Position) -> (bool, EntryId) {
         let request = Request::Open { stream: STREAM.into(), group: GROUP.into(), from, restarted: false };
         match self.done(request).await {
-            Response::Opened { created, position } => (created, position),
+            Response::Opened { created, position, .. } => (created, position),
             other => panic!("{other:?}"),
         }
     }

@@ -46,17 +46,17 @@ impl Stream {
         id
     }
 
-    /// Opens a group, and makes it where it is missing.
+    /// Opens a group, and makes it where it is missing. Its facts are part of it here, so none is ever lost alone.
     pub(super) fn open(&mut self, group: Arc<str>, from: Position, restarted: bool) -> Response {
         if let Some(group) = self.groups.get(&group) {
-            return Response::Opened { created: false, position: group.position() };
+            return Response::Opened { created: false, position: group.position(), recreated: false };
         }
         let mut position = self.log.position(from);
         if restarted && position > self.log.last() {
             position = EntryId::MIN;
         }
         self.groups.insert(group, Group::new(position));
-        Response::Opened { created: true, position }
+        Response::Opened { created: true, position, recreated: false }
     }
 
     /// Keeps the newest `length` entries. Returns how many it has removed.

@@ -61,7 +61,7 @@ impl Rig {
     fn open_again(&mut self, from: Position, restarted: bool) -> (bool, EntryId) {
         let request = Request::Open { stream: "s".into(), group: "g".into(), from, restarted };
         match self.execute(request) {
-            Response::Opened { created, position } => (created, position),
+            Response::Opened { created, position, .. } => (created, position),
             other => panic!("{other:?}"),
         }
     }

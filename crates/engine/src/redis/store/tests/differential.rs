@@ -81,7 +81,9 @@ impl View<'_> {
             Err(error) => return format!("{:?}", error.kind),
         };
         match response {
-            Response::Opened { created, position } => format!("{created} {}", self.name(position)),
+            Response::Opened { created, position, recreated } => {
+                format!("{created} {} {recreated}", self.name(position))
+            }
             Response::Lost(lost) => format!("{:?}", self.names(lost)),
             Response::Claimed { entries, deleted } => {
                 let entries: Vec<String> = entries.iter().map(|entry| self.entry(entry)).collect();
