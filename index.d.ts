@@ -179,6 +179,11 @@ export interface SubscribeOptions {
    * The consumer group, 1–512 characters: makes the subscription durable. Each group handles every
    * event; the subscriptions of a group, over all clients, share them. What happens to one that
    * fails is up to `maxRetries` and `deadLetter`.
+   *
+   * Patterns and filters of a group should agree over its clients: which client gets an event is
+   * not theirs to decide. An event that no pattern of that client takes is left to one whose
+   * patterns do; it is dead-lettered as `unhandled` only when no client has taken it for two
+   * leases, for instance because all its handlers are paused or their circuits open.
    */
   group?: string;
   /** With `group`: the streams to read; default: those that store what the patterns match. */
@@ -237,6 +242,9 @@ export interface SubscribeOptions {
    * Drops events before JavaScript wakes: a path into the event and the value it must equal (JSON
    * equality), an array meaning any of; a missing path is no match.
    * `{ 'data.status': 'failed', 'metadata.source': ['a', 'b'] }`
+   *
+   * With `group`, an event that all matching subscriptions of the client that got it filter out is
+   * done with for the whole group, so the filters of its clients should agree.
    */
   filter?: Record<string, unknown>;
   /**

@@ -21,10 +21,15 @@ struct Memory {
     streams: Mutex<(Streams, u64)>,
     /// Which requests fail, by a part of their text.
     fails: Mutex<Option<&'static str>>,
+    /// How many entries one answer holds at the most.
+    holds: Mutex<Option<usize>>,
 }
 
 impl Store for Memory {
-    fn execute(&self, request: Request) -> Answer {
+    fn execute(&self, mut request: Request) -> Answer {
+        if let (Request::Claim { ids, .. }, Some(most)) = (&mut request, *self.holds.lock().unwrap()) {
+            ids.truncate(most);
+        }
         let fails = self.fails.lock().unwrap().is_some_and(|part| format!("{request:?}").starts_with(part));
         let mut streams = self.streams.lock().unwrap();
         let now = streams.1;
@@ -59,7 +64,7 @@ impl Rig {
         let config = Config::resolve(&config.to_string(), &Environment::default()).unwrap();
         let config = Config { persistence, ..config };
         let streams = Mutex::new((Streams::new(), 1_000_000));
-        let memory = Arc::new(Memory { streams, fails: Mutex::default() });
+        let memory = Arc::new(Memory { streams, fails: Mutex::default(), holds: Mutex::default() });
         let recent = Arc::<Mutex<Recent>>::default();
         let context = Context::new(memory.clone(), &config, "instance", recent.clone());
         Rig { memory, context, recent }
@@ -116,12 +121,20 @@ impl Rig {
 
     /// Moves entries that a consumer has read to the dead letters; a millisecond passes.
     fn bury(&self, stream: &str, group: &str, ids: &[EntryId]) {
-        let member = Member { stream: stream.into(), group: group.into(), consumer: "other".into() };
+        let member = Member {
+            stream: stream.into(),
+            group: group.into(),
+            consumer: "other".into(),
+            instance: "i".into(),
+        };
         let error = r#"{"name":"Error","message":"no"}"#;
         let letter = |id: &EntryId| Letter { id: *id, attempts: 4, reason: "failed", error: error.into() };
         let letters = ids.iter().map(letter).collect();
         let to = Some(format!("{stream}:dlq").into());
-        assert_eq!(self.execute(Request::Bury { member, to, max_len: 100, letters }), Response::Lost(vec![]));
+        assert_eq!(
+            self.execute(Request::Bury { member, to, max_len: 100, letters }),
+            Response::Lost { taken: vec![], gone: vec![] }
+        );
         self.pass(1);
     }
 

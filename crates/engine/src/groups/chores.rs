@@ -17,6 +17,10 @@ use crate::transport::EVICTION_POLICY;
 /// How often streams are trimmed, in milliseconds.
 const RETAIN: u64 = 5_000;
 
+/// Entries that one step of trimming removes when there are more, about, and how many such steps follow each other.
+const RETAINED_AT_ONCE: u64 = 9_900;
+const RETAIN_STEPS: usize = 100;
+
 /// How long the server's policy is asked for, in milliseconds.
 const POLICY_LIMIT: u64 = 500;
 
@@ -213,9 +217,17 @@ impl Shared {
                 max_age: stream.max_age,
                 safe: stream.safe_trim,
             };
-            if let Err(error) = self.ask_store(retain).await {
-                let message = format!("stream {} was not trimmed: {}", stream.name, error.message);
-                self.log("debug", message, serde_json::json!({ "code": error.kind.code() }));
+            // One step is bounded. While it removes as much as it may there is more, up to what the next time is for.
+            for _ in 0..RETAIN_STEPS {
+                match self.ask_store(retain.clone()).await {
+                    Ok(Response::Count(removed)) if removed >= RETAINED_AT_ONCE => {}
+                    Ok(_) => break,
+                    Err(error) => {
+                        let message = format!("stream {} was not trimmed: {}", stream.name, error.message);
+                        self.log("debug", message, serde_json::json!({ "code": error.kind.code() }));
+                        break;
+                    }
+                }
             }
         }
     }

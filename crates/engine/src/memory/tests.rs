@@ -127,6 +127,7 @@ fn the_first_to_wait_is_the_first_served() {
             from: EntryId::MIN,
             limit: 9,
             min_idle: 0,
+            consumer: None,
         };
         match rig.broker.execute(request) {
             Ok(Response::Pending(entries)) => entries.last().unwrap().consumer.to_string(),

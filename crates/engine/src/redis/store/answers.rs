@@ -101,7 +101,7 @@ pub(super) fn stream(reply: Owned) -> Result<Option<StreamFacts>, BusError> {
 }
 
 fn group(reply: Owned) -> Result<GroupFacts, BusError> {
-    let [name, pending, last_delivered, lag, oldest_pending, consumers] = reply.parts()?;
+    let [name, pending, last_delivered, lag, oldest_pending, consumers, lease] = reply.parts()?;
     let consumers = consumers.all(|consumer| {
         let [name, pending, idle] = consumer.parts()?;
         Ok((name.text()?, pending.count()?, idle.count()?))
@@ -113,6 +113,7 @@ fn group(reply: Owned) -> Result<GroupFacts, BusError> {
         last_delivered: last_delivered.id()?,
         lag: lag.maybe(Owned::count)?,
         oldest_pending: oldest_pending.maybe(Owned::id)?,
+        lease: lease.maybe(Owned::count)?,
     })
 }
 

@@ -14,8 +14,8 @@ scripts! {
     RELEASE = ["shared/fence", "shared/clock", "release"];
     BURY = ["shared/fence", "shared/clock", "bury"];
     BEGIN = ["shared/fence", "begin"];
-    CLAIM = ["shared/collect", "claim"];
-    OWN = ["shared/collect", "own"];
+    CLAIM = ["shared/fence", "shared/collect", "claim"];
+    OWN = ["shared/fence", "shared/collect", "own"];
     BEAT = ["shared/ids", "shared/info", "shared/clock", "beat"];
     LEAVE = ["leave"];
     SWEEP = ["shared/info", "shared/clock", "shared/notes", "sweep"];

@@ -88,6 +88,7 @@ async fn without_a_group_everything_says_so() {
                 from: id,
                 limit: 1,
                 min_idle: 0,
+                consumer: None,
             },
             Request::SetPosition { stream, group, to: Position::New },
         ]
@@ -122,12 +123,24 @@ async fn a_stream_is_described_as_it_is() {
     let group = &groups[0];
     assert_eq!((&*group.name, group.pending, group.lag), (GROUP, 2, Some(1)));
     assert_eq!((group.last_delivered, group.oldest_pending), (ids[1], Some(ids[0])));
-    assert_eq!((&*group.consumers[0].0, group.consumers[0].1), ("a", 2));
+    assert_eq!((&*group.consumers[0].0, group.consumers[0].1, group.lease), ("a", 2, None));
+    rig.done(beat("a", "i")).await;
+    let Response::Stream(Some(facts)) = rig.done(describe()).await else { panic!() };
+    assert_eq!(facts.groups[0].lease, Some(30_000));
 
-    let pending =
-        Request::Pending { stream: STREAM.into(), group: GROUP.into(), from: ids[1], limit: 5, min_idle: 0 };
-    let Response::Pending(rows) = rig.done(pending).await else { panic!() };
-    assert_eq!((rows.len(), rows[0].id, &*rows[0].consumer, rows[0].deliveries), (1, ids[1], "a", 1));
+    for (consumer, expected) in [(None, 1), (Some("a"), 1), (Some("b"), 0)] {
+        let pending = Request::Pending {
+            stream: STREAM.into(),
+            group: GROUP.into(),
+            from: ids[1],
+            limit: 5,
+            min_idle: 0,
+            consumer: consumer.map(Into::into),
+        };
+        let Response::Pending(rows) = rig.done(pending).await else { panic!() };
+        let shown: Vec<_> = rows.iter().map(|row| (row.id, &*row.consumer, row.deliveries)).collect();
+        assert_eq!(shown, vec![(ids[1], "a", 1); expected]);
+    }
 }
 
 #[tokio::test]
