@@ -77,9 +77,14 @@ pub async fn looking(fixture: &Fixture) {
     assert_eq!(all.ask("deadLetters.replay", id).await, Value::Null);
     assert_eq!(all.ask("deadLetters.purge", json!({ "stream": fixture.jobs() })).await, 4);
     assert_eq!(all.ask("deadLetters.list", json!({})).await, json!([]));
+    // An entry that is no dead letter is not one.
+    for id in ["1-1".to_owned(), format!("{}:1-1", fixture.jobs())] {
+        assert_eq!(all.ask("deadLetters.get", json!({ "id": id })).await, Value::Null);
+        assert_eq!(all.ask("deadLetters.remove", json!({ "id": id })).await, json!(false));
+    }
     for (method, args, kind) in [
-        ("deadLetters.get", json!({ "id": "1-1" }), ErrorKind::InvalidOptions),
-        ("deadLetters.get", json!({ "id": format!("{}:1-1", fixture.jobs()) }), ErrorKind::InvalidOptions),
+        ("deadLetters.get", json!({}), ErrorKind::InvalidOptions),
+        ("deadLetters.list", json!({ "after": "1-1" }), ErrorKind::InvalidOptions),
         ("deadLetters.list", json!({ "stream": "nowhere" }), ErrorKind::NoStream),
         ("deadLetters.list", json!({ "limit": 0 }), ErrorKind::InvalidOptions),
         ("deadLetters.purge", json!({}), ErrorKind::InvalidOptions),
