@@ -11,7 +11,10 @@
  * publish resolved is handled by each group, or ends among its dead letters, also across restarts
  * and crashes of its consumers; a consumer that dies, or that loses its claim, makes an event come
  * twice, so handlers must bear that. It is lost only where the server loses it or the stream is
- * trimmed.
+ * trimmed, with three exceptions: with `deadLetter.enabled: false` what cannot be handled is gone;
+ * dead letters beyond `deadLetter.maxLength` are removed, the oldest first; and a group that did not
+ * exist yet when an event was published gets it only if it starts before it (`from`, `'new'` by
+ * default).
  */
 
 // ---------------------------------------------------------------------------------------- events
@@ -125,14 +128,14 @@ export interface PublishOptions {
   stream?: string | false;
   /**
    * Store and publish it only if no event of this `id` was stored within `ttl` (default 120 000 for
-   * `true`); a duplicate resolves with the first one's `messageId` and `duplicate: true`. Needs
-   * `id`, and a stream.
+   * `true`); a duplicate resolves with the first one's `messageId` and `duplicate: true`, its other
+   * fields, such as `timestamp`, being those of this call. Needs `id`, and a stream.
    */
   deduplicate?: boolean | { ttl?: number };
   /**
    * How many replicas must have it, 0–100; needs a stream. Fewer within the timeout:
-   * `NOT_REPLICATED` with outcome `unknown` and the `messageId`, as the event is stored. Memory has
-   * none and waits for none.
+   * `NOT_REPLICATED` with outcome `unknown` and the `messageId`, as the event is stored. Memory mode
+   * has no replicas: the option is checked, and the publish resolves without waiting for any.
    */
   replicas?: number;
   /** Deadline of the whole call, in ms; default: `redis.commandTimeout`. */
@@ -152,18 +155,18 @@ export interface PublishResult {
   type: string;
   /** The channel it was published on, prefix included. */
   channel: string;
-  /** The event's timestamp: ISO 8601. */
+  /** The event's timestamp: ISO 8601. Of a duplicate that of this call, not of the stored event. */
   timestamp: string;
   /** How many subscriptions the server (or the memory broker) handed it to; for information. */
   receivers: number;
   /** How many handlers of this client got it without the server; 0 outside hybrid mode. */
   local: number;
-  /** The stream that stores it; missing if none does. */
+  /** The stream that stores it; absent if none does. */
   stream?: string;
-  /** Of a stored event: the id of its entry, such as `1763717908123-0`. */
+  /** Of a stored event, else absent: the id of its entry, such as `1763717908123-0`. */
   messageId?: string;
   /**
-   * Of a stored event: whether it was stored before (`deduplicate`); then nothing was published.
+   * With `deduplicate`, else absent: whether it was stored before; then nothing was published.
    */
   duplicate?: boolean;
 }
@@ -176,6 +179,11 @@ export interface SubscribeOptions {
    * The consumer group, 1–512 characters: makes the subscription durable. Each group handles every
    * event; the subscriptions of a group, over all clients, share them. What happens to one that
    * fails is up to `maxRetries` and `deadLetter`.
+   *
+   * Patterns and filters of a group should agree over its clients: which client gets an event is
+   * not theirs to decide. An event that no pattern of that client takes is left to one whose
+   * patterns do; it is dead-lettered as `unhandled` only when no client has taken it for two
+   * leases, for instance because all its handlers are paused or their circuits open.
    */
   group?: string;
   /** With `group`: the streams to read; default: those that store what the patterns match. */
@@ -186,9 +194,11 @@ export interface SubscribeOptions {
    */
   from?: StreamPosition;
   /**
-   * With `group`: the name of this consumer, for a service that keeps its name over restarts. While
-   * a consumer of that name lives elsewhere: `CONSUMER_IN_USE`. Default
-   * `{serviceName}-{instanceId}`. All subscriptions of a group in one client share it.
+   * With `group`: the name of this consumer, for a service that keeps its name over restarts.
+   * Default `{serviceName}-{instanceId}`. While a consumer of that name lives in another client,
+   * `subscribe` waits up to `redis.commandTimeout` for the name to become free, then rejects with
+   * `CONSUMER_IN_USE`. All subscriptions of a group in one client share the name, and so this
+   * outcome: those that are not confirmed yet are refused together.
    */
   consumer?: string;
   /**
@@ -232,6 +242,9 @@ export interface SubscribeOptions {
    * Drops events before JavaScript wakes: a path into the event and the value it must equal (JSON
    * equality), an array meaning any of; a missing path is no match.
    * `{ 'data.status': 'failed', 'metadata.source': ['a', 'b'] }`
+   *
+   * With `group`, an event that all matching subscriptions of the client that got it filter out is
+   * done with for the whole group, so the filters of its clients should agree.
    */
   filter?: Record<string, unknown>;
   /**
@@ -325,6 +338,10 @@ export interface HandlerContext {
   /**
    * Aborts when the handler's time is over, when its claim is lost to another consumer (reason
    * `ABORTED`), or when `disconnect` no longer waits for it.
+   *
+   * It is an ordinary AbortSignal: what an `abort` listener throws is not a failure of the handler.
+   * Node throws it again as an uncaught exception, which by default ends the process. Listeners
+   * must not throw, and an async one must not reject.
    */
   readonly signal: AbortSignal;
   /** From 1. With a `group` it goes on where a consumer that died has stopped. */
@@ -366,7 +383,8 @@ export interface BatchContext extends GroupContext {
 
 /**
  * Called once per event. A returned promise is awaited; any other return value is ignored. Throwing
- * anything, or rejecting, fails this call alone and never reaches the process.
+ * anything, or rejecting, fails this call alone and never reaches the process; what a listener on
+ * `ctx.signal` throws does ({@link HandlerContext.signal}).
  */
 export type EventHandler<E = BusEvent, C extends HandlerContext = HandlerContext> = (
   event: E,
@@ -662,10 +680,18 @@ export interface StandardSchemaIssue {
 export type ClientState = 'idle' | 'connecting' | 'ready' | 'reconnecting' | 'draining' | 'closed';
 
 /**
- * A connection of a client: one publishes, one is subscribed, one serves all consumer groups and
- * administration, and each group has a reader (`reader:orders`).
+ * A connection of a client: `publisher` publishes, `subscriber` is subscribed, `consumer` serves all
+ * consumer groups and administration, each group has a reader (`reader:orders`), and `replicated`,
+ * made when it is first needed, carries the publishes that wait for `replicas`. In memory mode
+ * there is `memory` alone.
  */
-export type LinkName = 'publisher' | 'subscriber' | 'consumer' | `reader:${string}`;
+export type LinkName =
+  | 'publisher'
+  | 'subscriber'
+  | 'consumer'
+  | 'replicated'
+  | 'memory'
+  | `reader:${string}`;
 
 /** What a client announces; no listener is ever required. */
 export interface ClientEvents {
@@ -774,8 +800,9 @@ export declare class EventBusClient<Events = Record<string, any>> {
   readonly state: ClientState;
 
   /**
-   * Resolves when ready. Concurrent calls share one attempt. Called implicitly by the first publish
-   * or subscribe.
+   * Resolves when ready. Concurrent calls share one attempt. Called implicitly by whatever asks the
+   * server first: `publish`, `subscribe`, `events`, `getEvent`, `getHistory`, `replay`, and the
+   * methods of `streams` and `deadLetters`.
    *
    * Rejects after `timeout` (default `redis.connectTimeout`) with the last cause, such as
    * `CONNECTION_REFUSED`, else `CONNECT_TIMEOUT`; at once with `AUTH_FAILED`, `TLS_FAILED`,
@@ -843,8 +870,8 @@ export declare class EventBusClient<Events = Record<string, any>> {
    *
    * With a `group` it is durable: the group gets each stored event at least once, and the event is
    * acknowledged when all matching subscriptions of the group in the client that got it have
-   * handled it. Rejects also with `NO_STREAM` (no stream stores what the patterns match) and
-   * `CONSUMER_IN_USE`.
+   * handled it. Rejects also with `NO_STREAM` (no stream stores what the patterns match) and, after
+   * `redis.commandTimeout`, `CONSUMER_IN_USE` (see `consumer`).
    */
   subscribe<const P extends string | readonly string[]>(
     pattern: P,
@@ -913,7 +940,8 @@ export declare class EventBusClient<Events = Record<string, any>> {
    *
    * With a `handler`: calls it with one after the other. One that throws counts as `failed`, and
    * the next follows: nothing is retried, acknowledged or moved, and groups take no notice. With a
-   * `group`: appends each again, as a new entry that only this group handles.
+   * `group`: appends each again, as a new entry that only this group handles. When that is rejected,
+   * the message tells how many were appended, and no more will be.
    *
    * Rejects with `INVALID_OPTIONS`, `NO_STREAM`, `CLOSED`, `ABORTED` by `signal`, or what the
    * server said.
@@ -948,7 +976,8 @@ export declare class EventBusClient<Events = Record<string, any>> {
 // ------------------------------------------------------------------------------ stored events
 
 /**
- * Streams and their groups, as the server has them. Every method rejects with `INVALID_OPTIONS`,
+ * Streams and their groups, as the server has them. Every method connects first, if the client has
+ * not, and rejects with `INVALID_OPTIONS`,
  * `NO_STREAM` and `NO_GROUP` for what does not exist, `COMMAND_TIMEOUT`, `CLOSED`, or what the
  * server said.
  */
@@ -959,6 +988,10 @@ export interface Streams {
   /**
    * What was handed to consumers of a group and not acknowledged, oldest first; `limit` 1–10 000,
    * default 100.
+   *
+   * An entry that was handed back, for any consumer to take, is still among them: it is owned by its
+   * last consumer, is `idle` for 3 600 000 ms or more, and its `deliveryCount` is without the
+   * delivery whose handler was never called.
    */
   pending(name: string, group: string, options?: { limit?: number }): Promise<PendingMessage[]>;
   /**
@@ -1011,6 +1044,7 @@ export interface PendingMessage {
   consumer: string;
   /** Since it was handed out or renewed, in ms. */
   idle: number;
+  /** How often it was handed out to a handler. */
   deliveryCount: number;
 }
 
@@ -1048,15 +1082,16 @@ export type TrimOptions =
   /** From this message id on. */
   | { minId: string; maxLength?: undefined; before?: undefined }
   /** What was stored at this time or later. */
-  | { before: Date | number; maxLength?: undefined; minId?: undefined };
+  | { before: Moment; maxLength?: undefined; minId?: undefined };
 
 /**
- * The dead letters of all streams. Ids are opaque; every method rejects as those of {@link
- * Streams}.
+ * The dead letters of all streams. Ids are opaque, and a text that is none names no dead letter;
+ * every method rejects as those of {@link Streams}.
  */
 export interface DeadLetters {
   /** Oldest first; of one stream, or of all configured ones. */
   list(query?: DeadLetterQuery): Promise<DeadLetter[]>;
+  /** Null if there is none of that id. */
   get(id: string): Promise<DeadLetter | null>;
   /**
    * Moves a dead letter back as a new entry, in one step: by default for the group that failed
@@ -1154,7 +1189,10 @@ export type ReplayQuery<E = BusEvent, P extends string = string> = (
   to?: Date | number | string;
   /** How many at the most; default all. */
   limit?: number;
-  /** Stops before the next event, and aborts `ctx.signal`. */
+  /**
+   * Stops before the next event, and aborts `ctx.signal`. With a `group` it stops within the next
+   * 64 events, and rejects then.
+   */
   signal?: AbortSignal;
 } & (
     | { handler: EventHandler<E, ReplayContext>; group?: undefined }

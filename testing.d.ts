@@ -24,14 +24,15 @@ export interface TestBus<Events = Record<string, any>> extends EventBusClient<Ev
   /**
    * Resolves when no handler runs and nothing is on its way: published, read, handled,
    * acknowledged. The clock stands still, so what is due later (retries, batches that wait) is not
-   * waited for. Nor are events that wait in iterators or for paused subscriptions.
+   * waited for. Nor are events that wait in iterators or for paused subscriptions. Does not resolve
+   * while a handler hangs: its `timeout` goes by the clock, which only `advance` moves.
    */
   settled(): Promise<void>;
 
   /**
    * What was published through this client (not through others of the bus), in order; with a
-   * pattern, the types that it matches. The newest 100 000; duplicates and failed publishes are not
-   * among them.
+   * pattern, the types that it matches. The newest 100 000, as copies; duplicates and failed
+   * publishes are not among them.
    */
   published<const P extends string = '*'>(pattern?: P): PatternEvent<Events, P>[];
 

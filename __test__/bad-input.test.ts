@@ -74,7 +74,7 @@ const iterateOptions: Call['options'] = {
 const groupOptions: Call['options'] = {
   group: IDENTIFIER,
   streams: IDENTIFIER,
-  from: ['number', 'huge'],
+  from: [],
   consumer: IDENTIFIER,
   orderBy: [],
   maxProcessing: COUNT,
@@ -354,13 +354,17 @@ onBothTransports((bench) => {
       'streams.pending group': [(bus, v) => bus.streams.pending('x', v), ['text'], 'group'],
       'streams.trim name': [(bus, v) => bus.streams.trim(v, { maxLength: 5 }), ['text'], 'name'],
       'streams.removeGroup group': [(bus, v) => bus.streams.removeGroup('x', v), ['text'], 'group'],
-      'streams.setPosition position': [
-        (bus, v) => bus.streams.setPosition('x', 'x', v),
-        PLACE,
+      'streams.setPosition position': [(bus, v) => bus.streams.setPosition('x', 'x', v), [], 'id'],
+      'deadLetters.get id': [
+        (bus, v) => bus.deadLetters.get(v),
+        ['text', 'empty', 'control'],
         'id',
       ],
-      'deadLetters.get id': [(bus, v) => bus.deadLetters.get(v), [], 'id'],
-      'deadLetters.remove id': [(bus, v) => bus.deadLetters.remove(v), [], 'id'],
+      'deadLetters.remove id': [
+        (bus, v) => bus.deadLetters.remove(v),
+        ['text', 'empty', 'control'],
+        'id',
+      ],
       'deadLetters.purge stream': [(bus, v) => bus.deadLetters.purge(v), ['text'], 'stream'],
       'deadLetters.count stream': [(bus, v) => bus.deadLetters.count(v), ['text'], 'stream'],
       'getEvent id': [(bus, v) => bus.getEvent(v), ['text'], 'id'],

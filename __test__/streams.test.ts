@@ -23,7 +23,6 @@ onBothTransports((bench) => {
       local: 0,
       stream: stream.name,
       messageId: expect.stringMatching(MESSAGE_ID),
-      duplicate: false,
     });
     const live = await bus.publish('user.created', {});
     expect(live).not.toHaveProperty('stream');
@@ -139,7 +138,7 @@ onBothTransports((bench) => {
     expect(twice).toMatchObject({ value: { duplicate: false } });
     expect(once).toMatchObject({ value: { duplicate: true } });
     // Without the option nobody looks.
-    expect(await bus.publish('a', 3, { id: 'once' })).toMatchObject({ duplicate: false });
+    expect(await bus.publish('a', 3, { id: 'once' })).not.toHaveProperty('duplicate');
     await eventually(() => seen.length === 3);
     expect(seen).toEqual(['once', 'twice', 'once']);
     expect((await bus.streams.info(stream.name)).length).toBe(3);

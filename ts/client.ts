@@ -37,7 +37,7 @@ import { DeadLetters } from './dead-letters';
 import { invalidAt, traced } from './errors';
 import { LiveIterator } from './iterator';
 import { isPlainObject } from './json';
-import { readMoment, readOptions } from './options';
+import { copyOptions, reading, readMoment, readOptions } from './options';
 import { Batch, resultOf } from './publisher';
 import { replay } from './replay';
 import { checkSignal } from './requests';
@@ -132,11 +132,10 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     options?: PublishOptions,
   ): Promise<PromiseSettledResult<PublishResult>[]> {
     try {
-      if (!Array.isArray(items)) throw invalidAt(OPTIONS, 'items', 'must be an array');
-      if (options !== undefined && !isPlainObject(options)) {
-        throw invalidAt(OPTIONS, '', 'the options must be a plain object');
-      }
-      const calls = items.map((item: unknown) => this.#publishItem(item, options));
+      const given = reading('items', () => Array.isArray(items) && ([...items] as unknown[]));
+      if (given === false) throw invalidAt(OPTIONS, 'items', 'must be an array');
+      const defaults = copyOptions(options);
+      const calls = given.map((item) => this.#publishItem(item, defaults));
       this.#core.flush();
       const results = await Promise.allSettled(calls);
       for (const result of results) {
@@ -213,14 +212,16 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     options?: unknown,
   ): Promise<Subscription> {
     try {
-      if (
-        typeof projection?.subscribedTo !== 'function' ||
-        typeof projection.handle !== 'function'
-      ) {
+      const patterns = reading('projection', () => {
+        const { subscribedTo, handle } = projection ?? {};
+        if (typeof subscribedTo !== 'function' || typeof handle !== 'function') return undefined;
+        return { types: subscribedTo.call(projection) as unknown };
+      });
+      if (patterns === undefined) {
         throw invalidAt(OPTIONS, 'projection', 'must have subscribedTo() and handle()');
       }
       const handler = (event: never, ctx: never) => projection.handle(event, ctx);
-      const live = await this.#core.subscribe(projection.subscribedTo(), handler, options);
+      const live = await this.#core.subscribe(patterns.types, handler, options);
       return new SubscriptionHandle(live, this.#core);
     } catch (error) {
       throw traced(error, EventBusClient.prototype.subscribeAll);
@@ -335,10 +336,11 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     return this;
   }
 
-  async #publishItem(item: unknown, defaults: PublishOptions | undefined): Promise<PublishResult> {
-    if (!isPlainObject(item)) throw invalidAt(OPTIONS, 'items', 'must hold plain objects');
-    const { type, data, ...own } = item;
-    const merged = defaults === undefined ? own : { ...defaults, ...own };
+  async #publishItem(item: unknown, defaults: PublishOptions): Promise<PublishResult> {
+    const given = reading('items', () => isPlainObject(item) && { ...item });
+    if (given === false) throw invalidAt(OPTIONS, 'items', 'must hold plain objects');
+    const { type, data, ...own } = given;
+    const merged = { ...defaults, ...own };
     const options = Object.keys(merged).length === 0 ? undefined : merged;
     return resultOf(this.#core.publish(type as string, data, options, false));
   }
@@ -353,12 +355,7 @@ Object.defineProperty(EventBusClient.prototype, inspect.custom, {
 
 /** Reads `{ timeout, signal }`; other keys are refused. */
 function readWait(options: unknown, keys: readonly string[]): Wait {
-  if (options === undefined) return { timeout: null, signal: undefined };
-  if (!isPlainObject(options)) throw invalidAt(OPTIONS, '', 'the options must be a plain object');
-  for (const key of Object.keys(options)) {
-    if (!keys.includes(key)) throw invalidAt(OPTIONS, key, 'unknown key');
-  }
-  const { timeout, signal } = options;
+  const { timeout, signal } = readOptions(options, keys);
   const fits = typeof timeout === 'number' && timeout >= 0 && timeout <= MAX_TIMEOUT;
   if (timeout !== undefined && !fits) {
     throw invalidAt(OPTIONS, 'timeout', `must be a number of ms from 0 to ${MAX_TIMEOUT}`);

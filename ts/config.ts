@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Logger } from '../index';
 import { invalidAt, unwrap } from './errors';
-import { isPlainObject, jsonOf } from './json';
+import { copyPlain, isPlainObject, jsonOf } from './json';
 import { native, type Settings } from './native';
 import { readSchemas, type Schemas } from './schemas';
 
@@ -32,10 +32,10 @@ export interface ReadConfig {
 
 /** Reads a user's configuration. Throws `INVALID_CONFIG` naming the path. */
 export function readConfig(config: unknown = {}): ReadConfig {
-  if (!isPlainObject(config)) throw invalidAt(CODE, '', 'the configuration must be a plain object');
-  const logger = readLogger(config.logger);
-  const schemas = readSchemas(config.schemas);
-  const json = jsonOf(withPem(config), CODE, 'configuration', ['logger', 'schemas']);
+  const given = copyPlain(config, CODE, 'configuration');
+  const logger = readLogger(given.logger);
+  const schemas = readSchemas(given.schemas);
+  const json = jsonOf(withPem(given), CODE, 'configuration', ['logger', 'schemas']);
   const env = environment();
   return { json, env, settings: unwrap<Settings>(native.settings(json, env)), logger, schemas };
 }

@@ -12,12 +12,13 @@ import type {
 } from '../index';
 import { BrokerLease, releaseWith } from './brokers';
 import { firstOf } from './call';
+import { clearTimeout, setTimeout } from './clock';
 import { type ReadConfig, readConfig } from './config';
 import { handledEvent } from './context';
 import { Dispatcher } from './dispatcher';
 import { Emitter } from './emitter';
 import { busError, describe, type EventBusError, fromValue, invalidAt, unwrap } from './errors';
-import { isPlainObject, jsonOf, jsonOfData } from './json';
+import { jsonOf, jsonOfData } from './json';
 import { KeepAlive } from './keepalive';
 import { Log } from './logger';
 import {
@@ -31,7 +32,7 @@ import {
   type Subscribed,
 } from './native';
 import { Notices } from './notices';
-import { readMoment } from './options';
+import { copyOptions, readPosition } from './options';
 import { type Batch, type Extra, Publisher, resultOf } from './publisher';
 import { checkSignal, Requests, throwIfAborted } from './requests';
 import { conform, type Schemas } from './schemas';
@@ -153,7 +154,7 @@ export class Core {
     this.#refuseIfClosing();
     const patterns = readPatterns(pattern);
     if (typeof handler !== 'function') throw invalidAt(OPTIONS, 'handler', 'must be a function');
-    const given = (options === undefined ? {} : options) as SubscribeOptions;
+    const given: SubscribeOptions = copyOptions(options);
     const json = jsonOf(withPlaces(given), OPTIONS, 'options', ['retryIf', 'signal']);
     const { retryIf, signal } = given;
     if (retryIf !== undefined && typeof retryIf !== 'function') {
@@ -216,6 +217,15 @@ export class Core {
 
   forgetIterator(iterator: object): void {
     this.#iterators.delete(iterator as { end(): void });
+  }
+
+  /** The process, and this client, live on until `letGo`. */
+  hold(): void {
+    this.#keepAlive.acquire();
+  }
+
+  letGo(): void {
+    this.#keepAlive.release();
   }
 
   /** Asks the engine for something about stored events. */
@@ -420,17 +430,22 @@ function wakeOf(core: WeakRef<Core>): () => void {
 
 /** The options with their place in a stream as JSON can hold it. */
 function withPlaces(options: SubscribeOptions): unknown {
-  if (!isPlainObject(options) || (!('from' in options) && !('streams' in options))) return options;
+  if (!('from' in options) && !('streams' in options)) return options;
   const { from, streams } = options;
   return {
     ...options,
-    from: readMoment(from, 'from'),
+    from: readPosition(from, 'from'),
     streams: typeof streams === 'string' ? [streams] : streams,
   };
 }
 
 function readPatterns(pattern: unknown): string[] {
-  const patterns: unknown[] = Array.isArray(pattern) ? [...pattern] : [pattern];
+  let patterns: unknown[];
+  try {
+    patterns = Array.isArray(pattern) ? [...pattern] : [pattern];
+  } catch (cause) {
+    throw invalidAt('ERR_BUS_INVALID_PATTERN', 'pattern', 'cannot be read', cause);
+  }
   if (patterns.length === 0) throw invalidAt('ERR_BUS_INVALID_PATTERN', 'pattern', 'is missing');
   for (const one of patterns) {
     if (typeof one !== 'string') {

@@ -4,6 +4,7 @@
  */
 
 import { BatchCallContext, Call, CallContext, contextOf } from './call';
+import { setImmediate } from './clock';
 import {
   beginHandlers,
   endHandlers,

@@ -4,7 +4,7 @@ import type { EventIterator } from '../index';
 import { CallContext } from './call';
 import { DROPPED } from './dispatcher';
 import { invalidAt, traced } from './errors';
-import { isPlainObject } from './json';
+import { copyOptions } from './options';
 import type { LiveSubscription } from './subscription';
 import type { Timer, Timers } from './surroundings';
 
@@ -126,16 +126,14 @@ export class LiveIterator<E> implements EventIterator<E> {
   }
 
   async #subscribe(pattern: unknown, options: object | undefined): Promise<LiveSubscription> {
-    if (options !== undefined && !isPlainObject(options)) {
-      throw invalidAt('ERR_BUS_INVALID_OPTIONS', '', 'the options must be a plain object');
-    }
+    const given = copyOptions(options);
     for (const key of OWN) {
-      if (options !== undefined && key in options) {
+      if (key in given) {
         throw invalidAt('ERR_BUS_INVALID_OPTIONS', key, 'is not an option of events()');
       }
     }
-    const own = { ...options, timeout: 0, retryOnError: false };
-    this.#durable = (options as { group?: unknown } | undefined)?.group !== undefined;
+    const own = { ...given, timeout: 0, retryOnError: false };
+    this.#durable = given.group !== undefined;
     const subscription = await this.#owner.subscribe(pattern, this.#handle, own);
     subscription.pulled = true;
     if (subscription.state === 'closed') this.end();

@@ -1,13 +1,28 @@
 /** Objects of options as JSON text, refusing what JSON would silently lose. */
 
 import type { ErrorCode } from '../index';
-import { invalidAt } from './errors';
+import { EventBusError, invalidAt } from './errors';
 
-/** Whether a value is an object made by `{}` or `Object.create(null)`, of any realm. */
+/**
+ * Whether a value is an object made by `{}` or `Object.create(null)`, of any realm. Throws what a proxy
+ * throws.
+ */
 export function isPlainObject(value: unknown): value is Record<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
   const prototype = Object.getPrototypeOf(value);
   return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+/** A copy of a plain object, all else being refused with `code`, as is what throws when it is read. */
+export function copyPlain(value: unknown, code: ErrorCode, what: string): Record<string, unknown> {
+  let copy: Record<string, unknown> | undefined;
+  try {
+    if (isPlainObject(value)) copy = { ...value };
+  } catch (cause) {
+    throw invalidAt(code, '', `the ${what} cannot be read`, cause);
+  }
+  if (copy === undefined) throw invalidAt(code, '', `the ${what} must be a plain object`);
+  return copy;
 }
 
 /**
@@ -21,17 +36,13 @@ export function jsonOf(
   what: string,
   omit?: readonly string[],
 ): string {
-  if (!isPlainObject(value)) throw invalidAt(code, '', `the ${what} must be a plain object`);
-  let checked = value;
-  if (omit !== undefined) {
-    checked = { ...value };
-    for (const key of omit) delete checked[key];
-  }
+  const checked = copyPlain(value, code, what);
+  for (const key of omit ?? []) delete checked[key];
   try {
     check(checked, '', [], code);
     return JSON.stringify(checked);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === code) throw error;
+    if (error instanceof EventBusError && error.code === code) throw error;
     throw invalidAt(code, '', `the ${what} cannot be written as JSON`, error);
   }
 }

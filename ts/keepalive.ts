@@ -1,5 +1,6 @@
 /** Whether a client keeps the process, and itself, alive. */
 
+import { setImmediate } from './clock';
 import type { NativeClient } from './native';
 
 /**

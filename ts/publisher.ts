@@ -3,10 +3,11 @@
  * arrays; the results of all of them are made from one completion.
  */
 
-import type { PublishOptions, PublishResult } from '../index';
+import type { Outcome, PublishOptions, PublishResult } from '../index';
+import { nextTick } from './clock';
 import { handledEvent } from './context';
 import { busError, type EventBusError, fromValue, invalidAt } from './errors';
-import { isPlainObject, jsonOf } from './json';
+import { jsonOf } from './json';
 import type { KeepAlive } from './keepalive';
 import type {
   ErrorValue,
@@ -17,6 +18,7 @@ import type {
   Settings,
   StoredRun,
 } from './native';
+import { copyOptions, readMoment } from './options';
 import { checkSignal } from './requests';
 import { PublishRetries } from './retries';
 import { onAbort } from './signals';
@@ -39,6 +41,8 @@ export interface Extra {
   id: string | undefined;
   timestamp: string | undefined;
   broadcast: boolean;
+  /** Whether the result is to say if the event was stored before. */
+  deduplicate: boolean;
   timeout: number | undefined;
   signal: AbortSignal | undefined;
   /** Of a retry: how many there were before it, and when its time is over. */
@@ -175,10 +179,7 @@ export class Publisher {
 
   /** Reads the options of a publish. `INVALID_OPTIONS` for what is not one. */
   read(options: PublishOptions | undefined, broadcast: boolean): Extra {
-    if (options !== undefined && !isPlainObject(options)) {
-      throw invalidAt(OPTIONS, '', 'the options must be a plain object');
-    }
-    const given: Record<string, unknown> = { ...options };
+    const given = copyOptions(options);
     const signal = readSignal(given.signal);
     delete given.signal;
     if (given.audience !== undefined) throw invalidAt(OPTIONS, 'audience', 'unknown key');
@@ -195,6 +196,7 @@ export class Publisher {
       id: given.id as string | undefined,
       timestamp: given.timestamp as string | undefined,
       broadcast,
+      deduplicate: given.deduplicate !== undefined && given.deduplicate !== false,
       timeout: given.timeout as number | undefined,
       signal,
     };
@@ -240,9 +242,10 @@ export class Publisher {
       const result = this.#result(batch, index, id, timestamp, run[at + 1] as number);
       result.stream = stream;
       result.messageId = run[at + 2] as string;
-      result.duplicate = run[at + 3] === 1;
+      const duplicate = run[at + 3] === 1;
+      if (batch.extras[index]?.deduplicate === true) result.duplicate = duplicate;
       batch.settle(index, result);
-      if (!result.duplicate) this.#record(batch, index, result);
+      if (!duplicate) this.#record(batch, index, result);
     }
     this.#touched.add(batch);
   }
@@ -263,21 +266,16 @@ export class Publisher {
     this.#touched.clear();
   }
 
-  /** Refuses whatever is unsettled, when the client has closed. */
+  /**
+   * Refuses whatever is unsettled, when the client has closed. What was only gathered is known not to have
+   * been sent.
+   */
   close(): void {
     this.#retries?.close();
     this.#surroundings.timers.clear(this.#timer);
-    if (this.#gathering !== undefined) this.#open.set(this.#gathering.number, this.#gathering);
+    if (this.#gathering !== undefined) refuse(this.#gathering, 'not_sent');
     this.#gathering = undefined;
-    for (const batch of this.#open.values()) {
-      for (let index = 0; index < batch.outcomes.length; index += 1) {
-        if (batch.outcomes[index] !== undefined) continue;
-        const details = { outcome: 'unknown' as const };
-        const closed = busError('ERR_BUS_CLOSED', 'the client is closed', details);
-        batch.settle(index, new Failure(closed));
-      }
-      batch.advance();
-    }
+    for (const batch of this.#open.values()) refuse(batch, 'unknown');
     this.#open.clear();
   }
 
@@ -289,7 +287,7 @@ export class Publisher {
     this.#keepAlive.acquire();
     const interval = this.#settings.batchInterval;
     if (interval > 0) this.#timer = this.#surroundings.timers.set(this.#flushLater, interval);
-    else process.nextTick(this.#flushLater);
+    else nextTick(this.#flushLater);
     return batch;
   }
 
@@ -392,6 +390,16 @@ export class Publisher {
   }
 }
 
+/** Ends what is unsettled of a batch whose client has closed. */
+function refuse(batch: Batch, outcome: Outcome): void {
+  for (let index = 0; index < batch.outcomes.length; index += 1) {
+    if (batch.outcomes[index] !== undefined) continue;
+    const closed = busError('ERR_BUS_CLOSED', 'the client is closed', { outcome });
+    batch.settle(index, new Failure(closed));
+  }
+  batch.advance();
+}
+
 function readSignal(value: unknown): AbortSignal | undefined {
   checkSignal(value);
   if (value?.aborted) {
@@ -417,11 +425,9 @@ const ISO_TIME = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d.*([Zz]|[+-]\d\d:?\d\d)$/;
 
 /** A timestamp as the event will hold it; what is not one is left for Rust to refuse. */
 function readTimestamp(value: unknown): unknown {
-  const readable =
-    value instanceof Date ||
-    typeof value === 'number' ||
-    (typeof value === 'string' && ISO_TIME.test(value));
+  const time = readMoment(value, 'timestamp');
+  const readable = typeof time === 'number' || (typeof time === 'string' && ISO_TIME.test(time));
   if (!readable) return value;
-  const date = new Date(value);
+  const date = new Date(time);
   return Number.isNaN(date.getTime()) ? value : date.toISOString();
 }

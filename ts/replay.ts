@@ -13,6 +13,8 @@ const OPTIONS = 'ERR_BUS_INVALID_OPTIONS';
 const KEYS = ['stream', 'pattern', 'from', 'to', 'limit', 'handler', 'group', 'signal'];
 /** Events that are asked for at a time. */
 const PAGE = 256;
+/** Events that a group is sent at a time: an abort is not heard in between. */
+const GROUP_PAGE = 64;
 
 /** Some of the events, each with its place; `last` is where the next page begins. */
 interface Page {
@@ -24,21 +26,38 @@ interface Page {
   undecodable: number;
 }
 
+/** What came of some of the events that a group is sent. */
+interface Delivered extends ReplayResult {
+  last: string | null;
+  done: boolean;
+}
+
 /** What a replay asks of its client. */
 export interface ReplayOwner {
   readonly settings: { channelPrefix: string; inherit: boolean };
   ask<T>(method: string, args: Record<string, unknown>, signal?: AbortSignal): Promise<T>;
+  /** The process lives on until `letGo`. */
+  hold(): void;
+  letGo(): void;
   rememberIterator(replay: { end(): void }): void;
   forgetIterator(replay: object): void;
   /** A handler failed, and it is not tried again. */
   replayFailed(thrown: unknown, event: RawEvent): void;
 }
 
+const NOTHING: ReplayResult = {
+  replayed: 0,
+  failed: 0,
+  truncated: false,
+  firstId: null,
+  lastId: null,
+};
+
 /** Which events are asked for, as the engine reads it. */
 type Range = Record<'stream' | 'pattern' | 'from' | 'to', unknown>;
 
 /** Replays what a user asks for. `INVALID_OPTIONS` for what cannot be. */
-export function replay(owner: ReplayOwner, query: unknown): Promise<ReplayResult> {
+export async function replay(owner: ReplayOwner, query: unknown): Promise<ReplayResult> {
   const { handler, group, signal, limit, ...rest } = readOptions(query, KEYS);
   checkSignal(signal);
   const range = {
@@ -46,30 +65,62 @@ export function replay(owner: ReplayOwner, query: unknown): Promise<ReplayResult
     from: readMoment(rest.from, 'from'),
     to: readMoment(rest.to, 'to'),
   } as Range;
-  if (group !== undefined) {
-    if (handler !== undefined) throw invalidAt(OPTIONS, 'group', 'give either it or a handler');
-    return owner.ask<ReplayResult>('replay.group', { ...range, limit, group }, signal);
+  if (group === undefined && typeof handler !== 'function') {
+    throw invalidAt(OPTIONS, 'handler', 'must be a function');
   }
-  if (typeof handler !== 'function') throw invalidAt(OPTIONS, 'handler', 'must be a function');
+  if (group !== undefined && handler !== undefined) {
+    throw invalidAt(OPTIONS, 'group', 'give either it or a handler');
+  }
   const count = Number.isSafeInteger(limit) && (limit as number) > 0;
   if (limit !== undefined && !count) {
     throw invalidAt(OPTIONS, 'limit', 'must be an integer from 1');
   }
-  const replayed = new Replay(owner, handler as EventHandler<BusEvent, ReplayContext>, signal);
-  return replayed.run(range, limit as number | undefined);
+  const most = (limit as number | undefined) ?? Number.POSITIVE_INFINITY;
+  owner.hold();
+  try {
+    if (group !== undefined) return await deliver(owner, { ...range, group }, most, signal);
+    const replayed = new Replay(owner, handler as EventHandler<BusEvent, ReplayContext>, signal);
+    return await replayed.run(range, most);
+  } finally {
+    owner.letGo();
+  }
+}
+
+/** Sends a group the events of a range once more. Nothing is sent any more once it has rejected. */
+async function deliver(
+  owner: ReplayOwner,
+  range: Range & { group: unknown },
+  limit: number,
+  signal: AbortSignal | undefined,
+): Promise<ReplayResult> {
+  const result = { ...NOTHING };
+  let left = limit;
+  let after: string | undefined;
+  for (let done = false; !done && left > 0; ) {
+    if (signal?.aborted) throw aborted(signal, `after ${result.replayed} were replayed`);
+    const args = { ...range, limit: Math.min(left, GROUP_PAGE), after };
+    // Without the signal: it would leave the engine at work.
+    const page = await owner.ask<Delivered>('replay.group', {
+      ...args,
+      ...(after !== undefined && { replayed: result.replayed }),
+    });
+    result.replayed += page.replayed;
+    result.failed += page.failed;
+    result.truncated ||= page.truncated;
+    result.firstId ??= page.firstId;
+    result.lastId = page.lastId ?? result.lastId;
+    left -= page.replayed + page.failed;
+    after = page.last ?? undefined;
+    done = page.done || after === undefined;
+  }
+  return result;
 }
 
 class Replay {
   readonly #owner: ReplayOwner;
   readonly #handler: EventHandler<BusEvent, ReplayContext>;
   readonly #signal: AbortSignal | undefined;
-  readonly #result: ReplayResult = {
-    replayed: 0,
-    failed: 0,
-    truncated: false,
-    firstId: null,
-    lastId: null,
-  };
+  readonly #result = { ...NOTHING };
   #current: CallContext | undefined;
   #closed = false;
 
@@ -83,7 +134,7 @@ class Replay {
     this.#signal = signal;
   }
 
-  async run(range: Range, limit = Number.POSITIVE_INFINITY): Promise<ReplayResult> {
+  async run(range: Range, limit: number): Promise<ReplayResult> {
     const signal = this.#signal;
     const abort = () => this.#stop(aborted(signal));
     const stopWaiting = signal === undefined ? undefined : onAbort(signal, abort);
@@ -105,8 +156,8 @@ class Replay {
       }
       return this.#result;
     } finally {
-      stopWaiting?.();
       this.#owner.forgetIterator(this);
+      stopWaiting?.();
     }
   }
 

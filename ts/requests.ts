@@ -3,6 +3,7 @@
 import type { EventBusError } from './errors';
 import { busError, invalidAt } from './errors';
 import type { KeepAlive } from './keepalive';
+import { reading } from './options';
 import { onAbort } from './signals';
 
 interface Pending {
@@ -38,9 +39,10 @@ export class Requests {
       }
       return (await answer) as T;
     } finally {
-      stopWaiting?.();
       this.#open.delete(ticket);
       this.#keepAlive.release();
+      // Last: it calls the signal of the user.
+      stopWaiting?.();
     }
   }
 
@@ -67,8 +69,9 @@ export class Requests {
 }
 
 /** The error of a call that its signal ended; `cause` is the signal's reason. */
-export function aborted(signal: AbortSignal | undefined): EventBusError {
-  return busError('ERR_BUS_ABORTED', 'the call was aborted', { cause: signal?.reason });
+export function aborted(signal: AbortSignal | undefined, done?: string): EventBusError {
+  const message = done === undefined ? 'the call was aborted' : `the call was aborted (${done})`;
+  return busError('ERR_BUS_ABORTED', message, { cause: signal?.reason });
 }
 
 export function throwIfAborted(signal: AbortSignal | undefined): void {
@@ -78,7 +81,15 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
 /** Checks that an option is an AbortSignal, of any realm. */
 export function checkSignal(value: unknown): asserts value is AbortSignal | undefined {
   if (value === undefined) return;
-  if (typeof (value as AbortSignal | null)?.addEventListener !== 'function') {
+  const fits = reading('signal', () => {
+    const signal = value as Partial<AbortSignal> | null;
+    return (
+      typeof signal?.aborted === 'boolean' &&
+      typeof signal.addEventListener === 'function' &&
+      typeof signal.removeEventListener === 'function'
+    );
+  });
+  if (!fits) {
     throw invalidAt('ERR_BUS_INVALID_OPTIONS', 'signal', 'must be an AbortSignal');
   }
 }

@@ -63,6 +63,7 @@ export class PublishRetries {
       id: failed.extra?.id,
       timestamp: failed.extra?.timestamp,
       broadcast: failed.extra?.broadcast ?? false,
+      deduplicate: failed.extra?.deduplicate ?? false,
       timeout: failed.extra?.timeout,
       signal: failed.extra?.signal,
       retried: { count: count + 1, deadline },

@@ -1,5 +1,6 @@
 /** How handler calls ended, gathered as numbers that cross together. */
 
+import { nextTick } from './clock';
 import { describe } from './errors';
 import type { NativeClient } from './native';
 
@@ -37,7 +38,7 @@ export class Settlements {
       this.flush();
     } else if (!this.#flushing) {
       this.#flushing = true;
-      process.nextTick(this.#flushLater);
+      nextTick(this.#flushLater);
     }
   }
 

@@ -10,7 +10,7 @@ import type {
   TrimOptions,
 } from '../index';
 import { traced } from './errors';
-import { readMoment, readOptions } from './options';
+import { readMoment, readOptions, readPosition } from './options';
 
 /** Asks the engine for something about stored events. */
 export type Ask = <T>(method: string, args: Record<string, unknown>) => Promise<T>;
@@ -72,7 +72,7 @@ export class Streams implements Contract {
 
   async setPosition(name: string, group: string, position: StreamPosition): Promise<void> {
     try {
-      const id = readMoment(position, 'id');
+      const id = readPosition(position, 'id');
       await this.#ask<null>('streams.setPosition', { name, group, id });
     } catch (error) {
       throw traced(error, Streams.prototype.setPosition);

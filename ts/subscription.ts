@@ -4,8 +4,8 @@ import type { BusEvent, EventHandler, SubscribeOptions, Subscription } from '../
 import type { Call } from './call';
 import { handledEvent } from './context';
 import { invalidAt, NonRetryableError, traced, ValidationError } from './errors';
-import { isPlainObject } from './json';
 import type { Handled, RunInfo, Subscribed } from './native';
+import { readOptions } from './options';
 import { ignoreRejection } from './promises';
 
 /** An event, or a batch, that waits in JavaScript for its paused subscription. */
@@ -184,9 +184,8 @@ export class SubscriptionHandle implements Subscription {
 
   async unsubscribe(options?: { wait?: boolean }): Promise<boolean> {
     try {
-      checkOptions(options);
       // Taken now: after the first await the calling handler may have ended.
-      const idle = options?.wait === true ? this.#live.idle() : undefined;
+      const idle = readWait(options) ? this.#live.idle() : undefined;
       const found = await this.#owner.unsubscribe(this.#live);
       await idle;
       return found;
@@ -207,14 +206,12 @@ export class SubscriptionHandle implements Subscription {
   }
 }
 
-function checkOptions(options: unknown): void {
+/** Reads `{ wait }`. */
+function readWait(options: unknown): boolean {
   const code = 'ERR_BUS_INVALID_OPTIONS';
-  if (options === undefined) return;
-  if (!isPlainObject(options)) throw invalidAt(code, '', 'the options must be a plain object');
-  for (const [key, value] of Object.entries(options)) {
-    if (key !== 'wait') throw invalidAt(code, key, 'unknown key');
-    if (value !== undefined && typeof value !== 'boolean') {
-      throw invalidAt(code, key, 'must be true or false');
-    }
+  const { wait } = readOptions(options, ['wait']);
+  if (wait !== undefined && typeof wait !== 'boolean') {
+    throw invalidAt(code, 'wait', 'must be true or false');
   }
+  return wait === true;
 }

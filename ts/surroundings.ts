@@ -4,6 +4,7 @@
  */
 
 import type { PublishResult } from '../index';
+import { clearTimeout, monotonic, setTimeout } from './clock';
 import type { NativeBroker, RawEvent } from './native';
 import type { Resident } from './virtual-time';
 
@@ -21,7 +22,7 @@ export interface Timers {
 }
 
 export const processTimers: Timers = {
-  now: () => performance.now(),
+  now: monotonic,
   set: (run, delay) => setTimeout(run, delay),
   clear: (timer) => clearTimeout(timer as NodeJS.Timeout | undefined),
 };

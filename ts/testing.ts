@@ -4,7 +4,7 @@ import type { BusEvent, EventBusConfig, PatternEvent } from '../index';
 import type { TestBus as Contract } from '../testing';
 import { EventBusClient } from './client';
 import { invalidAt, traced } from './errors';
-import { isPlainObject } from './json';
+import { copyPlain } from './json';
 import { native, type RawEvent } from './native';
 import { place, type Recorder } from './surroundings';
 import { VirtualTime } from './virtual-time';
@@ -41,7 +41,7 @@ class TestBus<Events> extends EventBusClient<Events> implements Contract<Events>
     const time = new VirtualTime();
     const published: Published[] = [];
     const record: Recorder = (event, batch, index) => {
-      published.push({ event, batch, index });
+      insert(published, { event, batch, index });
       if (published.length > MAX_PUBLISHED) published.shift();
     };
     super(configIn(time, config, record));
@@ -69,10 +69,11 @@ class TestBus<Events> extends EventBusClient<Events> implements Contract<Events>
       const error = invalidAt('ERR_BUS_INVALID_PATTERN', 'pattern', 'must be a string');
       throw traced(error, TestBus.prototype.published);
     }
-    const ordered = this.#published.sort((a, b) => a.batch - b.batch || a.index - b.index);
     const events: BusEvent[] = [];
-    for (const { event } of ordered) {
-      if (pattern === undefined || native.matches(pattern, event.type)) events.push(event);
+    for (const { event } of this.#published) {
+      if (pattern !== undefined && !native.matches(pattern, event.type)) continue;
+      // Not `structuredClone`: in a test's realm its objects are strangers.
+      events.push(JSON.parse(JSON.stringify(event)) as BusEvent);
     }
     return events as unknown as PatternEvent<Events, P>[];
   }
@@ -109,15 +110,25 @@ class TestBus<Events> extends EventBusClient<Events> implements Contract<Events>
   }
 }
 
+/** Results come nearly in the order of publishing, so the place is at the end or not far from it. */
+function insert(published: Published[], one: Published): void {
+  let at = published.length;
+  for (; at > 0; at -= 1) {
+    const before = published[at - 1] as Published;
+    if (before.batch < one.batch || (before.batch === one.batch && before.index < one.index)) break;
+  }
+  published.splice(at, 0, one);
+}
+
 /** The configuration of a client that lives in virtual time. */
 function configIn(
   time: VirtualTime,
   config: EventBusConfig | undefined,
   record: Recorder | undefined,
-): EventBusConfig | undefined {
-  // What is no configuration is refused by the constructor.
-  if (config !== undefined && !isPlainObject(config)) return config;
-  const { redis: _, memory: __, ...given } = config ?? {};
+): EventBusConfig {
+  const given =
+    config === undefined ? {} : copyPlain(config, 'ERR_BUS_INVALID_CONFIG', 'configuration');
+  for (const key of ['redis', 'memory']) delete given[key];
   const own: EventBusConfig = { logLevel: 'warn', ...given, mode: 'memory' };
   const { broker, timers } = time;
   const admit = time.admit.bind(time);

@@ -1,5 +1,6 @@
 /** The clock of a test bus, and what goes by it. */
 
+import { setImmediate, setTimeout } from './clock';
 import { outsideHandlers } from './context';
 import { type NativeBroker, native } from './native';
 import type { Timer, Timers } from './surroundings';
@@ -91,14 +92,18 @@ export class VirtualTime {
 
   /** Resolves when nothing happens any more at this time; with `handlers`, when none runs either. */
   async rest(handlers: boolean): Promise<void> {
-    for (let quiet = 0; quiet < QUIET_TURNS; ) {
-      await new Promise((resolve) => setImmediate(resolve));
-      let busy = false;
+    for (let [quiet, waits] = [0, false]; quiet < QUIET_TURNS; ) {
+      // Handlers that wait for something real are not to find the processor taken.
+      if (waits) await new Promise<void>((resolve) => setTimeout(resolve, 1));
+      else await new Promise<void>((resolve) => setImmediate(resolve));
+      let [busy, running] = [false, false];
       for (const resident of this.#residents) {
         if (resident.state === 'closed') this.#residents.delete(resident);
-        else if (resident.drain() || !resident.isIdle(handlers)) busy = true;
+        else if (resident.drain() || !resident.isIdle(false)) busy = true;
+        else if (handlers && !resident.isIdle(true)) running = true;
       }
-      quiet = busy ? 0 : quiet + 1;
+      waits = running && !busy;
+      quiet = busy || running ? 0 : quiet + 1;
     }
   }
 

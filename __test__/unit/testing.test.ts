@@ -53,6 +53,21 @@ test.each([[-1], [Number.NaN], [Number.POSITIVE_INFINITY], ['5'], [undefined]])(
   },
 );
 
+test('while only a handler is at work it looks no more than once a millisecond', async () => {
+  let end = () => {};
+  await bus.subscribe('a', () => new Promise<void>((resolve) => (end = resolve)));
+  await bus.publish('a', 1);
+  const looks = jest.spyOn(client, 'isIdle');
+  const settled = bus.settled();
+  const start = performance.now();
+  // So many turns of the event loop take far less than a millisecond each.
+  await turns(5000);
+  const elapsed = performance.now() - start;
+  expect(looks.mock.calls.length).toBeLessThan(2 * elapsed + 50);
+  end();
+  await settled;
+});
+
 test('a configuration for a server will do, and a wrong one is refused', () => {
   open({ redis: 'redis://nowhere', mode: 'redis', memory: 'x' });
   expect(bus.toJSON().mode).toBe('memory');

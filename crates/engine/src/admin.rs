@@ -157,8 +157,12 @@ fn no_stream(stream: &str) -> BusError {
     BusError::new(ErrorKind::NoStream, format!("there is no stream {stream:?}"))
 }
 
-fn no_group(group: &str, stream: &str) -> BusError {
-    BusError::new(ErrorKind::NoGroup, format!("there is no group {group:?} of the stream {stream:?}"))
+/// No one of these streams has the group.
+fn no_group(group: &str, streams: &[impl AsRef<str>]) -> BusError {
+    let names: Vec<String> = streams.iter().map(|stream| format!("{:?}", stream.as_ref())).collect();
+    let streams = if names.len() == 1 { "stream" } else { "streams" };
+    let message = format!("there is no group {group:?} of the {streams} {}", names.join(", "));
+    BusError::new(ErrorKind::NoGroup, message)
 }
 
 fn text_of(id: EntryId) -> Value {

@@ -143,7 +143,6 @@ impl Intake {
             skipped,
             dropped,
             dead_lettered,
-            lost: _,
             recovered,
             renewed,
         } = tally;

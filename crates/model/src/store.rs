@@ -1,8 +1,8 @@
 //! What is asked of a store of streams: one vocabulary for Redis and for memory.
 //!
 //! Each [`Request`] is one step on the store: it happens as a whole or not at all. Requests that change
-//! who owns an entry are *fenced*: they act only on entries that the named consumer still owns, and
-//! answer with those that it does not.
+//! who owns an entry are *fenced*: they act only on entries that the named consumer still owns, and only while
+//! no other client start has taken its name, and answer with those that it does not own.
 //!
 //! # Layout
 //!
@@ -18,6 +18,10 @@ pub mod streams;
 pub use id::EntryId;
 pub use streams::Streams;
 
+/// What a pattern in [`Request::Beat`] begins with that is compared with the channel of an event though it
+/// does not look like it. No event type has this character, so no pattern of types is written like that.
+pub const BY_CHANNEL: &str = "\u{0}channel:";
+
 /// The fields of an entry, in order.
 pub type Fields = Vec<(Box<[u8]>, Box<[u8]>)>;
 
@@ -30,6 +34,8 @@ pub struct Member {
     pub group: Arc<str>,
     /// The consumer.
     pub consumer: Arc<str>,
+    /// The client start behind its name.
+    pub instance: Arc<str>,
 }
 
 /// Where a new group starts.
@@ -46,7 +52,8 @@ pub enum Position {
 /// What a store is asked.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
-    /// Creates the stream and the group where they are missing. → [`Response::Opened`]
+    /// Creates the stream and the group where they are missing. A group whose facts are there has been lost:
+    /// it goes on at its low-water mark. → [`Response::Opened`]
     Open {
         /// The stream.
         stream: Arc<str>,
@@ -142,7 +149,8 @@ pub enum Request {
         alive: u64,
         /// The group's lease as this client has it, in milliseconds.
         lease: u64,
-        /// The patterns of this client's subscriptions of the group.
+        /// The patterns of this client's subscriptions of the group; those that are compared with the channel
+        /// of an event, as the subscription says, begin with [`BY_CHANNEL`].
         patterns: Vec<String>,
         /// The low-water mark: everything up to it is settled, as far as this client knows.
         mark: Option<EntryId>,
@@ -202,6 +210,8 @@ pub enum Request {
         limit: usize,
         /// The least idle time, in milliseconds.
         min_idle: u64,
+        /// Only those of this consumer.
+        consumer: Option<Arc<str>>,
     },
     /// Deletes entries. → [`Response::Count`]
     Delete {
@@ -317,9 +327,17 @@ pub enum Response {
         created: bool,
         /// Where it stands: its last delivered entry.
         position: EntryId,
+        /// Whether it was there before, as its facts tell: it goes on at its low-water mark, or at the
+        /// beginning where none is known, wherever a new group was to start.
+        recreated: bool,
     },
-    /// Of a fenced request: the entries that the consumer does not own any more.
-    Lost(Vec<EntryId>),
+    /// Of a fenced request: what it was not done for.
+    Lost {
+        /// Entries that the consumer does not own any more.
+        taken: Vec<EntryId>,
+        /// Entries that it owned and that are not in the stream any more: they are pending no more.
+        gone: Vec<EntryId>,
+    },
     /// Entries that were claimed.
     Claimed {
         /// With their new delivery counts.
@@ -350,7 +368,7 @@ pub struct Facts {
     pub lease: u64,
     /// Another client start that lives under this consumer's name; then nothing else was done.
     pub taken_by: Option<String>,
-    /// The patterns of the group over all clients of the last hour.
+    /// The patterns of the group over all clients of the last hour, as they were told.
     pub patterns: Vec<String>,
     /// Where the group stands: its last delivered entry.
     pub position: EntryId,
@@ -416,4 +434,6 @@ pub struct GroupFacts {
     pub lag: Option<u64>,
     /// Its oldest pending entry.
     pub oldest_pending: Option<EntryId>,
+    /// Its lease in milliseconds, where one of our clients has set it.
+    pub lease: Option<u64>,
 }

@@ -13,7 +13,9 @@ const LIMIT: usize = 100;
 /// The largest whole number that JavaScript writes exactly.
 const MAX_NUMBER: u64 = (1 << 53) - 1;
 const KIND: ErrorKind = ErrorKind::InvalidOptions;
-const PLACE: &str = "a time (milliseconds or ISO 8601) or a message id";
+const TIME: &str = "a Date, milliseconds or ISO 8601";
+const PLACE: &str = "a Date, milliseconds, ISO 8601 or a message id";
+const POSITION: &str = "'new', 'beginning', a message id or a Date";
 
 /// A place in a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +84,11 @@ impl Arguments {
         self.name(key)?.ok_or_else(|| self.0.error(key, "is missing"))
     }
 
+    /// Any text, which must be given.
+    pub(super) fn text(&mut self, key: &str) -> Result<String, BusError> {
+        self.0.string(key)?.ok_or_else(|| self.0.error(key, "is missing"))
+    }
+
     /// A pattern of event types.
     pub(super) fn pattern(&mut self, key: &str) -> Result<Option<String>, BusError> {
         let pattern = self.0.string(key)?;
@@ -119,6 +126,10 @@ impl Arguments {
 
     /// A time or the id of an entry.
     pub(super) fn place(&mut self, key: &str) -> Result<Option<Place>, BusError> {
+        self.place_of(key, PLACE)
+    }
+
+    fn place_of(&mut self, key: &str, expected: &str) -> Result<Option<Place>, BusError> {
         let Some(value) = self.0.take(key) else { return Ok(None) };
         let place = match &value {
             // In the range of what JavaScript calls a time; the cast of any other would saturate.
@@ -126,15 +137,15 @@ impl Arguments {
                 ms.as_f64().filter(|ms| ms.abs() <= 8.64e15).map(|ms| Place::Time(ms.floor() as i64))
             }
             Value::String(text) => place(text),
-            _ => return Err(self.0.mismatch(key, PLACE, &value)),
+            _ => return Err(self.0.mismatch(key, expected, &value)),
         };
-        place.map(Some).ok_or_else(|| self.0.error(key, format_args!("expected {PLACE}")))
+        place.map(Some).ok_or_else(|| self.0.error(key, format_args!("expected {expected}")))
     }
 
     /// A time.
     pub(super) fn time(&mut self, key: &str) -> Result<Option<Place>, BusError> {
-        match self.place(key)? {
-            Some(Place::Entry(_)) => Err(self.0.error(key, "expected a time, got a message id")),
+        match self.place_of(key, TIME)? {
+            Some(Place::Entry(_)) => Err(self.0.error(key, format_args!("expected {TIME}"))),
             other => Ok(other),
         }
     }
@@ -147,10 +158,10 @@ impl Arguments {
                 return Ok(position);
             }
         }
-        match self.place(key)? {
+        match self.place_of(key, POSITION)? {
             Some(Place::Entry(id)) => Ok(Position::After(id)),
             Some(time) => Ok(Position::After(time.first().previous())),
-            None => Err(self.0.error(key, "is missing: 'new', 'beginning', a time or a message id")),
+            None => Err(self.0.error(key, format_args!("is missing: expected {POSITION}"))),
         }
     }
 }
@@ -209,7 +220,9 @@ mod tests {
         for (bad, got) in [(json!(null), "null"), (json!([]), "an array"), (json!(true), "a boolean")] {
             assert_eq!(read(bad, Arguments::place).unwrap_err(), format!("{expected}, got {got}"));
         }
-        assert_eq!(read(json!("5-1"), Arguments::time).unwrap_err(), "x: expected a time, got a message id");
+        for bad in ["5-1", "soon"] {
+            assert_eq!(read(json!(bad), Arguments::time).unwrap_err(), format!("x: expected {TIME}"));
+        }
     }
 
     #[test]
@@ -224,7 +237,7 @@ mod tests {
         ] {
             assert_eq!(read(given, Arguments::position), Ok(expected));
         }
-        assert!(read(json!("newest"), Arguments::position).is_err());
+        assert_eq!(read(json!("newest"), Arguments::position), Err(format!("x: expected {POSITION}")));
     }
 
     #[test]

@@ -63,8 +63,8 @@ pub(super) async fn history(context: &Context, mut args: Arguments) -> Result<Va
     let source = args.choice("source", &words, Source::All)?;
     let query = Query {
         pattern: args.pattern("type")?,
-        from: args.place("from")?,
-        to: args.place("to")?,
+        from: args.time("from")?,
+        to: args.time("to")?,
         limit: args.limit("limit")?,
         newest_first: args.choice("order", &[("asc", false), ("desc", true)], false)?,
     };

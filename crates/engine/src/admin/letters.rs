@@ -24,14 +24,12 @@ struct LetterId {
 
 impl LetterId {
     /// Reads `{stream of dead letters}:{entry id}`.
-    fn parse(context: &Context, args: &Arguments, key: &str, text: &str) -> Result<LetterId, BusError> {
-        let parsed = text.rsplit_once(':').and_then(|(letters, id)| {
-            let id = EntryId::from_bytes(id.as_bytes())?;
-            // Of another stream, entries are not to be removed or moved.
-            let stream = letters.strip_suffix(context.config.dead_letter.suffix.as_str())?;
-            (!stream.is_empty()).then(|| LetterId { letters: letters.into(), id })
-        });
-        parsed.ok_or_else(|| args.error(key, "is not the id of a dead letter"))
+    fn parse(context: &Context, text: &str) -> Option<LetterId> {
+        let (letters, id) = text.rsplit_once(':')?;
+        let id = EntryId::from_bytes(id.as_bytes())?;
+        // Of another stream, entries are not to be removed or moved.
+        let stream = letters.strip_suffix(context.config.dead_letter.suffix.as_str())?;
+        (!stream.is_empty()).then(|| LetterId { letters: letters.into(), id })
     }
 }
 
@@ -63,7 +61,10 @@ async fn streams(context: &Context, stream: Option<&str>) -> Result<Vec<Arc<str>
 pub(super) async fn list(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let (stream, limit) = (args.name("stream")?, args.limit("limit")?);
     let after = match args.name("after")? {
-        Some(text) => Some(LetterId::parse(context, &args, "after", &text)?),
+        Some(text) => {
+            let after = LetterId::parse(context, &text);
+            Some(after.ok_or_else(|| args.error("after", "is not the id of a dead letter"))?)
+        }
         None => None,
     };
     let elsewhere = args.error("after", "is a dead letter of another stream");
@@ -98,13 +99,14 @@ pub(super) fn too_much(fit: usize) -> BusError {
 pub(super) async fn get(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let letter = letter_id(context, &mut args)?;
     args.finish()?;
+    let Some(letter) = letter else { return Ok(Value::Null) };
     let entry = entry(context, &letter).await?;
     Ok(entry.map(|entry| value(context, &letter.letters, entry)).unwrap_or_default())
 }
 
-fn letter_id(context: &Context, args: &mut Arguments) -> Result<LetterId, BusError> {
-    let text = args.needed("id")?;
-    LetterId::parse(context, args, "id", &text)
+/// The `id` that is given; `None` where no dead letter can have it.
+fn letter_id(context: &Context, args: &mut Arguments) -> Result<Option<LetterId>, BusError> {
+    Ok(LetterId::parse(context, &args.text("id")?))
 }
 
 async fn entry(context: &Context, letter: &LetterId) -> Result<Option<StoredEntry>, BusError> {
@@ -155,6 +157,7 @@ pub(super) async fn replay(context: &Context, mut args: Arguments) -> Result<Val
     let letter = letter_id(context, &mut args)?;
     let to = receiver(&mut args)?;
     args.finish()?;
+    let Some(letter) = letter else { return Ok(Value::Null) };
     let Some(entry) = entry(context, &letter).await? else { return Ok(Value::Null) };
     if to == Receiver::Group {
         let DeadLetter { stream, group, .. } = read(context, &letter.letters, entry);
@@ -185,7 +188,7 @@ impl Groups {
             self.by_stream.insert(stream.to_owned(), groups.into_iter().map(|group| group.name).collect());
         }
         let exists = self.by_stream.get(stream).is_some_and(|names| names.iter().any(|name| name == group));
-        if exists { Ok(()) } else { Err(no_group(group, stream)) }
+        if exists { Ok(()) } else { Err(no_group(group, &[stream])) }
     }
 }
 
@@ -236,6 +239,7 @@ pub(super) fn interrupted(error: BusError, done: u64) -> BusError {
 pub(super) async fn remove(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let letter = letter_id(context, &mut args)?;
     args.finish()?;
+    let Some(letter) = letter else { return Ok(false.into()) };
     let removed = context.count(Request::Delete { stream: letter.letters, ids: vec![letter.id] }).await?;
     Ok((removed > 0).into())
 }

@@ -12,8 +12,8 @@ use crate::store::unexpected;
 
 /// How long an entry must have been left alone, in milliseconds, unless it is said.
 const MIN_IDLE: u64 = 60_000;
-/// The most entries that are claimed at once.
-const MAX_BATCH: usize = 1_000;
+/// The most entries that are claimed at once: as many as a store tries.
+const MAX_BATCH: usize = 500;
 
 /// What came of a recovery.
 #[derive(Default)]
@@ -26,6 +26,7 @@ struct Recovered {
 }
 
 /// How to recover.
+#[derive(Clone, Copy)]
 struct Terms {
     min_idle: u64,
     max_retries: u64,
@@ -38,7 +39,7 @@ struct Terms {
 pub(super) async fn recover(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let group = args.name("group")?;
     let terms = Terms {
-        min_idle: args.count("minIdle", 0)?.unwrap_or(MIN_IDLE).max(context.config.lease),
+        min_idle: args.count("minIdle", 0)?.unwrap_or(MIN_IDLE),
         max_retries: args.count("maxRetries", 0)?.unwrap_or(3),
         batch: args.limit("batchSize")?.min(MAX_BATCH),
     };
@@ -52,7 +53,11 @@ pub(super) async fn recover(context: &Context, mut args: Arguments) -> Result<Va
                 stream: stream.clone(),
                 group: facts.name.as_str().into(),
                 consumer: context.consumer.clone(),
+                instance: context.consumer.clone(),
             };
+            // Whoever holds an entry renews it within the lease of the group.
+            let min_idle = terms.min_idle.max(facts.lease.unwrap_or(context.config.lease));
+            let terms = Terms { min_idle, ..terms };
             match recover_group(context, &member, &terms, &mut recovered).await {
                 // It was removed meanwhile, and nothing is left to recover.
                 Err(error) if error.kind == ErrorKind::NoGroup => {}
@@ -61,7 +66,7 @@ pub(super) async fn recover(context: &Context, mut args: Arguments) -> Result<Va
         }
     }
     match group {
-        Some(group) if !found => Err(no_group(&group, "any configured stream")),
+        Some(group) if !found => Err(no_group(&group, &context.names().collect::<Vec<_>>())),
         _ => Ok(json!({
             "checked": recovered.checked,
             "claimed": recovered.claimed,
@@ -81,18 +86,24 @@ async fn recover_group(
     let mut from = EntryId::MIN;
     loop {
         let overdue = overdue(context, member, terms, from).await?;
-        let Some(last) = overdue.last().map(|entry| entry.id) else { return Ok(()) };
-        recovered.checked += overdue.len() as u64;
-        let ids = overdue.iter().map(|entry| entry.id).collect();
-        let request = Request::Claim { member: member.clone(), min_idle: terms.min_idle, ids };
+        if overdue.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<_> = overdue.iter().map(|entry| entry.id).collect();
+        let request = Request::Claim { member: member.clone(), min_idle: terms.min_idle, ids: ids.clone() };
         let (entries, deleted) = match context.store.execute(request).await? {
-            Response::Claimed { entries, deleted } => (entries, deleted.len() as u64),
+            Response::Claimed { entries, deleted } => (entries, deleted),
             _ => return Err(unexpected()),
         };
+        // One answer may not hold them all. Of a page of which none was to be had every one is dealt with.
+        let claimed = entries.iter().map(|entry| entry.id).chain(deleted.iter().copied()).max();
+        let Some(last) = claimed.or(ids.last().copied()) else { return Ok(()) };
+        let deleted = deleted.len() as u64;
+        recovered.checked += ids.iter().filter(|id| **id <= last).count() as u64;
         recovered.claimed += entries.len() as u64 + deleted;
         recovered.failed += deleted;
         settle(context, member, terms, entries, recovered).await;
-        if overdue.len() < terms.batch || last == EntryId::MAX {
+        if (ids.len() < terms.batch && ids.last() == Some(&last)) || last == EntryId::MAX {
             return Ok(());
         }
         // What is handed back stays overdue until a consumer takes it, so the way leads only forward.
@@ -112,6 +123,7 @@ async fn overdue(
         from,
         limit: terms.batch,
         min_idle: terms.min_idle,
+        consumer: None,
     };
     match context.store.execute(request).await? {
         Response::Pending(entries) => Ok(entries),
@@ -165,7 +177,7 @@ async fn bury(context: &Context, member: &Member, letters: Vec<Letter>) -> (u64,
 
 async fn outcome(context: &Context, request: Request, all: u64) -> (u64, u64) {
     let lost = match context.store.execute(request).await {
-        Ok(Response::Lost(lost)) => lost.len() as u64,
+        Ok(Response::Lost { taken, gone }) => (taken.len() + gone.len()) as u64,
         _ => all,
     };
     (all.saturating_sub(lost), lost)

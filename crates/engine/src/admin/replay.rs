@@ -63,6 +63,13 @@ impl Selection {
         Walk::new(context.store.clone(), self.streams.iter().cloned(), range, false, wanted)
     }
 
+    /// Lets a walk begin behind where a page ended.
+    fn skip(&self, walk: &mut Walk, cursor: &Cursor) {
+        if let Some(index) = self.streams.iter().position(|stream| *stream == cursor.stream) {
+            walk.skip(index, cursor.id);
+        }
+    }
+
     fn matches(&self, event_type: &str) -> bool {
         self.pattern.as_ref().is_none_or(|p| pattern::matches(p.as_bytes(), event_type.as_bytes()))
     }
@@ -76,6 +83,14 @@ struct Cursor {
 }
 
 impl Cursor {
+    /// Reads `after`: where a page of this selection ended.
+    fn read(args: &mut Arguments, selection: &Selection) -> Result<Option<Cursor>, BusError> {
+        let Some(text) = args.name("after")? else { return Ok(None) };
+        let cursor = Cursor::parse(&text).filter(|cursor| selection.streams.contains(&cursor.stream));
+        let error = || args.error("after", "is not where a page of this replay ended");
+        cursor.ok_or_else(error).map(Some)
+    }
+
     /// Reads `{to}/{stream}:{id}`.
     fn parse(text: &str) -> Option<Cursor> {
         let (to, rest) = text.split_once('/')?;
@@ -95,20 +110,11 @@ impl Cursor {
 pub(super) async fn page(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let mut selection = Selection::read(context, &mut args)?;
     let limit = args.limit("limit")?;
-    let after = match args.name("after")? {
-        None => None,
-        Some(text) => {
-            let cursor = Cursor::parse(&text).and_then(|cursor| {
-                let index = selection.streams.iter().position(|stream| *stream == cursor.stream)?;
-                Some((index, cursor))
-            });
-            Some(cursor.ok_or_else(|| args.error("after", "is not where a page of this replay ended"))?)
-        }
-    };
+    let after = Cursor::read(&mut args, &selection)?;
     args.finish()?;
     let mut truncated = false;
     match &after {
-        Some((_, cursor)) => selection.to = selection.to.min(cursor.to),
+        Some(cursor) => selection.to = selection.to.min(cursor.to),
         None => {
             let facts = selection.settle(context).await?;
             truncated =
@@ -116,10 +122,10 @@ pub(super) async fn page(context: &Context, mut args: Arguments) -> Result<Value
         }
     }
     let mut walk = selection.walk(context, limit);
-    if let Some((index, cursor)) = &after {
-        walk.skip(*index, cursor.id);
+    if let Some(cursor) = &after {
+        selection.skip(&mut walk, cursor);
     }
-    let mut last = after.as_ref().map(|(_, cursor)| (cursor.stream.clone(), cursor.id));
+    let mut last = after.as_ref().map(|cursor| (cursor.stream.clone(), cursor.id));
     let (mut events, mut undecodable, mut done) = (Vec::new(), 0u64, false);
     let (mut entries, mut bytes) = (0, 0);
     while events.len() < limit && entries < PAGE_ENTRIES && bytes < PAGE_BYTES {
@@ -141,7 +147,7 @@ pub(super) async fn page(context: &Context, mut args: Arguments) -> Result<Value
         }
         last = Some((stream, entry.id));
     }
-    if let Some((_, cursor)) = &after {
+    if let Some(cursor) = &after {
         truncated = trimmed_behind(context, &cursor.stream, cursor.id).await?;
     }
     let to = selection.to;
@@ -164,57 +170,109 @@ async fn trimmed_behind(context: &Context, stream: &Arc<str>, id: EntryId) -> Re
     }
 }
 
-/// `replay.group {stream | pattern, from, to, limit, group}`: appends the entries of a range once more, for
-/// one group only.
+/// `replay.group {stream | pattern, from, to, after, limit, replayed, group}`: appends some of the entries of a
+/// range once more, for one group only, those behind `after`. `last` is the `after` of the next page; `replayed`,
+/// how many the pages before have appended, is told by an error.
 pub(super) async fn group(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
-    let mut selection = Selection::read(context, &mut args)?;
-    let limit = args.count("limit", 1)?.unwrap_or(u64::MAX);
+    let selection = Selection::read(context, &mut args)?;
+    let limit = args.limit("limit")?;
+    let after = Cursor::read(&mut args, &selection)?;
+    let before = args.count("replayed", 0)?.unwrap_or(0);
     let group: Arc<str> = args.needed("group")?.into();
     args.finish()?;
-    let mut facts = selection.settle(context).await?;
-    let has_group = |facts: &StreamFacts| facts.groups.iter().any(|g| *g.name == *group);
-    let mut has = facts.iter().map(has_group).collect::<Vec<_>>().into_iter();
-    selection.streams.retain(|_| has.next().unwrap_or(false));
-    facts.retain(has_group);
-    if selection.streams.is_empty() {
-        return Err(no_group(&group, "those that were asked for"));
+    let mut page = Page::default();
+    match page.deliver(context, selection, &group, after, limit).await {
+        Ok(()) => Ok(page.value()),
+        Err(error) => match before.saturating_add(page.replayed) {
+            0 if !page.began => Err(error),
+            replayed => Err(interrupted(error, replayed)),
+        },
     }
-    let truncated =
-        selection.from <= selection.to && facts.iter().any(|facts| facts.is_trimmed(selection.from));
-    let mut walk = selection.walk(context, usize::try_from(limit).unwrap_or(usize::MAX));
-    let (mut replayed, mut failed) = (0, 0);
-    let (mut first_id, mut last_id) = (None, None);
-    while replayed + failed < limit {
-        let step = async {
-            let Some((index, entry)) = walk.next().await? else { return Ok(None) };
-            let stream = walk.stream(index).cloned().unwrap_or_default();
-            let event = read(&entry);
-            if event.as_ref().is_some_and(|event| !selection.matches(&event.event_type)) {
-                return Ok(Some((entry.id, None)));
-            }
-            // What is not an event, the group would only move to the dead letters once more.
-            let copied = event.is_some() && redeliver(context, stream, group.clone(), entry.id).await?;
-            Ok(Some((entry.id, Some(copied))))
-        };
-        match step.await {
-            Ok(None) => break,
-            Ok(Some((_, None))) => {}
-            Ok(Some((_, Some(false)))) => failed += 1,
-            Ok(Some((id, Some(true)))) => {
-                replayed += 1;
-                first_id.get_or_insert(id);
-                last_id = Some(id);
-            }
-            Err(error) => return Err(interrupted(error, replayed)),
+}
+
+/// What came of a page of a delivery to a group.
+#[derive(Default)]
+struct Page {
+    /// Whether any entry was asked for.
+    began: bool,
+    replayed: u64,
+    failed: u64,
+    truncated: bool,
+    first: Option<EntryId>,
+    /// The last that was appended again.
+    copied: Option<EntryId>,
+    last: Option<Cursor>,
+    done: bool,
+}
+
+impl Page {
+    async fn deliver(
+        &mut self,
+        context: &Context,
+        mut selection: Selection,
+        group: &Arc<str>,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<(), BusError> {
+        let facts = selection.settle(context).await?;
+        let has_group = |facts: &StreamFacts| facts.groups.iter().any(|g| *g.name == **group);
+        let with_group = |(stream, facts): (Arc<str>, &StreamFacts)| has_group(facts).then_some(stream);
+        let all = std::mem::take(&mut selection.streams);
+        selection.streams = all.iter().cloned().zip(&facts).filter_map(with_group).collect();
+        let gone = after.as_ref().is_some_and(|cursor| !selection.streams.contains(&cursor.stream));
+        if selection.streams.is_empty() || gone {
+            return Err(no_group(group, &all));
         }
+        if let Some(cursor) = &after {
+            selection.to = selection.to.min(cursor.to);
+            self.truncated = trimmed_behind(context, &cursor.stream, cursor.id).await?;
+        } else {
+            let mut facts = facts.iter().filter(|facts| has_group(facts));
+            self.truncated =
+                selection.from <= selection.to && facts.any(|facts| facts.is_trimmed(selection.from));
+        }
+        let mut walk = selection.walk(context, limit);
+        if let Some(cursor) = &after {
+            selection.skip(&mut walk, cursor);
+        }
+        self.last = after;
+        self.began = true;
+        let (mut entries, mut wanted) = (0, limit);
+        while wanted > 0 && entries < PAGE_ENTRIES {
+            let Some((index, entry)) = walk.next().await? else {
+                self.done = true;
+                break;
+            };
+            entries += 1;
+            let (id, stream) = (entry.id, walk.stream(index).cloned().unwrap_or_default());
+            let event = read(&entry);
+            if event.as_ref().is_none_or(|event| selection.matches(&event.event_type)) {
+                wanted -= 1;
+                // What is not an event, the group would only move to the dead letters once more.
+                if event.is_some() && redeliver(context, stream.clone(), group.clone(), id).await? {
+                    self.replayed += 1;
+                    self.first.get_or_insert(id);
+                    self.copied = Some(id);
+                } else {
+                    self.failed += 1;
+                }
+            }
+            self.last = Some(Cursor { to: selection.to, stream, id });
+        }
+        Ok(())
     }
-    Ok(json!({
-        "replayed": replayed,
-        "failed": failed,
-        "truncated": truncated,
-        "firstId": first_id.map(super::text_of),
-        "lastId": last_id.map(super::text_of),
-    }))
+
+    fn value(self) -> Value {
+        json!({
+            "replayed": self.replayed,
+            "failed": self.failed,
+            "truncated": self.truncated,
+            "firstId": self.first.map(super::text_of),
+            "lastId": self.copied.map(super::text_of),
+            "last": self.last.map(|last| last.text()),
+            "done": self.done,
+        })
+    }
 }
 
 /// Whether there was an entry to copy.

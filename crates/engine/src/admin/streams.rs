@@ -67,6 +67,7 @@ pub(super) async fn pending(context: &Context, mut args: Arguments) -> Result<Va
         from: EntryId::MIN,
         limit,
         min_idle: 0,
+        consumer: None,
     };
     match context.store.execute(request).await {
         Ok(Response::Pending(entries)) => Ok(entries.into_iter().map(pending_value).collect()),

@@ -21,10 +21,15 @@ struct Memory {
     streams: Mutex<(Streams, u64)>,
     /// Which requests fail, by a part of their text.
     fails: Mutex<Option<&'static str>>,
+    /// How many entries one answer holds at the most.
+    holds: Mutex<Option<usize>>,
 }
 
 impl Store for Memory {
-    fn execute(&self, request: Request) -> Answer {
+    fn execute(&self, mut request: Request) -> Answer {
+        if let (Request::Claim { ids, .. }, Some(most)) = (&mut request, *self.holds.lock().unwrap()) {
+            ids.truncate(most);
+        }
         let fails = self.fails.lock().unwrap().is_some_and(|part| format!("{request:?}").starts_with(part));
         let mut streams = self.streams.lock().unwrap();
         let now = streams.1;
@@ -59,7 +64,7 @@ impl Rig {
         let config = Config::resolve(&config.to_string(), &Environment::default()).unwrap();
         let config = Config { persistence, ..config };
         let streams = Mutex::new((Streams::new(), 1_000_000));
-        let memory = Arc::new(Memory { streams, fails: Mutex::default() });
+        let memory = Arc::new(Memory { streams, fails: Mutex::default(), holds: Mutex::default() });
         let recent = Arc::<Mutex<Recent>>::default();
         let context = Context::new(memory.clone(), &config, "instance", recent.clone());
         Rig { memory, context, recent }
@@ -116,12 +121,20 @@ impl Rig {
 
     /// Moves entries that a consumer has read to the dead letters; a millisecond passes.
     fn bury(&self, stream: &str, group: &str, ids: &[EntryId]) {
-        let member = Member { stream: stream.into(), group: group.into(), consumer: "other".into() };
+        let member = Member {
+            stream: stream.into(),
+            group: group.into(),
+            consumer: "other".into(),
+            instance: "i".into(),
+        };
         let error = r#"{"name":"Error","message":"no"}"#;
         let letter = |id: &EntryId| Letter { id: *id, attempts: 4, reason: "failed", error: error.into() };
         let letters = ids.iter().map(letter).collect();
         let to = Some(format!("{stream}:dlq").into());
-        assert_eq!(self.execute(Request::Bury { member, to, max_len: 100, letters }), Response::Lost(vec![]));
+        assert_eq!(
+            self.execute(Request::Bury { member, to, max_len: 100, letters }),
+            Response::Lost { taken: vec![], gone: vec![] }
+        );
         self.pass(1);
     }
 
@@ -174,8 +187,8 @@ async fn strange_calls_are_refused() {
             json!({ "minIdle": -1 }),
             "minIdle: expected an integer from 0 to 9007199254740991, got -1",
         ),
-        ("deadLetters.get", json!({ "id": "orders:1-0" }), "id: is not the id of a dead letter"),
-        ("deadLetters.remove", json!({ "id": ":dlq:1-0" }), "id: is not the id of a dead letter"),
+        ("deadLetters.get", json!({ "id": 5 }), "id: expected a string, got a number"),
+        ("deadLetters.remove", json!({}), "id: is missing"),
         ("deadLetters.list", json!({ "after": "orders:dlq" }), "after: is not the id of a dead letter"),
         ("deadLetters.list", json!({ "after": "x:dlq:1-0" }), "after: is a dead letter of another stream"),
         (
@@ -189,12 +202,13 @@ async fn strange_calls_are_refused() {
             json!({ "source": "disk" }),
             "source: expected 'redis' or 'local' or 'all', got \"disk\"",
         ),
+        ("getHistory", json!({ "from": "5-0" }), "from: expected a Date, milliseconds or ISO 8601"),
         ("replay.page", json!({}), "give either a stream or a pattern"),
         ("replay.page", json!({ "stream": "orders", "pattern": "*" }), "give either a stream or a pattern"),
         (
             "replay.page",
             json!({ "stream": "orders", "from": "soon" }),
-            "from: expected a time (milliseconds or ISO 8601) or a message id",
+            "from: expected a Date, milliseconds, ISO 8601 or a message id",
         ),
         (
             "replay.page",
@@ -202,6 +216,16 @@ async fn strange_calls_are_refused() {
             "after: is not where a page of this replay ended",
         ),
         ("replay.group", json!({ "stream": "orders" }), "group: is missing"),
+        (
+            "replay.group",
+            json!({ "stream": "orders", "group": "g", "limit": 10_001 }),
+            "limit: expected an integer from 1 to 10000, got 10001",
+        ),
+        (
+            "replay.group",
+            json!({ "stream": "orders", "group": "g", "after": "9-0/photos:1-0" }),
+            "after: is not where a page of this replay ended",
+        ),
     ] {
         assert_eq!(
             rig.refused(method, args).await,

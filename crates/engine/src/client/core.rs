@@ -180,7 +180,7 @@ impl Core {
     }
 
     pub(crate) async fn administer(&self, method: &str, arguments: &str) -> Result<Value, BusError> {
-        let arguments = serde_json::from_str(arguments).map_err(|e| {
+        let arguments: Value = serde_json::from_str(arguments).map_err(|e| {
             BusError::new(ErrorKind::InvalidOptions, format!("the arguments cannot be read as JSON: {e}"))
         })?;
         if self.shared.lifecycle.state() == State::Closed {
@@ -189,7 +189,13 @@ impl Core {
         let Shared { config, recent, .. } = &*self.shared;
         let store = self.transport.store();
         let context = admin::Context::new(store, config, &self.instance_id, recent.clone());
-        admin::call(&context, method, arguments).await
+        let removed = (method == "streams.removeGroup").then(|| arguments.clone());
+        let answer = admin::call(&context, method, arguments).await;
+        if let Some(removed) = removed.filter(|_| answer.is_ok()) {
+            let named = |name: &str| removed.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+            self.shared.forget_group(&(named("name"), named("group")));
+        }
+        answer
     }
 
     /// The first stage of closing: nothing more is taken in.

@@ -1,10 +1,11 @@
 //! What is done now and then: streams and their groups are made, and trimmed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use oxbus_model::BusError;
-use oxbus_model::store::{Request, Response};
+use oxbus_model::claims::Announcement;
+use oxbus_model::store::{Position, Request, Response};
 use tokio::sync::watch;
 
 use super::Groups;
@@ -15,6 +16,10 @@ use crate::transport::EVICTION_POLICY;
 
 /// How often streams are trimmed, in milliseconds.
 const RETAIN: u64 = 5_000;
+
+/// Entries that one step of trimming removes when there are more, about, and how many such steps follow each other.
+const RETAINED_AT_ONCE: u64 = 9_900;
+const RETAIN_STEPS: usize = 100;
 
 /// How long the server's policy is asked for, in milliseconds.
 const POLICY_LIMIT: u64 = 500;
@@ -31,6 +36,9 @@ pub(crate) struct Chores {
     policy_known: bool,
     /// Whether the streams were looked at since the start.
     ensured: watch::Sender<bool>,
+    /// Groups that were there in the time of this client, by stream and name. One of them that is missing is
+    /// lost, not new.
+    known: BTreeSet<(String, String)>,
     /// Streams with faults: why.
     pub(crate) troubles: BTreeMap<String, BusError>,
 }
@@ -43,6 +51,7 @@ impl Default for Chores {
             running: false,
             policy_known: false,
             ensured: watch::Sender::new(false),
+            known: BTreeSet::new(),
             troubles: BTreeMap::new(),
         }
     }
@@ -90,6 +99,11 @@ impl Shared {
         let mut ensured = self.groups.chores().ensured.subscribe();
         // The sender lives as long as the client.
         let _ = ensured.wait_for(|ensured| *ensured).await;
+    }
+
+    /// A group was removed on purpose: where it is missing it is a new one.
+    pub(crate) fn forget_group(&self, name: &(String, String)) {
+        self.groups.chores().known.remove(name);
     }
 
     /// Starts the chores that are due.
@@ -155,13 +169,7 @@ impl Shared {
         let mut troubles = BTreeMap::new();
         for stream in &self.config.streams {
             for (group, from) in &stream.groups {
-                let open = Request::Open {
-                    stream: stream.name.as_str().into(),
-                    group: group.as_str().into(),
-                    from: *from,
-                    restarted: false,
-                };
-                if let Err(error) = self.ask_store(open).await {
+                if let Err(error) = self.make_group(&stream.name, group, *from).await {
                     troubles.insert(stream.name.clone(), error);
                 }
             }
@@ -180,6 +188,23 @@ impl Shared {
         chores.ensured.send_replace(true);
     }
 
+    /// Makes a group where it is missing: one that was there before goes on where it was, or at the beginning.
+    async fn make_group(self: &Arc<Self>, stream: &str, group: &str, from: Position) -> Result<(), BusError> {
+        let name = (stream.to_owned(), group.to_owned());
+        let known = self.groups.chores().known.contains(&name);
+        let from = if known { Position::Beginning } else { from };
+        let (stream, group): (Arc<str>, Arc<str>) = (stream.into(), group.into());
+        let open = Request::Open { stream: stream.clone(), group: group.clone(), from, restarted: known };
+        let answer = self.ask_store(open).await?;
+        if let Response::Opened { created: true, position, recreated } = answer
+            && (known || recreated)
+        {
+            self.announce(Announcement::GroupRecreated { stream, group, from: position });
+        }
+        self.groups.chores().known.insert(name);
+        Ok(())
+    }
+
     async fn trim_streams(self: &Arc<Self>) {
         for stream in &self.config.streams {
             if stream.max_length.is_none() && stream.max_age.is_none() {
@@ -192,9 +217,17 @@ impl Shared {
                 max_age: stream.max_age,
                 safe: stream.safe_trim,
             };
-            if let Err(error) = self.ask_store(retain).await {
-                let message = format!("stream {} was not trimmed: {}", stream.name, error.message);
-                self.log("debug", message, serde_json::json!({ "code": error.kind.code() }));
+            // One step is bounded. While it removes as much as it may there is more, up to what the next time is for.
+            for _ in 0..RETAIN_STEPS {
+                match self.ask_store(retain.clone()).await {
+                    Ok(Response::Count(removed)) if removed >= RETAINED_AT_ONCE => {}
+                    Ok(_) => break,
+                    Err(error) => {
+                        let message = format!("stream {} was not trimmed: {}", stream.name, error.message);
+                        self.log("debug", message, serde_json::json!({ "code": error.kind.code() }));
+                        break;
+                    }
+                }
             }
         }
     }

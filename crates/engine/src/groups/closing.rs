@@ -78,16 +78,17 @@ impl Shared {
     /// Entries that were delivered into a connection that broke are this consumer's, and nobody else knows.
     async fn hand_back_rest(&self, member: &Member) {
         let Some(transport) = self.groups.transport() else { return };
-        let Member { stream, group, .. } = member;
+        let Member { stream, group, consumer, .. } = member;
         let mut from = EntryId::MIN;
         loop {
-            let (stream, group) = (stream.clone(), group.clone());
-            let pending = Request::Pending { stream, group, from, limit: HANDED_BACK, min_idle: 0 };
+            let (stream, group, consumer) = (stream.clone(), group.clone(), Some(consumer.clone()));
+            let limit = HANDED_BACK;
+            let pending = Request::Pending { stream, group, from, limit, min_idle: 0, consumer };
             let Ok(Response::Pending(entries)) = transport.store().execute(pending).await else { return };
             let Some(last) = entries.last() else { return };
             from = last.id.next();
             // What was handed back already has its count, and would lose an attempt that was made.
-            let rest = entries.iter().filter(|e| e.consumer == member.consumer && e.idle < RELEASED_IDLE);
+            let rest = entries.iter().filter(|e| e.idle < RELEASED_IDLE);
             let items: Vec<_> = rest.map(|e| (e.id, e.deliveries.saturating_sub(1))).collect();
             if items.is_empty() {
                 continue;

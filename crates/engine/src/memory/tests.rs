@@ -127,6 +127,7 @@ fn the_first_to_wait_is_the_first_served() {
             from: EntryId::MIN,
             limit: 9,
             min_idle: 0,
+            consumer: None,
         };
         match rig.broker.execute(request) {
             Ok(Response::Pending(entries)) => entries.last().unwrap().consumer.to_string(),
@@ -273,7 +274,8 @@ fn a_request_is_executed_when_its_answer_is_taken() {
         restarted: false,
     };
     drop(store.execute(open()));
-    let created = |created| Poll::Ready(Ok(Response::Opened { created, position: EntryId::MIN }));
+    let created =
+        |created| Poll::Ready(Ok(Response::Opened { created, position: EntryId::MIN, recreated: false }));
     for expected in [created(true), created(false)] {
         let answer = store.execute(open()).as_mut().poll(&mut Context::from_waker(Waker::noop()));
         assert_eq!(answer, expected);

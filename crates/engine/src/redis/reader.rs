@@ -1,6 +1,6 @@
 //! The reader session of a group: one connection that waits for new entries.
 //!
-//! It is told what to read and goes on asking until something comes. A read that is blocked cannot be
+//! It is told what to read, and tells what came, or that nothing did in time. A read that is blocked cannot be
 //! followed by other commands, so it never blocks for longer than a heartbeat, and ending it takes
 //! another connection.
 

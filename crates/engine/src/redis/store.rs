@@ -83,8 +83,9 @@ impl Call {
                 let arguments = |c: &mut Cmd| {
                     c.arg(&*group).arg(position(from)).arg(u8::from(restarted));
                 };
-                let notes = keys::notes(&stream, &group);
-                answers::opened(self.run(&scripts::OPEN, &[&stream, &notes], arguments).await?)
+                let (notes, facts) = (keys::notes(&stream, &group), keys::facts(&stream, &group));
+                let keys = [&*stream, &notes, &facts];
+                answers::opened(self.run(&scripts::OPEN, &keys, arguments).await?)
             }
             Request::Acknowledge { member, ids } => {
                 for ids in ids.chunks(ACKNOWLEDGED) {
@@ -124,27 +125,28 @@ impl Call {
                 self.fenced(&scripts::BEGIN, &member, vec![(id, ())], &[], &[], append).await
             }
             Request::Overdue { member, min_idle, limit } => {
-                self.pending(&member.stream, &member.group, EntryId::MIN, limit, min_idle).await
+                self.pending(&member.stream, &member.group, EntryId::MIN, limit, min_idle, None).await
             }
-            Request::Pending { stream, group, from, limit, min_idle } => {
-                self.pending(&stream, &group, from, limit, min_idle).await
+            Request::Pending { stream, group, from, limit, min_idle, consumer } => {
+                self.pending(&stream, &group, from, limit, min_idle, consumer.as_deref()).await
             }
             Request::Claim { member, min_idle, ids } => self.claim(&member, min_idle, &ids).await,
             Request::Own { after: EntryId::MAX, .. } | Request::Own { limit: 0, .. } => {
                 Ok(Response::Claimed { entries: Vec::new(), deleted: Vec::new() })
             }
             Request::Own { member, after, limit, raise } => {
-                let notes = keys::notes(&member.stream, &member.group);
+                let keys = Self::fence(&member);
+                let keys = [&*member.stream, &keys[0], &keys[1]];
                 let arguments = |c: &mut Cmd| {
-                    c.arg(&*member.group).arg(&*member.consumer).arg(after.to_string());
-                    c.arg(limit.min(CHUNK)).arg(u8::from(raise));
+                    c.arg(&*member.group).arg(&*member.consumer).arg(&*member.instance);
+                    c.arg(after.to_string()).arg(limit.min(CHUNK)).arg(u8::from(raise));
                 };
-                let reply = self.run(&scripts::OWN, &[&member.stream, &notes], arguments).await?;
+                let reply = self.run(&scripts::OWN, &keys, arguments).await?;
                 let (entries, deleted) = answers::claimed(reply)?;
                 Ok(Response::Claimed { entries, deleted })
             }
             Request::Beat { member, instance, alive, lease, patterns, mark } => {
-                let Member { stream, group, consumer } = &member;
+                let Member { stream, group, consumer, .. } = &member;
                 let facts = keys::facts(stream, group);
                 let kept = keys::patterns(stream, group);
                 let consumers = keys::consumers(stream, group);
@@ -260,17 +262,25 @@ impl Call {
     ) -> Result<Response, BusError> {
         items.sort_by_key(|(id, _)| *id);
         items.dedup_by_key(|(id, _)| *id);
-        let notes = keys::notes(&member.stream, &member.group);
-        let keys = [&[&*member.stream, &*notes], more_keys].concat();
-        let mut lost = Vec::new();
+        let fence = Self::fence(member);
+        let keys = [&[&*member.stream, &fence[0], &fence[1]], more_keys].concat();
+        let (mut taken, mut gone) = (Vec::new(), Vec::new());
         for items in items.chunks(CHUNK) {
             let arguments = |c: &mut Cmd| {
-                c.arg(&*member.group).arg(&*member.consumer).arg(more_arguments);
+                c.arg(&*member.group).arg(&*member.consumer).arg(&*member.instance).arg(more_arguments);
                 items.iter().for_each(|item| append(c, item));
             };
-            lost.extend(self.run(script, &keys, arguments).await?.all(Owned::id)?);
+            let [others, missing] = self.run(script, &keys, arguments).await?.parts()?;
+            taken.extend(others.all(Owned::id)?);
+            gone.extend(missing.all(Owned::id)?);
         }
-        Ok(Response::Lost(lost))
+        Ok(Response::Lost { taken, gone })
+    }
+
+    /// The keys beside the stream that fenced scripts look at: the notes and the consumers.
+    fn fence(member: &Member) -> [String; 2] {
+        let Member { stream, group, .. } = member;
+        [keys::notes(stream, group), keys::consumers(stream, group)]
     }
 
     async fn pending(
@@ -280,22 +290,25 @@ impl Call {
         from: EntryId,
         limit: usize,
         min_idle: u64,
+        consumer: Option<&str>,
     ) -> Result<Response, BusError> {
         let mut command = cmd("XPENDING");
         command.arg(stream).arg(group).arg("IDLE").arg(min_idle).arg(from.to_string()).arg("+").arg(limit);
+        command.arg(consumer);
         Ok(Response::Pending(answers::pending(self.ask(&command).await?)?))
     }
 
     async fn claim(&self, member: &Member, min_idle: u64, ids: &[EntryId]) -> Result<Response, BusError> {
-        let notes = keys::notes(&member.stream, &member.group);
+        let keys = Self::fence(member);
+        let keys = [&*member.stream, &keys[0], &keys[1]];
         let (mut entries, mut deleted) = (Vec::new(), Vec::new());
         // More than one answer can hold: what is left stays overdue.
         if let Some(ids) = ids.chunks(CHUNK).next() {
             let arguments = |c: &mut Cmd| {
-                c.arg(&*member.group).arg(&*member.consumer).arg(min_idle);
+                c.arg(&*member.group).arg(&*member.consumer).arg(&*member.instance).arg(min_idle);
                 c.arg(texts(ids));
             };
-            let reply = self.run(&scripts::CLAIM, &[&member.stream, &notes], arguments).await?;
+            let reply = self.run(&scripts::CLAIM, &keys, arguments).await?;
             (entries, deleted) = answers::claimed(reply)?;
         }
         Ok(Response::Claimed { entries, deleted })

@@ -211,7 +211,7 @@ async fn bad_types_and_options_are_refused_alone_and_nothing_is_sent() {
         r#"{"nope":1}"#,
         r#"{"concurrency":0}"#,
         r#"{"queue":1}"#,
-        r#"{"group":"g"}"#,
+        r#"{"group":""}"#,
         r#"{"filter":[]}"#,
         "[]",
     ] {

@@ -72,12 +72,12 @@ impl Group {
         let Some(stream) = self.streams.get_mut(at) else { return };
         let group = &self.joining.group;
         match result {
-            Ok(Response::Opened { created, position }) => {
+            Ok(Response::Opened { created, position, recreated }) => {
                 stream.open_gate.succeeded();
                 stream.opening = Opening::Open;
                 stream.trouble = None;
                 stream.beat_at = 0;
-                if created && stream.opened {
+                if created && (stream.opened || recreated) {
                     // What is held is read once more, which makes it this consumer's again.
                     self.entries
                         .iter_mut()
@@ -144,6 +144,7 @@ impl Group {
             stream.taken = true;
             stream.trouble = Some(error);
             stream.beat_at = stream.beat_at.min(now + BEAT_TAKEN);
+            self.lose_all(at, now, cx);
             return;
         }
         if std::mem::take(&mut stream.taken) {
@@ -163,7 +164,6 @@ impl Group {
         let Some(stream) = self.streams.get_mut(at) else { return };
         let (name, group) = (&stream.name, &self.joining.group);
         if let Some(missed) = facts.missed.take() {
-            cx.tally.lost += missed.count;
             let (stream, group) = (name.clone(), group.clone());
             cx.announcements.push(Announcement::MessagesLost { stream, group, missed });
         }
@@ -214,11 +214,11 @@ impl Group {
         }
     }
 
-    /// The entries that a fenced request did not find to be this consumer's.
-    fn lost(result: Answer) -> Result<Vec<EntryId>, BusError> {
+    /// The entries that a fenced request did not find to be this consumer's, and those that are gone.
+    fn lost(result: Answer) -> Result<(Vec<EntryId>, Vec<EntryId>), BusError> {
         match result {
-            Ok(Response::Lost(ids)) => Ok(ids),
-            Ok(_) => Ok(Vec::new()),
+            Ok(Response::Lost { taken, gone }) => Ok((taken, gone)),
+            Ok(_) => Ok(Default::default()),
             Err(error) => Err(error),
         }
     }
@@ -248,10 +248,12 @@ impl Group {
                 (Ok(_), None) => cx.tally.renewed += 1,
             }
         }
-        if let Ok(lost) = lost {
-            let of_renewals = items.iter().filter(|(id, count)| count.is_none() && lost.contains(id)).count();
+        if let Ok((taken, gone)) = lost {
+            let lost = |id: &EntryId| taken.contains(id) || gone.contains(id);
+            let of_renewals = items.iter().filter(|(id, count)| count.is_none() && lost(id)).count();
             cx.tally.renewed = cx.tally.renewed.saturating_sub(of_renewals as u64);
-            self.lose(at, &lost, now, cx);
+            self.lose(at, &taken, now, cx);
+            self.vanish(at, &gone, now, cx);
         }
     }
 
@@ -267,15 +269,19 @@ impl Group {
         let slots: Vec<u32> = ids.iter().filter_map(|id| self.slot_of(at, *id)).collect();
         let Some(stream) = self.streams.get_mut(at) else { return };
         stream.fenced = false;
-        match result {
-            Ok(_) => {
+        match Self::lost(result) {
+            Ok((_, gone)) => {
                 stream.release_gate.succeeded();
+                self.vanish(at, &gone, now, cx);
+                let Some(stream) = self.streams.get_mut(at) else { return };
                 ids.iter().for_each(|id| stream.forget(*id));
+                let over = |slot: &u32| self.entries.get(*slot).is_some_and(|e| ids.contains(&e.id));
+                let slots: Vec<u32> = slots.into_iter().filter(over).collect();
                 self.finish(&slots, now, cx);
             }
             Err(_) => {
                 stream.release_gate.failed(now);
-                stream.releases[usize::from(unhandled)].extend(slots);
+                stream.releases[usize::from(unhandled)].extend(ids);
             }
         }
     }
@@ -304,13 +310,13 @@ impl Group {
         let slots: Vec<Option<u32>> = letters.iter().map(|letter| self.slot_of(at, letter.id)).collect();
         let Some(stream) = self.streams.get_mut(at) else { return };
         stream.fenced = false;
-        let lost = match Self::lost(result) {
+        let (taken, missing) = match Self::lost(result) {
             Ok(lost) => lost,
             Err(error) => {
                 let unsure = error.outcome == Some(Outcome::Unknown);
-                for slot in slots.iter().flatten() {
-                    stream.letters.push(*slot);
-                    if let Some(entry) = self.entries.get_mut(*slot) {
+                for (letter, slot) in letters.iter().zip(&slots) {
+                    stream.letters.push(letter.id);
+                    if let Some(entry) = slot.and_then(|slot| self.entries.get_mut(slot)) {
                         entry.unsure |= unsure;
                     }
                 }
@@ -325,7 +331,7 @@ impl Group {
         for (letter, slot) in letters.iter().zip(&slots) {
             let Some(entry) = slot.and_then(|slot| self.entries.get(slot)) else { continue };
             // A request that seemed to fail may have moved it.
-            if lost.contains(&letter.id) && !entry.unsure {
+            if missing.contains(&letter.id) || (taken.contains(&letter.id) && !entry.unsure) {
                 continue;
             }
             cx.tally.dead_lettered += u64::from(kept);
@@ -343,6 +349,7 @@ impl Group {
             });
         }
         self.finish(&gone, now, cx);
-        self.lose(at, &lost, now, cx);
+        self.lose(at, &taken, now, cx);
+        self.vanish(at, &missing, now, cx);
     }
 }

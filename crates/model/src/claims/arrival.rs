@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::entry::{Call, CallState, Calls, Entry, Failure, Load, Stage};
 use super::group::{Context, Group};
 use super::stream::Route;
-use super::subscriber::{Waiting, channel_of};
+use super::subscriber::{Waiting, channel_of, is_wished};
 use super::{Arrival, Content};
+use crate::ErrorKind;
 use crate::delivery::LiveEvent;
-use crate::{ErrorKind, pattern};
 
 /// How an entry came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,10 @@ impl Group {
         if origin == Origin::Read {
             stream.position = stream.position.max(Some(arrival.id));
         }
+        if stream.taken {
+            // It came under a name that is another's: whoever finds it overdue takes it over.
+            return;
+        }
         if origin == Origin::Own && stream.has_ended(arrival.id) {
             return;
         }
@@ -86,6 +90,7 @@ impl Group {
             begun,
             in_lane: false,
             undone: false,
+            gone: false,
             unsure: false,
             failure: None,
         };
@@ -103,7 +108,7 @@ impl Group {
                 self.keep(entry);
                 if let Some(stream) = self.streams.get_mut(at) {
                     stream.pass_over(id, until);
-                    stream.releases[1].push(slot);
+                    stream.releases[1].push(id);
                 }
             }
             Verdict::Bury { reason, error } => {
@@ -111,7 +116,7 @@ impl Group {
                 entry.failure = Some(Box::new(Failure { attempts: deliveries, reason, error }));
                 self.keep(entry);
                 if let Some(stream) = self.streams.get_mut(at) {
-                    stream.letters.push(slot);
+                    stream.letters.push(id);
                 }
             }
             Verdict::Handle(calls) => {
@@ -135,12 +140,12 @@ impl Group {
     /// Starts the life of an entry that has calls.
     fn begin(&mut self, mut entry: Entry, now: u64) {
         if self.stopping {
-            let at = entry.stream;
+            let (at, id) = (entry.stream, entry.id);
             entry.stage = Stage::Releasing;
             entry.calls = Calls::NONE;
-            let slot = self.keep(entry);
+            self.keep(entry);
             if let Some(stream) = self.streams.get_mut(at) {
-                stream.releases[0].push(slot);
+                stream.releases[0].push(id);
             }
             return;
         }
@@ -250,9 +255,8 @@ impl Group {
                 .filter_map(|(id, s)| Some((*id, s.matches(event_type, channel)?)))
                 .collect();
             takers.sort_unstable();
-            let patterns = stream.facts.iter().flat_map(|facts| &facts.patterns);
-            let mut patterns = patterns.map(|text| text.as_bytes());
-            let wanted = patterns.any(|text| pattern::matches(text, event_type.as_bytes()));
+            let mut wishes = stream.facts.iter().flat_map(|facts| &facts.patterns);
+            let wanted = wishes.any(|wish| is_wished(wish, event_type, channel));
             Route { takers: takers.into(), wanted }
         };
         // The channel is not part of what a route is remembered by.

@@ -57,10 +57,10 @@ impl Group {
             let Some(stream) = self.streams.get_mut(at) else { continue };
             if here {
                 // A subscription that is younger than the entry's delivery: it is found again.
-                stream.releases[0].push(slot);
+                stream.releases[0].push(id);
             } else {
                 stream.pass_over(id, until);
-                stream.releases[1].push(slot);
+                stream.releases[1].push(id);
             }
         }
     }

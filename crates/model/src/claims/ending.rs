@@ -4,7 +4,7 @@ use super::entry::{CallState, Entry, Failure, Stage};
 use super::group::{Context, Group};
 use super::{Announcement, subscriber};
 use crate::delivery::Tally;
-use crate::store::EntryId;
+use crate::store::{EntryId, Missed};
 
 /// How a handler call of an entry ended.
 pub(super) enum End {
@@ -33,13 +33,15 @@ impl Group {
         let mut tally = Tally::default();
         let Some(entry) = self.entries.get_mut(slot) else { return tally };
         let lost = entry.stage == Stage::Over;
+        // What is not in the stream any more cannot be tried again.
+        let last = lost || entry.gone;
         let at = entry.stream;
         let Some(call) = entry.call_mut(id) else { return tally };
         let CallState::Running { since, .. } = call.state else { return tally };
         let attempt = call.attempt;
         let succeeded = matches!(end, End::Succeeded);
         let retry = match &end {
-            End::Retry { at } if !lost => Some(*at),
+            End::Retry { at } if !last => Some(*at),
             _ => None,
         };
         call.attempt += u32::from(retry.is_some());
@@ -94,15 +96,21 @@ impl Group {
                 }
                 self.settled(at, id, now);
             }
+        } else if entry.gone && !all {
+            entry.stage = Stage::Over;
+            if let Some(stream) = self.streams.get_mut(at) {
+                stream.forget(id);
+            }
+            self.tell_lost(at, &[id], cx);
         } else if entry.undone || (!any && entry.failure.is_none()) {
             entry.stage = Stage::Releasing;
             if let Some(stream) = self.streams.get_mut(at) {
-                stream.releases[0].push(slot);
+                stream.releases[0].push(id);
             }
         } else if entry.failure.is_some() {
             entry.stage = Stage::Burying;
             if let Some(stream) = self.streams.get_mut(at) {
-                stream.letters.push(slot);
+                stream.letters.push(id);
             }
         } else {
             entry.stage = Stage::Over;
@@ -161,9 +169,49 @@ impl Group {
         (entry.id == id && entry.stream == at && entry.stage != Stage::Over).then_some(slot)
     }
 
+    /// Entries turn out to be gone from the stream. What a handler has ends by itself; the rest is lost.
+    pub(super) fn vanish(&mut self, at: usize, ids: &[EntryId], now: u64, cx: &mut Context) {
+        if ids.is_empty() {
+            return;
+        }
+        let mut idle = Vec::new();
+        for &id in ids {
+            let Some(slot) = self.slot_of(at, id) else { continue };
+            let Some(entry) = self.entries.get_mut(slot) else { continue };
+            entry.gone = true;
+            let runs = |call: &super::entry::Call| matches!(call.state, CallState::Running { .. });
+            if entry.calls.as_slice().iter().any(runs) {
+                self.drop_calls(slot, None);
+            } else {
+                idle.push(id);
+            }
+        }
+        self.lose(at, &idle, now, cx);
+    }
+
+    /// Says that entries are gone that no handler has had to the end.
+    pub(super) fn tell_lost(&self, at: usize, ids: &[EntryId], cx: &mut Context) {
+        let (Some(from), Some(to)) = (ids.iter().min(), ids.iter().max()) else { return };
+        let Some(stream) = self.streams.get(at) else { return };
+        let missed = Missed { count: ids.len() as u64, from: *from, to: *to };
+        let (stream, group) = (stream.name.clone(), self.joining.group.clone());
+        cx.announcements.push(Announcement::MessagesLost { stream, group, missed });
+    }
+
+    /// Another client start has taken the consumer's name: everything that was held under it is its own.
+    pub(super) fn lose_all(&mut self, at: usize, now: u64, cx: &mut Context) {
+        let held = self.entries.iter().filter(|(_, e)| e.stream == at && e.stage != Stage::Over);
+        let ids: Vec<EntryId> = held.map(|(_, e)| e.id).collect();
+        if let Some(stream) = self.streams.get_mut(at) {
+            stream.forget_tasks();
+        }
+        self.lose(at, &ids, now, cx);
+    }
+
     /// Entries turn out to be other consumers' now.
     pub(super) fn lose(&mut self, at: usize, ids: &[EntryId], now: u64, cx: &mut Context) {
         let slots: Vec<u32> = ids.iter().filter_map(|id| self.slot_of(at, *id)).collect();
+        let mut gone = Vec::new();
         for &slot in &slots {
             let Some(entry) = self.entries.get_mut(slot) else { continue };
             let running = |call: &super::entry::Call| match call.state {
@@ -172,6 +220,9 @@ impl Group {
             };
             let tokens: Vec<u32> = entry.calls.as_slice().iter().filter_map(running).collect();
             let id = entry.id;
+            if entry.gone && tokens.is_empty() {
+                gone.push(id);
+            }
             self.drop_calls(slot, None);
             self.drop_from_lane(slot);
             if let Some(entry) = self.entries.get_mut(slot) {
@@ -184,6 +235,7 @@ impl Group {
                 cx.announcements.push(Announcement::ClaimLost { tokens, stream, group, id });
             }
         }
+        self.tell_lost(at, &gone, cx);
         self.sweep();
         for slot in slots {
             self.reload(slot);

@@ -137,6 +137,8 @@ pub(super) struct Entry {
     pub(super) in_lane: bool,
     /// Whether a call of it must be made by another consumer, or again.
     pub(super) undone: bool,
+    /// Whether it is not in the stream any more: nobody else can have it.
+    pub(super) gone: bool,
     /// Whether a request that ends it may have been executed without an answer.
     pub(super) unsure: bool,
     pub(super) failure: Option<Box<Failure>>,
@@ -173,7 +175,7 @@ impl Entry {
 
     /// Whether its claim is to be renewed until it is settled.
     pub(super) fn is_held(&self) -> bool {
-        !matches!(self.stage, Stage::Releasing | Stage::Over)
+        !self.gone && !matches!(self.stage, Stage::Releasing | Stage::Over)
     }
 
     pub(super) fn bytes(&self) -> usize {

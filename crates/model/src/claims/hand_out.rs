@@ -183,4 +183,15 @@ impl Group {
         let mut waiting = entry.calls.as_slice().iter().filter(|call| call.state == CallState::Waiting);
         waiting.all(|call| self.subscribers.get(&call.subscription).is_some_and(|s| s.has_room(now)))
     }
+
+    /// Whether all subscriptions that an entry waits for would take it if nothing ran but the calls that are
+    /// `stuck`, by subscription.
+    pub(super) fn could_run(&self, slot: u32, now: u64, stuck: impl Fn(u32) -> usize) -> bool {
+        let Some(entry) = self.entries.get(slot) else { return false };
+        let mut waiting = entry.calls.as_slice().iter().filter(|call| call.state == CallState::Waiting);
+        waiting.all(|call| {
+            let s = self.subscribers.get(&call.subscription);
+            s.is_some_and(|s| s.is_willing(now) && stuck(call.subscription) < s.options.concurrency)
+        })
+    }
 }

@@ -6,7 +6,7 @@ use super::entry::{CallState, Entry, Stage};
 use super::group::{Context, Group};
 use super::stream::{Opening, Own, Stream};
 use super::{Read, Work};
-use crate::store::{Letter, Position, Request};
+use crate::store::{EntryId, Letter, Position, Request};
 
 /// Between two heartbeats, and for how long one counts, in milliseconds.
 pub(super) const BEAT: u64 = 1000;
@@ -66,7 +66,7 @@ impl Group {
         if !stream.beating && now >= stream.beat_at {
             let live = self.subscribers.values().filter(|s| !s.removed);
             let reading = live.filter(|s| s.streams.iter().any(|(index, _)| *index == at));
-            let mut patterns: Vec<String> = reading.flat_map(|s| s.patterns.iter().cloned()).collect();
+            let mut patterns: Vec<String> = reading.flat_map(|s| s.wishes()).collect();
             patterns.sort_unstable();
             patterns.dedup();
             let (member, mark) = (stream.member.clone(), stream.mark());
@@ -99,7 +99,7 @@ impl Group {
             out.push(Work::Store(key, Request::Acknowledge { member: stream.member.clone(), ids }));
             stream.ack_gate.sent();
         }
-        if stream.fenced || stream.opening != Opening::Open {
+        if stream.fenced || stream.taken || stream.opening != Opening::Open {
             return;
         }
         let request = self.hold(at, now).or_else(|| self.bury(at, now, dead_letters));
@@ -141,18 +141,23 @@ impl Group {
 
     fn bury(&mut self, at: usize, now: u64, max_len: u64) -> Option<Request> {
         let stream = self.streams.get_mut(at)?;
-        if stream.letters.is_empty() || !stream.bury_gate.open(now, 1) {
+        if !stream.bury_gate.open(now, 1) {
             return None;
         }
-        let rest = stream.letters.split_off(stream.letters.len().min(MAX_LETTERS));
-        let slots = std::mem::replace(&mut stream.letters, rest);
-        let letter = |slot: u32| {
-            let entry = self.entries.get(slot)?;
-            let failure = entry.failure.as_ref().filter(|_| entry.stage == Stage::Burying)?;
-            let (attempts, error) = (failure.attempts, failure.error.clone());
-            Some(Letter { id: entry.id, attempts, reason: failure.reason, error })
-        };
-        let letters: Vec<Letter> = slots.into_iter().filter_map(letter).collect();
+        let mut listed = std::mem::take(&mut stream.letters);
+        let mut letters = Vec::new();
+        while letters.is_empty() && !listed.is_empty() {
+            let rest = listed.split_off(listed.len().min(MAX_LETTERS));
+            let letter = |id: EntryId| {
+                let entry = self.leaving(at, id, Stage::Burying)?;
+                let failure = entry.failure.as_ref()?;
+                let (attempts, error) = (failure.attempts, failure.error.clone());
+                Some(Letter { id, attempts, reason: failure.reason, error })
+            };
+            letters = std::mem::replace(&mut listed, rest).into_iter().filter_map(letter).collect();
+        }
+        let stream = self.streams.get_mut(at)?;
+        stream.letters = listed;
         if letters.is_empty() {
             return None;
         }
@@ -162,25 +167,32 @@ impl Group {
     }
 
     fn release(&mut self, at: usize, now: u64) -> Option<Request> {
-        let stream = self.streams.get_mut(at)?;
-        if !stream.release_gate.open(now, 1) {
+        if !self.streams.get_mut(at)?.release_gate.open(now, 1) {
             return None;
         }
-        let unhandled = stream.releases[0].is_empty();
-        let [plain, strangers] = &mut stream.releases;
-        let list = if unhandled { strangers } else { plain };
-        let rest = list.split_off(list.len().min(MAX_HOLDS));
-        let slots = std::mem::replace(list, rest);
-        let item = |slot: u32| {
-            let entry = self.entries.get(slot)?;
-            (entry.stage == Stage::Releasing).then_some((entry.id, entry.made))
-        };
-        let items: Vec<_> = slots.into_iter().filter_map(item).collect();
-        if items.is_empty() {
-            return None;
+        for unhandled in [false, true] {
+            let list = self.streams.get_mut(at)?.releases.get_mut(usize::from(unhandled))?;
+            let mut listed = std::mem::take(list);
+            let mut items = Vec::new();
+            while items.is_empty() && !listed.is_empty() {
+                let rest = listed.split_off(listed.len().min(MAX_HOLDS));
+                let item = |id: EntryId| Some((id, self.leaving(at, id, Stage::Releasing)?.made));
+                items = std::mem::replace(&mut listed, rest).into_iter().filter_map(item).collect();
+            }
+            let stream = self.streams.get_mut(at)?;
+            *stream.releases.get_mut(usize::from(unhandled))? = listed;
+            if !items.is_empty() {
+                stream.release_gate.sent();
+                return Some(Request::Release { member: stream.member.clone(), items, unhandled });
+            }
         }
-        stream.release_gate.sent();
-        Some(Request::Release { member: stream.member.clone(), items, unhandled })
+        None
+    }
+
+    /// An entry of a stream, if it is still on its way out like that.
+    fn leaving(&self, at: usize, id: EntryId, stage: Stage) -> Option<&Entry> {
+        let slot = self.slot_of(at, id)?;
+        self.entries.get(slot).filter(|entry| entry.stage == stage)
     }
 
     /// A read of new entries, once there is room for a good many.
@@ -213,7 +225,8 @@ impl Group {
     /// The streams to read, once there is nothing to wait for. One that is in trouble does not hold up the others.
     pub(super) fn readable(&self) -> Option<Arc<[Arc<str>]>> {
         let used = || self.streams.iter().filter(|s| s.users > 0);
-        let readable = |s: &&Stream| s.is_ready() && s.own == Own::Done;
+        // One stream that the server refuses would make the read of all fail.
+        let readable = |s: &&Stream| s.is_ready() && s.own == Own::Done && !s.is_refused();
         let settled = used().all(|s| readable(&s) || s.trouble.is_some());
         let streams: Arc<[Arc<str>]> = used().filter(readable).map(|s| s.name.clone()).collect();
         (settled && !streams.is_empty()).then_some(streams)
@@ -269,7 +282,7 @@ impl Group {
     fn stream_dues(&self, stream: &Stream) -> impl Iterator<Item = u64> + use<> {
         let open = stream.opening == Opening::Open;
         let when = |condition: bool, at: u64| condition.then_some(at);
-        let fenced = open && !stream.fenced;
+        let fenced = open && !stream.fenced && !stream.taken;
         let looking = open && self.connected && !self.stopping;
         [
             when(stream.opening == Opening::Closed, stream.open_at.max(stream.open_gate.opens_at())),

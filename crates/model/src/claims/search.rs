@@ -1,11 +1,12 @@
 //! The search for entries that nobody works on: this consumer's own of before, and others'.
 
+use super::Work;
 use super::arrival::Origin;
+use super::entry::Stage;
 use super::group::{Context, Group};
 use super::stream::Own;
-use super::{Announcement, Work};
 use crate::BusError;
-use crate::store::{EntryId, Missed, PendingEntry, Request, Response, StoredEntry};
+use crate::store::{EntryId, PendingEntry, Request, Response, StoredEntry};
 
 /// The longest between two searches for overdue entries, in milliseconds.
 const RECOVERY: u64 = 500;
@@ -73,7 +74,7 @@ impl Group {
             stream.recover_at = now;
         }
         self.take_in(at, entries, Origin::Claimed, now, cx);
-        self.deleted(at, &deleted, cx);
+        self.deleted(at, &deleted, now, cx);
     }
 
     pub(super) fn owned(&mut self, at: usize, after: EntryId, result: Answer, now: u64, cx: &mut Context) {
@@ -86,7 +87,7 @@ impl Group {
         stream.own_gate.succeeded();
         let last = entries.iter().map(|entry| entry.id).chain(deleted.iter().copied()).max();
         self.take_in(at, entries, Origin::Own, now, cx);
-        self.deleted(at, &deleted, cx);
+        self.deleted(at, &deleted, now, cx);
         let Some(stream) = self.streams.get_mut(at) else { return };
         stream.inherited |= last.is_none();
         stream.found_own(last.map_or(Own::Done, |after| Own::Wanted { after }));
@@ -100,14 +101,17 @@ impl Group {
         }
     }
 
-    /// Pending entries were found to be deleted. What is held here is handled all the same.
-    fn deleted(&mut self, at: usize, ids: &[EntryId], cx: &mut Context) {
+    /// Pending entries were found to be deleted. What is held here for a handler is handled all the same.
+    fn deleted(&mut self, at: usize, ids: &[EntryId], now: u64, cx: &mut Context) {
         let Some(stream) = self.streams.get(at) else { return };
-        let gone = || ids.iter().copied().filter(|id| !stream.known.contains_key(id));
-        let (Some(from), Some(to)) = (gone().min(), gone().max()) else { return };
-        let missed = Missed { count: gone().count() as u64, from, to };
-        cx.tally.lost += missed.count;
-        let (stream, group) = (stream.name.clone(), self.joining.group.clone());
-        cx.announcements.push(Announcement::MessagesLost { stream, group, missed });
+        let (held, gone): (Vec<_>, Vec<_>) = ids.iter().partition(|id| stream.known.contains_key(id));
+        self.tell_lost(at, &gone, cx);
+        for id in held {
+            let entry = self.slot_of(at, id).and_then(|slot| self.entries.get_mut(slot));
+            match entry.filter(|entry| entry.is_open()) {
+                Some(entry) if entry.stage != Stage::Suspect => entry.gone = true,
+                _ => self.vanish(at, &[id], now, cx),
+            }
+        }
     }
 }

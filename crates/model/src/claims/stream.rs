@@ -9,9 +9,9 @@ use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 use super::doubt::Doubtful;
 use super::gate::Gate;
 use super::{Joining, Source};
-use crate::BusError;
 use crate::config::DeadLetterConfig;
 use crate::store::{EntryId, Facts, Member, Position, keys};
+use crate::{BusError, ErrorKind};
 
 /// A group that has disappeared is created again after so many milliseconds at the earliest.
 const REOPEN: u64 = 1000;
@@ -101,11 +101,11 @@ pub(super) struct Stream {
     pub(super) fenced: bool,
     pub(super) holds: Vec<(EntryId, Option<u32>)>,
     pub(super) hold_gate: Gate,
-    /// Slots of entries to bury.
-    pub(super) letters: Vec<u32>,
+    /// Entries to bury. A slot may be another's by the time when the list is worked off.
+    pub(super) letters: Vec<EntryId>,
     pub(super) bury_gate: Gate,
-    /// Slots of entries to hand back, and of those that have no handler here.
-    pub(super) releases: [Vec<u32>; 2],
+    /// Entries to hand back, and those that have no handler here.
+    pub(super) releases: [Vec<EntryId>; 2],
     pub(super) release_gate: Gate,
     pub(super) begin_gate: Gate,
     /// The last entry that the group was given, as far as is known here.
@@ -124,6 +124,7 @@ impl Stream {
                 stream: source.stream.clone(),
                 group: joining.group.clone(),
                 consumer: joining.consumer.clone(),
+                instance: joining.instance.clone(),
             },
             letters_to,
             users: 0,
@@ -181,6 +182,13 @@ impl Stream {
         self.opening == Opening::Open && !self.taken && self.facts.is_some()
     }
 
+    /// Whether the server refuses what is asked of it, as it would refuse a read.
+    pub(super) fn is_refused(&self) -> bool {
+        let refused =
+            |error: &BusError| matches!(error.kind, ErrorKind::WrongType | ErrorKind::PermissionDenied);
+        self.trouble.as_ref().is_some_and(refused)
+    }
+
     /// Whether something is to be told to the store that must not be forgotten at the end.
     pub(super) fn is_settled(&self) -> bool {
         self.acks.is_empty()
@@ -197,6 +205,14 @@ impl Stream {
         if self.opening == Opening::Open {
             self.opening = Opening::Closed;
         }
+    }
+
+    /// Nothing is to be told of entries any more, acknowledgements apart.
+    pub(super) fn forget_tasks(&mut self) {
+        self.doubtful.clear();
+        self.holds.clear();
+        self.letters.clear();
+        self.releases.iter_mut().for_each(Vec::clear);
     }
 
     /// The group is asked for. Not again for a while.

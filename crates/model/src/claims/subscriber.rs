@@ -8,6 +8,7 @@ use crate::channel::Channels;
 use crate::delivery::LiveEvent;
 use crate::filter::Filter;
 use crate::pattern;
+use crate::store::BY_CHANNEL;
 use crate::subscribe_options::{BatchOptions, MatchBy, SubscribeOptions};
 
 /// An entry that waits for a handler, and since when.
@@ -72,6 +73,11 @@ impl Subscriber {
         self.options.durable.as_ref().map_or(600_000, |durable| durable.max_processing)
     }
 
+    /// How long a handler runs at the most, as far as that is bounded.
+    pub(super) fn longest_call(&self) -> u64 {
+        if self.options.timeout > 0 { self.options.timeout } else { self.max_processing() }
+    }
+
     /// How often a failed call is made again.
     pub(super) fn retries_at_most(&self) -> u32 {
         if self.options.retry_on_error { self.options.max_retries } else { 0 }
@@ -80,12 +86,17 @@ impl Subscriber {
     /// The first pattern that takes an event of this type; `channel` is where it came on, if not on that of
     /// its type.
     pub(super) fn matches(&self, event_type: &str, channel: Option<&str>) -> Option<u32> {
-        let takes = |pattern: &str| {
-            let by_channel = self.by == MatchBy::Channel || Channels::addresses_channels(pattern);
-            let text = if by_channel { channel.unwrap_or(event_type) } else { event_type };
-            pattern::matches(pattern.as_bytes(), text.as_bytes())
-        };
+        let takes = |pattern: &str| takes(self.by, pattern, event_type, channel);
         (0u32..).zip(&self.patterns).find(|(_, pattern)| takes(pattern)).map(|(index, _)| index)
+    }
+
+    /// Its patterns, as the other clients of the group are told.
+    pub(super) fn wishes(&self) -> impl Iterator<Item = String> {
+        let by_channel =
+            |pattern: &str| self.by == MatchBy::Channel && !Channels::addresses_channels(pattern);
+        self.patterns.iter().map(move |pattern| {
+            if by_channel(pattern) { format!("{BY_CHANNEL}{pattern}") } else { pattern.clone() }
+        })
     }
 
     /// Whether it takes events at all now: so that it is worth to read some.
@@ -145,6 +156,20 @@ impl Subscriber {
     pub(super) fn wants_listing(&self) -> bool {
         !self.listed && !self.paused && !self.queue.is_empty() && self.running < self.options.concurrency
     }
+}
+
+/// Whether a pattern that some client of the group has told takes an event.
+pub(super) fn is_wished(wish: &str, event_type: &str, channel: Option<&str>) -> bool {
+    match wish.strip_prefix(BY_CHANNEL) {
+        Some(pattern) => takes(MatchBy::Channel, pattern, event_type, channel),
+        None => takes(MatchBy::Type, wish, event_type, channel),
+    }
+}
+
+fn takes(by: MatchBy, pattern: &str, event_type: &str, channel: Option<&str>) -> bool {
+    let by_channel = by == MatchBy::Channel || Channels::addresses_channels(pattern);
+    let text = if by_channel { channel.unwrap_or(event_type) } else { event_type };
+    pattern::matches(pattern.as_bytes(), text.as_bytes())
 }
 
 /// The name of the channel that an event came on, without the prefix, where it is not its type.

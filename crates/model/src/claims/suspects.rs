@@ -8,8 +8,48 @@ use crate::BusError;
 use crate::store::{EntryId, Request, Response};
 
 /// While a suspect waits for running handlers to end, no other starts for this time, in milliseconds; then
-/// others go on for as long, and so forth.
+/// others go on for as long, and so forth. When handlers run for longer than that, the time in which none
+/// starts is doubled until it suffices.
 const DRAIN: u64 = 5000;
+
+/// The wait of a suspect for running handlers to end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Drain {
+    /// Since when no handler starts.
+    since: u64,
+    /// For how long none does; others go on for [`DRAIN`] behind it.
+    closed: u64,
+    /// Whether all handlers have ended in this time.
+    sufficed: bool,
+}
+
+impl Drain {
+    fn new(now: u64) -> Drain {
+        Drain { since: now, closed: DRAIN, sufficed: false }
+    }
+
+    fn opens_at(&self) -> u64 {
+        self.since.saturating_add(self.closed)
+    }
+
+    fn closes_at(&self) -> u64 {
+        self.opens_at().saturating_add(DRAIN)
+    }
+
+    fn is_closed(&self, now: u64) -> bool {
+        !(self.opens_at()..self.closes_at()).contains(&now)
+    }
+
+    /// The wait as it goes on at `now`, where no handler runs for longer than `longest`.
+    fn after(self, now: u64, longest: u64) -> Drain {
+        if now < self.closes_at() {
+            return self;
+        }
+        let more = self.closed.saturating_mul(2).min(longest.max(DRAIN));
+        let closed = if self.sufficed { self.closed } else { self.closed.max(more) };
+        Drain { since: now, closed, sufficed: false }
+    }
+}
 
 /// The entry that runs alone.
 #[derive(Clone, Copy, Debug)]
@@ -23,8 +63,8 @@ pub(super) struct Alone {
 impl Claims {
     /// Whether handlers may get other entries now.
     pub(super) fn is_open(&self, now: u64) -> bool {
-        let draining = |since: u64| (now.saturating_sub(since) / DRAIN).is_multiple_of(2);
-        self.alone.is_none() && !self.suspects_since.is_some_and(draining)
+        let closed = self.drain.is_some_and(|drain| drain.is_closed(now));
+        self.alone.is_none() && !(closed && self.suspect_waits(now))
     }
 
     /// Whether the entry that runs alone waits for a handler.
@@ -36,8 +76,8 @@ impl Claims {
 
     /// When others may go on, or may not any more, after `now`.
     pub(super) fn next_drain(&self, now: u64) -> Option<u64> {
-        let since = self.suspects_since.filter(|_| self.alone.is_none() && self.tokens.running() > 0)?;
-        Some(since + (now.saturating_sub(since) / DRAIN + 1) * DRAIN)
+        let drain = self.drain.filter(|_| self.alone.is_none() && self.tokens.running() > 0)?;
+        [drain.opens_at(), drain.closes_at()].into_iter().find(|at| *at > now)
     }
 
     /// The first suspect that could run.
@@ -48,15 +88,37 @@ impl Claims {
         })
     }
 
+    /// Whether a suspect could run if no handler ran: those that have timed out may never end.
+    fn suspect_waits(&self, now: u64) -> bool {
+        let stuck = |id: u32| self.tokens.calls.values().filter(|r| r.zombie && r.subscription == id).count();
+        let mut suspects = self.groups.values().flat_map(|g| g.suspects.iter().map(move |slot| (g, *slot)));
+        suspects.any(|(group, slot)| group.could_run(slot, now, stuck))
+    }
+
+    /// How long a handler may run.
+    fn longest_call(&self) -> u64 {
+        let subscribers = self.groups.values().flat_map(|group| group.subscribers.values());
+        subscribers.map(|s| s.longest_call()).max().unwrap_or(0)
+    }
+
     /// Notes whether a suspect waits, and since when.
     pub(super) fn watch_suspects(&mut self, now: u64) {
-        let waits = self.alone.map_or_else(|| self.suspect(now).is_some(), |alone| !alone.ready);
-        self.suspects_since = waits.then(|| self.suspects_since.unwrap_or(now));
+        if self.alone.is_some_and(|alone| alone.ready)
+            || (self.alone.is_none() && self.groups.values().all(|group| group.suspects.is_empty()))
+        {
+            self.drain = None;
+        } else if self.alone.is_some() || self.suspect_waits(now) {
+            let longest = self.longest_call();
+            self.drain = Some(self.drain.map_or_else(|| Drain::new(now), |drain| drain.after(now, longest)));
+        }
     }
 
     /// Prepares a suspect once nothing runs.
     pub(super) fn prepare_suspect(&mut self, now: u64, out: &mut Vec<Work>) {
         self.watch_suspects(now);
+        if let Some(drain) = self.drain.as_mut().filter(|_| self.tokens.running() == 0) {
+            drain.sufficed = true;
+        }
         if self.alone.is_some() || self.tokens.running() > 0 {
             return;
         }
@@ -86,7 +148,10 @@ impl Claims {
         }
         let slot = group.slot_of(at, *id);
         match result {
-            Ok(Response::Lost(ids)) if !ids.is_empty() => group.lose(at, &ids, now, &mut self.context),
+            Ok(Response::Lost { taken, gone }) if !(taken.is_empty() && gone.is_empty()) => {
+                group.lose(at, &taken, now, &mut self.context);
+                group.vanish(at, &gone, now, &mut self.context);
+            }
             Ok(_) => {
                 if let Some(entry) = slot.and_then(|slot| group.entries.get_mut(slot)) {
                     entry.begun = true;
@@ -144,7 +209,7 @@ impl Group {
         let stream = self.streams.get_mut(entry.stream)?;
         let mut begin = None;
         if !entry.begun {
-            if stream.fenced || !stream.is_open() || !stream.begin_gate.open(now, 1) {
+            if stream.fenced || stream.taken || !stream.is_open() || !stream.begin_gate.open(now, 1) {
                 return None;
             }
             let id: EntryId = entry.id;

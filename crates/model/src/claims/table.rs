@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap as HashMap;
 use super::arrival::Origin;
 use super::group::{Context, Group};
 use super::hand_out::{Handout, Tokens};
-use super::suspects::Alone;
+use super::suspects::{Alone, Drain};
 use super::{Announcement, Arrival, GroupKey, Joining, Source, Work};
 use crate::config::DeadLetterConfig;
 use crate::delivery::{CircuitChange, Delivery, LiveEvent, Settlement, Tally};
@@ -34,8 +34,8 @@ pub struct Claims {
     turn: usize,
     /// The entry that runs alone, because it may have killed processes.
     pub(super) alone: Option<Alone>,
-    /// Since when such an entry waits for running handlers to end.
-    pub(super) suspects_since: Option<u64>,
+    /// While such an entry waits for running handlers to end.
+    pub(super) drain: Option<Drain>,
 }
 
 impl Claims {
@@ -54,7 +54,7 @@ impl Claims {
             next_key: 0,
             turn: 0,
             alone: None,
-            suspects_since: None,
+            drain: None,
         }
     }
 
@@ -260,7 +260,6 @@ impl Claims {
         if let (Request::Beat { member, .. }, Ok(Response::Facts(facts))) = (request, result)
             && let Some(missed) = facts.missed
         {
-            self.context.tally.lost += missed.count;
             let (stream, group) = (member.stream, member.group);
             self.context.announcements.push(Announcement::MessagesLost { stream, group, missed });
         }
@@ -283,12 +282,13 @@ impl Claims {
         out: &mut Vec<Delivery>,
     ) -> Vec<CircuitChange> {
         self.watch_suspects(now);
+        let open = self.is_open(now);
         let mut tokens = std::mem::take(&mut self.tokens);
         let end = out.len() + max_events;
         let mut to = Handout { tokens: &mut tokens, out, end, bytes: max_bytes, changes: Vec::new() };
         if self.alone.is_some() {
             self.take_alone(now, &mut to);
-        } else if self.is_open(now) {
+        } else if open {
             self.turn = (self.turn + 1) % self.groups.len().max(1);
             let (after, before) = (self.turn, self.turn);
             for group in self.groups.values_mut().skip(after) {
@@ -347,7 +347,7 @@ impl Claims {
         std::mem::take(&mut self.context.announcements)
     }
 
-    /// What was counted besides the settlements: entries skipped, lost, taken over, dead-lettered, claims renewed.
+    /// What was counted besides the settlements: entries skipped, taken over, dead-lettered, claims renewed.
     pub fn take_tally(&mut self) -> Tally {
         std::mem::take(&mut self.context.tally)
     }

@@ -40,8 +40,6 @@ pub struct Tally {
     pub dropped: u64,
     /// Stored events moved to the dead letters.
     pub dead_lettered: u64,
-    /// Stored events that were deleted before a handler of the group had them.
-    pub lost: u64,
     /// Stored events taken over from other consumers.
     pub recovered: u64,
     /// Claims renewed.
@@ -58,7 +56,6 @@ impl Tally {
         self.skipped += other.skipped;
         self.dropped += other.dropped;
         self.dead_lettered += other.dead_lettered;
-        self.lost += other.lost;
         self.recovered += other.recovered;
         self.renewed += other.renewed;
     }

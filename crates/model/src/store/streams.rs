@@ -163,29 +163,30 @@ impl Streams {
             }
             Request::Hold { member, items } => {
                 let (log, group) = self.group_of(&member)?;
-                Response::Lost(group.hold(log, &member.consumer, &items, now_ms))
+                group.hold(log, &member, &items, now_ms)
             }
             Request::Release { member, items, unhandled } => {
                 let (log, group) = self.group_of(&member)?;
-                Response::Lost(group.release(log, &member.consumer, &items, unhandled, now_ms))
+                group.release(log, &member, &items, unhandled, now_ms)
             }
             Request::Bury { member, to, max_len, letters } => {
-                Response::Lost(self.bury(&member, to.as_deref(), max_len, &letters, now_ms)?)
+                self.bury(&member, to.as_deref(), max_len, &letters, now_ms)?
             }
             Request::Begin { member, id } => {
-                Response::Lost(self.group_of(&member)?.1.begin(&member.consumer, id))
+                let (log, group) = self.group_of(&member)?;
+                group.begin(log, &member, id)
             }
             Request::Overdue { member, min_idle, limit } => {
                 let (_, group) = self.group_of(&member)?;
-                Response::Pending(group.pending(EntryId::MIN, min_idle, limit, now_ms))
+                Response::Pending(group.pending(EntryId::MIN, min_idle, limit, None, now_ms))
             }
             Request::Claim { member, min_idle, ids } => {
                 let (log, group) = self.group_of(&member)?;
-                group.claim(log, &member.consumer, min_idle, &ids, now_ms)
+                group.claim(log, &member, min_idle, &ids, now_ms)
             }
             Request::Own { member, after, limit, raise } => {
                 let (log, group) = self.group_of(&member)?;
-                group.own(log, &member.consumer, (after, limit), raise, now_ms)
+                group.own(log, &member, (after, limit), raise, now_ms)
             }
             Request::Beat { member, instance, alive, lease, patterns, mark: _ } => {
                 // The mark is for the day when a group is lost; here a group goes only with its facts.
@@ -207,9 +208,9 @@ impl Streams {
             Request::Describe { stream } => {
                 Response::Stream(self.by_name.get(&stream).map(|s| s.describe(now_ms)))
             }
-            Request::Pending { stream, group, from, limit, min_idle } => {
+            Request::Pending { stream, group, from, limit, min_idle, consumer } => {
                 let (_, group) = self.group(&stream, &group)?;
-                Response::Pending(group.pending(from, min_idle, limit, now_ms))
+                Response::Pending(group.pending(from, min_idle, limit, consumer.as_deref(), now_ms))
             }
             Request::Delete { stream, ids } => {
                 let delete = |s: &mut Stream| ids.iter().filter(|id| s.log.remove(**id)).count();

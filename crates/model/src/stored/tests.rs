@@ -223,7 +223,8 @@ fn an_arrival_says_what_the_store_knows_of_the_entry() {
 
 #[test]
 fn a_dead_letter_is_read_as_it_is_written() {
-    let member = Member { stream: "orders".into(), group: "g".into(), consumer: "c".into() };
+    let member =
+        Member { stream: "orders".into(), group: "g".into(), consumer: "c".into(), instance: "i".into() };
     let error = json!({"name": "TypeError", "message": "no", "stack": "at x", "code": "E"});
     let id = EntryId { ms: 5, seq: 1 };
     let letter = Letter { id, attempts: 4, reason: "failed", error: error.to_string().into() };

@@ -95,6 +95,18 @@ async fn letters_of_others_are_read_as_far_as_they_go() {
 }
 
 #[tokio::test]
+async fn a_text_that_is_no_id_is_that_of_no_letter() {
+    let rig = rig();
+    for id in ["orders:1-0", ":dlq:1-0", "orders:dlq", "orders:dlq:x", "5", ""] {
+        let args = json!({ "id": id });
+        assert_eq!(rig.ok("deadLetters.get", args.clone()).await, Value::Null, "{id}");
+        assert_eq!(rig.ok("deadLetters.replay", args.clone()).await, Value::Null, "{id}");
+        assert_eq!(rig.ok("deadLetters.remove", args).await, json!(false), "{id}");
+    }
+    assert_eq!(rig.ok("deadLetters.count", json!({})).await, 4);
+}
+
+#[tokio::test]
 async fn a_letter_goes_back_to_its_group_or_to_all() {
     let rig = rig();
     let all = rig.ok("deadLetters.list", json!({ "stream": "orders" })).await;

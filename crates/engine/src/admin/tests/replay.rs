@@ -155,24 +155,91 @@ async fn a_range_is_delivered_to_one_group_once_more() {
     let replay = |args: Value| {
         let mut args = args;
         (args["stream"], args["group"]) = ("orders".into(), "g".into());
-        rig.ok("replay.group", args)
+        async {
+            let mut page = rig.ok("replay.group", args).await;
+            page["last"] = Value::Null;
+            page
+        }
     };
     let result = |replayed: u64, failed: u64, first: Option<usize>, last: Option<usize>| {
         let id = |n: Option<usize>| n.map(|n| ids[n].to_string());
         json!({
             "replayed": replayed, "failed": failed, "truncated": false, "firstId": id(first), "lastId": id(last),
+            "last": null, "done": true,
         })
     };
     assert_eq!(replay(json!({})).await, result(5, 1, Some(0), Some(4)));
     assert_eq!(rig.read("orders", "g", 100).len(), 5);
     let range = json!({ "from": ids[1].to_string(), "to": ids[3].to_string() });
     assert_eq!(replay(range).await, result(3, 0, Some(1), Some(3)));
-    assert_eq!(replay(json!({ "limit": 2 })).await, result(2, 0, Some(0), Some(1)));
+    let mut two = result(2, 0, Some(0), Some(1));
+    two["done"] = json!(false);
+    assert_eq!(replay(json!({ "limit": 2 })).await, two);
     assert_eq!(replay(json!({ "to": 5 })).await, result(0, 0, None, None));
     rig.fail(Some("Redeliver"));
     let args = json!({ "stream": "orders", "group": "g" });
     let (kind, message) = rig.refused("replay.group", args).await;
     assert_eq!((kind, &*message), (ErrorKind::ServerOom, "out of memory (after 0 were replayed)"));
+}
+
+/// All pages of a delivery to the group `g`: what each counted, and the error that ended them.
+async fn delivered(rig: &Rig, mut args: Value) -> (Vec<u64>, Option<String>) {
+    args["group"] = "g".into();
+    let mut counts = Vec::new();
+    loop {
+        let page = match rig.call("replay.group", args.clone()).await {
+            Ok(page) => page,
+            Err(error) => return (counts, Some(error.message)),
+        };
+        counts.push(page["replayed"].as_u64().unwrap());
+        if page["done"] == json!(true) {
+            return (counts, None);
+        }
+        args["after"] = page["last"].clone();
+        args["replayed"] = counts.iter().sum::<u64>().into();
+    }
+}
+
+#[tokio::test]
+async fn a_range_is_delivered_in_pages_and_ends() {
+    let rig = Rig::new();
+    for stream in ["orders", "photos"] {
+        rig.group(stream, "g");
+        for n in 0..5 {
+            rig.store(stream, &format!("{stream}{n}"), "order.a");
+        }
+        rig.read(stream, "g", 100);
+    }
+    // What is appended is not replayed in its turn.
+    assert_eq!(delivered(&rig, json!({ "stream": "orders", "limit": 2 })).await, (vec![2, 2, 1], None));
+    assert_eq!(rig.read("orders", "g", 100).len(), 5);
+    rig.pass(1);
+    let (counts, error) = delivered(&rig, json!({ "pattern": "*", "limit": 4 })).await;
+    assert_eq!((counts.iter().sum::<u64>(), error), (15, None));
+}
+
+#[tokio::test]
+async fn a_delivery_that_stops_says_how_far_it_came() {
+    let rig = Rig::new();
+    rig.group("orders", "g");
+    for n in 0..5 {
+        rig.store("orders", &n.to_string(), "order.a");
+    }
+    let args = json!({ "stream": "orders", "group": "g", "limit": 2 });
+    let first = rig.ok("replay.group", args.clone()).await;
+    let mut args = args;
+    (args["after"], args["replayed"]) = (first["last"].clone(), json!(2));
+    rig.ok("streams.removeGroup", json!({ "name": "orders", "group": "g" })).await;
+    let (kind, message) = rig.refused("replay.group", args).await;
+    let expected = "there is no group \"g\" of the stream \"orders\" (after 2 were replayed)";
+    assert_eq!((kind, &*message), (ErrorKind::NoGroup, expected));
+}
+
+#[tokio::test]
+async fn a_group_of_none_of_the_streams_is_refused_by_their_names() {
+    let rig = Rig::new();
+    let (_, message) = rig.refused("replay.group", json!({ "pattern": "order.*", "group": "g" })).await;
+    assert_eq!(message, "there is no group \"g\" of the streams \"orders\", \"photos\"");
 }
 
 #[tokio::test]

@@ -91,7 +91,8 @@ fn counts(checked: u64, claimed: u64, reprocessed: u64, dead_lettered: u64, fail
 /// Delivery counts of the pending entries, and whether each may be claimed at once.
 fn state(rig: &Rig) -> Vec<(u32, bool)> {
     let (stream, group) = ("orders".into(), "g".into());
-    let request = Request::Pending { stream, group, from: EntryId::MIN, limit: 1000, min_idle: 0 };
+    let request =
+        Request::Pending { stream, group, from: EntryId::MIN, limit: 1000, min_idle: 0, consumer: None };
     let Response::Pending(entries) = rig.execute(request) else { panic!() };
     entries.into_iter().map(|entry| (entry.deliveries, entry.idle >= 1000)).collect()
 }
@@ -106,7 +107,8 @@ async fn what_is_left_alone_is_handed_back_and_what_was_tried_too_often_buried()
     }
     let ids = rig.read("orders", "g", 250);
     // Two have had all their deliveries, one of them one too many.
-    let member = Member { stream: "orders".into(), group: "g".into(), consumer: "other".into() };
+    let member =
+        Member { stream: "orders".into(), group: "g".into(), consumer: "other".into(), instance: "i".into() };
     let items = vec![(ids[0], Some(4)), (ids[1], Some(5)), (ids[2], Some(3))];
     rig.execute(Request::Hold { member, items });
     assert_eq!(
@@ -130,6 +132,42 @@ async fn what_is_left_alone_is_handed_back_and_what_was_tried_too_often_buried()
     assert_eq!(rig.ok("streams.recover", args).await, counts(247, 247, 0, 247, 0));
     assert_eq!(state(&rig), []);
     assert_eq!(rig.ok("streams.recover", json!({})).await, counts(0, 0, 0, 0, 0));
+}
+
+#[tokio::test]
+async fn what_one_answer_cannot_hold_is_claimed_with_the_next() {
+    let rig = Rig::new();
+    rig.group("orders", "g");
+    for n in 0..25 {
+        rig.store("orders", &n.to_string(), "order.a");
+    }
+    rig.read("orders", "g", 25);
+    rig.pass(60_000);
+    *rig.memory.holds.lock().unwrap() = Some(3);
+    let recovered = rig.ok("streams.recover", json!({ "batchSize": 10 })).await;
+    assert_eq!(recovered, counts(25, 25, 25, 0, 0));
+    assert_eq!(state(&rig), vec![(1, true); 25]);
+}
+
+#[tokio::test]
+async fn nothing_is_taken_within_the_lease_of_its_group() {
+    let rig = Rig::new();
+    rig.group("orders", "g");
+    let beat = Request::Beat {
+        member: Member { stream: "orders".into(), group: "g".into(), consumer: "other".into() },
+        instance: "i".into(),
+        alive: 5000,
+        lease: 90_000,
+        patterns: Vec::new(),
+        mark: None,
+    };
+    rig.execute(beat);
+    rig.store("orders", "1", "order.a");
+    rig.read("orders", "g", 1);
+    rig.pass(89_999);
+    assert_eq!(rig.ok("streams.recover", json!({ "minIdle": 0 })).await, counts(0, 0, 0, 0, 0));
+    rig.pass(1);
+    assert_eq!(rig.ok("streams.recover", json!({ "minIdle": 0 })).await, counts(1, 1, 1, 0, 0));
 }
 
 #[tokio::test]

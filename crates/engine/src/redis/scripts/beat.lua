@@ -57,10 +57,16 @@ local function look(info)
         end
         local total = math.max(info['entries-added'] - group['entries-read'] - unread, 0)
         local told = tonumber(before.missed or 0)
-        if total > told then
-            missed = { total - told, from, to }
+        -- A server that has loaded its files, or has been a replica, does not know how many a group has read
+        -- and may say too few: no more were missed than were removed, behind where the group stood.
+        local removed = info['entries-added'] - length
+        local gone = removed - tonumber(before.removed or 0)
+        local stood = before.position or '0-0'
+        local beyond = not first or below(stood, first) or below(stood, info['max-deleted-entry-id'])
+        if total > told and gone > 0 and beyond then
+            missed = { math.min(total - told, gone), from, to }
         end
-        redis.call('HSET', facts, 'missed', total)
+        redis.call('HSET', facts, 'missed', total, 'removed', removed)
     else
         -- Before 7: the last entry of then was not delivered, and is gone.
         if is_behind and before.last and below(position, before.last) and (not first or below(before.last, first)) then

@@ -1,20 +1,20 @@
 -- Moves entries to the dead letters, fenced: all of them, or none when the server refuses one.
--- KEYS: stream, notes, dead letters (without: the entries are acknowledged only).
--- ARGV: group, consumer, dead letters kept about; then id, attempts, reason, error for each, ids ascending.
+-- KEYS: stream, notes, consumers, dead letters (without: the entries are acknowledged only).
+-- ARGV: group, consumer, instance, dead letters kept about; then id, attempts, reason, error for each, ids ascending.
 -- Returns: the ids that the consumer does not own, and those whose entry is gone.
-local stream, notes, letters = KEYS[1], KEYS[2], KEYS[3]
-local group, consumer = ARGV[1], ARGV[2]
-local ids, lost, buried, made = {}, {}, {}, {}
-for i = 4, #ARGV, 4 do
+local stream, notes, consumers, letters = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local group, consumer, instance = ARGV[1], ARGV[2], ARGV[3]
+local ids, taken, gone, buried, made = {}, {}, {}, {}, {}
+for i = 5, #ARGV, 4 do
     ids[#ids + 1] = ARGV[i]
 end
-local mine = owned(stream, group, consumer, ids)
+local mine = owned(stream, consumers, group, consumer, instance, ids)
 local now = time()
 
 local function bury(id, attempts, reason, failure)
     local entry = redis.call('XRANGE', stream, id, id)[1]
     if not entry then
-        lost[#lost + 1] = id
+        gone[#gone + 1] = id
         return
     end
     if not letters then
@@ -31,17 +31,17 @@ local function bury(id, attempts, reason, failure)
     }) do
         fields[#fields + 1] = field
     end
-    local letter = redis.pcall('XADD', letters, 'MAXLEN', '~', ARGV[3], '*', unpack(fields))
+    local letter = redis.pcall('XADD', letters, 'MAXLEN', '~', ARGV[4], '*', unpack(fields))
     if type(letter) == 'table' then
         return letter
     end
     made[#made + 1] = letter
 end
 
-for i = 4, #ARGV, 4 do
+for i = 5, #ARGV, 4 do
     local id = ARGV[i]
     if not mine[id] then
-        lost[#lost + 1] = id
+        taken[#taken + 1] = id
     else
         local refused = bury(id, ARGV[i + 1], ARGV[i + 2], ARGV[i + 3])
         if refused then
@@ -59,4 +59,4 @@ if #buried > 0 then
         redis.call('HDEL', notes, 'b' .. id, 'u' .. id)
     end
 end
-return lost
+return { taken, gone }

@@ -1,8 +1,9 @@
 -- What there is to know of a stream.
 -- KEYS: stream.
 -- Returns: nil where there is none; else its length, first and last entry ids or nil, last generated id, how many
---          entries were ever added or nil, and for each group its name, pending entries, last delivered id, lag or nil, oldest pending id or nil, and for each
---          consumer its name, pending entries and idle time.
+--          entries were ever added or nil, and for each group its name, pending entries, last delivered id, lag
+--          or nil, oldest pending id or nil, for each consumer its name, pending entries and idle time, and the
+--          lease or nil.
 local stream = KEYS[1]
 if redis.call('EXISTS', stream) == 0 then
     return false
@@ -15,9 +16,14 @@ for _, group in ipairs(groups_of(stream)) do
         local consumer = named(row)
         consumers[#consumers + 1] = { consumer.name, consumer.pending, consumer.idle }
     end
+    -- A server that has loaded its files may count a lag where there is none.
+    local behind = below(group['last-delivered-id'], info['last-generated-id'])
+    -- Not every user may look at what is kept beside the stream.
+    local lease = redis.pcall('HGET', stream .. ':group:' .. group.name, 'lease')
     groups[#groups + 1] = {
-        group.name, group.pending, group['last-delivered-id'], group.lag or false,
+        group.name, group.pending, group['last-delivered-id'], behind and (group.lag or false) or 0,
         redis.call('XPENDING', stream, group.name)[2], consumers,
+        type(lease) == 'string' and lease,
     }
 end
 local first, last = info['first-entry'], info['last-entry']

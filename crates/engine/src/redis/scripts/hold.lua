@@ -1,13 +1,13 @@
 -- Renews claims, fenced. One whose delivery count is set has ended a call: that it began is forgotten.
--- KEYS: stream, notes.
--- ARGV: group, consumer; then id, delivery count ('' keeps it) for each, ids ascending.
--- Returns: the ids that the consumer does not own; from 7 on also those whose entry is gone.
-local stream, notes, group, consumer = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
-local ids, lost, renewed, kept = {}, {}, {}, {}
-for i = 3, #ARGV, 2 do
+-- KEYS: stream, notes, consumers.
+-- ARGV: group, consumer, instance; then id, delivery count ('' keeps it) for each, ids ascending.
+-- Returns: the ids that the consumer does not own, and, from 7 on, those whose entry is gone.
+local stream, notes, consumers, group, consumer = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2]
+local ids, taken, gone, renewed, kept = {}, {}, {}, {}, {}
+for i = 4, #ARGV, 2 do
     ids[#ids + 1] = ARGV[i]
 end
-local mine = owned(stream, group, consumer, ids)
+local mine = owned(stream, consumers, group, consumer, ARGV[3], ids)
 
 local function claim(arguments)
     arguments[#arguments + 1] = 'JUSTID'
@@ -16,7 +16,7 @@ local function claim(arguments)
     end
 end
 
-for i = 3, #ARGV, 2 do
+for i = 4, #ARGV, 2 do
     local id, count = ARGV[i], ARGV[i + 1]
     if mine[id] and count == '' then
         renewed[#renewed + 1] = id
@@ -29,8 +29,11 @@ if #renewed > 0 then
     claim(renewed)
 end
 for _, id in ipairs(ids) do
-    if not kept[id] then
-        lost[#lost + 1] = id
+    if not mine[id] then
+        taken[#taken + 1] = id
+    elseif not kept[id] then
+        gone[#gone + 1] = id
+        redis.call('HDEL', notes, 'b' .. id, 'u' .. id)
     end
 end
-return lost
+return { taken, gone }

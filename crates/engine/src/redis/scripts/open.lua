@@ -1,17 +1,26 @@
--- Creates a stream and a group of it where they are missing.
--- KEYS: stream, notes: those of a group of that name that was lost go.
+-- Creates a stream and a group of it where they are missing. A group that has facts was there before and is lost:
+-- it goes on at its low-water mark, or where an earlier one is given there; without a mark at the beginning.
+-- KEYS: stream, notes: those of a group of that name that was lost go; facts.
 -- ARGV: group; where it starts if it is new: '$', '0' or an id; '1' if an id beyond the stream's last becomes '0'.
--- Returns: whether the group was created; its last delivered id.
-local stream, name, from = KEYS[1], ARGV[1], ARGV[2]
+-- Returns: whether the group was created; its last delivered id; whether it had facts of before.
+local stream, name, from, facts = KEYS[1], ARGV[1], ARGV[2], KEYS[3]
 local group = group_of(stream, name)
 if group then
-    return { 0, group['last-delivered-id'] }
+    return { 0, group['last-delivered-id'], 0 }
 end
 local info = { ['entries-added'] = 0, length = 0, ['last-generated-id'] = '0-0' }
 if redis.call('EXISTS', stream) == 1 then
     info = named(redis.call('XINFO', 'STREAM', stream))
 end
-if ARGV[3] == '1' and from ~= '$' and from ~= '0' and below(info['last-generated-id'], from) then
+local restarted, recreated = ARGV[3] == '1', redis.call('EXISTS', facts) == 1
+if recreated then
+    local mark = redis.call('HGET', facts, 'mark') or '0'
+    local is_known = restarted and from ~= '$' and from ~= '0'
+    if mark == '0' or not is_known or below(mark, from) then
+        from = mark
+    end
+end
+if (restarted or recreated) and from ~= '$' and from ~= '0' and below(info['last-generated-id'], from) then
     from = '0'
 end
 local create = { 'XGROUP', 'CREATE', stream, name, from, 'MKSTREAM' }
@@ -23,4 +32,6 @@ if (redis.REDIS_VERSION_NUM or 0) >= 0x00070000 and (from == '$' or from == '0')
 end
 redis.call(unpack(create))
 redis.call('DEL', KEYS[2])
-return { 1, group_of(stream, name)['last-delivered-id'] }
+-- What was told of the stream as it was is not true of this one.
+redis.call('HDEL', facts, 'missed', 'last', 'position')
+return { 1, group_of(stream, name)['last-delivered-id'], recreated and 1 or 0 }

@@ -39,6 +39,33 @@ local function unsettled()
     return oldest
 end
 
+-- Removes entries below an id from the head, at most so many. Entries must be read to know their ids: a bounded
+-- part at a time.
+local function trim_below(limit, most)
+    local removed, pages, bytes, size = 0, 0, 0, 10
+    while removed < most and pages < 100 and bytes < 4194304 do
+        local page = redis.call('XRANGE', stream, '-', '+', 'COUNT', math.min(most - removed, size))
+        local last, before = nil, bytes
+        for _, entry in ipairs(page) do
+            if not below(entry[1], limit) then
+                break
+            end
+            last = entry[1]
+            for _, field in ipairs(entry[2]) do
+                bytes = bytes + #field
+            end
+        end
+        local trimmed = last and redis.call('XTRIM', stream, 'MINID', '=', behind(last)) or 0
+        if trimmed == 0 then
+            break
+        end
+        size = math.max(1, math.min(100, math.floor(1048576 * #page / (bytes - before + 1))))
+        removed, pages = removed + trimmed, pages + 1
+    end
+    return removed
+end
+
+local most = 10000
 local safe = ARGV[4] == '1' and unsettled()
 local removed = 0
 if max_age then
@@ -46,42 +73,18 @@ if max_age then
     if safe and below(safe, from) then
         from = safe
     end
-    removed = redis.call('XTRIM', stream, 'MINID', '=', from)
+    -- Whole nodes of the stream need not be read.
+    removed = redis.call('XTRIM', stream, 'MINID', '~', from, 'LIMIT', most)
+    removed = removed + trim_below(from, most - removed)
 end
 if not max_len then
     return removed
 end
-local excess = math.min(redis.call('XLEN', stream) - max_len, 10000)
-if not safe then
-    if excess > 0 then
-        local length = redis.call('XLEN', stream) - excess
-        removed = removed + redis.call('XTRIM', stream, 'MAXLEN', '=', length)
-    end
+local length = redis.call('XLEN', stream)
+local excess = math.min(length - max_len, most)
+if excess <= 0 then
     return removed
+elseif safe then
+    return removed + trim_below(safe, excess)
 end
-
--- Entries must be read to know their ids: from the head, while they are settled, a bounded part at a time.
-local pages, bytes, size = 0, 0, 10
-while excess > 0 and pages < 100 and bytes < 4194304 do
-    local page = redis.call('XRANGE', stream, '-', '+', 'COUNT', math.min(excess, size))
-    local settled, before = nil, bytes
-    for _, entry in ipairs(page) do
-        if not below(entry[1], safe) then
-            break
-        end
-        settled = entry[1]
-        for _, field in ipairs(entry[2]) do
-            bytes = bytes + #field
-        end
-    end
-    if not settled then
-        break
-    end
-    local trimmed = redis.call('XTRIM', stream, 'MINID', '=', behind(settled))
-    if trimmed == 0 then
-        break
-    end
-    size = math.max(1, math.min(100, math.floor(1048576 * #page / (bytes - before + 1))))
-    removed, excess, pages = removed + trimmed, excess - trimmed, pages + 1
-end
-return removed
+return removed + redis.call('XTRIM', stream, 'MAXLEN', '=', length - excess)

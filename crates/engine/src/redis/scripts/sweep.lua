@@ -3,14 +3,16 @@
 -- ARGV: group.
 -- Returns: how many consumers were removed.
 local stream, consumers, notes, group = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
+-- How many are removed at once. All are looked at: dead ones behind many that live would never go.
 local most = 1000
 local now = time()
+local beats = named(redis.call('HGETALL', consumers))
 local removed, present = 0, {}
-for i, row in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
+for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
     local consumer = named(row)
-    present[consumer.name] = consumer.pending
-    if i <= most and consumer.pending == 0 then
-        local expiry = string.match(redis.call('HGET', consumers, consumer.name) or '', ' (%d+)$')
+    present[consumer.name] = true
+    if consumer.pending == 0 and removed < most then
+        local expiry = string.match(beats[consumer.name] or '', ' (%d+)$')
         -- One that was never heard of may be of another program, or about to be heard of.
         local dead = consumer.idle > 60000
         if expiry then
@@ -24,11 +26,11 @@ for i, row in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
     end
 end
 
-local beats = redis.call('HSCAN', consumers, 0, 'COUNT', most)[2]
-for i = 1, #beats, 2 do
-    local expiry = tonumber(string.match(beats[i + 1], ' (%d+)$') or 0)
-    if not present[beats[i]] and expiry <= now then
-        redis.call('HDEL', consumers, beats[i])
+local forgotten = 0
+for name, beat in pairs(beats) do
+    if not present[name] and forgotten < most and tonumber(string.match(beat, ' (%d+)$') or 0) <= now then
+        redis.call('HDEL', consumers, name)
+        forgotten = forgotten + 1
     end
 end
 tidy(stream, group, notes)

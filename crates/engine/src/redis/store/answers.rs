@@ -9,8 +9,9 @@ use super::super::owned::Owned;
 
 /// Of `open.lua`.
 pub(super) fn opened(reply: Owned) -> Result<Response, BusError> {
-    let [created, position] = reply.parts()?;
-    Ok(Response::Opened { created: created.count()? != 0, position: position.id()? })
+    let [created, position, recreated] = reply.parts()?;
+    let (created, recreated) = (created.count()? != 0, recreated.count()? != 0);
+    Ok(Response::Opened { created, position: position.id()?, recreated })
 }
 
 /// Of `claim.lua` and `own.lua`.
@@ -100,7 +101,7 @@ pub(super) fn stream(reply: Owned) -> Result<Option<StreamFacts>, BusError> {
 }
 
 fn group(reply: Owned) -> Result<GroupFacts, BusError> {
-    let [name, pending, last_delivered, lag, oldest_pending, consumers] = reply.parts()?;
+    let [name, pending, last_delivered, lag, oldest_pending, consumers, lease] = reply.parts()?;
     let consumers = consumers.all(|consumer| {
         let [name, pending, idle] = consumer.parts()?;
         Ok((name.text()?, pending.count()?, idle.count()?))
@@ -112,6 +113,7 @@ fn group(reply: Owned) -> Result<GroupFacts, BusError> {
         last_delivered: last_delivered.id()?,
         lag: lag.maybe(Owned::count)?,
         oldest_pending: oldest_pending.maybe(Owned::id)?,
+        lease: lease.maybe(Owned::count)?,
     })
 }
 

@@ -14,14 +14,14 @@ scripts! {
     RELEASE = ["shared/fence", "shared/clock", "release"];
     BURY = ["shared/fence", "shared/clock", "bury"];
     BEGIN = ["shared/fence", "begin"];
-    CLAIM = ["shared/collect", "claim"];
-    OWN = ["shared/collect", "own"];
+    CLAIM = ["shared/fence", "shared/collect", "claim"];
+    OWN = ["shared/fence", "shared/collect", "own"];
     BEAT = ["shared/ids", "shared/info", "shared/clock", "beat"];
     LEAVE = ["leave"];
     SWEEP = ["shared/info", "shared/clock", "shared/notes", "sweep"];
     RETAIN = ["shared/ids", "shared/info", "shared/clock", "retain"];
     POSITION = ["shared/notes", "position"];
-    DESCRIBE = ["shared/info", "describe"];
+    DESCRIBE = ["shared/ids", "shared/info", "describe"];
     REMOVE = ["shared/info", "remove"];
     REVIVE = ["shared/info", "shared/copy", "revive"];
     REDELIVER = ["shared/copy", "redeliver"];

@@ -66,7 +66,7 @@ impl Rig {
     async fn open(&self, from: Position) -> (bool, EntryId) {
         let request = Request::Open { stream: STREAM.into(), group: GROUP.into(), from, restarted: false };
         match self.done(request).await {
-            Response::Opened { created, position } => (created, position),
+            Response::Opened { created, position, .. } => (created, position),
             other => panic!("{other:?}"),
         }
     }
@@ -84,7 +84,11 @@ impl Rig {
 
     async fn lost(&self, request: Request) -> Vec<EntryId> {
         match self.done(request).await {
-            Response::Lost(lost) => lost,
+            Response::Lost { taken, gone } => {
+                let mut lost = [taken, gone].concat();
+                lost.sort();
+                lost
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -149,7 +153,7 @@ impl Rig {
 }
 
 fn member(consumer: &str) -> Member {
-    Member { stream: STREAM.into(), group: GROUP.into(), consumer: consumer.into() }
+    Member { stream: STREAM.into(), group: GROUP.into(), consumer: consumer.into(), instance: "i".into() }
 }
 
 fn letter(id: EntryId) -> Letter {

@@ -13,7 +13,7 @@ use super::setup::{Group, letters, member, workers, workers_with};
 use super::universal;
 use crate::fixture::Fixture;
 use crate::inbox::Inbox;
-use crate::support::{Bus, Event, PATIENCE, Receipt, Record};
+use crate::support::{Bus, Event, PATIENCE, Receipt, Record, lost};
 
 /// A handler that tells the tracker what arrives.
 fn tracking(tracker: &Arc<Tracker>) -> impl Fn(Event) -> Settlement + Send + Sync + 'static {
@@ -258,7 +258,7 @@ pub async fn reconnect(fixture: &Fixture) {
     let kept: HashSet<String> = tracker.arrivals().into_iter().collect();
     assert_eq!(Group::workers(&bus, &fixture).stream().await["length"].as_u64(), Some(kept.len() as u64));
     assert_eq!(letters(&bus, &fixture.jobs()).await, Vec::<Value>::new());
-    assert_eq!(worker.stats().counts.events_lost, 0);
+    assert_eq!((worker.stats().counts.events_lost, worker.told(lost)), (0, vec![]));
 }
 
 /// TestPubSubStressTest: many of these tests at once on one broker, each with names of its own.

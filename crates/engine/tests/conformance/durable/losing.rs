@@ -116,6 +116,9 @@ pub async fn trimmed_unread(fixture: &Fixture) {
     store(&bus, numbered("job", 0..5)).await;
     Group::workers(&bus, fixture).settled().await;
     assert!(bus.unsubscribe(subscription).await);
+    // It leaves in the background, and reads nothing more then.
+    let group = Group::workers(&bus, fixture);
+    eventually(PATIENCE, "its leaving", || async { group.consumers().await.is_empty() }).await;
     let ids = store(&bus, numbered("job", 5..20)).await;
     assert_eq!(trim_to(&bus, fixture, 3).await, 17);
     bus.subscribe(&["job"], workers(), inbox.handler()).await.unwrap();

@@ -15,7 +15,7 @@ use crate::support::{PATIENCE, Record};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_killed_while_it_stores_has_what_it_confirmed() {
     let server = RedisServer::builder().arg("appendonly", "yes").arg("appendfsync", "always").start().await;
-    let config = keeping(json!({ "redis": { "url": server.url(), "commandTimeout": 1_000 } }));
+    let config = keeping(json!({ "redis": { "url": server.url(), "commandTimeout": 4_000 } }));
     let bus = ready(config).await;
     let tracker = Tracker::new();
     let mut random = seeded("a_server_killed_while_it_stores");

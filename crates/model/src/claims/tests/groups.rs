@@ -1,12 +1,15 @@
 //! Groups: opened, lost, created again; the facts that their clients share.
 
+use std::sync::Arc;
+
 use super::world::*;
-use crate::claims::{Announcement, Joining, Source};
+use crate::claims::{Announcement, Arrival, Claims, Content, Joining, Source};
 use crate::config::DeadLetterConfig;
 use crate::delivery::Settlement;
 use crate::error::ErrorKind;
-use crate::store::{EntryId, Facts, Missed, Position, Request, Response};
-use crate::subscribe_options::OrderBy;
+use crate::store::{EntryId, Facts, Missed, Position, Request, Response, StoredEntry};
+use crate::subscribe_options::{MatchBy, OrderBy, SubscribeOptions};
+use crate::{BusError, stored};
 
 fn warnings(bench: &mut Bench) -> Vec<&'static str> {
     let code = |a| match a {
@@ -233,5 +236,132 @@ fn a_loss_that_is_told_to_a_group_that_was_left_is_not_forgotten() {
     b.run();
     let told = b.announced().pop().unwrap();
     assert!(matches!(told, Announcement::MessagesLost { missed: told, .. } if told == missed));
-    assert_eq!(b.client.tally.lost, 3);
+}
+
+#[test]
+fn a_stream_that_the_server_refuses_does_not_hold_up_the_reads_of_the_others() {
+    let mut world = World::new();
+    let mut client = Client::new("c", &options());
+    client.add(1, "*", &options());
+    client.try_add(2, "*", "t", &options()).unwrap();
+    client.claims.connected(client.key);
+    client.run(&mut world);
+    assert_eq!(client.parked.take().unwrap().streams.len(), 2);
+    let beat = |r: &Request| matches!(r, Request::Beat { member, .. } if *member.stream == *"t");
+    client.fault = Box::new(move |r| beat(r).then_some(Fault::Refuse(ErrorKind::WrongType)));
+    world.now += 1000;
+    client.run(&mut world);
+    client.claims.interrupted(client.key, &BusError::new(ErrorKind::WrongType, "refused"), world.now);
+    world.now += 1000;
+    client.run(&mut world);
+    assert_eq!(*client.parked.as_ref().unwrap().streams, [arc("s")]);
+    client.fault = Box::new(|_| None);
+    world.now += 1000;
+    client.run(&mut world);
+    assert!(client.claims.is_outdated(client.key), "it is read again");
+}
+
+#[test]
+fn an_event_that_another_client_wants_for_its_channel_is_left_to_it() {
+    fn decode(stream: &Arc<str>, entry: StoredEntry, own: &str) -> Arrival {
+        let mut arrival = stored::arrival(stream, entry, own);
+        if let Content::Event { candidate, .. } = &mut arrival.content {
+            Arc::get_mut(&mut candidate.event).unwrap().channel = Some("p:room:1".into());
+        }
+        arrival
+    }
+    let by_channel = SubscribeOptions { by: MatchBy::Channel, ..options() };
+    for (pattern, wanting) in [("room:*", options()), ("room:*", by_channel.clone()), ("*:1", by_channel)] {
+        let mut world = World::new();
+        let client = |name: &str| {
+            let mut client = Client::new(name, &options());
+            client.claims = Claims::new(DeadLetterConfig::default(), "p:".into(), name.into(), decode);
+            client.key = client.claims.join(Joining {
+                group: "g".into(),
+                consumer: name.into(),
+                instance: name.into(),
+                lease: LEASE,
+                order_by: OrderBy::None,
+            });
+            client
+        };
+        let (mut here, mut there) = (client("here"), client("there"));
+        here.add(1, "other", &options());
+        there.add(1, pattern, &wanting);
+        there.run(&mut world);
+        here.run(&mut world);
+        world.publish("s", "a.b", None);
+        world.store.read_group("s", "g", "dead", 1, world.now).unwrap();
+        world.now += LEASE;
+        here.claims.connected(here.key);
+        here.run(&mut world);
+        assert_eq!((here.tally.recovered, here.tally.skipped), (1, 0));
+        there.claims.connected(there.key);
+        there.run(&mut world);
+        assert_eq!(there.take(&world).len(), 1, "{pattern}");
+    }
+}
+
+#[test]
+fn a_stream_that_the_server_refuses_does_not_hold_up_the_reads_of_the_others() {
+    let mut world = World::new();
+    let mut client = Client::new("c", &options());
+    client.add(1, "*", &options());
+    client.try_add(2, "*", "t", &options()).unwrap();
+    client.claims.connected(client.key);
+    client.run(&mut world);
+    assert_eq!(client.parked.take().unwrap().streams.len(), 2);
+    let beat = |r: &Request| matches!(r, Request::Beat { member, .. } if *member.stream == *"t");
+    client.fault = Box::new(move |r| beat(r).then_some(Fault::Refuse(ErrorKind::WrongType)));
+    world.now += 1000;
+    client.run(&mut world);
+    client.claims.interrupted(client.key, &BusError::new(ErrorKind::WrongType, "refused"), world.now);
+    world.now += 1000;
+    client.run(&mut world);
+    assert_eq!(*client.parked.as_ref().unwrap().streams, [arc("s")]);
+    client.fault = Box::new(|_| None);
+    world.now += 1000;
+    client.run(&mut world);
+    assert!(client.claims.is_outdated(client.key), "it is read again");
+}
+
+#[test]
+fn an_event_that_another_client_wants_for_its_channel_is_left_to_it() {
+    fn decode(stream: &Arc<str>, entry: StoredEntry, own: &str) -> Arrival {
+        let mut arrival = stored::arrival(stream, entry, own);
+        if let Content::Event { candidate, .. } = &mut arrival.content {
+            Arc::get_mut(&mut candidate.event).unwrap().channel = Some("p:room:1".into());
+        }
+        arrival
+    }
+    let by_channel = SubscribeOptions { by: MatchBy::Channel, ..options() };
+    for (pattern, wanting) in [("room:*", options()), ("room:*", by_channel.clone()), ("*:1", by_channel)] {
+        let mut world = World::new();
+        let client = |name: &str| {
+            let mut client = Client::new(name, &options());
+            client.claims = Claims::new(DeadLetterConfig::default(), "p:".into(), name.into(), decode);
+            client.key = client.claims.join(Joining {
+                group: "g".into(),
+                consumer: name.into(),
+                instance: name.into(),
+                lease: LEASE,
+                order_by: OrderBy::None,
+            });
+            client
+        };
+        let (mut here, mut there) = (client("here"), client("there"));
+        here.add(1, "other", &options());
+        there.add(1, pattern, &wanting);
+        there.run(&mut world);
+        here.run(&mut world);
+        world.publish("s", "a.b", None);
+        world.store.read_group("s", "g", "dead", 1, world.now).unwrap();
+        world.now += LEASE;
+        here.claims.connected(here.key);
+        here.run(&mut world);
+        assert_eq!((here.tally.recovered, here.tally.skipped), (1, 0));
+        there.claims.connected(there.key);
+        there.run(&mut world);
+        assert_eq!(there.take(&world).len(), 1, "{pattern}");
+    }
 }

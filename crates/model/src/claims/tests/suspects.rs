@@ -4,6 +4,7 @@ use super::world::*;
 use crate::ErrorKind;
 use crate::delivery::Settlement;
 use crate::store::{EntryId, Request};
+use crate::subscribe_options::SubscribeOptions;
 
 /// A client that takes over `deaths` times from a process that dies with the entry.
 fn after_deaths(deaths: usize, others: usize) -> (Bench, EntryId) {
@@ -90,7 +91,7 @@ fn it_waits_for_running_handlers_but_not_for_ever_at_their_expense() {
     let id = b.world.publish("s", "a.b", None);
     b.world.store.read_group("s", "g", "dead", 1, b.world.now).unwrap();
     let hold = Request::Hold {
-        member: crate::store::Member { consumer: "dead".into(), ..b.member() },
+        member: crate::store::Member { consumer: "dead".into(), instance: "dead".into(), ..b.member() },
         items: vec![(id, Some(4))],
     };
     b.world.store.execute(hold, b.world.now).unwrap();
@@ -141,4 +142,64 @@ fn a_suspect_of_a_paused_subscription_does_not_hold_up_the_others() {
     b.world.publish("s", "other", None);
     b.run();
     assert_eq!(b.take().iter().filter(|d| d.subscription == 2).count(), 1);
+}
+
+/// A bench whose next event is a suspect, while handlers run without a pause.
+fn overdue(b: &mut Bench) {
+    let id = b.world.publish("s", "a.b", None);
+    b.world.store.read_group("s", "g", "dead", 1, b.world.now).unwrap();
+    let member = crate::store::Member { consumer: "dead".into(), ..b.member() };
+    b.world.store.execute(Request::Hold { member, items: vec![(id, Some(4))] }, b.world.now).unwrap();
+    b.world.now += LEASE;
+}
+
+#[test]
+fn a_suspect_gets_its_turn_however_long_handlers_run() {
+    for concurrency in [1, 16] {
+        let mut b = Bench::new(&SubscribeOptions { concurrency, ..options() });
+        overdue(&mut b);
+        let mut running: Vec<(u64, u32)> = Vec::new();
+        let start = b.world.now;
+        let ran = loop {
+            assert!(b.world.now < start + 120_000, "it starves");
+            let now = b.world.now;
+            for (_, token) in running.extract_if(.., |(end, _)| *end <= now).collect::<Vec<_>>() {
+                b.settle(token, Settlement::Succeeded);
+            }
+            b.publish(1);
+            let out = b.take();
+            if out.iter().any(|d| d.attempt == 5) {
+                break (running.len(), out.len());
+            }
+            running.extend(out.iter().map(|d| (now + 12_000, d.token)));
+            b.pass(500);
+        };
+        assert_eq!(ran, (0, 1), "nothing beside it");
+    }
+}
+
+#[test]
+fn the_wait_of_a_suspect_grows_up_to_the_longest_handler_and_is_not_begun_anew() {
+    let mut b = Bench::new(&SubscribeOptions { timeout: 15_000, concurrency: 1000, ..options() });
+    b.publish(1);
+    assert_eq!(b.take().len(), 1, "it never ends");
+    overdue(&mut b);
+    b.run();
+    let start = b.world.now;
+    let mut changes = Vec::new();
+    let mut open = true;
+    while b.world.now < start + 66_000 {
+        b.publish(1);
+        // One that is paused holds up nobody, and its wait goes on.
+        b.client.claims.pause(1, true);
+        _ = b.take();
+        b.client.claims.pause(1, false);
+        let opens = !b.take().is_empty();
+        if opens != open {
+            changes.push(b.world.now - start);
+            open = opens;
+        }
+        b.pass(500);
+    }
+    assert_eq!(changes, [0, 5000, 10_000, 20_000, 25_000, 40_000, 45_000, 60_000, 65_000]);
 }

@@ -74,7 +74,14 @@ impl World {
 
     pub(super) fn pending(&mut self, stream: &str) -> Vec<PendingEntry> {
         let (stream, group) = (stream.into(), "g".into());
-        let request = Request::Pending { stream, group, from: EntryId::MIN, limit: 100_000, min_idle: 0 };
+        let request = Request::Pending {
+            stream,
+            group,
+            from: EntryId::MIN,
+            limit: 100_000,
+            min_idle: 0,
+            consumer: None,
+        };
         match self.store.execute(request, self.now) {
             Ok(Response::Pending(pending)) => pending,
             other => panic!("{other:?}"),
@@ -305,7 +312,7 @@ impl Bench {
     }
 
     pub(super) fn member(&self) -> Member {
-        Member { stream: "s".into(), group: "g".into(), consumer: "c".into() }
+        Member { stream: "s".into(), group: "g".into(), consumer: "c".into(), instance: "c".into() }
     }
 }
 

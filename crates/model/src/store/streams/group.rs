@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::log::Log;
-use crate::store::{EntryId, Fields, GroupFacts, Missed, PendingEntry};
+use crate::store::{EntryId, Fields, GroupFacts, Member, Missed, PendingEntry};
 
 /// A consumer group of a stream.
 #[derive(Debug, Default)]
@@ -137,16 +137,23 @@ impl Group {
         name
     }
 
-    pub(super) fn is_owned(&self, id: EntryId, consumer: &str) -> bool {
-        self.pending.get(&id).is_some_and(|pending| *pending.consumer == *consumer)
+    /// Whether no other client start has taken a consumer's name.
+    pub(super) fn is_mine(&self, member: &Member) -> bool {
+        self.alive.get(&member.consumer).is_none_or(|(instance, _)| *instance == member.instance)
     }
 
-    /// The pending entries from `from` on that are idle for `min_idle`, oldest first.
+    pub(super) fn is_owned(&self, id: EntryId, member: &Member) -> bool {
+        self.is_mine(member)
+            && self.pending.get(&id).is_some_and(|pending| pending.consumer == member.consumer)
+    }
+
+    /// The pending entries from `from` on that are idle for `min_idle`, of all consumers or one, oldest first.
     pub(super) fn pending(
         &self,
         from: EntryId,
         min_idle: u64,
         limit: usize,
+        consumer: Option<&str>,
         now_ms: u64,
     ) -> Vec<PendingEntry> {
         let entry = |(id, pending): (&EntryId, &Pending)| PendingEntry {
@@ -155,7 +162,9 @@ impl Group {
             idle: pending.idle(signed(now_ms)),
             deliveries: pending.deliveries,
         };
-        let entries = self.pending.range(from..).map(entry).filter(|entry| entry.idle >= min_idle);
+        let its = |entry: &PendingEntry| consumer.is_none_or(|name| *entry.consumer == *name);
+        let entries =
+            self.pending.range(from..).map(entry).filter(|entry| entry.idle >= min_idle && its(entry));
         entries.take(limit).collect()
     }
 
@@ -170,6 +179,7 @@ impl Group {
             last_delivered: self.position,
             lag: Some(log.count_behind(self.position)),
             oldest_pending: self.oldest_pending(),
+            lease: self.lease,
         }
     }
 }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::Streams;
+use super::ownership::Lost;
 use crate::BusError;
-use crate::store::{EntryId, Fields, Letter, Member};
+use crate::store::{EntryId, Fields, Letter, Member, Response};
 use crate::stored::{ONLY_GROUP, letter};
 
 impl Streams {
-    /// Moves entries to the dead letters. Returns those that the consumer does not own, or that were deleted.
+    /// Moves entries to the dead letters.
     pub(super) fn bury(
         &mut self,
         member: &Member,
@@ -16,18 +17,19 @@ impl Streams {
         max_len: u64,
         letters: &[Letter],
         now_ms: u64,
-    ) -> Result<Vec<EntryId>, BusError> {
+    ) -> Result<Response, BusError> {
         let (log, group) = self.group_of(member)?;
-        let (mut buried, mut lost) = (Vec::new(), Vec::new());
+        let (mut buried, mut lost) = (Vec::new(), Lost::default());
         for letter in letters {
-            let owned = group.is_owned(letter.id, &member.consumer);
+            if !group.is_owned(letter.id, member) {
+                lost.taken.push(letter.id);
+                continue;
+            }
             match log.get(letter.id) {
-                Some(fields) if owned => buried.push((fields.clone(), letter)),
-                _ => lost.push(letter.id),
+                Some(fields) => buried.push((fields.clone(), letter)),
+                None => lost.gone.push(letter.id),
             }
-            if owned {
-                group.settle(letter.id);
-            }
+            group.settle(letter.id);
         }
         if let Some(to) = to {
             self.with(to, |dead| {
@@ -38,7 +40,7 @@ impl Streams {
                 }
             });
         }
-        Ok(lost)
+        Ok(lost.into())
     }
 
     /// Moves a dead letter back to its stream.

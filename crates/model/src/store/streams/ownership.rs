@@ -4,20 +4,35 @@ use std::ops::Bound::{Excluded, Unbounded};
 
 use super::group::{Group, Pending, signed};
 use super::log::Log;
-use crate::store::{EntryId, Response, StoredEntry};
+use crate::store::{EntryId, Member, Response, StoredEntry};
 
 /// For how long an entry that was handed back counts as idle already, in milliseconds.
 const RELEASED_IDLE: i64 = 3_600_000;
 /// After how many bytes of fields no more of a consumer's own entries are told at once.
 const MAX_OWN_BYTES: usize = 1024 * 1024;
 
+/// What a fenced request was not done for.
+#[derive(Default)]
+pub(super) struct Lost {
+    pub(super) taken: Vec<EntryId>,
+    pub(super) gone: Vec<EntryId>,
+}
+
+impl From<Lost> for Response {
+    fn from(Lost { taken, gone }: Lost) -> Response {
+        Response::Lost { taken, gone }
+    }
+}
+
 impl Group {
     /// The pending entry, if the consumer owns it and it was not deleted; what was deleted is pending no more.
-    fn held(&mut self, log: &Log, consumer: &str, id: EntryId) -> Option<&mut Pending> {
-        if !self.is_owned(id, consumer) {
+    fn held(&mut self, log: &Log, member: &Member, id: EntryId, lost: &mut Lost) -> Option<&mut Pending> {
+        if !self.is_owned(id, member) {
+            lost.taken.push(id);
             return None;
         }
         if log.get(id).is_none() {
+            lost.gone.push(id);
             self.settle(id);
         }
         self.pending.get_mut(&id)
@@ -27,43 +42,37 @@ impl Group {
     pub(super) fn hold(
         &mut self,
         log: &Log,
-        consumer: &str,
+        member: &Member,
         items: &[(EntryId, Option<u32>)],
         now_ms: u64,
-    ) -> Vec<EntryId> {
-        let mut lost = Vec::new();
+    ) -> Response {
+        let mut lost = Lost::default();
         for (id, deliveries) in items {
-            let Some(pending) = self.held(log, consumer, *id) else {
-                lost.push(*id);
-                continue;
-            };
+            let Some(pending) = self.held(log, member, *id, &mut lost) else { continue };
             pending.since = signed(now_ms);
             if let Some(deliveries) = deliveries {
                 pending.deliveries = *deliveries;
                 pending.begun = false;
             }
         }
-        if lost.len() < items.len() {
-            self.see(consumer, now_ms);
+        if lost.taken.len() + lost.gone.len() < items.len() {
+            self.see(&member.consumer, now_ms);
         }
-        lost
+        lost.into()
     }
 
     /// Hands entries back.
     pub(super) fn release(
         &mut self,
         log: &Log,
-        consumer: &str,
+        member: &Member,
         items: &[(EntryId, u32)],
         unhandled: bool,
         now_ms: u64,
-    ) -> Vec<EntryId> {
-        let mut lost = Vec::new();
+    ) -> Response {
+        let mut lost = Lost::default();
         for (id, deliveries) in items {
-            let Some(pending) = self.held(log, consumer, *id) else {
-                lost.push(*id);
-                continue;
-            };
+            let Some(pending) = self.held(log, member, *id, &mut lost) else { continue };
             pending.since = signed(now_ms).saturating_sub(RELEASED_IDLE);
             pending.deliveries = *deliveries;
             pending.begun = false;
@@ -71,39 +80,41 @@ impl Group {
                 pending.unhandled_since.get_or_insert(now_ms);
             }
         }
-        if lost.len() < items.len() {
-            self.see(consumer, now_ms);
+        if lost.taken.len() + lost.gone.len() < items.len() {
+            self.see(&member.consumer, now_ms);
         }
-        lost
+        lost.into()
     }
 
-    pub(super) fn begin(&mut self, consumer: &str, id: EntryId) -> Vec<EntryId> {
-        match self.pending.get_mut(&id).filter(|pending| *pending.consumer == *consumer) {
-            Some(pending) => {
-                pending.begun = true;
-                Vec::new()
-            }
-            None => vec![id],
+    /// Notes that a suspect entry begins to run.
+    pub(super) fn begin(&mut self, log: &Log, member: &Member, id: EntryId) -> Response {
+        let mut lost = Lost::default();
+        if let Some(pending) = self.held(log, member, id, &mut lost) {
+            pending.begun = true;
         }
+        lost.into()
     }
 
     /// Makes a consumer the owner of entries that are idle for `min_idle`.
     pub(super) fn claim(
         &mut self,
         log: &Log,
-        consumer: &str,
+        member: &Member,
         min_idle: u64,
         ids: &[EntryId],
         now_ms: u64,
     ) -> Response {
         let (mut entries, mut deleted) = (Vec::new(), Vec::new());
+        if !self.is_mine(member) {
+            return Response::Claimed { entries, deleted };
+        }
         for id in ids {
             if self.pending.get(id).is_none_or(|pending| pending.idle(signed(now_ms)) < min_idle) {
                 continue;
             }
             match self.take_up(log, *id, true, now_ms) {
                 Some(entry) => {
-                    self.move_to(*id, consumer, now_ms);
+                    self.move_to(*id, &member.consumer, now_ms);
                     entries.push(entry);
                 }
                 None => deleted.push(*id),
@@ -129,12 +140,15 @@ impl Group {
     pub(super) fn own(
         &mut self,
         log: &Log,
-        consumer: &str,
+        member: &Member,
         (after, limit): (EntryId, usize),
         raise: bool,
         now_ms: u64,
     ) -> Response {
-        let ids: Vec<_> = self.consumers.get_mut(consumer).map_or_else(Vec::new, |consumer| {
+        if !self.is_mine(member) {
+            return Response::Claimed { entries: Vec::new(), deleted: Vec::new() };
+        }
+        let ids: Vec<_> = self.consumers.get_mut(&member.consumer).map_or_else(Vec::new, |consumer| {
             consumer.seen = now_ms;
             consumer.pending.range((Excluded(after), Unbounded)).take(limit).copied().collect()
         });

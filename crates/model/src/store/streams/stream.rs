@@ -12,7 +12,7 @@ use crate::store::{EntryId, Fields, Position, Response, StreamFacts};
 const MAX_DUPLICATES: usize = 1_000_000;
 /// For how many milliseconds a janitor stays the one, unless it says so again.
 const JANITOR_TIME: u64 = 15_000;
-/// How many entries a janitor removes by their number at once.
+/// How many entries a janitor removes at once by their age, and as many by their number.
 const MAX_RETAINED_AT_ONCE: u64 = 10_000;
 
 /// A stream.
@@ -46,17 +46,17 @@ impl Stream {
         id
     }
 
-    /// Opens a group, and makes it where it is missing.
+    /// Opens a group, and makes it where it is missing. Its facts are part of it here, so none is ever lost alone.
     pub(super) fn open(&mut self, group: Arc<str>, from: Position, restarted: bool) -> Response {
         if let Some(group) = self.groups.get(&group) {
-            return Response::Opened { created: false, position: group.position() };
+            return Response::Opened { created: false, position: group.position(), recreated: false };
         }
         let mut position = self.log.position(from);
         if restarted && position > self.log.last() {
             position = EntryId::MIN;
         }
         self.groups.insert(group, Group::new(position));
-        Response::Opened { created: true, position }
+        Response::Opened { created: true, position, recreated: false }
     }
 
     /// Keeps the newest `length` entries. Returns how many it has removed.
@@ -98,7 +98,9 @@ impl Stream {
         let within = |id: EntryId| needed.map_or(id, |needed| needed.min(id));
         let mut removed = 0;
         if let Some(age) = max_age {
-            removed += self.trim_before(within(EntryId::first_of(now_ms.saturating_sub(age))));
+            let limit = within(EntryId::first_of(now_ms.saturating_sub(age)));
+            let length = self.log.len().saturating_sub(MAX_RETAINED_AT_ONCE);
+            removed += self.trim(|log| log.len() > length && log.first().is_some_and(|first| first < limit));
         }
         if let Some(length) = max_len {
             let length = length.max(self.log.len().saturating_sub(MAX_RETAINED_AT_ONCE));

@@ -19,7 +19,7 @@ struct Rig {
 }
 
 fn member(consumer: &str) -> Member {
-    Member { stream: "s".into(), group: "g".into(), consumer: consumer.into() }
+    Member { stream: "s".into(), group: "g".into(), consumer: consumer.into(), instance: "i".into() }
 }
 
 fn id(ms: u64, seq: u64) -> EntryId {
@@ -61,7 +61,7 @@ impl Rig {
     fn open_again(&mut self, from: Position, restarted: bool) -> (bool, EntryId) {
         let request = Request::Open { stream: "s".into(), group: "g".into(), from, restarted };
         match self.execute(request) {
-            Response::Opened { created, position } => (created, position),
+            Response::Opened { created, position, .. } => (created, position),
             other => panic!("{other:?}"),
         }
     }
@@ -78,7 +78,11 @@ impl Rig {
 
     fn lost(&mut self, request: Request) -> Vec<EntryId> {
         match self.execute(request) {
-            Response::Lost(ids) => ids,
+            Response::Lost { taken, gone } => {
+                let mut lost = [taken, gone].concat();
+                lost.sort();
+                lost
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -109,6 +113,7 @@ impl Rig {
             from: EntryId::MIN,
             limit: 1000,
             min_idle: 0,
+            consumer: None,
         };
         match self.execute(request) {
             Response::Pending(entries) => entries,

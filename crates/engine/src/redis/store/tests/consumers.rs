@@ -68,6 +68,53 @@ async fn a_name_is_taken_while_its_owner_lives() {
 }
 
 #[tokio::test]
+async fn who_lost_the_name_has_lost_what_is_owned_under_it() {
+    let rig = Rig::with_group().await;
+    let ids = rig.append(2).await;
+    rig.deliver("a", 2).await;
+    // Heard of or not, nobody else has the name.
+    assert_eq!(rig.lost(hold("a", &ids)).await, []);
+    rig.done(beat("a", "i")).await;
+    assert_eq!(rig.lost(hold("a", &ids)).await, []);
+    let key = "orders:group:billing:consumers";
+    rig.server.command(&["HSET", key, "a", "other 1"]).await;
+    let begin = Request::Begin { member: member("a"), id: ids[0] };
+    let release =
+        Request::Release { member: member("a"), items: vec![(ids[0], 0), (ids[1], 0)], unhandled: false };
+    for request in [hold("a", &ids), release, bury("a", &ids)] {
+        let Response::Lost { taken, gone } = rig.done(request).await else { panic!() };
+        assert_eq!((taken, gone), (ids.clone(), vec![]));
+    }
+    assert_eq!(rig.lost(begin).await, ids[..1]);
+    assert_eq!(rig.claimed(own("a", EntryId::MIN, 9, true)).await, (vec![], vec![]));
+    assert_eq!(rig.claimed(claim("a", 0, &ids)).await, (vec![], vec![]));
+    let pending = rig.pending().await;
+    assert_eq!(pending, [(ids[0], "a".to_owned(), 1), (ids[1], "a".to_owned(), 1)]);
+    rig.done(beat("a", "i")).await;
+    assert_eq!(rig.lost(hold("a", &ids)).await, []);
+}
+
+#[tokio::test]
+async fn what_is_gone_is_told_apart_from_what_is_taken() {
+    let rig = Rig::with_group().await;
+    let ids = rig.append(6).await;
+    rig.deliver("a", 4).await;
+    rig.deliver("b", 2).await;
+    for id in &ids[..4] {
+        rig.server.command(&["XDEL", STREAM, &id.to_string()]).await;
+    }
+    let begin = Request::Begin { member: member("a"), id: ids[2] };
+    let release = Request::Release { member: member("a"), items: vec![(ids[3], 0)], unhandled: false };
+    let asked = [hold("a", &[ids[0], ids[4]]), bury("a", &[ids[1], ids[5]]), begin, release];
+    let expected = [(ids[0], Some(ids[4])), (ids[1], Some(ids[5])), (ids[2], None), (ids[3], None)];
+    for (request, (lost, other)) in asked.into_iter().zip(expected) {
+        let Response::Lost { taken, gone } = rig.done(request).await else { panic!() };
+        assert_eq!((taken, gone), (Vec::from_iter(other), vec![lost]));
+    }
+    assert_eq!(rig.pending().await.len(), 2);
+}
+
+#[tokio::test]
 async fn entries_that_were_trimmed_unread_are_told_once() {
     let rig = Rig::with_group().await;
     rig.append(10).await;
@@ -170,4 +217,33 @@ async fn retention_does_not_wait_for_groups_that_nobody_has_heard_of() {
     let seen = (now - hour).to_string();
     rig.server.command(&["HSET", "orders:group:billing", "seen", &seen]).await;
     assert_eq!(rig.count(retain(None, Some(0))).await, 200);
+}
+
+#[tokio::test]
+async fn dead_consumers_behind_many_that_live_go_too() {
+    let rig = Rig::with_group().await;
+    let script = "for i = 1, 1500 do redis.call('XGROUP', 'CREATECONSUMER', KEYS[1], ARGV[1], 'a' .. i)
+        redis.call('HSET', KEYS[2], 'a' .. i, 'i 99999999999999') end
+        redis.call('XGROUP', 'CREATECONSUMER', KEYS[1], ARGV[1], 'z') redis.call('HSET', KEYS[2], 'z', 'i 1')";
+    rig.server.command(&["EVAL", script, "2", STREAM, "orders:group:billing:consumers", GROUP]).await;
+    assert_eq!(rig.count(Request::Sweep { member: member("a") }).await, 1);
+}
+
+#[tokio::test]
+async fn a_step_of_trimming_by_age_is_bounded() {
+    let rig = Rig::with_group().await;
+    let script = "for i = 1, 25050 do redis.call('XADD', KEYS[1], i .. '-1', 'n', i) end";
+    rig.server.command(&["EVAL", script, "1", STREAM]).await;
+    let newest = rig.append(3).await;
+    let (stream, instance) = (STREAM.into(), "i".into());
+    let retain = Request::Retain { stream, instance, max_len: None, max_age: Some(60_000), safe: false };
+    let mut left = 25_050;
+    for _ in 0..2 {
+        let removed = rig.count(retain.clone()).await;
+        assert!((9_900..=10_000).contains(&removed), "{removed}");
+        left -= removed;
+    }
+    assert_eq!(rig.count(retain.clone()).await, left);
+    assert_eq!(rig.count(retain).await, 0);
+    assert_eq!(rig.length(STREAM).await, i64::try_from(newest.len()).unwrap());
 }

@@ -81,8 +81,10 @@ impl View<'_> {
             Err(error) => return format!("{:?}", error.kind),
         };
         match response {
-            Response::Opened { created, position } => format!("{created} {}", self.name(position)),
-            Response::Lost(lost) => format!("{:?}", self.names(lost)),
+            Response::Opened { created, position, recreated } => {
+                format!("{created} {} {recreated}", self.name(position))
+            }
+            Response::Lost { taken, gone } => format!("{:?} {:?}", self.names(taken), self.names(gone)),
             Response::Claimed { entries, deleted } => {
                 let entries: Vec<String> = entries.iter().map(|entry| self.entry(entry)).collect();
                 format!("{entries:?} {:?}", self.names(deleted))
@@ -207,7 +209,8 @@ fn some_request(random: &mut StdRng, entries: usize, letters: usize) -> Box<dyn 
     let group: Arc<str> = (*GROUPS.choose(random).unwrap()).into();
     let consumer: Arc<str> = (*CONSUMERS.choose(random).unwrap()).into();
     let instance: Arc<str> = (*INSTANCES.choose(random).unwrap()).into();
-    let member = Member { stream: stream.clone(), group: group.clone(), consumer };
+    let member =
+        Member { stream: stream.clone(), group: group.clone(), consumer, instance: instance.clone() };
     // Mostly late ones, as those are pending.
     let number = |random: &mut StdRng| {
         let far = if random.random_bool(0.8) { 12 } else { entries.max(12) };
@@ -353,7 +356,8 @@ async fn look_at_everything(worlds: &mut [World; 2], trail: &str) {
     }
     for group in GROUPS {
         let (stream, group) = (STREAM.into(), group.into());
-        let pending = Request::Pending { stream, group, from: EntryId::MIN, limit: 1_000, min_idle: 0 };
+        let pending =
+            Request::Pending { stream, group, from: EntryId::MIN, limit: 1_000, min_idle: 0, consumer: None };
         requests.push((STREAM, pending));
     }
     for (of, request) in requests {

@@ -13,7 +13,7 @@ async fn a_group_is_made_where_it_is_missing() {
         from,
         restarted,
     };
-    let opened = |created, position| Response::Opened { created, position };
+    let opened = |created, position| Response::Opened { created, position, recreated: false };
     assert_eq!(rig.done(open("a", Position::New, false)).await, opened(true, EntryId::MIN));
     let ids = rig.append(3).await;
     assert_eq!(rig.done(open("a", Position::New, false)).await, opened(false, EntryId::MIN));
@@ -29,6 +29,40 @@ async fn a_group_is_made_where_it_is_missing() {
     let wrong =
         Request::Open { stream: "text".into(), group: "a".into(), from: Position::New, restarted: false };
     assert_eq!(rig.kind_of(wrong).await, ErrorKind::WrongType);
+}
+
+#[tokio::test]
+async fn a_group_that_was_lost_goes_on_at_its_mark() {
+    let rig = Rig::with_group().await;
+    let ids = rig.append(4).await;
+    let open =
+        |from, restarted| Request::Open { stream: STREAM.into(), group: GROUP.into(), from, restarted };
+    let recreated = |position| Response::Opened { created: true, position, recreated: true };
+    let destroy = async || drop(rig.server.command(&["XGROUP", "DESTROY", STREAM, GROUP]).await);
+    // Of a group that was heard of, and has settled nothing, all is new.
+    rig.done(beat("a", "i")).await;
+    destroy().await;
+    assert_eq!(rig.done(open(Position::New, false)).await, recreated(EntryId::MIN));
+    let Request::Beat { member, instance, alive, lease, patterns, .. } = beat("a", "i") else { panic!() };
+    rig.done(Request::Beat { member, instance, alive, lease, patterns, mark: Some(ids[1]) }).await;
+    for (from, restarted, position) in [
+        (Position::New, false, ids[1]),
+        (Position::Beginning, true, ids[1]),
+        (Position::After(ids[3]), true, ids[1]),
+        (Position::After(ids[0]), true, ids[0]),
+        (Position::After(ids[0]), false, ids[1]),
+    ] {
+        destroy().await;
+        assert_eq!(rig.done(open(from, restarted)).await, recreated(position));
+    }
+    // The stream has started again.
+    rig.server.command(&["DEL", STREAM]).await;
+    assert_eq!(rig.done(open(Position::New, false)).await, recreated(EntryId::MIN));
+    // One that was removed is a new one.
+    let last = *rig.append(2).await.last().unwrap();
+    rig.count(Request::RemoveGroup { stream: STREAM.into(), group: GROUP.into() }).await;
+    let new = Response::Opened { created: true, position: last, recreated: false };
+    assert_eq!(rig.done(open(Position::New, false)).await, new);
 }
 
 #[tokio::test]
@@ -54,6 +88,7 @@ async fn without_a_group_everything_says_so() {
                 from: id,
                 limit: 1,
                 min_idle: 0,
+                consumer: None,
             },
             Request::SetPosition { stream, group, to: Position::New },
         ]
@@ -88,12 +123,24 @@ async fn a_stream_is_described_as_it_is() {
     let group = &groups[0];
     assert_eq!((&*group.name, group.pending, group.lag), (GROUP, 2, Some(1)));
     assert_eq!((group.last_delivered, group.oldest_pending), (ids[1], Some(ids[0])));
-    assert_eq!((&*group.consumers[0].0, group.consumers[0].1), ("a", 2));
+    assert_eq!((&*group.consumers[0].0, group.consumers[0].1, group.lease), ("a", 2, None));
+    rig.done(beat("a", "i")).await;
+    let Response::Stream(Some(facts)) = rig.done(describe()).await else { panic!() };
+    assert_eq!(facts.groups[0].lease, Some(30_000));
 
-    let pending =
-        Request::Pending { stream: STREAM.into(), group: GROUP.into(), from: ids[1], limit: 5, min_idle: 0 };
-    let Response::Pending(rows) = rig.done(pending).await else { panic!() };
-    assert_eq!((rows.len(), rows[0].id, &*rows[0].consumer, rows[0].deliveries), (1, ids[1], "a", 1));
+    for (consumer, expected) in [(None, 1), (Some("a"), 1), (Some("b"), 0)] {
+        let pending = Request::Pending {
+            stream: STREAM.into(),
+            group: GROUP.into(),
+            from: ids[1],
+            limit: 5,
+            min_idle: 0,
+            consumer: consumer.map(Into::into),
+        };
+        let Response::Pending(rows) = rig.done(pending).await else { panic!() };
+        let shown: Vec<_> = rows.iter().map(|row| (row.id, &*row.consumer, row.deliveries)).collect();
+        assert_eq!(shown, vec![(ids[1], "a", 1); expected]);
+    }
 }
 
 #[tokio::test]

@@ -83,17 +83,17 @@ impl Run {
         self.rig.pending().iter().find(|e| e.id == id).map(|e| e.consumer.to_string())
     }
 
-    /// Of a fenced request: what is lost is what another owns, or nobody, or what was deleted.
+    /// Of a fenced request: what is lost is what another owns, or nobody, or what was deleted; all when the name is another's.
     fn fenced(&mut self, consumer: &str, ids: &[EntryId], request: Request, settles: bool) -> Vec<EntryId> {
         let existing: BTreeSet<_> = self.rig.entries("s").iter().map(|e| e.id).collect();
-        let owned: BTreeSet<_> =
-            ids.iter().copied().filter(|id| self.owner(*id).as_deref() == Some(consumer)).collect();
-        let deletes = !matches!(request, Request::Begin { .. });
+        let mine = self.rig.streams.by_name["s"].groups["g"].is_mine(&member(consumer));
+        let owns = |run: &mut Run, id: EntryId| mine && run.owner(id).as_deref() == Some(consumer);
+        let owned: BTreeSet<_> = ids.iter().copied().filter(|id| owns(self, *id)).collect();
         let lost: BTreeSet<_> = self.rig.lost(request).into_iter().collect();
         for id in ids {
-            let kept = owned.contains(id) && (existing.contains(id) || !deletes);
+            let kept = owned.contains(id) && existing.contains(id);
             assert_eq!(lost.contains(id), !kept, "{id}");
-            if owned.contains(id) && deletes && !existing.contains(id) {
+            if owned.contains(id) && !existing.contains(id) {
                 self.ledger.gone.insert(*id);
             } else if owned.contains(id) && settles {
                 self.ledger.settled.insert(*id);

@@ -130,7 +130,14 @@ fn without_a_group_there_is_an_error() {
         Request::Beat { member: m(), instance: "i".into(), alive: 1, lease: 1, patterns: vec![], mark: None },
         Request::Leave { member: m(), instance: "i".into() },
         Request::Sweep { member: m() },
-        Request::Pending { stream: "s".into(), group: "g".into(), from: EntryId::MIN, limit: 1, min_idle: 0 },
+        Request::Pending {
+            stream: "s".into(),
+            group: "g".into(),
+            from: EntryId::MIN,
+            limit: 1,
+            min_idle: 0,
+            consumer: None,
+        },
         Request::SetPosition { stream: "s".into(), group: "g".into(), to: Position::New },
     ] {
         let error = rig.streams.execute(request.clone(), 0).unwrap_err();
@@ -188,6 +195,7 @@ fn a_stream_is_described() {
                 last_delivered: id(1002, 0),
                 lag: Some(1),
                 oldest_pending: Some(id(1001, 0)),
+                lease: None,
             }],
         }
     );
