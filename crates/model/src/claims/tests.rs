@@ -2,6 +2,7 @@
 
 mod groups;
 mod life;
+mod losing;
 mod order;
 mod schedules;
 mod suspects;

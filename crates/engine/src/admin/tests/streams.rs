@@ -154,7 +154,12 @@ async fn nothing_is_taken_within_the_lease_of_its_group() {
     let rig = Rig::new();
     rig.group("orders", "g");
     let beat = Request::Beat {
-        member: Member { stream: "orders".into(), group: "g".into(), consumer: "other".into() },
+        member: Member {
+            stream: "orders".into(),
+            group: "g".into(),
+            consumer: "other".into(),
+            instance: "other".into(),
+        },
         instance: "i".into(),
         alive: 5000,
         lease: 90_000,
