@@ -1,6 +1,8 @@
 //! What is done now and then: streams and their groups are made, and trimmed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use oxbus_model::BusError;
@@ -165,7 +167,6 @@ impl Shared {
     }
 
     async fn make_streams(self: &Arc<Self>) {
-        self.warn_of_eviction().await;
         let mut troubles = BTreeMap::new();
         for stream in &self.config.streams {
             for (group, from) in &stream.groups {
@@ -174,18 +175,29 @@ impl Shared {
                 }
             }
         }
-        let mut chores = self.groups.chores();
-        for (stream, error) in &troubles {
-            if !chores.troubles.contains_key(stream) {
-                let message = format!("the groups of stream {stream} are not there: {}", error.message);
-                self.notice(Notice::Error(BusError { message, ..error.clone() }));
+        {
+            let mut chores = self.groups.chores();
+            for (stream, error) in &troubles {
+                if !chores.troubles.contains_key(stream) {
+                    let message = format!("the groups of stream {stream} are not there: {}", error.message);
+                    self.notice(Notice::Error(BusError { message, ..error.clone() }));
+                }
             }
+            if !troubles.is_empty() {
+                chores.ensure_at = Some(self.clock.now_ms().saturating_add(ENSURE_AGAIN));
+            }
+            chores.troubles = troubles;
+            chores.ensured.send_replace(true);
         }
-        if !troubles.is_empty() {
-            chores.ensure_at = Some(self.clock.now_ms().saturating_add(ENSURE_AGAIN));
+        self.groups.ensured.store(true, Ordering::Release);
+        // The publisher has waited for it.
+        if let Some(transport) = self.groups.transport() {
+            let _ = transport
+                .flush()
+                .as_mut()
+                .poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
         }
-        chores.troubles = troubles;
-        chores.ensured.send_replace(true);
+        self.warn_of_eviction().await;
     }
 
     /// Makes a group where it is missing: one that was there before goes on where it was, or at the beginning.

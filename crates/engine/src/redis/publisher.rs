@@ -6,6 +6,7 @@
 //! to the next connection, until their own time is over.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::BufMut;
 use oxbus_model::{BusError, ErrorKind, Outcome, submission};
@@ -338,6 +339,10 @@ impl Session for Publisher {
     }
 
     fn outgoing(&mut self, _now: u64) -> &[u8] {
+        if !self.shared.groups.ensured.load(Ordering::Acquire) {
+            // Bounded by the time of each publish; it takes one round trip.
+            return &[];
+        }
         self.pipeline.outgoing()
     }
 
