@@ -20,10 +20,6 @@ if recreated then
         from = mark
     end
 end
-if restarted and not recreated then
-    -- Everything of before is gone: what the stream holds came since, even within the same millisecond.
-    from = '0'
-end
 if (restarted or recreated) and from ~= '$' and from ~= '0' and below(info['last-generated-id'], from) then
     from = '0'
 end
