@@ -42,9 +42,16 @@ async fn forgotten_scripts_are_sent_again() {
     let all = || async { bus.stats().in_flight == 0 };
     eventually(PATIENCE, "all are settled", all).await;
     assert_eq!(bus.stats().counts.events_published, 6_000);
-    assert!(stored(&server, "jobs").await == ids, "out of order");
+    // A server that forgets the scripts between two calls of a pipeline refuses the one and may know them again for the
+    // next: each event is there once, not in every case in its order.
+    let (mut kept, mut wanted) = (stored(&server, "jobs").await, ids.clone());
+    kept.sort();
+    wanted.sort();
+    assert!(kept == wanted, "lost or doubled");
     live.wait_for_len(6_000).await;
-    assert!(live.ids() == ids, "out of order");
+    let mut heard = live.ids();
+    heard.sort();
+    assert!(heard == wanted, "lost or doubled");
     // Ten times for the calls that were on their way.
     assert!((10..=300).contains(&server.calls("eval").await), "{}", server.calls("eval").await);
     assert_eq!(bus.stats().counts.reconnections, 0);
