@@ -503,10 +503,26 @@ export interface EventBusConfig {
    * false.
    */
   requireNoEviction?: boolean;
+  /**
+   * Signals at which a client that has been used disconnects, as `disconnect()` does; `true`:
+   * SIGTERM and SIGINT. Default false.
+   *
+   * If nobody else listens for the signal, the process exits with `process.exitCode`, else 0, when
+   * all clients with this option have closed, which takes 10 s at the most. If somebody does, that
+   * listener decides when it ends. The same signal sent again changes nothing.
+   *
+   * It is not for a service that has to end something else first, such as an HTTP server whose
+   * requests still publish: let that call `disconnect()` in its own listener. Node delivers no
+   * signals to worker threads.
+   */
+  shutdownSignals?: boolean | readonly ShutdownSignal[];
   performance?: PerformanceConfig;
 }
 
 export type { EventBusConfig as EventBusClientConfig };
+
+/** What asks a process to end. */
+export type ShutdownSignal = 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGQUIT' | 'SIGBREAK' | 'SIGUSR2';
 
 /** A stream that stores events. It is made, with its groups, by `connect`. */
 export interface StreamConfig {

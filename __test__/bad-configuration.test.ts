@@ -31,6 +31,7 @@ const CONFIG: Record<string, Kind[]> = {
   logger: [],
   logLevel: [],
   requireNoEviction: FLAG,
+  shutdownSignals: ['boolean', 'array'],
   performance: ['object'],
   'redis.url': [],
   'redis.host': ['text'],

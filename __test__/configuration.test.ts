@@ -49,6 +49,11 @@ test.each<[string, unknown, string | undefined]>([
   ['a cycle', { redis: circular }, 'redis.self'],
   ['an instance', { redis: new Map() }, 'redis'],
   ['a logger without methods', { logger: { info() {} } }, 'logger.debug'],
+  [
+    'a signal that nobody can wait for',
+    { shutdownSignals: ['SIGTERM', 'SIGKILL'] },
+    'shutdownSignals[1]',
+  ],
   ['a schema that is none', { schemas: { a: 1 } }, 'schemas.a'],
   ['not an object', 'redis://x', undefined],
   ['null', null, undefined],

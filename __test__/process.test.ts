@@ -1,13 +1,9 @@
 /** What the process sees: how long it lives, what is collected, and several copies of the package. */
 
-import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { EventBusError } from '..';
 import { RedisServer } from './support/redis-server';
-import { type Ended, runScript } from './support/scripts';
+import { type Ended, runScript, withCopy } from './support/scripts';
 
-const ROOT = join(__dirname, '..');
 let server: RedisServer;
 
 beforeAll(async () => {
@@ -205,12 +201,7 @@ test('objects of another context are as good as our own', async () => {
 });
 
 test('two copies of the package work side by side in one process', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'oxbus-copy-'));
-  try {
-    const addon = readdirSync(ROOT).filter((name) => name.endsWith('.node'));
-    for (const name of ['index.js', 'native.js', 'package.json', 'dist', ...addon]) {
-      cpSync(join(ROOT, name), join(folder, name), { recursive: true });
-    }
+  await withCopy(async (entry) => {
     const code = `
       const other = require(args[1]);
       console.log(other.EventBusClient !== oxbus.EventBusClient);
@@ -227,9 +218,7 @@ test('two copies of the package work side by side in one process', async () => {
       while (seen.length < 5) await new Promise((resolve) => setTimeout(resolve, 5));
       await a.disconnect();
       console.log('done');`;
-    const ended = await runScript(code, [server.url, join(folder, 'index.js')]);
+    const ended = await runScript(code, [server.url, entry]);
     expect(ended).toMatchObject({ ...clean, out: 'true\ntrue false\ndone\n' });
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  });
 });

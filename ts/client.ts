@@ -354,7 +354,7 @@ Object.defineProperty(EventBusClient.prototype, inspect.custom, {
 });
 
 /** Reads `{ timeout, signal }`; other keys are refused. */
-function readWait(options: unknown, keys: readonly string[]): Wait {
+export function readWait(options: unknown, keys: readonly string[]): Wait {
   const { timeout, signal } = readOptions(options, keys);
   const fits = typeof timeout === 'number' && timeout >= 0 && timeout <= MAX_TIMEOUT;
   if (timeout !== undefined && !fits) {

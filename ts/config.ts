@@ -2,11 +2,12 @@
 
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Logger } from '../index';
+import type { Logger, ShutdownSignal } from '../index';
 import { invalidAt, unwrap } from './errors';
 import { copyPlain, isPlainObject, jsonOf } from './json';
 import { native, type Settings } from './native';
 import { readSchemas, type Schemas } from './schemas';
+import { readShutdownSignals } from './shutdown';
 
 const VARIABLES = [
   'REDIS_URL',
@@ -28,16 +29,23 @@ export interface ReadConfig {
   settings: Settings;
   logger: Logger | undefined;
   schemas: Schemas | undefined;
+  shutdownSignals: readonly ShutdownSignal[];
 }
 
-/** Reads a user's configuration. Throws `INVALID_CONFIG` naming the path. */
-export function readConfig(config: unknown = {}): ReadConfig {
+/**
+ * Reads a user's configuration, as if the variables in `unset` were not there. Throws
+ * `INVALID_CONFIG` naming the path.
+ */
+export function readConfig(config: unknown = {}, unset: readonly string[] = []): ReadConfig {
   const given = copyPlain(config, CODE, 'configuration');
   const logger = readLogger(given.logger);
   const schemas = readSchemas(given.schemas);
-  const json = jsonOf(withPem(given), CODE, 'configuration', ['logger', 'schemas']);
-  const env = environment();
-  return { json, env, settings: unwrap<Settings>(native.settings(json, env)), logger, schemas };
+  const shutdownSignals = readShutdownSignals(given.shutdownSignals);
+  const own = ['logger', 'schemas', 'shutdownSignals'];
+  const json = jsonOf(withPem(given), CODE, 'configuration', own);
+  const env = environment(unset);
+  const settings = unwrap<Settings>(native.settings(json, env));
+  return { json, env, settings, logger, schemas, shutdownSignals };
 }
 
 function readLogger(value: unknown): Logger | undefined {
@@ -68,11 +76,11 @@ function pem(value: unknown): unknown {
 }
 
 /** The variables that are read, and the name of the user's package. */
-function environment(): string {
+function environment(unset: readonly string[]): string {
   const env: Record<string, string> = {};
   for (const name of VARIABLES) {
     const value = process.env[name];
-    if (value !== undefined) env[name] = value;
+    if (value !== undefined && !unset.includes(name)) env[name] = value;
   }
   const name = packageName();
   if (name !== undefined) env.package = name;

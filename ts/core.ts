@@ -7,6 +7,7 @@ import type {
   HealthReport,
   PublishOptions,
   PublishResult,
+  ShutdownSignal,
   Stats,
   SubscribeOptions,
 } from '../index';
@@ -36,6 +37,7 @@ import { copyOptions, readPosition } from './options';
 import { type Batch, type Extra, Publisher, resultOf } from './publisher';
 import { checkSignal, Requests, throwIfAborted } from './requests';
 import { conform, type Schemas } from './schemas';
+import { endWeaklyAt } from './shutdown';
 import { onAbort } from './signals';
 import { LiveSubscription } from './subscription';
 import { surroundingsOf, type Timers } from './surroundings';
@@ -65,6 +67,8 @@ export class Core {
   readonly #schemas: Schemas | undefined;
   readonly #lease: BrokerLease | undefined;
   readonly #iterators = new Set<{ end(): void }>();
+  readonly #shutdownSignals: readonly ShutdownSignal[];
+  #leaveShutdown: (() => void) | undefined;
   #started = false;
   #closing: Promise<void> | undefined;
   #closed = false;
@@ -74,6 +78,7 @@ export class Core {
     const { settings } = read;
     this.settings = settings;
     this.#schemas = read.schemas;
+    this.#shutdownSignals = read.shutdownSignals;
     this.log = new Log(read.logger, settings.logLevel, settings.serviceName);
     this.emitter = new Emitter(this.log);
     const surroundings = surroundingsOf(config);
@@ -340,6 +345,7 @@ export class Core {
   #markStarted(): void {
     if (this.#started) return;
     this.#started = true;
+    this.#leaveShutdown = endWeaklyAt(this.#shutdownSignals, this, endAtSignal);
     this.#notices.started();
   }
 
@@ -385,6 +391,7 @@ export class Core {
     this.#keepAlive.close();
     this.#native.destroy();
     this.#lease?.release();
+    this.#leaveShutdown?.();
   }
 
   readonly #handlerFailed = (
@@ -422,6 +429,12 @@ function closedError(): EventBusError {
 function openNative(core: Core, config: ReadConfig, broker: NativeBroker | null): NativeClient {
   const wake = wakeOf(new WeakRef(core));
   return new native.NativeClient(config.json, config.env, broker, wake);
+}
+
+/** Outside the class, so that it refers to no core. */
+function endAtSignal(core: Core, signal: ShutdownSignal): Promise<void> {
+  core.log.write('info', `closing at ${signal}`);
+  return core.disconnect(null);
 }
 
 function wakeOf(core: WeakRef<Core>): () => void {

@@ -1,9 +1,12 @@
 /** Runs a script in a process of its own, with `oxbus` as the name of this package. */
 
 import { spawn } from 'node:child_process';
+import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-const ENTRY = join(__dirname, '..', '..', 'index.js');
+const ROOT = join(__dirname, '..', '..');
+const ENTRY = join(ROOT, 'index.js');
 const LIMIT = 10_000;
 
 export interface Ended {
@@ -31,6 +34,20 @@ export function runScript(
 ): Promise<Ended> {
   const prelude = `const oxbus = require(${JSON.stringify(ENTRY)}); const args = ${JSON.stringify(args)};`;
   return runNode(['--expose-gc', '-e', `${prelude}(async () => {${code}})();`], options);
+}
+
+/** Gives `use` the entry of a second copy of this package, which is removed after it. */
+export async function withCopy<T>(use: (entry: string) => Promise<T>): Promise<T> {
+  const folder = mkdtempSync(join(tmpdir(), 'oxbus-copy-'));
+  try {
+    const addon = readdirSync(ROOT).filter((name) => name.endsWith('.node'));
+    for (const name of ['index.js', 'native.js', 'package.json', 'dist', ...addon]) {
+      cpSync(join(ROOT, name), join(folder, name), { recursive: true });
+    }
+    return await use(join(folder, 'index.js'));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 export function runNode(args: readonly string[], options?: RunOptions): Promise<Ended> {
