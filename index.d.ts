@@ -989,6 +989,133 @@ export declare class EventBusClient<Events = Record<string, any>> {
   toJSON(): { serviceName: string; mode: string; state: ClientState; instanceId: string };
 }
 
+// --------------------------------------------------------------------------------------- manager
+
+/**
+ * An event of the manager: flat, as many services have them. On the bus `metadata` is the event's
+ * `data`, and the other fields are its metadata.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: without a type, any payload is accepted
+export interface FlatEvent<M = Record<string, any>> {
+  /** The event type, such as `booking.created`. */
+  type: string;
+  userId?: string;
+  organizationId?: string;
+  /** When it happened: a Date, ms since 1970, or ISO 8601 with a time zone. Default: now. */
+  timestamp?: Date | number | string;
+  /** Default: inherited from the event being handled, else new. */
+  correlationId?: string;
+  /** The payload: JSON. Default `{}`. */
+  metadata?: M;
+  /** Default: a new UUIDv7. */
+  id?: string;
+  /** Default: the id of the event being handled, else none. */
+  causationId?: string;
+  /** Default: the service name. */
+  source?: string;
+}
+
+/** An event as handlers of the manager get it; it can be published again as it is. */
+// biome-ignore lint/suspicious/noExplicitAny: without a type, any payload is accepted
+export interface ReceivedFlatEvent<M = Record<string, any>> extends FlatEvent<M> {
+  timestamp: Date;
+  correlationId: string;
+  metadata: M;
+  id: string;
+  source: string;
+}
+
+/** Configuration of a manager: that of its client, and what it announces. */
+export interface EventBusManagerOptions extends EventBusConfig {
+  /** Default: `'hybrid'` if there is an address and Redis is enabled, else `'memory'`. */
+  mode?: EventBusConfig['mode'];
+  /** How often `system.status` is published, in ms, 0–2 147 483 647; 0: never. Default 60 000. */
+  statusInterval?: number;
+  /**
+   * Whether other services get `system.status` too; default false. Without it there is none in mode
+   * `'redis'`, which knows no events of one client alone.
+   */
+  statusEverywhere?: boolean;
+  /** As for a client; the manager shuts down as by `shutdown()`. */
+  shutdownSignals?: EventBusConfig['shutdownSignals'];
+}
+
+/** Options of the manager's `publish`. */
+export interface ManagerPublishOptions {
+  /** Only the handlers of this manager get it. */
+  localOnly?: boolean;
+  /** Only others get it, over Redis. */
+  redisOnly?: boolean;
+}
+
+/** Options of the manager's `subscribe`: those of a client, but batches. */
+export interface ManagerSubscribeOptions extends SubscribeOptions {
+  /** Only events of this manager. Without Redis there are no others. */
+  localOnly?: boolean;
+}
+
+/** The state of the bus at a glance. */
+export interface SystemStats {
+  stats: Stats & {
+    /** Not connected in memory mode. */
+    redisHealth: { connected: boolean; latency: number | null };
+  };
+  health: HealthReport;
+  /** In ms since the bus was opened. */
+  uptime: number;
+}
+
+/**
+ * A bus for those who want to keep no client: configured from the environment, opened by its first
+ * use. It publishes `system.initialized` when it is connected, `system.status` every minute, and
+ * `system.shutdown` before it closes; a service hears its own by `subscribe('system.*', …)`.
+ */
+export declare class EventBusManager {
+  /** Does nothing yet; what is wrong with the options shows when the bus is opened. */
+  constructor(options?: EventBusManagerOptions);
+
+  /** The client in use; null before the first use and after `shutdown`. */
+  readonly client: EventBusClient | null;
+
+  /**
+   * Opens the bus now instead of at the first use, and resolves as `connect` does. `options` replace
+   * those of before. Rejects with `INVALID_CONFIG`, and with `INVALID_OPTIONS` if options are given
+   * while the bus is open.
+   */
+  initialize(options?: EventBusManagerOptions): Promise<void>;
+
+  /** Publishes a flat event; resolves and rejects as `publish` of a client. */
+  publish(event: FlatEvent, options?: ManagerPublishOptions): Promise<PublishResult>;
+
+  /**
+   * Calls `handler` with each flat event that matches. Resolves to the ids of the subscriptions, for `unsubscribe`.
+   */
+  // biome-ignore lint/suspicious/noExplicitAny: without a type, any payload is accepted
+  subscribe<M = Record<string, any>>(
+    type: string | readonly string[],
+    handler: (event: ReceivedFlatEvent<M>, ctx: HandlerContext) => unknown,
+    options?: ManagerSubscribeOptions,
+  ): Promise<string[]>;
+
+  /** Ends subscriptions by their ids; whether there was any of them. Opens no bus. */
+  unsubscribe(ids: string | readonly string[]): Promise<boolean>;
+
+  /** Opens the bus, unless it has been shut down: then the numbers are those of the end. */
+  getSystemStats(): Promise<SystemStats>;
+
+  /** As `healthCheck` of a client. Opens the bus, unless it has been shut down. */
+  healthCheck(): Promise<HealthReport>;
+
+  /**
+   * Publishes `system.shutdown` and disconnects, within `timeout` (default 10 000). Idempotent. The
+   * next `publish`, `subscribe` or `initialize` opens a new bus.
+   */
+  shutdown(options?: { timeout?: number }): Promise<void>;
+}
+
+/** The manager of this process. Importing it does nothing. */
+export declare const eventBusManager: EventBusManager;
+
 // ------------------------------------------------------------------------------ stored events
 
 /**

@@ -6,7 +6,10 @@ import {
   type Event,
   EventBusClient,
   EventBusError,
+  EventBusManager,
   type EventOf,
+  eventBusManager,
+  type FlatEvent,
   type GroupContext,
   type HandlerContext,
   type PatternEvent,
@@ -207,6 +210,37 @@ export async function testing(): Promise<void> {
   await test.advance('1h');
   // @ts-expect-error no such type
   await test.publish('photo.renamed', {});
+}
+
+export async function managing(): Promise<void> {
+  const given: FlatEvent<{ bookingId: string }> = { type: 'a', metadata: { bookingId: '1' } };
+  const ids: string[] = await eventBusManager.subscribe<{ bookingId: string }>(
+    'a',
+    (event, ctx) => {
+      event.metadata.bookingId.concat(event.timestamp.toISOString(), event.id, ctx.channel);
+      // @ts-expect-error not every event has one
+      event.userId.trim();
+      // @ts-expect-error no such field
+      event.metadata.other;
+      void eventBusManager.publish(event);
+    },
+  );
+  await eventBusManager.subscribe('a', ({ metadata }) => metadata.anything.goes, {
+    localOnly: true,
+  });
+  const result: PublishResult = await eventBusManager.publish(given, { redisOnly: true });
+  // @ts-expect-error no such option
+  await eventBusManager.publish(given, { stream: 's' });
+  // @ts-expect-error batches are for clients
+  await eventBusManager.subscribe('a', () => {}, { batch: { size: 5 } });
+  const { stats, health, uptime } = await eventBusManager.getSystemStats();
+  stats.redisHealth.latency?.toFixed(stats.eventsPublished + uptime);
+  health.status.concat(result.eventId);
+  await eventBusManager.unsubscribe(ids);
+  const own = new EventBusManager({ shutdownSignals: ['SIGTERM'], statusInterval: 5 });
+  own.client?.on('gap', () => {});
+  // @ts-expect-error no such signal
+  new EventBusManager({ shutdownSignals: ['SIGKILL'] });
 }
 
 interface InterfaceEvents {

@@ -15,6 +15,7 @@ export {
   TimeoutError,
   ValidationError,
 } from './errors';
+export { EventBusManager, eventBusManager } from './manager';
 export { EventValidator } from './validator';
 
 export function escapePattern(text: string): string {
