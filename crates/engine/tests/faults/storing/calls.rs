@@ -105,6 +105,9 @@ async fn one_event_of_a_call_is_cancelled() {
     let there = || async { stored(&server, "jobs").await.len() == expected.len() + 3 };
     eventually(PATIENCE, "all three are stored", there).await;
     bus.cancel(batch.number, 1);
+    // Answered first it would have been published.
+    let cancelled = || async { bus.stats().in_flight == 2 };
+    eventually(PATIENCE, "one is cancelled", cancelled).await;
     proxy.thaw(connection);
     let results = batch.results().await;
     assert_eq!(failed(&results[1], Outcome::Unknown).kind, ErrorKind::Aborted);
