@@ -11,6 +11,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oxbus_model::config::{Config, StreamConfig};
+use oxbus_model::names::check_name;
+use oxbus_model::presence;
 use oxbus_model::store::{EntryId, Request, Response, StreamFacts, keys};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::Value;
@@ -77,9 +79,22 @@ pub(crate) async fn call(context: &Context, method: &str, args: Value) -> Result
         "deadLetters.count" => letters::count(context, args).await,
         "getEvent" => history::event(context, args).await,
         "getHistory" => history::history(context, args).await,
+        "rooms.members" => members(context, args).await,
         "replay.page" => replay::page(context, args).await,
         "replay.group" => replay::group(context, args).await,
         _ => Err(BusError::new(ErrorKind::Internal, format!("there is no method {method:?}"))),
+    }
+}
+
+/// Who is in a room, over all clients.
+async fn members(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
+    let room = args.text("room")?;
+    args.finish()?;
+    check_name("room", &room)?;
+    let key = keys::presence(&context.config.channel_prefix, &room).into();
+    match context.store.execute(Request::Attendance { key }).await? {
+        Response::Names(entries) => Ok(presence::members(&entries).into()),
+        _ => Err(unexpected()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use oxbus_model::channel::Channels;
+use oxbus_model::channel::{Audience, Channels};
 use oxbus_model::delivery::{Candidate, LiveEvent};
 use oxbus_model::envelope::{self, Missing};
 use oxbus_model::routing::{Route, Router, WireRef};
@@ -18,6 +18,8 @@ pub(crate) struct Arrivals {
     /// Each event, and where its routes end.
     pub(crate) events: Vec<(Candidate, usize)>,
     pub(crate) routes: Vec<Route>,
+    /// How many subscriptions an event of a room was not for.
+    pub(crate) left_out: u64,
     /// Who records what comes, so that it can be told from what was missed.
     pub(crate) recovery: Option<Arc<Recovery>>,
 }
@@ -49,7 +51,12 @@ impl Reception<'_> {
             return false;
         };
         if may_be_heard {
+            let heard_from = arrivals.routes.len();
             self.router.route_listeners(channel, &decoded.event_type, &mut arrivals.routes);
+            if arrivals.routes.len() > heard_from && self.leaves_out(channel, &decoded.json) {
+                arrivals.left_out += (arrivals.routes.len() - heard_from) as u64;
+                arrivals.routes.truncate(heard_from);
+            }
             if arrivals.routes.len() == before {
                 return true;
             }
@@ -69,6 +76,14 @@ impl Reception<'_> {
         });
         arrivals.events.push((candidate, arrivals.routes.len()));
         true
+    }
+}
+
+impl Reception<'_> {
+    /// Whether an event of a room is for none of those that this client has joined it for.
+    fn leaves_out(&self, channel: &[u8], json: &str) -> bool {
+        matches!(self.channels.audience(channel), Some(Audience::Room(_)))
+            && self.router.leaves_out(channel, &envelope::except_of(json))
     }
 }
 
@@ -94,6 +109,10 @@ impl Shared {
         drop(router);
         if foreign > 0 {
             self.stats.events_foreign.add(foreign);
+        }
+        let left_out = std::mem::take(&mut arrivals.left_out);
+        if left_out > 0 {
+            self.stats.events_skipped.add(left_out);
         }
         self.accept(arrivals);
     }

@@ -1,10 +1,8 @@
 //! The client: takes the host's calls, none of which blocks, and answers through [`Client::drain`].
 //! `core` is what is behind it.
 
-use std::future::Future;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
-use std::task::{Context, Waker};
 use std::time::Duration;
 
 use oxbus_model::claims::DURABLE_TOKEN;
@@ -19,16 +17,17 @@ use tokio::runtime::Handle;
 
 use crate::clock;
 use crate::groups::Durable;
-use crate::guard::catch_panic;
 use crate::health;
 use crate::host::{Drained, Host, Notice};
 use crate::lifecycle::State;
 use crate::memory::Broker;
+use crate::subscriptions::Waiter;
 use crate::transport::Submission;
 
 mod core;
 
-use self::core::{Core, ready};
+pub(crate) use self::core::Core;
+use self::core::ready;
 
 /// Deliveries in one [`Client::drain`]: enough to make the crossing cheap, few enough that a host's
 /// other work gets its turn.
@@ -58,7 +57,7 @@ pub struct Subscribed {
 
 /// A bus client. Dropping it closes its connections at once.
 pub struct Client {
-    core: Arc<Core>,
+    pub(crate) core: Arc<Core>,
 }
 
 impl Client {
@@ -181,7 +180,7 @@ impl Client {
         let wires = shared.add(subscription, patterns, &options)?;
         transport.start();
         let deadline = shared.clock.now_ms().saturating_add(shared.config.redis.command_timeout);
-        shared.unconfirmed().add(subscription, ticket, &wires, deadline);
+        shared.unconfirmed().add(subscription, Waiter::Ticket(ticket), &wires, deadline);
         transport.subscribe(wires);
         drop(numbering);
         self.core.watch_deadlines();
@@ -331,16 +330,7 @@ impl Client {
     /// Answers a question about streams, dead letters or past events; `arguments` is JSON.
     pub fn request(&self, ticket: u32, method: String, arguments: String) {
         let core = self.core.clone();
-        core.requests.fetch_add(1, Ordering::AcqRel);
-        let mut work = Box::pin(async move {
-            let result = catch_panic("administration", core.administer(&method, &arguments)).await;
-            core.shared.outbox.reply(ticket, result.and_then(|result| result));
-            core.requests.fetch_sub(1, Ordering::AcqRel);
-        });
-        // In memory it is done at once.
-        if work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
-            self.core.runtime.spawn(work);
-        }
+        self.core.answer(ticket, async move { core.administer(&method, &arguments).await });
     }
 
     /// Whether nothing is under way that would change anything by itself, but for what time and the

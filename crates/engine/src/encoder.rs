@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use oxbus_model::channel::{BROADCAST, Channels};
+use oxbus_model::channel::{BROADCAST, Channels, ROOM, USER};
 use oxbus_model::config::Config;
 use oxbus_model::envelope::{self, Metadata, Origin};
 use oxbus_model::names::check_event_type;
-use oxbus_model::publish_options::{PublishOptions, StoreIn};
+use oxbus_model::publish_options::{PublishOptions, Recipients, StoreIn};
 use oxbus_model::storage::{Place, Storage};
 use oxbus_model::stored;
 use oxbus_model::submission::Record;
@@ -140,7 +140,14 @@ impl Encoder {
         }
         self.channel.clear();
         self.channel.push_str(self.channels.prefix());
-        self.channel.push_str(if options.broadcast { BROADCAST } else { record.event_type });
+        let (kind, name) = match &options.audience {
+            Recipients::Subscribers => ("", record.event_type),
+            Recipients::Everyone => ("", BROADCAST),
+            Recipients::Room { room, .. } => (ROOM, &**room),
+            Recipients::User(user) => (USER, &**user),
+        };
+        self.channel.push_str(kind);
+        self.channel.push_str(name);
         Ok(Encoded {
             channel: &self.channel,
             payload: &self.payload,
@@ -158,7 +165,11 @@ impl Encoder {
     /// Where an event of this type, with the options at hand, is stored.
     fn place(&self, event_type: &str) -> Result<Option<Place>, BusError> {
         let place = match &self.options.stream {
-            StoreIn::Matching => self.storage.place_of(event_type),
+            // Without asking, nothing is kept of what only some should see.
+            StoreIn::Matching => match self.options.audience {
+                Recipients::Room { .. } | Recipients::User(_) => None,
+                Recipients::Subscribers | Recipients::Everyone => self.storage.place_of(event_type),
+            },
             StoreIn::Nothing => None,
             StoreIn::Named(name) => match self.storage.named(name) {
                 Some(stream) => Some(Place { stream, realtime: self.storage.realtime(stream, event_type) }),
@@ -192,6 +203,11 @@ impl Encoder {
 }
 
 fn metadata_of(options: &PublishOptions) -> Metadata<'_> {
+    let (room, except, to_user) = match &options.audience {
+        Recipients::Room { room, except } => (Some(&**room), &**except, None),
+        Recipients::User(user) => (None, Default::default(), Some(&**user)),
+        Recipients::Subscribers | Recipients::Everyone => (None, Default::default(), None),
+    };
     Metadata {
         source: options.source.as_deref(),
         correlation_id: options.correlation_id.as_deref(),
@@ -200,7 +216,9 @@ fn metadata_of(options: &PublishOptions) -> Metadata<'_> {
         tracestate: options.tracestate.as_deref(),
         user_id: options.user_id.as_deref(),
         organization_id: options.organization_id.as_deref(),
-        room: None,
+        room,
+        except,
+        to_user,
         key: options.key.as_deref(),
         extra: options.metadata.as_ref(),
     }

@@ -10,6 +10,7 @@
 //! - `lifecycle`, `subscriptions`, `health`: state, confirmations, the health report.
 //! - `admin`: streams, dead letters, history and replay; `recent`: the client's own recent events;
 //!   `walk`: the entries of several streams in order.
+//! - `rooms`: joining and leaving; `presence`: what the store knows of it.
 //! - `recovery`: what live subscriptions have missed.
 //! - `outbox`: what waits for the host; [`host`]: its types.
 #![deny(missing_docs)]
@@ -28,9 +29,11 @@ mod intake;
 mod lifecycle;
 mod memory;
 mod outbox;
+mod presence;
 mod recent;
 mod recovery;
 mod redis;
+mod rooms;
 mod shared;
 mod store;
 mod subscriptions;
@@ -42,3 +45,4 @@ pub use host::{Drained, Host};
 pub use lifecycle::State;
 pub use memory::Broker;
 pub use redis::check;
+pub use rooms::Joinable;

@@ -20,8 +20,9 @@ use crate::host::{Host, Notice};
 use crate::intake::Intake;
 use crate::lifecycle::Lifecycle;
 use crate::outbox::Outbox;
+use crate::presence::Presence;
 use crate::recent::Recent;
-use crate::subscriptions::Unconfirmed;
+use crate::subscriptions::{Unconfirmed, Waiter};
 
 /// The link whose coming up says that the server takes commands.
 const PUBLISHER: &str = "publisher";
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     unconfirmed: Mutex<Unconfirmed>,
     /// The consumer groups.
     pub(crate) groups: Groups,
+    /// What the store knows of the rooms that were joined.
+    pub(crate) presence: Presence,
     /// What this client published and received lately, where events are kept.
     pub(crate) recent: Arc<Mutex<Recent>>,
 }
@@ -68,6 +71,7 @@ impl Shared {
             intake: Mutex::new(intake),
             unconfirmed: Mutex::default(),
             groups,
+            presence: Presence::default(),
             recent: Arc::default(),
             config,
             clock,
@@ -92,6 +96,16 @@ impl Shared {
         self.intake().add(subscription, options)?;
         let mut router = self.router.write().unwrap_or_else(PoisonError::into_inner);
         Ok(router.add(subscription, patterns, options.by == MatchBy::Channel))
+    }
+
+    /// Joins a room or a user. Returns the wire subscription that it needs, and whether the member is new.
+    pub(crate) fn add_member(&self, name: &str, member: &Arc<str>) -> (Wire, bool) {
+        self.router.write().unwrap_or_else(PoisonError::into_inner).join(name, member)
+    }
+
+    /// Leaves it. Returns how many have left, and the wire subscription if nobody needs it any more.
+    pub(crate) fn remove_member(&self, name: &str, member: Option<&str>) -> (usize, Option<Wire>) {
+        self.router.write().unwrap_or_else(PoisonError::into_inner).leave(name, member)
     }
 
     /// Removes a subscription. Returns the wire subscriptions that nobody needs any more.
@@ -147,8 +161,16 @@ impl Shared {
 
     /// Those that wait for a wire subscription need not wait for it any more.
     fn answered(&self, wire: &Wire) {
-        for ticket in self.unconfirmed().confirmed(wire) {
-            self.outbox.reply(ticket, Ok(Value::Null));
+        let complete = self.unconfirmed().confirmed(wire);
+        complete.into_iter().for_each(|waiter| self.tell(waiter, Ok(())));
+    }
+
+    /// Tells who waits for a subscription how it went.
+    pub(crate) fn tell(&self, waiter: Waiter, result: Result<(), BusError>) {
+        match waiter {
+            Waiter::Ticket(ticket) => self.outbox.reply(ticket, result.map(|()| Value::Null)),
+            // A join that nobody waits for any more takes itself back.
+            Waiter::Join(sender) => drop(sender.send(result)),
         }
     }
 
@@ -175,10 +197,11 @@ impl Shared {
             self.notice(Notice::Error(denied));
         }
         for subscription in &failed {
-            if let Some(ticket) = self.unconfirmed().remove(*subscription) {
+            let waiter = self.unconfirmed().remove(*subscription);
+            if let Some(waiter) = waiter {
                 let denied =
                     BusError::new(ErrorKind::SubscribeDenied, format!("{channel}: {}", error.message));
-                self.outbox.reply(ticket, Err(denied));
+                self.tell(waiter, Err(denied));
             }
         }
         // Those that are left work without it.
@@ -192,6 +215,8 @@ impl Shared {
         self.log("info", "connected", json!({ "link": name }));
         if name == PUBLISHER || self.config.mode == Mode::Memory {
             self.ensure_streams();
+            // The server may have lost what it knew.
+            self.presence.renew.notify_one();
         }
         if let Some(notice) = ready {
             self.notice(notice);

@@ -1,12 +1,22 @@
-//! Subscriptions that wait for the server's confirmation.
+//! Subscriptions, and joins, that wait for the server's confirmation.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use oxbus_model::BusError;
 use oxbus_model::routing::Wire;
+use tokio::sync::oneshot;
+
+/// Who is told of the confirmation.
+pub(crate) enum Waiter {
+    /// The host, by its ticket.
+    Ticket(u32),
+    /// A join.
+    Join(oneshot::Sender<Result<(), BusError>>),
+}
 
 /// One that waits.
 struct Waiting {
-    ticket: u32,
+    waiter: Waiter,
     missing: HashSet<Wire>,
     deadline: u64,
 }
@@ -21,26 +31,25 @@ pub(crate) struct Unconfirmed {
 }
 
 impl Unconfirmed {
-    /// `subscription` waits for `wires` until `deadline`; the answer goes to `ticket`.
-    pub(crate) fn add(&mut self, subscription: u32, ticket: u32, wires: &[Wire], deadline: u64) {
+    /// `subscription` waits for `wires` until `deadline`; the answer goes to `waiter`.
+    pub(crate) fn add(&mut self, subscription: u32, waiter: Waiter, wires: &[Wire], deadline: u64) {
         for wire in wires {
             self.by_wire.entry(wire.clone()).or_default().insert(subscription);
         }
         self.deadlines.insert((deadline, subscription));
         let missing = wires.iter().cloned().collect();
-        self.waiting.insert(subscription, Waiting { ticket, missing, deadline });
+        self.waiting.insert(subscription, Waiting { waiter, missing, deadline });
     }
 
-    /// The server has confirmed `wire`. Returns the tickets of those that are complete now.
-    pub(crate) fn confirmed(&mut self, wire: &Wire) -> Vec<u32> {
+    /// The server has confirmed `wire`. Returns who waits for those that are complete now.
+    pub(crate) fn confirmed(&mut self, wire: &Wire) -> Vec<Waiter> {
         let mut complete = Vec::new();
         for subscription in self.by_wire.remove(wire).unwrap_or_default() {
             let Some(waiting) = self.waiting.get_mut(&subscription) else { continue };
             waiting.missing.remove(wire);
             if waiting.missing.is_empty() {
-                complete.push(waiting.ticket);
                 self.deadlines.remove(&(waiting.deadline, subscription));
-                self.waiting.remove(&subscription);
+                complete.extend(self.waiting.remove(&subscription).map(|waiting| waiting.waiter));
             }
         }
         complete
@@ -51,8 +60,8 @@ impl Unconfirmed {
         self.by_wire.get(wire).into_iter().flatten().copied().collect()
     }
 
-    /// `subscription` no longer waits. Returns its ticket.
-    pub(crate) fn remove(&mut self, subscription: u32) -> Option<u32> {
+    /// `subscription` no longer waits. Returns who does for it.
+    pub(crate) fn remove(&mut self, subscription: u32) -> Option<Waiter> {
         let waiting = self.waiting.remove(&subscription)?;
         self.deadlines.remove(&(waiting.deadline, subscription));
         for wire in &waiting.missing {
@@ -63,7 +72,7 @@ impl Unconfirmed {
                 }
             }
         }
-        Some(waiting.ticket)
+        Some(waiting.waiter)
     }
 
     /// Those whose time is over.

@@ -13,7 +13,7 @@ mod read;
 mod tests;
 
 pub(crate) use read::said;
-pub use read::{Decoded, Foreign, Missing, Parts, Span, id_of, read};
+pub use read::{Decoded, Foreign, Missing, Parts, Span, except_of, id_of, read};
 
 /// Who publishes: the same for every event of a client.
 #[derive(Clone, Debug)]
@@ -77,6 +77,10 @@ pub struct Metadata<'a> {
     pub organization_id: Option<&'a str>,
     /// The room that it is for.
     pub room: Option<&'a str>,
+    /// The members of the room that it is not for.
+    pub except: &'a [String],
+    /// The user that it is for.
+    pub to_user: Option<&'a str>,
     /// The key for ordering and for `latest-per-key`.
     pub key: Option<&'a str>,
     /// The caller's own members, already without the reserved names.
@@ -93,12 +97,16 @@ impl Metadata<'_> {
             (",\"userId\":", self.user_id),
             (",\"organizationId\":", self.organization_id),
             (",\"room\":", self.room),
+            (",\"toUser\":", self.to_user),
             (",\"key\":", self.key),
         ];
         for (name, value) in optional {
             if let Some(value) = value {
                 put(&[name, &json_text(value)]);
             }
+        }
+        if !self.except.is_empty() {
+            put(&[",\"except\":", &Value::from(self.except).to_string()]);
         }
         for (name, value) in self.extra.into_iter().flatten() {
             put(&[",", &json_text(name), ":", &value.to_string()]);

@@ -9,6 +9,7 @@
 //! - [`envelope`], [`stored`], [`scan`], [`submission`], [`time`]: events and publishes as text, and as entries of streams.
 //! - [`ledger`]: subscriptions wanted against subscriptions confirmed.
 //! - [`delivery`], [`queue`], [`filter`], [`retry`], [`breaker`]: what waits for handlers, runs, and runs again.
+//! - [`presence`]: who is in a room.
 //! - [`store`], [`claims`]: what is asked of a store of streams; what consumer groups do with it.
 //! - [`stats`], [`histogram`]: what is counted.
 #![deny(missing_docs)]
@@ -25,6 +26,7 @@ pub mod histogram;
 pub mod ledger;
 pub mod names;
 pub mod pattern;
+pub mod presence;
 pub mod publish_options;
 pub mod queue;
 pub mod reply;

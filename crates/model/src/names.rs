@@ -10,6 +10,9 @@ pub const MAX_IDENTIFIER_LENGTH: usize = 512;
 /// The longest pattern, in bytes.
 pub const MAX_PATTERN_BYTES: usize = 1024;
 
+/// The longest name of a room, a user or a member, in bytes.
+pub const MAX_NAME_BYTES: usize = 1024;
+
 /// Which bytes an event type may hold.
 const TYPE_BYTES: [bool; 256] = {
     let mut table = [false; 256];
@@ -97,6 +100,19 @@ pub fn check_pattern(pattern: &str) -> Result<(), BusError> {
         long => format!("a pattern has at most {MAX_PATTERN_BYTES} bytes, not {long}"),
     };
     Err(BusError { path: Some("pattern".to_owned()), ..BusError::new(ErrorKind::InvalidPattern, message) })
+}
+
+/// Accepts the name of a room, a user or a member: 1–1024 bytes, any characters.
+///
+/// # Errors
+/// `INVALID_OPTIONS`, at `path`.
+pub fn check_name(path: &str, name: &str) -> Result<(), BusError> {
+    let message = match name.len() {
+        0 => "must not be empty".to_owned(),
+        1..=MAX_NAME_BYTES => return Ok(()),
+        long => format!("has at most {MAX_NAME_BYTES} bytes, not {long}"),
+    };
+    Err(BusError::at(ErrorKind::InvalidOptions, path, message))
 }
 
 #[cfg(test)]

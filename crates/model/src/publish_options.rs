@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::config::reader::{NOT_AVAILABLE, Reader};
 use crate::error::{BusError, ErrorKind};
-use crate::names::check_identifier;
+use crate::names::{check_identifier, check_name};
 use crate::time;
 
 #[cfg(test)]
@@ -24,10 +24,12 @@ const DEDUPLICATION: u64 = 120_000;
 const MAX_DEDUPLICATION: u64 = 31_536_000_000;
 /// The most replicas that can be asked for.
 const MAX_REPLICAS: u32 = 100;
+/// The most members that an event of a room leaves out.
+pub const MAX_EXCEPT: usize = 1_000;
 /// The times whose ISO form has a year of four digits, in milliseconds since the Unix epoch.
 const TIMES: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
 /// The members of an event's metadata that Oxbus writes.
-const RESERVED: [&str; 11] = [
+const RESERVED: [&str; 12] = [
     "timestamp",
     "source",
     "instanceId",
@@ -38,6 +40,7 @@ const RESERVED: [&str; 11] = [
     "userId",
     "organizationId",
     "room",
+    "toUser",
     "key",
 ];
 
@@ -75,8 +78,27 @@ pub struct PublishOptions {
     pub replicas: u32,
     /// The milliseconds for the whole call. 1–3 600 000; default: the command timeout.
     pub timeout: Option<u64>,
-    /// Whether the event goes to everyone (`audience`, set by the client itself).
-    pub broadcast: bool,
+    /// Whom the event is for (`audience`, set by the client itself).
+    pub audience: Recipients,
+}
+
+/// Whom an event is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Recipients {
+    /// Subscribers of its type. The default.
+    #[default]
+    Subscribers,
+    /// Everyone who subscribes to its type.
+    Everyone,
+    /// Those who have joined a room, but for some of its members.
+    Room {
+        /// The room: 1–1024 bytes.
+        room: String,
+        /// Members that are left out: at most [`MAX_EXCEPT`].
+        except: Vec<String>,
+    },
+    /// Those who have joined a user: 1–1024 bytes.
+    User(String),
 }
 
 /// Which stream stores an event.
@@ -116,6 +138,12 @@ impl PublishOptions {
         if options.deduplicate.is_some() && options.id.is_none() {
             return Err(BusError::at(KIND, "deduplicate", "needs an id"));
         }
+        if let Recipients::Room { except, .. } = &options.audience
+            && !except.is_empty()
+            && options.metadata.as_ref().is_some_and(|members| members.contains_key("except"))
+        {
+            return Err(BusError::at(KIND, "metadata.except", "is set by Oxbus or by an option of its own"));
+        }
         Ok(options)
     }
 
@@ -133,10 +161,7 @@ impl PublishOptions {
             Field::Key => self.key = Some(identifier("key", raw)?),
             Field::Metadata => self.metadata = Some(metadata(raw)?),
             Field::Timeout => self.timeout = Some(timeout(raw)?),
-            Field::Audience => match raw {
-                "\"broadcast\"" => self.broadcast = true,
-                _ => return Err(BusError::at(KIND, "audience", "expected 'broadcast'")),
-            },
+            Field::Audience => self.audience = audience(raw)?,
             Field::Stream if raw == "false" => self.stream = StoreIn::Nothing,
             Field::Stream => self.stream = StoreIn::Named(stream(raw)?),
             Field::LocalOnly => unavailable_flag("localOnly", raw)?,
@@ -218,6 +243,47 @@ fn text(name: &str, raw: &str, expected: &str) -> Result<String, BusError> {
     }
     // The text is valid JSON by now; what remains is half of a surrogate pair.
     serde_json::from_str(raw).map_err(|_| BusError::at(KIND, name, "is not valid Unicode"))
+}
+
+/// `"broadcast"`, `{"room","except"}` or `{"user"}`.
+fn audience(raw: &str) -> Result<Recipients, BusError> {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Given<'a> {
+        #[serde(borrow)]
+        room: Option<&'a RawValue>,
+        #[serde(borrow)]
+        except: Option<&'a RawValue>,
+        #[serde(borrow)]
+        user: Option<&'a RawValue>,
+    }
+    let name = |path: &str, raw: &RawValue| {
+        let name = text(path, raw.get(), "a string")?;
+        check_name(path, &name).map(|()| name)
+    };
+    if raw == "\"broadcast\"" {
+        return Ok(Recipients::Everyone);
+    }
+    match serde_json::from_str(raw) {
+        Ok(Given { room: None, except: None, user: Some(user) }) => {
+            Ok(Recipients::User(name("userId", user)?))
+        }
+        Ok(Given { room: Some(room), except, user: None }) => {
+            let room = name("room", room)?;
+            let all: Vec<&RawValue> = match except {
+                Some(list) => serde_json::from_str(list.get())
+                    .map_err(|_| mismatch("except", "an array of members", list.get()))?,
+                None => Vec::new(),
+            };
+            if all.len() > MAX_EXCEPT {
+                let message = format!("has at most {MAX_EXCEPT} members, not {}", all.len());
+                return Err(BusError::at(KIND, "except", message));
+            }
+            let except = (0..).zip(all).map(|(i, member): (usize, _)| name(&format!("except[{i}]"), member));
+            Ok(Recipients::Room { room, except: except.collect::<Result<_, _>>()? })
+        }
+        _ => Err(BusError::at(KIND, "audience", "expected 'broadcast', a room or a user")),
+    }
 }
 
 fn identifier(name: &str, raw: &str) -> Result<String, BusError> {

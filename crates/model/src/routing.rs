@@ -14,6 +14,9 @@ use rustc_hash::FxHashMap as HashMap;
 use crate::channel::{Audience, BROADCAST, Channels};
 use crate::pattern;
 
+#[cfg(test)]
+mod tests;
+
 /// What the server is asked for: a channel by name, or by pattern. Names include the channel prefix.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Wire {
@@ -122,6 +125,15 @@ pub struct Route {
     pub pattern: u32,
 }
 
+/// A room or a user that was joined.
+#[derive(Debug)]
+struct Joined {
+    /// Its name without the prefix: `room:a`.
+    name: Box<str>,
+    /// Who has joined it here, one at least.
+    members: BTreeSet<Arc<str>>,
+}
+
 /// The table of subscriptions of one client.
 #[derive(Debug)]
 pub struct Router {
@@ -129,7 +141,9 @@ pub struct Router {
     broadcast: Wire,
     by_channel: HashMap<Arc<[u8]>, Feeds>,
     by_pattern: HashMap<Arc<[u8]>, Feeds>,
-    /// Subscriptions by type, which hear broadcasts. A set, as nearly every subscription is in it and each
+    /// Channels of rooms and users that this client has joined.
+    joined: HashMap<Arc<[u8]>, Joined>,
+    /// Subscriptions by type, which hear broadcasts and what comes on joined channels. A set, as nearly every subscription is in it and each
     /// has to get out again.
     listeners: BTreeSet<u32>,
     subscriptions: HashMap<u32, Vec<Entry>>,
@@ -144,6 +158,7 @@ impl Router {
             broadcast,
             by_channel: HashMap::default(),
             by_pattern: HashMap::default(),
+            joined: HashMap::default(),
             listeners: BTreeSet::new(),
             subscriptions: HashMap::default(),
         }
@@ -171,7 +186,8 @@ impl Router {
         let mut unused = self.wires_of(&entries);
         self.listeners.remove(&subscription);
         unused.retain(|wire| {
-            let heard = *wire == self.broadcast && !self.listeners.is_empty();
+            let heard =
+                (*wire == self.broadcast && !self.listeners.is_empty()) || self.is_joined(wire.into());
             let feeds = self.feeds_mut(wire);
             feeds.remove(subscription);
             let empty = feeds.is_empty() && !heard;
@@ -188,9 +204,63 @@ impl Router {
     pub fn clear(&mut self) -> Vec<Wire> {
         self.subscriptions = HashMap::default();
         self.listeners = BTreeSet::new();
+        self.joined = HashMap::default();
         let channels = std::mem::take(&mut self.by_channel).into_keys().map(Wire::Channel);
         let patterns = std::mem::take(&mut self.by_pattern).into_keys().map(Wire::Pattern);
         channels.chain(patterns).collect()
+    }
+
+    /// Joins a room or a user, by the name of its channel without the prefix. Returns the wire subscription that it
+    /// needs, which may be there already, and whether the member is new.
+    pub fn join(&mut self, name: &str, member: &Arc<str>) -> (Wire, bool) {
+        let wire = Wire::Channel(self.channels.named(name).into_bytes().into());
+        self.feeds_mut(&wire);
+        let (Wire::Channel(channel) | Wire::Pattern(channel)) = &wire;
+        let joined = self.joined.entry(channel.clone());
+        let joined = joined.or_insert_with(|| Joined { name: name.into(), members: BTreeSet::new() });
+        let is_new = joined.members.insert(member.clone());
+        (wire, is_new)
+    }
+
+    /// Leaves it: one member, or all of this client's. Returns how many have left, and the wire subscription if
+    /// nobody needs it any more.
+    pub fn leave(&mut self, name: &str, member: Option<&str>) -> (usize, Option<Wire>) {
+        let wire = Wire::Channel(self.channels.named(name).into_bytes().into());
+        let Some(joined) = self.joined.get_mut(wire.name()) else { return (0, None) };
+        let left = match member {
+            Some(member) => usize::from(joined.members.remove(member)),
+            None => std::mem::take(&mut joined.members).len(),
+        };
+        if !joined.members.is_empty() {
+            return (left, None);
+        }
+        self.joined.remove(wire.name());
+        if self.feeds((&wire).into()).is_some_and(|feeds| !feeds.is_empty()) {
+            return (left, None);
+        }
+        self.by_channel.remove(wire.name());
+        (left, Some(wire))
+    }
+
+    /// Who has joined a room or a user here, by the name of its channel without the prefix.
+    pub fn members(&self, name: &str) -> BTreeSet<Arc<str>> {
+        let channel = self.channels.named(name);
+        self.joined.get(channel.as_bytes()).map(|joined| joined.members.clone()).unwrap_or_default()
+    }
+
+    /// How many have joined something, all rooms and users together.
+    pub fn memberships(&self) -> usize {
+        self.joined.values().map(|joined| joined.members.len()).sum()
+    }
+
+    /// Whether all who have joined `channel` here are among `except`.
+    pub fn leaves_out(&self, channel: &[u8], except: &[String]) -> bool {
+        let out = |member: &Arc<str>| except.iter().any(|name| **name == **member);
+        !except.is_empty() && self.joined.get(channel).is_some_and(|joined| joined.members.iter().all(out))
+    }
+
+    fn is_joined(&self, wire: WireRef<'_>) -> bool {
+        matches!(wire, WireRef::Channel(name) if self.joined.contains_key(name))
     }
 
     /// Whether there is a subscription of that number.
@@ -198,21 +268,24 @@ impl Router {
         self.subscriptions.contains_key(&subscription)
     }
 
-    /// The patterns of all subscriptions that `wire` feeds, for reports.
+    /// The patterns of all subscriptions that `wire` feeds, and the room or user that it was joined for, for reports.
     pub fn patterns(&self, wire: &Wire) -> impl Iterator<Item = &str> {
-        self.feeds(wire.into()).into_iter().flat_map(Feeds::iter).filter_map(|(s, i)| {
+        let fed = self.feeds(wire.into()).into_iter().flat_map(Feeds::iter).filter_map(|(s, i)| {
             let entry = self.subscriptions.get(&s)?.get(usize::try_from(i).ok()?)?;
             Some(&*entry.pattern)
-        })
+        });
+        let joined = self.is_joined(wire.into()).then(|| self.joined.get(wire.name())).flatten();
+        fed.chain(joined.map(|joined| &*joined.name))
     }
 
-    /// Whether some pattern that `wire` feeds addresses channels, not event types.
+    /// Whether some pattern that `wire` feeds addresses channels, not event types, or it is that of a room or user.
     pub fn addresses_channels(&self, wire: &Wire) -> bool {
-        self.feeds(wire.into()).into_iter().flat_map(Feeds::iter).any(|(s, i)| {
-            let entries = self.subscriptions.get(&s);
-            let entry = entries.zip(usize::try_from(i).ok()).and_then(|(entries, i)| entries.get(i));
-            entry.is_some_and(|entry| entry.by_channel)
-        })
+        self.is_joined(wire.into())
+            || self.feeds(wire.into()).into_iter().flat_map(Feeds::iter).any(|(s, i)| {
+                let entries = self.subscriptions.get(&s);
+                let entry = entries.zip(usize::try_from(i).ok()).and_then(|(entries, i)| entries.get(i));
+                entry.is_some_and(|entry| entry.by_channel)
+            })
     }
 
     /// Whether a subscription needs `wire` only to hear broadcasts, and works without it.
@@ -246,15 +319,19 @@ impl Router {
                 routes.push(Route { subscription, pattern });
             }
         }
-        // Only the broadcast channel has listeners.
-        audience == Some(Audience::Everyone) && WireRef::from(&self.broadcast) == wire
+        // Only the broadcast channel, and those that were joined, have listeners.
+        match audience {
+            Some(Audience::Everyone) => WireRef::from(&self.broadcast) == wire,
+            Some(Audience::Room(_) | Audience::User(_)) => self.is_joined(wire),
+            _ => false,
+        }
     }
 
-    /// Appends the subscriptions by type that hear a broadcast.
+    /// Appends the subscriptions by type that hear a broadcast, or an event of what this client has joined.
     pub fn route_listeners(&self, channel: &[u8], event_type: &str, routes: &mut Vec<Route>) {
         for subscription in &self.listeners {
             let Some(entries) = self.subscriptions.get(subscription) else { continue };
-            // A pattern that addresses the broadcast channel itself has taken the message already.
+            // A pattern that addresses the channel itself has taken the message already.
             if entries.iter().any(|e| e.by_channel && e.wire.matches(channel)) {
                 continue;
             }
@@ -314,164 +391,5 @@ impl Router {
             }
         }
         wires
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn router() -> Router {
-        Router::new(Channels::new("p:"))
-    }
-
-    fn channel(name: &str) -> Wire {
-        Wire::Channel(name.as_bytes().into())
-    }
-
-    fn glob(name: &str) -> Wire {
-        Wire::Pattern(name.as_bytes().into())
-    }
-
-    /// What a server would do: the message comes once for each wire subscription that matches.
-    fn deliver(router: &Router, to: &str, event_type: &str) -> Vec<(u32, u32)> {
-        let mut routes = Vec::new();
-        let channels = router.by_channel.keys().map(|n| Wire::Channel(n.clone()));
-        let patterns = router.by_pattern.keys().map(|n| Wire::Pattern(n.clone()));
-        for wire in channels.chain(patterns).filter(|w| w.matches(to.as_bytes())) {
-            if router.route((&wire).into(), to.as_bytes(), &mut routes) {
-                router.route_listeners(to.as_bytes(), event_type, &mut routes);
-            }
-        }
-        routes.sort_by_key(|r| (r.subscription, r.pattern));
-        routes.into_iter().map(|r| (r.subscription, r.pattern)).collect()
-    }
-
-    fn add(router: &mut Router, id: u32, patterns: &[&str]) -> Vec<Wire> {
-        router.add(id, &patterns.iter().map(|p| p.to_string()).collect::<Vec<_>>(), false)
-    }
-
-    #[test]
-    fn exact_patterns_subscribe_and_globs_psubscribe_under_the_escaped_prefix() {
-        let mut r = Router::new(Channels::new("a*:"));
-        let wires = r.add(1, &["photo.uploaded".into(), "photo.*".into()], false);
-        assert_eq!(wires, [channel("a*:photo.uploaded"), glob("a\\*:photo.*"), channel("a*:broadcast")]);
-    }
-
-    #[test]
-    fn overlapping_patterns_of_one_subscription_call_it_once() {
-        let mut r = router();
-        add(&mut r, 1, &["photo.*", "*", "photo.uploaded"]);
-        add(&mut r, 2, &["photo.uploaded"]);
-        add(&mut r, 3, &["photo.uploaded"]);
-        assert_eq!(deliver(&r, "p:photo.uploaded", "photo.uploaded"), [(1, 0), (2, 0), (3, 0)]);
-        assert_eq!(deliver(&r, "p:order", "order"), [(1, 1)]);
-    }
-
-    #[test]
-    fn type_patterns_never_see_rooms_and_see_broadcasts_of_their_types() {
-        let mut r = router();
-        add(&mut r, 1, &["*"]);
-        add(&mut r, 2, &["room:*"]);
-        add(&mut r, 3, &["photo.*"]);
-        add(&mut r, 4, &["broadcast", "*"]);
-        r.add(5, &["*".into()], true);
-        assert_eq!(deliver(&r, "p:room:1", "photo.a"), [(2, 0), (5, 0)]);
-        assert_eq!(deliver(&r, "p:broadcast", "photo.a"), [(1, 0), (3, 0), (4, 0), (5, 0)]);
-        assert_eq!(deliver(&r, "p:broadcast", "order"), [(1, 0), (4, 0), (5, 0)]);
-    }
-
-    #[test]
-    fn patterns_of_channels_are_told_from_those_of_types() {
-        let mut r = router();
-        add(&mut r, 1, &["*", "a", "room:1"]);
-        for (wire, expected) in [(glob("p:*"), false), (channel("p:a"), false), (channel("p:room:1"), true)] {
-            assert_eq!(r.addresses_channels(&wire), expected);
-        }
-        r.add(2, &["*".into()], true);
-        assert!(r.addresses_channels(&glob("p:*")) && !r.addresses_channels(&channel("p:broadcast")));
-    }
-
-    #[test]
-    fn the_last_subscription_takes_its_wires_along() {
-        let mut r = router();
-        add(&mut r, 1, &["a.*"]);
-        add(&mut r, 2, &["a.*", "b"]);
-        assert_eq!(r.remove(1), []);
-        assert_eq!(r.remove(2), [glob("p:a.*"), channel("p:b"), channel("p:broadcast")]);
-        assert_eq!(r.remove(2), []);
-        assert_eq!(r.counts(), (0, 0));
-        assert!(r.by_channel.is_empty() && r.by_pattern.is_empty());
-    }
-
-    #[test]
-    fn clearing_gives_every_wire_once() {
-        let mut r = router();
-        add(&mut r, 1, &["a.*", "b"]);
-        add(&mut r, 2, &["a.*"]);
-        r.add(3, &["b".into(), "room:1".into()], true);
-        let mut wires = r.clear();
-        wires.sort_by(|a, b| a.name().cmp(b.name()));
-        assert_eq!(wires, [glob("p:a.*"), channel("p:b"), channel("p:broadcast"), channel("p:room:1")]);
-        assert_eq!((r.counts(), r.clear()), ((0, 0), vec![]));
-        assert_eq!((deliver(&r, "p:b", "b"), deliver(&r, "p:broadcast", "b")), (vec![], vec![]));
-        assert_eq!(add(&mut r, 1, &["b"]), [channel("p:b"), channel("p:broadcast")]);
-        assert_eq!(deliver(&r, "p:b", "b"), [(1, 0)]);
-    }
-
-    #[test]
-    fn many_of_one_pattern_go_one_by_one() {
-        const MANY: u32 = 100_000;
-        let mut r = router();
-        (0..MANY).for_each(|id| drop(add(&mut r, id, &["a.*"])));
-        // From the end: each would move or look at all others if they were not left in place.
-        for id in (1..MANY).rev() {
-            assert_eq!(r.remove(id), []);
-        }
-        assert_eq!(deliver(&r, "p:a.x", "a.x"), [(0, 0)]);
-        assert_eq!(r.patterns(&glob("p:a.*")).collect::<Vec<_>>(), ["a.*"]);
-        assert_eq!(r.remove(0), [glob("p:a.*"), channel("p:broadcast")]);
-    }
-
-    proptest! {
-        /// Numbers come again here, which a client's do only after 2^32 subscriptions.
-        #[test]
-        fn what_comes_and_goes_leaves_what_is_there(steps in prop::collection::vec((0u32..8, any::<bool>()), 1..80)) {
-            let mut r = router();
-            let mut there = BTreeSet::new();
-            for (id, more) in steps {
-                if more && there.insert(id) {
-                    add(&mut r, id, &["b", "a", "*"]);
-                } else if there.remove(&id) {
-                    prop_assert_eq!(r.remove(id).is_empty(), !there.is_empty());
-                }
-                prop_assert_eq!(deliver(&r, "p:a", "a"), there.iter().map(|id| (*id, 1)).collect::<Vec<_>>());
-                prop_assert_eq!(r.patterns(&channel("p:a")).count(), there.len());
-                prop_assert_eq!(r.is_dispensable(&channel("p:a")), false);
-                prop_assert!(r.is_dispensable(&channel("p:broadcast")));
-            }
-        }
-
-        #[test]
-        fn each_matching_subscription_is_called_exactly_once(
-            subs in prop::collection::vec(prop::collection::vec("[ab*?.]{1,4}", 1..4), 1..5),
-            event_type in "[ab.]{1,4}",
-            broadcast: bool,
-        ) {
-            let mut r = router();
-            for (id, patterns) in (0u32..).zip(&subs) {
-                r.add(id, patterns, false);
-            }
-            let to = if broadcast { "p:broadcast".to_owned() } else { format!("p:{event_type}") };
-            let called: Vec<u32> = deliver(&r, &to, &event_type).into_iter().map(|(s, _)| s).collect();
-            let expected: Vec<u32> = (0u32..)
-                .zip(&subs)
-                .filter(|(_, ps)| ps.iter().any(|p| pattern::matches(p.as_bytes(), event_type.as_bytes())))
-                .map(|(id, _)| id)
-                .collect();
-            prop_assert_eq!(called, expected);
-        }
     }
 }

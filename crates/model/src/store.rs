@@ -1,4 +1,4 @@
-//! What is asked of a store of streams: one vocabulary for Redis and for memory.
+//! What is asked of a store of streams, and of who is in rooms: one vocabulary for Redis and for memory.
 //!
 //! Each [`Request`] is one step on the store: it happens as a whole or not at all. Requests that change
 //! who owns an entry are *fenced*: they act only on entries that the named consumer still owns, and only while
@@ -269,6 +269,23 @@ pub enum Request {
         /// Its key.
         key: Arc<str>,
     },
+    /// Changes who is in a room; those that are added are in it for `ttl` milliseconds, by the store's time, unless
+    /// they are added again. → [`Response::Done`]
+    Attend {
+        /// The room's key: [`keys::presence`].
+        key: Arc<str>,
+        /// Who comes or stays: see [`presence::entry`](crate::presence::entry).
+        add: Vec<String>,
+        /// Who goes.
+        remove: Vec<String>,
+        /// For how long.
+        ttl: u64,
+    },
+    /// Who is in a room. → [`Response::Names`]
+    Attendance {
+        /// The room's key.
+        key: Arc<str>,
+    },
     /// The store's time. → [`Response::Time`]
     Time,
 }
@@ -357,6 +374,8 @@ pub enum Response {
     Appended(Option<EntryId>),
     /// An event as JSON.
     Event(Option<Box<[u8]>>),
+    /// Names, in no order.
+    Names(Vec<String>),
     /// Milliseconds since the Unix epoch.
     Time(u64),
 }

@@ -113,8 +113,9 @@ impl Core {
         let unused = self.shared.remove(subscription);
         self.transport.unsubscribe(unused);
         drop(numbering);
-        if let Some(ticket) = self.shared.unconfirmed().remove(subscription) {
-            self.shared.outbox.reply(ticket, Err(BusError::new(kind, why)));
+        let waiter = self.shared.unconfirmed().remove(subscription);
+        if let Some(waiter) = waiter {
+            self.shared.tell(waiter, Err(BusError::new(kind, why)));
         }
         true
     }
@@ -159,11 +160,14 @@ impl Core {
         for subscription in expired {
             let cause = self.shared.lifecycle.watch().borrow().error.clone();
             let why = cause.map_or_else(|| "no confirmation from the server".to_owned(), |e| e.message);
-            self.unsubscribe(
-                subscription,
-                ErrorKind::CommandTimeout,
-                &format!("not subscribed in time: {why}"),
-            );
+            let why = format!("not subscribed in time: {why}");
+            if self.unsubscribe(subscription, ErrorKind::CommandTimeout, &why) {
+                continue;
+            }
+            let join = self.shared.unconfirmed().remove(subscription);
+            if let Some(join) = join {
+                self.shared.tell(join, Err(BusError::new(ErrorKind::CommandTimeout, why)));
+            }
         }
         let intake = self.shared.intake();
         let (ready, retry) = (intake.deliveries.has_due(now), intake.deliveries.next_due(now));
@@ -209,9 +213,9 @@ impl Core {
         }
         let waiting = self.shared.unconfirmed().all();
         for subscription in waiting {
-            if let Some(ticket) = self.shared.unconfirmed().remove(subscription) {
-                let error = BusError::new(ErrorKind::Closed, "the client was closed");
-                self.shared.outbox.reply(ticket, Err(error));
+            let waiter = self.shared.unconfirmed().remove(subscription);
+            if let Some(waiter) = waiter {
+                self.shared.tell(waiter, Err(BusError::new(ErrorKind::Closed, "the client was closed")));
             }
         }
     }
@@ -227,7 +231,7 @@ impl Core {
                 changed.await;
             }
         };
-        tokio::join!(live, self.shared.finish_groups());
+        tokio::join!(live, self.shared.finish_groups(), self.leave_all());
         self.refuse_publishes();
         self.transport.flush().await;
     }

@@ -165,7 +165,9 @@ impl Broker {
     /// Removes a client. Returns the groups of which a read is over by that.
     pub(super) fn leave(&self, number: u64) -> Vec<GroupKey> {
         let mut state = self.lock();
-        state.members.remove(&number);
+        if let Some(member) = state.members.remove(&number) {
+            state.streams.depart(member.shared.origin.instance_id());
+        }
         state.reads.remove_all(number)
     }
 

@@ -255,9 +255,9 @@ fn matching<'w>(
     })
 }
 
-/// Whether an event was for a room only.
+/// Whether an event was for a room or a user only.
 fn has_room(fields: &Fields) -> bool {
     let meta = fields.iter().rev().find(|(name, _)| **name == *b"meta");
     let read = meta.and_then(|(_, meta)| serde_json::from_slice::<Map<String, Value>>(meta).ok());
-    read.is_some_and(|meta| meta.contains_key("room"))
+    read.is_some_and(|meta| meta.contains_key("room") || meta.contains_key("toUser"))
 }

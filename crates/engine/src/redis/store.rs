@@ -246,6 +246,20 @@ impl Call {
                 let reply = self.ask(cmd("GET").arg(&*key)).await?;
                 Ok(Response::Event(reply.maybe(Owned::bytes)?))
             }
+            Request::Attend { key, add, remove, ttl } => {
+                let chunks = add.chunks(CHUNK).map(|add| (add, true));
+                for (entries, come) in chunks.chain(remove.chunks(CHUNK).map(|gone| (gone, false))) {
+                    let arguments = |c: &mut Cmd| {
+                        c.arg(if come { ttl } else { 0 }).arg(entries);
+                    };
+                    self.run(&scripts::ATTEND, &[&key], arguments).await?;
+                }
+                Ok(Response::Done)
+            }
+            Request::Attendance { key } => {
+                let reply = self.run(&scripts::ATTENDANCE, &[&key], |_| ()).await?;
+                Ok(Response::Names(reply.all(Owned::text)?))
+            }
             Request::Time => Ok(Response::Time(answers::time(self.ask(&cmd("TIME")).await?)?)),
         }
     }

@@ -8,6 +8,7 @@
 //! - `fixture`, `inbox`: a broker to test against; what handlers got.
 //! - `universal`, `endurance`: counterparts of Watermill's universal tests that make sense for live events.
 //! - `routing`, `subscribing`, `handling`, `overload`, `publishing`, `closing`: what Oxbus promises beyond.
+//! - `rooms`: rooms, users, and who is there.
 //! - `patterns`: our matcher against the real server.
 //! - `durable`: the same for durable events, and what only they promise.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is a failure")]
@@ -43,6 +44,7 @@ mod inbox;
 mod overload;
 mod patterns;
 mod publishing;
+mod rooms;
 mod routing;
 mod subscribing;
 mod universal;
@@ -54,6 +56,8 @@ suite! {
         continue_after_subscribe_close, concurrent_close, publisher_close, reconnect;
     routing: overlapping_patterns, random_patterns, audiences, broadcasts, by_channel, channel_prefix,
         filter, no_echo, foreign_messages, metadata;
+    rooms: joined_rooms_are_heard_by_type, users, names_are_apart, except, overlapping_joins, racing_joins,
+        ten_thousand_members, who_is_there, refused_joins, closing_leaves;
     subscribing: implicit_connect, resubscribe_at_once, churn, many_subscriptions;
     handling: retries_at_different_times, a_retry_waits_for_a_slot, many_retries_at_once, giving_up,
         pause_and_resume, a_retry_falls_due_while_paused, circuit_opens_and_drops, circuit_closes_again;

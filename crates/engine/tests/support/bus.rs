@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -65,6 +66,9 @@ pub(super) struct Waiting {
     pub(super) batches: HashMap<u32, Open>,
 }
 
+/// The answer to a call that was made.
+pub type Answered = Pin<Box<dyn Future<Output = Result<Value, BusError>> + Send>>;
+
 /// While it lives the host does not drain, as when an event loop is blocked.
 pub struct Blocked(#[expect(dead_code, reason = "held for its drop")] OwnedMutexGuard<()>);
 
@@ -117,6 +121,35 @@ impl Bus {
         let (ticket, reply) = self.inner.ticket();
         call(&self.inner.client, ticket);
         answer(what, reply).await
+    }
+
+    /// As [`Bus::ask`], of a call that may be refused at once.
+    pub(super) async fn try_ask(
+        &self,
+        what: &str,
+        call: impl FnOnce(&Client, u32) -> Result<(), BusError>,
+    ) -> Result<Value, BusError> {
+        self.start_ask(what, call).await
+    }
+
+    /// As [`Bus::try_ask`]; the call is made before this returns.
+    pub(super) fn start_ask(
+        &self,
+        what: &str,
+        call: impl FnOnce(&Client, u32) -> Result<(), BusError>,
+    ) -> Answered {
+        let (ticket, reply) = self.inner.ticket();
+        let refused = call(&self.inner.client, ticket).err();
+        if refused.is_some() {
+            lock(&self.inner.waiting).tickets.remove(&ticket);
+        }
+        let what = what.to_owned();
+        Box::pin(async move {
+            match refused {
+                Some(error) => Err(error),
+                None => answer(&what, reply).await,
+            }
+        })
     }
 
     /// Connects, and waits until that succeeded or failed.

@@ -5,6 +5,7 @@
 //! - [`Bus`] (`bus`): a client with its host; one method per call of the engine, each with a deadline.
 //! - `pump`: the task that drains the client, resolves what waits, and runs handlers.
 //! - [`Record`], [`Receipt`], [`Batch`] (`publishing`): what is published, and what came of it.
+//! - `rooms`: joining and leaving.
 //! - `notices`: what the client says of durable events without being asked.
 //! - [`Event`], [`Verdict`] (`event`): what a handler gets, and how it says what came of it.
 #![allow(
@@ -20,8 +21,10 @@ mod event;
 mod notices;
 mod publishing;
 mod pump;
+mod rooms;
 
 pub use bus::{Blocked, Bus, PATIENCE};
 pub use event::{Event, Verdict};
 pub use notices::{DeadLettered, Lost, claim_lost, dead_lettered, is_warning, lost, recreated};
 pub use publishing::{Batch, Published, Receipt, Record, Stored};
+pub use rooms::{to_room, to_user};

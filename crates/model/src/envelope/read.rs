@@ -121,6 +121,18 @@ pub fn id_of(json: &str) -> Option<Cow<'_, str>> {
     Some(said(id).unwrap_or(Cow::Borrowed(id)))
 }
 
+/// The members of a room that a whole event of it is not for; none where it does not say.
+pub fn except_of(json: &str) -> Vec<String> {
+    // Few events have any.
+    if !json.contains("\"except\"") {
+        return Vec::new();
+    }
+    let found = members(&mut Scanner::new(json), ["metadata"])
+        .and_then(|([metadata], _)| members(&mut Scanner::new(metadata.unwrap_or_default()), ["except"]));
+    let Ok(([Some(except)], _)) = found else { return Vec::new() };
+    serde_json::from_str(except).unwrap_or_default()
+}
+
 /// The slow way, for the messages of others: fills in what is missing or has the wrong type. What is there
 /// stays as it is written, so that what only V8 can read is left to it.
 fn complete(text: &str, missing: impl FnOnce() -> Missing) -> Result<Decoded<'static>, Foreign> {

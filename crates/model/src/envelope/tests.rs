@@ -38,6 +38,8 @@ fn all_metadata_is_written() {
         user_id: Some("u"),
         organization_id: Some("o"),
         room: Some("r"),
+        except: &["m".to_owned(), "\"".to_owned()],
+        to_user: Some("v"),
         key: Some("k"),
         extra: extra.as_object(),
     };
@@ -46,9 +48,21 @@ fn all_metadata_is_written() {
         serde_json::json!({
             "timestamp": "2026-11-21T03:04:05.678Z", "source": "s", "instanceId": "i-1",
             "correlationId": "c\n", "causationId": "p", "traceparent": "00-1-2-01", "tracestate": "k=v",
-            "userId": "u", "organizationId": "o", "room": "r", "key": "k", "tenant": {"a": [1]}
+            "userId": "u", "organizationId": "o", "room": "r", "toUser": "v", "key": "k",
+            "except": ["m", "\""], "tenant": {"a": [1]}
         })
     );
+}
+
+#[test]
+fn members_that_are_left_out_are_read_from_the_metadata() {
+    let of = |metadata: &str| {
+        except_of(&format!(r#"{{"id":"1","data":{{"except":["x"]}},"metadata":{metadata}}}"#))
+    };
+    assert_eq!(of(r#"{"room":"r","except":["a","b\n"]}"#), ["a", "b\n"]);
+    for other in ["{}", "1", r#"{"except":"a"}"#, r#"{"except":[1]}"#, r#"{"except":null}"#] {
+        assert_eq!(of(other), [""; 0], "{other}");
+    }
 }
 
 fn missing() -> Missing {

@@ -35,7 +35,7 @@ fn every_option_is_read() {
         deduplicate: Some(5),
         replicas: 2,
         timeout: Some(3_600_000),
-        broadcast: true,
+        audience: Recipients::Everyone,
     };
     assert_eq!(PublishOptions::parse(&json.to_string()), Ok(expected));
 }
@@ -105,7 +105,18 @@ fn bad_options_are_named() {
         ),
         (r#"{"replicas":101}"#, "replicas: expected an integer from 0 to 100"),
         (r#"{"replicas":true}"#, "replicas: expected an integer from 0 to 100"),
-        (r#"{"audience":"room"}"#, "audience: expected 'broadcast'"),
+        (r#"{"audience":"room"}"#, "audience: expected 'broadcast', a room or a user"),
+        (r#"{"audience":{"room":"a","user":"b"}}"#, "audience: expected 'broadcast', a room or a user"),
+        (r#"{"audience":{"except":[]}}"#, "audience: expected 'broadcast', a room or a user"),
+        (r#"{"audience":{"room":""}}"#, "room: must not be empty"),
+        (r#"{"audience":{"room":1}}"#, "room: expected a string, got a number"),
+        (r#"{"audience":{"room":"a","except":"b"}}"#, "except: expected an array of members, got a string"),
+        (r#"{"audience":{"room":"a","except":["b",2]}}"#, "except[1]: expected a string, got a number"),
+        (r#"{"audience":{"user":"\ud800"}}"#, "userId: is not valid Unicode"),
+        (
+            r#"{"audience":{"room":"a","except":["b"]},"metadata":{"except":1}}"#,
+            "metadata.except: is set by Oxbus or by an option of its own",
+        ),
     ] {
         let error = PublishOptions::parse(json).unwrap_err();
         assert_eq!((error.kind, error.message.as_str()), (KIND, message), "{json}");

@@ -1,6 +1,6 @@
 //! The names of the keys that Oxbus keeps beside a stream.
 //!
-//! All begin with the name of the stream, so that the hash tag of a stream in a cluster is theirs too.
+//! All of a stream begin with its name, so that the hash tag of a stream in a cluster is theirs too.
 
 /// The stream of dead letters.
 pub fn dead_letters(stream: &str, suffix: &str) -> String {
@@ -40,6 +40,11 @@ pub fn duplicate(stream: &str, event_id: &str) -> String {
 /// An event kept by its id, a string that expires.
 pub fn event(prefix: &str, event_id: &str) -> String {
     format!("{prefix}event:{event_id}")
+}
+
+/// Who is in a room, a sorted set by the time until when.
+pub fn presence(prefix: &str, room: &str) -> String {
+    format!("{prefix}presence:{room}")
 }
 
 /// The stream of all events that are kept.

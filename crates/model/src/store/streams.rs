@@ -10,10 +10,11 @@
 //!   and how it is trimmed; `group`: what a group has delivered; `ownership`: who has it; `upkeep`: heartbeats and what depends
 //!   on them; `letters`: copies between streams; `expiring`: what is kept for a while.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::{EntryId, Fields, Member, Request, Response, StoredEntry};
+use crate::presence;
 use crate::{BusError, ErrorKind};
 
 mod expiring;
@@ -50,11 +51,17 @@ pub struct Delivered {
 pub struct Streams {
     by_name: HashMap<Arc<str>, Stream>,
     events: Expiring<Box<[u8]>>,
+    /// Who is in which room, by its key. Without expiry: who dies takes the store along.
+    attendance: HashMap<Arc<str>, BTreeSet<String>>,
 }
 
 impl Default for Streams {
     fn default() -> Self {
-        Streams { by_name: HashMap::new(), events: Expiring::new(MAX_KEPT_EVENTS) }
+        Streams {
+            by_name: HashMap::new(),
+            events: Expiring::new(MAX_KEPT_EVENTS),
+            attendance: HashMap::new(),
+        }
     }
 }
 
@@ -238,8 +245,30 @@ impl Streams {
                 Response::Appended(self.redeliver(&stream, &group, id, now_ms))
             }
             Request::Event { key } => Response::Event(self.events.get(&key, now_ms).cloned()),
+            Request::Attend { key, add, remove, ttl: _ } => {
+                let present = self.attendance.entry(key.clone()).or_default();
+                for entry in &remove {
+                    present.remove(entry);
+                }
+                present.extend(add);
+                if present.is_empty() {
+                    self.attendance.remove(&key);
+                }
+                Response::Done
+            }
+            Request::Attendance { key } => {
+                Response::Names(self.attendance.get(&key).into_iter().flatten().cloned().collect())
+            }
             Request::Time => Response::Time(now_ms),
         })
+    }
+
+    /// Takes a client start out of all rooms.
+    pub fn depart(&mut self, instance_id: &str) {
+        self.attendance.retain(|_, present| {
+            present.retain(|entry| presence::instance_of(entry) != instance_id);
+            !present.is_empty()
+        });
     }
 
     /// What `act` makes of a stream, which is made where it is missing.

@@ -24,5 +24,7 @@ scripts! {
     DESCRIBE = ["shared/ids", "shared/info", "describe"];
     REMOVE = ["shared/info", "remove"];
     REVIVE = ["shared/info", "shared/copy", "revive"];
+    ATTEND = ["shared/clock", "attend"];
+    ATTENDANCE = ["shared/clock", "attendance"];
     REDELIVER = ["shared/copy", "redeliver"];
 }

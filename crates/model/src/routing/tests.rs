@@ -1,0 +1,155 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn router() -> Router {
+    Router::new(Channels::new("p:"))
+}
+
+fn channel(name: &str) -> Wire {
+    Wire::Channel(name.as_bytes().into())
+}
+
+fn glob(name: &str) -> Wire {
+    Wire::Pattern(name.as_bytes().into())
+}
+
+/// What a server would do: the message comes once for each wire subscription that matches.
+fn deliver(router: &Router, to: &str, event_type: &str) -> Vec<(u32, u32)> {
+    let mut routes = Vec::new();
+    let channels = router.by_channel.keys().map(|n| Wire::Channel(n.clone()));
+    let patterns = router.by_pattern.keys().map(|n| Wire::Pattern(n.clone()));
+    for wire in channels.chain(patterns).filter(|w| w.matches(to.as_bytes())) {
+        if router.route((&wire).into(), to.as_bytes(), &mut routes) {
+            router.route_listeners(to.as_bytes(), event_type, &mut routes);
+        }
+    }
+    routes.sort_by_key(|r| (r.subscription, r.pattern));
+    routes.into_iter().map(|r| (r.subscription, r.pattern)).collect()
+}
+
+fn add(router: &mut Router, id: u32, patterns: &[&str]) -> Vec<Wire> {
+    router.add(id, &patterns.iter().map(|p| p.to_string()).collect::<Vec<_>>(), false)
+}
+
+#[test]
+fn exact_patterns_subscribe_and_globs_psubscribe_under_the_escaped_prefix() {
+    let mut r = Router::new(Channels::new("a*:"));
+    let wires = r.add(1, &["photo.uploaded".into(), "photo.*".into()], false);
+    assert_eq!(wires, [channel("a*:photo.uploaded"), glob("a\\*:photo.*"), channel("a*:broadcast")]);
+}
+
+#[test]
+fn overlapping_patterns_of_one_subscription_call_it_once() {
+    let mut r = router();
+    add(&mut r, 1, &["photo.*", "*", "photo.uploaded"]);
+    add(&mut r, 2, &["photo.uploaded"]);
+    add(&mut r, 3, &["photo.uploaded"]);
+    assert_eq!(deliver(&r, "p:photo.uploaded", "photo.uploaded"), [(1, 0), (2, 0), (3, 0)]);
+    assert_eq!(deliver(&r, "p:order", "order"), [(1, 1)]);
+}
+
+#[test]
+fn type_patterns_never_see_rooms_and_see_broadcasts_of_their_types() {
+    let mut r = router();
+    add(&mut r, 1, &["*"]);
+    add(&mut r, 2, &["room:*"]);
+    add(&mut r, 3, &["photo.*"]);
+    add(&mut r, 4, &["broadcast", "*"]);
+    r.add(5, &["*".into()], true);
+    assert_eq!(deliver(&r, "p:room:1", "photo.a"), [(2, 0), (5, 0)]);
+    assert_eq!(deliver(&r, "p:broadcast", "photo.a"), [(1, 0), (3, 0), (4, 0), (5, 0)]);
+    assert_eq!(deliver(&r, "p:broadcast", "order"), [(1, 0), (4, 0), (5, 0)]);
+}
+
+#[test]
+fn patterns_of_channels_are_told_from_those_of_types() {
+    let mut r = router();
+    add(&mut r, 1, &["*", "a", "room:1"]);
+    for (wire, expected) in [(glob("p:*"), false), (channel("p:a"), false), (channel("p:room:1"), true)] {
+        assert_eq!(r.addresses_channels(&wire), expected);
+    }
+    r.add(2, &["*".into()], true);
+    assert!(r.addresses_channels(&glob("p:*")) && !r.addresses_channels(&channel("p:broadcast")));
+}
+
+#[test]
+fn the_last_subscription_takes_its_wires_along() {
+    let mut r = router();
+    add(&mut r, 1, &["a.*"]);
+    add(&mut r, 2, &["a.*", "b"]);
+    assert_eq!(r.remove(1), []);
+    assert_eq!(r.remove(2), [glob("p:a.*"), channel("p:b"), channel("p:broadcast")]);
+    assert_eq!(r.remove(2), []);
+    assert_eq!(r.counts(), (0, 0));
+    assert!(r.by_channel.is_empty() && r.by_pattern.is_empty());
+}
+
+#[test]
+fn clearing_gives_every_wire_once() {
+    let mut r = router();
+    add(&mut r, 1, &["a.*", "b"]);
+    add(&mut r, 2, &["a.*"]);
+    r.add(3, &["b".into(), "room:1".into()], true);
+    let mut wires = r.clear();
+    wires.sort_by(|a, b| a.name().cmp(b.name()));
+    assert_eq!(wires, [glob("p:a.*"), channel("p:b"), channel("p:broadcast"), channel("p:room:1")]);
+    assert_eq!((r.counts(), r.clear()), ((0, 0), vec![]));
+    assert_eq!((deliver(&r, "p:b", "b"), deliver(&r, "p:broadcast", "b")), (vec![], vec![]));
+    assert_eq!(add(&mut r, 1, &["b"]), [channel("p:b"), channel("p:broadcast")]);
+    assert_eq!(deliver(&r, "p:b", "b"), [(1, 0)]);
+}
+
+#[test]
+fn many_of_one_pattern_go_one_by_one() {
+    const MANY: u32 = 100_000;
+    let mut r = router();
+    (0..MANY).for_each(|id| drop(add(&mut r, id, &["a.*"])));
+    // From the end: each would move or look at all others if they were not left in place.
+    for id in (1..MANY).rev() {
+        assert_eq!(r.remove(id), []);
+    }
+    assert_eq!(deliver(&r, "p:a.x", "a.x"), [(0, 0)]);
+    assert_eq!(r.patterns(&glob("p:a.*")).collect::<Vec<_>>(), ["a.*"]);
+    assert_eq!(r.remove(0), [glob("p:a.*"), channel("p:broadcast")]);
+}
+
+proptest! {
+    /// Numbers come again here, which a client's do only after 2^32 subscriptions.
+    #[test]
+    fn what_comes_and_goes_leaves_what_is_there(steps in prop::collection::vec((0u32..8, any::<bool>()), 1..80)) {
+        let mut r = router();
+        let mut there = BTreeSet::new();
+        for (id, more) in steps {
+            if more && there.insert(id) {
+                add(&mut r, id, &["b", "a", "*"]);
+            } else if there.remove(&id) {
+                prop_assert_eq!(r.remove(id).is_empty(), !there.is_empty());
+            }
+            prop_assert_eq!(deliver(&r, "p:a", "a"), there.iter().map(|id| (*id, 1)).collect::<Vec<_>>());
+            prop_assert_eq!(r.patterns(&channel("p:a")).count(), there.len());
+            prop_assert_eq!(r.is_dispensable(&channel("p:a")), false);
+            prop_assert!(r.is_dispensable(&channel("p:broadcast")));
+        }
+    }
+
+    #[test]
+    fn each_matching_subscription_is_called_exactly_once(
+        subs in prop::collection::vec(prop::collection::vec("[ab*?.]{1,4}", 1..4), 1..5),
+        event_type in "[ab.]{1,4}",
+        broadcast: bool,
+    ) {
+        let mut r = router();
+        for (id, patterns) in (0u32..).zip(&subs) {
+            r.add(id, patterns, false);
+        }
+        let to = if broadcast { "p:broadcast".to_owned() } else { format!("p:{event_type}") };
+        let called: Vec<u32> = deliver(&r, &to, &event_type).into_iter().map(|(s, _)| s).collect();
+        let expected: Vec<u32> = (0u32..)
+            .zip(&subs)
+            .filter(|(_, ps)| ps.iter().any(|p| pattern::matches(p.as_bytes(), event_type.as_bytes())))
+            .map(|(id, _)| id)
+            .collect();
+        prop_assert_eq!(called, expected);
+    }
+}
