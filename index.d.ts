@@ -99,7 +99,7 @@ export type PatternEvent<Events, P extends string | readonly string[]> = EventOf
 
 // -------------------------------------------------------------------------------------- publish
 
-/** Options of `publish`, `publishBatch` and `broadcast`. Unknown keys: `INVALID_OPTIONS`. */
+/** Options of `publish` and its kin. Unknown keys: `INVALID_OPTIONS`. */
 export interface PublishOptions {
   /** The id of the event, 1–512 characters; default: a new UUIDv7. */
   id?: string;
@@ -142,6 +142,21 @@ export interface PublishOptions {
   timeout?: number;
   /** Ends the call with `ABORTED`; `outcome` tells whether the event may have been sent. */
   signal?: AbortSignal;
+}
+
+/** Options of `publishToRoom`. */
+export interface RoomPublishOptions extends PublishOptions {
+  /**
+   * Members who do not get it, at most 1000: a client that has joined the room for none but these skips
+   * it, and counts it in `eventsSkipped`. Patterns of channels see it all the same.
+   */
+  except?: readonly string[];
+}
+
+/** Options of `joinRoom` and `leaveRoom`. */
+export interface MemberOptions {
+  /** 1–1024 bytes of any characters; default of `joinRoom`: `{serviceName}:{instanceId}`. */
+  member?: string;
 }
 
 /** One item of `publishBatch`: an event of the map, with its own options. */
@@ -797,7 +812,7 @@ export interface WaitOptions {
 /**
  * A client of the bus.
  *
- * The process is kept alive while a returned promise is unsettled or a subscription or iterator
+ * The process is kept alive while a returned promise is unsettled or a subscription, iterator or join
  * exists, and not otherwise. A client that is dropped without either is collected.
  *
  * @typeParam Events maps event types to payloads.
@@ -876,6 +891,55 @@ export declare class EventBusClient<Events = Record<string, any>> {
     data: Events[K],
     options?: PublishOptions,
   ): Promise<PublishResult>;
+
+  /**
+   * As `publish`, to those who have joined the room, by `joinRoom` in any process, and to patterns of
+   * channels that match `room:{room}`. Stored only with an explicit `stream`. A room is 1–1024 bytes of
+   * any characters, else `INVALID_OPTIONS`.
+   */
+  publishToRoom<K extends EventType<Events>>(
+    room: string,
+    type: K,
+    data: Events[K],
+    options?: RoomPublishOptions,
+  ): Promise<PublishResult>;
+
+  /** As `publishToRoom`, to those who have joined the user by `joinUser`. */
+  publishToUser<K extends EventType<Events>>(
+    userId: string,
+    type: K,
+    data: Events[K],
+    options?: PublishOptions,
+  ): Promise<PublishResult>;
+
+  /**
+   * From now on this client's subscriptions whose type patterns match hear the room's events too, and
+   * `member` is listed in it: until `leaveRoom`, `disconnect`, or 30 s after the process has died. Joins
+   * survive reconnects and restarts of the server, and keep the process alive. Resolves, when the server
+   * has confirmed it, to whether the member is new in this client; rejects, leaving nothing behind, with
+   * `INVALID_OPTIONS`, `SUBSCRIBE_DENIED`, `COMMAND_TIMEOUT` after `redis.commandTimeout`, `QUEUE_FULL`
+   * beyond 100 000 memberships, `NO_STREAM` with `pubsub: false`, `CLOSED`, or what the server said.
+   */
+  joinRoom(room: string, options?: MemberOptions): Promise<boolean>;
+
+  /**
+   * Leaves the room for a member, or without one for all of this client; false if there was none. The
+   * room's events are no longer heard from this call on. If the server does not answer, it resolves all
+   * the same, and the membership goes when the server is back, or by itself after 30 s.
+   */
+  leaveRoom(room: string, options?: MemberOptions): Promise<boolean>;
+
+  /**
+   * Who is in the room, over all services: each member once, in the order of their UTF-8 bytes. One
+   * round trip. Rejects as the methods of `streams`.
+   */
+  getRoomMembers(room: string): Promise<string[]>;
+
+  /** As `joinRoom`, to hear what is published to the user; nobody is listed. */
+  joinUser(userId: string): Promise<boolean>;
+
+  /** As `leaveRoom`. */
+  leaveUser(userId: string): Promise<boolean>;
 
   /**
    * Calls `handler` once per matching event. Patterns are Redis globs over event types (`*` any

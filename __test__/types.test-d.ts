@@ -201,6 +201,21 @@ export function listening(): void {
   new EventBusClient({ streams: [{ name: 'photos', events: '*', partitions: 4 }] });
 }
 
+export async function rooms(bus: EventBusClient<Events>): Promise<void> {
+  const joined: boolean = await bus.joinRoom('a', { member: 'm' });
+  const members: string[] = await bus.getRoomMembers('a');
+  await bus.publishToRoom('a', 'photo.deleted', { photoId: '1' }, { except: members, key: 'k' });
+  const result: PublishResult = await bus.publishToUser('u', 'photo.deleted', { photoId: '1' });
+  await Promise.all([bus.leaveRoom('a'), bus.joinUser('u'), bus.leaveUser('u')]);
+  // @ts-expect-error no such type
+  await bus.publishToRoom('a', 'photo.renamed', {});
+  // @ts-expect-error rooms only
+  await bus.publishToUser('u', 'photo.deleted', { photoId: '1' }, { except: [] });
+  // @ts-expect-error no such option
+  await bus.joinRoom('a', { members: [] });
+  result.channel.concat(String(joined));
+}
+
 export async function testing(): Promise<void> {
   await using test = createTestBus<Events>({ streams: [{ name: 'photos', events: '*' }] });
   const [event] = test.published('photo.*');

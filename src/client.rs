@@ -14,7 +14,7 @@ use crate::broker::NativeBroker;
 use crate::records::RecordText;
 use crate::settlements::{self, Record};
 use crate::wake::Wake;
-use crate::{drained, rules, runtime, values};
+use crate::{drained, rooms, rules, runtime, values};
 
 /// A bus client. No I/O until it is told to connect, publish or subscribe.
 #[napi(custom_finalize)]
@@ -114,6 +114,20 @@ impl NativeClient {
     #[napi]
     pub fn unsubscribe(&self, ticket: u32, sub: u32) {
         self.guard("unsubscribe", |client| client.unsubscribe(ticket, sub));
+    }
+
+    /// Joins (`joins`) or leaves a `room` or a `user`. `Result<null>`; the reply says whether that changed anything.
+    #[napi]
+    pub fn attend(
+        &self,
+        ticket: u32,
+        joins: bool,
+        kind: String,
+        name: String,
+        member: Option<String>,
+    ) -> String {
+        let changed = rooms::change(&self.client, ticket, joins, &kind, &name, member);
+        values::result(changed.map(|()| Value::Null))
     }
 
     /// Stops or resumes deliveries of a subscription.

@@ -20,6 +20,7 @@ mod deliveries;
 mod drained;
 mod notices;
 mod records;
+mod rooms;
 mod rules;
 mod runtime;
 mod settlements;

@@ -19,6 +19,7 @@ import type {
   GroupSubscribeOptions,
   HealthReport,
   HistoryQuery,
+  MemberOptions,
   PatternEvent,
   Projection,
   PublishItem,
@@ -26,6 +27,7 @@ import type {
   PublishResult,
   ReplayQuery,
   ReplayResult,
+  RoomPublishOptions,
   Stats,
   Streams as StreamsContract,
   SubscribeOptions,
@@ -115,7 +117,7 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     options?: PublishOptions,
   ): Promise<PublishResult> {
     try {
-      const added = this.#core.publish(type, data, options, false);
+      const added = this.#core.publish(type, data, options);
       if (!(added instanceof Batch)) return await added;
       // What `resultOf` does, without a second promise for each event.
       const index = added.last;
@@ -155,9 +157,80 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     options?: PublishOptions,
   ): Promise<PublishResult> {
     try {
-      return await resultOf(this.#core.publish(type, data, options, true));
+      return await resultOf(this.#core.publish(type, data, options, 'broadcast'));
     } catch (error) {
       throw traced(error, EventBusClient.prototype.broadcast);
+    }
+  }
+
+  async publishToRoom<K extends EventType<Events>>(
+    room: string,
+    type: K,
+    data: Events[K],
+    options?: RoomPublishOptions,
+  ): Promise<PublishResult> {
+    try {
+      const { except, ...given } = copyOptions(options);
+      const to = { room: readName(room, 'room'), ...(except !== undefined && { except }) };
+      return await resultOf(this.#core.publish(type, data, given, to));
+    } catch (error) {
+      throw traced(error, EventBusClient.prototype.publishToRoom);
+    }
+  }
+
+  async publishToUser<K extends EventType<Events>>(
+    userId: string,
+    type: K,
+    data: Events[K],
+    options?: PublishOptions,
+  ): Promise<PublishResult> {
+    try {
+      const to = { user: readName(userId, 'userId') };
+      return await resultOf(this.#core.publish(type, data, options, to));
+    } catch (error) {
+      throw traced(error, EventBusClient.prototype.publishToUser);
+    }
+  }
+
+  async joinRoom(room: string, options?: MemberOptions): Promise<boolean> {
+    try {
+      const { member } = readOptions(options, ['member']);
+      return await this.#core.attend(true, 'room', room, member);
+    } catch (error) {
+      throw traced(error, EventBusClient.prototype.joinRoom);
+    }
+  }
+
+  async leaveRoom(room: string, options?: MemberOptions): Promise<boolean> {
+    try {
+      const { member } = readOptions(options, ['member']);
+      return await this.#core.attend(false, 'room', room, member);
+    } catch (error) {
+      throw traced(error, EventBusClient.prototype.leaveRoom);
+    }
+  }
+
+  async getRoomMembers(room: string): Promise<string[]> {
+    try {
+      return await this.#core.ask('rooms.members', { room: readName(room, 'room') });
+    } catch (error) {
+      throw traced(error, EventBusClient.prototype.getRoomMembers);
+    }
+  }
+
+  async joinUser(userId: string): Promise<boolean> {
+    try {
+      return await this.#core.attend(true, 'user', userId, undefined);
+    } catch (error) {
+      throw traced(error, EventBusClient.prototype.joinUser);
+    }
+  }
+
+  async leaveUser(userId: string): Promise<boolean> {
+    try {
+      return await this.#core.attend(false, 'user', userId, undefined);
+    } catch (error) {
+      throw traced(error, EventBusClient.prototype.leaveUser);
     }
   }
 
@@ -342,7 +415,7 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     const { type, data, ...own } = given;
     const merged = { ...defaults, ...own };
     const options = Object.keys(merged).length === 0 ? undefined : merged;
-    return resultOf(this.#core.publish(type as string, data, options, false));
+    return resultOf(this.#core.publish(type as string, data, options));
   }
 }
 
@@ -352,6 +425,11 @@ Object.defineProperty(EventBusClient.prototype, inspect.custom, {
     return `EventBusClient ${inspect(this.toJSON())}`;
   },
 });
+
+function readName(value: unknown, path: string): string {
+  if (typeof value !== 'string') throw invalidAt(OPTIONS, path, 'must be a string');
+  return value;
+}
 
 /** Reads `{ timeout, signal }`; other keys are refused. */
 export function readWait(options: unknown, keys: readonly string[]): Wait {

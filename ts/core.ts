@@ -22,6 +22,7 @@ import { busError, describe, type EventBusError, fromValue, invalidAt, unwrap } 
 import { jsonOf, jsonOfData } from './json';
 import { KeepAlive } from './keepalive';
 import { Log } from './logger';
+import { Memberships } from './memberships';
 import {
   type Drained,
   type Handled,
@@ -29,6 +30,7 @@ import {
   type NativeClient,
   native,
   type RawEvent,
+  type Recipients,
   type Settings,
   type Subscribed,
 } from './native';
@@ -63,6 +65,7 @@ export class Core {
   readonly #requests: Requests;
   readonly #publisher: Publisher;
   readonly #dispatcher: Dispatcher;
+  readonly #memberships: Memberships;
   readonly #notices: Notices;
   readonly #schemas: Schemas | undefined;
   readonly #lease: BrokerLease | undefined;
@@ -92,6 +95,7 @@ export class Core {
     this.instanceId = this.#native.instanceId;
     this.#keepAlive = new KeepAlive(this.#native, this);
     this.#requests = new Requests(this.#keepAlive);
+    this.#memberships = new Memberships(this.#native, this.#requests, this.#keepAlive);
     this.#publisher = new Publisher(this.#native, settings, this.#keepAlive, surroundings);
     const schemas = settings.validateOnReceive ? read.schemas : undefined;
     const options = { ...settings, schemas, timers: surroundings.timers };
@@ -130,12 +134,12 @@ export class Core {
     type: string,
     data: unknown,
     options: PublishOptions | undefined,
-    broadcast: boolean,
+    to?: Recipients,
   ): Batch | Promise<PublishResult> {
     // A handler that `disconnect` waits for may still publish what it is about.
     if (this.#closed || handledEvent() === undefined) this.#refuseIfClosing();
     const extra =
-      options === undefined && !broadcast ? undefined : this.#publisher.read(options, broadcast);
+      options === undefined && to === undefined ? undefined : this.#publisher.read(options, to);
     if (this.#schemas !== undefined) {
       const schema = this.#schemas.get(type);
       if (schema !== undefined) {
@@ -203,6 +207,23 @@ export class Core {
       if ((error as EventBusError).code !== 'ERR_BUS_CLOSED') throw error;
     }
     return true;
+  }
+
+  /** Joins or leaves; whether that changed anything. What is joined keeps the process alive. */
+  async attend(
+    joins: boolean,
+    kind: 'room' | 'user',
+    name: unknown,
+    member: unknown,
+  ): Promise<boolean> {
+    this.#refuseIfClosing();
+    if (typeof name !== 'string') {
+      throw invalidAt(OPTIONS, kind === 'room' ? 'room' : 'userId', 'must be a string');
+    }
+    if (member !== undefined && typeof member !== 'string') {
+      throw invalidAt(OPTIONS, 'member', 'must be a string');
+    }
+    return this.#memberships.change(joins, kind, name, member, () => this.#start());
   }
 
   find(id: string): LiveSubscription | undefined {

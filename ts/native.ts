@@ -5,6 +5,9 @@
 
 import type { ErrorCategory, ErrorCode, LinkName, LogLevel, Outcome, StoredError } from '../index';
 
+/** Whom an event is for, but for those who subscribe to its type. */
+export type Recipients = 'broadcast' | { room: unknown; except?: unknown } | { user: unknown };
+
 /** An error as a value. */
 export interface ErrorValue {
   code: ErrorCode;
@@ -178,6 +181,13 @@ export interface NativeClient {
   cancelPublish(batch: number, index: number): void;
   subscribe(ticket: number, patterns: string, options: string): string;
   unsubscribe(ticket: number, sub: number): void;
+  attend(
+    ticket: number,
+    joins: boolean,
+    kind: 'room' | 'user',
+    name: string,
+    member: string | null,
+  ): string;
   pause(sub: number, paused: boolean): void;
   explain(token: number, error: string): void;
   settle(records: Uint32Array, count: number): void;

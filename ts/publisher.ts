@@ -15,6 +15,7 @@ import type {
   NativeClient,
   PublishedRun,
   RawEvent,
+  Recipients,
   Settings,
   StoredRun,
 } from './native';
@@ -23,8 +24,6 @@ import { checkSignal } from './requests';
 import { PublishRetries } from './retries';
 import { onAbort } from './signals';
 import { publishedEvent, type Surroundings, type Timer } from './surroundings';
-
-const BROADCAST = 'broadcast';
 
 /**
  * Characters that are handed over at once, before the batch is full: a text of megabytes costs V8 pages of
@@ -40,7 +39,8 @@ export interface Extra {
   json: string;
   id: string | undefined;
   timestamp: string | undefined;
-  broadcast: boolean;
+  /** Its name without the prefix, where it is not the type. */
+  channel: string | undefined;
   /** Whether the result is to say if the event was stored before. */
   deduplicate: boolean;
   timeout: number | undefined;
@@ -178,12 +178,12 @@ export class Publisher {
   }
 
   /** Reads the options of a publish. `INVALID_OPTIONS` for what is not one. */
-  read(options: PublishOptions | undefined, broadcast: boolean): Extra {
+  read(options: PublishOptions | undefined, to: Recipients | undefined): Extra {
     const given = copyOptions(options);
     const signal = readSignal(given.signal);
     delete given.signal;
     if (given.audience !== undefined) throw invalidAt(OPTIONS, 'audience', 'unknown key');
-    if (broadcast) given.audience = BROADCAST;
+    if (to !== undefined) given.audience = to;
     const event = this.#settings.inherit ? handledEvent() : undefined;
     if (event !== undefined) {
       const inherited = inheritedFrom(event);
@@ -195,7 +195,7 @@ export class Publisher {
       json: jsonOf(given, OPTIONS, 'options'),
       id: given.id as string | undefined,
       timestamp: given.timestamp as string | undefined,
-      broadcast,
+      channel: to === undefined ? undefined : channelOf(to),
       deduplicate: given.deduplicate !== undefined && given.deduplicate !== false,
       timeout: given.timeout as number | undefined,
       signal,
@@ -304,7 +304,7 @@ export class Publisher {
     return {
       eventId: extra?.id ?? String(id),
       type,
-      channel: extra?.broadcast === true ? prefix + BROADCAST : prefix + type,
+      channel: prefix + (extra?.channel ?? type),
       timestamp: extra?.timestamp ?? timestamp,
       receivers,
       local: 0,
@@ -398,6 +398,12 @@ function refuse(batch: Batch, outcome: Outcome): void {
     batch.settle(index, new Failure(closed));
   }
   batch.advance();
+}
+
+/** The channel of recipients that the engine has accepted. */
+function channelOf(to: Recipients): string {
+  if (to === 'broadcast') return to;
+  return 'room' in to ? `room:${to.room}` : `user:${to.user}`;
 }
 
 function readSignal(value: unknown): AbortSignal | undefined {

@@ -62,7 +62,7 @@ export class PublishRetries {
       json: failed.json,
       id: failed.extra?.id,
       timestamp: failed.extra?.timestamp,
-      broadcast: failed.extra?.broadcast ?? false,
+      channel: failed.extra?.channel,
       deduplicate: failed.extra?.deduplicate ?? false,
       timeout: failed.extra?.timeout,
       signal: failed.extra?.signal,

@@ -161,6 +161,17 @@ export class FakeClient {
   unsubscribe(ticket: number, sub: number): void {
     this.#push('r', [ticket, this.#subs.delete(sub)]);
   }
+  attend(
+    ticket: number,
+    joins: boolean,
+    kind: string,
+    name: string,
+    member: string | null,
+  ): string {
+    controls.requests.push([joins ? 'join' : 'leave', { kind, name, member }]);
+    this.#push('r', [ticket, true]);
+    return JSON.stringify({ ok: null });
+  }
   pause(): void {}
   settle(records: Uint32Array, count: number): void {
     for (let at = 0; at < count * 4; at += 4) {
