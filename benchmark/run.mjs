@@ -8,6 +8,7 @@ import { ensurePackages, prepare, SetupError, script } from '../scripts/prepare.
 const questions = [
   ...['publish', 'receive', 'latency', 'start', 'memory'],
   ...['consume', 'store', 'length', 'recovery', 'blocked'],
+  'rooms',
 ];
 const ROUNDS = 7;
 

@@ -12,3 +12,6 @@ export const load = (name) => import(`../contestants/${name}.mjs`);
 
 /** What the same contestants have for durable events. */
 export const loadStreams = (name) => import(`../contestants/streams/${name}.mjs`);
+
+/** What the same contestants have for rooms. */
+export const loadRooms = (name) => import(`../contestants/rooms/${name}.mjs`);
