@@ -44,6 +44,21 @@ onBothTransports((bench) => {
     expect(await got).toEqual(['a b', channel]);
   });
 
+  test.each(['a', 'é\u{1f600}', 'a"\\\n'])(
+    'an event of the room %j is what others are',
+    async (room) => {
+      const bus = await bench.open({ serviceName: 'api' });
+      await bus.joinRoom(room);
+      const got: unknown[] = [];
+      await bus.subscribe('said', (event) => got.push(event));
+      const { eventId, timestamp } = await bus.publishToRoom(room, 'said', { n: 1 });
+      await eventually(() => got.length === 1);
+      const { instanceId } = bus;
+      const metadata = { timestamp, source: 'api', instanceId, correlationId: eventId, room };
+      expect(got).toEqual([{ id: eventId, type: 'said', data: { n: 1 }, metadata }]);
+    },
+  );
+
   test('users', async () => {
     const [{ bus, heard }, { bus: other, heard: elsewhere }] = [await listener(), await listener()];
     expect(await bus.joinUser('u1')).toBe(true);

@@ -112,6 +112,7 @@ fn event<'a>(out: &mut String, event: &'a LiveEvent, shapes: &mut Shapes<'a>) {
         instance_id: parts.instance_id.of(json),
         has_correlation: parts.correlation_id.is_some(),
         has_causation: parts.causation_id.is_some(),
+        room: parts.room.map(|room| room.of(json)),
     };
     put(out, shapes.index_of(shape));
     for own in [Some(parts.id), parts.correlation_id, parts.causation_id].into_iter().flatten() {
@@ -132,13 +133,18 @@ struct Shape<'a> {
     instance_id: &'a str,
     has_correlation: bool,
     has_causation: bool,
+    room: Option<&'a str>,
 }
 
 impl Shape<'_> {
     fn write(out: &mut String, shape: &Shape<'_>) {
         let flags = u8::from(shape.has_correlation) | u8::from(shape.has_causation) << 1;
         let Shape { event_type, timestamp, source, instance_id, .. } = shape;
-        put(out, format_args!("[\"{event_type}\",\"{timestamp}\",\"{source}\",\"{instance_id}\",{flags}]"));
+        put(out, format_args!("[\"{event_type}\",\"{timestamp}\",\"{source}\",\"{instance_id}\",{flags}"));
+        if let Some(room) = shape.room {
+            put(out, format_args!(",\"{room}\""));
+        }
+        out.push(']');
     }
 }
 

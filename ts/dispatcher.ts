@@ -201,6 +201,7 @@ export class Dispatcher {
           correlationId: (flags & HAS_CORRELATION) === 0 ? id : (run[++at] as string),
         };
         if ((flags & HAS_CAUSATION) !== 0) metadata.causationId = run[++at];
+        if (shape[5] !== undefined) metadata.room = shape[5];
         event = { id, type: shape[0], data: run[++at], metadata };
       }
       if (batch !== undefined) {

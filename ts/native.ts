@@ -87,8 +87,8 @@ export type StoredRun = [number, number, string, string, ...(string | number)[]]
  * together.
  */
 export type DeliveryRun = [number, number, RunInfo | 0, ...unknown[]];
-/** `[type, timestamp, source, instanceId, flags]`: what events of a drain have in common. */
-export type Shape = [string, string, string, string, number];
+/** `[type, timestamp, source, instanceId, flags, room?]`: what events of a drain have in common. */
+export type Shape = [string, string, string, string, number, string?];
 
 export type Notice =
   | { event: 'ready' }

@@ -44,6 +44,8 @@ pub struct Parts {
     pub correlation_id: Option<Span>,
     /// The id of the event that caused it.
     pub causation_id: Option<Span>,
+    /// The room that it is for.
+    pub room: Option<Span>,
     /// The data as JSON.
     pub data: Span,
 }
@@ -228,6 +230,7 @@ struct WireMetadata<'a> {
     instance_id: Option<Cow<'a, str>>,
     correlation_id: Option<Cow<'a, str>>,
     causation_id: Option<Cow<'a, str>>,
+    room: Option<Cow<'a, str>>,
     key: Option<Cow<'a, str>>,
     others: usize,
 }
@@ -263,6 +266,10 @@ impl<'a> Wire<'a> {
                 Some(_) => Some(span(&m.causation_id)?),
                 None => None,
             },
+            room: match &m.room {
+                Some(_) => Some(span(&m.room)?),
+                None => None,
+            },
             data: Span::within(text, self.data?)?,
         })
     }
@@ -295,6 +302,7 @@ fn scan_metadata<'a>(scanner: &mut Scanner<'a>, m: &mut WireMetadata<'a>) -> Res
             "instanceId" => &mut m.instance_id,
             "correlationId" => &mut m.correlation_id,
             "causationId" => &mut m.causation_id,
+            "room" => &mut m.room,
             "key" => &mut m.key,
             _ => {
                 m.others += 1;

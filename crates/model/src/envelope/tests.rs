@@ -97,9 +97,15 @@ fn the_parts_of_a_plain_event_are_found() {
     out.clear();
     write(&mut out, &Origin::new("s", "i"), "1", "t", "null", stamp, None);
     assert_eq!(read(&out, missing).unwrap().parts.unwrap().correlation_id, None);
+    out.clear();
+    let room = Metadata { room: Some("a: é"), ..Default::default() };
+    write(&mut out, &Origin::new("s", "i"), "1", "t", "null", stamp, Some(&room));
+    let decoded = read(&out, missing).unwrap();
+    assert_eq!(decoded.parts.unwrap().room.map(|room| room.of(&decoded.json)), Some("a: é"));
     for more in [
         Metadata { key: Some("k"), ..Default::default() },
         Metadata { user_id: Some("u"), ..Default::default() },
+        Metadata { room: Some("\n"), ..Default::default() },
         Metadata { source: Some("has \"quotes\""), ..Default::default() },
     ] {
         out.clear();

@@ -92,6 +92,7 @@ pub fn read<'a>(
             instance_id: instance_span?,
             correlation_id: if correlation_id == id { None } else { Some(correlation_span?) },
             causation_id: causation_span,
+            room: None,
             data: data_span?,
         })
     };
