@@ -12,17 +12,18 @@ use crate::transport::Transport;
 mod streams;
 
 /// How long the probes may take, in milliseconds: the report is promised within a second.
-const PROBE_LIMIT: u64 = 800;
+const PROBE_LIMIT: u64 = 700;
 
-/// How often a heartbeat may be overdue until a link counts as stale.
-const STALE_HEARTBEATS: u64 = 3;
+/// How much longer than a heartbeat the last answer on a link may be ago, in milliseconds, until it counts as stale. A
+/// reader that waits for entries gets an answer every heartbeat, or every 5 s if that is less; the other links are probed.
+const STALE: u64 = 1_000;
 
 /// Probes the links and reports. Never fails.
 pub(crate) async fn report(shared: &Shared, transport: &dyn Transport) -> Value {
     let limit = Duration::from_millis(PROBE_LIMIT);
     let (probe, streams) = tokio::join!(transport.probe(PROBE_LIMIT), streams::report(shared, limit));
     let now = shared.clock.now_ms();
-    let stale_after = shared.config.redis.heartbeat.saturating_mul(STALE_HEARTBEATS);
+    let stale_after = shared.config.redis.heartbeat.saturating_add(STALE);
     let mut warnings: Vec<Value> =
         probe.warnings.iter().map(|(code, message)| json!({ "code": code, "message": message })).collect();
     warnings.extend(streams.warnings);
@@ -31,8 +32,11 @@ pub(crate) async fn report(shared: &Shared, transport: &dyn Transport) -> Value 
     let (mut usable, mut faulty) = (0, streams.faulty);
     for (name, link) in &links {
         let age = link.last_ok.map(|at| now.saturating_sub(at));
-        let well = link.up && age.is_some_and(|age| age <= stale_after);
-        usable += usize::from(well);
+        let answers = !probe.unanswered.iter().any(|unanswered| *unanswered == &**name);
+        let well = link.up && answers && age.is_some_and(|age| age <= stale_after);
+        // These were not asked: that they have answered lately does not say that anything works now.
+        let probed = !name.starts_with("reader:") && &**name != "replicated";
+        usable += usize::from(well && probed);
         faulty += usize::from(!well || !link.refused.is_empty());
         let connection = json!({
             "status": if well { "up" } else if link.up { "stale" } else { "down" },

@@ -90,6 +90,8 @@ pub(crate) struct Probe {
     pub(crate) latency: Option<f64>,
     /// The `redis` part of the report.
     pub(crate) server: Value,
+    /// Links that are up and have not answered in time.
+    pub(crate) unanswered: Vec<&'static str>,
     /// Warnings (code, message).
     pub(crate) warnings: Vec<(&'static str, String)>,
     /// Why there was no answer.

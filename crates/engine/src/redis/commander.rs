@@ -77,6 +77,14 @@ impl Commander {
         if sent { answered.await.unwrap_or_else(|_| Err(closed())) } else { Err(closed()) }
     }
 
+    /// One round trip, if there is a link.
+    pub(super) async fn probe(&self) -> Result<(), BusError> {
+        if self.slot().handle.is_none() {
+            return Ok(());
+        }
+        self.ask(&cmd("PING"), self.deadline()).await.map(drop)
+    }
+
     /// Ends the link, for good; what waits is settled when the task is over.
     pub(super) fn end(&self) -> Option<JoinHandle<()>> {
         let mut slot = self.slot();

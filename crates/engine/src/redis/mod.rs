@@ -6,6 +6,7 @@
 //! - `link`: keeps one connection, drives it, and makes it again; what it carries is a `Session`.
 //! - `publisher`, `subscriber`: the sessions of live events; `pipeline` and `batches`: the commands of the former, and whose they are.
 //! - `commander`, `store`: commands that somebody waits for, and the requests to streams that are made of them.
+//! - `server_report`: what the server says of itself.
 //! - `reader`, `entries`: the session that reads for a group, and the entries that it gets.
 
 mod answers;
@@ -25,6 +26,7 @@ mod reader;
 mod replicated;
 mod reply;
 mod script;
+mod server_report;
 mod socket;
 mod store;
 mod subscriber;

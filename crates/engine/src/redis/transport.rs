@@ -19,11 +19,12 @@ use super::link::{self, Handle};
 use super::publisher::{self, Publisher};
 use super::reader::Reader;
 use super::replicated::Replicated;
+use super::server_report;
 use super::store::RedisStore;
 use super::subscriber::{self, Subscriber};
 use crate::shared::Shared;
 use crate::store::Store;
-use crate::transport::{Boxed, EVICTION_POLICY, Probe, Submission, Transport};
+use crate::transport::{Boxed, Probe, Submission, Transport};
 
 pub(crate) struct RedisTransport {
     shared: Arc<Shared>,
@@ -131,13 +132,22 @@ impl Transport for RedisTransport {
     fn probe(&self, timeout: u64) -> Boxed<'_, Probe> {
         Box::pin(async move {
             let limit = Duration::from_millis(timeout);
-            let (publisher, _) = tokio::join!(
+            // That of what is replicated may wait for replicas for as long as it was told: its age tells.
+            let (publisher, subscriber, consumer) = tokio::join!(
                 time_limit(limit, self.probe_publisher()),
-                time_limit(limit, self.probe_subscriber())
+                time_limit(limit, self.probe_subscriber()),
+                time_limit(limit, self.commander.probe()),
             );
-            match publisher {
+            let late = [
+                ("publisher", publisher.is_err()),
+                ("subscriber", subscriber.is_err()),
+                ("consumer", consumer.is_err()),
+            ];
+            let unanswered = late.into_iter().filter(|(_, late)| *late).map(|(name, _)| name).collect();
+            let probe = match publisher {
                 Ok(Ok((info, latency))) => {
-                    report_server(&info, latency, !self.shared.config.streams.is_empty())
+                    let now = self.shared.clock.wall_ms();
+                    server_report::of(&info, latency, now, !self.shared.config.streams.is_empty())
                 }
                 Ok(Err(error)) if error.kind == ErrorKind::PermissionDenied => {
                     // It answered: the link is well, and only its details are secret.
@@ -145,7 +155,8 @@ impl Transport for RedisTransport {
                 }
                 Ok(Err(error)) => failed(error),
                 Err(_) => failed(BusError::new(ErrorKind::CommandTimeout, "no answer in time")),
-            }
+            };
+            Probe { unanswered, ..probe }
         })
     }
 
@@ -235,31 +246,4 @@ impl Transport for RedisTransport {
 
 fn failed(error: BusError) -> Probe {
     Probe { server: json!({ "connected": false }), error: Some(error), ..Probe::default() }
-}
-
-/// The parts of `INFO` that an operator of a bus looks for.
-fn report_server(info: &str, latency: f64, stores: bool) -> Probe {
-    let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    let policy = field("maxmemory_policy");
-    let mut warnings = Vec::new();
-    if let Some(policy) = policy.filter(|p| *p != "noeviction") {
-        let message = format!("maxmemory-policy is {policy}: the server deletes data when memory is short");
-        warnings.push((EVICTION_POLICY, message));
-    }
-    let logs = field("aof_enabled").map(|enabled| enabled == "1");
-    if stores && logs == Some(false) {
-        let message =
-            "the server keeps no append-only file: stored events since its last snapshot are lost with it";
-        warnings.push(("NO_PERSISTENCE", message.to_owned()));
-    }
-    let server = json!({
-        "connected": true,
-        "version": field("redis_version"),
-        "role": field("role"),
-        "maxmemoryPolicy": policy,
-        "appendOnly": logs,
-        "connectedClients": field("connected_clients").and_then(|n| n.parse::<u64>().ok()),
-        "usedMemory": field("used_memory").and_then(|n| n.parse::<u64>().ok()),
-    });
-    Probe { latency: Some(latency), server, warnings, error: None }
 }

@@ -13,6 +13,7 @@ mod backpressure;
 mod connection;
 mod consuming;
 mod gap;
+mod health;
 mod many;
 mod outage;
 mod outcome;
