@@ -1,0 +1,127 @@
+/** Logs: structured, one line for each change of a connection, and never a secret. */
+
+import { Writable } from 'node:stream';
+import { inspect } from 'node:util';
+import pino from 'pino';
+import winston from 'winston';
+import { EventBusClient, type Logger } from '..';
+import { eventually } from './support/eventually';
+import { RedisServer } from './support/redis-server';
+import { rejection } from './support/rejection';
+import { keepingLogger } from './support/transports';
+
+const PASSWORD = 'correct-horse-battery';
+
+let server: RedisServer;
+
+beforeAll(async () => {
+  server = await RedisServer.start('--requirepass', PASSWORD);
+});
+
+afterAll(() => server.stop());
+
+/** What a stream was given, as lines. */
+class Sink extends Writable {
+  text = '';
+
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    this.text += chunk.toString();
+    done();
+  }
+
+  lines(): Record<string, unknown>[] {
+    return this.text
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line));
+  }
+}
+
+const urlWith = (password: string) => server.url.replace('//', `//:${password}@`);
+
+test.each<[string, (sink: Sink) => Logger, string]>([
+  ['pino', (sink) => pino({ level: 'debug' }, sink), 'msg'],
+  [
+    'winston',
+    (stream) =>
+      winston.createLogger({
+        level: 'debug',
+        transports: [new winston.transports.Stream({ stream })],
+      }),
+    'message',
+  ],
+])('%s gets the message and the fields', async (_, loggerOn, message) => {
+  const sink = new Sink();
+  const bus = new EventBusClient({
+    serviceName: 'api',
+    redis: urlWith(PASSWORD),
+    logger: loggerOn(sink),
+    logLevel: 'debug',
+  });
+  await bus.connect();
+  await bus.subscribe(
+    'a',
+    () => {
+      throw new Error('a fault');
+    },
+    { retryOnError: false },
+  );
+  await bus.publish('a', 1);
+  const failed = () => sink.lines().find((line) => String(line[message]).includes('a fault'));
+  await eventually(() => failed() !== undefined);
+  await bus.disconnect();
+  const connected = sink.lines().filter((line) => line[message] === 'connected');
+  expect(connected).toEqual([
+    expect.objectContaining({ service: 'api', link: 'publisher' }),
+    expect.objectContaining({ service: 'api', link: 'subscriber' }),
+  ]);
+  expect(failed()).toMatchObject({ service: 'api', code: 'ERR_BUS_HANDLER_FAILED', type: 'a' });
+  expect(sink.text).not.toContain(PASSWORD);
+});
+
+test('one line for each change of a connection', async () => {
+  const own = await RedisServer.start();
+  const logger = keepingLogger();
+  const bus = new EventBusClient({ redis: own.url, logger, logLevel: 'info' });
+  const lines = (text: string) => logger.lines.filter(({ message }) => message.includes(text));
+  try {
+    await bus.connect();
+    expect(lines('connected')).toHaveLength(1);
+    await own.kill();
+    await eventually(() => bus.state === 'reconnecting');
+    await own.restart();
+    await bus.waitUntilReady({ timeout: 10_000 });
+    await eventually(
+      () => lines('connected').filter((l) => l.message === 'connected').length === 2,
+    );
+    const lost = logger.lines.filter(
+      ({ level, fields }) =>
+        level === 'warn' && fields.link === 'publisher' && !('attempt' in fields),
+    );
+    expect(lost).toHaveLength(1);
+    const attempts = logger.lines.filter(({ fields }) => 'attempt' in fields);
+    expect(attempts.map(({ fields }) => fields.attempt)).toEqual(attempts.map((_, n) => n + 1));
+  } finally {
+    await bus.disconnect();
+    await own.stop();
+  }
+});
+
+test('no secret in a line, an error, or what the console shows', async () => {
+  const logger = keepingLogger();
+  const wrong = 'wrong-horse-battery';
+  for (const redis of [urlWith(wrong), { url: server.url, username: 'nobody', password: wrong }]) {
+    const bus = new EventBusClient({ redis, logger, logLevel: 'debug' });
+    const errors: unknown[] = [];
+    bus.on('error', (error) => errors.push(error));
+    const error = await rejection(bus.connect());
+    expect(error).toMatchObject({ code: 'ERR_BUS_AUTH_FAILED' });
+    const health = await bus.healthCheck();
+    const shown = inspect([error, errors, bus, bus.toJSON(), health, logger.lines], { depth: 9 });
+    expect(shown).toContain('AUTH_FAILED');
+    expect(shown).not.toContain(wrong);
+    await bus.disconnect();
+  }
+  const bad = { redis: { url: urlWith(wrong), port: 'x' } } as never;
+  expect(inspect(await rejection(new Promise(() => new EventBusClient(bad))))).not.toContain(wrong);
+});
