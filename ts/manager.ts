@@ -37,6 +37,8 @@ const FAREWELL_TIMEOUT = 1000;
 interface Open {
   client: EventBusClient;
   system: SystemEvents;
+  /** Subscriptions under way. */
+  subscribing: Set<Promise<unknown>>;
   /** Takes it out of those that end at a signal. */
   leave: () => void;
   closing: Promise<void> | undefined;
@@ -94,8 +96,14 @@ export class EventBusManager implements Contract {
       if (isAlone(client)) delete given.localOnly;
       const called: EventHandler<BusEvent> = (event, ctx) =>
         handler(toFlat(event) as ReceivedFlatEvent<M>, ctx);
-      const { id } = await client.subscribe(type, called, given);
-      return [id];
+      const subscription = client.subscribe(type, called, given);
+      const under = this.#open?.subscribing;
+      under?.add(subscription);
+      try {
+        return [(await subscription).id];
+      } finally {
+        under?.delete(subscription);
+      }
     } catch (error) {
       throw traced(error, EventBusManager.prototype.subscribe);
     }
@@ -170,11 +178,16 @@ export class EventBusManager implements Contract {
     const open: Open = {
       client,
       system: new SystemEvents(client, plan),
+      subscribing: new Set(),
       leave: endAt(signals, () => this.shutdown()),
       closing: undefined,
     };
     this.#closed = undefined;
-    const begin = () => open.system.begin();
+    // Those whose subscription was the first use, or came with it, hear that it begins.
+    const begin = async () => {
+      await Promise.allSettled(open.subscribing);
+      open.system.begin();
+    };
     // One that cannot connect yet goes on trying.
     client.connect().then(begin, () => void client.once('ready', begin));
     return open;
