@@ -43,11 +43,14 @@ impl Joinable {
         format!("{kind}{name}")
     }
 
-    fn path(self) -> &'static str {
-        match self {
+    /// Accepts a name, and a member if one is given.
+    fn check(self, name: &str, member: Option<&str>) -> Result<(), BusError> {
+        let path = match self {
             Joinable::Room => "room",
             Joinable::User => "userId",
-        }
+        };
+        check_name(path, name)?;
+        member.map_or(Ok(()), |member| check_name("member", member))
     }
 }
 
@@ -67,10 +70,7 @@ impl Client {
         member: Option<String>,
     ) -> Result<(), BusError> {
         let core = &self.core;
-        check_name(what.path(), name)?;
-        if let Some(member) = &member {
-            check_name("member", member)?;
-        }
+        what.check(name, member.as_deref())?;
         let member: Arc<str> = match (what, member) {
             (Joinable::User, _) => "".into(),
             (Joinable::Room, Some(member)) => member.into(),
@@ -131,10 +131,7 @@ impl Client {
         name: &str,
         member: Option<String>,
     ) -> Result<(), BusError> {
-        check_name(what.path(), name)?;
-        if let Some(member) = &member {
-            check_name("member", member)?;
-        }
+        what.check(name, member.as_deref())?;
         let left = self.core.leave(&what.channel(name), member.as_deref());
         let (core, room) = (self.core.clone(), Arc::from(name));
         self.core.answer(ticket, async move {
