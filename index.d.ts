@@ -1091,7 +1091,7 @@ export interface ReceivedFlatEvent<M = Record<string, any>> extends FlatEvent<M>
 
 /** Configuration of a manager: that of its client, and what it announces. */
 export interface EventBusManagerOptions extends EventBusConfig {
-  /** Default: `'hybrid'` if there is an address and Redis is enabled, else `'memory'`. */
+  /** Default: `'redis'` if there is an address and Redis is enabled, else `'memory'`. */
   mode?: EventBusConfig['mode'];
   /** How often `system.status` is published, in ms, 0–2 147 483 647; 0: never. Default 60 000. */
   statusInterval?: number;
