@@ -47,6 +47,8 @@ export declare class NativeClient {
   unsubscribe(ticket: number, sub: number): void
   /** Joins (`joins`) or leaves a `room` or a `user`. `Result<null>`; the reply says whether that changed anything. */
   attend(ticket: number, joins: boolean, kind: string, name: string, member?: string | undefined | null): string
+  /** Whether a room or a user is joined. */
+  hasJoined(): boolean
   /** Stops or resumes deliveries of a subscription. */
   pause(sub: number, paused: boolean): void
   /** What a handler of a durable event has thrown, as JSON; before the call is ended as failed. */

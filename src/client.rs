@@ -130,6 +130,13 @@ impl NativeClient {
         values::result(changed.map(|()| Value::Null))
     }
 
+    /// Whether a room or a user is joined.
+    #[napi]
+    pub fn has_joined(&self) -> bool {
+        // A fault is reported, and holds nothing up.
+        catch_panic_in("hasJoined", || self.client.has_joined()).unwrap_or(false)
+    }
+
     /// Stops or resumes deliveries of a subscription.
     #[napi]
     pub fn pause(&self, sub: u32, paused: bool) {

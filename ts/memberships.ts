@@ -1,4 +1,4 @@
-/** What a client has joined, as far as it keeps the process alive. */
+/** Joining and leaving; what a client has joined keeps the process alive. */
 
 import { unwrap } from './errors';
 import type { KeepAlive } from './keepalive';
@@ -9,8 +9,7 @@ export class Memberships {
   readonly #native: NativeClient;
   readonly #requests: Requests;
   readonly #keepAlive: KeepAlive;
-  /** The members of each room or user; `''` stands for the default one. */
-  readonly #joined = new Map<string, Set<string>>();
+  #holding = false;
 
   constructor(native: NativeClient, requests: Requests, keepAlive: KeepAlive) {
     this.#native = native;
@@ -26,38 +25,22 @@ export class Memberships {
     member: string | undefined,
     start: () => void,
   ): Promise<boolean> {
-    const key = `${kind}:${name}`;
-    const changed = this.#requests.send<boolean>((ticket) => {
-      unwrap(this.#native.attend(ticket, joins, kind, name, member ?? null));
-      start();
-      // In the order of the calls, as the engine has it.
-      if (joins) this.#add(key, member ?? '');
-      else this.#remove(key, member);
-    });
     try {
-      return await changed;
-    } catch (error) {
-      if (joins) this.#remove(key, member ?? '');
-      throw error;
+      return await this.#requests.send<boolean>((ticket) => {
+        unwrap(this.#native.attend(ticket, joins, kind, name, member ?? null));
+        start();
+      });
+    } finally {
+      this.#hold();
     }
   }
 
-  #add(key: string, member: string): void {
-    const members = this.#joined.get(key) ?? new Set();
-    if (members.size === 0) {
-      this.#joined.set(key, members);
-      this.#keepAlive.acquire();
-    }
-    members.add(member);
-  }
-
-  #remove(key: string, member: string | undefined): void {
-    const members = this.#joined.get(key);
-    if (members === undefined) return;
-    if (member === undefined) members.clear();
-    else members.delete(member);
-    if (members.size > 0) return;
-    this.#joined.delete(key);
-    this.#keepAlive.release();
+  /** While anything is joined, as the engine has it: a join that failed takes itself back there. */
+  #hold(): void {
+    const joined = this.#native.hasJoined();
+    if (joined === this.#holding) return;
+    this.#holding = joined;
+    if (joined) this.#keepAlive.acquire();
+    else this.#keepAlive.release();
   }
 }

@@ -188,6 +188,7 @@ export interface NativeClient {
     name: string,
     member: string | null,
   ): string;
+  hasJoined(): boolean;
   pause(sub: number, paused: boolean): void;
   explain(token: number, error: string): void;
   settle(records: Uint32Array, count: number): void;

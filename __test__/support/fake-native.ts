@@ -172,6 +172,9 @@ export class FakeClient {
     this.#push('r', [ticket, true]);
     return JSON.stringify({ ok: null });
   }
+  hasJoined(): boolean {
+    return false;
+  }
   pause(): void {}
   settle(records: Uint32Array, count: number): void {
     for (let at = 0; at < count * 4; at += 4) {

@@ -77,9 +77,7 @@ impl Reception<'_> {
         arrivals.events.push((candidate, arrivals.routes.len()));
         true
     }
-}
 
-impl Reception<'_> {
     /// Whether an event of a room is for none of those that this client has joined it for.
     fn leaves_out(&self, channel: &[u8], json: &str) -> bool {
         matches!(self.channels.audience(channel), Some(Audience::Room(_)))

@@ -164,12 +164,9 @@ impl Client {
             let message = "a bus that only stores has no live events: give the subscription a group";
             return Err(BusError::new(ErrorKind::NoStream, message));
         }
-        if matches!(self.state(), State::Draining | State::Closed) {
-            return Err(BusError::new(ErrorKind::Closed, "the client is closed"));
-        }
+        self.check_open()?;
         let mut numbering = self.core.subscribing();
-        let subscription =
-            numbering.next(|number| shared.router().contains(number) || shared.groups.contains(number));
+        let subscription = self.core.next_number(&mut numbering);
         if options.durable.is_some() {
             let (patterns, given) = (patterns.to_vec(), options.clone());
             shared.subscribe_durable(Durable { subscription, ticket, patterns, options: given })?;
@@ -185,6 +182,19 @@ impl Client {
         drop(numbering);
         self.core.watch_deadlines();
         Ok(Subscribed { subscription, options })
+    }
+
+    /// `CLOSED` once the client closes.
+    pub(crate) fn check_open(&self) -> Result<(), BusError> {
+        if matches!(self.state(), State::Draining | State::Closed) {
+            return Err(BusError::new(ErrorKind::Closed, "the client is closed"));
+        }
+        Ok(())
+    }
+
+    /// Whether a room or a user is joined.
+    pub fn has_joined(&self) -> bool {
+        self.core.shared.router().memberships() > 0
     }
 
     /// Ends a subscription: no new handler call starts. The reply says whether there was one of that number.

@@ -32,11 +32,10 @@ pub(crate) async fn report(shared: &Shared, transport: &dyn Transport) -> Value 
     let (mut usable, mut faulty) = (0, streams.faulty);
     for (name, link) in &links {
         let age = link.last_ok.map(|at| now.saturating_sub(at));
-        let answers = !probe.unanswered.iter().any(|unanswered| *unanswered == &**name);
-        let well = link.up && answers && age.is_some_and(|age| age <= stale_after);
-        // These were not asked: that they have answered lately does not say that anything works now.
-        let probed = !name.starts_with("reader:") && &**name != "replicated";
-        usable += usize::from(well && probed);
+        let asked = probe.asked.iter().find(|(asked, _)| *asked == &**name).map(|(_, answered)| *answered);
+        let well = link.up && asked.unwrap_or(true) && age.is_some_and(|age| age <= stale_after);
+        // That one has answered lately does not say that anything works now.
+        usable += usize::from(well && asked.is_some());
         faulty += usize::from(!well || !link.refused.is_empty());
         let connection = json!({
             "status": if well { "up" } else if link.up { "stale" } else { "down" },

@@ -128,17 +128,13 @@ impl Shared {
         runtime.spawn(async move {
             let mut pause = RENEWAL;
             let mut seen = shared.lifecycle.watch();
-            while seen.borrow_and_update().state != State::Closed {
+            let closed = async { drop(seen.wait_for(|seen| seen.state == State::Closed).await) };
+            tokio::pin!(closed);
+            loop {
                 tokio::select! {
                     () = tokio::time::sleep(Duration::from_millis(pause)) => {}
                     () = shared.presence.renew.notified() => {}
-                    // It may be closed.
-                    changed = seen.changed() => {
-                        if changed.is_err() {
-                            return;
-                        }
-                        continue;
-                    }
+                    () = &mut closed => return,
                 }
                 pause = if shared.tell_all_presence(&store, true).await { RENEWAL } else { AGAIN };
             }

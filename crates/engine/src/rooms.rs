@@ -3,14 +3,10 @@
 //! Joining subscribes to the channel of the room, for the subscriptions by type to hear it, and says on the store
 //! who is there; see `presence`.
 
-use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::task::{Context, Waker};
 use std::time::Duration;
 
 use oxbus_model::channel::{ROOM, USER};
-use oxbus_model::config::Mode;
 use oxbus_model::names::check_name;
 use oxbus_model::presence::MAX_MEMBERSHIPS;
 use oxbus_model::{BusError, ErrorKind, Outcome};
@@ -18,8 +14,6 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::client::{Client, Core};
-use crate::guard::catch_panic;
-use crate::lifecycle::State;
 use crate::subscriptions::Waiter;
 
 /// Between two attempts to say on the store who has joined, while there is no connection.
@@ -80,9 +74,7 @@ impl Client {
         if !shared.config.pubsub {
             return Err(BusError::new(ErrorKind::NoStream, "a bus that only stores has no live events"));
         }
-        if matches!(self.state(), State::Draining | State::Closed) {
-            return Err(BusError::new(ErrorKind::Closed, "the client is closed"));
-        }
+        self.check_open()?;
         if shared.router().memberships() >= MAX_MEMBERSHIPS {
             let message = format!("a client has at most {MAX_MEMBERSHIPS} memberships");
             return Err(BusError::new(ErrorKind::QueueFull, message));
@@ -91,8 +83,7 @@ impl Client {
         let (sender, confirmed) = oneshot::channel();
         let deadline = shared.clock.now_ms().saturating_add(shared.config.redis.command_timeout);
         let mut numbering = core.subscribing();
-        let number =
-            numbering.next(|number| shared.router().contains(number) || shared.groups.contains(number));
+        let number = core.next_number(&mut numbering);
         let (wire, is_new) = shared.add_member(&channel, &member);
         core.transport.start();
         shared.unconfirmed().add(number, Waiter::Join(sender), std::slice::from_ref(&wire), deadline);
@@ -186,12 +177,7 @@ impl Core {
             let overtaken = self.shared.unconfirmed().waiting_for(&wire);
             self.transport.unsubscribe(vec![wire]);
             // They are joins: no subscription needs it. They have joined, and left since.
-            for join in overtaken {
-                let waiter = self.shared.unconfirmed().remove(join);
-                if let Some(waiter) = waiter {
-                    self.shared.tell(waiter, Ok(()));
-                }
-            }
+            overtaken.into_iter().for_each(|join| self.shared.end_wait(join, Ok(())));
         }
         left
     }
@@ -201,26 +187,6 @@ impl Core {
     pub(crate) async fn leave_all(&self) {
         if !self.shared.tell_all_presence(&self.transport.store(), false).await {
             self.shared.log("debug", "memberships of rooms are left to expire", Value::Null);
-        }
-    }
-
-    /// Does something that ends with a reply. In memory, where nothing waits, it is done at once.
-    pub(crate) fn answer(
-        self: &Arc<Self>,
-        ticket: u32,
-        work: impl Future<Output = Result<Value, BusError>> + Send + 'static,
-    ) {
-        let core = self.clone();
-        core.requests.fetch_add(1, Ordering::AcqRel);
-        let mut work = Box::pin(async move {
-            let result = catch_panic("a request", work).await;
-            core.shared.outbox.reply(ticket, result.and_then(|result| result));
-            core.requests.fetch_sub(1, Ordering::AcqRel);
-        });
-        let at_once = self.shared.config.mode == Mode::Memory
-            && work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
-        if !at_once {
-            self.runtime.spawn(work);
         }
     }
 }

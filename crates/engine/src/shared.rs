@@ -165,8 +165,15 @@ impl Shared {
         complete.into_iter().for_each(|waiter| self.tell(waiter, Ok(())));
     }
 
-    /// Tells who waits for a subscription how it went.
-    pub(crate) fn tell(&self, waiter: Waiter, result: Result<(), BusError>) {
+    /// Nobody waits for a subscription, or a join, any more: who did is told how it went.
+    pub(crate) fn end_wait(&self, subscription: u32, result: Result<(), BusError>) {
+        let waiter = self.unconfirmed().remove(subscription);
+        if let Some(waiter) = waiter {
+            self.tell(waiter, result);
+        }
+    }
+
+    fn tell(&self, waiter: Waiter, result: Result<(), BusError>) {
         match waiter {
             Waiter::Ticket(ticket) => self.outbox.reply(ticket, result.map(|()| Value::Null)),
             // A join that nobody waits for any more takes itself back.
@@ -197,12 +204,8 @@ impl Shared {
             self.notice(Notice::Error(denied));
         }
         for subscription in &failed {
-            let waiter = self.unconfirmed().remove(*subscription);
-            if let Some(waiter) = waiter {
-                let denied =
-                    BusError::new(ErrorKind::SubscribeDenied, format!("{channel}: {}", error.message));
-                self.tell(waiter, Err(denied));
-            }
+            let message = format!("{channel}: {}", error.message);
+            self.end_wait(*subscription, Err(BusError::new(ErrorKind::SubscribeDenied, message)));
         }
         // Those that are left work without it.
         self.answered(wire);

@@ -90,8 +90,9 @@ pub(crate) struct Probe {
     pub(crate) latency: Option<f64>,
     /// The `redis` part of the report.
     pub(crate) server: Value,
-    /// Links that are up and have not answered in time.
-    pub(crate) unanswered: Vec<&'static str>,
+    /// The links that a round trip was asked of, and whether its answer came in time. Of others only their last
+    /// answer tells.
+    pub(crate) asked: Vec<(&'static str, bool)>,
     /// Warnings (code, message).
     pub(crate) warnings: Vec<(&'static str, String)>,
     /// Why there was no answer.

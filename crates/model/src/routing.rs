@@ -143,6 +143,8 @@ pub struct Router {
     by_pattern: HashMap<Arc<[u8]>, Feeds>,
     /// Channels of rooms and users that this client has joined.
     joined: HashMap<Arc<[u8]>, Joined>,
+    /// How many have joined something: kept, as it is asked at every join.
+    memberships: usize,
     /// Subscriptions by type, which hear broadcasts and what comes on joined channels. A set, as nearly every subscription is in it and each
     /// has to get out again.
     listeners: BTreeSet<u32>,
@@ -159,6 +161,7 @@ impl Router {
             by_channel: HashMap::default(),
             by_pattern: HashMap::default(),
             joined: HashMap::default(),
+            memberships: 0,
             listeners: BTreeSet::new(),
             subscriptions: HashMap::default(),
         }
@@ -205,6 +208,7 @@ impl Router {
         self.subscriptions = HashMap::default();
         self.listeners = BTreeSet::new();
         self.joined = HashMap::default();
+        self.memberships = 0;
         let channels = std::mem::take(&mut self.by_channel).into_keys().map(Wire::Channel);
         let patterns = std::mem::take(&mut self.by_pattern).into_keys().map(Wire::Pattern);
         channels.chain(patterns).collect()
@@ -219,6 +223,7 @@ impl Router {
         let joined = self.joined.entry(channel.clone());
         let joined = joined.or_insert_with(|| Joined { name: name.into(), members: BTreeSet::new() });
         let is_new = joined.members.insert(member.clone());
+        self.memberships += usize::from(is_new);
         (wire, is_new)
     }
 
@@ -231,6 +236,7 @@ impl Router {
             Some(member) => usize::from(joined.members.remove(member)),
             None => std::mem::take(&mut joined.members).len(),
         };
+        self.memberships -= left;
         if !joined.members.is_empty() {
             return (left, None);
         }
@@ -250,7 +256,7 @@ impl Router {
 
     /// How many have joined something, all rooms and users together.
     pub fn memberships(&self) -> usize {
-        self.joined.values().map(|joined| joined.members.len()).sum()
+        self.memberships
     }
 
     /// Whether all who have joined `channel` here are among `except`.
@@ -259,8 +265,16 @@ impl Router {
         !except.is_empty() && self.joined.get(channel).is_some_and(|joined| joined.members.iter().all(out))
     }
 
+    /// What a wire subscription was joined for.
+    fn joined_by(&self, wire: WireRef<'_>) -> Option<&Joined> {
+        match wire {
+            WireRef::Channel(name) => self.joined.get(name),
+            WireRef::Pattern(_) => None,
+        }
+    }
+
     fn is_joined(&self, wire: WireRef<'_>) -> bool {
-        matches!(wire, WireRef::Channel(name) if self.joined.contains_key(name))
+        self.joined_by(wire).is_some()
     }
 
     /// Whether there is a subscription of that number.
@@ -274,8 +288,7 @@ impl Router {
             let entry = self.subscriptions.get(&s)?.get(usize::try_from(i).ok()?)?;
             Some(&*entry.pattern)
         });
-        let joined = self.is_joined(wire.into()).then(|| self.joined.get(wire.name())).flatten();
-        fed.chain(joined.map(|joined| &*joined.name))
+        fed.chain(self.joined_by(wire.into()).map(|joined| &*joined.name))
     }
 
     /// Whether some pattern that `wire` feeds addresses channels, not event types, or it is that of a room or user.

@@ -1,7 +1,9 @@
 //! What is behind a client: its parts, and what happens to several of them at once.
 
-use std::sync::atomic::AtomicUsize;
+use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::task::{Context, Waker};
 
 use oxbus_model::config::{Config, Mode};
 use oxbus_model::{BusError, ErrorKind};
@@ -10,6 +12,7 @@ use tokio::runtime::Handle;
 
 use crate::admin;
 use crate::clock::Clock;
+use crate::guard::catch_panic;
 use crate::host::{Host, Notice};
 use crate::lifecycle::{State, is_fatal};
 use crate::memory::{Broker, MemoryTransport, Timed};
@@ -113,11 +116,33 @@ impl Core {
         let unused = self.shared.remove(subscription);
         self.transport.unsubscribe(unused);
         drop(numbering);
-        let waiter = self.shared.unconfirmed().remove(subscription);
-        if let Some(waiter) = waiter {
-            self.shared.tell(waiter, Err(BusError::new(kind, why)));
-        }
+        self.shared.end_wait(subscription, Err(BusError::new(kind, why)));
         true
+    }
+
+    /// The next number that no subscription has.
+    pub(crate) fn next_number(&self, numbering: &mut Numbering) -> u32 {
+        numbering.next(|number| self.shared.router().contains(number) || self.shared.groups.contains(number))
+    }
+
+    /// Does something that ends with a reply. In memory, where nothing waits, it is done at once.
+    pub(crate) fn answer(
+        self: &Arc<Self>,
+        ticket: u32,
+        work: impl Future<Output = Result<Value, BusError>> + Send + 'static,
+    ) {
+        let core = self.clone();
+        core.requests.fetch_add(1, Ordering::AcqRel);
+        let mut work = Box::pin(async move {
+            let result = catch_panic("a request", work).await;
+            core.shared.outbox.reply(ticket, result.and_then(|result| result));
+            core.requests.fetch_sub(1, Ordering::AcqRel);
+        });
+        let at_once = self.shared.config.mode == Mode::Memory
+            && work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+        if !at_once {
+            self.runtime.spawn(work);
+        }
     }
 
     pub(crate) fn wake_if_ready(&self) {
@@ -161,12 +186,9 @@ impl Core {
             let cause = self.shared.lifecycle.watch().borrow().error.clone();
             let why = cause.map_or_else(|| "no confirmation from the server".to_owned(), |e| e.message);
             let why = format!("not subscribed in time: {why}");
-            if self.unsubscribe(subscription, ErrorKind::CommandTimeout, &why) {
-                continue;
-            }
-            let join = self.shared.unconfirmed().remove(subscription);
-            if let Some(join) = join {
-                self.shared.tell(join, Err(BusError::new(ErrorKind::CommandTimeout, why)));
+            if !self.unsubscribe(subscription, ErrorKind::CommandTimeout, &why) {
+                // A join, which takes itself back.
+                self.shared.end_wait(subscription, Err(BusError::new(ErrorKind::CommandTimeout, why)));
             }
         }
         let intake = self.shared.intake();
@@ -213,10 +235,8 @@ impl Core {
         }
         let waiting = self.shared.unconfirmed().all();
         for subscription in waiting {
-            let waiter = self.shared.unconfirmed().remove(subscription);
-            if let Some(waiter) = waiter {
-                self.shared.tell(waiter, Err(BusError::new(ErrorKind::Closed, "the client was closed")));
-            }
+            self.shared
+                .end_wait(subscription, Err(BusError::new(ErrorKind::Closed, "the client was closed")));
         }
     }
 

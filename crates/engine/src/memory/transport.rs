@@ -103,7 +103,8 @@ impl Transport for MemoryTransport {
     fn probe(&self, _timeout: u64) -> Boxed<'_, Probe> {
         self.shared.lifecycle.link_alive(LINK, self.shared.clock.now_ms());
         let server = json!({ "connected": self.number().is_some() });
-        Box::pin(async move { Probe { latency: Some(0.0), server, ..Probe::default() } })
+        let asked = vec![(LINK, true)];
+        Box::pin(async move { Probe { latency: Some(0.0), server, asked, ..Probe::default() } })
     }
 
     fn flush(&self) -> Boxed<'_, ()> {

@@ -22,7 +22,7 @@ use super::script;
 use crate::shared::Shared;
 
 /// The name of the link.
-const LINK: &str = "consumer";
+pub(super) const LINK: &str = "consumer";
 
 /// Commands that may wait for their answers.
 const MAX_COMMANDS: usize = 10_000;

@@ -29,7 +29,7 @@ use crate::shared::Shared;
 use crate::transport::Submission;
 
 /// The name of its link.
-const LINK: &str = "publisher";
+pub(super) const LINK: &str = "publisher";
 
 /// The name of the link of what is to be replicated.
 const REPLICATED: &str = "replicated";

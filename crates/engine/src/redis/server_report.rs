@@ -64,7 +64,7 @@ pub(super) fn of(info: &str, latency: f64, now: i64, stores: bool) -> Probe {
         "maxMemory": limit,
         "clockSkew": skew,
     });
-    Probe { latency: Some(latency), server, warnings, error: None, unanswered: Vec::new() }
+    Probe { latency: Some(latency), server, warnings, ..Probe::default() }
 }
 
 #[cfg(test)]

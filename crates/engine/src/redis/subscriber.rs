@@ -31,7 +31,7 @@ const POSTPONED: u64 = 200;
 const GAP_PATTERNS: usize = 1_000;
 
 /// The name of its link.
-const LINK: &str = "subscriber";
+pub(super) const LINK: &str = "subscriber";
 
 /// What a subscriber is told.
 pub(crate) enum Input {

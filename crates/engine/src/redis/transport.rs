@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout as time_limit;
 
-use super::commander::Commander;
+use super::commander::{self, Commander};
 use super::handshake::Endpoint;
 use super::link::{self, Handle};
 use super::publisher::{self, Publisher};
@@ -138,12 +138,11 @@ impl Transport for RedisTransport {
                 time_limit(limit, self.probe_subscriber()),
                 time_limit(limit, self.commander.probe()),
             );
-            let late = [
-                ("publisher", publisher.is_err()),
-                ("subscriber", subscriber.is_err()),
-                ("consumer", consumer.is_err()),
+            let asked = vec![
+                (publisher::LINK, publisher.is_ok()),
+                (subscriber::LINK, subscriber.is_ok()),
+                (commander::LINK, consumer.is_ok()),
             ];
-            let unanswered = late.into_iter().filter(|(_, late)| *late).map(|(name, _)| name).collect();
             let probe = match publisher {
                 Ok(Ok((info, latency))) => {
                     let now = self.shared.clock.wall_ms();
@@ -156,7 +155,7 @@ impl Transport for RedisTransport {
                 Ok(Err(error)) => failed(error),
                 Err(_) => failed(BusError::new(ErrorKind::CommandTimeout, "no answer in time")),
             };
-            Probe { unanswered, ..probe }
+            Probe { asked, ..probe }
         })
     }
 
