@@ -138,6 +138,16 @@ export interface PublishOptions {
    * has no replicas: the option is checked, and the publish resolves without waiting for any.
    */
   replicas?: number;
+  /**
+   * Hybrid mode, else `INVALID_OPTIONS`: only this client's own handlers get it. It is stored nowhere, so not with
+   * `redisOnly`, a `stream`, `deduplicate` or `replicas`.
+   */
+  localOnly?: boolean;
+  /**
+   * Hybrid mode, else `INVALID_OPTIONS`: it goes to Redis, and this client's own live handlers do not get it.
+   * Its groups do.
+   */
+  redisOnly?: boolean;
   /** Deadline of the whole call, in ms; default: `redis.commandTimeout`. */
   timeout?: number;
   /** Ends the call with `ABORTED`; `outcome` tells whether the event may have been sent. */
@@ -164,6 +174,12 @@ export type PublishItem<Events, K extends EventType<Events> = EventType<Events>>
   ? { type: K; data: Events[K] } & PublishOptions
   : never;
 
+/**
+ * What became of an event on the server: it has confirmed it, it has refused it, it never got it, it got it and
+ * has not answered, or the event was not meant for it (`localOnly`).
+ */
+export type RemoteOutcome = 'resolved' | Outcome | 'skipped';
+
 /** What became of a publish that succeeded. */
 export interface PublishResult {
   eventId: string;
@@ -174,8 +190,13 @@ export interface PublishResult {
   timestamp: string;
   /** How many subscriptions the server (or the memory broker) handed it to; for information. */
   receivers: number;
-  /** How many handlers of this client got it without the server; 0 outside hybrid mode. */
+  /**
+   * How many live subscriptions of this client have taken it at once; 0 outside hybrid mode. Those whose filter
+   * it does not pass are not counted.
+   */
   local: number;
+  /** Hybrid mode, else absent: what became of it on the server. */
+  remote?: RemoteOutcome;
   /** The stream that stores it; absent if none does. */
   stream?: string;
   /** Of a stored event, else absent: the id of its entry, such as `1763717908123-0`. */
@@ -269,6 +290,11 @@ export interface SubscribeOptions {
   queue?: QueueOptions;
   /** Skips events that this client published; default false. Not with a `group`. */
   noEcho?: boolean;
+  /**
+   * Hybrid mode, else `INVALID_OPTIONS`: only events that this client publishes; nothing is asked of the server.
+   * Default false. Not with a `group`.
+   */
+  localOnly?: boolean;
   /** What patterns address: event types (default) or channels, without the prefix. */
   by?: 'type' | 'channel';
   /** Ends the subscription when it aborts. */
@@ -472,8 +498,11 @@ export interface EventIterator<E = BusEvent> extends AsyncIterableIterator<E>, A
 export interface EventBusConfig {
   /** Default: `SERVICE_NAME`, else the name of the package, else `'oxbus'`. */
   serviceName?: string;
-  /** Default: `'redis'` if there is an address, else `'memory'`. */
-  mode?: 'redis' | 'memory';
+  /**
+   * Default: `'redis'` if there is an address, else `'memory'`. `'hybrid'` hands each event to this client's own
+   * live handlers at once, also while Redis is away, and to those of others through Redis.
+   */
+  mode?: 'redis' | 'memory' | 'hybrid';
   /** A URL (`redis://`, `rediss://`, `unix://`) or its parts. Default: from the environment. */
   redis?: string | RedisConfig;
   /** Memory mode: clients of one realm with the same name share a broker; default `'default'`. */
@@ -655,7 +684,10 @@ export interface PerformanceConfig {
   batchSize?: number;
   /** How long publishes are gathered, in ms; default 0: until the end of the tick. */
   batchInterval?: number;
-  /** How often a publish that was `not_sent` is tried again within its timeout; default 0. */
+  /**
+   * How often a publish that was `not_sent` is tried again within its timeout; default 0. Not in hybrid mode, where
+   * this client's own handlers would get the event again.
+   */
   maxRetries?: number;
   /** Before each such retry, in ms; default 100. */
   retryDelay?: number;
@@ -838,7 +870,8 @@ export declare class EventBusClient<Events = Record<string, any>> {
    * Rejects after `timeout` (default `redis.connectTimeout`) with the last cause, such as
    * `CONNECTION_REFUSED`, else `CONNECT_TIMEOUT`; at once with `AUTH_FAILED`, `TLS_FAILED`,
    * `NOT_MASTER` or `INVALID_CONFIG` (a server that `requireNoEviction` refuses); the client then
-   * goes on trying in the background. After `disconnect`: `CLOSED`.
+   * goes on trying in the background. After `disconnect`: `CLOSED`. With `lazyConnect` and in hybrid mode it
+   * resolves at once.
    */
   connect(options?: WaitOptions): Promise<void>;
 
@@ -869,6 +902,10 @@ export declare class EventBusClient<Events = Record<string, any>> {
    * (nothing sent), `QUEUE_FULL`, `CLOSED`, `ABORTED`, `PUBLISH_TIMEOUT`, `CONNECTION_LOST` or what
    * the server said; `error.outcome` tells what became of it. While reconnecting it waits until its
    * timeout, then rejects with outcome `not_sent`.
+   *
+   * In hybrid mode this client's own live handlers get the event at once, and one that no stream stores resolves
+   * whatever becomes of it on the server: `remote` says so. While the server is known to be away that is
+   * `'not_sent'`, at once; it is not sent later.
    */
   publish<K extends EventType<Events>>(
     type: K,
@@ -918,7 +955,8 @@ export declare class EventBusClient<Events = Record<string, any>> {
    * survive reconnects and restarts of the server, and keep the process alive. Resolves, when the server
    * has confirmed it, to whether the member is new in this client; rejects, leaving nothing behind, with
    * `INVALID_OPTIONS`, `SUBSCRIBE_DENIED`, `COMMAND_TIMEOUT` after `redis.commandTimeout`, `QUEUE_FULL`
-   * beyond 100 000 memberships, `NO_STREAM` with `pubsub: false`, `CLOSED`, or what the server said.
+   * beyond 100 000 memberships, `NO_STREAM` with `pubsub: false`, `CLOSED`, or what the server said. In hybrid
+   * mode it does not wait for a server that is known to be away, which is told when it is back.
    */
   joinRoom(room: string, options?: MemberOptions): Promise<boolean>;
 
@@ -946,7 +984,8 @@ export declare class EventBusClient<Events = Record<string, any>> {
    * run, `?`, `[a-z]`, `[^a]`, `\`); one that starts with `room:` or `user:`, or is `broadcast`,
    * addresses those channels. Resolves when the server has confirmed it. Rejects, leaving nothing
    * behind, with `INVALID_PATTERN`, `INVALID_OPTIONS`, `SUBSCRIBE_DENIED`, `CLOSED`, or
-   * `COMMAND_TIMEOUT` after `redis.commandTimeout`.
+   * `COMMAND_TIMEOUT` after `redis.commandTimeout`. In hybrid mode it works at once for what this client publishes:
+   * it resolves without the server when that is known to be away, or does not answer in time, which is asked again.
    *
    * With a `group` it is durable: the group gets each stored event at least once, and the event is
    * acknowledged when all matching subscriptions of the group in the client that got it have
@@ -1091,7 +1130,7 @@ export interface ReceivedFlatEvent<M = Record<string, any>> extends FlatEvent<M>
 
 /** Configuration of a manager: that of its client, and what it announces. */
 export interface EventBusManagerOptions extends EventBusConfig {
-  /** Default: `'redis'` if there is an address and Redis is enabled, else `'memory'`. */
+  /** Default: `'hybrid'` if there is an address and Redis is enabled, else `'memory'`. */
   mode?: EventBusConfig['mode'];
   /** How often `system.status` is published, in ms, 0–2 147 483 647; 0: never. Default 60 000. */
   statusInterval?: number;
@@ -1513,7 +1552,7 @@ export interface StreamHealth {
 export interface HealthReport {
   /**
    * `unhealthy`: no usable link; `degraded`: a link, a reader or a stream is stale, refused or
-   * down.
+   * down. In hybrid mode, which works without any link, `degraded` is the worst while the client is open.
    */
   status: 'healthy' | 'degraded' | 'unhealthy';
   state: ClientState;

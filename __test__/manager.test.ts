@@ -153,7 +153,7 @@ describe.each(['memory', 'redis'])('%s', (transport) => {
     const { instanceId, serviceName } = first as EventBusClient;
     expect(events[0]?.metadata).toMatchObject({ instanceId, serviceName });
     expect(events[1]?.metadata).toMatchObject({
-      mode: transport === 'memory' ? 'memory' : 'redis-only',
+      mode: transport === 'memory' ? 'memory' : 'hybrid',
       uptime: expect.any(Number),
       activeSubscriptions: 1,
     });
@@ -186,7 +186,7 @@ describe.each(['memory', 'redis'])('%s', (transport) => {
     await eventually(() => (manager.client?.getStats().eventsDelivered ?? 0) > 0);
     const { stats, health, uptime } = await manager.getSystemStats();
     expect(stats).toMatchObject({
-      mode: transport === 'memory' ? 'memory' : 'redis-only',
+      mode: transport === 'memory' ? 'memory' : 'hybrid',
       redisHealth:
         transport === 'memory'
           ? { connected: false, latency: null }

@@ -148,7 +148,7 @@ onBothTransports((bench) => {
 
   test.each<[string, object]>([
     ['an unknown key', { correlationID: 'x' }],
-    ['a later feature', { localOnly: true }],
+    ['what hybrid mode has', { localOnly: true }],
     ['an empty id', { id: '' }],
     ['a control character', { key: 'a\u0000' }],
     ['a long id', { id: 'x'.repeat(513) }],

@@ -113,7 +113,7 @@ onBothTransports((bench) => {
 
   test.each<[string, object]>([
     ['an unknown key', { concurency: 1 }],
-    ['a later feature', { localOnly: true }],
+    ['what hybrid mode has', { localOnly: true }],
     ['a bad value', { concurrency: 0 }],
     ['retryIf that is none', { retryIf: 5 }],
     ['a function', { filter: () => true }],

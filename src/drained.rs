@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use oxbus_engine::Drained;
-use oxbus_engine::host::{EventId, Failed, Published, Stored};
+use oxbus_engine::host::{Apart, EventId, Failed, Published, Stored, Taken};
+use oxbus_model::Outcome;
 use serde_json::{Map, Value, json};
 
 use crate::{deliveries, notices, values};
@@ -32,6 +33,14 @@ pub(crate) fn text(drained: &Drained) -> String {
     if !stored.is_empty() {
         member(&mut out, "q");
         list(&mut out, &stored, |out, (run, place)| kept(out, run, place));
+    }
+    if !drained.taken.is_empty() {
+        member(&mut out, "l");
+        list(&mut out, &drained.taken, taken);
+    }
+    if !drained.apart.is_empty() {
+        member(&mut out, "u");
+        list(&mut out, &drained.apart, apart);
     }
     if !drained.deliveries.is_empty() {
         deliveries::write(&mut out, &drained.deliveries);
@@ -105,6 +114,23 @@ fn kept(out: &mut String, run: &Published, place: &Stored) {
     for (item, (entry, duplicate)) in run.items.iter().zip(&place.entries) {
         receipt(out, item);
         put(out, format_args!(",\"{entry}\",{}", u8::from(*duplicate)));
+    }
+    out.push(']');
+}
+
+/// What this client itself has taken: each with its index.
+fn taken(out: &mut String, Taken { batch, items }: &Taken) {
+    put(out, format_args!("[{batch}"));
+    items.iter().for_each(|(index, takers)| put(out, format_args!(",{index},{takers}")));
+    out.push(']');
+}
+
+/// An event that succeeded without the server.
+fn apart(out: &mut String, Apart { batch, index, timestamp, id, remote }: &Apart) {
+    let remote = remote.map_or("skipped", Outcome::as_str);
+    put(out, format_args!("[{batch},{index},\"{timestamp}\",\"{remote}\""));
+    if let Some(id) = id {
+        put(out, format_args!(",\"{}\"", id.as_str()));
     }
     out.push(']');
 }

@@ -45,6 +45,12 @@ import { LiveSubscription } from './subscription';
 import { surroundingsOf, type Timers } from './surroundings';
 
 const OPTIONS = 'ERR_BUS_INVALID_OPTIONS';
+/** What is known of how events travel where the engine cannot be asked. */
+const MODE_WITHOUT_REPORT = {
+  memory: 'memory',
+  redis: 'redis-only',
+  hybrid: 'local-only',
+} as const;
 /** Within which a health report must be there. */
 const HEALTH_TIMEOUT = 1000;
 
@@ -96,7 +102,9 @@ export class Core {
     this.#keepAlive = new KeepAlive(this.#native, this);
     this.#requests = new Requests(this.#keepAlive);
     this.#memberships = new Memberships(this.#native, this.#requests, this.#keepAlive);
-    this.#publisher = new Publisher(this.#native, settings, this.#keepAlive, surroundings);
+    this.#publisher = new Publisher(this.#native, settings, this.#keepAlive, surroundings, () =>
+      this.drain(),
+    );
     const schemas = settings.validateOnReceive ? read.schemas : undefined;
     const options = { ...settings, schemas, timers: surroundings.timers };
     const dispatcher = new Dispatcher(this.#native, options, this.#handlerFailed);
@@ -282,7 +290,7 @@ export class Core {
       const { mode } = this.settings;
       return {
         status: 'unhealthy',
-        mode: mode === 'memory' ? 'memory' : 'redis-only',
+        mode: MODE_WITHOUT_REPORT[mode],
         state: this.state,
         latency: null,
         redis: null,
@@ -328,6 +336,8 @@ export class Core {
       const text = this.#native.drain();
       if (text === '') return false;
       const drained = JSON.parse(text) as Drained;
+      if (drained.l !== undefined) for (const run of drained.l) this.#publisher.taken(run);
+      if (drained.u !== undefined) for (const one of drained.u) this.#publisher.apart(one);
       if (drained.p !== undefined) for (const run of drained.p) this.#publisher.published(run);
       if (drained.q !== undefined) for (const run of drained.q) this.#publisher.stored(run);
       if (drained.f !== undefined) {

@@ -243,7 +243,7 @@ function withMode(config: EventBusConfig): EventBusConfig {
   if (config.mode !== undefined) return config;
   // A client refuses to work in memory in production unless it is told to; the manager may.
   const { settings, logger } = readConfig(config, ['NODE_ENV']);
-  if (settings.mode === 'redis') return { ...config, mode: 'redis' };
+  if (settings.mode === 'redis') return { ...config, mode: 'hybrid' };
   const log = new Log(logger, settings.logLevel, settings.serviceName);
   const level = process.env.NODE_ENV === 'production' ? 'warn' : 'info';
   log.write(level, 'no Redis is configured or enabled: events stay in this process');

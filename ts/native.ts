@@ -3,7 +3,15 @@
  * the addon.
  */
 
-import type { ErrorCategory, ErrorCode, LinkName, LogLevel, Outcome, StoredError } from '../index';
+import type {
+  ErrorCategory,
+  ErrorCode,
+  LinkName,
+  LogLevel,
+  Outcome,
+  RemoteOutcome,
+  StoredError,
+} from '../index';
 
 /** Whom an event is for, but for those who subscribe to its type. */
 export type Recipients = 'broadcast' | { room: unknown; except?: unknown } | { user: unknown };
@@ -23,7 +31,7 @@ export type NativeResult<T> = { ok: T; error?: undefined } | { error: ErrorValue
 /** The configuration as the engine understood it, as far as JavaScript acts on it. */
 export interface Settings {
   serviceName: string;
-  mode: 'redis' | 'memory';
+  mode: 'redis' | 'memory' | 'hybrid';
   memory: string;
   channelPrefix: string;
   inherit: boolean;
@@ -83,6 +91,13 @@ export type PublishedRun = [number, number, string, ...(string | number)[]];
  */
 export type StoredRun = [number, number, string, string, ...(string | number)[]];
 /**
+ * `[batch, index, local, index, local, …]`: what subscriptions of this client have taken, in hybrid
+ * mode.
+ */
+export type TakenRun = [number, ...number[]];
+/** `[batch, index, timestamp, remote, id?]`: a publish that succeeded without the server. */
+export type Apart = [number, number, string, RemoteOutcome, string?];
+/**
  * `[sub, firstToken, info, event, event, …]`; an event is an object, or what its shape puts
  * together.
  */
@@ -140,6 +155,8 @@ export type Notice =
 export interface Drained {
   p?: PublishedRun[];
   q?: StoredRun[];
+  l?: TakenRun[];
+  u?: Apart[];
   f?: [batch: number, index: number, error: ErrorValue][];
   d?: DeliveryRun[];
   s?: Shape[];

@@ -10,6 +10,7 @@ import { busError, type EventBusError, fromValue, invalidAt } from './errors';
 import { jsonOf } from './json';
 import type { KeepAlive } from './keepalive';
 import type {
+  Apart,
   ErrorValue,
   Handled,
   NativeClient,
@@ -18,6 +19,7 @@ import type {
   Recipients,
   Settings,
   StoredRun,
+  TakenRun,
 } from './native';
 import { copyOptions, readMoment } from './options';
 import { checkSignal } from './requests';
@@ -73,6 +75,8 @@ export class Batch {
   /** The lines of `records`, once one of them is needed again. */
   lines: string[] | undefined;
   unsettled = 0;
+  /** In hybrid mode, by index: how many subscriptions of this client have taken the event. */
+  local: number[] | undefined;
   /** Set when handed over, if publishes of this client are retried. */
   startedAt = 0;
   /** Resolves when some of the events are settled; then there is a new one, unless all are. */
@@ -130,6 +134,8 @@ export class Publisher {
   readonly #keepAlive: KeepAlive;
   readonly #retries: PublishRetries | undefined;
   readonly #surroundings: Surroundings;
+  readonly #hybrid: boolean;
+  readonly #drain: () => void;
   readonly #open = new Map<number, Batch>();
   /** Batches with outcomes that their callers do not know of yet. */
   readonly #touched = new Set<Batch>();
@@ -144,12 +150,16 @@ export class Publisher {
     settings: Settings,
     keepAlive: KeepAlive,
     surroundings: Surroundings,
+    drain: () => void,
   ) {
     this.#native = native;
+    this.#hybrid = settings.mode === 'hybrid';
+    this.#drain = drain;
     this.#settings = settings;
     this.#keepAlive = keepAlive;
     this.#surroundings = surroundings;
-    if (settings.maxRetries > 0) {
+    // What is published in hybrid mode has had its effect here already, and must not have it twice.
+    if (settings.maxRetries > 0 && !this.#hybrid) {
       const again = (type: string, data: string, extra: Extra) =>
         resultOf(this.add(type, data, extra));
       this.#retries = new PublishRetries(settings, keepAlive, surroundings.timers, again);
@@ -214,6 +224,27 @@ export class Publisher {
     if (this.#retries === undefined && record === undefined) batch.records = '';
     else batch.startedAt = timers.now();
     this.#native.publish(batch.number, batch.types.length, records);
+    // What was handed over to this client's own handlers waits for no thread; but a caller of `publish` goes on
+    // before its handlers begin.
+    if (this.#hybrid) nextTick(this.#drain);
+  }
+
+  /** Events of a batch were taken by subscriptions of this client. */
+  taken(run: TakenRun): void {
+    const batch = this.#open.get(run[0]);
+    if (batch === undefined) return;
+    batch.local ??= [];
+    for (let at = 1; at < run.length; at += 2) {
+      batch.local[run[at] as number] = run[at + 1] as number;
+    }
+  }
+
+  /** A publish succeeded without the server. */
+  apart([number, index, timestamp, remote, id]: Apart): void {
+    const batch = this.#open.get(number);
+    if (batch === undefined || batch.outcomes[index] !== undefined) return;
+    batch.settle(index, { ...this.#result(batch, index, id ?? 0, timestamp, 0), remote });
+    this.#touched.add(batch);
   }
 
   /** A run of consecutive events of a batch was published. */
@@ -301,14 +332,16 @@ export class Publisher {
     const type = batch.types[index] as string;
     const extra = batch.extras[index];
     const prefix = this.#settings.channelPrefix;
-    return {
+    const result: PublishResult = {
       eventId: extra?.id ?? String(id),
       type,
       channel: prefix + (extra?.channel ?? type),
       timestamp: extra?.timestamp ?? timestamp,
       receivers,
-      local: 0,
+      local: batch.local?.[index] ?? 0,
     };
+    if (this.#hybrid) result.remote = 'resolved';
+    return result;
   }
 
   /** Tells a test bus what was published. */

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use oxbus_model::channel::{Audience, Channels};
+use oxbus_model::config::Mode;
 use oxbus_model::delivery::{Candidate, LiveEvent};
-use oxbus_model::envelope::{self, Missing};
+use oxbus_model::envelope::{self, Decoded, Missing};
 use oxbus_model::routing::{Route, Router, WireRef};
 
 use crate::clock;
-use crate::encoder::new_id;
+use crate::encoder::{Encoded, new_id};
 use crate::recovery::Recovery;
 use crate::shared::Shared;
 
@@ -30,9 +31,21 @@ pub(crate) struct Reception<'a> {
     pub(crate) channels: &'a Channels,
     pub(crate) instance_id: &'a str,
     pub(crate) recovery: Option<&'a Recovery>,
+    /// Whether what this client has published was handed to its subscriptions then.
+    pub(crate) has_own: bool,
 }
 
-impl Reception<'_> {
+impl<'a> Reception<'a> {
+    pub(crate) fn of(shared: &'a Shared, router: &'a Router, recovery: Option<&'a Recovery>) -> Self {
+        Reception {
+            router,
+            channels: &shared.channels,
+            instance_id: shared.origin.instance_id(),
+            recovery,
+            has_own: shared.config.mode == Mode::Hybrid,
+        }
+    }
+
     /// Takes a message in that came on `channel` for `wire`. False when it is not an event.
     pub(crate) fn message(
         &self,
@@ -50,6 +63,11 @@ impl Reception<'_> {
             arrivals.routes.truncate(before);
             return false;
         };
+        let own = decoded.instance_id.as_deref() == Some(self.instance_id);
+        if own && self.has_own {
+            arrivals.routes.truncate(before);
+            return true;
+        }
         if may_be_heard {
             let heard_from = arrivals.routes.len();
             self.router.route_listeners(channel, &decoded.event_type, &mut arrivals.routes);
@@ -66,15 +84,28 @@ impl Reception<'_> {
             arrivals.routes.truncate(before);
             return true;
         }
-        let candidate = Candidate::new(LiveEvent {
-            channel: (!usual).then(|| String::from_utf8_lossy(channel).into()),
-            published_ms: decoded.published_ms,
-            key: decoded.key.as_deref().map(Arc::from),
-            own: decoded.instance_id.as_deref() == Some(self.instance_id),
-            parts: decoded.parts,
-            json: decoded.json.into_owned().into_boxed_str(),
-        });
-        arrivals.events.push((candidate, arrivals.routes.len()));
+        let channel = (!usual).then(|| String::from_utf8_lossy(channel).into());
+        arrivals.events.push((candidate(decoded, channel, own), arrivals.routes.len()));
+        true
+    }
+
+    /// Takes an event of this client in without the server. False when no subscription wants it.
+    pub(crate) fn own(&self, event: &Encoded<'_>, arrivals: &mut Arrivals) -> bool {
+        let (before, event_type) = (arrivals.routes.len(), event.event_type());
+        let channel = event.channel;
+        arrivals.left_out +=
+            self.router.route_local(channel.as_bytes(), event_type, event.except(), &mut arrivals.routes);
+        if arrivals.routes.len() == before {
+            return false;
+        }
+        let Ok(decoded) = envelope::read(event.payload, missing) else {
+            // What was just written can be read.
+            arrivals.routes.truncate(before);
+            return false;
+        };
+        let usual = self.channels.name_of(channel.as_bytes()) == Some(event_type.as_bytes());
+        let channel = (!usual).then(|| channel.into());
+        arrivals.events.push((candidate(decoded, channel, true), arrivals.routes.len()));
         true
     }
 
@@ -94,12 +125,7 @@ impl Shared {
     ) {
         let router = self.router();
         let recovery = arrivals.recovery.clone();
-        let reception = Reception {
-            router: &router,
-            channels: &self.channels,
-            instance_id: self.origin.instance_id(),
-            recovery: recovery.as_deref(),
-        };
+        let reception = Reception::of(self, &router, recovery.as_deref());
         let mut foreign = 0;
         read(&mut |wire, channel, payload| {
             foreign += u64::from(!reception.message(wire, channel, payload, arrivals));
@@ -108,15 +134,20 @@ impl Shared {
         if foreign > 0 {
             self.stats.events_foreign.add(foreign);
         }
-        let left_out = std::mem::take(&mut arrivals.left_out);
-        if left_out > 0 {
-            self.stats.events_skipped.add(left_out);
-        }
         self.accept(arrivals);
     }
 
     /// Takes events in, each with the subscriptions that it goes to. Wakes the host as [`Shared::receive`] does.
     pub(crate) fn accept(&self, arrivals: &mut Arrivals) {
+        self.accept_telling(arrivals, |_| {});
+    }
+
+    /// As [`Shared::accept`]; `taken` is told of each event how many subscriptions have taken it.
+    pub(crate) fn accept_telling(&self, arrivals: &mut Arrivals, taken: impl FnMut(u32)) {
+        let left_out = std::mem::take(&mut arrivals.left_out);
+        if left_out > 0 {
+            self.stats.events_skipped.add(left_out);
+        }
         if arrivals.events.is_empty() {
             return;
         }
@@ -124,7 +155,7 @@ impl Shared {
             arrivals.events.iter().for_each(|(candidate, _)| self.keep_recent(candidate.json().as_bytes()));
         }
         let mut intake = self.intake();
-        intake.accept(arrivals);
+        intake.accept(arrivals, taken);
         let ready = intake.has_ready();
         let spent = intake.deliveries.take_spent();
         drop(intake);
@@ -134,6 +165,17 @@ impl Shared {
         // This thread has allocated them.
         drop(spent);
     }
+}
+
+fn candidate(decoded: Decoded<'_>, channel: Option<Box<str>>, own: bool) -> Candidate {
+    Candidate::new(LiveEvent {
+        channel,
+        published_ms: decoded.published_ms,
+        key: decoded.key.as_deref().map(Arc::from),
+        own,
+        parts: decoded.parts,
+        json: decoded.json.into_owned().into_boxed_str(),
+    })
 }
 
 fn missing() -> Missing {

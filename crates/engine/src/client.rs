@@ -9,13 +9,14 @@ use oxbus_model::claims::DURABLE_TOKEN;
 use oxbus_model::config::{Config, Mode};
 use oxbus_model::delivery::Settlement;
 use oxbus_model::names::check_pattern;
-use oxbus_model::stats::{LinkMode, Parts, Snapshot};
+use oxbus_model::stats::{Parts, Snapshot};
 use oxbus_model::subscribe_options::SubscribeOptions;
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::Value;
 use tokio::runtime::Handle;
 
 use crate::clock;
+use crate::encoder::only_in_hybrid;
 use crate::groups::Durable;
 use crate::health;
 use crate::host::{Drained, Host, Notice};
@@ -78,12 +79,14 @@ impl Client {
     }
 
     /// Connects. The reply comes when the client is ready; or after `timeout` milliseconds (default:
-    /// `connectTimeout`) with what went wrong, while the client goes on trying. At once with `lazyConnect`.
+    /// `connectTimeout`) with what went wrong, while the client goes on trying. At once with `lazyConnect` and
+    /// in hybrid mode.
     pub fn connect(&self, ticket: u32, timeout: Option<u64>) {
         let shared = &self.core.shared;
         self.core.start();
-        if shared.config.redis.lazy_connect && shared.config.mode == Mode::Redis {
-            return shared.outbox.reply(ticket, Ok(Value::Null));
+        let mode = shared.config.mode;
+        if mode == Mode::Hybrid || (shared.config.redis.lazy_connect && mode.has_server()) {
+            return shared.outbox.reply(ticket, self.check_open().map(|()| Value::Null));
         }
         self.reply_when_ready(ticket, timeout.unwrap_or(shared.config.redis.connect_timeout), true);
     }
@@ -147,7 +150,9 @@ impl Client {
         self.core.transport.cancel(batch, index);
     }
 
-    /// Subscribes. The reply comes when the server has confirmed it; on failure nothing is left behind.
+    /// Subscribes. The reply comes when the server has confirmed it; on failure nothing is left behind. In hybrid
+    /// mode a live subscription works at once, so that it does not fail for want of an answer: the reply comes as
+    /// soon as the server is known to be away, or when the time for the answer is over.
     ///
     /// # Errors
     /// `INVALID_PATTERN`, `INVALID_OPTIONS`, `CLOSED`: nothing was done.
@@ -164,6 +169,9 @@ impl Client {
             let message = "a bus that only stores has no live events: give the subscription a group";
             return Err(BusError::new(ErrorKind::NoStream, message));
         }
+        if options.local_only && shared.config.mode != Mode::Hybrid {
+            return Err(only_in_hybrid("localOnly"));
+        }
         self.check_open()?;
         let mut numbering = self.core.subscribing();
         let subscription = self.core.next_number(&mut numbering);
@@ -178,7 +186,11 @@ impl Client {
         transport.start();
         let deadline = shared.clock.now_ms().saturating_add(shared.config.redis.command_timeout);
         shared.unconfirmed().add(subscription, Waiter::Ticket(ticket), &wires, deadline);
+        let confirmed = wires.is_empty();
         transport.subscribe(wires);
+        if confirmed || shared.is_local_only() {
+            shared.end_wait(subscription, Ok(()));
+        }
         drop(numbering);
         self.core.watch_deadlines();
         Ok(Subscribed { subscription, options })
@@ -327,10 +339,7 @@ impl Client {
             messages_per_second: intake.received.per_second(shared.clock.now_ms()),
             latency: &intake.latency,
             handler_duration: &intake.handler_duration,
-            mode: match shared.config.mode {
-                Mode::Memory => LinkMode::Memory,
-                Mode::Redis => LinkMode::RedisOnly,
-            },
+            mode: shared.link_mode(),
             uptime: shared.clock.now_ms(),
             memory: (intake.deliveries.waiting_bytes() + shared.admission.bytes() + claimed_bytes) as u64,
         };

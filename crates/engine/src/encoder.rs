@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use oxbus_model::channel::{BROADCAST, Channels, ROOM, USER};
-use oxbus_model::config::Config;
+use oxbus_model::config::{Config, Mode};
 use oxbus_model::envelope::{self, Metadata, Origin};
 use oxbus_model::names::check_event_type;
 use oxbus_model::publish_options::{PublishOptions, Recipients, StoreIn};
@@ -23,6 +23,8 @@ pub(crate) struct Encoder {
     storage: Storage,
     /// Whether events are published live at all.
     pubsub: bool,
+    /// Whether an event may be for one side only.
+    hybrid: bool,
     max_event_bytes: usize,
     max_data_bytes: usize,
     default_timeout: u64,
@@ -73,6 +75,19 @@ impl Encoded<'_> {
         self.options.id.as_deref().or_else(generated).unwrap_or_default()
     }
 
+    /// Its type.
+    pub(crate) fn event_type(&self) -> &str {
+        self.record.event_type
+    }
+
+    /// The members of its room that it is not for.
+    pub(crate) fn except(&self) -> &[String] {
+        match &self.options.audience {
+            Recipients::Room { except, .. } => except,
+            _ => &[],
+        }
+    }
+
     /// Gives the fields of its entry to `out`, name and value, in their order.
     pub(crate) fn fields(&self, out: &mut impl FnMut(&[u8], &[u8])) {
         let Record { event_type, data, .. } = self.record;
@@ -88,6 +103,7 @@ impl Encoder {
             channels,
             storage: Storage::new(&config.streams),
             pubsub: config.pubsub,
+            hybrid: config.mode == Mode::Hybrid,
             max_event_bytes: config.limits.max_event_bytes,
             max_data_bytes: config.limits.max_data_bytes,
             default_timeout: config.redis.command_timeout,
@@ -164,7 +180,14 @@ impl Encoder {
 
     /// Where an event of this type, with the options at hand, is stored.
     fn place(&self, event_type: &str) -> Result<Option<Place>, BusError> {
+        for (name, asked) in [("localOnly", self.options.local_only), ("redisOnly", self.options.redis_only)]
+        {
+            if asked && !self.hybrid {
+                return Err(only_in_hybrid(name));
+            }
+        }
         let place = match &self.options.stream {
+            _ if self.options.local_only => None,
             // Without asking, nothing is kept of what only some should see.
             StoreIn::Matching => match self.options.audience {
                 Recipients::Room { .. } | Recipients::User(_) => None,
@@ -200,6 +223,11 @@ impl Encoder {
         }
         Ok(())
     }
+}
+
+/// What hybrid mode has and others do not.
+pub(crate) fn only_in_hybrid(option: &str) -> BusError {
+    BusError::at(ErrorKind::InvalidOptions, option, "is for hybrid mode, and this client's mode is another")
 }
 
 fn metadata_of(options: &PublishOptions) -> Metadata<'_> {

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 
 use oxbus_model::BusError;
 use oxbus_model::claims::{Arrival, Claims, Content, GroupKey, Work};
-use oxbus_model::config::{Config, Mode};
+use oxbus_model::config::Config;
 use oxbus_model::delivery::Tally;
 use oxbus_model::storage::Storage;
 use oxbus_model::store::{Request, Response};
@@ -85,7 +85,7 @@ impl Groups {
             instance_id.into(),
             stored::arrival,
         );
-        if config.mode == Mode::Redis {
+        if config.mode.has_server() {
             claims.read_ahead();
         }
         Groups {
@@ -173,9 +173,10 @@ impl Shared {
         if !self.groups.in_use() {
             return;
         }
-        match self.config.mode {
-            Mode::Memory => self.pump(),
-            Mode::Redis => self.groups.wanted.notify_one(),
+        if self.config.mode.has_server() {
+            self.groups.wanted.notify_one();
+        } else {
+            self.pump();
         }
     }
 
@@ -282,7 +283,7 @@ impl Shared {
 
     /// Starts, once, what groups need: the task that pumps.
     fn use_groups(self: &Arc<Self>) {
-        if self.groups.used.swap(true, Ordering::AcqRel) || self.config.mode == Mode::Memory {
+        if self.groups.used.swap(true, Ordering::AcqRel) || !self.config.mode.has_server() {
             return;
         }
         let shared = Arc::downgrade(self);

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use oxbus_model::config::Mode;
+use oxbus_model::stats::LinkMode;
 use serde_json::{Map, Value, json};
 
 use crate::lifecycle::State;
+use crate::mode::LOCAL_ONLY;
 use crate::shared::Shared;
 use crate::transport::Transport;
 
@@ -51,15 +52,24 @@ pub(crate) async fn report(shared: &Shared, transport: &dyn Transport) -> Value 
         faulty += 1;
         warnings.push(json!({ "code": "NO_ANSWER", "message": error.message }));
     }
+    if shared.is_local_only()
+        && let Some((link, why)) = shared.lifecycle.fault()
+    {
+        let message = format!("events stay in this client: {link}: {why}");
+        warnings.push(json!({ "code": LOCAL_ONLY, "message": message }));
+    }
+    // In hybrid mode this client's own handlers are reached all the same.
+    let open = !matches!(shared.lifecycle.state(), State::Idle | State::Draining | State::Closed);
+    let works_alone = open && shared.link_mode() == LinkMode::LocalOnly;
     let status = match (usable, faulty) {
-        (0, _) => "unhealthy",
-        (_, 0) => "healthy",
+        (0, _) if !works_alone => "unhealthy",
+        (1.., 0) => "healthy",
         _ => "degraded",
     };
     json!({
         "status": status,
         "state": shared.lifecycle.state().as_str(),
-        "mode": match shared.config.mode { Mode::Memory => "memory", Mode::Redis => "redis-only" },
+        "mode": shared.link_mode(),
         "latency": probe.latency,
         "redis": probe.server,
         "connections": connections,

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use oxbus_model::BusError;
 use oxbus_model::breaker::BreakerState;
 use oxbus_model::delivery::{Delivery, LiveEvent};
 use oxbus_model::store::{EntryId, Missed};
+use oxbus_model::{BusError, Outcome};
 use serde_json::Value;
 
 /// The program that the engine lives in.
@@ -55,6 +55,30 @@ impl std::fmt::Debug for EventId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+/// Events that this client's own subscriptions have taken without the server, in hybrid mode.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// The batch.
+    pub batch: u32,
+    /// For each: its index, and by how many subscriptions.
+    pub items: Vec<(u32, u32)>,
+}
+
+/// A publish in hybrid mode that succeeded without the server's confirmation.
+#[derive(Clone, Debug)]
+pub struct Apart {
+    /// The batch.
+    pub batch: u32,
+    /// The index in it.
+    pub index: u32,
+    /// The timestamp, where it has none of its own.
+    pub timestamp: Arc<str>,
+    /// Its id, if it was generated.
+    pub id: Option<EventId>,
+    /// What is known of the server's side; `None` where the event was not meant for it.
+    pub remote: Option<Outcome>,
 }
 
 /// A publish that failed.
@@ -191,6 +215,10 @@ pub type Reply = (u32, Result<Value, BusError>);
 pub struct Drained {
     /// Publishes that succeeded.
     pub published: Vec<Published>,
+    /// Publishes that succeeded without the server.
+    pub apart: Vec<Apart>,
+    /// What this client's own subscriptions have taken of publishes, those in the other lists included.
+    pub taken: Vec<Taken>,
     /// Publishes that failed.
     pub failed: Vec<Failed>,
     /// Events for handlers.
@@ -205,6 +233,8 @@ impl Drained {
     /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
         self.published.is_empty()
+            && self.apart.is_empty()
+            && self.taken.is_empty()
             && self.failed.is_empty()
             && self.deliveries.is_empty()
             && self.replies.is_empty()

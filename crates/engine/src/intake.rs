@@ -54,8 +54,9 @@ impl Intake {
         self.count(tally);
     }
 
-    /// Takes events in, each with the subscriptions that it goes to.
-    pub(crate) fn accept(&mut self, arrivals: &mut Arrivals) {
+    /// Takes events in, each with the subscriptions that it goes to. `taken` is told of each event how many have
+    /// taken it.
+    pub(crate) fn accept(&mut self, arrivals: &mut Arrivals, mut taken: impl FnMut(u32)) {
         if self.open && !arrivals.events.is_empty() {
             let now = self.clock.now_ms();
             self.stats.events_received.add(arrivals.events.len() as u64);
@@ -63,15 +64,20 @@ impl Intake {
             let mut tally = Tally::default();
             let mut from = 0;
             for (candidate, to) in &arrivals.events {
+                let mut takers = 0;
                 for &Route { subscription, pattern } in &arrivals.routes[from..*to] {
-                    tally.add(self.deliveries.offer(subscription, pattern, candidate, now));
+                    let offered = self.deliveries.offer(subscription, pattern, candidate, now);
+                    takers += u32::from(offered.skipped == 0);
+                    tally.add(offered);
                 }
+                taken(takers);
                 from = *to;
             }
             self.count(tally);
         } else {
             // They were on their way when the client began to close.
             self.count(Tally { dropped: arrivals.routes.len() as u64, ..Tally::default() });
+            arrivals.events.iter().for_each(|_| taken(0));
         }
         arrivals.events.clear();
         arrivals.routes.clear();

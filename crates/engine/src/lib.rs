@@ -28,6 +28,7 @@ pub mod host;
 mod intake;
 mod lifecycle;
 mod memory;
+mod mode;
 mod outbox;
 mod presence;
 mod recent;

@@ -48,8 +48,10 @@ pub(crate) struct LinkReport {
     /// When its last round trip ended, on the client's clock.
     pub(crate) last_ok: Option<u64>,
     pub(crate) error: Option<BusError>,
-    /// Subscriptions on it that are not confirmed, with the reason.
+    /// Subscriptions on it that the server refuses.
     pub(crate) refused: Vec<String>,
+    /// Whether subscriptions on it wait for the server's answer.
+    pub(crate) pending: bool,
 }
 
 struct Board {
@@ -104,7 +106,7 @@ impl Lifecycle {
                 established: true,
                 last_ok: Some(now_ms),
                 error: None,
-                refused: Vec::new(),
+                ..LinkReport::default()
             }
         })
     }
@@ -138,6 +140,39 @@ impl Lifecycle {
         if let Some(link) = self.lock().links.get_mut(name) {
             link.refused = refused;
         }
+    }
+
+    /// Whether subscriptions on the link wait for the server's answer.
+    pub(crate) fn link_pending(&self, name: &str, pending: bool) {
+        if let Some(link) = self.lock().links.get_mut(name) {
+            link.pending = pending;
+        }
+    }
+
+    /// Whether all links are up, and carry all that they should.
+    pub(crate) fn is_whole(&self) -> bool {
+        let links = &self.lock().links;
+        !links.is_empty() && links.values().all(|link| link.up && link.refused.is_empty() && !link.pending)
+    }
+
+    /// A link that is known not to work, and why; not one that is only being made. `None` once the client closes.
+    pub(crate) fn fault(&self) -> Option<(Arc<str>, String)> {
+        let board = self.lock();
+        if matches!(board.state, State::Draining | State::Closed) {
+            return None;
+        }
+        board.links.iter().find_map(|(name, link)| {
+            let why = match &link.error {
+                Some(error) if !link.up => error.message.clone(),
+                _ => format!("the server refuses {}", link.refused.first()?),
+            };
+            Some((name.clone(), why))
+        })
+    }
+
+    /// Whether a link is known to be down.
+    pub(crate) fn is_cut_off(&self, name: &str) -> bool {
+        self.lock().links.get(name).is_some_and(|link| !link.up && link.error.is_some())
     }
 
     /// The client starts to close. False if it had started before.

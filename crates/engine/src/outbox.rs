@@ -8,7 +8,7 @@ use oxbus_model::{BusError, ErrorKind, Outcome};
 use serde_json::Value;
 
 use crate::clock::Clock;
-use crate::host::{Drained, Failed, Host, Notice, Published};
+use crate::host::{Apart, Drained, Failed, Host, Notice, Published, Taken};
 
 /// Notices that may wait while the host does not drain; then the oldest go, and a warning says so.
 const MAX_NOTICES: usize = 1024;
@@ -63,6 +63,16 @@ impl Outbox {
 
     pub(crate) fn failed(&self, failed: impl IntoIterator<Item = Failed>) {
         self.lock().drained.failed.extend(failed);
+        self.wake();
+    }
+
+    pub(crate) fn taken(&self, taken: Taken) {
+        self.lock().drained.taken.push(taken);
+        self.wake();
+    }
+
+    pub(crate) fn apart(&self, apart: impl IntoIterator<Item = Apart>) {
+        self.lock().drained.apart.extend(apart);
         self.wake();
     }
 

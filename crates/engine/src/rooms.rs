@@ -51,7 +51,8 @@ impl Joinable {
 impl Client {
     /// Joins a room or a user: its events reach the subscriptions by type, and `member` (default: the service name
     /// and the instance id) is listed in the room. The reply, whether the member is new, comes when the server has
-    /// confirmed both; on failure nothing is left behind.
+    /// confirmed both; on failure nothing is left behind. In hybrid mode it comes at once when the server is known
+    /// to be away, which is told later.
     ///
     /// # Errors
     /// `INVALID_OPTIONS`, `CLOSED`, `NO_STREAM` where nothing is live, `QUEUE_FULL` beyond
@@ -88,6 +89,9 @@ impl Client {
         core.transport.start();
         shared.unconfirmed().add(number, Waiter::Join(sender), std::slice::from_ref(&wire), deadline);
         core.transport.subscribe(vec![wire]);
+        if shared.is_local_only() {
+            shared.end_wait(number, Ok(()));
+        }
         drop(numbering);
         core.watch_deadlines();
         let room = (what == Joinable::Room).then(|| Arc::from(name));
@@ -156,6 +160,10 @@ impl Core {
         let store = self.transport.store();
         loop {
             match self.shared.tell_presence(&*store, room, false).await {
+                // It is told when it is back.
+                Err(error) if error.outcome != Some(Outcome::Rejected) && self.shared.is_local_only() => {
+                    return Ok(());
+                }
                 Err(error)
                     if error.outcome == Some(Outcome::NotSent)
                         && error.kind != ErrorKind::Closed

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use oxbus_model::channel::Channels;
-use oxbus_model::config::{Config, Mode};
+use oxbus_model::config::Config;
 use oxbus_model::envelope::Origin;
 use oxbus_model::routing::{Router, Wire};
 use oxbus_model::stats::Stats;
@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     router: RwLock<Router>,
     intake: Mutex<Intake>,
     unconfirmed: Mutex<Unconfirmed>,
+    /// In hybrid mode, whether it was reported that events stay here.
+    pub(crate) told_local_only: Mutex<bool>,
     /// The consumer groups.
     pub(crate) groups: Groups,
     /// What the store knows of the rooms that were joined.
@@ -70,6 +72,7 @@ impl Shared {
             router: RwLock::new(Router::new(channels.clone())),
             intake: Mutex::new(intake),
             unconfirmed: Mutex::default(),
+            told_local_only: Mutex::new(false),
             groups,
             presence: Presence::default(),
             recent: Arc::default(),
@@ -94,8 +97,13 @@ impl Shared {
         options: &SubscribeOptions,
     ) -> Result<Vec<Wire>, BusError> {
         self.intake().add(subscription, options)?;
+        let by_channel = options.by == MatchBy::Channel;
         let mut router = self.router.write().unwrap_or_else(PoisonError::into_inner);
-        Ok(router.add(subscription, patterns, options.by == MatchBy::Channel))
+        if options.local_only {
+            router.add_local(subscription, patterns, by_channel);
+            return Ok(Vec::new());
+        }
+        Ok(router.add(subscription, patterns, by_channel))
     }
 
     /// Joins a room or a user. Returns the wire subscription that it needs, and whether the member is new.
@@ -216,7 +224,7 @@ impl Shared {
     pub(crate) fn link_up(self: &Arc<Self>, name: &str) {
         let ready = self.lifecycle.link_up(name, self.clock.now_ms());
         self.log("info", "connected", json!({ "link": name }));
-        if name == PUBLISHER || self.config.mode == Mode::Memory {
+        if name == PUBLISHER || !self.config.mode.has_server() {
             self.ensure_streams();
             // The server may have lost what it knew.
             self.presence.renew.notify_one();
@@ -224,13 +232,15 @@ impl Shared {
         if let Some(notice) = ready {
             self.notice(notice);
         }
+        self.follow_mode();
     }
 
-    /// A link broke.
+    /// A link broke, or could not be made.
     pub(crate) fn link_down(&self, name: &str, error: &BusError) {
         if self.lifecycle.link_down(name, error) {
             self.stats.reconnections.add(1);
             self.notice(Notice::Disconnected { link: name.into(), error: error.clone() });
         }
+        self.follow_mode();
     }
 }

@@ -54,6 +54,15 @@ pub enum Mode {
     Redis,
     /// Through a broker in this process.
     Memory,
+    /// To this client's own handlers at once, and through a Redis server to those of others.
+    Hybrid,
+}
+
+impl Mode {
+    /// Whether there is a Redis server.
+    pub fn has_server(self) -> bool {
+        self != Mode::Memory
+    }
 }
 
 /// The least important lines that are logged.
@@ -199,7 +208,7 @@ impl Config {
     }
 }
 
-/// Decides between Redis and memory. A `redis` in the configuration keeps the environment out of it.
+/// Decides whether there is a Redis server. A `redis` in the configuration keeps the environment out of it.
 /// What is `durable` does not end up in memory because an address was forgotten.
 fn resolve_mode(
     mode: Option<Mode>,
@@ -211,8 +220,9 @@ fn resolve_mode(
     if mode == Some(Mode::Memory) {
         return Ok((Mode::Memory, redis.unwrap_or_default()));
     }
+    let with_server = mode.unwrap_or(Mode::Redis);
     if let Some(redis) = redis {
-        return Ok((Mode::Redis, redis));
+        return Ok((with_server, redis));
     }
     if env.redis_disabled() {
         // The variable overrules the code, which its author may not expect.
@@ -221,9 +231,10 @@ fn resolve_mode(
         return Ok((Mode::Memory, RedisConfig::default()));
     }
     if let Some(redis) = RedisConfig::from_environment(env)? {
-        return Ok((Mode::Redis, redis));
+        return Ok((with_server, redis));
     }
     let why = match mode {
+        Some(Mode::Hybrid) => Some("the mode is 'hybrid'"),
         Some(_) => Some("the mode is 'redis'"),
         None if durable => Some("there are streams"),
         None if env.production() => Some("NODE_ENV is production"),
@@ -259,10 +270,7 @@ fn check_stream_names(config: &Config) -> Result<(), BusError> {
 }
 
 fn read_mode(r: &mut Reader) -> Result<Option<Mode>, BusError> {
-    if r.is("mode", "hybrid") {
-        return Err(r.error("mode", format_args!("'hybrid' is {NOT_AVAILABLE}")));
-    }
-    r.choice("mode", &[("redis", Mode::Redis), ("memory", Mode::Memory)])
+    r.choice("mode", &[("redis", Mode::Redis), ("memory", Mode::Memory), ("hybrid", Mode::Hybrid)])
 }
 
 fn service_name(r: &mut Reader, env: &Environment) -> Result<String, BusError> {

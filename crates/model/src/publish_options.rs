@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::config::reader::{NOT_AVAILABLE, Reader};
+use crate::config::reader::Reader;
 use crate::error::{BusError, ErrorKind};
 use crate::names::{check_identifier, check_name};
 use crate::time;
@@ -76,6 +76,10 @@ pub struct PublishOptions {
     pub deduplicate: Option<u64>,
     /// How many replicas must have it. 0–100, default 0.
     pub replicas: u32,
+    /// Whether the event stays with this client's own handlers, in hybrid mode.
+    pub local_only: bool,
+    /// Whether this client's own live handlers do not get it, in hybrid mode.
+    pub redis_only: bool,
     /// The milliseconds for the whole call. 1–3 600 000; default: the command timeout.
     pub timeout: Option<u64>,
     /// Whom the event is for (`audience`, set by the client itself).
@@ -138,6 +142,7 @@ impl PublishOptions {
         if options.deduplicate.is_some() && options.id.is_none() {
             return Err(BusError::at(KIND, "deduplicate", "needs an id"));
         }
+        options.check_sides()?;
         if let Recipients::Room { except, .. } = &options.audience
             && !except.is_empty()
             && options.metadata.as_ref().is_some_and(|members| members.contains_key("except"))
@@ -145,6 +150,23 @@ impl PublishOptions {
             return Err(BusError::at(KIND, "metadata.except", "is set by Oxbus or by an option of its own"));
         }
         Ok(options)
+    }
+
+    /// An event that stays here goes to no store.
+    fn check_sides(&self) -> Result<(), BusError> {
+        if !self.local_only {
+            return Ok(());
+        }
+        let elsewhere = [
+            ("redisOnly", self.redis_only),
+            ("stream", matches!(self.stream, StoreIn::Named(_))),
+            ("deduplicate", self.deduplicate.is_some()),
+            ("replicas", self.replicas > 0),
+        ];
+        match elsewhere.iter().find(|(_, asked)| *asked) {
+            Some((name, _)) => Err(BusError::at(KIND, *name, "not together with localOnly")),
+            None => Ok(()),
+        }
     }
 
     fn set(&mut self, field: Field, raw: &str) -> Result<(), BusError> {
@@ -164,8 +186,8 @@ impl PublishOptions {
             Field::Audience => self.audience = audience(raw)?,
             Field::Stream if raw == "false" => self.stream = StoreIn::Nothing,
             Field::Stream => self.stream = StoreIn::Named(stream(raw)?),
-            Field::LocalOnly => unavailable_flag("localOnly", raw)?,
-            Field::RedisOnly => unavailable_flag("redisOnly", raw)?,
+            Field::LocalOnly => self.local_only = flag("localOnly", raw)?,
+            Field::RedisOnly => self.redis_only = flag("redisOnly", raw)?,
             Field::Deduplicate => self.deduplicate = deduplicate(raw)?,
             Field::Replicas => self.replicas = replicas(raw)?,
             Field::Other(name) => return Err(BusError::at(KIND, name, "unknown key")),
@@ -362,7 +384,6 @@ fn metadata(raw: &str) -> Result<Map<String, Value>, BusError> {
     }
 }
 
-/// An option of a later release that `false` leaves as it is.
-fn unavailable_flag(name: &str, raw: &str) -> Result<(), BusError> {
-    if raw == "false" { Ok(()) } else { Err(BusError::at(KIND, name, NOT_AVAILABLE)) }
+fn flag(name: &str, raw: &str) -> Result<bool, BusError> {
+    serde_json::from_str(raw).map_err(|_| mismatch(name, "true or false", raw))
 }

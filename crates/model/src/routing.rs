@@ -148,6 +148,8 @@ pub struct Router {
     /// Subscriptions by type, which hear broadcasts and what comes on joined channels. A set, as nearly every subscription is in it and each
     /// has to get out again.
     listeners: BTreeSet<u32>,
+    /// Subscriptions that no wire subscription feeds: they get what this client publishes itself, and no more.
+    local_only: BTreeSet<u32>,
     subscriptions: HashMap<u32, Vec<Entry>>,
 }
 
@@ -163,6 +165,7 @@ impl Router {
             joined: HashMap::default(),
             memberships: 0,
             listeners: BTreeSet::new(),
+            local_only: BTreeSet::new(),
             subscriptions: HashMap::default(),
         }
     }
@@ -183,9 +186,19 @@ impl Router {
         wires
     }
 
+    /// Adds a subscription to what this client publishes itself: it needs no wire subscription.
+    pub fn add_local(&mut self, subscription: u32, patterns: &[String], by_channel: bool) {
+        let entries = patterns.iter().map(|p| self.entry(p, by_channel)).collect();
+        self.local_only.insert(subscription);
+        self.subscriptions.insert(subscription, entries);
+    }
+
     /// Removes a subscription. Returns the wire subscriptions that nobody needs any more.
     pub fn remove(&mut self, subscription: u32) -> Vec<Wire> {
         let Some(entries) = self.subscriptions.remove(&subscription) else { return Vec::new() };
+        if self.local_only.remove(&subscription) {
+            return Vec::new();
+        }
         let mut unused = self.wires_of(&entries);
         self.listeners.remove(&subscription);
         unused.retain(|wire| {
@@ -207,6 +220,7 @@ impl Router {
     pub fn clear(&mut self) -> Vec<Wire> {
         self.subscriptions = HashMap::default();
         self.listeners = BTreeSet::new();
+        self.local_only = BTreeSet::new();
         self.joined = HashMap::default();
         self.memberships = 0;
         let channels = std::mem::take(&mut self.by_channel).into_keys().map(Wire::Channel);
@@ -340,6 +354,50 @@ impl Router {
         }
     }
 
+    /// Appends the subscriptions that an event of this client goes to when it is handed to them without the
+    /// server, each exactly once: those that [`Router::route`] and [`Router::route_listeners`] name for all wire
+    /// subscriptions which the message would come for, and those that have none. Returns how many it leaves out, as
+    /// all that have joined its room here are among `except`.
+    pub fn route_local(
+        &self,
+        channel: &[u8],
+        event_type: &str,
+        except: &[String],
+        routes: &mut Vec<Route>,
+    ) -> u64 {
+        let audience = self.channels.audience(channel);
+        let mut heard = self.route(WireRef::Channel(channel), channel, routes);
+        for name in self.by_pattern.keys().filter(|name| pattern::matches(name, channel)) {
+            heard |= self.route(WireRef::Pattern(name), channel, routes);
+        }
+        // Those without a wire subscription have asked for no broadcasts, and hear them all the same.
+        heard |= audience == Some(Audience::Everyone);
+        let left_out = self.leaves_out(channel, except);
+        let from = routes.len();
+        if heard {
+            self.route_listeners(channel, event_type, routes);
+        }
+        let mut left = 0;
+        if left_out {
+            left = routes.len() - from;
+            routes.truncate(from);
+        }
+        for subscription in &self.local_only {
+            let Some(entries) = self.subscriptions.get(subscription) else { continue };
+            let takes = |e: &Entry| Self::takes(e, audience) && e.wire.matches(channel);
+            let hears = |e: &Entry| heard && Self::hears(e, event_type);
+            let taking = entries.iter().position(takes);
+            let first = taking.or_else(|| entries.iter().position(hears));
+            let Some(pattern) = first.and_then(|index| u32::try_from(index).ok()) else { continue };
+            if taking.is_none() && left_out {
+                left += 1;
+            } else {
+                routes.push(Route { subscription: *subscription, pattern });
+            }
+        }
+        left as u64
+    }
+
     /// Appends the subscriptions by type that hear a broadcast, or an event of what this client has joined.
     pub fn route_listeners(&self, channel: &[u8], event_type: &str, routes: &mut Vec<Route>) {
         for subscription in &self.listeners {
@@ -348,9 +406,7 @@ impl Router {
             if entries.iter().any(|e| e.by_channel && e.wire.matches(channel)) {
                 continue;
             }
-            let hears =
-                |e: &Entry| !e.by_channel && pattern::matches(e.pattern.as_bytes(), event_type.as_bytes());
-            if let Some((pattern, _)) = (0u32..).zip(entries).find(|(_, e)| hears(e)) {
+            if let Some((pattern, _)) = (0u32..).zip(entries).find(|(_, e)| Self::hears(e, event_type)) {
                 routes.push(Route { subscription: *subscription, pattern });
             }
         }
@@ -359,10 +415,19 @@ impl Router {
     /// Whether the pattern at `index` is the one through which its subscription takes messages of `channel`:
     /// the first, in its own order, that the server feeds with them.
     fn first_match(entries: &[Entry], channel: &[u8], audience: Option<Audience<'_>>, index: u32) -> bool {
-        let takes = |e: &Entry| e.by_channel || matches!(audience, Some(Audience::Type(_)));
         let Ok(index) = usize::try_from(index) else { return false };
-        entries.get(index).is_some_and(takes)
-            && !entries[..index].iter().any(|e| takes(e) && e.wire.matches(channel))
+        entries.get(index).is_some_and(|e| Self::takes(e, audience))
+            && !entries[..index].iter().any(|e| Self::takes(e, audience) && e.wire.matches(channel))
+    }
+
+    /// Whether a pattern takes messages of such a channel, where it matches.
+    fn takes(entry: &Entry, audience: Option<Audience<'_>>) -> bool {
+        entry.by_channel || matches!(audience, Some(Audience::Type(_)))
+    }
+
+    /// Whether a pattern by type is for events of this type.
+    fn hears(entry: &Entry, event_type: &str) -> bool {
+        !entry.by_channel && pattern::matches(entry.pattern.as_bytes(), event_type.as_bytes())
     }
 
     fn entry(&self, pattern_text: &str, by_channel: bool) -> Entry {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::breaker::BreakerOptions;
-use crate::config::reader::{NOT_AVAILABLE, Reader};
+use crate::config::reader::Reader;
 use crate::config::retry::read_retry;
 use crate::error::{BusError, ErrorKind};
 use crate::names::check_identifier;
@@ -24,7 +24,7 @@ const DURABLE_CONCURRENCY: usize = 16;
 /// What only a subscription with a group has.
 const OF_GROUPS: [&str; 5] = ["streams", "from", "consumer", "batch", "maxProcessing"];
 /// What a subscription with a group has no use for: its streams are its queue, and hold everyone's events.
-const NOT_OF_GROUPS: [&str; 2] = ["queue", "noEcho"];
+const NOT_OF_GROUPS: [&str; 3] = ["queue", "noEcho", "localOnly"];
 
 const NEEDS_GROUP: &str = "is for a durable subscription, which needs a group";
 
@@ -112,6 +112,8 @@ pub struct SubscribeOptions {
     pub queue: QueueOptions,
     /// Whether events published by this client are skipped. Default false.
     pub no_echo: bool,
+    /// Whether only events published by this client are handled, in hybrid mode. Default false.
+    pub local_only: bool,
     /// What the patterns address.
     pub by: MatchBy,
     /// What makes it a durable subscription.
@@ -130,6 +132,7 @@ impl Default for SubscribeOptions {
             filter: None,
             queue: QueueOptions::default(),
             no_echo: false,
+            local_only: false,
             by: MatchBy::default(),
             durable: None,
         }
@@ -150,9 +153,6 @@ impl SubscribeOptions {
         let mut r = Reader::parse("options", json, ErrorKind::InvalidOptions)?;
         let durable = read_durable(&mut r)?;
         let concurrency = if durable.is_some() { DURABLE_CONCURRENCY } else { d.concurrency };
-        if r.boolean("localOnly")? == Some(true) {
-            return Err(r.error("localOnly", NOT_AVAILABLE));
-        }
         let options = SubscribeOptions {
             concurrency: r.size("concurrency", 1..=100_000)?.unwrap_or(concurrency),
             timeout: r.integer("timeout", 0..=MAX_TIME)?.unwrap_or(d.timeout),
@@ -163,6 +163,7 @@ impl SubscribeOptions {
             filter: r.map("filter")?,
             queue: read_queue(&mut r)?,
             no_echo: r.boolean("noEcho")?.unwrap_or(d.no_echo),
+            local_only: r.boolean("localOnly")?.unwrap_or(d.local_only),
             by: r.choice("by", &[("type", MatchBy::Type), ("channel", MatchBy::Channel)])?.unwrap_or(d.by),
             durable,
         };

@@ -69,7 +69,7 @@ impl Core {
         runtime: Handle,
     ) -> Arc<Core> {
         let instance_id = uuid::Uuid::new_v4().simple().to_string();
-        let broker = (config.mode == Mode::Memory).then(|| broker.unwrap_or_default());
+        let broker = (!config.mode.has_server()).then(|| broker.unwrap_or_default());
         let clock = Clock::start(broker.as_ref().and_then(|broker| broker.virtual_time()));
         let shared = Arc::new(Shared::new(config, &instance_id, host, clock));
         let transport: Arc<dyn Transport> = match &broker {
@@ -138,7 +138,7 @@ impl Core {
             core.shared.outbox.reply(ticket, result.and_then(|result| result));
             core.requests.fetch_sub(1, Ordering::AcqRel);
         });
-        let at_once = self.shared.config.mode == Mode::Memory
+        let at_once = !self.shared.config.mode.has_server()
             && work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
         if !at_once {
             self.runtime.spawn(work);
@@ -183,6 +183,11 @@ impl Core {
         let now = self.shared.clock.now_ms();
         let expired = self.shared.unconfirmed().expired(now);
         for subscription in expired {
+            if self.shared.config.mode == Mode::Hybrid {
+                // It works here, and the server is asked for it as long as it is wanted.
+                self.shared.end_wait(subscription, Ok(()));
+                continue;
+            }
             let cause = self.shared.lifecycle.watch().borrow().error.clone();
             let why = cause.map_or_else(|| "no confirmation from the server".to_owned(), |e| e.message);
             let why = format!("not subscribed in time: {why}");

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use oxbus_model::config::Mode;
 use oxbus_model::delivery::Candidate;
 use oxbus_model::routing::Wire;
 use oxbus_model::store::{EntryId, Fields, Request, Response, StoredEntry};
@@ -202,6 +203,10 @@ impl<'a> Filling<'a> {
         let fields = entry.fields.iter().map(|(name, value)| (&**name, &**value));
         let Ok(read) = stored::read(fields, entry.id, shared.origin.instance_id()) else { return true };
         let StoredEvent { event, event_type, only_group } = read;
+        if event.own && shared.config.mode == Mode::Hybrid {
+            // Its subscriptions have had it.
+            return true;
+        }
         // These were not published live, or not on the channel of their type.
         let has_room = event.parts.is_none() && has_room(&entry.fields);
         if only_group.is_some() || !storage.realtime(stream, &event_type) || has_room {

@@ -113,7 +113,7 @@ impl Publisher {
 
     /// An event is where it was to go.
     fn done(&mut self, done: Done, deadline: u64) {
-        if self.replicas.is_some() {
+        if self.hands_on() {
             self.batches.published(&self.shared, done);
         } else {
             self.unreplicated.push((done, deadline));
@@ -202,7 +202,7 @@ impl Publisher {
     /// Takes out the commands that wait for replicas without an event before them: they would only hold up
     /// what is behind.
     pub(super) fn drop_bare_waits(&mut self) {
-        if self.replicas.is_some() {
+        if self.hands_on() {
             return;
         }
         let mut bare = self.unreplicated.is_empty() && !self.pipeline.has_sent();

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use oxbus_model::ErrorKind;
 use oxbus_model::config::StreamConfig;
 
 use super::flight::{Done, Entry};
-use crate::host::{EventId, Failed, Published, Stored};
+use crate::host::{Apart, EventId, Failed, Published, Stored};
 use crate::shared::Shared;
 
 /// One submission, until all its events are settled.
@@ -25,11 +26,23 @@ pub(super) struct Batch {
     stored: Vec<(u32, i64, Entry)>,
     /// Where recent events are kept: the events by index.
     pub(super) texts: Vec<(u32, Box<[u8]>)>,
+    /// In hybrid mode, in order: the events that are not stored. They were handed to this client's own
+    /// subscriptions, and their publish succeeds whatever the server says.
+    pub(super) unstored: Vec<u32>,
 }
 
 impl Batch {
     pub(super) fn new(stamp: Arc<str>, ids: Vec<Option<EventId>>, open: usize, bytes: usize) -> Self {
-        Batch { stamp, ids, open, bytes, answered: Vec::new(), stored: Vec::new(), texts: Vec::new() }
+        Batch {
+            stamp,
+            ids,
+            open,
+            bytes,
+            answered: Vec::new(),
+            stored: Vec::new(),
+            texts: Vec::new(),
+            unstored: Vec::new(),
+        }
     }
 
     /// The answered events as runs of consecutive indexes.
@@ -75,12 +88,13 @@ pub(super) struct Batches {
     /// Those with answers that the host was not told of, each once.
     touched: Vec<u32>,
     failed: Vec<Failed>,
+    apart: Vec<Apart>,
 }
 
 impl Batches {
     pub(super) fn new(streams: &[StreamConfig]) -> Batches {
         let streams = streams.iter().map(|stream| stream.name.as_str().into()).collect();
-        Batches { streams, open: HashMap::new(), touched: Vec::new(), failed: Vec::new() }
+        Batches { streams, open: HashMap::new(), touched: Vec::new(), failed: Vec::new(), apart: Vec::new() }
     }
 
     /// Adds a submission whose events are under way.
@@ -108,8 +122,20 @@ impl Batches {
     /// An event failed after it was under way.
     pub(super) fn failed(&mut self, shared: &Shared, failed: Failed) {
         let batch = failed.batch;
-        self.refused(failed);
+        match self.apart(&failed) {
+            Some(apart) => self.apart.push(apart),
+            None => self.refused(failed),
+        }
         self.settle(shared, batch);
+    }
+
+    /// What becomes of a failure where the publish succeeds nevertheless. Who aborts it is told so.
+    fn apart(&self, &Failed { batch, index, ref error, .. }: &Failed) -> Option<Apart> {
+        let state = self.open.get(&batch)?;
+        let remote = error.outcome.filter(|_| error.kind != ErrorKind::Aborted)?;
+        state.unstored.binary_search(&index).ok()?;
+        let id = state.ids.get(index as usize).copied().flatten();
+        Some(Apart { batch, index, timestamp: state.stamp.clone(), id, remote: Some(remote) })
     }
 
     /// An event was refused before it was under way.
@@ -131,6 +157,10 @@ impl Batches {
             if state.open == 0 {
                 self.open.remove(&batch);
             }
+        }
+        if !self.apart.is_empty() {
+            shared.stats.events_published.add(self.apart.len() as u64);
+            shared.outbox.apart(std::mem::take(&mut self.apart));
         }
         if !self.failed.is_empty() {
             shared.outbox.failed(std::mem::take(&mut self.failed));

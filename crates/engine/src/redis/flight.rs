@@ -66,6 +66,15 @@ impl Kind {
         }
     }
 
+    /// Whether it is for events that no stream stores.
+    pub(super) fn is_unstored(&self) -> bool {
+        match self {
+            Kind::Event { .. } => true,
+            Kind::Call(call) => call.stream.is_none(),
+            _ => false,
+        }
+    }
+
     /// Whether it is for events.
     pub(super) fn is_publish(&self) -> bool {
         self.deadline().is_some()

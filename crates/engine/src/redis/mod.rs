@@ -5,6 +5,7 @@
 //! - `script`: what runs inside the server.
 //! - `link`: keeps one connection, drives it, and makes it again; what it carries is a `Session`.
 //! - `publisher`, `subscriber`: the sessions of live events; `pipeline` and `batches`: the commands of the former, and whose they are.
+//! - `preparation`, `composer`: the commands of what is published; `hybrid`: the side of it that needs no server.
 //! - `commander`, `store`: commands that somebody waits for, and the requests to streams that are made of them.
 //! - `server_report`: what the server says of itself.
 //! - `reader`, `entries`: the session that reads for a group, and the entries that it gets.
@@ -18,9 +19,11 @@ mod composer;
 mod entries;
 mod flight;
 mod handshake;
+mod hybrid;
 mod link;
 mod owned;
 mod pipeline;
+mod preparation;
 mod publisher;
 mod reader;
 mod replicated;

@@ -9,21 +9,21 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::BufMut;
-use oxbus_model::{BusError, ErrorKind, Outcome, submission};
+use oxbus_model::config::Mode;
+use oxbus_model::{BusError, ErrorKind, Outcome};
 use redis::cmd;
 use tokio::sync::oneshot;
 
 use super::answers::Faults;
-use super::batches::{Batch, Batches};
+use super::batches::Batches;
 use super::calls::{ADD, KEEP};
 use super::commands::append_wait;
-use super::composer::{Composer, Place};
 use super::flight::{Done, Kind};
 use super::link::{HEARTBEAT_LIMIT, Opened, Session};
 use super::pipeline::Pipeline;
+use super::preparation::{Preparation, Prepared};
 use super::replicated::{Composed, Group, Replicas, Replicated};
 use super::reply::{Protocol, decode};
-use crate::encoder::{Encoder, Stamp};
 use crate::host::Failed;
 use crate::shared::Shared;
 use crate::transport::Submission;
@@ -45,7 +45,7 @@ const EXPIRED_PER_MS: u64 = 2_000;
 /// What a publisher is told.
 pub(crate) enum Input {
     Publish(Submission),
-    /// Commands of a submission that another publisher has read.
+    /// Commands of a submission that was read elsewhere.
     Composed(Box<Composed>),
     Cancel {
         batch: u32,
@@ -60,10 +60,7 @@ pub(crate) enum Input {
 pub(crate) struct Publisher {
     pub(super) shared: Arc<Shared>,
     name: &'static str,
-    encoder: Encoder,
-    composer: Composer,
-    /// What waits for replicas; `None` when this is the publisher that does.
-    pub(super) replicas: Option<Replicas>,
+    preparation: Preparation,
     protocol: Protocol,
     connected: bool,
     pub(super) role_known: bool,
@@ -100,9 +97,7 @@ impl Publisher {
     fn named(name: &'static str, shared: Arc<Shared>, replicas: Option<Replicas>) -> Self {
         Publisher {
             name,
-            encoder: Encoder::new(&shared.config, shared.origin.clone(), shared.channels.clone()),
-            composer: Composer::new(&shared.config, &shared.channels),
-            replicas,
+            preparation: Preparation::new(&shared, replicas),
             batches: Batches::new(&shared.config.streams),
             shared,
             protocol: Protocol::Resp3,
@@ -121,55 +116,14 @@ impl Publisher {
         }
     }
 
-    fn publish(&mut self, submission: Submission, now: u64) {
-        let Submission { batch, count, text } = submission;
-        let stamp = Stamp::now(&self.shared.clock);
-        let mut ids = Vec::with_capacity(count as usize);
-        let (mut open, mut moved, mut texts) = (0, (0, 0), Vec::new());
-        let keeps = self.shared.config.persistence.is_some();
-        for (index, record) in (0..count).zip(submission::records(&text)) {
-            match self.encoder.encode(record, &stamp) {
-                Ok(event) => {
-                    let deadline = now.saturating_add(event.timeout);
-                    let place = Place { batch, index, deadline };
-                    ids.push(event.id);
-                    if keeps {
-                        texts.push((index, event.payload.into()));
-                    }
-                    match &mut self.replicas {
-                        Some(replicas) if event.options.replicas > 0 => {
-                            replicas.add(place, &event);
-                            moved = (moved.0 + 1, moved.1 + record.bytes());
-                        }
-                        _ => {
-                            self.next_expiry = self.next_expiry.min(deadline);
-                            open += 1;
-                            self.composer.add(place, &event, &mut self.pipeline);
-                        }
-                    }
-                }
-                Err(error) => {
-                    ids.push(None);
-                    self.batches.refused(Failed { batch, index, error, message_id: None });
-                }
-            }
-        }
-        self.composer.finish(&mut self.pipeline);
-        let (moved, moved_bytes) = moved;
-        if moved > 0
-            && let Some(replicas) = &mut self.replicas
-        {
-            let mut state = Batch::new(stamp.text.clone(), ids.clone(), moved, moved_bytes);
-            state.texts.clone_from(&texts);
-            replicas.send(&self.shared, batch, state);
-        }
-        let bytes = text.len() - moved_bytes;
-        if open == 0 {
-            self.shared.admission.release(count as usize - moved, bytes);
-        } else {
-            self.shared.admission.release(count as usize - moved - open, 0);
-            let mut state = Batch::new(stamp.text, ids, open, bytes);
-            state.texts = texts;
+    fn publish(&mut self, submission: Submission) {
+        let Publisher { preparation, shared, pipeline, .. } = self;
+        let batch = submission.batch;
+        let Prepared { state, deadline, refused, .. } =
+            preparation.prepare(shared, submission, pipeline, |_, _| true);
+        self.next_expiry = self.next_expiry.min(deadline);
+        refused.into_iter().for_each(|failed| self.batches.refused(failed));
+        if let Some(state) = state {
             self.batches.add(batch, state);
         }
         self.report();
@@ -179,8 +133,16 @@ impl Publisher {
     fn take_over(&mut self, composed: Composed) {
         let Composed { batch, state, groups } = composed;
         self.batches.add(batch, state);
-        for Group { replicas, timeout, deadline, commands } in groups {
+        for Group { wait, deadline, mut commands } in groups {
             self.next_expiry = self.next_expiry.min(deadline);
+            let Some((replicas, timeout)) = wait else {
+                if !self.connected && self.last_error.is_some() {
+                    let unsent = commands.remove_unsent(Kind::is_unstored);
+                    self.give_up(unsent);
+                }
+                self.pipeline.append(commands);
+                continue;
+            };
             // What waits already, and asks for the same, is asked for together.
             let same = |kind: &Kind| matches!(kind, Kind::Wait { replicas: r, timeout: t } if (*r, *t) == (replicas, timeout));
             self.pipeline.remove_last_unsent(same);
@@ -189,6 +151,19 @@ impl Publisher {
             let kind = Kind::Wait { replicas, timeout };
             self.pipeline.push_barrier(kind, limit, |bytes| append_wait(bytes, replicas, timeout));
         }
+        self.report();
+    }
+
+    /// In hybrid mode, while there is no connection: what is not stored does not wait for the next.
+    fn give_up(&mut self, unsent: Vec<Kind>) {
+        let why = self.last_error.as_ref().map_or("not connected", |error| &error.message);
+        let error = BusError::new(ErrorKind::ConnectionLost, why).with_outcome(Outcome::NotSent);
+        self.fail_all(unsent, &error);
+    }
+
+    /// Whether this publisher hands on what is to be replicated, and is not the one that does it.
+    pub(super) fn hands_on(&self) -> bool {
+        self.preparation.replicas.is_some()
     }
 
     pub(super) fn ask(&mut self, kind: Kind, command: &redis::Cmd) {
@@ -279,7 +254,7 @@ impl Publisher {
         {
             let (done, _) = self.unreplicated.remove(at);
             self.fail_stored(done, aborted(Outcome::Unknown));
-        } else if let Some(replicas) = &self.replicas {
+        } else if let Some(replicas) = &self.preparation.replicas {
             replicas.cancel(batch, index);
         }
         self.report();
@@ -310,9 +285,9 @@ impl Session for Publisher {
         if stores { vec![ADD.load(), KEEP.load()] } else { Vec::new() }
     }
 
-    fn input(&mut self, input: Input, now: u64) {
+    fn input(&mut self, input: Input, _now: u64) {
         match input {
-            Input::Publish(submission) => self.publish(submission, now),
+            Input::Publish(submission) => self.publish(submission),
             Input::Composed(composed) => self.take_over(*composed),
             Input::Cancel { batch, index } => self.cancel(batch, index),
             Input::Ask(command, sender) if self.connected => self.ask(Kind::Ask(sender), &command),
@@ -434,6 +409,10 @@ impl Session for Publisher {
             if let Kind::Ask(sender) = kind {
                 let _ = sender.send(Err(error.clone()));
             }
+        }
+        if self.shared.config.mode == Mode::Hybrid {
+            let unsent = self.pipeline.remove_unsent(Kind::is_unstored);
+            self.give_up(unsent);
         }
         self.report();
     }

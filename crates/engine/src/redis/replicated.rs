@@ -24,12 +24,26 @@ pub(crate) struct Composed {
     pub(super) groups: Vec<Group>,
 }
 
+impl Composed {
+    /// The client is closed, and sends nothing any more.
+    pub(super) fn refuse(self, shared: &Shared) {
+        let Composed { batch, state, groups } = self;
+        shared.admission.release(state.open, state.bytes);
+        let error = BusError::new(ErrorKind::Closed, "the client is closed").with_outcome(Outcome::NotSent);
+        let mut failed = Vec::with_capacity(state.open);
+        for kind in groups.iter().flat_map(|group| group.commands.kinds()) {
+            kind.each_event(|_, index| {
+                failed.push(Failed { batch, index, error: error.clone(), message_id: None });
+            });
+        }
+        shared.outbox.failed(failed);
+    }
+}
+
 /// Commands that wait for the same.
 pub(super) struct Group {
-    /// So many replicas.
-    pub(super) replicas: u32,
-    /// So many milliseconds at the most.
-    pub(super) timeout: u64,
+    /// So many replicas, and so many milliseconds for them at the most; `None` where nothing is waited for.
+    pub(super) wait: Option<(u32, u64)>,
     pub(super) deadline: u64,
     pub(super) commands: Pipeline<Kind>,
 }
@@ -49,15 +63,15 @@ impl Replicas {
     /// Adds an event.
     pub(super) fn add(&mut self, place: Place, event: &Encoded<'_>) {
         let (replicas, timeout, deadline) = (event.options.replicas, event.timeout, place.deadline);
+        let wait = Some((replicas, timeout));
         let last = self.groups.pop_if(|last| {
-            let same = (last.replicas, last.timeout) == (replicas, timeout);
+            let same = last.wait == wait;
             if !same {
                 self.composer.finish(&mut last.commands);
             }
             same
         });
-        let mut group =
-            last.unwrap_or_else(|| Group { replicas, timeout, deadline, commands: Pipeline::new() });
+        let mut group = last.unwrap_or_else(|| Group { wait, deadline, commands: Pipeline::new() });
         self.composer.add(place, event, &mut group.commands);
         self.groups.push(group);
     }
@@ -74,17 +88,7 @@ impl Replicas {
         }
         let groups = std::mem::take(&mut self.groups);
         if let Err(composed) = self.link.send(Box::new(Composed { batch, state, groups })) {
-            let Composed { batch, state, groups } = *composed;
-            shared.admission.release(state.open, state.bytes);
-            let error =
-                BusError::new(ErrorKind::Closed, "the client is closed").with_outcome(Outcome::NotSent);
-            let mut failed = Vec::with_capacity(state.open);
-            for kind in groups.iter().flat_map(|group| group.commands.kinds()) {
-                kind.each_event(|_, index| {
-                    failed.push(Failed { batch, index, error: error.clone(), message_id: None });
-                });
-            }
-            shared.outbox.failed(failed);
+            composed.refuse(shared);
         }
     }
 }

@@ -69,6 +69,8 @@ pub(crate) struct Subscriber {
     last_read_wall: i64,
     /// Whether the health report does not know yet what is refused.
     refused_changed: bool,
+    /// Whether the health report was told that subscriptions wait for an answer.
+    pending: bool,
     /// Since when established subscriptions hear nothing as they are refused: Unix milliseconds, and on the
     /// client's clock.
     deaf_since: HashMap<Wire, (i64, u64)>,
@@ -95,6 +97,7 @@ impl Subscriber {
             gap_from: None,
             last_read_wall: 0,
             refused_changed: false,
+            pending: false,
             deaf_since: HashMap::new(),
             continuity: recovery.map(Continuity::new),
         }
@@ -127,15 +130,26 @@ impl Subscriber {
             self.outgoing.append(&packed);
             self.asked.push_back(Asked::Names);
         }
-        if self.connected && !self.settled && self.ledger.is_settled() {
+        self.settle();
+        if std::mem::take(&mut self.refused_changed) {
+            self.report_refused();
+        }
+    }
+
+    /// Reports the link as up once all that is wanted is answered, and whether it is.
+    fn settle(&mut self) {
+        let answered = self.ledger.is_settled();
+        if self.connected && !self.settled && answered {
             self.settled = true;
+            self.pending = false;
             // Before `ready`, so that who waits for that knows of the gap.
             self.report_gap();
             self.shared.link_up(LINK);
             self.refused_changed = true;
         }
-        if std::mem::take(&mut self.refused_changed) {
-            self.report_refused();
+        if self.pending == answered {
+            self.pending = !answered;
+            self.shared.lifecycle.link_pending(LINK, self.pending);
         }
     }
 
@@ -174,6 +188,7 @@ impl Subscriber {
         let names = missed.map(|wire| String::from_utf8_lossy(wire.name()).into_owned()).collect();
         drop(router);
         self.shared.lifecycle.link_refused(LINK, names);
+        self.shared.follow_mode();
     }
 
     /// One reply that is not a message: a confirmation, or the answer to a command.
@@ -229,12 +244,14 @@ impl Subscriber {
             self.asked.pop_front();
         }
         if let Some(Change::Confirmed(wire)) = change {
-            self.shared.confirmed(&wire);
             self.continuity.iter_mut().for_each(|continuity| continuity.confirmed(&wire, now));
             if let Some(since) = self.deaf_since.remove(&wire) {
                 self.refused_changed = true;
-                self.regained(wire, since, now);
+                self.regained(wire.clone(), since, now);
             }
+            // Before who waits for it is told, so that they find the link as it is.
+            self.settle();
+            self.shared.confirmed(&wire);
         }
     }
 

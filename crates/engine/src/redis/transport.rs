@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use oxbus_model::claims::{GroupKey, Read};
+use oxbus_model::config::Mode;
 use oxbus_model::routing::Wire;
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::json;
@@ -15,6 +16,7 @@ use tokio::time::timeout as time_limit;
 
 use super::commander::{self, Commander};
 use super::handshake::Endpoint;
+use super::hybrid::Hybrid;
 use super::link::{self, Handle};
 use super::publisher::{self, Publisher};
 use super::reader::Reader;
@@ -33,6 +35,7 @@ pub(crate) struct RedisTransport {
     commander: Arc<Commander>,
     store: Arc<RedisStore>,
     replicated: Arc<Replicated>,
+    hybrid: Option<Mutex<Hybrid>>,
     links: Mutex<Links>,
 }
 
@@ -53,11 +56,33 @@ impl RedisTransport {
         let commander = Commander::new(shared.clone(), endpoint.clone(), runtime.clone());
         let store = Arc::new(RedisStore::new(commander.clone()));
         let replicated = Replicated::new(shared.clone(), endpoint.clone(), runtime.clone());
-        RedisTransport { shared, runtime, endpoint, commander, store, replicated, links: Mutex::default() }
+        let hybrid = (config.mode == Mode::Hybrid)
+            .then(|| Mutex::new(Hybrid::new(shared.clone(), replicated.clone())));
+        RedisTransport {
+            shared,
+            runtime,
+            endpoint,
+            commander,
+            store,
+            replicated,
+            hybrid,
+            links: Mutex::default(),
+        }
     }
 
     fn links(&self) -> MutexGuard<'_, Links> {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Publishes to this client's own subscriptions at once, and to the server.
+    fn publish_on_both_sides(&self, hybrid: &Mutex<Hybrid>, submission: Submission) {
+        let mut hybrid = hybrid.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(composed) = hybrid.publish(submission) else { return };
+        // Sent under the lock, so that events go out in the order in which they were taken here.
+        match &self.links().publisher {
+            Some(link) => drop(link.send(publisher::Input::Composed(Box::new(composed)))),
+            None => composed.refuse(&self.shared),
+        }
     }
 
     fn send(&self, input: publisher::Input) -> bool {
@@ -98,6 +123,9 @@ impl Transport for RedisTransport {
     }
 
     fn publish(&self, submission: Submission) {
+        if let Some(hybrid) = &self.hybrid {
+            return self.publish_on_both_sides(hybrid, submission);
+        }
         let (batch, count, bytes) = (submission.batch, submission.count, submission.text.len());
         if !self.send(publisher::Input::Publish(submission)) {
             self.shared.admission.release(count as usize, bytes);

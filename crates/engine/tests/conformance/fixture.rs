@@ -15,6 +15,14 @@ pub struct Capabilities {
     pub survives_a_broker_restart: bool,
     /// Programs other than Oxbus can publish and store: [`Fixture::publish_foreign`], [`Fixture::command`].
     pub open_to_others: bool,
+    /// A client's own handlers get its events before the broker has them, and so those that the broker gets
+    /// nothing of: duplicates, and what is cancelled.
+    pub local_first: bool,
+}
+
+fn with_mode_of(other: &Value, mut config: Value) -> Value {
+    config["mode"] = other.get("mode").unwrap_or(&json!("redis")).clone();
+    config
 }
 
 /// A broker of one transport, for one test.
@@ -32,7 +40,11 @@ impl Fixture {
     /// The transport in memory.
     pub async fn memory() -> Fixture {
         Fixture {
-            capabilities: Capabilities { survives_a_broker_restart: false, open_to_others: false },
+            capabilities: Capabilities {
+                survives_a_broker_restart: false,
+                open_to_others: false,
+                local_first: false,
+            },
             config: json!({ "mode": "memory" }),
             scope: String::new(),
             broker: Some(Arc::default()),
@@ -45,9 +57,21 @@ impl Fixture {
         Fixture::of(RedisServer::start().await)
     }
 
+    /// The same, to clients in hybrid mode.
+    pub async fn hybrid() -> Fixture {
+        let mut fixture = Fixture::redis().await;
+        fixture.config["mode"] = json!("hybrid");
+        fixture.capabilities.local_first = true;
+        fixture
+    }
+
     fn of(server: RedisServer) -> Fixture {
         Fixture {
-            capabilities: Capabilities { survives_a_broker_restart: true, open_to_others: true },
+            capabilities: Capabilities {
+                survives_a_broker_restart: true,
+                open_to_others: true,
+                local_first: false,
+            },
             config: json!({ "redis": server.url() }),
             scope: String::new(),
             broker: None,
@@ -62,7 +86,9 @@ impl Fixture {
             return None;
         }
         let server = RedisServer::builder().arg("appendonly", "yes").arg("appendfsync", "always");
-        Some(Fixture::of(server.start().await))
+        let lasting = Fixture::of(server.start().await);
+        let config = with_mode_of(&self.config, lasting.config);
+        Some(Fixture { capabilities: self.capabilities, config, ..lasting })
     }
 
     /// The same broker with channels and streams of other names, for a test beside others.
@@ -87,6 +113,7 @@ impl Fixture {
     pub async fn bus_with(&self, more: Value) -> Bus {
         let bus = self.idle_bus(more);
         bus.connect().await.expect("a connection");
+        bus.wait_until_ready(None).await.expect("a connection");
         bus
     }
 

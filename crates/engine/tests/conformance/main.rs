@@ -18,6 +18,7 @@ macro_rules! suite {
     ($($module:ident: $($test:ident),+;)+) => {
         suite!(@ memory: $($($module $test,)+)+);
         suite!(@ redis: $($($module $test,)+)+);
+        suite!(@ hybrid: $($($module $test,)+)+);
     };
     (@ $transport:ident: $($module:ident $test:ident,)+) => {
         mod $transport {

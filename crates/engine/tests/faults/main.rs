@@ -14,6 +14,7 @@ mod connection;
 mod consuming;
 mod gap;
 mod health;
+mod hybrid;
 mod many;
 mod outage;
 mod outcome;

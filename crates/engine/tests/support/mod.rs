@@ -26,5 +26,5 @@ mod rooms;
 pub use bus::{Blocked, Bus, PATIENCE};
 pub use event::{Event, Verdict};
 pub use notices::{DeadLettered, Lost, claim_lost, dead_lettered, is_warning, lost, recreated};
-pub use publishing::{Batch, Published, Receipt, Record, Stored};
+pub use publishing::{Batch, Published, Receipt, Record, Remote, Stored};
 pub use rooms::{to_room, to_user};

@@ -1,6 +1,6 @@
 //! What is published, and what came of it.
 
-use oxbus_model::{BusError, submission};
+use oxbus_model::{BusError, Outcome, submission};
 use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -52,6 +52,21 @@ pub struct Receipt {
     pub timestamp: String,
     /// Where it is stored, if it is.
     pub stored: Option<Stored>,
+    /// How many subscriptions of the client itself have taken it, in hybrid mode.
+    pub local: u32,
+    /// What became of it on the server; in hybrid mode a publish may succeed without.
+    pub remote: Remote,
+}
+
+/// What became of a publish on the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remote {
+    /// The server has confirmed it.
+    Resolved,
+    /// It has not.
+    Failed(Outcome),
+    /// It was not meant for it.
+    Skipped,
 }
 
 /// Where a published event is stored.
@@ -99,8 +114,19 @@ impl Batch {
     }
 }
 
-/// What the host is told of one: the id if it was generated, the receivers, the time, where it is stored.
-pub(super) type Settled<'a> = Result<(Option<&'a str>, i64, &'a str, Option<Stored>), BusError>;
+/// What the host is told of one that has succeeded.
+#[derive(Debug)]
+pub(super) struct Success<'a> {
+    /// The id, if it was generated.
+    pub(super) generated: Option<&'a str>,
+    pub(super) receivers: i64,
+    pub(super) timestamp: &'a str,
+    pub(super) stored: Option<Stored>,
+    pub(super) remote: Remote,
+}
+
+/// What the host is told of one.
+pub(super) type Settled<'a> = Result<Success<'a>, BusError>;
 
 /// The publishes of a batch that are not settled.
 pub(super) struct Open {
@@ -110,6 +136,7 @@ pub(super) struct Open {
 
 pub(super) struct Slot {
     given_id: Option<String>,
+    local: u32,
     sender: oneshot::Sender<Published>,
 }
 
@@ -129,23 +156,29 @@ impl Open {
                     },
                 );
                 let (sender, receiver) = oneshot::channel();
-                (Some(Slot { given_id: record.given_id(), sender }), receiver)
+                (Some(Slot { given_id: record.given_id(), local: 0, sender }), receiver)
             })
             .unzip();
         let left = slots.len();
         (Open { slots, left }, receivers, text)
     }
 
+    /// The client itself has taken one.
+    pub(super) fn taken(&mut self, index: u32, by: u32) {
+        let slot = self.slots.get_mut(index as usize).and_then(Option::as_mut);
+        slot.unwrap_or_else(|| panic!("publish {index} was taken after it was settled")).local = by;
+    }
+
     /// Settles one. Panics when it was settled before.
     pub(super) fn settle(&mut self, index: u32, outcome: Settled<'_>) {
         let slot = self.slots.get_mut(index as usize).and_then(Option::take);
-        let Slot { given_id, sender } =
+        let Slot { given_id, local, sender } =
             slot.unwrap_or_else(|| panic!("publish {index} was settled twice, now with {outcome:?}"));
         self.left -= 1;
-        let outcome = outcome.map(|(generated, receivers, timestamp, stored)| {
+        let outcome = outcome.map(|Success { generated, receivers, timestamp, stored, remote }| {
             assert_eq!(given_id.is_some(), generated.is_none(), "an id is generated when none is given");
             let id = given_id.or(generated.map(str::to_owned)).unwrap_or_default();
-            Receipt { id, receivers, timestamp: timestamp.to_owned(), stored }
+            Receipt { id, receivers, timestamp: timestamp.to_owned(), stored, local, remote }
         });
         // The test may not wait for the outcome.
         let _ = sender.send(outcome);

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use oxbus_engine::Drained;
-use oxbus_engine::host::{Failed, Published};
+use oxbus_engine::host::{Apart, Failed, Published, Taken};
 use oxbus_model::delivery::{Delivery, Settlement};
 
 use super::bus::{Inner, lock};
 use super::event::{Event, Verdict};
-use super::publishing::{Settled, Stored};
+use super::publishing::{Remote, Settled, Stored, Success};
 
 type Running = Pin<Box<dyn Future<Output = Verdict> + Send>>;
 
@@ -38,20 +38,42 @@ pub(super) async fn run(inner: Arc<Inner>) {
 }
 
 fn dispatch(inner: &Arc<Inner>, drained: Drained) {
-    let Drained { published, failed, deliveries, replies, notices } = drained;
+    let Drained { published, failed, deliveries, replies, notices, apart, taken } = drained;
+    for Taken { batch, items } in taken {
+        let mut waiting = lock(&inner.waiting);
+        let open = waiting.batches.get_mut(&batch);
+        let open = open.unwrap_or_else(|| panic!("batch {batch} was taken after it was settled"));
+        items.into_iter().for_each(|(index, by)| open.taken(index, by));
+    }
+    for Apart { batch, index, timestamp, id, remote } in apart {
+        let success = Success {
+            generated: id.as_ref().map(|id| id.as_str()),
+            receivers: 0,
+            timestamp: &timestamp,
+            stored: None,
+            remote: remote.map_or(Remote::Skipped, Remote::Failed),
+        };
+        settle(inner, batch, index, Ok(success));
+    }
     for Published { batch, first, timestamp, items, stored } in published {
         if let Some(stored) = &stored {
             assert_eq!(stored.entries.len(), items.len(), "each has its entry");
         }
         for (at, (id, receivers)) in items.iter().enumerate() {
             let index = first + u32::try_from(at).expect("an index that fits");
-            let id = id.as_ref().map(|id| id.as_str());
             let stored = stored.as_ref().map(|stored| Stored {
                 stream: stored.stream.to_string(),
                 message_id: stored.entries[at].0.to_string(),
                 duplicate: stored.entries[at].1,
             });
-            settle(inner, batch, index, Ok((id, *receivers, &timestamp, stored)));
+            let success = Success {
+                generated: id.as_ref().map(|id| id.as_str()),
+                receivers: *receivers,
+                timestamp: &timestamp,
+                stored,
+                remote: Remote::Resolved,
+            };
+            settle(inner, batch, index, Ok(success));
         }
     }
     for Failed { batch, index, error, message_id } in failed {

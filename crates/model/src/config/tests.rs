@@ -169,6 +169,8 @@ fn the_environment_is_read_without_redis() {
             "localhost:6379",
         ),
         (json!({"mode": "memory", "redis": "redis://a"}), json!({}), Mode::Memory, "a:6379"),
+        (json!({"mode": "hybrid", "redis": "redis://a"}), json!({}), Mode::Hybrid, "a:6379"),
+        (json!({"mode": "hybrid"}), json!({"REDIS_HOST": "b"}), Mode::Hybrid, "b:6379"),
         (json!({}), json!({"REDIS_HOST": "b", "ENABLE_REDIS_EVENTS": "true"}), Mode::Redis, "b:6379"),
     ] {
         let c = resolve(&config, &variables).unwrap();
@@ -222,9 +224,8 @@ fn bad_configurations_are_named() {
         (json!({"serviceName": ""}), "serviceName: must not be empty".into()),
         (json!({"serviceName": 1}), "serviceName: expected a string, got a number".into()),
         (json!({"serviceName": "a\u{0}"}), "serviceName: must not hold control characters".into()),
-        (json!({"mode": "hybrid"}), "mode: 'hybrid' is not available in this release".into()),
-        (json!({"mode": "x"}), "mode: expected 'redis' or 'memory', got \"x\"".into()),
-        (json!({"mode": null}), "mode: expected 'redis' or 'memory', got null".into()),
+        (json!({"mode": "x"}), "mode: expected 'redis' or 'memory' or 'hybrid', got \"x\"".into()),
+        (json!({"mode": null}), "mode: expected 'redis' or 'memory' or 'hybrid', got null".into()),
         (json!({"lease": 99}), "lease: expected an integer from 100 to 86400000, got 99".into()),
         (json!({"wire": "spine"}), "wire: a format other than 'oxbus' is not available in this release".into()),
         (json!({"wire": {}}), "wire: a format other than 'oxbus' is not available in this release".into()),
@@ -324,6 +325,7 @@ fn a_missing_address_and_bad_variables_are_named() {
     let production = json!({"NODE_ENV": "production"});
     for (config, variables, message) in [
         (json!({"mode": "redis"}), json!({}), "redis: no address, but the mode is 'redis'"),
+        (json!({"mode": "hybrid"}), json!({}), "redis: no address, but the mode is 'hybrid'"),
         (json!({}), production.clone(), "redis: no address, but NODE_ENV is production"),
         (
             json!({"streams": [{"name": "s", "events": "*"}]}),

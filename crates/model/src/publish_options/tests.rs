@@ -16,7 +16,7 @@ fn every_option_is_read() {
         "id": "i\"é", "timestamp": 5, "source": "s", "correlationId": "co", "causationId": "ca",
         "userId": "u", "organizationId": "o", "traceparent": "tp", "tracestate": "ts", "key": "k",
         "metadata": {"own": [1.5]}, "timeout": 3_600_000, "audience": "broadcast",
-        "stream": "orders", "deduplicate": {"ttl": 5}, "replicas": 2,
+        "stream": "orders", "deduplicate": {"ttl": 5}, "replicas": 2, "redisOnly": true,
     });
     let some = |text: &str| Some(text.to_owned());
     let expected = PublishOptions {
@@ -34,6 +34,8 @@ fn every_option_is_read() {
         stream: StoreIn::Named("orders".to_owned()),
         deduplicate: Some(5),
         replicas: 2,
+        local_only: false,
+        redis_only: true,
         timeout: Some(3_600_000),
         audience: Recipients::Everyone,
     };
@@ -95,7 +97,12 @@ fn bad_options_are_named() {
         ),
         (r#"{"stream":true}"#, "stream: expected the name of a stream or false, got a boolean"),
         (r#"{"stream":""}"#, "stream: must not be empty"),
-        (r#"{"localOnly":true}"#, "localOnly: not available in this release"),
+        (r#"{"localOnly":1}"#, "localOnly: expected true or false, got a number"),
+        (r#"{"redisOnly":null}"#, "redisOnly: expected true or false, got null"),
+        (r#"{"localOnly":true,"redisOnly":true}"#, "redisOnly: not together with localOnly"),
+        (r#"{"localOnly":true,"stream":"s"}"#, "stream: not together with localOnly"),
+        (r#"{"localOnly":true,"replicas":1}"#, "replicas: not together with localOnly"),
+        (r#"{"localOnly":true,"id":"a","deduplicate":true}"#, "deduplicate: not together with localOnly"),
         (r#"{"deduplicate":true}"#, "deduplicate: needs an id"),
         (r#"{"deduplicate":5}"#, "deduplicate: expected true, false or an object, got a number"),
         (r#"{"id":"a","deduplicate":{"ms":1}}"#, "deduplicate.ms: unknown key"),

@@ -28,6 +28,19 @@ fn deliver(router: &Router, to: &str, event_type: &str) -> Vec<(u32, u32)> {
     routes.into_iter().map(|r| (r.subscription, r.pattern)).collect()
 }
 
+/// The same without a server.
+fn deliver_locally(router: &Router, to: &str, event_type: &str) -> Vec<(u32, u32)> {
+    let mut routes = Vec::new();
+    assert_eq!(router.route_local(to.as_bytes(), event_type, &[], &mut routes), 0);
+    routes.sort_by_key(|r| (r.subscription, r.pattern));
+    routes.into_iter().map(|r| (r.subscription, r.pattern)).collect()
+}
+
+/// Patterns of types, rooms, users and broadcasts.
+fn addressed() -> impl Strategy<Value = String> {
+    prop_oneof!["[ab*?.]{1,4}", "(room|user):[ab*]", Just("broadcast".to_owned())]
+}
+
 fn add(router: &mut Router, id: u32, patterns: &[&str]) -> Vec<Wire> {
     router.add(id, &patterns.iter().map(|p| p.to_string()).collect::<Vec<_>>(), false)
 }
@@ -60,6 +73,26 @@ fn type_patterns_never_see_rooms_and_see_broadcasts_of_their_types() {
     assert_eq!(deliver(&r, "p:room:1", "photo.a"), [(2, 0), (5, 0)]);
     assert_eq!(deliver(&r, "p:broadcast", "photo.a"), [(1, 0), (3, 0), (4, 0), (5, 0)]);
     assert_eq!(deliver(&r, "p:broadcast", "order"), [(1, 0), (4, 0), (5, 0)]);
+}
+
+#[test]
+fn an_event_of_a_room_leaves_out_whom_it_is_not_for() {
+    let mut r = router();
+    add(&mut r, 1, &["a"]);
+    add(&mut r, 2, &["room:*"]);
+    r.add_local(3, &["a".into()], false);
+    r.join("room:x", &"m".into());
+    let to = |except: &[&str]| {
+        let except: Vec<String> = except.iter().map(|name| name.to_string()).collect();
+        let mut routes = Vec::new();
+        let left_out = r.route_local(b"p:room:x", "a", &except, &mut routes);
+        let mut called: Vec<u32> = routes.iter().map(|r| r.subscription).collect();
+        called.sort_unstable();
+        (called, left_out)
+    };
+    assert_eq!(to(&[]), (vec![1, 2, 3], 0));
+    assert_eq!(to(&["n"]), (vec![1, 2, 3], 0));
+    assert_eq!(to(&["n", "m"]), (vec![2], 2));
 }
 
 #[test]
@@ -144,12 +177,45 @@ proptest! {
             r.add(id, patterns, false);
         }
         let to = if broadcast { "p:broadcast".to_owned() } else { format!("p:{event_type}") };
-        let called: Vec<u32> = deliver(&r, &to, &event_type).into_iter().map(|(s, _)| s).collect();
+        let delivered = deliver(&r, &to, &event_type);
+        let called: Vec<u32> = delivered.iter().map(|(s, _)| *s).collect();
         let expected: Vec<u32> = (0u32..)
             .zip(&subs)
             .filter(|(_, ps)| ps.iter().any(|p| pattern::matches(p.as_bytes(), event_type.as_bytes())))
             .map(|(id, _)| id)
             .collect();
         prop_assert_eq!(called, expected);
+        prop_assert_eq!(deliver_locally(&r, &to, &event_type), delivered);
+    }
+
+    /// What this client publishes reaches the same subscriptions with the server and without, through the same
+    /// patterns; so it does those that hear nothing else.
+    #[test]
+    fn the_local_way_is_that_of_the_server(
+        subs in prop::collection::vec((prop::collection::vec(addressed(), 1..4), any::<bool>()), 1..5),
+        to in prop_oneof!["[ab.]{1,3}", "room:[ab]", "user:[ab]", Just("broadcast".to_owned())],
+        event_type in "[ab.]{1,3}",
+        joins in prop::collection::vec("(room|user):[ab]", 0..3),
+    ) {
+        let (mut heard, mut local) = (router(), router());
+        let member: Arc<str> = "m".into();
+        for name in &joins {
+            heard.join(name, &member);
+            local.join(name, &member);
+        }
+        for (id, (patterns, by_channel)) in (0u32..).zip(&subs) {
+            heard.add(id, patterns, *by_channel);
+            local.add_local(id, patterns, *by_channel);
+        }
+        let event_type = if to.contains(':') || to == "broadcast" { event_type } else { to.clone() };
+        let to = format!("p:{to}");
+        let expected = deliver(&heard, &to, &event_type);
+        prop_assert_eq!(&deliver_locally(&heard, &to, &event_type), &expected);
+        prop_assert_eq!(deliver_locally(&local, &to, &event_type), expected);
+        prop_assert_eq!(deliver(&local, &to, &event_type), []);
+        for id in 0..subs.len() as u32 {
+            prop_assert_eq!(local.remove(id), []);
+        }
+        prop_assert_eq!(local.counts(), (0, 0));
     }
 }

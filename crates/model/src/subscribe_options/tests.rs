@@ -19,6 +19,7 @@ fn every_option_is_read() {
         "circuitBreaker":{"errorThresholdPercentage":20,"resetTimeout":1,"minimumCalls":2,"window":3},
         "filter":{"data.status":["a",null]},"queue":{"maxEvents":1,"maxBytes":2,"overflow":"latest-per-key"}}"#;
     let expected = SubscribeOptions {
+        local_only: false,
         concurrency: 2,
         timeout: 0,
         retry_on_error: false,
@@ -130,7 +131,11 @@ fn bad_options_are_named() {
             "maxProcessing: expected an integer from 1 to 86400000, got 0",
         ),
         (r#"{"orderBy":"x"}"#, r#"orderBy: expected 'none', got "x""#),
-        (r#"{"localOnly":true}"#, "localOnly: not available in this release"),
+        (r#"{"localOnly":1}"#, "localOnly: expected true or false, got a number"),
+        (
+            r#"{"localOnly":true,"group":"g"}"#,
+            "localOnly: is not for a durable subscription (one with a group)",
+        ),
         (r#"{"concurency":1}"#, "concurency: unknown key"),
         (r#"{"concurrency":0}"#, "concurrency: expected an integer from 1 to 100000, got 0"),
         (r#"{"timeout":null}"#, "timeout: expected an integer from 0 to 86400000, got null (or NaN)"),

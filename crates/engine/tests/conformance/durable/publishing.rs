@@ -61,9 +61,10 @@ pub async fn duplicates(fixture: &Fixture) {
     // Without being asked nobody looks.
     bus.publish_with("job", 5, json!({ "id": "order-1" })).await.unwrap();
     inbox.wait_for(5).await;
-    live.wait_for(5).await;
+    let all = if fixture.capabilities.local_first { vec![1, 2, 3, 4, 3, 3, 5] } else { vec![1, 3, 4, 3, 5] };
+    live.wait_for(all.len()).await;
     Group::workers(&bus, fixture).settled().await;
-    assert_eq!((numbers(&inbox), numbers(&live)), (vec![1, 3, 4, 3, 5], vec![1, 3, 4, 3, 5]));
+    assert_eq!((numbers(&inbox), numbers(&live)), (vec![1, 3, 4, 3, 5], all));
 }
 
 /// After the time an id is new again.
