@@ -14,6 +14,7 @@ import {
   type HandlerContext,
   type PatternEvent,
   type PublishResult,
+  type RemoteOutcome,
   type SubscribeOptions,
   type Subscription,
 } from '..';
@@ -225,6 +226,19 @@ export async function testing(): Promise<void> {
   await test.advance('1h');
   // @ts-expect-error no such type
   await test.publish('photo.renamed', {});
+}
+
+export async function onBothSides(): Promise<void> {
+  const bus = new EventBusClient<Events>({ mode: 'hybrid' });
+  const data = { photoId: '1', userId: '2' };
+  const { local, remote } = await bus.publish('photo.uploaded', data, { localOnly: true });
+  local.toFixed();
+  remote?.concat('resolved' satisfies RemoteOutcome);
+  await bus.subscribe('photo.*', () => {}, { localOnly: true });
+  // @ts-expect-error no such outcome
+  'sent' satisfies RemoteOutcome;
+  // @ts-expect-error no such mode
+  new EventBusClient({ mode: 'local-only' });
 }
 
 export async function managing(): Promise<void> {

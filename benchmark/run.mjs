@@ -8,7 +8,7 @@ import { ensurePackages, prepare, SetupError, script } from '../scripts/prepare.
 const questions = [
   ...['publish', 'receive', 'latency', 'start', 'memory'],
   ...['consume', 'store', 'length', 'recovery', 'blocked'],
-  'rooms',
+  ...['rooms', 'hybrid'],
 ];
 const ROUNDS = 7;
 

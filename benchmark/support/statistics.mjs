@@ -7,6 +7,12 @@ export function summary(values) {
   return { median, min: sorted[0], max: sorted.at(-1), values };
 }
 
+/** The value that a share of them does not exceed, from 0 to 1. */
+export function quantile(values, share) {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor((sorted.length - 1) * share)];
+}
+
 /**
  * How many times better `subject` is than `peer`, round by round: the two of one round ran within
  * seconds of each other, so what disturbed the machine disturbed both.

@@ -2,6 +2,7 @@
 
 import { CHANNEL, PATTERN } from '../support/channel.mjs';
 import { payloads } from '../support/payloads.mjs';
+import { quantile } from '../support/statistics.mjs';
 
 export async function run({ load, params }) {
   const { url, payload, duration, warmUp } = params;
@@ -29,7 +30,6 @@ export async function run({ load, params }) {
   await measureFor(warmUp);
   await measureFor(duration);
   await bus.close();
-  times.sort((a, b) => a - b);
-  const at = (share) => times[Math.floor((times.length - 1) * share)] * 1000;
-  return { p50: at(0.5), p99: at(0.99), events: times.length };
+  const µs = (share) => quantile(times, share) * 1000;
+  return { p50: µs(0.5), p99: µs(0.99), events: times.length };
 }
