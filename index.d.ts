@@ -1072,6 +1072,19 @@ export declare class EventBusClient<Events = Record<string, any>> {
   /** Never rejects; answers within 1 s. */
   healthCheck(): Promise<HealthReport>;
 
+  /**
+   * All metrics in the text format of Prometheus (0.0.4), to be served as it is or behind the text of a `prom-client`
+   * registry. Never rejects; answers within 1 s.
+   *
+   * `eventbus_messages_published_total{stream,event_type}`, `eventbus_messages_consumed_total{stream,consumer_group}`,
+   * `eventbus_message_processing_duration_ms{stream,event_type}`, `eventbus_active_connections{connection_type}`,
+   * `eventbus_stream_length{stream}`; `oxbus_…` for the counters of `getStats`, latencies, and pending, lag and dead
+   * letters of streams. `stream` and `consumer_group` are empty for live events. What is known of streams is asked
+   * for every 10 s at the most, and stays as it was while Redis is away. Event types beyond 200 share the label
+   * `_other`, and so do streams with their groups.
+   */
+  metrics(): Promise<string>;
+
   /** Counters since the client was made; also of a closed client. */
   getStats(): Stats;
 

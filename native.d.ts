@@ -61,6 +61,10 @@ export declare class NativeClient {
   isIdle(): boolean
   /** `getStats()` as JSON. */
   stats(): string
+  /** Replies when what `metrics` tells of streams is fresh. */
+  refreshMetrics(ticket: number): void
+  /** The metrics as text. */
+  metrics(): string
   /** Replies with the health report. */
   health(ticket: number): void
   /** Everything that is ready, as JSON; empty when there is nothing. */

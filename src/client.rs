@@ -188,6 +188,18 @@ impl NativeClient {
         serde_json::to_string(&snapshot).map_err(|e| Error::from_reason(e.to_string()))
     }
 
+    /// Replies when what `metrics` tells of streams is fresh.
+    #[napi]
+    pub fn refresh_metrics(&self, ticket: u32) {
+        self.guard("refreshMetrics", |client| client.refresh_metrics(ticket));
+    }
+
+    /// The metrics as text.
+    #[napi]
+    pub fn metrics(&self) -> Result<String> {
+        catch_panic_in("metrics", || self.client.metrics()).map_err(|e| Error::from_reason(e.to_string()))
+    }
+
     /// Replies with the health report.
     #[napi]
     pub fn health(&self, ticket: u32) {

@@ -347,6 +347,10 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     return this.#core.health();
   }
 
+  metrics(): Promise<string> {
+    return this.#core.metrics();
+  }
+
   getStats(): Stats {
     return this.#core.stats();
   }

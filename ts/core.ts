@@ -304,6 +304,17 @@ export class Core {
     }
   }
 
+  /** Never rejects: what cannot be asked for is as it was known last. */
+  async metrics(): Promise<string> {
+    const refreshed = this.#closed
+      ? Promise.resolve()
+      : this.#requests.send((ticket) => this.#native.refreshMetrics(ticket));
+    await refreshed.catch((error) => {
+      this.log.write('debug', 'metrics are not fresh', { error: describe(error) });
+    });
+    return this.#native.metrics();
+  }
+
   stats(): Stats {
     return JSON.parse(this.#native.stats()) as Stats;
   }

@@ -212,6 +212,8 @@ export interface NativeClient {
   request(ticket: number, method: string, args: string): void;
   isIdle(): boolean;
   stats(): string;
+  refreshMetrics(ticket: number): void;
+  metrics(): string;
   health(ticket: number): void;
   drain(): string;
   destroy(): void;

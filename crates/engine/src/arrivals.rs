@@ -6,6 +6,7 @@ use oxbus_model::channel::{Audience, Channels};
 use oxbus_model::config::Mode;
 use oxbus_model::delivery::{Candidate, LiveEvent};
 use oxbus_model::envelope::{self, Decoded, Missing};
+use oxbus_model::metrics::{TypeCache, Types};
 use oxbus_model::routing::{Route, Router, WireRef};
 
 use crate::clock;
@@ -19,6 +20,8 @@ pub(crate) struct Arrivals {
     /// Each event, and where its routes end.
     pub(crate) events: Vec<(Candidate, usize)>,
     pub(crate) routes: Vec<Route>,
+    /// The numbers of the types that came lately.
+    pub(crate) types: TypeCache,
     /// How many subscriptions an event of a room was not for.
     pub(crate) left_out: u64,
     /// Who records what comes, so that it can be told from what was missed.
@@ -30,6 +33,7 @@ pub(crate) struct Reception<'a> {
     pub(crate) router: &'a Router,
     pub(crate) channels: &'a Channels,
     pub(crate) instance_id: &'a str,
+    pub(crate) types: &'a Types,
     pub(crate) recovery: Option<&'a Recovery>,
     /// Whether what this client has published was handed to its subscriptions then.
     pub(crate) has_own: bool,
@@ -41,6 +45,7 @@ impl<'a> Reception<'a> {
             router,
             channels: &shared.channels,
             instance_id: shared.origin.instance_id(),
+            types: &shared.types,
             recovery,
             has_own: shared.config.mode == Mode::Hybrid,
         }
@@ -85,7 +90,7 @@ impl<'a> Reception<'a> {
             return true;
         }
         let channel = (!usual).then(|| String::from_utf8_lossy(channel).into());
-        arrivals.events.push((candidate(decoded, channel, own), arrivals.routes.len()));
+        self.take(decoded, channel, own, arrivals);
         true
     }
 
@@ -105,8 +110,22 @@ impl<'a> Reception<'a> {
         };
         let usual = self.channels.name_of(channel.as_bytes()) == Some(event_type.as_bytes());
         let channel = (!usual).then(|| channel.into());
-        arrivals.events.push((candidate(decoded, channel, true), arrivals.routes.len()));
+        self.take(decoded, channel, true, arrivals);
         true
+    }
+
+    /// Takes an event in, with the routes that were just found for it.
+    fn take(&self, decoded: Decoded<'_>, channel: Option<Box<str>>, own: bool, arrivals: &mut Arrivals) {
+        let candidate = Candidate::new(LiveEvent {
+            channel,
+            published_ms: decoded.published_ms,
+            key: decoded.key.as_deref().map(Arc::from),
+            type_number: arrivals.types.number(self.types, &decoded.event_type),
+            own,
+            parts: decoded.parts,
+            json: decoded.json.into_owned().into_boxed_str(),
+        });
+        arrivals.events.push((candidate, arrivals.routes.len()));
     }
 
     /// Whether an event of a room is for none of those that this client has joined it for.
@@ -165,17 +184,6 @@ impl Shared {
         // This thread has allocated them.
         drop(spent);
     }
-}
-
-fn candidate(decoded: Decoded<'_>, channel: Option<Box<str>>, own: bool) -> Candidate {
-    Candidate::new(LiveEvent {
-        channel,
-        published_ms: decoded.published_ms,
-        key: decoded.key.as_deref().map(Arc::from),
-        own,
-        parts: decoded.parts,
-        json: decoded.json.into_owned().into_boxed_str(),
-    })
 }
 
 fn missing() -> Missing {

@@ -246,6 +246,9 @@ impl Client {
             } else {
                 let claims = claims.get_or_insert_with(|| shared.groups.claims());
                 intake.note_call(settlement, microseconds.into());
+                claims.each_series(token, |series| {
+                    intake.note_series(series, settlement, microseconds.into());
+                });
                 let (tally, change) = claims.settle(token, settlement, now, clock::random);
                 intake.count(tally);
                 change.map(|c| Notice::Circuit { subscription: c.subscription, state: c.state })
@@ -344,6 +347,21 @@ impl Client {
             memory: (intake.deliveries.waiting_bytes() + shared.admission.bytes() + claimed_bytes) as u64,
         };
         Snapshot::new(&shared.stats, parts)
+    }
+
+    /// Replies when what [`Client::metrics`] tells of streams is not older than 10 s, or could not be asked for;
+    /// within a second.
+    pub fn refresh_metrics(&self, ticket: u32) {
+        let core = self.core.clone();
+        self.core.runtime.spawn(async move {
+            core.shared.refresh_gauges().await;
+            core.shared.outbox.reply(ticket, Ok(Value::Null));
+        });
+    }
+
+    /// All metrics in the text format of Prometheus 0.0.4, as they are now.
+    pub fn metrics(&self) -> String {
+        self.core.shared.metrics_text(&self.stats())
     }
 
     /// Answers a question about streams, dead letters or past events; `arguments` is JSON.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use oxbus_model::channel::{BROADCAST, Channels, ROOM, USER};
-use oxbus_model::config::{Config, Mode};
+use oxbus_model::config::Mode;
 use oxbus_model::envelope::{self, Metadata, Origin};
+use oxbus_model::metrics::{TypeCache, Types};
 use oxbus_model::names::check_event_type;
 use oxbus_model::publish_options::{PublishOptions, Recipients, StoreIn};
 use oxbus_model::storage::{Place, Storage};
@@ -15,12 +16,15 @@ use uuid::Uuid;
 
 use crate::clock::{Clock, wall_ms};
 use crate::host::EventId;
+use crate::shared::Shared;
 
 /// Makes events of records. One per publisher; its buffers are used again for each event.
 pub(crate) struct Encoder {
     origin: Origin,
     channels: Channels,
     storage: Storage,
+    types: Arc<Types>,
+    numbers: TypeCache,
     /// Whether events are published live at all.
     pubsub: bool,
     /// Whether an event may be for one side only.
@@ -58,6 +62,8 @@ pub(crate) struct Encoded<'a> {
     pub(crate) id: Option<EventId>,
     /// The milliseconds that the publish may take.
     pub(crate) timeout: u64,
+    /// The number of its type, for what is counted by it.
+    pub(crate) type_number: u16,
     /// The stream that stores it: its index in the configuration.
     pub(crate) stream: Option<usize>,
     /// Whether it is published live.
@@ -97,10 +103,13 @@ impl Encoded<'_> {
 }
 
 impl Encoder {
-    pub(crate) fn new(config: &Config, origin: Origin, channels: Channels) -> Self {
+    pub(crate) fn new(shared: &Shared) -> Self {
+        let config = &shared.config;
         Encoder {
-            origin,
-            channels,
+            origin: shared.origin.clone(),
+            channels: shared.channels.clone(),
+            types: shared.types.clone(),
+            numbers: TypeCache::default(),
             storage: Storage::new(&config.streams),
             pubsub: config.pubsub,
             hybrid: config.mode == Mode::Hybrid,
@@ -169,6 +178,7 @@ impl Encoder {
             payload: &self.payload,
             id,
             timeout: options.timeout.unwrap_or(self.default_timeout),
+            type_number: self.numbers.number(&self.types, record.event_type),
             stream: place.map(|place| place.stream),
             live: self.pubsub && place.is_none_or(|place| place.realtime),
             options,

@@ -14,6 +14,7 @@ use oxbus_model::BusError;
 use oxbus_model::claims::{Arrival, Claims, Content, GroupKey, Work};
 use oxbus_model::config::Config;
 use oxbus_model::delivery::Tally;
+use oxbus_model::metrics::Types;
 use oxbus_model::storage::Storage;
 use oxbus_model::store::{Request, Response};
 use oxbus_model::stored;
@@ -78,13 +79,14 @@ struct Behind {
 }
 
 impl Groups {
-    pub(crate) fn new(config: &Config, instance_id: &str) -> Self {
+    pub(crate) fn new(config: &Config, instance_id: &str, types: Arc<Types>) -> Self {
         let mut claims = Claims::new(
             config.dead_letter.clone(),
             config.channel_prefix.clone(),
             instance_id.into(),
             stored::arrival,
         );
+        claims.count_by(types);
         if config.mode.has_server() {
             claims.read_ahead();
         }

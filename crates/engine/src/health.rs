@@ -10,7 +10,7 @@ use crate::mode::LOCAL_ONLY;
 use crate::shared::Shared;
 use crate::transport::Transport;
 
-mod streams;
+pub(crate) mod streams;
 
 /// How long the probes may take, in milliseconds: the report is promised within a second.
 const PROBE_LIMIT: u64 = 700;

@@ -6,6 +6,7 @@ use oxbus_model::BusError;
 use oxbus_model::delivery::{Deliveries, Delivery, Settlement, Tally};
 use oxbus_model::filter::Filter;
 use oxbus_model::histogram::Histogram;
+use oxbus_model::metrics::{Calls, Series};
 use oxbus_model::routing::Route;
 use oxbus_model::stats::{RateWindow, Stats};
 use oxbus_model::subscribe_options::SubscribeOptions;
@@ -22,6 +23,8 @@ pub(crate) struct Intake {
     pub(crate) deliveries: Deliveries,
     pub(crate) latency: Histogram,
     pub(crate) handler_duration: Histogram,
+    /// Handler calls by stream, group and event type.
+    pub(crate) calls: Calls,
     pub(crate) received: RateWindow,
     /// False once the client drains: nothing more is taken in.
     open: bool,
@@ -36,6 +39,7 @@ impl Intake {
             deliveries: Deliveries::new(),
             latency: Histogram::new(),
             handler_duration: Histogram::new(),
+            calls: Calls::default(),
             received,
             open: true,
         }
@@ -108,6 +112,13 @@ impl Intake {
         }
     }
 
+    /// Counts a handler call that has ended for what it was for.
+    pub(crate) fn note_series(&mut self, series: Series, settlement: Settlement, microseconds: u64) {
+        if settlement != Settlement::NotHandled {
+            self.calls.record(series, microseconds, settlement == Settlement::Succeeded);
+        }
+    }
+
     /// Measures a handler call that has ended.
     pub(crate) fn note_call(&mut self, settlement: Settlement, microseconds: u64) {
         if settlement != Settlement::NotHandled {
@@ -127,6 +138,9 @@ impl Intake {
         now_ms: u64,
     ) -> Option<Notice> {
         self.note_call(settlement, microseconds);
+        if let Some(series) = self.deliveries.series(token) {
+            self.note_series(series, settlement, microseconds);
+        }
         let (tally, change) = self.deliveries.settle(token, settlement, now_ms, clock::random);
         self.count(tally);
         change.map(|c| Notice::Circuit { subscription: c.subscription, state: c.state })

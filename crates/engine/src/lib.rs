@@ -28,6 +28,7 @@ pub mod host;
 mod intake;
 mod lifecycle;
 mod memory;
+mod metrics;
 mod mode;
 mod outbox;
 mod presence;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use oxbus_model::channel::Channels;
 use oxbus_model::config::Config;
 use oxbus_model::envelope::Origin;
+use oxbus_model::metrics::Types;
 use oxbus_model::routing::{Router, Wire};
 use oxbus_model::stats::Stats;
 use oxbus_model::subscribe_options::{MatchBy, SubscribeOptions};
@@ -19,6 +20,7 @@ use crate::groups::Groups;
 use crate::host::{Host, Notice};
 use crate::intake::Intake;
 use crate::lifecycle::Lifecycle;
+use crate::metrics::Metrics;
 use crate::outbox::Outbox;
 use crate::presence::Presence;
 use crate::recent::Recent;
@@ -33,6 +35,9 @@ pub(crate) struct Shared {
     pub(crate) channels: Channels,
     pub(crate) origin: Origin,
     pub(crate) stats: Arc<Stats>,
+    /// Event types and their numbers, for what is counted by them.
+    pub(crate) types: Arc<Types>,
+    pub(crate) metrics: Metrics,
     pub(crate) outbox: Outbox,
     pub(crate) admission: Admission,
     pub(crate) lifecycle: Lifecycle,
@@ -58,7 +63,8 @@ impl Shared {
         let channels = Channels::new(config.channel_prefix.clone());
         let stats = Arc::new(Stats::default());
         let intake = Intake::new(clock.clone(), stats.clone());
-        let groups = Groups::new(&config, instance_id);
+        let types = Arc::new(Types::default());
+        let groups = Groups::new(&config, instance_id, types.clone());
         Shared {
             origin: Origin::new(&config.service_name, instance_id),
             admission: Admission::new(
@@ -74,6 +80,8 @@ impl Shared {
             unconfirmed: Mutex::default(),
             told_local_only: Mutex::new(false),
             groups,
+            types,
+            metrics: Metrics::default(),
             presence: Presence::default(),
             recent: Arc::default(),
             config,

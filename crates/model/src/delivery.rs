@@ -14,6 +14,7 @@ use rustc_hash::FxHashMap as HashMap;
 use crate::breaker::BreakerState;
 use crate::claims::DURABLE_TOKEN;
 use crate::filter::Filter;
+use crate::metrics::{LIVE, Series};
 use crate::subscribe_options::SubscribeOptions;
 
 mod event;
@@ -179,6 +180,12 @@ impl Deliveries {
             self.list(id);
         }
         changes
+    }
+
+    /// What a handler call that runs is for.
+    pub fn series(&self, token: u32) -> Option<Series> {
+        let event_type = self.running.get(&token)?.event.type_number;
+        Some(Series { consumer: LIVE, event_type })
     }
 
     /// Ends a handler call. `random` gives a number in `[0, 1)`; it is asked for the jitter of a retry.

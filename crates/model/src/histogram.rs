@@ -55,6 +55,11 @@ impl Histogram {
         self.count
     }
 
+    /// The sum of all durations in milliseconds.
+    pub fn sum(&self) -> f64 {
+        self.sum as f64 / 1000.0
+    }
+
     /// The mean in milliseconds, 0 when there were none.
     pub fn mean(&self) -> f64 {
         if self.count == 0 { 0.0 } else { self.sum as f64 / self.count as f64 / 1000.0 }

@@ -11,7 +11,7 @@
 //! - [`delivery`], [`queue`], [`filter`], [`retry`], [`breaker`]: what waits for handlers, runs, and runs again.
 //! - [`presence`]: who is in a room.
 //! - [`store`], [`claims`]: what is asked of a store of streams; what consumer groups do with it.
-//! - [`stats`], [`histogram`]: what is counted.
+//! - [`stats`], [`histogram`], [`metrics`]: what is counted; by event type and stream, and for Prometheus.
 #![deny(missing_docs)]
 
 pub mod breaker;
@@ -24,6 +24,7 @@ pub mod error;
 pub mod filter;
 pub mod histogram;
 pub mod ledger;
+pub mod metrics;
 pub mod names;
 pub mod pattern;
 pub mod presence;

@@ -47,6 +47,11 @@ macro_rules! counters {
             pub fn counts(&self) -> Counts {
                 Counts { $($name: self.$name.get(),)+ }
             }
+
+            /// Gives each counter with its name and what it counts.
+            pub fn each(&self, mut to: impl FnMut(&'static str, &'static str, u64)) {
+                $(to(stringify!($name), concat!($($doc),+).trim(), self.$name.get());)+
+            }
         }
     };
 }
@@ -137,6 +142,18 @@ pub enum LinkMode {
     LocalOnly,
     /// Hybrid, and all is well.
     Hybrid,
+}
+
+impl LinkMode {
+    /// The name in JavaScript.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LinkMode::Memory => "memory",
+            LinkMode::RedisOnly => "redis-only",
+            LinkMode::LocalOnly => "local-only",
+            LinkMode::Hybrid => "hybrid",
+        }
+    }
 }
 
 /// What a [`Snapshot`] needs and the counters do not know.
@@ -282,6 +299,16 @@ mod tests {
     }
 
     #[test]
+    fn each_counter_has_a_name_and_a_meaning() {
+        let stats = Stats::default();
+        stats.events_lost.add(4);
+        let mut all = Vec::new();
+        stats.each(|name, help, value| all.push((name, help, value)));
+        assert_eq!(all.len(), serde_json::to_value(stats.counts()).unwrap().as_object().unwrap().len());
+        assert!(all.contains(&("events_lost", "Stored events that were gone before they were handled.", 4)));
+    }
+
+    #[test]
     fn a_counter_goes_back_to_zero_and_not_below() {
         let counter = Counter::default();
         counter.add(2);
@@ -300,6 +327,7 @@ mod tests {
     fn modes_have_their_names() {
         let modes = [LinkMode::Memory, LinkMode::RedisOnly, LinkMode::LocalOnly, LinkMode::Hybrid];
         assert_eq!(json!(modes), json!(["memory", "redis-only", "local-only", "hybrid"]));
+        assert_eq!(json!(modes), json!(modes.map(LinkMode::as_str)));
     }
 
     proptest! {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use oxbus_model::store::{Request, Response, StreamFacts};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Map, Value, json};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::shared::Shared;
 
@@ -25,20 +25,8 @@ pub(super) struct Streams {
 /// Asks for the streams of the configuration, for at most `limit`.
 pub(super) async fn report(shared: &Shared, limit: Duration) -> Streams {
     let mut streams = Streams::default();
-    let names: Vec<&str> = shared.config.streams.iter().map(|stream| stream.name.as_str()).collect();
-    let ask = async |name: &str| match timeout(limit, describe(shared, name)).await {
-        Ok(answer) => answer,
-        Err(_) => Err(BusError::new(ErrorKind::CommandTimeout, "no answer in time")),
-    };
-    let mut left = limit;
-    for name in names {
-        let started = std::time::Instant::now();
-        let answer = if left.is_zero() {
-            Err(BusError::new(ErrorKind::CommandTimeout, "no time left to ask"))
-        } else {
-            ask(name).await
-        };
-        left = left.saturating_sub(started.elapsed());
+    let names = shared.config.streams.iter().map(|stream| stream.name.as_str());
+    for (name, answer) in describe_all(shared, names, limit).await {
         let trouble = shared.groups.chores().troubles.get(name).cloned();
         let trouble = trouble.or_else(|| shared.groups.claims().stream_trouble(name).cloned());
         streams.add(name, answer, trouble);
@@ -46,7 +34,26 @@ pub(super) async fn report(shared: &Shared, limit: Duration) -> Streams {
     streams
 }
 
-async fn describe(shared: &Shared, name: &str) -> Result<Option<StreamFacts>, BusError> {
+/// What is known of a stream; `None`: it is not there.
+pub(crate) type Described = Result<Option<StreamFacts>, BusError>;
+
+/// Asks for streams, for at most `limit` in all.
+pub(crate) async fn describe_all<'a>(
+    shared: &Shared,
+    names: impl Iterator<Item = &'a str>,
+    limit: Duration,
+) -> Vec<(&'a str, Described)> {
+    let until = Instant::now() + limit;
+    let mut all = Vec::new();
+    for name in names {
+        let answer = timeout_at(until, describe(shared, name)).await;
+        let late = || BusError::new(ErrorKind::CommandTimeout, "no answer in time");
+        all.push((name, answer.unwrap_or_else(|_| Err(late()))));
+    }
+    all
+}
+
+async fn describe(shared: &Shared, name: &str) -> Described {
     match shared.ask_store(Request::Describe { stream: name.into() }).await? {
         Response::Stream(facts) => Ok(facts),
         other => Err(BusError::new(ErrorKind::Internal, format!("an unexpected answer: {other:?}"))),
@@ -54,7 +61,7 @@ async fn describe(shared: &Shared, name: &str) -> Result<Option<StreamFacts>, Bu
 }
 
 impl Streams {
-    fn add(&mut self, name: &str, answer: Result<Option<StreamFacts>, BusError>, trouble: Option<BusError>) {
+    fn add(&mut self, name: &str, answer: Described, trouble: Option<BusError>) {
         let error = answer.as_ref().err().or(trouble.as_ref());
         self.faulty += usize::from(error.is_some());
         let facts = answer.as_ref().ok().and_then(Option::as_ref);

@@ -14,6 +14,7 @@ use super::broker::{Kept, NewEntry};
 use super::readers::Ended;
 use crate::encoder::{Encoded, Encoder, Stamp};
 use crate::host::{Failed, Published, Stored};
+use crate::metrics::row_of;
 use crate::shared::Shared;
 use crate::transport::Submission;
 
@@ -31,6 +32,8 @@ pub(super) struct Publishing {
 pub(super) struct Settled {
     pub(super) published: Vec<Published>,
     pub(super) failed: Vec<Failed>,
+    /// Of each that was published, the row and the number of its type in what is counted.
+    pub(super) counted: Vec<(u16, u16)>,
     /// Reads that have ended with it.
     pub(super) ended: Vec<Ended>,
     /// Where recent events are kept: those that were published.
@@ -41,7 +44,7 @@ impl Publishing {
     pub(super) fn new(shared: &Shared) -> Self {
         let config = &shared.config;
         Publishing {
-            encoder: Encoder::new(config, shared.origin.clone(), shared.channels.clone()),
+            encoder: Encoder::new(shared),
             streams: config.streams.iter().map(|stream| (stream.name.as_str().into(), stream.cap)).collect(),
             kept: config.persistence,
             prefix: shared.channels.prefix().into(),
@@ -93,6 +96,7 @@ impl Publishing {
                     broker.publish(event.channel.as_bytes(), event.payload)
                 }
             };
+            settled.counted.push((row_of(event.stream), event.type_number));
             current.items.push((event.id, receivers));
         }
         settled.published.push(current);

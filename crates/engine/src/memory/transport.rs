@@ -66,11 +66,12 @@ impl Transport for MemoryTransport {
     }
 
     fn publish(&self, submission: Submission) {
-        let Settled { published, failed, ended, recent } = {
+        let Settled { published, failed, counted, ended, recent } = {
             let mut publishing = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
             publishing.publish(&self.broker, &submission, &Stamp::now(&self.shared.clock))
         };
         recent.iter().for_each(|event| self.shared.keep_recent(event));
+        self.shared.metrics.published(counted);
         for run in published {
             self.shared.stats.events_published.add(run.items.len() as u64);
             self.shared.outbox.published(run);

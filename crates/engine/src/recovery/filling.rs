@@ -202,7 +202,7 @@ impl<'a> Filling<'a> {
         let Recovery { shared, storage, .. } = &**self.recovery;
         let fields = entry.fields.iter().map(|(name, value)| (&**name, &**value));
         let Ok(read) = stored::read(fields, entry.id, shared.origin.instance_id()) else { return true };
-        let StoredEvent { event, event_type, only_group } = read;
+        let StoredEvent { mut event, event_type, only_group } = read;
         if event.own && shared.config.mode == Mode::Hybrid {
             // Its subscriptions have had it.
             return true;
@@ -233,6 +233,7 @@ impl<'a> Filling<'a> {
         let whole = !(late && seen.is_full());
         drop((seen, router));
         if arrivals.routes.len() > before {
+            event.type_number = arrivals.types.number(&shared.types, &event_type);
             arrivals.events.push((Candidate::new(event), arrivals.routes.len()));
             self.recovered += 1;
         }

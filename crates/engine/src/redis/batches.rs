@@ -8,14 +8,15 @@ use oxbus_model::config::StreamConfig;
 
 use super::flight::{Done, Entry};
 use crate::host::{Apart, EventId, Failed, Published, Stored};
+use crate::metrics::row_of;
 use crate::shared::Shared;
 
 /// One submission, until all its events are settled.
 pub(super) struct Batch {
     /// The timestamp of events that had none of their own.
     pub(super) stamp: Arc<str>,
-    /// By index: the generated id.
-    pub(super) ids: Vec<Option<EventId>>,
+    /// By index: the generated id, and the number of the type.
+    known: Vec<(Option<EventId>, u16)>,
     /// Events that are not settled.
     pub(super) open: usize,
     /// Bytes of its text, which count against the admission until it is done.
@@ -32,10 +33,15 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    pub(super) fn new(stamp: Arc<str>, ids: Vec<Option<EventId>>, open: usize, bytes: usize) -> Self {
+    pub(super) fn new(
+        stamp: Arc<str>,
+        known: Vec<(Option<EventId>, u16)>,
+        open: usize,
+        bytes: usize,
+    ) -> Self {
         Batch {
             stamp,
-            ids,
+            known,
             open,
             bytes,
             answered: Vec::new(),
@@ -47,7 +53,7 @@ impl Batch {
 
     /// The answered events as runs of consecutive indexes.
     fn take_runs(&mut self, batch: u32, streams: &[Arc<str>], mut report: impl FnMut(Published)) {
-        let id = |index: u32| self.ids.get(index as usize).copied().flatten();
+        let id = |index: u32| self.known.get(index as usize).and_then(|(id, _)| *id);
         let mut answered = self.answered.drain(..).peekable();
         while let Some((first, receivers)) = answered.next() {
             let mut items = vec![(id(first), receivers)];
@@ -72,6 +78,18 @@ impl Batch {
             let stored = Some(Stored { stream, entries });
             report(Published { batch, first, timestamp: self.stamp.clone(), items, stored });
         }
+    }
+
+    /// What was answered, by the rows and columns of what is counted.
+    fn counted(&self) -> impl Iterator<Item = (u16, u16)> {
+        let live = self.answered.iter().map(|(index, _)| (row_of(None), *index));
+        let stored = self.stored.iter().map(|(index, _, entry)| (row_of(Some(entry.stream)), *index));
+        live.chain(stored).map(|(row, index)| (row, self.type_number(index)))
+    }
+
+    /// The number of the type of an event.
+    fn type_number(&self, index: u32) -> u16 {
+        self.known.get(index as usize).map_or(0, |(_, number)| *number)
     }
 
     /// Whether the host knows of all that was answered.
@@ -123,7 +141,11 @@ impl Batches {
     pub(super) fn failed(&mut self, shared: &Shared, failed: Failed) {
         let batch = failed.batch;
         match self.apart(&failed) {
-            Some(apart) => self.apart.push(apart),
+            Some(apart) => {
+                let number = self.open.get(&batch).map_or(0, |state| state.type_number(apart.index));
+                shared.metrics.published([(row_of(None), number)]);
+                self.apart.push(apart);
+            }
             None => self.refused(failed),
         }
         self.settle(shared, batch);
@@ -134,7 +156,7 @@ impl Batches {
         let state = self.open.get(&batch)?;
         let remote = error.outcome.filter(|_| error.kind != ErrorKind::Aborted)?;
         state.unstored.binary_search(&index).ok()?;
-        let id = state.ids.get(index as usize).copied().flatten();
+        let id = state.known.get(index as usize).and_then(|(id, _)| *id);
         Some(Apart { batch, index, timestamp: state.stamp.clone(), id, remote: Some(remote) })
     }
 
@@ -153,6 +175,7 @@ impl Batches {
         for batch in self.touched.drain(..) {
             let Some(state) = self.open.get_mut(&batch) else { continue };
             shared.stats.events_published.add((state.answered.len() + state.stored.len()) as u64);
+            shared.metrics.published(state.counted());
             state.take_runs(batch, &self.streams, |run| shared.outbox.published(run));
             if state.open == 0 {
                 self.open.remove(&batch);

@@ -9,6 +9,7 @@ use super::preparation::{Preparation, Prepared};
 use super::replicated::{Composed, Group, Replicas, Replicated};
 use crate::arrivals::{Arrivals, Reception};
 use crate::host::{Apart, Taken};
+use crate::metrics::row_of;
 use crate::shared::Shared;
 use crate::transport::Submission;
 
@@ -47,7 +48,7 @@ impl Hybrid {
                 shared.keep_recent(event.payload);
             }
             if options.local_only {
-                staying.push((index, event.id));
+                staying.push((index, event.id, event.type_number));
             } else if event.stream.is_none() {
                 unstored.push(index);
             }
@@ -66,7 +67,8 @@ impl Hybrid {
         }
         if !staying.is_empty() {
             shared.stats.events_published.add(staying.len() as u64);
-            let apart = |(index, id)| Apart { batch, index, timestamp: stamp.clone(), id, remote: None };
+            shared.metrics.published(staying.iter().map(|(_, _, number)| (row_of(None), *number)));
+            let apart = |(index, id, _)| Apart { batch, index, timestamp: stamp.clone(), id, remote: None };
             shared.outbox.apart(staying.into_iter().map(apart));
         }
         let mut state = state?;

@@ -39,7 +39,7 @@ pub(super) struct Prepared {
 impl Preparation {
     pub(super) fn new(shared: &Shared, replicas: Option<Replicas>) -> Preparation {
         Preparation {
-            encoder: Encoder::new(&shared.config, shared.origin.clone(), shared.channels.clone()),
+            encoder: Encoder::new(shared),
             composer: Composer::new(&shared.config, &shared.channels),
             replicas,
             keeps: shared.config.persistence.is_some(),
@@ -58,7 +58,7 @@ impl Preparation {
     ) -> Prepared {
         let Submission { batch, count, text } = submission;
         let (stamp, now) = (Stamp::now(&shared.clock), shared.clock.now_ms());
-        let mut ids = Vec::with_capacity(count as usize);
+        let mut known = Vec::with_capacity(count as usize);
         let (mut open, mut moved, mut moved_bytes, mut texts) = (0, 0, 0, Vec::new());
         let mut prepared =
             Prepared { stamp: stamp.text.clone(), state: None, deadline: u64::MAX, refused: Vec::new() };
@@ -66,12 +66,12 @@ impl Preparation {
             let event = match self.encoder.encode(record, &stamp) {
                 Ok(event) => event,
                 Err(error) => {
-                    ids.push(None);
+                    known.push((None, 0));
                     prepared.refused.push(Failed { batch, index, error, message_id: None });
                     continue;
                 }
             };
-            ids.push(event.id);
+            known.push((event.id, event.type_number));
             if !goes_out(index, &event) {
                 continue;
             }
@@ -97,14 +97,14 @@ impl Preparation {
         if moved > 0
             && let Some(replicas) = &mut self.replicas
         {
-            let mut state = Batch::new(stamp.text.clone(), ids.clone(), moved, moved_bytes);
+            let mut state = Batch::new(stamp.text.clone(), known.clone(), moved, moved_bytes);
             state.texts.clone_from(&texts);
             replicas.send(shared, batch, state);
         }
         let (settled, bytes) = (count as usize - moved - open, text.len() - moved_bytes);
         shared.admission.release(settled, if open == 0 { bytes } else { 0 });
         if open > 0 {
-            let mut state = Batch::new(stamp.text, ids, open, bytes);
+            let mut state = Batch::new(stamp.text, known, open, bytes);
             state.texts = texts;
             prepared.state = Some(state);
         }

@@ -31,7 +31,7 @@ struct Past {
 /// What becomes of an entry that comes in.
 enum Verdict {
     /// Its calls are made.
-    Handle(Calls),
+    Handle(Calls, Route),
     /// Nobody wants it.
     Skip,
     /// Nobody is known to want this type.
@@ -88,6 +88,7 @@ impl Group {
             calls: Calls::NONE,
             suspect: false,
             begun,
+            type_number: 0,
             in_lane: false,
             undone: false,
             gone: false,
@@ -119,7 +120,8 @@ impl Group {
                     stream.letters.push(id);
                 }
             }
-            Verdict::Handle(calls) => {
+            Verdict::Handle(calls, route) => {
+                entry.type_number = route.type_number;
                 entry.suspect = origin != Origin::Read && deliveries > self.retries_of(&calls).max(1);
                 entry.calls = calls;
                 self.begin(entry, now);
@@ -222,7 +224,7 @@ impl Group {
             calls.push(Call { subscription, pattern, attempt: past.deliveries, state: CallState::Waiting });
         }
         if !calls.as_slice().is_empty() {
-            return (Verdict::Handle(calls), Some(event));
+            return (Verdict::Handle(calls, route), Some(event));
         }
         if !route.takers.is_empty() {
             return (Verdict::Skip, Some(event));
@@ -257,7 +259,7 @@ impl Group {
             takers.sort_unstable();
             let mut wishes = stream.facts.iter().flat_map(|facts| &facts.patterns);
             let wanted = wishes.any(|wish| is_wished(wish, event_type, channel));
-            Route { takers: takers.into(), wanted }
+            Route { takers: takers.into(), wanted, type_number: cx.types.number(event_type) }
         };
         // The channel is not part of what a route is remembered by.
         if channel.is_some() { find(stream) } else { stream.route(event_type, find) }

@@ -129,6 +129,8 @@ pub(super) struct Entry {
     pub(super) stage: Stage,
     pub(super) load: Load,
     pub(super) calls: Calls,
+    /// The number of its type.
+    pub(super) type_number: u16,
     /// Whether it may have killed processes.
     pub(super) suspect: bool,
     /// Whether its start was recorded.

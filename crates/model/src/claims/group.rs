@@ -17,6 +17,7 @@ use crate::channel::Channels;
 use crate::config::DeadLetterConfig;
 use crate::delivery::{LiveEvent, Tally};
 use crate::filter::Filter;
+use crate::metrics::{Consumers, Types};
 use crate::store::StoredEntry;
 use crate::subscribe_options::{OrderBy, SubscribeOptions};
 use crate::{BusError, ErrorKind};
@@ -40,6 +41,9 @@ pub(super) struct Context {
     pub(super) decode: fn(&Arc<str>, StoredEntry, &str) -> Arrival,
     pub(super) announcements: Vec<Announcement>,
     pub(super) tally: Tally,
+    /// The numbers of streams and groups, and those of event types, for what is counted by them.
+    pub(super) consumers: Consumers,
+    pub(super) types: Arc<Types>,
     spent: Vec<Arc<LiveEvent>>,
     spent_bytes: usize,
     /// Whether two reads of a group may be on their way at once.
@@ -61,6 +65,8 @@ impl Context {
             announcements: Vec::new(),
             tally: Tally::default(),
             reads_ahead: false,
+            consumers: Consumers::default(),
+            types: Arc::default(),
             spent: Vec::new(),
             spent_bytes: 0,
         }
@@ -181,7 +187,10 @@ impl Group {
         let found = self.streams.iter().position(|stream| stream.name == source.stream);
         let at = found.unwrap_or(self.streams.len());
         match self.streams.get_mut(at) {
-            None => self.streams.push(Stream::new(source, &self.joining, &cx.dead_letter)),
+            None => {
+                let number = cx.consumers.number(&source.stream, &self.joining.group);
+                self.streams.push(Stream::new(source, &self.joining, &cx.dead_letter, number));
+            }
             Some(stream) if source.given && source.from != stream.start => {
                 if stream.opening == Opening::Closed && !stream.opened && !stream.given {
                     (stream.start, stream.given) = (source.from, true);

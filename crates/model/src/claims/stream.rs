@@ -42,11 +42,15 @@ pub(super) struct Route {
     pub(super) takers: Arc<[(u32, u32)]>,
     /// Whether some client of the group wants them.
     pub(super) wanted: bool,
+    /// The number of the type, for what is counted by it.
+    pub(super) type_number: u16,
 }
 
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) name: Arc<str>,
+    /// The number of this stream of this group, for what is counted by them.
+    pub(super) consumer_number: u16,
     pub(super) member: Member,
     /// Where dead letters go.
     pub(super) letters_to: Option<Arc<str>>,
@@ -115,10 +119,16 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(source: &Source, joining: &Joining, dead_letter: &DeadLetterConfig) -> Self {
+    pub(super) fn new(
+        source: &Source,
+        joining: &Joining,
+        dead_letter: &DeadLetterConfig,
+        consumer_number: u16,
+    ) -> Self {
         let letters_to =
             dead_letter.enabled.then(|| keys::dead_letters(&source.stream, &dead_letter.suffix).into());
         Stream {
+            consumer_number,
             name: source.stream.clone(),
             member: Member {
                 stream: source.stream.clone(),

@@ -14,6 +14,7 @@ use super::{Announcement, Arrival, GroupKey, Joining, Source, Work};
 use crate::config::DeadLetterConfig;
 use crate::delivery::{CircuitChange, Delivery, LiveEvent, Settlement, Tally};
 use crate::filter::Filter;
+use crate::metrics::{LIVE, Series, Types};
 use crate::store::{Member, Request, Response, StoredEntry};
 use crate::subscribe_options::SubscribeOptions;
 use crate::{BusError, ErrorKind};
@@ -55,6 +56,26 @@ impl Claims {
             turn: 0,
             alone: None,
             drain: None,
+        }
+    }
+
+    /// Counts by the numbers of these types, which others count by as well.
+    pub fn count_by(&mut self, types: Arc<Types>) {
+        self.context.types = types;
+    }
+
+    /// The streams and groups that were counted by, by their number: see [`Series::consumer`].
+    pub fn consumers(&self) -> Vec<(Arc<str>, Arc<str>)> {
+        self.context.consumers.all()
+    }
+
+    /// Says what a handler call that runs is for, each of its events.
+    pub fn each_series(&self, token: u32, mut each: impl FnMut(Series)) {
+        let Some(running) = self.tokens.calls.get(&token).filter(|running| !running.zombie) else { return };
+        let Some(group) = self.groups.get(&running.key) else { return };
+        for entry in running.slots().filter_map(|slot| group.entries.get(slot)) {
+            let consumer = group.streams.get(entry.stream).map_or(LIVE, |stream| stream.consumer_number);
+            each(Series { consumer, event_type: entry.type_number });
         }
     }
 

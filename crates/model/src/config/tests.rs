@@ -399,6 +399,8 @@ proptest! {
         form in 0usize..10_000,
         fault in prop_oneof![Just(json!(null)), Just(json!(1)), Just(json!("x")), Just(json!({"a": 1})), Just(json!(true))],
     ) {
+        // In the URL of a socket that ends a password, written as it is, and begins the path.
+        prop_assume!(!tail.contains("@/"));
         // The mark is at both ends, so that no piece of the password can be shown unnoticed.
         let password = format!("Zq9w{tail}Zq9w");
         let (config, variables) = with_password(&password, form, &fault);

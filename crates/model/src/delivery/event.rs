@@ -23,6 +23,8 @@ pub struct LiveEvent {
     pub published_ms: Option<i64>,
     /// Its key.
     pub key: Option<Arc<str>>,
+    /// The number of its type, for what is counted by it.
+    pub type_number: u16,
     /// Whether this client published it.
     pub own: bool,
 }

@@ -23,6 +23,7 @@ fn candidate(json: &str) -> Candidate {
         channel: None,
         published_ms: None,
         key: None,
+        type_number: 7,
         own: false,
     })
 }

@@ -102,6 +102,8 @@ pub fn read<'a>(
         parts,
         channel: None,
         published_ms,
+        // Who takes it in counts it.
+        type_number: 0,
         key: meta.key.and_then(said).as_deref().map(Into::into),
         own: meta.instance_id.and_then(said).as_deref() == Some(own_instance),
     };
