@@ -245,12 +245,9 @@ impl Client {
                 intake.settle(token, settlement, microseconds.into(), now)
             } else {
                 let claims = claims.get_or_insert_with(|| shared.groups.claims());
-                intake.note_call(settlement, microseconds.into());
-                claims.each_series(token, |series| {
-                    intake.note_series(series, settlement, microseconds.into());
-                });
                 let (tally, change) = claims.settle(token, settlement, now, clock::random);
-                intake.count(tally);
+                intake.measures.ended(claims.take_ended(), settlement, microseconds.into());
+                intake.measures.count(tally);
                 change.map(|c| Notice::Circuit { subscription: c.subscription, state: c.state })
             };
             if let Some(notice) = change {
@@ -322,7 +319,7 @@ impl Client {
         drop(claims);
         let durable = drained.deliveries.get(first..).unwrap_or_default();
         if !durable.is_empty() {
-            shared.intake().note_latency(durable);
+            shared.intake().measures.handed_out(durable);
         }
         more
     }
@@ -339,9 +336,9 @@ impl Client {
             active_subscriptions: (subscriptions + durable) as u64,
             pattern_subscriptions: globs as u64,
             in_flight: shared.admission.in_flight() as u64,
-            messages_per_second: intake.received.per_second(shared.clock.now_ms()),
-            latency: &intake.latency,
-            handler_duration: &intake.handler_duration,
+            messages_per_second: intake.measures.received.per_second(shared.clock.now_ms()),
+            latency: &intake.measures.latency,
+            handler_duration: &intake.measures.handler_duration,
             mode: shared.link_mode(),
             uptime: shared.clock.now_ms(),
             memory: (intake.deliveries.waiting_bytes() + shared.admission.bytes() + claimed_bytes) as u64,

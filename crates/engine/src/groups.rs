@@ -148,10 +148,8 @@ impl Shared {
     /// A read has ended, with the entries that came; empty when none came in time.
     pub(crate) fn arrived(self: &Arc<Self>, group: GroupKey, arrivals: Vec<Arrival>) {
         let now = self.clock.now_ms();
-        let count = arrivals.len() as u64;
-        if count > 0 {
-            self.stats.events_received.add(count);
-            self.intake().received.add(count, now);
+        if !arrivals.is_empty() {
+            self.intake().measures.received(arrivals.len(), now);
         }
         if self.config.persistence.is_some() {
             for arrival in &arrivals {
@@ -329,7 +327,7 @@ impl Shared {
 
     pub(crate) fn tally(&self, tally: Tally) {
         if tally != Tally::default() {
-            self.intake().count(tally);
+            self.intake().measures.count(tally);
         }
     }
 }

@@ -5,44 +5,29 @@ use std::sync::Arc;
 use oxbus_model::BusError;
 use oxbus_model::delivery::{Deliveries, Delivery, Settlement, Tally};
 use oxbus_model::filter::Filter;
-use oxbus_model::histogram::Histogram;
-use oxbus_model::metrics::{Calls, Series};
 use oxbus_model::routing::Route;
-use oxbus_model::stats::{RateWindow, Stats};
+use oxbus_model::stats::Stats;
 use oxbus_model::subscribe_options::SubscribeOptions;
 
 use crate::arrivals::Arrivals;
 use crate::clock::{self, Clock};
 use crate::host::Notice;
+use crate::measures::Measures;
 
 /// The deliveries of a client and what is measured of them. Behind a lock that the reader of messages and
 /// the host take in turns, so nothing that takes long is done under it.
 pub(crate) struct Intake {
     clock: Clock,
-    stats: Arc<Stats>,
     pub(crate) deliveries: Deliveries,
-    pub(crate) latency: Histogram,
-    pub(crate) handler_duration: Histogram,
-    /// Handler calls by stream, group and event type.
-    pub(crate) calls: Calls,
-    pub(crate) received: RateWindow,
+    pub(crate) measures: Measures,
     /// False once the client drains: nothing more is taken in.
     open: bool,
 }
 
 impl Intake {
     pub(crate) fn new(clock: Clock, stats: Arc<Stats>) -> Self {
-        let received = RateWindow::new(clock.now_ms());
-        Intake {
-            clock,
-            stats,
-            deliveries: Deliveries::new(),
-            latency: Histogram::new(),
-            handler_duration: Histogram::new(),
-            calls: Calls::default(),
-            received,
-            open: true,
-        }
+        let measures = Measures::new(clock.clone(), stats);
+        Intake { clock, deliveries: Deliveries::new(), measures, open: true }
     }
 
     /// Adds a subscription.
@@ -55,7 +40,7 @@ impl Intake {
     /// Removes a subscription and what waits for it.
     pub(crate) fn remove(&mut self, subscription: u32) {
         let tally = self.deliveries.remove(subscription);
-        self.count(tally);
+        self.measures.count(tally);
     }
 
     /// Takes events in, each with the subscriptions that it goes to. `taken` is told of each event how many have
@@ -63,8 +48,7 @@ impl Intake {
     pub(crate) fn accept(&mut self, arrivals: &mut Arrivals, mut taken: impl FnMut(u32)) {
         if self.open && !arrivals.events.is_empty() {
             let now = self.clock.now_ms();
-            self.stats.events_received.add(arrivals.events.len() as u64);
-            self.received.add(arrivals.events.len() as u64, now);
+            self.measures.received(arrivals.events.len(), now);
             let mut tally = Tally::default();
             let mut from = 0;
             for (candidate, to) in &arrivals.events {
@@ -77,10 +61,10 @@ impl Intake {
                 taken(takers);
                 from = *to;
             }
-            self.count(tally);
+            self.measures.count(tally);
         } else {
             // They were on their way when the client began to close.
-            self.count(Tally { dropped: arrivals.routes.len() as u64, ..Tally::default() });
+            self.measures.count(Tally { dropped: arrivals.routes.len() as u64, ..Tally::default() });
             arrivals.events.iter().for_each(|_| taken(0));
         }
         arrivals.events.clear();
@@ -98,35 +82,7 @@ impl Intake {
         for change in self.deliveries.take(self.clock.now_ms(), limit, out) {
             notices.push(Notice::Circuit { subscription: change.subscription, state: change.state });
         }
-        self.note_latency(&out[first..]);
-    }
-
-    /// Measures how long events took to their first call.
-    pub(crate) fn note_latency(&mut self, deliveries: &[Delivery]) {
-        let now = self.clock.wall_ms();
-        for delivery in deliveries.iter().filter(|d| d.attempt == 1) {
-            if let Some(published) = delivery.event.published_ms {
-                // A publisher whose clock is ahead counts as no delay.
-                self.latency.record(u64::try_from(now - published).unwrap_or(0).saturating_mul(1000));
-            }
-        }
-    }
-
-    /// Counts a handler call that has ended for what it was for.
-    pub(crate) fn note_series(&mut self, series: Series, settlement: Settlement, microseconds: u64) {
-        if settlement != Settlement::NotHandled {
-            self.calls.record(series, microseconds, settlement == Settlement::Succeeded);
-        }
-    }
-
-    /// Measures a handler call that has ended.
-    pub(crate) fn note_call(&mut self, settlement: Settlement, microseconds: u64) {
-        if settlement != Settlement::NotHandled {
-            self.handler_duration.record(microseconds);
-        }
-        if let Settlement::TimedOut { .. } = settlement {
-            self.stats.zombie_handlers.add(1);
-        }
+        self.measures.handed_out(&out[first..]);
     }
 
     /// Ends a handler call. Returns the change of its circuit, if any.
@@ -137,12 +93,9 @@ impl Intake {
         microseconds: u64,
         now_ms: u64,
     ) -> Option<Notice> {
-        self.note_call(settlement, microseconds);
-        if let Some(series) = self.deliveries.series(token) {
-            self.note_series(series, settlement, microseconds);
-        }
         let (tally, change) = self.deliveries.settle(token, settlement, now_ms, clock::random);
-        self.count(tally);
+        self.measures.ended(self.deliveries.take_ended(), settlement, microseconds);
+        self.measures.count(tally);
         change.map(|c| Notice::Circuit { subscription: c.subscription, state: c.state })
     }
 
@@ -150,37 +103,6 @@ impl Intake {
     pub(crate) fn close(&mut self) {
         self.open = false;
         let tally = self.deliveries.clear();
-        self.count(tally);
-    }
-
-    /// Counts.
-    pub(crate) fn count(&self, tally: Tally) {
-        let Tally {
-            delivered,
-            handler_errors,
-            failed,
-            retried,
-            skipped,
-            dropped,
-            dead_lettered,
-            recovered,
-            renewed,
-        } = tally;
-        let counters = [
-            (&self.stats.events_delivered, delivered),
-            (&self.stats.handler_errors, handler_errors),
-            (&self.stats.events_failed, failed),
-            (&self.stats.events_retried, retried),
-            (&self.stats.events_skipped, skipped),
-            (&self.stats.events_dropped, dropped),
-            (&self.stats.events_dead_lettered, dead_lettered),
-            (&self.stats.messages_recovered, recovered),
-            (&self.stats.claims_renewed, renewed),
-        ];
-        for (counter, n) in counters {
-            if n > 0 {
-                counter.add(n);
-            }
-        }
+        self.measures.count(tally);
     }
 }

@@ -27,6 +27,7 @@ mod health;
 pub mod host;
 mod intake;
 mod lifecycle;
+mod measures;
 mod memory;
 mod metrics;
 mod mode;

@@ -132,13 +132,13 @@ impl Shared {
             Kind::Counter,
             "Events handled with success; stream and group are empty for live ones",
         );
-        for (number, count) in intake.calls.consumed() {
+        for (number, count) in intake.measures.calls.consumed() {
             let Some((stream, group)) = consumers.get(number) else { continue };
             page.sample(CONSUMED, &[("stream", stream), ("consumer_group", group)], count);
         }
         // Those of several groups of a stream are one series.
         let mut durations: BTreeMap<(&Arc<str>, &str), Durations> = BTreeMap::new();
-        for (consumer, number, some) in intake.calls.durations() {
+        for (consumer, number, some) in intake.measures.calls.durations() {
             let Some((stream, _)) = consumers.get(consumer) else { continue };
             durations.entry((stream, type_of(number))).or_default().add(some);
         }
@@ -149,9 +149,13 @@ impl Shared {
         page.quantiles(
             "oxbus_event_latency_seconds",
             "From publish to the first handler call",
-            &intake.latency,
+            &intake.measures.latency,
         );
-        page.quantiles("oxbus_handler_duration_seconds", "All handler calls", &intake.handler_duration);
+        page.quantiles(
+            "oxbus_handler_duration_seconds",
+            "All handler calls",
+            &intake.measures.handler_duration,
+        );
     }
 
     fn write_connections(&self, page: &mut Page) {

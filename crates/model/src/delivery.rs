@@ -58,6 +58,8 @@ pub struct Deliveries {
     /// Events that nobody needs any more, and their bytes.
     spent: Vec<Arc<LiveEvent>>,
     spent_bytes: usize,
+    /// What the call was for that ended last.
+    ended: Option<Series>,
 }
 
 impl Deliveries {
@@ -182,10 +184,9 @@ impl Deliveries {
         changes
     }
 
-    /// What a handler call that runs is for.
-    pub fn series(&self, token: u32) -> Option<Series> {
-        let event_type = self.running.get(&token)?.event.type_number;
-        Some(Series { consumer: LIVE, event_type })
+    /// What the handler call was for that [`Deliveries::settle`] has ended, if there was one.
+    pub fn take_ended(&mut self) -> Option<Series> {
+        self.ended.take()
     }
 
     /// Ends a handler call. `random` gives a number in `[0, 1)`; it is asked for the jitter of a retry.
@@ -201,6 +202,7 @@ impl Deliveries {
         else {
             return (tally, None);
         };
+        self.ended = Some(Series { consumer: LIVE, event_type: event.type_number });
         let failed = !matches!(settlement, Settlement::Succeeded | Settlement::NotHandled);
         match settlement {
             Settlement::Succeeded => tally.delivered = 1,

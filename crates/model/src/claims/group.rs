@@ -17,7 +17,7 @@ use crate::channel::Channels;
 use crate::config::DeadLetterConfig;
 use crate::delivery::{LiveEvent, Tally};
 use crate::filter::Filter;
-use crate::metrics::{Consumers, Types};
+use crate::metrics::{Consumers, Series, Types};
 use crate::store::StoredEntry;
 use crate::subscribe_options::{OrderBy, SubscribeOptions};
 use crate::{BusError, ErrorKind};
@@ -44,6 +44,8 @@ pub(super) struct Context {
     /// The numbers of streams and groups, and those of event types, for what is counted by them.
     pub(super) consumers: Consumers,
     pub(super) types: Arc<Types>,
+    /// What the handler calls were for that have ended; of a call that nobody asks for, until the next one ends.
+    pub(super) ended: Vec<Series>,
     spent: Vec<Arc<LiveEvent>>,
     spent_bytes: usize,
     /// Whether two reads of a group may be on their way at once.
@@ -66,6 +68,7 @@ impl Context {
             tally: Tally::default(),
             reads_ahead: false,
             consumers: Consumers::default(),
+            ended: Vec::new(),
             types: Arc::default(),
             spent: Vec::new(),
             spent_bytes: 0,

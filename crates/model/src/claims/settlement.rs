@@ -9,6 +9,7 @@ use super::group::{Context, Group};
 use super::hand_out::Running;
 use crate::ErrorKind;
 use crate::delivery::{CircuitChange, Settlement, Tally};
+use crate::metrics::Series;
 use crate::subscribe_options::OrderBy;
 
 impl Group {
@@ -48,7 +49,9 @@ impl Group {
             }
             _ => None,
         };
+        cx.ended.clear();
         for slot in running.slots() {
+            cx.ended.extend(self.series(slot));
             let attempt = self.attempt(slot, id);
             let end = match (settlement, delay) {
                 (Settlement::Succeeded, _) => End::Succeeded,
@@ -71,6 +74,13 @@ impl Group {
         }
         self.after_call(id);
         (tally, change)
+    }
+
+    /// What a call of an entry is for.
+    fn series(&self, slot: u32) -> Option<Series> {
+        let entry = self.entries.get(slot)?;
+        let consumer = self.streams.get(entry.stream)?.consumer_number;
+        Some(Series { consumer, event_type: entry.type_number })
     }
 
     /// Which attempt a call of an entry is.

@@ -14,7 +14,7 @@ use super::{Announcement, Arrival, GroupKey, Joining, Source, Work};
 use crate::config::DeadLetterConfig;
 use crate::delivery::{CircuitChange, Delivery, LiveEvent, Settlement, Tally};
 use crate::filter::Filter;
-use crate::metrics::{LIVE, Series, Types};
+use crate::metrics::{Series, Types};
 use crate::store::{Member, Request, Response, StoredEntry};
 use crate::subscribe_options::SubscribeOptions;
 use crate::{BusError, ErrorKind};
@@ -69,14 +69,9 @@ impl Claims {
         self.context.consumers.all()
     }
 
-    /// Says what a handler call that runs is for, each of its events.
-    pub fn each_series(&self, token: u32, mut each: impl FnMut(Series)) {
-        let Some(running) = self.tokens.calls.get(&token).filter(|running| !running.zombie) else { return };
-        let Some(group) = self.groups.get(&running.key) else { return };
-        for entry in running.slots().filter_map(|slot| group.entries.get(slot)) {
-            let consumer = group.streams.get(entry.stream).map_or(LIVE, |stream| stream.consumer_number);
-            each(Series { consumer, event_type: entry.type_number });
-        }
+    /// What the handler calls were for that have ended, each of their events.
+    pub fn take_ended(&mut self) -> impl Iterator<Item = Series> + use<'_> {
+        self.context.ended.drain(..)
     }
 
     /// Lets two reads of a group be on their way at once, for stores whose reads take a while. They end in order.

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::breaker::BreakerOptions;
+use crate::metrics::{LIVE, Series};
 use crate::queue::{Overflow, QueueOptions};
 use crate::retry::{Jitter, RetryPolicy};
 
@@ -48,6 +49,8 @@ fn no_more_than_the_concurrency_runs() {
     assert_eq!(first.len(), 2);
     assert!(!d.has_ready(0));
     let (tally, _) = d.settle(first[0].token, Settlement::Succeeded, 0, || 0.0);
+    let series = Series { consumer: LIVE, event_type: 7 };
+    assert_eq!((d.take_ended(), d.take_ended()), (Some(series), None));
     assert_eq!(tally.delivered, 1);
     assert!(d.has_ready(0));
     let next = take(&mut d, 0);

@@ -25,6 +25,9 @@ fn a_success_is_acknowledged() {
     assert!(!b.client.claims.is_settled(None));
     for d in &out {
         assert_eq!(b.settle(d.token, Settlement::Succeeded).delivered, 1);
+        let series: Vec<_> = b.client.claims.take_ended().collect();
+        let (stream, group) = &b.client.claims.consumers()[usize::from(series[0].consumer)];
+        assert_eq!((series.len(), &**stream, &**group, series[0].event_type), (1, "s", "g", 1));
     }
     assert_eq!(b.pending(), []);
     assert!(b.client.claims.is_settled(None));
