@@ -1584,7 +1584,7 @@ export interface HealthReport {
   connections: Record<string, ConnectionHealth>;
   /** The configured streams, by name. */
   streams: Record<string, StreamHealth>;
-  /** How long JavaScript has left a finished batch waiting, in ms. */
+  /** The longest that the event loop left something of this client waiting, in the last 30 to 60 s, in ms. */
   eventLoop: { blockedMs: number };
   warnings: { code: string; message: string }[];
   [extra: string]: unknown;

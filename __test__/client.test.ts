@@ -152,6 +152,25 @@ onBothTransports((bench) => {
     }
   });
 
+  test('a blocked event loop is told of, and stays in the report for a while', async () => {
+    const bus = await bench.open();
+    const told = new Promise<string>((resolve) =>
+      bus.on('warning', ({ code, message }) => {
+        if (code === 'EVENT_LOOP_BLOCKED') resolve(message);
+      }),
+    );
+    // Its answer comes from another thread, and has to wait.
+    const asked = bus.healthCheck();
+    const until = performance.now() + 1_200;
+    while (performance.now() < until);
+    await asked;
+    expect(await told).toMatch(/for 1[1-9]\d\d ms|for [2-9]\d\d\d ms/);
+    const { status, eventLoop, warnings } = await bus.healthCheck();
+    expect(status).toBe('healthy');
+    expect(eventLoop.blockedMs).toBeGreaterThan(1_100);
+    expect(warnings.map(({ code }) => code)).toContain('EVENT_LOOP_BLOCKED');
+  });
+
   test('subscriptions of this client are counted', async () => {
     const bus = await bench.open();
     const other = await bench.open();

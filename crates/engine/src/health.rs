@@ -5,6 +5,7 @@ use std::time::Duration;
 use oxbus_model::stats::LinkMode;
 use serde_json::{Map, Value, json};
 
+use crate::event_loop::{self, EVENT_LOOP_BLOCKED};
 use crate::lifecycle::State;
 use crate::mode::LOCAL_ONLY;
 use crate::shared::Shared;
@@ -58,6 +59,10 @@ pub(crate) async fn report(shared: &Shared, transport: &dyn Transport) -> Value 
         let message = format!("events stay in this client: {link}: {why}");
         warnings.push(json!({ "code": LOCAL_ONLY, "message": message }));
     }
+    let blocked = shared.outbox.blocked_ms();
+    if blocked >= event_loop::BLOCKED {
+        warnings.push(json!({ "code": EVENT_LOOP_BLOCKED, "message": event_loop::message(blocked) }));
+    }
     // In hybrid mode this client's own handlers are reached all the same.
     let open = !matches!(shared.lifecycle.state(), State::Idle | State::Draining | State::Closed);
     let works_alone = open && shared.link_mode() == LinkMode::LocalOnly;
@@ -74,7 +79,7 @@ pub(crate) async fn report(shared: &Shared, transport: &dyn Transport) -> Value 
         "redis": probe.server,
         "connections": connections,
         "streams": streams.report,
-        "eventLoop": { "blockedMs": shared.outbox.blocked_ms() },
+        "eventLoop": { "blockedMs": blocked },
         "warnings": warnings,
     })
 }

@@ -12,7 +12,7 @@
 //!   `walk`: the entries of several streams in order.
 //! - `rooms`: joining and leaving; `presence`: what the store knows of it.
 //! - `recovery`: what live subscriptions have missed.
-//! - `outbox`: what waits for the host; [`host`]: its types.
+//! - `outbox`: what waits for the host, `event_loop`: for how long; [`host`]: its types.
 #![deny(missing_docs)]
 
 mod admin;
@@ -21,6 +21,7 @@ mod arrivals;
 mod client;
 mod clock;
 mod encoder;
+mod event_loop;
 mod groups;
 pub mod guard;
 mod health;

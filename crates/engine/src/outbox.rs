@@ -1,13 +1,12 @@
 //! What waits for the host, but for deliveries: results, replies and notices. One wake at a time.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oxbus_model::{BusError, ErrorKind, Outcome};
 use serde_json::Value;
 
-use crate::clock::Clock;
+use crate::event_loop::{self, BLOCKED, EVENT_LOOP_BLOCKED, Waits, Wakes};
 use crate::host::{Apart, Drained, Failed, Host, Notice, Published, Taken};
 
 /// Notices that may wait while the host does not drain; then the oldest go, and a warning says so.
@@ -15,10 +14,7 @@ const MAX_NOTICES: usize = 1024;
 
 pub(crate) struct Outbox {
     host: Arc<dyn Host>,
-    woken: AtomicBool,
-    /// When, on `clock`.
-    woken_at: AtomicU64,
-    clock: Clock,
+    wakes: Wakes,
     ready: Mutex<Ready>,
 }
 
@@ -26,34 +22,24 @@ pub(crate) struct Outbox {
 struct Ready {
     drained: Drained,
     lost_notices: usize,
+    waits: Waits,
 }
 
 impl Outbox {
-    pub(crate) fn new(host: Arc<dyn Host>, clock: Clock) -> Self {
-        Outbox {
-            host,
-            woken: AtomicBool::new(false),
-            woken_at: AtomicU64::new(0),
-            clock,
-            ready: Mutex::default(),
-        }
+    pub(crate) fn new(host: Arc<dyn Host>) -> Self {
+        Outbox { host, wakes: Wakes::new(), ready: Mutex::default() }
     }
 
     /// Wakes the host unless it has been woken and has not drained since.
     pub(crate) fn wake(&self) {
-        if !self.woken.swap(true, Ordering::AcqRel) {
-            self.woken_at.store(self.clock.now_ms(), Ordering::Relaxed);
+        if self.wakes.begin() {
             self.host.wake();
         }
     }
 
-    /// How long the host has not answered a wake: its event loop is busy with something else.
+    /// The longest that the host has not answered a wake, in the last 30 to 60 s and now.
     pub(crate) fn blocked_ms(&self) -> u64 {
-        if self.woken.load(Ordering::Acquire) {
-            self.clock.now_ms().saturating_sub(self.woken_at.load(Ordering::Relaxed))
-        } else {
-            0
-        }
+        self.lock().waits.longest(self.wakes.now_ms()).max(self.wakes.waiting_ms())
     }
 
     pub(crate) fn published(&self, published: Published) {
@@ -105,11 +91,16 @@ impl Outbox {
 
     /// Takes everything. The host may be woken again from now on.
     pub(crate) fn take(&self) -> Drained {
-        self.woken.store(false, Ordering::Release);
+        let waited = self.wakes.end().unwrap_or(0);
         let mut ready = self.lock();
+        ready.waits.record(waited, self.wakes.now_ms());
         let lost = std::mem::take(&mut ready.lost_notices);
         let mut drained = std::mem::take(&mut ready.drained);
         drop(ready);
+        if waited >= BLOCKED {
+            let message = event_loop::message(waited);
+            drained.notices.push(Notice::Warning { code: EVENT_LOOP_BLOCKED, message });
+        }
         if lost > 0 {
             drained.notices.push(Notice::Warning {
                 code: "NOTICES_LOST",

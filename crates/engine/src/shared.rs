@@ -71,7 +71,7 @@ impl Shared {
                 config.performance.max_in_flight,
                 config.performance.max_in_flight_bytes,
             ),
-            outbox: Outbox::new(host, clock.clone()),
+            outbox: Outbox::new(host),
             lifecycle: Lifecycle::new(),
             deadlines: Notify::new(),
             broadcast_denied: AtomicBool::new(false),

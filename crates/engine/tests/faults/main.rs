@@ -27,3 +27,6 @@ mod storing;
 mod stuck;
 mod subscribing;
 mod tls;
+
+/// All the time, for each client of a test.
+const WATCH_HEALTH: bool = true;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::event::{Event, Verdict};
+use super::health_watch;
 use super::publishing::{Batch, Open, Record};
 use super::pump::{self, Handler};
 
@@ -41,6 +43,8 @@ impl Host for Waker {
 pub struct Bus {
     pub(super) inner: Arc<Inner>,
     pump: JoinHandle<()>,
+    /// Where the test program wants it.
+    watch: Option<JoinHandle<()>>,
 }
 
 pub(super) struct Inner {
@@ -48,6 +52,8 @@ pub(super) struct Inner {
     pub(super) waker: Arc<Waker>,
     /// Held by the pump while it works; see [`Bus::block`].
     pub(super) gate: Arc<tokio::sync::Mutex<()>>,
+    /// How often the host was blocked.
+    pub(super) blocked: AtomicU64,
     pub(super) waiting: Mutex<Waiting>,
     pub(super) handlers: Mutex<HashMap<u32, Handler>>,
     pub(super) faults: Mutex<Vec<String>>,
@@ -103,13 +109,15 @@ impl Bus {
             client: Client::new(config, broker, waker.clone(), Handle::current()),
             waker,
             gate: Arc::default(),
+            blocked: AtomicU64::default(),
             waiting: Mutex::default(),
             handlers: Mutex::default(),
             faults: Mutex::default(),
             stored_nevertheless: Mutex::default(),
             notices: watch::Sender::default(),
         });
-        Bus { pump: tokio::spawn(pump::run(inner.clone())), inner }
+        let watch = crate::WATCH_HEALTH.then(|| tokio::spawn(health_watch::run(inner.clone())));
+        Bus { pump: tokio::spawn(pump::run(inner.clone())), watch, inner }
     }
 
     /// The client itself, for calls that need no host.
@@ -311,7 +319,9 @@ impl Bus {
 
     /// Keeps the host from draining until the returned value is dropped.
     pub async fn block(&self) -> Blocked {
-        Blocked(self.inner.gate.clone().lock_owned().await)
+        let gate = self.inner.gate.clone().lock_owned().await;
+        self.inner.blocked.fetch_add(1, Ordering::AcqRel);
+        Blocked(gate)
     }
 
     /// All notices so far.
@@ -375,6 +385,9 @@ impl Bus {
 impl Drop for Bus {
     fn drop(&mut self) {
         self.pump.abort();
+        if let Some(watch) = &self.watch {
+            watch.abort();
+        }
         self.inner.client.destroy();
         if !std::thread::panicking() {
             self.check();
@@ -383,7 +396,7 @@ impl Drop for Bus {
 }
 
 impl Inner {
-    fn ticket(&self) -> (u32, oneshot::Receiver<Result<Value, BusError>>) {
+    pub(super) fn ticket(&self) -> (u32, oneshot::Receiver<Result<Value, BusError>>) {
         let (sender, receiver) = oneshot::channel();
         let mut waiting = lock(&self.waiting);
         waiting.last_ticket = waiting.last_ticket.wrapping_add(1);

@@ -5,6 +5,7 @@
 //! - [`Bus`] (`bus`): a client with its host; one method per call of the engine, each with a deadline.
 //! - `pump`: the task that drains the client, resolves what waits, and runs handlers.
 //! - [`Record`], [`Receipt`], [`Batch`] (`publishing`): what is published, and what came of it.
+//! - `health_watch`: asks for the health report all the time, in programs with `WATCH_HEALTH`.
 //! - `rooms`: joining and leaving.
 //! - `notices`: what the client says of durable events without being asked.
 //! - [`Event`], [`Verdict`] (`event`): what a handler gets, and how it says what came of it.
@@ -18,6 +19,7 @@
 
 mod bus;
 mod event;
+mod health_watch;
 mod notices;
 mod publishing;
 mod pump;

@@ -1,0 +1,41 @@
+//! Asks for the health report all the time: whatever a test does to the client, it comes in time.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use oxbus_engine::State;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::bus::{Inner, PATIENCE};
+
+/// Within which a report is promised.
+const LIMIT: Duration = Duration::from_millis(1_000);
+
+/// Between two reports.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Runs until it is aborted, or the client is closed.
+pub(super) async fn run(inner: Arc<Inner>) {
+    loop {
+        sleep(PAUSE).await;
+        match inner.client.state() {
+            State::Idle => continue,
+            State::Closed => return,
+            _ => {}
+        }
+        let blocked = || inner.blocked.load(Ordering::Acquire);
+        // The host answers from here on, unless the test blocks it meanwhile.
+        let gate = inner.gate.lock().await;
+        let before = blocked();
+        drop(gate);
+        let (ticket, reply) = inner.ticket();
+        let asked = Instant::now();
+        inner.client.health(ticket);
+        let answer = timeout(PATIENCE, reply).await;
+        let took = asked.elapsed();
+        if blocked() == before && (took > LIMIT || answer.is_err()) {
+            inner.fault(format!("the health report took {took:?}: {answer:?}"));
+        }
+    }
+}
