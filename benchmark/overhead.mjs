@@ -1,0 +1,72 @@
+import { copyFileSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { root, run } from '../scripts/prepare.mjs';
+import { counted } from './support/callgrind.mjs';
+import { SUBJECT } from './support/contestants.mjs';
+
+export const question = 'Which share of the instructions of an event is there for statistics?';
+
+export const metrics = [
+  { key: 'total', label: 'instructions/event', better: 'lower', digits: 0 },
+  { key: 'engine', label: 'of the engine', better: 'lower', digits: 0 },
+  { key: 'statistics', label: 'for statistics', better: 'lower', digits: 0 },
+  { key: 'ofAll', label: '% of all', better: 'lower', digits: 2 },
+  { key: 'ofEngine', label: '% of the engine', better: 'lower', digits: 2 },
+];
+
+/** What is counted does not depend on what else runs. */
+export const rounds = 3;
+
+export const cases = ['live', 'durable'].map((kind) => ({
+  name: `${kind} events, published and handled by one client`,
+  kind,
+  contestants: [SUBJECT],
+}));
+
+const EVENTS_PER_MS = 20;
+/** The files in which nothing else happens, and every atomic operation, of which a part is for counters. */
+const STATISTICS =
+  /\/(hdrhistogram-[^/]*\/.*|model\/src\/(metrics|metrics\/text|histogram|stats)\.rs|engine\/src\/(metrics|measures)\.rs|core\/src\/sync\/atomic\.rs)$/;
+
+let addon;
+
+/** An addon that knows which line of the source an instruction is from. */
+function withLines() {
+  if (addon) return addon;
+  const folder = join(root, 'target', 'overhead');
+  run('cargo', ['build', '--release', '--quiet', '--package', 'oxbus'], {
+    env: {
+      CARGO_TARGET_DIR: folder,
+      CARGO_PROFILE_RELEASE_DEBUG: 'line-tables-only',
+      CARGO_PROFILE_RELEASE_STRIP: 'none',
+    },
+  });
+  mkdirSync(folder, { recursive: true });
+  addon = join(folder, 'oxbus.node');
+  copyFileSync(join(folder, 'release', 'liboxbus.so'), addon);
+  return addon;
+}
+
+/** The difference of a long and a short run, so that starting and connecting are not in it. */
+export async function measure(_contestant, { kind }, { server, duration }) {
+  const program = new URL('./support/instructed.mjs', import.meta.url);
+  const runOf = (events) => counted(program, [kind, events, server.url], withLines());
+  const more = duration * EVENTS_PER_MS;
+  const short = await runOf(more);
+  const long = await runOf(2 * more);
+
+  const perEvent = [...long].map(([file, count]) => [
+    file,
+    (count - (short.get(file) ?? 0)) / more,
+  ]);
+  const sum = (wanted) =>
+    perEvent.reduce((all, [file, count]) => all + (wanted(file) ? count : 0), 0);
+  const total = sum(() => true);
+  const engine = sum((file) => file.endsWith('.rs'));
+  const statistics = sum((file) => STATISTICS.test(file));
+  return {
+    ...{ total, engine, statistics },
+    ofAll: (100 * statistics) / total,
+    ofEngine: (100 * statistics) / engine,
+  };
+}
