@@ -277,3 +277,5 @@ interface InterfaceEvents {
 }
 export const withInterface = new EventBusClient<InterfaceEvents>();
 void withInterface.publish('a', { n: 1 });
+
+holds<Equal<ReturnType<EventBusClient['metrics']>, Promise<string>>>();
