@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync } from 'node:fs';
+import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root, run } from '../scripts/prepare.mjs';
 import { counted } from './support/callgrind.mjs';
@@ -14,7 +14,7 @@ export const metrics = [
   { key: 'ofEngine', label: '% of the engine', better: 'lower', digits: 2 },
 ];
 
-/** What is counted does not depend on what else runs. */
+/** A round takes minutes. Other programs add no instructions, but change how many events come together. */
 export const rounds = 3;
 
 export const cases = ['live', 'durable'].map((kind) => ({
@@ -41,7 +41,6 @@ function withLines() {
       CARGO_PROFILE_RELEASE_STRIP: 'none',
     },
   });
-  mkdirSync(folder, { recursive: true });
   addon = join(folder, 'oxbus.node');
   copyFileSync(join(folder, 'release', 'liboxbus.so'), addon);
   return addon;
