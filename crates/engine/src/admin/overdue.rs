@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use oxbus_model::store::{EntryId, Letter, Member, PendingEntry, Request, Response, StoredEntry};
+use oxbus_model::stream_store::{EntryId, Letter, Member, PendingEntry, Request, Response, StoredEntry};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 
-use super::arguments::Arguments;
 use super::{Context, no_group};
-use crate::store::unexpected;
+use crate::admin::arguments::Arguments;
+use crate::transport::store::unexpected;
 
 /// How long an entry must have been left alone, in milliseconds, unless it is said.
 const MIN_IDLE: u64 = 60_000;

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use oxbus_model::store::{EntryId, Request, Response, StreamFacts};
-use oxbus_model::{BusError, ErrorKind, pattern};
+use oxbus_model::routing::pattern;
+use oxbus_model::stream_store::{EntryId, Request, Response, StreamFacts};
+use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 
-use super::arguments::{Arguments, Place};
-use super::history::{not_stored, read};
-use super::letters::interrupted;
 use super::{Context, no_group};
-use crate::store::unexpected;
-use crate::walk::{Walk, bytes_of};
+use crate::admin::arguments::{Arguments, Place};
+use crate::admin::dead_letters::interrupted;
+use crate::admin::history::{not_stored, read};
+use crate::admin::merged_range::{Walk, bytes_of};
+use crate::transport::store::unexpected;
 
 /// The bytes of the entries that one page looks at, about.
 const PAGE_BYTES: usize = 4 << 20;

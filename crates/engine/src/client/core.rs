@@ -11,13 +11,13 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 
 use crate::admin;
-use crate::clock::Clock;
-use crate::guard::catch_panic;
 use crate::host::{Host, Notice};
-use crate::lifecycle::{State, is_fatal};
 use crate::memory::{Broker, MemoryTransport, Timed};
 use crate::redis::RedisTransport;
-use crate::shared::Shared;
+use crate::runtime::clock::Clock;
+use crate::runtime::panics::catch_panic;
+use crate::state::Shared;
+use crate::state::lifecycle::{State, is_fatal};
 use crate::transport::Transport;
 
 /// The parts of a client.

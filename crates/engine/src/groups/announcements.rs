@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use oxbus_model::BusError;
-use oxbus_model::claims::Announcement;
+use oxbus_model::consumer::Announcement;
 use serde_json::Value;
 
 use crate::host::Notice;
-use crate::shared::Shared;
+use crate::state::Shared;
 
 impl Shared {
     /// Passes on what the claims announce.

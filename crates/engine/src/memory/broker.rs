@@ -3,16 +3,16 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use oxbus_model::claims::{GroupKey, Read};
-use oxbus_model::pattern;
-use oxbus_model::routing::{Wire, WireRef};
-use oxbus_model::store::{EntryId, Fields, Request, Response, Streams};
+use oxbus_model::consumer::{GroupKey, Read};
+use oxbus_model::routing::pattern;
+use oxbus_model::routing::router::{Wire, WireRef};
+use oxbus_model::stream_store::{EntryId, Fields, Request, Response, Streams};
 use oxbus_model::{BusError, ErrorKind};
 
-use super::readers::{Ended, Reader, Reads};
-use crate::arrivals::Arrivals;
-use crate::clock::{VirtualTime, wall_ms};
-use crate::shared::Shared;
+use crate::memory::readers::{Ended, Reader, Reads};
+use crate::receive::reception::Arrivals;
+use crate::runtime::clock::{VirtualTime, wall_ms};
+use crate::state::Shared;
 
 /// A broker shared by clients in memory mode; it lives as long as the last of them.
 #[derive(Default)]

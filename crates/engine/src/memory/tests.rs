@@ -6,19 +6,19 @@ use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use oxbus_model::claims::{GroupKey, Read};
 use oxbus_model::config::{Config, Environment};
-use oxbus_model::routing::Wire;
-use oxbus_model::store::{EntryId, Fields, Position, Request, Response};
+use oxbus_model::consumer::{GroupKey, Read};
+use oxbus_model::routing::router::Wire;
+use oxbus_model::stream_store::{EntryId, Fields, Position, Request, Response};
 use oxbus_model::{BusError, ErrorKind};
 
-use super::broker::{Broker, Kept, NewEntry, Stored};
-use super::readers::Ended;
-use super::store::MemoryStore;
-use crate::clock::Clock;
 use crate::host::Host;
-use crate::shared::Shared;
-use crate::store::Store;
+use crate::memory::broker::{Broker, Kept, NewEntry, Stored};
+use crate::memory::readers::Ended;
+use crate::memory::store::MemoryStore;
+use crate::runtime::clock::Clock;
+use crate::state::Shared;
+use crate::transport::store::Store;
 
 struct Deaf;
 

@@ -2,18 +2,18 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use oxbus_model::claims::{GroupKey, Read};
-use oxbus_model::routing::Wire;
+use oxbus_model::consumer::{GroupKey, Read};
+use oxbus_model::routing::router::Wire;
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::json;
 
 use super::Broker;
-use super::publishing::{Publishing, Settled};
-use super::readers::Ended;
-use super::store::MemoryStore;
-use crate::encoder::Stamp;
-use crate::shared::Shared;
-use crate::store::Store;
+use crate::memory::publishing::{Publishing, Settled};
+use crate::memory::readers::Ended;
+use crate::memory::store::MemoryStore;
+use crate::publish::encoder::Stamp;
+use crate::state::Shared;
+use crate::transport::store::Store;
 use crate::transport::{Boxed, Probe, Submission, Transport};
 
 const LINK: &str = "memory";

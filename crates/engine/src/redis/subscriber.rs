@@ -4,21 +4,22 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use oxbus_model::ledger::{Change, Ledger, Verb};
-use oxbus_model::reply::{self as refusal, Action};
-use oxbus_model::routing::{Wire, WireRef};
+use oxbus_model::routing::router::{Wire, WireRef};
+use oxbus_model::routing::subscription_reconciler::{Change, Ledger, Verb};
+use oxbus_model::server_error;
+use oxbus_model::server_error::Action;
 use oxbus_model::{BusError, ErrorKind};
 use redis::cmd;
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::link::{HEARTBEAT_LIMIT, Opened, Session};
-use super::reply::{Message, Protocol, Reply, decode, message};
-use crate::arrivals::Arrivals;
-use crate::clock::wall_ms;
-use crate::recovery::{Continuity, Gap, HEARTBEAT, Recovery};
-use crate::shared::Shared;
-use crate::store::Store;
+use crate::gap::{Continuity, Gap, HEARTBEAT, Recovery};
+use crate::receive::reception::Arrivals;
+use crate::redis::connection::link::{HEARTBEAT_LIMIT, Opened, Session};
+use crate::redis::resp::reply::{Message, Protocol, Reply, decode, message};
+use crate::runtime::clock::wall_ms;
+use crate::state::Shared;
+use crate::transport::store::Store;
 
 /// Subscribe commands that may be unanswered at a time: the next chunk is on its way while the server
 /// works on this one.
@@ -267,7 +268,7 @@ impl Subscriber {
     /// An error came. One that passes by itself puts the command off, one that a new connection may mend
     /// drops this one, any other denies the subscription.
     fn refused(&mut self, error: &str, now: u64) -> Result<(), BusError> {
-        let refusal = refusal::classify(error);
+        let refusal = server_error::classify(error);
         match (self.asked.pop_front(), refusal.action) {
             (_, Action::Reconnect) => return Err(refusal.into_error(error)),
             (Some(Asked::Names), Action::Backoff) => self.ledger.postponed(now + POSTPONED),

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::breaker::BreakerOptions;
-use crate::metrics::{LIVE, Series};
-use crate::queue::{Overflow, QueueOptions};
+use crate::delivery::queue::{Overflow, QueueOptions};
+use crate::observe::metrics::{LIVE, Series};
 use crate::retry::{Jitter, RetryPolicy};
 
 fn options() -> SubscribeOptions {
