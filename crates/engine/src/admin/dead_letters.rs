@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Context, MAX_ANSWER_BYTES, no_group};
 use crate::admin::arguments::Arguments;
-use crate::admin::merged_range::{Walk, bytes_of};
+use crate::admin::merged_range::{MergedRange, bytes_of};
 use crate::transport::store::unexpected;
 
 /// How many dead letters a walk over all of them asks for at once, at the most.
@@ -72,7 +72,7 @@ pub(super) async fn list(context: &Context, mut args: Arguments) -> Result<Value
     let streams = streams(context, stream.as_deref()).await?;
     let index = after.as_ref().map(|after| streams.iter().position(|letters| *letters == after.letters));
     let range = (EntryId::MIN, EntryId::MAX);
-    let mut walk = Walk::new(context.store.clone(), streams, range, false, limit);
+    let mut walk = MergedRange::new(context.store.clone(), streams, range, false, limit);
     if let (Some(after), Some(index)) = (after, index) {
         walk.skip(index.ok_or(elsewhere)?, after.id);
     }
@@ -169,7 +169,11 @@ pub(super) async fn replay(context: &Context, mut args: Arguments) -> Result<Val
 
 async fn revive(context: &Context, letter: &LetterId, to: Receiver) -> Result<Option<EntryId>, BusError> {
     let (letters, id) = (letter.letters.clone(), letter.id);
-    match context.store.execute(Request::Revive { letters, id, for_group: to == Receiver::Group }).await? {
+    match context
+        .store
+        .execute(Request::RequeueDeadLetter { letters, id, for_group: to == Receiver::Group })
+        .await?
+    {
         Response::Appended(id) => Ok(id),
         _ => Err(unexpected()),
     }
@@ -205,7 +209,7 @@ pub(super) async fn replay_all(context: &Context, mut args: Arguments) -> Result
         // One that fails again comes behind these.
         let Some(last) = context.describe(&letters).await?.and_then(|facts| facts.last) else { continue };
         let range = (EntryId::MIN, last);
-        let mut walk = Walk::new(context.store.clone(), [letters.clone()], range, false, CHUNK);
+        let mut walk = MergedRange::new(context.store.clone(), [letters.clone()], range, false, CHUNK);
         while replayed < limit {
             let step = async {
                 let Some((_, entry)) = walk.next().await? else { return Ok(None) };

@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::{Context, MAX_ANSWER_BYTES};
 use crate::admin::arguments::{Arguments, Place};
 use crate::admin::dead_letters::too_much;
-use crate::admin::merged_range::Walk;
+use crate::admin::merged_range::MergedRange;
 use crate::transport::store::unexpected;
 
 /// `getEvent {id}`: the event as JSON text, or null.
@@ -98,7 +98,8 @@ async fn stored_events(context: &Context, query: &Query) -> Result<Vec<Past>, Bu
         Some(kept) if kept.history => vec![keys::history(&context.config.channel_prefix).into()],
         _ => context.storing(query.pattern.as_deref()).collect(),
     };
-    let mut walk = Walk::new(context.store.clone(), streams, (from, to), query.newest_first, query.limit);
+    let mut walk =
+        MergedRange::new(context.store.clone(), streams, (from, to), query.newest_first, query.limit);
     let (mut events, mut seen, mut bytes) = (Vec::new(), HashSet::new(), 0);
     while events.len() < query.limit {
         let Some((_, entry)) = walk.next().await? else { break };

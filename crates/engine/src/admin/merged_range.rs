@@ -16,7 +16,7 @@ const FIRST_CHUNK: usize = 16;
 const CHUNK_BYTES: usize = 1 << 20;
 
 /// A walk through streams. Entries of the same id come in the order of the streams, also backwards.
-pub(crate) struct Walk {
+pub(crate) struct MergedRange {
     store: Arc<dyn Store>,
     lanes: Vec<Lane>,
     reverse: bool,
@@ -36,7 +36,7 @@ struct Lane {
     size: usize,
 }
 
-impl Walk {
+impl MergedRange {
     /// A walk through the range from `from` to `to`, both included, oldest first or newest first.
     /// About `wanted` entries will be taken.
     pub(crate) fn new(
@@ -45,11 +45,11 @@ impl Walk {
         (from, to): (EntryId, EntryId),
         reverse: bool,
         wanted: usize,
-    ) -> Walk {
+    ) -> MergedRange {
         let lane = |stream| Lane { stream, from, to, read: VecDeque::new(), done: from > to, size: 0 };
         let lanes: Vec<Lane> = streams.into_iter().map(lane).collect();
         let share = (wanted / lanes.len().max(1)).saturating_add(1);
-        Walk { store, lanes, reverse, chunk: share.clamp(FIRST_CHUNK, MAX_CHUNK) }
+        MergedRange { store, lanes, reverse, chunk: share.clamp(FIRST_CHUNK, MAX_CHUNK) }
     }
 
     /// Leaves out everything up to entry `id` of the stream of that index, which an earlier walk ended

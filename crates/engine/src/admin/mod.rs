@@ -27,7 +27,7 @@ use oxbus_model::stream_store::{EntryId, Request, Response, StreamFacts, keys};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::Value;
 
-use crate::state::recent_events::Recent;
+use crate::state::recent_events::RecentEvents;
 use crate::transport::store::{Store, unexpected};
 
 use arguments::Arguments;
@@ -41,7 +41,7 @@ pub(crate) struct Context {
     config: Config,
     /// The consumer that claims what is recovered.
     consumer: Arc<str>,
-    recent: Arc<Mutex<Recent>>,
+    recent: Arc<Mutex<RecentEvents>>,
 }
 
 impl Context {
@@ -50,7 +50,7 @@ impl Context {
         store: Arc<dyn Store>,
         config: &Config,
         instance_id: &str,
-        recent: Arc<Mutex<Recent>>,
+        recent: Arc<Mutex<RecentEvents>>,
     ) -> Context {
         let consumer = format!("{}-{instance_id}", config.service_name).into();
         Context { store, config: config.clone(), consumer, recent }
@@ -93,14 +93,14 @@ async fn members(context: &Context, mut args: Arguments) -> Result<Value, BusErr
     args.finish()?;
     check_name("room", &room)?;
     let key = keys::presence(&context.config.channel_prefix, &room).into();
-    match context.store.execute(Request::Attendance { key }).await? {
+    match context.store.execute(Request::ListPresence { key }).await? {
         Response::Names(entries) => Ok(presence::members(&entries).into()),
         _ => Err(unexpected()),
     }
 }
 
 impl Context {
-    fn recent(&self) -> MutexGuard<'_, Recent> {
+    fn recent(&self) -> MutexGuard<'_, RecentEvents> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -11,7 +11,7 @@ use super::{Context, no_group};
 use crate::admin::arguments::{Arguments, Place};
 use crate::admin::dead_letters::interrupted;
 use crate::admin::history::{not_stored, read};
-use crate::admin::merged_range::{Walk, bytes_of};
+use crate::admin::merged_range::{MergedRange, bytes_of};
 use crate::transport::store::unexpected;
 
 /// The bytes of the entries that one page looks at, about.
@@ -59,13 +59,13 @@ impl Selection {
         Ok(all)
     }
 
-    fn walk(&self, context: &Context, wanted: usize) -> Walk {
+    fn walk(&self, context: &Context, wanted: usize) -> MergedRange {
         let range = (self.from, self.to);
-        Walk::new(context.store.clone(), self.streams.iter().cloned(), range, false, wanted)
+        MergedRange::new(context.store.clone(), self.streams.iter().cloned(), range, false, wanted)
     }
 
     /// Lets a walk begin behind where a page ended.
-    fn skip(&self, walk: &mut Walk, cursor: &Cursor) {
+    fn skip(&self, walk: &mut MergedRange, cursor: &Cursor) {
         if let Some(index) = self.streams.iter().position(|stream| *stream == cursor.stream) {
             walk.skip(index, cursor.id);
         }

@@ -182,12 +182,12 @@ impl Client {
             self.core.watch_deadlines();
             return Ok(Subscribed { subscription, options });
         }
-        let wires = shared.add(subscription, patterns, &options)?;
+        let server_subscriptions = shared.add(subscription, patterns, &options)?;
         transport.start();
         let deadline = shared.clock.now_ms().saturating_add(shared.config.redis.command_timeout);
-        shared.unconfirmed().add(subscription, Waiter::Ticket(ticket), &wires, deadline);
-        let confirmed = wires.is_empty();
-        transport.subscribe(wires);
+        shared.unconfirmed().add(subscription, Waiter::Ticket(ticket), &server_subscriptions, deadline);
+        let confirmed = server_subscriptions.is_empty();
+        transport.subscribe(server_subscriptions);
         if confirmed || shared.is_local_only() {
             shared.end_wait(subscription, Ok(()));
         }

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use oxbus_model::routing::router::Wire;
+use oxbus_model::routing::router::ServerSubscription;
 
-use super::{Gap, Hole, Recovery};
+use super::{Gap, MissedInterval, Recovery};
 
 /// The milliseconds between two heartbeats at the most, so that holes begin late.
 pub(crate) const HEARTBEAT: u64 = 2_000;
@@ -19,9 +19,9 @@ pub(crate) struct Continuity {
     opened: u64,
     /// When the last heartbeat was sent that was answered: what was published before has come.
     sound: u64,
-    /// When wire subscriptions were confirmed, as far as holes can reach back.
-    fresh: HashMap<Wire, u64>,
-    hole: Option<Hole>,
+    /// When server subscriptions were confirmed, as far as holes can reach back.
+    fresh: HashMap<ServerSubscription, u64>,
+    hole: Option<MissedInterval>,
 }
 
 impl Continuity {
@@ -34,19 +34,20 @@ impl Continuity {
         (self.opened, self.sound) = (now, now);
     }
 
-    /// A wire subscription is established.
-    pub(crate) fn confirmed(&mut self, wire: &Wire, now: u64) {
+    /// A server subscription is established.
+    pub(crate) fn confirmed(&mut self, server_subscription: &ServerSubscription, now: u64) {
         // One that comes back has missed what was published before.
-        if !self.hole.as_ref().is_some_and(|hole| hole.wires.contains_key(wire)) {
-            self.fresh.insert(wire.clone(), now);
+        if !self.hole.as_ref().is_some_and(|hole| hole.server_subscriptions.contains_key(server_subscription))
+        {
+            self.fresh.insert(server_subscription.clone(), now);
         }
     }
 
-    /// Nobody wants a wire subscription any more.
-    pub(crate) fn ended(&mut self, wire: &Wire) {
-        self.fresh.remove(wire);
+    /// Nobody wants a server subscription any more.
+    pub(crate) fn ended(&mut self, server_subscription: &ServerSubscription) {
+        self.fresh.remove(server_subscription);
         if let Some(hole) = &mut self.hole {
-            hole.wires.remove(wire);
+            hole.server_subscriptions.remove(server_subscription);
         }
     }
 
@@ -58,25 +59,29 @@ impl Continuity {
         self.recovery.seen().heartbeat(sent, now);
     }
 
-    /// The connection is gone, and with it these wire subscriptions, which were confirmed.
-    pub(crate) fn interrupted(&mut self, wires: impl IntoIterator<Item = Wire>, last_read: u64) {
+    /// The connection is gone, and with it these server subscriptions, which were confirmed.
+    pub(crate) fn interrupted(
+        &mut self,
+        server_subscriptions: impl IntoIterator<Item = ServerSubscription>,
+        last_read: u64,
+    ) {
         let Continuity { recovery, sound, fresh, hole, .. } = self;
         let from = *sound;
-        let hole = hole.get_or_insert_with(|| Hole {
+        let hole = hole.get_or_insert_with(|| MissedInterval {
             from,
             last_read,
-            wires: HashMap::new(),
+            server_subscriptions: HashMap::new(),
             _kept: recovery.keep(),
         });
         hole.last_read = hole.last_read.max(last_read);
-        for wire in wires {
-            let since = fresh.get(&wire).copied().unwrap_or(0);
-            hole.wires.entry(wire).or_insert(since);
+        for server_subscription in server_subscriptions {
+            let since = fresh.get(&server_subscription).copied().unwrap_or(0);
+            hole.server_subscriptions.entry(server_subscription).or_insert(since);
         }
         fresh.clear();
     }
 
-    /// All wire subscriptions are confirmed again: fills the hole and reports the gap.
+    /// All server subscriptions are confirmed again: fills the hole and reports the gap.
     pub(crate) fn resumed(&mut self, gap: Gap) {
         match self.hole.take() {
             Some(hole) => self.recovery.fill(hole, self.opened, gap),
@@ -89,9 +94,16 @@ impl Continuity {
         self.hole = None;
     }
 
-    /// A wire subscription that the server had refused since `from` is confirmed.
-    pub(crate) fn regained(&mut self, wire: Wire, from: u64, now: u64, gap: Gap) {
-        let (wires, _kept) = (HashMap::from([(wire, from)]), self.recovery.keep());
-        self.recovery.fill(Hole { from, last_read: from, wires, _kept }, now, gap);
+    /// A server subscription that the server had refused since `from` is confirmed.
+    pub(crate) fn regained(
+        &mut self,
+        server_subscription: ServerSubscription,
+        from: u64,
+        now: u64,
+        gap: Gap,
+    ) {
+        let (server_subscriptions, _kept) =
+            (HashMap::from([(server_subscription, from)]), self.recovery.keep());
+        self.recovery.fill(MissedInterval { from, last_read: from, server_subscriptions, _kept }, now, gap);
     }
 }

@@ -9,16 +9,16 @@ use oxbus_model::codec::entry;
 use oxbus_model::codec::entry::StoredEvent;
 use oxbus_model::codec::message;
 use oxbus_model::config::Mode;
-use oxbus_model::delivery::Candidate;
-use oxbus_model::routing::router::Wire;
+use oxbus_model::delivery::InboundEvent;
+use oxbus_model::routing::router::ServerSubscription;
 use oxbus_model::stream_store::{EntryId, Fields, Request, Response, StoredEntry};
 use serde_json::{Map, Value};
 use tokio::time::sleep;
 
-use super::{Hole, Recovery};
-use crate::admin::merged_range::Walk;
+use super::{MissedInterval, Recovery};
+use crate::admin::merged_range::MergedRange;
 use crate::gap::continuity::REACH;
-use crate::receive::reception::Arrivals;
+use crate::receive::reception::InboundBatch;
 use crate::runtime::clock::Clock;
 use crate::transport::store::{Answer, Store, unexpected};
 
@@ -36,17 +36,17 @@ const MAX_ENTRIES: usize = 100_000;
 const CHUNK: usize = 500;
 /// Events that are handed on together.
 const BATCH: usize = 256;
-/// Event types whose wire subscriptions are remembered.
+/// Event types whose server subscriptions are remembered.
 const REMEMBERED: usize = 1_024;
 
 /// A hole that is being filled.
 pub(super) struct Filling<'a> {
     recovery: &'a Arc<Recovery>,
-    hole: &'a Hole,
+    hole: &'a MissedInterval,
     reopened: u64,
-    arrivals: Arrivals,
-    /// The wire subscriptions of the hole that match an event type, each with since when it is established.
-    wires: HashMap<Box<str>, Vec<(Wire, u64)>>,
+    arrivals: InboundBatch,
+    /// The server subscriptions of the hole that match an event type, each with since when it is established.
+    server_subscriptions: HashMap<Box<str>, Vec<(ServerSubscription, u64)>>,
     recovered: u64,
     complete: bool,
     /// When a store that does not answer is given up.
@@ -118,13 +118,18 @@ impl StoreClock {
 }
 
 impl<'a> Filling<'a> {
-    pub(super) fn new(recovery: &'a Arc<Recovery>, hole: &'a Hole, reopened: u64, deadline: u64) -> Self {
+    pub(super) fn new(
+        recovery: &'a Arc<Recovery>,
+        hole: &'a MissedInterval,
+        reopened: u64,
+        deadline: u64,
+    ) -> Self {
         Filling {
             recovery,
             hole,
             reopened,
-            arrivals: Arrivals::default(),
-            wires: HashMap::new(),
+            arrivals: InboundBatch::default(),
+            server_subscriptions: HashMap::new(),
             recovered: 0,
             complete: false,
             deadline,
@@ -149,9 +154,9 @@ impl<'a> Filling<'a> {
         let (storage, router) = (&self.recovery.storage, self.recovery.shared.router());
         let mut patterns = Vec::new();
         let mut covered = true;
-        for wire in self.hole.wires.keys() {
-            covered &= !router.addresses_channels(wire);
-            for pattern in router.patterns(wire) {
+        for server_subscription in self.hole.server_subscriptions.keys() {
+            covered &= !router.addresses_channels(server_subscription);
+            for pattern in router.patterns(server_subscription) {
                 covered &= storage.stores_all(pattern);
                 patterns.push(pattern.to_owned());
             }
@@ -185,7 +190,7 @@ impl<'a> Filling<'a> {
             whole &=
                 !facts.is_trimmed(from) && facts.last_generated <= EntryId::last_of(clock.theirs + REACH);
         }
-        let mut walk = Walk::new(store, names, (from, to), false, CHUNK);
+        let mut walk = MergedRange::new(store, names, (from, to), false, CHUNK);
         for _ in 0..MAX_ENTRIES {
             let Some((index, entry)) = walk.next().await? else { return Ok(whole) };
             let stream = streams.get(index).copied().unwrap_or_default();
@@ -219,7 +224,8 @@ impl<'a> Filling<'a> {
         let ms = entry.id.ms;
         let seen_last = clock.latest(self.hole.last_read).saturating_add(REACH);
         let late = ms.saturating_add(REACH) >= clock.earliest(self.reopened);
-        let (hole, wires, arrivals) = (self.hole, &mut self.wires, &mut self.arrivals);
+        let (hole, server_subscriptions, arrivals) =
+            (self.hole, &mut self.server_subscriptions, &mut self.arrivals);
         let before = arrivals.routes.len();
         let router = shared.router();
         let mut seen = self.recovery.seen();
@@ -227,16 +233,18 @@ impl<'a> Filling<'a> {
             // It may have come.
             return false;
         }
-        for (wire, since) in matching(wires, hole, &event_type, &channel) {
-            if ms >= clock.earliest(*since) && seen.recover(self.recovery.hash(wire.into(), &id), late) {
-                router.route(wire.into(), channel.as_bytes(), &mut arrivals.routes);
+        for (server_subscription, since) in matching(server_subscriptions, hole, &event_type, &channel) {
+            if ms >= clock.earliest(*since)
+                && seen.recover(self.recovery.hash(server_subscription.into(), &id), late)
+            {
+                router.route(server_subscription.into(), channel.as_bytes(), &mut arrivals.routes);
             }
         }
         let whole = !(late && seen.is_full());
         drop((seen, router));
         if arrivals.routes.len() > before {
             event.type_number = arrivals.types.number(&shared.types, &event_type);
-            arrivals.events.push((Candidate::new(event), arrivals.routes.len()));
+            arrivals.events.push((InboundEvent::new(event), arrivals.routes.len()));
             self.recovered += 1;
         }
         whole
@@ -247,19 +255,22 @@ impl<'a> Filling<'a> {
     }
 }
 
-/// The wire subscriptions of a hole that match a channel.
+/// The server subscriptions of a hole that match a channel.
 fn matching<'w>(
-    known: &'w mut HashMap<Box<str>, Vec<(Wire, u64)>>,
-    hole: &Hole,
+    known: &'w mut HashMap<Box<str>, Vec<(ServerSubscription, u64)>>,
+    hole: &MissedInterval,
     event_type: &str,
     channel: &str,
-) -> &'w [(Wire, u64)] {
+) -> &'w [(ServerSubscription, u64)] {
     if known.len() >= REMEMBERED && !known.contains_key(event_type) {
         known.clear();
     }
     known.entry(event_type.into()).or_insert_with(|| {
-        let matching = hole.wires.iter().filter(|(wire, _)| wire.matches(channel.as_bytes()));
-        matching.map(|(wire, since)| (wire.clone(), *since)).collect()
+        let matching = hole
+            .server_subscriptions
+            .iter()
+            .filter(|(server_subscription, _)| server_subscription.matches(channel.as_bytes()));
+        matching.map(|(server_subscription, since)| (server_subscription.clone(), *since)).collect()
     })
 }
 

@@ -6,7 +6,7 @@
 //!
 //! # Layout
 //!
-//! - this file: [`Recovery`], and [`Hole`]s; `seen`: which messages have come
+//! - this file: [`Recovery`], and [`MissedInterval`]s; `seen`: which messages have come
 //! - `continuity`: how far a connection is known to be complete; `filling`: from a hole to what fills it
 
 mod continuity;
@@ -20,12 +20,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oxbus_model::codec::message;
 use oxbus_model::codec::message::Decoded;
-use oxbus_model::routing::router::{Wire, WireRef};
-use oxbus_model::routing::stream_routing::Storage;
+use oxbus_model::routing::router::{ServerSubscription, ServerSubscriptionRef};
+use oxbus_model::routing::stream_routing::StreamRouting;
 
 use crate::host::Notice;
 use crate::runtime::panics::catch_panic;
-use crate::state::Shared;
+use crate::state::ClientState;
 use crate::state::lifecycle::State;
 use crate::transport::store::Store;
 
@@ -36,21 +36,21 @@ use filling::{Filling, PATIENCE};
 
 /// Fills holes. The subscriber tells it what comes and what breaks.
 pub(crate) struct Recovery {
-    shared: Arc<Shared>,
+    shared: Arc<ClientState>,
     store: Arc<dyn Store>,
-    storage: Storage,
+    storage: StreamRouting,
     hasher: RandomState,
     seen: Mutex<Seen>,
 }
 
 /// Subscriptions that have heard nothing for a while. Times are on the client's clock.
-pub(crate) struct Hole {
+pub(crate) struct MissedInterval {
     /// Since when messages may be missing.
     from: u64,
     /// When the last bytes came: what was stored later has not been seen.
     last_read: u64,
-    /// The wire subscriptions, each with the time when it was confirmed; 0 for long ago.
-    wires: HashMap<Wire, u64>,
+    /// The server subscriptions, each with the time when it was confirmed; 0 for long ago.
+    server_subscriptions: HashMap<ServerSubscription, u64>,
     /// Nothing that came is forgotten meanwhile.
     _kept: Kept,
 }
@@ -82,8 +82,8 @@ impl Drop for Kept {
 
 impl Recovery {
     /// `None` where nothing is stored.
-    pub(crate) fn new(shared: Arc<Shared>, store: Arc<dyn Store>) -> Option<Arc<Recovery>> {
-        let storage = Storage::new(&shared.config.streams);
+    pub(crate) fn new(shared: Arc<ClientState>, store: Arc<dyn Store>) -> Option<Arc<Recovery>> {
+        let storage = StreamRouting::new(&shared.config.streams);
         if storage.is_empty() {
             return None;
         }
@@ -91,8 +91,8 @@ impl Recovery {
         Some(Arc::new(Recovery { shared, store, storage, hasher, seen }))
     }
 
-    /// A message has come for `wire`, on the channel of its type. False when it was delivered already.
-    pub(crate) fn came(&self, wire: WireRef<'_>, message: &Decoded<'_>) -> bool {
+    /// A message has come for `server_subscription`, on the channel of its type. False when it was delivered already.
+    pub(crate) fn came(&self, server_subscription: ServerSubscriptionRef<'_>, message: &Decoded<'_>) -> bool {
         if self.storage.place_of(&message.event_type).is_none() {
             return true;
         }
@@ -100,12 +100,12 @@ impl Recovery {
             Some(parts) => Some(parts.id.of(&message.json).into()),
             None => message::id_of(&message.json),
         };
-        id.is_none_or(|id| self.seen().came(self.hash(wire, &id)))
+        id.is_none_or(|id| self.seen().came(self.hash(server_subscription, &id)))
     }
 
     /// Fills a hole and then reports the gap. The subscriptions were asked for again at `reopened`, and are
     /// confirmed.
-    pub(crate) fn fill(self: &Arc<Self>, hole: Hole, reopened: u64, gap: Gap) {
+    pub(crate) fn fill(self: &Arc<Self>, hole: MissedInterval, reopened: u64, gap: Gap) {
         let recovery = self.clone();
         let deadline = self.shared.clock.now_ms().saturating_add(PATIENCE);
         tokio::spawn(async move {
@@ -130,11 +130,11 @@ impl Recovery {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What stands for a message of this id that comes for this wire subscription.
-    fn hash(&self, wire: WireRef<'_>, id: &str) -> u64 {
-        let (kind, name) = match wire {
-            WireRef::Channel(name) => (0u8, name),
-            WireRef::Pattern(name) => (1, name),
+    /// What stands for a message of this id that comes for this server subscription.
+    fn hash(&self, server_subscription: ServerSubscriptionRef<'_>, id: &str) -> u64 {
+        let (kind, name) = match server_subscription {
+            ServerSubscriptionRef::Channel(name) => (0u8, name),
+            ServerSubscriptionRef::Pattern(name) => (1, name),
         };
         // With a key of this client's own, so that nobody can make up an event that passes for another.
         self.hasher.hash_one((kind, name, id))

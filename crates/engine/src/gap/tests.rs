@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::host::Host;
-use crate::receive::reception::Arrivals;
+use crate::receive::reception::InboundBatch;
 use crate::receive::seen::MAX_IDS;
 use crate::runtime::clock::{Clock, VirtualTime};
 use crate::transport::store::Answer;
@@ -49,9 +49,9 @@ impl Store for Memory {
 struct Rig {
     memory: Arc<Memory>,
     time: Arc<VirtualTime>,
-    shared: Arc<Shared>,
+    shared: Arc<ClientState>,
     continuity: Continuity,
-    arrivals: Arrivals,
+    arrivals: InboundBatch,
 }
 
 impl Rig {
@@ -68,9 +68,9 @@ impl Rig {
         let clock = Clock::start(Some(time.clone()));
         let memory = Memory { streams: Mutex::default(), time: time.clone(), fails: Mutex::default() };
         let memory = Arc::new(memory);
-        let shared = Arc::new(Shared::new(config, "own", Arc::new(Deaf), clock));
+        let shared = Arc::new(ClientState::new(config, "own", Arc::new(Deaf), clock));
         let recovery = Recovery::new(shared.clone(), memory.clone()).unwrap();
-        let arrivals = Arrivals { recovery: Some(recovery.clone()), ..Arrivals::default() };
+        let arrivals = InboundBatch { recovery: Some(recovery.clone()), ..InboundBatch::default() };
         let mut continuity = Continuity::new(recovery);
         continuity.opened(shared.clock.now_ms());
         Rig { memory, time, shared, continuity, arrivals }
@@ -84,20 +84,28 @@ impl Rig {
         self.time.advance_to(self.time.now_ms() + ms);
     }
 
-    /// A subscription whose wire subscriptions are confirmed now.
+    /// A subscription whose server subscriptions are confirmed now.
     fn subscribe(&mut self, number: u32, patterns: &[&str]) {
         let patterns: Vec<String> = patterns.iter().map(ToString::to_string).collect();
-        let wires = self.shared.add(number, &patterns, &SubscribeOptions::default()).unwrap();
+        let server_subscriptions = self.shared.add(number, &patterns, &SubscribeOptions::default()).unwrap();
         let now = self.now();
-        wires.iter().for_each(|wire| self.continuity.confirmed(wire, now));
+        server_subscriptions
+            .iter()
+            .for_each(|server_subscription| self.continuity.confirmed(server_subscription, now));
     }
 
-    /// All wire subscriptions.
-    fn wires(&self) -> Vec<Wire> {
-        let names = ["p:order.*", "p:photo.*", "p:*"].map(|name| Wire::Pattern(name.as_bytes().into()));
-        let exact = ["p:order.a", "p:broadcast"].map(|name| Wire::Channel(name.as_bytes().into()));
+    /// All server subscriptions.
+    fn server_subscriptions(&self) -> Vec<ServerSubscription> {
+        let names =
+            ["p:order.*", "p:photo.*", "p:*"].map(|name| ServerSubscription::Pattern(name.as_bytes().into()));
+        let exact =
+            ["p:order.a", "p:broadcast"].map(|name| ServerSubscription::Channel(name.as_bytes().into()));
         let router = self.shared.router();
-        names.into_iter().chain(exact).filter(|wire| router.patterns(wire).next().is_some()).collect()
+        names
+            .into_iter()
+            .chain(exact)
+            .filter(|server_subscription| router.patterns(server_subscription).next().is_some())
+            .collect()
     }
 
     /// An event is stored.
@@ -108,13 +116,13 @@ impl Rig {
         self.memory.streams.lock().unwrap().append(stream, fields, None, self.time.now_ms());
     }
 
-    /// An event comes, once for each wire subscription.
+    /// An event comes, once for each server subscription.
     fn come(&mut self, id: &str, event_type: &str) {
-        let wires = self.wires();
-        self.come_for(&wires, id, event_type);
+        let server_subscriptions = self.server_subscriptions();
+        self.come_for(&server_subscriptions, id, event_type);
     }
 
-    fn come_for(&mut self, wires: &[Wire], id: &str, event_type: &str) {
+    fn come_for(&mut self, server_subscriptions: &[ServerSubscription], id: &str, event_type: &str) {
         let payload = json!({
             "id": id, "type": event_type, "data": 1,
             "metadata": { "timestamp": "2026-11-21T03:04:05.678Z", "source": "s", "correlationId": id },
@@ -122,8 +130,11 @@ impl Rig {
         .to_string();
         let channel = format!("p:{event_type}");
         self.shared.receive(&mut self.arrivals, |message| {
-            for wire in wires.iter().filter(|wire| wire.matches(channel.as_bytes())) {
-                message(wire.into(), channel.as_bytes(), payload.as_bytes());
+            for server_subscription in server_subscriptions
+                .iter()
+                .filter(|server_subscription| server_subscription.matches(channel.as_bytes()))
+            {
+                message(server_subscription.into(), channel.as_bytes(), payload.as_bytes());
             }
         });
     }
@@ -134,15 +145,17 @@ impl Rig {
     }
 
     fn interrupt(&mut self) {
-        let (wires, now) = (self.wires(), self.now());
-        self.continuity.interrupted(wires, now);
+        let (server_subscriptions, now) = (self.server_subscriptions(), self.now());
+        self.continuity.interrupted(server_subscriptions, now);
     }
 
-    /// A new connection, on which all wire subscriptions are confirmed.
+    /// A new connection, on which all server subscriptions are confirmed.
     fn resume(&mut self) {
-        let (wires, now) = (self.wires(), self.now());
+        let (server_subscriptions, now) = (self.server_subscriptions(), self.now());
         self.continuity.opened(now);
-        wires.iter().for_each(|wire| self.continuity.confirmed(wire, now));
+        server_subscriptions
+            .iter()
+            .for_each(|server_subscription| self.continuity.confirmed(server_subscription, now));
         self.continuity.resumed(Gap { from: 1, to: 2, patterns: vec!["p".into()] });
     }
 
@@ -245,7 +258,7 @@ async fn a_message_that_came_for_one_wire_only_is_recovered_for_the_other() {
     rig.pass(10_000);
     rig.heartbeat();
     rig.store("orders", "1", "order.a", &[]);
-    let exact = [Wire::Channel(b"p:order.a".as_slice().into())];
+    let exact = [ServerSubscription::Channel(b"p:order.a".as_slice().into())];
     rig.come_for(&exact, "1", "order.a");
     assert_eq!(rig.delivered(), to(1, &["1"]));
     rig.interrupt();
@@ -315,8 +328,8 @@ async fn a_gap_is_complete_only_if_all_was_stored_and_read() {
         rig.pass(10_000);
         rig.heartbeat();
         let all = patterns.iter().map(|pattern| match pattern.contains('*') {
-            true => Wire::Pattern(format!("p:{pattern}").into_bytes().into()),
-            false => Wire::Channel(format!("p:{pattern}").into_bytes().into()),
+            true => ServerSubscription::Pattern(format!("p:{pattern}").into_bytes().into()),
+            false => ServerSubscription::Channel(format!("p:{pattern}").into_bytes().into()),
         });
         let now = rig.now();
         rig.continuity.interrupted(all, now);
@@ -391,8 +404,8 @@ async fn a_subscription_that_the_server_had_refused_gets_what_it_missed() {
     let since = rig.now();
     rig.store("orders", "meanwhile", "order.a", &[]);
     rig.pass(10_000);
-    let (wire, now) = (rig.wires()[0].clone(), rig.now());
-    rig.continuity.regained(wire, since, now, Gap { from: 1, to: 2, patterns: vec![] });
+    let (server_subscription, now) = (rig.server_subscriptions()[0].clone(), rig.now());
+    rig.continuity.regained(server_subscription, since, now, Gap { from: 1, to: 2, patterns: vec![] });
     assert_eq!(rig.gap().await, (1, true));
     assert_eq!(rig.delivered_to_one(), ["meanwhile"]);
 }
@@ -404,7 +417,7 @@ async fn who_unsubscribes_meanwhile_misses_nothing() {
     rig.subscribe(2, &["photo.*"]);
     rig.interrupt();
     let unused = rig.shared.remove(1);
-    unused.iter().for_each(|wire| rig.continuity.ended(wire));
+    unused.iter().for_each(|server_subscription| rig.continuity.ended(server_subscription));
     rig.store("orders", "1", "order.a", &[]);
     rig.subscribe(1, &["order.*"]);
     rig.resume();

@@ -7,9 +7,9 @@ use oxbus_model::consumer::Announcement;
 use serde_json::Value;
 
 use crate::host::Notice;
-use crate::state::Shared;
+use crate::state::ClientState;
 
-impl Shared {
+impl ClientState {
     /// Passes on what the claims announce.
     pub(super) fn announce(self: &Arc<Self>, announcement: Announcement) {
         let notice = match announcement {

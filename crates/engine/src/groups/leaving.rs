@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use oxbus_model::consumer::GroupKey;
-use oxbus_model::stream_store::{EntryId, Member, Request, Response};
+use oxbus_model::stream_store::{ConsumerId, EntryId, Request, Response};
 use tokio::task::JoinSet;
 
-use crate::state::Shared;
+use crate::state::ClientState;
 use crate::state::lifecycle::State;
 
 /// Entries that are handed back at a time.
@@ -15,7 +15,7 @@ const HANDED_BACK: usize = 500;
 /// For how long an entry that was handed back counts as idle at least, in milliseconds.
 const RELEASED_IDLE: u64 = 3_600_000;
 
-impl Shared {
+impl ClientState {
     /// Leaves a group that was told to stop reading, in the background.
     pub(super) fn leave_group(self: &Arc<Self>, key: GroupKey) {
         let shared = self.clone();
@@ -76,9 +76,9 @@ impl Shared {
     }
 
     /// Entries that were delivered into a connection that broke are this consumer's, and nobody else knows.
-    async fn hand_back_rest(&self, member: &Member) {
+    async fn hand_back_rest(&self, member: &ConsumerId) {
         let Some(transport) = self.groups.transport() else { return };
-        let Member { stream, group, consumer, .. } = member;
+        let ConsumerId { stream, group, consumer, .. } = member;
         let mut from = EntryId::MIN;
         loop {
             let (stream, group, consumer) = (stream.clone(), group.clone(), Some(consumer.clone()));
@@ -93,7 +93,7 @@ impl Shared {
             if items.is_empty() {
                 continue;
             }
-            let release = Request::Release { member: member.clone(), items, unhandled: false };
+            let release = Request::Requeue { member: member.clone(), items, unhandled: false };
             if transport.store().execute(release).await.is_err() {
                 return;
             }

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::Groups;
 use crate::host::Notice;
 use crate::runtime::panics::catch_panic;
-use crate::state::Shared;
+use crate::state::ClientState;
 use crate::transport::EVICTION_POLICY;
 
 /// How often streams are trimmed, in milliseconds.
@@ -75,7 +75,7 @@ impl Groups {
     }
 }
 
-impl Shared {
+impl ClientState {
     /// A connection is there: streams and groups are made where they are missing.
     pub(crate) fn ensure_streams(self: &Arc<Self>) {
         if self.config.streams.is_empty() {
@@ -206,7 +206,8 @@ impl Shared {
         let known = self.groups.chores().known.contains(&name);
         let from = if known { Position::Beginning } else { from };
         let (stream, group): (Arc<str>, Arc<str>) = (stream.into(), group.into());
-        let open = Request::Open { stream: stream.clone(), group: group.clone(), from, restarted: known };
+        let open =
+            Request::EnsureGroup { stream: stream.clone(), group: group.clone(), from, restarted: known };
         let answer = self.ask_store(open).await?;
         if let Response::Opened { created: true, position, recreated } = answer
             && (known || recreated)
@@ -222,7 +223,7 @@ impl Shared {
             if stream.max_length.is_none() && stream.max_age.is_none() {
                 continue;
             }
-            let retain = Request::Retain {
+            let retain = Request::ApplyRetention {
                 stream: stream.name.as_str().into(),
                 instance: self.origin.instance_id().into(),
                 max_len: stream.max_length,

@@ -18,17 +18,17 @@ use std::task::{Context, Poll, Waker};
 use oxbus_model::BusError;
 use oxbus_model::codec::entry;
 use oxbus_model::config::Config;
-use oxbus_model::consumer::{Arrival, Claims, Content, GroupKey, Work};
-use oxbus_model::delivery::Tally;
+use oxbus_model::consumer::{Claims, Content, GroupKey, ReceivedEntry, Work};
+use oxbus_model::delivery::DeliveryCounts;
 use oxbus_model::observe::metrics::Types;
-use oxbus_model::routing::stream_routing::Storage;
+use oxbus_model::routing::stream_routing::StreamRouting;
 use oxbus_model::stream_store::{Request, Response};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::host::Notice;
 use crate::runtime::panics::catch_panic;
-use crate::state::Shared;
+use crate::state::ClientState;
 use crate::state::lifecycle::State;
 use crate::transport::Transport;
 
@@ -40,7 +40,7 @@ use subscribing::Waiting;
 pub(crate) struct Groups {
     claims: Mutex<Claims>,
     /// Which streams store which events.
-    pub(crate) storage: Storage,
+    pub(crate) storage: StreamRouting,
     waiting: Mutex<Waiting>,
     pub(crate) chores: Mutex<Chores>,
     behind: OnceLock<Behind>,
@@ -92,7 +92,7 @@ impl Groups {
         }
         Groups {
             claims: Mutex::new(claims),
-            storage: Storage::new(&config.streams),
+            storage: StreamRouting::new(&config.streams),
             waiting: Mutex::default(),
             chores: Mutex::default(),
             behind: OnceLock::new(),
@@ -132,7 +132,7 @@ impl Groups {
     }
 }
 
-impl Shared {
+impl ClientState {
     /// The reader of a group can read, for the first time or again.
     pub(crate) fn reader_up(self: &Arc<Self>, group: GroupKey) {
         self.groups.claims().connected(group);
@@ -146,7 +146,7 @@ impl Shared {
     }
 
     /// A read has ended, with the entries that came; empty when none came in time.
-    pub(crate) fn arrived(self: &Arc<Self>, group: GroupKey, arrivals: Vec<Arrival>) {
+    pub(crate) fn arrived(self: &Arc<Self>, group: GroupKey, arrivals: Vec<ReceivedEntry>) {
         let now = self.clock.now_ms();
         if !arrivals.is_empty() {
             self.intake().measures.received(arrivals.len(), now);
@@ -325,8 +325,8 @@ impl Shared {
         next
     }
 
-    pub(crate) fn tally(&self, tally: Tally) {
-        if tally != Tally::default() {
+    pub(crate) fn tally(&self, tally: DeliveryCounts) {
+        if tally != DeliveryCounts::default() {
             self.intake().measures.count(tally);
         }
     }

@@ -11,7 +11,7 @@ use oxbus_model::{BusError, ErrorKind};
 use serde_json::Value;
 
 use super::Groups;
-use crate::state::Shared;
+use crate::state::ClientState;
 
 /// Durable subscriptions that are not confirmed.
 #[derive(Default)]
@@ -55,7 +55,7 @@ impl Groups {
     }
 }
 
-impl Shared {
+impl ClientState {
     /// Subscribes to a group. The reply comes when its streams and the group are there, and the consumer is ours.
     pub(crate) fn subscribe_durable(self: &Arc<Self>, durable: Durable) -> Result<(), BusError> {
         let Some(options) = &durable.options.durable else {

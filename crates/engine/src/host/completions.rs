@@ -13,7 +13,7 @@ use crate::host::event_loop::{BLOCKED, EVENT_LOOP_BLOCKED, Waits, Wakes};
 /// Notices that may wait while the host does not drain; then the oldest go, and a warning says so.
 const MAX_NOTICES: usize = 1024;
 
-pub(crate) struct Outbox {
+pub(crate) struct Completions {
     host: Arc<dyn Host>,
     wakes: Wakes,
     ready: Mutex<Ready>,
@@ -26,9 +26,9 @@ struct Ready {
     waits: Waits,
 }
 
-impl Outbox {
+impl Completions {
     pub(crate) fn new(host: Arc<dyn Host>) -> Self {
-        Outbox { host, wakes: Wakes::new(), ready: Mutex::default() }
+        Completions { host, wakes: Wakes::new(), ready: Mutex::default() }
     }
 
     /// Wakes the host unless it has been woken and has not drained since.

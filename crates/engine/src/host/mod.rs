@@ -169,7 +169,7 @@ pub enum Notice {
         event: Option<Arc<LiveEvent>>,
         /// How often it was tried.
         attempts: u32,
-        /// Why: see [`Letter`](oxbus_model::stream_store::Letter).
+        /// Why: see [`DeadLetterEntry`](oxbus_model::stream_store::DeadLetterEntry).
         reason: &'static str,
         /// The error.
         error: Value,

@@ -15,7 +15,7 @@ use crate::memory::broker::{Kept, NewEntry};
 use crate::memory::readers::Ended;
 use crate::observe::prometheus::row_of;
 use crate::publish::encoder::{Encoded, Encoder, Stamp};
-use crate::state::Shared;
+use crate::state::ClientState;
 use crate::transport::Submission;
 
 /// Publishes the events of a client.
@@ -41,7 +41,7 @@ pub(super) struct Settled {
 }
 
 impl Publishing {
-    pub(super) fn new(shared: &Shared) -> Self {
+    pub(super) fn new(shared: &ClientState) -> Self {
         let config = &shared.config;
         Publishing {
             encoder: Encoder::new(shared),

@@ -10,7 +10,7 @@ use oxbus_model::stream_store::Streams;
 use oxbus_model::stream_store::memory::Delivered;
 use tokio::sync::mpsc;
 
-use crate::state::Shared;
+use crate::state::ClientState;
 
 /// A client's reader of a group.
 pub(super) struct Reader {
@@ -31,7 +31,7 @@ impl Reader {
     pub(super) fn deliver(
         &self,
         streams: &mut Streams,
-        shared: &Arc<Shared>,
+        shared: &Arc<ClientState>,
         read: &Read,
         now_ms: u64,
     ) -> Option<Ended> {
@@ -54,7 +54,7 @@ impl Reader {
 
 /// A read that has ended. The client is to be told, without a lock that it takes for that.
 pub(super) struct Ended {
-    shared: Arc<Shared>,
+    shared: Arc<ClientState>,
     pub(super) key: GroupKey,
     pub(super) result: Result<Vec<Delivered>, BusError>,
     _untold: mpsc::Sender<()>,

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use oxbus_model::delivery::{Delivery, Settlement, Tally};
+use oxbus_model::delivery::{Delivery, DeliveryCounts, Settlement};
 use oxbus_model::observe::histogram::Histogram;
-use oxbus_model::observe::metrics::{Calls, Series};
+use oxbus_model::observe::metrics::{Calls, MetricKey};
 use oxbus_model::observe::stats::{RateWindow, Stats};
 
 use crate::runtime::clock::Clock;
 
 /// The counters of a client that its deliveries change, and their durations.
-pub(crate) struct Measures {
+pub(crate) struct HandlerMetrics {
     clock: Clock,
     stats: Arc<Stats>,
     /// From publish to the first call.
@@ -21,10 +21,10 @@ pub(crate) struct Measures {
     pub(crate) received: RateWindow,
 }
 
-impl Measures {
+impl HandlerMetrics {
     pub(crate) fn new(clock: Clock, stats: Arc<Stats>) -> Self {
         let received = RateWindow::new(clock.now_ms());
-        Measures {
+        HandlerMetrics {
             clock,
             stats,
             latency: Histogram::new(),
@@ -40,7 +40,7 @@ impl Measures {
         self.received.add(events as u64, now_ms);
     }
 
-    /// Measures how long events took to their first call.
+    /// HandlerMetrics how long events took to their first call.
     pub(crate) fn handed_out(&mut self, deliveries: &[Delivery]) {
         let now = self.clock.wall_ms();
         for delivery in deliveries.iter().filter(|d| d.attempt == 1) {
@@ -51,10 +51,10 @@ impl Measures {
         }
     }
 
-    /// Measures a handler call that has ended; `series` is what it was for, each of its events.
+    /// HandlerMetrics a handler call that has ended; `series` is what it was for, each of its events.
     pub(crate) fn ended(
         &mut self,
-        series: impl IntoIterator<Item = Series>,
+        series: impl IntoIterator<Item = MetricKey>,
         settlement: Settlement,
         microseconds: u64,
     ) {
@@ -71,8 +71,8 @@ impl Measures {
     }
 
     /// Counts.
-    pub(crate) fn count(&self, tally: Tally) {
-        let Tally {
+    pub(crate) fn count(&self, tally: DeliveryCounts) {
+        let DeliveryCounts {
             delivered,
             handler_errors,
             failed,

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::host::event_loop;
 use crate::host::event_loop::EVENT_LOOP_BLOCKED;
 use crate::observe::link_mode::LOCAL_ONLY;
-use crate::state::Shared;
+use crate::state::ClientState;
 use crate::state::lifecycle::State;
 use crate::transport::Transport;
 
@@ -21,7 +21,7 @@ const PROBE_LIMIT: u64 = 700;
 const STALE: u64 = 1_000;
 
 /// Probes the links and reports. Never fails.
-pub(crate) async fn report(shared: &Shared, transport: &dyn Transport) -> Value {
+pub(crate) async fn report(shared: &ClientState, transport: &dyn Transport) -> Value {
     let limit = Duration::from_millis(PROBE_LIMIT);
     let (probe, streams) = tokio::join!(transport.probe(PROBE_LIMIT), stream_health::report(shared, limit));
     let now = shared.clock.now_ms();

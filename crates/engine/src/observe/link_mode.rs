@@ -6,7 +6,7 @@ use oxbus_model::config::Mode;
 use oxbus_model::observe::stats::LinkMode;
 
 use crate::host::Notice;
-use crate::state::Shared;
+use crate::state::ClientState;
 
 /// The warning that events stay in this client.
 pub(crate) const LOCAL_ONLY: &str = "LOCAL_ONLY";
@@ -14,7 +14,7 @@ pub(crate) const LOCAL_ONLY: &str = "LOCAL_ONLY";
 /// The link that carries subscriptions.
 const SUBSCRIBER: &str = "subscriber";
 
-impl Shared {
+impl ClientState {
     /// How events travel.
     pub(crate) fn link_mode(&self) -> LinkMode {
         match self.config.mode {

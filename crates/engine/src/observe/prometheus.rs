@@ -10,7 +10,7 @@ use oxbus_model::observe::stats::{LinkMode, Snapshot};
 use oxbus_model::stream_store::{StreamFacts, keys};
 
 use crate::observe::stream_health::{Described, describe_all};
-use crate::state::Shared;
+use crate::state::ClientState;
 use crate::state::lifecycle::State;
 
 /// How old what is known of streams may be before they are asked for again, in milliseconds.
@@ -65,7 +65,7 @@ impl StreamGauges {
     }
 }
 
-impl Shared {
+impl ClientState {
     /// Asks for what streams are like, unless that was done lately. Ends within [`LIMIT`]; what is not answered
     /// stays as it was.
     pub(crate) async fn refresh_gauges(&self) {

@@ -7,7 +7,7 @@ use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, timeout_at};
 
-use crate::state::Shared;
+use crate::state::ClientState;
 
 /// Pending entries of a group above which the report warns.
 const MANY_PENDING: u64 = 100;
@@ -23,7 +23,7 @@ pub(crate) struct Streams {
 }
 
 /// Asks for the streams of the configuration, for at most `limit`.
-pub(crate) async fn report(shared: &Shared, limit: Duration) -> Streams {
+pub(crate) async fn report(shared: &ClientState, limit: Duration) -> Streams {
     let mut streams = Streams::default();
     let names = shared.config.streams.iter().map(|stream| stream.name.as_str());
     for (name, answer) in describe_all(shared, names, limit).await {
@@ -39,7 +39,7 @@ pub(crate) type Described = Result<Option<StreamFacts>, BusError>;
 
 /// Asks for streams, for at most `limit` in all.
 pub(crate) async fn describe_all<'a>(
-    shared: &Shared,
+    shared: &ClientState,
     names: impl Iterator<Item = &'a str>,
     limit: Duration,
 ) -> Vec<(&'a str, Described)> {
@@ -53,7 +53,7 @@ pub(crate) async fn describe_all<'a>(
     all
 }
 
-async fn describe(shared: &Shared, name: &str) -> Described {
+async fn describe(shared: &ClientState, name: &str) -> Described {
     match shared.ask_store(Request::Describe { stream: name.into() }).await? {
         Response::Stream(facts) => Ok(facts),
         other => Err(BusError::new(ErrorKind::Internal, format!("an unexpected answer: {other:?}"))),

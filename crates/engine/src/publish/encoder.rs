@@ -1,4 +1,4 @@
-//! From a caller's record to an event ready for the wire. Both transports publish what this makes.
+//! From a caller's record to an event ready to be sent. Both transports publish what this makes.
 
 use std::sync::Arc;
 
@@ -10,20 +10,20 @@ use oxbus_model::observe::metrics::{TypeCache, Types};
 use oxbus_model::options::names::check_event_type;
 use oxbus_model::options::publish::{PublishOptions, Recipients, StoreIn};
 use oxbus_model::routing::channel::{BROADCAST, Channels, ROOM, USER};
-use oxbus_model::routing::stream_routing::{Place, Storage};
+use oxbus_model::routing::stream_routing::{Place, StreamRouting};
 use oxbus_model::submission::Record;
 use oxbus_model::{BusError, ErrorKind, Outcome, time};
 use uuid::Uuid;
 
 use crate::host::EventId;
 use crate::runtime::clock::{Clock, wall_ms};
-use crate::state::Shared;
+use crate::state::ClientState;
 
 /// Makes events of records. One per publisher; its buffers are used again for each event.
 pub(crate) struct Encoder {
     origin: Origin,
     channels: Channels,
-    storage: Storage,
+    storage: StreamRouting,
     types: Arc<Types>,
     numbers: TypeCache,
     /// Whether events are published live at all.
@@ -104,14 +104,14 @@ impl Encoded<'_> {
 }
 
 impl Encoder {
-    pub(crate) fn new(shared: &Shared) -> Self {
+    pub(crate) fn new(shared: &ClientState) -> Self {
         let config = &shared.config;
         Encoder {
             origin: shared.origin.clone(),
             channels: shared.channels.clone(),
             types: shared.types.clone(),
             numbers: TypeCache::default(),
-            storage: Storage::new(&config.streams),
+            storage: StreamRouting::new(&config.streams),
             pubsub: config.pubsub,
             hybrid: config.mode == Mode::Hybrid,
             max_event_bytes: config.limits.max_event_bytes,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use oxbus_model::BusError;
-use oxbus_model::routing::router::Wire;
+use oxbus_model::routing::router::ServerSubscription;
 use tokio::sync::oneshot;
 
 /// Who is told of the confirmation.
@@ -17,36 +17,42 @@ pub(crate) enum Waiter {
 /// One that waits.
 struct Waiting {
     waiter: Waiter,
-    missing: HashSet<Wire>,
+    missing: HashSet<ServerSubscription>,
     deadline: u64,
 }
 
 /// The subscriptions that no answer has come for yet.
 #[derive(Default)]
-pub(crate) struct Unconfirmed {
+pub(crate) struct Confirmations {
     waiting: HashMap<u32, Waiting>,
-    by_wire: HashMap<Wire, BTreeSet<u32>>,
+    by_wire: HashMap<ServerSubscription, BTreeSet<u32>>,
     /// (deadline, subscription), so that time is kept without looking at all of them.
     deadlines: BTreeSet<(u64, u32)>,
 }
 
-impl Unconfirmed {
-    /// `subscription` waits for `wires` until `deadline`; the answer goes to `waiter`.
-    pub(crate) fn add(&mut self, subscription: u32, waiter: Waiter, wires: &[Wire], deadline: u64) {
-        for wire in wires {
-            self.by_wire.entry(wire.clone()).or_default().insert(subscription);
+impl Confirmations {
+    /// `subscription` waits for `server_subscriptions` until `deadline`; the answer goes to `waiter`.
+    pub(crate) fn add(
+        &mut self,
+        subscription: u32,
+        waiter: Waiter,
+        server_subscriptions: &[ServerSubscription],
+        deadline: u64,
+    ) {
+        for server_subscription in server_subscriptions {
+            self.by_wire.entry(server_subscription.clone()).or_default().insert(subscription);
         }
         self.deadlines.insert((deadline, subscription));
-        let missing = wires.iter().cloned().collect();
+        let missing = server_subscriptions.iter().cloned().collect();
         self.waiting.insert(subscription, Waiting { waiter, missing, deadline });
     }
 
-    /// The server has confirmed `wire`. Returns who waits for those that are complete now.
-    pub(crate) fn confirmed(&mut self, wire: &Wire) -> Vec<Waiter> {
+    /// The server has confirmed `server_subscription`. Returns who waits for those that are complete now.
+    pub(crate) fn confirmed(&mut self, server_subscription: &ServerSubscription) -> Vec<Waiter> {
         let mut complete = Vec::new();
-        for subscription in self.by_wire.remove(wire).unwrap_or_default() {
+        for subscription in self.by_wire.remove(server_subscription).unwrap_or_default() {
             let Some(waiting) = self.waiting.get_mut(&subscription) else { continue };
-            waiting.missing.remove(wire);
+            waiting.missing.remove(server_subscription);
             if waiting.missing.is_empty() {
                 self.deadlines.remove(&(waiting.deadline, subscription));
                 complete.extend(self.waiting.remove(&subscription).map(|waiting| waiting.waiter));
@@ -55,20 +61,20 @@ impl Unconfirmed {
         complete
     }
 
-    /// Those that wait for `wire`.
-    pub(crate) fn waiting_for(&self, wire: &Wire) -> Vec<u32> {
-        self.by_wire.get(wire).into_iter().flatten().copied().collect()
+    /// Those that wait for `server_subscription`.
+    pub(crate) fn waiting_for(&self, server_subscription: &ServerSubscription) -> Vec<u32> {
+        self.by_wire.get(server_subscription).into_iter().flatten().copied().collect()
     }
 
     /// `subscription` no longer waits. Returns who does for it.
     pub(crate) fn remove(&mut self, subscription: u32) -> Option<Waiter> {
         let waiting = self.waiting.remove(&subscription)?;
         self.deadlines.remove(&(waiting.deadline, subscription));
-        for wire in &waiting.missing {
-            if let Some(list) = self.by_wire.get_mut(wire) {
+        for server_subscription in &waiting.missing {
+            if let Some(list) = self.by_wire.get_mut(server_subscription) {
                 list.remove(&subscription);
                 if list.is_empty() {
-                    self.by_wire.remove(wire);
+                    self.by_wire.remove(server_subscription);
                 }
             }
         }

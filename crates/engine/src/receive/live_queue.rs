@@ -3,32 +3,32 @@
 use std::sync::Arc;
 
 use oxbus_model::BusError;
-use oxbus_model::delivery::{Deliveries, Delivery, Settlement, Tally};
+use oxbus_model::delivery::{Deliveries, Delivery, DeliveryCounts, Settlement};
 use oxbus_model::filter::Filter;
 use oxbus_model::observe::stats::Stats;
 use oxbus_model::options::subscribe::SubscribeOptions;
 use oxbus_model::routing::router::Route;
 
 use crate::host::Notice;
-use crate::observe::handler_metrics::Measures;
-use crate::receive::reception::Arrivals;
+use crate::observe::handler_metrics::HandlerMetrics;
+use crate::receive::reception::InboundBatch;
 use crate::runtime::clock;
 use crate::runtime::clock::Clock;
 
 /// The deliveries of a client and what is measured of them. Behind a lock that the reader of messages and
 /// the host take in turns, so nothing that takes long is done under it.
-pub(crate) struct Intake {
+pub(crate) struct LiveQueue {
     clock: Clock,
     pub(crate) deliveries: Deliveries,
-    pub(crate) measures: Measures,
+    pub(crate) measures: HandlerMetrics,
     /// False once the client drains: nothing more is taken in.
     open: bool,
 }
 
-impl Intake {
+impl LiveQueue {
     pub(crate) fn new(clock: Clock, stats: Arc<Stats>) -> Self {
-        let measures = Measures::new(clock.clone(), stats);
-        Intake { clock, deliveries: Deliveries::new(), measures, open: true }
+        let measures = HandlerMetrics::new(clock.clone(), stats);
+        LiveQueue { clock, deliveries: Deliveries::new(), measures, open: true }
     }
 
     /// Adds a subscription.
@@ -46,11 +46,11 @@ impl Intake {
 
     /// Takes events in, each with the subscriptions that it goes to. `taken` is told of each event how many have
     /// taken it.
-    pub(crate) fn accept(&mut self, arrivals: &mut Arrivals, mut taken: impl FnMut(u32)) {
+    pub(crate) fn accept(&mut self, arrivals: &mut InboundBatch, mut taken: impl FnMut(u32)) {
         if self.open && !arrivals.events.is_empty() {
             let now = self.clock.now_ms();
             self.measures.received(arrivals.events.len(), now);
-            let mut tally = Tally::default();
+            let mut tally = DeliveryCounts::default();
             let mut from = 0;
             for (candidate, to) in &arrivals.events {
                 let mut takers = 0;
@@ -65,7 +65,8 @@ impl Intake {
             self.measures.count(tally);
         } else {
             // They were on their way when the client began to close.
-            self.measures.count(Tally { dropped: arrivals.routes.len() as u64, ..Tally::default() });
+            self.measures
+                .count(DeliveryCounts { dropped: arrivals.routes.len() as u64, ..DeliveryCounts::default() });
             arrivals.events.iter().for_each(|_| taken(0));
         }
         arrivals.events.clear();

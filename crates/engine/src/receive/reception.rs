@@ -5,21 +5,21 @@ use std::sync::Arc;
 use oxbus_model::codec::message;
 use oxbus_model::codec::message::{Decoded, Missing};
 use oxbus_model::config::Mode;
-use oxbus_model::delivery::{Candidate, LiveEvent};
+use oxbus_model::delivery::{InboundEvent, LiveEvent};
 use oxbus_model::observe::metrics::{TypeCache, Types};
 use oxbus_model::routing::channel::{Audience, Channels};
-use oxbus_model::routing::router::{Route, Router, WireRef};
+use oxbus_model::routing::router::{Route, Router, ServerSubscriptionRef};
 
 use crate::gap::Recovery;
 use crate::publish::encoder::{Encoded, new_id};
 use crate::runtime::clock;
-use crate::state::Shared;
+use crate::state::ClientState;
 
 /// Events of one read, and where they go. Its memory is used again for the next read.
 #[derive(Default)]
-pub(crate) struct Arrivals {
+pub(crate) struct InboundBatch {
     /// Each event, and where its routes end.
-    pub(crate) events: Vec<(Candidate, usize)>,
+    pub(crate) events: Vec<(InboundEvent, usize)>,
     pub(crate) routes: Vec<Route>,
     /// The numbers of the types that came lately.
     pub(crate) types: TypeCache,
@@ -41,7 +41,7 @@ pub(crate) struct Reception<'a> {
 }
 
 impl<'a> Reception<'a> {
-    pub(crate) fn of(shared: &'a Shared, router: &'a Router, recovery: Option<&'a Recovery>) -> Self {
+    pub(crate) fn of(shared: &'a ClientState, router: &'a Router, recovery: Option<&'a Recovery>) -> Self {
         Reception {
             router,
             channels: &shared.channels,
@@ -52,16 +52,16 @@ impl<'a> Reception<'a> {
         }
     }
 
-    /// Takes a message in that came on `channel` for `wire`. False when it is not an event.
+    /// Takes a message in that came on `channel` for `server_subscription`. False when it is not an event.
     pub(crate) fn message(
         &self,
-        wire: WireRef<'_>,
+        server_subscription: ServerSubscriptionRef<'_>,
         channel: &[u8],
         payload: &[u8],
-        arrivals: &mut Arrivals,
+        arrivals: &mut InboundBatch,
     ) -> bool {
         let before = arrivals.routes.len();
-        let may_be_heard = self.router.route(wire, channel, &mut arrivals.routes);
+        let may_be_heard = self.router.route(server_subscription, channel, &mut arrivals.routes);
         if arrivals.routes.len() == before && !may_be_heard {
             return true;
         }
@@ -86,7 +86,7 @@ impl<'a> Reception<'a> {
             }
         }
         let usual = self.channels.name_of(channel) == Some(decoded.event_type.as_bytes());
-        if usual && self.recovery.is_some_and(|recovery| !recovery.came(wire, &decoded)) {
+        if usual && self.recovery.is_some_and(|recovery| !recovery.came(server_subscription, &decoded)) {
             arrivals.routes.truncate(before);
             return true;
         }
@@ -96,7 +96,7 @@ impl<'a> Reception<'a> {
     }
 
     /// Takes an event of this client in without the server. False when no subscription wants it.
-    pub(crate) fn own(&self, event: &Encoded<'_>, arrivals: &mut Arrivals) -> bool {
+    pub(crate) fn own(&self, event: &Encoded<'_>, arrivals: &mut InboundBatch) -> bool {
         let (before, event_type) = (arrivals.routes.len(), event.event_type());
         let channel = event.channel;
         arrivals.left_out +=
@@ -116,8 +116,8 @@ impl<'a> Reception<'a> {
     }
 
     /// Takes an event in, with the routes that were just found for it.
-    fn take(&self, decoded: Decoded<'_>, channel: Option<Box<str>>, own: bool, arrivals: &mut Arrivals) {
-        let candidate = Candidate::new(LiveEvent {
+    fn take(&self, decoded: Decoded<'_>, channel: Option<Box<str>>, own: bool, arrivals: &mut InboundBatch) {
+        let candidate = InboundEvent::new(LiveEvent {
             channel,
             published_ms: decoded.published_ms,
             key: decoded.key.as_deref().map(Arc::from),
@@ -136,19 +136,19 @@ impl<'a> Reception<'a> {
     }
 }
 
-impl Shared {
+impl ClientState {
     /// Takes messages in: `read` hands them over one by one. Wakes the host when handlers have something to do.
     pub(crate) fn receive(
         &self,
-        arrivals: &mut Arrivals,
-        read: impl FnOnce(&mut dyn FnMut(WireRef<'_>, &[u8], &[u8])),
+        arrivals: &mut InboundBatch,
+        read: impl FnOnce(&mut dyn FnMut(ServerSubscriptionRef<'_>, &[u8], &[u8])),
     ) {
         let router = self.router();
         let recovery = arrivals.recovery.clone();
         let reception = Reception::of(self, &router, recovery.as_deref());
         let mut foreign = 0;
-        read(&mut |wire, channel, payload| {
-            foreign += u64::from(!reception.message(wire, channel, payload, arrivals));
+        read(&mut |server_subscription, channel, payload| {
+            foreign += u64::from(!reception.message(server_subscription, channel, payload, arrivals));
         });
         drop(router);
         if foreign > 0 {
@@ -157,13 +157,13 @@ impl Shared {
         self.accept(arrivals);
     }
 
-    /// Takes events in, each with the subscriptions that it goes to. Wakes the host as [`Shared::receive`] does.
-    pub(crate) fn accept(&self, arrivals: &mut Arrivals) {
+    /// Takes events in, each with the subscriptions that it goes to. Wakes the host as [`ClientState::receive`] does.
+    pub(crate) fn accept(&self, arrivals: &mut InboundBatch) {
         self.accept_telling(arrivals, |_| {});
     }
 
-    /// As [`Shared::accept`]; `taken` is told of each event how many subscriptions have taken it.
-    pub(crate) fn accept_telling(&self, arrivals: &mut Arrivals, taken: impl FnMut(u32)) {
+    /// As [`ClientState::accept`]; `taken` is told of each event how many subscriptions have taken it.
+    pub(crate) fn accept_telling(&self, arrivals: &mut InboundBatch, taken: impl FnMut(u32)) {
         let left_out = std::mem::take(&mut arrivals.left_out);
         if left_out > 0 {
             self.stats.events_skipped.add(left_out);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use oxbus_model::config::Mode;
 use oxbus_model::consumer::{GroupKey, Read};
-use oxbus_model::routing::router::Wire;
+use oxbus_model::routing::router::ServerSubscription;
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -23,20 +23,20 @@ use crate::redis::publisher::replicated::Replicated;
 use crate::redis::publisher::session;
 use crate::redis::publisher::session::Publisher;
 use crate::redis::streams::command_link;
-use crate::redis::streams::command_link::Commander;
+use crate::redis::streams::command_link::CommandLink;
 use crate::redis::streams::group_reader::Reader;
 use crate::redis::streams::store::RedisStore;
 use crate::redis::subscriber;
 use crate::redis::subscriber::Subscriber;
-use crate::state::Shared;
+use crate::state::ClientState;
 use crate::transport::store::Store;
 use crate::transport::{Boxed, Probe, Submission, Transport};
 
 pub(crate) struct RedisTransport {
-    shared: Arc<Shared>,
+    shared: Arc<ClientState>,
     runtime: tokio::runtime::Handle,
     endpoint: Arc<Endpoint>,
-    commander: Arc<Commander>,
+    commander: Arc<CommandLink>,
     store: Arc<RedisStore>,
     replicated: Arc<Replicated>,
     hybrid: Option<Mutex<Hybrid>>,
@@ -54,10 +54,10 @@ struct Links {
 }
 
 impl RedisTransport {
-    pub(crate) fn new(shared: Arc<Shared>, runtime: tokio::runtime::Handle) -> Self {
+    pub(crate) fn new(shared: Arc<ClientState>, runtime: tokio::runtime::Handle) -> Self {
         let config = &shared.config;
         let endpoint = Endpoint::new(&config.redis, &config.service_name, config.require_no_eviction);
-        let commander = Commander::new(shared.clone(), endpoint.clone(), runtime.clone());
+        let commander = CommandLink::new(shared.clone(), endpoint.clone(), runtime.clone());
         let store = Arc::new(RedisStore::new(commander.clone()));
         let replicated = Replicated::new(shared.clone(), endpoint.clone(), runtime.clone());
         let hybrid = (config.mode == Mode::Hybrid)
@@ -84,7 +84,7 @@ impl RedisTransport {
         let Some(composed) = hybrid.publish(submission) else { return };
         // Sent under the lock, so that events go out in the order in which they were taken here.
         match &self.links().publisher {
-            Some(link) => drop(link.send(session::Input::Composed(Box::new(composed)))),
+            Some(link) => drop(link.send(session::Input::PreparedBatch(Box::new(composed)))),
             None => composed.refuse(&self.shared),
         }
     }
@@ -141,7 +141,7 @@ impl Transport for RedisTransport {
         self.send(session::Input::Cancel { batch, index });
     }
 
-    fn subscribe(&self, wires: Vec<Wire>) {
+    fn subscribe(&self, server_subscriptions: Vec<ServerSubscription>) {
         let mut links = self.links();
         if links.closed {
             return;
@@ -150,14 +150,14 @@ impl Transport for RedisTransport {
             let session = Subscriber::new(self.shared.clone(), self.store.clone());
             link::start(session, self.shared.clone(), self.endpoint.clone(), &self.runtime)
         });
-        subscriber.send(subscriber::Input::Want(wires));
+        subscriber.send(subscriber::Input::Want(server_subscriptions));
     }
 
-    fn unsubscribe(&self, wires: Vec<Wire>) {
+    fn unsubscribe(&self, server_subscriptions: Vec<ServerSubscription>) {
         if let Some(subscriber) = &self.links().subscriber
-            && !wires.is_empty()
+            && !server_subscriptions.is_empty()
         {
-            subscriber.send(subscriber::Input::Unwant(wires));
+            subscriber.send(subscriber::Input::Unwant(server_subscriptions));
         }
     }
 

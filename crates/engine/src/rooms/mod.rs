@@ -87,10 +87,15 @@ impl Client {
         let deadline = shared.clock.now_ms().saturating_add(shared.config.redis.command_timeout);
         let mut numbering = core.subscribing();
         let number = core.next_number(&mut numbering);
-        let (wire, is_new) = shared.add_member(&channel, &member);
+        let (server_subscription, is_new) = shared.add_member(&channel, &member);
         core.transport.start();
-        shared.unconfirmed().add(number, Waiter::Join(sender), std::slice::from_ref(&wire), deadline);
-        core.transport.subscribe(vec![wire]);
+        shared.unconfirmed().add(
+            number,
+            Waiter::Join(sender),
+            std::slice::from_ref(&server_subscription),
+            deadline,
+        );
+        core.transport.subscribe(vec![server_subscription]);
         if shared.is_local_only() {
             shared.end_wait(number, Ok(()));
         }
@@ -183,9 +188,9 @@ impl Core {
         // Held so that it cannot overtake another join.
         let _numbering = self.subscribing();
         let (left, unused) = self.shared.remove_member(channel, member);
-        if let Some(wire) = unused {
-            let overtaken = self.shared.unconfirmed().waiting_for(&wire);
-            self.transport.unsubscribe(vec![wire]);
+        if let Some(server_subscription) = unused {
+            let overtaken = self.shared.unconfirmed().waiting_for(&server_subscription);
+            self.transport.unsubscribe(vec![server_subscription]);
             // They are joins: no subscription needs it. They have joined, and left since.
             overtaken.into_iter().for_each(|join| self.shared.end_wait(join, Ok(())));
         }

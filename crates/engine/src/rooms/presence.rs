@@ -17,7 +17,7 @@ use oxbus_model::stream_store::{Request, keys};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::state::Shared;
+use crate::state::ClientState;
 use crate::state::lifecycle::State;
 use crate::transport::store::Store;
 
@@ -67,7 +67,7 @@ impl Presence {
     }
 }
 
-impl Shared {
+impl ClientState {
     /// Makes the store know who is in a room; with `again` also what it should know already. Ends within the
     /// command timeout.
     pub(crate) async fn tell_presence(
@@ -91,7 +91,7 @@ impl Shared {
             told.unsure = true;
             told.members.extend(wanted.iter().cloned());
             let key = keys::presence(self.channels.prefix(), room).into();
-            store.execute(Request::Attend { key, add, remove, ttl: TTL }).await?;
+            store.execute(Request::UpdatePresence { key, add, remove, ttl: TTL }).await?;
             *told = Told { members: wanted, unsure: false };
             Ok(())
         }
@@ -101,7 +101,7 @@ impl Shared {
         result
     }
 
-    /// Tells of all rooms, as [`Shared::tell_presence`] does. Whether the store knows all of them now.
+    /// Tells of all rooms, as [`ClientState::tell_presence`] does. Whether the store knows all of them now.
     pub(crate) async fn tell_all_presence(self: &Arc<Self>, store: &Arc<dyn Store>, again: bool) -> bool {
         let mut rooms = self.presence.all().into_iter();
         let mut telling = JoinSet::new();

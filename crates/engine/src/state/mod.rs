@@ -12,27 +12,27 @@ use oxbus_model::observe::metrics::Types;
 use oxbus_model::observe::stats::Stats;
 use oxbus_model::options::subscribe::{MatchBy, SubscribeOptions};
 use oxbus_model::routing::channel::Channels;
-use oxbus_model::routing::router::{Router, Wire};
+use oxbus_model::routing::router::{Router, ServerSubscription};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::groups::Groups;
-use crate::host::completions::Outbox;
+use crate::host::completions::Completions;
 use crate::host::{Host, Notice};
 use crate::observe::prometheus::Metrics;
 use crate::publish::admission::Admission;
-use crate::receive::confirmations::{Unconfirmed, Waiter};
-use crate::receive::live_queue::Intake;
+use crate::receive::confirmations::{Confirmations, Waiter};
+use crate::receive::live_queue::LiveQueue;
 use crate::rooms::presence::Presence;
 use crate::runtime::clock::Clock;
 use lifecycle::Lifecycle;
-use recent_events::Recent;
+use recent_events::RecentEvents;
 
 /// The link whose coming up says that the server takes commands.
 const PUBLISHER: &str = "publisher";
 
-pub(crate) struct Shared {
+pub(crate) struct ClientState {
     pub(crate) config: Config,
     pub(crate) clock: Clock,
     pub(crate) channels: Channels,
@@ -41,7 +41,7 @@ pub(crate) struct Shared {
     /// Event types and their numbers, for what is counted by them.
     pub(crate) types: Arc<Types>,
     pub(crate) metrics: Metrics,
-    pub(crate) outbox: Outbox,
+    pub(crate) outbox: Completions,
     pub(crate) admission: Admission,
     pub(crate) lifecycle: Lifecycle,
     /// Wakes the task that watches over deadlines; they have changed.
@@ -49,8 +49,8 @@ pub(crate) struct Shared {
     /// Whether it was reported that broadcasts are not received.
     broadcast_denied: AtomicBool,
     router: RwLock<Router>,
-    intake: Mutex<Intake>,
-    unconfirmed: Mutex<Unconfirmed>,
+    intake: Mutex<LiveQueue>,
+    unconfirmed: Mutex<Confirmations>,
     /// In hybrid mode, whether it was reported that events stay here.
     pub(crate) told_local_only: Mutex<bool>,
     /// The consumer groups.
@@ -58,23 +58,23 @@ pub(crate) struct Shared {
     /// What the store knows of the rooms that were joined.
     pub(crate) presence: Presence,
     /// What this client published and received lately, where events are kept.
-    pub(crate) recent: Arc<Mutex<Recent>>,
+    pub(crate) recent: Arc<Mutex<RecentEvents>>,
 }
 
-impl Shared {
+impl ClientState {
     pub(crate) fn new(config: Config, instance_id: &str, host: Arc<dyn Host>, clock: Clock) -> Self {
         let channels = Channels::new(config.channel_prefix.clone());
         let stats = Arc::new(Stats::default());
-        let intake = Intake::new(clock.clone(), stats.clone());
+        let intake = LiveQueue::new(clock.clone(), stats.clone());
         let types = Arc::new(Types::default());
         let groups = Groups::new(&config, instance_id, types.clone());
-        Shared {
+        ClientState {
             origin: Origin::new(&config.service_name, instance_id),
             admission: Admission::new(
                 config.performance.max_in_flight,
                 config.performance.max_in_flight_bytes,
             ),
-            outbox: Outbox::new(host),
+            outbox: Completions::new(host),
             lifecycle: Lifecycle::new(),
             deadlines: Notify::new(),
             broadcast_denied: AtomicBool::new(false),
@@ -100,13 +100,13 @@ impl Shared {
         self.router.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a subscription. Returns the wire subscriptions that it needs.
+    /// Adds a subscription. Returns the server subscriptions that it needs.
     pub(crate) fn add(
         &self,
         subscription: u32,
         patterns: &[String],
         options: &SubscribeOptions,
-    ) -> Result<Vec<Wire>, BusError> {
+    ) -> Result<Vec<ServerSubscription>, BusError> {
         self.intake().add(subscription, options)?;
         let by_channel = options.by == MatchBy::Channel;
         let mut router = self.router.write().unwrap_or_else(PoisonError::into_inner);
@@ -117,38 +117,42 @@ impl Shared {
         Ok(router.add(subscription, patterns, by_channel))
     }
 
-    /// Joins a room or a user. Returns the wire subscription that it needs, and whether the member is new.
-    pub(crate) fn add_member(&self, name: &str, member: &Arc<str>) -> (Wire, bool) {
+    /// Joins a room or a user. Returns the server subscription that it needs, and whether the member is new.
+    pub(crate) fn add_member(&self, name: &str, member: &Arc<str>) -> (ServerSubscription, bool) {
         self.router.write().unwrap_or_else(PoisonError::into_inner).join(name, member)
     }
 
-    /// Leaves it. Returns how many have left, and the wire subscription if nobody needs it any more.
-    pub(crate) fn remove_member(&self, name: &str, member: Option<&str>) -> (usize, Option<Wire>) {
+    /// Leaves it. Returns how many have left, and the server subscription if nobody needs it any more.
+    pub(crate) fn remove_member(
+        &self,
+        name: &str,
+        member: Option<&str>,
+    ) -> (usize, Option<ServerSubscription>) {
         self.router.write().unwrap_or_else(PoisonError::into_inner).leave(name, member)
     }
 
-    /// Removes a subscription. Returns the wire subscriptions that nobody needs any more.
-    pub(crate) fn remove(&self, subscription: u32) -> Vec<Wire> {
+    /// Removes a subscription. Returns the server subscriptions that nobody needs any more.
+    pub(crate) fn remove(&self, subscription: u32) -> Vec<ServerSubscription> {
         let unused = self.router.write().unwrap_or_else(PoisonError::into_inner).remove(subscription);
         self.intake().remove(subscription);
         unused
     }
 
-    /// Removes all subscriptions and takes nothing more in. Returns the wire subscriptions that there were.
-    pub(crate) fn close(&self) -> Vec<Wire> {
+    /// Removes all subscriptions and takes nothing more in. Returns the server subscriptions that there were.
+    pub(crate) fn close(&self) -> Vec<ServerSubscription> {
         let unused = self.router.write().unwrap_or_else(PoisonError::into_inner).clear();
         self.intake().close();
         unused
     }
 
     /// What has come in and waits for handlers.
-    pub(crate) fn intake(&self) -> MutexGuard<'_, Intake> {
+    pub(crate) fn intake(&self) -> MutexGuard<'_, LiveQueue> {
         // After a panic under the lock the tables may be off by one event; losing that one, which is
         // counted as an INTERNAL error, is better than a client that is deaf for good.
         self.intake.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn unconfirmed(&self) -> MutexGuard<'_, Unconfirmed> {
+    pub(crate) fn unconfirmed(&self) -> MutexGuard<'_, Confirmations> {
         self.unconfirmed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -170,17 +174,18 @@ impl Shared {
         self.notice(Notice::Log { level, message: message.into(), fields });
     }
 
-    /// The server has confirmed a wire subscription.
-    pub(crate) fn confirmed(&self, wire: &Wire) {
-        if self.broadcast_denied.load(Ordering::Relaxed) && self.router().is_dispensable(wire) {
+    /// The server has confirmed a server subscription.
+    pub(crate) fn confirmed(&self, server_subscription: &ServerSubscription) {
+        if self.broadcast_denied.load(Ordering::Relaxed) && self.router().is_dispensable(server_subscription)
+        {
             self.broadcast_denied.store(false, Ordering::Relaxed);
         }
-        self.answered(wire);
+        self.answered(server_subscription);
     }
 
-    /// Those that wait for a wire subscription need not wait for it any more.
-    fn answered(&self, wire: &Wire) {
-        let complete = self.unconfirmed().confirmed(wire);
+    /// Those that wait for a server subscription need not wait for it any more.
+    fn answered(&self, server_subscription: &ServerSubscription) {
+        let complete = self.unconfirmed().confirmed(server_subscription);
         complete.into_iter().for_each(|waiter| self.tell(waiter, Ok(())));
     }
 
@@ -200,16 +205,17 @@ impl Shared {
         }
     }
 
-    /// The server refuses a wire subscription. Those that wait for it fail; the caller removes them.
+    /// The server refuses a server subscription. Those that wait for it fail; the caller removes them.
     /// Established ones are reported, and stay.
-    pub(crate) fn refused(&self, wire: &Wire, error: &BusError) -> Vec<u32> {
-        let waiting = self.unconfirmed().waiting_for(wire);
+    pub(crate) fn refused(&self, server_subscription: &ServerSubscription, error: &BusError) -> Vec<u32> {
+        let waiting = self.unconfirmed().waiting_for(server_subscription);
         let (failed, dispensable): (Vec<u32>, bool) = {
             let router = self.router();
-            let failed = waiting.into_iter().filter(|s| !router.is_optional(*s, wire)).collect();
-            (failed, router.is_dispensable(wire))
+            let failed =
+                waiting.into_iter().filter(|s| !router.is_optional(*s, server_subscription)).collect();
+            (failed, router.is_dispensable(server_subscription))
         };
-        let channel = String::from_utf8_lossy(wire.name()).into_owned();
+        let channel = String::from_utf8_lossy(server_subscription.name()).into_owned();
         if dispensable {
             // Once, not with every subscription and every time that it is asked for again.
             if !self.broadcast_denied.swap(true, Ordering::Relaxed) {
@@ -227,7 +233,7 @@ impl Shared {
             self.end_wait(*subscription, Err(BusError::new(ErrorKind::SubscribeDenied, message)));
         }
         // Those that are left work without it.
-        self.answered(wire);
+        self.answered(server_subscription);
         failed
     }
 

@@ -13,7 +13,7 @@ const MAX_BYTES: usize = 4 << 20;
 /// Events that this client published or received, the oldest forgotten first. An event may be there
 /// twice: as it was published and as it came back.
 #[derive(Default)]
-pub(crate) struct Recent {
+pub(crate) struct RecentEvents {
     events: VecDeque<Box<str>>,
     bytes: usize,
 }
@@ -31,7 +31,7 @@ pub(crate) struct RecentEvent {
     pub(crate) json: String,
 }
 
-impl Recent {
+impl RecentEvents {
     /// Keeps an event, given as JSON. One that is larger than everything that may be kept is not.
     pub(crate) fn keep(&mut self, json: &str) {
         if json.len() > MAX_BYTES {
@@ -77,13 +77,13 @@ mod tests {
         )
     }
 
-    fn ids(recent: &Recent) -> Vec<String> {
+    fn ids(recent: &RecentEvents) -> Vec<String> {
         recent.events().into_iter().map(|event| event.id).collect()
     }
 
     #[test]
     fn events_are_kept_as_they_were_each_once() {
-        let mut recent = Recent::default();
+        let mut recent = RecentEvents::default();
         for id in ["1", "2", "1"] {
             recent.keep(&text(id, "x"));
         }
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn the_oldest_make_room() {
-        let mut recent = Recent::default();
+        let mut recent = RecentEvents::default();
         for n in 0..MAX_EVENTS + 10 {
             recent.keep(&text(&n.to_string(), ""));
         }

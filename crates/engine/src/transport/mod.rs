@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use oxbus_model::BusError;
 use oxbus_model::consumer::{GroupKey, Read};
-use oxbus_model::routing::router::Wire;
+use oxbus_model::routing::router::ServerSubscription;
 use serde_json::Value;
 
 use store::Store;
@@ -32,7 +32,7 @@ pub struct Submission {
 
 /// How publishes and subscriptions reach other clients.
 ///
-/// Results, confirmations and messages go to the client's `Shared`, which the transport was made with.
+/// Results, confirmations and messages go to the client's `ClientState`, which the transport was made with.
 /// None of the methods blocks.
 pub(crate) trait Transport: Send + Sync {
     /// Starts to connect, if that was not done before.
@@ -44,13 +44,13 @@ pub(crate) trait Transport: Send + Sync {
     /// Settles a publish as aborted, unless it is settled.
     fn cancel(&self, batch: u32, index: u32);
 
-    /// Asks for wire subscriptions; each is confirmed or refused.
-    fn subscribe(&self, wires: Vec<Wire>);
+    /// Asks for server subscriptions; each is confirmed or refused.
+    fn subscribe(&self, server_subscriptions: Vec<ServerSubscription>);
 
-    /// Gives wire subscriptions back.
-    fn unsubscribe(&self, wires: Vec<Wire>);
+    /// Gives server subscriptions back.
+    fn unsubscribe(&self, server_subscriptions: Vec<ServerSubscription>);
 
-    /// Measures, for the health report: one round trip on each link, and what the server says of itself.
+    /// HandlerMetrics, for the health report: one round trip on each link, and what the server says of itself.
     /// Never takes longer than `timeout` milliseconds.
     fn probe(&self, timeout: u64) -> Boxed<'_, Probe>;
 
@@ -66,10 +66,10 @@ pub(crate) trait Transport: Send + Sync {
     /// The streams.
     fn store(&self) -> Arc<dyn Store>;
 
-    /// Makes a reader for a group; it says [`Shared::reader_up`](crate::state::Shared::reader_up) when it can read.
+    /// Makes a reader for a group; it says [`ClientState::reader_up`](crate::state::ClientState::reader_up) when it can read.
     fn join(&self, group: GroupKey, name: Arc<str>);
 
-    /// Reads new entries of a group that was joined; on Redis two of a group may be under way, and end in order. It ends with `Shared::arrived`,
+    /// Reads new entries of a group that was joined; on Redis two of a group may be under way, and end in order. It ends with `ClientState::arrived`,
     /// `interrupted` or `reader_down`.
     fn read(&self, read: Read);
 

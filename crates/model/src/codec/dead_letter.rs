@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::codec::entry::read;
-use crate::stream_store::{EntryId, Fields, Letter, Member, StoredEntry};
+use crate::stream_store::{ConsumerId, DeadLetterEntry, EntryId, Fields, StoredEntry};
 use crate::time;
 
 /// What the names of the fields of a dead letter begin with that the original entry did not have.
@@ -26,8 +26,8 @@ pub const REASON: &str = "dlq-reason";
 pub const TIME: &str = "dlq-time";
 
 /// The fields that a dead letter has besides those of its entry, in their order.
-pub fn fields(member: &Member, letter: &Letter, time_ms: u64) -> Fields {
-    let Letter { id, attempts, reason, error } = letter;
+pub fn fields(member: &ConsumerId, letter: &DeadLetterEntry, time_ms: u64) -> Fields {
+    let DeadLetterEntry { id, attempts, reason, error } = letter;
     let (id, attempts, time) = (id.to_string(), attempts.to_string(), time_ms.to_string());
     let fields = [
         (ID, &*id),

@@ -62,7 +62,7 @@ impl Tokens {
 }
 
 /// What is handed out, and how much of it there may be.
-pub(super) struct Handout<'a> {
+pub(super) struct DispatchBatch<'a> {
     pub(super) tokens: &'a mut Tokens,
     pub(super) out: &'a mut Vec<Delivery>,
     /// The length of `out` at which it is enough.
@@ -72,7 +72,7 @@ pub(super) struct Handout<'a> {
     pub(super) changes: Vec<CircuitChange>,
 }
 
-impl Handout<'_> {
+impl DispatchBatch<'_> {
     pub(super) fn is_full(&self) -> bool {
         self.out.len() >= self.end || self.bytes == 0
     }
@@ -80,7 +80,7 @@ impl Handout<'_> {
 
 impl Group {
     /// Hands events out, in turns over the subscriptions that have room.
-    pub(super) fn take(&mut self, now: u64, to: &mut Handout<'_>) {
+    pub(super) fn take(&mut self, now: u64, to: &mut DispatchBatch<'_>) {
         self.list_due(now);
         for _ in 0..self.ready.len() {
             if to.is_full() {
@@ -95,7 +95,7 @@ impl Group {
     }
 
     /// Starts the next handler call of a subscription. Returns whether there was one.
-    fn take_call(&mut self, id: u32, now: u64, to: &mut Handout<'_>) -> bool {
+    fn take_call(&mut self, id: u32, now: u64, to: &mut DispatchBatch<'_>) -> bool {
         let Some(s) = self.subscribers.get_mut(&id) else { return false };
         if !s.has_work(now) {
             return false;
@@ -111,7 +111,14 @@ impl Group {
     }
 
     /// Starts one handler call.
-    pub(super) fn hand_out(&mut self, id: u32, first: u32, rest: Vec<u32>, now: u64, to: &mut Handout<'_>) {
+    pub(super) fn hand_out(
+        &mut self,
+        id: u32,
+        first: u32,
+        rest: Vec<u32>,
+        now: u64,
+        to: &mut DispatchBatch<'_>,
+    ) {
         let Some(s) = self.subscribers.get_mut(&id) else { return };
         let mut epoch = 0;
         if let Some(breaker) = &mut s.breaker {
@@ -163,7 +170,7 @@ impl Group {
     }
 
     /// Starts the calls of an entry that runs alone. Returns whether all of its subscriptions took it.
-    pub(super) fn hand_out_alone(&mut self, slot: u32, now: u64, to: &mut Handout<'_>) -> bool {
+    pub(super) fn hand_out_alone(&mut self, slot: u32, now: u64, to: &mut DispatchBatch<'_>) -> bool {
         if !self.can_run(slot, now) {
             return false;
         }

@@ -4,7 +4,7 @@ use super::Announcement;
 use crate::consumer::entry::{CallState, Entry, Failure, Stage};
 use crate::consumer::group::{Context, Group};
 use crate::consumer::subscriber;
-use crate::delivery::Tally;
+use crate::delivery::DeliveryCounts;
 use crate::stream_store::{EntryId, Missed};
 
 /// How a handler call of an entry ended.
@@ -30,8 +30,8 @@ impl Group {
         zombie: bool,
         now: u64,
         cx: &mut Context,
-    ) -> Tally {
-        let mut tally = Tally::default();
+    ) -> DeliveryCounts {
+        let mut tally = DeliveryCounts::default();
         let Some(entry) = self.entries.get_mut(slot) else { return tally };
         let lost = entry.stage == Stage::Over;
         // What is not in the stream any more cannot be tried again.

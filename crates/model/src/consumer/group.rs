@@ -6,7 +6,7 @@ use std::sync::Arc;
 // The keys are numbers of our own.
 use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
-use super::{Announcement, Arrival, GroupKey, Joining, Source};
+use super::{Announcement, GroupKey, Joining, ReceivedEntry, Source};
 use crate::config::DeadLetterConfig;
 use crate::consumer::entry::{Entries, Load};
 use crate::consumer::ordering::Lanes;
@@ -14,9 +14,9 @@ use crate::consumer::retry_gate::Gate;
 use crate::consumer::stream::{Opening, Stream};
 use crate::consumer::subscriber::Subscriber;
 use crate::consumer::throughput::Pace;
-use crate::delivery::{LiveEvent, Tally};
+use crate::delivery::{DeliveryCounts, LiveEvent};
 use crate::filter::Filter;
-use crate::observe::metrics::{Consumers, Series, Types};
+use crate::observe::metrics::{Consumers, MetricKey, Types};
 use crate::options::subscribe::{OrderBy, SubscribeOptions};
 use crate::routing::channel::Channels;
 use crate::stream_store::StoredEntry;
@@ -38,14 +38,14 @@ pub(super) struct Context {
     pub(super) dead_letter: DeadLetterConfig,
     pub(super) channels: Channels,
     pub(super) instance: Arc<str>,
-    pub(super) decode: fn(&Arc<str>, StoredEntry, &str) -> Arrival,
+    pub(super) decode: fn(&Arc<str>, StoredEntry, &str) -> ReceivedEntry,
     pub(super) announcements: Vec<Announcement>,
-    pub(super) tally: Tally,
+    pub(super) tally: DeliveryCounts,
     /// The numbers of streams and groups, and those of event types, for what is counted by them.
     pub(super) consumers: Consumers,
     pub(super) types: Arc<Types>,
     /// What the handler calls were for that have ended; of a call that nobody asks for, until the next one ends.
-    pub(super) ended: Vec<Series>,
+    pub(super) ended: Vec<MetricKey>,
     spent: Vec<Arc<LiveEvent>>,
     spent_bytes: usize,
     /// Whether two reads of a group may be on their way at once.
@@ -57,7 +57,7 @@ impl Context {
         dead_letter: DeadLetterConfig,
         prefix: String,
         instance: Arc<str>,
-        decode: fn(&Arc<str>, StoredEntry, &str) -> Arrival,
+        decode: fn(&Arc<str>, StoredEntry, &str) -> ReceivedEntry,
     ) -> Self {
         Context {
             dead_letter,
@@ -65,7 +65,7 @@ impl Context {
             instance,
             decode,
             announcements: Vec::new(),
-            tally: Tally::default(),
+            tally: DeliveryCounts::default(),
             reads_ahead: false,
             consumers: Consumers::default(),
             ended: Vec::new(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Arrival, Content};
+use super::{Content, ReceivedEntry};
 use crate::ErrorKind;
 use crate::consumer::entry::{Call, CallState, Calls, Entry, Failure, Load, Stage};
 use crate::consumer::group::{Context, Group};
@@ -44,7 +44,7 @@ enum Verdict {
 
 impl Group {
     /// Takes an entry in, unless it is here already.
-    pub(super) fn accept(&mut self, arrival: Arrival, origin: Origin, now: u64, cx: &mut Context) {
+    pub(super) fn accept(&mut self, arrival: ReceivedEntry, origin: Origin, now: u64, cx: &mut Context) {
         let Some(at) = self.stream_index(&arrival.stream) else { return };
         let slot = self.entries.next_slot();
         let Some(stream) = self.streams.get_mut(at) else { return };
@@ -71,7 +71,7 @@ impl Group {
             std::collections::hash_map::Entry::Vacant(free) => free.insert(slot),
         };
         cx.tally.recovered += u64::from(origin == Origin::Claimed);
-        let Arrival { id, deliveries, begun, unhandled_since, content, .. } = arrival;
+        let ReceivedEntry { id, deliveries, begun, unhandled_since, content, .. } = arrival;
         let past = Past { deliveries: deliveries.max(1), begun, unhandled_since };
         let deliveries = past.deliveries;
         let (verdict, event) = self.judge(at, content, &past, now, cx);

@@ -35,7 +35,7 @@ mod unmatched;
 use std::sync::Arc;
 
 use super::BusError;
-use crate::delivery::{Candidate, LiveEvent};
+use crate::delivery::{InboundEvent, LiveEvent};
 use crate::options::subscribe::OrderBy;
 use crate::stream_store::{EntryId, Missed, Position, Request};
 
@@ -76,7 +76,7 @@ pub struct Source {
 
 /// An entry that was read, claimed or found pending.
 #[derive(Debug)]
-pub struct Arrival {
+pub struct ReceivedEntry {
     /// Its stream.
     pub stream: Arc<str>,
     /// Its id.
@@ -97,7 +97,7 @@ pub enum Content {
     /// An event.
     Event {
         /// The event.
-        candidate: Candidate,
+        candidate: InboundEvent,
         /// Its type.
         event_type: Box<str>,
         /// The only group that it is for.

@@ -2,7 +2,7 @@
 
 use super::{Claims, GroupKey, Work};
 use crate::BusError;
-use crate::consumer::dispatch::Handout;
+use crate::consumer::dispatch::DispatchBatch;
 use crate::consumer::entry::{CallState, Stage};
 use crate::consumer::group::Group;
 use crate::stream_store::{EntryId, Request, Response};
@@ -138,7 +138,7 @@ impl Claims {
         result: Result<Response, BusError>,
         now: u64,
     ) {
-        let Request::Begin { member, id } = request else { return };
+        let Request::MarkStarted { member, id } = request else { return };
         let Some(group) = self.groups.get_mut(&key) else { return };
         let Some(at) = group.stream_index(&member.stream) else { return };
         let Some(stream) = group.streams.get_mut(at) else { return };
@@ -173,7 +173,7 @@ impl Claims {
     }
 
     /// Hands out the entry that runs alone.
-    pub(super) fn take_alone(&mut self, now: u64, to: &mut Handout<'_>) {
+    pub(super) fn take_alone(&mut self, now: u64, to: &mut DispatchBatch<'_>) {
         let Some(alone) = self.alone.filter(|alone| alone.ready) else { return };
         let Some(group) = self.groups.get_mut(&alone.key) else { return };
         let live = group.entries.get(alone.slot).is_some_and(crate::consumer::entry::Entry::is_live);
@@ -213,7 +213,7 @@ impl Group {
                 return None;
             }
             let id: EntryId = entry.id;
-            begin = Some(Request::Begin { member: stream.member.clone(), id });
+            begin = Some(Request::MarkStarted { member: stream.member.clone(), id });
             stream.fenced = true;
             stream.begin_gate.sent();
         }

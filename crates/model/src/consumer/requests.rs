@@ -6,7 +6,7 @@ use super::{Read, Work};
 use crate::consumer::entry::{CallState, Entry, Stage};
 use crate::consumer::group::{Context, Group};
 use crate::consumer::stream::{Opening, Own, Stream};
-use crate::stream_store::{EntryId, Letter, Position, Request};
+use crate::stream_store::{DeadLetterEntry, EntryId, Position, Request};
 
 /// Between two heartbeats, and for how long one counts, in milliseconds.
 pub(super) const BEAT: u64 = 1000;
@@ -56,7 +56,10 @@ impl Group {
                 stream.start
             };
             let (name, group) = (stream.name.clone(), self.joining.group.clone());
-            out.push(Work::Store(key, Request::Open { stream: name, group, from, restarted: stream.opened }));
+            out.push(Work::Store(
+                key,
+                Request::EnsureGroup { stream: name, group, from, restarted: stream.opened },
+            ));
             stream.open_gate.sent();
             stream.asked_to_open(now);
         }
@@ -71,7 +74,7 @@ impl Group {
             patterns.dedup();
             let (member, mark) = (stream.member.clone(), stream.mark());
             let instance = instance.clone();
-            let beat = Request::Beat { member, instance, alive: ALIVE, lease, patterns, mark };
+            let beat = Request::Heartbeat { member, instance, alive: ALIVE, lease, patterns, mark };
             out.push(Work::Store(key, beat));
             stream.beating = true;
             stream.beats += 1;
@@ -83,7 +86,7 @@ impl Group {
             stream.sweep_at = now + SWEEP;
         }
         if !stream.sweeping && now >= stream.sweep_at && !self.stopping {
-            out.push(Work::Store(key, Request::Sweep { member: stream.member.clone() }));
+            out.push(Work::Store(key, Request::RemoveDeadConsumers { member: stream.member.clone() }));
             stream.sweeping = true;
             stream.sweep_at = now + SWEEP;
         }
@@ -134,7 +137,7 @@ impl Group {
             if !items.is_empty() {
                 let stream = self.streams.get_mut(at)?;
                 stream.hold_gate.sent();
-                return Some(Request::Hold { member: stream.member.clone(), items });
+                return Some(Request::ExtendLease { member: stream.member.clone(), items });
             }
         }
     }
@@ -152,7 +155,7 @@ impl Group {
                 let entry = self.leaving(at, id, Stage::Burying)?;
                 let failure = entry.failure.as_ref()?;
                 let (attempts, error) = (failure.attempts, failure.error.clone());
-                Some(Letter { id, attempts, reason: failure.reason, error })
+                Some(DeadLetterEntry { id, attempts, reason: failure.reason, error })
             };
             letters = std::mem::replace(&mut listed, rest).into_iter().filter_map(letter).collect();
         }
@@ -163,7 +166,7 @@ impl Group {
         }
         stream.bury_gate.sent();
         let (member, to) = (stream.member.clone(), stream.letters_to.clone());
-        Some(Request::Bury { member, to, max_len, letters })
+        Some(Request::DeadLetter { member, to, max_len, letters })
     }
 
     fn release(&mut self, at: usize, now: u64) -> Option<Request> {
@@ -183,7 +186,7 @@ impl Group {
             *stream.releases.get_mut(usize::from(unhandled))? = listed;
             if !items.is_empty() {
                 stream.release_gate.sent();
-                return Some(Request::Release { member: stream.member.clone(), items, unhandled });
+                return Some(Request::Requeue { member: stream.member.clone(), items, unhandled });
             }
         }
         None

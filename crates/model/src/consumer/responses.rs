@@ -6,7 +6,7 @@ use crate::consumer::group::{Context, Group, start_ignored};
 use crate::consumer::requests::BEAT_TAKEN;
 use crate::consumer::stream::Opening;
 use crate::error::Outcome;
-use crate::stream_store::{EntryId, Facts, Letter, Request, Response};
+use crate::stream_store::{DeadLetterEntry, EntryId, Facts, Request, Response};
 use crate::{BusError, ErrorKind};
 
 type Answer = Result<Response, BusError>;
@@ -15,17 +15,17 @@ impl Group {
     /// The stream that a request is about.
     fn stream_of(&self, request: &Request) -> Option<usize> {
         match request {
-            Request::Open { stream, .. } => self.stream_index(stream),
+            Request::EnsureGroup { stream, .. } => self.stream_index(stream),
             Request::Acknowledge { member, .. }
-            | Request::Hold { member, .. }
-            | Request::Release { member, .. }
-            | Request::Bury { member, .. }
-            | Request::Begin { member, .. }
-            | Request::Overdue { member, .. }
+            | Request::ExtendLease { member, .. }
+            | Request::Requeue { member, .. }
+            | Request::DeadLetter { member, .. }
+            | Request::MarkStarted { member, .. }
+            | Request::ListExpired { member, .. }
             | Request::Claim { member, .. }
-            | Request::Own { member, .. }
-            | Request::Beat { member, .. }
-            | Request::Sweep { member } => self.stream_index(&member.stream),
+            | Request::ClaimOwnPending { member, .. }
+            | Request::Heartbeat { member, .. }
+            | Request::RemoveDeadConsumers { member } => self.stream_index(&member.stream),
             _ => None,
         }
     }
@@ -46,19 +46,21 @@ impl Group {
             stream.group_gone();
         }
         match request {
-            Request::Open { .. } => self.opened(at, result, now, cx),
-            Request::Beat { .. } => self.beaten(at, result, now, cx),
+            Request::EnsureGroup { .. } => self.opened(at, result, now, cx),
+            Request::Heartbeat { .. } => self.beaten(at, result, now, cx),
             Request::Acknowledge { ids, .. } => self.acknowledged(at, ids, result, now),
-            Request::Hold { items, .. } => self.renewed(at, &items, result, now, cx),
-            Request::Release { items, unhandled, .. } => {
+            Request::ExtendLease { items, .. } => self.renewed(at, &items, result, now, cx),
+            Request::Requeue { items, unhandled, .. } => {
                 let ids: Vec<EntryId> = items.into_iter().map(|(id, _)| id).collect();
                 self.released(at, &ids, unhandled, result, now, cx);
             }
-            Request::Bury { letters, to, .. } => self.buried(at, &letters, to.is_some(), result, now, cx),
-            Request::Overdue { .. } => return self.overdue(at, result, now),
+            Request::DeadLetter { letters, to, .. } => {
+                self.buried(at, &letters, to.is_some(), result, now, cx)
+            }
+            Request::ListExpired { .. } => return self.overdue(at, result, now),
             Request::Claim { ids, .. } => self.claimed(at, ids.len(), result, now, cx),
-            Request::Own { after, .. } => self.owned(at, after, result, now, cx),
-            Request::Sweep { .. } => {
+            Request::ClaimOwnPending { after, .. } => self.owned(at, after, result, now, cx),
+            Request::RemoveDeadConsumers { .. } => {
                 if let Some(stream) = self.streams.get_mut(at) {
                     stream.sweeping = false;
                 }
@@ -301,7 +303,7 @@ impl Group {
     fn buried(
         &mut self,
         at: usize,
-        letters: &[Letter],
+        letters: &[DeadLetterEntry],
         kept: bool,
         result: Answer,
         now: u64,

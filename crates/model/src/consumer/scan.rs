@@ -29,7 +29,7 @@ impl Group {
             && stream.own_gate.open(now, 1)
         {
             let (member, raise) = (stream.member.clone(), !stream.inherited);
-            let own = Request::Own { member, after, limit: room.min(MAX_CLAIMS), raise };
+            let own = Request::ClaimOwnPending { member, after, limit: room.min(MAX_CLAIMS), raise };
             out.push(Work::Store(key, own));
             stream.own_gate.sent();
             stream.own = Own::Asked { after };
@@ -38,7 +38,7 @@ impl Group {
             stream.strangers.retain(|_, until| *until > now);
             let limit = (MAX_CLAIMS + stream.passed_over).min(MAX_OVERDUE);
             let member = stream.member.clone();
-            out.push(Work::Store(key, Request::Overdue { member, min_idle: lease, limit }));
+            out.push(Work::Store(key, Request::ListExpired { member, min_idle: lease, limit }));
             stream.recovering = true;
             stream.recover_at = now + RECOVERY.min((lease / 4).max(1));
         }

@@ -8,8 +8,8 @@ use crate::consumer::ending::End;
 use crate::consumer::entry::{CallState, Failure};
 use crate::consumer::group::{Context, Group};
 use crate::consumer::intake::error_json;
-use crate::delivery::{CircuitChange, Settlement, Tally};
-use crate::observe::metrics::Series;
+use crate::delivery::{CircuitChange, DeliveryCounts, Settlement};
+use crate::observe::metrics::MetricKey;
 use crate::options::subscribe::OrderBy;
 
 impl Group {
@@ -22,8 +22,8 @@ impl Group {
         now: u64,
         random: impl FnOnce() -> f64,
         cx: &mut Context,
-    ) -> (Tally, Option<CircuitChange>) {
-        let mut tally = Tally::default();
+    ) -> (DeliveryCounts, Option<CircuitChange>) {
+        let mut tally = DeliveryCounts::default();
         let id = running.subscription;
         let zombie = matches!(settlement, Settlement::TimedOut { .. }) && self.keeps_zombies();
         let failed = !matches!(settlement, Settlement::Succeeded | Settlement::NotHandled);
@@ -77,10 +77,10 @@ impl Group {
     }
 
     /// What a call of an entry is for.
-    fn series(&self, slot: u32) -> Option<Series> {
+    fn series(&self, slot: u32) -> Option<MetricKey> {
         let entry = self.entries.get(slot)?;
         let consumer = self.streams.get(entry.stream)?.consumer_number;
-        Some(Series { consumer, event_type: entry.type_number })
+        Some(MetricKey { consumer, event_type: entry.type_number })
     }
 
     /// Which attempt a call of an entry is.

@@ -10,7 +10,7 @@ use super::{Joining, Source};
 use crate::config::DeadLetterConfig;
 use crate::consumer::retry_gate::Gate;
 use crate::consumer::unmatched::Doubtful;
-use crate::stream_store::{EntryId, Facts, Member, Position, keys};
+use crate::stream_store::{ConsumerId, EntryId, Facts, Position, keys};
 use crate::{BusError, ErrorKind};
 
 /// A group that has disappeared is created again after so many milliseconds at the earliest.
@@ -51,7 +51,7 @@ pub(super) struct Stream {
     pub(super) name: Arc<str>,
     /// The number of this stream of this group, for what is counted by them.
     pub(super) consumer_number: u16,
-    pub(super) member: Member,
+    pub(super) member: ConsumerId,
     /// Where dead letters go.
     pub(super) letters_to: Option<Arc<str>>,
     /// Subscriptions that read it.
@@ -130,7 +130,7 @@ impl Stream {
         Stream {
             consumer_number,
             name: source.stream.clone(),
-            member: Member {
+            member: ConsumerId {
                 stream: source.stream.clone(),
                 group: joining.group.clone(),
                 consumer: joining.consumer.clone(),

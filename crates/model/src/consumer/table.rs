@@ -6,17 +6,17 @@ use std::sync::Arc;
 // The keys are numbers of our own.
 use rustc_hash::FxHashMap as HashMap;
 
-use super::{Announcement, Arrival, GroupKey, Joining, Source, Work};
+use super::{Announcement, GroupKey, Joining, ReceivedEntry, Source, Work};
 use crate::config::DeadLetterConfig;
-use crate::consumer::dispatch::{Handout, Tokens};
+use crate::consumer::dispatch::{DispatchBatch, Tokens};
 use crate::consumer::group::{Context, Group};
 use crate::consumer::intake::Origin;
 use crate::consumer::poison::{Alone, Drain};
-use crate::delivery::{CircuitChange, Delivery, LiveEvent, Settlement, Tally};
+use crate::delivery::{CircuitChange, Delivery, DeliveryCounts, LiveEvent, Settlement};
 use crate::filter::Filter;
-use crate::observe::metrics::{Series, Types};
+use crate::observe::metrics::{MetricKey, Types};
 use crate::options::subscribe::SubscribeOptions;
-use crate::stream_store::{Member, Request, Response, StoredEntry};
+use crate::stream_store::{ConsumerId, Request, Response, StoredEntry};
 use crate::{BusError, ErrorKind};
 
 /// What the consumer groups of one client have claimed.
@@ -45,7 +45,7 @@ impl Claims {
         dead_letter: DeadLetterConfig,
         prefix: String,
         instance: Arc<str>,
-        decode: fn(&Arc<str>, StoredEntry, &str) -> Arrival,
+        decode: fn(&Arc<str>, StoredEntry, &str) -> ReceivedEntry,
     ) -> Claims {
         Claims {
             context: Context::new(dead_letter, prefix, instance, decode),
@@ -64,13 +64,13 @@ impl Claims {
         self.context.types = types;
     }
 
-    /// The streams and groups that were counted by, by their number: see [`Series::consumer`].
+    /// The streams and groups that were counted by, by their number: see [`MetricKey::consumer`].
     pub fn consumers(&self) -> Vec<(Arc<str>, Arc<str>)> {
         self.context.consumers.all()
     }
 
     /// What the handler calls were for that have ended, each of their events.
-    pub fn take_ended(&mut self) -> impl Iterator<Item = Series> + use<'_> {
+    pub fn take_ended(&mut self) -> impl Iterator<Item = MetricKey> + use<'_> {
         self.context.ended.drain(..)
     }
 
@@ -91,7 +91,7 @@ impl Claims {
 
     /// The consumers of this client in a group, one for each stream; without those whose name another
     /// client has.
-    pub fn members(&self, key: GroupKey) -> Vec<Member> {
+    pub fn members(&self, key: GroupKey) -> Vec<ConsumerId> {
         let group = self.groups.get(&key);
         let own = group.into_iter().flat_map(|g| &g.streams).filter(|s| s.is_ready());
         own.map(|s| s.member.clone()).collect()
@@ -202,7 +202,7 @@ impl Claims {
     }
 
     /// A read has brought entries.
-    pub fn arrived(&mut self, key: GroupKey, arrivals: Vec<Arrival>, now: u64) {
+    pub fn arrived(&mut self, key: GroupKey, arrivals: Vec<ReceivedEntry>, now: u64) {
         let Some(group) = self.groups.get_mut(&key) else { return };
         group.reads.pop_front();
         group.read_gate.succeeded();
@@ -253,7 +253,7 @@ impl Claims {
         result: Result<Response, BusError>,
         now: u64,
     ) -> Option<Work> {
-        if let (Request::Begin { .. }, error) = (&request, &result) {
+        if let (Request::MarkStarted { .. }, error) = (&request, &result) {
             if error.as_ref().is_err_and(|e| e.kind == ErrorKind::NoGroup)
                 && let Some(group) = self.groups.get_mut(&key)
             {
@@ -273,7 +273,7 @@ impl Claims {
 
     /// Takes an answer for a group that was left meanwhile: what the store tells only once is passed on.
     fn too_late(&mut self, request: Request, result: Result<Response, BusError>) {
-        if let (Request::Beat { member, .. }, Ok(Response::Facts(facts))) = (request, result)
+        if let (Request::Heartbeat { member, .. }, Ok(Response::Facts(facts))) = (request, result)
             && let Some(missed) = facts.missed
         {
             let (stream, group) = (member.stream, member.group);
@@ -301,7 +301,7 @@ impl Claims {
         let open = self.is_open(now);
         let mut tokens = std::mem::take(&mut self.tokens);
         let end = out.len() + max_events;
-        let mut to = Handout { tokens: &mut tokens, out, end, bytes: max_bytes, changes: Vec::new() };
+        let mut to = DispatchBatch { tokens: &mut tokens, out, end, bytes: max_bytes, changes: Vec::new() };
         if self.alone.is_some() {
             self.take_alone(now, &mut to);
         } else if open {
@@ -333,7 +333,7 @@ impl Claims {
         settlement: Settlement,
         now: u64,
         random: impl FnOnce() -> f64,
-    ) -> (Tally, Option<CircuitChange>) {
+    ) -> (DeliveryCounts, Option<CircuitChange>) {
         let Some(mut running) = self.tokens.calls.remove(&token) else { return Default::default() };
         let Some(group) = self.groups.get_mut(&running.key) else { return Default::default() };
         if running.zombie {
@@ -364,7 +364,7 @@ impl Claims {
     }
 
     /// What was counted besides the settlements: entries skipped, taken over, dead-lettered, claims renewed.
-    pub fn take_tally(&mut self) -> Tally {
+    pub fn take_tally(&mut self) -> DeliveryCounts {
         std::mem::take(&mut self.context.tally)
     }
 
@@ -413,7 +413,7 @@ impl Claims {
         self.tokens.zombies = self.tokens.calls.values().filter(|running| running.zombie).count();
         self.check_alone();
         let instance = &self.context.instance;
-        let leave = |member| Request::Leave { member, instance: instance.clone() };
+        let leave = |member| Request::RemoveConsumer { member, instance: instance.clone() };
         group.streams.iter().map(|s| leave(s.member.clone())).collect()
     }
 }

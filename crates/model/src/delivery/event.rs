@@ -31,15 +31,15 @@ pub struct LiveEvent {
 
 /// An event on its way to the subscriptions, and its JSON tree once a filter has asked for it.
 #[derive(Debug)]
-pub struct Candidate {
+pub struct InboundEvent {
     pub(crate) event: Arc<LiveEvent>,
     tree: OnceCell<Option<Value>>,
 }
 
-impl Candidate {
+impl InboundEvent {
     /// A candidate.
     pub fn new(event: LiveEvent) -> Self {
-        Candidate { event: Arc::new(event), tree: OnceCell::new() }
+        InboundEvent { event: Arc::new(event), tree: OnceCell::new() }
     }
 
     /// The event as JSON.

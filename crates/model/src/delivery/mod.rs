@@ -21,11 +21,11 @@ use rustc_hash::FxHashMap as HashMap;
 use crate::breaker::BreakerState;
 use crate::consumer::DURABLE_TOKEN;
 use crate::filter::Filter;
-use crate::observe::metrics::{LIVE, Series};
+use crate::observe::metrics::{LIVE, MetricKey};
 use crate::options::subscribe::SubscribeOptions;
 
-pub use event::{Candidate, Delivery, LiveEvent, StoredContext};
-pub use outcome::{CircuitChange, Settlement, Tally};
+pub use event::{Delivery, InboundEvent, LiveEvent, StoredContext};
+pub use outcome::{CircuitChange, DeliveryCounts, Settlement};
 use subscription::{Subscription, Waiting};
 
 #[derive(Debug)]
@@ -60,7 +60,7 @@ pub struct Deliveries {
     spent: Vec<Arc<LiveEvent>>,
     spent_bytes: usize,
     /// What the call was for that ended last.
-    ended: Option<Series>,
+    ended: Option<MetricKey>,
 }
 
 impl Deliveries {
@@ -79,22 +79,27 @@ impl Deliveries {
     }
 
     /// Removes a subscription with what waits for it. Running calls end by themselves.
-    pub fn remove(&mut self, subscription: u32) -> Tally {
-        let Some(mut gone) = self.subscriptions.remove(&subscription) else { return Tally::default() };
+    pub fn remove(&mut self, subscription: u32) -> DeliveryCounts {
+        let Some(mut gone) = self.subscriptions.remove(&subscription) else {
+            return DeliveryCounts::default();
+        };
         if gone.listed {
             self.ready.retain(|id| *id != subscription);
         }
         self.retrying.remove(&subscription);
-        Tally { dropped: (gone.queue.clear() + gone.retries.len()) as u64, ..Tally::default() }
+        DeliveryCounts {
+            dropped: (gone.queue.clear() + gone.retries.len()) as u64,
+            ..DeliveryCounts::default()
+        }
     }
 
     /// Removes all subscriptions, as [`Deliveries::remove`] does, in time proportional to their number.
-    pub fn clear(&mut self) -> Tally {
+    pub fn clear(&mut self) -> DeliveryCounts {
         let dropped = self.waiting() as u64;
         self.subscriptions = HashMap::default();
         self.ready = VecDeque::new();
         self.retrying = HashSet::new();
-        Tally { dropped, ..Tally::default() }
+        DeliveryCounts { dropped, ..DeliveryCounts::default() }
     }
 
     /// Stops or resumes handing out events of a subscription. What arrives meanwhile waits in its queue.
@@ -107,8 +112,14 @@ impl Deliveries {
 
     /// Offers an event to a subscription: it waits there unless the subscription does not want it. One that
     /// has ended since the event was routed to it has dropped it.
-    pub fn offer(&mut self, subscription: u32, pattern: u32, candidate: &Candidate, now_ms: u64) -> Tally {
-        let mut tally = Tally::default();
+    pub fn offer(
+        &mut self,
+        subscription: u32,
+        pattern: u32,
+        candidate: &InboundEvent,
+        now_ms: u64,
+    ) -> DeliveryCounts {
+        let mut tally = DeliveryCounts::default();
         let Some(s) = self.subscriptions.get_mut(&subscription) else {
             tally.dropped = 1;
             return tally;
@@ -186,7 +197,7 @@ impl Deliveries {
     }
 
     /// What the handler call was for that [`Deliveries::settle`] has ended, if there was one.
-    pub fn take_ended(&mut self) -> Option<Series> {
+    pub fn take_ended(&mut self) -> Option<MetricKey> {
         self.ended.take()
     }
 
@@ -197,13 +208,13 @@ impl Deliveries {
         settlement: Settlement,
         now_ms: u64,
         random: impl FnOnce() -> f64,
-    ) -> (Tally, Option<CircuitChange>) {
-        let mut tally = Tally::default();
+    ) -> (DeliveryCounts, Option<CircuitChange>) {
+        let mut tally = DeliveryCounts::default();
         let Some(Running { subscription, pattern, attempt, epoch, event }) = self.running.remove(&token)
         else {
             return (tally, None);
         };
-        self.ended = Some(Series { consumer: LIVE, event_type: event.type_number });
+        self.ended = Some(MetricKey { consumer: LIVE, event_type: event.type_number });
         let failed = !matches!(settlement, Settlement::Succeeded | Settlement::NotHandled);
         match settlement {
             Settlement::Succeeded => tally.delivered = 1,

@@ -201,7 +201,7 @@ impl Durations {
 
 /// What a handler call was for: a consumer, and a type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Series {
+pub struct MetricKey {
     /// The number of the consumer.
     pub consumer: u16,
     /// The number of the type.
@@ -217,7 +217,12 @@ pub struct Calls {
 
 impl Calls {
     /// A handler call for an event has ended; `succeeded` is whether it is done with.
-    pub fn record(&mut self, Series { consumer, event_type }: Series, microseconds: u64, succeeded: bool) {
+    pub fn record(
+        &mut self,
+        MetricKey { consumer, event_type }: MetricKey,
+        microseconds: u64,
+        succeeded: bool,
+    ) {
         self.durations.at(consumer, event_type).record(microseconds);
         *self.consumed.at(0, consumer) += u64::from(succeeded);
     }
@@ -274,7 +279,7 @@ mod tests {
     #[test]
     fn durations_fall_into_the_bucket_that_holds_them() {
         let mut calls = Calls::default();
-        let series = Series { consumer: 2, event_type: 1 };
+        let series = MetricKey { consumer: 2, event_type: 1 };
         for (microseconds, succeeded) in [(0, true), (1000, true), (1001, false), (6_000_000, true)] {
             calls.record(series, microseconds, succeeded);
         }

@@ -60,7 +60,7 @@ counters! {
     /// Publishes that were accepted.
     events_published,
     /// Events that came in for at least one subscription, before filters and queues. Foreign messages and those
-    /// that no subscription wants are not among them; one that the server sends for two overlapping wire
+    /// that no subscription wants are not among them; one that the server sends for two overlapping server_subscription
     /// subscriptions counts twice.
     events_received,
     /// Handler calls that succeeded.

@@ -15,9 +15,9 @@ const REMEMBERED: usize = 4096;
 
 /// The streams of a configuration by what they store.
 #[derive(Debug, Default)]
-pub struct Storage {
+pub struct StreamRouting {
     streams: Vec<Stored>,
-    /// What [`Storage::place_of`] has found, by type. Locked for a look only.
+    /// What [`StreamRouting::place_of`] has found, by type. Locked for a look only.
     places: Mutex<FxHashMap<Box<str>, Option<Place>>>,
 }
 
@@ -38,15 +38,15 @@ pub struct Place {
     pub realtime: bool,
 }
 
-impl Storage {
+impl StreamRouting {
     /// The storage of these streams.
-    pub fn new(streams: &[StreamConfig]) -> Storage {
+    pub fn new(streams: &[StreamConfig]) -> StreamRouting {
         let stored = |stream: &StreamConfig| Stored {
             name: stream.name.clone(),
             events: stream.events.clone(),
             realtime: stream.realtime.clone(),
         };
-        Storage { streams: streams.iter().map(stored).collect(), places: Mutex::default() }
+        StreamRouting { streams: streams.iter().map(stored).collect(), places: Mutex::default() }
     }
 
     /// Whether nothing is stored by its type.
@@ -160,11 +160,13 @@ mod tests {
         }
     }
 
-    fn storage(streams: &[&[&str]]) -> Storage {
-        Storage::new(&streams.iter().map(|events| stream("s", events, Realtime::All)).collect::<Vec<_>>())
+    fn storage(streams: &[&[&str]]) -> StreamRouting {
+        StreamRouting::new(
+            &streams.iter().map(|events| stream("s", events, Realtime::All)).collect::<Vec<_>>(),
+        )
     }
 
-    fn matching(storage: &Storage, patterns: &[&str]) -> Vec<usize> {
+    fn matching(storage: &StreamRouting, patterns: &[&str]) -> Vec<usize> {
         storage.streams_matching(&patterns.iter().map(ToString::to_string).collect::<Vec<_>>())
     }
 
@@ -190,7 +192,7 @@ mod tests {
 
     #[test]
     fn what_is_live_as_well() {
-        let s = Storage::new(&[
+        let s = StreamRouting::new(&[
             stream("a", &["a.*"], Realtime::All),
             stream("b", &["b.*"], Realtime::Nothing),
             stream("c", &["c.*"], Realtime::Matching(vec!["c.x".to_owned(), "*.y".to_owned()])),
@@ -259,7 +261,7 @@ mod tests {
                 .iter()
                 .map(|events| stream("s", &events.iter().map(String::as_str).collect::<Vec<_>>(), Realtime::All))
                 .collect();
-            let s = Storage::new(&configs);
+            let s = StreamRouting::new(&configs);
             let found = s.streams_matching(&patterns);
             for event_type in types {
                 let first = streams.iter().position(|events| any_matches(events, &event_type));

@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub use id::EntryId;
 pub use memory::Streams;
 
-/// What a pattern in [`Request::Beat`] begins with that is compared with the channel of an event though it
+/// What a pattern in [`Request::Heartbeat`] begins with that is compared with the channel of an event though it
 /// does not look like it. No event type has this character, so no pattern of types is written like that.
 pub const BY_CHANNEL: &str = "\u{0}channel:";
 
@@ -27,7 +27,7 @@ pub type Fields = Vec<(Box<[u8]>, Box<[u8]>)>;
 
 /// A consumer of a group of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Member {
+pub struct ConsumerId {
     /// The stream.
     pub stream: Arc<str>,
     /// The consumer group.
@@ -54,7 +54,7 @@ pub enum Position {
 pub enum Request {
     /// Creates the stream and the group where they are missing. A group whose facts are there has been lost:
     /// it goes on at its low-water mark. → [`Response::Opened`]
-    Open {
+    EnsureGroup {
         /// The stream.
         stream: Arc<str>,
         /// The group.
@@ -68,50 +68,50 @@ pub enum Request {
     /// Acknowledges, whoever owns the entries. → [`Response::Done`]
     Acknowledge {
         /// Who.
-        member: Member,
-        /// The entries; also forgets what [`Request::Begin`] and [`Request::Release`] recorded of them.
+        member: ConsumerId,
+        /// The entries; also forgets what [`Request::MarkStarted`] and [`Request::Requeue`] recorded of them.
         ids: Vec<EntryId>,
     },
     /// Renews claims, fenced: sets the idle time to 0, and the delivery count where one is given.
     /// → [`Response::Lost`]
-    Hold {
+    ExtendLease {
         /// Who.
-        member: Member,
+        member: ConsumerId,
         /// The entries.
         items: Vec<(EntryId, Option<u32>)>,
     },
     /// Hands entries back, fenced: any consumer may claim them at once, and their delivery count is
     /// set to the given one. → [`Response::Lost`]
-    Release {
+    Requeue {
         /// Who.
-        member: Member,
+        member: ConsumerId,
         /// The entries and their delivery counts.
         items: Vec<(EntryId, u32)>,
         /// Whether there is no handler for them here: the time of the first such hand-back is kept.
         unhandled: bool,
     },
     /// Moves entries to the dead letters, fenced, with their original fields. → [`Response::Lost`]
-    Bury {
+    DeadLetter {
         /// Who.
-        member: Member,
+        member: ConsumerId,
         /// The stream of dead letters; `None`: they are acknowledged only.
         to: Option<Arc<str>>,
         /// How many dead letters are kept, about.
         max_len: u64,
         /// The entries.
-        letters: Vec<Letter>,
+        letters: Vec<DeadLetterEntry>,
     },
     /// Records that a suspect entry begins to run, fenced. → [`Response::Lost`]
-    Begin {
+    MarkStarted {
         /// Who.
-        member: Member,
+        member: ConsumerId,
         /// The entry.
         id: EntryId,
     },
     /// Entries that nobody has renewed for `min_idle` milliseconds. → [`Response::Pending`]
-    Overdue {
+    ListExpired {
         /// Who asks.
-        member: Member,
+        member: ConsumerId,
         /// The least idle time.
         min_idle: u64,
         /// How many at the most.
@@ -121,7 +121,7 @@ pub enum Request {
     /// → [`Response::Claimed`]
     Claim {
         /// Who.
-        member: Member,
+        member: ConsumerId,
         /// The least idle time.
         min_idle: u64,
         /// The entries.
@@ -129,9 +129,9 @@ pub enum Request {
     },
     /// This consumer's pending entries behind `after`, oldest first. Renews them; raises their
     /// delivery count only with `raise`. → [`Response::Claimed`]
-    Own {
+    ClaimOwnPending {
         /// Who.
-        member: Member,
+        member: ConsumerId,
         /// Behind which entry; `EntryId::MIN` for all.
         after: EntryId,
         /// How many at the most.
@@ -140,9 +140,9 @@ pub enum Request {
         raise: bool,
     },
     /// Says that a consumer lives, and keeps the group's facts. → [`Response::Facts`]
-    Beat {
+    Heartbeat {
         /// Who.
-        member: Member,
+        member: ConsumerId,
         /// The client start behind the consumer's name.
         instance: Arc<str>,
         /// Milliseconds for which the consumer counts as alive.
@@ -156,19 +156,19 @@ pub enum Request {
         mark: Option<EntryId>,
     },
     /// Ends a consumer: its heartbeat, and itself if it owns nothing. → [`Response::Count`], entries that it owns
-    Leave {
+    RemoveConsumer {
         /// Who.
-        member: Member,
+        member: ConsumerId,
         /// The client start: another one that has taken the name is left alone.
         instance: Arc<str>,
     },
     /// Removes consumers that are not alive and own nothing. → [`Response::Count`], how many
-    Sweep {
+    RemoveDeadConsumers {
         /// Who asks.
-        member: Member,
+        member: ConsumerId,
     },
     /// Trims a stream by its retention, if this instance is its janitor or nobody is. → [`Response::Count`], entries removed
-    Retain {
+    ApplyRetention {
         /// The stream.
         stream: Arc<str>,
         /// The client start.
@@ -247,7 +247,7 @@ pub enum Request {
     },
     /// Moves a dead letter back to its stream as a new entry, without the `dlq-` fields; for one group
     /// only, or for all. → [`Response::Appended`]
-    Revive {
+    RequeueDeadLetter {
         /// The stream of dead letters.
         letters: Arc<str>,
         /// The dead letter.
@@ -271,7 +271,7 @@ pub enum Request {
     },
     /// Changes who is in a room; those that are added are in it for `ttl` milliseconds, by the store's time, unless
     /// they are added again. → [`Response::Done`]
-    Attend {
+    UpdatePresence {
         /// The room's key: [`keys::presence`].
         key: Arc<str>,
         /// Who comes or stays: see [`presence::entry`](crate::presence::entry).
@@ -282,7 +282,7 @@ pub enum Request {
         ttl: u64,
     },
     /// Who is in a room. → [`Response::Names`]
-    Attendance {
+    ListPresence {
         /// The room's key.
         key: Arc<str>,
     },
@@ -292,7 +292,7 @@ pub enum Request {
 
 /// An entry on its way to the dead letters.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Letter {
+pub struct DeadLetterEntry {
     /// The entry.
     pub id: EntryId,
     /// How often it was tried.
@@ -310,7 +310,7 @@ pub struct StoredEntry {
     pub id: EntryId,
     /// Its delivery count; 0 where it was not asked for as a pending one.
     pub deliveries: u32,
-    /// Whether [`Request::Begin`] was recorded for it, and no end.
+    /// Whether [`Request::MarkStarted`] was recorded for it, and no end.
     pub begun: bool,
     /// The store's time of the first hand-back for lack of a handler.
     pub unhandled_since: Option<u64>,
@@ -380,7 +380,7 @@ pub enum Response {
     Time(u64),
 }
 
-/// What is known of a group after a [`Request::Beat`].
+/// What is known of a group after a [`Request::Heartbeat`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
     /// The group's lease: that of the client that set it first.

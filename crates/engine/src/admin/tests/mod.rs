@@ -8,12 +8,14 @@ mod streams;
 use std::sync::{Arc, Mutex};
 
 use oxbus_model::config::{Config, Environment, PersistenceConfig};
-use oxbus_model::stream_store::{EntryId, Fields, Letter, Member, Position, Request, Response, Streams};
+use oxbus_model::stream_store::{
+    ConsumerId, DeadLetterEntry, EntryId, Fields, Position, Request, Response, Streams,
+};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 
 use super::{Context, call};
-use crate::state::recent_events::Recent;
+use crate::state::recent_events::RecentEvents;
 use crate::transport::store::{Answer, Store};
 
 /// A store whose clock stands still unless a test moves it.
@@ -45,7 +47,7 @@ impl Store for Memory {
 struct Rig {
     memory: Arc<Memory>,
     context: Context,
-    recent: Arc<Mutex<Recent>>,
+    recent: Arc<Mutex<RecentEvents>>,
 }
 
 impl Rig {
@@ -65,7 +67,7 @@ impl Rig {
         let config = Config { persistence, ..config };
         let streams = Mutex::new((Streams::new(), 1_000_000));
         let memory = Arc::new(Memory { streams, fails: Mutex::default(), holds: Mutex::default() });
-        let recent = Arc::<Mutex<Recent>>::default();
+        let recent = Arc::<Mutex<RecentEvents>>::default();
         let context = Context::new(memory.clone(), &config, "instance", recent.clone());
         Rig { memory, context, recent }
     }
@@ -109,7 +111,7 @@ impl Rig {
 
     fn group(&self, stream: &str, group: &str) {
         let (stream, group) = (stream.into(), group.into());
-        self.execute(Request::Open { stream, group, from: Position::Beginning, restarted: false });
+        self.execute(Request::EnsureGroup { stream, group, from: Position::Beginning, restarted: false });
     }
 
     /// A consumer reads new entries.
@@ -121,18 +123,19 @@ impl Rig {
 
     /// Moves entries that a consumer has read to the dead letters; a millisecond passes.
     fn bury(&self, stream: &str, group: &str, ids: &[EntryId]) {
-        let member = Member {
+        let member = ConsumerId {
             stream: stream.into(),
             group: group.into(),
             consumer: "other".into(),
             instance: "i".into(),
         };
         let error = r#"{"name":"Error","message":"no"}"#;
-        let letter = |id: &EntryId| Letter { id: *id, attempts: 4, reason: "failed", error: error.into() };
+        let letter =
+            |id: &EntryId| DeadLetterEntry { id: *id, attempts: 4, reason: "failed", error: error.into() };
         let letters = ids.iter().map(letter).collect();
         let to = Some(format!("{stream}:dlq").into());
         assert_eq!(
-            self.execute(Request::Bury { member, to, max_len: 100, letters }),
+            self.execute(Request::DeadLetter { member, to, max_len: 100, letters }),
             Response::Lost { taken: vec![], gone: vec![] }
         );
         self.pass(1);

@@ -23,7 +23,7 @@ use crate::redis::connection::handshake::{Connection, Endpoint};
 use crate::redis::resp::reply::Protocol;
 use crate::runtime::clock;
 use crate::runtime::panics::catch_panic;
-use crate::state::Shared;
+use crate::state::ClientState;
 
 /// How long the server may take to answer a heartbeat, in milliseconds.
 pub(in crate::redis) const HEARTBEAT_LIMIT: u64 = 1_000;
@@ -120,7 +120,7 @@ impl<I> Handle<I> {
 /// Starts a link.
 pub(crate) fn start<S: Session>(
     session: S,
-    shared: Arc<Shared>,
+    shared: Arc<ClientState>,
     endpoint: Arc<Endpoint>,
     runtime: &tokio::runtime::Handle,
 ) -> Handle<S::Input> {
@@ -135,7 +135,7 @@ pub(crate) fn start<S: Session>(
 struct Link<S: Session> {
     name: Arc<str>,
     session: S,
-    shared: Arc<Shared>,
+    shared: Arc<ClientState>,
     endpoint: Arc<Endpoint>,
     orders: UnboundedReceiver<Order<S::Input>>,
     backoff: Backoff,

@@ -9,7 +9,7 @@ use oxbus_model::config::StreamConfig;
 use crate::host::{Apart, EventId, Failed, Published, Stored};
 use crate::observe::prometheus::row_of;
 use crate::redis::publisher::in_flight::{Done, Entry};
-use crate::state::Shared;
+use crate::state::ClientState;
 
 /// One submission, until all its events are settled.
 pub(in crate::redis) struct Batch {
@@ -121,7 +121,7 @@ impl Batches {
     }
 
     /// An event was published.
-    pub(in crate::redis) fn published(&mut self, shared: &Shared, done: Done) {
+    pub(in crate::redis) fn published(&mut self, shared: &ClientState, done: Done) {
         let Done { batch, index, receivers, entry } = done;
         let Some(state) = self.open.get_mut(&batch) else { return };
         if state.is_reported() {
@@ -138,7 +138,7 @@ impl Batches {
     }
 
     /// An event failed after it was under way.
-    pub(in crate::redis) fn failed(&mut self, shared: &Shared, failed: Failed) {
+    pub(in crate::redis) fn failed(&mut self, shared: &ClientState, failed: Failed) {
         let batch = failed.batch;
         match self.apart(&failed) {
             Some(apart) => {
@@ -171,7 +171,7 @@ impl Batches {
     }
 
     /// Tells the host what was settled since the last time.
-    pub(in crate::redis) fn report(&mut self, shared: &Shared) {
+    pub(in crate::redis) fn report(&mut self, shared: &ClientState) {
         for batch in self.touched.drain(..) {
             let Some(state) = self.open.get_mut(&batch) else { continue };
             shared.stats.events_published.add((state.answered.len() + state.stored.len()) as u64);
@@ -191,7 +191,7 @@ impl Batches {
     }
 
     /// Gives back the room that a settled event took.
-    fn settle(&mut self, shared: &Shared, batch: u32) {
+    fn settle(&mut self, shared: &ClientState, batch: u32) {
         let Some(state) = self.open.get_mut(&batch) else { return };
         state.open -= 1;
         let done = state.open == 0;

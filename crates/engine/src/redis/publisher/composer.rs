@@ -10,7 +10,7 @@ use crate::publish::encoder::Encoded;
 use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::publisher::in_flight::Kind;
 use crate::redis::resp::command::{Args, Mark, append_publish, append_xadd};
-use crate::redis::scripts::script_call::{ADD, Call, KEEP, MAX_BYTES, MAX_EVENTS};
+use crate::redis::scripts::script_call::{Call, MAX_BYTES, MAX_EVENTS, PERSIST, STORE_AND_PUBLISH};
 
 /// Writes the commands of events. Those that can share one wait in it until [`Composer::finish`].
 pub(in crate::redis) struct Composer {
@@ -140,14 +140,14 @@ impl Composer {
             Some(open) => open,
             None => {
                 self.put_head(stream, fields, event);
-                let call = Call::new(&ADD, batch, deadline, Some(stream), self.head.mark());
+                let call = Call::new(&STORE_AND_PUBLISH, batch, deadline, Some(stream), self.head.mark());
                 self.open.insert(Open { call: Box::new(call), stream, fields })
             }
         };
         open.call.add(index, self.args.mark().since(from));
     }
 
-    /// What the calls of [`ADD`] begin with.
+    /// What the calls of [`STORE_AND_PUBLISH`] begin with.
     fn put_head(&mut self, stream: usize, fields: usize, event: &Encoded<'_>) {
         self.head.clear();
         let Some(Target { name, cap }) = self.streams.get(stream) else { return };
@@ -199,7 +199,7 @@ impl Composer {
             args.put(name);
             args.put(value);
         });
-        let mut call = Call::new(&KEEP, batch, deadline, event.stream, Mark::default());
+        let mut call = Call::new(&PERSIST, batch, deadline, event.stream, Mark::default());
         call.add(index, args.mark());
         self.head.clear();
         self.push(Box::new(call), self.args.mark(), pipeline);

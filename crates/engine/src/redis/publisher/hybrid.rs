@@ -6,33 +6,33 @@ use std::sync::Arc;
 
 use crate::host::{Apart, Taken};
 use crate::observe::prometheus::row_of;
-use crate::receive::reception::{Arrivals, Reception};
+use crate::receive::reception::{InboundBatch, Reception};
 use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::publisher::prepare::{Preparation, Prepared};
-use crate::redis::publisher::replicated::{Composed, Group, Replicas, Replicated};
-use crate::state::Shared;
+use crate::redis::publisher::replicated::{Group, PreparedBatch, Replicas, Replicated};
+use crate::state::ClientState;
 use crate::transport::Submission;
 
 /// The side of a client's publishes that needs no server.
 pub(in crate::redis) struct Hybrid {
-    shared: Arc<Shared>,
+    shared: Arc<ClientState>,
     preparation: Preparation,
-    arrivals: Arrivals,
+    arrivals: InboundBatch,
 }
 
 impl Hybrid {
-    pub(in crate::redis) fn new(shared: Arc<Shared>, replicated: Arc<Replicated>) -> Hybrid {
+    pub(in crate::redis) fn new(shared: Arc<ClientState>, replicated: Arc<Replicated>) -> Hybrid {
         let replicas = Replicas::new(&shared, replicated);
         Hybrid {
             preparation: Preparation::new(&shared, Some(replicas)),
             shared,
-            arrivals: Arrivals::default(),
+            arrivals: InboundBatch::default(),
         }
     }
 
     /// Hands events to the subscriptions of this client that want them. Returns the commands for the server, if
     /// there are any.
-    pub(in crate::redis) fn publish(&mut self, submission: Submission) -> Option<Composed> {
+    pub(in crate::redis) fn publish(&mut self, submission: Submission) -> Option<PreparedBatch> {
         let Hybrid { shared, preparation, arrivals } = self;
         let batch = submission.batch;
         let mut commands = Pipeline::new();
@@ -73,6 +73,6 @@ impl Hybrid {
         }
         let mut state = state?;
         state.unstored = unstored;
-        Some(Composed { batch, state, groups: vec![Group { wait: None, deadline, commands }] })
+        Some(PreparedBatch { batch, state, groups: vec![Group { wait: None, deadline, commands }] })
     }
 }

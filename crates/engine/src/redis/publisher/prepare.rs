@@ -11,7 +11,7 @@ use crate::redis::publisher::batches::Batch;
 use crate::redis::publisher::composer::{Composer, Place};
 use crate::redis::publisher::in_flight::Kind;
 use crate::redis::publisher::replicated::Replicas;
-use crate::state::Shared;
+use crate::state::ClientState;
 use crate::transport::Submission;
 
 /// Makes the commands of submissions.
@@ -37,7 +37,7 @@ pub(in crate::redis) struct Prepared {
 }
 
 impl Preparation {
-    pub(in crate::redis) fn new(shared: &Shared, replicas: Option<Replicas>) -> Preparation {
+    pub(in crate::redis) fn new(shared: &ClientState, replicas: Option<Replicas>) -> Preparation {
         Preparation {
             encoder: Encoder::new(shared),
             composer: Composer::new(&shared.config, &shared.channels),
@@ -51,7 +51,7 @@ impl Preparation {
     /// its index. The room that the others took is given back.
     pub(in crate::redis) fn prepare(
         &mut self,
-        shared: &Shared,
+        shared: &ClientState,
         submission: Submission,
         pipeline: &mut Pipeline<Kind>,
         mut goes_out: impl FnMut(u32, &Encoded<'_>) -> bool,

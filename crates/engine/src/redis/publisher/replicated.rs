@@ -16,19 +16,19 @@ use crate::redis::publisher::batches::Batch;
 use crate::redis::publisher::composer::{Composer, Place};
 use crate::redis::publisher::in_flight::Kind;
 use crate::redis::publisher::session::{Input, Publisher};
-use crate::state::Shared;
+use crate::state::ClientState;
 
 /// The commands of a submission, ready to be sent.
-pub(crate) struct Composed {
+pub(crate) struct PreparedBatch {
     pub(in crate::redis) batch: u32,
     pub(in crate::redis) state: Batch,
     pub(in crate::redis) groups: Vec<Group>,
 }
 
-impl Composed {
+impl PreparedBatch {
     /// The client is closed, and sends nothing any more.
-    pub(in crate::redis) fn refuse(self, shared: &Shared) {
-        let Composed { batch, state, groups } = self;
+    pub(in crate::redis) fn refuse(self, shared: &ClientState) {
+        let PreparedBatch { batch, state, groups } = self;
         shared.admission.release(state.open, state.bytes);
         let error = BusError::new(ErrorKind::Closed, "the client is closed").with_outcome(Outcome::NotSent);
         let mut failed = Vec::with_capacity(state.open);
@@ -57,7 +57,7 @@ pub(in crate::redis) struct Replicas {
 }
 
 impl Replicas {
-    pub(in crate::redis) fn new(shared: &Shared, link: Arc<Replicated>) -> Replicas {
+    pub(in crate::redis) fn new(shared: &ClientState, link: Arc<Replicated>) -> Replicas {
         Replicas { composer: Composer::new(&shared.config, &shared.channels), groups: Vec::new(), link }
     }
 
@@ -83,12 +83,12 @@ impl Replicas {
     }
 
     /// Sends what was gathered.
-    pub(in crate::redis) fn send(&mut self, shared: &Shared, batch: u32, state: Batch) {
+    pub(in crate::redis) fn send(&mut self, shared: &ClientState, batch: u32, state: Batch) {
         if let Some(last) = self.groups.last_mut() {
             self.composer.finish(&mut last.commands);
         }
         let groups = std::mem::take(&mut self.groups);
-        if let Err(composed) = self.link.send(Box::new(Composed { batch, state, groups })) {
+        if let Err(composed) = self.link.send(Box::new(PreparedBatch { batch, state, groups })) {
             composed.refuse(shared);
         }
     }
@@ -96,7 +96,7 @@ impl Replicas {
 
 /// The link, which is made with the first event that needs it.
 pub(in crate::redis) struct Replicated {
-    shared: Arc<Shared>,
+    shared: Arc<ClientState>,
     endpoint: Arc<Endpoint>,
     runtime: tokio::runtime::Handle,
     slot: Mutex<Slot>,
@@ -110,7 +110,7 @@ struct Slot {
 
 impl Replicated {
     pub(in crate::redis) fn new(
-        shared: Arc<Shared>,
+        shared: Arc<ClientState>,
         endpoint: Arc<Endpoint>,
         runtime: tokio::runtime::Handle,
     ) -> Arc<Replicated> {
@@ -118,7 +118,7 @@ impl Replicated {
     }
 
     /// Sends commands; gives them back when the client is closed.
-    fn send(&self, composed: Box<Composed>) -> Result<(), Box<Composed>> {
+    fn send(&self, composed: Box<PreparedBatch>) -> Result<(), Box<PreparedBatch>> {
         let mut slot = self.slot();
         if slot.closed {
             return Err(composed);
@@ -128,7 +128,7 @@ impl Replicated {
             link::start(session, self.shared.clone(), self.endpoint.clone(), &self.runtime)
         });
         // The link takes inputs for as long as its handle lives.
-        link.send(Input::Composed(composed));
+        link.send(Input::PreparedBatch(composed));
         Ok(())
     }
 

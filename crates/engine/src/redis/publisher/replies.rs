@@ -13,7 +13,7 @@ use crate::redis::publisher::in_flight::{Done, Entry, Kind};
 use crate::redis::publisher::session::{Publisher, ROLE_INTERVAL};
 use crate::redis::resp::reply::Reply;
 use crate::redis::scripts::script;
-use crate::redis::scripts::script_call::{ADD, Answer, Call, KEEP};
+use crate::redis::scripts::script_call::{Answer, Call, PERSIST, STORE_AND_PUBLISH};
 
 /// How often it is told that stored events were not published, in milliseconds.
 const FAULT_INTERVAL: u64 = 1_000;
@@ -161,7 +161,7 @@ impl Publisher {
     /// must not overtake a call of one that it does not.
     fn load_scripts(&mut self) {
         if !std::mem::replace(&mut self.loading, true) {
-            for (last, script) in [(false, &ADD), (true, &KEEP)] {
+            for (last, script) in [(false, &STORE_AND_PUBLISH), (true, &PERSIST)] {
                 self.ask(Kind::Load(last), &script.load());
             }
         }

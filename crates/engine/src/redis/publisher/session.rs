@@ -20,12 +20,12 @@ use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::publisher::batches::Batches;
 use crate::redis::publisher::in_flight::{Done, Kind};
 use crate::redis::publisher::prepare::{Preparation, Prepared};
-use crate::redis::publisher::replicated::{Composed, Group, Replicas, Replicated};
+use crate::redis::publisher::replicated::{Group, PreparedBatch, Replicas, Replicated};
 use crate::redis::publisher::replies::Faults;
 use crate::redis::resp::command::append_wait;
 use crate::redis::resp::reply::{Protocol, decode};
-use crate::redis::scripts::script_call::{ADD, KEEP};
-use crate::state::Shared;
+use crate::redis::scripts::script_call::{PERSIST, STORE_AND_PUBLISH};
+use crate::state::ClientState;
 use crate::transport::Submission;
 
 /// The name of its link.
@@ -46,7 +46,7 @@ const EXPIRED_PER_MS: u64 = 2_000;
 pub(crate) enum Input {
     Publish(Submission),
     /// Commands of a submission that was read elsewhere.
-    Composed(Box<Composed>),
+    PreparedBatch(Box<PreparedBatch>),
     Cancel {
         batch: u32,
         index: u32,
@@ -58,7 +58,7 @@ pub(crate) enum Input {
 }
 
 pub(crate) struct Publisher {
-    pub(in crate::redis) shared: Arc<Shared>,
+    pub(in crate::redis) shared: Arc<ClientState>,
     name: &'static str,
     preparation: Preparation,
     protocol: Protocol,
@@ -84,17 +84,17 @@ pub(crate) struct Publisher {
 
 impl Publisher {
     /// The publisher of a client; what is to be replicated goes to another one.
-    pub(in crate::redis) fn new(shared: Arc<Shared>, replicated: Arc<Replicated>) -> Self {
+    pub(in crate::redis) fn new(shared: Arc<ClientState>, replicated: Arc<Replicated>) -> Self {
         let replicas = Replicas::new(&shared, replicated);
         Publisher::named(LINK, shared, Some(replicas))
     }
 
     /// The publisher of what is to be replicated.
-    pub(in crate::redis) fn replicated(shared: Arc<Shared>) -> Self {
+    pub(in crate::redis) fn replicated(shared: Arc<ClientState>) -> Self {
         Publisher::named(REPLICATED, shared, None)
     }
 
-    fn named(name: &'static str, shared: Arc<Shared>, replicas: Option<Replicas>) -> Self {
+    fn named(name: &'static str, shared: Arc<ClientState>, replicas: Option<Replicas>) -> Self {
         Publisher {
             name,
             preparation: Preparation::new(&shared, replicas),
@@ -130,8 +130,8 @@ impl Publisher {
     }
 
     /// Takes commands over, and asks after them how many replicas have got what they did.
-    fn take_over(&mut self, composed: Composed) {
-        let Composed { batch, state, groups } = composed;
+    fn take_over(&mut self, composed: PreparedBatch) {
+        let PreparedBatch { batch, state, groups } = composed;
         self.batches.add(batch, state);
         for Group { wait, deadline, mut commands } in groups {
             self.next_expiry = self.next_expiry.min(deadline);
@@ -282,13 +282,13 @@ impl Session for Publisher {
     fn preamble(&self) -> Vec<redis::Cmd> {
         let config = &self.shared.config;
         let stores = !config.streams.is_empty() || config.persistence.is_some();
-        if stores { vec![ADD.load(), KEEP.load()] } else { Vec::new() }
+        if stores { vec![STORE_AND_PUBLISH.load(), PERSIST.load()] } else { Vec::new() }
     }
 
     fn input(&mut self, input: Input, _now: u64) {
         match input {
             Input::Publish(submission) => self.publish(submission),
-            Input::Composed(composed) => self.take_over(*composed),
+            Input::PreparedBatch(composed) => self.take_over(*composed),
             Input::Cancel { batch, index } => self.cancel(batch, index),
             Input::Ask(command, sender) if self.connected => self.ask(Kind::Ask(sender), &command),
             Input::Ask(_, sender) => {

@@ -7,47 +7,49 @@ use crate::redis::resp::reply::Reply;
 
 /// As [`Reply`], owned.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::redis) enum Owned {
+pub(in crate::redis) enum RespValue {
     Text(Box<[u8]>),
     Int(i64),
     Nil,
-    Array(Vec<Owned>),
+    Array(Vec<RespValue>),
     /// Inside an array; the error of a whole command is an error of the call.
     Error(String),
 }
 
-impl From<Reply<'_>> for Owned {
+impl From<Reply<'_>> for RespValue {
     fn from(reply: Reply<'_>) -> Self {
         match reply {
-            Reply::Text(text) => Owned::Text(text.into()),
-            Reply::Error(error) => Owned::Error(error.to_owned()),
-            Reply::Int(n) => Owned::Int(n),
-            Reply::Nil => Owned::Nil,
+            Reply::Text(text) => RespValue::Text(text.into()),
+            Reply::Error(error) => RespValue::Error(error.to_owned()),
+            Reply::Int(n) => RespValue::Int(n),
+            Reply::Nil => RespValue::Nil,
             Reply::Array(items) | Reply::Push(items) => {
-                Owned::Array(items.into_iter().map(Owned::from).collect())
+                RespValue::Array(items.into_iter().map(RespValue::from).collect())
             }
         }
     }
 }
 
-impl Owned {
+impl RespValue {
     /// The items of an array.
-    pub(in crate::redis) fn items(self) -> Result<Vec<Owned>, BusError> {
+    pub(in crate::redis) fn items(self) -> Result<Vec<RespValue>, BusError> {
         match self {
-            Owned::Array(items) => Ok(items),
+            RespValue::Array(items) => Ok(items),
             other => Err(other.unexpected("an array")),
         }
     }
 
     /// The items of an array of that length.
-    pub(in crate::redis) fn parts<const N: usize>(self) -> Result<[Owned; N], BusError> {
-        self.items()?.try_into().map_err(|items| Owned::Array(items).unexpected(&format!("an array of {N}")))
+    pub(in crate::redis) fn parts<const N: usize>(self) -> Result<[RespValue; N], BusError> {
+        self.items()?
+            .try_into()
+            .map_err(|items| RespValue::Array(items).unexpected(&format!("an array of {N}")))
     }
 
     /// Each item of an array, read.
     pub(in crate::redis) fn all<T>(
         self,
-        read: impl FnMut(Owned) -> Result<T, BusError>,
+        read: impl FnMut(RespValue) -> Result<T, BusError>,
     ) -> Result<Vec<T>, BusError> {
         self.items()?.into_iter().map(read).collect()
     }
@@ -55,15 +57,15 @@ impl Owned {
     /// What is there, read; `None` for nil.
     pub(in crate::redis) fn maybe<T>(
         self,
-        read: impl FnOnce(Owned) -> Result<T, BusError>,
+        read: impl FnOnce(RespValue) -> Result<T, BusError>,
     ) -> Result<Option<T>, BusError> {
-        if self == Owned::Nil { Ok(None) } else { read(self).map(Some) }
+        if self == RespValue::Nil { Ok(None) } else { read(self).map(Some) }
     }
 
     /// The bytes of a string.
     pub(in crate::redis) fn bytes(self) -> Result<Box<[u8]>, BusError> {
         match self {
-            Owned::Text(text) => Ok(text),
+            RespValue::Text(text) => Ok(text),
             other => Err(other.unexpected("a string")),
         }
     }
@@ -76,8 +78,8 @@ impl Owned {
     /// A number that is not negative, also as a string.
     pub(in crate::redis) fn count(self) -> Result<u64, BusError> {
         let number = match &self {
-            Owned::Int(n) => u64::try_from(*n).ok(),
-            Owned::Text(text) => std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()),
+            RespValue::Int(n) => u64::try_from(*n).ok(),
+            RespValue::Text(text) => std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()),
             _ => None,
         };
         number.ok_or_else(|| self.unexpected("a number"))
@@ -91,7 +93,7 @@ impl Owned {
     /// The id of an entry.
     pub(in crate::redis) fn id(self) -> Result<EntryId, BusError> {
         let id = match &self {
-            Owned::Text(text) => EntryId::from_bytes(text),
+            RespValue::Text(text) => EntryId::from_bytes(text),
             _ => None,
         };
         id.ok_or_else(|| self.unexpected("the id of an entry"))
@@ -108,24 +110,27 @@ impl Owned {
 mod tests {
     use super::*;
 
-    fn text(text: &str) -> Owned {
-        Owned::Text(text.as_bytes().into())
+    fn text(text: &str) -> RespValue {
+        RespValue::Text(text.as_bytes().into())
     }
 
     #[test]
     fn what_is_expected_is_read_and_anything_else_is_a_fault() {
         assert_eq!(text("12").count(), Ok(12));
-        assert_eq!(Owned::Int(7).small_count(), Ok(7));
+        assert_eq!(RespValue::Int(7).small_count(), Ok(7));
         assert_eq!(text("5-1").id(), Ok(EntryId { ms: 5, seq: 1 }));
-        assert_eq!(Owned::Nil.maybe(Owned::id), Ok(None));
-        assert_eq!(Owned::Array(vec![Owned::Nil, text("a")]).parts(), Ok([Owned::Nil, text("a")]));
-        assert_eq!(Owned::Array(vec![Owned::Int(1)]).all(Owned::count), Ok(vec![1]));
+        assert_eq!(RespValue::Nil.maybe(RespValue::id), Ok(None));
+        assert_eq!(
+            RespValue::Array(vec![RespValue::Nil, text("a")]).parts(),
+            Ok([RespValue::Nil, text("a")])
+        );
+        assert_eq!(RespValue::Array(vec![RespValue::Int(1)]).all(RespValue::count), Ok(vec![1]));
         for error in [
-            Owned::Int(-1).count().err(),
+            RespValue::Int(-1).count().err(),
             text("5").id().err(),
-            Owned::Nil.items().err(),
-            Owned::Array(vec![]).parts::<1>().err(),
-            Owned::Error("ERR no".to_owned()).bytes().err(),
+            RespValue::Nil.items().err(),
+            RespValue::Array(vec![]).parts::<1>().err(),
+            RespValue::Error("ERR no".to_owned()).bytes().err(),
         ] {
             assert_eq!(error.map(|e| e.kind), Some(ErrorKind::Internal));
         }

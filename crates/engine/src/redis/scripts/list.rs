@@ -9,22 +9,22 @@ macro_rules! scripts {
 }
 
 scripts! {
-    OPEN = ["shared/ids", "shared/info", "open"];
-    HOLD = ["shared/fence", "hold"];
-    RELEASE = ["shared/fence", "shared/clock", "release"];
-    BURY = ["shared/fence", "shared/clock", "bury"];
-    BEGIN = ["shared/fence", "begin"];
+    ENSURE_GROUP = ["shared/ids", "shared/info", "ensure_group"];
+    EXTEND_LEASE = ["shared/fence", "extend_lease"];
+    REQUEUE = ["shared/fence", "shared/clock", "requeue"];
+    DEAD_LETTER = ["shared/fence", "shared/clock", "dead_letter"];
+    MARK_STARTED = ["shared/fence", "mark_started"];
     CLAIM = ["shared/fence", "shared/collect", "claim"];
-    OWN = ["shared/fence", "shared/collect", "own"];
-    BEAT = ["shared/ids", "shared/info", "shared/clock", "beat"];
-    LEAVE = ["leave"];
-    SWEEP = ["shared/info", "shared/clock", "shared/notes", "sweep"];
-    RETAIN = ["shared/ids", "shared/info", "shared/clock", "retain"];
-    POSITION = ["shared/notes", "position"];
+    CLAIM_OWN_PENDING = ["shared/fence", "shared/collect", "claim_own_pending"];
+    HEARTBEAT = ["shared/ids", "shared/info", "shared/clock", "heartbeat"];
+    REMOVE_CONSUMER = ["remove_consumer"];
+    REMOVE_DEAD_CONSUMERS = ["shared/info", "shared/clock", "shared/notes", "remove_dead_consumers"];
+    APPLY_RETENTION = ["shared/ids", "shared/info", "shared/clock", "apply_retention"];
+    SET_POSITION = ["shared/notes", "set_position"];
     DESCRIBE = ["shared/ids", "shared/info", "describe"];
-    REMOVE = ["shared/info", "remove"];
-    REVIVE = ["shared/info", "shared/copy", "revive"];
-    ATTEND = ["shared/clock", "attend"];
-    ATTENDANCE = ["shared/clock", "attendance"];
+    REMOVE_GROUP = ["shared/info", "remove_group"];
+    REQUEUE_DEAD_LETTER = ["shared/info", "shared/copy", "requeue_dead_letter"];
+    UPDATE_PRESENCE = ["shared/clock", "update_presence"];
+    LIST_PRESENCE = ["shared/clock", "list_presence"];
     REDELIVER = ["shared/copy", "redeliver"];
 }

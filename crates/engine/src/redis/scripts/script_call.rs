@@ -10,9 +10,9 @@ use crate::redis::scripts::script;
 use crate::redis::scripts::script::Script;
 
 /// Adds events to a stream and publishes them.
-pub(in crate::redis) static ADD: Script = Script::new(include_str!("add.lua"));
+pub(in crate::redis) static STORE_AND_PUBLISH: Script = Script::new(include_str!("store_and_publish.lua"));
 /// Adds one event, keeps it and publishes it, as far as that was asked for.
-pub(in crate::redis) static KEEP: Script = Script::new(include_str!("keep.lua"));
+pub(in crate::redis) static PERSIST: Script = Script::new(include_str!("persist.lua"));
 
 /// Events in one call at the most. More would save little and hold the server up.
 pub(in crate::redis) const MAX_EVENTS: usize = 64;
@@ -163,7 +163,7 @@ impl Call {
         &self,
         reply: &'a [Reply<'a>],
     ) -> impl Iterator<Item = (u32, Answer<'a>)> {
-        let each = if std::ptr::eq(self.script, &KEEP) { 4 } else { 2 };
+        let each = if std::ptr::eq(self.script, &PERSIST) { 4 } else { 2 };
         let mut said = reply.chunks(each);
         self.events.iter().filter_map(move |event| {
             let answer = Answer::of(said.next().unwrap_or_default());

@@ -19,9 +19,9 @@ use crate::redis::connection::link;
 use crate::redis::connection::link::{HEARTBEAT_LIMIT, Handle, Opened, Session};
 use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::resp::reply::{Protocol, Reply, decode};
-use crate::redis::resp::value::Owned;
+use crate::redis::resp::value::RespValue;
 use crate::redis::scripts::script;
-use crate::state::Shared;
+use crate::state::ClientState;
 
 /// The name of the link.
 pub(in crate::redis) const LINK: &str = "consumer";
@@ -35,11 +35,11 @@ const MAX_BYTES: usize = 64 << 20;
 /// Commands in the queue for each millisecond between two searches of it for late ones.
 const EXPIRED_PER_MS: u64 = 2_000;
 
-type Answer = oneshot::Sender<Result<Owned, BusError>>;
+type Answer = oneshot::Sender<Result<RespValue, BusError>>;
 
 /// Sends commands on a link of its own, which is made with the first.
-pub(in crate::redis) struct Commander {
-    shared: Arc<Shared>,
+pub(in crate::redis) struct CommandLink {
+    shared: Arc<ClientState>,
     endpoint: Arc<Endpoint>,
     runtime: tokio::runtime::Handle,
     link: Mutex<Slot>,
@@ -52,13 +52,13 @@ struct Slot {
     closed: bool,
 }
 
-impl Commander {
+impl CommandLink {
     pub(in crate::redis) fn new(
-        shared: Arc<Shared>,
+        shared: Arc<ClientState>,
         endpoint: Arc<Endpoint>,
         runtime: tokio::runtime::Handle,
     ) -> Arc<Self> {
-        Arc::new(Commander { shared, endpoint, runtime, link: Mutex::default(), room: Arc::default() })
+        Arc::new(CommandLink { shared, endpoint, runtime, link: Mutex::default(), room: Arc::default() })
     }
 
     /// When a command that is sent now must be answered, on the client's clock.
@@ -71,7 +71,7 @@ impl Commander {
     /// # Errors
     /// What the server says (`Rejected`); `QUEUE_FULL`, `CLOSED` and a lack of connection (`NotSent`);
     /// no answer: `Unknown`.
-    pub(in crate::redis) async fn ask(&self, command: &Cmd, deadline: u64) -> Result<Owned, BusError> {
+    pub(in crate::redis) async fn ask(&self, command: &Cmd, deadline: u64) -> Result<RespValue, BusError> {
         let packed = command.get_packed_command();
         let place = Room::place(&self.room, packed.len())?;
         let (answer, answered) = oneshot::channel();
@@ -177,7 +177,7 @@ enum Kind {
 
 /// The session.
 struct Commands {
-    shared: Arc<Shared>,
+    shared: Arc<ClientState>,
     protocol: Protocol,
     connected: bool,
     role_known: bool,
@@ -190,7 +190,7 @@ struct Commands {
 }
 
 impl Commands {
-    fn new(shared: Arc<Shared>) -> Self {
+    fn new(shared: Arc<ClientState>) -> Self {
         Commands {
             shared,
             protocol: Protocol::Resp3,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::BufMut;
 use oxbus_model::codec::entry;
-use oxbus_model::consumer::{Arrival, Content, GroupKey, Read};
+use oxbus_model::consumer::{Content, GroupKey, Read, ReceivedEntry};
 use oxbus_model::server_error;
 use oxbus_model::server_error::Action;
 use oxbus_model::{BusError, ErrorKind};
@@ -25,8 +25,8 @@ use crate::redis::connection::link::{HEARTBEAT_LIMIT, Handle, Opened, Session};
 use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::resp::reply::{Protocol, Reply, decode};
 use crate::redis::resp::xreadgroup::{Answer, Progress, visit};
-use crate::redis::streams::command_link::Commander;
-use crate::state::Shared;
+use crate::redis::streams::command_link::CommandLink;
+use crate::state::ClientState;
 
 /// The longest that a read blocks, in milliseconds.
 const MAX_BLOCK: u64 = 5_000;
@@ -45,7 +45,7 @@ const UNBLOCK_PAUSE: Duration = Duration::from_millis(50);
 pub(in crate::redis) struct Reader {
     name: Arc<str>,
     link: Handle<Input>,
-    shared: Arc<Shared>,
+    shared: Arc<ClientState>,
 }
 
 impl Reader {
@@ -53,7 +53,7 @@ impl Reader {
     pub(in crate::redis) fn start(
         key: GroupKey,
         group: &str,
-        shared: &Arc<Shared>,
+        shared: &Arc<ClientState>,
         endpoint: Arc<Endpoint>,
         runtime: &tokio::runtime::Handle,
     ) -> Self {
@@ -73,7 +73,7 @@ impl Reader {
     }
 
     /// Ends it when what was delivered to it has arrived.
-    pub(in crate::redis) async fn leave(self, commander: Arc<Commander>) {
+    pub(in crate::redis) async fn leave(self, commander: Arc<CommandLink>) {
         let (sender, answer) = oneshot::channel();
         self.link.send(Input::Leave(sender));
         if let Ok(Some(blocked)) = answer.await {
@@ -87,7 +87,7 @@ impl Reader {
     }
 
     /// Ends a blocked read, so that the next one can ask for something else.
-    pub(in crate::redis) fn nudge(&self, commander: Arc<Commander>, runtime: &tokio::runtime::Handle) {
+    pub(in crate::redis) fn nudge(&self, commander: Arc<CommandLink>, runtime: &tokio::runtime::Handle) {
         let (sender, answer) = oneshot::channel();
         self.link.send(Input::Nudge(sender));
         let shared = self.shared.clone();
@@ -124,7 +124,7 @@ pub(in crate::redis) struct Blocked {
 }
 
 impl Blocked {
-    async fn end(mut self, commander: &Commander, shared: &Shared) {
+    async fn end(mut self, commander: &CommandLink, shared: &ClientState) {
         let Some(client) = self.client else { return };
         let deadline = shared.clock.now_ms() + LEAVE_LIMIT;
         let mut unblock = cmd("CLIENT");
@@ -147,7 +147,7 @@ enum Kind {
 struct GroupReader {
     key: GroupKey,
     name: Arc<str>,
-    shared: Arc<Shared>,
+    shared: Arc<ClientState>,
     protocol: Protocol,
     connected: bool,
     /// Reads that are not sent.
@@ -166,7 +166,7 @@ struct GroupReader {
 }
 
 impl GroupReader {
-    fn new(key: GroupKey, name: Arc<str>, shared: Arc<Shared>) -> Self {
+    fn new(key: GroupKey, name: Arc<str>, shared: Arc<ClientState>) -> Self {
         GroupReader {
             key,
             name,
@@ -251,7 +251,7 @@ impl GroupReader {
             };
             let content = Content::from(entry::read(fields, id, instance));
             let stream = stream.clone();
-            arrivals.push(Arrival {
+            arrivals.push(ReceivedEntry {
                 stream,
                 id,
                 deliveries: 1,

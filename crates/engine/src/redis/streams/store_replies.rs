@@ -5,17 +5,17 @@ use oxbus_model::stream_store::{
     EntryId, Facts, Fields, GroupFacts, Missed, PendingEntry, Response, StoredEntry, StreamFacts,
 };
 
-use crate::redis::resp::value::Owned;
+use crate::redis::resp::value::RespValue;
 
 /// Of `open.lua`.
-pub(crate) fn opened(reply: Owned) -> Result<Response, BusError> {
+pub(crate) fn opened(reply: RespValue) -> Result<Response, BusError> {
     let [created, position, recreated] = reply.parts()?;
     let (created, recreated) = (created.count()? != 0, recreated.count()? != 0);
     Ok(Response::Opened { created, position: position.id()?, recreated })
 }
 
 /// Of `claim.lua` and `own.lua`.
-pub(crate) fn claimed(reply: Owned) -> Result<(Vec<StoredEntry>, Vec<EntryId>), BusError> {
+pub(crate) fn claimed(reply: RespValue) -> Result<(Vec<StoredEntry>, Vec<EntryId>), BusError> {
     let [entries, deleted] = reply.parts()?;
     let entries = entries.all(|entry| {
         let [id, deliveries, begun, unhandled_since, fields] = entry.parts()?;
@@ -23,15 +23,15 @@ pub(crate) fn claimed(reply: Owned) -> Result<(Vec<StoredEntry>, Vec<EntryId>), 
             id: id.id()?,
             deliveries: deliveries.small_count()?,
             begun: begun.count()? != 0,
-            unhandled_since: unhandled_since.maybe(Owned::count)?,
+            unhandled_since: unhandled_since.maybe(RespValue::count)?,
             fields: fields_of(fields)?,
         })
     })?;
-    Ok((entries, deleted.all(Owned::id)?))
+    Ok((entries, deleted.all(RespValue::id)?))
 }
 
 /// Of `XRANGE`.
-pub(crate) fn entries(reply: Owned) -> Result<Vec<StoredEntry>, BusError> {
+pub(crate) fn entries(reply: RespValue) -> Result<Vec<StoredEntry>, BusError> {
     reply.all(|entry| {
         let [id, fields] = entry.parts()?;
         let fields = fields_of(fields)?;
@@ -39,18 +39,18 @@ pub(crate) fn entries(reply: Owned) -> Result<Vec<StoredEntry>, BusError> {
     })
 }
 
-fn fields_of(reply: Owned) -> Result<Fields, BusError> {
+fn fields_of(reply: RespValue) -> Result<Fields, BusError> {
     let mut items = reply.items()?.into_iter();
     let mut fields = Fields::with_capacity(items.len() / 2);
     while let Some(name) = items.next() {
-        let value = items.next().unwrap_or(Owned::Nil);
+        let value = items.next().unwrap_or(RespValue::Nil);
         fields.push((name.bytes()?, value.bytes()?));
     }
     Ok(fields)
 }
 
 /// Of `XPENDING` with a range.
-pub(crate) fn pending(reply: Owned) -> Result<Vec<PendingEntry>, BusError> {
+pub(crate) fn pending(reply: RespValue) -> Result<Vec<PendingEntry>, BusError> {
     reply.all(|row| {
         let [id, consumer, idle, deliveries] = row.parts()?;
         Ok(PendingEntry {
@@ -63,13 +63,13 @@ pub(crate) fn pending(reply: Owned) -> Result<Vec<PendingEntry>, BusError> {
 }
 
 /// Of `beat.lua`.
-pub(crate) fn facts(reply: Owned) -> Result<Facts, BusError> {
+pub(crate) fn facts(reply: RespValue) -> Result<Facts, BusError> {
     let items = reply.items()?;
     if items.len() == 2 {
-        let [time, taken_by] = Owned::Array(items).parts()?;
+        let [time, taken_by] = RespValue::Array(items).parts()?;
         return Ok(Facts { time: time.count()?, taken_by: Some(taken_by.text()?), ..Facts::default() });
     }
-    let [time, _, lease, patterns, position, oldest_pending, missed] = Owned::Array(items).parts()?;
+    let [time, _, lease, patterns, position, oldest_pending, missed] = RespValue::Array(items).parts()?;
     let missed = missed.maybe(|missed| {
         let [count, from, to] = missed.parts()?;
         Ok(Missed { count: count.count()?, from: from.id()?, to: to.id()? })
@@ -77,30 +77,30 @@ pub(crate) fn facts(reply: Owned) -> Result<Facts, BusError> {
     Ok(Facts {
         lease: lease.count()?,
         taken_by: None,
-        patterns: patterns.all(Owned::text)?,
+        patterns: patterns.all(RespValue::text)?,
         position: position.id()?,
-        oldest_pending: oldest_pending.maybe(Owned::id)?,
+        oldest_pending: oldest_pending.maybe(RespValue::id)?,
         missed,
         time: time.count()?,
     })
 }
 
 /// Of `describe.lua`.
-pub(crate) fn stream(reply: Owned) -> Result<Option<StreamFacts>, BusError> {
+pub(crate) fn stream(reply: RespValue) -> Result<Option<StreamFacts>, BusError> {
     reply.maybe(|reply| {
         let [length, first, last, last_generated, added, groups] = reply.parts()?;
         Ok(StreamFacts {
             length: length.count()?,
-            first: first.maybe(Owned::id)?,
-            last: last.maybe(Owned::id)?,
+            first: first.maybe(RespValue::id)?,
+            last: last.maybe(RespValue::id)?,
             last_generated: last_generated.id()?,
-            added: added.maybe(Owned::count)?,
+            added: added.maybe(RespValue::count)?,
             groups: groups.all(group)?,
         })
     })
 }
 
-fn group(reply: Owned) -> Result<GroupFacts, BusError> {
+fn group(reply: RespValue) -> Result<GroupFacts, BusError> {
     let [name, pending, last_delivered, lag, oldest_pending, consumers, lease] = reply.parts()?;
     let consumers = consumers.all(|consumer| {
         let [name, pending, idle] = consumer.parts()?;
@@ -111,28 +111,28 @@ fn group(reply: Owned) -> Result<GroupFacts, BusError> {
         consumers,
         pending: pending.count()?,
         last_delivered: last_delivered.id()?,
-        lag: lag.maybe(Owned::count)?,
-        oldest_pending: oldest_pending.maybe(Owned::id)?,
-        lease: lease.maybe(Owned::count)?,
+        lag: lag.maybe(RespValue::count)?,
+        oldest_pending: oldest_pending.maybe(RespValue::id)?,
+        lease: lease.maybe(RespValue::count)?,
     })
 }
 
 /// The names of groups, of `XINFO GROUPS`.
-pub(crate) fn group_names(reply: Owned) -> Result<Vec<Box<[u8]>>, BusError> {
+pub(crate) fn group_names(reply: RespValue) -> Result<Vec<Box<[u8]>>, BusError> {
     reply.all(|group| {
         let mut items = group.items()?.into_iter();
         while let Some(name) = items.next() {
-            let value = items.next().unwrap_or(Owned::Nil);
+            let value = items.next().unwrap_or(RespValue::Nil);
             if name.bytes()?[..] == *b"name" {
                 return value.bytes();
             }
         }
-        Err(Owned::Nil.unexpected("the name of a group"))
+        Err(RespValue::Nil.unexpected("the name of a group"))
     })
 }
 
 /// Of `TIME`, in milliseconds.
-pub(crate) fn time(reply: Owned) -> Result<u64, BusError> {
+pub(crate) fn time(reply: RespValue) -> Result<u64, BusError> {
     let [seconds, micros] = reply.parts()?;
     Ok(seconds.count()?.saturating_mul(1_000).saturating_add(micros.count()? / 1_000))
 }

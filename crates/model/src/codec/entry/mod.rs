@@ -13,8 +13,8 @@ mod write;
 
 use std::sync::Arc;
 
-use crate::consumer::{Arrival, Content};
-use crate::delivery::{Candidate, LiveEvent};
+use crate::consumer::{Content, ReceivedEntry};
+use crate::delivery::{InboundEvent, LiveEvent};
 use crate::stream_store::{EntryId, StoredEntry};
 
 pub use crate::codec::dead_letter::DeadLetter;
@@ -39,7 +39,7 @@ impl From<Result<StoredEvent, String>> for Content {
     fn from(read: Result<StoredEvent, String>) -> Self {
         match read {
             Ok(StoredEvent { event, event_type, only_group }) => {
-                Content::Event { candidate: Candidate::new(event), event_type, only_group }
+                Content::Event { candidate: InboundEvent::new(event), event_type, only_group }
             }
             Err(reason) => Content::Undecodable(reason),
         }
@@ -52,15 +52,15 @@ pub fn new_arrival<'a>(
     id: EntryId,
     fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     own_instance: &str,
-) -> Arrival {
+) -> ReceivedEntry {
     let content = read(fields, id, own_instance).into();
-    Arrival { stream: stream.clone(), id, deliveries: 1, begun: false, unhandled_since: None, content }
+    ReceivedEntry { stream: stream.clone(), id, deliveries: 1, begun: false, unhandled_since: None, content }
 }
 
 /// What a group of the client start `own_instance` makes of an entry.
-pub fn arrival(stream: &Arc<str>, entry: StoredEntry, own_instance: &str) -> Arrival {
+pub fn arrival(stream: &Arc<str>, entry: StoredEntry, own_instance: &str) -> ReceivedEntry {
     let StoredEntry { id, deliveries, begun, unhandled_since, fields } = entry;
     let fields = fields.iter().map(|(name, value)| (&**name, &**value));
     let content = read(fields, id, own_instance).into();
-    Arrival { stream: stream.clone(), id, deliveries, begun, unhandled_since, content }
+    ReceivedEntry { stream: stream.clone(), id, deliveries, begun, unhandled_since, content }
 }

@@ -4,9 +4,10 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::codec::dead_letter;
 use crate::codec::message;
 use crate::codec::message::{Metadata, Missing, Origin, Parts, Span};
-use crate::stream_store::{Fields, Letter, Member};
+use crate::stream_store::{ConsumerId, DeadLetterEntry, Fields};
 use crate::time;
 
 const STAMP: &str = "2026-11-21T03:04:05.678Z";
@@ -211,7 +212,7 @@ fn an_arrival_says_what_the_store_knows_of_the_entry() {
     let stream = Arc::from("orders");
     let mut stored = entry(fields(&[("eventType", "a"), ("data", "1"), ("group", "g")]));
     (stored.deliveries, stored.begun, stored.unhandled_since) = (7, true, Some(5));
-    let Arrival { stream: of, id, deliveries, begun, unhandled_since, content } =
+    let ReceivedEntry { stream: of, id, deliveries, begun, unhandled_since, content } =
         arrival(&stream, stored, "me");
     assert!(Arc::ptr_eq(&of, &stream));
     assert_eq!((id, deliveries, begun, unhandled_since), (ID, 7, true, Some(5)));
@@ -226,10 +227,10 @@ fn an_arrival_says_what_the_store_knows_of_the_entry() {
 #[test]
 fn a_dead_letter_is_read_as_it_is_written() {
     let member =
-        Member { stream: "orders".into(), group: "g".into(), consumer: "c".into(), instance: "i".into() };
+        ConsumerId { stream: "orders".into(), group: "g".into(), consumer: "c".into(), instance: "i".into() };
     let error = json!({"name": "TypeError", "message": "no", "stack": "at x", "code": "E"});
     let id = EntryId { ms: 5, seq: 1 };
-    let letter = Letter { id, attempts: 4, reason: "failed", error: error.to_string().into() };
+    let letter = DeadLetterEntry { id, attempts: 4, reason: "failed", error: error.to_string().into() };
     let original = written(&Origin::new("s", "i"), None);
     let all: Fields = original.iter().cloned().chain(dead_letter::fields(&member, &letter, 99)).collect();
     let read = DeadLetter::read(entry(all));

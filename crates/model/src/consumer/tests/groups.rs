@@ -6,7 +6,7 @@ use crate::BusError;
 use crate::codec::entry;
 use crate::config::DeadLetterConfig;
 use crate::consumer::tests::world::*;
-use crate::consumer::{Announcement, Arrival, Claims, Content, Joining, Source};
+use crate::consumer::{Announcement, Claims, Content, Joining, ReceivedEntry, Source};
 use crate::delivery::Settlement;
 use crate::error::ErrorKind;
 use crate::options::subscribe::{MatchBy, OrderBy, SubscribeOptions};
@@ -84,7 +84,7 @@ fn a_group_that_keeps_disappearing_is_not_created_in_a_hot_loop() {
         b.publish(1);
         b.pass(100);
     }
-    let opens = b.client.asked.iter().filter(|r| matches!(r, Request::Open { .. })).count();
+    let opens = b.client.asked.iter().filter(|r| matches!(r, Request::EnsureGroup { .. })).count();
     assert!((5..=11).contains(&opens), "{opens}");
     assert!(b.client.asked.len() < 500, "{}", b.client.asked.len());
 }
@@ -135,7 +135,7 @@ fn the_lease_is_that_of_the_group() {
     other.run(&mut b.world);
     assert_eq!(other.announcements.iter().filter(warned).count(), 1, "once");
     let overdue = other.asked.iter().find_map(|r| match r {
-        Request::Overdue { min_idle, .. } => Some(*min_idle),
+        Request::ListExpired { min_idle, .. } => Some(*min_idle),
         _ => None,
     });
     assert_eq!(overdue, Some(LEASE));
@@ -147,8 +147,9 @@ fn nothing_is_read_before_the_group_is_known_and_its_own_entries_are_found() {
     let mut client = Client::new("c", &options());
     client.add(1, "*", &options());
     client.claims.connected(client.key);
-    client.fault =
-        Box::new(|r| matches!(r, Request::Own { .. }).then_some(Fault::Refuse(ErrorKind::ServerBusy)));
+    client.fault = Box::new(|r| {
+        matches!(r, Request::ClaimOwnPending { .. }).then_some(Fault::Refuse(ErrorKind::ServerBusy))
+    });
     client.run(&mut world);
     assert!(client.parked.is_none());
     assert!(matches!(client.announcements[..], [Announcement::Confirmed { .. }]));
@@ -156,7 +157,7 @@ fn nothing_is_read_before_the_group_is_known_and_its_own_entries_are_found() {
     world.now += 200;
     client.run(&mut world);
     assert!(client.parked.is_some());
-    let after = |r: &Request| matches!(r, Request::Own { after: EntryId::MIN, raise: true, .. });
+    let after = |r: &Request| matches!(r, Request::ClaimOwnPending { after: EntryId::MIN, raise: true, .. });
     assert!(client.asked.iter().any(after));
 }
 
@@ -167,7 +168,7 @@ fn a_stream_that_cannot_be_opened_refuses_its_subscriptions() {
     client.add(1, "*", &options());
     let kind = std::cell::Cell::new(ErrorKind::ServerOom);
     client.fault = Box::new(move |r| {
-        matches!(r, Request::Open { .. }).then(|| Fault::Refuse(kind.replace(ErrorKind::WrongType)))
+        matches!(r, Request::EnsureGroup { .. }).then(|| Fault::Refuse(kind.replace(ErrorKind::WrongType)))
     });
     client.run(&mut world);
     assert!(client.announcements.is_empty());
@@ -211,7 +212,7 @@ fn a_stream_in_trouble_does_not_hold_up_the_others() {
     client.try_add(1, "*", "s", &options()).unwrap();
     client.try_add(2, "*", "t", &options()).unwrap();
     client.claims.connected(client.key);
-    let refuse = |r: &Request| matches!(r, Request::Open { stream, .. } if **stream == *"t");
+    let refuse = |r: &Request| matches!(r, Request::EnsureGroup { stream, .. } if **stream == *"t");
     client.fault = Box::new(move |r| refuse(r).then_some(Fault::Refuse(ErrorKind::ServerOom)));
     client.run(&mut world);
     world.publish("s", "a", None);
@@ -229,7 +230,8 @@ fn a_loss_that_is_told_to_a_group_that_was_left_is_not_forgotten() {
     let mut b = Bench::new(&options());
     b.client.asked.clear();
     b.pass(1_000);
-    let beat = b.client.asked.iter().find(|request| matches!(request, Request::Beat { .. })).unwrap().clone();
+    let beat =
+        b.client.asked.iter().find(|request| matches!(request, Request::Heartbeat { .. })).unwrap().clone();
     b.client.claims.leave(b.client.key);
     let missed = Missed { count: 3, from: EntryId::MIN, to: EntryId::MAX };
     let facts = Facts { missed: Some(missed.clone()), ..Facts::default() };
@@ -248,7 +250,7 @@ fn a_stream_that_the_server_refuses_does_not_hold_up_the_reads_of_the_others() {
     client.claims.connected(client.key);
     client.run(&mut world);
     assert_eq!(client.parked.take().unwrap().streams.len(), 2);
-    let beat = |r: &Request| matches!(r, Request::Beat { member, .. } if *member.stream == *"t");
+    let beat = |r: &Request| matches!(r, Request::Heartbeat { member, .. } if *member.stream == *"t");
     client.fault = Box::new(move |r| beat(r).then_some(Fault::Refuse(ErrorKind::WrongType)));
     world.now += 1000;
     client.run(&mut world);
@@ -264,7 +266,7 @@ fn a_stream_that_the_server_refuses_does_not_hold_up_the_reads_of_the_others() {
 
 #[test]
 fn an_event_that_another_client_wants_for_its_channel_is_left_to_it() {
-    fn decode(stream: &Arc<str>, entry: StoredEntry, own: &str) -> Arrival {
+    fn decode(stream: &Arc<str>, entry: StoredEntry, own: &str) -> ReceivedEntry {
         let mut arrival = entry::arrival(stream, entry, own);
         if let Content::Event { candidate, .. } = &mut arrival.content {
             Arc::get_mut(&mut candidate.event).unwrap().channel = Some("p:room:1".into());

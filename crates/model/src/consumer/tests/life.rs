@@ -93,7 +93,7 @@ fn attempts_that_end_before_the_store_is_told_are_told_once() {
     b.client.asked.clear();
     b.run();
     let holds = b.client.asked.iter().filter_map(|request| match request {
-        Request::Hold { items, .. } => Some(&**items),
+        Request::ExtendLease { items, .. } => Some(&**items),
         _ => None,
     });
     assert_eq!(holds.collect::<Vec<_>>(), [&[(id, Some(3))][..]]);
@@ -251,7 +251,7 @@ fn a_bury_that_fails_is_repeated_and_reported_once() {
     let out = b.take();
     b.announced();
     b.client.fault = Box::new(|r| match r {
-        Request::Bury { .. } => Some(Fault::Refuse(ErrorKind::ServerOom)),
+        Request::DeadLetter { .. } => Some(Fault::Refuse(ErrorKind::ServerOom)),
         _ => None,
     });
     b.settle(out[0].token, Settlement::Failed { retryable: false });
@@ -265,7 +265,7 @@ fn a_bury_that_fails_is_repeated_and_reported_once() {
     // An answer that is lost does not bury twice, and is announced.
     b.publish(1);
     let out = b.take();
-    b.client.fault = Box::new(|r| matches!(r, Request::Bury { .. }).then_some(Fault::Mute));
+    b.client.fault = Box::new(|r| matches!(r, Request::DeadLetter { .. }).then_some(Fault::Mute));
     b.settle(out[0].token, Settlement::Failed { retryable: false });
     b.client.fault = Box::new(|_| None);
     b.pass(200);

@@ -3,7 +3,7 @@
 use crate::consumer::Announcement;
 use crate::consumer::tests::world::*;
 use crate::delivery::Settlement;
-use crate::stream_store::{EntryId, Member, Request};
+use crate::stream_store::{ConsumerId, EntryId, Request};
 
 /// The entries that were told to be lost: how many, the first, the last.
 fn lost(announced: &[Announcement]) -> Vec<(u64, EntryId, EntryId)> {
@@ -76,8 +76,8 @@ fn who_lost_the_name_holds_nothing() {
     // It stalls, and another process takes the name.
     b.world.now += 6000;
     let other = |b: &mut Bench, alive| {
-        let member = Member { instance: "other".into(), ..b.member() };
-        let beat = Request::Beat {
+        let member = ConsumerId { instance: "other".into(), ..b.member() };
+        let beat = Request::Heartbeat {
             member,
             instance: "other".into(),
             alive,
@@ -97,7 +97,10 @@ fn who_lost_the_name_holds_nothing() {
     b.settle(out[2].token, Settlement::Failed { retryable: false });
     b.pass(LEASE);
     let fenced = |r: &Request| {
-        !matches!(r, Request::Beat { .. } | Request::Acknowledge { .. } | Request::Sweep { .. })
+        !matches!(
+            r,
+            Request::Heartbeat { .. } | Request::Acknowledge { .. } | Request::RemoveDeadConsumers { .. }
+        )
     };
     assert!(!b.client.asked.iter().any(fenced), "{:?}", b.client.asked);
     assert_eq!(b.pending(), ids[1..].iter().map(|id| (*id, 1)).collect::<Vec<_>>());

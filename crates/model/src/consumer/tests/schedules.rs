@@ -139,7 +139,7 @@ impl Schedule {
             published: BTreeMap::new(),
             succeeded: HashSet::new(),
         };
-        let open = Request::Open {
+        let open = Request::EnsureGroup {
             stream: "s".into(),
             group: "g".into(),
             from: Position::Beginning,

@@ -55,7 +55,7 @@ fn a_suspect_runs_alone_and_its_neighbours_later() {
     let (mut b, id) = after_deaths(3, 5);
     let (tokens, numbers) = b.take_numbers();
     assert_eq!(numbers, [1], "nothing beside it");
-    assert!(b.client.asked.contains(&Request::Begin { member: b.member(), id }));
+    assert!(b.client.asked.contains(&Request::MarkStarted { member: b.member(), id }));
     assert!(!b.client.claims.has_ready(b.world.now) && b.take().is_empty());
     b.settle(tokens[0], Settlement::Succeeded);
     assert_eq!(b.take_numbers().1, [2, 3, 4, 5, 6]);
@@ -90,8 +90,8 @@ fn it_waits_for_running_handlers_but_not_for_ever_at_their_expense() {
     // A neighbour's entry, delivered too often.
     let id = b.world.publish("s", "a.b", None);
     b.world.store.read_group("s", "g", "dead", 1, b.world.now).unwrap();
-    let hold = Request::Hold {
-        member: crate::stream_store::Member {
+    let hold = Request::ExtendLease {
+        member: crate::stream_store::ConsumerId {
             consumer: "dead".into(),
             instance: "dead".into(),
             ..b.member()
@@ -124,7 +124,7 @@ fn a_start_that_cannot_be_recorded_is_tried_again() {
     assert_eq!(tokens.len(), 1);
     b.settle(tokens[0], Settlement::NotHandled);
     b.client.fault =
-        Box::new(|r| matches!(r, Request::Begin { .. }).then_some(Fault::Refuse(ErrorKind::ServerOom)));
+        Box::new(|r| matches!(r, Request::MarkStarted { .. }).then_some(Fault::Refuse(ErrorKind::ServerOom)));
     b.pass(1000);
     assert!(b.take().is_empty());
     b.pass(5000);
@@ -152,8 +152,8 @@ fn a_suspect_of_a_paused_subscription_does_not_hold_up_the_others() {
 fn overdue(b: &mut Bench) {
     let id = b.world.publish("s", "a.b", None);
     b.world.store.read_group("s", "g", "dead", 1, b.world.now).unwrap();
-    let member = crate::stream_store::Member { consumer: "dead".into(), ..b.member() };
-    b.world.store.execute(Request::Hold { member, items: vec![(id, Some(4))] }, b.world.now).unwrap();
+    let member = crate::stream_store::ConsumerId { consumer: "dead".into(), ..b.member() };
+    b.world.store.execute(Request::ExtendLease { member, items: vec![(id, Some(4))] }, b.world.now).unwrap();
     b.world.now += LEASE;
 }
 

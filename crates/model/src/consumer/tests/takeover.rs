@@ -158,7 +158,11 @@ fn a_name_that_is_alive_elsewhere_is_refused_until_it_is_not() {
             .any(|a| matches!(a, Announcement::Error(e) if e.kind == ErrorKind::ConsumerInUse))
     );
     assert!(
-        b.client.claims.work(b.world.now).iter().all(|w| matches!(w, Work::Store(_, Request::Beat { .. })))
+        b.client
+            .claims
+            .work(b.world.now)
+            .iter()
+            .all(|w| matches!(w, Work::Store(_, Request::Heartbeat { .. })))
     );
 }
 
@@ -349,7 +353,7 @@ fn answers_that_overtake_each_other_bring_nothing_back() {
     unread(&mut b);
     b.client.claims.connected(b.client.key);
     let own = requests(&mut b).pop().unwrap();
-    assert!(matches!(own, Request::Own { .. }));
+    assert!(matches!(own, Request::ClaimOwnPending { .. }));
     let found = b.world.store.execute(own.clone(), b.world.now);
     // The entry is settled, and that is answered, before what was found of it is told.
     b.settle(out[0].token, Settlement::Succeeded);
@@ -366,7 +370,7 @@ fn requests_that_must_not_overtake_each_other_go_one_by_one() {
     let out = b.take();
     b.client.settle(out[0].token, RETRYABLE, b.world.now);
     let first = requests(&mut b).pop().unwrap();
-    assert!(matches!(first, Request::Hold { .. }));
+    assert!(matches!(first, Request::ExtendLease { .. }));
     b.client.claims.stop_reading(None, b.world.now);
     b.client.settle(out[1].token, Settlement::Failed { retryable: false }, b.world.now);
     assert!(requests(&mut b).is_empty());
@@ -408,7 +412,7 @@ fn a_list_of_entries_is_not_about_others_that_have_their_slots_by_now() {
     let mut b = Bench::new(&options());
     let lost = b.publish(1)[0];
     let refuse =
-        |r: &Request| matches!(r, Request::Bury { .. }).then_some(Fault::Refuse(ErrorKind::ServerOom));
+        |r: &Request| matches!(r, Request::DeadLetter { .. }).then_some(Fault::Refuse(ErrorKind::ServerOom));
     b.client.fault = Box::new(refuse);
     let out = b.take();
     b.settle(out[0].token, Settlement::Failed { retryable: false });
@@ -426,7 +430,7 @@ fn a_list_of_entries_is_not_about_others_that_have_their_slots_by_now() {
     b.client.fault = Box::new(|_| None);
     b.pass(10_000);
     let letters = |r: &Request| match r {
-        Request::Bury { letters, .. } => letters.iter().map(|letter| letter.id).collect(),
+        Request::DeadLetter { letters, .. } => letters.iter().map(|letter| letter.id).collect(),
         _ => Vec::new(),
     };
     assert_eq!(b.client.asked.iter().flat_map(letters).collect::<Vec<_>>(), [id]);
@@ -444,6 +448,6 @@ fn a_list_of_which_nothing_is_left_does_not_keep_the_other_waiting() {
     stream.releases.swap(0, 1);
     stream.releases[0].push(crate::stream_store::EntryId { ms: 1, seq: 1 });
     let work = b.client.claims.work(b.world.now);
-    let released = |w: &Work| matches!(w, Work::Store(_, Request::Release { items, unhandled: true, .. }) if items.len() == 2);
+    let released = |w: &Work| matches!(w, Work::Store(_, Request::Requeue { items, unhandled: true, .. }) if items.len() == 2);
     assert!(work.iter().any(released), "{work:?}");
 }

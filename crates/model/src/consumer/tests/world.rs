@@ -5,12 +5,12 @@ use std::sync::Arc;
 use crate::codec::entry;
 use crate::config::DeadLetterConfig;
 use crate::consumer::{Announcement, Claims, GroupKey, Joining, Read, Source, Work};
-use crate::delivery::{Delivery, Settlement, Tally};
+use crate::delivery::{Delivery, DeliveryCounts, Settlement};
 use crate::error::Outcome;
 use crate::filter::Filter;
 use crate::options::subscribe::{DurableOptions, OrderBy, SubscribeOptions};
 use crate::retry::{Jitter, RetryPolicy};
-use crate::stream_store::{EntryId, Fields, Member, PendingEntry, Position, Request, Response, Streams};
+use crate::stream_store::{ConsumerId, EntryId, Fields, PendingEntry, Position, Request, Response, Streams};
 use crate::{BusError, ErrorKind};
 
 pub(super) const LEASE: u64 = 30_000;
@@ -106,7 +106,10 @@ impl World {
     }
 
     /// Makes a read: `None` when there is nothing.
-    pub(super) fn read(&mut self, read: &Read) -> Option<Result<Vec<crate::consumer::Arrival>, BusError>> {
+    pub(super) fn read(
+        &mut self,
+        read: &Read,
+    ) -> Option<Result<Vec<crate::consumer::ReceivedEntry>, BusError>> {
         let mut arrivals = Vec::new();
         for stream in read.streams.iter() {
             match self.store.read_group(stream, &read.group, &read.consumer, read.limit, self.now) {
@@ -126,7 +129,7 @@ pub(super) struct Client {
     pub(super) key: GroupKey,
     pub(super) parked: Option<Read>,
     pub(super) announcements: Vec<Announcement>,
-    pub(super) tally: Tally,
+    pub(super) tally: DeliveryCounts,
     /// What was asked, for tests that look at it.
     pub(super) asked: Vec<Request>,
     pub(super) fault: Faults,
@@ -161,7 +164,7 @@ impl Client {
             key,
             parked: None,
             announcements: Vec::new(),
-            tally: Tally::default(),
+            tally: DeliveryCounts::default(),
             asked: Vec::new(),
             fault: Box::new(|_| None),
         }
@@ -235,7 +238,7 @@ impl Client {
         out
     }
 
-    pub(super) fn settle(&mut self, token: u32, settlement: Settlement, now: u64) -> Tally {
+    pub(super) fn settle(&mut self, token: u32, settlement: Settlement, now: u64) -> DeliveryCounts {
         let (tally, _) = self.claims.settle(token, settlement, now, || 0.5);
         self.tally.add(tally);
         tally
@@ -286,7 +289,7 @@ impl Bench {
         (out.iter().map(|d| d.token).collect(), out.iter().map(number).collect())
     }
 
-    pub(super) fn settle(&mut self, token: u32, settlement: Settlement) -> Tally {
+    pub(super) fn settle(&mut self, token: u32, settlement: Settlement) -> DeliveryCounts {
         let tally = self.client.settle(token, settlement, self.world.now);
         self.run();
         tally
@@ -312,8 +315,8 @@ impl Bench {
         std::mem::take(&mut self.client.announcements)
     }
 
-    pub(super) fn member(&self) -> Member {
-        Member { stream: "s".into(), group: "g".into(), consumer: "c".into(), instance: "c".into() }
+    pub(super) fn member(&self) -> ConsumerId {
+        ConsumerId { stream: "s".into(), group: "g".into(), consumer: "c".into(), instance: "c".into() }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which subscriptions a message goes to.
 //!
-//! A *wire subscription* is one `SUBSCRIBE` or `PSUBSCRIBE` on the server; several local subscriptions
-//! may share it. The server sends a message once per wire subscription that matches, so overlapping
+//! A *server subscription* is one `SUBSCRIBE` or `PSUBSCRIBE` on the server; several local subscriptions
+//! may share it. The server sends a message once per server subscription that matches, so overlapping
 //! patterns arrive several times: each local subscription accepts a message from exactly one of them.
 
 #[cfg(test)]
@@ -19,57 +19,57 @@ use crate::routing::pattern;
 
 /// What the server is asked for: a channel by name, or by pattern. Names include the channel prefix.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Wire {
+pub enum ServerSubscription {
     /// `SUBSCRIBE name`.
     Channel(Arc<[u8]>),
     /// `PSUBSCRIBE name`.
     Pattern(Arc<[u8]>),
 }
 
-impl Wire {
+impl ServerSubscription {
     /// The name as sent.
     pub fn name(&self) -> &[u8] {
         match self {
-            Wire::Channel(name) | Wire::Pattern(name) => name,
+            ServerSubscription::Channel(name) | ServerSubscription::Pattern(name) => name,
         }
     }
 
     /// Whether the server sends messages of `channel` for it.
     pub fn matches(&self, channel: &[u8]) -> bool {
         match self {
-            Wire::Channel(name) => **name == *channel,
-            Wire::Pattern(name) => pattern::matches(name, channel),
+            ServerSubscription::Channel(name) => **name == *channel,
+            ServerSubscription::Pattern(name) => pattern::matches(name, channel),
         }
     }
 }
 
-/// A [`Wire`] that borrows its name, as it comes with a message.
+/// A [`ServerSubscription`] that borrows its name, as it comes with a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WireRef<'a> {
+pub enum ServerSubscriptionRef<'a> {
     /// The message came for `SUBSCRIBE name`.
     Channel(&'a [u8]),
     /// The message came for `PSUBSCRIBE name`.
     Pattern(&'a [u8]),
 }
 
-impl<'a> From<&'a Wire> for WireRef<'a> {
-    fn from(wire: &'a Wire) -> Self {
-        match wire {
-            Wire::Channel(name) => WireRef::Channel(name),
-            Wire::Pattern(name) => WireRef::Pattern(name),
+impl<'a> From<&'a ServerSubscription> for ServerSubscriptionRef<'a> {
+    fn from(server_subscription: &'a ServerSubscription) -> Self {
+        match server_subscription {
+            ServerSubscription::Channel(name) => ServerSubscriptionRef::Channel(name),
+            ServerSubscription::Pattern(name) => ServerSubscriptionRef::Pattern(name),
         }
     }
 }
 
-/// One pattern of a subscription, and the wire subscription that feeds it.
+/// One pattern of a subscription, and the server subscription that feeds it.
 #[derive(Clone, Debug)]
 struct Entry {
     pattern: Box<str>,
-    wire: Wire,
+    server_subscription: ServerSubscription,
     by_channel: bool,
 }
 
-/// What a wire subscription feeds.
+/// What a server subscription feeds.
 #[derive(Debug)]
 struct Feeds {
     /// (subscription, index of its pattern), by subscription. One that is gone stays with the index [`GONE`]
@@ -138,7 +138,7 @@ struct Joined {
 #[derive(Debug)]
 pub struct Router {
     channels: Channels,
-    broadcast: Wire,
+    broadcast: ServerSubscription,
     by_channel: HashMap<Arc<[u8]>, Feeds>,
     by_pattern: HashMap<Arc<[u8]>, Feeds>,
     /// Channels of rooms and users that this client has joined.
@@ -148,7 +148,7 @@ pub struct Router {
     /// Subscriptions by type, which hear broadcasts and what comes on joined channels. A set, as nearly every subscription is in it and each
     /// has to get out again.
     listeners: BTreeSet<u32>,
-    /// Subscriptions that no wire subscription feeds: they get what this client publishes itself, and no more.
+    /// Subscriptions that no server subscription feeds: they get what this client publishes itself, and no more.
     local_only: BTreeSet<u32>,
     subscriptions: HashMap<u32, Vec<Entry>>,
 }
@@ -156,7 +156,7 @@ pub struct Router {
 impl Router {
     /// An empty table for a bus with these channels.
     pub fn new(channels: Channels) -> Self {
-        let broadcast = Wire::Channel(channels.named(BROADCAST).into_bytes().into());
+        let broadcast = ServerSubscription::Channel(channels.named(BROADCAST).into_bytes().into());
         Router {
             channels,
             broadcast,
@@ -170,82 +170,88 @@ impl Router {
         }
     }
 
-    /// Adds a subscription. Returns the wire subscriptions that it needs, each once; some may be there already.
-    pub fn add(&mut self, subscription: u32, patterns: &[String], by_channel: bool) -> Vec<Wire> {
+    /// Adds a subscription. Returns the server subscriptions that it needs, each once; some may be there already.
+    pub fn add(
+        &mut self,
+        subscription: u32,
+        patterns: &[String],
+        by_channel: bool,
+    ) -> Vec<ServerSubscription> {
         let entries: Vec<Entry> = patterns.iter().map(|p| self.entry(p, by_channel)).collect();
         for (index, entry) in (0u32..).zip(&entries) {
-            self.feeds_mut(&entry.wire).add(subscription, index);
+            self.feeds_mut(&entry.server_subscription).add(subscription, index);
         }
         if entries.iter().any(|e| !e.by_channel) {
             self.listeners.insert(subscription);
             let broadcast = self.broadcast.clone();
             self.feeds_mut(&broadcast);
         }
-        let wires = self.wires_of(&entries);
+        let server_subscriptions = self.wires_of(&entries);
         self.subscriptions.insert(subscription, entries);
-        wires
+        server_subscriptions
     }
 
-    /// Adds a subscription to what this client publishes itself: it needs no wire subscription.
+    /// Adds a subscription to what this client publishes itself: it needs no server subscription.
     pub fn add_local(&mut self, subscription: u32, patterns: &[String], by_channel: bool) {
         let entries = patterns.iter().map(|p| self.entry(p, by_channel)).collect();
         self.local_only.insert(subscription);
         self.subscriptions.insert(subscription, entries);
     }
 
-    /// Removes a subscription. Returns the wire subscriptions that nobody needs any more.
-    pub fn remove(&mut self, subscription: u32) -> Vec<Wire> {
+    /// Removes a subscription. Returns the server subscriptions that nobody needs any more.
+    pub fn remove(&mut self, subscription: u32) -> Vec<ServerSubscription> {
         let Some(entries) = self.subscriptions.remove(&subscription) else { return Vec::new() };
         if self.local_only.remove(&subscription) {
             return Vec::new();
         }
         let mut unused = self.wires_of(&entries);
         self.listeners.remove(&subscription);
-        unused.retain(|wire| {
-            let heard =
-                (*wire == self.broadcast && !self.listeners.is_empty()) || self.is_joined(wire.into());
-            let feeds = self.feeds_mut(wire);
+        unused.retain(|server_subscription| {
+            let heard = (*server_subscription == self.broadcast && !self.listeners.is_empty())
+                || self.is_joined(server_subscription.into());
+            let feeds = self.feeds_mut(server_subscription);
             feeds.remove(subscription);
             let empty = feeds.is_empty() && !heard;
             if empty {
-                self.table_mut(wire).remove(wire.name());
+                self.table_mut(server_subscription).remove(server_subscription.name());
             }
             empty
         });
         unused
     }
 
-    /// Removes all subscriptions, in time proportional to their number. Returns all wire subscriptions, each
+    /// Removes all subscriptions, in time proportional to their number. Returns all server subscriptions, each
     /// once.
-    pub fn clear(&mut self) -> Vec<Wire> {
+    pub fn clear(&mut self) -> Vec<ServerSubscription> {
         self.subscriptions = HashMap::default();
         self.listeners = BTreeSet::new();
         self.local_only = BTreeSet::new();
         self.joined = HashMap::default();
         self.memberships = 0;
-        let channels = std::mem::take(&mut self.by_channel).into_keys().map(Wire::Channel);
-        let patterns = std::mem::take(&mut self.by_pattern).into_keys().map(Wire::Pattern);
+        let channels = std::mem::take(&mut self.by_channel).into_keys().map(ServerSubscription::Channel);
+        let patterns = std::mem::take(&mut self.by_pattern).into_keys().map(ServerSubscription::Pattern);
         channels.chain(patterns).collect()
     }
 
-    /// Joins a room or a user, by the name of its channel without the prefix. Returns the wire subscription that it
+    /// Joins a room or a user, by the name of its channel without the prefix. Returns the server subscription that it
     /// needs, which may be there already, and whether the member is new.
-    pub fn join(&mut self, name: &str, member: &Arc<str>) -> (Wire, bool) {
-        let wire = Wire::Channel(self.channels.named(name).into_bytes().into());
-        self.feeds_mut(&wire);
-        let (Wire::Channel(channel) | Wire::Pattern(channel)) = &wire;
+    pub fn join(&mut self, name: &str, member: &Arc<str>) -> (ServerSubscription, bool) {
+        let server_subscription = ServerSubscription::Channel(self.channels.named(name).into_bytes().into());
+        self.feeds_mut(&server_subscription);
+        let (ServerSubscription::Channel(channel) | ServerSubscription::Pattern(channel)) =
+            &server_subscription;
         let joined = self.joined.entry(channel.clone());
         let joined = joined.or_insert_with(|| Joined { name: name.into(), members: BTreeSet::new() });
         let is_new = joined.members.insert(member.clone());
         self.memberships += usize::from(is_new);
-        (wire, is_new)
+        (server_subscription, is_new)
     }
 
-    /// Leaves it: one member, or all of this client's. Returns how many have left, and the wire subscription if
+    /// Leaves it: one member, or all of this client's. Returns how many have left, and the server subscription if
     /// nobody needs it any more.
-    pub fn leave(&mut self, name: &str, member: Option<&str>) -> (usize, Option<Wire>) {
-        let wire = Wire::Channel(self.channels.named(name).into_bytes().into());
-        let Some(joined) = self.joined.get_mut(wire.name()) else { return (0, None) };
+    pub fn leave(&mut self, name: &str, member: Option<&str>) -> (usize, Option<ServerSubscription>) {
+        let server_subscription = ServerSubscription::Channel(self.channels.named(name).into_bytes().into());
+        let Some(joined) = self.joined.get_mut(server_subscription.name()) else { return (0, None) };
         let left = match member {
             Some(member) => usize::from(joined.members.remove(member)),
             None => std::mem::take(&mut joined.members).len(),
@@ -254,12 +260,12 @@ impl Router {
         if !joined.members.is_empty() {
             return (left, None);
         }
-        self.joined.remove(wire.name());
-        if self.feeds((&wire).into()).is_some_and(|feeds| !feeds.is_empty()) {
+        self.joined.remove(server_subscription.name());
+        if self.feeds((&server_subscription).into()).is_some_and(|feeds| !feeds.is_empty()) {
             return (left, None);
         }
-        self.by_channel.remove(wire.name());
-        (left, Some(wire))
+        self.by_channel.remove(server_subscription.name());
+        (left, Some(server_subscription))
     }
 
     /// Who has joined a room or a user here, by the name of its channel without the prefix.
@@ -279,16 +285,16 @@ impl Router {
         !except.is_empty() && self.joined.get(channel).is_some_and(|joined| joined.members.iter().all(out))
     }
 
-    /// What a wire subscription was joined for.
-    fn joined_by(&self, wire: WireRef<'_>) -> Option<&Joined> {
-        match wire {
-            WireRef::Channel(name) => self.joined.get(name),
-            WireRef::Pattern(_) => None,
+    /// What a server subscription was joined for.
+    fn joined_by(&self, server_subscription: ServerSubscriptionRef<'_>) -> Option<&Joined> {
+        match server_subscription {
+            ServerSubscriptionRef::Channel(name) => self.joined.get(name),
+            ServerSubscriptionRef::Pattern(_) => None,
         }
     }
 
-    fn is_joined(&self, wire: WireRef<'_>) -> bool {
-        self.joined_by(wire).is_some()
+    fn is_joined(&self, server_subscription: ServerSubscriptionRef<'_>) -> bool {
+        self.joined_by(server_subscription).is_some()
     }
 
     /// Whether there is a subscription of that number.
@@ -296,49 +302,63 @@ impl Router {
         self.subscriptions.contains_key(&subscription)
     }
 
-    /// The patterns of all subscriptions that `wire` feeds, and the room or user that it was joined for, for reports.
-    pub fn patterns(&self, wire: &Wire) -> impl Iterator<Item = &str> {
-        let fed = self.feeds(wire.into()).into_iter().flat_map(Feeds::iter).filter_map(|(s, i)| {
-            let entry = self.subscriptions.get(&s)?.get(usize::try_from(i).ok()?)?;
-            Some(&*entry.pattern)
-        });
-        fed.chain(self.joined_by(wire.into()).map(|joined| &*joined.name))
+    /// The patterns of all subscriptions that `server_subscription` feeds, and the room or user that it was joined for, for reports.
+    pub fn patterns(&self, server_subscription: &ServerSubscription) -> impl Iterator<Item = &str> {
+        let fed =
+            self.feeds(server_subscription.into()).into_iter().flat_map(Feeds::iter).filter_map(|(s, i)| {
+                let entry = self.subscriptions.get(&s)?.get(usize::try_from(i).ok()?)?;
+                Some(&*entry.pattern)
+            });
+        fed.chain(self.joined_by(server_subscription.into()).map(|joined| &*joined.name))
     }
 
-    /// Whether some pattern that `wire` feeds addresses channels, not event types, or it is that of a room or user.
-    pub fn addresses_channels(&self, wire: &Wire) -> bool {
-        self.is_joined(wire.into())
-            || self.feeds(wire.into()).into_iter().flat_map(Feeds::iter).any(|(s, i)| {
+    /// Whether some pattern that `server_subscription` feeds addresses channels, not event types, or it is that of a room or user.
+    pub fn addresses_channels(&self, server_subscription: &ServerSubscription) -> bool {
+        self.is_joined(server_subscription.into())
+            || self.feeds(server_subscription.into()).into_iter().flat_map(Feeds::iter).any(|(s, i)| {
                 let entries = self.subscriptions.get(&s);
                 let entry = entries.zip(usize::try_from(i).ok()).and_then(|(entries, i)| entries.get(i));
                 entry.is_some_and(|entry| entry.by_channel)
             })
     }
 
-    /// Whether a subscription needs `wire` only to hear broadcasts, and works without it.
-    pub fn is_optional(&self, subscription: u32, wire: &Wire) -> bool {
-        *wire == self.broadcast
-            && self.subscriptions.get(&subscription).is_some_and(|es| es.iter().all(|e| e.wire != *wire))
+    /// Whether a subscription needs `server_subscription` only to hear broadcasts, and works without it.
+    pub fn is_optional(&self, subscription: u32, server_subscription: &ServerSubscription) -> bool {
+        *server_subscription == self.broadcast
+            && self
+                .subscriptions
+                .get(&subscription)
+                .is_some_and(|es| es.iter().all(|e| e.server_subscription != *server_subscription))
     }
 
-    /// Whether every subscription that `wire` feeds works without it, as with [`Router::is_optional`].
-    pub fn is_dispensable(&self, wire: &Wire) -> bool {
-        *wire == self.broadcast && self.feeds(wire.into()).is_none_or(Feeds::is_empty)
+    /// Whether every subscription that `server_subscription` feeds works without it, as with [`Router::is_optional`].
+    pub fn is_dispensable(&self, server_subscription: &ServerSubscription) -> bool {
+        *server_subscription == self.broadcast
+            && self.feeds(server_subscription.into()).is_none_or(Feeds::is_empty)
     }
 
     /// Local subscriptions, and how many of their patterns are globs.
     pub fn counts(&self) -> (usize, usize) {
-        let globs = self.subscriptions.values().flatten().filter(|e| matches!(e.wire, Wire::Pattern(_)));
+        let globs = self
+            .subscriptions
+            .values()
+            .flatten()
+            .filter(|e| matches!(e.server_subscription, ServerSubscription::Pattern(_)));
         (self.subscriptions.len(), globs.count())
     }
 
-    /// Appends to `routes` the subscriptions that a message of `channel` which came for `wire` goes to, as
+    /// Appends to `routes` the subscriptions that a message of `channel` which came for `server_subscription` goes to, as
     /// far as its channel tells. True when others may hear it, by its type: [`Router::route_listeners`].
     ///
-    /// Called for each wire subscription that the message came for, the two name every matching
+    /// Called for each server subscription that the message came for, the two name every matching
     /// subscription exactly once in all.
-    pub fn route(&self, wire: WireRef<'_>, channel: &[u8], routes: &mut Vec<Route>) -> bool {
-        let Some(feeds) = self.feeds(wire) else { return false };
+    pub fn route(
+        &self,
+        server_subscription: ServerSubscriptionRef<'_>,
+        channel: &[u8],
+        routes: &mut Vec<Route>,
+    ) -> bool {
+        let Some(feeds) = self.feeds(server_subscription) else { return false };
         let audience = self.channels.audience(channel);
         for (subscription, pattern) in feeds.iter() {
             let Some(entries) = self.subscriptions.get(&subscription) else { continue };
@@ -348,14 +368,14 @@ impl Router {
         }
         // Only the broadcast channel, and those that were joined, have listeners.
         match audience {
-            Some(Audience::Everyone) => WireRef::from(&self.broadcast) == wire,
-            Some(Audience::Room(_) | Audience::User(_)) => self.is_joined(wire),
+            Some(Audience::Everyone) => ServerSubscriptionRef::from(&self.broadcast) == server_subscription,
+            Some(Audience::Room(_) | Audience::User(_)) => self.is_joined(server_subscription),
             _ => false,
         }
     }
 
     /// Appends the subscriptions that an event of this client goes to when it is handed to them without the
-    /// server, each exactly once: those that [`Router::route`] and [`Router::route_listeners`] name for all wire
+    /// server, each exactly once: those that [`Router::route`] and [`Router::route_listeners`] name for all server_subscription
     /// subscriptions which the message would come for, and those that have none. Returns how many it leaves out, as
     /// all that have joined its room here are among `except`.
     pub fn route_local(
@@ -366,11 +386,11 @@ impl Router {
         routes: &mut Vec<Route>,
     ) -> u64 {
         let audience = self.channels.audience(channel);
-        let mut heard = self.route(WireRef::Channel(channel), channel, routes);
+        let mut heard = self.route(ServerSubscriptionRef::Channel(channel), channel, routes);
         for name in self.by_pattern.keys().filter(|name| pattern::matches(name, channel)) {
-            heard |= self.route(WireRef::Pattern(name), channel, routes);
+            heard |= self.route(ServerSubscriptionRef::Pattern(name), channel, routes);
         }
-        // Those without a wire subscription have asked for no broadcasts, and hear them all the same.
+        // Those without a server subscription have asked for no broadcasts, and hear them all the same.
         heard |= audience == Some(Audience::Everyone);
         let left_out = self.leaves_out(channel, except);
         let from = routes.len();
@@ -384,7 +404,7 @@ impl Router {
         }
         for subscription in &self.local_only {
             let Some(entries) = self.subscriptions.get(subscription) else { continue };
-            let takes = |e: &Entry| Self::takes(e, audience) && e.wire.matches(channel);
+            let takes = |e: &Entry| Self::takes(e, audience) && e.server_subscription.matches(channel);
             let hears = |e: &Entry| heard && Self::hears(e, event_type);
             let taking = entries.iter().position(takes);
             let first = taking.or_else(|| entries.iter().position(hears));
@@ -403,7 +423,7 @@ impl Router {
         for subscription in &self.listeners {
             let Some(entries) = self.subscriptions.get(subscription) else { continue };
             // A pattern that addresses the channel itself has taken the message already.
-            if entries.iter().any(|e| e.by_channel && e.wire.matches(channel)) {
+            if entries.iter().any(|e| e.by_channel && e.server_subscription.matches(channel)) {
                 continue;
             }
             if let Some((pattern, _)) = (0u32..).zip(entries).find(|(_, e)| Self::hears(e, event_type)) {
@@ -417,7 +437,9 @@ impl Router {
     fn first_match(entries: &[Entry], channel: &[u8], audience: Option<Audience<'_>>, index: u32) -> bool {
         let Ok(index) = usize::try_from(index) else { return false };
         entries.get(index).is_some_and(|e| Self::takes(e, audience))
-            && !entries[..index].iter().any(|e| Self::takes(e, audience) && e.wire.matches(channel))
+            && !entries[..index]
+                .iter()
+                .any(|e| Self::takes(e, audience) && e.server_subscription.matches(channel))
     }
 
     /// Whether a pattern takes messages of such a channel, where it matches.
@@ -431,43 +453,43 @@ impl Router {
     }
 
     fn entry(&self, pattern_text: &str, by_channel: bool) -> Entry {
-        let wire = if pattern::is_glob(pattern_text.as_bytes()) {
+        let server_subscription = if pattern::is_glob(pattern_text.as_bytes()) {
             let glob = format!("{}{}", pattern::escape(self.channels.prefix()), pattern_text);
-            Wire::Pattern(glob.into_bytes().into())
+            ServerSubscription::Pattern(glob.into_bytes().into())
         } else {
-            Wire::Channel(self.channels.named(pattern_text).into_bytes().into())
+            ServerSubscription::Channel(self.channels.named(pattern_text).into_bytes().into())
         };
         let by_channel = by_channel || Channels::addresses_channels(pattern_text);
-        Entry { pattern: pattern_text.into(), wire, by_channel }
+        Entry { pattern: pattern_text.into(), server_subscription, by_channel }
     }
 
-    fn feeds(&self, wire: WireRef<'_>) -> Option<&Feeds> {
-        match wire {
-            WireRef::Channel(name) => self.by_channel.get(name),
-            WireRef::Pattern(name) => self.by_pattern.get(name),
+    fn feeds(&self, server_subscription: ServerSubscriptionRef<'_>) -> Option<&Feeds> {
+        match server_subscription {
+            ServerSubscriptionRef::Channel(name) => self.by_channel.get(name),
+            ServerSubscriptionRef::Pattern(name) => self.by_pattern.get(name),
         }
     }
 
-    fn table_mut(&mut self, wire: &Wire) -> &mut HashMap<Arc<[u8]>, Feeds> {
-        match wire {
-            Wire::Channel(_) => &mut self.by_channel,
-            Wire::Pattern(_) => &mut self.by_pattern,
+    fn table_mut(&mut self, server_subscription: &ServerSubscription) -> &mut HashMap<Arc<[u8]>, Feeds> {
+        match server_subscription {
+            ServerSubscription::Channel(_) => &mut self.by_channel,
+            ServerSubscription::Pattern(_) => &mut self.by_pattern,
         }
     }
 
-    fn feeds_mut(&mut self, wire: &Wire) -> &mut Feeds {
-        let (Wire::Channel(name) | Wire::Pattern(name)) = wire;
-        self.table_mut(wire).entry(name.clone()).or_insert_with(Feeds::new)
+    fn feeds_mut(&mut self, server_subscription: &ServerSubscription) -> &mut Feeds {
+        let (ServerSubscription::Channel(name) | ServerSubscription::Pattern(name)) = server_subscription;
+        self.table_mut(server_subscription).entry(name.clone()).or_insert_with(Feeds::new)
     }
 
-    fn wires_of(&self, entries: &[Entry]) -> Vec<Wire> {
-        let mut wires: Vec<Wire> = Vec::with_capacity(entries.len() + 1);
+    fn wires_of(&self, entries: &[Entry]) -> Vec<ServerSubscription> {
+        let mut server_subscriptions: Vec<ServerSubscription> = Vec::with_capacity(entries.len() + 1);
         let listens = entries.iter().any(|e| !e.by_channel).then(|| self.broadcast.clone());
-        for wire in entries.iter().map(|e| e.wire.clone()).chain(listens) {
-            if !wires.contains(&wire) {
-                wires.push(wire);
+        for server_subscription in entries.iter().map(|e| e.server_subscription.clone()).chain(listens) {
+            if !server_subscriptions.contains(&server_subscription) {
+                server_subscriptions.push(server_subscription);
             }
         }
-        wires
+        server_subscriptions
     }
 }

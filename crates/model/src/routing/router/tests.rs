@@ -6,21 +6,21 @@ fn router() -> Router {
     Router::new(Channels::new("p:"))
 }
 
-fn channel(name: &str) -> Wire {
-    Wire::Channel(name.as_bytes().into())
+fn channel(name: &str) -> ServerSubscription {
+    ServerSubscription::Channel(name.as_bytes().into())
 }
 
-fn glob(name: &str) -> Wire {
-    Wire::Pattern(name.as_bytes().into())
+fn glob(name: &str) -> ServerSubscription {
+    ServerSubscription::Pattern(name.as_bytes().into())
 }
 
-/// What a server would do: the message comes once for each wire subscription that matches.
+/// What a server would do: the message comes once for each server subscription that matches.
 fn deliver(router: &Router, to: &str, event_type: &str) -> Vec<(u32, u32)> {
     let mut routes = Vec::new();
-    let channels = router.by_channel.keys().map(|n| Wire::Channel(n.clone()));
-    let patterns = router.by_pattern.keys().map(|n| Wire::Pattern(n.clone()));
-    for wire in channels.chain(patterns).filter(|w| w.matches(to.as_bytes())) {
-        if router.route((&wire).into(), to.as_bytes(), &mut routes) {
+    let channels = router.by_channel.keys().map(|n| ServerSubscription::Channel(n.clone()));
+    let patterns = router.by_pattern.keys().map(|n| ServerSubscription::Pattern(n.clone()));
+    for server_subscription in channels.chain(patterns).filter(|w| w.matches(to.as_bytes())) {
+        if router.route((&server_subscription).into(), to.as_bytes(), &mut routes) {
             router.route_listeners(to.as_bytes(), event_type, &mut routes);
         }
     }
@@ -41,15 +41,18 @@ fn addressed() -> impl Strategy<Value = String> {
     prop_oneof!["[ab*?.]{1,4}", "(room|user):[ab*]", Just("broadcast".to_owned())]
 }
 
-fn add(router: &mut Router, id: u32, patterns: &[&str]) -> Vec<Wire> {
+fn add(router: &mut Router, id: u32, patterns: &[&str]) -> Vec<ServerSubscription> {
     router.add(id, &patterns.iter().map(|p| p.to_string()).collect::<Vec<_>>(), false)
 }
 
 #[test]
 fn exact_patterns_subscribe_and_globs_psubscribe_under_the_escaped_prefix() {
     let mut r = Router::new(Channels::new("a*:"));
-    let wires = r.add(1, &["photo.uploaded".into(), "photo.*".into()], false);
-    assert_eq!(wires, [channel("a*:photo.uploaded"), glob("a\\*:photo.*"), channel("a*:broadcast")]);
+    let server_subscriptions = r.add(1, &["photo.uploaded".into(), "photo.*".into()], false);
+    assert_eq!(
+        server_subscriptions,
+        [channel("a*:photo.uploaded"), glob("a\\*:photo.*"), channel("a*:broadcast")]
+    );
 }
 
 #[test]
@@ -99,8 +102,10 @@ fn an_event_of_a_room_leaves_out_whom_it_is_not_for() {
 fn patterns_of_channels_are_told_from_those_of_types() {
     let mut r = router();
     add(&mut r, 1, &["*", "a", "room:1"]);
-    for (wire, expected) in [(glob("p:*"), false), (channel("p:a"), false), (channel("p:room:1"), true)] {
-        assert_eq!(r.addresses_channels(&wire), expected);
+    for (server_subscription, expected) in
+        [(glob("p:*"), false), (channel("p:a"), false), (channel("p:room:1"), true)]
+    {
+        assert_eq!(r.addresses_channels(&server_subscription), expected);
     }
     r.add(2, &["*".into()], true);
     assert!(r.addresses_channels(&glob("p:*")) && !r.addresses_channels(&channel("p:broadcast")));
@@ -124,9 +129,12 @@ fn clearing_gives_every_wire_once() {
     add(&mut r, 1, &["a.*", "b"]);
     add(&mut r, 2, &["a.*"]);
     r.add(3, &["b".into(), "room:1".into()], true);
-    let mut wires = r.clear();
-    wires.sort_by(|a, b| a.name().cmp(b.name()));
-    assert_eq!(wires, [glob("p:a.*"), channel("p:b"), channel("p:broadcast"), channel("p:room:1")]);
+    let mut server_subscriptions = r.clear();
+    server_subscriptions.sort_by(|a, b| a.name().cmp(b.name()));
+    assert_eq!(
+        server_subscriptions,
+        [glob("p:a.*"), channel("p:b"), channel("p:broadcast"), channel("p:room:1")]
+    );
     assert_eq!((r.counts(), r.clear()), ((0, 0), vec![]));
     assert_eq!((deliver(&r, "p:b", "b"), deliver(&r, "p:broadcast", "b")), (vec![], vec![]));
     assert_eq!(add(&mut r, 1, &["b"]), [channel("p:b"), channel("p:broadcast")]);

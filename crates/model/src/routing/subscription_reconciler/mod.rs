@@ -1,7 +1,7 @@
 //! What the server should have subscribed for us, against what it has confirmed.
 //!
 //! The ledger is told what is wanted and what the server answers; it says what to send next, in
-//! chunks, one outstanding chunk at a time per [`Ledger::next_command`] budget. After a reconnect it
+//! chunks, one outstanding chunk at a time per [`SubscriptionReconciler::next_command`] budget. After a reconnect it
 //! asks for everything again. A refused command of several names is asked again in halves, so that
 //! one forbidden name does not take others with it.
 
@@ -10,7 +10,7 @@ mod tests;
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::routing::router::Wire;
+use crate::routing::router::ServerSubscription;
 
 /// The names in one `SUBSCRIBE` and its kin at the most: small enough that 100,000 subscriptions do
 /// not hold up other clients of the server, large enough to confirm them within a second.
@@ -33,13 +33,13 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// The verb for a wire subscription.
-    pub fn of(wire: &Wire, wanted: bool) -> Verb {
-        match (wire, wanted) {
-            (Wire::Channel(_), true) => Verb::Subscribe,
-            (Wire::Pattern(_), true) => Verb::PSubscribe,
-            (Wire::Channel(_), false) => Verb::Unsubscribe,
-            (Wire::Pattern(_), false) => Verb::PUnsubscribe,
+    /// The verb for a server subscription.
+    pub fn of(server_subscription: &ServerSubscription, wanted: bool) -> Verb {
+        match (server_subscription, wanted) {
+            (ServerSubscription::Channel(_), true) => Verb::Subscribe,
+            (ServerSubscription::Pattern(_), true) => Verb::PSubscribe,
+            (ServerSubscription::Channel(_), false) => Verb::Unsubscribe,
+            (ServerSubscription::Pattern(_), false) => Verb::PUnsubscribe,
         }
     }
 
@@ -68,10 +68,10 @@ impl Verb {
         matches!(self, Verb::Subscribe | Verb::PSubscribe)
     }
 
-    fn wire(self, name: &[u8]) -> Wire {
+    fn server_subscription(self, name: &[u8]) -> ServerSubscription {
         match self {
-            Verb::Subscribe | Verb::Unsubscribe => Wire::Channel(name.into()),
-            Verb::PSubscribe | Verb::PUnsubscribe => Wire::Pattern(name.into()),
+            Verb::Subscribe | Verb::Unsubscribe => ServerSubscription::Channel(name.into()),
+            Verb::PSubscribe | Verb::PUnsubscribe => ServerSubscription::Pattern(name.into()),
         }
     }
 }
@@ -82,7 +82,7 @@ pub struct Command {
     /// Which.
     pub verb: Verb,
     /// Its arguments, at least one.
-    pub names: Vec<Wire>,
+    pub names: Vec<ServerSubscription>,
 }
 
 /// What the server has, as far as we know.
@@ -106,43 +106,46 @@ struct Line {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// The server has confirmed a subscription that is wanted.
-    Confirmed(Wire),
+    Confirmed(ServerSubscription),
     /// The server refused a subscription that is wanted. It is asked for again after [`REFUSED_RETRY`].
-    Refused(Wire),
+    Refused(ServerSubscription),
 }
 
 /// The ledger of one subscriber connection and its successors.
 #[derive(Debug, Default)]
-pub struct Ledger {
-    lines: HashMap<Wire, Line>,
+pub struct SubscriptionReconciler {
+    lines: HashMap<ServerSubscription, Line>,
     /// Lines that differ from the server, to be asked; may hold stale ones.
-    work: VecDeque<Wire>,
+    work: VecDeque<ServerSubscription>,
     /// Parts of refused commands, to be asked as they are.
     halves: VecDeque<Command>,
     /// Commands sent and not wholly answered, with the number of answers still to come.
     sent: VecDeque<(Command, usize)>,
-    refused: Vec<Wire>,
+    refused: Vec<ServerSubscription>,
     /// Nothing is sent before: the server refuses everything for now.
     hold_until: u64,
     confirmed: usize,
     wanted: usize,
 }
 
-impl Ledger {
+impl SubscriptionReconciler {
     /// An empty ledger.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// `wire` should be subscribed.
-    pub fn want(&mut self, wire: Wire) {
-        let line = self.lines.entry(wire.clone()).or_insert(Line { wanted: false, server: Server::Off });
+    /// `server_subscription` should be subscribed.
+    pub fn want(&mut self, server_subscription: ServerSubscription) {
+        let line = self
+            .lines
+            .entry(server_subscription.clone())
+            .or_insert(Line { wanted: false, server: Server::Off });
         if line.wanted {
             // Someone new wants what was refused: worth asking now rather than at the next retry.
             if let Server::Refused { .. } = line.server {
                 line.server = Server::Queued;
-                self.refused.retain(|refused| *refused != wire);
-                self.work.push_back(wire);
+                self.refused.retain(|refused| *refused != server_subscription);
+                self.work.push_back(server_subscription);
             }
             return;
         }
@@ -152,15 +155,15 @@ impl Ledger {
             Server::On => self.confirmed += 1,
             Server::Off | Server::Refused { .. } => {
                 line.server = Server::Queued;
-                self.work.push_back(wire);
+                self.work.push_back(server_subscription);
             }
             Server::Queued | Server::Asked | Server::Leaving => {}
         }
     }
 
-    /// `wire` should no longer be subscribed.
-    pub fn unwant(&mut self, wire: &Wire) {
-        let Some(line) = self.lines.get_mut(wire) else { return };
+    /// `server_subscription` should no longer be subscribed.
+    pub fn unwant(&mut self, server_subscription: &ServerSubscription) {
+        let Some(line) = self.lines.get_mut(server_subscription) else { return };
         if !line.wanted {
             return;
         }
@@ -169,12 +172,12 @@ impl Ledger {
         match line.server {
             Server::On => {
                 self.confirmed -= 1;
-                self.work.push_back(wire.clone());
+                self.work.push_back(server_subscription.clone());
             }
             Server::Asked | Server::Leaving => {}
             Server::Off | Server::Queued | Server::Refused { .. } => {
-                self.lines.remove(wire);
-                self.refused.retain(|refused| refused != wire);
+                self.lines.remove(server_subscription);
+                self.refused.retain(|refused| refused != server_subscription);
             }
         }
     }
@@ -188,9 +191,9 @@ impl Ledger {
         self.refused.clear();
         self.hold_until = 0;
         self.confirmed = 0;
-        for (wire, line) in &mut self.lines {
+        for (server_subscription, line) in &mut self.lines {
             line.server = Server::Queued;
-            self.work.push_back(wire.clone());
+            self.work.push_back(server_subscription.clone());
         }
     }
 
@@ -211,12 +214,12 @@ impl Ledger {
         let mut verb = None;
         let mut names = Vec::new();
         while names.len() < CHUNK {
-            let Some(wire) = self.work.pop_front() else {
+            let Some(server_subscription) = self.work.pop_front() else {
                 // After a burst of subscriptions the list of work is no longer worth its memory.
                 self.work.shrink_to(CHUNK);
                 break;
             };
-            let Some(line) = self.lines.get_mut(&wire) else { continue };
+            let Some(line) = self.lines.get_mut(&server_subscription) else { continue };
             let needed = match line.server {
                 Server::Queued => line.wanted,
                 Server::On => !line.wanted,
@@ -225,13 +228,13 @@ impl Ledger {
             if !needed {
                 continue;
             }
-            let its = Verb::of(&wire, line.wanted);
+            let its = Verb::of(&server_subscription, line.wanted);
             if *verb.get_or_insert(its) != its {
-                self.work.push_front(wire);
+                self.work.push_front(server_subscription);
                 break;
             }
             line.server = if line.wanted { Server::Asked } else { Server::Leaving };
-            names.push(wire);
+            names.push(server_subscription);
         }
         Some(Command { verb: verb?, names })
     }
@@ -240,12 +243,12 @@ impl Ledger {
         if self.refused_due().is_none_or(|at| now_ms < at) {
             return;
         }
-        let Ledger { refused, lines, work, .. } = self;
-        refused.retain(|wire| match lines.get_mut(wire) {
+        let SubscriptionReconciler { refused, lines, work, .. } = self;
+        refused.retain(|server_subscription| match lines.get_mut(server_subscription) {
             Some(line) => match line.server {
                 Server::Refused { retry_at } if retry_at <= now_ms => {
                     line.server = Server::Queued;
-                    work.push_back(wire.clone());
+                    work.push_back(server_subscription.clone());
                     false
                 }
                 Server::Refused { .. } => true,
@@ -263,20 +266,20 @@ impl Ledger {
                 self.sent.pop_front();
             }
         }
-        let wire = verb.wire(name);
-        let line = self.lines.get_mut(&wire)?;
+        let server_subscription = verb.server_subscription(name);
+        let line = self.lines.get_mut(&server_subscription)?;
         if verb.subscribes() {
             line.server = Server::On;
             if line.wanted {
                 self.confirmed += 1;
-                return Some(Change::Confirmed(wire));
+                return Some(Change::Confirmed(server_subscription));
             }
-            self.work.push_back(wire);
+            self.work.push_back(server_subscription);
         } else if line.wanted {
             line.server = Server::Queued;
-            self.work.push_back(wire);
+            self.work.push_back(server_subscription);
         } else {
-            self.lines.remove(&wire);
+            self.lines.remove(&server_subscription);
         }
         None
     }
@@ -290,15 +293,15 @@ impl Ledger {
             self.halves.push_front(command);
             return None;
         }
-        let wire = command.names.pop()?;
-        let line = self.lines.get_mut(&wire)?;
+        let server_subscription = command.names.pop()?;
+        let line = self.lines.get_mut(&server_subscription)?;
         if !line.wanted {
-            self.lines.remove(&wire);
+            self.lines.remove(&server_subscription);
             return None;
         }
         line.server = Server::Refused { retry_at: now_ms.saturating_add(REFUSED_RETRY) };
-        self.refused.push(wire.clone());
-        Some(Change::Refused(wire))
+        self.refused.push(server_subscription.clone());
+        Some(Change::Refused(server_subscription))
     }
 
     /// The server cannot answer the oldest outstanding command for now: it is sent again, as a whole, after
@@ -310,9 +313,9 @@ impl Ledger {
         }
     }
 
-    /// Whether the server has confirmed `wire`.
-    pub fn is_confirmed(&self, wire: &Wire) -> bool {
-        self.lines.get(wire).is_some_and(|line| line.wanted && line.server == Server::On)
+    /// Whether the server has confirmed `server_subscription`.
+    pub fn is_confirmed(&self, server_subscription: &ServerSubscription) -> bool {
+        self.lines.get(server_subscription).is_some_and(|line| line.wanted && line.server == Server::On)
     }
 
     /// Whether everything wanted is confirmed or refused: nothing is under way.
@@ -331,13 +334,13 @@ impl Ledger {
     }
 
     /// Those that the server refuses.
-    pub fn refused_wires(&self) -> &[Wire] {
+    pub fn refused_wires(&self) -> &[ServerSubscription] {
         &self.refused
     }
 
     /// All that are wanted.
-    pub fn wanted_wires(&self) -> impl Iterator<Item = &Wire> {
-        self.lines.iter().filter(|(_, line)| line.wanted).map(|(wire, _)| wire)
+    pub fn wanted_wires(&self) -> impl Iterator<Item = &ServerSubscription> {
+        self.lines.iter().filter(|(_, line)| line.wanted).map(|(server_subscription, _)| server_subscription)
     }
 
     /// When something is due that was refused or postponed.
@@ -347,7 +350,8 @@ impl Ledger {
     }
 
     fn refused_due(&self) -> Option<u64> {
-        let due = |wire: &Wire| match self.lines.get(wire)?.server {
+        let due = |server_subscription: &ServerSubscription| match self.lines.get(server_subscription)?.server
+        {
             Server::Refused { retry_at } => Some(retry_at),
             _ => None,
         };

@@ -6,23 +6,23 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn wire(name: &str) -> Wire {
+fn server_subscription(name: &str) -> ServerSubscription {
     if name.contains('*') {
-        Wire::Pattern(name.as_bytes().into())
+        ServerSubscription::Pattern(name.as_bytes().into())
     } else {
-        Wire::Channel(name.as_bytes().into())
+        ServerSubscription::Channel(name.as_bytes().into())
     }
 }
 
 /// A server that holds subscriptions and refuses some names.
 #[derive(Default)]
 struct Fake {
-    has: HashSet<Wire>,
-    refuses: HashSet<Wire>,
+    has: HashSet<ServerSubscription>,
+    refuses: HashSet<ServerSubscription>,
 }
 
 impl Fake {
-    fn run(&mut self, ledger: &mut Ledger, now: u64) -> Vec<Change> {
+    fn run(&mut self, ledger: &mut SubscriptionReconciler, now: u64) -> Vec<Change> {
         let mut changes = Vec::new();
         while let Some(command) = ledger.next_command(now, 1) {
             assert!(command.names.len() <= CHUNK);
@@ -31,7 +31,7 @@ impl Fake {
         changes
     }
 
-    fn answer(&mut self, ledger: &mut Ledger, command: &Command, now: u64) -> Vec<Change> {
+    fn answer(&mut self, ledger: &mut SubscriptionReconciler, command: &Command, now: u64) -> Vec<Change> {
         if command.verb.subscribes() && command.names.iter().any(|n| self.refuses.contains(n)) {
             return ledger.refused(now).into_iter().collect();
         }
@@ -50,8 +50,8 @@ impl Fake {
 
 #[test]
 fn a_reconnect_asks_for_all_in_chunks() {
-    let (mut ledger, mut server) = (Ledger::new(), Fake::default());
-    (0..1500).for_each(|i| ledger.want(wire(&format!("c{i}"))));
+    let (mut ledger, mut server) = (SubscriptionReconciler::new(), Fake::default());
+    (0..1500).for_each(|i| ledger.want(server_subscription(&format!("c{i}"))));
     server.run(&mut ledger, 0);
     assert_eq!(ledger.confirmed_count(), 1500);
     ledger.disconnected();
@@ -63,41 +63,41 @@ fn a_reconnect_asks_for_all_in_chunks() {
 
 #[test]
 fn one_refused_name_does_not_take_others_along_and_is_asked_again() {
-    let (mut ledger, mut server) = (Ledger::new(), Fake::default());
-    (0..100).for_each(|i| ledger.want(wire(&format!("c{i}"))));
-    server.refuses.insert(wire("c37"));
+    let (mut ledger, mut server) = (SubscriptionReconciler::new(), Fake::default());
+    (0..100).for_each(|i| ledger.want(server_subscription(&format!("c{i}"))));
+    server.refuses.insert(server_subscription("c37"));
     let changes = server.run(&mut ledger, 10);
-    assert!(changes.contains(&Change::Refused(wire("c37"))));
+    assert!(changes.contains(&Change::Refused(server_subscription("c37"))));
     assert_eq!((ledger.confirmed_count(), ledger.refused_wires().len()), (99, 1));
     assert!(ledger.is_settled());
     assert_eq!(ledger.next_retry(), Some(10 + REFUSED_RETRY));
-    ledger.want(wire("c37"));
-    assert_eq!(server.run(&mut ledger, 10), [Change::Refused(wire("c37"))]);
+    ledger.want(server_subscription("c37"));
+    assert_eq!(server.run(&mut ledger, 10), [Change::Refused(server_subscription("c37"))]);
     server.refuses.clear();
     assert_eq!(server.run(&mut ledger, 11), []);
-    assert_eq!(server.run(&mut ledger, 10 + REFUSED_RETRY), [Change::Confirmed(wire("c37"))]);
+    assert_eq!(server.run(&mut ledger, 10 + REFUSED_RETRY), [Change::Confirmed(server_subscription("c37"))]);
 }
 
 #[test]
 fn wanting_a_refused_name_asks_again_at_once() {
-    let (mut ledger, mut server) = (Ledger::new(), Fake::default());
-    server.refuses.insert(wire("a"));
-    ledger.want(wire("a"));
+    let (mut ledger, mut server) = (SubscriptionReconciler::new(), Fake::default());
+    server.refuses.insert(server_subscription("a"));
+    ledger.want(server_subscription("a"));
     for now in 0..3 {
-        assert_eq!(server.run(&mut ledger, now), [Change::Refused(wire("a"))]);
-        assert_eq!(ledger.refused_wires(), [wire("a")]);
-        ledger.want(wire("a"));
+        assert_eq!(server.run(&mut ledger, now), [Change::Refused(server_subscription("a"))]);
+        assert_eq!(ledger.refused_wires(), [server_subscription("a")]);
+        ledger.want(server_subscription("a"));
         assert!(!ledger.is_settled());
     }
     server.refuses.clear();
-    assert_eq!(server.run(&mut ledger, 3), [Change::Confirmed(wire("a"))]);
+    assert_eq!(server.run(&mut ledger, 3), [Change::Confirmed(server_subscription("a"))]);
     assert_eq!((ledger.refused_wires().len(), ledger.next_retry()), (0, None));
 }
 
 #[test]
 fn a_busy_server_is_asked_again_later_and_nobody_is_denied() {
-    let (mut ledger, mut server) = (Ledger::new(), Fake::default());
-    (0..100).for_each(|i| ledger.want(wire(&format!("c{i}"))));
+    let (mut ledger, mut server) = (SubscriptionReconciler::new(), Fake::default());
+    (0..100).for_each(|i| ledger.want(server_subscription(&format!("c{i}"))));
     let asked = ledger.next_command(0, 1).unwrap();
     ledger.postponed(200);
     assert_eq!((ledger.next_command(199, 1), ledger.next_retry()), (None, Some(200)));
@@ -108,11 +108,11 @@ fn a_busy_server_is_asked_again_later_and_nobody_is_denied() {
 
 #[test]
 fn what_is_refused_is_not_due_for_ever_while_other_answers_are_awaited() {
-    let (mut ledger, mut server) = (Ledger::new(), Fake::default());
-    server.refuses.insert(wire("no"));
-    ledger.want(wire("no"));
+    let (mut ledger, mut server) = (SubscriptionReconciler::new(), Fake::default());
+    server.refuses.insert(server_subscription("no"));
+    ledger.want(server_subscription("no"));
     server.run(&mut ledger, 0);
-    ledger.want(wire("other"));
+    ledger.want(server_subscription("other"));
     ledger.next_command(1, 1).unwrap();
     assert_eq!(ledger.next_command(REFUSED_RETRY, 1), None);
     assert_eq!(ledger.next_retry(), None);
@@ -120,23 +120,23 @@ fn what_is_refused_is_not_due_for_ever_while_other_answers_are_awaited() {
 
 #[test]
 fn wanting_again_while_leaving_subscribes_again() {
-    let (mut ledger, mut server) = (Ledger::new(), Fake::default());
-    ledger.want(wire("a"));
+    let (mut ledger, mut server) = (SubscriptionReconciler::new(), Fake::default());
+    ledger.want(server_subscription("a"));
     server.run(&mut ledger, 0);
-    ledger.unwant(&wire("a"));
+    ledger.unwant(&server_subscription("a"));
     let leaving = ledger.next_command(0, 1).unwrap();
     assert_eq!(leaving.verb, Verb::Unsubscribe);
-    ledger.want(wire("a"));
+    ledger.want(server_subscription("a"));
     server.answer(&mut ledger, &leaving, 0);
     server.run(&mut ledger, 0);
-    assert!(ledger.is_confirmed(&wire("a")) && server.has.contains(&wire("a")));
+    assert!(ledger.is_confirmed(&server_subscription("a")) && server.has.contains(&server_subscription("a")));
 }
 
 proptest! {
     #[test]
     fn the_server_ends_with_what_is_wanted(steps in prop::collection::vec((0usize..6, 0u8..4), 0..200)) {
-        let names: Vec<Wire> = ["a", "b", "c*", "d"].iter().map(|n| wire(n)).collect();
-        let (mut ledger, mut server) = (Ledger::new(), Fake::default());
+        let names: Vec<ServerSubscription> = ["a", "b", "c*", "d"].iter().map(|n| server_subscription(n)).collect();
+        let (mut ledger, mut server) = (SubscriptionReconciler::new(), Fake::default());
         let mut wanted = HashSet::new();
         let mut outstanding = VecDeque::new();
         for (name, step) in steps {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::stream_store::memory::log::Log;
-use crate::stream_store::{EntryId, Fields, GroupFacts, Member, Missed, PendingEntry};
+use crate::stream_store::{ConsumerId, EntryId, Fields, GroupFacts, Missed, PendingEntry};
 
 /// A consumer group of a stream.
 #[derive(Debug, Default)]
@@ -138,11 +138,11 @@ impl Group {
     }
 
     /// Whether no other client start has taken a consumer's name.
-    pub(super) fn is_mine(&self, member: &Member) -> bool {
+    pub(super) fn is_mine(&self, member: &ConsumerId) -> bool {
         self.alive.get(&member.consumer).is_none_or(|(instance, _)| *instance == member.instance)
     }
 
-    pub(super) fn is_owned(&self, id: EntryId, member: &Member) -> bool {
+    pub(super) fn is_owned(&self, id: EntryId, member: &ConsumerId) -> bool {
         self.is_mine(member)
             && self.pending.get(&id).is_some_and(|pending| pending.consumer == member.consumer)
     }

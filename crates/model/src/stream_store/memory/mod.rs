@@ -10,9 +10,9 @@
 //!   and how it is trimmed; `group`: what a group has delivered; `ownership`: who has it; `upkeep`: heartbeats and what depends
 //!   on them; `letters`: copies between streams; `expiring`: what is kept for a while.
 
+mod dead_letters;
 mod expiring;
 mod group;
-mod letters;
 mod log;
 mod ownership;
 mod stream;
@@ -23,7 +23,7 @@ mod upkeep;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::{EntryId, Fields, Member, Request, Response, StoredEntry};
+use super::{ConsumerId, EntryId, Fields, Request, Response, StoredEntry};
 use crate::presence;
 use crate::{BusError, ErrorKind};
 
@@ -158,32 +158,32 @@ impl Streams {
     /// `NO_GROUP` where the stream or the group does not exist.
     pub fn execute(&mut self, request: Request, now_ms: u64) -> Result<Response, BusError> {
         Ok(match request {
-            Request::Open { stream, group, from, restarted } => {
-                self.with(&stream, |s| s.open(group, from, restarted))
+            Request::EnsureGroup { stream, group, from, restarted } => {
+                self.with(&stream, |s| s.ensure_group(group, from, restarted))
             }
-            Request::Acknowledge { member: Member { stream, group, .. }, ids } => {
+            Request::Acknowledge { member: ConsumerId { stream, group, .. }, ids } => {
                 // As in Redis it is no error where there is nothing to acknowledge.
                 if let Ok((_, group)) = self.group(&stream, &group) {
                     ids.into_iter().for_each(|id| group.settle(id));
                 }
                 Response::Done
             }
-            Request::Hold { member, items } => {
+            Request::ExtendLease { member, items } => {
                 let (log, group) = self.group_of(&member)?;
-                group.hold(log, &member, &items, now_ms)
+                group.extend_lease(log, &member, &items, now_ms)
             }
-            Request::Release { member, items, unhandled } => {
+            Request::Requeue { member, items, unhandled } => {
                 let (log, group) = self.group_of(&member)?;
-                group.release(log, &member, &items, unhandled, now_ms)
+                group.requeue(log, &member, &items, unhandled, now_ms)
             }
-            Request::Bury { member, to, max_len, letters } => {
-                self.bury(&member, to.as_deref(), max_len, &letters, now_ms)?
+            Request::DeadLetter { member, to, max_len, letters } => {
+                self.dead_letter(&member, to.as_deref(), max_len, &letters, now_ms)?
             }
-            Request::Begin { member, id } => {
+            Request::MarkStarted { member, id } => {
                 let (log, group) = self.group_of(&member)?;
-                group.begin(log, &member, id)
+                group.mark_started(log, &member, id)
             }
-            Request::Overdue { member, min_idle, limit } => {
+            Request::ListExpired { member, min_idle, limit } => {
                 let (_, group) = self.group_of(&member)?;
                 Response::Pending(group.pending(EntryId::MIN, min_idle, limit, None, now_ms))
             }
@@ -191,21 +191,23 @@ impl Streams {
                 let (log, group) = self.group_of(&member)?;
                 group.claim(log, &member, min_idle, &ids, now_ms)
             }
-            Request::Own { member, after, limit, raise } => {
+            Request::ClaimOwnPending { member, after, limit, raise } => {
                 let (log, group) = self.group_of(&member)?;
-                group.own(log, &member, (after, limit), raise, now_ms)
+                group.claim_own_pending(log, &member, (after, limit), raise, now_ms)
             }
-            Request::Beat { member, instance, alive, lease, patterns, mark: _ } => {
+            Request::Heartbeat { member, instance, alive, lease, patterns, mark: _ } => {
                 // The mark is for the day when a group is lost; here a group goes only with its facts.
                 let (_, group) = self.group_of(&member)?;
-                Response::Facts(group.beat(&member.consumer, &instance, alive, lease, patterns, now_ms))
+                Response::Facts(group.heartbeat(&member.consumer, &instance, alive, lease, patterns, now_ms))
             }
-            Request::Leave { member, instance } => {
-                Response::Count(self.group_of(&member)?.1.leave(&member.consumer, &instance))
+            Request::RemoveConsumer { member, instance } => {
+                Response::Count(self.group_of(&member)?.1.remove_consumer(&member.consumer, &instance))
             }
-            Request::Sweep { member } => Response::Count(self.group_of(&member)?.1.sweep(now_ms)),
-            Request::Retain { stream, instance, max_len, max_age, safe } => {
-                let retain = |s: &mut Stream| s.retain(&instance, max_len, max_age, safe, now_ms);
+            Request::RemoveDeadConsumers { member } => {
+                Response::Count(self.group_of(&member)?.1.remove_dead_consumers(now_ms))
+            }
+            Request::ApplyRetention { stream, instance, max_len, max_age, safe } => {
+                let retain = |s: &mut Stream| s.apply_retention(&instance, max_len, max_age, safe, now_ms);
                 Response::Count(self.by_name.get_mut(&stream).map_or(0, retain))
             }
             Request::Range { stream, from, to, limit, reverse } => {
@@ -238,14 +240,14 @@ impl Streams {
                 let removed = self.by_name.get_mut(&stream).and_then(|s| s.groups.remove(&group));
                 Response::Count(removed.is_some().into())
             }
-            Request::Revive { letters, id, for_group } => {
-                Response::Appended(self.revive(&letters, id, for_group, now_ms))
+            Request::RequeueDeadLetter { letters, id, for_group } => {
+                Response::Appended(self.requeue_dead_letter(&letters, id, for_group, now_ms))
             }
             Request::Redeliver { stream, group, id } => {
                 Response::Appended(self.redeliver(&stream, &group, id, now_ms))
             }
             Request::Event { key } => Response::Event(self.events.get(&key, now_ms).cloned()),
-            Request::Attend { key, add, remove, ttl: _ } => {
+            Request::UpdatePresence { key, add, remove, ttl: _ } => {
                 let present = self.attendance.entry(key.clone()).or_default();
                 for entry in &remove {
                     present.remove(entry);
@@ -256,7 +258,7 @@ impl Streams {
                 }
                 Response::Done
             }
-            Request::Attendance { key } => {
+            Request::ListPresence { key } => {
                 Response::Names(self.attendance.get(&key).into_iter().flatten().cloned().collect())
             }
             Request::Time => Response::Time(now_ms),
@@ -279,7 +281,7 @@ impl Streams {
         }
     }
 
-    fn group_of(&mut self, member: &Member) -> Result<(&Log, &mut Group), BusError> {
+    fn group_of(&mut self, member: &ConsumerId) -> Result<(&Log, &mut Group), BusError> {
         self.group(&member.stream, &member.group)
     }
 

@@ -4,7 +4,7 @@ use std::ops::Bound::{Excluded, Unbounded};
 
 use crate::stream_store::memory::group::{Group, Pending, signed};
 use crate::stream_store::memory::log::Log;
-use crate::stream_store::{EntryId, Member, Response, StoredEntry};
+use crate::stream_store::{ConsumerId, EntryId, Response, StoredEntry};
 
 /// For how long an entry that was handed back counts as idle already, in milliseconds.
 const RELEASED_IDLE: i64 = 3_600_000;
@@ -26,7 +26,7 @@ impl From<Lost> for Response {
 
 impl Group {
     /// The pending entry, if the consumer owns it and it was not deleted; what was deleted is pending no more.
-    fn held(&mut self, log: &Log, member: &Member, id: EntryId, lost: &mut Lost) -> Option<&mut Pending> {
+    fn held(&mut self, log: &Log, member: &ConsumerId, id: EntryId, lost: &mut Lost) -> Option<&mut Pending> {
         if !self.is_owned(id, member) {
             lost.taken.push(id);
             return None;
@@ -39,10 +39,10 @@ impl Group {
     }
 
     /// Renews entries. With a new delivery count the call that had begun has ended.
-    pub(super) fn hold(
+    pub(super) fn extend_lease(
         &mut self,
         log: &Log,
-        member: &Member,
+        member: &ConsumerId,
         items: &[(EntryId, Option<u32>)],
         now_ms: u64,
     ) -> Response {
@@ -62,10 +62,10 @@ impl Group {
     }
 
     /// Hands entries back.
-    pub(super) fn release(
+    pub(super) fn requeue(
         &mut self,
         log: &Log,
-        member: &Member,
+        member: &ConsumerId,
         items: &[(EntryId, u32)],
         unhandled: bool,
         now_ms: u64,
@@ -87,7 +87,7 @@ impl Group {
     }
 
     /// Notes that a suspect entry begins to run.
-    pub(super) fn begin(&mut self, log: &Log, member: &Member, id: EntryId) -> Response {
+    pub(super) fn mark_started(&mut self, log: &Log, member: &ConsumerId, id: EntryId) -> Response {
         let mut lost = Lost::default();
         if let Some(pending) = self.held(log, member, id, &mut lost) {
             pending.begun = true;
@@ -99,7 +99,7 @@ impl Group {
     pub(super) fn claim(
         &mut self,
         log: &Log,
-        member: &Member,
+        member: &ConsumerId,
         min_idle: u64,
         ids: &[EntryId],
         now_ms: u64,
@@ -137,10 +137,10 @@ impl Group {
     }
 
     /// The pending entries of a consumer behind `after`.
-    pub(super) fn own(
+    pub(super) fn claim_own_pending(
         &mut self,
         log: &Log,
-        member: &Member,
+        member: &ConsumerId,
         (after, limit): (EntryId, usize),
         raise: bool,
         now_ms: u64,

@@ -47,7 +47,7 @@ impl Stream {
     }
 
     /// Opens a group, and makes it where it is missing. Its facts are part of it here, so none is ever lost alone.
-    pub(super) fn open(&mut self, group: Arc<str>, from: Position, restarted: bool) -> Response {
+    pub(super) fn ensure_group(&mut self, group: Arc<str>, from: Position, restarted: bool) -> Response {
         if let Some(group) = self.groups.get(&group) {
             return Response::Opened { created: false, position: group.position(), recreated: false };
         }
@@ -82,7 +82,7 @@ impl Stream {
     }
 
     /// Trims by the retention, as the janitor or where there is none.
-    pub(super) fn retain(
+    pub(super) fn apply_retention(
         &mut self,
         instance: &Arc<str>,
         max_len: Option<u64>,

@@ -12,7 +12,7 @@ const STRANGER_IDLE: u64 = 60_000;
 
 impl Group {
     /// A consumer says that it lives.
-    pub(super) fn beat(
+    pub(super) fn heartbeat(
         &mut self,
         consumer: &Arc<str>,
         instance: &Arc<str>,
@@ -43,7 +43,7 @@ impl Group {
     }
 
     /// A client start leaves its consumer, which goes unless entries are its own. Returns how many are.
-    pub(super) fn leave(&mut self, consumer: &Arc<str>, instance: &Arc<str>) -> u64 {
+    pub(super) fn remove_consumer(&mut self, consumer: &Arc<str>, instance: &Arc<str>) -> u64 {
         let pending = self.consumers.get(consumer).map_or(0, |c| c.pending.len() as u64);
         if self.alive.get(consumer).is_some_and(|(owner, _)| owner == instance) {
             self.alive.remove(consumer);
@@ -55,7 +55,7 @@ impl Group {
     }
 
     /// Removes consumers that do not live and own nothing. Returns how many.
-    pub(super) fn sweep(&mut self, now_ms: u64) -> u64 {
+    pub(super) fn remove_dead_consumers(&mut self, now_ms: u64) -> u64 {
         let before = self.consumers.len();
         let alive = &self.alive;
         self.consumers.retain(|name, consumer| {

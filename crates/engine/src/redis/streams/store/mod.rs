@@ -5,16 +5,16 @@ mod tests;
 
 use std::sync::Arc;
 
-use oxbus_model::stream_store::{EntryId, Letter, Member, Position, Request, Response, keys};
+use oxbus_model::stream_store::{ConsumerId, DeadLetterEntry, EntryId, Position, Request, Response, keys};
 use oxbus_model::{BusError, ErrorKind};
 use redis::{Cmd, cmd};
 
 use super::store_replies;
-use crate::redis::resp::value::Owned;
+use crate::redis::resp::value::RespValue;
 use crate::redis::scripts::list;
 use crate::redis::scripts::script;
 use crate::redis::scripts::script::Script;
-use crate::redis::streams::command_link::Commander;
+use crate::redis::streams::command_link::CommandLink;
 use crate::transport::store::{Answer, Store};
 
 /// Entries that one command or script works on: none holds the server up for long.
@@ -24,11 +24,11 @@ const CHUNK: usize = 500;
 const ACKNOWLEDGED: usize = 1_000;
 
 pub(crate) struct RedisStore {
-    commander: Arc<Commander>,
+    commander: Arc<CommandLink>,
 }
 
 impl RedisStore {
-    pub(in crate::redis) fn new(commander: Arc<Commander>) -> Self {
+    pub(in crate::redis) fn new(commander: Arc<CommandLink>) -> Self {
         RedisStore { commander }
     }
 }
@@ -42,12 +42,12 @@ impl Store for RedisStore {
 
 /// One request on its way; all its commands end by its deadline.
 struct Call {
-    commander: Arc<Commander>,
+    commander: Arc<CommandLink>,
     deadline: u64,
 }
 
 impl Call {
-    async fn ask(&self, command: &Cmd) -> Result<Owned, BusError> {
+    async fn ask(&self, command: &Cmd) -> Result<RespValue, BusError> {
         self.commander.ask(command, self.deadline).await.map_err(|mut error| {
             // What the server says of a missing stream depends on the command.
             let missing = ["ERR no such key", "ERR The XGROUP subcommand requires the key to exist"];
@@ -64,7 +64,7 @@ impl Call {
         script: &Script,
         keys: &[&str],
         arguments: impl Fn(&mut Cmd),
-    ) -> Result<Owned, BusError> {
+    ) -> Result<RespValue, BusError> {
         let complete = |mut command: Cmd| {
             command.arg(keys.len()).arg(keys);
             arguments(&mut command);
@@ -80,13 +80,13 @@ impl Call {
 
     async fn execute(&self, request: Request) -> Result<Response, BusError> {
         match request {
-            Request::Open { stream, group, from, restarted } => {
+            Request::EnsureGroup { stream, group, from, restarted } => {
                 let arguments = |c: &mut Cmd| {
                     c.arg(&*group).arg(position(from)).arg(u8::from(restarted));
                 };
                 let (notes, facts) = (keys::notes(&stream, &group), keys::facts(&stream, &group));
                 let keys = [&*stream, &notes, &facts];
-                store_replies::opened(self.run(&list::OPEN, &keys, arguments).await?)
+                store_replies::opened(self.run(&list::ENSURE_GROUP, &keys, arguments).await?)
             }
             Request::Acknowledge { member, ids } => {
                 for ids in ids.chunks(ACKNOWLEDGED) {
@@ -97,57 +97,58 @@ impl Call {
                 }
                 Ok(Response::Done)
             }
-            Request::Hold { member, items } => {
+            Request::ExtendLease { member, items } => {
                 let text = |count: Option<u32>| count.map(|n| n.to_string()).unwrap_or_default();
-                self.fenced(&list::HOLD, &member, items, &[], &[], |c, (id, count)| {
+                self.fenced(&list::EXTEND_LEASE, &member, items, &[], &[], |c, (id, count)| {
                     c.arg(id.to_string()).arg(text(*count));
                 })
                 .await
             }
-            Request::Release { member, items, unhandled } => {
+            Request::Requeue { member, items, unhandled } => {
                 let unhandled = if unhandled { "1" } else { "" };
-                self.fenced(&list::RELEASE, &member, items, &[], &[unhandled], |c, (id, count)| {
+                self.fenced(&list::REQUEUE, &member, items, &[], &[unhandled], |c, (id, count)| {
                     c.arg(id.to_string()).arg(*count);
                 })
                 .await
             }
-            Request::Bury { member, to, max_len, letters } => {
-                let append = |c: &mut Cmd, (id, letter): &(EntryId, Letter)| {
+            Request::DeadLetter { member, to, max_len, letters } => {
+                let append = |c: &mut Cmd, (id, letter): &(EntryId, DeadLetterEntry)| {
                     c.arg(id.to_string()).arg(letter.attempts).arg(letter.reason).arg(&*letter.error);
                 };
                 let letters = letters.into_iter().map(|letter| (letter.id, letter)).collect();
                 let (to, max_len) = (to.as_deref(), max_len.to_string());
-                self.fenced(&list::BURY, &member, letters, to.as_slice(), &[&max_len], append).await
+                self.fenced(&list::DEAD_LETTER, &member, letters, to.as_slice(), &[&max_len], append).await
             }
-            Request::Begin { member, id } => {
+            Request::MarkStarted { member, id } => {
                 let append = |c: &mut Cmd, (id, ()): &(EntryId, ())| {
                     c.arg(id.to_string());
                 };
-                self.fenced(&list::BEGIN, &member, vec![(id, ())], &[], &[], append).await
+                self.fenced(&list::MARK_STARTED, &member, vec![(id, ())], &[], &[], append).await
             }
-            Request::Overdue { member, min_idle, limit } => {
+            Request::ListExpired { member, min_idle, limit } => {
                 self.pending(&member.stream, &member.group, EntryId::MIN, limit, min_idle, None).await
             }
             Request::Pending { stream, group, from, limit, min_idle, consumer } => {
                 self.pending(&stream, &group, from, limit, min_idle, consumer.as_deref()).await
             }
             Request::Claim { member, min_idle, ids } => self.claim(&member, min_idle, &ids).await,
-            Request::Own { after: EntryId::MAX, .. } | Request::Own { limit: 0, .. } => {
+            Request::ClaimOwnPending { after: EntryId::MAX, .. }
+            | Request::ClaimOwnPending { limit: 0, .. } => {
                 Ok(Response::Claimed { entries: Vec::new(), deleted: Vec::new() })
             }
-            Request::Own { member, after, limit, raise } => {
+            Request::ClaimOwnPending { member, after, limit, raise } => {
                 let keys = Self::fence(&member);
                 let keys = [&*member.stream, &keys[0], &keys[1]];
                 let arguments = |c: &mut Cmd| {
                     c.arg(&*member.group).arg(&*member.consumer).arg(&*member.instance);
                     c.arg(after.to_string()).arg(limit.min(CHUNK)).arg(u8::from(raise));
                 };
-                let reply = self.run(&list::OWN, &keys, arguments).await?;
+                let reply = self.run(&list::CLAIM_OWN_PENDING, &keys, arguments).await?;
                 let (entries, deleted) = store_replies::claimed(reply)?;
                 Ok(Response::Claimed { entries, deleted })
             }
-            Request::Beat { member, instance, alive, lease, patterns, mark } => {
-                let Member { stream, group, consumer, .. } = &member;
+            Request::Heartbeat { member, instance, alive, lease, patterns, mark } => {
+                let ConsumerId { stream, group, consumer, .. } = &member;
                 let facts = keys::facts(stream, group);
                 let kept = keys::patterns(stream, group);
                 let consumers = keys::consumers(stream, group);
@@ -157,27 +158,29 @@ impl Call {
                     c.arg(&patterns);
                 };
                 let keys = [&**stream, &facts, &kept, &consumers];
-                Ok(Response::Facts(store_replies::facts(self.run(&list::BEAT, &keys, arguments).await?)?))
+                Ok(Response::Facts(store_replies::facts(
+                    self.run(&list::HEARTBEAT, &keys, arguments).await?,
+                )?))
             }
-            Request::Leave { member, instance } => {
+            Request::RemoveConsumer { member, instance } => {
                 let consumers = keys::consumers(&member.stream, &member.group);
                 let arguments = |c: &mut Cmd| {
                     c.arg(&*member.group).arg(&*member.consumer).arg(&*instance);
                 };
-                count(self.run(&list::LEAVE, &[&member.stream, &consumers], arguments).await)
+                count(self.run(&list::REMOVE_CONSUMER, &[&member.stream, &consumers], arguments).await)
             }
-            Request::Sweep { member: Member { stream, group, .. } } => {
+            Request::RemoveDeadConsumers { member: ConsumerId { stream, group, .. } } => {
                 let (consumers, notes) = (keys::consumers(&stream, &group), keys::notes(&stream, &group));
                 let keys = [&*stream, &consumers, &notes];
                 count(
-                    self.run(&list::SWEEP, &keys, |c| {
+                    self.run(&list::REMOVE_DEAD_CONSUMERS, &keys, |c| {
                         c.arg(&*group);
                     })
                     .await,
                 )
             }
-            Request::Retain { stream, instance, max_len, max_age, safe } => {
-                self.retain(&stream, &instance, (max_len, max_age), safe).await
+            Request::ApplyRetention { stream, instance, max_len, max_age, safe } => {
+                self.apply_retention(&stream, &instance, (max_len, max_age), safe).await
             }
             Request::RemoveGroup { stream, group } => {
                 let facts = keys::facts(&stream, &group);
@@ -186,19 +189,21 @@ impl Call {
                 let notes = keys::notes(&stream, &group);
                 let keys = [&*stream, &facts, &patterns, &consumers, &notes];
                 count(
-                    self.run(&list::REMOVE, &keys, |c| {
+                    self.run(&list::REMOVE_GROUP, &keys, |c| {
                         c.arg(&*group);
                     })
                     .await,
                 )
             }
-            Request::Revive { letters, id, for_group } => self.revive(&letters, id, for_group).await,
+            Request::RequeueDeadLetter { letters, id, for_group } => {
+                self.requeue_dead_letter(&letters, id, for_group).await
+            }
             Request::Redeliver { stream, group, id } => {
                 let arguments = |c: &mut Cmd| {
                     c.arg(&*group).arg(id.to_string());
                 };
                 let reply = self.run(&list::REDELIVER, &[&stream], arguments).await?;
-                Ok(Response::Appended(reply.maybe(Owned::id)?))
+                Ok(Response::Appended(reply.maybe(RespValue::id)?))
             }
             Request::Describe { stream } => {
                 let reply = self.run(&list::DESCRIBE, &[&stream], |_| ()).await?;
@@ -240,26 +245,26 @@ impl Call {
                 let arguments = |c: &mut Cmd| {
                     c.arg(&*group).arg(position(to));
                 };
-                self.run(&list::POSITION, &[&stream, &notes], arguments).await?;
+                self.run(&list::SET_POSITION, &[&stream, &notes], arguments).await?;
                 Ok(Response::Done)
             }
             Request::Event { key } => {
                 let reply = self.ask(cmd("GET").arg(&*key)).await?;
-                Ok(Response::Event(reply.maybe(Owned::bytes)?))
+                Ok(Response::Event(reply.maybe(RespValue::bytes)?))
             }
-            Request::Attend { key, add, remove, ttl } => {
+            Request::UpdatePresence { key, add, remove, ttl } => {
                 let chunks = add.chunks(CHUNK).map(|add| (add, true));
                 for (entries, come) in chunks.chain(remove.chunks(CHUNK).map(|gone| (gone, false))) {
                     let arguments = |c: &mut Cmd| {
                         c.arg(if come { ttl } else { 0 }).arg(entries);
                     };
-                    self.run(&list::ATTEND, &[&key], arguments).await?;
+                    self.run(&list::UPDATE_PRESENCE, &[&key], arguments).await?;
                 }
                 Ok(Response::Done)
             }
-            Request::Attendance { key } => {
-                let reply = self.run(&list::ATTENDANCE, &[&key], |_| ()).await?;
-                Ok(Response::Names(reply.all(Owned::text)?))
+            Request::ListPresence { key } => {
+                let reply = self.run(&list::LIST_PRESENCE, &[&key], |_| ()).await?;
+                Ok(Response::Names(reply.all(RespValue::text)?))
             }
             Request::Time => Ok(Response::Time(store_replies::time(self.ask(&cmd("TIME")).await?)?)),
         }
@@ -269,7 +274,7 @@ impl Call {
     async fn fenced<T>(
         &self,
         script: &Script,
-        member: &Member,
+        member: &ConsumerId,
         mut items: Vec<(EntryId, T)>,
         more_keys: &[&str],
         more_arguments: &[&str],
@@ -286,15 +291,15 @@ impl Call {
                 items.iter().for_each(|item| append(c, item));
             };
             let [others, missing] = self.run(script, &keys, arguments).await?.parts()?;
-            taken.extend(others.all(Owned::id)?);
-            gone.extend(missing.all(Owned::id)?);
+            taken.extend(others.all(RespValue::id)?);
+            gone.extend(missing.all(RespValue::id)?);
         }
         Ok(Response::Lost { taken, gone })
     }
 
     /// The keys beside the stream that fenced scripts look at: the notes and the consumers.
-    fn fence(member: &Member) -> [String; 2] {
-        let Member { stream, group, .. } = member;
+    fn fence(member: &ConsumerId) -> [String; 2] {
+        let ConsumerId { stream, group, .. } = member;
         [keys::notes(stream, group), keys::consumers(stream, group)]
     }
 
@@ -313,7 +318,7 @@ impl Call {
         Ok(Response::Pending(store_replies::pending(self.ask(&command).await?)?))
     }
 
-    async fn claim(&self, member: &Member, min_idle: u64, ids: &[EntryId]) -> Result<Response, BusError> {
+    async fn claim(&self, member: &ConsumerId, min_idle: u64, ids: &[EntryId]) -> Result<Response, BusError> {
         let keys = Self::fence(member);
         let keys = [&*member.stream, &keys[0], &keys[1]];
         let (mut entries, mut deleted) = (Vec::new(), Vec::new());
@@ -329,7 +334,7 @@ impl Call {
         Ok(Response::Claimed { entries, deleted })
     }
 
-    async fn retain(
+    async fn apply_retention(
         &self,
         stream: &str,
         instance: &str,
@@ -351,10 +356,15 @@ impl Call {
         let arguments = |c: &mut Cmd| {
             c.arg(instance).arg(text(max_len)).arg(text(max_age)).arg(u8::from(safe)).arg(&groups);
         };
-        count(self.run(&list::RETAIN, &keys, arguments).await)
+        count(self.run(&list::APPLY_RETENTION, &keys, arguments).await)
     }
 
-    async fn revive(&self, letters: &str, id: EntryId, for_group: bool) -> Result<Response, BusError> {
+    async fn requeue_dead_letter(
+        &self,
+        letters: &str,
+        id: EntryId,
+        for_group: bool,
+    ) -> Result<Response, BusError> {
         // A script must be told its keys, and only the letter knows its stream.
         let mut range = cmd("XRANGE");
         range.arg(letters).arg(id.to_string()).arg(id.to_string());
@@ -367,8 +377,8 @@ impl Call {
         let arguments = |c: &mut Cmd| {
             c.arg(id.to_string()).arg(u8::from(for_group));
         };
-        let reply = self.run(&list::REVIVE, &[letters, &stream], arguments).await?;
-        Ok(Response::Appended(reply.maybe(Owned::id)?))
+        let reply = self.run(&list::REQUEUE_DEAD_LETTER, &[letters, &stream], arguments).await?;
+        Ok(Response::Appended(reply.maybe(RespValue::id)?))
     }
 }
 
@@ -384,6 +394,6 @@ fn position(position: Position) -> String {
     }
 }
 
-fn count(reply: Result<Owned, BusError>) -> Result<Response, BusError> {
+fn count(reply: Result<RespValue, BusError>) -> Result<Response, BusError> {
     Ok(Response::Count(reply?.count()?))
 }

@@ -7,9 +7,9 @@ fn dead(rig: &mut Rig) -> Vec<DeadLetter> {
     rig.entries("s:dlq").into_iter().map(DeadLetter::read).collect()
 }
 
-fn bury(rig: &mut Rig, letters: &[(EntryId, &'static str)], max_len: u64) -> Vec<EntryId> {
+fn dead_letter(rig: &mut Rig, letters: &[(EntryId, &'static str)], max_len: u64) -> Vec<EntryId> {
     let letters = letters.iter().map(|(id, reason)| letter(*id, reason)).collect();
-    rig.lost(Request::Bury { member: member("a"), to: Some("s:dlq".into()), max_len, letters })
+    rig.lost(Request::DeadLetter { member: member("a"), to: Some("s:dlq".into()), max_len, letters })
 }
 
 fn appended(rig: &mut Rig, request: Request) -> Option<EntryId> {
@@ -25,7 +25,7 @@ fn a_buried_entry_is_moved() {
     rig.read("a", 2);
     rig.now = 5000;
     let first = id(1000, 0);
-    assert_eq!(bury(&mut rig, &[(first, "failed"), (id(1002, 0), "failed")], 10), [id(1002, 0)]);
+    assert_eq!(dead_letter(&mut rig, &[(first, "failed"), (id(1002, 0), "failed")], 10), [id(1002, 0)]);
     assert_eq!(rig.pending().len(), 1);
     let letters = dead(&mut rig);
     assert_eq!(letters.len(), 1);
@@ -55,7 +55,7 @@ fn without_dead_letters_an_entry_is_acknowledged() {
     let mut rig = Rig::with(1);
     rig.read("a", 1);
     let letters = vec![letter(id(1000, 0), "failed")];
-    assert_eq!(rig.lost(Request::Bury { member: member("a"), to: None, max_len: 0, letters }), []);
+    assert_eq!(rig.lost(Request::DeadLetter { member: member("a"), to: None, max_len: 0, letters }), []);
     assert_eq!(rig.pending(), []);
 }
 
@@ -64,7 +64,7 @@ fn a_deleted_entry_leaves_no_letter() {
     let mut rig = Rig::with(1);
     rig.read("a", 1);
     rig.delete(&[id(1000, 0)]);
-    assert_eq!(bury(&mut rig, &[(id(1000, 0), "failed")], 10), [id(1000, 0)]);
+    assert_eq!(dead_letter(&mut rig, &[(id(1000, 0), "failed")], 10), [id(1000, 0)]);
     assert_eq!((rig.pending(), dead(&mut rig)), (vec![], vec![]));
 }
 
@@ -72,7 +72,7 @@ fn a_deleted_entry_leaves_no_letter() {
 fn dead_letters_are_bounded() {
     let mut rig = Rig::with(5);
     let letters: Vec<_> = rig.read("a", 5).into_iter().map(|id| (id, "failed")).collect();
-    assert_eq!(bury(&mut rig, &letters, 2), []);
+    assert_eq!(dead_letter(&mut rig, &letters, 2), []);
     let kept: Vec<_> = dead(&mut rig).into_iter().map(|l| l.message_id).collect();
     assert_eq!(kept, ["1003-0", "1004-0"]);
 }
@@ -82,10 +82,10 @@ fn a_letter_goes_back_for_its_group_or_for_all() {
     for (for_group, group) in [(true, Some("g")), (false, None)] {
         let mut rig = Rig::with(1);
         rig.read("a", 1);
-        bury(&mut rig, &[(id(1000, 0), "failed")], 10);
+        dead_letter(&mut rig, &[(id(1000, 0), "failed")], 10);
         let buried = dead(&mut rig)[0].id;
         rig.now = 2000;
-        let revive = Request::Revive { letters: "s:dlq".into(), id: buried, for_group };
+        let revive = Request::RequeueDeadLetter { letters: "s:dlq".into(), id: buried, for_group };
         assert_eq!(appended(&mut rig, revive.clone()), Some(id(2000, 0)));
         assert_eq!(dead(&mut rig), []);
         let mut expected = fields("0");
@@ -94,9 +94,9 @@ fn a_letter_goes_back_for_its_group_or_for_all() {
         assert_eq!(appended(&mut rig, revive), None);
         // Buried again it can go back to all.
         let again = rig.read("a", 1)[0];
-        bury(&mut rig, &[(again, "failed")], 10);
+        dead_letter(&mut rig, &[(again, "failed")], 10);
         let buried = dead(&mut rig)[0].id;
-        let revive = Request::Revive { letters: "s:dlq".into(), id: buried, for_group: false };
+        let revive = Request::RequeueDeadLetter { letters: "s:dlq".into(), id: buried, for_group: false };
         appended(&mut rig, revive);
         assert_eq!(rig.entries("s")[2].fields, fields("0"));
     }
@@ -107,7 +107,10 @@ fn what_does_not_say_where_it_came_from_stays_a_letter() {
     let mut rig = Rig::new();
     let letter = rig.streams.append("dead", fields("1"), None, 1000);
     assert_eq!(
-        appended(&mut rig, Request::Revive { letters: "dead".into(), id: letter, for_group: true }),
+        appended(
+            &mut rig,
+            Request::RequeueDeadLetter { letters: "dead".into(), id: letter, for_group: true }
+        ),
         None
     );
     assert_eq!(rig.entries("dead").len(), 1);

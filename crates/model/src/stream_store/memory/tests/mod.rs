@@ -10,7 +10,7 @@ mod upkeep;
 use std::sync::Arc;
 
 use super::*;
-use crate::stream_store::{Facts, Letter, PendingEntry, Position, StreamFacts};
+use crate::stream_store::{DeadLetterEntry, Facts, PendingEntry, Position, StreamFacts};
 
 /// A store with a stream `s`, and a time that stands still unless it is moved.
 struct Rig {
@@ -18,8 +18,8 @@ struct Rig {
     now: u64,
 }
 
-fn member(consumer: &str) -> Member {
-    Member { stream: "s".into(), group: "g".into(), consumer: consumer.into(), instance: "i".into() }
+fn member(consumer: &str) -> ConsumerId {
+    ConsumerId { stream: "s".into(), group: "g".into(), consumer: consumer.into(), instance: "i".into() }
 }
 
 fn id(ms: u64, seq: u64) -> EntryId {
@@ -38,7 +38,7 @@ impl Rig {
     /// With a group `g` from the beginning, and `count` entries, one in each millisecond.
     fn with(count: u64) -> Rig {
         let mut rig = Rig::new();
-        rig.open(Position::Beginning);
+        rig.ensure_group(Position::Beginning);
         for n in 0..count {
             rig.now = 1000 + n;
             rig.append(&n.to_string());
@@ -54,12 +54,12 @@ impl Rig {
         self.streams.execute(request, self.now).unwrap()
     }
 
-    fn open(&mut self, from: Position) -> (bool, EntryId) {
+    fn ensure_group(&mut self, from: Position) -> (bool, EntryId) {
         self.open_again(from, false)
     }
 
     fn open_again(&mut self, from: Position, restarted: bool) -> (bool, EntryId) {
-        let request = Request::Open { stream: "s".into(), group: "g".into(), from, restarted };
+        let request = Request::EnsureGroup { stream: "s".into(), group: "g".into(), from, restarted };
         match self.execute(request) {
             Response::Opened { created, position, .. } => (created, position),
             other => panic!("{other:?}"),
@@ -87,12 +87,12 @@ impl Rig {
         }
     }
 
-    fn hold(&mut self, consumer: &str, items: &[(EntryId, Option<u32>)]) -> Vec<EntryId> {
-        self.lost(Request::Hold { member: member(consumer), items: items.to_vec() })
+    fn extend_lease(&mut self, consumer: &str, items: &[(EntryId, Option<u32>)]) -> Vec<EntryId> {
+        self.lost(Request::ExtendLease { member: member(consumer), items: items.to_vec() })
     }
 
-    fn release(&mut self, consumer: &str, items: &[(EntryId, u32)], unhandled: bool) -> Vec<EntryId> {
-        self.lost(Request::Release { member: member(consumer), items: items.to_vec(), unhandled })
+    fn requeue(&mut self, consumer: &str, items: &[(EntryId, u32)], unhandled: bool) -> Vec<EntryId> {
+        self.lost(Request::Requeue { member: member(consumer), items: items.to_vec(), unhandled })
     }
 
     fn claimed(&mut self, request: Request) -> (Vec<StoredEntry>, Vec<EntryId>) {
@@ -151,8 +151,8 @@ impl Rig {
         }
     }
 
-    fn beat(&mut self, consumer: &str, instance: &str, patterns: &[&str]) -> Facts {
-        let request = Request::Beat {
+    fn heartbeat(&mut self, consumer: &str, instance: &str, patterns: &[&str]) -> Facts {
+        let request = Request::Heartbeat {
             member: member(consumer),
             instance: instance.into(),
             alive: 5000,
@@ -172,6 +172,6 @@ fn state(entry: &PendingEntry) -> (&str, u64, u32) {
     (&entry.consumer, entry.idle, entry.deliveries)
 }
 
-fn letter(id: EntryId, reason: &'static str) -> Letter {
-    Letter { id, attempts: 4, reason, error: Arc::from(r#"{"name":"E","message":"no"}"#) }
+fn letter(id: EntryId, reason: &'static str) -> DeadLetterEntry {
+    DeadLetterEntry { id, attempts: 4, reason, error: Arc::from(r#"{"name":"E","message":"no"}"#) }
 }

@@ -140,7 +140,7 @@ impl Run {
             Step::Hold(c, ids, deliveries) => {
                 let ids = self.pick(&ids);
                 let items = ids.iter().map(|id| (*id, deliveries)).collect();
-                let request = Request::Hold { member: member(CONSUMERS[c]), items };
+                let request = Request::ExtendLease { member: member(CONSUMERS[c]), items };
                 for id in self.fenced(CONSUMERS[c], &ids, request, false) {
                     let pending = self.rig.pending();
                     let entry = pending.iter().find(|e| e.id == id).unwrap();
@@ -150,7 +150,7 @@ impl Run {
             Step::Release(c, ids, unhandled) => {
                 let ids = self.pick(&ids);
                 let items = ids.iter().map(|id| (*id, 1)).collect();
-                let request = Request::Release { member: member(CONSUMERS[c]), items, unhandled };
+                let request = Request::Requeue { member: member(CONSUMERS[c]), items, unhandled };
                 for id in self.fenced(CONSUMERS[c], &ids, request, false) {
                     let pending = self.rig.pending();
                     let entry = pending.iter().find(|e| e.id == id).unwrap();
@@ -161,13 +161,19 @@ impl Run {
                 let ids = self.pick(&ids);
                 let to = kept.then(|| "dead".into());
                 let letters = ids.iter().map(|id| letter(*id, "failed")).collect();
-                let request = Request::Bury { member: member(CONSUMERS[c]), to, max_len: 1000, letters };
+                let request =
+                    Request::DeadLetter { member: member(CONSUMERS[c]), to, max_len: 1000, letters };
                 let buried = self.fenced(CONSUMERS[c], &ids, request, true);
                 self.ledger.buried += if kept { buried.len() as u64 } else { 0 };
             }
             Step::Begin(c, n) => {
                 let id = self.pick(&[n])[0];
-                self.fenced(CONSUMERS[c], &[id], Request::Begin { member: member(CONSUMERS[c]), id }, false);
+                self.fenced(
+                    CONSUMERS[c],
+                    &[id],
+                    Request::MarkStarted { member: member(CONSUMERS[c]), id },
+                    false,
+                );
             }
             Step::Claim(c, ids, min_idle) => {
                 let ids = self.pick(&ids);
@@ -177,25 +183,25 @@ impl Run {
                 let after = EntryId::MIN;
                 self.claimed(
                     CONSUMERS[c],
-                    Request::Own { member: member(CONSUMERS[c]), after, limit, raise },
+                    Request::ClaimOwnPending { member: member(CONSUMERS[c]), after, limit, raise },
                 );
             }
             Step::Beat(c, i) => {
-                let facts = rig.beat(CONSUMERS[c], INSTANCES[i], &["x"]);
+                let facts = rig.heartbeat(CONSUMERS[c], INSTANCES[i], &["x"]);
                 self.ledger.missed += facts.missed.map_or(0, |m| m.count);
             }
             Step::Leave(c, i) => {
                 let (member, instance) = (member(CONSUMERS[c]), INSTANCES[i].into());
-                rig.count(Request::Leave { member, instance });
+                rig.count(Request::RemoveConsumer { member, instance });
             }
-            Step::Sweep => drop(rig.count(Request::Sweep { member: member("a") })),
+            Step::Sweep => drop(rig.count(Request::RemoveDeadConsumers { member: member("a") })),
             Step::Trim(length) => drop(rig.trim_to(length)),
             Step::Retain(max_len, max_age) => {
                 let before: BTreeSet<_> = rig.entries("s").iter().map(|e| e.id).collect();
                 let facts = rig.describe();
                 let (stream, instance, safe) = ("s".into(), "i".into(), true);
                 let heard = rig.streams.by_name["s"].groups["g"].needs(rig.now).is_some();
-                rig.count(Request::Retain { stream, instance, max_len, max_age, safe });
+                rig.count(Request::ApplyRetention { stream, instance, max_len, max_age, safe });
                 let after: BTreeSet<_> = rig.entries("s").iter().map(|e| e.id).collect();
                 let group = &facts.groups[0];
                 let needed = |id: &EntryId| {
@@ -209,7 +215,7 @@ impl Run {
 
     /// Each entry is unread, pending, settled, deleted or missed; and each pending one has one owner.
     fn check(&mut self) {
-        let missed = self.rig.beat("d", "d", &["x"]).missed.map_or(0, |m| m.count);
+        let missed = self.rig.heartbeat("d", "d", &["x"]).missed.map_or(0, |m| m.count);
         self.ledger.missed += missed;
         let facts = self.rig.describe();
         let group = &facts.groups[0];

@@ -50,11 +50,11 @@ fn a_group_starts_where_it_is_told() {
         let mut rig = Rig::new();
         rig.append("a");
         rig.append("b");
-        assert_eq!(rig.open(from), (true, position));
-        assert_eq!(rig.open(Position::New), (false, position));
+        assert_eq!(rig.ensure_group(from), (true, position));
+        assert_eq!(rig.ensure_group(Position::New), (false, position));
     }
     let mut rig = Rig::new();
-    assert_eq!(rig.open(Position::New), (true, EntryId::MIN));
+    assert_eq!(rig.ensure_group(Position::New), (true, EntryId::MIN));
     assert_eq!(rig.describe().length, 0);
 }
 
@@ -107,7 +107,7 @@ fn several_streams_are_read_at_once_or_not_at_all() {
     assert!(rig.streams.deliver(&streams, "g", "a", 2, 1000).is_err());
     assert_eq!(rig.pending(), []);
     let (group, from) = ("g".into(), Position::Beginning);
-    rig.execute(Request::Open { stream: "t".into(), group, from, restarted: false });
+    rig.execute(Request::EnsureGroup { stream: "t".into(), group, from, restarted: false });
     let delivered = rig.streams.deliver(&streams, "g", "a", 2, 1000).unwrap();
     let told: Vec<_> = delivered.iter().map(|d| (&*d.stream, d.id.ms, d.fields[0].1.clone())).collect();
     let value = |text: &str| Box::from(text.as_bytes());
@@ -120,16 +120,23 @@ fn without_a_group_there_is_an_error() {
     rig.append("a");
     let m = || member("a");
     for request in [
-        Request::Hold { member: m(), items: vec![] },
-        Request::Release { member: m(), items: vec![], unhandled: false },
-        Request::Bury { member: m(), to: None, max_len: 1, letters: vec![] },
-        Request::Begin { member: m(), id: EntryId::MIN },
-        Request::Overdue { member: m(), min_idle: 0, limit: 1 },
+        Request::ExtendLease { member: m(), items: vec![] },
+        Request::Requeue { member: m(), items: vec![], unhandled: false },
+        Request::DeadLetter { member: m(), to: None, max_len: 1, letters: vec![] },
+        Request::MarkStarted { member: m(), id: EntryId::MIN },
+        Request::ListExpired { member: m(), min_idle: 0, limit: 1 },
         Request::Claim { member: m(), min_idle: 0, ids: vec![] },
-        Request::Own { member: m(), after: EntryId::MIN, limit: 1, raise: false },
-        Request::Beat { member: m(), instance: "i".into(), alive: 1, lease: 1, patterns: vec![], mark: None },
-        Request::Leave { member: m(), instance: "i".into() },
-        Request::Sweep { member: m() },
+        Request::ClaimOwnPending { member: m(), after: EntryId::MIN, limit: 1, raise: false },
+        Request::Heartbeat {
+            member: m(),
+            instance: "i".into(),
+            alive: 1,
+            lease: 1,
+            patterns: vec![],
+            mark: None,
+        },
+        Request::RemoveConsumer { member: m(), instance: "i".into() },
+        Request::RemoveDeadConsumers { member: m() },
         Request::Pending {
             stream: "s".into(),
             group: "g".into(),
@@ -227,7 +234,7 @@ fn a_position_can_be_set() {
     let set = |to| Request::SetPosition { stream: "s".into(), group: "g".into(), to };
     rig.execute(set(Position::After(id(1000, 0))));
     // What was pending belongs to who reads it now, as if for the first time.
-    rig.hold("a", &[(id(1001, 0), Some(5))]);
+    rig.extend_lease("a", &[(id(1001, 0), Some(5))]);
     assert_eq!(rig.read("b", 1), [id(1001, 0)]);
     let pending = rig.pending();
     assert_eq!(pending.len(), 3);
@@ -244,11 +251,11 @@ fn a_position_can_be_set() {
 fn a_group_goes_with_its_facts() {
     let mut rig = Rig::with(1);
     rig.read("a", 1);
-    rig.beat("a", "i", &["x.*"]);
+    rig.heartbeat("a", "i", &["x.*"]);
     assert_eq!(rig.count(Request::RemoveGroup { stream: "s".into(), group: "g".into() }), 1);
-    assert_eq!(rig.open(Position::Beginning), (true, EntryId::MIN));
+    assert_eq!(rig.ensure_group(Position::Beginning), (true, EntryId::MIN));
     assert_eq!(rig.pending(), []);
-    assert_eq!(rig.beat("a", "j", &["y"]).patterns, ["y"]);
+    assert_eq!(rig.heartbeat("a", "j", &["y"]).patterns, ["y"]);
     assert_eq!(rig.read("a", 9).len(), 1);
 }
 

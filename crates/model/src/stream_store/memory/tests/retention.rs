@@ -2,8 +2,20 @@
 
 use super::*;
 
-fn retain(rig: &mut Rig, instance: &str, max_len: Option<u64>, max_age: Option<u64>, safe: bool) -> u64 {
-    rig.count(Request::Retain { stream: "s".into(), instance: instance.into(), max_len, max_age, safe })
+fn apply_retention(
+    rig: &mut Rig,
+    instance: &str,
+    max_len: Option<u64>,
+    max_age: Option<u64>,
+    safe: bool,
+) -> u64 {
+    rig.count(Request::ApplyRetention {
+        stream: "s".into(),
+        instance: instance.into(),
+        max_len,
+        max_age,
+        safe,
+    })
 }
 
 fn first(rig: &mut Rig) -> Option<u64> {
@@ -23,14 +35,14 @@ fn a_stream_is_trimmed_exactly() {
 #[test]
 fn one_janitor_trims_at_a_time() {
     let mut rig = Rig::with(10);
-    assert_eq!(retain(&mut rig, "a", Some(9), None, false), 1);
-    assert_eq!(retain(&mut rig, "b", Some(8), None, false), 0);
-    assert_eq!(retain(&mut rig, "a", Some(8), None, false), 1);
+    assert_eq!(apply_retention(&mut rig, "a", Some(9), None, false), 1);
+    assert_eq!(apply_retention(&mut rig, "b", Some(8), None, false), 0);
+    assert_eq!(apply_retention(&mut rig, "a", Some(8), None, false), 1);
     rig.now += 15_000;
-    assert_eq!(retain(&mut rig, "b", Some(7), None, false), 1);
-    assert_eq!(retain(&mut rig, "a", Some(6), None, false), 0);
+    assert_eq!(apply_retention(&mut rig, "b", Some(7), None, false), 1);
+    assert_eq!(apply_retention(&mut rig, "a", Some(6), None, false), 0);
     assert_eq!(
-        rig.count(Request::Retain {
+        rig.count(Request::ApplyRetention {
             stream: "other".into(),
             instance: "a".into(),
             max_len: Some(0),
@@ -45,9 +57,9 @@ fn one_janitor_trims_at_a_time() {
 fn what_is_too_old_goes() {
     let mut rig = Rig::with(10);
     rig.now = 1109;
-    assert_eq!(retain(&mut rig, "a", None, Some(105), false), 4);
+    assert_eq!(apply_retention(&mut rig, "a", None, Some(105), false), 4);
     assert_eq!(first(&mut rig), Some(1004));
-    assert_eq!(retain(&mut rig, "a", Some(2), Some(103), false), 4);
+    assert_eq!(apply_retention(&mut rig, "a", Some(2), Some(103), false), 4);
     assert_eq!(first(&mut rig), Some(1008));
 }
 
@@ -57,15 +69,15 @@ fn nothing_goes_that_a_live_group_needs() {
     rig.read("a", 4);
     rig.acknowledge(&[id(1000, 0), id(1001, 0), id(1003, 0)]);
     // Nobody of the group was heard of: it is not waited for, and neither is one that was not heard of for long.
-    rig.beat("a", "i", &[]);
-    assert_eq!(retain(&mut rig, "a", Some(0), Some(0), true), 2);
+    rig.heartbeat("a", "i", &[]);
+    assert_eq!(apply_retention(&mut rig, "a", Some(0), Some(0), true), 2);
     assert_eq!(first(&mut rig), Some(1002));
     rig.acknowledge(&[id(1002, 0)]);
-    assert_eq!(retain(&mut rig, "a", Some(0), Some(0), true), 2);
+    assert_eq!(apply_retention(&mut rig, "a", Some(0), Some(0), true), 2);
     assert_eq!(first(&mut rig), Some(1004));
     rig.now += 3_600_001;
-    assert_eq!(retain(&mut rig, "a", Some(3), None, true), 3);
-    assert_eq!(retain(&mut rig, "a", Some(0), None, true), 3);
+    assert_eq!(apply_retention(&mut rig, "a", Some(3), None, true), 3);
+    assert_eq!(apply_retention(&mut rig, "a", Some(0), None, true), 3);
 }
 
 #[test]
@@ -74,6 +86,6 @@ fn a_janitor_goes_step_by_step() {
     for _ in 0..10_100 {
         rig.append("x");
     }
-    assert_eq!(retain(&mut rig, "a", Some(50), None, true), 10_000);
-    assert_eq!(retain(&mut rig, "a", Some(50), None, true), 50);
+    assert_eq!(apply_retention(&mut rig, "a", Some(50), None, true), 10_000);
+    assert_eq!(apply_retention(&mut rig, "a", Some(50), None, true), 50);
 }

@@ -12,7 +12,7 @@ async fn facts(rig: &Rig, request: Request) -> Facts {
 }
 
 fn retain(max_len: Option<u64>, max_age: Option<u64>) -> Request {
-    Request::Retain { stream: STREAM.into(), instance: "i".into(), max_len, max_age, safe: true }
+    Request::ApplyRetention { stream: STREAM.into(), instance: "i".into(), max_len, max_age, safe: true }
 }
 
 #[tokio::test]
@@ -27,7 +27,7 @@ async fn a_heartbeat_tells_the_facts_of_the_group() {
     let Response::Time(time) = rig.done(Request::Time).await else { panic!() };
     assert!(first.time <= time && first.time > 1_600_000_000_000);
 
-    let other = Request::Beat {
+    let other = Request::Heartbeat {
         member: member("b"),
         instance: "two".into(),
         alive: 600_000,
@@ -50,12 +50,12 @@ async fn a_name_is_taken_while_its_owner_lives() {
     assert_eq!(facts(&rig, beat("a", "two")).await.taken_by.as_deref(), Some("one"));
     assert_eq!(facts(&rig, beat("a", "one")).await.taken_by, None);
     // Another cannot end it either.
-    rig.done(Request::Leave { member: member("a"), instance: "two".into() }).await;
+    rig.done(Request::RemoveConsumer { member: member("a"), instance: "two".into() }).await;
     assert_eq!(facts(&rig, beat("a", "two")).await.taken_by.as_deref(), Some("one"));
-    rig.done(Request::Leave { member: member("a"), instance: "one".into() }).await;
+    rig.done(Request::RemoveConsumer { member: member("a"), instance: "one".into() }).await;
     assert_eq!(facts(&rig, beat("a", "two")).await.taken_by, None);
     // One that does not beat any more is dead.
-    let short = Request::Beat {
+    let short = Request::Heartbeat {
         member: member("b"),
         instance: "one".into(),
         alive: 0,
@@ -78,9 +78,9 @@ async fn who_lost_the_name_has_lost_what_is_owned_under_it() {
     assert_eq!(rig.lost(hold("a", &ids)).await, []);
     let key = "orders:group:billing:consumers";
     rig.server.command(&["HSET", key, "a", "other 1"]).await;
-    let begin = Request::Begin { member: member("a"), id: ids[0] };
+    let begin = Request::MarkStarted { member: member("a"), id: ids[0] };
     let release =
-        Request::Release { member: member("a"), items: vec![(ids[0], 0), (ids[1], 0)], unhandled: false };
+        Request::Requeue { member: member("a"), items: vec![(ids[0], 0), (ids[1], 0)], unhandled: false };
     for request in [hold("a", &ids), release, bury("a", &ids)] {
         let Response::Lost { taken, gone } = rig.done(request).await else { panic!() };
         assert_eq!((taken, gone), (ids.clone(), vec![]));
@@ -103,8 +103,8 @@ async fn what_is_gone_is_told_apart_from_what_is_taken() {
     for id in &ids[..4] {
         rig.server.command(&["XDEL", STREAM, &id.to_string()]).await;
     }
-    let begin = Request::Begin { member: member("a"), id: ids[2] };
-    let release = Request::Release { member: member("a"), items: vec![(ids[3], 0)], unhandled: false };
+    let begin = Request::MarkStarted { member: member("a"), id: ids[2] };
+    let release = Request::Requeue { member: member("a"), items: vec![(ids[3], 0)], unhandled: false };
     let asked = [hold("a", &[ids[0], ids[4]]), bury("a", &[ids[1], ids[5]]), begin, release];
     let expected = [(ids[0], Some(ids[4])), (ids[1], Some(ids[5])), (ids[2], None), (ids[3], None)];
     for (request, (lost, other)) in asked.into_iter().zip(expected) {
@@ -159,16 +159,16 @@ async fn consumers_go_when_they_are_dead_and_own_nothing() {
         if consumer != "stranger" {
             let member = member(consumer);
             let (instance, lease, patterns, mark) = ("i".into(), 1, Vec::new(), None);
-            rig.done(Request::Beat { member, instance, alive, lease, patterns, mark }).await;
+            rig.done(Request::Heartbeat { member, instance, alive, lease, patterns, mark }).await;
         }
     }
-    assert_eq!(rig.count(Request::Sweep { member: member("alive") }).await, 1);
+    assert_eq!(rig.count(Request::RemoveDeadConsumers { member: member("alive") }).await, 1);
     let left = rig.server.command(&["XINFO", "CONSUMERS", STREAM, GROUP]).await;
     assert_eq!(left.items().len(), 3);
-    assert_eq!(rig.count(Request::Leave { member: member("owner"), instance: "i".into() }).await, 1);
+    assert_eq!(rig.count(Request::RemoveConsumer { member: member("owner"), instance: "i".into() }).await, 1);
     assert_eq!(rig.pending().await.len(), 1);
     rig.done(Request::Acknowledge { member: member("owner"), ids }).await;
-    assert_eq!(rig.count(Request::Leave { member: member("alive"), instance: "i".into() }).await, 0);
+    assert_eq!(rig.count(Request::RemoveConsumer { member: member("alive"), instance: "i".into() }).await, 0);
     let left = rig.server.command(&["XINFO", "CONSUMERS", STREAM, GROUP]).await;
     assert_eq!(left.items().len(), 2);
 }
@@ -190,7 +190,7 @@ async fn retention_spares_what_a_live_group_has_not_settled() {
     assert_eq!(rig.count(retain(Some(2), None)).await, 3);
     assert_eq!(rig.length(STREAM).await, 2);
     // Another client start waits for the janitor to fall silent.
-    let other = Request::Retain {
+    let other = Request::ApplyRetention {
         stream: STREAM.into(),
         instance: "j".into(),
         max_len: Some(0),
@@ -226,7 +226,7 @@ async fn dead_consumers_behind_many_that_live_go_too() {
         redis.call('HSET', KEYS[2], 'a' .. i, 'i 99999999999999') end
         redis.call('XGROUP', 'CREATECONSUMER', KEYS[1], ARGV[1], 'z') redis.call('HSET', KEYS[2], 'z', 'i 1')";
     rig.server.command(&["EVAL", script, "2", STREAM, "orders:group:billing:consumers", GROUP]).await;
-    assert_eq!(rig.count(Request::Sweep { member: member("a") }).await, 1);
+    assert_eq!(rig.count(Request::RemoveDeadConsumers { member: member("a") }).await, 1);
 }
 
 #[tokio::test]
@@ -236,7 +236,8 @@ async fn a_step_of_trimming_by_age_is_bounded() {
     rig.server.command(&["EVAL", script, "1", STREAM]).await;
     let newest = rig.append(3).await;
     let (stream, instance) = (STREAM.into(), "i".into());
-    let retain = Request::Retain { stream, instance, max_len: None, max_age: Some(60_000), safe: false };
+    let retain =
+        Request::ApplyRetention { stream, instance, max_len: None, max_age: Some(60_000), safe: false };
     let mut left = 25_050;
     for _ in 0..2 {
         let removed = rig.count(retain.clone()).await;

@@ -203,14 +203,14 @@ impl World {
     }
 }
 
-/// A request whose ids are numbers of entries, or of letters for [`Request::Revive`].
+/// A request whose ids are numbers of entries, or of letters for [`Request::RequeueDeadLetter`].
 fn some_request(random: &mut StdRng, entries: usize, letters: usize) -> Box<dyn Fn(&Names) -> Request> {
     let stream: Arc<str> = STREAM.into();
     let group: Arc<str> = (*GROUPS.choose(random).unwrap()).into();
     let consumer: Arc<str> = (*CONSUMERS.choose(random).unwrap()).into();
     let instance: Arc<str> = (*INSTANCES.choose(random).unwrap()).into();
     let member =
-        Member { stream: stream.clone(), group: group.clone(), consumer, instance: instance.clone() };
+        ConsumerId { stream: stream.clone(), group: group.clone(), consumer, instance: instance.clone() };
     // Mostly late ones, as those are pending.
     let number = |random: &mut StdRng| {
         let far = if random.random_bool(0.8) { 12 } else { entries.max(12) };
@@ -234,36 +234,36 @@ fn some_request(random: &mut StdRng, entries: usize, letters: usize) -> Box<dyn 
     match random.random_range(0..22) {
         0 | 1 => Box::new(move |_| {
             let from = if position == 0 { Position::New } else { Position::Beginning };
-            Request::Open { stream: stream.clone(), group: group.clone(), from, restarted: flag }
+            Request::EnsureGroup { stream: stream.clone(), group: group.clone(), from, restarted: flag }
         }),
         2 => Box::new(move |names| {
             let from = Position::After(of(names, one));
-            Request::Open { stream: stream.clone(), group: group.clone(), from, restarted: flag }
+            Request::EnsureGroup { stream: stream.clone(), group: group.clone(), from, restarted: flag }
         }),
         3 | 4 => Box::new(move |names| Request::Acknowledge { member: member.clone(), ids: all(names) }),
         5 | 6 => Box::new(move |names| {
             let items = all(names).into_iter().map(|id| (id, flag.then_some(count))).collect();
-            Request::Hold { member: member.clone(), items }
+            Request::ExtendLease { member: member.clone(), items }
         }),
         7 | 8 => Box::new(move |names| {
             let items = all(names).into_iter().map(|id| (id, count)).collect();
-            Request::Release { member: member.clone(), items, unhandled: flag }
+            Request::Requeue { member: member.clone(), items, unhandled: flag }
         }),
         9 | 10 => Box::new(move |names| {
             let letters = all(names).into_iter().map(letter).collect();
             let to = (position > 0).then(|| LETTERS.into());
-            Request::Bury { member: member.clone(), to, max_len: 10_000, letters }
+            Request::DeadLetter { member: member.clone(), to, max_len: 10_000, letters }
         }),
-        11 => Box::new(move |names| Request::Begin { member: member.clone(), id: of(names, one) }),
-        12 => Box::new(move |_| Request::Overdue { member: member.clone(), min_idle, limit }),
+        11 => Box::new(move |names| Request::MarkStarted { member: member.clone(), id: of(names, one) }),
+        12 => Box::new(move |_| Request::ListExpired { member: member.clone(), min_idle, limit }),
         13 | 14 => {
             Box::new(move |names| Request::Claim { member: member.clone(), min_idle, ids: all(names) })
         }
         15 => Box::new(move |names| {
             let after = if position == 0 { of(names, one) } else { EntryId::MIN };
-            Request::Own { member: member.clone(), after, limit, raise: flag }
+            Request::ClaimOwnPending { member: member.clone(), after, limit, raise: flag }
         }),
-        16 => Box::new(move |_| Request::Beat {
+        16 => Box::new(move |_| Request::Heartbeat {
             member: member.clone(),
             instance: instance.clone(),
             alive: if flag { 600_000 } else { 0 },
@@ -271,8 +271,10 @@ fn some_request(random: &mut StdRng, entries: usize, letters: usize) -> Box<dyn 
             patterns: vec![format!("type.{limit}")],
             mark: None,
         }),
-        17 => Box::new(move |_| Request::Leave { member: member.clone(), instance: instance.clone() }),
-        18 => Box::new(move |_| Request::Retain {
+        17 => {
+            Box::new(move |_| Request::RemoveConsumer { member: member.clone(), instance: instance.clone() })
+        }
+        18 => Box::new(move |_| Request::ApplyRetention {
             stream: stream.clone(),
             instance: instance.clone(),
             max_len: Some(8 + limit as u64),
@@ -282,7 +284,7 @@ fn some_request(random: &mut StdRng, entries: usize, letters: usize) -> Box<dyn 
         19 => Box::new(move |names| Request::Delete { stream: stream.clone(), ids: vec![of(names, one)] }),
         20 if some_letters => Box::new(move |names| {
             let id = names.letters.get(letter_number).copied().unwrap_or_default();
-            Request::Revive { letters: LETTERS.into(), id, for_group: flag }
+            Request::RequeueDeadLetter { letters: LETTERS.into(), id, for_group: flag }
         }),
         20 | 21 if limit < 3 => {
             Box::new(move |_| Request::RemoveGroup { stream: stream.clone(), group: group.clone() })

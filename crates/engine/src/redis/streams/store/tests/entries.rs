@@ -13,12 +13,12 @@ async fn what_another_consumer_owns_is_lost() {
 
     assert_eq!(rig.lost(hold("a", &ids)).await, of_b);
     let counts = ids.iter().map(|id| (*id, Some(1))).collect();
-    assert_eq!(rig.lost(Request::Hold { member: member("a"), items: counts }).await, of_b);
-    let begin = Request::Begin { member: member("a"), id: ids[3] };
+    assert_eq!(rig.lost(Request::ExtendLease { member: member("a"), items: counts }).await, of_b);
+    let begin = Request::MarkStarted { member: member("a"), id: ids[3] };
     assert_eq!(rig.lost(begin).await, [ids[3]]);
     assert_eq!(rig.lost(bury("a", of_b)).await, of_b);
     let items = of_b.iter().map(|id| (*id, 0)).collect();
-    assert_eq!(rig.lost(Request::Release { member: member("a"), items, unhandled: true }).await, of_b);
+    assert_eq!(rig.lost(Request::Requeue { member: member("a"), items, unhandled: true }).await, of_b);
     assert_eq!(rig.pending().await, before);
     assert_eq!(rig.server.command(&["KEYS", "*"]).await.items().len(), 1);
 
@@ -57,11 +57,11 @@ async fn renewing_keeps_the_count_and_a_retry_sets_it() {
         let idle = ["XCLAIM", STREAM, GROUP, "a", "0", &id.to_string(), "IDLE", "90000", "JUSTID"];
         rig.server.command(&idle).await;
     }
-    let overdue = Request::Overdue { member: member("b"), min_idle: 60_000, limit: 10 };
+    let overdue = Request::ListExpired { member: member("b"), min_idle: 60_000, limit: 10 };
     assert!(matches!(rig.done(overdue.clone()).await, Response::Pending(rows) if rows.len() == 2));
-    assert_eq!(rig.lost(Request::Begin { member: member("a"), id: ids[1] }).await, []);
+    assert_eq!(rig.lost(Request::MarkStarted { member: member("a"), id: ids[1] }).await, []);
     let items = vec![(ids[0], None), (ids[1], Some(7))];
-    assert_eq!(rig.lost(Request::Hold { member: member("a"), items }).await, []);
+    assert_eq!(rig.lost(Request::ExtendLease { member: member("a"), items }).await, []);
     assert_eq!(rig.done(overdue).await, Response::Pending(Vec::new()));
     let (entries, _) = rig.claimed(own("a", EntryId::MIN, 10, false)).await;
     let seen: Vec<_> = entries.iter().map(|entry| (entry.deliveries, entry.begun)).collect();
@@ -75,10 +75,10 @@ async fn what_is_handed_back_can_be_claimed_at_once() {
     let ids = rig.append(2).await;
     rig.deliver("a", 2).await;
     assert_eq!(rig.claimed(claim("b", 30_000, &ids)).await, (Vec::new(), Vec::new()));
-    rig.lost(Request::Begin { member: member("a"), id: ids[0] }).await;
+    rig.lost(Request::MarkStarted { member: member("a"), id: ids[0] }).await;
     for unhandled in [true, true] {
         let items = ids.iter().map(|id| (*id, 0)).collect();
-        assert_eq!(rig.lost(Request::Release { member: member("a"), items, unhandled }).await, []);
+        assert_eq!(rig.lost(Request::Requeue { member: member("a"), items, unhandled }).await, []);
     }
     let (entries, deleted) = rig.claimed(claim("b", 30_000, &ids)).await;
     assert_eq!((ids_of(&entries), deleted), (ids.clone(), Vec::new()));
@@ -87,12 +87,12 @@ async fn what_is_handed_back_can_be_claimed_at_once() {
     assert_eq!(rig.lost(hold("a", &ids)).await, ids);
 
     // What was begun, and its process is dead.
-    rig.lost(Request::Begin { member: member("b"), id: ids[1] }).await;
+    rig.lost(Request::MarkStarted { member: member("b"), id: ids[1] }).await;
     let (entries, _) = rig.claimed(claim("c", 0, &ids[1..])).await;
     assert_eq!((entries[0].deliveries, entries[0].begun), (2, true));
     // Whoever acknowledges it, the notes go with the next sweep.
     rig.done(Request::Acknowledge { member: member("c"), ids: ids.clone() }).await;
-    rig.done(Request::Sweep { member: member("c") }).await;
+    rig.done(Request::RemoveDeadConsumers { member: member("c") }).await;
     assert_eq!(rig.server.command(&["EXISTS", "orders:group:billing:notes"]).await.int(), 0);
 }
 
@@ -185,7 +185,8 @@ async fn a_dead_letter_has_the_fields_of_its_entry_and_why() {
     );
     assert!(time[0].parse::<u64>().is_ok());
 
-    let without = Request::Bury { member: member("a"), to: None, max_len: 1, letters: vec![letter(other)] };
+    let without =
+        Request::DeadLetter { member: member("a"), to: None, max_len: 1, letters: vec![letter(other)] };
     assert_eq!(rig.lost(without).await, []);
     assert_eq!((rig.pending().await.len(), rig.length(LETTERS).await, rig.length(STREAM).await), (0, 1, 2));
 }
@@ -201,18 +202,22 @@ async fn a_full_server_keeps_what_cannot_be_buried_and_goes_on_otherwise() {
     assert_eq!((rig.pending().await.len(), rig.length(LETTERS).await), (4, 0));
 
     assert_eq!(rig.lost(hold("a", &ids)).await, []);
-    assert_eq!(rig.lost(Request::Begin { member: member("a"), id: ids[0] }).await, []);
-    let release = Request::Release { member: member("a"), items: vec![(ids[0], 1)], unhandled: true };
+    assert_eq!(rig.lost(Request::MarkStarted { member: member("a"), id: ids[0] }).await, []);
+    let release = Request::Requeue { member: member("a"), items: vec![(ids[0], 1)], unhandled: true };
     assert_eq!(rig.lost(release).await, []);
     assert_eq!(rig.claimed(claim("b", 30_000, &ids)).await.0.len(), 1);
     assert_eq!(rig.claimed(own("a", EntryId::MIN, 9, false)).await.0.len(), 3);
     assert!(matches!(rig.done(beat("a", "i")).await, Response::Facts(_)));
     rig.done(Request::Acknowledge { member: member("a"), ids: ids[3..].to_vec() }).await;
     assert_eq!(rig.open(Position::New).await, (false, ids[3]));
-    let other =
-        Request::Open { stream: STREAM.into(), group: "other".into(), from: Position::New, restarted: false };
+    let other = Request::EnsureGroup {
+        stream: STREAM.into(),
+        group: "other".into(),
+        from: Position::New,
+        restarted: false,
+    };
     assert_eq!(rig.kind_of(other).await, ErrorKind::ServerOom);
-    let retain = Request::Retain {
+    let retain = Request::ApplyRetention {
         stream: STREAM.into(),
         instance: "i".into(),
         max_len: Some(1),

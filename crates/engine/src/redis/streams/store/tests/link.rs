@@ -44,7 +44,7 @@ async fn all_is_the_same_in_the_older_protocol() {
     assert_eq!(rig.claimed(own("a", EntryId::MIN, 9, false)).await.0.len(), 2);
     assert_eq!(rig.claimed(claim("b", 0, &ids)).await.0[1].deliveries, 2);
     assert_eq!(rig.lost(bury("a", &ids)).await, ids);
-    let retain = Request::Retain {
+    let retain = Request::ApplyRetention {
         stream: STREAM.into(),
         instance: "i".into(),
         max_len: Some(0),
@@ -53,7 +53,7 @@ async fn all_is_the_same_in_the_older_protocol() {
     };
     assert_eq!(rig.count(retain).await, 0);
     assert!(matches!(rig.done(Request::Describe { stream: STREAM.into() }).await, Response::Stream(Some(_))));
-    assert_eq!(rig.count(Request::Sweep { member: member("a") }).await, 0);
+    assert_eq!(rig.count(Request::RemoveDeadConsumers { member: member("a") }).await, 0);
 
     rig.transport.join(KEY, GROUP.into());
     let arrived = || async {

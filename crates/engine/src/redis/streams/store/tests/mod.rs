@@ -7,7 +7,9 @@ mod streams;
 use std::sync::Arc;
 
 use oxbus_model::config::{Config, Environment};
-use oxbus_model::stream_store::{EntryId, Letter, Member, Position, Request, Response, StoredEntry};
+use oxbus_model::stream_store::{
+    ConsumerId, DeadLetterEntry, EntryId, Position, Request, Response, StoredEntry,
+};
 use oxbus_model::{BusError, ErrorKind};
 use oxbus_testkit::{RedisServer, Value};
 use serde_json::json;
@@ -16,7 +18,7 @@ use tokio::runtime::Handle;
 use crate::host::Host;
 use crate::redis::RedisTransport;
 use crate::runtime::clock::Clock;
-use crate::state::Shared;
+use crate::state::ClientState;
 use crate::transport::Transport;
 
 /// The stream of all tests.
@@ -33,13 +35,13 @@ impl Host for Deaf {
 }
 
 /// A transport with nobody behind it.
-fn transport(url: &str, settings: serde_json::Value) -> (RedisTransport, Arc<Shared>) {
+fn transport(url: &str, settings: serde_json::Value) -> (RedisTransport, Arc<ClientState>) {
     let mut redis = json!({ "url": url });
     if let (Some(redis), serde_json::Value::Object(settings)) = (redis.as_object_mut(), settings) {
         redis.extend(settings);
     }
     let config = Config::resolve(&json!({ "redis": redis }).to_string(), &Environment::default()).unwrap();
-    let shared = Arc::new(Shared::new(config, "this-start", Arc::new(Deaf), Clock::start(None)));
+    let shared = Arc::new(ClientState::new(config, "this-start", Arc::new(Deaf), Clock::start(None)));
     (RedisTransport::new(shared.clone(), Handle::current()), shared)
 }
 
@@ -64,7 +66,8 @@ impl Rig {
     }
 
     async fn open(&self, from: Position) -> (bool, EntryId) {
-        let request = Request::Open { stream: STREAM.into(), group: GROUP.into(), from, restarted: false };
+        let request =
+            Request::EnsureGroup { stream: STREAM.into(), group: GROUP.into(), from, restarted: false };
         match self.done(request).await {
             Response::Opened { created, position, .. } => (created, position),
             other => panic!("{other:?}"),
@@ -152,25 +155,25 @@ impl Rig {
     }
 }
 
-fn member(consumer: &str) -> Member {
-    Member { stream: STREAM.into(), group: GROUP.into(), consumer: consumer.into(), instance: "i".into() }
+fn member(consumer: &str) -> ConsumerId {
+    ConsumerId { stream: STREAM.into(), group: GROUP.into(), consumer: consumer.into(), instance: "i".into() }
 }
 
-fn letter(id: EntryId) -> Letter {
-    Letter { id, attempts: 4, reason: "failed", error: r#"{"name":"Error","message":"no"}"#.into() }
+fn letter(id: EntryId) -> DeadLetterEntry {
+    DeadLetterEntry { id, attempts: 4, reason: "failed", error: r#"{"name":"Error","message":"no"}"#.into() }
 }
 
 fn bury(consumer: &str, ids: &[EntryId]) -> Request {
     let letters = ids.iter().map(|id| letter(*id)).collect();
-    Request::Bury { member: member(consumer), to: Some(LETTERS.into()), max_len: 1_000, letters }
+    Request::DeadLetter { member: member(consumer), to: Some(LETTERS.into()), max_len: 1_000, letters }
 }
 
 fn hold(consumer: &str, ids: &[EntryId]) -> Request {
-    Request::Hold { member: member(consumer), items: ids.iter().map(|id| (*id, None)).collect() }
+    Request::ExtendLease { member: member(consumer), items: ids.iter().map(|id| (*id, None)).collect() }
 }
 
 fn own(consumer: &str, after: EntryId, limit: usize, raise: bool) -> Request {
-    Request::Own { member: member(consumer), after, limit, raise }
+    Request::ClaimOwnPending { member: member(consumer), after, limit, raise }
 }
 
 fn claim(consumer: &str, min_idle: u64, ids: &[EntryId]) -> Request {
@@ -178,7 +181,7 @@ fn claim(consumer: &str, min_idle: u64, ids: &[EntryId]) -> Request {
 }
 
 fn beat(consumer: &str, instance: &str) -> Request {
-    Request::Beat {
+    Request::Heartbeat {
         member: member(consumer),
         instance: instance.into(),
         alive: 600_000,

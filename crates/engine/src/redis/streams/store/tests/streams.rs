@@ -7,7 +7,7 @@ use super::*;
 #[tokio::test]
 async fn a_group_is_made_where_it_is_missing() {
     let rig = Rig::start().await;
-    let open = |group: &str, from, restarted| Request::Open {
+    let open = |group: &str, from, restarted| Request::EnsureGroup {
         stream: STREAM.into(),
         group: group.into(),
         from,
@@ -26,8 +26,12 @@ async fn a_group_is_made_where_it_is_missing() {
     rig.server.command(&["DEL", STREAM]).await;
     assert_eq!(rig.done(open("a", Position::After(ids[1]), true)).await, opened(true, EntryId::MIN));
     rig.server.command(&["SET", "text", "x"]).await;
-    let wrong =
-        Request::Open { stream: "text".into(), group: "a".into(), from: Position::New, restarted: false };
+    let wrong = Request::EnsureGroup {
+        stream: "text".into(),
+        group: "a".into(),
+        from: Position::New,
+        restarted: false,
+    };
     assert_eq!(rig.kind_of(wrong).await, ErrorKind::WrongType);
 }
 
@@ -35,16 +39,22 @@ async fn a_group_is_made_where_it_is_missing() {
 async fn a_group_that_was_lost_goes_on_at_its_mark() {
     let rig = Rig::with_group().await;
     let ids = rig.append(4).await;
-    let open =
-        |from, restarted| Request::Open { stream: STREAM.into(), group: GROUP.into(), from, restarted };
+    let open = |from, restarted| Request::EnsureGroup {
+        stream: STREAM.into(),
+        group: GROUP.into(),
+        from,
+        restarted,
+    };
     let recreated = |position| Response::Opened { created: true, position, recreated: true };
     let destroy = async || drop(rig.server.command(&["XGROUP", "DESTROY", STREAM, GROUP]).await);
     // Of a group that was heard of, and has settled nothing, all is new.
     rig.done(beat("a", "i")).await;
     destroy().await;
     assert_eq!(rig.done(open(Position::New, false)).await, recreated(EntryId::MIN));
-    let Request::Beat { member, instance, alive, lease, patterns, .. } = beat("a", "i") else { panic!() };
-    rig.done(Request::Beat { member, instance, alive, lease, patterns, mark: Some(ids[1]) }).await;
+    let Request::Heartbeat { member, instance, alive, lease, patterns, .. } = beat("a", "i") else {
+        panic!()
+    };
+    rig.done(Request::Heartbeat { member, instance, alive, lease, patterns, mark: Some(ids[1]) }).await;
     for (from, restarted, position) in [
         (Position::New, false, ids[1]),
         (Position::Beginning, true, ids[1]),
@@ -74,14 +84,14 @@ async fn without_a_group_everything_says_so() {
         [
             hold("a", &[id]),
             bury("a", &[id]),
-            Request::Release { member: member("a"), items: vec![(id, 0)], unhandled: false },
-            Request::Begin { member: member("a"), id },
-            Request::Overdue { member: member("a"), min_idle: 1, limit: 1 },
+            Request::Requeue { member: member("a"), items: vec![(id, 0)], unhandled: false },
+            Request::MarkStarted { member: member("a"), id },
+            Request::ListExpired { member: member("a"), min_idle: 1, limit: 1 },
             claim("a", 0, &[id]),
             own("a", EntryId::MIN, 1, false),
             beat("a", "i"),
-            Request::Leave { member: member("a"), instance: "i".into() },
-            Request::Sweep { member: member("a") },
+            Request::RemoveConsumer { member: member("a"), instance: "i".into() },
+            Request::RemoveDeadConsumers { member: member("a") },
             Request::Pending {
                 stream: stream.clone(),
                 group: group.clone(),
@@ -181,7 +191,7 @@ async fn groups_are_moved_and_removed() {
     }
     rig.deliver("a", 1).await;
     rig.done(beat("a", "i")).await;
-    rig.lost(Request::Begin { member: member("a"), id: ids[0] }).await;
+    rig.lost(Request::MarkStarted { member: member("a"), id: ids[0] }).await;
     assert_eq!(rig.server.command(&["KEYS", "*"]).await.items().len(), 5);
     let remove = || Request::RemoveGroup { stream: STREAM.into(), group: GROUP.into() };
     assert_eq!(rig.count(remove()).await, 1);
@@ -212,7 +222,7 @@ async fn letters_come_back_for_all_or_for_their_group() {
         let entry = rig.server.command(&["XRANGE", STREAM, &id, &id]).await;
         entry.items()[0].items()[1].items().iter().map(Value::text).collect()
     };
-    let revive = |id, for_group| Request::Revive { letters: LETTERS.into(), id, for_group };
+    let revive = |id, for_group| Request::RequeueDeadLetter { letters: LETTERS.into(), id, for_group };
     let id = appended(rig.done(revive(letters[0], false)).await).unwrap();
     assert_eq!(fields_of(id).await, ["eventType", "a"]);
     let id = appended(rig.done(revive(letters[1], true)).await).unwrap();
@@ -225,7 +235,7 @@ async fn letters_come_back_for_all_or_for_their_group() {
     assert_eq!(fields_of(id).await, ["eventType", "a", "group", "other"]);
     assert_eq!(appended(rig.done(redeliver(EntryId { ms: 1, seq: 1 })).await), None);
     // What is no letter stays where it is.
-    let plain = Request::Revive { letters: STREAM.into(), id, for_group: false };
+    let plain = Request::RequeueDeadLetter { letters: STREAM.into(), id, for_group: false };
     assert_eq!(appended(rig.done(plain).await), None);
 }
 

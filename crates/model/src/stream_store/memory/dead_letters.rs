@@ -7,16 +7,16 @@ use crate::BusError;
 use crate::codec::dead_letter;
 use crate::codec::entry::ONLY_GROUP;
 use crate::stream_store::memory::ownership::Lost;
-use crate::stream_store::{EntryId, Fields, Letter, Member, Response};
+use crate::stream_store::{ConsumerId, DeadLetterEntry, EntryId, Fields, Response};
 
 impl Streams {
     /// Moves entries to the dead letters.
-    pub(super) fn bury(
+    pub(super) fn dead_letter(
         &mut self,
-        member: &Member,
+        member: &ConsumerId,
         to: Option<&str>,
         max_len: u64,
-        letters: &[Letter],
+        letters: &[DeadLetterEntry],
         now_ms: u64,
     ) -> Result<Response, BusError> {
         let (log, group) = self.group_of(member)?;
@@ -45,7 +45,7 @@ impl Streams {
     }
 
     /// Moves a dead letter back to its stream.
-    pub(super) fn revive(
+    pub(super) fn requeue_dead_letter(
         &mut self,
         letters: &str,
         id: EntryId,
