@@ -1,4 +1,4 @@
-// Events that are stored: a consumer group gets every one of them, also those of the time it was away.
+// Stored events: a consumer group gets every one of them, also those published while no member was there.
 
 import { EventBusClient } from '../index.js';
 import { connection } from './connection.mjs';
@@ -10,7 +10,7 @@ const open = (serviceName) => new EventBusClient({ serviceName, streams, ...conn
 const shop = open('shop');
 await shop.connect(); // makes the stream and its groups
 
-// Nobody is subscribed yet. What is stored waits for the groups.
+// Nobody is subscribed yet. Stored events wait for the groups.
 const { messageId } = await shop.publish('order.placed', { number: 1 });
 console.log(`stored as ${messageId}`);
 await shop.publish('order.placed', { number: 2 });
@@ -34,7 +34,7 @@ for (const number of [3, 4, 5]) {
 }
 await until(() => handled.billing.size === 5 && handled.mail.size === 5);
 
-// What a member that ends has not finished goes to the others of its group.
+// Events that a closing member has not finished go to the other members of its group.
 for (const member of members) await member.disconnect();
 const { length, groups } = await shop.streams.info(stream);
 for (const { name, pending, lag } of groups) console.log(`${name}: pending ${pending}, lag ${lag}`);
