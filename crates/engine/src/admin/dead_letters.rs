@@ -8,8 +8,8 @@ use oxbus_model::stream_store::{EntryId, Fields, Request, Response, StoredEntry}
 use oxbus_model::{BusError, ErrorKind, time};
 use serde_json::{Map, Value, json};
 
-use super::{Context, MAX_ANSWER_BYTES, no_group};
 use crate::admin::arguments::Arguments;
+use crate::admin::context::{Context, MAX_ANSWER_BYTES, no_group};
 use crate::admin::merged_range::{MergedRange, bytes_of};
 use crate::transport::store::unexpected;
 
@@ -17,39 +17,43 @@ use crate::transport::store::unexpected;
 const CHUNK: usize = 100;
 
 /// Names a dead letter: its stream of dead letters and its id.
-struct LetterId {
+struct DeadLetterId {
     letters: Arc<str>,
     id: EntryId,
 }
 
-impl LetterId {
+impl DeadLetterId {
     /// Reads `{stream of dead letters}:{entry id}`.
-    fn parse(context: &Context, text: &str) -> Option<LetterId> {
+    fn parse(context: &Context, text: &str) -> Option<DeadLetterId> {
         let (letters, id) = text.rsplit_once(':')?;
         let id = EntryId::from_bytes(id.as_bytes())?;
         // Of another stream, entries are not to be removed or moved.
         let stream = letters.strip_suffix(context.config.dead_letter.suffix.as_str())?;
-        (!stream.is_empty()).then(|| LetterId { letters: letters.into(), id })
+        (!stream.is_empty()).then(|| DeadLetterId { letters: letters.into(), id })
     }
 }
 
 /// Whom a dead letter goes back to.
 #[derive(Clone, Copy, PartialEq)]
-enum Receiver {
+enum ReplayTarget {
     Group,
     Stream,
 }
 
-fn receiver(args: &mut Arguments) -> Result<Receiver, BusError> {
-    args.choice("to", &[("group", Receiver::Group), ("stream", Receiver::Stream)], Receiver::Group)
+fn replay_target(args: &mut Arguments) -> Result<ReplayTarget, BusError> {
+    args.choice(
+        "to",
+        &[("group", ReplayTarget::Group), ("stream", ReplayTarget::Stream)],
+        ReplayTarget::Group,
+    )
 }
 
 /// The streams of dead letters: of the stream that is given, or of all that are configured.
 async fn streams(context: &Context, stream: Option<&str>) -> Result<Vec<Arc<str>>, BusError> {
     let Some(stream) = stream else {
-        return Ok(context.names().map(|name| context.letters_of(&name)).collect());
+        return Ok(context.names().map(|name| context.dead_letters_of(&name)).collect());
     };
-    let letters = context.letters_of(stream);
+    let letters = context.dead_letters_of(stream);
     // Its dead letters may have outlived a stream.
     if context.configured(stream).is_none() && context.describe(&letters).await?.is_none() {
         context.check(stream).await?;
@@ -62,7 +66,7 @@ pub(super) async fn list(context: &Context, mut args: Arguments) -> Result<Value
     let (stream, limit) = (args.name("stream")?, args.limit("limit")?);
     let after = match args.name("after")? {
         Some(text) => {
-            let after = LetterId::parse(context, &text);
+            let after = DeadLetterId::parse(context, &text);
             Some(after.ok_or_else(|| args.error("after", "is not the id of a dead letter"))?)
         }
         None => None,
@@ -72,18 +76,18 @@ pub(super) async fn list(context: &Context, mut args: Arguments) -> Result<Value
     let streams = streams(context, stream.as_deref()).await?;
     let index = after.as_ref().map(|after| streams.iter().position(|letters| *letters == after.letters));
     let range = (EntryId::MIN, EntryId::MAX);
-    let mut walk = MergedRange::new(context.store.clone(), streams, range, false, limit);
+    let mut range = MergedRange::new(context.store.clone(), streams, range, false, limit);
     if let (Some(after), Some(index)) = (after, index) {
-        walk.skip(index.ok_or(elsewhere)?, after.id);
+        range.skip(index.ok_or(elsewhere)?, after.id);
     }
     let (mut found, mut bytes) = (Vec::new(), 0);
     while found.len() < limit {
-        let Some((index, entry)) = walk.next().await? else { break };
+        let Some((index, entry)) = range.next().await? else { break };
         bytes += bytes_of(&entry);
         if bytes > MAX_ANSWER_BYTES {
             return Err(too_much(found.len()));
         }
-        let letters = walk.stream(index).map_or("", |letters| letters);
+        let letters = range.stream(index).map_or("", |letters| letters);
         found.push(value(context, letters, entry));
     }
     Ok(found.into())
@@ -105,11 +109,11 @@ pub(super) async fn get(context: &Context, mut args: Arguments) -> Result<Value,
 }
 
 /// The `id` that is given; `None` where no dead letter can have it.
-fn letter_id(context: &Context, args: &mut Arguments) -> Result<Option<LetterId>, BusError> {
-    Ok(LetterId::parse(context, &args.text("id")?))
+fn letter_id(context: &Context, args: &mut Arguments) -> Result<Option<DeadLetterId>, BusError> {
+    Ok(DeadLetterId::parse(context, &args.text("id")?))
 }
 
-async fn entry(context: &Context, letter: &LetterId) -> Result<Option<StoredEntry>, BusError> {
+async fn entry(context: &Context, letter: &DeadLetterId) -> Result<Option<StoredEntry>, BusError> {
     let (stream, id) = (letter.letters.clone(), letter.id);
     let request = Request::Range { stream, from: id, to: id, limit: 1, reverse: false };
     match context.store.execute(request).await? {
@@ -155,11 +159,11 @@ fn fields_value(fields: &Fields) -> Value {
 /// for all. Returns the new entry, or null where there is no such dead letter.
 pub(super) async fn replay(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let letter = letter_id(context, &mut args)?;
-    let to = receiver(&mut args)?;
+    let to = replay_target(&mut args)?;
     args.finish()?;
     let Some(letter) = letter else { return Ok(Value::Null) };
     let Some(entry) = entry(context, &letter).await? else { return Ok(Value::Null) };
-    if to == Receiver::Group {
+    if to == ReplayTarget::Group {
         let DeadLetter { stream, group, .. } = read(context, &letter.letters, entry);
         Groups::default().check(context, &stream, &group).await?;
     }
@@ -167,11 +171,15 @@ pub(super) async fn replay(context: &Context, mut args: Arguments) -> Result<Val
     Ok(revived.map(|id| json!({ "messageId": id.to_string() })).unwrap_or_default())
 }
 
-async fn revive(context: &Context, letter: &LetterId, to: Receiver) -> Result<Option<EntryId>, BusError> {
+async fn revive(
+    context: &Context,
+    letter: &DeadLetterId,
+    to: ReplayTarget,
+) -> Result<Option<EntryId>, BusError> {
     let (letters, id) = (letter.letters.clone(), letter.id);
     match context
         .store
-        .execute(Request::RequeueDeadLetter { letters, id, for_group: to == Receiver::Group })
+        .execute(Request::RequeueDeadLetter { letters, id, for_group: to == ReplayTarget::Group })
         .await?
     {
         Response::Appended(id) => Ok(id),
@@ -201,7 +209,7 @@ impl Groups {
 pub(super) async fn replay_all(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let (stream, group) = (args.name("stream")?, args.name("group")?);
     let limit = args.count("limit", 1)?.unwrap_or(u64::MAX);
-    let to = receiver(&mut args)?;
+    let to = replay_target(&mut args)?;
     args.finish()?;
     let streams = streams(context, stream.as_deref()).await?;
     let (mut replayed, mut groups) = (0, Groups::default());
@@ -209,16 +217,16 @@ pub(super) async fn replay_all(context: &Context, mut args: Arguments) -> Result
         // One that fails again comes behind these.
         let Some(last) = context.describe(&letters).await?.and_then(|facts| facts.last) else { continue };
         let range = (EntryId::MIN, last);
-        let mut walk = MergedRange::new(context.store.clone(), [letters.clone()], range, false, CHUNK);
+        let mut range = MergedRange::new(context.store.clone(), [letters.clone()], range, false, CHUNK);
         while replayed < limit {
             let step = async {
-                let Some((_, entry)) = walk.next().await? else { return Ok(None) };
-                let letter = LetterId { letters: letters.clone(), id: entry.id };
+                let Some((_, entry)) = range.next().await? else { return Ok(None) };
+                let letter = DeadLetterId { letters: letters.clone(), id: entry.id };
                 let DeadLetter { stream, group: from, .. } = read(context, &letters, entry);
                 if group.as_ref().is_some_and(|group| *group != from) {
                     return Ok(Some(false));
                 }
-                if to == Receiver::Group {
+                if to == ReplayTarget::Group {
                     groups.check(context, &stream, &from).await?;
                 }
                 Ok(Some(revive(context, &letter, to).await?.is_some()))
