@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use crate::admin;
 use crate::host::{Host, Notice};
 use crate::memory::{Broker, MemoryTransport, Timed};
+use crate::observe::stream_gauges::StreamGauges;
 use crate::redis::RedisTransport;
 use crate::runtime::clock::Clock;
 use crate::runtime::panics::catch_panic;
@@ -31,6 +32,8 @@ pub(crate) struct Core {
     pub(crate) subscribing: Mutex<Numbering>,
     /// False once publishes are refused.
     pub(crate) accepting: RwLock<bool>,
+    /// What the metrics say of streams.
+    pub(crate) gauges: StreamGauges,
     /// Questions without an answer.
     pub(crate) requests: AtomicUsize,
 }
@@ -84,6 +87,7 @@ impl Core {
             instance_id,
             subscribing: Mutex::default(),
             accepting: RwLock::new(true),
+            gauges: StreamGauges::default(),
             requests: AtomicUsize::new(0),
         });
         if let Some(broker) = broker {

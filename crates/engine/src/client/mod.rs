@@ -20,7 +20,7 @@ use tokio::runtime::Handle;
 use crate::groups::Durable;
 use crate::host::{Drained, Host, Notice};
 use crate::memory::Broker;
-use crate::observe::health;
+use crate::observe::{health, prometheus};
 use crate::publish::encoder::only_in_hybrid;
 use crate::receive::confirmations::Waiter;
 use crate::runtime::clock;
@@ -351,14 +351,14 @@ impl Client {
     pub fn refresh_metrics(&self, ticket: u32) {
         let core = self.core.clone();
         self.core.runtime.spawn(async move {
-            core.shared.refresh_gauges().await;
+            core.gauges.refresh(&core.shared, &*core.transport.store()).await;
             core.shared.outbox.reply(ticket, Ok(Value::Null));
         });
     }
 
     /// All metrics in the text format of Prometheus 0.0.4, as they are now.
     pub fn metrics(&self) -> String {
-        self.core.shared.metrics_text(&self.stats())
+        prometheus::text(&self.core.shared, &self.core.gauges, &self.stats())
     }
 
     /// Answers a question about streams, dead letters or past events; `arguments` is JSON.

@@ -13,8 +13,8 @@ use super::Broker;
 use crate::host::{Failed, Published, Stored};
 use crate::memory::broker::{Kept, NewEntry};
 use crate::memory::readers::Ended;
-use crate::observe::prometheus::row_of;
 use crate::publish::encoder::{Encoded, Encoder, Stamp};
+use crate::publish::publish_counts::row_of;
 use crate::state::ClientState;
 use crate::transport::Submission;
 

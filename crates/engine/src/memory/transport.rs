@@ -71,9 +71,8 @@ impl Transport for MemoryTransport {
             publishing.publish(&self.broker, &submission, &Stamp::now(&self.shared.clock))
         };
         recent.iter().for_each(|event| self.shared.keep_recent(event));
-        self.shared.metrics.published(counted);
+        self.shared.publishes.count(counted);
         for run in published {
-            self.shared.stats.events_published.add(run.items.len() as u64);
             self.shared.outbox.published(run);
         }
         if !failed.is_empty() {

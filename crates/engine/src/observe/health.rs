@@ -22,8 +22,9 @@ const STALE: u64 = 1_000;
 
 /// Probes the links and reports. Never fails.
 pub(crate) async fn report(shared: &ClientState, transport: &dyn Transport) -> Value {
-    let limit = Duration::from_millis(PROBE_LIMIT);
-    let (probe, streams) = tokio::join!(transport.probe(PROBE_LIMIT), stream_health::report(shared, limit));
+    let (limit, store) = (Duration::from_millis(PROBE_LIMIT), transport.store());
+    let (probe, streams) =
+        tokio::join!(transport.probe(PROBE_LIMIT), stream_health::report(shared, &*store, limit));
     let now = shared.clock.now_ms();
     let stale_after = shared.config.redis.heartbeat.saturating_add(STALE);
     let mut warnings: Vec<Value> =

@@ -10,7 +10,7 @@ use oxbus_model::options::subscribe::SubscribeOptions;
 use oxbus_model::routing::router::Route;
 
 use crate::host::Notice;
-use crate::observe::handler_metrics::HandlerMetrics;
+use crate::receive::handler_metrics::HandlerMetrics;
 use crate::receive::reception::InboundBatch;
 use crate::runtime::clock;
 use crate::runtime::clock::Clock;

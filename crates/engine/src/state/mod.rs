@@ -20,8 +20,8 @@ use tokio::sync::Notify;
 use crate::groups::Groups;
 use crate::host::completions::Completions;
 use crate::host::{Host, Notice};
-use crate::observe::prometheus::Metrics;
 use crate::publish::admission::Admission;
+use crate::publish::publish_counts::PublishCounts;
 use crate::receive::confirmations::{Confirmations, Waiter};
 use crate::receive::live_queue::LiveQueue;
 use crate::rooms::presence::Presence;
@@ -40,7 +40,8 @@ pub(crate) struct ClientState {
     pub(crate) stats: Arc<Stats>,
     /// Event types and their numbers, for what is counted by them.
     pub(crate) types: Arc<Types>,
-    pub(crate) metrics: Metrics,
+    /// Publishes that have succeeded.
+    pub(crate) publishes: PublishCounts,
     pub(crate) outbox: Completions,
     pub(crate) admission: Admission,
     pub(crate) lifecycle: Lifecycle,
@@ -84,7 +85,7 @@ impl ClientState {
             told_local_only: Mutex::new(false),
             groups,
             types,
-            metrics: Metrics::default(),
+            publishes: PublishCounts::new(stats.clone()),
             presence: Presence::default(),
             recent: Arc::default(),
             config,

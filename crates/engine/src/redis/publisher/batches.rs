@@ -7,7 +7,7 @@ use oxbus_model::ErrorKind;
 use oxbus_model::config::StreamConfig;
 
 use crate::host::{Apart, EventId, Failed, Published, Stored};
-use crate::observe::prometheus::row_of;
+use crate::publish::publish_counts::row_of;
 use crate::redis::publisher::in_flight::{Done, Entry};
 use crate::state::ClientState;
 
@@ -143,7 +143,7 @@ impl Batches {
         match self.apart(&failed) {
             Some(apart) => {
                 let number = self.open.get(&batch).map_or(0, |state| state.type_number(apart.index));
-                shared.metrics.published([(row_of(None), number)]);
+                shared.publishes.count([(row_of(None), number)]);
                 self.apart.push(apart);
             }
             None => self.refused(failed),
@@ -174,15 +174,13 @@ impl Batches {
     pub(in crate::redis) fn report(&mut self, shared: &ClientState) {
         for batch in self.touched.drain(..) {
             let Some(state) = self.open.get_mut(&batch) else { continue };
-            shared.stats.events_published.add((state.answered.len() + state.stored.len()) as u64);
-            shared.metrics.published(state.counted());
+            shared.publishes.count(state.counted());
             state.take_runs(batch, &self.streams, |run| shared.outbox.published(run));
             if state.open == 0 {
                 self.open.remove(&batch);
             }
         }
         if !self.apart.is_empty() {
-            shared.stats.events_published.add(self.apart.len() as u64);
             shared.outbox.apart(std::mem::take(&mut self.apart));
         }
         if !self.failed.is_empty() {

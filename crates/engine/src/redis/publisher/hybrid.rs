@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::host::{Apart, Taken};
-use crate::observe::prometheus::row_of;
+use crate::publish::publish_counts::row_of;
 use crate::receive::reception::{InboundBatch, Reception};
 use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::publisher::prepare::{Preparation, Prepared};
@@ -66,8 +66,7 @@ impl Hybrid {
             shared.outbox.failed(refused);
         }
         if !staying.is_empty() {
-            shared.stats.events_published.add(staying.len() as u64);
-            shared.metrics.published(staying.iter().map(|(_, _, number)| (row_of(None), *number)));
+            shared.publishes.count(staying.iter().map(|(_, _, number)| (row_of(None), *number)));
             let apart = |(index, id, _)| Apart { batch, index, timestamp: stamp.clone(), id, remote: None };
             shared.outbox.apart(staying.into_iter().map(apart));
         }
