@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use oxbus_model::BusError;
 use oxbus_model::consumer::Announcement;
-use serde_json::Value;
+use oxbus_model::{BusError, ErrorKind};
 
 use crate::host::Notice;
 use crate::state::ClientState;
@@ -17,30 +16,26 @@ impl ClientState {
             Announcement::Refused { subscription, error } => {
                 return self.durable_refused(subscription, error);
             }
-            Announcement::ClaimLost { tokens, stream, group, id } => {
-                Notice::ClaimLost { tokens, stream, group, id }
-            }
-            Announcement::MessagesLost { stream, group, missed } => {
-                self.stats.events_lost.add(missed.count);
-                Notice::MessagesLost { stream, group, missed }
-            }
-            Announcement::DeadLettered { stream, group, id, event, attempts, reason, error, kept } => {
-                if !kept {
-                    self.notice(Notice::Error(BusError::new(
-                        oxbus_model::ErrorKind::HandlerFailed,
-                        format!("{stream} {id} was given up for {group} after {attempts} attempts, as dead letters are not kept"),
-                    )));
-                }
-                // What a handler threw is JSON already.
-                let error = serde_json::from_str(&error).unwrap_or_else(|_| Value::from(&*error));
-                Notice::DeadLettered { stream, group, id, event, attempts, reason, error, kept }
-            }
-            Announcement::GroupRecreated { stream, group, from } => {
-                Notice::GroupRecreated { stream, group, from }
-            }
             Announcement::Warning { code, message } => Notice::Warning { code, message },
             Announcement::Error(error) => Notice::Error(error),
+            announcement => {
+                self.count_and_explain(&announcement);
+                Notice::Group(announcement)
+            }
         };
         self.notice(notice);
+    }
+
+    fn count_and_explain(&self, announcement: &Announcement) {
+        match announcement {
+            Announcement::MessagesLost { missed, .. } => self.stats.events_lost.add(missed.count),
+            Announcement::DeadLettered { stream, group, id, attempts, kept: false, .. } => {
+                let message = format!(
+                    "{stream} {id} was given up for {group} after {attempts} attempts, as dead letters are not kept"
+                );
+                self.notice(Notice::Error(BusError::new(ErrorKind::HandlerFailed, message)));
+            }
+            _ => {}
+        }
     }
 }

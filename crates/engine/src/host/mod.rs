@@ -2,14 +2,16 @@
 
 pub(crate) mod completions;
 pub(crate) mod event_loop;
+mod notice;
 
 use std::sync::Arc;
 
-use oxbus_model::breaker::BreakerState;
-use oxbus_model::delivery::{Delivery, LiveEvent};
-use oxbus_model::stream_store::{EntryId, Missed};
+use oxbus_model::delivery::Delivery;
+use oxbus_model::stream_store::EntryId;
 use oxbus_model::{BusError, Outcome};
 use serde_json::Value;
+
+pub use notice::Notice;
 
 /// The program that the engine lives in.
 pub trait Host: Send + Sync + 'static {
@@ -95,119 +97,6 @@ pub struct Failed {
     pub error: BusError,
     /// The entry of one that was stored nevertheless.
     pub message_id: Option<EntryId>,
-}
-
-/// An event of the client, for `on(…)` and the log.
-#[derive(Clone, Debug)]
-pub enum Notice {
-    /// Connected, and everything subscribed.
-    Ready,
-    /// A link is being made again.
-    Reconnecting {
-        /// Which: `publisher`, `subscriber`, `consumer` or `reader:` and a group.
-        link: Arc<str>,
-        /// Failed attempts since it was last up.
-        attempt: u32,
-        /// Milliseconds until the next.
-        delay: u64,
-        /// Why.
-        error: BusError,
-    },
-    /// A link broke.
-    Disconnected {
-        /// Which.
-        link: Arc<str>,
-        /// Why.
-        error: BusError,
-    },
-    /// The client is closed.
-    Closed,
-    /// Something failed that no call waits for.
-    Error(BusError),
-    /// Live events may have been missed.
-    Gap {
-        /// From then, Unix milliseconds.
-        from: i64,
-        /// Until then.
-        to: i64,
-        /// The patterns concerned.
-        patterns: Vec<String>,
-        /// How many events were read from streams and delivered.
-        recovered: u64,
-        /// Whether nothing else can have been missed: all that the patterns match is stored, and was read.
-        complete: bool,
-    },
-    /// Entries with running handlers belong to another consumer now.
-    ClaimLost {
-        /// The handler calls.
-        tokens: Vec<u32>,
-        /// The stream.
-        stream: Arc<str>,
-        /// The group.
-        group: Arc<str>,
-        /// The entry.
-        id: EntryId,
-    },
-    /// Entries will never reach a handler of the group.
-    MessagesLost {
-        /// The stream.
-        stream: Arc<str>,
-        /// The group.
-        group: Arc<str>,
-        /// How many, and where.
-        missed: Missed,
-    },
-    /// An entry was given up for a group.
-    DeadLettered {
-        /// The stream.
-        stream: Arc<str>,
-        /// The group.
-        group: Arc<str>,
-        /// The entry.
-        id: EntryId,
-        /// The event; `None` where it cannot be decoded.
-        event: Option<Arc<LiveEvent>>,
-        /// How often it was tried.
-        attempts: u32,
-        /// Why: see [`DeadLetterEntry`](oxbus_model::stream_store::DeadLetterEntry).
-        reason: &'static str,
-        /// The error.
-        error: Value,
-        /// Whether it is kept among the dead letters.
-        kept: bool,
-    },
-    /// A group had disappeared and was created again.
-    GroupRecreated {
-        /// The stream.
-        stream: Arc<str>,
-        /// The group.
-        group: Arc<str>,
-        /// Behind which entry it goes on.
-        from: EntryId,
-    },
-    /// A circuit breaker changed.
-    Circuit {
-        /// The subscription.
-        subscription: u32,
-        /// Its new state.
-        state: BreakerState,
-    },
-    /// Something to look at.
-    Warning {
-        /// A short name.
-        code: &'static str,
-        /// What and why.
-        message: String,
-    },
-    /// A line for the log.
-    Log {
-        /// `debug`, `info`, `warn` or `error`.
-        level: &'static str,
-        /// What happened.
-        message: String,
-        /// Details.
-        fields: Value,
-    },
 }
 
 /// The answer to a request, by its ticket.
