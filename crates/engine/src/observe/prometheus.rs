@@ -43,19 +43,19 @@ fn write_calls<'a>(page: &mut Page, state: &ClientState, type_of: impl Fn(usize)
     const CONSUMED: &str = "eventbus_messages_consumed_total";
     const DURATION: &str = "eventbus_message_processing_duration_ms";
     let consumers = state.groups.claims().consumers();
-    let intake = state.intake();
+    let queue = state.live_queue();
     page.family(
         CONSUMED,
         Kind::Counter,
         "Events handled with success; stream and group are empty for live ones",
     );
-    for (number, count) in intake.measures.calls.consumed() {
+    for (number, count) in queue.metrics.calls.consumed() {
         let Some((stream, group)) = consumers.get(number) else { continue };
         page.sample(CONSUMED, &[("stream", stream), ("consumer_group", group)], count);
     }
-    // Those of several groups of a stream are one series.
+    // The handler calls of all groups of a stream are one series.
     let mut durations: BTreeMap<(&Arc<str>, &str), Durations> = BTreeMap::new();
-    for (consumer, number, some) in intake.measures.calls.durations() {
+    for (consumer, number, some) in queue.metrics.calls.durations() {
         let Some((stream, _)) = consumers.get(consumer) else { continue };
         durations.entry((stream, type_of(number))).or_default().add(some);
     }
@@ -66,19 +66,17 @@ fn write_calls<'a>(page: &mut Page, state: &ClientState, type_of: impl Fn(usize)
     page.quantiles(
         "oxbus_event_latency_seconds",
         "From publish to the first handler call",
-        &intake.measures.latency,
+        &queue.metrics.latency,
     );
-    page.quantiles("oxbus_handler_duration_seconds", "All handler calls", &intake.measures.handler_duration);
+    page.quantiles("oxbus_handler_duration_seconds", "All handler calls", &queue.metrics.handler_duration);
 }
 
 fn write_connections(page: &mut Page, state: &ClientState) {
     const NAME: &str = "eventbus_active_connections";
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
     let links = state.lifecycle.links();
-    for (name, link) in &links {
-        // Readers are named by their group.
-        let kind = name.split(':').next().unwrap_or(name);
-        *kinds.entry(kind).or_default() += usize::from(link.up);
+    for (id, link) in &links {
+        *kinds.entry(id.kind()).or_default() += usize::from(link.up);
     }
     page.family(NAME, Kind::Gauge, "Connections that are up");
     kinds.iter().for_each(|(kind, count)| page.sample(NAME, &[("connection_type", kind)], count));
@@ -113,7 +111,7 @@ fn write_streams(page: &mut Page, gauges: &StreamGauges) {
 
 fn write_counters(page: &mut Page, state: &ClientState) {
     state.stats.each(|name, help, value| {
-        // This one goes down as well.
+        // The number of handlers that have timed out and still run goes down as well.
         let gauge = name == "zombie_handlers";
         let name = if gauge { format!("oxbus_{name}") } else { format!("oxbus_{name}_total") };
         page.single(&name, if gauge { Kind::Gauge } else { Kind::Counter }, help, value);

@@ -28,7 +28,7 @@ pub(crate) async fn report(state: &ClientState, store: &dyn Store, limit: Durati
     let mut streams = StreamsReport::default();
     let names = state.config.streams.iter().map(|stream| stream.name.as_str());
     for (name, answer) in describe_all(store, names, limit).await {
-        let trouble = state.groups.chores().troubles.get(name).cloned();
+        let trouble = state.groups.troubles().get(name).cloned();
         let trouble = trouble.or_else(|| state.groups.claims().stream_trouble(name).cloned());
         streams.add(name, answer, trouble);
     }
