@@ -39,7 +39,7 @@ pub(super) fn assemble(
 }
 
 /// A client over any transport, which `transport` makes of the client's side of its events.
-pub(crate) fn over(
+pub(super) fn over(
     config: Config,
     host: Arc<dyn Host>,
     clock: Clock,
@@ -52,8 +52,7 @@ pub(crate) fn over(
     // the transport, and the transport knows them weakly.
     Arc::new_cyclic(|core| {
         let transport = transport(&Arc::new(ClientEvents::new(state.clone(), core.clone())));
-        let gaps =
-            state.config.mode.has_server().then(|| Gaps::new(state.clone(), transport.store()));
+        let gaps = state.config.mode.has_server().then(|| Gaps::new(state.clone(), transport.store()));
         Core::new(state, transport, runtime, gaps)
     })
 }

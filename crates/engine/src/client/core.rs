@@ -148,9 +148,7 @@ impl Core {
         if self.state.groups.in_use() {
             self.groups.stop();
         }
-        self.state
-            .confirmations
-            .end_all(&Err(BusError::new(ErrorKind::Closed, "the client was closed")));
+        self.state.confirmations.end_all(&Err(BusError::new(ErrorKind::Closed, "the client was closed")));
     }
 
     /// Waits for running handlers, which may still publish, and then for publishes.

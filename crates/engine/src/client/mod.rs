@@ -25,9 +25,9 @@ use tokio::runtime::Handle;
 use crate::groups::DurableSubscription;
 use crate::host::{Host, Notice};
 use crate::memory::Broker;
+use crate::observe::link_mode::{is_local_only, link_mode};
 use crate::observe::{health, prometheus};
 use crate::publish::encoder::only_in_hybrid;
-use crate::observe::link_mode::{is_local_only, link_mode};
 use crate::receive::confirmations::Waiter;
 use crate::rooms::Joinable;
 use crate::state::lifecycle::State;
@@ -35,6 +35,8 @@ use crate::state::numbers::SubscriptionNumbers;
 use crate::transport::Submission;
 
 use core::{Core, ready};
+#[cfg(test)]
+pub(crate) use transport_events::ClientEvents;
 
 /// Deliveries in one [`Client::drain`]: enough to make the crossing cheap, few enough that a host's
 /// other work gets its turn.
@@ -71,6 +73,18 @@ impl Client {
     /// A client; no I/O. `broker` is what a client in memory mode publishes to, and is ignored in others.
     pub fn new(config: Config, broker: Option<Arc<Broker>>, host: Arc<dyn Host>, runtime: Handle) -> Client {
         Client { core: assembly::assemble(config, broker, host, runtime) }
+    }
+
+    /// A client over any transport.
+    #[cfg(test)]
+    pub(crate) fn over(
+        config: Config,
+        host: Arc<dyn Host>,
+        clock: crate::runtime::clock::Clock,
+        runtime: Handle,
+        transport: impl FnOnce(&Arc<ClientEvents>) -> Arc<dyn crate::transport::Transport>,
+    ) -> Client {
+        Client { core: assembly::over(config, host, clock, runtime, transport) }
     }
 
     /// Unique for this client.

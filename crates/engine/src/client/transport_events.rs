@@ -35,6 +35,12 @@ impl ClientEvents {
         ClientEvents { state, link_mode, core, batch: Mutex::default() }
     }
 
+    /// The events of a transport without a client: reports to groups and of gaps lead nowhere.
+    #[cfg(test)]
+    pub(crate) fn detached(state: Arc<ClientState>) -> Arc<ClientEvents> {
+        Arc::new(ClientEvents::new(state, Weak::new()))
+    }
+
     /// What a transport of this client is made with, where it reports to `events`.
     pub(crate) fn context(&self, events: Arc<dyn TransportEvents>) -> TransportContext {
         let ClientState { config, clock, channels, origin, types, .. } = &*self.state;
@@ -68,7 +74,7 @@ impl TransportEvents for ClientEvents {
     fn link_up(&self, link: &LinkId) {
         let state = &self.state;
         let ready = state.lifecycle.link_up(link, state.clock.now_ms());
-        state.log("info", "connected", json!({ "link": link.name() }));
+        state.log("info", "connected", json!({ "link": &*link.name() }));
         // From then on the store takes commands.
         if *link == LinkId::Publisher || !state.config.mode.has_server() {
             if let Some(groups) = self.groups() {
@@ -166,11 +172,11 @@ impl TransportEvents for ClientEvents {
             state.admission.release(events, bytes);
         }
         report.recent.drain(..).for_each(|event| state.push_recent(&event));
-        let counted = report.take_counted();
-        if counted.len() > 0 {
-            state.publishes.count(counted);
+        if !report.counted.is_empty() {
+            state.publishes.count(report.counted.drain(..));
         }
-        state.completions.report(report);
+        let PublishReport { published, apart, taken, failed, .. } = report;
+        state.completions.settled(published, apart, taken, failed);
     }
 
     fn reader_up(&self, group: GroupKey) {

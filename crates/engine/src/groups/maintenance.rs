@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
@@ -172,9 +171,7 @@ impl GroupMaintenance {
             *before = troubles;
         }
         self.ensured.send_replace(true);
-        state.groups.ensured.store(true, Ordering::Release);
-        // The publisher has waited for it.
-        let _ = self.transport.flush().as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        self.transport.streams_ready();
         self.warn_of_eviction().await;
     }
 

@@ -43,23 +43,28 @@ impl Completions {
         self.lock().waits.longest(self.wakes.now_ms()).max(self.wakes.waiting_ms())
     }
 
-    pub(crate) fn published(&self, published: Published) {
-        self.lock().drained.published.push(published);
+    /// Publishes were settled. Everything is taken out of the lists, which keep their memory.
+    pub(crate) fn settled(
+        &self,
+        published: &mut Vec<Published>,
+        apart: &mut Vec<Apart>,
+        taken: &mut Vec<Taken>,
+        failed: &mut Vec<Failed>,
+    ) {
+        if published.is_empty() && apart.is_empty() && taken.is_empty() && failed.is_empty() {
+            return;
+        }
+        let mut ready = self.lock();
+        ready.drained.published.append(published);
+        ready.drained.apart.append(apart);
+        ready.drained.taken.append(taken);
+        ready.drained.failed.append(failed);
+        drop(ready);
         self.wake();
     }
 
-    pub(crate) fn failed(&self, failed: impl IntoIterator<Item = Failed>) {
+    fn failed(&self, failed: impl IntoIterator<Item = Failed>) {
         self.lock().drained.failed.extend(failed);
-        self.wake();
-    }
-
-    pub(crate) fn taken(&self, taken: Taken) {
-        self.lock().drained.taken.push(taken);
-        self.wake();
-    }
-
-    pub(crate) fn apart(&self, apart: impl IntoIterator<Item = Apart>) {
-        self.lock().drained.apart.extend(apart);
         self.wake();
     }
 

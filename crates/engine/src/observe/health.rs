@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 
 use crate::host::event_loop;
 use crate::host::event_loop::EVENT_LOOP_BLOCKED;
-use crate::observe::stream_health;
 use crate::observe::link_mode::{LOCAL_ONLY, is_local_only, link_mode};
+use crate::observe::stream_health;
 use crate::state::ClientState;
 use crate::state::lifecycle::State;
 use crate::transport::Transport;
@@ -33,9 +33,9 @@ pub(crate) async fn report(state: &ClientState, transport: &dyn Transport) -> Va
     let links = state.lifecycle.links();
     let mut connections = Map::new();
     let (mut usable, mut faulty) = (0, streams.faulty);
-    for (name, link) in &links {
+    for (id, link) in &links {
         let age = link.last_ok.map(|at| now.saturating_sub(at));
-        let asked = probe.asked.iter().find(|(asked, _)| *asked == &**name).map(|(_, answered)| *answered);
+        let asked = probe.asked.iter().find(|(asked, _)| asked == id).map(|(_, answered)| *answered);
         let well = link.up && asked.unwrap_or(true) && age.is_some_and(|age| age <= stale_after);
         // Only links that have answered *this* probe count as usable: a recent reply on another link proves nothing now.
         usable += usize::from(well && asked.is_some());
@@ -46,7 +46,7 @@ pub(crate) async fn report(state: &ClientState, transport: &dyn Transport) -> Va
             "error": link.error.as_ref().map(|e| json!({ "code": e.kind.code(), "message": e.message })),
             "refused": link.refused,
         });
-        connections.insert(name.to_string(), connection);
+        connections.insert(id.to_string(), connection);
     }
     if let Some(error) = &probe.error
         && matches!(state.lifecycle.state(), State::Ready | State::Reconnecting)

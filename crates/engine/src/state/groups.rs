@@ -16,9 +16,6 @@ pub(crate) struct Groups {
     claims: Mutex<Claims>,
     /// Whether any group was ever joined: as long as none was, groups cost nothing.
     used: AtomicBool,
-    /// Whether the groups of the configuration were made, or could not be: an event that is stored before its group
-    /// is made would never reach it.
-    pub(crate) ensured: AtomicBool,
     /// Something was settled, or the client was closed.
     pub(crate) changed: Notify,
     /// Streams whose groups could not be made, and why.
@@ -40,7 +37,6 @@ impl Groups {
         Groups {
             claims: Mutex::new(claims),
             used: AtomicBool::new(false),
-            ensured: AtomicBool::new(config.streams.iter().all(|stream| stream.groups.is_empty())),
             changed: Notify::new(),
             troubles: Mutex::default(),
         }

@@ -166,7 +166,7 @@ fn run_call(inner: &Arc<Inner>, token: u32, call: Running) {
 
 fn explained(inner: &Inner, token: u32, verdict: Verdict) -> Settlement {
     if let Some(error) = verdict.error {
-        inner.client.explain(token, error);
+        inner.client.set_error(token, error);
     }
     verdict.settlement
 }
