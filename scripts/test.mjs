@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import {
   addonFolder,
   buildAddon,
+  emptyDist,
   ensurePackages,
   ensureRust,
   localProgram,
@@ -107,6 +108,7 @@ async function addonIsCurrent() {
 
 async function typesAreSound() {
   // The first project also writes dist/, which Jest loads; the others check tests and examples.
+  emptyDist();
   for (const project of ['tsconfig.json', 'tsconfig.test.json', 'examples/tsconfig.json']) {
     const result = await execute(localProgram('tsc'), ['-p', project]);
     if (result.code !== 0) return result;

@@ -1,7 +1,7 @@
 /** The errors of the bus, and the only place that makes one of a native error value. */
 
 import type { ErrorCategory, ErrorCode, ErrorDetails, Outcome } from '../index';
-import { type ErrorRow, type ErrorValue, type NativeResult, native } from './native';
+import { type ErrorRow, type ErrorValue, type NativeResult, native } from './native/native';
 
 export const ERROR_CODES = [
   'ERR_BUS_CONNECTION_REFUSED',

@@ -1,9 +1,9 @@
 /** The package's exports; `index.d.ts` describes them. */
 
 import { invalidAt, traced } from './errors';
-import { native } from './native';
+import { native } from './native/native';
 
-export { EventBusClient } from './client';
+export { EventBusClient } from './client/client';
 export {
   ConnectionError,
   ERROR_CODES,
@@ -15,8 +15,8 @@ export {
   TimeoutError,
   ValidationError,
 } from './errors';
-export { EventBusManager, eventBusManager } from './manager';
-export { EventValidator } from './validator';
+export { EventBusManager, eventBusManager } from './manager/manager';
+export { EventValidator } from './validation/validator';
 
 export function escapePattern(text: string): string {
   if (typeof text !== 'string') {

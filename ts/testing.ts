@@ -2,12 +2,12 @@
 
 import type { BusEvent, EventBusConfig, PatternEvent } from '../index';
 import type { TestBus as Contract } from '../testing';
-import { EventBusClient } from './client';
+import { EventBusClient } from './client/client';
+import { place, type Recorder } from './client/environment';
 import { invalidAt, traced } from './errors';
-import { copyPlain } from './json';
-import { native, type RawEvent } from './native';
-import { place, type Recorder } from './surroundings';
-import { VirtualTime } from './virtual-time';
+import { copyPlain } from './input/json';
+import { native, type RawEvent } from './native/native';
+import { VirtualTime } from './runtime/virtual-time';
 
 /** Published events that are kept. */
 const MAX_PUBLISHED = 100_000;

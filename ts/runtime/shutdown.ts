@@ -1,0 +1,120 @@
+/** Ends clients in good order when the process is told to end. */
+
+import type { ShutdownSignal } from '../../index';
+import { invalidAt } from '../errors';
+
+const CODE = 'ERR_BUS_INVALID_CONFIG';
+
+/** Those that ask a process to end and leave it the time to. */
+const SIGNALS: readonly ShutdownSignal[] = [
+  'SIGTERM',
+  'SIGINT',
+  'SIGHUP',
+  'SIGQUIT',
+  'SIGBREAK',
+  'SIGUSR2',
+];
+
+const DEFAULT: readonly ShutdownSignal[] = ['SIGTERM', 'SIGINT'];
+
+/** Reads `shutdownSignals`; none for `undefined`. Throws `INVALID_CONFIG`. */
+export function readShutdownSignals(value: unknown): readonly ShutdownSignal[] {
+  if (value === undefined || value === false) return [];
+  if (value === true) return DEFAULT;
+  if (!Array.isArray(value)) {
+    throw invalidAt(CODE, 'shutdownSignals', 'must be a boolean or an array of signals');
+  }
+  const signals = [...value];
+  signals.forEach((signal, index) => {
+    if (SIGNALS.includes(signal)) return;
+    throw invalidAt(CODE, `shutdownSignals[${index}]`, `must be one of ${SIGNALS.join(', ')}`);
+  });
+  return signals;
+}
+
+/** Ends one member; what it rejects with is its own affair. */
+type End = (signal: ShutdownSignal) => Promise<unknown>;
+
+/** The members of this process, and its listeners for their signals. */
+class Shutdown {
+  readonly #members = new Map<End, readonly ShutdownSignal[]>();
+  readonly #listeners = new Map<ShutdownSignal, () => void>();
+  #ending = false;
+
+  /** Returns what takes the member out again. */
+  join(signals: readonly ShutdownSignal[], end: End): () => void {
+    this.#members.set(end, signals);
+    for (const signal of signals) this.#listen(signal);
+    return () => {
+      this.#members.delete(end);
+      this.#forget();
+    };
+  }
+
+  #listen(signal: ShutdownSignal): void {
+    if (this.#listeners.has(signal)) return;
+    const listener = () => void this.#end(signal);
+    this.#listeners.set(signal, listener);
+    // First of all, so that a listener that is called only once still counts.
+    process.prependListener(signal, listener);
+  }
+
+  /** Removes the listeners that nobody needs any more. */
+  #forget(): void {
+    // Without its listener the same signal, sent again, would kill what still drains.
+    if (this.#ending) return;
+    const needed = new Set([...this.#members.values()].flat());
+    for (const [signal, listener] of this.#listeners) {
+      if (needed.has(signal)) continue;
+      process.removeListener(signal, listener);
+      this.#listeners.delete(signal);
+    }
+  }
+
+  /** A process manager, and a terminal beside it, often send the same signal twice: one is enough. */
+  async #end(signal: ShutdownSignal): Promise<void> {
+    if (this.#ending) return;
+    this.#ending = true;
+    // Others that listen decide themselves when the process ends.
+    const alone = process.listenerCount(signal) === 1;
+    const ending = [...this.#members].filter(([, signals]) => alone || signals.includes(signal));
+    await Promise.allSettled(ending.map(async ([end]) => end(signal)));
+    if (alone) process.exit();
+    this.#ending = false;
+    this.#forget();
+  }
+}
+
+const REGISTRY = Symbol.for('oxbus.shutdown');
+
+/**
+ * Kept on `process`: copies of this package must not take each other for listeners that end the
+ * process.
+ */
+function shutdown(): Shutdown {
+  const holder = process as { [REGISTRY]?: Shutdown };
+  holder[REGISTRY] ??= new Shutdown();
+  return holder[REGISTRY];
+}
+
+/** Ends a member at the first of these signals. Returns what takes it out again. */
+export function endAt(signals: readonly ShutdownSignal[], end: End): () => void {
+  return signals.length === 0 ? () => {} : shutdown().join(signals, end);
+}
+
+const dropped = new FinalizationRegistry<() => void>((leave) => leave());
+
+/** The same for a member that may be collected before; `end` must not refer to it. */
+export function endWeaklyAt<T extends object>(
+  signals: readonly ShutdownSignal[],
+  member: T,
+  end: (member: T, signal: ShutdownSignal) => Promise<unknown>,
+): () => void {
+  const weak = new WeakRef(member);
+  const leave = endAt(signals, async (signal) => {
+    const alive = weak.deref();
+    if (alive !== undefined) await end(alive, signal);
+  });
+  dropped.register(member, leave);
+  return leave;
+}
