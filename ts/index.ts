@@ -1,6 +1,7 @@
 /** The package's exports; `index.d.ts` describes them. */
 
-import { invalidAt, traced } from './errors';
+import { stackFromCaller } from './caller-stacks';
+import { invalidAt } from './errors';
 import { native } from './native/native';
 
 export { EventBusClient } from './client/client';
@@ -20,7 +21,8 @@ export { EventValidator } from './validation/validator';
 
 export function escapePattern(text: string): string {
   if (typeof text !== 'string') {
-    throw traced(invalidAt('ERR_BUS_INVALID_PATTERN', 'text', 'must be a string'), escapePattern);
+    const error = invalidAt('ERR_BUS_INVALID_PATTERN', 'text', 'must be a string');
+    throw stackFromCaller(error, escapePattern);
   }
   return native.escapePattern(text);
 }

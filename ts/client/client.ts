@@ -1,4 +1,4 @@
-/** The public client: each method checks its arguments, asks the core, and owns its errors' stacks. */
+/** The public client: each method reads its arguments and asks the core. */
 
 import { inspect } from 'node:util';
 import type {
@@ -34,21 +34,21 @@ import type {
   Subscription,
   WaitOptions,
 } from '../../index';
-import { invalidAt, traced } from '../errors';
+import { stackFromCaller, traceAsyncMethods, traceMethods } from '../caller-stacks';
+import { invalidAt } from '../errors';
 import { LiveIterator } from '../handle/iterator';
-import { SubscriptionHandle } from '../handle/subscription';
+import { SubscriptionHandle } from '../handle/subscription-handle';
 import { isPlainObject } from '../input/json';
 import { copyOptions, reading, readMoment, readOptions } from '../input/options';
-import { Batch, resultOf } from '../publish/publisher';
+import { readWait, type WaitLimits } from '../input/wait';
+import { Batch, resultOf } from '../publish/batch';
 import { DeadLetters } from '../stored/dead-letters';
 import { replay } from '../stored/replay';
 import { Streams } from '../stored/streams';
-import { Core, type Wait } from './core';
-import { checkSignal } from './requests';
+import { Core } from './core';
+import { ClientEnvironment, processEnvironment } from './environment';
 
 const OPTIONS = 'ERR_BUS_INVALID_OPTIONS';
-/** What a timer can hold. */
-const MAX_TIMEOUT = 2 ** 31 - 1;
 
 // biome-ignore lint/suspicious/noExplicitAny: without a map, any payload is accepted
 export class EventBusClient<Events = Record<string, any>> implements Contract<Events> {
@@ -56,14 +56,18 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
   readonly deadLetters: DeadLettersContract;
   readonly #core: Core;
 
-  constructor(config?: EventBusConfig) {
+  /** Internal: a client of a test bus, or one that is traced. */
+  constructor(config: EventBusConfig | undefined, environment: ClientEnvironment);
+  constructor(config?: EventBusConfig);
+  constructor(config?: EventBusConfig, environment?: ClientEnvironment) {
     try {
-      const core = new Core(config);
+      const given = environment instanceof ClientEnvironment ? environment : processEnvironment;
+      const core = new Core(config, given);
       this.#core = core;
       this.streams = new Streams((method, args) => core.ask(method, args));
       this.deadLetters = new DeadLetters((method, args) => core.ask(method, args));
     } catch (error) {
-      throw traced(error, new.target);
+      throw stackFromCaller(error, new.target);
     }
   }
 
@@ -79,12 +83,8 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     return this.#core.state;
   }
 
-  async connect(options?: WaitOptions): Promise<void> {
-    try {
-      await this.#core.connect(readWait(options, ['timeout', 'signal']));
-    } catch (error) {
-      throw traced(error, EventBusClient.prototype.connect);
-    }
+  connect(options?: WaitOptions): Promise<void> {
+    return this.#core.connect(readWait(options, ['timeout', 'signal']));
   }
 
   disconnect(options?: { timeout?: number }): Promise<void> {
@@ -103,12 +103,8 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     return this.state === 'ready';
   }
 
-  async waitUntilReady(options?: WaitOptions): Promise<void> {
-    try {
-      await this.#core.waitUntilReady(readWait(options, ['timeout', 'signal']));
-    } catch (error) {
-      throw traced(error, EventBusClient.prototype.waitUntilReady);
-    }
+  waitUntilReady(options?: WaitOptions): Promise<void> {
+    return this.#core.waitUntilReady(readWait(options, ['timeout', 'signal']));
   }
 
   async publish<K extends EventType<Events>>(
@@ -119,13 +115,13 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     try {
       const added = this.#core.publish(type, data, options);
       if (!(added instanceof Batch)) return await added;
-      // What `resultOf` does, without a second promise for each event.
+      // The same as `resultOf`, without a second promise for each event.
       const index = added.last;
       do await added.progress;
       while (added.outcomes[index] === undefined);
       return added.result(index);
     } catch (error) {
-      throw traced(error, EventBusClient.prototype.publish);
+      throw stackFromCaller(error, EventBusClient.prototype.publish);
     }
   }
 
@@ -133,105 +129,69 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     items: readonly PublishItem<Events>[],
     options?: PublishOptions,
   ): Promise<PromiseSettledResult<PublishResult>[]> {
-    try {
-      const given = reading('items', () => Array.isArray(items) && ([...items] as unknown[]));
-      if (given === false) throw invalidAt(OPTIONS, 'items', 'must be an array');
-      const defaults = copyOptions(options);
-      const calls = given.map((item) => this.#publishItem(item, defaults));
-      this.#core.flush();
-      const results = await Promise.allSettled(calls);
-      for (const result of results) {
-        if (result.status === 'rejected') {
-          traced(result.reason, EventBusClient.prototype.publishBatch);
-        }
+    const given = reading('items', () => Array.isArray(items) && ([...items] as unknown[]));
+    if (given === false) throw invalidAt(OPTIONS, 'items', 'must be an array');
+    const defaults = copyOptions(options);
+    const calls = given.map((item) => this.#publishItem(item, defaults));
+    this.#core.flush();
+    const results = await Promise.allSettled(calls);
+    for (const result of results) {
+      if (result.status === 'rejected') {
+        stackFromCaller(result.reason, EventBusClient.prototype.publishBatch);
       }
-      return results;
-    } catch (error) {
-      throw traced(error, EventBusClient.prototype.publishBatch);
     }
+    return results;
   }
 
-  async broadcast<K extends EventType<Events>>(
+  broadcast<K extends EventType<Events>>(
     type: K,
     data: Events[K],
     options?: PublishOptions,
   ): Promise<PublishResult> {
-    try {
-      return await resultOf(this.#core.publish(type, data, options, 'broadcast'));
-    } catch (error) {
-      throw traced(error, EventBusClient.prototype.broadcast);
-    }
+    return resultOf(this.#core.publish(type, data, options, 'broadcast'));
   }
 
-  async publishToRoom<K extends EventType<Events>>(
+  publishToRoom<K extends EventType<Events>>(
     room: string,
     type: K,
     data: Events[K],
     options?: RoomPublishOptions,
   ): Promise<PublishResult> {
-    try {
-      const { except, ...given } = copyOptions(options);
-      const to = { room: readName(room, 'room'), ...(except !== undefined && { except }) };
-      return await resultOf(this.#core.publish(type, data, given, to));
-    } catch (error) {
-      throw traced(error, EventBusClient.prototype.publishToRoom);
-    }
+    const { except, ...given } = copyOptions(options);
+    const to = { room: readName(room, 'room'), ...(except !== undefined && { except }) };
+    return resultOf(this.#core.publish(type, data, given, to));
   }
 
-  async publishToUser<K extends EventType<Events>>(
+  publishToUser<K extends EventType<Events>>(
     userId: string,
     type: K,
     data: Events[K],
     options?: PublishOptions,
   ): Promise<PublishResult> {
-    try {
-      const to = { user: readName(userId, 'userId') };
-      return await resultOf(this.#core.publish(type, data, options, to));
-    } catch (error) {
-      throw traced(error, EventBusClient.prototype.publishToUser);
-    }
+    const to = { user: readName(userId, 'userId') };
+    return resultOf(this.#core.publish(type, data, options, to));
   }
 
-  async joinRoom(room: string, options?: MemberOptions): Promise<boolean> {
-    try {
-      const { member } = readOptions(options, ['member']);
-      return await this.#core.attend(true, 'room', room, member);
-    } catch (error) {
-      throw traced(error, EventBusClient.prototype.joinRoom);
-    }
+  joinRoom(room: string, options?: MemberOptions): Promise<boolean> {
+    const { member } = readOptions(options, ['member']);
+    return this.#core.setMembership(true, 'room', room, member);
   }
 
-  async leaveRoom(room: string, options?: MemberOptions): Promise<boolean> {
-    try {
-      const { member } = readOptions(options, ['member']);
-      return await this.#core.attend(false, 'room', room, member);
-    } catch (error) {
-      throw traced(error, EventBusClient.prototype.leaveRoom);
-    }
+  leaveRoom(room: string, options?: MemberOptions): Promise<boolean> {
+    const { member } = readOptions(options, ['member']);
+    return this.#core.setMembership(false, 'room', room, member);
   }
 
-  async getRoomMembers(room: string): Promise<string[]> {
-    try {
-      return await this.#core.ask('rooms.members', { room: readName(room, 'room') });
-    } catch (error) {
-      throw traced(error, EventBusClient.prototype.getRoomMembers);
-    }
+  getRoomMembers(room: string): Promise<string[]> {
+    return this.#core.ask('rooms.members', { room: readName(room, 'room') });
   }
 
-  async joinUser(userId: string): Promise<boolean> {
-    try {
-      return await this.#core.attend(true, 'user', userId, undefined);
-    } catch (error) {
-      throw traced(error, EventBusClient.prototype.joinUser);
-    }
+  joinUser(userId: string): Promise<boolean> {
+    return this.#core.setMembership(true, 'user', userId, undefined);
   }
 
-  async leaveUser(userId: string): Promise<boolean> {
-    try {
-      return await this.#core.attend(false, 'user', userId, undefined);
-    } catch (error) {
-      throw traced(error, EventBusClient.prototype.leaveUser);
-    }
+  leaveUser(userId: string): Promise<boolean> {
+    return this.#core.setMembership(false, 'user', userId, undefined);
   }
 
   subscribe<const P extends string | readonly string[]>(
@@ -250,22 +210,14 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     options?: SubscribeOptions,
   ): Promise<Subscription>;
   async subscribe(pattern: unknown, handler: unknown, options?: unknown): Promise<Subscription> {
-    try {
-      const live = await this.#core.subscribe(pattern, handler, options);
-      return new SubscriptionHandle(live, this.#core);
-    } catch (error) {
-      throw traced(error, EventBusClient.prototype.subscribe);
-    }
+    const live = await this.#core.subscribe(pattern, handler, options);
+    return new SubscriptionHandle(live, this.#core.subscriptions);
   }
 
   async unsubscribe(id: string): Promise<boolean> {
-    try {
-      if (typeof id !== 'string') throw invalidAt(OPTIONS, 'id', 'must be a string');
-      const live = this.#core.find(id);
-      return live === undefined ? false : await this.#core.unsubscribe(live);
-    } catch (error) {
-      throw traced(error, EventBusClient.prototype.unsubscribe);
-    }
+    if (typeof id !== 'string') throw invalidAt(OPTIONS, 'id', 'must be a string');
+    const live = this.#core.subscriptions.find(id);
+    return live === undefined ? false : await this.#core.unsubscribe(live);
   }
 
   subscribeAll(
@@ -284,21 +236,17 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     projection: { subscribedTo(): readonly string[]; handle(event: never, ctx: never): unknown },
     options?: unknown,
   ): Promise<Subscription> {
-    try {
-      const patterns = reading('projection', () => {
-        const { subscribedTo, handle } = projection ?? {};
-        if (typeof subscribedTo !== 'function' || typeof handle !== 'function') return undefined;
-        return { types: subscribedTo.call(projection) as unknown };
-      });
-      if (patterns === undefined) {
-        throw invalidAt(OPTIONS, 'projection', 'must have subscribedTo() and handle()');
-      }
-      const handler = (event: never, ctx: never) => projection.handle(event, ctx);
-      const live = await this.#core.subscribe(patterns.types, handler, options);
-      return new SubscriptionHandle(live, this.#core);
-    } catch (error) {
-      throw traced(error, EventBusClient.prototype.subscribeAll);
+    const patterns = reading('projection', () => {
+      const { subscribedTo, handle } = projection ?? {};
+      if (typeof subscribedTo !== 'function' || typeof handle !== 'function') return undefined;
+      return { types: subscribedTo.call(projection) as unknown };
+    });
+    if (patterns === undefined) {
+      throw invalidAt(OPTIONS, 'projection', 'must have subscribedTo() and handle()');
     }
+    const handler = (event: never, ctx: never) => projection.handle(event, ctx);
+    const live = await this.#core.subscribe(patterns.types, handler, options);
+    return new SubscriptionHandle(live, this.#core.subscriptions);
   }
 
   events<const P extends string | readonly string[]>(
@@ -311,36 +259,24 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
   }
 
   async getEvent(id: string): Promise<EventOf<Events> | null> {
-    try {
-      const text = await this.#core.ask<string | null>('getEvent', { id });
-      return text === null ? null : (JSON.parse(text) as EventOf<Events>);
-    } catch (error) {
-      throw traced(error, EventBusClient.prototype.getEvent);
-    }
+    const text = await this.#core.ask<string | null>('getEvent', { id });
+    return text === null ? null : (JSON.parse(text) as EventOf<Events>);
   }
 
   async getHistory<const P extends string = '*'>(
     query?: HistoryQuery<P>,
   ): Promise<PatternEvent<Events, P>[]> {
-    try {
-      const read = readOptions(query, ['type', 'from', 'to', 'limit', 'source', 'order']);
-      read.from = readMoment(read.from, 'from');
-      read.to = readMoment(read.to, 'to');
-      const texts = await this.#core.ask<string[]>('getHistory', read);
-      return texts.map((text) => JSON.parse(text) as PatternEvent<Events, P>);
-    } catch (error) {
-      throw traced(error, EventBusClient.prototype.getHistory);
-    }
+    const read = readOptions(query, ['type', 'from', 'to', 'limit', 'source', 'order']);
+    read.from = readMoment(read.from, 'from');
+    read.to = readMoment(read.to, 'to');
+    const texts = await this.#core.ask<string[]>('getHistory', read);
+    return texts.map((text) => JSON.parse(text) as PatternEvent<Events, P>);
   }
 
-  async replay<const P extends string = '*'>(
+  replay<const P extends string = '*'>(
     query: ReplayQuery<PatternEvent<Events, P>, P>,
   ): Promise<ReplayResult> {
-    try {
-      return await replay(this.#core, query);
-    } catch (error) {
-      throw traced(error, EventBusClient.prototype.replay);
-    }
+    return replay(this.#core, query);
   }
 
   healthCheck(): Promise<HealthReport> {
@@ -357,34 +293,30 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
 
   subscriberCount(pattern?: string): number {
     if (pattern !== undefined && typeof pattern !== 'string') {
-      const error = invalidAt('ERR_BUS_INVALID_PATTERN', 'pattern', 'must be a string');
-      throw traced(error, EventBusClient.prototype.subscriberCount);
+      throw invalidAt('ERR_BUS_INVALID_PATTERN', 'pattern', 'must be a string');
     }
-    return this.#core.subscriberCount(pattern);
+    return this.#core.subscriptions.count(pattern);
   }
 
   on<K extends keyof ClientEvents>(name: K, listener: (...args: ClientEvents[K]) => unknown): this {
-    return this.#listen(EventBusClient.prototype.on, () =>
-      this.#core.emitter.add(name, listener as never, false),
-    );
+    this.#core.emitter.add(name, listener as never, false);
+    return this;
   }
 
   once<K extends keyof ClientEvents>(
     name: K,
     listener: (...args: ClientEvents[K]) => unknown,
   ): this {
-    return this.#listen(EventBusClient.prototype.once, () =>
-      this.#core.emitter.add(name, listener as never, true),
-    );
+    this.#core.emitter.add(name, listener as never, true);
+    return this;
   }
 
   off<K extends keyof ClientEvents>(
     name: K,
     listener: (...args: ClientEvents[K]) => unknown,
   ): this {
-    return this.#listen(EventBusClient.prototype.off, () =>
-      this.#core.emitter.remove(name, listener as never),
-    );
+    this.#core.emitter.remove(name, listener as never);
+    return this;
   }
 
   toJSON(): { serviceName: string; mode: string; state: ClientState; instanceId: string } {
@@ -394,23 +326,13 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
 
   // biome-ignore lint/complexity/noBannedTypes: any method is a mark for the stack
   #disconnect(options: { timeout?: number } | undefined, method: Function): Promise<void> {
-    let wait: Wait;
+    let wait: WaitLimits;
     try {
       wait = readWait(options, ['timeout']);
     } catch (error) {
-      return Promise.reject(traced(error, method));
+      return Promise.reject(stackFromCaller(error, method));
     }
     return this.#core.disconnect(wait.timeout);
-  }
-
-  // biome-ignore lint/complexity/noBannedTypes: any method is a mark for the stack
-  #listen(method: Function, change: () => void): this {
-    try {
-      change();
-    } catch (error) {
-      throw traced(error, method);
-    }
-    return this;
   }
 
   async #publishItem(item: unknown, defaults: PublishOptions): Promise<PublishResult> {
@@ -423,7 +345,30 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
   }
 }
 
-// Not in the contract, so not a member: only the console asks for it.
+// Two more methods do this by hand: `publish`, as it is called for each event, and `disconnect`, as it has to return the
+// same promise each time.
+traceAsyncMethods(EventBusClient, [
+  'connect',
+  'waitUntilReady',
+  'publishBatch',
+  'broadcast',
+  'publishToRoom',
+  'publishToUser',
+  'joinRoom',
+  'leaveRoom',
+  'getRoomMembers',
+  'joinUser',
+  'leaveUser',
+  'subscribe',
+  'unsubscribe',
+  'subscribeAll',
+  'getEvent',
+  'getHistory',
+  'replay',
+]);
+traceMethods(EventBusClient, ['subscriberCount', 'on', 'once', 'off']);
+
+// It is not in the contract, so it is not a member of the class: only the console asks for it.
 Object.defineProperty(EventBusClient.prototype, inspect.custom, {
   value(this: EventBusClient): string {
     return `EventBusClient ${inspect(this.toJSON())}`;
@@ -433,15 +378,4 @@ Object.defineProperty(EventBusClient.prototype, inspect.custom, {
 function readName(value: unknown, path: string): string {
   if (typeof value !== 'string') throw invalidAt(OPTIONS, path, 'must be a string');
   return value;
-}
-
-/** Reads `{ timeout, signal }`; other keys are refused. */
-export function readWait(options: unknown, keys: readonly string[]): Wait {
-  const { timeout, signal } = readOptions(options, keys);
-  const fits = typeof timeout === 'number' && timeout >= 0 && timeout <= MAX_TIMEOUT;
-  if (timeout !== undefined && !fits) {
-    throw invalidAt(OPTIONS, 'timeout', `must be a number of ms from 0 to ${MAX_TIMEOUT}`);
-  }
-  checkSignal(signal);
-  return { timeout: fits ? Math.floor(timeout) : null, signal };
 }

@@ -1,4 +1,4 @@
-/** Splits a configuration into the JSON that the engine validates and what only JavaScript can hold. */
+/** Splits a configuration into the JSON that the engine validates and the values that only JavaScript can hold. */
 
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -33,8 +33,8 @@ export interface ReadConfig {
 }
 
 /**
- * Reads a user's configuration, as if the variables in `unset` were not there. Throws
- * `INVALID_CONFIG` naming the path.
+ * Reads a user's configuration, and the environment without the variables in `unset`. Throws
+ * `INVALID_CONFIG` with the path of what is wrong.
  */
 export function readConfig(config: unknown = {}, unset: readonly string[] = []): ReadConfig {
   const given = copyPlain(config, CODE, 'configuration');
@@ -75,7 +75,7 @@ function pem(value: unknown): unknown {
   return value instanceof Uint8Array ? Buffer.from(value).toString('utf8') : value;
 }
 
-/** The variables that are read, and the name of the user's package. */
+/** JSON of the variables that the engine reads, and of the name of the user's package. */
 function environment(unset: readonly string[]): string {
   const env: Record<string, string> = {};
   for (const name of VARIABLES) {
@@ -95,7 +95,7 @@ function packageName(): string | undefined {
   return (own ? nearestName(dirname(main)) : undefined) ?? nearestName(process.cwd());
 }
 
-/** Of the nearest package.json with a name: one without says only how its folder is to be loaded. */
+/** The name in the nearest package.json that has one: a file without a name only tells how its folder is loaded. */
 function nearestName(from: string): string | undefined {
   for (let folder = from; ; folder = dirname(folder)) {
     const name = nameIn(folder);

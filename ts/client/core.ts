@@ -1,64 +1,50 @@
-/** What is behind a client: its parts, and what passes between them. */
+/** The core of a client: it makes the parts, connects them, and opens and closes the engine. */
 
 import type {
-  BusEvent,
   ClientState,
-  EventHandler,
   HealthReport,
   PublishOptions,
   PublishResult,
   ShutdownSignal,
   Stats,
-  SubscribeOptions,
 } from '../../index';
-import { busError, describe, type EventBusError, fromValue, invalidAt, unwrap } from '../errors';
-import { firstOf } from '../handle/call';
+import { busError, describe, type EventBusError, invalidAt } from '../errors';
 import { handledEvent } from '../handle/current-event';
 import { Dispatcher } from '../handle/dispatcher';
-import { LiveSubscription } from '../handle/subscription';
+import type { LiveSubscription } from '../handle/subscription';
 import { jsonOf, jsonOfData } from '../input/json';
-import { copyOptions, readPosition } from '../input/options';
+import type { WaitLimits } from '../input/wait';
+import { type Instrumentation, InstrumentedCalls, type TraceContext } from '../instrumentation';
 import { BrokerLease, releaseWith } from '../native/brokers';
+import { applyDrained, type DrainSinks } from '../native/drained';
 import { KeepAlive } from '../native/keepalive';
 import {
   type Drained,
-  type Handled,
   type NativeBroker,
   type NativeClient,
   native,
   type RawEvent,
   type Recipients,
   type Settings,
-  type Subscribed,
 } from '../native/native';
-import { type Batch, type Extra, Publisher, resultOf } from '../publish/publisher';
-import { clearTimeout, setTimeout } from '../runtime/clock';
-import { endWeaklyAt } from '../runtime/shutdown';
-import { onAbort } from '../runtime/signals';
-import { conform, type Schemas } from '../validation/schemas';
+import { type Batch, resultOf } from '../publish/batch';
+import { type ParsedPublishOptions, parsePublishOptions } from '../publish/publish-options';
+import { Publisher } from '../publish/publisher';
+import { endWeaklyAtSignals } from '../runtime/shutdown';
+import { throwIfAborted } from '../runtime/signals';
+import type { Timers } from '../runtime/timers';
+import { type Schemas, validateWith } from '../validation/schemas';
 import { type ReadConfig, readConfig } from './config';
 import { Emitter } from './emitter';
-import { surroundingsOf, type Timers } from './environment';
+import type { ClientEnvironment } from './environment';
+import { healthReport } from './health';
 import { Log } from './logger';
 import { Memberships } from './memberships';
 import { Notices } from './notices';
-import { checkSignal, Requests, throwIfAborted } from './requests';
+import { Requests } from './requests';
+import { Subscriptions } from './subscriptions';
 
 const OPTIONS = 'ERR_BUS_INVALID_OPTIONS';
-/** What is known of how events travel where the engine cannot be asked. */
-const MODE_WITHOUT_REPORT = {
-  memory: 'memory',
-  redis: 'redis-only',
-  hybrid: 'local-only',
-} as const;
-/** Within which a health report must be there. */
-const HEALTH_TIMEOUT = 1000;
-
-/** Times and signals of a call, already checked. */
-export interface Wait {
-  timeout: number | null;
-  signal: AbortSignal | undefined;
-}
 
 export class Core {
   readonly settings: Settings;
@@ -66,6 +52,9 @@ export class Core {
   readonly emitter: Emitter;
   readonly timers: Timers;
   readonly instanceId: string;
+  readonly subscriptions: Subscriptions;
+  /** Given when handler calls are traced. */
+  readonly instrumented: InstrumentedCalls | undefined;
   readonly #native: NativeClient;
   readonly #keepAlive: KeepAlive;
   readonly #requests: Requests;
@@ -73,7 +62,9 @@ export class Core {
   readonly #dispatcher: Dispatcher;
   readonly #memberships: Memberships;
   readonly #notices: Notices;
+  readonly #sinks: DrainSinks;
   readonly #schemas: Schemas | undefined;
+  readonly #instrumentation: Instrumentation | undefined;
   readonly #lease: BrokerLease | undefined;
   readonly #iterators = new Set<{ end(): void }>();
   readonly #shutdownSignals: readonly ShutdownSignal[];
@@ -82,57 +73,81 @@ export class Core {
   #closing: Promise<void> | undefined;
   #closed = false;
 
-  constructor(config: unknown) {
+  constructor(config: unknown, environment: ClientEnvironment) {
     const read = readConfig(config);
-    const { settings } = read;
+    const { settings, schemas } = read;
+    const { timers, instrumentation } = environment;
     this.settings = settings;
-    this.#schemas = read.schemas;
+    this.timers = timers;
+    this.#schemas = schemas;
     this.#shutdownSignals = read.shutdownSignals;
-    this.log = new Log(read.logger, settings.logLevel, settings.serviceName);
-    this.emitter = new Emitter(this.log);
-    const surroundings = surroundingsOf(config);
-    this.timers = surroundings.timers;
-    if (settings.mode === 'memory' && surroundings.broker === undefined) {
+    const log = new Log(read.logger, settings.logLevel, settings.serviceName);
+    this.log = log;
+    this.emitter = new Emitter(log);
+    if (settings.mode === 'memory' && environment.broker === undefined) {
       this.#lease = new BrokerLease(settings.memory);
       releaseWith(this, this.#lease);
     }
-    const broker = surroundings.broker ?? this.#lease?.broker;
+    const broker = environment.broker ?? this.#lease?.broker;
     this.#native = openNative(this, read, broker ?? null);
     this.instanceId = this.#native.instanceId;
     this.#keepAlive = new KeepAlive(this.#native, this);
     this.#requests = new Requests(this.#keepAlive);
     this.#memberships = new Memberships(this.#native, this.#requests, this.#keepAlive);
-    this.#publisher = new Publisher(this.#native, settings, this.#keepAlive, surroundings, () =>
-      this.drain(),
-    );
-    const schemas = settings.validateOnReceive ? read.schemas : undefined;
-    const options = { ...settings, schemas, timers: surroundings.timers };
-    const dispatcher = new Dispatcher(this.#native, options, this.#handlerFailed);
-    this.#dispatcher = dispatcher;
-    this.#notices = new Notices(this.log, this.emitter, {
-      idOf: (sub) => dispatcher.find(sub)?.id,
-      loseClaim: (tokens, messageId) => dispatcher.loseClaim(tokens, messageId),
+    this.#publisher = new Publisher(this.#native, settings, this.#keepAlive, {
+      timers,
+      record: environment.record,
+      drain: () => this.drain(),
     });
-    this.#notices.configured(settings.notices);
-    surroundings.admit?.(this);
+    this.#instrumentation = instrumentation;
+    if (instrumentation !== undefined) {
+      this.instrumented = new InstrumentedCalls(instrumentation, (thrown) => {
+        log.write('error', 'a hook of the instrumentation failed', { error: describe(thrown) });
+      });
+    }
+    const received = settings.validateOnReceive ? schemas : undefined;
+    this.#notices = new Notices(log, this.emitter, {
+      idOf: (sub) => this.#dispatcher.find(sub)?.id,
+      loseClaim: (tokens, messageId) => this.#dispatcher.loseClaim(tokens, messageId),
+    });
+    const notices = this.#notices;
+    const dispatching = { ...settings, schemas: received, timers, instrumented: this.instrumented };
+    this.#dispatcher = new Dispatcher(this.#native, dispatching, notices.handlerFailed);
+    this.subscriptions = new Subscriptions({
+      native: this.#native,
+      requests: this.#requests,
+      keepAlive: this.#keepAlive,
+      dispatcher: this.#dispatcher,
+      log,
+      start: () => this.#start(),
+      isClosed: () => this.#closed,
+    });
+    this.#sinks = {
+      publisher: this.#publisher,
+      requests: this.#requests,
+      notices,
+      dispatcher: this.#dispatcher,
+    };
+    notices.configured(settings.notices);
+    environment.register?.(this);
   }
 
   get state(): ClientState {
     return this.#closed ? 'closed' : (this.#native.state() as ClientState);
   }
 
-  connect(wait: Wait): Promise<void> {
+  connect(wait: WaitLimits): Promise<void> {
     this.#refuseIfClosing();
     this.#markStarted();
     return this.#requests.send((t) => this.#native.connect(t, wait.timeout), wait.signal);
   }
 
-  waitUntilReady(wait: Wait): Promise<void> {
+  waitUntilReady(wait: WaitLimits): Promise<void> {
     this.#refuseIfClosing();
     return this.#requests.send((t) => this.#native.waitUntilReady(t, wait.timeout), wait.signal);
   }
 
-  /** The same promise each time. */
+  /** Returns the same promise each time. */
   disconnect(timeout: number | null): Promise<void> {
     this.#closing ??= this.#close(timeout);
     return this.#closing;
@@ -144,81 +159,29 @@ export class Core {
     options: PublishOptions | undefined,
     to?: Recipients,
   ): Batch | Promise<PublishResult> {
-    // A handler that `disconnect` waits for may still publish what it is about.
-    if (this.#closed || handledEvent() === undefined) this.#refuseIfClosing();
-    const extra =
-      options === undefined && to === undefined ? undefined : this.#publisher.read(options, to);
-    if (this.#schemas !== undefined) {
-      const schema = this.#schemas.get(type);
-      if (schema !== undefined) {
-        const output = conform(schema, data);
-        if (!(output instanceof Promise)) return this.#add(type, output, extra);
-        return output.then((value) => {
-          this.#refuseIfClosed();
-          return resultOf(this.#add(type, value, extra));
-        });
-      }
-    }
-    return this.#add(type, data, extra);
+    const instrumentation = this.#instrumentation;
+    if (instrumentation === undefined) return this.#publish(type, data, options, to);
+    return instrumentation.publish({ type, data, options, to }, async (trace) =>
+      resultOf(this.#publish(type, data, options, to, trace)),
+    );
   }
 
-  /** Hands over what has been published so far, without waiting for the end of the tick. */
+  /** Hands over the publishes of this tick, without waiting for its end. */
   flush(): void {
     this.#publisher.flush();
   }
 
-  async subscribe(pattern: unknown, handler: unknown, options: unknown): Promise<LiveSubscription> {
+  subscribe(pattern: unknown, handler: unknown, options: unknown): Promise<LiveSubscription> {
     this.#refuseIfClosing();
-    const patterns = readPatterns(pattern);
-    if (typeof handler !== 'function') throw invalidAt(OPTIONS, 'handler', 'must be a function');
-    const given: SubscribeOptions = copyOptions(options);
-    const json = jsonOf(withPlaces(given), OPTIONS, 'options', ['retryIf', 'signal']);
-    const { retryIf, signal } = given;
-    if (retryIf !== undefined && typeof retryIf !== 'function') {
-      throw invalidAt(OPTIONS, 'retryIf', 'must be a function');
-    }
-    checkSignal(signal);
-    throwIfAborted(signal);
-    let live: LiveSubscription | undefined;
-    try {
-      await this.#requests.send((ticket) => {
-        const answer = this.#native.subscribe(ticket, JSON.stringify(patterns), json);
-        const subscribed = unwrap<Subscribed>(answer);
-        // Only now: what the engine refuses makes no connection.
-        this.#start();
-        const shown = typeof pattern === 'string' ? pattern : Object.freeze(patterns);
-        live = new LiveSubscription(
-          this.instanceId,
-          subscribed,
-          shown,
-          handler as EventHandler<BusEvent>,
-          retryIf,
-        );
-        // Known from here on: its first events may come together with the confirmation.
-        this.#dispatcher.add(live);
-      }, signal);
-    } catch (error) {
-      if (live !== undefined) this.#abandon(live);
-      throw error;
-    }
-    return this.#confirmed(live as unknown as LiveSubscription, signal);
+    return this.subscriptions.subscribe(pattern, handler, options);
   }
 
-  async unsubscribe(live: LiveSubscription): Promise<boolean> {
-    if (live.state === 'closed') return false;
-    this.#dispatcher.remove(live);
-    this.#keepAlive.release();
-    try {
-      await this.#requests.send((ticket) => this.#native.unsubscribe(ticket, live.sub));
-    } catch (error) {
-      // A client that closes meanwhile has ended the subscription as well.
-      if ((error as EventBusError).code !== 'ERR_BUS_CLOSED') throw error;
-    }
-    return true;
+  unsubscribe(live: LiveSubscription): Promise<boolean> {
+    return this.subscriptions.unsubscribe(live);
   }
 
-  /** Joins or leaves; whether that changed anything. What is joined keeps the process alive. */
-  async attend(
+  /** Joins or leaves; resolves to whether that changed anything. A member keeps the process alive. */
+  async setMembership(
     joins: boolean,
     kind: 'room' | 'user',
     name: unknown,
@@ -234,17 +197,7 @@ export class Core {
     return this.#memberships.change(joins, kind, name, member, () => this.#start());
   }
 
-  find(id: string): LiveSubscription | undefined {
-    for (const live of this.#dispatcher.all()) if (live.id === id) return live;
-    return undefined;
-  }
-
-  pause(live: LiveSubscription, paused: boolean): void {
-    if (this.#closed) return;
-    this.#native.pause(live.sub, paused);
-    if (!paused) this.#dispatcher.resume(live);
-  }
-
+  /** Remembers an iterator or a replay, which is told when the client closes. */
   rememberIterator(iterator: { end(): void }): void {
     this.#iterators.add(iterator);
   }
@@ -253,16 +206,16 @@ export class Core {
     this.#iterators.delete(iterator as { end(): void });
   }
 
-  /** The process, and this client, live on until `letGo`. */
-  hold(): void {
+  /** Keeps the process, and this client, alive until `unref`. */
+  ref(): void {
     this.#keepAlive.acquire();
   }
 
-  letGo(): void {
+  unref(): void {
     this.#keepAlive.release();
   }
 
-  /** Asks the engine for something about stored events. */
+  /** Asks the engine about streams, dead letters or past events. */
   async ask<T>(method: string, args: Record<string, unknown>, signal?: AbortSignal): Promise<T> {
     this.#refuseIfClosing();
     const json = jsonOf(args, OPTIONS, 'options');
@@ -276,35 +229,19 @@ export class Core {
     this.log.write('warn', 'a handler of replay() failed', fields);
   }
 
-  async health(): Promise<HealthReport> {
-    const limit = new AbortController();
-    const timer = setTimeout(() => {
-      // After a blocked event loop the report is there, and only this timer is first.
-      this.drain();
-      limit.abort();
-    }, HEALTH_TIMEOUT);
-    try {
-      this.#refuseIfClosed();
-      return await this.#requests.send<HealthReport>((t) => this.#native.health(t), limit.signal);
-    } catch (error) {
-      const { mode } = this.settings;
-      return {
-        status: 'unhealthy',
-        mode: MODE_WITHOUT_REPORT[mode],
-        state: this.state,
-        latency: null,
-        redis: null,
-        connections: {},
-        streams: {},
-        eventLoop: { blockedMs: 0 },
-        warnings: [{ code: 'NO_REPORT', message: describe(error) }],
-      };
-    } finally {
-      clearTimeout(timer);
-    }
+  health(): Promise<HealthReport> {
+    return healthReport({
+      mode: this.settings.mode,
+      state: () => this.state,
+      ask: (signal) => {
+        this.#refuseIfClosed();
+        return this.#requests.send((ticket) => this.#native.health(ticket), signal);
+      },
+      drain: () => this.drain(),
+    });
   }
 
-  /** Never rejects: what cannot be asked for is as it was known last. */
+  /** Never rejects: metrics that cannot be refreshed are as they were known last. */
   async metrics(): Promise<string> {
     const refreshed = this.#closed
       ? Promise.resolve()
@@ -319,60 +256,61 @@ export class Core {
     return JSON.parse(this.#native.stats()) as Stats;
   }
 
-  /** Confirmed subscriptions: all, or those that name exactly this pattern. */
-  subscriberCount(pattern: string | undefined): number {
-    let count = 0;
-    for (const live of this.#dispatcher.all()) {
-      if (live.state === 'pending' || live.state === 'closed') continue;
-      const counts =
-        pattern === undefined ||
-        live.pattern === pattern ||
-        [live.pattern].flat().includes(pattern);
-      if (counts) count += 1;
-    }
-    return count;
-  }
-
-  /** Whether there is nothing to do now: for the engine, or, with `handlers`, for any handler. */
+  /** Whether the engine has nothing to do now; with `handlers`, whether no handler runs either. */
   isIdle(handlers: boolean): boolean {
     return this.#closed || (this.#native.isIdle() && (!handlers || this.#dispatcher.idle));
   }
 
   /**
-   * Takes everything that is ready; false when there was nothing. Called by the native side, so nothing may
-   * be thrown.
+   * Takes everything that the engine has ready; false when there was nothing. The native side calls this, so it never
+   * throws.
    */
   drain(): boolean {
     try {
       const text = this.#native.drain();
       if (text === '') return false;
-      const drained = JSON.parse(text) as Drained;
-      if (drained.l !== undefined) for (const run of drained.l) this.#publisher.taken(run);
-      if (drained.u !== undefined) for (const one of drained.u) this.#publisher.apart(one);
-      if (drained.p !== undefined) for (const run of drained.p) this.#publisher.published(run);
-      if (drained.q !== undefined) for (const run of drained.q) this.#publisher.stored(run);
-      if (drained.f !== undefined) {
-        for (const [batch, index, error] of drained.f) this.#publisher.failed(batch, index, error);
-      }
-      this.#publisher.advance();
-      if (drained.r !== undefined) {
-        for (const [ticket, value] of drained.r) this.#requests.resolve(ticket, value);
-      }
-      if (drained.x !== undefined) {
-        for (const [ticket, error] of drained.x) this.#requests.reject(ticket, fromValue(error));
-      }
-      if (drained.n !== undefined) for (const notice of drained.n) this.#notices.notice(notice);
-      if (drained.d !== undefined) this.#dispatcher.deliver(drained.d, drained.s ?? []);
+      applyDrained(JSON.parse(text) as Drained, this.#sinks);
     } catch (error) {
       this.log.write('error', 'a fault in oxbus itself', { error: describe(error) });
     }
     return true;
   }
 
-  #add(type: string, data: unknown, extra: Extra | undefined): Batch | Promise<PublishResult> {
+  #publish(
+    type: string,
+    data: unknown,
+    options: PublishOptions | undefined,
+    to: Recipients | undefined,
+    trace?: TraceContext,
+  ): Batch | Promise<PublishResult> {
+    // While the client closes, handlers that it waits for may still publish.
+    if (this.#closed || handledEvent() === undefined) this.#refuseIfClosing();
+    const parsed =
+      options === undefined && to === undefined && trace === undefined
+        ? undefined
+        : parsePublishOptions(options, to, this.settings.inherit, trace);
+    if (this.#schemas !== undefined) {
+      const schema = this.#schemas.get(type);
+      if (schema !== undefined) {
+        const output = validateWith(schema, data);
+        if (!(output instanceof Promise)) return this.#add(type, output, parsed);
+        return output.then((value) => {
+          this.#refuseIfClosed();
+          return resultOf(this.#add(type, value, parsed));
+        });
+      }
+    }
+    return this.#add(type, data, parsed);
+  }
+
+  #add(
+    type: string,
+    data: unknown,
+    options: ParsedPublishOptions | undefined,
+  ): Batch | Promise<PublishResult> {
     const text = jsonOfData(data);
     if (!this.#started) this.#start();
-    return this.#publisher.add(type, text, extra);
+    return this.#publisher.add(type, text, options);
   }
 
   /** Connects for a call that needs it. A failure shows in that call, and in the notices. */
@@ -387,33 +325,8 @@ export class Core {
   #markStarted(): void {
     if (this.#started) return;
     this.#started = true;
-    this.#leaveShutdown = endWeaklyAt(this.#shutdownSignals, this, endAtSignal);
+    this.#leaveShutdown = endWeaklyAtSignals(this.#shutdownSignals, this, disconnectAtSignal);
     this.#notices.started();
-  }
-
-  #confirmed(live: LiveSubscription, signal: AbortSignal | undefined): LiveSubscription {
-    if (live.state === 'closed') return live;
-    live.state = 'active';
-    this.#keepAlive.acquire();
-    if (signal !== undefined) {
-      const end = () => {
-        this.unsubscribe(live).catch((error) => {
-          this.log.write('warn', 'a subscription was not ended', { error: describe(error) });
-        });
-      };
-      live.onClose = onAbort(signal, end);
-      if (signal.aborted) end();
-    }
-    return live;
-  }
-
-  /** Ends a subscription that nobody waits for any more. */
-  #abandon(live: LiveSubscription): void {
-    this.#dispatcher.remove(live);
-    if (this.#closed) return;
-    this.#requests
-      .send((ticket) => this.#native.unsubscribe(ticket, live.sub))
-      .catch((error) => this.log.write('debug', 'not ended', { error: describe(error) }));
   }
 
   async #close(timeout: number | null): Promise<void> {
@@ -436,21 +349,6 @@ export class Core {
     this.#leaveShutdown?.();
   }
 
-  readonly #handlerFailed = (
-    error: EventBusError,
-    final: boolean,
-    event: Handled,
-    attempt: number,
-  ): void => {
-    if (final && this.emitter.emit('error', error)) return;
-    const level = final ? 'error' : 'warn';
-    if (!this.log.enabled(level)) return;
-    const message = final ? error.message : `${error.message}; it is tried again`;
-    const { id, type } = firstOf(event);
-    const events = Array.isArray(event) ? { events: event.length } : undefined;
-    this.log.write(level, message, { code: error.code, event: id, type, ...events, attempt });
-  };
-
   #refuseIfClosing(): void {
     if (this.#closing !== undefined) throw closedError();
   }
@@ -465,48 +363,20 @@ function closedError(): EventBusError {
 }
 
 /**
- * The native client, which knows its core only weakly: a client that its user drops is collected, and
- * its connections close. A function of its own, so that the callback shares no scope with the core.
+ * The native client refers to its core only weakly: a client that its user drops is collected, and its connections
+ * close. This is a function of its own so that the callback shares no scope with the core.
  */
 function openNative(core: Core, config: ReadConfig, broker: NativeBroker | null): NativeClient {
-  const wake = wakeOf(new WeakRef(core));
+  const wake = drainOf(new WeakRef(core));
   return new native.NativeClient(config.json, config.env, broker, wake);
 }
 
-/** Outside the class, so that it refers to no core. */
-function endAtSignal(core: Core, signal: ShutdownSignal): Promise<void> {
-  core.log.write('info', `closing at ${signal}`);
-  return core.disconnect(null);
-}
-
-function wakeOf(core: WeakRef<Core>): () => void {
+function drainOf(core: WeakRef<Core>): () => void {
   return () => void core.deref()?.drain();
 }
 
-/** The options with their place in a stream as JSON can hold it. */
-function withPlaces(options: SubscribeOptions): unknown {
-  if (!('from' in options) && !('streams' in options)) return options;
-  const { from, streams } = options;
-  return {
-    ...options,
-    from: readPosition(from, 'from'),
-    streams: typeof streams === 'string' ? [streams] : streams,
-  };
-}
-
-function readPatterns(pattern: unknown): string[] {
-  let patterns: unknown[];
-  try {
-    patterns = Array.isArray(pattern) ? [...pattern] : [pattern];
-  } catch (cause) {
-    throw invalidAt('ERR_BUS_INVALID_PATTERN', 'pattern', 'cannot be read', cause);
-  }
-  if (patterns.length === 0) throw invalidAt('ERR_BUS_INVALID_PATTERN', 'pattern', 'is missing');
-  for (const one of patterns) {
-    if (typeof one !== 'string') {
-      const message = `must be a string, not ${one === null ? 'null' : typeof one}`;
-      throw invalidAt('ERR_BUS_INVALID_PATTERN', 'pattern', message);
-    }
-  }
-  return patterns as string[];
+/** Outside the class, so that it refers to no core. */
+function disconnectAtSignal(core: Core, signal: ShutdownSignal): Promise<void> {
+  core.log.write('info', `closing at ${signal}`);
+  return core.disconnect(null);
 }

@@ -1,4 +1,4 @@
-/** Typed `on`, `once`, `off`. No listener is required, and none can do harm by throwing. */
+/** Typed `on`, `once`, `off`. No listener is required, and a listener that throws does no harm. */
 
 import type { ClientEvents } from '../../index';
 import { describe, invalidAt } from '../errors';
@@ -44,11 +44,11 @@ export class Emitter {
     if (entries !== undefined && at >= 0) this.#entries.set(name, entries.toSpliced(at, 1));
   }
 
-  #spend(name: Name, spent: Entry): void {
+  #removeOnce(name: Name, called: Entry): void {
     const entries = this.#entries.get(name) ?? [];
     this.#entries.set(
       name,
-      entries.filter((entry) => entry !== spent),
+      entries.filter((entry) => entry !== called),
     );
   }
 
@@ -57,7 +57,7 @@ export class Emitter {
     const entries = this.#entries.get(name);
     if (entries === undefined || entries.length === 0) return false;
     for (const entry of entries) {
-      if (entry.once) this.#spend(name, entry);
+      if (entry.once) this.#removeOnce(name, entry);
       try {
         const result = entry.listener(...(args as never[]));
         if (result instanceof Promise) result.catch((error) => this.#failed(name, error));

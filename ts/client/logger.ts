@@ -1,4 +1,4 @@
-/** Structured logging to whatever logger the user has. */
+/** Structured logging to the logger of the user. */
 
 import type { Logger, LogLevel } from '../../index';
 import { ignoreRejection } from '../runtime/promises';
@@ -7,7 +7,7 @@ export type LogFields = Record<string, unknown>;
 
 const RANK: Record<LogLevel, number> = { debug: 0, info: 1, warn: 2, error: 3 };
 
-/** Logs messages with fields, from a level up. Nothing that a logger throws gets out. */
+/** Logs messages with fields, from a level upwards. Errors of the logger do not get out. */
 export class Log {
   readonly #target: Logger;
   readonly #least: number;
@@ -21,7 +21,7 @@ export class Log {
     this.#form = logger === undefined ? 'line' : isPino(logger) ? 'fields first' : 'message first';
   }
 
-  /** Whether a level is logged at all; asked before costly fields are made. */
+  /** Whether a level is logged at all. Callers ask before they make costly fields. */
   enabled(level: LogLevel): boolean {
     return RANK[level] >= this.#least;
   }
@@ -35,7 +35,7 @@ export class Log {
       else if (this.#form === 'message first') ignoreRejection(target[level](message, all));
       else target[level](this.#line(level, message, fields));
     } catch {
-      // A logger that throws must not disturb the bus, and there is nowhere left to say so.
+      // A logger that throws must not disturb the bus, and there is nowhere left to report it.
     }
   }
 

@@ -1,4 +1,4 @@
-/** Joining and leaving; what a client has joined keeps the process alive. */
+/** Joining and leaving rooms and users. A client that is a member of any keeps the process alive. */
 
 import { unwrap } from '../errors';
 import type { KeepAlive } from '../native/keepalive';
@@ -9,7 +9,7 @@ export class Memberships {
   readonly #native: NativeClient;
   readonly #requests: Requests;
   readonly #keepAlive: KeepAlive;
-  #holding = false;
+  #acquired = false;
 
   constructor(native: NativeClient, requests: Requests, keepAlive: KeepAlive) {
     this.#native = native;
@@ -17,7 +17,7 @@ export class Memberships {
     this.#keepAlive = keepAlive;
   }
 
-  /** Joins or leaves; whether that changed anything. `start` is called when the engine has accepted it. */
+  /** Joins or leaves; resolves to whether that changed anything. `start` is called once the engine has accepted it. */
   async change(
     joins: boolean,
     kind: 'room' | 'user',
@@ -31,15 +31,15 @@ export class Memberships {
         start();
       });
     } finally {
-      this.#hold();
+      this.#updateKeepAlive();
     }
   }
 
-  /** While anything is joined, as the engine has it: a join that failed takes itself back there. */
-  #hold(): void {
+  /** Follows the engine, which alone knows what is joined: it takes back a join that failed. */
+  #updateKeepAlive(): void {
     const joined = this.#native.hasJoined();
-    if (joined === this.#holding) return;
-    this.#holding = joined;
+    if (joined === this.#acquired) return;
+    this.#acquired = joined;
     if (joined) this.#keepAlive.acquire();
     else this.#keepAlive.release();
   }

@@ -1,17 +1,18 @@
-/** What the engine announces, as log lines and as events of the client. */
+/** Turns the notices of the engine, and failures of handlers, into log lines and events of the client. */
 
 import type { BusEvent } from '../../index';
 import type { EventBusError } from '../errors';
 import { fromValue } from '../errors';
-import type { Notice, Settings } from '../native/native';
+import { firstEvent } from '../handle/handler-context';
+import type { HandlerInput, Notice, Settings } from '../native/native';
 import type { Emitter } from './emitter';
 import type { Log } from './logger';
 
-/** What is known of subscriptions and their calls. */
+/** What the notices need to know of subscriptions and their calls. */
 export interface NoticeOwner {
   /** The id of a subscription, by its number. */
   idOf(sub: number): string | undefined;
-  /** Tells calls that their claim is lost; answers with the id of the event. */
+  /** Ends the calls of a lost claim; returns the id of the event. */
   loseClaim(tokens: readonly number[], messageId: string): string | undefined;
 }
 
@@ -28,7 +29,7 @@ export class Notices {
     this.#owner = owner;
   }
 
-  /** What the configuration has to say, when the client is made. */
+  /** Announces the notices about the configuration, when the client is made. */
   configured(notices: Settings['notices']): void {
     for (const { level, code, message } of notices) {
       this.#log.write(level, message, { code });
@@ -36,13 +37,13 @@ export class Notices {
     }
   }
 
-  /** The client begins to connect. */
+  /** Told that the client begins to connect. */
   started(): void {
     for (const warning of this.#early) this.#emitter.emit('warning', warning);
     this.#early = [];
   }
 
-  notice(notice: Notice): void {
+  announce(notice: Notice): void {
     switch (notice.event) {
       case 'ready':
         this.#log.write('info', 'ready');
@@ -126,6 +127,22 @@ export class Notices {
         break;
     }
   }
+
+  /** Told of every failed handler call. `final`: the event is not tried again. */
+  readonly handlerFailed = (
+    error: EventBusError,
+    final: boolean,
+    event: HandlerInput,
+    attempt: number,
+  ): void => {
+    if (final && this.#emitter.emit('error', error)) return;
+    const level = final ? 'error' : 'warn';
+    if (!this.#log.enabled(level)) return;
+    const message = final ? error.message : `${error.message}; it is tried again`;
+    const { id, type } = firstEvent(event);
+    const events = Array.isArray(event) ? { events: event.length } : undefined;
+    this.#log.write(level, message, { code: error.code, event: id, type, ...events, attempt });
+  };
 
   #error(error: EventBusError): void {
     if (this.#emitter.emit('error', error)) return;

@@ -1,10 +1,9 @@
-/** Requests that are answered by a ticket in a later drain. */
+/** Requests to the engine, whose replies come with their ticket in a later drain. */
 
 import type { EventBusError } from '../errors';
-import { busError, invalidAt } from '../errors';
-import { reading } from '../input/options';
+import { busError } from '../errors';
 import type { KeepAlive } from '../native/keepalive';
-import { onAbort } from '../runtime/signals';
+import { aborted, onAbort, throwIfAborted } from '../runtime/signals';
 
 interface Pending {
   resolve(value: unknown): void;
@@ -41,7 +40,7 @@ export class Requests {
     } finally {
       this.#open.delete(ticket);
       this.#keepAlive.release();
-      // Last: it calls the signal of the user.
+      // This comes last, as it runs code of the user's signal.
       stopWaiting?.();
     }
   }
@@ -54,7 +53,7 @@ export class Requests {
     this.#open.get(ticket)?.reject(error);
   }
 
-  /** Refuses whatever is still waiting, when the client has closed. */
+  /** Refuses the requests without an answer, as the client has closed. */
   close(): void {
     for (const pending of this.#open.values()) {
       pending.reject(busError('ERR_BUS_CLOSED', 'the client is closed'));
@@ -65,31 +64,5 @@ export class Requests {
     do this.#last = (this.#last + 1) >>> 0;
     while (this.#open.has(this.#last));
     return this.#last;
-  }
-}
-
-/** The error of a call that its signal ended; `cause` is the signal's reason. */
-export function aborted(signal: AbortSignal | undefined, done?: string): EventBusError {
-  const message = done === undefined ? 'the call was aborted' : `the call was aborted (${done})`;
-  return busError('ERR_BUS_ABORTED', message, { cause: signal?.reason });
-}
-
-export function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw aborted(signal);
-}
-
-/** Checks that an option is an AbortSignal, of any realm. */
-export function checkSignal(value: unknown): asserts value is AbortSignal | undefined {
-  if (value === undefined) return;
-  const fits = reading('signal', () => {
-    const signal = value as Partial<AbortSignal> | null;
-    return (
-      typeof signal?.aborted === 'boolean' &&
-      typeof signal.addEventListener === 'function' &&
-      typeof signal.removeEventListener === 'function'
-    );
-  });
-  if (!fits) {
-    throw invalidAt('ERR_BUS_INVALID_OPTIONS', 'signal', 'must be an AbortSignal');
   }
 }

@@ -1,23 +1,25 @@
 /**
  * Calls handlers and settles their calls. A synchronous handler costs its context and four numbers;
- * only a call that returns a promise gets a record of its own. Nothing a handler does gets out.
+ * only a call that returns a promise gets a record of its own. Nothing that a handler throws gets out.
  */
 
-import type { Timers } from '../client/environment';
 import type { EventBusError } from '../errors';
 import { busError, describe, RetryLater } from '../errors';
+import type { InstrumentedCalls } from '../instrumentation';
+import { batchOf, eventAt, FIRST_ELEMENT, lengthAt } from '../native/deliveries';
 import {
   type DeliveryRun,
-  type Handled,
+  type HandlerInput,
   type NativeClient,
-  type RawEvent,
   type RunInfo,
   Settlement,
   type Shape,
 } from '../native/native';
 import { setImmediate } from '../runtime/clock';
-import { Misfit, receive, type Schemas } from '../validation/schemas';
-import { BatchCallContext, Call, CallContext, contextOf } from './call';
+import { isThenable } from '../runtime/promises';
+import type { Timers } from '../runtime/timers';
+import { SchemaMismatch, type Schemas, validateReceived } from '../validation/schemas';
+import { Call } from './call';
 import {
   beginHandlers,
   endHandlers,
@@ -26,30 +28,26 @@ import {
   handlerStarted,
   withinHandler,
 } from './current-event';
-import { Settlements, unsigned } from './settlements';
+import { CallContext, makeContext, patternIndexOf } from './handler-context';
+import { endLostCalls } from './lost-claims';
+import { NOT_HANDLED, Settlements, toUint32 } from './settlements';
 import type { LiveSubscription } from './subscription';
 import { HandlerTimer } from './timeouts';
 
-/**
- * Rejected by an internal handler: the event was not handled. A live one is counted as dropped, a durable
- * one handed back.
- */
-export const DROPPED = Symbol('dropped');
+type RunningCall = Call<LiveSubscription>;
 
-/** Flags of a shape. */
-const HAS_CORRELATION = 1;
-const HAS_CAUSATION = 2;
+/** Told of every failed call. `final`: the event is not tried again. */
+type Report = (error: EventBusError, final: boolean, event: HandlerInput, attempt: number) => void;
 
-/** Told of every failed call. `final`: it is not tried again. */
-type Report = (error: EventBusError, final: boolean, event: Handled, attempt: number) => void;
-
-/** What the dispatcher needs of the configuration. */
+/** What the dispatcher needs of its client. */
 export interface DispatcherOptions {
   channelPrefix: string;
   inherit: boolean;
-  /** Given when received events are checked. */
+  /** Given when received events are validated. */
   schemas: Schemas | undefined;
   timers: Timers;
+  /** Given when handler calls are traced. */
+  instrumented: InstrumentedCalls | undefined;
 }
 
 export class Dispatcher {
@@ -58,6 +56,9 @@ export class Dispatcher {
   readonly #prefix: string;
   readonly #inherit: boolean;
   readonly #schemas: Schemas | undefined;
+  readonly #instrumented: InstrumentedCalls | undefined;
+  /** Whether a handler is called with nothing around it. */
+  readonly #direct: boolean;
   readonly #report: Report;
   readonly #subscriptions = new Map<number, LiveSubscription>();
   readonly #timer: HandlerTimer;
@@ -70,6 +71,8 @@ export class Dispatcher {
     this.#prefix = options.channelPrefix;
     this.#inherit = options.inherit;
     this.#schemas = options.schemas;
+    this.#instrumented = options.instrumented;
+    this.#direct = options.schemas === undefined && options.instrumented === undefined;
     this.#report = report;
   }
 
@@ -78,12 +81,12 @@ export class Dispatcher {
     this.#timer.watch(subscription);
   }
 
-  /** Its events are no longer handled; calls that run go on. */
+  /** The events of the subscription are no longer handled; calls that run go on. */
   remove(subscription: LiveSubscription): void {
     subscription.close();
     this.#subscriptions.delete(subscription.sub);
     if (subscription.head === undefined) this.#timer.unwatch(subscription);
-    this.#dropHeld(subscription);
+    this.#returnBuffered(subscription);
   }
 
   find(sub: number): LiveSubscription | undefined {
@@ -97,18 +100,18 @@ export class Dispatcher {
   /** Calls the handlers of a drain, in order. */
   deliver(runs: readonly DeliveryRun[], shapes: readonly Shape[]): void {
     this.#enter(() => {
-      for (const run of runs) this.#run(run, shapes);
+      for (const run of runs) this.#deliverRun(run, shapes);
     });
   }
 
-  /** Handles what came while a subscription was paused. */
+  /** Handles the events that came while a subscription was paused. */
   resume(subscription: LiveSubscription): void {
-    if (subscription.held.length === 0) return;
-    // Not within the caller's `resume()`: handlers never run inside a call of their user.
+    if (subscription.buffered.length === 0) return;
+    // In a later turn: handlers never run inside a call of their user, which `resume()` is.
     setImmediate(() => {
-      const held = subscription.release();
+      const buffered = subscription.takeBuffered();
       this.#enter(() => {
-        for (const { event, info, messageId, token } of held) {
+        for (const { event, info, messageId, token } of buffered) {
           this.#dispatch(subscription, event, info, messageId, token, this.#timers.now());
         }
       });
@@ -116,52 +119,39 @@ export class Dispatcher {
   }
 
   /**
-   * Other consumers have what these calls handle: those that run are told, those that wait are never made.
-   * Answers with the id of the event of that entry, if one of them is still there.
+   * Other consumers have claimed the events of these calls: the signals of calls that run are aborted, and buffered
+   * calls are never made. Returns the id of the event of that message, if one of the calls is still there.
    */
   loseClaim(tokens: readonly number[], messageId: string): string | undefined {
-    const lost = new Set(tokens);
-    const reason = busError('ERR_BUS_ABORTED', 'the claim was lost to another consumer');
-    let event: RawEvent | undefined;
-    for (const subscription of this.#subscriptions.values()) {
-      for (const held of subscription.held) {
-        if (!lost.has(held.token)) continue;
-        event = entryOf(held.event, held.messageId, messageId);
-        this.#settle(held.token, Settlement.notHandled, 0, 0);
-        subscription.held = subscription.held.filter((other) => other !== held);
-      }
-    }
-    for (const call of [...this.#timer.running()]) {
-      if (!lost.has(call.token)) continue;
-      const { context } = call;
-      const ids = context instanceof BatchCallContext ? context.messageIds : messageId;
-      event = entryOf(call.event, ids, messageId);
-      const abort = () => CallContext.abort(context, reason);
-      if (this.#inherit) withinHandler(call.event, abort);
-      else abort();
-    }
-    return event?.id;
+    const calls = {
+      subscriptions: this.#subscriptions.values(),
+      running: this.#timer.running(),
+      inherit: this.#inherit,
+      notHandled: (token: number) => this.#settle(token, Settlement.notHandled, 0, 0),
+    };
+    return endLostCalls(calls, tokens, messageId)?.id;
   }
 
-  /** Whether no handler runs; what waits in iterators is not counted. */
+  /** Whether no handler runs; events that wait in iterators are not counted. */
   get idle(): boolean {
-    for (const call of this.#timer.running()) if (!call.subscription.pulled) return false;
+    for (const call of this.#timer.running()) if (!call.subscription.isIterator) return false;
     return true;
   }
 
-  /** Unstarted events are given up, as the client is about to close. */
+  /** Gives up the events whose handlers have not begun, as the client is about to close. */
   drain(): void {
     this.#draining = true;
-    for (const subscription of this.#subscriptions.values()) this.#dropHeld(subscription);
+    for (const subscription of this.#subscriptions.values()) this.#returnBuffered(subscription);
   }
 
-  /** Aborts what still runs. */
+  /** Aborts the calls that still run. */
   close(reason: EventBusError): void {
     this.#settlements.close();
     for (const call of this.#timer.stop()) {
       call.subscription.remove(call);
-      call.leave('zombie');
+      call.end('zombie');
       if (this.#inherit) handlerEnded();
+      this.#instrumented?.notHandled(call.context);
       CallContext.abort(call.context, reason);
     }
     for (const subscription of this.#subscriptions.values()) subscription.close();
@@ -178,50 +168,37 @@ export class Dispatcher {
     }
   }
 
-  #run(run: DeliveryRun, shapes: readonly Shape[]): void {
-    const subscription = this.#subscriptions.get(run[0]);
+  #deliverRun(run: DeliveryRun, shapes: readonly Shape[]): void {
     const info = run[2];
-    const stored = info !== 0 && info.stream !== undefined;
-    const batch: RawEvent[] | undefined = info !== 0 && info.batch !== undefined ? [] : undefined;
-    const ids: string[] | undefined = batch === undefined ? undefined : [];
-    let messageId = '';
+    const subscription = this.#subscriptions.get(run[0]);
     let token = run[1];
     let now = this.#timers.now();
-    for (let at = 3; at < run.length; at += 1) {
-      if (stored) messageId = run[at++] as string;
-      let event = run[at];
-      if (typeof event === 'number') {
-        const shape = shapes[event] as Shape;
-        const flags = shape[4];
-        const id = run[++at] as string;
-        const metadata: RawEvent['metadata'] = {
-          timestamp: shape[1],
-          source: shape[2],
-          instanceId: shape[3],
-          correlationId: (flags & HAS_CORRELATION) === 0 ? id : (run[++at] as string),
-        };
-        if ((flags & HAS_CAUSATION) !== 0) metadata.causationId = run[++at];
-        if (shape[5] !== undefined) metadata.room = shape[5];
-        event = { id, type: shape[0], data: run[++at], metadata };
-      }
-      if (batch !== undefined) {
-        batch.push(event as RawEvent);
-        ids?.push(messageId);
-        continue;
-      }
+    if (info !== 0 && info.batch !== undefined) {
+      const { events, messageIds } = batchOf(run, shapes);
       if (subscription === undefined) this.#settle(token, Settlement.notHandled, 0, 0);
-      else now = this.#dispatch(subscription, event as RawEvent, info, messageId, token, now);
+      else this.#dispatch(subscription, events, info, messageIds, token, now);
+      return;
+    }
+    const stored = info !== 0 && info.stream !== undefined;
+    let messageId = '';
+    let at = FIRST_ELEMENT;
+    while (at < run.length) {
+      if (stored) messageId = run[at++] as string;
+      if (subscription === undefined) {
+        this.#settle(token, Settlement.notHandled, 0, 0);
+      } else {
+        const event = eventAt(run, at, shapes);
+        now = this.#dispatch(subscription, event, info, messageId, token, now);
+      }
+      at += lengthAt(run, at, shapes);
       token = (token + 1) >>> 0;
     }
-    if (batch === undefined || ids === undefined) return;
-    if (subscription === undefined) this.#settle(token, Settlement.notHandled, 0, 0);
-    else this.#dispatch(subscription, batch, info, ids, token, now);
   }
 
-  /** Handles one event or batch; answers when that was done, which is when the next one starts. */
+  /** Handles one event or batch. Returns when that was done, which is when the next one starts. */
   #dispatch(
     subscription: LiveSubscription,
-    event: Handled,
+    event: HandlerInput,
     info: RunInfo | 0,
     messageId: string | readonly string[],
     token: number,
@@ -231,19 +208,19 @@ export class Dispatcher {
       this.#settle(token, Settlement.notHandled, 0, 0);
       return startedAt;
     }
-    // Behind what is held already, or the order would change.
-    if (subscription.state === 'paused' || subscription.held.length > 0) {
-      subscription.hold({ event, info, messageId, token });
+    // Behind the events that are buffered already, or the order would change.
+    if (subscription.state === 'paused' || subscription.buffered.length > 0) {
+      subscription.buffer({ event, info, messageId, token });
       return startedAt;
     }
-    const context = contextOf(subscription, event, info, messageId, this.#prefix);
+    const pattern = subscription.patternAt(patternIndexOf(info));
+    const context = makeContext(pattern, event, info, messageId, this.#prefix);
     if (this.#inherit) enterHandler(event);
     try {
       const handler = subscription.handler;
-      const result =
-        this.#schemas === undefined
-          ? handler(event as never, context)
-          : this.#checked(this.#schemas, subscription, event, context);
+      const result = this.#direct
+        ? handler(event as never, context)
+        : this.#handle(subscription, event, context);
       if (isThenable(result)) {
         this.#start(new Call(subscription, event, context, token, startedAt), result);
         return this.#timers.now();
@@ -254,36 +231,38 @@ export class Dispatcher {
       return now;
     }
     const now = this.#timers.now();
-    this.#settle(token, Settlement.succeeded, now - startedAt, 0);
+    this.#succeeded(context, token, now - startedAt);
     return now;
   }
 
-  #checked(
-    schemas: Schemas,
-    subscription: LiveSubscription,
-    event: Handled,
-    context: CallContext,
-  ): unknown {
-    const fitting = receive(schemas, event);
-    if (fitting !== undefined) return this.#checkedLater(subscription, event, context, fitting);
-    const handler = subscription.handler;
-    return handler(event as never, context);
+  /** Calls the handler, after the schemas and within the hooks, as far as there are any. */
+  #handle(subscription: LiveSubscription, event: HandlerInput, context: CallContext): unknown {
+    const validated =
+      this.#schemas === undefined ? undefined : validateReceived(this.#schemas, event);
+    if (validated === undefined) return this.#call(subscription, event, context);
+    return this.#callLater(subscription, event, context, validated);
   }
 
-  async #checkedLater(
+  async #callLater(
     subscription: LiveSubscription,
-    event: Handled,
+    event: HandlerInput,
     context: CallContext,
-    fitting: Promise<void>,
+    validated: Promise<void>,
   ): Promise<unknown> {
-    await fitting;
-    // The wait was long enough for the subscription, or the time of the call, to end.
-    if (subscription.state === 'closed' || CallContext.isAborted(context)) throw DROPPED;
-    const handler = subscription.handler;
-    return handler(event as never, context);
+    await validated;
+    // Meanwhile the subscription, or the time of the call, may have ended.
+    if (subscription.state === 'closed' || CallContext.isAborted(context)) throw NOT_HANDLED;
+    return this.#call(subscription, event, context);
   }
 
-  #start(call: Call, result: PromiseLike<unknown>): void {
+  #call(subscription: LiveSubscription, event: HandlerInput, context: CallContext): unknown {
+    const { handler, group, isIterator } = subscription;
+    if (this.#instrumented === undefined) return handler(event as never, context);
+    const run = () => handler(event as never, context);
+    return this.#instrumented.run({ event, context, group, isIterator }, run);
+  }
+
+  #start(call: RunningCall, result: PromiseLike<unknown>): void {
     call.subscription.append(call);
     this.#timer.started(call);
     if (this.#inherit) handlerStarted();
@@ -291,7 +270,7 @@ export class Dispatcher {
   }
 
   /** Never rejects. `await` takes a thenable's faults (a throwing `then`) as rejections. */
-  async #follow(call: Call, result: PromiseLike<unknown>): Promise<void> {
+  async #follow(call: RunningCall, result: PromiseLike<unknown>): Promise<void> {
     try {
       await result;
     } catch (error) {
@@ -303,12 +282,12 @@ export class Dispatcher {
       return;
     }
     if (this.#ended(call)) {
-      this.#settle(call.token, Settlement.succeeded, this.#timers.now() - call.startedAt, 0);
+      this.#succeeded(call.context, call.token, this.#timers.now() - call.startedAt);
     }
   }
 
   /** Whether the end of a call still counts. */
-  #ended(call: Call): boolean {
+  #ended(call: RunningCall): boolean {
     const counts = call.state === 'running';
     if (counts) {
       call.subscription.remove(call);
@@ -317,39 +296,40 @@ export class Dispatcher {
     } else {
       this.#settle(call.token, Settlement.zombieEnded, 0, 0);
     }
-    call.leave('ended');
+    call.end('ended');
     return counts;
   }
 
-  #timedOut(call: Call): void {
+  #timedOut(call: RunningCall): void {
     call.subscription.remove(call);
-    call.leave('zombie');
+    call.end('zombie');
     if (this.#inherit) {
-      withinHandler(call.event, () => this.#giveUp(call));
+      withinHandler(call.event, () => this.#settleTimedOut(call));
       handlerEnded();
     } else {
-      this.#giveUp(call);
+      this.#settleTimedOut(call);
     }
     this.#unwatchIfOver(call.subscription);
   }
 
   /** Settles a call whose time is over, and tells everyone: this runs code of the user. */
-  #giveUp(call: Call): void {
+  #settleTimedOut(call: RunningCall): void {
     const { subscription, context } = call;
     const message = `a handler of ${JSON.stringify(subscription.pattern)} did not finish in ${subscription.timeout} ms`;
     const error = busError('ERR_BUS_HANDLER_TIMEOUT', message);
-    const again = subscription.retryable(error);
+    const again = subscription.isRetryable(error);
     const kind = again ? Settlement.timedOut : Settlement.timedOutFinal;
-    if (subscription.group !== undefined) this.#settlements.explain(call.token, error);
+    if (subscription.group !== undefined) this.#settlements.setError(call.token, error);
     this.#settle(call.token, kind, this.#timers.now() - call.startedAt, 0);
     const final = this.#isFinal(subscription, context, again);
+    this.#instrumented?.timedOut(context, error, final);
     this.#report(error, final, call.event, context.attempt);
     CallContext.abort(context, error);
   }
 
   /**
-   * Whether no attempt follows this one, anywhere. A durable event is tried again by others, or later, when
-   * this client ends; and who has lost its claim does not decide.
+   * Whether no attempt follows this one, on any client. A durable event whose claim is lost, or whose client ends, is
+   * tried again by another consumer.
    */
   #isFinal(subscription: LiveSubscription, context: CallContext, retryable: boolean): boolean {
     const durable = subscription.group !== undefined;
@@ -358,31 +338,38 @@ export class Dispatcher {
     return !durable && (this.#draining || subscription.state === 'closed');
   }
 
+  #succeeded(context: CallContext, token: number, duration: number): void {
+    this.#settle(token, Settlement.succeeded, duration, 0);
+    if (this.#instrumented !== undefined) this.#instrumented.succeeded(context);
+  }
+
   #failed(
     subscription: LiveSubscription,
-    event: Handled,
+    event: HandlerInput,
     context: CallContext,
     token: number,
     thrown: unknown,
     duration: number,
   ): void {
-    if (thrown === DROPPED) {
+    if (thrown === NOT_HANDLED) {
       this.#settle(token, Settlement.notHandled, 0, 0);
+      this.#instrumented?.notHandled(context);
       return;
     }
-    const misfit = Misfit.is(thrown);
-    const cause = misfit ? thrown.error : thrown;
-    const again = !misfit && subscription.retryable(cause);
+    const mismatch = SchemaMismatch.is(thrown);
+    const cause = mismatch ? thrown.error : thrown;
+    const again = !mismatch && subscription.isRetryable(cause);
     const pattern = JSON.stringify(subscription.pattern);
     const message = `a handler of ${pattern} failed: ${describe(cause)}`;
     const error = busError('ERR_BUS_HANDLER_FAILED', message, { cause });
-    if (subscription.group !== undefined) this.#settlements.explain(token, cause);
+    if (subscription.group !== undefined) this.#settlements.setError(token, cause);
     if (again && thrown instanceof RetryLater) {
-      this.#settle(token, Settlement.retryLater, duration, unsigned(thrown.delay));
+      this.#settle(token, Settlement.retryLater, duration, toUint32(thrown.delay));
     } else {
       this.#settle(token, again ? Settlement.failed : Settlement.failedFinal, duration, 0);
     }
     const final = this.#isFinal(subscription, context, again);
+    this.#instrumented?.failed(context, cause, final);
     this.#report(error, final, event, context.attempt);
   }
 
@@ -392,8 +379,9 @@ export class Dispatcher {
     }
   }
 
-  #dropHeld(subscription: LiveSubscription): void {
-    for (const { token } of subscription.release()) {
+  /** Settles buffered events as not handled. */
+  #returnBuffered(subscription: LiveSubscription): void {
+    for (const { token } of subscription.takeBuffered()) {
       this.#settle(token, Settlement.notHandled, 0, 0);
     }
   }
@@ -401,19 +389,4 @@ export class Dispatcher {
   #settle(token: number, kind: number, duration: number, argument: number): void {
     this.#settlements.add(token, kind, duration, argument);
   }
-}
-
-/** Of an event, or of the batch that it is in, the one of a message id. */
-function entryOf(
-  event: Handled,
-  ids: string | readonly string[],
-  messageId: string,
-): RawEvent | undefined {
-  return Array.isArray(event) ? event[ids.indexOf(messageId)] : event;
-}
-
-/** Reading `then` may throw: that is a failure of the call. */
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  if (value === null || (typeof value !== 'object' && typeof value !== 'function')) return false;
-  return typeof (value as { then?: unknown } | undefined)?.then === 'function';
 }

@@ -1,15 +1,16 @@
 /** `events()`: a subscription as an async iterator. */
 
 import type { EventIterator } from '../../index';
-import type { Timer, Timers } from '../client/environment';
-import { invalidAt, traced } from '../errors';
+import { stackFromCaller, traceAsyncMethods } from '../caller-stacks';
+import { invalidAt } from '../errors';
 import { copyOptions } from '../input/options';
-import { CallContext } from './call';
-import { DROPPED } from './dispatcher';
+import type { Timer, Timers } from '../runtime/timers';
+import { CallContext } from './handler-context';
+import { NOT_HANDLED } from './settlements';
 import type { LiveSubscription } from './subscription';
 
 /** An event whose handler call is not settled. */
-interface Taken<E> {
+interface UnsettledEvent<E> {
   event: E;
   context: CallContext;
   accept(): void;
@@ -21,7 +22,7 @@ interface Waiter<E> {
   reject(error: unknown): void;
 }
 
-/** What an iterator asks of its client. */
+/** What an iterator needs of its client. */
 export interface IteratorOwner {
   readonly timers: Timers;
   subscribe(
@@ -33,8 +34,8 @@ export interface IteratorOwner {
   forgetIterator(iterator: object): void;
 }
 
-/** Options that an iterator sets itself: its events are not failed, retried, timed or gathered. */
-const OWN = [
+/** Options that `events()` does not take: its events never fail, and have no retries, time limits or batches. */
+const RESERVED = [
   'timeout',
   'retryOnError',
   'maxRetries',
@@ -45,8 +46,8 @@ const OWN = [
 ] as const;
 
 /**
- * How long a stored event in hand waits for `next()` once the iterator has ended, in ms. The loop that has
- * it may be at work; but nothing says that there is a loop.
+ * How long a stored event in hand waits for `next()` once the iterator has ended, in ms. The loop may still work on
+ * it, but nothing tells whether there is a loop.
  */
 const LAST_NEXT = 1000;
 
@@ -56,13 +57,13 @@ export class LiveIterator<E> implements EventIterator<E> {
   readonly #owner: IteratorOwner;
   readonly #subscribed: Promise<LiveSubscription>;
   /** At most `concurrency`: the engine hands out no more than that unsettled. */
-  readonly #buffer: Taken<E>[] = [];
+  readonly #buffer: UnsettledEvent<E>[] = [];
   readonly #waiting: Waiter<E>[] = [];
-  /** Handed to the user, settled by the next `next()`. */
-  #inHand: Taken<E>[] = [];
+  /** The events that the user has been given; the next `next()` settles them. */
+  #inHand: UnsettledEvent<E>[] = [];
   #failure: { error: unknown } | undefined;
   #done = false;
-  /** Whether what was not asked beyond is handed back. */
+  /** True with a `group`: an event is acknowledged when the next one is asked for, else returned to the group. */
   #durable = false;
   #lastNext: Timer | undefined;
 
@@ -73,11 +74,7 @@ export class LiveIterator<E> implements EventIterator<E> {
   }
 
   async ready(): Promise<void> {
-    try {
-      await this.#subscribed;
-    } catch (error) {
-      throw traced(error, LiveIterator.prototype.ready);
-    }
+    await this.#subscribed;
   }
 
   async next(): Promise<IteratorResult<E, undefined>> {
@@ -85,12 +82,12 @@ export class LiveIterator<E> implements EventIterator<E> {
     try {
       return await this.#take();
     } catch (error) {
-      throw traced(error, LiveIterator.prototype.next);
+      throw stackFromCaller(error, LiveIterator.prototype.next);
     }
   }
 
   async return(): Promise<IteratorResult<E, undefined>> {
-    if (this.#durable) this.#dropInHand();
+    if (this.#durable) this.#returnInHand();
     this.end();
     const subscription = await this.#subscribed.catch(() => undefined);
     if (subscription !== undefined) await this.#owner.unsubscribe(subscription);
@@ -111,23 +108,23 @@ export class LiveIterator<E> implements EventIterator<E> {
   }
 
   /**
-   * Ends it: what waits in the buffer is dropped, or handed back. What is in hand counts as handled; a
-   * durable event only does when its user asks for the next one soon, and is handed back otherwise.
+   * Ends the iterator. Buffered events are dropped, or returned to their group. A live event in hand counts as
+   * handled. A durable event in hand does so only if its user asks for the next one soon; else it returns to the group.
    */
   end(): void {
     this.#done = true;
     this.#owner.forgetIterator(this);
     if (!this.#durable) this.#acceptInHand();
     else if (this.#inHand.length > 0) {
-      this.#lastNext ??= this.#owner.timers.set(() => this.#dropInHand(), LAST_NEXT);
+      this.#lastNext ??= this.#owner.timers.set(() => this.#returnInHand(), LAST_NEXT);
     }
-    for (const taken of this.#buffer.splice(0)) taken.drop(DROPPED);
+    for (const one of this.#buffer.splice(0)) one.drop(NOT_HANDLED);
     for (const waiter of this.#waiting.splice(0)) waiter.resolve(END);
   }
 
   async #subscribe(pattern: unknown, options: object | undefined): Promise<LiveSubscription> {
     const given = copyOptions(options);
-    for (const key of OWN) {
+    for (const key of RESERVED) {
       if (key in given) {
         throw invalidAt('ERR_BUS_INVALID_OPTIONS', key, 'is not an option of events()');
       }
@@ -135,7 +132,7 @@ export class LiveIterator<E> implements EventIterator<E> {
     const own = { ...given, timeout: 0, retryOnError: false };
     this.#durable = given.group !== undefined;
     const subscription = await this.#owner.subscribe(pattern, this.#handle, own);
-    subscription.pulled = true;
+    subscription.isIterator = true;
     if (subscription.state === 'closed') this.end();
     else {
       const onClose = subscription.onClose;
@@ -149,12 +146,12 @@ export class LiveIterator<E> implements EventIterator<E> {
 
   readonly #handle = (event: E, context: CallContext): Promise<void> =>
     new Promise((accept, drop) => {
-      const taken = { event, context, accept, drop };
+      const one = { event, context, accept, drop };
       const waiter = this.#waiting.shift();
-      if (this.#done) drop(DROPPED);
-      else if (waiter === undefined) this.#buffer.push(taken);
+      if (this.#done) drop(NOT_HANDLED);
+      else if (waiter === undefined) this.#buffer.push(one);
       else {
-        this.#inHand.push(taken);
+        this.#inHand.push(one);
         waiter.resolve({ done: false, value: event });
       }
     });
@@ -165,23 +162,23 @@ export class LiveIterator<E> implements EventIterator<E> {
       this.#failure = undefined;
       throw failure.error;
     }
-    let taken = this.#buffer.shift();
-    // Another consumer has it by now.
-    while (taken !== undefined && CallContext.isAborted(taken.context)) {
-      taken.drop(DROPPED);
-      taken = this.#buffer.shift();
+    let one = this.#buffer.shift();
+    // The claim of an aborted event is lost: another consumer handles it.
+    while (one !== undefined && CallContext.isAborted(one.context)) {
+      one.drop(NOT_HANDLED);
+      one = this.#buffer.shift();
     }
-    if (taken !== undefined) {
-      this.#inHand.push(taken);
-      return { done: false, value: taken.event };
+    if (one !== undefined) {
+      this.#inHand.push(one);
+      return { done: false, value: one.event };
     }
     if (this.#done) return END;
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
   }
 
-  #dropInHand(): void {
+  #returnInHand(): void {
     this.#owner.timers.clear(this.#lastNext);
-    for (const taken of this.#inHand.splice(0)) taken.drop(DROPPED);
+    for (const one of this.#inHand.splice(0)) one.drop(NOT_HANDLED);
   }
 
   #acceptInHand(): void {
@@ -189,7 +186,7 @@ export class LiveIterator<E> implements EventIterator<E> {
     const inHand = this.#inHand;
     if (inHand.length === 0) return;
     this.#inHand = [];
-    for (const taken of inHand) taken.accept();
+    for (const one of inHand) one.accept();
   }
 
   #fail(error: unknown): void {
@@ -199,3 +196,6 @@ export class LiveIterator<E> implements EventIterator<E> {
     this.end();
   }
 }
+
+// `next` is called for each event, so it is traced by hand.
+traceAsyncMethods(LiveIterator, ['ready']);

@@ -1,18 +1,24 @@
-/** How handler calls ended, gathered as numbers that cross together. */
+/** The outcomes of handler calls, gathered as numbers that cross together. */
 
 import { describe } from '../errors';
 import type { NativeClient } from '../native/native';
 import { nextTick } from '../runtime/clock';
 
-/** Settlements that cross together; more than fit are sent in between. */
+/** So many settlements cross together at the most; a full buffer is sent at once. */
 const CAPACITY = 1024;
 const FIELDS = 4;
 const MAX_U32 = 0xffff_ffff;
 
-/** What is kept of an error, in bytes. */
+/** So many bytes of an error are kept. */
 const MAX_NAME = 256;
 const MAX_MESSAGE = 4096;
 const MAX_STACK = 16_384;
+
+/**
+ * Thrown by a handler of the bus itself: the event was not handled. A live event then counts as dropped, a durable one
+ * goes back to its group.
+ */
+export const NOT_HANDLED = Symbol('not handled');
 
 export class Settlements {
   readonly #native: NativeClient;
@@ -25,13 +31,13 @@ export class Settlements {
     this.#native = native;
   }
 
-  /** Ends a call; `duration` in ms. */
+  /** Settles a call. `duration` is in ms. */
   add(token: number, kind: number, duration: number, argument: number): void {
     if (this.#closed) return;
     const at = this.#count * FIELDS;
     this.#records[at] = token;
     this.#records[at + 1] = kind;
-    this.#records[at + 2] = unsigned(duration * 1000);
+    this.#records[at + 2] = toUint32(duration * 1000);
     this.#records[at + 3] = argument;
     this.#count += 1;
     if (this.#count === CAPACITY) {
@@ -42,9 +48,9 @@ export class Settlements {
     }
   }
 
-  /** Says, before a failed durable call is ended, what a dead letter of it is to tell. */
-  explain(token: number, thrown: unknown): void {
-    if (!this.#closed) this.#native.explain(token, explanation(thrown));
+  /** Sets the error that a dead letter of this durable call would show. It must come before the call's settlement. */
+  setError(token: number, thrown: unknown): void {
+    if (!this.#closed) this.#native.explain(token, errorJson(thrown));
   }
 
   flush(): void {
@@ -53,7 +59,7 @@ export class Settlements {
     this.#count = 0;
   }
 
-  /** Ends no call any more. */
+  /** Settles no call any more. */
   close(): void {
     this.#closed = true;
   }
@@ -64,13 +70,13 @@ export class Settlements {
   };
 }
 
-/** A number as the engine takes it: whole, from 0, of 32 bits. */
-export function unsigned(value: number): number {
+/** The nearest integer that fits in 32 bits without a sign; 0 for NaN. */
+export function toUint32(value: number): number {
   return value > 0 ? Math.min(Math.round(value), MAX_U32) : 0;
 }
 
 /** Whatever was thrown, as the JSON of an error of bounded size. */
-function explanation(thrown: unknown): string {
+function errorJson(thrown: unknown): string {
   const code = member(thrown, 'code');
   const stack = member(thrown, 'stack');
   const name = member(thrown, 'name');
@@ -84,7 +90,7 @@ function explanation(thrown: unknown): string {
   });
 }
 
-/** A member of what may be anything; reading it may throw. */
+/** A member of any value; undefined when reading it throws. */
 function member(value: unknown, key: string): unknown {
   if (typeof value !== 'object' || value === null) return undefined;
   try {
@@ -94,12 +100,12 @@ function member(value: unknown, key: string): unknown {
   }
 }
 
-/** The beginning of a text as so many bytes of valid UTF-8: JSON would write half a character as it is. */
+/** The beginning of a text, at most so many bytes of valid UTF-8: JSON would write half a character as it is. */
 function cut(text: string, bytes: number): string {
   const encoded = Buffer.from(text.slice(0, bytes));
   if (encoded.length <= bytes) return encoded.toString();
   let end = bytes;
-  // Back to the beginning of the character that does not fit.
+  // A byte 10xxxxxx continues a character: the cut goes back to where that character begins.
   while (end > 0 && ((encoded[end] as number) & 0xc0) === 0x80) end -= 1;
   return encoded.toString('utf8', 0, end);
 }

@@ -3,20 +3,22 @@
  * each subscription's calls, in the order they began, are already in the order in which they end.
  */
 
-import type { Timer, Timers } from '../client/environment';
+import type { Timer, Timers } from '../runtime/timers';
 import type { Call } from './call';
 import { outsideHandlers } from './current-event';
 import type { LiveSubscription } from './subscription';
 
+type RunningCall = Call<LiveSubscription>;
+
 export class HandlerTimer {
   readonly #timers: Timers;
-  readonly #expire: (call: Call) => void;
+  readonly #expire: (call: RunningCall) => void;
   readonly #subscriptions = new Set<LiveSubscription>();
   #timer: Timer | undefined;
-  /** When the timer fires; compared for every call, so kept as a number. */
+  /** When the timer fires. It is compared for every call, so it is a number that is always there. */
   #armedFor = Number.POSITIVE_INFINITY;
 
-  constructor(timers: Timers, expire: (call: Call) => void) {
+  constructor(timers: Timers, expire: (call: RunningCall) => void) {
     this.#timers = timers;
     this.#expire = expire;
   }
@@ -29,23 +31,23 @@ export class HandlerTimer {
     this.#subscriptions.delete(subscription);
   }
 
-  /** A call began; it is the last of its subscription. */
-  started(call: Call): void {
+  /** Told that a call began; it is the last of its subscription. */
+  started(call: RunningCall): void {
     const { timeout } = call.subscription;
     if (timeout > 0 && call.startedAt + timeout < this.#armedFor) {
       this.#arm(call.startedAt + timeout, this.#timers.now());
     }
   }
 
-  /** The calls that run and whose time is not over. */
-  *running(): Generator<Call> {
+  /** The calls that run and have time left. */
+  *running(): Generator<RunningCall> {
     for (const subscription of this.#subscriptions) {
       for (let call = subscription.head; call !== undefined; call = call.next) yield call;
     }
   }
 
-  /** Ends all watching; answers the calls that still run. */
-  stop(): Call[] {
+  /** Stops watching; returns the calls that still run. */
+  stop(): RunningCall[] {
     this.#timers.clear(this.#timer);
     const running = [...this.running()];
     this.#subscriptions.clear();
@@ -55,8 +57,8 @@ export class HandlerTimer {
   #arm(at: number, now: number): void {
     this.#timers.clear(this.#timer);
     this.#armedFor = at;
-    // Unref'd: what keeps the process alive is the subscription, not the limit of its handlers.
-    // It serves every subscription, so it must not carry the event that happens to be handled now.
+    // The timer is unref'd, as the subscription keeps the process alive and not the limit of its handlers. The timer
+    // serves every subscription, so it must not carry the event that happens to be handled now.
     const delay = Math.max(1, Math.ceil(at - now));
     const timer = outsideHandlers(() => this.#timers.set(this.#fire, delay));
     timer.unref();

@@ -1,11 +1,11 @@
-/** Objects of options as JSON text, refusing what JSON would silently lose. */
+/** Values of the user as JSON text. Whatever JSON would silently lose is refused. */
 
 import type { ErrorCode } from '../../index';
 import { EventBusError, invalidAt } from '../errors';
 
 /**
- * Whether a value is an object made by `{}` or `Object.create(null)`, of any realm. Throws what a proxy
- * throws.
+ * Whether a value is an object made by `{}` or `Object.create(null)`, of any realm. A proxy may make this
+ * throw.
  */
 export function isPlainObject(value: unknown): value is Record<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
@@ -13,7 +13,7 @@ export function isPlainObject(value: unknown): value is Record<string, unknown> 
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
-/** A copy of a plain object, all else being refused with `code`, as is what throws when it is read. */
+/** A copy of a plain object. Throws `code` for any other value, and for an object that throws when it is read. */
 export function copyPlain(value: unknown, code: ErrorCode, what: string): Record<string, unknown> {
   let copy: Record<string, unknown> | undefined;
   try {
@@ -71,7 +71,7 @@ function check(value: unknown, path: string, parents: object[], code: ErrorCode)
   parents.pop();
 }
 
-/** The JSON text of an event's data: `INVALID_DATA` for what JSON cannot hold. */
+/** The JSON text of an event's data. Throws `INVALID_DATA` for a value that JSON cannot hold. */
 export function jsonOfData(data: unknown): string {
   let text: string | undefined;
   try {

@@ -6,12 +6,12 @@ import { copyPlain } from './json';
 
 const OPTIONS = 'ERR_BUS_INVALID_OPTIONS';
 
-/** A copy of options; empty for `undefined`. `INVALID_OPTIONS` for those that throw when they are read. */
+/** A copy of options; empty for `undefined`. Throws `INVALID_OPTIONS` for anything but a plain object that can be read. */
 export function copyOptions(options: unknown): Record<string, unknown> {
   return options === undefined ? {} : copyPlain(options, OPTIONS, 'options');
 }
 
-/** A copy of options that have none but these keys; empty for `undefined`. */
+/** The same; throws `INVALID_OPTIONS` also for a key that is not among `keys`. */
 export function readOptions(options: unknown, keys: readonly string[]): Record<string, unknown> {
   const copy = copyOptions(options);
   for (const key of Object.keys(copy)) {
@@ -20,7 +20,7 @@ export function readOptions(options: unknown, keys: readonly string[]): Record<s
   return copy;
 }
 
-/** What `read` reads of an argument; what that throws is refused: `INVALID_OPTIONS` at `path`. */
+/** The result of `read`, which reads from an argument of the user. Throws `INVALID_OPTIONS` at `path` when it throws. */
 export function reading<T>(path: string, read: () => T): T {
   try {
     return read();
@@ -29,7 +29,7 @@ export function reading<T>(path: string, read: () => T): T {
   }
 }
 
-/** A Date as ms since 1970, which JSON would make a text of; all else as it is. */
+/** A Date as ms since 1970, as JSON would make it a text; any other value as it is. */
 export function readMoment(value: unknown, path: string): unknown {
   if (!types.isDate(value)) return value;
   const ms = Date.prototype.getTime.call(value);
@@ -37,7 +37,7 @@ export function readMoment(value: unknown, path: string): unknown {
   return ms;
 }
 
-/** A place in a stream; a time is given as a Date, as a number may as well be meant as an offset. */
+/** A position in a stream. A time has to be a Date: a number could as well be meant as an offset, so it is refused. */
 export function readPosition(value: unknown, path: string): unknown {
   if (typeof value === 'number') {
     const message = "expected 'new', 'beginning', a message id or a Date, got a number";

@@ -1,4 +1,4 @@
-/** The process-wide bus: a client that is made by its first use, and events about itself. */
+/** The bus of the process: its first use makes a client, and it publishes events about itself. */
 
 import type {
   BusEvent,
@@ -16,38 +16,40 @@ import type {
   ReceivedFlatEvent,
   SystemStats,
 } from '../../index';
-import { EventBusClient, readWait } from '../client/client';
+import { traceAsyncMethods } from '../caller-stacks';
+import { EventBusClient } from '../client/client';
 import { readConfig } from '../client/config';
 import { Log } from '../client/logger';
-import { invalidAt, traced } from '../errors';
+import { invalidAt } from '../errors';
 import { copyPlain } from '../input/json';
 import { copyOptions, reading, readOptions } from '../input/options';
+import { readWait } from '../input/wait';
 import { monotonic } from '../runtime/clock';
-import { endAt, readShutdownSignals } from '../runtime/shutdown';
+import { endAtSignals, readShutdownSignals } from '../runtime/shutdown';
 import { fromFlat, toFlat } from './flat-events';
 import { readStatusPlan, SystemEvents } from './system-events';
 
 const CONFIG = 'ERR_BUS_INVALID_CONFIG';
 const OPTIONS = 'ERR_BUS_INVALID_OPTIONS';
 const SHUTDOWN_TIMEOUT = 10_000;
-/** Of the time to shut down what may pass until others have heard of it. */
-const FAREWELL_TIMEOUT = 1000;
+/** The part of the shutdown time that may pass until the event `system.shutdown` is published, in ms. */
+const ANNOUNCEMENT_TIMEOUT = 1000;
 
 /** A bus that is open, or closing. */
-interface Open {
+interface OpenBus {
   client: EventBusClient;
   system: SystemEvents;
   /** Subscriptions under way. */
   subscribing: Set<Promise<unknown>>;
-  /** Takes it out of those that end at a signal. */
+  /** Takes the bus out of those that end at a signal. */
   leave: () => void;
   closing: Promise<void> | undefined;
 }
 
 export class EventBusManager implements Contract {
   #options: EventBusManagerOptions | undefined;
-  #open: Open | undefined;
-  /** The client that was shut down last, for those who only ask how it is. */
+  #open: OpenBus | undefined;
+  /** The client that was shut down last: health checks and statistics are asked of it. */
   #closed: EventBusClient | undefined;
 
   constructor(options?: EventBusManagerOptions) {
@@ -59,26 +61,18 @@ export class EventBusManager implements Contract {
   }
 
   async initialize(options?: EventBusManagerOptions): Promise<void> {
-    try {
-      if (options !== undefined) {
-        if (this.#open !== undefined) throw invalidAt(OPTIONS, 'options', 'the bus is open');
-        this.#options = options;
-      }
-      await this.#use().connect();
-    } catch (error) {
-      throw traced(error, EventBusManager.prototype.initialize);
+    if (options !== undefined) {
+      if (this.#open !== undefined) throw invalidAt(OPTIONS, 'options', 'the bus is open');
+      this.#options = options;
     }
+    await this.#use().connect();
   }
 
   async publish(event: FlatEvent, options?: ManagerPublishOptions): Promise<PublishResult> {
-    try {
-      const sides = readSides(options);
-      const { type, data, options: own } = fromFlat(event);
-      const client = this.#use();
-      return await client.publish(type, data, isAlone(client) ? own : { ...own, ...sides });
-    } catch (error) {
-      throw traced(error, EventBusManager.prototype.publish);
-    }
+    const sides = readSides(options);
+    const { type, data, options: own } = fromFlat(event);
+    const client = this.#use();
+    return await client.publish(type, data, isAlone(client) ? own : { ...own, ...sides });
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: without a type, any payload is accepted
@@ -87,116 +81,96 @@ export class EventBusManager implements Contract {
     handler: (event: ReceivedFlatEvent<M>, ctx: HandlerContext) => unknown,
     options?: ManagerSubscribeOptions,
   ): Promise<string[]> {
+    if (typeof handler !== 'function') throw invalidAt(OPTIONS, 'handler', 'must be a function');
+    const given: ManagerSubscribeOptions = copyOptions(options);
+    if (given.batch !== undefined) throw invalidAt(OPTIONS, 'batch', 'not with the manager');
+    readFlag(given, 'localOnly');
+    const client = this.#use();
+    if (isAlone(client)) delete given.localOnly;
+    const called: EventHandler<BusEvent> = (event, ctx) =>
+      handler(toFlat(event) as ReceivedFlatEvent<M>, ctx);
+    const subscription = client.subscribe(type, called, given);
+    const under = this.#open?.subscribing;
+    under?.add(subscription);
     try {
-      if (typeof handler !== 'function') throw invalidAt(OPTIONS, 'handler', 'must be a function');
-      const given: ManagerSubscribeOptions = copyOptions(options);
-      if (given.batch !== undefined) throw invalidAt(OPTIONS, 'batch', 'not with the manager');
-      readFlag(given, 'localOnly');
-      const client = this.#use();
-      if (isAlone(client)) delete given.localOnly;
-      const called: EventHandler<BusEvent> = (event, ctx) =>
-        handler(toFlat(event) as ReceivedFlatEvent<M>, ctx);
-      const subscription = client.subscribe(type, called, given);
-      const under = this.#open?.subscribing;
-      under?.add(subscription);
-      try {
-        return [(await subscription).id];
-      } finally {
-        under?.delete(subscription);
-      }
-    } catch (error) {
-      throw traced(error, EventBusManager.prototype.subscribe);
+      return [(await subscription).id];
+    } finally {
+      under?.delete(subscription);
     }
   }
 
   async unsubscribe(ids: string | readonly string[]): Promise<boolean> {
-    try {
-      const all = reading('ids', () => (Array.isArray(ids) ? [...ids] : [ids]) as unknown[]);
-      const texts = all.map((id) => {
-        if (typeof id !== 'string') throw invalidAt(OPTIONS, 'ids', 'must be strings');
-        return id;
-      });
-      const client = this.#open?.client;
-      if (client === undefined) return false;
-      const ended = await Promise.all(texts.map((id) => client.unsubscribe(id)));
-      return ended.includes(true);
-    } catch (error) {
-      throw traced(error, EventBusManager.prototype.unsubscribe);
-    }
+    const all = reading('ids', () => (Array.isArray(ids) ? [...ids] : [ids]) as unknown[]);
+    const texts = all.map((id) => {
+      if (typeof id !== 'string') throw invalidAt(OPTIONS, 'ids', 'must be strings');
+      return id;
+    });
+    const client = this.#open?.client;
+    if (client === undefined) return false;
+    const ended = await Promise.all(texts.map((id) => client.unsubscribe(id)));
+    return ended.includes(true);
   }
 
   async getSystemStats(): Promise<SystemStats> {
-    try {
-      const client = this.#observe();
-      const health = await client.healthCheck();
-      const stats = client.getStats();
-      const connected = !isAlone(client) && (health.redis?.connected ?? false);
-      const redisHealth = { connected, latency: connected ? health.latency : null };
-      return { stats: { ...stats, redisHealth }, health, uptime: stats.uptime };
-    } catch (error) {
-      throw traced(error, EventBusManager.prototype.getSystemStats);
-    }
+    const client = this.#observe();
+    const health = await client.healthCheck();
+    const stats = client.getStats();
+    const connected = !isAlone(client) && (health.redis?.connected ?? false);
+    const redisHealth = { connected, latency: connected ? health.latency : null };
+    return { stats: { ...stats, redisHealth }, health, uptime: stats.uptime };
   }
 
   async healthCheck(): Promise<HealthReport> {
-    try {
-      return await this.#observe().healthCheck();
-    } catch (error) {
-      throw traced(error, EventBusManager.prototype.healthCheck);
-    }
+    return await this.#observe().healthCheck();
   }
 
   async shutdown(options?: { timeout?: number }): Promise<void> {
-    try {
-      const { timeout } = readWait(options, ['timeout']);
-      const open = this.#open;
-      if (open === undefined) return;
-      open.closing ??= this.#close(open, timeout ?? SHUTDOWN_TIMEOUT);
-      await open.closing;
-    } catch (error) {
-      throw traced(error, EventBusManager.prototype.shutdown);
-    }
+    const { timeout } = readWait(options, ['timeout']);
+    const open = this.#open;
+    if (open === undefined) return;
+    open.closing ??= this.#close(open, timeout ?? SHUTDOWN_TIMEOUT);
+    await open.closing;
   }
 
-  /** The client, made if there is none. */
+  /** The open client. If there is none, this makes one. */
   #use(): EventBusClient {
     this.#open ??= this.#make();
     return this.#open.client;
   }
 
-  /** The client to be asked how it is: a probe that comes late must not open a bus again. */
+  /** The client for health checks and statistics: a late probe must not open the bus again. */
   #observe(): EventBusClient {
     return this.#open?.client ?? this.#closed ?? this.#use();
   }
 
-  #make(): Open {
+  #make(): OpenBus {
     const given = copyPlain(this.#options ?? {}, CONFIG, 'configuration');
     const { statusInterval, statusEverywhere, shutdownSignals, ...config } = given;
     const plan = readStatusPlan(statusInterval, statusEverywhere);
     const signals = readShutdownSignals(shutdownSignals);
     const client = new EventBusClient(withMode(config));
-    const open: Open = {
+    const open: OpenBus = {
       client,
       system: new SystemEvents(client, plan),
       subscribing: new Set(),
-      leave: endAt(signals, () => this.shutdown()),
+      leave: endAtSignals(signals, () => this.shutdown()),
       closing: undefined,
     };
     this.#closed = undefined;
-    // Those whose subscription was the first use, or came with it, hear that it begins.
+    // Subscriptions that were the first use, or came with it, receive `system.initialized` too.
     const begin = async () => {
       await Promise.allSettled(open.subscribing);
       open.system.begin();
     };
-    // One that cannot connect yet goes on trying.
+    // A client that cannot connect yet goes on trying.
     client.connect().then(begin, () => void client.once('ready', begin));
     return open;
   }
 
-  async #close(open: Open, timeout: number): Promise<void> {
+  async #close(open: OpenBus, timeout: number): Promise<void> {
     const { client, system } = open;
     const started = monotonic();
-    await system.end(Math.min(FAREWELL_TIMEOUT, timeout));
+    await system.end(Math.min(ANNOUNCEMENT_TIMEOUT, timeout));
     const left = Math.max(0, timeout - (monotonic() - started));
     await client.disconnect({ timeout: left });
     open.leave();
@@ -205,9 +179,19 @@ export class EventBusManager implements Contract {
   }
 }
 
+traceAsyncMethods(EventBusManager, [
+  'initialize',
+  'publish',
+  'subscribe',
+  'unsubscribe',
+  'getSystemStats',
+  'healthCheck',
+  'shutdown',
+]);
+
 const REGISTRY = Symbol.for('oxbus.manager');
 
-/** Of the realm: copies of this package, which bundlers make, are still one service. */
+/** The manager of this realm: bundlers make copies of this package, which are still one service. */
 function processManager(): EventBusManager {
   const realm = globalThis as { [REGISTRY]?: EventBusManager };
   realm[REGISTRY] ??= new EventBusManager();
@@ -216,7 +200,7 @@ function processManager(): EventBusManager {
 
 export const eventBusManager: Contract = processManager();
 
-/** Whether there is nothing but this process, so that there are no sides to choose from. */
+/** Whether events stay in this process, so that there are no sides to choose from. */
 function isAlone(client: EventBusClient): boolean {
   return client.toJSON().mode === 'memory';
 }
@@ -238,10 +222,10 @@ function readFlag<K extends string>(options: { [name in K]?: unknown }, name: K)
   }
 }
 
-/** The configuration with the mode that its address, or that of the environment, calls for. */
+/** The configuration with a mode: hybrid if it, or the environment, names a Redis; else memory. */
 function withMode(config: EventBusConfig): EventBusConfig {
   if (config.mode !== undefined) return config;
-  // A client refuses to work in memory in production unless it is told to; the manager may.
+  // A client refuses memory mode in production unless the configuration asks for it; the manager allows it.
   const { settings, logger } = readConfig(config, ['NODE_ENV']);
   if (settings.mode === 'redis') return { ...config, mode: 'hybrid' };
   const log = new Log(logger, settings.logLevel, settings.serviceName);

@@ -1,6 +1,6 @@
 /**
- * The memory brokers of this realm: by name, gone with their last client. Kept on `globalThis` so
- * that copies of this module (Jest's registry reset, for one) share them.
+ * The memory brokers of this realm, by name. A broker goes with its last client. The registry is on
+ * `globalThis` so that copies of this module (Jest's registry reset makes some) share it.
  */
 
 import { type NativeBroker, native } from './native';
@@ -14,7 +14,7 @@ type Registry = WeakMap<object, Map<string, Entry>>;
 
 const REGISTRY = Symbol.for('oxbus.brokers');
 
-/** Per addon: a broker of another version of the addon is of no use to this one. */
+/** The brokers of this addon: a client cannot use a broker that another version of the addon has made. */
 function entries(): Map<string, Entry> {
   const realm = globalThis as { [REGISTRY]?: Registry };
   realm[REGISTRY] ??= new WeakMap();
@@ -58,7 +58,7 @@ export class BrokerLease {
 
 const dropped = new FinalizationRegistry<BrokerLease>((lease) => lease.release());
 
-/** Releases the lease when its client is collected without having been closed. */
+/** Releases the lease when its client is garbage-collected without having been closed. */
 export function releaseWith(client: object, lease: BrokerLease): void {
   dropped.register(client, lease);
 }

@@ -1,23 +1,23 @@
-/** Whether a client keeps the process, and itself, alive. */
+/** Keeps the process, and a client that has someone to answer to, alive. */
 
 import { setImmediate } from '../runtime/clock';
 import type { NativeClient } from './native';
 
 /**
- * Clients with something unsettled. The native side knows a client only weakly; this is the strong
- * reference while there is someone to answer to.
+ * The clients with something unsettled. The native side refers to a client only weakly; this is the
+ * strong reference while someone waits for an answer.
  */
-const held = new Set<object>();
+const alive = new Set<object>();
 
 export class KeepAlive {
   readonly #native: NativeClient;
   readonly #owner: object;
   #count = 0;
-  #holding = false;
+  #alive = false;
   #releasing = false;
   #closed = false;
 
-  /** `owner` is what must not be collected meanwhile. */
+  /** `owner` must not be collected while the process is kept alive for it. */
   constructor(native: NativeClient, owner: object) {
     this.#native = native;
     this.#owner = owner;
@@ -26,9 +26,9 @@ export class KeepAlive {
   acquire(): void {
     if (this.#closed) return;
     this.#count += 1;
-    if (this.#holding) return;
-    this.#holding = true;
-    held.add(this.#owner);
+    if (this.#alive) return;
+    this.#alive = true;
+    alive.add(this.#owner);
     this.#native.hold(true);
   }
 
@@ -36,25 +36,25 @@ export class KeepAlive {
     if (this.#closed) return;
     this.#count -= 1;
     if (this.#count > 0 || this.#releasing) return;
-    // Later than the continuations of what just settled: a caller that awaits one publish after the
-    // other does not let go in between. The immediate is not unref'd, or a loop that is only held
-    // by the native side would never run it.
+    // The release runs later than the continuations of the calls that just settled: a caller that awaits one publish
+    // after the other keeps the client alive in between. The immediate itself keeps the process alive, as a loop that
+    // only the native side keeps alive would never run it otherwise.
     this.#releasing = true;
-    setImmediate(this.#letGo);
+    setImmediate(this.#unref);
   }
 
-  /** Lets go for good. */
+  /** Releases the process for good. */
   close(): void {
     this.#closed = true;
     this.#count = 0;
-    this.#letGo();
+    this.#unref();
   }
 
-  readonly #letGo = (): void => {
+  readonly #unref = (): void => {
     this.#releasing = false;
-    if (this.#count > 0 || !this.#holding) return;
-    this.#holding = false;
-    held.delete(this.#owner);
+    if (this.#count > 0 || !this.#alive) return;
+    this.#alive = false;
+    alive.delete(this.#owner);
     this.#native.hold(false);
   };
 }

@@ -1,6 +1,6 @@
 /**
- * What crosses the boundary (`docs/design/boundary.md`), declared by hand. No other file touches
- * the addon.
+ * The values that cross the boundary (`docs/design/boundary.md`), declared by hand. No other file
+ * touches the addon.
  */
 
 import type {
@@ -13,7 +13,7 @@ import type {
   StoredError,
 } from '../../index';
 
-/** Whom an event is for, but for those who subscribe to its type. */
+/** Whom an event is for, when it is not for those who subscribe to its type. */
 export type Recipients = 'broadcast' | { room: unknown; except?: unknown } | { user: unknown };
 
 /** An error as a value. */
@@ -25,7 +25,7 @@ export interface ErrorValue {
   messageId?: string;
 }
 
-/** What a synchronous native function that can fail answers. */
+/** The result of a synchronous native function that can fail. */
 export type NativeResult<T> = { ok: T; error?: undefined } | { error: ErrorValue };
 
 /** The configuration as the engine understood it, as far as JavaScript acts on it. */
@@ -53,27 +53,29 @@ export interface Subscribed {
   timeout: number;
   retryOnError: boolean;
   maxRetries: number;
-  /** Of a durable subscription. */
+  /** The consumer group of a durable subscription. */
   group?: string | null;
+  /** Whether the handler is given batches. */
+  batch?: boolean;
 }
 
-/** What differs from the plain case, for the events of one run. */
+/** The facts of a run that differ from the plain case: first attempt, first pattern, channel of the type. */
 export interface RunInfo {
   attempt?: number;
   channel?: string;
   pattern?: number;
-  /** Of a durable run, in which a message id precedes each event. */
+  /** Given for a durable run, in which a message id precedes each event. */
   stream?: string;
   group?: string;
   deliveries?: number;
-  /** The events of the run are one call with one token; how many they are. */
+  /** How many events the run has, when they are one call with one token. */
   batch?: number;
-  /** Of a batch: the stream of each event, where they differ. */
+  /** The stream of each event of a batch, where they differ. */
   streams?: string[];
 }
 
-/** What a run hands to a handler: an event, or a batch. */
-export type Handled = RawEvent | RawEvent[];
+/** The first argument of a handler: an event, or the events of a batch. */
+export type HandlerInput = RawEvent | RawEvent[];
 
 /** An event as it comes in. The engine has filled in what every event has. */
 export interface RawEvent {
@@ -91,18 +93,18 @@ export type PublishedRun = [number, number, string, ...(string | number)[]];
  */
 export type StoredRun = [number, number, string, string, ...(string | number)[]];
 /**
- * `[batch, index, local, index, local, …]`: what subscriptions of this client have taken, in hybrid
- * mode.
+ * `[batch, index, local, index, local, …]`: to how many subscriptions of this client an event was
+ * delivered, in hybrid mode.
  */
-export type TakenRun = [number, ...number[]];
+export type LocalDeliveryRun = [number, ...number[]];
 /** `[batch, index, timestamp, remote, id?]`: a publish that succeeded without the server. */
-export type Apart = [number, number, string, RemoteOutcome, string?];
+export type LocalSettlement = [number, number, string, RemoteOutcome, string?];
 /**
- * `[sub, firstToken, info, event, event, …]`; an event is an object, or what its shape puts
- * together.
+ * `[sub, firstToken, info, event, event, …]`; an event is an object, or the
+ * elements that `deliveries.ts` puts together with its shape.
  */
 export type DeliveryRun = [number, number, RunInfo | 0, ...unknown[]];
-/** `[type, timestamp, source, instanceId, flags, room?]`: what events of a drain have in common. */
+/** `[type, timestamp, source, instanceId, flags, room?]`: the members that events of a drain share. */
 export type Shape = [string, string, string, string, number, string?];
 
 export type Notice =
@@ -155,8 +157,8 @@ export type Notice =
 export interface Drained {
   p?: PublishedRun[];
   q?: StoredRun[];
-  l?: TakenRun[];
-  u?: Apart[];
+  l?: LocalDeliveryRun[];
+  u?: LocalSettlement[];
   f?: [batch: number, index: number, error: ErrorValue][];
   d?: DeliveryRun[];
   s?: Shape[];
@@ -219,7 +221,7 @@ export interface NativeClient {
   destroy(): void;
 }
 
-interface NativeModule {
+export interface NativeModule {
   errorCodes(): string;
   settings(config: string, env: string): string;
   escapePattern(text: string): string;

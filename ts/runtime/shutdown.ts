@@ -1,11 +1,11 @@
-/** Ends clients in good order when the process is told to end. */
+/** Closes clients in good order when a signal tells the process to end. */
 
 import type { ShutdownSignal } from '../../index';
 import { invalidAt } from '../errors';
 
 const CODE = 'ERR_BUS_INVALID_CONFIG';
 
-/** Those that ask a process to end and leave it the time to. */
+/** The signals that ask a process to end and leave it the time to do so. */
 const SIGNALS: readonly ShutdownSignal[] = [
   'SIGTERM',
   'SIGINT',
@@ -32,16 +32,16 @@ export function readShutdownSignals(value: unknown): readonly ShutdownSignal[] {
   return signals;
 }
 
-/** Ends one member; what it rejects with is its own affair. */
+/** Ends one member. A rejection is ignored: the member reports its own errors. */
 type End = (signal: ShutdownSignal) => Promise<unknown>;
 
-/** The members of this process, and its listeners for their signals. */
+/** The members of this process, and the process's listeners for their signals. */
 class Shutdown {
   readonly #members = new Map<End, readonly ShutdownSignal[]>();
   readonly #listeners = new Map<ShutdownSignal, () => void>();
   #ending = false;
 
-  /** Returns what takes the member out again. */
+  /** Returns a function that takes the member out again. */
   join(signals: readonly ShutdownSignal[], end: End): () => void {
     this.#members.set(end, signals);
     for (const signal of signals) this.#listen(signal);
@@ -55,13 +55,13 @@ class Shutdown {
     if (this.#listeners.has(signal)) return;
     const listener = () => void this.#end(signal);
     this.#listeners.set(signal, listener);
-    // First of all, so that a listener that is called only once still counts.
+    // Prepended: a listener of the user that is called only once would be gone before it is counted.
     process.prependListener(signal, listener);
   }
 
-  /** Removes the listeners that nobody needs any more. */
+  /** Removes the listeners that no member needs any more. */
   #forget(): void {
-    // Without its listener the same signal, sent again, would kill what still drains.
+    // Without its listener the same signal, sent again, would end the process while members still drain.
     if (this.#ending) return;
     const needed = new Set([...this.#members.values()].flat());
     for (const [signal, listener] of this.#listeners) {
@@ -71,11 +71,11 @@ class Shutdown {
     }
   }
 
-  /** A process manager, and a terminal beside it, often send the same signal twice: one is enough. */
+  /** A process manager and a terminal often send the same signal twice; only the first one counts. */
   async #end(signal: ShutdownSignal): Promise<void> {
     if (this.#ending) return;
     this.#ending = true;
-    // Others that listen decide themselves when the process ends.
+    // If other code listens too, that code decides when the process ends.
     const alone = process.listenerCount(signal) === 1;
     const ending = [...this.#members].filter(([, signals]) => alone || signals.includes(signal));
     await Promise.allSettled(ending.map(async ([end]) => end(signal)));
@@ -97,21 +97,21 @@ function shutdown(): Shutdown {
   return holder[REGISTRY];
 }
 
-/** Ends a member at the first of these signals. Returns what takes it out again. */
-export function endAt(signals: readonly ShutdownSignal[], end: End): () => void {
+/** Ends a member at the first of these signals. Returns a function that takes it out again. */
+export function endAtSignals(signals: readonly ShutdownSignal[], end: End): () => void {
   return signals.length === 0 ? () => {} : shutdown().join(signals, end);
 }
 
 const dropped = new FinalizationRegistry<() => void>((leave) => leave());
 
-/** The same for a member that may be collected before; `end` must not refer to it. */
-export function endWeaklyAt<T extends object>(
+/** The same for a member that may be garbage-collected before; `end` must not refer to it. */
+export function endWeaklyAtSignals<T extends object>(
   signals: readonly ShutdownSignal[],
   member: T,
   end: (member: T, signal: ShutdownSignal) => Promise<unknown>,
 ): () => void {
   const weak = new WeakRef(member);
-  const leave = endAt(signals, async (signal) => {
+  const leave = endAtSignals(signals, async (signal) => {
     const alive = weak.deref();
     if (alive !== undefined) await end(alive, signal);
   });

@@ -1,8 +1,10 @@
-/** Waiting for AbortSignals. */
+/** Waiting for AbortSignals, and the errors of calls that they end. */
+
+import { busError, type EventBusError } from '../errors';
 
 /**
- * Who waits for which signal. One listener per signal: Node warns of a leak at the eleventh, and a
- * service may well end all it does by one signal.
+ * The waiters of each signal. A signal gets one listener for all of them: Node warns of a leak at the
+ * eleventh listener, and a service may end everything it does by one signal.
  */
 const waiting = new WeakMap<AbortSignal, Waiters>();
 
@@ -35,7 +37,7 @@ class Waiters {
   }
 }
 
-/** Calls `waiter`, which must not throw, once `signal` aborts. Returns what ends the wait. */
+/** Calls `waiter`, which must not throw, once `signal` aborts. Returns a function that ends the wait. */
 export function onAbort(signal: AbortSignal, waiter: () => void): () => void {
   if (signal.aborted) {
     waiter();
@@ -44,4 +46,14 @@ export function onAbort(signal: AbortSignal, waiter: () => void): () => void {
   const waiters = waiting.get(signal) ?? new Waiters(signal);
   waiters.add(waiter);
   return () => waiters.remove(waiter);
+}
+
+/** The error of a call that its signal has ended; `cause` is the reason of the signal. */
+export function aborted(signal: AbortSignal | undefined, done?: string): EventBusError {
+  const message = done === undefined ? 'the call was aborted' : `the call was aborted (${done})`;
+  return busError('ERR_BUS_ABORTED', message, { cause: signal?.reason });
+}
+
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw aborted(signal);
 }

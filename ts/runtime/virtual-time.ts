@@ -1,11 +1,11 @@
-/** The clock of a test bus, and what goes by it. */
+/** The clock of a test bus, with the timers and the clients that go by it. */
 
-import type { Timer, Timers } from '../client/environment';
 import { outsideHandlers } from '../handle/current-event';
 import { type NativeBroker, native } from '../native/native';
 import { setImmediate, setTimeout } from './clock';
+import type { Timer, Timers } from './timers';
 
-/** Turns of the event loop without anything happening, after which nothing more will by itself. */
+/** After so many turns of the event loop in which nothing happened, nothing more will happen by itself. */
 const QUIET_TURNS = 3;
 
 class VirtualTimer implements Timer {
@@ -23,7 +23,7 @@ class VirtualTimer implements Timer {
 /** Timers that fire when the clock of a broker is moved. */
 class VirtualTimers implements Timers {
   readonly #broker: NativeBroker;
-  /** In the order in which they were set. */
+  /** The timers in the order in which they were set. */
   readonly #waiting = new Set<VirtualTimer>();
 
   constructor(broker: NativeBroker) {
@@ -44,7 +44,7 @@ class VirtualTimers implements Timers {
     if (timer !== undefined) this.#waiting.delete(timer as VirtualTimer);
   }
 
-  /** The one that is due first. */
+  /** The timer that is due first. */
   get first(): VirtualTimer | undefined {
     let first: VirtualTimer | undefined;
     for (const timer of this.#waiting) {
@@ -53,7 +53,7 @@ class VirtualTimers implements Timers {
     return first;
   }
 
-  /** Runs what is due by now, in order. */
+  /** Runs the timers that are due by now, in order. */
   runDue(): void {
     for (let timer = this.first; timer !== undefined; timer = this.first) {
       if (timer.due > this.now()) return;
@@ -64,10 +64,10 @@ class VirtualTimers implements Timers {
 }
 
 /** A client that lives in virtual time. */
-export interface Resident {
-  /** Takes what is ready; false when there was nothing. */
+export interface VirtualClient {
+  /** Takes everything that the engine has ready; false when there was nothing. */
   drain(): boolean;
-  /** Whether it has nothing to do now, with or without regard to its handlers. */
+  /** Whether the engine has nothing to do now; with `handlers`, whether no handler runs either. */
   isIdle(handlers: boolean): boolean;
   readonly state: string;
 }
@@ -76,11 +76,11 @@ export interface Resident {
 export class VirtualTime {
   readonly broker = new native.NativeBroker(true);
   readonly timers = new VirtualTimers(this.broker);
-  readonly #residents = new Set<Resident>();
+  readonly #clients = new Set<VirtualClient>();
   #moved: Promise<void> = Promise.resolve();
 
-  admit(resident: Resident): void {
-    this.#residents.add(resident);
+  register(client: VirtualClient): void {
+    this.#clients.add(client);
   }
 
   /** Moves the clock by so many ms, after every move that was asked for before. */
@@ -90,17 +90,17 @@ export class VirtualTime {
     return moved;
   }
 
-  /** Resolves when nothing happens any more at this time; with `handlers`, when none runs either. */
+  /** Resolves when nothing more happens at this virtual time; with `handlers`, when no handler runs either. */
   async rest(handlers: boolean): Promise<void> {
     for (let [quiet, waits] = [0, false]; quiet < QUIET_TURNS; ) {
-      // Handlers that wait for something real are not to find the processor taken.
+      // A handler that waits for something real needs the processor, so the loop sleeps meanwhile.
       if (waits) await new Promise<void>((resolve) => setTimeout(resolve, 1));
       else await new Promise<void>((resolve) => setImmediate(resolve));
       let [busy, running] = [false, false];
-      for (const resident of this.#residents) {
-        if (resident.state === 'closed') this.#residents.delete(resident);
-        else if (resident.drain() || !resident.isIdle(false)) busy = true;
-        else if (handlers && !resident.isIdle(true)) running = true;
+      for (const client of this.#clients) {
+        if (client.state === 'closed') this.#clients.delete(client);
+        else if (client.drain() || !client.isIdle(false)) busy = true;
+        else if (handlers && !client.isIdle(true)) running = true;
       }
       waits = running && !busy;
       quiet = busy || running ? 0 : quiet + 1;

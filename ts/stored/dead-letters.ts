@@ -7,7 +7,7 @@ import type {
   DeadLetterQuery,
   ReplayAllQuery,
 } from '../../index';
-import { traced } from '../errors';
+import { traceAsyncMethods } from '../caller-stacks';
 import { readOptions } from '../input/options';
 import type { Ask } from './streams';
 
@@ -22,68 +22,39 @@ export class DeadLetters implements Contract {
   }
 
   async list(query?: DeadLetterQuery): Promise<DeadLetter[]> {
-    try {
-      const read = readOptions(query, ['stream', 'limit', 'after']);
-      return (await this.#ask<RawLetter[]>('deadLetters.list', read)).map(letterOf);
-    } catch (error) {
-      throw traced(error, DeadLetters.prototype.list);
-    }
+    const read = readOptions(query, ['stream', 'limit', 'after']);
+    return (await this.#ask<RawLetter[]>('deadLetters.list', read)).map(letterOf);
   }
 
   async get(id: string): Promise<DeadLetter | null> {
-    try {
-      const letter = await this.#ask<RawLetter | null>('deadLetters.get', { id });
-      return letter === null ? null : letterOf(letter);
-    } catch (error) {
-      throw traced(error, DeadLetters.prototype.get);
-    }
+    const letter = await this.#ask<RawLetter | null>('deadLetters.get', { id });
+    return letter === null ? null : letterOf(letter);
   }
 
-  async replay(
-    id: string,
-    options?: { to?: 'group' | 'stream' },
-  ): Promise<{ messageId: string } | null> {
-    try {
-      const read = readOptions(options, ['to']);
-      return await this.#ask<{ messageId: string } | null>('deadLetters.replay', { ...read, id });
-    } catch (error) {
-      throw traced(error, DeadLetters.prototype.replay);
-    }
+  replay(id: string, options?: { to?: 'group' | 'stream' }): Promise<{ messageId: string } | null> {
+    const read = readOptions(options, ['to']);
+    return this.#ask<{ messageId: string } | null>('deadLetters.replay', { ...read, id });
   }
 
-  async replayAll(query?: ReplayAllQuery): Promise<number> {
-    try {
-      const read = readOptions(query, ['stream', 'group', 'limit', 'to']);
-      return await this.#ask<number>('deadLetters.replayAll', read);
-    } catch (error) {
-      throw traced(error, DeadLetters.prototype.replayAll);
-    }
+  replayAll(query?: ReplayAllQuery): Promise<number> {
+    const read = readOptions(query, ['stream', 'group', 'limit', 'to']);
+    return this.#ask<number>('deadLetters.replayAll', read);
   }
 
-  async remove(id: string): Promise<boolean> {
-    try {
-      return await this.#ask<boolean>('deadLetters.remove', { id });
-    } catch (error) {
-      throw traced(error, DeadLetters.prototype.remove);
-    }
+  remove(id: string): Promise<boolean> {
+    return this.#ask<boolean>('deadLetters.remove', { id });
   }
 
-  async purge(stream: string): Promise<number> {
-    try {
-      return await this.#ask<number>('deadLetters.purge', { stream });
-    } catch (error) {
-      throw traced(error, DeadLetters.prototype.purge);
-    }
+  purge(stream: string): Promise<number> {
+    return this.#ask<number>('deadLetters.purge', { stream });
   }
 
-  async count(stream?: string): Promise<number> {
-    try {
-      return await this.#ask<number>('deadLetters.count', { stream });
-    } catch (error) {
-      throw traced(error, DeadLetters.prototype.count);
-    }
+  count(stream?: string): Promise<number> {
+    return this.#ask<number>('deadLetters.count', { stream });
   }
 }
+
+traceAsyncMethods(DeadLetters, ['list', 'get', 'replay', 'replayAll', 'remove', 'purge', 'count']);
 
 function letterOf(letter: RawLetter): DeadLetter {
   const event = letter.event === null ? null : (JSON.parse(letter.event) as BusEvent);

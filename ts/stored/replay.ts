@@ -1,48 +1,51 @@
 /** `bus.replay()`: stored events once more, one after the other. */
 
 import type { BusEvent, EventHandler, ReplayContext, ReplayResult } from '../../index';
-import { aborted, checkSignal } from '../client/requests';
 import { busError, invalidAt } from '../errors';
-import { CallContext, ReplayCallContext } from '../handle/call';
 import { handlerEnded, handlerStarted, withinHandler } from '../handle/current-event';
+import { CallContext, ReplayCallContext } from '../handle/handler-context';
 import { readMoment, readOptions } from '../input/options';
+import { checkSignal } from '../input/signal';
+import type { InstrumentedCalls } from '../instrumentation';
 import type { RawEvent } from '../native/native';
-import { onAbort } from '../runtime/signals';
+import { aborted, onAbort } from '../runtime/signals';
 
 const OPTIONS = 'ERR_BUS_INVALID_OPTIONS';
 const KEYS = ['stream', 'pattern', 'from', 'to', 'limit', 'handler', 'group', 'signal'];
-/** Events that are asked for at a time. */
+/** So many events are asked for at a time. */
 const PAGE = 256;
-/** Events that a group is sent at a time: an abort is not heard in between. */
+/** So many events a group is sent at a time: an abort takes effect only between two pages. */
 const GROUP_PAGE = 64;
 
-/** Some of the events, each with its place; `last` is where the next page begins. */
+/** Some of the events, each with its place; the next page begins behind `last`. */
 interface Page {
   events: { id: string; stream: string; event: string }[];
   last: string | null;
   truncated: boolean;
   done: boolean;
-  /** Entries that hold no event. */
+  /** How many entries hold no event. */
   undecodable: number;
 }
 
-/** What came of some of the events that a group is sent. */
+/** The counts for some of the events that a group is sent. */
 interface Delivered extends ReplayResult {
   last: string | null;
   done: boolean;
 }
 
-/** What a replay asks of its client. */
+/** What a replay needs of its client. */
 export interface ReplayOwner {
   readonly settings: { channelPrefix: string; inherit: boolean };
   ask<T>(method: string, args: Record<string, unknown>, signal?: AbortSignal): Promise<T>;
-  /** The process lives on until `letGo`. */
-  hold(): void;
-  letGo(): void;
+  /** Keeps the process alive until `unref`. */
+  ref(): void;
+  unref(): void;
   rememberIterator(replay: { end(): void }): void;
   forgetIterator(replay: object): void;
-  /** A handler failed, and it is not tried again. */
+  /** Told that a handler failed; the event is not tried again. */
   replayFailed(thrown: unknown, event: RawEvent): void;
+  /** Given when handler calls are traced. */
+  readonly instrumented: InstrumentedCalls | undefined;
 }
 
 const NOTHING: ReplayResult = {
@@ -53,10 +56,10 @@ const NOTHING: ReplayResult = {
   lastId: null,
 };
 
-/** Which events are asked for, as the engine reads it. */
+/** The range of events that is asked for, as the engine reads it. */
 type Range = Record<'stream' | 'pattern' | 'from' | 'to', unknown>;
 
-/** Replays what a user asks for. `INVALID_OPTIONS` for what cannot be. */
+/** Replays the events that a user asks for. Rejects with `INVALID_OPTIONS` for a wrong query. */
 export async function replay(owner: ReplayOwner, query: unknown): Promise<ReplayResult> {
   const { handler, group, signal, limit, ...rest } = readOptions(query, KEYS);
   checkSignal(signal);
@@ -76,17 +79,17 @@ export async function replay(owner: ReplayOwner, query: unknown): Promise<Replay
     throw invalidAt(OPTIONS, 'limit', 'must be an integer from 1');
   }
   const most = (limit as number | undefined) ?? Number.POSITIVE_INFINITY;
-  owner.hold();
+  owner.ref();
   try {
     if (group !== undefined) return await deliver(owner, { ...range, group }, most, signal);
     const replayed = new Replay(owner, handler as EventHandler<BusEvent, ReplayContext>, signal);
     return await replayed.run(range, most);
   } finally {
-    owner.letGo();
+    owner.unref();
   }
 }
 
-/** Sends a group the events of a range once more. Nothing is sent any more once it has rejected. */
+/** Sends a group the events of a range once more. Nothing more is sent once the promise has rejected. */
 async function deliver(
   owner: ReplayOwner,
   range: Range & { group: unknown },
@@ -99,7 +102,7 @@ async function deliver(
   for (let done = false; !done && left > 0; ) {
     if (signal?.aborted) throw aborted(signal, `after ${result.replayed} were replayed`);
     const args = { ...range, limit: Math.min(left, GROUP_PAGE), after };
-    // Without the signal: it would leave the engine at work.
+    // The signal is not passed on: it would end the call while the engine still sends.
     const page = await owner.ask<Delivered>('replay.group', {
       ...args,
       ...(after !== undefined && { replayed: result.replayed }),
@@ -161,7 +164,7 @@ class Replay {
     }
   }
 
-  /** The client closes: the event that is handled is the last. */
+  /** Told that the client closes: the event that is being handled is the last. */
   end(): void {
     this.#closed = true;
     this.#stop(closed());
@@ -178,22 +181,31 @@ class Replay {
     const shown = typeof pattern === 'string' ? pattern : '*';
     const context = new ReplayCallContext(shown, channelPrefix + event.type, stream, id);
     this.#current = context;
-    const handler = this.#handler;
     this.#result.firstId ??= id;
     this.#result.lastId = id;
     if (inherit) handlerStarted();
     try {
       await (inherit
-        ? withinHandler(event, () => handler(event as BusEvent, context))
-        : handler(event as BusEvent, context));
+        ? withinHandler(event, () => this.#call(event, context))
+        : this.#call(event, context));
       this.#result.replayed += 1;
+      this.#owner.instrumented?.succeeded(context);
     } catch (thrown) {
       this.#result.failed += 1;
+      this.#owner.instrumented?.failed(context, thrown, true);
       this.#owner.replayFailed(thrown, event);
     } finally {
       if (inherit) handlerEnded();
       this.#current = undefined;
     }
+  }
+
+  #call(event: RawEvent, context: ReplayCallContext): unknown {
+    const handler = this.#handler;
+    const { instrumented } = this.#owner;
+    if (instrumented === undefined) return handler(event as BusEvent, context);
+    const call = { event, context, group: undefined, isIterator: false };
+    return instrumented.run(call, () => handler(event as BusEvent, context));
   }
 }
 

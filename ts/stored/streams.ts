@@ -9,7 +9,7 @@ import type {
   StreamPosition,
   TrimOptions,
 } from '../../index';
-import { traced } from '../errors';
+import { traceAsyncMethods } from '../caller-stacks';
 import { readMoment, readOptions, readPosition } from '../input/options';
 
 /** Asks the engine for something about stored events. */
@@ -22,68 +22,46 @@ export class Streams implements Contract {
     this.#ask = ask;
   }
 
-  async info(name: string): Promise<StreamInfo> {
-    try {
-      return await this.#ask<StreamInfo>('streams.info', { name });
-    } catch (error) {
-      throw traced(error, Streams.prototype.info);
-    }
+  info(name: string): Promise<StreamInfo> {
+    return this.#ask<StreamInfo>('streams.info', { name });
   }
 
-  async list(): Promise<StreamInfo[]> {
-    try {
-      return await this.#ask<StreamInfo[]>('streams.list', {});
-    } catch (error) {
-      throw traced(error, Streams.prototype.list);
-    }
+  list(): Promise<StreamInfo[]> {
+    return this.#ask<StreamInfo[]>('streams.list', {});
   }
 
-  async pending(
-    name: string,
-    group: string,
-    options?: { limit?: number },
-  ): Promise<PendingMessage[]> {
-    try {
-      const read = readOptions(options, ['limit']);
-      return await this.#ask<PendingMessage[]>('streams.pending', { ...read, name, group });
-    } catch (error) {
-      throw traced(error, Streams.prototype.pending);
-    }
+  pending(name: string, group: string, options?: { limit?: number }): Promise<PendingMessage[]> {
+    const read = readOptions(options, ['limit']);
+    return this.#ask<PendingMessage[]>('streams.pending', { ...read, name, group });
   }
 
-  async recover(options?: RecoverOptions): Promise<RecoverResult> {
-    try {
-      const read = readOptions(options, ['group', 'minIdle', 'maxRetries', 'batchSize']);
-      return await this.#ask<RecoverResult>('streams.recover', read);
-    } catch (error) {
-      throw traced(error, Streams.prototype.recover);
-    }
+  recover(options?: RecoverOptions): Promise<RecoverResult> {
+    const read = readOptions(options, ['group', 'minIdle', 'maxRetries', 'batchSize']);
+    return this.#ask<RecoverResult>('streams.recover', read);
   }
 
-  async trim(name: string, options: TrimOptions): Promise<number> {
-    try {
-      const read = readOptions(options, ['maxLength', 'minId', 'before']);
-      read.before = readMoment(read.before, 'before');
-      return await this.#ask<number>('streams.trim', { ...read, name });
-    } catch (error) {
-      throw traced(error, Streams.prototype.trim);
-    }
+  trim(name: string, options: TrimOptions): Promise<number> {
+    const read = readOptions(options, ['maxLength', 'minId', 'before']);
+    read.before = readMoment(read.before, 'before');
+    return this.#ask<number>('streams.trim', { ...read, name });
   }
 
   async setPosition(name: string, group: string, position: StreamPosition): Promise<void> {
-    try {
-      const id = readPosition(position, 'id');
-      await this.#ask<null>('streams.setPosition', { name, group, id });
-    } catch (error) {
-      throw traced(error, Streams.prototype.setPosition);
-    }
+    const id = readPosition(position, 'id');
+    await this.#ask<null>('streams.setPosition', { name, group, id });
   }
 
-  async removeGroup(name: string, group: string): Promise<boolean> {
-    try {
-      return await this.#ask<boolean>('streams.removeGroup', { name, group });
-    } catch (error) {
-      throw traced(error, Streams.prototype.removeGroup);
-    }
+  removeGroup(name: string, group: string): Promise<boolean> {
+    return this.#ask<boolean>('streams.removeGroup', { name, group });
   }
 }
+
+traceAsyncMethods(Streams, [
+  'info',
+  'list',
+  'pending',
+  'recover',
+  'trim',
+  'setPosition',
+  'removeGroup',
+]);

@@ -2,7 +2,7 @@
 
 import type { StandardSchemaResult, StandardSchemaV1 } from '../../index';
 import { busError, describe, type EventBusError, invalidAt } from '../errors';
-import type { Handled, RawEvent } from '../native/native';
+import type { HandlerInput, RawEvent } from '../native/native';
 
 export type Schemas = ReadonlyMap<string, StandardSchemaV1>;
 
@@ -22,29 +22,29 @@ export function readSchemas(value: unknown): Schemas | undefined {
   return schemas.size > 0 ? schemas : undefined;
 }
 
-/** The output for `data`, at once or as a promise; what does not fit is thrown: `INVALID_DATA`. */
-export function conform(schema: StandardSchemaV1, data: unknown): unknown {
+/** The output of a schema for `data`, or a promise of it. Throws, or rejects with, `INVALID_DATA`. */
+export function validateWith(schema: StandardSchemaV1, data: unknown): unknown {
   let result: ReturnType<StandardSchemaV1['~standard']['validate']>;
   try {
     result = schema['~standard'].validate(data);
   } catch (cause) {
-    throw misfit(`the schema failed: ${describe(cause)}`, cause);
+    throw invalidData(`the schema failed: ${describe(cause)}`, cause);
   }
   if (typeof (result as { then?: unknown }).then === 'function') {
     return Promise.resolve(result).then(output, (cause: unknown) => {
-      throw misfit(`the schema failed: ${describe(cause)}`, cause);
+      throw invalidData(`the schema failed: ${describe(cause)}`, cause);
     });
   }
   return output(result as StandardSchemaResult<unknown>);
 }
 
-/** A received event that does not fit its schema: final, whatever `retryIf` says. */
-export class Misfit {
+/** A received event does not match its schema. That is final, whatever `retryIf` says. */
+export class SchemaMismatch {
   readonly error: unknown;
   readonly #brand = true;
 
-  /** Unlike `instanceof`, never runs code of the value: a revoked proxy can be thrown too. */
-  static is(value: unknown): value is Misfit {
+  /** Unlike `instanceof`, this never runs code of the value: a handler may also throw a revoked proxy. */
+  static is(value: unknown): value is SchemaMismatch {
     return typeof value === 'object' && value !== null && #brand in value;
   }
 
@@ -53,30 +53,35 @@ export class Misfit {
   }
 }
 
-/** Gives received events the output of their schemas, at once or later. Throws a `Misfit`. */
-export function receive(schemas: Schemas, event: Handled): Promise<void> | undefined {
-  if (!Array.isArray(event)) return receiveOne(schemas, event);
+/**
+ * Gives received events the outputs of their schemas as data, at once or, where a promise is returned, later. Throws, or
+ * rejects with, a `SchemaMismatch`.
+ */
+export function validateReceived(schemas: Schemas, event: HandlerInput): Promise<void> | undefined {
+  if (!Array.isArray(event)) return validateOne(schemas, event);
   const later: Promise<void>[] = [];
   for (const one of event) {
     try {
-      const fitting = receiveOne(schemas, one);
-      if (fitting !== undefined) later.push(fitting.catch((misfit) => rejectOf(one, misfit)));
-    } catch (misfit) {
-      for (const fitting of later) fitting.catch(() => {});
-      rejectOf(one, misfit as Misfit);
+      const validated = validateOne(schemas, one);
+      if (validated !== undefined) {
+        later.push(validated.catch((mismatch) => rethrowFor(one, mismatch)));
+      }
+    } catch (mismatch) {
+      for (const validated of later) validated.catch(() => {});
+      rethrowFor(one, mismatch as SchemaMismatch);
     }
   }
   return later.length === 0 ? undefined : Promise.all(later).then(() => {});
 }
 
-function receiveOne(schemas: Schemas, event: RawEvent): Promise<void> | undefined {
+function validateOne(schemas: Schemas, event: RawEvent): Promise<void> | undefined {
   const schema = schemas.get(event.type);
   if (schema === undefined) return undefined;
   let data: unknown;
   try {
-    data = conform(schema, event.data);
+    data = validateWith(schema, event.data);
   } catch (error) {
-    throw new Misfit(error);
+    throw new SchemaMismatch(error);
   }
   if (data instanceof Promise) {
     return data.then(
@@ -84,7 +89,7 @@ function receiveOne(schemas: Schemas, event: RawEvent): Promise<void> | undefine
         event.data = value;
       },
       (error) => {
-        throw new Misfit(error);
+        throw new SchemaMismatch(error);
       },
     );
   }
@@ -92,11 +97,11 @@ function receiveOne(schemas: Schemas, event: RawEvent): Promise<void> | undefine
   return undefined;
 }
 
-/** Of a batch, the error tells which event it is. */
-function rejectOf(event: RawEvent, { error }: Misfit): never {
+/** Adds to the error of an event in a batch which event it is. */
+function rethrowFor(event: RawEvent, { error }: SchemaMismatch): never {
   const { path } = error as EventBusError;
   const message = `event ${event.id}: ${describe(error)}`;
-  throw new Misfit(busError('ERR_BUS_INVALID_DATA', message, { cause: error, path }));
+  throw new SchemaMismatch(busError('ERR_BUS_INVALID_DATA', message, { cause: error, path }));
 }
 
 function output(result: StandardSchemaResult<unknown>): unknown {
@@ -104,9 +109,9 @@ function output(result: StandardSchemaResult<unknown>): unknown {
   const first = result.issues[0];
   const path = first?.path?.map((step) => String(typeof step === 'object' ? step.key : step));
   const at = ['data', ...(path ?? [])].join('.');
-  throw misfit(`${at}: ${first?.message ?? 'does not fit its schema'}`, result.issues, at);
+  throw invalidData(`${at}: ${first?.message ?? 'does not fit its schema'}`, result.issues, at);
 }
 
-function misfit(message: string, cause: unknown, path = 'data'): EventBusError {
+function invalidData(message: string, cause: unknown, path = 'data'): EventBusError {
   return busError('ERR_BUS_INVALID_DATA', message, { cause, path });
 }

@@ -1,13 +1,14 @@
 /** `EventValidator`: the rules of `publish`, for single values. */
 
 import type { ValidationConfig } from '../../index';
-import { invalidAt, traced, unwrap } from '../errors';
+import { stackFromCaller, traceMethods } from '../caller-stacks';
+import { invalidAt, unwrap } from '../errors';
 import { isPlainObject, jsonOf, jsonOfData } from '../input/json';
 import { native, type Settings } from '../native/native';
 
-/** Keys that change an object's prototype or pass for it. */
+/** Keys that change an object's prototype, or that stand for it. */
 const UNSAFE_KEYS = new Set(['__proto__', 'constructor', 'prototype']);
-/** Control characters, but for tab, line feed and carriage return. */
+/** All control characters except tab, line feed and carriage return. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/g;
 
@@ -23,64 +24,43 @@ export class EventValidator {
       this.#maxEventBytes = settings.maxEventBytes;
       this.#maxDataBytes = settings.maxDataBytes;
     } catch (error) {
-      throw traced(error, new.target);
+      throw stackFromCaller(error, new.target);
     }
   }
 
   validateEvent(event: unknown): void {
-    this.#check(EventValidator.prototype.validateEvent, () => {
-      if (isPlainObject(event) && event.data !== undefined) {
-        this.#measure('data', jsonOfData(event.data), this.#maxDataBytes);
-        this.#measure('event', jsonOfData(event), this.#maxEventBytes);
-        // Sizes are measured here, by this validator's own limits.
-        this.#ask('event', { ...event, data: null });
-      } else {
-        this.#ask('event', event);
-      }
-    });
+    if (isPlainObject(event) && event.data !== undefined) {
+      this.#measure('data', jsonOfData(event.data), this.#maxDataBytes);
+      this.#measure('event', jsonOfData(event), this.#maxEventBytes);
+      // The sizes are measured by this validator's own limits, so the engine gets the event without its data.
+      this.#ask('event', { ...event, data: null });
+    } else {
+      this.#ask('event', event);
+    }
   }
 
   validateEventType(type: unknown): void {
-    this.#check(EventValidator.prototype.validateEventType, () => this.#ask('type', type));
+    this.#ask('type', type);
   }
 
   validateMetadata(metadata: unknown): void {
-    this.#check(EventValidator.prototype.validateMetadata, () => this.#ask('metadata', metadata));
+    this.#ask('metadata', metadata);
   }
 
   validateTimestamp(timestamp: unknown): void {
-    this.#check(EventValidator.prototype.validateTimestamp, () =>
-      this.#ask('timestamp', timestamp),
-    );
+    this.#ask('timestamp', timestamp);
   }
 
   validateEventSize(event: unknown): void {
-    this.#check(EventValidator.prototype.validateEventSize, () => {
-      this.#measure('event', jsonOfData(event), this.#maxEventBytes);
-    });
+    this.#measure('event', jsonOfData(event), this.#maxEventBytes);
   }
 
   validateDataSize(data: unknown): void {
-    this.#check(EventValidator.prototype.validateDataSize, () => {
-      this.#measure('data', jsonOfData(data), this.#maxDataBytes);
-    });
+    this.#measure('data', jsonOfData(data), this.#maxDataBytes);
   }
 
   sanitize<T>(value: T): T {
-    try {
-      return clean(JSON.parse(jsonOfData(value))) as T;
-    } catch (error) {
-      throw traced(error, EventValidator.prototype.sanitize);
-    }
-  }
-
-  // biome-ignore lint/complexity/noBannedTypes: any method is a mark for the stack
-  #check(method: Function, check: () => void): void {
-    try {
-      check();
-    } catch (error) {
-      throw traced(error, method);
-    }
+    return clean(JSON.parse(jsonOfData(value))) as T;
   }
 
   #ask(what: 'event' | 'type' | 'metadata' | 'timestamp', value: unknown): void {
@@ -94,6 +74,16 @@ export class EventValidator {
     throw invalidAt('ERR_BUS_EVENT_TOO_LARGE', what, message);
   }
 }
+
+traceMethods(EventValidator, [
+  'validateEvent',
+  'validateEventType',
+  'validateMetadata',
+  'validateTimestamp',
+  'validateEventSize',
+  'validateDataSize',
+  'sanitize',
+]);
 
 function clean(value: unknown): unknown {
   if (typeof value === 'string') return value.replace(CONTROL, '');

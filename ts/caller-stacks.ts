@@ -1,0 +1,74 @@
+/** Errors whose stacks start at the line where the user has called the bus. */
+
+import { EventBusError } from './errors';
+
+/** The names of the methods of `T` that fit `Method`. */
+type NamesOf<T, Method> = {
+  [K in keyof T]: T[K] extends Method ? K : never;
+}[keyof T] &
+  string;
+type AnyMethod = (...args: never[]) => unknown;
+type AsyncMethod = (...args: never[]) => Promise<unknown>;
+type Called = (this: unknown, ...args: unknown[]) => unknown;
+
+/**
+ * Gives a bus error a stack that starts at the caller of `method`, and returns the error. V8 knows the awaiting
+ * callers of `method` only while `method` itself runs, so only `method`, or what it has called, may call this.
+ */
+// biome-ignore lint/complexity/noBannedTypes: any function is a mark for captureStackTrace
+export function stackFromCaller(error: unknown, method: Function): unknown {
+  if (error instanceof EventBusError) Error.captureStackTrace(error, method);
+  return error;
+}
+
+/**
+ * Replaces these methods of a class by ones that give what the originals reject with, or throw, the stack of their
+ * caller. Not for methods that are called for each event: a wrapped call costs a promise more.
+ */
+export function traceAsyncMethods<T>(
+  type: { prototype: T },
+  names: readonly NamesOf<T, AsyncMethod>[],
+): void {
+  replace(type, names, (method) => {
+    return async function traced(this: unknown, ...args) {
+      try {
+        return await method.apply(this, args);
+      } catch (error) {
+        throw stackFromCaller(error, traced);
+      }
+    };
+  });
+}
+
+/** The same for methods that return their results at once. */
+export function traceMethods<T>(
+  type: { prototype: T },
+  names: readonly NamesOf<T, AnyMethod>[],
+): void {
+  replace(type, names, (method) => {
+    return function traced(this: unknown, ...args) {
+      try {
+        return method.apply(this, args);
+      } catch (error) {
+        throw stackFromCaller(error, traced);
+      }
+    };
+  });
+}
+
+function replace<T>(
+  { prototype }: { prototype: T },
+  names: readonly (keyof T & string)[],
+  wrap: (method: Called) => Called,
+): void {
+  for (const name of names) {
+    const descriptor = Object.getOwnPropertyDescriptor(prototype, name);
+    const method: Called | undefined = descriptor?.value;
+    if (method === undefined) throw new TypeError(`${name} is not a method of this class`);
+    const wrapped = wrap(method);
+    for (const property of ['name', 'length'] as const) {
+      Object.defineProperty(wrapped, property, { value: method[property], configurable: true });
+    }
+    Object.defineProperty(prototype, name, { ...descriptor, value: wrapped });
+  }
+}
