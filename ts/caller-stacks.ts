@@ -22,14 +22,18 @@ export function stackFromCaller(error: unknown, method: Function): unknown {
 }
 
 /**
- * Replaces these methods of a class by ones that give what the originals reject with, or throw, the stack of their
- * caller. Not for methods that are called for each event: a wrapped call costs a promise more.
+ * Replaces these methods of a class by async ones that give the errors of the originals the stack of their caller. An
+ * original must be a plain function that returns a promise: whatever it throws at once then gets its stack at once,
+ * while the caller is still on the stack, and only a rejection depends on a caller that awaits it.
  */
 export function traceAsyncMethods<T>(
   type: { prototype: T },
   names: readonly NamesOf<T, AsyncMethod>[],
 ): void {
   replace(type, names, (method) => {
+    if (Object.prototype.toString.call(method) === '[object AsyncFunction]') {
+      throw new TypeError(`${method.name} must not be an async function`);
+    }
     return async function traced(this: unknown, ...args) {
       try {
         return await method.apply(this, args);

@@ -51,11 +51,11 @@ class TestBus<Events> extends EventBusClient<Events> implements Contract<Events>
     this.#published = published;
   }
 
-  async advance(ms: number): Promise<void> {
+  advance(ms: number): Promise<void> {
     if (typeof ms !== 'number' || !(ms >= 0 && ms <= Number.MAX_SAFE_INTEGER)) {
       throw invalidAt('ERR_BUS_INVALID_OPTIONS', 'ms', 'must be a number from 0');
     }
-    await this.#time.advance(Math.floor(ms));
+    return this.#time.advance(Math.floor(ms));
   }
 
   settled(): Promise<void> {

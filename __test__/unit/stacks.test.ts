@@ -123,6 +123,33 @@ test.each<[string, () => unknown]>([
   expectCaller(error);
 });
 
+test.each<[string, () => Promise<unknown>]>([
+  ['connect', () => bus.connect(bad)],
+  ['disconnect', () => bus.disconnect(bad)],
+  ['publish', () => bus.publish('a', 1n)],
+  ['publishBatch', () => bus.publishBatch(5 as never)],
+  ['broadcast', () => bus.broadcast('a', 1n)],
+  ['publishToRoom', () => bus.publishToRoom(5 as never, 'a', 1)],
+  ['joinRoom', () => bus.joinRoom('r', bad)],
+  ['getRoomMembers', () => bus.getRoomMembers(5 as never)],
+  ['unsubscribe', () => bus.unsubscribe(5 as never)],
+  ['subscribeAll', () => bus.subscribeAll(bad)],
+  ['getHistory', () => bus.getHistory(bad)],
+  ['streams.trim', () => bus.streams.trim('s', bad)],
+  ['deadLetters.list', () => bus.deadLetters.list(bad)],
+  ['manager.initialize', () => new EventBusManager({ logger: 5 } as never).initialize()],
+  ['manager.publish', () => new EventBusManager().publish(bad)],
+  ['manager.subscribe', () => new EventBusManager().subscribe('a', 5 as never)],
+  ['manager.getSystemStats', () => new EventBusManager({ logger: 5 } as never).getSystemStats()],
+  ['manager.shutdown', () => new EventBusManager().shutdown(bad)],
+  ['a test bus', () => createTestBus().advance(-1)],
+])('%s knows its caller also where nobody waits yet', async (_, call) => {
+  const rejected = jest.fn();
+  call().catch(rejected);
+  await tick();
+  expectCaller(rejected.mock.calls[0][0]);
+});
+
 test('an answer of the engine rejects at the call that waits for it', async () => {
   controls.answers.getEvent = async () => {
     await tick();

@@ -125,7 +125,7 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     }
   }
 
-  async publishBatch(
+  publishBatch(
     items: readonly PublishItem<Events>[],
     options?: PublishOptions,
   ): Promise<PromiseSettledResult<PublishResult>[]> {
@@ -134,13 +134,7 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     const defaults = copyOptions(options);
     const calls = given.map((item) => this.#publishItem(item, defaults));
     this.#core.flush();
-    const results = await Promise.allSettled(calls);
-    for (const result of results) {
-      if (result.status === 'rejected') {
-        stackFromCaller(result.reason, EventBusClient.prototype.publishBatch);
-      }
-    }
-    return results;
+    return this.#settled(calls);
   }
 
   broadcast<K extends EventType<Events>>(
@@ -209,15 +203,14 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     handler: EventHandler<PatternEvent<Events, P>>,
     options?: SubscribeOptions,
   ): Promise<Subscription>;
-  async subscribe(pattern: unknown, handler: unknown, options?: unknown): Promise<Subscription> {
-    const live = await this.#core.subscribe(pattern, handler, options);
-    return new SubscriptionHandle(live, this.#core.subscriptions);
+  subscribe(pattern: unknown, handler: unknown, options?: unknown): Promise<Subscription> {
+    return this.#subscribe(pattern, handler, options);
   }
 
-  async unsubscribe(id: string): Promise<boolean> {
+  unsubscribe(id: string): Promise<boolean> {
     if (typeof id !== 'string') throw invalidAt(OPTIONS, 'id', 'must be a string');
     const live = this.#core.subscriptions.find(id);
-    return live === undefined ? false : await this.#core.unsubscribe(live);
+    return live === undefined ? Promise.resolve(false) : this.#core.unsubscribe(live);
   }
 
   subscribeAll(
@@ -232,7 +225,7 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     projection: Projection<EventOf<Events>>,
     options?: SubscribeOptions,
   ): Promise<Subscription>;
-  async subscribeAll(
+  subscribeAll(
     projection: { subscribedTo(): readonly string[]; handle(event: never, ctx: never): unknown },
     options?: unknown,
   ): Promise<Subscription> {
@@ -245,8 +238,7 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
       throw invalidAt(OPTIONS, 'projection', 'must have subscribedTo() and handle()');
     }
     const handler = (event: never, ctx: never) => projection.handle(event, ctx);
-    const live = await this.#core.subscribe(patterns.types, handler, options);
-    return new SubscriptionHandle(live, this.#core.subscriptions);
+    return this.#subscribe(patterns.types, handler, options);
   }
 
   events<const P extends string | readonly string[]>(
@@ -258,19 +250,19 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     return iterator;
   }
 
-  async getEvent(id: string): Promise<EventOf<Events> | null> {
-    const text = await this.#core.ask<string | null>('getEvent', { id });
-    return text === null ? null : (JSON.parse(text) as EventOf<Events>);
+  getEvent(id: string): Promise<EventOf<Events> | null> {
+    const read = (text: string | null) => (text === null ? null : JSON.parse(text));
+    return this.#core.ask<string | null>('getEvent', { id }).then(read);
   }
 
-  async getHistory<const P extends string = '*'>(
+  getHistory<const P extends string = '*'>(
     query?: HistoryQuery<P>,
   ): Promise<PatternEvent<Events, P>[]> {
     const read = readOptions(query, ['type', 'from', 'to', 'limit', 'source', 'order']);
     read.from = readMoment(read.from, 'from');
     read.to = readMoment(read.to, 'to');
-    const texts = await this.#core.ask<string[]>('getHistory', read);
-    return texts.map((text) => JSON.parse(text) as PatternEvent<Events, P>);
+    const events = this.#core.ask<string[]>('getHistory', read);
+    return events.then((texts) => texts.map((text) => JSON.parse(text)));
   }
 
   replay<const P extends string = '*'>(
@@ -333,6 +325,21 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
       return Promise.reject(stackFromCaller(error, method));
     }
     return this.#core.disconnect(wait.timeout);
+  }
+
+  async #subscribe(pattern: unknown, handler: unknown, options: unknown): Promise<Subscription> {
+    const live = await this.#core.subscribe(pattern, handler, options);
+    return new SubscriptionHandle(live, this.#core.subscriptions);
+  }
+
+  async #settled(calls: Promise<PublishResult>[]): Promise<PromiseSettledResult<PublishResult>[]> {
+    const results = await Promise.allSettled(calls);
+    for (const result of results) {
+      if (result.status === 'rejected') {
+        stackFromCaller(result.reason, EventBusClient.prototype.publishBatch);
+      }
+    }
+    return results;
   }
 
   async #publishItem(item: unknown, defaults: PublishOptions): Promise<PublishResult> {

@@ -73,8 +73,8 @@ export class LiveIterator<E> implements EventIterator<E> {
     this.#subscribed.catch((error: unknown) => this.#fail(error));
   }
 
-  async ready(): Promise<void> {
-    await this.#subscribed;
+  ready(): Promise<void> {
+    return this.#subscribed.then(() => undefined);
   }
 
   async next(): Promise<IteratorResult<E, undefined>> {

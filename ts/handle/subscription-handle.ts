@@ -46,16 +46,20 @@ export class SubscriptionHandle implements Subscription {
     this.#setPaused(false);
   }
 
-  async unsubscribe(options?: { wait?: boolean }): Promise<boolean> {
-    // Asked for before the first await, after which the calling handler may have ended.
+  unsubscribe(options?: { wait?: boolean }): Promise<boolean> {
+    // Before anything is awaited: afterwards the calling handler may have ended.
     const idle = readWaitFlag(options) ? this.#live.idle() : undefined;
-    const found = await this.#owner.unsubscribe(this.#live);
-    await idle;
-    return found;
+    return this.#unsubscribe(idle);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.unsubscribe();
+  }
+
+  async #unsubscribe(idle: Promise<void> | undefined): Promise<boolean> {
+    const found = await this.#owner.unsubscribe(this.#live);
+    await idle;
+    return found;
   }
 
   #setPaused(paused: boolean): void {

@@ -14,6 +14,7 @@ import type {
   ManagerSubscribeOptions,
   PublishResult,
   ReceivedFlatEvent,
+  Subscription,
   SystemStats,
 } from '../../index';
 import { traceAsyncMethods } from '../caller-stacks';
@@ -60,23 +61,23 @@ export class EventBusManager implements Contract {
     return this.#open?.client ?? null;
   }
 
-  async initialize(options?: EventBusManagerOptions): Promise<void> {
+  initialize(options?: EventBusManagerOptions): Promise<void> {
     if (options !== undefined) {
       if (this.#open !== undefined) throw invalidAt(OPTIONS, 'options', 'the bus is open');
       this.#options = options;
     }
-    await this.#use().connect();
+    return this.#use().connect();
   }
 
-  async publish(event: FlatEvent, options?: ManagerPublishOptions): Promise<PublishResult> {
+  publish(event: FlatEvent, options?: ManagerPublishOptions): Promise<PublishResult> {
     const sides = readSides(options);
     const { type, data, options: own } = fromFlat(event);
     const client = this.#use();
-    return await client.publish(type, data, isAlone(client) ? own : { ...own, ...sides });
+    return client.publish(type, data, isAlone(client) ? own : { ...own, ...sides });
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: without a type, any payload is accepted
-  async subscribe<M = Record<string, any>>(
+  subscribe<M = Record<string, any>>(
     type: string | readonly string[],
     handler: (event: ReceivedFlatEvent<M>, ctx: HandlerContext) => unknown,
     options?: ManagerSubscribeOptions,
@@ -90,46 +91,47 @@ export class EventBusManager implements Contract {
     const called: EventHandler<BusEvent> = (event, ctx) =>
       handler(toFlat(event) as ReceivedFlatEvent<M>, ctx);
     const subscription = client.subscribe(type, called, given);
-    const under = this.#open?.subscribing;
-    under?.add(subscription);
-    try {
-      return [(await subscription).id];
-    } finally {
-      under?.delete(subscription);
-    }
+    return this.#idsOf(subscription, this.#open?.subscribing);
   }
 
-  async unsubscribe(ids: string | readonly string[]): Promise<boolean> {
+  unsubscribe(ids: string | readonly string[]): Promise<boolean> {
     const all = reading('ids', () => (Array.isArray(ids) ? [...ids] : [ids]) as unknown[]);
     const texts = all.map((id) => {
       if (typeof id !== 'string') throw invalidAt(OPTIONS, 'ids', 'must be strings');
       return id;
     });
     const client = this.#open?.client;
-    if (client === undefined) return false;
-    const ended = await Promise.all(texts.map((id) => client.unsubscribe(id)));
-    return ended.includes(true);
+    if (client === undefined) return Promise.resolve(false);
+    const ended = Promise.all(texts.map((id) => client.unsubscribe(id)));
+    return ended.then((each) => each.includes(true));
   }
 
-  async getSystemStats(): Promise<SystemStats> {
-    const client = this.#observe();
-    const health = await client.healthCheck();
-    const stats = client.getStats();
-    const connected = !isAlone(client) && (health.redis?.connected ?? false);
-    const redisHealth = { connected, latency: connected ? health.latency : null };
-    return { stats: { ...stats, redisHealth }, health, uptime: stats.uptime };
+  getSystemStats(): Promise<SystemStats> {
+    return systemStatsOf(this.#observe());
   }
 
-  async healthCheck(): Promise<HealthReport> {
-    return await this.#observe().healthCheck();
+  healthCheck(): Promise<HealthReport> {
+    return this.#observe().healthCheck();
   }
 
-  async shutdown(options?: { timeout?: number }): Promise<void> {
+  shutdown(options?: { timeout?: number }): Promise<void> {
     const { timeout } = readWait(options, ['timeout']);
     const open = this.#open;
-    if (open === undefined) return;
+    if (open === undefined) return Promise.resolve();
     open.closing ??= this.#close(open, timeout ?? SHUTDOWN_TIMEOUT);
-    await open.closing;
+    return open.closing;
+  }
+
+  async #idsOf(
+    subscription: Promise<Subscription>,
+    subscribing: Set<Promise<unknown>> | undefined,
+  ): Promise<string[]> {
+    subscribing?.add(subscription);
+    try {
+      return [(await subscription).id];
+    } finally {
+      subscribing?.delete(subscription);
+    }
   }
 
   /** The open client. If there is none, this makes one. */
@@ -199,6 +201,14 @@ function processManager(): EventBusManager {
 }
 
 export const eventBusManager: Contract = processManager();
+
+async function systemStatsOf(client: EventBusClient): Promise<SystemStats> {
+  const health = await client.healthCheck();
+  const stats = client.getStats();
+  const connected = !isAlone(client) && (health.redis?.connected ?? false);
+  const redisHealth = { connected, latency: connected ? health.latency : null };
+  return { stats: { ...stats, redisHealth }, health, uptime: stats.uptime };
+}
 
 /** Whether events stay in this process, so that there are no sides to choose from. */
 function isAlone(client: EventBusClient): boolean {

@@ -21,14 +21,15 @@ export class DeadLetters implements Contract {
     this.#ask = ask;
   }
 
-  async list(query?: DeadLetterQuery): Promise<DeadLetter[]> {
+  list(query?: DeadLetterQuery): Promise<DeadLetter[]> {
     const read = readOptions(query, ['stream', 'limit', 'after']);
-    return (await this.#ask<RawLetter[]>('deadLetters.list', read)).map(letterOf);
+    const letters = this.#ask<RawLetter[]>('deadLetters.list', read);
+    return letters.then((all) => all.map(letterOf));
   }
 
-  async get(id: string): Promise<DeadLetter | null> {
-    const letter = await this.#ask<RawLetter | null>('deadLetters.get', { id });
-    return letter === null ? null : letterOf(letter);
+  get(id: string): Promise<DeadLetter | null> {
+    const letter = this.#ask<RawLetter | null>('deadLetters.get', { id });
+    return letter.then((one) => (one === null ? null : letterOf(one)));
   }
 
   replay(id: string, options?: { to?: 'group' | 'stream' }): Promise<{ messageId: string } | null> {

@@ -46,9 +46,9 @@ export class Streams implements Contract {
     return this.#ask<number>('streams.trim', { ...read, name });
   }
 
-  async setPosition(name: string, group: string, position: StreamPosition): Promise<void> {
+  setPosition(name: string, group: string, position: StreamPosition): Promise<void> {
     const id = readPosition(position, 'id');
-    await this.#ask<null>('streams.setPosition', { name, group, id });
+    return this.#ask<void>('streams.setPosition', { name, group, id }).then(() => undefined);
   }
 
   removeGroup(name: string, group: string): Promise<boolean> {
