@@ -103,7 +103,9 @@ test('a broadcast, and events for a user and a room', async () => {
   await bus.broadcast('told', 1);
   await bus.publishToUser('u1', 'told', 2, { userId: 'u1' });
   await bus.publishToRoom('r1', 'told', 3);
+  await bus.publishToRoom('r1', 'told', 4, { except: [] });
+  await bus.publishToRoom('r1', 'told', 5, { except: ['someone'], metadata: { more: 1 } });
   await bus.settled();
-  expect(joined.map(({ data }) => data)).toEqual([1, 2, 3]);
+  expect(joined.map(({ data }) => data)).toEqual([1, 2, 3, 4, 5]);
   expect(bus.published('told')).toEqual(joined);
 });

@@ -29,7 +29,7 @@ export function reading<T>(path: string, read: () => T): T {
   }
 }
 
-/** A Date as ms since 1970, as JSON would make it a text; any other value as it is. */
+/** A Date as ms since 1970, because JSON would turn it into a text; any other value as it is. */
 export function readMoment(value: unknown, path: string): unknown {
   if (!types.isDate(value)) return value;
   const ms = Date.prototype.getTime.call(value);

@@ -1,4 +1,4 @@
-/** Flat events of the manager, and what they are on the bus. */
+/** Translates the flat events of the manager into events of the bus, and back. */
 
 import type { BusEvent, FlatEvent, PublishOptions, ReceivedFlatEvent } from '../../index';
 import { invalidAt } from '../errors';
@@ -17,7 +17,7 @@ const NAMED = [
   'source',
 ] as const satisfies readonly (keyof FlatEvent & keyof PublishOptions)[];
 
-/** What a flat event is published as. `INVALID_EVENT` for what is none. */
+/** The arguments of `publish` for a flat event. Throws `INVALID_EVENT` for any other value. */
 export function fromFlat(event: unknown): {
   type: string;
   data: unknown;

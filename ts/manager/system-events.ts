@@ -1,4 +1,4 @@
-/** What a manager announces about its own bus: `system.initialized`, `system.status`, `system.shutdown`. */
+/** The events that a manager publishes about its own bus: `system.initialized`, `system.status`, `system.shutdown`. */
 
 import type { EventBusClient, ManagerPublishOptions, PublishOptions } from '../../index';
 import { invalidAt } from '../errors';
@@ -6,7 +6,7 @@ import { clearTimeout, setTimeout } from '../runtime/clock';
 
 const CODE = 'ERR_BUS_INVALID_CONFIG';
 const STATUS_INTERVAL = 60_000;
-/** What a timer can hold. */
+/** The longest time that a timer of Node can hold, in ms. */
 const MAX_INTERVAL = 2 ** 31 - 1;
 
 type Options = PublishOptions & ManagerPublishOptions;
@@ -42,14 +42,14 @@ export class SystemEvents {
     this.#plan = plan;
   }
 
-  /** The bus is there. */
+  /** Told that the bus is connected. */
   begin(): void {
     if (this.#ended) return;
     this.#publish('system.initialized');
     this.#schedule();
   }
 
-  /** The bus is about to close; resolves when that is known, after `limit` ms at the most. */
+  /** Told that the bus is about to close. Resolves when that is published, after `limit` ms at the most. */
   async end(limit: number): Promise<void> {
     this.#ended = true;
     clearTimeout(this.#timer);
@@ -59,7 +59,7 @@ export class SystemEvents {
   #schedule(): void {
     const { interval, everywhere } = this.#plan;
     const { mode } = this.#client.toJSON();
-    // Over plain Redis it would reach everybody, and be of no use here while Redis is away.
+    // Over plain Redis the status would reach all services, and no handler here while Redis is away.
     if (interval === 0 || (mode === 'redis' && !everywhere)) return;
     const options = mode === 'hybrid' && !everywhere ? { localOnly: true } : undefined;
     this.#timer = setTimeout(() => {
@@ -75,7 +75,7 @@ export class SystemEvents {
     return { mode, uptime, eventsPublished, eventsReceived, activeSubscriptions, errorRate };
   }
 
-  /** That it fails is told by the client's own events. */
+  /** Never rejects: the client's own events tell of a failure. */
   async #publish(type: string, more?: object, options?: Options): Promise<void> {
     const data = { ...this.#client.toJSON(), ...more };
     await this.#client.publish(type, data, options).catch(() => {});

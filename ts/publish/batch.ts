@@ -28,6 +28,7 @@ export class Batch {
   records = '';
   /** The lines of `records`, once one of them is needed again. */
   lines: string[] | undefined;
+  /** How many events have no outcome yet. */
   unsettled = 0;
   /** In hybrid mode, by index: how many subscriptions of this client the event was delivered to. */
   local: number[] | undefined;

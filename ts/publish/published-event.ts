@@ -4,7 +4,7 @@
  */
 
 import type { PublishResult } from '../../index';
-import type { RawEvent } from '../native/native';
+import type { RawEvent, Recipients } from '../native/native';
 
 /** Told of a published event, with its place in the order of publishing. */
 export type RecordPublished = (event: RawEvent, batch: number, index: number) => void;
@@ -27,6 +27,14 @@ export function publishedEvent(
     correlationId: given.correlationId ?? result.eventId,
   };
   for (const name of NAMED) if (given[name] !== undefined) metadata[name] = given[name];
-  Object.assign(metadata, given.metadata);
+  Object.assign(metadata, recipientMembers(given.audience), given.metadata);
   return { id: result.eventId, type: result.type, data: JSON.parse(data), metadata };
+}
+
+/** The members of the metadata that tell whom an event is for. */
+function recipientMembers(audience: Recipients | undefined): Record<string, unknown> {
+  if (audience === undefined || audience === 'broadcast') return {};
+  if ('user' in audience) return { toUser: audience.user };
+  const { room, except } = audience;
+  return Array.isArray(except) && except.length > 0 ? { room, except } : { room };
 }

@@ -88,8 +88,8 @@ class Shutdown {
 const REGISTRY = Symbol.for('oxbus.shutdown');
 
 /**
- * Kept on `process`: copies of this package must not take each other for listeners that end the
- * process.
+ * The members are kept on `process`, so that copies of this package share them: else each copy would
+ * take the listeners of the others for code of the user.
  */
 function shutdown(): Shutdown {
   const holder = process as { [REGISTRY]?: Shutdown };
