@@ -26,7 +26,7 @@ export function stackFromCaller(error: unknown, method: Function): unknown {
  * original must be a plain function that returns a promise: whatever it throws at once then gets its stack at once,
  * while the caller is still on the stack, and only a rejection depends on a caller that awaits it.
  */
-export function traceAsyncMethods<T>(
+export function startAsyncStacksAtCaller<T>(
   type: { prototype: T },
   names: readonly NamesOf<T, AsyncMethod>[],
 ): void {
@@ -34,27 +34,27 @@ export function traceAsyncMethods<T>(
     if (Object.prototype.toString.call(method) === '[object AsyncFunction]') {
       throw new TypeError(`${method.name} must not be an async function`);
     }
-    return async function traced(this: unknown, ...args) {
+    return async function wrapped(this: unknown, ...args) {
       try {
         return await method.apply(this, args);
       } catch (error) {
-        throw stackFromCaller(error, traced);
+        throw stackFromCaller(error, wrapped);
       }
     };
   });
 }
 
 /** The same for methods that return their results at once. */
-export function traceMethods<T>(
+export function startStacksAtCaller<T>(
   type: { prototype: T },
   names: readonly NamesOf<T, AnyMethod>[],
 ): void {
   replace(type, names, (method) => {
-    return function traced(this: unknown, ...args) {
+    return function wrapped(this: unknown, ...args) {
       try {
         return method.apply(this, args);
       } catch (error) {
-        throw stackFromCaller(error, traced);
+        throw stackFromCaller(error, wrapped);
       }
     };
   });
@@ -69,10 +69,10 @@ function replace<T>(
     const descriptor = Object.getOwnPropertyDescriptor(prototype, name);
     const method: Called | undefined = descriptor?.value;
     if (method === undefined) throw new TypeError(`${name} is not a method of this class`);
-    const wrapped = wrap(method);
+    const replacement = wrap(method);
     for (const property of ['name', 'length'] as const) {
-      Object.defineProperty(wrapped, property, { value: method[property], configurable: true });
+      Object.defineProperty(replacement, property, { value: method[property], configurable: true });
     }
-    Object.defineProperty(prototype, name, { ...descriptor, value: wrapped });
+    Object.defineProperty(prototype, name, { ...descriptor, value: replacement });
   }
 }

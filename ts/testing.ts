@@ -2,7 +2,7 @@
 
 import type { BusEvent, EventBusConfig, PatternEvent } from '../index';
 import type { TestBus as Contract } from '../testing';
-import { stackFromCaller, traceAsyncMethods, traceMethods } from './caller-stacks';
+import { stackFromCaller, startAsyncStacksAtCaller, startStacksAtCaller } from './caller-stacks';
 import { EventBusClient } from './client/client';
 import { ClientEnvironment } from './client/environment';
 import { invalidAt } from './errors';
@@ -103,8 +103,8 @@ class TestBus<Events> extends EventBusClient<Events> implements Contract<Events>
   }
 }
 
-traceAsyncMethods(TestBus, ['advance']);
-traceMethods(TestBus, ['published', 'client']);
+startAsyncStacksAtCaller(TestBus, ['advance']);
+startStacksAtCaller(TestBus, ['published', 'client']);
 
 /** Results come nearly in the order of publishing, so the search begins at the end. */
 function insert(published: Published[], one: Published): void {

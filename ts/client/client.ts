@@ -34,7 +34,7 @@ import type {
   Subscription,
   WaitOptions,
 } from '../../index';
-import { stackFromCaller, traceAsyncMethods, traceMethods } from '../caller-stacks';
+import { stackFromCaller, startAsyncStacksAtCaller, startStacksAtCaller } from '../caller-stacks';
 import { invalidAt } from '../errors';
 import { LiveIterator } from '../handle/iterator';
 import { SubscriptionHandle } from '../handle/subscription-handle';
@@ -327,9 +327,10 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     return this.#core.disconnect(wait.timeout);
   }
 
-  async #subscribe(pattern: unknown, handler: unknown, options: unknown): Promise<Subscription> {
-    const live = await this.#core.subscribe(pattern, handler, options);
-    return new SubscriptionHandle(live, this.#core.subscriptions);
+  #subscribe(pattern: unknown, handler: unknown, options: unknown): Promise<Subscription> {
+    const { subscriptions } = this.#core;
+    const live = this.#core.subscribe(pattern, handler, options);
+    return live.then((one) => new SubscriptionHandle(one, subscriptions));
   }
 
   async #settled(calls: Promise<PublishResult>[]): Promise<PromiseSettledResult<PublishResult>[]> {
@@ -354,7 +355,7 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
 
 // Two more methods do this by hand: `publish`, as it is called for each event, and `disconnect`, as it has to return the
 // same promise each time.
-traceAsyncMethods(EventBusClient, [
+startAsyncStacksAtCaller(EventBusClient, [
   'connect',
   'waitUntilReady',
   'publishBatch',
@@ -373,7 +374,7 @@ traceAsyncMethods(EventBusClient, [
   'getHistory',
   'replay',
 ]);
-traceMethods(EventBusClient, ['subscriberCount', 'on', 'once', 'off']);
+startStacksAtCaller(EventBusClient, ['subscriberCount', 'on', 'once', 'off']);
 
 // It is not in the contract, so it is not a member of the class: only the console asks for it.
 Object.defineProperty(EventBusClient.prototype, inspect.custom, {

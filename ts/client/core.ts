@@ -181,7 +181,7 @@ export class Core {
   }
 
   /** Joins or leaves; resolves to whether that changed anything. A member keeps the process alive. */
-  async setMembership(
+  setMembership(
     joins: boolean,
     kind: 'room' | 'user',
     name: unknown,
@@ -216,7 +216,7 @@ export class Core {
   }
 
   /** Asks the engine about streams, dead letters or past events. */
-  async ask<T>(method: string, args: Record<string, unknown>, signal?: AbortSignal): Promise<T> {
+  ask<T>(method: string, args: Record<string, unknown>, signal?: AbortSignal): Promise<T> {
     this.#refuseIfClosing();
     const json = jsonOf(args, OPTIONS, 'options');
     throwIfAborted(signal);

@@ -8,7 +8,7 @@ import type { NativeClient, Subscribed } from '../native/native';
 import { onAbort, throwIfAborted } from '../runtime/signals';
 import type { Log } from './logger';
 import type { Requests } from './requests';
-import { readSubscribeArguments } from './subscribe-arguments';
+import { readSubscribeArguments, type SubscribeArguments } from './subscribe-arguments';
 
 /** The parts of a client that its subscriptions need. */
 export interface SubscriptionParts {
@@ -29,33 +29,11 @@ export class Subscriptions {
     this.#parts = parts;
   }
 
-  /** Resolves when the subscription is confirmed. */
-  async subscribe(pattern: unknown, handler: unknown, options: unknown): Promise<LiveSubscription> {
-    const { native, requests, dispatcher } = this.#parts;
+  /** Resolves when the subscription is confirmed. Throws at once for wrong arguments. */
+  subscribe(pattern: unknown, handler: unknown, options: unknown): Promise<LiveSubscription> {
     const given = readSubscribeArguments(pattern, handler, options);
     throwIfAborted(given.signal);
-    let live: LiveSubscription | undefined;
-    try {
-      await requests.send((ticket) => {
-        const answer = native.subscribe(ticket, JSON.stringify(given.patterns), given.json);
-        const subscribed = unwrap<Subscribed>(answer);
-        // Behind the engine's check: a subscription that the engine refuses makes no connection.
-        this.#parts.start();
-        live = new LiveSubscription(
-          native.instanceId,
-          subscribed,
-          given.shown,
-          given.handler,
-          given.retryIf,
-        );
-        // Before the confirmation: its first events may come in the same drain.
-        dispatcher.add(live);
-      }, given.signal);
-    } catch (error) {
-      if (live !== undefined) this.#abandon(live);
-      throw error;
-    }
-    return this.#confirmed(live as unknown as LiveSubscription, given.signal);
+    return this.#begin(given);
   }
 
   /** False when it had ended before. */
@@ -96,6 +74,32 @@ export class Subscriptions {
       if (counts) count += 1;
     }
     return count;
+  }
+
+  async #begin(given: SubscribeArguments): Promise<LiveSubscription> {
+    const { native, requests, dispatcher } = this.#parts;
+    let live: LiveSubscription | undefined;
+    try {
+      await requests.send((ticket) => {
+        const answer = native.subscribe(ticket, JSON.stringify(given.patterns), given.json);
+        const subscribed = unwrap<Subscribed>(answer);
+        // Behind the engine's check: a subscription that the engine refuses makes no connection.
+        this.#parts.start();
+        live = new LiveSubscription(
+          native.instanceId,
+          subscribed,
+          given.shown,
+          given.handler,
+          given.retryIf,
+        );
+        // Before the confirmation: its first events may come in the same drain.
+        dispatcher.add(live);
+      }, given.signal);
+    } catch (error) {
+      if (live !== undefined) this.#abandon(live);
+      throw error;
+    }
+    return this.#confirmed(live as unknown as LiveSubscription, given.signal);
   }
 
   #confirmed(live: LiveSubscription, signal: AbortSignal | undefined): LiveSubscription {

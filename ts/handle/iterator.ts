@@ -1,7 +1,7 @@
 /** `events()`: a subscription as an async iterator. */
 
 import type { EventIterator } from '../../index';
-import { stackFromCaller, traceAsyncMethods } from '../caller-stacks';
+import { stackFromCaller, startAsyncStacksAtCaller } from '../caller-stacks';
 import { invalidAt } from '../errors';
 import { copyOptions } from '../input/options';
 import type { Timer, Timers } from '../runtime/timers';
@@ -197,5 +197,5 @@ export class LiveIterator<E> implements EventIterator<E> {
   }
 }
 
-// `next` is called for each event, so it is traced by hand.
-traceAsyncMethods(LiveIterator, ['ready']);
+// `next` does the same by hand, as it is called for each event.
+startAsyncStacksAtCaller(LiveIterator, ['ready']);

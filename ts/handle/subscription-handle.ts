@@ -1,7 +1,7 @@
 /** The handle that `subscribe` gives to its user. */
 
 import type { Subscription } from '../../index';
-import { traceAsyncMethods } from '../caller-stacks';
+import { startAsyncStacksAtCaller } from '../caller-stacks';
 import { invalidAt } from '../errors';
 import { readOptions } from '../input/options';
 import type { LiveSubscription } from './subscription';
@@ -70,7 +70,7 @@ export class SubscriptionHandle implements Subscription {
   }
 }
 
-traceAsyncMethods(SubscriptionHandle, ['unsubscribe']);
+startAsyncStacksAtCaller(SubscriptionHandle, ['unsubscribe']);
 
 /** Reads `{ wait }`. */
 function readWaitFlag(options: unknown): boolean {

@@ -17,7 +17,7 @@ import type {
   Subscription,
   SystemStats,
 } from '../../index';
-import { traceAsyncMethods } from '../caller-stacks';
+import { startAsyncStacksAtCaller } from '../caller-stacks';
 import { EventBusClient } from '../client/client';
 import { readConfig } from '../client/config';
 import { Log } from '../client/logger';
@@ -181,7 +181,7 @@ export class EventBusManager implements Contract {
   }
 }
 
-traceAsyncMethods(EventBusManager, [
+startAsyncStacksAtCaller(EventBusManager, [
   'initialize',
   'publish',
   'subscribe',

@@ -7,7 +7,7 @@ import type {
   DeadLetterQuery,
   ReplayAllQuery,
 } from '../../index';
-import { traceAsyncMethods } from '../caller-stacks';
+import { startAsyncStacksAtCaller } from '../caller-stacks';
 import { readOptions } from '../input/options';
 import type { Ask } from './streams';
 
@@ -55,7 +55,15 @@ export class DeadLetters implements Contract {
   }
 }
 
-traceAsyncMethods(DeadLetters, ['list', 'get', 'replay', 'replayAll', 'remove', 'purge', 'count']);
+startAsyncStacksAtCaller(DeadLetters, [
+  'list',
+  'get',
+  'replay',
+  'replayAll',
+  'remove',
+  'purge',
+  'count',
+]);
 
 function letterOf(letter: RawLetter): DeadLetter {
   const event = letter.event === null ? null : (JSON.parse(letter.event) as BusEvent);

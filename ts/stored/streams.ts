@@ -9,7 +9,7 @@ import type {
   StreamPosition,
   TrimOptions,
 } from '../../index';
-import { traceAsyncMethods } from '../caller-stacks';
+import { startAsyncStacksAtCaller } from '../caller-stacks';
 import { readMoment, readOptions, readPosition } from '../input/options';
 
 /** Asks the engine for something about stored events. */
@@ -56,7 +56,7 @@ export class Streams implements Contract {
   }
 }
 
-traceAsyncMethods(Streams, [
+startAsyncStacksAtCaller(Streams, [
   'info',
   'list',
   'pending',

@@ -1,7 +1,7 @@
 /** `EventValidator`: the rules of `publish`, for single values. */
 
 import type { ValidationConfig } from '../../index';
-import { stackFromCaller, traceMethods } from '../caller-stacks';
+import { stackFromCaller, startStacksAtCaller } from '../caller-stacks';
 import { invalidAt, unwrap } from '../errors';
 import { isPlainObject, jsonOf, jsonOfData } from '../input/json';
 import { native, type Settings } from '../native/native';
@@ -75,7 +75,7 @@ export class EventValidator {
   }
 }
 
-traceMethods(EventValidator, [
+startStacksAtCaller(EventValidator, [
   'validateEvent',
   'validateEventType',
   'validateMetadata',
