@@ -10,8 +10,8 @@ use std::time::Duration;
 use oxbus_engine::host::Notice;
 use oxbus_engine::{Broker, Client, Host, State};
 use oxbus_model::config::{Config, Environment};
-use oxbus_model::stats::Snapshot;
-use oxbus_model::store::EntryId;
+use oxbus_model::observe::stats::Snapshot;
+use oxbus_model::stream_store::EntryId;
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
@@ -22,7 +22,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::event::{Event, Verdict};
 use super::health_watch;
 use super::publishing::{Batch, Open, Record};
-use super::pump::{self, Handler};
+use super::pump;
+use super::pump::Handler;
 
 /// How long anything may take before a test fails; far more than it needs, as machines are shared.
 pub const PATIENCE: Duration = Duration::from_secs(30);
