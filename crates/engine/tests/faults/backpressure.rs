@@ -8,8 +8,8 @@ use oxbus_testkit::{RedisServer, eventually};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use crate::rig::{Inbox, millis, ready, seconds, soak};
-use crate::support::PATIENCE;
+use crate::setup::{millis, ready, seconds, soak};
+use crate::support::{Inbox, PATIENCE};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_handler_loses_the_oldest_counted_and_slows_nobody_else() {
@@ -54,7 +54,7 @@ async fn a_slow_handler_loses_the_oldest_counted_and_slows_nobody_else() {
         assert!(waiting <= LIMIT + 4, "{waiting} wait or run");
         sleep(millis(8)).await;
     }
-    all.wait_for_len(usize::try_from(published).unwrap()).await;
+    all.wait_for(usize::try_from(published).unwrap()).await;
     let settled = || async {
         let counts = slow.stats().counts;
         counts.events_received == published && counts.events_delivered + counts.events_dropped == published
@@ -87,7 +87,7 @@ async fn a_host_that_does_not_drain_keeps_the_connection_and_a_bounded_queue() {
     eventually(PATIENCE, "the socket is read though the host is blocked", read).await;
     assert_eq!(bus.stats().counts.events_dropped, 4_500);
     drop(blocked);
-    inbox.wait_for_len(500).await;
+    inbox.wait_for(500).await;
     assert_eq!(bus.stats().counts.reconnections, 0);
     bus.disconnect().await;
 }

@@ -8,7 +8,7 @@ use oxbus_testkit::{RedisServer, eventually};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use crate::rig::{assert_between, failed, millis, ready, seconds};
+use crate::setup::{assert_between, failed, millis, ready, seconds};
 use crate::support::Record;
 
 /// Runs an ignored test in a process of its own, as the memory of other tests would be counted too.
@@ -156,8 +156,8 @@ async fn closing_towards_a_frozen_server_ends_within_its_limit_and_settles_every
     server.freeze();
     let records = vec![Record::new("a", "x".repeat(100_000)); 100];
     let batch = bus.start_publish(&records);
-    let (_, took) = crate::rig::timed(bus.disconnect_within(Some(500))).await;
-    crate::rig::assert_between(took, 500, 500);
+    let (_, took) = crate::setup::timed(bus.disconnect_within(Some(500))).await;
+    crate::setup::assert_between(took, 500, 500);
     let mut outcomes = Vec::new();
     for result in batch.results().await {
         outcomes.push(result.unwrap_err().outcome.unwrap());

@@ -7,7 +7,8 @@ use std::time::Duration;
 use oxbus_engine::State;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::bus::{Inner, PATIENCE};
+use super::host::Inner;
+use super::patience::PATIENCE;
 
 /// Within which a report is promised.
 const LIMIT: Duration = Duration::from_millis(1_000);

@@ -11,8 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::fixture::Fixture;
-use crate::inbox::Inbox;
-use crate::support::{Bus, Event, PATIENCE, Record};
+use crate::support::{Bus, Event, Inbox, PATIENCE, Record};
 
 /// The lease of tests in which claims expire, in milliseconds. The others have the default, so that
 /// nothing expires however slow the machine is.
@@ -183,9 +182,10 @@ impl<'a> Group<'a> {
 }
 
 /// The dead letters of a stream, oldest first.
-pub async fn letters(bus: &Bus, stream: &str) -> Vec<Value> {
-    let letters = bus.request("deadLetters.list", json!({ "stream": stream })).await.expect("dead letters");
-    letters.as_array().expect("a list").clone()
+pub async fn dead_letters(bus: &Bus, stream: &str) -> Vec<Value> {
+    let dead_letters =
+        bus.request("deadLetters.list", json!({ "stream": stream })).await.expect("dead letters");
+    dead_letters.as_array().expect("a list").clone()
 }
 
 /// An event in an answer of administration.

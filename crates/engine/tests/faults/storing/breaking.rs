@@ -8,7 +8,7 @@ use oxbus_testkit::{FakeServer, FaultProxy, RedisServer, Script, Step, Tracker, 
 use serde_json::json;
 
 use super::{check, ending, keeping, records, stored};
-use crate::rig::{assert_between, failed, hasty, ready, timed};
+use crate::setup::{assert_between, failed, hasty, ready, timed};
 use crate::support::{PATIENCE, Record};
 
 /// Scenario 3: of a server that is killed everything that was confirmed is there when it comes back.
@@ -20,7 +20,7 @@ async fn a_server_killed_while_it_stores_has_what_it_confirmed() {
     let tracker = Tracker::new();
     let mut random = seeded("a_server_killed_while_it_stores");
     let mut seen = BTreeMap::<Ending, usize>::new();
-    for round in 0..crate::rig::soak(4, 40) {
+    for round in 0..crate::setup::soak(4, 40) {
         bus.wait_until_ready(Some(20_000)).await.unwrap();
         let records = records(&tracker, round, 1_000, 2_000);
         let before = bus.stats().counts.events_published;
@@ -59,7 +59,7 @@ async fn a_connection_cut_while_events_are_stored() {
     let tracker = Tracker::new();
     let mut random = seeded("a_connection_cut_while_events_are_stored");
     let mut seen = BTreeMap::<Ending, usize>::new();
-    for round in 0..crate::rig::soak(8, 100) {
+    for round in 0..crate::setup::soak(8, 100) {
         bus.wait_until_ready(Some(20_000)).await.unwrap();
         let connection = *proxy.open_connections().last().expect("the publisher's connection");
         let bytes = random.random_range(1..(COUNT * SIZE) as u64);

@@ -6,15 +6,15 @@ use oxbus_testkit::{FaultProxy, RedisServer, Tracker, eventually};
 use serde_json::json;
 
 use super::{keeping, stored};
-use crate::rig::{Inbox, failed, ready};
-use crate::support::{Bus, PATIENCE, Record};
+use crate::setup::{failed, ready};
+use crate::support::{Bus, Inbox, PATIENCE, Record};
 
 /// A server that forgets its scripts is given them again; nothing is lost, stored twice, or out of order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forgotten_scripts_are_sent_again() {
     let server = RedisServer::start().await;
     let bus = ready(keeping(json!({ "redis": server.url() }))).await;
-    let live = Inbox::on(&bus, &["job"]).await;
+    let live = Inbox::of(&bus, &["job"]).await;
     let tracker = Tracker::new();
     let mut ids = Vec::new();
     for round in 0..30 {
@@ -48,7 +48,7 @@ async fn forgotten_scripts_are_sent_again() {
     kept.sort();
     wanted.sort();
     assert!(kept == wanted, "lost or doubled");
-    live.wait_for_len(6_000).await;
+    live.wait_for(6_000).await;
     let mut heard = live.ids();
     heard.sort();
     assert!(heard == wanted, "lost or doubled");
@@ -120,7 +120,7 @@ async fn one_event_of_a_call_is_cancelled() {
 async fn the_order_of_publishing_is_that_of_the_stream() {
     let server = RedisServer::start().await;
     let bus: Bus = ready(keeping(json!({ "redis": server.url() }))).await;
-    let live = Inbox::on(&bus, &["job*"]).await;
+    let live = Inbox::of(&bus, &["job*"]).await;
     let mut expected = Vec::new();
     let mut batches = Vec::new();
     for n in 0..300 {
@@ -144,7 +144,7 @@ async fn the_order_of_publishing_is_that_of_the_stream() {
         }
     }
     assert!(stored(&server, "jobs").await == expected, "out of order");
-    live.wait_for_len(expected.len()).await;
+    live.wait_for(expected.len()).await;
     assert!(live.ids() == expected, "out of order");
     bus.disconnect().await;
 }

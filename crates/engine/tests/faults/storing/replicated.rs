@@ -5,7 +5,7 @@ use oxbus_testkit::{RedisServer, eventually};
 use serde_json::json;
 
 use super::{keeping, stored};
-use crate::rig::{SLACK, assert_between, failed, millis, ready, seconds, timed};
+use crate::setup::{SLACK, assert_between, failed, millis, ready, seconds, timed};
 use crate::support::{PATIENCE, Record};
 
 /// Scenario 25: an event that too few replicas have is stored, but not confirmed.

@@ -1,11 +1,11 @@
 //! What is published, and what came of it.
 
 use oxbus_model::{BusError, Outcome, submission};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::bus::{Bus, PATIENCE};
+use super::patience::PATIENCE;
 
 /// One event to publish, as three texts without newlines.
 #[derive(Clone, Debug)]
@@ -32,13 +32,23 @@ impl Record {
 
     /// The same record with an id.
     pub fn with_id(self, id: &str) -> Self {
-        self.with(serde_json::json!({ "id": id }))
+        self.with(json!({ "id": id }))
     }
 
     fn given_id(&self) -> Option<String> {
         let options: Value = serde_json::from_str(&self.options).ok()?;
         Some(options.get("id")?.as_str()?.to_owned())
     }
+}
+
+/// An event for a room.
+pub fn to_room(room: &str, event_type: &str, data: impl Into<Value>) -> Record {
+    Record::new(event_type, data.into()).with(json!({ "audience": { "room": room } }))
+}
+
+/// An event for a user.
+pub fn to_user(user: &str, event_type: &str, data: impl Into<Value>) -> Record {
+    Record::new(event_type, data.into()).with(json!({ "audience": { "user": user } }))
 }
 
 /// A publish that succeeded.
@@ -95,7 +105,7 @@ pub type Published = Result<Receipt, BusError>;
 
 /// Publishes under way.
 pub struct Batch {
-    /// Its number, for [`Bus::cancel`].
+    /// Its number, for [`Bus::cancel`](super::Bus::cancel).
     pub number: u32,
     pub(super) results: Vec<oneshot::Receiver<Published>>,
 }
@@ -182,32 +192,5 @@ impl Open {
         });
         // The test may not wait for the outcome.
         let _ = sender.send(outcome);
-    }
-}
-
-impl Bus {
-    /// Publishes one event.
-    pub async fn publish(&self, event_type: impl Into<String>, data: impl Into<Value>) -> Published {
-        self.publish_raw(Record::new(event_type, data)).await
-    }
-
-    /// Publishes one event with options.
-    pub async fn publish_with(
-        &self,
-        event_type: impl Into<String>,
-        data: impl Into<Value>,
-        options: impl Into<Value>,
-    ) -> Published {
-        self.publish_raw(Record::new(event_type, data).with(options)).await
-    }
-
-    /// Publishes a record as it is.
-    pub async fn publish_raw(&self, record: Record) -> Published {
-        self.publish_many(vec![record]).await.remove(0)
-    }
-
-    /// Publishes records as one batch; the outcomes in order.
-    pub async fn publish_many(&self, records: Vec<Record>) -> Vec<Published> {
-        self.start_publish(&records).results().await
     }
 }
