@@ -188,7 +188,7 @@ onBothTransports((fixture) => {
   ])('refused: %s', async (_, path, call) => {
     const error = await rejection(call(await open()));
     expect(error).toMatchObject({ code: 'ERR_BUS_INVALID_OPTIONS', path });
-    expect(error.stack?.split('\n')[1]).toContain('dead-deadLetters.test.ts');
+    expect(error.stack?.split('\n')[1]).toContain('dead-letters.test.ts');
   });
 });
 
@@ -226,7 +226,7 @@ onTransports(['redis'], (fixture) => {
       name: 'StockError',
       message: 'none left',
       code: 'OUT_OF_STOCK',
-      stack: expect.stringContaining('dead-deadLetters.test.ts'),
+      stack: expect.stringContaining('dead-letters.test.ts'),
     });
     expect((await raw.redis.xpending(stream.name, 'g'))[0]).toBe(0);
   });

@@ -139,7 +139,7 @@ onBothTransports((fixture) => {
     const error = await rejection(numbersOf(other, { consumer: 'worker-1' }));
     expect(error).toMatchObject({ code: 'ERR_BUS_CONSUMER_IN_USE' });
     expect(other.subscriberCount()).toBe(0);
-    // Another group is another matter.
+    // The name is free in another group.
     await numbersOf(other, { group: 'h', consumer: 'worker-1' });
     await bus.disconnect();
     const seen = await numbersOf(other, { consumer: 'worker-1' });

@@ -67,7 +67,7 @@ onTransports(['redis'], (fixture) => {
     const seen: number[] = [];
     bus.on('messagesLost', (notice) => lost.push(notice));
     const { messageId } = await bus.publish('n', 0);
-    // A consumer that is gone had it.
+    // The entry belongs to a consumer that is gone.
     await raw.redis.xreadgroup('GROUP', 'g', 'gone', 'COUNT', 1, 'STREAMS', stream.name, '>');
     await raw.redis.xdel(stream.name, messageId as string);
     await bus.publish('n', 1);

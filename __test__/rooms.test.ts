@@ -184,7 +184,7 @@ describe('the process', () => {
         async () => expect(await bus.getRoomMembers('b')).toEqual(['me']),
         TTL + 2000,
       );
-      // Without persistence it forgets everything.
+      // Without persistence the server forgets everything.
       await server.kill();
       await server.restart();
       await eventually(async () => expect(await bus.getRoomMembers('b')).toEqual(['me']));

@@ -135,7 +135,7 @@ onBothTransports((fixture) => {
     );
     expect(twice).toMatchObject({ value: { duplicate: false } });
     expect(once).toMatchObject({ value: { duplicate: true } });
-    // Without the option nobody looks.
+    // Without the option nobody looks for duplicates.
     expect(await bus.publish('a', 3, { id: 'once' })).not.toHaveProperty('duplicate');
     await eventually(() => seen.length === 3);
     expect(seen).toEqual(['once', 'twice', 'once']);

@@ -13,7 +13,7 @@ export const metrics = [
 
 const GROUP = 'bench';
 
-/** Events per second that nobody reaches: a backlog of so many lasts longer than the measurement. */
+/** More events per second than a contestant reaches: such a backlog lasts longer than the measurement. */
 const atMost = {
   oxbus: 500_000,
   ioredis: 150_000,

@@ -34,11 +34,11 @@ export async function measure(contestant, { payload, inFlight }, context) {
   return countingArrivals(server, publish, ({ published }) => published);
 }
 
-// What Redis itself takes: a program in C that sends the same bytes again and again.
+// The rate that Redis itself takes, from a C program that sends the same bytes again and again.
 function publishByRedisBenchmark(payload, inFlight, { server, duration }) {
   const alone = inFlight === 1;
   const perSecond = alone ? 20_000 : payload === 'small' ? 300_000 : 40_000;
-  // It sends whole pipelines only.
+  // The program sends whole pipelines only.
   const count = Math.ceil((perSecond * duration) / 1000 / PIPELINE) * PIPELINE;
   const command = ['PUBLISH', CHANNEL, eventTexts(payload)[0]];
   const publish = async () =>

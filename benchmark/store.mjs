@@ -59,7 +59,7 @@ export function measure(contestant, definition, context) {
   });
 }
 
-// What Redis itself takes: a program in C that adds the same entry again and again.
+// The rate that Redis itself takes, from a C program that adds the same entry again and again.
 async function addByRedisBenchmark(stream, payload, { server, duration }) {
   const count = Math.ceil((300_000 * duration) / 1000 / PIPELINE) * PIPELINE;
   const fields = entryFields(eventTexts(payload)[0]);

@@ -57,7 +57,7 @@ export function rawRedisOf(fixture: Fixture): RawRedis {
   return new RawRedis(fixture.server.port);
 }
 
-/** What of a group is handed out and not acknowledged. */
+/** How many entries of a group were delivered and are not acknowledged. */
 export async function pendingOf(bus: EventBusClient, stream: string, group: string) {
   return (await bus.streams.pending(stream, group)).length;
 }

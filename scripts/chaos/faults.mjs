@@ -1,4 +1,4 @@
-// What goes wrong, and when: every sequence follows from its generator.
+// The faults of a run. Their kinds and times follow from the generator that each function gets.
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 

@@ -73,7 +73,7 @@ export class RestartableProcess {
     this.#child?.kill('SIGCONT');
   }
 
-  /** Ends it as a service is ended; it has to be gone in time, and without an error. */
+  /** Ends the process as a service is ended. It has to be gone in time and without an error. */
   async stop() {
     const child = this.#child;
     this.#child = undefined;

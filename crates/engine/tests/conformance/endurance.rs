@@ -25,7 +25,7 @@ async fn concurrent_subscribe(fixture: &Fixture) {
     for client in 0..5 {
         let bus = fixture.bus().await;
         for n in 0..10 {
-            // Exact, by pattern, and overlapping ones, in turn.
+            // An exact type, a pattern and overlapping patterns, in turn.
             let patterns: &[&str] =
                 [&["user.created"][..], &["user.*"], &["user.created", "user.*", "*"]][(client + n) % 3];
             let inbox = Inbox::of(&bus, patterns).await;
@@ -118,7 +118,7 @@ async fn continue_after_subscribe_close(fixture: &Fixture) {
             end(&tracker, format!("{name}-{n}"), result);
         }
         eventually(PATIENCE, "the batch", || async { tracker.missing().is_empty() }).await;
-        // By turns the subscription, and the client as a whole.
+        // In turn the subscription ends, or the client as a whole.
         if batch % 2 == 0 {
             assert!(subscriber.unsubscribe(subscription).await);
         } else {

@@ -171,7 +171,7 @@ async fn a_retry_falls_due_while_paused(fixture: &Fixture) {
         bus.publish("job", 20).await.unwrap();
         eventually(PATIENCE, "the failure", || async { bus.stats().counts.events_retried > retried }).await;
         bus.pause(subscription, true);
-        // Nothing can be waited for: it lets the retry fall due within the pause, and before its end.
+        // There is no condition to wait for: the sleep lets the retry fall due during the pause.
         tokio::time::sleep(pause).await;
         bus.pause(subscription, false);
         inbox.wait_for(1).await;
@@ -212,7 +212,7 @@ async fn circuit_opens_and_drops(fixture: &Fixture) {
     barrier(&bus, &bus).await;
     let counts = bus.stats().counts;
     assert_eq!((calls.load(Ordering::SeqCst), counts.events_failed, counts.events_dropped), (4, 4, 6 + 3));
-    // The others of the client are not concerned.
+    // The other subscriptions of the client are not concerned.
     let inbox = Inbox::of(&bus, &["job"]).await;
     bus.publish("job", 1).await.unwrap();
     inbox.wait_for(1).await;
@@ -237,7 +237,7 @@ async fn circuit_closes_again(fixture: &Fixture) {
     bus.subscribe(&["job"], options, handler).await.unwrap();
     bus.publish("job", 1).await.unwrap();
     bus.notices.wait_for(circuit(BreakerState::Open)).await;
-    // The retry waits for the circuit and is what tries, again and again until it is well.
+    // The retry waits for the circuit. It is the call that tries, again and again, until it succeeds.
     let mark = bus.notices.mark();
     bus.notices.wait_from(mark, circuit(BreakerState::HalfOpen)).await;
     well.store(true, Ordering::SeqCst);

@@ -51,5 +51,5 @@ mod routing;
 mod subscribing;
 mod universal;
 
-/// Only the faults want that.
+/// Only the test program of the faults asks for the health report all the time.
 const WATCH_HEALTH: bool = false;

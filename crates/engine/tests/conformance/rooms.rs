@@ -15,7 +15,7 @@ suite! {
     joined_rooms_are_heard_by_type, users, names_are_apart, except, overlapping_joins, racing_joins, ten_thousand_members, who_is_there, refused_joins, closing_leaves,
 }
 
-/// What came but for barriers, in order.
+/// What came, without barriers, in order.
 fn data(inbox: &Inbox) -> Vec<Value> {
     inbox.data().into_iter().filter(|data| !data.is_null()).collect()
 }
@@ -179,7 +179,8 @@ async fn racing_joins(fixture: &Fixture) {
     let expected: Vec<Value> = (0..ROOMS).filter(|room| joined[*room]).map(Value::from).collect();
     assert_eq!(data(&heard), expected);
     let before = heard.len();
-    // What is joined while it is left hears the very next event; it must have come before it is left again.
+    // A room that is joined while it is being left hears the very next event, which must have come before the
+    // room is left again.
     for n in 0..100_usize {
         let leaving = bus.start_leave("quick");
         let joining = bus.start_join("quick", "m");

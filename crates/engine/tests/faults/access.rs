@@ -162,7 +162,7 @@ async fn a_full_server_is_tried_with_backoff_until_a_slot_is_free() {
     for _ in 0..3 {
         others.push(eventually_some(seconds(10), "a slot", || slot(&server)).await);
     }
-    // The kit's own calls need the fourth slot; from now on they are not used.
+    // The kit's own calls need the fourth slot; the test makes none from here on.
     let control = || async { server.control().await.ok() };
     let mut control = eventually_some(seconds(10), "the last slot", control).await;
     let bus = Bus::with_config(json!({ "redis": { "url": server.url(), "connectTimeout": 1_500 } }));

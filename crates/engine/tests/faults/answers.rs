@@ -73,7 +73,7 @@ async fn garbage_and_halves_of_replies_end_the_connection_and_nothing_else() {
     for n in 0..steps.len() {
         let result = bus.publish_with("a", n, json!({ "timeout": 5_000 })).await;
         if n == 2 || n + 1 == steps.len() {
-            // Too many replies are one that answers it, and then the end of the connection.
+            // The first of too many replies answers the command; the next one ends the connection.
             result.unwrap();
         } else {
             failed(&result, Outcome::Unknown);

@@ -38,7 +38,7 @@ async fn a_user_who_may_not_say_hello_is_served_in_resp2() {
         bus.publish_with("a", round, json!({ "id": id })).await.unwrap();
         exact.wait_for_id(&id).await;
         pattern.wait_for_id(&id).await;
-        // Several heartbeats, which a subscribed RESP2 connection is answered in another form.
+        // Wait for several heartbeats: a subscribed RESP2 connection gets their replies in another form.
         sleep(millis(500)).await;
     }
     assert_eq!((exact.len(), pattern.len(), bus.stats().counts.reconnections), (3, 3, 0));

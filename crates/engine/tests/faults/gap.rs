@@ -21,7 +21,7 @@ async fn each_lost_subscriber_connection_is_one_gap_of_less_than_a_second() {
         assert!(took <= seconds(1), "round {round}: subscribed again after {took:?}");
         assert_eq!((server.pubsub_numsub("a.b").await, server.pubsub_numpat().await), (1, 1));
         let id = format!("after-{round}");
-        // The pattern and the channel.
+        // One subscription for the pattern, and one for the channel.
         assert_eq!(bus.publish_with("a.b", round, json!({ "id": id })).await.unwrap().receivers, 2);
         exact.wait_for_id(&id).await;
         pattern.wait_for_id(&id).await;
@@ -63,7 +63,7 @@ async fn overlapping_subscriptions_are_each_called_once_also_after_reconnects() 
             inbox.wait_for(published).await;
         }
     }
-    // Anything too many would have come before this.
+    // A surplus event would have come before this one.
     let last = Inbox::of(&bus, &["last"]).await;
     bus.publish_with("last", 1, json!({ "id": "last" })).await.unwrap();
     last.wait_for_id("last").await;
@@ -168,7 +168,7 @@ async fn stored_events_arrive_once_each_however_often_the_connection_breaks() {
         assert!(complete);
     }
     inbox.wait_for(published).await;
-    // Anything twice would have come before this.
+    // A repeated event would have come before this one.
     let last = Inbox::of(&bus, &["last"]).await;
     bus.publish_with("last", 1, json!({ "id": "last" })).await.unwrap();
     last.wait_for_id("last").await;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::setup::{millis, ready, seconds, timed};
 use crate::support::{Bus, Inbox, PATIENCE};
 
-/// Within which a report must be there.
+/// A report must be there within this time.
 const LIMIT: Duration = Duration::from_millis(1_000);
 
 async fn report(bus: &Bus) -> Value {

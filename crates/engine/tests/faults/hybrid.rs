@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::setup::{assert_between, failed, hasty, is_error, ready, timed};
 use crate::support::{Bus, Inbox, PATIENCE, Receipt, Record, Remote, to_room};
 
-/// The same in hybrid mode.
+/// The same configuration in hybrid mode.
 fn hybrid(mut config: Value) -> Value {
     config["mode"] = json!("hybrid");
     config
@@ -38,7 +38,7 @@ async fn reached(bus: &Bus, mode: LinkMode) {
     eventually(PATIENCE, &format!("{mode:?}"), async || bus.stats().mode == mode).await;
 }
 
-/// Scenario 2, hybrid.
+/// Scenario 2 in hybrid mode.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_that_starts_without_a_server_works_locally_and_joins_later() {
     let server = RedisServer::start().await;
@@ -49,7 +49,7 @@ async fn a_service_that_starts_without_a_server_works_locally_and_joins_later() 
     let (connected, took) = timed(bus.connect()).await;
     connected.unwrap();
     assert_between(took, 0, 0);
-    // Without waiting for an answer that cannot come.
+    // The result does not wait for an answer that cannot come.
     let (inbox, took) = timed(Inbox::of(&bus, &["*"])).await;
     assert_between(took, 0, 0);
     assert!(bus.join_room("lobby", Some("ann")).await.unwrap());
@@ -61,7 +61,7 @@ async fn a_service_that_starts_without_a_server_works_locally_and_joins_later() 
     }
     assert_eq!(sides(&bus.publish_raw(to_room("lobby", "said", 1)).await.unwrap()), (1, NOT_SENT));
     assert_eq!(sides(&bus.publish_raw(to_room("other", "said", 1)).await.unwrap()), (0, NOT_SENT));
-    // What is to be stored is not taken for done, though it was handled here.
+    // An event for a stream does not count as done, although a handler of this client has handled it.
     let (stored, took) = timed(bus.publish("order", 1)).await;
     failed(&stored, Outcome::NotSent);
     assert_between(took, 900, 900);
@@ -114,7 +114,7 @@ async fn outages_in_the_middle_double_nothing_here_and_replay_nothing_there() {
             reached(&bus, LinkMode::Hybrid).await;
         }
     }
-    // One more behind all echoes.
+    // This event arrives behind all echoes.
     let other = ready(json!({ "redis": server.url() })).await;
     let last = other.publish("a", 0).await.unwrap().id;
     inbox.wait_for_id(&last).await;

@@ -28,5 +28,5 @@ mod stuck;
 mod subscribing;
 mod tls;
 
-/// All the time, for each client of a test.
+/// The health report of each client is asked for all the time.
 const WATCH_HEALTH: bool = true;

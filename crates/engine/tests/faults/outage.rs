@@ -89,7 +89,8 @@ async fn publishes_queued_during_a_short_outage_are_sent_once_and_in_order() {
     let records: Vec<Record> = (0..500).map(|n| Record::new("a", n)).collect();
     let batch = bus.start_publish(&records);
     server.restart().await;
-    // On the same port, so that nobody can be subscribed before the queue is sent: the server counts.
+    // The server counts the publishes. On its old port it gets them before a subscriber could be there, so that
+    // nothing that is received could be counted.
     let results = batch.results().await;
     assert!(results.iter().all(Result::is_ok), "{:?}", results.iter().find(|r| r.is_err()));
     assert_eq!(server.calls("publish").await, 500);

@@ -21,7 +21,7 @@ fn ending(result: &Result<crate::support::Receipt, oxbus_model::BusError>) -> En
     }
 }
 
-/// A publisher behind a proxy, and a subscriber that is not: it writes down what reached the server.
+/// A publisher behind a proxy, and a subscriber without one, which records what reached the server.
 struct Stand {
     server: RedisServer,
     proxy: FaultProxy,
@@ -121,7 +121,7 @@ async fn a_connection_cut_anywhere_leaves_no_publish_twice_or_wrongly_not_sent()
         } else {
             stand.proxy.cut_connection_after_client_bytes(connection, bytes);
         }
-        // In every other pair of rounds there is no next connection to take what was not written.
+        // In every other pair of rounds there is no next connection that could take the unwritten publishes.
         let alone = round % 4 < 2;
         stand.proxy.refuse(alone);
         let endings = stand.publish(round, COUNT, SIZE).await;
@@ -137,7 +137,7 @@ async fn a_connection_cut_anywhere_leaves_no_publish_twice_or_wrongly_not_sent()
             *seen.entry(ending).or_default() += count;
         }
     }
-    // Otherwise this test has not tested the boundary.
+    // Only with all three endings has this test met the boundary.
     for ending in [Ending::Resolved, Ending::Unknown, Ending::NotSent] {
         assert!(seen.contains_key(&ending), "nothing was {ending:?}: {seen:?}");
     }

@@ -21,7 +21,8 @@ async fn an_event_too_large_for_the_server_is_rejected_and_the_connection_replac
         let error = failed(&results[10], Outcome::Rejected);
         assert_eq!(error.kind, ErrorKind::ServerError, "round {round}: {error}");
         for (n, result) in results.iter().enumerate().filter(|(n, _)| *n != 10) {
-            // Those before were answered; those after go to the next connection, or were written behind it.
+            // Publishes before it were answered. Publishes after it were written behind it, or go to the next
+            // connection.
             assert!(result.is_ok() || (n > 10 && failed(result, Outcome::Unknown).outcome.is_some()));
         }
         let (published, took) = timed(bus.publish("a", 1)).await;

@@ -99,7 +99,7 @@ async fn flood_of_large_events() {
         let result = batch.results().await.remove(0);
         full += usize::from(failed(&result, Outcome::NotSent).kind == ErrorKind::QueueFull);
     }
-    // Events are written after they were submitted: what counts is the highest of a while.
+    // Events are written after they were submitted, so the highest value within a while counts.
     let mut grown = 0;
     for _ in 0..100 {
         grown = grown.max(resident().saturating_sub(before));
@@ -162,7 +162,7 @@ async fn closing_towards_a_frozen_server_ends_within_its_limit_and_settles_every
     for result in batch.results().await {
         outcomes.push(result.unwrap_err().outcome.unwrap());
     }
-    // Written ones are unknown, and come first.
+    // The written publishes are unknown, and come first.
     assert!(outcomes.contains(&Outcome::Unknown) && outcomes.contains(&Outcome::NotSent));
     assert!(outcomes.is_sorted_by_key(|outcome| *outcome == Outcome::NotSent));
     assert_eq!(bus.stats().in_flight, 0);

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::support::{Bus, Receipt};
 
-/// What a shared machine may add to a time that is promised.
+/// How much longer than promised something may take on a shared machine.
 pub const SLACK: Duration = Duration::from_millis(1_000);
 
 /// `normal`, or `long` with `OXBUS_SOAK=1`.
@@ -40,7 +40,7 @@ pub async fn ready(config: Value) -> Bus {
     bus
 }
 
-/// What a future gives, and how long it took.
+/// The output of a future, and how long it took.
 pub async fn timed<T>(future: impl Future<Output = T>) -> (T, Duration) {
     let started = Instant::now();
     (future.await, started.elapsed())

@@ -40,7 +40,7 @@ async fn freeze_and_thaw(config: impl Fn(&str) -> Value, limit: u64) {
     assert_between(took, 0, 5_000);
     let mine = async || {
         let now = connection_ids(&server).await;
-        // The watcher has two: it may have kept or replaced them.
+        // The watcher has two connections, which it may have kept or replaced.
         now.len() == 3 && now.difference(&before).next().is_some()
     };
     eventually(seconds(10), "the connection is a new one", mine).await;

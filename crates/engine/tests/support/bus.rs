@@ -27,7 +27,7 @@ pub struct Bus {
     pub notices: Notices,
     pub(super) inner: Arc<Inner>,
     pump: JoinHandle<()>,
-    /// Where the test program wants it.
+    /// The health watch, in test programs that want one.
     watch: Option<JoinHandle<()>>,
 }
 

@@ -108,7 +108,7 @@ pub async fn barrier(from: &Bus, to: &Bus) {
     static LAST: AtomicU32 = AtomicU32::new(0);
     let name = format!("barrier.{}", LAST.fetch_add(1, Ordering::Relaxed));
     let arrived = Inbox::default();
-    // By channel, so that it is fed by a server subscription of its own and hears no broadcasts.
+    // By channel: such a subscription has a server subscription of its own and hears no broadcasts.
     let options = json!({ "by": "channel" });
     let subscription = to.subscribe(&[&name], options, arrived.handler()).await.expect("a subscription");
     from.publish(&name, Value::Null).await.expect("a publish");

@@ -1,4 +1,4 @@
-//! A host for the engine, written in Rust: what JavaScript is in production, these tests have here.
+//! A host for the engine, written in Rust, which does for these tests what JavaScript does in production.
 //!
 //! # Layout
 //!

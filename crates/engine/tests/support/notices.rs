@@ -105,9 +105,9 @@ pub struct Lost {
     pub group: String,
     /// How many.
     pub count: u64,
-    /// Behind, or from, this entry.
+    /// The loss begins behind, or at, this entry.
     pub from: EntryId,
-    /// Before, or up to, this entry.
+    /// The loss ends before, or at, this entry.
     pub to: EntryId,
 }
 
@@ -144,7 +144,7 @@ pub fn lost(notice: &Notice) -> Option<Lost> {
     })
 }
 
-/// The handler calls whose claim a notice says is lost.
+/// The tokens of the handler calls whose claim is lost, from the notice of it.
 pub fn claim_lost(notice: &Notice) -> Option<&[u32]> {
     match notice {
         Notice::ClaimLost { tokens, .. } => Some(tokens),
@@ -152,7 +152,7 @@ pub fn claim_lost(notice: &Notice) -> Option<&[u32]> {
     }
 }
 
-/// Behind which entry a group goes on that a notice says was created again.
+/// The entry behind which a group goes on, from the notice that the group was created again.
 pub fn recreated(notice: &Notice) -> Option<EntryId> {
     match notice {
         Notice::GroupRecreated { from, .. } => Some(*from),

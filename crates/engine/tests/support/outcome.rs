@@ -64,7 +64,7 @@ pub struct Receipt {
     pub stored: Option<Stored>,
     /// How many subscriptions of the client itself have taken it, in hybrid mode.
     pub local: u32,
-    /// What became of it on the server; in hybrid mode a publish may succeed without.
+    /// What became of it on the server; in hybrid mode a publish may succeed without the server.
     pub remote: Remote,
 }
 
@@ -73,9 +73,9 @@ pub struct Receipt {
 pub enum Remote {
     /// The server has confirmed it.
     Resolved,
-    /// It has not.
+    /// The server has not confirmed it, and this is the outcome there.
     Failed(Outcome),
-    /// It was not meant for it.
+    /// It was not meant for the server.
     Skipped,
 }
 
@@ -84,7 +84,7 @@ pub enum Remote {
 pub struct Stored {
     /// The stream.
     pub stream: String,
-    /// The id of its entry; of a duplicate that of the first.
+    /// The id of its entry; a duplicate has the id of the first entry.
     pub message_id: String,
     /// Whether it had been stored before.
     pub duplicate: bool,
@@ -124,7 +124,7 @@ impl Batch {
     }
 }
 
-/// What the host is told of one that has succeeded.
+/// What the host is told of a publish that has succeeded.
 #[derive(Debug)]
 pub(super) struct Success<'a> {
     /// The id, if it was generated.
@@ -135,7 +135,7 @@ pub(super) struct Success<'a> {
     pub(super) remote: Remote,
 }
 
-/// What the host is told of one.
+/// What the host is told of a publish.
 pub(super) type Settled<'a> = Result<Success<'a>, BusError>;
 
 /// The publishes of a batch that are not settled.
@@ -151,7 +151,7 @@ pub(super) struct Slot {
 }
 
 impl Open {
-    /// Waits for `records`; their text in the form of a submission.
+    /// Opens the results of `records`, and gives their text in the form of a submission.
     pub(super) fn new(records: &[Record]) -> (Open, Vec<oneshot::Receiver<Published>>, String) {
         let mut text = String::new();
         let (slots, receivers): (Vec<_>, Vec<_>) = records
@@ -173,13 +173,13 @@ impl Open {
         (Open { slots, left }, receivers, text)
     }
 
-    /// The client itself has taken one.
+    /// Subscriptions of the client itself have taken an event.
     pub(super) fn taken(&mut self, index: u32, by: u32) {
         let slot = self.slots.get_mut(index as usize).and_then(Option::as_mut);
         slot.unwrap_or_else(|| panic!("publish {index} was taken after it was settled")).local = by;
     }
 
-    /// Settles one. Panics when it was settled before.
+    /// Settles a publish. Panics when it was settled before.
     pub(super) fn settle(&mut self, index: u32, outcome: Settled<'_>) {
         let slot = self.slots.get_mut(index as usize).and_then(Option::take);
         let Slot { given_id, local, sender } =

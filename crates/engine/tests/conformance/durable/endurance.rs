@@ -115,7 +115,7 @@ async fn continue_after_subscribe_close(fixture: &Fixture) {
             .await;
         let some = || async { tracker.received_count() >= batch * 700 + 200 };
         eventually(PATIENCE, "some of the batch", some).await;
-        // By turns the subscription, and the client as a whole.
+        // In turn the subscription ends, or the client as a whole.
         if batch % 2 == 0 {
             assert!(worker.unsubscribe(subscription).await);
         } else {

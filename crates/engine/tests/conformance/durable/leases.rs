@@ -86,7 +86,7 @@ async fn max_processing(fixture: &Fixture) {
     let subscription = one.subscribe_async(&["job"], hasty, first.handler()).await.unwrap();
     store(&one, numbered("job", 0..1)).await;
     first.started.wait_for(1).await;
-    // It would take the event as well as the other.
+    // If it were not paused, this client could take the event as well as the other one.
     one.pause(subscription, true);
     two.subscribe_async(&["job"], workers(), second.ending(FAILED)).await.unwrap();
     second.started.wait_for(1).await;
@@ -98,7 +98,7 @@ async fn max_processing(fixture: &Fixture) {
     Group::workers(&two, fixture).settled().await;
     let tokens = two.notices.wait_to_find(|notice| claim_lost(notice).map(<[u32]>::to_vec)).await;
     assert_eq!(tokens, [event.token]);
-    // What becomes of the lost call does not count.
+    // The result of the lost call does not count.
     second.open(1);
     eventually(PATIENCE, "its end", || async { two.stats().counts.handler_errors == 1 }).await;
     one.pause(subscription, false);
@@ -170,7 +170,7 @@ async fn a_crowd(fixture: &Fixture) {
         let start = n * 100;
         store(&publisher, numbered("job", start..start + 100)).await;
         buses.push(bus);
-        // By turns one leaves in order, one dies, and one stays.
+        // In turn a client leaves in order, dies, or stays.
         if n % 3 == 1 {
             buses.remove(0).disconnect().await;
         } else if n % 3 == 2 {

@@ -56,12 +56,12 @@ async fn duplicates(fixture: &Fixture) {
         assert_eq!((stored.message_id.as_str(), again.id.as_str()), (first.message_id(), "order-1"));
         assert_eq!((stored.stream, again.receivers), (fixture.jobs(), 0));
     }
-    // In one batch, too; others of it are not concerned.
+    // This holds within one batch too, whose other events are not concerned.
     let record = |id: &str| Record::new("job", 3).with(json!({ "id": id, "deduplicate": { "ttl": 60_000 } }));
     let results = bus.publish_many(vec![record("a"), Record::new("job", 4), record("a"), record("b")]).await;
     let duplicate: Vec<bool> = results.into_iter().map(|r| r.unwrap().stored.unwrap().duplicate).collect();
     assert_eq!(duplicate, [false, false, true, false]);
-    // Without being asked nobody looks.
+    // Without the option nobody looks for duplicates.
     bus.publish_with("job", 5, json!({ "id": "order-1" })).await.unwrap();
     inbox.wait_for(5).await;
     let all = if fixture.capabilities.local_first { vec![1, 2, 3, 4, 3, 3, 5] } else { vec![1, 3, 4, 3, 5] };

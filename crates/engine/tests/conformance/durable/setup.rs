@@ -90,7 +90,7 @@ pub fn numbers(inbox: &Inbox) -> Vec<u64> {
     inbox.data().iter().map(|data| data.as_u64().expect("a number")).collect()
 }
 
-/// The same, sorted.
+/// The numbers that an inbox got as data, sorted.
 pub fn sorted(inbox: &Inbox) -> Vec<u64> {
     let mut numbers = numbers(inbox);
     numbers.sort_unstable();
@@ -194,7 +194,7 @@ pub fn event_in(answer: &Value) -> Value {
     serde_json::from_str(text).expect("an event as JSON")
 }
 
-/// An entry id in an answer; before all where there is none.
+/// An entry id in an answer; the lowest id when there is none.
 pub fn id(text: &Value) -> EntryId {
     text.as_str().map_or(EntryId::MIN, |text| text.parse().expect("an entry id"))
 }
@@ -202,7 +202,7 @@ pub fn id(text: &Value) -> EntryId {
 /// A handler call.
 pub type Settling = Pin<Box<dyn Future<Output = Settlement> + Send>>;
 
-/// Handler calls that wait until they are let go.
+/// Holds handler calls until it is opened.
 #[derive(Clone)]
 pub struct Gate {
     /// What was started.

@@ -63,10 +63,10 @@ async fn acknowledgements_without_an_answer_are_given_again() {
     for round in 1..=10_u64 {
         let commands = proxy.wait_for_connection("XACK").await;
         if round % 2 == 0 {
-            // Done by the server, and nobody hears of it.
+            // The server executes these, and its replies are lost.
             proxy.freeze_replies(commands);
         } else {
-            // Believed to be sent, and never seen by the server.
+            // The client believes these to be sent, and the server never gets them.
             proxy.cut_connection_after_swallowing(commands, 20);
         }
         store(&publisher, numbered(round * 10..round * 10 + 10)).await;

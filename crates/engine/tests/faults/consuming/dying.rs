@@ -45,7 +45,7 @@ async fn what_a_dead_consumer_had_begun_is_handled_elsewhere() {
     two.disconnect().await;
 }
 
-/// Publishes tracked events until told to stop; their ids and when each was resolved.
+/// Publishes tracked events until it is told to stop. Returns their ids and when each was resolved.
 async fn publish_until(
     bus: Arc<Bus>,
     tracker: Arc<Tracker>,
@@ -144,7 +144,7 @@ async fn giving_up(url: &str) -> (Bus, mpsc::UnboundedReceiver<()>) {
     let bus = keeper(url, 200).await;
     let (sender, called) = mpsc::unbounded_channel();
     let handler = move |_| {
-        // The test may be past listening.
+        // The test may have stopped listening.
         let _ = sender.send(());
         Settlement::Failed { retryable: false }
     };
@@ -152,7 +152,7 @@ async fn giving_up(url: &str) -> (Bus, mpsc::UnboundedReceiver<()>) {
     (bus, called)
 }
 
-/// A moment around that at which an entry is moved to the dead letters.
+/// A random moment shortly before or after an entry is moved to the dead letters.
 fn moment(rng: &mut impl Rng) -> Duration {
     Duration::from_micros(rng.random_range(0..3_000))
 }

@@ -55,9 +55,9 @@ async fn whatever_others_store_is_an_event_or_a_dead_letter() {
     settled(&server, "workers").await;
     let counts = bus.stats().counts;
     let dead_letters = counts.events_dead_lettered;
-    // An entry that names another group is for that one.
+    // An entry that names another group is skipped by this one.
     assert_eq!(inbox.len() as u64 + dead_letters + counts.events_skipped, count + 1);
-    // About the newest 10,000 are kept.
+    // The stream of the dead letters keeps about the newest 10,000.
     let kept = length(&server, DEAD_LETTERS).await as u64;
     assert!(kept == dead_letters || kept >= 10_000, "{kept} of {dead_letters}");
     assert_eq!(inbox.events().last().unwrap().data(), json!(0));

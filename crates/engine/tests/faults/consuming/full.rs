@@ -77,7 +77,7 @@ async fn a_full_server_still_lets_groups_work() {
     inbox.wait_for(50).await;
     settled(&server, "workers").await;
     assert_eq!(sorted(&inbox), (0..50).collect::<Vec<_>>());
-    // A new group needs memory: it is refused in time, and nothing is left of it.
+    // A new group needs memory: the server refuses it in time, and nothing is left of it.
     let new = two.subscribe(&["job"], member("new", json!({})), Inbox::default().handler()).await;
     assert_eq!(new.unwrap_err().kind, ErrorKind::ServerOom);
     two.disconnect().await;

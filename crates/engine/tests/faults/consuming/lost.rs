@@ -12,7 +12,7 @@ use super::{JOBS, keeper, member, numbered, pending, settled, sorted, store, wor
 use crate::setup::{is_error, millis};
 use crate::support::{Bus, Inbox, PATIENCE, lost, recreated};
 
-/// How often a server was asked to make a group, or to read as one.
+/// How often the server was asked to create a group or to read for one.
 async fn asked(server: &RedisServer) -> (u64, u64) {
     (server.calls("xgroup|create").await, server.calls("xreadgroup").await)
 }
@@ -75,7 +75,7 @@ async fn a_server_that_comes_back_from_its_files_has_lost_nothing() {
         let seen = server.command(&["HGET", "jobs:group:workers", "seen"]).await;
         seen.text().parse::<u64>().unwrap()
     };
-    // Two heartbeats of the group have looked.
+    // By now two heartbeats of the group have looked at it.
     let now = seen().await;
     eventually(PATIENCE, "two heartbeats", async || seen().await >= now + 1_500).await;
     assert_eq!((sorted(&inbox), bus.notices.find(lost)), ((0..80).collect(), vec![]));
@@ -125,7 +125,7 @@ async fn a_stream_or_group_that_disappears_under_a_waiting_reader_is_made_again(
         // A read blocks for 300 ms; each of a few interruptions may cost one or two more.
         assert!(after.1 - before.1 <= 12 + took.as_millis() as u64 / 100, "{way:?}: {before:?} {after:?}");
     }
-    // What was acknowledged since the last heartbeat may come again with the group.
+    // The group may deliver again what was acknowledged since the last heartbeat.
     let mut seen = sorted(&inbox);
     seen.dedup();
     assert_eq!(seen, (0..5).collect::<Vec<_>>());
@@ -147,7 +147,7 @@ async fn a_group_that_cannot_be_made_again_is_asked_for_now_and_then() {
         info["total_commands_processed"].parse::<u64>().unwrap()
     };
     let (before, started) = (commands().await, Instant::now());
-    // Nothing can be waited for: what is measured is a rate.
+    // There is no condition to wait for, because the test measures a rate.
     let over = || async { started.elapsed() >= WATCHED };
     eventually(PATIENCE, "some seconds", over).await;
     let per_second = (commands().await - before) / WATCHED.as_secs();

@@ -10,7 +10,7 @@ use super::{DEAD_LETTERS, JOBS, keeper, length, member, numbered, pending, settl
 use crate::setup::{assert_between, timed};
 use crate::support::{Event, Inbox, PATIENCE, claim_lost};
 
-/// The longest that a read of these clients blocks: a heartbeat.
+/// A read of these clients blocks for one heartbeat at most.
 const BLOCK: u64 = 300;
 
 /// Scenario 38: a reader whose connection stands still is found and replaced, while the others go on; what
@@ -26,7 +26,7 @@ async fn a_reader_that_stands_still_is_replaced() {
     for round in 0..2_u64 {
         let reader = proxy.wait_for_connection("XREADGROUP").await;
         let mark = bus.notices.mark();
-        // By turns the server still hears it, or not.
+        // In every other round the server still receives what the client sends.
         if round == 0 {
             proxy.freeze_replies(reader);
         } else {
@@ -40,7 +40,7 @@ async fn a_reader_that_stands_still_is_replaced() {
         inbox.wait_for(round as usize + 2).await;
         // The server learns of the end of that connection only now.
         proxy.cut(reader);
-        // Nothing else was touched.
+        // No other connection was replaced.
         bus.publish("live", 1).await.unwrap();
         let links = bus.notices.all();
         let others = links.iter().filter(|n| matches!(n, Notice::Disconnected { .. }) && !broken(n)).count();
@@ -112,7 +112,7 @@ async fn a_client_that_is_cut_off_for_longer_than_its_lease_does_no_harm() {
     let inbox = Inbox::with(&two, &["job"], workers()).await;
     inbox.wait_for(6).await;
     settled(&server, "workers").await;
-    // Half of its calls end while it is cut off, half when it is back.
+    // Half of its calls end while the client is cut off, half when it is back.
     gate.add_permits(3);
     proxy.blackhole_new(false);
     proxy.cut_all();
@@ -128,7 +128,7 @@ async fn a_client_that_is_cut_off_for_longer_than_its_lease_does_no_harm() {
     settled(&server, "workers").await;
     assert_eq!(sorted(&inbox)[..6], [0, 1, 2, 3, 4, 5]);
     assert_eq!(length(&server, DEAD_LETTERS).await, 0);
-    // Nothing of the six was called again.
+    // None of the six was called again.
     let of_six = |inbox: &Inbox| inbox.data().iter().filter(|data| data.as_u64() < Some(6)).count();
     assert_eq!(of_six(&inbox), 6);
     let mut again = Vec::new();

@@ -68,7 +68,7 @@ async fn a_connection_cut_while_events_are_stored() {
         } else {
             proxy.cut_connection_after_client_bytes(connection, bytes);
         }
-        // In every other pair of rounds there is no next connection to take what was not written.
+        // In every other pair of rounds there is no next connection that could take the unwritten publishes.
         proxy.refuse(round % 4 < 2);
         let results = bus.start_publish(&records(&tracker, round, COUNT, SIZE)).results().await;
         proxy.refuse(false);

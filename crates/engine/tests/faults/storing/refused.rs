@@ -27,7 +27,7 @@ async fn a_full_server_rejects_and_publishes_nothing() {
             tracker.rejected(format!("{round}-{n}"));
         }
     }
-    // Where live events are kept as well, they are not published without.
+    // With persistence a live event is not published unless it was stored.
     let live = bus.publish("live", 1).await;
     assert_eq!(failed(&live, Outcome::Rejected).kind, ErrorKind::ServerOom);
     plain.publish_with("live", 1, json!({ "id": "live" })).await.unwrap();
@@ -124,7 +124,7 @@ async fn an_event_that_may_not_be_published_is_stored() {
     eventually(PATIENCE, "all are told", || async { told() == 50 }).await;
     bus.disconnect().await;
 
-    // Without scripts nothing can be stored and published; what is only stored needs none.
+    // Storing and publishing together needs scripts; storing alone does not.
     server.command(&["ACL", "SETUSER", "default", "allchannels", "-@scripting"]).await;
     let bus = ready(keeping(hasty(&server.url()))).await;
     let refused = bus.publish("job", 1).await;
