@@ -61,12 +61,14 @@ async fn a_connection_cut_while_events_are_stored() {
     let mut seen = BTreeMap::<Ending, usize>::new();
     for round in 0..crate::setup::soak(8, 100) {
         bus.wait_until_ready(Some(20_000)).await.unwrap();
-        let connection = *proxy.open_connections().last().expect("the publisher's connection");
         let bytes = random.random_range(1..(COUNT * SIZE) as u64);
-        if round % 2 == 1 {
-            proxy.cut_connection_after_swallowing(connection, bytes);
-        } else {
-            proxy.cut_connection_after_client_bytes(connection, bytes);
+        // The publisher's, and that of the commands if the health report has opened it.
+        for connection in proxy.open_connections() {
+            if round % 2 == 1 {
+                proxy.cut_connection_after_swallowing(connection, bytes);
+            } else {
+                proxy.cut_connection_after_client_bytes(connection, bytes);
+            }
         }
         // In every other pair of rounds there is no next connection that could take the unwritten publishes.
         proxy.refuse(round % 4 < 2);
@@ -112,12 +114,13 @@ async fn an_unknown_event_published_again_is_a_duplicate() {
         [("job.once", "jobs", true, 1), ("quiet.once", "quiet", true, 1), ("quiet.twice", "quiet", false, 2)]
     {
         let options = json!({ "id": event_type, "deduplicate": once });
-        let connection = *proxy.open_connections().last().unwrap();
-        proxy.freeze_replies(connection);
+        // The publisher's, and that of the commands if the health report has opened it.
+        let connections = proxy.open_connections();
+        connections.iter().for_each(|connection| proxy.freeze_replies(*connection));
         let batch = bus.start_publish(&[Record::new(event_type, 1).with(options.clone())]);
         let count = || async { stored(&server, stream).await.iter().filter(|id| *id == event_type).count() };
         eventually(PATIENCE, "the server has stored it", || async { count().await == 1 }).await;
-        proxy.cut(connection);
+        connections.iter().for_each(|connection| proxy.cut(*connection));
         failed(&batch.results().await[0], Outcome::Unknown);
         bus.wait_until_ready(None).await.unwrap();
         let again = bus.publish_with(event_type, 1, options).await.unwrap();

@@ -99,8 +99,9 @@ async fn one_event_of_a_call_is_cancelled() {
     assert_eq!(stored(&server, "jobs").await, expected);
 
     // The call was sent, so its event may have been stored.
-    let connection = *proxy.open_connections().last().unwrap();
-    proxy.freeze_replies(connection);
+    // The publisher's, and that of the commands if the health report has opened it.
+    let connections = proxy.open_connections();
+    connections.iter().for_each(|connection| proxy.freeze_replies(*connection));
     let batch = bus.start_publish(&vec![Record::new("job", 1); 3]);
     let there = || async { stored(&server, "jobs").await.len() == expected.len() + 3 };
     eventually(PATIENCE, "all three are stored", there).await;
@@ -108,7 +109,7 @@ async fn one_event_of_a_call_is_cancelled() {
     // Had it been answered first, it would have been published.
     let cancelled = || async { bus.stats().in_flight == 2 };
     eventually(PATIENCE, "one is cancelled", cancelled).await;
-    proxy.thaw(connection);
+    connections.iter().for_each(|connection| proxy.thaw(*connection));
     let results = batch.results().await;
     assert_eq!(failed(&results[1], Outcome::Unknown).kind, ErrorKind::Aborted);
     assert!(results[0].is_ok() && results[2].is_ok());
