@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use oxbus_model::delivery::Settlement;
-use oxbus_model::pattern;
+use oxbus_model::routing::pattern;
 use oxbus_testkit::{eventually, seeded};
 use rand::Rng;
 use rand::seq::IndexedRandom;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use oxbus_engine::host::Notice;
-use oxbus_model::stats::LinkMode;
+use oxbus_model::observe::stats::LinkMode;
 use oxbus_model::{ErrorKind, Outcome};
 use oxbus_testkit::{FaultProxy, RedisServer, eventually};
 use serde_json::{Value, json};

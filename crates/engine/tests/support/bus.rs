@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use oxbus_engine::{Broker, Client, State};
 use oxbus_model::BusError;
 use oxbus_model::config::{Config, Environment};
-use oxbus_model::stats::Snapshot;
+use oxbus_model::observe::stats::Snapshot;
 use oxbus_testkit::eventually;
 use serde_json::{Value, json};
 use tokio::sync::OwnedMutexGuard;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use oxbus_engine::{Client, Joinable};
 use oxbus_model::BusError;
-use oxbus_model::store::EntryId;
+use oxbus_model::stream_store::EntryId;
 use serde_json::{Value, json};
 
 use super::bus::Bus;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use oxbus_engine::{Broker, Client, Host};
 use oxbus_model::config::Config;
-use oxbus_model::store::EntryId;
+use oxbus_model::stream_store::EntryId;
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::Value;
 use tokio::runtime::Handle;

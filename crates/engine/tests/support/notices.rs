@@ -1,7 +1,7 @@
 //! What the client says without being asked.
 
 use oxbus_engine::host::Notice;
-use oxbus_model::store::EntryId;
+use oxbus_model::stream_store::EntryId;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};

@@ -1,6 +1,6 @@
 //! What is lost is said, and what cannot be read does not hold up the rest.
 
-use oxbus_model::store::EntryId;
+use oxbus_model::stream_store::EntryId;
 use oxbus_testkit::eventually;
 use serde_json::{Value, json};
 

@@ -33,7 +33,7 @@ async fn receipts(fixture: &Fixture) {
         assert_eq!(stored.stream, if n % 4 == 3 { fixture.notes() } else { fixture.jobs() });
         assert!(!stored.duplicate);
         if n % 4 != 3 {
-            let id = stored.message_id.parse::<oxbus_model::store::EntryId>().unwrap();
+            let id = stored.message_id.parse::<oxbus_model::stream_store::EntryId>().unwrap();
             assert!(last < Some(id));
             last = Some(id);
         }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use oxbus_model::delivery::Settlement;
-use oxbus_model::store::EntryId;
+use oxbus_model::stream_store::EntryId;
 use oxbus_testkit::eventually;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;

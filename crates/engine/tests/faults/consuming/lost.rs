@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use oxbus_model::ErrorKind;
-use oxbus_model::store::EntryId;
+use oxbus_model::stream_store::EntryId;
 use oxbus_testkit::{RedisServer, eventually};
 use serde_json::json;
 use tokio::time::Instant;

@@ -17,7 +17,7 @@ mod stuck;
 use std::collections::HashMap;
 use std::panic::Location;
 
-use oxbus_model::store::EntryId;
+use oxbus_model::stream_store::EntryId;
 use oxbus_testkit::{RedisServer, Value as Reply, eventually};
 use serde_json::{Value, json};
 
