@@ -1,4 +1,4 @@
-import { FLOOR, peers, SUBJECT } from './support/contestants.mjs';
+import { FLOOR, peers, subjects } from './support/contestants.mjs';
 import { CREDIT } from './support/events.mjs';
 import { startProcess } from './support/process.mjs';
 
@@ -13,7 +13,7 @@ export const metrics = [
   { key: 'lost', label: 'lost', better: 'lower', digits: 0, must: 0 },
 ];
 
-const contestants = [SUBJECT, 'oxbus-no-inherit', ...peers, FLOOR];
+const contestants = [...subjects, 'oxbus-no-inherit', ...peers, FLOOR];
 
 export const cases = [
   { name: 'small events, sync handler', payload: 'small', handler: 'sync', contestants },
