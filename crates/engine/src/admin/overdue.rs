@@ -172,11 +172,16 @@ async fn requeue(context: &Context, member: &ConsumerId, items: Vec<(EntryId, u3
 }
 
 /// Moves entries to the dead letters. The result: how many were moved, and how many were not.
-async fn dead_letter(context: &Context, member: &ConsumerId, letters: Vec<DeadLetterEntry>) -> (u64, u64) {
-    let all = letters.len() as u64;
+async fn dead_letter(
+    context: &Context,
+    member: &ConsumerId,
+    dead_letters: Vec<DeadLetterEntry>,
+) -> (u64, u64) {
+    let all = dead_letters.len() as u64;
     let config = &context.config.dead_letter;
     let to: Option<Arc<str>> = config.enabled.then(|| context.dead_letters_of(&member.stream));
-    let request = Request::DeadLetter { member: member.clone(), to, max_len: config.max_length, letters };
+    let request =
+        Request::DeadLetter { member: member.clone(), to, max_len: config.max_length, letters: dead_letters };
     outcome(context, request, all).await
 }
 

@@ -26,8 +26,9 @@ pub(super) async fn list(context: &Context, args: Arguments) -> Result<Value, Bu
 }
 
 async fn describe(context: &Context, name: &str) -> Result<Value, BusError> {
-    let letters = context.dead_letters_of(name);
-    let (facts, letters, now) = tokio::join!(context.facts(name), context.describe(&letters), context.time());
+    let dead_letters = context.dead_letters_of(name);
+    let (facts, dead_letters, now) =
+        tokio::join!(context.facts(name), context.describe(&dead_letters), context.time());
     let StreamFacts { length, first, last, groups, .. } = facts?;
     let now = now?;
     let groups: Vec<Value> = groups.into_iter().map(|group| group_value(group, now)).collect();
@@ -36,7 +37,7 @@ async fn describe(context: &Context, name: &str) -> Result<Value, BusError> {
         "length": length,
         "firstId": first.map(text_of),
         "lastId": last.map(text_of),
-        "deadLetters": letters?.map_or(0, |facts| facts.length),
+        "deadLetters": dead_letters?.map_or(0, |facts| facts.length),
         "groups": groups,
     }))
 }

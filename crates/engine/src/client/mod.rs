@@ -322,8 +322,8 @@ impl Client {
         self.core.answer(ticket, async move { core.administer(&method, &arguments).await });
     }
 
-    /// Whether nothing is under way that would change anything by itself, but for what time and the
-    /// handlers that run bring: those the host knows.
+    /// True when no queued event, no publish in flight and no request without a reply is left. Timers and running
+    /// handlers are not counted: the host knows of them.
     pub fn is_idle(&self) -> bool {
         let state = &self.core.state;
         let queue = state.live_queue();

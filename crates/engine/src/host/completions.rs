@@ -1,4 +1,4 @@
-//! What waits for the host, but for deliveries: results, replies and notices. One wake at a time.
+//! Results, replies and notices that wait for the host. It is woken once until it takes them.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use super::{Apart, Drained, Failed, Host, Notice, Published, Taken};
 use crate::host::event_loop;
 use crate::host::event_loop::{BLOCKED, EVENT_LOOP_BLOCKED, Waits, Wakes};
 
-/// Notices that may wait while the host does not drain; then the oldest go, and a warning says so.
+/// The most notices that wait while the host does not drain. Beyond, the oldest are dropped, and a warning counts them.
 const MAX_NOTICES: usize = 1024;
 
 pub(crate) struct Completions {

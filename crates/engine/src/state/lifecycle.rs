@@ -1,4 +1,4 @@
-//! The state of a client, as its links make it.
+//! The state of a client, which follows from the states of its links.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
