@@ -27,7 +27,7 @@ impl DeadLetterId {
     fn parse(context: &Context, text: &str) -> Option<DeadLetterId> {
         let (dead_letters, id) = text.rsplit_once(':')?;
         let id = EntryId::from_bytes(id.as_bytes())?;
-        // Of another stream, entries are not to be removed or moved.
+        // An id of any other stream is refused: its entries must not be removed or moved.
         let stream = dead_letters.strip_suffix(context.config.dead_letter.suffix.as_str())?;
         (!stream.is_empty()).then(|| DeadLetterId { dead_letters: dead_letters.into(), id })
     }
@@ -71,7 +71,7 @@ pub(super) async fn list(context: &Context, mut args: Arguments) -> Result<Value
         }
         None => None,
     };
-    let elsewhere = args.error("after", "is a dead dead_letter of another stream");
+    let elsewhere = args.error("after", "is a dead letter of another stream");
     args.finish()?;
     let streams = streams(context, stream.as_deref()).await?;
     let index = after
@@ -103,7 +103,7 @@ pub(super) fn too_much(fit: usize) -> BusError {
 
 /// `deadLetters.get {id}`: a dead letter, or null.
 pub(super) async fn get(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
-    let dead_letter = letter_id(context, &mut args)?;
+    let dead_letter = dead_letter_id(context, &mut args)?;
     args.finish()?;
     let Some(dead_letter) = dead_letter else { return Ok(Value::Null) };
     let entry = entry(context, &dead_letter).await?;
@@ -111,7 +111,7 @@ pub(super) async fn get(context: &Context, mut args: Arguments) -> Result<Value,
 }
 
 /// The `id` that is given; `None` where no dead letter can have it.
-fn letter_id(context: &Context, args: &mut Arguments) -> Result<Option<DeadLetterId>, BusError> {
+fn dead_letter_id(context: &Context, args: &mut Arguments) -> Result<Option<DeadLetterId>, BusError> {
     Ok(DeadLetterId::parse(context, &args.text("id")?))
 }
 
@@ -160,7 +160,7 @@ fn fields_value(fields: &Fields) -> Value {
 /// `deadLetters.replay {id, to}`: moves a dead letter back to its stream, for the group that gave it up or
 /// for all. Returns the new entry, or null where there is no such dead letter.
 pub(super) async fn replay(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
-    let dead_letter = letter_id(context, &mut args)?;
+    let dead_letter = dead_letter_id(context, &mut args)?;
     let to = replay_target(&mut args)?;
     args.finish()?;
     let Some(dead_letter) = dead_letter else { return Ok(Value::Null) };
@@ -257,7 +257,7 @@ pub(super) fn interrupted(error: BusError, done: u64) -> BusError {
 
 /// `deadLetters.remove {id}`: whether there was such a dead letter.
 pub(super) async fn remove(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
-    let dead_letter = letter_id(context, &mut args)?;
+    let dead_letter = dead_letter_id(context, &mut args)?;
     args.finish()?;
     let Some(dead_letter) = dead_letter else { return Ok(false.into()) };
     let removed = context
