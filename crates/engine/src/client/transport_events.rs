@@ -176,8 +176,8 @@ impl TransportEvents for ClientEvents {
         if !report.counted.is_empty() {
             state.publishes.count(report.counted.drain(..));
         }
-        let PublishReport { published, apart, taken, failed, .. } = report;
-        state.completions.settled(published, apart, taken, failed);
+        let PublishReport { published, settled_locally, delivered_locally, failed, .. } = report;
+        state.completions.settled(published, settled_locally, delivered_locally, failed);
     }
 
     fn reader_up(&self, group: GroupKey) {

@@ -207,7 +207,7 @@ impl GroupDriver {
         let before = std::mem::replace(&mut *unblocked, outdated.clone());
         drop(unblocked);
         for group in outdated.into_iter().filter(|group| !before.contains(group)) {
-            self.transport.nudge(group);
+            self.transport.unblock_read(group);
         }
     }
 

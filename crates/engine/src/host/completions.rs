@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use oxbus_model::{BusError, ErrorKind, Outcome};
 use serde_json::Value;
 
-use super::{Apart, Drained, Failed, Host, Notice, Published, Taken};
+use super::{DeliveredLocally, Drained, Failed, Host, Notice, Published, SettledLocally};
 use crate::host::event_loop;
 use crate::host::event_loop::{BLOCKED, EVENT_LOOP_BLOCKED, Waits, Wakes};
 
@@ -47,17 +47,21 @@ impl Completions {
     pub(crate) fn settled(
         &self,
         published: &mut Vec<Published>,
-        apart: &mut Vec<Apart>,
-        taken: &mut Vec<Taken>,
+        settled_locally: &mut Vec<SettledLocally>,
+        delivered_locally: &mut Vec<DeliveredLocally>,
         failed: &mut Vec<Failed>,
     ) {
-        if published.is_empty() && apart.is_empty() && taken.is_empty() && failed.is_empty() {
+        if published.is_empty()
+            && settled_locally.is_empty()
+            && delivered_locally.is_empty()
+            && failed.is_empty()
+        {
             return;
         }
         let mut ready = self.lock();
         ready.drained.published.append(published);
-        ready.drained.apart.append(apart);
-        ready.drained.taken.append(taken);
+        ready.drained.settled_locally.append(settled_locally);
+        ready.drained.delivered_locally.append(delivered_locally);
         ready.drained.failed.append(failed);
         drop(ready);
         self.wake();

@@ -32,12 +32,12 @@ pub struct Published {
     /// For each: its id if it was generated, and how many received it, as the server counts.
     pub items: Vec<(Option<EventId>, i64)>,
     /// Where they were stored, if they were.
-    pub stored: Option<Stored>,
+    pub stored: Option<StoredEntries>,
 }
 
 /// The entries of publishes that were stored.
 #[derive(Clone, Debug)]
-pub struct Stored {
+pub struct StoredEntries {
     /// The stream.
     pub stream: Arc<str>,
     /// For each item of the run: its entry, and whether it is that of an earlier publish of the same event.
@@ -64,7 +64,7 @@ impl std::fmt::Debug for EventId {
 
 /// Events that this client's own subscriptions have taken without the server, in hybrid mode.
 #[derive(Clone, Debug)]
-pub struct Taken {
+pub struct DeliveredLocally {
     /// The batch.
     pub batch: u32,
     /// For each: its index, and by how many subscriptions.
@@ -73,7 +73,7 @@ pub struct Taken {
 
 /// A publish in hybrid mode that succeeded without the server's confirmation.
 #[derive(Clone, Debug)]
-pub struct Apart {
+pub struct SettledLocally {
     /// The batch.
     pub batch: u32,
     /// The index in it.
@@ -108,9 +108,9 @@ pub struct Drained {
     /// Publishes that succeeded.
     pub published: Vec<Published>,
     /// Publishes that succeeded without the server.
-    pub apart: Vec<Apart>,
+    pub settled_locally: Vec<SettledLocally>,
     /// What this client's own subscriptions have taken of publishes, those in the other lists included.
-    pub taken: Vec<Taken>,
+    pub delivered_locally: Vec<DeliveredLocally>,
     /// Publishes that failed.
     pub failed: Vec<Failed>,
     /// Events for handlers.
@@ -125,8 +125,8 @@ impl Drained {
     /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
         self.published.is_empty()
-            && self.apart.is_empty()
-            && self.taken.is_empty()
+            && self.settled_locally.is_empty()
+            && self.delivered_locally.is_empty()
             && self.failed.is_empty()
             && self.deliveries.is_empty()
             && self.replies.is_empty()

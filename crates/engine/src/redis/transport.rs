@@ -258,9 +258,9 @@ impl Transport for RedisTransport {
         }
     }
 
-    fn nudge(&self, group: GroupKey) {
+    fn unblock_read(&self, group: GroupKey) {
         if let Some(reader) = self.links().readers.get(&group) {
-            reader.nudge(self.commander.clone(), &self.runtime);
+            reader.unblock_read(self.commander.clone(), &self.runtime);
         }
     }
 

@@ -90,7 +90,11 @@ impl Reader {
     }
 
     /// Ends a blocked read, so that the next one can ask for something else.
-    pub(in crate::redis) fn nudge(&self, commander: Arc<CommandLink>, runtime: &tokio::runtime::Handle) {
+    pub(in crate::redis) fn unblock_read(
+        &self,
+        commander: Arc<CommandLink>,
+        runtime: &tokio::runtime::Handle,
+    ) {
         let (sender, answer) = oneshot::channel();
         self.link.send(Input::Nudge(sender));
         let clock = self.context.clock.clone();
