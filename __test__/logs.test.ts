@@ -125,3 +125,75 @@ test('no secret in a line, an error, or what the console shows', async () => {
   const bad = { redis: { url: urlWith(wrong), port: 'x' } } as never;
   expect(inspect(await rejection(new Promise(() => new EventBusClient(bad))))).not.toContain(wrong);
 });
+
+test('each client logs its own lines, from its own level on', async () => {
+  const [loud, quiet] = [keepingLogger(), keepingLogger()];
+  const streams = [{ name: 'logged', events: 'logged.*' }];
+  const open = (logger: typeof loud, logLevel: 'debug' | 'warn') =>
+    new EventBusClient({ redis: urlWith(PASSWORD), streams, logger, logLevel });
+  const buses = [open(loud, 'debug'), open(quiet, 'warn')];
+  const handled: unknown[] = [];
+  try {
+    for (const bus of buses) {
+      await bus.connect();
+      await bus.subscribe('live', (event) => void handled.push(event.data));
+      const group = bus === buses[0] ? 'loud' : 'quiet';
+      await bus.subscribe('logged.*', (event) => void handled.push(event.data), { group });
+      await bus.healthCheck();
+      await bus.streams.info('logged');
+    }
+    await buses[1]?.publish('logged.a', 'a payload');
+    await eventually(() => handled.length === 2);
+  } finally {
+    await Promise.all(buses.map((bus) => bus.disconnect()));
+  }
+  expect(quiet.lines).toEqual([]);
+  const address = new URL(server.url).host;
+  const fieldsOf = (message: string) =>
+    loud.lines.filter((line) => line.message === message).map(({ level, fields }) => ({ level, ...fields }));
+  // The two clients have eight links; those of the other one are not in this log.
+  const links = ['publisher', 'subscriber', 'consumer', 'reader:loud'];
+  const connecting = fieldsOf('connecting');
+  expect(connecting.map(({ link }) => link).sort()).toEqual([...links].sort());
+  for (const line of connecting) {
+    expect(line).toMatchObject({ level: 'debug', address, attempt: 1 });
+  }
+  const shaken = expect.objectContaining({
+    level: 'debug',
+    link: 'publisher',
+    address,
+    protocol: 'RESP3',
+    version: expect.stringMatching(/^\d+\.\d+/),
+    role: 'master',
+  });
+  expect(fieldsOf('the handshake is done')).toContainEqual(shaken);
+  expect(fieldsOf('a subscription is confirmed')).toEqual([
+    expect.objectContaining({ level: 'debug', link: 'subscriber', name: 'live' }),
+  ]);
+  expect(fieldsOf('the group is there')).toEqual([
+    expect.objectContaining({ level: 'debug', stream: 'logged', group: 'loud', created: true }),
+  ]);
+  expect(fieldsOf('a request was answered')).toEqual([
+    expect.objectContaining({ level: 'debug', method: 'streams.info' }),
+  ]);
+  expect(fieldsOf('the links were probed')).toEqual([
+    expect.objectContaining({ level: 'debug', status: 'healthy' }),
+  ]);
+  // What is said at the other levels does not depend on the level of the client.
+  expect(fieldsOf('connected')).toContainEqual({ level: 'info', service: expect.anything(), link: 'publisher' });
+  for (const secret of [PASSWORD, 'a payload']) expect(inspect(loud.lines, { depth: 9 })).not.toContain(secret);
+});
+
+test('a failed attempt to connect says where and why at debug', async () => {
+  const logger = keepingLogger();
+  const wrong = 'wrong-horse-battery';
+  const bus = new EventBusClient({ redis: urlWith(wrong), logger, logLevel: 'debug' });
+  await rejection(bus.connect());
+  await bus.disconnect();
+  const failed = logger.lines.find(({ message }) => message === 'could not connect');
+  expect(failed).toMatchObject({
+    level: 'debug',
+    fields: { link: 'publisher', address: new URL(server.url).host, code: 'ERR_BUS_AUTH_FAILED' },
+  });
+  expect(inspect(logger.lines, { depth: 9 })).not.toContain(wrong);
+});

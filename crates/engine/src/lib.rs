@@ -6,7 +6,7 @@
 //! - `publish`, `receive`, `groups`: the three paths: a publish, a live message, a stored event.
 //! - `gap`: what live subscriptions have missed; `rooms`: joining, leaving and presence.
 //! - `admin`: streams, dead letters, history and replay; `observe`: health, statistics and metrics.
-//! - `transport`: the trait; `redis` and `memory` implement it. `runtime`: clock and panics.
+//! - `transport`: the trait; `redis` and `memory` implement it. `runtime`: clock, tasks and panics.
 #![deny(missing_docs)]
 
 mod admin;

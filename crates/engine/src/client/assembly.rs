@@ -12,6 +12,7 @@ use crate::host::Host;
 use crate::memory::{Broker, MemoryTransport, Timed};
 use crate::redis::RedisTransport;
 use crate::runtime::clock::Clock;
+use crate::runtime::tasks::Tasks;
 use crate::state::ClientState;
 use crate::transport::Transport;
 
@@ -28,7 +29,7 @@ pub(super) fn assemble(
         let context = events.context(events.clone());
         match &broker {
             Some(broker) => Arc::new(MemoryTransport::new(context, broker.clone())),
-            None => Arc::new(RedisTransport::new(context, runtime)),
+            None => Arc::new(RedisTransport::new(context, Tasks::new(runtime, events.log()))),
         }
     });
     if let Some(broker) = broker {
@@ -48,11 +49,12 @@ pub(super) fn over(
 ) -> Arc<Core> {
     let instance_id = uuid::Uuid::new_v4().simple().to_string();
     let state = Arc::new(ClientState::new(config, &instance_id, host, clock));
+    let tasks = Tasks::new(runtime, &state.log);
     // The one late binding of a client: what a transport reports goes to parts that use the transport. The parts own
     // the transport, and the transport knows them weakly.
     Arc::new_cyclic(|core| {
         let transport = transport(&Arc::new(ClientEvents::new(state.clone(), core.clone())));
         let gaps = state.config.mode.has_server().then(|| Gaps::new(state.clone(), transport.store()));
-        Core::new(state, transport, runtime, gaps)
+        Core::new(state, transport, tasks, gaps)
     })
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Waker};
 
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::Value;
-use tokio::runtime::Handle;
+use tracing::{Instrument, debug, debug_span};
 
 use crate::admin;
 use crate::gap::Gaps;
@@ -16,6 +16,7 @@ use crate::host::Notice;
 use crate::observe::stream_gauges::StreamGauges;
 use crate::rooms::Memberships;
 use crate::runtime::panics::catch_panic;
+use crate::runtime::tasks::Tasks;
 use crate::state::ClientState;
 use crate::state::lifecycle::{State, is_fatal};
 use crate::state::numbers::SubscriptionNumbers;
@@ -25,13 +26,15 @@ use crate::transport::Transport;
 pub(crate) struct Core {
     pub(super) state: Arc<ClientState>,
     pub(super) transport: Arc<dyn Transport>,
-    pub(super) runtime: Handle,
+    pub(super) tasks: Tasks,
     pub(super) groups: Arc<GroupDriver>,
     pub(super) memberships: Memberships,
     /// What live subscriptions have missed; `None` where nothing can be missed, as in memory.
     pub(super) gaps: Option<Gaps>,
     /// What the metrics say of streams.
     pub(super) gauges: StreamGauges,
+    /// Whether the transport was told to start.
+    started: AtomicBool,
     /// Whether the task that keeps time runs.
     pub(super) keeps_time: AtomicBool,
     /// False once publishes are refused.
@@ -44,26 +47,32 @@ impl Core {
     pub(super) fn new(
         state: Arc<ClientState>,
         transport: Arc<dyn Transport>,
-        runtime: Handle,
+        tasks: Tasks,
         gaps: Option<Gaps>,
     ) -> Core {
         Core {
-            groups: Arc::new(GroupDriver::new(state.clone(), transport.clone(), runtime.clone())),
-            memberships: Memberships::new(state.clone(), transport.clone(), runtime.clone()),
+            groups: Arc::new(GroupDriver::new(state.clone(), transport.clone(), tasks.clone())),
+            memberships: Memberships::new(state.clone(), transport.clone(), tasks.clone()),
             gaps,
             gauges: StreamGauges::default(),
+            started: AtomicBool::new(false),
             keeps_time: AtomicBool::new(false),
             accepting: RwLock::new(true),
             requests: AtomicUsize::new(0),
             state,
             transport,
-            runtime,
+            tasks,
         }
     }
 
     /// Connects, if that was not done before.
     pub(super) fn start(self: &Arc<Self>) {
-        self.transport.start();
+        if !self.started.load(Ordering::Acquire) {
+            // Publishing comes by here each time, and only the first has something to log.
+            let _log = self.tasks.log();
+            self.transport.start();
+            self.started.store(true, Ordering::Release);
+        }
         if !self.state.config.streams.is_empty() {
             self.keep_time();
         }
@@ -98,15 +107,15 @@ impl Core {
     ) {
         let core = self.clone();
         core.requests.fetch_add(1, Ordering::AcqRel);
-        let mut work = Box::pin(async move {
+        let mut work = Box::pin(self.tasks.carry(async move {
             let result = catch_panic("a request", work).await;
             core.state.completions.reply(ticket, result.and_then(|result| result));
             core.requests.fetch_sub(1, Ordering::AcqRel);
-        });
+        }));
         let at_once = !self.state.config.mode.has_server()
             && work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
         if !at_once {
-            self.runtime.spawn(work);
+            self.tasks.spawn_carried(work);
         }
     }
 
@@ -131,7 +140,15 @@ impl Core {
         let (store, recent) = (self.transport.store(), state.recent.clone());
         let context = admin::Context::new(store, &state.config, state.origin.instance_id(), recent);
         let removed = (method == "streams.removeGroup").then(|| arguments.clone());
-        let answer = admin::call(&context, method, arguments).await;
+        let asked = async {
+            let answer = admin::call(&context, method, arguments).await;
+            match &answer {
+                Ok(_) => debug!("a request was answered"),
+                Err(error) => debug!(code = error.kind.code(), error = error.message, "a request failed"),
+            }
+            answer
+        };
+        let answer = asked.instrument(debug_span!("request", method)).await;
         if let Some(removed) = removed.filter(|_| answer.is_ok()) {
             let named = |name: &str| removed.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
             self.groups.maintenance().forget_group(named("name"), named("group"));
@@ -169,6 +186,7 @@ impl Core {
 
     /// Closes at once. Idempotent.
     pub(super) fn close(&self) {
+        let _log = self.tasks.log();
         self.refuse_publishes();
         self.stop_deliveries();
         self.transport.close();

@@ -28,7 +28,7 @@ impl Core {
         }
         let core = Arc::downgrade(self);
         let state = self.state.clone();
-        self.runtime.spawn(async move {
+        self.tasks.spawn(async move {
             while state.lifecycle.state() != State::Closed {
                 let changed = state.deadlines.notified();
                 let Some(next) = core.upgrade().map(|core| core.act_on_deadlines()) else { return };

@@ -8,6 +8,8 @@ mod assembly;
 mod core;
 mod deadlines;
 mod handling;
+#[cfg(test)]
+mod tests;
 mod transport_events;
 
 use std::sync::atomic::Ordering;
@@ -118,7 +120,7 @@ impl Client {
 
     fn reply_when_ready(&self, ticket: u32, timeout: u64, report_cause: bool) {
         let core = self.core.clone();
-        self.core.runtime.spawn(async move {
+        self.core.tasks.spawn(async move {
             let state = &core.state;
             let limit = Duration::from_millis(timeout);
             let all = async {
@@ -177,7 +179,8 @@ impl Client {
     /// # Errors
     /// `INVALID_PATTERN`, `INVALID_OPTIONS`, `CLOSED`: nothing was done.
     pub fn subscribe(&self, ticket: u32, patterns: &[String], options: &str) -> Result<Subscribed, BusError> {
-        let Core { state, transport, groups, .. } = &*self.core;
+        let Core { state, transport, groups, tasks, .. } = &*self.core;
+        let _log = tasks.log();
         if patterns.is_empty() || patterns.len() > MAX_PATTERNS {
             let message =
                 format!("a subscription takes 1 to {MAX_PATTERNS} patterns, not {}", patterns.len());
@@ -237,6 +240,7 @@ impl Client {
         member: Option<String>,
     ) -> Result<(), BusError> {
         let core = self.core.clone();
+        let _log = core.tasks.log();
         let next_number = |numbers: &mut SubscriptionNumbers| core.next_number(numbers);
         let join = core.memberships.begin_join(what, name, member, next_number)?;
         core.keep_time();
@@ -257,6 +261,7 @@ impl Client {
         name: &str,
         member: Option<String>,
     ) -> Result<(), BusError> {
+        let _log = self.core.tasks.log();
         let left = self.core.memberships.leave(what, name, member.as_deref())?;
         let (core, room) = (self.core.clone(), Arc::from(name));
         self.core.answer(ticket, async move {
@@ -270,6 +275,7 @@ impl Client {
 
     /// Ends a subscription: no new handler call starts. The reply says whether there was one of that number.
     pub fn unsubscribe(&self, ticket: u32, subscription: u32) {
+        let _log = self.core.tasks.log();
         let found = self.core.unsubscribe(subscription, ErrorKind::Aborted, "the subscription was ended");
         self.core.state.completions.reply(ticket, Ok(found.into()));
     }
@@ -305,7 +311,7 @@ impl Client {
     /// within a second.
     pub fn refresh_metrics(&self, ticket: u32) {
         let core = self.core.clone();
-        self.core.runtime.spawn(async move {
+        self.core.tasks.spawn(async move {
             core.gauges.refresh(&core.state, &*core.transport.store()).await;
             core.state.completions.reply(ticket, Ok(Value::Null));
         });
@@ -339,7 +345,7 @@ impl Client {
     /// Replies with the health report, within a second whatever is broken.
     pub fn health(&self, ticket: u32) {
         let core = self.core.clone();
-        self.core.runtime.spawn(async move {
+        self.core.tasks.spawn(async move {
             let report = health::report(&core.state, &*core.transport).await;
             core.state.completions.reply(ticket, Ok(report));
         });
@@ -349,11 +355,12 @@ impl Client {
     /// milliseconds (default [`DRAIN_TIMEOUT`]) to finish. The reply comes when all is closed.
     pub fn disconnect(&self, ticket: u32, timeout: Option<u64>) {
         let core = self.core.clone();
+        let _log = self.core.tasks.log();
         let first = core.state.lifecycle.drain();
         if first {
             core.stop_deliveries();
         }
-        self.core.runtime.spawn(async move {
+        self.core.tasks.spawn(async move {
             let limit = Duration::from_millis(timeout.unwrap_or(DRAIN_TIMEOUT));
             if first {
                 // Past the limit what is left is aborted by closing.

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use oxbus_model::BusError;
 use oxbus_model::consumer::{GroupKey, ReceivedEntry};
 use oxbus_model::routing::router::ServerSubscription;
-use serde_json::json;
+use tracing::dispatcher::DefaultGuard;
+use tracing::{Dispatch, dispatcher, info};
 
 use super::core::Core;
 use crate::gap::Gaps;
@@ -54,6 +55,17 @@ impl ClientEvents {
         }
     }
 
+    /// What takes the log of this client.
+    pub(crate) fn log(&self) -> &Dispatch {
+        &self.state.log
+    }
+
+    /// What is logged until the guard is dropped goes to the log of this client. Links to a server report on tasks of
+    /// the client, where it does anyway; a transport in memory reports on the thread of whoever publishes.
+    fn log_of_report(&self) -> Option<DefaultGuard> {
+        (!self.state.config.mode.has_server()).then(|| dispatcher::set_default(&self.state.log))
+    }
+
     fn groups(&self) -> Option<Arc<GroupDriver>> {
         self.core.upgrade().map(|core| core.groups.clone())
     }
@@ -72,9 +84,10 @@ impl TransportEvents for ClientEvents {
     }
 
     fn link_up(&self, link: &LinkId) {
+        let _log = self.log_of_report();
         let state = &self.state;
         let ready = state.lifecycle.link_up(link, state.clock.now_ms());
-        state.log("info", "connected", json!({ "link": &*link.name() }));
+        info!(%link, "connected");
         // From then on the store takes commands.
         if *link == LinkId::Publisher || !state.config.mode.has_server() {
             if let Some(groups) = self.groups() {

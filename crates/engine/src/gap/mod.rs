@@ -24,6 +24,7 @@ use oxbus_model::routing::stream_routing::StreamRouting;
 
 use crate::host::Notice;
 use crate::runtime::panics::catch_panic;
+use crate::runtime::tasks::Tasks;
 use crate::state::ClientState;
 use crate::state::lifecycle::State;
 use crate::transport::store::Store;
@@ -94,7 +95,7 @@ impl Recovery {
     pub(crate) fn fill(self: &Arc<Self>, hole: MissedInterval, reopened: u64, gap: Gap) {
         let recovery = self.clone();
         let deadline = self.shared.clock.now_ms().saturating_add(PATIENCE);
-        tokio::spawn(async move {
+        Tasks::current(&self.shared.log).spawn(async move {
             let mut filling = Filling::new(&recovery, &hole, reopened, deadline);
             let filled = catch_panic("recovery", filling.run()).await;
             let (recovered, complete) = filling.result();

@@ -27,7 +27,7 @@ impl GroupDriver {
         let removed = self.subscriptions.remove(subscription, error);
         if let Some(key) = removed.emptied {
             let driver = self.clone();
-            self.runtime.spawn(async move {
+            self.tasks.spawn(async move {
                 driver.leave(key).await;
                 driver.subscriptions.add_deferred();
                 driver.schedule();
@@ -53,7 +53,7 @@ impl GroupDriver {
         let mut finishing = JoinSet::new();
         for key in self.state.groups.claims().keys() {
             let driver = self.clone();
-            finishing.spawn(async move { driver.leave(key).await });
+            self.tasks.spawn_in(&mut finishing, async move { driver.leave(key).await });
         }
         while finishing.join_next().await.is_some() {}
     }

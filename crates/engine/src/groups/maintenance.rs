@@ -9,13 +9,14 @@ use oxbus_model::BusError;
 use oxbus_model::config::StreamConfig;
 use oxbus_model::consumer::Announcement;
 use oxbus_model::stream_store::{Position, Request, Response};
-use serde_json::json;
-use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tracing::debug;
 
 use super::announcements::announce;
+use super::log;
 use crate::host::Notice;
 use crate::runtime::panics::catch_panic;
+use crate::runtime::tasks::Tasks;
 use crate::state::ClientState;
 use crate::transport::{EVICTION_POLICY, Transport};
 
@@ -49,7 +50,7 @@ struct Schedule {
 pub(crate) struct GroupMaintenance {
     state: Arc<ClientState>,
     transport: Arc<dyn Transport>,
-    runtime: Handle,
+    tasks: Tasks,
     schedule: Mutex<Schedule>,
     /// Whether the streams were looked at since the start.
     ensured: watch::Sender<bool>,
@@ -60,9 +61,9 @@ fn is_trimmed(stream: &StreamConfig) -> bool {
 }
 
 impl GroupMaintenance {
-    pub(super) fn new(state: Arc<ClientState>, transport: Arc<dyn Transport>, runtime: Handle) -> Arc<Self> {
+    pub(super) fn new(state: Arc<ClientState>, transport: Arc<dyn Transport>, tasks: Tasks) -> Arc<Self> {
         let ensured = watch::Sender::new(false);
-        Arc::new(GroupMaintenance { state, transport, runtime, schedule: Mutex::default(), ensured })
+        Arc::new(GroupMaintenance { state, transport, tasks, schedule: Mutex::default(), ensured })
     }
 
     /// A connection is there: streams and groups are made where they are missing.
@@ -126,7 +127,7 @@ impl GroupMaintenance {
         schedule.running = true;
         drop(schedule);
         let maintenance = self.clone();
-        let mut work = Box::pin(async move {
+        let mut work = Box::pin(self.tasks.carry(async move {
             let done = catch_panic("maintenance", async {
                 if ensure {
                     maintenance.make_streams().await;
@@ -140,10 +141,10 @@ impl GroupMaintenance {
             }
             maintenance.schedule().running = false;
             maintenance.state.deadlines.notify_waiters();
-        });
+        }));
         // In memory all of it is done at once, which virtual time relies on.
         if work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
-            self.runtime.spawn(work);
+            self.tasks.spawn_carried(work);
         }
     }
 
@@ -183,8 +184,9 @@ impl GroupMaintenance {
         let (stream, group): (Arc<str>, Arc<str>) = (stream.into(), group.into());
         let ensure =
             Request::EnsureGroup { stream: stream.clone(), group: group.clone(), from, restarted: known };
-        let response = self.transport.store().execute(ensure).await?;
-        if let Response::Opened { created: true, position, recreated } = response
+        let result = self.transport.store().execute(ensure.clone()).await;
+        log::span(&ensure).in_scope(|| log::answered(&ensure, &result));
+        if let Response::Opened { created: true, position, recreated } = result?
             && (known || recreated)
         {
             announce(&self.state, Announcement::GroupRecreated { stream, group, from: position });
@@ -218,12 +220,14 @@ impl GroupMaintenance {
             // One step is bounded. While it removes as much as it may there is more; what is left after the last step
             // is for the next interval.
             for _ in 0..TRIM_STEPS {
-                match self.transport.store().execute(retention.clone()).await {
+                let result = self.transport.store().execute(retention.clone()).await;
+                log::span(&retention).in_scope(|| log::answered(&retention, &result));
+                match result {
                     Ok(Response::Count(removed)) if removed >= TRIMMED_AT_ONCE => {}
                     Ok(_) => break,
                     Err(error) => {
-                        let message = format!("stream {} was not trimmed: {}", stream.name, error.message);
-                        self.state.log("debug", message, json!({ "code": error.kind.code() }));
+                        let (stream, error, code) = (&stream.name, &error.message, error.kind.code());
+                        debug!(code, "stream {stream} was not trimmed: {error}");
                         break;
                     }
                 }

@@ -5,9 +5,11 @@
 //! - `pump`: the driver, which carries work to the transport and answers back; `pump_gate`: one thread at a time
 //! - `subscribing`: subscriptions of groups, until they are confirmed; `leaving`: how groups are left
 //! - `maintenance`: streams and groups are made, and streams are trimmed; `announcements`: what the host is told
+//! - `log`: what is logged of requests
 
 mod announcements;
 mod leaving;
+mod log;
 mod maintenance;
 mod pump;
 mod pump_gate;

@@ -8,15 +8,17 @@ use oxbus_model::BusError;
 use oxbus_model::consumer::{Announcement, Content, GroupKey, ReceivedEntry, Work};
 use oxbus_model::delivery::DeliveryCounts;
 use oxbus_model::stream_store::{Request, Response};
-use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tracing::Instrument;
 
 use super::announcements::announce;
+use super::log;
 use super::maintenance::GroupMaintenance;
 use super::pump_gate::PumpGate;
 use super::subscribing::{DurableSubscription, GroupSubscriptions};
 use crate::host::Notice;
 use crate::runtime::panics::catch_panic;
+use crate::runtime::tasks::Tasks;
 use crate::state::ClientState;
 use crate::state::lifecycle::State;
 use crate::transport::Transport;
@@ -25,7 +27,7 @@ use crate::transport::Transport;
 pub(crate) struct GroupDriver {
     pub(super) state: Arc<ClientState>,
     pub(super) transport: Arc<dyn Transport>,
-    pub(super) runtime: Handle,
+    pub(super) tasks: Tasks,
     pub(super) subscriptions: GroupSubscriptions,
     maintenance: Arc<GroupMaintenance>,
     gate: PumpGate,
@@ -38,17 +40,17 @@ pub(crate) struct GroupDriver {
 }
 
 impl GroupDriver {
-    pub(crate) fn new(state: Arc<ClientState>, transport: Arc<dyn Transport>, runtime: Handle) -> Self {
+    pub(crate) fn new(state: Arc<ClientState>, transport: Arc<dyn Transport>, tasks: Tasks) -> Self {
         GroupDriver {
             subscriptions: GroupSubscriptions::new(state.clone(), transport.clone()),
-            maintenance: GroupMaintenance::new(state.clone(), transport.clone(), runtime.clone()),
+            maintenance: GroupMaintenance::new(state.clone(), transport.clone(), tasks.clone()),
             gate: PumpGate::default(),
             scheduled: Arc::default(),
             armed: AtomicU64::new(u64::MAX),
             unblocked: Mutex::default(),
             state,
             transport,
-            runtime,
+            tasks,
         }
     }
 
@@ -150,6 +152,8 @@ impl GroupDriver {
     /// Carries work from the claims to the transport until there is none. Only one thread does at a time;
     /// the others' calls make it look again.
     fn pump(self: &Arc<Self>) {
+        // In memory whoever publishes pumps the groups of all clients; with a server the tasks of this client do.
+        let _log = (!self.state.config.mode.has_server()).then(|| self.tasks.log());
         if self.gate.run(|| self.pump_once()) {
             self.state.groups.changed.notify_waiters();
         }
@@ -220,14 +224,20 @@ impl GroupDriver {
 
     /// Executes a request; its response goes to the claims.
     fn execute(self: &Arc<Self>, key: GroupKey, request: Request) {
+        let span = log::span(&request);
         let mut answer = self.transport.store().execute(request.clone());
-        match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(result) => self.apply_response(key, request, result),
+        match span.in_scope(|| answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))) {
+            Poll::Ready(result) => {
+                span.in_scope(|| log::answered(&request, &result));
+                self.apply_response(key, request, result);
+            }
             Poll::Pending => {
                 let driver = self.clone();
-                self.runtime.spawn(async move {
+                self.tasks.spawn(async move {
                     let applied = catch_panic("groups", async {
+                        let answer = answer.instrument(span.clone());
                         let result = catch_panic("store", answer).await.and_then(|result| result);
+                        span.in_scope(|| log::answered(&request, &result));
                         driver.apply_response(key, request, result);
                         driver.pump();
                     });
@@ -249,7 +259,7 @@ impl GroupDriver {
     /// Starts the task that pumps when that is scheduled.
     fn start_pumping(self: &Arc<Self>) {
         let driver = Arc::downgrade(self);
-        self.runtime.spawn(async move {
+        self.tasks.spawn(async move {
             loop {
                 let Some(strong) = driver.upgrade() else { return };
                 if let Err(fault) = catch_panic("groups", async { strong.pump() }).await {

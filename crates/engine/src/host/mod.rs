@@ -2,6 +2,7 @@
 
 pub(crate) mod completions;
 pub(crate) mod event_loop;
+pub(crate) mod log_subscriber;
 mod notice;
 
 use std::sync::Arc;

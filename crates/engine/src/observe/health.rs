@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use oxbus_model::observe::stats::LinkMode;
 use serde_json::{Map, Value, json};
+use tracing::{Instrument, debug, debug_span};
 
 use crate::host::event_loop;
 use crate::host::event_loop::EVENT_LOOP_BLOCKED;
@@ -22,6 +23,10 @@ const STALE: u64 = 1_000;
 
 /// Probes the links and reports. Never fails.
 pub(crate) async fn report(state: &ClientState, transport: &dyn Transport) -> Value {
+    ask(state, transport).instrument(debug_span!("health")).await
+}
+
+async fn ask(state: &ClientState, transport: &dyn Transport) -> Value {
     let (limit, store) = (Duration::from_millis(PROBE_LIMIT), transport.store());
     let (probe, streams) =
         tokio::join!(transport.probe(PROBE_LIMIT), stream_health::report(state, &*store, limit));
@@ -72,6 +77,7 @@ pub(crate) async fn report(state: &ClientState, transport: &dyn Transport) -> Va
         (1.., 0) => "healthy",
         _ => "degraded",
     };
+    debug!(status, latency = probe.latency, warnings = warnings.len(), "the links were probed");
     json!({
         "status": status,
         "state": state.lifecycle.state().as_str(),

@@ -1,5 +1,6 @@
 //! The subscriber session: keeps the server's subscriptions equal to the wanted ones, and takes messages in.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -10,10 +11,9 @@ use oxbus_model::server_error;
 use oxbus_model::server_error::Action;
 use oxbus_model::{BusError, ErrorKind};
 use redis::cmd;
-use serde_json::json;
 use tokio::sync::oneshot;
+use tracing::{debug, warn};
 
-use crate::host::Notice;
 use crate::redis::connection::link::{HEARTBEAT_LIMIT, Opened, Session};
 use crate::redis::resp::reply::{Message, Protocol, Reply, decode, message};
 use crate::runtime::clock::wall_ms;
@@ -202,6 +202,7 @@ impl Subscriber {
         }
         if let Some(Change::Confirmed(server_subscription)) = change {
             let server_subscription = &server_subscription;
+            debug!(name = %text(server_subscription), "a subscription is confirmed");
             self.context.events.continuity(ContinuityChange::Established { server_subscription, now });
             if let Some((since_unix, since)) = self.deaf_since.remove(server_subscription) {
                 self.refused_changed = true;
@@ -227,15 +228,14 @@ impl Subscriber {
                 }
             }
             (Some(Asked::Ping(_)), _) => self.ping_sent = None,
-            (None, _) => {
-                let (message, fields) = ("the server sent an error".to_owned(), json!({ "error": error }));
-                self.context.events.notice(Notice::Log { level: "warn", message, fields });
-            }
+            (None, _) => warn!(error, "the server sent an error"),
         }
         Ok(())
     }
 
     fn denied(&mut self, server_subscription: ServerSubscription, error: &BusError, now: u64) {
+        let code = error.kind.code();
+        debug!(name = %text(&server_subscription), code, error = error.message, "a subscription is refused");
         self.refused_changed = true;
         let Refused { unneeded, is_missed } = self.context.events.refused(&server_subscription, error);
         unneeded.iter().for_each(|server_subscription| self.ledger.unwant(server_subscription));
@@ -365,6 +365,11 @@ impl Session for Subscriber {
     }
 
     fn ended(&mut self) {}
+}
+
+/// The name of a server subscription, for the log.
+fn text(server_subscription: &ServerSubscription) -> Cow<'_, str> {
+    String::from_utf8_lossy(server_subscription.name())
 }
 
 /// The bytes of commands that wait to be written, from the first unwritten one.

@@ -29,6 +29,7 @@ use crate::redis::streams::group_reader::Reader;
 use crate::redis::streams::store::RedisStore;
 use crate::redis::subscriber;
 use crate::redis::subscriber::Subscriber;
+use crate::runtime::tasks::Tasks;
 use crate::transport::context::TransportContext;
 use crate::transport::events::PublishReport;
 use crate::transport::link_id::LinkId;
@@ -37,7 +38,7 @@ use crate::transport::{Boxed, Probe, Submission, Transport};
 
 pub(crate) struct RedisTransport {
     context: Arc<TransportContext>,
-    runtime: tokio::runtime::Handle,
+    tasks: Tasks,
     endpoint: Arc<Endpoint>,
     commander: Arc<CommandLink>,
     store: Arc<RedisStore>,
@@ -58,19 +59,19 @@ struct Links {
 }
 
 impl RedisTransport {
-    pub(crate) fn new(context: TransportContext, runtime: tokio::runtime::Handle) -> Self {
+    pub(crate) fn new(context: TransportContext, tasks: Tasks) -> Self {
         let context = Arc::new(context);
         let config = &context.config;
         let ready = Arc::new(StreamsReady::new(&config.streams));
         let endpoint = Endpoint::new(&config.redis, &config.service_name, config.require_no_eviction);
-        let commander = CommandLink::new(context.clone(), endpoint.clone(), runtime.clone());
+        let commander = CommandLink::new(context.clone(), endpoint.clone(), tasks.clone());
         let store = Arc::new(RedisStore::new(commander.clone()));
-        let replicated = Replicated::new(context.clone(), ready.clone(), endpoint.clone(), runtime.clone());
+        let replicated = Replicated::new(context.clone(), ready.clone(), endpoint.clone(), tasks.clone());
         let hybrid = (config.mode == Mode::Hybrid)
             .then(|| Mutex::new(Hybrid::new(context.clone(), replicated.clone())));
         RedisTransport {
             context,
-            runtime,
+            tasks,
             endpoint,
             commander,
             store,
@@ -129,7 +130,7 @@ impl Transport for RedisTransport {
         if links.publisher.is_none() && !links.closed {
             let session = Publisher::new(self.context.clone(), self.ready.clone(), self.replicated.clone());
             links.publisher =
-                Some(link::start(session, self.context.clone(), self.endpoint.clone(), &self.runtime));
+                Some(link::start(session, self.context.clone(), self.endpoint.clone(), &self.tasks));
         }
     }
 
@@ -160,7 +161,7 @@ impl Transport for RedisTransport {
         }
         let subscriber = links.subscriber.get_or_insert_with(|| {
             let session = Subscriber::new(self.context.clone());
-            link::start(session, self.context.clone(), self.endpoint.clone(), &self.runtime)
+            link::start(session, self.context.clone(), self.endpoint.clone(), &self.tasks)
         });
         subscriber.send(subscriber::Input::Want(server_subscriptions));
     }
@@ -253,14 +254,14 @@ impl Transport for RedisTransport {
     fn join(&self, group: GroupKey, name: Arc<str>) {
         let mut links = self.links();
         if !links.closed {
-            let start = || Reader::start(group, name, &self.context, self.endpoint.clone(), &self.runtime);
+            let start = || Reader::start(group, name, &self.context, self.endpoint.clone(), &self.tasks);
             links.readers.entry(group).or_insert_with(start);
         }
     }
 
     fn unblock_read(&self, group: GroupKey) {
         if let Some(reader) = self.links().readers.get(&group) {
-            reader.unblock_read(self.commander.clone(), &self.runtime);
+            reader.unblock_read(self.commander.clone(), &self.tasks);
         }
     }
 

@@ -8,12 +8,13 @@ use oxbus_model::presence::MAX_MEMBERSHIPS;
 use oxbus_model::routing::channel::{ROOM, USER};
 use oxbus_model::{BusError, ErrorKind, Outcome};
 use serde_json::Value;
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tracing::debug;
 
 use super::presence::PresenceSync;
 use crate::observe::link_mode::is_local_only;
 use crate::receive::confirmations::Waiter;
+use crate::runtime::tasks::Tasks;
 use crate::state::ClientState;
 use crate::state::numbers::SubscriptionNumbers;
 use crate::transport::Transport;
@@ -72,9 +73,9 @@ pub(crate) struct Memberships {
 }
 
 impl Memberships {
-    pub(crate) fn new(state: Arc<ClientState>, transport: Arc<dyn Transport>, runtime: Handle) -> Self {
+    pub(crate) fn new(state: Arc<ClientState>, transport: Arc<dyn Transport>, tasks: Tasks) -> Self {
         let own_member = format!("{}:{}", state.config.service_name, state.origin.instance_id()).into();
-        let presence = PresenceSync::new(state.clone(), transport.store(), runtime);
+        let presence = PresenceSync::new(state.clone(), transport.store(), tasks);
         Memberships { state, transport, presence, own_member }
     }
 
@@ -166,7 +167,7 @@ impl Memberships {
     /// expires.
     pub(crate) async fn leave_all(&self) {
         if !self.presence.sync_all(false).await {
-            self.state.log("debug", "memberships of rooms are left to expire", Value::Null);
+            debug!("memberships of rooms are left to expire");
         }
     }
 

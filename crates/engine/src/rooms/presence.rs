@@ -14,9 +14,9 @@ use oxbus_model::presence;
 use oxbus_model::presence::{RENEWAL, TTL};
 use oxbus_model::routing::channel::ROOM;
 use oxbus_model::stream_store::{Request, keys};
-use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
+use crate::runtime::tasks::Tasks;
 use crate::state::ClientState;
 use crate::state::lifecycle::State;
 use crate::transport::store::Store;
@@ -31,7 +31,7 @@ const AGAIN: u64 = 1_000;
 pub(super) struct PresenceSync {
     state: Arc<ClientState>,
     store: Arc<dyn Store>,
-    runtime: Handle,
+    tasks: Tasks,
     rooms: Mutex<HashMap<Arc<str>, Arc<tokio::sync::Mutex<KnownMembers>>>>,
     /// Whether the task runs that renews what the store knows.
     renewing: AtomicBool,
@@ -46,9 +46,9 @@ struct KnownMembers {
 }
 
 impl PresenceSync {
-    pub(super) fn new(state: Arc<ClientState>, store: Arc<dyn Store>, runtime: Handle) -> Arc<Self> {
+    pub(super) fn new(state: Arc<ClientState>, store: Arc<dyn Store>, tasks: Tasks) -> Arc<Self> {
         let renewing = AtomicBool::new(false);
-        Arc::new(PresenceSync { state, store, runtime, rooms: Mutex::default(), renewing })
+        Arc::new(PresenceSync { state, store, tasks, rooms: Mutex::default(), renewing })
     }
 
     /// Makes the store know who is in a room; with `again` also what it should know already. Ends within the
@@ -90,7 +90,8 @@ impl PresenceSync {
                 && let Some(room) = rooms.next()
             {
                 let sync = self.clone();
-                syncing.spawn(async move { sync.sync(&room, again).await.is_ok() });
+                let work = async move { sync.sync(&room, again).await.is_ok() };
+                self.tasks.spawn_in(&mut syncing, work);
             }
             match syncing.join_next().await {
                 Some(known) => all &= known.unwrap_or(false),
@@ -105,7 +106,7 @@ impl PresenceSync {
             return;
         }
         let sync = self.clone();
-        self.runtime.spawn(async move {
+        self.tasks.spawn(async move {
             let mut pause = RENEWAL;
             let mut changes = sync.state.lifecycle.watch();
             let closed = async { drop(changes.wait_for(|change| change.state == State::Closed).await) };

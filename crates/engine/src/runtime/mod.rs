@@ -1,4 +1,5 @@
-//! What every loop needs: the clock, and what becomes of a panic.
+//! What every loop needs: the clock, tasks, and what becomes of a panic.
 
 pub(crate) mod clock;
 pub mod panics;
+pub(crate) mod tasks;

@@ -19,10 +19,11 @@ use oxbus_model::observe::stats::Stats;
 use oxbus_model::options::subscribe::{MatchBy, SubscribeOptions};
 use oxbus_model::routing::channel::Channels;
 use oxbus_model::routing::router::{Router, ServerSubscription};
-use serde_json::Value;
 use tokio::sync::Notify;
+use tracing::Dispatch;
 
 use crate::host::completions::Completions;
+use crate::host::log_subscriber;
 use crate::host::{Host, Notice};
 use crate::publish::admission::Admission;
 use crate::publish::publish_counts::PublishCounts;
@@ -47,6 +48,8 @@ pub(crate) struct ClientState {
     pub(crate) publishes: PublishCounts,
     /// What waits for the host, but for deliveries.
     pub(crate) completions: Arc<Completions>,
+    /// Takes what is logged while it is the default of a thread; see [`log_subscriber`].
+    pub(crate) log: Dispatch,
     pub(crate) admission: Admission,
     pub(crate) lifecycle: Lifecycle,
     /// Wakes the task that keeps time: a deadline has changed.
@@ -72,6 +75,7 @@ impl ClientState {
         let completions = Arc::new(Completions::new(host));
         let router = Arc::new(RwLock::new(Router::new(channels.clone())));
         ClientState {
+            log: log_subscriber::dispatch(config.log_level, completions.clone(), clock.clone()),
             origin: Origin::new(&config.service_name, instance_id),
             publishes: PublishCounts::new(stats.clone()),
             admission: Admission::new(
@@ -162,10 +166,5 @@ impl ClientState {
     /// Tells the host of something that no call waits for.
     pub(crate) fn notice(&self, notice: Notice) {
         self.completions.notice(notice);
-    }
-
-    /// Writes a line for the log.
-    pub(crate) fn log(&self, level: &'static str, message: impl Into<String>, fields: Value) {
-        self.notice(Notice::Log { level, message: message.into(), fields });
     }
 }

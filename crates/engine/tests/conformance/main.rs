@@ -13,6 +13,7 @@
 //! - `durable`: the same for durable events, and what only they promise.
 #![deny(dead_code, reason = "a test that its file does not list would never run")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is a failure")]
+#![allow(clippy::disallowed_methods, reason = "a test is no client, and its tasks log nothing")]
 
 /// Makes a test of each function for each transport. Every file lists its own functions, which are private:
 /// one that is not listed is dead code, and so the program does not compile.

@@ -3,6 +3,7 @@
 //!
 //! Each test starts the server that it breaks. With `OXBUS_SOAK=1` outages and floods last longer.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is a failure")]
+#![allow(clippy::disallowed_methods, reason = "a test is no client, and its tasks log nothing")]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use oxbus_model::config::RedisConfig;
+use oxbus_model::config::{Address, RedisConfig};
 use oxbus_model::{BusError, ErrorKind, server_error};
 use redis::{Cmd, cmd};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tracing::debug;
 
 use crate::redis::connection::socket;
 use crate::redis::connection::socket::Stream;
@@ -44,6 +45,11 @@ impl Endpoint {
         })
     }
 
+    /// Where the server is.
+    pub(crate) fn address(&self) -> &Address {
+        &self.config.address
+    }
+
     /// Connects, within the connect timeout. With `master`, a server that is a replica is refused.
     /// What the server says to the `preamble` is not heeded.
     pub(crate) async fn connect(&self, master: bool, preamble: Vec<Cmd>) -> Result<Connection, BusError> {
@@ -68,7 +74,7 @@ impl Endpoint {
     ) -> Result<Connection, BusError> {
         let mut talk =
             Connection { stream, buffer: BytesMut::new(), protocol: Protocol::Resp3, role_known: false };
-        self.login(&mut talk).await?;
+        let server = self.login(&mut talk).await?;
         let mut commands = Vec::new();
         if self.config.database != 0 {
             commands.push((Step::Required, cmd("SELECT").arg(self.config.database).to_owned()));
@@ -89,11 +95,14 @@ impl Endpoint {
             let role_known = talk.answer(|reply| step.judge(reply)).await??;
             talk.role_known |= role_known && *step == Step::Role;
         }
+        // A server without `HELLO` does not tell its version; a role that was asked for is a master's.
+        let role = server.role.or_else(|| talk.role_known.then(|| "master".to_owned()));
+        debug!(protocol = talk.protocol.name(), version = server.version, role, "the handshake is done");
         Ok(talk)
     }
 
     /// `HELLO 3` with login and name; where the server does not know or allow it, RESP2's three commands.
-    async fn login(&self, talk: &mut Connection) -> Result<(), BusError> {
+    async fn login(&self, talk: &mut Connection) -> Result<ServerFacts, BusError> {
         let user = self.config.username.as_deref();
         let password = self.config.password.as_ref().map(|p| p.expose());
         let mut hello = cmd("HELLO");
@@ -103,8 +112,14 @@ impl Endpoint {
         }
         hello.arg("SETNAME").arg(&self.client_name);
         talk.send([&hello]).await?;
-        let refused = talk.answer(|reply| error_of(&reply).map(str::to_owned)).await?;
-        let Some(error) = refused else { return Ok(()) };
+        let greeting = talk.answer(|reply| match error_of(&reply) {
+            Some(error) => Err(error.to_owned()),
+            None => Ok(ServerFacts::read(&reply)),
+        });
+        let error = match greeting.await? {
+            Ok(server) => return Ok(server),
+            Err(error) => error,
+        };
         let old = error.starts_with("NOPROTO")
             || error.starts_with("ERR unknown command")
             || error.starts_with("NOPERM");
@@ -125,7 +140,31 @@ impl Endpoint {
         for (step, _) in &commands {
             talk.answer(|reply| step.judge(reply)).await??;
         }
-        Ok(())
+        Ok(ServerFacts::default())
+    }
+}
+
+/// What a server says of itself in its answer to `HELLO`, for the log.
+#[derive(Default)]
+struct ServerFacts {
+    version: Option<String>,
+    role: Option<String>,
+}
+
+impl ServerFacts {
+    fn read(reply: &Reply<'_>) -> ServerFacts {
+        let mut facts = ServerFacts::default();
+        let Reply::Array(items) = reply else { return facts };
+        for pair in items.chunks_exact(2) {
+            let [Reply::Text(name), Reply::Text(value)] = pair else { continue };
+            let value = || Some(String::from_utf8_lossy(value).into_owned());
+            match *name {
+                b"version" => facts.version = value(),
+                b"role" => facts.role = value(),
+                _ => {}
+            }
+        }
+        facts
     }
 }
 

@@ -17,12 +17,14 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+use tracing::{Instrument, debug, debug_span};
 
 use crate::host::Notice;
 use crate::redis::connection::handshake::{Connection, Endpoint};
 use crate::redis::resp::reply::Protocol;
 use crate::runtime::clock;
 use crate::runtime::panics::catch_panic;
+use crate::runtime::tasks::Tasks;
 use crate::transport::context::TransportContext;
 use crate::transport::link_id::LinkId;
 
@@ -123,13 +125,13 @@ pub(crate) fn start<S: Session>(
     session: S,
     context: Arc<TransportContext>,
     endpoint: Arc<Endpoint>,
-    runtime: &tokio::runtime::Handle,
+    tasks: &Tasks,
 ) -> Handle<S::Input> {
     let (sender, orders) = unbounded_channel();
     let id = session.link().clone();
     context.events.link_needed(&id);
     let link = Link { id, session, context, endpoint, orders, backoff: Backoff::default() };
-    Handle { orders: sender, task: runtime.spawn(link.run()) }
+    Handle { orders: sender, task: tasks.spawn(link.run()) }
 }
 
 struct Link<S: Session> {
@@ -145,7 +147,12 @@ struct Link<S: Session> {
 struct Ended;
 
 impl<S: Session> Link<S> {
-    async fn run(mut self) {
+    async fn run(self) {
+        let span = debug_span!("connection", link = %self.id, address = %self.endpoint.address());
+        self.keep_connected().instrument(span).await;
+    }
+
+    async fn keep_connected(mut self) {
         // A fault that comes back with every connection must not become a storm of them.
         let mut pauses = Backoff::default();
         let (mut pause, mut last_fault) = (0, 0);
@@ -175,6 +182,7 @@ impl<S: Session> Link<S> {
         }
         loop {
             let (endpoint, preamble) = (self.endpoint.clone(), self.session.preamble());
+            debug!(attempt = self.backoff.attempt() + 1, "connecting");
             let attempt = async move { endpoint.connect(S::MASTER, preamble).await };
             let error = match self.meanwhile(attempt).await {
                 Err(ended) => return ended,
@@ -182,7 +190,10 @@ impl<S: Session> Link<S> {
                     Ok(ended) => return ended,
                     Err(error) => error,
                 },
-                Ok(Err(error)) => error,
+                Ok(Err(error)) => {
+                    debug!(code = error.kind.code(), error = error.message, "could not connect");
+                    error
+                }
             };
             self.lost(&error);
             let delay = self.delay(&error);

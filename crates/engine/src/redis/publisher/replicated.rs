@@ -17,6 +17,7 @@ use crate::redis::publisher::composer::{Composer, Place};
 use crate::redis::publisher::in_flight::Kind;
 use crate::redis::publisher::session::{Input, Publisher};
 use crate::redis::publisher::streams_ready::StreamsReady;
+use crate::runtime::tasks::Tasks;
 use crate::transport::context::TransportContext;
 use crate::transport::events::{PublishReport, TransportEvents};
 
@@ -101,7 +102,7 @@ pub(in crate::redis) struct Replicated {
     context: Arc<TransportContext>,
     ready: Arc<StreamsReady>,
     endpoint: Arc<Endpoint>,
-    runtime: tokio::runtime::Handle,
+    tasks: Tasks,
     slot: Mutex<Slot>,
 }
 
@@ -116,9 +117,9 @@ impl Replicated {
         context: Arc<TransportContext>,
         ready: Arc<StreamsReady>,
         endpoint: Arc<Endpoint>,
-        runtime: tokio::runtime::Handle,
+        tasks: Tasks,
     ) -> Arc<Replicated> {
-        Arc::new(Replicated { context, ready, endpoint, runtime, slot: Mutex::default() })
+        Arc::new(Replicated { context, ready, endpoint, tasks, slot: Mutex::default() })
     }
 
     /// Sends commands; gives them back when the client is closed.
@@ -129,7 +130,7 @@ impl Replicated {
         }
         let link = slot.link.get_or_insert_with(|| {
             let session = Publisher::replicated(self.context.clone(), self.ready.clone());
-            link::start(session, self.context.clone(), self.endpoint.clone(), &self.runtime)
+            link::start(session, self.context.clone(), self.endpoint.clone(), &self.tasks)
         });
         // The link takes inputs for as long as its handle lives.
         link.send(Input::PreparedBatch(composed));

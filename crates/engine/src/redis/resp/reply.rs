@@ -11,6 +11,16 @@ pub(crate) enum Protocol {
     Resp3,
 }
 
+impl Protocol {
+    /// The name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Protocol::Resp2 => "RESP2",
+            Protocol::Resp3 => "RESP3",
+        }
+    }
+}
+
 /// One reply. Both versions' kinds are brought to the same few.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Reply<'a> {

@@ -21,6 +21,7 @@ use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::resp::reply::{Protocol, Reply, decode};
 use crate::redis::resp::value::RespValue;
 use crate::redis::scripts::script;
+use crate::runtime::tasks::Tasks;
 use crate::transport::context::TransportContext;
 use crate::transport::link_id::LinkId;
 
@@ -39,7 +40,7 @@ type Answer = oneshot::Sender<Result<RespValue, BusError>>;
 pub(in crate::redis) struct CommandLink {
     context: Arc<TransportContext>,
     endpoint: Arc<Endpoint>,
-    runtime: tokio::runtime::Handle,
+    tasks: Tasks,
     link: Mutex<Slot>,
     room: Arc<Room>,
 }
@@ -54,9 +55,9 @@ impl CommandLink {
     pub(in crate::redis) fn new(
         context: Arc<TransportContext>,
         endpoint: Arc<Endpoint>,
-        runtime: tokio::runtime::Handle,
+        tasks: Tasks,
     ) -> Arc<Self> {
-        Arc::new(CommandLink { context, endpoint, runtime, link: Mutex::default(), room: Arc::default() })
+        Arc::new(CommandLink { context, endpoint, tasks, link: Mutex::default(), room: Arc::default() })
     }
 
     /// When a command that is sent now must be answered, on the client's clock.
@@ -104,7 +105,7 @@ impl CommandLink {
         }
         let handle = slot.handle.get_or_insert_with(|| {
             let session = Commands::new(self.context.clone());
-            link::start(session, self.context.clone(), self.endpoint.clone(), &self.runtime)
+            link::start(session, self.context.clone(), self.endpoint.clone(), &self.tasks)
         });
         handle.send(input)
     }

@@ -26,6 +26,7 @@ use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::resp::reply::{Protocol, Reply, decode};
 use crate::redis::resp::xreadgroup::{Answer, Progress, visit};
 use crate::redis::streams::command_link::CommandLink;
+use crate::runtime::tasks::Tasks;
 use crate::transport::context::TransportContext;
 use crate::transport::link_id::LinkId;
 
@@ -56,15 +57,11 @@ impl Reader {
         group: Arc<str>,
         context: &Arc<TransportContext>,
         endpoint: Arc<Endpoint>,
-        runtime: &tokio::runtime::Handle,
+        tasks: &Tasks,
     ) -> Self {
         let id = LinkId::Reader(group);
         let session = GroupReader::new(key, id.clone(), context.clone());
-        Reader {
-            id,
-            link: link::start(session, context.clone(), endpoint, runtime),
-            context: context.clone(),
-        }
+        Reader { id, link: link::start(session, context.clone(), endpoint, tasks), context: context.clone() }
     }
 
     /// Reads; see [`Transport::read`](crate::transport::Transport::read). False when the link has ended.
@@ -90,15 +87,11 @@ impl Reader {
     }
 
     /// Ends a blocked read, so that the next one can ask for something else.
-    pub(in crate::redis) fn unblock_read(
-        &self,
-        commander: Arc<CommandLink>,
-        runtime: &tokio::runtime::Handle,
-    ) {
+    pub(in crate::redis) fn unblock_read(&self, commander: Arc<CommandLink>, tasks: &Tasks) {
         let (sender, answer) = oneshot::channel();
         self.link.send(Input::Nudge(sender));
         let clock = self.context.clock.clone();
-        runtime.spawn(async move {
+        tasks.spawn(async move {
             if let Ok(Some(client)) = answer.await {
                 // Where that is not allowed, the read ends by itself.
                 let deadline = clock.now_ms() + LEAVE_LIMIT;

@@ -1,5 +1,7 @@
 //! Requests and reads on connections that fail.
 
+#![allow(clippy::disallowed_methods, reason = "a test is no client, and its tasks log nothing")]
+
 use std::time::Duration;
 
 use oxbus_model::Outcome;

@@ -13,12 +13,12 @@ use oxbus_model::stream_store::{
 use oxbus_model::{BusError, ErrorKind};
 use oxbus_testkit::{RedisServer, Value};
 use serde_json::json;
-use tokio::runtime::Handle;
 
 use crate::client::ClientEvents;
 use crate::host::Host;
 use crate::redis::RedisTransport;
 use crate::runtime::clock::Clock;
+use crate::runtime::tasks::Tasks;
 use crate::state::ClientState;
 use crate::transport::Transport;
 
@@ -44,7 +44,7 @@ fn transport(url: &str, settings: serde_json::Value) -> (RedisTransport, Arc<Cli
     let config = Config::resolve(&json!({ "redis": redis }).to_string(), &Environment::default()).unwrap();
     let shared = Arc::new(ClientState::new(config, "this-start", Arc::new(Deaf), Clock::start(None)));
     let events = ClientEvents::detached(shared.clone());
-    (RedisTransport::new(events.context(events.clone()), Handle::current()), shared)
+    (RedisTransport::new(events.context(events.clone()), Tasks::current(events.log())), shared)
 }
 
 /// A server, and a store on it.
