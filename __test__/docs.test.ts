@@ -1,6 +1,6 @@
 /**
- * The guides run: every block of theirs that is fenced as `ts run` is checked by the compiler and then run
- * on a Redis of its own; a block `text output` that follows it is what it prints.
+ * The README and the guides run: every block of theirs that is fenced as `ts run` is checked by the compiler and
+ * then run on a Redis of its own; a block `text output` that follows it is what it prints.
  */
 
 import {
@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { RedisServer } from './support/redis-server';
 import { run, runNode } from './support/scripts';
 
@@ -32,18 +32,21 @@ interface Block {
   output: string | undefined;
 }
 
-const guides = readdirSync(join(ROOT, 'docs')).filter((name) => name.endsWith('.md'));
+const guides = readdirSync(join(ROOT, 'docs'))
+  .filter((name) => name.endsWith('.md'))
+  .map((name) => join('docs', name));
+guides.unshift('README.md');
 const blocks = guides.flatMap((guide) => blocksOf(guide));
 const folder = mkdtempSync(join(tmpdir(), 'oxbus-docs-'));
 
 function blocksOf(guide: string): Block[] {
-  const text = readFileSync(join(ROOT, 'docs', guide), 'utf8');
+  const text = readFileSync(join(ROOT, guide), 'utf8');
   const found: Block[] = [];
   for (const { 1: info, 2: body, index } of text.matchAll(/^```(.*)\n([\s\S]*?)^```$/gm)) {
     const last = found.at(-1);
     if (info === 'ts run') {
       const line = text.slice(0, index).split('\n').length;
-      const file = `${guide.replace(/\.md$/, '')}-${line}`;
+      const file = `${basename(guide, '.md')}-${line}`;
       found.push({ place: `${guide}:${line}`, file, code: body as string, output: undefined });
     } else if (info === 'text output') {
       if (last === undefined || last.output !== undefined)

@@ -8,7 +8,7 @@ const indexer = new EventBusClient({ serviceName: 'indexer', ...connection });
 
 const { promise: deleted, resolve } = withResolvers();
 
-// Resolves once the server has confirmed it: what is published from here on arrives.
+// `subscribe` resolves once the server has confirmed it: every event published from here on arrives.
 const subscription = await indexer.subscribe('photo.*', (event, ctx) => {
   console.log(`${event.type} from ${event.metadata.source} by ${ctx.pattern}:`, event.data);
   if (event.type === 'photo.deleted') resolve();
@@ -16,12 +16,12 @@ const subscription = await indexer.subscribe('photo.*', (event, ctx) => {
 
 const { channel, eventId } = await api.publish('photo.uploaded', { photoId: '1', userId: '2' });
 console.log(`published to ${channel}: ${eventId}`);
-await api.publish('user.renamed', { userId: '2' }); // nobody asked for this one
+await api.publish('user.renamed', { userId: '2' }); // nobody has subscribed to this type
 await api.publish('photo.deleted', { photoId: '1' });
 
 await deleted;
 await subscription.unsubscribe();
-await api.disconnect(); // drains: what was published is sent, running handlers end
+await api.disconnect(); // drains: publishes are sent, running handlers end
 await indexer.disconnect();
 console.log('ok');
 

@@ -1,4 +1,4 @@
-// A handler that fails is called again with backoff; one that fails too often is left alone a while.
+// A handler that fails is called again with backoff. A handler that fails too often is not called for a while.
 
 import { EventBusClient, NonRetryableError } from '../index.js';
 import { connection } from './connection.mjs';
@@ -21,7 +21,7 @@ const sent = new Promise((resolve) => {
 });
 await sent;
 
-// After 4 failures of 4 calls the circuit opens: events are dropped and counted, not tried.
+// After 4 failures in 4 calls the circuit opens: events are dropped and counted, and no handler is called.
 const opened = new Promise((resolve) =>
   bus.on('circuit', ({ state }) => state === 'open' && resolve()),
 );

@@ -7,7 +7,7 @@ const bus = new EventBusClient({ serviceName: 'thermostat', ...connection });
 await bus.connect();
 
 const readings = bus.events('sensor.*');
-await readings.ready(); // confirmed: what is published from here on arrives
+await readings.ready(); // confirmed: every event published from here on arrives
 console.log('subscriptions:', bus.subscriberCount('sensor.*'));
 
 for (const celsius of [19.5, 20.1, 20.8]) await bus.publish('sensor.kitchen', { celsius });

@@ -1,17 +1,17 @@
-// Less work for JavaScript: a filter runs before a handler is woken, a queue keeps only the newest.
+// Less work for JavaScript: a filter runs before JavaScript wakes, and a queue keeps only the newest event of each key.
 
 import { EventBusClient } from '../index.js';
 import { connection } from './connection.mjs';
 
 const bus = new EventBusClient({ serviceName: 'dashboard', ...connection });
 
-// JSON equality; an array means any of its values; a missing field does not match.
+// A filter compares by JSON equality. An array means any of its values. A missing field does not match.
 const failures = [];
 await bus.subscribe('job.*', ({ data }) => failures.push(data.id), {
   filter: { 'data.status': ['failed', 'cancelled'], 'metadata.source': 'dashboard' },
 });
 
-// One slow handler call at a time; while it runs, only the newest price of each key is kept.
+// The slow handler runs one call at a time; meanwhile the queue keeps only the newest price of each key.
 const prices = [];
 let release;
 const blocked = new Promise((resolve) => {

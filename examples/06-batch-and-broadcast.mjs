@@ -19,10 +19,10 @@ for (const bus of [shop, warehouse]) {
   );
 }
 
-// One pipeline; each item settles by itself.
+// All items travel in one pipeline, and each settles by itself.
 const results = await shop.publishBatch([
   ...Array.from({ length: 250 }, (_, number) => ({ type: 'order.placed', data: { number } })),
-  { type: 'not a valid type', data: {} }, // fails alone
+  { type: 'not a valid type', data: {} }, // this item fails alone
 ]);
 const refused = results.filter(({ status }) => status === 'rejected');
 console.log(`published ${results.length - refused.length}, refused: ${refused[0].reason.code}`);

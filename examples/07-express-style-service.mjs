@@ -8,7 +8,7 @@ import { connection } from './connection.mjs';
 
 const bus = new EventBusClient({ serviceName: 'orders', ...connection });
 
-// What a handler publishes inherits the correlation id and names its cause.
+// An event that a handler publishes inherits the correlation id and names its cause.
 await bus.subscribe('order.placed', async (event) => {
   await bus.publish('invoice.created', { order: event.data.id });
 });
@@ -32,7 +32,7 @@ const server = createServer(async (request, response) => {
     );
     answer(202, { accepted: true, eventId });
   } catch (error) {
-    // Whether the caller may simply try again is known.
+    // The error says whether the caller may simply try again.
     answer(error.retryable ? 503 : 400, { code: error.code, outcome: error.outcome });
   }
 });
@@ -52,5 +52,5 @@ console.log('health:', (await (await fetch(`${base}/health`)).json()).status);
 
 server.close();
 server.closeAllConnections();
-await bus.disconnect(); // after the server: requests that still run can publish
+await bus.disconnect(); // after the server has closed, so that requests that still run can publish
 console.log('ok');

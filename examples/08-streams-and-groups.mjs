@@ -1,4 +1,4 @@
-// Events that are stored: a consumer group gets every one of them, also those of the time it was away.
+// Stored events: a consumer group gets every one of them, also those published while no consumer was there.
 
 import { EventBusClient } from '../index.js';
 import { connection } from './connection.mjs';
@@ -10,17 +10,17 @@ const open = (serviceName) => new EventBusClient({ serviceName, streams, ...conn
 const shop = open('shop');
 await shop.connect(); // makes the stream and its groups
 
-// Nobody is subscribed yet. What is stored waits for the groups.
+// Nobody is subscribed yet. Stored events wait for the groups.
 const { messageId } = await shop.publish('order.placed', { number: 1 });
 console.log(`stored as ${messageId}`);
 await shop.publish('order.placed', { number: 2 });
 
-// Each group gets every event; the members of a group share them.
+// Each group gets every event; the consumers of a group share them.
 const handled = { billing: new Set(), mail: new Set() };
-const members = [open('billing'), open('billing'), open('mail')];
-for (const [index, member] of members.entries()) {
-  const { serviceName } = member;
-  await member.subscribe(
+const consumers = [open('billing'), open('billing'), open('mail')];
+for (const [index, consumer] of consumers.entries()) {
+  const { serviceName } = consumer;
+  await consumer.subscribe(
     'order.*',
     async ({ data }, { group, deliveryCount }) => {
       console.log(`${group} ${index + 1}: order ${data.number}, delivery ${deliveryCount}`);
@@ -34,8 +34,8 @@ for (const number of [3, 4, 5]) {
 }
 await until(() => handled.billing.size === 5 && handled.mail.size === 5);
 
-// What a member that ends has not finished goes to the others of its group.
-for (const member of members) await member.disconnect();
+// Events that a closing consumer has not finished go to the other consumers of its group.
+for (const consumer of consumers) await consumer.disconnect();
 const { length, groups } = await shop.streams.info(stream);
 for (const { name, pending, lag } of groups) console.log(`${name}: pending ${pending}, lag ${lag}`);
 console.log(`${length} events are stored`);

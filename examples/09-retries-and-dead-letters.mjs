@@ -21,7 +21,7 @@ const subscription = await bus.subscribe(
   },
   {
     group: 'mailers',
-    maxRetries: 2, // then it is a dead letter; others are not held up meanwhile
+    maxRetries: 2, // after these it is a dead letter; meanwhile other events are not held up
     retry: { initialDelay: 20, maxDelay: 200 },
   },
 );
@@ -35,7 +35,7 @@ for (const { event, attempts, reason, error } of given) {
   console.log(`given up: ${event.data.to}, ${reason} after ${attempts} attempts, ${error.message}`);
 }
 
-// They stay until someone looks after them.
+// Dead letters stay until someone replays or removes them.
 for (const { id, event, reason } of await bus.deadLetters.list({ stream })) {
   if (reason === 'not-retryable') await bus.deadLetters.remove(id);
   else console.log(`to be tried again: ${event.data.to}`);

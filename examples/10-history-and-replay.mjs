@@ -1,4 +1,4 @@
-// Past events: found by their id, listed, and run through a handler once more.
+// Past events are found by their id, listed, and run through a handler once more.
 
 import { EventBusClient } from '../index.js';
 import { connection } from './connection.mjs';
@@ -7,7 +7,7 @@ const stream = `oxbus-example:${process.pid}:accounts`;
 const bus = new EventBusClient({
   serviceName: 'ledger',
   streams: [{ name: stream, events: 'account.*' }],
-  persistence: { ttl: 60_000 }, // keeps every published event, stored in a stream or not
+  persistence: { ttl: 60_000 }, // keeps every published event, whether or not a stream stores it
   ...connection,
 });
 await bus.connect();
@@ -34,7 +34,7 @@ console.log(
   `replayed ${result.replayed}: the balance is ${balance}, truncated: ${result.truncated}`,
 );
 
-// Or from a moment, or a message, on.
+// A replay can also begin at a time or at a message.
 const later = [];
 await bus.replay({
   pattern: 'account.*',

@@ -34,5 +34,5 @@ await eventBusManager.unsubscribe(ids);
 const { stats, health } = await eventBusManager.getSystemStats();
 console.log(`${stats.mode}, ${health.status}, published ${stats.eventsPublished}`);
 
-await eventBusManager.shutdown(); // announces it, and drains; the next use would open it again
+await eventBusManager.shutdown(); // announces the end and drains; the next use would open the bus again
 console.log('ok');

@@ -1,4 +1,4 @@
-// Rooms: events for those who are there, and who that is.
+// Rooms: events for those who are there, and the list of who is there.
 
 import { EventBusClient } from '../index.js';
 import { connection } from './connection.mjs';

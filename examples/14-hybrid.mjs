@@ -1,4 +1,4 @@
-// Hybrid mode: own handlers at once, others through Redis, and neither waits for a Redis that is away.
+// Hybrid mode: this client's handlers get an event at once, others through Redis, and nobody waits for a Redis that is away.
 
 import { EventBusClient } from '../index.js';
 import { connection } from './connection.mjs';

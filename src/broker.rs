@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use napi_derive::napi;
 use oxbus_engine::Broker;
-use oxbus_engine::guard::catch_panic_in;
+use oxbus_engine::panics::catch_panic_in;
 
 /// A memory broker, shared by the clients of one realm.
 #[napi]

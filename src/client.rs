@@ -5,14 +5,15 @@ use std::sync::Arc;
 use napi::bindgen_prelude::{Function, ObjectFinalize, Uint32Array, Unknown};
 use napi::{CleanupEnvHook, Env, Error, JsString, Result};
 use napi_derive::napi;
-use oxbus_engine::guard::catch_panic_in;
+use oxbus_engine::panics::catch_panic_in;
 use oxbus_engine::{Client, Subscribed};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 
 use crate::broker::NativeBroker;
 use crate::records::RecordText;
-use crate::settlements::{self, Record};
+use crate::settlements;
+use crate::settlements::Record;
 use crate::wake::Wake;
 use crate::{drained, rooms, rules, runtime, values};
 

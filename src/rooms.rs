@@ -1,6 +1,6 @@
 //! Rooms and users, as JavaScript asks for them.
 
-use oxbus_engine::guard::catch_panic_in;
+use oxbus_engine::panics::catch_panic_in;
 use oxbus_engine::{Client, Joinable};
 use oxbus_model::{BusError, ErrorKind};
 

@@ -1,9 +1,11 @@
 //! Functions without state.
 
 use napi_derive::napi;
-use oxbus_engine::guard::catch_panic_in;
+use oxbus_engine::panics::catch_panic_in;
 use oxbus_model::config::{Config, Environment, Limits};
-use oxbus_model::{BusError, ErrorKind, pattern, validate};
+use oxbus_model::options::validate;
+use oxbus_model::routing::pattern;
+use oxbus_model::{BusError, ErrorKind};
 use serde_json::Value;
 
 use crate::values;

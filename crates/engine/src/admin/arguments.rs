@@ -1,8 +1,8 @@
 //! What the callers of administration give, each read strictly.
 
-use oxbus_model::config::reader::Reader;
-use oxbus_model::names::check_pattern;
-use oxbus_model::store::{EntryId, Position};
+use oxbus_model::options::names::check_pattern;
+use oxbus_model::options::reader::Reader;
+use oxbus_model::stream_store::{EntryId, Position};
 use oxbus_model::{BusError, ErrorKind, time};
 use serde_json::Value;
 

@@ -3,18 +3,20 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use oxbus_model::envelope::{self, Missing};
-use oxbus_model::pattern;
-use oxbus_model::store::{EntryId, Request, Response, StoredEntry, keys};
-use oxbus_model::stored::{self, StoredEvent};
+use oxbus_model::codec::entry;
+use oxbus_model::codec::entry::StoredEvent;
+use oxbus_model::codec::message;
+use oxbus_model::codec::message::Missing;
+use oxbus_model::routing::{overlap, pattern};
+use oxbus_model::stream_store::{EntryId, Request, Response, StoredEntry, keys};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::Value;
 
-use super::arguments::{Arguments, Place};
-use super::letters::too_much;
 use super::{Context, MAX_ANSWER_BYTES};
-use crate::store::unexpected;
-use crate::walk::Walk;
+use crate::admin::arguments::{Arguments, Place};
+use crate::admin::dead_letters::too_much;
+use crate::admin::merged_range::MergedRange;
+use crate::transport::store::unexpected;
 
 /// `getEvent {id}`: the event as JSON text, or null.
 pub(super) async fn event(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
@@ -26,7 +28,7 @@ pub(super) async fn event(context: &Context, mut args: Arguments) -> Result<Valu
         _ => return Err(unexpected()),
     };
     let missing = || Missing { id: id.clone(), timestamp_ms: 0 };
-    if let Some(decoded) = kept.as_deref().and_then(|json| envelope::read(json, missing).ok()) {
+    if let Some(decoded) = kept.as_deref().and_then(|json| message::read(json, missing).ok()) {
         return Ok(decoded.json.into_owned().into());
     }
     let recent = context.recent().events();
@@ -96,7 +98,8 @@ async fn stored_events(context: &Context, query: &Query) -> Result<Vec<Past>, Bu
         Some(kept) if kept.history => vec![keys::history(&context.config.channel_prefix).into()],
         _ => context.storing(query.pattern.as_deref()).collect(),
     };
-    let mut walk = Walk::new(context.store.clone(), streams, (from, to), query.newest_first, query.limit);
+    let mut walk =
+        MergedRange::new(context.store.clone(), streams, (from, to), query.newest_first, query.limit);
     let (mut events, mut seen, mut bytes) = (Vec::new(), HashSet::new(), 0);
     while events.len() < query.limit {
         let Some((_, entry)) = walk.next().await? else { break };
@@ -104,7 +107,7 @@ async fn stored_events(context: &Context, query: &Query) -> Result<Vec<Past>, Bu
         if !query.matches(&event_type) {
             continue;
         }
-        let id = envelope::id_of(&event.json).unwrap_or_default().into_owned();
+        let id = message::id_of(&event.json).unwrap_or_default().into_owned();
         // An event that was sent to a group once more has a second entry.
         if !seen.insert(id.clone()) {
             continue;
@@ -138,14 +141,14 @@ fn local_events(context: &Context, query: &Query) -> Vec<Past> {
 /// The event of an entry; `None` where it holds none.
 pub(super) fn read(entry: &StoredEntry) -> Option<StoredEvent> {
     let fields = entry.fields.iter().map(|(name, value)| (&**name, &**value));
-    stored::read(fields, entry.id, "").ok()
+    entry::read(fields, entry.id, "").ok()
 }
 
 impl Context {
     /// The configured streams that may store events whose type matches a pattern.
     pub(super) fn storing(&self, wanted: Option<&str>) -> impl Iterator<Item = Arc<str>> {
         let may_store = move |events: &[String]| {
-            wanted.is_none_or(|w| events.iter().any(|p| pattern::overlap(p.as_bytes(), w.as_bytes())))
+            wanted.is_none_or(|w| events.iter().any(|p| overlap::overlap(p.as_bytes(), w.as_bytes())))
         };
         let streams = self.config.streams.iter().filter(move |config| may_store(&config.events));
         streams.map(|config| Arc::from(config.name.as_str()))

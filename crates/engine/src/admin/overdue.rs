@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use oxbus_model::store::{EntryId, Letter, Member, PendingEntry, Request, Response, StoredEntry};
+use oxbus_model::stream_store::{
+    ConsumerId, DeadLetterEntry, EntryId, PendingEntry, Request, Response, StoredEntry,
+};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 
-use super::arguments::Arguments;
 use super::{Context, no_group};
-use crate::store::unexpected;
+use crate::admin::arguments::Arguments;
+use crate::transport::store::unexpected;
 
 /// How long an entry must have been left alone, in milliseconds, unless it is said.
 const MIN_IDLE: u64 = 60_000;
@@ -49,7 +51,7 @@ pub(super) async fn recover(context: &Context, mut args: Arguments) -> Result<Va
         let groups = context.facts(&stream).await?.groups;
         for facts in groups.iter().filter(|facts| group.as_ref().is_none_or(|name| *name == facts.name)) {
             found = true;
-            let member = Member {
+            let member = ConsumerId {
                 stream: stream.clone(),
                 group: facts.name.as_str().into(),
                 consumer: context.consumer.clone(),
@@ -79,7 +81,7 @@ pub(super) async fn recover(context: &Context, mut args: Arguments) -> Result<Va
 
 async fn recover_group(
     context: &Context,
-    member: &Member,
+    member: &ConsumerId,
     terms: &Terms,
     recovered: &mut Recovered,
 ) -> Result<(), BusError> {
@@ -113,7 +115,7 @@ async fn recover_group(
 
 async fn overdue(
     context: &Context,
-    member: &Member,
+    member: &ConsumerId,
     terms: &Terms,
     from: EntryId,
 ) -> Result<Vec<PendingEntry>, BusError> {
@@ -134,7 +136,7 @@ async fn overdue(
 /// Buries or hands back what was claimed. What cannot be is claimed again by others after the lease.
 async fn settle(
     context: &Context,
-    member: &Member,
+    member: &ConsumerId,
     terms: &Terms,
     entries: Vec<StoredEntry>,
     recovered: &mut Recovered,
@@ -160,18 +162,19 @@ async fn settle(
 }
 
 /// Returns how many were handed back, and how many not.
-async fn release(context: &Context, member: &Member, items: Vec<(EntryId, u32)>) -> (u64, u64) {
+async fn release(context: &Context, member: &ConsumerId, items: Vec<(EntryId, u32)>) -> (u64, u64) {
     let all = items.len() as u64;
-    let request = Request::Release { member: member.clone(), items, unhandled: false };
+    let request = Request::Requeue { member: member.clone(), items, unhandled: false };
     outcome(context, request, all).await
 }
 
 /// Returns how many were moved, and how many not.
-async fn bury(context: &Context, member: &Member, letters: Vec<Letter>) -> (u64, u64) {
+async fn bury(context: &Context, member: &ConsumerId, letters: Vec<DeadLetterEntry>) -> (u64, u64) {
     let all = letters.len() as u64;
     let dead_letter = &context.config.dead_letter;
     let to: Option<Arc<str>> = dead_letter.enabled.then(|| context.letters_of(&member.stream));
-    let request = Request::Bury { member: member.clone(), to, max_len: dead_letter.max_length, letters };
+    let request =
+        Request::DeadLetter { member: member.clone(), to, max_len: dead_letter.max_length, letters };
     outcome(context, request, all).await
 }
 
@@ -183,12 +186,12 @@ async fn outcome(context: &Context, request: Request, all: u64) -> (u64, u64) {
     (all.saturating_sub(lost), lost)
 }
 
-fn letter(entry: &StoredEntry) -> Letter {
+fn letter(entry: &StoredEntry) -> DeadLetterEntry {
     let attempts = entry.deliveries.saturating_sub(1);
     let error = json!({
         "name": "HandlerError",
         "message": format!("delivered {attempts} times and never settled"),
         "code": ErrorKind::HandlerFailed.code(),
     });
-    Letter { id: entry.id, attempts, reason: "failed", error: error.to_string().into() }
+    DeadLetterEntry { id: entry.id, attempts, reason: "failed", error: error.to_string().into() }
 }

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use oxbus_model::store::{EntryId, Request, Response, StreamFacts};
-use oxbus_model::{BusError, ErrorKind, pattern};
+use oxbus_model::routing::pattern;
+use oxbus_model::stream_store::{EntryId, Request, Response, StreamFacts};
+use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 
-use super::arguments::{Arguments, Place};
-use super::history::{not_stored, read};
-use super::letters::interrupted;
 use super::{Context, no_group};
-use crate::store::unexpected;
-use crate::walk::{Walk, bytes_of};
+use crate::admin::arguments::{Arguments, Place};
+use crate::admin::dead_letters::interrupted;
+use crate::admin::history::{not_stored, read};
+use crate::admin::merged_range::{MergedRange, bytes_of};
+use crate::transport::store::unexpected;
 
 /// The bytes of the entries that one page looks at, about.
 const PAGE_BYTES: usize = 4 << 20;
@@ -58,13 +59,13 @@ impl Selection {
         Ok(all)
     }
 
-    fn walk(&self, context: &Context, wanted: usize) -> Walk {
+    fn walk(&self, context: &Context, wanted: usize) -> MergedRange {
         let range = (self.from, self.to);
-        Walk::new(context.store.clone(), self.streams.iter().cloned(), range, false, wanted)
+        MergedRange::new(context.store.clone(), self.streams.iter().cloned(), range, false, wanted)
     }
 
     /// Lets a walk begin behind where a page ended.
-    fn skip(&self, walk: &mut Walk, cursor: &Cursor) {
+    fn skip(&self, walk: &mut MergedRange, cursor: &Cursor) {
         if let Some(index) = self.streams.iter().position(|stream| *stream == cursor.stream) {
             walk.skip(index, cursor.id);
         }

@@ -1,12 +1,12 @@
 //! `streams.*`: looks at streams and groups, and changes them.
 
-use oxbus_model::store::{EntryId, GroupFacts, PendingEntry, Request, Response, StreamFacts};
+use oxbus_model::stream_store::{EntryId, GroupFacts, PendingEntry, Request, Response, StreamFacts};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 
-use super::arguments::Arguments;
 use super::{Context, text_of};
-use crate::store::unexpected;
+use crate::admin::arguments::Arguments;
+use crate::transport::store::unexpected;
 
 /// `streams.info {name}`: a stream with its groups.
 pub(super) async fn info(context: &Context, mut args: Arguments) -> Result<Value, BusError> {

@@ -11,23 +11,23 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 
 use crate::admin;
-use crate::clock::Clock;
-use crate::guard::catch_panic;
 use crate::host::{Host, Notice};
-use crate::lifecycle::{State, is_fatal};
 use crate::memory::{Broker, MemoryTransport, Timed};
 use crate::redis::RedisTransport;
-use crate::shared::Shared;
+use crate::runtime::clock::Clock;
+use crate::runtime::panics::catch_panic;
+use crate::state::ClientState;
+use crate::state::lifecycle::{State, is_fatal};
 use crate::transport::Transport;
 
 /// The parts of a client.
 pub(crate) struct Core {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: Arc<ClientState>,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) runtime: Handle,
     pub(crate) instance_id: String,
     /// Held while subscriptions are added or removed and the transport is told, so that the removal of
-    /// a wire's last subscription cannot overtake the addition of its next.
+    /// a server subscription's last subscription cannot overtake the addition of its next.
     pub(crate) subscribing: Mutex<Numbering>,
     /// False once publishes are refused.
     pub(crate) accepting: RwLock<bool>,
@@ -71,7 +71,7 @@ impl Core {
         let instance_id = uuid::Uuid::new_v4().simple().to_string();
         let broker = (!config.mode.has_server()).then(|| broker.unwrap_or_default());
         let clock = Clock::start(broker.as_ref().and_then(|broker| broker.virtual_time()));
-        let shared = Arc::new(Shared::new(config, &instance_id, host, clock));
+        let shared = Arc::new(ClientState::new(config, &instance_id, host, clock));
         let transport: Arc<dyn Transport> = match &broker {
             Some(broker) => Arc::new(MemoryTransport::new(shared.clone(), broker.clone())),
             None => Arc::new(RedisTransport::new(shared.clone(), runtime.clone())),
@@ -217,7 +217,7 @@ impl Core {
         if self.shared.lifecycle.state() == State::Closed {
             return Err(BusError::new(ErrorKind::Closed, "the client is closed"));
         }
-        let Shared { config, recent, .. } = &*self.shared;
+        let ClientState { config, recent, .. } = &*self.shared;
         let store = self.transport.store();
         let context = admin::Context::new(store, config, &self.instance_id, recent.clone());
         let removed = (method == "streams.removeGroup").then(|| arguments.clone());
@@ -276,7 +276,7 @@ impl Core {
 }
 
 /// Waits until the client is ready. With `fail_early` what only a person can mend ends the wait.
-pub(crate) async fn ready(shared: &Shared, fail_early: bool) -> Result<(), BusError> {
+pub(crate) async fn ready(shared: &ClientState, fail_early: bool) -> Result<(), BusError> {
     let mut watch = shared.lifecycle.watch();
     loop {
         let seen = watch.borrow_and_update().clone();

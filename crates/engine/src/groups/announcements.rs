@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use oxbus_model::BusError;
-use oxbus_model::claims::Announcement;
+use oxbus_model::consumer::Announcement;
 use serde_json::Value;
 
 use crate::host::Notice;
-use crate::shared::Shared;
+use crate::state::ClientState;
 
-impl Shared {
+impl ClientState {
     /// Passes on what the claims announce.
     pub(super) fn announce(self: &Arc<Self>, announcement: Announcement) {
         let notice = match announcement {

@@ -3,16 +3,16 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use oxbus_model::claims::{GroupKey, Read};
-use oxbus_model::pattern;
-use oxbus_model::routing::{Wire, WireRef};
-use oxbus_model::store::{EntryId, Fields, Request, Response, Streams};
+use oxbus_model::consumer::{GroupKey, Read};
+use oxbus_model::routing::pattern;
+use oxbus_model::routing::router::{ServerSubscription, ServerSubscriptionRef};
+use oxbus_model::stream_store::{EntryId, Fields, Request, Response, Streams};
 use oxbus_model::{BusError, ErrorKind};
 
-use super::readers::{Ended, Reader, Reads};
-use crate::arrivals::Arrivals;
-use crate::clock::{VirtualTime, wall_ms};
-use crate::shared::Shared;
+use crate::memory::readers::{Ended, Reader, Reads};
+use crate::receive::reception::InboundBatch;
+use crate::runtime::clock::{VirtualTime, wall_ms};
+use crate::state::ClientState;
 
 /// A broker shared by clients in memory mode; it lives as long as the last of them.
 #[derive(Default)]
@@ -43,13 +43,13 @@ enum Time {
 #[derive(Default)]
 struct State {
     next: u64,
-    members: HashMap<u64, Member>,
+    members: HashMap<u64, BrokerClient>,
     streams: Streams,
     reads: Reads,
 }
 
-struct Member {
-    shared: Arc<Shared>,
+struct BrokerClient {
+    shared: Arc<ClientState>,
     channels: HashSet<Arc<[u8]>>,
     patterns: HashSet<Arc<[u8]>>,
     readers: HashMap<GroupKey, Reader>,
@@ -152,12 +152,16 @@ impl Broker {
     }
 
     /// Adds a client. Returns its number.
-    pub(super) fn join(&self, shared: Arc<Shared>) -> u64 {
+    pub(super) fn join(&self, shared: Arc<ClientState>) -> u64 {
         let mut state = self.lock();
         state.next += 1;
         let number = state.next;
-        let member =
-            Member { shared, channels: HashSet::new(), patterns: HashSet::new(), readers: HashMap::new() };
+        let member = BrokerClient {
+            shared,
+            channels: HashSet::new(),
+            patterns: HashSet::new(),
+            readers: HashMap::new(),
+        };
         state.members.insert(number, member);
         number
     }
@@ -172,27 +176,27 @@ impl Broker {
     }
 
     /// Subscribes a client. False when it is not a member.
-    pub(super) fn subscribe(&self, number: u64, wire: &Wire) -> bool {
+    pub(super) fn subscribe(&self, number: u64, server_subscription: &ServerSubscription) -> bool {
         let mut state = self.lock();
         let Some(member) = state.members.get_mut(&number) else { return false };
-        match wire {
-            Wire::Channel(name) => member.channels.insert(name.clone()),
-            Wire::Pattern(name) => member.patterns.insert(name.clone()),
+        match server_subscription {
+            ServerSubscription::Channel(name) => member.channels.insert(name.clone()),
+            ServerSubscription::Pattern(name) => member.patterns.insert(name.clone()),
         };
         true
     }
 
     /// Unsubscribes a client.
-    pub(super) fn unsubscribe(&self, number: u64, wire: &Wire) {
+    pub(super) fn unsubscribe(&self, number: u64, server_subscription: &ServerSubscription) {
         let mut state = self.lock();
         let Some(member) = state.members.get_mut(&number) else { return };
-        match wire {
-            Wire::Channel(name) => member.channels.remove(name),
-            Wire::Pattern(name) => member.patterns.remove(name),
+        match server_subscription {
+            ServerSubscription::Channel(name) => member.channels.remove(name),
+            ServerSubscription::Pattern(name) => member.patterns.remove(name),
         };
     }
 
-    /// Delivers a message to every client, once for each of its wire subscriptions that match, and
+    /// Delivers a message to every client, once for each of its server subscriptions that match, and
     /// returns how often, as `PUBLISH` does.
     pub(super) fn publish(&self, channel: &[u8], payload: &[u8]) -> i64 {
         self.lock().publish(channel, payload)
@@ -264,15 +268,16 @@ impl State {
         let mut receivers = 0;
         // The lock is held throughout, so that all clients see the messages in the same order.
         for member in self.members.values() {
-            let exact = member.channels.contains(channel).then_some(WireRef::Channel(channel));
+            let exact = member.channels.contains(channel).then_some(ServerSubscriptionRef::Channel(channel));
             let patterns = member.patterns.iter().filter(|p| pattern::matches(p, channel));
-            let mut matching = exact.into_iter().chain(patterns.map(|p| WireRef::Pattern(p))).peekable();
+            let mut matching =
+                exact.into_iter().chain(patterns.map(|p| ServerSubscriptionRef::Pattern(p))).peekable();
             if matching.peek().is_none() {
                 continue;
             }
-            member.shared.receive(&mut Arrivals::default(), |message| {
-                for wire in matching {
-                    message(wire, channel, payload);
+            member.shared.receive(&mut InboundBatch::default(), |message| {
+                for server_subscription in matching {
+                    message(server_subscription, channel, payload);
                     receivers += 1;
                 }
             });
@@ -296,12 +301,12 @@ impl State {
     fn execute(&mut self, request: Request, now_ms: u64) -> (Result<Response, BusError>, Vec<Ended>) {
         // After these there may be something new to read, or a group is gone.
         let touched = match &request {
-            Request::Bury { to: Some(stream), .. }
+            Request::DeadLetter { to: Some(stream), .. }
             | Request::Redeliver { stream, .. }
             | Request::SetPosition { stream, .. }
             | Request::RemoveGroup { stream, .. } => Some(Some(stream.clone())),
             // Where a letter goes back to is told by the letter.
-            Request::Revive { .. } => Some(None),
+            Request::RequeueDeadLetter { .. } => Some(None),
             _ => None,
         };
         let result = self.streams.execute(request, now_ms);

@@ -6,16 +6,16 @@ use std::mem::replace;
 use std::sync::Arc;
 
 use oxbus_model::config::PersistenceConfig;
-use oxbus_model::store::{Fields, keys};
+use oxbus_model::stream_store::{Fields, keys};
 use oxbus_model::submission;
 
 use super::Broker;
-use super::broker::{Kept, NewEntry};
-use super::readers::Ended;
-use crate::encoder::{Encoded, Encoder, Stamp};
 use crate::host::{Failed, Published, Stored};
-use crate::metrics::row_of;
-use crate::shared::Shared;
+use crate::memory::broker::{Kept, NewEntry};
+use crate::memory::readers::Ended;
+use crate::observe::prometheus::row_of;
+use crate::publish::encoder::{Encoded, Encoder, Stamp};
+use crate::state::ClientState;
 use crate::transport::Submission;
 
 /// Publishes the events of a client.
@@ -41,7 +41,7 @@ pub(super) struct Settled {
 }
 
 impl Publishing {
-    pub(super) fn new(shared: &Shared) -> Self {
+    pub(super) fn new(shared: &ClientState) -> Self {
         let config = &shared.config;
         Publishing {
             encoder: Encoder::new(shared),

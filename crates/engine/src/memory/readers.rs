@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use oxbus_model::BusError;
-use oxbus_model::claims::{GroupKey, Read};
-use oxbus_model::store::Streams;
-use oxbus_model::store::streams::Delivered;
-use oxbus_model::stored;
+use oxbus_model::codec::entry;
+use oxbus_model::consumer::{GroupKey, Read};
+use oxbus_model::stream_store::Streams;
+use oxbus_model::stream_store::memory::Delivered;
 use tokio::sync::mpsc;
 
-use crate::shared::Shared;
+use crate::state::ClientState;
 
 /// A client's reader of a group.
 pub(super) struct Reader {
@@ -31,7 +31,7 @@ impl Reader {
     pub(super) fn deliver(
         &self,
         streams: &mut Streams,
-        shared: &Arc<Shared>,
+        shared: &Arc<ClientState>,
         read: &Read,
         now_ms: u64,
     ) -> Option<Ended> {
@@ -54,7 +54,7 @@ impl Reader {
 
 /// A read that has ended. The client is to be told, without a lock that it takes for that.
 pub(super) struct Ended {
-    shared: Arc<Shared>,
+    shared: Arc<ClientState>,
     pub(super) key: GroupKey,
     pub(super) result: Result<Vec<Delivered>, BusError>,
     _untold: mpsc::Sender<()>,
@@ -68,7 +68,7 @@ impl Ended {
                 let own_instance = shared.origin.instance_id();
                 let arrival = |Delivered { stream, id, fields }: Delivered| {
                     let fields = fields.iter().map(|(name, value)| (&**name, &**value));
-                    stored::new_arrival(&stream, id, fields, own_instance)
+                    entry::new_arrival(&stream, id, fields, own_instance)
                 };
                 shared.arrived(key, delivered.into_iter().map(arrival).collect());
             }

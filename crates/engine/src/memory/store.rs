@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use oxbus_model::store::Request;
+use oxbus_model::stream_store::Request;
 
 use super::Broker;
-use crate::store::{Answer, Store};
+use crate::transport::store::{Answer, Store};
 
 pub(super) struct MemoryStore {
     pub(super) broker: Arc<Broker>,

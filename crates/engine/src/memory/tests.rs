@@ -6,19 +6,19 @@ use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use oxbus_model::claims::{GroupKey, Read};
 use oxbus_model::config::{Config, Environment};
-use oxbus_model::routing::Wire;
-use oxbus_model::store::{EntryId, Fields, Position, Request, Response};
+use oxbus_model::consumer::{GroupKey, Read};
+use oxbus_model::routing::router::ServerSubscription;
+use oxbus_model::stream_store::{EntryId, Fields, Position, Request, Response};
 use oxbus_model::{BusError, ErrorKind};
 
-use super::broker::{Broker, Kept, NewEntry, Stored};
-use super::readers::Ended;
-use super::store::MemoryStore;
-use crate::clock::Clock;
 use crate::host::Host;
-use crate::shared::Shared;
-use crate::store::Store;
+use crate::memory::broker::{Broker, Kept, NewEntry, Stored};
+use crate::memory::readers::Ended;
+use crate::memory::store::MemoryStore;
+use crate::runtime::clock::Clock;
+use crate::state::ClientState;
+use crate::transport::store::Store;
 
 struct Deaf;
 
@@ -26,9 +26,9 @@ impl Host for Deaf {
     fn wake(&self) {}
 }
 
-fn shared() -> Arc<Shared> {
+fn shared() -> Arc<ClientState> {
     let config = Config::resolve(r#"{"mode":"memory"}"#, &Environment::default()).unwrap();
-    Arc::new(Shared::new(config, "instance", Arc::new(Deaf), Clock::start(None)))
+    Arc::new(ClientState::new(config, "instance", Arc::new(Deaf), Clock::start(None)))
 }
 
 fn fields(value: &str) -> Fields {
@@ -49,7 +49,7 @@ impl Rig {
         let rig = Rig { broker: Broker::with_virtual_time(1000) };
         for (stream, group) in [("s", "g"), ("s", "h"), ("t", "g"), ("t", "h")] {
             let (stream, group, from) = (stream.into(), group.into(), Position::Beginning);
-            rig.broker.execute(Request::Open { stream, group, from, restarted: false }).unwrap();
+            rig.broker.execute(Request::EnsureGroup { stream, group, from, restarted: false }).unwrap();
         }
         rig
     }
@@ -179,8 +179,11 @@ fn a_letter_that_goes_back_ends_a_read() {
     let letter = vec![(b"dlq-stream".as_slice().into(), b"t".as_slice().into())];
     let id = rig.broker.store(NewEntry { fields: letter, ..entry("dead", "") }).0.id;
     assert!(rig.read(client, 9).is_none());
-    let (_, ended) =
-        rig.broker.execute_untold(Request::Revive { letters: "dead".into(), id, for_group: false });
+    let (_, ended) = rig.broker.execute_untold(Request::RequeueDeadLetter {
+        letters: "dead".into(),
+        id,
+        for_group: false,
+    });
     assert_eq!(ended.len(), 1);
 }
 
@@ -223,7 +226,7 @@ fn leaving_ends_when_all_is_told() {
 fn an_event_is_stored_and_published_in_one_step() {
     let rig = Rig::new();
     let client = rig.client(0);
-    assert!(rig.broker.subscribe(client, &Wire::Channel(b"a".as_slice().into())));
+    assert!(rig.broker.subscribe(client, &ServerSubscription::Channel(b"a".as_slice().into())));
     let event = || NewEntry {
         once: Some(("event", 100)),
         live: Some((b"a".as_slice(), b"{}".as_slice())),
@@ -267,7 +270,7 @@ fn events_are_kept_by_their_ids() {
 #[test]
 fn a_request_is_executed_when_its_answer_is_taken() {
     let store = MemoryStore { broker: Arc::new(Broker::new()) };
-    let open = || Request::Open {
+    let open = || Request::EnsureGroup {
         stream: "s".into(),
         group: "g".into(),
         from: Position::Beginning,

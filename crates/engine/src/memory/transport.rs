@@ -2,24 +2,24 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use oxbus_model::claims::{GroupKey, Read};
-use oxbus_model::routing::Wire;
+use oxbus_model::consumer::{GroupKey, Read};
+use oxbus_model::routing::router::ServerSubscription;
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::json;
 
 use super::Broker;
-use super::publishing::{Publishing, Settled};
-use super::readers::Ended;
-use super::store::MemoryStore;
-use crate::encoder::Stamp;
-use crate::shared::Shared;
-use crate::store::Store;
+use crate::memory::publishing::{Publishing, Settled};
+use crate::memory::readers::Ended;
+use crate::memory::store::MemoryStore;
+use crate::publish::encoder::Stamp;
+use crate::state::ClientState;
+use crate::transport::store::Store;
 use crate::transport::{Boxed, Probe, Submission, Transport};
 
 const LINK: &str = "memory";
 
 pub(crate) struct MemoryTransport {
-    shared: Arc<Shared>,
+    shared: Arc<ClientState>,
     broker: Arc<Broker>,
     publishing: Mutex<Publishing>,
     /// The number among the broker's members, once started and until closed.
@@ -29,12 +29,12 @@ pub(crate) struct MemoryTransport {
 #[derive(Clone, Copy)]
 enum Membership {
     Outside,
-    Member(u64),
+    ConsumerId(u64),
     Left,
 }
 
 impl MemoryTransport {
-    pub(crate) fn new(shared: Arc<Shared>, broker: Arc<Broker>) -> Self {
+    pub(crate) fn new(shared: Arc<ClientState>, broker: Arc<Broker>) -> Self {
         MemoryTransport {
             publishing: Mutex::new(Publishing::new(&shared)),
             shared,
@@ -49,7 +49,7 @@ impl MemoryTransport {
 
     fn number(&self) -> Option<u64> {
         match *self.membership() {
-            Membership::Member(number) => Some(number),
+            Membership::ConsumerId(number) => Some(number),
             Membership::Outside | Membership::Left => None,
         }
     }
@@ -59,7 +59,7 @@ impl Transport for MemoryTransport {
     fn start(&self) {
         let mut membership = self.membership();
         if matches!(*membership, Membership::Outside) {
-            *membership = Membership::Member(self.broker.join(self.shared.clone()));
+            *membership = Membership::ConsumerId(self.broker.join(self.shared.clone()));
             drop(membership);
             self.shared.link_up(LINK);
         }
@@ -87,18 +87,20 @@ impl Transport for MemoryTransport {
         // Publishing in memory is settled before it returns.
     }
 
-    fn subscribe(&self, wires: Vec<Wire>) {
+    fn subscribe(&self, server_subscriptions: Vec<ServerSubscription>) {
         let Some(number) = self.number() else { return };
-        for wire in wires {
-            if self.broker.subscribe(number, &wire) {
-                self.shared.confirmed(&wire);
+        for server_subscription in server_subscriptions {
+            if self.broker.subscribe(number, &server_subscription) {
+                self.shared.confirmed(&server_subscription);
             }
         }
     }
 
-    fn unsubscribe(&self, wires: Vec<Wire>) {
+    fn unsubscribe(&self, server_subscriptions: Vec<ServerSubscription>) {
         let Some(number) = self.number() else { return };
-        wires.iter().for_each(|wire| self.broker.unsubscribe(number, wire));
+        server_subscriptions
+            .iter()
+            .for_each(|server_subscription| self.broker.unsubscribe(number, server_subscription));
     }
 
     fn probe(&self, _timeout: u64) -> Boxed<'_, Probe> {
@@ -155,7 +157,7 @@ impl Transport for MemoryTransport {
 
     fn close(&self) {
         let before = std::mem::replace(&mut *self.membership(), Membership::Left);
-        if let Membership::Member(number) = before {
+        if let Membership::ConsumerId(number) = before {
             for group in self.broker.leave(number) {
                 self.shared.reader_down(group, &closed());
             }

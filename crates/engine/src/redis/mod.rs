@@ -10,31 +10,13 @@
 //! - `server_report`: what the server says of itself.
 //! - `reader`, `entries`: the session that reads for a group, and the entries that it gets.
 
-mod answers;
-mod batches;
-mod calls;
-mod commander;
-mod commands;
-mod composer;
-mod entries;
-mod flight;
-mod handshake;
-mod hybrid;
-mod link;
-mod owned;
-mod pipeline;
-mod preparation;
+mod connection;
 mod publisher;
-mod reader;
-mod replicated;
-mod reply;
-mod script;
-mod server_report;
-mod socket;
-mod store;
+mod resp;
+mod scripts;
+mod streams;
 mod subscriber;
-mod tls;
 mod transport;
 
-pub use tls::check;
+pub use connection::tls::check;
 pub(crate) use transport::RedisTransport;

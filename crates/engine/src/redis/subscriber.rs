@@ -4,21 +4,22 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use oxbus_model::ledger::{Change, Ledger, Verb};
-use oxbus_model::reply::{self as refusal, Action};
-use oxbus_model::routing::{Wire, WireRef};
+use oxbus_model::routing::router::{ServerSubscription, ServerSubscriptionRef};
+use oxbus_model::routing::subscription_reconciler::{Change, SubscriptionReconciler, Verb};
+use oxbus_model::server_error;
+use oxbus_model::server_error::Action;
 use oxbus_model::{BusError, ErrorKind};
 use redis::cmd;
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use super::link::{HEARTBEAT_LIMIT, Opened, Session};
-use super::reply::{Message, Protocol, Reply, decode, message};
-use crate::arrivals::Arrivals;
-use crate::clock::wall_ms;
-use crate::recovery::{Continuity, Gap, HEARTBEAT, Recovery};
-use crate::shared::Shared;
-use crate::store::Store;
+use crate::gap::{Continuity, Gap, HEARTBEAT, Recovery};
+use crate::receive::reception::InboundBatch;
+use crate::redis::connection::link::{HEARTBEAT_LIMIT, Opened, Session};
+use crate::redis::resp::reply::{Message, Protocol, Reply, decode, message};
+use crate::runtime::clock::wall_ms;
+use crate::state::ClientState;
+use crate::transport::store::Store;
 
 /// Subscribe commands that may be unanswered at a time: the next chunk is on its way while the server
 /// works on this one.
@@ -35,8 +36,8 @@ pub(super) const LINK: &str = "subscriber";
 
 /// What a subscriber is told.
 pub(crate) enum Input {
-    Want(Vec<Wire>),
-    Unwant(Vec<Wire>),
+    Want(Vec<ServerSubscription>),
+    Unwant(Vec<ServerSubscription>),
     /// Send a heartbeat now, and say when one is answered.
     Probe(oneshot::Sender<()>),
 }
@@ -49,8 +50,8 @@ enum Asked {
 }
 
 pub(crate) struct Subscriber {
-    shared: Arc<Shared>,
-    ledger: Ledger,
+    shared: Arc<ClientState>,
+    ledger: SubscriptionReconciler,
     protocol: Protocol,
     outgoing: Outgoing,
     connected: bool,
@@ -63,7 +64,7 @@ pub(crate) struct Subscriber {
     /// Commands whose answer may be an error, in order.
     asked: VecDeque<Asked>,
     probes: Vec<oneshot::Sender<()>>,
-    arrivals: Arrivals,
+    arrivals: InboundBatch,
     /// Since when live messages may have been missed, Unix milliseconds.
     gap_from: Option<i64>,
     last_read_wall: i64,
@@ -73,17 +74,17 @@ pub(crate) struct Subscriber {
     pending: bool,
     /// Since when established subscriptions hear nothing as they are refused: Unix milliseconds, and on the
     /// client's clock.
-    deaf_since: HashMap<Wire, (i64, u64)>,
+    deaf_since: HashMap<ServerSubscription, (i64, u64)>,
     /// How far what came is complete, where what was missed can be read from streams.
     continuity: Option<Continuity>,
 }
 
 impl Subscriber {
-    pub(crate) fn new(shared: Arc<Shared>, store: Arc<dyn Store>) -> Self {
+    pub(crate) fn new(shared: Arc<ClientState>, store: Arc<dyn Store>) -> Self {
         let recovery = Recovery::new(shared.clone(), store);
         Subscriber {
             shared,
-            ledger: Ledger::new(),
+            ledger: SubscriptionReconciler::new(),
             protocol: Protocol::Resp3,
             outgoing: Outgoing::default(),
             connected: false,
@@ -93,7 +94,7 @@ impl Subscriber {
             last_ping: 0,
             asked: VecDeque::new(),
             probes: Vec::new(),
-            arrivals: Arrivals { recovery: recovery.clone(), ..Arrivals::default() },
+            arrivals: InboundBatch { recovery: recovery.clone(), ..InboundBatch::default() },
             gap_from: None,
             last_read_wall: 0,
             refused_changed: false,
@@ -124,8 +125,8 @@ impl Subscriber {
     fn advance(&mut self, now: u64) {
         while let Some(command) = self.ledger.next_command(now, IN_FLIGHT) {
             let mut packed = cmd(command.verb.name());
-            for wire in &command.names {
-                packed.arg(wire.name());
+            for server_subscription in &command.names {
+                packed.arg(server_subscription.name());
             }
             self.outgoing.append(&packed);
             self.asked.push_back(Asked::Names);
@@ -164,11 +165,15 @@ impl Subscriber {
         }
     }
 
-    fn gap<'a>(&self, from: i64, wires: impl IntoIterator<Item = &'a Wire>) -> Option<Gap> {
+    fn gap<'a>(
+        &self,
+        from: i64,
+        server_subscriptions: impl IntoIterator<Item = &'a ServerSubscription>,
+    ) -> Option<Gap> {
         let router = self.shared.router();
         let mut patterns: Vec<String> = Vec::new();
-        for wire in wires {
-            patterns.extend(router.patterns(wire).map(str::to_owned));
+        for server_subscription in server_subscriptions {
+            patterns.extend(router.patterns(server_subscription).map(str::to_owned));
             if patterns.len() > GAP_PATTERNS {
                 break;
             }
@@ -184,8 +189,10 @@ impl Subscriber {
         let refused = self.ledger.refused_wires();
         // What everyone works without is no fault of the link.
         let router = self.shared.router();
-        let missed = refused.iter().filter(|wire| !router.is_dispensable(wire));
-        let names = missed.map(|wire| String::from_utf8_lossy(wire.name()).into_owned()).collect();
+        let missed = refused.iter().filter(|server_subscription| !router.is_dispensable(server_subscription));
+        let names = missed
+            .map(|server_subscription| String::from_utf8_lossy(server_subscription.name()).into_owned())
+            .collect();
         drop(router);
         self.shared.lifecycle.link_refused(LINK, names);
         self.shared.follow_mode();
@@ -217,7 +224,12 @@ impl Subscriber {
         if message(buffer).is_some() {
             self.shared.receive(&mut self.arrivals, |receive| {
                 while let Some((Message { pattern, channel, payload }, len)) = message(&buffer[taken..]) {
-                    receive(pattern.map_or(WireRef::Channel(channel), WireRef::Pattern), channel, payload);
+                    receive(
+                        pattern
+                            .map_or(ServerSubscriptionRef::Channel(channel), ServerSubscriptionRef::Pattern),
+                        channel,
+                        payload,
+                    );
                     taken += len;
                 }
             });
@@ -243,22 +255,22 @@ impl Subscriber {
         if self.ledger.outstanding() < outstanding && matches!(self.asked.front(), Some(Asked::Names)) {
             self.asked.pop_front();
         }
-        if let Some(Change::Confirmed(wire)) = change {
-            self.continuity.iter_mut().for_each(|continuity| continuity.confirmed(&wire, now));
-            if let Some(since) = self.deaf_since.remove(&wire) {
+        if let Some(Change::Confirmed(server_subscription)) = change {
+            self.continuity.iter_mut().for_each(|continuity| continuity.confirmed(&server_subscription, now));
+            if let Some(since) = self.deaf_since.remove(&server_subscription) {
                 self.refused_changed = true;
-                self.regained(wire.clone(), since, now);
+                self.regained(server_subscription.clone(), since, now);
             }
             // Before who waits for it is told, so that they find the link as it is.
             self.settle();
-            self.shared.confirmed(&wire);
+            self.shared.confirmed(&server_subscription);
         }
     }
 
     /// A subscription that was refused is confirmed.
-    fn regained(&mut self, wire: Wire, (from, since): (i64, u64), now: u64) {
-        match (self.gap(from, [&wire]), &mut self.continuity) {
-            (Some(gap), Some(continuity)) => continuity.regained(wire, since, now, gap),
+    fn regained(&mut self, server_subscription: ServerSubscription, (from, since): (i64, u64), now: u64) {
+        match (self.gap(from, [&server_subscription]), &mut self.continuity) {
+            (Some(gap), Some(continuity)) => continuity.regained(server_subscription, since, now, gap),
             (Some(gap), None) => self.shared.notice(gap.notice(0, false)),
             (None, _) => {}
         }
@@ -267,13 +279,13 @@ impl Subscriber {
     /// An error came. One that passes by itself puts the command off, one that a new connection may mend
     /// drops this one, any other denies the subscription.
     fn refused(&mut self, error: &str, now: u64) -> Result<(), BusError> {
-        let refusal = refusal::classify(error);
+        let refusal = server_error::classify(error);
         match (self.asked.pop_front(), refusal.action) {
             (_, Action::Reconnect) => return Err(refusal.into_error(error)),
             (Some(Asked::Names), Action::Backoff) => self.ledger.postponed(now + POSTPONED),
             (Some(Asked::Names), _) => {
-                if let Some(Change::Refused(wire)) = self.ledger.refused(now) {
-                    self.denied(wire, &refusal.into_error(error), now);
+                if let Some(Change::Refused(server_subscription)) = self.ledger.refused(now) {
+                    self.denied(server_subscription, &refusal.into_error(error), now);
                 }
             }
             (Some(Asked::Ping(_)), _) => self.ping_sent = None,
@@ -282,14 +294,14 @@ impl Subscriber {
         Ok(())
     }
 
-    fn denied(&mut self, wire: Wire, error: &BusError, now: u64) {
+    fn denied(&mut self, server_subscription: ServerSubscription, error: &BusError, now: u64) {
         self.refused_changed = true;
-        for subscription in self.shared.refused(&wire, error) {
+        for subscription in self.shared.refused(&server_subscription, error) {
             let unused = self.shared.remove(subscription);
-            unused.iter().for_each(|wire| self.ledger.unwant(wire));
+            unused.iter().for_each(|server_subscription| self.ledger.unwant(server_subscription));
         }
-        if self.shared.router().patterns(&wire).next().is_some() {
-            self.deaf_since.entry(wire).or_insert_with(|| (wall_ms(), now));
+        if self.shared.router().patterns(&server_subscription).next().is_some() {
+            self.deaf_since.entry(server_subscription).or_insert_with(|| (wall_ms(), now));
         }
     }
 }
@@ -304,20 +316,20 @@ impl Session for Subscriber {
 
     fn input(&mut self, input: Input, now: u64) {
         match input {
-            Input::Want(wires) => {
-                for wire in wires {
-                    self.ledger.want(wire.clone());
+            Input::Want(server_subscriptions) => {
+                for server_subscription in server_subscriptions {
+                    self.ledger.want(server_subscription.clone());
                     // The server may have it still: for another subscription, or because its end was not sent yet.
-                    if self.ledger.is_confirmed(&wire) {
-                        self.shared.confirmed(&wire);
+                    if self.ledger.is_confirmed(&server_subscription) {
+                        self.shared.confirmed(&server_subscription);
                     }
                 }
             }
-            Input::Unwant(wires) => {
-                for wire in &wires {
-                    self.ledger.unwant(wire);
-                    self.deaf_since.remove(wire);
-                    self.continuity.iter_mut().for_each(|continuity| continuity.ended(wire));
+            Input::Unwant(server_subscriptions) => {
+                for server_subscription in &server_subscriptions {
+                    self.ledger.unwant(server_subscription);
+                    self.deaf_since.remove(server_subscription);
+                    self.continuity.iter_mut().for_each(|continuity| continuity.ended(server_subscription));
                     self.refused_changed = true;
                 }
             }
@@ -398,8 +410,11 @@ impl Session for Subscriber {
         if self.connected && self.ledger.confirmed_count() > 0 {
             self.gap_from.get_or_insert(self.last_read_wall);
             if let Some(continuity) = &mut self.continuity {
-                let wires = self.ledger.wanted_wires().filter(|wire| self.ledger.is_confirmed(wire));
-                continuity.interrupted(wires.cloned(), self.last_read);
+                let server_subscriptions = self
+                    .ledger
+                    .wanted_wires()
+                    .filter(|server_subscription| self.ledger.is_confirmed(server_subscription));
+                continuity.interrupted(server_subscriptions.cloned(), self.last_read);
             }
         }
         self.connected = false;

@@ -5,34 +5,38 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use oxbus_model::claims::{GroupKey, Read};
 use oxbus_model::config::Mode;
-use oxbus_model::routing::Wire;
+use oxbus_model::consumer::{GroupKey, Read};
+use oxbus_model::routing::router::ServerSubscription;
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout as time_limit;
 
-use super::commander::{self, Commander};
-use super::handshake::Endpoint;
-use super::hybrid::Hybrid;
-use super::link::{self, Handle};
-use super::publisher::{self, Publisher};
-use super::reader::Reader;
-use super::replicated::Replicated;
-use super::server_report;
-use super::store::RedisStore;
-use super::subscriber::{self, Subscriber};
-use crate::shared::Shared;
-use crate::store::Store;
+use crate::redis::connection::handshake::Endpoint;
+use crate::redis::connection::link;
+use crate::redis::connection::link::Handle;
+use crate::redis::connection::server_info;
+use crate::redis::publisher::hybrid::Hybrid;
+use crate::redis::publisher::replicated::Replicated;
+use crate::redis::publisher::session;
+use crate::redis::publisher::session::Publisher;
+use crate::redis::streams::command_link;
+use crate::redis::streams::command_link::CommandLink;
+use crate::redis::streams::group_reader::Reader;
+use crate::redis::streams::store::RedisStore;
+use crate::redis::subscriber;
+use crate::redis::subscriber::Subscriber;
+use crate::state::ClientState;
+use crate::transport::store::Store;
 use crate::transport::{Boxed, Probe, Submission, Transport};
 
 pub(crate) struct RedisTransport {
-    shared: Arc<Shared>,
+    shared: Arc<ClientState>,
     runtime: tokio::runtime::Handle,
     endpoint: Arc<Endpoint>,
-    commander: Arc<Commander>,
+    commander: Arc<CommandLink>,
     store: Arc<RedisStore>,
     replicated: Arc<Replicated>,
     hybrid: Option<Mutex<Hybrid>>,
@@ -41,7 +45,7 @@ pub(crate) struct RedisTransport {
 
 #[derive(Default)]
 struct Links {
-    publisher: Option<Handle<publisher::Input>>,
+    publisher: Option<Handle<session::Input>>,
     subscriber: Option<Handle<subscriber::Input>>,
     readers: HashMap<GroupKey, Reader>,
     closed: bool,
@@ -50,10 +54,10 @@ struct Links {
 }
 
 impl RedisTransport {
-    pub(crate) fn new(shared: Arc<Shared>, runtime: tokio::runtime::Handle) -> Self {
+    pub(crate) fn new(shared: Arc<ClientState>, runtime: tokio::runtime::Handle) -> Self {
         let config = &shared.config;
         let endpoint = Endpoint::new(&config.redis, &config.service_name, config.require_no_eviction);
-        let commander = Commander::new(shared.clone(), endpoint.clone(), runtime.clone());
+        let commander = CommandLink::new(shared.clone(), endpoint.clone(), runtime.clone());
         let store = Arc::new(RedisStore::new(commander.clone()));
         let replicated = Replicated::new(shared.clone(), endpoint.clone(), runtime.clone());
         let hybrid = (config.mode == Mode::Hybrid)
@@ -80,12 +84,12 @@ impl RedisTransport {
         let Some(composed) = hybrid.publish(submission) else { return };
         // Sent under the lock, so that events go out in the order in which they were taken here.
         match &self.links().publisher {
-            Some(link) => drop(link.send(publisher::Input::Composed(Box::new(composed)))),
+            Some(link) => drop(link.send(session::Input::PreparedBatch(Box::new(composed)))),
             None => composed.refuse(&self.shared),
         }
     }
 
-    fn send(&self, input: publisher::Input) -> bool {
+    fn send(&self, input: session::Input) -> bool {
         self.links().publisher.as_ref().is_some_and(|link| link.send(input))
     }
 
@@ -94,7 +98,7 @@ impl RedisTransport {
         let (sender, answer) = oneshot::channel();
         let started = std::time::Instant::now();
         let gone = || BusError::new(ErrorKind::ConnectionLost, "not connected");
-        if !self.send(publisher::Input::Ask(redis::cmd("INFO"), sender)) {
+        if !self.send(session::Input::Ask(redis::cmd("INFO"), sender)) {
             return Err(gone());
         }
         let info = answer.await.map_err(|_| gone())??;
@@ -127,17 +131,17 @@ impl Transport for RedisTransport {
             return self.publish_on_both_sides(hybrid, submission);
         }
         let (batch, count, bytes) = (submission.batch, submission.count, submission.text.len());
-        if !self.send(publisher::Input::Publish(submission)) {
+        if !self.send(session::Input::Publish(submission)) {
             self.shared.admission.release(count as usize, bytes);
             self.shared.outbox.refused(batch, 0..count, ErrorKind::Closed, "the client is closed");
         }
     }
 
     fn cancel(&self, batch: u32, index: u32) {
-        self.send(publisher::Input::Cancel { batch, index });
+        self.send(session::Input::Cancel { batch, index });
     }
 
-    fn subscribe(&self, wires: Vec<Wire>) {
+    fn subscribe(&self, server_subscriptions: Vec<ServerSubscription>) {
         let mut links = self.links();
         if links.closed {
             return;
@@ -146,14 +150,14 @@ impl Transport for RedisTransport {
             let session = Subscriber::new(self.shared.clone(), self.store.clone());
             link::start(session, self.shared.clone(), self.endpoint.clone(), &self.runtime)
         });
-        subscriber.send(subscriber::Input::Want(wires));
+        subscriber.send(subscriber::Input::Want(server_subscriptions));
     }
 
-    fn unsubscribe(&self, wires: Vec<Wire>) {
+    fn unsubscribe(&self, server_subscriptions: Vec<ServerSubscription>) {
         if let Some(subscriber) = &self.links().subscriber
-            && !wires.is_empty()
+            && !server_subscriptions.is_empty()
         {
-            subscriber.send(subscriber::Input::Unwant(wires));
+            subscriber.send(subscriber::Input::Unwant(server_subscriptions));
         }
     }
 
@@ -167,14 +171,14 @@ impl Transport for RedisTransport {
                 time_limit(limit, self.commander.probe()),
             );
             let asked = vec![
-                (publisher::LINK, publisher.is_ok()),
+                (session::LINK, publisher.is_ok()),
                 (subscriber::LINK, subscriber.is_ok()),
-                (commander::LINK, consumer.is_ok()),
+                (command_link::LINK, consumer.is_ok()),
             ];
             let probe = match publisher {
                 Ok(Ok((info, latency))) => {
                     let now = self.shared.clock.wall_ms();
-                    server_report::of(&info, latency, now, !self.shared.config.streams.is_empty())
+                    server_info::of(&info, latency, now, !self.shared.config.streams.is_empty())
                 }
                 Ok(Err(error)) if error.kind == ErrorKind::PermissionDenied => {
                     // It answered: the link is well, and only its details are secret.
@@ -190,13 +194,13 @@ impl Transport for RedisTransport {
     fn flush(&self) -> Boxed<'_, ()> {
         Box::pin(async move {
             let (sender, flushed) = oneshot::channel();
-            if self.send(publisher::Input::Flush(sender)) {
+            if self.send(session::Input::Flush(sender)) {
                 // An error means that the link has ended, and with it everything in flight.
                 let _ = flushed.await;
             }
             // What the publisher has handed on by now.
             let (sender, flushed) = oneshot::channel();
-            if self.replicated.tell(publisher::Input::Flush(sender)) {
+            if self.replicated.tell(session::Input::Flush(sender)) {
                 let _ = flushed.await;
             }
         })

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use oxbus_model::pattern;
+use oxbus_model::routing::pattern;
 use oxbus_testkit::{RedisServer, RespClient, seeded};
 use rand::Rng;
 use rand::rngs::StdRng;

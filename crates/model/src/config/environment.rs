@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::reader::type_name;
-use super::secret::Secret;
+use crate::config::secret::Secret;
 use crate::error::{BusError, ErrorKind};
+use crate::options::reader::type_name;
 
 /// The variables that are read, and the name of the user's package. Empty variables count as unset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

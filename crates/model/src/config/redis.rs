@@ -4,13 +4,14 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::environment::Environment;
-use super::notice::Notice;
-use super::reader::Reader;
-use super::secret::Secret;
-use super::tls::TlsConfig;
-use super::url::{self, Endpoint, Place};
+use crate::config::environment::Environment;
+use crate::config::notice::Notice;
+use crate::config::secret::Secret;
+use crate::config::tls::TlsConfig;
+use crate::config::url;
+use crate::config::url::{Endpoint, Place};
 use crate::error::{BusError, ErrorKind};
+use crate::options::reader::Reader;
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +109,7 @@ impl RedisConfig {
                 RedisConfig::from_object(Reader::of(kind, "redis".to_owned(), fields), notices)
             }
             other => {
-                let got = super::reader::type_name(&other);
+                let got = crate::options::reader::type_name(&other);
                 Err(BusError::at(kind, "redis", format_args!("expected a URL or an object, got {got}")))
             }
         }

@@ -1,7 +1,7 @@
 //! Reads a `retry` object, of a configuration or of a subscription.
 
-use super::reader::Reader;
 use crate::error::BusError;
+use crate::options::reader::Reader;
 use crate::retry::{Jitter, RetryPolicy};
 
 /// One day: longer delays belong into a scheduler.

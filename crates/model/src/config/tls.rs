@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::reader::Reader;
-use super::secret::Secret;
+use crate::config::secret::Secret;
 use crate::error::BusError;
+use crate::options::reader::Reader;
 
 /// TLS towards Redis. Certificates and keys are PEM texts, not file names.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 
 use url::Url;
 
-use super::secret::Secret;
+use crate::config::secret::Secret;
 use crate::error::{BusError, ErrorKind};
 
 /// Where a URL points.

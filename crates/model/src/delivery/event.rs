@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::envelope::Parts;
+use crate::codec::json;
+use crate::codec::message::Parts;
 use crate::filter::Filter;
-use crate::scan;
-use crate::store::EntryId;
+use crate::stream_store::EntryId;
 
 /// A received event, shared by all subscriptions that it goes to.
 #[derive(Debug)]
@@ -31,15 +31,15 @@ pub struct LiveEvent {
 
 /// An event on its way to the subscriptions, and its JSON tree once a filter has asked for it.
 #[derive(Debug)]
-pub struct Candidate {
+pub struct InboundEvent {
     pub(crate) event: Arc<LiveEvent>,
     tree: OnceCell<Option<Value>>,
 }
 
-impl Candidate {
+impl InboundEvent {
     /// A candidate.
     pub fn new(event: LiveEvent) -> Self {
-        Candidate { event: Arc::new(event), tree: OnceCell::new() }
+        InboundEvent { event: Arc::new(event), tree: OnceCell::new() }
     }
 
     /// The event as JSON.
@@ -50,7 +50,7 @@ impl Candidate {
     pub(crate) fn passes(&self, filter: &Filter) -> bool {
         // The scanner's tree is slower, and takes what V8 takes and `serde_json` does not.
         let json = &*self.event.json;
-        let tree = self.tree.get_or_init(|| serde_json::from_str(json).ok().or_else(|| scan::tree(json)));
+        let tree = self.tree.get_or_init(|| serde_json::from_str(json).ok().or_else(|| json::tree(json)));
         tree.as_ref().is_some_and(|tree| filter.matches(tree))
     }
 }

@@ -25,7 +25,7 @@ pub enum Settlement {
 
 /// What a call changed, for the counters and the events of the client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct DeliveryCounts {
     /// Handler calls that succeeded.
     pub delivered: u64,
     /// Handler calls that failed.
@@ -46,9 +46,9 @@ pub struct Tally {
     pub renewed: u64,
 }
 
-impl Tally {
+impl DeliveryCounts {
     /// Adds another tally.
-    pub fn add(&mut self, other: Tally) {
+    pub fn add(&mut self, other: DeliveryCounts) {
         self.delivered += other.delivered;
         self.handler_errors += other.handler_errors;
         self.failed += other.failed;

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::event::LiveEvent;
 use crate::breaker::Breaker;
+use crate::delivery::event::LiveEvent;
+use crate::delivery::queue::{Queue, Queued};
 use crate::filter::Filter;
-use crate::queue::{Queue, Queued};
-use crate::subscribe_options::SubscribeOptions;
+use crate::options::subscribe::SubscribeOptions;
 
 #[derive(Debug)]
 pub(super) struct Waiting {

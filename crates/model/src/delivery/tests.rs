@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::breaker::BreakerOptions;
-use crate::metrics::{LIVE, Series};
-use crate::queue::{Overflow, QueueOptions};
+use crate::delivery::queue::{Overflow, QueueOptions};
+use crate::observe::metrics::{LIVE, MetricKey};
 use crate::retry::{Jitter, RetryPolicy};
 
 fn options() -> SubscribeOptions {
@@ -13,12 +13,12 @@ fn options() -> SubscribeOptions {
     SubscribeOptions { retry, ..SubscribeOptions::default() }
 }
 
-fn event(n: u32) -> Candidate {
+fn event(n: u32) -> InboundEvent {
     candidate(&format!("{{\"data\":{n}}}"))
 }
 
-fn candidate(json: &str) -> Candidate {
-    Candidate::new(LiveEvent {
+fn candidate(json: &str) -> InboundEvent {
+    InboundEvent::new(LiveEvent {
         json: json.into(),
         parts: None,
         channel: None,
@@ -44,12 +44,12 @@ fn take(d: &mut Deliveries, now: u64) -> Vec<Delivery> {
 #[test]
 fn no_more_than_the_concurrency_runs() {
     let mut d = table(&SubscribeOptions { concurrency: 2, ..options() }, None);
-    (0..5).for_each(|n| assert_eq!(d.offer(1, 0, &event(n), 0), Tally::default()));
+    (0..5).for_each(|n| assert_eq!(d.offer(1, 0, &event(n), 0), DeliveryCounts::default()));
     let first = take(&mut d, 0);
     assert_eq!(first.len(), 2);
     assert!(!d.has_ready(0));
     let (tally, _) = d.settle(first[0].token, Settlement::Succeeded, 0, || 0.0);
-    let series = Series { consumer: LIVE, event_type: 7 };
+    let series = MetricKey { consumer: LIVE, event_type: 7 };
     assert_eq!((d.take_ended(), d.take_ended()), (Some(series), None));
     assert_eq!(tally.delivered, 1);
     assert!(d.has_ready(0));
@@ -214,12 +214,12 @@ fn clearing_counts_what_all_leave_and_running_calls_end() {
     let runs = take(&mut d, 0);
     d.settle(runs[0].token, Settlement::Failed { retryable: true }, 0, || 0.0);
     assert_eq!((runs.len(), d.waiting()), (3, 10));
-    assert_eq!(d.clear(), Tally { dropped: 10, ..Tally::default() });
+    assert_eq!(d.clear(), DeliveryCounts { dropped: 10, ..DeliveryCounts::default() });
     assert_eq!((d.waiting(), d.waiting_bytes(), d.next_due(0), d.has_ready(u64::MAX)), (0, 0, None, false));
     assert!(take(&mut d, u64::MAX).is_empty());
     assert_eq!(d.settle(runs[1].token, Settlement::Succeeded, 0, || 0.0).0.delivered, 1);
     assert_eq!(d.settle(runs[2].token, Settlement::Failed { retryable: true }, 0, || 0.0).0.failed, 1);
-    assert_eq!((d.running(), d.clear()), (0, Tally::default()));
+    assert_eq!((d.running(), d.clear()), (0, DeliveryCounts::default()));
 }
 
 #[test]
@@ -263,7 +263,7 @@ proptest! {
         let queue = QueueOptions { max_events: 8, max_bytes: 1 << 20, overflow: Overflow::DropOldest };
         let circuit_breaker = breaker.then(|| BreakerOptions { minimum_calls: 3, reset_timeout: 2000, ..Default::default() });
         let mut d = table(&SubscribeOptions { concurrency: 3, queue, circuit_breaker, ..options() }, None);
-        let (mut now, mut total, mut offered) = (0, Tally::default(), 0);
+        let (mut now, mut total, mut offered) = (0, DeliveryCounts::default(), 0);
         let mut running = Vec::new();
         for (step, advance) in steps {
             match step {

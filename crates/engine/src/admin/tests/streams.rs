@@ -107,10 +107,14 @@ async fn what_is_left_alone_is_handed_back_and_what_was_tried_too_often_buried()
     }
     let ids = rig.read("orders", "g", 250);
     // Two have had all their deliveries, one of them one too many.
-    let member =
-        Member { stream: "orders".into(), group: "g".into(), consumer: "other".into(), instance: "i".into() };
+    let member = ConsumerId {
+        stream: "orders".into(),
+        group: "g".into(),
+        consumer: "other".into(),
+        instance: "i".into(),
+    };
     let items = vec![(ids[0], Some(4)), (ids[1], Some(5)), (ids[2], Some(3))];
-    rig.execute(Request::Hold { member, items });
+    rig.execute(Request::ExtendLease { member, items });
     assert_eq!(
         rig.ok("streams.recover", json!({ "minIdle": 0 })).await,
         counts(0, 0, 0, 0, 0),
@@ -153,8 +157,8 @@ async fn what_one_answer_cannot_hold_is_claimed_with_the_next() {
 async fn nothing_is_taken_within_the_lease_of_its_group() {
     let rig = Rig::new();
     rig.group("orders", "g");
-    let beat = Request::Beat {
-        member: Member {
+    let beat = Request::Heartbeat {
+        member: ConsumerId {
             stream: "orders".into(),
             group: "g".into(),
             consumer: "other".into(),

@@ -1,0 +1,124 @@
+//! Goes through the entries of several streams in the order of their ids, page by page.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use oxbus_model::BusError;
+use oxbus_model::stream_store::{EntryId, Request, Response, StoredEntry};
+
+use crate::transport::store::{Store, unexpected};
+
+/// The entries that are asked for at once, at the most.
+const MAX_CHUNK: usize = 500;
+/// As long as it is not known how large they are.
+const FIRST_CHUNK: usize = 16;
+/// The bytes that are asked for at once, about.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// A walk through streams. Entries of the same id come in the order of the streams, also backwards.
+pub(crate) struct MergedRange {
+    store: Arc<dyn Store>,
+    lanes: Vec<Lane>,
+    reverse: bool,
+    /// Entries of a chunk at the most.
+    chunk: usize,
+}
+
+/// What is still to come of one stream.
+struct Lane {
+    stream: Arc<str>,
+    from: EntryId,
+    to: EntryId,
+    read: VecDeque<StoredEntry>,
+    /// Whether all of it has been read.
+    done: bool,
+    /// The bytes of an entry, about; 0 when none was seen.
+    size: usize,
+}
+
+impl MergedRange {
+    /// A walk through the range from `from` to `to`, both included, oldest first or newest first.
+    /// About `wanted` entries will be taken.
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        streams: impl IntoIterator<Item = Arc<str>>,
+        (from, to): (EntryId, EntryId),
+        reverse: bool,
+        wanted: usize,
+    ) -> MergedRange {
+        let lane = |stream| Lane { stream, from, to, read: VecDeque::new(), done: from > to, size: 0 };
+        let lanes: Vec<Lane> = streams.into_iter().map(lane).collect();
+        let share = (wanted / lanes.len().max(1)).saturating_add(1);
+        MergedRange { store, lanes, reverse, chunk: share.clamp(FIRST_CHUNK, MAX_CHUNK) }
+    }
+
+    /// Leaves out everything up to entry `id` of the stream of that index, which an earlier walk ended
+    /// with. Only for a walk that goes forward.
+    pub(crate) fn skip(&mut self, index: usize, id: EntryId) {
+        for (i, lane) in self.lanes.iter_mut().enumerate() {
+            let first = if i <= index { id.next() } else { id };
+            lane.from = lane.from.max(first);
+            lane.done |= lane.from > lane.to || (i <= index && id == EntryId::MAX);
+        }
+    }
+
+    /// The stream of an index.
+    pub(crate) fn stream(&self, index: usize) -> Option<&Arc<str>> {
+        self.lanes.get(index).map(|lane| &lane.stream)
+    }
+
+    /// The next entry, with the index of its stream; `None` at the end.
+    ///
+    /// # Errors
+    /// Those of the store; the same entry can then be asked for again.
+    pub(crate) async fn next(&mut self) -> Result<Option<(usize, StoredEntry)>, BusError> {
+        let mut next: Option<(EntryId, usize)> = None;
+        for (index, lane) in self.lanes.iter_mut().enumerate() {
+            if lane.read.is_empty() && !lane.done {
+                lane.fill(&*self.store, self.reverse, self.chunk).await?;
+            }
+            let Some(id) = lane.read.front().map(|entry| entry.id) else { continue };
+            let before = |(other, _)| if self.reverse { id > other } else { id < other };
+            if next.is_none_or(before) {
+                next = Some((id, index));
+            }
+        }
+        let Some((_, index)) = next else { return Ok(None) };
+        let entry = self.lanes.get_mut(index).and_then(|lane| lane.read.pop_front());
+        Ok(entry.map(|entry| (index, entry)))
+    }
+}
+
+impl Lane {
+    async fn fill(&mut self, store: &dyn Store, reverse: bool, chunk: usize) -> Result<(), BusError> {
+        let limit = match self.size {
+            0 => FIRST_CHUNK,
+            size => (CHUNK_BYTES / size).clamp(1, chunk),
+        };
+        let (stream, from, to) = (self.stream.clone(), self.from, self.to);
+        let entries = match store.execute(Request::Range { stream, from, to, limit, reverse }).await? {
+            Response::Entries(entries) => entries,
+            _ => return Err(unexpected()),
+        };
+        self.done = entries.len() < limit;
+        if let Some(last) = entries.last() {
+            let bytes: usize = entries.iter().map(bytes_of).sum();
+            self.size = bytes / entries.len() + 1;
+            let (end, edge) =
+                if reverse { (last.id.previous(), EntryId::MIN) } else { (last.id.next(), EntryId::MAX) };
+            if reverse {
+                self.to = end;
+            } else {
+                self.from = end;
+            }
+            self.done |= last.id == edge || self.from > self.to;
+        }
+        self.read = entries.into();
+        Ok(())
+    }
+}
+
+/// The bytes of an entry's fields.
+pub(crate) fn bytes_of(entry: &StoredEntry) -> usize {
+    entry.fields.iter().map(|(name, value)| name.len() + value.len()).sum()
+}

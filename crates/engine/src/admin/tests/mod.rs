@@ -1,0 +1,277 @@
+//! Administration over streams in memory.
+
+mod history;
+mod letters;
+mod replay;
+mod streams;
+
+use std::sync::{Arc, Mutex};
+
+use oxbus_model::config::{Config, Environment, PersistenceConfig};
+use oxbus_model::stream_store::{
+    ConsumerId, DeadLetterEntry, EntryId, Fields, Position, Request, Response, Streams,
+};
+use oxbus_model::{BusError, ErrorKind};
+use serde_json::{Value, json};
+
+use super::{Context, call};
+use crate::state::recent_events::RecentEvents;
+use crate::transport::store::{Answer, Store};
+
+/// A store whose clock stands still unless a test moves it.
+struct Memory {
+    streams: Mutex<(Streams, u64)>,
+    /// Which requests fail, by a part of their text.
+    fails: Mutex<Option<&'static str>>,
+    /// How many entries one answer holds at the most.
+    holds: Mutex<Option<usize>>,
+}
+
+impl Store for Memory {
+    fn execute(&self, mut request: Request) -> Answer {
+        if let (Request::Claim { ids, .. }, Some(most)) = (&mut request, *self.holds.lock().unwrap()) {
+            ids.truncate(most);
+        }
+        let fails = self.fails.lock().unwrap().is_some_and(|part| format!("{request:?}").starts_with(part));
+        let mut streams = self.streams.lock().unwrap();
+        let now = streams.1;
+        let result = match fails {
+            true => Err(BusError::new(ErrorKind::ServerOom, "out of memory")),
+            false => streams.0.execute(request, now),
+        };
+        Box::pin(std::future::ready(result))
+    }
+}
+
+/// Administration of the streams `orders` (`order.*`) and `photos` (`photo.*`, `order.photo`).
+struct Rig {
+    memory: Arc<Memory>,
+    context: Context,
+    recent: Arc<Mutex<RecentEvents>>,
+}
+
+impl Rig {
+    fn new() -> Rig {
+        Rig::with(None)
+    }
+
+    fn with(persistence: Option<PersistenceConfig>) -> Rig {
+        let config = json!({
+            "mode": "memory", "serviceName": "test", "channelPrefix": "p:", "lease": 1000,
+            "streams": [
+                { "name": "orders", "events": "order.*" },
+                { "name": "photos", "events": ["photo.*", "order.photo"] },
+            ],
+        });
+        let config = Config::resolve(&config.to_string(), &Environment::default()).unwrap();
+        let config = Config { persistence, ..config };
+        let streams = Mutex::new((Streams::new(), 1_000_000));
+        let memory = Arc::new(Memory { streams, fails: Mutex::default(), holds: Mutex::default() });
+        let recent = Arc::<Mutex<RecentEvents>>::default();
+        let context = Context::new(memory.clone(), &config, "instance", recent.clone());
+        Rig { memory, context, recent }
+    }
+
+    /// Time passes.
+    fn pass(&self, ms: u64) {
+        self.memory.streams.lock().unwrap().1 += ms;
+    }
+
+    fn now(&self) -> u64 {
+        self.memory.streams.lock().unwrap().1
+    }
+
+    fn fail(&self, part: Option<&'static str>) {
+        *self.memory.fails.lock().unwrap() = part;
+    }
+
+    /// What `act` does with the streams at this time.
+    fn act<T>(&self, act: impl FnOnce(&mut Streams, u64) -> T) -> T {
+        let mut streams = self.memory.streams.lock().unwrap();
+        let now = streams.1;
+        act(&mut streams.0, now)
+    }
+
+    fn execute(&self, request: Request) -> Response {
+        self.act(|streams, now| streams.execute(request, now)).unwrap()
+    }
+
+    /// Stores an event; a millisecond passes.
+    fn store(&self, stream: &str, id: &str, event_type: &str) -> EntryId {
+        let fields = [("eventId", id), ("eventType", event_type), ("data", "{\"n\": 1}")];
+        self.append(stream, &fields)
+    }
+
+    fn append(&self, stream: &str, fields: &[(&str, &str)]) -> EntryId {
+        let fields: Fields = fields.iter().map(|(n, v)| (n.as_bytes().into(), v.as_bytes().into())).collect();
+        let id = self.act(|streams, now| streams.append(stream, fields, None, now));
+        self.pass(1);
+        id
+    }
+
+    fn group(&self, stream: &str, group: &str) {
+        let (stream, group) = (stream.into(), group.into());
+        self.execute(Request::EnsureGroup { stream, group, from: Position::Beginning, restarted: false });
+    }
+
+    /// A consumer reads new entries.
+    fn read(&self, stream: &str, group: &str, limit: usize) -> Vec<EntryId> {
+        let entries =
+            self.act(|streams, now| streams.read_group(stream, group, "other", limit, now)).unwrap();
+        entries.into_iter().map(|entry| entry.id).collect()
+    }
+
+    /// Moves entries that a consumer has read to the dead letters; a millisecond passes.
+    fn bury(&self, stream: &str, group: &str, ids: &[EntryId]) {
+        let member = ConsumerId {
+            stream: stream.into(),
+            group: group.into(),
+            consumer: "other".into(),
+            instance: "i".into(),
+        };
+        let error = r#"{"name":"Error","message":"no"}"#;
+        let letter =
+            |id: &EntryId| DeadLetterEntry { id: *id, attempts: 4, reason: "failed", error: error.into() };
+        let letters = ids.iter().map(letter).collect();
+        let to = Some(format!("{stream}:dlq").into());
+        assert_eq!(
+            self.execute(Request::DeadLetter { member, to, max_len: 100, letters }),
+            Response::Lost { taken: vec![], gone: vec![] }
+        );
+        self.pass(1);
+    }
+
+    async fn call(&self, method: &str, args: Value) -> Result<Value, BusError> {
+        // The host's calls run on any thread.
+        fn sent<F: Future + Send>(future: F) -> F {
+            future
+        }
+        sent(call(&self.context, method, args)).await
+    }
+
+    async fn ok(&self, method: &str, args: Value) -> Value {
+        self.call(method, args).await.unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    async fn refused(&self, method: &str, args: Value) -> (ErrorKind, String) {
+        let error = self.call(method, args).await.expect_err(method);
+        (error.kind, error.message)
+    }
+}
+
+/// The ids of events that are JSON texts.
+fn ids_of(events: &Value) -> Vec<String> {
+    let id = |text: &Value| {
+        let event: Value = serde_json::from_str(text.as_str().unwrap()).unwrap();
+        event["id"].as_str().unwrap().to_owned()
+    };
+    events.as_array().unwrap().iter().map(id).collect()
+}
+
+#[tokio::test]
+async fn strange_calls_are_refused() {
+    let rig = Rig::new();
+    assert_eq!(rig.refused("streams.drop", json!({})).await.0, ErrorKind::Internal);
+    for (method, args, message) in [
+        ("streams.info", json!({}), "name: is missing"),
+        ("streams.info", json!({ "name": 5 }), "name: expected a string, got a number"),
+        ("streams.info", json!({ "name": "orders", "nme": 1 }), "nme: unknown key"),
+        ("streams.list", json!({ "x": 1 }), "x: unknown key"),
+        ("streams.list", json!([]), "the arguments must be an object"),
+        ("streams.pending", json!({ "name": "orders" }), "group: is missing"),
+        ("streams.trim", json!({ "name": "orders" }), "give exactly one of maxLength, minId and before"),
+        (
+            "streams.trim",
+            json!({ "name": "orders", "maxLength": 1, "minId": "1-1" }),
+            "give exactly one of maxLength, minId and before",
+        ),
+        (
+            "streams.recover",
+            json!({ "minIdle": -1 }),
+            "minIdle: expected an integer from 0 to 9007199254740991, got -1",
+        ),
+        ("deadLetters.get", json!({ "id": 5 }), "id: expected a string, got a number"),
+        ("deadLetters.remove", json!({}), "id: is missing"),
+        ("deadLetters.list", json!({ "after": "orders:dlq" }), "after: is not the id of a dead letter"),
+        ("deadLetters.list", json!({ "after": "x:dlq:1-0" }), "after: is a dead letter of another stream"),
+        (
+            "deadLetters.replay",
+            json!({ "id": "orders:dlq:1-0", "to": "all" }),
+            "to: expected 'group' or 'stream', got \"all\"",
+        ),
+        ("getEvent", json!({ "id": "" }), "id: must not be empty"),
+        (
+            "getHistory",
+            json!({ "source": "disk" }),
+            "source: expected 'redis' or 'local' or 'all', got \"disk\"",
+        ),
+        ("getHistory", json!({ "from": "5-0" }), "from: expected a Date, milliseconds or ISO 8601"),
+        ("replay.page", json!({}), "give either a stream or a pattern"),
+        ("replay.page", json!({ "stream": "orders", "pattern": "*" }), "give either a stream or a pattern"),
+        (
+            "replay.page",
+            json!({ "stream": "orders", "from": "soon" }),
+            "from: expected a Date, milliseconds, ISO 8601 or a message id",
+        ),
+        (
+            "replay.page",
+            json!({ "stream": "orders", "after": "9-0/photos:1-0" }),
+            "after: is not where a page of this replay ended",
+        ),
+        ("replay.group", json!({ "stream": "orders" }), "group: is missing"),
+        (
+            "replay.group",
+            json!({ "stream": "orders", "group": "g", "limit": 10_001 }),
+            "limit: expected an integer from 1 to 10000, got 10001",
+        ),
+        (
+            "replay.group",
+            json!({ "stream": "orders", "group": "g", "after": "9-0/photos:1-0" }),
+            "after: is not where a page of this replay ended",
+        ),
+    ] {
+        assert_eq!(
+            rig.refused(method, args).await,
+            (ErrorKind::InvalidOptions, message.to_owned()),
+            "{method}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn unknown_streams_and_groups_are_told_apart() {
+    let rig = Rig::new();
+    rig.store("orders", "1", "order.a");
+    let group = json!({ "name": "none", "group": "g", "id": "new" });
+    for (method, keys) in [
+        ("streams.info", &["name"][..]),
+        ("streams.pending", &["name", "group"]),
+        ("streams.setPosition", &["name", "group", "id"]),
+        ("streams.removeGroup", &["name", "group"]),
+    ] {
+        let args: Value = keys.iter().map(|key| ((*key).to_owned(), group[*key].clone())).collect();
+        let expected = (ErrorKind::NoStream, "there is no stream \"none\"".to_owned());
+        assert_eq!(rig.refused(method, args).await, expected, "{method}");
+    }
+    for (method, args) in [
+        ("streams.trim", json!({ "name": "none", "maxLength": 1 })),
+        ("deadLetters.count", json!({ "stream": "none" })),
+        ("deadLetters.purge", json!({ "stream": "none" })),
+        ("replay.page", json!({ "stream": "none" })),
+        ("replay.page", json!({ "pattern": "user.*" })),
+        ("replay.group", json!({ "stream": "none", "group": "g" })),
+    ] {
+        assert_eq!(rig.refused(method, args).await.0, ErrorKind::NoStream, "{method}");
+    }
+    for (method, args) in [
+        ("streams.pending", json!({ "name": "orders", "group": "g" })),
+        // Configured, but not made yet.
+        ("streams.pending", json!({ "name": "photos", "group": "g" })),
+        ("streams.setPosition", json!({ "name": "orders", "group": "g", "id": "new" })),
+        ("streams.recover", json!({ "group": "g" })),
+        ("replay.group", json!({ "stream": "orders", "group": "g" })),
+    ] {
+        assert_eq!(rig.refused(method, args).await.0, ErrorKind::NoGroup, "{method}");
+    }
+    assert_eq!(rig.ok("streams.removeGroup", json!({ "name": "photos", "group": "g" })).await, json!(false));
+}

@@ -1,0 +1,109 @@
+//! How far the messages of a subscriber's connection are known to be complete.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use oxbus_model::routing::router::ServerSubscription;
+
+use super::{Gap, MissedInterval, Recovery};
+
+/// The milliseconds between two heartbeats at the most, so that holes begin late.
+pub(crate) const HEARTBEAT: u64 = 2_000;
+/// How far a hole reaches back behind the last heartbeat, in milliseconds.
+pub(super) const REACH: u64 = 1_000;
+
+/// What a subscriber session knows of its connection. Times are on the client's clock.
+pub(crate) struct Continuity {
+    recovery: Arc<Recovery>,
+    /// When the connection was opened.
+    opened: u64,
+    /// When the last heartbeat was sent that was answered: what was published before has come.
+    sound: u64,
+    /// When server subscriptions were confirmed, as far as holes can reach back.
+    fresh: HashMap<ServerSubscription, u64>,
+    hole: Option<MissedInterval>,
+}
+
+impl Continuity {
+    pub(crate) fn new(recovery: Arc<Recovery>) -> Self {
+        Continuity { recovery, opened: 0, sound: 0, fresh: HashMap::new(), hole: None }
+    }
+
+    /// There is a new connection.
+    pub(crate) fn opened(&mut self, now: u64) {
+        (self.opened, self.sound) = (now, now);
+    }
+
+    /// A server subscription is established.
+    pub(crate) fn confirmed(&mut self, server_subscription: &ServerSubscription, now: u64) {
+        // One that comes back has missed what was published before.
+        if !self.hole.as_ref().is_some_and(|hole| hole.server_subscriptions.contains_key(server_subscription))
+        {
+            self.fresh.insert(server_subscription.clone(), now);
+        }
+    }
+
+    /// Nobody wants a server subscription any more.
+    pub(crate) fn ended(&mut self, server_subscription: &ServerSubscription) {
+        self.fresh.remove(server_subscription);
+        if let Some(hole) = &mut self.hole {
+            hole.server_subscriptions.remove(server_subscription);
+        }
+    }
+
+    /// A heartbeat that was sent at `sent` has been answered.
+    pub(crate) fn heartbeat(&mut self, sent: u64, now: u64) {
+        self.sound = self.sound.max(sent);
+        let reach = self.sound.saturating_sub(REACH);
+        self.fresh.retain(|_, confirmed| *confirmed > reach);
+        self.recovery.seen().heartbeat(sent, now);
+    }
+
+    /// The connection is gone, and with it these server subscriptions, which were confirmed.
+    pub(crate) fn interrupted(
+        &mut self,
+        server_subscriptions: impl IntoIterator<Item = ServerSubscription>,
+        last_read: u64,
+    ) {
+        let Continuity { recovery, sound, fresh, hole, .. } = self;
+        let from = *sound;
+        let hole = hole.get_or_insert_with(|| MissedInterval {
+            from,
+            last_read,
+            server_subscriptions: HashMap::new(),
+            _kept: recovery.keep(),
+        });
+        hole.last_read = hole.last_read.max(last_read);
+        for server_subscription in server_subscriptions {
+            let since = fresh.get(&server_subscription).copied().unwrap_or(0);
+            hole.server_subscriptions.entry(server_subscription).or_insert(since);
+        }
+        fresh.clear();
+    }
+
+    /// All server subscriptions are confirmed again: fills the hole and reports the gap.
+    pub(crate) fn resumed(&mut self, gap: Gap) {
+        match self.hole.take() {
+            Some(hole) => self.recovery.fill(hole, self.opened, gap),
+            None => self.recovery.shared.notice(gap.notice(0, false)),
+        }
+    }
+
+    /// Nobody wants to know of the gap.
+    pub(crate) fn forget(&mut self) {
+        self.hole = None;
+    }
+
+    /// A server subscription that the server had refused since `from` is confirmed.
+    pub(crate) fn regained(
+        &mut self,
+        server_subscription: ServerSubscription,
+        from: u64,
+        now: u64,
+        gap: Gap,
+    ) {
+        let (server_subscriptions, _kept) =
+            (HashMap::from([(server_subscription, from)]), self.recovery.keep());
+        self.recovery.fill(MissedInterval { from, last_read: from, server_subscriptions, _kept }, now, gap);
+    }
+}

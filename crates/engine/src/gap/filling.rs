@@ -1,0 +1,282 @@
+//! From a hole to the events that fill it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use oxbus_model::BusError;
+use oxbus_model::codec::entry;
+use oxbus_model::codec::entry::StoredEvent;
+use oxbus_model::codec::message;
+use oxbus_model::config::Mode;
+use oxbus_model::delivery::InboundEvent;
+use oxbus_model::routing::router::ServerSubscription;
+use oxbus_model::stream_store::{EntryId, Fields, Request, Response, StoredEntry};
+use serde_json::{Map, Value};
+use tokio::time::sleep;
+
+use super::{MissedInterval, Recovery};
+use crate::admin::merged_range::MergedRange;
+use crate::gap::continuity::REACH;
+use crate::receive::reception::InboundBatch;
+use crate::runtime::clock::Clock;
+use crate::transport::store::{Answer, Store, unexpected};
+
+/// How long a store that does not answer is asked again, in milliseconds.
+pub(super) const PATIENCE: u64 = 10_000;
+/// The pause before it is.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How exactly the clock of the store should be known, in milliseconds: less than a hole reaches back.
+const EXACT: u64 = 500;
+/// How often it is asked for at the most.
+const TRIES: u32 = 5;
+/// The entries that are looked at for one hole, at the most.
+const MAX_ENTRIES: usize = 100_000;
+/// How many of them are read at once.
+const CHUNK: usize = 500;
+/// Events that are handed on together.
+const BATCH: usize = 256;
+/// Event types whose server subscriptions are remembered.
+const REMEMBERED: usize = 1_024;
+
+/// A hole that is being filled.
+pub(super) struct Filling<'a> {
+    recovery: &'a Arc<Recovery>,
+    hole: &'a MissedInterval,
+    reopened: u64,
+    arrivals: InboundBatch,
+    /// The server subscriptions of the hole that match an event type, each with since when it is established.
+    server_subscriptions: HashMap<Box<str>, Vec<(ServerSubscription, u64)>>,
+    recovered: u64,
+    complete: bool,
+    /// When a store that does not answer is given up.
+    deadline: u64,
+}
+
+/// A store that is asked until it answers: the connection to it may be made again just as that of the
+/// subscriber.
+struct Patient {
+    recovery: Arc<Recovery>,
+    deadline: u64,
+}
+
+impl Store for Patient {
+    fn execute(&self, request: Request) -> Answer {
+        let (recovery, deadline) = (self.recovery.clone(), self.deadline);
+        Box::pin(async move {
+            loop {
+                match recovery.store.execute(request.clone()).await {
+                    Err(error) if recovery.is_closing() => return Err(error),
+                    Err(_) if recovery.shared.clock.now_ms() < deadline => sleep(PAUSE).await,
+                    answer => return answer,
+                }
+            }
+        })
+    }
+}
+
+/// The clock of the store, by that of the client: it showed `theirs` between two times of ours.
+#[derive(Clone, Copy)]
+struct StoreClock {
+    before: u64,
+    after: u64,
+    theirs: u64,
+}
+
+impl StoreClock {
+    async fn read(store: &dyn Store, clock: Clock) -> Result<StoreClock, BusError> {
+        let mut tries = 0;
+        loop {
+            let before = clock.now_ms();
+            let theirs = match store.execute(Request::Time).await? {
+                Response::Time(theirs) => theirs,
+                _ => return Err(unexpected()),
+            };
+            let read = StoreClock { before, after: clock.now_ms(), theirs };
+            tries += 1;
+            // The first answer may have had to wait for the connection.
+            if read.took() <= EXACT || tries == TRIES {
+                return Ok(read);
+            }
+        }
+    }
+
+    /// The least that the store's clock can have shown at a time of ours.
+    fn earliest(self, ours: u64) -> u64 {
+        self.theirs.saturating_add(ours).saturating_sub(self.after)
+    }
+
+    /// The most that it can have shown.
+    fn latest(self, ours: u64) -> u64 {
+        self.theirs.saturating_add(ours).saturating_sub(self.before)
+    }
+
+    /// How long the answer took.
+    fn took(self) -> u64 {
+        self.after.saturating_sub(self.before)
+    }
+}
+
+impl<'a> Filling<'a> {
+    pub(super) fn new(
+        recovery: &'a Arc<Recovery>,
+        hole: &'a MissedInterval,
+        reopened: u64,
+        deadline: u64,
+    ) -> Self {
+        Filling {
+            recovery,
+            hole,
+            reopened,
+            arrivals: InboundBatch::default(),
+            server_subscriptions: HashMap::new(),
+            recovered: 0,
+            complete: false,
+            deadline,
+        }
+    }
+
+    /// How many events were delivered, and whether they are all that may have been missed.
+    pub(super) fn result(&self) -> (u64, bool) {
+        (self.recovered, self.complete)
+    }
+
+    pub(super) async fn run(&mut self) {
+        let (streams, covered) = self.streams();
+        // What cannot be read is missing; the gap says so.
+        let read = self.read(&streams).await;
+        self.deliver();
+        self.complete = covered && read.unwrap_or(false);
+    }
+
+    /// The streams that may hold what was missed, and whether they hold all of it.
+    fn streams(&self) -> (Vec<usize>, bool) {
+        let (storage, router) = (&self.recovery.storage, self.recovery.shared.router());
+        let mut patterns = Vec::new();
+        let mut covered = true;
+        for server_subscription in self.hole.server_subscriptions.keys() {
+            covered &= !router.addresses_channels(server_subscription);
+            for pattern in router.patterns(server_subscription) {
+                covered &= storage.stores_all(pattern);
+                patterns.push(pattern.to_owned());
+            }
+        }
+        drop(router);
+        patterns.sort();
+        patterns.dedup();
+        (storage.streams_matching(&patterns), covered)
+    }
+
+    /// Reads the streams and delivers. False when something is missing.
+    async fn read(&mut self, streams: &[usize]) -> Result<bool, BusError> {
+        if streams.is_empty() {
+            return Ok(true);
+        }
+        let store = Arc::new(Patient { recovery: self.recovery.clone(), deadline: self.deadline });
+        let clock = StoreClock::read(&*store, self.recovery.shared.clock.clone()).await?;
+        let from = EntryId::first_of(clock.latest(self.hole.from).saturating_sub(REACH));
+        let to = EntryId::last_of(clock.theirs);
+        let names: Vec<Arc<str>> = {
+            let config = &self.recovery.shared.config.streams;
+            streams.iter().filter_map(|index| config.get(*index)).map(|s| s.name.as_str().into()).collect()
+        };
+        let mut whole = clock.took() <= EXACT;
+        for name in &names {
+            let facts = match store.execute(Request::Describe { stream: name.clone() }).await? {
+                Response::Stream(facts) => facts.unwrap_or_default(),
+                _ => return Err(unexpected()),
+            };
+            // Ids that are ahead of the clock tell no time.
+            whole &=
+                !facts.is_trimmed(from) && facts.last_generated <= EntryId::last_of(clock.theirs + REACH);
+        }
+        let mut walk = MergedRange::new(store, names, (from, to), false, CHUNK);
+        for _ in 0..MAX_ENTRIES {
+            let Some((index, entry)) = walk.next().await? else { return Ok(whole) };
+            let stream = streams.get(index).copied().unwrap_or_default();
+            whole &= self.take(stream, &entry, clock);
+            if self.arrivals.events.len() >= BATCH {
+                self.deliver();
+                // A long hole must not keep others of this thread waiting.
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(false)
+    }
+
+    /// Takes an entry of a stream. False when it may be missing.
+    fn take(&mut self, stream: usize, entry: &StoredEntry, clock: StoreClock) -> bool {
+        let Recovery { shared, storage, .. } = &**self.recovery;
+        let fields = entry.fields.iter().map(|(name, value)| (&**name, &**value));
+        let Ok(read) = entry::read(fields, entry.id, shared.origin.instance_id()) else { return true };
+        let StoredEvent { mut event, event_type, only_group } = read;
+        if event.own && shared.config.mode == Mode::Hybrid {
+            // Its subscriptions have had it.
+            return true;
+        }
+        // These were not published live, or not on the channel of their type.
+        let has_room = event.parts.is_none() && has_room(&entry.fields);
+        if only_group.is_some() || !storage.realtime(stream, &event_type) || has_room {
+            return true;
+        }
+        let Some(id) = message::id_of(&event.json) else { return true };
+        let channel = shared.channels.named(&event_type);
+        let ms = entry.id.ms;
+        let seen_last = clock.latest(self.hole.last_read).saturating_add(REACH);
+        let late = ms.saturating_add(REACH) >= clock.earliest(self.reopened);
+        let (hole, server_subscriptions, arrivals) =
+            (self.hole, &mut self.server_subscriptions, &mut self.arrivals);
+        let before = arrivals.routes.len();
+        let router = shared.router();
+        let mut seen = self.recovery.seen();
+        if seen.is_full() && (ms <= seen_last || late) {
+            // It may have come.
+            return false;
+        }
+        for (server_subscription, since) in matching(server_subscriptions, hole, &event_type, &channel) {
+            if ms >= clock.earliest(*since)
+                && seen.recover(self.recovery.hash(server_subscription.into(), &id), late)
+            {
+                router.route(server_subscription.into(), channel.as_bytes(), &mut arrivals.routes);
+            }
+        }
+        let whole = !(late && seen.is_full());
+        drop((seen, router));
+        if arrivals.routes.len() > before {
+            event.type_number = arrivals.types.number(&shared.types, &event_type);
+            arrivals.events.push((InboundEvent::new(event), arrivals.routes.len()));
+            self.recovered += 1;
+        }
+        whole
+    }
+
+    fn deliver(&mut self) {
+        self.recovery.shared.accept(&mut self.arrivals);
+    }
+}
+
+/// The server subscriptions of a hole that match a channel.
+fn matching<'w>(
+    known: &'w mut HashMap<Box<str>, Vec<(ServerSubscription, u64)>>,
+    hole: &MissedInterval,
+    event_type: &str,
+    channel: &str,
+) -> &'w [(ServerSubscription, u64)] {
+    if known.len() >= REMEMBERED && !known.contains_key(event_type) {
+        known.clear();
+    }
+    known.entry(event_type.into()).or_insert_with(|| {
+        let matching = hole
+            .server_subscriptions
+            .iter()
+            .filter(|(server_subscription, _)| server_subscription.matches(channel.as_bytes()));
+        matching.map(|(server_subscription, since)| (server_subscription.clone(), *since)).collect()
+    })
+}
+
+/// Whether an event was for a room or a user only.
+fn has_room(fields: &Fields) -> bool {
+    let meta = fields.iter().rev().find(|(name, _)| **name == *b"meta");
+    let read = meta.and_then(|(_, meta)| serde_json::from_slice::<Map<String, Value>>(meta).ok());
+    read.is_some_and(|meta| meta.contains_key("room") || meta.contains_key("toUser"))
+}

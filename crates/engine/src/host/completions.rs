@@ -1,0 +1,120 @@
+//! What waits for the host, but for deliveries: results, replies and notices. One wake at a time.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use oxbus_model::{BusError, ErrorKind, Outcome};
+use serde_json::Value;
+
+use super::{Apart, Drained, Failed, Host, Notice, Published, Taken};
+use crate::host::event_loop;
+use crate::host::event_loop::{BLOCKED, EVENT_LOOP_BLOCKED, Waits, Wakes};
+
+/// Notices that may wait while the host does not drain; then the oldest go, and a warning says so.
+const MAX_NOTICES: usize = 1024;
+
+pub(crate) struct Completions {
+    host: Arc<dyn Host>,
+    wakes: Wakes,
+    ready: Mutex<Ready>,
+}
+
+#[derive(Default)]
+struct Ready {
+    drained: Drained,
+    lost_notices: usize,
+    waits: Waits,
+}
+
+impl Completions {
+    pub(crate) fn new(host: Arc<dyn Host>) -> Self {
+        Completions { host, wakes: Wakes::new(), ready: Mutex::default() }
+    }
+
+    /// Wakes the host unless it has been woken and has not drained since.
+    pub(crate) fn wake(&self) {
+        if self.wakes.begin() {
+            self.host.wake();
+        }
+    }
+
+    /// The longest that the host has not answered a wake, in the last 30 to 60 s and now.
+    pub(crate) fn blocked_ms(&self) -> u64 {
+        self.lock().waits.longest(self.wakes.now_ms()).max(self.wakes.waiting_ms())
+    }
+
+    pub(crate) fn published(&self, published: Published) {
+        self.lock().drained.published.push(published);
+        self.wake();
+    }
+
+    pub(crate) fn failed(&self, failed: impl IntoIterator<Item = Failed>) {
+        self.lock().drained.failed.extend(failed);
+        self.wake();
+    }
+
+    pub(crate) fn taken(&self, taken: Taken) {
+        self.lock().drained.taken.push(taken);
+        self.wake();
+    }
+
+    pub(crate) fn apart(&self, apart: impl IntoIterator<Item = Apart>) {
+        self.lock().drained.apart.extend(apart);
+        self.wake();
+    }
+
+    /// Publishes were refused before anything was done for them.
+    pub(crate) fn refused(&self, batch: u32, indexes: Range<u32>, kind: ErrorKind, why: &str) {
+        let error = BusError::new(kind, why).with_outcome(Outcome::NotSent);
+        self.failed(indexes.map(|index| Failed { batch, index, error: error.clone(), message_id: None }));
+    }
+
+    pub(crate) fn reply(&self, ticket: u32, result: Result<Value, BusError>) {
+        self.lock().drained.replies.push((ticket, result));
+        self.wake();
+    }
+
+    pub(crate) fn notice(&self, notice: Notice) {
+        let mut ready = self.lock();
+        if ready.drained.notices.len() >= MAX_NOTICES {
+            ready.drained.notices.remove(0);
+            ready.lost_notices += 1;
+        }
+        ready.drained.notices.push(notice);
+        drop(ready);
+        self.wake();
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().drained.is_empty()
+    }
+
+    /// Takes everything. The host may be woken again from now on.
+    pub(crate) fn take(&self) -> Drained {
+        let waited = self.wakes.end().unwrap_or(0);
+        let mut ready = self.lock();
+        ready.waits.record(waited, self.wakes.now_ms());
+        let lost = std::mem::take(&mut ready.lost_notices);
+        let mut drained = std::mem::take(&mut ready.drained);
+        drop(ready);
+        if waited >= BLOCKED {
+            let message = event_loop::message(waited);
+            drained.notices.push(Notice::Warning { code: EVENT_LOOP_BLOCKED, message });
+        }
+        if lost > 0 {
+            drained.notices.push(Notice::Warning {
+                code: "NOTICES_LOST",
+                message: format!(
+                    "{lost} events of the client were dropped: the event loop was blocked too long"
+                ),
+            });
+        }
+        drained
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ready> {
+        // A panic while the lock was held leaves at worst a partly extended list, which is still valid.
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

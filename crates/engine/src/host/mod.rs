@@ -1,0 +1,246 @@
+//! What the engine needs from the program that it lives in, and what it hands over.
+
+pub(crate) mod completions;
+pub(crate) mod event_loop;
+
+use std::sync::Arc;
+
+use oxbus_model::breaker::BreakerState;
+use oxbus_model::delivery::{Delivery, LiveEvent};
+use oxbus_model::stream_store::{EntryId, Missed};
+use oxbus_model::{BusError, Outcome};
+use serde_json::Value;
+
+/// The program that the engine lives in.
+pub trait Host: Send + Sync + 'static {
+    /// Something is ready: the host should call [`Client::drain`](super::Client::drain) soon, on a thread
+    /// of its own choice. Not called again until it has.
+    fn wake(&self);
+}
+
+/// Publishes that succeeded: consecutive ones of a batch.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// The batch, as the host numbered it.
+    pub batch: u32,
+    /// The index of the first.
+    pub first: u32,
+    /// The timestamp of those that had none of their own.
+    pub timestamp: Arc<str>,
+    /// For each: its id if it was generated, and how many received it, as the server counts.
+    pub items: Vec<(Option<EventId>, i64)>,
+    /// Where they were stored, if they were.
+    pub stored: Option<Stored>,
+}
+
+/// The entries of publishes that were stored.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// The stream.
+    pub stream: Arc<str>,
+    /// For each item of the run: its entry, and whether it is that of an earlier publish of the same event.
+    pub entries: Vec<(EntryId, bool)>,
+}
+
+/// A generated event id in its text form.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct EventId(pub(crate) [u8; 36]);
+
+impl EventId {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        // Hyphenated UUIDs are ASCII, so this never falls back.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Debug for EventId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Events that this client's own subscriptions have taken without the server, in hybrid mode.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// The batch.
+    pub batch: u32,
+    /// For each: its index, and by how many subscriptions.
+    pub items: Vec<(u32, u32)>,
+}
+
+/// A publish in hybrid mode that succeeded without the server's confirmation.
+#[derive(Clone, Debug)]
+pub struct Apart {
+    /// The batch.
+    pub batch: u32,
+    /// The index in it.
+    pub index: u32,
+    /// The timestamp, where it has none of its own.
+    pub timestamp: Arc<str>,
+    /// Its id, if it was generated.
+    pub id: Option<EventId>,
+    /// What is known of the server's side; `None` where the event was not meant for it.
+    pub remote: Option<Outcome>,
+}
+
+/// A publish that failed.
+#[derive(Clone, Debug)]
+pub struct Failed {
+    /// The batch.
+    pub batch: u32,
+    /// The index in it.
+    pub index: u32,
+    /// Why, with its outcome.
+    pub error: BusError,
+    /// The entry of one that was stored nevertheless.
+    pub message_id: Option<EntryId>,
+}
+
+/// An event of the client, for `on(…)` and the log.
+#[derive(Clone, Debug)]
+pub enum Notice {
+    /// Connected, and everything subscribed.
+    Ready,
+    /// A link is being made again.
+    Reconnecting {
+        /// Which: `publisher`, `subscriber`, `consumer` or `reader:` and a group.
+        link: Arc<str>,
+        /// Failed attempts since it was last up.
+        attempt: u32,
+        /// Milliseconds until the next.
+        delay: u64,
+        /// Why.
+        error: BusError,
+    },
+    /// A link broke.
+    Disconnected {
+        /// Which.
+        link: Arc<str>,
+        /// Why.
+        error: BusError,
+    },
+    /// The client is closed.
+    Closed,
+    /// Something failed that no call waits for.
+    Error(BusError),
+    /// Live events may have been missed.
+    Gap {
+        /// From then, Unix milliseconds.
+        from: i64,
+        /// Until then.
+        to: i64,
+        /// The patterns concerned.
+        patterns: Vec<String>,
+        /// How many events were read from streams and delivered.
+        recovered: u64,
+        /// Whether nothing else can have been missed: all that the patterns match is stored, and was read.
+        complete: bool,
+    },
+    /// Entries with running handlers belong to another consumer now.
+    ClaimLost {
+        /// The handler calls.
+        tokens: Vec<u32>,
+        /// The stream.
+        stream: Arc<str>,
+        /// The group.
+        group: Arc<str>,
+        /// The entry.
+        id: EntryId,
+    },
+    /// Entries will never reach a handler of the group.
+    MessagesLost {
+        /// The stream.
+        stream: Arc<str>,
+        /// The group.
+        group: Arc<str>,
+        /// How many, and where.
+        missed: Missed,
+    },
+    /// An entry was given up for a group.
+    DeadLettered {
+        /// The stream.
+        stream: Arc<str>,
+        /// The group.
+        group: Arc<str>,
+        /// The entry.
+        id: EntryId,
+        /// The event; `None` where it cannot be decoded.
+        event: Option<Arc<LiveEvent>>,
+        /// How often it was tried.
+        attempts: u32,
+        /// Why: see [`DeadLetterEntry`](oxbus_model::stream_store::DeadLetterEntry).
+        reason: &'static str,
+        /// The error.
+        error: Value,
+        /// Whether it is kept among the dead letters.
+        kept: bool,
+    },
+    /// A group had disappeared and was created again.
+    GroupRecreated {
+        /// The stream.
+        stream: Arc<str>,
+        /// The group.
+        group: Arc<str>,
+        /// Behind which entry it goes on.
+        from: EntryId,
+    },
+    /// A circuit breaker changed.
+    Circuit {
+        /// The subscription.
+        subscription: u32,
+        /// Its new state.
+        state: BreakerState,
+    },
+    /// Something to look at.
+    Warning {
+        /// A short name.
+        code: &'static str,
+        /// What and why.
+        message: String,
+    },
+    /// A line for the log.
+    Log {
+        /// `debug`, `info`, `warn` or `error`.
+        level: &'static str,
+        /// What happened.
+        message: String,
+        /// Details.
+        fields: Value,
+    },
+}
+
+/// The answer to a request, by its ticket.
+pub type Reply = (u32, Result<Value, BusError>);
+
+/// Everything that was ready at one moment.
+#[derive(Debug, Default)]
+pub struct Drained {
+    /// Publishes that succeeded.
+    pub published: Vec<Published>,
+    /// Publishes that succeeded without the server.
+    pub apart: Vec<Apart>,
+    /// What this client's own subscriptions have taken of publishes, those in the other lists included.
+    pub taken: Vec<Taken>,
+    /// Publishes that failed.
+    pub failed: Vec<Failed>,
+    /// Events for handlers.
+    pub deliveries: Vec<Delivery>,
+    /// Answers to requests.
+    pub replies: Vec<Reply>,
+    /// Events of the client.
+    pub notices: Vec<Notice>,
+}
+
+impl Drained {
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.published.is_empty()
+            && self.apart.is_empty()
+            && self.taken.is_empty()
+            && self.failed.is_empty()
+            && self.deliveries.is_empty()
+            && self.replies.is_empty()
+            && self.notices.is_empty()
+    }
+}

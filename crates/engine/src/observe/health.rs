@@ -1,0 +1,85 @@
+//! The health report.
+
+use crate::observe::stream_health;
+use std::time::Duration;
+
+use oxbus_model::observe::stats::LinkMode;
+use serde_json::{Map, Value, json};
+
+use crate::host::event_loop;
+use crate::host::event_loop::EVENT_LOOP_BLOCKED;
+use crate::observe::link_mode::LOCAL_ONLY;
+use crate::state::ClientState;
+use crate::state::lifecycle::State;
+use crate::transport::Transport;
+
+/// How long the probes may take, in milliseconds: the report is promised within a second.
+const PROBE_LIMIT: u64 = 700;
+
+/// How much longer than a heartbeat the last answer on a link may be ago, in milliseconds, until it counts as stale. A
+/// reader that waits for entries gets an answer every heartbeat, or every 5 s if that is less; the other links are probed.
+const STALE: u64 = 1_000;
+
+/// Probes the links and reports. Never fails.
+pub(crate) async fn report(shared: &ClientState, transport: &dyn Transport) -> Value {
+    let limit = Duration::from_millis(PROBE_LIMIT);
+    let (probe, streams) = tokio::join!(transport.probe(PROBE_LIMIT), stream_health::report(shared, limit));
+    let now = shared.clock.now_ms();
+    let stale_after = shared.config.redis.heartbeat.saturating_add(STALE);
+    let mut warnings: Vec<Value> =
+        probe.warnings.iter().map(|(code, message)| json!({ "code": code, "message": message })).collect();
+    warnings.extend(streams.warnings);
+    let links = shared.lifecycle.links();
+    let mut connections = Map::new();
+    let (mut usable, mut faulty) = (0, streams.faulty);
+    for (name, link) in &links {
+        let age = link.last_ok.map(|at| now.saturating_sub(at));
+        let asked = probe.asked.iter().find(|(asked, _)| *asked == &**name).map(|(_, answered)| *answered);
+        let well = link.up && asked.unwrap_or(true) && age.is_some_and(|age| age <= stale_after);
+        // That one has answered lately does not say that anything works now.
+        usable += usize::from(well && asked.is_some());
+        faulty += usize::from(!well || !link.refused.is_empty());
+        let connection = json!({
+            "status": if well { "up" } else if link.up { "stale" } else { "down" },
+            "lastRoundTripAge": age,
+            "error": link.error.as_ref().map(|e| json!({ "code": e.kind.code(), "message": e.message })),
+            "refused": link.refused,
+        });
+        connections.insert(name.to_string(), connection);
+    }
+    if let Some(error) = &probe.error
+        && matches!(shared.lifecycle.state(), State::Ready | State::Reconnecting)
+    {
+        faulty += 1;
+        warnings.push(json!({ "code": "NO_ANSWER", "message": error.message }));
+    }
+    if shared.is_local_only()
+        && let Some((link, why)) = shared.lifecycle.fault()
+    {
+        let message = format!("events stay in this client: {link}: {why}");
+        warnings.push(json!({ "code": LOCAL_ONLY, "message": message }));
+    }
+    let blocked = shared.outbox.blocked_ms();
+    if blocked >= event_loop::BLOCKED {
+        warnings.push(json!({ "code": EVENT_LOOP_BLOCKED, "message": event_loop::message(blocked) }));
+    }
+    // In hybrid mode this client's own handlers are reached all the same.
+    let open = !matches!(shared.lifecycle.state(), State::Idle | State::Draining | State::Closed);
+    let works_alone = open && shared.link_mode() == LinkMode::LocalOnly;
+    let status = match (usable, faulty) {
+        (0, _) if !works_alone => "unhealthy",
+        (1.., 0) => "healthy",
+        _ => "degraded",
+    };
+    json!({
+        "status": status,
+        "state": shared.lifecycle.state().as_str(),
+        "mode": shared.link_mode(),
+        "latency": probe.latency,
+        "redis": probe.server,
+        "connections": connections,
+        "streams": streams.report,
+        "eventLoop": { "blockedMs": blocked },
+        "warnings": warnings,
+    })
+}

@@ -1,0 +1,302 @@
+//! From a caller's record to an event ready to be sent. Both transports publish what this makes.
+
+use std::sync::Arc;
+
+use oxbus_model::codec::entry;
+use oxbus_model::codec::message;
+use oxbus_model::codec::message::{Metadata, Origin};
+use oxbus_model::config::Mode;
+use oxbus_model::observe::metrics::{TypeCache, Types};
+use oxbus_model::options::names::check_event_type;
+use oxbus_model::options::publish::{PublishOptions, Recipients, StoreIn};
+use oxbus_model::routing::channel::{BROADCAST, Channels, ROOM, USER};
+use oxbus_model::routing::stream_routing::{Place, StreamRouting};
+use oxbus_model::submission::Record;
+use oxbus_model::{BusError, ErrorKind, Outcome, time};
+use uuid::Uuid;
+
+use crate::host::EventId;
+use crate::runtime::clock::{Clock, wall_ms};
+use crate::state::ClientState;
+
+/// Makes events of records. One per publisher; its buffers are used again for each event.
+pub(crate) struct Encoder {
+    origin: Origin,
+    channels: Channels,
+    storage: StreamRouting,
+    types: Arc<Types>,
+    numbers: TypeCache,
+    /// Whether events are published live at all.
+    pubsub: bool,
+    /// Whether an event may be for one side only.
+    hybrid: bool,
+    max_event_bytes: usize,
+    max_data_bytes: usize,
+    default_timeout: u64,
+    /// Those of the event at hand.
+    options: PublishOptions,
+    /// Whether they are the defaults, as for most events, which then need not be set again.
+    plain: bool,
+    channel: String,
+    payload: Vec<u8>,
+}
+
+/// The time of a batch: read from the clock once.
+#[derive(Clone)]
+pub(crate) struct Stamp {
+    unix_ms: u64,
+    pub(crate) text: Arc<str>,
+}
+
+impl Stamp {
+    pub(crate) fn now(clock: &Clock) -> Self {
+        let now = clock.wall_ms();
+        Stamp { unix_ms: u64::try_from(now).unwrap_or(0), text: time::to_iso(now).into() }
+    }
+}
+
+/// An event ready to be sent.
+pub(crate) struct Encoded<'a> {
+    pub(crate) channel: &'a str,
+    pub(crate) payload: &'a [u8],
+    /// The id, if it was generated.
+    pub(crate) id: Option<EventId>,
+    /// The milliseconds that the publish may take.
+    pub(crate) timeout: u64,
+    /// The number of its type, for what is counted by it.
+    pub(crate) type_number: u16,
+    /// The stream that stores it: its index in the configuration.
+    pub(crate) stream: Option<usize>,
+    /// Whether it is published live.
+    pub(crate) live: bool,
+    pub(crate) options: &'a PublishOptions,
+    origin: &'a Origin,
+    record: Record<'a>,
+    timestamp: &'a str,
+}
+
+impl Encoded<'_> {
+    /// Its id, given or generated.
+    pub(crate) fn event_id(&self) -> &str {
+        let generated = || self.id.as_ref().map(EventId::as_str);
+        self.options.id.as_deref().or_else(generated).unwrap_or_default()
+    }
+
+    /// Its type.
+    pub(crate) fn event_type(&self) -> &str {
+        self.record.event_type
+    }
+
+    /// The members of its room that it is not for.
+    pub(crate) fn except(&self) -> &[String] {
+        match &self.options.audience {
+            Recipients::Room { except, .. } => except,
+            _ => &[],
+        }
+    }
+
+    /// Gives the fields of its entry to `out`, name and value, in their order.
+    pub(crate) fn fields(&self, out: &mut impl FnMut(&[u8], &[u8])) {
+        let Record { event_type, data, .. } = self.record;
+        let metadata = metadata_of(self.options);
+        entry::write(out, self.origin, self.event_id(), event_type, data, self.timestamp, Some(&metadata));
+    }
+}
+
+impl Encoder {
+    pub(crate) fn new(shared: &ClientState) -> Self {
+        let config = &shared.config;
+        Encoder {
+            origin: shared.origin.clone(),
+            channels: shared.channels.clone(),
+            types: shared.types.clone(),
+            numbers: TypeCache::default(),
+            storage: StreamRouting::new(&config.streams),
+            pubsub: config.pubsub,
+            hybrid: config.mode == Mode::Hybrid,
+            max_event_bytes: config.limits.max_event_bytes,
+            max_data_bytes: config.limits.max_data_bytes,
+            default_timeout: config.redis.command_timeout,
+            options: PublishOptions::default(),
+            plain: true,
+            channel: String::new(),
+            payload: Vec::new(),
+        }
+    }
+
+    /// Validates a record and writes its event. What is refused here was never sent.
+    pub(crate) fn encode<'a>(
+        &'a mut self,
+        record: Record<'a>,
+        stamp: &'a Stamp,
+    ) -> Result<Encoded<'a>, BusError> {
+        self.write(record, stamp).map_err(|error| error.with_outcome(Outcome::NotSent))
+    }
+
+    fn write<'a>(&'a mut self, record: Record<'a>, stamp: &'a Stamp) -> Result<Encoded<'a>, BusError> {
+        check_event_type(record.event_type)?;
+        if record.data.len() > self.max_data_bytes {
+            return Err(too_large("data", record.data.len(), self.max_data_bytes));
+        }
+        let plain = record.options.is_empty();
+        if !(plain && self.plain) {
+            // Options that cannot be read leave those of an earlier event behind.
+            self.plain = false;
+            self.options = PublishOptions::parse(record.options)?;
+            self.plain = plain;
+        }
+        let place = self.place(record.event_type)?;
+        let options = &self.options;
+        let id = options.id.is_none().then(|| generate_id(stamp.unix_ms));
+        let event_id = options.id.as_deref().or(id.as_ref().map(EventId::as_str)).unwrap_or_default();
+        let timestamp = options.timestamp.as_deref().unwrap_or(&stamp.text);
+        let metadata = (!plain).then(|| metadata_of(options));
+        self.payload.clear();
+        message::write(
+            &mut self.payload,
+            &self.origin,
+            event_id,
+            record.event_type,
+            record.data,
+            timestamp,
+            metadata.as_ref(),
+        );
+        if self.payload.len() > self.max_event_bytes {
+            return Err(too_large("the event", self.payload.len(), self.max_event_bytes));
+        }
+        self.channel.clear();
+        self.channel.push_str(self.channels.prefix());
+        let (kind, name) = match &options.audience {
+            Recipients::Subscribers => ("", record.event_type),
+            Recipients::Everyone => ("", BROADCAST),
+            Recipients::Room { room, .. } => (ROOM, &**room),
+            Recipients::User(user) => (USER, &**user),
+        };
+        self.channel.push_str(kind);
+        self.channel.push_str(name);
+        Ok(Encoded {
+            channel: &self.channel,
+            payload: &self.payload,
+            id,
+            timeout: options.timeout.unwrap_or(self.default_timeout),
+            type_number: self.numbers.number(&self.types, record.event_type),
+            stream: place.map(|place| place.stream),
+            live: self.pubsub && place.is_none_or(|place| place.realtime),
+            options,
+            origin: &self.origin,
+            record,
+            timestamp,
+        })
+    }
+
+    /// Where an event of this type, with the options at hand, is stored.
+    fn place(&self, event_type: &str) -> Result<Option<Place>, BusError> {
+        for (name, asked) in [("localOnly", self.options.local_only), ("redisOnly", self.options.redis_only)]
+        {
+            if asked && !self.hybrid {
+                return Err(only_in_hybrid(name));
+            }
+        }
+        let place = match &self.options.stream {
+            _ if self.options.local_only => None,
+            // Without asking, nothing is kept of what only some should see.
+            StoreIn::Matching => match self.options.audience {
+                Recipients::Room { .. } | Recipients::User(_) => None,
+                Recipients::Subscribers | Recipients::Everyone => self.storage.place_of(event_type),
+            },
+            StoreIn::Nothing => None,
+            StoreIn::Named(name) => match self.storage.named(name) {
+                Some(stream) => Some(Place { stream, realtime: self.storage.realtime(stream, event_type) }),
+                None => {
+                    let message = format!("no stream of the name {name:?} is configured");
+                    return Err(BusError::at(ErrorKind::NoStream, "stream", message));
+                }
+            },
+        };
+        if place.is_none() {
+            self.check_unstored(event_type)?;
+        }
+        Ok(place)
+    }
+
+    /// Accepts what an event asks for that no stream stores.
+    fn check_unstored(&self, event_type: &str) -> Result<(), BusError> {
+        let stored_only =
+            [("deduplicate", self.options.deduplicate.is_some()), ("replicas", self.options.replicas > 0)];
+        if let Some((name, _)) = stored_only.iter().find(|(_, asked)| *asked) {
+            let message = format!("is for events that are stored, and no stream stores {event_type:?}");
+            return Err(BusError::at(ErrorKind::InvalidOptions, *name, message));
+        }
+        if !self.pubsub {
+            let message =
+                format!("no stream stores {event_type:?}, and nothing is published live (pubsub: false)");
+            return Err(BusError::new(ErrorKind::NoStream, message));
+        }
+        Ok(())
+    }
+}
+
+/// What hybrid mode has and others do not.
+pub(crate) fn only_in_hybrid(option: &str) -> BusError {
+    BusError::at(ErrorKind::InvalidOptions, option, "is for hybrid mode, and this client's mode is another")
+}
+
+fn metadata_of(options: &PublishOptions) -> Metadata<'_> {
+    let (room, except, to_user) = match &options.audience {
+        Recipients::Room { room, except } => (Some(&**room), &**except, None),
+        Recipients::User(user) => (None, Default::default(), Some(&**user)),
+        Recipients::Subscribers | Recipients::Everyone => (None, Default::default(), None),
+    };
+    Metadata {
+        source: options.source.as_deref(),
+        correlation_id: options.correlation_id.as_deref(),
+        causation_id: options.causation_id.as_deref(),
+        traceparent: options.traceparent.as_deref(),
+        tracestate: options.tracestate.as_deref(),
+        user_id: options.user_id.as_deref(),
+        organization_id: options.organization_id.as_deref(),
+        room,
+        except,
+        to_user,
+        key: options.key.as_deref(),
+        extra: options.metadata.as_ref(),
+    }
+}
+
+fn too_large(what: &str, size: usize, limit: usize) -> BusError {
+    BusError::new(
+        ErrorKind::EventTooLarge,
+        format!("{what} has {size} bytes, more than the limit of {limit}"),
+    )
+}
+
+/// A UUIDv7 (RFC 9562): the time and 74 random bits.
+fn generate_id(unix_ms: u64) -> EventId {
+    let random = Uuid::new_v4().into_bytes();
+    let [r0, r1, r2, r3, r4, r5, _, _, _, r6, r7, r8, r9, ..] = random;
+    let id = uuid::Builder::from_unix_timestamp_millis(unix_ms, &[r0, r1, r2, r3, r4, r5, r6, r7, r8, r9]);
+    let mut text = [0; 36];
+    id.into_uuid().hyphenated().encode_lower(&mut text);
+    EventId(text)
+}
+
+/// A new event id as text, for messages that came without one.
+pub(crate) fn new_id() -> String {
+    generate_id(u64::try_from(wall_ms()).unwrap_or(0)).as_str().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn ids_are_distinct_and_of_version_7() {
+        let ids: HashSet<_> = (0..10_000).map(|_| generate_id(1_700_000_000_000).0).collect();
+        assert_eq!(ids.len(), 10_000);
+        let id = generate_id(1_700_000_000_000);
+        let id = Uuid::parse_str(id.as_str()).unwrap();
+        assert_eq!((id.get_version_num(), id.get_timestamp().unwrap().to_unix().0), (7, 1_700_000_000));
+    }
+}

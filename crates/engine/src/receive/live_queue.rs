@@ -1,0 +1,110 @@
+//! What has come in and waits for handlers.
+
+use std::sync::Arc;
+
+use oxbus_model::BusError;
+use oxbus_model::delivery::{Deliveries, Delivery, DeliveryCounts, Settlement};
+use oxbus_model::filter::Filter;
+use oxbus_model::observe::stats::Stats;
+use oxbus_model::options::subscribe::SubscribeOptions;
+use oxbus_model::routing::router::Route;
+
+use crate::host::Notice;
+use crate::observe::handler_metrics::HandlerMetrics;
+use crate::receive::reception::InboundBatch;
+use crate::runtime::clock;
+use crate::runtime::clock::Clock;
+
+/// The deliveries of a client and what is measured of them. Behind a lock that the reader of messages and
+/// the host take in turns, so nothing that takes long is done under it.
+pub(crate) struct LiveQueue {
+    clock: Clock,
+    pub(crate) deliveries: Deliveries,
+    pub(crate) measures: HandlerMetrics,
+    /// False once the client drains: nothing more is taken in.
+    open: bool,
+}
+
+impl LiveQueue {
+    pub(crate) fn new(clock: Clock, stats: Arc<Stats>) -> Self {
+        let measures = HandlerMetrics::new(clock.clone(), stats);
+        LiveQueue { clock, deliveries: Deliveries::new(), measures, open: true }
+    }
+
+    /// Adds a subscription.
+    pub(crate) fn add(&mut self, subscription: u32, options: &SubscribeOptions) -> Result<(), BusError> {
+        let filter = options.filter.as_ref().map(Filter::parse).transpose()?;
+        self.deliveries.add(subscription, options, filter);
+        Ok(())
+    }
+
+    /// Removes a subscription and what waits for it.
+    pub(crate) fn remove(&mut self, subscription: u32) {
+        let tally = self.deliveries.remove(subscription);
+        self.measures.count(tally);
+    }
+
+    /// Takes events in, each with the subscriptions that it goes to. `taken` is told of each event how many have
+    /// taken it.
+    pub(crate) fn accept(&mut self, arrivals: &mut InboundBatch, mut taken: impl FnMut(u32)) {
+        if self.open && !arrivals.events.is_empty() {
+            let now = self.clock.now_ms();
+            self.measures.received(arrivals.events.len(), now);
+            let mut tally = DeliveryCounts::default();
+            let mut from = 0;
+            for (candidate, to) in &arrivals.events {
+                let mut takers = 0;
+                for &Route { subscription, pattern } in &arrivals.routes[from..*to] {
+                    let offered = self.deliveries.offer(subscription, pattern, candidate, now);
+                    takers += u32::from(offered.skipped == 0);
+                    tally.add(offered);
+                }
+                taken(takers);
+                from = *to;
+            }
+            self.measures.count(tally);
+        } else {
+            // They were on their way when the client began to close.
+            self.measures
+                .count(DeliveryCounts { dropped: arrivals.routes.len() as u64, ..DeliveryCounts::default() });
+            arrivals.events.iter().for_each(|_| taken(0));
+        }
+        arrivals.events.clear();
+        arrivals.routes.clear();
+    }
+
+    /// Whether handlers have something to do.
+    pub(crate) fn has_ready(&self) -> bool {
+        self.deliveries.has_ready(self.clock.now_ms())
+    }
+
+    /// Hands out events within `limit`, events and bytes. Circuits that changed are added to `notices`.
+    pub(crate) fn take(&mut self, limit: (usize, usize), out: &mut Vec<Delivery>, notices: &mut Vec<Notice>) {
+        let first = out.len();
+        for change in self.deliveries.take(self.clock.now_ms(), limit, out) {
+            notices.push(Notice::Circuit { subscription: change.subscription, state: change.state });
+        }
+        self.measures.handed_out(&out[first..]);
+    }
+
+    /// Ends a handler call. Returns the change of its circuit, if any.
+    pub(crate) fn settle(
+        &mut self,
+        token: u32,
+        settlement: Settlement,
+        microseconds: u64,
+        now_ms: u64,
+    ) -> Option<Notice> {
+        let (tally, change) = self.deliveries.settle(token, settlement, now_ms, clock::random);
+        self.measures.ended(self.deliveries.take_ended(), settlement, microseconds);
+        self.measures.count(tally);
+        change.map(|c| Notice::Circuit { subscription: c.subscription, state: c.state })
+    }
+
+    /// Takes nothing more in and drops what waits. Calls that run go on.
+    pub(crate) fn close(&mut self) {
+        self.open = false;
+        let tally = self.deliveries.clear();
+        self.measures.count(tally);
+    }
+}

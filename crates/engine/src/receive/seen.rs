@@ -1,0 +1,162 @@
+//! Which messages have come lately.
+
+use std::collections::HashSet;
+
+/// How many messages each generation knows at the most.
+pub(crate) const MAX_IDS: usize = 65_536;
+/// How long messages are known at the least, in milliseconds: more than a hole reaches back behind the last
+/// heartbeat before it.
+const KEPT: u64 = 1_500;
+
+/// The hashes of messages: of those that came since shortly before the last heartbeat, and of those that were
+/// read from a stream and may still come.
+#[derive(Default)]
+pub(crate) struct Seen {
+    older: Generation,
+    newer: Generation,
+    /// Messages that were delivered from a stream, and are not to be delivered again.
+    recovered: HashSet<u64>,
+    /// When the last of them was delivered.
+    recovered_until: u64,
+    /// While it is not 0, nothing is forgotten.
+    holes: u32,
+}
+
+#[derive(Default)]
+struct Generation {
+    since: u64,
+    ids: HashSet<u64>,
+    /// Whether there were more.
+    full: bool,
+}
+
+impl Seen {
+    /// Records a message that came. False when it was delivered already.
+    pub(crate) fn came(&mut self, id: u64) -> bool {
+        if self.recovered.contains(&id) {
+            return false;
+        }
+        self.record(id);
+        true
+    }
+
+    fn record(&mut self, id: u64) {
+        if self.newer.ids.len() < MAX_IDS {
+            self.newer.ids.insert(id);
+        } else {
+            self.newer.full = true;
+        }
+    }
+
+    /// Whether a message that a stream holds is to be delivered: it has not come. It is `late` when it may
+    /// still come, or be found once more by the next hole, and then is not delivered a second time.
+    pub(crate) fn recover(&mut self, id: u64, late: bool) -> bool {
+        if self.older.ids.contains(&id) || self.newer.ids.contains(&id) {
+            return false;
+        }
+        if late {
+            if self.recovered.len() >= MAX_IDS {
+                self.newer.full = true;
+                return false;
+            }
+            self.recovered.insert(id);
+            self.record(id);
+        }
+        true
+    }
+
+    /// Whether there were more messages than are known.
+    pub(crate) fn is_full(&self) -> bool {
+        self.older.full || self.newer.full
+    }
+
+    /// A heartbeat that was sent at `sent` has been answered: what was published before it has come.
+    pub(crate) fn heartbeat(&mut self, sent: u64, now: u64) {
+        if self.holes > 0 {
+            return;
+        }
+        if sent >= self.recovered_until {
+            self.recovered = HashSet::new();
+        }
+        if self.newer.since.saturating_add(KEPT) <= sent {
+            let newer = Generation { since: now, ..Generation::default() };
+            self.older = std::mem::replace(&mut self.newer, newer);
+        }
+    }
+
+    /// There is a hole: nothing is forgotten before it is filled.
+    pub(crate) fn open(&mut self) {
+        self.holes += 1;
+    }
+
+    /// A hole is filled.
+    pub(crate) fn close(&mut self, now: u64) {
+        self.holes = self.holes.saturating_sub(1);
+        self.recovered_until = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_is_not_recovered_and_what_was_recovered_does_not_come() {
+        let mut seen = Seen::default();
+        assert!(seen.came(1) && seen.came(1));
+        assert!(!seen.recover(1, true) && seen.recover(2, true) && seen.recover(3, false));
+        assert!(!seen.recover(2, true), "another hole found it");
+        assert!(!seen.came(2), "it was late");
+        assert!(seen.came(3), "as it was too early to come, this is another one");
+    }
+
+    #[test]
+    fn messages_are_forgotten_long_after_their_heartbeat() {
+        let mut seen = Seen::default();
+        seen.heartbeat(2_000, 2_010);
+        seen.came(1);
+        for sent in [3_000, 3_509] {
+            seen.heartbeat(sent, sent);
+            seen.came(2);
+        }
+        seen.heartbeat(3_510, 3_510);
+        seen.came(3);
+        assert!(
+            !seen.recover(1, false),
+            "it may have been published behind the last heartbeat but one second"
+        );
+        seen.heartbeat(5_010, 5_010);
+        assert!(seen.recover(1, false) && seen.recover(2, false) && !seen.recover(3, false));
+    }
+
+    #[test]
+    fn nothing_is_forgotten_before_a_hole_is_filled() {
+        let mut seen = Seen::default();
+        seen.came(1);
+        seen.open();
+        for sent in (10_000..100_000).step_by(5_000) {
+            seen.heartbeat(sent, sent);
+        }
+        assert!(!seen.recover(1, false) && seen.recover(2, true));
+        seen.close(200_000);
+        seen.heartbeat(199_999, 200_001);
+        assert!(!seen.came(2), "it may still come");
+        seen.heartbeat(200_000, 200_001);
+        assert!(seen.came(2));
+    }
+
+    #[test]
+    fn what_is_known_is_bounded() {
+        let mut seen = Seen::default();
+        let all = MAX_IDS as u64;
+        assert!((0..all).all(|id| seen.came(id)));
+        assert!(!seen.is_full());
+        assert!(seen.came(all) && seen.is_full());
+        seen.heartbeat(10_000, 10_000);
+        assert!(seen.is_full(), "the older ones");
+        seen.heartbeat(20_000, 20_000);
+        assert!(!seen.is_full());
+        assert!((0..all).all(|id| seen.recover(id, true)));
+        assert!(!seen.recover(all, true) && seen.is_full());
+    }
+}

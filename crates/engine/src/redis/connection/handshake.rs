@@ -1,0 +1,223 @@
+//! From a socket to a connection that is ready for commands: version, login, name, database, role.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use oxbus_model::config::RedisConfig;
+use oxbus_model::{BusError, ErrorKind, server_error};
+use redis::{Cmd, cmd};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::redis::connection::socket;
+use crate::redis::connection::socket::Stream;
+use crate::redis::connection::tls::Tls;
+use crate::redis::resp::reply::{Protocol, Reply, decode};
+
+/// Where to connect, and how.
+pub(crate) struct Endpoint {
+    config: RedisConfig,
+    client_name: String,
+    require_no_eviction: bool,
+    tls: Result<Option<Tls>, BusError>,
+}
+
+/// A connection that is ready for commands.
+pub(crate) struct Connection {
+    pub(crate) stream: Box<dyn Stream>,
+    /// What the server sent beyond its answers.
+    pub(crate) buffer: BytesMut,
+    pub(crate) protocol: Protocol,
+    /// Whether `ROLE` may be asked: access rules can forbid it.
+    pub(crate) role_known: bool,
+}
+
+impl Endpoint {
+    pub(crate) fn new(config: &RedisConfig, service_name: &str, require_no_eviction: bool) -> Arc<Self> {
+        let name = config.connection_name.as_deref().unwrap_or(service_name);
+        Arc::new(Endpoint {
+            // The server refuses names with blanks and control characters.
+            client_name: name.chars().map(|c| if c.is_ascii_graphic() { c } else { '-' }).collect(),
+            require_no_eviction,
+            tls: config.tls.as_ref().map(Tls::new).transpose(),
+            config: config.clone(),
+        })
+    }
+
+    /// Connects, within the connect timeout. With `master`, a server that is a replica is refused.
+    /// What the server says to the `preamble` is not heeded.
+    pub(crate) async fn connect(&self, master: bool, preamble: Vec<Cmd>) -> Result<Connection, BusError> {
+        let limit = Duration::from_millis(self.config.connect_timeout);
+        let tls = self.tls.as_ref().map_err(Clone::clone)?.as_ref();
+        let opened = tokio::time::timeout(limit, async {
+            let stream = socket::open(&self.config, tls).await?;
+            self.shake_hands(stream, master, preamble).await
+        });
+        opened.await.unwrap_or_else(|_| {
+            let message =
+                format!("{} did not answer within {} ms", self.config.address, self.config.connect_timeout);
+            Err(BusError::new(ErrorKind::ConnectTimeout, message))
+        })
+    }
+
+    async fn shake_hands(
+        &self,
+        stream: Box<dyn Stream>,
+        master: bool,
+        preamble: Vec<Cmd>,
+    ) -> Result<Connection, BusError> {
+        let mut talk =
+            Connection { stream, buffer: BytesMut::new(), protocol: Protocol::Resp3, role_known: false };
+        self.login(&mut talk).await?;
+        let mut commands = Vec::new();
+        if self.config.database != 0 {
+            commands.push((Step::Required, cmd("SELECT").arg(self.config.database).to_owned()));
+        }
+        if self.config.ready_check {
+            // While a server loads its data it answers this with LOADING.
+            commands.push((Step::Ready, cmd("PING")));
+        }
+        if master {
+            commands.push((Step::Role, cmd("ROLE")));
+        }
+        if self.require_no_eviction {
+            commands.push((Step::Eviction, cmd("INFO").arg("memory").to_owned()));
+        }
+        commands.extend(preamble.into_iter().map(|command| (Step::Optional, command)));
+        talk.send(commands.iter().map(|(_, command)| command)).await?;
+        for (step, _) in &commands {
+            let role_known = talk.answer(|reply| step.judge(reply)).await??;
+            talk.role_known |= role_known && *step == Step::Role;
+        }
+        Ok(talk)
+    }
+
+    /// `HELLO 3` with login and name; where the server does not know or allow it, RESP2's three commands.
+    async fn login(&self, talk: &mut Connection) -> Result<(), BusError> {
+        let user = self.config.username.as_deref();
+        let password = self.config.password.as_ref().map(|p| p.expose());
+        let mut hello = cmd("HELLO");
+        hello.arg(3);
+        if let Some(password) = password {
+            hello.arg("AUTH").arg(user.unwrap_or("default")).arg(password);
+        }
+        hello.arg("SETNAME").arg(&self.client_name);
+        talk.send([&hello]).await?;
+        let refused = talk.answer(|reply| error_of(&reply).map(str::to_owned)).await?;
+        let Some(error) = refused else { return Ok(()) };
+        let old = error.starts_with("NOPROTO")
+            || error.starts_with("ERR unknown command")
+            || error.starts_with("NOPERM");
+        if !old {
+            return Err(server_error::classify(&error).into_error(&error));
+        }
+        talk.protocol = Protocol::Resp2;
+        let mut commands = Vec::new();
+        if let Some(password) = password {
+            let mut auth = cmd("AUTH");
+            if let Some(user) = user {
+                auth.arg(user);
+            }
+            commands.push((Step::Required, auth.arg(password).to_owned()));
+        }
+        commands.push((Step::Optional, cmd("CLIENT").arg("SETNAME").arg(&self.client_name).to_owned()));
+        talk.send(commands.iter().map(|(_, command)| command)).await?;
+        for (step, _) in &commands {
+            talk.answer(|reply| step.judge(reply)).await??;
+        }
+        Ok(())
+    }
+}
+
+/// What an answer of the handshake means.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Required,
+    Optional,
+    Ready,
+    Role,
+    Eviction,
+}
+
+impl Step {
+    /// Whether to go on; true when the step told what it was to tell.
+    fn judge(self, reply: Reply<'_>) -> Result<bool, BusError> {
+        if let Some(error) = error_of(&reply) {
+            let forgiven = match self {
+                Step::Optional => true,
+                Step::Role | Step::Ready => error.starts_with("NOPERM"),
+                Step::Required | Step::Eviction => false,
+            };
+            return if forgiven { Ok(false) } else { Err(server_error::classify(error).into_error(error)) };
+        }
+        match self {
+            Step::Role => check_role(&reply).map(|()| true),
+            Step::Eviction => check_eviction(&reply).map(|()| true),
+            Step::Required | Step::Optional | Step::Ready => Ok(true),
+        }
+    }
+}
+
+/// Fails unless the answer to `ROLE` is that of a master.
+pub(in crate::redis) fn check_role(reply: &Reply<'_>) -> Result<(), BusError> {
+    match reply {
+        Reply::Array(items) if items.first().and_then(Reply::text) == Some(b"master") => Ok(()),
+        Reply::Array(items) => {
+            let role = String::from_utf8_lossy(items.first().and_then(Reply::text).unwrap_or(b"unknown"));
+            let message = format!("the server is not a master, its role is {role}");
+            Err(BusError::new(ErrorKind::NotMaster, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_eviction(reply: &Reply<'_>) -> Result<(), BusError> {
+    let info = String::from_utf8_lossy(reply.text().unwrap_or_default());
+    let policy = info.lines().find_map(|line| line.strip_prefix("maxmemory_policy:")).unwrap_or("noeviction");
+    if policy == "noeviction" {
+        return Ok(());
+    }
+    let message =
+        format!("the server's maxmemory-policy is {policy}, which deletes data; noeviction is required");
+    Err(BusError::at(ErrorKind::InvalidConfig, "requireNoEviction", message))
+}
+
+fn error_of<'a>(reply: &Reply<'a>) -> Option<&'a str> {
+    match reply {
+        Reply::Error(error) => Some(error),
+        _ => None,
+    }
+}
+
+impl Connection {
+    async fn send(&mut self, commands: impl IntoIterator<Item = &Cmd>) -> Result<(), BusError> {
+        let packed: Vec<u8> = commands.into_iter().flat_map(Cmd::get_packed_command).collect();
+        self.stream.write_all(&packed).await.map_err(|e| lost(&e))?;
+        self.stream.flush().await.map_err(|e| lost(&e))
+    }
+
+    async fn answer<T>(&mut self, read: impl FnOnce(Reply<'_>) -> T) -> Result<T, BusError> {
+        loop {
+            if let Some((reply, len)) = decode(self.protocol, &self.buffer)? {
+                let result = read(reply);
+                self.buffer.advance(len);
+                return Ok(result);
+            }
+            if self.stream.read_buf(&mut self.buffer).await.map_err(|e| lost(&e))? == 0 {
+                return Err(BusError::new(
+                    ErrorKind::ConnectionLost,
+                    "the server closed the connection at login",
+                ));
+            }
+        }
+    }
+}
+
+fn lost(error: &std::io::Error) -> BusError {
+    // In TLS 1.3 the client is done before the server has judged the client's certificate: its refusal
+    // comes with the first read.
+    if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
+        return BusError::new(ErrorKind::TlsFailed, format!("the TLS handshake failed: {error}"));
+    }
+    BusError::new(ErrorKind::ConnectionLost, format!("the connection broke at login: {error}"))
+}

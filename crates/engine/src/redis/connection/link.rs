@@ -1,0 +1,351 @@
+//! A supervised link: one connection at a time, driven until it breaks, then made again for ever.
+//!
+//! The link moves bytes and keeps time; what is written, what replies mean and when the peer counts
+//! as dead is the business of its [`Session`].
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use oxbus_model::retry::Backoff;
+use oxbus_model::server_error::SLOW_RETRY_MS;
+use oxbus_model::{BusError, ErrorKind};
+use redis::Cmd;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+
+use crate::host::Notice;
+use crate::redis::connection::handshake::{Connection, Endpoint};
+use crate::redis::resp::reply::Protocol;
+use crate::runtime::clock;
+use crate::runtime::panics::catch_panic;
+use crate::state::ClientState;
+
+/// How long the server may take to answer a heartbeat, in milliseconds.
+pub(in crate::redis) const HEARTBEAT_LIMIT: u64 = 1_000;
+
+/// How much is read at once. A subscriber under load fills it; an idle one holds no more than this.
+const READ_CHUNK: usize = 64 * 1024;
+
+/// After so many milliseconds without a panic the next one counts as the first.
+const FORGIVEN_AFTER_MS: u64 = 60_000;
+
+/// How long is read after writing has failed. What the server said before is there already.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// What a link carries.
+pub(crate) trait Session: Send + 'static {
+    /// What it is told by others.
+    type Input: Send + 'static;
+
+    /// Whether only a master will do.
+    const MASTER: bool;
+
+    /// The name of the link in states and reports.
+    fn name(&self) -> Arc<str>;
+
+    /// What is said to the server at every connection, whatever it answers.
+    fn preamble(&self) -> Vec<Cmd> {
+        Vec::new()
+    }
+
+    /// Takes an input, connected or not.
+    fn input(&mut self, input: Self::Input, now_ms: u64);
+
+    /// A connection is ready for commands.
+    fn opened(&mut self, connection: Opened, now_ms: u64);
+
+    /// What is to be written next; empty when there is nothing.
+    fn outgoing(&mut self, now_ms: u64) -> &[u8];
+
+    /// So many bytes of the outgoing ones have been written.
+    fn written(&mut self, bytes: usize, now_ms: u64);
+
+    /// Takes the whole replies at the start of `buffer` and returns their length. An error drops the connection.
+    fn received(&mut self, buffer: &[u8], now_ms: u64) -> Result<usize, BusError>;
+
+    /// When [`Session::tick`] is needed.
+    fn deadline(&self) -> Option<u64>;
+
+    /// Acts on deadlines that have passed. An error drops the connection.
+    fn tick(&mut self, now_ms: u64) -> Result<(), BusError>;
+
+    /// The connection is gone.
+    fn closed(&mut self, error: &BusError);
+
+    /// The link ends for good: settles all that is left.
+    fn ended(&mut self);
+}
+
+/// What a session is told of a new connection.
+pub(crate) struct Opened {
+    pub(crate) protocol: Protocol,
+    pub(crate) role_known: bool,
+}
+
+enum Order<I> {
+    Input(I),
+    #[cfg(feature = "failpoints")]
+    Panic,
+}
+
+/// The handle of a link; dropping it ends the link.
+pub(crate) struct Handle<I> {
+    orders: UnboundedSender<Order<I>>,
+    task: JoinHandle<()>,
+}
+
+impl<I> Handle<I> {
+    /// Hands an input to the session. What may be in flight is bounded by the client's admission.
+    /// False when the link has ended.
+    pub(crate) fn send(&self, input: I) -> bool {
+        self.orders.send(Order::Input(input)).is_ok()
+    }
+
+    /// Ends the link. The task is over when everything that the session held is settled.
+    pub(crate) fn end(self) -> JoinHandle<()> {
+        self.task
+    }
+
+    #[cfg(feature = "failpoints")]
+    pub(crate) fn inject_panic(&self) {
+        let _ = self.orders.send(Order::Panic);
+    }
+}
+
+/// Starts a link.
+pub(crate) fn start<S: Session>(
+    session: S,
+    shared: Arc<ClientState>,
+    endpoint: Arc<Endpoint>,
+    runtime: &tokio::runtime::Handle,
+) -> Handle<S::Input> {
+    let (sender, orders) = unbounded_channel();
+    if let Some(ready) = shared.lifecycle.link_needed(&session.name()) {
+        shared.notice(ready);
+    }
+    let link = Link { name: session.name(), session, shared, endpoint, orders, backoff: Backoff::default() };
+    Handle { orders: sender, task: runtime.spawn(link.run()) }
+}
+
+struct Link<S: Session> {
+    name: Arc<str>,
+    session: S,
+    shared: Arc<ClientState>,
+    endpoint: Arc<Endpoint>,
+    orders: UnboundedReceiver<Order<S::Input>>,
+    backoff: Backoff,
+}
+
+/// The handle was dropped: the link is to end.
+struct Ended;
+
+impl<S: Session> Link<S> {
+    async fn run(mut self) {
+        // A fault that comes back with every connection must not become a storm of them.
+        let mut pauses = Backoff::default();
+        let (mut pause, mut last_fault) = (0, 0);
+        let name = self.name.clone();
+        loop {
+            match catch_panic(&name, self.serve(pause)).await {
+                Ok(Ended) => break,
+                Err(fault) => {
+                    let now = self.shared.clock.now_ms();
+                    if now - last_fault > FORGIVEN_AFTER_MS {
+                        pauses.reset();
+                    }
+                    last_fault = now;
+                    pause = pauses.next(clock::random());
+                    self.shared.notice(Notice::Error(fault.clone()));
+                    self.lost(&fault);
+                }
+            }
+        }
+        self.session.ended();
+    }
+
+    /// Connects after `pause` milliseconds, and goes on for ever.
+    async fn serve(&mut self, pause: u64) -> Ended {
+        if let Err(ended) = self.wait(pause).await {
+            return ended;
+        }
+        loop {
+            let (endpoint, preamble) = (self.endpoint.clone(), self.session.preamble());
+            let attempt = async move { endpoint.connect(S::MASTER, preamble).await };
+            let error = match self.meanwhile(attempt).await {
+                Err(ended) => return ended,
+                Ok(Ok(connection)) => match self.drive(connection).await {
+                    Ok(ended) => return ended,
+                    Err(error) => error,
+                },
+                Ok(Err(error)) => error,
+            };
+            self.lost(&error);
+            let delay = self.delay(&error);
+            let attempt = self.backoff.attempt();
+            self.shared.notice(Notice::Reconnecting { link: self.name.clone(), attempt, delay, error });
+            if let Err(ended) = self.wait(delay).await {
+                return ended;
+            }
+        }
+    }
+
+    fn lost(&mut self, error: &BusError) {
+        self.shared.link_down(&self.name, error);
+        self.session.closed(error);
+    }
+
+    fn delay(&mut self, error: &BusError) -> u64 {
+        let delay = self.backoff.next(clock::random());
+        // Only a person can mend these; trying fast would lock accounts and fill the server's log.
+        let slow = matches!(error.kind, ErrorKind::AuthFailed | ErrorKind::PermissionDenied);
+        if slow { delay.max(SLOW_RETRY_MS) } else { delay }
+    }
+
+    async fn wait(&mut self, delay: u64) -> Result<(), Ended> {
+        let at = self.shared.clock.now_ms().saturating_add(delay);
+        self.meanwhile(sleep_until(self.shared.clock.instant(at))).await
+    }
+
+    /// Waits for `future` while inputs are taken and deadlines kept.
+    async fn meanwhile<T>(&mut self, future: impl Future<Output = T>) -> Result<T, Ended> {
+        let mut future = pin!(future);
+        let mut alarm = pin!(self.alarm());
+        loop {
+            self.set_alarm(alarm.as_mut());
+            tokio::select! {
+                biased;
+                order = self.orders.recv() => self.obey(order)?,
+                result = future.as_mut() => return Ok(result),
+                () = alarm.as_mut() => {
+                    // Without a connection there is none to drop.
+                    let _ = self.session.tick(self.shared.clock.now_ms());
+                }
+            }
+        }
+    }
+
+    /// Drives a connection until it breaks.
+    async fn drive(&mut self, connection: Connection) -> Result<Ended, BusError> {
+        let Connection { stream, mut buffer, protocol, role_known } = connection;
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        self.session.opened(Opened { protocol, role_known }, self.shared.clock.now_ms());
+        let mut alarm = pin!(self.alarm());
+        // TLS may hold written bytes back until it is flushed.
+        let mut unflushed = false;
+        loop {
+            let now = self.shared.clock.now_ms();
+            // A flood of replies must not keep inputs waiting.
+            while let Ok(order) = self.orders.try_recv() {
+                if self.obey(Some(order)).is_err() {
+                    return Ok(Ended);
+                }
+            }
+            if self.session.deadline().is_some_and(|at| at <= now) {
+                self.session.tick(now)?;
+            }
+            self.set_alarm(alarm.as_mut());
+            if buffer.is_empty() && buffer.capacity() > 4 * READ_CHUNK {
+                // One large message has passed; its room is given back.
+                buffer = BytesMut::new();
+            }
+            if buffer.capacity() - buffer.len() < READ_CHUNK / 2 {
+                buffer.reserve(READ_CHUNK);
+            }
+            let outgoing = self.session.outgoing(now);
+            let writing = !outgoing.is_empty();
+            tokio::select! {
+                biased;
+                pushed = push(&mut writer, outgoing), if writing || unflushed => match pushed {
+                    Ok(bytes) => {
+                        self.session.written(bytes, now);
+                        unflushed = writing;
+                    }
+                    Err(error) => return Err(self.last_words(&mut reader, buffer, error).await),
+                },
+                read = reader.read_buf(&mut buffer) => {
+                    let bytes = read.map_err(|e| broken(&e))?;
+                    if bytes > 0 {
+                        // A server that takes connections and drops them has not recovered; this one answers.
+                        self.backoff.reset();
+                    }
+                    let taken = self.session.received(&buffer, self.shared.clock.now_ms())?;
+                    buffer.advance(taken);
+                    if bytes == 0 {
+                        return Err(closed_by_server());
+                    }
+                }
+                order = self.orders.recv() => {
+                    if self.obey(order).is_err() {
+                        return Ok(Ended);
+                    }
+                }
+                () = alarm.as_mut() => {}
+            }
+        }
+    }
+
+    /// A server that refuses a command by closing says why first, and what it said is still to be read
+    /// when writing the rest of the command fails. Returns why the connection ended.
+    async fn last_words(
+        &mut self,
+        reader: &mut (impl AsyncRead + Unpin),
+        mut buffer: BytesMut,
+        error: BusError,
+    ) -> BusError {
+        let limit = Instant::now() + LAST_WORDS;
+        while let Ok(Ok(1..)) = timeout_at(limit, reader.read_buf(&mut buffer)).await {
+            match self.session.received(&buffer, self.shared.clock.now_ms()) {
+                Ok(taken) => buffer.advance(taken),
+                Err(said) => return said,
+            }
+        }
+        error
+    }
+
+    fn obey(&mut self, order: Option<Order<S::Input>>) -> Result<(), Ended> {
+        match order {
+            Some(Order::Input(input)) => self.session.input(input, self.shared.clock.now_ms()),
+            #[cfg(feature = "failpoints")]
+            #[allow(clippy::panic)]
+            Some(Order::Panic) => panic!("injected by a test"),
+            None => return Err(Ended),
+        }
+        Ok(())
+    }
+
+    fn alarm(&self) -> Sleep {
+        sleep_until(self.shared.clock.instant(u64::MAX))
+    }
+
+    fn set_alarm(&self, alarm: Pin<&mut Sleep>) {
+        let at: Instant = self.shared.clock.instant(self.session.deadline().unwrap_or(u64::MAX));
+        // An alarm that is early only costs a look; moving it at each event would cost more.
+        if at < alarm.deadline() || alarm.is_elapsed() {
+            alarm.reset(at);
+        }
+    }
+}
+
+/// Writes some of `outgoing`, or flushes when there is nothing. Returns how much was written.
+async fn push(writer: &mut (impl AsyncWrite + Unpin), outgoing: &[u8]) -> Result<usize, BusError> {
+    if outgoing.is_empty() {
+        return writer.flush().await.map(|()| 0).map_err(|e| broken(&e));
+    }
+    match writer.write(outgoing).await {
+        Ok(0) => Err(closed_by_server()),
+        written => written.map_err(|e| broken(&e)),
+    }
+}
+
+fn broken(error: &std::io::Error) -> BusError {
+    BusError::new(ErrorKind::ConnectionLost, format!("the connection broke: {error}"))
+}
+
+fn closed_by_server() -> BusError {
+    BusError::new(ErrorKind::ConnectionLost, "the server closed the connection")
+}

@@ -1,0 +1,77 @@
+//! Sockets: TCP, Unix, and TLS over TCP, with the options that let the kernel notice a dead peer.
+
+use std::io;
+use std::time::Duration;
+
+use oxbus_model::config::{Address, RedisConfig};
+use oxbus_model::{BusError, ErrorKind};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+use crate::redis::connection::tls::Tls;
+
+/// A connected stream of any kind.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// Opens a connection to the configured address. The name is resolved anew each time.
+pub(in crate::redis) async fn open(
+    config: &RedisConfig,
+    tls: Option<&Tls>,
+) -> Result<Box<dyn Stream>, BusError> {
+    match &config.address {
+        Address::Tcp { host, port } => {
+            let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(|e| refused(config, &e))?;
+            // An option that the platform refuses costs its effect, not the connection.
+            let _ = tune(&stream, config);
+            match tls {
+                Some(tls) => {
+                    // A server without TLS waits for the end of what it takes for a command. Given up
+                    // a little before the whole attempt is, so that the error tells what is wrong.
+                    let limit = Duration::from_millis(config.connect_timeout - config.connect_timeout / 5);
+                    let shaken = tokio::time::timeout(limit, tls.handshake(stream, host)).await;
+                    shaken.unwrap_or_else(|_| {
+                        let message = format!(
+                            "{} did not answer the TLS handshake within {} ms; is it a TLS port?",
+                            config.address,
+                            limit.as_millis()
+                        );
+                        Err(BusError::new(ErrorKind::TlsFailed, message))
+                    })
+                }
+                None => Ok(Box::new(stream)),
+            }
+        }
+        #[cfg(unix)]
+        Address::Unix { path } => {
+            let stream = tokio::net::UnixStream::connect(path).await.map_err(|e| refused(config, &e))?;
+            Ok(Box::new(stream))
+        }
+        #[cfg(not(unix))]
+        Address::Unix { .. } => {
+            Err(BusError::new(ErrorKind::ConnectionRefused, "unix sockets need a Unix system"))
+        }
+    }
+}
+
+/// Keepalive finds a peer that is gone while nothing is sent; TCP_USER_TIMEOUT one that no longer
+/// acknowledges what was. A peer that acknowledges and does nothing is the heartbeat's to find.
+fn tune(stream: &TcpStream, config: &RedisConfig) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    if config.keep_alive > 0 {
+        let time = Duration::from_millis(config.keep_alive);
+        let keepalive = TcpKeepalive::new().with_time(time);
+        #[cfg(not(windows))]
+        let keepalive = keepalive.with_interval(Duration::from_secs(5)).with_retries(3);
+        socket.set_tcp_keepalive(&keepalive)?;
+    }
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_user_timeout(Some(Duration::from_millis(config.command_timeout)))?;
+    Ok(())
+}
+
+fn refused(config: &RedisConfig, error: &io::Error) -> BusError {
+    BusError::new(ErrorKind::ConnectionRefused, format!("cannot connect to {}: {error}", config.address))
+}

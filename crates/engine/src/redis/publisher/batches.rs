@@ -1,0 +1,203 @@
+//! The submissions that are under way: what of each is settled, and what the host knows of it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use oxbus_model::ErrorKind;
+use oxbus_model::config::StreamConfig;
+
+use crate::host::{Apart, EventId, Failed, Published, Stored};
+use crate::observe::prometheus::row_of;
+use crate::redis::publisher::in_flight::{Done, Entry};
+use crate::state::ClientState;
+
+/// One submission, until all its events are settled.
+pub(in crate::redis) struct Batch {
+    /// The timestamp of events that had none of their own.
+    pub(in crate::redis) stamp: Arc<str>,
+    /// By index: the generated id, and the number of the type.
+    known: Vec<(Option<EventId>, u16)>,
+    /// Events that are not settled.
+    pub(in crate::redis) open: usize,
+    /// Bytes of its text, which count against the admission until it is done.
+    pub(in crate::redis) bytes: usize,
+    /// Answered since the last report: (index, receivers), in order.
+    answered: Vec<(u32, i64)>,
+    /// The same of those that were stored.
+    stored: Vec<(u32, i64, Entry)>,
+    /// Where recent events are kept: the events by index.
+    pub(in crate::redis) texts: Vec<(u32, Box<[u8]>)>,
+    /// In hybrid mode, in order: the events that are not stored. They were handed to this client's own
+    /// subscriptions, and their publish succeeds whatever the server says.
+    pub(in crate::redis) unstored: Vec<u32>,
+}
+
+impl Batch {
+    pub(in crate::redis) fn new(
+        stamp: Arc<str>,
+        known: Vec<(Option<EventId>, u16)>,
+        open: usize,
+        bytes: usize,
+    ) -> Self {
+        Batch {
+            stamp,
+            known,
+            open,
+            bytes,
+            answered: Vec::new(),
+            stored: Vec::new(),
+            texts: Vec::new(),
+            unstored: Vec::new(),
+        }
+    }
+
+    /// The answered events as runs of consecutive indexes.
+    fn take_runs(&mut self, batch: u32, streams: &[Arc<str>], mut report: impl FnMut(Published)) {
+        let id = |index: u32| self.known.get(index as usize).and_then(|(id, _)| *id);
+        let mut answered = self.answered.drain(..).peekable();
+        while let Some((first, receivers)) = answered.next() {
+            let mut items = vec![(id(first), receivers)];
+            while let Some((index, receivers)) =
+                answered.next_if(|(index, _)| *index as usize == first as usize + items.len())
+            {
+                items.push((id(index), receivers));
+            }
+            report(Published { batch, first, timestamp: self.stamp.clone(), items, stored: None });
+        }
+        let mut stored = self.stored.drain(..).peekable();
+        while let Some((first, receivers, entry)) = stored.next() {
+            let mut items = vec![(id(first), receivers)];
+            let mut entries = vec![(entry.id, entry.duplicate)];
+            while let Some((index, receivers, next)) = stored.next_if(|(index, _, next)| {
+                *index as usize == first as usize + items.len() && next.stream == entry.stream
+            }) {
+                items.push((id(index), receivers));
+                entries.push((next.id, next.duplicate));
+            }
+            let stream = streams.get(entry.stream).cloned().unwrap_or_else(|| "".into());
+            let stored = Some(Stored { stream, entries });
+            report(Published { batch, first, timestamp: self.stamp.clone(), items, stored });
+        }
+    }
+
+    /// What was answered, by the rows and columns of what is counted.
+    fn counted(&self) -> impl Iterator<Item = (u16, u16)> {
+        let live = self.answered.iter().map(|(index, _)| (row_of(None), *index));
+        let stored = self.stored.iter().map(|(index, _, entry)| (row_of(Some(entry.stream)), *index));
+        live.chain(stored).map(|(row, index)| (row, self.type_number(index)))
+    }
+
+    /// The number of the type of an event.
+    fn type_number(&self, index: u32) -> u16 {
+        self.known.get(index as usize).map_or(0, |(_, number)| *number)
+    }
+
+    /// Whether the host knows of all that was answered.
+    fn is_reported(&self) -> bool {
+        self.answered.is_empty() && self.stored.is_empty()
+    }
+}
+
+/// All of them.
+pub(in crate::redis) struct Batches {
+    /// The names of the streams, by their index in the configuration.
+    streams: Box<[Arc<str>]>,
+    open: HashMap<u32, Batch>,
+    /// Those with answers that the host was not told of, each once.
+    touched: Vec<u32>,
+    failed: Vec<Failed>,
+    apart: Vec<Apart>,
+}
+
+impl Batches {
+    pub(in crate::redis) fn new(streams: &[StreamConfig]) -> Batches {
+        let streams = streams.iter().map(|stream| stream.name.as_str().into()).collect();
+        Batches { streams, open: HashMap::new(), touched: Vec::new(), failed: Vec::new(), apart: Vec::new() }
+    }
+
+    /// Adds a submission whose events are under way.
+    pub(in crate::redis) fn add(&mut self, batch: u32, state: Batch) {
+        self.open.insert(batch, state);
+    }
+
+    /// An event was published.
+    pub(in crate::redis) fn published(&mut self, shared: &ClientState, done: Done) {
+        let Done { batch, index, receivers, entry } = done;
+        let Some(state) = self.open.get_mut(&batch) else { return };
+        if state.is_reported() {
+            self.touched.push(batch);
+        }
+        if let Ok(at) = state.texts.binary_search_by_key(&index, |(index, _)| *index) {
+            shared.keep_recent(&std::mem::take(&mut state.texts[at].1));
+        }
+        match entry {
+            None => state.answered.push((index, receivers)),
+            Some(entry) => state.stored.push((index, receivers, entry)),
+        }
+        self.settle(shared, batch);
+    }
+
+    /// An event failed after it was under way.
+    pub(in crate::redis) fn failed(&mut self, shared: &ClientState, failed: Failed) {
+        let batch = failed.batch;
+        match self.apart(&failed) {
+            Some(apart) => {
+                let number = self.open.get(&batch).map_or(0, |state| state.type_number(apart.index));
+                shared.metrics.published([(row_of(None), number)]);
+                self.apart.push(apart);
+            }
+            None => self.refused(failed),
+        }
+        self.settle(shared, batch);
+    }
+
+    /// What becomes of a failure where the publish succeeds nevertheless. Who aborts it is told so.
+    fn apart(&self, &Failed { batch, index, ref error, .. }: &Failed) -> Option<Apart> {
+        let state = self.open.get(&batch)?;
+        let remote = error.outcome.filter(|_| error.kind != ErrorKind::Aborted)?;
+        state.unstored.binary_search(&index).ok()?;
+        let id = state.known.get(index as usize).and_then(|(id, _)| *id);
+        Some(Apart { batch, index, timestamp: state.stamp.clone(), id, remote: Some(remote) })
+    }
+
+    /// An event was refused before it was under way.
+    pub(in crate::redis) fn refused(&mut self, failed: Failed) {
+        self.failed.push(failed);
+    }
+
+    /// Whether nothing is under way.
+    pub(in crate::redis) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Tells the host what was settled since the last time.
+    pub(in crate::redis) fn report(&mut self, shared: &ClientState) {
+        for batch in self.touched.drain(..) {
+            let Some(state) = self.open.get_mut(&batch) else { continue };
+            shared.stats.events_published.add((state.answered.len() + state.stored.len()) as u64);
+            shared.metrics.published(state.counted());
+            state.take_runs(batch, &self.streams, |run| shared.outbox.published(run));
+            if state.open == 0 {
+                self.open.remove(&batch);
+            }
+        }
+        if !self.apart.is_empty() {
+            shared.stats.events_published.add(self.apart.len() as u64);
+            shared.outbox.apart(std::mem::take(&mut self.apart));
+        }
+        if !self.failed.is_empty() {
+            shared.outbox.failed(std::mem::take(&mut self.failed));
+        }
+    }
+
+    /// Gives back the room that a settled event took.
+    fn settle(&mut self, shared: &ClientState, batch: u32) {
+        let Some(state) = self.open.get_mut(&batch) else { return };
+        state.open -= 1;
+        let done = state.open == 0;
+        shared.admission.release(1, if done { state.bytes } else { 0 });
+        if done && state.is_reported() {
+            self.open.remove(&batch);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! From events to commands: `PUBLISH`, `XADD`, or a script for what must happen in one step.
+
+use std::sync::Arc;
+
+use oxbus_model::config::{Config, StreamConfig};
+use oxbus_model::routing::channel::Channels;
+use oxbus_model::stream_store::keys;
+
+use crate::publish::encoder::Encoded;
+use crate::redis::connection::pipeline::Pipeline;
+use crate::redis::publisher::in_flight::Kind;
+use crate::redis::resp::command::{Args, Mark, append_publish, append_xadd};
+use crate::redis::scripts::script_call::{Call, MAX_BYTES, MAX_EVENTS, PERSIST, STORE_AND_PUBLISH};
+
+/// Writes the commands of events. Those that can share one wait in it until [`Composer::finish`].
+pub(in crate::redis) struct Composer {
+    streams: Box<[Target]>,
+    kept: Option<Kept>,
+    limit: u64,
+    /// The call that more events may be added to, and its arguments.
+    open: Option<Open>,
+    head: Args,
+    args: Args,
+}
+
+/// A stream.
+struct Target {
+    name: Arc<str>,
+    cap: Box<[u8]>,
+}
+
+/// Events are kept by their id.
+struct Kept {
+    /// For how many milliseconds.
+    ttl: u64,
+    /// Whether in the history too.
+    history: bool,
+    prefix: Arc<str>,
+}
+
+struct Open {
+    call: Box<Call>,
+    stream: usize,
+    /// How many fields each of its events has.
+    fields: usize,
+}
+
+/// Which event of which submission.
+#[derive(Clone, Copy)]
+pub(in crate::redis) struct Place {
+    pub(in crate::redis) batch: u32,
+    pub(in crate::redis) index: u32,
+    pub(in crate::redis) deadline: u64,
+}
+
+impl Composer {
+    pub(in crate::redis) fn new(config: &Config, channels: &Channels) -> Composer {
+        let target = |stream: &StreamConfig| Target {
+            name: stream.name.as_str().into(),
+            cap: stream.cap.to_string().into_bytes().into(),
+        };
+        Composer {
+            streams: config.streams.iter().map(target).collect(),
+            kept: config.persistence.map(|persistence| Kept {
+                ttl: persistence.ttl,
+                history: persistence.history,
+                prefix: channels.prefix().into(),
+            }),
+            limit: config.redis.command_timeout,
+            open: None,
+            head: Args::default(),
+            args: Args::default(),
+        }
+    }
+
+    /// Adds an event. Its command is in `pipeline` after [`Composer::finish`] at the latest.
+    pub(in crate::redis) fn add(&mut self, place: Place, event: &Encoded<'_>, pipeline: &mut Pipeline<Kind>) {
+        let Place { batch, index, deadline } = place;
+        if self.kept.is_some() || event.options.deduplicate.is_some() {
+            self.finish(pipeline);
+            return self.add_kept(place, event, pipeline);
+        }
+        let Some(stream) = event.stream else {
+            self.finish(pipeline);
+            let (channel, payload) = (event.channel.as_bytes(), event.payload);
+            let kind = Kind::Event { batch, index, deadline };
+            return pipeline.push(kind, self.limit, |bytes| append_publish(bytes, channel, payload));
+        };
+        if event.live {
+            return self.add_to_call(place, stream, event, pipeline);
+        }
+        self.finish(pipeline);
+        event.fields(&mut |name, value| {
+            self.args.put(name);
+            self.args.put(value);
+        });
+        if let Some(Target { name, cap }) = self.streams.get(stream) {
+            let kind = Kind::Entry { batch, index, deadline, stream };
+            pipeline.push(kind, self.limit, |bytes| append_xadd(bytes, name.as_bytes(), cap, &self.args));
+        }
+        self.args.clear();
+    }
+
+    /// Completes the call that is open, if one is.
+    pub(in crate::redis) fn finish(&mut self, pipeline: &mut Pipeline<Kind>) {
+        let Some(Open { call, .. }) = self.open.take() else { return };
+        self.push(call, self.args.mark(), pipeline);
+        self.args.clear();
+    }
+
+    /// Adds an event that is stored and published.
+    fn add_to_call(
+        &mut self,
+        Place { batch, index, deadline }: Place,
+        stream: usize,
+        event: &Encoded<'_>,
+        pipeline: &mut Pipeline<Kind>,
+    ) {
+        let fits = |open: &Open| {
+            (open.stream, open.call.batch, open.call.deadline) == (stream, batch, deadline)
+                && open.call.len() < MAX_EVENTS
+        };
+        if !self.open.as_ref().is_some_and(fits) || self.args.mark().bytes >= MAX_BYTES {
+            self.finish(pipeline);
+        }
+        let before = self.args.mark();
+        self.args.put(event.channel.as_bytes());
+        self.args.put(event.payload);
+        let mut fields = 0;
+        event.fields(&mut |_, value| {
+            self.args.put(value);
+            fields += 1;
+        });
+        if let Some(Open { call, .. }) = self.open.take_if(|open| open.fields != fields) {
+            self.push(call, before, pipeline);
+            self.args.clear_before(before);
+        }
+        let from = if self.open.is_some() { before } else { Mark::default() };
+        let open = match &mut self.open {
+            Some(open) => open,
+            None => {
+                self.put_head(stream, fields, event);
+                let call = Call::new(&STORE_AND_PUBLISH, batch, deadline, Some(stream), self.head.mark());
+                self.open.insert(Open { call: Box::new(call), stream, fields })
+            }
+        };
+        open.call.add(index, self.args.mark().since(from));
+    }
+
+    /// What the calls of [`STORE_AND_PUBLISH`] begin with.
+    fn put_head(&mut self, stream: usize, fields: usize, event: &Encoded<'_>) {
+        self.head.clear();
+        let Some(Target { name, cap }) = self.streams.get(stream) else { return };
+        self.head.put(b"1");
+        self.head.put(name.as_bytes());
+        self.head.put(cap);
+        self.head.put_number(fields);
+        event.fields(&mut |name, _| self.head.put(name));
+    }
+
+    /// Pushes a call, whose arguments are the head and those before `end`.
+    fn push(&self, call: Box<Call>, end: Mark, pipeline: &mut Pipeline<Kind>) {
+        let (head, args) = (self.head.bytes(), self.args.before(end));
+        pipeline.push_of(Kind::Call(call), self.limit, |kind, bytes| {
+            bytes.reserve(head.len() + args.len() + 96);
+            if let Kind::Call(call) = kind {
+                call.pack(bytes, head, args);
+            }
+        });
+    }
+
+    /// Pushes a call for an event that is kept, or stored unless it is there already.
+    fn add_kept(
+        &mut self,
+        Place { batch, index, deadline }: Place,
+        event: &Encoded<'_>,
+        pipeline: &mut Pipeline<Kind>,
+    ) {
+        let target = event.stream.and_then(|stream| self.streams.get(stream));
+        let mark = target.zip(event.options.deduplicate);
+        let history = self.kept.as_ref().filter(|kept| kept.history);
+        let parts = [
+            target.map(|target| ('s', target.name.to_string())),
+            mark.map(|(target, _)| ('d', keys::duplicate(&target.name, event.event_id()))),
+            self.kept.as_ref().map(|kept| ('e', keys::event(&kept.prefix, event.event_id()))),
+            history.map(|kept| ('h', keys::history(&kept.prefix))),
+        ];
+        let what: String = parts.iter().flatten().map(|(letter, _)| letter).collect();
+        let args = &mut self.args;
+        args.put_number(what.len());
+        parts.iter().flatten().for_each(|(_, key)| args.put(key.as_bytes()));
+        args.put(what.as_bytes());
+        args.put(if event.live { event.channel.as_bytes() } else { b"" });
+        args.put(event.payload);
+        args.put(target.map_or(b"0", |target| &target.cap));
+        args.put(mark.map_or(0, |(_, window)| window).to_string().as_bytes());
+        args.put(self.kept.as_ref().map_or(0, |kept| kept.ttl).to_string().as_bytes());
+        event.fields(&mut |name, value| {
+            args.put(name);
+            args.put(value);
+        });
+        let mut call = Call::new(&PERSIST, batch, deadline, event.stream, Mark::default());
+        call.add(index, args.mark());
+        self.head.clear();
+        self.push(Box::new(call), self.args.mark(), pipeline);
+        self.args.clear();
+    }
+}

@@ -1,0 +1,101 @@
+//! What the commands of a publisher are for.
+
+use oxbus_model::BusError;
+use oxbus_model::stream_store::EntryId;
+use tokio::sync::oneshot;
+
+use crate::redis::scripts::script_call::Call;
+
+pub(in crate::redis) enum Kind {
+    /// An event that is published.
+    Event {
+        batch: u32,
+        index: u32,
+        deadline: u64,
+    },
+    /// An event that is added to a stream, the one of this index in the configuration.
+    Entry {
+        batch: u32,
+        index: u32,
+        deadline: u64,
+        stream: usize,
+    },
+    /// Events that a script takes care of.
+    Call(Box<Call>),
+    /// Settled before its answer came; the answer will be ignored.
+    Settled,
+    /// Waits for so many replicas to have what was sent before.
+    Wait {
+        replicas: u32,
+        timeout: u64,
+    },
+    /// Makes the server know the scripts, the last of them if true.
+    Load(bool),
+    Role,
+    Ping,
+    Ask(oneshot::Sender<Result<String, BusError>>),
+}
+
+impl Kind {
+    /// When its events must be settled.
+    pub(in crate::redis) fn deadline(&self) -> Option<u64> {
+        match self {
+            Kind::Event { deadline, .. } | Kind::Entry { deadline, .. } => Some(*deadline),
+            Kind::Call(call) => Some(call.deadline),
+            _ => None,
+        }
+    }
+
+    /// Whether it is for this event, among others or not.
+    pub(in crate::redis) fn has(&self, batch: u32, index: u32) -> bool {
+        match self {
+            Kind::Event { batch: b, index: i, .. } | Kind::Entry { batch: b, index: i, .. } => {
+                (*b, *i) == (batch, index)
+            }
+            Kind::Call(call) => call.has(batch, index),
+            _ => false,
+        }
+    }
+
+    /// Calls `each` with every event that is not settled.
+    pub(in crate::redis) fn each_event(&self, mut each: impl FnMut(u32, u32)) {
+        match self {
+            Kind::Event { batch, index, .. } | Kind::Entry { batch, index, .. } => each(*batch, *index),
+            Kind::Call(call) => call.indexes().for_each(|index| each(call.batch, index)),
+            _ => {}
+        }
+    }
+
+    /// Whether it is for events that no stream stores.
+    pub(in crate::redis) fn is_unstored(&self) -> bool {
+        match self {
+            Kind::Event { .. } => true,
+            Kind::Call(call) => call.stream.is_none(),
+            _ => false,
+        }
+    }
+
+    /// Whether it is for events.
+    pub(in crate::redis) fn is_publish(&self) -> bool {
+        self.deadline().is_some()
+    }
+}
+
+/// An event whose command was answered: it is where it was to go.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::redis) struct Done {
+    pub(in crate::redis) batch: u32,
+    pub(in crate::redis) index: u32,
+    pub(in crate::redis) receivers: i64,
+    pub(in crate::redis) entry: Option<Entry>,
+}
+
+/// Where an event was stored.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::redis) struct Entry {
+    /// The stream: its index in the configuration.
+    pub(in crate::redis) stream: usize,
+    pub(in crate::redis) id: EntryId,
+    /// Whether it had been stored before.
+    pub(in crate::redis) duplicate: bool,
+}

@@ -1,0 +1,113 @@
+//! From the records of a submission to commands, and to what is known of its events while they are under way.
+
+use std::sync::Arc;
+
+use oxbus_model::submission;
+
+use crate::host::Failed;
+use crate::publish::encoder::{Encoded, Encoder, Stamp};
+use crate::redis::connection::pipeline::Pipeline;
+use crate::redis::publisher::batches::Batch;
+use crate::redis::publisher::composer::{Composer, Place};
+use crate::redis::publisher::in_flight::Kind;
+use crate::redis::publisher::replicated::Replicas;
+use crate::state::ClientState;
+use crate::transport::Submission;
+
+/// Makes the commands of submissions.
+pub(in crate::redis) struct Preparation {
+    encoder: Encoder,
+    composer: Composer,
+    /// What waits for replicas; `None` for the publisher that does.
+    pub(in crate::redis) replicas: Option<Replicas>,
+    /// Whether events are kept by their id.
+    keeps: bool,
+}
+
+/// A submission whose commands are made.
+pub(in crate::redis) struct Prepared {
+    /// The timestamp of events that have none of their own.
+    pub(in crate::redis) stamp: Arc<str>,
+    /// What is known of its events that are under way, if any is.
+    pub(in crate::redis) state: Option<Batch>,
+    /// When the first of them has to be settled.
+    pub(in crate::redis) deadline: u64,
+    /// Those that were refused.
+    pub(in crate::redis) refused: Vec<Failed>,
+}
+
+impl Preparation {
+    pub(in crate::redis) fn new(shared: &ClientState, replicas: Option<Replicas>) -> Preparation {
+        Preparation {
+            encoder: Encoder::new(shared),
+            composer: Composer::new(&shared.config, &shared.channels),
+            replicas,
+            keeps: shared.config.persistence.is_some(),
+        }
+    }
+
+    /// Makes the commands of a submission, at the end of `pipeline`; those of events that are to be replicated go
+    /// to the link for them. Only events that `goes_out` says so of get one; it is told of every valid event, with
+    /// its index. The room that the others took is given back.
+    pub(in crate::redis) fn prepare(
+        &mut self,
+        shared: &ClientState,
+        submission: Submission,
+        pipeline: &mut Pipeline<Kind>,
+        mut goes_out: impl FnMut(u32, &Encoded<'_>) -> bool,
+    ) -> Prepared {
+        let Submission { batch, count, text } = submission;
+        let (stamp, now) = (Stamp::now(&shared.clock), shared.clock.now_ms());
+        let mut known = Vec::with_capacity(count as usize);
+        let (mut open, mut moved, mut moved_bytes, mut texts) = (0, 0, 0, Vec::new());
+        let mut prepared =
+            Prepared { stamp: stamp.text.clone(), state: None, deadline: u64::MAX, refused: Vec::new() };
+        for (index, record) in (0..count).zip(submission::records(&text)) {
+            let event = match self.encoder.encode(record, &stamp) {
+                Ok(event) => event,
+                Err(error) => {
+                    known.push((None, 0));
+                    prepared.refused.push(Failed { batch, index, error, message_id: None });
+                    continue;
+                }
+            };
+            known.push((event.id, event.type_number));
+            if !goes_out(index, &event) {
+                continue;
+            }
+            let deadline = now.saturating_add(event.timeout);
+            let place = Place { batch, index, deadline };
+            if self.keeps {
+                texts.push((index, event.payload.into()));
+            }
+            match &mut self.replicas {
+                Some(replicas) if event.options.replicas > 0 => {
+                    replicas.add(place, &event);
+                    moved += 1;
+                    moved_bytes += record.bytes();
+                }
+                _ => {
+                    prepared.deadline = prepared.deadline.min(deadline);
+                    open += 1;
+                    self.composer.add(place, &event, pipeline);
+                }
+            }
+        }
+        self.composer.finish(pipeline);
+        if moved > 0
+            && let Some(replicas) = &mut self.replicas
+        {
+            let mut state = Batch::new(stamp.text.clone(), known.clone(), moved, moved_bytes);
+            state.texts.clone_from(&texts);
+            replicas.send(shared, batch, state);
+        }
+        let (settled, bytes) = (count as usize - moved - open, text.len() - moved_bytes);
+        shared.admission.release(settled, if open == 0 { bytes } else { 0 });
+        if open > 0 {
+            let mut state = Batch::new(stamp.text, known, open, bytes);
+            state.texts = texts;
+            prepared.state = Some(state);
+        }
+        prepared
+    }
+}

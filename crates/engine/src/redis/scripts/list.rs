@@ -1,0 +1,30 @@
+//! The scripts of the store: one request each, with the functions that they share ahead of them.
+
+use crate::redis::scripts::script::Script;
+
+macro_rules! scripts {
+    ($($name:ident = [$($part:literal),+];)+) => {
+        $(pub(crate) static $name: Script = Script::new(concat!($(include_str!(concat!($part, ".lua"))),+));)+
+    };
+}
+
+scripts! {
+    ENSURE_GROUP = ["shared/ids", "shared/info", "ensure_group"];
+    EXTEND_LEASE = ["shared/fence", "extend_lease"];
+    REQUEUE = ["shared/fence", "shared/clock", "requeue"];
+    DEAD_LETTER = ["shared/fence", "shared/clock", "dead_letter"];
+    MARK_STARTED = ["shared/fence", "mark_started"];
+    CLAIM = ["shared/fence", "shared/collect", "claim"];
+    CLAIM_OWN_PENDING = ["shared/fence", "shared/collect", "claim_own_pending"];
+    HEARTBEAT = ["shared/ids", "shared/info", "shared/clock", "heartbeat"];
+    REMOVE_CONSUMER = ["remove_consumer"];
+    REMOVE_DEAD_CONSUMERS = ["shared/info", "shared/clock", "shared/notes", "remove_dead_consumers"];
+    APPLY_RETENTION = ["shared/ids", "shared/info", "shared/clock", "apply_retention"];
+    SET_POSITION = ["shared/notes", "set_position"];
+    DESCRIBE = ["shared/ids", "shared/info", "describe"];
+    REMOVE_GROUP = ["shared/info", "remove_group"];
+    REQUEUE_DEAD_LETTER = ["shared/info", "shared/copy", "requeue_dead_letter"];
+    UPDATE_PRESENCE = ["shared/clock", "update_presence"];
+    LIST_PRESENCE = ["shared/clock", "list_presence"];
+    REDELIVER = ["shared/copy", "redeliver"];
+}

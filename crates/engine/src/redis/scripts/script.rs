@@ -1,0 +1,127 @@
+//! Scripts that run inside the server, each as one step that nothing interrupts.
+//!
+//! A script is called by the hash of its source (`EVALSHA`). The server knows it once it was loaded,
+//! until it restarts or is told to forget its scripts; then it answers `NOSCRIPT` and has done nothing,
+//! so that the same call with the source itself (`EVAL`) may follow.
+
+use std::sync::OnceLock;
+
+use redis::{Cmd, cmd};
+
+/// A script.
+pub(in crate::redis) struct Script {
+    source: &'static str,
+    hash: OnceLock<String>,
+}
+
+impl Script {
+    /// A script of that source.
+    pub(in crate::redis) const fn new(source: &'static str) -> Self {
+        Script { source, hash: OnceLock::new() }
+    }
+
+    /// By what the server knows it: the SHA-1 of its source, as 40 hexadecimal digits.
+    pub(in crate::redis) fn hash(&self) -> &str {
+        self.hash.get_or_init(|| redis::Script::new(self.source).get_hash().to_owned())
+    }
+
+    /// The source.
+    pub(in crate::redis) fn source(&self) -> &'static str {
+        self.source
+    }
+
+    /// `SCRIPT LOAD`: makes the server know it.
+    pub(in crate::redis) fn load(&self) -> Cmd {
+        cmd("SCRIPT").arg("LOAD").arg(self.source).to_owned()
+    }
+
+    /// `EVALSHA`, to be followed by the number of keys, the keys and the arguments.
+    pub(in crate::redis) fn call(&self) -> Cmd {
+        cmd("EVALSHA").arg(self.hash()).to_owned()
+    }
+
+    /// The same with the source itself, for a server that has answered [`is_missing`].
+    pub(in crate::redis) fn call_in_full(&self) -> Cmd {
+        cmd("EVAL").arg(self.source).to_owned()
+    }
+}
+
+/// Whether a server refused a call because it does not know the script. It has done nothing then.
+pub(in crate::redis) fn is_missing(error: &str) -> bool {
+    error.starts_with("NOSCRIPT")
+}
+
+/// What a command said that failed inside a script. Servers before 7 put words around it.
+pub(in crate::redis) fn cause(error: &str) -> &str {
+    let outer = error.strip_prefix("ERR Error running script ").and_then(|rest| rest.split_once("): "));
+    let mut inner = outer.map_or(error, |(_, inner)| inner);
+    // `@user_script:12: ` and `@user_script: 12: `, either or both.
+    while let Some((line, rest)) = inner.strip_prefix("@user_script:").and_then(|rest| rest.split_once(": "))
+    {
+        if !line.trim_start().bytes().all(|b| b.is_ascii_digit()) {
+            break;
+        }
+        inner = rest;
+    }
+    inner.strip_prefix('-').unwrap_or(inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use oxbus_testkit::{RedisServer, Value};
+    use redis::Arg;
+
+    use super::*;
+
+    static ECHO: Script = Script::new("return {KEYS[1], ARGV[1]}");
+
+    async fn answer(server: &RedisServer, command: &Cmd) -> Result<Value, String> {
+        let args: Vec<&[u8]> = command
+            .args_iter()
+            .filter_map(|arg| match arg {
+                Arg::Simple(bytes) => Some(bytes),
+                _ => None,
+            })
+            .collect();
+        server.try_command(&args).await
+    }
+
+    #[tokio::test]
+    async fn a_server_knows_a_script_once_it_is_loaded() {
+        let server = RedisServer::start().await;
+        let echoed = Value::Array(vec![Value::bulk("k"), Value::bulk("v")]);
+        let with_args = |mut command: Cmd| command.arg(1).arg("k").arg("v").to_owned();
+
+        let missing = answer(&server, &with_args(ECHO.call())).await;
+        assert!(missing.as_ref().is_err_and(|e| is_missing(e)), "{missing:?}");
+        assert_eq!(answer(&server, &ECHO.load()).await.unwrap().text(), ECHO.hash());
+        assert_eq!(answer(&server, &with_args(ECHO.call())).await.unwrap(), echoed);
+        answer(&server, cmd("SCRIPT").arg("FLUSH")).await.unwrap();
+        assert_eq!(answer(&server, &with_args(ECHO.call_in_full())).await.unwrap(), echoed);
+        assert!(!is_missing("ERR no") && ECHO.source().contains("KEYS"));
+    }
+
+    #[test]
+    fn the_cause_is_what_the_command_said() {
+        for (said, cause) in [
+            (
+                "NOGROUP No such key script: 1f, on @user_script:3.",
+                "NOGROUP No such key script: 1f, on @user_script:3.",
+            ),
+            (
+                "ERR Error running script (call to f_1f): @user_script:3: NOGROUP No such key",
+                "NOGROUP No such key",
+            ),
+            (
+                "ERR Error running script (call to f_1f): @user_script:3: @user_script: 3: -OOM command not allowed",
+                "OOM command not allowed",
+            ),
+            (
+                "ERR Error running script (call to f_1f): @user_script:3: attempt to index nil",
+                "attempt to index nil",
+            ),
+        ] {
+            assert_eq!(super::cause(said), cause);
+        }
+    }
+}

@@ -1,0 +1,373 @@
+//! The same requests to a server and to the store in memory have the same answers.
+//!
+//! Ids and times differ: an id is compared by the number of the entry, a time by whether there is one. What
+//! a server knows only about, or counts in its own way, is left out: its lag, what was missed, and which
+//! consumers without entries there are.
+
+use oxbus_model::stream_store::memory::Streams;
+use oxbus_model::stream_store::{Fields, StreamFacts};
+use oxbus_testkit::seeded;
+use rand::Rng;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+
+use super::*;
+
+const GROUPS: [&str; 2] = ["billing", "shipping"];
+const CONSUMERS: [&str; 3] = ["a", "b", "c"];
+const INSTANCES: [&str; 2] = ["one", "two"];
+/// Longer than a test, shorter than what a hand-back sets.
+const LONG: u64 = 1_800_000;
+/// Steps between two looks at everything.
+const STEPS: usize = 25;
+
+/// The ids of one side, in the order of their entries.
+#[derive(Default)]
+struct Names {
+    entries: Vec<EntryId>,
+    letters: Vec<EntryId>,
+}
+
+/// How an answer about a stream is shown.
+struct View<'a> {
+    /// The entries of the stream.
+    ids: &'a [EntryId],
+    names: &'a Names,
+}
+
+impl Names {
+    /// A view of the entries, or of the letters.
+    fn of(&self, stream: &str) -> View<'_> {
+        View { ids: if stream == LETTERS { &self.letters } else { &self.entries }, names: self }
+    }
+}
+
+impl View<'_> {
+    fn name(&self, id: EntryId) -> String {
+        match self.ids.binary_search(&id) {
+            Ok(number) => format!("entry {number}"),
+            Err(_) => format!("other {}", id == EntryId::MIN),
+        }
+    }
+
+    fn names(&self, mut ids: Vec<EntryId>) -> Vec<String> {
+        ids.sort();
+        ids.into_iter().map(|id| self.name(id)).collect()
+    }
+
+    fn maybe(&self, id: Option<EntryId>) -> Option<String> {
+        id.map(|id| self.name(id))
+    }
+
+    fn entry(&self, entry: &StoredEntry) -> String {
+        let StoredEntry { id, deliveries, begun, unhandled_since, fields } = entry;
+        let fields: Vec<String> = fields.iter().filter_map(|field| self.field(field)).collect();
+        format!("{} ×{deliveries} {begun} {} {fields:?}", self.name(*id), unhandled_since.is_some())
+    }
+
+    fn field(&self, (name, value): &(Box<[u8]>, Box<[u8]>)) -> Option<String> {
+        let value = match &name[..] {
+            b"dlq-time" => return None,
+            b"dlq-id" => self.names.of(STREAM).name(EntryId::from_bytes(value).unwrap()),
+            _ => String::from_utf8_lossy(value).into_owned(),
+        };
+        Some(format!("{}={value}", String::from_utf8_lossy(name)))
+    }
+
+    /// An answer, as both sides should give it.
+    fn shown(&self, answer: Result<Response, BusError>) -> String {
+        let response = match answer {
+            Ok(response) => response,
+            Err(error) => return format!("{:?}", error.kind),
+        };
+        match response {
+            Response::Opened { created, position, recreated } => {
+                format!("{created} {} {recreated}", self.name(position))
+            }
+            Response::Lost { taken, gone } => format!("{:?} {:?}", self.names(taken), self.names(gone)),
+            Response::Claimed { entries, deleted } => {
+                let entries: Vec<String> = entries.iter().map(|entry| self.entry(entry)).collect();
+                format!("{entries:?} {:?}", self.names(deleted))
+            }
+            Response::Entries(entries) => {
+                format!("{:?}", entries.iter().map(|entry| self.entry(entry)).collect::<Vec<_>>())
+            }
+            Response::Pending(rows) => {
+                let row = |row: &oxbus_model::stream_store::PendingEntry| {
+                    (self.name(row.id), row.consumer.clone(), row.deliveries)
+                };
+                format!("{:?}", rows.iter().map(row).collect::<Vec<_>>())
+            }
+            Response::Facts(mut facts) => {
+                facts.patterns.sort();
+                let (position, oldest) = (self.name(facts.position), self.maybe(facts.oldest_pending));
+                format!("{} {:?} {:?} {position} {oldest:?}", facts.lease, facts.taken_by, facts.patterns)
+            }
+            Response::Stream(facts) => format!(
+                "{:?}",
+                facts.filter(|facts| !is_untouched(facts)).map(|facts| {
+                    let groups: Vec<_> = facts
+                        .groups
+                        .into_iter()
+                        .map(|group| {
+                            let mut consumers: Vec<_> =
+                                group.consumers.into_iter().map(|c| (c.0, c.1)).filter(|c| c.1 > 0).collect();
+                            consumers.sort();
+                            let (position, oldest) =
+                                (self.name(group.last_delivered), self.maybe(group.oldest_pending));
+                            (group.name, consumers, group.pending, position, oldest)
+                        })
+                        .collect();
+                    let (first, last) = (self.maybe(facts.first), self.maybe(facts.last));
+                    (facts.length, first, last, self.name(facts.last_generated), groups)
+                })
+            ),
+            Response::Appended(id) => format!("{:?}", self.maybe(id)),
+            other => format!("{other:?}"),
+        }
+    }
+}
+
+/// Whether a stream never had an entry or a group: then it is as good as none.
+fn is_untouched(facts: &StreamFacts) -> bool {
+    facts.last_generated == EntryId::MIN && facts.groups.is_empty()
+}
+
+/// A side of the comparison.
+enum Side {
+    Server(Box<Rig>),
+    /// With the time, which passes with each step.
+    Memory(Streams, u64),
+}
+
+struct World {
+    side: Side,
+    names: Names,
+}
+
+impl World {
+    async fn ask(&mut self, request: Request) -> Result<Response, BusError> {
+        match &mut self.side {
+            Side::Server(rig) => rig.ask(request).await,
+            Side::Memory(streams, now) => {
+                *now += 1;
+                streams.execute(request, *now)
+            }
+        }
+    }
+
+    async fn append(&mut self, n: &str) {
+        let fields: Fields = vec![(Box::from(*b"n"), n.as_bytes().into())];
+        match &mut self.side {
+            Side::Server(rig) => drop(rig.append_to(STREAM, &["n", n]).await),
+            Side::Memory(streams, now) => {
+                *now += 1;
+                streams.append(STREAM, fields, None, *now);
+            }
+        }
+    }
+
+    /// Reads new entries of a group; how many came, and whether there is a group.
+    async fn deliver(&mut self, group: &str, consumer: &str, count: usize) -> Option<usize> {
+        match &mut self.side {
+            Side::Server(rig) => {
+                let count = count.to_string();
+                let read = ["XREADGROUP", "GROUP", group, consumer, "COUNT", &count, "STREAMS", STREAM, ">"];
+                match rig.server.try_command(&read).await.ok()? {
+                    Value::Nil => Some(0),
+                    streams => Some(streams.items()[0].items()[1].items().len()),
+                }
+            }
+            Side::Memory(streams, now) => {
+                *now += 1;
+                Some(streams.read_group(STREAM, group, consumer, count, *now).ok()?.len())
+            }
+        }
+    }
+
+    /// Learns the ids that are new.
+    async fn learn(&mut self) {
+        for stream in [STREAM, LETTERS] {
+            let range = Request::Range {
+                stream: stream.into(),
+                from: EntryId::MIN,
+                to: EntryId::MAX,
+                limit: 100_000,
+                reverse: false,
+            };
+            let Ok(Response::Entries(entries)) = self.ask(range).await else { panic!("no entries") };
+            let known = if stream == STREAM { &mut self.names.entries } else { &mut self.names.letters };
+            let last = known.last().copied().unwrap_or_default();
+            known.extend(ids_of(&entries).into_iter().filter(|id| *id > last));
+        }
+    }
+}
+
+/// A request whose ids are numbers of entries, or of letters for [`Request::RequeueDeadLetter`].
+fn some_request(random: &mut StdRng, entries: usize, letters: usize) -> Box<dyn Fn(&Names) -> Request> {
+    let stream: Arc<str> = STREAM.into();
+    let group: Arc<str> = (*GROUPS.choose(random).unwrap()).into();
+    let consumer: Arc<str> = (*CONSUMERS.choose(random).unwrap()).into();
+    let instance: Arc<str> = (*INSTANCES.choose(random).unwrap()).into();
+    let member =
+        ConsumerId { stream: stream.clone(), group: group.clone(), consumer, instance: instance.clone() };
+    // Mostly late ones, as those are pending.
+    let number = |random: &mut StdRng| {
+        let far = if random.random_bool(0.8) { 12 } else { entries.max(12) };
+        let back = random.random_range(0..far);
+        entries.saturating_sub(1 + back)
+    };
+    let mut numbers: Vec<usize> = (0..random.random_range(1..8)).map(|_| number(random)).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let count = random.random_range(0..5u32);
+    let limit = random.random_range(1..10usize);
+    let flag = random.random_bool(0.5);
+    let min_idle = if random.random_bool(0.5) { 0 } else { LONG };
+    let one = numbers[0];
+    let (letter_number, some_letters) = (random.random_range(0..letters.max(1)), letters > 0);
+    let position = random.random_range(0..3);
+    let of = move |names: &Names, number: usize| {
+        names.entries.get(number).copied().unwrap_or(EntryId { ms: 1, seq: 1 })
+    };
+    let all = move |names: &Names| numbers.iter().map(|n| of(names, *n)).collect::<Vec<_>>();
+    match random.random_range(0..22) {
+        0 | 1 => Box::new(move |_| {
+            let from = if position == 0 { Position::New } else { Position::Beginning };
+            Request::EnsureGroup { stream: stream.clone(), group: group.clone(), from, restarted: flag }
+        }),
+        2 => Box::new(move |names| {
+            let from = Position::After(of(names, one));
+            Request::EnsureGroup { stream: stream.clone(), group: group.clone(), from, restarted: flag }
+        }),
+        3 | 4 => Box::new(move |names| Request::Acknowledge { member: member.clone(), ids: all(names) }),
+        5 | 6 => Box::new(move |names| {
+            let items = all(names).into_iter().map(|id| (id, flag.then_some(count))).collect();
+            Request::ExtendLease { member: member.clone(), items }
+        }),
+        7 | 8 => Box::new(move |names| {
+            let items = all(names).into_iter().map(|id| (id, count)).collect();
+            Request::Requeue { member: member.clone(), items, unhandled: flag }
+        }),
+        9 | 10 => Box::new(move |names| {
+            let letters = all(names).into_iter().map(letter).collect();
+            let to = (position > 0).then(|| LETTERS.into());
+            Request::DeadLetter { member: member.clone(), to, max_len: 10_000, letters }
+        }),
+        11 => Box::new(move |names| Request::MarkStarted { member: member.clone(), id: of(names, one) }),
+        12 => Box::new(move |_| Request::ListExpired { member: member.clone(), min_idle, limit }),
+        13 | 14 => {
+            Box::new(move |names| Request::Claim { member: member.clone(), min_idle, ids: all(names) })
+        }
+        15 => Box::new(move |names| {
+            let after = if position == 0 { of(names, one) } else { EntryId::MIN };
+            Request::ClaimOwnPending { member: member.clone(), after, limit, raise: flag }
+        }),
+        16 => Box::new(move |_| Request::Heartbeat {
+            member: member.clone(),
+            instance: instance.clone(),
+            alive: if flag { 600_000 } else { 0 },
+            lease: u64::from(count) + 1,
+            patterns: vec![format!("type.{limit}")],
+            mark: None,
+        }),
+        17 => {
+            Box::new(move |_| Request::RemoveConsumer { member: member.clone(), instance: instance.clone() })
+        }
+        18 => Box::new(move |_| Request::ApplyRetention {
+            stream: stream.clone(),
+            instance: instance.clone(),
+            max_len: Some(8 + limit as u64),
+            max_age: None,
+            safe: flag,
+        }),
+        19 => Box::new(move |names| Request::Delete { stream: stream.clone(), ids: vec![of(names, one)] }),
+        20 if some_letters => Box::new(move |names| {
+            let id = names.letters.get(letter_number).copied().unwrap_or_default();
+            Request::RequeueDeadLetter { letters: LETTERS.into(), id, for_group: flag }
+        }),
+        20 | 21 if limit < 3 => {
+            Box::new(move |_| Request::RemoveGroup { stream: stream.clone(), group: group.clone() })
+        }
+        _ => Box::new(move |names| Request::Redeliver {
+            stream: stream.clone(),
+            group: group.clone(),
+            id: of(names, one),
+        }),
+    }
+}
+
+#[tokio::test]
+async fn a_server_answers_as_the_store_in_memory_does() {
+    let mut random = seeded("differential");
+    for _ in 0..4 {
+        let mut worlds = [
+            World { side: Side::Server(Box::new(Rig::start().await)), names: Names::default() },
+            World { side: Side::Memory(Streams::new(), 1_700_000_000_000), names: Names::default() },
+        ];
+        let mut steps: Vec<String> = Vec::new();
+        for step in 0..500 {
+            let action = random.random_range(0..10);
+            let (group, consumer) =
+                (*GROUPS.choose(&mut random).unwrap(), *CONSUMERS.choose(&mut random).unwrap());
+            let limit = random.random_range(1..6);
+            let (entries, letters) = (worlds[0].names.entries.len(), worlds[0].names.letters.len());
+            let request = some_request(&mut random, entries, letters);
+            let mut shown = Vec::new();
+            for world in &mut worlds {
+                let answer = match action {
+                    0 | 1 => {
+                        world.append(&step.to_string()).await;
+                        "appended".to_owned()
+                    }
+                    2 | 3 => format!("{:?}", world.deliver(group, consumer, limit).await),
+                    _ => {
+                        let answer = world.ask(request(&world.names)).await;
+                        world.learn().await;
+                        world.names.of(STREAM).shown(answer)
+                    }
+                };
+                world.learn().await;
+                shown.push(answer);
+            }
+            let what = match action {
+                0 | 1 => "append".to_owned(),
+                2 | 3 => format!("deliver {limit} of {group} to {consumer}"),
+                _ => format!("{:?}", request(&worlds[1].names)),
+            };
+            steps.push(format!("{what} -> {}", shown[1]));
+            let trail = || steps[steps.len().saturating_sub(60)..].join("\n");
+            assert_eq!(shown[0], shown[1], "step {step}: server, memory\n{}", trail());
+            if step % STEPS == 0 {
+                look_at_everything(&mut worlds, &trail()).await;
+            }
+        }
+    }
+}
+
+/// Compares what the two sides hold.
+async fn look_at_everything(worlds: &mut [World; 2], trail: &str) {
+    let mut requests = Vec::new();
+    for stream in [STREAM, LETTERS] {
+        requests.push((stream, Request::Describe { stream: stream.into() }));
+        for reverse in [false, true] {
+            let (from, to) = (EntryId::MIN, EntryId::MAX);
+            requests
+                .push((stream, Request::Range { stream: stream.into(), from, to, limit: 1_000, reverse }));
+        }
+    }
+    for group in GROUPS {
+        let (stream, group) = (STREAM.into(), group.into());
+        let pending =
+            Request::Pending { stream, group, from: EntryId::MIN, limit: 1_000, min_idle: 0, consumer: None };
+        requests.push((STREAM, pending));
+    }
+    for (of, request) in requests {
+        let mut shown = Vec::new();
+        for world in worlds.iter_mut() {
+            let answer = world.ask(request.clone()).await;
+            shown.push(world.names.of(of).shown(answer));
+        }
+        assert_eq!(shown[0], shown[1], "{request:?}: server, memory\n{trail}");
+    }
+}

@@ -1,0 +1,196 @@
+mod consumers;
+mod differential;
+mod entries;
+mod link;
+mod streams;
+
+use std::sync::Arc;
+
+use oxbus_model::config::{Config, Environment};
+use oxbus_model::stream_store::{
+    ConsumerId, DeadLetterEntry, EntryId, Position, Request, Response, StoredEntry,
+};
+use oxbus_model::{BusError, ErrorKind};
+use oxbus_testkit::{RedisServer, Value};
+use serde_json::json;
+use tokio::runtime::Handle;
+
+use crate::host::Host;
+use crate::redis::RedisTransport;
+use crate::runtime::clock::Clock;
+use crate::state::ClientState;
+use crate::transport::Transport;
+
+/// The stream of all tests.
+const STREAM: &str = "orders";
+/// Its group.
+const GROUP: &str = "billing";
+/// Where its dead letters go.
+const LETTERS: &str = "orders:dlq";
+
+struct Deaf;
+
+impl Host for Deaf {
+    fn wake(&self) {}
+}
+
+/// A transport with nobody behind it.
+fn transport(url: &str, settings: serde_json::Value) -> (RedisTransport, Arc<ClientState>) {
+    let mut redis = json!({ "url": url });
+    if let (Some(redis), serde_json::Value::Object(settings)) = (redis.as_object_mut(), settings) {
+        redis.extend(settings);
+    }
+    let config = Config::resolve(&json!({ "redis": redis }).to_string(), &Environment::default()).unwrap();
+    let shared = Arc::new(ClientState::new(config, "this-start", Arc::new(Deaf), Clock::start(None)));
+    (RedisTransport::new(shared.clone(), Handle::current()), shared)
+}
+
+/// A server, and a store on it.
+struct Rig {
+    server: RedisServer,
+    transport: RedisTransport,
+}
+
+impl Rig {
+    async fn start() -> Rig {
+        let server = RedisServer::start().await;
+        let (transport, _) = transport(&server.url(), serde_json::Value::Null);
+        Rig { server, transport }
+    }
+
+    /// With the group, at the beginning.
+    async fn with_group() -> Rig {
+        let rig = Rig::start().await;
+        rig.open(Position::Beginning).await;
+        rig
+    }
+
+    async fn open(&self, from: Position) -> (bool, EntryId) {
+        let request =
+            Request::EnsureGroup { stream: STREAM.into(), group: GROUP.into(), from, restarted: false };
+        match self.done(request).await {
+            Response::Opened { created, position, .. } => (created, position),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn ask(&self, request: Request) -> Result<Response, BusError> {
+        self.transport.store().execute(request).await
+    }
+
+    #[track_caller]
+    fn done(&self, request: Request) -> impl Future<Output = Response> {
+        let shown = format!("{request:?}");
+        let answer = self.ask(request);
+        async move { answer.await.unwrap_or_else(|error| panic!("{shown}: {error}")) }
+    }
+
+    async fn lost(&self, request: Request) -> Vec<EntryId> {
+        match self.done(request).await {
+            Response::Lost { taken, gone } => {
+                let mut lost = [taken, gone].concat();
+                lost.sort();
+                lost
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn claimed(&self, request: Request) -> (Vec<StoredEntry>, Vec<EntryId>) {
+        match self.done(request).await {
+            Response::Claimed { entries, deleted } => (entries, deleted),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn count(&self, request: Request) -> u64 {
+        match self.done(request).await {
+            Response::Count(count) => count,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn kind_of(&self, request: Request) -> ErrorKind {
+        self.ask(request).await.expect_err("an error").kind
+    }
+
+    /// Appends so many entries.
+    async fn append(&self, count: usize) -> Vec<EntryId> {
+        let mut ids = Vec::new();
+        for i in 0..count {
+            ids.push(self.append_to(STREAM, &["n", &i.to_string()]).await);
+        }
+        ids
+    }
+
+    async fn append_to(&self, stream: &str, fields: &[&str]) -> EntryId {
+        self.server.command(&[&["XADD", stream, "*"], fields].concat()).await.text().parse().unwrap()
+    }
+
+    /// A consumer reads at most `count` new entries.
+    async fn deliver(&self, consumer: &str, count: usize) {
+        let count = count.to_string();
+        let read = ["XREADGROUP", "GROUP", GROUP, consumer, "COUNT", &count, "STREAMS", STREAM, ">"];
+        self.server.command(&read).await;
+    }
+
+    /// The pending entries: id, consumer, delivery count.
+    async fn pending(&self) -> Vec<(EntryId, String, u32)> {
+        let rows = self.server.command(&["XPENDING", STREAM, GROUP, "-", "+", "1000"]).await;
+        let row = |row: &Value| {
+            let row = row.items();
+            (row[0].text().parse().unwrap(), row[1].text(), u32::try_from(row[3].int()).unwrap())
+        };
+        rows.items().iter().map(row).collect()
+    }
+
+    async fn length(&self, stream: &str) -> i64 {
+        self.server.command(&["XLEN", stream]).await.int()
+    }
+
+    /// Makes the server refuse writes that need memory, or take them again.
+    async fn out_of_memory(&self, is_out: bool) {
+        let limit = if is_out { "1" } else { "0" };
+        self.server.command(&["CONFIG", "SET", "maxmemory", limit]).await;
+    }
+}
+
+fn member(consumer: &str) -> ConsumerId {
+    ConsumerId { stream: STREAM.into(), group: GROUP.into(), consumer: consumer.into(), instance: "i".into() }
+}
+
+fn letter(id: EntryId) -> DeadLetterEntry {
+    DeadLetterEntry { id, attempts: 4, reason: "failed", error: r#"{"name":"Error","message":"no"}"#.into() }
+}
+
+fn bury(consumer: &str, ids: &[EntryId]) -> Request {
+    let letters = ids.iter().map(|id| letter(*id)).collect();
+    Request::DeadLetter { member: member(consumer), to: Some(LETTERS.into()), max_len: 1_000, letters }
+}
+
+fn hold(consumer: &str, ids: &[EntryId]) -> Request {
+    Request::ExtendLease { member: member(consumer), items: ids.iter().map(|id| (*id, None)).collect() }
+}
+
+fn own(consumer: &str, after: EntryId, limit: usize, raise: bool) -> Request {
+    Request::ClaimOwnPending { member: member(consumer), after, limit, raise }
+}
+
+fn claim(consumer: &str, min_idle: u64, ids: &[EntryId]) -> Request {
+    Request::Claim { member: member(consumer), min_idle, ids: ids.to_vec() }
+}
+
+fn beat(consumer: &str, instance: &str) -> Request {
+    Request::Heartbeat {
+        member: member(consumer),
+        instance: instance.into(),
+        alive: 600_000,
+        lease: 30_000,
+        patterns: vec!["order.*".to_owned()],
+        mark: None,
+    }
+}
+
+fn ids_of(entries: &[StoredEntry]) -> Vec<EntryId> {
+    entries.iter().map(|entry| entry.id).collect()
+}

@@ -1,0 +1,249 @@
+//! Streams, groups and letters as an administrator sees them.
+
+use oxbus_model::stream_store::StreamFacts;
+
+use super::*;
+
+#[tokio::test]
+async fn a_group_is_made_where_it_is_missing() {
+    let rig = Rig::start().await;
+    let open = |group: &str, from, restarted| Request::EnsureGroup {
+        stream: STREAM.into(),
+        group: group.into(),
+        from,
+        restarted,
+    };
+    let opened = |created, position| Response::Opened { created, position, recreated: false };
+    assert_eq!(rig.done(open("a", Position::New, false)).await, opened(true, EntryId::MIN));
+    let ids = rig.append(3).await;
+    assert_eq!(rig.done(open("a", Position::New, false)).await, opened(false, EntryId::MIN));
+    assert_eq!(rig.done(open("b", Position::New, false)).await, opened(true, ids[2]));
+    assert_eq!(rig.done(open("c", Position::Beginning, true)).await, opened(true, EntryId::MIN));
+    assert_eq!(rig.done(open("d", Position::After(ids[1]), true)).await, opened(true, ids[1]));
+    let beyond = Position::After(ids[2].next());
+    assert_eq!(rig.done(open("e", beyond, true)).await, opened(true, EntryId::MIN));
+    assert_eq!(rig.done(open("f", beyond, false)).await, opened(true, ids[2].next()));
+    rig.server.command(&["DEL", STREAM]).await;
+    assert_eq!(rig.done(open("a", Position::After(ids[1]), true)).await, opened(true, EntryId::MIN));
+    rig.server.command(&["SET", "text", "x"]).await;
+    let wrong = Request::EnsureGroup {
+        stream: "text".into(),
+        group: "a".into(),
+        from: Position::New,
+        restarted: false,
+    };
+    assert_eq!(rig.kind_of(wrong).await, ErrorKind::WrongType);
+}
+
+#[tokio::test]
+async fn a_group_that_was_lost_goes_on_at_its_mark() {
+    let rig = Rig::with_group().await;
+    let ids = rig.append(4).await;
+    let open = |from, restarted| Request::EnsureGroup {
+        stream: STREAM.into(),
+        group: GROUP.into(),
+        from,
+        restarted,
+    };
+    let recreated = |position| Response::Opened { created: true, position, recreated: true };
+    let destroy = async || drop(rig.server.command(&["XGROUP", "DESTROY", STREAM, GROUP]).await);
+    // Of a group that was heard of, and has settled nothing, all is new.
+    rig.done(beat("a", "i")).await;
+    destroy().await;
+    assert_eq!(rig.done(open(Position::New, false)).await, recreated(EntryId::MIN));
+    let Request::Heartbeat { member, instance, alive, lease, patterns, .. } = beat("a", "i") else {
+        panic!()
+    };
+    rig.done(Request::Heartbeat { member, instance, alive, lease, patterns, mark: Some(ids[1]) }).await;
+    for (from, restarted, position) in [
+        (Position::New, false, ids[1]),
+        (Position::Beginning, true, ids[1]),
+        (Position::After(ids[3]), true, ids[1]),
+        (Position::After(ids[0]), true, ids[0]),
+        (Position::After(ids[0]), false, ids[1]),
+    ] {
+        destroy().await;
+        assert_eq!(rig.done(open(from, restarted)).await, recreated(position));
+    }
+    // The stream has started again.
+    rig.server.command(&["DEL", STREAM]).await;
+    assert_eq!(rig.done(open(Position::New, false)).await, recreated(EntryId::MIN));
+    // One that was removed is a new one.
+    let last = *rig.append(2).await.last().unwrap();
+    rig.count(Request::RemoveGroup { stream: STREAM.into(), group: GROUP.into() }).await;
+    let new = Response::Opened { created: true, position: last, recreated: false };
+    assert_eq!(rig.done(open(Position::New, false)).await, new);
+}
+
+#[tokio::test]
+async fn without_a_group_everything_says_so() {
+    let rig = Rig::start().await;
+    let id = EntryId { ms: 5, seq: 0 };
+    let requests = || {
+        let (stream, group): (Arc<str>, Arc<str>) = (STREAM.into(), GROUP.into());
+        [
+            hold("a", &[id]),
+            bury("a", &[id]),
+            Request::Requeue { member: member("a"), items: vec![(id, 0)], unhandled: false },
+            Request::MarkStarted { member: member("a"), id },
+            Request::ListExpired { member: member("a"), min_idle: 1, limit: 1 },
+            claim("a", 0, &[id]),
+            own("a", EntryId::MIN, 1, false),
+            beat("a", "i"),
+            Request::RemoveConsumer { member: member("a"), instance: "i".into() },
+            Request::RemoveDeadConsumers { member: member("a") },
+            Request::Pending {
+                stream: stream.clone(),
+                group: group.clone(),
+                from: id,
+                limit: 1,
+                min_idle: 0,
+                consumer: None,
+            },
+            Request::SetPosition { stream, group, to: Position::New },
+        ]
+    };
+    for round in ["no stream", "no group"] {
+        for request in requests() {
+            let shown = format!("{round}: {request:?}");
+            assert_eq!(rig.kind_of(request).await, ErrorKind::NoGroup, "{shown}");
+        }
+        let acknowledge = Request::Acknowledge { member: member("a"), ids: vec![id] };
+        assert_eq!(rig.done(acknowledge).await, Response::Done);
+        let remove = Request::RemoveGroup { stream: STREAM.into(), group: GROUP.into() };
+        assert_eq!(rig.count(remove).await, 0);
+        rig.append(1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_stream_is_described_as_it_is() {
+    let rig = Rig::start().await;
+    let describe = || Request::Describe { stream: STREAM.into() };
+    assert_eq!(rig.done(describe()).await, Response::Stream(None));
+    rig.open(Position::Beginning).await;
+    let Response::Stream(Some(empty)) = rig.done(describe()).await else { panic!() };
+    assert_eq!((empty.length, empty.first, empty.last, empty.groups.len()), (0, None, None, 1));
+    let ids = rig.append(3).await;
+    rig.deliver("a", 2).await;
+    let Response::Stream(Some(facts)) = rig.done(describe()).await else { panic!() };
+    let StreamFacts { length, first, last, last_generated, added, groups } = facts;
+    assert_eq!((length, first, last, last_generated), (3, Some(ids[0]), Some(ids[2]), ids[2]));
+    assert_eq!(added, Some(3));
+    let group = &groups[0];
+    assert_eq!((&*group.name, group.pending, group.lag), (GROUP, 2, Some(1)));
+    assert_eq!((group.last_delivered, group.oldest_pending), (ids[1], Some(ids[0])));
+    assert_eq!((&*group.consumers[0].0, group.consumers[0].1, group.lease), ("a", 2, None));
+    rig.done(beat("a", "i")).await;
+    let Response::Stream(Some(facts)) = rig.done(describe()).await else { panic!() };
+    assert_eq!(facts.groups[0].lease, Some(30_000));
+
+    for (consumer, expected) in [(None, 1), (Some("a"), 1), (Some("b"), 0)] {
+        let pending = Request::Pending {
+            stream: STREAM.into(),
+            group: GROUP.into(),
+            from: ids[1],
+            limit: 5,
+            min_idle: 0,
+            consumer: consumer.map(Into::into),
+        };
+        let Response::Pending(rows) = rig.done(pending).await else { panic!() };
+        let shown: Vec<_> = rows.iter().map(|row| (row.id, &*row.consumer, row.deliveries)).collect();
+        assert_eq!(shown, vec![(ids[1], "a", 1); expected]);
+    }
+}
+
+#[tokio::test]
+async fn entries_are_listed_and_removed() {
+    let rig = Rig::start().await;
+    let stream = || -> Arc<str> { STREAM.into() };
+    let ids = rig.append(6).await;
+    let range = |from, to, limit, reverse| Request::Range { stream: stream(), from, to, limit, reverse };
+    let listed = |response| match response {
+        Response::Entries(entries) => ids_of(&entries),
+        other => panic!("{other:?}"),
+    };
+    let all = listed(rig.done(range(EntryId::MIN, EntryId::MAX, 99, false)).await);
+    assert_eq!(all, ids);
+    assert_eq!(listed(rig.done(range(ids[1], ids[4], 2, false)).await), ids[1..3]);
+    assert_eq!(listed(rig.done(range(ids[1], ids[4], 2, true)).await), [ids[4], ids[3]]);
+    assert_eq!(listed(rig.done(range(ids[4], ids[1], 2, false)).await), []);
+    assert_eq!(listed(rig.done(range(ids[1], ids[4], 0, false)).await), []);
+
+    assert_eq!(rig.count(Request::Delete { stream: stream(), ids: vec![ids[5], ids[5].next()] }).await, 1);
+    let trim = |max_len, min_id| Request::Trim { stream: stream(), max_len, min_id };
+    assert_eq!(rig.count(trim(Some(3), None)).await, 2);
+    assert_eq!(rig.count(trim(None, Some(ids[3]))).await, 1);
+    assert_eq!(rig.count(trim(None, None)).await, 0);
+    assert_eq!(rig.length(STREAM).await, 2);
+}
+
+#[tokio::test]
+async fn groups_are_moved_and_removed() {
+    let rig = Rig::with_group().await;
+    let ids = rig.append(3).await;
+    let to = |to| Request::SetPosition { stream: STREAM.into(), group: GROUP.into(), to };
+    for (position, expected) in
+        [(Position::New, ids[2]), (Position::After(ids[0]), ids[0]), (Position::Beginning, EntryId::MIN)]
+    {
+        assert_eq!(rig.done(to(position)).await, Response::Done);
+        assert_eq!(rig.open(Position::New).await, (false, expected));
+    }
+    rig.deliver("a", 1).await;
+    rig.done(beat("a", "i")).await;
+    rig.lost(Request::MarkStarted { member: member("a"), id: ids[0] }).await;
+    assert_eq!(rig.server.command(&["KEYS", "*"]).await.items().len(), 5);
+    let remove = || Request::RemoveGroup { stream: STREAM.into(), group: GROUP.into() };
+    assert_eq!(rig.count(remove()).await, 1);
+    assert_eq!(rig.server.command(&["KEYS", "*"]).await.items().len(), 1);
+    assert_eq!(rig.count(remove()).await, 0);
+}
+
+#[tokio::test]
+async fn letters_come_back_for_all_or_for_their_group() {
+    let rig = Rig::with_group().await;
+    let appended = |response| match response {
+        Response::Appended(id) => id,
+        other => panic!("{other:?}"),
+    };
+    let mut letters = Vec::new();
+    for _ in 0..2 {
+        let id = rig.append_to(STREAM, &["eventType", "a", "group", "was"]).await;
+        rig.deliver("a", 1).await;
+        rig.lost(bury("a", &[id])).await;
+        let Value::Array(last) = rig.server.command(&["XREVRANGE", LETTERS, "+", "-", "COUNT", "1"]).await
+        else {
+            panic!()
+        };
+        letters.push(last[0].items()[0].text().parse::<EntryId>().unwrap());
+    }
+    let fields_of = async |id: EntryId| -> Vec<String> {
+        let id = id.to_string();
+        let entry = rig.server.command(&["XRANGE", STREAM, &id, &id]).await;
+        entry.items()[0].items()[1].items().iter().map(Value::text).collect()
+    };
+    let revive = |id, for_group| Request::RequeueDeadLetter { letters: LETTERS.into(), id, for_group };
+    let id = appended(rig.done(revive(letters[0], false)).await).unwrap();
+    assert_eq!(fields_of(id).await, ["eventType", "a"]);
+    let id = appended(rig.done(revive(letters[1], true)).await).unwrap();
+    assert_eq!(fields_of(id).await, ["eventType", "a", "group", GROUP]);
+    assert_eq!(rig.length(LETTERS).await, 0);
+    assert_eq!(appended(rig.done(revive(letters[1], true)).await), None);
+
+    let redeliver = |id| Request::Redeliver { stream: STREAM.into(), group: "other".into(), id };
+    let id = appended(rig.done(redeliver(id)).await).unwrap();
+    assert_eq!(fields_of(id).await, ["eventType", "a", "group", "other"]);
+    assert_eq!(appended(rig.done(redeliver(EntryId { ms: 1, seq: 1 })).await), None);
+    // What is no letter stays where it is.
+    let plain = Request::RequeueDeadLetter { letters: STREAM.into(), id, for_group: false };
+    assert_eq!(appended(rig.done(plain).await), None);
+}
+
+#[tokio::test]
+async fn kept_events_are_found_by_their_ids() {
+    let rig = Rig::start().await;
+    let event = || Request::Event { key: "event:1".into() };
+    assert_eq!(rig.done(event()).await, Response::Event(None));
+    rig.server.command(&["SET", "event:1", "{}"]).await;
+    assert_eq!(rig.done(event()).await, Response::Event(Some(Box::from(*b"{}"))));
+}

@@ -1,0 +1,138 @@
+//! The answers of commands and scripts, read strictly: one of another form is a fault, never a guess.
+
+use oxbus_model::BusError;
+use oxbus_model::stream_store::{
+    EntryId, Facts, Fields, GroupFacts, Missed, PendingEntry, Response, StoredEntry, StreamFacts,
+};
+
+use crate::redis::resp::value::RespValue;
+
+/// Of `open.lua`.
+pub(crate) fn opened(reply: RespValue) -> Result<Response, BusError> {
+    let [created, position, recreated] = reply.parts()?;
+    let (created, recreated) = (created.count()? != 0, recreated.count()? != 0);
+    Ok(Response::Opened { created, position: position.id()?, recreated })
+}
+
+/// Of `claim.lua` and `own.lua`.
+pub(crate) fn claimed(reply: RespValue) -> Result<(Vec<StoredEntry>, Vec<EntryId>), BusError> {
+    let [entries, deleted] = reply.parts()?;
+    let entries = entries.all(|entry| {
+        let [id, deliveries, begun, unhandled_since, fields] = entry.parts()?;
+        Ok(StoredEntry {
+            id: id.id()?,
+            deliveries: deliveries.small_count()?,
+            begun: begun.count()? != 0,
+            unhandled_since: unhandled_since.maybe(RespValue::count)?,
+            fields: fields_of(fields)?,
+        })
+    })?;
+    Ok((entries, deleted.all(RespValue::id)?))
+}
+
+/// Of `XRANGE`.
+pub(crate) fn entries(reply: RespValue) -> Result<Vec<StoredEntry>, BusError> {
+    reply.all(|entry| {
+        let [id, fields] = entry.parts()?;
+        let fields = fields_of(fields)?;
+        Ok(StoredEntry { id: id.id()?, deliveries: 0, begun: false, unhandled_since: None, fields })
+    })
+}
+
+fn fields_of(reply: RespValue) -> Result<Fields, BusError> {
+    let mut items = reply.items()?.into_iter();
+    let mut fields = Fields::with_capacity(items.len() / 2);
+    while let Some(name) = items.next() {
+        let value = items.next().unwrap_or(RespValue::Nil);
+        fields.push((name.bytes()?, value.bytes()?));
+    }
+    Ok(fields)
+}
+
+/// Of `XPENDING` with a range.
+pub(crate) fn pending(reply: RespValue) -> Result<Vec<PendingEntry>, BusError> {
+    reply.all(|row| {
+        let [id, consumer, idle, deliveries] = row.parts()?;
+        Ok(PendingEntry {
+            id: id.id()?,
+            consumer: consumer.text()?.into(),
+            idle: idle.count()?,
+            deliveries: deliveries.small_count()?,
+        })
+    })
+}
+
+/// Of `beat.lua`.
+pub(crate) fn facts(reply: RespValue) -> Result<Facts, BusError> {
+    let items = reply.items()?;
+    if items.len() == 2 {
+        let [time, taken_by] = RespValue::Array(items).parts()?;
+        return Ok(Facts { time: time.count()?, taken_by: Some(taken_by.text()?), ..Facts::default() });
+    }
+    let [time, _, lease, patterns, position, oldest_pending, missed] = RespValue::Array(items).parts()?;
+    let missed = missed.maybe(|missed| {
+        let [count, from, to] = missed.parts()?;
+        Ok(Missed { count: count.count()?, from: from.id()?, to: to.id()? })
+    })?;
+    Ok(Facts {
+        lease: lease.count()?,
+        taken_by: None,
+        patterns: patterns.all(RespValue::text)?,
+        position: position.id()?,
+        oldest_pending: oldest_pending.maybe(RespValue::id)?,
+        missed,
+        time: time.count()?,
+    })
+}
+
+/// Of `describe.lua`.
+pub(crate) fn stream(reply: RespValue) -> Result<Option<StreamFacts>, BusError> {
+    reply.maybe(|reply| {
+        let [length, first, last, last_generated, added, groups] = reply.parts()?;
+        Ok(StreamFacts {
+            length: length.count()?,
+            first: first.maybe(RespValue::id)?,
+            last: last.maybe(RespValue::id)?,
+            last_generated: last_generated.id()?,
+            added: added.maybe(RespValue::count)?,
+            groups: groups.all(group)?,
+        })
+    })
+}
+
+fn group(reply: RespValue) -> Result<GroupFacts, BusError> {
+    let [name, pending, last_delivered, lag, oldest_pending, consumers, lease] = reply.parts()?;
+    let consumers = consumers.all(|consumer| {
+        let [name, pending, idle] = consumer.parts()?;
+        Ok((name.text()?, pending.count()?, idle.count()?))
+    })?;
+    Ok(GroupFacts {
+        name: name.text()?,
+        consumers,
+        pending: pending.count()?,
+        last_delivered: last_delivered.id()?,
+        lag: lag.maybe(RespValue::count)?,
+        oldest_pending: oldest_pending.maybe(RespValue::id)?,
+        lease: lease.maybe(RespValue::count)?,
+    })
+}
+
+/// The names of groups, of `XINFO GROUPS`.
+pub(crate) fn group_names(reply: RespValue) -> Result<Vec<Box<[u8]>>, BusError> {
+    reply.all(|group| {
+        let mut items = group.items()?.into_iter();
+        while let Some(name) = items.next() {
+            let value = items.next().unwrap_or(RespValue::Nil);
+            if name.bytes()?[..] == *b"name" {
+                return value.bytes();
+            }
+        }
+        Err(RespValue::Nil.unexpected("the name of a group"))
+    })
+}
+
+/// Of `TIME`, in milliseconds.
+pub(crate) fn time(reply: RespValue) -> Result<u64, BusError> {
+    let [seconds, micros] = reply.parts()?;
+    Ok(seconds.count()?.saturating_mul(1_000).saturating_add(micros.count()? / 1_000))
+}

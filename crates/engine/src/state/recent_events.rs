@@ -1,0 +1,114 @@
+//! The recent events of this client, as far as they fit.
+
+use std::collections::{HashSet, VecDeque};
+
+use oxbus_model::codec::message;
+use oxbus_model::codec::message::Missing;
+
+/// Events that are kept at the most.
+const MAX_EVENTS: usize = 1_000;
+/// Their bytes at the most.
+const MAX_BYTES: usize = 4 << 20;
+
+/// Events that this client published or received, the oldest forgotten first. An event may be there
+/// twice: as it was published and as it came back.
+#[derive(Default)]
+pub(crate) struct RecentEvents {
+    events: VecDeque<Box<str>>,
+    bytes: usize,
+}
+
+/// An event as it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RecentEvent {
+    /// Its id.
+    pub(crate) id: String,
+    /// Its type.
+    pub(crate) event_type: String,
+    /// Its time, Unix milliseconds.
+    pub(crate) time: i64,
+    /// The whole of it as JSON.
+    pub(crate) json: String,
+}
+
+impl RecentEvents {
+    /// Keeps an event, given as JSON. One that is larger than everything that may be kept is not.
+    pub(crate) fn keep(&mut self, json: &str) {
+        if json.len() > MAX_BYTES {
+            return;
+        }
+        self.bytes += json.len();
+        self.events.push_back(json.into());
+        while self.events.len() > MAX_EVENTS || self.bytes > MAX_BYTES {
+            let Some(oldest) = self.events.pop_front() else { return };
+            self.bytes -= oldest.len();
+        }
+    }
+
+    /// All events that are kept, each once, the oldest first.
+    ///
+    /// They are read when they are asked for, which is rare, and not when they are kept, which is not.
+    pub(crate) fn events(&self) -> Vec<RecentEvent> {
+        let mut seen = HashSet::new();
+        let events = self.events.iter().filter_map(|json| event(json));
+        events.filter(|event| seen.insert(event.id.clone())).collect()
+    }
+}
+
+fn event(json: &str) -> Option<RecentEvent> {
+    // Only whole events are kept, so nothing is missing.
+    let missing = || Missing { id: String::new(), timestamp_ms: 0 };
+    let decoded = message::read(json.as_bytes(), missing).ok()?;
+    Some(RecentEvent {
+        id: message::id_of(json)?.into_owned(),
+        event_type: decoded.event_type.into_owned(),
+        time: decoded.published_ms.unwrap_or(0),
+        json: json.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(id: &str, data: &str) -> String {
+        format!(
+            r#"{{"id":"{id}","type":"a.b","data":"{data}","metadata":{{"timestamp":"1970-01-01T00:00:00.007Z","source":"s","correlationId":"c"}}}}"#
+        )
+    }
+
+    fn ids(recent: &RecentEvents) -> Vec<String> {
+        recent.events().into_iter().map(|event| event.id).collect()
+    }
+
+    #[test]
+    fn events_are_kept_as_they_were_each_once() {
+        let mut recent = RecentEvents::default();
+        for id in ["1", "2", "1"] {
+            recent.keep(&text(id, "x"));
+        }
+        recent.keep("not an event");
+        assert_eq!(ids(&recent), ["1", "2"]);
+        let event = RecentEvent { id: "1".into(), event_type: "a.b".into(), time: 7, json: text("1", "x") };
+        assert_eq!(recent.events().first(), Some(&event));
+    }
+
+    #[test]
+    fn the_oldest_make_room() {
+        let mut recent = RecentEvents::default();
+        for n in 0..MAX_EVENTS + 10 {
+            recent.keep(&text(&n.to_string(), ""));
+        }
+        assert_eq!(
+            (recent.events().len(), ids(&recent).first().map(String::as_str)),
+            (MAX_EVENTS, Some("10"))
+        );
+        // The first of these takes the place of all, the second that of the first.
+        for id in ["large", "larger"] {
+            recent.keep(&text(id, &"x".repeat(MAX_BYTES / 2)));
+        }
+        assert_eq!(ids(&recent), ["larger"]);
+        recent.keep(&text("too large", &"x".repeat(MAX_BYTES)));
+        assert_eq!(ids(&recent), ["larger"]);
+    }
+}

@@ -1,0 +1,102 @@
+//! What a transport does for a client. Redis and memory both do.
+
+pub(crate) mod store;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use oxbus_model::BusError;
+use oxbus_model::consumer::{GroupKey, Read};
+use oxbus_model::routing::router::ServerSubscription;
+use serde_json::Value;
+
+use store::Store;
+
+/// The warning of a server that may delete keys.
+pub(crate) const EVICTION_POLICY: &str = "EVICTION_POLICY";
+
+/// A future of a transport.
+pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The publishes of one tick, as the host handed them over.
+#[derive(Debug)]
+pub struct Submission {
+    /// The host's number for it.
+    pub batch: u32,
+    /// How many records were admitted; those beyond have been refused already.
+    pub count: u32,
+    /// The records: see [`oxbus_model::submission`].
+    pub text: String,
+}
+
+/// How publishes and subscriptions reach other clients.
+///
+/// Results, confirmations and messages go to the client's `ClientState`, which the transport was made with.
+/// None of the methods blocks.
+pub(crate) trait Transport: Send + Sync {
+    /// Starts to connect, if that was not done before.
+    fn start(&self);
+
+    /// Publishes each record; each is settled exactly once.
+    fn publish(&self, submission: Submission);
+
+    /// Settles a publish as aborted, unless it is settled.
+    fn cancel(&self, batch: u32, index: u32);
+
+    /// Asks for server subscriptions; each is confirmed or refused.
+    fn subscribe(&self, server_subscriptions: Vec<ServerSubscription>);
+
+    /// Gives server subscriptions back.
+    fn unsubscribe(&self, server_subscriptions: Vec<ServerSubscription>);
+
+    /// HandlerMetrics, for the health report: one round trip on each link, and what the server says of itself.
+    /// Never takes longer than `timeout` milliseconds.
+    fn probe(&self, timeout: u64) -> Boxed<'_, Probe>;
+
+    /// Writes what is queued and waits until all publishes are settled.
+    fn flush(&self) -> Boxed<'_, ()>;
+
+    /// Closes all links at once; what is in flight is settled. Idempotent.
+    fn close(&self);
+
+    /// Waits, after [`Transport::close`], until everything is settled.
+    fn ended(&self) -> Boxed<'_, ()>;
+
+    /// The streams.
+    fn store(&self) -> Arc<dyn Store>;
+
+    /// Makes a reader for a group; it says [`ClientState::reader_up`](crate::state::ClientState::reader_up) when it can read.
+    fn join(&self, group: GroupKey, name: Arc<str>);
+
+    /// Reads new entries of a group that was joined; on Redis two of a group may be under way, and end in order. It ends with `ClientState::arrived`,
+    /// `interrupted` or `reader_down`.
+    fn read(&self, read: Read);
+
+    /// Ends a read of a group that waits; it ends without entries.
+    fn nudge(&self, group: GroupKey);
+
+    /// Ends the reader of a group. When the future is done no entry arrives any more, and what had been
+    /// delivered to the reader has arrived.
+    fn leave(&self, group: GroupKey) -> Boxed<'static, ()>;
+
+    /// Makes a loop panic, to prove that it recovers.
+    #[cfg(feature = "failpoints")]
+    fn inject_panic(&self, _loop_name: &str) {}
+}
+
+/// What a transport found when it was probed.
+#[derive(Debug, Default)]
+pub(crate) struct Probe {
+    /// The round trip, in milliseconds.
+    pub(crate) latency: Option<f64>,
+    /// The `redis` part of the report.
+    pub(crate) server: Value,
+    /// The links that a round trip was asked of, and whether its answer came in time. Of others only their last
+    /// answer tells.
+    pub(crate) asked: Vec<(&'static str, bool)>,
+    /// Warnings (code, message).
+    pub(crate) warnings: Vec<(&'static str, String)>,
+    /// Why there was no answer.
+    pub(crate) error: Option<BusError>,
+}

@@ -1,0 +1,337 @@
+//! The configuration of a client: read once, checked completely, every default in one place.
+//!
+//! # Layout
+//!
+//! - this file: [`Config`] and what it is resolved from; `settings`: what JavaScript is told of it
+//! - `redis`, `url`, `tls`: how to reach the server; `environment`: the variables that are read
+//! - `retry`: the delays of a failed handler; `notice`: remarks for the log; `secret`: what never prints
+//! - `streams`: what is stored, and what becomes of what cannot be handled
+//! - `reader`: one JSON object, field by field
+
+mod environment;
+mod notice;
+mod redis;
+pub(crate) mod retry;
+mod secret;
+mod settings;
+mod streams;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod url;
+
+use serde::Serialize;
+
+use crate::error::{BusError, ErrorKind};
+use crate::options::names::check_identifier;
+use crate::retry::RetryPolicy;
+use crate::stream_store::keys;
+
+pub use environment::Environment;
+pub use notice::{Notice, NoticeLevel};
+pub use redis::{Address, RedisConfig};
+pub use secret::Secret;
+pub use streams::{DeadLetterConfig, PersistenceConfig, Realtime, StreamConfig};
+pub use tls::TlsConfig;
+
+use crate::options::reader::{NOT_AVAILABLE, Reader};
+use retry::read_retry;
+use streams::{read_dead_letter, read_persistence, read_streams};
+
+/// The service name when neither the configuration, the environment nor a package has one.
+const DEFAULT_SERVICE_NAME: &str = "oxbus";
+/// The longest channel prefix, in bytes.
+const MAX_PREFIX_BYTES: usize = 256;
+/// The longest message that a Redis server takes, by default.
+const MAX_EVENT_BYTES: u32 = 512 << 20;
+
+/// Where events go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Through a Redis server.
+    Redis,
+    /// Through a broker in this process.
+    Memory,
+    /// To this client's own handlers at once, and through a Redis server to those of others.
+    Hybrid,
+}
+
+impl Mode {
+    /// Whether there is a Redis server.
+    pub fn has_server(self) -> bool {
+        self != Mode::Memory
+    }
+}
+
+/// The least important lines that are logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Everything.
+    Debug,
+    /// What a person may want to know. The default.
+    #[default]
+    Info,
+    /// What may be wrong.
+    Warn,
+    /// What is wrong.
+    Error,
+}
+
+/// How large an event may be, in bytes of JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The whole event. 1 – 512 MiB, default 1 MiB.
+    pub max_event_bytes: usize,
+    /// Its `data`. 1 – `max_event_bytes`, default 512 KiB.
+    pub max_data_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { max_event_bytes: 1 << 20, max_data_bytes: 512 << 10 }
+    }
+}
+
+/// How publishes are gathered, bounded and repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Performance {
+    /// The most publishes in one batch. 1–65 536, default 256.
+    pub batch_size: usize,
+    /// The milliseconds for which publishes are gathered; 0: until the end of the tick. 0–1000, default 0.
+    pub batch_interval: u64,
+    /// How often a publish that was not sent is tried again. 0–100, default 0.
+    pub max_retries: u32,
+    /// The milliseconds before it is. 0–600 000, default 100.
+    pub retry_delay: u64,
+    /// The most unsettled publishes; one more is `QUEUE_FULL`. 1–10 000 000, default 100 000.
+    pub max_in_flight: usize,
+    /// Their most bytes. 1 – 2 GiB less one, default 64 MiB.
+    pub max_in_flight_bytes: usize,
+}
+
+impl Default for Performance {
+    fn default() -> Self {
+        Performance {
+            batch_size: 256,
+            batch_interval: 0,
+            max_retries: 0,
+            retry_delay: 100,
+            max_in_flight: 100_000,
+            max_in_flight_bytes: 64 << 20,
+        }
+    }
+}
+
+/// A configuration that is complete and valid. `Debug` shows no secret.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The `source` of events: 1–512 characters. `serviceName`, else `SERVICE_NAME`, else the
+    /// name of the package, else `oxbus`.
+    pub service_name: String,
+    /// Where events go.
+    pub mode: Mode,
+    /// How to reach Redis. In memory mode only its times are used.
+    pub redis: RedisConfig,
+    /// The name of the memory broker. Default `default`.
+    pub memory: String,
+    /// What every channel begins with: at most 256 bytes without control characters. Default empty.
+    pub channel_prefix: String,
+    /// How large events may be.
+    pub limits: Limits,
+    /// Whether schemas are applied to received events too. Default false.
+    pub validate_on_receive: bool,
+    /// The delays of subscriptions that give none of their own.
+    pub retry: RetryPolicy,
+    /// Whether events published by a handler inherit from the event being handled. Default true.
+    pub inherit: bool,
+    /// What is logged. Default info.
+    pub log_level: LogLevel,
+    /// Whether a server that may evict keys is refused. Default false.
+    pub require_no_eviction: bool,
+    /// How publishes are gathered, bounded and repeated.
+    pub performance: Performance,
+    /// Whether events are published live. Default true; without, only streams carry them.
+    pub pubsub: bool,
+    /// The streams, in the order in which they are asked whether they store an event.
+    pub streams: Vec<StreamConfig>,
+    /// How long an entry stays claimed without being renewed, in milliseconds. 100–86 400 000, default 30 000.
+    pub lease: u64,
+    /// What becomes of entries that cannot be handled.
+    pub dead_letter: DeadLetterConfig,
+    /// Whether events are kept by their id. Default `None`.
+    pub persistence: Option<PersistenceConfig>,
+    /// Remarks for the log.
+    pub notices: Vec<Notice>,
+}
+
+impl Config {
+    /// Reads a configuration, completed by the environment where it names no Redis.
+    ///
+    /// # Errors
+    /// `INVALID_CONFIG` with the path of the bad field, or the name of the bad variable.
+    pub fn resolve(config_json: &str, env: &Environment) -> Result<Config, BusError> {
+        let mut r = Reader::parse("configuration", config_json, ErrorKind::InvalidConfig)?;
+        let mut notices = Vec::new();
+        if r.take("wire").is_some_and(|wire| wire != "oxbus") {
+            return Err(r.error("wire", format_args!("a format other than 'oxbus' is {NOT_AVAILABLE}")));
+        }
+        let mode = read_mode(&mut r)?;
+        let redis = r.take("redis").map(|value| RedisConfig::from_value(value, &mut notices)).transpose()?;
+        let config = Config {
+            service_name: service_name(&mut r, env)?,
+            memory: r.identifier("memory")?.unwrap_or_else(|| "default".to_owned()),
+            channel_prefix: channel_prefix(&mut r)?,
+            limits: read_limits(&mut r)?,
+            validate_on_receive: r.boolean("validateOnReceive")?.unwrap_or(false),
+            retry: read_retry(&mut r, &RetryPolicy::default())?,
+            inherit: r.boolean("inherit")?.unwrap_or(true),
+            log_level: read_log_level(&mut r)?,
+            require_no_eviction: r.boolean("requireNoEviction")?.unwrap_or(false),
+            performance: read_performance(&mut r)?,
+            pubsub: r.boolean("pubsub")?.unwrap_or(true),
+            streams: read_streams(&mut r)?,
+            lease: r.integer("lease", 100..=86_400_000)?.unwrap_or(30_000),
+            dead_letter: read_dead_letter(&mut r)?,
+            persistence: read_persistence(&mut r)?,
+            mode: Mode::Memory,
+            redis: RedisConfig::default(),
+            notices: Vec::new(),
+        };
+        r.finish()?;
+        check_stream_names(&config)?;
+        let durable = !config.streams.is_empty();
+        let (mode, redis) = resolve_mode(mode, redis, durable, env, &mut notices)?;
+        Ok(Config { mode, redis, notices, ..config })
+    }
+}
+
+/// Decides whether there is a Redis server. A `redis` in the configuration keeps the environment out of it.
+/// What is `durable` does not end up in memory because an address was forgotten.
+fn resolve_mode(
+    mode: Option<Mode>,
+    redis: Option<RedisConfig>,
+    durable: bool,
+    env: &Environment,
+    notices: &mut Vec<Notice>,
+) -> Result<(Mode, RedisConfig), BusError> {
+    if mode == Some(Mode::Memory) {
+        return Ok((Mode::Memory, redis.unwrap_or_default()));
+    }
+    let with_server = mode.unwrap_or(Mode::Redis);
+    if let Some(redis) = redis {
+        return Ok((with_server, redis));
+    }
+    if env.redis_disabled() {
+        // The variable overrules the code, which its author may not expect.
+        let level = if mode.is_some() || durable { NoticeLevel::Warn } else { NoticeLevel::Info };
+        notices.push(Notice::memory_mode(level, "ENABLE_REDIS_EVENTS is false"));
+        return Ok((Mode::Memory, RedisConfig::default()));
+    }
+    if let Some(redis) = RedisConfig::from_environment(env)? {
+        return Ok((with_server, redis));
+    }
+    let why = match mode {
+        Some(Mode::Hybrid) => Some("the mode is 'hybrid'"),
+        Some(_) => Some("the mode is 'redis'"),
+        None if durable => Some("there are streams"),
+        None if env.production() => Some("NODE_ENV is production"),
+        None => None,
+    };
+    if let Some(why) = why {
+        let message = format!("no address, but {why}: set redis, REDIS_URL or REDIS_HOST, or mode: 'memory'");
+        return Err(BusError::at(ErrorKind::InvalidConfig, "redis", message));
+    }
+    let why = "no Redis address is set (redis, REDIS_URL or REDIS_HOST)";
+    notices.push(Notice::memory_mode(NoticeLevel::Info, why));
+    Ok((Mode::Memory, RedisConfig::default()))
+}
+
+/// Refuses a stream whose key is that of something else that is kept.
+fn check_stream_names(config: &Config) -> Result<(), BusError> {
+    let history =
+        config.persistence.filter(|kept| kept.history).map(|_| keys::history(&config.channel_prefix));
+    for (index, stream) in config.streams.iter().enumerate() {
+        let letters = |other: &&StreamConfig| {
+            keys::dead_letters(&other.name, &config.dead_letter.suffix) == stream.name
+        };
+        let taken = match config.streams.iter().find(letters) {
+            Some(other) => format!("the dead letters of {:?} are kept under that name", other.name),
+            None if history.as_ref() == Some(&stream.name) => {
+                "the history is kept under that name".to_owned()
+            }
+            None => continue,
+        };
+        return Err(BusError::at(ErrorKind::InvalidConfig, format!("streams[{index}].name"), taken));
+    }
+    Ok(())
+}
+
+fn read_mode(r: &mut Reader) -> Result<Option<Mode>, BusError> {
+    r.choice("mode", &[("redis", Mode::Redis), ("memory", Mode::Memory), ("hybrid", Mode::Hybrid)])
+}
+
+fn service_name(r: &mut Reader, env: &Environment) -> Result<String, BusError> {
+    if let Some(name) = r.identifier("serviceName")? {
+        return Ok(name);
+    }
+    if let Some(name) = &env.service_name {
+        check_identifier("SERVICE_NAME", name, r.kind())?;
+        return Ok(name.clone());
+    }
+    // The package's name was not written for Oxbus, so a strange one is no error of the user's.
+    let package = env.package.as_ref().filter(|name| check_identifier("package", name, r.kind()).is_ok());
+    Ok(package.map_or(DEFAULT_SERVICE_NAME, String::as_str).to_owned())
+}
+
+fn channel_prefix(r: &mut Reader) -> Result<String, BusError> {
+    let prefix = r.string("channelPrefix")?.unwrap_or_default();
+    if prefix.len() > MAX_PREFIX_BYTES {
+        let message = format!("has at most {MAX_PREFIX_BYTES} bytes, not {}", prefix.len());
+        return Err(r.error("channelPrefix", message));
+    }
+    if prefix.chars().any(char::is_control) {
+        return Err(r.error("channelPrefix", "must not hold control characters"));
+    }
+    Ok(prefix)
+}
+
+fn read_limits(r: &mut Reader) -> Result<Limits, BusError> {
+    let d = Limits::default();
+    let Some(mut r) = r.object("validation")? else { return Ok(d) };
+    let max_event_bytes = r.size("maxEventBytes", 1..=MAX_EVENT_BYTES)?.unwrap_or(d.max_event_bytes);
+    let max_data_bytes = match r.size("maxDataBytes", 1..=MAX_EVENT_BYTES)? {
+        Some(data) if data > max_event_bytes => {
+            let message = format!("must not exceed maxEventBytes ({max_event_bytes})");
+            return Err(r.error("maxDataBytes", message));
+        }
+        Some(data) => data,
+        None => d.max_data_bytes.min(max_event_bytes),
+    };
+    r.finish()?;
+    Ok(Limits { max_event_bytes, max_data_bytes })
+}
+
+fn read_log_level(r: &mut Reader) -> Result<LogLevel, BusError> {
+    use LogLevel::{Debug, Error, Info, Warn};
+    let words = [("debug", Debug), ("info", Info), ("warn", Warn), ("error", Error)];
+    Ok(r.choice("logLevel", &words)?.unwrap_or_default())
+}
+
+fn read_performance(r: &mut Reader) -> Result<Performance, BusError> {
+    let d = Performance::default();
+    let Some(mut r) = r.object("performance")? else { return Ok(d) };
+    let performance = Performance {
+        batch_size: r.size("batchSize", 1..=65_536)?.unwrap_or(d.batch_size),
+        batch_interval: r.integer("batchInterval", 0..=1000)?.unwrap_or(d.batch_interval),
+        max_retries: r.count("maxRetries", 0..=100)?.unwrap_or(d.max_retries),
+        retry_delay: r.integer("retryDelay", 0..=600_000)?.unwrap_or(d.retry_delay),
+        max_in_flight: r.size("maxInFlight", 1..=10_000_000)?.unwrap_or(d.max_in_flight),
+        max_in_flight_bytes: r
+            .size("maxInFlightBytes", 1..=i32::MAX as u32)?
+            .unwrap_or(d.max_in_flight_bytes),
+    };
+    r.finish()?;
+    Ok(performance)
+}

@@ -1,0 +1,495 @@
+//! Which subscriptions a message goes to.
+//!
+//! A *server subscription* is one `SUBSCRIBE` or `PSUBSCRIBE` on the server; several local subscriptions
+//! may share it. The server sends a message once per server subscription that matches, so overlapping
+//! patterns arrive several times: each local subscription accepts a message from exactly one of them.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+// Looked up for every message. What is inserted are this client's own patterns, so that no publisher can
+// flood the table with collisions.
+use rustc_hash::FxHashMap as HashMap;
+
+use crate::routing::channel::{Audience, BROADCAST, Channels};
+use crate::routing::pattern;
+
+/// What the server is asked for: a channel by name, or by pattern. Names include the channel prefix.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ServerSubscription {
+    /// `SUBSCRIBE name`.
+    Channel(Arc<[u8]>),
+    /// `PSUBSCRIBE name`.
+    Pattern(Arc<[u8]>),
+}
+
+impl ServerSubscription {
+    /// The name as sent.
+    pub fn name(&self) -> &[u8] {
+        match self {
+            ServerSubscription::Channel(name) | ServerSubscription::Pattern(name) => name,
+        }
+    }
+
+    /// Whether the server sends messages of `channel` for it.
+    pub fn matches(&self, channel: &[u8]) -> bool {
+        match self {
+            ServerSubscription::Channel(name) => **name == *channel,
+            ServerSubscription::Pattern(name) => pattern::matches(name, channel),
+        }
+    }
+}
+
+/// A [`ServerSubscription`] that borrows its name, as it comes with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerSubscriptionRef<'a> {
+    /// The message came for `SUBSCRIBE name`.
+    Channel(&'a [u8]),
+    /// The message came for `PSUBSCRIBE name`.
+    Pattern(&'a [u8]),
+}
+
+impl<'a> From<&'a ServerSubscription> for ServerSubscriptionRef<'a> {
+    fn from(server_subscription: &'a ServerSubscription) -> Self {
+        match server_subscription {
+            ServerSubscription::Channel(name) => ServerSubscriptionRef::Channel(name),
+            ServerSubscription::Pattern(name) => ServerSubscriptionRef::Pattern(name),
+        }
+    }
+}
+
+/// One pattern of a subscription, and the server subscription that feeds it.
+#[derive(Clone, Debug)]
+struct Entry {
+    pattern: Box<str>,
+    server_subscription: ServerSubscription,
+    by_channel: bool,
+}
+
+/// What a server subscription feeds.
+#[derive(Debug)]
+struct Feeds {
+    /// (subscription, index of its pattern), by subscription. One that is gone stays with the index [`GONE`]
+    /// until half of them are: so that 100,000 of one pattern can go one by one.
+    patterns: Vec<(u32, u32)>,
+    /// How many of `patterns` are gone.
+    gone: u32,
+}
+
+/// The index of no pattern.
+const GONE: u32 = u32::MAX;
+
+impl Feeds {
+    fn new() -> Self {
+        Feeds { patterns: Vec::with_capacity(1), gone: 0 }
+    }
+
+    fn add(&mut self, subscription: u32, pattern: u32) {
+        // At the end, as subscriptions are numbered in turn.
+        let at = self.patterns.partition_point(|(s, _)| *s <= subscription);
+        self.patterns.insert(at, (subscription, pattern));
+    }
+
+    fn remove(&mut self, subscription: u32) {
+        let first = self.patterns.partition_point(|(s, _)| *s < subscription);
+        let own = self.patterns.iter_mut().skip(first).take_while(|(s, _)| *s == subscription);
+        for (_, pattern) in own.filter(|(_, pattern)| *pattern != GONE) {
+            *pattern = GONE;
+            self.gone += 1;
+        }
+        if self.gone as usize > self.patterns.len() / 2 {
+            self.patterns.retain(|(_, pattern)| *pattern != GONE);
+            self.gone = 0;
+        }
+    }
+
+    /// Whether it feeds nobody: the last one that goes takes all that are gone along.
+    fn is_empty(&self) -> bool {
+        self.patterns.is_empty()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.patterns.iter().copied().filter(|(_, pattern)| *pattern != GONE)
+    }
+}
+
+/// A subscription that a message goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The subscription.
+    pub subscription: u32,
+    /// Which of its patterns matched.
+    pub pattern: u32,
+}
+
+/// A room or a user that was joined.
+#[derive(Debug)]
+struct Joined {
+    /// Its name without the prefix: `room:a`.
+    name: Box<str>,
+    /// Who has joined it here, one at least.
+    members: BTreeSet<Arc<str>>,
+}
+
+/// The table of subscriptions of one client.
+#[derive(Debug)]
+pub struct Router {
+    channels: Channels,
+    broadcast: ServerSubscription,
+    by_channel: HashMap<Arc<[u8]>, Feeds>,
+    by_pattern: HashMap<Arc<[u8]>, Feeds>,
+    /// Channels of rooms and users that this client has joined.
+    joined: HashMap<Arc<[u8]>, Joined>,
+    /// How many have joined something: kept, as it is asked at every join.
+    memberships: usize,
+    /// Subscriptions by type, which hear broadcasts and what comes on joined channels. A set, as nearly every subscription is in it and each
+    /// has to get out again.
+    listeners: BTreeSet<u32>,
+    /// Subscriptions that no server subscription feeds: they get what this client publishes itself, and no more.
+    local_only: BTreeSet<u32>,
+    subscriptions: HashMap<u32, Vec<Entry>>,
+}
+
+impl Router {
+    /// An empty table for a bus with these channels.
+    pub fn new(channels: Channels) -> Self {
+        let broadcast = ServerSubscription::Channel(channels.named(BROADCAST).into_bytes().into());
+        Router {
+            channels,
+            broadcast,
+            by_channel: HashMap::default(),
+            by_pattern: HashMap::default(),
+            joined: HashMap::default(),
+            memberships: 0,
+            listeners: BTreeSet::new(),
+            local_only: BTreeSet::new(),
+            subscriptions: HashMap::default(),
+        }
+    }
+
+    /// Adds a subscription. Returns the server subscriptions that it needs, each once; some may be there already.
+    pub fn add(
+        &mut self,
+        subscription: u32,
+        patterns: &[String],
+        by_channel: bool,
+    ) -> Vec<ServerSubscription> {
+        let entries: Vec<Entry> = patterns.iter().map(|p| self.entry(p, by_channel)).collect();
+        for (index, entry) in (0u32..).zip(&entries) {
+            self.feeds_mut(&entry.server_subscription).add(subscription, index);
+        }
+        if entries.iter().any(|e| !e.by_channel) {
+            self.listeners.insert(subscription);
+            let broadcast = self.broadcast.clone();
+            self.feeds_mut(&broadcast);
+        }
+        let server_subscriptions = self.wires_of(&entries);
+        self.subscriptions.insert(subscription, entries);
+        server_subscriptions
+    }
+
+    /// Adds a subscription to what this client publishes itself: it needs no server subscription.
+    pub fn add_local(&mut self, subscription: u32, patterns: &[String], by_channel: bool) {
+        let entries = patterns.iter().map(|p| self.entry(p, by_channel)).collect();
+        self.local_only.insert(subscription);
+        self.subscriptions.insert(subscription, entries);
+    }
+
+    /// Removes a subscription. Returns the server subscriptions that nobody needs any more.
+    pub fn remove(&mut self, subscription: u32) -> Vec<ServerSubscription> {
+        let Some(entries) = self.subscriptions.remove(&subscription) else { return Vec::new() };
+        if self.local_only.remove(&subscription) {
+            return Vec::new();
+        }
+        let mut unused = self.wires_of(&entries);
+        self.listeners.remove(&subscription);
+        unused.retain(|server_subscription| {
+            let heard = (*server_subscription == self.broadcast && !self.listeners.is_empty())
+                || self.is_joined(server_subscription.into());
+            let feeds = self.feeds_mut(server_subscription);
+            feeds.remove(subscription);
+            let empty = feeds.is_empty() && !heard;
+            if empty {
+                self.table_mut(server_subscription).remove(server_subscription.name());
+            }
+            empty
+        });
+        unused
+    }
+
+    /// Removes all subscriptions, in time proportional to their number. Returns all server subscriptions, each
+    /// once.
+    pub fn clear(&mut self) -> Vec<ServerSubscription> {
+        self.subscriptions = HashMap::default();
+        self.listeners = BTreeSet::new();
+        self.local_only = BTreeSet::new();
+        self.joined = HashMap::default();
+        self.memberships = 0;
+        let channels = std::mem::take(&mut self.by_channel).into_keys().map(ServerSubscription::Channel);
+        let patterns = std::mem::take(&mut self.by_pattern).into_keys().map(ServerSubscription::Pattern);
+        channels.chain(patterns).collect()
+    }
+
+    /// Joins a room or a user, by the name of its channel without the prefix. Returns the server subscription that it
+    /// needs, which may be there already, and whether the member is new.
+    pub fn join(&mut self, name: &str, member: &Arc<str>) -> (ServerSubscription, bool) {
+        let server_subscription = ServerSubscription::Channel(self.channels.named(name).into_bytes().into());
+        self.feeds_mut(&server_subscription);
+        let (ServerSubscription::Channel(channel) | ServerSubscription::Pattern(channel)) =
+            &server_subscription;
+        let joined = self.joined.entry(channel.clone());
+        let joined = joined.or_insert_with(|| Joined { name: name.into(), members: BTreeSet::new() });
+        let is_new = joined.members.insert(member.clone());
+        self.memberships += usize::from(is_new);
+        (server_subscription, is_new)
+    }
+
+    /// Leaves it: one member, or all of this client's. Returns how many have left, and the server subscription if
+    /// nobody needs it any more.
+    pub fn leave(&mut self, name: &str, member: Option<&str>) -> (usize, Option<ServerSubscription>) {
+        let server_subscription = ServerSubscription::Channel(self.channels.named(name).into_bytes().into());
+        let Some(joined) = self.joined.get_mut(server_subscription.name()) else { return (0, None) };
+        let left = match member {
+            Some(member) => usize::from(joined.members.remove(member)),
+            None => std::mem::take(&mut joined.members).len(),
+        };
+        self.memberships -= left;
+        if !joined.members.is_empty() {
+            return (left, None);
+        }
+        self.joined.remove(server_subscription.name());
+        if self.feeds((&server_subscription).into()).is_some_and(|feeds| !feeds.is_empty()) {
+            return (left, None);
+        }
+        self.by_channel.remove(server_subscription.name());
+        (left, Some(server_subscription))
+    }
+
+    /// Who has joined a room or a user here, by the name of its channel without the prefix.
+    pub fn members(&self, name: &str) -> BTreeSet<Arc<str>> {
+        let channel = self.channels.named(name);
+        self.joined.get(channel.as_bytes()).map(|joined| joined.members.clone()).unwrap_or_default()
+    }
+
+    /// How many have joined something, all rooms and users together.
+    pub fn memberships(&self) -> usize {
+        self.memberships
+    }
+
+    /// Whether all who have joined `channel` here are among `except`.
+    pub fn leaves_out(&self, channel: &[u8], except: &[String]) -> bool {
+        let out = |member: &Arc<str>| except.iter().any(|name| **name == **member);
+        !except.is_empty() && self.joined.get(channel).is_some_and(|joined| joined.members.iter().all(out))
+    }
+
+    /// What a server subscription was joined for.
+    fn joined_by(&self, server_subscription: ServerSubscriptionRef<'_>) -> Option<&Joined> {
+        match server_subscription {
+            ServerSubscriptionRef::Channel(name) => self.joined.get(name),
+            ServerSubscriptionRef::Pattern(_) => None,
+        }
+    }
+
+    fn is_joined(&self, server_subscription: ServerSubscriptionRef<'_>) -> bool {
+        self.joined_by(server_subscription).is_some()
+    }
+
+    /// Whether there is a subscription of that number.
+    pub fn contains(&self, subscription: u32) -> bool {
+        self.subscriptions.contains_key(&subscription)
+    }
+
+    /// The patterns of all subscriptions that `server_subscription` feeds, and the room or user that it was joined for, for reports.
+    pub fn patterns(&self, server_subscription: &ServerSubscription) -> impl Iterator<Item = &str> {
+        let fed =
+            self.feeds(server_subscription.into()).into_iter().flat_map(Feeds::iter).filter_map(|(s, i)| {
+                let entry = self.subscriptions.get(&s)?.get(usize::try_from(i).ok()?)?;
+                Some(&*entry.pattern)
+            });
+        fed.chain(self.joined_by(server_subscription.into()).map(|joined| &*joined.name))
+    }
+
+    /// Whether some pattern that `server_subscription` feeds addresses channels, not event types, or it is that of a room or user.
+    pub fn addresses_channels(&self, server_subscription: &ServerSubscription) -> bool {
+        self.is_joined(server_subscription.into())
+            || self.feeds(server_subscription.into()).into_iter().flat_map(Feeds::iter).any(|(s, i)| {
+                let entries = self.subscriptions.get(&s);
+                let entry = entries.zip(usize::try_from(i).ok()).and_then(|(entries, i)| entries.get(i));
+                entry.is_some_and(|entry| entry.by_channel)
+            })
+    }
+
+    /// Whether a subscription needs `server_subscription` only to hear broadcasts, and works without it.
+    pub fn is_optional(&self, subscription: u32, server_subscription: &ServerSubscription) -> bool {
+        *server_subscription == self.broadcast
+            && self
+                .subscriptions
+                .get(&subscription)
+                .is_some_and(|es| es.iter().all(|e| e.server_subscription != *server_subscription))
+    }
+
+    /// Whether every subscription that `server_subscription` feeds works without it, as with [`Router::is_optional`].
+    pub fn is_dispensable(&self, server_subscription: &ServerSubscription) -> bool {
+        *server_subscription == self.broadcast
+            && self.feeds(server_subscription.into()).is_none_or(Feeds::is_empty)
+    }
+
+    /// Local subscriptions, and how many of their patterns are globs.
+    pub fn counts(&self) -> (usize, usize) {
+        let globs = self
+            .subscriptions
+            .values()
+            .flatten()
+            .filter(|e| matches!(e.server_subscription, ServerSubscription::Pattern(_)));
+        (self.subscriptions.len(), globs.count())
+    }
+
+    /// Appends to `routes` the subscriptions that a message of `channel` which came for `server_subscription` goes to, as
+    /// far as its channel tells. True when others may hear it, by its type: [`Router::route_listeners`].
+    ///
+    /// Called for each server subscription that the message came for, the two name every matching
+    /// subscription exactly once in all.
+    pub fn route(
+        &self,
+        server_subscription: ServerSubscriptionRef<'_>,
+        channel: &[u8],
+        routes: &mut Vec<Route>,
+    ) -> bool {
+        let Some(feeds) = self.feeds(server_subscription) else { return false };
+        let audience = self.channels.audience(channel);
+        for (subscription, pattern) in feeds.iter() {
+            let Some(entries) = self.subscriptions.get(&subscription) else { continue };
+            if Self::first_match(entries, channel, audience, pattern) {
+                routes.push(Route { subscription, pattern });
+            }
+        }
+        // Only the broadcast channel, and those that were joined, have listeners.
+        match audience {
+            Some(Audience::Everyone) => ServerSubscriptionRef::from(&self.broadcast) == server_subscription,
+            Some(Audience::Room(_) | Audience::User(_)) => self.is_joined(server_subscription),
+            _ => false,
+        }
+    }
+
+    /// Appends the subscriptions that an event of this client goes to when it is handed to them without the
+    /// server, each exactly once: those that [`Router::route`] and [`Router::route_listeners`] name for all server_subscription
+    /// subscriptions which the message would come for, and those that have none. Returns how many it leaves out, as
+    /// all that have joined its room here are among `except`.
+    pub fn route_local(
+        &self,
+        channel: &[u8],
+        event_type: &str,
+        except: &[String],
+        routes: &mut Vec<Route>,
+    ) -> u64 {
+        let audience = self.channels.audience(channel);
+        let mut heard = self.route(ServerSubscriptionRef::Channel(channel), channel, routes);
+        for name in self.by_pattern.keys().filter(|name| pattern::matches(name, channel)) {
+            heard |= self.route(ServerSubscriptionRef::Pattern(name), channel, routes);
+        }
+        // Those without a server subscription have asked for no broadcasts, and hear them all the same.
+        heard |= audience == Some(Audience::Everyone);
+        let left_out = self.leaves_out(channel, except);
+        let from = routes.len();
+        if heard {
+            self.route_listeners(channel, event_type, routes);
+        }
+        let mut left = 0;
+        if left_out {
+            left = routes.len() - from;
+            routes.truncate(from);
+        }
+        for subscription in &self.local_only {
+            let Some(entries) = self.subscriptions.get(subscription) else { continue };
+            let takes = |e: &Entry| Self::takes(e, audience) && e.server_subscription.matches(channel);
+            let hears = |e: &Entry| heard && Self::hears(e, event_type);
+            let taking = entries.iter().position(takes);
+            let first = taking.or_else(|| entries.iter().position(hears));
+            let Some(pattern) = first.and_then(|index| u32::try_from(index).ok()) else { continue };
+            if taking.is_none() && left_out {
+                left += 1;
+            } else {
+                routes.push(Route { subscription: *subscription, pattern });
+            }
+        }
+        left as u64
+    }
+
+    /// Appends the subscriptions by type that hear a broadcast, or an event of what this client has joined.
+    pub fn route_listeners(&self, channel: &[u8], event_type: &str, routes: &mut Vec<Route>) {
+        for subscription in &self.listeners {
+            let Some(entries) = self.subscriptions.get(subscription) else { continue };
+            // A pattern that addresses the channel itself has taken the message already.
+            if entries.iter().any(|e| e.by_channel && e.server_subscription.matches(channel)) {
+                continue;
+            }
+            if let Some((pattern, _)) = (0u32..).zip(entries).find(|(_, e)| Self::hears(e, event_type)) {
+                routes.push(Route { subscription: *subscription, pattern });
+            }
+        }
+    }
+
+    /// Whether the pattern at `index` is the one through which its subscription takes messages of `channel`:
+    /// the first, in its own order, that the server feeds with them.
+    fn first_match(entries: &[Entry], channel: &[u8], audience: Option<Audience<'_>>, index: u32) -> bool {
+        let Ok(index) = usize::try_from(index) else { return false };
+        entries.get(index).is_some_and(|e| Self::takes(e, audience))
+            && !entries[..index]
+                .iter()
+                .any(|e| Self::takes(e, audience) && e.server_subscription.matches(channel))
+    }
+
+    /// Whether a pattern takes messages of such a channel, where it matches.
+    fn takes(entry: &Entry, audience: Option<Audience<'_>>) -> bool {
+        entry.by_channel || matches!(audience, Some(Audience::Type(_)))
+    }
+
+    /// Whether a pattern by type is for events of this type.
+    fn hears(entry: &Entry, event_type: &str) -> bool {
+        !entry.by_channel && pattern::matches(entry.pattern.as_bytes(), event_type.as_bytes())
+    }
+
+    fn entry(&self, pattern_text: &str, by_channel: bool) -> Entry {
+        let server_subscription = if pattern::is_glob(pattern_text.as_bytes()) {
+            let glob = format!("{}{}", pattern::escape(self.channels.prefix()), pattern_text);
+            ServerSubscription::Pattern(glob.into_bytes().into())
+        } else {
+            ServerSubscription::Channel(self.channels.named(pattern_text).into_bytes().into())
+        };
+        let by_channel = by_channel || Channels::addresses_channels(pattern_text);
+        Entry { pattern: pattern_text.into(), server_subscription, by_channel }
+    }
+
+    fn feeds(&self, server_subscription: ServerSubscriptionRef<'_>) -> Option<&Feeds> {
+        match server_subscription {
+            ServerSubscriptionRef::Channel(name) => self.by_channel.get(name),
+            ServerSubscriptionRef::Pattern(name) => self.by_pattern.get(name),
+        }
+    }
+
+    fn table_mut(&mut self, server_subscription: &ServerSubscription) -> &mut HashMap<Arc<[u8]>, Feeds> {
+        match server_subscription {
+            ServerSubscription::Channel(_) => &mut self.by_channel,
+            ServerSubscription::Pattern(_) => &mut self.by_pattern,
+        }
+    }
+
+    fn feeds_mut(&mut self, server_subscription: &ServerSubscription) -> &mut Feeds {
+        let (ServerSubscription::Channel(name) | ServerSubscription::Pattern(name)) = server_subscription;
+        self.table_mut(server_subscription).entry(name.clone()).or_insert_with(Feeds::new)
+    }
+
+    fn wires_of(&self, entries: &[Entry]) -> Vec<ServerSubscription> {
+        let mut server_subscriptions: Vec<ServerSubscription> = Vec::with_capacity(entries.len() + 1);
+        let listens = entries.iter().any(|e| !e.by_channel).then(|| self.broadcast.clone());
+        for server_subscription in entries.iter().map(|e| e.server_subscription.clone()).chain(listens) {
+            if !server_subscriptions.contains(&server_subscription) {
+                server_subscriptions.push(server_subscription);
+            }
+        }
+        server_subscriptions
+    }
+}

@@ -1,0 +1,229 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn router() -> Router {
+    Router::new(Channels::new("p:"))
+}
+
+fn channel(name: &str) -> ServerSubscription {
+    ServerSubscription::Channel(name.as_bytes().into())
+}
+
+fn glob(name: &str) -> ServerSubscription {
+    ServerSubscription::Pattern(name.as_bytes().into())
+}
+
+/// What a server would do: the message comes once for each server subscription that matches.
+fn deliver(router: &Router, to: &str, event_type: &str) -> Vec<(u32, u32)> {
+    let mut routes = Vec::new();
+    let channels = router.by_channel.keys().map(|n| ServerSubscription::Channel(n.clone()));
+    let patterns = router.by_pattern.keys().map(|n| ServerSubscription::Pattern(n.clone()));
+    for server_subscription in channels.chain(patterns).filter(|w| w.matches(to.as_bytes())) {
+        if router.route((&server_subscription).into(), to.as_bytes(), &mut routes) {
+            router.route_listeners(to.as_bytes(), event_type, &mut routes);
+        }
+    }
+    routes.sort_by_key(|r| (r.subscription, r.pattern));
+    routes.into_iter().map(|r| (r.subscription, r.pattern)).collect()
+}
+
+/// The same without a server.
+fn deliver_locally(router: &Router, to: &str, event_type: &str) -> Vec<(u32, u32)> {
+    let mut routes = Vec::new();
+    assert_eq!(router.route_local(to.as_bytes(), event_type, &[], &mut routes), 0);
+    routes.sort_by_key(|r| (r.subscription, r.pattern));
+    routes.into_iter().map(|r| (r.subscription, r.pattern)).collect()
+}
+
+/// Patterns of types, rooms, users and broadcasts.
+fn addressed() -> impl Strategy<Value = String> {
+    prop_oneof!["[ab*?.]{1,4}", "(room|user):[ab*]", Just("broadcast".to_owned())]
+}
+
+fn add(router: &mut Router, id: u32, patterns: &[&str]) -> Vec<ServerSubscription> {
+    router.add(id, &patterns.iter().map(|p| p.to_string()).collect::<Vec<_>>(), false)
+}
+
+#[test]
+fn exact_patterns_subscribe_and_globs_psubscribe_under_the_escaped_prefix() {
+    let mut r = Router::new(Channels::new("a*:"));
+    let server_subscriptions = r.add(1, &["photo.uploaded".into(), "photo.*".into()], false);
+    assert_eq!(
+        server_subscriptions,
+        [channel("a*:photo.uploaded"), glob("a\\*:photo.*"), channel("a*:broadcast")]
+    );
+}
+
+#[test]
+fn overlapping_patterns_of_one_subscription_call_it_once() {
+    let mut r = router();
+    add(&mut r, 1, &["photo.*", "*", "photo.uploaded"]);
+    add(&mut r, 2, &["photo.uploaded"]);
+    add(&mut r, 3, &["photo.uploaded"]);
+    assert_eq!(deliver(&r, "p:photo.uploaded", "photo.uploaded"), [(1, 0), (2, 0), (3, 0)]);
+    assert_eq!(deliver(&r, "p:order", "order"), [(1, 1)]);
+}
+
+#[test]
+fn type_patterns_never_see_rooms_and_see_broadcasts_of_their_types() {
+    let mut r = router();
+    add(&mut r, 1, &["*"]);
+    add(&mut r, 2, &["room:*"]);
+    add(&mut r, 3, &["photo.*"]);
+    add(&mut r, 4, &["broadcast", "*"]);
+    r.add(5, &["*".into()], true);
+    assert_eq!(deliver(&r, "p:room:1", "photo.a"), [(2, 0), (5, 0)]);
+    assert_eq!(deliver(&r, "p:broadcast", "photo.a"), [(1, 0), (3, 0), (4, 0), (5, 0)]);
+    assert_eq!(deliver(&r, "p:broadcast", "order"), [(1, 0), (4, 0), (5, 0)]);
+}
+
+#[test]
+fn an_event_of_a_room_leaves_out_whom_it_is_not_for() {
+    let mut r = router();
+    add(&mut r, 1, &["a"]);
+    add(&mut r, 2, &["room:*"]);
+    r.add_local(3, &["a".into()], false);
+    r.join("room:x", &"m".into());
+    let to = |except: &[&str]| {
+        let except: Vec<String> = except.iter().map(|name| name.to_string()).collect();
+        let mut routes = Vec::new();
+        let left_out = r.route_local(b"p:room:x", "a", &except, &mut routes);
+        let mut called: Vec<u32> = routes.iter().map(|r| r.subscription).collect();
+        called.sort_unstable();
+        (called, left_out)
+    };
+    assert_eq!(to(&[]), (vec![1, 2, 3], 0));
+    assert_eq!(to(&["n"]), (vec![1, 2, 3], 0));
+    assert_eq!(to(&["n", "m"]), (vec![2], 2));
+}
+
+#[test]
+fn patterns_of_channels_are_told_from_those_of_types() {
+    let mut r = router();
+    add(&mut r, 1, &["*", "a", "room:1"]);
+    for (server_subscription, expected) in
+        [(glob("p:*"), false), (channel("p:a"), false), (channel("p:room:1"), true)]
+    {
+        assert_eq!(r.addresses_channels(&server_subscription), expected);
+    }
+    r.add(2, &["*".into()], true);
+    assert!(r.addresses_channels(&glob("p:*")) && !r.addresses_channels(&channel("p:broadcast")));
+}
+
+#[test]
+fn the_last_subscription_takes_its_wires_along() {
+    let mut r = router();
+    add(&mut r, 1, &["a.*"]);
+    add(&mut r, 2, &["a.*", "b"]);
+    assert_eq!(r.remove(1), []);
+    assert_eq!(r.remove(2), [glob("p:a.*"), channel("p:b"), channel("p:broadcast")]);
+    assert_eq!(r.remove(2), []);
+    assert_eq!(r.counts(), (0, 0));
+    assert!(r.by_channel.is_empty() && r.by_pattern.is_empty());
+}
+
+#[test]
+fn clearing_gives_every_wire_once() {
+    let mut r = router();
+    add(&mut r, 1, &["a.*", "b"]);
+    add(&mut r, 2, &["a.*"]);
+    r.add(3, &["b".into(), "room:1".into()], true);
+    let mut server_subscriptions = r.clear();
+    server_subscriptions.sort_by(|a, b| a.name().cmp(b.name()));
+    assert_eq!(
+        server_subscriptions,
+        [glob("p:a.*"), channel("p:b"), channel("p:broadcast"), channel("p:room:1")]
+    );
+    assert_eq!((r.counts(), r.clear()), ((0, 0), vec![]));
+    assert_eq!((deliver(&r, "p:b", "b"), deliver(&r, "p:broadcast", "b")), (vec![], vec![]));
+    assert_eq!(add(&mut r, 1, &["b"]), [channel("p:b"), channel("p:broadcast")]);
+    assert_eq!(deliver(&r, "p:b", "b"), [(1, 0)]);
+}
+
+#[test]
+fn many_of_one_pattern_go_one_by_one() {
+    const MANY: u32 = 100_000;
+    let mut r = router();
+    (0..MANY).for_each(|id| drop(add(&mut r, id, &["a.*"])));
+    // From the end: each would move or look at all others if they were not left in place.
+    for id in (1..MANY).rev() {
+        assert_eq!(r.remove(id), []);
+    }
+    assert_eq!(deliver(&r, "p:a.x", "a.x"), [(0, 0)]);
+    assert_eq!(r.patterns(&glob("p:a.*")).collect::<Vec<_>>(), ["a.*"]);
+    assert_eq!(r.remove(0), [glob("p:a.*"), channel("p:broadcast")]);
+}
+
+proptest! {
+    /// Numbers come again here, which a client's do only after 2^32 subscriptions.
+    #[test]
+    fn what_comes_and_goes_leaves_what_is_there(steps in prop::collection::vec((0u32..8, any::<bool>()), 1..80)) {
+        let mut r = router();
+        let mut there = BTreeSet::new();
+        for (id, more) in steps {
+            if more && there.insert(id) {
+                add(&mut r, id, &["b", "a", "*"]);
+            } else if there.remove(&id) {
+                prop_assert_eq!(r.remove(id).is_empty(), !there.is_empty());
+            }
+            prop_assert_eq!(deliver(&r, "p:a", "a"), there.iter().map(|id| (*id, 1)).collect::<Vec<_>>());
+            prop_assert_eq!(r.patterns(&channel("p:a")).count(), there.len());
+            prop_assert_eq!(r.is_dispensable(&channel("p:a")), false);
+            prop_assert!(r.is_dispensable(&channel("p:broadcast")));
+        }
+    }
+
+    #[test]
+    fn each_matching_subscription_is_called_exactly_once(
+        subs in prop::collection::vec(prop::collection::vec("[ab*?.]{1,4}", 1..4), 1..5),
+        event_type in "[ab.]{1,4}",
+        broadcast: bool,
+    ) {
+        let mut r = router();
+        for (id, patterns) in (0u32..).zip(&subs) {
+            r.add(id, patterns, false);
+        }
+        let to = if broadcast { "p:broadcast".to_owned() } else { format!("p:{event_type}") };
+        let delivered = deliver(&r, &to, &event_type);
+        let called: Vec<u32> = delivered.iter().map(|(s, _)| *s).collect();
+        let expected: Vec<u32> = (0u32..)
+            .zip(&subs)
+            .filter(|(_, ps)| ps.iter().any(|p| pattern::matches(p.as_bytes(), event_type.as_bytes())))
+            .map(|(id, _)| id)
+            .collect();
+        prop_assert_eq!(called, expected);
+        prop_assert_eq!(deliver_locally(&r, &to, &event_type), delivered);
+    }
+
+    /// What this client publishes reaches the same subscriptions with the server and without, through the same
+    /// patterns; so it does those that hear nothing else.
+    #[test]
+    fn the_local_way_is_that_of_the_server(
+        subs in prop::collection::vec((prop::collection::vec(addressed(), 1..4), any::<bool>()), 1..5),
+        to in prop_oneof!["[ab.]{1,3}", "room:[ab]", "user:[ab]", Just("broadcast".to_owned())],
+        event_type in "[ab.]{1,3}",
+        joins in prop::collection::vec("(room|user):[ab]", 0..3),
+    ) {
+        let (mut heard, mut local) = (router(), router());
+        let member: Arc<str> = "m".into();
+        for name in &joins {
+            heard.join(name, &member);
+            local.join(name, &member);
+        }
+        for (id, (patterns, by_channel)) in (0u32..).zip(&subs) {
+            heard.add(id, patterns, *by_channel);
+            local.add_local(id, patterns, *by_channel);
+        }
+        let event_type = if to.contains(':') || to == "broadcast" { event_type } else { to.clone() };
+        let to = format!("p:{to}");
+        let expected = deliver(&heard, &to, &event_type);
+        prop_assert_eq!(&deliver_locally(&heard, &to, &event_type), &expected);
+        prop_assert_eq!(deliver_locally(&local, &to, &event_type), expected);
+        prop_assert_eq!(deliver(&local, &to, &event_type), []);
+        for id in 0..subs.len() as u32 {
+            prop_assert_eq!(local.remove(id), []);
+        }
+        prop_assert_eq!(local.counts(), (0, 0));
+    }
+}

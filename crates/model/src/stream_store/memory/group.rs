@@ -1,0 +1,185 @@
+//! What a group has delivered, and to whom.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::stream_store::memory::log::Log;
+use crate::stream_store::{ConsumerId, EntryId, Fields, GroupFacts, Missed, PendingEntry};
+
+/// A consumer group of a stream.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    /// The last entry that was delivered as a new one.
+    position: EntryId,
+    pub(super) pending: BTreeMap<EntryId, Pending>,
+    pub(super) consumers: BTreeMap<Arc<str>, Consumer>,
+    /// Which client start lives behind a consumer's name, and until when it counts as alive.
+    pub(super) alive: HashMap<Arc<str>, (Arc<str>, u64)>,
+    pub(super) lease: Option<u64>,
+    /// When a client of the group was last heard of.
+    pub(super) heard_of: Option<u64>,
+    /// When a client last had a pattern.
+    pub(super) patterns: BTreeMap<String, u64>,
+    /// What was trimmed unread and not reported yet.
+    pub(super) missed: Option<Missed>,
+}
+
+/// An entry that was delivered and not acknowledged.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) consumer: Arc<str>,
+    /// When it was delivered, claimed or renewed; an entry that was handed back has this long before.
+    pub(super) since: i64,
+    pub(super) deliveries: u32,
+    pub(super) begun: bool,
+    pub(super) unhandled_since: Option<u64>,
+}
+
+impl Pending {
+    pub(super) fn idle(&self, now: i64) -> u64 {
+        u64::try_from(now.saturating_sub(self.since)).unwrap_or(0)
+    }
+}
+
+/// A consumer of a group.
+#[derive(Debug, Default)]
+pub(super) struct Consumer {
+    /// When it last asked for entries.
+    pub(super) seen: u64,
+    /// The pending entries that are its own.
+    pub(super) pending: BTreeSet<EntryId>,
+}
+
+impl Consumer {
+    pub(super) fn idle(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(self.seen)
+    }
+}
+
+pub(super) fn signed(now_ms: u64) -> i64 {
+    i64::try_from(now_ms).unwrap_or(i64::MAX)
+}
+
+impl Group {
+    pub(super) fn new(position: EntryId) -> Self {
+        Group { position, ..Group::default() }
+    }
+
+    pub(super) fn position(&self) -> EntryId {
+        self.position
+    }
+
+    /// Goes on behind `position`. What is passed over is not missed.
+    pub(super) fn set_position(&mut self, position: EntryId) {
+        self.position = position;
+        self.missed = None;
+    }
+
+    pub(super) fn oldest_pending(&self) -> Option<EntryId> {
+        self.pending.first_key_value().map(|(id, _)| *id)
+    }
+
+    /// The entry `id` was trimmed; the stream begins, or will begin, with `next`.
+    pub(super) fn miss(&mut self, id: EntryId, next: EntryId) {
+        if id > self.position {
+            let from = self.position;
+            let missed = self.missed.get_or_insert(Missed { count: 0, from, to: next });
+            missed.count += 1;
+            missed.to = next;
+        }
+    }
+
+    /// Delivers new entries, oldest first.
+    pub(super) fn deliver(
+        &mut self,
+        log: &Log,
+        consumer: &str,
+        limit: usize,
+        now_ms: u64,
+    ) -> Vec<(EntryId, Arc<Fields>)> {
+        let consumer = self.see(consumer, now_ms);
+        let new: Vec<_> =
+            log.behind(self.position).take(limit).map(|(id, fields)| (id, fields.clone())).collect();
+        for (id, _) in &new {
+            self.position = *id;
+            self.give(*id, &consumer, now_ms);
+        }
+        new
+    }
+
+    /// Makes a consumer the owner of a new entry, or of one that is delivered as if it were new.
+    fn give(&mut self, id: EntryId, consumer: &Arc<str>, now_ms: u64) {
+        self.settle(id);
+        if let Some(consumer) = self.consumers.get_mut(consumer) {
+            consumer.pending.insert(id);
+        }
+        let (consumer, since) = (consumer.clone(), signed(now_ms));
+        let pending = Pending { consumer, since, deliveries: 1, begun: false, unhandled_since: None };
+        self.pending.insert(id, pending);
+    }
+
+    /// An entry is pending no more.
+    pub(super) fn settle(&mut self, id: EntryId) {
+        if let Some(pending) = self.pending.remove(&id)
+            && let Some(consumer) = self.consumers.get_mut(&pending.consumer)
+        {
+            consumer.pending.remove(&id);
+        }
+    }
+
+    /// Notes that a consumer is there. Returns its name.
+    pub(super) fn see(&mut self, consumer: &str, now_ms: u64) -> Arc<str> {
+        let name = match self.consumers.get_key_value(consumer) {
+            Some((name, _)) => name.clone(),
+            None => consumer.into(),
+        };
+        self.consumers.entry(name.clone()).or_default().seen = now_ms;
+        name
+    }
+
+    /// Whether no other client start has taken a consumer's name.
+    pub(super) fn is_mine(&self, member: &ConsumerId) -> bool {
+        self.alive.get(&member.consumer).is_none_or(|(instance, _)| *instance == member.instance)
+    }
+
+    pub(super) fn is_owned(&self, id: EntryId, member: &ConsumerId) -> bool {
+        self.is_mine(member)
+            && self.pending.get(&id).is_some_and(|pending| pending.consumer == member.consumer)
+    }
+
+    /// The pending entries from `from` on that are idle for `min_idle`, of all consumers or one, oldest first.
+    pub(super) fn pending(
+        &self,
+        from: EntryId,
+        min_idle: u64,
+        limit: usize,
+        consumer: Option<&str>,
+        now_ms: u64,
+    ) -> Vec<PendingEntry> {
+        let entry = |(id, pending): (&EntryId, &Pending)| PendingEntry {
+            id: *id,
+            consumer: pending.consumer.clone(),
+            idle: pending.idle(signed(now_ms)),
+            deliveries: pending.deliveries,
+        };
+        let its = |entry: &PendingEntry| consumer.is_none_or(|name| *entry.consumer == *name);
+        let entries =
+            self.pending.range(from..).map(entry).filter(|entry| entry.idle >= min_idle && its(entry));
+        entries.take(limit).collect()
+    }
+
+    pub(super) fn describe(&self, name: &str, log: &Log, now_ms: u64) -> GroupFacts {
+        let consumer = |(name, consumer): (&Arc<str>, &Consumer)| {
+            (name.to_string(), consumer.pending.len() as u64, consumer.idle(now_ms))
+        };
+        GroupFacts {
+            name: name.to_owned(),
+            consumers: self.consumers.iter().map(consumer).collect(),
+            pending: self.pending.len() as u64,
+            last_delivered: self.position,
+            lag: Some(log.count_behind(self.position)),
+            oldest_pending: self.oldest_pending(),
+            lease: self.lease,
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! Streams in memory: what Redis does with [`Request`]s, as plain data.
+//!
+//! Ids, delivery counts and idle times are those that Redis 7 would give. Where Redis is vague, this is exact:
+//! trimming keeps just the entries that were asked for, the lag of a group is always known, and so is what it
+//! has missed.
+//!
+//! # Layout
+//!
+//! - this file: [`Streams`], and which request goes where; `log`: the entries of a stream; `stream`: with its groups,
+//!   and how it is trimmed; `group`: what a group has delivered; `ownership`: who has it; `upkeep`: heartbeats and what depends
+//!   on them; `letters`: copies between streams; `expiring`: what is kept for a while.
+
+mod dead_letters;
+mod expiring;
+mod group;
+mod log;
+mod ownership;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod upkeep;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::{ConsumerId, EntryId, Fields, Request, Response, StoredEntry};
+use crate::presence;
+use crate::{BusError, ErrorKind};
+
+use expiring::Expiring;
+use group::Group;
+use log::Log;
+use stream::Stream;
+
+/// How many events are kept by their ids, and in a history, at the most: those that were kept first go first.
+pub const MAX_KEPT_EVENTS: usize = 100_000;
+
+/// An entry that was delivered as a new one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delivered {
+    /// Its stream.
+    pub stream: Arc<str>,
+    /// Its id.
+    pub id: EntryId,
+    /// Its fields, shared with the stream.
+    pub fields: Arc<Fields>,
+}
+
+/// All streams of a store.
+#[derive(Debug)]
+pub struct Streams {
+    by_name: HashMap<Arc<str>, Stream>,
+    events: Expiring<Box<[u8]>>,
+    /// Who is in which room, by its key. Without expiry: who dies takes the store along.
+    attendance: HashMap<Arc<str>, BTreeSet<String>>,
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        Streams {
+            by_name: HashMap::new(),
+            events: Expiring::new(MAX_KEPT_EVENTS),
+            attendance: HashMap::new(),
+        }
+    }
+}
+
+impl Streams {
+    /// No streams.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends an entry, and trims the stream to its newest `cap` entries.
+    pub fn append(&mut self, stream: &str, fields: Fields, cap: Option<u64>, now_ms: u64) -> EntryId {
+        self.with(stream, |s| s.append(fields.into(), cap, now_ms))
+    }
+
+    /// As [`Streams::append`], unless an entry for the same event was appended within `ttl_ms` milliseconds: then
+    /// that one is told, and true.
+    pub fn append_once(
+        &mut self,
+        stream: &str,
+        fields: Fields,
+        cap: Option<u64>,
+        event_id: &str,
+        ttl_ms: u64,
+        now_ms: u64,
+    ) -> (EntryId, bool) {
+        self.with(stream, |s| {
+            if let Some(id) = s.duplicates.get(event_id, now_ms) {
+                return (*id, true);
+            }
+            let id = s.append(fields.into(), cap, now_ms);
+            s.duplicates.set(event_id, id, ttl_ms, now_ms);
+            (id, false)
+        })
+    }
+
+    /// Appends an entry to a history, and removes from it what is older than `ttl_ms` milliseconds.
+    pub fn append_to_history(&mut self, history: &str, fields: Fields, ttl_ms: u64, now_ms: u64) -> EntryId {
+        self.with(history, |s| {
+            let id = s.append(fields.into(), Some(MAX_KEPT_EVENTS as u64), now_ms);
+            s.trim_before(EntryId::first_of(now_ms.saturating_sub(ttl_ms)));
+            id
+        })
+    }
+
+    /// Keeps an event by its key, for `ttl_ms` milliseconds.
+    pub fn keep_event(&mut self, key: &str, json: &[u8], ttl_ms: u64, now_ms: u64) {
+        self.events.set(key, json.into(), ttl_ms, now_ms);
+    }
+
+    /// Delivers new entries of some streams to a consumer of a group, oldest first, at most `limit` of each stream.
+    ///
+    /// # Errors
+    /// `NO_GROUP` where one of the streams has no such group; then nothing is delivered.
+    pub fn deliver(
+        &mut self,
+        streams: &[Arc<str>],
+        group: &str,
+        consumer: &str,
+        limit: usize,
+        now_ms: u64,
+    ) -> Result<Vec<Delivered>, BusError> {
+        for stream in streams {
+            self.group(stream, group)?;
+        }
+        let mut all = Vec::new();
+        for stream in streams {
+            let (log, group) = self.group(stream, group)?;
+            let delivered = group.deliver(log, consumer, limit, now_ms).into_iter();
+            all.extend(delivered.map(|(id, fields)| Delivered { stream: stream.clone(), id, fields }));
+        }
+        Ok(all)
+    }
+
+    /// As [`Streams::deliver`], of one stream, and with copies of the entries.
+    ///
+    /// # Errors
+    /// `NO_GROUP`.
+    pub fn read_group(
+        &mut self,
+        stream: &str,
+        group: &str,
+        consumer: &str,
+        limit: usize,
+        now_ms: u64,
+    ) -> Result<Vec<StoredEntry>, BusError> {
+        let (log, group) = self.group(stream, group)?;
+        let delivered = group.deliver(log, consumer, limit, now_ms);
+        Ok(delivered.iter().map(|(id, fields)| StoredEntry { deliveries: 1, ..plain(*id, fields) }).collect())
+    }
+
+    /// Executes a request.
+    ///
+    /// # Errors
+    /// `NO_GROUP` where the stream or the group does not exist.
+    pub fn execute(&mut self, request: Request, now_ms: u64) -> Result<Response, BusError> {
+        Ok(match request {
+            Request::EnsureGroup { stream, group, from, restarted } => {
+                self.with(&stream, |s| s.ensure_group(group, from, restarted))
+            }
+            Request::Acknowledge { member: ConsumerId { stream, group, .. }, ids } => {
+                // As in Redis it is no error where there is nothing to acknowledge.
+                if let Ok((_, group)) = self.group(&stream, &group) {
+                    ids.into_iter().for_each(|id| group.settle(id));
+                }
+                Response::Done
+            }
+            Request::ExtendLease { member, items } => {
+                let (log, group) = self.group_of(&member)?;
+                group.extend_lease(log, &member, &items, now_ms)
+            }
+            Request::Requeue { member, items, unhandled } => {
+                let (log, group) = self.group_of(&member)?;
+                group.requeue(log, &member, &items, unhandled, now_ms)
+            }
+            Request::DeadLetter { member, to, max_len, letters } => {
+                self.dead_letter(&member, to.as_deref(), max_len, &letters, now_ms)?
+            }
+            Request::MarkStarted { member, id } => {
+                let (log, group) = self.group_of(&member)?;
+                group.mark_started(log, &member, id)
+            }
+            Request::ListExpired { member, min_idle, limit } => {
+                let (_, group) = self.group_of(&member)?;
+                Response::Pending(group.pending(EntryId::MIN, min_idle, limit, None, now_ms))
+            }
+            Request::Claim { member, min_idle, ids } => {
+                let (log, group) = self.group_of(&member)?;
+                group.claim(log, &member, min_idle, &ids, now_ms)
+            }
+            Request::ClaimOwnPending { member, after, limit, raise } => {
+                let (log, group) = self.group_of(&member)?;
+                group.claim_own_pending(log, &member, (after, limit), raise, now_ms)
+            }
+            Request::Heartbeat { member, instance, alive, lease, patterns, mark: _ } => {
+                // The mark is for the day when a group is lost; here a group goes only with its facts.
+                let (_, group) = self.group_of(&member)?;
+                Response::Facts(group.heartbeat(&member.consumer, &instance, alive, lease, patterns, now_ms))
+            }
+            Request::RemoveConsumer { member, instance } => {
+                Response::Count(self.group_of(&member)?.1.remove_consumer(&member.consumer, &instance))
+            }
+            Request::RemoveDeadConsumers { member } => {
+                Response::Count(self.group_of(&member)?.1.remove_dead_consumers(now_ms))
+            }
+            Request::ApplyRetention { stream, instance, max_len, max_age, safe } => {
+                let retain = |s: &mut Stream| s.apply_retention(&instance, max_len, max_age, safe, now_ms);
+                Response::Count(self.by_name.get_mut(&stream).map_or(0, retain))
+            }
+            Request::Range { stream, from, to, limit, reverse } => {
+                let range = |s: &Stream| s.log.range(from, to, limit, reverse);
+                Response::Entries(self.by_name.get(&stream).map(range).unwrap_or_default())
+            }
+            Request::Describe { stream } => {
+                Response::Stream(self.by_name.get(&stream).map(|s| s.describe(now_ms)))
+            }
+            Request::Pending { stream, group, from, limit, min_idle, consumer } => {
+                let (_, group) = self.group(&stream, &group)?;
+                Response::Pending(group.pending(from, min_idle, limit, consumer.as_deref(), now_ms))
+            }
+            Request::Delete { stream, ids } => {
+                let delete = |s: &mut Stream| ids.iter().filter(|id| s.log.remove(**id)).count();
+                Response::Count(self.by_name.get_mut(&stream).map_or(0, delete) as u64)
+            }
+            Request::Trim { stream, max_len, min_id } => {
+                let trim = |s: &mut Stream| {
+                    max_len.map_or(0, |length| s.trim_to(length)) + min_id.map_or(0, |id| s.trim_before(id))
+                };
+                Response::Count(self.by_name.get_mut(&stream).map_or(0, trim))
+            }
+            Request::SetPosition { stream, group, to } => {
+                let (log, group) = self.group(&stream, &group)?;
+                group.set_position(log.position(to));
+                Response::Done
+            }
+            Request::RemoveGroup { stream, group } => {
+                let removed = self.by_name.get_mut(&stream).and_then(|s| s.groups.remove(&group));
+                Response::Count(removed.is_some().into())
+            }
+            Request::RequeueDeadLetter { letters, id, for_group } => {
+                Response::Appended(self.requeue_dead_letter(&letters, id, for_group, now_ms))
+            }
+            Request::Redeliver { stream, group, id } => {
+                Response::Appended(self.redeliver(&stream, &group, id, now_ms))
+            }
+            Request::Event { key } => Response::Event(self.events.get(&key, now_ms).cloned()),
+            Request::UpdatePresence { key, add, remove, ttl: _ } => {
+                let present = self.attendance.entry(key.clone()).or_default();
+                for entry in &remove {
+                    present.remove(entry);
+                }
+                present.extend(add);
+                if present.is_empty() {
+                    self.attendance.remove(&key);
+                }
+                Response::Done
+            }
+            Request::ListPresence { key } => {
+                Response::Names(self.attendance.get(&key).into_iter().flatten().cloned().collect())
+            }
+            Request::Time => Response::Time(now_ms),
+        })
+    }
+
+    /// Takes a client start out of all rooms.
+    pub fn depart(&mut self, instance_id: &str) {
+        self.attendance.retain(|_, present| {
+            present.retain(|entry| presence::instance_of(entry) != instance_id);
+            !present.is_empty()
+        });
+    }
+
+    /// What `act` makes of a stream, which is made where it is missing.
+    fn with<T>(&mut self, name: &str, act: impl FnOnce(&mut Stream) -> T) -> T {
+        match self.by_name.get_mut(name) {
+            Some(stream) => act(stream),
+            None => act(self.by_name.entry(name.into()).or_default()),
+        }
+    }
+
+    fn group_of(&mut self, member: &ConsumerId) -> Result<(&Log, &mut Group), BusError> {
+        self.group(&member.stream, &member.group)
+    }
+
+    fn group(&mut self, stream: &str, group: &str) -> Result<(&Log, &mut Group), BusError> {
+        let found = self.by_name.get_mut(stream).and_then(|s| Some((&s.log, s.groups.get_mut(group)?)));
+        found.ok_or_else(|| {
+            let message = format!("NOGROUP No such key '{stream}' or consumer group '{group}'");
+            BusError::new(ErrorKind::NoGroup, message)
+        })
+    }
+}
+
+/// An entry as it is in the log, for those who ask for it not as a pending one.
+fn plain(id: EntryId, fields: &Fields) -> StoredEntry {
+    StoredEntry { id, deliveries: 0, begun: false, unhandled_since: None, fields: fields.clone() }
+}

@@ -1,0 +1,188 @@
+//! Who owns the pending entries of a group: renewing, handing back, claiming.
+
+use std::ops::Bound::{Excluded, Unbounded};
+
+use crate::stream_store::memory::group::{Group, Pending, signed};
+use crate::stream_store::memory::log::Log;
+use crate::stream_store::{ConsumerId, EntryId, Response, StoredEntry};
+
+/// For how long an entry that was handed back counts as idle already, in milliseconds.
+const RELEASED_IDLE: i64 = 3_600_000;
+/// After how many bytes of fields no more of a consumer's own entries are told at once.
+const MAX_OWN_BYTES: usize = 1024 * 1024;
+
+/// What a fenced request was not done for.
+#[derive(Default)]
+pub(super) struct Lost {
+    pub(super) taken: Vec<EntryId>,
+    pub(super) gone: Vec<EntryId>,
+}
+
+impl From<Lost> for Response {
+    fn from(Lost { taken, gone }: Lost) -> Response {
+        Response::Lost { taken, gone }
+    }
+}
+
+impl Group {
+    /// The pending entry, if the consumer owns it and it was not deleted; what was deleted is pending no more.
+    fn held(&mut self, log: &Log, member: &ConsumerId, id: EntryId, lost: &mut Lost) -> Option<&mut Pending> {
+        if !self.is_owned(id, member) {
+            lost.taken.push(id);
+            return None;
+        }
+        if log.get(id).is_none() {
+            lost.gone.push(id);
+            self.settle(id);
+        }
+        self.pending.get_mut(&id)
+    }
+
+    /// Renews entries. With a new delivery count the call that had begun has ended.
+    pub(super) fn extend_lease(
+        &mut self,
+        log: &Log,
+        member: &ConsumerId,
+        items: &[(EntryId, Option<u32>)],
+        now_ms: u64,
+    ) -> Response {
+        let mut lost = Lost::default();
+        for (id, deliveries) in items {
+            let Some(pending) = self.held(log, member, *id, &mut lost) else { continue };
+            pending.since = signed(now_ms);
+            if let Some(deliveries) = deliveries {
+                pending.deliveries = *deliveries;
+                pending.begun = false;
+            }
+        }
+        if lost.taken.len() + lost.gone.len() < items.len() {
+            self.see(&member.consumer, now_ms);
+        }
+        lost.into()
+    }
+
+    /// Hands entries back.
+    pub(super) fn requeue(
+        &mut self,
+        log: &Log,
+        member: &ConsumerId,
+        items: &[(EntryId, u32)],
+        unhandled: bool,
+        now_ms: u64,
+    ) -> Response {
+        let mut lost = Lost::default();
+        for (id, deliveries) in items {
+            let Some(pending) = self.held(log, member, *id, &mut lost) else { continue };
+            pending.since = signed(now_ms).saturating_sub(RELEASED_IDLE);
+            pending.deliveries = *deliveries;
+            pending.begun = false;
+            if unhandled {
+                pending.unhandled_since.get_or_insert(now_ms);
+            }
+        }
+        if lost.taken.len() + lost.gone.len() < items.len() {
+            self.see(&member.consumer, now_ms);
+        }
+        lost.into()
+    }
+
+    /// Notes that a suspect entry begins to run.
+    pub(super) fn mark_started(&mut self, log: &Log, member: &ConsumerId, id: EntryId) -> Response {
+        let mut lost = Lost::default();
+        if let Some(pending) = self.held(log, member, id, &mut lost) {
+            pending.begun = true;
+        }
+        lost.into()
+    }
+
+    /// Makes a consumer the owner of entries that are idle for `min_idle`.
+    pub(super) fn claim(
+        &mut self,
+        log: &Log,
+        member: &ConsumerId,
+        min_idle: u64,
+        ids: &[EntryId],
+        now_ms: u64,
+    ) -> Response {
+        let (mut entries, mut deleted) = (Vec::new(), Vec::new());
+        if !self.is_mine(member) {
+            return Response::Claimed { entries, deleted };
+        }
+        for id in ids {
+            if self.pending.get(id).is_none_or(|pending| pending.idle(signed(now_ms)) < min_idle) {
+                continue;
+            }
+            match self.take_up(log, *id, true, now_ms) {
+                Some(entry) => {
+                    self.move_to(*id, &member.consumer, now_ms);
+                    entries.push(entry);
+                }
+                None => deleted.push(*id),
+            }
+        }
+        Response::Claimed { entries, deleted }
+    }
+
+    /// Makes a consumer the owner of a pending entry.
+    fn move_to(&mut self, id: EntryId, consumer: &str, now_ms: u64) {
+        let name = self.see(consumer, now_ms);
+        let Some(pending) = self.pending.get_mut(&id) else { return };
+        let before = std::mem::replace(&mut pending.consumer, name.clone());
+        if let Some(before) = self.consumers.get_mut(&before) {
+            before.pending.remove(&id);
+        }
+        if let Some(consumer) = self.consumers.get_mut(&name) {
+            consumer.pending.insert(id);
+        }
+    }
+
+    /// The pending entries of a consumer behind `after`.
+    pub(super) fn claim_own_pending(
+        &mut self,
+        log: &Log,
+        member: &ConsumerId,
+        (after, limit): (EntryId, usize),
+        raise: bool,
+        now_ms: u64,
+    ) -> Response {
+        if !self.is_mine(member) {
+            return Response::Claimed { entries: Vec::new(), deleted: Vec::new() };
+        }
+        let ids: Vec<_> = self.consumers.get_mut(&member.consumer).map_or_else(Vec::new, |consumer| {
+            consumer.seen = now_ms;
+            consumer.pending.range((Excluded(after), Unbounded)).take(limit).copied().collect()
+        });
+        let (mut entries, mut deleted, mut bytes) = (Vec::new(), Vec::new(), 0);
+        for id in ids {
+            if bytes >= MAX_OWN_BYTES {
+                break;
+            }
+            match self.take_up(log, id, raise, now_ms) {
+                Some(entry) => {
+                    bytes += entry.fields.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+                    entries.push(entry);
+                }
+                None => deleted.push(id),
+            }
+        }
+        Response::Claimed { entries, deleted }
+    }
+
+    /// Renews a pending entry for a handler. `None`, and pending no more, when it was deleted.
+    fn take_up(&mut self, log: &Log, id: EntryId, raise: bool, now_ms: u64) -> Option<StoredEntry> {
+        let Some(fields) = log.get(id) else {
+            self.settle(id);
+            return None;
+        };
+        let pending = self.pending.get_mut(&id)?;
+        pending.since = signed(now_ms);
+        pending.deliveries = pending.deliveries.saturating_add(raise.into());
+        Some(StoredEntry {
+            id,
+            deliveries: pending.deliveries,
+            begun: pending.begun,
+            unhandled_since: pending.unhandled_since,
+            fields: (**fields).clone(),
+        })
+    }
+}
