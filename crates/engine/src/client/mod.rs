@@ -8,8 +8,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use oxbus_model::config::{Config, Mode};
-use oxbus_model::consumer::DURABLE_TOKEN;
-use oxbus_model::delivery::Settlement;
+use oxbus_model::delivery::{DURABLE_TOKEN, Settlement};
 use oxbus_model::observe::stats::{Parts, Snapshot};
 use oxbus_model::options::names::check_pattern;
 use oxbus_model::options::subscribe::SubscribeOptions;

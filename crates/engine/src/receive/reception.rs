@@ -177,7 +177,7 @@ impl ClientState {
         let mut intake = self.intake();
         intake.accept(arrivals, taken);
         let ready = intake.has_ready();
-        let spent = intake.deliveries.take_spent();
+        let spent = intake.deliveries.take_deferred_drops();
         drop(intake);
         if ready {
             self.outbox.wake();

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap as HashMap;
 
-use super::{DURABLE_TOKEN, GroupKey};
+use super::GroupKey;
 use crate::consumer::entry::{CallState, Stage};
 use crate::consumer::group::Group;
-use crate::delivery::{CircuitChange, Delivery, StoredContext};
+use crate::delivery::{CircuitChange, DURABLE_TOKEN, Delivery, StoredContext};
 use crate::options::subscribe::OrderBy;
 
 /// A handler call that runs.

@@ -45,8 +45,6 @@ pub use table::Claims;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupKey(pub u32);
 
-/// Tokens of durable calls have this bit; those of live ones have not.
-pub const DURABLE_TOKEN: u32 = 1 << 31;
 
 /// What a client brings when it joins a group with its first subscription.
 #[derive(Clone, Debug)]

@@ -6,8 +6,8 @@ use crate::ErrorKind;
 use crate::breaker::{BreakerOptions, BreakerState};
 use crate::config::DeadLetterConfig;
 use crate::consumer::tests::world::*;
-use crate::consumer::{Announcement, Content, DURABLE_TOKEN};
-use crate::delivery::Settlement;
+use crate::consumer::{Announcement, Content};
+use crate::delivery::{DURABLE_TOKEN, Settlement};
 use crate::options::subscribe::{BatchOptions, SubscribeOptions};
 use crate::stream_store::Request;
 
