@@ -75,6 +75,15 @@ impl<S: Schedulable> ReadyList<S> {
         *self = ReadyList::default();
     }
 
+    /// A subscription gets no turn any more, unless something comes to wait in it.
+    pub(crate) fn unlist(&mut self, id: u32) {
+        self.ready.retain(|listed| *listed != id);
+        self.retrying.remove(&id);
+        if let Some(s) = self.subscriptions.get_mut(&id) {
+            *s.listed() = false;
+        }
+    }
+
     /// Something has come to wait in a subscription, or a handler of it is free.
     pub(crate) fn list(&mut self, id: u32) {
         if let Some(s) = self.subscriptions.get_mut(&id)

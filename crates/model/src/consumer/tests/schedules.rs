@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use proptest::prelude::*;
 
 use crate::config::DeadLetterConfig;
+use crate::consumer::entry::Load;
+use crate::consumer::stream::Stream;
 use crate::consumer::tests::world::*;
 use crate::consumer::{Announcement, GroupKey, Work};
 use crate::delivery::Settlement;
@@ -111,8 +113,8 @@ struct Process {
 
 impl Process {
     fn is_idle(&self) -> bool {
-        let claims = &self.client.claims;
-        self.client.parked.is_some() && claims.is_settled(None) && claims.waiting().0 == 0
+        let consumer = &self.client.consumer;
+        self.client.parked.is_some() && consumer.is_settled(None) && consumer.waiting().0 == 0
     }
 }
 
@@ -162,7 +164,7 @@ impl Schedule {
         let mut client = Client::started(name, &instance, &self.options, DeadLetterConfig::default());
         let subscription = self.births as u32;
         client.add(subscription, if n == 2 { "a.*" } else { "*" }, &self.options);
-        client.claims.connected(client.key);
+        client.consumer.connected(client.key);
         let (works, answers, runs) = (Vec::new(), Vec::new(), Vec::new());
         Process { client, subscription, works, answers, connected: true, runs, unfinished: HashSet::new() }
     }
@@ -190,7 +192,7 @@ impl Schedule {
                 let p = &mut self.processes[n];
                 p.connected = false;
                 p.client.parked = None;
-                p.client.claims.disconnected(p.client.key);
+                p.client.consumer.disconnected(p.client.key);
             }
             Step::Connect(n) => self.connect(n),
             Step::Crash { client, same_name } => {
@@ -204,17 +206,17 @@ impl Schedule {
             Step::Stop(n) => {
                 let p = &mut self.processes[n];
                 p.unfinished.clear();
-                p.client.claims.stop_reading(None, self.world.now);
+                p.client.consumer.stop_reading(None, self.world.now);
             }
             Step::Pause { client, paused } => {
                 let p = &mut self.processes[client];
-                p.client.claims.pause(p.subscription, paused);
+                p.client.consumer.pause(p.subscription, paused);
             }
             Step::Resubscribe(n) => {
                 self.births += 1;
                 let p = &mut self.processes[n];
                 p.unfinished.clear();
-                p.client.claims.remove(p.subscription, self.world.now);
+                p.client.consumer.remove(p.subscription, self.world.now);
                 p.subscription = self.births as u32;
                 p.client.add(p.subscription, if n == 2 { "a.*" } else { "*" }, &self.options);
             }
@@ -225,13 +227,13 @@ impl Schedule {
     fn connect(&mut self, n: usize) {
         let p = &mut self.processes[n];
         if !std::mem::replace(&mut p.connected, true) {
-            p.client.claims.connected(p.client.key);
+            p.client.consumer.connected(p.client.key);
         }
     }
 
     fn collect(&mut self, n: usize) {
         let p = &mut self.processes[n];
-        for work in p.client.claims.work(self.world.now) {
+        for work in p.client.consumer.work(self.world.now) {
             match work {
                 Work::Read(read) => assert!(p.client.parked.replace(read).is_none(), "one read at a time"),
                 work => p.works.push(work),
@@ -267,8 +269,8 @@ impl Schedule {
             p.unfinished.retain(|id| !ids.contains(id));
             p.runs.iter_mut().for_each(|run| run.again.retain(|id| !ids.contains(id)));
         }
-        p.works.extend(p.client.claims.answered(key, request, result, self.world.now));
-        let lost = p.client.claims.take_announcements().into_iter().filter_map(|a| match a {
+        p.works.extend(p.client.consumer.answered(key, request, result, self.world.now, longest_wait));
+        let lost = p.client.consumer.take_announcements().into_iter().filter_map(|a| match a {
             Announcement::ClaimLost { tokens, .. } => Some(tokens),
             _ => None,
         });
@@ -283,11 +285,11 @@ impl Schedule {
         match result {
             // It was delivered into a dead socket.
             _ if lost => {
-                p.client.claims.disconnected(p.client.key);
-                p.client.claims.connected(p.client.key);
+                p.client.consumer.disconnected(p.client.key);
+                p.client.consumer.connected(p.client.key);
             }
-            Ok(arrivals) => p.client.claims.arrived(p.client.key, arrivals, self.world.now),
-            Err(error) => p.client.claims.interrupted(p.client.key, &error, self.world.now),
+            Ok(arrivals) => p.client.consumer.arrived(p.client.key, arrivals, self.world.now),
+            Err(error) => p.client.consumer.interrupted(p.client.key, &error, self.world.now, longest_wait),
         }
     }
 
@@ -328,7 +330,7 @@ impl Schedule {
         let zombies =
             if self.order == OrderBy::None { 0 } else { p.runs.iter().filter(|r| r.zombie).count() };
         let running = p.runs.iter().filter(|r| !r.zombie).count();
-        assert_eq!(running, p.client.claims.running());
+        assert_eq!(running, p.client.consumer.running());
         // Calls of a subscription that has ended go on beside those of the next.
         let most = if self.births > 3 { usize::MAX } else { CONCURRENCY };
         assert!(running + zombies <= most);
@@ -387,7 +389,7 @@ impl Schedule {
         let zombies: Vec<usize> = (0..p.runs.len()).filter(|i| p.runs[*i].zombie).collect();
         let Some(&index) = zombies.get(which % zombies.len().max(1)) else { return };
         let run = p.runs.remove(index);
-        p.client.claims.late(run.token, self.world.now);
+        p.client.consumer.finish_timed_out(run.token, self.world.now);
     }
 
     /// Acknowledged: gone, and a handler has succeeded. Not acknowledged: pending or dead-lettered, once.
@@ -417,8 +419,8 @@ impl Schedule {
         for n in 0..3 {
             self.connect(n);
             let p = &mut self.processes[n];
-            p.client.claims.pause(p.subscription, false);
-            if p.client.claims.groups[&p.client.key].stopping {
+            p.client.consumer.pause(p.subscription, false);
+            if p.client.consumer.groups[&p.client.key].stopping {
                 for run in std::mem::take(&mut p.runs) {
                     p.client.settle(run.token, Settlement::NotHandled, self.world.now);
                 }
@@ -445,14 +447,17 @@ impl Schedule {
         }
         assert_eq!(self.world.pending("s"), [], "not everything came to its end");
         for p in &self.processes {
-            let claims = &p.client.claims;
-            assert!(claims.is_settled(None));
-            assert_eq!((claims.waiting(), claims.running()), ((0, 0), 0));
-            let group = &claims.groups[&p.client.key];
-            assert_eq!((group.entries.len(), group.loads), (0, [0; 4]));
-            assert!(group.streams.iter().all(|s| s.known.is_empty() && s.late.is_empty()));
-            assert!(group.lanes.is_empty() && group.suspects.is_empty());
-            assert!(!p.client.claims.has_ready(self.world.now));
+            let consumer = &p.client.consumer;
+            assert!(consumer.is_settled(None));
+            assert_eq!((consumer.waiting(), consumer.running()), ((0, 0), 0));
+            let group = &consumer.groups[&p.client.key];
+            let loads = [Load::Busy, Load::Blocked, Load::Backoff, Load::Settling];
+            assert!(group.entries.is_empty());
+            assert_eq!(loads.map(|load| group.entries.load(load)), [0; 4]);
+            let owned = |s: &Stream| s.updates.acknowledgements.are_all_owned();
+            assert!(group.streams.iter().all(|s| s.slots.len() == 0 && owned(s)));
+            assert!(group.ordering.is_empty() && group.suspected_poison.is_empty());
+            assert!(!p.client.consumer.has_ready(self.world.now));
         }
     }
 }
