@@ -280,7 +280,7 @@ impl Client {
         let shared = &self.core.shared;
         shared.stats.zombie_handlers.subtract(1);
         if token & DURABLE_TOKEN != 0 {
-            shared.groups.claims().late(token, shared.clock.now_ms());
+            shared.groups.claims().finish_timed_out(token, shared.clock.now_ms());
             shared.kick();
             self.core.wake_if_ready();
         }

@@ -18,7 +18,7 @@ use std::task::{Context, Poll, Waker};
 use oxbus_model::BusError;
 use oxbus_model::codec::entry;
 use oxbus_model::config::Config;
-use oxbus_model::consumer::{Claims, Content, GroupKey, ReceivedEntry, Work};
+use oxbus_model::consumer::{Consumer, Content, GroupKey, ReceivedEntry, Work};
 use oxbus_model::delivery::DeliveryCounts;
 use oxbus_model::observe::metrics::Types;
 use oxbus_model::routing::stream_routing::StreamRouting;
@@ -27,6 +27,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use crate::host::Notice;
+use crate::runtime::clock;
 use crate::runtime::panics::catch_panic;
 use crate::state::ClientState;
 use crate::state::lifecycle::State;
@@ -38,7 +39,7 @@ use subscribing::Waiting;
 
 /// The groups of a client.
 pub(crate) struct Groups {
-    claims: Mutex<Claims>,
+    claims: Mutex<Consumer>,
     /// Which streams store which events.
     pub(crate) storage: StreamRouting,
     waiting: Mutex<Waiting>,
@@ -52,9 +53,6 @@ pub(crate) struct Groups {
     wanted: Arc<Notify>,
     /// When the task that keeps time looks next, on the client's clock.
     armed: AtomicU64,
-    /// Whether the configured groups were made, or could not be: an event that is stored before its group is made
-    /// would never reach it.
-    pub(crate) ensured: AtomicBool,
     /// Something was settled or closed.
     pub(crate) changed: Notify,
     /// Groups whose read was told to end.
@@ -80,7 +78,7 @@ struct Behind {
 
 impl Groups {
     pub(crate) fn new(config: &Config, instance_id: &str, types: Arc<Types>) -> Self {
-        let mut claims = Claims::new(
+        let mut claims = Consumer::new(
             config.dead_letter.clone(),
             config.channel_prefix.clone(),
             instance_id.into(),
@@ -100,7 +98,6 @@ impl Groups {
             pumps: AtomicU32::new(0),
             wanted: Arc::default(),
             armed: AtomicU64::new(u64::MAX),
-            ensured: AtomicBool::new(config.streams.iter().all(|stream| stream.groups.is_empty())),
             changed: Notify::new(),
             nudged: Mutex::default(),
         }
@@ -113,7 +110,7 @@ impl Groups {
     }
 
     /// What is claimed.
-    pub(crate) fn claims(&self) -> MutexGuard<'_, Claims> {
+    pub(crate) fn claims(&self) -> MutexGuard<'_, Consumer> {
         // After a panic under the lock the table may be off by one entry, which its claim's lease makes good.
         self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -164,7 +161,7 @@ impl ClientState {
 
     /// A read was refused by the server; the connection stays.
     pub(crate) fn interrupted(self: &Arc<Self>, group: GroupKey, error: BusError) {
-        self.groups.claims().interrupted(group, &error, self.clock.now_ms());
+        self.groups.claims().interrupted(group, &error, self.clock.now_ms(), clock::random);
         self.pump();
     }
 
@@ -208,10 +205,10 @@ impl ClientState {
         let mut claims = self.groups.claims();
         let work = claims.work(now);
         let announcements = claims.take_announcements();
-        let tally = claims.take_tally();
+        let tally = claims.take_counts();
         let ready = claims.has_ready(now);
         let due = claims.next_due(now);
-        let spent = claims.take_spent();
+        let spent = claims.take_deferred_drops();
         let outdated = claims.outdated();
         drop(claims);
         drop(spent);
@@ -275,7 +272,7 @@ impl ClientState {
     }
 
     fn tell_claims(self: &Arc<Self>, key: GroupKey, request: Request, result: Result<Response, BusError>) {
-        let next = self.groups.claims().answered(key, request, result, self.clock.now_ms());
+        let next = self.groups.claims().answered(key, request, result, self.clock.now_ms(), clock::random);
         if let (Some(work), Some(transport)) = (next, self.groups.transport()) {
             self.carry(&*transport, work);
         }
