@@ -72,9 +72,8 @@ pub(super) fn can_run(group: &Group, slot: u32, now: u64) -> bool {
 pub(super) fn could_run(group: &Group, slot: u32, now: u64, stuck: impl Fn(u32) -> usize) -> bool {
     let Some(entry) = group.entries.get(slot) else { return false };
     let mut awaited = entry.awaited().map(|id| (id, group.subscriptions.get(id)));
-    awaited.all(|(id, s)| {
-        s.is_some_and(|s| s.is_willing(now) && stuck(id) < s.handlers.options().concurrency)
-    })
+    awaited
+        .all(|(id, s)| s.is_some_and(|s| s.is_willing(now) && stuck(id) < s.handlers.options().concurrency))
 }
 
 impl Dispatcher<'_> {

@@ -54,13 +54,7 @@ impl Group {
     }
 
     /// Adds a subscription.
-    pub(super) fn add(
-        &mut self,
-        id: u32,
-        mut subscriber: Subscriber,
-        sources: &[Source],
-        cx: &mut Context,
-    ) {
+    pub(super) fn add(&mut self, id: u32, mut subscriber: Subscriber, sources: &[Source], cx: &mut Context) {
         for source in sources {
             let at = self.add_stream(source, cx);
             let Some(stream) = self.streams.get_mut(at) else { continue };

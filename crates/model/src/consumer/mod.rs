@@ -205,13 +205,7 @@ impl Consumer {
     }
 
     /// A read has ended with an error. `random` gives a number from `[0, 1)`; it is asked for the wait before the next.
-    pub fn interrupted(
-        &mut self,
-        key: GroupKey,
-        error: &BusError,
-        now: u64,
-        random: impl FnOnce() -> f64,
-    ) {
+    pub fn interrupted(&mut self, key: GroupKey, error: &BusError, now: u64, random: impl FnOnce() -> f64) {
         let Some(group) = self.groups.get_mut(&key) else { return };
         if error.kind == ErrorKind::NoGroup {
             group.reading.group_gone();

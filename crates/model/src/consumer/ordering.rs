@@ -156,7 +156,11 @@ mod tests {
     fn the_entries_of_one_batch_go_together() {
         let mut ordering = Ordering::new(OrderBy::Stream);
         ordering.widen(2);
-        assert!(ordering.enter(None, 1, false) && ordering.enter(None, 2, false) && !ordering.enter(None, 3, false));
+        assert!(
+            ordering.enter(None, 1, false)
+                && ordering.enter(None, 2, false)
+                && !ordering.enter(None, 3, false)
+        );
         ordering.start(None);
         ordering.leave(None);
         assert_eq!(ordering.next(None), None, "the batch is not done");
@@ -171,7 +175,11 @@ mod tests {
     fn one_that_goes_alone_waits_for_all_and_all_wait_for_it() {
         let mut ordering = Ordering::new(OrderBy::Stream);
         ordering.widen(3);
-        assert!(ordering.enter(None, 1, false) && !ordering.enter(None, 2, true) && !ordering.enter(None, 3, false));
+        assert!(
+            ordering.enter(None, 1, false)
+                && !ordering.enter(None, 2, true)
+                && !ordering.enter(None, 3, false)
+        );
         ordering.leave(None);
         assert_eq!((ordering.next(None), ordering.next(None)), (Some(2), None));
         ordering.leave(None);

@@ -16,9 +16,13 @@ use crate::observe::metrics::MetricKey;
 enum End {
     Succeeded,
     /// It is made again at that time.
-    Retry { at: u64 },
+    Retry {
+        at: u64,
+    },
     /// It is to be made by another consumer, or later. `consumed`: it was an attempt.
-    Undone { consumed: bool },
+    Undone {
+        consumed: bool,
+    },
     /// The entry is given up.
     Failed(Failure),
 }
@@ -131,11 +135,8 @@ fn end_call(
         _ => None,
     };
     call.attempt += u32::from(retry.is_some());
-    call.state = if goes_on {
-        CallState::TimedOut { since, retry_at: retry }
-    } else {
-        CallState::Done { succeeded }
-    };
+    call.state =
+        if goes_on { CallState::TimedOut { since, retry_at: retry } } else { CallState::Done { succeeded } };
     match end {
         End::Succeeded => counts.delivered = 1,
         End::Failed(failure) if !lost => {

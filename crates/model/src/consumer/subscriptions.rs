@@ -104,12 +104,7 @@ impl GroupSubscriptions {
     }
 
     /// Which subscriptions of a stream take an event, each with the index of its pattern.
-    pub(super) fn takers(
-        &self,
-        stream: usize,
-        event_type: &str,
-        channel: Option<&str>,
-    ) -> Vec<(u32, u32)> {
+    pub(super) fn takers(&self, stream: usize, event_type: &str, channel: Option<&str>) -> Vec<(u32, u32)> {
         let readers = self.live().filter(|(_, s)| s.reads(stream));
         let mut takers: Vec<(u32, u32)> =
             readers.filter_map(|(id, s)| Some((id, s.matches(event_type, channel)?))).collect();

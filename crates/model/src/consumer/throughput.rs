@@ -41,7 +41,10 @@ mod tests {
     fn it_follows_the_last_intervals() {
         let mut throughput = Throughput::default();
         (0..50).for_each(|_| throughput.count(1010));
-        assert_eq!((throughput.entries(1020), throughput.entries(1110), throughput.entries(1200)), (50, 50, 0));
+        assert_eq!(
+            (throughput.entries(1020), throughput.entries(1110), throughput.entries(1200)),
+            (50, 50, 0)
+        );
         (0..60).for_each(|_| throughput.count(1110));
         assert_eq!(throughput.entries(1110), 60);
         throughput.count(5000);

@@ -21,7 +21,8 @@ pub(super) fn keep_unmatched(group: &mut Group, mut entry: HeldEntry, event_type
 /// The latest heartbeat has been answered: what came before it was sent is decided.
 pub(super) fn decide_unmatched(group: &mut Group, at: usize, now: u64, cx: &mut Context) {
     let Some(stream) = group.streams.get_mut(at) else { return };
-    for UnmatchedEntry { slot, id, event_type, .. } in stream.unmatched.take_before(stream.heartbeat.count()) {
+    for UnmatchedEntry { slot, id, event_type, .. } in stream.unmatched.take_before(stream.heartbeat.count())
+    {
         let waits = |e: &&HeldEntry| e.id == id && e.stream == at && e.stage == Stage::Unmatched;
         let entry = group.entries.get(slot).filter(waits);
         let Some(event) = entry.and_then(|entry| entry.event.clone()) else { continue };

@@ -31,11 +31,7 @@ pub(crate) struct ReadyList<S> {
 
 impl<S> Default for ReadyList<S> {
     fn default() -> Self {
-        ReadyList {
-            subscriptions: HashMap::default(),
-            ready: VecDeque::new(),
-            retrying: HashSet::default(),
-        }
+        ReadyList { subscriptions: HashMap::default(), ready: VecDeque::new(), retrying: HashSet::default() }
     }
 }
 

@@ -54,7 +54,14 @@ pub fn new_arrival<'a>(
     own_instance: &str,
 ) -> ReceivedEntry {
     let content = read(fields, id, own_instance).into();
-    ReceivedEntry { stream: stream.clone(), id, deliveries: 1, started: false, unhandled_since: None, content }
+    ReceivedEntry {
+        stream: stream.clone(),
+        id,
+        deliveries: 1,
+        started: false,
+        unhandled_since: None,
+        content,
+    }
 }
 
 /// What a group of the client start `own_instance` makes of an entry.

@@ -236,7 +236,12 @@ fn a_loss_that_is_told_to_a_group_that_was_left_is_not_forgotten() {
     b.client.consumer.leave(b.client.key);
     let missed = Missed { count: 3, from: EntryId::MIN, to: EntryId::MAX };
     let facts = Facts { missed: Some(missed.clone()), ..Facts::default() };
-    assert!(b.client.consumer.answered(b.client.key, beat, Ok(Response::Facts(facts)), b.world.now, longest_wait).is_none());
+    assert!(
+        b.client
+            .consumer
+            .answered(b.client.key, beat, Ok(Response::Facts(facts)), b.world.now, longest_wait)
+            .is_none()
+    );
     b.run();
     let told = b.announced().pop().unwrap();
     assert!(matches!(told, Announcement::MessagesLost { missed: told, .. } if told == missed));
@@ -255,7 +260,12 @@ fn a_stream_that_the_server_refuses_does_not_hold_up_the_reads_of_the_others() {
     client.fault = Box::new(move |r| beat(r).then_some(Fault::Refuse(ErrorKind::WrongType)));
     world.now += 1000;
     client.run(&mut world);
-    client.consumer.interrupted(client.key, &BusError::new(ErrorKind::WrongType, "refused"), world.now, longest_wait);
+    client.consumer.interrupted(
+        client.key,
+        &BusError::new(ErrorKind::WrongType, "refused"),
+        world.now,
+        longest_wait,
+    );
     world.now += 1000;
     client.run(&mut world);
     assert_eq!(*client.parked.as_ref().unwrap().streams, [arc("s")]);

@@ -334,3 +334,19 @@ pub(super) fn number(delivery: &Delivery) -> u64 {
 pub(super) fn arc(text: &str) -> Arc<str> {
     text.into()
 }
+
+/// Another client of the group, established.
+pub(super) fn peer(bench: &mut Bench, name: &str) -> Client {
+    let mut peer = Client::new(name, &options());
+    peer.add(1, "*", &options());
+    peer.run(&mut bench.world);
+    peer.consumer.connected(peer.key);
+    peer.run(&mut bench.world);
+    peer
+}
+
+/// Ends the client's read, so that another gets what is published.
+pub(super) fn unread(bench: &mut Bench) {
+    bench.client.consumer.disconnected(bench.client.key);
+    bench.client.parked = None;
+}
