@@ -37,10 +37,7 @@ impl GroupSubscriptions {
     }
 
     pub(super) fn pause(&mut self, id: u32, paused: bool) {
-        if let Some(s) = self.list.get_mut(id) {
-            s.handlers.pause(paused);
-            self.list.list(id);
-        }
+        self.list.change(id, |s| s.handlers.pause(paused));
     }
 
     /// A subscription has ended and its waiting calls are over. It is removed at once unless a handler of it runs.
@@ -64,9 +61,7 @@ impl GroupSubscriptions {
     /// The calls of an entry that wait go to the queues of their subscriptions.
     pub(super) fn queue_calls(&mut self, slot: u32, calls: &Calls, now: u64) {
         for call in calls.iter().filter(|call| call.state == CallState::Waiting) {
-            let Some(s) = self.list.get_mut(call.subscription) else { continue };
-            s.push(slot, now);
-            self.list.list(call.subscription);
+            self.list.change(call.subscription, |s| s.push(slot, now));
         }
     }
 

@@ -80,10 +80,7 @@ impl Deliveries {
 
     /// Stops or resumes handing out events of a subscription. What arrives meanwhile waits in its queue.
     pub fn pause(&mut self, subscription: u32, paused: bool) {
-        if let Some(s) = self.subscriptions.get_mut(subscription) {
-            s.handlers.pause(paused);
-            self.subscriptions.list(subscription);
-        }
+        self.subscriptions.change(subscription, |s| s.handlers.pause(paused));
     }
 
     /// Offers an event to a subscription: it waits there unless the subscription does not want it. One that

@@ -82,10 +82,14 @@ impl<S: Schedulable> ReadyList<S> {
 
     /// Something has come to wait in a subscription, or a handler of it is free.
     pub(crate) fn list(&mut self, id: u32) {
-        if let Some(s) = self.subscriptions.get_mut(&id)
-            && !*s.listed()
-            && s.wants_turn()
-        {
+        self.change(id, |_| ());
+    }
+
+    /// Changes a subscription, so that something comes to wait in it or a handler of it is free.
+    pub(crate) fn change(&mut self, id: u32, change: impl FnOnce(&mut S)) {
+        let Some(s) = self.subscriptions.get_mut(&id) else { return };
+        change(s);
+        if !*s.listed() && s.wants_turn() {
             *s.listed() = true;
             self.ready.push_back(id);
         }
