@@ -137,8 +137,8 @@ pub(super) async fn page(context: &Context, mut args: Arguments) -> Result<Value
         entries += 1;
         bytes += bytes_of(&entry);
         let stream = walk.stream(index).cloned().unwrap_or_default();
-        match read(&entry) {
-            Some(stored) if selection.matches(&stored.event_type) => events.push(json!({
+        match read(context.config.codec, &entry) {
+            Some(stored) if selection.matches(&stored.event.event_type) => events.push(json!({
                 "id": entry.id.to_string(),
                 "stream": &*stream,
                 "event": stored.event.json,
@@ -246,11 +246,11 @@ impl Page {
             };
             entries += 1;
             let (id, stream) = (entry.id, walk.stream(index).cloned().unwrap_or_default());
-            let event = read(&entry);
-            if event.as_ref().is_none_or(|event| selection.matches(&event.event_type)) {
+            let read = read(context.config.codec, &entry);
+            if read.as_ref().is_none_or(|read| selection.matches(&read.event.event_type)) {
                 wanted -= 1;
                 // What is not an event, the group would only move to the dead letters once more.
-                if event.is_some() && redeliver(context, stream.clone(), group.clone(), id).await? {
+                if read.is_some() && redeliver(context, stream.clone(), group.clone(), id).await? {
                     self.replayed += 1;
                     self.first.get_or_insert(id);
                     self.copied = Some(id);

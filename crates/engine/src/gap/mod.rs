@@ -18,8 +18,8 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use oxbus_model::codec::message;
-use oxbus_model::codec::message::Decoded;
+use oxbus_model::codec::decoded::Decoded;
+use oxbus_model::codec::event_json::id_of;
 use oxbus_model::routing::router::{ServerSubscription, ServerSubscriptionRef};
 use oxbus_model::routing::stream_routing::StreamRouting;
 
@@ -98,7 +98,7 @@ impl Recovery {
         }
         let id = match &message.parts {
             Some(parts) => Some(parts.id.of(&message.json).into()),
-            None => message::id_of(&message.json),
+            None => id_of(&message.json),
         };
         id.is_none_or(|id| self.seen().came(self.hash(server_subscription, &id)))
     }

@@ -16,7 +16,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use oxbus_model::BusError;
-use oxbus_model::codec::entry;
 use oxbus_model::config::Config;
 use oxbus_model::consumer::{Claims, Content, GroupKey, ReceivedEntry, Work};
 use oxbus_model::delivery::DeliveryCounts;
@@ -84,7 +83,7 @@ impl Groups {
             config.dead_letter.clone(),
             config.channel_prefix.clone(),
             instance_id.into(),
-            entry::arrival,
+            config.codec,
         );
         claims.count_by(types);
         if config.mode.has_server() {
@@ -154,7 +153,7 @@ impl ClientState {
         if self.config.persistence.is_some() {
             for arrival in &arrivals {
                 if let Content::Event { candidate, .. } = &arrival.content {
-                    self.keep_recent(candidate.json().as_bytes());
+                    self.keep_received(candidate.json());
                 }
             }
         }

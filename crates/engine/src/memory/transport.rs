@@ -70,7 +70,7 @@ impl Transport for MemoryTransport {
             let mut publishing = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
             publishing.publish(&self.broker, &submission, &Stamp::now(&self.shared.clock))
         };
-        recent.iter().for_each(|event| self.shared.keep_recent(event));
+        recent.iter().for_each(|event| self.shared.keep_published(event));
         self.shared.metrics.published(counted);
         for run in published {
             self.shared.stats.events_published.add(run.items.len() as u64);

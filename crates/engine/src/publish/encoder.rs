@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use oxbus_model::codec::entry;
-use oxbus_model::codec::message;
-use oxbus_model::codec::message::{Metadata, Origin};
+use oxbus_model::codec::Codec;
+use oxbus_model::codec::new_event::{Metadata, NewEvent, Origin};
 use oxbus_model::config::Mode;
 use oxbus_model::observe::metrics::{TypeCache, Types};
 use oxbus_model::options::names::check_event_type;
@@ -21,6 +20,7 @@ use crate::state::ClientState;
 
 /// Makes events of records. One per publisher; its buffers are used again for each event.
 pub(crate) struct Encoder {
+    codec: Codec,
     origin: Origin,
     channels: Channels,
     storage: StreamRouting,
@@ -70,6 +70,7 @@ pub(crate) struct Encoded<'a> {
     /// Whether it is published live.
     pub(crate) live: bool,
     pub(crate) options: &'a PublishOptions,
+    codec: Codec,
     origin: &'a Origin,
     record: Record<'a>,
     timestamp: &'a str,
@@ -99,7 +100,9 @@ impl Encoded<'_> {
     pub(crate) fn fields(&self, out: &mut impl FnMut(&[u8], &[u8])) {
         let Record { event_type, data, .. } = self.record;
         let metadata = metadata_of(self.options);
-        entry::write(out, self.origin, self.event_id(), event_type, data, self.timestamp, Some(&metadata));
+        let (id, timestamp) = (self.event_id(), self.timestamp);
+        let event = NewEvent { id, event_type, data, timestamp, metadata: Some(&metadata) };
+        self.codec.write_entry(out, self.origin, &event);
     }
 }
 
@@ -107,6 +110,7 @@ impl Encoder {
     pub(crate) fn new(shared: &ClientState) -> Self {
         let config = &shared.config;
         Encoder {
+            codec: config.codec,
             origin: shared.origin.clone(),
             channels: shared.channels.clone(),
             types: shared.types.clone(),
@@ -152,15 +156,9 @@ impl Encoder {
         let timestamp = options.timestamp.as_deref().unwrap_or(&stamp.text);
         let metadata = (!plain).then(|| metadata_of(options));
         self.payload.clear();
-        message::write(
-            &mut self.payload,
-            &self.origin,
-            event_id,
-            record.event_type,
-            record.data,
-            timestamp,
-            metadata.as_ref(),
-        );
+        let Record { event_type, data, .. } = record;
+        let event = NewEvent { id: event_id, event_type, data, timestamp, metadata: metadata.as_ref() };
+        self.codec.write_message(&mut self.payload, &self.origin, &event);
         if self.payload.len() > self.max_event_bytes {
             return Err(too_large("the event", self.payload.len(), self.max_event_bytes));
         }
@@ -183,6 +181,7 @@ impl Encoder {
             stream: place.map(|place| place.stream),
             live: self.pubsub && place.is_none_or(|place| place.realtime),
             options,
+            codec: self.codec,
             origin: &self.origin,
             record,
             timestamp,

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use oxbus_model::codec::message;
-use oxbus_model::codec::message::{Decoded, Missing};
+use oxbus_model::codec::Codec;
+use oxbus_model::codec::decoded::{Decoded, Missing};
+use oxbus_model::codec::event_json::except_of;
 use oxbus_model::config::Mode;
 use oxbus_model::delivery::{InboundEvent, LiveEvent};
 use oxbus_model::observe::metrics::{TypeCache, Types};
@@ -33,6 +34,7 @@ pub(crate) struct InboundBatch {
 pub(crate) struct Reception<'a> {
     pub(crate) router: &'a Router,
     pub(crate) channels: &'a Channels,
+    pub(crate) codec: Codec,
     pub(crate) instance_id: &'a str,
     pub(crate) types: &'a Types,
     pub(crate) recovery: Option<&'a Recovery>,
@@ -45,6 +47,7 @@ impl<'a> Reception<'a> {
         Reception {
             router,
             channels: &shared.channels,
+            codec: shared.config.codec,
             instance_id: shared.origin.instance_id(),
             types: &shared.types,
             recovery,
@@ -65,7 +68,7 @@ impl<'a> Reception<'a> {
         if arrivals.routes.len() == before && !may_be_heard {
             return true;
         }
-        let Ok(decoded) = message::read(payload, missing) else {
+        let Ok(decoded) = self.codec.read_message(payload, missing) else {
             arrivals.routes.truncate(before);
             return false;
         };
@@ -104,7 +107,7 @@ impl<'a> Reception<'a> {
         if arrivals.routes.len() == before {
             return false;
         }
-        let Ok(decoded) = message::read(event.payload, missing) else {
+        let Ok(decoded) = self.codec.read_message(event.payload, missing) else {
             // What was just written can be read.
             arrivals.routes.truncate(before);
             return false;
@@ -117,22 +120,15 @@ impl<'a> Reception<'a> {
 
     /// Takes an event in, with the routes that were just found for it.
     fn take(&self, decoded: Decoded<'_>, channel: Option<Box<str>>, own: bool, arrivals: &mut InboundBatch) {
-        let candidate = InboundEvent::new(LiveEvent {
-            channel,
-            published_ms: decoded.published_ms,
-            key: decoded.key.as_deref().map(Arc::from),
-            type_number: arrivals.types.number(self.types, &decoded.event_type),
-            own,
-            parts: decoded.parts,
-            json: decoded.json.into_owned().into_boxed_str(),
-        });
-        arrivals.events.push((candidate, arrivals.routes.len()));
+        let type_number = arrivals.types.number(self.types, &decoded.event_type);
+        let event = LiveEvent { type_number, ..LiveEvent::of(decoded, channel, own) };
+        arrivals.events.push((InboundEvent::new(event), arrivals.routes.len()));
     }
 
     /// Whether an event of a room is for none of those that this client has joined it for.
     fn leaves_out(&self, channel: &[u8], json: &str) -> bool {
         matches!(self.channels.audience(channel), Some(Audience::Room(_)))
-            && self.router.leaves_out(channel, &message::except_of(json))
+            && self.router.leaves_out(channel, &except_of(json))
     }
 }
 
@@ -172,7 +168,7 @@ impl ClientState {
             return;
         }
         if self.config.persistence.is_some() {
-            arrivals.events.iter().for_each(|(candidate, _)| self.keep_recent(candidate.json().as_bytes()));
+            arrivals.events.iter().for_each(|(candidate, _)| self.keep_received(candidate.json()));
         }
         let mut intake = self.intake();
         intake.accept(arrivals, taken);

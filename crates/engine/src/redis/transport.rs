@@ -58,7 +58,7 @@ impl RedisTransport {
         let config = &shared.config;
         let endpoint = Endpoint::new(&config.redis, &config.service_name, config.require_no_eviction);
         let commander = CommandLink::new(shared.clone(), endpoint.clone(), runtime.clone());
-        let store = Arc::new(RedisStore::new(commander.clone()));
+        let store = Arc::new(RedisStore::new(commander.clone(), shared.config.codec));
         let replicated = Replicated::new(shared.clone(), endpoint.clone(), runtime.clone());
         let hybrid = (config.mode == Mode::Hybrid)
             .then(|| Mutex::new(Hybrid::new(shared.clone(), replicated.clone())));

@@ -6,7 +6,8 @@ pub(crate) mod recent_events;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
-use oxbus_model::codec::message::Origin;
+use oxbus_model::codec::Codec;
+use oxbus_model::codec::new_event::Origin;
 use oxbus_model::config::Config;
 use oxbus_model::observe::metrics::Types;
 use oxbus_model::observe::stats::Stats;
@@ -156,12 +157,23 @@ impl ClientState {
         self.unconfirmed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps an event, given as JSON, among the recent ones, where events are kept at all.
-    pub(crate) fn keep_recent(&self, event: &[u8]) {
+    /// Keeps an event that was received among the recent ones, where events are kept at all. The event is given as
+    /// the JSON that handlers get.
+    pub(crate) fn keep_received(&self, json: &str) {
+        self.keep_recent(Codec::OF_EVENT_JSON, json.as_bytes());
+    }
+
+    /// Keeps an event that was published among the recent ones, where events are kept at all. The event is given as
+    /// the message that was sent.
+    pub(crate) fn keep_published(&self, message: &[u8]) {
+        self.keep_recent(self.config.codec, message);
+    }
+
+    fn keep_recent(&self, codec: Codec, message: &[u8]) {
         if self.config.persistence.is_some()
-            && let Ok(text) = std::str::from_utf8(event)
+            && let Ok(text) = std::str::from_utf8(message)
         {
-            self.recent.lock().unwrap_or_else(PoisonError::into_inner).keep(text);
+            self.recent.lock().unwrap_or_else(PoisonError::into_inner).keep(codec, text);
         }
     }
 

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::codec::Codec;
 use crate::retry::Jitter;
 
 const PEM: &str = "-----BEGIN X-----\nhunter2pem\n-----END X-----";
@@ -62,6 +63,7 @@ fn every_key_is_read() {
         reject_unauthorized: false,
     };
     let expected = Config {
+        codec: Codec::Oxbus,
         service_name: "api".into(),
         mode: Mode::Redis,
         redis: RedisConfig {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 // The keys are numbers of our own.
 use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
 
-use super::{Announcement, GroupKey, Joining, ReceivedEntry, Source};
+use super::{Announcement, GroupKey, Joining, Source};
+use crate::codec::Codec;
 use crate::config::DeadLetterConfig;
 use crate::consumer::entry::{Entries, Load};
 use crate::consumer::ordering::Lanes;
@@ -19,7 +20,6 @@ use crate::filter::Filter;
 use crate::observe::metrics::{Consumers, MetricKey, Types};
 use crate::options::subscribe::{OrderBy, SubscribeOptions};
 use crate::routing::channel::Channels;
-use crate::stream_store::StoredEntry;
 use crate::{BusError, ErrorKind};
 
 /// The most entries that a group of a client holds, and the most bytes of events.
@@ -38,7 +38,10 @@ pub(super) struct Context {
     pub(super) dead_letter: DeadLetterConfig,
     pub(super) channels: Channels,
     pub(super) instance: Arc<str>,
-    pub(super) decode: fn(&Arc<str>, StoredEntry, &str) -> ReceivedEntry,
+    pub(super) codec: Codec,
+    /// The channel that stored events have, for tests: no format tells one yet.
+    #[cfg(test)]
+    pub(super) channel: Option<&'static str>,
     pub(super) announcements: Vec<Announcement>,
     pub(super) tally: DeliveryCounts,
     /// The numbers of streams and groups, and those of event types, for what is counted by them.
@@ -57,13 +60,15 @@ impl Context {
         dead_letter: DeadLetterConfig,
         prefix: String,
         instance: Arc<str>,
-        decode: fn(&Arc<str>, StoredEntry, &str) -> ReceivedEntry,
+        codec: Codec,
     ) -> Self {
         Context {
             dead_letter,
             channels: Channels::new(prefix),
             instance,
-            decode,
+            codec,
+            #[cfg(test)]
+            channel: None,
             announcements: Vec::new(),
             tally: DeliveryCounts::default(),
             reads_ahead: false,

@@ -19,6 +19,7 @@ mod group;
 mod intake;
 mod ordering;
 mod poison;
+mod received;
 mod requests;
 mod responses;
 mod retry_gate;

@@ -1,6 +1,6 @@
 //! The search for entries that nobody works on: this consumer's own of before, and others'.
 
-use super::Work;
+use super::{ReceivedEntry, Work};
 use crate::BusError;
 use crate::consumer::entry::Stage;
 use crate::consumer::group::{Context, Group};
@@ -96,8 +96,10 @@ impl Group {
     fn take_in(&mut self, at: usize, entries: Vec<StoredEntry>, origin: Origin, now: u64, cx: &mut Context) {
         let Some(name) = self.streams.get(at).map(|stream| stream.name.clone()) else { return };
         for entry in entries {
-            let arrival = (cx.decode)(&name, entry, &cx.instance);
-            self.accept(arrival, origin, now, cx);
+            let received = ReceivedEntry::pending(cx.codec, name.clone(), entry, &cx.instance);
+            #[cfg(test)]
+            let received = received.with_channel(cx.channel);
+            self.accept(received, origin, now, cx);
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap as HashMap;
 
 use super::{Announcement, GroupKey, Joining, ReceivedEntry, Source, Work};
+use crate::codec::Codec;
 use crate::config::DeadLetterConfig;
 use crate::consumer::dispatch::{DispatchBatch, Tokens};
 use crate::consumer::group::{Context, Group};
@@ -16,7 +17,7 @@ use crate::delivery::{CircuitChange, Delivery, DeliveryCounts, LiveEvent, Settle
 use crate::filter::Filter;
 use crate::observe::metrics::{MetricKey, Types};
 use crate::options::subscribe::SubscribeOptions;
-use crate::stream_store::{ConsumerId, Request, Response, StoredEntry};
+use crate::stream_store::{ConsumerId, Request, Response};
 use crate::{BusError, ErrorKind};
 
 /// What the consumer groups of one client have claimed.
@@ -40,15 +41,10 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// No groups. `decode` makes an event of a stored entry of a stream; it is given the client start too.
-    pub fn new(
-        dead_letter: DeadLetterConfig,
-        prefix: String,
-        instance: Arc<str>,
-        decode: fn(&Arc<str>, StoredEntry, &str) -> ReceivedEntry,
-    ) -> Claims {
+    /// No groups. `codec` is the format of the entries, and `instance` the client start.
+    pub fn new(dead_letter: DeadLetterConfig, prefix: String, instance: Arc<str>, codec: Codec) -> Claims {
         Claims {
-            context: Context::new(dead_letter, prefix, instance, decode),
+            context: Context::new(dead_letter, prefix, instance, codec),
             groups: BTreeMap::new(),
             homes: HashMap::default(),
             tokens: Tokens::default(),

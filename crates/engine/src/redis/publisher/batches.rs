@@ -128,7 +128,7 @@ impl Batches {
             self.touched.push(batch);
         }
         if let Ok(at) = state.texts.binary_search_by_key(&index, |(index, _)| *index) {
-            shared.keep_recent(&std::mem::take(&mut state.texts[at].1));
+            shared.keep_published(&std::mem::take(&mut state.texts[at].1));
         }
         match entry {
             None => state.answered.push((index, receivers)),

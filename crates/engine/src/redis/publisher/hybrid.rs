@@ -45,7 +45,7 @@ impl Hybrid {
             if !options.redis_only && event.live && reception.own(event, arrivals) {
                 offered.push(index);
             } else if options.local_only {
-                shared.keep_recent(event.payload);
+                shared.keep_published(event.payload);
             }
             if options.local_only {
                 staying.push((index, event.id, event.type_number));

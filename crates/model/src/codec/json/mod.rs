@@ -5,11 +5,15 @@
 //! raw JSON, which a property test holds: nesting of any depth, numbers of any size and halves of
 //! surrogate pairs included, as V8 does.
 
+mod members;
+mod quote;
 #[cfg(test)]
 pub(crate) mod tests;
 mod text;
 mod tree;
 
+pub(crate) use members::{members, text_of};
+pub(crate) use quote::{escaped, quoted};
 pub use text::RawText;
 pub use tree::tree;
 

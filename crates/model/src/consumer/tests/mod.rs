@@ -4,6 +4,7 @@ mod groups;
 mod life;
 mod losing;
 mod order;
+mod received;
 mod schedules;
 mod suspects;
 mod takeover;

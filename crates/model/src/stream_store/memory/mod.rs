@@ -24,6 +24,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::{ConsumerId, EntryId, Fields, Request, Response, StoredEntry};
+use crate::codec::Codec;
 use crate::presence;
 use crate::{BusError, ErrorKind};
 
@@ -49,6 +50,8 @@ pub struct Delivered {
 /// All streams of a store.
 #[derive(Debug)]
 pub struct Streams {
+    /// The format of the entries. Nobody but this process reads them, so it is always ours.
+    codec: Codec,
     by_name: HashMap<Arc<str>, Stream>,
     events: Expiring<Box<[u8]>>,
     /// Who is in which room, by its key. Without expiry: who dies takes the store along.
@@ -58,6 +61,7 @@ pub struct Streams {
 impl Default for Streams {
     fn default() -> Self {
         Streams {
+            codec: Codec::Oxbus,
             by_name: HashMap::new(),
             events: Expiring::new(MAX_KEPT_EVENTS),
             attendance: HashMap::new(),
