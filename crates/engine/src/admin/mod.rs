@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use oxbus_model::config::{Config, StreamConfig};
 use oxbus_model::options::names::check_name;
 use oxbus_model::presence;
-use oxbus_model::stream_store::{EntryId, Request, Response, StreamFacts, keys};
+use oxbus_model::stream_store::{EntryId, Request, Response, StreamInfo, keys};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::Value;
 
@@ -118,7 +118,7 @@ impl Context {
         keys::dead_letters(stream, &self.config.dead_letter.suffix).into()
     }
 
-    async fn describe(&self, stream: &str) -> Result<Option<StreamFacts>, BusError> {
+    async fn describe(&self, stream: &str) -> Result<Option<StreamInfo>, BusError> {
         match self.store.execute(Request::Describe { stream: stream.into() }).await? {
             Response::Stream(facts) => Ok(facts),
             _ => Err(unexpected()),
@@ -126,10 +126,10 @@ impl Context {
     }
 
     /// What there is to know of a stream; one that is configured and not made yet is empty.
-    async fn facts(&self, stream: &str) -> Result<StreamFacts, BusError> {
+    async fn facts(&self, stream: &str) -> Result<StreamInfo, BusError> {
         match self.describe(stream).await? {
             Some(facts) => Ok(facts),
-            None if self.configured(stream).is_some() => Ok(StreamFacts::default()),
+            None if self.configured(stream).is_some() => Ok(StreamInfo::default()),
             None => Err(no_stream(stream)),
         }
     }

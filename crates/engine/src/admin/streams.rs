@@ -1,6 +1,6 @@
 //! `streams.*`: looks at streams and groups, and changes them.
 
-use oxbus_model::stream_store::{EntryId, GroupFacts, PendingEntry, Request, Response, StreamFacts};
+use oxbus_model::stream_store::{EntryId, GroupInfo, PendingEntry, Request, Response, StreamInfo};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ pub(super) async fn list(context: &Context, args: Arguments) -> Result<Value, Bu
 async fn describe(context: &Context, name: &str) -> Result<Value, BusError> {
     let letters = context.letters_of(name);
     let (facts, letters, now) = tokio::join!(context.facts(name), context.describe(&letters), context.time());
-    let StreamFacts { length, first, last, groups, .. } = facts?;
+    let StreamInfo { length, first, last, groups, .. } = facts?;
     let now = now?;
     let groups: Vec<Value> = groups.into_iter().map(|group| group_value(group, now)).collect();
     Ok(json!({
@@ -41,7 +41,7 @@ async fn describe(context: &Context, name: &str) -> Result<Value, BusError> {
     }))
 }
 
-fn group_value(group: GroupFacts, now: u64) -> Value {
+fn group_value(group: GroupInfo, now: u64) -> Value {
     let consumers: Vec<Value> = group
         .consumers
         .into_iter()

@@ -93,7 +93,7 @@ impl Recovery {
 
     /// A message has come for `server_subscription`, on the channel of its type. False when it was delivered already.
     pub(crate) fn came(&self, server_subscription: ServerSubscriptionRef<'_>, message: &Decoded<'_>) -> bool {
-        if self.storage.place_of(&message.event_type).is_none() {
+        if self.storage.destination_of(&message.event_type).is_none() {
             return true;
         }
         let id = match &message.parts {

@@ -209,7 +209,7 @@ impl ClientState {
         let open =
             Request::EnsureGroup { stream: stream.clone(), group: group.clone(), from, restarted: known };
         let answer = self.ask_store(open).await?;
-        if let Response::Opened { created: true, position, recreated } = answer
+        if let Response::Ensured { created: true, position, recreated } = answer
             && (known || recreated)
         {
             self.announce(Announcement::GroupRecreated { stream, group, from: position });

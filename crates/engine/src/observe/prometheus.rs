@@ -7,7 +7,7 @@ use std::time::Duration;
 use oxbus_model::observe::metrics::{Durations, MAX_NAMES, OTHER, Table};
 use oxbus_model::observe::prometheus::{Kind, Page};
 use oxbus_model::observe::stats::{LinkMode, Snapshot};
-use oxbus_model::stream_store::{StreamFacts, keys};
+use oxbus_model::stream_store::{StreamInfo, keys};
 
 use crate::observe::stream_health::{Described, describe_all};
 use crate::state::ClientState;
@@ -52,7 +52,7 @@ impl Metrics {
 }
 
 impl StreamGauges {
-    fn set(&mut self, facts: StreamFacts) {
+    fn set(&mut self, facts: StreamInfo) {
         self.length = facts.length;
         self.groups.clear();
         for group in facts.groups {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oxbus_model::stream_store::{Request, Response, StreamFacts};
+use oxbus_model::stream_store::{Request, Response, StreamInfo};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, timeout_at};
@@ -35,7 +35,7 @@ pub(crate) async fn report(shared: &ClientState, limit: Duration) -> Streams {
 }
 
 /// What is known of a stream; `None`: it is not there.
-pub(crate) type Described = Result<Option<StreamFacts>, BusError>;
+pub(crate) type Described = Result<Option<StreamInfo>, BusError>;
 
 /// Asks for streams, for at most `limit` in all.
 pub(crate) async fn describe_all<'a>(

@@ -9,7 +9,7 @@ use oxbus_model::observe::metrics::{TypeCache, Types};
 use oxbus_model::options::names::check_event_type;
 use oxbus_model::options::publish::{PublishOptions, Recipients, StoreIn};
 use oxbus_model::routing::channel::{BROADCAST, Channels, ROOM, USER};
-use oxbus_model::routing::stream_routing::{Place, StreamRouting};
+use oxbus_model::routing::stream_routing::{Destination, StreamRouting};
 use oxbus_model::submission::Record;
 use oxbus_model::{BusError, ErrorKind, Outcome, time};
 use uuid::Uuid;
@@ -189,7 +189,7 @@ impl Encoder {
     }
 
     /// Where an event of this type, with the options at hand, is stored.
-    fn place(&self, event_type: &str) -> Result<Option<Place>, BusError> {
+    fn place(&self, event_type: &str) -> Result<Option<Destination>, BusError> {
         for (name, asked) in [("localOnly", self.options.local_only), ("redisOnly", self.options.redis_only)]
         {
             if asked && !self.hybrid {
@@ -201,11 +201,13 @@ impl Encoder {
             // Without asking, nothing is kept of what only some should see.
             StoreIn::Matching => match self.options.audience {
                 Recipients::Room { .. } | Recipients::User(_) => None,
-                Recipients::Subscribers | Recipients::Everyone => self.storage.place_of(event_type),
+                Recipients::Subscribers | Recipients::Everyone => self.storage.destination_of(event_type),
             },
             StoreIn::Nothing => None,
             StoreIn::Named(name) => match self.storage.named(name) {
-                Some(stream) => Some(Place { stream, realtime: self.storage.realtime(stream, event_type) }),
+                Some(stream) => {
+                    Some(Destination { stream, realtime: self.storage.realtime(stream, event_type) })
+                }
                 None => {
                     let message = format!("no stream of the name {name:?} is configured");
                     return Err(BusError::at(ErrorKind::NoStream, "stream", message));

@@ -186,7 +186,7 @@ impl Subscriber {
     }
 
     fn report_refused(&mut self) {
-        let refused = self.ledger.refused_wires();
+        let refused = self.ledger.refused_names();
         // What everyone works without is no fault of the link.
         let router = self.shared.router();
         let missed = refused.iter().filter(|server_subscription| !router.is_dispensable(server_subscription));

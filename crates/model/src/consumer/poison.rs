@@ -148,7 +148,9 @@ impl Claims {
         }
         let slot = group.slot_of(at, *id);
         match result {
-            Ok(Response::Lost { taken, gone }) if !(taken.is_empty() && gone.is_empty()) => {
+            Ok(Response::Fenced { not_owned: taken, deleted: gone })
+                if !(taken.is_empty() && gone.is_empty()) =>
+            {
                 group.lose(at, &taken, now, &mut self.context);
                 group.vanish(at, &gone, now, &mut self.context);
             }

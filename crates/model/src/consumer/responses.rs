@@ -6,7 +6,7 @@ use crate::consumer::group::{Context, Group, start_ignored};
 use crate::consumer::requests::BEAT_TAKEN;
 use crate::consumer::stream::Opening;
 use crate::error::Outcome;
-use crate::stream_store::{DeadLetterEntry, EntryId, Facts, Request, Response};
+use crate::stream_store::{DeadLetterEntry, EntryId, GroupFacts, Request, Response};
 use crate::{BusError, ErrorKind};
 
 type Answer = Result<Response, BusError>;
@@ -74,7 +74,7 @@ impl Group {
         let Some(stream) = self.streams.get_mut(at) else { return };
         let group = &self.joining.group;
         match result {
-            Ok(Response::Opened { created, position, recreated }) => {
+            Ok(Response::Ensured { created, position, recreated }) => {
                 stream.open_gate.succeeded();
                 stream.opening = Opening::Open;
                 stream.trouble = None;
@@ -162,7 +162,7 @@ impl Group {
         self.confirm(cx);
     }
 
-    fn learn(&mut self, at: usize, mut facts: Facts, now: u64, cx: &mut Context) {
+    fn learn(&mut self, at: usize, mut facts: GroupFacts, now: u64, cx: &mut Context) {
         let Some(stream) = self.streams.get_mut(at) else { return };
         let (name, group) = (&stream.name, &self.joining.group);
         if let Some(missed) = facts.missed.take() {
@@ -219,7 +219,7 @@ impl Group {
     /// The entries that a fenced request did not find to be this consumer's, and those that are gone.
     fn lost(result: Answer) -> Result<(Vec<EntryId>, Vec<EntryId>), BusError> {
         match result {
-            Ok(Response::Lost { taken, gone }) => Ok((taken, gone)),
+            Ok(Response::Fenced { not_owned: taken, deleted: gone }) => Ok((taken, gone)),
             Ok(_) => Ok(Default::default()),
             Err(error) => Err(error),
         }

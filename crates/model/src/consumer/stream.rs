@@ -10,7 +10,7 @@ use super::{Joining, Source};
 use crate::config::DeadLetterConfig;
 use crate::consumer::retry_gate::Gate;
 use crate::consumer::unmatched::Doubtful;
-use crate::stream_store::{ConsumerId, EntryId, Facts, Position, keys};
+use crate::stream_store::{ConsumerId, EntryId, GroupFacts, Position, keys};
 use crate::{BusError, ErrorKind};
 
 /// A group that has disappeared is created again after so many milliseconds at the earliest.
@@ -65,7 +65,7 @@ pub(super) struct Stream {
     pub(super) open_gate: Gate,
     /// Why it cannot be used.
     pub(super) trouble: Option<BusError>,
-    pub(super) facts: Option<Facts>,
+    pub(super) facts: Option<GroupFacts>,
     facts_at: u64,
     /// Another process has this consumer's name.
     pub(super) taken: bool,
@@ -252,7 +252,7 @@ impl Stream {
     }
 
     /// New facts. Returns whether the patterns have changed.
-    pub(super) fn learn(&mut self, facts: Facts, now: u64) {
+    pub(super) fn learn(&mut self, facts: GroupFacts, now: u64) {
         self.position = self.position.max(Some(facts.position));
         if self.facts.as_ref().is_none_or(|known| known.patterns != facts.patterns) {
             self.routes.clear();

@@ -8,7 +8,7 @@ use crate::consumer::{Announcement, Claims, Joining, Source};
 use crate::delivery::Settlement;
 use crate::error::ErrorKind;
 use crate::options::subscribe::{MatchBy, OrderBy, SubscribeOptions};
-use crate::stream_store::{EntryId, Facts, Missed, Position, Request, Response};
+use crate::stream_store::{EntryId, GroupFacts, Missed, Position, Request, Response};
 
 fn warnings(bench: &mut Bench) -> Vec<&'static str> {
     let code = |a| match a {
@@ -232,7 +232,7 @@ fn a_loss_that_is_told_to_a_group_that_was_left_is_not_forgotten() {
         b.client.asked.iter().find(|request| matches!(request, Request::Heartbeat { .. })).unwrap().clone();
     b.client.claims.leave(b.client.key);
     let missed = Missed { count: 3, from: EntryId::MIN, to: EntryId::MAX };
-    let facts = Facts { missed: Some(missed.clone()), ..Facts::default() };
+    let facts = GroupFacts { missed: Some(missed.clone()), ..GroupFacts::default() };
     assert!(b.client.claims.answered(b.client.key, beat, Ok(Response::Facts(facts)), b.world.now).is_none());
     b.run();
     let told = b.announced().pop().unwrap();

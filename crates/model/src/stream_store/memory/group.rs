@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::stream_store::memory::log::Log;
-use crate::stream_store::{ConsumerId, EntryId, Fields, GroupFacts, Missed, PendingEntry};
+use crate::stream_store::{ConsumerId, EntryId, Fields, GroupInfo, Missed, PendingEntry};
 
 /// A consumer group of a stream.
 #[derive(Debug, Default)]
@@ -168,11 +168,11 @@ impl Group {
         entries.take(limit).collect()
     }
 
-    pub(super) fn describe(&self, name: &str, log: &Log, now_ms: u64) -> GroupFacts {
+    pub(super) fn describe(&self, name: &str, log: &Log, now_ms: u64) -> GroupInfo {
         let consumer = |(name, consumer): (&Arc<str>, &Consumer)| {
             (name.to_string(), consumer.pending.len() as u64, consumer.idle(now_ms))
         };
-        GroupFacts {
+        GroupInfo {
             name: name.to_owned(),
             consumers: self.consumers.iter().map(consumer).collect(),
             pending: self.pending.len() as u64,

@@ -20,7 +20,7 @@ pub(super) struct Lost {
 
 impl From<Lost> for Response {
     fn from(Lost { taken, gone }: Lost) -> Response {
-        Response::Lost { taken, gone }
+        Response::Fenced { not_owned: taken, deleted: gone }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::stream_store::memory::group::Group;
-use crate::stream_store::{EntryId, Facts};
+use crate::stream_store::{EntryId, GroupFacts};
 
 /// For how long a pattern and a group are remembered after they were last heard of, in milliseconds.
 const MEMORY: u64 = 3_600_000;
@@ -20,18 +20,18 @@ impl Group {
         lease: u64,
         patterns: Vec<String>,
         now_ms: u64,
-    ) -> Facts {
+    ) -> GroupFacts {
         if let Some((other, until)) = self.alive.get(consumer)
             && other != instance
             && *until > now_ms
         {
-            return Facts { taken_by: Some(other.to_string()), ..Facts::default() };
+            return GroupFacts { taken_by: Some(other.to_string()), ..GroupFacts::default() };
         }
         self.alive.insert(consumer.clone(), (instance.clone(), now_ms.saturating_add(alive)));
         self.heard_of = Some(now_ms);
         self.patterns.extend(patterns.into_iter().map(|pattern| (pattern, now_ms)));
         self.patterns.retain(|_, last| is_remembered(*last, now_ms));
-        Facts {
+        GroupFacts {
             lease: *self.lease.get_or_insert(lease),
             taken_by: None,
             patterns: self.patterns.keys().cloned().collect(),

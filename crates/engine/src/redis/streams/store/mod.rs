@@ -202,7 +202,11 @@ impl Call {
             }
             Request::Redeliver { stream, group, id } => self.redeliver(&stream, &group, id).await,
             Request::Describe { stream } => {
-                let reply = self.run(&list::DESCRIBE, &[&stream], |_| ()).await?;
+                let facts = keys::facts_of_groups(&stream);
+                let arguments = |c: &mut Cmd| {
+                    c.arg(&facts);
+                };
+                let reply = self.run(&list::DESCRIBE, &[&stream], arguments).await?;
                 Ok(Response::Stream(store_replies::stream(reply)?))
             }
             // To a server no limit and one of 0 are the same.
@@ -290,7 +294,7 @@ impl Call {
             taken.extend(others.all(RespValue::id)?);
             gone.extend(missing.all(RespValue::id)?);
         }
-        Ok(Response::Lost { taken, gone })
+        Ok(Response::Fenced { not_owned: taken, deleted: gone })
     }
 
     /// The keys beside the stream that fenced scripts look at: the notes and the consumers.
