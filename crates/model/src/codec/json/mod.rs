@@ -7,6 +7,7 @@
 
 mod members;
 mod quote;
+mod refused;
 #[cfg(test)]
 pub(crate) mod tests;
 mod text;
@@ -14,6 +15,7 @@ mod tree;
 
 pub(crate) use members::{members, text_of};
 pub(crate) use quote::{escaped, quoted};
+pub use refused::Refused;
 pub use text::RawText;
 pub use tree::tree;
 
@@ -23,10 +25,6 @@ pub struct Scanner<'a> {
     text: &'a str,
     at: usize,
 }
-
-/// Not JSON, or not what was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused;
 
 /// The one JSON value that `text` is, without the white space around it.
 ///

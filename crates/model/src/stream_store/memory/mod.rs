@@ -6,9 +6,10 @@
 //!
 //! # Layout
 //!
-//! - this file: [`Streams`], and which request goes where; `log`: the entries of a stream; `stream`: with its groups,
-//!   and how it is trimmed; `group`: what a group has delivered; `ownership`: who has it; `upkeep`: heartbeats and what depends
-//!   on them; `letters`: copies between streams; `expiring`: what is kept for a while.
+//! - this file: [`Streams`], and which request goes where; `expiring`: what is kept for a while
+//! - `log`: the entries of a stream; `stream`: a stream with its groups, and how it is trimmed
+//! - `group`: what a group has delivered, and the heartbeats of its consumers; `ownership`: who owns it
+//! - `dead_letters`: copies of entries between streams
 
 mod dead_letters;
 mod expiring;
@@ -18,7 +19,6 @@ mod ownership;
 mod stream;
 #[cfg(test)]
 mod tests;
-mod upkeep;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ use crate::{BusError, ErrorKind};
 
 use expiring::Expiring;
 use group::Group;
-use log::Log;
+use log::{Log, plain};
 use stream::Stream;
 
 /// How many events are kept by their ids, and in a history, at the most: those that were kept first go first.
@@ -296,9 +296,4 @@ impl Streams {
             BusError::new(ErrorKind::NoGroup, message)
         })
     }
-}
-
-/// An entry as it is in the log, for those who ask for it not as a pending one.
-fn plain(id: EntryId, fields: &Fields) -> StoredEntry {
-    StoredEntry { id, deliveries: 0, begun: false, unhandled_since: None, fields: fields.clone() }
 }

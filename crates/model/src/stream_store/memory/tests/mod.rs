@@ -1,11 +1,11 @@
 //! One file for each part; here is what they share.
 
-mod letters;
+mod dead_letters;
+mod heartbeats;
 mod ownership;
 mod properties;
 mod reading;
 mod retention;
-mod upkeep;
 
 use std::sync::Arc;
 
