@@ -65,7 +65,10 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 test('the package holds what it needs and nothing else', () => {
   const files = packed.files.map(({ path }) => path);
   expect(files).toEqual(expect.arrayContaining(['index.js', 'index.d.ts', 'native.js', 'LICENSE']));
-  const sources = readdirSync(join(ROOT, 'ts')).filter((name) => !name.endsWith('.d.ts'));
+  const all = readdirSync(join(ROOT, 'ts'), { recursive: true, encoding: 'utf8' });
+  const sources = all
+    .filter((name) => name.endsWith('.ts') && !name.endsWith('.d.ts'))
+    .map((name) => name.replaceAll('\\', '/'));
   const compiled = files.filter((path) => path.startsWith('dist/'));
   expect(compiled.sort()).toEqual(
     sources.map((name) => `dist/${name.replace('.ts', '.js')}`).sort(),
@@ -136,7 +139,7 @@ test('the addon comes from the platform package', async () => {
 });
 
 test('what is not exported cannot be reached', async () => {
-  write('deep.cjs', `require('oxbus/dist/core.js');`);
+  write('deep.cjs', `require('oxbus/dist/client/core.js');`);
   expect((await runNode(['deep.cjs'], { cwd: project })).err).toContain(
     'ERR_PACKAGE_PATH_NOT_EXPORTED',
   );

@@ -3,7 +3,15 @@
 // No dependencies: this runs before `npm ci`.
 
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -152,7 +160,17 @@ export function ensureTypeScript() {
   const changed = Math.max(newest(join(root, 'ts')), mtime(join(root, 'tsconfig.json')));
   if (mtime(join(root, 'dist', 'index.js')) >= changed) return;
   say('compiling ts/ to dist/');
+  buildTypeScript();
+}
+
+/** Compiles `ts/` to an empty `dist/`: what an earlier layout left there would be packed as well. */
+export function buildTypeScript() {
+  emptyDist();
   run(localProgram('tsc'), ['-p', 'tsconfig.json']);
+}
+
+export function emptyDist() {
+  rmSync(join(root, 'dist'), { recursive: true, force: true });
 }
 
 /** Everything that the examples and benchmarks need. */

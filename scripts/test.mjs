@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import {
   addonFolder,
   buildAddon,
+  emptyDist,
   ensurePackages,
   ensureRust,
   localProgram,
@@ -85,6 +86,7 @@ const cargoTests = counted(
   /^test result: \w+\. (\d+) passed/gm,
   /^test result: \w+\. \d+ passed; (\d+) failed/gm,
 );
+const nodeTests = counted(/^# pass (\d+)/gm, /^# fail (\d+)/gm);
 const jestTests = counted(/^Tests:.*?(\d+) passed/gm, /^Tests:.*?(\d+) failed/gm);
 
 /** Builds the addon and compares what napi generates with what is committed. */
@@ -107,6 +109,7 @@ async function addonIsCurrent() {
 
 async function typesAreSound() {
   // The first project also writes dist/, which Jest loads; the others check tests and examples.
+  emptyDist();
   for (const project of ['tsconfig.json', 'tsconfig.test.json', 'examples/tsconfig.json']) {
     const result = await execute(localProgram('tsc'), ['-p', project]);
     if (result.code !== 0) return result;
@@ -142,6 +145,16 @@ function steps(redisServer) {
     ['native addon and its generated files', addonIsCurrent, single],
     ['types', typesAreSound, single],
     ['lint', () => execute(localProgram('biome'), ['ci', '--colors=off', '.']), single],
+    [
+      'tests of the structure check',
+      () =>
+        execute(
+          process.execPath,
+          ['--test', '--test-reporter=tap', 'scripts/structure/structure.test.mjs'],
+          env,
+        ),
+      nodeTests,
+    ],
     ['jest', () => execute(localProgram('jest'), ['--ci'], env), jestTests],
     // Needs dist/ and the addon, which the steps before have made.
     [

@@ -1,11 +1,14 @@
 /**
- * A declaration, so that nothing of it is emitted: proves that what `ts/` exports is what `index.d.ts` says, both ways, so that
- * neither can drift. `Shape` is the public side of a class, without its private members.
+ * Proves that the exports of `ts/` are those of `index.d.ts`, in both directions, and that the addon has what
+ * `native.ts` declares, so that none of them can drift. It is a declaration file, so that nothing is emitted for it.
+ * `Shape` is the public side of a class, without its private members.
  */
 
 import type * as Contract from '../index';
+import type * as Addon from '../native';
 import type * as TestingContract from '../testing';
 import type * as Face from './index';
+import type { NativeModule } from './native/native';
 import type * as TestingFace from './testing';
 
 /** Methods that return `this` are compared by their arguments: the classes differ in private members. */
@@ -51,6 +54,7 @@ type Map = { 'photo.uploaded': { photoId: string }; 'user.created': { userId: st
 
 type Holds<T extends true> = T;
 
+export type SameAddon = Holds<Assignable<typeof Addon, NativeModule>>;
 export type SameTesting = Holds<Same<typeof TestingContract, typeof TestingFace>>;
 export type SameNames = Holds<Same<keyof typeof Contract, keyof typeof Face>>;
 export type SameValues = Holds<Same<Values<typeof Contract>, Values<typeof Face>>>;

@@ -1,7 +1,7 @@
 /** The errors of the bus, and the only place that makes one of a native error value. */
 
 import type { ErrorCategory, ErrorCode, ErrorDetails, Outcome } from '../index';
-import { type ErrorRow, type ErrorValue, type NativeResult, native } from './native';
+import { type ErrorRow, type ErrorValue, type NativeResult, native } from './native/native';
 
 export const ERROR_CODES = [
   'ERR_BUS_CONNECTION_REFUSED',
@@ -47,7 +47,7 @@ for (const [code, category, retryable] of JSON.parse(native.errorCodes()) as Err
 /** The brand of a class: shared by all copies of this package, so that `instanceof` is too. */
 const brandOf = (name: string) => Symbol.for(`oxbus.${name}`);
 
-/** Whether a value has this brand; a proxy that throws has none. */
+/** Whether a value has this brand. A proxy that throws counts as one without it. */
 function holds(value: object, symbol: symbol): boolean {
   try {
     return Reflect.get(value, symbol) === true;
@@ -152,7 +152,7 @@ export function busError(code: ErrorCode, message: string, details?: ErrorDetail
   return new classes[table.get(code)?.category ?? 'internal'](code, message, details);
 }
 
-/** Bad input at a path; the message starts with it, as in Rust. */
+/** An error about input at a path. The message starts with the path, as the engine's messages do. */
 export function invalidAt(
   code: ErrorCode,
   path: string,
@@ -169,24 +169,14 @@ export function fromValue(value: ErrorValue): EventBusError {
   return busError(value.code, value.message, value);
 }
 
-/** The value of a native answer, or its error thrown. */
+/** The value of a native result. Throws its error, if it is one. */
 export function unwrap<T>(answer: string): T {
   const result = JSON.parse(answer) as NativeResult<T>;
   if (result.error !== undefined) throw fromValue(result.error);
   return (result as { ok: T }).ok;
 }
 
-/**
- * The error with a stack that starts at the caller of `method`. Must be called in a continuation of
- * `method` itself, where V8 still knows the awaiting callers.
- */
-// biome-ignore lint/complexity/noBannedTypes: any function is a mark for captureStackTrace
-export function traced(error: unknown, method: Function): unknown {
-  if (error instanceof EventBusError) Error.captureStackTrace(error, method);
-  return error;
-}
-
-/** Text for whatever was thrown; never throws itself. */
+/** A text for any thrown value. It never throws itself. */
 export function describe(thrown: unknown): string {
   try {
     return thrown instanceof Error ? thrown.message : String(thrown);

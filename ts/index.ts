@@ -1,9 +1,10 @@
 /** The package's exports; `index.d.ts` describes them. */
 
-import { invalidAt, traced } from './errors';
-import { native } from './native';
+import { stackFromCaller } from './caller-stacks';
+import { invalidAt } from './errors';
+import { native } from './native/native';
 
-export { EventBusClient } from './client';
+export { EventBusClient } from './client/client';
 export {
   ConnectionError,
   ERROR_CODES,
@@ -15,12 +16,13 @@ export {
   TimeoutError,
   ValidationError,
 } from './errors';
-export { EventBusManager, eventBusManager } from './manager';
-export { EventValidator } from './validator';
+export { EventBusManager, eventBusManager } from './manager/manager';
+export { EventValidator } from './validation/validator';
 
 export function escapePattern(text: string): string {
   if (typeof text !== 'string') {
-    throw traced(invalidAt('ERR_BUS_INVALID_PATTERN', 'text', 'must be a string'), escapePattern);
+    const error = invalidAt('ERR_BUS_INVALID_PATTERN', 'text', 'must be a string');
+    throw stackFromCaller(error, escapePattern);
   }
   return native.escapePattern(text);
 }

@@ -2,14 +2,16 @@
 
 import type { BusEvent, EventBusConfig, PatternEvent } from '../index';
 import type { TestBus as Contract } from '../testing';
-import { EventBusClient } from './client';
-import { invalidAt, traced } from './errors';
-import { copyPlain } from './json';
-import { native, type RawEvent } from './native';
-import { place, type Recorder } from './surroundings';
-import { VirtualTime } from './virtual-time';
+import { stackFromCaller, startAsyncStacksAtCaller, startStacksAtCaller } from './caller-stacks';
+import { EventBusClient } from './client/client';
+import { ClientEnvironment } from './client/environment';
+import { invalidAt } from './errors';
+import { copyPlain } from './input/json';
+import { native, type RawEvent } from './native/native';
+import type { RecordPublished } from './publish/published-event';
+import { VirtualTime } from './runtime/virtual-time';
 
-/** Published events that are kept. */
+/** So many published events are kept; the oldest one goes first. */
 const MAX_PUBLISHED = 100_000;
 
 /** A published event, with its place in the order of publishing. */
@@ -26,7 +28,7 @@ export function createTestBus<Events = Record<string, any>>(
   try {
     return new TestBus<Events>(config);
   } catch (error) {
-    throw traced(error, createTestBus);
+    throw stackFromCaller(error, createTestBus);
   }
 }
 
@@ -34,30 +36,26 @@ class TestBus<Events> extends EventBusClient<Events> implements Contract<Events>
   readonly #time: VirtualTime;
   readonly #published: Published[];
   readonly #clients = new Set<EventBusClient>();
-  /** What `disconnect` answered for this client alone, and for all. */
+  /** The promises of the first `disconnect`: of this client alone, and of all clients. */
   #ended: { own: Promise<void>; all: Promise<void> } | undefined;
 
   constructor(config: EventBusConfig | undefined) {
     const time = new VirtualTime();
     const published: Published[] = [];
-    const record: Recorder = (event, batch, index) => {
+    const record: RecordPublished = (event, batch, index) => {
       insert(published, { event, batch, index });
       if (published.length > MAX_PUBLISHED) published.shift();
     };
-    super(configIn(time, config, record));
+    super(memoryConfig(config), environmentIn(time, record));
     this.#time = time;
     this.#published = published;
   }
 
-  async advance(ms: number): Promise<void> {
-    try {
-      if (typeof ms !== 'number' || !(ms >= 0 && ms <= Number.MAX_SAFE_INTEGER)) {
-        throw invalidAt('ERR_BUS_INVALID_OPTIONS', 'ms', 'must be a number from 0');
-      }
-      await this.#time.advance(Math.floor(ms));
-    } catch (error) {
-      throw traced(error, TestBus.prototype.advance);
+  advance(ms: number): Promise<void> {
+    if (typeof ms !== 'number' || !(ms >= 0 && ms <= Number.MAX_SAFE_INTEGER)) {
+      throw invalidAt('ERR_BUS_INVALID_OPTIONS', 'ms', 'must be a number from 0');
     }
+    return this.#time.advance(Math.floor(ms));
   }
 
   settled(): Promise<void> {
@@ -66,26 +64,21 @@ class TestBus<Events> extends EventBusClient<Events> implements Contract<Events>
 
   published<const P extends string = '*'>(pattern?: P): PatternEvent<Events, P>[] {
     if (pattern !== undefined && typeof pattern !== 'string') {
-      const error = invalidAt('ERR_BUS_INVALID_PATTERN', 'pattern', 'must be a string');
-      throw traced(error, TestBus.prototype.published);
+      throw invalidAt('ERR_BUS_INVALID_PATTERN', 'pattern', 'must be a string');
     }
     const events: BusEvent[] = [];
     for (const { event } of this.#published) {
       if (pattern !== undefined && !native.matches(pattern, event.type)) continue;
-      // Not `structuredClone`: in a test's realm its objects are strangers.
+      // `structuredClone` would make objects of another realm than the one of the test.
       events.push(JSON.parse(JSON.stringify(event)) as BusEvent);
     }
     return events as unknown as PatternEvent<Events, P>[];
   }
 
   client<Other = Events>(config?: EventBusConfig): EventBusClient<Other> {
-    try {
-      const client = new EventBusClient<Other>(configIn(this.#time, config, undefined));
-      this.#clients.add(client as unknown as EventBusClient);
-      return client;
-    } catch (error) {
-      throw traced(error, TestBus.prototype.client);
-    }
+    const client = new EventBusClient<Other>(memoryConfig(config), environmentIn(this.#time));
+    this.#clients.add(client as unknown as EventBusClient);
+    return client;
   }
 
   now(): number {
@@ -110,7 +103,10 @@ class TestBus<Events> extends EventBusClient<Events> implements Contract<Events>
   }
 }
 
-/** Results come nearly in the order of publishing, so the place is at the end or not far from it. */
+startAsyncStacksAtCaller(TestBus, ['advance']);
+startStacksAtCaller(TestBus, ['published', 'client']);
+
+/** Results come nearly in the order of publishing, so the search begins at the end. */
 function insert(published: Published[], one: Published): void {
   let at = published.length;
   for (; at > 0; at -= 1) {
@@ -120,18 +116,15 @@ function insert(published: Published[], one: Published): void {
   published.splice(at, 0, one);
 }
 
-/** The configuration of a client that lives in virtual time. */
-function configIn(
-  time: VirtualTime,
-  config: EventBusConfig | undefined,
-  record: Recorder | undefined,
-): EventBusConfig {
+/** The configuration without a server, which a client in virtual time does not have. */
+function memoryConfig(config: EventBusConfig | undefined): EventBusConfig {
   const given =
     config === undefined ? {} : copyPlain(config, 'ERR_BUS_INVALID_CONFIG', 'configuration');
   for (const key of ['redis', 'memory']) delete given[key];
-  const own: EventBusConfig = { logLevel: 'warn', ...given, mode: 'memory' };
+  return { logLevel: 'warn', ...given, mode: 'memory' };
+}
+
+function environmentIn(time: VirtualTime, record?: RecordPublished): ClientEnvironment {
   const { broker, timers } = time;
-  const admit = time.admit.bind(time);
-  place(own, record === undefined ? { broker, timers, admit } : { broker, timers, admit, record });
-  return own;
+  return new ClientEnvironment({ broker, timers, register: (one) => time.register(one), record });
 }

@@ -3,6 +3,8 @@
  * to `docs/design/boundary.md`; patterns are `*`, a prefix with `*`, or exact.
  */
 
+import type { NativeModule } from '../../ts/native/native';
+
 type Deliver = { sub: number; event: unknown; info?: object };
 
 /** Set in the tokens of durable calls. */
@@ -202,6 +204,12 @@ export class FakeClient {
     return JSON.stringify({ mode: 'memory' });
   }
   health(): void {}
+  refreshMetrics(ticket: number): void {
+    this.#push('r', [ticket, null]);
+  }
+  metrics(): string {
+    return '';
+  }
   drain(): string {
     this.#woken = false;
     const out = JSON.stringify(this.#out);
@@ -262,7 +270,7 @@ const CODES = [
 ];
 
 /** For `jest.mock('#native', …, { virtual: true })`. */
-export function fakeNative(): object {
+export function fakeNative(): NativeModule {
   return {
     errorCodes: () => JSON.stringify(CODES),
     settings: (config: string) => {

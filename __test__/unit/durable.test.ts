@@ -8,11 +8,21 @@ jest.mock('#native', () => jest.requireActual('../support/fake-native').fakeNati
 
 import type { BatchContext, GroupContext } from '../..';
 import { EventBusClient, type EventBusError, NonRetryableError } from '../../ts/index';
+import {
+  event,
+  FAILED,
+  FINAL,
+  fail,
+  kinds,
+  NOT_HANDLED,
+  quiet,
+  SUCCEEDED,
+  TIMED_OUT,
+  tick,
+} from '../support/durable-events';
 
 let bus: EventBusClient;
 let client: FakeClient;
-const quiet = { debug() {}, info() {}, warn() {}, error() {} };
-const tick = () => new Promise<void>((resolve) => setImmediate(() => setImmediate(resolve)));
 const open = (config: object = {}) => {
   bus = new EventBusClient({ logger: quiet, ...config });
   client = controls.clients.at(-1)!;
@@ -24,19 +34,6 @@ beforeEach(() => {
 });
 
 afterEach(() => bus.disconnect());
-
-const metadata = { timestamp: '2026-01-01T00:00:00.000Z', source: 'x', correlationId: 'c' };
-const event = (n: number, data: unknown = n) => ({ id: `e${n}`, type: 'a', data, metadata });
-const kinds = () => controls.settled.map(([, kind]) => kind);
-const SUCCEEDED = 0;
-const FAILED = 1;
-const FINAL = 2;
-const TIMED_OUT = 4;
-const NOT_HANDLED = 7;
-
-function fail(value: unknown): never {
-  throw value;
-}
 
 test('a durable event comes with its place', async () => {
   const seen: [number, GroupContext][] = [];
@@ -275,104 +272,6 @@ test('a lost claim of a batch names the event of the entry', async () => {
   expect(lost).toEqual(['e2']);
 });
 
-describe('an iterator', () => {
-  const entries = (...all: number[]) =>
-    client.entries(
-      'g',
-      all.map((n): [string, object] => [`${n}-0`, event(n)]),
-    );
-  const settled = () => controls.settled.map(([token, kind]) => [token % 2 ** 31, kind]).sort();
-
-  test('acknowledges an event when the next one is asked for', async () => {
-    const events = bus.events('a', { group: 'g' });
-    await events.ready();
-    entries(1, 2);
-    await tick();
-    expect((await events.next()).value).toMatchObject({ data: 1 });
-    await tick();
-    expect(settled()).toEqual([]);
-    expect((await events.next()).value).toMatchObject({ data: 2 });
-    await tick();
-    expect(settled()).toEqual([[0, SUCCEEDED]]);
-    await events.return();
-    await tick();
-    expect(settled()).toEqual([
-      [0, SUCCEEDED],
-      [1, NOT_HANDLED],
-    ]);
-  });
-
-  test.each<[string, (events: any) => Promise<unknown>]>([
-    [
-      'break',
-      async (events) => {
-        for await (const _ of events) break;
-      },
-    ],
-    [
-      'throw',
-      async (events) => {
-        for await (const _ of events) throw new Error('left');
-      },
-    ],
-    ['return', async (events) => [await events.next(), await events.return()]],
-    ['throw()', async (events) => [await events.next(), await events.throw(new Error('left'))]],
-    ['dispose', async (events) => [await events.next(), await events[Symbol.asyncDispose]()]],
-  ])('hands back what is in hand and what waits on %s', async (_, leave) => {
-    const events = bus.events('a', { group: 'g' });
-    await events.ready();
-    entries(1, 2);
-    await tick();
-    await leave(events).catch(() => {});
-    await tick();
-    expect(settled()).toEqual([
-      [0, NOT_HANDLED],
-      [1, NOT_HANDLED],
-    ]);
-    expect(controls.explained).toEqual([]);
-    expect(bus.subscriberCount()).toBe(0);
-  });
-
-  test('keeps what is in hand when the client ends, until it is done', async () => {
-    const events = bus.events('a', { group: 'g' });
-    await events.ready();
-    entries(1, 2);
-    await events.next();
-    let end = () => {};
-    const disconnect = client.disconnect.bind(client);
-    jest.spyOn(client, 'disconnect').mockImplementation((ticket) => {
-      end = () => disconnect(ticket);
-    });
-    void bus.disconnect();
-    await tick();
-    expect(settled()).toEqual([[1, NOT_HANDLED]]);
-    expect(await events.next()).toEqual({ done: true, value: undefined });
-    await tick();
-    expect(settled()).toEqual([
-      [0, SUCCEEDED],
-      [1, NOT_HANDLED],
-    ]);
-    end();
-  });
-
-  test('skips what another consumer has taken over', async () => {
-    const events = bus.events('a', { group: 'g' });
-    await events.ready();
-    const token = entries(1, 2, 3);
-    await tick();
-    const place = { stream: 's', group: 'g', messageId: '2-0' };
-    client.notice({ event: 'claimLost', tokens: [token + 1], ...place });
-    await tick();
-    expect((await events.next()).value).toMatchObject({ data: 1 });
-    expect((await events.next()).value).toMatchObject({ data: 3 });
-  });
-
-  test('has no batches', async () => {
-    const events = bus.events('a', { group: 'g', batch: { size: 2 } } as never);
-    await expect(events.next()).rejects.toMatchObject({ path: 'batch' });
-  });
-});
-
 test('a paused durable subscription handles what it holds after resume, with its place', async () => {
   const ids: string[] = [];
   const sub = await bus.subscribe('a', (_, ctx) => ids.push(ctx.messageId), { group: 'g' });
@@ -439,195 +338,4 @@ test('notices of durable events become events of the client', async () => {
     { ...place, count: 3, from: '1-0', to: '5-0' },
     { ...place, from: '0-0' },
   ]);
-});
-
-/** What a replay of one event comes to. */
-const REPLAYED = { replayed: 1, failed: 0, truncated: false, firstId: '5-0', lastId: '5-0' };
-
-describe('administration', () => {
-  const date = new Date(5);
-  const letter = { id: 's:dlq:1-0', stream: 's', event: null };
-  test.each<[string, () => Promise<unknown>, object, unknown?, unknown?]>([
-    ['streams.info', () => bus.streams.info('s'), { name: 's' }, { name: 's' }],
-    ['streams.list', () => bus.streams.list(), {}, []],
-    ['streams.pending', () => bus.streams.pending('s', 'g'), { name: 's', group: 'g' }, []],
-    [
-      'streams.pending',
-      () => bus.streams.pending('s', 'g', { limit: 5 }),
-      { name: 's', group: 'g', limit: 5 },
-      [],
-    ],
-    ['streams.recover', () => bus.streams.recover({ group: 'g' }), { group: 'g' }, { checked: 1 }],
-    ['streams.trim', () => bus.streams.trim('s', { before: date }), { name: 's', before: 5 }, 3],
-    [
-      'streams.setPosition',
-      () => bus.streams.setPosition('s', 'g', date),
-      { name: 's', group: 'g', id: 5 },
-      null,
-      undefined,
-    ],
-    [
-      'streams.removeGroup',
-      () => bus.streams.removeGroup('s', 'g'),
-      { name: 's', group: 'g' },
-      true,
-    ],
-    [
-      'deadLetters.list',
-      () => bus.deadLetters.list({ stream: 's', after: 'x' }),
-      { stream: 's', after: 'x' },
-      [{ ...letter, event: JSON.stringify(event(1)) }, letter],
-      [{ ...letter, event: event(1) }, letter],
-    ],
-    ['deadLetters.get', () => bus.deadLetters.get('x'), { id: 'x' }, letter],
-    ['deadLetters.get', () => bus.deadLetters.get('x'), { id: 'x' }, null],
-    [
-      'deadLetters.replay',
-      () => bus.deadLetters.replay('x', { to: 'stream' }),
-      { id: 'x', to: 'stream' },
-      { messageId: '1-0' },
-    ],
-    ['deadLetters.replayAll', () => bus.deadLetters.replayAll(), {}, 3],
-    ['deadLetters.remove', () => bus.deadLetters.remove('x'), { id: 'x' }, false],
-    ['deadLetters.purge', () => bus.deadLetters.purge('s'), { stream: 's' }, 3],
-    ['deadLetters.count', () => bus.deadLetters.count(), {}, 3],
-    ['getEvent', () => bus.getEvent('x'), { id: 'x' }, JSON.stringify(event(1)), event(1)],
-    ['getEvent', () => bus.getEvent('x'), { id: 'x' }, null],
-    [
-      'getHistory',
-      () => bus.getHistory({ type: 'a.*', from: date, to: 7, order: 'desc' }),
-      { type: 'a.*', from: 5, to: 7, order: 'desc' },
-      [JSON.stringify(event(1))],
-      [event(1)],
-    ],
-    [
-      'replay.group',
-      () => bus.replay({ stream: 's', from: date, group: 'g' }),
-      { stream: 's', from: 5, group: 'g', limit: 64 },
-      { ...REPLAYED, last: '5/s:5-0', done: true },
-      REPLAYED,
-    ],
-  ])('%s', async (method, call, args, answer, expected = answer) => {
-    controls.answers[method] = () => answer;
-    expect(await call()).toEqual(expected ?? (method === 'streams.setPosition' ? undefined : null));
-    expect(controls.requests).toEqual([[method, args]]);
-  });
-
-  test('what is wrong is refused where it was called', async () => {
-    const refused = { code: 'ERR_BUS_NO_STREAM', message: 'there is no stream' };
-    controls.answers['streams.info'] = () => fail(refused);
-    async function caller() {
-      await bus.streams.info('s');
-    }
-    const error = await caller().catch((e) => e);
-    expect(error).toMatchObject(refused);
-    expect(error.stack.split('\n')[1]).toContain('durable.test.ts');
-    for (const [call, path] of [
-      [() => bus.streams.pending('s', 'g', { name: 'x' } as never), 'name'],
-      [() => bus.streams.info((() => {}) as never), 'name'],
-      [() => bus.deadLetters.list({ limit: 1n } as never), 'limit'],
-      [() => bus.streams.trim('s', { before: new Date(Number.NaN) }), 'before'],
-      [() => bus.replay({ stream: 's' } as never), 'handler'],
-      [() => bus.replay({ stream: 's', handler() {}, group: 'g' } as never), 'group'],
-      [() => bus.replay({ stream: 's', handler() {}, limit: 0 }), 'limit'],
-      [() => bus.replay({ stream: 's', handler() {}, until: 5 } as never), 'until'],
-    ] as const) {
-      await expect(call()).rejects.toMatchObject({ code: 'ERR_BUS_INVALID_OPTIONS', path });
-    }
-    await bus.disconnect();
-    await expect(bus.streams.list()).rejects.toMatchObject({ code: 'ERR_BUS_CLOSED' });
-  });
-});
-
-describe('replay', () => {
-  const page = (numbers: number[], rest: object = {}) => ({
-    events: numbers.map((n) => ({ id: `${n}-0`, stream: 's', event: JSON.stringify(event(n)) })),
-    last: numbers.length === 0 ? null : `cursor ${numbers.at(-1)}`,
-    truncated: false,
-    done: false,
-    undecodable: 0,
-    ...rest,
-  });
-
-  test('goes through the pages one event after the other', async () => {
-    const pages = [
-      page([1, 2], { truncated: true }),
-      page([], { last: 'cursor x', undecodable: 1 }),
-      page([3, 4], { done: true }),
-    ];
-    controls.answers['replay.page'] = () => pages.shift();
-    const seen: unknown[] = [];
-    let running = 0;
-    const result = await bus.replay({
-      pattern: 'a*',
-      from: new Date(5),
-      async handler(event, ctx) {
-        expect(++running).toBe(1);
-        await tick();
-        running -= 1;
-        const { stream, messageId, attempt, pattern, channel } = ctx;
-        seen.push([event.data, stream, messageId, attempt, pattern, channel]);
-        if (event.data === 2) fail(new Error('no'));
-      },
-    });
-    expect(result).toEqual({
-      replayed: 3,
-      failed: 2,
-      truncated: true,
-      firstId: '1-0',
-      lastId: '4-0',
-    });
-    expect(seen[0]).toEqual([1, 's', '1-0', 1, 'a*', 'a']);
-    const asked = controls.requests.map(([, { after, from }]) => [after, from]);
-    expect(asked).toEqual([
-      [undefined, 5],
-      ['cursor 2', 5],
-      ['cursor x', 5],
-    ]);
-    expect(controls.settled).toEqual([]);
-  });
-
-  test('stops at its limit', async () => {
-    controls.answers['replay.page'] = ({ limit }) => page([1, 2, 3].slice(0, limit));
-    const handler = jest.fn();
-    expect(await bus.replay({ stream: 's', limit: 4, handler })).toMatchObject({ replayed: 4 });
-    expect(controls.requests.map(([, { limit }]) => limit)).toEqual([4, 1]);
-  });
-
-  test('stops when its signal aborts, which its handler sees', async () => {
-    controls.answers['replay.page'] = () => page([1, 2]);
-    const abort = new AbortController();
-    const handler = jest.fn(async (_: unknown, { signal }: { signal: AbortSignal }) => {
-      abort.abort(new Error('why'));
-      expect(signal.aborted).toBe(true);
-    });
-    const call = bus.replay({ stream: 's', handler, signal: abort.signal });
-    const error = await call.catch((e) => e);
-    expect(error).toMatchObject({ code: 'ERR_BUS_ABORTED', cause: { message: 'why' } });
-    expect(handler).toHaveBeenCalledTimes(1);
-  });
-
-  test('stops when the client ends', async () => {
-    controls.answers['replay.page'] = () => page([1, 2]);
-    const handler = jest.fn(async (_: unknown, { signal }: { signal: AbortSignal }) => {
-      void bus.disconnect();
-      expect(signal.aborted).toBe(true);
-    });
-    const call = bus.replay({ stream: 's', handler });
-    await expect(call).rejects.toMatchObject({ code: 'ERR_BUS_CLOSED' });
-    expect(handler).toHaveBeenCalledTimes(1);
-  });
-
-  test('events that its handler publishes inherit from the replayed one', async () => {
-    controls.answers['replay.page'] = () => page([1], { done: true });
-    await bus.replay({
-      stream: 's',
-      async handler() {
-        await tick();
-        await bus.publish('b', 1);
-      },
-    });
-    const [, options] = client.records[0]!.split('\n');
-    expect(JSON.parse(options!)).toEqual({ correlationId: 'c', causationId: 'e1' });
-  });
 });

@@ -18,6 +18,7 @@ use crate::runtime::clock::Clock;
 use crate::runtime::panics::catch_panic;
 use crate::state::ClientState;
 use crate::state::lifecycle::{State, is_fatal};
+use crate::state::transport_events::ClientEvents;
 use crate::transport::Transport;
 
 /// The parts of a client.
@@ -68,16 +69,39 @@ impl Core {
         host: Arc<dyn Host>,
         runtime: Handle,
     ) -> Arc<Core> {
-        let instance_id = uuid::Uuid::new_v4().simple().to_string();
         let broker = (!config.mode.has_server()).then(|| broker.unwrap_or_default());
         let clock = Clock::start(broker.as_ref().and_then(|broker| broker.virtual_time()));
+        let core = Core::over(config, host, clock, runtime.clone(), |events| {
+            let context = events.context(events.clone());
+            match &broker {
+                Some(broker) => Arc::new(MemoryTransport::new(context, broker.clone())),
+                None => Arc::new(RedisTransport::new(context, runtime)),
+            }
+        });
+        if let Some(broker) = broker {
+            let timed: Weak<dyn Timed> = Arc::downgrade(&core) as Weak<dyn Timed>;
+            broker.keep_time_for(timed);
+        }
+        core
+    }
+
+    /// A client over any transport, which `transport` makes of the client's side of its events.
+    pub(crate) fn over(
+        config: Config,
+        host: Arc<dyn Host>,
+        clock: Clock,
+        runtime: Handle,
+        transport: impl FnOnce(&Arc<ClientEvents>) -> Arc<dyn Transport>,
+    ) -> Arc<Core> {
+        let instance_id = uuid::Uuid::new_v4().simple().to_string();
         let shared = Arc::new(ClientState::new(config, &instance_id, host, clock));
-        let transport: Arc<dyn Transport> = match &broker {
-            Some(broker) => Arc::new(MemoryTransport::new(shared.clone(), broker.clone())),
-            None => Arc::new(RedisTransport::new(shared.clone(), runtime.clone())),
-        };
+        let events = ClientEvents::new(shared.clone());
+        let transport = transport(&events);
+        if shared.config.mode.has_server() {
+            events.recover_from(transport.store());
+        }
         shared.groups.attach(&transport, runtime.clone());
-        let core = Arc::new(Core {
+        Arc::new(Core {
             shared,
             transport,
             runtime,
@@ -85,12 +109,7 @@ impl Core {
             subscribing: Mutex::default(),
             accepting: RwLock::new(true),
             requests: AtomicUsize::new(0),
-        });
-        if let Some(broker) = broker {
-            let timed: Weak<dyn Timed> = Arc::downgrade(&core) as Weak<dyn Timed>;
-            broker.keep_time_for(timed);
-        }
-        core
+        })
     }
 
     /// Connects, if that was not done before.

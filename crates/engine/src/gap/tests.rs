@@ -1,6 +1,6 @@
 //! Holes and what fills them, over streams in memory and with a clock that the tests move.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use oxbus_model::BusError;
@@ -12,8 +12,10 @@ use oxbus_model::stream_store::{Fields, Request, Streams};
 use oxbus_testkit::eventually_some;
 use serde_json::{Value, json};
 
+use super::continuity::Continuity;
 use super::*;
 use crate::host::Host;
+use crate::receive::acceptance;
 use crate::receive::reception::InboundBatch;
 use crate::receive::seen::MAX_IDS;
 use crate::runtime::clock::{Clock, VirtualTime};
@@ -50,6 +52,7 @@ struct Rig {
     memory: Arc<Memory>,
     time: Arc<VirtualTime>,
     shared: Arc<ClientState>,
+    recovery: Arc<Recovery>,
     continuity: Continuity,
     arrivals: InboundBatch,
 }
@@ -70,10 +73,9 @@ impl Rig {
         let memory = Arc::new(memory);
         let shared = Arc::new(ClientState::new(config, "own", Arc::new(Deaf), clock));
         let recovery = Recovery::new(shared.clone(), memory.clone()).unwrap();
-        let arrivals = InboundBatch { recovery: Some(recovery.clone()), ..InboundBatch::default() };
-        let mut continuity = Continuity::new(recovery);
+        let mut continuity = Continuity::new(recovery.clone());
         continuity.opened(shared.clock.now_ms());
-        Rig { memory, time, shared, continuity, arrivals }
+        Rig { memory, time, shared, recovery, continuity, arrivals: InboundBatch::default() }
     }
 
     fn now(&self) -> u64 {
@@ -129,7 +131,8 @@ impl Rig {
         })
         .to_string();
         let channel = format!("p:{event_type}");
-        self.shared.receive(&mut self.arrivals, |message| {
+        let seen = Some(&self.recovery.seen);
+        acceptance::receive(&self.shared, seen, &mut self.arrivals, &mut |message| {
             for server_subscription in server_subscriptions
                 .iter()
                 .filter(|server_subscription| server_subscription.matches(channel.as_bytes()))

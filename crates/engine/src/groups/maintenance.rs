@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use oxbus_model::BusError;
@@ -189,13 +188,8 @@ impl ClientState {
             chores.troubles = troubles;
             chores.ensured.send_replace(true);
         }
-        self.groups.ensured.store(true, Ordering::Release);
-        // The publisher has waited for it.
         if let Some(transport) = self.groups.transport() {
-            let _ = transport
-                .flush()
-                .as_mut()
-                .poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
+            transport.streams_ready();
         }
         self.warn_of_eviction().await;
     }

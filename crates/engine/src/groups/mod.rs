@@ -51,9 +51,6 @@ pub(crate) struct Groups {
     wanted: Arc<Notify>,
     /// When the task that keeps time looks next, on the client's clock.
     armed: AtomicU64,
-    /// Whether the configured groups were made, or could not be: an event that is stored before its group is made
-    /// would never reach it.
-    pub(crate) ensured: AtomicBool,
     /// Something was settled or closed.
     pub(crate) changed: Notify,
     /// Groups whose read was told to end.
@@ -99,7 +96,6 @@ impl Groups {
             pumps: AtomicU32::new(0),
             wanted: Arc::default(),
             armed: AtomicU64::new(u64::MAX),
-            ensured: AtomicBool::new(config.streams.iter().all(|stream| stream.groups.is_empty())),
             changed: Notify::new(),
             nudged: Mutex::default(),
         }

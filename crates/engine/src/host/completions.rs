@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use oxbus_model::{BusError, ErrorKind, Outcome};
 use serde_json::Value;
 
-use super::{Apart, Drained, Failed, Host, Notice, Published, Taken};
+use super::{Drained, Failed, Host, Notice};
 use crate::host::event_loop;
 use crate::host::event_loop::{BLOCKED, EVENT_LOOP_BLOCKED, Waits, Wakes};
+use crate::transport::events::PublishReport;
 
 /// Notices that may wait while the host does not drain; then the oldest go, and a warning says so.
 const MAX_NOTICES: usize = 1024;
@@ -43,23 +44,23 @@ impl Completions {
         self.lock().waits.longest(self.wakes.now_ms()).max(self.wakes.waiting_ms())
     }
 
-    pub(crate) fn published(&self, published: Published) {
-        self.lock().drained.published.push(published);
+    /// Publishes were settled. The report is empty then, and keeps its memory.
+    pub(crate) fn report(&self, report: &mut PublishReport) {
+        let PublishReport { published, apart, taken, failed, .. } = report;
+        if published.is_empty() && apart.is_empty() && taken.is_empty() && failed.is_empty() {
+            return;
+        }
+        let mut ready = self.lock();
+        ready.drained.published.append(published);
+        ready.drained.apart.append(apart);
+        ready.drained.taken.append(taken);
+        ready.drained.failed.append(failed);
+        drop(ready);
         self.wake();
     }
 
-    pub(crate) fn failed(&self, failed: impl IntoIterator<Item = Failed>) {
+    fn failed(&self, failed: impl IntoIterator<Item = Failed>) {
         self.lock().drained.failed.extend(failed);
-        self.wake();
-    }
-
-    pub(crate) fn taken(&self, taken: Taken) {
-        self.lock().drained.taken.push(taken);
-        self.wake();
-    }
-
-    pub(crate) fn apart(&self, apart: impl IntoIterator<Item = Apart>) {
-        self.lock().drained.apart.extend(apart);
         self.wake();
     }
 

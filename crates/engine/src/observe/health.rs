@@ -32,9 +32,9 @@ pub(crate) async fn report(shared: &ClientState, transport: &dyn Transport) -> V
     let links = shared.lifecycle.links();
     let mut connections = Map::new();
     let (mut usable, mut faulty) = (0, streams.faulty);
-    for (name, link) in &links {
+    for (id, link) in &links {
         let age = link.last_ok.map(|at| now.saturating_sub(at));
-        let asked = probe.asked.iter().find(|(asked, _)| *asked == &**name).map(|(_, answered)| *answered);
+        let asked = probe.asked.iter().find(|(asked, _)| asked == id).map(|(_, answered)| *answered);
         let well = link.up && asked.unwrap_or(true) && age.is_some_and(|age| age <= stale_after);
         // That one has answered lately does not say that anything works now.
         usable += usize::from(well && asked.is_some());
@@ -45,7 +45,7 @@ pub(crate) async fn report(shared: &ClientState, transport: &dyn Transport) -> V
             "error": link.error.as_ref().map(|e| json!({ "code": e.kind.code(), "message": e.message })),
             "refused": link.refused,
         });
-        connections.insert(name.to_string(), connection);
+        connections.insert(id.to_string(), connection);
     }
     if let Some(error) = &probe.error
         && matches!(shared.lifecycle.state(), State::Ready | State::Reconnecting)

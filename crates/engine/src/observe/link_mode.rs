@@ -7,12 +7,10 @@ use oxbus_model::observe::stats::LinkMode;
 
 use crate::host::Notice;
 use crate::state::ClientState;
+use crate::transport::link_id::LinkId;
 
 /// The warning that events stay in this client.
 pub(crate) const LOCAL_ONLY: &str = "LOCAL_ONLY";
-
-/// The link that carries subscriptions.
-const SUBSCRIBER: &str = "subscriber";
 
 impl ClientState {
     /// How events travel.
@@ -46,7 +44,7 @@ impl ClientState {
             self.notice(Notice::Warning { code: "HYBRID_RESTORED", message });
         }
         drop(told);
-        if self.lifecycle.is_cut_off(SUBSCRIBER) {
+        if self.lifecycle.is_cut_off(&LinkId::Subscriber) {
             self.wait_no_longer();
         }
     }

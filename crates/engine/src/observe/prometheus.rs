@@ -22,7 +22,8 @@ const LIMIT: Duration = Duration::from_millis(700);
 /// What is counted beside the [`Stats`](oxbus_model::observe::stats::Stats).
 #[derive(Default)]
 pub(crate) struct Metrics {
-    /// Publishes that have succeeded: by [`row_of`] and the number of the type.
+    /// Publishes that have succeeded: by the row, which is 0 for live events and else one more than the index of the stream,
+    /// and by the number of the type.
     published: Mutex<Table<u64>>,
     /// When streams were asked for last; held while they are, so that those who come meanwhile share the answer.
     asked: tokio::sync::Mutex<Option<u64>>,
@@ -36,11 +37,6 @@ struct StreamGauges {
     letters: u64,
     /// By group: pending entries, and those not read, where the server knows.
     groups: BTreeMap<String, (u64, Option<u64>)>,
-}
-
-/// The row in which publishes to a stream of the configuration are counted, or live ones.
-pub(crate) fn row_of(stream: Option<usize>) -> u16 {
-    stream.and_then(|index| u16::try_from(index + 1).ok()).unwrap_or(0)
 }
 
 impl Metrics {
@@ -162,10 +158,8 @@ impl ClientState {
         const NAME: &str = "eventbus_active_connections";
         let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
         let links = self.lifecycle.links();
-        for (name, link) in &links {
-            // Readers are named by their group.
-            let kind = name.split(':').next().unwrap_or(name);
-            *kinds.entry(kind).or_default() += usize::from(link.up);
+        for (id, link) in &links {
+            *kinds.entry(id.kind()).or_default() += usize::from(link.up);
         }
         page.family(NAME, Kind::Gauge, "Connections that are up");
         kinds.iter().for_each(|(kind, count)| page.sample(NAME, &[("connection_type", kind)], count));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use oxbus_model::codec::Codec;
 use oxbus_model::codec::new_event::{Metadata, NewEvent, Origin};
-use oxbus_model::config::Mode;
+use oxbus_model::config::{Config, Mode};
 use oxbus_model::observe::metrics::{TypeCache, Types};
 use oxbus_model::options::names::check_event_type;
 use oxbus_model::options::publish::{PublishOptions, Recipients, StoreIn};
@@ -16,7 +16,6 @@ use uuid::Uuid;
 
 use crate::host::EventId;
 use crate::runtime::clock::{Clock, wall_ms};
-use crate::state::ClientState;
 
 /// Makes events of records. One per publisher; its buffers are used again for each event.
 pub(crate) struct Encoder {
@@ -107,13 +106,12 @@ impl Encoded<'_> {
 }
 
 impl Encoder {
-    pub(crate) fn new(shared: &ClientState) -> Self {
-        let config = &shared.config;
+    pub(crate) fn new(config: &Config, channels: &Channels, origin: &Origin, types: Arc<Types>) -> Self {
         Encoder {
             codec: config.codec,
-            origin: shared.origin.clone(),
-            channels: shared.channels.clone(),
-            types: shared.types.clone(),
+            origin: origin.clone(),
+            channels: channels.clone(),
+            types,
             numbers: TypeCache::default(),
             storage: StreamRouting::new(&config.streams),
             pubsub: config.pubsub,

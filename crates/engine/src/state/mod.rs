@@ -1,7 +1,8 @@
-//! What a client and its transport share: the one reports, the other acts.
+//! What a client is made of, and what its transport reports.
 
 pub(crate) mod lifecycle;
 pub(crate) mod recent_events;
+pub(crate) mod transport_events;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -15,7 +16,7 @@ use oxbus_model::options::subscribe::{MatchBy, SubscribeOptions};
 use oxbus_model::routing::channel::Channels;
 use oxbus_model::routing::router::{Router, ServerSubscription};
 use oxbus_model::{BusError, ErrorKind};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::Notify;
 
 use crate::groups::Groups;
@@ -30,11 +31,8 @@ use crate::runtime::clock::Clock;
 use lifecycle::Lifecycle;
 use recent_events::RecentEvents;
 
-/// The link whose coming up says that the server takes commands.
-const PUBLISHER: &str = "publisher";
-
 pub(crate) struct ClientState {
-    pub(crate) config: Config,
+    pub(crate) config: Arc<Config>,
     pub(crate) clock: Clock,
     pub(crate) channels: Channels,
     pub(crate) origin: Origin,
@@ -88,7 +86,7 @@ impl ClientState {
             metrics: Metrics::default(),
             presence: Presence::default(),
             recent: Arc::default(),
-            config,
+            config: Arc::new(config),
             clock,
             channels,
             stats,
@@ -247,29 +245,5 @@ impl ClientState {
         // Those that are left work without it.
         self.answered(server_subscription);
         failed
-    }
-
-    /// A link is up; if it was down, the client may be ready again.
-    pub(crate) fn link_up(self: &Arc<Self>, name: &str) {
-        let ready = self.lifecycle.link_up(name, self.clock.now_ms());
-        self.log("info", "connected", json!({ "link": name }));
-        if name == PUBLISHER || !self.config.mode.has_server() {
-            self.ensure_streams();
-            // The server may have lost what it knew.
-            self.presence.renew.notify_one();
-        }
-        if let Some(notice) = ready {
-            self.notice(notice);
-        }
-        self.follow_mode();
-    }
-
-    /// A link broke, or could not be made.
-    pub(crate) fn link_down(&self, name: &str, error: &BusError) {
-        if self.lifecycle.link_down(name, error) {
-            self.stats.reconnections.add(1);
-            self.notice(Notice::Disconnected { link: name.into(), error: error.clone() });
-        }
-        self.follow_mode();
     }
 }

@@ -19,6 +19,7 @@ use crate::host::Host;
 use crate::redis::RedisTransport;
 use crate::runtime::clock::Clock;
 use crate::state::ClientState;
+use crate::state::transport_events::ClientEvents;
 use crate::transport::Transport;
 
 /// The stream of all tests.
@@ -42,7 +43,8 @@ fn transport(url: &str, settings: serde_json::Value) -> (RedisTransport, Arc<Cli
     }
     let config = Config::resolve(&json!({ "redis": redis }).to_string(), &Environment::default()).unwrap();
     let shared = Arc::new(ClientState::new(config, "this-start", Arc::new(Deaf), Clock::start(None)));
-    (RedisTransport::new(shared.clone(), Handle::current()), shared)
+    let events = ClientEvents::new(shared.clone());
+    (RedisTransport::new(events.context(events.clone()), Handle::current()), shared)
 }
 
 /// A server, and a store on it.

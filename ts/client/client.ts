@@ -1,0 +1,389 @@
+/** The public client: each method reads its arguments and asks the core. */
+
+import { inspect } from 'node:util';
+import type {
+  BatchHandler,
+  BatchProjection,
+  BatchSubscribeOptions,
+  ClientEvents,
+  ClientState,
+  EventBusClient as Contract,
+  DeadLetters as DeadLettersContract,
+  EventBusConfig,
+  EventHandler,
+  EventIterator,
+  EventOf,
+  EventsOptions,
+  EventType,
+  GroupContext,
+  GroupSubscribeOptions,
+  HealthReport,
+  HistoryQuery,
+  MemberOptions,
+  PatternEvent,
+  Projection,
+  PublishItem,
+  PublishOptions,
+  PublishResult,
+  ReplayQuery,
+  ReplayResult,
+  RoomPublishOptions,
+  Stats,
+  Streams as StreamsContract,
+  SubscribeOptions,
+  Subscription,
+  WaitOptions,
+} from '../../index';
+import { stackFromCaller, startAsyncStacksAtCaller, startStacksAtCaller } from '../caller-stacks';
+import { invalidAt } from '../errors';
+import { LiveIterator } from '../handle/iterator';
+import { SubscriptionHandle } from '../handle/subscription-handle';
+import { isPlainObject } from '../input/json';
+import { copyOptions, reading, readMoment, readOptions } from '../input/options';
+import { readWait, type WaitLimits } from '../input/wait';
+import { Batch, resultOf } from '../publish/batch';
+import { DeadLetters } from '../stored/dead-letters';
+import { replay } from '../stored/replay';
+import { Streams } from '../stored/streams';
+import { Core } from './core';
+import { ClientEnvironment, processEnvironment } from './environment';
+
+const OPTIONS = 'ERR_BUS_INVALID_OPTIONS';
+
+// biome-ignore lint/suspicious/noExplicitAny: without a map, any payload is accepted
+export class EventBusClient<Events = Record<string, any>> implements Contract<Events> {
+  readonly streams: StreamsContract;
+  readonly deadLetters: DeadLettersContract;
+  readonly #core: Core;
+
+  /** Internal: a client of a test bus, or one that is traced. */
+  constructor(config: EventBusConfig | undefined, environment: ClientEnvironment);
+  constructor(config?: EventBusConfig);
+  constructor(config?: EventBusConfig, environment?: ClientEnvironment) {
+    try {
+      const given = environment instanceof ClientEnvironment ? environment : processEnvironment;
+      const core = new Core(config, given);
+      this.#core = core;
+      this.streams = new Streams((method, args) => core.ask(method, args));
+      this.deadLetters = new DeadLetters((method, args) => core.ask(method, args));
+    } catch (error) {
+      throw stackFromCaller(error, new.target);
+    }
+  }
+
+  get instanceId(): string {
+    return this.#core.instanceId;
+  }
+
+  get serviceName(): string {
+    return this.#core.settings.serviceName;
+  }
+
+  get state(): ClientState {
+    return this.#core.state;
+  }
+
+  connect(options?: WaitOptions): Promise<void> {
+    return this.#core.connect(readWait(options, ['timeout', 'signal']));
+  }
+
+  disconnect(options?: { timeout?: number }): Promise<void> {
+    return this.#disconnect(options, EventBusClient.prototype.disconnect);
+  }
+
+  close(options?: { timeout?: number }): Promise<void> {
+    return this.#disconnect(options, EventBusClient.prototype.close);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.disconnect();
+  }
+
+  isConnected(): boolean {
+    return this.state === 'ready';
+  }
+
+  waitUntilReady(options?: WaitOptions): Promise<void> {
+    return this.#core.waitUntilReady(readWait(options, ['timeout', 'signal']));
+  }
+
+  async publish<K extends EventType<Events>>(
+    type: K,
+    data: Events[K],
+    options?: PublishOptions,
+  ): Promise<PublishResult> {
+    try {
+      const added = this.#core.publish(type, data, options);
+      if (!(added instanceof Batch)) return await added;
+      // The same as `resultOf`, without a second promise for each event.
+      const index = added.last;
+      do await added.progress;
+      while (added.outcomes[index] === undefined);
+      return added.result(index);
+    } catch (error) {
+      throw stackFromCaller(error, EventBusClient.prototype.publish);
+    }
+  }
+
+  publishBatch(
+    items: readonly PublishItem<Events>[],
+    options?: PublishOptions,
+  ): Promise<PromiseSettledResult<PublishResult>[]> {
+    const given = reading('items', () => Array.isArray(items) && ([...items] as unknown[]));
+    if (given === false) throw invalidAt(OPTIONS, 'items', 'must be an array');
+    const defaults = copyOptions(options);
+    const calls = given.map((item) => this.#publishItem(item, defaults));
+    this.#core.flush();
+    return this.#settled(calls);
+  }
+
+  broadcast<K extends EventType<Events>>(
+    type: K,
+    data: Events[K],
+    options?: PublishOptions,
+  ): Promise<PublishResult> {
+    return resultOf(this.#core.publish(type, data, options, 'broadcast'));
+  }
+
+  publishToRoom<K extends EventType<Events>>(
+    room: string,
+    type: K,
+    data: Events[K],
+    options?: RoomPublishOptions,
+  ): Promise<PublishResult> {
+    const { except, ...given } = copyOptions(options);
+    const to = { room: readName(room, 'room'), ...(except !== undefined && { except }) };
+    return resultOf(this.#core.publish(type, data, given, to));
+  }
+
+  publishToUser<K extends EventType<Events>>(
+    userId: string,
+    type: K,
+    data: Events[K],
+    options?: PublishOptions,
+  ): Promise<PublishResult> {
+    const to = { user: readName(userId, 'userId') };
+    return resultOf(this.#core.publish(type, data, options, to));
+  }
+
+  joinRoom(room: string, options?: MemberOptions): Promise<boolean> {
+    const { member } = readOptions(options, ['member']);
+    return this.#core.setMembership(true, 'room', room, member);
+  }
+
+  leaveRoom(room: string, options?: MemberOptions): Promise<boolean> {
+    const { member } = readOptions(options, ['member']);
+    return this.#core.setMembership(false, 'room', room, member);
+  }
+
+  getRoomMembers(room: string): Promise<string[]> {
+    return this.#core.ask('rooms.members', { room: readName(room, 'room') });
+  }
+
+  joinUser(userId: string): Promise<boolean> {
+    return this.#core.setMembership(true, 'user', userId, undefined);
+  }
+
+  leaveUser(userId: string): Promise<boolean> {
+    return this.#core.setMembership(false, 'user', userId, undefined);
+  }
+
+  subscribe<const P extends string | readonly string[]>(
+    pattern: P,
+    handler: BatchHandler<PatternEvent<Events, P>>,
+    options: BatchSubscribeOptions,
+  ): Promise<Subscription>;
+  subscribe<const P extends string | readonly string[]>(
+    pattern: P,
+    handler: EventHandler<PatternEvent<Events, P>, GroupContext>,
+    options: GroupSubscribeOptions,
+  ): Promise<Subscription>;
+  subscribe<const P extends string | readonly string[]>(
+    pattern: P,
+    handler: EventHandler<PatternEvent<Events, P>>,
+    options?: SubscribeOptions,
+  ): Promise<Subscription>;
+  subscribe(pattern: unknown, handler: unknown, options?: unknown): Promise<Subscription> {
+    return this.#subscribe(pattern, handler, options);
+  }
+
+  unsubscribe(id: string): Promise<boolean> {
+    if (typeof id !== 'string') throw invalidAt(OPTIONS, 'id', 'must be a string');
+    const live = this.#core.subscriptions.find(id);
+    return live === undefined ? Promise.resolve(false) : this.#core.unsubscribe(live);
+  }
+
+  subscribeAll(
+    projection: BatchProjection<EventOf<Events>>,
+    options: BatchSubscribeOptions,
+  ): Promise<Subscription>;
+  subscribeAll(
+    projection: Projection<EventOf<Events>, GroupContext>,
+    options: GroupSubscribeOptions,
+  ): Promise<Subscription>;
+  subscribeAll(
+    projection: Projection<EventOf<Events>>,
+    options?: SubscribeOptions,
+  ): Promise<Subscription>;
+  subscribeAll(
+    projection: { subscribedTo(): readonly string[]; handle(event: never, ctx: never): unknown },
+    options?: unknown,
+  ): Promise<Subscription> {
+    const patterns = reading('projection', () => {
+      const { subscribedTo, handle } = projection ?? {};
+      if (typeof subscribedTo !== 'function' || typeof handle !== 'function') return undefined;
+      return { types: subscribedTo.call(projection) as unknown };
+    });
+    if (patterns === undefined) {
+      throw invalidAt(OPTIONS, 'projection', 'must have subscribedTo() and handle()');
+    }
+    const handler = (event: never, ctx: never) => projection.handle(event, ctx);
+    return this.#subscribe(patterns.types, handler, options);
+  }
+
+  events<const P extends string | readonly string[]>(
+    pattern: P,
+    options?: EventsOptions,
+  ): EventIterator<PatternEvent<Events, P>> {
+    const iterator = new LiveIterator<PatternEvent<Events, P>>(this.#core, pattern, options);
+    this.#core.rememberIterator(iterator);
+    return iterator;
+  }
+
+  getEvent(id: string): Promise<EventOf<Events> | null> {
+    const read = (text: string | null) => (text === null ? null : JSON.parse(text));
+    return this.#core.ask<string | null>('getEvent', { id }).then(read);
+  }
+
+  getHistory<const P extends string = '*'>(
+    query?: HistoryQuery<P>,
+  ): Promise<PatternEvent<Events, P>[]> {
+    const read = readOptions(query, ['type', 'from', 'to', 'limit', 'source', 'order']);
+    read.from = readMoment(read.from, 'from');
+    read.to = readMoment(read.to, 'to');
+    const events = this.#core.ask<string[]>('getHistory', read);
+    return events.then((texts) => texts.map((text) => JSON.parse(text)));
+  }
+
+  replay<const P extends string = '*'>(
+    query: ReplayQuery<PatternEvent<Events, P>, P>,
+  ): Promise<ReplayResult> {
+    return replay(this.#core, query);
+  }
+
+  healthCheck(): Promise<HealthReport> {
+    return this.#core.health();
+  }
+
+  metrics(): Promise<string> {
+    return this.#core.metrics();
+  }
+
+  getStats(): Stats {
+    return this.#core.stats();
+  }
+
+  subscriberCount(pattern?: string): number {
+    if (pattern !== undefined && typeof pattern !== 'string') {
+      throw invalidAt('ERR_BUS_INVALID_PATTERN', 'pattern', 'must be a string');
+    }
+    return this.#core.subscriptions.count(pattern);
+  }
+
+  on<K extends keyof ClientEvents>(name: K, listener: (...args: ClientEvents[K]) => unknown): this {
+    this.#core.emitter.add(name, listener as never, false);
+    return this;
+  }
+
+  once<K extends keyof ClientEvents>(
+    name: K,
+    listener: (...args: ClientEvents[K]) => unknown,
+  ): this {
+    this.#core.emitter.add(name, listener as never, true);
+    return this;
+  }
+
+  off<K extends keyof ClientEvents>(
+    name: K,
+    listener: (...args: ClientEvents[K]) => unknown,
+  ): this {
+    this.#core.emitter.remove(name, listener as never);
+    return this;
+  }
+
+  toJSON(): { serviceName: string; mode: string; state: ClientState; instanceId: string } {
+    const { serviceName, state, instanceId } = this;
+    return { serviceName, mode: this.#core.settings.mode, state, instanceId };
+  }
+
+  // biome-ignore lint/complexity/noBannedTypes: any method is a mark for the stack
+  #disconnect(options: { timeout?: number } | undefined, method: Function): Promise<void> {
+    let wait: WaitLimits;
+    try {
+      wait = readWait(options, ['timeout']);
+    } catch (error) {
+      return Promise.reject(stackFromCaller(error, method));
+    }
+    return this.#core.disconnect(wait.timeout);
+  }
+
+  #subscribe(pattern: unknown, handler: unknown, options: unknown): Promise<Subscription> {
+    const { subscriptions } = this.#core;
+    const live = this.#core.subscribe(pattern, handler, options);
+    return live.then((one) => new SubscriptionHandle(one, subscriptions));
+  }
+
+  async #settled(calls: Promise<PublishResult>[]): Promise<PromiseSettledResult<PublishResult>[]> {
+    const results = await Promise.allSettled(calls);
+    for (const result of results) {
+      if (result.status === 'rejected') {
+        stackFromCaller(result.reason, EventBusClient.prototype.publishBatch);
+      }
+    }
+    return results;
+  }
+
+  async #publishItem(item: unknown, defaults: PublishOptions): Promise<PublishResult> {
+    const given = reading('items', () => isPlainObject(item) && { ...item });
+    if (given === false) throw invalidAt(OPTIONS, 'items', 'must hold plain objects');
+    const { type, data, ...own } = given;
+    const merged = { ...defaults, ...own };
+    const options = Object.keys(merged).length === 0 ? undefined : merged;
+    return resultOf(this.#core.publish(type as string, data, options));
+  }
+}
+
+// Two more methods do this by hand: `publish`, as it is called for each event, and `disconnect`, as it has to return the
+// same promise each time.
+startAsyncStacksAtCaller(EventBusClient, [
+  'connect',
+  'waitUntilReady',
+  'publishBatch',
+  'broadcast',
+  'publishToRoom',
+  'publishToUser',
+  'joinRoom',
+  'leaveRoom',
+  'getRoomMembers',
+  'joinUser',
+  'leaveUser',
+  'subscribe',
+  'unsubscribe',
+  'subscribeAll',
+  'getEvent',
+  'getHistory',
+  'replay',
+]);
+startStacksAtCaller(EventBusClient, ['subscriberCount', 'on', 'once', 'off']);
+
+// It is not in the contract, so it is not a member of the class: only the console asks for it.
+Object.defineProperty(EventBusClient.prototype, inspect.custom, {
+  value(this: EventBusClient): string {
+    return `EventBusClient ${inspect(this.toJSON())}`;
+  },
+});
+
+function readName(value: unknown, path: string): string {
+  if (typeof value !== 'string') throw invalidAt(OPTIONS, path, 'must be a string');
+  return value;
+}

@@ -1,0 +1,113 @@
+/** Splits a configuration into the JSON that the engine validates and the values that only JavaScript can hold. */
+
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { Logger, ShutdownSignal } from '../../index';
+import { invalidAt, unwrap } from '../errors';
+import { copyPlain, isPlainObject, jsonOf } from '../input/json';
+import { native, type Settings } from '../native/native';
+import { readShutdownSignals } from '../runtime/shutdown';
+import { readSchemas, type Schemas } from '../validation/schemas';
+
+const VARIABLES = [
+  'REDIS_URL',
+  'REDIS_HOST',
+  'REDIS_PORT',
+  'REDIS_PASSWORD',
+  'REDIS_DB',
+  'ENABLE_REDIS_EVENTS',
+  'SERVICE_NAME',
+  'NODE_ENV',
+] as const;
+
+const CODE = 'ERR_BUS_INVALID_CONFIG';
+
+/** A configuration that the engine has accepted. */
+export interface ReadConfig {
+  json: string;
+  env: string;
+  settings: Settings;
+  logger: Logger | undefined;
+  schemas: Schemas | undefined;
+  shutdownSignals: readonly ShutdownSignal[];
+}
+
+/**
+ * Reads a user's configuration, and the environment without the variables in `unset`. Throws
+ * `INVALID_CONFIG` with the path of what is wrong.
+ */
+export function readConfig(config: unknown = {}, unset: readonly string[] = []): ReadConfig {
+  const given = copyPlain(config, CODE, 'configuration');
+  const logger = readLogger(given.logger);
+  const schemas = readSchemas(given.schemas);
+  const shutdownSignals = readShutdownSignals(given.shutdownSignals);
+  const own = ['logger', 'schemas', 'shutdownSignals'];
+  const json = jsonOf(withPem(given), CODE, 'configuration', own);
+  const env = environment(unset);
+  const settings = unwrap<Settings>(native.settings(json, env));
+  return { json, env, settings, logger, schemas, shutdownSignals };
+}
+
+function readLogger(value: unknown): Logger | undefined {
+  if (value === undefined) return undefined;
+  for (const level of ['debug', 'info', 'warn', 'error'] as const) {
+    if (typeof (value as Partial<Logger> | null)?.[level] !== 'function') {
+      throw invalidAt(CODE, `logger.${level}`, 'must be a function');
+    }
+  }
+  return value as Logger;
+}
+
+/** Certificates and keys as text: PEM is ASCII, and JSON holds no bytes. */
+function withPem(config: Record<string, unknown>): Record<string, unknown> {
+  const redis = config.redis;
+  if (!isPlainObject(redis) || !isPlainObject(redis.tls)) return config;
+  const tls = { ...redis.tls };
+  for (const key of ['ca', 'cert', 'key'] as const) {
+    const value = tls[key];
+    if (Array.isArray(value)) tls[key] = value.map(pem).join('\n');
+    else tls[key] = pem(value);
+  }
+  return { ...config, redis: { ...redis, tls } };
+}
+
+function pem(value: unknown): unknown {
+  return value instanceof Uint8Array ? Buffer.from(value).toString('utf8') : value;
+}
+
+/** JSON of the variables that the engine reads, and of the name of the user's package. */
+function environment(unset: readonly string[]): string {
+  const env: Record<string, string> = {};
+  for (const name of VARIABLES) {
+    const value = process.env[name];
+    if (value !== undefined && !unset.includes(name)) env[name] = value;
+  }
+  const name = packageName();
+  if (name !== undefined) env.package = name;
+  return JSON.stringify(env);
+}
+
+/** The name of the package that the main module is in, or else the working directory. */
+function packageName(): string | undefined {
+  const main = process.argv[1];
+  // A main module within node_modules is a runner (jest, pm2), not the service.
+  const own = main !== undefined && !main.includes('node_modules');
+  return (own ? nearestName(dirname(main)) : undefined) ?? nearestName(process.cwd());
+}
+
+/** The name in the nearest package.json that has one: a file without a name only tells how its folder is loaded. */
+function nearestName(from: string): string | undefined {
+  for (let folder = from; ; folder = dirname(folder)) {
+    const name = nameIn(folder);
+    if (name !== undefined || dirname(folder) === folder) return name;
+  }
+}
+
+function nameIn(folder: string): string | undefined {
+  try {
+    const { name } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+    return typeof name === 'string' && name !== '' ? name : undefined;
+  } catch {
+    return undefined;
+  }
+}

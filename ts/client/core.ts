@@ -1,0 +1,382 @@
+/** The core of a client: it makes the parts, connects them, and opens and closes the engine. */
+
+import type {
+  ClientState,
+  HealthReport,
+  PublishOptions,
+  PublishResult,
+  ShutdownSignal,
+  Stats,
+} from '../../index';
+import { busError, describe, type EventBusError, invalidAt } from '../errors';
+import { handledEvent } from '../handle/current-event';
+import { Dispatcher } from '../handle/dispatcher';
+import type { LiveSubscription } from '../handle/subscription';
+import { jsonOf, jsonOfData } from '../input/json';
+import type { WaitLimits } from '../input/wait';
+import { type Instrumentation, InstrumentedCalls, type TraceContext } from '../instrumentation';
+import { BrokerLease, releaseWith } from '../native/brokers';
+import { applyDrained, type DrainSinks } from '../native/drained';
+import { KeepAlive } from '../native/keepalive';
+import {
+  type Drained,
+  type NativeBroker,
+  type NativeClient,
+  native,
+  type RawEvent,
+  type Recipients,
+  type Settings,
+} from '../native/native';
+import { type Batch, resultOf } from '../publish/batch';
+import { type ParsedPublishOptions, parsePublishOptions } from '../publish/publish-options';
+import { Publisher } from '../publish/publisher';
+import { endWeaklyAtSignals } from '../runtime/shutdown';
+import { throwIfAborted } from '../runtime/signals';
+import type { Timers } from '../runtime/timers';
+import { type Schemas, validateWith } from '../validation/schemas';
+import { type ReadConfig, readConfig } from './config';
+import { Emitter } from './emitter';
+import type { ClientEnvironment } from './environment';
+import { healthReport } from './health';
+import { Log } from './logger';
+import { Memberships } from './memberships';
+import { Notices } from './notices';
+import { Requests } from './requests';
+import { Subscriptions } from './subscriptions';
+
+const OPTIONS = 'ERR_BUS_INVALID_OPTIONS';
+
+export class Core {
+  readonly settings: Settings;
+  readonly log: Log;
+  readonly emitter: Emitter;
+  readonly timers: Timers;
+  readonly instanceId: string;
+  readonly subscriptions: Subscriptions;
+  /** Given when handler calls are traced. */
+  readonly instrumented: InstrumentedCalls | undefined;
+  readonly #native: NativeClient;
+  readonly #keepAlive: KeepAlive;
+  readonly #requests: Requests;
+  readonly #publisher: Publisher;
+  readonly #dispatcher: Dispatcher;
+  readonly #memberships: Memberships;
+  readonly #notices: Notices;
+  readonly #sinks: DrainSinks;
+  readonly #schemas: Schemas | undefined;
+  readonly #instrumentation: Instrumentation | undefined;
+  readonly #lease: BrokerLease | undefined;
+  readonly #iterators = new Set<{ end(): void }>();
+  readonly #shutdownSignals: readonly ShutdownSignal[];
+  #leaveShutdown: (() => void) | undefined;
+  #started = false;
+  #closing: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(config: unknown, environment: ClientEnvironment) {
+    const read = readConfig(config);
+    const { settings, schemas } = read;
+    const { timers, instrumentation } = environment;
+    this.settings = settings;
+    this.timers = timers;
+    this.#schemas = schemas;
+    this.#shutdownSignals = read.shutdownSignals;
+    const log = new Log(read.logger, settings.logLevel, settings.serviceName);
+    this.log = log;
+    this.emitter = new Emitter(log);
+    if (settings.mode === 'memory' && environment.broker === undefined) {
+      this.#lease = new BrokerLease(settings.memory);
+      releaseWith(this, this.#lease);
+    }
+    const broker = environment.broker ?? this.#lease?.broker;
+    this.#native = openNative(this, read, broker ?? null);
+    this.instanceId = this.#native.instanceId;
+    this.#keepAlive = new KeepAlive(this.#native, this);
+    this.#requests = new Requests(this.#keepAlive);
+    this.#memberships = new Memberships(this.#native, this.#requests, this.#keepAlive);
+    this.#publisher = new Publisher(this.#native, settings, this.#keepAlive, {
+      timers,
+      record: environment.record,
+      drain: () => this.drain(),
+    });
+    this.#instrumentation = instrumentation;
+    if (instrumentation !== undefined) {
+      this.instrumented = new InstrumentedCalls(instrumentation, (thrown) => {
+        log.write('error', 'a hook of the instrumentation failed', { error: describe(thrown) });
+      });
+    }
+    const received = settings.validateOnReceive ? schemas : undefined;
+    this.#notices = new Notices(log, this.emitter, {
+      idOf: (sub) => this.#dispatcher.find(sub)?.id,
+      loseClaim: (tokens, messageId) => this.#dispatcher.loseClaim(tokens, messageId),
+    });
+    const notices = this.#notices;
+    const dispatching = { ...settings, schemas: received, timers, instrumented: this.instrumented };
+    this.#dispatcher = new Dispatcher(this.#native, dispatching, notices.handlerFailed);
+    this.subscriptions = new Subscriptions({
+      native: this.#native,
+      requests: this.#requests,
+      keepAlive: this.#keepAlive,
+      dispatcher: this.#dispatcher,
+      log,
+      start: () => this.#start(),
+      isClosed: () => this.#closed,
+    });
+    this.#sinks = {
+      publisher: this.#publisher,
+      requests: this.#requests,
+      notices,
+      dispatcher: this.#dispatcher,
+    };
+    notices.configured(settings.notices);
+    environment.register?.(this);
+  }
+
+  get state(): ClientState {
+    return this.#closed ? 'closed' : (this.#native.state() as ClientState);
+  }
+
+  connect(wait: WaitLimits): Promise<void> {
+    this.#refuseIfClosing();
+    this.#markStarted();
+    return this.#requests.send((t) => this.#native.connect(t, wait.timeout), wait.signal);
+  }
+
+  waitUntilReady(wait: WaitLimits): Promise<void> {
+    this.#refuseIfClosing();
+    return this.#requests.send((t) => this.#native.waitUntilReady(t, wait.timeout), wait.signal);
+  }
+
+  /** Returns the same promise each time. */
+  disconnect(timeout: number | null): Promise<void> {
+    this.#closing ??= this.#close(timeout);
+    return this.#closing;
+  }
+
+  publish(
+    type: string,
+    data: unknown,
+    options: PublishOptions | undefined,
+    to?: Recipients,
+  ): Batch | Promise<PublishResult> {
+    const instrumentation = this.#instrumentation;
+    if (instrumentation === undefined) return this.#publish(type, data, options, to);
+    return instrumentation.publish({ type, data, options, to }, async (trace) =>
+      resultOf(this.#publish(type, data, options, to, trace)),
+    );
+  }
+
+  /** Hands over the publishes of this tick, without waiting for its end. */
+  flush(): void {
+    this.#publisher.flush();
+  }
+
+  subscribe(pattern: unknown, handler: unknown, options: unknown): Promise<LiveSubscription> {
+    this.#refuseIfClosing();
+    return this.subscriptions.subscribe(pattern, handler, options);
+  }
+
+  unsubscribe(live: LiveSubscription): Promise<boolean> {
+    return this.subscriptions.unsubscribe(live);
+  }
+
+  /** Joins or leaves; resolves to whether that changed anything. A member keeps the process alive. */
+  setMembership(
+    joins: boolean,
+    kind: 'room' | 'user',
+    name: unknown,
+    member: unknown,
+  ): Promise<boolean> {
+    this.#refuseIfClosing();
+    if (typeof name !== 'string') {
+      throw invalidAt(OPTIONS, kind === 'room' ? 'room' : 'userId', 'must be a string');
+    }
+    if (member !== undefined && typeof member !== 'string') {
+      throw invalidAt(OPTIONS, 'member', 'must be a string');
+    }
+    return this.#memberships.change(joins, kind, name, member, () => this.#start());
+  }
+
+  /** Remembers an iterator or a replay, which is told when the client closes. */
+  rememberIterator(iterator: { end(): void }): void {
+    this.#iterators.add(iterator);
+  }
+
+  forgetIterator(iterator: object): void {
+    this.#iterators.delete(iterator as { end(): void });
+  }
+
+  /** Keeps the process, and this client, alive until `unref`. */
+  ref(): void {
+    this.#keepAlive.acquire();
+  }
+
+  unref(): void {
+    this.#keepAlive.release();
+  }
+
+  /** Asks the engine about streams, dead letters or past events. */
+  ask<T>(method: string, args: Record<string, unknown>, signal?: AbortSignal): Promise<T> {
+    this.#refuseIfClosing();
+    const json = jsonOf(args, OPTIONS, 'options');
+    throwIfAborted(signal);
+    this.#start();
+    return this.#requests.send<T>((t) => this.#native.request(t, method, json), signal);
+  }
+
+  replayFailed(thrown: unknown, { id, type }: RawEvent): void {
+    const fields = { event: id, type, error: describe(thrown) };
+    this.log.write('warn', 'a handler of replay() failed', fields);
+  }
+
+  health(): Promise<HealthReport> {
+    return healthReport({
+      mode: this.settings.mode,
+      state: () => this.state,
+      ask: (signal) => {
+        this.#refuseIfClosed();
+        return this.#requests.send((ticket) => this.#native.health(ticket), signal);
+      },
+      drain: () => this.drain(),
+    });
+  }
+
+  /** Never rejects: metrics that cannot be refreshed are as they were known last. */
+  async metrics(): Promise<string> {
+    const refreshed = this.#closed
+      ? Promise.resolve()
+      : this.#requests.send((ticket) => this.#native.refreshMetrics(ticket));
+    await refreshed.catch((error) => {
+      this.log.write('debug', 'metrics are not fresh', { error: describe(error) });
+    });
+    return this.#native.metrics();
+  }
+
+  stats(): Stats {
+    return JSON.parse(this.#native.stats()) as Stats;
+  }
+
+  /** Whether the engine has nothing to do now; with `handlers`, whether no handler runs either. */
+  isIdle(handlers: boolean): boolean {
+    return this.#closed || (this.#native.isIdle() && (!handlers || this.#dispatcher.idle));
+  }
+
+  /**
+   * Takes everything that the engine has ready; false when there was nothing. The native side calls this, so it never
+   * throws.
+   */
+  drain(): boolean {
+    try {
+      const text = this.#native.drain();
+      if (text === '') return false;
+      applyDrained(JSON.parse(text) as Drained, this.#sinks);
+    } catch (error) {
+      this.log.write('error', 'a fault in oxbus itself', { error: describe(error) });
+    }
+    return true;
+  }
+
+  #publish(
+    type: string,
+    data: unknown,
+    options: PublishOptions | undefined,
+    to: Recipients | undefined,
+    trace?: TraceContext,
+  ): Batch | Promise<PublishResult> {
+    // While the client closes, handlers that it waits for may still publish.
+    if (this.#closed || handledEvent() === undefined) this.#refuseIfClosing();
+    const parsed =
+      options === undefined && to === undefined && trace === undefined
+        ? undefined
+        : parsePublishOptions(options, to, this.settings.inherit, trace);
+    if (this.#schemas !== undefined) {
+      const schema = this.#schemas.get(type);
+      if (schema !== undefined) {
+        const output = validateWith(schema, data);
+        if (!(output instanceof Promise)) return this.#add(type, output, parsed);
+        return output.then((value) => {
+          this.#refuseIfClosed();
+          return resultOf(this.#add(type, value, parsed));
+        });
+      }
+    }
+    return this.#add(type, data, parsed);
+  }
+
+  #add(
+    type: string,
+    data: unknown,
+    options: ParsedPublishOptions | undefined,
+  ): Batch | Promise<PublishResult> {
+    const text = jsonOfData(data);
+    if (!this.#started) this.#start();
+    return this.#publisher.add(type, text, options);
+  }
+
+  /** Connects for a call that needs it. A failure shows in that call, and in the notices. */
+  #start(): void {
+    if (this.#started) return;
+    this.#markStarted();
+    this.#requests
+      .send((ticket) => this.#native.connect(ticket, null))
+      .catch((error) => this.log.write('debug', 'not connected yet', { error: describe(error) }));
+  }
+
+  #markStarted(): void {
+    if (this.#started) return;
+    this.#started = true;
+    this.#leaveShutdown = endWeaklyAtSignals(this.#shutdownSignals, this, disconnectAtSignal);
+    this.#notices.started();
+  }
+
+  async #close(timeout: number | null): Promise<void> {
+    for (const iterator of [...this.#iterators]) iterator.end();
+    this.#dispatcher.drain();
+    this.#publisher.flush();
+    try {
+      await this.#requests.send((ticket) => this.#native.disconnect(ticket, timeout));
+    } catch (error) {
+      this.log.write('warn', 'the client was closed without draining', { error: describe(error) });
+    }
+    this.drain();
+    this.#closed = true;
+    this.#dispatcher.close(closedError());
+    this.#publisher.close();
+    this.#requests.close();
+    this.#keepAlive.close();
+    this.#native.destroy();
+    this.#lease?.release();
+    this.#leaveShutdown?.();
+  }
+
+  #refuseIfClosing(): void {
+    if (this.#closing !== undefined) throw closedError();
+  }
+
+  #refuseIfClosed(): void {
+    if (this.#closed) throw closedError();
+  }
+}
+
+function closedError(): EventBusError {
+  return busError('ERR_BUS_CLOSED', 'the client is closed', { outcome: 'not_sent' });
+}
+
+/**
+ * The native client refers to its core only weakly: a client that its user drops is collected, and its connections
+ * close. This is a function of its own so that the callback shares no scope with the core.
+ */
+function openNative(core: Core, config: ReadConfig, broker: NativeBroker | null): NativeClient {
+  const wake = drainOf(new WeakRef(core));
+  return new native.NativeClient(config.json, config.env, broker, wake);
+}
+
+function drainOf(core: WeakRef<Core>): () => void {
+  return () => void core.deref()?.drain();
+}
+
+/** Outside the class, so that it refers to no core. */
+function disconnectAtSignal(core: Core, signal: ShutdownSignal): Promise<void> {
+  core.log.write('info', `closing at ${signal}`);
+  return core.disconnect(null);
+}

@@ -1,0 +1,155 @@
+/** Turns the notices of the engine, and failures of handlers, into log lines and events of the client. */
+
+import type { BusEvent } from '../../index';
+import type { EventBusError } from '../errors';
+import { fromValue } from '../errors';
+import { firstEvent } from '../handle/handler-context';
+import type { HandlerInput, Notice, Settings } from '../native/native';
+import type { Emitter } from './emitter';
+import type { Log } from './logger';
+
+/** What the notices need to know of subscriptions and their calls. */
+export interface NoticeOwner {
+  /** The id of a subscription, by its number. */
+  idOf(sub: number): string | undefined;
+  /** Ends the calls of a lost claim; returns the id of the event. */
+  loseClaim(tokens: readonly number[], messageId: string): string | undefined;
+}
+
+export class Notices {
+  readonly #log: Log;
+  readonly #emitter: Emitter;
+  readonly #owner: NoticeOwner;
+  /** Warnings about the configuration, kept until someone can have begun to listen. */
+  #early: { code: string; message: string }[] = [];
+
+  constructor(log: Log, emitter: Emitter, owner: NoticeOwner) {
+    this.#log = log;
+    this.#emitter = emitter;
+    this.#owner = owner;
+  }
+
+  /** Announces the notices about the configuration, when the client is made. */
+  configured(notices: Settings['notices']): void {
+    for (const { level, code, message } of notices) {
+      this.#log.write(level, message, { code });
+      if (level === 'warn') this.#early.push({ code, message });
+    }
+  }
+
+  /** Told that the client begins to connect. */
+  started(): void {
+    for (const warning of this.#early) this.#emitter.emit('warning', warning);
+    this.#early = [];
+  }
+
+  announce(notice: Notice): void {
+    switch (notice.event) {
+      case 'ready':
+        this.#log.write('info', 'ready');
+        this.#emitter.emit('ready');
+        break;
+      case 'closed':
+        this.#log.write('info', 'closed');
+        this.#emitter.emit('closed');
+        break;
+      case 'reconnecting': {
+        const { link, attempt, delay } = notice;
+        const error = fromValue(notice.error);
+        this.#log.write('info', 'reconnecting', { link, attempt, delay, ...fieldsOf(error) });
+        this.#emitter.emit('reconnecting', { link, attempt, delay, error });
+        break;
+      }
+      case 'disconnected': {
+        const error = fromValue(notice.error);
+        this.#log.write('warn', 'disconnected', { link: notice.link, ...fieldsOf(error) });
+        this.#emitter.emit('disconnected', { link: notice.link, error });
+        break;
+      }
+      case 'error':
+        this.#error(fromValue(notice.error));
+        break;
+      case 'gap': {
+        const { from, to, patterns, recovered, complete } = notice;
+        const gap = { from, to, patterns, recovered, complete };
+        this.#log.write('warn', 'events may have been missed', gap);
+        this.#emitter.emit('gap', gap);
+        break;
+      }
+      case 'deadLetter': {
+        const { stream, group, messageId, attempts, reason, error, data, kept } = notice;
+        const event = data === null ? null : (JSON.parse(data) as BusEvent);
+        const fields = { stream, group, messageId, attempts, reason, kept };
+        this.#log.write('error', 'a stored event was given up', {
+          ...fields,
+          event: event?.id,
+          error: error.message,
+        });
+        this.#emitter.emit('deadLetter', { ...fields, event, error });
+        break;
+      }
+      case 'messagesLost': {
+        const { stream, group, count, from, to } = notice;
+        const lost = { stream, group, count, from, to };
+        this.#log.write('error', 'stored events were removed before they were handled', lost);
+        this.#emitter.emit('messagesLost', lost);
+        break;
+      }
+      case 'claimLost': {
+        const { tokens, stream, group, messageId } = notice;
+        const eventId = this.#owner.loseClaim(tokens, messageId) ?? null;
+        const claim = { stream, group, messageId, eventId };
+        this.#log.write('warn', 'another consumer has taken over an event', claim);
+        this.#emitter.emit('claimLost', claim);
+        break;
+      }
+      case 'groupRecreated': {
+        const { stream, group, from } = notice;
+        this.#log.write('warn', 'a consumer group was made again', { stream, group, from });
+        this.#emitter.emit('groupRecreated', { stream, group, from });
+        break;
+      }
+      case 'circuit': {
+        const { state } = notice;
+        const subscription = this.#owner.idOf(notice.subscription);
+        this.#log.write('warn', `circuit ${state}`, { subscription });
+        if (subscription !== undefined) this.#emitter.emit('circuit', { subscription, state });
+        break;
+      }
+      case 'warning': {
+        const { code, message } = notice;
+        this.#log.write('warn', message, { code });
+        this.#emitter.emit('warning', { code, message });
+        break;
+      }
+      case 'log':
+        this.#log.write(notice.level, notice.message, notice.fields);
+        break;
+    }
+  }
+
+  /** Told of every failed handler call. `final`: the event is not tried again. */
+  readonly handlerFailed = (
+    error: EventBusError,
+    final: boolean,
+    event: HandlerInput,
+    attempt: number,
+  ): void => {
+    if (final && this.#emitter.emit('error', error)) return;
+    const level = final ? 'error' : 'warn';
+    if (!this.#log.enabled(level)) return;
+    const message = final ? error.message : `${error.message}; it is tried again`;
+    const { id, type } = firstEvent(event);
+    const events = Array.isArray(event) ? { events: event.length } : undefined;
+    this.#log.write(level, message, { code: error.code, event: id, type, ...events, attempt });
+  };
+
+  #error(error: EventBusError): void {
+    if (this.#emitter.emit('error', error)) return;
+    this.#log.write('error', error.message, { code: error.code });
+  }
+}
+
+function fieldsOf(error: EventBusError): { code: string; error: string } {
+  return { code: error.code, error: error.message };
+}

@@ -1,0 +1,68 @@
+/** The arguments of `subscribe`, read and written as they cross to the engine. */
+
+import type { BusEvent, EventHandler, SubscribeOptions } from '../../index';
+import { invalidAt } from '../errors';
+import { jsonOf } from '../input/json';
+import { copyOptions, readPosition } from '../input/options';
+import { checkSignal } from '../input/signal';
+
+const OPTIONS = 'ERR_BUS_INVALID_OPTIONS';
+const PATTERN = 'ERR_BUS_INVALID_PATTERN';
+
+export interface SubscribeArguments {
+  patterns: string[];
+  /** The pattern as the user will see it: a text, or a frozen array. */
+  shown: string | readonly string[];
+  handler: EventHandler<BusEvent>;
+  /** JSON of the options that the engine reads. */
+  json: string;
+  retryIf: SubscribeOptions['retryIf'];
+  signal: AbortSignal | undefined;
+}
+
+/** Throws `INVALID_PATTERN` or `INVALID_OPTIONS` for wrong arguments. */
+export function readSubscribeArguments(
+  pattern: unknown,
+  handler: unknown,
+  options: unknown,
+): SubscribeArguments {
+  const patterns = readPatterns(pattern);
+  if (typeof handler !== 'function') throw invalidAt(OPTIONS, 'handler', 'must be a function');
+  const given: SubscribeOptions = copyOptions(options);
+  const json = jsonOf(withPosition(given), OPTIONS, 'options', ['retryIf', 'signal']);
+  const { retryIf, signal } = given;
+  if (retryIf !== undefined && typeof retryIf !== 'function') {
+    throw invalidAt(OPTIONS, 'retryIf', 'must be a function');
+  }
+  checkSignal(signal);
+  const shown = typeof pattern === 'string' ? pattern : Object.freeze(patterns);
+  return { patterns, shown, handler: handler as EventHandler<BusEvent>, json, retryIf, signal };
+}
+
+/** The options with their streams, and their position in them, as JSON can hold them. */
+function withPosition(options: SubscribeOptions): unknown {
+  if (!('from' in options) && !('streams' in options)) return options;
+  const { from, streams } = options;
+  return {
+    ...options,
+    from: readPosition(from, 'from'),
+    streams: typeof streams === 'string' ? [streams] : streams,
+  };
+}
+
+function readPatterns(pattern: unknown): string[] {
+  let patterns: unknown[];
+  try {
+    patterns = Array.isArray(pattern) ? [...pattern] : [pattern];
+  } catch (cause) {
+    throw invalidAt(PATTERN, 'pattern', 'cannot be read', cause);
+  }
+  if (patterns.length === 0) throw invalidAt(PATTERN, 'pattern', 'is missing');
+  for (const one of patterns) {
+    if (typeof one !== 'string') {
+      const message = `must be a string, not ${one === null ? 'null' : typeof one}`;
+      throw invalidAt(PATTERN, 'pattern', message);
+    }
+  }
+  return patterns as string[];
+}

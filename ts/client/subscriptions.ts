@@ -1,0 +1,131 @@
+/** The subscriptions of a client: how they begin, are confirmed, and end. */
+
+import { describe, type EventBusError, unwrap } from '../errors';
+import type { Dispatcher } from '../handle/dispatcher';
+import { LiveSubscription } from '../handle/subscription';
+import type { KeepAlive } from '../native/keepalive';
+import type { NativeClient, Subscribed } from '../native/native';
+import { onAbort, throwIfAborted } from '../runtime/signals';
+import type { Log } from './logger';
+import type { Requests } from './requests';
+import { readSubscribeArguments, type SubscribeArguments } from './subscribe-arguments';
+
+/** The parts of a client that its subscriptions need. */
+export interface SubscriptionParts {
+  readonly native: NativeClient;
+  readonly requests: Requests;
+  readonly keepAlive: KeepAlive;
+  readonly dispatcher: Dispatcher;
+  readonly log: Log;
+  /** Begins to connect. */
+  start(): void;
+  isClosed(): boolean;
+}
+
+export class Subscriptions {
+  readonly #parts: SubscriptionParts;
+
+  constructor(parts: SubscriptionParts) {
+    this.#parts = parts;
+  }
+
+  /** Resolves when the subscription is confirmed. Throws at once for wrong arguments. */
+  subscribe(pattern: unknown, handler: unknown, options: unknown): Promise<LiveSubscription> {
+    const given = readSubscribeArguments(pattern, handler, options);
+    throwIfAborted(given.signal);
+    return this.#begin(given);
+  }
+
+  /** False when it had ended before. */
+  async unsubscribe(live: LiveSubscription): Promise<boolean> {
+    if (live.state === 'closed') return false;
+    const { native, requests, keepAlive, dispatcher } = this.#parts;
+    dispatcher.remove(live);
+    keepAlive.release();
+    try {
+      await requests.send((ticket) => native.unsubscribe(ticket, live.sub));
+    } catch (error) {
+      // A client that closes meanwhile has ended the subscription as well.
+      if ((error as EventBusError).code !== 'ERR_BUS_CLOSED') throw error;
+    }
+    return true;
+  }
+
+  find(id: string): LiveSubscription | undefined {
+    for (const live of this.#parts.dispatcher.all()) if (live.id === id) return live;
+    return undefined;
+  }
+
+  pause(live: LiveSubscription, paused: boolean): void {
+    if (this.#parts.isClosed()) return;
+    this.#parts.native.pause(live.sub, paused);
+    if (!paused) this.#parts.dispatcher.resume(live);
+  }
+
+  /** Counts the confirmed subscriptions: all of them, or those that name exactly this pattern. */
+  count(pattern: string | undefined): number {
+    let count = 0;
+    for (const live of this.#parts.dispatcher.all()) {
+      if (live.state === 'pending' || live.state === 'closed') continue;
+      const counts =
+        pattern === undefined ||
+        live.pattern === pattern ||
+        [live.pattern].flat().includes(pattern);
+      if (counts) count += 1;
+    }
+    return count;
+  }
+
+  async #begin(given: SubscribeArguments): Promise<LiveSubscription> {
+    const { native, requests, dispatcher } = this.#parts;
+    let live: LiveSubscription | undefined;
+    try {
+      await requests.send((ticket) => {
+        const answer = native.subscribe(ticket, JSON.stringify(given.patterns), given.json);
+        const subscribed = unwrap<Subscribed>(answer);
+        // Behind the engine's check: a subscription that the engine refuses makes no connection.
+        this.#parts.start();
+        live = new LiveSubscription(
+          native.instanceId,
+          subscribed,
+          given.shown,
+          given.handler,
+          given.retryIf,
+        );
+        // Before the confirmation: its first events may come in the same drain.
+        dispatcher.add(live);
+      }, given.signal);
+    } catch (error) {
+      if (live !== undefined) this.#abandon(live);
+      throw error;
+    }
+    return this.#confirmed(live as unknown as LiveSubscription, given.signal);
+  }
+
+  #confirmed(live: LiveSubscription, signal: AbortSignal | undefined): LiveSubscription {
+    if (live.state === 'closed') return live;
+    live.state = 'active';
+    this.#parts.keepAlive.acquire();
+    if (signal !== undefined) {
+      const end = () => {
+        this.unsubscribe(live).catch((error) => {
+          const fields = { error: describe(error) };
+          this.#parts.log.write('warn', 'a subscription was not ended', fields);
+        });
+      };
+      live.onClose = onAbort(signal, end);
+      if (signal.aborted) end();
+    }
+    return live;
+  }
+
+  /** Ends a subscription that nobody waits for any more. */
+  #abandon(live: LiveSubscription): void {
+    const { native, requests, dispatcher, log } = this.#parts;
+    dispatcher.remove(live);
+    if (this.#parts.isClosed()) return;
+    requests
+      .send((ticket) => native.unsubscribe(ticket, live.sub))
+      .catch((error) => log.write('debug', 'not ended', { error: describe(error) }));
+  }
+}

@@ -1,0 +1,392 @@
+/**
+ * Calls handlers and settles their calls. A synchronous handler costs its context and four numbers;
+ * only a call that returns a promise gets a record of its own. Nothing that a handler throws gets out.
+ */
+
+import type { EventBusError } from '../errors';
+import { busError, describe, RetryLater } from '../errors';
+import type { InstrumentedCalls } from '../instrumentation';
+import { batchOf, eventAt, FIRST_ELEMENT, lengthAt } from '../native/deliveries';
+import {
+  type DeliveryRun,
+  type HandlerInput,
+  type NativeClient,
+  type RunInfo,
+  Settlement,
+  type Shape,
+} from '../native/native';
+import { setImmediate } from '../runtime/clock';
+import { isThenable } from '../runtime/promises';
+import type { Timers } from '../runtime/timers';
+import { SchemaMismatch, type Schemas, validateReceived } from '../validation/schemas';
+import { Call } from './call';
+import {
+  beginHandlers,
+  endHandlers,
+  enterHandler,
+  handlerEnded,
+  handlerStarted,
+  withinHandler,
+} from './current-event';
+import { CallContext, makeContext, patternIndexOf } from './handler-context';
+import { endLostCalls } from './lost-claims';
+import { NOT_HANDLED, Settlements, toUint32 } from './settlements';
+import type { LiveSubscription } from './subscription';
+import { HandlerTimer } from './timeouts';
+
+type RunningCall = Call<LiveSubscription>;
+
+/** Told of every failed call. `final`: the event is not tried again. */
+type Report = (error: EventBusError, final: boolean, event: HandlerInput, attempt: number) => void;
+
+/** What the dispatcher needs of its client. */
+export interface DispatcherOptions {
+  channelPrefix: string;
+  inherit: boolean;
+  /** Given when received events are validated. */
+  schemas: Schemas | undefined;
+  timers: Timers;
+  /** Given when handler calls are traced. */
+  instrumented: InstrumentedCalls | undefined;
+}
+
+export class Dispatcher {
+  readonly #settlements: Settlements;
+  readonly #timers: Timers;
+  readonly #prefix: string;
+  readonly #inherit: boolean;
+  readonly #schemas: Schemas | undefined;
+  readonly #instrumented: InstrumentedCalls | undefined;
+  /** Whether a handler is called with nothing around it. */
+  readonly #direct: boolean;
+  readonly #report: Report;
+  readonly #subscriptions = new Map<number, LiveSubscription>();
+  readonly #timer: HandlerTimer;
+  #draining = false;
+
+  constructor(native: NativeClient, options: DispatcherOptions, report: Report) {
+    this.#settlements = new Settlements(native);
+    this.#timers = options.timers;
+    this.#timer = new HandlerTimer(options.timers, (call) => this.#timedOut(call));
+    this.#prefix = options.channelPrefix;
+    this.#inherit = options.inherit;
+    this.#schemas = options.schemas;
+    this.#instrumented = options.instrumented;
+    this.#direct = options.schemas === undefined && options.instrumented === undefined;
+    this.#report = report;
+  }
+
+  add(subscription: LiveSubscription): void {
+    this.#subscriptions.set(subscription.sub, subscription);
+    this.#timer.watch(subscription);
+  }
+
+  /** The events of the subscription are no longer handled; calls that run go on. */
+  remove(subscription: LiveSubscription): void {
+    subscription.close();
+    this.#subscriptions.delete(subscription.sub);
+    if (subscription.head === undefined) this.#timer.unwatch(subscription);
+    this.#returnBuffered(subscription);
+  }
+
+  find(sub: number): LiveSubscription | undefined {
+    return this.#subscriptions.get(sub);
+  }
+
+  all(): IterableIterator<LiveSubscription> {
+    return this.#subscriptions.values();
+  }
+
+  /** Calls the handlers of a drain, in order. */
+  deliver(runs: readonly DeliveryRun[], shapes: readonly Shape[]): void {
+    this.#enter(() => {
+      for (const run of runs) this.#deliverRun(run, shapes);
+    });
+  }
+
+  /** Handles the events that came while a subscription was paused. */
+  resume(subscription: LiveSubscription): void {
+    if (subscription.buffered.length === 0) return;
+    // In a later turn: handlers never run inside a call of their user, which `resume()` is.
+    setImmediate(() => {
+      const buffered = subscription.takeBuffered();
+      this.#enter(() => {
+        for (const { event, info, messageId, token } of buffered) {
+          this.#dispatch(subscription, event, info, messageId, token, this.#timers.now());
+        }
+      });
+    });
+  }
+
+  /**
+   * Other consumers have claimed the events of these calls: the signals of calls that run are aborted, and buffered
+   * calls are never made. Returns the id of the event of that message, if one of the calls is still there.
+   */
+  loseClaim(tokens: readonly number[], messageId: string): string | undefined {
+    const calls = {
+      subscriptions: this.#subscriptions.values(),
+      running: this.#timer.running(),
+      inherit: this.#inherit,
+      notHandled: (token: number) => this.#settle(token, Settlement.notHandled, 0, 0),
+    };
+    return endLostCalls(calls, tokens, messageId)?.id;
+  }
+
+  /** Whether no handler runs; events that wait in iterators are not counted. */
+  get idle(): boolean {
+    for (const call of this.#timer.running()) if (!call.subscription.isIterator) return false;
+    return true;
+  }
+
+  /** Gives up the events whose handlers have not begun, as the client is about to close. */
+  drain(): void {
+    this.#draining = true;
+    for (const subscription of this.#subscriptions.values()) this.#returnBuffered(subscription);
+  }
+
+  /** Aborts the calls that still run. */
+  close(reason: EventBusError): void {
+    this.#settlements.close();
+    for (const call of this.#timer.stop()) {
+      call.subscription.remove(call);
+      call.end('zombie');
+      if (this.#inherit) handlerEnded();
+      this.#instrumented?.notHandled(call.context);
+      CallContext.abort(call.context, reason);
+    }
+    for (const subscription of this.#subscriptions.values()) subscription.close();
+    this.#subscriptions.clear();
+  }
+
+  #enter(handle: () => void): void {
+    const before = this.#inherit ? beginHandlers() : undefined;
+    try {
+      handle();
+    } finally {
+      if (this.#inherit) endHandlers(before);
+      this.#settlements.flush();
+    }
+  }
+
+  #deliverRun(run: DeliveryRun, shapes: readonly Shape[]): void {
+    const info = run[2];
+    const subscription = this.#subscriptions.get(run[0]);
+    let token = run[1];
+    let now = this.#timers.now();
+    if (info !== 0 && info.batch !== undefined) {
+      const { events, messageIds } = batchOf(run, shapes);
+      if (subscription === undefined) this.#settle(token, Settlement.notHandled, 0, 0);
+      else this.#dispatch(subscription, events, info, messageIds, token, now);
+      return;
+    }
+    const stored = info !== 0 && info.stream !== undefined;
+    let messageId = '';
+    let at = FIRST_ELEMENT;
+    while (at < run.length) {
+      if (stored) messageId = run[at++] as string;
+      if (subscription === undefined) {
+        this.#settle(token, Settlement.notHandled, 0, 0);
+      } else {
+        const event = eventAt(run, at, shapes);
+        now = this.#dispatch(subscription, event, info, messageId, token, now);
+      }
+      at += lengthAt(run, at, shapes);
+      token = (token + 1) >>> 0;
+    }
+  }
+
+  /** Handles one event or batch. Returns when that was done, which is when the next one starts. */
+  #dispatch(
+    subscription: LiveSubscription,
+    event: HandlerInput,
+    info: RunInfo | 0,
+    messageId: string | readonly string[],
+    token: number,
+    startedAt: number,
+  ): number {
+    if (subscription.state === 'closed') {
+      this.#settle(token, Settlement.notHandled, 0, 0);
+      return startedAt;
+    }
+    // Behind the events that are buffered already, or the order would change.
+    if (subscription.state === 'paused' || subscription.buffered.length > 0) {
+      subscription.buffer({ event, info, messageId, token });
+      return startedAt;
+    }
+    const pattern = subscription.patternAt(patternIndexOf(info));
+    const context = makeContext(pattern, event, info, messageId, this.#prefix);
+    if (this.#inherit) enterHandler(event);
+    try {
+      const handler = subscription.handler;
+      const result = this.#direct
+        ? handler(event as never, context)
+        : this.#handle(subscription, event, context);
+      if (isThenable(result)) {
+        this.#start(new Call(subscription, event, context, token, startedAt), result);
+        return this.#timers.now();
+      }
+    } catch (error) {
+      const now = this.#timers.now();
+      this.#failed(subscription, event, context, token, error, now - startedAt);
+      return now;
+    }
+    const now = this.#timers.now();
+    this.#succeeded(context, token, now - startedAt);
+    return now;
+  }
+
+  /** Calls the handler, after the schemas and within the hooks, as far as there are any. */
+  #handle(subscription: LiveSubscription, event: HandlerInput, context: CallContext): unknown {
+    const validated =
+      this.#schemas === undefined ? undefined : validateReceived(this.#schemas, event);
+    if (validated === undefined) return this.#call(subscription, event, context);
+    return this.#callLater(subscription, event, context, validated);
+  }
+
+  async #callLater(
+    subscription: LiveSubscription,
+    event: HandlerInput,
+    context: CallContext,
+    validated: Promise<void>,
+  ): Promise<unknown> {
+    await validated;
+    // Meanwhile the subscription, or the time of the call, may have ended.
+    if (subscription.state === 'closed' || CallContext.isAborted(context)) throw NOT_HANDLED;
+    return this.#call(subscription, event, context);
+  }
+
+  #call(subscription: LiveSubscription, event: HandlerInput, context: CallContext): unknown {
+    const { handler, group, isIterator } = subscription;
+    if (this.#instrumented === undefined) return handler(event as never, context);
+    const run = () => handler(event as never, context);
+    return this.#instrumented.run({ event, context, group, isIterator }, run);
+  }
+
+  #start(call: RunningCall, result: PromiseLike<unknown>): void {
+    call.subscription.append(call);
+    this.#timer.started(call);
+    if (this.#inherit) handlerStarted();
+    void this.#follow(call, result);
+  }
+
+  /** Never rejects. `await` takes a thenable's faults (a throwing `then`) as rejections. */
+  async #follow(call: RunningCall, result: PromiseLike<unknown>): Promise<void> {
+    try {
+      await result;
+    } catch (error) {
+      if (this.#ended(call)) {
+        const { subscription, event, context, token } = call;
+        const duration = this.#timers.now() - call.startedAt;
+        this.#failed(subscription, event, context, token, error, duration);
+      }
+      return;
+    }
+    if (this.#ended(call)) {
+      this.#succeeded(call.context, call.token, this.#timers.now() - call.startedAt);
+    }
+  }
+
+  /** Whether the end of a call still counts. */
+  #ended(call: RunningCall): boolean {
+    const counts = call.state === 'running';
+    if (counts) {
+      call.subscription.remove(call);
+      if (this.#inherit) handlerEnded();
+      this.#unwatchIfOver(call.subscription);
+    } else {
+      this.#settle(call.token, Settlement.zombieEnded, 0, 0);
+    }
+    call.end('ended');
+    return counts;
+  }
+
+  #timedOut(call: RunningCall): void {
+    call.subscription.remove(call);
+    call.end('zombie');
+    if (this.#inherit) {
+      withinHandler(call.event, () => this.#settleTimedOut(call));
+      handlerEnded();
+    } else {
+      this.#settleTimedOut(call);
+    }
+    this.#unwatchIfOver(call.subscription);
+  }
+
+  /** Settles a call whose time is over, and tells everyone: this runs code of the user. */
+  #settleTimedOut(call: RunningCall): void {
+    const { subscription, context } = call;
+    const message = `a handler of ${JSON.stringify(subscription.pattern)} did not finish in ${subscription.timeout} ms`;
+    const error = busError('ERR_BUS_HANDLER_TIMEOUT', message);
+    const again = subscription.isRetryable(error);
+    const kind = again ? Settlement.timedOut : Settlement.timedOutFinal;
+    if (subscription.group !== undefined) this.#settlements.setError(call.token, error);
+    this.#settle(call.token, kind, this.#timers.now() - call.startedAt, 0);
+    const final = this.#isFinal(subscription, context, again);
+    this.#instrumented?.timedOut(context, error, final);
+    this.#report(error, final, call.event, context.attempt);
+    CallContext.abort(context, error);
+  }
+
+  /**
+   * Whether no attempt follows this one, on any client. A durable event whose claim is lost, or whose client ends, is
+   * tried again by another consumer.
+   */
+  #isFinal(subscription: LiveSubscription, context: CallContext, retryable: boolean): boolean {
+    const durable = subscription.group !== undefined;
+    if (durable && CallContext.isAborted(context)) return false;
+    if (!retryable || !subscription.hasAttemptAfter(context.attempt)) return true;
+    return !durable && (this.#draining || subscription.state === 'closed');
+  }
+
+  #succeeded(context: CallContext, token: number, duration: number): void {
+    this.#settle(token, Settlement.succeeded, duration, 0);
+    if (this.#instrumented !== undefined) this.#instrumented.succeeded(context);
+  }
+
+  #failed(
+    subscription: LiveSubscription,
+    event: HandlerInput,
+    context: CallContext,
+    token: number,
+    thrown: unknown,
+    duration: number,
+  ): void {
+    if (thrown === NOT_HANDLED) {
+      this.#settle(token, Settlement.notHandled, 0, 0);
+      this.#instrumented?.notHandled(context);
+      return;
+    }
+    const mismatch = SchemaMismatch.is(thrown);
+    const cause = mismatch ? thrown.error : thrown;
+    const again = !mismatch && subscription.isRetryable(cause);
+    const pattern = JSON.stringify(subscription.pattern);
+    const message = `a handler of ${pattern} failed: ${describe(cause)}`;
+    const error = busError('ERR_BUS_HANDLER_FAILED', message, { cause });
+    if (subscription.group !== undefined) this.#settlements.setError(token, cause);
+    if (again && thrown instanceof RetryLater) {
+      this.#settle(token, Settlement.retryLater, duration, toUint32(thrown.delay));
+    } else {
+      this.#settle(token, again ? Settlement.failed : Settlement.failedFinal, duration, 0);
+    }
+    const final = this.#isFinal(subscription, context, again);
+    this.#instrumented?.failed(context, cause, final);
+    this.#report(error, final, event, context.attempt);
+  }
+
+  #unwatchIfOver(subscription: LiveSubscription): void {
+    if (subscription.state === 'closed' && subscription.head === undefined) {
+      this.#timer.unwatch(subscription);
+    }
+  }
+
+  /** Settles buffered events as not handled. */
+  #returnBuffered(subscription: LiveSubscription): void {
+    for (const { token } of subscription.takeBuffered()) {
+      this.#settle(token, Settlement.notHandled, 0, 0);
+    }
+  }
+
+  #settle(token: number, kind: number, duration: number, argument: number): void {
+    this.#settlements.add(token, kind, duration, argument);
+  }
+}

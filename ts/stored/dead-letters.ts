@@ -1,0 +1,71 @@
+/** `bus.deadLetters`: stored events that could not be handled. */
+
+import type {
+  BusEvent,
+  DeadLetters as Contract,
+  DeadLetter,
+  DeadLetterQuery,
+  ReplayAllQuery,
+} from '../../index';
+import { startAsyncStacksAtCaller } from '../caller-stacks';
+import { readOptions } from '../input/options';
+import type { Ask } from './streams';
+
+/** A dead letter as the engine gives it: its event is JSON text. */
+type RawLetter = Omit<DeadLetter, 'event'> & { event: string | null };
+
+export class DeadLetters implements Contract {
+  readonly #ask: Ask;
+
+  constructor(ask: Ask) {
+    this.#ask = ask;
+  }
+
+  list(query?: DeadLetterQuery): Promise<DeadLetter[]> {
+    const read = readOptions(query, ['stream', 'limit', 'after']);
+    const letters = this.#ask<RawLetter[]>('deadLetters.list', read);
+    return letters.then((all) => all.map(letterOf));
+  }
+
+  get(id: string): Promise<DeadLetter | null> {
+    const letter = this.#ask<RawLetter | null>('deadLetters.get', { id });
+    return letter.then((one) => (one === null ? null : letterOf(one)));
+  }
+
+  replay(id: string, options?: { to?: 'group' | 'stream' }): Promise<{ messageId: string } | null> {
+    const read = readOptions(options, ['to']);
+    return this.#ask<{ messageId: string } | null>('deadLetters.replay', { ...read, id });
+  }
+
+  replayAll(query?: ReplayAllQuery): Promise<number> {
+    const read = readOptions(query, ['stream', 'group', 'limit', 'to']);
+    return this.#ask<number>('deadLetters.replayAll', read);
+  }
+
+  remove(id: string): Promise<boolean> {
+    return this.#ask<boolean>('deadLetters.remove', { id });
+  }
+
+  purge(stream: string): Promise<number> {
+    return this.#ask<number>('deadLetters.purge', { stream });
+  }
+
+  count(stream?: string): Promise<number> {
+    return this.#ask<number>('deadLetters.count', { stream });
+  }
+}
+
+startAsyncStacksAtCaller(DeadLetters, [
+  'list',
+  'get',
+  'replay',
+  'replayAll',
+  'remove',
+  'purge',
+  'count',
+]);
+
+function letterOf(letter: RawLetter): DeadLetter {
+  const event = letter.event === null ? null : (JSON.parse(letter.event) as BusEvent);
+  return { ...letter, event };
+}

@@ -1,0 +1,67 @@
+/** `bus.streams`: streams and their groups, as the server has them. */
+
+import type {
+  Streams as Contract,
+  PendingMessage,
+  RecoverOptions,
+  RecoverResult,
+  StreamInfo,
+  StreamPosition,
+  TrimOptions,
+} from '../../index';
+import { startAsyncStacksAtCaller } from '../caller-stacks';
+import { readMoment, readOptions, readPosition } from '../input/options';
+
+/** Asks the engine for something about stored events. */
+export type Ask = <T>(method: string, args: Record<string, unknown>) => Promise<T>;
+
+export class Streams implements Contract {
+  readonly #ask: Ask;
+
+  constructor(ask: Ask) {
+    this.#ask = ask;
+  }
+
+  info(name: string): Promise<StreamInfo> {
+    return this.#ask<StreamInfo>('streams.info', { name });
+  }
+
+  list(): Promise<StreamInfo[]> {
+    return this.#ask<StreamInfo[]>('streams.list', {});
+  }
+
+  pending(name: string, group: string, options?: { limit?: number }): Promise<PendingMessage[]> {
+    const read = readOptions(options, ['limit']);
+    return this.#ask<PendingMessage[]>('streams.pending', { ...read, name, group });
+  }
+
+  recover(options?: RecoverOptions): Promise<RecoverResult> {
+    const read = readOptions(options, ['group', 'minIdle', 'maxRetries', 'batchSize']);
+    return this.#ask<RecoverResult>('streams.recover', read);
+  }
+
+  trim(name: string, options: TrimOptions): Promise<number> {
+    const read = readOptions(options, ['maxLength', 'minId', 'before']);
+    read.before = readMoment(read.before, 'before');
+    return this.#ask<number>('streams.trim', { ...read, name });
+  }
+
+  setPosition(name: string, group: string, position: StreamPosition): Promise<void> {
+    const id = readPosition(position, 'id');
+    return this.#ask<void>('streams.setPosition', { name, group, id }).then(() => undefined);
+  }
+
+  removeGroup(name: string, group: string): Promise<boolean> {
+    return this.#ask<boolean>('streams.removeGroup', { name, group });
+  }
+}
+
+startAsyncStacksAtCaller(Streams, [
+  'info',
+  'list',
+  'pending',
+  'recover',
+  'trim',
+  'setPosition',
+  'removeGroup',
+]);
