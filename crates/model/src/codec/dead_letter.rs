@@ -7,25 +7,25 @@ use crate::stream_store::{EntryId, Fields};
 /// A dead letter as it was read from its stream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeadLetter {
-    /// Its own id.
+    /// The id of the dead letter.
     pub id: EntryId,
-    /// The stream of the original entry; empty where it is not told, as the other texts.
+    /// The stream of the original entry. It is empty where the dead letter does not tell it, as are the other texts.
     pub stream: String,
-    /// The group that has given it up.
+    /// The group that has given the entry up.
     pub group: String,
-    /// The consumer that has given it up.
+    /// The consumer that has given the entry up.
     pub consumer: String,
     /// The id of the original entry.
     pub message_id: String,
-    /// How often it was tried.
+    /// How often the entry was tried.
     pub attempts: u32,
-    /// Why.
+    /// Why the entry was given up.
     pub reason: String,
-    /// The error: an object with `name` and `message`, and what else is known.
+    /// The error: an object with `name`, `message`, and whatever else is known of it.
     pub error: Value,
-    /// When it was given up, in milliseconds since the Unix epoch.
+    /// When the entry was given up, in Unix milliseconds of the store's clock.
     pub time_ms: u64,
-    /// The event as JSON; `None` where it cannot be decoded.
+    /// The event as JSON; `None` where the entry cannot be decoded.
     pub event_json: Option<String>,
     /// The fields of the original entry.
     pub fields: Fields,

@@ -17,7 +17,7 @@ const REMEMBERED: usize = 4096;
 #[derive(Debug, Default)]
 pub struct StreamRouting {
     streams: Vec<StreamPatterns>,
-    /// What [`StreamRouting::destination_of`] has found, by type. Locked for a look only.
+    /// What [`StreamRouting::destination_of`] has found, by type. The lock is held for a look only.
     destinations: Mutex<FxHashMap<Box<str>, Option<Destination>>>,
 }
 
@@ -34,7 +34,7 @@ struct StreamPatterns {
 pub struct Destination {
     /// The stream: its index in the configuration.
     pub stream: usize,
-    /// Whether it is published live as well.
+    /// Whether the event is published live as well.
     pub realtime: bool,
 }
 

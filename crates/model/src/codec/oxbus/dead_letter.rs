@@ -7,23 +7,23 @@ use crate::codec::oxbus::entry;
 use crate::stream_store::{ConsumerId, DeadLetterEntry, EntryId, Fields, StoredEntry};
 use crate::time;
 
-/// What the names of the fields of a dead letter begin with that the original entry did not have.
+/// The beginning of the names of all fields that a dead letter adds to those of the original entry.
 pub const PREFIX: &str = "dlq-";
 /// The id of the original entry.
 pub const ID: &str = "dlq-id";
-/// Its stream.
+/// The stream of the original entry.
 pub const STREAM: &str = "dlq-stream";
-/// The group that has given it up.
+/// The group that has given the entry up.
 pub const GROUP: &str = "dlq-group";
-/// The consumer that has given it up.
+/// The consumer that has given the entry up.
 pub const CONSUMER: &str = "dlq-consumer";
-/// How often it was tried.
+/// How often the entry was tried.
 pub const ATTEMPTS: &str = "dlq-attempts";
-/// The error as JSON.
+/// The error of the last attempt, as JSON.
 pub const ERROR: &str = "dlq-error";
-/// Why.
+/// The reason: see [`DeadLetterEntry::reason`].
 pub const REASON: &str = "dlq-reason";
-/// When, in milliseconds since the Unix epoch by the clock of the store.
+/// The time when the entry was given up, in Unix milliseconds of the store's clock.
 pub const TIME: &str = "dlq-time";
 
 /// All fields that a dead letter adds, in their order.

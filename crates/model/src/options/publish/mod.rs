@@ -27,7 +27,7 @@ pub use recipients::{MAX_EXCEPT, Recipients};
 pub struct PublishOptions {
     /// The event's id.
     pub id: Option<String>,
-    /// The event's time, in the form of [`time::to_iso`].
+    /// The event's time, in the form of [`time::to_iso`](crate::time::to_iso).
     pub timestamp: Option<String>,
     /// Instead of the service name.
     pub source: Option<String>,

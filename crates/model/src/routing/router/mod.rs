@@ -152,8 +152,8 @@ impl Router {
         (server_subscription, is_new)
     }
 
-    /// Leaves it: one member, or all of this client's. Returns how many have left, and the server subscription if
-    /// nobody needs it any more.
+    /// Leaves a room or a user: one member, or all of this client's. Returns how many have left, and the server
+    /// subscription if nobody needs it any more.
     pub fn leave(&mut self, name: &str, member: Option<&str>) -> (usize, Option<ServerSubscription>) {
         let server_subscription = ServerSubscription::Channel(self.channels.named(name).into_bytes().into());
         let (left, is_empty) = self.memberships.leave(server_subscription.name(), member).unwrap_or_default();

@@ -339,7 +339,7 @@ impl SubscriptionReconciler {
     }
 
     /// All that are wanted.
-    pub fn wanted_wires(&self) -> impl Iterator<Item = &ServerSubscription> {
+    pub fn wanted_names(&self) -> impl Iterator<Item = &ServerSubscription> {
         self.lines.iter().filter(|(_, line)| line.wanted).map(|(server_subscription, _)| server_subscription)
     }
 
