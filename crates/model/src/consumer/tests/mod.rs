@@ -1,10 +1,14 @@
 //! Groups against a store, in virtual time.
 
 mod groups;
+mod leases;
+mod leaving;
 mod life;
 mod losing;
 mod order;
+mod poison;
+mod received;
 mod schedules;
-mod suspects;
 mod takeover;
+mod updates;
 mod world;

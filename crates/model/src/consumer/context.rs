@@ -1,0 +1,65 @@
+//! What all groups of a client share.
+
+use std::sync::Arc;
+
+use crate::codec::Codec;
+use crate::config::DeadLetterConfig;
+use crate::consumer::announcement::Announcement;
+use crate::delivery::deferred_drop::DeferredDrop;
+use crate::delivery::settlement::DeliveryCounts;
+use crate::observe::metrics::{Consumers, MetricKey, Types};
+use crate::routing::channel::Channels;
+
+/// How the client is set up, and what its groups have to say.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) dead_letter: DeadLetterConfig,
+    pub(super) channels: Channels,
+    /// The client start.
+    pub(super) instance: Arc<str>,
+    pub(super) codec: Codec,
+    /// The channel that stored events have, for tests: no format tells one yet.
+    #[cfg(test)]
+    pub(super) channel: Option<&'static str>,
+    /// Whether two reads of a group may be on their way at once.
+    pub(super) reads_ahead: bool,
+    /// The numbers of streams and groups, and those of event types, for what is counted by them.
+    pub(super) consumers: Consumers,
+    pub(super) types: Arc<Types>,
+    pub(super) announcements: Vec<Announcement>,
+    /// What is counted besides the settlements.
+    pub(super) counts: DeliveryCounts,
+    /// What the handler calls were for that have ended; of a call that nobody asks for, until the next one ends.
+    pub(super) ended: Vec<MetricKey>,
+    /// Events that nobody needs any more.
+    pub(super) done: DeferredDrop,
+}
+
+impl Context {
+    pub(super) fn new(
+        dead_letter: DeadLetterConfig,
+        prefix: String,
+        instance: Arc<str>,
+        codec: Codec,
+    ) -> Self {
+        Context {
+            dead_letter,
+            channels: Channels::new(prefix),
+            instance,
+            codec,
+            #[cfg(test)]
+            channel: None,
+            reads_ahead: false,
+            consumers: Consumers::default(),
+            types: Arc::default(),
+            announcements: Vec::new(),
+            counts: DeliveryCounts::default(),
+            ended: Vec::new(),
+            done: DeferredDrop::default(),
+        }
+    }
+
+    pub(super) fn announce(&mut self, announcement: Announcement) {
+        self.announcements.push(announcement);
+    }
+}
