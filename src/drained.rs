@@ -1,13 +1,13 @@
-//! Everything that is ready, as one JSON text.
-
-use std::fmt::Write;
+//! Everything that is ready, as one JSON text: `Drained` of `ts/native/drained.ts`.
 
 use oxbus_engine::Drained;
-use oxbus_engine::host::{Apart, EventId, Failed, Published, Stored, Taken};
+use oxbus_engine::host::{Apart, EventId, Published, Stored, Taken};
 use oxbus_model::Outcome;
-use serde_json::{Map, Value, json};
 
-use crate::{deliveries, notices, values};
+use crate::json::{list_member, put, value};
+use crate::notices::Notice;
+use crate::values::ErrorValue;
+use crate::{deliveries, json};
 
 /// The text of a drain; empty when there is nothing. Publishes and deliveries are written by hand: they
 /// are most of it, and their parts are JSON already.
@@ -19,6 +19,25 @@ pub(crate) fn text(drained: &Drained) -> String {
     let results: usize = drained.published.iter().map(|p| 64 + p.items.len() * 44).sum();
     let mut out = String::with_capacity(events + results + 256);
     out.push('{');
+    results_of_publishes(&mut out, drained);
+    if !drained.deliveries.is_empty() {
+        deliveries::write(&mut out, &drained.deliveries);
+    }
+    let (mut replies, mut refusals) = (Vec::new(), Vec::new());
+    for (ticket, result) in &drained.replies {
+        match result {
+            Ok(value) => replies.push((ticket, value)),
+            Err(error) => refusals.push((ticket, ErrorValue::from(error))),
+        }
+    }
+    list_member(&mut out, "replies", &replies, value);
+    list_member(&mut out, "refusals", &refusals, value);
+    list_member(&mut out, "notices", &drained.notices, |out, notice| value(out, &Notice::from(notice)));
+    out.push('}');
+    out
+}
+
+fn results_of_publishes(out: &mut String, drained: &Drained) {
     let (mut live, mut stored) = (Vec::new(), Vec::new());
     for run in &drained.published {
         match &run.stored {
@@ -26,80 +45,18 @@ pub(crate) fn text(drained: &Drained) -> String {
             None => live.push(run),
         }
     }
-    if !live.is_empty() {
-        member(&mut out, "p");
-        list(&mut out, &live, |out, run| published(out, run));
-    }
-    if !stored.is_empty() {
-        member(&mut out, "q");
-        list(&mut out, &stored, |out, (run, place)| kept(out, run, place));
-    }
-    if !drained.taken.is_empty() {
-        member(&mut out, "l");
-        list(&mut out, &drained.taken, taken);
-    }
-    if !drained.apart.is_empty() {
-        member(&mut out, "u");
-        list(&mut out, &drained.apart, apart);
-    }
-    if !drained.deliveries.is_empty() {
-        deliveries::write(&mut out, &drained.deliveries);
-    }
-    let mut rest = Map::new();
-    if !drained.failed.is_empty() {
-        rest.insert("f".into(), drained.failed.iter().map(failed).collect());
-    }
-    let (mut replies, mut refusals) = (Vec::new(), Vec::new());
-    for (ticket, result) in &drained.replies {
-        match result {
-            Ok(value) => replies.push(json!([ticket, value])),
-            Err(error) => refusals.push(json!([ticket, values::error(error)])),
-        }
-    }
-    let notices: Vec<Value> = drained.notices.iter().map(notices::value).collect();
-    for (name, values) in [("r", replies), ("x", refusals), ("n", notices)] {
-        if !values.is_empty() {
-            rest.insert(name.into(), values.into());
-        }
-    }
-    for (name, value) in rest {
-        member(&mut out, &name);
-        put(&mut out, value);
-    }
-    out.push('}');
-    out
-}
-
-/// Begins a member of the object.
-pub(crate) fn member(out: &mut String, name: &str) {
-    if out.len() > 1 {
-        out.push(',');
-    }
-    put(out, format_args!("\"{name}\":"));
-}
-
-/// Writes an array.
-pub(crate) fn list<T>(out: &mut String, items: &[T], mut write: impl FnMut(&mut String, &T)) {
-    for (i, item) in items.iter().enumerate() {
-        out.push(if i == 0 { '[' } else { ',' });
-        write(out, item);
-    }
-    out.push(']');
-}
-
-/// Writes a text as JSON.
-pub(crate) fn quoted(out: &mut String, text: &str) {
-    put(out, Value::from(text));
-}
-
-/// Writes a value as it is shown.
-pub(crate) fn put(out: &mut String, value: impl std::fmt::Display) {
-    // Writing to a String cannot fail.
-    let _ = write!(out, "{value}");
+    list_member(out, "published", &live, |out, run| published_run(out, run));
+    list_member(out, "stored", &stored, |out, (run, place)| stored_run(out, run, place));
+    list_member(out, "localDeliveries", &drained.taken, local_delivery_run);
+    list_member(out, "settledLocally", &drained.apart, settled_locally);
+    list_member(out, "failed", &drained.failed, |out, failed| {
+        let error = ErrorValue::of_publish(&failed.error, failed.message_id);
+        value(out, &(failed.batch, failed.index, error));
+    });
 }
 
 /// A run of events that were only published.
-fn published(out: &mut String, run: &Published) {
+fn published_run(out: &mut String, run: &Published) {
     put(out, format_args!("[{},{},\"{}\"", run.batch, run.first, run.timestamp));
     for item in &run.items {
         receipt(out, item);
@@ -108,9 +65,9 @@ fn published(out: &mut String, run: &Published) {
 }
 
 /// A run of events that were stored.
-fn kept(out: &mut String, run: &Published, place: &Stored) {
+fn stored_run(out: &mut String, run: &Published, place: &Stored) {
     put(out, format_args!("[{},{},\"{}\",", run.batch, run.first, run.timestamp));
-    quoted(out, &place.stream);
+    json::value(out, &*place.stream);
     for (item, (entry, duplicate)) in run.items.iter().zip(&place.entries) {
         receipt(out, item);
         put(out, format_args!(",\"{entry}\",{}", u8::from(*duplicate)));
@@ -118,15 +75,15 @@ fn kept(out: &mut String, run: &Published, place: &Stored) {
     out.push(']');
 }
 
-/// What this client itself has taken: each with its index.
-fn taken(out: &mut String, Taken { batch, items }: &Taken) {
+/// To how many subscriptions of this client events were delivered, each with its index.
+fn local_delivery_run(out: &mut String, Taken { batch, items }: &Taken) {
     put(out, format_args!("[{batch}"));
-    items.iter().for_each(|(index, takers)| put(out, format_args!(",{index},{takers}")));
+    items.iter().for_each(|(index, deliveries)| put(out, format_args!(",{index},{deliveries}")));
     out.push(']');
 }
 
 /// An event that succeeded without the server.
-fn apart(out: &mut String, Apart { batch, index, timestamp, id, remote }: &Apart) {
+fn settled_locally(out: &mut String, Apart { batch, index, timestamp, id, remote }: &Apart) {
     let remote = remote.map_or("skipped", Outcome::as_str);
     put(out, format_args!("[{batch},{index},\"{timestamp}\",\"{remote}\""));
     if let Some(id) = id {
@@ -135,6 +92,7 @@ fn apart(out: &mut String, Apart { batch, index, timestamp, id, remote }: &Apart
     out.push(']');
 }
 
+/// The id of an event, `0` where the caller gave it, and how many have received it.
 fn receipt(out: &mut String, (id, receivers): &(Option<EventId>, i64)) {
     match id {
         Some(id) => {
@@ -145,12 +103,4 @@ fn receipt(out: &mut String, (id, receivers): &(Option<EventId>, i64)) {
         None => out.push_str(",0,"),
     }
     put(out, receivers);
-}
-
-fn failed(failed: &Failed) -> Value {
-    let mut error = values::error(&failed.error);
-    if let (Some(id), Value::Object(error)) = (&failed.message_id, &mut error) {
-        error.insert("messageId".into(), id.to_string().into());
-    }
-    json!([failed.batch, failed.index, error])
 }
