@@ -2,9 +2,9 @@ import { ERROR_CODES, EventBusClient } from '..';
 import { eventually, Gate } from './support/eventually';
 import { keepingLogger, onBothTransports } from './support/transports';
 
-onBothTransports((bench) => {
+onBothTransports((fixture) => {
   test('the states of a life', async () => {
-    const bus = bench.create();
+    const bus = fixture.create();
     expect(bus.state).toBe('idle');
     expect(bus.isConnected()).toBe(false);
     const names: string[] = [];
@@ -21,7 +21,7 @@ onBothTransports((bench) => {
   });
 
   test('a closed client refuses everything and stays closed', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     await bus.disconnect();
     for (const call of [
       () => bus.connect(),
@@ -40,13 +40,13 @@ onBothTransports((bench) => {
   });
 
   test('a client that was never connected closes too', async () => {
-    const bus = bench.create();
+    const bus = fixture.create();
     await bus[Symbol.asyncDispose]();
     expect(bus.state).toBe('closed');
   });
 
   test('disconnect flushes publishes and lets running handlers finish', async () => {
-    const [bus, other] = [await bench.open(), await bench.open()];
+    const [bus, other] = [await fixture.open(), await fixture.open()];
     const seen: unknown[] = [];
     await other.subscribe('late', (event) => seen.push(event.data));
     const gate = new Gate();
@@ -70,7 +70,7 @@ onBothTransports((bench) => {
   });
 
   test('disconnect aborts what does not end in time', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const started = new Gate<AbortSignal>();
     await bus.subscribe('a', (_, ctx) => {
       started.open(ctx.signal);
@@ -83,7 +83,7 @@ onBothTransports((bench) => {
   });
 
   test('options of the lifecycle are checked', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     for (const options of [{ timeOut: 1 }, { timeout: -1 }, { timeout: '1' }, 5]) {
       const refused = { code: 'ERR_BUS_INVALID_OPTIONS' };
       await expect(bus.connect(options as never)).rejects.toMatchObject(refused);
@@ -94,7 +94,7 @@ onBothTransports((bench) => {
   });
 
   test('statistics count what happened', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     let delivered = 0;
     await bus.subscribe('a.*', () => {
       delivered += 1;
@@ -122,7 +122,7 @@ onBothTransports((bench) => {
       patternSubscriptions: 1,
       inFlight: 0,
       errorRate: 0.5,
-      mode: bench.transport === 'memory' ? 'memory' : 'redis-only',
+      mode: fixture.transport === 'memory' ? 'memory' : 'redis-only',
     });
     for (const key of ['p50', 'p95', 'p99', 'max'] as const) {
       expect(stats.latency[key]).toBeGreaterThanOrEqual(0);
@@ -133,18 +133,18 @@ onBothTransports((bench) => {
   });
 
   test('health of a ready client', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     await bus.subscribe('a', () => {});
     const health = await bus.healthCheck();
     expect(health).toMatchObject({
       status: 'healthy',
-      mode: bench.transport === 'memory' ? 'memory' : 'redis-only',
+      mode: fixture.transport === 'memory' ? 'memory' : 'redis-only',
       warnings: expect.any(Array),
       state: 'ready',
       connections: expect.any(Object),
       eventLoop: { blockedMs: expect.any(Number) },
     });
-    if (bench.transport === 'redis') {
+    if (fixture.transport === 'redis') {
       expect(health.redis).toMatchObject({ connected: true, role: 'master' });
       const links = Object.values(health.connections);
       expect(links.length).toBeGreaterThan(0);
@@ -153,7 +153,7 @@ onBothTransports((bench) => {
   });
 
   test('a blocked event loop is told of, and stays in the report for a while', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const told = new Promise<string>((resolve) =>
       bus.on('warning', ({ code, message }) => {
         if (code === 'EVENT_LOOP_BLOCKED') resolve(message);
@@ -172,8 +172,8 @@ onBothTransports((bench) => {
   });
 
   test('subscriptions of this client are counted', async () => {
-    const bus = await bench.open();
-    const other = await bench.open();
+    const bus = await fixture.open();
+    const other = await fixture.open();
     const confirmed = bus.subscribe('a.b', () => {});
     expect(bus.subscriberCount()).toBe(0);
     const first = await confirmed;
@@ -196,7 +196,7 @@ onBothTransports((bench) => {
 
   test('logs are structured, named and filtered by level', async () => {
     const logger = keepingLogger();
-    const bus = await bench.open({ logger, logLevel: 'info', serviceName: 'api' });
+    const bus = await fixture.open({ logger, logLevel: 'info', serviceName: 'api' });
     await bus.disconnect();
     expect(logger.lines.map((line) => line.message)).toEqual(
       expect.arrayContaining(['ready', 'closed']),
@@ -214,7 +214,7 @@ onBothTransports((bench) => {
       throw new Error('a broken logger');
     };
     const pino = { debug: take, info: take, warn: take, error: take, bindings: () => ({}) };
-    const bus = await bench.open({ logger: pino, logLevel: 'info' });
+    const bus = await fixture.open({ logger: pino, logLevel: 'info' });
     await bus.disconnect();
     expect(calls.length).toBeGreaterThan(0);
     expect(calls[0]).toEqual([expect.any(Object), expect.any(String)]);
@@ -222,7 +222,7 @@ onBothTransports((bench) => {
 
   test('an error without a listener is logged', async () => {
     const logger = keepingLogger();
-    const bus = await bench.open({ logger });
+    const bus = await fixture.open({ logger });
     await bus.subscribe(
       'a',
       () => {

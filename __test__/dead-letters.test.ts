@@ -1,263 +1,48 @@
-/** Handlers of groups that fail: retries, dead letters, and what can be done with those. */
+/** Dead letters: where they lie, and what can be done with them. */
 
-import type { BusEvent, EventBusClient, GroupContext, StreamConfig } from '..';
-import { type DeadLetterNotice, type EventBusError, NonRetryableError, RetryLater } from '..';
-import { isDone, pendingOf, streamFor, type Wire, wireTo } from './support/durable';
+import type {
+  BusEvent,
+  DeadLetterNotice,
+  EventBusClient,
+  EventBusError,
+  GroupContext,
+  StreamConfig,
+} from '..';
+import {
+  deadLettersOf,
+  isDone,
+  numbers,
+  type RawRedis,
+  rawRedisOf,
+  streamFor,
+} from './support/durable';
 import { eventually, Gate } from './support/eventually';
+import { FAST, fail, StockError } from './support/failures';
 import { rejection } from './support/rejection';
 import { onBothTransports, onTransports } from './support/transports';
 
-const EXACT = { initialDelay: 20, multiplier: 2, jitter: 'none' as const };
-const FAST = { initialDelay: 1, jitter: 'none' as const };
-const numbers = (count: number) => Array.from({ length: count }, (_, n) => n);
-
-function fail(value: unknown): never {
-  throw value;
-}
-
-class StockError extends Error {
-  override name = 'StockError';
-  code = 'OUT_OF_STOCK';
-}
-
-/** The dead letters that a client announces. */
-function lettersOf(bus: EventBusClient): DeadLetterNotice[] {
-  const letters: DeadLetterNotice[] = [];
-  bus.on('deadLetter', (letter) => letters.push(letter));
-  return letters;
-}
-
-onBothTransports((bench) => {
+onBothTransports((fixture) => {
   let stream: StreamConfig;
-  const open = (config: object = {}) => bench.open({ streams: [stream], ...config });
+  const open = (config: object = {}) => fixture.open({ streams: [stream], ...config });
   beforeEach(() => {
     stream = streamFor('*');
   });
 
   /** A group whose handler always fails, of so many events that are given up by now. */
   async function failing(bus: EventBusClient, count: number, group = 'g') {
-    const letters = lettersOf(bus);
+    const deadLetters = deadLettersOf(bus);
     const sub = await bus.subscribe('n', ({ data }) => fail(new Error(`no ${data}`)), {
       group,
       from: 'beginning',
       maxRetries: 0,
     });
     for (const n of numbers(count)) await bus.publish('n', n);
-    await eventually(() => letters.filter((letter) => letter.group === group).length === count);
+    await eventually(
+      () => deadLetters.filter((deadLetter) => deadLetter.group === group).length === count,
+    );
     await sub.unsubscribe({ wait: true });
-    return letters;
+    return deadLetters;
   }
-
-  test('a failing handler is retried by the schedule, then the event is a dead letter', async () => {
-    const bus = await open({ serviceName: 'shop' });
-    const letters = lettersOf(bus);
-    const errors: EventBusError[] = [];
-    const at: number[] = [];
-    const calls: [number, number][] = [];
-    bus.on('error', (error) => errors.push(error));
-    const handler = (_: BusEvent, { attempt, deliveryCount }: GroupContext) => {
-      at.push(performance.now());
-      calls.push([attempt, deliveryCount]);
-      throw new StockError(`attempt ${attempt}`);
-    };
-    await bus.subscribe('order', handler, { group: 'stock', retry: EXACT, consumer: 'c-1' });
-    const { eventId, messageId } = await bus.publish('order', { item: 'ox' }, { key: 'k' });
-    await eventually(() => letters.length === 1);
-    await eventually(() => isDone(bus, stream.name, 'stock'));
-    expect(calls.map(([attempt]) => attempt)).toEqual([1, 2, 3, 4]);
-    [20, 40, 80].forEach((delay, n) => {
-      // Timers may fire up to a millisecond early.
-      expect(at[n + 1]! - at[n]!).toBeGreaterThanOrEqual(delay - 1);
-    });
-    const error = {
-      name: 'StockError',
-      message: 'attempt 4',
-      code: 'OUT_OF_STOCK',
-      stack: expect.stringContaining('dead-letters.test.ts'),
-    };
-    const event = { id: eventId, type: 'order', data: { item: 'ox' } };
-    const where = { stream: stream.name, group: 'stock', messageId, attempts: 4, reason: 'failed' };
-    expect(letters).toMatchObject([{ ...where, event, error }]);
-    expect(errors).toMatchObject([{ code: 'ERR_BUS_HANDLER_FAILED' }]);
-    expect(errors[0]?.cause).toBeInstanceOf(StockError);
-    const [letter, ...more] = await bus.deadLetters.list();
-    expect(more).toEqual([]);
-    expect(letter).toMatchObject({ ...where, event, error, consumer: 'c-1' });
-    expect(letter?.event?.metadata).toMatchObject({ source: 'shop', key: 'k' });
-    expect(new Date(letter?.time ?? '').toISOString()).toBe(letter?.time);
-    expect(Math.abs(Date.parse(letter?.time ?? '') - Date.now())).toBeLessThan(60_000);
-    expect(letter?.fields).toMatchObject({ eventId, eventType: 'order', data: '{"item":"ox"}' });
-    expect(bus.getStats()).toMatchObject({
-      eventsRetried: 3,
-      eventsFailed: 1,
-      eventsDeadLettered: 1,
-      handlerErrors: 4,
-      eventsDelivered: 0,
-    });
-  });
-
-  test('a failing event does not hold up others', async () => {
-    const bus = await open();
-    const seen: number[] = [];
-    await bus.subscribe(
-      'n',
-      ({ data }) => {
-        if (data === 0) throw new Error('again');
-        seen.push(data);
-      },
-      { group: 'g', concurrency: 1, retry: { initialDelay: 60_000, maxDelay: 60_000 } },
-    );
-    for (const n of numbers(20)) await bus.publish('n', n);
-    await eventually(() => seen.length === 19);
-    expect(seen).toEqual(numbers(20).slice(1));
-    await eventually(async () => (await pendingOf(bus, stream.name, 'g')) === 1);
-  });
-
-  test.each<[string, unknown, object, number, string]>([
-    ['NonRetryableError', new NonRetryableError('no'), {}, 1, 'not-retryable'],
-    ['retryIf that says no', new Error('x'), { retryIf: () => false }, 1, 'not-retryable'],
-    ['retryOnError: false', new Error('x'), { retryOnError: false }, 1, 'failed'],
-    ['maxRetries: 0', new Error('x'), { maxRetries: 0 }, 1, 'failed'],
-    ['retryIf that says yes', new NonRetryableError('x'), { retryIf: () => true }, 2, 'failed'],
-    ['RetryLater', new RetryLater(5, 'soon'), {}, 2, 'failed'],
-  ])('%s: tried as often as it should be', async (_, thrown, options, attempts, reason) => {
-    const bus = await open();
-    const letters = lettersOf(bus);
-    let calls = 0;
-    const handler = () => {
-      calls += 1;
-      throw thrown;
-    };
-    await bus.subscribe('a', handler, { group: 'g', maxRetries: 1, retry: FAST, ...options });
-    await bus.publish('a', 1);
-    await eventually(() => letters.length === 1);
-    const { message } = thrown as Error;
-    expect(letters).toMatchObject([{ attempts, reason, error: { message } }]);
-    expect(calls).toBe(attempts);
-  });
-
-  test.each<[string, () => unknown, object]>([
-    ['throws undefined', () => fail(undefined), { name: 'Error' }],
-    ['throws null', () => fail(null), { name: 'Error' }],
-    ['throws a text', () => fail('just a text'), { message: 'just a text' }],
-    ['throws a frozen object', () => fail(Object.freeze({})), { name: 'Error' }],
-    ['throws what cannot be shown', () => fail(Object.create(null)), { name: 'Error' }],
-    ['rejects', () => Promise.reject(new TypeError('x')), { name: 'TypeError', message: 'x' }],
-    ['rejects with undefined', () => Promise.reject(undefined), { name: 'Error' }],
-    [
-      'rejects after a while',
-      () => new Promise((_, reject) => setImmediate(reject, 'late')),
-      { message: 'late' },
-    ],
-    [
-      'throws an error whose message cannot be read',
-      () => fail(Object.defineProperty(new Error(), 'message', { get: () => fail('no') })),
-      { name: 'Error' },
-    ],
-    [
-      'throws in finally',
-      async () => {
-        try {
-          await null;
-        } finally {
-          // biome-ignore lint/correctness/noUnsafeFinally: that is the case
-          throw new Error('finally');
-        }
-      },
-      { message: 'finally' },
-    ],
-    [
-      'returns a thenable that throws',
-      () => Object.defineProperty({}, 'then', { value: () => fail(new Error('then')) }),
-      { message: 'then' },
-    ],
-    [
-      'returns an object whose then cannot be read',
-      () => Object.defineProperty({}, 'then', { get: () => fail(new Error('get then')) }),
-      { message: 'get then' },
-    ],
-    [
-      'throws an error of megabytes',
-      () => fail(new Error('é'.repeat(1 << 20))),
-      { name: 'Error', message: expect.stringMatching(/^é{100,5000}$/) },
-    ],
-    ['throws half a character', () => fail(new Error('cut \ud83d')), { name: 'Error' }],
-  ])('a handler that %s fails that call alone', async (_, handler, error) => {
-    const bus = await open();
-    const letters = lettersOf(bus);
-    const seen: unknown[] = [];
-    await bus.subscribe('a', handler, { group: 'g', maxRetries: 0 });
-    await bus.subscribe('b', (event) => seen.push(event.data), { group: 'g' });
-    await bus.publish('a', 1);
-    await bus.publish('b', 2);
-    await eventually(() => isDone(bus, stream.name, 'g'));
-    await eventually(() => letters.length > 0);
-    expect(seen).toEqual([2]);
-    expect(letters).toMatchObject([{ reason: 'failed', attempts: 1, error }]);
-    const [letter] = await bus.deadLetters.list({ stream: stream.name });
-    expect(letter?.error).toEqual(letters[0]?.error);
-  });
-
-  test('a call that takes too long is aborted and tried again; its late result is ignored', async () => {
-    const bus = await open();
-    const gate = new Gate();
-    const attempts: number[] = [];
-    const reasons: unknown[] = [];
-    await bus.subscribe(
-      'a',
-      async (_, { attempt, signal }) => {
-        attempts.push(attempt);
-        if (attempt > 1) return;
-        signal.addEventListener('abort', () => reasons.push(signal.reason));
-        await gate.opened;
-        throw new Error('late');
-      },
-      { group: 'g', timeout: 30, retry: FAST },
-    );
-    await bus.publish('a', 1);
-    await eventually(() => isDone(bus, stream.name, 'g'));
-    expect(attempts).toEqual([1, 2]);
-    expect(reasons).toMatchObject([{ code: 'ERR_BUS_HANDLER_TIMEOUT' }]);
-    expect(bus.getStats()).toMatchObject({
-      zombieHandlers: 1,
-      eventsDelivered: 1,
-      eventsRetried: 1,
-    });
-    gate.open();
-    await eventually(() => bus.getStats().zombieHandlers === 0);
-    expect(bus.getStats()).toMatchObject({ eventsFailed: 0, eventsDeadLettered: 0 });
-  });
-
-  test('one that always takes too long is a dead letter', async () => {
-    const bus = await open();
-    const letters = lettersOf(bus);
-    const options = { group: 'g', timeout: 20, maxRetries: 1, retry: FAST };
-    await bus.subscribe('a', () => new Promise(() => {}), options);
-    await bus.publish('a', 1);
-    await eventually(() => letters.length === 1);
-    expect(letters).toMatchObject([
-      { reason: 'failed', attempts: 2, error: { code: 'ERR_BUS_HANDLER_TIMEOUT' } },
-    ]);
-    await bus.disconnect({ timeout: 50 });
-  });
-
-  test('attempts go on where another member stopped', async () => {
-    const [first, second] = [await open(), await open()];
-    const calls: string[] = [];
-    const retry = { initialDelay: 60_000, maxDelay: 60_000, jitter: 'none' as const };
-    await first.subscribe('a', (_, { attempt }) => fail(calls.push(`first ${attempt}`)), {
-      group: 'g',
-      retry,
-    });
-    await first.publish('a', 1);
-    await eventually(() => first.getStats().eventsRetried === 1);
-    await first.disconnect();
-    await second.subscribe('a', (_, { attempt }) => calls.push(`second ${attempt}`), {
-      group: 'g',
-    });
-    await eventually(() => isDone(second, stream.name, 'g'));
-    expect(calls).toEqual(['first 1', 'second 2']);
-  });
 
   test('dead letters are listed in pages, counted, and found by their id', async () => {
     const [orders, photos] = [streamFor('n'), streamFor('p')];
@@ -294,11 +79,11 @@ onBothTransports((bench) => {
     const handler = (event: BusEvent, ctx: GroupContext) =>
       seen.push(`${event.id} ${ctx.messageId} ${ctx.attempt}`);
     await bus.subscribe('n', handler, { group: 'g' });
-    const letter = await bus.deadLetters.get(id);
+    const deadLetter = await bus.deadLetters.get(id);
     const replayed = await bus.deadLetters.replay(id);
     await eventually(() => seen.length === 1);
-    expect(seen).toEqual([`${letter?.event?.id} ${replayed?.messageId} 1`]);
-    expect(replayed?.messageId).not.toBe(letter?.messageId);
+    expect(seen).toEqual([`${deadLetter?.event?.id} ${replayed?.messageId} 1`]);
+    expect(replayed?.messageId).not.toBe(deadLetter?.messageId);
     await eventually(() => isDone(bus, stream.name, 'h'));
     expect(others).toEqual([]);
     expect(await bus.deadLetters.count()).toBe(0);
@@ -334,23 +119,23 @@ onBothTransports((bench) => {
 
   test('one that fails again is a dead letter again', async () => {
     const bus = await open();
-    const [letter] = await failing(bus, 1);
+    const [deadLetter] = await failing(bus, 1);
     expect(await bus.deadLetters.replayAll()).toBe(1);
     const again = new Gate<DeadLetterNotice>();
     bus.on('deadLetter', (notice) => again.open(notice));
     await bus.subscribe('n', () => fail(new Error('still')), { group: 'g', maxRetries: 0 });
     const notice = await again.opened;
     expect(notice).toMatchObject({ attempts: 1, error: { message: 'still' } });
-    expect(notice.event?.id).toBe(letter?.event?.id);
-    expect(notice.messageId).not.toBe(letter?.messageId);
+    expect(notice.event?.id).toBe(deadLetter?.event?.id);
+    expect(notice.messageId).not.toBe(deadLetter?.messageId);
   });
 
   test('without dead letters it is announced, and gone', async () => {
     const bus = await open({ deadLetter: { enabled: false } });
     const errors: EventBusError[] = [];
     bus.on('error', (error) => errors.push(error));
-    const letters = await failing(bus, 1);
-    expect(letters).toMatchObject([{ group: 'g', reason: 'failed' }]);
+    const deadLetters = await failing(bus, 1);
+    expect(deadLetters).toMatchObject([{ group: 'g', reason: 'failed' }]);
     expect(errors.map(({ code }) => code)).toContain('ERR_BUS_HANDLER_FAILED');
     await eventually(() => isDone(bus, stream.name, 'g'));
     expect(await bus.deadLetters.count()).toBe(0);
@@ -381,14 +166,16 @@ onBothTransports((bench) => {
       await open({ schemas: { n: positive }, validateOnReceive: true }),
       await open(),
     ];
-    const letters = lettersOf(bus);
+    const deadLetters = deadLettersOf(bus);
     const seen: unknown[] = [];
     await bus.subscribe('n', (event) => seen.push(event.data), { group: 'g' });
     for (const n of [1, -1, 2]) await foreign.publish('n', n);
     await eventually(() => isDone(bus, stream.name, 'g'));
-    await eventually(() => letters.length > 0);
+    await eventually(() => deadLetters.length > 0);
     expect(seen.sort()).toEqual([1, 2]);
-    expect(letters).toMatchObject([{ attempts: 1, reason: 'not-retryable', event: { data: -1 } }]);
+    expect(deadLetters).toMatchObject([
+      { attempts: 1, reason: 'not-retryable', event: { data: -1 } },
+    ]);
   });
 
   test.each<[string, string, (bus: any) => Promise<unknown>]>([
@@ -405,26 +192,26 @@ onBothTransports((bench) => {
   });
 });
 
-onTransports(['redis'], (bench) => {
-  let wire: Wire;
+onTransports(['redis'], (fixture) => {
+  let raw: RawRedis;
   beforeEach(() => {
-    wire = wireTo(bench);
+    raw = rawRedisOf(fixture);
   });
-  afterEach(() => wire.close());
+  afterEach(() => raw.close());
 
   test('a dead letter lies in its stream with the original fields and its own', async () => {
     const stream = streamFor('*');
     const config = { streams: [stream], deadLetter: { suffix: ':failed' } };
-    const bus = await bench.open(config);
-    const letters = lettersOf(bus);
+    const bus = await fixture.open(config);
+    const deadLetters = deadLettersOf(bus);
     const options = { group: 'g', consumer: 'c-1', maxRetries: 1, retry: FAST };
     await bus.subscribe('a', () => fail(new StockError('none left')), options);
     await bus.publish('a', { n: 1 }, { key: 'k' });
-    await eventually(() => letters.length === 1);
-    const [original] = await wire.entries(stream.name);
-    const [letter] = await wire.entries(`${stream.name}:failed`);
-    expect(letter?.fields.slice(0, original?.fields.length)).toEqual(original?.fields);
-    const own = letter?.fields.slice(original?.fields.length);
+    await eventually(() => deadLetters.length === 1);
+    const [original] = await raw.entries(stream.name);
+    const [deadLetter] = await raw.entries(`${stream.name}:failed`);
+    expect(deadLetter?.fields.slice(0, original?.fields.length)).toEqual(original?.fields);
+    const own = deadLetter?.fields.slice(original?.fields.length);
     expect(own).toEqual([
       ['dlq-id', original?.id],
       ['dlq-stream', stream.name],
@@ -441,34 +228,34 @@ onTransports(['redis'], (bench) => {
       code: 'OUT_OF_STOCK',
       stack: expect.stringContaining('dead-letters.test.ts'),
     });
-    expect((await wire.redis.xpending(stream.name, 'g'))[0]).toBe(0);
+    expect((await raw.redis.xpending(stream.name, 'g'))[0]).toBe(0);
   });
 
   test('what is no event is a dead letter of each group, and the loop goes on', async () => {
     const stream = streamFor('*');
-    const bus = await bench.open({ streams: [stream] });
-    const letters = lettersOf(bus);
+    const bus = await fixture.open({ streams: [stream] });
+    const deadLetters = deadLettersOf(bus);
     const seen: string[] = [];
     for (const group of ['g', 'h']) {
       await bus.subscribe('*', (event) => seen.push(`${group} ${event.type}`), { group });
     }
-    const id = await wire.add(stream.name, { data: '{}', note: 'no type' });
-    await wire.add(stream.name, { eventType: 'a', data: '{"cut' });
-    await wire.add(stream.name, { eventType: 'a' });
+    const id = await raw.add(stream.name, { data: '{}', note: 'no type' });
+    await raw.add(stream.name, { eventType: 'a', data: '{"cut' });
+    await raw.add(stream.name, { eventType: 'a' });
     await bus.publish('good', 1);
-    await eventually(() => letters.length === 6 && seen.length === 2);
+    await eventually(() => deadLetters.length === 6 && seen.length === 2);
     expect(seen.sort()).toEqual(['g good', 'h good']);
-    const of = letters.find(({ messageId, group }) => messageId === id && group === 'g');
+    const of = deadLetters.find(({ messageId, group }) => messageId === id && group === 'g');
     expect(of).toMatchObject({ event: null, reason: 'undecodable', stream: stream.name });
-    const [letter] = await bus.deadLetters.list({ stream: stream.name });
-    expect(letter).toMatchObject({ event: null, fields: { data: '{}', note: 'no type' } });
+    const [deadLetter] = await bus.deadLetters.list({ stream: stream.name });
+    expect(deadLetter).toMatchObject({ event: null, fields: { data: '{}', note: 'no type' } });
     for (const group of ['g', 'h']) await eventually(() => isDone(bus, stream.name, group));
   });
 
   test('no room for a dead letter: the event stays, until there is', async () => {
     const stream = streamFor('*');
-    const bus = await bench.open({ streams: [stream] });
-    const letters = lettersOf(bus);
+    const bus = await fixture.open({ streams: [stream] });
+    const deadLetters = deadLettersOf(bus);
     const errors: EventBusError[] = [];
     const gate = new Gate();
     bus.on('error', (error) => errors.push(error));
@@ -478,16 +265,16 @@ onTransports(['redis'], (bench) => {
     };
     await bus.subscribe('a', handler, { group: 'g', maxRetries: 0 });
     await bus.publish('a', 1);
-    await wire.redis.config('SET', 'maxmemory', '1');
+    await raw.redis.config('SET', 'maxmemory', '1');
     try {
       gate.open();
       await eventually(() => errors.some(({ code }) => code === 'ERR_BUS_SERVER_OOM'));
       expect(await bus.streams.pending(stream.name, 'g')).toHaveLength(1);
-      expect(letters).toEqual([]);
+      expect(deadLetters).toEqual([]);
     } finally {
-      await wire.redis.config('SET', 'maxmemory', '0');
+      await raw.redis.config('SET', 'maxmemory', '0');
     }
-    await eventually(() => letters.length === 1);
+    await eventually(() => deadLetters.length === 1);
     await eventually(() => isDone(bus, stream.name, 'g'));
     expect(await bus.deadLetters.count(stream.name)).toBe(1);
   });

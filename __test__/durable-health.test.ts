@@ -1,17 +1,17 @@
 /** What `healthCheck` and `getStats` tell of durable events. */
 
 import type { EventBusClient, StreamConfig } from '..';
-import { isDone, streamFor, type Wire, wireTo } from './support/durable';
+import { isDone, type RawRedis, rawRedisOf, streamFor } from './support/durable';
 import { eventually, Gate } from './support/eventually';
 import { onBothTransports, onTransports } from './support/transports';
 
 const publishAll = (bus: EventBusClient, count: number) =>
   Promise.all(Array.from({ length: count }, (_, n) => bus.publish('n', n)));
 
-onBothTransports((bench) => {
+onBothTransports((fixture) => {
   test('each stream with its groups: what is pending, and what is unread', async () => {
     const streams = [streamFor('n', { consumerGroups: ['idle'] }), streamFor('other')];
-    const bus = await bench.open({ streams });
+    const bus = await fixture.open({ streams });
     const gate = new Gate();
     await bus.subscribe('n', () => gate.opened, { group: 'g' });
     await publishAll(bus, 5);
@@ -33,7 +33,7 @@ onBothTransports((bench) => {
 
   test('the counters of durable events balance', async () => {
     const stream = streamFor('n');
-    const bus = await bench.open({ streams: [stream] });
+    const bus = await fixture.open({ streams: [stream] });
     await bus.subscribe(
       'n',
       ({ data }, { attempt }) => {
@@ -63,15 +63,15 @@ onBothTransports((bench) => {
   });
 });
 
-onTransports(['redis'], (bench) => {
-  let wire: Wire;
+onTransports(['redis'], (fixture) => {
+  let raw: RawRedis;
   beforeEach(() => {
-    wire = wireTo(bench);
+    raw = rawRedisOf(fixture);
   });
-  afterEach(() => wire.close());
+  afterEach(() => raw.close());
 
   test('the reader of each group is a connection of its own', async () => {
-    const bus = await bench.open({ streams: [streamFor('n')] });
+    const bus = await fixture.open({ streams: [streamFor('n')] });
     for (const group of ['g', 'h']) await bus.subscribe('n', () => {}, { group });
     await eventually(async () => {
       const { connections } = await bus.healthCheck();
@@ -84,10 +84,10 @@ onTransports(['redis'], (bench) => {
 
   test('much that is pending, and a server that may lose streams, are warnings', async () => {
     const stream = streamFor('n', { consumerGroups: ['g'] });
-    const bus = await bench.open({ streams: [stream] });
+    const bus = await fixture.open({ streams: [stream] });
     await publishAll(bus, 150);
-    await wire.redis.xreadgroup('GROUP', 'g', 'gone', 'COUNT', 150, 'STREAMS', stream.name, '>');
-    await wire.redis.config('SET', 'maxmemory-policy', 'allkeys-lru');
+    await raw.redis.xreadgroup('GROUP', 'g', 'gone', 'COUNT', 150, 'STREAMS', stream.name, '>');
+    await raw.redis.config('SET', 'maxmemory-policy', 'allkeys-lru');
     try {
       const { status, warnings, redis } = await bus.healthCheck();
       const codes = ['EVICTION_POLICY', 'MANY_PENDING', 'NO_PERSISTENCE'];
@@ -95,12 +95,12 @@ onTransports(['redis'], (bench) => {
       expect(redis?.maxmemoryPolicy).toBe('allkeys-lru');
       expect(status).toBe('healthy');
       const met: string[] = [];
-      const other = bench.create({ streams: [stream] });
+      const other = fixture.create({ streams: [stream] });
       other.on('warning', ({ code }) => met.push(code));
       await other.connect();
       await eventually(() => met.includes('EVICTION_POLICY'));
     } finally {
-      await wire.redis.config('SET', 'maxmemory-policy', 'noeviction');
+      await raw.redis.config('SET', 'maxmemory-policy', 'noeviction');
     }
   });
 });

@@ -8,7 +8,7 @@ import { runScript } from './support/scripts';
 import { type Note, Service } from './support/services';
 import { keepingLogger } from './support/transports';
 
-/** Within which, after its lease, an event of a process that died is handled by another one. */
+/** How long after its lease an event of a dead process may wait until another process handles it. */
 const TAKEOVER = 5000;
 const LIMIT = 60_000;
 
@@ -89,7 +89,7 @@ test(
     expect(data(heir.notes('handled'))).toEqual([0, 1, 2, 3, 4, 5]);
     const started = new Set(data(victim.notes('called')));
     for (const { data: n, deliveryCount, attempt } of heir.notes('called')) {
-      // What it had not started it may not even have read.
+      // The process may not even have read the events that it had not started.
       if (started.has(n)) expect([n, deliveryCount, attempt]).toEqual([n, 2, 2]);
       else expect(deliveryCount).toBeLessThanOrEqual(2);
     }
@@ -170,7 +170,7 @@ test(
     frozen.signal('SIGCONT');
     expect(await frozen.first('aborted')).toMatchObject({ code: 'ERR_BUS_ABORTED' });
     await frozen.first('claimLost');
-    // Both are members as before.
+    // Both processes are members as before.
     await publish(10, 1);
     await eventually(() => {
       const calls = [...frozen.notes('called'), ...other.notes('called')];

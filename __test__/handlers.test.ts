@@ -7,17 +7,14 @@ import {
   ValidationError,
 } from '..';
 import { eventually, Gate } from './support/eventually';
+import { fail } from './support/failures';
 import { onBothTransports } from './support/transports';
 
 const EXACT = { initialDelay: 20, multiplier: 2, jitter: 'none' as const };
 
-function fail(value: unknown): never {
-  throw value;
-}
-
-onBothTransports((bench) => {
+onBothTransports((fixture) => {
   test('no more handlers run at once than concurrency allows', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const gates: Gate[] = [];
     let running = 0;
     let most = 0;
@@ -97,7 +94,7 @@ onBothTransports((bench) => {
       () => Object.defineProperty({}, 'then', { get: () => fail(new Error('x')) }),
     ],
   ])('a handler that %s fails alone', async (_, handler) => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const errors: EventBusError[] = [];
     const seen: unknown[] = [];
     bus.on('error', (error) => errors.push(error));
@@ -112,7 +109,7 @@ onBothTransports((bench) => {
   });
 
   test('a handler that never settles holds up nobody, and ends with its client', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const seen: unknown[] = [];
     const aborted = new Gate();
     await bus.subscribe(
@@ -132,7 +129,7 @@ onBothTransports((bench) => {
   });
 
   test('a failed handler is retried by the schedule, then given up', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const at: number[] = [];
     const attempts: number[] = [];
     const errors: EventBusError[] = [];
@@ -159,7 +156,7 @@ onBothTransports((bench) => {
   });
 
   test('a retry that succeeds is a delivery', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     let attempt = 0;
     await bus.subscribe(
       'a',
@@ -185,7 +182,7 @@ onBothTransports((bench) => {
     ['retryIf that throws', new Error('x'), { retryIf: () => fail(new Error('y')) }, 2],
     ['RetryLater', new RetryLater(5), {}, 2],
   ])('%s', async (_, thrown, options, attempts) => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     let calls = 0;
     const failed = new Gate<EventBusError>();
     bus.on('error', (error) => failed.open(error));
@@ -200,7 +197,7 @@ onBothTransports((bench) => {
   });
 
   test('RetryLater sets the next delay', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const at: number[] = [];
     await bus.subscribe(
       'a',
@@ -216,7 +213,7 @@ onBothTransports((bench) => {
   });
 
   test('a handler that takes too long is aborted, counted, and its late result ignored', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const gate = new Gate();
     const failed = new Gate<EventBusError>();
     const aborted = new Gate<unknown>();
@@ -239,7 +236,7 @@ onBothTransports((bench) => {
   });
 
   test('ctx.signal read after the time is over is aborted', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const gate = new Gate();
     let late: boolean | undefined;
     await bus.subscribe(
@@ -257,7 +254,7 @@ onBothTransports((bench) => {
   });
 
   test('a circuit opens, drops and counts, lets one call through, and closes', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const states: string[] = [];
     let broken = true;
     let calls = 0;
@@ -299,7 +296,7 @@ onBothTransports((bench) => {
     // 7 and 9 took the place of 1, the first of their key.
     ['latest-per-key', [0, 9, 8]],
   ])('a full queue: %s', async (overflow, expected) => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const gate = new Gate();
     const seen: number[] = [];
     const witness: number[] = [];

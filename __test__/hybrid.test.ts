@@ -52,7 +52,7 @@ test('own handlers get an event once, others through Redis', async () => {
   const { bus: other, heard: elsewhere } = await listener();
   expect(await bus.publish('a', 1)).toMatchObject({ local: 1, remote: 'resolved', receivers: 2 });
   expect(await other.publish('a', 2)).toMatchObject({ local: 1, remote: 'resolved' });
-  // Behind both echoes.
+  // This event arrives behind both echoes.
   const plain = create({ mode: 'redis' });
   await plain.publish('a', 3);
   await eventually(() => heard.at(-1) === 3 && elsewhere.at(-1) === 3);
@@ -225,7 +225,7 @@ describe('without Redis', () => {
     expect(await bus.publishToRoom('lobby', 'said', 50)).toMatchObject({ local: 1 });
     const error = await rejection(bus.publish('order.placed', 51));
     expect(error).toMatchObject({ code: 'ERR_BUS_PUBLISH_TIMEOUT', outcome: 'not_sent' });
-    // Once, though a publish that was not sent may be tried again.
+    // Handlers get it once, although a publish that was not sent may be tried again.
     expect(heard).toEqual(Array.from({ length: 52 }, (_, n) => n));
     expect([bus.getStats().mode, codes]).toEqual(['local-only', ['LOCAL_ONLY']]);
     expect(await bus.healthCheck()).toMatchObject({ status: 'degraded', mode: 'local-only' });

@@ -2,9 +2,9 @@ import type { BusEvent } from '..';
 import { eventually } from './support/eventually';
 import { onBothTransports } from './support/transports';
 
-onBothTransports((bench) => {
+onBothTransports((fixture) => {
   test('what a handler publishes inherits, before and after its awaits', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const got = new Map<string, BusEvent>();
     await bus.subscribe('*', async (event) => {
       got.set(`${event.type} ${event.data}`, event);
@@ -25,7 +25,7 @@ onBothTransports((bench) => {
   });
 
   test('options come first, strangers inherit nothing', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const got = new Map<string, BusEvent>();
     await bus.subscribe('*', (event) => {
       got.set(event.type, event);
@@ -43,7 +43,7 @@ onBothTransports((bench) => {
   });
 
   test('inherit: false turns it off', async () => {
-    const bus = await bench.open({ inherit: false });
+    const bus = await fixture.open({ inherit: false });
     const got = new Map<string, BusEvent>();
     await bus.subscribe('*', async (event) => {
       got.set(event.type, event);

@@ -2,7 +2,7 @@
 
 import { Counter, collectDefaultMetrics, Registry } from 'prom-client';
 import { EventBusClient } from '..';
-import { wireTo } from './support/durable';
+import { rawRedisOf } from './support/durable';
 import { eventually } from './support/eventually';
 import { Page } from './support/prometheus';
 import { RedisServer } from './support/redis-server';
@@ -18,9 +18,9 @@ const ORDERS = { name: 'or"d\\ers', events: 'order.*', consumerGroups: ['billing
 const delivered = (bus: EventBusClient, count: number) =>
   eventually(() => bus.getStats().eventsDelivered === count);
 
-onBothTransports((bench) => {
+onBothTransports((fixture) => {
   test('publishes, handler calls and streams, by type, stream and group', async () => {
-    const bus = await bench.open({ streams: [ORDERS] });
+    const bus = await fixture.open({ streams: [ORDERS] });
     let failures = 1;
     const flaky = () => {
       failures -= 1;
@@ -64,8 +64,8 @@ onBothTransports((bench) => {
     expect(page.all(`${name}_count`).reduce((sum, { value }) => sum + value, 0)).toBe(8);
 
     expect(page.value('eventbus_stream_length', { stream: ORDERS.name })).toBe(3);
-    const connection_type = bench.transport === 'redis' ? 'reader' : 'memory';
-    const connections = bench.transport === 'redis' ? 2 : 1;
+    const connection_type = fixture.transport === 'redis' ? 'reader' : 'memory';
+    const connections = fixture.transport === 'redis' ? 2 : 1;
     expect(page.value('eventbus_active_connections', { connection_type })).toBe(connections);
     for (const consumer_group of ORDERS.consumerGroups) {
       const labels = { stream: ORDERS.name, consumer_group };
@@ -81,7 +81,7 @@ onBothTransports((bench) => {
   });
 
   test('events beyond 200 types share a label', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     await bus.subscribe('*', () => {});
     const types = Array.from({ length: 300 }, (_, n) => `type.${n}`);
     await bus.publishBatch(types.map((type) => ({ type, data: null })));
@@ -99,7 +99,7 @@ onBothTransports((bench) => {
   });
 
   test('they stand beside those of a prom-client registry', async () => {
-    const bus = await bench.open({ streams: [ORDERS] });
+    const bus = await fixture.open({ streams: [ORDERS] });
     await bus.publish('order.placed', 1);
     const registry = new Registry();
     collectDefaultMetrics({ register: registry });
@@ -114,19 +114,19 @@ onBothTransports((bench) => {
   });
 });
 
-onTransports(['redis'], (bench) => {
+onTransports(['redis'], (fixture) => {
   test('a storm of scrapes asks for streams once', async () => {
-    const bus = await bench.open({ streams: [ORDERS] });
+    const bus = await fixture.open({ streams: [ORDERS] });
     await bus.publish('order.placed', 1);
-    const wire = wireTo(bench);
+    const raw = rawRedisOf(fixture);
     const asked = async () =>
-      (await wire.redis.info('commandstats')).match(/xinfo\|stream:calls=(\d+)/)?.[1];
+      (await raw.redis.info('commandstats')).match(/xinfo\|stream:calls=(\d+)/)?.[1];
     await bus.metrics();
     const before = await asked();
     expect(Number(before)).toBeGreaterThan(0);
     await Promise.all(Array.from({ length: 200 }, () => bus.metrics()));
     expect(await asked()).toBe(before);
-    wire.close();
+    raw.close();
   });
 });
 

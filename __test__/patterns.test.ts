@@ -4,7 +4,7 @@ import { onBothTransports } from './support/transports';
 
 const TYPES = ['photo.uploaded', 'photo.deleted', 'photo', 'photo.a.b', 'video.uploaded', 'x'];
 
-onBothTransports((bench) => {
+onBothTransports((fixture) => {
   test.each<[string, string[]]>([
     ['photo.uploaded', ['photo.uploaded']],
     ['photo.*', ['photo.uploaded', 'photo.deleted', 'photo.a.b']],
@@ -17,7 +17,7 @@ onBothTransports((bench) => {
     ['photo\\.deleted', ['photo.deleted']],
     ['nothing', []],
   ])('the pattern %j matches %j', async (pattern, expected) => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const seen: string[] = [];
     const all: string[] = [];
     await bus.subscribe(pattern, (event) => seen.push(event.type));
@@ -29,7 +29,7 @@ onBothTransports((bench) => {
   });
 
   test('each matching subscription is called once, however many patterns overlap', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const seen: string[] = [];
     await bus.subscribe(['photo.*', '*', 'photo.uploaded'], (_, ctx) => seen.push(ctx.pattern));
     await bus.subscribe('photo.uploaded', () => seen.push('exact'));
@@ -43,7 +43,7 @@ onBothTransports((bench) => {
   });
 
   test('an escaped pattern matches itself alone', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const seen: string[] = [];
     await bus.subscribe(escapePattern('a.b'), (event) => seen.push(event.type));
     await bus.publish('a.b', 1);
@@ -52,7 +52,7 @@ onBothTransports((bench) => {
   });
 
   test("by: 'channel' addresses channels, without the prefix", async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const seen: string[] = [];
     await bus.subscribe('broad*', (event) => seen.push(event.type), { by: 'channel' });
     await bus.broadcast('news', 1);
@@ -68,7 +68,7 @@ onBothTransports((bench) => {
     ['one of them not a text', ['a', null]],
     ['too long', 'x'.repeat(1025)],
   ])('a bad pattern is refused: %s', async (_, pattern) => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     await expect(bus.subscribe(pattern as string, () => {})).rejects.toMatchObject({
       code: 'ERR_BUS_INVALID_PATTERN',
     });

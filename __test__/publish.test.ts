@@ -2,9 +2,9 @@ import { type BusEvent, EventBusError, ValidationError } from '..';
 import { eventually } from './support/eventually';
 import { onBothTransports } from './support/transports';
 
-onBothTransports((bench) => {
+onBothTransports((fixture) => {
   test('an event arrives as it was published, with its metadata filled in', async () => {
-    const bus = await bench.open({ serviceName: 'api' });
+    const bus = await fixture.open({ serviceName: 'api' });
     const seen: BusEvent[] = [];
     await bus.subscribe('photo.uploaded', (event) => seen.push(event));
     const data = { photoId: '1', tags: ['é', '\u2028', '\n'], nested: { n: 1.5, none: null } };
@@ -28,7 +28,7 @@ onBothTransports((bench) => {
   });
 
   test('every option is carried', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const seen: BusEvent[] = [];
     await bus.subscribe('*', (event) => seen.push(event));
     const options = {
@@ -62,7 +62,7 @@ onBothTransports((bench) => {
   });
 
   test('a Date or milliseconds are a timestamp too', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const at = new Date(1_700_000_000_123);
     for (const timestamp of [at, at.getTime(), at.toISOString()]) {
       expect((await bus.publish('a', 1, { timestamp })).timestamp).toBe(at.toISOString());
@@ -70,7 +70,7 @@ onBothTransports((bench) => {
   });
 
   test('events of one publisher arrive in order, across batches', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const seen: number[] = [];
     await bus.subscribe('n', (event) => seen.push(event.data));
     const numbers = Array.from({ length: 2000 }, (_, n) => n);
@@ -80,7 +80,7 @@ onBothTransports((bench) => {
   });
 
   test('publishing and subscribing connect by themselves', async () => {
-    const bus = bench.create();
+    const bus = fixture.create();
     expect(bus.state).toBe('idle');
     const seen: unknown[] = [];
     await bus.subscribe('a', (event) => seen.push(event.data));
@@ -90,7 +90,7 @@ onBothTransports((bench) => {
   });
 
   test('a batch settles each item by itself, in order', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const seen: BusEvent[] = [];
     await bus.subscribe('*', (event) => seen.push(event));
     const results = await bus.publishBatch(
@@ -118,7 +118,7 @@ onBothTransports((bench) => {
   });
 
   test('a broadcast reaches type patterns, and those of the broadcast channel', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const seen: string[] = [];
     await bus.subscribe('news.*', (_, ctx) => seen.push(`type ${ctx.attempt}`));
     await bus.subscribe('broadcast', () => seen.push('channel'));
@@ -140,7 +140,7 @@ onBothTransports((bench) => {
     ['a'.repeat(257), 'too long'],
     [5 as never, 'not a text'],
   ])('the type %j is refused: %s', async (type) => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const error = await bus.publish(type, 1).catch((e) => e);
     expect(error).toBeInstanceOf(ValidationError);
     expect(error).toMatchObject({ code: 'ERR_BUS_INVALID_TYPE', retryable: false });
@@ -158,19 +158,19 @@ onBothTransports((bench) => {
     ['a reserved metadata name', { metadata: { source: 'x' } }],
     ['a function', { metadata: { f() {} } }],
   ])('options are refused: %s', async (_, options) => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     await expect(bus.publish('a', 1, options)).rejects.toMatchObject({
       code: 'ERR_BUS_INVALID_OPTIONS',
     });
   });
 
   test('sizes are limited, and configurable', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     await bus.publish('a', 'x'.repeat(524_286));
     await expect(bus.publish('a', 'x'.repeat(524_287))).rejects.toMatchObject({
       code: 'ERR_BUS_EVENT_TOO_LARGE',
     });
-    const small = await bench.open({ validation: { maxDataBytes: 10 } });
+    const small = await fixture.open({ validation: { maxDataBytes: 10 } });
     await small.publish('a', '12345678');
     await expect(small.publish('a', '123456789')).rejects.toMatchObject({
       code: 'ERR_BUS_EVENT_TOO_LARGE',
@@ -178,7 +178,7 @@ onBothTransports((bench) => {
   });
 
   test('more in flight than allowed is refused at once', async () => {
-    const bus = await bench.open({ performance: { maxInFlight: 10 } });
+    const bus = await fixture.open({ performance: { maxInFlight: 10 } });
     const results = await Promise.allSettled(
       Array.from({ length: 50 }, (_, n) => bus.publish('a', n)),
     );
@@ -191,7 +191,7 @@ onBothTransports((bench) => {
   });
 
   test('an aborted signal refuses a publish before it is sent', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const reason = new Error('changed my mind');
     const error = await bus
       .publish('a', 1, { signal: AbortSignal.abort(reason) })
@@ -200,7 +200,7 @@ onBothTransports((bench) => {
   });
 
   test('batchInterval gathers over ticks', async () => {
-    const bus = await bench.open({ performance: { batchInterval: 5 } });
+    const bus = await fixture.open({ performance: { batchInterval: 5 } });
     const seen: unknown[] = [];
     await bus.subscribe('a', (event) => seen.push(event.data));
     const first = bus.publish('a', 1);
@@ -211,7 +211,7 @@ onBothTransports((bench) => {
   });
 
   test('a publish never throws synchronously', async () => {
-    const bus = bench.create();
+    const bus = fixture.create();
     for (const call of [
       () => bus.publish(undefined as never, undefined),
       () => bus.publish('a', 1, 5 as never),
@@ -224,9 +224,9 @@ onBothTransports((bench) => {
   });
 });
 
-onBothTransports((bench) => {
+onBothTransports((fixture) => {
   test('a handler that damages its event harms nobody else', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const seen: unknown[] = [];
     await bus.subscribe('damaged', (event) => {
       delete (event as { metadata?: unknown }).metadata;
@@ -240,8 +240,8 @@ onBothTransports((bench) => {
   });
 
   test('a handler that disconnect waits for may publish', async () => {
-    const bus = await bench.open();
-    const other = await bench.open();
+    const bus = await fixture.open();
+    const other = await fixture.open();
     const seen: unknown[] = [];
     await other.subscribe('result', (event) => seen.push(event.data));
     let started = false;
@@ -264,7 +264,7 @@ onBothTransports((bench) => {
   });
 
   test('two calls that wait for each other to end both end', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     let ended = 0;
     let calls = 0;
     const live = await bus.subscribe('stop', async () => {
@@ -281,9 +281,9 @@ onBothTransports((bench) => {
   });
 });
 
-onBothTransports((bench) => {
+onBothTransports((fixture) => {
   test('deep nesting and halves of surrogate pairs arrive, through a filter too', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const seen: BusEvent[] = [];
     await bus.subscribe('odd', (event) => seen.push(event), { filter: { 'data.status': 'ok' } });
     let nested: unknown = 'core';

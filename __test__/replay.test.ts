@@ -1,15 +1,14 @@
 /** Past events: kept by their id, found in the history, and replayed. */
 
 import type { BusEvent, EventBusClient, ReplayContext, StreamConfig } from '..';
-import { isDone, streamFor, type Wire, wireTo } from './support/durable';
+import { isDone, numbers, type RawRedis, rawRedisOf, streamFor } from './support/durable';
 import { eventually, Gate } from './support/eventually';
 import { rejection } from './support/rejection';
 import { keepingLogger, onBothTransports, onTransports } from './support/transports';
 
-const numbers = (count: number) => Array.from({ length: count }, (_, n) => n);
-onBothTransports((bench) => {
+onBothTransports((fixture) => {
   let stream: StreamConfig;
-  const open = (config: object = {}) => bench.open({ streams: [stream], ...config });
+  const open = (config: object = {}) => fixture.open({ streams: [stream], ...config });
   beforeEach(() => {
     stream = streamFor('n');
   });
@@ -341,41 +340,41 @@ onBothTransports((bench) => {
   });
 });
 
-onTransports(['redis'], (bench) => {
-  let wire: Wire;
+onTransports(['redis'], (fixture) => {
+  let raw: RawRedis;
   beforeEach(() => {
-    wire = wireTo(bench);
+    raw = rawRedisOf(fixture);
   });
-  afterEach(() => wire.close());
+  afterEach(() => raw.close());
 
   test('a kept event is one key with its time to live, and an entry of the history', async () => {
     const config = { channelPrefix: 'kept:', persistence: { ttl: 60_000 } };
-    const bus = await bench.open(config);
+    const bus = await fixture.open(config);
     const { eventId } = await bus.publish('a', { n: 1 });
     const json = await eventually(
-      async () => (await wire.redis.get(`kept:event:${eventId}`)) ?? false,
+      async () => (await raw.redis.get(`kept:event:${eventId}`)) ?? false,
     );
     expect(JSON.parse(json as string)).toMatchObject({ id: eventId, type: 'a', data: { n: 1 } });
-    const ttl = await wire.redis.pttl(`kept:event:${eventId}`);
+    const ttl = await raw.redis.pttl(`kept:event:${eventId}`);
     expect(ttl).toBeGreaterThan(0);
     expect(ttl).toBeLessThanOrEqual(60_000);
-    const [entry] = await wire.entries('kept:history');
+    const [entry] = await raw.entries('kept:history');
     expect(Object.fromEntries(entry?.fields ?? [])).toMatchObject({ eventId, eventType: 'a' });
   });
 
   test('without history only the keys', async () => {
     const config = { channelPrefix: 'keys:', persistence: { ttl: 60_000, history: false } };
-    const bus = await bench.open(config);
+    const bus = await fixture.open(config);
     const { eventId } = await bus.publish('a', 1);
-    await eventually(async () => (await wire.redis.exists(`keys:event:${eventId}`)) === 1);
-    expect(await wire.redis.exists('keys:history')).toBe(0);
+    await eventually(async () => (await raw.redis.exists(`keys:event:${eventId}`)) === 1);
+    expect(await raw.redis.exists('keys:history')).toBe(0);
   });
 
   test('entries that are no events are counted as failed, and passed over', async () => {
     const stream = streamFor('*');
-    const bus = await bench.open({ streams: [stream] });
+    const bus = await fixture.open({ streams: [stream] });
     await bus.publish('a', 1);
-    await wire.add(stream.name, { data: 'no type' });
+    await raw.add(stream.name, { data: 'no type' });
     await bus.publish('a', 2);
     const seen: unknown[] = [];
     const result = await bus.replay({

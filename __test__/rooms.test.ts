@@ -9,10 +9,10 @@ import { onBothTransports } from './support/transports';
 
 const TTL = 30_000;
 
-onBothTransports((bench) => {
+onBothTransports((fixture) => {
   /** A client and what its type subscriptions have heard. */
   async function listener(pattern = '*', serviceName = 'api') {
-    const bus = await bench.open({ serviceName });
+    const bus = await fixture.open({ serviceName });
     const heard: unknown[] = [];
     await bus.subscribe(pattern, (event) => heard.push(event.data));
     return { bus, heard };
@@ -34,7 +34,7 @@ onBothTransports((bench) => {
   });
 
   test('the event names its room and its channel', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     await bus.joinRoom('a b');
     const got = new Promise<unknown[]>((resolve) => {
       void bus.subscribe('said', (event, ctx) => resolve([event.metadata.room, ctx.channel]));
@@ -47,7 +47,7 @@ onBothTransports((bench) => {
   test.each(['a', 'é\u{1f600}', 'a"\\\n'])(
     'an event of the room %j is what others are',
     async (room) => {
-      const bus = await bench.open({ serviceName: 'api' });
+      const bus = await fixture.open({ serviceName: 'api' });
       await bus.joinRoom(room);
       const got: unknown[] = [];
       await bus.subscribe('said', (event) => got.push(event));
@@ -130,7 +130,7 @@ onBothTransports((bench) => {
     ],
     ['publish: no user', (bus) => bus.publishToUser(7 as never, 'a', 1), 'userId'],
   ])('refused: %s', async (_, call, path) => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const error = await rejection(call(bus));
     expect(error).toMatchObject({ code: 'ERR_BUS_INVALID_OPTIONS' });
     expect(error.message).toContain(`${path}: `);
@@ -138,7 +138,7 @@ onBothTransports((bench) => {
   });
 
   test('after disconnect', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     await bus.disconnect();
     const code = 'ERR_BUS_CLOSED';
     await expect(bus.joinRoom('a')).rejects.toMatchObject({ code });
@@ -184,7 +184,7 @@ describe('the process', () => {
         async () => expect(await bus.getRoomMembers('b')).toEqual(['me']),
         TTL + 2000,
       );
-      // Without persistence it forgets everything.
+      // Without persistence the server forgets everything.
       await server.kill();
       await server.restart();
       await eventually(async () => expect(await bus.getRoomMembers('b')).toEqual(['me']));

@@ -5,9 +5,9 @@ import { onBothTransports } from './support/transports';
 
 const photo = z.object({ id: z.string(), size: z.coerce.number().default(1) });
 
-onBothTransports((bench) => {
+onBothTransports((fixture) => {
   test('the output of a schema is what is published', async () => {
-    const bus = await bench.open({ schemas: { photo } });
+    const bus = await fixture.open({ schemas: { photo } });
     const seen: unknown[] = [];
     await bus.subscribe('*', (event) => seen.push(event.data));
     await bus.publish('photo', { id: '1', extra: true });
@@ -18,7 +18,7 @@ onBothTransports((bench) => {
   });
 
   test('data that does not fit is refused with the issues as cause', async () => {
-    const bus = await bench.open({ schemas: { photo } });
+    const bus = await fixture.open({ schemas: { photo } });
     await expect(bus.publish('photo', { id: 5 })).rejects.toMatchObject({
       code: 'ERR_BUS_INVALID_DATA',
       path: 'data.id',
@@ -30,7 +30,7 @@ onBothTransports((bench) => {
     const slow = photo.refine(
       () => new Promise<boolean>((resolve) => setTimeout(resolve, 20, true)),
     );
-    const bus = await bench.open({ schemas: { slow } });
+    const bus = await fixture.open({ schemas: { slow } });
     const seen: string[] = [];
     await bus.subscribe('*', (event) => seen.push(event.type));
     await Promise.all([bus.publish('slow', { id: '1' }), bus.publish('fast', 1)]);
@@ -39,8 +39,8 @@ onBothTransports((bench) => {
   });
 
   test('validateOnReceive: what does not fit fails for good, unseen by the handler', async () => {
-    const sender = await bench.open();
-    const bus = await bench.open({ schemas: { photo }, validateOnReceive: true });
+    const sender = await fixture.open();
+    const bus = await fixture.open({ schemas: { photo }, validateOnReceive: true });
     const seen: BusEvent[] = [];
     const errors: unknown[] = [];
     bus.on('error', (error) => errors.push(error.cause));

@@ -29,13 +29,13 @@ function expectSettled(results: PromiseSettledResult<unknown>[]): void {
   }
 }
 
-onBothTransports((bench) => {
+onBothTransports((fixture) => {
   test.each([
     ['before anything was sent', () => Promise.resolve()],
     ['within the tick after', () => new Promise(process.nextTick)],
     ['while it is sent', () => new Promise(setImmediate)],
   ])('every call settles when its client closes %s', async (_, moment) => {
-    for (const open of [() => bench.create(), () => bench.open()]) {
+    for (const open of [() => fixture.create(), () => fixture.open()]) {
       const bus = await open();
       const calls = Promise.allSettled(everything(bus));
       await moment();
@@ -49,7 +49,7 @@ onBothTransports((bench) => {
   });
 
   test('handles of a closed client do no harm', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const subscription = await bus.subscribe('a', () => {});
     const events = bus.events('a');
     await events.ready();
@@ -65,7 +65,7 @@ onBothTransports((bench) => {
   });
 
   test('no handler starts after disconnect', async () => {
-    const [bus, other] = [await bench.open(), await bench.open()];
+    const [bus, other] = [await fixture.open(), await fixture.open()];
     let closed = false;
     let late = 0;
     let seen = 0;
@@ -89,7 +89,7 @@ onBothTransports((bench) => {
   });
 
   test('one signal may end many subscriptions', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const abort = new AbortController();
     const { signal } = abort;
     const subscriptions = await Promise.all(
@@ -109,7 +109,7 @@ onBothTransports((bench) => {
 
   test('await using closes', async () => {
     const gate = new Gate();
-    const bus = bench.create();
+    const bus = fixture.create();
     bus.on('closed', () => gate.open());
     {
       await using scoped = bus;

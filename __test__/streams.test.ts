@@ -1,188 +1,24 @@
-/** Streams: what a publish stores, how it lies there, and what can be seen and done of it. */
+/** Streams: how events lie in them, and what can be seen and done of them. */
 
-import { type BusEvent, ValidationError } from '..';
-import { isDone, streamFor, Wire, wireTo } from './support/durable';
+import type { BusEvent } from '..';
+import { isDone, type RawRedis, rawRedisOf, streamFor } from './support/durable';
 import { eventually } from './support/eventually';
-import { RedisServer } from './support/redis-server';
 import { rejection } from './support/rejection';
 import { onBothTransports, onTransports } from './support/transports';
 
-const MESSAGE_ID = /^\d+-\d+$/;
-
-onBothTransports((bench) => {
-  test('the result of a publish tells where the event is stored', async () => {
-    const stream = streamFor('order.*');
-    const bus = await bench.open({ streams: [stream] });
-    const stored = await bus.publish('order.placed', { total: 5 });
-    expect(stored).toEqual({
-      eventId: expect.any(String),
-      type: 'order.placed',
-      channel: expect.stringMatching(/order\.placed$/),
-      timestamp: expect.any(String),
-      receivers: 0,
-      local: 0,
-      stream: stream.name,
-      messageId: expect.stringMatching(MESSAGE_ID),
-    });
-    const live = await bus.publish('user.created', {});
-    expect(live).not.toHaveProperty('stream');
-    expect(live).not.toHaveProperty('messageId');
-    expect(await bus.streams.info(stream.name)).toMatchObject({
-      length: 1,
-      firstId: stored.messageId,
-      lastId: stored.messageId,
-    });
-  });
-
-  test('the first stream that matches stores it; options name another, or none', async () => {
-    const [orders, all] = [streamFor(['order.*', 'invoice.?']), streamFor('*')];
-    const bus = await bench.open({ streams: [orders, all] });
-    const storedIn = async (type: string, options?: object) =>
-      (await bus.publish(type, 1, options)).stream;
-    expect(await storedIn('order.placed')).toBe(orders.name);
-    expect(await storedIn('invoice.a')).toBe(orders.name);
-    expect(await storedIn('invoice.ab')).toBe(all.name);
-    expect(await storedIn('order.placed', { stream: all.name })).toBe(all.name);
-    expect(await storedIn('order.placed', { stream: false })).toBeUndefined();
-    const lengths = (await bus.streams.list()).map(({ name, length }) => [name, length]);
-    expect(lengths).toEqual([
-      [orders.name, 2],
-      [all.name, 2],
-    ]);
-    const error = await rejection(bus.publish('order.placed', 1, { stream: 'unheard-of' }));
-    expect(error).toMatchObject({ code: 'ERR_BUS_NO_STREAM', outcome: 'not_sent', path: 'stream' });
-  });
-
-  test('a batch is stored in order, and settles each item by itself', async () => {
-    const stream = streamFor('n');
-    const bus = await bench.open({ streams: [stream] });
-    const items = Array.from({ length: 300 }, (_, n) => ({
-      type: n === 7 ? 'bad type' : 'n',
-      data: n,
-    }));
-    const results = await bus.publishBatch(items);
-    const ids = results.flatMap((result) =>
-      result.status === 'fulfilled' ? [result.value.messageId as string] : [],
-    );
-    expect(results[7]).toMatchObject({ reason: { code: 'ERR_BUS_INVALID_TYPE' } });
-    expect(ids).toHaveLength(299);
-    const history = await bus.getHistory({ source: 'redis', limit: 1000 });
-    expect(history.map(({ data }) => data)).toEqual(
-      items.map(({ data }) => data).filter((n) => n !== 7),
-    );
-    expect(new Set(ids).size).toBe(299);
-  });
-
-  test.each<[string, boolean | string[], string[]]>([
-    ['by default all', true, ['a.one', 'a.two']],
-    ['none with false', false, []],
-    ['those of some patterns', ['*.two'], ['a.two']],
-  ])('what is stored is published live too: %s', async (_, realtime, expected) => {
-    const stream = streamFor('a.*', { realtime });
-    const bus = await bench.open({ streams: [stream] });
-    const live: string[] = [];
-    await bus.subscribe(['a.*', 'end'], (event) => live.push(event.type));
-    for (const type of ['a.one', 'a.two']) {
-      const { receivers, messageId } = await bus.publish(type, 1);
-      expect(messageId).toMatch(MESSAGE_ID);
-      expect(receivers).toBe(expected.includes(type) ? 1 : 0);
-    }
-    await bus.publish('end', 1);
-    await eventually(() => live.at(-1) === 'end');
-    expect(live).toEqual([...expected, 'end']);
-  });
-
-  test('with pubsub: false events are stored, or refused', async () => {
-    const stream = streamFor('a');
-    const bus = await bench.open({ streams: [stream], pubsub: false });
-    const witness = await bench.open();
-    const live: unknown[] = [];
-    await witness.subscribe('*', (event) => live.push(event.type));
-    expect(await bus.publish('a', 1)).toMatchObject({ stream: stream.name, receivers: 0 });
-    const noStream = { code: 'ERR_BUS_NO_STREAM' };
-    expect(await rejection(bus.publish('b', 1))).toMatchObject({
-      ...noStream,
-      outcome: 'not_sent',
-    });
-    expect(await rejection(bus.publish('a', 1, { stream: false }))).toMatchObject(noStream);
-    expect(await rejection(bus.subscribe('a', () => {}))).toMatchObject(noStream);
-    const seen: unknown[] = [];
-    await bus.subscribe('a', (event) => seen.push(event.data), { group: 'g', from: 'beginning' });
-    await eventually(() => seen.length === 1);
-    await witness.publish('end', 1);
-    await eventually(() => live.length > 0);
-    expect(live).toEqual(['end']);
-  });
-
-  test('a duplicate is neither stored nor published, and told where the first is', async () => {
-    const stream = streamFor('a');
-    const bus = await bench.open({ streams: [stream] });
-    const other = await bench.open({ streams: [stream] });
-    const seen: string[] = [];
-    await bus.subscribe('a', (event) => seen.push(event.id));
-    const first = await bus.publish('a', 1, { id: 'once', deduplicate: true });
-    expect(first.duplicate).toBe(false);
-    for (const client of [bus, other]) {
-      const again = await client.publish('a', 2, { id: 'once', deduplicate: { ttl: 60_000 } });
-      expect(again).toMatchObject({
-        eventId: 'once',
-        duplicate: true,
-        messageId: first.messageId,
-        receivers: 0,
-      });
-    }
-    const [twice, once] = await bus.publishBatch(
-      ['twice', 'twice'].map((id) => ({ type: 'a', data: 1, id })),
-      { deduplicate: true },
-    );
-    expect(twice).toMatchObject({ value: { duplicate: false } });
-    expect(once).toMatchObject({ value: { duplicate: true } });
-    // Without the option nobody looks.
-    expect(await bus.publish('a', 3, { id: 'once' })).not.toHaveProperty('duplicate');
-    await eventually(() => seen.length === 3);
-    expect(seen).toEqual(['once', 'twice', 'once']);
-    expect((await bus.streams.info(stream.name)).length).toBe(3);
-  });
-
-  test('a duplicate is one for its ttl', async () => {
-    const stream = streamFor('a');
-    const bus = await bench.open({ streams: [stream] });
-    const options = { id: 'brief', deduplicate: { ttl: 20 } };
-    await bus.publish('a', 1, options);
-    await eventually(async () => (await bus.publish('a', 2, options)).duplicate === false);
-  });
-
-  test.each<[string, object, string]>([
-    ['deduplicate without an id', { deduplicate: true }, 'deduplicate'],
-    [
-      'deduplicate of what is not stored',
-      { deduplicate: true, id: 'x', stream: false },
-      'deduplicate',
-    ],
-    ['replicas of what is not stored', { replicas: 1, stream: false }, 'replicas'],
-    ['a stream of the wrong kind', { stream: true }, 'stream'],
-    ['a ttl of nothing', { id: 'x', deduplicate: { ttl: 0 } }, 'deduplicate.ttl'],
-    ['too many replicas', { replicas: 101 }, 'replicas'],
-  ])('options are refused: %s', async (_, options, path) => {
-    const bus = await bench.open({ streams: [streamFor('a')] });
-    const error = await rejection(bus.publish('a', 1, options));
-    expect(error).toBeInstanceOf(ValidationError);
-    expect(error).toMatchObject({ code: 'ERR_BUS_INVALID_OPTIONS', path, outcome: 'not_sent' });
-    expect((await bus.streams.list())[0]?.length).toBe(0);
-  });
-
+onBothTransports((fixture) => {
   test('connecting makes streams and their groups', async () => {
     const stream = streamFor('a', {
       consumerGroups: ['late', { name: 'early', from: 'beginning' }],
     });
-    const publisher = await bench.open();
-    const bus = await bench.open({ streams: [stream] });
+    const publisher = await fixture.open();
+    const bus = await fixture.open({ streams: [stream] });
     const { groups } = await bus.streams.info(stream.name);
     expect(groups.map(({ name }) => name).sort()).toEqual(['early', 'late']);
     expect(groups[0]).toMatchObject({ consumers: [], pending: 0, oldestPendingAge: null });
     // What is published before the first subscription is there for both.
     await bus.publish('a', 1);
-    const again = await bench.open({ streams: [stream] });
+    const again = await fixture.open({ streams: [stream] });
     const seen: string[] = [];
     for (const group of ['early', 'late']) {
       await again.subscribe('a', () => seen.push(group), { group });
@@ -194,7 +30,7 @@ onBothTransports((bench) => {
 
   test('what a stream, its groups and their consumers are doing', async () => {
     const [stream, empty] = [streamFor('a'), streamFor('b')];
-    const bus = await bench.open({ streams: [stream, empty] });
+    const bus = await fixture.open({ streams: [stream, empty] });
     let release = () => {};
     const released = new Promise<void>((resolve) => {
       release = resolve;
@@ -240,7 +76,7 @@ onBothTransports((bench) => {
 
   test('a stream is trimmed by length, by id and by time', async () => {
     const stream = streamFor('a');
-    const bus = await bench.open({ streams: [stream] });
+    const bus = await fixture.open({ streams: [stream] });
     const ids: string[] = [];
     for (let n = 0; n < 10; n += 1) ids.push((await bus.publish('a', n)).messageId as string);
     expect(await bus.streams.trim(stream.name, { maxLength: 8 })).toBe(2);
@@ -253,7 +89,7 @@ onBothTransports((bench) => {
 
   test('a group goes on where it is told to, and goes when it is told to', async () => {
     const stream = streamFor('n', { consumerGroups: ['g', 'h'] });
-    const bus = await bench.open({ streams: [stream] });
+    const bus = await fixture.open({ streams: [stream] });
     const ids: string[] = [];
     for (let n = 0; n < 4; n += 1) ids.push((await bus.publish('n', n)).messageId as string);
     /** What the group gets until it has read everything. */
@@ -291,7 +127,7 @@ onBothTransports((bench) => {
     ['a group of no stream', 'NO_STREAM', (bus) => bus.streams.removeGroup('unheard-of', 'g')],
   ])('refused: %s', async (_, code, call) => {
     const stream = streamFor('a');
-    const bus = await bench.open({ streams: [stream] });
+    const bus = await fixture.open({ streams: [stream] });
     await bus.publish('a', 1);
     const error = await rejection(call(bus, stream.name));
     expect(error).toMatchObject({ code: `ERR_BUS_${code}` });
@@ -300,7 +136,7 @@ onBothTransports((bench) => {
 
   test('a stream keeps about as much as it is told to', async () => {
     const stream = streamFor('n', { maxLength: 100, safeTrim: false });
-    const bus = await bench.open({ streams: [stream] });
+    const bus = await fixture.open({ streams: [stream] });
     for (let round = 0; round < 10; round += 1) {
       await Promise.all(Array.from({ length: 100 }, (_, n) => bus.publish('n', n)));
     }
@@ -311,16 +147,16 @@ onBothTransports((bench) => {
   });
 });
 
-onTransports(['redis'], (bench) => {
-  let wire: Wire;
+onTransports(['redis'], (fixture) => {
+  let raw: RawRedis;
   beforeEach(() => {
-    wire = wireTo(bench);
+    raw = rawRedisOf(fixture);
   });
-  afterEach(() => wire.close());
+  afterEach(() => raw.close());
 
   test('an entry has the fields of the wire format, in their order', async () => {
     const stream = streamFor('a.*');
-    const bus = await bench.open({ streams: [stream], serviceName: 'api' });
+    const bus = await fixture.open({ streams: [stream], serviceName: 'api' });
     const plain = await bus.publish('a.plain', { text: 'é\n' });
     const full = await bus.publish('a.full', [1, null], {
       id: 'own',
@@ -335,7 +171,7 @@ onTransports(['redis'], (bench) => {
       key: 'k',
       metadata: { extra: { deep: [true] } },
     });
-    const [first, second] = await wire.entries(stream.name);
+    const [first, second] = await raw.entries(stream.name);
     expect(first?.id).toBe(plain.messageId);
     expect(first?.fields.map(([name]) => name)).toEqual([
       'eventId',
@@ -379,7 +215,7 @@ onTransports(['redis'], (bench) => {
 
   test('entries of other programs are events, whatever they leave out', async () => {
     const stream = streamFor('*');
-    const bus = await bench.open({ streams: [stream] });
+    const bus = await fixture.open({ streams: [stream] });
     const seen: BusEvent[] = [];
     await bus.subscribe('*', (event) => seen.push(event), { group: 'g' });
     const full = {
@@ -391,8 +227,8 @@ onTransports(['redis'], (bench) => {
       causationId: 'e-0',
       data: '{"campaignId":"7"}',
     };
-    await wire.add(stream.name, full);
-    const bare = await wire.add(stream.name, { data: 'null', eventType: 'bare', more: 'unknown' });
+    await raw.add(stream.name, full);
+    const bare = await raw.add(stream.name, { data: 'null', eventType: 'bare', more: 'unknown' });
     await eventually(() => seen.length === 2);
     const { eventId, eventType, data, ...metadata } = full;
     expect(seen[0]).toEqual({ id: eventId, type: eventType, data: JSON.parse(data), metadata });
@@ -408,46 +244,9 @@ onTransports(['redis'], (bench) => {
     });
   });
 
-  test('too few replicas: it is stored all the same, and said so', async () => {
-    const stream = streamFor('a');
-    const bus = await bench.open({ streams: [stream] });
-    const error = await rejection(bus.publish('a', 1, { replicas: 1, timeout: 100 }));
-    expect(error).toMatchObject({
-      code: 'ERR_BUS_NOT_REPLICATED',
-      outcome: 'unknown',
-      messageId: expect.stringMatching(MESSAGE_ID),
-    });
-    expect(await bus.streams.info(stream.name)).toMatchObject({
-      lastId: error.messageId,
-      length: 1,
-    });
-  });
-
-  test('replicas: as many as were asked for have it', async () => {
-    const server = bench.server as RedisServer;
-    const replica = await RedisServer.start('--replicaof', '127.0.0.1', String(server.port));
-    const copy = new Wire(replica.port);
-    try {
-      await wire.redis.config('SET', 'repl-diskless-sync-delay', '0');
-      const stream = streamFor('a');
-      const bus = await bench.open({ streams: [stream] });
-      await eventually(async () =>
-        (await copy.redis.info('replication')).includes('master_link_status:up'),
-      );
-      const { messageId } = await bus.publish('a', 1, { replicas: 1 });
-      expect((await copy.entries(stream.name)).map(({ id }) => id)).toEqual([messageId]);
-      const error = await rejection(bus.publish('a', 2, { replicas: 2, timeout: 100 }));
-      expect(error).toMatchObject({ code: 'ERR_BUS_NOT_REPLICATED', outcome: 'unknown' });
-      expect((await wire.entries(stream.name)).at(-1)?.id).toBe(error.messageId);
-    } finally {
-      copy.close();
-      await replica.stop();
-    }
-  });
-
   test('a server out of memory refuses an event as a whole; groups go on', async () => {
     const stream = streamFor('a');
-    const bus = await bench.open({ streams: [stream] });
+    const bus = await fixture.open({ streams: [stream] });
     const [live, durable]: [unknown[], unknown[]] = [[], []];
     let release = () => {};
     const released = new Promise<void>((resolve) => {
@@ -463,14 +262,14 @@ onTransports(['redis'], (bench) => {
       { group: 'g' },
     );
     await bus.publish('a', 1);
-    await wire.redis.config('SET', 'maxmemory', '1');
+    await raw.redis.config('SET', 'maxmemory', '1');
     try {
       const error = await rejection(bus.publish('a', 2));
       expect(error).toMatchObject({ code: 'ERR_BUS_SERVER_OOM', outcome: 'rejected' });
       release();
       await eventually(() => isDone(bus, stream.name, 'g'));
     } finally {
-      await wire.redis.config('SET', 'maxmemory', '0');
+      await raw.redis.config('SET', 'maxmemory', '0');
     }
     await bus.publish('a', 3);
     await eventually(() => live.length === 2 && durable.length === 2);
@@ -482,8 +281,8 @@ onTransports(['redis'], (bench) => {
 
   test('a stream whose name something else has is told, and hurts no other', async () => {
     const [broken, good] = [streamFor('a'), streamFor('b')];
-    await wire.redis.set(broken.name, 'a text');
-    const bus = await bench.open({ streams: [broken, good] });
+    await raw.redis.set(broken.name, 'a text');
+    const bus = await fixture.open({ streams: [broken, good] });
     expect(await rejection(bus.publish('a', 1))).toMatchObject({
       code: 'ERR_BUS_WRONG_TYPE',
       outcome: 'rejected',

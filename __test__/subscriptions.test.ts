@@ -2,9 +2,9 @@ import type { BusEvent } from '..';
 import { eventually, Gate } from './support/eventually';
 import { onBothTransports } from './support/transports';
 
-onBothTransports((bench) => {
+onBothTransports((fixture) => {
   test('a subscription tells its id, pattern and state, and ends once', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const sub = await bus.subscribe(['a', 'b.*'], () => {});
     expect(sub).toMatchObject({ id: expect.any(String), pattern: ['a', 'b.*'], state: 'active' });
     expect(bus.getStats().activeSubscriptions).toBe(1);
@@ -17,7 +17,7 @@ onBothTransports((bench) => {
   });
 
   test('no call starts after unsubscribe has resolved', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     let late = 0;
     let closed = false;
     const sub = await bus.subscribe('n', () => {
@@ -35,7 +35,7 @@ onBothTransports((bench) => {
   });
 
   test('unsubscribe({ wait }) waits for running calls, but not for its own', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const other = new Gate();
     const order: string[] = [];
     const sub = await bus.subscribe('a', async (event) => {
@@ -57,7 +57,7 @@ onBothTransports((bench) => {
   });
 
   test('a pattern can be subscribed again while its end is on its way', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     for (let round = 0; round < 20; round += 1) {
       const seen: number[] = [];
       const first = await bus.subscribe('a', () => {});
@@ -71,7 +71,7 @@ onBothTransports((bench) => {
   });
 
   test('a sync handler may end its own subscription', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const seen: unknown[] = [];
     const sub = await bus.subscribe('a', (event) => {
       seen.push(event.data);
@@ -83,7 +83,7 @@ onBothTransports((bench) => {
   });
 
   test('pause holds events back, resume hands them out in order', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const seen: number[] = [];
     const witness: number[] = [];
     const sub = await bus.subscribe('n', (event) => seen.push(event.data));
@@ -100,7 +100,7 @@ onBothTransports((bench) => {
   });
 
   test('a signal ends a subscription, or refuses it', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const abort = new AbortController();
     const sub = await bus.subscribe('a', () => {}, { signal: abort.signal });
     abort.abort();
@@ -120,7 +120,7 @@ onBothTransports((bench) => {
     ['a signal that is none', { signal: {} }],
     ['not an object', [] as object],
   ])('options are refused: %s', async (_, options) => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     await expect(bus.subscribe('a', () => {}, options)).rejects.toMatchObject({
       code: 'ERR_BUS_INVALID_OPTIONS',
     });
@@ -128,14 +128,14 @@ onBothTransports((bench) => {
   });
 
   test('a handler must be a function', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     await expect(bus.subscribe('a', 'no' as never)).rejects.toMatchObject({
       code: 'ERR_BUS_INVALID_OPTIONS',
     });
   });
 
   test('subscribeAll handles what a projection declares', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const projection = {
       seen: [] as string[],
       subscribedTo: () => ['a', 'b'],
@@ -150,7 +150,7 @@ onBothTransports((bench) => {
   });
 
   test('noEcho skips the events of the same client', async () => {
-    const [bus, other] = [await bench.open(), await bench.open()];
+    const [bus, other] = [await fixture.open(), await fixture.open()];
     const seen: unknown[] = [];
     await bus.subscribe('a', (event) => seen.push(event.data), { noEcho: true });
     await bus.publish('a', 'own');
@@ -160,7 +160,7 @@ onBothTransports((bench) => {
   });
 
   test('a filter decides before JavaScript wakes', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const seen: number[] = [];
     await bus.subscribe('job', (event) => seen.push(event.data.n), {
       filter: { 'data.status': ['failed', 'lost'], 'metadata.source': 'api' },
@@ -177,7 +177,7 @@ onBothTransports((bench) => {
   });
 
   test('events() iterates in order and unsubscribes on break', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const events = bus.events('n.*');
     await events.ready();
     const numbers = Array.from({ length: 600 }, (_, n) => n);
@@ -194,7 +194,7 @@ onBothTransports((bench) => {
   });
 
   test('events() refuses a bad pattern at its first next()', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const events = bus.events('');
     await expect(events.next()).rejects.toMatchObject({ code: 'ERR_BUS_INVALID_PATTERN' });
     await expect(bus.events('a', { timeout: 5 } as never).next()).rejects.toMatchObject({
@@ -203,7 +203,7 @@ onBothTransports((bench) => {
   });
 
   test('events() ends when it is disposed, its signal aborts or the client closes', async () => {
-    const bus = await bench.open();
+    const bus = await fixture.open();
     const disposed = bus.events('a');
     await disposed.ready();
     const next = disposed.next();

@@ -1,7 +1,8 @@
 /** `oxbus/testing` with the real engine: everything that waits does so by the clock of the test. */
 
-import type { DeadLetterNotice, EventBusConfig, GroupContext } from '..';
+import type { EventBusConfig, GroupContext } from '..';
 import { createTestBus, type TestBus } from '../testing';
+import { deadLettersOf } from './support/durable';
 import { keepingLogger } from './support/transports';
 
 const MINUTE = 60_000;
@@ -28,13 +29,6 @@ afterEach(async () => {
   expect(performance.now() - began).toBeLessThan(10_000);
 });
 
-/** The dead letters that are announced. */
-function letters(): DeadLetterNotice[] {
-  const seen: DeadLetterNotice[] = [];
-  bus.on('deadLetter', (letter) => seen.push(letter));
-  return seen;
-}
-
 const pending = async () => (await bus.streams.info('orders')).groups[0]?.pending;
 
 test('a service under test: what it did, and what it published', async () => {
@@ -60,7 +54,7 @@ test('a service under test: what it did, and what it published', async () => {
 
 test('retries come by the clock, exactly when they are due', async () => {
   create();
-  const seen = letters();
+  const seen = deadLettersOf(bus);
   const at: number[] = [];
   const start = bus.now();
   const retry = { initialDelay: MINUTE, maxDelay: HOUR, multiplier: 10, jitter: 'none' as const };
@@ -90,7 +84,7 @@ test('retries come by the clock, exactly when they are due', async () => {
 
 test('a dead letter is replayed after the fix', async () => {
   create();
-  const seen = letters();
+  const seen = deadLettersOf(bus);
   let fixed = false;
   const handled: string[] = [];
   await bus.subscribe(
@@ -104,9 +98,9 @@ test('a dead letter is replayed after the fix', async () => {
   const { eventId } = await bus.publish('order.placed', 1);
   await bus.advance(HOUR);
   expect(seen).toHaveLength(1);
-  const [letter] = await bus.deadLetters.list();
-  expect(letter).toMatchObject({ stream: 'orders', group: 'billing', event: { id: eventId } });
-  expect(Date.parse(letter?.time ?? '')).toBeLessThanOrEqual(bus.now());
+  const [deadLetter] = await bus.deadLetters.list();
+  expect(deadLetter).toMatchObject({ stream: 'orders', group: 'billing', event: { id: eventId } });
+  expect(Date.parse(deadLetter?.time ?? '')).toBeLessThanOrEqual(bus.now());
   fixed = true;
   expect(await bus.deadLetters.replayAll()).toBe(1);
   await bus.settled();
@@ -116,7 +110,7 @@ test('a dead letter is replayed after the fix', async () => {
 
 test('a handler that hangs is timed out by the clock', async () => {
   create();
-  const seen = letters();
+  const seen = deadLettersOf(bus);
   const signals: AbortSignal[] = [];
   await bus.subscribe(
     'order.*',
@@ -183,7 +177,7 @@ test('a member that ends hands over at once', async () => {
 test('what nobody handles is a dead letter after a while', async () => {
   create({ lease: MINUTE });
   const other = bus.client({ ...ORDERS, lease: MINUTE });
-  const seen = letters();
+  const seen = deadLettersOf(bus);
   await bus.subscribe('order.placed', () => {}, { group: 'billing' });
   await other.subscribe('order.paid', () => {}, { group: 'billing' });
   await bus.advance(5000);

@@ -158,8 +158,8 @@ export async function administration(): Promise<void> {
   // @ts-expect-error one of them
   await bus.streams.trim('photos', { before: 5, maxLength: 5 });
   await bus.streams.setPosition('photos', 'g', 'beginning');
-  const [letter] = await bus.deadLetters.list({ stream: 'photos' });
-  letter?.error.message.concat(letter.event?.type ?? '');
+  const [deadLetter] = await bus.deadLetters.list({ stream: 'photos' });
+  deadLetter?.error.message.concat(deadLetter.event?.type ?? '');
   const past = await bus.getHistory({ type: 'photo.*', from: '2026-01-01T00:00:00Z' });
   holds<Equal<(typeof past)[0]['type'], 'photo.uploaded' | 'photo.deleted'>>();
   const any = await bus.getHistory();

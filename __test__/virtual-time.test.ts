@@ -17,8 +17,8 @@ afterEach(() => Promise.all(buses.splice(0).map((bus) => bus.disconnect({ timeou
 test('retries come when they are due, and then the dead letter', async () => {
   const bus = open();
   const calls: [number, number][] = [];
-  const letters: DeadLetterNotice[] = [];
-  bus.on('deadLetter', (letter) => letters.push(letter)).on('error', () => {});
+  const deadLetters: DeadLetterNotice[] = [];
+  bus.on('deadLetter', (deadLetter) => deadLetters.push(deadLetter)).on('error', () => {});
   let broken = true;
   await bus.subscribe(
     'order.*',
@@ -43,11 +43,13 @@ test('retries come when they are due, and then the dead letter', async () => {
     [4, 7000],
   ]);
   const error = { name: 'TypeError', message: 'boom' };
-  expect(letters).toMatchObject([{ stream: 'orders', group: 'g', messageId, attempts: 4, error }]);
+  expect(deadLetters).toMatchObject([
+    { stream: 'orders', group: 'g', messageId, attempts: 4, error },
+  ]);
   broken = false;
-  const [letter] = await bus.deadLetters.list();
-  expect(letter).toMatchObject({ messageId, event: { data: { n: 1 } } });
-  expect(await bus.deadLetters.replay(letter!.id)).toEqual({ messageId: expect.any(String) });
+  const [deadLetter] = await bus.deadLetters.list();
+  expect(deadLetter).toMatchObject({ messageId, event: { data: { n: 1 } } });
+  expect(await bus.deadLetters.replay(deadLetter!.id)).toEqual({ messageId: expect.any(String) });
   await bus.settled();
   expect(calls.at(-1)).toEqual([1, 3_600_999]);
   expect(await bus.deadLetters.count()).toBe(0);

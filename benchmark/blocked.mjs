@@ -10,7 +10,7 @@ export const metrics = [
   { key: 'settled', label: 'acknowledged after its end, ms', better: 'lower', digits: 0 },
 ];
 
-/** There is nothing to scatter. */
+/** The result does not scatter. */
 export const rounds = 1;
 
 const GROUP = 'bench';
@@ -45,7 +45,7 @@ export const measure = (contestant, _case, { server, block }) =>
         await pause(5);
       }
       const settled = Date.now() - ended;
-      // Time for a claim of the second process, were the event still to be had.
+      // The second process would claim the event in this time, if it could.
       await pause(2 * LEASE_MS);
       const runs = first.count() + second.count();
       if (contestant === SUBJECT && runs !== 1) throw new Error(`the event ran ${runs} times`);

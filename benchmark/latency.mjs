@@ -1,4 +1,4 @@
-import { peers, SUBJECT } from './support/contestants.mjs';
+import { peers, subjects } from './support/contestants.mjs';
 import { runTask } from './support/task.mjs';
 
 export const question = 'How long does one event take from publish to handler, through Redis?';
@@ -12,7 +12,7 @@ export const cases = [
   {
     name: 'small events, one at a time, same process',
     payload: 'small',
-    contestants: [SUBJECT, ...peers],
+    contestants: [...subjects, ...peers],
   },
 ];
 

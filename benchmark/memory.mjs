@@ -1,4 +1,4 @@
-import { peers, SUBJECT } from './support/contestants.mjs';
+import { peers, subjects } from './support/contestants.mjs';
 import { runTask } from './support/task.mjs';
 
 export const question = 'How much resident memory does a client take, and a subscription?';
@@ -14,7 +14,7 @@ export const cases = [
     name: '100 clients, 10,000 pattern subscriptions',
     clients: 100,
     subscriptions: 10_000,
-    contestants: [SUBJECT, ...peers],
+    contestants: [...subjects, ...peers],
   },
 ];
 

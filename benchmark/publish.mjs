@@ -1,5 +1,5 @@
 import { CHANNEL } from './support/channel.mjs';
-import { FLOOR, peers, SUBJECT } from './support/contestants.mjs';
+import { FLOOR, peers, subjects } from './support/contestants.mjs';
 import { countingArrivals } from './support/counting.mjs';
 import { eventTexts } from './support/events.mjs';
 import { redisBenchmark } from './support/redis-benchmark.mjs';
@@ -16,7 +16,7 @@ export const metrics = [
   { key: 'js', label: 'JS thread µs/event', better: 'lower', digits: 2 },
 ];
 
-const contestants = [SUBJECT, ...peers, FLOOR, 'redis-benchmark'];
+const contestants = [...subjects, ...peers, FLOOR, 'redis-benchmark'];
 
 export const cases = [
   { name: 'small events, 500 in flight', payload: 'small', inFlight: 500, contestants },
@@ -34,11 +34,11 @@ export async function measure(contestant, { payload, inFlight }, context) {
   return countingArrivals(server, publish, ({ published }) => published);
 }
 
-// What Redis itself takes: a program in C that sends the same bytes again and again.
+// The rate that Redis itself takes, from a C program that sends the same bytes again and again.
 function publishByRedisBenchmark(payload, inFlight, { server, duration }) {
   const alone = inFlight === 1;
   const perSecond = alone ? 20_000 : payload === 'small' ? 300_000 : 40_000;
-  // It sends whole pipelines only.
+  // The program sends whole pipelines only.
   const count = Math.ceil((perSecond * duration) / 1000 / PIPELINE) * PIPELINE;
   const command = ['PUBLISH', CHANNEL, eventTexts(payload)[0]];
   const publish = async () =>

@@ -1,4 +1,4 @@
-import { FLOOR, peers, SUBJECT } from './support/contestants.mjs';
+import { FLOOR, peers, subjects } from './support/contestants.mjs';
 import { CREDIT } from './support/events.mjs';
 import { startProcess } from './support/process.mjs';
 
@@ -9,11 +9,11 @@ export const metrics = [
   { key: 'rate', label: 'events/s', better: 'higher', digits: 0, compared: true },
   { key: 'cpu', label: 'CPU µs/event', better: 'lower', digits: 2, compared: true },
   { key: 'js', label: 'JS thread µs/event', better: 'lower', digits: 2 },
-  // A figure with losses is worth nothing: the run says so and fails.
+  // A figure with losses is worth nothing, so the run fails.
   { key: 'lost', label: 'lost', better: 'lower', digits: 0, must: 0 },
 ];
 
-const contestants = [SUBJECT, 'oxbus-no-inherit', ...peers, FLOOR];
+const contestants = [...subjects, 'oxbus-no-inherit', ...peers, FLOOR];
 
 export const cases = [
   { name: 'small events, sync handler', payload: 'small', handler: 'sync', contestants },
@@ -26,7 +26,7 @@ export const cases = [
   },
 ];
 
-// Ahead of the subscriber, in events: far below the smallest default queue (10,000 events, 64 MiB).
+// How many events the flood is ahead: far fewer than the smallest default queue holds (10,000, 64 MiB).
 const windows = { small: 16 * CREDIT, github: 4 * CREDIT };
 
 export async function measure(contestant, { payload, handler }, { server, duration, warmUp }) {

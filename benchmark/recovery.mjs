@@ -21,7 +21,7 @@ const contestants = [SUBJECT, 'bullmq'];
 export const cases = [
   { name: 'killed in 10 handlers, lease 2 s', lease: 2000, ends: killed, contestants },
   { name: 'killed in 10 handlers, lease 5 s', lease: 5000, ends: killed, contestants },
-  // Workers of BullMQ hold nothing that they have not started.
+  // A worker of BullMQ holds no job that it has not started.
   {
     name: 'ordinary shutdown with 10 events waiting, lease 30 s',
     lease: 30_000,

@@ -10,7 +10,7 @@ const questions = [
   ...['consume', 'store', 'length', 'recovery', 'blocked'],
   ...['rooms', 'hybrid'],
 ];
-/** Those that need a program which the machine may not have: only when they are asked for. */
+/** These need a program that the machine may not have, so they run only when they are asked for. */
 const special = ['overhead'];
 const ROUNDS = 7;
 

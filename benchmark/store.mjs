@@ -1,5 +1,5 @@
 import { backlogOf, emptied, entryFields, freshName } from './support/backlog.mjs';
-import { SUBJECT } from './support/contestants.mjs';
+import { subjects } from './support/contestants.mjs';
 import { countingArrivals } from './support/counting.mjs';
 import { eventTexts } from './support/events.mjs';
 import { redisBenchmark } from './support/redis-benchmark.mjs';
@@ -15,7 +15,7 @@ export const metrics = [
   { key: 'js', label: 'JS thread µs/event', better: 'lower', digits: 2 },
 ];
 
-const clients = [SUBJECT, 'ioredis', 'ioredis-autopipelining', 'node-redis'];
+const clients = [...subjects, 'ioredis', 'ioredis-autopipelining', 'node-redis'];
 
 export const cases = [
   {
@@ -59,7 +59,7 @@ export function measure(contestant, definition, context) {
   });
 }
 
-// What Redis itself takes: a program in C that adds the same entry again and again.
+// The rate that Redis itself takes, from a C program that adds the same entry again and again.
 async function addByRedisBenchmark(stream, payload, { server, duration }) {
   const count = Math.ceil((300_000 * duration) / 1000 / PIPELINE) * PIPELINE;
   const fields = entryFields(eventTexts(payload)[0]);

@@ -7,7 +7,7 @@ import { prepare, SetupError, script } from './prepare.mjs';
 
 const REPORTS = 20;
 const BURST = 50;
-/** Between bursts: about 10,000 events a second. */
+/** The pause between bursts, which makes about 10,000 events a second. */
 const PAUSE_MS = 5;
 const RECOVERY_MS = 10_000;
 /** The second half may take this much more memory than the first one did at its end. */

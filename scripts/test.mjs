@@ -86,6 +86,7 @@ const cargoTests = counted(
   /^test result: \w+\. (\d+) passed/gm,
   /^test result: \w+\. \d+ passed; (\d+) failed/gm,
 );
+const nodeTests = counted(/^# pass (\d+)/gm, /^# fail (\d+)/gm);
 const jestTests = counted(/^Tests:.*?(\d+) passed/gm, /^Tests:.*?(\d+) failed/gm);
 
 /** Builds the addon and compares what napi generates with what is committed. */
@@ -144,6 +145,16 @@ function steps(redisServer) {
     ['native addon and its generated files', addonIsCurrent, single],
     ['types', typesAreSound, single],
     ['lint', () => execute(localProgram('biome'), ['ci', '--colors=off', '.']), single],
+    [
+      'tests of the structure check',
+      () =>
+        execute(
+          process.execPath,
+          ['--test', '--test-reporter=tap', 'scripts/structure/structure.test.mjs'],
+          env,
+        ),
+      nodeTests,
+    ],
     ['jest', () => execute(localProgram('jest'), ['--ci'], env), jestTests],
     // Needs dist/ and the addon, which the steps before have made.
     [

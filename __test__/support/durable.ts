@@ -1,8 +1,16 @@
 /** Streams of a test's own, and what a server holds of them. */
 
 import { Redis } from 'ioredis';
-import type { EventBusClient, StreamConfig } from '../..';
-import type { Bench } from './transports';
+import type { DeadLetterNotice, EventBusClient, StreamConfig } from '../..';
+import type { Fixture } from './transports';
+
+export const MESSAGE_ID = /^\d+-\d+$/;
+export const ascending = (a: number, b: number) => a - b;
+/** The numbers from 0 on. */
+export const numbers = (count: number) => Array.from({ length: count }, (_, n) => n);
+/** Publishes so many numbers at once. */
+export const publishAll = (bus: EventBusClient, type: string, count: number) =>
+  Promise.all(numbers(count).map((n) => bus.publish(type, n)));
 
 let last = 0;
 
@@ -18,8 +26,8 @@ export function streamFor(
 /** The names and values of an entry, in their order. */
 export type Entry = { id: string; fields: [string, string][] };
 
-/** Commands to the server of a bench, on a connection of its own. */
-export class Wire {
+/** Commands to the server of a fixture, on a connection of its own. */
+export class RawRedis {
   readonly redis: Redis;
 
   constructor(port: number) {
@@ -43,13 +51,13 @@ export class Wire {
   }
 }
 
-/** A `Wire` to the server of the bench, which must have one. */
-export function wireTo(bench: Bench): Wire {
-  if (bench.server === undefined) throw new Error('there is no server in memory');
-  return new Wire(bench.server.port);
+/** A `RawRedis` to the server of the fixture, which must have one. */
+export function rawRedisOf(fixture: Fixture): RawRedis {
+  if (fixture.server === undefined) throw new Error('there is no server in memory');
+  return new RawRedis(fixture.server.port);
 }
 
-/** What of a group is handed out and not acknowledged. */
+/** How many entries of a group were delivered and are not acknowledged. */
 export async function pendingOf(bus: EventBusClient, stream: string, group: string) {
   return (await bus.streams.pending(stream, group)).length;
 }
@@ -60,4 +68,11 @@ export async function isDone(bus: EventBusClient, stream: string, group: string)
   const found = groups.find(({ name }) => name === group);
   if (found === undefined) return false;
   return found.pending === 0 && (lastId === null || found.lastDeliveredId === lastId);
+}
+
+/** The dead letters that a client announces from now on. */
+export function deadLettersOf(bus: EventBusClient): DeadLetterNotice[] {
+  const deadLetters: DeadLetterNotice[] = [];
+  bus.on('deadLetter', (deadLetter) => deadLetters.push(deadLetter));
+  return deadLetters;
 }

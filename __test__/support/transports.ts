@@ -24,7 +24,7 @@ export function keepingLogger() {
   };
 }
 
-export interface Bench {
+export interface Fixture {
   readonly transport: 'memory' | 'redis';
   /** A client that is not yet connected; clients of one test reach each other. */
   create<Events = Record<string, any>>(config?: EventBusConfig): EventBusClient<Events>;
@@ -34,7 +34,7 @@ export interface Bench {
   readonly server: RedisServer | undefined;
 }
 
-class TransportBench implements Bench {
+class TransportFixture implements Fixture {
   readonly transport: 'memory' | 'redis';
   server: RedisServer | undefined;
   #clients: EventBusClient[] = [];
@@ -69,21 +69,21 @@ class TransportBench implements Bench {
 /** Describes `body` for each transport. */
 export function onTransports(
   transports: readonly ('memory' | 'redis')[],
-  body: (bench: Bench) => void,
+  body: (fixture: Fixture) => void,
 ): void {
   for (const transport of transports) {
     describe(transport, () => {
-      const bench = new TransportBench(transport);
+      const fixture = new TransportFixture(transport);
       beforeAll(async () => {
-        if (transport === 'redis') bench.server = await RedisServer.start();
+        if (transport === 'redis') fixture.server = await RedisServer.start();
       });
-      afterEach(() => bench.closeAll());
-      afterAll(() => bench.server?.stop());
-      body(bench);
+      afterEach(() => fixture.closeAll());
+      afterAll(() => fixture.server?.stop());
+      body(fixture);
     });
   }
 }
 
-export function onBothTransports(body: (bench: Bench) => void): void {
+export function onBothTransports(body: (fixture: Fixture) => void): void {
   onTransports(['memory', 'redis'], body);
 }

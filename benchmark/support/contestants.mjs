@@ -1,3 +1,5 @@
+import { BEFORE } from './before.mjs';
+
 /**
  * The buses that can be compared. `floor` is not a bus but the JSON work alone; ratios are taken
  * against `oxbus`.
@@ -6,6 +8,9 @@ export const peers = ['ioredis', 'ioredis-autopipelining', 'node-redis', 'valkey
 
 export const SUBJECT = 'oxbus';
 export const FLOOR = 'floor';
+
+/** Oxbus, and the build that it is compared with where `OXBUS_BEFORE` names one. */
+export const subjects = BEFORE ? [SUBJECT, BEFORE] : [SUBJECT];
 
 /** @returns {Promise<{ createBus: (url: string) => any }>} */
 export const load = (name) => import(`../contestants/${name}.mjs`);

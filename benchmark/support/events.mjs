@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { CHANNEL } from './channel.mjs';
 import { payloads } from './payloads.mjs';
 
-/** Events a subscriber handles before it tells the flood so. */
+/** How many events a subscriber handles before it tells the flood. */
 export const CREDIT = 256;
 
 /** Complete events as text, as another Oxbus service would send them. */

@@ -11,7 +11,7 @@ const LIMIT_MS = 120_000;
 export function startProcess(module, args = [], execArgv = []) {
   const child = fork(fileURLToPath(new URL(module, import.meta.url)), args.map(String), {
     execArgv,
-    // What a contestant prints is not our table; its errors are worth seeing.
+    // The output of a contestant is not part of our table; its errors are shown.
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
   const waiting = new Map();

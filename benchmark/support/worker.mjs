@@ -38,14 +38,14 @@ export async function startWorker(contestant, params) {
   return {
     runs,
     until,
-    /** Runs, those of the same event again included. */
+    /** How many runs there were; repeated runs of an event count too. */
     count: () => count,
     /** Resolves to when a handler has ended. */
     async ended(limitMs) {
       await until(() => lastEnd !== undefined, limitMs);
       return lastEnd;
     },
-    /** Begins an ordinary end and resolves to when it began. */
+    /** Begins an ordinary shutdown and resolves to the time when it began. */
     async shutDown() {
       child.send({ kind: 'stop' });
       return (await child.next('stopping')).at;

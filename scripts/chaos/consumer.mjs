@@ -4,7 +4,7 @@
 import { EventBusClient, NonRetryableError } from '../../index.js';
 import { openJournal } from './journal.mjs';
 import { createRandom } from './random.mjs';
-import { clientOptions, kindOf, subscriptions } from './scene.mjs';
+import { clientOptions, kindOf, subscriptions } from './scenario.mjs';
 
 const MAX_HANDLER_MS = 50;
 const notices = ['messagesLost', 'claimLost', 'groupRecreated', 'deadLetter'];
@@ -41,7 +41,7 @@ async function handle(event, { attempt, messageId }) {
   journal.write({ kind: 'handled', group, id, messageId, intact: data.id === id });
 }
 
-/** Until the server is there; an error that waiting does not cure ends the process. */
+/** Tries until the server is there; an error that waiting does not cure ends the process. */
 async function subscribe({ patterns, options }) {
   for (;;) {
     try {

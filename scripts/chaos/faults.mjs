@@ -1,20 +1,20 @@
-// What goes wrong, and when: every sequence follows from its generator.
+// The faults of a run. Their kinds and times follow from the generator that each function gets.
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Kills and freezes a consumer, often for longer than its lease. */
-export async function disturbConsumer(place, random, isOver) {
+export async function disturbConsumer(worker, random, isOver) {
   for (;;) {
     await pause(random.between(300, 4000));
     if (isOver()) return;
     if (random.chance(0.5)) {
-      await place.kill();
+      await worker.kill();
       await pause(random.between(0, 1000));
-      place.start();
+      worker.start();
     } else {
-      place.freeze();
+      worker.freeze();
       await pause(random.between(200, 5000));
-      place.thaw();
+      worker.thaw();
     }
   }
 }
@@ -31,10 +31,10 @@ export async function disturbServer(server, random, isOver) {
 }
 
 /** Kills a consumer so many times, some of them before it has subscribed. */
-export async function restartConsumer(place, random, times) {
+export async function restartConsumer(worker, random, times) {
   for (let turn = 0; turn < times; turn += 1) {
     await pause(random.between(100, 1200));
-    await place.kill();
-    place.start();
+    await worker.kill();
+    worker.start();
   }
 }

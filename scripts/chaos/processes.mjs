@@ -6,10 +6,10 @@ import { fileURLToPath } from 'node:url';
 const STOP_LIMIT_MS = 20_000;
 
 /**
- * A place of a publisher or consumer: a process, and after it was killed another one. Each process
- * has a seed and a journal of its own. What ends without being told to is a problem.
+ * A publisher or consumer: a process, and after it was killed another one. Each process has a seed and a
+ * journal of its own. A process that ends without being told to is a problem.
  */
-export class Place {
+export class RestartableProcess {
   kills = 0;
   freezes = 0;
   journals = [];
@@ -73,7 +73,7 @@ export class Place {
     this.#child?.kill('SIGCONT');
   }
 
-  /** Ends it as a service is ended; it has to be gone in time, and without an error. */
+  /** Ends the process as a service is ended. It has to be gone in time and without an error. */
   async stop() {
     const child = this.#child;
     this.#child = undefined;

@@ -3,7 +3,7 @@
 import { EventBusClient } from '../../index.js';
 import { openJournal } from './journal.mjs';
 import { createRandom } from './random.mjs';
-import { clientOptions, randomType } from './scene.mjs';
+import { clientOptions, randomType } from './scenario.mjs';
 
 const MAX_IN_FLIGHT = 300;
 const MAX_PADDING = 2000;

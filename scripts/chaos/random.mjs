@@ -13,7 +13,7 @@ export function createRandom(seed) {
     between,
     chance: (share) => next() < share,
     pick: (list) => list[Math.floor(next() * list.length)],
-    /** A seed for a generator of somebody else. */
+    /** A seed for another generator. */
     seed: () => Math.floor(next() * 2 ** 32),
   };
 }

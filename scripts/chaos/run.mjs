@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { disturbConsumer, disturbServer, restartConsumer } from './faults.mjs';
-import { Place } from './processes.mjs';
+import { RestartableProcess } from './processes.mjs';
 import { createRandom } from './random.mjs';
-import { consumers, PUBLISHERS } from './scene.mjs';
+import { consumers, PUBLISHERS } from './scenario.mjs';
 import { createServerProcess } from './server.mjs';
 import { unfinished, verify } from './verification.mjs';
 
@@ -26,30 +26,30 @@ export async function runChaos({ seed, seconds, restarts }) {
   const folder = mkdtempSync(join(tmpdir(), 'oxbus-chaos-'));
   const server = await createServerProcess(join(folder, 'redis'));
   const { url } = server;
-  const place = (module, name, params) =>
-    new Place(module, name, { url, ...params }, createRandom(random.seed()), folder);
+  const program = (module, name, params) =>
+    new RestartableProcess(module, name, { url, ...params }, createRandom(random.seed()), folder);
   const consuming = consumers.map((group, index) =>
-    place('./consumer.mjs', `consumer-${index + 1}`, { group }),
+    program('./consumer.mjs', `consumer-${index + 1}`, { group }),
   );
   const publishing = Array.from({ length: PUBLISHERS }, (_, index) =>
-    place('./publisher.mjs', `publisher-${index + 1}`, {}),
+    program('./publisher.mjs', `publisher-${index + 1}`, {}),
   );
-  const places = [...consuming, ...publishing];
-  for (const one of places) one.start();
-  await within(READY_LIMIT_MS, Promise.all(places.map((one) => one.ready())));
+  const workers = [...consuming, ...publishing];
+  for (const worker of workers) worker.start();
+  await within(READY_LIMIT_MS, Promise.all(workers.map((worker) => worker.ready())));
 
   const serverKills = await disturb({ server, consuming, random, seconds, restarts });
-  await Promise.all(publishing.map((one) => one.stop()));
+  await Promise.all(publishing.map((worker) => worker.stop()));
 
   const redis = new Redis(url);
   const problems = [];
-  if (!(await untilQuiet(redis, places))) problems.push('the groups did not come to rest');
-  await Promise.all(consuming.map((one) => one.stop()));
+  if (!(await untilQuiet(redis, workers))) problems.push('the groups did not come to rest');
+  await Promise.all(consuming.map((worker) => worker.stop()));
   const verified = await verify(
     redis,
-    places.flatMap(({ journals }) => journals),
+    workers.flatMap(({ journals }) => journals),
   );
-  problems.push(...places.flatMap((one) => one.problems), ...verified.problems);
+  problems.push(...workers.flatMap((worker) => worker.problems), ...verified.problems);
   redis.disconnect();
   await server.kill();
   if (problems.length === 0) rmSync(folder, { recursive: true, force: true });
@@ -69,7 +69,7 @@ async function disturb({ server, consuming, random, seconds, restarts }) {
   const generators = consuming.map(() => createRandom(random.seed()));
   if (restarts > 0) {
     await Promise.all(
-      consuming.map((place, index) => restartConsumer(place, generators[index], restarts)),
+      consuming.map((worker, index) => restartConsumer(worker, generators[index], restarts)),
     );
     return 0;
   }
@@ -77,16 +77,16 @@ async function disturb({ server, consuming, random, seconds, restarts }) {
   const isOver = () => Date.now() > end;
   const [serverKills] = await Promise.all([
     disturbServer(server, createRandom(random.seed()), isOver),
-    ...consuming.map((place, index) => disturbConsumer(place, generators[index], isOver)),
+    ...consuming.map((worker, index) => disturbConsumer(worker, generators[index], isOver)),
   ]);
   return serverKills;
 }
 
-async function untilQuiet(redis, places) {
+async function untilQuiet(redis, workers) {
   const deadline = Date.now() + QUIET_LIMIT_MS;
   while ((await unfinished(redis)).length > 0) {
     // Without its consumers no group comes to rest.
-    if (Date.now() > deadline || places.some(({ problems }) => problems.length > 0)) return false;
+    if (Date.now() > deadline || workers.some(({ problems }) => problems.length > 0)) return false;
     await pause(100);
   }
   return true;

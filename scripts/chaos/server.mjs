@@ -38,7 +38,7 @@ function ping(port) {
   });
 }
 
-/** A Redis that has on disk whatever it has confirmed, and can be killed and started again. */
+/** A Redis that writes to disk before it confirms, and can be killed and started again. */
 export async function createServerProcess(folder) {
   const program = ensureRedisServer();
   const port = await freePort();

@@ -1,7 +1,7 @@
-// What must hold in the end, by what the processes have written down and what Redis holds.
+// Compares what the processes have written down with what Redis holds in the end.
 
 import { readJournal } from './journal.mjs';
-import { groups, isBuiltToFail, streams } from './scene.mjs';
+import { groups, isBuiltToFail, streams } from './scenario.mjs';
 
 const PAGE = 1000;
 const EXAMPLES = 5;
@@ -18,7 +18,7 @@ async function readStream(redis, name) {
   }
 }
 
-/** Where groups still have something to do; nowhere when all is read and acknowledged. */
+/** Where groups still have something to do. The list is empty when everything is read and acknowledged. */
 export async function unfinished(redis) {
   const found = [];
   for (const { name } of streams) {
@@ -36,18 +36,18 @@ export async function unfinished(redis) {
   return found;
 }
 
-/** Everything written down, sorted by what it is. */
+/** All records of the journals, by their kind. */
 function gather(journals) {
-  const ledger = { published: [], refused: [], handled: [], notice: [], error: [], stats: [] };
+  const written = { published: [], refused: [], handled: [], notice: [], error: [], stats: [] };
   for (const journal of journals) {
-    for (const record of readJournal(journal)) ledger[record.kind].push(record);
+    for (const record of readJournal(journal)) written[record.kind].push(record);
   }
-  return ledger;
+  return written;
 }
 
 /** @returns problems, and what is worth knowing when there are none */
 export async function verify(redis, journals) {
-  const ledger = gather(journals);
+  const written = gather(journals);
   const problems = [];
   const report = (text, items) => {
     if (items.length === 0) return;
@@ -56,14 +56,14 @@ export async function verify(redis, journals) {
   };
 
   const entries = [];
-  const letters = [];
+  const deadLetters = [];
   for (const { name } of streams) {
     entries.push(...(await readStream(redis, name)));
-    letters.push(...(await readStream(redis, `${name}:dlq`)));
+    deadLetters.push(...(await readStream(redis, `${name}:dlq`)));
   }
   const stored = new Map(entries.map((entry) => [entry.eventId, entry]));
 
-  const { published, refused, handled } = ledger;
+  const { published, refused, handled } = written;
   report(
     'publishes resolved and are not stored',
     published.filter(({ id, messageId }) => stored.get(id)?.messageId !== messageId),
@@ -97,26 +97,30 @@ export async function verify(redis, journals) {
         .filter(({ eventId, eventType }) => !isBuiltToFail(eventType) && !ids.has(eventId))
         .map(({ eventId, eventType, messageId }) => ({ eventId, eventType, messageId })),
     );
-    verifyLetters(group, letters, stored, report);
+    verifyDeadLetters(group, deadLetters, stored, report);
   }
   report('groups have not finished', await unfinished(redis));
   report(
     'times were messages lost',
-    ledger.notice.filter(({ notice }) => notice === 'messagesLost'),
+    written.notice.filter(({ notice }) => notice === 'messagesLost'),
   );
-  return { problems, summary: summarise(ledger, stored, letters, duplicates) };
+  return { problems, summary: summarise(written, stored, deadLetters, duplicates) };
 }
 
 /** Each event that was built to fail is in the dead letters of a group once, and nothing else is. */
-function verifyLetters(group, letters, stored, report) {
-  const own = letters.filter((letter) => letter['dlq-group'] === group);
+function verifyDeadLetters(group, deadLetters, stored, report) {
+  const own = deadLetters.filter((deadLetter) => deadLetter['dlq-group'] === group);
   const counts = new Map();
   for (const { eventId } of own) counts.set(eventId, (counts.get(eventId) ?? 0) + 1);
   report(
     `events of ${group} are in the dead letters and could have succeeded`,
     own
       .filter(({ eventType }) => !isBuiltToFail(eventType))
-      .map((letter) => ({ id: letter.eventId, type: letter.eventType, ...reasonOf(letter) })),
+      .map((deadLetter) => ({
+        id: deadLetter.eventId,
+        type: deadLetter.eventType,
+        ...reasonOf(deadLetter),
+      })),
   );
   report(
     `dead letters of ${group} are there more than once`,
@@ -130,10 +134,10 @@ function verifyLetters(group, letters, stored, report) {
   );
 }
 
-const reasonOf = (letter) => ({
-  reason: letter['dlq-reason'],
-  attempts: letter['dlq-attempts'],
-  error: letter['dlq-error'],
+const reasonOf = (deadLetter) => ({
+  reason: deadLetter['dlq-reason'],
+  attempts: deadLetter['dlq-attempts'],
+  error: deadLetter['dlq-error'],
 });
 
 function tally(records, key, amount = () => 1) {
@@ -145,14 +149,19 @@ function tally(records, key, amount = () => 1) {
   return counts;
 }
 
-function summarise({ published, refused, handled, notice, error }, stored, letters, duplicates) {
+function summarise(
+  { published, refused, handled, notice, error },
+  stored,
+  deadLetters,
+  duplicates,
+) {
   return {
     published: published.length,
     refused: tally(refused, ({ outcome }) => outcome),
     stored: stored.size,
     handled: handled.length,
     duplicates,
-    letters: tally(letters, (letter) => letter['dlq-reason']),
+    deadLetters: tally(deadLetters, (deadLetter) => deadLetter['dlq-reason']),
     notices: tally(
       notice,
       (record) => record.notice,

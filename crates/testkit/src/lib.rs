@@ -6,6 +6,7 @@
 //! - [`proxy`]: a TCP proxy that freezes, cuts, resets, delays and splits connections.
 //! - [`fake`]: a scripted server, for answers that a real one gives only on a bad day.
 //! - [`client`]: a minimal RESP client, independent of the code under test.
+//! - [`resp`]: what it reads and writes.
 //! - [`certs`]: certificate authorities and good, expired and misplaced certificates.
 //! - [`wait`]: waiting on a condition with a deadline, instead of sleeping.
 //! - [`tracker`]: what became of every message of a test.
@@ -24,7 +25,10 @@
 pub mod certs;
 pub mod client;
 pub mod fake;
+mod listening;
+mod lock;
 pub mod proxy;
+pub mod resp;
 pub mod rng;
 #[cfg(unix)]
 pub mod server;
@@ -32,9 +36,11 @@ pub mod tracker;
 pub mod wait;
 
 pub use certs::{Authority, Certificates, Identity};
-pub use client::{RespClient, Value};
+pub use client::RespClient;
 pub use fake::{FakeServer, Script, Step};
+pub use listening::Listening;
 pub use proxy::{ConnectionId, ConnectionInfo, FaultProxy};
+pub use resp::Value;
 pub use rng::seeded;
 #[cfg(unix)]
 pub use server::{RedisServer, RedisServerBuilder};

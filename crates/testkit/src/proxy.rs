@@ -1,53 +1,37 @@
 //! A TCP proxy that freezes, cuts, resets, delays and splits connections.
 
 mod connection;
+mod ending;
+mod info;
+mod lane;
 mod pump;
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tokio::task::{JoinHandle, JoinSet};
-
+use crate::listening::Listening;
+use crate::lock::lock;
 use crate::wait::eventually_some;
-use connection::{Connection, Ending, Limit};
+use connection::{Connection, Limit};
+use ending::Ending;
+use lane::Traffic;
+
+pub use info::{ConnectionId, ConnectionInfo};
 
 /// How long [`FaultProxy::wait_for_connection`] waits.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A connection of a proxy: its number in the order of accept, from 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(pub usize);
-
-/// What is known of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConnectionInfo {
-    /// Which one.
-    pub id: ConnectionId,
-    /// Neither side has closed it, and the proxy has not.
-    pub open: bool,
-    /// Bytes are held back in at least one direction.
-    pub frozen: bool,
-    /// Bytes read from the client, swallowed ones included.
-    pub from_client: u64,
-    /// Bytes written to the server.
-    pub to_server: u64,
-    /// Bytes read from the server, swallowed ones included.
-    pub from_server: u64,
-    /// Bytes written to the client.
-    pub to_client: u64,
-}
-
 /// Stands between clients and a server, on a port of its own, and breaks connections on demand.
 ///
 /// Faults of single connections (`freeze`, `cut`, `reset`, …) hit those that exist; new ones pass
-/// unless `refuse`, `blackhole_new` or a planned cut says otherwise. Dropping it closes everything.
+/// unless `refuse`, `blackhole_new` or a planned cut says otherwise. Its address is that of its
+/// [`Listening`]. Dropping it closes everything.
 pub struct FaultProxy {
-    address: SocketAddr,
+    listening: Listening,
     shared: Arc<Shared>,
-    acceptor: JoinHandle<()>,
 }
 
 struct Shared {
@@ -60,19 +44,9 @@ struct Shared {
     blackhole: AtomicBool,
 }
 
-/// How bytes are passed on; read anew for every chunk.
-#[derive(Default)]
-struct Traffic {
-    delay_micros: AtomicU64,
-    /// 0: no limit.
-    largest_write: AtomicUsize,
-}
-
 impl FaultProxy {
     /// Listens on a free port of the loopback interface and connects each client to `target`.
     pub async fn start(target: impl Into<SocketAddr>) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
-        let address = listener.local_addr().expect("the address of a listener");
         let shared = Arc::new(Shared {
             target: Mutex::new(target.into()),
             connections: Mutex::default(),
@@ -82,23 +56,13 @@ impl FaultProxy {
             refused: AtomicUsize::new(0),
             blackhole: AtomicBool::new(false),
         });
-        let acceptor = tokio::spawn(accept(listener, Arc::clone(&shared)));
-        Self { address, shared, acceptor }
-    }
-
-    /// Where clients connect to.
-    pub fn addr(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// The port of [`FaultProxy::addr`].
-    pub fn port(&self) -> u16 {
-        self.address.port()
-    }
-
-    /// `redis://127.0.0.1:port`.
-    pub fn url(&self) -> String {
-        format!("redis://{}", self.address)
+        let served = Arc::clone(&shared);
+        let listening = Listening::start(move |client| {
+            let connection = served.accept()?;
+            let served = Arc::clone(&served);
+            Some(async move { connection.run(client, || *lock(&served.target)).await })
+        });
+        Self { listening: listening.await, shared }
     }
 
     /// All connections so far in the order of accept, closed ones included, refused ones not.
@@ -254,43 +218,27 @@ impl FaultProxy {
     }
 }
 
-impl Drop for FaultProxy {
-    fn drop(&mut self) {
-        self.acceptor.abort();
+impl Deref for FaultProxy {
+    type Target = Listening;
+
+    fn deref(&self) -> &Listening {
+        &self.listening
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    // Aborts the connections when the acceptor is.
-    let mut tasks = JoinSet::new();
-    loop {
-        let client = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((client, _)) => client,
-                // The client gave up before it was accepted, or the process is out of files for a moment.
-                Err(_) => { tokio::time::sleep(Duration::from_millis(5)).await; continue }
-            },
-            Some(ended) = tasks.join_next() => {
-                // A bug of the proxy has to fail loudly, not as a strange connection.
-                if let Err(error) = ended { assert!(!error.is_panic(), "a proxy connection panicked: {error}") }
-                continue;
-            }
-        };
-        if shared.refuse.load(SeqCst) {
-            shared.refused.fetch_add(1, SeqCst);
-            continue;
+impl Shared {
+    /// A new connection under the faults of now; `None` when it is refused.
+    fn accept(&self) -> Option<Arc<Connection>> {
+        if self.refuse.load(SeqCst) {
+            self.refused.fetch_add(1, SeqCst);
+            return None;
         }
-        let connection =
-            Arc::new(Connection::new(Arc::clone(&shared.traffic), lock(&shared.next_limit).take()));
-        if shared.blackhole.load(SeqCst) {
+        let limit = lock(&self.next_limit).take();
+        let connection = Arc::new(Connection::new(&self.traffic, limit));
+        if self.blackhole.load(SeqCst) {
             connection.hold(true, true);
         }
-        lock(&shared.connections).push(Arc::clone(&connection));
-        let shared = Arc::clone(&shared);
-        tasks.spawn(async move { connection.run(client, || *lock(&shared.target)).await });
+        lock(&self.connections).push(Arc::clone(&connection));
+        Some(connection)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

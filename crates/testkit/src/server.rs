@@ -16,7 +16,10 @@ use tokio::time::{Instant, sleep};
 pub use builder::{RedisServerBuilder, unused_port};
 pub use process::PROGRAM_VARIABLE;
 
-use crate::client::{RespClient, Value};
+use crate::client::RespClient;
+use crate::lock::lock;
+use crate::resp::Value;
+use builder::CONTROL_USER;
 use process::{Process, log_since};
 
 /// How long a server may take to answer after its start, or to end; generous, as machines are shared.
@@ -24,10 +27,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(5);
 /// How many ports are tried when others take them first.
 const PORT_ATTEMPTS: usize = 20;
-
-/// The user, and the name, of the kit's own connections. It has no password, so that a test may
-/// change that of the default user.
-const CONTROL_USER: &str = "oxbus-testkit";
 
 /// A running `redis-server` on a port of its own; nothing is persisted unless asked for.
 ///
@@ -49,6 +48,17 @@ pub struct RedisServer {
 enum Refusal {
     AddressInUse(String),
     Other(String),
+}
+
+impl RedisServerBuilder {
+    /// Starts the server and waits until it answers.
+    ///
+    /// # Panics
+    /// When the program is missing, refuses its configuration or does not answer in time; the
+    /// message holds what it printed.
+    pub async fn start(self) -> RedisServer {
+        RedisServer::launch(self).await
+    }
 }
 
 impl RedisServer {
@@ -261,7 +271,6 @@ impl RedisServer {
     }
 
     fn process(&self) -> MutexGuard<'_, Option<Process>> {
-        // A panic elsewhere in the test must not keep the server from being killed.
-        self.process.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock(&self.process)
     }
 }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard};
 
+use crate::lock::lock;
+
 /// How a publish ended, from the publisher's point of view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Ending {
@@ -176,8 +178,7 @@ impl Tracker {
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        // A failed assertion in another thread must not hide behind a poisoned lock.
-        self.ledger.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock(&self.ledger)
     }
 }
 

@@ -5,7 +5,7 @@
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use oxbus_testkit::client::encode_command;
+use oxbus_testkit::resp::encode_command;
 use oxbus_testkit::{ConnectionId, FaultProxy, RedisServer, RespClient, Value, eventually};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};

@@ -14,11 +14,14 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::fixture::Fixture;
-use crate::inbox::{FAILED, Inbox, fence};
-use crate::support::{Bus, PATIENCE, Record};
+use crate::support::{Bus, FAILED, Inbox, PATIENCE, Record, barrier};
+
+suite! {
+    every_publish_settles_once, drains_handlers, a_handler_beyond_the_limit_is_abandoned, idempotent, stats_balance, health_and_state,
+}
 
 /// Whether a client drains or is destroyed while it publishes: every publish settles exactly once.
-pub async fn every_publish_settles_once(fixture: &Fixture) {
+async fn every_publish_settles_once(fixture: &Fixture) {
     let witness = fixture.bus().await;
     let inbox = Inbox::of(&witness, &["job"]).await;
     let mut resolved = 0;
@@ -74,7 +77,7 @@ pub async fn every_publish_settles_once(fixture: &Fixture) {
 }
 
 /// `disconnect` lets running handlers finish, and what they publish meanwhile go out; what waited is dropped.
-pub async fn drains_handlers(fixture: &Fixture) {
+async fn drains_handlers(fixture: &Fixture) {
     let witness = fixture.bus().await;
     let done = Inbox::of(&witness, &["done"]).await;
     let bus = Arc::new(fixture.bus().await);
@@ -92,7 +95,7 @@ pub async fn drains_handlers(fixture: &Fixture) {
     bus.subscribe_async(&["job"], json!({ "concurrency": 3 }), handler).await.unwrap();
     bus.publish_many((0..5).map(|n| Record::new("job", n)).collect()).await;
     eventually(PATIENCE, "the calls", || async { calls.load(Ordering::SeqCst) == 3 }).await;
-    fence(&bus, &bus).await;
+    barrier(&bus, &bus).await;
     let closing = tokio::spawn({
         let bus = bus.clone();
         async move { bus.disconnect().await }
@@ -112,7 +115,7 @@ pub async fn drains_handlers(fixture: &Fixture) {
 }
 
 /// A handler that does not end in time does not keep the client from closing.
-pub async fn a_handler_beyond_the_limit_is_abandoned(fixture: &Fixture) {
+async fn a_handler_beyond_the_limit_is_abandoned(fixture: &Fixture) {
     let bus = fixture.bus().await;
     let started = Arc::new(Semaphore::new(0));
     let seen = started.clone();
@@ -130,15 +133,15 @@ pub async fn a_handler_beyond_the_limit_is_abandoned(fixture: &Fixture) {
 }
 
 /// Closing twice, or what was never opened, is no fault; what comes after is refused.
-pub async fn idempotent(fixture: &Fixture) {
+async fn idempotent(fixture: &Fixture) {
     let bus = fixture.bus().await;
     Inbox::of(&bus, &["job"]).await;
     tokio::join!(bus.disconnect(), bus.disconnect());
     bus.disconnect().await;
     bus.client().destroy();
     let closed = |n: &Notice| matches!(n, Notice::Closed);
-    bus.wait_for_notice(closed).await;
-    assert_eq!(bus.notices().iter().filter(|n| closed(n)).count(), 1);
+    bus.notices.wait_for(closed).await;
+    assert_eq!(bus.notices.all().iter().filter(|n| closed(n)).count(), 1);
     let error = bus.publish("job", 1).await.unwrap_err();
     assert_eq!((error.kind, error.outcome), (ErrorKind::Closed, Some(Outcome::NotSent)));
     assert_eq!(bus.connect().await.unwrap_err().kind, ErrorKind::Closed);
@@ -153,7 +156,7 @@ pub async fn idempotent(fixture: &Fixture) {
 }
 
 /// What came in is what was delivered, failed, dropped or skipped: the counters account for everything.
-pub async fn stats_balance(fixture: &Fixture) {
+async fn stats_balance(fixture: &Fixture) {
     let (publisher, bus) = (fixture.bus().await, fixture.bus().await);
     let retry = json!({ "initialDelay": 1, "maxDelay": 1 });
     let fails_sometimes = |event: crate::support::Event| match event.data().as_u64().unwrap() % 5 {
@@ -193,12 +196,12 @@ pub async fn stats_balance(fixture: &Fixture) {
 }
 
 /// The state and the report say what is.
-pub async fn health_and_state(fixture: &Fixture) {
+async fn health_and_state(fixture: &Fixture) {
     let bus = fixture.idle_bus(json!({}));
     assert_eq!(bus.state(), State::Idle);
     assert_eq!(bus.health().await["status"], json!("unhealthy"), "nothing is usable yet");
     bus.connect().await.unwrap();
-    bus.wait_for_notice(|n| matches!(n, Notice::Ready)).await;
+    bus.notices.wait_for(|n| matches!(n, Notice::Ready)).await;
     Inbox::of(&bus, &["a", "b.*"]).await;
     let report = bus.health().await;
     assert_eq!((&report["status"], &report["state"]), (&json!("healthy"), &json!("ready")), "{report}");

@@ -4,55 +4,28 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use oxbus_engine::host::Notice;
+use oxbus_model::ErrorKind;
 use oxbus_model::delivery::Settlement;
-use oxbus_model::{ErrorKind, Outcome};
 use oxbus_testkit::tracker::Ending;
 use oxbus_testkit::{Tracker, eventually};
 use serde_json::{Value, json};
 
 use crate::fixture::Fixture;
-use crate::inbox::{Inbox, fence};
-use crate::support::{Bus, Event, PATIENCE, Record};
+use crate::support::{Bus, Event, Inbox, PATIENCE, Record, barrier, end, tracked, tracking};
 
-/// A handler that reports to `tracker`.
-fn tracking(tracker: &Arc<Tracker>) -> impl Fn(Event) -> Settlement + Send + Sync + 'static {
-    let tracker = tracker.clone();
-    move |event| {
-        tracker.received(event.id());
-        Settlement::Succeeded
-    }
-}
-
-/// Records with the ids `{name}-{n}`, known to `tracker`.
-fn tracked(tracker: &Tracker, event_type: &str, name: &str, count: usize) -> Vec<Record> {
-    let record = |n| {
-        let id = format!("{name}-{n}");
-        tracker.published(&id);
-        Record::new(event_type, n).with_id(&id)
-    };
-    (0..count).map(record).collect()
-}
-
-fn end(tracker: &Tracker, id: String, result: &Result<crate::support::Receipt, oxbus_model::BusError>) {
-    let ending = match result.as_ref().map_err(|e| e.outcome) {
-        Ok(_) => Ending::Resolved,
-        Err(Some(Outcome::NotSent)) => Ending::NotSent,
-        Err(Some(Outcome::Rejected)) => Ending::Rejected,
-        Err(Some(Outcome::Unknown)) => Ending::Unknown,
-        Err(None) => panic!("a publish failed without an outcome: {result:?}"),
-    };
-    tracker.ended(id, ending);
+suite! {
+    concurrent_subscribe, concurrent_subscribe_multiple_topics, publish_subscribe_in_order, continue_after_subscribe_close, concurrent_close, publisher_close, reconnect,
 }
 
 /// TestConcurrentSubscribe: 5,000 messages, 50 subscribers on 5 clients; each gets each once, in order.
-pub async fn concurrent_subscribe(fixture: &Fixture) {
+async fn concurrent_subscribe(fixture: &Fixture) {
     let publisher = fixture.bus().await;
     let mut subscribers = Vec::new();
     let mut inboxes = Vec::new();
     for client in 0..5 {
         let bus = fixture.bus().await;
         for n in 0..10 {
-            // Exact, by pattern, and overlapping ones, in turn.
+            // An exact type, a pattern and overlapping patterns, in turn.
             let patterns: &[&str] =
                 [&["user.created"][..], &["user.*"], &["user.created", "user.*", "*"]][(client + n) % 3];
             let inbox = Inbox::of(&bus, patterns).await;
@@ -79,7 +52,7 @@ pub async fn concurrent_subscribe(fixture: &Fixture) {
 }
 
 /// TestConcurrentSubscribeMultipleTopics: 20 types of 100 messages, subscribed and published at once.
-pub async fn concurrent_subscribe_multiple_topics(fixture: &Fixture) {
+async fn concurrent_subscribe_multiple_topics(fixture: &Fixture) {
     let bus = Arc::new(fixture.bus().await);
     let tracker = Arc::new(Tracker::new());
     let topics = (0..20).map(|topic| {
@@ -97,14 +70,14 @@ pub async fn concurrent_subscribe_multiple_topics(fixture: &Fixture) {
         topic.await.unwrap();
     }
     eventually(PATIENCE, "all messages", || async { tracker.received_count() == 2000 }).await;
-    fence(&bus, &bus).await;
+    barrier(&bus, &bus).await;
     tracker.assert_resolved_received();
     tracker.assert_no_duplicates();
     assert_eq!(tracker.count(Ending::Resolved), 2000);
 }
 
 /// TestPublishSubscribeInOrder: the events of each of 16 publishers stay in order.
-pub async fn publish_subscribe_in_order(fixture: &Fixture) {
+async fn publish_subscribe_in_order(fixture: &Fixture) {
     let subscriber = fixture.bus().await;
     let inbox = Inbox::of(&subscriber, &["order.*"]).await;
     let mut publishers = Vec::new();
@@ -134,7 +107,7 @@ pub async fn publish_subscribe_in_order(fixture: &Fixture) {
 }
 
 /// TestContinueAfterSubscribeClose: 5 batches of 1,000, each with a new subscription, none lost.
-pub async fn continue_after_subscribe_close(fixture: &Fixture) {
+async fn continue_after_subscribe_close(fixture: &Fixture) {
     let (publisher, mut subscriber) = (fixture.bus().await, fixture.bus().await);
     let tracker = Arc::new(Tracker::new());
     for batch in 0..5_usize {
@@ -145,7 +118,7 @@ pub async fn continue_after_subscribe_close(fixture: &Fixture) {
             end(&tracker, format!("{name}-{n}"), result);
         }
         eventually(PATIENCE, "the batch", || async { tracker.missing().is_empty() }).await;
-        // By turns the subscription, and the client as a whole.
+        // In turn the subscription ends, or the client as a whole.
         if batch % 2 == 0 {
             assert!(subscriber.unsubscribe(subscription).await);
         } else {
@@ -158,7 +131,7 @@ pub async fn continue_after_subscribe_close(fixture: &Fixture) {
 }
 
 /// TestConcurrentClose: while 10 clients subscribe and close, and after it, others are not disturbed.
-pub async fn concurrent_close(fixture: &Fixture) {
+async fn concurrent_close(fixture: &Fixture) {
     let (publisher, subscriber) = (fixture.bus().await, fixture.bus().await);
     let inbox = Inbox::of(&subscriber, &["job"]).await;
     let mut closing = Vec::new();
@@ -184,7 +157,7 @@ pub async fn concurrent_close(fixture: &Fixture) {
 }
 
 /// TestPublisherClose: 10,000 messages by 20 publishers that close at once; none is lost.
-pub async fn publisher_close(fixture: &Fixture) {
+async fn publisher_close(fixture: &Fixture) {
     let subscriber = fixture.bus().await;
     let tracker = Arc::new(Tracker::new());
     subscriber.subscribe(&["close.*"], Value::Null, tracking(&tracker)).await.unwrap();
@@ -214,7 +187,7 @@ pub async fn publisher_close(fixture: &Fixture) {
 
 /// TestReconnect: the broker restarts twice under load. Live events are at most once, so what is lost is
 /// said: every publish has an outcome, a gap is reported, and after it everything arrives again.
-pub async fn reconnect(fixture: &Fixture) {
+async fn reconnect(fixture: &Fixture) {
     if !fixture.capabilities.survives_a_broker_restart {
         return;
     }
@@ -232,9 +205,9 @@ pub async fn reconnect(fixture: &Fixture) {
     }
     for resolved in [700, 1000] {
         eventually(PATIENCE, "some load", || async { tracker.count(Ending::Resolved) >= resolved }).await;
-        let mark = subscriber.mark();
+        let mark = subscriber.notices.mark();
         fixture.restart().await;
-        let gap = subscriber.wait_for_notice_from(mark, |n| matches!(n, Notice::Gap { .. })).await;
+        let gap = subscriber.notices.wait_from(mark, |n| matches!(n, Notice::Gap { .. })).await;
         let Notice::Gap { from, to, patterns, .. } = gap else { unreachable!() };
         assert!(from <= to && patterns == ["load.*"], "{from} {to} {patterns:?}");
     }

@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 
 use crate::support::Bus;
 
-/// What a transport can do beyond what every one must.
+/// What a transport can do beyond what every transport must.
 #[derive(Clone, Copy, Debug)]
 pub struct Capabilities {
     /// The broker can go away and come back while clients live: [`Fixture::restart`].
     pub survives_a_broker_restart: bool,
     /// Programs other than Oxbus can publish and store: [`Fixture::publish_foreign`], [`Fixture::command`].
     pub open_to_others: bool,
-    /// A client's own handlers get its events before the broker has them, and so those that the broker gets
-    /// nothing of: duplicates, and what is cancelled.
+    /// A client's own handlers get its events before the broker has them. So they also get the events that
+    /// never reach the broker: duplicates and cancelled ones.
     pub local_first: bool,
 }
 
@@ -57,7 +57,7 @@ impl Fixture {
         Fixture::of(RedisServer::start().await)
     }
 
-    /// The same, to clients in hybrid mode.
+    /// A Redis server of its own, for clients in hybrid mode.
     pub async fn hybrid() -> Fixture {
         let mut fixture = Fixture::redis().await;
         fixture.config["mode"] = json!("hybrid");
@@ -123,7 +123,7 @@ impl Fixture {
         let fields = config.as_object_mut().expect("an object");
         for (name, value) in more.as_object().expect("an object") {
             match (name.as_str(), value) {
-                // Beside the address, not instead of it.
+                // Options of Redis go beside the address, not in its place.
                 ("redis", Value::Object(more)) if self.server.is_some() => {
                     let mut redis = json!({ "url": fields["redis"] });
                     redis.as_object_mut().expect("an object").extend(more.clone());

@@ -14,8 +14,11 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::fixture::Fixture;
-use crate::inbox::{FAILED, Inbox, fence};
-use crate::support::{Event, PATIENCE, Record};
+use crate::support::{Event, FAILED, Inbox, PATIENCE, Record, barrier};
+
+suite! {
+    retries_at_different_times, a_retry_waits_for_a_slot, many_retries_at_once, giving_up, pause_and_resume, a_retry_falls_due_while_paused, circuit_opens_and_drops, circuit_closes_again,
+}
 
 /// A handler that asks at its first attempt for the delay given as data, and then succeeds.
 fn later(inbox: &Inbox) -> impl Fn(Event) -> Settlement + Send + Sync + 'static {
@@ -30,7 +33,7 @@ fn later(inbox: &Inbox) -> impl Fn(Event) -> Settlement + Send + Sync + 'static 
 }
 
 /// Each retry comes at its own time and not before, though nothing else happens to the client.
-pub async fn retries_at_different_times(fixture: &Fixture) {
+async fn retries_at_different_times(fixture: &Fixture) {
     let bus = fixture.bus().await;
     let waits: Arc<Mutex<Vec<(u64, Duration)>>> = Arc::default();
     let (seen, first) = (waits.clone(), Mutex::new(HashMap::new()));
@@ -63,7 +66,7 @@ pub async fn retries_at_different_times(fixture: &Fixture) {
 }
 
 /// A retry that falls due while all slots are taken runs as soon as one is free.
-pub async fn a_retry_waits_for_a_slot(fixture: &Fixture) {
+async fn a_retry_waits_for_a_slot(fixture: &Fixture) {
     let bus = fixture.bus().await;
     let inbox = Inbox::default();
     let (seen, busy) = (inbox.clone(), Duration::from_millis(60));
@@ -88,7 +91,7 @@ pub async fn a_retry_waits_for_a_slot(fixture: &Fixture) {
 }
 
 /// More retries fall due at once than one drain hands out, or than may run.
-pub async fn many_retries_at_once(fixture: &Fixture) {
+async fn many_retries_at_once(fixture: &Fixture) {
     let bus = fixture.bus().await;
     for concurrency in [1, 7, 1000] {
         let (inbox, count) = (Inbox::default(), 2 * oxbus_engine::DRAIN_LIMIT + 88);
@@ -102,7 +105,7 @@ pub async fn many_retries_at_once(fixture: &Fixture) {
 }
 
 /// After `maxRetries`, or at once when it is pointless, an event is given up and counted.
-pub async fn giving_up(fixture: &Fixture) {
+async fn giving_up(fixture: &Fixture) {
     let bus = fixture.bus().await;
     let attempts: Arc<Mutex<HashMap<String, u32>>> = Arc::default();
     let retry = json!({ "initialDelay": 1, "maxDelay": 1 });
@@ -138,7 +141,7 @@ pub async fn giving_up(fixture: &Fixture) {
 }
 
 /// A paused subscription keeps what arrives, in order, and hands it out when it goes on.
-pub async fn pause_and_resume(fixture: &Fixture) {
+async fn pause_and_resume(fixture: &Fixture) {
     let bus = fixture.bus().await;
     let inbox = Inbox::default();
     let subscription = bus.subscribe(&["job"], Value::Null, inbox.handler()).await.unwrap();
@@ -149,7 +152,7 @@ pub async fn pause_and_resume(fixture: &Fixture) {
         for n in 0..5 {
             bus.publish("job", n).await.unwrap();
         }
-        fence(&bus, &bus).await;
+        barrier(&bus, &bus).await;
         assert_eq!((inbox.len(), other.len()), (0, 5 * (round + 1)));
         bus.pause(subscription, false);
         inbox.wait_for(5).await;
@@ -158,7 +161,7 @@ pub async fn pause_and_resume(fixture: &Fixture) {
 }
 
 /// A retry that falls due during a pause runs after it.
-pub async fn a_retry_falls_due_while_paused(fixture: &Fixture) {
+async fn a_retry_falls_due_while_paused(fixture: &Fixture) {
     let bus = fixture.bus().await;
     let inbox = Inbox::default();
     let subscription = bus.subscribe(&["job"], Value::Null, later(&inbox)).await.unwrap();
@@ -168,7 +171,7 @@ pub async fn a_retry_falls_due_while_paused(fixture: &Fixture) {
         bus.publish("job", 20).await.unwrap();
         eventually(PATIENCE, "the failure", || async { bus.stats().counts.events_retried > retried }).await;
         bus.pause(subscription, true);
-        // Nothing can be waited for: it lets the retry fall due within the pause, and before its end.
+        // There is no condition to wait for: the sleep lets the retry fall due during the pause.
         tokio::time::sleep(pause).await;
         bus.pause(subscription, false);
         inbox.wait_for(1).await;
@@ -180,7 +183,7 @@ fn circuit(state: BreakerState) -> impl Fn(&Notice) -> bool {
 }
 
 /// An open circuit starts no handler: what waits and what arrives is dropped and counted.
-pub async fn circuit_opens_and_drops(fixture: &Fixture) {
+async fn circuit_opens_and_drops(fixture: &Fixture) {
     let bus = fixture.bus().await;
     let (calls, gate) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
     let (counted, permits) = (calls.clone(), gate.clone());
@@ -198,25 +201,25 @@ pub async fn circuit_opens_and_drops(fixture: &Fixture) {
     let subscription = bus.subscribe_async(&["job"], options, handler).await.unwrap();
     bus.publish_many((0..10).map(|n| Record::new("job", n)).collect()).await;
     eventually(PATIENCE, "four calls", || async { calls.load(Ordering::SeqCst) == 4 }).await;
-    fence(&bus, &bus).await;
+    barrier(&bus, &bus).await;
     // With four calls in the window the circuit opens at the fourth result: exactly those four run.
     bus.pause(subscription, true);
     gate.add_permits(4);
-    let opened = bus.wait_for_notice(circuit(BreakerState::Open)).await;
+    let opened = bus.notices.wait_for(circuit(BreakerState::Open)).await;
     assert!(matches!(opened, Notice::Circuit { subscription: s, .. } if s == subscription));
     bus.pause(subscription, false);
     bus.publish_many((0..3).map(|n| Record::new("job", n)).collect()).await;
-    fence(&bus, &bus).await;
+    barrier(&bus, &bus).await;
     let counts = bus.stats().counts;
     assert_eq!((calls.load(Ordering::SeqCst), counts.events_failed, counts.events_dropped), (4, 4, 6 + 3));
-    // The others of the client are not concerned.
+    // The other subscriptions of the client are not concerned.
     let inbox = Inbox::of(&bus, &["job"]).await;
     bus.publish("job", 1).await.unwrap();
     inbox.wait_for(1).await;
 }
 
 /// A half-open circuit lets one call try; when that succeeds it closes.
-pub async fn circuit_closes_again(fixture: &Fixture) {
+async fn circuit_closes_again(fixture: &Fixture) {
     let bus = fixture.bus().await;
     let (well, inbox) = (Arc::new(AtomicBool::new(false)), Inbox::default());
     let (state, seen) = (well.clone(), inbox.clone());
@@ -233,12 +236,12 @@ pub async fn circuit_closes_again(fixture: &Fixture) {
     });
     bus.subscribe(&["job"], options, handler).await.unwrap();
     bus.publish("job", 1).await.unwrap();
-    bus.wait_for_notice(circuit(BreakerState::Open)).await;
-    // The retry waits for the circuit and is what tries, again and again until it is well.
-    let mark = bus.mark();
-    bus.wait_for_notice_from(mark, circuit(BreakerState::HalfOpen)).await;
+    bus.notices.wait_for(circuit(BreakerState::Open)).await;
+    // The retry waits for the circuit. It is the call that tries, again and again, until it succeeds.
+    let mark = bus.notices.mark();
+    bus.notices.wait_from(mark, circuit(BreakerState::HalfOpen)).await;
     well.store(true, Ordering::SeqCst);
-    bus.wait_for_notice_from(mark, circuit(BreakerState::Closed)).await;
+    bus.notices.wait_from(mark, circuit(BreakerState::Closed)).await;
     inbox.wait_for(1).await;
     bus.publish("job", 2).await.unwrap();
     inbox.wait_for(2).await;

@@ -9,8 +9,11 @@ use oxbus_testkit::eventually;
 use serde_json::{Value, json};
 
 use crate::fixture::Fixture;
-use crate::inbox::{Inbox, fence};
-use crate::support::{Bus, PATIENCE, Record};
+use crate::support::{Bus, Inbox, PATIENCE, Record, barrier};
+
+suite! {
+    drop_oldest, drop_newest, latest_per_key, bytes_are_bounded, a_blocked_host, unsubscribe_under_load, queue_full,
+}
 
 /// Publishes `records` to a paused subscription with this queue. Returns what its handler got in the
 /// end, after checking that what was published is what was delivered and what was dropped.
@@ -21,16 +24,16 @@ async fn overflow(fixture: &Fixture, queue: Value, records: Vec<Record>) -> Vec<
     bus.pause(subscription, true);
     let published = records.len();
     bus.publish_many(records).await.into_iter().for_each(|result| drop(result.unwrap()));
-    fence(&bus, &bus).await;
+    barrier(&bus, &bus).await;
     let before = bus.stats().counts;
     let kept = published - usize::try_from(before.events_dropped).unwrap();
     bus.pause(subscription, false);
     inbox.wait_for(kept).await;
-    fence(&bus, &bus).await;
+    barrier(&bus, &bus).await;
     let counts = bus.stats().counts;
     assert_eq!(inbox.len(), kept);
     assert_eq!(counts.events_dropped, before.events_dropped);
-    // Both fences were delivered as well.
+    // Both barriers were delivered as well.
     assert_eq!(counts.events_delivered, kept as u64 + 2);
     inbox.data()
 }
@@ -44,32 +47,32 @@ fn numbers(range: std::ops::Range<usize>) -> Vec<Value> {
 }
 
 /// The default: the oldest go.
-pub async fn drop_oldest(fixture: &Fixture) {
+async fn drop_oldest(fixture: &Fixture) {
     assert_eq!(overflow(fixture, json!({ "maxEvents": 10 }), numbered(25)).await, numbers(15..25));
 }
 
 /// `drop-newest`: what arrives goes.
-pub async fn drop_newest(fixture: &Fixture) {
+async fn drop_newest(fixture: &Fixture) {
     let queue = json!({ "maxEvents": 10, "overflow": "drop-newest" });
     assert_eq!(overflow(fixture, queue, numbered(25)).await, numbers(0..10));
 }
 
 /// `latest-per-key`: an event takes the place of the waiting one of its key.
-pub async fn latest_per_key(fixture: &Fixture) {
+async fn latest_per_key(fixture: &Fixture) {
     let queue = json!({ "maxEvents": 4, "overflow": "latest-per-key" });
     let records = (0..40).map(|n| Record::new("job", n).with(json!({ "key": format!("k{}", n % 4) })));
     assert_eq!(overflow(fixture, queue, records.collect()).await, numbers(36..40));
 }
 
 /// Bytes are bounded as well as events.
-pub async fn bytes_are_bounded(fixture: &Fixture) {
+async fn bytes_are_bounded(fixture: &Fixture) {
     let records = (0..10).map(|n| Record::new("job", json!({ "n": n, "text": "x".repeat(10_000) })));
     let got = overflow(fixture, json!({ "maxBytes": 35_000 }), records.collect()).await;
     assert_eq!(got.iter().map(|d| d["n"].clone()).collect::<Vec<_>>(), numbers(7..10));
 }
 
 /// A host that does not drain loses no more than the queue says, and hears of everything afterwards.
-pub async fn a_blocked_host(fixture: &Fixture) {
+async fn a_blocked_host(fixture: &Fixture) {
     let (publisher, subscriber) = (fixture.bus().await, fixture.bus().await);
     let inbox = Inbox::with(&subscriber, &["job"], json!({ "queue": { "maxEvents": 1000 } })).await;
     let blocked = subscriber.block().await;
@@ -87,7 +90,7 @@ pub async fn a_blocked_host(fixture: &Fixture) {
 }
 
 /// A subscription that ends under load leaves nothing unaccounted for.
-pub async fn unsubscribe_under_load(fixture: &Fixture) {
+async fn unsubscribe_under_load(fixture: &Fixture) {
     let (publisher, subscriber) = (fixture.bus().await, fixture.bus().await);
     for concurrency in [1, 2, 256] {
         for _ in 0..5 {
@@ -98,7 +101,7 @@ pub async fn unsubscribe_under_load(fixture: &Fixture) {
             inbox.wait_for(20).await;
             assert!(subscriber.unsubscribe(subscription).await);
             batch.results().await.into_iter().for_each(|result| drop(result.unwrap()));
-            fence(&publisher, &subscriber).await;
+            barrier(&publisher, &subscriber).await;
         }
     }
     let accounted = || async {
@@ -120,7 +123,7 @@ async fn refused(bus: &Bus, records: Vec<Record>) -> Vec<usize> {
 }
 
 /// Beyond the bounds of publishes in flight, more are refused at once; the room comes back.
-pub async fn queue_full(fixture: &Fixture) {
+async fn queue_full(fixture: &Fixture) {
     let performance = json!({ "maxInFlight": 5, "maxInFlightBytes": 1000 });
     let bus = Arc::new(fixture.bus_with(json!({ "performance": performance })).await);
     let inbox = Inbox::of(&bus, &["job"]).await;
@@ -132,7 +135,7 @@ pub async fn queue_full(fixture: &Fixture) {
         let bad = bus.publish_many((0..5).map(|_| Record::new("bad type", 1)).collect()).await;
         assert!(bad.iter().all(|r| r.as_ref().is_err_and(|e| e.kind == ErrorKind::InvalidType)));
     }
-    fence(&bus, &bus).await;
+    barrier(&bus, &bus).await;
     assert_eq!((inbox.len(), bus.stats().in_flight, bus.stats().memory), (30, 0, 0));
     let ids: HashSet<_> = inbox.events().iter().map(|e| e.id()).collect();
     assert_eq!(ids.len(), 30);

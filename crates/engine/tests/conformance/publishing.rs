@@ -5,11 +5,14 @@ use oxbus_model::{BusError, ErrorKind, Outcome};
 use serde_json::{Value, json};
 
 use crate::fixture::Fixture;
-use crate::inbox::{Inbox, fence};
-use crate::support::Record;
+use crate::support::{Inbox, Record, barrier};
+
+suite! {
+    bad_records_fail_alone, size_limits, given_options_reach_the_event, subscribe_refusals, cancelled, large_events,
+}
 
 /// A bad type or option is named, and refuses its own record only.
-pub async fn bad_records_fail_alone(fixture: &Fixture) {
+async fn bad_records_fail_alone(fixture: &Fixture) {
     let bus = fixture.bus().await;
     let inbox = Inbox::of(&bus, &["*"]).await;
     let long = "x".repeat(257);
@@ -42,14 +45,14 @@ pub async fn bad_records_fail_alone(fixture: &Fixture) {
         assert_eq!(error.map(|e| (e.kind, e.path.as_deref())), expected, "record {n}: {result:?}");
         assert_eq!(error.and_then(|e| e.outcome), expected.map(|_| Outcome::NotSent));
     }
-    fence(&bus, &bus).await;
+    barrier(&bus, &bus).await;
     let arrived = inbox.types().iter().filter(|t| *t == "good").count();
     assert_eq!((arrived, inbox.types().iter().any(|t| t == "bad")), (good, false));
-    assert_eq!(bus.stats().counts.events_published, good as u64 + 1, "the fence is the one more");
+    assert_eq!(bus.stats().counts.events_published, good as u64 + 1, "the barrier is the one more");
 }
 
 /// Sizes are inclusive limits, of the data and of the whole event.
-pub async fn size_limits(fixture: &Fixture) {
+async fn size_limits(fixture: &Fixture) {
     let small = json!({ "validation": { "maxEventBytes": 2000, "maxDataBytes": 1000 } });
     for (more, data) in [(small, 1000), (json!({}), 512 << 10)] {
         let bus = fixture.bus_with(more).await;
@@ -63,13 +66,13 @@ pub async fn size_limits(fixture: &Fixture) {
         let whole = bus.publish_with("big", text(data), metadata).await.unwrap_err();
         assert_eq!(whole.kind, ErrorKind::EventTooLarge);
         inbox.wait_for(1).await;
-        fence(&bus, &bus).await;
+        barrier(&bus, &bus).await;
         assert_eq!(inbox.data(), [json!(text(data))]);
     }
 }
 
 /// Every option of a publish is found in its event.
-pub async fn given_options_reach_the_event(fixture: &Fixture) {
+async fn given_options_reach_the_event(fixture: &Fixture) {
     let bus = fixture.bus().await;
     let inbox = Inbox::of(&bus, &["order"]).await;
     let options = json!({
@@ -93,7 +96,7 @@ pub async fn given_options_reach_the_event(fixture: &Fixture) {
 }
 
 /// A subscription that is refused leaves nothing behind.
-pub async fn subscribe_refusals(fixture: &Fixture) {
+async fn subscribe_refusals(fixture: &Fixture) {
     let bus = fixture.bus().await;
     let long = "x".repeat(1025);
     let refused = async |patterns: &[&str], options: Value| -> BusError {
@@ -120,7 +123,7 @@ pub async fn subscribe_refusals(fixture: &Fixture) {
 }
 
 /// A publish that is cancelled settles once, as aborted or as what it had become.
-pub async fn cancelled(fixture: &Fixture) {
+async fn cancelled(fixture: &Fixture) {
     let bus = fixture.bus().await;
     let inbox = Inbox::of(&bus, &["job"]).await;
     let (mut resolved, mut unknown) = (0, 0);
@@ -138,7 +141,7 @@ pub async fn cancelled(fixture: &Fixture) {
         }
         bus.cancel(round, 0);
     }
-    fence(&bus, &bus).await;
+    barrier(&bus, &bus).await;
     let published = resolved..=resolved + unknown;
     let possible = if fixture.capabilities.local_first { 250..=250 } else { published };
     assert!(possible.contains(&inbox.len()), "{resolved} {unknown} {}", inbox.len());
@@ -146,7 +149,7 @@ pub async fn cancelled(fixture: &Fixture) {
 }
 
 /// Large events do not fit into one drain; all arrive, in order.
-pub async fn large_events(fixture: &Fixture) {
+async fn large_events(fixture: &Fixture) {
     let bus = fixture.bus().await;
     let inbox = Inbox::of(&bus, &["big"]).await;
     let text = "x".repeat(500_000);

@@ -9,16 +9,19 @@ use rand::seq::SliceRandom;
 use serde_json::{Value, json};
 
 use crate::fixture::Fixture;
-use crate::inbox::{Inbox, fence};
-use crate::support::{Bus, PATIENCE, Record, to_room, to_user};
+use crate::support::{Bus, Inbox, PATIENCE, Record, barrier, to_room, to_user};
 
-/// What came but for fences, in order.
+suite! {
+    joined_rooms_are_heard_by_type, users, names_are_apart, except, overlapping_joins, racing_joins, ten_thousand_members, who_is_there, refused_joins, closing_leaves,
+}
+
+/// What came, without barriers, in order.
 fn data(inbox: &Inbox) -> Vec<Value> {
     inbox.data().into_iter().filter(|data| !data.is_null()).collect()
 }
 
 /// Type patterns hear a room only while this client has joined it; patterns of channels hear it in any case.
-pub async fn joined_rooms_are_heard_by_type(fixture: &Fixture) {
+async fn joined_rooms_are_heard_by_type(fixture: &Fixture) {
     let (publisher, bus) = (fixture.bus().await, fixture.bus().await);
     let all = Inbox::of(&bus, &["*"]).await;
     let chat = Inbox::of(&bus, &["chat.*", "chat.said"]).await;
@@ -30,7 +33,7 @@ pub async fn joined_rooms_are_heard_by_type(fixture: &Fixture) {
             let event = to_room(name, "chat.said", format!("{name}{n}"));
             publisher.publish_raw(event).await.unwrap();
         }
-        fence(&publisher, &bus).await;
+        barrier(&publisher, &bus).await;
     };
     step(1).await;
     assert!(bus.join_room("a", None).await.unwrap());
@@ -47,26 +50,26 @@ pub async fn joined_rooms_are_heard_by_type(fixture: &Fixture) {
 }
 
 /// A user's events reach those who have joined the user, and nobody else.
-pub async fn users(fixture: &Fixture) {
+async fn users(fixture: &Fixture) {
     let (publisher, mine, other) = (fixture.bus().await, fixture.bus().await, fixture.bus().await);
     let (heard, not_heard) = (Inbox::of(&mine, &["*"]).await, Inbox::of(&other, &["*"]).await);
     assert!(mine.join_user("u1").await.unwrap());
     assert!(!mine.join_user("u1").await.unwrap());
     assert!(other.join_user("u2").await.unwrap());
     publisher.publish_raw(to_user("u1", "greeting", 1)).await.unwrap();
-    fence(&publisher, &mine).await;
-    fence(&publisher, &other).await;
+    barrier(&publisher, &mine).await;
+    barrier(&publisher, &other).await;
     assert_eq!((data(&heard), data(&not_heard)), (vec![json!(1)], vec![]));
     assert!(mine.leave_user("u1").await && !mine.leave_user("u1").await);
     publisher.publish_raw(to_user("u1", "greeting", 2)).await.unwrap();
-    fence(&publisher, &mine).await;
+    barrier(&publisher, &mine).await;
     assert_eq!(data(&heard), [1]);
     // A user is no room of that name.
     assert_eq!(publisher.members("u1").await, [""; 0]);
 }
 
 /// Rooms of any names are kept apart.
-pub async fn names_are_apart(fixture: &Fixture) {
+async fn names_are_apart(fixture: &Fixture) {
     let (publisher, bus) = (fixture.bus().await, fixture.bus().await);
     let long = "x".repeat(1024);
     let names = [
@@ -93,7 +96,7 @@ pub async fn names_are_apart(fixture: &Fixture) {
         for name in names {
             publisher.publish_raw(to_room(name, "said", name)).await.unwrap();
         }
-        fence(&publisher, &bus).await;
+        barrier(&publisher, &bus).await;
         assert_eq!(data(&heard), [joined], "joined {joined:?}");
         for name in names {
             let members = publisher.members(name).await;
@@ -109,7 +112,7 @@ pub async fn names_are_apart(fixture: &Fixture) {
 }
 
 /// An event that leaves members out is not heard by a client that has joined for no other.
-pub async fn except(fixture: &Fixture) {
+async fn except(fixture: &Fixture) {
     let (publisher, bus) = (fixture.bus().await, fixture.bus().await);
     let (types, channel) = (Inbox::of(&bus, &["*"]).await, Inbox::of(&bus, &["room:a"]).await);
     bus.join_room("a", Some("ann")).await.unwrap();
@@ -122,13 +125,13 @@ pub async fn except(fixture: &Fixture) {
     publisher.publish_raw(without(&["ann"], 3)).await.unwrap();
     publisher.publish_raw(without(&["ann", "bob"], 4)).await.unwrap();
     publisher.publish_raw(without(&[], 5)).await.unwrap();
-    fence(&publisher, &bus).await;
+    barrier(&publisher, &bus).await;
     assert_eq!((data(&types), data(&channel).len()), (vec![json!(2), json!(3), json!(5)], 5));
     assert_eq!(bus.stats().counts.events_skipped, 2);
 }
 
 /// The last of several joins and subscriptions ends what the server sends, and not one before it.
-pub async fn overlapping_joins(fixture: &Fixture) {
+async fn overlapping_joins(fixture: &Fixture) {
     let (publisher, bus) = (fixture.bus().await, fixture.bus().await);
     let heard = Inbox::of(&bus, &["said"]).await;
     let all = Inbox::of(&bus, &["room:*", "room:a", "said", "*"]).await;
@@ -137,7 +140,7 @@ pub async fn overlapping_joins(fixture: &Fixture) {
     assert!(bus.join_room("a", Some("bob")).await.unwrap());
     let say = async |n: u32| {
         publisher.publish_raw(to_room("a", "said", n)).await.unwrap();
-        fence(&publisher, &bus).await;
+        barrier(&publisher, &bus).await;
     };
     say(1).await;
     assert!(bus.leave_room("a", Some("ann")).await && !bus.leave_room("a", Some("ann")).await);
@@ -148,7 +151,7 @@ pub async fn overlapping_joins(fixture: &Fixture) {
 }
 
 /// Scenario 34: a thousand joins and leaves that race end with what was asked for last, heard and listed.
-pub async fn racing_joins(fixture: &Fixture) {
+async fn racing_joins(fixture: &Fixture) {
     const ROOMS: usize = 10;
     const STEPS: usize = 1_000;
     let (publisher, bus) = (fixture.bus().await, fixture.bus().await);
@@ -172,11 +175,12 @@ pub async fn racing_joins(fixture: &Fixture) {
         publisher.publish_raw(to_room(&name, "said", room)).await.unwrap();
         assert_eq!(publisher.members(&name).await, if is_joined { vec!["m"] } else { vec![] }, "{name}");
     }
-    fence(&publisher, &bus).await;
+    barrier(&publisher, &bus).await;
     let expected: Vec<Value> = (0..ROOMS).filter(|room| joined[*room]).map(Value::from).collect();
     assert_eq!(data(&heard), expected);
     let before = heard.len();
-    // What is joined while it is left hears the very next event; it must have come before it is left again.
+    // A room that is joined while it is being left hears the very next event, which must have come before the
+    // room is left again.
     for n in 0..100_usize {
         let leaving = bus.start_leave("quick");
         let joining = bus.start_join("quick", "m");
@@ -185,12 +189,12 @@ pub async fn racing_joins(fixture: &Fixture) {
         leaving.await.unwrap();
         heard.wait_for(before + n + 1).await;
     }
-    fence(&publisher, &bus).await;
+    barrier(&publisher, &bus).await;
     assert_eq!(data(&heard)[expected.len()..], (1_000..1_100).map(Value::from).collect::<Vec<_>>());
 }
 
 /// A room with 10,000 members over 20 clients is listed whole, in order, by one question.
-pub async fn ten_thousand_members(fixture: &Fixture) {
+async fn ten_thousand_members(fixture: &Fixture) {
     const CLIENTS: usize = 20;
     const EACH: usize = 500;
     let mut clients = Vec::new();
@@ -225,7 +229,7 @@ pub async fn ten_thousand_members(fixture: &Fixture) {
 }
 
 /// Members are listed over all clients, each once, until the last client has left for them.
-pub async fn who_is_there(fixture: &Fixture) {
+async fn who_is_there(fixture: &Fixture) {
     let service = |name: &str| fixture.bus_with(json!({ "serviceName": name }));
     let (api, web) = (service("api").await, service("web").await);
     api.join_room("a", None).await.unwrap();
@@ -244,7 +248,7 @@ pub async fn who_is_there(fixture: &Fixture) {
 }
 
 /// What cannot be joined is refused at once.
-pub async fn refused_joins(fixture: &Fixture) {
+async fn refused_joins(fixture: &Fixture) {
     let bus = fixture.bus().await;
     for (room, member, path) in
         [("", None, "room"), (&*"x".repeat(1025), None, "room"), ("a", Some(""), "member")]
@@ -263,7 +267,7 @@ pub async fn refused_joins(fixture: &Fixture) {
 }
 
 /// A client that disconnects is in no room any more, and one that is dropped soon is not.
-pub async fn closing_leaves(fixture: &Fixture) {
+async fn closing_leaves(fixture: &Fixture) {
     let (watcher, bus): (Bus, Bus) = (fixture.bus().await, fixture.bus().await);
     for room in 0..100 {
         bus.join_room(&format!("r{room}"), Some("m")).await.unwrap();

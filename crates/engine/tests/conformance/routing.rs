@@ -10,8 +10,11 @@ use rand::seq::IndexedRandom;
 use serde_json::{Value, json};
 
 use crate::fixture::Fixture;
-use crate::inbox::{Inbox, fence};
-use crate::support::{PATIENCE, Record};
+use crate::support::{Inbox, PATIENCE, Record, barrier};
+
+suite! {
+    overlapping_patterns, random_patterns, audiences, broadcasts, by_channel, channel_prefix, filter, no_echo, foreign_messages, metadata,
+}
 
 const BROADCAST: &str = r#"{"audience":"broadcast"}"#;
 
@@ -20,7 +23,7 @@ fn broadcast(event_type: &str, data: impl Into<Value>) -> Record {
 }
 
 /// However many patterns and subscriptions overlap, each matching subscription is called exactly once.
-pub async fn overlapping_patterns(fixture: &Fixture) {
+async fn overlapping_patterns(fixture: &Fixture) {
     let (publisher, subscriber) = (fixture.bus().await, fixture.bus().await);
     let sets: [&[&str]; 8] = [
         &["photo.uploaded"],
@@ -39,7 +42,7 @@ pub async fn overlapping_patterns(fixture: &Fixture) {
     for n in 0..10 {
         publisher.publish("photo.uploaded", n).await.unwrap();
     }
-    fence(&publisher, &subscriber).await;
+    barrier(&publisher, &subscriber).await;
     let expected: Vec<Value> = (0..10).map(Value::from).collect();
     for (patterns, inbox) in sets.iter().zip(&inboxes) {
         let mut events = inbox.events();
@@ -54,7 +57,7 @@ pub async fn overlapping_patterns(fixture: &Fixture) {
 }
 
 /// Random sets of overlapping patterns: who is called, and how often, is what the model says.
-pub async fn random_patterns(fixture: &Fixture) {
+async fn random_patterns(fixture: &Fixture) {
     const PIECES: [&str; 14] =
         ["a", "b", "c", "a.b", ".", "*", "*", "?", "[ab]", "[^a]", "[a-c]", "\\a", ":", "-"];
     let mut rng = seeded("random_patterns");
@@ -83,11 +86,11 @@ pub async fn random_patterns(fixture: &Fixture) {
         inbox.wait_for(expected.len()).await;
         assert_eq!(inbox.data(), expected, "{patterns:?}");
     }
-    fence(&publisher, &subscriber).await;
+    barrier(&publisher, &subscriber).await;
 }
 
 /// A pattern of types never sees the channels of rooms and users; a pattern of those channels does.
-pub async fn audiences(fixture: &Fixture) {
+async fn audiences(fixture: &Fixture) {
     if !fixture.capabilities.open_to_others {
         return;
     }
@@ -102,7 +105,7 @@ pub async fn audiences(fixture: &Fixture) {
         fixture.publish_foreign(channel, message.to_string().as_bytes()).await;
     }
     publisher.publish("joined", 1).await.unwrap();
-    fence(&publisher, &bus).await;
+    barrier(&publisher, &bus).await;
     let channels = |inbox: &Inbox| {
         let events = inbox.events();
         let shown = events.iter().filter(|e| e.event_type() == "joined");
@@ -116,7 +119,7 @@ pub async fn audiences(fixture: &Fixture) {
 }
 
 /// A broadcast reaches every subscription whose type matches, whatever its pattern is, once.
-pub async fn broadcasts(fixture: &Fixture) {
+async fn broadcasts(fixture: &Fixture) {
     let (publisher, subscriber) = (fixture.bus().await, fixture.bus().await);
     let exact = Inbox::of(&subscriber, &["maintenance"]).await;
     let glob = Inbox::of(&subscriber, &["main*", "*"]).await;
@@ -127,10 +130,10 @@ pub async fn broadcasts(fixture: &Fixture) {
     publisher.publish_raw(broadcast("maintenance", 1)).await.unwrap();
     publisher.publish_raw(broadcast("order.paid", 2)).await.unwrap();
     publisher.publish("maintenance", 3).await.unwrap();
-    fence(&publisher, &subscriber).await;
+    barrier(&publisher, &subscriber).await;
     let data = |inbox: &Inbox| {
         let events = inbox.events();
-        let shown = events.iter().filter(|e| !e.event_type().starts_with("fence."));
+        let shown = events.iter().filter(|e| !e.event_type().starts_with("barrier."));
         shown.map(|e| e.data().as_u64().unwrap()).collect::<Vec<_>>()
     };
     assert_eq!(data(&exact), [1, 3]);
@@ -143,19 +146,19 @@ pub async fn broadcasts(fixture: &Fixture) {
 }
 
 /// `by: 'channel'` makes any pattern address channels, broadcasts included.
-pub async fn by_channel(fixture: &Fixture) {
+async fn by_channel(fixture: &Fixture) {
     let bus = fixture.bus().await;
     let all = Inbox::with(&bus, &["*"], json!({ "by": "channel" })).await;
-    let b = Inbox::with(&bus, &["b*", "broadcast"], json!({ "by": "channel" })).await;
+    let starting_with_b = Inbox::with(&bus, &["b*", "broadcast"], json!({ "by": "channel" })).await;
     bus.publish_raw(broadcast("a", 1)).await.unwrap();
     bus.publish("b", 2).await.unwrap();
-    fence(&bus, &bus).await;
+    barrier(&bus, &bus).await;
     let data = |inbox: &Inbox| inbox.data().into_iter().filter(|d| !d.is_null()).collect::<Vec<_>>();
-    assert_eq!((data(&all), data(&b)), (vec![json!(1), json!(2)], vec![json!(1), json!(2)]));
+    assert_eq!((data(&all), data(&starting_with_b)), (vec![json!(1), json!(2)], vec![json!(1), json!(2)]));
 }
 
 /// The prefix keeps buses apart, and its characters are literal.
-pub async fn channel_prefix(fixture: &Fixture) {
+async fn channel_prefix(fixture: &Fixture) {
     let odd = fixture.bus_with(json!({ "channelPrefix": "t[1]*?\\:" })).await;
     let similar = fixture.bus_with(json!({ "channelPrefix": "t1xx\\:" })).await;
     let none = fixture.bus().await;
@@ -168,14 +171,14 @@ pub async fn channel_prefix(fixture: &Fixture) {
         bus.publish_raw(broadcast("a.b", n)).await.unwrap();
     }
     for (n, (bus, exact, glob)) in inboxes.iter().enumerate() {
-        fence(bus, bus).await;
+        barrier(bus, bus).await;
         assert_eq!((exact.data(), glob.data()), (vec![json!(n), json!(n)], vec![json!(n), json!(n)]));
         assert_eq!(exact.events()[0].channel(), None);
     }
 }
 
 /// A filter lets through what matches; the rest is counted as skipped and reaches no handler.
-pub async fn filter(fixture: &Fixture) {
+async fn filter(fixture: &Fixture) {
     let bus = fixture.bus_with(json!({ "serviceName": "billing" })).await;
     let with = async |filter: Value| Inbox::with(&bus, &["order"], json!({ "filter": filter })).await;
     let failed = with(json!({ "data.status": "failed" })).await;
@@ -186,7 +189,7 @@ pub async fn filter(fixture: &Fixture) {
         bus.publish("order", json!({ "status": status, "deep": { "n": 1.0 } })).await.unwrap();
     }
     bus.publish("order", "no object").await.unwrap();
-    fence(&bus, &bus).await;
+    barrier(&bus, &bus).await;
     let shown = |inbox: &Inbox| inbox.data().iter().map(|d| d["status"].clone()).collect::<Vec<_>>();
     assert_eq!(shown(&failed), ["failed"]);
     assert_eq!(shown(&either), ["failed", "paid"]);
@@ -197,21 +200,21 @@ pub async fn filter(fixture: &Fixture) {
 }
 
 /// `noEcho` skips what this client published, and nothing else.
-pub async fn no_echo(fixture: &Fixture) {
+async fn no_echo(fixture: &Fixture) {
     let (one, two) = (fixture.bus().await, fixture.bus().await);
     let quiet = Inbox::with(&one, &["chat"], json!({ "noEcho": true })).await;
     let echoing = Inbox::of(&one, &["chat"]).await;
     one.publish("chat", 1).await.unwrap();
     two.publish("chat", 2).await.unwrap();
     one.publish("chat", 3).await.unwrap();
-    fence(&one, &one).await;
-    fence(&two, &one).await;
+    barrier(&one, &one).await;
+    barrier(&two, &one).await;
     assert_eq!((quiet.data(), echoing.len()), (vec![json!(2)], 3));
     assert_eq!(one.stats().counts.events_skipped, 2);
 }
 
 /// Messages of others are taken as they come; what is no event is counted and dropped.
-pub async fn foreign_messages(fixture: &Fixture) {
+async fn foreign_messages(fixture: &Fixture) {
     if !fixture.capabilities.open_to_others {
         return;
     }
@@ -249,7 +252,7 @@ pub async fn foreign_messages(fixture: &Fixture) {
 }
 
 /// Metadata is complete, and one client's instance is another than its neighbour's.
-pub async fn metadata(fixture: &Fixture) {
+async fn metadata(fixture: &Fixture) {
     let one = fixture.bus_with(json!({ "serviceName": "s\"é" })).await;
     let two = fixture.bus().await;
     let inbox = Inbox::of(&two, &["*"]).await;

@@ -8,11 +8,14 @@ use oxbus_model::delivery::Settlement;
 use serde_json::{Value, json};
 
 use crate::fixture::Fixture;
-use crate::inbox::{Inbox, fence};
-use crate::support::{Bus, Event};
+use crate::support::{Bus, Event, Inbox, barrier};
+
+suite! {
+    implicit_connect, resubscribe_at_once, churn, many_subscriptions,
+}
 
 /// A client that was never told to connect does so for its first subscription, or publish.
-pub async fn implicit_connect(fixture: &Fixture) {
+async fn implicit_connect(fixture: &Fixture) {
     let (publisher, subscriber) = (fixture.idle_bus(json!({})), fixture.idle_bus(json!({})));
     let inbox = Inbox::of(&subscriber, &["job"]).await;
     assert_eq!(publisher.publish("job", 1).await.unwrap().receivers, 1);
@@ -22,7 +25,11 @@ pub async fn implicit_connect(fixture: &Fixture) {
 }
 
 /// A subscription that replaces another at once is confirmed, and works.
-pub async fn resubscribe_at_once(fixture: &Fixture) {
+async fn resubscribe_at_once(fixture: &Fixture) {
+    replace_subscriptions(fixture).await;
+}
+
+async fn replace_subscriptions(fixture: &Fixture) {
     let (publisher, subscriber) = (fixture.bus().await, fixture.bus().await);
     for patterns in [&["job"][..], &["j*", "job"]] {
         let inbox = Inbox::default();
@@ -35,7 +42,7 @@ pub async fn resubscribe_at_once(fixture: &Fixture) {
             publisher.publish("job", n).await.unwrap();
             inbox.wait_for(n + 1).await;
         }
-        fence(&publisher, &subscriber).await;
+        barrier(&publisher, &subscriber).await;
         assert_eq!(inbox.data(), (0..100).map(Value::from).collect::<Vec<_>>());
         assert!(subscriber.unsubscribe(last).await);
     }
@@ -50,7 +57,7 @@ async fn come_and_go(publisher: &Bus, subscriber: &Bus, n: usize) {
         let id = publisher.publish("steady", 0).await.unwrap().id;
         // Confirmed means that what is published from now on arrives.
         inbox.wait_for(1).await;
-        fence(publisher, subscriber).await;
+        barrier(publisher, subscriber).await;
         assert!(subscriber.unsubscribe(subscription).await);
         let ids: Vec<String> = inbox.events().iter().map(Event::id).collect();
         assert_eq!(ids.iter().filter(|got| **got == id).count(), 1, "{patterns:?}");
@@ -58,7 +65,7 @@ async fn come_and_go(publisher: &Bus, subscriber: &Bus, n: usize) {
 }
 
 /// While others come and go on the same channels, an established subscription misses nothing.
-pub async fn churn(fixture: &Fixture) {
+async fn churn(fixture: &Fixture) {
     let publisher = Arc::new(fixture.bus().await);
     let subscriber = Arc::new(fixture.bus().await);
     let steady = Inbox::of(&subscriber, &["steady", "stead*"]).await;
@@ -83,7 +90,7 @@ pub async fn churn(fixture: &Fixture) {
     }
     over.store(true, Ordering::SeqCst);
     let published = counting.await.unwrap();
-    fence(&publisher, &subscriber).await;
+    barrier(&publisher, &subscriber).await;
     steady.wait_for(usize::try_from(published).unwrap() + 4 * 40).await;
     let counted: Vec<u64> = steady.data().iter().map(|d| d.as_u64().unwrap()).filter(|n| *n > 0).collect();
     assert!(counted.iter().copied().eq(1..=published), "of {published} came {}", counted.len());
@@ -91,7 +98,7 @@ pub async fn churn(fixture: &Fixture) {
 }
 
 /// A thousand subscriptions of one client, and back to none.
-pub async fn many_subscriptions(fixture: &Fixture) {
+async fn many_subscriptions(fixture: &Fixture) {
     let (publisher, subscriber) = (fixture.bus().await, fixture.bus().await);
     let inbox = Inbox::default();
     let names: Vec<(String, String)> = (0..500).map(|n| (format!("t.{n}"), format!("t.{n}*"))).collect();
@@ -111,7 +118,7 @@ pub async fn many_subscriptions(fixture: &Fixture) {
     publisher.publish("t.499", 1).await.unwrap();
     // `t.4*`, `t.49*`, `t.499` and `t.499*`, each alone, and all of them together.
     inbox.wait_for(5).await;
-    fence(&publisher, &subscriber).await;
+    barrier(&publisher, &subscriber).await;
     assert_eq!((inbox.len(), subscriber.stats().active_subscriptions), (5, 1001));
     each.push(all);
     for subscription in each {
@@ -129,11 +136,11 @@ mod on_one_thread {
 
     #[tokio::test]
     async fn memory_resubscribe_at_once() {
-        super::resubscribe_at_once(&Fixture::memory().await).await;
+        super::replace_subscriptions(&Fixture::memory().await).await;
     }
 
     #[tokio::test]
     async fn redis_resubscribe_at_once() {
-        super::resubscribe_at_once(&Fixture::redis().await).await;
+        super::replace_subscriptions(&Fixture::redis().await).await;
     }
 }

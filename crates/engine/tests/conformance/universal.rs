@@ -10,11 +10,14 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::fixture::Fixture;
-use crate::inbox::{FAILED, Inbox, fence};
-use crate::support::{PATIENCE, Record};
+use crate::support::{FAILED, Inbox, PATIENCE, Record, barrier};
+
+suite! {
+    publish_subscribe, a_new_subscriber_gets_nothing_old, resend_on_error, no_ack, continue_after_errors, topic, subscribe_ctx, message_ctx,
+}
 
 /// TestPublishSubscribe: 100 messages arrive once, unchanged, with their metadata.
-pub async fn publish_subscribe(fixture: &Fixture) {
+async fn publish_subscribe(fixture: &Fixture) {
     let (publisher, subscriber) = (fixture.bus().await, fixture.bus().await);
     let inbox = Inbox::of(&subscriber, &["user.created"]).await;
     let texts = ["plain", "quote \" and \\", "line\nfeed", "é€😀", "\u{0}\u{7f}\u{2028}"];
@@ -26,7 +29,7 @@ pub async fn publish_subscribe(fixture: &Fixture) {
     });
     let results = publisher.publish_many(records.collect()).await;
     inbox.wait_for(100).await;
-    fence(&publisher, &subscriber).await;
+    barrier(&publisher, &subscriber).await;
     let events = inbox.events();
     assert_eq!(events.len(), 100);
     for (n, (event, result)) in events.iter().zip(results).enumerate() {
@@ -45,7 +48,7 @@ pub async fn publish_subscribe(fixture: &Fixture) {
 }
 
 /// The reverse of TestNewSubscriberReceivesOldMessages: live events are not kept.
-pub async fn a_new_subscriber_gets_nothing_old(fixture: &Fixture) {
+async fn a_new_subscriber_gets_nothing_old(fixture: &Fixture) {
     let bus = fixture.bus().await;
     for n in 0..10 {
         bus.publish("old", n).await.unwrap();
@@ -53,12 +56,12 @@ pub async fn a_new_subscriber_gets_nothing_old(fixture: &Fixture) {
     let inbox = Inbox::of(&bus, &["*"]).await;
     bus.publish("new", 1).await.unwrap();
     inbox.wait_for(1).await;
-    fence(&bus, &bus).await;
+    barrier(&bus, &bus).await;
     assert!(!inbox.types().iter().any(|t| t == "old"));
 }
 
 /// TestResendOnError: a failed event is handed out again until it succeeds.
-pub async fn resend_on_error(fixture: &Fixture) {
+async fn resend_on_error(fixture: &Fixture) {
     let bus = fixture.bus().await;
     let inbox = Inbox::default();
     let seen = inbox.clone();
@@ -71,7 +74,7 @@ pub async fn resend_on_error(fixture: &Fixture) {
     bus.subscribe(&["job"], options, handler).await.unwrap();
     bus.publish_many((0..20).map(|n| Record::new("job", n)).collect()).await;
     inbox.wait_for(60).await;
-    fence(&bus, &bus).await;
+    barrier(&bus, &bus).await;
     let mut attempts: HashMap<String, Vec<u32>> = HashMap::new();
     for event in inbox.events() {
         attempts.entry(event.id()).or_default().push(event.attempt);
@@ -83,7 +86,7 @@ pub async fn resend_on_error(fixture: &Fixture) {
 }
 
 /// TestNoAck: with a concurrency of one, the next event waits until the one before is settled.
-pub async fn no_ack(fixture: &Fixture) {
+async fn no_ack(fixture: &Fixture) {
     let bus = fixture.bus().await;
     let (started, permits) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
     let (seen, gate) = (started.clone(), permits.clone());
@@ -100,7 +103,7 @@ pub async fn no_ack(fixture: &Fixture) {
     for round in 1..=5 {
         let reached = || async { started.load(Ordering::SeqCst) == round };
         eventually(PATIENCE, "the next handler", reached).await;
-        fence(&bus, &bus).await;
+        barrier(&bus, &bus).await;
         assert_eq!(started.load(Ordering::SeqCst), round, "one at a time");
         permits.add_permits(1);
     }
@@ -108,7 +111,7 @@ pub async fn no_ack(fixture: &Fixture) {
 }
 
 /// TestContinueAfterErrors: after 100 failures on each of 3 subscriptions all 50 events are handled.
-pub async fn continue_after_errors(fixture: &Fixture) {
+async fn continue_after_errors(fixture: &Fixture) {
     let bus = fixture.bus().await;
     let options =
         json!({ "retry": { "initialDelay": 1, "maxDelay": 1 }, "maxRetries": 1000, "concurrency": 4 });
@@ -140,20 +143,20 @@ pub async fn continue_after_errors(fixture: &Fixture) {
 }
 
 /// TestTopic: no cross-talk between types.
-pub async fn topic(fixture: &Fixture) {
+async fn topic(fixture: &Fixture) {
     let (publisher, subscriber) = (fixture.bus().await, fixture.bus().await);
     let one = Inbox::of(&subscriber, &["topic.1"]).await;
     let two = Inbox::of(&subscriber, &["topic.2"]).await;
     let prefix = Inbox::of(&subscriber, &["topic."]).await;
     let records = (0..40).map(|n| Record::new(format!("topic.{}", 1 + n % 2), n)).collect();
     publisher.publish_many(records).await;
-    fence(&publisher, &subscriber).await;
+    barrier(&publisher, &subscriber).await;
     assert!(one.types().iter().all(|t| t == "topic.1") && two.types().iter().all(|t| t == "topic.2"));
     assert_eq!((one.len(), two.len(), prefix.len()), (20, 20, 0));
 }
 
 /// TestSubscribeCtx: once a subscription has ended it gets nothing, and the next one gets everything.
-pub async fn subscribe_ctx(fixture: &Fixture) {
+async fn subscribe_ctx(fixture: &Fixture) {
     let (publisher, subscriber) = (fixture.bus().await, fixture.bus().await);
     let first = Inbox::default();
     let subscription = subscriber.subscribe(&["job"], Value::Null, first.handler()).await.unwrap();
@@ -164,13 +167,13 @@ pub async fn subscribe_ctx(fixture: &Fixture) {
     let second = Inbox::of(&subscriber, &["job"]).await;
     publisher.publish("job", 2).await.unwrap();
     second.wait_for(1).await;
-    fence(&publisher, &subscriber).await;
+    barrier(&publisher, &subscriber).await;
     assert_eq!((first.data(), second.data()), (vec![json!(1)], vec![json!(2)]));
     assert_eq!(subscriber.stats().active_subscriptions, 1);
 }
 
 /// TestMessageCtx: a handler call ends once. Settling it again, or after its subscription ended, changes nothing.
-pub async fn message_ctx(fixture: &Fixture) {
+async fn message_ctx(fixture: &Fixture) {
     let bus = fixture.bus().await;
     let release = Arc::new(Semaphore::new(0));
     let (gate, running) = (release.clone(), Arc::new(Mutex::new(Vec::new())));

@@ -8,10 +8,10 @@ use oxbus_testkit::{RedisServer, RespClient, eventually, eventually_some};
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::rig::{
-    Inbox, SLACK, assert_between, attempts_since, failed, hasty, is_error, ready, seconds, soak, timed,
+use crate::setup::{
+    SLACK, assert_between, attempts_since, failed, hasty, is_error, ready, seconds, soak, timed,
 };
-use crate::support::Bus;
+use crate::support::{Bus, Inbox};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_password_fails_at_once_and_is_not_tried_again_fast() {
@@ -26,7 +26,7 @@ async fn a_wrong_password_fails_at_once_and_is_not_tried_again_fast() {
     assert_eq!(none.connect().await.unwrap_err().kind, ErrorKind::AuthFailed);
     drop(none);
 
-    let mark = bus.mark();
+    let mark = bus.notices.mark();
     sleep(seconds(soak(4, 24))).await;
     let attempts = attempts_since(&bus, mark).len();
     assert!(attempts <= soak(1, 5), "{attempts} attempts");
@@ -41,11 +41,11 @@ async fn a_password_changed_and_changed_back_is_survived() {
     let server = RedisServer::builder().password("secret").start().await;
     let redis = json!({ "url": server.url(), "password": "secret", "commandTimeout": 800 });
     let bus = ready(json!({ "redis": redis })).await;
-    let inbox = Inbox::on(&bus, &["a"]).await;
+    let inbox = Inbox::of(&bus, &["a"]).await;
     server.command(&["CONFIG", "SET", "requirepass", "other"]).await;
     server.command(&["CLIENT", "KILL", "TYPE", "normal"]).await;
     server.client_kill_pubsub().await;
-    bus.wait_for_notice(
+    bus.notices.wait_for(
         |n| matches!(n, Notice::Reconnecting { error, delay, .. } if error.kind == ErrorKind::AuthFailed && *delay >= 5000),
     )
     .await;
@@ -53,7 +53,7 @@ async fn a_password_changed_and_changed_back_is_survived() {
     server.command(&["CONFIG", "SET", "requirepass", "secret"]).await;
     bus.wait_until_ready(Some(20_000)).await.unwrap();
     bus.publish_with("a", 1, json!({ "id": "back" })).await.unwrap();
-    inbox.wait_for("back").await;
+    inbox.wait_for_id("back").await;
     bus.disconnect().await;
 }
 
@@ -62,7 +62,7 @@ async fn a_forbidden_channel_rejects_its_own_publishes_only() {
     let server = RedisServer::start().await;
     server.command(&["ACL", "SETUSER", "default", "resetchannels", "&open.*", "&broadcast"]).await;
     let bus = ready(hasty(&server.url())).await;
-    let inbox = Inbox::on(&bus, &["open.*"]).await;
+    let inbox = Inbox::of(&bus, &["open.*"]).await;
     let records: Vec<_> = (0..100)
         .map(|n| crate::support::Record::new(if n % 2 == 0 { "open.a" } else { "closed.a" }, n))
         .collect();
@@ -73,7 +73,7 @@ async fn a_forbidden_channel_rejects_its_own_publishes_only() {
             assert_eq!(failed(result, Outcome::Rejected).kind, ErrorKind::PermissionDenied);
         }
     }
-    inbox.wait_for_len(50).await;
+    inbox.wait_for(50).await;
     let denied = bus
         .subscribe(&["closed.*"], serde_json::Value::Null, |_| -> Settlement { panic!("never called") })
         .await;
@@ -98,7 +98,7 @@ async fn a_user_who_may_not_hear_broadcasts_is_told_once_and_served_otherwise() 
     let bus = ready(json!({ "redis": server.url() })).await;
     let mut inboxes = Vec::new();
     for n in 0..5 {
-        let (inbox, took) = timed(Inbox::on(&bus, &[&format!("open.{n}")])).await;
+        let (inbox, took) = timed(Inbox::of(&bus, &[&format!("open.{n}")])).await;
         assert_between(took, 0, 0);
         inboxes.push(inbox);
     }
@@ -109,13 +109,13 @@ async fn a_user_who_may_not_hear_broadcasts_is_told_once_and_served_otherwise() 
         matches!(n, Notice::Warning { code: "BROADCAST_DENIED", .. })
             || is_error(n, ErrorKind::SubscribeDenied)
     };
-    assert_eq!(bus.notices().iter().filter(|n| denied(n)).count(), 1);
+    assert_eq!(bus.notices.all().iter().filter(|n| denied(n)).count(), 1);
     assert_eq!(bus.health().await["status"], "healthy");
     server.command(&["ACL", "SETUSER", "default", "allchannels"]).await;
     let heard = async || server.pubsub_numsub("broadcast").await == 1;
     eventually(seconds(20), "broadcasts are subscribed", heard).await;
     bus.publish_with("open.3", 1, json!({ "audience": "broadcast", "id": "all" })).await.unwrap();
-    inboxes[3].wait_for("all").await;
+    inboxes[3].wait_for_id("all").await;
     assert_eq!(inboxes.iter().map(Inbox::len).sum::<usize>(), 1);
     bus.disconnect().await;
 }
@@ -124,10 +124,10 @@ async fn a_user_who_may_not_hear_broadcasts_is_told_once_and_served_otherwise() 
 async fn a_channel_taken_away_is_reported_asked_for_and_taken_back() {
     let server = RedisServer::start().await;
     let bus = ready(json!({ "redis": server.url() })).await;
-    let (taken, kept) = (Inbox::on(&bus, &["taken.*"]).await, Inbox::on(&bus, &["kept.a"]).await);
+    let (taken, kept) = (Inbox::of(&bus, &["taken.*"]).await, Inbox::of(&bus, &["kept.a"]).await);
     // The server closes connections that are subscribed to what is no longer allowed.
     server.command(&["ACL", "SETUSER", "default", "resetchannels", "&kept.*", "&broadcast"]).await;
-    let notice = bus.wait_for_notice(|n| is_error(n, ErrorKind::SubscribeDenied)).await;
+    let notice = bus.notices.wait_for(|n| is_error(n, ErrorKind::SubscribeDenied)).await;
     assert!(format!("{notice:?}").contains("taken.*"), "{notice:?}");
     let refused = async || {
         let health = bus.health().await;
@@ -135,14 +135,14 @@ async fn a_channel_taken_away_is_reported_asked_for_and_taken_back() {
     };
     eventually(seconds(10), "the refused subscription is in the report", refused).await;
     bus.publish_with("kept.a", 1, json!({ "id": "kept" })).await.unwrap();
-    kept.wait_for("kept").await;
+    kept.wait_for_id("kept").await;
 
     server.command(&["ACL", "SETUSER", "default", "allchannels"]).await;
     let back = async || server.pubsub_numpat().await == 1;
     let (_, took) = timed(eventually(seconds(30), "the subscription is back", back)).await;
     assert_between(took, 0, 10_000);
     bus.publish_with("taken.a", 1, json!({ "id": "back" })).await.unwrap();
-    taken.wait_for("back").await;
+    taken.wait_for_id("back").await;
     let healthy = async || bus.health().await["status"] == "healthy";
     eventually(seconds(10), "the report is healthy again", healthy).await;
     bus.disconnect().await;
@@ -162,7 +162,7 @@ async fn a_full_server_is_tried_with_backoff_until_a_slot_is_free() {
     for _ in 0..3 {
         others.push(eventually_some(seconds(10), "a slot", || slot(&server)).await);
     }
-    // The kit's own calls need the fourth slot; from now on they are not used.
+    // The kit's own calls need the fourth slot; the test makes none from here on.
     let control = || async { server.control().await.ok() };
     let mut control = eventually_some(seconds(10), "the last slot", control).await;
     let bus = Bus::with_config(json!({ "redis": { "url": server.url(), "connectTimeout": 1_500 } }));

@@ -5,8 +5,8 @@ use oxbus_model::{ErrorKind, Outcome};
 use oxbus_testkit::{FakeServer, Script, Step};
 use serde_json::json;
 
-use crate::rig::{Inbox, failed, hasty, millis, ready, timed};
-use crate::support::{Bus, Record};
+use crate::setup::{failed, hasty, millis, ready, timed};
+use crate::support::{Bus, Inbox, Record};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_closed_after_a_publish_was_read_makes_it_unknown_and_it_is_not_repeated() {
@@ -73,7 +73,7 @@ async fn garbage_and_halves_of_replies_end_the_connection_and_nothing_else() {
     for n in 0..steps.len() {
         let result = bus.publish_with("a", n, json!({ "timeout": 5_000 })).await;
         if n == 2 || n + 1 == steps.len() {
-            // Too many replies are one that answers it, and then the end of the connection.
+            // The first of too many replies answers the command; the next one ends the connection.
             result.unwrap();
         } else {
             failed(&result, Outcome::Unknown);
@@ -98,7 +98,7 @@ async fn a_server_that_loads_its_data_is_waited_for() {
 async fn a_subscriber_survives_messages_and_confirmations_that_it_did_not_ask_for() {
     let server = FakeServer::start(Script::new().on("PUBLISH", [Step::int(0)])).await;
     let bus = ready(json!({ "redis": server.url() })).await;
-    let inbox = Inbox::on(&bus, &["a"]).await;
+    let inbox = Inbox::of(&bus, &["a"]).await;
     let event = r#"{"id":"1","type":"a","data":1}"#;
     for push in [
         ">3\r\n$7\r\nmessage\r\n$7\r\nunknown\r\n$1\r\nx\r\n".to_owned(),
@@ -110,7 +110,7 @@ async fn a_subscriber_survives_messages_and_confirmations_that_it_did_not_ask_fo
     ] {
         server.send(push);
     }
-    inbox.wait_for("1").await;
+    inbox.wait_for_id("1").await;
     assert_eq!((inbox.len(), server.connections(), bus.stats().counts.reconnections), (1, 2, 0));
     bus.disconnect().await;
 }

@@ -8,8 +8,8 @@ use oxbus_testkit::{RedisServer, eventually};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use crate::rig::{Inbox, millis, ready, seconds, soak};
-use crate::support::PATIENCE;
+use crate::setup::{millis, ready, seconds, soak};
+use crate::support::{Inbox, PATIENCE};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_handler_loses_the_oldest_counted_and_slows_nobody_else() {
@@ -38,7 +38,7 @@ async fn a_slow_handler_loses_the_oldest_counted_and_slows_nobody_else() {
     let started = Instant::now();
     let mut published = 0;
     while started.elapsed() < soak(seconds(3), seconds(60)) {
-        // Ten times what two handlers of ten milliseconds do.
+        // This is ten times what two handlers of ten milliseconds can handle.
         let records: Vec<_> =
             (published..published + 20).map(|n| crate::support::Record::new("a", n)).collect();
         publisher
@@ -54,7 +54,7 @@ async fn a_slow_handler_loses_the_oldest_counted_and_slows_nobody_else() {
         assert!(waiting <= LIMIT + 4, "{waiting} wait or run");
         sleep(millis(8)).await;
     }
-    all.wait_for_len(usize::try_from(published).unwrap()).await;
+    all.wait_for(usize::try_from(published).unwrap()).await;
     let settled = || async {
         let counts = slow.stats().counts;
         counts.events_received == published && counts.events_delivered + counts.events_dropped == published
@@ -64,7 +64,7 @@ async fn a_slow_handler_loses_the_oldest_counted_and_slows_nobody_else() {
     assert!(counts.events_dropped > published / 2, "{counts:?}");
     assert_eq!(handled.lock().unwrap().len() as u64, counts.events_delivered);
     assert_eq!(most.load(Ordering::SeqCst), 2);
-    // The oldest goes: what was published last is among what was handled.
+    // The oldest events are dropped, so that the last published one is handled.
     assert!(handled.lock().unwrap().contains(&(published - 1)));
     assert_eq!((counts.reconnections, slow.stats().memory), (0, 0));
     slow.disconnect().await;
@@ -78,7 +78,8 @@ async fn a_host_that_does_not_drain_keeps_the_connection_and_a_bounded_queue() {
     let inbox = Inbox::with(&bus, &["a"], json!({ "queue": { "maxEvents": 500 } })).await;
     let blocked = bus.block().await;
     let data = "x".repeat(5_000);
-    // Less at a time than the server's limit, which a reader that waits would reach all the same.
+    // One batch is below the server's limit. A client that did not read meanwhile would reach it with the next
+    // batches.
     for _ in 0..100 {
         let records = vec![crate::support::Record::new("a", data.clone()); 50];
         publisher.start_publish(&records).results().await.into_iter().for_each(|r| drop(r.unwrap()));
@@ -87,7 +88,7 @@ async fn a_host_that_does_not_drain_keeps_the_connection_and_a_bounded_queue() {
     eventually(PATIENCE, "the socket is read though the host is blocked", read).await;
     assert_eq!(bus.stats().counts.events_dropped, 4_500);
     drop(blocked);
-    inbox.wait_for_len(500).await;
+    inbox.wait_for(500).await;
     assert_eq!(bus.stats().counts.reconnections, 0);
     bus.disconnect().await;
 }

@@ -5,8 +5,8 @@ use oxbus_testkit::{FakeServer, FaultProxy, RedisServer, Script, Step, eventuall
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::rig::{Inbox, millis, ready, seconds};
-use crate::support::{Bus, Record};
+use crate::setup::{millis, ready, seconds};
+use crate::support::{Bus, Inbox, Record};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_does_not_know_hello_is_spoken_to_in_resp2() {
@@ -14,13 +14,13 @@ async fn a_server_that_does_not_know_hello_is_spoken_to_in_resp2() {
     let server = FakeServer::start(script).await;
     let redis = json!({ "url": server.url(), "password": "secret", "connectionName": "old", "database": 2 });
     let bus = ready(json!({ "redis": redis })).await;
-    let inbox = Inbox::on(&bus, &["a"]).await;
+    let inbox = Inbox::of(&bus, &["a"]).await;
     assert_eq!(bus.publish("a", 1).await.unwrap().receivers, 3);
     assert_eq!(server.connections(), 2);
     // The fake server sends it on both connections; the publisher's is replaced, as it asked for nothing.
     let event = r#"{"id":"1","type":"a","data":1}"#;
     server.send(format!("*3\r\n$7\r\nmessage\r\n$1\r\na\r\n${}\r\n{event}\r\n", event.len()));
-    inbox.wait_for("1").await;
+    inbox.wait_for_id("1").await;
     assert_eq!(server.received("AUTH")[0][1], b"secret");
     assert_eq!(server.received("CLIENT SETNAME")[0][2], b"old");
     assert_eq!(server.received("SELECT")[0][1], b"2");
@@ -32,13 +32,13 @@ async fn a_user_who_may_not_say_hello_is_served_in_resp2() {
     let server = RedisServer::start().await;
     server.command(&["ACL", "SETUSER", "default", "-hello"]).await;
     let bus = ready(json!({ "redis": { "url": server.url(), "heartbeat": 150 } })).await;
-    let (exact, pattern) = (Inbox::on(&bus, &["a"]).await, Inbox::on(&bus, &["*"]).await);
+    let (exact, pattern) = (Inbox::of(&bus, &["a"]).await, Inbox::of(&bus, &["*"]).await);
     for round in 0..3 {
         let id = format!("{round}");
         bus.publish_with("a", round, json!({ "id": id })).await.unwrap();
-        exact.wait_for(&id).await;
-        pattern.wait_for(&id).await;
-        // Several heartbeats, which a subscribed RESP2 connection is answered in another form.
+        exact.wait_for_id(&id).await;
+        pattern.wait_for_id(&id).await;
+        // Wait for several heartbeats: a subscribed RESP2 connection gets their replies in another form.
         sleep(millis(500)).await;
     }
     assert_eq!((exact.len(), pattern.len(), bus.stats().counts.reconnections), (3, 3, 0));
@@ -51,14 +51,14 @@ async fn a_unix_socket_works_like_a_port_and_survives_a_restart() {
     let server = RedisServer::builder().unix_socket().start().await;
     assert!(server.url().starts_with("unix:"));
     let bus = ready(json!({ "redis": server.url() })).await;
-    let inbox = Inbox::on(&bus, &["a"]).await;
+    let inbox = Inbox::of(&bus, &["a"]).await;
     bus.publish_with("a", 1, json!({ "id": "1" })).await.unwrap();
-    inbox.wait_for("1").await;
+    inbox.wait_for_id("1").await;
     server.restart().await;
     let back = async || server.pubsub_numsub("a").await == 1;
     eventually(seconds(10), "the subscription is back", back).await;
     bus.publish_with("a", 2, json!({ "id": "2", "timeout": 20_000 })).await.unwrap();
-    inbox.wait_for("2").await;
+    inbox.wait_for_id("2").await;
     bus.disconnect().await;
 }
 
@@ -81,7 +81,7 @@ async fn a_connection_has_its_name_and_its_database() {
 async fn in_pieces(server: &RedisServer) {
     let proxy = FaultProxy::start(server.addr()).await;
     let bus = ready(json!({ "redis": proxy.url() })).await;
-    let inbox = Inbox::on(&bus, &["a", "b.*"]).await;
+    let inbox = Inbox::of(&bus, &["a", "b.*"]).await;
     let mut expected = Vec::new();
     for n in 0..1_000_usize {
         expected.push(json!([n, "é\r\n".repeat(n % 12)]));
@@ -91,7 +91,7 @@ async fn in_pieces(server: &RedisServer) {
         proxy.split_writes(1 + n % 7);
         let record = |data: &Value| Record::new(if n % 2 == 0 { "a" } else { "b.c" }, data.clone());
         batches.push(bus.start_publish(&chunk.iter().map(record).collect::<Vec<_>>()).results().await);
-        inbox.wait_for_len((n + 1) * 100).await;
+        inbox.wait_for((n + 1) * 100).await;
     }
     assert!(batches.into_iter().flatten().all(|result| result.is_ok()));
     assert_eq!(inbox.data(), expected);

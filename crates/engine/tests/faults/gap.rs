@@ -6,25 +6,25 @@ use oxbus_model::delivery::Settlement;
 use oxbus_testkit::{FaultProxy, RedisServer};
 use serde_json::{Value, json};
 
-use crate::rig::{Inbox, gaps_since, hasty, is_gap, ready, seconds, timed};
-use crate::support::Bus;
+use crate::setup::{gaps_since, hasty, is_gap, ready, seconds, timed};
+use crate::support::{Bus, Inbox};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_lost_subscriber_connection_is_one_gap_of_less_than_a_second() {
     let server = RedisServer::start().await;
     let bus = ready(json!({ "redis": server.url() })).await;
-    let (exact, pattern) = (Inbox::on(&bus, &["a.b"]).await, Inbox::on(&bus, &["a.*"]).await);
+    let (exact, pattern) = (Inbox::of(&bus, &["a.b"]).await, Inbox::of(&bus, &["a.*"]).await);
     for round in 0..20 {
-        let mark = bus.mark();
+        let mark = bus.notices.mark();
         assert_eq!(server.client_kill_pubsub().await, 1);
-        let (_, took) = timed(bus.wait_for_notice_from(mark, is_gap)).await;
+        let (_, took) = timed(bus.notices.wait_from(mark, is_gap)).await;
         assert!(took <= seconds(1), "round {round}: subscribed again after {took:?}");
         assert_eq!((server.pubsub_numsub("a.b").await, server.pubsub_numpat().await), (1, 1));
         let id = format!("after-{round}");
-        // The pattern and the channel.
+        // One subscription for the pattern, and one for the channel.
         assert_eq!(bus.publish_with("a.b", round, json!({ "id": id })).await.unwrap().receivers, 2);
-        exact.wait_for(&id).await;
-        pattern.wait_for(&id).await;
+        exact.wait_for_id(&id).await;
+        pattern.wait_for_id(&id).await;
     }
     assert_eq!((exact.len(), pattern.len(), gaps_since(&bus, 0)), (20, 20, 20));
     assert_eq!(bus.stats().counts.reconnections, 20);
@@ -46,27 +46,27 @@ async fn overlapping_subscriptions_are_each_called_once_also_after_reconnects() 
         &["u*", "us*", "use*"],
     ];
     for patterns in patterns {
-        inboxes.push(Inbox::on(&bus, patterns).await);
+        inboxes.push(Inbox::of(&bus, patterns).await);
     }
     let mut published = 0;
     for round in 0..=10 {
         if round > 0 {
-            let mark = bus.mark();
+            let mark = bus.notices.mark();
             server.client_kill_pubsub().await;
-            bus.wait_for_notice_from(mark, is_gap).await;
+            bus.notices.wait_from(mark, is_gap).await;
         }
         for n in 0..20 {
             bus.publish("user.1", n).await.unwrap();
             published += 1;
         }
         for inbox in &inboxes {
-            inbox.wait_for_len(published).await;
+            inbox.wait_for(published).await;
         }
     }
-    // Anything too many would have come before this.
-    let last = Inbox::on(&bus, &["last"]).await;
+    // A surplus event would have come before this one.
+    let last = Inbox::of(&bus, &["last"]).await;
     bus.publish_with("last", 1, json!({ "id": "last" })).await.unwrap();
-    last.wait_for("last").await;
+    last.wait_for_id("last").await;
     for (inbox, patterns) in inboxes.iter().zip(patterns) {
         let more = usize::from(patterns.contains(&"*"));
         assert_eq!(inbox.len(), published + more, "{patterns:?}");
@@ -78,14 +78,14 @@ async fn overlapping_subscriptions_are_each_called_once_also_after_reconnects() 
 async fn a_subscription_ended_while_the_connection_is_made_again_does_not_come_back() {
     let server = RedisServer::start().await;
     let bus = ready(hasty(&server.url())).await;
-    let kept = Inbox::on(&bus, &["a"]).await;
+    let kept = Inbox::of(&bus, &["a"]).await;
     let ended = bus.subscribe(&["b"], Value::Null, |_| Settlement::Succeeded).await.unwrap();
-    let mark = bus.mark();
+    let mark = bus.notices.mark();
     server.client_kill_pubsub().await;
     assert!(bus.unsubscribe(ended).await && !bus.unsubscribe(ended).await);
-    bus.wait_for_notice_from(mark, is_gap).await;
+    bus.notices.wait_from(mark, is_gap).await;
     bus.publish_with("a", 1, json!({ "id": "a" })).await.unwrap();
-    kept.wait_for("a").await;
+    kept.wait_for_id("a").await;
     assert_eq!((server.pubsub_numsub("a").await, server.pubsub_numsub("b").await), (1, 0));
     bus.disconnect().await;
 }
@@ -107,7 +107,7 @@ async fn publish(server: &RedisServer, event_type: &str, id: &str) {
 
 /// How many events the gap of this notice says were recovered, and whether these are all.
 async fn gap_from(bus: &Bus, mark: usize) -> (u64, bool) {
-    match bus.wait_for_notice_from(mark, is_gap).await {
+    match bus.notices.wait_from(mark, is_gap).await {
         Notice::Gap { recovered, complete, .. } => (recovered, complete),
         other => unreachable!("{other:?}"),
     }
@@ -123,13 +123,13 @@ async fn what_was_stored_while_the_connection_was_down_is_delivered() {
         let published = publisher.publish_with(event_type, 1, json!({ "id": id })).await.unwrap();
         assert!(published.stored.is_some());
     };
-    let (orders, all) = (Inbox::on(&bus, &["order.*", "order.a"]).await, Inbox::on(&bus, &["*"]).await);
+    let (orders, all) = (Inbox::of(&bus, &["order.*", "order.a"]).await, Inbox::of(&bus, &["*"]).await);
     publish("order.a", "before").await;
-    orders.wait_for("before").await;
-    all.wait_for("before").await;
+    orders.wait_for_id("before").await;
+    all.wait_for_id("before").await;
     let mut expected = vec!["before".to_owned()];
     for round in 0..3 {
-        let mark = bus.mark();
+        let mark = bus.notices.mark();
         proxy.refuse(true);
         proxy.cut_all();
         for n in 0..100 {
@@ -141,8 +141,8 @@ async fn what_was_stored_while_the_connection_was_down_is_delivered() {
         assert_eq!(gap_from(&bus, mark).await, (100, false));
         expected.push(format!("after-{round}"));
         publish("order.a", &expected[expected.len() - 1]).await;
-        orders.wait_for_len(expected.len()).await;
-        all.wait_for_len(expected.len()).await;
+        orders.wait_for(expected.len()).await;
+        all.wait_for(expected.len()).await;
     }
     assert_eq!((orders.ids(), all.ids()), (expected.clone(), expected));
     publisher.disconnect().await;
@@ -153,10 +153,10 @@ async fn what_was_stored_while_the_connection_was_down_is_delivered() {
 async fn stored_events_arrive_once_each_however_often_the_connection_breaks() {
     let server = RedisServer::start().await;
     let bus = ready(storing(&server.url())).await;
-    let inbox = Inbox::on(&bus, &["order.*"]).await;
+    let inbox = Inbox::of(&bus, &["order.*"]).await;
     let mut published = 0;
     for _ in 0..10 {
-        let mark = bus.mark();
+        let mark = bus.notices.mark();
         for n in 0..200 {
             publish(&server, "order.a", &published.to_string()).await;
             published += 1;
@@ -167,11 +167,11 @@ async fn stored_events_arrive_once_each_however_often_the_connection_breaks() {
         let (_, complete) = gap_from(&bus, mark).await;
         assert!(complete);
     }
-    inbox.wait_for_len(published).await;
-    // Anything twice would have come before this.
-    let last = Inbox::on(&bus, &["last"]).await;
+    inbox.wait_for(published).await;
+    // A repeated event would have come before this one.
+    let last = Inbox::of(&bus, &["last"]).await;
     bus.publish_with("last", 1, json!({ "id": "last" })).await.unwrap();
-    last.wait_for("last").await;
+    last.wait_for_id("last").await;
     let mut ids: Vec<usize> = inbox.ids().iter().map(|id| id.parse().unwrap()).collect();
     ids.sort_unstable();
     assert_eq!(ids, (0..published).collect::<Vec<_>>());
@@ -183,8 +183,8 @@ async fn a_start_that_was_trimmed_leaves_the_gap_incomplete() {
     let server = RedisServer::start().await;
     let proxy = FaultProxy::start(server.addr()).await;
     let bus = ready(storing(&proxy.url())).await;
-    let inbox = Inbox::on(&bus, &["order.*"]).await;
-    let mark = bus.mark();
+    let inbox = Inbox::of(&bus, &["order.*"]).await;
+    let mark = bus.notices.mark();
     proxy.refuse(true);
     proxy.cut_all();
     for n in 0..10 {
@@ -193,7 +193,7 @@ async fn a_start_that_was_trimmed_leaves_the_gap_incomplete() {
     server.command(&["XTRIM", "orders", "MAXLEN", "=", "4"]).await;
     proxy.refuse(false);
     assert_eq!(gap_from(&bus, mark).await, (4, false));
-    inbox.wait_for_len(4).await;
+    inbox.wait_for(4).await;
     assert_eq!(inbox.ids(), ["6", "7", "8", "9"]);
     bus.disconnect().await;
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use oxbus_testkit::{FaultProxy, RedisServer, eventually};
 use serde_json::{Value, json};
 
-use crate::rig::{Inbox, millis, ready, seconds, timed};
-use crate::support::{Bus, PATIENCE};
+use crate::setup::{millis, ready, seconds, timed};
+use crate::support::{Bus, Inbox, PATIENCE};
 
-/// Within which a report must be there.
+/// A report must be there within this time.
 const LIMIT: Duration = Duration::from_millis(1_000);
 
 async fn report(bus: &Bus) -> Value {
@@ -27,13 +27,13 @@ fn unwell(report: &Value) -> Vec<&str> {
 async fn busy(url: &str) -> Bus {
     let streams = json!([{ "name": "jobs", "events": "job", "consumerGroups": ["g"] }]);
     let bus = ready(json!({ "redis": url, "streams": streams })).await;
-    let live = Inbox::on(&bus, &["*"]).await;
+    let live = Inbox::of(&bus, &["*"]).await;
     let stored = Inbox::with(&bus, &["job"], json!({ "group": "g" })).await;
     for event_type in ["job", "note"] {
         bus.publish(event_type, 1).await.unwrap();
     }
-    live.wait_for_len(2).await;
-    stored.wait_for_len(1).await;
+    live.wait_for(2).await;
+    stored.wait_for(1).await;
     bus
 }
 

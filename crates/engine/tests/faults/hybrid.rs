@@ -9,10 +9,10 @@ use oxbus_model::{ErrorKind, Outcome};
 use oxbus_testkit::{FaultProxy, RedisServer, eventually};
 use serde_json::{Value, json};
 
-use crate::rig::{Inbox, assert_between, failed, hasty, is_error, ready, timed};
-use crate::support::{Bus, PATIENCE, Receipt, Record, Remote, to_room};
+use crate::setup::{assert_between, failed, hasty, is_error, ready, timed};
+use crate::support::{Bus, Inbox, PATIENCE, Receipt, Record, Remote, to_room};
 
-/// The same in hybrid mode.
+/// The same configuration in hybrid mode.
 fn hybrid(mut config: Value) -> Value {
     config["mode"] = json!("hybrid");
     config
@@ -31,14 +31,14 @@ fn changes(bus: &Bus) -> Vec<&'static str> {
         Notice::Warning { code: code @ ("LOCAL_ONLY" | "HYBRID_RESTORED"), .. } => Some(code),
         _ => None,
     };
-    bus.notices().into_iter().filter_map(code).collect()
+    bus.notices.all().into_iter().filter_map(code).collect()
 }
 
 async fn reached(bus: &Bus, mode: LinkMode) {
     eventually(PATIENCE, &format!("{mode:?}"), async || bus.stats().mode == mode).await;
 }
 
-/// Scenario 2, hybrid.
+/// Scenario 2 in hybrid mode.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_that_starts_without_a_server_works_locally_and_joins_later() {
     let server = RedisServer::start().await;
@@ -49,8 +49,8 @@ async fn a_service_that_starts_without_a_server_works_locally_and_joins_later() 
     let (connected, took) = timed(bus.connect()).await;
     connected.unwrap();
     assert_between(took, 0, 0);
-    // Without waiting for an answer that cannot come.
-    let (inbox, took) = timed(Inbox::on(&bus, &["*"])).await;
+    // The result does not wait for an answer that cannot come.
+    let (inbox, took) = timed(Inbox::of(&bus, &["*"])).await;
     assert_between(took, 0, 0);
     assert!(bus.join_room("lobby", Some("ann")).await.unwrap());
     for _ in 0..100 {
@@ -61,11 +61,11 @@ async fn a_service_that_starts_without_a_server_works_locally_and_joins_later() 
     }
     assert_eq!(sides(&bus.publish_raw(to_room("lobby", "said", 1)).await.unwrap()), (1, NOT_SENT));
     assert_eq!(sides(&bus.publish_raw(to_room("other", "said", 1)).await.unwrap()), (0, NOT_SENT));
-    // What is to be stored is not taken for done, though it was handled here.
+    // An event for a stream does not count as done, although a handler of this client has handled it.
     let (stored, took) = timed(bus.publish("order", 1)).await;
     failed(&stored, Outcome::NotSent);
     assert_between(took, 900, 900);
-    inbox.wait_for_len(102).await;
+    inbox.wait_for(102).await;
     assert_eq!((bus.stats().mode, changes(&bus)), (LinkMode::LocalOnly, vec!["LOCAL_ONLY"]));
     let report = bus.health().await;
     assert_eq!((&report["status"], &report["mode"]), (&json!("degraded"), &json!("local-only")));
@@ -75,18 +75,18 @@ async fn a_service_that_starts_without_a_server_works_locally_and_joins_later() 
     reached(&bus, LinkMode::Hybrid).await;
     assert_eq!(changes(&bus), ["LOCAL_ONLY", "HYBRID_RESTORED"]);
     let other = ready(json!({ "redis": server.url() })).await;
-    let elsewhere = Inbox::on(&other, &["*"]).await;
+    let elsewhere = Inbox::of(&other, &["*"]).await;
     assert_eq!(sides(&bus.publish("note", 2).await.unwrap()), (1, Remote::Resolved));
     bus.publish("order", 2).await.unwrap();
     other.publish("note", 3).await.unwrap();
-    inbox.wait_for_len(105).await;
-    elsewhere.wait_for_len(3).await;
+    inbox.wait_for(105).await;
+    elsewhere.wait_for(3).await;
     // Nothing that was published without the server is sent later.
     assert_eq!(elsewhere.data(), [2, 2, 3]);
     assert_eq!(server.command(&["XLEN", "orders"]).await.int(), 1);
     eventually(PATIENCE, "the room to be known", async || other.members("lobby").await == ["ann"]).await;
     other.publish_raw(to_room("lobby", "said", 4)).await.unwrap();
-    inbox.wait_for_len(106).await;
+    inbox.wait_for(106).await;
     assert_eq!(inbox.len(), 106);
     assert_eq!(bus.health().await["status"], "healthy");
     bus.disconnect().await;
@@ -97,7 +97,7 @@ async fn a_service_that_starts_without_a_server_works_locally_and_joins_later() 
 async fn outages_in_the_middle_double_nothing_here_and_replay_nothing_there() {
     let server = RedisServer::start().await;
     let bus = ready(hybrid(hasty(&server.url()))).await;
-    let (inbox, echoes) = (Inbox::on(&bus, &["a"]).await, Inbox::on(&bus, &["*", "a"]).await);
+    let (inbox, echoes) = (Inbox::of(&bus, &["a"]).await, Inbox::of(&bus, &["*", "a"]).await);
     reached(&bus, LinkMode::Hybrid).await;
     let mut receipts = Vec::new();
     for round in 0..3 {
@@ -114,11 +114,11 @@ async fn outages_in_the_middle_double_nothing_here_and_replay_nothing_there() {
             reached(&bus, LinkMode::Hybrid).await;
         }
     }
-    // One more behind all echoes.
+    // This event arrives behind all echoes.
     let other = ready(json!({ "redis": server.url() })).await;
     let last = other.publish("a", 0).await.unwrap().id;
-    inbox.wait_for(&last).await;
-    echoes.wait_for(&last).await;
+    inbox.wait_for_id(&last).await;
+    echoes.wait_for_id(&last).await;
     for inbox in [&inbox, &echoes] {
         assert_eq!(inbox.len(), 603);
         assert!(receipts.iter().all(|receipt| inbox.times(&receipt.id) == 1));
@@ -137,27 +137,27 @@ async fn a_server_that_does_not_answer_keeps_nobody_waiting_here() {
     let proxy = FaultProxy::start(server.addr()).await;
     let redis = json!({ "url": proxy.url(), "connectTimeout": 1000, "commandTimeout": 600 });
     let bus = ready(hybrid(json!({ "redis": redis }))).await;
-    let inbox = Inbox::on(&bus, &["a"]).await;
+    let inbox = Inbox::of(&bus, &["a"]).await;
     reached(&bus, LinkMode::Hybrid).await;
     proxy.freeze_all();
     let started = tokio::time::Instant::now();
     let batch = bus.start_publish(&[Record::new("a", 1).with_id("x")]);
-    inbox.wait_for("x").await;
+    inbox.wait_for_id("x").await;
     assert!(started.elapsed() < Duration::from_millis(300), "{:?}", started.elapsed());
     let receipt = batch.results().await.remove(0).unwrap();
     assert_eq!(sides(&receipt), (1, Remote::Failed(Outcome::Unknown)));
     assert_between(started.elapsed(), 600, 600);
     // A subscription is not confirmed in time, and works all the same.
-    let (late, took) = timed(Inbox::on(&bus, &["b"])).await;
+    let (late, took) = timed(Inbox::of(&bus, &["b"])).await;
     assert_between(took, 0, 600);
     assert_eq!(bus.publish("b", 1).await.unwrap().local, 1);
-    late.wait_for_len(1).await;
+    late.wait_for(1).await;
     assert_eq!(bus.stats().mode, LinkMode::LocalOnly);
     proxy.thaw_all();
     reached(&bus, LinkMode::Hybrid).await;
     let other = ready(json!({ "redis": server.url() })).await;
     other.publish("b", 2).await.unwrap();
-    late.wait_for_len(2).await;
+    late.wait_for(2).await;
     assert_eq!((inbox.len(), late.len()), (1, 2));
     bus.disconnect().await;
 }
@@ -170,7 +170,7 @@ async fn what_the_server_refuses_was_handled_here() {
     let mut config = hasty(&server.url());
     config["streams"] = streams;
     let bus = ready(hybrid(config)).await;
-    let inbox = Inbox::on(&bus, &["open"]).await;
+    let inbox = Inbox::of(&bus, &["open"]).await;
     let refused = bus.subscribe(&["closed"], json!({}), inbox.handler()).await;
     assert_eq!(refused.unwrap_err().kind, ErrorKind::SubscribeDenied);
     let own = json!({ "localOnly": true });
@@ -182,9 +182,9 @@ async fn what_the_server_refuses_was_handled_here() {
     assert_eq!(sides(&bus.publish_with("closed", 2, own).await.unwrap()), (1, Remote::Skipped));
     server.command(&["ACL", "SETUSER", "default", "-xadd"]).await;
     failed(&bus.publish("order", 1).await, Outcome::Rejected);
-    inbox.wait_for_len(5).await;
+    inbox.wait_for(5).await;
     assert_eq!(bus.stats().counts.events_published, 3);
-    assert!(!bus.notices().iter().any(|notice| is_error(notice, ErrorKind::Internal)));
+    assert!(!bus.notices.all().iter().any(|notice| is_error(notice, ErrorKind::Internal)));
     bus.disconnect().await;
 }
 
@@ -197,7 +197,7 @@ async fn a_gap_is_filled_with_what_others_have_published() {
     let mut config = hasty(&proxy.url());
     config["streams"] = streams.clone();
     let bus = ready(hybrid(config)).await;
-    let inbox = Inbox::on(&bus, &["order"]).await;
+    let inbox = Inbox::of(&bus, &["order"]).await;
     reached(&bus, LinkMode::Hybrid).await;
     let other = ready(json!({ "redis": server.url(), "streams": streams })).await;
     let subscriber = proxy.wait_for_connection("SUBSCRIBE").await;
@@ -207,9 +207,9 @@ async fn a_gap_is_filled_with_what_others_have_published() {
         other.publish("order", 100 + n).await.unwrap();
     }
     proxy.cut(subscriber);
-    let gap = bus.wait_for_notice(|notice| matches!(notice, Notice::Gap { .. })).await;
+    let gap = bus.notices.wait_for(|notice| matches!(notice, Notice::Gap { .. })).await;
     assert!(matches!(gap, Notice::Gap { recovered: 10, complete: true, .. }), "{gap:?}");
-    inbox.wait_for_len(20).await;
+    inbox.wait_for(20).await;
     let mut data: Vec<i64> = inbox.data().iter().map(|data| data.as_i64().unwrap()).collect();
     data.sort_unstable();
     assert_eq!(data, (0..10).chain(100..110).collect::<Vec<_>>());

@@ -21,12 +21,12 @@ mod outcome;
 mod panic;
 mod payload;
 mod pressure;
-mod rig;
 mod role;
+mod setup;
 mod storing;
 mod stuck;
 mod subscribing;
 mod tls;
 
-/// All the time, for each client of a test.
+/// The health report of each client is asked for all the time.
 const WATCH_HEALTH: bool = true;

@@ -9,7 +9,7 @@ use oxbus_testkit::RedisServer;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::rig::{is_gap, millis, ready, seconds};
+use crate::setup::{is_gap, millis, ready, seconds};
 use crate::support::Record;
 
 const SUBSCRIPTIONS: usize = 100;
@@ -25,12 +25,12 @@ async fn a_hundred_thousand_channels_come_back_in_chunks_while_publishes_go_on()
         bus.subscribe(&names, Value::Null, |_| Settlement::Succeeded).await.unwrap();
     }
     let subscribes = server.calls("subscribe").await;
-    let mark = bus.mark();
+    let mark = bus.notices.mark();
     server.client_kill_pubsub().await;
     let killed = Instant::now();
     let mut latencies = Vec::new();
     bus.wait_for_state(State::Reconnecting).await;
-    while !bus.notices().iter().skip(mark).any(is_gap) {
+    while !bus.notices.all().iter().skip(mark).any(is_gap) {
         let started = Instant::now();
         bus.publish_raw(Record::new("other", 1)).await.unwrap();
         latencies.push(started.elapsed());
@@ -76,7 +76,7 @@ async fn a_client_with_very_many_subscriptions_closes_soon() {
     oxbus_testkit::eventually(seconds(30), "the last is subscribed", confirmed).await;
     eprintln!("{COUNT} subscriptions after {:?}", started.elapsed());
     assert!(started.elapsed() <= seconds(5), "{:?}", started.elapsed());
-    let (_, took) = crate::rig::timed(bus.disconnect_within(None)).await;
+    let (_, took) = crate::setup::timed(bus.disconnect_within(None)).await;
     eprintln!("{COUNT} subscriptions were closed in {took:?}");
     assert!(took <= seconds(3), "{took:?}");
 }

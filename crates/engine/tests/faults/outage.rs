@@ -7,8 +7,8 @@ use oxbus_testkit::{RedisServer, eventually};
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::rig::{Inbox, assert_between, failed, gaps_since, hasty, ready, seconds, soak, timed};
-use crate::support::{Bus, Record};
+use crate::setup::{assert_between, failed, gaps_since, hasty, ready, seconds, soak, timed};
+use crate::support::{Bus, Inbox, Record};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_down_at_start_fails_calls_in_time_and_is_used_once_it_is_up() {
@@ -56,7 +56,7 @@ async fn a_lazy_client_resolves_connect_at_once_and_connects_when_it_can() {
 async fn a_subscriber_that_nobody_calls_is_back_after_an_outage() {
     let server = RedisServer::start().await;
     let bus = ready(json!({ "redis": server.url() })).await;
-    let inbox = Inbox::on(&bus, &["a", "b.*"]).await;
+    let inbox = Inbox::of(&bus, &["a", "b.*"]).await;
     server.kill();
     bus.wait_for_state(State::Reconnecting).await;
     sleep(soak(seconds(3), seconds(30))).await;
@@ -65,7 +65,7 @@ async fn a_subscriber_that_nobody_calls_is_back_after_an_outage() {
     let (_, took) = timed(eventually(seconds(30), "the subscriptions are back", back)).await;
     assert_between(took, 0, 6_000);
     let Notice::Gap { from, to, mut patterns, recovered, complete } =
-        bus.wait_for_notice(crate::rig::is_gap).await
+        bus.notices.wait_for(crate::setup::is_gap).await
     else {
         unreachable!()
     };
@@ -74,7 +74,7 @@ async fn a_subscriber_that_nobody_calls_is_back_after_an_outage() {
     assert_eq!((recovered, complete), (0, false), "nothing is stored");
     assert!(to - from >= 2_900, "the gap is shorter than the outage: {from} to {to}");
     server.command(&["PUBLISH", "a", r#"{"id":"1","type":"a","data":1}"#]).await;
-    inbox.wait_for("1").await;
+    inbox.wait_for_id("1").await;
     bus.wait_for_state(State::Ready).await;
     assert_eq!(gaps_since(&bus, 0), 1);
     bus.disconnect().await;
@@ -89,7 +89,8 @@ async fn publishes_queued_during_a_short_outage_are_sent_once_and_in_order() {
     let records: Vec<Record> = (0..500).map(|n| Record::new("a", n)).collect();
     let batch = bus.start_publish(&records);
     server.restart().await;
-    // On the same port, so that nobody can be subscribed before the queue is sent: the server counts.
+    // The server counts the publishes. On its old port it gets them before a subscriber could be there, so that
+    // nothing that is received could be counted.
     let results = batch.results().await;
     assert!(results.iter().all(Result::is_ok), "{:?}", results.iter().find(|r| r.is_err()));
     assert_eq!(server.calls("publish").await, 500);

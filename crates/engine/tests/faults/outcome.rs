@@ -9,8 +9,8 @@ use oxbus_testkit::tracker::Ending;
 use oxbus_testkit::{FaultProxy, RedisServer, Tracker, eventually, seeded};
 use serde_json::json;
 
-use crate::rig::{Inbox, failed, ready};
-use crate::support::{Bus, PATIENCE, Record};
+use crate::setup::{failed, ready};
+use crate::support::{Bus, Inbox, PATIENCE, Record};
 
 fn ending(result: &Result<crate::support::Receipt, oxbus_model::BusError>) -> Ending {
     match result.as_ref().map_err(|error| error.outcome.expect("an outcome")) {
@@ -21,7 +21,7 @@ fn ending(result: &Result<crate::support::Receipt, oxbus_model::BusError>) -> En
     }
 }
 
-/// A publisher behind a proxy, and a subscriber that is not: it writes down what reached the server.
+/// A publisher behind a proxy, and a subscriber without one, which records what reached the server.
 struct Stand {
     server: RedisServer,
     proxy: FaultProxy,
@@ -71,9 +71,9 @@ impl Stand {
         let lost = || async { self.tracker.missing().is_empty() };
         eventually(PATIENCE, "everything confirmed arrives", lost).await;
         // In order behind whatever is still on its way to the subscriber.
-        let last = Inbox::on(&self.watcher, &["last"]).await;
+        let last = Inbox::of(&self.watcher, &["last"]).await;
         self.bus.publish_with("last", 1, json!({ "timeout": 20_000, "id": "last" })).await.unwrap();
-        last.wait_for("last").await;
+        last.wait_for_id("last").await;
         self.tracker.published("last");
         self.tracker.resolved("last");
         self.tracker.assert_all_ended();
@@ -110,7 +110,7 @@ async fn a_connection_cut_anywhere_leaves_no_publish_twice_or_wrongly_not_sent()
     let stand = Stand::new(1_200).await;
     let mut random = seeded("a_connection_cut_anywhere");
     let mut seen = BTreeMap::<Ending, usize>::new();
-    for round in 0..crate::rig::soak(8, 100) {
+    for round in 0..crate::setup::soak(8, 100) {
         stand.bus.wait_until_ready(Some(20_000)).await.unwrap();
         let open = stand.proxy.open_connections();
         let connection = *open.last().expect("the publisher's connection");
@@ -121,7 +121,7 @@ async fn a_connection_cut_anywhere_leaves_no_publish_twice_or_wrongly_not_sent()
         } else {
             stand.proxy.cut_connection_after_client_bytes(connection, bytes);
         }
-        // In every other pair of rounds there is no next connection to take what was not written.
+        // In every other pair of rounds there is no next connection that could take the unwritten publishes.
         let alone = round % 4 < 2;
         stand.proxy.refuse(alone);
         let endings = stand.publish(round, COUNT, SIZE).await;
@@ -137,7 +137,7 @@ async fn a_connection_cut_anywhere_leaves_no_publish_twice_or_wrongly_not_sent()
             *seen.entry(ending).or_default() += count;
         }
     }
-    // Otherwise this test has not tested the boundary.
+    // Only with all three endings has this test met the boundary.
     for ending in [Ending::Resolved, Ending::Unknown, Ending::NotSent] {
         assert!(seen.contains_key(&ending), "nothing was {ending:?}: {seen:?}");
     }
@@ -170,7 +170,7 @@ async fn a_cancelled_publish_says_whether_it_was_sent() {
     let read = || async { stand.bus.stats().in_flight == 1 };
     eventually(PATIENCE, "the publish is in flight", read).await;
     // The socket takes it at once, though nobody reads it.
-    tokio::time::sleep(crate::rig::millis(100)).await;
+    tokio::time::sleep(crate::setup::millis(100)).await;
     stand.bus.cancel(sent.number, 0);
     failed(&sent.results().await[0], Outcome::Unknown);
     stand.tracker.unknown("0-0");

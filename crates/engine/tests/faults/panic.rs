@@ -5,8 +5,8 @@ use oxbus_model::{ErrorKind, Outcome};
 use oxbus_testkit::{FaultProxy, RedisServer};
 use serde_json::json;
 
-use crate::rig::{Inbox, failed, gaps_since, is_error, is_gap, ready};
-use crate::support::Record;
+use crate::setup::{failed, gaps_since, is_error, is_gap, ready};
+use crate::support::{Inbox, Record};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_panic_of_the_publisher_rejects_what_is_in_flight_and_nothing_later() {
@@ -19,9 +19,9 @@ async fn a_panic_of_the_publisher_rejects_what_is_in_flight_and_nothing_later() 
         let batch = bus.start_publish(&[Record::new("a", 1), Record::new("a", 2)]);
         let sent = || async { server.calls("publish").await == before + 2 };
         oxbus_testkit::eventually(crate::support::PATIENCE, "they are sent", sent).await;
-        let mark = bus.mark();
+        let mark = bus.notices.mark();
         bus.client().inject_panic("publisher");
-        let notice = bus.wait_for_notice_from(mark, |n| is_error(n, ErrorKind::Internal)).await;
+        let notice = bus.notices.wait_from(mark, |n| is_error(n, ErrorKind::Internal)).await;
         assert!(format!("{notice:?}").contains("publisher"), "{notice:?}");
         for result in batch.results().await {
             failed(&result, Outcome::Unknown);
@@ -37,15 +37,15 @@ async fn a_panic_of_the_publisher_rejects_what_is_in_flight_and_nothing_later() 
 async fn a_panic_of_the_subscriber_is_a_gap_and_everything_is_subscribed_again() {
     let server = RedisServer::start().await;
     let bus = ready(json!({ "redis": server.url() })).await;
-    let inbox = Inbox::on(&bus, &["a", "b.*"]).await;
+    let inbox = Inbox::of(&bus, &["a", "b.*"]).await;
     for round in 0..3 {
-        let mark = bus.mark();
+        let mark = bus.notices.mark();
         bus.client().inject_panic("subscriber");
-        bus.wait_for_notice_from(mark, |n| is_error(n, ErrorKind::Internal)).await;
-        bus.wait_for_notice_from(mark, is_gap).await;
+        bus.notices.wait_from(mark, |n| is_error(n, ErrorKind::Internal)).await;
+        bus.notices.wait_from(mark, is_gap).await;
         let id = format!("after-{round}");
         bus.publish_with("b.c", 1, json!({ "id": id })).await.unwrap();
-        inbox.wait_for(&id).await;
+        inbox.wait_for_id(&id).await;
     }
     assert_eq!((inbox.len(), gaps_since(&bus, 0)), (3, 3));
     assert_eq!((server.pubsub_numsub("a").await, server.pubsub_numpat().await), (1, 1));
@@ -60,9 +60,9 @@ async fn a_panic_while_there_is_no_connection_keeps_what_waits() {
     bus.wait_for_state(oxbus_engine::State::Reconnecting).await;
     let batch = bus.start_publish(&[Record::new("a", 1)]);
     bus.client().inject_panic("publisher");
-    bus.wait_for_notice(|n| is_error(n, ErrorKind::Internal)).await;
+    bus.notices.wait_for(|n| is_error(n, ErrorKind::Internal)).await;
     server.restart().await;
     batch.results().await.remove(0).unwrap();
-    assert!(bus.notices().iter().any(|n| matches!(n, Notice::Reconnecting { .. })));
+    assert!(bus.notices.all().iter().any(|n| matches!(n, Notice::Reconnecting { .. })));
     bus.disconnect().await;
 }

@@ -6,8 +6,8 @@ use oxbus_testkit::{RedisServer, eventually, seeded};
 use rand::Rng;
 use serde_json::{Value, json};
 
-use crate::rig::{Inbox, assert_between, failed, hasty, ready, timed};
-use crate::support::{PATIENCE, Record};
+use crate::setup::{assert_between, failed, hasty, ready, timed};
+use crate::support::{Inbox, PATIENCE, Record};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_too_large_for_the_server_is_rejected_and_the_connection_replaced() {
@@ -21,7 +21,8 @@ async fn an_event_too_large_for_the_server_is_rejected_and_the_connection_replac
         let error = failed(&results[10], Outcome::Rejected);
         assert_eq!(error.kind, ErrorKind::ServerError, "round {round}: {error}");
         for (n, result) in results.iter().enumerate().filter(|(n, _)| *n != 10) {
-            // Those before were answered; those after go to the next connection, or were written behind it.
+            // Publishes before it were answered. Publishes after it were written behind it, or go to the next
+            // connection.
             assert!(result.is_ok() || (n > 10 && failed(result, Outcome::Unknown).outcome.is_some()));
         }
         let (published, took) = timed(bus.publish("a", 1)).await;
@@ -36,7 +37,7 @@ async fn sizes_are_checked_at_the_limit_and_before_any_io() {
     let server = RedisServer::start().await;
     let limits = json!({ "maxEventBytes": 10_000, "maxDataBytes": 1_000 });
     let bus = ready(json!({ "redis": server.url(), "validation": limits })).await;
-    let inbox = Inbox::on(&bus, &["a"]).await;
+    let inbox = Inbox::of(&bus, &["a"]).await;
     // Two of the bytes are quotes.
     for size in [0, 997, 998] {
         bus.publish("a", "x".repeat(size)).await.unwrap();
@@ -48,7 +49,7 @@ async fn sizes_are_checked_at_the_limit_and_before_any_io() {
     let error = bus.publish_with("a", "x", large).await;
     assert_eq!(failed(&error, Outcome::NotSent).kind, ErrorKind::EventTooLarge);
     assert_eq!(server.calls("publish").await, before);
-    inbox.wait_for_len(3).await;
+    inbox.wait_for(3).await;
     bus.disconnect().await;
 }
 
@@ -70,7 +71,7 @@ fn random_text(random: &mut impl Rng) -> String {
 async fn data_arrives_byte_for_byte() {
     let server = RedisServer::start().await;
     let bus = ready(json!({ "redis": server.url() })).await;
-    let inbox = Inbox::on(&bus, &["a"]).await;
+    let inbox = Inbox::of(&bus, &["a"]).await;
     let mut random = seeded("data_arrives_byte_for_byte");
     // JSON text as it is, spaces and escapes included; lone surrogates are legal in JavaScript's JSON.
     let mut texts: Vec<String> = [
@@ -101,7 +102,7 @@ async fn data_arrives_byte_for_byte() {
     for result in bus.start_publish(&records).results().await {
         result.unwrap();
     }
-    inbox.wait_for_len(texts.len()).await;
+    inbox.wait_for(texts.len()).await;
     for (event, data) in inbox.events().iter().zip(&texts) {
         let after = event.text().split_once("\"data\":").unwrap().1;
         let got = after.rsplit_once(",\"metadata\":").unwrap().0;
@@ -114,7 +115,7 @@ async fn data_arrives_byte_for_byte() {
 async fn messages_that_are_not_events_are_counted_and_harm_nothing() {
     let server = RedisServer::start().await;
     let bus = ready(json!({ "redis": server.url() })).await;
-    let inbox = Inbox::on(&bus, &["odd", "good"]).await;
+    let inbox = Inbox::of(&bus, &["odd", "good"]).await;
     let mut random = seeded("messages_that_are_not_events");
     let mut control = server.control().await.unwrap();
     let foreign: [&[u8]; 9] = [
@@ -144,7 +145,7 @@ async fn messages_that_are_not_events_are_counted_and_harm_nothing() {
     let minimal = r#"{"type":"odd","data":1}"#;
     control.call(&["PUBLISH", "odd", minimal]).await.unwrap();
     bus.publish_with("good", 1, json!({ "id": "good" })).await.unwrap();
-    inbox.wait_for("good").await;
+    inbox.wait_for_id("good").await;
     let counted = || async {
         let foreign = bus.stats().counts.events_foreign;
         foreign == sent + 1

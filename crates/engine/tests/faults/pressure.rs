@@ -8,7 +8,7 @@ use oxbus_testkit::{RedisServer, eventually};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use crate::rig::{assert_between, failed, millis, ready, seconds};
+use crate::setup::{assert_between, failed, millis, ready, seconds};
 use crate::support::Record;
 
 /// Runs an ignored test in a process of its own, as the memory of other tests would be counted too.
@@ -99,7 +99,7 @@ async fn flood_of_large_events() {
         let result = batch.results().await.remove(0);
         full += usize::from(failed(&result, Outcome::NotSent).kind == ErrorKind::QueueFull);
     }
-    // Events are written after they were submitted: what counts is the highest of a while.
+    // Events are written after they were submitted, so the highest value within a while counts.
     let mut grown = 0;
     for _ in 0..100 {
         grown = grown.max(resident().saturating_sub(before));
@@ -156,13 +156,13 @@ async fn closing_towards_a_frozen_server_ends_within_its_limit_and_settles_every
     server.freeze();
     let records = vec![Record::new("a", "x".repeat(100_000)); 100];
     let batch = bus.start_publish(&records);
-    let (_, took) = crate::rig::timed(bus.disconnect_within(Some(500))).await;
-    crate::rig::assert_between(took, 500, 500);
+    let (_, took) = crate::setup::timed(bus.disconnect_within(Some(500))).await;
+    crate::setup::assert_between(took, 500, 500);
     let mut outcomes = Vec::new();
     for result in batch.results().await {
         outcomes.push(result.unwrap_err().outcome.unwrap());
     }
-    // Written ones are unknown, and come first.
+    // The written publishes are unknown, and come first.
     assert!(outcomes.contains(&Outcome::Unknown) && outcomes.contains(&Outcome::NotSent));
     assert!(outcomes.is_sorted_by_key(|outcome| *outcome == Outcome::NotSent));
     assert_eq!(bus.stats().in_flight, 0);

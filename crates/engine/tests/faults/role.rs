@@ -7,10 +7,8 @@ use oxbus_testkit::RedisServer;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::rig::{
-    Inbox, SLACK, assert_between, attempts_since, failed, hasty, millis, ready, seconds, timed,
-};
-use crate::support::{Bus, PATIENCE};
+use crate::setup::{SLACK, assert_between, attempts_since, failed, hasty, millis, ready, seconds, timed};
+use crate::support::{Bus, Inbox, PATIENCE};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_is_refused_at_once_and_nothing_is_sent_to_it() {
@@ -32,7 +30,7 @@ async fn a_replica_is_refused_at_once_and_nothing_is_sent_to_it() {
 async fn a_demoted_server_is_left_within_two_seconds_and_used_again_as_master() {
     let (server, other) = (RedisServer::start().await, RedisServer::start().await);
     let bus = ready(json!({ "redis": { "url": server.url(), "commandTimeout": 1_000 } })).await;
-    let inbox = Inbox::on(&bus, &["a"]).await;
+    let inbox = Inbox::of(&bus, &["a"]).await;
     bus.publish("a", 0).await.unwrap();
     server.command(&["REPLICAOF", "127.0.0.1", &other.port().to_string()]).await;
     let demoted = Instant::now();
@@ -46,13 +44,13 @@ async fn a_demoted_server_is_left_within_two_seconds_and_used_again_as_master() 
     assert!(demoted.elapsed() <= seconds(2) + SLACK, "left after {:?}", demoted.elapsed());
     assert!(accepted > 0, "the server took nothing after its demotion, so this shows nothing");
     let warning =
-        bus.wait_for_notice(|n| matches!(n, Notice::Warning { code: "POSSIBLY_UNDELIVERED", .. })).await;
+        bus.notices.wait_for(|n| matches!(n, Notice::Warning { code: "POSSIBLY_UNDELIVERED", .. })).await;
     let Notice::Warning { message, .. } = warning else { unreachable!() };
     let counted: usize = message.split(' ').find_map(|word| word.parse().ok()).expect("a count");
     assert!((accepted..accepted + 2_000).contains(&counted), "{accepted} were accepted: {message}");
     let refused =
         |n: &Notice| matches!(n, Notice::Reconnecting { error, .. } if error.kind == ErrorKind::NotMaster);
-    bus.wait_for_notice(refused).await;
+    bus.notices.wait_for(refused).await;
     let published = server.calls("publish").await;
     failed(&bus.publish("a", 2).await, Outcome::NotSent);
     assert_eq!(server.calls("publish").await, published);
@@ -61,6 +59,6 @@ async fn a_demoted_server_is_left_within_two_seconds_and_used_again_as_master() 
     let (result, took) = timed(bus.publish_with("a", 3, json!({ "timeout": 30_000, "id": "again" }))).await;
     result.unwrap();
     assert_between(took, 0, 5_000);
-    inbox.wait_for("again").await;
+    inbox.wait_for_id("again").await;
     bus.disconnect().await;
 }

@@ -8,8 +8,8 @@ use oxbus_testkit::{FaultProxy, RedisServer, eventually};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::rig::{Inbox, SLACK, assert_between, failed, hasty, is_gap, ready, seconds, timed};
-use crate::support::{Bus, Record};
+use crate::setup::{SLACK, assert_between, failed, hasty, is_gap, ready, seconds, timed};
+use crate::support::{Bus, Inbox, Record};
 
 async fn connection_ids(server: &RedisServer) -> HashSet<String> {
     server.clients().await.iter().map(|client| client["id"].clone()).collect()
@@ -20,7 +20,7 @@ async fn freeze_and_thaw(config: impl Fn(&str) -> Value, limit: u64) {
     let server = RedisServer::start().await;
     let bus = ready(config(&server.url())).await;
     let watcher = ready(json!({ "redis": server.url() })).await;
-    let inbox = Inbox::on(&watcher, &["a"]).await;
+    let inbox = Inbox::of(&watcher, &["a"]).await;
     bus.publish("a", "before").await.unwrap();
     let before = connection_ids(&server).await;
     server.freeze();
@@ -40,11 +40,11 @@ async fn freeze_and_thaw(config: impl Fn(&str) -> Value, limit: u64) {
     assert_between(took, 0, 5_000);
     let mine = async || {
         let now = connection_ids(&server).await;
-        // The watcher has two: it may have kept or replaced them.
+        // The watcher has two connections, which it may have kept or replaced.
         now.len() == 3 && now.difference(&before).next().is_some()
     };
     eventually(seconds(10), "the connection is a new one", mine).await;
-    inbox.wait_for("after").await;
+    inbox.wait_for_id("after").await;
     let ids = inbox.ids();
     assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len(), "an event came twice: {ids:?}");
     bus.disconnect().await;
@@ -71,7 +71,7 @@ async fn a_half_open_connection_is_found_by_idle_and_by_publishing_clients() {
     let frozen = Instant::now();
     let batch = busy.start_publish(&[Record::new("a", 2), Record::new("a", 3)]);
     for bus in [&idle, &busy] {
-        bus.wait_for_notice(|n| matches!(n, oxbus_engine::host::Notice::Disconnected { .. })).await;
+        bus.notices.wait_for(|n| matches!(n, oxbus_engine::host::Notice::Disconnected { .. })).await;
         assert!(frozen.elapsed() <= seconds(7) + SLACK, "found after {:?}", frozen.elapsed());
     }
     for result in batch.results().await {
@@ -90,7 +90,7 @@ async fn a_stuck_subscriber_is_found_while_the_publisher_goes_on() {
     let server = RedisServer::start().await;
     let proxy = FaultProxy::start(server.addr()).await;
     let bus = ready(json!({ "redis": proxy.url() })).await;
-    let inbox = Inbox::on(&bus, &["a"]).await;
+    let inbox = Inbox::of(&bus, &["a"]).await;
     assert_eq!(bus.health().await["status"], "healthy");
     let subscriber = proxy.wait_for_connection("SUBSCRIBE").await;
     proxy.freeze(subscriber);
@@ -99,7 +99,7 @@ async fn a_stuck_subscriber_is_found_while_the_publisher_goes_on() {
     assert_between(took, 0, 1_000);
     assert_eq!(health["connections"]["publisher"]["status"], "up");
     let (_, took) =
-        timed(bus.wait_for_notice(|n| matches!(n, oxbus_engine::host::Notice::Disconnected { .. }))).await;
+        timed(bus.notices.wait_for(|n| matches!(n, oxbus_engine::host::Notice::Disconnected { .. }))).await;
     assert_between(took, 0, 7_000);
     let health = bus.health().await;
     assert_eq!((&health["status"], &health["state"]), (&json!("degraded"), &json!("reconnecting")));
@@ -109,9 +109,9 @@ async fn a_stuck_subscriber_is_found_while_the_publisher_goes_on() {
     bus.publish("a", 1).await.unwrap();
 
     proxy.refuse(false);
-    bus.wait_for_notice(is_gap).await;
+    bus.notices.wait_for(is_gap).await;
     bus.publish_with("a", 2, json!({ "id": "after" })).await.unwrap();
-    inbox.wait_for("after").await;
+    inbox.wait_for_id("after").await;
     assert_eq!(bus.health().await["status"], "healthy");
     bus.disconnect().await;
 }

@@ -6,13 +6,14 @@ use oxbus_model::delivery::Settlement;
 use oxbus_testkit::RedisServer;
 use serde_json::{Value, json};
 
-use crate::rig::{Inbox, assert_between, hasty, ready, timed};
+use crate::setup::{assert_between, hasty, ready, timed};
+use crate::support::Inbox;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn subscribing_during_an_outage_fails_in_time_and_leaves_nothing() {
     let server = RedisServer::start().await;
     let bus = ready(hasty(&server.url())).await;
-    let kept = Inbox::on(&bus, &["kept"]).await;
+    let kept = Inbox::of(&bus, &["kept"]).await;
     server.kill();
     bus.wait_for_state(State::Reconnecting).await;
     let (subscribed, took) =
@@ -27,7 +28,7 @@ async fn subscribing_during_an_outage_fails_in_time_and_leaves_nothing() {
         assert_eq!(bus.publish(event_type, 1).await.unwrap().receivers, 0);
     }
     bus.publish_with("kept", 1, json!({ "id": "kept" })).await.unwrap();
-    kept.wait_for("kept").await;
+    kept.wait_for_id("kept").await;
     assert_eq!(server.pubsub_numpat().await, 0);
     bus.disconnect().await;
 }
@@ -45,7 +46,7 @@ async fn subscribing_during_an_outage_resolves_once_the_server_has_confirmed() {
     subscribed.unwrap();
     assert_eq!((server.pubsub_numsub("new").await, server.pubsub_numpat().await), (1, 1));
     bus.publish_with("new", 1, json!({ "id": "new" })).await.unwrap();
-    inbox.wait_for("new").await;
+    inbox.wait_for_id("new").await;
     assert_eq!(inbox.len(), 1);
     bus.disconnect().await;
 }
@@ -54,7 +55,7 @@ async fn subscribing_during_an_outage_resolves_once_the_server_has_confirmed() {
 async fn what_is_unsubscribed_during_an_outage_does_not_come_back() {
     let server = RedisServer::start().await;
     let bus = ready(hasty(&server.url())).await;
-    let kept = Inbox::on(&bus, &["kept"]).await;
+    let kept = Inbox::of(&bus, &["kept"]).await;
     let ended = bus.subscribe(&["ended", "e*"], Value::Null, |_| Settlement::Succeeded).await.unwrap();
     server.kill();
     bus.wait_for_state(State::Reconnecting).await;
@@ -62,8 +63,8 @@ async fn what_is_unsubscribed_during_an_outage_does_not_come_back() {
     server.restart().await;
     bus.wait_until_ready(Some(20_000)).await.unwrap();
     bus.publish_with("kept", 1, json!({ "id": "kept" })).await.unwrap();
-    kept.wait_for("kept").await;
-    assert_eq!(crate::rig::gaps_since(&bus, 0), 1);
+    kept.wait_for_id("kept").await;
+    assert_eq!(crate::setup::gaps_since(&bus, 0), 1);
     assert_eq!((server.pubsub_numsub("ended").await, server.pubsub_numpat().await), (0, 0));
     bus.disconnect().await;
 }
@@ -72,15 +73,15 @@ async fn what_is_unsubscribed_during_an_outage_does_not_come_back() {
 async fn a_subscription_in_a_race_with_its_end_leaves_the_server_as_wanted() {
     let server = RedisServer::start().await;
     let bus = ready(hasty(&server.url())).await;
-    let kept = Inbox::on(&bus, &["same"]).await;
+    let kept = Inbox::of(&bus, &["same"]).await;
     for _ in 0..200 {
         let other = bus.subscribe(&["same", "s*"], Value::Null, |_| Settlement::Succeeded).await.unwrap();
         assert!(bus.unsubscribe(other).await);
     }
-    let last = Inbox::on(&bus, &["s*"]).await;
+    let last = Inbox::of(&bus, &["s*"]).await;
     bus.publish_with("same", 1, json!({ "id": "x" })).await.unwrap();
-    kept.wait_for("x").await;
-    last.wait_for("x").await;
+    kept.wait_for_id("x").await;
+    last.wait_for_id("x").await;
     assert_eq!((server.pubsub_numsub("same").await, server.pubsub_numpat().await), (1, 1));
     bus.disconnect().await;
 }

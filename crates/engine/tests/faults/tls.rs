@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
-use crate::rig::{Inbox, assert_between, attempts_since, ready, timed};
-use crate::support::Bus;
+use crate::setup::{assert_between, attempts_since, ready, timed};
+use crate::support::{Bus, Inbox};
 
 const CONNECT_TIMEOUT: u64 = 3_000;
 
@@ -49,9 +49,9 @@ async fn a_certificate_that_cannot_be_trusted_is_refused_in_time() {
         bus.publish("a", 1).await.unwrap();
     }
     let bus = ready(config(server.port(), good)).await;
-    let inbox = Inbox::on(&bus, &["a"]).await;
+    let inbox = Inbox::of(&bus, &["a"]).await;
     bus.publish_with("a", "x".repeat(300_000), json!({ "id": "large" })).await.unwrap();
-    inbox.wait_for("large").await;
+    inbox.wait_for_id("large").await;
     bus.disconnect().await;
 }
 
@@ -98,7 +98,7 @@ async fn a_rotated_certificate_is_taken_at_the_next_connection_and_a_bad_one_is_
     let server = RedisServer::builder().password("secret").tls(&old).start().await;
     let both = format!("{}{}", old.ca.cert, new.ca.cert);
     let bus = ready(config(server.port(), json!({ "ca": both }))).await;
-    let inbox = Inbox::on(&bus, &["a"]).await;
+    let inbox = Inbox::of(&bus, &["a"]).await;
     let rotate = async |identity: &oxbus_testkit::Identity| {
         let (cert, key) = (identity.cert_file.to_str().unwrap(), identity.key_file.to_str().unwrap());
         server.command(&["CONFIG", "SET", "tls-cert-file", cert, "tls-key-file", key]).await;
@@ -108,15 +108,15 @@ async fn a_rotated_certificate_is_taken_at_the_next_connection_and_a_bad_one_is_
     rotate(&new.server).await;
     bus.publish_with("a", 1, json!({ "timeout": 20_000 })).await.unwrap();
     bus.wait_until_ready(Some(20_000)).await.unwrap();
-    let mark = bus.mark();
+    let mark = bus.notices.mark();
     rotate(&new.untrusted).await;
     let refused = |n: &oxbus_engine::host::Notice| matches!(n, oxbus_engine::host::Notice::Reconnecting { error, .. } if error.kind == ErrorKind::TlsFailed);
-    bus.wait_for_notice_from(mark, refused).await;
+    bus.notices.wait_from(mark, refused).await;
     rotate(&old.server).await;
     bus.publish_with("a", 2, json!({ "timeout": 20_000 })).await.unwrap();
     bus.wait_until_ready(Some(20_000)).await.unwrap();
     bus.publish_with("a", 3, json!({ "id": "last" })).await.unwrap();
-    inbox.wait_for("last").await;
+    inbox.wait_for_id("last").await;
     bus.disconnect().await;
 }
 

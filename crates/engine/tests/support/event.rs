@@ -10,7 +10,7 @@ use serde_json::Value;
 pub struct Event {
     /// The subscription.
     pub subscription: u32,
-    /// From 1.
+    /// Which attempt it is, from 1.
     pub attempt: u32,
     /// Which pattern of the subscription matched.
     pub pattern: u32,
@@ -55,7 +55,7 @@ impl Event {
         &self.event.json
     }
 
-    /// The channel, where it is not the prefix and the event type.
+    /// The channel; `None` when it is the prefix with the event type.
     pub fn channel(&self) -> Option<&str> {
         self.event.channel.as_deref()
     }
@@ -65,7 +65,7 @@ impl Event {
         serde_json::from_str(self.text()).unwrap_or_else(|e| panic!("not JSON ({e}): {}", self.text()))
     }
 
-    /// Its id. Fast for what Oxbus published, as that begins with it.
+    /// Its id. An event of Oxbus begins with its id, so that reading it is fast.
     pub fn id(&self) -> String {
         let plain = self.text().strip_prefix("{\"id\":\"").and_then(|rest| rest.split_once('"'));
         match plain {

@@ -1,4 +1,4 @@
-//! Asks for the health report all the time: whatever a test does to the client, it comes in time.
+//! Asks for the health report all the time: it must come in time, whatever a test does to the client.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,12 +7,13 @@ use std::time::Duration;
 use oxbus_engine::State;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::bus::{Inner, PATIENCE};
+use super::host::Inner;
+use super::patience::PATIENCE;
 
-/// Within which a report is promised.
+/// A report is promised within this time.
 const LIMIT: Duration = Duration::from_millis(1_000);
 
-/// Between two reports.
+/// The pause between two reports.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Runs until it is aborted, or the client is closed.

@@ -1,14 +1,16 @@
-//! A host for the engine, written in Rust: what JavaScript is in production, these tests have here.
+//! A host for the engine, written in Rust, which does for these tests what JavaScript does in production.
 //!
 //! # Layout
 //!
-//! - [`Bus`] (`bus`): a client with its host; one method per call of the engine, each with a deadline.
-//! - `pump`: the task that drains the client, resolves what waits, and runs handlers.
-//! - [`Record`], [`Receipt`], [`Batch`] (`publishing`): what is published, and what came of it.
+//! - [`Bus`] (`bus`, `calls`): a client with its host; one method per call of the engine, each with a deadline.
+//! - `host`: what waits for answers, the handlers, and what went wrong unnoticed.
+//! - `pump`: the task that drains the client, resolves what waits, and runs handlers (`handler`).
+//! - [`Record`], [`Receipt`], [`Batch`] (`outcome`): what is published, and what came of it.
 //! - `health_watch`: asks for the health report all the time, in programs with `WATCH_HEALTH`.
-//! - `rooms`: joining and leaving.
-//! - `notices`: what the client says of durable events without being asked.
+//! - [`Notices`] (`notices`): what the client says without being asked.
 //! - [`Event`], [`Verdict`] (`event`): what a handler gets, and how it says what came of it.
+//! - [`Inbox`], [`barrier`] (`inbox`): what handlers got, and when nothing more is under way.
+//! - `tracking`: publishing and receiving under the eyes of a tracker.
 #![allow(
     dead_code,
     unused_imports,
@@ -18,15 +20,23 @@
 )]
 
 mod bus;
+mod calls;
 mod event;
+mod handler;
 mod health_watch;
+mod host;
+mod inbox;
 mod notices;
-mod publishing;
+mod outcome;
+mod patience;
 mod pump;
-mod rooms;
+mod tracking;
 
-pub use bus::{Blocked, Bus, PATIENCE};
+pub use bus::{Blocked, Bus};
+pub use calls::Answered;
 pub use event::{Event, Verdict};
-pub use notices::{DeadLettered, Lost, claim_lost, dead_lettered, is_warning, lost, recreated};
-pub use publishing::{Batch, Published, Receipt, Record, Remote, Stored};
-pub use rooms::{to_room, to_user};
+pub use inbox::{FAILED, Inbox, barrier};
+pub use notices::{DeadLettered, Lost, Notices, claim_lost, dead_lettered, is_warning, lost, recreated};
+pub use outcome::{Batch, Published, Receipt, Record, Remote, Stored, to_room, to_user};
+pub use patience::PATIENCE;
+pub use tracking::{end, publish_tracked, tracked, tracking};

@@ -1,10 +1,79 @@
-//! What the client says of durable events without being asked.
+//! What the client says without being asked.
 
 use oxbus_engine::host::Notice;
 use oxbus_model::stream_store::EntryId;
 use serde_json::Value;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
-use super::bus::Bus;
+use super::patience::PATIENCE;
+
+/// The notices of a client. Clones share.
+#[derive(Clone, Default)]
+pub struct Notices(watch::Sender<Vec<Notice>>);
+
+impl Notices {
+    /// Adds what the client has said.
+    pub(super) fn add(&self, notices: Vec<Notice>) {
+        if !notices.is_empty() {
+            self.0.send_modify(|all| all.extend(notices));
+        }
+    }
+
+    /// All notices so far.
+    pub fn all(&self) -> Vec<Notice> {
+        self.0.borrow().clone()
+    }
+
+    /// How many notices there are: what comes later is found by [`Notices::wait_from`].
+    pub fn mark(&self) -> usize {
+        self.0.borrow().len()
+    }
+
+    /// The first notice that `wanted` accepts, past ones included.
+    #[track_caller]
+    pub fn wait_for(&self, wanted: impl Fn(&Notice) -> bool) -> impl Future<Output = Notice> {
+        self.wait_from(0, wanted)
+    }
+
+    /// The first notice that `wanted` accepts, from the one of number `mark` on.
+    ///
+    /// # Panics
+    /// When none comes within [`PATIENCE`]; the message lists those that came.
+    #[track_caller]
+    pub fn wait_from(&self, mark: usize, wanted: impl Fn(&Notice) -> bool) -> impl Future<Output = Notice> {
+        let caller = std::panic::Location::caller();
+        let mut notices = self.0.subscribe();
+        async move {
+            let deadline = Instant::now() + PATIENCE;
+            loop {
+                let found = notices.borrow_and_update().iter().skip(mark).find(|n| wanted(n)).cloned();
+                if let Some(notice) = found {
+                    return notice;
+                }
+                if !matches!(timeout_at(deadline, notices.changed()).await, Ok(Ok(()))) {
+                    panic!("the notice waited for at {caller} did not come, but {:?}", notices.borrow());
+                }
+            }
+        }
+    }
+
+    /// What `wanted` finds in the notices so far, in order.
+    pub fn find<T>(&self, wanted: impl Fn(&Notice) -> Option<T>) -> Vec<T> {
+        self.all().iter().filter_map(wanted).collect()
+    }
+
+    /// What `wanted` finds in the first notice that has it, past ones included.
+    pub async fn wait_to_find<T>(&self, wanted: impl Fn(&Notice) -> Option<T>) -> T {
+        self.wait_to_find_from(0, wanted).await
+    }
+
+    /// As [`Notices::wait_to_find`], from the notice of number `mark` on.
+    pub async fn wait_to_find_from<T>(&self, mark: usize, wanted: impl Fn(&Notice) -> Option<T>) -> T {
+        let notice = self.wait_from(mark, |notice| wanted(notice).is_some()).await;
+        wanted(&notice).expect("just seen")
+    }
+}
 
 /// An entry that was moved to the dead letters.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,9 +105,9 @@ pub struct Lost {
     pub group: String,
     /// How many.
     pub count: u64,
-    /// Behind, or from, this entry.
+    /// The loss begins behind, or at, this entry.
     pub from: EntryId,
-    /// Before, or up to, this entry.
+    /// The loss ends before, or at, this entry.
     pub to: EntryId,
 }
 
@@ -75,7 +144,7 @@ pub fn lost(notice: &Notice) -> Option<Lost> {
     })
 }
 
-/// The handler calls whose claim a notice says is lost.
+/// The tokens of the handler calls whose claim is lost, from the notice of it.
 pub fn claim_lost(notice: &Notice) -> Option<&[u32]> {
     match notice {
         Notice::ClaimLost { tokens, .. } => Some(tokens),
@@ -83,7 +152,7 @@ pub fn claim_lost(notice: &Notice) -> Option<&[u32]> {
     }
 }
 
-/// Behind which entry a group goes on that a notice says was created again.
+/// The entry behind which a group goes on, from the notice that the group was created again.
 pub fn recreated(notice: &Notice) -> Option<EntryId> {
     match notice {
         Notice::GroupRecreated { from, .. } => Some(*from),
@@ -94,22 +163,4 @@ pub fn recreated(notice: &Notice) -> Option<EntryId> {
 /// Whether a notice is a warning of this code.
 pub fn is_warning(notice: &Notice, wanted: &str) -> bool {
     matches!(notice, Notice::Warning { code, .. } if *code == wanted)
-}
-
-impl Bus {
-    /// What `wanted` finds in the notices so far, in order.
-    pub fn told<T>(&self, wanted: impl Fn(&Notice) -> Option<T>) -> Vec<T> {
-        self.notices().iter().filter_map(wanted).collect()
-    }
-
-    /// What `wanted` finds in the first notice that has it, past ones included.
-    pub async fn wait_until_told<T>(&self, wanted: impl Fn(&Notice) -> Option<T>) -> T {
-        self.wait_until_told_from(0, wanted).await
-    }
-
-    /// As [`Bus::wait_until_told`], from the notice of number `mark` on.
-    pub async fn wait_until_told_from<T>(&self, mark: usize, wanted: impl Fn(&Notice) -> Option<T>) -> T {
-        let notice = self.wait_for_notice_from(mark, |notice| wanted(notice).is_some()).await;
-        wanted(&notice).expect("just seen")
-    }
 }

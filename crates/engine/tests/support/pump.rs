@@ -1,8 +1,6 @@
 //! The task that drains the client, resolves what waits, and runs handlers.
 
-use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,19 +8,10 @@ use oxbus_engine::Drained;
 use oxbus_engine::host::{Apart, Failed, Published, Taken};
 use oxbus_model::delivery::{Delivery, Settlement};
 
-use super::bus::{Inner, lock};
 use super::event::{Event, Verdict};
-use super::publishing::{Remote, Settled, Stored, Success};
-
-type Running = Pin<Box<dyn Future<Output = Verdict> + Send>>;
-
-/// What is called for a delivery.
-#[derive(Clone)]
-pub(super) enum Handler {
-    Sync(Arc<dyn Fn(Event) -> Verdict + Send + Sync>),
-    Async(Arc<dyn Fn(Event) -> Running + Send + Sync>),
-    Batch(Arc<dyn Fn(Vec<Event>) -> Running + Send + Sync>),
-}
+use super::handler::{Handler, Running};
+use super::host::{Inner, lock};
+use super::outcome::{Remote, Settled, Stored, Success};
 
 /// Runs until it is aborted.
 pub(super) async fn run(inner: Arc<Inner>) {
@@ -87,9 +76,7 @@ fn dispatch(inner: &Arc<Inner>, drained: Drained) {
             None => inner.fault(format!("a reply that nobody asked for: {ticket} {result:?}")),
         }
     }
-    if !notices.is_empty() {
-        inner.notices.send_modify(|all| all.extend(notices));
-    }
+    inner.notices.add(notices);
     deliver(inner, deliveries);
 }
 

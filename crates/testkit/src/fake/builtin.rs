@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::Command;
-use crate::client::Value;
+use super::script::Command;
+use crate::resp::Value;
 
 /// What a connection has asked for so far.
 pub(super) struct Client {

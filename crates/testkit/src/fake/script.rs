@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::Command;
-use crate::client::Value;
+use crate::resp::Value;
+
+/// A command as it came: its name first, as the client wrote it.
+pub type Command = Vec<Vec<u8>>;
 
 /// The pseudo command of a connection that is accepted.
 const CONNECT: &str = "(connect)";

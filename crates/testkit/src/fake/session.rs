@@ -13,9 +13,10 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::time::sleep;
 
 use super::builtin::Client;
-use super::script::Step;
-use super::{Command, Shared, lock};
-use crate::client::{Value, read_value};
+use super::script::{Command, Step};
+use super::state::State;
+use crate::lock::lock;
+use crate::resp::{Value, read_value};
 
 /// Commands read ahead of the one being answered.
 const READ_AHEAD: usize = 1024;
@@ -32,14 +33,14 @@ enum Next {
     Reset,
 }
 
-pub(super) async fn run(socket: TcpStream, number: usize, shared: Arc<Shared>) {
-    let _open = OpenCount::new(&shared);
+pub(super) async fn run(socket: TcpStream, number: usize, state: Arc<State>) {
+    let _open = OpenCount::new(&state);
     let _ = socket.set_nodelay(true);
-    let mut sends = shared.sends.subscribe();
+    let mut sends = state.sends.subscribe();
     let (reads, writer) = socket.into_split();
     let mut session = Session { writer, client: Client::new(number), silent: false };
 
-    let greeting = lock(&shared.script).step_on_connect();
+    let greeting = lock(&state.script).step_on_connect();
     let mut next = session.perform(greeting, &Vec::new()).await;
     // Reading is a future of its own, as it must not be given up in the middle of a command.
     let (commands, mut inbox) = mpsc::channel(READ_AHEAD);
@@ -59,9 +60,9 @@ pub(super) async fn run(socket: TcpStream, number: usize, shared: Arc<Shared>) {
             command = inbox.recv() => match command {
                 None => break,
                 Some(command) => {
-                    let step = lock(&shared.script).step(&command);
+                    let step = lock(&state.script).step(&command);
                     if !is_unread(&step) {
-                        lock(&shared.received).push(command.clone());
+                        lock(&state.received).push(command.clone());
                     }
                     session.perform(step, &command).await
                 }
@@ -145,12 +146,12 @@ fn arguments(command: Value) -> Command {
 }
 
 /// Counts a connection for as long as it lives, also when its task is aborted.
-struct OpenCount<'a>(&'a Shared);
+struct OpenCount<'a>(&'a State);
 
 impl<'a> OpenCount<'a> {
-    fn new(shared: &'a Shared) -> Self {
-        shared.open.fetch_add(1, SeqCst);
-        Self(shared)
+    fn new(state: &'a State) -> Self {
+        state.open.fetch_add(1, SeqCst);
+        Self(state)
     }
 }
 

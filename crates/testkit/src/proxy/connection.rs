@@ -1,34 +1,26 @@
 //! One client, its server, and what is done to them.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::ending::{Ending, Endings};
+use super::info::{ConnectionId, ConnectionInfo};
+use super::lane::{Lane, Traffic, until};
 use super::pump::{CHUNKS, read_side, write_side};
-use super::{ConnectionId, ConnectionInfo, Traffic, lock};
+use crate::lock::lock;
 
 /// How much of what a client sends is kept to recognize it by.
 const KEPT: usize = 256 * 1024;
 /// How long a server may take to close after it got all that it was meant to get.
 const LINGER: Duration = Duration::from_secs(5);
-
-/// How a connection is ended by the proxy.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending {
-    /// Closed on both sides.
-    Cut,
-    /// Closed towards the client at once, and towards the server once it has read what it was sent.
-    AfterLimit,
-    /// Reset on both sides.
-    Reset,
-}
 
 /// After how many bytes of the client a connection is cut, and what becomes of those.
 #[derive(Clone, Copy)]
@@ -37,36 +29,23 @@ pub(super) struct Limit {
     pub(super) swallow: bool,
 }
 
-/// One direction.
-pub(super) struct Lane {
-    pub(super) held: watch::Sender<bool>,
-    pub(super) read: AtomicU64,
-    pub(super) written: AtomicU64,
-}
-
-impl Lane {
-    fn new() -> Self {
-        Self { held: watch::Sender::new(false), read: AtomicU64::new(0), written: AtomicU64::new(0) }
-    }
-}
-
 pub(super) struct Connection {
-    pub(super) traffic: Arc<Traffic>,
-    pub(super) up: Lane,
-    pub(super) down: Lane,
-    ending: watch::Sender<Option<Ending>>,
+    up: Lane,
+    down: Lane,
+    endings: Arc<Endings>,
     limit: Mutex<Option<Limit>>,
     sent: Mutex<Vec<u8>>,
     open: AtomicBool,
 }
 
 impl Connection {
-    pub(super) fn new(traffic: Arc<Traffic>, limit: Option<Limit>) -> Self {
+    pub(super) fn new(traffic: &Arc<Traffic>, limit: Option<Limit>) -> Self {
+        let endings = Arc::new(Endings::new());
+        let lane = || Lane::new(Arc::clone(traffic), Arc::clone(&endings));
         Self {
-            traffic,
-            up: Lane::new(),
-            down: Lane::new(),
-            ending: watch::Sender::new(None),
+            up: lane(),
+            down: lane(),
+            endings,
             limit: Mutex::new(limit),
             sent: Mutex::default(),
             open: AtomicBool::new(true),
@@ -94,9 +73,9 @@ impl Connection {
         *lock(&self.limit) = Some(limit);
     }
 
-    /// The first ending counts.
+    /// Ends it; the first ending counts.
     pub(super) fn end(&self, ending: Ending) {
-        self.ending.send_if_modified(|current| current.is_none() && current.replace(ending).is_none());
+        self.endings.end(ending);
     }
 
     pub(super) fn has_sent(&self, bytes: &[u8]) -> bool {
@@ -119,19 +98,18 @@ impl Connection {
 
     /// Runs until either both sides have closed or the proxy ends it.
     pub(super) async fn run(&self, mut client: TcpStream, target: impl Fn() -> SocketAddr) {
-        let mut endings = self.ending.subscribe();
         let mut server = tokio::select! {
             biased;
-            _ = ended(&mut endings) => None,
+            _ = self.endings.wait() => None,
             server = self.connect(target) => server,
         };
         let ending = match &mut server {
             // Ended before it started, or the server cannot be reached.
-            None => *self.ending.borrow(),
+            None => self.endings.current(),
             Some(server) => {
                 tokio::select! {
                     biased;
-                    ending = ended(&mut endings) => ending,
+                    ending = self.endings.wait() => ending,
                     () = self.pass(&mut client, server) => None,
                 }
             }
@@ -170,10 +148,10 @@ impl Connection {
         let (up_in, up_out) = mpsc::channel(CHUNKS);
         let (down_in, down_out) = mpsc::channel(CHUNKS);
         tokio::join!(
-            read_side(self, &self.up, client_reads, up_in, |bytes| self.admit(bytes)),
-            write_side(self, &self.up, server_writes, up_out),
-            read_side(self, &self.down, server_reads, down_in, |bytes| (bytes.len(), false)),
-            write_side(self, &self.down, client_writes, down_out),
+            read_side(&self.up, client_reads, up_in, |bytes| self.admit(bytes)),
+            write_side(&self.up, server_writes, up_out),
+            read_side(&self.down, server_reads, down_in, |bytes| (bytes.len(), false)),
+            write_side(&self.down, client_writes, down_out),
         );
     }
 }
@@ -182,16 +160,4 @@ impl Connection {
 fn discard_unread(socket: &TcpStream) {
     let mut bytes = [0; 4096];
     while matches!(socket.try_read(&mut bytes), Ok(1..)) {}
-}
-
-async fn ended(endings: &mut watch::Receiver<Option<Ending>>) -> Option<Ending> {
-    match endings.wait_for(Option::is_some).await {
-        Ok(ending) => *ending,
-        Err(_) => None,
-    }
-}
-
-/// Returns when `held` is as wanted, at once when it is already.
-pub(super) async fn until(held: &mut watch::Receiver<bool>, wanted: bool) {
-    let _ = held.wait_for(|held| *held == wanted).await;
 }

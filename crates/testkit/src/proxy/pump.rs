@@ -8,7 +8,8 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::connection::{Connection, Ending, Lane, until};
+use super::ending::Ending;
+use super::lane::{Lane, until};
 
 /// Chunks on their way in each direction; with [`CHUNK`] this bounds what a delay or a freeze keeps in memory.
 pub(super) const CHUNKS: usize = 64;
@@ -22,7 +23,6 @@ pub(super) enum Parcel {
 
 /// Reads until the peer closes. `admit` gives how many of the bytes are forwarded, and whether to cut then.
 pub(super) async fn read_side(
-    connection: &Connection,
     lane: &Lane,
     mut from: ReadHalf<'_>,
     parcels: mpsc::Sender<Parcel>,
@@ -42,11 +42,11 @@ pub(super) async fn read_side(
             // The writing side passes the close on after what is under way.
             Ok(0) => return,
             Ok(length) => length,
-            Err(_) => return connection.end(Ending::Cut),
+            Err(_) => return lane.endings.end(Ending::Cut),
         };
         lane.read.fetch_add(length as u64, SeqCst);
         let (admitted, cut) = admit(&chunk[..length]);
-        let delay = Duration::from_micros(connection.traffic.delay_micros.load(SeqCst));
+        let delay = Duration::from_micros(lane.traffic.delay_micros.load(SeqCst));
         if admitted > 0 {
             let bytes = chunk[..admitted].to_vec();
             if parcels.send(Parcel::Bytes(Instant::now() + delay, bytes)).await.is_err() {
@@ -61,20 +61,15 @@ pub(super) async fn read_side(
 }
 
 /// Writes what was read, when it is due and while nothing holds it back.
-pub(super) async fn write_side(
-    connection: &Connection,
-    lane: &Lane,
-    mut to: WriteHalf<'_>,
-    mut parcels: mpsc::Receiver<Parcel>,
-) {
+pub(super) async fn write_side(lane: &Lane, mut to: WriteHalf<'_>, mut parcels: mpsc::Receiver<Parcel>) {
     let mut held = lane.held.subscribe();
     while let Some(parcel) = parcels.recv().await {
-        let Parcel::Bytes(due, bytes) = parcel else { return connection.end(Ending::AfterLimit) };
+        let Parcel::Bytes(due, bytes) = parcel else { return lane.endings.end(Ending::AfterLimit) };
         sleep_until(due).await;
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {
             until(&mut held, false).await;
-            let (piece, split) = match connection.traffic.largest_write.load(SeqCst) {
+            let (piece, split) = match lane.traffic.largest_write.load(SeqCst) {
                 0 => (rest, false),
                 largest => (&rest[..rest.len().min(largest)], true),
             };
@@ -83,7 +78,7 @@ pub(super) async fn write_side(
                 () = until(&mut held, true) => continue,
                 written = to.write(piece) => written,
             };
-            let Ok(written) = written else { return connection.end(Ending::Cut) };
+            let Ok(written) = written else { return lane.endings.end(Ending::Cut) };
             lane.written.fetch_add(written as u64, SeqCst);
             rest = &rest[written..];
             if split {

@@ -8,14 +8,17 @@ use std::path::Path;
 use rand::Rng;
 use tempfile::TempDir;
 
-use super::{CONTROL_USER, RedisServer};
 use crate::certs::{Certificates, Identity};
+
+/// The user, and the name, of the kit's own connections. It has no password, so that a test may
+/// change that of the default user.
+pub(super) const CONTROL_USER: &str = "oxbus-testkit";
 
 /// Below the range from which systems give ports to outgoing connections (32768 and above): so no
 /// connection takes the port while its server is down, and none is ever connected to itself.
 const PORTS: std::ops::Range<u16> = 12_000..32_000;
 
-/// The settings of a [`RedisServer`] before it is started.
+/// The settings of a [`RedisServer`](super::RedisServer) before it is started.
 #[derive(Clone, Debug, Default)]
 pub struct RedisServerBuilder {
     args: Vec<(String, String)>,
@@ -63,7 +66,7 @@ impl RedisServerBuilder {
         self
     }
 
-    /// Makes [`RedisServer::url`] name the Unix socket. The TCP port is served all the same.
+    /// Makes [`RedisServer::url`](super::RedisServer::url) name the Unix socket. The TCP port is served all the same.
     pub fn unix_socket(mut self) -> Self {
         self.prefer_unix = true;
         self
@@ -79,15 +82,6 @@ impl RedisServerBuilder {
     pub fn replica_of(mut self, port: u16) -> Self {
         self.replica_of = Some(port);
         self
-    }
-
-    /// Starts the server and waits until it answers.
-    ///
-    /// # Panics
-    /// When the program is missing, refuses its configuration or does not answer in time; the
-    /// message holds what it printed.
-    pub async fn start(self) -> RedisServer {
-        RedisServer::launch(self).await
     }
 
     pub(super) fn is_tls(&self) -> bool {

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{CONTROL_USER, RedisServer};
-use crate::client::Value;
+use super::RedisServer;
+use super::builder::CONTROL_USER;
+use crate::resp::Value;
 use crate::wait::eventually;
 
 impl RedisServer {

@@ -5,10 +5,14 @@ use serde_json::{Value, json};
 
 use super::setup::{Gate, Group, id, member, numbered, numbers, sorted, store, workers, workers_with};
 use crate::fixture::Fixture;
-use crate::inbox::Inbox;
+use crate::support::Inbox;
+
+suite! {
+    streams_and_groups, trimming, positions, removing_a_group,
+}
 
 /// A stream with its groups, all streams, and the entries that are pending.
-pub async fn streams_and_groups(fixture: &Fixture) {
+async fn streams_and_groups(fixture: &Fixture) {
     let (bus, other) = (fixture.keeper().await, fixture.keeper().await);
     let empty = bus.request("streams.info", json!({ "name": fixture.jobs() })).await.unwrap();
     assert_eq!(
@@ -88,7 +92,7 @@ pub async fn streams_and_groups(fixture: &Fixture) {
 }
 
 /// Streams are trimmed by length, by id and by time.
-pub async fn trimming(fixture: &Fixture) {
+async fn trimming(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let ids = store(&bus, numbered("job", 0..20)).await;
     let trim = |what: Value| {
@@ -111,7 +115,7 @@ pub async fn trimming(fixture: &Fixture) {
 }
 
 /// A group is sent back, forward, and to where it was.
-pub async fn positions(fixture: &Fixture) {
+async fn positions(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let inbox = Inbox::default();
     let group = Group::workers(&bus, fixture);
@@ -153,7 +157,7 @@ pub async fn positions(fixture: &Fixture) {
 }
 
 /// A group that is removed is gone with all that was kept of it.
-pub async fn removing_a_group(fixture: &Fixture) {
+async fn removing_a_group(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let remove = || bus.request("streams.removeGroup", json!({ "name": fixture.jobs(), "group": "workers" }));
     assert_eq!(remove().await.unwrap(), json!(false));

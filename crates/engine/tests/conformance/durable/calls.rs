@@ -9,10 +9,15 @@ use oxbus_model::delivery::Settlement;
 use oxbus_testkit::eventually;
 use serde_json::{Value, json};
 
-use super::setup::{Gate, Group, letters, member, numbered, numbers, sorted, store, workers, workers_with};
+use super::setup::{
+    Gate, Group, dead_letters, member, numbered, numbers, sorted, store, workers, workers_with,
+};
 use crate::fixture::Fixture;
-use crate::inbox::{FAILED, Inbox};
-use crate::support::{Event, PATIENCE};
+use crate::support::{Event, FAILED, Inbox, PATIENCE};
+
+suite! {
+    batches, failing_batches, many_batches, pause_and_resume, a_paused_client_leaves_the_rest_to_others, circuit_breaker, backpressure,
+}
 
 /// The calls of a handler of batches.
 type Batches = Arc<Mutex<Vec<Vec<Event>>>>;
@@ -26,7 +31,7 @@ fn handled(batches: &Batches) -> Vec<u64> {
 }
 
 /// A handler gets several events at once, never more than it asked for, and fewer when no more come in time.
-pub async fn batches(fixture: &Fixture) {
+async fn batches(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let batches = Batches::default();
     let seen = batches.clone();
@@ -52,7 +57,7 @@ pub async fn batches(fixture: &Fixture) {
 }
 
 /// A batch settles as one: all of it is tried again, or given up.
-pub async fn failing_batches(fixture: &Fixture) {
+async fn failing_batches(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let batches = Batches::default();
     let seen = batches.clone();
@@ -75,14 +80,14 @@ pub async fn failing_batches(fixture: &Fixture) {
     assert_eq!(handled(&batches), twice);
     store(&bus, numbered("job", 97..100)).await;
     Group::workers(&bus, fixture).settled().await;
-    let letters = letters(&bus, &fixture.jobs()).await;
+    let dead_letters = dead_letters(&bus, &fixture.jobs()).await;
     let with_it = batches.lock().unwrap().last().map(Vec::len);
-    assert_eq!(Some(letters.len()), with_it);
-    assert!(letters.iter().all(|letter| letter["reason"] == "not-retryable"));
+    assert_eq!(Some(dead_letters.len()), with_it);
+    assert!(dead_letters.iter().all(|dead_letter| dead_letter["reason"] == "not-retryable"));
 }
 
 /// Large batches of many events, several at once.
-pub async fn many_batches(fixture: &Fixture) {
+async fn many_batches(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let batches = Batches::default();
     let seen = batches.clone();
@@ -103,7 +108,7 @@ pub async fn many_batches(fixture: &Fixture) {
 }
 
 /// A paused subscription gets nothing, and everything when it goes on; nothing of it is lost meanwhile.
-pub async fn pause_and_resume(fixture: &Fixture) {
+async fn pause_and_resume(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let inbox = Inbox::default();
     let subscription = bus.subscribe(&["job"], workers(), inbox.handler()).await.unwrap();
@@ -121,7 +126,7 @@ pub async fn pause_and_resume(fixture: &Fixture) {
 }
 
 /// While all of a group is paused it reads no more: others of the group get what comes.
-pub async fn a_paused_client_leaves_the_rest_to_others(fixture: &Fixture) {
+async fn a_paused_client_leaves_the_rest_to_others(fixture: &Fixture) {
     let (one, two) = (fixture.keeper().await, fixture.keeper().await);
     let mine = Inbox::default();
     let subscription = one.subscribe(&["job"], workers(), mine.handler()).await.unwrap();
@@ -146,7 +151,7 @@ fn circuit(state: BreakerState) -> impl Fn(&Notice) -> bool {
 }
 
 /// An open circuit starts no handler, loses nothing and reads no more; half-open one call tries.
-pub async fn circuit_breaker(fixture: &Fixture) {
+async fn circuit_breaker(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let (well, calls, inbox) =
         (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)), Inbox::default());
@@ -165,28 +170,28 @@ pub async fn circuit_breaker(fixture: &Fixture) {
     let subscription = bus.subscribe(&["job"], options, handler).await.unwrap();
     let other = Inbox::with(&bus, &["job"], member("others", json!({}))).await;
     store(&bus, numbered("job", 0..1)).await;
-    let opened = bus.wait_for_notice(circuit(BreakerState::Open)).await;
+    let opened = bus.notices.wait_for(circuit(BreakerState::Open)).await;
     assert!(matches!(opened, Notice::Circuit { subscription: s, .. } if s == subscription));
-    let mark = bus.mark();
+    let mark = bus.notices.mark();
     store(&bus, numbered("job", 1..1_000)).await;
     other.wait_for(1_000).await;
-    bus.wait_for_notice_from(mark, circuit(BreakerState::HalfOpen)).await;
+    bus.notices.wait_from(mark, circuit(BreakerState::HalfOpen)).await;
     // Three calls opened it, and each half-open moment has one.
-    let probes = bus.notices().iter().filter(|notice| circuit(BreakerState::HalfOpen)(notice)).count();
+    let probes = bus.notices.all().iter().filter(|notice| circuit(BreakerState::HalfOpen)(notice)).count();
     assert!(calls.load(Ordering::SeqCst) <= 3 + probes + 1);
     let facts = Group::workers(&bus, fixture).facts().await;
     assert!(facts["lag"].as_u64() > Some(0), "an open circuit reads on: {facts}");
     well.store(true, Ordering::SeqCst);
-    bus.wait_for_notice_from(mark, circuit(BreakerState::Closed)).await;
+    bus.notices.wait_from(mark, circuit(BreakerState::Closed)).await;
     inbox.wait_for(1_000).await;
     Group::workers(&bus, fixture).settled().await;
     assert_eq!(sorted(&inbox), (0..1_000).collect::<Vec<_>>());
-    assert_eq!(letters(&bus, &fixture.jobs()).await, Vec::<Value>::new());
+    assert_eq!(dead_letters(&bus, &fixture.jobs()).await, Vec::<Value>::new());
     assert_eq!(bus.stats().counts.events_dropped, 0);
 }
 
 /// Many events of many sizes through one slow subscription: what waits is bounded by the stream, not by memory.
-pub async fn backpressure(fixture: &Fixture) {
+async fn backpressure(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let gate = Gate::new();
     bus.subscribe_async(&["job"], workers_with(json!({ "concurrency": 2 })), gate.handler()).await.unwrap();

@@ -4,57 +4,21 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use oxbus_model::delivery::Settlement;
-use oxbus_model::{BusError, Outcome};
 use oxbus_testkit::tracker::Ending;
 use oxbus_testkit::{Tracker, eventually};
 use serde_json::{Value, json};
 
-use super::setup::{Group, letters, member, workers, workers_with};
-use super::universal;
+use super::setup::{Group, dead_letters, member, workers, workers_with};
 use crate::fixture::Fixture;
-use crate::inbox::Inbox;
-use crate::support::{Bus, Event, PATIENCE, Receipt, Record, lost};
+use crate::support::{Event, Inbox, PATIENCE, Record, end, lost, publish_tracked, tracked, tracking};
 
-/// A handler that tells the tracker what arrives.
-fn tracking(tracker: &Arc<Tracker>) -> impl Fn(Event) -> Settlement + Send + Sync + 'static {
-    let tracker = tracker.clone();
-    move |event| {
-        tracker.received(event.id());
-        Settlement::Succeeded
-    }
-}
-
-/// Records with the ids `{name}-{n}`, known to `tracker`.
-fn tracked(tracker: &Tracker, event_type: &str, name: &str, count: usize) -> Vec<Record> {
-    let record = |n| {
-        let id = format!("{name}-{n}");
-        tracker.published(&id);
-        Record::new(event_type, n).with_id(&id)
-    };
-    (0..count).map(record).collect()
-}
-
-fn end(tracker: &Tracker, id: String, result: &Result<Receipt, BusError>) {
-    let ending = match result.as_ref().map_err(|e| e.outcome) {
-        Ok(_) => Ending::Resolved,
-        Err(Some(Outcome::NotSent)) => Ending::NotSent,
-        Err(Some(Outcome::Rejected)) => Ending::Rejected,
-        Err(Some(Outcome::Unknown)) => Ending::Unknown,
-        Err(None) => panic!("a publish failed without an outcome: {result:?}"),
-    };
-    tracker.ended(id, ending);
-}
-
-/// Publishes tracked records, all of which must succeed.
-async fn publish(bus: &Bus, tracker: &Tracker, event_type: &str, name: &str, count: usize) {
-    for (n, result) in bus.publish_many(tracked(tracker, event_type, name, count)).await.iter().enumerate() {
-        end(tracker, format!("{name}-{n}"), result);
-    }
+suite! {
+    concurrent_subscribe, concurrent_subscribe_multiple_topics, publish_subscribe_in_order, continue_after_subscribe_close, concurrent_close, publisher_close, reconnect,
 }
 
 /// TestConcurrentSubscribe: 5,000 messages, 50 subscriptions: 5 clients of 2 groups, 5 subscriptions in each.
 /// Each group gets each message once, and each subscription of the client that gets it.
-pub async fn concurrent_subscribe(fixture: &Fixture) {
+async fn concurrent_subscribe(fixture: &Fixture) {
     let publisher = fixture.keeper().await;
     let mut buses = Vec::new();
     let mut trackers: HashMap<(&str, usize), Arc<Tracker>> = HashMap::new();
@@ -83,7 +47,7 @@ pub async fn concurrent_subscribe(fixture: &Fixture) {
 }
 
 /// TestConcurrentSubscribeMultipleTopics: 20 types of 100 messages, subscribed and published at once.
-pub async fn concurrent_subscribe_multiple_topics(fixture: &Fixture) {
+async fn concurrent_subscribe_multiple_topics(fixture: &Fixture) {
     let bus = Arc::new(fixture.keeper().await);
     let tracker = Arc::new(Tracker::new());
     let topics = (0..20).map(|topic| {
@@ -94,7 +58,7 @@ pub async fn concurrent_subscribe_multiple_topics(fixture: &Fixture) {
             let options = member(&group, json!({ "from": "beginning" }));
             let (subscribed, ()) = tokio::join!(
                 bus.subscribe(&patterns, options, tracking(&tracker)),
-                publish(&bus, &tracker, &event_type, &event_type, 100),
+                publish_tracked(&bus, &tracker, &event_type, &event_type, 100),
             );
             subscribed.unwrap();
         })
@@ -111,7 +75,7 @@ pub async fn concurrent_subscribe_multiple_topics(fixture: &Fixture) {
 }
 
 /// TestPublishSubscribeInOrder: 1,000 messages of 16 keys, handled side by side and in the order of each key.
-pub async fn publish_subscribe_in_order(fixture: &Fixture) {
+async fn publish_subscribe_in_order(fixture: &Fixture) {
     let (publisher, bus) = (fixture.keeper().await, fixture.keeper().await);
     let inbox = Inbox::default();
     let seen = inbox.clone();
@@ -142,15 +106,16 @@ pub async fn publish_subscribe_in_order(fixture: &Fixture) {
 
 /// TestContinueAfterSubscribeClose: 5 batches of 1,000, each with a new subscription while the one before is
 /// closed in the middle of its work; none is lost, and none handled twice.
-pub async fn continue_after_subscribe_close(fixture: &Fixture) {
+async fn continue_after_subscribe_close(fixture: &Fixture) {
     let (publisher, mut worker) = (fixture.keeper().await, fixture.keeper().await);
     let tracker = Arc::new(Tracker::new());
     for batch in 0..5_usize {
         let subscription = worker.subscribe(&["job.*"], workers(), tracking(&tracker)).await.unwrap();
-        publish(&publisher, &tracker, &format!("job.{batch}"), &format!("batch-{batch}"), 1_000).await;
+        publish_tracked(&publisher, &tracker, &format!("job.{batch}"), &format!("batch-{batch}"), 1_000)
+            .await;
         let some = || async { tracker.received_count() >= batch * 700 + 200 };
         eventually(PATIENCE, "some of the batch", some).await;
-        // By turns the subscription, and the client as a whole.
+        // In turn the subscription ends, or the client as a whole.
         if batch % 2 == 0 {
             assert!(worker.unsubscribe(subscription).await);
         } else {
@@ -166,7 +131,7 @@ pub async fn continue_after_subscribe_close(fixture: &Fixture) {
 }
 
 /// TestConcurrentClose: while 10 clients of a group subscribe and close, and after it, every event is handled.
-pub async fn concurrent_close(fixture: &Fixture) {
+async fn concurrent_close(fixture: &Fixture) {
     let (publisher, worker) = (fixture.keeper().await, fixture.keeper().await);
     let tracker = Arc::new(Tracker::new());
     worker.subscribe(&["job"], workers(), tracking(&tracker)).await.unwrap();
@@ -179,12 +144,12 @@ pub async fn concurrent_close(fixture: &Fixture) {
         }));
     }
     for n in 0..50 {
-        publish(&publisher, &tracker, "job", &format!("early-{n}"), 2).await;
+        publish_tracked(&publisher, &tracker, "job", &format!("early-{n}"), 2).await;
     }
     for task in closing {
         task.await.unwrap();
     }
-    publish(&publisher, &tracker, "job", "late", 50).await;
+    publish_tracked(&publisher, &tracker, "job", "late", 50).await;
     Group::workers(&publisher, fixture).settled().await;
     tracker.assert_resolved_received();
     tracker.assert_no_duplicates();
@@ -192,7 +157,7 @@ pub async fn concurrent_close(fixture: &Fixture) {
 }
 
 /// TestPublisherClose: 10,000 messages by 20 publishers that close at once; none is lost.
-pub async fn publisher_close(fixture: &Fixture) {
+async fn publisher_close(fixture: &Fixture) {
     let worker = fixture.keeper().await;
     let tracker = Arc::new(Tracker::new());
     worker.subscribe(&["job.*"], workers(), tracking(&tracker)).await.unwrap();
@@ -222,7 +187,7 @@ pub async fn publisher_close(fixture: &Fixture) {
 
 /// TestReconnect: the broker restarts twice under load. What was resolved is handled, at least once; what was
 /// refused or not sent never is; and the group goes on where it stood.
-pub async fn reconnect(fixture: &Fixture) {
+async fn reconnect(fixture: &Fixture) {
     let Some(fixture) = fixture.lasting().await else { return };
     let worker = fixture.keeper().await;
     let tracker = Arc::new(Tracker::new());
@@ -250,43 +215,13 @@ pub async fn reconnect(fixture: &Fixture) {
     }
     tracker.assert_all_ended();
     let bus = fixture.keeper().await;
-    publish(&bus, &tracker, "job.after", "after", 100).await;
+    publish_tracked(&bus, &tracker, "job.after", "after", 100).await;
     eventually(PATIENCE, "all that was resolved", || async { tracker.missing().is_empty() }).await;
     Group::workers(&bus, &fixture).settled().await;
     tracker.assert_failed_not_received();
     tracker.assert_only_published_received();
     let kept: HashSet<String> = tracker.arrivals().into_iter().collect();
     assert_eq!(Group::workers(&bus, &fixture).stream().await["length"].as_u64(), Some(kept.len() as u64));
-    assert_eq!(letters(&bus, &fixture.jobs()).await, Vec::<Value>::new());
-    assert_eq!((worker.stats().counts.events_lost, worker.told(lost)), (0, vec![]));
-}
-
-/// TestPubSubStressTest: many of these tests at once on one broker, each with names of its own.
-pub async fn stress(fixture: &Fixture) {
-    let mut rounds = tokio::task::JoinSet::new();
-    for round in 0..3 {
-        let scoped = |test: &str| fixture.scoped(&format!("{test}-{round}:"));
-        macro_rules! all {
-            ($($module:ident :: $test:ident),+ $(,)?) => {
-                $({
-                    let fixture = scoped(stringify!($test));
-                    rounds.spawn(async move { $module::$test(&fixture).await });
-                })+
-            };
-        }
-        all!(
-            universal::publish_subscribe,
-            universal::a_new_subscriber_receives_old_messages,
-            universal::resend_on_error,
-            universal::no_ack,
-            universal::continue_after_errors,
-            universal::consumer_groups,
-            universal::topic,
-            universal::message_ctx,
-            universal::subscribe_ctx,
-        );
-    }
-    while let Some(ended) = rounds.join_next().await {
-        ended.expect("a test that passes beside others");
-    }
+    assert_eq!(dead_letters(&bus, &fixture.jobs()).await, Vec::<Value>::new());
+    assert_eq!((worker.stats().counts.events_lost, worker.notices.find(lost)), (0, vec![]));
 }

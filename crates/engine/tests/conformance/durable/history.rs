@@ -6,8 +6,11 @@ use serde_json::{Value, json};
 
 use super::setup::{Group, event_in, id, member, numbered, numbers, sorted, store};
 use crate::fixture::Fixture;
-use crate::inbox::Inbox;
-use crate::support::{Bus, PATIENCE, Record};
+use crate::support::{Bus, Inbox, PATIENCE, Record};
+
+suite! {
+    events_by_id, events_run_out, past_events, replay_in_pages, replay_for_a_group,
+}
 
 async fn keeping(fixture: &Fixture) -> Bus {
     fixture.keeper_with(json!({ "persistence": { "enabled": true } })).await
@@ -23,7 +26,7 @@ fn data(events: &[Value]) -> Vec<u64> {
 }
 
 /// An event that is kept is found by its id, by any client.
-pub async fn events_by_id(fixture: &Fixture) {
+async fn events_by_id(fixture: &Fixture) {
     let (bus, other) = (keeping(fixture).await, keeping(fixture).await);
     let inbox = Inbox::of(&other, &["*"]).await;
     let stored = bus.publish_with("job", json!({ "n": 1 }), json!({ "key": "k" })).await.unwrap();
@@ -39,7 +42,7 @@ pub async fn events_by_id(fixture: &Fixture) {
 }
 
 /// What is kept runs out.
-pub async fn events_run_out(fixture: &Fixture) {
+async fn events_run_out(fixture: &Fixture) {
     let kept = json!({ "persistence": { "ttl": 150 } });
     let (bus, other) = (fixture.keeper_with(kept.clone()).await, fixture.keeper_with(kept).await);
     let receipt = bus.publish("job", 1).await.unwrap();
@@ -48,7 +51,7 @@ pub async fn events_run_out(fixture: &Fixture) {
 }
 
 /// Past events by type, time and order, over all streams and live types.
-pub async fn past_events(fixture: &Fixture) {
+async fn past_events(fixture: &Fixture) {
     let (bus, other) = (keeping(fixture).await, keeping(fixture).await);
     let types = ["job.a", "other", "note.b"];
     let records = |numbers: std::ops::Range<u64>| {
@@ -89,7 +92,7 @@ pub async fn past_events(fixture: &Fixture) {
 }
 
 /// A replay in pages: exactly what is stored in the range, whatever comes meanwhile.
-pub async fn replay_in_pages(fixture: &Fixture) {
+async fn replay_in_pages(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let types = ["job.a", "job.b", "note.x"];
     let ids = store(&bus, (0..30).map(|n| Record::new(types[n % 3], n)).collect()).await;
@@ -157,7 +160,7 @@ pub async fn replay_in_pages(fixture: &Fixture) {
 }
 
 /// A replay for a group: it handles past events once more, and the others do not notice.
-pub async fn replay_for_a_group(fixture: &Fixture) {
+async fn replay_for_a_group(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let mine = Inbox::with(&bus, &["job.*"], member("mine", json!({}))).await;
     let others = Inbox::with(&bus, &["job.*"], member("others", json!({}))).await;

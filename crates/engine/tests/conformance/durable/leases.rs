@@ -6,10 +6,13 @@ use oxbus_model::delivery::Settlement;
 use oxbus_testkit::eventually;
 use serde_json::json;
 
-use super::setup::{Gate, Group, letters, numbered, numbers, store, workers, workers_with};
+use super::setup::{Gate, Group, dead_letters, numbered, numbers, store, workers, workers_with};
 use crate::fixture::Fixture;
-use crate::inbox::{FAILED, Inbox};
-use crate::support::{Bus, Event, PATIENCE, claim_lost};
+use crate::support::{Bus, Event, FAILED, Inbox, PATIENCE, claim_lost};
+
+suite! {
+    claims_are_renewed, a_blocked_host, max_processing, a_late_failure, a_stolen_claim, a_crowd,
+}
 
 /// A lease that a busy machine does not let expire by accident.
 const STEADY: u64 = 1_500;
@@ -28,7 +31,7 @@ async fn renewed(bus: &Bus, times: u64) {
 
 /// An entry is nobody else's while it is worked on: its handler runs for several leases, or waits for its
 /// retry, or for the host.
-pub async fn claims_are_renewed(fixture: &Fixture) {
+async fn claims_are_renewed(fixture: &Fixture) {
     let (one, two) = (steady(fixture).await, steady(fixture).await);
     let gate = Gate::new();
     let running = gate.handler();
@@ -56,11 +59,11 @@ pub async fn claims_are_renewed(fixture: &Fixture) {
     Group::workers(&two, fixture).settled().await;
     let counts = (one.stats().counts, two.stats().counts);
     assert_eq!((counts.0.events_delivered, counts.1.events_delivered, inbox.len()), (2, 0, 0));
-    assert_eq!((counts.1.messages_recovered, one.told(|n| claim_lost(n).map(|_| ())).len()), (0, 0));
+    assert_eq!((counts.1.messages_recovered, one.notices.find(|n| claim_lost(n).map(|_| ())).len()), (0, 0));
 }
 
 /// A host that does not take its events for several leases does not lose them.
-pub async fn a_blocked_host(fixture: &Fixture) {
+async fn a_blocked_host(fixture: &Fixture) {
     let (one, two) = (steady(fixture).await, steady(fixture).await);
     let mine = Inbox::with(&one, &["job"], workers()).await;
     let blocked = one.block().await;
@@ -76,33 +79,33 @@ pub async fn a_blocked_host(fixture: &Fixture) {
 
 /// A handler that runs beyond `maxProcessing` loses its claim and is told: another one gets the event. When the
 /// first succeeds after all, the event is settled, and the other one is told that it works for nothing.
-pub async fn max_processing(fixture: &Fixture) {
+async fn max_processing(fixture: &Fixture) {
     let (one, two) = (fixture.hasty_keeper().await, fixture.hasty_keeper().await);
     let (first, second) = (Gate::new(), Gate::new());
     let hasty = workers_with(json!({ "maxProcessing": 50 }));
     let subscription = one.subscribe_async(&["job"], hasty, first.handler()).await.unwrap();
     store(&one, numbered("job", 0..1)).await;
     first.started.wait_for(1).await;
-    // It would take the event as well as the other.
+    // If it were not paused, this client could take the event as well as the other one.
     one.pause(subscription, true);
     two.subscribe_async(&["job"], workers(), second.ending(FAILED)).await.unwrap();
     second.started.wait_for(1).await;
     let event = second.started.events().remove(0);
     assert_eq!((event.attempt, event.deliveries()), (2, 2));
-    let tokens = one.wait_until_told(|notice| claim_lost(notice).map(<[u32]>::to_vec)).await;
+    let tokens = one.notices.wait_to_find(|notice| claim_lost(notice).map(<[u32]>::to_vec)).await;
     assert_eq!(tokens, [first.started.events()[0].token]);
     first.open(1);
     Group::workers(&two, fixture).settled().await;
-    let tokens = two.wait_until_told(|notice| claim_lost(notice).map(<[u32]>::to_vec)).await;
+    let tokens = two.notices.wait_to_find(|notice| claim_lost(notice).map(<[u32]>::to_vec)).await;
     assert_eq!(tokens, [event.token]);
-    // What becomes of the lost call does not count.
+    // The result of the lost call does not count.
     second.open(1);
     eventually(PATIENCE, "its end", || async { two.stats().counts.handler_errors == 1 }).await;
     one.pause(subscription, false);
     store(&two, numbered("job", 1..2)).await;
     let called = || async { first.started.len() + second.started.len() == 3 };
     eventually(PATIENCE, "the next event", called).await;
-    assert_eq!(letters(&two, &fixture.jobs()).await.len(), 0);
+    assert_eq!(dead_letters(&two, &fixture.jobs()).await.len(), 0);
     let counts = (one.stats().counts, two.stats().counts);
     assert_eq!((counts.0.events_delivered, counts.1.events_retried, counts.1.events_failed), (1, 0, 0));
     first.open(1);
@@ -110,7 +113,7 @@ pub async fn max_processing(fixture: &Fixture) {
 }
 
 /// The failure of a call whose claim is lost changes nothing: no retry, no dead letter, no wrong count.
-pub async fn a_late_failure(fixture: &Fixture) {
+async fn a_late_failure(fixture: &Fixture) {
     let (one, two) = (fixture.hasty_keeper().await, fixture.hasty_keeper().await);
     let (first, second) = (Gate::new(), Gate::new());
     let hasty = workers_with(json!({ "maxProcessing": 50, "maxRetries": 2 }));
@@ -127,13 +130,13 @@ pub async fn a_late_failure(fixture: &Fixture) {
     assert_eq!(group.pending().await[0]["consumer"], format!("tests-{}", two.client().instance_id()));
     second.open(1);
     group.settled().await;
-    assert_eq!(letters(&two, &fixture.jobs()).await.len(), 0);
+    assert_eq!(dead_letters(&two, &fixture.jobs()).await.len(), 0);
     assert_eq!((first.started.len(), second.started.len()), (1, 1));
     assert_eq!(two.stats().counts.events_delivered, 1);
 }
 
 /// Somebody else takes an entry away: its call is told, and its end changes nothing.
-pub async fn a_stolen_claim(fixture: &Fixture) {
+async fn a_stolen_claim(fixture: &Fixture) {
     if !fixture.capabilities.open_to_others {
         return;
     }
@@ -144,7 +147,7 @@ pub async fn a_stolen_claim(fixture: &Fixture) {
     gate.started.wait_for(1).await;
     let jobs = fixture.jobs();
     fixture.command(&["XCLAIM", &jobs, "workers", "thief", "0", &ids[0]]).await;
-    let tokens = bus.wait_until_told(|notice| claim_lost(notice).map(<[u32]>::to_vec)).await;
+    let tokens = bus.notices.wait_to_find(|notice| claim_lost(notice).map(<[u32]>::to_vec)).await;
     assert_eq!(tokens, [gate.started.events()[0].token]);
     gate.open(1);
     eventually(PATIENCE, "its end", || async { bus.stats().counts.handler_errors == 1 }).await;
@@ -152,12 +155,12 @@ pub async fn a_stolen_claim(fixture: &Fixture) {
     // The thief never renews it: it comes back.
     gate.started.wait_for(2).await;
     assert_eq!(gate.started.events()[1].deliveries(), 3);
-    assert_eq!(letters(&bus, &jobs).await.len(), 0);
+    assert_eq!(dead_letters(&bus, &jobs).await.len(), 0);
     gate.open(10);
 }
 
 /// Many clients under load with claims that expire soon: every event is handled, and settled at the end.
-pub async fn a_crowd(fixture: &Fixture) {
+async fn a_crowd(fixture: &Fixture) {
     let publisher = fixture.hasty_keeper().await;
     let inbox = Inbox::default();
     let mut buses = Vec::new();
@@ -167,7 +170,7 @@ pub async fn a_crowd(fixture: &Fixture) {
         let start = n * 100;
         store(&publisher, numbered("job", start..start + 100)).await;
         buses.push(bus);
-        // By turns one leaves in order, one dies, and one stays.
+        // In turn a client leaves in order, dies, or stays.
         if n % 3 == 1 {
             buses.remove(0).disconnect().await;
         } else if n % 3 == 2 {
@@ -177,5 +180,5 @@ pub async fn a_crowd(fixture: &Fixture) {
     Group::workers(&publisher, fixture).settled().await;
     let handled: std::collections::BTreeSet<u64> = numbers(&inbox).into_iter().collect();
     assert_eq!(handled, (0..600).collect());
-    assert_eq!(letters(&publisher, &fixture.jobs()).await.len(), 0);
+    assert_eq!(dead_letters(&publisher, &fixture.jobs()).await.len(), 0);
 }

@@ -4,10 +4,13 @@ use oxbus_model::stream_store::EntryId;
 use oxbus_testkit::eventually;
 use serde_json::{Value, json};
 
-use super::setup::{Gate, Group, letters, member, numbered, numbers, store, workers, workers_with};
+use super::setup::{Gate, Group, dead_letters, member, numbered, numbers, store, workers, workers_with};
 use crate::fixture::Fixture;
-use crate::inbox::Inbox;
-use crate::support::{Bus, PATIENCE, dead_lettered, lost, recreated};
+use crate::support::{Bus, Inbox, PATIENCE, dead_lettered, lost, recreated};
+
+suite! {
+    undecodable, foreign_entries, trimmed_unread, trimmed_pending, a_lost_group, a_lost_stream,
+}
 
 /// Appends an entry that Oxbus did not write; its id.
 async fn append(fixture: &Fixture, fields: &[(&str, &[u8])]) -> String {
@@ -20,7 +23,7 @@ async fn append(fixture: &Fixture, fields: &[(&str, &[u8])]) -> String {
 }
 
 /// Entries that are not events become dead letters, one for each group, and the loop goes on.
-pub async fn undecodable(fixture: &Fixture) {
+async fn undecodable(fixture: &Fixture) {
     if !fixture.capabilities.open_to_others {
         return;
     }
@@ -48,21 +51,27 @@ pub async fn undecodable(fixture: &Fixture) {
         inbox.wait_for(2).await;
         Group::of(&bus, &fixture.jobs(), group).settled().await;
         assert_eq!(numbers(inbox), [0, 1]);
-        let letters = letters(&bus, &fixture.jobs()).await;
-        let of_group: Vec<&Value> = letters.iter().filter(|letter| letter["group"] == group).collect();
-        let of: Vec<_> = of_group.iter().map(|letter| letter["messageId"].as_str().unwrap()).collect();
+        let dead_letters = dead_letters(&bus, &fixture.jobs()).await;
+        let of_group: Vec<&Value> =
+            dead_letters.iter().filter(|dead_letter| dead_letter["group"] == group).collect();
+        let of: Vec<_> =
+            of_group.iter().map(|dead_letter| dead_letter["messageId"].as_str().unwrap()).collect();
         assert_eq!(of, ids);
-        assert!(of_group.iter().all(|letter| letter["reason"] == "undecodable" && letter["event"].is_null()));
+        assert!(
+            of_group
+                .iter()
+                .all(|dead_letter| dead_letter["reason"] == "undecodable" && dead_letter["event"].is_null())
+        );
         assert_eq!(of_group[0]["fields"], json!({ "anything": "at all" }));
     }
-    let told = bus.told(dead_lettered);
+    let told = bus.notices.find(dead_lettered);
     assert_eq!(told.len(), 16);
     assert!(told.iter().all(|told| told.event_id.is_none() && told.error["message"].is_string()));
     assert_eq!(bus.stats().counts.events_dead_lettered, 16);
 }
 
 /// Entries of others are taken as they come: what is missing is filled in.
-pub async fn foreign_entries(fixture: &Fixture) {
+async fn foreign_entries(fixture: &Fixture) {
     if !fixture.capabilities.open_to_others {
         return;
     }
@@ -109,7 +118,7 @@ async fn trim_to(bus: &Bus, fixture: &Fixture, length: u64) -> u64 {
 }
 
 /// Entries that were trimmed before a group has read them are noticed.
-pub async fn trimmed_unread(fixture: &Fixture) {
+async fn trimmed_unread(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let inbox = Inbox::default();
     let subscription = bus.subscribe(&["job"], workers(), inbox.handler()).await.unwrap();
@@ -122,7 +131,7 @@ pub async fn trimmed_unread(fixture: &Fixture) {
     let ids = store(&bus, numbered("job", 5..20)).await;
     assert_eq!(trim_to(&bus, fixture, 3).await, 17);
     bus.subscribe(&["job"], workers(), inbox.handler()).await.unwrap();
-    let told = bus.wait_until_told(lost).await;
+    let told = bus.notices.wait_to_find(lost).await;
     inbox.wait_for(8).await;
     Group::workers(&bus, fixture).settled().await;
     assert_eq!((told.stream, told.group.as_str(), told.count), (fixture.jobs(), "workers", 12));
@@ -134,12 +143,12 @@ pub async fn trimmed_unread(fixture: &Fixture) {
     let late = Inbox::with(&other, &["job"], workers()).await;
     store(&bus, numbered("job", 20..30)).await;
     eventually(PATIENCE, "what comes after", || async { inbox.len() + late.len() == 18 }).await;
-    assert_eq!((bus.told(lost).len(), other.told(lost).len()), (1, 0));
+    assert_eq!((bus.notices.find(lost).len(), other.notices.find(lost).len()), (1, 0));
     assert_eq!(bus.stats().counts.events_lost, 12);
 }
 
 /// Pending entries that were trimmed never reach a handler, and do not stay pending.
-pub async fn trimmed_pending(fixture: &Fixture) {
+async fn trimmed_pending(fixture: &Fixture) {
     let (one, two) = (fixture.hasty_keeper().await, fixture.hasty_keeper().await);
     let gate = Gate::new();
     one.subscribe_async(&["job"], workers(), gate.handler()).await.unwrap();
@@ -152,7 +161,7 @@ pub async fn trimmed_pending(fixture: &Fixture) {
     Group::workers(&two, fixture).settled().await;
     eventually(PATIENCE, "the loss", || async { two.stats().counts.events_lost == 6 }).await;
     assert_eq!(super::setup::sorted(&inbox), [6, 7]);
-    let told = two.told(lost);
+    let told = two.notices.find(lost);
     assert_eq!(told.iter().map(|told| told.count).sum::<u64>(), 6);
     let bounds = [&ids[0], &ids[5]].map(|id| id.parse::<EntryId>().unwrap());
     assert!(told.iter().all(|told| bounds[0] <= told.from && told.to <= bounds[1]), "{told:?}");
@@ -160,7 +169,7 @@ pub async fn trimmed_pending(fixture: &Fixture) {
 }
 
 /// A group that is lost is made again where it stood: nothing is skipped, and the client goes on by itself.
-pub async fn a_lost_group(fixture: &Fixture) {
+async fn a_lost_group(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let gate = Gate::new();
     bus.subscribe_async(&["job"], workers_with(json!({ "concurrency": 50 })), gate.handler()).await.unwrap();
@@ -172,11 +181,11 @@ pub async fn a_lost_group(fixture: &Fixture) {
         let ids = store(&bus, numbered("job", round * 10..round * 10 + 5)).await;
         // Five are pending when it is lost, and five come after.
         group.wait_for_pending(5).await;
-        let mark = bus.mark();
+        let mark = bus.notices.mark();
         let args = json!({ "name": fixture.jobs(), "group": "workers" });
         assert_eq!(bus.request("streams.removeGroup", args).await.unwrap(), json!(true));
         store(&bus, numbered("job", round * 10 + 5..round * 10 + 10)).await;
-        let from = bus.wait_until_told_from(mark, recreated).await;
+        let from = bus.notices.wait_to_find_from(mark, recreated).await;
         assert!(from < ids[0].parse().unwrap(), "{from} is behind what was pending");
         gate.open(1_000);
         let all = || async { (0..round * 10 + 10).all(|n| numbers(&gate.started).contains(&n)) };
@@ -184,12 +193,12 @@ pub async fn a_lost_group(fixture: &Fixture) {
         group.settled().await;
         gate.close();
     }
-    assert_eq!(letters(&bus, &fixture.jobs()).await, Vec::<Value>::new());
+    assert_eq!(dead_letters(&bus, &fixture.jobs()).await, Vec::<Value>::new());
     assert_eq!(bus.stats().counts.events_lost, 0);
 }
 
 /// A stream that is lost with its groups begins again, and so does the group.
-pub async fn a_lost_stream(fixture: &Fixture) {
+async fn a_lost_stream(fixture: &Fixture) {
     if !fixture.capabilities.open_to_others {
         return;
     }
@@ -205,5 +214,5 @@ pub async fn a_lost_stream(fixture: &Fixture) {
         Group::workers(&bus, fixture).settled().await;
     }
     assert_eq!(numbers(&inbox), (0..40).collect::<Vec<_>>());
-    assert!(!bus.told(recreated).is_empty());
+    assert!(!bus.notices.find(recreated).is_empty());
 }

@@ -8,10 +8,13 @@ use oxbus_model::delivery::Settlement;
 use oxbus_testkit::eventually;
 use serde_json::json;
 
-use super::setup::{Gate, Group, letters, member, numbered, numbers, store, workers_with};
+use super::setup::{Gate, Group, dead_letters, member, numbered, numbers, store, workers_with};
 use crate::fixture::Fixture;
-use crate::inbox::{FAILED, Inbox};
-use crate::support::{Event, PATIENCE, Record};
+use crate::support::{Event, FAILED, Inbox, PATIENCE, Record};
+
+suite! {
+    by_key, a_key_that_waits, by_stream, a_late_call_keeps_its_place, one_order_for_a_group,
+}
 
 /// By key: the numbers of the events and their attempts, in the order of the calls.
 type Calls = HashMap<String, Vec<(u64, u32)>>;
@@ -27,7 +30,7 @@ fn key_of(event: &Event) -> String {
 }
 
 /// One at a time per key, also through retries; keys side by side.
-pub async fn by_key(fixture: &Fixture) {
+async fn by_key(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     // Which keys run, and what each key has done, every call of it.
     let running: Arc<Mutex<HashSet<String>>> = Arc::default();
@@ -60,7 +63,7 @@ pub async fn by_key(fixture: &Fixture) {
 }
 
 /// A key that stands still holds up only itself; events without a key are not ordered.
-pub async fn a_key_that_waits(fixture: &Fixture) {
+async fn a_key_that_waits(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let gate = Gate::new();
     let options = workers_with(json!({ "orderBy": "key", "concurrency": 4 }));
@@ -98,7 +101,7 @@ pub async fn a_key_that_waits(fixture: &Fixture) {
 }
 
 /// Strictly one at a time, through retries and past what fails for good, over all streams of the group.
-pub async fn by_stream(fixture: &Fixture) {
+async fn by_stream(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let calls: Arc<Mutex<Vec<(u64, u32)>>> = Arc::default();
     let seen = calls.clone();
@@ -115,12 +118,12 @@ pub async fn by_stream(fixture: &Fixture) {
     let expected: Vec<(u64, u32)> =
         (0..40).flat_map(|n| (1..=if n % 5 == 0 { 3 } else { 1 }).map(move |a| (n, a))).collect();
     assert_eq!(*calls.lock().unwrap(), expected);
-    let letters = letters(&bus, &fixture.jobs()).await;
-    assert_eq!(letters.len(), 8);
+    let dead_letters = dead_letters(&bus, &fixture.jobs()).await;
+    assert_eq!(dead_letters.len(), 8);
 }
 
 /// A call that has timed out keeps its place until it really ends; only then is it tried again.
-pub async fn a_late_call_keeps_its_place(fixture: &Fixture) {
+async fn a_late_call_keeps_its_place(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let inbox = Inbox::default();
     let seen = inbox.clone();
@@ -150,7 +153,7 @@ pub async fn a_late_call_keeps_its_place(fixture: &Fixture) {
 }
 
 /// All subscriptions of a group in one client agree on its consumer and its order.
-pub async fn one_order_for_a_group(fixture: &Fixture) {
+async fn one_order_for_a_group(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let ordered = json!({ "orderBy": "key", "consumer": "me" });
     let inbox = Inbox::with(&bus, &["job"], workers_with(ordered.clone())).await;

@@ -6,11 +6,14 @@ use serde_json::json;
 
 use super::setup::{Group, member, numbered, numbers, store, workers};
 use crate::fixture::Fixture;
-use crate::inbox::Inbox;
-use crate::support::{PATIENCE, Record};
+use crate::support::{Inbox, PATIENCE, Record};
+
+suite! {
+    receipts, duplicates, duplicates_run_out, publish_refusals, retention,
+}
 
 /// Ids grow in the order of publishing, and each stored event has its entry.
-pub async fn receipts(fixture: &Fixture) {
+async fn receipts(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let records = (0..500).map(|n| match n % 4 {
         0 => Record::new("job", n),
@@ -39,7 +42,7 @@ pub async fn receipts(fixture: &Fixture) {
 }
 
 /// Of events of one id within the time only the first is stored and published.
-pub async fn duplicates(fixture: &Fixture) {
+async fn duplicates(fixture: &Fixture) {
     let (bus, other) = (fixture.keeper().await, fixture.keeper().await);
     let inbox = Inbox::with(&bus, &["*"], workers()).await;
     let live = Inbox::of(&bus, &["job"]).await;
@@ -53,12 +56,12 @@ pub async fn duplicates(fixture: &Fixture) {
         assert_eq!((stored.message_id.as_str(), again.id.as_str()), (first.message_id(), "order-1"));
         assert_eq!((stored.stream, again.receivers), (fixture.jobs(), 0));
     }
-    // In one batch, too; others of it are not concerned.
+    // This holds within one batch too, whose other events are not concerned.
     let record = |id: &str| Record::new("job", 3).with(json!({ "id": id, "deduplicate": { "ttl": 60_000 } }));
     let results = bus.publish_many(vec![record("a"), Record::new("job", 4), record("a"), record("b")]).await;
     let duplicate: Vec<bool> = results.into_iter().map(|r| r.unwrap().stored.unwrap().duplicate).collect();
     assert_eq!(duplicate, [false, false, true, false]);
-    // Without being asked nobody looks.
+    // Without the option nobody looks for duplicates.
     bus.publish_with("job", 5, json!({ "id": "order-1" })).await.unwrap();
     inbox.wait_for(5).await;
     let all = if fixture.capabilities.local_first { vec![1, 2, 3, 4, 3, 3, 5] } else { vec![1, 3, 4, 3, 5] };
@@ -68,7 +71,7 @@ pub async fn duplicates(fixture: &Fixture) {
 }
 
 /// After the time an id is new again.
-pub async fn duplicates_run_out(fixture: &Fixture) {
+async fn duplicates_run_out(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let short = json!({ "id": "order-1", "deduplicate": { "ttl": 50 } });
     let first = bus.publish_with("job", 1, short.clone()).await.unwrap();
@@ -78,7 +81,7 @@ pub async fn duplicates_run_out(fixture: &Fixture) {
 }
 
 /// What cannot be stored is refused before anything is stored or published.
-pub async fn publish_refusals(fixture: &Fixture) {
+async fn publish_refusals(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let live = Inbox::of(&bus, &["*"]).await;
     for (record, kind) in [
@@ -104,7 +107,7 @@ pub async fn publish_refusals(fixture: &Fixture) {
 }
 
 /// Retention keeps the newest, but nothing that a group has yet to read.
-pub async fn retention(fixture: &Fixture) {
+async fn retention(fixture: &Fixture) {
     let named = |name: &str, more: serde_json::Value| {
         let mut stream = json!({ "name": fixture.name(name), "events": format!("{name}.*") });
         super::setup::merge(&mut stream, more);

@@ -9,10 +9,13 @@ use oxbus_testkit::eventually;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::setup::{Gate, Group, event_in, letters, numbered, store, workers, workers_with};
+use super::setup::{Gate, Group, dead_letters, event_in, numbered, store, workers, workers_with};
 use crate::fixture::Fixture;
-use crate::inbox::{FAILED, Inbox};
-use crate::support::{Event, PATIENCE, Record, Verdict, dead_lettered};
+use crate::support::{Event, FAILED, Inbox, PATIENCE, Record, Verdict, dead_lettered};
+
+suite! {
+    always_failing, giving_up, retry_later, without_dead_letters, attempts_survive, one_of_two_fails, many_retries_at_once,
+}
 
 /// The attempts of each event, by type.
 #[derive(Clone, Default)]
@@ -30,7 +33,7 @@ impl Attempts {
 
 /// An event that always fails is called `maxRetries + 1` times, with growing delays, and then is one dead
 /// letter that tells everything. Others go on meanwhile.
-pub async fn always_failing(fixture: &Fixture) {
+async fn always_failing(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let calls: Arc<Mutex<Vec<(u32, Instant)>>> = Arc::default();
     let (seen, others) = (calls.clone(), Inbox::default());
@@ -50,7 +53,7 @@ pub async fn always_failing(fixture: &Fixture) {
     let receipt = bus.publish_raw(failing).await.unwrap();
     store(&bus, numbered("job.fine", 0..20)).await;
     others.wait_for(20).await;
-    let told = bus.wait_until_told(dead_lettered).await;
+    let told = bus.notices.wait_to_find(dead_lettered).await;
     Group::workers(&bus, fixture).settled().await;
 
     let calls = calls.lock().unwrap().clone();
@@ -64,15 +67,18 @@ pub async fn always_failing(fixture: &Fixture) {
     assert_eq!((told.message_id.as_str(), told.event_id), (receipt.message_id(), Some(receipt.id.clone())));
     assert_eq!((told.reason.as_str(), &told.error, told.kept), ("failed", &error, true));
 
-    let letters = letters(&bus, &fixture.jobs()).await;
-    assert_eq!(letters.len(), 1);
-    let letter = &letters[0];
-    assert_eq!((&letter["stream"], &letter["group"]), (&json!(fixture.jobs()), &json!("workers")));
-    assert_eq!((&letter["messageId"], &letter["attempts"]), (&json!(receipt.message_id()), &json!(4)));
-    assert_eq!((&letter["reason"], &letter["error"]), (&json!("failed"), &error));
+    let dead_letters = dead_letters(&bus, &fixture.jobs()).await;
+    assert_eq!(dead_letters.len(), 1);
+    let dead_letter = &dead_letters[0];
+    assert_eq!((&dead_letter["stream"], &dead_letter["group"]), (&json!(fixture.jobs()), &json!("workers")));
+    assert_eq!(
+        (&dead_letter["messageId"], &dead_letter["attempts"]),
+        (&json!(receipt.message_id()), &json!(4))
+    );
+    assert_eq!((&dead_letter["reason"], &dead_letter["error"]), (&json!("failed"), &error));
     let consumer = format!("tests-{}", bus.client().instance_id());
-    assert_eq!(letter["consumer"], json!(consumer));
-    let event = event_in(&letter["event"]);
+    assert_eq!(dead_letter["consumer"], json!(consumer));
+    let event = event_in(&dead_letter["event"]);
     assert_eq!((&event["id"], &event["data"]), (&json!(receipt.id), &json!({ "n": 1 })));
     assert_eq!(event["metadata"]["userId"], "u");
 
@@ -82,7 +88,7 @@ pub async fn always_failing(fixture: &Fixture) {
 }
 
 /// How a failure ends: at once when it is not to be tried again, after a delay of its own, or after its time.
-pub async fn giving_up(fixture: &Fixture) {
+async fn giving_up(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let attempts = Attempts::default();
     for (name, options) in [
@@ -109,8 +115,8 @@ pub async fn giving_up(fixture: &Fixture) {
     }
     let names = ["final", "twice", "later", "never", "late"];
     store(&bus, names.iter().map(|name| Record::new(format!("job.{name}"), 1)).collect()).await;
-    let letters = || async { letters(&bus, &fixture.jobs()).await };
-    eventually(PATIENCE, "the dead letters", || async { letters().await.len() == 5 }).await;
+    let dead_letters = || async { dead_letters(&bus, &fixture.jobs()).await };
+    eventually(PATIENCE, "the dead letters", || async { dead_letters().await.len() == 5 }).await;
     Group::workers(&bus, fixture).settled().await;
     for (name, expected, reason) in [
         ("final", &[1][..], "not-retryable"),
@@ -121,14 +127,17 @@ pub async fn giving_up(fixture: &Fixture) {
     ] {
         let event_type = format!("job.{name}");
         assert_eq!(attempts.of(&event_type), expected, "{name}");
-        let letters = letters().await;
-        let letter = letters.iter().find(|letter| event_in(&letter["event"])["type"] == *event_type).unwrap();
+        let dead_letters = dead_letters().await;
+        let dead_letter = dead_letters
+            .iter()
+            .find(|dead_letter| event_in(&dead_letter["event"])["type"] == *event_type)
+            .unwrap();
         assert_eq!(
-            (letter["attempts"].as_u64(), &letter["reason"]),
+            (dead_letter["attempts"].as_u64(), &dead_letter["reason"]),
             (Some(expected.len() as u64), &json!(reason))
         );
         // Without a word of the host there is still an error.
-        assert!(letter["error"]["message"].is_string(), "{letter}");
+        assert!(dead_letter["error"]["message"].is_string(), "{dead_letter}");
     }
     let stats = bus.stats();
     assert_eq!((stats.counts.handler_errors, stats.counts.events_retried), (9, 4));
@@ -137,7 +146,7 @@ pub async fn giving_up(fixture: &Fixture) {
 }
 
 /// `RetryLater` sets the next delay, and others pass in the meantime.
-pub async fn retry_later(fixture: &Fixture) {
+async fn retry_later(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let times: Arc<Mutex<HashMap<u64, Instant>>> = Arc::default();
     let (first, done) = (times.clone(), Inbox::default());
@@ -162,22 +171,22 @@ pub async fn retry_later(fixture: &Fixture) {
 }
 
 /// Where dead letters are not kept, an event that fails for good is settled, counted and told.
-pub async fn without_dead_letters(fixture: &Fixture) {
+async fn without_dead_letters(fixture: &Fixture) {
     let bus = fixture.keeper_with(json!({ "deadLetter": { "enabled": false } })).await;
     bus.subscribe(&["job"], workers_with(json!({ "maxRetries": 1 })), |_| FAILED).await.unwrap();
     store(&bus, numbered("job", 0..3)).await;
-    eventually(PATIENCE, "the end of all", || async { bus.told(dead_lettered).len() == 3 }).await;
+    eventually(PATIENCE, "the end of all", || async { bus.notices.find(dead_lettered).len() == 3 }).await;
     Group::workers(&bus, fixture).settled().await;
-    assert!(bus.told(dead_lettered).iter().all(|told| !told.kept && told.attempts == 2));
-    let errors = bus.notices().into_iter();
+    assert!(bus.notices.find(dead_lettered).iter().all(|told| !told.kept && told.attempts == 2));
+    let errors = bus.notices.all().into_iter();
     let errors = errors.filter(|notice| matches!(notice, oxbus_engine::host::Notice::Error(_))).count();
-    assert_eq!((errors, letters(&bus, &fixture.jobs()).await.len()), (3, 0));
+    assert_eq!((errors, dead_letters(&bus, &fixture.jobs()).await.len()), (3, 0));
     let counts = bus.stats().counts;
     assert_eq!((counts.events_failed, counts.events_dead_lettered), (3, 0));
 }
 
 /// Attempts survive the client: the next one to handle an event goes on counting.
-pub async fn attempts_survive(fixture: &Fixture) {
+async fn attempts_survive(fixture: &Fixture) {
     let options = || workers_with(json!({ "maxRetries": 5 }));
     let (one, two) = (fixture.hasty_keeper().await, fixture.hasty_keeper().await);
     let calls = Inbox::default();
@@ -206,7 +215,7 @@ pub async fn attempts_survive(fixture: &Fixture) {
         FAILED
     };
     two.subscribe(&["job"], options(), failing).await.unwrap();
-    let told = two.wait_until_told(dead_lettered).await;
+    let told = two.notices.wait_to_find(dead_lettered).await;
     Group::workers(&two, fixture).settled().await;
     let attempts: Vec<u32> = calls.events().iter().map(|event| event.attempt).collect();
     assert_eq!((attempts, told.attempts), ((1..=6).collect(), 6));
@@ -214,7 +223,7 @@ pub async fn attempts_survive(fixture: &Fixture) {
 
 /// When one of the subscriptions of a group fails for good, the others are not called again, and the event
 /// is a dead letter once.
-pub async fn one_of_two_fails(fixture: &Fixture) {
+async fn one_of_two_fails(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let (fine, gate) = (Inbox::with(&bus, &["job"], workers()).await, Gate::new());
     bus.subscribe(&["job"], workers_with(json!({ "maxRetries": 2 })), |_| FAILED).await.unwrap();
@@ -224,16 +233,16 @@ pub async fn one_of_two_fails(fixture: &Fixture) {
     eventually(PATIENCE, "the failures", || async { bus.stats().counts.handler_errors == 12 }).await;
     // It is settled when all are.
     assert_eq!(Group::workers(&bus, fixture).facts().await["pending"], 4);
-    assert_eq!(letters(&bus, &fixture.jobs()).await.len(), 0);
+    assert_eq!(dead_letters(&bus, &fixture.jobs()).await.len(), 0);
     gate.open(4);
     Group::workers(&bus, fixture).settled().await;
-    let kept = letters(&bus, &fixture.jobs()).await;
+    let kept = dead_letters(&bus, &fixture.jobs()).await;
     assert_eq!((kept.len(), fine.len(), gate.started.len()), (4, 4, 4));
-    assert!(kept.iter().all(|letter| letter["attempts"] == 3), "{kept:?}");
+    assert!(kept.iter().all(|dead_letter| dead_letter["attempts"] == 3), "{kept:?}");
 }
 
 /// More retries fall due at once than one drain hands out, or than may run.
-pub async fn many_retries_at_once(fixture: &Fixture) {
+async fn many_retries_at_once(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     for concurrency in [1, 7, 300] {
         let (inbox, count) = (Inbox::default(), oxbus_engine::DRAIN_LIMIT + 88);
@@ -255,5 +264,5 @@ pub async fn many_retries_at_once(fixture: &Fixture) {
         let retried = bus.stats().counts.events_retried;
         assert_eq!(retried % count as u64, 0, "each is retried once");
     }
-    assert_eq!(letters(&bus, &fixture.jobs()).await, Vec::<Value>::new());
+    assert_eq!(dead_letters(&bus, &fixture.jobs()).await, Vec::<Value>::new());
 }

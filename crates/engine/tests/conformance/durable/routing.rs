@@ -5,14 +5,17 @@ use oxbus_testkit::eventually;
 use serde_json::{Value, json};
 
 use super::setup::{
-    Group, event_in, letters, member, numbered, numbers, sorted, store, workers, workers_with,
+    Group, dead_letters, event_in, member, numbered, numbers, sorted, store, workers, workers_with,
 };
 use crate::fixture::Fixture;
-use crate::inbox::Inbox;
-use crate::support::{PATIENCE, Record, dead_lettered};
+use crate::support::{Inbox, PATIENCE, Record, dead_lettered};
+
+suite! {
+    refusals, overlapping_patterns, filters, handlers_in_different_clients, unhandled, several_streams, configured_groups, where_events_are_stored,
+}
 
 /// What a durable subscription is refused for.
-pub async fn refusals(fixture: &Fixture) {
+async fn refusals(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     for (patterns, options, kind) in [
         (&["order.*"][..], workers(), ErrorKind::NoStream),
@@ -45,7 +48,7 @@ pub async fn refusals(fixture: &Fixture) {
 }
 
 /// Each subscription is called once, however many of its patterns match; the first one counts.
-pub async fn overlapping_patterns(fixture: &Fixture) {
+async fn overlapping_patterns(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let overlapping = Inbox::with(&bus, &["note.x", "job.*", "*", "job.a"], workers()).await;
     let exact = Inbox::with(&bus, &["job.a"], workers()).await;
@@ -66,7 +69,7 @@ pub async fn overlapping_patterns(fixture: &Fixture) {
 }
 
 /// A filter decides before a handler is called; what no subscription wants is settled and counted.
-pub async fn filters(fixture: &Fixture) {
+async fn filters(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let only = |n: u64| workers_with(json!({ "filter": { "data.kind": n } }));
     let one = Inbox::with(&bus, &["job"], only(1)).await;
@@ -84,7 +87,7 @@ pub async fn filters(fixture: &Fixture) {
 }
 
 /// Clients of a group with handlers for different types: each event finds the client that has one.
-pub async fn handlers_in_different_clients(fixture: &Fixture) {
+async fn handlers_in_different_clients(fixture: &Fixture) {
     let (one, two) = (fixture.keeper().await, fixture.keeper().await);
     let first = Inbox::with(&one, &["job.a"], workers()).await;
     let second = Inbox::with(&two, &["job.b"], workers()).await;
@@ -98,28 +101,28 @@ pub async fn handlers_in_different_clients(fixture: &Fixture) {
     for event in [first.events(), second.events()].concat() {
         assert_eq!((event.attempt, event.deliveries()), (1, 1), "a hand-back does not count");
     }
-    assert_eq!(letters(&one, &fixture.jobs()).await, Vec::<Value>::new());
+    assert_eq!(dead_letters(&one, &fixture.jobs()).await, Vec::<Value>::new());
 }
 
 /// An event that the group wants and nobody handles becomes a dead letter in the end.
-pub async fn unhandled(fixture: &Fixture) {
+async fn unhandled(fixture: &Fixture) {
     let (one, two) = (fixture.hasty_keeper().await, fixture.hasty_keeper().await);
     let gone = one.subscribe(&["job.a"], workers(), Inbox::default().handler()).await.unwrap();
     let inbox = Inbox::with(&two, &["job.b"], workers()).await;
     assert!(one.unsubscribe(gone).await);
     let ids = store(&one, vec![Record::new("job.a", 0), Record::new("job.b", 1)]).await;
     inbox.wait_for(1).await;
-    let told = two.wait_until_told(dead_lettered).await;
+    let told = two.notices.wait_to_find(dead_lettered).await;
     assert_eq!((told.reason.as_str(), &told.message_id), ("unhandled", &ids[0]));
     Group::workers(&two, fixture).settled().await;
-    let letters = letters(&two, &fixture.jobs()).await;
-    assert_eq!((letters.len(), &letters[0]["reason"]), (1, &json!("unhandled")));
-    assert_eq!(event_in(&letters[0]["event"])["type"], "job.a");
+    let dead_letters = dead_letters(&two, &fixture.jobs()).await;
+    assert_eq!((dead_letters.len(), &dead_letters[0]["reason"]), (1, &json!("unhandled")));
+    assert_eq!(event_in(&dead_letters[0]["event"])["type"], "job.a");
     assert_eq!((inbox.len(), two.stats().counts.events_dead_lettered), (1, 1));
 }
 
 /// One subscription reads all streams that hold what it wants, or those that it names.
-pub async fn several_streams(fixture: &Fixture) {
+async fn several_streams(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let all = Inbox::with(&bus, &["*"], member("all", json!({}))).await;
     let named = member("named", json!({ "streams": [fixture.notes()] }));
@@ -143,7 +146,7 @@ pub async fn several_streams(fixture: &Fixture) {
 }
 
 /// Groups of the configuration exist from the start, so that nothing is missed before the first subscription.
-pub async fn configured_groups(fixture: &Fixture) {
+async fn configured_groups(fixture: &Fixture) {
     let streams = json!([{
         "name": fixture.jobs(), "events": ["job"],
         "consumerGroups": ["early", { "name": "all", "from": "beginning" }],
@@ -159,12 +162,12 @@ pub async fn configured_groups(fixture: &Fixture) {
     assert_eq!((numbers(&early), numbers(&all)), ((3..6).collect(), (0..6).collect()));
     // It was told to start elsewhere, which an existing group does not.
     let ignored = |notice: &_| crate::support::is_warning(notice, "START_IGNORED");
-    bus.wait_for_notice(ignored).await;
-    assert_eq!(bus.notices().iter().filter(|notice| ignored(notice)).count(), 1);
+    bus.notices.wait_for(ignored).await;
+    assert_eq!(bus.notices.all().iter().filter(|notice| ignored(notice)).count(), 1);
 }
 
 /// An event goes where it is told to: to another stream, or to none; and live as well, or not.
-pub async fn where_events_are_stored(fixture: &Fixture) {
+async fn where_events_are_stored(fixture: &Fixture) {
     let quiet = fixture.name("quiet");
     let bus = fixture.keeper_with(json!({ "streams": [
         { "name": fixture.jobs(), "events": ["job", "job.*"], "realtime": ["job", "*.live"] },

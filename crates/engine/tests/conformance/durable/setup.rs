@@ -11,8 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::fixture::Fixture;
-use crate::inbox::Inbox;
-use crate::support::{Bus, Event, PATIENCE, Record};
+use crate::support::{Bus, Event, Inbox, PATIENCE, Record};
 
 /// The lease of tests in which claims expire, in milliseconds. The others have the default, so that
 /// nothing expires however slow the machine is.
@@ -91,7 +90,7 @@ pub fn numbers(inbox: &Inbox) -> Vec<u64> {
     inbox.data().iter().map(|data| data.as_u64().expect("a number")).collect()
 }
 
-/// The same, sorted.
+/// The numbers that an inbox got as data, sorted.
 pub fn sorted(inbox: &Inbox) -> Vec<u64> {
     let mut numbers = numbers(inbox);
     numbers.sort_unstable();
@@ -183,9 +182,10 @@ impl<'a> Group<'a> {
 }
 
 /// The dead letters of a stream, oldest first.
-pub async fn letters(bus: &Bus, stream: &str) -> Vec<Value> {
-    let letters = bus.request("deadLetters.list", json!({ "stream": stream })).await.expect("dead letters");
-    letters.as_array().expect("a list").clone()
+pub async fn dead_letters(bus: &Bus, stream: &str) -> Vec<Value> {
+    let dead_letters =
+        bus.request("deadLetters.list", json!({ "stream": stream })).await.expect("dead letters");
+    dead_letters.as_array().expect("a list").clone()
 }
 
 /// An event in an answer of administration.
@@ -194,7 +194,7 @@ pub fn event_in(answer: &Value) -> Value {
     serde_json::from_str(text).expect("an event as JSON")
 }
 
-/// An entry id in an answer; before all where there is none.
+/// An entry id in an answer; the lowest id when there is none.
 pub fn id(text: &Value) -> EntryId {
     text.as_str().map_or(EntryId::MIN, |text| text.parse().expect("an entry id"))
 }
@@ -202,7 +202,7 @@ pub fn id(text: &Value) -> EntryId {
 /// A handler call.
 pub type Settling = Pin<Box<dyn Future<Output = Settlement> + Send>>;
 
-/// Handler calls that wait until they are let go.
+/// Holds handler calls until it is opened.
 #[derive(Clone)]
 pub struct Gate {
     /// What was started.

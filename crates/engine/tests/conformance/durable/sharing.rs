@@ -9,11 +9,14 @@ use serde_json::{Value, json};
 
 use super::setup::{Gate, Group, LEASE, member, numbered, numbers, sorted, store, workers, workers_with};
 use crate::fixture::Fixture;
-use crate::inbox::Inbox;
-use crate::support::{Bus, PATIENCE};
+use crate::support::{Bus, Inbox, PATIENCE};
+
+suite! {
+    a_slow_group, hand_back_on_disconnect, hand_back_on_unsubscribe, one_subscription_of_a_group_ends, rejoin, a_dead_consumer, a_consumer_name, consumers_that_leave, a_lease_of_its_own, recover,
+}
 
 /// A slow group does not hold up another one.
-pub async fn a_slow_group(fixture: &Fixture) {
+async fn a_slow_group(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let gate = Gate::new();
     let one_at_a_time = member("slow", json!({ "concurrency": 1 }));
@@ -41,7 +44,7 @@ async fn ten_events(bus: &Bus, publisher: &Bus, fixture: &Fixture) -> (Gate, u32
 
 /// A client that disconnects finishes what runs and hands back what has not begun: others get it as if it
 /// had never been there.
-pub async fn hand_back_on_disconnect(fixture: &Fixture) {
+async fn hand_back_on_disconnect(fixture: &Fixture) {
     let (one, two) = (fixture.keeper().await, fixture.keeper().await);
     let (gate, _) = ten_events(&one, &two, fixture).await;
     let inbox = Inbox::with(&two, &["job"], workers()).await;
@@ -60,7 +63,7 @@ pub async fn hand_back_on_disconnect(fixture: &Fixture) {
 }
 
 /// The same when only the subscription ends.
-pub async fn hand_back_on_unsubscribe(fixture: &Fixture) {
+async fn hand_back_on_unsubscribe(fixture: &Fixture) {
     let (one, two) = (fixture.keeper().await, fixture.keeper().await);
     let (gate, subscription) = ten_events(&one, &two, fixture).await;
     assert!(one.unsubscribe(subscription).await);
@@ -75,7 +78,7 @@ pub async fn hand_back_on_unsubscribe(fixture: &Fixture) {
 }
 
 /// A subscription that ends while another of its group goes on takes nothing away from that one.
-pub async fn one_subscription_of_a_group_ends(fixture: &Fixture) {
+async fn one_subscription_of_a_group_ends(fixture: &Fixture) {
     let (bus, publisher) = (fixture.keeper().await, fixture.keeper().await);
     let (gate, subscription) = ten_events(&bus, &publisher, fixture).await;
     let other = Inbox::with(&bus, &["job"], workers()).await;
@@ -90,7 +93,7 @@ pub async fn one_subscription_of_a_group_ends(fixture: &Fixture) {
 }
 
 /// A client leaves a group and joins it again, at once, time after time; nothing is lost or called twice.
-pub async fn rejoin(fixture: &Fixture) {
+async fn rejoin(fixture: &Fixture) {
     let (bus, publisher) = (fixture.keeper().await, fixture.keeper().await);
     let inbox = Inbox::default();
     let mut subscription = bus.subscribe(&["job"], workers(), inbox.handler()).await.unwrap();
@@ -106,7 +109,7 @@ pub async fn rejoin(fixture: &Fixture) {
 }
 
 /// What a client that died had claimed is taken over once its lease is over.
-pub async fn a_dead_consumer(fixture: &Fixture) {
+async fn a_dead_consumer(fixture: &Fixture) {
     let (one, two) = (fixture.hasty_keeper().await, fixture.hasty_keeper().await);
     let gate = Gate::new();
     one.subscribe_async(&["job"], workers(), gate.handler()).await.unwrap();
@@ -128,7 +131,7 @@ pub async fn a_dead_consumer(fixture: &Fixture) {
 }
 
 /// A name belongs to one living consumer of a group; whoever comes next under it takes up what was left.
-pub async fn a_consumer_name(fixture: &Fixture) {
+async fn a_consumer_name(fixture: &Fixture) {
     let times = |ms: u64| json!({ "redis": { "commandTimeout": ms } });
     let named = || workers_with(json!({ "consumer": "worker-1" }));
     let one = fixture.keeper().await;
@@ -167,7 +170,7 @@ pub async fn a_consumer_name(fixture: &Fixture) {
 }
 
 /// Consumers that leave are gone; the group, its position and what it has not read stay.
-pub async fn consumers_that_leave(fixture: &Fixture) {
+async fn consumers_that_leave(fixture: &Fixture) {
     let publisher = fixture.keeper().await;
     let group = Group::workers(&publisher, fixture);
     for round in 0..3_u64 {
@@ -190,19 +193,19 @@ pub async fn consumers_that_leave(fixture: &Fixture) {
 }
 
 /// The lease is the group's: a client with another one is told, and keeps to it.
-pub async fn a_lease_of_its_own(fixture: &Fixture) {
+async fn a_lease_of_its_own(fixture: &Fixture) {
     let (one, two) = (fixture.keeper_with(json!({ "lease": 60_000 })).await, fixture.hasty_keeper().await);
     let gate = Gate::new();
     one.subscribe_async(&["job"], workers(), gate.handler()).await.unwrap();
     let inbox = Inbox::with(&two, &["job"], workers()).await;
     let code = "LEASE_DIFFERS";
-    two.wait_for_notice(|notice| crate::support::is_warning(notice, code)).await;
-    assert!(!one.notices().iter().any(|notice| crate::support::is_warning(notice, code)));
+    two.notices.wait_for(|notice| crate::support::is_warning(notice, code)).await;
+    assert!(!one.notices.all().iter().any(|notice| crate::support::is_warning(notice, code)));
     drop((inbox, gate));
 }
 
 /// `streams.recover` hands what was left alone back to its group, and what was tried too often to the dead letters.
-pub async fn recover(fixture: &Fixture) {
+async fn recover(fixture: &Fixture) {
     let (one, admin) = (fixture.hasty_keeper().await, fixture.hasty_keeper().await);
     let gate = Gate::new();
     one.subscribe_async(&["job"], workers(), gate.handler()).await.unwrap();
@@ -225,7 +228,7 @@ pub async fn recover(fixture: &Fixture) {
     let expected = json!({ "checked": 6, "claimed": 6, "reprocessed": 0, "deadLettered": 6, "failed": 0 });
     assert_eq!(result, expected);
     group.settled().await;
-    assert_eq!(super::setup::letters(&admin, &fixture.jobs()).await.len(), 6);
+    assert_eq!(super::setup::dead_letters(&admin, &fixture.jobs()).await.len(), 6);
     let unknown = admin.request("streams.recover", json!({ "group": "nobody" })).await.unwrap_err();
     assert_eq!(unknown.kind, ErrorKind::NoGroup);
     gate.open(6);

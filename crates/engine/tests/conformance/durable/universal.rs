@@ -9,12 +9,31 @@ use oxbus_testkit::eventually;
 use serde_json::{Value, json};
 
 use super::setup::{Gate, Group, member, numbered, numbers, sorted, store, workers, workers_with};
+use tokio::task::JoinSet;
+
 use crate::fixture::Fixture;
-use crate::inbox::{FAILED, Inbox};
-use crate::support::{Event, PATIENCE, Record};
+use crate::support::{Event, FAILED, Inbox, PATIENCE, Record};
+
+/// Gives all tests of this file to a macro.
+macro_rules! each {
+    ($macro:ident) => {
+        $macro! {
+            publish_subscribe, a_new_subscriber_receives_old_messages, resend_on_error, no_ack, continue_after_errors, consumer_groups, topic, message_ctx, subscribe_ctx, all_subscriptions_of_a_group,
+        }
+    };
+}
+
+each!(suite);
+
+/// The tests of this file, run side by side.
+mod at_once {
+    use super::stress;
+
+    suite! { stress }
+}
 
 /// TestPublishSubscribe: 100 messages arrive once, unchanged, with their metadata; as live ones do.
-pub async fn publish_subscribe(fixture: &Fixture) {
+async fn publish_subscribe(fixture: &Fixture) {
     let (publisher, worker) = (fixture.keeper().await, fixture.keeper().await);
     let inbox = Inbox::with(&worker, &["job.*"], workers()).await;
     let live = Inbox::of(&worker, &["job.*"]).await;
@@ -54,7 +73,7 @@ pub async fn publish_subscribe(fixture: &Fixture) {
 }
 
 /// TestNewSubscriberReceivesOldMessages: a group starts where it was told to.
-pub async fn a_new_subscriber_receives_old_messages(fixture: &Fixture) {
+async fn a_new_subscriber_receives_old_messages(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let ids = store(&bus, numbered("job", 0..20)).await;
     let from = |from: Value| {
@@ -82,7 +101,7 @@ pub async fn a_new_subscriber_receives_old_messages(fixture: &Fixture) {
 }
 
 /// TestResendOnError: a failed event is handed out again until it succeeds.
-pub async fn resend_on_error(fixture: &Fixture) {
+async fn resend_on_error(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let inbox = Inbox::default();
     let seen = inbox.clone();
@@ -106,7 +125,7 @@ pub async fn resend_on_error(fixture: &Fixture) {
 }
 
 /// TestNoAck: in order, the next event waits until the one before is settled.
-pub async fn no_ack(fixture: &Fixture) {
+async fn no_ack(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let gate = Gate::new();
     let ordered = workers_with(json!({ "orderBy": "stream" }));
@@ -125,7 +144,7 @@ pub async fn no_ack(fixture: &Fixture) {
 }
 
 /// TestContinueAfterErrors: after 100 failures of each of 3 groups all 50 events are handled.
-pub async fn continue_after_errors(fixture: &Fixture) {
+async fn continue_after_errors(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let mut inboxes = Vec::new();
     for group in ["one", "two", "three"] {
@@ -153,7 +172,7 @@ pub async fn continue_after_errors(fixture: &Fixture) {
 }
 
 /// TestConsumerGroups: each group gets every event once, whatever the number of its clients.
-pub async fn consumer_groups(fixture: &Fixture) {
+async fn consumer_groups(fixture: &Fixture) {
     let publisher = fixture.keeper().await;
     let (mut workers, mut inboxes) = (Vec::new(), Vec::new());
     for group in ["one", "two"] {
@@ -174,7 +193,7 @@ pub async fn consumer_groups(fixture: &Fixture) {
 }
 
 /// TestTopic: no cross-talk between types, nor between streams.
-pub async fn topic(fixture: &Fixture) {
+async fn topic(fixture: &Fixture) {
     let (publisher, worker) = (fixture.keeper().await, fixture.keeper().await);
     let one = Inbox::with(&worker, &["job.1"], member("one", json!({}))).await;
     let two = Inbox::with(&worker, &["job.2"], member("two", json!({}))).await;
@@ -198,7 +217,7 @@ pub async fn topic(fixture: &Fixture) {
 }
 
 /// TestMessageCtx: a handler call ends once. It goes on when its subscription ends, and its success counts.
-pub async fn message_ctx(fixture: &Fixture) {
+async fn message_ctx(fixture: &Fixture) {
     let (bus, other) = (fixture.keeper().await, fixture.keeper().await);
     let gate = Gate::new();
     let subscription = bus.subscribe_async(&["job"], workers(), gate.handler()).await.unwrap();
@@ -221,7 +240,7 @@ pub async fn message_ctx(fixture: &Fixture) {
 }
 
 /// TestSubscribeCtx: when a subscription ends, events go to the next one.
-pub async fn subscribe_ctx(fixture: &Fixture) {
+async fn subscribe_ctx(fixture: &Fixture) {
     let (publisher, one, two) = (fixture.keeper().await, fixture.keeper().await, fixture.keeper().await);
     let (first, second) = (Inbox::default(), Inbox::default());
     let subscription = one.subscribe(&["job"], workers(), first.handler()).await.unwrap();
@@ -239,7 +258,7 @@ pub async fn subscribe_ctx(fixture: &Fixture) {
 }
 
 /// A group that several subscriptions of a client share: an event is settled when all of them have had it.
-pub async fn all_subscriptions_of_a_group(fixture: &Fixture) {
+async fn all_subscriptions_of_a_group(fixture: &Fixture) {
     let bus = fixture.keeper().await;
     let (gate, calls) = (Gate::new(), Arc::new(AtomicUsize::new(0)));
     bus.subscribe_async(&["job"], workers(), gate.handler()).await.unwrap();
@@ -258,4 +277,23 @@ pub async fn all_subscriptions_of_a_group(fixture: &Fixture) {
     gate.open(5);
     group.settled().await;
     assert_eq!((gate.started.len(), calls.load(Ordering::SeqCst), other.len()), (5, 10, 0));
+}
+
+/// TestPubSubStressTest: all of these tests at once on one broker, each with names of its own.
+async fn stress(fixture: &Fixture) {
+    let mut rounds = JoinSet::new();
+    for round in 0..3 {
+        macro_rules! start {
+            ($($test:ident),+ $(,)?) => {
+                $({
+                    let fixture = fixture.scoped(&format!("{}-{round}:", stringify!($test)));
+                    rounds.spawn(async move { $test(&fixture).await });
+                })+
+            };
+        }
+        each!(start);
+    }
+    while let Some(ended) = rounds.join_next().await {
+        ended.expect("a test that passes beside others");
+    }
 }

@@ -6,9 +6,9 @@ use oxbus_testkit::{FaultProxy, RedisServer, seeded};
 use rand::Rng;
 use serde_json::json;
 
-use super::{LETTERS, keeper, length, member, numbered, settled, sorted, store};
-use crate::rig::{Inbox, is_error, millis, soak};
-use crate::support::Event;
+use super::{DEAD_LETTERS, keeper, length, member, numbered, settled, sorted, store};
+use crate::setup::{is_error, millis, soak};
+use crate::support::{Event, Inbox};
 
 /// Whatever connection of a consumer breaks, and whenever: every entry is handled once, and none stays pending.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -44,7 +44,7 @@ async fn connections_that_break_lose_nothing_and_repeat_nothing() {
     }
     settled(&server, "workers").await;
     assert_eq!(sorted(&inbox), (0..rounds * 50).collect::<Vec<_>>());
-    assert_eq!(length(&server, LETTERS).await, 0);
+    assert_eq!(length(&server, DEAD_LETTERS).await, 0);
     let counts = bus.stats().counts;
     assert_eq!((counts.events_delivered, counts.events_lost), (rounds * 50, 0));
     bus.disconnect().await;
@@ -63,14 +63,14 @@ async fn acknowledgements_without_an_answer_are_given_again() {
     for round in 1..=10_u64 {
         let commands = proxy.wait_for_connection("XACK").await;
         if round % 2 == 0 {
-            // Done by the server, and nobody hears of it.
+            // The server executes these, and its replies are lost.
             proxy.freeze_replies(commands);
         } else {
-            // Believed to be sent, and never seen by the server.
+            // The client believes these to be sent, and the server never gets them.
             proxy.cut_connection_after_swallowing(commands, 20);
         }
         store(&publisher, numbered(round * 10..round * 10 + 10)).await;
-        inbox.wait_for_len(round as usize * 10 + 1).await;
+        inbox.wait_for(round as usize * 10 + 1).await;
         proxy.cut(commands);
         settled(&server, "workers").await;
     }
@@ -87,10 +87,10 @@ async fn loops_that_panic_lose_nothing_and_repeat_nothing() {
     for round in 0..12_u64 {
         let publishing = publisher.start_publish(&numbered(round * 50..round * 50 + 50));
         let name = ["reader", "consumer"][round as usize % 2];
-        let mark = bus.mark();
+        let mark = bus.notices.mark();
         bus.client().inject_panic(name);
         let fault = |notice: &_| is_error(notice, ErrorKind::Internal);
-        let notice = bus.wait_for_notice_from(mark, fault).await;
+        let notice = bus.notices.wait_from(mark, fault).await;
         assert!(format!("{notice:?}").contains(name), "{notice:?}");
         publishing.results().await.into_iter().for_each(|result| drop(result.unwrap()));
     }

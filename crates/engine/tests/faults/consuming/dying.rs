@@ -14,10 +14,10 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    LETTERS, keeper, length, letter_ids, member, numbered, pending, settled, sorted, store, workers,
+    DEAD_LETTERS, dead_letter_ids, keeper, length, member, numbered, pending, settled, sorted, store, workers,
 };
-use crate::rig::{Inbox, assert_between, millis, seconds, soak, timed};
-use crate::support::{Bus, Event, PATIENCE, Record};
+use crate::setup::{assert_between, millis, seconds, soak, timed};
+use crate::support::{Bus, Event, Inbox, PATIENCE, Record};
 
 /// Scenario 36: what a dead consumer had begun is handled elsewhere, soon after its lease.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -37,7 +37,7 @@ async fn what_a_dead_consumer_had_begun_is_handled_elsewhere() {
     }
     let inbox = Inbox::with(&two, &["job"], workers()).await;
     one.client().destroy();
-    let ((), took) = timed(inbox.wait_for_len(10)).await;
+    let ((), took) = timed(inbox.wait_for(10)).await;
     assert_between(took, 0, LEASE + 5_000);
     settled(&server, "workers").await;
     assert_eq!(sorted(&inbox), (0..10).collect::<Vec<_>>());
@@ -45,7 +45,7 @@ async fn what_a_dead_consumer_had_begun_is_handled_elsewhere() {
     two.disconnect().await;
 }
 
-/// Publishes tracked events until told to stop; their ids and when each was resolved.
+/// Publishes tracked events until it is told to stop. Returns their ids and when each was resolved.
 async fn publish_until(
     bus: Arc<Bus>,
     tracker: Arc<Tracker>,
@@ -133,7 +133,7 @@ async fn a_server_killed_under_load_loses_nothing_that_it_had_kept() {
         tracker.missing().len(),
         tracker.duplicates().len()
     );
-    assert_eq!(length(&server, LETTERS).await, 0);
+    assert_eq!(length(&server, DEAD_LETTERS).await, 0);
     for bus in consumers {
         bus.disconnect().await;
     }
@@ -144,7 +144,7 @@ async fn giving_up(url: &str) -> (Bus, mpsc::UnboundedReceiver<()>) {
     let bus = keeper(url, 200).await;
     let (sender, called) = mpsc::unbounded_channel();
     let handler = move |_| {
-        // The test may be past listening.
+        // The test may have stopped listening.
         let _ = sender.send(());
         Settlement::Failed { retryable: false }
     };
@@ -152,7 +152,7 @@ async fn giving_up(url: &str) -> (Bus, mpsc::UnboundedReceiver<()>) {
     (bus, called)
 }
 
-/// A moment around that at which an entry is moved to the dead letters.
+/// A random moment shortly before or after an entry is moved to the dead letters.
 fn moment(rng: &mut impl Rng) -> Duration {
     Duration::from_micros(rng.random_range(0..3_000))
 }
@@ -178,7 +178,7 @@ async fn clients_that_die_while_events_are_given_up_leave_one_dead_letter_each()
     let (last, _called) = giving_up(&server.url()).await;
     settled(&server, "workers").await;
     ids.sort_unstable();
-    assert_eq!(letter_ids(&server).await, ids);
+    assert_eq!(dead_letter_ids(&server).await, ids);
     last.disconnect().await;
 }
 
@@ -204,7 +204,7 @@ async fn a_server_that_dies_while_events_are_given_up_has_one_dead_letter_each()
     bus.wait_for_state(State::Ready).await;
     settled(&server, "workers").await;
     ids.sort_unstable();
-    assert_eq!(letter_ids(&server).await, ids);
+    assert_eq!(dead_letter_ids(&server).await, ids);
     bus.disconnect().await;
 }
 
@@ -228,7 +228,7 @@ async fn connections_that_break_while_events_are_given_up_leave_one_dead_letter_
         while called.try_recv().is_ok() {}
     }
     settled(&server, "workers").await;
-    assert_eq!(letter_ids(&server).await, ids);
+    assert_eq!(dead_letter_ids(&server).await, ids);
     assert_eq!(pending(&server, "workers").await, 0);
     bus.disconnect_within(Some(seconds(5).as_millis() as u64)).await;
 }

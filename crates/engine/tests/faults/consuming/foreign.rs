@@ -4,9 +4,9 @@ use oxbus_testkit::{RedisServer, seeded};
 use rand::Rng;
 use serde_json::json;
 
-use super::{JOBS, LETTERS, keeper, length, member, numbered, settled, store, workers};
-use crate::rig::{Inbox, soak};
-use crate::support::dead_lettered;
+use super::{DEAD_LETTERS, JOBS, keeper, length, member, numbered, settled, store, workers};
+use crate::setup::soak;
+use crate::support::{Inbox, dead_lettered};
 
 /// Scenario 52: whatever others store, the loop goes on: each entry is an event or a dead letter.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -54,14 +54,14 @@ async fn whatever_others_store_is_an_event_or_a_dead_letter() {
     store(&bus, numbered(0..1)).await;
     settled(&server, "workers").await;
     let counts = bus.stats().counts;
-    let letters = counts.events_dead_lettered;
-    // An entry that names another group is for that one.
-    assert_eq!(inbox.len() as u64 + letters + counts.events_skipped, count + 1);
-    // About the newest 10,000 are kept.
-    let kept = length(&server, LETTERS).await as u64;
-    assert!(kept == letters || kept >= 10_000, "{kept} of {letters}");
+    let dead_letters = counts.events_dead_lettered;
+    // An entry that names another group is skipped by this one.
+    assert_eq!(inbox.len() as u64 + dead_letters + counts.events_skipped, count + 1);
+    // The stream of the dead letters keeps about the newest 10,000.
+    let kept = length(&server, DEAD_LETTERS).await as u64;
+    assert!(kept == dead_letters || kept >= 10_000, "{kept} of {dead_letters}");
     assert_eq!(inbox.events().last().unwrap().data(), json!(0));
-    assert!(letters > 0 && inbox.len() > 1);
+    assert!(dead_letters > 0 && inbox.len() > 1);
     assert!(inbox.events().iter().all(|event| event.text().contains("\"source\":\"")));
     bus.disconnect().await;
 }
@@ -81,9 +81,9 @@ async fn large_entries_of_others() {
         store(&bus, numbered(round..round + 1)).await;
     }
     settled(&server, "workers").await;
-    assert_eq!((inbox.len(), length(&server, LETTERS).await), (6, 6));
+    assert_eq!((inbox.len(), length(&server, DEAD_LETTERS).await), (6, 6));
     let large = inbox.events().into_iter().filter(|event| event.event_type() == "job.large");
     assert!(large.map(|event| event.data().as_str().unwrap().len()).eq([LARGE; 3]));
-    assert!(bus.told(dead_lettered).iter().all(|told| told.reason == "undecodable"));
+    assert!(bus.notices.find(dead_lettered).iter().all(|told| told.reason == "undecodable"));
     bus.disconnect().await;
 }

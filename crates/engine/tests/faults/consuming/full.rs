@@ -6,10 +6,10 @@ use oxbus_testkit::{RedisServer, eventually};
 use serde_json::json;
 
 use super::{
-    LETTERS, keeper, length, letter_ids, member, numbered, pending, settled, sorted, store, workers,
+    DEAD_LETTERS, dead_letter_ids, keeper, length, member, numbered, pending, settled, sorted, store, workers,
 };
-use crate::rig::{Inbox, failed, is_error};
-use crate::support::{Event, PATIENCE, Record, dead_lettered};
+use crate::setup::{failed, is_error};
+use crate::support::{Event, Inbox, PATIENCE, Record, dead_lettered};
 
 async fn memory(server: &RedisServer, bytes: &str) {
     server.command(&["CONFIG", "SET", "maxmemory", bytes]).await;
@@ -39,24 +39,24 @@ async fn an_entry_waits_for_its_place_among_the_dead_letters() {
     eventually(PATIENCE, "both are claimed", both).await;
     memory(&server, "1").await;
     permits.add_permits(2);
-    bus.wait_for_notice(|notice| is_error(notice, ErrorKind::ServerOom)).await;
+    bus.notices.wait_for(|notice| is_error(notice, ErrorKind::ServerOom)).await;
     // What succeeded is acknowledged, and what failed is neither lost nor called again while it waits.
     let one = || async { pending(&server, "workers").await == 1 };
     eventually(PATIENCE, "the acknowledgement", one).await;
     let renewed = bus.stats().counts.claims_renewed + 6;
     let held = || async { bus.stats().counts.claims_renewed >= renewed };
     eventually(PATIENCE, "the claim is kept", held).await;
-    assert_eq!((pending(&server, "workers").await, length(&server, LETTERS).await), (1, 0));
-    let errors = bus.notices().iter().filter(|notice| is_error(notice, ErrorKind::ServerOom)).count();
+    assert_eq!((pending(&server, "workers").await, length(&server, DEAD_LETTERS).await), (1, 0));
+    let errors = bus.notices.all().iter().filter(|notice| is_error(notice, ErrorKind::ServerOom)).count();
     assert_eq!(errors, 1, "once, not at each attempt");
-    assert!(bus.told(dead_lettered).is_empty());
+    assert!(bus.notices.find(dead_lettered).is_empty());
     let refused = bus.publish("job", 2).await;
     assert_eq!(failed(&refused, Outcome::Rejected).kind, ErrorKind::ServerOom);
 
     memory(&server, "0").await;
-    bus.wait_until_told(dead_lettered).await;
+    bus.notices.wait_to_find(dead_lettered).await;
     settled(&server, "workers").await;
-    assert_eq!(letter_ids(&server).await, ["bad"]);
+    assert_eq!(dead_letter_ids(&server).await, ["bad"]);
     let counts = bus.stats().counts;
     assert_eq!((counts.events_dead_lettered, counts.events_delivered, counts.handler_errors), (1, 1, 1));
     bus.disconnect().await;
@@ -74,15 +74,15 @@ async fn a_full_server_still_lets_groups_work() {
     memory(&server, "1").await;
     let two = keeper(&server.url(), 30_000).await;
     let inbox = Inbox::with(&two, &["job"], workers()).await;
-    inbox.wait_for_len(50).await;
+    inbox.wait_for(50).await;
     settled(&server, "workers").await;
     assert_eq!(sorted(&inbox), (0..50).collect::<Vec<_>>());
-    // A new group needs memory: it is refused in time, and nothing is left of it.
+    // A new group needs memory: the server refuses it in time, and nothing is left of it.
     let new = two.subscribe(&["job"], member("new", json!({})), Inbox::default().handler()).await;
     assert_eq!(new.unwrap_err().kind, ErrorKind::ServerOom);
     two.disconnect().await;
     memory(&server, "0").await;
     let inbox = Inbox::with(&one, &["job"], member("new", json!({ "from": "beginning" }))).await;
-    inbox.wait_for_len(50).await;
+    inbox.wait_for(50).await;
     one.disconnect().await;
 }

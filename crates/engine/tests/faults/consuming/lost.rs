@@ -9,10 +9,10 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{JOBS, keeper, member, numbered, pending, settled, sorted, store, workers};
-use crate::rig::{Inbox, is_error, millis};
-use crate::support::{Bus, PATIENCE, lost, recreated};
+use crate::setup::{is_error, millis};
+use crate::support::{Bus, Inbox, PATIENCE, lost, recreated};
 
-/// How often a server was asked to make a group, or to read as one.
+/// How often the server was asked to create a group or to read for one.
 async fn asked(server: &RedisServer) -> (u64, u64) {
     (server.calls("xgroup|create").await, server.calls("xreadgroup").await)
 }
@@ -27,7 +27,7 @@ async fn after_everything_is_deleted_every_new_event_is_handled() {
         let (before, started) = (asked(&server).await, Instant::now());
         server.command(&["FLUSHALL"]).await;
         store(&bus, numbered(round * 10..round * 10 + 10)).await;
-        inbox.wait_for_len(round as usize * 10 + 10).await;
+        inbox.wait_for(round as usize * 10 + 10).await;
         settled(&server, "workers").await;
         let (after, took) = (asked(&server).await, started.elapsed());
         assert!(after.0 - before.0 <= 2 + took.as_secs(), "groups were made {} times", after.0 - before.0);
@@ -48,7 +48,7 @@ async fn after_a_server_has_come_back_empty_every_new_event_is_handled() {
         server.restart().await;
         bus.wait_until_ready(Some(20_000)).await.unwrap();
         store(&bus, numbered(round * 20 + 10..round * 20 + 20)).await;
-        inbox.wait_for_len(round as usize * 20 + 20).await;
+        inbox.wait_for(round as usize * 20 + 20).await;
         settled(&server, "workers").await;
     }
     assert_eq!(sorted(&inbox), (0..60).collect::<Vec<_>>());
@@ -75,10 +75,10 @@ async fn a_server_that_comes_back_from_its_files_has_lost_nothing() {
         let seen = server.command(&["HGET", "jobs:group:workers", "seen"]).await;
         seen.text().parse::<u64>().unwrap()
     };
-    // Two heartbeats of the group have looked.
+    // By now two heartbeats of the group have looked at it.
     let now = seen().await;
     eventually(PATIENCE, "two heartbeats", async || seen().await >= now + 1_500).await;
-    assert_eq!((sorted(&inbox), bus.told(lost)), ((0..80).collect(), vec![]));
+    assert_eq!((sorted(&inbox), bus.notices.find(lost)), ((0..80).collect(), vec![]));
     let info = bus.request("streams.info", json!({ "name": JOBS })).await.unwrap();
     assert_eq!(info["groups"][0]["lag"], 0);
     bus.disconnect().await;
@@ -89,7 +89,7 @@ async fn a_server_that_comes_back_from_its_files_has_lost_nothing() {
     let rest = Inbox::with(&bus, &["job"], workers()).await;
     settled(&server, "workers").await;
     assert_eq!(sorted(&rest), (86..90).collect::<Vec<_>>());
-    assert_eq!(bus.wait_until_told(lost).await.count, 6);
+    assert_eq!(bus.notices.wait_to_find(lost).await.count, 6);
     bus.disconnect().await;
 }
 
@@ -97,7 +97,7 @@ async fn a_server_that_comes_back_from_its_files_has_lost_nothing() {
 async fn is_alive(bus: &Bus, server: &RedisServer, inbox: &Inbox, n: u64) {
     let before = inbox.len();
     store(bus, numbered(n..n + 1)).await;
-    inbox.wait_for_len(before + 1).await;
+    inbox.wait_for(before + 1).await;
     settled(server, "workers").await;
 }
 
@@ -115,9 +115,9 @@ async fn a_stream_or_group_that_disappears_under_a_waiting_reader_is_made_again(
         &["UNLINK", JOBS],
     ];
     for (n, way) in (1..).zip(ways) {
-        let (mark, before, started) = (bus.mark(), asked(&server).await, Instant::now());
+        let (mark, before, started) = (bus.notices.mark(), asked(&server).await, Instant::now());
         server.command(way).await;
-        let from = bus.wait_until_told_from(mark, recreated).await;
+        let from = bus.notices.wait_to_find_from(mark, recreated).await;
         eprintln!("{way:?}: made again behind {from} after {:?}", started.elapsed());
         is_alive(&bus, &server, &inbox, n).await;
         let (after, took) = (asked(&server).await, started.elapsed());
@@ -125,7 +125,7 @@ async fn a_stream_or_group_that_disappears_under_a_waiting_reader_is_made_again(
         // A read blocks for 300 ms; each of a few interruptions may cost one or two more.
         assert!(after.1 - before.1 <= 12 + took.as_millis() as u64 / 100, "{way:?}: {before:?} {after:?}");
     }
-    // What was acknowledged since the last heartbeat may come again with the group.
+    // The group may deliver again what was acknowledged since the last heartbeat.
     let mut seen = sorted(&inbox);
     seen.dedup();
     assert_eq!(seen, (0..5).collect::<Vec<_>>());
@@ -147,7 +147,7 @@ async fn a_group_that_cannot_be_made_again_is_asked_for_now_and_then() {
         info["total_commands_processed"].parse::<u64>().unwrap()
     };
     let (before, started) = (commands().await, Instant::now());
-    // Nothing can be waited for: what is measured is a rate.
+    // There is no condition to wait for, because the test measures a rate.
     let over = || async { started.elapsed() >= WATCHED };
     eventually(PATIENCE, "some seconds", over).await;
     let per_second = (commands().await - before) / WATCHED.as_secs();
@@ -157,11 +157,11 @@ async fn a_group_that_cannot_be_made_again_is_asked_for_now_and_then() {
     let health = bus.health().await;
     assert_eq!(health["status"], "degraded");
     assert_eq!(health["streams"][JOBS]["error"]["code"], "ERR_BUS_PERMISSION_DENIED");
-    let told = bus.notices().into_iter().filter(|notice| is_error(notice, ErrorKind::PermissionDenied));
+    let told = bus.notices.all().into_iter().filter(|notice| is_error(notice, ErrorKind::PermissionDenied));
     assert_eq!(told.count(), 1, "once, not each time");
     store(&bus, numbered(1..11)).await;
     server.command(&["ACL", "SETUSER", "default", "+xgroup"]).await;
-    inbox.wait_for_len(11).await;
+    inbox.wait_for(11).await;
     settled(&server, "workers").await;
     assert_eq!(sorted(&inbox), (0..11).collect::<Vec<_>>());
     bus.disconnect().await;
@@ -192,7 +192,7 @@ async fn trimmed_entries_are_told_and_not_kept_pending() {
     settled(&server, "workers").await;
     eventually(PATIENCE, "the loss", || async { bus.stats().counts.events_lost == 6 }).await;
     assert_eq!(sorted(&inbox), [0, 6, 7].into_iter().chain(9..31).collect::<Vec<_>>());
-    let told = bus.told(lost);
+    let told = bus.notices.find(lost);
     assert_eq!(told.iter().map(|told| told.count).sum::<u64>(), 6);
     let (first, last): (EntryId, EntryId) = (ids[0].parse().unwrap(), ids[7].parse().unwrap());
     assert!(told.iter().all(|told| first <= told.from && told.to <= last), "{told:?}");

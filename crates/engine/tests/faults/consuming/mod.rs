@@ -21,12 +21,12 @@ use oxbus_model::stream_store::EntryId;
 use oxbus_testkit::{RedisServer, Value as Reply, eventually};
 use serde_json::{Value, json};
 
-use crate::rig::{Inbox, hasty, ready};
-use crate::support::{Bus, PATIENCE, Record};
+use crate::setup::{hasty, ready};
+use crate::support::{Bus, Inbox, PATIENCE, Record};
 
 /// The stream of all tests, and its dead letters.
 const JOBS: &str = "jobs";
-const LETTERS: &str = "jobs:dlq";
+const DEAD_LETTERS: &str = "jobs:dlq";
 
 /// A configuration that finds faults within about a second, with claims that expire after `lease`.
 fn hasty_keeper(url: &str, lease: u64) -> Value {
@@ -117,10 +117,10 @@ fn settled(server: &RedisServer, group: &str) -> impl Future<Output = ()> {
 }
 
 /// The ids of the events among the dead letters, sorted.
-async fn letter_ids(server: &RedisServer) -> Vec<String> {
-    let letters = server.command(&["XRANGE", LETTERS, "-", "+"]).await;
-    let of = |letter: &Reply| fields(&letter.items()[1])["eventId"].text();
-    let mut ids: Vec<String> = letters.items().iter().map(of).collect();
+async fn dead_letter_ids(server: &RedisServer) -> Vec<String> {
+    let dead_letters = server.command(&["XRANGE", DEAD_LETTERS, "-", "+"]).await;
+    let of = |dead_letter: &Reply| fields(&dead_letter.items()[1])["eventId"].text();
+    let mut ids: Vec<String> = dead_letters.items().iter().map(of).collect();
     ids.sort_unstable();
     ids
 }

@@ -6,11 +6,11 @@ use oxbus_testkit::{FaultProxy, RedisServer, eventually};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::{JOBS, LETTERS, keeper, length, member, numbered, pending, settled, sorted, store, workers};
-use crate::rig::{Inbox, assert_between, timed};
-use crate::support::{Event, PATIENCE, claim_lost};
+use super::{DEAD_LETTERS, JOBS, keeper, length, member, numbered, pending, settled, sorted, store, workers};
+use crate::setup::{assert_between, timed};
+use crate::support::{Event, Inbox, PATIENCE, claim_lost};
 
-/// The longest that a read of these clients blocks: a heartbeat.
+/// A read of these clients blocks for one heartbeat at most.
 const BLOCK: u64 = 300;
 
 /// Scenario 38: a reader whose connection stands still is found and replaced, while the others go on; what
@@ -22,11 +22,11 @@ async fn a_reader_that_stands_still_is_replaced() {
     let (bus, publisher) = (keeper(&proxy.url(), 30_000).await, keeper(&server.url(), 30_000).await);
     let inbox = Inbox::with(&bus, &["job"], workers()).await;
     store(&publisher, numbered(0..1)).await;
-    inbox.wait_for_len(1).await;
+    inbox.wait_for(1).await;
     for round in 0..2_u64 {
         let reader = proxy.wait_for_connection("XREADGROUP").await;
-        let mark = bus.mark();
-        // By turns the server still hears it, or not.
+        let mark = bus.notices.mark();
+        // In every other round the server still receives what the client sends.
         if round == 0 {
             proxy.freeze_replies(reader);
         } else {
@@ -35,14 +35,14 @@ async fn a_reader_that_stands_still_is_replaced() {
         store(&publisher, numbered(round + 1..round + 2)).await;
         let broken =
             |n: &Notice| matches!(n, Notice::Disconnected { link, .. } if &**link == "reader:workers");
-        let (_, took) = timed(bus.wait_for_notice_from(mark, broken)).await;
+        let (_, took) = timed(bus.notices.wait_from(mark, broken)).await;
         assert_between(took, 0, BLOCK + 4_000);
-        inbox.wait_for_len(round as usize + 2).await;
+        inbox.wait_for(round as usize + 2).await;
         // The server learns of the end of that connection only now.
         proxy.cut(reader);
-        // Nothing else was touched.
+        // No other connection was replaced.
         bus.publish("live", 1).await.unwrap();
-        let links = bus.notices();
+        let links = bus.notices.all();
         let others = links.iter().filter(|n| matches!(n, Notice::Disconnected { .. }) && !broken(n)).count();
         assert_eq!(others, 0);
     }
@@ -110,9 +110,9 @@ async fn a_client_that_is_cut_off_for_longer_than_its_lease_does_no_harm() {
     proxy.blackhole_new(true);
     proxy.freeze_all();
     let inbox = Inbox::with(&two, &["job"], workers()).await;
-    inbox.wait_for_len(6).await;
+    inbox.wait_for(6).await;
     settled(&server, "workers").await;
-    // Half of its calls end while it is cut off, half when it is back.
+    // Half of its calls end while the client is cut off, half when it is back.
     gate.add_permits(3);
     proxy.blackhole_new(false);
     proxy.cut_all();
@@ -127,8 +127,8 @@ async fn a_client_that_is_cut_off_for_longer_than_its_lease_does_no_harm() {
     store(&two, numbered(10..40)).await;
     settled(&server, "workers").await;
     assert_eq!(sorted(&inbox)[..6], [0, 1, 2, 3, 4, 5]);
-    assert_eq!(length(&server, LETTERS).await, 0);
-    // Nothing of the six was called again.
+    assert_eq!(length(&server, DEAD_LETTERS).await, 0);
+    // None of the six was called again.
     let of_six = |inbox: &Inbox| inbox.data().iter().filter(|data| data.as_u64() < Some(6)).count();
     assert_eq!(of_six(&inbox), 6);
     let mut again = Vec::new();
@@ -136,7 +136,7 @@ async fn a_client_that_is_cut_off_for_longer_than_its_lease_does_no_harm() {
         again.push(token);
     }
     assert!(again.len() <= 30, "{again:?}");
-    assert!(one.told(|notice| claim_lost(notice).map(<[u32]>::len)).len() <= 6);
+    assert!(one.notices.find(|notice| claim_lost(notice).map(<[u32]>::len)).len() <= 6);
     gate.add_permits(1_000);
     one.disconnect().await;
     two.disconnect().await;
@@ -154,9 +154,9 @@ async fn a_group_that_does_not_get_on_holds_nobody_up() {
     for chunk in 0..10 {
         store(&bus, numbered(chunk * 200..chunk * 200 + 200)).await;
     }
-    let ((), took) = timed(fast.wait_for_len(2_000)).await;
+    let ((), took) = timed(fast.wait_for(2_000)).await;
     assert_between(took, 0, 10_000);
-    other.wait_for_len(2_000).await;
+    other.wait_for(2_000).await;
     for group in ["fast", "other"] {
         settled(&server, group).await;
     }

@@ -8,7 +8,7 @@ use oxbus_testkit::{FakeServer, FaultProxy, RedisServer, Script, Step, Tracker, 
 use serde_json::json;
 
 use super::{check, ending, keeping, records, stored};
-use crate::rig::{assert_between, failed, hasty, ready, timed};
+use crate::setup::{assert_between, failed, hasty, ready, timed};
 use crate::support::{PATIENCE, Record};
 
 /// Scenario 3: of a server that is killed everything that was confirmed is there when it comes back.
@@ -20,7 +20,7 @@ async fn a_server_killed_while_it_stores_has_what_it_confirmed() {
     let tracker = Tracker::new();
     let mut random = seeded("a_server_killed_while_it_stores");
     let mut seen = BTreeMap::<Ending, usize>::new();
-    for round in 0..crate::rig::soak(4, 40) {
+    for round in 0..crate::setup::soak(4, 40) {
         bus.wait_until_ready(Some(20_000)).await.unwrap();
         let records = records(&tracker, round, 1_000, 2_000);
         let before = bus.stats().counts.events_published;
@@ -59,16 +59,18 @@ async fn a_connection_cut_while_events_are_stored() {
     let tracker = Tracker::new();
     let mut random = seeded("a_connection_cut_while_events_are_stored");
     let mut seen = BTreeMap::<Ending, usize>::new();
-    for round in 0..crate::rig::soak(8, 100) {
+    for round in 0..crate::setup::soak(8, 100) {
         bus.wait_until_ready(Some(20_000)).await.unwrap();
-        let connection = *proxy.open_connections().last().expect("the publisher's connection");
         let bytes = random.random_range(1..(COUNT * SIZE) as u64);
-        if round % 2 == 1 {
-            proxy.cut_connection_after_swallowing(connection, bytes);
-        } else {
-            proxy.cut_connection_after_client_bytes(connection, bytes);
+        // The publisher's, and that of the commands if the health report has opened it.
+        for connection in proxy.open_connections() {
+            if round % 2 == 1 {
+                proxy.cut_connection_after_swallowing(connection, bytes);
+            } else {
+                proxy.cut_connection_after_client_bytes(connection, bytes);
+            }
         }
-        // In every other pair of rounds there is no next connection to take what was not written.
+        // In every other pair of rounds there is no next connection that could take the unwritten publishes.
         proxy.refuse(round % 4 < 2);
         let results = bus.start_publish(&records(&tracker, round, COUNT, SIZE)).results().await;
         proxy.refuse(false);
@@ -112,12 +114,13 @@ async fn an_unknown_event_published_again_is_a_duplicate() {
         [("job.once", "jobs", true, 1), ("quiet.once", "quiet", true, 1), ("quiet.twice", "quiet", false, 2)]
     {
         let options = json!({ "id": event_type, "deduplicate": once });
-        let connection = *proxy.open_connections().last().unwrap();
-        proxy.freeze_replies(connection);
+        // The publisher's, and that of the commands if the health report has opened it.
+        let connections = proxy.open_connections();
+        connections.iter().for_each(|connection| proxy.freeze_replies(*connection));
         let batch = bus.start_publish(&[Record::new(event_type, 1).with(options.clone())]);
         let count = || async { stored(&server, stream).await.iter().filter(|id| *id == event_type).count() };
         eventually(PATIENCE, "the server has stored it", || async { count().await == 1 }).await;
-        proxy.cut(connection);
+        connections.iter().for_each(|connection| proxy.cut(*connection));
         failed(&batch.results().await[0], Outcome::Unknown);
         bus.wait_until_ready(None).await.unwrap();
         let again = bus.publish_with(event_type, 1, options).await.unwrap();

@@ -6,15 +6,15 @@ use oxbus_testkit::{FaultProxy, RedisServer, Tracker, eventually};
 use serde_json::json;
 
 use super::{keeping, stored};
-use crate::rig::{Inbox, failed, ready};
-use crate::support::{Bus, PATIENCE, Record};
+use crate::setup::{failed, ready};
+use crate::support::{Bus, Inbox, PATIENCE, Record};
 
 /// A server that forgets its scripts is given them again; nothing is lost, stored twice, or out of order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forgotten_scripts_are_sent_again() {
     let server = RedisServer::start().await;
     let bus = ready(keeping(json!({ "redis": server.url() }))).await;
-    let live = Inbox::on(&bus, &["job"]).await;
+    let live = Inbox::of(&bus, &["job"]).await;
     let tracker = Tracker::new();
     let mut ids = Vec::new();
     for round in 0..30 {
@@ -48,11 +48,11 @@ async fn forgotten_scripts_are_sent_again() {
     kept.sort();
     wanted.sort();
     assert!(kept == wanted, "lost or doubled");
-    live.wait_for_len(6_000).await;
+    live.wait_for(6_000).await;
     let mut heard = live.ids();
     heard.sort();
     assert!(heard == wanted, "lost or doubled");
-    // Ten times for the calls that were on their way.
+    // The scripts are forgotten ten times, each time for all calls that are on their way.
     assert!((10..=300).contains(&server.calls("eval").await), "{}", server.calls("eval").await);
     assert_eq!(bus.stats().counts.reconnections, 0);
     bus.disconnect().await;
@@ -76,7 +76,7 @@ async fn one_event_of_a_call_is_cancelled() {
     let batch = bus.start_publish(&records);
     let cancelled = [0, 1, 17, 39, 41, 63, 64, 65, 99];
     cancelled.iter().for_each(|index| bus.cancel(batch.number, *index));
-    // All of a call at once, and some of it twice.
+    // All events of a call are cancelled at once, and some of them twice.
     let more = bus.start_publish(&vec![Record::new("job", "gone"); 10]);
     (0..10).rev().chain(0..10).for_each(|index| bus.cancel(more.number, index));
     for result in more.results().await {
@@ -98,17 +98,18 @@ async fn one_event_of_a_call_is_cancelled() {
     }
     assert_eq!(stored(&server, "jobs").await, expected);
 
-    // Of a call that was sent the event may have been stored.
-    let connection = *proxy.open_connections().last().unwrap();
-    proxy.freeze_replies(connection);
+    // The call was sent, so its event may have been stored.
+    // The publisher's, and that of the commands if the health report has opened it.
+    let connections = proxy.open_connections();
+    connections.iter().for_each(|connection| proxy.freeze_replies(*connection));
     let batch = bus.start_publish(&vec![Record::new("job", 1); 3]);
     let there = || async { stored(&server, "jobs").await.len() == expected.len() + 3 };
     eventually(PATIENCE, "all three are stored", there).await;
     bus.cancel(batch.number, 1);
-    // Answered first it would have been published.
+    // Had it been answered first, it would have been published.
     let cancelled = || async { bus.stats().in_flight == 2 };
     eventually(PATIENCE, "one is cancelled", cancelled).await;
-    proxy.thaw(connection);
+    connections.iter().for_each(|connection| proxy.thaw(*connection));
     let results = batch.results().await;
     assert_eq!(failed(&results[1], Outcome::Unknown).kind, ErrorKind::Aborted);
     assert!(results[0].is_ok() && results[2].is_ok());
@@ -120,7 +121,7 @@ async fn one_event_of_a_call_is_cancelled() {
 async fn the_order_of_publishing_is_that_of_the_stream() {
     let server = RedisServer::start().await;
     let bus: Bus = ready(keeping(json!({ "redis": server.url() }))).await;
-    let live = Inbox::on(&bus, &["job*"]).await;
+    let live = Inbox::of(&bus, &["job*"]).await;
     let mut expected = Vec::new();
     let mut batches = Vec::new();
     for n in 0..300 {
@@ -144,7 +145,7 @@ async fn the_order_of_publishing_is_that_of_the_stream() {
         }
     }
     assert!(stored(&server, "jobs").await == expected, "out of order");
-    live.wait_for_len(expected.len()).await;
+    live.wait_for(expected.len()).await;
     assert!(live.ids() == expected, "out of order");
     bus.disconnect().await;
 }
@@ -178,7 +179,7 @@ async fn all_ways_of_storing_write_the_same_fields() {
     assert_eq!(names, ["eventId", "timestamp", "source", "correlationId", "causationId", "data", "meta"]);
     assert_eq!(seen[0][5].1, "{\"é\":[1]}");
     assert!(seen[0] == seen[1] && seen[1] == seen[2], "{seen:?}");
-    // In one call with others that have no cause.
+    // It shares a call with events that have no cause.
     let records: Vec<Record> = (0..6)
         .map(|n| {
             let options = if n % 3 == 1 { json!({ "causationId": "c" }) } else { json!({ "key": "k" }) };

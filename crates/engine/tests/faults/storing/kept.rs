@@ -5,8 +5,8 @@ use oxbus_testkit::{RedisServer, eventually};
 use serde_json::{Value, json};
 
 use super::{keeping, stored};
-use crate::rig::{Inbox, failed, ready};
-use crate::support::{PATIENCE, Record};
+use crate::setup::{failed, ready};
+use crate::support::{Inbox, PATIENCE, Record};
 
 /// A store without live events: what no stream stores is refused.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -30,7 +30,7 @@ async fn events_are_kept_by_their_id() {
     let mut config = keeping(json!({ "redis": server.url(), "channelPrefix": "p:" }));
     config["persistence"] = json!({ "ttl": 60_000 });
     let bus = ready(config.clone()).await;
-    let live = Inbox::on(&bus, &["*"]).await;
+    let live = Inbox::of(&bus, &["*"]).await;
     let types = ["job", "quiet", "live", "job"];
     let records: Vec<Record> = (0..40)
         .map(|n: usize| {
@@ -52,7 +52,7 @@ async fn events_are_kept_by_their_id() {
         );
         assert!((1..=60_000).contains(&server.command(&["PTTL", &key]).await.int()));
     }
-    live.wait_for_len(30).await;
+    live.wait_for(30).await;
     // A duplicate is not kept again.
     server.command(&["DEL", "p:event:e-3"]).await;
     let again = bus.publish_raw(records[3].clone()).await.unwrap();

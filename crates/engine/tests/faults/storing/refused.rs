@@ -7,8 +7,8 @@ use oxbus_testkit::{RedisServer, Tracker, eventually};
 use serde_json::json;
 
 use super::{check, keeping, records, stored};
-use crate::rig::{Inbox, assert_between, failed, hasty, ready, timed};
-use crate::support::{PATIENCE, Published, Record};
+use crate::setup::{assert_between, failed, hasty, ready, timed};
+use crate::support::{Inbox, PATIENCE, Published, Record};
 
 /// Scenario 11: a server without memory refuses each event for itself, at once, and publishes none of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -16,7 +16,7 @@ async fn a_full_server_rejects_and_publishes_nothing() {
     let server = RedisServer::start().await;
     let bus = ready(keeping(json!({ "redis": server.url(), "persistence": { "ttl": 60_000 } }))).await;
     let plain = ready(keeping(json!({ "redis": server.url() }))).await;
-    let inbox = Inbox::on(&plain, &["*"]).await;
+    let inbox = Inbox::of(&plain, &["*"]).await;
     server.command(&["CONFIG", "SET", "maxmemory", "1"]).await;
     let tracker = Tracker::new();
     for (round, bus) in [&bus, &plain].into_iter().enumerate() {
@@ -27,7 +27,7 @@ async fn a_full_server_rejects_and_publishes_nothing() {
             tracker.rejected(format!("{round}-{n}"));
         }
     }
-    // Where live events are kept as well, they are not published without.
+    // With persistence a live event is not published unless it was stored.
     let live = bus.publish("live", 1).await;
     assert_eq!(failed(&live, Outcome::Rejected).kind, ErrorKind::ServerOom);
     plain.publish_with("live", 1, json!({ "id": "live" })).await.unwrap();
@@ -43,7 +43,7 @@ async fn a_full_server_rejects_and_publishes_nothing() {
     }
     check(&server, &tracker).await;
     // Three of four events are live; nothing that was refused is among them.
-    inbox.wait_for_len(13).await;
+    inbox.wait_for(13).await;
     assert!(inbox.ids().iter().all(|id| id == "live" || id.starts_with(['2', '3'])), "{:?}", inbox.ids());
     bus.disconnect().await;
     plain.disconnect().await;
@@ -119,12 +119,12 @@ async fn an_event_that_may_not_be_published_is_stored() {
             }
             _ => None,
         };
-        bus.notices().iter().filter_map(of).sum::<usize>()
+        bus.notices.all().iter().filter_map(of).sum::<usize>()
     };
     eventually(PATIENCE, "all are told", || async { told() == 50 }).await;
     bus.disconnect().await;
 
-    // Without scripts nothing can be stored and published; what is only stored needs none.
+    // Storing and publishing together needs scripts; storing alone does not.
     server.command(&["ACL", "SETUSER", "default", "allchannels", "-@scripting"]).await;
     let bus = ready(keeping(hasty(&server.url()))).await;
     let refused = bus.publish("job", 1).await;

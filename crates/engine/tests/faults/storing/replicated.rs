@@ -5,7 +5,7 @@ use oxbus_testkit::{RedisServer, eventually};
 use serde_json::json;
 
 use super::{keeping, stored};
-use crate::rig::{SLACK, assert_between, failed, millis, ready, seconds, timed};
+use crate::setup::{SLACK, assert_between, failed, millis, ready, seconds, timed};
 use crate::support::{PATIENCE, Record};
 
 /// Scenario 25: an event that too few replicas have is stored, but not confirmed.
@@ -18,7 +18,7 @@ async fn too_few_replicas_make_an_event_unknown() {
     let replicated = |n: u64, count: u64, timeout: u64| {
         Record::new("job", n).with(json!({ "id": n.to_string(), "replicas": count, "timeout": timeout }))
     };
-    // Beside others, which do not wait.
+    // Other events beside it do not wait.
     let records: Vec<Record> = (0..200)
         .map(|n| {
             if n % 3 == 0 { Record::new("job", n).with_id(&n.to_string()) } else { replicated(n, 1, 10_000) }
@@ -30,7 +30,7 @@ async fn too_few_replicas_make_an_event_unknown() {
     assert_eq!(stored(&replica, "jobs").await.len(), 200);
     assert!(bus.health().await["connections"]["replicated"]["status"] == "up");
 
-    // One more than there are.
+    // This is one replica more than there are.
     let batch = bus.start_publish(&[replicated(1_000, 2, 500), replicated(1_001, 1, 10_000)]);
     let number = batch.number;
     let (results, took) = timed(batch.results()).await;
@@ -58,14 +58,14 @@ async fn too_few_replicas_make_an_event_unknown() {
                 assert!(bus.stored_nevertheless(number, 0).is_some());
                 stored_nevertheless += 1;
             }
-            // They waited behind the first ones, and are not stored later either.
+            // These waited behind the first ones; they are not stored later either.
             error => {
                 assert_eq!((error.kind, error.outcome), (ErrorKind::PublishTimeout, Some(Outcome::NotSent)))
             }
         }
     }
     assert!(stored_nevertheless > 0);
-    // What needs no replica does not wait.
+    // An event that needs no replica does not wait.
     let (result, took) = timed(bus.publish("job", 1)).await;
     result.unwrap();
     assert_between(took, 0, 0);

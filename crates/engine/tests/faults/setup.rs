@@ -1,19 +1,16 @@
-//! What several scenarios need: short settings, a collector of events, and judging outcomes.
+//! What several scenarios need: short settings, times, and judging outcomes.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use oxbus_engine::host::Notice;
-use oxbus_model::delivery::Settlement;
 use oxbus_model::{BusError, ErrorKind, Outcome};
-use oxbus_testkit::eventually;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::support::{Bus, Event, PATIENCE, Receipt};
+use crate::support::{Bus, Receipt};
 
-/// What a shared machine may add to a time that is promised.
+/// How much longer than promised something may take on a shared machine.
 pub const SLACK: Duration = Duration::from_millis(1_000);
 
 /// `normal`, or `long` with `OXBUS_SOAK=1`.
@@ -43,7 +40,7 @@ pub async fn ready(config: Value) -> Bus {
     bus
 }
 
-/// What a future gives, and how long it took.
+/// The output of a future, and how long it took.
 pub async fn timed<T>(future: impl Future<Output = T>) -> (T, Duration) {
     let started = Instant::now();
     (future.await, started.elapsed())
@@ -78,7 +75,7 @@ pub fn is_gap(notice: &Notice) -> bool {
 
 /// How many of the notices from number `mark` on are gaps.
 pub fn gaps_since(bus: &Bus, mark: usize) -> usize {
-    bus.notices().iter().skip(mark).filter(|notice| is_gap(notice)).count()
+    bus.notices.all().iter().skip(mark).filter(|notice| is_gap(notice)).count()
 }
 
 /// The errors of the attempts to connect that failed, from notice number `mark` on.
@@ -87,69 +84,5 @@ pub fn attempts_since(bus: &Bus, mark: usize) -> Vec<ErrorKind> {
         Notice::Reconnecting { error, .. } => Some(error.kind),
         _ => None,
     };
-    bus.notices().into_iter().skip(mark).filter_map(kind).collect()
-}
-
-/// The events that a subscription got.
-#[derive(Clone, Default)]
-pub struct Inbox(Arc<Mutex<Vec<Event>>>);
-
-impl Inbox {
-    /// Subscribes on `bus` and collects.
-    pub async fn on(bus: &Bus, patterns: &[&str]) -> Inbox {
-        Inbox::with(bus, patterns, Value::Null).await
-    }
-
-    /// As [`Inbox::on`], with options.
-    pub async fn with(bus: &Bus, patterns: &[&str], options: Value) -> Inbox {
-        let inbox = Inbox::default();
-        bus.subscribe(patterns, options, inbox.handler()).await.expect("a subscription");
-        inbox
-    }
-
-    /// A handler that collects.
-    pub fn handler(&self) -> impl Fn(Event) -> Settlement + Send + Sync + 'static {
-        let inbox = self.clone();
-        move |event| {
-            inbox.0.lock().unwrap().push(event);
-            Settlement::Succeeded
-        }
-    }
-
-    /// How many came.
-    pub fn len(&self) -> usize {
-        self.0.lock().unwrap().len()
-    }
-
-    /// What came, in order.
-    pub fn events(&self) -> Vec<Event> {
-        self.0.lock().unwrap().clone()
-    }
-
-    /// The ids of what came, in order.
-    pub fn ids(&self) -> Vec<String> {
-        self.events().iter().map(Event::id).collect()
-    }
-
-    /// The `data` of what came, in order.
-    pub fn data(&self) -> Vec<Value> {
-        self.events().iter().map(Event::data).collect()
-    }
-
-    /// How often an event came.
-    pub fn times(&self, id: &str) -> usize {
-        self.events().iter().filter(|event| event.id() == id).count()
-    }
-
-    /// Waits until an event has come.
-    pub async fn wait_for(&self, id: &str) {
-        let arrived = || async { self.times(id) > 0 };
-        eventually(PATIENCE, &format!("the arrival of {id}"), arrived).await;
-    }
-
-    /// Waits until so many have come.
-    pub async fn wait_for_len(&self, count: usize) {
-        let arrived = || async { self.len() >= count };
-        eventually(PATIENCE, &format!("the arrival of {count} events"), arrived).await;
-    }
+    bus.notices.all().into_iter().skip(mark).filter_map(kind).collect()
 }

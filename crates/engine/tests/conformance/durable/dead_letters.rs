@@ -8,10 +8,13 @@ use oxbus_model::delivery::Settlement;
 use oxbus_testkit::eventually;
 use serde_json::{Value, json};
 
-use super::setup::{Group, event_in, letters, member, numbered, sorted, store};
+use super::setup::{Group, dead_letters, event_in, member, numbered, sorted, store};
 use crate::fixture::Fixture;
-use crate::inbox::Inbox;
-use crate::support::{Bus, Event, PATIENCE};
+use crate::support::{Bus, Event, Inbox, PATIENCE};
+
+suite! {
+    looking, back_to_the_group, back_to_the_stream, failing_again,
+}
 
 /// A client whose group `fragile` gives everything up until it is mended, and whose group `sturdy` does not.
 struct Fragile {
@@ -37,7 +40,7 @@ impl Fragile {
         bus.subscribe(&["job"], member("fragile", json!({})), handler).await.unwrap();
         let sturdy = Inbox::with(&bus, &["job"], member("sturdy", json!({}))).await;
         store(&bus, numbered("job", 0..count)).await;
-        let full = || async { letters(&bus, &fixture.jobs()).await.len() as u64 == count };
+        let full = || async { dead_letters(&bus, &fixture.jobs()).await.len() as u64 == count };
         eventually(PATIENCE, "the dead letters", full).await;
         let all = Fragile { bus, mended, fragile, sturdy };
         all.settled(fixture).await;
@@ -56,10 +59,11 @@ impl Fragile {
 }
 
 /// Letters are listed, counted, found and removed.
-pub async fn looking(fixture: &Fixture) {
+async fn looking(fixture: &Fixture) {
     let all = Fragile::with(fixture, 5).await;
-    let listed = letters(&all.bus, &fixture.jobs()).await;
-    let data: Vec<Value> = listed.iter().map(|letter| event_in(&letter["event"])["data"].clone()).collect();
+    let listed = dead_letters(&all.bus, &fixture.jobs()).await;
+    let data: Vec<Value> =
+        listed.iter().map(|dead_letter| event_in(&dead_letter["event"])["data"].clone()).collect();
     assert_eq!(data, (0..5).map(Value::from).collect::<Vec<_>>());
     let count = |args| all.ask("deadLetters.count", args);
     assert_eq!(count(json!({})).await, 5);
@@ -94,11 +98,11 @@ pub async fn looking(fixture: &Fixture) {
     }
 }
 
-/// A letter goes back to the group that gave it up; the others settle it unseen.
-pub async fn back_to_the_group(fixture: &Fixture) {
+/// A dead letter goes back to the group that gave it up; the others settle it unseen.
+async fn back_to_the_group(fixture: &Fixture) {
     let all = Fragile::with(fixture, 3).await;
     all.mended.store(true, Ordering::SeqCst);
-    let listed = letters(&all.bus, &fixture.jobs()).await;
+    let listed = dead_letters(&all.bus, &fixture.jobs()).await;
     let replayed = all.ask("deadLetters.replay", json!({ "id": listed[1]["id"] })).await;
     all.fragile.wait_for(1).await;
     all.settled(fixture).await;
@@ -106,21 +110,21 @@ pub async fn back_to_the_group(fixture: &Fixture) {
     assert_eq!(json!(event.message_id()), replayed["messageId"]);
     assert_eq!((event.data(), event.attempt, event.deliveries()), (json!(1), 1, 1));
     assert_eq!(event.json(), event_in(&listed[1]["event"]));
-    assert_eq!((all.sturdy.len(), letters(&all.bus, &fixture.jobs()).await.len()), (3, 2));
+    assert_eq!((all.sturdy.len(), dead_letters(&all.bus, &fixture.jobs()).await.len()), (3, 2));
 
     assert_eq!(all.ask("deadLetters.replayAll", json!({ "group": "sturdy" })).await, 0);
     assert_eq!(all.ask("deadLetters.replayAll", json!({ "stream": fixture.jobs() })).await, 2);
     all.fragile.wait_for(3).await;
     all.settled(fixture).await;
     assert_eq!((sorted(&all.fragile), all.sturdy.len()), (vec![0, 1, 2], 3));
-    assert_eq!(letters(&all.bus, &fixture.jobs()).await.len(), 0);
+    assert_eq!(dead_letters(&all.bus, &fixture.jobs()).await.len(), 0);
 }
 
-/// A letter goes back to its stream: all groups get it once more.
-pub async fn back_to_the_stream(fixture: &Fixture) {
+/// A dead letter goes back to its stream: all groups get it once more.
+async fn back_to_the_stream(fixture: &Fixture) {
     let all = Fragile::with(fixture, 3).await;
     all.mended.store(true, Ordering::SeqCst);
-    let id = letters(&all.bus, &fixture.jobs()).await[0]["id"].clone();
+    let id = dead_letters(&all.bus, &fixture.jobs()).await[0]["id"].clone();
     all.ask("deadLetters.replay", json!({ "id": id, "to": "stream" })).await;
     all.fragile.wait_for(1).await;
     all.sturdy.wait_for(4).await;
@@ -132,15 +136,17 @@ pub async fn back_to_the_stream(fixture: &Fixture) {
     assert_eq!((sorted(&all.fragile), sorted(&all.sturdy)), (vec![0, 1], vec![0, 0, 1, 1, 2]));
 }
 
-/// A letter that fails again is a letter again, and only once.
-pub async fn failing_again(fixture: &Fixture) {
+/// A dead letter that fails again is a dead letter again, and only once.
+async fn failing_again(fixture: &Fixture) {
     let all = Fragile::with(fixture, 2).await;
-    let first = letters(&all.bus, &fixture.jobs()).await;
+    let first = dead_letters(&all.bus, &fixture.jobs()).await;
     assert_eq!(all.ask("deadLetters.replayAll", json!({})).await, 2);
-    eventually(PATIENCE, "the letters again", || async { all.bus.stats().counts.events_dead_lettered == 4 })
-        .await;
+    eventually(PATIENCE, "the dead letters again", || async {
+        all.bus.stats().counts.events_dead_lettered == 4
+    })
+    .await;
     all.settled(fixture).await;
-    let second = letters(&all.bus, &fixture.jobs()).await;
+    let second = dead_letters(&all.bus, &fixture.jobs()).await;
     assert_eq!((second.len(), all.sturdy.len()), (2, 2));
     for (before, after) in first.iter().zip(&second) {
         assert_eq!(before["event"], after["event"]);

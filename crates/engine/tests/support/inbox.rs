@@ -1,13 +1,15 @@
-//! What handlers got.
+//! What handlers got, and how a test knows that nothing is under way.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oxbus_model::delivery::Settlement;
 use oxbus_testkit::eventually;
 use serde_json::{Value, json};
 
-use crate::support::{Bus, Event, PATIENCE};
+use super::bus::Bus;
+use super::event::Event;
+use super::patience::PATIENCE;
 
 /// A failure that may be tried again.
 pub const FAILED: Settlement = Settlement::Failed { retryable: true };
@@ -53,6 +55,11 @@ impl Inbox {
         self.events().iter().map(Event::data).collect()
     }
 
+    /// Their ids.
+    pub fn ids(&self) -> Vec<String> {
+        self.events().iter().map(Event::id).collect()
+    }
+
     /// Their types.
     pub fn types(&self) -> Vec<String> {
         self.events().iter().map(Event::event_type).collect()
@@ -61,6 +68,11 @@ impl Inbox {
     /// How many.
     pub fn len(&self) -> usize {
         self.lock().len()
+    }
+
+    /// How often an event came.
+    pub fn times(&self, id: &str) -> usize {
+        self.events().iter().filter(|event| event.id() == id).count()
     }
 
     /// Forgets all.
@@ -78,7 +90,13 @@ impl Inbox {
         })
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Event>> {
+    /// Waits until the event of this id has come.
+    pub async fn wait_for_id(&self, id: &str) {
+        let arrived = || async { self.times(id) > 0 };
+        eventually(PATIENCE, &format!("the arrival of {id}"), arrived).await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Event>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -86,11 +104,11 @@ impl Inbox {
 /// Returns when everything that `from` has published until now, and `to` wants, was handed to handlers.
 ///
 /// Messages of one publisher arrive in order, so nothing comes after this that was sent before it.
-pub async fn fence(from: &Bus, to: &Bus) {
+pub async fn barrier(from: &Bus, to: &Bus) {
     static LAST: AtomicU32 = AtomicU32::new(0);
-    let name = format!("fence.{}", LAST.fetch_add(1, Ordering::Relaxed));
+    let name = format!("barrier.{}", LAST.fetch_add(1, Ordering::Relaxed));
     let arrived = Inbox::default();
-    // By channel, so that it is fed by a server subscription of its own and hears no broadcasts.
+    // By channel: such a subscription has a server subscription of its own and hears no broadcasts.
     let options = json!({ "by": "channel" });
     let subscription = to.subscribe(&[&name], options, arrived.handler()).await.expect("a subscription");
     from.publish(&name, Value::Null).await.expect("a publish");

@@ -1,11 +1,11 @@
 //! What is published, and what came of it.
 
 use oxbus_model::{BusError, Outcome, submission};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::bus::{Bus, PATIENCE};
+use super::patience::PATIENCE;
 
 /// One event to publish, as three texts without newlines.
 #[derive(Clone, Debug)]
@@ -32,13 +32,23 @@ impl Record {
 
     /// The same record with an id.
     pub fn with_id(self, id: &str) -> Self {
-        self.with(serde_json::json!({ "id": id }))
+        self.with(json!({ "id": id }))
     }
 
     fn given_id(&self) -> Option<String> {
         let options: Value = serde_json::from_str(&self.options).ok()?;
         Some(options.get("id")?.as_str()?.to_owned())
     }
+}
+
+/// An event for a room.
+pub fn to_room(room: &str, event_type: &str, data: impl Into<Value>) -> Record {
+    Record::new(event_type, data.into()).with(json!({ "audience": { "room": room } }))
+}
+
+/// An event for a user.
+pub fn to_user(user: &str, event_type: &str, data: impl Into<Value>) -> Record {
+    Record::new(event_type, data.into()).with(json!({ "audience": { "user": user } }))
 }
 
 /// A publish that succeeded.
@@ -54,7 +64,7 @@ pub struct Receipt {
     pub stored: Option<Stored>,
     /// How many subscriptions of the client itself have taken it, in hybrid mode.
     pub local: u32,
-    /// What became of it on the server; in hybrid mode a publish may succeed without.
+    /// What became of it on the server; in hybrid mode a publish may succeed without the server.
     pub remote: Remote,
 }
 
@@ -63,9 +73,9 @@ pub struct Receipt {
 pub enum Remote {
     /// The server has confirmed it.
     Resolved,
-    /// It has not.
+    /// The server has not confirmed it, and this is the outcome there.
     Failed(Outcome),
-    /// It was not meant for it.
+    /// It was not meant for the server.
     Skipped,
 }
 
@@ -74,7 +84,7 @@ pub enum Remote {
 pub struct Stored {
     /// The stream.
     pub stream: String,
-    /// The id of its entry; of a duplicate that of the first.
+    /// The id of its entry; a duplicate has the id of the first entry.
     pub message_id: String,
     /// Whether it had been stored before.
     pub duplicate: bool,
@@ -95,7 +105,7 @@ pub type Published = Result<Receipt, BusError>;
 
 /// Publishes under way.
 pub struct Batch {
-    /// Its number, for [`Bus::cancel`].
+    /// Its number, for [`Bus::cancel`](super::Bus::cancel).
     pub number: u32,
     pub(super) results: Vec<oneshot::Receiver<Published>>,
 }
@@ -114,7 +124,7 @@ impl Batch {
     }
 }
 
-/// What the host is told of one that has succeeded.
+/// What the host is told of a publish that has succeeded.
 #[derive(Debug)]
 pub(super) struct Success<'a> {
     /// The id, if it was generated.
@@ -125,7 +135,7 @@ pub(super) struct Success<'a> {
     pub(super) remote: Remote,
 }
 
-/// What the host is told of one.
+/// What the host is told of a publish.
 pub(super) type Settled<'a> = Result<Success<'a>, BusError>;
 
 /// The publishes of a batch that are not settled.
@@ -141,7 +151,7 @@ pub(super) struct Slot {
 }
 
 impl Open {
-    /// Waits for `records`; their text in the form of a submission.
+    /// Opens the results of `records`, and gives their text in the form of a submission.
     pub(super) fn new(records: &[Record]) -> (Open, Vec<oneshot::Receiver<Published>>, String) {
         let mut text = String::new();
         let (slots, receivers): (Vec<_>, Vec<_>) = records
@@ -163,13 +173,13 @@ impl Open {
         (Open { slots, left }, receivers, text)
     }
 
-    /// The client itself has taken one.
+    /// Subscriptions of the client itself have taken an event.
     pub(super) fn taken(&mut self, index: u32, by: u32) {
         let slot = self.slots.get_mut(index as usize).and_then(Option::as_mut);
         slot.unwrap_or_else(|| panic!("publish {index} was taken after it was settled")).local = by;
     }
 
-    /// Settles one. Panics when it was settled before.
+    /// Settles a publish. Panics when it was settled before.
     pub(super) fn settle(&mut self, index: u32, outcome: Settled<'_>) {
         let slot = self.slots.get_mut(index as usize).and_then(Option::take);
         let Slot { given_id, local, sender } =
@@ -182,32 +192,5 @@ impl Open {
         });
         // The test may not wait for the outcome.
         let _ = sender.send(outcome);
-    }
-}
-
-impl Bus {
-    /// Publishes one event.
-    pub async fn publish(&self, event_type: impl Into<String>, data: impl Into<Value>) -> Published {
-        self.publish_raw(Record::new(event_type, data)).await
-    }
-
-    /// Publishes one event with options.
-    pub async fn publish_with(
-        &self,
-        event_type: impl Into<String>,
-        data: impl Into<Value>,
-        options: impl Into<Value>,
-    ) -> Published {
-        self.publish_raw(Record::new(event_type, data).with(options)).await
-    }
-
-    /// Publishes a record as it is.
-    pub async fn publish_raw(&self, record: Record) -> Published {
-        self.publish_many(vec![record]).await.remove(0)
-    }
-
-    /// Publishes records as one batch; the outcomes in order.
-    pub async fn publish_many(&self, records: Vec<Record>) -> Vec<Published> {
-        self.start_publish(&records).results().await
     }
 }

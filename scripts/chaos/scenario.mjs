@@ -1,5 +1,5 @@
-// Who takes part: streams, groups, and kinds of events. Publishers, consumers and the verification
-// agree on it.
+// What a run is made of: streams, groups, and kinds of events. Publishers, consumers and the
+// verification read it here.
 
 export const groups = ['billing', 'mail'];
 
@@ -38,23 +38,23 @@ export function randomType(random) {
   return `chaos.${random.pick(['plain', 'live'])}.${kind}`;
 }
 
-/** Of every client. */
+/** The configuration of every client. */
 export const clientOptions = (serviceName, url) => ({
   serviceName,
   mode: 'redis',
   redis: url,
   streams,
-  // Short, so that what a killed process held is soon somebody else's.
+  // The lease is short, so that another process soon has what a killed one held.
   lease: 2000,
-  // What is given up is counted from the events of the client; a line for each would hide the result.
+  // The run counts failures by the events of the client; a log line for each would hide the result.
   logger: { debug() {}, info() {}, warn() {}, error() {} },
 });
 
 const retry = { initialDelay: 50, maxDelay: 500, multiplier: 2 };
 
 /**
- * The subscriptions of every consumer. So many retries that no innocent event comes under suspicion
- * for the deaths of those who held it.
+ * The subscriptions of every consumer. They have so many retries that no innocent event is suspected of
+ * having killed the processes that held it.
  */
 export const subscriptions = [
   {

@@ -1,0 +1,5 @@
+import { requireBefore } from '../support/before.mjs';
+import { busOf } from './oxbus.mjs';
+
+/** Another build of Oxbus with its defaults. */
+export const createBus = busOf(requireBefore().EventBusClient);
