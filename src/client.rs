@@ -70,13 +70,13 @@ impl NativeClient {
 
     /// From now on this client keeps the process alive. Idempotent.
     #[napi(js_name = "ref")]
-    pub fn keep_alive(&self, env: Env) -> Result<()> {
+    pub fn reference(&self, env: Env) -> Result<()> {
         self.wake.set_referenced(&env, true)
     }
 
     /// From now on this client does not keep the process alive. Idempotent.
     #[napi(js_name = "unref")]
-    pub fn let_go(&self, env: Env) -> Result<()> {
+    pub fn unreference(&self, env: Env) -> Result<()> {
         self.wake.set_referenced(&env, false)
     }
 

@@ -9,7 +9,13 @@ use serde_json::Value;
 use crate::values::ErrorValue;
 
 /// An event of the client, for its listeners and the log.
-#[napi(discriminant = "event", discriminant_case = "camelCase", object_from_js = false, object_to_js = false, use_nullable = true)]
+#[napi(
+    discriminant = "event",
+    discriminant_case = "camelCase",
+    object_from_js = false,
+    object_to_js = false,
+    use_nullable = true
+)]
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Notice {
@@ -149,11 +155,9 @@ impl From<&host::Notice> for Notice {
             host::Notice::Warning { code, message } => {
                 Notice::Warning { code: (*code).to_owned(), message: message.clone() }
             }
-            host::Notice::Log { level, message, fields } => Notice::Log {
-                level: (*level).to_owned(),
-                message: message.clone(),
-                fields: fields.clone(),
-            },
+            host::Notice::Log { level, message, fields } => {
+                Notice::Log { level: (*level).to_owned(), message: message.clone(), fields: fields.clone() }
+            }
         }
     }
 }

@@ -1,13 +1,13 @@
 /** Records what the addon hands over, and lets the compiler say whether it fits the types that are declared for it. */
 
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Drained } from '../../ts/native/drained';
 import type { NativeClient } from '../../ts/native/native';
 
-const ROOT = join(__dirname, '..', '..');
+/** With slashes, which imports want on every platform. */
+const ROOT = join(__dirname, '..', '..').replaceAll('\\', '/');
 
 /** Where the types of samples come from. */
 const IMPORTS = `
@@ -83,11 +83,13 @@ export class Crossings {
       // As a literal, in which the compiler refuses members that the type does not have.
       ({ type, json }, n) => `export const sample${n}: ${type} = ${json};`,
     );
-    const folder = mkdtempSync(join(tmpdir(), 'oxbus-crossings-'));
+    // Inside the project, as its `rootDir` wants.
+    mkdirSync(join(ROOT, 'target'), { recursive: true });
+    const folder = mkdtempSync(join(ROOT, 'target', 'crossings-'));
     const project = {
       extends: join(ROOT, 'tsconfig.test.json'),
       compilerOptions: {
-        rootDir: '/',
+        rootDir: ROOT,
         typeRoots: [join(ROOT, 'node_modules', '@types')],
         types: ['node'],
       },

@@ -4,7 +4,13 @@
  */
 
 import type { Drained } from '../../ts/native/drained';
-import type { NativeModule, Settings, Subscribed } from '../../ts/native/native';
+import type {
+  ErrorValue,
+  NativeModule,
+  Notice,
+  Settings,
+  Subscribed,
+} from '../../ts/native/native';
 
 type Native = InstanceType<NativeModule['NativeClient']>;
 type Member = keyof Drained;
@@ -20,7 +26,7 @@ export const controls = {
   clients: [] as FakeClient[],
   publishCalls: 0,
   /** Makes every publish fail with this error, as often as counted. */
-  failures: [] as object[],
+  failures: [] as ErrorValue[],
   /** Publishes stay unanswered. */
   silent: false,
   /** What `setError` was told: `[token, error]`. */
@@ -90,7 +96,7 @@ export class FakeClient {
   /** Answers that take a while. */
   #working = 0;
 
-  constructor(_config: string, _env: string, _broker: object | null, wake: () => void) {
+  constructor(_config: string, _env: string, _broker: object | null | undefined, wake: () => void) {
     this.#wake = wake;
     controls.clients.push(this);
   }
@@ -210,7 +216,7 @@ export class FakeClient {
     try {
       this.#push('replies', [ticket, (await controls.answers[method]?.(args)) ?? null]);
     } catch (error) {
-      this.#push('refusals', [ticket, error]);
+      this.#push('refusals', [ticket, error as ErrorValue]);
     }
     this.#working -= 1;
   }
@@ -258,7 +264,7 @@ export class FakeClient {
     this.#push('deliveries', [sub, token, stored, ...entries.flat()]);
     return token;
   }
-  notice(notice: object): void {
+  notice(notice: Notice): void {
     this.#push('notices', notice);
   }
 

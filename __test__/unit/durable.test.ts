@@ -226,7 +226,7 @@ test('a lost claim aborts what runs, drops what waits, and is announced', async 
   sub.pause();
   const held = client.entries('g', [['3-0', event(3)]]);
   await tick();
-  const notice = { event: 'claimLost', stream: 's', group: 'g' };
+  const notice = { event: 'claimLost', stream: 's', group: 'g' } as const;
   client.notice({ ...notice, tokens: [first], messageId: '1-0' });
   client.notice({ ...notice, tokens: [first + 1], messageId: '2-0' });
   client.notice({ ...notice, tokens: [held], messageId: '3-0' });
@@ -302,7 +302,7 @@ test('a stored publish tells where', async () => {
 });
 
 test('an event that too few replicas have is stored all the same', async () => {
-  const failure = { code: 'ERR_BUS_NOT_REPLICATED', message: 'x', outcome: 'unknown' };
+  const failure = { code: 'ERR_BUS_NOT_REPLICATED', message: 'x', outcome: 'unknown' } as const;
   controls.failures = [{ ...failure, messageId: '1-0' }];
   const error = await bus.publish('a', 1, { stream: 's', replicas: 1 }).catch((e) => e);
   expect(error).toMatchObject({ ...failure, messageId: '1-0' });

@@ -102,7 +102,7 @@ test('a stack starts at the line of the caller', async () => {
 test('what was not sent is tried again, with the time that is left', async () => {
   await bus.disconnect();
   bus = new EventBusClient({ logger: quiet, performance: { maxRetries: 2, retryDelay: 1 } });
-  const lost = { code: 'ERR_BUS_CONNECTION_LOST', message: 'gone', outcome: 'not_sent' };
+  const lost = { code: 'ERR_BUS_CONNECTION_LOST', message: 'gone', outcome: 'not_sent' } as const;
   controls.failures = [lost, lost];
   await expect(bus.publish('a', 1)).resolves.toMatchObject({ type: 'a' });
   expect(controls.publishCalls).toBe(3);

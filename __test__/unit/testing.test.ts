@@ -100,7 +100,7 @@ test('a handler is timed out when its time is over on the clock', async () => {
 test('publishes wait and are tried again on the clock', async () => {
   await bus.disconnect();
   open({ performance: { maxRetries: 2, retryDelay: 100, batchInterval: 50 } });
-  const lost = { code: 'ERR_BUS_CONNECTION_LOST', message: 'gone', outcome: 'not_sent' };
+  const lost = { code: 'ERR_BUS_CONNECTION_LOST', message: 'gone', outcome: 'not_sent' } as const;
   controls.failures = [lost, lost];
   const call = bus.publish('a', 1);
   const times: number[] = [];
