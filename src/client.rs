@@ -160,7 +160,7 @@ impl NativeClient {
     /// `{ name, message, stack?, code? }`, of which `message` has at most 4 KiB and `stack` 16 KiB.
     #[napi]
     pub fn set_error(&self, token: u32, error: String) {
-        tell(&self.client, "setError", |client| client.explain(token, error));
+        tell(&self.client, "setError", |client| client.set_error(token, error));
     }
 
     /// Settles `count` handler calls. Each is four numbers: token, `SettlementCode`, microseconds that the handler ran,
@@ -178,7 +178,7 @@ impl NativeClient {
             });
             client.settle(settled);
             // A call may have timed out and ended since the last time.
-            ended.into_iter().for_each(|token| client.zombie_ended(token));
+            ended.into_iter().for_each(|token| client.finish_timed_out(token));
         });
     }
 

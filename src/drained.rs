@@ -1,7 +1,7 @@
 //! Everything that is ready, as one JSON text: `Drained` of `ts/native/drained.ts`.
 
 use oxbus_engine::Drained;
-use oxbus_engine::host::{Apart, EventId, Published, Stored, Taken};
+use oxbus_engine::host::{DeliveredLocally, EventId, Published, SettledLocally, StoredEntries};
 use oxbus_model::Outcome;
 
 use crate::json::{list_member, put, value};
@@ -32,7 +32,8 @@ pub(crate) fn text(drained: &Drained) -> String {
     }
     list_member(&mut out, "replies", &replies, value);
     list_member(&mut out, "refusals", &refusals, value);
-    list_member(&mut out, "notices", &drained.notices, |out, notice| value(out, &Notice::from(notice)));
+    let notices: Vec<Notice> = drained.notices.iter().filter_map(Notice::of).collect();
+    list_member(&mut out, "notices", &notices, value);
     out.push('}');
     out
 }
@@ -47,8 +48,8 @@ fn results_of_publishes(out: &mut String, drained: &Drained) {
     }
     list_member(out, "published", &live, |out, run| published_run(out, run));
     list_member(out, "stored", &stored, |out, (run, place)| stored_run(out, run, place));
-    list_member(out, "localDeliveries", &drained.taken, local_delivery_run);
-    list_member(out, "settledLocally", &drained.apart, settled_locally);
+    list_member(out, "localDeliveries", &drained.delivered_locally, delivered_locally);
+    list_member(out, "settledLocally", &drained.settled_locally, settled_locally);
     list_member(out, "failed", &drained.failed, |out, failed| {
         let error = ErrorValue::of_publish(&failed.error, failed.message_id);
         value(out, &(failed.batch, failed.index, error));
@@ -65,7 +66,7 @@ fn published_run(out: &mut String, run: &Published) {
 }
 
 /// A run of events that were stored.
-fn stored_run(out: &mut String, run: &Published, place: &Stored) {
+fn stored_run(out: &mut String, run: &Published, place: &StoredEntries) {
     put(out, format_args!("[{},{},\"{}\",", run.batch, run.first, run.timestamp));
     json::value(out, &*place.stream);
     for (item, (entry, duplicate)) in run.items.iter().zip(&place.entries) {
@@ -76,14 +77,17 @@ fn stored_run(out: &mut String, run: &Published, place: &Stored) {
 }
 
 /// To how many subscriptions of this client events were delivered, each with its index.
-fn local_delivery_run(out: &mut String, Taken { batch, items }: &Taken) {
+fn delivered_locally(out: &mut String, DeliveredLocally { batch, items }: &DeliveredLocally) {
     put(out, format_args!("[{batch}"));
     items.iter().for_each(|(index, deliveries)| put(out, format_args!(",{index},{deliveries}")));
     out.push(']');
 }
 
 /// An event that succeeded without the server.
-fn settled_locally(out: &mut String, Apart { batch, index, timestamp, id, remote }: &Apart) {
+fn settled_locally(
+    out: &mut String,
+    SettledLocally { batch, index, timestamp, id, remote }: &SettledLocally,
+) {
     let remote = remote.map_or("skipped", Outcome::as_str);
     put(out, format_args!("[{batch},{index},\"{timestamp}\",\"{remote}\""));
     if let Some(id) = id {

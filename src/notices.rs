@@ -2,6 +2,7 @@
 
 use napi_derive::napi;
 use oxbus_engine::host;
+use oxbus_model::consumer::Announcement;
 use oxbus_model::time;
 use serde::Serialize;
 use serde_json::Value;
@@ -97,9 +98,10 @@ pub enum Notice {
     },
 }
 
-impl From<&host::Notice> for Notice {
-    fn from(notice: &host::Notice) -> Notice {
-        match notice {
+impl Notice {
+    /// What JavaScript is told of a notice of the engine, if anything.
+    pub(crate) fn of(notice: &host::Notice) -> Option<Notice> {
+        Some(match notice {
             host::Notice::Ready => Notice::Ready,
             host::Notice::Reconnecting { link, attempt, delay, error } => Notice::Reconnecting {
                 link: link.to_string(),
@@ -119,36 +121,7 @@ impl From<&host::Notice> for Notice {
                 recovered: *recovered,
                 complete: *complete,
             },
-            host::Notice::ClaimLost { tokens, stream, group, id } => Notice::ClaimLost {
-                tokens: tokens.clone(),
-                stream: stream.to_string(),
-                group: group.to_string(),
-                message_id: id.to_string(),
-            },
-            host::Notice::MessagesLost { stream, group, missed } => Notice::MessagesLost {
-                stream: stream.to_string(),
-                group: group.to_string(),
-                count: missed.count,
-                from: missed.from.to_string(),
-                to: missed.to.to_string(),
-            },
-            host::Notice::DeadLettered { stream, group, id, event, attempts, reason, error, kept } => {
-                Notice::DeadLetter {
-                    stream: stream.to_string(),
-                    group: group.to_string(),
-                    message_id: id.to_string(),
-                    attempts: *attempts,
-                    reason: (*reason).to_owned(),
-                    error: error.clone(),
-                    data: event.as_ref().map(|event| event.json.to_string()),
-                    kept: *kept,
-                }
-            }
-            host::Notice::GroupRecreated { stream, group, from } => Notice::GroupRecreated {
-                stream: stream.to_string(),
-                group: group.to_string(),
-                from: from.to_string(),
-            },
+            host::Notice::Group(announcement) => return Notice::announced(announcement),
             host::Notice::Circuit { subscription, state } => {
                 Notice::Circuit { subscription: *subscription, state: state.as_str().to_owned() }
             }
@@ -158,6 +131,53 @@ impl From<&host::Notice> for Notice {
             host::Notice::Log { level, message, fields } => {
                 Notice::Log { level: (*level).to_owned(), message: message.clone(), fields: fields.clone() }
             }
-        }
+        })
     }
+
+    /// What JavaScript is told of what a consumer group announces.
+    fn announced(announcement: &Announcement) -> Option<Notice> {
+        Some(match announcement {
+            Announcement::ClaimLost { tokens, stream, group, id } => Notice::ClaimLost {
+                tokens: tokens.clone(),
+                stream: stream.to_string(),
+                group: group.to_string(),
+                message_id: id.to_string(),
+            },
+            Announcement::MessagesLost { stream, group, missed } => Notice::MessagesLost {
+                stream: stream.to_string(),
+                group: group.to_string(),
+                count: missed.count,
+                from: missed.from.to_string(),
+                to: missed.to.to_string(),
+            },
+            Announcement::DeadLettered { stream, group, id, event, attempts, reason, error, kept } => {
+                Notice::DeadLetter {
+                    stream: stream.to_string(),
+                    group: group.to_string(),
+                    message_id: id.to_string(),
+                    attempts: *attempts,
+                    reason: (*reason).to_owned(),
+                    error: thrown(error),
+                    data: event.as_ref().map(|event| event.json.to_string()),
+                    kept: *kept,
+                }
+            }
+            Announcement::GroupRecreated { stream, group, from } => Notice::GroupRecreated {
+                stream: stream.to_string(),
+                group: group.to_string(),
+                from: from.to_string(),
+            },
+            Announcement::Warning { code, message } => {
+                Notice::Warning { code: (*code).to_owned(), message: message.clone() }
+            }
+            Announcement::Error(error) => Notice::Error { error: error.into() },
+            // The reply to the ticket of the subscription says it.
+            Announcement::Confirmed { .. } | Announcement::Refused { .. } => return None,
+        })
+    }
+}
+
+/// What a handler threw is JSON already; any other error is text.
+fn thrown(error: &str) -> Value {
+    serde_json::from_str(error).unwrap_or_else(|_| error.into())
 }

@@ -7,8 +7,6 @@ use oxbus_model::routing::router::ServerSubscription;
 
 use super::{Gap, MissedInterval, Recovery};
 
-/// The milliseconds between two heartbeats at the most, so that holes begin late.
-pub(crate) const HEARTBEAT: u64 = 2_000;
 /// How far a hole reaches back behind the last heartbeat, in milliseconds.
 pub(super) const REACH: u64 = 1_000;
 
@@ -56,7 +54,7 @@ impl Continuity {
         self.sound = self.sound.max(sent);
         let reach = self.sound.saturating_sub(REACH);
         self.fresh.retain(|_, confirmed| *confirmed > reach);
-        self.recovery.seen().heartbeat(sent, now);
+        self.recovery.seen.lock().heartbeat(sent, now);
     }
 
     /// The connection is gone, and with it these server subscriptions, which were confirmed.

@@ -18,6 +18,7 @@ use tokio::time::sleep;
 use super::{MissedInterval, Recovery};
 use crate::admin::merged_range::MergedRange;
 use crate::gap::continuity::REACH;
+use crate::receive::acceptance;
 use crate::receive::reception::InboundBatch;
 use crate::runtime::clock::Clock;
 use crate::transport::store::{Answer, Store, unexpected};
@@ -228,14 +229,14 @@ impl<'a> Filling<'a> {
             (self.hole, &mut self.server_subscriptions, &mut self.arrivals);
         let before = arrivals.routes.len();
         let router = shared.router();
-        let mut seen = self.recovery.seen();
+        let mut seen = self.recovery.seen.lock();
         if seen.is_full() && (ms <= seen_last || late) {
             // It may have come.
             return false;
         }
         for (server_subscription, since) in matching(server_subscriptions, hole, &event_type, &channel) {
             if ms >= clock.earliest(*since)
-                && seen.recover(self.recovery.hash(server_subscription.into(), &id), late)
+                && seen.recover(self.recovery.seen.hash(server_subscription.into(), &id), late)
             {
                 router.route(server_subscription.into(), channel.as_bytes(), &mut arrivals.routes);
             }
@@ -251,7 +252,7 @@ impl<'a> Filling<'a> {
     }
 
     fn deliver(&mut self) {
-        self.recovery.shared.accept(&mut self.arrivals);
+        acceptance::accept(&self.recovery.shared, &mut self.arrivals, |_| {});
     }
 }
 

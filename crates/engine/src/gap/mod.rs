@@ -7,20 +7,19 @@
 //! # Layout
 //!
 //! - this file: [`Recovery`], and [`MissedInterval`]s; `seen`: which messages have come
+//! - `gaps`: what a transport reports of its subscriber's connection, and the gaps that follow from it
 //! - `continuity`: how far a connection is known to be complete; `filling`: from a hole to what fills it
 
 mod continuity;
 mod filling;
+mod gaps;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use oxbus_model::codec::message;
-use oxbus_model::codec::message::Decoded;
-use oxbus_model::routing::router::{ServerSubscription, ServerSubscriptionRef};
+use oxbus_model::routing::router::ServerSubscription;
 use oxbus_model::routing::stream_routing::StreamRouting;
 
 use crate::host::Notice;
@@ -29,18 +28,17 @@ use crate::state::ClientState;
 use crate::state::lifecycle::State;
 use crate::transport::store::Store;
 
-pub(crate) use continuity::{Continuity, HEARTBEAT};
+pub(crate) use gaps::Gaps;
 
-use crate::receive::seen::Seen;
+use crate::receive::seen::SeenMessages;
 use filling::{Filling, PATIENCE};
 
-/// Fills holes. The subscriber tells it what comes and what breaks.
+/// Fills holes.
 pub(crate) struct Recovery {
     shared: Arc<ClientState>,
     store: Arc<dyn Store>,
     storage: StreamRouting,
-    hasher: RandomState,
-    seen: Mutex<Seen>,
+    seen: SeenMessages,
 }
 
 /// Subscriptions that have heard nothing for a while. Times are on the client's clock.
@@ -76,7 +74,7 @@ struct Kept(Arc<Recovery>);
 impl Drop for Kept {
     fn drop(&mut self) {
         let now = self.0.shared.clock.now_ms();
-        self.0.seen().close(now);
+        self.0.seen.lock().close(now);
     }
 }
 
@@ -87,20 +85,8 @@ impl Recovery {
         if storage.is_empty() {
             return None;
         }
-        let (hasher, seen) = (RandomState::new(), Mutex::default());
-        Some(Arc::new(Recovery { shared, store, storage, hasher, seen }))
-    }
-
-    /// A message has come for `server_subscription`, on the channel of its type. False when it was delivered already.
-    pub(crate) fn came(&self, server_subscription: ServerSubscriptionRef<'_>, message: &Decoded<'_>) -> bool {
-        if self.storage.place_of(&message.event_type).is_none() {
-            return true;
-        }
-        let id = match &message.parts {
-            Some(parts) => Some(parts.id.of(&message.json).into()),
-            None => message::id_of(&message.json),
-        };
-        id.is_none_or(|id| self.seen().came(self.hash(server_subscription, &id)))
+        let seen = SeenMessages::new(StreamRouting::new(&shared.config.streams));
+        Some(Arc::new(Recovery { shared, store, storage, seen }))
     }
 
     /// Fills a hole and then reports the gap. The subscriptions were asked for again at `reopened`, and are
@@ -126,22 +112,8 @@ impl Recovery {
         matches!(self.shared.lifecycle.state(), State::Draining | State::Closed)
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What stands for a message of this id that comes for this server subscription.
-    fn hash(&self, server_subscription: ServerSubscriptionRef<'_>, id: &str) -> u64 {
-        let (kind, name) = match server_subscription {
-            ServerSubscriptionRef::Channel(name) => (0u8, name),
-            ServerSubscriptionRef::Pattern(name) => (1, name),
-        };
-        // With a key of this client's own, so that nobody can make up an event that passes for another.
-        self.hasher.hash_one((kind, name, id))
-    }
-
     fn keep(self: &Arc<Self>) -> Kept {
-        self.seen().open();
+        self.seen.lock().open();
         Kept(self.clone())
     }
 }

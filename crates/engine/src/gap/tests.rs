@@ -1,6 +1,6 @@
 //! Holes and what fills them, over streams in memory and with a clock that the tests move.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use oxbus_model::BusError;
@@ -12,8 +12,10 @@ use oxbus_model::stream_store::{Fields, Request, Streams};
 use oxbus_testkit::eventually_some;
 use serde_json::{Value, json};
 
+use super::continuity::Continuity;
 use super::*;
 use crate::host::Host;
+use crate::receive::acceptance;
 use crate::receive::reception::InboundBatch;
 use crate::receive::seen::MAX_IDS;
 use crate::runtime::clock::{Clock, VirtualTime};
@@ -50,6 +52,7 @@ struct Rig {
     memory: Arc<Memory>,
     time: Arc<VirtualTime>,
     shared: Arc<ClientState>,
+    recovery: Arc<Recovery>,
     continuity: Continuity,
     arrivals: InboundBatch,
 }
@@ -70,10 +73,9 @@ impl Rig {
         let memory = Arc::new(memory);
         let shared = Arc::new(ClientState::new(config, "own", Arc::new(Deaf), clock));
         let recovery = Recovery::new(shared.clone(), memory.clone()).unwrap();
-        let arrivals = InboundBatch { recovery: Some(recovery.clone()), ..InboundBatch::default() };
-        let mut continuity = Continuity::new(recovery);
+        let mut continuity = Continuity::new(recovery.clone());
         continuity.opened(shared.clock.now_ms());
-        Rig { memory, time, shared, continuity, arrivals }
+        Rig { memory, time, shared, recovery, continuity, arrivals: InboundBatch::default() }
     }
 
     fn now(&self) -> u64 {
@@ -87,7 +89,8 @@ impl Rig {
     /// A subscription whose server subscriptions are confirmed now.
     fn subscribe(&mut self, number: u32, patterns: &[&str]) {
         let patterns: Vec<String> = patterns.iter().map(ToString::to_string).collect();
-        let server_subscriptions = self.shared.add(number, &patterns, &SubscribeOptions::default()).unwrap();
+        let server_subscriptions =
+            self.shared.add_subscription(number, &patterns, &SubscribeOptions::default()).unwrap();
         let now = self.now();
         server_subscriptions
             .iter()
@@ -129,7 +132,8 @@ impl Rig {
         })
         .to_string();
         let channel = format!("p:{event_type}");
-        self.shared.receive(&mut self.arrivals, |message| {
+        let seen = Some(&self.recovery.seen);
+        acceptance::receive(&self.shared, seen, &mut self.arrivals, &mut |message| {
             for server_subscription in server_subscriptions
                 .iter()
                 .filter(|server_subscription| server_subscription.matches(channel.as_bytes()))
@@ -162,7 +166,7 @@ impl Rig {
     /// What the gap says: how many were recovered, and whether these are all.
     async fn gap(&self) -> (u64, bool) {
         let look = || async {
-            let notices = self.shared.outbox.take().notices;
+            let notices = self.shared.completions.take().notices;
             notices.into_iter().find_map(|notice| match notice {
                 Notice::Gap { from: 1, to: 2, recovered, complete, .. } => Some((recovered, complete)),
                 _ => None,
@@ -174,7 +178,7 @@ impl Rig {
     /// What handlers get: the subscription and the event's id.
     fn delivered(&self) -> Vec<(u32, String)> {
         let mut deliveries: Vec<Delivery> = Vec::new();
-        let (mut intake, now) = (self.shared.intake(), self.now());
+        let (mut intake, now) = (self.shared.live_queue(), self.now());
         while intake.has_ready() {
             let first = deliveries.len();
             intake.take((1_000, 1 << 30), &mut deliveries, &mut Vec::new());
@@ -416,7 +420,7 @@ async fn who_unsubscribes_meanwhile_misses_nothing() {
     rig.subscribe(1, &["order.*"]);
     rig.subscribe(2, &["photo.*"]);
     rig.interrupt();
-    let unused = rig.shared.remove(1);
+    let unused = rig.shared.remove_subscription(1);
     unused.iter().for_each(|server_subscription| rig.continuity.ended(server_subscription));
     rig.store("orders", "1", "order.a", &[]);
     rig.subscribe(1, &["order.*"]);

@@ -10,9 +10,8 @@ use oxbus_model::stream_store::{EntryId, Fields, Request, Response, Streams};
 use oxbus_model::{BusError, ErrorKind};
 
 use crate::memory::readers::{Ended, Reader, Reads};
-use crate::receive::reception::InboundBatch;
 use crate::runtime::clock::{VirtualTime, wall_ms};
-use crate::state::ClientState;
+use crate::transport::context::TransportContext;
 
 /// A broker shared by clients in memory mode; it lives as long as the last of them.
 #[derive(Default)]
@@ -49,7 +48,7 @@ struct State {
 }
 
 struct BrokerClient {
-    shared: Arc<ClientState>,
+    context: Arc<TransportContext>,
     channels: HashSet<Arc<[u8]>>,
     patterns: HashSet<Arc<[u8]>>,
     readers: HashMap<GroupKey, Reader>,
@@ -152,12 +151,12 @@ impl Broker {
     }
 
     /// Adds a client. Returns its number.
-    pub(super) fn join(&self, shared: Arc<ClientState>) -> u64 {
+    pub(super) fn join(&self, context: Arc<TransportContext>) -> u64 {
         let mut state = self.lock();
         state.next += 1;
         let number = state.next;
         let member = BrokerClient {
-            shared,
+            context,
             channels: HashSet::new(),
             patterns: HashSet::new(),
             readers: HashMap::new(),
@@ -170,7 +169,7 @@ impl Broker {
     pub(super) fn leave(&self, number: u64) -> Vec<GroupKey> {
         let mut state = self.lock();
         if let Some(member) = state.members.remove(&number) {
-            state.streams.depart(member.shared.origin.instance_id());
+            state.streams.depart(member.context.origin.instance_id());
         }
         state.reads.remove_all(number)
     }
@@ -275,8 +274,8 @@ impl State {
             if matching.peek().is_none() {
                 continue;
             }
-            member.shared.receive(&mut InboundBatch::default(), |message| {
-                for server_subscription in matching {
+            member.context.events.messages(&mut |message| {
+                for server_subscription in matching.by_ref() {
                     message(server_subscription, channel, payload);
                     receivers += 1;
                 }
@@ -315,10 +314,10 @@ impl State {
     }
 
     fn read(&mut self, number: u64, read: Read, now_ms: u64) -> Result<Option<Ended>, BusError> {
-        let reader = self.members.get(&number).and_then(|m| Some((&m.shared, m.readers.get(&read.key)?)));
-        let (shared, reader) =
+        let reader = self.members.get(&number).and_then(|m| Some((&m.context, m.readers.get(&read.key)?)));
+        let (context, reader) =
             reader.ok_or_else(|| BusError::new(ErrorKind::Closed, "the group is not read any more"))?;
-        let ended = reader.deliver(&mut self.streams, shared, &read, now_ms);
+        let ended = reader.deliver(&mut self.streams, context, &read, now_ms);
         if ended.is_none() {
             self.reads.wait(number, read);
         }
@@ -330,7 +329,7 @@ impl State {
         let State { members, streams, reads, .. } = self;
         reads.end(stream, |number, read| {
             let member = members.get(&number)?;
-            member.readers.get(&read.key)?.deliver(streams, &member.shared, read, now_ms)
+            member.readers.get(&read.key)?.deliver(streams, &member.context, read, now_ms)
         })
     }
 }

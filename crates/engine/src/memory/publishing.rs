@@ -10,13 +10,13 @@ use oxbus_model::stream_store::{Fields, keys};
 use oxbus_model::submission;
 
 use super::Broker;
-use crate::host::{Failed, Published, Stored};
+use crate::host::{Failed, Published, StoredEntries};
 use crate::memory::broker::{Kept, NewEntry};
 use crate::memory::readers::Ended;
-use crate::observe::prometheus::row_of;
 use crate::publish::encoder::{Encoded, Encoder, Stamp};
-use crate::state::ClientState;
 use crate::transport::Submission;
+use crate::transport::context::TransportContext;
+use crate::transport::events::PublishReport;
 
 /// Publishes the events of a client.
 pub(super) struct Publishing {
@@ -30,24 +30,19 @@ pub(super) struct Publishing {
 /// What came of a submission.
 #[derive(Default)]
 pub(super) struct Settled {
-    pub(super) published: Vec<Published>,
-    pub(super) failed: Vec<Failed>,
-    /// Of each that was published, the row and the number of its type in what is counted.
-    pub(super) counted: Vec<(u16, u16)>,
+    pub(super) report: PublishReport,
     /// Reads that have ended with it.
     pub(super) ended: Vec<Ended>,
-    /// Where recent events are kept: those that were published.
-    pub(super) recent: Vec<Box<[u8]>>,
 }
 
 impl Publishing {
-    pub(super) fn new(shared: &ClientState) -> Self {
-        let config = &shared.config;
+    pub(super) fn new(context: &TransportContext) -> Self {
+        let TransportContext { config, channels, origin, types, .. } = context;
         Publishing {
-            encoder: Encoder::new(shared),
+            encoder: Encoder::new(config, channels, origin, types.clone()),
             streams: config.streams.iter().map(|stream| (stream.name.as_str().into(), stream.cap)).collect(),
             kept: config.persistence,
-            prefix: shared.channels.prefix().into(),
+            prefix: channels.prefix().into(),
         }
     }
 
@@ -56,52 +51,53 @@ impl Publishing {
         let Submission { batch, count, text } = submission;
         let Publishing { encoder, streams, kept, prefix } = self;
         let batch = *batch;
-        let mut settled = Settled::default();
+        let Settled { mut report, mut ended } = Settled::default();
         let run = |first, stream: Option<&Arc<str>>| Published {
             batch,
             first,
             timestamp: stamp.text.clone(),
             items: Vec::new(),
-            stored: stream.map(|stream| Stored { stream: stream.clone(), entries: Vec::new() }),
+            stored: stream.map(|stream| StoredEntries { stream: stream.clone(), entries: Vec::new() }),
         };
         let mut current = run(0, None);
         for (index, record) in (0..*count).zip(submission::records(text)) {
             let event = match encoder.encode(record, stamp) {
                 Ok(event) => event,
                 Err(error) => {
-                    settled.failed.push(Failed { batch, index, error, message_id: None });
-                    settled.published.push(replace(&mut current, run(index + 1, None)));
+                    report.failed.push(Failed { batch, index, error, message_id: None });
+                    report.published.push(replace(&mut current, run(index + 1, None)));
                     continue;
                 }
             };
             let target = event.stream.and_then(|stream| streams.get(stream));
             if target.map(|(name, _)| name) != current.stored.as_ref().map(|stored| &stored.stream) {
-                settled.published.push(replace(&mut current, run(index, target.map(|(name, _)| name))));
+                report.published.push(replace(&mut current, run(index, target.map(|(name, _)| name))));
             }
             let kept = kept.map(|kept| (kept, &**prefix));
             let receivers = match target {
                 Some((stream, cap)) => {
-                    let (stored, ended) = broker.store(new_entry(stream, *cap, &event));
-                    settled.ended.extend(ended);
+                    let (stored, over) = broker.store(new_entry(stream, *cap, &event));
+                    ended.extend(over);
                     if let Some(run) = &mut current.stored {
                         run.entries.push((stored.id, stored.duplicate));
                     }
                     if !stored.duplicate {
-                        keep(broker, kept, &event, &mut settled.recent);
+                        keep(broker, kept, &event, &mut report.recent);
                     }
                     stored.receivers
                 }
                 None => {
-                    keep(broker, kept, &event, &mut settled.recent);
+                    keep(broker, kept, &event, &mut report.recent);
                     broker.publish(event.channel.as_bytes(), event.payload)
                 }
             };
-            settled.counted.push((row_of(event.stream), event.type_number));
+            report.count(event.stream, event.type_number);
             current.items.push((event.id, receivers));
         }
-        settled.published.push(current);
-        settled.published.retain(|run| !run.items.is_empty());
-        settled
+        report.published.push(current);
+        report.published.retain(|run| !run.items.is_empty());
+        report.release(*count as usize, text.len());
+        Settled { report, ended }
     }
 }
 

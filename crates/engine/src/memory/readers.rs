@@ -10,7 +10,7 @@ use oxbus_model::stream_store::Streams;
 use oxbus_model::stream_store::memory::Delivered;
 use tokio::sync::mpsc;
 
-use crate::state::ClientState;
+use crate::transport::context::TransportContext;
 
 /// A client's reader of a group.
 pub(super) struct Reader {
@@ -31,7 +31,7 @@ impl Reader {
     pub(super) fn deliver(
         &self,
         streams: &mut Streams,
-        shared: &Arc<ClientState>,
+        context: &Arc<TransportContext>,
         read: &Read,
         now_ms: u64,
     ) -> Option<Ended> {
@@ -40,7 +40,7 @@ impl Reader {
         if result.as_ref().is_ok_and(Vec::is_empty) {
             return None;
         }
-        Some(Ended { shared: shared.clone(), key: *key, result, _untold: self.untold.clone() })
+        Some(Ended { context: context.clone(), key: *key, result, _untold: self.untold.clone() })
     }
 
     /// Waits until the client was told of every read that has ended.
@@ -54,7 +54,7 @@ impl Reader {
 
 /// A read that has ended. The client is to be told, without a lock that it takes for that.
 pub(super) struct Ended {
-    shared: Arc<ClientState>,
+    context: Arc<TransportContext>,
     pub(super) key: GroupKey,
     pub(super) result: Result<Vec<Delivered>, BusError>,
     _untold: mpsc::Sender<()>,
@@ -62,17 +62,17 @@ pub(super) struct Ended {
 
 impl Ended {
     pub(super) fn tell(self) {
-        let Ended { shared, key, result, _untold } = self;
+        let Ended { context, key, result, _untold } = self;
         match result {
             Ok(delivered) => {
-                let own_instance = shared.origin.instance_id();
+                let own_instance = context.origin.instance_id();
                 let arrival = |Delivered { stream, id, fields }: Delivered| {
                     let fields = fields.iter().map(|(name, value)| (&**name, &**value));
                     entry::new_arrival(&stream, id, fields, own_instance)
                 };
-                shared.arrived(key, delivered.into_iter().map(arrival).collect());
+                context.events.entries(key, delivered.into_iter().map(arrival).collect());
             }
-            Err(error) => shared.interrupted(key, error),
+            Err(error) => context.events.read_interrupted(key, error),
         }
     }
 }

@@ -12,12 +12,14 @@ use oxbus_model::routing::router::ServerSubscription;
 use oxbus_model::stream_store::{EntryId, Fields, Position, Request, Response};
 use oxbus_model::{BusError, ErrorKind};
 
+use crate::client::ClientEvents;
 use crate::host::Host;
 use crate::memory::broker::{Broker, Kept, NewEntry, Stored};
 use crate::memory::readers::Ended;
 use crate::memory::store::MemoryStore;
 use crate::runtime::clock::Clock;
 use crate::state::ClientState;
+use crate::transport::context::TransportContext;
 use crate::transport::store::Store;
 
 struct Deaf;
@@ -26,9 +28,11 @@ impl Host for Deaf {
     fn wake(&self) {}
 }
 
-fn shared() -> Arc<ClientState> {
+fn context() -> Arc<TransportContext> {
     let config = Config::resolve(r#"{"mode":"memory"}"#, &Environment::default()).unwrap();
-    Arc::new(ClientState::new(config, "instance", Arc::new(Deaf), Clock::start(None)))
+    let state = ClientState::new(config, "instance", Arc::new(Deaf), Clock::start(None));
+    let events = ClientEvents::detached(Arc::new(state));
+    Arc::new(events.context(events.clone()))
 }
 
 fn fields(value: &str) -> Fields {
@@ -56,7 +60,7 @@ impl Rig {
 
     /// A client with so many readers.
     fn client(&self, readers: u32) -> u64 {
-        let number = self.broker.join(shared());
+        let number = self.broker.join(context());
         assert!((0..readers).all(|key| self.broker.add_reader(number, GroupKey(key))));
         number
     }

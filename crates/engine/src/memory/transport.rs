@@ -12,14 +12,13 @@ use crate::memory::publishing::{Publishing, Settled};
 use crate::memory::readers::Ended;
 use crate::memory::store::MemoryStore;
 use crate::publish::encoder::Stamp;
-use crate::state::ClientState;
+use crate::transport::context::TransportContext;
+use crate::transport::link_id::LinkId;
 use crate::transport::store::Store;
 use crate::transport::{Boxed, Probe, Submission, Transport};
 
-const LINK: &str = "memory";
-
 pub(crate) struct MemoryTransport {
-    shared: Arc<ClientState>,
+    context: Arc<TransportContext>,
     broker: Arc<Broker>,
     publishing: Mutex<Publishing>,
     /// The number among the broker's members, once started and until closed.
@@ -34,10 +33,10 @@ enum Membership {
 }
 
 impl MemoryTransport {
-    pub(crate) fn new(shared: Arc<ClientState>, broker: Arc<Broker>) -> Self {
+    pub(crate) fn new(context: TransportContext, broker: Arc<Broker>) -> Self {
         MemoryTransport {
-            publishing: Mutex::new(Publishing::new(&shared)),
-            shared,
+            publishing: Mutex::new(Publishing::new(&context)),
+            context: Arc::new(context),
             broker,
             membership: Mutex::new(Membership::Outside),
         }
@@ -59,27 +58,18 @@ impl Transport for MemoryTransport {
     fn start(&self) {
         let mut membership = self.membership();
         if matches!(*membership, Membership::Outside) {
-            *membership = Membership::ConsumerId(self.broker.join(self.shared.clone()));
+            *membership = Membership::ConsumerId(self.broker.join(self.context.clone()));
             drop(membership);
-            self.shared.link_up(LINK);
+            self.context.events.link_up(&LinkId::Memory);
         }
     }
 
     fn publish(&self, submission: Submission) {
-        let Settled { published, failed, counted, ended, recent } = {
+        let Settled { mut report, ended } = {
             let mut publishing = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
-            publishing.publish(&self.broker, &submission, &Stamp::now(&self.shared.clock))
+            publishing.publish(&self.broker, &submission, &Stamp::now(&self.context.clock))
         };
-        recent.iter().for_each(|event| self.shared.keep_recent(event));
-        self.shared.metrics.published(counted);
-        for run in published {
-            self.shared.stats.events_published.add(run.items.len() as u64);
-            self.shared.outbox.published(run);
-        }
-        if !failed.is_empty() {
-            self.shared.outbox.failed(failed);
-        }
-        self.shared.admission.release(submission.count as usize, submission.text.len());
+        self.context.events.published(&mut report);
         ended.into_iter().for_each(Ended::tell);
     }
 
@@ -91,7 +81,7 @@ impl Transport for MemoryTransport {
         let Some(number) = self.number() else { return };
         for server_subscription in server_subscriptions {
             if self.broker.subscribe(number, &server_subscription) {
-                self.shared.confirmed(&server_subscription);
+                self.context.events.confirmed(&server_subscription);
             }
         }
     }
@@ -104,9 +94,9 @@ impl Transport for MemoryTransport {
     }
 
     fn probe(&self, _timeout: u64) -> Boxed<'_, Probe> {
-        self.shared.lifecycle.link_alive(LINK, self.shared.clock.now_ms());
+        self.context.events.link_alive(&LinkId::Memory, self.context.clock.now_ms());
         let server = json!({ "connected": self.number().is_some() });
-        let asked = vec![(LINK, true)];
+        let asked = vec![(LinkId::Memory, true)];
         Box::pin(async move { Probe { latency: Some(0.0), server, asked, ..Probe::default() } })
     }
 
@@ -124,13 +114,13 @@ impl Transport for MemoryTransport {
 
     fn join(&self, group: GroupKey, _name: Arc<str>) {
         if self.number().is_some_and(|number| self.broker.add_reader(number, group)) {
-            self.shared.reader_up(group);
+            self.context.events.reader_up(group);
         }
     }
 
-    fn nudge(&self, group: GroupKey) {
+    fn unblock_read(&self, group: GroupKey) {
         if self.number().is_some_and(|number| self.broker.end_read(number, group)) {
-            self.shared.arrived(group, Vec::new());
+            self.context.events.entries(group, Vec::new());
         }
     }
 
@@ -139,17 +129,17 @@ impl Transport for MemoryTransport {
         match self.number().ok_or_else(closed).and_then(|number| self.broker.read(number, read)) {
             Ok(Some(ended)) => ended.tell(),
             Ok(None) => {}
-            Err(error) => self.shared.reader_down(key, &error),
+            Err(error) => self.context.events.reader_down(key, &error),
         }
     }
 
     fn leave(&self, group: GroupKey) -> Boxed<'static, ()> {
         let removed = self.number().and_then(|number| self.broker.remove_reader(number, group));
-        let shared = self.shared.clone();
+        let context = self.context.clone();
         Box::pin(async move {
             let Some((reader, waited)) = removed else { return };
             if waited {
-                shared.arrived(group, Vec::new());
+                context.events.entries(group, Vec::new());
             }
             reader.told().await;
         })
@@ -159,7 +149,7 @@ impl Transport for MemoryTransport {
         let before = std::mem::replace(&mut *self.membership(), Membership::Left);
         if let Membership::ConsumerId(number) = before {
             for group in self.broker.leave(number) {
-                self.shared.reader_down(group, &closed());
+                self.context.events.reader_down(group, &closed());
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use oxbus_model::codec::entry;
 use oxbus_model::codec::message;
 use oxbus_model::codec::message::{Metadata, Origin};
-use oxbus_model::config::Mode;
+use oxbus_model::config::{Config, Mode};
 use oxbus_model::observe::metrics::{TypeCache, Types};
 use oxbus_model::options::names::check_event_type;
 use oxbus_model::options::publish::{PublishOptions, Recipients, StoreIn};
@@ -17,7 +17,6 @@ use uuid::Uuid;
 
 use crate::host::EventId;
 use crate::runtime::clock::{Clock, wall_ms};
-use crate::state::ClientState;
 
 /// Makes events of records. One per publisher; its buffers are used again for each event.
 pub(crate) struct Encoder {
@@ -104,12 +103,11 @@ impl Encoded<'_> {
 }
 
 impl Encoder {
-    pub(crate) fn new(shared: &ClientState) -> Self {
-        let config = &shared.config;
+    pub(crate) fn new(config: &Config, channels: &Channels, origin: &Origin, types: Arc<Types>) -> Self {
         Encoder {
-            origin: shared.origin.clone(),
-            channels: shared.channels.clone(),
-            types: shared.types.clone(),
+            origin: origin.clone(),
+            channels: channels.clone(),
+            types,
             numbers: TypeCache::default(),
             storage: StreamRouting::new(&config.streams),
             pubsub: config.pubsub,

@@ -1,19 +1,17 @@
 //! From messages to events: reading and routing, without the lock that handlers wait for.
 
-use std::sync::Arc;
+use std::sync::{Arc, RwLockReadGuard};
 
 use oxbus_model::codec::message;
 use oxbus_model::codec::message::{Decoded, Missing};
-use oxbus_model::config::Mode;
 use oxbus_model::delivery::{InboundEvent, LiveEvent};
 use oxbus_model::observe::metrics::{TypeCache, Types};
 use oxbus_model::routing::channel::{Audience, Channels};
 use oxbus_model::routing::router::{Route, Router, ServerSubscriptionRef};
 
-use crate::gap::Recovery;
 use crate::publish::encoder::{Encoded, new_id};
+use crate::receive::seen::SeenMessages;
 use crate::runtime::clock;
-use crate::state::ClientState;
 
 /// Events of one read, and where they go. Its memory is used again for the next read.
 #[derive(Default)]
@@ -25,8 +23,6 @@ pub(crate) struct InboundBatch {
     pub(crate) types: TypeCache,
     /// How many subscriptions an event of a room was not for.
     pub(crate) left_out: u64,
-    /// Who records what comes, so that it can be told from what was missed.
-    pub(crate) recovery: Option<Arc<Recovery>>,
 }
 
 /// Reads messages and decides where they go.
@@ -35,155 +31,111 @@ pub(crate) struct Reception<'a> {
     pub(crate) channels: &'a Channels,
     pub(crate) instance_id: &'a str,
     pub(crate) types: &'a Types,
-    pub(crate) recovery: Option<&'a Recovery>,
-    /// Whether what this client has published was handed to its subscriptions then.
-    pub(crate) has_own: bool,
+    /// Records what comes, so that it can be told from what was missed.
+    pub(crate) seen: Option<&'a SeenMessages>,
+    /// Whether events of this client are dropped when they come back from the server. In hybrid mode they were delivered
+    /// here when they were published.
+    pub(crate) drops_own: bool,
 }
 
-impl<'a> Reception<'a> {
-    pub(crate) fn of(shared: &'a ClientState, router: &'a Router, recovery: Option<&'a Recovery>) -> Self {
-        Reception {
-            router,
-            channels: &shared.channels,
-            instance_id: shared.origin.instance_id(),
-            types: &shared.types,
-            recovery,
-            has_own: shared.config.mode == Mode::Hybrid,
-        }
-    }
+/// Takes events of this client for its own subscriptions, without the server. Subscriptions cannot change while it lives.
+pub(crate) struct OwnEvents<'a> {
+    pub(crate) router: RwLockReadGuard<'a, Router>,
+    pub(crate) channels: &'a Channels,
+    pub(crate) instance_id: &'a str,
+    pub(crate) types: &'a Types,
+}
 
+impl OwnEvents<'_> {
+    /// Adds an event to `batch`. False when no subscription wants it.
+    pub(crate) fn take(&self, event: &Encoded<'_>, batch: &mut InboundBatch) -> bool {
+        let OwnEvents { router, channels, instance_id, types } = self;
+        Reception { router, channels, instance_id, types, seen: None, drops_own: true }.own(event, batch)
+    }
+}
+
+impl Reception<'_> {
     /// Takes a message in that came on `channel` for `server_subscription`. False when it is not an event.
     pub(crate) fn message(
         &self,
         server_subscription: ServerSubscriptionRef<'_>,
         channel: &[u8],
         payload: &[u8],
-        arrivals: &mut InboundBatch,
+        batch: &mut InboundBatch,
     ) -> bool {
-        let before = arrivals.routes.len();
-        let may_be_heard = self.router.route(server_subscription, channel, &mut arrivals.routes);
-        if arrivals.routes.len() == before && !may_be_heard {
+        let before = batch.routes.len();
+        let may_be_heard = self.router.route(server_subscription, channel, &mut batch.routes);
+        if batch.routes.len() == before && !may_be_heard {
             return true;
         }
         let Ok(decoded) = message::read(payload, missing) else {
-            arrivals.routes.truncate(before);
+            batch.routes.truncate(before);
             return false;
         };
         let own = decoded.instance_id.as_deref() == Some(self.instance_id);
-        if own && self.has_own {
-            arrivals.routes.truncate(before);
+        if own && self.drops_own {
+            batch.routes.truncate(before);
             return true;
         }
         if may_be_heard {
-            let heard_from = arrivals.routes.len();
-            self.router.route_listeners(channel, &decoded.event_type, &mut arrivals.routes);
-            if arrivals.routes.len() > heard_from && self.leaves_out(channel, &decoded.json) {
-                arrivals.left_out += (arrivals.routes.len() - heard_from) as u64;
-                arrivals.routes.truncate(heard_from);
+            let heard_from = batch.routes.len();
+            self.router.route_listeners(channel, &decoded.event_type, &mut batch.routes);
+            if batch.routes.len() > heard_from && self.leaves_out(channel, &decoded.json) {
+                batch.left_out += (batch.routes.len() - heard_from) as u64;
+                batch.routes.truncate(heard_from);
             }
-            if arrivals.routes.len() == before {
+            if batch.routes.len() == before {
                 return true;
             }
         }
         let usual = self.channels.name_of(channel) == Some(decoded.event_type.as_bytes());
-        if usual && self.recovery.is_some_and(|recovery| !recovery.came(server_subscription, &decoded)) {
-            arrivals.routes.truncate(before);
+        if usual && self.seen.is_some_and(|seen| !seen.came(server_subscription, &decoded)) {
+            batch.routes.truncate(before);
             return true;
         }
         let channel = (!usual).then(|| String::from_utf8_lossy(channel).into());
-        self.take(decoded, channel, own, arrivals);
+        self.take(decoded, channel, own, batch);
         true
     }
 
     /// Takes an event of this client in without the server. False when no subscription wants it.
-    pub(crate) fn own(&self, event: &Encoded<'_>, arrivals: &mut InboundBatch) -> bool {
-        let (before, event_type) = (arrivals.routes.len(), event.event_type());
+    fn own(&self, event: &Encoded<'_>, batch: &mut InboundBatch) -> bool {
+        let (before, event_type) = (batch.routes.len(), event.event_type());
         let channel = event.channel;
-        arrivals.left_out +=
-            self.router.route_local(channel.as_bytes(), event_type, event.except(), &mut arrivals.routes);
-        if arrivals.routes.len() == before {
+        batch.left_out +=
+            self.router.route_local(channel.as_bytes(), event_type, event.except(), &mut batch.routes);
+        if batch.routes.len() == before {
             return false;
         }
         let Ok(decoded) = message::read(event.payload, missing) else {
             // What was just written can be read.
-            arrivals.routes.truncate(before);
+            batch.routes.truncate(before);
             return false;
         };
         let usual = self.channels.name_of(channel.as_bytes()) == Some(event_type.as_bytes());
         let channel = (!usual).then(|| channel.into());
-        self.take(decoded, channel, true, arrivals);
+        self.take(decoded, channel, true, batch);
         true
     }
 
     /// Takes an event in, with the routes that were just found for it.
-    fn take(&self, decoded: Decoded<'_>, channel: Option<Box<str>>, own: bool, arrivals: &mut InboundBatch) {
+    fn take(&self, decoded: Decoded<'_>, channel: Option<Box<str>>, own: bool, batch: &mut InboundBatch) {
         let candidate = InboundEvent::new(LiveEvent {
             channel,
             published_ms: decoded.published_ms,
             key: decoded.key.as_deref().map(Arc::from),
-            type_number: arrivals.types.number(self.types, &decoded.event_type),
+            type_number: batch.types.number(self.types, &decoded.event_type),
             own,
             parts: decoded.parts,
             json: decoded.json.into_owned().into_boxed_str(),
         });
-        arrivals.events.push((candidate, arrivals.routes.len()));
+        batch.events.push((candidate, batch.routes.len()));
     }
 
     /// Whether an event of a room is for none of those that this client has joined it for.
     fn leaves_out(&self, channel: &[u8], json: &str) -> bool {
         matches!(self.channels.audience(channel), Some(Audience::Room(_)))
             && self.router.leaves_out(channel, &message::except_of(json))
-    }
-}
-
-impl ClientState {
-    /// Takes messages in: `read` hands them over one by one. Wakes the host when handlers have something to do.
-    pub(crate) fn receive(
-        &self,
-        arrivals: &mut InboundBatch,
-        read: impl FnOnce(&mut dyn FnMut(ServerSubscriptionRef<'_>, &[u8], &[u8])),
-    ) {
-        let router = self.router();
-        let recovery = arrivals.recovery.clone();
-        let reception = Reception::of(self, &router, recovery.as_deref());
-        let mut foreign = 0;
-        read(&mut |server_subscription, channel, payload| {
-            foreign += u64::from(!reception.message(server_subscription, channel, payload, arrivals));
-        });
-        drop(router);
-        if foreign > 0 {
-            self.stats.events_foreign.add(foreign);
-        }
-        self.accept(arrivals);
-    }
-
-    /// Takes events in, each with the subscriptions that it goes to. Wakes the host as [`ClientState::receive`] does.
-    pub(crate) fn accept(&self, arrivals: &mut InboundBatch) {
-        self.accept_telling(arrivals, |_| {});
-    }
-
-    /// As [`ClientState::accept`]; `taken` is told of each event how many subscriptions have taken it.
-    pub(crate) fn accept_telling(&self, arrivals: &mut InboundBatch, taken: impl FnMut(u32)) {
-        let left_out = std::mem::take(&mut arrivals.left_out);
-        if left_out > 0 {
-            self.stats.events_skipped.add(left_out);
-        }
-        if arrivals.events.is_empty() {
-            return;
-        }
-        if self.config.persistence.is_some() {
-            arrivals.events.iter().for_each(|(candidate, _)| self.keep_recent(candidate.json().as_bytes()));
-        }
-        let mut intake = self.intake();
-        intake.accept(arrivals, taken);
-        let ready = intake.has_ready();
-        let spent = intake.deliveries.take_spent();
-        drop(intake);
-        if ready {
-            self.outbox.wake();
-        }
-        // This thread has allocated them.
-        drop(spent);
     }
 }
 

@@ -1,12 +1,60 @@
 //! Which messages have come lately.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use oxbus_model::codec::message;
+use oxbus_model::codec::message::Decoded;
+use oxbus_model::routing::router::ServerSubscriptionRef;
+use oxbus_model::routing::stream_routing::StreamRouting;
 
 /// How many messages each generation knows at the most.
 pub(crate) const MAX_IDS: usize = 65_536;
 /// How long messages are known at the least, in milliseconds: more than a hole reaches back behind the last
 /// heartbeat before it.
 const KEPT: u64 = 1_500;
+
+/// Records the messages whose types streams store.
+pub(crate) struct SeenMessages {
+    streams: StreamRouting,
+    hasher: RandomState,
+    seen: Mutex<Seen>,
+}
+
+impl SeenMessages {
+    /// For the types that `streams` store.
+    pub(crate) fn new(streams: StreamRouting) -> SeenMessages {
+        SeenMessages { streams, hasher: RandomState::new(), seen: Mutex::default() }
+    }
+
+    /// A message has come for `server_subscription`, on the channel of its type. False when it was delivered already.
+    pub(crate) fn came(&self, server_subscription: ServerSubscriptionRef<'_>, message: &Decoded<'_>) -> bool {
+        if self.streams.place_of(&message.event_type).is_none() {
+            return true;
+        }
+        let id = match &message.parts {
+            Some(parts) => Some(parts.id.of(&message.json).into()),
+            None => message::id_of(&message.json),
+        };
+        id.is_none_or(|id| self.lock().came(self.hash(server_subscription, &id)))
+    }
+
+    /// What stands for a message of this id that comes for this server subscription.
+    pub(crate) fn hash(&self, server_subscription: ServerSubscriptionRef<'_>, id: &str) -> u64 {
+        let (kind, name) = match server_subscription {
+            ServerSubscriptionRef::Channel(name) => (0u8, name),
+            ServerSubscriptionRef::Pattern(name) => (1, name),
+        };
+        // With a key of this client's own, so that nobody can make up an event that passes for another.
+        self.hasher.hash_one((kind, name, id))
+    }
+
+    /// What has come.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// The hashes of messages: of those that came since shortly before the last heartbeat, and of those that were
 /// read from a stream and may still come.

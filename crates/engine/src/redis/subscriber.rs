@@ -13,13 +13,13 @@ use redis::cmd;
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use crate::gap::{Continuity, Gap, HEARTBEAT, Recovery};
-use crate::receive::reception::InboundBatch;
+use crate::host::Notice;
 use crate::redis::connection::link::{HEARTBEAT_LIMIT, Opened, Session};
 use crate::redis::resp::reply::{Message, Protocol, Reply, decode, message};
 use crate::runtime::clock::wall_ms;
-use crate::state::ClientState;
-use crate::transport::store::Store;
+use crate::transport::context::TransportContext;
+use crate::transport::events::{ContinuityChange, Refused};
+use crate::transport::link_id::LinkId;
 
 /// Subscribe commands that may be unanswered at a time: the next chunk is on its way while the server
 /// works on this one.
@@ -28,11 +28,8 @@ const IN_FLIGHT: usize = 2;
 /// After how long a command is sent again that the server cannot answer for now, in milliseconds.
 const POSTPONED: u64 = 200;
 
-/// Patterns that a `gap` names at the most.
-const GAP_PATTERNS: usize = 1_000;
-
-/// The name of its link.
-pub(super) const LINK: &str = "subscriber";
+/// The milliseconds between two heartbeats at the most where events are stored, so that what was missed begins late.
+const STORED_HEARTBEAT: u64 = 2_000;
 
 /// What a subscriber is told.
 pub(crate) enum Input {
@@ -50,7 +47,7 @@ enum Asked {
 }
 
 pub(crate) struct Subscriber {
-    shared: Arc<ClientState>,
+    context: Arc<TransportContext>,
     ledger: SubscriptionReconciler,
     protocol: Protocol,
     outgoing: Outgoing,
@@ -64,9 +61,6 @@ pub(crate) struct Subscriber {
     /// Commands whose answer may be an error, in order.
     asked: VecDeque<Asked>,
     probes: Vec<oneshot::Sender<()>>,
-    arrivals: InboundBatch,
-    /// Since when live messages may have been missed, Unix milliseconds.
-    gap_from: Option<i64>,
     last_read_wall: i64,
     /// Whether the health report does not know yet what is refused.
     refused_changed: bool,
@@ -75,15 +69,15 @@ pub(crate) struct Subscriber {
     /// Since when established subscriptions hear nothing as they are refused: Unix milliseconds, and on the
     /// client's clock.
     deaf_since: HashMap<ServerSubscription, (i64, u64)>,
-    /// How far what came is complete, where what was missed can be read from streams.
-    continuity: Option<Continuity>,
+    /// Whether events are stored, so that what was missed can be read from streams.
+    stores: bool,
 }
 
 impl Subscriber {
-    pub(crate) fn new(shared: Arc<ClientState>, store: Arc<dyn Store>) -> Self {
-        let recovery = Recovery::new(shared.clone(), store);
+    pub(crate) fn new(context: Arc<TransportContext>) -> Self {
         Subscriber {
-            shared,
+            stores: !context.config.streams.is_empty(),
+            context,
             ledger: SubscriptionReconciler::new(),
             protocol: Protocol::Resp3,
             outgoing: Outgoing::default(),
@@ -94,13 +88,10 @@ impl Subscriber {
             last_ping: 0,
             asked: VecDeque::new(),
             probes: Vec::new(),
-            arrivals: InboundBatch { recovery: recovery.clone(), ..InboundBatch::default() },
-            gap_from: None,
             last_read_wall: 0,
             refused_changed: false,
             pending: false,
             deaf_since: HashMap::new(),
-            continuity: recovery.map(Continuity::new),
         }
     }
 
@@ -113,12 +104,9 @@ impl Subscriber {
 
     /// When the next heartbeat is due.
     fn next_ping(&self) -> u64 {
-        let idle = self.last_read + self.shared.config.redis.heartbeat;
-        match self.continuity {
-            // Also under load: it is the answer to one that tells what has come.
-            Some(_) => idle.min(self.last_ping + HEARTBEAT),
-            None => idle,
-        }
+        let idle = self.last_read + self.context.config.redis.heartbeat;
+        // Also under load: the answer to a heartbeat tells what has come.
+        if self.stores { idle.min(self.last_ping + STORED_HEARTBEAT) } else { idle }
     }
 
     /// Sends what the ledger wants next.
@@ -133,7 +121,7 @@ impl Subscriber {
         }
         self.settle();
         if std::mem::take(&mut self.refused_changed) {
-            self.report_refused();
+            self.context.events.subscriptions_refused(&LinkId::Subscriber, self.ledger.refused_wires());
         }
     }
 
@@ -144,58 +132,15 @@ impl Subscriber {
             self.settled = true;
             self.pending = false;
             // Before `ready`, so that who waits for that knows of the gap.
-            self.report_gap();
-            self.shared.link_up(LINK);
+            let wanted: Vec<_> = self.ledger.wanted_wires().collect();
+            self.context.events.continuity(ContinuityChange::Resumed { wanted: &wanted });
+            self.context.events.link_up(&LinkId::Subscriber);
             self.refused_changed = true;
         }
         if self.pending == answered {
             self.pending = !answered;
-            self.shared.lifecycle.link_pending(LINK, self.pending);
+            self.context.events.subscriptions_pending(&LinkId::Subscriber, self.pending);
         }
-    }
-
-    fn report_gap(&mut self) {
-        let Some(from) = self.gap_from.take() else { return };
-        let gap = self.gap(from, self.ledger.wanted_wires());
-        match (gap, &mut self.continuity) {
-            (Some(gap), Some(continuity)) => continuity.resumed(gap),
-            (Some(gap), None) => self.shared.notice(gap.notice(0, false)),
-            // Where everything was unsubscribed meanwhile, nobody has missed anything.
-            (None, continuity) => continuity.iter_mut().for_each(Continuity::forget),
-        }
-    }
-
-    fn gap<'a>(
-        &self,
-        from: i64,
-        server_subscriptions: impl IntoIterator<Item = &'a ServerSubscription>,
-    ) -> Option<Gap> {
-        let router = self.shared.router();
-        let mut patterns: Vec<String> = Vec::new();
-        for server_subscription in server_subscriptions {
-            patterns.extend(router.patterns(server_subscription).map(str::to_owned));
-            if patterns.len() > GAP_PATTERNS {
-                break;
-            }
-        }
-        drop(router);
-        patterns.sort();
-        patterns.dedup();
-        patterns.truncate(GAP_PATTERNS);
-        (!patterns.is_empty()).then(|| Gap { from, to: wall_ms(), patterns })
-    }
-
-    fn report_refused(&mut self) {
-        let refused = self.ledger.refused_wires();
-        // What everyone works without is no fault of the link.
-        let router = self.shared.router();
-        let missed = refused.iter().filter(|server_subscription| !router.is_dispensable(server_subscription));
-        let names = missed
-            .map(|server_subscription| String::from_utf8_lossy(server_subscription.name()).into_owned())
-            .collect();
-        drop(router);
-        self.shared.lifecycle.link_refused(LINK, names);
-        self.shared.follow_mode();
     }
 
     /// One reply that is not a message: a confirmation, or the answer to a command.
@@ -222,7 +167,7 @@ impl Subscriber {
     fn messages(&mut self, buffer: &[u8]) -> usize {
         let mut taken = 0;
         if message(buffer).is_some() {
-            self.shared.receive(&mut self.arrivals, |receive| {
+            self.context.events.messages(&mut |receive| {
                 while let Some((Message { pattern, channel, payload }, len)) = message(&buffer[taken..]) {
                     receive(
                         pattern
@@ -239,7 +184,7 @@ impl Subscriber {
 
     fn pong(&mut self, now: u64) {
         if let Some(Asked::Ping(sent)) = self.asked.front() {
-            self.continuity.iter_mut().for_each(|continuity| continuity.heartbeat(*sent, now));
+            self.context.events.continuity(ContinuityChange::Heartbeat { sent: *sent, now });
             self.asked.pop_front();
         }
         self.ping_sent = None;
@@ -256,23 +201,16 @@ impl Subscriber {
             self.asked.pop_front();
         }
         if let Some(Change::Confirmed(server_subscription)) = change {
-            self.continuity.iter_mut().for_each(|continuity| continuity.confirmed(&server_subscription, now));
-            if let Some(since) = self.deaf_since.remove(&server_subscription) {
+            let server_subscription = &server_subscription;
+            self.context.events.continuity(ContinuityChange::Established { server_subscription, now });
+            if let Some((since_unix, since)) = self.deaf_since.remove(server_subscription) {
                 self.refused_changed = true;
-                self.regained(server_subscription.clone(), since, now);
+                let regained = ContinuityChange::Regained { server_subscription, since, since_unix, now };
+                self.context.events.continuity(regained);
             }
             // Before who waits for it is told, so that they find the link as it is.
             self.settle();
-            self.shared.confirmed(&server_subscription);
-        }
-    }
-
-    /// A subscription that was refused is confirmed.
-    fn regained(&mut self, server_subscription: ServerSubscription, (from, since): (i64, u64), now: u64) {
-        match (self.gap(from, [&server_subscription]), &mut self.continuity) {
-            (Some(gap), Some(continuity)) => continuity.regained(server_subscription, since, now, gap),
-            (Some(gap), None) => self.shared.notice(gap.notice(0, false)),
-            (None, _) => {}
+            self.context.events.confirmed(server_subscription);
         }
     }
 
@@ -289,18 +227,19 @@ impl Subscriber {
                 }
             }
             (Some(Asked::Ping(_)), _) => self.ping_sent = None,
-            (None, _) => self.shared.log("warn", "the server sent an error", json!({ "error": error })),
+            (None, _) => {
+                let (message, fields) = ("the server sent an error".to_owned(), json!({ "error": error }));
+                self.context.events.notice(Notice::Log { level: "warn", message, fields });
+            }
         }
         Ok(())
     }
 
     fn denied(&mut self, server_subscription: ServerSubscription, error: &BusError, now: u64) {
         self.refused_changed = true;
-        for subscription in self.shared.refused(&server_subscription, error) {
-            let unused = self.shared.remove(subscription);
-            unused.iter().for_each(|server_subscription| self.ledger.unwant(server_subscription));
-        }
-        if self.shared.router().patterns(&server_subscription).next().is_some() {
+        let Refused { unneeded, is_missed } = self.context.events.refused(&server_subscription, error);
+        unneeded.iter().for_each(|server_subscription| self.ledger.unwant(server_subscription));
+        if is_missed {
             self.deaf_since.entry(server_subscription).or_insert_with(|| (wall_ms(), now));
         }
     }
@@ -310,8 +249,8 @@ impl Session for Subscriber {
     type Input = Input;
     const MASTER: bool = false;
 
-    fn name(&self) -> Arc<str> {
-        LINK.into()
+    fn link(&self) -> &LinkId {
+        &LinkId::Subscriber
     }
 
     fn input(&mut self, input: Input, now: u64) {
@@ -321,7 +260,7 @@ impl Session for Subscriber {
                     self.ledger.want(server_subscription.clone());
                     // The server may have it still: for another subscription, or because its end was not sent yet.
                     if self.ledger.is_confirmed(&server_subscription) {
-                        self.shared.confirmed(&server_subscription);
+                        self.context.events.confirmed(&server_subscription);
                     }
                 }
             }
@@ -329,7 +268,7 @@ impl Session for Subscriber {
                 for server_subscription in &server_subscriptions {
                     self.ledger.unwant(server_subscription);
                     self.deaf_since.remove(server_subscription);
-                    self.continuity.iter_mut().for_each(|continuity| continuity.ended(server_subscription));
+                    self.context.events.continuity(ContinuityChange::Ended { server_subscription });
                     self.refused_changed = true;
                 }
             }
@@ -349,7 +288,7 @@ impl Session for Subscriber {
         self.last_read = now;
         self.last_read_wall = wall_ms();
         self.last_ping = now;
-        self.continuity.iter_mut().for_each(|continuity| continuity.opened(now));
+        self.context.events.continuity(ContinuityChange::Opened { now });
     }
 
     fn outgoing(&mut self, now: u64) -> &[u8] {
@@ -366,7 +305,7 @@ impl Session for Subscriber {
     fn received(&mut self, buffer: &[u8], now: u64) -> Result<usize, BusError> {
         self.last_read = now;
         self.last_read_wall = wall_ms();
-        self.shared.lifecycle.link_alive(LINK, now);
+        self.context.events.link_alive(&LinkId::Subscriber, now);
         let mut taken = 0;
         loop {
             taken += self.messages(&buffer[taken..]);
@@ -408,14 +347,13 @@ impl Session for Subscriber {
 
     fn closed(&mut self, _error: &BusError) {
         if self.connected && self.ledger.confirmed_count() > 0 {
-            self.gap_from.get_or_insert(self.last_read_wall);
-            if let Some(continuity) = &mut self.continuity {
-                let server_subscriptions = self
-                    .ledger
-                    .wanted_wires()
-                    .filter(|server_subscription| self.ledger.is_confirmed(server_subscription));
-                continuity.interrupted(server_subscriptions.cloned(), self.last_read);
-            }
+            let wanted = self.ledger.wanted_wires();
+            let confirmed = wanted.filter(|wanted| self.ledger.is_confirmed(wanted));
+            self.context.events.continuity(ContinuityChange::Interrupted {
+                server_subscriptions: confirmed.cloned().collect(),
+                last_read: self.last_read,
+                last_read_unix: self.last_read_wall,
+            });
         }
         self.connected = false;
         self.settled = false;

@@ -8,12 +8,13 @@ use std::time::Duration;
 use oxbus_model::config::Mode;
 use oxbus_model::consumer::{GroupKey, Read};
 use oxbus_model::routing::router::ServerSubscription;
-use oxbus_model::{BusError, ErrorKind};
+use oxbus_model::{BusError, ErrorKind, Outcome};
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout as time_limit;
 
+use crate::host::Failed;
 use crate::redis::connection::handshake::Endpoint;
 use crate::redis::connection::link;
 use crate::redis::connection::link::Handle;
@@ -22,23 +23,26 @@ use crate::redis::publisher::hybrid::Hybrid;
 use crate::redis::publisher::replicated::Replicated;
 use crate::redis::publisher::session;
 use crate::redis::publisher::session::Publisher;
-use crate::redis::streams::command_link;
+use crate::redis::publisher::streams_ready::StreamsReady;
 use crate::redis::streams::command_link::CommandLink;
 use crate::redis::streams::group_reader::Reader;
 use crate::redis::streams::store::RedisStore;
 use crate::redis::subscriber;
 use crate::redis::subscriber::Subscriber;
-use crate::state::ClientState;
+use crate::transport::context::TransportContext;
+use crate::transport::events::PublishReport;
+use crate::transport::link_id::LinkId;
 use crate::transport::store::Store;
 use crate::transport::{Boxed, Probe, Submission, Transport};
 
 pub(crate) struct RedisTransport {
-    shared: Arc<ClientState>,
+    context: Arc<TransportContext>,
     runtime: tokio::runtime::Handle,
     endpoint: Arc<Endpoint>,
     commander: Arc<CommandLink>,
     store: Arc<RedisStore>,
     replicated: Arc<Replicated>,
+    ready: Arc<StreamsReady>,
     hybrid: Option<Mutex<Hybrid>>,
     links: Mutex<Links>,
 }
@@ -54,21 +58,24 @@ struct Links {
 }
 
 impl RedisTransport {
-    pub(crate) fn new(shared: Arc<ClientState>, runtime: tokio::runtime::Handle) -> Self {
-        let config = &shared.config;
+    pub(crate) fn new(context: TransportContext, runtime: tokio::runtime::Handle) -> Self {
+        let context = Arc::new(context);
+        let config = &context.config;
+        let ready = Arc::new(StreamsReady::new(&config.streams));
         let endpoint = Endpoint::new(&config.redis, &config.service_name, config.require_no_eviction);
-        let commander = CommandLink::new(shared.clone(), endpoint.clone(), runtime.clone());
+        let commander = CommandLink::new(context.clone(), endpoint.clone(), runtime.clone());
         let store = Arc::new(RedisStore::new(commander.clone()));
-        let replicated = Replicated::new(shared.clone(), endpoint.clone(), runtime.clone());
+        let replicated = Replicated::new(context.clone(), ready.clone(), endpoint.clone(), runtime.clone());
         let hybrid = (config.mode == Mode::Hybrid)
-            .then(|| Mutex::new(Hybrid::new(shared.clone(), replicated.clone())));
+            .then(|| Mutex::new(Hybrid::new(context.clone(), replicated.clone())));
         RedisTransport {
-            shared,
+            context,
             runtime,
             endpoint,
             commander,
             store,
             replicated,
+            ready,
             hybrid,
             links: Mutex::default(),
         }
@@ -85,7 +92,7 @@ impl RedisTransport {
         // Sent under the lock, so that events go out in the order in which they were taken here.
         match &self.links().publisher {
             Some(link) => drop(link.send(session::Input::PreparedBatch(Box::new(composed)))),
-            None => composed.refuse(&self.shared),
+            None => composed.refuse(&*self.context.events),
         }
     }
 
@@ -120,9 +127,9 @@ impl Transport for RedisTransport {
     fn start(&self) {
         let mut links = self.links();
         if links.publisher.is_none() && !links.closed {
-            let session = Publisher::new(self.shared.clone(), self.replicated.clone());
+            let session = Publisher::new(self.context.clone(), self.ready.clone(), self.replicated.clone());
             links.publisher =
-                Some(link::start(session, self.shared.clone(), self.endpoint.clone(), &self.runtime));
+                Some(link::start(session, self.context.clone(), self.endpoint.clone(), &self.runtime));
         }
     }
 
@@ -132,8 +139,13 @@ impl Transport for RedisTransport {
         }
         let (batch, count, bytes) = (submission.batch, submission.count, submission.text.len());
         if !self.send(session::Input::Publish(submission)) {
-            self.shared.admission.release(count as usize, bytes);
-            self.shared.outbox.refused(batch, 0..count, ErrorKind::Closed, "the client is closed");
+            let error =
+                BusError::new(ErrorKind::Closed, "the client is closed").with_outcome(Outcome::NotSent);
+            let refused = |index| Failed { batch, index, error: error.clone(), message_id: None };
+            let mut report =
+                PublishReport { failed: (0..count).map(refused).collect(), ..PublishReport::default() };
+            report.release(count as usize, bytes);
+            self.context.events.published(&mut report);
         }
     }
 
@@ -147,8 +159,8 @@ impl Transport for RedisTransport {
             return;
         }
         let subscriber = links.subscriber.get_or_insert_with(|| {
-            let session = Subscriber::new(self.shared.clone(), self.store.clone());
-            link::start(session, self.shared.clone(), self.endpoint.clone(), &self.runtime)
+            let session = Subscriber::new(self.context.clone());
+            link::start(session, self.context.clone(), self.endpoint.clone(), &self.runtime)
         });
         subscriber.send(subscriber::Input::Want(server_subscriptions));
     }
@@ -171,14 +183,14 @@ impl Transport for RedisTransport {
                 time_limit(limit, self.commander.probe()),
             );
             let asked = vec![
-                (session::LINK, publisher.is_ok()),
-                (subscriber::LINK, subscriber.is_ok()),
-                (command_link::LINK, consumer.is_ok()),
+                (LinkId::Publisher, publisher.is_ok()),
+                (LinkId::Subscriber, subscriber.is_ok()),
+                (LinkId::Consumer, consumer.is_ok()),
             ];
             let probe = match publisher {
                 Ok(Ok((info, latency))) => {
-                    let now = self.shared.clock.wall_ms();
-                    server_info::of(&info, latency, now, !self.shared.config.streams.is_empty())
+                    let now = self.context.clock.wall_ms();
+                    server_info::of(&info, latency, now, !self.context.config.streams.is_empty())
                 }
                 Ok(Err(error)) if error.kind == ErrorKind::PermissionDenied => {
                     // It answered: the link is well, and only its details are secret.
@@ -189,6 +201,14 @@ impl Transport for RedisTransport {
             };
             Probe { asked, ..probe }
         })
+    }
+
+    fn streams_ready(&self) {
+        if self.ready.set() {
+            // The link looks again, and sends what it has held back.
+            self.send(session::Input::StreamsReady);
+            self.replicated.tell(session::Input::StreamsReady);
+        }
     }
 
     fn flush(&self) -> Boxed<'_, ()> {
@@ -233,14 +253,14 @@ impl Transport for RedisTransport {
     fn join(&self, group: GroupKey, name: Arc<str>) {
         let mut links = self.links();
         if !links.closed {
-            let start = || Reader::start(group, &name, &self.shared, self.endpoint.clone(), &self.runtime);
+            let start = || Reader::start(group, name, &self.context, self.endpoint.clone(), &self.runtime);
             links.readers.entry(group).or_insert_with(start);
         }
     }
 
-    fn nudge(&self, group: GroupKey) {
+    fn unblock_read(&self, group: GroupKey) {
         if let Some(reader) = self.links().readers.get(&group) {
-            reader.nudge(self.commander.clone(), &self.runtime);
+            reader.unblock_read(self.commander.clone(), &self.runtime);
         }
     }
 
@@ -248,7 +268,7 @@ impl Transport for RedisTransport {
         let key = read.key;
         let sent = self.links().readers.get(&key).is_some_and(|reader| reader.read(read));
         if !sent {
-            self.shared.reader_down(key, &BusError::new(ErrorKind::Closed, "the reader has left"));
+            self.context.events.reader_down(key, &BusError::new(ErrorKind::Closed, "the reader has left"));
         }
     }
 

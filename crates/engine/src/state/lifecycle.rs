@@ -1,12 +1,13 @@
-//! The state of a client, as its links make it.
+//! The state of a client, which follows from the states of its links.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use oxbus_model::{BusError, ErrorKind};
 use tokio::sync::watch;
 
 use crate::host::Notice;
+use crate::transport::link_id::LinkId;
 
 /// What a client is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,20 +57,20 @@ pub(crate) struct LinkReport {
 
 struct Board {
     state: State,
-    links: BTreeMap<Arc<str>, LinkReport>,
+    links: BTreeMap<LinkId, LinkReport>,
     was_ready: bool,
 }
 
-/// What waits for a change of state sees.
+/// What those who wait for a change of the state see.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct StateChange {
     pub(crate) state: State,
     pub(crate) error: Option<BusError>,
 }
 
 pub(crate) struct Lifecycle {
     board: Mutex<Board>,
-    seen: watch::Sender<Seen>,
+    changes: watch::Sender<StateChange>,
 }
 
 impl Lifecycle {
@@ -77,30 +78,38 @@ impl Lifecycle {
         let board = Board { state: State::Idle, links: BTreeMap::new(), was_ready: false };
         Lifecycle {
             board: Mutex::new(board),
-            seen: watch::Sender::new(Seen { state: State::Idle, error: None }),
+            changes: watch::Sender::new(StateChange { state: State::Idle, error: None }),
         }
     }
 
     pub(crate) fn state(&self) -> State {
-        self.seen.borrow().state
+        self.changes.borrow().state
     }
 
-    pub(crate) fn watch(&self) -> watch::Receiver<Seen> {
-        self.seen.subscribe()
+    pub(crate) fn watch(&self) -> watch::Receiver<StateChange> {
+        self.changes.subscribe()
     }
 
-    pub(crate) fn links(&self) -> BTreeMap<Arc<str>, LinkReport> {
+    pub(crate) fn links(&self) -> BTreeMap<LinkId, LinkReport> {
         self.lock().links.clone()
     }
 
+    /// `CLOSED` once the client closes.
+    pub(crate) fn check_open(&self) -> Result<(), BusError> {
+        if matches!(self.state(), State::Draining | State::Closed) {
+            return Err(BusError::new(ErrorKind::Closed, "the client is closed"));
+        }
+        Ok(())
+    }
+
     /// A link is needed from now on; it is not up yet.
-    pub(crate) fn link_needed(&self, name: &str) -> Option<Notice> {
-        self.change(name, |link| link.up = false)
+    pub(crate) fn link_needed(&self, id: &LinkId) -> Option<Notice> {
+        self.change(id, |link| link.up = false)
     }
 
     /// A link is up, and what it carries is confirmed.
-    pub(crate) fn link_up(&self, name: &str, now_ms: u64) -> Option<Notice> {
-        self.change(name, |link| {
+    pub(crate) fn link_up(&self, id: &LinkId, now_ms: u64) -> Option<Notice> {
+        self.change(id, |link| {
             *link = LinkReport {
                 up: true,
                 established: true,
@@ -112,9 +121,9 @@ impl Lifecycle {
     }
 
     /// A link broke or could not be made. Returns whether it was up before.
-    pub(crate) fn link_down(&self, name: &str, error: &BusError) -> bool {
+    pub(crate) fn link_down(&self, id: &LinkId, error: &BusError) -> bool {
         let mut was_up = false;
-        self.change(name, |link| {
+        self.change(id, |link| {
             was_up = std::mem::replace(&mut link.up, false);
             link.error = Some(error.clone());
         });
@@ -122,29 +131,29 @@ impl Lifecycle {
     }
 
     /// A link is not needed any more.
-    pub(crate) fn link_gone(&self, name: &str) -> Option<Notice> {
+    pub(crate) fn link_gone(&self, id: &LinkId) -> Option<Notice> {
         let mut board = self.lock();
-        board.links.remove(name)?;
-        self.follow(board)
+        board.links.remove(id)?;
+        self.update_state(board)
     }
 
     /// A round trip on the link has just ended.
-    pub(crate) fn link_alive(&self, name: &str, now_ms: u64) {
-        if let Some(link) = self.lock().links.get_mut(name) {
+    pub(crate) fn link_alive(&self, id: &LinkId, now_ms: u64) {
+        if let Some(link) = self.lock().links.get_mut(id) {
             link.last_ok = Some(now_ms);
         }
     }
 
     /// The server refuses some of what the link should carry; the link itself is up.
-    pub(crate) fn link_refused(&self, name: &str, refused: Vec<String>) {
-        if let Some(link) = self.lock().links.get_mut(name) {
+    pub(crate) fn link_refused(&self, id: &LinkId, refused: Vec<String>) {
+        if let Some(link) = self.lock().links.get_mut(id) {
             link.refused = refused;
         }
     }
 
     /// Whether subscriptions on the link wait for the server's answer.
-    pub(crate) fn link_pending(&self, name: &str, pending: bool) {
-        if let Some(link) = self.lock().links.get_mut(name) {
+    pub(crate) fn link_pending(&self, id: &LinkId, pending: bool) {
+        if let Some(link) = self.lock().links.get_mut(id) {
             link.pending = pending;
         }
     }
@@ -156,23 +165,23 @@ impl Lifecycle {
     }
 
     /// A link that is known not to work, and why; not one that is only being made. `None` once the client closes.
-    pub(crate) fn fault(&self) -> Option<(Arc<str>, String)> {
+    pub(crate) fn fault(&self) -> Option<(LinkId, String)> {
         let board = self.lock();
         if matches!(board.state, State::Draining | State::Closed) {
             return None;
         }
-        board.links.iter().find_map(|(name, link)| {
+        board.links.iter().find_map(|(id, link)| {
             let why = match &link.error {
                 Some(error) if !link.up => error.message.clone(),
                 _ => format!("the server refuses {}", link.refused.first()?),
             };
-            Some((name.clone(), why))
+            Some((id.clone(), why))
         })
     }
 
     /// Whether a link is known to be down.
-    pub(crate) fn is_cut_off(&self, name: &str) -> bool {
-        self.lock().links.get(name).is_some_and(|link| !link.up && link.error.is_some())
+    pub(crate) fn is_cut_off(&self, id: &LinkId) -> bool {
+        self.lock().links.get(id).is_some_and(|link| !link.up && link.error.is_some())
     }
 
     /// The client starts to close. False if it had started before.
@@ -182,7 +191,7 @@ impl Lifecycle {
             return false;
         }
         board.state = State::Draining;
-        self.show(&board);
+        self.publish_state(&board);
         true
     }
 
@@ -192,21 +201,21 @@ impl Lifecycle {
         let first = board.state != State::Closed;
         board.state = State::Closed;
         board.links.values_mut().for_each(|link| link.up = false);
-        self.show(&board);
+        self.publish_state(&board);
         first
     }
 
-    fn change(&self, name: &str, change: impl FnOnce(&mut LinkReport)) -> Option<Notice> {
+    fn change(&self, id: &LinkId, change: impl FnOnce(&mut LinkReport)) -> Option<Notice> {
         let mut board = self.lock();
-        match board.links.get_mut(name) {
+        match board.links.get_mut(id) {
             Some(link) => change(link),
-            None => change(board.links.entry(name.into()).or_default()),
+            None => change(board.links.entry(id.clone()).or_default()),
         }
-        self.follow(board)
+        self.update_state(board)
     }
 
     /// Brings the state after the links.
-    fn follow(&self, mut board: MutexGuard<'_, Board>) -> Option<Notice> {
+    fn update_state(&self, mut board: MutexGuard<'_, Board>) -> Option<Notice> {
         if matches!(board.state, State::Draining | State::Closed) {
             return None;
         }
@@ -221,13 +230,13 @@ impl Lifecycle {
             (false, false) => State::Connecting,
         };
         board.was_ready |= ready;
-        self.show(&board);
+        self.publish_state(&board);
         (board.state == State::Ready && before != State::Ready).then_some(Notice::Ready)
     }
 
-    fn show(&self, board: &Board) {
+    fn publish_state(&self, board: &Board) {
         let error = board.links.values().find_map(|link| link.error.clone().filter(|_| !link.up));
-        self.seen.send_replace(Seen { state: board.state, error });
+        self.changes.send_replace(StateChange { state: board.state, error });
     }
 
     fn lock(&self) -> MutexGuard<'_, Board> {
@@ -252,22 +261,22 @@ mod tests {
     fn the_state_follows_the_links() {
         let l = Lifecycle::new();
         assert_eq!(l.state(), State::Idle);
-        assert!(l.link_needed("publisher").is_none());
+        assert!(l.link_needed(&LinkId::Publisher).is_none());
         assert_eq!(l.state(), State::Connecting);
-        assert!(matches!(l.link_up("publisher", 1), Some(Notice::Ready)));
-        assert!(l.link_needed("subscriber").is_none());
+        assert!(matches!(l.link_up(&LinkId::Publisher, 1), Some(Notice::Ready)));
+        assert!(l.link_needed(&LinkId::Subscriber).is_none());
         assert_eq!(l.state(), State::Ready);
-        l.link_up("subscriber", 2);
+        l.link_up(&LinkId::Subscriber, 2);
         let lost = BusError::new(ErrorKind::ConnectionLost, "gone");
-        assert!(l.link_down("subscriber", &lost));
-        assert!(!l.link_down("subscriber", &lost));
+        assert!(l.link_down(&LinkId::Subscriber, &lost));
+        assert!(!l.link_down(&LinkId::Subscriber, &lost));
         assert_eq!(l.state(), State::Reconnecting);
         assert_eq!(l.watch().borrow().error, Some(lost));
         // What is not needed any more need not come back.
-        assert!(matches!(l.link_gone("subscriber"), Some(Notice::Ready)));
-        assert!(l.link_gone("subscriber").is_none() && !l.links().contains_key("subscriber"));
+        assert!(matches!(l.link_gone(&LinkId::Subscriber), Some(Notice::Ready)));
+        assert!(l.link_gone(&LinkId::Subscriber).is_none() && !l.links().contains_key(&LinkId::Subscriber));
         assert!(l.drain() && !l.drain());
-        l.link_up("subscriber", 3);
+        l.link_up(&LinkId::Subscriber, 3);
         assert_eq!(l.state(), State::Draining);
         assert!(l.close() && !l.close());
     }

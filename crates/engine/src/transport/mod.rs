@@ -1,6 +1,15 @@
-//! What a transport does for a client. Redis and memory both do.
+//! What a transport does for a client, and what it reports. Redis and memory are two.
+//!
+//! - this file: [`Transport`], the way down; `events`: [`TransportEvents`](events::TransportEvents), the way up.
+//! - `context`: what a transport is made with; `link_id`: which link something is about.
+//! - `store`: requests on streams.
 
+pub(crate) mod context;
+pub(crate) mod events;
+pub(crate) mod link_id;
 pub(crate) mod store;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,6 +20,7 @@ use oxbus_model::consumer::{GroupKey, Read};
 use oxbus_model::routing::router::ServerSubscription;
 use serde_json::Value;
 
+use link_id::LinkId;
 use store::Store;
 
 /// The warning of a server that may delete keys.
@@ -32,8 +42,8 @@ pub struct Submission {
 
 /// How publishes and subscriptions reach other clients.
 ///
-/// Results, confirmations and messages go to the client's `ClientState`, which the transport was made with.
-/// None of the methods blocks.
+/// Results, confirmations and messages go to the [`TransportEvents`](events::TransportEvents) that the transport was made
+/// with. None of the methods blocks.
 pub(crate) trait Transport: Send + Sync {
     /// Starts to connect, if that was not done before.
     fn start(&self);
@@ -50,8 +60,8 @@ pub(crate) trait Transport: Send + Sync {
     /// Gives server subscriptions back.
     fn unsubscribe(&self, server_subscriptions: Vec<ServerSubscription>);
 
-    /// HandlerMetrics, for the health report: one round trip on each link, and what the server says of itself.
-    /// Never takes longer than `timeout` milliseconds.
+    /// For the health report: one round trip on each link, and what the server says of itself. Never
+    /// takes longer than `timeout` milliseconds.
     fn probe(&self, timeout: u64) -> Boxed<'_, Probe>;
 
     /// Writes what is queued and waits until all publishes are settled.
@@ -66,15 +76,20 @@ pub(crate) trait Transport: Send + Sync {
     /// The streams.
     fn store(&self) -> Arc<dyn Store>;
 
-    /// Makes a reader for a group; it says [`ClientState::reader_up`](crate::state::ClientState::reader_up) when it can read.
+    /// Says that stored publishes may be sent: the groups that must not miss them are there, or cannot be made. A
+    /// transport to a server holds publishes back until then, where groups are configured.
+    fn streams_ready(&self) {}
+
+    /// Makes a reader for a group; it says [`reader_up`](events::TransportEvents::reader_up) when it can read.
     fn join(&self, group: GroupKey, name: Arc<str>);
 
-    /// Reads new entries of a group that was joined; on Redis two of a group may be under way, and end in order. It ends with `ClientState::arrived`,
-    /// `interrupted` or `reader_down`.
+    /// Reads new entries of a group that was joined; on Redis two of a group may be under way, and end in order. Each ends
+    /// with [`entries`](events::TransportEvents::entries), [`read_interrupted`](events::TransportEvents::read_interrupted)
+    /// or [`reader_down`](events::TransportEvents::reader_down).
     fn read(&self, read: Read);
 
     /// Ends a read of a group that waits; it ends without entries.
-    fn nudge(&self, group: GroupKey);
+    fn unblock_read(&self, group: GroupKey);
 
     /// Ends the reader of a group. When the future is done no entry arrives any more, and what had been
     /// delivered to the reader has arrived.
@@ -94,7 +109,7 @@ pub(crate) struct Probe {
     pub(crate) server: Value,
     /// The links that a round trip was asked of, and whether its answer came in time. Of others only their last
     /// answer tells.
-    pub(crate) asked: Vec<(&'static str, bool)>,
+    pub(crate) asked: Vec<(LinkId, bool)>,
     /// Warnings (code, message).
     pub(crate) warnings: Vec<(&'static str, String)>,
     /// Why there was no answer.

@@ -186,7 +186,7 @@ async fn what_cannot_be_buried_stays_pending() {
     rig.store("orders", "1", "order.a");
     rig.read("orders", "g", 1);
     rig.pass(60_000);
-    rig.fail(Some("Bury"));
+    rig.fail(Some("DeadLetter"));
     let args = json!({ "maxRetries": 0 });
     assert_eq!(rig.ok("streams.recover", args.clone()).await, counts(1, 1, 0, 0, 1));
     assert_eq!(state(&rig), [(1, true)]);

@@ -23,7 +23,8 @@ use crate::redis::connection::handshake::{Connection, Endpoint};
 use crate::redis::resp::reply::Protocol;
 use crate::runtime::clock;
 use crate::runtime::panics::catch_panic;
-use crate::state::ClientState;
+use crate::transport::context::TransportContext;
+use crate::transport::link_id::LinkId;
 
 /// How long the server may take to answer a heartbeat, in milliseconds.
 pub(in crate::redis) const HEARTBEAT_LIMIT: u64 = 1_000;
@@ -45,8 +46,8 @@ pub(crate) trait Session: Send + 'static {
     /// Whether only a master will do.
     const MASTER: bool;
 
-    /// The name of the link in states and reports.
-    fn name(&self) -> Arc<str>;
+    /// Which link it is.
+    fn link(&self) -> &LinkId;
 
     /// What is said to the server at every connection, whatever it answers.
     fn preamble(&self) -> Vec<Cmd> {
@@ -120,22 +121,21 @@ impl<I> Handle<I> {
 /// Starts a link.
 pub(crate) fn start<S: Session>(
     session: S,
-    shared: Arc<ClientState>,
+    context: Arc<TransportContext>,
     endpoint: Arc<Endpoint>,
     runtime: &tokio::runtime::Handle,
 ) -> Handle<S::Input> {
     let (sender, orders) = unbounded_channel();
-    if let Some(ready) = shared.lifecycle.link_needed(&session.name()) {
-        shared.notice(ready);
-    }
-    let link = Link { name: session.name(), session, shared, endpoint, orders, backoff: Backoff::default() };
+    let id = session.link().clone();
+    context.events.link_needed(&id);
+    let link = Link { id, session, context, endpoint, orders, backoff: Backoff::default() };
     Handle { orders: sender, task: runtime.spawn(link.run()) }
 }
 
 struct Link<S: Session> {
-    name: Arc<str>,
+    id: LinkId,
     session: S,
-    shared: Arc<ClientState>,
+    context: Arc<TransportContext>,
     endpoint: Arc<Endpoint>,
     orders: UnboundedReceiver<Order<S::Input>>,
     backoff: Backoff,
@@ -149,18 +149,18 @@ impl<S: Session> Link<S> {
         // A fault that comes back with every connection must not become a storm of them.
         let mut pauses = Backoff::default();
         let (mut pause, mut last_fault) = (0, 0);
-        let name = self.name.clone();
+        let name = self.id.name();
         loop {
             match catch_panic(&name, self.serve(pause)).await {
                 Ok(Ended) => break,
                 Err(fault) => {
-                    let now = self.shared.clock.now_ms();
+                    let now = self.context.clock.now_ms();
                     if now - last_fault > FORGIVEN_AFTER_MS {
                         pauses.reset();
                     }
                     last_fault = now;
                     pause = pauses.next(clock::random());
-                    self.shared.notice(Notice::Error(fault.clone()));
+                    self.context.events.notice(Notice::Error(fault.clone()));
                     self.lost(&fault);
                 }
             }
@@ -187,7 +187,7 @@ impl<S: Session> Link<S> {
             self.lost(&error);
             let delay = self.delay(&error);
             let attempt = self.backoff.attempt();
-            self.shared.notice(Notice::Reconnecting { link: self.name.clone(), attempt, delay, error });
+            self.context.events.link_reconnecting(&self.id, attempt, delay, error);
             if let Err(ended) = self.wait(delay).await {
                 return ended;
             }
@@ -195,7 +195,7 @@ impl<S: Session> Link<S> {
     }
 
     fn lost(&mut self, error: &BusError) {
-        self.shared.link_down(&self.name, error);
+        self.context.events.link_down(&self.id, error);
         self.session.closed(error);
     }
 
@@ -207,8 +207,8 @@ impl<S: Session> Link<S> {
     }
 
     async fn wait(&mut self, delay: u64) -> Result<(), Ended> {
-        let at = self.shared.clock.now_ms().saturating_add(delay);
-        self.meanwhile(sleep_until(self.shared.clock.instant(at))).await
+        let at = self.context.clock.now_ms().saturating_add(delay);
+        self.meanwhile(sleep_until(self.context.clock.instant(at))).await
     }
 
     /// Waits for `future` while inputs are taken and deadlines kept.
@@ -223,7 +223,7 @@ impl<S: Session> Link<S> {
                 result = future.as_mut() => return Ok(result),
                 () = alarm.as_mut() => {
                     // Without a connection there is none to drop.
-                    let _ = self.session.tick(self.shared.clock.now_ms());
+                    let _ = self.session.tick(self.context.clock.now_ms());
                 }
             }
         }
@@ -233,12 +233,12 @@ impl<S: Session> Link<S> {
     async fn drive(&mut self, connection: Connection) -> Result<Ended, BusError> {
         let Connection { stream, mut buffer, protocol, role_known } = connection;
         let (mut reader, mut writer) = tokio::io::split(stream);
-        self.session.opened(Opened { protocol, role_known }, self.shared.clock.now_ms());
+        self.session.opened(Opened { protocol, role_known }, self.context.clock.now_ms());
         let mut alarm = pin!(self.alarm());
         // TLS may hold written bytes back until it is flushed.
         let mut unflushed = false;
         loop {
-            let now = self.shared.clock.now_ms();
+            let now = self.context.clock.now_ms();
             // A flood of replies must not keep inputs waiting.
             while let Ok(order) = self.orders.try_recv() {
                 if self.obey(Some(order)).is_err() {
@@ -273,7 +273,7 @@ impl<S: Session> Link<S> {
                         // A server that takes connections and drops them has not recovered; this one answers.
                         self.backoff.reset();
                     }
-                    let taken = self.session.received(&buffer, self.shared.clock.now_ms())?;
+                    let taken = self.session.received(&buffer, self.context.clock.now_ms())?;
                     buffer.advance(taken);
                     if bytes == 0 {
                         return Err(closed_by_server());
@@ -299,7 +299,7 @@ impl<S: Session> Link<S> {
     ) -> BusError {
         let limit = Instant::now() + LAST_WORDS;
         while let Ok(Ok(1..)) = timeout_at(limit, reader.read_buf(&mut buffer)).await {
-            match self.session.received(&buffer, self.shared.clock.now_ms()) {
+            match self.session.received(&buffer, self.context.clock.now_ms()) {
                 Ok(taken) => buffer.advance(taken),
                 Err(said) => return said,
             }
@@ -309,7 +309,7 @@ impl<S: Session> Link<S> {
 
     fn obey(&mut self, order: Option<Order<S::Input>>) -> Result<(), Ended> {
         match order {
-            Some(Order::Input(input)) => self.session.input(input, self.shared.clock.now_ms()),
+            Some(Order::Input(input)) => self.session.input(input, self.context.clock.now_ms()),
             #[cfg(feature = "failpoints")]
             #[allow(clippy::panic)]
             Some(Order::Panic) => panic!("injected by a test"),
@@ -319,11 +319,11 @@ impl<S: Session> Link<S> {
     }
 
     fn alarm(&self) -> Sleep {
-        sleep_until(self.shared.clock.instant(u64::MAX))
+        sleep_until(self.context.clock.instant(u64::MAX))
     }
 
     fn set_alarm(&self, alarm: Pin<&mut Sleep>) {
-        let at: Instant = self.shared.clock.instant(self.session.deadline().unwrap_or(u64::MAX));
+        let at: Instant = self.context.clock.instant(self.session.deadline().unwrap_or(u64::MAX));
         // An alarm that is early only costs a look; moving it at each event would cost more.
         if at < alarm.deadline() || alarm.is_elapsed() {
             alarm.reset(at);

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use oxbus_model::ErrorKind;
 use oxbus_model::config::StreamConfig;
 
-use crate::host::{Apart, EventId, Failed, Published, Stored};
-use crate::observe::prometheus::row_of;
+use crate::host::{EventId, Failed, Published, SettledLocally, StoredEntries};
 use crate::redis::publisher::in_flight::{Done, Entry};
-use crate::state::ClientState;
+use crate::transport::events::{PublishReport, TransportEvents};
 
 /// One submission, until all its events are settled.
 pub(in crate::redis) struct Batch {
@@ -75,16 +74,19 @@ impl Batch {
                 entries.push((next.id, next.duplicate));
             }
             let stream = streams.get(entry.stream).cloned().unwrap_or_else(|| "".into());
-            let stored = Some(Stored { stream, entries });
+            let stored = Some(StoredEntries { stream, entries });
             report(Published { batch, first, timestamp: self.stamp.clone(), items, stored });
         }
     }
 
-    /// What was answered, by the rows and columns of what is counted.
-    fn counted(&self) -> impl Iterator<Item = (u16, u16)> {
-        let live = self.answered.iter().map(|(index, _)| (row_of(None), *index));
-        let stored = self.stored.iter().map(|(index, _, entry)| (row_of(Some(entry.stream)), *index));
-        live.chain(stored).map(|(row, index)| (row, self.type_number(index)))
+    /// Counts what was answered.
+    fn count(&self, report: &mut PublishReport) {
+        for (index, _) in &self.answered {
+            report.count(None, self.type_number(*index));
+        }
+        for (index, _, entry) in &self.stored {
+            report.count(Some(entry.stream), self.type_number(*index));
+        }
     }
 
     /// The number of the type of an event.
@@ -105,14 +107,14 @@ pub(in crate::redis) struct Batches {
     open: HashMap<u32, Batch>,
     /// Those with answers that the host was not told of, each once.
     touched: Vec<u32>,
-    failed: Vec<Failed>,
-    apart: Vec<Apart>,
+    /// What was settled since the last report.
+    pub(in crate::redis) settled: PublishReport,
 }
 
 impl Batches {
     pub(in crate::redis) fn new(streams: &[StreamConfig]) -> Batches {
         let streams = streams.iter().map(|stream| stream.name.as_str().into()).collect();
-        Batches { streams, open: HashMap::new(), touched: Vec::new(), failed: Vec::new(), apart: Vec::new() }
+        Batches { streams, open: HashMap::new(), touched: Vec::new(), settled: PublishReport::default() }
     }
 
     /// Adds a submission whose events are under way.
@@ -121,48 +123,44 @@ impl Batches {
     }
 
     /// An event was published.
-    pub(in crate::redis) fn published(&mut self, shared: &ClientState, done: Done) {
+    pub(in crate::redis) fn published(&mut self, done: Done) {
         let Done { batch, index, receivers, entry } = done;
         let Some(state) = self.open.get_mut(&batch) else { return };
         if state.is_reported() {
             self.touched.push(batch);
         }
         if let Ok(at) = state.texts.binary_search_by_key(&index, |(index, _)| *index) {
-            shared.keep_recent(&std::mem::take(&mut state.texts[at].1));
+            self.settled.recent.push(std::mem::take(&mut state.texts[at].1));
         }
         match entry {
             None => state.answered.push((index, receivers)),
             Some(entry) => state.stored.push((index, receivers, entry)),
         }
-        self.settle(shared, batch);
+        self.settle(batch);
     }
 
     /// An event failed after it was under way.
-    pub(in crate::redis) fn failed(&mut self, shared: &ClientState, failed: Failed) {
+    pub(in crate::redis) fn failed(&mut self, failed: Failed) {
         let batch = failed.batch;
-        match self.apart(&failed) {
-            Some(apart) => {
-                let number = self.open.get(&batch).map_or(0, |state| state.type_number(apart.index));
-                shared.metrics.published([(row_of(None), number)]);
-                self.apart.push(apart);
+        match self.settled_locally(&failed) {
+            Some(settled_locally) => {
+                let number =
+                    self.open.get(&batch).map_or(0, |state| state.type_number(settled_locally.index));
+                self.settled.count(None, number);
+                self.settled.settled_locally.push(settled_locally);
             }
-            None => self.refused(failed),
+            None => self.settled.failed.push(failed),
         }
-        self.settle(shared, batch);
+        self.settle(batch);
     }
 
     /// What becomes of a failure where the publish succeeds nevertheless. Who aborts it is told so.
-    fn apart(&self, &Failed { batch, index, ref error, .. }: &Failed) -> Option<Apart> {
+    fn settled_locally(&self, &Failed { batch, index, ref error, .. }: &Failed) -> Option<SettledLocally> {
         let state = self.open.get(&batch)?;
         let remote = error.outcome.filter(|_| error.kind != ErrorKind::Aborted)?;
         state.unstored.binary_search(&index).ok()?;
         let id = state.known.get(index as usize).and_then(|(id, _)| *id);
-        Some(Apart { batch, index, timestamp: state.stamp.clone(), id, remote: Some(remote) })
-    }
-
-    /// An event was refused before it was under way.
-    pub(in crate::redis) fn refused(&mut self, failed: Failed) {
-        self.failed.push(failed);
+        Some(SettledLocally { batch, index, timestamp: state.stamp.clone(), id, remote: Some(remote) })
     }
 
     /// Whether nothing is under way.
@@ -171,31 +169,26 @@ impl Batches {
     }
 
     /// Tells the host what was settled since the last time.
-    pub(in crate::redis) fn report(&mut self, shared: &ClientState) {
+    pub(in crate::redis) fn report(&mut self, events: &dyn TransportEvents) {
         for batch in self.touched.drain(..) {
             let Some(state) = self.open.get_mut(&batch) else { continue };
-            shared.stats.events_published.add((state.answered.len() + state.stored.len()) as u64);
-            shared.metrics.published(state.counted());
-            state.take_runs(batch, &self.streams, |run| shared.outbox.published(run));
+            state.count(&mut self.settled);
+            state.take_runs(batch, &self.streams, |run| self.settled.published.push(run));
             if state.open == 0 {
                 self.open.remove(&batch);
             }
         }
-        if !self.apart.is_empty() {
-            shared.stats.events_published.add(self.apart.len() as u64);
-            shared.outbox.apart(std::mem::take(&mut self.apart));
-        }
-        if !self.failed.is_empty() {
-            shared.outbox.failed(std::mem::take(&mut self.failed));
+        if !self.settled.is_empty() {
+            events.published(&mut self.settled);
         }
     }
 
     /// Gives back the room that a settled event took.
-    fn settle(&mut self, shared: &ClientState, batch: u32) {
+    fn settle(&mut self, batch: u32) {
         let Some(state) = self.open.get_mut(&batch) else { return };
         state.open -= 1;
         let done = state.open == 0;
-        shared.admission.release(1, if done { state.bytes } else { 0 });
+        self.settled.release(1, if done { state.bytes } else { 0 });
         if done && state.is_reported() {
             self.open.remove(&batch);
         }

@@ -4,48 +4,51 @@
 
 use std::sync::Arc;
 
-use crate::host::{Apart, Taken};
-use crate::observe::prometheus::row_of;
-use crate::receive::reception::{InboundBatch, Reception};
+use crate::host::{DeliveredLocally, SettledLocally};
+use crate::receive::reception::InboundBatch;
 use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::publisher::prepare::{Preparation, Prepared};
 use crate::redis::publisher::replicated::{Group, PreparedBatch, Replicas, Replicated};
-use crate::state::ClientState;
 use crate::transport::Submission;
+use crate::transport::context::TransportContext;
+use crate::transport::events::PublishReport;
 
 /// The side of a client's publishes that needs no server.
 pub(in crate::redis) struct Hybrid {
-    shared: Arc<ClientState>,
+    context: Arc<TransportContext>,
     preparation: Preparation,
-    arrivals: InboundBatch,
+    batch: InboundBatch,
+    report: PublishReport,
 }
 
 impl Hybrid {
-    pub(in crate::redis) fn new(shared: Arc<ClientState>, replicated: Arc<Replicated>) -> Hybrid {
-        let replicas = Replicas::new(&shared, replicated);
+    pub(in crate::redis) fn new(context: Arc<TransportContext>, replicated: Arc<Replicated>) -> Hybrid {
+        let replicas = Replicas::new(&context, replicated);
         Hybrid {
-            preparation: Preparation::new(&shared, Some(replicas)),
-            shared,
-            arrivals: InboundBatch::default(),
+            preparation: Preparation::new(&context, Some(replicas)),
+            context,
+            batch: InboundBatch::default(),
+            report: PublishReport::default(),
         }
     }
 
     /// Hands events to the subscriptions of this client that want them. Returns the commands for the server, if
     /// there are any.
     pub(in crate::redis) fn publish(&mut self, submission: Submission) -> Option<PreparedBatch> {
-        let Hybrid { shared, preparation, arrivals } = self;
+        let Hybrid { context, preparation, batch: taken, report } = self;
         let batch = submission.batch;
         let mut commands = Pipeline::new();
         // By index: those that subscriptions may take, those that no stream stores, and those that stay here.
         let (mut offered, mut unstored, mut staying) = (Vec::new(), Vec::new(), Vec::new());
-        let router = shared.router();
-        let reception = Reception::of(shared, &router, None);
-        let prepared = preparation.prepare(shared, submission, &mut commands, |index, event| {
+        let own = context.events.own_events();
+        let keeps_recent = context.config.persistence.is_some();
+        let mut recent = Vec::new();
+        let prepared = preparation.prepare(context, submission, &mut commands, report, |index, event| {
             let options = event.options;
-            if !options.redis_only && event.live && reception.own(event, arrivals) {
+            if !options.redis_only && event.live && own.take(event, taken) {
                 offered.push(index);
-            } else if options.local_only {
-                shared.keep_recent(event.payload);
+            } else if options.local_only && keeps_recent {
+                recent.push(event.payload.into());
             }
             if options.local_only {
                 staying.push((index, event.id, event.type_number));
@@ -54,22 +57,25 @@ impl Hybrid {
             }
             !options.local_only
         });
-        drop(router);
-        let Prepared { stamp, state, deadline, refused } = prepared;
-        let mut offered = offered.into_iter();
-        let mut items = Vec::with_capacity(offered.len());
-        shared.accept_telling(arrivals, |takers| items.extend(offered.next().map(|index| (index, takers))));
+        drop(own);
+        let Prepared { stamp, state, deadline } = prepared;
+        report.recent = recent;
+        let items: Vec<(u32, u32)> = offered.into_iter().zip(context.events.accept_own(taken)).collect();
         if !items.is_empty() {
-            shared.outbox.taken(Taken { batch, items });
+            report.delivered_locally.push(DeliveredLocally { batch, items });
         }
-        if !refused.is_empty() {
-            shared.outbox.failed(refused);
+        for (index, id, type_number) in staying {
+            report.count(None, type_number);
+            report.settled_locally.push(SettledLocally {
+                batch,
+                index,
+                timestamp: stamp.clone(),
+                id,
+                remote: None,
+            });
         }
-        if !staying.is_empty() {
-            shared.stats.events_published.add(staying.len() as u64);
-            shared.metrics.published(staying.iter().map(|(_, _, number)| (row_of(None), *number)));
-            let apart = |(index, id, _)| Apart { batch, index, timestamp: stamp.clone(), id, remote: None };
-            shared.outbox.apart(staying.into_iter().map(apart));
+        if !report.is_empty() {
+            context.events.published(report);
         }
         let mut state = state?;
         state.unstored = unstored;

@@ -11,8 +11,9 @@ use crate::redis::publisher::batches::Batch;
 use crate::redis::publisher::composer::{Composer, Place};
 use crate::redis::publisher::in_flight::Kind;
 use crate::redis::publisher::replicated::Replicas;
-use crate::state::ClientState;
 use crate::transport::Submission;
+use crate::transport::context::TransportContext;
+use crate::transport::events::PublishReport;
 
 /// Makes the commands of submissions.
 pub(in crate::redis) struct Preparation {
@@ -32,42 +33,40 @@ pub(in crate::redis) struct Prepared {
     pub(in crate::redis) state: Option<Batch>,
     /// When the first of them has to be settled.
     pub(in crate::redis) deadline: u64,
-    /// Those that were refused.
-    pub(in crate::redis) refused: Vec<Failed>,
 }
 
 impl Preparation {
-    pub(in crate::redis) fn new(shared: &ClientState, replicas: Option<Replicas>) -> Preparation {
+    pub(in crate::redis) fn new(context: &TransportContext, replicas: Option<Replicas>) -> Preparation {
         Preparation {
-            encoder: Encoder::new(shared),
-            composer: Composer::new(&shared.config, &shared.channels),
+            encoder: Encoder::new(&context.config, &context.channels, &context.origin, context.types.clone()),
+            composer: Composer::new(&context.config, &context.channels),
             replicas,
-            keeps: shared.config.persistence.is_some(),
+            keeps: context.config.persistence.is_some(),
         }
     }
 
     /// Makes the commands of a submission, at the end of `pipeline`; those of events that are to be replicated go
     /// to the link for them. Only events that `goes_out` says so of get one; it is told of every valid event, with
-    /// its index. The room that the others took is given back.
+    /// its index. Those that were refused, and the room that is free again, go into `report`.
     pub(in crate::redis) fn prepare(
         &mut self,
-        shared: &ClientState,
+        context: &TransportContext,
         submission: Submission,
         pipeline: &mut Pipeline<Kind>,
+        report: &mut PublishReport,
         mut goes_out: impl FnMut(u32, &Encoded<'_>) -> bool,
     ) -> Prepared {
         let Submission { batch, count, text } = submission;
-        let (stamp, now) = (Stamp::now(&shared.clock), shared.clock.now_ms());
+        let (stamp, now) = (Stamp::now(&context.clock), context.clock.now_ms());
         let mut known = Vec::with_capacity(count as usize);
         let (mut open, mut moved, mut moved_bytes, mut texts) = (0, 0, 0, Vec::new());
-        let mut prepared =
-            Prepared { stamp: stamp.text.clone(), state: None, deadline: u64::MAX, refused: Vec::new() };
+        let mut prepared = Prepared { stamp: stamp.text.clone(), state: None, deadline: u64::MAX };
         for (index, record) in (0..count).zip(submission::records(&text)) {
             let event = match self.encoder.encode(record, &stamp) {
                 Ok(event) => event,
                 Err(error) => {
                     known.push((None, 0));
-                    prepared.refused.push(Failed { batch, index, error, message_id: None });
+                    report.failed.push(Failed { batch, index, error, message_id: None });
                     continue;
                 }
             };
@@ -99,10 +98,10 @@ impl Preparation {
         {
             let mut state = Batch::new(stamp.text.clone(), known.clone(), moved, moved_bytes);
             state.texts.clone_from(&texts);
-            replicas.send(shared, batch, state);
+            replicas.send(&*context.events, batch, state);
         }
         let (settled, bytes) = (count as usize - moved - open, text.len() - moved_bytes);
-        shared.admission.release(settled, if open == 0 { bytes } else { 0 });
+        report.release(settled, if open == 0 { bytes } else { 0 });
         if open > 0 {
             let mut state = Batch::new(stamp.text, known, open, bytes);
             state.texts = texts;

@@ -16,7 +16,9 @@ use crate::redis::publisher::batches::Batch;
 use crate::redis::publisher::composer::{Composer, Place};
 use crate::redis::publisher::in_flight::Kind;
 use crate::redis::publisher::session::{Input, Publisher};
-use crate::state::ClientState;
+use crate::redis::publisher::streams_ready::StreamsReady;
+use crate::transport::context::TransportContext;
+use crate::transport::events::{PublishReport, TransportEvents};
 
 /// The commands of a submission, ready to be sent.
 pub(crate) struct PreparedBatch {
@@ -27,17 +29,17 @@ pub(crate) struct PreparedBatch {
 
 impl PreparedBatch {
     /// The client is closed, and sends nothing any more.
-    pub(in crate::redis) fn refuse(self, shared: &ClientState) {
+    pub(in crate::redis) fn refuse(self, events: &dyn TransportEvents) {
         let PreparedBatch { batch, state, groups } = self;
-        shared.admission.release(state.open, state.bytes);
         let error = BusError::new(ErrorKind::Closed, "the client is closed").with_outcome(Outcome::NotSent);
-        let mut failed = Vec::with_capacity(state.open);
+        let mut report = PublishReport::default();
+        report.release(state.open, state.bytes);
         for kind in groups.iter().flat_map(|group| group.commands.kinds()) {
             kind.each_event(|_, index| {
-                failed.push(Failed { batch, index, error: error.clone(), message_id: None });
+                report.failed.push(Failed { batch, index, error: error.clone(), message_id: None });
             });
         }
-        shared.outbox.failed(failed);
+        events.published(&mut report);
     }
 }
 
@@ -57,8 +59,8 @@ pub(in crate::redis) struct Replicas {
 }
 
 impl Replicas {
-    pub(in crate::redis) fn new(shared: &ClientState, link: Arc<Replicated>) -> Replicas {
-        Replicas { composer: Composer::new(&shared.config, &shared.channels), groups: Vec::new(), link }
+    pub(in crate::redis) fn new(context: &TransportContext, link: Arc<Replicated>) -> Replicas {
+        Replicas { composer: Composer::new(&context.config, &context.channels), groups: Vec::new(), link }
     }
 
     /// Adds an event.
@@ -83,20 +85,21 @@ impl Replicas {
     }
 
     /// Sends what was gathered.
-    pub(in crate::redis) fn send(&mut self, shared: &ClientState, batch: u32, state: Batch) {
+    pub(in crate::redis) fn send(&mut self, events: &dyn TransportEvents, batch: u32, state: Batch) {
         if let Some(last) = self.groups.last_mut() {
             self.composer.finish(&mut last.commands);
         }
         let groups = std::mem::take(&mut self.groups);
         if let Err(composed) = self.link.send(Box::new(PreparedBatch { batch, state, groups })) {
-            composed.refuse(shared);
+            composed.refuse(events);
         }
     }
 }
 
 /// The link, which is made with the first event that needs it.
 pub(in crate::redis) struct Replicated {
-    shared: Arc<ClientState>,
+    context: Arc<TransportContext>,
+    ready: Arc<StreamsReady>,
     endpoint: Arc<Endpoint>,
     runtime: tokio::runtime::Handle,
     slot: Mutex<Slot>,
@@ -110,11 +113,12 @@ struct Slot {
 
 impl Replicated {
     pub(in crate::redis) fn new(
-        shared: Arc<ClientState>,
+        context: Arc<TransportContext>,
+        ready: Arc<StreamsReady>,
         endpoint: Arc<Endpoint>,
         runtime: tokio::runtime::Handle,
     ) -> Arc<Replicated> {
-        Arc::new(Replicated { shared, endpoint, runtime, slot: Mutex::default() })
+        Arc::new(Replicated { context, ready, endpoint, runtime, slot: Mutex::default() })
     }
 
     /// Sends commands; gives them back when the client is closed.
@@ -124,8 +128,8 @@ impl Replicated {
             return Err(composed);
         }
         let link = slot.link.get_or_insert_with(|| {
-            let session = Publisher::replicated(self.shared.clone());
-            link::start(session, self.shared.clone(), self.endpoint.clone(), &self.runtime)
+            let session = Publisher::replicated(self.context.clone(), self.ready.clone());
+            link::start(session, self.context.clone(), self.endpoint.clone(), &self.runtime)
         });
         // The link takes inputs for as long as its handle lives.
         link.send(Input::PreparedBatch(composed));

@@ -115,7 +115,7 @@ impl Publisher {
     /// An event is where it was to go.
     fn done(&mut self, done: Done, deadline: u64) {
         if self.hands_on() {
-            self.batches.published(&self.shared, done);
+            self.batches.published(done);
         } else {
             self.unreplicated.push((done, deadline));
         }
@@ -128,7 +128,7 @@ impl Publisher {
             Reply::Error(error) => match call.in_full(error) {
                 Ok((call, command)) => {
                     self.load_scripts();
-                    let limit = self.shared.config.redis.command_timeout;
+                    let limit = self.context.config.redis.command_timeout;
                     self.pipeline.push(Kind::Call(call), limit, |bytes| bytes.extend_from_slice(&command));
                 }
                 Err(call) => {
@@ -181,7 +181,7 @@ impl Publisher {
         };
         for (done, _) in stored {
             if confirmed >= i64::from(replicas) {
-                self.batches.published(&self.shared, done);
+                self.batches.published(done);
             } else {
                 let why = format!("{confirmed} of {replicas} replicas have confirmed it");
                 self.fail_stored(done, not_replicated(&why));
@@ -225,7 +225,7 @@ impl Publisher {
         *not_before = now + FAULT_INTERVAL;
         let message =
             format!("{} events were stored, but not all that was to follow was done: {last}", take(count));
-        self.shared.notice(Notice::Warning { code: "STORED_ONLY", message });
+        self.context.events.notice(Notice::Warning { code: "STORED_ONLY", message });
     }
 
     /// Events that the server took after it was demoted reached only its own clients.
@@ -235,7 +235,7 @@ impl Publisher {
             let message = format!(
                 "the server was demoted; up to {count} events published in the last {ROLE_INTERVAL} ms may be undelivered"
             );
-            self.shared.notice(Notice::Warning { code: "POSSIBLY_UNDELIVERED", message });
+            self.context.events.notice(Notice::Warning { code: "POSSIBLY_UNDELIVERED", message });
         }
     }
 }

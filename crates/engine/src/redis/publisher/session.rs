@@ -6,7 +6,6 @@
 //! to the next connection, until their own time is over.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::BufMut;
 use oxbus_model::config::Mode;
@@ -22,17 +21,13 @@ use crate::redis::publisher::in_flight::{Done, Kind};
 use crate::redis::publisher::prepare::{Preparation, Prepared};
 use crate::redis::publisher::replicated::{Group, PreparedBatch, Replicas, Replicated};
 use crate::redis::publisher::replies::Faults;
+use crate::redis::publisher::streams_ready::StreamsReady;
 use crate::redis::resp::command::append_wait;
 use crate::redis::resp::reply::{Protocol, decode};
 use crate::redis::scripts::script_call::{PERSIST, STORE_AND_PUBLISH};
-use crate::state::ClientState;
 use crate::transport::Submission;
-
-/// The name of its link.
-pub(in crate::redis) const LINK: &str = "publisher";
-
-/// The name of the link of what is to be replicated.
-const REPLICATED: &str = "replicated";
+use crate::transport::context::TransportContext;
+use crate::transport::link_id::LinkId;
 
 /// How often the server is asked whether it is still a master, while events are published to it, in
 /// milliseconds: `PUBLISH` succeeds on a demoted one and reaches nobody.
@@ -55,11 +50,14 @@ pub(crate) enum Input {
     Ask(redis::Cmd, oneshot::Sender<Result<String, BusError>>),
     /// Say when all publishes are settled.
     Flush(oneshot::Sender<()>),
+    /// Publishes may be sent: look again.
+    StreamsReady,
 }
 
 pub(crate) struct Publisher {
-    pub(in crate::redis) shared: Arc<ClientState>,
-    name: &'static str,
+    pub(in crate::redis) context: Arc<TransportContext>,
+    id: LinkId,
+    ready: Arc<StreamsReady>,
     preparation: Preparation,
     protocol: Protocol,
     connected: bool,
@@ -84,22 +82,32 @@ pub(crate) struct Publisher {
 
 impl Publisher {
     /// The publisher of a client; what is to be replicated goes to another one.
-    pub(in crate::redis) fn new(shared: Arc<ClientState>, replicated: Arc<Replicated>) -> Self {
-        let replicas = Replicas::new(&shared, replicated);
-        Publisher::named(LINK, shared, Some(replicas))
+    pub(in crate::redis) fn new(
+        context: Arc<TransportContext>,
+        ready: Arc<StreamsReady>,
+        replicated: Arc<Replicated>,
+    ) -> Self {
+        let replicas = Replicas::new(&context, replicated);
+        Publisher::named(LinkId::Publisher, context, ready, Some(replicas))
     }
 
     /// The publisher of what is to be replicated.
-    pub(in crate::redis) fn replicated(shared: Arc<ClientState>) -> Self {
-        Publisher::named(REPLICATED, shared, None)
+    pub(in crate::redis) fn replicated(context: Arc<TransportContext>, ready: Arc<StreamsReady>) -> Self {
+        Publisher::named(LinkId::Replicated, context, ready, None)
     }
 
-    fn named(name: &'static str, shared: Arc<ClientState>, replicas: Option<Replicas>) -> Self {
+    fn named(
+        id: LinkId,
+        context: Arc<TransportContext>,
+        ready: Arc<StreamsReady>,
+        replicas: Option<Replicas>,
+    ) -> Self {
         Publisher {
-            name,
-            preparation: Preparation::new(&shared, replicas),
-            batches: Batches::new(&shared.config.streams),
-            shared,
+            id,
+            ready,
+            preparation: Preparation::new(&context, replicas),
+            batches: Batches::new(&context.config.streams),
+            context,
             protocol: Protocol::Resp3,
             connected: false,
             role_known: false,
@@ -117,12 +125,11 @@ impl Publisher {
     }
 
     fn publish(&mut self, submission: Submission) {
-        let Publisher { preparation, shared, pipeline, .. } = self;
+        let Publisher { preparation, context, pipeline, batches, .. } = self;
         let batch = submission.batch;
-        let Prepared { state, deadline, refused, .. } =
-            preparation.prepare(shared, submission, pipeline, |_, _| true);
+        let Prepared { state, deadline, .. } =
+            preparation.prepare(context, submission, pipeline, &mut batches.settled, |_, _| true);
         self.next_expiry = self.next_expiry.min(deadline);
-        refused.into_iter().for_each(|failed| self.batches.refused(failed));
         if let Some(state) = state {
             self.batches.add(batch, state);
         }
@@ -147,7 +154,7 @@ impl Publisher {
             let same = |kind: &Kind| matches!(kind, Kind::Wait { replicas: r, timeout: t } if (*r, *t) == (replicas, timeout));
             self.pipeline.remove_last_unsent(same);
             self.pipeline.append(commands);
-            let limit = timeout.saturating_add(self.shared.config.redis.command_timeout);
+            let limit = timeout.saturating_add(self.context.config.redis.command_timeout);
             let kind = Kind::Wait { replicas, timeout };
             self.pipeline.push_barrier(kind, limit, |bytes| append_wait(bytes, replicas, timeout));
         }
@@ -167,34 +174,34 @@ impl Publisher {
     }
 
     pub(in crate::redis) fn ask(&mut self, kind: Kind, command: &redis::Cmd) {
-        let limit = self.shared.config.redis.command_timeout;
+        let limit = self.context.config.redis.command_timeout;
         self.pipeline.push(kind, limit, |bytes| bytes.put_slice(&command.get_packed_command()));
     }
 
     pub(in crate::redis) fn fail(&mut self, batch: u32, index: u32, error: BusError) {
-        self.batches.failed(&self.shared, Failed { batch, index, error, message_id: None });
+        self.batches.failed(Failed { batch, index, error, message_id: None });
     }
 
     /// As [`Publisher::fail`], for an event that is stored.
     pub(in crate::redis) fn fail_stored(&mut self, done: Done, error: BusError) {
         let Done { batch, index, entry, .. } = done;
         let message_id = entry.map(|entry| entry.id);
-        self.batches.failed(&self.shared, Failed { batch, index, error, message_id });
+        self.batches.failed(Failed { batch, index, error, message_id });
     }
 
     /// Fails all events of commands.
     fn fail_all(&mut self, commands: impl IntoIterator<Item = Kind>, error: &BusError) {
-        let Publisher { batches, shared, .. } = self;
+        let batches = &mut self.batches;
         for command in commands {
             command.each_event(|batch, index| {
-                batches.failed(shared, Failed { batch, index, error: error.clone(), message_id: None });
+                batches.failed(Failed { batch, index, error: error.clone(), message_id: None });
             });
         }
     }
 
     /// Hands over what was settled since the last report.
     fn report(&mut self) {
-        self.batches.report(&self.shared);
+        self.batches.report(&*self.context.events);
         if self.batches.is_empty() {
             for flushed in self.flushes.drain(..) {
                 // The one who waits may have given up.
@@ -275,12 +282,12 @@ impl Session for Publisher {
     type Input = Input;
     const MASTER: bool = true;
 
-    fn name(&self) -> Arc<str> {
-        self.name.into()
+    fn link(&self) -> &LinkId {
+        &self.id
     }
 
     fn preamble(&self) -> Vec<redis::Cmd> {
-        let config = &self.shared.config;
+        let config = &self.context.config;
         let stores = !config.streams.is_empty() || config.persistence.is_some();
         if stores { vec![STORE_AND_PUBLISH.load(), PERSIST.load()] } else { Vec::new() }
     }
@@ -295,6 +302,7 @@ impl Session for Publisher {
                 let error = BusError::new(ErrorKind::ConnectionLost, "not connected");
                 let _ = sender.send(Err(error));
             }
+            Input::StreamsReady => {}
             Input::Flush(flushed) => {
                 self.flushes.push(flushed);
                 self.report();
@@ -310,15 +318,11 @@ impl Session for Publisher {
         self.last_role = now;
         // The login has just shown that it is a master.
         self.unproven = 0;
-        self.shared.link_up(self.name);
+        self.context.events.link_up(&self.id);
     }
 
     fn outgoing(&mut self, _now: u64) -> &[u8] {
-        if !self.shared.groups.ensured.load(Ordering::Acquire) {
-            // Bounded by the time of each publish; it takes one round trip.
-            return &[];
-        }
-        self.pipeline.outgoing()
+        if self.ready.is_set() { self.pipeline.outgoing() } else { &[] }
     }
 
     fn written(&mut self, bytes: usize, now: u64) {
@@ -333,7 +337,7 @@ impl Session for Publisher {
 
     fn received(&mut self, buffer: &[u8], now: u64) -> Result<usize, BusError> {
         self.last_read = now;
-        self.shared.lifecycle.link_alive(self.name, now);
+        self.context.events.link_alive(&self.id, now);
         let mut taken = 0;
         let mut result = Ok(());
         while result.is_ok()
@@ -353,7 +357,7 @@ impl Session for Publisher {
         }
         let answer = self.pipeline.front().map_or(u64::MAX, |c| c.sent_at.max(self.last_read) + c.limit);
         let probe = if self.pipeline.is_idle() {
-            self.last_read + self.shared.config.redis.heartbeat
+            self.last_read + self.context.config.redis.heartbeat
         } else {
             u64::MAX
         };
@@ -375,7 +379,7 @@ impl Session for Publisher {
         }
         let idle = self.pipeline.is_idle();
         let asks_role = self.unproven > 0 && now >= self.last_role + ROLE_INTERVAL;
-        if asks_role || (idle && now >= self.last_read + self.shared.config.redis.heartbeat) {
+        if asks_role || (idle && now >= self.last_read + self.context.config.redis.heartbeat) {
             // The answer sets it again; until then one question is enough.
             self.last_role = now;
             if self.role_known {
@@ -410,7 +414,7 @@ impl Session for Publisher {
                 let _ = sender.send(Err(error.clone()));
             }
         }
-        if self.shared.config.mode == Mode::Hybrid {
+        if self.context.config.mode == Mode::Hybrid {
             let unsent = self.pipeline.remove_unsent(Kind::is_unstored);
             self.give_up(unsent);
         }

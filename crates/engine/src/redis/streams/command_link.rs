@@ -21,10 +21,8 @@ use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::resp::reply::{Protocol, Reply, decode};
 use crate::redis::resp::value::RespValue;
 use crate::redis::scripts::script;
-use crate::state::ClientState;
-
-/// The name of the link.
-pub(in crate::redis) const LINK: &str = "consumer";
+use crate::transport::context::TransportContext;
+use crate::transport::link_id::LinkId;
 
 /// Commands that may wait for their answers.
 const MAX_COMMANDS: usize = 10_000;
@@ -39,7 +37,7 @@ type Answer = oneshot::Sender<Result<RespValue, BusError>>;
 
 /// Sends commands on a link of its own, which is made with the first.
 pub(in crate::redis) struct CommandLink {
-    shared: Arc<ClientState>,
+    context: Arc<TransportContext>,
     endpoint: Arc<Endpoint>,
     runtime: tokio::runtime::Handle,
     link: Mutex<Slot>,
@@ -54,16 +52,16 @@ struct Slot {
 
 impl CommandLink {
     pub(in crate::redis) fn new(
-        shared: Arc<ClientState>,
+        context: Arc<TransportContext>,
         endpoint: Arc<Endpoint>,
         runtime: tokio::runtime::Handle,
     ) -> Arc<Self> {
-        Arc::new(CommandLink { shared, endpoint, runtime, link: Mutex::default(), room: Arc::default() })
+        Arc::new(CommandLink { context, endpoint, runtime, link: Mutex::default(), room: Arc::default() })
     }
 
     /// When a command that is sent now must be answered, on the client's clock.
     pub(in crate::redis) fn deadline(&self) -> u64 {
-        self.shared.clock.now_ms().saturating_add(self.shared.config.redis.command_timeout)
+        self.context.clock.now_ms().saturating_add(self.context.config.redis.command_timeout)
     }
 
     /// Sends a command and waits for the answer, until `deadline`.
@@ -105,8 +103,8 @@ impl CommandLink {
             return false;
         }
         let handle = slot.handle.get_or_insert_with(|| {
-            let session = Commands::new(self.shared.clone());
-            link::start(session, self.shared.clone(), self.endpoint.clone(), &self.runtime)
+            let session = Commands::new(self.context.clone());
+            link::start(session, self.context.clone(), self.endpoint.clone(), &self.runtime)
         });
         handle.send(input)
     }
@@ -177,7 +175,7 @@ enum Kind {
 
 /// The session.
 struct Commands {
-    shared: Arc<ClientState>,
+    context: Arc<TransportContext>,
     protocol: Protocol,
     connected: bool,
     role_known: bool,
@@ -190,9 +188,9 @@ struct Commands {
 }
 
 impl Commands {
-    fn new(shared: Arc<ClientState>) -> Self {
+    fn new(context: Arc<TransportContext>) -> Self {
         Commands {
-            shared,
+            context,
             protocol: Protocol::Resp3,
             connected: false,
             role_known: false,
@@ -204,7 +202,7 @@ impl Commands {
     }
 
     fn push(&mut self, kind: Kind, packed: &[u8]) {
-        let limit = self.shared.config.redis.command_timeout;
+        let limit = self.context.config.redis.command_timeout;
         self.pipeline.push(kind, limit, |bytes| bytes.put_slice(packed));
     }
 
@@ -270,7 +268,7 @@ impl Commands {
     fn next_check(&self) -> u64 {
         match self.pipeline.front() {
             Some(front) => front.sent_at.max(self.last_read) + front.limit,
-            None if self.pipeline.is_idle() => self.last_read + self.shared.config.redis.heartbeat,
+            None if self.pipeline.is_idle() => self.last_read + self.context.config.redis.heartbeat,
             None => u64::MAX,
         }
     }
@@ -280,8 +278,8 @@ impl Session for Commands {
     type Input = Input;
     const MASTER: bool = true;
 
-    fn name(&self) -> Arc<str> {
-        LINK.into()
+    fn link(&self) -> &LinkId {
+        &LinkId::Consumer
     }
 
     fn input(&mut self, input: Input, _now: u64) {
@@ -302,7 +300,7 @@ impl Session for Commands {
         self.connected = true;
         self.last_error = None;
         self.last_read = now;
-        self.shared.link_up(LINK);
+        self.context.events.link_up(&LinkId::Consumer);
     }
 
     fn outgoing(&mut self, _now: u64) -> &[u8] {
@@ -316,7 +314,7 @@ impl Session for Commands {
 
     fn received(&mut self, buffer: &[u8], now: u64) -> Result<usize, BusError> {
         self.last_read = now;
-        self.shared.lifecycle.link_alive(LINK, now);
+        self.context.events.link_alive(&LinkId::Consumer, now);
         let mut taken = 0;
         while let Some((reply, len)) = decode(self.protocol, &buffer[taken..])? {
             self.take(reply)?;

@@ -26,7 +26,8 @@ use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::resp::reply::{Protocol, Reply, decode};
 use crate::redis::resp::xreadgroup::{Answer, Progress, visit};
 use crate::redis::streams::command_link::CommandLink;
-use crate::state::ClientState;
+use crate::transport::context::TransportContext;
+use crate::transport::link_id::LinkId;
 
 /// The longest that a read blocks, in milliseconds.
 const MAX_BLOCK: u64 = 5_000;
@@ -43,23 +44,27 @@ const UNBLOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// The handle of a reader; dropping it ends it.
 pub(in crate::redis) struct Reader {
-    name: Arc<str>,
+    id: LinkId,
     link: Handle<Input>,
-    shared: Arc<ClientState>,
+    context: Arc<TransportContext>,
 }
 
 impl Reader {
     /// Starts to connect.
     pub(in crate::redis) fn start(
         key: GroupKey,
-        group: &str,
-        shared: &Arc<ClientState>,
+        group: Arc<str>,
+        context: &Arc<TransportContext>,
         endpoint: Arc<Endpoint>,
         runtime: &tokio::runtime::Handle,
     ) -> Self {
-        let name: Arc<str> = format!("reader:{group}").into();
-        let session = GroupReader::new(key, name.clone(), shared.clone());
-        Reader { name, link: link::start(session, shared.clone(), endpoint, runtime), shared: shared.clone() }
+        let id = LinkId::Reader(group);
+        let session = GroupReader::new(key, id.clone(), context.clone());
+        Reader {
+            id,
+            link: link::start(session, context.clone(), endpoint, runtime),
+            context: context.clone(),
+        }
     }
 
     /// Reads; see [`Transport::read`](crate::transport::Transport::read). False when the link has ended.
@@ -77,24 +82,26 @@ impl Reader {
         let (sender, answer) = oneshot::channel();
         self.link.send(Input::Leave(sender));
         if let Ok(Some(blocked)) = answer.await {
-            blocked.end(&commander, &self.shared).await;
+            blocked.end(&commander, &self.context).await;
         }
         // A read that could not be ended ends with its connection.
         let _ = self.link.end().await;
-        if let Some(ready) = self.shared.lifecycle.link_gone(&self.name) {
-            self.shared.notice(ready);
-        }
+        self.context.events.link_gone(&self.id);
     }
 
     /// Ends a blocked read, so that the next one can ask for something else.
-    pub(in crate::redis) fn nudge(&self, commander: Arc<CommandLink>, runtime: &tokio::runtime::Handle) {
+    pub(in crate::redis) fn unblock_read(
+        &self,
+        commander: Arc<CommandLink>,
+        runtime: &tokio::runtime::Handle,
+    ) {
         let (sender, answer) = oneshot::channel();
         self.link.send(Input::Nudge(sender));
-        let shared = self.shared.clone();
+        let clock = self.context.clock.clone();
         runtime.spawn(async move {
             if let Ok(Some(client)) = answer.await {
                 // Where that is not allowed, the read ends by itself.
-                let deadline = shared.clock.now_ms() + LEAVE_LIMIT;
+                let deadline = clock.now_ms() + LEAVE_LIMIT;
                 let _ = commander.ask(cmd("CLIENT").arg("UNBLOCK").arg(client), deadline).await;
             }
         });
@@ -124,12 +131,12 @@ pub(in crate::redis) struct Blocked {
 }
 
 impl Blocked {
-    async fn end(mut self, commander: &CommandLink, shared: &ClientState) {
+    async fn end(mut self, commander: &CommandLink, context: &TransportContext) {
         let Some(client) = self.client else { return };
-        let deadline = shared.clock.now_ms() + LEAVE_LIMIT;
+        let deadline = context.clock.now_ms() + LEAVE_LIMIT;
         let mut unblock = cmd("CLIENT");
         unblock.arg("UNBLOCK").arg(client);
-        while shared.clock.now_ms() < deadline && commander.ask(&unblock, deadline).await.is_ok() {
+        while context.clock.now_ms() < deadline && commander.ask(&unblock, deadline).await.is_ok() {
             if timeout(UNBLOCK_PAUSE, &mut self.over).await.is_ok() {
                 return;
             }
@@ -146,8 +153,8 @@ enum Kind {
 /// The session.
 struct GroupReader {
     key: GroupKey,
-    name: Arc<str>,
-    shared: Arc<ClientState>,
+    id: LinkId,
+    context: Arc<TransportContext>,
     protocol: Protocol,
     connected: bool,
     /// Reads that are not sent.
@@ -166,11 +173,11 @@ struct GroupReader {
 }
 
 impl GroupReader {
-    fn new(key: GroupKey, name: Arc<str>, shared: Arc<ClientState>) -> Self {
+    fn new(key: GroupKey, id: LinkId, context: Arc<TransportContext>) -> Self {
         GroupReader {
             key,
-            name,
-            shared,
+            id,
+            context,
             protocol: Protocol::Resp3,
             connected: false,
             orders: VecDeque::new(),
@@ -196,7 +203,7 @@ impl GroupReader {
     }
 
     fn send(&mut self, order: Read) {
-        let block = self.shared.config.redis.heartbeat.clamp(1, MAX_BLOCK);
+        let block = self.context.config.redis.heartbeat.clamp(1, MAX_BLOCK);
         let mut command = cmd("XREADGROUP");
         command.arg("GROUP").arg(&*order.group).arg(&*order.consumer);
         command.arg("COUNT").arg(order.limit).arg("BLOCK").arg(block).arg("STREAMS");
@@ -243,7 +250,7 @@ impl GroupReader {
         self.unanswered = self.unanswered.saturating_sub(1);
         let mut arrivals = Vec::new();
         let mut unknown = false;
-        let instance = self.shared.origin.instance_id();
+        let instance = self.context.origin.instance_id();
         let answer = visit(reply, |name, id, fields| {
             let Some(stream) = order.streams.iter().find(|stream| stream.as_bytes() == name) else {
                 unknown = true;
@@ -270,10 +277,10 @@ impl GroupReader {
                 if refusal.action == Action::Reconnect {
                     return Err(refusal.into_error(error));
                 }
-                self.shared.interrupted(self.key, refusal.into_error(error));
+                self.context.events.read_interrupted(self.key, refusal.into_error(error));
             }
             Answer::Entries | Answer::Nothing => {
-                self.shared.arrived(self.key, arrivals);
+                self.context.events.entries(self.key, arrivals);
             }
         }
         if self.unanswered == 0 {
@@ -304,7 +311,7 @@ impl GroupReader {
     fn next_check(&self) -> u64 {
         match self.pipeline.front() {
             Some(front) => front.sent_at.max(self.last_read) + front.limit,
-            None if self.pipeline.is_idle() => self.last_read + self.shared.config.redis.heartbeat,
+            None if self.pipeline.is_idle() => self.last_read + self.context.config.redis.heartbeat,
             None => u64::MAX,
         }
     }
@@ -314,8 +321,8 @@ impl Session for GroupReader {
     type Input = Input;
     const MASTER: bool = true;
 
-    fn name(&self) -> Arc<str> {
-        self.name.clone()
+    fn link(&self) -> &LinkId {
+        &self.id
     }
 
     fn input(&mut self, input: Input, _now: u64) {
@@ -324,7 +331,7 @@ impl Session for GroupReader {
             // It was ordered when there was a connection, and has ended with it.
             Input::Read(_) => {
                 let error = BusError::new(ErrorKind::ConnectionLost, "not connected");
-                self.shared.reader_down(self.key, &error);
+                self.context.events.reader_down(self.key, &error);
             }
             Input::Nudge(answer) => {
                 // The one who asks may have given up.
@@ -340,8 +347,8 @@ impl Session for GroupReader {
         self.last_read = now;
         self.progress = Progress::default();
         self.push(Kind::ClientId, HEARTBEAT_LIMIT, cmd("CLIENT").arg("ID"));
-        self.shared.link_up(&self.name);
-        self.shared.reader_up(self.key);
+        self.context.events.link_up(&self.id);
+        self.context.events.reader_up(self.key);
     }
 
     fn outgoing(&mut self, _now: u64) -> &[u8] {
@@ -356,7 +363,7 @@ impl Session for GroupReader {
 
     fn received(&mut self, buffer: &[u8], now: u64) -> Result<usize, BusError> {
         self.last_read = now;
-        self.shared.lifecycle.link_alive(&self.name, now);
+        self.context.events.link_alive(&self.id, now);
         let mut taken = 0;
         while let Some(rest) = buffer.get(taken..).filter(|rest| !rest.is_empty())
             && let Some(len) = self.progress.find_end(rest)?
@@ -390,7 +397,7 @@ impl Session for GroupReader {
         self.pipeline.disconnected();
         self.pipeline.remove_unsent(|_| true);
         if std::mem::replace(&mut self.connected, false) {
-            self.shared.reader_down(self.key, error);
+            self.context.events.reader_down(self.key, error);
         }
         self.tell_over();
     }

@@ -8,6 +8,7 @@ use oxbus_testkit::eventually;
 use oxbus_testkit::server::unused_port;
 
 use super::*;
+use crate::transport::link_id::LinkId;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const KEY: GroupKey = GroupKey(7);
@@ -128,7 +129,9 @@ async fn a_read_ends_in_time_without_entries_or_with_the_first() {
     let rig = Rig { server, transport };
     rig.open(Position::Beginning).await;
     rig.transport.join(KEY, GROUP.into());
-    let is_up = || async { shared.lifecycle.links().get("reader:billing").is_some_and(|link| link.up) };
+    let is_up = || async {
+        shared.lifecycle.links().get(&LinkId::Reader("billing".into())).is_some_and(|link| link.up)
+    };
     eventually(PATIENCE, "the reader", is_up).await;
     let reads = || async {
         let stats = rig.server.command(&["INFO", "commandstats"]).await.text();
@@ -148,7 +151,7 @@ async fn a_read_ends_in_time_without_entries_or_with_the_first() {
     assert_eq!(rig.pending().await[0].0, ids[0]);
     rig.transport.leave(KEY).await;
     assert_eq!(rig.pending().await.len(), first);
-    assert!(!shared.lifecycle.links().contains_key("reader:billing"));
+    assert!(!shared.lifecycle.links().contains_key(&LinkId::Reader("billing".into())));
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use oxbus_testkit::{RedisServer, Value};
 use serde_json::json;
 use tokio::runtime::Handle;
 
+use crate::client::ClientEvents;
 use crate::host::Host;
 use crate::redis::RedisTransport;
 use crate::runtime::clock::Clock;
@@ -42,7 +43,8 @@ fn transport(url: &str, settings: serde_json::Value) -> (RedisTransport, Arc<Cli
     }
     let config = Config::resolve(&json!({ "redis": redis }).to_string(), &Environment::default()).unwrap();
     let shared = Arc::new(ClientState::new(config, "this-start", Arc::new(Deaf), Clock::start(None)));
-    (RedisTransport::new(shared.clone(), Handle::current()), shared)
+    let events = ClientEvents::detached(shared.clone());
+    (RedisTransport::new(events.context(events.clone()), Handle::current()), shared)
 }
 
 /// A server, and a store on it.

@@ -1,0 +1,204 @@
+//! What becomes of the reports of a transport: the client's side of [`TransportEvents`].
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use oxbus_model::BusError;
+use oxbus_model::consumer::{GroupKey, ReceivedEntry};
+use oxbus_model::routing::router::ServerSubscription;
+use serde_json::json;
+
+use super::core::Core;
+use crate::gap::Gaps;
+use crate::groups::GroupDriver;
+use crate::host::Notice;
+use crate::observe::link_mode::LinkModeWatch;
+use crate::receive::acceptance;
+use crate::receive::reception::{InboundBatch, OwnEvents};
+use crate::state::ClientState;
+use crate::transport::context::TransportContext;
+use crate::transport::events::{ContinuityChange, PublishReport, Refused, TakeMessage, TransportEvents};
+use crate::transport::link_id::LinkId;
+
+/// Takes the reports of a client's transport.
+pub(crate) struct ClientEvents {
+    state: Arc<ClientState>,
+    link_mode: LinkModeWatch,
+    /// The parts that use the transport themselves. Reports to them are over when the client is dropped.
+    core: Weak<Core>,
+    /// The memory of the last batch of messages, which the next one uses again.
+    batch: Mutex<InboundBatch>,
+}
+
+impl ClientEvents {
+    pub(super) fn new(state: Arc<ClientState>, core: Weak<Core>) -> ClientEvents {
+        let link_mode = LinkModeWatch::new(state.clone());
+        ClientEvents { state, link_mode, core, batch: Mutex::default() }
+    }
+
+    /// The events of a transport without a client: reports to groups and of gaps lead nowhere.
+    #[cfg(test)]
+    pub(crate) fn detached(state: Arc<ClientState>) -> Arc<ClientEvents> {
+        Arc::new(ClientEvents::new(state, Weak::new()))
+    }
+
+    /// What a transport of this client is made with, where it reports to `events`.
+    pub(crate) fn context(&self, events: Arc<dyn TransportEvents>) -> TransportContext {
+        let ClientState { config, clock, channels, origin, types, .. } = &*self.state;
+        TransportContext {
+            config: config.clone(),
+            clock: clock.clone(),
+            channels: channels.clone(),
+            origin: origin.clone(),
+            types: types.clone(),
+            events,
+        }
+    }
+
+    fn groups(&self) -> Option<Arc<GroupDriver>> {
+        self.core.upgrade().map(|core| core.groups.clone())
+    }
+
+    fn batch(&self) -> MutexGuard<'_, InboundBatch> {
+        // What a panic has left in it is handed on with the next batch.
+        self.batch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl TransportEvents for ClientEvents {
+    fn link_needed(&self, link: &LinkId) {
+        if let Some(ready) = self.state.lifecycle.link_needed(link) {
+            self.state.notice(ready);
+        }
+    }
+
+    fn link_up(&self, link: &LinkId) {
+        let state = &self.state;
+        let ready = state.lifecycle.link_up(link, state.clock.now_ms());
+        state.log("info", "connected", json!({ "link": &*link.name() }));
+        // From then on the store takes commands.
+        if *link == LinkId::Publisher || !state.config.mode.has_server() {
+            if let Some(groups) = self.groups() {
+                groups.maintenance().ensure_streams();
+            }
+            // The server may have lost what it knew.
+            state.presence_due.notify_one();
+        }
+        if let Some(notice) = ready {
+            state.notice(notice);
+        }
+        self.link_mode.follow();
+    }
+
+    fn link_alive(&self, link: &LinkId, now: u64) {
+        self.state.lifecycle.link_alive(link, now);
+    }
+
+    fn link_down(&self, link: &LinkId, error: &BusError) {
+        let state = &self.state;
+        if state.lifecycle.link_down(link, error) {
+            state.stats.reconnections.add(1);
+            state.notice(Notice::Disconnected { link: link.name(), error: error.clone() });
+        }
+        self.link_mode.follow();
+    }
+
+    fn link_reconnecting(&self, link: &LinkId, attempt: u32, delay: u64, error: BusError) {
+        self.state.notice(Notice::Reconnecting { link: link.name(), attempt, delay, error });
+    }
+
+    fn link_gone(&self, link: &LinkId) {
+        if let Some(ready) = self.state.lifecycle.link_gone(link) {
+            self.state.notice(ready);
+        }
+    }
+
+    fn messages(&self, read: &mut dyn FnMut(&mut TakeMessage<'_>)) {
+        // In memory nothing is missed, and each event comes alone: its way costs nothing more.
+        let core = if self.state.config.mode.has_server() { self.core.upgrade() } else { None };
+        let seen = core.as_ref().and_then(|core| core.gaps.as_ref()).and_then(Gaps::seen);
+        acceptance::receive(&self.state, seen, &mut self.batch(), read);
+    }
+
+    fn own_events(&self) -> OwnEvents<'_> {
+        acceptance::own_events(&self.state)
+    }
+
+    fn accept_own(&self, batch: &mut InboundBatch) -> Vec<u32> {
+        let mut takers = Vec::with_capacity(batch.events.len());
+        acceptance::accept(&self.state, batch, |count| takers.push(count));
+        takers
+    }
+
+    fn confirmed(&self, server_subscription: &ServerSubscription) {
+        self.state.confirmations.confirmed(server_subscription);
+    }
+
+    fn refused(&self, server_subscription: &ServerSubscription, error: &BusError) -> Refused {
+        let mut unneeded = Vec::new();
+        for subscription in self.state.confirmations.refused(server_subscription, error) {
+            unneeded.extend(self.state.remove_subscription(subscription));
+        }
+        let is_missed = self.state.router().patterns(server_subscription).next().is_some();
+        Refused { unneeded, is_missed }
+    }
+
+    fn subscriptions_pending(&self, link: &LinkId, pending: bool) {
+        self.state.lifecycle.link_pending(link, pending);
+    }
+
+    fn subscriptions_refused(&self, link: &LinkId, refused: &[ServerSubscription]) {
+        // What everyone works without is no fault of the link.
+        let router = self.state.router();
+        let missed = refused.iter().filter(|server_subscription| !router.is_dispensable(server_subscription));
+        let names = missed
+            .map(|server_subscription| String::from_utf8_lossy(server_subscription.name()).into_owned())
+            .collect();
+        drop(router);
+        self.state.lifecycle.link_refused(link, names);
+        self.link_mode.follow();
+    }
+
+    fn continuity(&self, change: ContinuityChange<'_>) {
+        if let Some(core) = self.core.upgrade()
+            && let Some(gaps) = &core.gaps
+        {
+            gaps.changed(change);
+        }
+    }
+
+    fn published(&self, report: &mut PublishReport) {
+        let state = &self.state;
+        let (events, bytes) = std::mem::take(&mut report.released);
+        if events > 0 || bytes > 0 {
+            state.admission.release(events, bytes);
+        }
+        report.recent.drain(..).for_each(|event| state.push_recent(&event));
+        if !report.counted.is_empty() {
+            state.publishes.count(report.counted.drain(..));
+        }
+        let PublishReport { published, settled_locally, delivered_locally, failed, .. } = report;
+        state.completions.settled(published, settled_locally, delivered_locally, failed);
+    }
+
+    fn reader_up(&self, group: GroupKey) {
+        self.groups().iter().for_each(|groups| groups.reader_up(group));
+    }
+
+    fn reader_down(&self, group: GroupKey, _error: &BusError) {
+        self.groups().iter().for_each(|groups| groups.reader_down(group));
+    }
+
+    fn entries(&self, group: GroupKey, entries: Vec<ReceivedEntry>) {
+        if let Some(groups) = self.groups() {
+            groups.received(group, entries);
+        }
+    }
+
+    fn read_interrupted(&self, group: GroupKey, error: BusError) {
+        self.groups().iter().for_each(|groups| groups.read_interrupted(group, &error));
+    }
+
+    fn notice(&self, notice: Notice) {
+        self.state.notice(notice);
+    }
+}

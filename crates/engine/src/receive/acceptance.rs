@@ -1,0 +1,70 @@
+//! From a batch of messages to the queue that handlers are served from.
+
+use oxbus_model::config::Mode;
+
+use crate::receive::reception::{InboundBatch, OwnEvents, Reception};
+use crate::receive::seen::SeenMessages;
+use crate::state::ClientState;
+use crate::transport::events::TakeMessage;
+
+/// Takes messages in: `read` hands them over one by one. The host is woken when handlers have something to do.
+pub(crate) fn receive(
+    state: &ClientState,
+    seen: Option<&SeenMessages>,
+    batch: &mut InboundBatch,
+    read: &mut dyn FnMut(&mut TakeMessage<'_>),
+) {
+    let router = state.router();
+    let reception = Reception {
+        router: &router,
+        channels: &state.channels,
+        instance_id: state.origin.instance_id(),
+        types: &state.types,
+        seen,
+        drops_own: state.config.mode == Mode::Hybrid,
+    };
+    let mut foreign = 0;
+    read(&mut |server_subscription, channel, payload| {
+        foreign += u64::from(!reception.message(server_subscription, channel, payload, batch));
+    });
+    drop(router);
+    if foreign > 0 {
+        state.stats.events_foreign.add(foreign);
+    }
+    accept(state, batch, |_| {});
+}
+
+/// What takes events of this client for its own subscriptions.
+pub(crate) fn own_events(state: &ClientState) -> OwnEvents<'_> {
+    OwnEvents {
+        router: state.router(),
+        channels: &state.channels,
+        instance_id: state.origin.instance_id(),
+        types: &state.types,
+    }
+}
+
+/// Takes events in, each with the subscriptions that it goes to. `taken` is told of each event how many subscriptions
+/// have taken it. The host is woken as in [`receive`].
+pub(crate) fn accept(state: &ClientState, batch: &mut InboundBatch, taken: impl FnMut(u32)) {
+    let left_out = std::mem::take(&mut batch.left_out);
+    if left_out > 0 {
+        state.stats.events_skipped.add(left_out);
+    }
+    if batch.events.is_empty() {
+        return;
+    }
+    if state.config.persistence.is_some() {
+        batch.events.iter().for_each(|(candidate, _)| state.push_recent(candidate.json().as_bytes()));
+    }
+    let mut queue = state.live_queue();
+    queue.accept(batch, taken);
+    let ready = queue.has_ready();
+    let spent = queue.deliveries.take_spent();
+    drop(queue);
+    if ready {
+        state.completions.wake();
+    }
+    // This thread has allocated them.
+    drop(spent);
+}

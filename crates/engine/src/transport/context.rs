@@ -1,0 +1,27 @@
+//! What a transport is made with.
+
+use std::sync::Arc;
+
+use oxbus_model::codec::message::Origin;
+use oxbus_model::config::Config;
+use oxbus_model::observe::metrics::Types;
+use oxbus_model::routing::channel::Channels;
+
+use crate::runtime::clock::Clock;
+use crate::transport::events::TransportEvents;
+
+/// What a transport knows of its client, and whom it reports to.
+pub(crate) struct TransportContext {
+    /// The configuration of the client.
+    pub(crate) config: Arc<Config>,
+    /// The clock of the client.
+    pub(crate) clock: Clock,
+    /// The names of channels.
+    pub(crate) channels: Channels,
+    /// Who publishes.
+    pub(crate) origin: Origin,
+    /// Event types and their numbers.
+    pub(crate) types: Arc<Types>,
+    /// Where everything is reported.
+    pub(crate) events: Arc<dyn TransportEvents>,
+}
