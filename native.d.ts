@@ -36,7 +36,7 @@ export declare class NativeClient {
   /** The id of this client, unique for each start. */
   get instanceId(): string
   /** What the client is doing. */
-  state(): 'idle' | 'connecting' | 'ready' | 'reconnecting' | 'draining' | 'closed'
+  state(): import('./index').ClientState
   /** From now on this client keeps the process alive. Idempotent. */
   ref(): void
   /** From now on this client does not keep the process alive. Idempotent. */

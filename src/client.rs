@@ -63,7 +63,7 @@ impl NativeClient {
     }
 
     /// What the client is doing.
-    #[napi(ts_return_type = "'idle' | 'connecting' | 'ready' | 'reconnecting' | 'draining' | 'closed'")]
+    #[napi(ts_return_type = "import('./index').ClientState")]
     pub fn state(&self) -> Result<&'static str> {
         throwing("state", || self.client.state().as_str())
     }
