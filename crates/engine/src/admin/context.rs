@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oxbus_model::config::{Config, StreamConfig};
 use oxbus_model::routing::overlap;
-use oxbus_model::stream_store::{EntryId, Request, Response, StreamFacts, keys};
+use oxbus_model::stream_store::{EntryId, Request, Response, StreamInfo, keys};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::Value;
 
@@ -62,7 +62,7 @@ impl Context {
         keys::dead_letters(stream, &self.config.dead_letter.suffix).into()
     }
 
-    pub(super) async fn describe(&self, stream: &str) -> Result<Option<StreamFacts>, BusError> {
+    pub(super) async fn describe(&self, stream: &str) -> Result<Option<StreamInfo>, BusError> {
         match self.store.execute(Request::Describe { stream: stream.into() }).await? {
             Response::Stream(facts) => Ok(facts),
             _ => Err(unexpected()),
@@ -70,10 +70,10 @@ impl Context {
     }
 
     /// What there is to know of a stream; one that is configured and not made yet is empty.
-    pub(super) async fn facts(&self, stream: &str) -> Result<StreamFacts, BusError> {
+    pub(super) async fn facts(&self, stream: &str) -> Result<StreamInfo, BusError> {
         match self.describe(stream).await? {
             Some(facts) => Ok(facts),
-            None if self.configured(stream).is_some() => Ok(StreamFacts::default()),
+            None if self.configured(stream).is_some() => Ok(StreamInfo::default()),
             None => Err(no_stream(stream)),
         }
     }
