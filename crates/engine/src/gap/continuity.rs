@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use oxbus_model::routing::router::ServerSubscription;
 
-use super::{Gap, MissedInterval, Recovery};
-
-/// How far a hole reaches back behind the last heartbeat, in milliseconds.
-pub(super) const REACH: u64 = 1_000;
+use super::filling::fill;
+use super::missed_interval::{Gap, MissedInterval, REACH, RetentionGuard};
+use super::recovery::Recovery;
 
 /// What a subscriber session knows of its connection. Times are on the client's clock.
-pub(crate) struct Continuity {
+pub(super) struct Continuity {
     recovery: Arc<Recovery>,
     /// When the connection was opened.
     opened: u64,
@@ -23,17 +22,17 @@ pub(crate) struct Continuity {
 }
 
 impl Continuity {
-    pub(crate) fn new(recovery: Arc<Recovery>) -> Self {
+    pub(super) fn new(recovery: Arc<Recovery>) -> Self {
         Continuity { recovery, opened: 0, sound: 0, fresh: HashMap::new(), hole: None }
     }
 
     /// There is a new connection.
-    pub(crate) fn opened(&mut self, now: u64) {
+    pub(super) fn opened(&mut self, now: u64) {
         (self.opened, self.sound) = (now, now);
     }
 
     /// A server subscription is established.
-    pub(crate) fn confirmed(&mut self, server_subscription: &ServerSubscription, now: u64) {
+    pub(super) fn confirmed(&mut self, server_subscription: &ServerSubscription, now: u64) {
         // One that comes back has missed what was published before.
         if !self.hole.as_ref().is_some_and(|hole| hole.server_subscriptions.contains_key(server_subscription))
         {
@@ -42,7 +41,7 @@ impl Continuity {
     }
 
     /// Nobody wants a server subscription any more.
-    pub(crate) fn ended(&mut self, server_subscription: &ServerSubscription) {
+    pub(super) fn ended(&mut self, server_subscription: &ServerSubscription) {
         self.fresh.remove(server_subscription);
         if let Some(hole) = &mut self.hole {
             hole.server_subscriptions.remove(server_subscription);
@@ -50,7 +49,7 @@ impl Continuity {
     }
 
     /// A heartbeat that was sent at `sent` has been answered.
-    pub(crate) fn heartbeat(&mut self, sent: u64, now: u64) {
+    pub(super) fn heartbeat(&mut self, sent: u64, now: u64) {
         self.sound = self.sound.max(sent);
         let reach = self.sound.saturating_sub(REACH);
         self.fresh.retain(|_, confirmed| *confirmed > reach);
@@ -58,7 +57,7 @@ impl Continuity {
     }
 
     /// The connection is gone, and with it these server subscriptions, which were confirmed.
-    pub(crate) fn interrupted(
+    pub(super) fn interrupted(
         &mut self,
         server_subscriptions: impl IntoIterator<Item = ServerSubscription>,
         last_read: u64,
@@ -69,7 +68,7 @@ impl Continuity {
             from,
             last_read,
             server_subscriptions: HashMap::new(),
-            _kept: recovery.keep(),
+            _guard: RetentionGuard::new(recovery),
         });
         hole.last_read = hole.last_read.max(last_read);
         for server_subscription in server_subscriptions {
@@ -80,28 +79,33 @@ impl Continuity {
     }
 
     /// All server subscriptions are confirmed again: fills the hole and reports the gap.
-    pub(crate) fn resumed(&mut self, gap: Gap) {
+    pub(super) fn resumed(&mut self, gap: Gap) {
         match self.hole.take() {
-            Some(hole) => self.recovery.fill(hole, self.opened, gap),
+            Some(hole) => fill(&self.recovery, hole, self.opened, gap),
             None => self.recovery.shared.notice(gap.notice(0, false)),
         }
     }
 
     /// Nobody wants to know of the gap.
-    pub(crate) fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.hole = None;
     }
 
     /// A server subscription that the server had refused since `from` is confirmed.
-    pub(crate) fn regained(
+    pub(super) fn regained(
         &mut self,
         server_subscription: ServerSubscription,
         from: u64,
         now: u64,
         gap: Gap,
     ) {
-        let (server_subscriptions, _kept) =
-            (HashMap::from([(server_subscription, from)]), self.recovery.keep());
-        self.recovery.fill(MissedInterval { from, last_read: from, server_subscriptions, _kept }, now, gap);
+        let server_subscriptions = HashMap::from([(server_subscription, from)]);
+        let _guard = RetentionGuard::new(&self.recovery);
+        fill(
+            &self.recovery,
+            MissedInterval { from, last_read: from, server_subscriptions, _guard },
+            now,
+            gap,
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! From a hole to the events that fill it.
+//! From a missed interval to the events that fill it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,13 +15,15 @@ use oxbus_model::stream_store::{EntryId, Fields, Request, Response, StoredEntry}
 use serde_json::{Map, Value};
 use tokio::time::sleep;
 
-use super::{MissedInterval, Recovery};
+use super::missed_interval::{Gap, MissedInterval, REACH};
+use super::recovery::Recovery;
 use crate::admin::merged_range::MergedRange;
-use crate::gap::continuity::REACH;
+use crate::host::Notice;
 use crate::receive::acceptance;
 use crate::receive::reception::InboundBatch;
 use crate::runtime::clock::Clock;
-use crate::transport::store::{Answer, Store, unexpected};
+use crate::runtime::panics::catch_panic;
+use crate::transport::store::{PendingResponse, Store, unexpected};
 
 /// How long a store that does not answer is asked again, in milliseconds.
 pub(super) const PATIENCE: u64 = 10_000;
@@ -40,8 +42,27 @@ const BATCH: usize = 256;
 /// Event types whose server subscriptions are remembered.
 const REMEMBERED: usize = 1_024;
 
-/// A hole that is being filled.
-pub(super) struct Filling<'a> {
+/// Reads from streams what was missed, delivers it, and then reports the gap. The subscriptions were asked for again at
+/// `reopened`, and are confirmed.
+pub(super) fn fill(recovery: &Arc<Recovery>, hole: MissedInterval, reopened: u64, gap: Gap) {
+    let recovery = recovery.clone();
+    let deadline = recovery.shared.clock.now_ms().saturating_add(PATIENCE);
+    tokio::spawn(async move {
+        let mut filling = Filling::new(&recovery, &hole, reopened, deadline);
+        let filled = catch_panic("recovery", filling.run()).await;
+        let (recovered, complete) = filling.result();
+        let shared = &recovery.shared;
+        if let Err(fault) = filled {
+            shared.notice(Notice::Error(fault));
+        }
+        if !recovery.is_closing() {
+            shared.notice(gap.notice(recovered, complete));
+        }
+    });
+}
+
+/// A missed interval that is being filled.
+struct Filling<'a> {
     recovery: &'a Arc<Recovery>,
     hole: &'a MissedInterval,
     reopened: u64,
@@ -62,7 +83,7 @@ struct Patient {
 }
 
 impl Store for Patient {
-    fn execute(&self, request: Request) -> Answer {
+    fn execute(&self, request: Request) -> PendingResponse {
         let (recovery, deadline) = (self.recovery.clone(), self.deadline);
         Box::pin(async move {
             loop {
@@ -119,12 +140,7 @@ impl StoreClock {
 }
 
 impl<'a> Filling<'a> {
-    pub(super) fn new(
-        recovery: &'a Arc<Recovery>,
-        hole: &'a MissedInterval,
-        reopened: u64,
-        deadline: u64,
-    ) -> Self {
+    fn new(recovery: &'a Arc<Recovery>, hole: &'a MissedInterval, reopened: u64, deadline: u64) -> Self {
         Filling {
             recovery,
             hole,
@@ -138,11 +154,11 @@ impl<'a> Filling<'a> {
     }
 
     /// How many events were delivered, and whether they are all that may have been missed.
-    pub(super) fn result(&self) -> (u64, bool) {
+    fn result(&self) -> (u64, bool) {
         (self.recovered, self.complete)
     }
 
-    pub(super) async fn run(&mut self) {
+    async fn run(&mut self) {
         let (streams, covered) = self.streams();
         // What cannot be read is missing; the gap says so.
         let read = self.read(&streams).await;

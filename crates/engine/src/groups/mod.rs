@@ -235,7 +235,7 @@ impl ClientState {
         let before = std::mem::replace(&mut *nudged, outdated.clone());
         drop(nudged);
         for group in outdated.into_iter().filter(|group| !before.contains(group)) {
-            transport.nudge(group);
+            transport.unblock_read(group);
         }
     }
 

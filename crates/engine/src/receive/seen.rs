@@ -13,7 +13,7 @@ use oxbus_model::routing::stream_routing::StreamRouting;
 pub(crate) const MAX_IDS: usize = 65_536;
 /// How long messages are known at the least, in milliseconds: more than a hole reaches back behind the last
 /// heartbeat before it.
-const KEPT: u64 = 1_500;
+const RETENTION: u64 = 1_500;
 
 /// Records the messages whose types streams store.
 pub(crate) struct SeenMessages {
@@ -126,7 +126,7 @@ impl Seen {
         if sent >= self.recovered_until {
             self.recovered = HashSet::new();
         }
-        if self.newer.since.saturating_add(KEPT) <= sent {
+        if self.newer.since.saturating_add(RETENTION) <= sent {
             let newer = Generation { since: now, ..Generation::default() };
             self.older = std::mem::replace(&mut self.newer, newer);
         }

@@ -15,7 +15,7 @@ use crate::redis::scripts::list;
 use crate::redis::scripts::script;
 use crate::redis::scripts::script::Script;
 use crate::redis::streams::command_link::CommandLink;
-use crate::transport::store::{Answer, Store};
+use crate::transport::store::{PendingResponse, Store};
 
 /// Entries that one command or script works on: none holds the server up for long.
 const CHUNK: usize = 500;
@@ -24,31 +24,31 @@ const CHUNK: usize = 500;
 const ACKNOWLEDGED: usize = 1_000;
 
 pub(crate) struct RedisStore {
-    commander: Arc<CommandLink>,
+    commands: Arc<CommandLink>,
 }
 
 impl RedisStore {
-    pub(in crate::redis) fn new(commander: Arc<CommandLink>) -> Self {
-        RedisStore { commander }
+    pub(in crate::redis) fn new(commands: Arc<CommandLink>) -> Self {
+        RedisStore { commands }
     }
 }
 
 impl Store for RedisStore {
-    fn execute(&self, request: Request) -> Answer {
-        let call = Call { deadline: self.commander.deadline(), commander: self.commander.clone() };
+    fn execute(&self, request: Request) -> PendingResponse {
+        let call = StoreCall { deadline: self.commands.deadline(), commands: self.commands.clone() };
         Box::pin(async move { call.execute(request).await })
     }
 }
 
 /// One request on its way; all its commands end by its deadline.
-struct Call {
-    commander: Arc<CommandLink>,
+struct StoreCall {
+    commands: Arc<CommandLink>,
     deadline: u64,
 }
 
-impl Call {
+impl StoreCall {
     async fn ask(&self, command: &Cmd) -> Result<RespValue, BusError> {
-        self.commander.ask(command, self.deadline).await.map_err(|mut error| {
+        self.commands.ask(command, self.deadline).await.map_err(|mut error| {
             // What the server says of a missing stream depends on the command.
             let missing = ["ERR no such key", "ERR The XGROUP subcommand requires the key to exist"];
             if missing.iter().any(|said| error.message.starts_with(said)) {
