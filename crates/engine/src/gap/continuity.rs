@@ -16,14 +16,14 @@ pub(super) struct Continuity {
     opened: u64,
     /// When the last heartbeat was sent that was answered: what was published before has come.
     sound: u64,
-    /// When server subscriptions were confirmed, as far as holes can reach back.
+    /// When server subscriptions were confirmed, as far as missed intervals can reach back.
     fresh: HashMap<ServerSubscription, u64>,
-    hole: Option<MissedInterval>,
+    missed: Option<MissedInterval>,
 }
 
 impl Continuity {
     pub(super) fn new(recovery: Arc<Recovery>) -> Self {
-        Continuity { recovery, opened: 0, sound: 0, fresh: HashMap::new(), hole: None }
+        Continuity { recovery, opened: 0, sound: 0, fresh: HashMap::new(), missed: None }
     }
 
     /// There is a new connection.
@@ -34,7 +34,10 @@ impl Continuity {
     /// A server subscription is established.
     pub(super) fn confirmed(&mut self, server_subscription: &ServerSubscription, now: u64) {
         // One that comes back has missed what was published before.
-        if !self.hole.as_ref().is_some_and(|hole| hole.server_subscriptions.contains_key(server_subscription))
+        if !self
+            .missed
+            .as_ref()
+            .is_some_and(|missed| missed.server_subscriptions.contains_key(server_subscription))
         {
             self.fresh.insert(server_subscription.clone(), now);
         }
@@ -43,8 +46,8 @@ impl Continuity {
     /// Nobody wants a server subscription any more.
     pub(super) fn ended(&mut self, server_subscription: &ServerSubscription) {
         self.fresh.remove(server_subscription);
-        if let Some(hole) = &mut self.hole {
-            hole.server_subscriptions.remove(server_subscription);
+        if let Some(missed) = &mut self.missed {
+            missed.server_subscriptions.remove(server_subscription);
         }
     }
 
@@ -62,33 +65,33 @@ impl Continuity {
         server_subscriptions: impl IntoIterator<Item = ServerSubscription>,
         last_read: u64,
     ) {
-        let Continuity { recovery, sound, fresh, hole, .. } = self;
+        let Continuity { recovery, sound, fresh, missed, .. } = self;
         let from = *sound;
-        let hole = hole.get_or_insert_with(|| MissedInterval {
+        let missed = missed.get_or_insert_with(|| MissedInterval {
             from,
             last_read,
             server_subscriptions: HashMap::new(),
             _guard: RetentionGuard::new(recovery),
         });
-        hole.last_read = hole.last_read.max(last_read);
+        missed.last_read = missed.last_read.max(last_read);
         for server_subscription in server_subscriptions {
             let since = fresh.get(&server_subscription).copied().unwrap_or(0);
-            hole.server_subscriptions.entry(server_subscription).or_insert(since);
+            missed.server_subscriptions.entry(server_subscription).or_insert(since);
         }
         fresh.clear();
     }
 
-    /// All server subscriptions are confirmed again: fills the hole and reports the gap.
+    /// All server subscriptions are confirmed again: fills the missed interval and reports the gap.
     pub(super) fn resumed(&mut self, gap: Gap) {
-        match self.hole.take() {
-            Some(hole) => fill(&self.recovery, hole, self.opened, gap),
+        match self.missed.take() {
+            Some(missed) => fill(&self.recovery, missed, self.opened, gap),
             None => self.recovery.shared.notice(gap.notice(0, false)),
         }
     }
 
     /// Nobody wants to know of the gap.
     pub(super) fn forget(&mut self) {
-        self.hole = None;
+        self.missed = None;
     }
 
     /// A server subscription that the server had refused since `from` is confirmed.

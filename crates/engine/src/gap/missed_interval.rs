@@ -1,4 +1,4 @@
-//! What may have been missed, and what is reported of it.
+//! Intervals in which messages may have been missed, and the gaps that are reported of them.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -60,7 +60,7 @@ pub(super) struct NewEntry<'a> {
     pub(super) stream: &'a str,
     /// Its fields.
     pub(super) fields: Fields,
-    /// How many entries the stream keeps.
+    /// The number of entries that the stream keeps.
     pub(super) cap: u64,
     /// The id of the event, where it must be stored once only within so many milliseconds.
     pub(super) once: Option<(&'a str, u64)>,
@@ -224,7 +224,7 @@ impl Broker {
         result
     }
 
-    /// As [`Broker::execute`], but the reads that end by it are for the caller to tell.
+    /// Executes a request as [`Broker::execute`] does, but leaves it to the caller to report the reads that end by it.
     pub(super) fn execute_untold(&self, request: Request) -> (Result<Response, BusError>, Vec<EndedRead>) {
         self.lock().execute(request, self.now_ms())
     }

@@ -27,7 +27,7 @@ pub(super) struct Publishing {
     prefix: Box<str>,
 }
 
-/// What came of a submission.
+/// The outcome of a submission.
 #[derive(Default)]
 pub(super) struct Settled {
     pub(super) report: PublishReport,

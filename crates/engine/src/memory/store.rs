@@ -13,7 +13,7 @@ pub(super) struct MemoryStore {
 
 impl Store for MemoryStore {
     fn execute(&self, request: Request) -> PendingResponse {
-        // It is done when it is first polled, all at once: a request whose answer nobody takes is not half done.
+        // The request is executed as a whole when it is first polled, so that it is never half done.
         let broker = self.broker.clone();
         Box::pin(async move { broker.execute(request) })
     }

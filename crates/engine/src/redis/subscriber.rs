@@ -32,7 +32,7 @@ const POSTPONED: u64 = 200;
 /// The milliseconds between two heartbeats at the most where events are stored, so that what was missed begins late.
 const STORED_HEARTBEAT: u64 = 2_000;
 
-/// What a subscriber is told.
+/// An input of the subscriber.
 pub(crate) enum Input {
     Want(Vec<ServerSubscription>),
     Unwant(Vec<ServerSubscription>),
@@ -40,10 +40,10 @@ pub(crate) enum Input {
     Probe(oneshot::Sender<()>),
 }
 
-/// What an answer belongs to: answers come in the order of the commands.
+/// A command that the server may answer with an error. Answers come in the order of the commands.
 enum Asked {
     Names,
-    /// With when it was sent.
+    /// A heartbeat, and when it was sent.
     Ping(u64),
 }
 
@@ -132,7 +132,7 @@ impl Subscriber {
         if self.connected && !self.settled && answered {
             self.settled = true;
             self.pending = false;
-            // Before `ready`, so that who waits for that knows of the gap.
+            // The gap is reported before the link, so that it is known when the client is ready.
             let wanted: Vec<_> = self.wanted.wanted_wires().collect();
             self.context.events.continuity(ContinuityChange::Resumed { wanted: &wanted });
             self.context.events.link_up(&LinkId::Subscriber);
@@ -209,7 +209,7 @@ impl Subscriber {
                 let regained = ContinuityChange::Regained { server_subscription, since, since_unix, now };
                 self.context.events.continuity(regained);
             }
-            // Before who waits for it is told, so that they find the link as it is.
+            // The link is brought up to date first, so that those who wait for the confirmation find it so.
             self.settle();
             self.context.events.confirmed(server_subscription);
         }

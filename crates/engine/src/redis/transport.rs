@@ -29,7 +29,7 @@ use crate::redis::streams::group_reader::GroupReader;
 use crate::redis::streams::store::RedisStore;
 use crate::redis::subscriber;
 use crate::redis::subscriber::Subscriber;
-use crate::redis::topology::SingleServer;
+use crate::redis::topology::{SingleServer, Topology};
 use crate::transport::context::TransportContext;
 use crate::transport::events::PublishReport;
 use crate::transport::link_id::LinkId;
@@ -58,11 +58,21 @@ struct Links {
 }
 
 impl RedisTransport {
+    /// The transport to the one server of the configuration.
     pub(crate) fn new(context: TransportContext, runtime: tokio::runtime::Handle) -> Self {
+        let topology = Box::new(SingleServer(context.config.redis.address.clone()));
+        RedisTransport::over(context, runtime, topology)
+    }
+
+    /// The transport to the servers of a topology.
+    pub(in crate::redis) fn over(
+        context: TransportContext,
+        runtime: tokio::runtime::Handle,
+        topology: Box<dyn Topology>,
+    ) -> Self {
         let context = Arc::new(context);
         let config = &context.config;
         let ready = Arc::new(StreamsReady::new(&config.streams));
-        let topology = Box::new(SingleServer(config.redis.address.clone()));
         let endpoint =
             Endpoint::new(&config.redis, &config.service_name, config.require_no_eviction, topology);
         let connector = Connector { context: context.clone(), endpoint, runtime };
@@ -180,7 +190,8 @@ impl Transport for RedisTransport {
     fn probe(&self, timeout: u64) -> Boxed<'_, Probe> {
         Box::pin(async move {
             let limit = Duration::from_millis(timeout);
-            // That of what is replicated may wait for replicas for as long as it was told: its age tells.
+            // The replicated link is not probed: a pending WAIT may block it legitimately. The report judges it by the
+            // age of its last reply.
             let (publisher, subscriber, consumer) = tokio::join!(
                 time_limit(limit, self.probe_publisher()),
                 time_limit(limit, self.probe_subscriber()),
@@ -197,7 +208,7 @@ impl Transport for RedisTransport {
                     server_info::of(&info, latency, now, !self.context.config.streams.is_empty())
                 }
                 Ok(Err(error)) if error.kind == ErrorKind::PermissionDenied => {
-                    // It answered: the link is well, and only its details are secret.
+                    // The server answered: the link is well, and only its details are secret.
                     Probe { server: json!({ "connected": true }), ..Probe::default() }
                 }
                 Ok(Err(error)) => failed(error),
@@ -222,7 +233,7 @@ impl Transport for RedisTransport {
                 // An error means that the link has ended, and with it everything in flight.
                 let _ = flushed.await;
             }
-            // What the publisher has handed on by now.
+            // The publisher has handed on by now what is to be replicated.
             let (sender, flushed) = oneshot::channel();
             if self.replicated.send_if_started(Input::Flush(sender)) {
                 let _ = flushed.await;

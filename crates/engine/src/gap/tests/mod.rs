@@ -112,7 +112,7 @@ async fn connections_that_break_again_make_one_hole() {
     rig.store("orders", "1", "order.a", &[]);
     rig.resume();
     assert_eq!(rig.gap().await, (1, true));
-    // The next hole reaches back to this one, and then begins with this connection.
+    // The next missed interval reaches back to this one, and then begins with this connection.
     rig.interrupt();
     rig.resume();
     assert_eq!(rig.gap().await, (0, true));

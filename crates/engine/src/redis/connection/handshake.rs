@@ -28,7 +28,7 @@ pub(crate) struct Endpoint {
 /// A connection that is ready for commands.
 pub(crate) struct Connection {
     pub(crate) stream: Box<dyn Stream>,
-    /// What the server sent beyond its answers.
+    /// Bytes that the server sent behind its replies.
     pub(crate) buffer: BytesMut,
     pub(crate) protocol: Protocol,
     /// Whether `ROLE` may be asked: access rules can forbid it.
@@ -168,7 +168,7 @@ impl Endpoint {
     }
 }
 
-/// What an answer of the handshake means.
+/// The meaning of a reply of the handshake.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Step {
     Required,

@@ -27,18 +27,18 @@ use crate::runtime::panics::catch_panic;
 use crate::transport::context::TransportContext;
 use crate::transport::link_id::LinkId;
 
-/// How much is read at once. A subscriber under load fills it; an idle one holds no more than this.
+/// How many bytes are read at once. A subscriber under load fills such a buffer, and an idle one holds no more.
 const READ_CHUNK: usize = 64 * 1024;
 
 /// After so many milliseconds without a panic the next one counts as the first.
 const FORGIVEN_AFTER_MS: u64 = 60_000;
 
-/// How long is read after writing has failed. What the server said before is there already.
+/// How long the link reads after writing has failed: what the server said before is there already.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// What a link carries.
 pub(crate) trait Session: Send + 'static {
-    /// What it is told by others.
+    /// The inputs that others send to it.
     type Input: Send + 'static;
 
     /// Whether only a master will do.
@@ -58,7 +58,7 @@ pub(crate) trait Session: Send + 'static {
     /// A connection is ready for commands.
     fn opened(&mut self, connection: Opened, now_ms: u64);
 
-    /// What is to be written next; empty when there is nothing.
+    /// The bytes that are to be written next; empty when there are none.
     fn outgoing(&mut self, now_ms: u64) -> &[u8];
 
     /// So many bytes of the outgoing ones have been written.
@@ -264,7 +264,7 @@ impl<S: Session> Link<S> {
             }
             self.set_alarm(alarm.as_mut());
             if buffer.is_empty() && buffer.capacity() > 4 * READ_CHUNK {
-                // One large message has passed; its room is given back.
+                // A large message has passed, and its memory is given back.
                 buffer = BytesMut::new();
             }
             if buffer.capacity() - buffer.len() < READ_CHUNK / 2 {

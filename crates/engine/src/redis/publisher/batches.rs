@@ -105,9 +105,9 @@ pub(in crate::redis) struct Batches {
     /// The names of the streams, by their index in the configuration.
     streams: Box<[Arc<str>]>,
     open: HashMap<u32, Batch>,
-    /// Those with answers that the host was not told of, each once.
+    /// The numbers of submissions with events that were published and not reported, each once.
     touched: Vec<u32>,
-    /// What was settled since the last report.
+    /// The events that were settled since the last report.
     pub(in crate::redis) settled: PublishReport,
 }
 

@@ -42,7 +42,7 @@ struct Persistence {
 struct OpenCall {
     call: Box<ScriptCall>,
     stream: usize,
-    /// How many fields each of its events has.
+    /// The number of fields of each of its events.
     fields: usize,
 }
 
@@ -154,7 +154,7 @@ impl CommandWriter {
         open.call.add(index, self.args.mark().since(from));
     }
 
-    /// What the calls of [`STORE_AND_PUBLISH`] begin with.
+    /// Writes the arguments that every call of [`STORE_AND_PUBLISH`] begins with.
     fn put_head(&mut self, stream: usize, fields: usize, event: &Encoded<'_>) {
         self.head.clear();
         let Some(StreamTarget { name, cap }) = self.streams.get(stream) else { return };

@@ -1,4 +1,4 @@
-//! What a publishing link is told.
+//! The inputs of a publishing link.
 
 use oxbus_model::BusError;
 use tokio::sync::oneshot;
@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use crate::redis::publisher::prepared::PreparedBatch;
 use crate::transport::Submission;
 
-/// What a publisher is told.
+/// An input of a publisher.
 pub(crate) enum Input {
     Publish(Submission),
     /// Commands of a submission that was read elsewhere.

@@ -20,7 +20,7 @@ use crate::transport::events::PublishReport;
 pub(in crate::redis) struct Preparation {
     encoder: Encoder,
     writer: CommandWriter,
-    /// What waits for replicas; `None` for the publisher that does.
+    /// Gathers events that wait for replicas; `None` in the publisher that sends these.
     pub(in crate::redis) replicas: Option<Replicas>,
     /// Whether events are kept by their id.
     keeps: bool,
@@ -30,7 +30,7 @@ pub(in crate::redis) struct Preparation {
 pub(in crate::redis) struct Prepared {
     /// The timestamp of events that have none of their own.
     pub(in crate::redis) stamp: Arc<str>,
-    /// What is known of its events that are under way, if any is.
+    /// The state of its events that are under way, if any is.
     pub(in crate::redis) state: Option<Batch>,
     /// When the first of them has to be settled.
     pub(in crate::redis) deadline: u64,

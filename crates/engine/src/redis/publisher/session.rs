@@ -133,7 +133,7 @@ impl Publisher {
                 self.pipeline.append(commands);
                 continue;
             };
-            // What waits already, and asks for the same, is asked for together.
+            // One WAIT at the end serves all commands that ask for the same replicas.
             let same = |command: &Command| matches!(command, Command::Wait { replicas: r, timeout: t } if (*r, *t) == (replicas, timeout));
             self.pipeline.remove_last_unsent(same);
             self.pipeline.append(commands);
@@ -165,7 +165,7 @@ impl Publisher {
         self.batches.failed(Failed { batch, index, error, message_id: None });
     }
 
-    /// As [`Publisher::fail`], for an event that is stored.
+    /// Fails an event that is stored. The error tells the id of its entry.
     pub(in crate::redis) fn fail_stored(&mut self, event: PublishedEvent, error: BusError) {
         let PublishedEvent { batch, index, entry, .. } = event;
         let message_id = entry.map(|entry| entry.id);

@@ -227,7 +227,7 @@ impl Publisher {
         let aborted =
             |outcome| BusError::new(ErrorKind::Aborted, "the publish was aborted").with_outcome(outcome);
         let is_it = |command: &Command| command.has(batch, index);
-        // One of several in a call is taken out of it; the others go on.
+        // An event that shares a call with others is taken out of it, and the others go on.
         let alone =
             |command: &Command| is_it(command) && !matches!(command, Command::Call(call) if call.len() > 1);
         if self.pipeline.remove_first_unsent(alone).is_some()
@@ -251,7 +251,7 @@ impl Publisher {
         self.report();
     }
 
-    /// What the server says of an event that was sent will be ignored. False if it was not.
+    /// Settles an event whose command was sent: the reply will be ignored. False if it was not sent.
     fn settle_sent(&mut self, batch: u32, index: u32) -> bool {
         let Some(command) = self.pipeline.sent_mut().find(|command| command.has(batch, index)) else {
             return false;

@@ -38,12 +38,12 @@ impl Args {
         Mark { bytes: self.bytes.len(), count: self.count }
     }
 
-    /// Those before `mark`, as they are written.
+    /// The bytes of the arguments before `mark`.
     pub(in crate::redis) fn before(&self, mark: Mark) -> &[u8] {
         self.bytes.get(..mark.bytes).unwrap_or_default()
     }
 
-    /// All of them, as they are written.
+    /// The bytes of all arguments.
     pub(in crate::redis) fn bytes(&self) -> &[u8] {
         &self.bytes
     }

@@ -43,18 +43,18 @@ struct Event {
     settled: bool,
 }
 
-/// What a server says of one event of a call.
+/// The part of the reply to a call that is about one event.
 #[derive(Debug, PartialEq)]
 pub(in crate::redis) enum EventReply<'a> {
-    /// It is where it was to go.
+    /// The event is where it was to go.
     Done {
         /// Its entry, if it was to be stored.
         id: Option<EntryId>,
-        /// How many received it.
+        /// How many subscriptions received it.
         receivers: i64,
         /// Whether it had been there before.
         duplicate: bool,
-        /// What failed besides, after it was stored.
+        /// The step that failed after the event was stored.
         fault: Option<&'a str>,
     },
     /// Nothing was done for it.
@@ -158,7 +158,7 @@ impl ScriptCall {
         Ok((self, command))
     }
 
-    /// What the server says of each event that is not settled, by its index.
+    /// The replies to the events that are not settled, by their index.
     pub(in crate::redis) fn replies<'a>(
         &self,
         reply: &'a [Reply<'a>],
@@ -173,7 +173,7 @@ impl ScriptCall {
 
     /// The arguments in a command: those of the head, and those of the events.
     fn arguments<'a>(&self, command: &'a [u8]) -> (&'a [u8], &'a [u8]) {
-        // How long the rest is depends on the number of arguments; but it comes first.
+        // The rest of the command has no fixed length, but it comes before the arguments.
         let args = self.events.iter().map(|event| event.args.bytes).sum::<usize>();
         let (before, args) = command.split_at_checked(command.len().saturating_sub(args)).unwrap_or_default();
         (before.get(before.len().saturating_sub(self.head.bytes)..).unwrap_or_default(), args)

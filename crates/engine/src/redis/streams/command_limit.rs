@@ -18,7 +18,7 @@ pub(in crate::redis) struct CommandLimit {
     bytes: AtomicUsize,
 }
 
-/// What one command takes of a limit, until it is dropped.
+/// The share of one command in a limit, until it is dropped.
 pub(in crate::redis) struct Permit {
     limit: Arc<CommandLimit>,
     bytes: usize,

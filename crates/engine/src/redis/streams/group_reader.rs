@@ -31,7 +31,7 @@ use crate::transport::link_id::LinkId;
 /// The longest that a read blocks, in milliseconds.
 const MAX_BLOCK: u64 = 5_000;
 
-/// How much later than that the server may answer, in milliseconds.
+/// How long after the end of a blocked read the server may answer, in milliseconds.
 const BLOCK_GRACE: u64 = 2_000;
 
 /// How long a blocked read may take to end when the reader is to leave, in milliseconds.
@@ -103,7 +103,7 @@ impl GroupReader {
     }
 }
 
-/// What a reader is told.
+/// An input of a reader.
 pub(in crate::redis) enum Input {
     Read(Read),
     /// Tell the server's number of the connection, if a read is unanswered.
@@ -158,7 +158,7 @@ struct GroupReaderSession {
     liveness: Liveness,
     /// Whether no more is read.
     leaving: bool,
-    /// Who waits for the end of the last read.
+    /// Told when the last read is over.
     over: Option<oneshot::Sender<()>>,
 }
 
@@ -204,7 +204,7 @@ impl GroupReaderSession {
             command.arg(">");
         }
         self.unanswered += 1;
-        // One that waits behind another has its time when that is answered.
+        // A read that waits behind another has its time from when that one is answered.
         self.push(Command::Read(read), block + BLOCK_GRACE, &command);
     }
 
@@ -306,7 +306,7 @@ impl Session for GroupReaderSession {
     fn input(&mut self, input: Input, _now: u64) {
         match input {
             Input::Read(read) if self.connected => self.unsent.push_back(read),
-            // It was ordered when there was a connection, and has ended with it.
+            // The read was sent when there was a connection, and has ended with it.
             Input::Read(_) => {
                 let error = BusError::new(ErrorKind::ConnectionLost, "not connected");
                 self.context.events.reader_down(self.key, &error);

@@ -109,12 +109,12 @@ impl<C> Pipeline<C> {
         self.trim();
     }
 
-    /// What is to be written next.
+    /// The bytes that are to be written next.
     pub(in crate::redis) fn outgoing(&self) -> &[u8] {
         match self.barriers {
             (0, 0) if self.dead == 0 => return &self.bytes,
             (_, 0) => {}
-            // What is behind it waits.
+            // The commands behind a barrier wait for its reply.
             _ => return &self.bytes[..self.partial],
         }
         let mut end = self.partial;
@@ -162,7 +162,7 @@ impl<C> Pipeline<C> {
         self.trim();
     }
 
-    /// As [`Pipeline::written_with`], where nobody needs the bytes again.
+    /// The same as [`Pipeline::written_with`], where nobody needs the bytes again.
     pub(in crate::redis) fn written(
         &mut self,
         bytes: usize,
@@ -185,12 +185,12 @@ impl<C> Pipeline<C> {
         Some(queued.command)
     }
 
-    /// Those without an answer.
+    /// The commands that were written and not answered.
     pub(in crate::redis) fn sent_mut(&mut self) -> impl Iterator<Item = &mut C> {
         self.sent.iter_mut().map(|queued| &mut queued.command)
     }
 
-    /// All that are not answered.
+    /// All commands that are not answered, written or not.
     pub(in crate::redis) fn commands(&self) -> impl Iterator<Item = &C> {
         self.sent.iter().map(|c| &c.command).chain(self.unsent.iter().filter_map(|c| c.command.as_ref()))
     }
@@ -224,7 +224,7 @@ impl<C> Pipeline<C> {
         removed
     }
 
-    /// As [`Pipeline::remove_unsent`], for the first one only.
+    /// Takes out the first command that [`Pipeline::remove_unsent`] would take out, and no other.
     pub(in crate::redis) fn remove_first_unsent(&mut self, mut take: impl FnMut(&C) -> bool) -> Option<C> {
         let found = self.unsent.iter_mut().find(|c| c.command.as_ref().is_some_and(&mut take))?;
         let command = found.command.take();

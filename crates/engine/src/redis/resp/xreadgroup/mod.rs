@@ -45,7 +45,7 @@ impl Progress {
                     0
                 }
                 Head::Items(count) | Head::Push(count) => count,
-                // What is said of an element comes before it, in addition.
+                // Attributes come before the element that they are about, which is one more.
                 Head::Attributes(count) => count.saturating_add(1),
             };
             self.at += whole - rest.len();
@@ -62,7 +62,7 @@ fn malformed() -> BusError {
     BusError::new(ErrorKind::ConnectionLost, "the server's reply to a read is malformed")
 }
 
-/// What a read was answered.
+/// The reply to a read.
 #[derive(Debug, PartialEq)]
 pub(in crate::redis) enum ReadReply<'a> {
     /// Entries, which were handed out.
@@ -131,7 +131,7 @@ pub(in crate::redis) fn visit<'a>(
             };
             let mut fields = Fields { rest, left, is_malformed: left % 2 == 1 };
             entry(stream, id, &mut fields);
-            // What the visitor did not look at.
+            // The visitor may have left fields unread.
             fields.by_ref().for_each(drop);
             if fields.is_malformed {
                 return Err(malformed());

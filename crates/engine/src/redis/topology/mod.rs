@@ -1,5 +1,8 @@
 //! The one place that knows which server a link connects to.
 
+#[cfg(test)]
+mod tests;
+
 use oxbus_model::config::Address;
 use oxbus_model::{BusError, ErrorKind};
 
@@ -50,28 +53,5 @@ impl Topology for SingleServer {
 
     fn learn(&self, _link: &LinkId, _address: &Address, _outcome: ConnectionOutcome) {
         // There is no other server to choose.
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_single_server_stays_the_one_whatever_becomes_of_it() {
-        let address = Address::Tcp { host: "localhost".to_owned(), port: 1 };
-        let topology = SingleServer(address.clone());
-        for outcome in [ConnectionOutcome::NotMaster, ConnectionOutcome::Failed, ConnectionOutcome::Connected]
-        {
-            topology.learn(&LinkId::Publisher, &address, outcome);
-            assert_eq!(topology.locate(&LinkId::Publisher).await, Ok(address.clone()));
-        }
-    }
-
-    #[test]
-    fn a_demoted_master_is_told_from_a_server_that_is_away() {
-        let outcome = |kind| ConnectionOutcome::of(&BusError::new(kind, ""));
-        assert_eq!(outcome(ErrorKind::NotMaster), ConnectionOutcome::NotMaster);
-        assert_eq!(outcome(ErrorKind::ConnectionRefused), ConnectionOutcome::Failed);
     }
 }
