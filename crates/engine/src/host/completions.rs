@@ -44,17 +44,19 @@ impl Completions {
         self.lock().waits.longest(self.wakes.now_ms()).max(self.wakes.waiting_ms())
     }
 
-    /// Publishes were settled. The report is empty then, and keeps its memory.
+    /// Publishes were settled. Takes them out of the report.
     pub(crate) fn report(&self, report: &mut PublishReport) {
         let PublishReport { published, apart, taken, failed, .. } = report;
         if published.is_empty() && apart.is_empty() && taken.is_empty() && failed.is_empty() {
             return;
         }
         let mut ready = self.lock();
-        ready.drained.published.append(published);
-        ready.drained.apart.append(apart);
-        ready.drained.taken.append(taken);
-        ready.drained.failed.append(failed);
+        let drained = &mut ready.drained;
+        drained.published.append(published);
+        drained.taken.append(taken);
+        // These are rare, but may be very many at once: their memory is not kept for the next time.
+        drained.apart.extend(std::mem::take(apart));
+        drained.failed.extend(std::mem::take(failed));
         drop(ready);
         self.wake();
     }
