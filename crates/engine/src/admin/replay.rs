@@ -7,10 +7,10 @@ use oxbus_model::stream_store::{EntryId, Request, Response, StreamFacts};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 
-use super::{Context, no_group};
-use crate::admin::arguments::{Arguments, Place};
+use crate::admin::arguments::{Arguments, TimeOrId};
+use crate::admin::context::{Context, no_group, not_stored, text_of};
 use crate::admin::dead_letters::interrupted;
-use crate::admin::history::{not_stored, read};
+use crate::admin::history::read;
 use crate::admin::merged_range::{MergedRange, bytes_of};
 use crate::transport::store::unexpected;
 
@@ -31,8 +31,8 @@ impl Selection {
     /// Reads `stream` or `pattern`, `from` and `to`.
     fn read(context: &Context, args: &mut Arguments) -> Result<Selection, BusError> {
         let (stream, pattern) = (args.name("stream")?, args.pattern("pattern")?);
-        let from = args.place("from")?.map_or(EntryId::MIN, Place::first);
-        let to = args.place("to")?.map_or(EntryId::MAX, Place::last);
+        let from = args.time_or_id("from")?.map_or(EntryId::MIN, TimeOrId::first);
+        let to = args.time_or_id("to")?.map_or(EntryId::MAX, TimeOrId::last);
         let streams: Vec<Arc<str>> = match (&stream, &pattern) {
             (Some(stream), None) => vec![stream.as_str().into()],
             (None, Some(pattern)) => context.storing(Some(pattern)).collect(),
@@ -59,15 +59,15 @@ impl Selection {
         Ok(all)
     }
 
-    fn walk(&self, context: &Context, wanted: usize) -> MergedRange {
+    fn range(&self, context: &Context, wanted: usize) -> MergedRange {
         let range = (self.from, self.to);
         MergedRange::new(context.store.clone(), self.streams.iter().cloned(), range, false, wanted)
     }
 
-    /// Lets a walk begin behind where a page ended.
-    fn skip(&self, walk: &mut MergedRange, cursor: &Cursor) {
+    /// Lets a range begin behind where a page ended.
+    fn skip(&self, range: &mut MergedRange, cursor: &Cursor) {
         if let Some(index) = self.streams.iter().position(|stream| *stream == cursor.stream) {
-            walk.skip(index, cursor.id);
+            range.skip(index, cursor.id);
         }
     }
 
@@ -122,21 +122,21 @@ pub(super) async fn page(context: &Context, mut args: Arguments) -> Result<Value
                 selection.from <= selection.to && facts.iter().any(|facts| facts.is_trimmed(selection.from));
         }
     }
-    let mut walk = selection.walk(context, limit);
+    let mut range = selection.range(context, limit);
     if let Some(cursor) = &after {
-        selection.skip(&mut walk, cursor);
+        selection.skip(&mut range, cursor);
     }
     let mut last = after.as_ref().map(|cursor| (cursor.stream.clone(), cursor.id));
     let (mut events, mut undecodable, mut done) = (Vec::new(), 0u64, false);
     let (mut entries, mut bytes) = (0, 0);
     while events.len() < limit && entries < PAGE_ENTRIES && bytes < PAGE_BYTES {
-        let Some((index, entry)) = walk.next().await? else {
+        let Some((index, entry)) = range.next().await? else {
             done = true;
             break;
         };
         entries += 1;
         bytes += bytes_of(&entry);
-        let stream = walk.stream(index).cloned().unwrap_or_default();
+        let stream = range.stream(index).cloned().unwrap_or_default();
         match read(&entry) {
             Some(stored) if selection.matches(&stored.event_type) => events.push(json!({
                 "id": entry.id.to_string(),
@@ -232,20 +232,20 @@ impl Page {
             self.truncated =
                 selection.from <= selection.to && facts.any(|facts| facts.is_trimmed(selection.from));
         }
-        let mut walk = selection.walk(context, limit);
+        let mut range = selection.range(context, limit);
         if let Some(cursor) = &after {
-            selection.skip(&mut walk, cursor);
+            selection.skip(&mut range, cursor);
         }
         self.last = after;
         self.began = true;
         let (mut entries, mut wanted) = (0, limit);
         while wanted > 0 && entries < PAGE_ENTRIES {
-            let Some((index, entry)) = walk.next().await? else {
+            let Some((index, entry)) = range.next().await? else {
                 self.done = true;
                 break;
             };
             entries += 1;
-            let (id, stream) = (entry.id, walk.stream(index).cloned().unwrap_or_default());
+            let (id, stream) = (entry.id, range.stream(index).cloned().unwrap_or_default());
             let event = read(&entry);
             if event.as_ref().is_none_or(|event| selection.matches(&event.event_type)) {
                 wanted -= 1;
@@ -268,8 +268,8 @@ impl Page {
             "replayed": self.replayed,
             "failed": self.failed,
             "truncated": self.truncated,
-            "firstId": self.first.map(super::text_of),
-            "lastId": self.copied.map(super::text_of),
+            "firstId": self.first.map(text_of),
+            "lastId": self.copied.map(text_of),
             "last": self.last.map(|last| last.text()),
             "done": self.done,
         })

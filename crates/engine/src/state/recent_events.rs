@@ -1,13 +1,13 @@
-//! The recent events of this client, as far as they fit.
+//! The recent events of this client, within a bound.
 
 use std::collections::{HashSet, VecDeque};
 
 use oxbus_model::codec::message;
 use oxbus_model::codec::message::Missing;
 
-/// Events that are kept at the most.
+/// The most events that are kept.
 const MAX_EVENTS: usize = 1_000;
-/// Their bytes at the most.
+/// The most bytes of JSON that they have together.
 const MAX_BYTES: usize = 4 << 20;
 
 /// Events that this client published or received, the oldest forgotten first. An event may be there
@@ -32,8 +32,9 @@ pub(crate) struct RecentEvent {
 }
 
 impl RecentEvents {
-    /// Keeps an event, given as JSON. One that is larger than everything that may be kept is not.
-    pub(crate) fn keep(&mut self, json: &str) {
+    /// Adds an event, given as JSON; the oldest events make room for it. An event that is larger than the bound of all is
+    /// not added.
+    pub(crate) fn push(&mut self, json: &str) {
         if json.len() > MAX_BYTES {
             return;
         }
@@ -47,7 +48,7 @@ impl RecentEvents {
 
     /// All events that are kept, each once, the oldest first.
     ///
-    /// They are read when they are asked for, which is rare, and not when they are kept, which is not.
+    /// Events are parsed here, which is rare, and not when they are added, which is often.
     pub(crate) fn events(&self) -> Vec<RecentEvent> {
         let mut seen = HashSet::new();
         let events = self.events.iter().filter_map(|json| event(json));
@@ -85,9 +86,9 @@ mod tests {
     fn events_are_kept_as_they_were_each_once() {
         let mut recent = RecentEvents::default();
         for id in ["1", "2", "1"] {
-            recent.keep(&text(id, "x"));
+            recent.push(&text(id, "x"));
         }
-        recent.keep("not an event");
+        recent.push("not an event");
         assert_eq!(ids(&recent), ["1", "2"]);
         let event = RecentEvent { id: "1".into(), event_type: "a.b".into(), time: 7, json: text("1", "x") };
         assert_eq!(recent.events().first(), Some(&event));
@@ -97,7 +98,7 @@ mod tests {
     fn the_oldest_make_room() {
         let mut recent = RecentEvents::default();
         for n in 0..MAX_EVENTS + 10 {
-            recent.keep(&text(&n.to_string(), ""));
+            recent.push(&text(&n.to_string(), ""));
         }
         assert_eq!(
             (recent.events().len(), ids(&recent).first().map(String::as_str)),
@@ -105,10 +106,10 @@ mod tests {
         );
         // The first of these takes the place of all, the second that of the first.
         for id in ["large", "larger"] {
-            recent.keep(&text(id, &"x".repeat(MAX_BYTES / 2)));
+            recent.push(&text(id, &"x".repeat(MAX_BYTES / 2)));
         }
         assert_eq!(ids(&recent), ["larger"]);
-        recent.keep(&text("too large", &"x".repeat(MAX_BYTES)));
+        recent.push(&text("too large", &"x".repeat(MAX_BYTES)));
         assert_eq!(ids(&recent), ["larger"]);
     }
 }

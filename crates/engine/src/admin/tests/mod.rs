@@ -1,7 +1,7 @@
 //! Administration over streams in memory.
 
+mod dead_letters;
 mod history;
-mod letters;
 mod replay;
 mod streams;
 

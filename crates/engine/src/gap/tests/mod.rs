@@ -229,7 +229,7 @@ async fn who_unsubscribes_meanwhile_misses_nothing() {
     rig.subscribe(1, &["order.*"]);
     rig.subscribe(2, &["photo.*"]);
     rig.interrupt();
-    let unused = rig.shared.remove(1);
+    let unused = rig.shared.remove_subscription(1);
     unused.iter().for_each(|server_subscription| rig.continuity.ended(server_subscription));
     rig.store("orders", "1", "order.a", &[]);
     rig.subscribe(1, &["order.*"]);

@@ -91,7 +91,8 @@ impl Rig {
     /// A subscription whose server subscriptions are confirmed now.
     pub(super) fn subscribe(&mut self, number: u32, patterns: &[&str]) {
         let patterns: Vec<String> = patterns.iter().map(ToString::to_string).collect();
-        let server_subscriptions = self.shared.add(number, &patterns, &SubscribeOptions::default()).unwrap();
+        let server_subscriptions =
+            self.shared.add_subscription(number, &patterns, &SubscribeOptions::default()).unwrap();
         let now = self.now();
         server_subscriptions
             .iter()
@@ -172,7 +173,7 @@ impl Rig {
     /// What the gap says: how many were recovered, and whether these are all.
     pub(super) async fn gap(&self) -> (u64, bool) {
         let look = || async {
-            let notices = self.shared.outbox.take().notices;
+            let notices = self.shared.completions.take().notices;
             notices.into_iter().find_map(|notice| match notice {
                 Notice::Gap { from: 1, to: 2, recovered, complete, .. } => Some((recovered, complete)),
                 _ => None,
@@ -184,7 +185,7 @@ impl Rig {
     /// What handlers get: the subscription and the event's id.
     pub(super) fn delivered(&self) -> Vec<(u32, String)> {
         let mut deliveries: Vec<Delivery> = Vec::new();
-        let (mut intake, now) = (self.shared.intake(), self.now());
+        let (mut intake, now) = (self.shared.live_queue(), self.now());
         while intake.has_ready() {
             let first = deliveries.len();
             intake.take((1_000, 1 << 30), &mut deliveries, &mut Vec::new());

@@ -249,7 +249,7 @@ impl GroupReaderSession {
                 stream,
                 id,
                 deliveries: 1,
-                begun: false,
+                started: false,
                 unhandled_since: None,
                 content,
             });

@@ -12,11 +12,12 @@ use oxbus_testkit::server::unused_port;
 use tokio::runtime::Handle;
 
 use super::*;
+use crate::client::ClientEvents;
 use crate::host::Host;
 use crate::redis::RedisTransport;
 use crate::runtime::clock::Clock;
 use crate::state::ClientState;
-use crate::state::transport_events::ClientEvents;
+
 use crate::transport::Transport;
 
 struct Deaf;
@@ -76,7 +77,7 @@ async fn a_link_asks_for_its_server_at_each_attempt_and_tells_what_came_of_it() 
     let ring = Box::new(Ring { servers, tried: tried.clone() });
     let config = Config::resolve("{}", &Environment::default()).unwrap();
     let state = Arc::new(ClientState::new(config, "instance", Arc::new(Deaf), Clock::start(None)));
-    let events = ClientEvents::new(state);
+    let events = ClientEvents::detached(state);
     let transport = RedisTransport::over(events.context(events.clone()), Handle::current(), ring);
     let store = transport.store();
     let answers = || async { store.execute(Request::Time).await.is_ok() };
