@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::{Context, call};
 use crate::state::recent_events::RecentEvents;
-use crate::transport::store::{Answer, Store};
+use crate::transport::store::{PendingResponse, Store};
 
 /// A store whose clock stands still unless a test moves it.
 struct Memory {
@@ -28,7 +28,7 @@ struct Memory {
 }
 
 impl Store for Memory {
-    fn execute(&self, mut request: Request) -> Answer {
+    fn execute(&self, mut request: Request) -> PendingResponse {
         if let (Request::Claim { ids, .. }, Some(most)) = (&mut request, *self.holds.lock().unwrap()) {
             ids.truncate(most);
         }

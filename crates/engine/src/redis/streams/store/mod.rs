@@ -18,7 +18,7 @@ use crate::redis::scripts::list;
 use crate::redis::scripts::script;
 use crate::redis::scripts::script::Script;
 use crate::redis::streams::command_link::CommandLink;
-use crate::transport::store::{Answer, Store};
+use crate::transport::store::{PendingResponse, Store};
 
 /// Entries that one command or script works on: none holds the server up for long.
 const CHUNK: usize = 500;
@@ -27,35 +27,35 @@ const CHUNK: usize = 500;
 const ACKNOWLEDGED: usize = 1_000;
 
 pub(crate) struct RedisStore {
-    commander: Arc<CommandLink>,
+    commands: Arc<CommandLink>,
     names: &'static FieldNames,
 }
 
 impl RedisStore {
     /// A store whose entries have the format `codec`.
-    pub(in crate::redis) fn new(commander: Arc<CommandLink>, codec: Codec) -> Self {
-        RedisStore { commander, names: codec.field_names() }
+    pub(in crate::redis) fn new(commands: Arc<CommandLink>, codec: Codec) -> Self {
+        RedisStore { commands, names: codec.field_names() }
     }
 }
 
 impl Store for RedisStore {
-    fn execute(&self, request: Request) -> Answer {
-        let (commander, names) = (self.commander.clone(), self.names);
-        let call = Call { deadline: commander.deadline(), commander, names };
+    fn execute(&self, request: Request) -> PendingResponse {
+        let (commands, names) = (self.commands.clone(), self.names);
+        let call = StoreCall { deadline: commands.deadline(), commands, names };
         Box::pin(async move { call.execute(request).await })
     }
 }
 
 /// One request on its way; all its commands end by its deadline.
-struct Call {
-    commander: Arc<CommandLink>,
+struct StoreCall {
+    commands: Arc<CommandLink>,
     deadline: u64,
     names: &'static FieldNames,
 }
 
-impl Call {
+impl StoreCall {
     async fn ask(&self, command: &Cmd) -> Result<RespValue, BusError> {
-        self.commander.ask(command, self.deadline).await.map_err(|mut error| {
+        self.commands.ask(command, self.deadline).await.map_err(|mut error| {
             // What the server says of a missing stream depends on the command.
             let missing = ["ERR no such key", "ERR The XGROUP subcommand requires the key to exist"];
             if missing.iter().any(|said| error.message.starts_with(said)) {
