@@ -147,7 +147,7 @@ impl NativeClient {
     /// What a handler of a durable event has thrown, as JSON; before the call is ended as failed.
     #[napi]
     pub fn explain(&self, token: u32, error: String) {
-        self.guard("explain", |client| client.explain(token, error));
+        self.guard("explain", |client| client.set_error(token, error));
     }
 
     /// Ends handler calls: four numbers for each.
@@ -164,7 +164,7 @@ impl NativeClient {
             });
             client.settle(settled);
             // A call may have timed out and ended since the last time.
-            ended.into_iter().for_each(|token| client.zombie_ended(token));
+            ended.into_iter().for_each(|token| client.finish_timed_out(token));
         });
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use oxbus_engine::Drained;
-use oxbus_engine::host::{Apart, EventId, Failed, Published, Stored, Taken};
+use oxbus_engine::host::{DeliveredLocally, EventId, Failed, Published, SettledLocally, StoredEntries};
 use oxbus_model::Outcome;
 use serde_json::{Map, Value, json};
 
@@ -34,13 +34,13 @@ pub(crate) fn text(drained: &Drained) -> String {
         member(&mut out, "q");
         list(&mut out, &stored, |out, (run, place)| kept(out, run, place));
     }
-    if !drained.taken.is_empty() {
+    if !drained.delivered_locally.is_empty() {
         member(&mut out, "l");
-        list(&mut out, &drained.taken, taken);
+        list(&mut out, &drained.delivered_locally, delivered_locally);
     }
-    if !drained.apart.is_empty() {
+    if !drained.settled_locally.is_empty() {
         member(&mut out, "u");
-        list(&mut out, &drained.apart, apart);
+        list(&mut out, &drained.settled_locally, settled_locally);
     }
     if !drained.deliveries.is_empty() {
         deliveries::write(&mut out, &drained.deliveries);
@@ -108,7 +108,7 @@ fn published(out: &mut String, run: &Published) {
 }
 
 /// A run of events that were stored.
-fn kept(out: &mut String, run: &Published, place: &Stored) {
+fn kept(out: &mut String, run: &Published, place: &StoredEntries) {
     put(out, format_args!("[{},{},\"{}\",", run.batch, run.first, run.timestamp));
     quoted(out, &place.stream);
     for (item, (entry, duplicate)) in run.items.iter().zip(&place.entries) {
@@ -119,14 +119,17 @@ fn kept(out: &mut String, run: &Published, place: &Stored) {
 }
 
 /// What this client itself has taken: each with its index.
-fn taken(out: &mut String, Taken { batch, items }: &Taken) {
+fn delivered_locally(out: &mut String, DeliveredLocally { batch, items }: &DeliveredLocally) {
     put(out, format_args!("[{batch}"));
     items.iter().for_each(|(index, takers)| put(out, format_args!(",{index},{takers}")));
     out.push(']');
 }
 
 /// An event that succeeded without the server.
-fn apart(out: &mut String, Apart { batch, index, timestamp, id, remote }: &Apart) {
+fn settled_locally(
+    out: &mut String,
+    SettledLocally { batch, index, timestamp, id, remote }: &SettledLocally,
+) {
     let remote = remote.map_or("skipped", Outcome::as_str);
     put(out, format_args!("[{batch},{index},\"{timestamp}\",\"{remote}\""));
     if let Some(id) = id {

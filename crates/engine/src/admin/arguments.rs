@@ -14,24 +14,24 @@ const LIMIT: usize = 100;
 const MAX_NUMBER: u64 = (1 << 53) - 1;
 const KIND: ErrorKind = ErrorKind::InvalidOptions;
 const TIME: &str = "a Date, milliseconds or ISO 8601";
-const PLACE: &str = "a Date, milliseconds, ISO 8601 or a message id";
+const TIME_OR_ID: &str = "a Date, milliseconds, ISO 8601 or a message id";
 const POSITION: &str = "'new', 'beginning', a message id or a Date";
 
-/// A place in a stream.
+/// A point of a stream's history, as a caller names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum TimeOrId {
     /// A time, Unix milliseconds.
     Time(i64),
     /// An entry.
     Entry(EntryId),
 }
 
-impl Place {
+impl TimeOrId {
     /// The first entry of a range that begins here.
     pub(super) fn first(self) -> EntryId {
         match self {
-            Place::Time(ms) => EntryId::first_of(u64::try_from(ms).unwrap_or(0)),
-            Place::Entry(id) => id,
+            TimeOrId::Time(ms) => EntryId::first_of(u64::try_from(ms).unwrap_or(0)),
+            TimeOrId::Entry(id) => id,
         }
     }
 
@@ -39,16 +39,16 @@ impl Place {
     pub(super) fn last(self) -> EntryId {
         match self {
             // No entry has this id, so a range up to before 1970 is empty.
-            Place::Time(ms) => u64::try_from(ms).map_or(EntryId::MIN, EntryId::last_of),
-            Place::Entry(id) => id,
+            TimeOrId::Time(ms) => u64::try_from(ms).map_or(EntryId::MIN, EntryId::last_of),
+            TimeOrId::Entry(id) => id,
         }
     }
 
-    /// The last moment of this place, Unix milliseconds.
+    /// The last moment that it stands for, Unix milliseconds.
     pub(super) fn time(self) -> i64 {
         match self {
-            Place::Time(ms) => ms,
-            Place::Entry(id) => i64::try_from(id.ms).unwrap_or(i64::MAX),
+            TimeOrId::Time(ms) => ms,
+            TimeOrId::Entry(id) => i64::try_from(id.ms).unwrap_or(i64::MAX),
         }
     }
 }
@@ -125,27 +125,27 @@ impl Arguments {
     }
 
     /// A time or the id of an entry.
-    pub(super) fn place(&mut self, key: &str) -> Result<Option<Place>, BusError> {
-        self.place_of(key, PLACE)
+    pub(super) fn time_or_id(&mut self, key: &str) -> Result<Option<TimeOrId>, BusError> {
+        self.time_or_id_as(key, TIME_OR_ID)
     }
 
-    fn place_of(&mut self, key: &str, expected: &str) -> Result<Option<Place>, BusError> {
+    fn time_or_id_as(&mut self, key: &str, expected: &str) -> Result<Option<TimeOrId>, BusError> {
         let Some(value) = self.0.take(key) else { return Ok(None) };
-        let place = match &value {
+        let read = match &value {
             // In the range of what JavaScript calls a time; the cast of any other would saturate.
             Value::Number(ms) => {
-                ms.as_f64().filter(|ms| ms.abs() <= 8.64e15).map(|ms| Place::Time(ms.floor() as i64))
+                ms.as_f64().filter(|ms| ms.abs() <= 8.64e15).map(|ms| TimeOrId::Time(ms.floor() as i64))
             }
-            Value::String(text) => place(text),
+            Value::String(text) => parse(text),
             _ => return Err(self.0.mismatch(key, expected, &value)),
         };
-        place.map(Some).ok_or_else(|| self.0.error(key, format_args!("expected {expected}")))
+        read.map(Some).ok_or_else(|| self.0.error(key, format_args!("expected {expected}")))
     }
 
     /// A time.
-    pub(super) fn time(&mut self, key: &str) -> Result<Option<Place>, BusError> {
-        match self.place_of(key, TIME)? {
-            Some(Place::Entry(_)) => Err(self.0.error(key, format_args!("expected {TIME}"))),
+    pub(super) fn time(&mut self, key: &str) -> Result<Option<TimeOrId>, BusError> {
+        match self.time_or_id_as(key, TIME)? {
+            Some(TimeOrId::Entry(_)) => Err(self.0.error(key, format_args!("expected {TIME}"))),
             other => Ok(other),
         }
     }
@@ -158,20 +158,20 @@ impl Arguments {
                 return Ok(position);
             }
         }
-        match self.place_of(key, POSITION)? {
-            Some(Place::Entry(id)) => Ok(Position::After(id)),
+        match self.time_or_id_as(key, POSITION)? {
+            Some(TimeOrId::Entry(id)) => Ok(Position::After(id)),
             Some(time) => Ok(Position::After(time.first().previous())),
             None => Err(self.0.error(key, format_args!("is missing: expected {POSITION}"))),
         }
     }
 }
 
-fn place(text: &str) -> Option<Place> {
+fn parse(text: &str) -> Option<TimeOrId> {
     match text.parse::<EntryId>() {
         // Digits alone stand for the whole millisecond, as in XRANGE.
-        Ok(id) if !text.contains('-') => i64::try_from(id.ms).ok().map(Place::Time),
-        Ok(id) => Some(Place::Entry(id)),
-        Err(_) => time::from_iso(text).map(Place::Time),
+        Ok(id) if !text.contains('-') => i64::try_from(id.ms).ok().map(TimeOrId::Time),
+        Ok(id) => Some(TimeOrId::Entry(id)),
+        Err(_) => time::from_iso(text).map(TimeOrId::Time),
     }
 }
 
@@ -206,19 +206,19 @@ mod tests {
             (json!(-5), EntryId::MIN, EntryId::MIN),
             (json!("18446744073709551615-18446744073709551615"), EntryId::MAX, EntryId::MAX),
         ] {
-            let place = read(given.clone(), Arguments::place).unwrap().unwrap();
-            assert_eq!((place.first(), place.last()), (first, last), "{given}");
+            let point = read(given.clone(), Arguments::time_or_id).unwrap().unwrap();
+            assert_eq!((point.first(), point.last()), (first, last), "{given}");
         }
     }
 
     #[test]
     fn what_is_no_place_is_refused_with_its_path() {
-        let expected = format!("x: expected {PLACE}");
+        let expected = format!("x: expected {TIME_OR_ID}");
         for bad in [json!("yesterday"), json!("5-"), json!("5-7-9"), json!(""), json!("$"), json!(1e300)] {
-            assert_eq!(read(bad, Arguments::place).unwrap_err(), expected);
+            assert_eq!(read(bad, Arguments::time_or_id).unwrap_err(), expected);
         }
         for (bad, got) in [(json!(null), "null"), (json!([]), "an array"), (json!(true), "a boolean")] {
-            assert_eq!(read(bad, Arguments::place).unwrap_err(), format!("{expected}, got {got}"));
+            assert_eq!(read(bad, Arguments::time_or_id).unwrap_err(), format!("{expected}, got {got}"));
         }
         for bad in ["5-1", "soon"] {
             assert_eq!(read(json!(bad), Arguments::time).unwrap_err(), format!("x: expected {TIME}"));

@@ -3,58 +3,62 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use oxbus_model::codec::entry::DeadLetter;
+use oxbus_model::codec::dead_letter::DeadLetter;
 use oxbus_model::stream_store::{EntryId, Fields, Request, Response, StoredEntry};
 use oxbus_model::{BusError, ErrorKind, time};
 use serde_json::{Map, Value, json};
 
-use super::{Context, MAX_ANSWER_BYTES, no_group};
 use crate::admin::arguments::Arguments;
+use crate::admin::context::{Context, MAX_ANSWER_BYTES, no_group};
 use crate::admin::merged_range::{MergedRange, bytes_of};
 use crate::transport::store::unexpected;
 
-/// How many dead letters a walk over all of them asks for at once, at the most.
+/// The most dead letters that are asked for at once when all of them are gone through.
 const CHUNK: usize = 100;
 
 /// Names a dead letter: its stream of dead letters and its id.
-struct LetterId {
-    letters: Arc<str>,
+struct DeadLetterId {
+    dead_letters: Arc<str>,
     id: EntryId,
 }
 
-impl LetterId {
+impl DeadLetterId {
     /// Reads `{stream of dead letters}:{entry id}`.
-    fn parse(context: &Context, text: &str) -> Option<LetterId> {
-        let (letters, id) = text.rsplit_once(':')?;
+    fn parse(context: &Context, text: &str) -> Option<DeadLetterId> {
+        let (dead_letters, id) = text.rsplit_once(':')?;
         let id = EntryId::from_bytes(id.as_bytes())?;
-        // Of another stream, entries are not to be removed or moved.
-        let stream = letters.strip_suffix(context.config.dead_letter.suffix.as_str())?;
-        (!stream.is_empty()).then(|| LetterId { letters: letters.into(), id })
+        // An id of any other stream is refused: its entries must not be removed or moved.
+        let stream = dead_letters.strip_suffix(context.config.dead_letter.suffix.as_str())?;
+        (!stream.is_empty()).then(|| DeadLetterId { dead_letters: dead_letters.into(), id })
     }
 }
 
 /// Whom a dead letter goes back to.
 #[derive(Clone, Copy, PartialEq)]
-enum Receiver {
+enum ReplayTarget {
     Group,
     Stream,
 }
 
-fn receiver(args: &mut Arguments) -> Result<Receiver, BusError> {
-    args.choice("to", &[("group", Receiver::Group), ("stream", Receiver::Stream)], Receiver::Group)
+fn replay_target(args: &mut Arguments) -> Result<ReplayTarget, BusError> {
+    args.choice(
+        "to",
+        &[("group", ReplayTarget::Group), ("stream", ReplayTarget::Stream)],
+        ReplayTarget::Group,
+    )
 }
 
 /// The streams of dead letters: of the stream that is given, or of all that are configured.
 async fn streams(context: &Context, stream: Option<&str>) -> Result<Vec<Arc<str>>, BusError> {
     let Some(stream) = stream else {
-        return Ok(context.names().map(|name| context.letters_of(&name)).collect());
+        return Ok(context.names().map(|name| context.dead_letters_of(&name)).collect());
     };
-    let letters = context.letters_of(stream);
+    let dead_letters = context.dead_letters_of(stream);
     // Its dead letters may have outlived a stream.
-    if context.configured(stream).is_none() && context.describe(&letters).await?.is_none() {
+    if context.configured(stream).is_none() && context.describe(&dead_letters).await?.is_none() {
         context.check(stream).await?;
     }
-    Ok(vec![letters])
+    Ok(vec![dead_letters])
 }
 
 /// `deadLetters.list {stream, limit, after}`: the oldest dead letters, those behind `after`.
@@ -62,7 +66,7 @@ pub(super) async fn list(context: &Context, mut args: Arguments) -> Result<Value
     let (stream, limit) = (args.name("stream")?, args.limit("limit")?);
     let after = match args.name("after")? {
         Some(text) => {
-            let after = LetterId::parse(context, &text);
+            let after = DeadLetterId::parse(context, &text);
             Some(after.ok_or_else(|| args.error("after", "is not the id of a dead letter"))?)
         }
         None => None,
@@ -70,21 +74,23 @@ pub(super) async fn list(context: &Context, mut args: Arguments) -> Result<Value
     let elsewhere = args.error("after", "is a dead letter of another stream");
     args.finish()?;
     let streams = streams(context, stream.as_deref()).await?;
-    let index = after.as_ref().map(|after| streams.iter().position(|letters| *letters == after.letters));
+    let index = after
+        .as_ref()
+        .map(|after| streams.iter().position(|dead_letters| *dead_letters == after.dead_letters));
     let range = (EntryId::MIN, EntryId::MAX);
-    let mut walk = MergedRange::new(context.store.clone(), streams, range, false, limit);
+    let mut range = MergedRange::new(context.store.clone(), streams, range, false, limit);
     if let (Some(after), Some(index)) = (after, index) {
-        walk.skip(index.ok_or(elsewhere)?, after.id);
+        range.skip(index.ok_or(elsewhere)?, after.id);
     }
     let (mut found, mut bytes) = (Vec::new(), 0);
     while found.len() < limit {
-        let Some((index, entry)) = walk.next().await? else { break };
+        let Some((index, entry)) = range.next().await? else { break };
         bytes += bytes_of(&entry);
         if bytes > MAX_ANSWER_BYTES {
             return Err(too_much(found.len()));
         }
-        let letters = walk.stream(index).map_or("", |letters| letters);
-        found.push(value(context, letters, entry));
+        let dead_letters = range.stream(index).map_or("", |dead_letters| dead_letters);
+        found.push(value(context, dead_letters, entry));
     }
     Ok(found.into())
 }
@@ -97,20 +103,20 @@ pub(super) fn too_much(fit: usize) -> BusError {
 
 /// `deadLetters.get {id}`: a dead letter, or null.
 pub(super) async fn get(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
-    let letter = letter_id(context, &mut args)?;
+    let dead_letter = dead_letter_id(context, &mut args)?;
     args.finish()?;
-    let Some(letter) = letter else { return Ok(Value::Null) };
-    let entry = entry(context, &letter).await?;
-    Ok(entry.map(|entry| value(context, &letter.letters, entry)).unwrap_or_default())
+    let Some(dead_letter) = dead_letter else { return Ok(Value::Null) };
+    let entry = entry(context, &dead_letter).await?;
+    Ok(entry.map(|entry| value(context, &dead_letter.dead_letters, entry)).unwrap_or_default())
 }
 
 /// The `id` that is given; `None` where no dead letter can have it.
-fn letter_id(context: &Context, args: &mut Arguments) -> Result<Option<LetterId>, BusError> {
-    Ok(LetterId::parse(context, &args.text("id")?))
+fn dead_letter_id(context: &Context, args: &mut Arguments) -> Result<Option<DeadLetterId>, BusError> {
+    Ok(DeadLetterId::parse(context, &args.text("id")?))
 }
 
-async fn entry(context: &Context, letter: &LetterId) -> Result<Option<StoredEntry>, BusError> {
-    let (stream, id) = (letter.letters.clone(), letter.id);
+async fn entry(context: &Context, dead_letter: &DeadLetterId) -> Result<Option<StoredEntry>, BusError> {
+    let (stream, id) = (dead_letter.dead_letters.clone(), dead_letter.id);
     let request = Request::Range { stream, from: id, to: id, limit: 1, reverse: false };
     match context.store.execute(request).await? {
         Response::Entries(entries) => Ok(entries.into_iter().next()),
@@ -119,31 +125,31 @@ async fn entry(context: &Context, letter: &LetterId) -> Result<Option<StoredEntr
 }
 
 /// A dead letter as the host gets it; its event is JSON text.
-fn value(context: &Context, letters: &str, entry: StoredEntry) -> Value {
-    let letter = read(context, letters, entry);
+fn value(context: &Context, dead_letters: &str, entry: StoredEntry) -> Value {
+    let dead_letter = read(context, dead_letters, entry);
     json!({
-        "id": format!("{letters}:{}", letter.id),
-        "stream": letter.stream,
-        "group": letter.group,
-        "consumer": letter.consumer,
-        "messageId": letter.message_id,
-        "attempts": letter.attempts,
-        "reason": letter.reason,
-        "error": letter.error,
-        "time": time::to_iso(i64::try_from(letter.time_ms).unwrap_or_default()),
-        "event": letter.event_json,
-        "fields": fields_value(&letter.fields),
+        "id": format!("{dead_letters}:{}", dead_letter.id),
+        "stream": dead_letter.stream,
+        "group": dead_letter.group,
+        "consumer": dead_letter.consumer,
+        "messageId": dead_letter.message_id,
+        "attempts": dead_letter.attempts,
+        "reason": dead_letter.reason,
+        "error": dead_letter.error,
+        "time": time::to_iso(i64::try_from(dead_letter.time_ms).unwrap_or_default()),
+        "event": dead_letter.event_json,
+        "fields": fields_value(&dead_letter.fields),
     })
 }
 
 /// A dead letter. One that does not name its stream is of the stream that its own is named after.
-fn read(context: &Context, letters: &str, entry: StoredEntry) -> DeadLetter {
-    let mut letter = DeadLetter::read(entry);
-    if letter.stream.is_empty() {
-        letter.stream =
-            letters.strip_suffix(&context.config.dead_letter.suffix).unwrap_or(letters).to_owned();
+fn read(context: &Context, dead_letters: &str, entry: StoredEntry) -> DeadLetter {
+    let mut dead_letter = context.config.codec.read_dead_letter(entry);
+    if dead_letter.stream.is_empty() {
+        dead_letter.stream =
+            dead_letters.strip_suffix(&context.config.dead_letter.suffix).unwrap_or(dead_letters).to_owned();
     }
-    letter
+    dead_letter
 }
 
 fn fields_value(fields: &Fields) -> Value {
@@ -154,24 +160,32 @@ fn fields_value(fields: &Fields) -> Value {
 /// `deadLetters.replay {id, to}`: moves a dead letter back to its stream, for the group that gave it up or
 /// for all. Returns the new entry, or null where there is no such dead letter.
 pub(super) async fn replay(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
-    let letter = letter_id(context, &mut args)?;
-    let to = receiver(&mut args)?;
+    let dead_letter = dead_letter_id(context, &mut args)?;
+    let to = replay_target(&mut args)?;
     args.finish()?;
-    let Some(letter) = letter else { return Ok(Value::Null) };
-    let Some(entry) = entry(context, &letter).await? else { return Ok(Value::Null) };
-    if to == Receiver::Group {
-        let DeadLetter { stream, group, .. } = read(context, &letter.letters, entry);
+    let Some(dead_letter) = dead_letter else { return Ok(Value::Null) };
+    let Some(entry) = entry(context, &dead_letter).await? else { return Ok(Value::Null) };
+    if to == ReplayTarget::Group {
+        let DeadLetter { stream, group, .. } = read(context, &dead_letter.dead_letters, entry);
         Groups::default().check(context, &stream, &group).await?;
     }
-    let revived = revive(context, &letter, to).await?;
+    let revived = revive(context, &dead_letter, to).await?;
     Ok(revived.map(|id| json!({ "messageId": id.to_string() })).unwrap_or_default())
 }
 
-async fn revive(context: &Context, letter: &LetterId, to: Receiver) -> Result<Option<EntryId>, BusError> {
-    let (letters, id) = (letter.letters.clone(), letter.id);
+async fn revive(
+    context: &Context,
+    dead_letter: &DeadLetterId,
+    to: ReplayTarget,
+) -> Result<Option<EntryId>, BusError> {
+    let (dead_letters, id) = (dead_letter.dead_letters.clone(), dead_letter.id);
     match context
         .store
-        .execute(Request::RequeueDeadLetter { letters, id, for_group: to == Receiver::Group })
+        .execute(Request::RequeueDeadLetter {
+            letters: dead_letters,
+            id,
+            for_group: to == ReplayTarget::Group,
+        })
         .await?
     {
         Response::Appended(id) => Ok(id),
@@ -201,27 +215,29 @@ impl Groups {
 pub(super) async fn replay_all(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let (stream, group) = (args.name("stream")?, args.name("group")?);
     let limit = args.count("limit", 1)?.unwrap_or(u64::MAX);
-    let to = receiver(&mut args)?;
+    let to = replay_target(&mut args)?;
     args.finish()?;
     let streams = streams(context, stream.as_deref()).await?;
     let (mut replayed, mut groups) = (0, Groups::default());
-    for letters in streams {
+    for dead_letters in streams {
         // One that fails again comes behind these.
-        let Some(last) = context.describe(&letters).await?.and_then(|facts| facts.last) else { continue };
+        let Some(last) = context.describe(&dead_letters).await?.and_then(|facts| facts.last) else {
+            continue;
+        };
         let range = (EntryId::MIN, last);
-        let mut walk = MergedRange::new(context.store.clone(), [letters.clone()], range, false, CHUNK);
+        let mut range = MergedRange::new(context.store.clone(), [dead_letters.clone()], range, false, CHUNK);
         while replayed < limit {
             let step = async {
-                let Some((_, entry)) = walk.next().await? else { return Ok(None) };
-                let letter = LetterId { letters: letters.clone(), id: entry.id };
-                let DeadLetter { stream, group: from, .. } = read(context, &letters, entry);
+                let Some((_, entry)) = range.next().await? else { return Ok(None) };
+                let dead_letter = DeadLetterId { dead_letters: dead_letters.clone(), id: entry.id };
+                let DeadLetter { stream, group: from, .. } = read(context, &dead_letters, entry);
                 if group.as_ref().is_some_and(|group| *group != from) {
                     return Ok(Some(false));
                 }
-                if to == Receiver::Group {
+                if to == ReplayTarget::Group {
                     groups.check(context, &stream, &from).await?;
                 }
-                Ok(Some(revive(context, &letter, to).await?.is_some()))
+                Ok(Some(revive(context, &dead_letter, to).await?.is_some()))
             };
             match step.await {
                 Ok(Some(moved)) => replayed += u64::from(moved),
@@ -241,10 +257,12 @@ pub(super) fn interrupted(error: BusError, done: u64) -> BusError {
 
 /// `deadLetters.remove {id}`: whether there was such a dead letter.
 pub(super) async fn remove(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
-    let letter = letter_id(context, &mut args)?;
+    let dead_letter = dead_letter_id(context, &mut args)?;
     args.finish()?;
-    let Some(letter) = letter else { return Ok(false.into()) };
-    let removed = context.count(Request::Delete { stream: letter.letters, ids: vec![letter.id] }).await?;
+    let Some(dead_letter) = dead_letter else { return Ok(false.into()) };
+    let removed = context
+        .count(Request::Delete { stream: dead_letter.dead_letters, ids: vec![dead_letter.id] })
+        .await?;
     Ok((removed > 0).into())
 }
 
@@ -264,8 +282,8 @@ pub(super) async fn count(context: &Context, mut args: Arguments) -> Result<Valu
     let stream = args.name("stream")?;
     args.finish()?;
     let mut count = 0;
-    for letters in streams(context, stream.as_deref()).await? {
-        count += context.describe(&letters).await?.map_or(0, |facts| facts.length);
+    for dead_letters in streams(context, stream.as_deref()).await? {
+        count += context.describe(&dead_letters).await?.map_or(0, |facts| facts.length);
     }
     Ok(count.into())
 }

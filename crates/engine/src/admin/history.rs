@@ -3,17 +3,16 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use oxbus_model::codec::entry;
-use oxbus_model::codec::entry::StoredEvent;
-use oxbus_model::codec::message;
-use oxbus_model::codec::message::Missing;
-use oxbus_model::routing::{overlap, pattern};
+use oxbus_model::BusError;
+use oxbus_model::codec::Codec;
+use oxbus_model::codec::decoded::{DecodedEntry, Missing};
+use oxbus_model::codec::event_json::id_of;
+use oxbus_model::routing::pattern;
 use oxbus_model::stream_store::{EntryId, Request, Response, StoredEntry, keys};
-use oxbus_model::{BusError, ErrorKind};
 use serde_json::Value;
 
-use super::{Context, MAX_ANSWER_BYTES};
-use crate::admin::arguments::{Arguments, Place};
+use crate::admin::arguments::{Arguments, TimeOrId};
+use crate::admin::context::{Context, MAX_ANSWER_BYTES};
 use crate::admin::dead_letters::too_much;
 use crate::admin::merged_range::MergedRange;
 use crate::transport::store::unexpected;
@@ -28,7 +27,8 @@ pub(super) async fn event(context: &Context, mut args: Arguments) -> Result<Valu
         _ => return Err(unexpected()),
     };
     let missing = || Missing { id: id.clone(), timestamp_ms: 0 };
-    if let Some(decoded) = kept.as_deref().and_then(|json| message::read(json, missing).ok()) {
+    let codec = context.config.codec;
+    if let Some(decoded) = kept.as_deref().and_then(|message| codec.read_message(message, missing).ok()) {
         return Ok(decoded.json.into_owned().into());
     }
     let recent = context.recent().events();
@@ -37,7 +37,7 @@ pub(super) async fn event(context: &Context, mut args: Arguments) -> Result<Valu
 
 /// Where past events are looked for.
 #[derive(Clone, Copy, PartialEq)]
-enum Source {
+enum HistorySource {
     Store,
     Local,
     All,
@@ -46,14 +46,14 @@ enum Source {
 /// Which past events are asked for.
 struct Query {
     pattern: Option<String>,
-    from: Option<Place>,
-    to: Option<Place>,
+    from: Option<TimeOrId>,
+    to: Option<TimeOrId>,
     limit: usize,
     newest_first: bool,
 }
 
 /// A past event.
-struct Past {
+struct PastEvent {
     id: String,
     time: i64,
     json: String,
@@ -61,8 +61,9 @@ struct Past {
 
 /// `getHistory {type, from, to, limit, source, order}`: events as JSON texts.
 pub(super) async fn history(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
-    let words = [("redis", Source::Store), ("local", Source::Local), ("all", Source::All)];
-    let source = args.choice("source", &words, Source::All)?;
+    let words =
+        [("redis", HistorySource::Store), ("local", HistorySource::Local), ("all", HistorySource::All)];
+    let source = args.choice("source", &words, HistorySource::All)?;
     let query = Query {
         pattern: args.pattern("type")?,
         from: args.time("from")?,
@@ -72,8 +73,8 @@ pub(super) async fn history(context: &Context, mut args: Arguments) -> Result<Va
     };
     args.finish()?;
     let mut events =
-        if source == Source::Local { Vec::new() } else { stored_events(context, &query).await? };
-    if source != Source::Store {
+        if source == HistorySource::Local { Vec::new() } else { stored_events(context, &query).await? };
+    if source != HistorySource::Store {
         events.extend(local_events(context, &query));
     }
     // A stable sort: what the store has stays in its order, and comes before what only this client knows.
@@ -91,23 +92,23 @@ impl Query {
 }
 
 /// The events of the history, or of the streams that may hold them. At most as many as are asked for.
-async fn stored_events(context: &Context, query: &Query) -> Result<Vec<Past>, BusError> {
-    let from = query.from.map_or(EntryId::MIN, Place::first);
-    let to = query.to.map_or(EntryId::MAX, Place::last);
+async fn stored_events(context: &Context, query: &Query) -> Result<Vec<PastEvent>, BusError> {
+    let from = query.from.map_or(EntryId::MIN, TimeOrId::first);
+    let to = query.to.map_or(EntryId::MAX, TimeOrId::last);
     let streams: Vec<Arc<str>> = match context.config.persistence {
         Some(kept) if kept.history => vec![keys::history(&context.config.channel_prefix).into()],
         _ => context.storing(query.pattern.as_deref()).collect(),
     };
-    let mut walk =
+    let mut range =
         MergedRange::new(context.store.clone(), streams, (from, to), query.newest_first, query.limit);
     let (mut events, mut seen, mut bytes) = (Vec::new(), HashSet::new(), 0);
     while events.len() < query.limit {
-        let Some((_, entry)) = walk.next().await? else { break };
-        let Some(StoredEvent { event, event_type, .. }) = read(&entry) else { continue };
-        if !query.matches(&event_type) {
+        let Some((_, entry)) = range.next().await? else { break };
+        let Some(DecodedEntry { event, .. }) = read(context.config.codec, &entry) else { continue };
+        if !query.matches(&event.event_type) {
             continue;
         }
-        let id = message::id_of(&event.json).unwrap_or_default().into_owned();
+        let id = id_of(&event.json).unwrap_or_default().into_owned();
         // An event that was sent to a group once more has a second entry.
         if !seen.insert(id.clone()) {
             continue;
@@ -117,21 +118,21 @@ async fn stored_events(context: &Context, query: &Query) -> Result<Vec<Past>, Bu
             return Err(too_much(events.len()));
         }
         let time = i64::try_from(entry.id.ms).unwrap_or(i64::MAX);
-        events.push(Past { id, time, json: event.json.into() });
+        events.push(PastEvent { id, time, json: event.json.into_owned() });
     }
     Ok(events)
 }
 
 /// This client's own events. At most as many as are asked for.
-fn local_events(context: &Context, query: &Query) -> Vec<Past> {
-    let from = query.from.map_or(i64::MIN, Place::time);
-    let to = query.to.map_or(i64::MAX, Place::time);
+fn local_events(context: &Context, query: &Query) -> Vec<PastEvent> {
+    let from = query.from.map_or(i64::MIN, TimeOrId::time);
+    let to = query.to.map_or(i64::MAX, TimeOrId::time);
     let events = context.recent().events();
     let wanted = events
         .into_iter()
         .filter(|event| (from..=to).contains(&event.time) && query.matches(&event.event_type));
-    let mut events: Vec<Past> =
-        wanted.map(|event| Past { id: event.id, time: event.time, json: event.json }).collect();
+    let mut events: Vec<PastEvent> =
+        wanted.map(|event| PastEvent { id: event.id, time: event.time, json: event.json }).collect();
     if query.newest_first {
         events.reverse();
     }
@@ -139,23 +140,7 @@ fn local_events(context: &Context, query: &Query) -> Vec<Past> {
 }
 
 /// The event of an entry; `None` where it holds none.
-pub(super) fn read(entry: &StoredEntry) -> Option<StoredEvent> {
+pub(super) fn read(codec: Codec, entry: &StoredEntry) -> Option<DecodedEntry<'_>> {
     let fields = entry.fields.iter().map(|(name, value)| (&**name, &**value));
-    entry::read(fields, entry.id, "").ok()
-}
-
-impl Context {
-    /// The configured streams that may store events whose type matches a pattern.
-    pub(super) fn storing(&self, wanted: Option<&str>) -> impl Iterator<Item = Arc<str>> {
-        let may_store = move |events: &[String]| {
-            wanted.is_none_or(|w| events.iter().any(|p| overlap::overlap(p.as_bytes(), w.as_bytes())))
-        };
-        let streams = self.config.streams.iter().filter(move |config| may_store(&config.events));
-        streams.map(|config| Arc::from(config.name.as_str()))
-    }
-}
-
-/// There is no configured stream for a pattern.
-pub(super) fn not_stored(wanted: &str) -> BusError {
-    BusError::new(ErrorKind::NoStream, format!("no configured stream stores what {wanted:?} matches"))
+    codec.read_entry(fields, entry.id).ok()
 }

@@ -1,4 +1,4 @@
-//! Goes through the entries of several streams in the order of their ids, page by page.
+//! The entries of several streams in the order of their ids, read page by page.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,17 +15,17 @@ const FIRST_CHUNK: usize = 16;
 /// The bytes that are asked for at once, about.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// A walk through streams. Entries of the same id come in the order of the streams, also backwards.
+/// The entries of several streams, merged. Entries of the same id come in the order of the streams, also backwards.
 pub(crate) struct MergedRange {
     store: Arc<dyn Store>,
-    lanes: Vec<Lane>,
+    cursors: Vec<StreamCursor>,
     reverse: bool,
     /// Entries of a chunk at the most.
     chunk: usize,
 }
 
 /// What is still to come of one stream.
-struct Lane {
+struct StreamCursor {
     stream: Arc<str>,
     from: EntryId,
     to: EntryId,
@@ -37,7 +37,7 @@ struct Lane {
 }
 
 impl MergedRange {
-    /// A walk through the range from `from` to `to`, both included, oldest first or newest first.
+    /// The range from `from` to `to`, both included, oldest first or newest first.
     /// About `wanted` entries will be taken.
     pub(crate) fn new(
         store: Arc<dyn Store>,
@@ -46,25 +46,26 @@ impl MergedRange {
         reverse: bool,
         wanted: usize,
     ) -> MergedRange {
-        let lane = |stream| Lane { stream, from, to, read: VecDeque::new(), done: from > to, size: 0 };
-        let lanes: Vec<Lane> = streams.into_iter().map(lane).collect();
-        let share = (wanted / lanes.len().max(1)).saturating_add(1);
-        MergedRange { store, lanes, reverse, chunk: share.clamp(FIRST_CHUNK, MAX_CHUNK) }
+        let cursor =
+            |stream| StreamCursor { stream, from, to, read: VecDeque::new(), done: from > to, size: 0 };
+        let cursors: Vec<StreamCursor> = streams.into_iter().map(cursor).collect();
+        let share = (wanted / cursors.len().max(1)).saturating_add(1);
+        MergedRange { store, cursors, reverse, chunk: share.clamp(FIRST_CHUNK, MAX_CHUNK) }
     }
 
-    /// Leaves out everything up to entry `id` of the stream of that index, which an earlier walk ended
-    /// with. Only for a walk that goes forward.
+    /// Leaves out everything up to entry `id` of the stream of that index, which an earlier range ended
+    /// with. Only for a range that goes forward.
     pub(crate) fn skip(&mut self, index: usize, id: EntryId) {
-        for (i, lane) in self.lanes.iter_mut().enumerate() {
+        for (i, cursor) in self.cursors.iter_mut().enumerate() {
             let first = if i <= index { id.next() } else { id };
-            lane.from = lane.from.max(first);
-            lane.done |= lane.from > lane.to || (i <= index && id == EntryId::MAX);
+            cursor.from = cursor.from.max(first);
+            cursor.done |= cursor.from > cursor.to || (i <= index && id == EntryId::MAX);
         }
     }
 
     /// The stream of an index.
     pub(crate) fn stream(&self, index: usize) -> Option<&Arc<str>> {
-        self.lanes.get(index).map(|lane| &lane.stream)
+        self.cursors.get(index).map(|cursor| &cursor.stream)
     }
 
     /// The next entry, with the index of its stream; `None` at the end.
@@ -73,23 +74,23 @@ impl MergedRange {
     /// Those of the store; the same entry can then be asked for again.
     pub(crate) async fn next(&mut self) -> Result<Option<(usize, StoredEntry)>, BusError> {
         let mut next: Option<(EntryId, usize)> = None;
-        for (index, lane) in self.lanes.iter_mut().enumerate() {
-            if lane.read.is_empty() && !lane.done {
-                lane.fill(&*self.store, self.reverse, self.chunk).await?;
+        for (index, cursor) in self.cursors.iter_mut().enumerate() {
+            if cursor.read.is_empty() && !cursor.done {
+                cursor.fill(&*self.store, self.reverse, self.chunk).await?;
             }
-            let Some(id) = lane.read.front().map(|entry| entry.id) else { continue };
+            let Some(id) = cursor.read.front().map(|entry| entry.id) else { continue };
             let before = |(other, _)| if self.reverse { id > other } else { id < other };
             if next.is_none_or(before) {
                 next = Some((id, index));
             }
         }
         let Some((_, index)) = next else { return Ok(None) };
-        let entry = self.lanes.get_mut(index).and_then(|lane| lane.read.pop_front());
+        let entry = self.cursors.get_mut(index).and_then(|cursor| cursor.read.pop_front());
         Ok(entry.map(|entry| (index, entry)))
     }
 }
 
-impl Lane {
+impl StreamCursor {
     async fn fill(&mut self, store: &dyn Store, reverse: bool, chunk: usize) -> Result<(), BusError> {
         let limit = match self.size {
             0 => FIRST_CHUNK,

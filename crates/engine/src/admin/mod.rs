@@ -1,14 +1,16 @@
-//! Administration: streams, dead letters, history and replay, written once over a [`Store`].
+//! Administration: streams, dead letters, history and replay, written once over a [`Store`](crate::transport::store::Store).
 //!
 //! Every event in an answer is JSON text, not a tree: the host reads it as it was written.
 //!
 //! # Layout
 //!
-//! - this file: [`Context`], the methods by name, and the requests that several of them make
-//! - `arguments`: what callers give
-//! - `streams`, `overdue`, `letters`, `history`, `replay`: the methods
+//! - this file: the methods by name
+//! - `context`: what they work on, and the requests that several of them make; `arguments`: what callers give
+//! - `streams`, `overdue`, `dead_letters`, `history`, `replay`: the methods
+//! - `merged_range`: the entries of several streams in the order of their ids
 
 mod arguments;
+mod context;
 mod dead_letters;
 mod history;
 pub(crate) mod merged_range;
@@ -18,44 +20,16 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use oxbus_model::config::{Config, StreamConfig};
 use oxbus_model::options::names::check_name;
 use oxbus_model::presence;
-use oxbus_model::stream_store::{EntryId, Request, Response, StreamFacts, keys};
+use oxbus_model::stream_store::{Request, Response, keys};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::Value;
 
-use crate::state::recent_events::RecentEvents;
-use crate::transport::store::{Store, unexpected};
+use crate::transport::store::unexpected;
 
 use arguments::Arguments;
-
-/// The bytes of the events in one answer at the most.
-const MAX_ANSWER_BYTES: usize = 64 << 20;
-
-/// What administration works on.
-pub(crate) struct Context {
-    store: Arc<dyn Store>,
-    config: Config,
-    /// The consumer that claims what is recovered.
-    consumer: Arc<str>,
-    recent: Arc<Mutex<RecentEvents>>,
-}
-
-impl Context {
-    /// A context of a client with its store, its configuration, the id of its start and its own recent events.
-    pub(crate) fn new(
-        store: Arc<dyn Store>,
-        config: &Config,
-        instance_id: &str,
-        recent: Arc<Mutex<RecentEvents>>,
-    ) -> Context {
-        let consumer = format!("{}-{instance_id}", config.service_name).into();
-        Context { store, config: config.clone(), consumer, recent }
-    }
-}
+pub(crate) use context::Context;
 
 /// Calls a method with its arguments, one object.
 ///
@@ -97,90 +71,4 @@ async fn members(context: &Context, mut args: Arguments) -> Result<Value, BusErr
         Response::Names(entries) => Ok(presence::members(&entries).into()),
         _ => Err(unexpected()),
     }
-}
-
-impl Context {
-    fn recent(&self) -> MutexGuard<'_, RecentEvents> {
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn configured(&self, stream: &str) -> Option<&StreamConfig> {
-        self.config.streams.iter().find(|config| config.name == stream)
-    }
-
-    /// The names of the configured streams.
-    fn names(&self) -> impl Iterator<Item = Arc<str>> {
-        self.config.streams.iter().map(|config| Arc::from(config.name.as_str()))
-    }
-
-    /// The stream of a stream's dead letters.
-    fn letters_of(&self, stream: &str) -> Arc<str> {
-        keys::dead_letters(stream, &self.config.dead_letter.suffix).into()
-    }
-
-    async fn describe(&self, stream: &str) -> Result<Option<StreamFacts>, BusError> {
-        match self.store.execute(Request::Describe { stream: stream.into() }).await? {
-            Response::Stream(facts) => Ok(facts),
-            _ => Err(unexpected()),
-        }
-    }
-
-    /// What there is to know of a stream; one that is configured and not made yet is empty.
-    async fn facts(&self, stream: &str) -> Result<StreamFacts, BusError> {
-        match self.describe(stream).await? {
-            Some(facts) => Ok(facts),
-            None if self.configured(stream).is_some() => Ok(StreamFacts::default()),
-            None => Err(no_stream(stream)),
-        }
-    }
-
-    /// Fails unless a stream is configured or exists.
-    async fn check(&self, stream: &str) -> Result<(), BusError> {
-        if self.configured(stream).is_none() {
-            self.facts(stream).await?;
-        }
-        Ok(())
-    }
-
-    /// `error`, or that there is no such stream, which a store does not tell from a missing group.
-    async fn explain(&self, stream: &str, error: BusError) -> BusError {
-        if error.kind != ErrorKind::NoGroup {
-            return error;
-        }
-        match self.describe(stream).await {
-            Ok(None) => self.facts(stream).await.err().unwrap_or(error),
-            _ => error,
-        }
-    }
-
-    async fn count(&self, request: Request) -> Result<u64, BusError> {
-        match self.store.execute(request).await? {
-            Response::Count(count) => Ok(count),
-            _ => Err(unexpected()),
-        }
-    }
-
-    /// The store's time, Unix milliseconds.
-    async fn time(&self) -> Result<u64, BusError> {
-        match self.store.execute(Request::Time).await? {
-            Response::Time(ms) => Ok(ms),
-            _ => Err(unexpected()),
-        }
-    }
-}
-
-fn no_stream(stream: &str) -> BusError {
-    BusError::new(ErrorKind::NoStream, format!("there is no stream {stream:?}"))
-}
-
-/// No one of these streams has the group.
-fn no_group(group: &str, streams: &[impl AsRef<str>]) -> BusError {
-    let names: Vec<String> = streams.iter().map(|stream| format!("{:?}", stream.as_ref())).collect();
-    let streams = if names.len() == 1 { "stream" } else { "streams" };
-    let message = format!("there is no group {group:?} of the {streams} {}", names.join(", "));
-    BusError::new(ErrorKind::NoGroup, message)
-}
-
-fn text_of(id: EntryId) -> Value {
-    id.to_string().into()
 }

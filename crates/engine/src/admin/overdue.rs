@@ -1,4 +1,4 @@
-//! `streams.recover`: takes entries from consumers that do not get on with them.
+//! `streams.recover`: takes entries from consumers that have not settled them in time.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use oxbus_model::stream_store::{
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 
-use super::{Context, no_group};
 use crate::admin::arguments::Arguments;
+use crate::admin::context::{Context, no_group};
 use crate::transport::store::unexpected;
 
 /// How long an entry must have been left alone, in milliseconds, unless it is said.
@@ -29,7 +29,7 @@ struct Recovered {
 
 /// How to recover.
 #[derive(Clone, Copy)]
-struct Terms {
+struct RecoverOptions {
     min_idle: u64,
     max_retries: u64,
     batch: usize,
@@ -40,7 +40,7 @@ struct Terms {
 /// dead letters.
 pub(super) async fn recover(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let group = args.name("group")?;
-    let terms = Terms {
+    let options = RecoverOptions {
         min_idle: args.count("minIdle", 0)?.unwrap_or(MIN_IDLE),
         max_retries: args.count("maxRetries", 0)?.unwrap_or(3),
         batch: args.limit("batchSize")?.min(MAX_BATCH),
@@ -58,9 +58,9 @@ pub(super) async fn recover(context: &Context, mut args: Arguments) -> Result<Va
                 instance: context.consumer.clone(),
             };
             // Whoever holds an entry renews it within the lease of the group.
-            let min_idle = terms.min_idle.max(facts.lease.unwrap_or(context.config.lease));
-            let terms = Terms { min_idle, ..terms };
-            match recover_group(context, &member, &terms, &mut recovered).await {
+            let min_idle = options.min_idle.max(facts.lease.unwrap_or(context.config.lease));
+            let options = RecoverOptions { min_idle, ..options };
+            match recover_group(context, &member, &options, &mut recovered).await {
                 // It was removed meanwhile, and nothing is left to recover.
                 Err(error) if error.kind == ErrorKind::NoGroup => {}
                 result => result?,
@@ -82,33 +82,34 @@ pub(super) async fn recover(context: &Context, mut args: Arguments) -> Result<Va
 async fn recover_group(
     context: &Context,
     member: &ConsumerId,
-    terms: &Terms,
+    options: &RecoverOptions,
     recovered: &mut Recovered,
 ) -> Result<(), BusError> {
     let mut from = EntryId::MIN;
     loop {
-        let overdue = overdue(context, member, terms, from).await?;
+        let overdue = overdue(context, member, options, from).await?;
         if overdue.is_empty() {
             return Ok(());
         }
         let ids: Vec<_> = overdue.iter().map(|entry| entry.id).collect();
-        let request = Request::Claim { member: member.clone(), min_idle: terms.min_idle, ids: ids.clone() };
+        let request = Request::Claim { member: member.clone(), min_idle: options.min_idle, ids: ids.clone() };
         let (entries, deleted) = match context.store.execute(request).await? {
             Response::Claimed { entries, deleted } => (entries, deleted),
             _ => return Err(unexpected()),
         };
-        // One answer may not hold them all. Of a page of which none was to be had every one is dealt with.
+        // XCLAIM may return only the first part of the page: the next page begins behind its last id. If it returned
+        // nothing, other consumers hold the whole page now, which is skipped.
         let claimed = entries.iter().map(|entry| entry.id).chain(deleted.iter().copied()).max();
         let Some(last) = claimed.or(ids.last().copied()) else { return Ok(()) };
         let deleted = deleted.len() as u64;
         recovered.checked += ids.iter().filter(|id| **id <= last).count() as u64;
         recovered.claimed += entries.len() as u64 + deleted;
         recovered.failed += deleted;
-        settle(context, member, terms, entries, recovered).await;
-        if (ids.len() < terms.batch && ids.last() == Some(&last)) || last == EntryId::MAX {
+        settle(context, member, options, entries, recovered).await;
+        if (ids.len() < options.batch && ids.last() == Some(&last)) || last == EntryId::MAX {
             return Ok(());
         }
-        // What is handed back stays overdue until a consumer takes it, so the way leads only forward.
+        // An entry that was returned to its group stays overdue until a consumer takes it: only a way forward ends.
         from = last.next();
     }
 }
@@ -116,15 +117,15 @@ async fn recover_group(
 async fn overdue(
     context: &Context,
     member: &ConsumerId,
-    terms: &Terms,
+    options: &RecoverOptions,
     from: EntryId,
 ) -> Result<Vec<PendingEntry>, BusError> {
     let request = Request::Pending {
         stream: member.stream.clone(),
         group: member.group.clone(),
         from,
-        limit: terms.batch,
-        min_idle: terms.min_idle,
+        limit: options.batch,
+        min_idle: options.min_idle,
         consumer: None,
     };
     match context.store.execute(request).await? {
@@ -133,60 +134,66 @@ async fn overdue(
     }
 }
 
-/// Buries or hands back what was claimed. What cannot be is claimed again by others after the lease.
+/// Moves claimed entries to the dead letters, or returns them to their group. An entry for which neither works
+/// is claimed again by another consumer after the lease.
 async fn settle(
     context: &Context,
     member: &ConsumerId,
-    terms: &Terms,
+    options: &RecoverOptions,
     entries: Vec<StoredEntry>,
     recovered: &mut Recovered,
 ) {
-    let (spent, alive): (Vec<_>, Vec<_>) =
-        entries.into_iter().partition(|entry| u64::from(entry.deliveries) > terms.max_retries + 1);
+    let (exhausted, alive): (Vec<_>, Vec<_>) =
+        entries.into_iter().partition(|entry| u64::from(entry.deliveries) > options.max_retries + 1);
     // Claiming them has raised their counts, and no handler has seen them.
     let before = |entry: &StoredEntry| (entry.id, entry.deliveries.saturating_sub(1));
     if !alive.is_empty() {
-        let (done, failed) = release(context, member, alive.iter().map(before).collect()).await;
+        let (done, failed) = requeue(context, member, alive.iter().map(before).collect()).await;
         recovered.reprocessed += done;
         recovered.failed += failed;
     }
-    if !spent.is_empty() {
-        let (done, failed) = bury(context, member, spent.iter().map(letter).collect()).await;
+    if !exhausted.is_empty() {
+        let (done, failed) =
+            dead_letter(context, member, exhausted.iter().map(dead_letter_of).collect()).await;
         recovered.dead_lettered += done;
         recovered.failed += failed;
         if done == 0 {
-            // The server has no room for dead letters: later, then.
-            release(context, member, spent.iter().map(before).collect()).await;
+            // The server has no room for dead letters: a later recovery tries again.
+            requeue(context, member, exhausted.iter().map(before).collect()).await;
         }
     }
 }
 
-/// Returns how many were handed back, and how many not.
-async fn release(context: &Context, member: &ConsumerId, items: Vec<(EntryId, u32)>) -> (u64, u64) {
+/// Returns entries to their group. The result: how many were returned, and how many were not.
+async fn requeue(context: &Context, member: &ConsumerId, items: Vec<(EntryId, u32)>) -> (u64, u64) {
     let all = items.len() as u64;
     let request = Request::Requeue { member: member.clone(), items, unhandled: false };
     outcome(context, request, all).await
 }
 
-/// Returns how many were moved, and how many not.
-async fn bury(context: &Context, member: &ConsumerId, letters: Vec<DeadLetterEntry>) -> (u64, u64) {
-    let all = letters.len() as u64;
-    let dead_letter = &context.config.dead_letter;
-    let to: Option<Arc<str>> = dead_letter.enabled.then(|| context.letters_of(&member.stream));
+/// Moves entries to the dead letters. The result: how many were moved, and how many were not.
+async fn dead_letter(
+    context: &Context,
+    member: &ConsumerId,
+    dead_letters: Vec<DeadLetterEntry>,
+) -> (u64, u64) {
+    let all = dead_letters.len() as u64;
+    let config = &context.config.dead_letter;
+    let to: Option<Arc<str>> = config.enabled.then(|| context.dead_letters_of(&member.stream));
     let request =
-        Request::DeadLetter { member: member.clone(), to, max_len: dead_letter.max_length, letters };
+        Request::DeadLetter { member: member.clone(), to, max_len: config.max_length, letters: dead_letters };
     outcome(context, request, all).await
 }
 
 async fn outcome(context: &Context, request: Request, all: u64) -> (u64, u64) {
     let lost = match context.store.execute(request).await {
-        Ok(Response::Lost { taken, gone }) => (taken.len() + gone.len()) as u64,
+        Ok(Response::Fenced { not_owned: taken, deleted: gone }) => (taken.len() + gone.len()) as u64,
         _ => all,
     };
     (all.saturating_sub(lost), lost)
 }
 
-fn letter(entry: &StoredEntry) -> DeadLetterEntry {
+fn dead_letter_of(entry: &StoredEntry) -> DeadLetterEntry {
     let attempts = entry.deliveries.saturating_sub(1);
     let error = json!({
         "name": "HandlerError",

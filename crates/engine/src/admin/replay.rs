@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use oxbus_model::routing::pattern;
-use oxbus_model::stream_store::{EntryId, Request, Response, StreamFacts};
+use oxbus_model::stream_store::{EntryId, Request, Response, StreamInfo};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 
-use super::{Context, no_group};
-use crate::admin::arguments::{Arguments, Place};
+use crate::admin::arguments::{Arguments, TimeOrId};
+use crate::admin::context::{Context, no_group, not_stored, text_of};
 use crate::admin::dead_letters::interrupted;
-use crate::admin::history::{not_stored, read};
+use crate::admin::history::read;
 use crate::admin::merged_range::{MergedRange, bytes_of};
 use crate::transport::store::unexpected;
 
@@ -31,8 +31,8 @@ impl Selection {
     /// Reads `stream` or `pattern`, `from` and `to`.
     fn read(context: &Context, args: &mut Arguments) -> Result<Selection, BusError> {
         let (stream, pattern) = (args.name("stream")?, args.pattern("pattern")?);
-        let from = args.place("from")?.map_or(EntryId::MIN, Place::first);
-        let to = args.place("to")?.map_or(EntryId::MAX, Place::last);
+        let from = args.time_or_id("from")?.map_or(EntryId::MIN, TimeOrId::first);
+        let to = args.time_or_id("to")?.map_or(EntryId::MAX, TimeOrId::last);
         let streams: Vec<Arc<str>> = match (&stream, &pattern) {
             (Some(stream), None) => vec![stream.as_str().into()],
             (None, Some(pattern)) => context.storing(Some(pattern)).collect(),
@@ -49,7 +49,7 @@ impl Selection {
 
     /// What there is to know of the streams. The selection then ends, at the latest, with what they hold now:
     /// it has an end even if events are stored faster than they are replayed.
-    async fn settle(&mut self, context: &Context) -> Result<Vec<StreamFacts>, BusError> {
+    async fn settle(&mut self, context: &Context) -> Result<Vec<StreamInfo>, BusError> {
         let mut all = Vec::new();
         for stream in &self.streams {
             all.push(context.facts(stream).await?);
@@ -59,15 +59,15 @@ impl Selection {
         Ok(all)
     }
 
-    fn walk(&self, context: &Context, wanted: usize) -> MergedRange {
+    fn range(&self, context: &Context, wanted: usize) -> MergedRange {
         let range = (self.from, self.to);
         MergedRange::new(context.store.clone(), self.streams.iter().cloned(), range, false, wanted)
     }
 
-    /// Lets a walk begin behind where a page ended.
-    fn skip(&self, walk: &mut MergedRange, cursor: &Cursor) {
+    /// Lets a range begin behind where a page ended.
+    fn skip(&self, range: &mut MergedRange, cursor: &Cursor) {
         if let Some(index) = self.streams.iter().position(|stream| *stream == cursor.stream) {
-            walk.skip(index, cursor.id);
+            range.skip(index, cursor.id);
         }
     }
 
@@ -122,23 +122,23 @@ pub(super) async fn page(context: &Context, mut args: Arguments) -> Result<Value
                 selection.from <= selection.to && facts.iter().any(|facts| facts.is_trimmed(selection.from));
         }
     }
-    let mut walk = selection.walk(context, limit);
+    let mut range = selection.range(context, limit);
     if let Some(cursor) = &after {
-        selection.skip(&mut walk, cursor);
+        selection.skip(&mut range, cursor);
     }
     let mut last = after.as_ref().map(|cursor| (cursor.stream.clone(), cursor.id));
     let (mut events, mut undecodable, mut done) = (Vec::new(), 0u64, false);
     let (mut entries, mut bytes) = (0, 0);
     while events.len() < limit && entries < PAGE_ENTRIES && bytes < PAGE_BYTES {
-        let Some((index, entry)) = walk.next().await? else {
+        let Some((index, entry)) = range.next().await? else {
             done = true;
             break;
         };
         entries += 1;
         bytes += bytes_of(&entry);
-        let stream = walk.stream(index).cloned().unwrap_or_default();
-        match read(&entry) {
-            Some(stored) if selection.matches(&stored.event_type) => events.push(json!({
+        let stream = range.stream(index).cloned().unwrap_or_default();
+        match read(context.config.codec, &entry) {
+            Some(stored) if selection.matches(&stored.event.event_type) => events.push(json!({
                 "id": entry.id.to_string(),
                 "stream": &*stream,
                 "event": stored.event.json,
@@ -216,8 +216,8 @@ impl Page {
         limit: usize,
     ) -> Result<(), BusError> {
         let facts = selection.settle(context).await?;
-        let has_group = |facts: &StreamFacts| facts.groups.iter().any(|g| *g.name == **group);
-        let with_group = |(stream, facts): (Arc<str>, &StreamFacts)| has_group(facts).then_some(stream);
+        let has_group = |facts: &StreamInfo| facts.groups.iter().any(|g| *g.name == **group);
+        let with_group = |(stream, facts): (Arc<str>, &StreamInfo)| has_group(facts).then_some(stream);
         let all = std::mem::take(&mut selection.streams);
         selection.streams = all.iter().cloned().zip(&facts).filter_map(with_group).collect();
         let gone = after.as_ref().is_some_and(|cursor| !selection.streams.contains(&cursor.stream));
@@ -232,25 +232,25 @@ impl Page {
             self.truncated =
                 selection.from <= selection.to && facts.any(|facts| facts.is_trimmed(selection.from));
         }
-        let mut walk = selection.walk(context, limit);
+        let mut range = selection.range(context, limit);
         if let Some(cursor) = &after {
-            selection.skip(&mut walk, cursor);
+            selection.skip(&mut range, cursor);
         }
         self.last = after;
         self.began = true;
         let (mut entries, mut wanted) = (0, limit);
         while wanted > 0 && entries < PAGE_ENTRIES {
-            let Some((index, entry)) = walk.next().await? else {
+            let Some((index, entry)) = range.next().await? else {
                 self.done = true;
                 break;
             };
             entries += 1;
-            let (id, stream) = (entry.id, walk.stream(index).cloned().unwrap_or_default());
-            let event = read(&entry);
-            if event.as_ref().is_none_or(|event| selection.matches(&event.event_type)) {
+            let (id, stream) = (entry.id, range.stream(index).cloned().unwrap_or_default());
+            let read = read(context.config.codec, &entry);
+            if read.as_ref().is_none_or(|read| selection.matches(&read.event.event_type)) {
                 wanted -= 1;
                 // What is not an event, the group would only move to the dead letters once more.
-                if event.is_some() && redeliver(context, stream.clone(), group.clone(), id).await? {
+                if read.is_some() && redeliver(context, stream.clone(), group.clone(), id).await? {
                     self.replayed += 1;
                     self.first.get_or_insert(id);
                     self.copied = Some(id);
@@ -268,8 +268,8 @@ impl Page {
             "replayed": self.replayed,
             "failed": self.failed,
             "truncated": self.truncated,
-            "firstId": self.first.map(super::text_of),
-            "lastId": self.copied.map(super::text_of),
+            "firstId": self.first.map(text_of),
+            "lastId": self.copied.map(text_of),
             "last": self.last.map(|last| last.text()),
             "done": self.done,
         })

@@ -1,11 +1,11 @@
 //! `streams.*`: looks at streams and groups, and changes them.
 
-use oxbus_model::stream_store::{EntryId, GroupFacts, PendingEntry, Request, Response, StreamFacts};
+use oxbus_model::stream_store::{EntryId, GroupInfo, PendingEntry, Request, Response, StreamInfo};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 
-use super::{Context, text_of};
 use crate::admin::arguments::Arguments;
+use crate::admin::context::{Context, text_of};
 use crate::transport::store::unexpected;
 
 /// `streams.info {name}`: a stream with its groups.
@@ -26,9 +26,10 @@ pub(super) async fn list(context: &Context, args: Arguments) -> Result<Value, Bu
 }
 
 async fn describe(context: &Context, name: &str) -> Result<Value, BusError> {
-    let letters = context.letters_of(name);
-    let (facts, letters, now) = tokio::join!(context.facts(name), context.describe(&letters), context.time());
-    let StreamFacts { length, first, last, groups, .. } = facts?;
+    let dead_letters = context.dead_letters_of(name);
+    let (facts, dead_letters, now) =
+        tokio::join!(context.facts(name), context.describe(&dead_letters), context.time());
+    let StreamInfo { length, first, last, groups, .. } = facts?;
     let now = now?;
     let groups: Vec<Value> = groups.into_iter().map(|group| group_value(group, now)).collect();
     Ok(json!({
@@ -36,12 +37,12 @@ async fn describe(context: &Context, name: &str) -> Result<Value, BusError> {
         "length": length,
         "firstId": first.map(text_of),
         "lastId": last.map(text_of),
-        "deadLetters": letters?.map_or(0, |facts| facts.length),
+        "deadLetters": dead_letters?.map_or(0, |facts| facts.length),
         "groups": groups,
     }))
 }
 
-fn group_value(group: GroupFacts, now: u64) -> Value {
+fn group_value(group: GroupInfo, now: u64) -> Value {
     let consumers: Vec<Value> = group
         .consumers
         .into_iter()
@@ -72,7 +73,7 @@ pub(super) async fn pending(context: &Context, mut args: Arguments) -> Result<Va
     match context.store.execute(request).await {
         Ok(Response::Pending(entries)) => Ok(entries.into_iter().map(pending_value).collect()),
         Ok(_) => Err(unexpected()),
-        Err(error) => Err(context.explain(&name, error).await),
+        Err(error) => Err(context.clarify(&name, error).await),
     }
 }
 
@@ -110,7 +111,7 @@ pub(super) async fn set_position(context: &Context, mut args: Arguments) -> Resu
     match context.store.execute(request).await {
         Ok(Response::Done) => Ok(Value::Null),
         Ok(_) => Err(unexpected()),
-        Err(error) => Err(context.explain(&name, error).await),
+        Err(error) => Err(context.clarify(&name, error).await),
     }
 }
 

@@ -1,151 +1,97 @@
 //! What is behind a client: its parts, and what happens to several of them at once.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Waker};
 
-use oxbus_model::config::{Config, Mode};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::Value;
 use tokio::runtime::Handle;
 
 use crate::admin;
-use crate::host::{Host, Notice};
-use crate::memory::{Broker, MemoryTransport, Timed};
-use crate::redis::RedisTransport;
-use crate::runtime::clock::Clock;
+use crate::gap::Gaps;
+use crate::groups::GroupDriver;
+use crate::host::Notice;
+use crate::observe::stream_gauges::StreamGauges;
+use crate::rooms::Memberships;
 use crate::runtime::panics::catch_panic;
 use crate::state::ClientState;
 use crate::state::lifecycle::{State, is_fatal};
-use crate::state::transport_events::ClientEvents;
+use crate::state::numbers::SubscriptionNumbers;
 use crate::transport::Transport;
 
 /// The parts of a client.
 pub(crate) struct Core {
-    pub(crate) shared: Arc<ClientState>,
-    pub(crate) transport: Arc<dyn Transport>,
-    pub(crate) runtime: Handle,
-    pub(crate) instance_id: String,
-    /// Held while subscriptions are added or removed and the transport is told, so that the removal of
-    /// a server subscription's last subscription cannot overtake the addition of its next.
-    pub(crate) subscribing: Mutex<Numbering>,
+    pub(super) state: Arc<ClientState>,
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) runtime: Handle,
+    pub(super) groups: Arc<GroupDriver>,
+    pub(super) memberships: Memberships,
+    /// What live subscriptions have missed; `None` where nothing can be missed, as in memory.
+    pub(super) gaps: Option<Gaps>,
+    /// What the metrics say of streams.
+    pub(super) gauges: StreamGauges,
+    /// Whether the task that keeps time runs.
+    pub(super) keeps_time: AtomicBool,
     /// False once publishes are refused.
-    pub(crate) accepting: RwLock<bool>,
-    /// Questions without an answer.
-    pub(crate) requests: AtomicUsize,
-}
-
-/// The numbers of subscriptions.
-#[derive(Default)]
-pub(crate) struct Numbering {
-    last: u32,
-    /// Whether the task that watches over deadlines runs.
-    watched: bool,
-}
-
-impl Numbering {
-    /// The next number that is not taken.
-    pub(crate) fn next(&mut self, taken: impl Fn(u32) -> bool) -> u32 {
-        loop {
-            self.last = self.last.wrapping_add(1);
-            if !taken(self.last) {
-                return self.last;
-            }
-        }
-    }
-}
-
-impl Timed for Core {
-    fn run_due(&self) -> Option<u64> {
-        self.act_on_deadlines().map(|at| self.shared.clock.wall_of(at))
-    }
+    pub(super) accepting: RwLock<bool>,
+    /// Requests without a reply.
+    pub(super) requests: AtomicUsize,
 }
 
 impl Core {
-    pub(crate) fn new(
-        config: Config,
-        broker: Option<Arc<Broker>>,
-        host: Arc<dyn Host>,
+    pub(super) fn new(
+        state: Arc<ClientState>,
+        transport: Arc<dyn Transport>,
         runtime: Handle,
-    ) -> Arc<Core> {
-        let broker = (!config.mode.has_server()).then(|| broker.unwrap_or_default());
-        let clock = Clock::start(broker.as_ref().and_then(|broker| broker.virtual_time()));
-        let core = Core::over(config, host, clock, runtime.clone(), |events| {
-            let context = events.context(events.clone());
-            match &broker {
-                Some(broker) => Arc::new(MemoryTransport::new(context, broker.clone())),
-                None => Arc::new(RedisTransport::new(context, runtime)),
-            }
-        });
-        if let Some(broker) = broker {
-            let timed: Weak<dyn Timed> = Arc::downgrade(&core) as Weak<dyn Timed>;
-            broker.keep_time_for(timed);
-        }
-        core
-    }
-
-    /// A client over any transport, which `transport` makes of the client's side of its events.
-    pub(crate) fn over(
-        config: Config,
-        host: Arc<dyn Host>,
-        clock: Clock,
-        runtime: Handle,
-        transport: impl FnOnce(&Arc<ClientEvents>) -> Arc<dyn Transport>,
-    ) -> Arc<Core> {
-        let instance_id = uuid::Uuid::new_v4().simple().to_string();
-        let shared = Arc::new(ClientState::new(config, &instance_id, host, clock));
-        let events = ClientEvents::new(shared.clone());
-        let transport = transport(&events);
-        if shared.config.mode.has_server() {
-            events.recover_from(transport.store());
-        }
-        shared.groups.attach(&transport, runtime.clone());
-        Arc::new(Core {
-            shared,
-            transport,
-            runtime,
-            instance_id,
-            subscribing: Mutex::default(),
+        gaps: Option<Gaps>,
+    ) -> Core {
+        Core {
+            groups: Arc::new(GroupDriver::new(state.clone(), transport.clone(), runtime.clone())),
+            memberships: Memberships::new(state.clone(), transport.clone(), runtime.clone()),
+            gaps,
+            gauges: StreamGauges::default(),
+            keeps_time: AtomicBool::new(false),
             accepting: RwLock::new(true),
             requests: AtomicUsize::new(0),
-        })
+            state,
+            transport,
+            runtime,
+        }
     }
 
     /// Connects, if that was not done before.
-    pub(crate) fn start(self: &Arc<Self>) {
+    pub(super) fn start(self: &Arc<Self>) {
         self.transport.start();
-        if !self.shared.config.streams.is_empty() {
-            self.watch_deadlines();
+        if !self.state.config.streams.is_empty() {
+            self.keep_time();
         }
     }
 
-    pub(crate) fn subscribing(&self) -> MutexGuard<'_, Numbering> {
-        self.subscribing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn unsubscribe(&self, subscription: u32, kind: ErrorKind, why: &str) -> bool {
-        let numbering = self.subscribing();
-        if self.shared.groups.contains(subscription) {
-            return self.shared.remove_durable(subscription, BusError::new(kind, why));
+    /// Ends a subscription, live or durable; one that waits for its confirmation fails. Whether there was one.
+    pub(super) fn unsubscribe(&self, subscription: u32, kind: ErrorKind, why: &str) -> bool {
+        let numbers = self.state.numbers();
+        if self.groups.contains(subscription) {
+            return self.groups.unsubscribe(subscription, BusError::new(kind, why));
         }
-        if !self.shared.router().contains(subscription) {
+        if !self.state.router().contains(subscription) {
             return false;
         }
-        let unused = self.shared.remove(subscription);
+        let unused = self.state.remove_subscription(subscription);
         self.transport.unsubscribe(unused);
-        drop(numbering);
-        self.shared.end_wait(subscription, Err(BusError::new(kind, why)));
+        drop(numbers);
+        self.state.confirmations.end_wait(subscription, Err(BusError::new(kind, why)));
         true
     }
 
     /// The next number that no subscription has.
-    pub(crate) fn next_number(&self, numbering: &mut Numbering) -> u32 {
-        numbering.next(|number| self.shared.router().contains(number) || self.shared.groups.contains(number))
+    pub(super) fn next_number(&self, numbers: &mut SubscriptionNumbers) -> u32 {
+        numbers.next(|number| self.state.router().contains(number) || self.groups.contains(number))
     }
 
-    /// Does something that ends with a reply. In memory, where nothing waits, it is done at once.
-    pub(crate) fn answer(
+    /// Does work whose result is the reply to a ticket. In memory, where nothing waits, it is done at once.
+    pub(super) fn answer(
         self: &Arc<Self>,
         ticket: u32,
         work: impl Future<Output = Result<Value, BusError>> + Send + 'static,
@@ -154,152 +100,96 @@ impl Core {
         core.requests.fetch_add(1, Ordering::AcqRel);
         let mut work = Box::pin(async move {
             let result = catch_panic("a request", work).await;
-            core.shared.outbox.reply(ticket, result.and_then(|result| result));
+            core.state.completions.reply(ticket, result.and_then(|result| result));
             core.requests.fetch_sub(1, Ordering::AcqRel);
         });
-        let at_once = !self.shared.config.mode.has_server()
+        let at_once = !self.state.config.mode.has_server()
             && work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
         if !at_once {
             self.runtime.spawn(work);
         }
     }
 
-    pub(crate) fn wake_if_ready(&self) {
-        let shared = &self.shared;
-        let durable = || shared.groups.in_use() && shared.groups.claims().has_ready(shared.clock.now_ms());
-        if shared.intake().has_ready() || durable() {
-            shared.outbox.wake();
+    /// Wakes the host if handlers have something to do.
+    pub(super) fn wake_if_ready(&self) {
+        let state = &self.state;
+        let durable = || state.groups.in_use() && state.groups.claims().has_ready(state.clock.now_ms());
+        if state.live_queue().has_ready() || durable() {
+            state.completions.wake();
         }
     }
 
-    /// Starts, once, the task that acts when a time has come: a retry, or a subscription without an answer.
-    pub(crate) fn watch_deadlines(self: &Arc<Self>) {
-        if std::mem::replace(&mut self.subscribing().watched, true) {
-            return self.shared.deadlines.notify_waiters();
-        }
-        if self.shared.clock.is_virtual() {
-            // The broker keeps the time.
-            return;
-        }
-        let core = Arc::downgrade(self);
-        let shared = self.shared.clone();
-        self.runtime.spawn(async move {
-            while shared.lifecycle.state() != State::Closed {
-                let changed = shared.deadlines.notified();
-                let Some(next) = core.upgrade().map(|core| core.act_on_deadlines()) else { return };
-                match next {
-                    Some(at) => {
-                        let _ = tokio::time::timeout_at(shared.clock.instant(at), changed).await;
-                    }
-                    None => changed.await,
-                }
-            }
-        });
-    }
-
-    /// Does what is due. Returns when the next is.
-    pub(crate) fn act_on_deadlines(&self) -> Option<u64> {
-        let now = self.shared.clock.now_ms();
-        let expired = self.shared.unconfirmed().expired(now);
-        for subscription in expired {
-            if self.shared.config.mode == Mode::Hybrid {
-                // It works here, and the server is asked for it as long as it is wanted.
-                self.shared.end_wait(subscription, Ok(()));
-                continue;
-            }
-            let cause = self.shared.lifecycle.watch().borrow().error.clone();
-            let why = cause.map_or_else(|| "no confirmation from the server".to_owned(), |e| e.message);
-            let why = format!("not subscribed in time: {why}");
-            if !self.unsubscribe(subscription, ErrorKind::CommandTimeout, &why) {
-                // A join, which takes itself back.
-                self.shared.end_wait(subscription, Err(BusError::new(ErrorKind::CommandTimeout, why)));
-            }
-        }
-        let intake = self.shared.intake();
-        let (ready, retry) = (intake.deliveries.has_due(now), intake.deliveries.next_due(now));
-        drop(intake);
-        if ready {
-            self.shared.outbox.wake();
-        }
-        let groups = self.shared.groups_due();
-        [retry, self.shared.unconfirmed().next_deadline(), groups].into_iter().flatten().min()
-    }
-
-    fn refuse_publishes(&self) {
-        *self.accepting.write().unwrap_or_else(PoisonError::into_inner) = false;
-    }
-
-    pub(crate) async fn administer(&self, method: &str, arguments: &str) -> Result<Value, BusError> {
+    /// Calls a method of administration with its arguments, JSON text.
+    pub(super) async fn administer(&self, method: &str, arguments: &str) -> Result<Value, BusError> {
         let arguments: Value = serde_json::from_str(arguments).map_err(|e| {
             BusError::new(ErrorKind::InvalidOptions, format!("the arguments cannot be read as JSON: {e}"))
         })?;
-        if self.shared.lifecycle.state() == State::Closed {
+        let state = &self.state;
+        if state.lifecycle.state() == State::Closed {
             return Err(BusError::new(ErrorKind::Closed, "the client is closed"));
         }
-        let ClientState { config, recent, .. } = &*self.shared;
-        let store = self.transport.store();
-        let context = admin::Context::new(store, config, &self.instance_id, recent.clone());
+        let (store, recent) = (self.transport.store(), state.recent.clone());
+        let context = admin::Context::new(store, &state.config, state.origin.instance_id(), recent);
         let removed = (method == "streams.removeGroup").then(|| arguments.clone());
         let answer = admin::call(&context, method, arguments).await;
         if let Some(removed) = removed.filter(|_| answer.is_ok()) {
             let named = |name: &str| removed.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-            self.shared.forget_group(&(named("name"), named("group")));
+            self.groups.maintenance().forget_group(named("name"), named("group"));
         }
         answer
     }
 
     /// The first stage of closing: nothing more is taken in.
-    pub(crate) fn stop_deliveries(&self) {
-        let numbering = self.subscribing();
-        let unused = self.shared.close();
+    pub(super) fn stop_deliveries(&self) {
+        let numbers = self.state.numbers();
+        let unused = self.state.close_subscriptions();
         self.transport.unsubscribe(unused);
-        drop(numbering);
-        if self.shared.groups.in_use() {
-            self.shared.stop_groups();
+        drop(numbers);
+        if self.state.groups.in_use() {
+            self.groups.stop();
         }
-        let waiting = self.shared.unconfirmed().all();
-        for subscription in waiting {
-            self.shared
-                .end_wait(subscription, Err(BusError::new(ErrorKind::Closed, "the client was closed")));
-        }
+        self.state.confirmations.end_all(&Err(BusError::new(ErrorKind::Closed, "the client was closed")));
     }
 
     /// Waits for running handlers, which may still publish, and then for publishes.
-    pub(crate) async fn finish(&self) {
+    pub(super) async fn finish(&self) {
         let live = async {
             loop {
-                let changed = self.shared.deadlines.notified();
-                if self.shared.intake().deliveries.running() == 0 {
+                let changed = self.state.deadlines.notified();
+                if self.state.live_queue().deliveries.running() == 0 {
                     break;
                 }
                 changed.await;
             }
         };
-        tokio::join!(live, self.shared.finish_groups(), self.leave_all());
+        tokio::join!(live, self.groups.finish(), self.memberships.leave_all());
         self.refuse_publishes();
         self.transport.flush().await;
     }
 
-    pub(crate) fn close(&self) {
+    /// Closes at once. Idempotent.
+    pub(super) fn close(&self) {
         self.refuse_publishes();
         self.stop_deliveries();
         self.transport.close();
-        if self.shared.lifecycle.close() {
-            self.shared.notice(Notice::Closed);
+        if self.state.lifecycle.close() {
+            self.state.notice(Notice::Closed);
         }
-        self.shared.deadlines.notify_waiters();
-        // Those that wait for groups see that it is over.
-        self.shared.kick();
-        self.shared.groups.changed.notify_waiters();
+        self.state.deadlines.notify_waiters();
+        self.groups.close();
+    }
+
+    fn refuse_publishes(&self) {
+        *self.accepting.write().unwrap_or_else(PoisonError::into_inner) = false;
     }
 }
 
 /// Waits until the client is ready. With `fail_early` what only a person can mend ends the wait.
-pub(crate) async fn ready(shared: &ClientState, fail_early: bool) -> Result<(), BusError> {
-    let mut watch = shared.lifecycle.watch();
+pub(super) async fn ready(state: &ClientState, fail_early: bool) -> Result<(), BusError> {
+    let mut watch = state.lifecycle.watch();
     loop {
-        let seen = watch.borrow_and_update().clone();
-        match (seen.state, seen.error) {
+        let change = watch.borrow_and_update().clone();
+        match (change.state, change.error) {
             (State::Ready, _) => return Ok(()),
             (State::Draining | State::Closed, _) => {
                 return Err(BusError::new(ErrorKind::Closed, "the client is closed"));

@@ -89,7 +89,8 @@ impl Rig {
     /// A subscription whose server subscriptions are confirmed now.
     fn subscribe(&mut self, number: u32, patterns: &[&str]) {
         let patterns: Vec<String> = patterns.iter().map(ToString::to_string).collect();
-        let server_subscriptions = self.shared.add(number, &patterns, &SubscribeOptions::default()).unwrap();
+        let server_subscriptions =
+            self.shared.add_subscription(number, &patterns, &SubscribeOptions::default()).unwrap();
         let now = self.now();
         server_subscriptions
             .iter()
@@ -165,7 +166,7 @@ impl Rig {
     /// What the gap says: how many were recovered, and whether these are all.
     async fn gap(&self) -> (u64, bool) {
         let look = || async {
-            let notices = self.shared.outbox.take().notices;
+            let notices = self.shared.completions.take().notices;
             notices.into_iter().find_map(|notice| match notice {
                 Notice::Gap { from: 1, to: 2, recovered, complete, .. } => Some((recovered, complete)),
                 _ => None,
@@ -177,7 +178,7 @@ impl Rig {
     /// What handlers get: the subscription and the event's id.
     fn delivered(&self) -> Vec<(u32, String)> {
         let mut deliveries: Vec<Delivery> = Vec::new();
-        let (mut intake, now) = (self.shared.intake(), self.now());
+        let (mut intake, now) = (self.shared.live_queue(), self.now());
         while intake.has_ready() {
             let first = deliveries.len();
             intake.take((1_000, 1 << 30), &mut deliveries, &mut Vec::new());
@@ -419,7 +420,7 @@ async fn who_unsubscribes_meanwhile_misses_nothing() {
     rig.subscribe(1, &["order.*"]);
     rig.subscribe(2, &["photo.*"]);
     rig.interrupt();
-    let unused = rig.shared.remove(1);
+    let unused = rig.shared.remove_subscription(1);
     unused.iter().for_each(|server_subscription| rig.continuity.ended(server_subscription));
     rig.store("orders", "1", "order.a", &[]);
     rig.subscribe(1, &["order.*"]);

@@ -1,4 +1,4 @@
-//! What waits for the host, but for deliveries: results, replies and notices. One wake at a time.
+//! Results, replies and notices that wait for the host. It is woken once until it takes them.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,12 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use oxbus_model::{BusError, ErrorKind, Outcome};
 use serde_json::Value;
 
-use super::{Drained, Failed, Host, Notice};
+use super::{DeliveredLocally, Drained, Failed, Host, Notice, Published, SettledLocally};
 use crate::host::event_loop;
 use crate::host::event_loop::{BLOCKED, EVENT_LOOP_BLOCKED, Waits, Wakes};
-use crate::transport::events::PublishReport;
 
-/// Notices that may wait while the host does not drain; then the oldest go, and a warning says so.
+/// The most notices that wait while the host does not drain. Beyond, the oldest are dropped, and a warning counts them.
 const MAX_NOTICES: usize = 1024;
 
 pub(crate) struct Completions {
@@ -44,16 +43,25 @@ impl Completions {
         self.lock().waits.longest(self.wakes.now_ms()).max(self.wakes.waiting_ms())
     }
 
-    /// Publishes were settled. The report is empty then, and keeps its memory.
-    pub(crate) fn report(&self, report: &mut PublishReport) {
-        let PublishReport { published, apart, taken, failed, .. } = report;
-        if published.is_empty() && apart.is_empty() && taken.is_empty() && failed.is_empty() {
+    /// Publishes were settled. Everything is taken out of the lists, which keep their memory.
+    pub(crate) fn settled(
+        &self,
+        published: &mut Vec<Published>,
+        settled_locally: &mut Vec<SettledLocally>,
+        delivered_locally: &mut Vec<DeliveredLocally>,
+        failed: &mut Vec<Failed>,
+    ) {
+        if published.is_empty()
+            && settled_locally.is_empty()
+            && delivered_locally.is_empty()
+            && failed.is_empty()
+        {
             return;
         }
         let mut ready = self.lock();
         ready.drained.published.append(published);
-        ready.drained.apart.append(apart);
-        ready.drained.taken.append(taken);
+        ready.drained.settled_locally.append(settled_locally);
+        ready.drained.delivered_locally.append(delivered_locally);
         ready.drained.failed.append(failed);
         drop(ready);
         self.wake();

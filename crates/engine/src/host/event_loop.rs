@@ -1,9 +1,9 @@
-//! How long the host leaves what waits for it: its event loop is busy with something else.
+//! How long the host does not answer a wake: its event loop is busy with something else.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// From how long on it is told, in milliseconds.
+/// From how long on the host is warned that it did not answer, in milliseconds.
 pub(crate) const BLOCKED: u64 = 1_000;
 
 /// The code of the warning.
@@ -16,7 +16,7 @@ pub(crate) fn message(ms: u64) -> String {
 
 /// Whether the host has been woken, and since when.
 pub(crate) struct Wakes {
-    /// Of real time also where a client has virtual time: event loops are blocked in real time.
+    /// In real time, also where a client has virtual time: event loops are blocked in real time.
     start: Instant,
     /// Milliseconds since `start`, and 1; 0: the host has not been woken since it answered.
     since: AtomicU64,
@@ -34,8 +34,8 @@ impl Wakes {
 
     /// Whether the host has to be woken: it has not been since it answered.
     pub(crate) fn begin(&self) -> bool {
-        // What the host is woken for was put under a lock that it takes after `end`: who still reads here that it
-        // has been woken put it there before the host looks.
+        // Whoever wakes the host has first stored, under a lock, what the host is to take. The host calls `end` before
+        // it takes that lock: a caller that still finds the host woken here has stored before the host looks.
         self.since.load(Ordering::Acquire) == 0
             && self.since.compare_exchange(0, self.now_ms() + 1, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
@@ -64,10 +64,10 @@ pub(crate) struct Waits {
 }
 
 impl Waits {
-    /// The length of a window, in milliseconds: what is told is from one that is full and one that fills.
+    /// The length of a window, in milliseconds. The longest wait is that of the last full window and the current one.
     const WINDOW: u64 = 30_000;
 
-    /// Keeps a wait that ended at `now_ms`.
+    /// Records a wait that ended at `now_ms`.
     pub(crate) fn record(&mut self, wait_ms: u64, now_ms: u64) {
         self.turn(now_ms);
         self.longest = self.longest.max(wait_ms);

@@ -2,14 +2,16 @@
 
 pub(crate) mod completions;
 pub(crate) mod event_loop;
+mod notice;
 
 use std::sync::Arc;
 
-use oxbus_model::breaker::BreakerState;
-use oxbus_model::delivery::{Delivery, LiveEvent};
-use oxbus_model::stream_store::{EntryId, Missed};
+use oxbus_model::delivery::Delivery;
+use oxbus_model::stream_store::EntryId;
 use oxbus_model::{BusError, Outcome};
 use serde_json::Value;
+
+pub use notice::Notice;
 
 /// The program that the engine lives in.
 pub trait Host: Send + Sync + 'static {
@@ -30,12 +32,12 @@ pub struct Published {
     /// For each: its id if it was generated, and how many received it, as the server counts.
     pub items: Vec<(Option<EventId>, i64)>,
     /// Where they were stored, if they were.
-    pub stored: Option<Stored>,
+    pub stored: Option<StoredEntries>,
 }
 
 /// The entries of publishes that were stored.
 #[derive(Clone, Debug)]
-pub struct Stored {
+pub struct StoredEntries {
     /// The stream.
     pub stream: Arc<str>,
     /// For each item of the run: its entry, and whether it is that of an earlier publish of the same event.
@@ -62,7 +64,7 @@ impl std::fmt::Debug for EventId {
 
 /// Events that this client's own subscriptions have taken without the server, in hybrid mode.
 #[derive(Clone, Debug)]
-pub struct Taken {
+pub struct DeliveredLocally {
     /// The batch.
     pub batch: u32,
     /// For each: its index, and by how many subscriptions.
@@ -71,7 +73,7 @@ pub struct Taken {
 
 /// A publish in hybrid mode that succeeded without the server's confirmation.
 #[derive(Clone, Debug)]
-pub struct Apart {
+pub struct SettledLocally {
     /// The batch.
     pub batch: u32,
     /// The index in it.
@@ -97,119 +99,6 @@ pub struct Failed {
     pub message_id: Option<EntryId>,
 }
 
-/// An event of the client, for `on(…)` and the log.
-#[derive(Clone, Debug)]
-pub enum Notice {
-    /// Connected, and everything subscribed.
-    Ready,
-    /// A link is being made again.
-    Reconnecting {
-        /// Which: `publisher`, `subscriber`, `consumer` or `reader:` and a group.
-        link: Arc<str>,
-        /// Failed attempts since it was last up.
-        attempt: u32,
-        /// Milliseconds until the next.
-        delay: u64,
-        /// Why.
-        error: BusError,
-    },
-    /// A link broke.
-    Disconnected {
-        /// Which.
-        link: Arc<str>,
-        /// Why.
-        error: BusError,
-    },
-    /// The client is closed.
-    Closed,
-    /// Something failed that no call waits for.
-    Error(BusError),
-    /// Live events may have been missed.
-    Gap {
-        /// From then, Unix milliseconds.
-        from: i64,
-        /// Until then.
-        to: i64,
-        /// The patterns concerned.
-        patterns: Vec<String>,
-        /// How many events were read from streams and delivered.
-        recovered: u64,
-        /// Whether nothing else can have been missed: all that the patterns match is stored, and was read.
-        complete: bool,
-    },
-    /// Entries with running handlers belong to another consumer now.
-    ClaimLost {
-        /// The handler calls.
-        tokens: Vec<u32>,
-        /// The stream.
-        stream: Arc<str>,
-        /// The group.
-        group: Arc<str>,
-        /// The entry.
-        id: EntryId,
-    },
-    /// Entries will never reach a handler of the group.
-    MessagesLost {
-        /// The stream.
-        stream: Arc<str>,
-        /// The group.
-        group: Arc<str>,
-        /// How many, and where.
-        missed: Missed,
-    },
-    /// An entry was given up for a group.
-    DeadLettered {
-        /// The stream.
-        stream: Arc<str>,
-        /// The group.
-        group: Arc<str>,
-        /// The entry.
-        id: EntryId,
-        /// The event; `None` where it cannot be decoded.
-        event: Option<Arc<LiveEvent>>,
-        /// How often it was tried.
-        attempts: u32,
-        /// Why: see [`DeadLetterEntry`](oxbus_model::stream_store::DeadLetterEntry).
-        reason: &'static str,
-        /// The error.
-        error: Value,
-        /// Whether it is kept among the dead letters.
-        kept: bool,
-    },
-    /// A group had disappeared and was created again.
-    GroupRecreated {
-        /// The stream.
-        stream: Arc<str>,
-        /// The group.
-        group: Arc<str>,
-        /// Behind which entry it goes on.
-        from: EntryId,
-    },
-    /// A circuit breaker changed.
-    Circuit {
-        /// The subscription.
-        subscription: u32,
-        /// Its new state.
-        state: BreakerState,
-    },
-    /// Something to look at.
-    Warning {
-        /// A short name.
-        code: &'static str,
-        /// What and why.
-        message: String,
-    },
-    /// A line for the log.
-    Log {
-        /// `debug`, `info`, `warn` or `error`.
-        level: &'static str,
-        /// What happened.
-        message: String,
-        /// Details.
-        fields: Value,
-    },
-}
-
 /// The answer to a request, by its ticket.
 pub type Reply = (u32, Result<Value, BusError>);
 
@@ -219,9 +108,9 @@ pub struct Drained {
     /// Publishes that succeeded.
     pub published: Vec<Published>,
     /// Publishes that succeeded without the server.
-    pub apart: Vec<Apart>,
+    pub settled_locally: Vec<SettledLocally>,
     /// What this client's own subscriptions have taken of publishes, those in the other lists included.
-    pub taken: Vec<Taken>,
+    pub delivered_locally: Vec<DeliveredLocally>,
     /// Publishes that failed.
     pub failed: Vec<Failed>,
     /// Events for handlers.
@@ -236,8 +125,8 @@ impl Drained {
     /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
         self.published.is_empty()
-            && self.apart.is_empty()
-            && self.taken.is_empty()
+            && self.settled_locally.is_empty()
+            && self.delivered_locally.is_empty()
             && self.failed.is_empty()
             && self.deliveries.is_empty()
             && self.replies.is_empty()

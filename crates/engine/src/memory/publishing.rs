@@ -10,7 +10,7 @@ use oxbus_model::stream_store::{Fields, keys};
 use oxbus_model::submission;
 
 use super::Broker;
-use crate::host::{Failed, Published, Stored};
+use crate::host::{Failed, Published, StoredEntries};
 use crate::memory::broker::{Kept, NewEntry};
 use crate::memory::readers::Ended;
 use crate::publish::encoder::{Encoded, Encoder, Stamp};
@@ -57,7 +57,7 @@ impl Publishing {
             first,
             timestamp: stamp.text.clone(),
             items: Vec::new(),
-            stored: stream.map(|stream| Stored { stream: stream.clone(), entries: Vec::new() }),
+            stored: stream.map(|stream| StoredEntries { stream: stream.clone(), entries: Vec::new() }),
         };
         let mut current = run(0, None);
         for (index, record) in (0..*count).zip(submission::records(text)) {

@@ -12,13 +12,13 @@ use oxbus_model::routing::router::ServerSubscription;
 use oxbus_model::stream_store::{EntryId, Fields, Position, Request, Response};
 use oxbus_model::{BusError, ErrorKind};
 
+use crate::client::ClientEvents;
 use crate::host::Host;
 use crate::memory::broker::{Broker, Kept, NewEntry, Stored};
 use crate::memory::readers::Ended;
 use crate::memory::store::MemoryStore;
 use crate::runtime::clock::Clock;
 use crate::state::ClientState;
-use crate::state::transport_events::ClientEvents;
 use crate::transport::context::TransportContext;
 use crate::transport::store::Store;
 
@@ -31,7 +31,7 @@ impl Host for Deaf {
 fn context() -> Arc<TransportContext> {
     let config = Config::resolve(r#"{"mode":"memory"}"#, &Environment::default()).unwrap();
     let state = ClientState::new(config, "instance", Arc::new(Deaf), Clock::start(None));
-    let events = ClientEvents::new(Arc::new(state));
+    let events = ClientEvents::detached(Arc::new(state));
     Arc::new(events.context(events.clone()))
 }
 
@@ -282,7 +282,7 @@ fn a_request_is_executed_when_its_answer_is_taken() {
     };
     drop(store.execute(open()));
     let created =
-        |created| Poll::Ready(Ok(Response::Opened { created, position: EntryId::MIN, recreated: false }));
+        |created| Poll::Ready(Ok(Response::Ensured { created, position: EntryId::MIN, recreated: false }));
     for expected in [created(true), created(false)] {
         let answer = store.execute(open()).as_mut().poll(&mut Context::from_waker(Waker::noop()));
         assert_eq!(answer, expected);

@@ -118,7 +118,7 @@ impl Transport for MemoryTransport {
         }
     }
 
-    fn nudge(&self, group: GroupKey) {
+    fn unblock_read(&self, group: GroupKey) {
         if self.number().is_some_and(|number| self.broker.end_read(number, group)) {
             self.context.events.entries(group, Vec::new());
         }

@@ -1,6 +1,5 @@
 //! The health report.
 
-use crate::observe::stream_health;
 use std::time::Duration;
 
 use oxbus_model::observe::stats::LinkMode;
@@ -8,7 +7,8 @@ use serde_json::{Map, Value, json};
 
 use crate::host::event_loop;
 use crate::host::event_loop::EVENT_LOOP_BLOCKED;
-use crate::observe::link_mode::LOCAL_ONLY;
+use crate::observe::link_mode::{LOCAL_ONLY, is_local_only, link_mode};
+use crate::observe::stream_health;
 use crate::state::ClientState;
 use crate::state::lifecycle::State;
 use crate::transport::Transport;
@@ -21,22 +21,23 @@ const PROBE_LIMIT: u64 = 700;
 const STALE: u64 = 1_000;
 
 /// Probes the links and reports. Never fails.
-pub(crate) async fn report(shared: &ClientState, transport: &dyn Transport) -> Value {
-    let limit = Duration::from_millis(PROBE_LIMIT);
-    let (probe, streams) = tokio::join!(transport.probe(PROBE_LIMIT), stream_health::report(shared, limit));
-    let now = shared.clock.now_ms();
-    let stale_after = shared.config.redis.heartbeat.saturating_add(STALE);
+pub(crate) async fn report(state: &ClientState, transport: &dyn Transport) -> Value {
+    let (limit, store) = (Duration::from_millis(PROBE_LIMIT), transport.store());
+    let (probe, streams) =
+        tokio::join!(transport.probe(PROBE_LIMIT), stream_health::report(state, &*store, limit));
+    let now = state.clock.now_ms();
+    let stale_after = state.config.redis.heartbeat.saturating_add(STALE);
     let mut warnings: Vec<Value> =
         probe.warnings.iter().map(|(code, message)| json!({ "code": code, "message": message })).collect();
     warnings.extend(streams.warnings);
-    let links = shared.lifecycle.links();
+    let links = state.lifecycle.links();
     let mut connections = Map::new();
     let (mut usable, mut faulty) = (0, streams.faulty);
     for (id, link) in &links {
         let age = link.last_ok.map(|at| now.saturating_sub(at));
         let asked = probe.asked.iter().find(|(asked, _)| asked == id).map(|(_, answered)| *answered);
         let well = link.up && asked.unwrap_or(true) && age.is_some_and(|age| age <= stale_after);
-        // That one has answered lately does not say that anything works now.
+        // Only links that have answered *this* probe count as usable: a recent reply on another link proves nothing now.
         usable += usize::from(well && asked.is_some());
         faulty += usize::from(!well || !link.refused.is_empty());
         let connection = json!({
@@ -48,24 +49,24 @@ pub(crate) async fn report(shared: &ClientState, transport: &dyn Transport) -> V
         connections.insert(id.to_string(), connection);
     }
     if let Some(error) = &probe.error
-        && matches!(shared.lifecycle.state(), State::Ready | State::Reconnecting)
+        && matches!(state.lifecycle.state(), State::Ready | State::Reconnecting)
     {
         faulty += 1;
         warnings.push(json!({ "code": "NO_ANSWER", "message": error.message }));
     }
-    if shared.is_local_only()
-        && let Some((link, why)) = shared.lifecycle.fault()
+    if is_local_only(state)
+        && let Some((link, why)) = state.lifecycle.fault()
     {
         let message = format!("events stay in this client: {link}: {why}");
         warnings.push(json!({ "code": LOCAL_ONLY, "message": message }));
     }
-    let blocked = shared.outbox.blocked_ms();
+    let blocked = state.completions.blocked_ms();
     if blocked >= event_loop::BLOCKED {
         warnings.push(json!({ "code": EVENT_LOOP_BLOCKED, "message": event_loop::message(blocked) }));
     }
     // In hybrid mode this client's own handlers are reached all the same.
-    let open = !matches!(shared.lifecycle.state(), State::Idle | State::Draining | State::Closed);
-    let works_alone = open && shared.link_mode() == LinkMode::LocalOnly;
+    let open = !matches!(state.lifecycle.state(), State::Idle | State::Draining | State::Closed);
+    let works_alone = open && link_mode(state) == LinkMode::LocalOnly;
     let status = match (usable, faulty) {
         (0, _) if !works_alone => "unhealthy",
         (1.., 0) => "healthy",
@@ -73,8 +74,8 @@ pub(crate) async fn report(shared: &ClientState, transport: &dyn Transport) -> V
     };
     json!({
         "status": status,
-        "state": shared.lifecycle.state().as_str(),
-        "mode": shared.link_mode(),
+        "state": state.lifecycle.state().as_str(),
+        "mode": link_mode(state),
         "latency": probe.latency,
         "redis": probe.server,
         "connections": connections,

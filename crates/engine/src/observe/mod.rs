@@ -2,10 +2,10 @@
 //!
 //! - `health`, `stream_health`: the health report.
 //! - `link_mode`: how events travel at the moment.
-//! - `handler_metrics`: how long handlers take; `prometheus`: all that is counted, as text.
+//! - `prometheus`: all that is counted, as text; `stream_gauges`: what it says of streams.
 
-pub(crate) mod handler_metrics;
 pub(crate) mod health;
 pub(crate) mod link_mode;
 pub(crate) mod prometheus;
+pub(crate) mod stream_gauges;
 pub(crate) mod stream_health;

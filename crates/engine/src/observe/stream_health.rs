@@ -2,65 +2,66 @@
 
 use std::time::Duration;
 
-use oxbus_model::stream_store::{Request, Response, StreamFacts};
+use oxbus_model::stream_store::{Request, Response, StreamInfo};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, timeout_at};
 
 use crate::state::ClientState;
+use crate::transport::store::Store;
 
 /// Pending entries of a group above which the report warns.
 const MANY_PENDING: u64 = 100;
 
-/// The streams of a client's configuration.
+/// What the report says of the streams of a client's configuration.
 #[derive(Default)]
-pub(crate) struct Streams {
+pub(crate) struct StreamsReport {
     /// By name.
     pub(crate) report: Map<String, Value>,
-    /// How many have a fault.
+    /// How many of them have a fault.
     pub(crate) faulty: usize,
     pub(crate) warnings: Vec<Value>,
 }
 
 /// Asks for the streams of the configuration, for at most `limit`.
-pub(crate) async fn report(shared: &ClientState, limit: Duration) -> Streams {
-    let mut streams = Streams::default();
-    let names = shared.config.streams.iter().map(|stream| stream.name.as_str());
-    for (name, answer) in describe_all(shared, names, limit).await {
-        let trouble = shared.groups.chores().troubles.get(name).cloned();
-        let trouble = trouble.or_else(|| shared.groups.claims().stream_trouble(name).cloned());
+pub(crate) async fn report(state: &ClientState, store: &dyn Store, limit: Duration) -> StreamsReport {
+    let mut streams = StreamsReport::default();
+    let names = state.config.streams.iter().map(|stream| stream.name.as_str());
+    for (name, answer) in describe_all(store, names, limit).await {
+        let trouble = state.groups.troubles().get(name).cloned();
+        let trouble = trouble.or_else(|| state.groups.claims().stream_trouble(name).cloned());
         streams.add(name, answer, trouble);
     }
     streams
 }
 
-/// What is known of a stream; `None`: it is not there.
-pub(crate) type Described = Result<Option<StreamFacts>, BusError>;
+/// The facts of a stream; `None`: the stream does not exist.
+pub(crate) type Described = Result<Option<StreamInfo>, BusError>;
 
 /// Asks for streams, for at most `limit` in all.
 pub(crate) async fn describe_all<'a>(
-    shared: &ClientState,
+    store: &dyn Store,
     names: impl Iterator<Item = &'a str>,
     limit: Duration,
 ) -> Vec<(&'a str, Described)> {
     let until = Instant::now() + limit;
     let mut all = Vec::new();
     for name in names {
-        let answer = timeout_at(until, describe(shared, name)).await;
+        let answer = timeout_at(until, describe(store, name)).await;
         let late = || BusError::new(ErrorKind::CommandTimeout, "no answer in time");
         all.push((name, answer.unwrap_or_else(|_| Err(late()))));
     }
     all
 }
 
-async fn describe(shared: &ClientState, name: &str) -> Described {
-    match shared.ask_store(Request::Describe { stream: name.into() }).await? {
+async fn describe(store: &dyn Store, name: &str) -> Described {
+    match store.execute(Request::Describe { stream: name.into() }).await? {
         Response::Stream(facts) => Ok(facts),
         other => Err(BusError::new(ErrorKind::Internal, format!("an unexpected answer: {other:?}"))),
     }
 }
 
-impl Streams {
+impl StreamsReport {
     fn add(&mut self, name: &str, answer: Described, trouble: Option<BusError>) {
         let error = answer.as_ref().err().or(trouble.as_ref());
         self.faulty += usize::from(error.is_some());

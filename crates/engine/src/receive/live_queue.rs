@@ -1,4 +1,4 @@
-//! What has come in and waits for handlers.
+//! Live events that have come in and wait for handlers.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use oxbus_model::options::subscribe::SubscribeOptions;
 use oxbus_model::routing::router::Route;
 
 use crate::host::Notice;
-use crate::observe::handler_metrics::HandlerMetrics;
+use crate::receive::handler_metrics::HandlerMetrics;
 use crate::receive::reception::InboundBatch;
 use crate::runtime::clock;
 use crate::runtime::clock::Clock;
@@ -20,15 +20,15 @@ use crate::runtime::clock::Clock;
 pub(crate) struct LiveQueue {
     clock: Clock,
     pub(crate) deliveries: Deliveries,
-    pub(crate) measures: HandlerMetrics,
+    pub(crate) metrics: HandlerMetrics,
     /// False once the client drains: nothing more is taken in.
     open: bool,
 }
 
 impl LiveQueue {
     pub(crate) fn new(clock: Clock, stats: Arc<Stats>) -> Self {
-        let measures = HandlerMetrics::new(clock.clone(), stats);
-        LiveQueue { clock, deliveries: Deliveries::new(), measures, open: true }
+        let metrics = HandlerMetrics::new(clock.clone(), stats);
+        LiveQueue { clock, deliveries: Deliveries::new(), metrics, open: true }
     }
 
     /// Adds a subscription.
@@ -40,37 +40,37 @@ impl LiveQueue {
 
     /// Removes a subscription and what waits for it.
     pub(crate) fn remove(&mut self, subscription: u32) {
-        let tally = self.deliveries.remove(subscription);
-        self.measures.count(tally);
+        let counts = self.deliveries.remove(subscription);
+        self.metrics.count(counts);
     }
 
     /// Takes events in, each with the subscriptions that it goes to. `taken` is told of each event how many have
     /// taken it.
-    pub(crate) fn accept(&mut self, arrivals: &mut InboundBatch, mut taken: impl FnMut(u32)) {
-        if self.open && !arrivals.events.is_empty() {
+    pub(crate) fn accept(&mut self, batch: &mut InboundBatch, mut taken: impl FnMut(u32)) {
+        if self.open && !batch.events.is_empty() {
             let now = self.clock.now_ms();
-            self.measures.received(arrivals.events.len(), now);
-            let mut tally = DeliveryCounts::default();
+            self.metrics.received(batch.events.len(), now);
+            let mut counts = DeliveryCounts::default();
             let mut from = 0;
-            for (candidate, to) in &arrivals.events {
+            for (candidate, to) in &batch.events {
                 let mut takers = 0;
-                for &Route { subscription, pattern } in &arrivals.routes[from..*to] {
+                for &Route { subscription, pattern } in &batch.routes[from..*to] {
                     let offered = self.deliveries.offer(subscription, pattern, candidate, now);
                     takers += u32::from(offered.skipped == 0);
-                    tally.add(offered);
+                    counts.add(offered);
                 }
                 taken(takers);
                 from = *to;
             }
-            self.measures.count(tally);
+            self.metrics.count(counts);
         } else {
             // They were on their way when the client began to close.
-            self.measures
-                .count(DeliveryCounts { dropped: arrivals.routes.len() as u64, ..DeliveryCounts::default() });
-            arrivals.events.iter().for_each(|_| taken(0));
+            self.metrics
+                .count(DeliveryCounts { dropped: batch.routes.len() as u64, ..DeliveryCounts::default() });
+            batch.events.iter().for_each(|_| taken(0));
         }
-        arrivals.events.clear();
-        arrivals.routes.clear();
+        batch.events.clear();
+        batch.routes.clear();
     }
 
     /// Whether handlers have something to do.
@@ -84,7 +84,7 @@ impl LiveQueue {
         for change in self.deliveries.take(self.clock.now_ms(), limit, out) {
             notices.push(Notice::Circuit { subscription: change.subscription, state: change.state });
         }
-        self.measures.handed_out(&out[first..]);
+        self.metrics.handed_out(&out[first..]);
     }
 
     /// Ends a handler call. Returns the change of its circuit, if any.
@@ -95,16 +95,16 @@ impl LiveQueue {
         microseconds: u64,
         now_ms: u64,
     ) -> Option<Notice> {
-        let (tally, change) = self.deliveries.settle(token, settlement, now_ms, clock::random);
-        self.measures.ended(self.deliveries.take_ended(), settlement, microseconds);
-        self.measures.count(tally);
+        let (counts, change) = self.deliveries.settle(token, settlement, now_ms, clock::random);
+        self.metrics.ended(self.deliveries.take_ended(), settlement, microseconds);
+        self.metrics.count(counts);
         change.map(|c| Notice::Circuit { subscription: c.subscription, state: c.state })
     }
 
     /// Takes nothing more in and drops what waits. Calls that run go on.
     pub(crate) fn close(&mut self) {
         self.open = false;
-        let tally = self.deliveries.clear();
-        self.measures.count(tally);
+        let counts = self.deliveries.clear();
+        self.metrics.count(counts);
     }
 }

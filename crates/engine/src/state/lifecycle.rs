@@ -1,4 +1,4 @@
-//! The state of a client, as its links make it.
+//! The state of a client, which follows from the states of its links.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -61,16 +61,16 @@ struct Board {
     was_ready: bool,
 }
 
-/// What waits for a change of state sees.
+/// What those who wait for a change of the state see.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct StateChange {
     pub(crate) state: State,
     pub(crate) error: Option<BusError>,
 }
 
 pub(crate) struct Lifecycle {
     board: Mutex<Board>,
-    seen: watch::Sender<Seen>,
+    changes: watch::Sender<StateChange>,
 }
 
 impl Lifecycle {
@@ -78,20 +78,28 @@ impl Lifecycle {
         let board = Board { state: State::Idle, links: BTreeMap::new(), was_ready: false };
         Lifecycle {
             board: Mutex::new(board),
-            seen: watch::Sender::new(Seen { state: State::Idle, error: None }),
+            changes: watch::Sender::new(StateChange { state: State::Idle, error: None }),
         }
     }
 
     pub(crate) fn state(&self) -> State {
-        self.seen.borrow().state
+        self.changes.borrow().state
     }
 
-    pub(crate) fn watch(&self) -> watch::Receiver<Seen> {
-        self.seen.subscribe()
+    pub(crate) fn watch(&self) -> watch::Receiver<StateChange> {
+        self.changes.subscribe()
     }
 
     pub(crate) fn links(&self) -> BTreeMap<LinkId, LinkReport> {
         self.lock().links.clone()
+    }
+
+    /// `CLOSED` once the client closes.
+    pub(crate) fn check_open(&self) -> Result<(), BusError> {
+        if matches!(self.state(), State::Draining | State::Closed) {
+            return Err(BusError::new(ErrorKind::Closed, "the client is closed"));
+        }
+        Ok(())
     }
 
     /// A link is needed from now on; it is not up yet.
@@ -126,7 +134,7 @@ impl Lifecycle {
     pub(crate) fn link_gone(&self, id: &LinkId) -> Option<Notice> {
         let mut board = self.lock();
         board.links.remove(id)?;
-        self.follow(board)
+        self.update_state(board)
     }
 
     /// A round trip on the link has just ended.
@@ -183,7 +191,7 @@ impl Lifecycle {
             return false;
         }
         board.state = State::Draining;
-        self.show(&board);
+        self.publish_state(&board);
         true
     }
 
@@ -193,7 +201,7 @@ impl Lifecycle {
         let first = board.state != State::Closed;
         board.state = State::Closed;
         board.links.values_mut().for_each(|link| link.up = false);
-        self.show(&board);
+        self.publish_state(&board);
         first
     }
 
@@ -203,11 +211,11 @@ impl Lifecycle {
             Some(link) => change(link),
             None => change(board.links.entry(id.clone()).or_default()),
         }
-        self.follow(board)
+        self.update_state(board)
     }
 
     /// Brings the state after the links.
-    fn follow(&self, mut board: MutexGuard<'_, Board>) -> Option<Notice> {
+    fn update_state(&self, mut board: MutexGuard<'_, Board>) -> Option<Notice> {
         if matches!(board.state, State::Draining | State::Closed) {
             return None;
         }
@@ -222,13 +230,13 @@ impl Lifecycle {
             (false, false) => State::Connecting,
         };
         board.was_ready |= ready;
-        self.show(&board);
+        self.publish_state(&board);
         (board.state == State::Ready && before != State::Ready).then_some(Notice::Ready)
     }
 
-    fn show(&self, board: &Board) {
+    fn publish_state(&self, board: &Board) {
         let error = board.links.values().find_map(|link| link.error.clone().filter(|_| !link.up));
-        self.seen.send_replace(Seen { state: board.state, error });
+        self.changes.send_replace(StateChange { state: board.state, error });
     }
 
     fn lock(&self) -> MutexGuard<'_, Board> {

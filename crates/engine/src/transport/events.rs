@@ -4,7 +4,7 @@ use oxbus_model::BusError;
 use oxbus_model::consumer::{GroupKey, ReceivedEntry};
 use oxbus_model::routing::router::{ServerSubscription, ServerSubscriptionRef};
 
-use crate::host::{Apart, Failed, Notice, Published, Taken};
+use crate::host::{DeliveredLocally, Failed, Notice, Published, SettledLocally};
 use crate::receive::reception::{InboundBatch, OwnEvents};
 use crate::transport::link_id::LinkId;
 
@@ -115,9 +115,9 @@ pub(crate) struct PublishReport {
     /// Those that were published, as runs.
     pub(crate) published: Vec<Published>,
     /// Those that succeeded, each with an outcome of its own.
-    pub(crate) apart: Vec<Apart>,
+    pub(crate) settled_locally: Vec<SettledLocally>,
     /// Those that this client's own subscriptions have taken.
-    pub(crate) taken: Vec<Taken>,
+    pub(crate) delivered_locally: Vec<DeliveredLocally>,
     /// Those that failed.
     pub(crate) failed: Vec<Failed>,
     /// Where recent events are kept: those that were published, as JSON.
@@ -142,10 +142,18 @@ impl PublishReport {
 
     /// Whether there is nothing to tell.
     pub(crate) fn is_empty(&self) -> bool {
-        let PublishReport { published, apart, taken, failed, recent, counted, released } = self;
+        let PublishReport {
+            published,
+            settled_locally,
+            delivered_locally,
+            failed,
+            recent,
+            counted,
+            released,
+        } = self;
         published.is_empty()
-            && apart.is_empty()
-            && taken.is_empty()
+            && settled_locally.is_empty()
+            && delivered_locally.is_empty()
             && failed.is_empty()
             && recent.is_empty()
             && counted.is_empty()

@@ -89,7 +89,7 @@ pub(crate) trait Transport: Send + Sync {
     fn read(&self, read: Read);
 
     /// Ends a read of a group that waits; it ends without entries.
-    fn nudge(&self, group: GroupKey);
+    fn unblock_read(&self, group: GroupKey);
 
     /// Ends the reader of a group. When the future is done no entry arrives any more, and what had been
     /// delivered to the reader has arrived.

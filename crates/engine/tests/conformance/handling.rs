@@ -136,7 +136,7 @@ async fn giving_up(fixture: &Fixture) {
     let stats = bus.stats();
     assert_eq!((stats.counts.handler_errors, stats.counts.events_retried), (9, 4));
     assert_eq!((stats.counts.zombie_handlers, stats.error_rate), (2, 1.0));
-    bus.client().zombie_ended(0);
+    bus.client().finish_timed_out(0);
     assert_eq!(bus.stats().counts.zombie_handlers, 1);
 }
 

@@ -1,6 +1,7 @@
 //! What the client says without being asked.
 
 use oxbus_engine::host::Notice;
+use oxbus_model::consumer::Announcement;
 use oxbus_model::stream_store::EntryId;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -113,7 +114,9 @@ pub struct Lost {
 
 /// The dead letter that a notice tells of.
 pub fn dead_lettered(notice: &Notice) -> Option<DeadLettered> {
-    let Notice::DeadLettered { stream, group, id, event, attempts, reason, error, kept } = notice else {
+    let Notice::Group(announcement) = notice else { return None };
+    let Announcement::DeadLettered { stream, group, id, event, attempts, reason, error, kept } = announcement
+    else {
         return None;
     };
     let id_of = |json: &str| {
@@ -126,7 +129,7 @@ pub fn dead_lettered(notice: &Notice) -> Option<DeadLettered> {
         message_id: id.to_string(),
         attempts: *attempts,
         reason: (*reason).to_owned(),
-        error: error.clone(),
+        error: serde_json::from_str(error).unwrap_or_else(|_| Value::from(&**error)),
         event_id: event.as_ref().map(|event| id_of(&event.json)),
         kept: *kept,
     })
@@ -134,7 +137,7 @@ pub fn dead_lettered(notice: &Notice) -> Option<DeadLettered> {
 
 /// The loss that a notice tells of.
 pub fn lost(notice: &Notice) -> Option<Lost> {
-    let Notice::MessagesLost { stream, group, missed } = notice else { return None };
+    let Notice::Group(Announcement::MessagesLost { stream, group, missed }) = notice else { return None };
     Some(Lost {
         stream: stream.to_string(),
         group: group.to_string(),
@@ -147,7 +150,7 @@ pub fn lost(notice: &Notice) -> Option<Lost> {
 /// The tokens of the handler calls whose claim is lost, from the notice of it.
 pub fn claim_lost(notice: &Notice) -> Option<&[u32]> {
     match notice {
-        Notice::ClaimLost { tokens, .. } => Some(tokens),
+        Notice::Group(Announcement::ClaimLost { tokens, .. }) => Some(tokens),
         _ => None,
     }
 }
@@ -155,7 +158,7 @@ pub fn claim_lost(notice: &Notice) -> Option<&[u32]> {
 /// The entry behind which a group goes on, from the notice that the group was created again.
 pub fn recreated(notice: &Notice) -> Option<EntryId> {
     match notice {
-        Notice::GroupRecreated { from, .. } => Some(*from),
+        Notice::Group(Announcement::GroupRecreated { from, .. }) => Some(*from),
         _ => None,
     }
 }

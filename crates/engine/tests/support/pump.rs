@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use oxbus_engine::Drained;
-use oxbus_engine::host::{Apart, Failed, Published, Taken};
+use oxbus_engine::host::{DeliveredLocally, Failed, Published, SettledLocally};
 use oxbus_model::delivery::{Delivery, Settlement};
 
 use super::event::{Event, Verdict};
@@ -27,14 +27,15 @@ pub(super) async fn run(inner: Arc<Inner>) {
 }
 
 fn dispatch(inner: &Arc<Inner>, drained: Drained) {
-    let Drained { published, failed, deliveries, replies, notices, apart, taken } = drained;
-    for Taken { batch, items } in taken {
+    let Drained { published, failed, deliveries, replies, notices, settled_locally, delivered_locally } =
+        drained;
+    for DeliveredLocally { batch, items } in delivered_locally {
         let mut waiting = lock(&inner.waiting);
         let open = waiting.batches.get_mut(&batch);
         let open = open.unwrap_or_else(|| panic!("batch {batch} was taken after it was settled"));
         items.into_iter().for_each(|(index, by)| open.taken(index, by));
     }
-    for Apart { batch, index, timestamp, id, remote } in apart {
+    for SettledLocally { batch, index, timestamp, id, remote } in settled_locally {
         let success = Success {
             generated: id.as_ref().map(|id| id.as_str()),
             receivers: 0,
@@ -153,7 +154,7 @@ fn run_call(inner: &Arc<Inner>, token: u32, call: Running) {
 
 fn explained(inner: &Inner, token: u32, verdict: Verdict) -> Settlement {
     if let Some(error) = verdict.error {
-        inner.client.explain(token, error);
+        inner.client.set_error(token, error);
     }
     verdict.settlement
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use oxbus_model::ErrorKind;
 use oxbus_model::config::StreamConfig;
 
-use crate::host::{Apart, EventId, Failed, Published, Stored};
+use crate::host::{EventId, Failed, Published, SettledLocally, StoredEntries};
 use crate::redis::publisher::in_flight::{Done, Entry};
 use crate::transport::events::{PublishReport, TransportEvents};
 
@@ -74,7 +74,7 @@ impl Batch {
                 entries.push((next.id, next.duplicate));
             }
             let stream = streams.get(entry.stream).cloned().unwrap_or_else(|| "".into());
-            let stored = Some(Stored { stream, entries });
+            let stored = Some(StoredEntries { stream, entries });
             report(Published { batch, first, timestamp: self.stamp.clone(), items, stored });
         }
     }
@@ -142,11 +142,12 @@ impl Batches {
     /// An event failed after it was under way.
     pub(in crate::redis) fn failed(&mut self, failed: Failed) {
         let batch = failed.batch;
-        match self.apart(&failed) {
-            Some(apart) => {
-                let number = self.open.get(&batch).map_or(0, |state| state.type_number(apart.index));
+        match self.settled_locally(&failed) {
+            Some(settled_locally) => {
+                let number =
+                    self.open.get(&batch).map_or(0, |state| state.type_number(settled_locally.index));
                 self.settled.count(None, number);
-                self.settled.apart.push(apart);
+                self.settled.settled_locally.push(settled_locally);
             }
             None => self.settled.failed.push(failed),
         }
@@ -154,12 +155,12 @@ impl Batches {
     }
 
     /// What becomes of a failure where the publish succeeds nevertheless. Who aborts it is told so.
-    fn apart(&self, &Failed { batch, index, ref error, .. }: &Failed) -> Option<Apart> {
+    fn settled_locally(&self, &Failed { batch, index, ref error, .. }: &Failed) -> Option<SettledLocally> {
         let state = self.open.get(&batch)?;
         let remote = error.outcome.filter(|_| error.kind != ErrorKind::Aborted)?;
         state.unstored.binary_search(&index).ok()?;
         let id = state.known.get(index as usize).and_then(|(id, _)| *id);
-        Some(Apart { batch, index, timestamp: state.stamp.clone(), id, remote: Some(remote) })
+        Some(SettledLocally { batch, index, timestamp: state.stamp.clone(), id, remote: Some(remote) })
     }
 
     /// Whether nothing is under way.

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::host::{Apart, Taken};
+use crate::host::{DeliveredLocally, SettledLocally};
 use crate::receive::reception::InboundBatch;
 use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::publisher::prepare::{Preparation, Prepared};
@@ -62,11 +62,17 @@ impl Hybrid {
         report.recent = recent;
         let items: Vec<(u32, u32)> = offered.into_iter().zip(context.events.accept_own(taken)).collect();
         if !items.is_empty() {
-            report.taken.push(Taken { batch, items });
+            report.delivered_locally.push(DeliveredLocally { batch, items });
         }
         for (index, id, type_number) in staying {
             report.count(None, type_number);
-            report.apart.push(Apart { batch, index, timestamp: stamp.clone(), id, remote: None });
+            report.settled_locally.push(SettledLocally {
+                batch,
+                index,
+                timestamp: stamp.clone(),
+                id,
+                remote: None,
+            });
         }
         if !report.is_empty() {
             context.events.published(report);

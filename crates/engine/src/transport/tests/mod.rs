@@ -12,7 +12,7 @@ use oxbus_model::submission::{Record, append};
 use oxbus_testkit::eventually;
 use tokio::runtime::Handle;
 
-use crate::client::{Client, Core};
+use crate::client::Client;
 use crate::host::{Drained, Host, Notice};
 use crate::memory::{Broker, MemoryTransport};
 use crate::runtime::clock::Clock;
@@ -55,12 +55,13 @@ async fn drain_until(client: &Client, all: &mut Drained, what: &str, enough: imp
 #[tokio::test]
 async fn a_client_works_over_any_transport() {
     let mut made = None;
-    let core = Core::over(config("{}"), Arc::new(Deaf), Clock::start(None), Handle::current(), |events| {
-        let transport = Arc::new(Scripted::new(events.context(events.clone())));
-        made = Some(transport.clone());
-        transport
-    });
-    let (client, transport, mut seen) = (Client { core }, made.unwrap(), Drained::default());
+    let client =
+        Client::over(config("{}"), Arc::new(Deaf), Clock::start(None), Handle::current(), |events| {
+            let transport = Arc::new(Scripted::new(events.context(events.clone())));
+            made = Some(transport.clone());
+            transport
+        });
+    let (client, transport, mut seen) = (client, made.unwrap(), Drained::default());
     client.connect(1, None);
     client.subscribe(2, &["photo.*".to_owned()], "").unwrap();
     drain_until(&client, &mut seen, "both replies", |seen| seen.replies.len() == 2).await;
@@ -89,12 +90,12 @@ async fn a_client_works_over_any_transport() {
 async fn what_a_transport_reports_can_go_through_a_layer() {
     let mut made = None;
     let config = config(r#"{"mode":"memory"}"#);
-    let core = Core::over(config, Arc::new(Deaf), Clock::start(None), Handle::current(), |events| {
+    let client = Client::over(config, Arc::new(Deaf), Clock::start(None), Handle::current(), |events| {
         let layer = Arc::new(Layer::over(events.clone()));
         made = Some(layer.clone());
         Arc::new(MemoryTransport::new(events.context(layer), Arc::new(Broker::new())))
     });
-    let (client, layer, mut seen) = (Client { core }, made.unwrap(), Drained::default());
+    let (client, layer, mut seen) = (client, made.unwrap(), Drained::default());
     client.connect(1, None);
     client.subscribe(2, &["photo.*".to_owned()], "").unwrap();
     for batch in [1, 2] {

@@ -120,7 +120,7 @@ impl Transport for Scripted {
         self.context.events.reader_down(read.key, &lost());
     }
 
-    fn nudge(&self, _group: GroupKey) {}
+    fn unblock_read(&self, _group: GroupKey) {}
 
     fn leave(&self, _group: GroupKey) -> Boxed<'static, ()> {
         Box::pin(async {})

@@ -145,7 +145,7 @@ async fn a_late_call_keeps_its_place(fixture: &Fixture) {
         inbox.wait_for(3 + n).await;
     }
     assert!(calls().iter().all(|(data, attempt)| *attempt == 1 && data != "next"), "{:?}", calls());
-    bus.client().zombie_ended(inbox.events()[0].token);
+    bus.client().finish_timed_out(inbox.events()[0].token);
     inbox.wait_for(24).await;
     assert_eq!(calls()[22..], [(json!("late"), 2), (json!("next"), 1)]);
     Group::workers(&bus, fixture).settled().await;

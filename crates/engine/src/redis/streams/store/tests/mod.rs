@@ -15,11 +15,11 @@ use oxbus_testkit::{RedisServer, Value};
 use serde_json::json;
 use tokio::runtime::Handle;
 
+use crate::client::ClientEvents;
 use crate::host::Host;
 use crate::redis::RedisTransport;
 use crate::runtime::clock::Clock;
 use crate::state::ClientState;
-use crate::state::transport_events::ClientEvents;
 use crate::transport::Transport;
 
 /// The stream of all tests.
@@ -43,7 +43,7 @@ fn transport(url: &str, settings: serde_json::Value) -> (RedisTransport, Arc<Cli
     }
     let config = Config::resolve(&json!({ "redis": redis }).to_string(), &Environment::default()).unwrap();
     let shared = Arc::new(ClientState::new(config, "this-start", Arc::new(Deaf), Clock::start(None)));
-    let events = ClientEvents::new(shared.clone());
+    let events = ClientEvents::detached(shared.clone());
     (RedisTransport::new(events.context(events.clone()), Handle::current()), shared)
 }
 
@@ -71,7 +71,7 @@ impl Rig {
         let request =
             Request::EnsureGroup { stream: STREAM.into(), group: GROUP.into(), from, restarted: false };
         match self.done(request).await {
-            Response::Opened { created, position, .. } => (created, position),
+            Response::Ensured { created, position, .. } => (created, position),
             other => panic!("{other:?}"),
         }
     }
@@ -89,7 +89,7 @@ impl Rig {
 
     async fn lost(&self, request: Request) -> Vec<EntryId> {
         match self.done(request).await {
-            Response::Lost { taken, gone } => {
+            Response::Fenced { not_owned: taken, deleted: gone } => {
                 let mut lost = [taken, gone].concat();
                 lost.sort();
                 lost

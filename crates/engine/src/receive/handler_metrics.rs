@@ -1,4 +1,4 @@
-//! What is counted and measured of deliveries: all that they pay for statistics.
+//! What is counted and measured of handler calls, live and durable ones: all that a delivery pays for statistics.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ impl HandlerMetrics {
         self.received.add(events as u64, now_ms);
     }
 
-    /// HandlerMetrics how long events took to their first call.
+    /// Measures how long events took from their publish to their first handler call.
     pub(crate) fn handed_out(&mut self, deliveries: &[Delivery]) {
         let now = self.clock.wall_ms();
         for delivery in deliveries.iter().filter(|d| d.attempt == 1) {
@@ -51,10 +51,10 @@ impl HandlerMetrics {
         }
     }
 
-    /// HandlerMetrics a handler call that has ended; `series` is what it was for, each of its events.
+    /// Measures a handler call that has ended after `microseconds`; `keys` has one key for each of its events.
     pub(crate) fn ended(
         &mut self,
-        series: impl IntoIterator<Item = MetricKey>,
+        keys: impl IntoIterator<Item = MetricKey>,
         settlement: Settlement,
         microseconds: u64,
     ) {
@@ -62,16 +62,16 @@ impl HandlerMetrics {
             return;
         }
         self.handler_duration.record(microseconds);
-        for series in series {
-            self.calls.record(series, microseconds, settlement == Settlement::Succeeded);
+        for key in keys {
+            self.calls.record(key, microseconds, settlement == Settlement::Succeeded);
         }
         if let Settlement::TimedOut { .. } = settlement {
             self.stats.zombie_handlers.add(1);
         }
     }
 
-    /// Counts.
-    pub(crate) fn count(&self, tally: DeliveryCounts) {
+    /// Adds to the counters of the client.
+    pub(crate) fn count(&self, counts: DeliveryCounts) {
         let DeliveryCounts {
             delivered,
             handler_errors,
@@ -82,7 +82,7 @@ impl HandlerMetrics {
             dead_lettered,
             recovered,
             renewed,
-        } = tally;
+        } = counts;
         let counters = [
             (&self.stats.events_delivered, delivered),
             (&self.stats.handler_errors, handler_errors),

@@ -1,34 +1,44 @@
 //! What becomes of the reports of a transport: the client's side of [`TransportEvents`].
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use oxbus_model::BusError;
 use oxbus_model::consumer::{GroupKey, ReceivedEntry};
 use oxbus_model::routing::router::ServerSubscription;
 use serde_json::json;
 
+use super::core::Core;
 use crate::gap::Gaps;
+use crate::groups::GroupDriver;
 use crate::host::Notice;
+use crate::observe::link_mode::LinkModeWatch;
 use crate::receive::acceptance;
 use crate::receive::reception::{InboundBatch, OwnEvents};
 use crate::state::ClientState;
 use crate::transport::context::TransportContext;
 use crate::transport::events::{ContinuityChange, PublishReport, Refused, TakeMessage, TransportEvents};
 use crate::transport::link_id::LinkId;
-use crate::transport::store::Store;
 
 /// Takes the reports of a client's transport.
 pub(crate) struct ClientEvents {
     state: Arc<ClientState>,
-    /// What live subscriptions have missed. It is not there where nothing can be missed, as in memory.
-    gaps: OnceLock<Gaps>,
+    link_mode: LinkModeWatch,
+    /// The parts that use the transport themselves. Reports to them are over when the client is dropped.
+    core: Weak<Core>,
     /// The memory of the last batch of messages, which the next one uses again.
     batch: Mutex<InboundBatch>,
 }
 
 impl ClientEvents {
-    pub(crate) fn new(state: Arc<ClientState>) -> Arc<ClientEvents> {
-        Arc::new(ClientEvents { state, gaps: OnceLock::new(), batch: Mutex::default() })
+    pub(super) fn new(state: Arc<ClientState>, core: Weak<Core>) -> ClientEvents {
+        let link_mode = LinkModeWatch::new(state.clone());
+        ClientEvents { state, link_mode, core, batch: Mutex::default() }
+    }
+
+    /// The events of a transport without a client: reports to groups and of gaps lead nowhere.
+    #[cfg(test)]
+    pub(crate) fn detached(state: Arc<ClientState>) -> Arc<ClientEvents> {
+        Arc::new(ClientEvents::new(state, Weak::new()))
     }
 
     /// What a transport of this client is made with, where it reports to `events`.
@@ -44,10 +54,8 @@ impl ClientEvents {
         }
     }
 
-    /// What live subscriptions miss is read from this store from now on.
-    pub(crate) fn recover_from(&self, store: Arc<dyn Store>) {
-        // A client has one transport, and that one store.
-        let _ = self.gaps.set(Gaps::new(self.state.clone(), store));
+    fn groups(&self) -> Option<Arc<GroupDriver>> {
+        self.core.upgrade().map(|core| core.groups.clone())
     }
 
     fn batch(&self) -> MutexGuard<'_, InboundBatch> {
@@ -69,14 +77,16 @@ impl TransportEvents for ClientEvents {
         state.log("info", "connected", json!({ "link": &*link.name() }));
         // From then on the store takes commands.
         if *link == LinkId::Publisher || !state.config.mode.has_server() {
-            state.ensure_streams();
+            if let Some(groups) = self.groups() {
+                groups.maintenance().ensure_streams();
+            }
             // The server may have lost what it knew.
-            state.presence.renew.notify_one();
+            state.presence_due.notify_one();
         }
         if let Some(notice) = ready {
             state.notice(notice);
         }
-        state.follow_mode();
+        self.link_mode.follow();
     }
 
     fn link_alive(&self, link: &LinkId, now: u64) {
@@ -89,7 +99,7 @@ impl TransportEvents for ClientEvents {
             state.stats.reconnections.add(1);
             state.notice(Notice::Disconnected { link: link.name(), error: error.clone() });
         }
-        state.follow_mode();
+        self.link_mode.follow();
     }
 
     fn link_reconnecting(&self, link: &LinkId, attempt: u32, delay: u64, error: BusError) {
@@ -103,7 +113,9 @@ impl TransportEvents for ClientEvents {
     }
 
     fn messages(&self, read: &mut dyn FnMut(&mut TakeMessage<'_>)) {
-        let seen = self.gaps.get().and_then(Gaps::seen);
+        // In memory nothing is missed, and each event comes alone: its way costs nothing more.
+        let core = if self.state.config.mode.has_server() { self.core.upgrade() } else { None };
+        let seen = core.as_ref().and_then(|core| core.gaps.as_ref()).and_then(Gaps::seen);
         acceptance::receive(&self.state, seen, &mut self.batch(), read);
     }
 
@@ -118,13 +130,13 @@ impl TransportEvents for ClientEvents {
     }
 
     fn confirmed(&self, server_subscription: &ServerSubscription) {
-        self.state.confirmed(server_subscription);
+        self.state.confirmations.confirmed(server_subscription);
     }
 
     fn refused(&self, server_subscription: &ServerSubscription, error: &BusError) -> Refused {
         let mut unneeded = Vec::new();
-        for subscription in self.state.refused(server_subscription, error) {
-            unneeded.extend(self.state.remove(subscription));
+        for subscription in self.state.confirmations.refused(server_subscription, error) {
+            unneeded.extend(self.state.remove_subscription(subscription));
         }
         let is_missed = self.state.router().patterns(server_subscription).next().is_some();
         Refused { unneeded, is_missed }
@@ -143,11 +155,13 @@ impl TransportEvents for ClientEvents {
             .collect();
         drop(router);
         self.state.lifecycle.link_refused(link, names);
-        self.state.follow_mode();
+        self.link_mode.follow();
     }
 
     fn continuity(&self, change: ContinuityChange<'_>) {
-        if let Some(gaps) = self.gaps.get() {
+        if let Some(core) = self.core.upgrade()
+            && let Some(gaps) = &core.gaps
+        {
             gaps.changed(change);
         }
     }
@@ -158,28 +172,30 @@ impl TransportEvents for ClientEvents {
         if events > 0 || bytes > 0 {
             state.admission.release(events, bytes);
         }
-        report.recent.drain(..).for_each(|event| state.keep_recent(&event));
+        report.recent.drain(..).for_each(|event| state.push_published(&event));
         if !report.counted.is_empty() {
-            state.stats.events_published.add(report.counted.len() as u64);
-            state.metrics.published(report.counted.drain(..));
+            state.publishes.count(report.counted.drain(..));
         }
-        state.outbox.report(report);
+        let PublishReport { published, settled_locally, delivered_locally, failed, .. } = report;
+        state.completions.settled(published, settled_locally, delivered_locally, failed);
     }
 
     fn reader_up(&self, group: GroupKey) {
-        self.state.reader_up(group);
+        self.groups().iter().for_each(|groups| groups.reader_up(group));
     }
 
-    fn reader_down(&self, group: GroupKey, error: &BusError) {
-        self.state.reader_down(group, error);
+    fn reader_down(&self, group: GroupKey, _error: &BusError) {
+        self.groups().iter().for_each(|groups| groups.reader_down(group));
     }
 
     fn entries(&self, group: GroupKey, entries: Vec<ReceivedEntry>) {
-        self.state.arrived(group, entries);
+        if let Some(groups) = self.groups() {
+            groups.received(group, entries);
+        }
     }
 
     fn read_interrupted(&self, group: GroupKey, error: BusError) {
-        self.state.interrupted(group, error);
+        self.groups().iter().for_each(|groups| groups.read_interrupted(group, &error));
     }
 
     fn notice(&self, notice: Notice) {

@@ -1,0 +1,64 @@
+//! What a client knows of its consumer groups.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use oxbus_model::BusError;
+use oxbus_model::config::Config;
+use oxbus_model::consumer::Consumer;
+use oxbus_model::observe::metrics::Types;
+use tokio::sync::Notify;
+
+/// The consumer groups of a client; `groups` drives them.
+pub(crate) struct Groups {
+    claims: Mutex<Consumer>,
+    /// Whether any group was ever joined: as long as none was, groups cost nothing.
+    used: AtomicBool,
+    /// Something was settled, or the client was closed.
+    pub(crate) changed: Notify,
+    /// Streams whose groups could not be made, and why.
+    troubles: Mutex<BTreeMap<String, BusError>>,
+}
+
+impl Groups {
+    pub(crate) fn new(config: &Config, instance_id: &str, types: Arc<Types>) -> Self {
+        let mut claims = Consumer::new(
+            config.dead_letter.clone(),
+            config.channel_prefix.clone(),
+            instance_id.into(),
+            config.codec,
+        );
+        claims.count_by(types);
+        if config.mode.has_server() {
+            claims.read_ahead();
+        }
+        Groups {
+            claims: Mutex::new(claims),
+            used: AtomicBool::new(false),
+            changed: Notify::new(),
+            troubles: Mutex::default(),
+        }
+    }
+
+    /// The entries that the groups have claimed, and the subscriptions that they are for.
+    pub(crate) fn claims(&self) -> MutexGuard<'_, Consumer> {
+        // After a panic under the lock the table may be off by one entry, which its claim's lease makes good.
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there is, or was, a group.
+    pub(crate) fn in_use(&self) -> bool {
+        self.used.load(Ordering::Acquire)
+    }
+
+    /// A group is joined. True for the first.
+    pub(crate) fn start_use(&self) -> bool {
+        !self.used.swap(true, Ordering::AcqRel)
+    }
+
+    /// Streams whose groups could not be made, and why.
+    pub(crate) fn troubles(&self) -> MutexGuard<'_, BTreeMap<String, BusError>> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
