@@ -1,3 +1,5 @@
+mod observing;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -95,6 +97,7 @@ fn every_key_is_read() {
             max_in_flight_bytes: 6,
         },
         pubsub: false,
+        observe: false,
         streams: c.streams.clone(),
         lease: 100,
         dead_letter: DeadLetterConfig { enabled: false, ..DeadLetterConfig::default() },

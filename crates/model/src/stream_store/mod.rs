@@ -7,16 +7,19 @@
 //! # Layout
 //!
 //! - this file: requests and responses; `id`: the ids of entries; [`keys`]: the names of keys;
+//!   [`registry`]: which streams the clients are configured with;
 //!   [`streams`]: a store in memory.
 
 mod id;
 pub mod keys;
 pub mod memory;
+pub mod registry;
 
 use std::sync::Arc;
 
 pub use id::EntryId;
 pub use memory::Streams;
+pub use registry::RegisteredStream;
 
 /// What a pattern in [`Request::Heartbeat`] begins with that is compared with the channel of an event though it
 /// does not look like it. No event type has this character, so no pattern of types is written like that.
@@ -286,6 +289,28 @@ pub enum Request {
         /// The room's key.
         key: Arc<str>,
     },
+    /// Looks whether there is a stream of that name. → [`Response::Count`]: 0 or 1
+    Exists {
+        /// The stream.
+        stream: Arc<str>,
+    },
+    /// Registers the streams that a client is configured with, by the store's time. → [`Response::Done`]
+    RegisterStreams {
+        /// The key of the registry: [`keys::registry`].
+        key: Arc<str>,
+        /// The streams, each with the patterns of the types that it stores.
+        streams: Vec<(String, Vec<String>)>,
+    },
+    /// Lists the registered streams. → [`Response::Registered`]
+    ListRegistered {
+        /// The key of the registry.
+        key: Arc<str>,
+    },
+    /// Takes one step through all keys of the store, looking for streams. → [`Response::Scanned`]
+    ScanStreams {
+        /// Where the step begins: 0, or `next` of the step before.
+        cursor: u64,
+    },
     /// The store's time. → [`Response::Time`]
     Time,
 }
@@ -376,6 +401,15 @@ pub enum Response {
     Event(Option<Box<[u8]>>),
     /// Names, in no order.
     Names(Vec<String>),
+    /// The registered streams, in no order.
+    Registered(Vec<RegisteredStream>),
+    /// A step through the keys of the store.
+    Scanned {
+        /// Where the next step begins; 0 when all keys were looked at.
+        next: u64,
+        /// The streams of this step, in no order. One may come twice, and one that was made meanwhile may be missing.
+        names: Vec<String>,
+    },
     /// Milliseconds since the Unix epoch.
     Time(u64),
 }

@@ -8,13 +8,15 @@
 //!
 //! - this file: [`Streams`], and which request goes where; `log`: the entries of a stream; `stream`: with its groups,
 //!   and how it is trimmed; `group`: what a group has delivered; `ownership`: who has it; `upkeep`: heartbeats and what depends
-//!   on them; `letters`: copies between streams; `expiring`: what is kept for a while.
+//!   on them; `letters`: copies between streams; `expiring`: what is kept for a while; `registry`: which
+//!   streams were registered.
 
 mod dead_letters;
 mod expiring;
 mod group;
 mod log;
 mod ownership;
+mod registry;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -30,6 +32,7 @@ use crate::{BusError, ErrorKind};
 use expiring::Expiring;
 use group::Group;
 use log::Log;
+use registry::Registry;
 use stream::Stream;
 
 /// How many events are kept by their ids, and in a history, at the most: those that were kept first go first.
@@ -53,6 +56,8 @@ pub struct Streams {
     events: Expiring<Box<[u8]>>,
     /// Who is in which room, by its key. Without expiry: who dies takes the store along.
     attendance: HashMap<Arc<str>, BTreeSet<String>>,
+    /// The registries of streams, by key.
+    registries: HashMap<Arc<str>, Registry>,
 }
 
 impl Default for Streams {
@@ -61,6 +66,7 @@ impl Default for Streams {
             by_name: HashMap::new(),
             events: Expiring::new(MAX_KEPT_EVENTS),
             attendance: HashMap::new(),
+            registries: HashMap::new(),
         }
     }
 }
@@ -261,6 +267,18 @@ impl Streams {
             Request::ListPresence { key } => {
                 Response::Names(self.attendance.get(&key).into_iter().flatten().cloned().collect())
             }
+            Request::Exists { stream } => Response::Count(self.by_name.contains_key(&stream).into()),
+            Request::RegisterStreams { key, streams } => {
+                self.registries.entry(key).or_default().register(streams, now_ms);
+                Response::Done
+            }
+            Request::ListRegistered { key } => {
+                Response::Registered(self.registries.get(&key).map(Registry::streams).unwrap_or_default())
+            }
+            Request::ScanStreams { .. } => Response::Scanned {
+                next: 0,
+                names: self.by_name.keys().map(|name| name.to_string()).collect(),
+            },
             Request::Time => Response::Time(now_ms),
         })
     }

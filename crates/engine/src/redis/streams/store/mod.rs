@@ -1,5 +1,6 @@
 //! The streams of a Redis server: each request is one command or one script.
 
+mod registry;
 #[cfg(test)]
 mod tests;
 
@@ -266,6 +267,10 @@ impl Call {
                 let reply = self.run(&list::LIST_PRESENCE, &[&key], |_| ()).await?;
                 Ok(Response::Names(reply.all(RespValue::text)?))
             }
+            Request::Exists { stream } => registry::exists(self, &stream).await,
+            Request::RegisterStreams { key, streams } => registry::register(self, &key, &streams).await,
+            Request::ListRegistered { key } => registry::registered(self, &key).await,
+            Request::ScanStreams { cursor } => registry::scan(self, cursor).await,
             Request::Time => Ok(Response::Time(store_replies::time(self.ask(&cmd("TIME")).await?)?)),
         }
     }
