@@ -841,4 +841,5 @@ module.exports.errorCodes = nativeBinding.errorCodes
 module.exports.escapePattern = nativeBinding.escapePattern
 module.exports.matches = nativeBinding.matches
 module.exports.settings = nativeBinding.settings
+module.exports.SettlementCode = nativeBinding.SettlementCode
 module.exports.validate = nativeBinding.validate
