@@ -44,9 +44,9 @@ const QUESTIONS: [&[Question]; 7] = [
     rooms::QUESTIONS,
 ];
 
-/// All questions.
-pub(crate) fn questions() -> impl Iterator<Item = &'static Question> {
-    QUESTIONS.into_iter().flatten()
+/// The name and the arguments of each question that [`Client::request`](crate::Client::request) answers.
+pub fn questions() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    QUESTIONS.into_iter().flatten().map(|question| (question.name, question.arguments))
 }
 
 /// Answers a question with its arguments, one object.
@@ -54,7 +54,7 @@ pub(crate) fn questions() -> impl Iterator<Item = &'static Question> {
 /// # Errors
 /// `INVALID_OPTIONS` with the path of the bad argument, `NO_STREAM`, `NO_GROUP`, and those of the store.
 pub(crate) async fn call(context: &Context, name: &str, args: Value) -> Result<Value, BusError> {
-    let Some(question) = questions().find(|question| question.name == name) else {
+    let Some(question) = QUESTIONS.into_iter().flatten().find(|question| question.name == name) else {
         return Err(BusError::new(ErrorKind::Internal, format!("there is no method {name:?}")));
     };
     (question.answer)(context, Arguments::of(args, question.arguments)?).await

@@ -63,6 +63,8 @@ pub struct Subscribed {
     pub subscription: u32,
     /// Its options with all defaults.
     pub options: SubscribeOptions,
+    /// The streams that a durable subscription reads.
+    pub streams: Vec<Arc<str>>,
 }
 
 /// A bus client. Dropping it closes its connections at once.
@@ -203,10 +205,11 @@ impl Client {
         let subscription = self.core.next_number(&mut numbers);
         if options.durable.is_some() {
             let (patterns, given) = (patterns.to_vec(), options.clone());
-            groups.subscribe(DurableSubscription { subscription, ticket, patterns, options: given })?;
+            let durable = DurableSubscription { subscription, ticket, patterns, options: given };
+            let streams = groups.subscribe(durable)?;
             drop(numbers);
             self.core.keep_time();
-            return Ok(Subscribed { subscription, options });
+            return Ok(Subscribed { subscription, options, streams });
         }
         let server_subscriptions = state.add_subscription(subscription, patterns, &options)?;
         transport.start();
@@ -219,7 +222,7 @@ impl Client {
         }
         drop(numbers);
         self.core.keep_time();
-        Ok(Subscribed { subscription, options })
+        Ok(Subscribed { subscription, options, streams: Vec::new() })
     }
 
     /// Whether a room or a user is joined.

@@ -173,9 +173,9 @@ impl GroupMaintenance {
             }
             *before = troubles;
         }
-        self.ensured.send_replace(true);
         self.transport.streams_ready();
         self.register_streams().await;
+        self.ensured.send_replace(true);
         self.warn_of_eviction().await;
     }
 

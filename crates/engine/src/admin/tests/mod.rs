@@ -241,22 +241,22 @@ async fn strange_calls_are_refused() {
 #[tokio::test]
 async fn every_argument_that_is_declared_is_read() {
     let rig = Rig::new();
-    let mut names: Vec<&str> = questions().map(|question| question.name).collect();
+    let mut names: Vec<&str> = questions().map(|(name, _)| name).collect();
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), questions().count());
     // What the questions need beside the argument at hand.
     let valid = json!({ "name": "orders", "group": "g", "stream": "orders", "id": "new", "room": "r" });
-    for question in questions() {
-        for argument in question.arguments {
-            let beside = question.arguments.iter().filter(|name| *name != argument);
+    for (question, arguments) in questions() {
+        for argument in arguments {
+            let beside = arguments.iter().filter(|name| *name != argument);
             let mut args: Value =
                 beside.filter_map(|name| Some(((*name).to_owned(), valid.get(name)?.clone()))).collect();
             args[*argument] = json!({ "of no type": true });
-            let error = rig.call(question.name, args).await.unwrap_err();
+            let error = rig.call(question, args).await.unwrap_err();
             let expected = (ErrorKind::InvalidOptions, Some(*argument));
-            assert_eq!((error.kind, error.path.as_deref()), expected, "{}: {error}", question.name);
-            assert!(error.message.contains("expected"), "{}: {error}", question.name);
+            assert_eq!((error.kind, error.path.as_deref()), expected, "{question}: {error}");
+            assert!(error.message.contains("expected"), "{question}: {error}");
         }
     }
 }

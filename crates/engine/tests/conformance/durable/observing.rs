@@ -129,7 +129,8 @@ async fn nothing_is_created(fixture: &Fixture) {
     let bus = observer(fixture, json!({ "streams": streams })).await;
     let exists = bus.request("streams.exists", json!({ "name": "mine" })).await;
     assert_eq!(exists, Ok(json!(false)));
-    let group = bus.subscribe(&["mine.*"], json!({ "group": "g" }), |_| Settlement::Succeeded).await.unwrap_err();
+    let group =
+        bus.subscribe(&["mine.*"], json!({ "group": "g" }), |_| Settlement::Succeeded).await.unwrap_err();
     assert_eq!((group.kind, group.path.as_deref()), (ErrorKind::InvalidOptions, Some("group")));
     for event_type in ["mine.made", "live"] {
         let error = bus.publish(event_type, 1).await.unwrap_err();
