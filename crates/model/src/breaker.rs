@@ -1,5 +1,7 @@
 //! The circuit breaker of a subscription: no attempt starts while too many fail.
 
+use crate::sliding_window::SlidingWindow;
+
 /// When a [`Breaker`] opens and closes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BreakerOptions {
@@ -46,59 +48,6 @@ impl BreakerState {
     }
 }
 
-const BUCKETS: usize = 10;
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Bucket {
-    calls: u64,
-    failures: u64,
-}
-
-/// The results of the last `window` milliseconds, in constant memory and constant time per call.
-#[derive(Clone, Debug)]
-struct Window {
-    buckets: [Bucket; BUCKETS],
-    /// The milliseconds one bucket covers, at least 1.
-    width: u64,
-    /// The number of the newest bucket: its time divided by `width`.
-    newest: u64,
-    calls: u64,
-    failures: u64,
-}
-
-impl Window {
-    fn new(window: u64) -> Self {
-        let width = (window / BUCKETS as u64).max(1);
-        Window { buckets: [Bucket::default(); BUCKETS], width, newest: 0, calls: 0, failures: 0 }
-    }
-
-    fn clear(&mut self) {
-        self.buckets = [Bucket::default(); BUCKETS];
-        (self.calls, self.failures) = (0, 0);
-    }
-
-    fn record(&mut self, ok: bool, now_ms: u64) {
-        let number = now_ms / self.width;
-        // A clock that went back counts into the newest bucket.
-        while self.newest < number {
-            if number - self.newest > BUCKETS as u64 {
-                self.clear();
-                self.newest = number;
-                break;
-            }
-            self.newest += 1;
-            let oldest = std::mem::take(&mut self.buckets[self.newest as usize % BUCKETS]);
-            self.calls -= oldest.calls;
-            self.failures -= oldest.failures;
-        }
-        let bucket = &mut self.buckets[self.newest as usize % BUCKETS];
-        bucket.calls += 1;
-        bucket.failures += u64::from(!ok);
-        self.calls += 1;
-        self.failures += u64::from(!ok);
-    }
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Closed,
@@ -110,7 +59,8 @@ enum Phase {
 #[derive(Clone, Debug)]
 pub struct Breaker {
     options: BreakerOptions,
-    window: Window,
+    /// The calls of the window, and those that failed.
+    window: SlidingWindow<2>,
     phase: Phase,
     epoch: u32,
 }
@@ -118,7 +68,7 @@ pub struct Breaker {
 impl Breaker {
     /// A closed breaker.
     pub fn new(options: BreakerOptions) -> Self {
-        let window = Window::new(options.window);
+        let window = SlidingWindow::new(options.window);
         Breaker { options, window, phase: Phase::Closed, epoch: 0 }
     }
 
@@ -155,7 +105,7 @@ impl Breaker {
     pub fn record(&mut self, ok: bool, now_ms: u64) -> Option<BreakerState> {
         match self.phase {
             Phase::Closed => {
-                self.window.record(ok, now_ms);
+                self.window.add([1, u64::from(!ok)], now_ms);
                 (!ok && self.tripped()).then(|| self.open(now_ms))
             }
             Phase::HalfOpen { running: true } if ok => {
@@ -199,7 +149,7 @@ impl Breaker {
     }
 
     fn tripped(&self) -> bool {
-        let Window { calls, failures, .. } = self.window;
+        let [calls, failures] = self.window.totals();
         calls >= u64::from(self.options.minimum_calls)
             && failures as f64 * 100.0 >= calls as f64 * self.options.error_threshold_percentage
     }
@@ -214,8 +164,6 @@ impl Breaker {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     fn opened_at(now: u64) -> Breaker {
@@ -310,22 +258,5 @@ mod tests {
         let mut breaker = Breaker::new(options);
         assert_eq!(breaker.record(false, 7), Some(BreakerState::Open));
         assert!(!breaker.admits(u64::MAX - 1));
-    }
-
-    proptest! {
-        #[test]
-        fn the_window_counts_what_its_buckets_cover(calls in prop::collection::vec((0_u64..400, any::<bool>()), 0..300)) {
-            let mut window = Window::new(1000);
-            let mut seen: Vec<(u64, bool)> = Vec::new();
-            let mut now = 0;
-            for (step, ok) in calls {
-                now += step * step / 100;
-                window.record(ok, now);
-                seen.push((now / 100, ok));
-                let current: Vec<_> = seen.iter().filter(|(bucket, _)| bucket + 10 > now / 100).collect();
-                prop_assert_eq!(window.calls, current.len() as u64);
-                prop_assert_eq!(window.failures, current.iter().filter(|(_, ok)| !ok).count() as u64);
-            }
-        }
     }
 }

@@ -24,6 +24,7 @@ pub mod presence;
 pub mod retry;
 pub mod routing;
 pub mod server_error;
+mod sliding_window;
 pub mod stream_store;
 pub mod submission;
 pub mod time;

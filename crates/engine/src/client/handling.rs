@@ -1,6 +1,6 @@
 //! What the host does with events: it takes them for handlers, and says how their calls have ended.
 
-use oxbus_model::consumer::DURABLE_TOKEN;
+use oxbus_model::delivery::DURABLE_TOKEN;
 use oxbus_model::delivery::Settlement;
 
 use super::{Client, DRAIN_BYTES, DRAIN_LIMIT};
@@ -70,7 +70,7 @@ impl Client {
         let state = &self.core.state;
         state.stats.zombie_handlers.subtract(1);
         if token & DURABLE_TOKEN != 0 {
-            state.groups.claims().late(token, state.clock.now_ms());
+            state.groups.claims().finish_timed_out(token, state.clock.now_ms());
             self.core.groups.schedule();
             self.core.wake_if_ready();
         }

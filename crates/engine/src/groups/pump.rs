@@ -16,6 +16,7 @@ use super::maintenance::GroupMaintenance;
 use super::pump_gate::PumpGate;
 use super::subscribing::{DurableSubscription, GroupSubscriptions};
 use crate::host::Notice;
+use crate::runtime::clock;
 use crate::runtime::panics::catch_panic;
 use crate::state::ClientState;
 use crate::state::lifecycle::State;
@@ -110,7 +111,7 @@ impl GroupDriver {
 
     /// A read was refused by the server; the connection stays.
     pub(crate) fn read_interrupted(self: &Arc<Self>, group: GroupKey, error: &BusError) {
-        self.state.groups.claims().interrupted(group, error, self.state.clock.now_ms());
+        self.state.groups.claims().interrupted(group, error, self.state.clock.now_ms(), clock::random);
         self.pump();
     }
 
@@ -169,10 +170,10 @@ impl GroupDriver {
         let mut claims = state.groups.claims();
         let work = claims.work(now);
         let announcements = claims.take_announcements();
-        let counts = claims.take_tally();
+        let counts = claims.take_counts();
         let ready = claims.has_ready(now);
         let due = claims.next_due(now);
-        let spent = claims.take_spent();
+        let spent = claims.take_deferred_drops();
         let outdated = claims.outdated();
         drop(claims);
         drop(spent);
@@ -243,7 +244,13 @@ impl GroupDriver {
     }
 
     fn apply_response(self: &Arc<Self>, key: GroupKey, request: Request, result: Result<Response, BusError>) {
-        let next = self.state.groups.claims().answered(key, request, result, self.state.clock.now_ms());
+        let next = self.state.groups.claims().answered(
+            key,
+            request,
+            result,
+            self.state.clock.now_ms(),
+            clock::random,
+        );
         if let Some(work) = next {
             self.perform(work);
         }

@@ -60,7 +60,7 @@ pub(crate) fn accept(state: &ClientState, batch: &mut InboundBatch, taken: impl 
     let mut queue = state.live_queue();
     queue.accept(batch, taken);
     let ready = queue.has_ready();
-    let spent = queue.deliveries.take_spent();
+    let spent = queue.deliveries.take_deferred_drops();
     drop(queue);
     if ready {
         state.completions.wake();

@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use oxbus_model::BusError;
 use oxbus_model::codec::entry;
 use oxbus_model::config::Config;
-use oxbus_model::consumer::Claims;
+use oxbus_model::consumer::Consumer;
 use oxbus_model::observe::metrics::Types;
 use tokio::sync::Notify;
 
 /// The consumer groups of a client; `groups` drives them.
 pub(crate) struct Groups {
-    claims: Mutex<Claims>,
+    claims: Mutex<Consumer>,
     /// Whether any group was ever joined: as long as none was, groups cost nothing.
     used: AtomicBool,
     /// Something was settled, or the client was closed.
@@ -24,7 +24,7 @@ pub(crate) struct Groups {
 
 impl Groups {
     pub(crate) fn new(config: &Config, instance_id: &str, types: Arc<Types>) -> Self {
-        let mut claims = Claims::new(
+        let mut claims = Consumer::new(
             config.dead_letter.clone(),
             config.channel_prefix.clone(),
             instance_id.into(),
@@ -43,7 +43,7 @@ impl Groups {
     }
 
     /// The entries that the groups have claimed, and the subscriptions that they are for.
-    pub(crate) fn claims(&self) -> MutexGuard<'_, Claims> {
+    pub(crate) fn claims(&self) -> MutexGuard<'_, Consumer> {
         // After a panic under the lock the table may be off by one entry, which its claim's lease makes good.
         self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }

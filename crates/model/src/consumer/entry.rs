@@ -13,7 +13,7 @@ pub(super) enum CallState {
     /// Since when, and under which token.
     Running { token: u32, since: u64 },
     /// It has timed out, but keeps its slot until it ends; then it is tried again at `retry_at` or later.
-    Zombie { since: u64, retry_at: Option<u64> },
+    TimedOut { since: u64, retry_at: Option<u64> },
     /// It is tried again: when, and a number that tells retries of one millisecond apart.
     Backoff { due: (u64, u64) },
     /// It is over.
@@ -53,18 +53,24 @@ impl Calls {
         }
     }
 
-    pub(super) fn as_slice(&self) -> &[Call] {
+    pub(super) fn iter(&self) -> std::slice::Iter<'_, Call> {
         match self {
             Calls::One(call) => std::slice::from_ref(call),
             Calls::Many(calls) => calls,
         }
+        .iter()
     }
 
-    pub(super) fn as_mut_slice(&mut self) -> &mut [Call] {
+    pub(super) fn iter_mut(&mut self) -> std::slice::IterMut<'_, Call> {
         match self {
             Calls::One(call) => std::slice::from_mut(call),
             Calls::Many(calls) => calls,
         }
+        .iter_mut()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Calls::Many(calls) if calls.is_empty())
     }
 }
 
@@ -75,16 +81,16 @@ pub(super) enum Stage {
     Blocked,
     /// Its calls wait, run, or are tried again.
     Active,
-    /// It waits until it can run alone.
-    Suspect,
-    /// It is prepared to run alone, or runs.
-    Alone,
-    /// It waits until it is known whether anybody wants it.
-    Doubtful,
+    /// It may have killed processes, and waits until it can run with nothing beside it.
+    SuspectedPoison,
+    /// It is prepared to run with nothing beside it, or runs.
+    Isolated,
+    /// Nobody is known to want it; it waits until that is certain.
+    Unmatched,
     /// It is on its way to the dead letters.
-    Burying,
-    /// It is handed back.
-    Releasing,
+    DeadLettering,
+    /// It is handed back to the group.
+    Requeueing,
     /// It is acknowledged or another consumer's. It stays only for the calls that still run.
     Over,
 }
@@ -110,9 +116,9 @@ pub(super) struct Failure {
     pub(super) error: Arc<str>,
 }
 
-/// An entry.
+/// An entry that this client holds.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct HeldEntry {
     pub(super) id: EntryId,
     /// The index of its stream in the group.
     pub(super) stream: usize,
@@ -132,9 +138,9 @@ pub(super) struct Entry {
     /// The number of its type.
     pub(super) type_number: u16,
     /// Whether it may have killed processes.
-    pub(super) suspect: bool,
+    pub(super) suspected_poison: bool,
     /// Whether its start was recorded.
-    pub(super) begun: bool,
+    pub(super) started: bool,
     /// Whether it has been let through a lane that it must leave.
     pub(super) in_lane: bool,
     /// Whether a call of it must be made by another consumer, or again.
@@ -146,38 +152,66 @@ pub(super) struct Entry {
     pub(super) failure: Option<Box<Failure>>,
 }
 
-impl Entry {
+impl HeldEntry {
     pub(super) fn call(&self, subscription: u32) -> Option<&Call> {
-        self.calls.as_slice().iter().find(|call| call.subscription == subscription)
+        self.calls.iter().find(|call| call.subscription == subscription)
     }
 
     pub(super) fn call_mut(&mut self, subscription: u32) -> Option<&mut Call> {
-        self.calls.as_mut_slice().iter_mut().find(|call| call.subscription == subscription)
+        self.calls.iter_mut().find(|call| call.subscription == subscription)
     }
 
     /// Whether a call waits, runs or will be tried again.
     pub(super) fn is_open(&self) -> bool {
         let open = |call: &Call| {
-            !matches!(call.state, CallState::Done { .. } | CallState::Zombie { retry_at: None, .. })
+            !matches!(call.state, CallState::Done { .. } | CallState::TimedOut { retry_at: None, .. })
         };
-        self.calls.as_slice().iter().any(open)
+        self.calls.iter().any(open)
     }
 
     /// Whether a handler has it.
     pub(super) fn is_live(&self) -> bool {
-        let live = |call: &Call| matches!(call.state, CallState::Running { .. } | CallState::Zombie { .. });
-        self.calls.as_slice().iter().any(live)
+        let live = |call: &Call| matches!(call.state, CallState::Running { .. } | CallState::TimedOut { .. });
+        self.calls.iter().any(live)
     }
 
     /// Whether a call waits for a handler, or a handler has it.
     pub(super) fn runs(&self) -> bool {
-        let state = |call: &Call| matches!(call.state, CallState::Waiting);
-        self.is_live() || self.calls.as_slice().iter().any(state)
+        self.is_live() || self.awaited().next().is_some()
+    }
+
+    /// The subscriptions that it waits for.
+    pub(super) fn awaited(&self) -> impl Iterator<Item = u32> {
+        self.calls.iter().filter(|call| call.state == CallState::Waiting).map(|call| call.subscription)
+    }
+
+    /// The tokens of the calls that run and have not timed out.
+    pub(super) fn running_tokens(&self) -> impl Iterator<Item = u32> {
+        self.calls.iter().filter_map(|call| match call.state {
+            CallState::Running { token, .. } => Some(token),
+            _ => None,
+        })
+    }
+
+    /// Ends the calls that no handler has: those of one subscription, or all. Returns whether there were any.
+    pub(super) fn end_waiting_calls(&mut self, of: Option<u32>) -> bool {
+        let mut any = false;
+        for call in self.calls.iter_mut().filter(|c| of.is_none_or(|id| c.subscription == id)) {
+            match &mut call.state {
+                CallState::TimedOut { retry_at, .. } => any |= retry_at.take().is_some(),
+                CallState::Waiting | CallState::Backoff { .. } => {
+                    call.state = CallState::Done { succeeded: false };
+                    any = true;
+                }
+                CallState::Running { .. } | CallState::Done { .. } => {}
+            }
+        }
+        any
     }
 
     /// Whether its claim is to be renewed until it is settled.
     pub(super) fn is_held(&self) -> bool {
-        !self.gone && !matches!(self.stage, Stage::Releasing | Stage::Over)
+        !self.gone && !matches!(self.stage, Stage::Requeueing | Stage::Over)
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -192,67 +226,13 @@ impl Entry {
     pub(super) fn current_load(&self) -> Load {
         match self.stage {
             Stage::Blocked => Load::Blocked,
-            Stage::Suspect | Stage::Alone => Load::Busy,
-            Stage::Doubtful | Stage::Burying | Stage::Releasing | Stage::Over => Load::Settling,
+            Stage::SuspectedPoison | Stage::Isolated => Load::Busy,
+            Stage::Unmatched | Stage::DeadLettering | Stage::Requeueing | Stage::Over => Load::Settling,
             Stage::Active => {
                 let busy =
                     |call: &Call| !matches!(call.state, CallState::Backoff { .. } | CallState::Done { .. });
-                if self.calls.as_slice().iter().any(busy) { Load::Busy } else { Load::Backoff }
+                if self.calls.iter().any(busy) { Load::Busy } else { Load::Backoff }
             }
         }
-    }
-}
-
-/// The entries of a group, by slots that are used again.
-#[derive(Debug, Default)]
-pub(super) struct Entries {
-    slots: Vec<Option<Entry>>,
-    free: Vec<u32>,
-}
-
-impl Entries {
-    /// The slot that the next entry gets.
-    pub(super) fn next_slot(&self) -> u32 {
-        // Entries are bounded far below 2^32.
-        self.free.last().copied().unwrap_or(self.slots.len() as u32)
-    }
-
-    pub(super) fn insert(&mut self, entry: Entry) -> u32 {
-        let slot = self.next_slot();
-        match self.free.pop() {
-            Some(_) => {
-                if let Some(place) = self.slots.get_mut(slot as usize) {
-                    *place = Some(entry);
-                }
-            }
-            None => self.slots.push(Some(entry)),
-        }
-        slot
-    }
-
-    pub(super) fn get(&self, slot: u32) -> Option<&Entry> {
-        self.slots.get(slot as usize)?.as_ref()
-    }
-
-    pub(super) fn get_mut(&mut self, slot: u32) -> Option<&mut Entry> {
-        self.slots.get_mut(slot as usize)?.as_mut()
-    }
-
-    pub(super) fn remove(&mut self, slot: u32) -> Option<Entry> {
-        let entry = self.slots.get_mut(slot as usize)?.take()?;
-        self.free.push(slot);
-        Some(entry)
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Entry)> {
-        (0u32..).zip(&self.slots).filter_map(|(slot, entry)| Some((slot, entry.as_ref()?)))
-    }
-
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Entry)> {
-        (0u32..).zip(&mut self.slots).filter_map(|(slot, entry)| Some((slot, entry.as_mut()?)))
     }
 }

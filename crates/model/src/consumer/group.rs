@@ -1,227 +1,93 @@
-//! A consumer group of one client: its subscriptions, its streams, and how much it reads.
+//! A consumer group of one client: its parts, and the steps in the life of an entry that several parts take.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-// The keys are numbers of our own.
-use rustc_hash::{FxHashMap as HashMap, FxHashSet as HashSet};
-
-use super::{Announcement, GroupKey, Joining, ReceivedEntry, Source};
-use crate::config::DeadLetterConfig;
-use crate::consumer::entry::{Entries, Load};
-use crate::consumer::ordering::Lanes;
-use crate::consumer::retry_gate::Gate;
-use crate::consumer::stream::{Opening, Stream};
-use crate::consumer::subscriber::Subscriber;
-use crate::consumer::throughput::Pace;
-use crate::delivery::{DeliveryCounts, LiveEvent};
+use crate::consumer::announcement::Announcement;
+use crate::consumer::context::Context;
+use crate::consumer::entry::{Failure, HeldEntry, Stage};
+use crate::consumer::entry_table::EntryTable;
+use crate::consumer::lease::Lease;
+use crate::consumer::membership::{GroupKey, Joining, Source};
+use crate::consumer::ordering::Ordering;
+use crate::consumer::reading::{Reading, Room};
+use crate::consumer::stream::Stream;
+use crate::consumer::stream::route_cache::Route;
+use crate::consumer::subscriber::{Subscriber, channel_of, is_told_pattern_for};
+use crate::consumer::subscriptions::GroupSubscriptions;
+use crate::delivery::event::LiveEvent;
 use crate::filter::Filter;
-use crate::observe::metrics::{Consumers, MetricKey, Types};
 use crate::options::subscribe::{OrderBy, SubscribeOptions};
-use crate::routing::channel::Channels;
-use crate::stream_store::StoredEntry;
+use crate::stream_store::{EntryId, Missed};
 use crate::{BusError, ErrorKind};
-
-/// The most entries that a group of a client holds, and the most bytes of events.
-pub(super) const MAX_HELD: usize = 10_000;
-const MAX_BYTES: usize = 64 * 1024 * 1024;
-/// The bounds of the entries that are read ahead of the handlers.
-const PREFETCH: (usize, usize) = (16, 4096);
-/// Entries that may wait for others of their key before they keep the group from reading.
-const FREE_BLOCKED: usize = 1000;
-/// Spent events that are kept for the thread that made them, and their bytes.
-const MAX_SPENT: (usize, usize) = (1024, 1024 * 1024);
-
-/// What all groups of a client share: how it is set up, and what it has to say.
-#[derive(Debug)]
-pub(super) struct Context {
-    pub(super) dead_letter: DeadLetterConfig,
-    pub(super) channels: Channels,
-    pub(super) instance: Arc<str>,
-    pub(super) decode: fn(&Arc<str>, StoredEntry, &str) -> ReceivedEntry,
-    pub(super) announcements: Vec<Announcement>,
-    pub(super) tally: DeliveryCounts,
-    /// The numbers of streams and groups, and those of event types, for what is counted by them.
-    pub(super) consumers: Consumers,
-    pub(super) types: Arc<Types>,
-    /// What the handler calls were for that have ended; of a call that nobody asks for, until the next one ends.
-    pub(super) ended: Vec<MetricKey>,
-    spent: Vec<Arc<LiveEvent>>,
-    spent_bytes: usize,
-    /// Whether two reads of a group may be on their way at once.
-    pub(super) reads_ahead: bool,
-}
-
-impl Context {
-    pub(super) fn new(
-        dead_letter: DeadLetterConfig,
-        prefix: String,
-        instance: Arc<str>,
-        decode: fn(&Arc<str>, StoredEntry, &str) -> ReceivedEntry,
-    ) -> Self {
-        Context {
-            dead_letter,
-            channels: Channels::new(prefix),
-            instance,
-            decode,
-            announcements: Vec::new(),
-            tally: DeliveryCounts::default(),
-            reads_ahead: false,
-            consumers: Consumers::default(),
-            ended: Vec::new(),
-            types: Arc::default(),
-            spent: Vec::new(),
-            spent_bytes: 0,
-        }
-    }
-
-    /// Keeps an event that nobody needs any more for the thread that made it.
-    pub(super) fn spend(&mut self, event: Arc<LiveEvent>) {
-        let bytes = self.spent_bytes + event.json.len();
-        if bytes <= MAX_SPENT.1 && self.spent.len() < MAX_SPENT.0 {
-            self.spent_bytes = bytes;
-            self.spent.push(event);
-        }
-    }
-
-    pub(super) fn take_spent(&mut self) -> Vec<Arc<LiveEvent>> {
-        self.spent_bytes = 0;
-        std::mem::take(&mut self.spent)
-    }
-}
 
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) key: GroupKey,
     pub(super) joining: Joining,
-    /// The lease of the group: that of the client that set it first.
-    pub(super) lease: u64,
-    pub(super) lease_warned: bool,
+    pub(super) lease: Lease,
     pub(super) streams: Vec<Stream>,
-    pub(super) subscribers: HashMap<u32, Box<Subscriber>>,
-    /// Subscribers that may have work, in turn.
-    pub(super) ready: VecDeque<u32>,
-    /// Subscribers that may have retries.
-    pub(super) retrying: HashSet<u32>,
-    pub(super) entries: Entries,
-    pub(super) lanes: Lanes,
-    /// Slots of entries that wait until they can run alone.
-    pub(super) suspects: VecDeque<u32>,
-    pub(super) loads: [usize; 4],
-    pub(super) bytes: usize,
-    /// The size of an event, about.
-    pub(super) average: usize,
-    pub(super) pace: Pace,
-    pub(super) connected: bool,
+    pub(super) subscriptions: GroupSubscriptions,
+    pub(super) entries: EntryTable,
+    pub(super) ordering: Ordering,
+    /// Slots of entries that wait until they can run with nothing beside them.
+    pub(super) suspected_poison: VecDeque<u32>,
+    pub(super) reading: Reading,
+    /// Whether nothing more is taken in.
     pub(super) stopping: bool,
-    /// The reads that are on their way: of which streams, and how many entries they may bring.
-    pub(super) reads: VecDeque<(Arc<[Arc<str>]>, usize)>,
-    pub(super) read_gate: Gate,
-    pub(super) next_retry: u64,
-    pub(super) renew_at: u64,
 }
 
 impl Group {
     pub(super) fn new(key: GroupKey, joining: Joining) -> Self {
         Group {
             key,
-            lease: joining.lease.max(1),
-            lanes: Lanes::new(joining.order_by),
+            lease: Lease::new(joining.lease),
+            ordering: Ordering::new(joining.order_by),
             joining,
-            lease_warned: false,
             streams: Vec::new(),
-            subscribers: HashMap::default(),
-            ready: VecDeque::new(),
-            retrying: HashSet::default(),
-            entries: Entries::default(),
-            suspects: VecDeque::new(),
-            loads: [0; 4],
-            bytes: 0,
-            average: 0,
-            pace: Pace::default(),
-            connected: false,
+            subscriptions: GroupSubscriptions::default(),
+            entries: EntryTable::default(),
+            suspected_poison: VecDeque::new(),
+            reading: Reading::default(),
             stopping: false,
-            reads: VecDeque::new(),
-            read_gate: Gate::default(),
-            next_retry: 0,
-            renew_at: 0,
         }
     }
 
     /// Adds a subscription.
-    pub(super) fn add(
-        &mut self,
-        id: u32,
-        patterns: &[String],
-        sources: &[Source],
-        options: &SubscribeOptions,
-        filter: Option<Filter>,
-        cx: &mut Context,
-    ) -> Result<(), BusError> {
-        if let Some(durable) = &options.durable {
-            let differs = |option: &str, what: &str| {
-                let message = format!("group {:?} has {what} in this client", self.joining.group);
-                Err(BusError::at(ErrorKind::InvalidOptions, option, message))
-            };
-            if durable.order_by != self.joining.order_by {
-                return differs("orderBy", "another order");
-            }
-            if durable.consumer.as_ref().is_some_and(|consumer| **consumer != *self.joining.consumer) {
-                return differs("consumer", "another consumer");
-            }
-        }
-        let mut subscriber = Subscriber::new(patterns, options, filter);
+    pub(super) fn add(&mut self, id: u32, mut subscriber: Subscriber, sources: &[Source], cx: &mut Context) {
         for source in sources {
-            let at = self.source(source, cx);
+            let at = self.add_stream(source, cx);
             let Some(stream) = self.streams.get_mut(at) else { continue };
             stream.users += 1;
-            stream.beat.0 = stream.beat.0.wrapping_add(1);
-            stream.beat_at = 0;
-            subscriber.streams.push((at, stream.beat.0));
+            subscriber.streams.push((at, stream.heartbeat.subscription_added()));
         }
-        self.subscribers.insert(id, Box::new(subscriber));
+        self.subscriptions.add(id, subscriber);
         self.stopping = false;
         self.subscriptions_changed();
-        Ok(())
     }
 
     /// The index of a stream, which is added if it is new.
-    fn source(&mut self, source: &Source, cx: &mut Context) -> usize {
+    fn add_stream(&mut self, source: &Source, cx: &mut Context) -> usize {
         let found = self.streams.iter().position(|stream| stream.name == source.stream);
         let at = found.unwrap_or(self.streams.len());
         match self.streams.get_mut(at) {
             None => {
                 let number = cx.consumers.number(&source.stream, &self.joining.group);
-                self.streams.push(Stream::new(source, &self.joining, &cx.dead_letter, number));
+                self.streams.push(Stream::new(at, source, &self.joining, &cx.dead_letter, number));
             }
-            Some(stream) if source.given && source.from != stream.start => {
-                if stream.opening == Opening::Closed && !stream.opened && !stream.given {
-                    (stream.start, stream.given) = (source.from, true);
-                } else {
-                    cx.announcements.push(start_ignored(&stream.name, &self.joining.group));
+            Some(stream) => {
+                if source.given && !stream.opening.ask_for_start(source.from) {
+                    cx.announce(Announcement::start_ignored(&stream.name, &self.joining.group));
                 }
             }
-            Some(_) => {}
         }
         at
     }
 
+    /// A subscription was added or has ended.
     pub(super) fn subscriptions_changed(&mut self) {
         self.streams.iter_mut().for_each(Stream::forget_routes);
-        let live = || self.subscribers.values().filter(|s| !s.removed);
-        self.lanes.widen(live().map(|s| s.batch_size()).min().unwrap_or(1));
-    }
-
-    /// Whether no subscription is left.
-    pub(super) fn is_empty(&self) -> bool {
-        self.subscribers.values().all(|s| s.removed)
-    }
-
-    pub(super) fn pause(&mut self, id: u32, paused: bool) {
-        if let Some(s) = self.subscribers.get_mut(&id) {
-            s.paused = paused;
-            self.list(id);
-        }
+        self.ordering.widen(self.subscriptions.smallest_batch());
     }
 
     /// The index of a stream.
@@ -229,88 +95,181 @@ impl Group {
         self.streams.iter().position(|s| Arc::ptr_eq(&s.name, name) || s.name == *name)
     }
 
-    /// Lists a subscriber that may have work.
-    pub(super) fn list(&mut self, id: u32) {
-        let Some(s) = self.subscribers.get_mut(&id) else { return };
-        if s.wants_listing() {
-            s.listed = true;
-            self.ready.push_back(id);
+    /// The room for entries.
+    pub(super) fn room(&self, now: u64) -> Room {
+        if self.stopping {
+            return Room::default();
         }
+        let order = self.joining.order_by;
+        let demand = self.subscriptions.demand(order, now);
+        let known = self.streams.iter().map(|stream| stream.slots.len()).sum();
+        self.reading.room(demand, order, &self.entries, known, now)
     }
 
-    /// Lists the subscribers that have retries that are due.
-    pub(super) fn list_due(&mut self, now: u64) {
-        let Group { subscribers, ready, retrying, .. } = self;
-        retrying.retain(|id| {
-            let Some(s) = subscribers.get_mut(id) else { return false };
-            if !s.listed && s.has_work(now) {
-                s.listed = true;
-                ready.push_back(*id);
-            }
-            !s.retries.is_empty()
-        });
-    }
-
-    /// Whether a handler call can be made now.
-    pub(super) fn has_ready(&self, now: u64) -> bool {
-        let mut listed = self.ready.iter().chain(&self.retrying);
-        listed.any(|id| self.subscribers.get(id).is_some_and(|s| s.has_work(now)))
-    }
-
-    fn loads(&self, load: Load) -> usize {
-        self.loads.get(load as usize).copied().unwrap_or(0)
-    }
-
-    /// Counts an entry for what it takes room for now.
-    pub(super) fn reload(&mut self, slot: u32) {
-        let Some(entry) = self.entries.get_mut(slot) else { return };
-        let (before, now) = (entry.load, entry.current_load());
-        entry.load = now;
-        if before != now {
-            self.count_load(before, false);
-            self.count_load(now, true);
-        }
-    }
-
-    pub(super) fn count_load(&mut self, load: Load, more: bool) {
-        if let Some(count) = self.loads.get_mut(load as usize) {
-            *count = if more { *count + 1 } else { count.saturating_sub(1) };
-        }
-    }
-
-    /// How many entries may be taken in now, and how many this client wants at the most.
-    pub(super) fn room(&self, now: u64) -> (usize, usize) {
-        let willing = self.subscribers.values().filter(|s| s.is_willing(now));
-        let calls = willing.map(|s| match self.joining.order_by {
-            OrderBy::Stream => s.batch_size(),
-            _ => s.options.concurrency.saturating_mul(s.batch_size()),
-        });
-        let calls = calls.fold(0usize, usize::saturating_add);
-        if calls == 0 || self.stopping {
-            return (0, 0);
-        }
-        let prefetch = self.pace.entries(now).clamp(calls.min(PREFETCH.0), PREFETCH.1);
-        let window = calls.saturating_add(prefetch).min(MAX_HELD);
-        let blocked = match self.joining.order_by {
-            OrderBy::Key => self.loads(Load::Blocked).saturating_sub(FREE_BLOCKED),
-            _ => self.loads(Load::Blocked),
+    /// Which subscriptions take an event, and whether another client wants it.
+    pub(super) fn route(&mut self, at: usize, event_type: &str, event: &LiveEvent, cx: &Context) -> Route {
+        let Group { streams, subscriptions, .. } = self;
+        let Some(Stream { routes, facts, .. }) = streams.get_mut(at) else { return Route::default() };
+        let channel = channel_of(event, &cx.channels);
+        let find = || Route {
+            takers: subscriptions.takers(at, event_type, channel).into(),
+            wanted: facts.patterns().any(|told| is_told_pattern_for(told, event_type, channel)),
+            type_number: cx.types.number(event_type),
         };
-        let held: usize = self.streams.iter().map(|s| s.known.len()).sum();
-        let room = window.saturating_sub(self.loads(Load::Busy) + blocked);
-        let bytes = MAX_BYTES.saturating_sub(self.bytes) / self.average.max(1);
-        // Nothing is too large to be read alone.
-        let bytes = bytes.max(usize::from(self.bytes == 0));
-        (room.min(MAX_HELD.saturating_sub(held)).min(bytes), window)
+        // The channel is not part of what a route is remembered by.
+        if channel.is_some() { find() } else { routes.get_or_find(event_type, find) }
+    }
+
+    /// The slot of an entry that is held, or on its way out.
+    pub(super) fn slot_of(&self, at: usize, id: EntryId) -> Option<u32> {
+        self.streams.get(at)?.slots.slot_of(id, &self.entries)
+    }
+
+    /// The calls of an entry may be made: they go to the queues of their subscriptions.
+    pub(super) fn activate(&mut self, slot: u32, now: u64) {
+        let Some(entry) = self.entries.get_mut(slot) else { return };
+        if entry.suspected_poison {
+            entry.stage = Stage::SuspectedPoison;
+            self.suspected_poison.push_back(slot);
+        } else {
+            entry.stage = Stage::Active;
+            self.subscriptions.queue_calls(slot, &entry.calls, now);
+        }
+        self.entries.recount(slot);
+    }
+
+    /// An entry is to be acknowledged.
+    pub(super) fn acknowledge(&mut self, at: usize, id: EntryId, now: u64) {
+        self.reading.settled(now);
+        if let Some(stream) = self.streams.get_mut(at) {
+            stream.updates.acknowledgements.push(id);
+        }
+    }
+
+    /// An entry becomes a dead letter.
+    pub(super) fn dead_letter(&mut self, slot: u32, failure: Box<Failure>) {
+        let Some(entry) = self.entries.get_mut(slot) else { return };
+        entry.stage = Stage::DeadLettering;
+        entry.failure = Some(failure);
+        if let Some(stream) = self.streams.get_mut(entry.stream) {
+            stream.updates.dead_letters.push(entry.id);
+        }
+        self.entries.recount(slot);
+    }
+
+    /// An entry is handed back to the group; `unhandled` if it has no handler here.
+    pub(super) fn requeue(&mut self, slot: u32, unhandled: bool) {
+        let Some(entry) = self.entries.get_mut(slot) else { return };
+        entry.stage = Stage::Requeueing;
+        if let Some(stream) = self.streams.get_mut(entry.stream) {
+            stream.updates.requeues.push(entry.id, unhandled);
+        }
+        self.entries.recount(slot);
+    }
+
+    /// Lets the next entry of a lane through once this one is decided and no handler has it.
+    pub(super) fn leave_lane(&mut self, slot: u32, now: u64) {
+        let Some(entry) = self.entries.get_mut(slot) else { return };
+        if !entry.in_lane || entry.is_open() || entry.is_live() {
+            return;
+        }
+        entry.in_lane = false;
+        let key = entry.key().cloned();
+        self.ordering.leave(key.as_ref());
+        while let Some(next) = self.ordering.next(key.as_ref()) {
+            if let Some(entry) = self.entries.get_mut(next) {
+                entry.in_lane = true;
+            }
+            self.activate(next, now);
+        }
+    }
+
+    /// An entry that waits in a lane waits no longer.
+    pub(super) fn leave_waiting_in_lane(&mut self, slot: u32) {
+        if let Some(entry) = self.entries.get(slot)
+            && entry.stage == Stage::Blocked
+        {
+            self.ordering.forget(entry.key(), slot);
+        }
+    }
+
+    /// An entry is decided: it gives way to the next of its lane, and its slot back, as far as no handler has it.
+    pub(super) fn give_way(&mut self, slot: u32, now: u64, cx: &mut Context) {
+        self.entries.recount(slot);
+        self.leave_lane(slot, now);
+        self.free(slot, cx);
+    }
+
+    /// Entries need nothing more.
+    pub(super) fn finish(&mut self, slots: &[u32], now: u64, cx: &mut Context) {
+        for &slot in slots {
+            if let Some(entry) = self.entries.get_mut(slot) {
+                entry.stage = Stage::Over;
+            }
+            self.give_way(slot, now, cx);
+        }
+    }
+
+    /// Gives the slot of an entry back once nothing refers to it.
+    pub(super) fn free(&mut self, slot: u32, cx: &mut Context) {
+        let Some(entry) = self.entries.get(slot) else { return };
+        if entry.stage != Stage::Over || entry.is_live() || entry.is_open() {
+            return;
+        }
+        if let Some(HeldEntry { event: Some(event), .. }) = self.entries.remove(slot) {
+            cx.done.push(event);
+        }
+    }
+
+    /// Takes calls that are over out of the queues.
+    pub(super) fn purge_queues(&mut self) {
+        let Group { subscriptions, suspected_poison, entries, .. } = self;
+        subscriptions.purge(entries);
+        let waits = |slot: u32| entries.get(slot).is_some_and(|e| e.stage == Stage::SuspectedPoison);
+        suspected_poison.retain(|slot| waits(*slot));
+    }
+
+    /// Announces entries that no handler will ever have.
+    pub(super) fn announce_lost(&self, at: usize, ids: &[EntryId], cx: &mut Context) {
+        let (Some(from), Some(to)) = (ids.iter().min(), ids.iter().max()) else { return };
+        let Some(stream) = self.streams.get(at) else { return };
+        let missed = Missed { count: ids.len() as u64, from: *from, to: *to };
+        let (stream, group) = (stream.name.clone(), self.joining.group.clone());
+        cx.announce(Announcement::MessagesLost { stream, group, missed });
+    }
+
+    /// Whether a call that has timed out keeps its slot, and its entry its lane, until it ends.
+    pub(super) fn keeps_timed_out(&self) -> bool {
+        self.joining.order_by != OrderBy::None
     }
 
     /// Entries that wait, those that will be tried again included, and the bytes of the events held.
     pub(super) fn waiting(&self) -> (usize, usize) {
-        (self.entries.iter().filter(|(_, e)| e.is_held() && !e.is_live()).count(), self.bytes)
+        (self.entries.iter().filter(|(_, e)| e.is_held() && !e.is_live()).count(), self.entries.bytes())
     }
 }
 
-/// The warning of a start that does not apply.
-pub(super) fn start_ignored(stream: &str, group: &str) -> Announcement {
-    let message = format!("group {group:?} of stream {stream:?} exists; `from` is for new groups");
-    Announcement::Warning { code: "START_IGNORED", message }
+/// Makes a subscription of a group.
+///
+/// # Errors
+/// `INVALID_OPTIONS` when its consumer or its order is not that of the group.
+pub(super) fn new_subscriber(
+    joining: &Joining,
+    patterns: &[String],
+    options: &SubscribeOptions,
+    filter: Option<Filter>,
+) -> Result<Subscriber, BusError> {
+    if let Some(durable) = &options.durable {
+        let differs = |option: &str, what: &str| {
+            let message = format!("group {:?} has {what} in this client", joining.group);
+            Err(BusError::at(ErrorKind::InvalidOptions, option, message))
+        };
+        if durable.order_by != joining.order_by {
+            return differs("orderBy", "another order");
+        }
+        if durable.consumer.as_ref().is_some_and(|consumer| **consumer != *joining.consumer) {
+            return differs("consumer", "another consumer");
+        }
+    }
+    Ok(Subscriber::new(patterns, options, filter))
 }

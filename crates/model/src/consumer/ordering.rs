@@ -18,19 +18,19 @@ struct Lane {
 
 impl Lane {
     /// Lets an entry through, if it may go on now.
-    fn admit(&mut self, alone: bool, width: usize) -> bool {
-        if self.started || self.active >= if alone { 1 } else { width } {
+    fn admit(&mut self, isolated: bool, width: usize) -> bool {
+        if self.started || self.active >= if isolated { 1 } else { width } {
             return false;
         }
         self.active += 1;
-        self.started = alone;
+        self.started = isolated;
         true
     }
 }
 
-/// The lanes of a group: one for each key, or one for everything.
+/// The order that a group keeps: one lane for each key, or one for everything.
 #[derive(Debug)]
-pub(super) struct Lanes {
+pub(super) struct Ordering {
     order: OrderBy,
     /// Keys come from publishers, so the table is one that they cannot flood with collisions.
     keys: HashMap<Arc<str>, Lane>,
@@ -39,9 +39,9 @@ pub(super) struct Lanes {
     width: usize,
 }
 
-impl Lanes {
+impl Ordering {
     pub(super) fn new(order: OrderBy) -> Self {
-        Lanes { order, keys: HashMap::new(), all: Lane::default(), width: 1 }
+        Ordering { order, keys: HashMap::new(), all: Lane::default(), width: 1 }
     }
 
     /// Lets so many entries through together where there is one lane for everything.
@@ -58,17 +58,17 @@ impl Lanes {
         }
     }
 
-    /// An entry takes its lane, `alone` if none may go with it. Returns whether it may go on at once; else it
+    /// An entry takes its lane, `isolated` if no other may go with it. Returns whether it may go on at once; else it
     /// waits.
-    pub(super) fn enter(&mut self, key: Option<&Arc<str>>, slot: u32, alone: bool) -> bool {
+    pub(super) fn enter(&mut self, key: Option<&Arc<str>>, slot: u32, isolated: bool) -> bool {
         let (lane, width) = match (self.order, key) {
             (OrderBy::Key, Some(key)) => (self.keys.entry(key.clone()).or_default(), 1),
             _ => (&mut self.all, self.width),
         };
-        if lane.waiting.is_empty() && lane.admit(alone, width) {
+        if lane.waiting.is_empty() && lane.admit(isolated, width) {
             return true;
         }
-        lane.waiting.push_back((slot, alone));
+        lane.waiting.push_back((slot, isolated));
         false
     }
 
@@ -99,8 +99,8 @@ impl Lanes {
     /// Lets the next entry of a lane through, if it may go on now.
     pub(super) fn next(&mut self, key: Option<&Arc<str>>) -> Option<u32> {
         let (lane, width) = self.lane(key)?;
-        let (slot, alone) = *lane.waiting.front()?;
-        lane.admit(alone, width).then(|| lane.waiting.pop_front())?;
+        let (slot, isolated) = *lane.waiting.front()?;
+        lane.admit(isolated, width).then(|| lane.waiting.pop_front())?;
         Some(slot)
     }
 
@@ -132,49 +132,57 @@ mod tests {
 
     #[test]
     fn one_at_a_time_for_each_key() {
-        let mut lanes = Lanes::new(OrderBy::Key);
+        let mut ordering = Ordering::new(OrderBy::Key);
         let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
-        assert!(!lanes.has(None));
-        assert!(lanes.enter(Some(&a), 1, false) && lanes.enter(Some(&b), 2, false));
+        assert!(!ordering.has(None));
+        assert!(ordering.enter(Some(&a), 1, false) && ordering.enter(Some(&b), 2, false));
         assert!(
-            !lanes.enter(Some(&a), 3, false)
-                && !lanes.enter(Some(&a), 4, false)
-                && !lanes.enter(Some(&a), 5, false)
+            !ordering.enter(Some(&a), 3, false)
+                && !ordering.enter(Some(&a), 4, false)
+                && !ordering.enter(Some(&a), 5, false)
         );
-        assert_eq!(lanes.next(Some(&a)), None);
-        lanes.forget(Some(&a), 4);
-        lanes.leave(Some(&a));
-        assert_eq!((lanes.next(Some(&a)), lanes.next(Some(&a))), (Some(3), None));
-        lanes.leave(Some(&a));
-        assert_eq!(lanes.next(Some(&a)), Some(5));
-        lanes.leave(Some(&a));
-        lanes.leave(Some(&b));
-        assert!(lanes.keys.is_empty());
+        assert_eq!(ordering.next(Some(&a)), None);
+        ordering.forget(Some(&a), 4);
+        ordering.leave(Some(&a));
+        assert_eq!((ordering.next(Some(&a)), ordering.next(Some(&a))), (Some(3), None));
+        ordering.leave(Some(&a));
+        assert_eq!(ordering.next(Some(&a)), Some(5));
+        ordering.leave(Some(&a));
+        ordering.leave(Some(&b));
+        assert!(ordering.keys.is_empty());
     }
 
     #[test]
     fn the_entries_of_one_batch_go_together() {
-        let mut lanes = Lanes::new(OrderBy::Stream);
-        lanes.widen(2);
-        assert!(lanes.enter(None, 1, false) && lanes.enter(None, 2, false) && !lanes.enter(None, 3, false));
-        lanes.start(None);
-        lanes.leave(None);
-        assert_eq!(lanes.next(None), None, "the batch is not done");
-        lanes.leave(None);
-        assert_eq!(lanes.next(None), Some(3));
-        assert!(lanes.enter(None, 4, false), "it has not started");
-        lanes.start(None);
-        assert!(!lanes.enter(None, 5, false));
+        let mut ordering = Ordering::new(OrderBy::Stream);
+        ordering.widen(2);
+        assert!(
+            ordering.enter(None, 1, false)
+                && ordering.enter(None, 2, false)
+                && !ordering.enter(None, 3, false)
+        );
+        ordering.start(None);
+        ordering.leave(None);
+        assert_eq!(ordering.next(None), None, "the batch is not done");
+        ordering.leave(None);
+        assert_eq!(ordering.next(None), Some(3));
+        assert!(ordering.enter(None, 4, false), "it has not started");
+        ordering.start(None);
+        assert!(!ordering.enter(None, 5, false));
     }
 
     #[test]
     fn one_that_goes_alone_waits_for_all_and_all_wait_for_it() {
-        let mut lanes = Lanes::new(OrderBy::Stream);
-        lanes.widen(3);
-        assert!(lanes.enter(None, 1, false) && !lanes.enter(None, 2, true) && !lanes.enter(None, 3, false));
-        lanes.leave(None);
-        assert_eq!((lanes.next(None), lanes.next(None)), (Some(2), None));
-        lanes.leave(None);
-        assert_eq!(lanes.next(None), Some(3));
+        let mut ordering = Ordering::new(OrderBy::Stream);
+        ordering.widen(3);
+        assert!(
+            ordering.enter(None, 1, false)
+                && !ordering.enter(None, 2, true)
+                && !ordering.enter(None, 3, false)
+        );
+        ordering.leave(None);
+        assert_eq!((ordering.next(None), ordering.next(None)), (Some(2), None));
+        ordering.leave(None);
+        assert_eq!(ordering.next(None), Some(3));
     }
 }

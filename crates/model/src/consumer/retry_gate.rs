@@ -1,45 +1,53 @@
-//! When something that failed may be tried again.
+//! When a request that failed may be tried again.
 
-/// The first wait after a failure, and the longest, in milliseconds.
+use crate::retry::Backoff;
+
+/// The ceilings of the waits after a failure, the first and the highest, in milliseconds.
 const DELAYS: (u64, u64) = (100, 5000);
 
 /// How many requests of a kind are on their way, and from when on the next may go after one has failed.
-#[derive(Debug, Default)]
-pub(super) struct Gate {
-    busy: usize,
-    delay: u64,
+#[derive(Debug)]
+pub(super) struct RetryGate {
+    in_flight: usize,
+    backoff: Backoff,
     at: u64,
 }
 
-impl Gate {
+impl Default for RetryGate {
+    fn default() -> Self {
+        RetryGate { in_flight: 0, backoff: Backoff::new(DELAYS.0, DELAYS.1), at: 0 }
+    }
+}
+
+impl RetryGate {
     /// Whether a request may go while fewer than `limit` are on their way.
-    pub(super) fn open(&self, now: u64, limit: usize) -> bool {
-        self.busy < limit && now >= self.at
+    pub(super) fn is_open(&self, now: u64, limit: usize) -> bool {
+        self.in_flight < limit && now >= self.at
     }
 
     /// A request goes.
     pub(super) fn sent(&mut self) {
-        self.busy += 1;
+        self.in_flight += 1;
     }
 
     /// A request was answered.
     pub(super) fn succeeded(&mut self) {
-        self.busy = self.busy.saturating_sub(1);
-        (self.delay, self.at) = (0, 0);
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.backoff.reset();
+        self.at = 0;
     }
 
-    /// A request failed. Returns whether it is the first in a row.
-    pub(super) fn failed(&mut self, now: u64) -> bool {
-        self.busy = self.busy.saturating_sub(1);
-        let first = self.delay == 0;
-        self.delay = (self.delay * 2).clamp(DELAYS.0, DELAYS.1);
-        self.at = now + self.delay;
+    /// A request failed; `random` from `[0, 1)` spreads the wait. Returns whether it is the first failure in a row.
+    pub(super) fn failed(&mut self, now: u64, random: f64) -> bool {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let first = self.backoff.attempt() == 0;
+        self.at = now + self.backoff.next(random);
         first
     }
 
     /// Whether requests are on their way.
-    pub(super) fn is_busy(&self) -> bool {
-        self.busy > 0
+    pub(super) fn has_in_flight(&self) -> bool {
+        self.in_flight > 0
     }
 
     /// From when on the next request may go.
@@ -54,19 +62,26 @@ mod tests {
 
     #[test]
     fn the_wait_doubles_and_ends_with_a_success() {
-        let mut gate = Gate::default();
+        let mut gate = RetryGate::default();
         let waits: Vec<u64> = (0..8)
             .map(|_| {
                 gate.sent();
-                gate.failed(1000);
+                gate.failed(1000, 1.0);
                 gate.opens_at() - 1000
             })
             .collect();
         assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
-        assert!(!gate.open(5999, 1) && gate.open(6000, 1));
+        assert!(!gate.is_open(5999, 1) && gate.is_open(6000, 1));
         gate.sent();
-        assert!(!gate.open(6000, 1) && gate.open(6000, 2));
+        assert!(!gate.is_open(6000, 1) && gate.is_open(6000, 2));
         gate.succeeded();
-        assert!(gate.open(0, 1));
+        assert!(gate.is_open(0, 1));
+    }
+
+    #[test]
+    fn the_wait_is_spread() {
+        let mut gate = RetryGate::default();
+        let firsts: Vec<bool> = (0..2).map(|_| gate.failed(1000, 0.25)).collect();
+        assert_eq!((firsts, gate.opens_at()), (vec![true, false], 1050));
     }
 }

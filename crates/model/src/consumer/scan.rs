@@ -1,117 +1,99 @@
-//! The search for entries that nobody works on: this consumer's own of before, and others'.
+//! The search for entries that nobody works on: this consumer's own of before, and expired ones of others.
 
-use super::Work;
-use crate::BusError;
-use crate::consumer::entry::Stage;
-use crate::consumer::group::{Context, Group};
-use crate::consumer::intake::Origin;
-use crate::consumer::stream::Own;
+use crate::consumer::answer::StoreAnswer;
+use crate::consumer::context::Context;
+use crate::consumer::group::Group;
+use crate::consumer::intake::{Origin, accept};
+use crate::consumer::loss::deleted;
+use crate::consumer::stream::recovery::MAX_CLAIMS;
+use crate::consumer::work::Work;
 use crate::stream_store::{EntryId, PendingEntry, Request, Response, StoredEntry};
 
-/// The longest between two searches for overdue entries, in milliseconds.
-const RECOVERY: u64 = 500;
-/// The most entries claimed at once.
-const MAX_CLAIMS: usize = 100;
-/// Overdue entries asked for at the most.
-const MAX_OVERDUE: usize = 10_000;
-
-type Answer = Result<Response, BusError>;
-
-impl Group {
-    /// Looks for entries that nobody works on: this consumer's own of before, then others'.
-    pub(super) fn find(&mut self, at: usize, now: u64, room: usize, out: &mut Vec<Work>) {
-        let (key, lease) = (self.key, self.lease);
-        let Some(stream) = self.streams.get_mut(at) else { return };
-        if !stream.is_ready() || stream.users == 0 {
-            return;
-        }
-        if let Own::Wanted { after } = stream.own
-            && stream.own_gate.open(now, 1)
-        {
-            let (member, raise) = (stream.member.clone(), !stream.inherited);
-            let own = Request::ClaimOwnPending { member, after, limit: room.min(MAX_CLAIMS), raise };
-            out.push(Work::Store(key, own));
-            stream.own_gate.sent();
-            stream.own = Own::Asked { after };
-        }
-        if stream.own == Own::Done && !stream.recovering && now >= stream.recover_at {
-            stream.strangers.retain(|_, until| *until > now);
-            let limit = (MAX_CLAIMS + stream.passed_over).min(MAX_OVERDUE);
-            let member = stream.member.clone();
-            out.push(Work::Store(key, Request::ListExpired { member, min_idle: lease, limit }));
-            stream.recovering = true;
-            stream.recover_at = now + RECOVERY.min((lease / 4).max(1));
-        }
+/// Looks for entries that nobody works on: this consumer's own of before, then others'. There is room for `room`
+/// entries.
+pub(super) fn scan(group: &mut Group, at: usize, room: usize, now: u64, out: &mut Vec<Work>) {
+    let (key, lease) = (group.key, group.lease.ms());
+    let Some(stream) = group.streams.get_mut(at) else { return };
+    if !stream.is_ready() || stream.users == 0 {
+        return;
     }
-
-    /// Claims what is overdue and not held here.
-    pub(super) fn overdue(&mut self, at: usize, result: Answer, now: u64) -> Option<Work> {
-        let (room, _) = self.room(now);
-        let connected = self.connected;
-        let stream = self.streams.get_mut(at)?;
-        stream.recovering = false;
-        let Ok(Response::Pending(pending)) = result else { return None };
-        let wanted = |entry: &&PendingEntry| {
-            !stream.known.contains_key(&entry.id) && !stream.strangers.contains_key(&entry.id)
-        };
-        let mut ids: Vec<EntryId> = pending.iter().filter(wanted).map(|entry| entry.id).collect();
-        stream.passed_over = pending.len() - ids.len();
-        ids.truncate(room.min(MAX_CLAIMS));
-        if ids.is_empty() || !connected || !stream.is_ready() {
-            return None;
-        }
-        stream.recovering = true;
+    if let Some((after, raise)) = stream.own_scan.next_request(now) {
+        let (member, limit) = (stream.member.clone(), room.min(MAX_CLAIMS));
+        out.push(Work::Store(key, Request::ClaimOwnPending { member, after, limit, raise }));
+    }
+    if stream.own_scan.is_done()
+        && let Some(limit) = stream.recovery.next_request(lease, now)
+    {
         let member = stream.member.clone();
-        Some(Work::Store(self.key, Request::Claim { member, min_idle: self.lease, ids }))
+        out.push(Work::Store(key, Request::ListExpired { member, min_idle: lease, limit }));
     }
+}
 
-    pub(super) fn claimed(&mut self, at: usize, asked: usize, result: Answer, now: u64, cx: &mut Context) {
-        let Some(stream) = self.streams.get_mut(at) else { return };
-        stream.recovering = false;
-        let Ok(Response::Claimed { entries, deleted }) = result else { return };
-        if asked >= MAX_CLAIMS {
-            // There may be more.
-            stream.recover_at = now;
-        }
-        self.take_in(at, entries, Origin::Claimed, now, cx);
-        self.deleted(at, &deleted, now, cx);
+/// Own pending entries behind `after` were asked for.
+pub(super) fn own_claimed(
+    group: &mut Group,
+    at: usize,
+    after: EntryId,
+    answer: StoreAnswer,
+    cx: &mut Context,
+) {
+    let Some(stream) = group.streams.get_mut(at) else { return };
+    let StoreAnswer { result, now, random } = answer;
+    let Ok(Response::Claimed { entries, deleted: gone }) = result else {
+        stream.own_scan.failed(after, now, random);
+        return;
+    };
+    stream.own_scan.succeeded();
+    let last = entries.iter().map(|entry| entry.id).chain(gone.iter().copied()).max();
+    take_in(group, at, entries, Origin::Own, now, cx);
+    deleted(group, at, &gone, now, cx);
+    if let Some(stream) = group.streams.get_mut(at) {
+        stream.own_scan.taken_in(last);
     }
+}
 
-    pub(super) fn owned(&mut self, at: usize, after: EntryId, result: Answer, now: u64, cx: &mut Context) {
-        let Some(stream) = self.streams.get_mut(at) else { return };
-        let Ok(Response::Claimed { entries, deleted }) = result else {
-            stream.own_gate.failed(now);
-            stream.found_own(Own::Wanted { after });
-            return;
-        };
-        stream.own_gate.succeeded();
-        let last = entries.iter().map(|entry| entry.id).chain(deleted.iter().copied()).max();
-        self.take_in(at, entries, Origin::Own, now, cx);
-        self.deleted(at, &deleted, now, cx);
-        let Some(stream) = self.streams.get_mut(at) else { return };
-        stream.inherited |= last.is_none();
-        stream.found_own(last.map_or(Own::Done, |after| Own::Wanted { after }));
+/// Expired entries were listed. Returns the claim of those that are not held here.
+pub(super) fn expired_listed(group: &mut Group, at: usize, answer: StoreAnswer) -> Option<Work> {
+    let room = group.room(answer.now);
+    let connected = group.reading.is_connected();
+    let stream = group.streams.get_mut(at)?;
+    stream.recovery.ended();
+    let Ok(Response::Pending(pending)) = answer.result else { return None };
+    let wanted = |entry: &&PendingEntry| {
+        !stream.slots.contains(entry.id) && !stream.recovery.is_left_to_peers(entry.id)
+    };
+    let mut ids: Vec<EntryId> = pending.iter().filter(wanted).map(|entry| entry.id).collect();
+    stream.recovery.listed(pending.len(), ids.len());
+    ids.truncate(room.entries.min(MAX_CLAIMS));
+    if ids.is_empty() || !connected || !stream.is_ready() {
+        return None;
     }
+    stream.recovery.claiming();
+    let member = stream.member.clone();
+    Some(Work::Store(group.key, Request::Claim { member, min_idle: group.lease.ms(), ids }))
+}
 
-    fn take_in(&mut self, at: usize, entries: Vec<StoredEntry>, origin: Origin, now: u64, cx: &mut Context) {
-        let Some(name) = self.streams.get(at).map(|stream| stream.name.clone()) else { return };
-        for entry in entries {
-            let arrival = (cx.decode)(&name, entry, &cx.instance);
-            self.accept(arrival, origin, now, cx);
-        }
-    }
+/// Of expired entries `asked` were to be claimed.
+pub(super) fn claimed(group: &mut Group, at: usize, asked: usize, answer: StoreAnswer, cx: &mut Context) {
+    let Some(stream) = group.streams.get_mut(at) else { return };
+    stream.recovery.ended();
+    let Ok(Response::Claimed { entries, deleted: gone }) = answer.result else { return };
+    stream.recovery.claimed(asked, answer.now);
+    take_in(group, at, entries, Origin::Claimed, answer.now, cx);
+    deleted(group, at, &gone, answer.now, cx);
+}
 
-    /// Pending entries were found to be deleted. What is held here for a handler is handled all the same.
-    fn deleted(&mut self, at: usize, ids: &[EntryId], now: u64, cx: &mut Context) {
-        let Some(stream) = self.streams.get(at) else { return };
-        let (held, gone): (Vec<_>, Vec<_>) = ids.iter().partition(|id| stream.known.contains_key(id));
-        self.tell_lost(at, &gone, cx);
-        for id in held {
-            let entry = self.slot_of(at, id).and_then(|slot| self.entries.get_mut(slot));
-            match entry.filter(|entry| entry.is_open()) {
-                Some(entry) if entry.stage != Stage::Suspect => entry.gone = true,
-                _ => self.vanish(at, &[id], now, cx),
-            }
-        }
+fn take_in(
+    group: &mut Group,
+    at: usize,
+    entries: Vec<StoredEntry>,
+    origin: Origin,
+    now: u64,
+    cx: &mut Context,
+) {
+    let Some(name) = group.streams.get(at).map(|stream| stream.name.clone()) else { return };
+    for entry in entries {
+        let received = (cx.decode)(&name, entry, &cx.instance);
+        accept(group, received, origin, now, cx);
     }
 }

@@ -1,140 +1,213 @@
-//! Handler calls end.
+//! Handler calls end, and with the last of them their entry: it is acknowledged, tried again, handed back, or becomes a
+//! dead letter.
 
 use std::sync::Arc;
 
 use crate::ErrorKind;
-use crate::consumer::dispatch::Running;
-use crate::consumer::ending::End;
-use crate::consumer::entry::{CallState, Failure};
-use crate::consumer::group::{Context, Group};
-use crate::consumer::intake::error_json;
-use crate::delivery::{CircuitChange, DeliveryCounts, Settlement};
+use crate::consumer::context::Context;
+use crate::consumer::entry::{CallState, Failure, Stage};
+use crate::consumer::error_json::error_json;
+use crate::consumer::group::Group;
+use crate::consumer::handler_calls::HandlerCall;
+use crate::delivery::settlement::{CircuitChange, DeliveryCounts, Settlement};
 use crate::observe::metrics::MetricKey;
-use crate::options::subscribe::OrderBy;
 
-impl Group {
-    /// Ends a handler call. One that has timed out where an order is kept stays a zombie until
-    /// [`Group::bury_zombie`]; the caller keeps it when [`Group::keeps_zombies`].
-    pub(super) fn settle(
-        &mut self,
-        running: &Running,
-        settlement: Settlement,
-        now: u64,
-        random: impl FnOnce() -> f64,
-        cx: &mut Context,
-    ) -> (DeliveryCounts, Option<CircuitChange>) {
-        let mut tally = DeliveryCounts::default();
-        let id = running.subscription;
-        let zombie = matches!(settlement, Settlement::TimedOut { .. }) && self.keeps_zombies();
-        let failed = !matches!(settlement, Settlement::Succeeded | Settlement::NotHandled);
-        tally.handler_errors = u64::from(failed);
-        let Some(s) = self.subscribers.get_mut(&id) else { return (tally, None) };
-        s.running -= usize::from(!zombie);
-        let mut change = None;
-        if let Some(breaker) = s.breaker.as_mut().filter(|b| b.epoch() == running.epoch) {
-            if settlement == Settlement::NotHandled {
-                breaker.cancel();
-            } else if let Some(state) = breaker.record(!failed, now) {
-                change = Some(CircuitChange { subscription: id, state });
+/// How a handler call of an entry ended.
+enum End {
+    Succeeded,
+    /// It is made again at that time.
+    Retry {
+        at: u64,
+    },
+    /// It is to be made by another consumer, or later. `consumed`: it was an attempt.
+    Undone {
+        consumed: bool,
+    },
+    /// The entry is given up.
+    Failed(Failure),
+}
+
+/// Ends a handler call. One that has timed out where an order is kept goes on until [`finish_timed_out`]; the caller
+/// keeps it when [`Group::keeps_timed_out`].
+pub(super) fn settle(
+    group: &mut Group,
+    call: &HandlerCall,
+    settlement: Settlement,
+    now: u64,
+    random: impl FnOnce() -> f64,
+    cx: &mut Context,
+) -> (DeliveryCounts, Option<CircuitChange>) {
+    let mut counts = DeliveryCounts::default();
+    let id = call.subscription;
+    let goes_on = matches!(settlement, Settlement::TimedOut { .. }) && group.keeps_timed_out();
+    counts.handler_errors = u64::from(settlement.is_failure());
+    let Group { subscriptions, entries, .. } = group;
+    let Some(s) = subscriptions.get_mut(id) else { return (counts, None) };
+    if !goes_on {
+        s.handlers.release();
+    }
+    let circuit = s.handlers.record(call.epoch, settlement, now);
+    let change = circuit.map(|state| CircuitChange { subscription: id, state });
+    let max_retries = s.handlers.max_retries();
+    let stays = !s.removed && !group.stopping;
+    let attempt = |slot: u32| entries.get(slot).and_then(|e| e.call(id)).map_or(1, |call| call.attempt);
+    // One delay: the events of a batch are tried again together.
+    let delay = s.handlers.retry_delay(settlement, || call.slots().map(attempt).max().unwrap_or(1), random);
+    cx.ended.clear();
+    for slot in call.slots() {
+        cx.ended.extend(metric_key(group, slot));
+        let attempt = group.entries.get(slot).and_then(|e| e.call(id)).map_or(1, |call| call.attempt);
+        let end = match (settlement, delay) {
+            (Settlement::Succeeded, _) => End::Succeeded,
+            (Settlement::NotHandled, _) => End::Undone { consumed: false },
+            (_, Some(delay)) if attempt <= max_retries => {
+                // Where it cannot be tried again here, it is handed back with the attempt counted.
+                if stays {
+                    End::Retry { at: now.saturating_add(delay) }
+                } else {
+                    End::Undone { consumed: true }
+                }
             }
-        }
-        let retries = s.retries_at_most();
-        let (stays, options) = (!s.removed && !self.stopping, s.options.clone());
-        // One delay: the events of a batch are tried again together.
-        let delay = match settlement {
-            Settlement::RetryLater(ms) => Some(ms),
-            Settlement::Failed { retryable: true } | Settlement::TimedOut { retryable: true } => {
-                let attempts = running.slots().map(|slot| self.attempt(slot, id));
-                Some(options.retry.delay(attempts.max().unwrap_or(1), random()))
-            }
-            _ => None,
+            _ => End::Failed(Failure {
+                attempts: attempt,
+                reason: if delay.is_some() { "failed" } else { "not-retryable" },
+                error: call.error.clone().unwrap_or_else(|| unexplained(settlement)),
+            }),
         };
-        cx.ended.clear();
-        for slot in running.slots() {
-            cx.ended.extend(self.series(slot));
-            let attempt = self.attempt(slot, id);
-            let end = match (settlement, delay) {
-                (Settlement::Succeeded, _) => End::Succeeded,
-                (Settlement::NotHandled, _) => End::Undone { consumed: false },
-                (_, Some(delay)) if attempt <= retries => {
-                    // Where it cannot be tried again here, it is handed back with the attempt counted.
-                    if stays {
-                        End::Retry { at: now.saturating_add(delay) }
-                    } else {
-                        End::Undone { consumed: true }
-                    }
-                }
-                _ => End::Failed(Failure {
-                    attempts: attempt,
-                    reason: if delay.is_some() { "failed" } else { "not-retryable" },
-                    error: running.error.clone().unwrap_or_else(|| unexplained(settlement)),
-                }),
-            };
-            tally.add(self.end_call(slot, id, end, zombie, now, cx));
-        }
-        self.after_call(id);
-        (tally, change)
+        counts.add(end_call(group, slot, id, end, goes_on, now, cx));
     }
+    group.subscriptions.handler_freed(id);
+    (counts, change)
+}
 
-    /// What a call of an entry is for.
-    fn series(&self, slot: u32) -> Option<MetricKey> {
-        let entry = self.entries.get(slot)?;
-        let consumer = self.streams.get(entry.stream)?.consumer_number;
-        Some(MetricKey { consumer, event_type: entry.type_number })
+/// A call that had timed out has ended: its slot and its lanes are free.
+pub(super) fn finish_timed_out(group: &mut Group, call: &HandlerCall, now: u64, cx: &mut Context) {
+    let id = call.subscription;
+    if let Some(s) = group.subscriptions.get_mut(id) {
+        s.handlers.release();
     }
-
-    /// Which attempt a call of an entry is.
-    fn attempt(&self, slot: u32, id: u32) -> u32 {
-        self.entries.get(slot).and_then(|e| e.call(id)).map_or(1, |call| call.attempt)
-    }
-
-    /// Whether a call that has timed out keeps its slot, and its entry its lane, until it ends.
-    pub(super) fn keeps_zombies(&self) -> bool {
-        self.joining.order_by != OrderBy::None
-    }
-
-    /// A call that had timed out has ended: its slot and its lanes are free.
-    pub(super) fn bury_zombie(&mut self, running: &Running, now: u64, cx: &mut Context) {
-        let id = running.subscription;
-        if let Some(s) = self.subscribers.get_mut(&id) {
-            s.running = s.running.saturating_sub(1);
-        }
-        for slot in running.slots() {
-            let Some(call) = self.entries.get_mut(slot).and_then(|e| e.call_mut(id)) else { continue };
-            let CallState::Zombie { retry_at, .. } = call.state else { continue };
-            call.state = CallState::Done { succeeded: false };
-            match retry_at {
-                Some(at) => self.back_off(slot, id, at.max(now)),
-                None => {
-                    self.leave_lane(slot, now);
-                    self.free(slot, cx);
-                }
+    for slot in call.slots() {
+        let Some(call) = group.entries.get_mut(slot).and_then(|e| e.call_mut(id)) else { continue };
+        let CallState::TimedOut { retry_at, .. } = call.state else { continue };
+        call.state = CallState::Done { succeeded: false };
+        match retry_at {
+            Some(at) => schedule_retry(group, slot, id, at.max(now)),
+            None => {
+                group.leave_lane(slot, now);
+                group.free(slot, cx);
             }
         }
-        self.after_call(id);
     }
+    group.subscriptions.handler_freed(id);
+}
 
-    /// A handler of a subscription is free.
-    fn after_call(&mut self, id: u32) {
-        if self.subscribers.get(&id).is_some_and(|s| s.removed && s.running == 0) {
-            self.subscribers.remove(&id);
-        } else {
-            self.list(id);
+/// Puts a call off until its retry.
+fn schedule_retry(group: &mut Group, slot: u32, id: u32, at: u64) {
+    let Some(state) = group.subscriptions.queue_retry(slot, id, at) else { return };
+    if let Some(call) = group.entries.get_mut(slot).and_then(|e| e.call_mut(id)) {
+        call.state = state;
+    }
+    group.entries.recount(slot);
+}
+
+/// Ends the call of an entry by one subscription. One that `goes_on` has timed out and keeps its slot.
+fn end_call(
+    group: &mut Group,
+    slot: u32,
+    id: u32,
+    end: End,
+    goes_on: bool,
+    now: u64,
+    cx: &mut Context,
+) -> DeliveryCounts {
+    let mut counts = DeliveryCounts::default();
+    let Some(entry) = group.entries.get_mut(slot) else { return counts };
+    let lost = entry.stage == Stage::Over;
+    // What is not in the stream any more cannot be tried again.
+    let last = lost || entry.gone;
+    let at = entry.stream;
+    let Some(call) = entry.call_mut(id) else { return counts };
+    let CallState::Running { since, .. } = call.state else { return counts };
+    let attempt = call.attempt;
+    let succeeded = matches!(end, End::Succeeded);
+    let retry = match &end {
+        End::Retry { at } if !last => Some(*at),
+        _ => None,
+    };
+    call.attempt += u32::from(retry.is_some());
+    call.state =
+        if goes_on { CallState::TimedOut { since, retry_at: retry } } else { CallState::Done { succeeded } };
+    match end {
+        End::Succeeded => counts.delivered = 1,
+        End::Failed(failure) if !lost => {
+            counts.failed = 1;
+            entry.failure.get_or_insert_with(|| Box::new(failure));
+        }
+        End::Undone { consumed } => {
+            entry.undone = true;
+            entry.made = entry.made.max(if consumed { attempt } else { 0 });
+        }
+        End::Retry { .. } | End::Failed(_) => {}
+    }
+    if let Some(retry_at) = retry {
+        counts.retried = 1;
+        entry.made = entry.made.max(attempt);
+        entry.count = entry.count.max(attempt.saturating_add(1));
+        entry.renewed = now;
+        // The attempt outlives the process.
+        if let Some(stream) = group.streams.get_mut(at) {
+            stream.updates.lease_extensions.push(entry.id, Some(entry.count));
+        }
+        if !goes_on {
+            schedule_retry(group, slot, id, retry_at);
         }
     }
+    end_if_done(group, slot, now, cx);
+    counts
+}
 
-    /// Puts a call off until its retry.
-    pub(super) fn back_off(&mut self, slot: u32, id: u32, at: u64) {
-        let Some(s) = self.subscribers.get_mut(&id) else { return };
-        let due = (at, self.next_retry);
-        self.next_retry += 1;
-        s.retries.insert(due, slot);
-        self.retrying.insert(id);
-        if let Some(call) = self.entries.get_mut(slot).and_then(|e| e.call_mut(id)) {
-            call.state = CallState::Backoff { due };
-        }
-        self.reload(slot);
+/// Ends an entry unless a call of it is open.
+pub(super) fn end_if_done(group: &mut Group, slot: u32, now: u64, cx: &mut Context) {
+    let Some(entry) = group.entries.get_mut(slot) else { return };
+    if entry.is_open() {
+        group.entries.recount(slot);
+        return;
     }
+    let (at, id) = (entry.stream, entry.id);
+    let all = entry.calls.iter().all(|call| call.state == CallState::Done { succeeded: true });
+    let any = entry.calls.iter().any(|call| call.state == CallState::Done { succeeded: true });
+    if entry.stage == Stage::Over {
+        // A success acknowledges whoever owns the entry by now.
+        if all {
+            if let Some(stream) = group.streams.get_mut(at) {
+                stream.updates.acknowledgements.expect_without_ownership(id);
+            }
+            group.acknowledge(at, id, now);
+        }
+    } else if entry.gone && !all {
+        entry.stage = Stage::Over;
+        if let Some(stream) = group.streams.get_mut(at) {
+            stream.forget(id);
+        }
+        group.announce_lost(at, &[id], cx);
+    } else if entry.undone || (!any && entry.failure.is_none()) {
+        group.requeue(slot, false);
+    } else if let Some(failure) = entry.failure.take() {
+        group.dead_letter(slot, failure);
+    } else {
+        entry.stage = Stage::Over;
+        group.acknowledge(at, id, now);
+    }
+    group.leave_lane(slot, now);
+    group.entries.recount(slot);
+    group.free(slot, cx);
+}
+
+/// What a call of an entry is counted by.
+fn metric_key(group: &Group, slot: u32) -> Option<MetricKey> {
+    let entry = group.entries.get(slot)?;
+    let consumer = group.streams.get(entry.stream)?.consumer_number;
+    Some(MetricKey { consumer, event_type: entry.type_number })
 }
 
 /// The error of a call that came without one.

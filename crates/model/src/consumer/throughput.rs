@@ -5,13 +5,13 @@ const WIDTH: u64 = 100;
 
 /// Entries settled in about the last 100 ms.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct Throughput {
     bucket: u64,
     current: usize,
     previous: usize,
 }
 
-impl Pace {
+impl Throughput {
     /// Counts a settled entry.
     pub(super) fn count(&mut self, now: u64) {
         let bucket = now / WIDTH;
@@ -39,12 +39,15 @@ mod tests {
 
     #[test]
     fn it_follows_the_last_intervals() {
-        let mut pace = Pace::default();
-        (0..50).for_each(|_| pace.count(1010));
-        assert_eq!((pace.entries(1020), pace.entries(1110), pace.entries(1200)), (50, 50, 0));
-        (0..60).for_each(|_| pace.count(1110));
-        assert_eq!(pace.entries(1110), 60);
-        pace.count(5000);
-        assert_eq!(pace.entries(5000), 1);
+        let mut throughput = Throughput::default();
+        (0..50).for_each(|_| throughput.count(1010));
+        assert_eq!(
+            (throughput.entries(1020), throughput.entries(1110), throughput.entries(1200)),
+            (50, 50, 0)
+        );
+        (0..60).for_each(|_| throughput.count(1110));
+        assert_eq!(throughput.entries(1110), 60);
+        throughput.count(5000);
+        assert_eq!(throughput.entries(5000), 1);
     }
 }

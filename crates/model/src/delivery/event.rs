@@ -37,7 +37,7 @@ pub struct InboundEvent {
 }
 
 impl InboundEvent {
-    /// A candidate.
+    /// An event that has come in.
     pub fn new(event: LiveEvent) -> Self {
         InboundEvent { event: Arc::new(event), tree: OnceCell::new() }
     }

@@ -1,22 +1,24 @@
-//! The deliveries of one subscription: its queue, its retries, its breaker.
+//! A live subscription: its queue, its retries, its handler slots.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::breaker::Breaker;
 use crate::delivery::event::LiveEvent;
+use crate::delivery::handler_slots::HandlerSlots;
 use crate::delivery::queue::{Queue, Queued};
+use crate::delivery::ready_list::Schedulable;
+use crate::delivery::retry_queue::RetryQueue;
 use crate::filter::Filter;
 use crate::options::subscribe::SubscribeOptions;
 
+/// An event that waits for a handler.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct QueuedEvent {
     pub(super) event: Arc<LiveEvent>,
     pub(super) pattern: u32,
     pub(super) attempt: u32,
 }
 
-impl Queued for Waiting {
+impl Queued for QueuedEvent {
     fn bytes(&self) -> usize {
         self.event.json.len()
     }
@@ -28,87 +30,99 @@ impl Queued for Waiting {
 
 #[derive(Debug)]
 pub(super) struct Subscription {
-    /// Shared by subscriptions with the same options, as most of many are.
-    pub(super) options: Arc<SubscribeOptions>,
+    pub(super) handlers: HandlerSlots,
     pub(super) filter: Option<Box<Filter>>,
-    /// Boxed, as few subscriptions have one and its window is large.
-    pub(super) breaker: Option<Box<Breaker>>,
-    pub(super) queue: Queue<Waiting>,
-    /// Retries by (due time, number): the number keeps those of one millisecond apart.
-    pub(super) retries: BTreeMap<(u64, u64), Waiting>,
-    pub(super) retry_bytes: usize,
-    pub(super) running: usize,
-    pub(super) paused: bool,
+    queue: Queue<QueuedEvent>,
+    retries: RetryQueue<QueuedEvent>,
+    retry_bytes: usize,
     /// Whether it stands in the list of ready subscriptions.
-    pub(super) listed: bool,
+    listed: bool,
+}
+
+impl Schedulable for Subscription {
+    fn listed(&mut self) -> &mut bool {
+        &mut self.listed
+    }
+
+    fn wants_turn(&self) -> bool {
+        !self.handlers.is_paused() && self.handlers.has_free() && !self.queue.is_empty()
+    }
+
+    fn has_work(&self, now: u64) -> bool {
+        self.handlers.may_start(now) && (!self.queue.is_empty() || self.retries.has_due(now))
+    }
+
+    fn has_retries(&self) -> bool {
+        !self.retries.is_empty()
+    }
 }
 
 impl Subscription {
     pub(super) fn new(options: Arc<SubscribeOptions>, filter: Option<Filter>) -> Self {
         Subscription {
             filter: filter.map(Box::new),
-            breaker: options.circuit_breaker.clone().map(|options| Box::new(Breaker::new(options))),
             queue: Queue::new(options.queue),
-            options,
-            retries: BTreeMap::new(),
+            handlers: HandlerSlots::new(options),
+            retries: RetryQueue::default(),
             retry_bytes: 0,
-            running: 0,
-            paused: false,
             listed: false,
         }
     }
 
-    /// Whether another handler call may start.
-    pub(super) fn has_room(&self) -> bool {
-        self.running < self.options.concurrency
+    pub(super) fn circuit_is_open(&self, now: u64) -> bool {
+        self.handlers.circuit_admits_at().is_some_and(|at| now < at)
     }
 
-    /// Whether a failed attempt of that number is followed by another.
-    pub(super) fn retries_after(&self, attempt: u32) -> bool {
-        self.options.retry_on_error && attempt <= self.options.max_retries
-    }
-
-    pub(super) fn has_work(&self, now_ms: u64) -> bool {
-        !self.paused
-            && self.has_room()
-            && self.breaker.as_ref().is_none_or(|b| b.would_admit(now_ms))
-            && (!self.queue.is_empty() || self.retries.keys().next().is_some_and(|(due, _)| *due <= now_ms))
-    }
-
-    pub(super) fn circuit_is_open(&self, now_ms: u64) -> bool {
-        self.breaker.as_ref().is_some_and(|b| b.next_change_at().is_some_and(|at| now_ms < at))
+    /// Adds an event. Returns how many were dropped for it, itself included.
+    pub(super) fn push(&mut self, queued: QueuedEvent) -> usize {
+        self.queue.push(queued, (self.retries.len(), self.retry_bytes))
     }
 
     /// The next event to run: a retry that is due, else the oldest in the queue.
-    pub(super) fn next(&mut self, now_ms: u64) -> Option<Waiting> {
-        if let Some(entry) = self.retries.first_entry()
-            && entry.key().0 <= now_ms
-        {
-            let waiting = entry.remove();
-            self.retry_bytes -= waiting.event.json.len();
-            return Some(waiting);
+    pub(super) fn next(&mut self, now: u64) -> Option<QueuedEvent> {
+        if let Some(queued) = self.retries.pop_due(now) {
+            self.retry_bytes -= queued.event.json.len();
+            return Some(queued);
         }
         self.queue.pop()
     }
 
-    pub(super) fn held(&self) -> (usize, usize) {
-        (self.retries.len(), self.retry_bytes)
-    }
-
     /// Keeps an event for another attempt, and drops what then exceeds the bounds of the queue: new events
     /// first, then the retries that are due last. Returns how many were dropped.
-    pub(super) fn retry_at(&mut self, due: (u64, u64), waiting: Waiting) -> u64 {
-        self.retry_bytes += waiting.event.json.len();
-        self.retries.insert(due, waiting);
+    pub(super) fn retry_at(&mut self, at: u64, queued: QueuedEvent) -> u64 {
+        self.retry_bytes += queued.event.json.len();
+        self.retries.push(at, queued);
         let (max_events, max_bytes) = (self.queue.options().max_events, self.queue.options().max_bytes);
-        let room =
-            (max_events.saturating_sub(self.retries.len()), max_bytes.saturating_sub(self.retry_bytes));
-        let mut dropped = self.queue.shrink(room.0, room.1) as u64;
+        let events = max_events.saturating_sub(self.retries.len());
+        let bytes = max_bytes.saturating_sub(self.retry_bytes);
+        let mut dropped = self.queue.shrink(events, bytes) as u64;
         while self.retries.len() > max_events || self.retry_bytes > max_bytes {
-            let Some((_, waiting)) = self.retries.pop_last() else { break };
-            self.retry_bytes -= waiting.event.json.len();
+            let Some(queued) = self.retries.pop_last() else { break };
+            self.retry_bytes -= queued.event.json.len();
             dropped += 1;
         }
         dropped
+    }
+
+    /// Drops the events that wait, retries apart. Returns how many.
+    pub(super) fn drop_queue(&mut self) -> usize {
+        self.queue.clear()
+    }
+
+    /// The events that wait, retries included.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.len() + self.retries.len()
+    }
+
+    /// The bytes of the events that wait, retries included.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.queue.bytes() + self.retry_bytes
+    }
+
+    /// When, after `now`, a retry becomes ready by itself: it is due, and the circuit half-opens. What is due already
+    /// waits for a slot, the end of a pause or the host, not for time.
+    pub(super) fn next_due(&self, now: u64) -> Option<u64> {
+        let at = self.retries.first_due()?.max(self.handlers.circuit_admits_at().unwrap_or(0));
+        if at > now { Some(at) } else { self.retries.next_after(now) }
     }
 }

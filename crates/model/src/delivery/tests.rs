@@ -2,10 +2,14 @@
 
 use proptest::prelude::*;
 
+use std::sync::Arc;
+
 use super::*;
-use crate::breaker::BreakerOptions;
+use crate::breaker::{BreakerOptions, BreakerState};
 use crate::delivery::queue::{Overflow, QueueOptions};
+use crate::filter::Filter;
 use crate::observe::metrics::{LIVE, MetricKey};
+use crate::options::subscribe::SubscribeOptions;
 use crate::retry::{Jitter, RetryPolicy};
 
 fn options() -> SubscribeOptions {
@@ -185,7 +189,9 @@ fn a_filter_reads_what_v8_reads() {
 fn a_token_of_a_running_call_is_not_given_again() {
     let mut d = table(&options(), None);
     let mut one = |n, next: Option<u32>| {
-        d.next_token = next.unwrap_or(d.next_token);
+        if let Some(next) = next {
+            d.continue_at(next);
+        }
         d.offer(1, 0, &event(n), 0);
         take(&mut d, 0)[0].token
     };
@@ -195,7 +201,7 @@ fn a_token_of_a_running_call_is_not_given_again() {
     (5..8).for_each(|n| {
         d.offer(1, 0, &event(n), 0);
     });
-    d.next_token = 0;
+    d.continue_at(0);
     let tokens: Vec<u32> = take(&mut d, 0).iter().map(|run| run.token).collect();
     assert_eq!(tokens, [1, 4, 5]);
     assert_eq!(d.running(), 7);
@@ -233,7 +239,7 @@ fn a_removed_subscription_leaves_the_list_of_ready_ones() {
     for id in 0..2 {
         d.remove(id);
     }
-    assert_eq!(d.ready, [2]);
+    assert_eq!(d.listed(), [2]);
     // The number again, with an event: listed once.
     d.add(1, &options(), None);
     d.offer(1, 0, &event(3), 0);

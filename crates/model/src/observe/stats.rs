@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 
 use crate::observe::histogram::{Histogram, Quantiles};
+use crate::sliding_window::SlidingWindow;
 
 /// A number counted from any thread. All but `zombie_handlers` only grow.
 ///
@@ -60,7 +61,7 @@ counters! {
     /// Publishes that were accepted.
     events_published,
     /// Events that came in for at least one subscription, before filters and queues. Foreign messages and those
-    /// that no subscription wants are not among them; one that the server sends for two overlapping server_subscription
+    /// that no subscription wants are not among them; one that the server sends for two overlapping server
     /// subscriptions counts twice.
     events_received,
     /// Handler calls that succeeded.
@@ -91,41 +92,33 @@ counters! {
     reconnections,
 }
 
-/// The seconds a [`RateWindow`] covers, the current one included.
-const WINDOW_SECONDS: u64 = 10;
+/// The time that a [`RateWindow`] covers, in milliseconds: the current second and the nine before it.
+const WINDOW: u64 = 10_000;
 
 /// How many events per second there were in the last ten seconds. Time is milliseconds of any
 /// monotonic clock.
 #[derive(Clone, Debug)]
 pub struct RateWindow {
     start_ms: u64,
-    /// Per second modulo ten: which second, and how many events.
-    buckets: [(u64, u64); WINDOW_SECONDS as usize],
+    events: SlidingWindow<1>,
 }
 
 impl RateWindow {
     /// A window that starts now, so that a young client's rate is not diluted.
     pub fn new(now_ms: u64) -> Self {
-        RateWindow { start_ms: now_ms, buckets: Default::default() }
+        RateWindow { start_ms: now_ms, events: SlidingWindow::new(WINDOW) }
     }
 
     /// Counts `n` events now.
     pub fn add(&mut self, n: u64, now_ms: u64) {
-        let second = now_ms / 1000;
-        let bucket = &mut self.buckets[(second % WINDOW_SECONDS) as usize];
-        if bucket.0 != second {
-            *bucket = (second, 0);
-        }
-        bucket.1 += n;
+        self.events.add([n], now_ms);
     }
 
     /// Events per second: those of this second and the nine before it, by the time they cover, which
     /// counts as one second at least.
     pub fn per_second(&self, now_ms: u64) -> f64 {
-        let first = (now_ms / 1000).saturating_sub(WINDOW_SECONDS - 1);
-        let recent = self.buckets.iter().filter(|(second, _)| *second >= first);
-        let events: u64 = recent.map(|(_, events)| events).sum();
-        let covered = now_ms.saturating_sub(self.start_ms.max(first * 1000));
+        let [events] = self.events.totals_at(now_ms);
+        let covered = now_ms.saturating_sub(self.start_ms.max(self.events.begin(now_ms)));
         events as f64 * 1000.0 / covered.max(1000) as f64
     }
 }

@@ -262,7 +262,7 @@ impl GroupReader {
                 stream,
                 id,
                 deliveries: 1,
-                begun: false,
+                started: false,
                 unhandled_since: None,
                 content,
             });

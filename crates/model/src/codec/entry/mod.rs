@@ -54,7 +54,14 @@ pub fn new_arrival<'a>(
     own_instance: &str,
 ) -> ReceivedEntry {
     let content = read(fields, id, own_instance).into();
-    ReceivedEntry { stream: stream.clone(), id, deliveries: 1, begun: false, unhandled_since: None, content }
+    ReceivedEntry {
+        stream: stream.clone(),
+        id,
+        deliveries: 1,
+        started: false,
+        unhandled_since: None,
+        content,
+    }
 }
 
 /// What a group of the client start `own_instance` makes of an entry.
@@ -62,5 +69,5 @@ pub fn arrival(stream: &Arc<str>, entry: StoredEntry, own_instance: &str) -> Rec
     let StoredEntry { id, deliveries, begun, unhandled_since, fields } = entry;
     let fields = fields.iter().map(|(name, value)| (&**name, &**value));
     let content = read(fields, id, own_instance).into();
-    ReceivedEntry { stream: stream.clone(), id, deliveries, begun, unhandled_since, content }
+    ReceivedEntry { stream: stream.clone(), id, deliveries, started: begun, unhandled_since, content }
 }

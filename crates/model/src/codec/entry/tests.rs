@@ -212,14 +212,14 @@ fn an_arrival_says_what_the_store_knows_of_the_entry() {
     let stream = Arc::from("orders");
     let mut stored = entry(fields(&[("eventType", "a"), ("data", "1"), ("group", "g")]));
     (stored.deliveries, stored.begun, stored.unhandled_since) = (7, true, Some(5));
-    let ReceivedEntry { stream: of, id, deliveries, begun, unhandled_since, content } =
+    let ReceivedEntry { stream: of, id, deliveries, started, unhandled_since, content } =
         arrival(&stream, stored, "me");
     assert!(Arc::ptr_eq(&of, &stream));
-    assert_eq!((id, deliveries, begun, unhandled_since), (ID, 7, true, Some(5)));
+    assert_eq!((id, deliveries, started, unhandled_since), (ID, 7, true, Some(5)));
     assert!(matches!(content, Content::Event { event_type, only_group, .. }
         if &*event_type == "a" && only_group.as_deref() == Some("g")));
     let new = new_arrival(&stream, ID, std::iter::empty(), "me");
-    assert_eq!((new.id, new.deliveries, new.begun, new.unhandled_since), (ID, 1, false, None));
+    assert_eq!((new.id, new.deliveries, new.started, new.unhandled_since), (ID, 1, false, None));
     let content = arrival(&stream, entry(Fields::new()), "me").content;
     assert!(matches!(content, Content::Undecodable(reason) if reason.contains("eventType")));
 }

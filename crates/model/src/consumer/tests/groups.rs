@@ -6,7 +6,7 @@ use crate::BusError;
 use crate::codec::entry;
 use crate::config::DeadLetterConfig;
 use crate::consumer::tests::world::*;
-use crate::consumer::{Announcement, Claims, Content, Joining, ReceivedEntry, Source};
+use crate::consumer::{Announcement, Consumer, Content, Joining, ReceivedEntry, Source};
 use crate::delivery::Settlement;
 use crate::error::ErrorKind;
 use crate::options::subscribe::{MatchBy, OrderBy, SubscribeOptions};
@@ -27,9 +27,9 @@ fn all_subscriptions_of_a_group_agree() {
     assert_eq!((error.kind, error.path.as_deref()), (ErrorKind::InvalidOptions, Some("orderBy")));
     let error = b.client.try_add(2, "*", "s", &durable(|d| d.consumer = Some("d".into()))).unwrap_err();
     assert_eq!((error.kind, error.path.as_deref()), (ErrorKind::InvalidOptions, Some("consumer")));
-    assert!(!b.client.claims.contains(2));
+    assert!(!b.client.consumer.contains(2));
     b.client.try_add(2, "*", "s", &durable(|d| d.consumer = Some("c".into()))).unwrap();
-    assert_eq!(b.client.claims.subscriptions(), 2);
+    assert_eq!(b.client.consumer.subscriptions(), 2);
 }
 
 #[test]
@@ -93,14 +93,14 @@ fn a_group_that_keeps_disappearing_is_not_created_in_a_hot_loop() {
 fn a_start_for_a_group_that_exists_is_ignored_with_a_warning() {
     let mut b = Bench::new(&options());
     let source = Source { stream: "s".into(), from: Position::Beginning, given: true };
-    let claims = &mut b.client.claims;
-    claims.add(b.client.key, 2, &["*".into()], std::slice::from_ref(&source), &options(), None).unwrap();
+    let consumer = &mut b.client.consumer;
+    consumer.add(b.client.key, 2, &["*".into()], std::slice::from_ref(&source), &options(), None).unwrap();
     b.run();
     assert_eq!(warnings(&mut b), ["START_IGNORED"]);
     // Another client finds it there.
     let mut peer = Client::new("p", &options());
-    peer.claims.add(peer.key, 1, &["*".into()], std::slice::from_ref(&source), &options(), None).unwrap();
-    peer.claims.add(peer.key, 2, &["x".into()], &[source], &options(), None).unwrap();
+    peer.consumer.add(peer.key, 1, &["*".into()], std::slice::from_ref(&source), &options(), None).unwrap();
+    peer.consumer.add(peer.key, 2, &["x".into()], &[source], &options(), None).unwrap();
     peer.run(&mut b.world);
     let count = peer.announcements.iter().filter(|a| matches!(a, Announcement::Warning { .. })).count();
     assert_eq!(count, 1);
@@ -109,13 +109,13 @@ fn a_start_for_a_group_that_exists_is_ignored_with_a_warning() {
 #[test]
 fn the_lease_is_that_of_the_group() {
     let mut b = Bench::new(&options());
-    let mut claims = crate::consumer::Claims::new(
+    let mut consumer = crate::consumer::Consumer::new(
         DeadLetterConfig::default(),
         String::new(),
         "other".into(),
         crate::codec::entry::arrival,
     );
-    let key = claims.join(Joining {
+    let key = consumer.join(Joining {
         group: "g".into(),
         consumer: "other".into(),
         instance: "other".into(),
@@ -123,11 +123,11 @@ fn the_lease_is_that_of_the_group() {
         order_by: OrderBy::None,
     });
     let mut other = Client::new("other", &options());
-    (other.claims, other.key) = (claims, key);
+    (other.consumer, other.key) = (consumer, key);
     other.add(1, "*", &options());
-    other.claims.connected(key);
+    other.consumer.connected(key);
     b.client.parked = None;
-    b.client.claims.disconnected(b.client.key);
+    b.client.consumer.disconnected(b.client.key);
     other.run(&mut b.world);
     let warned = |a: &&Announcement| matches!(a, Announcement::Warning { code: "LEASE_DIFFERS", .. });
     assert_eq!(other.announcements.iter().filter(warned).count(), 1);
@@ -146,7 +146,7 @@ fn nothing_is_read_before_the_group_is_known_and_its_own_entries_are_found() {
     let mut world = World::new();
     let mut client = Client::new("c", &options());
     client.add(1, "*", &options());
-    client.claims.connected(client.key);
+    client.consumer.connected(client.key);
     client.fault = Box::new(|r| {
         matches!(r, Request::ClaimOwnPending { .. }).then_some(Fault::Refuse(ErrorKind::ServerBusy))
     });
@@ -172,7 +172,7 @@ fn a_stream_that_cannot_be_opened_refuses_its_subscriptions() {
     });
     client.run(&mut world);
     assert!(client.announcements.is_empty());
-    assert_eq!(client.claims.trouble(1).unwrap().kind, ErrorKind::ServerOom);
+    assert_eq!(client.consumer.trouble(1).unwrap().kind, ErrorKind::ServerOom);
     world.now += 1000;
     client.run(&mut world);
     assert!(
@@ -184,14 +184,15 @@ fn a_stream_that_cannot_be_opened_refuses_its_subscriptions() {
 fn streams_are_read_together_and_each_subscription_sees_its_own() {
     let mut b = Bench::new(&options());
     b.client.try_add(2, "*", "t", &options()).unwrap();
-    assert!(!b.client.claims.is_outdated(b.client.key));
+    assert!(!b.client.consumer.is_outdated(b.client.key));
     b.run();
-    assert!(b.client.claims.is_outdated(b.client.key));
+    assert!(b.client.consumer.is_outdated(b.client.key));
     b.client.parked = None;
-    b.client.claims.interrupted(
+    b.client.consumer.interrupted(
         b.client.key,
         &crate::BusError::new(ErrorKind::ConnectionLost, ""),
         b.world.now,
+        longest_wait,
     );
     b.pass(200);
     b.world.publish("t", "a", None);
@@ -202,7 +203,7 @@ fn streams_are_read_together_and_each_subscription_sees_its_own() {
     seen.sort();
     assert_eq!(seen, [(1, "s".to_owned()), (2, "t".to_owned())]);
     assert_eq!(b.client.parked.as_ref().map(|read| read.streams.len()), Some(2));
-    assert!(!b.client.claims.is_outdated(b.client.key));
+    assert!(!b.client.consumer.is_outdated(b.client.key));
 }
 
 #[test]
@@ -211,18 +212,18 @@ fn a_stream_in_trouble_does_not_hold_up_the_others() {
     let mut client = Client::new("c", &options());
     client.try_add(1, "*", "s", &options()).unwrap();
     client.try_add(2, "*", "t", &options()).unwrap();
-    client.claims.connected(client.key);
+    client.consumer.connected(client.key);
     let refuse = |r: &Request| matches!(r, Request::EnsureGroup { stream, .. } if **stream == *"t");
     client.fault = Box::new(move |r| refuse(r).then_some(Fault::Refuse(ErrorKind::ServerOom)));
     client.run(&mut world);
     world.publish("s", "a", None);
     client.run(&mut world);
     assert_eq!(client.take(&world).len(), 1);
-    assert!(client.claims.trouble(2).is_some() && client.claims.trouble(1).is_none());
+    assert!(client.consumer.trouble(2).is_some() && client.consumer.trouble(1).is_none());
     client.fault = Box::new(|_| None);
     world.now += 2000;
     client.run(&mut world);
-    assert!(client.claims.is_outdated(client.key));
+    assert!(client.consumer.is_outdated(client.key));
 }
 
 #[test]
@@ -232,10 +233,15 @@ fn a_loss_that_is_told_to_a_group_that_was_left_is_not_forgotten() {
     b.pass(1_000);
     let beat =
         b.client.asked.iter().find(|request| matches!(request, Request::Heartbeat { .. })).unwrap().clone();
-    b.client.claims.leave(b.client.key);
+    b.client.consumer.leave(b.client.key);
     let missed = Missed { count: 3, from: EntryId::MIN, to: EntryId::MAX };
     let facts = Facts { missed: Some(missed.clone()), ..Facts::default() };
-    assert!(b.client.claims.answered(b.client.key, beat, Ok(Response::Facts(facts)), b.world.now).is_none());
+    assert!(
+        b.client
+            .consumer
+            .answered(b.client.key, beat, Ok(Response::Facts(facts)), b.world.now, longest_wait)
+            .is_none()
+    );
     b.run();
     let told = b.announced().pop().unwrap();
     assert!(matches!(told, Announcement::MessagesLost { missed: told, .. } if told == missed));
@@ -247,21 +253,26 @@ fn a_stream_that_the_server_refuses_does_not_hold_up_the_reads_of_the_others() {
     let mut client = Client::new("c", &options());
     client.add(1, "*", &options());
     client.try_add(2, "*", "t", &options()).unwrap();
-    client.claims.connected(client.key);
+    client.consumer.connected(client.key);
     client.run(&mut world);
     assert_eq!(client.parked.take().unwrap().streams.len(), 2);
     let beat = |r: &Request| matches!(r, Request::Heartbeat { member, .. } if *member.stream == *"t");
     client.fault = Box::new(move |r| beat(r).then_some(Fault::Refuse(ErrorKind::WrongType)));
     world.now += 1000;
     client.run(&mut world);
-    client.claims.interrupted(client.key, &BusError::new(ErrorKind::WrongType, "refused"), world.now);
+    client.consumer.interrupted(
+        client.key,
+        &BusError::new(ErrorKind::WrongType, "refused"),
+        world.now,
+        longest_wait,
+    );
     world.now += 1000;
     client.run(&mut world);
     assert_eq!(*client.parked.as_ref().unwrap().streams, [arc("s")]);
     client.fault = Box::new(|_| None);
     world.now += 1000;
     client.run(&mut world);
-    assert!(client.claims.is_outdated(client.key), "it is read again");
+    assert!(client.consumer.is_outdated(client.key), "it is read again");
 }
 
 #[test]
@@ -278,8 +289,8 @@ fn an_event_that_another_client_wants_for_its_channel_is_left_to_it() {
         let mut world = World::new();
         let client = |name: &str| {
             let mut client = Client::new(name, &options());
-            client.claims = Claims::new(DeadLetterConfig::default(), "p:".into(), name.into(), decode);
-            client.key = client.claims.join(Joining {
+            client.consumer = Consumer::new(DeadLetterConfig::default(), "p:".into(), name.into(), decode);
+            client.key = client.consumer.join(Joining {
                 group: "g".into(),
                 consumer: name.into(),
                 instance: name.into(),
@@ -296,10 +307,10 @@ fn an_event_that_another_client_wants_for_its_channel_is_left_to_it() {
         world.publish("s", "a.b", None);
         world.store.read_group("s", "g", "dead", 1, world.now).unwrap();
         world.now += LEASE;
-        here.claims.connected(here.key);
+        here.consumer.connected(here.key);
         here.run(&mut world);
         assert_eq!((here.tally.recovered, here.tally.skipped), (1, 0));
-        there.claims.connected(there.key);
+        there.consumer.connected(there.key);
         there.run(&mut world);
         assert_eq!(there.take(&world).len(), 1, "{pattern}");
     }

@@ -6,8 +6,8 @@ use crate::ErrorKind;
 use crate::breaker::{BreakerOptions, BreakerState};
 use crate::config::DeadLetterConfig;
 use crate::consumer::tests::world::*;
-use crate::consumer::{Announcement, Content, DURABLE_TOKEN};
-use crate::delivery::Settlement;
+use crate::consumer::{Announcement, Content};
+use crate::delivery::{DURABLE_TOKEN, Settlement};
 use crate::options::subscribe::{BatchOptions, SubscribeOptions};
 use crate::stream_store::Request;
 
@@ -22,16 +22,16 @@ fn a_success_is_acknowledged() {
     assert_eq!((&*stored.stream, &*stored.group, stored.id, stored.deliveries), ("s", "g", ids[0], 1));
     assert!(out.iter().all(|d| d.token & DURABLE_TOKEN != 0 && d.attempt == 1 && d.subscription == 1));
     assert_eq!(b.pending().len(), 3);
-    assert!(!b.client.claims.is_settled(None));
+    assert!(!b.client.consumer.is_settled(None));
     for d in &out {
         assert_eq!(b.settle(d.token, Settlement::Succeeded).delivered, 1);
-        let series: Vec<_> = b.client.claims.take_ended().collect();
-        let (stream, group) = &b.client.claims.consumers()[usize::from(series[0].consumer)];
+        let series: Vec<_> = b.client.consumer.take_ended().collect();
+        let (stream, group) = &b.client.consumer.consumers()[usize::from(series[0].consumer)];
         assert_eq!((series.len(), &**stream, &**group, series[0].event_type), (1, "s", "g", 1));
     }
     assert_eq!(b.pending(), []);
-    assert!(b.client.claims.is_settled(None));
-    assert_eq!((b.client.claims.waiting(), b.client.claims.running()), ((0, 0), 0));
+    assert!(b.client.consumer.is_settled(None));
+    assert_eq!((b.client.consumer.waiting(), b.client.consumer.running()), ((0, 0), 0));
     assert_eq!(b.settle(out[0].token, Settlement::Succeeded).delivered, 0, "settled once");
 }
 
@@ -43,15 +43,15 @@ fn a_failure_is_tried_again_with_its_count_kept_and_then_buried() {
     for attempt in 1..=4 {
         let out = b.take();
         assert_eq!((out.len(), out[0].attempt), (1, attempt));
-        b.client.claims.explain(out[0].token, format!("{{\"name\":\"E{attempt}\"}}").into());
+        b.client.consumer.explain(out[0].token, format!("{{\"name\":\"E{attempt}\"}}").into());
         let tally = b.settle(out[0].token, RETRYABLE);
         assert_eq!((tally.retried, tally.failed), if attempt < 4 { (1, 0) } else { (0, 1) });
         if attempt < 4 {
             assert_eq!(b.pending(), [(id, attempt + 1)]);
-            assert!(!b.client.claims.has_ready(b.world.now));
+            assert!(!b.client.consumer.has_ready(b.world.now));
             let before = b.world.now;
-            while !b.client.claims.has_ready(b.world.now) {
-                b.world.now = b.client.claims.next_due(b.world.now).unwrap();
+            while !b.client.consumer.has_ready(b.world.now) {
+                b.world.now = b.client.consumer.next_due(b.world.now).unwrap();
                 b.run();
             }
             waits.push(b.world.now - before);
@@ -126,7 +126,7 @@ fn without_dead_letters_they_are_acknowledged_and_announced() {
     let off = DeadLetterConfig { enabled: false, ..DeadLetterConfig::default() };
     let mut client = Client::with("c", &options(), off);
     client.add(1, "*", &options());
-    client.claims.connected(client.key);
+    client.consumer.connected(client.key);
     client.run(&mut world);
     world.publish("s", "a", None);
     client.run(&mut world);
@@ -183,7 +183,7 @@ fn filters_and_foreign_types_are_skipped_and_entries_of_other_groups_too() {
     let mut world = World::new();
     let mut client = Client::new("c", &options());
     client.add(1, "a.*", &options());
-    client.claims.connected(client.key);
+    client.consumer.connected(client.key);
     client.run(&mut world);
     world.publish("s", "b.c", None);
     let mut only = fields("a.b", None, 1);
@@ -195,7 +195,7 @@ fn filters_and_foreign_types_are_skipped_and_entries_of_other_groups_too() {
     client.run(&mut world);
     // Of the type that nobody seems to want the next heartbeat decides.
     assert_eq!((client.tally.skipped, world.pending("s").len()), (1, 2));
-    world.now = client.claims.next_due(world.now).unwrap();
+    world.now = client.consumer.next_due(world.now).unwrap();
     client.run(&mut world);
     assert_eq!(client.tally.skipped, 2);
     assert_eq!((client.take(&world).len(), world.pending("s").len()), (1, 1));
@@ -231,16 +231,16 @@ fn acknowledgements_are_gathered_and_repeated_until_they_are_answered() {
     assert_eq!(acks(&b), 1, "one request for all");
     b.pass(1000);
     assert!((3..=6).contains(&acks(&b)), "{} with a backoff", acks(&b));
-    assert!(!b.client.claims.is_settled(None));
+    assert!(!b.client.consumer.is_settled(None));
     // Found again meanwhile: not run again.
-    b.client.claims.disconnected(b.client.key);
+    b.client.consumer.disconnected(b.client.key);
     b.client.parked = None;
-    b.client.claims.connected(b.client.key);
+    b.client.consumer.connected(b.client.key);
     b.run();
     assert_eq!(b.take().len(), 0);
     b.client.fault = Box::new(|_| None);
     b.pass(5000);
-    assert_eq!((b.pending(), b.client.claims.is_settled(None)), (vec![], true));
+    assert_eq!((b.pending(), b.client.consumer.is_settled(None)), (vec![], true));
     assert_eq!(b.take().len(), 0);
 }
 
@@ -280,7 +280,7 @@ fn a_batch_is_one_call_that_settles_as_one() {
     let out = b.take();
     assert_eq!(out.iter().map(number).collect::<Vec<_>>(), [1, 2, 3]);
     assert!(out.iter().all(|d| d.token == out[0].token && d.stored.as_ref().unwrap().batch == 3));
-    assert!(!b.client.claims.has_ready(b.world.now), "the fourth waits");
+    assert!(!b.client.consumer.has_ready(b.world.now), "the fourth waits");
     b.pass(49);
     assert!(b.take().is_empty());
     b.pass(1);
@@ -292,7 +292,7 @@ fn a_batch_is_one_call_that_settles_as_one() {
     b.pass(1000);
     let (_, mixed) = b.take_numbers();
     assert!(mixed.contains(&5), "{mixed:?}");
-    assert_eq!(b.client.claims.running(), 1);
+    assert_eq!(b.client.consumer.running(), 1);
 }
 
 #[test]
@@ -302,8 +302,8 @@ fn an_open_circuit_keeps_everything_and_reads_nothing() {
     b.publish(6);
     let out = b.take();
     let random = || 0.5;
-    b.client.claims.settle(out[0].token, RETRYABLE, b.world.now, random);
-    let (_, change) = b.client.claims.settle(out[1].token, RETRYABLE, b.world.now, random);
+    b.client.consumer.settle(out[0].token, RETRYABLE, b.world.now, random);
+    let (_, change) = b.client.consumer.settle(out[1].token, RETRYABLE, b.world.now, random);
     assert_eq!(change.unwrap().state, BreakerState::Open);
     for d in &out[2..] {
         b.settle(d.token, Settlement::Succeeded);
@@ -314,14 +314,14 @@ fn an_open_circuit_keeps_everything_and_reads_nothing() {
     b.pass(59_000);
     let before = b.pending().len();
     assert!(before < 50, "{before}");
-    assert!(!b.client.claims.has_ready(b.world.now));
+    assert!(!b.client.consumer.has_ready(b.world.now));
     let idle = b.world.pending("s").iter().map(|p| p.idle).max().unwrap();
     assert!(idle <= LEASE / 3, "{idle}");
     b.pass(1000);
     let mut out = Vec::new();
-    let changes = b.client.claims.take(b.world.now, (100, usize::MAX), &mut out);
+    let changes = b.client.consumer.take(b.world.now, (100, usize::MAX), &mut out);
     assert_eq!((changes[0].state, out.len()), (BreakerState::HalfOpen, 1));
-    let (_, change) = b.client.claims.settle(out[0].token, Settlement::Succeeded, b.world.now, random);
+    let (_, change) = b.client.consumer.settle(out[0].token, Settlement::Succeeded, b.world.now, random);
     assert_eq!(change.unwrap().state, BreakerState::Closed);
     b.run();
     assert_eq!(b.take().len(), 16);
@@ -330,13 +330,13 @@ fn an_open_circuit_keeps_everything_and_reads_nothing() {
 #[test]
 fn a_paused_subscription_gets_nothing_and_the_group_reads_nothing() {
     let mut b = Bench::new(&options());
-    b.client.claims.pause(1, true);
+    b.client.consumer.pause(1, true);
     b.publish(100);
     b.publish(100);
-    assert!(!b.client.claims.has_ready(b.world.now));
+    assert!(!b.client.consumer.has_ready(b.world.now));
     assert!(b.take().is_empty());
     assert!(b.pending().len() <= 32, "{}", b.pending().len());
-    b.client.claims.pause(1, false);
+    b.client.consumer.pause(1, false);
     b.run();
     assert_eq!(b.take().len(), 16);
 }
@@ -354,7 +354,7 @@ fn reading_follows_the_room_and_the_pace() {
             b.client.settle(d.token, Settlement::Succeeded, b.world.now);
         }
         b.run();
-        most = most.max(b.client.claims.waiting().0);
+        most = most.max(b.client.consumer.waiting().0);
     }
     assert!((500..=4200).contains(&most), "{most}");
     assert_eq!((b.pending().len(), b.client.tally.delivered), (0, 10_000));

@@ -47,7 +47,7 @@ fn what_is_deleted_is_told_once_unless_a_handler_succeeds_with_it() {
     b.settle(last[0].token, Settlement::Succeeded);
     b.pass(LEASE);
     assert_eq!((lost(&b.announced()), b.pending(), b.world.letters("s")), (vec![], vec![], vec![]));
-    assert!(b.client.claims.is_settled(None) && b.client.claims.waiting() == (0, 0));
+    assert!(b.client.consumer.is_settled(None) && b.client.consumer.waiting() == (0, 0));
 }
 
 #[test]
@@ -63,8 +63,8 @@ fn what_is_deleted_before_it_is_buried_or_handed_back_is_told() {
     b.settle(out[2].token, RETRYABLE);
     assert_eq!(lost(&b.announced()), [(1, ids[2], ids[2])]);
     b.pass(LEASE);
-    assert!(b.take().is_empty() && b.client.claims.is_settled(None));
-    assert_eq!((b.pending(), b.world.letters("s"), b.client.claims.waiting()), (vec![], vec![], (0, 0)));
+    assert!(b.take().is_empty() && b.client.consumer.is_settled(None));
+    assert_eq!((b.pending(), b.world.letters("s"), b.client.consumer.waiting()), (vec![], vec![], (0, 0)));
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! Groups against a store, in virtual time.
 
 mod groups;
+mod leases;
+mod leaving;
 mod life;
 mod losing;
 mod order;
+mod poison;
 mod schedules;
-mod suspects;
 mod takeover;
+mod updates;
 mod world;

@@ -32,13 +32,13 @@ fn a_timed_out_call_keeps_its_slot_and_its_lane_until_it_ends() {
     let (tokens, numbers) = b.take_numbers();
     assert_eq!(numbers, [1, 3]);
     assert_eq!(b.settle(tokens[0], Settlement::TimedOut { retryable: true }).retried, 1);
-    assert_eq!(b.client.claims.running(), 1);
+    assert_eq!(b.client.consumer.running(), 1);
     b.pass(5000);
     assert!(b.take().is_empty(), "no slot is free");
     b.settle(tokens[1], Settlement::Succeeded);
     let (others, numbers) = b.take_numbers();
     assert_eq!(numbers, [4], "one slot is");
-    b.client.claims.late(tokens[0], b.world.now);
+    b.client.consumer.finish_timed_out(tokens[0], b.world.now);
     let (again, numbers) = b.take_numbers();
     assert_eq!(numbers, [1], "its retry was due before");
     b.settle(others[0], Settlement::Succeeded);
@@ -46,7 +46,7 @@ fn a_timed_out_call_keeps_its_slot_and_its_lane_until_it_ends() {
     b.pass(1);
     assert_eq!(b.world.letters("s").len(), 1);
     assert_eq!(b.take_numbers().1, [5], "2 waits for the end of the call");
-    b.client.claims.late(again[0], b.world.now);
+    b.client.consumer.finish_timed_out(again[0], b.world.now);
     b.run();
     assert_eq!(b.take_numbers().1, [2]);
 }
@@ -58,8 +58,8 @@ fn without_an_order_a_timeout_frees_the_slot() {
     let (tokens, _) = b.take_numbers();
     b.settle(tokens[0], Settlement::TimedOut { retryable: true });
     assert_eq!(b.take_numbers().1, [2]);
-    b.client.claims.late(tokens[0], b.world.now);
-    assert_eq!(b.client.claims.running(), 1);
+    b.client.consumer.finish_timed_out(tokens[0], b.world.now);
+    assert_eq!(b.client.consumer.running(), 1);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::codec::entry;
 use crate::config::DeadLetterConfig;
-use crate::consumer::{Announcement, Claims, GroupKey, Joining, Read, Source, Work};
+use crate::consumer::{Announcement, Consumer, GroupKey, Joining, Read, Source, Work};
 use crate::delivery::{Delivery, DeliveryCounts, Settlement};
 use crate::error::Outcome;
 use crate::filter::Filter;
@@ -125,7 +125,7 @@ impl World {
 type Faults = Box<dyn FnMut(&Request) -> Option<Fault>>;
 
 pub(super) struct Client {
-    pub(super) claims: Claims,
+    pub(super) consumer: Consumer,
     pub(super) key: GroupKey,
     pub(super) parked: Option<Read>,
     pub(super) announcements: Vec<Announcement>,
@@ -146,21 +146,21 @@ impl Client {
     }
 
     pub(super) fn started(
-        consumer: &str,
+        name: &str,
         instance: &str,
         options: &SubscribeOptions,
         dead_letter: DeadLetterConfig,
     ) -> Client {
-        let mut claims = Claims::new(dead_letter, "p:".to_owned(), instance.into(), entry::arrival);
-        let key = claims.join(Joining {
+        let mut consumer = Consumer::new(dead_letter, "p:".to_owned(), instance.into(), entry::arrival);
+        let key = consumer.join(Joining {
             group: "g".into(),
-            consumer: consumer.into(),
+            consumer: name.into(),
             instance: instance.into(),
             lease: LEASE,
             order_by: options.durable.as_ref().map(|d| d.order_by).unwrap(),
         });
         Client {
-            claims,
+            consumer,
             key,
             parked: None,
             announcements: Vec::new(),
@@ -183,7 +183,7 @@ impl Client {
     ) -> Result<(), BusError> {
         let filter = options.filter.as_ref().map(|f| Filter::parse(f).unwrap());
         let source = Source { stream: stream.into(), from: Position::New, given: false };
-        self.claims.add(self.key, subscription, &[pattern.to_owned()], &[source], options, filter)
+        self.consumer.add(self.key, subscription, &[pattern.to_owned()], &[source], options, filter)
     }
 
     pub(super) fn perform(&mut self, work: Work, world: &mut World) {
@@ -203,7 +203,7 @@ impl Client {
                     }
                     None => world.store.execute(request.clone(), world.now),
                 };
-                if let Some(next) = self.claims.answered(key, request, result, world.now) {
+                if let Some(next) = self.consumer.answered(key, request, result, world.now, longest_wait) {
                     self.perform(next, world);
                 }
             }
@@ -214,32 +214,32 @@ impl Client {
     pub(super) fn run(&mut self, world: &mut World) {
         for round in 0.. {
             assert!(round < 10_000, "it never comes to rest");
-            let work = self.claims.work(world.now);
+            let work = self.consumer.work(world.now);
             let idle = work.is_empty();
             work.into_iter().for_each(|work| self.perform(work, world));
             let read = self.parked.as_ref().and_then(|read| world.read(read));
             match read {
-                Some(Ok(arrivals)) => self.claims.arrived(self.key, arrivals, world.now),
-                Some(Err(error)) => self.claims.interrupted(self.key, &error, world.now),
+                Some(Ok(arrivals)) => self.consumer.arrived(self.key, arrivals, world.now),
+                Some(Err(error)) => self.consumer.interrupted(self.key, &error, world.now, longest_wait),
                 None if idle => break,
                 None => continue,
             }
             self.parked = None;
         }
-        self.announcements.extend(self.claims.take_announcements());
-        self.tally.add(self.claims.take_tally());
+        self.announcements.extend(self.consumer.take_announcements());
+        self.tally.add(self.consumer.take_counts());
     }
 
     pub(super) fn take(&mut self, world: &World) -> Vec<Delivery> {
         let mut out = Vec::new();
-        let ready = self.claims.has_ready(world.now);
-        self.claims.take(world.now, (1000, usize::MAX), &mut out);
+        let ready = self.consumer.has_ready(world.now);
+        self.consumer.take(world.now, (1000, usize::MAX), &mut out);
         assert!(ready || out.is_empty(), "what is handed out was announced");
         out
     }
 
     pub(super) fn settle(&mut self, token: u32, settlement: Settlement, now: u64) -> DeliveryCounts {
-        let (tally, _) = self.claims.settle(token, settlement, now, || 0.5);
+        let (tally, _) = self.consumer.settle(token, settlement, now, || 0.5);
         self.tally.add(tally);
         tally
     }
@@ -257,7 +257,7 @@ impl Bench {
         let mut bench = Bench { world: World::new(), client: Client::new("c", options) };
         bench.client.add(1, "*", options);
         bench.run();
-        bench.client.claims.connected(bench.client.key);
+        bench.client.consumer.connected(bench.client.key);
         bench.run();
         bench
     }
@@ -298,7 +298,7 @@ impl Bench {
     /// Lets time pass, with everything done as it becomes due.
     pub(super) fn pass(&mut self, ms: u64) {
         let end = self.world.now + ms;
-        while let Some(due) = self.client.claims.next_due(self.world.now).filter(|due| *due <= end) {
+        while let Some(due) = self.client.consumer.next_due(self.world.now).filter(|due| *due <= end) {
             assert!(due > self.world.now);
             self.world.now = due;
             self.run();
@@ -320,6 +320,11 @@ impl Bench {
     }
 }
 
+/// Failed requests are tried again after the longest wait that they may have.
+pub(super) fn longest_wait() -> f64 {
+    1.0
+}
+
 /// The number that an event was published with.
 pub(super) fn number(delivery: &Delivery) -> u64 {
     let event: serde_json::Value = serde_json::from_str(&delivery.event.json).unwrap();
@@ -328,4 +333,20 @@ pub(super) fn number(delivery: &Delivery) -> u64 {
 
 pub(super) fn arc(text: &str) -> Arc<str> {
     text.into()
+}
+
+/// Another client of the group, established.
+pub(super) fn peer(bench: &mut Bench, name: &str) -> Client {
+    let mut peer = Client::new(name, &options());
+    peer.add(1, "*", &options());
+    peer.run(&mut bench.world);
+    peer.consumer.connected(peer.key);
+    peer.run(&mut bench.world);
+    peer
+}
+
+/// Ends the client's read, so that another gets what is published.
+pub(super) fn unread(bench: &mut Bench) {
+    bench.client.consumer.disconnected(bench.client.key);
+    bench.client.parked = None;
 }

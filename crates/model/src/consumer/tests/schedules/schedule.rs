@@ -1,13 +1,14 @@
-//! Random schedules: clients of one group that crash, restart, lose connections and fail, against a model of
-//! the stream, its pending entries and its dead letters.
+//! Clients of one group, and a model of what must have become of each event.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use proptest::prelude::*;
-
 use crate::config::DeadLetterConfig;
+use crate::consumer::entry::Load;
+use crate::consumer::stream::Stream;
+use crate::consumer::tests::schedules::process::{Process, Run};
+use crate::consumer::tests::schedules::step::Step;
 use crate::consumer::tests::world::*;
-use crate::consumer::{Announcement, GroupKey, Work};
+use crate::consumer::{Announcement, Work};
 use crate::delivery::Settlement;
 use crate::error::Outcome;
 use crate::options::subscribe::{BatchOptions, OrderBy, SubscribeOptions};
@@ -17,106 +18,7 @@ use crate::{BusError, ErrorKind};
 const CONCURRENCY: usize = 4;
 const RETRIES: u32 = 2;
 
-#[derive(Clone, Debug)]
-enum Step {
-    Publish {
-        count: usize,
-        key: u8,
-    },
-    /// Everything that is to be done is done, in order.
-    Serve(usize),
-    /// What is to be done is collected.
-    Collect(usize),
-    /// One request is executed, in any order.
-    Execute {
-        client: usize,
-        which: usize,
-        fault: u8,
-    },
-    /// One answer comes, in any order.
-    Answer {
-        client: usize,
-        which: usize,
-    },
-    Read {
-        client: usize,
-        lost: bool,
-    },
-    Take(usize),
-    Settle {
-        client: usize,
-        which: usize,
-        how: u8,
-    },
-    Late {
-        client: usize,
-        which: usize,
-    },
-    Disconnect(usize),
-    Connect(usize),
-    Crash {
-        client: usize,
-        same_name: bool,
-    },
-    Stop(usize),
-    Pause {
-        client: usize,
-        paused: bool,
-    },
-    Resubscribe(usize),
-    Pass(u64),
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let client = || 0usize..3;
-    prop_oneof![
-        4 => (1usize..6, 0u8..4).prop_map(|(count, key)| Step::Publish { count, key }),
-        12 => client().prop_map(Step::Serve),
-        6 => client().prop_map(Step::Collect),
-        12 => (client(), 0usize..9, 0u8..12).prop_map(|(client, which, fault)| Step::Execute { client, which, fault }),
-        12 => (client(), 0usize..9).prop_map(|(client, which)| Step::Answer { client, which }),
-        6 => (client(), prop::bool::weighted(0.1)).prop_map(|(client, lost)| Step::Read { client, lost }),
-        12 => client().prop_map(Step::Take),
-        24 => (client(), 0usize..9, 0u8..10).prop_map(|(client, which, how)| Step::Settle { client, which, how }),
-        4 => (client(), 0usize..9).prop_map(|(client, which)| Step::Late { client, which }),
-        2 => client().prop_map(Step::Disconnect),
-        3 => client().prop_map(Step::Connect),
-        2 => (client(), any::<bool>()).prop_map(|(client, same_name)| Step::Crash { client, same_name }),
-        1 => client().prop_map(Step::Stop),
-        2 => (client(), any::<bool>()).prop_map(|(client, paused)| Step::Pause { client, paused }),
-        1 => client().prop_map(Step::Resubscribe),
-        6 => prop_oneof![Just(10), Just(500), Just(3000), Just(11_000), Just(31_000)].prop_map(Step::Pass),
-    ]
-}
-
-/// A handler call as the schedule sees it.
-struct Run {
-    token: u32,
-    ids: Vec<EntryId>,
-    /// Those that are tried again if the call fails.
-    again: Vec<EntryId>,
-    zombie: bool,
-}
-
-struct Process {
-    client: Client,
-    subscription: u32,
-    works: Vec<Work>,
-    answers: Vec<(GroupKey, Request, Result<Response, BusError>)>,
-    connected: bool,
-    runs: Vec<Run>,
-    /// Entries that a handler had and that are to be tried again, as far as this process knows.
-    unfinished: HashSet<EntryId>,
-}
-
-impl Process {
-    fn is_idle(&self) -> bool {
-        let claims = &self.client.claims;
-        self.client.parked.is_some() && claims.is_settled(None) && claims.waiting().0 == 0
-    }
-}
-
-struct Schedule {
+pub(super) struct Schedule {
     world: World,
     options: SubscribeOptions,
     order: OrderBy,
@@ -127,7 +29,7 @@ struct Schedule {
 }
 
 impl Schedule {
-    fn new(order: OrderBy, batch: Option<BatchOptions>) -> Schedule {
+    pub(super) fn new(order: OrderBy, batch: Option<BatchOptions>) -> Schedule {
         let options = durable(|d| (d.order_by, d.batch) = (order, batch));
         let options = SubscribeOptions { concurrency: CONCURRENCY, max_retries: RETRIES, ..options };
         let mut schedule = Schedule {
@@ -162,12 +64,12 @@ impl Schedule {
         let mut client = Client::started(name, &instance, &self.options, DeadLetterConfig::default());
         let subscription = self.births as u32;
         client.add(subscription, if n == 2 { "a.*" } else { "*" }, &self.options);
-        client.claims.connected(client.key);
+        client.consumer.connected(client.key);
         let (works, answers, runs) = (Vec::new(), Vec::new(), Vec::new());
         Process { client, subscription, works, answers, connected: true, runs, unfinished: HashSet::new() }
     }
 
-    fn apply(&mut self, step: Step) {
+    pub(super) fn apply(&mut self, step: Step) {
         match step {
             Step::Publish { count, key } => {
                 for n in 0..count {
@@ -190,7 +92,7 @@ impl Schedule {
                 let p = &mut self.processes[n];
                 p.connected = false;
                 p.client.parked = None;
-                p.client.claims.disconnected(p.client.key);
+                p.client.consumer.disconnected(p.client.key);
             }
             Step::Connect(n) => self.connect(n),
             Step::Crash { client, same_name } => {
@@ -204,17 +106,17 @@ impl Schedule {
             Step::Stop(n) => {
                 let p = &mut self.processes[n];
                 p.unfinished.clear();
-                p.client.claims.stop_reading(None, self.world.now);
+                p.client.consumer.stop_reading(None, self.world.now);
             }
             Step::Pause { client, paused } => {
                 let p = &mut self.processes[client];
-                p.client.claims.pause(p.subscription, paused);
+                p.client.consumer.pause(p.subscription, paused);
             }
             Step::Resubscribe(n) => {
                 self.births += 1;
                 let p = &mut self.processes[n];
                 p.unfinished.clear();
-                p.client.claims.remove(p.subscription, self.world.now);
+                p.client.consumer.remove(p.subscription, self.world.now);
                 p.subscription = self.births as u32;
                 p.client.add(p.subscription, if n == 2 { "a.*" } else { "*" }, &self.options);
             }
@@ -225,13 +127,13 @@ impl Schedule {
     fn connect(&mut self, n: usize) {
         let p = &mut self.processes[n];
         if !std::mem::replace(&mut p.connected, true) {
-            p.client.claims.connected(p.client.key);
+            p.client.consumer.connected(p.client.key);
         }
     }
 
     fn collect(&mut self, n: usize) {
         let p = &mut self.processes[n];
-        for work in p.client.claims.work(self.world.now) {
+        for work in p.client.consumer.work(self.world.now) {
             match work {
                 Work::Read(read) => assert!(p.client.parked.replace(read).is_none(), "one read at a time"),
                 work => p.works.push(work),
@@ -267,8 +169,8 @@ impl Schedule {
             p.unfinished.retain(|id| !ids.contains(id));
             p.runs.iter_mut().for_each(|run| run.again.retain(|id| !ids.contains(id)));
         }
-        p.works.extend(p.client.claims.answered(key, request, result, self.world.now));
-        let lost = p.client.claims.take_announcements().into_iter().filter_map(|a| match a {
+        p.works.extend(p.client.consumer.answered(key, request, result, self.world.now, longest_wait));
+        let lost = p.client.consumer.take_announcements().into_iter().filter_map(|a| match a {
             Announcement::ClaimLost { tokens, .. } => Some(tokens),
             _ => None,
         });
@@ -283,11 +185,11 @@ impl Schedule {
         match result {
             // It was delivered into a dead socket.
             _ if lost => {
-                p.client.claims.disconnected(p.client.key);
-                p.client.claims.connected(p.client.key);
+                p.client.consumer.disconnected(p.client.key);
+                p.client.consumer.connected(p.client.key);
             }
-            Ok(arrivals) => p.client.claims.arrived(p.client.key, arrivals, self.world.now),
-            Err(error) => p.client.claims.interrupted(p.client.key, &error, self.world.now),
+            Ok(arrivals) => p.client.consumer.arrived(p.client.key, arrivals, self.world.now),
+            Err(error) => p.client.consumer.interrupted(p.client.key, &error, self.world.now, longest_wait),
         }
     }
 
@@ -323,15 +225,15 @@ impl Schedule {
                 Self::check_order(p, self.order, &self.published, *id, &ids);
                 p.unfinished.remove(id);
             }
-            p.runs.push(Run { token: first.token, ids, again, zombie: false });
+            p.runs.push(Run { token: first.token, ids, again, timed_out: false });
         }
-        let zombies =
-            if self.order == OrderBy::None { 0 } else { p.runs.iter().filter(|r| r.zombie).count() };
-        let running = p.runs.iter().filter(|r| !r.zombie).count();
-        assert_eq!(running, p.client.claims.running());
+        let timed_out =
+            if self.order == OrderBy::None { 0 } else { p.runs.iter().filter(|r| r.timed_out).count() };
+        let running = p.runs.iter().filter(|r| !r.timed_out).count();
+        assert_eq!(running, p.client.consumer.running());
         // Calls of a subscription that has ended go on beside those of the next.
         let most = if self.births > 3 { usize::MAX } else { CONCURRENCY };
-        assert!(running + zombies <= most);
+        assert!(running + timed_out <= most);
     }
 
     /// What must not be at the same time, or is not finished yet, in this process.
@@ -358,7 +260,7 @@ impl Schedule {
 
     fn settle(&mut self, n: usize, which: usize, how: u8) {
         let p = &mut self.processes[n];
-        let open: Vec<usize> = (0..p.runs.len()).filter(|i| !p.runs[*i].zombie).collect();
+        let open: Vec<usize> = (0..p.runs.len()).filter(|i| !p.runs[*i].timed_out).collect();
         let Some(&index) = open.get(which % open.len().max(1)) else { return };
         let settlement = match how {
             0 => RETRYABLE,
@@ -376,7 +278,7 @@ impl Schedule {
             self.succeeded.extend(&p.runs[index].ids);
         }
         if how == 4 {
-            p.runs[index].zombie = true;
+            p.runs[index].timed_out = true;
         } else {
             p.runs.remove(index);
         }
@@ -384,14 +286,14 @@ impl Schedule {
 
     fn late(&mut self, n: usize, which: usize) {
         let p = &mut self.processes[n];
-        let zombies: Vec<usize> = (0..p.runs.len()).filter(|i| p.runs[*i].zombie).collect();
-        let Some(&index) = zombies.get(which % zombies.len().max(1)) else { return };
+        let timed_out: Vec<usize> = (0..p.runs.len()).filter(|i| p.runs[*i].timed_out).collect();
+        let Some(&index) = timed_out.get(which % timed_out.len().max(1)) else { return };
         let run = p.runs.remove(index);
-        p.client.claims.late(run.token, self.world.now);
+        p.client.consumer.finish_timed_out(run.token, self.world.now);
     }
 
     /// Acknowledged: gone, and a handler has succeeded. Not acknowledged: pending or dead-lettered, once.
-    fn check(&mut self) {
+    pub(super) fn check(&mut self) {
         let describe = Request::Describe { stream: "s".into() };
         let Ok(Response::Stream(facts)) = self.world.store.execute(describe, self.world.now) else {
             panic!()
@@ -413,12 +315,12 @@ impl Schedule {
     }
 
     /// Everything goes well from now on: everything comes to its end.
-    fn heal(&mut self) {
+    pub(super) fn heal(&mut self) {
         for n in 0..3 {
             self.connect(n);
             let p = &mut self.processes[n];
-            p.client.claims.pause(p.subscription, false);
-            if p.client.claims.groups[&p.client.key].stopping {
+            p.client.consumer.pause(p.subscription, false);
+            if p.client.consumer.groups[&p.client.key].stopping {
                 for run in std::mem::take(&mut p.runs) {
                     p.client.settle(run.token, Settlement::NotHandled, self.world.now);
                 }
@@ -445,40 +347,17 @@ impl Schedule {
         }
         assert_eq!(self.world.pending("s"), [], "not everything came to its end");
         for p in &self.processes {
-            let claims = &p.client.claims;
-            assert!(claims.is_settled(None));
-            assert_eq!((claims.waiting(), claims.running()), ((0, 0), 0));
-            let group = &claims.groups[&p.client.key];
-            assert_eq!((group.entries.len(), group.loads), (0, [0; 4]));
-            assert!(group.streams.iter().all(|s| s.known.is_empty() && s.late.is_empty()));
-            assert!(group.lanes.is_empty() && group.suspects.is_empty());
-            assert!(!p.client.claims.has_ready(self.world.now));
+            let consumer = &p.client.consumer;
+            assert!(consumer.is_settled(None));
+            assert_eq!((consumer.waiting(), consumer.running()), ((0, 0), 0));
+            let group = &consumer.groups[&p.client.key];
+            let loads = [Load::Busy, Load::Blocked, Load::Backoff, Load::Settling];
+            assert!(group.entries.is_empty());
+            assert_eq!(loads.map(|load| group.entries.load(load)), [0; 4]);
+            let owned = |s: &Stream| s.updates.acknowledgements.are_all_owned();
+            assert!(group.streams.iter().all(|s| s.slots.len() == 0 && owned(s)));
+            assert!(group.ordering.is_empty() && group.suspected_poison.is_empty());
+            assert!(!p.client.consumer.has_ready(self.world.now));
         }
-    }
-}
-
-fn order() -> impl Strategy<Value = OrderBy> {
-    prop::sample::select(vec![OrderBy::None, OrderBy::Key, OrderBy::Stream])
-}
-
-fn batch() -> impl Strategy<Value = Option<BatchOptions>> {
-    prop::sample::select(vec![None, None, Some(BatchOptions { size: 3, wait: 20 })])
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
-
-    #[test]
-    fn every_entry_is_handled_or_buried_once_and_in_order(
-        order in order(),
-        batch in batch(),
-        steps in prop::collection::vec(step(), 0..400),
-    ) {
-        let mut schedule = Schedule::new(order, batch);
-        for step in steps {
-            schedule.apply(step);
-            schedule.check();
-        }
-        schedule.heal();
     }
 }

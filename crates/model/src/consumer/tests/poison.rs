@@ -11,7 +11,7 @@ fn after_deaths(deaths: usize, others: usize) -> (Bench, EntryId) {
     let mut world = World::new();
     let mut first = Client::new("x0", &options());
     first.add(1, "*", &options());
-    first.claims.connected(first.key);
+    first.consumer.connected(first.key);
     first.run(&mut world);
     let id = world.publish("s", "a.b", None);
     first.run(&mut world);
@@ -20,7 +20,7 @@ fn after_deaths(deaths: usize, others: usize) -> (Bench, EntryId) {
         world.now += LEASE;
         let mut next = Client::new(&format!("x{n}"), &options());
         next.add(1, "*", &options());
-        next.claims.connected(next.key);
+        next.consumer.connected(next.key);
         next.run(&mut world);
         let out = next.take(&world);
         assert_eq!((out.len(), out[0].attempt), (1, n as u32 + 1));
@@ -29,7 +29,7 @@ fn after_deaths(deaths: usize, others: usize) -> (Bench, EntryId) {
     (0..others).for_each(|_| _ = world.publish("s", "a.b", None));
     let mut client = Client::new("c", &options());
     client.add(1, "*", &options());
-    client.claims.connected(client.key);
+    client.consumer.connected(client.key);
     let mut bench = Bench { world, client };
     bench.run();
     (bench, id)
@@ -56,7 +56,7 @@ fn a_suspect_runs_alone_and_its_neighbours_later() {
     let (tokens, numbers) = b.take_numbers();
     assert_eq!(numbers, [1], "nothing beside it");
     assert!(b.client.asked.contains(&Request::MarkStarted { member: b.member(), id }));
-    assert!(!b.client.claims.has_ready(b.world.now) && b.take().is_empty());
+    assert!(!b.client.consumer.has_ready(b.world.now) && b.take().is_empty());
     b.settle(tokens[0], Settlement::Succeeded);
     assert_eq!(b.take_numbers().1, [2, 3, 4, 5, 6]);
     assert_eq!(b.pending().len(), 5);
@@ -75,7 +75,7 @@ fn a_suspect_that_fails_is_buried_and_one_that_began_and_never_ended_uncalled() 
     world.now += LEASE;
     let mut client = Client::new("last", &options());
     client.add(1, "*", &options());
-    client.claims.connected(client.key);
+    client.consumer.connected(client.key);
     client.run(&mut world);
     assert!(client.take(&world).is_empty());
     assert_eq!(world.letters("s"), [(id.to_string(), "crashed".into(), "5".into())]);
@@ -139,7 +139,7 @@ fn a_start_that_cannot_be_recorded_is_tried_again() {
 #[test]
 fn a_suspect_of_a_paused_subscription_does_not_hold_up_the_others() {
     let (mut b, _) = after_deaths(3, 0);
-    b.client.claims.pause(1, true);
+    b.client.consumer.pause(1, true);
     assert!(b.take().is_empty());
     b.client.add(2, "other", &options());
     b.run();
@@ -195,9 +195,9 @@ fn the_wait_of_a_suspect_grows_up_to_the_longest_handler_and_is_not_begun_anew()
     while b.world.now < start + 66_000 {
         b.publish(1);
         // One that is paused holds up nobody, and its wait goes on.
-        b.client.claims.pause(1, true);
+        b.client.consumer.pause(1, true);
         _ = b.take();
-        b.client.claims.pause(1, false);
+        b.client.consumer.pause(1, false);
         let opens = !b.take().is_empty();
         if opens != open {
             changes.push(b.world.now - start);

@@ -23,6 +23,13 @@ pub enum Settlement {
     NotHandled,
 }
 
+impl Settlement {
+    /// Whether a handler had the event and did not succeed.
+    pub(crate) fn is_failure(self) -> bool {
+        !matches!(self, Settlement::Succeeded | Settlement::NotHandled)
+    }
+}
+
 /// What a call changed, for the counters and the events of the client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryCounts {
@@ -47,7 +54,7 @@ pub struct DeliveryCounts {
 }
 
 impl DeliveryCounts {
-    /// Adds another tally.
+    /// Adds other counts.
     pub fn add(&mut self, other: DeliveryCounts) {
         self.delivered += other.delivered;
         self.handler_errors += other.handler_errors;

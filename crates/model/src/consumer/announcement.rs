@@ -1,0 +1,89 @@
+//! What the users of the bus are told of consumer groups.
+
+use std::sync::Arc;
+
+use crate::BusError;
+use crate::delivery::event::LiveEvent;
+use crate::stream_store::{EntryId, Missed};
+
+/// Something that others must know.
+#[derive(Clone, Debug)]
+pub enum Announcement {
+    /// A subscription is established.
+    Confirmed {
+        /// Which.
+        subscription: u32,
+    },
+    /// A subscription cannot be established.
+    Refused {
+        /// Which.
+        subscription: u32,
+        /// Why.
+        error: BusError,
+    },
+    /// An entry with running handlers belongs to another consumer now.
+    ClaimLost {
+        /// The handler calls.
+        tokens: Vec<u32>,
+        /// The stream.
+        stream: Arc<str>,
+        /// The group.
+        group: Arc<str>,
+        /// The entry.
+        id: EntryId,
+    },
+    /// Entries will never reach a handler of the group.
+    MessagesLost {
+        /// The stream.
+        stream: Arc<str>,
+        /// The group.
+        group: Arc<str>,
+        /// Which; for single deleted entries `from` and `to` are their first and last.
+        missed: Missed,
+    },
+    /// An entry was moved to the dead letters (or, where there are none, given up).
+    DeadLettered {
+        /// The stream.
+        stream: Arc<str>,
+        /// The group.
+        group: Arc<str>,
+        /// The entry.
+        id: EntryId,
+        /// The event's JSON; `None` where it cannot be decoded.
+        event: Option<Arc<LiveEvent>>,
+        /// How often it was tried.
+        attempts: u32,
+        /// Why.
+        reason: &'static str,
+        /// The error as JSON.
+        error: Arc<str>,
+        /// Whether it is kept among the dead letters.
+        kept: bool,
+    },
+    /// A group had disappeared and was created again.
+    GroupRecreated {
+        /// The stream.
+        stream: Arc<str>,
+        /// The group.
+        group: Arc<str>,
+        /// Behind which entry it goes on.
+        from: EntryId,
+    },
+    /// Something to look at.
+    Warning {
+        /// A short name.
+        code: &'static str,
+        /// What and why.
+        message: String,
+    },
+    /// Something failed that no call waits for.
+    Error(BusError),
+}
+
+impl Announcement {
+    /// The warning of a start that does not apply.
+    pub(super) fn start_ignored(stream: &str, group: &str) -> Announcement {
+        let message = format!("group {group:?} of stream {stream:?} exists; `from` is for new groups");
+        Announcement::Warning { code: "START_IGNORED", message }
+    }
+}

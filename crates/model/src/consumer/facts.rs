@@ -1,0 +1,81 @@
+//! What a heartbeat has brought: whether the consumer has its name, and the facts of the group.
+
+use crate::consumer::announcement::Announcement;
+use crate::consumer::answer::StoreAnswer;
+use crate::consumer::context::Context;
+use crate::consumer::group::Group;
+use crate::consumer::loss::lose_all;
+use crate::consumer::unmatched::decide_unmatched;
+use crate::stream_store::{Facts, Response};
+use crate::{BusError, ErrorKind};
+
+/// A heartbeat was answered.
+pub(super) fn heartbeat_answered(group: &mut Group, at: usize, answer: StoreAnswer, cx: &mut Context) {
+    let Some(stream) = group.streams.get_mut(at) else { return };
+    let now = answer.now;
+    stream.heartbeat.ended();
+    let facts = match answer.result {
+        Ok(Response::Facts(facts)) => facts,
+        Ok(_) => return,
+        Err(error) => {
+            stream.trouble = (error.kind != ErrorKind::NoGroup).then_some(error);
+            return;
+        }
+    };
+    if facts.taken_by.is_some() {
+        let message = format!(
+            "a live consumer {:?} of group {:?} exists elsewhere",
+            group.joining.consumer, group.joining.group
+        );
+        let error = BusError::new(ErrorKind::ConsumerInUse, message);
+        if !stream.name_lost && stream.facts.are_known() {
+            cx.announce(Announcement::Error(error.clone()));
+        }
+        stream.name_lost = true;
+        stream.trouble = Some(error);
+        stream.heartbeat.name_lost(now);
+        lose_all(group, at, now, cx);
+        return;
+    }
+    if std::mem::take(&mut stream.name_lost) {
+        stream.own_scan.want();
+    }
+    stream.trouble = None;
+    stream.heartbeat.succeeded();
+    learn(group, at, facts, now, cx);
+    decide_unmatched(group, at, now, cx);
+    confirm(group, cx);
+}
+
+/// Takes the facts of the group of a stream.
+fn learn(group: &mut Group, at: usize, mut facts: Facts, now: u64, cx: &mut Context) {
+    let Group { streams, joining, lease, .. } = group;
+    let Some(stream) = streams.get_mut(at) else { return };
+    let (name, group) = (&stream.name, &joining.group);
+    if let Some(missed) = facts.missed.take() {
+        let (stream, group) = (name.clone(), group.clone());
+        cx.announce(Announcement::MessagesLost { stream, group, missed });
+    }
+    if lease.announces_difference(facts.lease, joining.lease) {
+        let message = format!(
+            "group {group:?} of stream {name:?} has a lease of {} ms, here it is {} ms; the group's is used",
+            facts.lease, joining.lease
+        );
+        cx.announce(Announcement::Warning { code: "LEASE_DIFFERS", message });
+    }
+    if stream.facts.learn(facts, now) {
+        stream.forget_routes();
+    }
+    lease.learn(streams.iter().filter_map(|stream| stream.facts.lease()), joining.lease);
+}
+
+/// Confirms the subscriptions whose streams have all been told of them.
+fn confirm(group: &mut Group, cx: &mut Context) {
+    let Group { streams, subscriptions, .. } = group;
+    let told = |at: usize, version: u32| {
+        streams.get(at).is_some_and(|stream| !stream.name_lost && stream.heartbeat.has_told(version))
+    };
+    for subscription in subscriptions.confirm(told) {
+        cx.announce(Announcement::Confirmed { subscription });
+    }
+}

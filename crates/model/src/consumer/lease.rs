@@ -1,0 +1,83 @@
+//! When the leases of held entries are extended.
+
+use crate::consumer::entry_table::EntryTable;
+use crate::consumer::stream::Stream;
+use crate::consumer::subscriptions::GroupSubscriptions;
+use crate::stream_store::EntryId;
+
+/// The lease of a group, and when the claims under it are looked at.
+#[derive(Debug)]
+pub(super) struct Lease {
+    /// The lease in milliseconds: that of the client that set it first.
+    ms: u64,
+    /// Whether it was announced that this client is configured with another one.
+    difference_announced: bool,
+    extend_at: u64,
+}
+
+impl Lease {
+    pub(super) fn new(ms: u64) -> Self {
+        Lease { ms: ms.max(1), difference_announced: false, extend_at: 0 }
+    }
+
+    /// The lease, in milliseconds.
+    pub(super) fn ms(&self) -> u64 {
+        self.ms
+    }
+
+    /// For how long an entry without a handler goes round among the clients, in milliseconds.
+    pub(super) fn patience(&self) -> u64 {
+        self.ms.saturating_mul(2)
+    }
+
+    /// Takes the leases that the streams' groups have; `configured` is this client's.
+    pub(super) fn learn(&mut self, leases: impl Iterator<Item = u64>, configured: u64) {
+        self.ms = leases.min().unwrap_or(configured).max(1);
+    }
+
+    /// Whether it is to be announced, for the first time, that the lease differs from the configured one.
+    pub(super) fn announces_difference(&mut self, of_group: u64, configured: u64) -> bool {
+        let differs = of_group != configured && of_group > 0;
+        differs && !std::mem::replace(&mut self.difference_announced, true)
+    }
+
+    /// Lists the claims that are to be renewed: each between a quarter and a third of the lease after it was made or
+    /// renewed. One whose handler runs for longer than it may is not, and is lost with its lease: such entries are
+    /// returned, with the indices of their streams.
+    pub(super) fn extend(
+        &mut self,
+        entries: &mut EntryTable,
+        streams: &mut [Stream],
+        subscriptions: &GroupSubscriptions,
+        now: u64,
+    ) -> Vec<(usize, EntryId)> {
+        let mut expired = Vec::new();
+        if now < self.extend_at {
+            return expired;
+        }
+        self.extend_at = now + (self.ms / 12).max(1);
+        let age = (self.ms / 4).max(1);
+        for (_, entry) in entries.iter_mut() {
+            if !entry.is_held() || now.saturating_sub(entry.renewed) < age {
+                continue;
+            }
+            let Some(stream) = streams.get_mut(entry.stream) else { continue };
+            let extensions = &mut stream.updates.lease_extensions;
+            if entry.calls.iter().any(|call| subscriptions.is_overrun(call, now)) {
+                if now.saturating_sub(entry.renewed) > self.ms {
+                    expired.push((entry.stream, entry.id));
+                }
+            } else if extensions.len() < stream.slots.len() {
+                // A list that is not taken has them already.
+                extensions.push(entry.id, (entry.count != entry.stored).then_some(entry.count));
+                entry.renewed = now;
+            }
+        }
+        expired
+    }
+
+    /// When claims are looked at next.
+    pub(super) fn due(&self) -> u64 {
+        self.extend_at
+    }
+}

@@ -1,0 +1,37 @@
+//! When dead consumers of the group are removed.
+
+/// Between two removals, in milliseconds.
+const INTERVAL: u64 = 30_000;
+
+/// The removal of consumers that are dead and own nothing.
+#[derive(Debug, Default)]
+pub(crate) struct DeadConsumerRemoval {
+    /// 0 before the group was open for the first time.
+    at: u64,
+    in_flight: bool,
+}
+
+impl DeadConsumerRemoval {
+    /// Whether a request goes now, unless the client is `stopping`.
+    pub(crate) fn next_request(&mut self, stopping: bool, now: u64) -> bool {
+        if self.at == 0 {
+            self.at = now + INTERVAL;
+        }
+        let due = !self.in_flight && now >= self.at && !stopping;
+        if due {
+            self.in_flight = true;
+            self.at = now + INTERVAL;
+        }
+        due
+    }
+
+    /// A request was answered, however.
+    pub(crate) fn ended(&mut self) {
+        self.in_flight = false;
+    }
+
+    /// When the next request goes, unless one is on its way.
+    pub(crate) fn due(&self) -> Option<u64> {
+        (!self.in_flight).then_some(self.at)
+    }
+}

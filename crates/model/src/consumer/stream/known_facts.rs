@@ -1,0 +1,64 @@
+//! What this client knows of the group of a stream.
+
+use crate::stream_store::{EntryId, Facts};
+
+/// The facts of the group that the last heartbeat has brought.
+#[derive(Debug, Default)]
+pub(crate) struct KnownFacts {
+    facts: Option<Facts>,
+    /// When they were told.
+    at: u64,
+    /// The last entry that the group was given, as far as is known here.
+    position: Option<EntryId>,
+}
+
+impl KnownFacts {
+    /// Takes new facts. Returns whether the patterns of the group have changed.
+    pub(crate) fn learn(&mut self, facts: Facts, now: u64) -> bool {
+        self.position = self.position.max(Some(facts.position));
+        let changed = self.facts.as_ref().is_none_or(|known| known.patterns != facts.patterns);
+        self.facts = Some(facts);
+        self.at = now;
+        changed
+    }
+
+    /// The group has been given an entry.
+    pub(crate) fn delivered(&mut self, id: EntryId) {
+        self.position = self.position.max(Some(id));
+    }
+
+    /// The group was made, or met for the first time, at a position.
+    pub(crate) fn opened_at(&mut self, position: EntryId) {
+        self.position = Some(position);
+    }
+
+    /// Whether facts were told.
+    pub(crate) fn are_known(&self) -> bool {
+        self.facts.is_some()
+    }
+
+    /// The lease of the group, where it has one.
+    pub(crate) fn lease(&self) -> Option<u64> {
+        self.facts.as_ref().map(|facts| facts.lease).filter(|lease| *lease > 0)
+    }
+
+    /// The patterns of all clients of the group.
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = &String> {
+        self.facts.iter().flat_map(|facts| &facts.patterns)
+    }
+
+    /// The store's time, about.
+    pub(crate) fn store_time(&self, now: u64) -> u64 {
+        self.facts.as_ref().map_or(0, |facts| facts.time) + now.saturating_sub(self.at)
+    }
+
+    /// The low-water mark: everything up to it is settled, as far as is known; `None` when nothing is. `held` is the
+    /// oldest entry that this client has not settled.
+    pub(crate) fn mark(&self, held: Option<EntryId>) -> Option<EntryId> {
+        let anywhere = self.facts.as_ref().and_then(|facts| facts.oldest_pending);
+        match held.into_iter().chain(anywhere).min() {
+            Some(oldest) => Some(oldest.previous()),
+            None => self.position,
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The recovery of expired entries: those that their owners have not renewed for a lease.
+
+// The keys are ids that the store has given.
+use rustc_hash::FxHashMap as HashMap;
+
+use crate::stream_store::EntryId;
+
+/// The longest between two looks, in milliseconds.
+const INTERVAL: u64 = 500;
+/// The most entries claimed at once.
+pub(crate) const MAX_CLAIMS: usize = 100;
+/// The most expired entries listed at once.
+const MAX_LISTED: usize = 10_000;
+/// The most entries that are remembered to be left to peers.
+const MAX_LEFT: usize = 10_000;
+
+/// When expired entries are looked for, and which of them are left to other clients.
+#[derive(Debug, Default)]
+pub(crate) struct Recovery {
+    at: u64,
+    in_flight: bool,
+    /// How many expired entries were not to be claimed, the last time.
+    passed_over: usize,
+    /// Entries that nobody here handles, and until when they are left to other clients.
+    left_to_peers: HashMap<EntryId, u64>,
+}
+
+impl Recovery {
+    /// How many expired entries are to be listed now, if it is time for that.
+    pub(crate) fn next_request(&mut self, lease: u64, now: u64) -> Option<usize> {
+        if self.in_flight || now < self.at {
+            return None;
+        }
+        self.left_to_peers.retain(|_, until| *until > now);
+        self.in_flight = true;
+        self.at = now + INTERVAL.min((lease / 4).max(1));
+        Some((MAX_CLAIMS + self.passed_over).min(MAX_LISTED))
+    }
+
+    /// A list was answered: `listed` entries, of which `wanted` could be claimed.
+    pub(crate) fn listed(&mut self, listed: usize, wanted: usize) {
+        self.passed_over = listed - wanted;
+    }
+
+    /// A claim goes.
+    pub(crate) fn claiming(&mut self) {
+        self.in_flight = true;
+    }
+
+    /// A request was answered, however.
+    pub(crate) fn ended(&mut self) {
+        self.in_flight = false;
+    }
+
+    /// Of `claimed` entries that were asked for all may have come, so there may be more.
+    pub(crate) fn claimed(&mut self, asked: usize, now: u64) {
+        if asked >= MAX_CLAIMS {
+            self.at = now;
+        }
+    }
+
+    /// Leaves an entry to other clients for a while.
+    pub(crate) fn leave_to_peers(&mut self, id: EntryId, until: u64) {
+        if self.left_to_peers.len() >= MAX_LEFT {
+            self.left_to_peers.clear();
+        }
+        self.left_to_peers.insert(id, until);
+    }
+
+    pub(crate) fn is_left_to_peers(&self, id: EntryId) -> bool {
+        self.left_to_peers.contains_key(&id)
+    }
+
+    /// What the clients of the group want has changed.
+    pub(crate) fn forget_left_to_peers(&mut self) {
+        self.left_to_peers.clear();
+    }
+
+    /// When the next look is due, unless one is on its way.
+    pub(crate) fn due(&self) -> Option<u64> {
+        (!self.in_flight).then_some(self.at)
+    }
+}

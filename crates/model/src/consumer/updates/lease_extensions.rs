@@ -1,0 +1,77 @@
+//! Leases that are extended, and delivery counts that are written with them.
+
+use crate::consumer::entry::HeldEntry;
+use crate::consumer::entry_table::EntryTable;
+use crate::consumer::retry_gate::RetryGate;
+use crate::consumer::stream::slot_index::SlotIndex;
+use crate::stream_store::{ConsumerId, EntryId, Request};
+
+/// The most entries of one request.
+const MAX_ENTRIES: usize = 500;
+
+/// Entries whose claims are to be renewed, each with its delivery count where the store does not have that yet.
+/// [`Lease`](crate::consumer::lease::Lease) decides when.
+#[derive(Debug, Default)]
+pub(crate) struct LeaseExtensions {
+    items: Vec<(EntryId, Option<u32>)>,
+    gate: RetryGate,
+}
+
+impl LeaseExtensions {
+    pub(crate) fn push(&mut self, id: EntryId, count: Option<u32>) {
+        self.items.push((id, count));
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.items.clear();
+    }
+
+    /// The next request, if there is something to extend.
+    pub(crate) fn next_request(
+        &mut self,
+        member: &ConsumerId,
+        (slots, entries): (&SlotIndex, &EntryTable),
+        now: u64,
+    ) -> Option<Request> {
+        if !self.gate.is_open(now, 1) {
+            return None;
+        }
+        while !self.items.is_empty() {
+            let rest = self.items.split_off(self.items.len().min(MAX_ENTRIES));
+            let mut items = std::mem::replace(&mut self.items, rest);
+            // Some may have been settled since.
+            items.retain(|(id, _)| slots.held(*id, entries).is_some_and(HeldEntry::is_held));
+            // Of several for one entry the latest attempt counts.
+            items.sort_unstable();
+            items.dedup_by(|later, kept| {
+                let same = later.0 == kept.0;
+                if same {
+                    kept.1 = later.1;
+                }
+                same
+            });
+            if !items.is_empty() {
+                self.gate.sent();
+                return Some(Request::ExtendLease { member: member.clone(), items });
+            }
+        }
+        None
+    }
+
+    pub(crate) fn succeeded(&mut self) {
+        self.gate.succeeded();
+    }
+
+    pub(crate) fn failed(&mut self, now: u64, random: f64) {
+        self.gate.failed(now, random);
+    }
+
+    /// From when on the next request may go, if there is one to send.
+    pub(crate) fn due(&self) -> Option<u64> {
+        (!self.items.is_empty()).then_some(self.gate.opens_at())
+    }
+}

@@ -1,0 +1,31 @@
+//! What the caller is to do: requests to the store, and reads.
+
+use std::sync::Arc;
+
+use crate::consumer::membership::GroupKey;
+use crate::stream_store::Request;
+
+/// Something to do.
+#[derive(Clone, Debug)]
+pub enum Work {
+    /// Execute a request and tell [`Consumer::answered`](super::Consumer::answered).
+    Store(GroupKey, Request),
+    /// Read new entries of a group, waiting for them, and tell [`Consumer::arrived`](super::Consumer::arrived) or
+    /// [`Consumer::interrupted`](super::Consumer::interrupted).
+    Read(Read),
+}
+
+/// A read of new entries.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Read {
+    /// For which group.
+    pub key: GroupKey,
+    /// Its name.
+    pub group: Arc<str>,
+    /// The consumer that reads.
+    pub consumer: Arc<str>,
+    /// The streams.
+    pub streams: Arc<[Arc<str>]>,
+    /// How many entries at the most, for each stream.
+    pub limit: usize,
+}

@@ -1,0 +1,248 @@
+//! Live delivery: what waits for handlers, what runs, and what is tried again.
+
+use std::sync::Arc;
+
+use crate::breaker::BreakerState;
+use crate::delivery::deferred_drop::DeferredDrop;
+use crate::delivery::dispatch_batch::DispatchBatch;
+use crate::delivery::event::{Delivery, InboundEvent, LiveEvent};
+use crate::delivery::ready_list::ReadyList;
+use crate::delivery::settlement::{CircuitChange, DeliveryCounts, Settlement};
+use crate::delivery::subscription::{QueuedEvent, Subscription};
+use crate::delivery::token::RunningCalls;
+use crate::filter::Filter;
+use crate::observe::metrics::{LIVE, MetricKey};
+use crate::options::subscribe::SubscribeOptions;
+
+/// A handler call that runs.
+#[derive(Debug)]
+struct LiveCall {
+    subscription: u32,
+    pattern: u32,
+    attempt: u32,
+    /// The breaker's epoch when the call started: results of an older one say nothing of now.
+    epoch: u32,
+    event: Arc<LiveEvent>,
+}
+
+/// The live deliveries of one client.
+#[derive(Debug)]
+pub struct Deliveries {
+    subscriptions: ReadyList<Subscription>,
+    /// The options of the subscription added last.
+    last_options: Arc<SubscribeOptions>,
+    running: RunningCalls<LiveCall>,
+    /// Events that nobody needs any more.
+    done: DeferredDrop,
+    /// What the call was for that ended last.
+    ended: Option<MetricKey>,
+}
+
+impl Default for Deliveries {
+    fn default() -> Self {
+        Deliveries {
+            subscriptions: ReadyList::default(),
+            last_options: Arc::default(),
+            running: RunningCalls::live(),
+            done: DeferredDrop::default(),
+            ended: None,
+        }
+    }
+}
+
+impl Deliveries {
+    /// No subscriptions.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a subscription.
+    pub fn add(&mut self, subscription: u32, options: &SubscribeOptions, filter: Option<Filter>) {
+        if *self.last_options != *options {
+            self.last_options = Arc::new(options.clone());
+        }
+        self.subscriptions.insert(subscription, Subscription::new(self.last_options.clone(), filter));
+    }
+
+    /// Removes a subscription with what waits for it. Running calls end by themselves.
+    pub fn remove(&mut self, subscription: u32) -> DeliveryCounts {
+        let removed = self.subscriptions.remove(subscription);
+        let dropped = removed.map_or(0, |s| s.waiting() as u64);
+        DeliveryCounts { dropped, ..DeliveryCounts::default() }
+    }
+
+    /// Removes all subscriptions, as [`Deliveries::remove`] does, in time proportional to their number.
+    pub fn clear(&mut self) -> DeliveryCounts {
+        let dropped = self.waiting() as u64;
+        self.subscriptions.clear();
+        DeliveryCounts { dropped, ..DeliveryCounts::default() }
+    }
+
+    /// Stops or resumes handing out events of a subscription. What arrives meanwhile waits in its queue.
+    pub fn pause(&mut self, subscription: u32, paused: bool) {
+        self.subscriptions.change(subscription, |s| s.handlers.pause(paused));
+    }
+
+    /// Offers an event to a subscription: it waits there unless the subscription does not want it. One that
+    /// has ended since the event was routed to it has dropped it.
+    pub fn offer(
+        &mut self,
+        subscription: u32,
+        pattern: u32,
+        candidate: &InboundEvent,
+        now_ms: u64,
+    ) -> DeliveryCounts {
+        let mut counts = DeliveryCounts::default();
+        let Some(s) = self.subscriptions.get_mut(subscription) else {
+            counts.dropped = 1;
+            return counts;
+        };
+        if (s.handlers.options().no_echo && candidate.event.own)
+            || s.filter.as_ref().is_some_and(|f| !candidate.passes(f))
+        {
+            counts.skipped = 1;
+            return counts;
+        }
+        if s.circuit_is_open(now_ms) {
+            counts.dropped = 1;
+            return counts;
+        }
+        let queued = QueuedEvent { event: candidate.event.clone(), pattern, attempt: 1 };
+        counts.dropped = s.push(queued) as u64;
+        self.subscriptions.list(subscription);
+        counts
+    }
+
+    /// Whether [`Deliveries::take`] would hand something out.
+    pub fn has_ready(&self, now_ms: u64) -> bool {
+        self.subscriptions.has_ready(now_ms)
+    }
+
+    /// Hands out at most `max_events` events, and no more once they have `max_bytes`, in turns over the
+    /// subscriptions that have room. Returns the circuits that half-opened for it.
+    pub fn take(
+        &mut self,
+        now_ms: u64,
+        (max_events, max_bytes): (usize, usize),
+        out: &mut Vec<Delivery>,
+    ) -> Vec<CircuitChange> {
+        let Deliveries { subscriptions, running, .. } = self;
+        let mut batch = DispatchBatch::new(out, (max_events, max_bytes));
+        subscriptions.take_turns(now_ms, &mut batch, |subscription, s, batch| {
+            let Some(QueuedEvent { event, pattern, attempt }) = s.next(now_ms) else { return false };
+            let started = s.handlers.start(now_ms);
+            if let Some(state) = started.circuit {
+                batch.circuit_changed(subscription, state);
+            }
+            let epoch = started.epoch;
+            let call = LiveCall { subscription, pattern, attempt, epoch, event: event.clone() };
+            let token = running.start(call);
+            batch.push(Delivery { subscription, token, attempt, pattern, event, stored: None });
+            true
+        });
+        batch.into_circuits()
+    }
+
+    /// What the handler call was for that [`Deliveries::settle`] has ended, if there was one.
+    pub fn take_ended(&mut self) -> Option<MetricKey> {
+        self.ended.take()
+    }
+
+    /// Ends a handler call. `random` gives a number in `[0, 1)`; it is asked for the jitter of a retry.
+    pub fn settle(
+        &mut self,
+        token: u32,
+        settlement: Settlement,
+        now_ms: u64,
+        random: impl FnOnce() -> f64,
+    ) -> (DeliveryCounts, Option<CircuitChange>) {
+        let mut counts = DeliveryCounts::default();
+        let Some(LiveCall { subscription, pattern, attempt, epoch, event }) = self.running.remove(token)
+        else {
+            return (counts, None);
+        };
+        self.ended = Some(MetricKey { consumer: LIVE, event_type: event.type_number });
+        let failed = settlement.is_failure();
+        match settlement {
+            Settlement::Succeeded => counts.delivered = 1,
+            Settlement::NotHandled => counts.dropped = 1,
+            _ => counts.handler_errors = 1,
+        }
+        let Some(s) = self.subscriptions.get_mut(subscription) else {
+            counts.failed = u64::from(failed);
+            return (counts, None);
+        };
+        s.handlers.release();
+        let delay = s.handlers.retry_delay(settlement, || attempt, random);
+        let mut done = None;
+        let mut retries = false;
+        match delay {
+            Some(delay) if attempt <= s.handlers.max_retries() => {
+                counts.retried = 1;
+                let again = QueuedEvent { event, pattern, attempt: attempt + 1 };
+                counts.dropped += s.retry_at(now_ms.saturating_add(delay), again);
+                retries = true;
+            }
+            _ => {
+                counts.failed = u64::from(failed);
+                done = Some(event);
+            }
+        }
+        let state = s.handlers.record(epoch, settlement, now_ms);
+        if state == Some(BreakerState::Open) {
+            counts.dropped += s.drop_queue() as u64;
+        }
+        if retries {
+            self.subscriptions.watch_retries(subscription);
+        }
+        self.subscriptions.list(subscription);
+        if let Some(event) = done {
+            self.done.push(event);
+        }
+        (counts, state.map(|state| CircuitChange { subscription, state }))
+    }
+
+    /// Events that are done with, for the caller to drop where that costs least: freeing what another thread
+    /// has allocated is slow, and the thread that settles is the one that is short of time.
+    pub fn take_deferred_drops(&mut self) -> Vec<Arc<LiveEvent>> {
+        self.done.take()
+    }
+
+    /// When, after `now_ms`, something becomes ready by itself: a retry is due, or a circuit that one waits
+    /// for half-opens.
+    pub fn next_due(&self, now_ms: u64) -> Option<u64> {
+        self.subscriptions.retrying().filter_map(|s| s.next_due(now_ms)).min()
+    }
+
+    /// Handler calls that run now.
+    pub fn running(&self) -> usize {
+        self.running.len()
+    }
+
+    /// Events that wait, retries included.
+    pub fn waiting(&self) -> usize {
+        self.subscriptions.iter().map(|(_, s)| s.waiting()).sum()
+    }
+
+    /// Bytes of the events that wait, retries included.
+    pub fn waiting_bytes(&self) -> usize {
+        self.subscriptions.iter().map(|(_, s)| s.waiting_bytes()).sum()
+    }
+
+    /// Whether a retry is due for which there is room.
+    pub fn has_due(&self, now_ms: u64) -> bool {
+        self.subscriptions.has_due(now_ms)
+    }
+
+    /// The subscriptions that may have work, in turn.
+    #[cfg(test)]
+    pub(super) fn listed(&self) -> Vec<u32> {
+        self.subscriptions.ready().collect()
+    }
+
+    /// Lets the next call get this token, if it is free.
+    #[cfg(test)]
+    pub(super) fn continue_at(&mut self, token: u32) {
+        self.running.continue_at(token);
+    }
+}
