@@ -8,13 +8,15 @@ use crate::error::{BusError, ErrorKind};
 /// What becomes of the connection on which the server refused a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// Goes on as if nothing had happened: only that command was refused.
+    /// The connection goes on as if nothing had happened: only that command was refused.
     Keep,
-    /// Is replaced: this server, or this connection, will not do the work. Pause as after any loss.
+    /// The connection is replaced, after a pause as after any loss: this server, or this connection, will not do the
+    /// work.
     Reconnect,
-    /// Is kept; what repeats by itself does so at most once in [`SLOW_RETRY_MS`].
+    /// The connection is kept; a command that repeats by itself does so at most once in [`SLOW_RETRY_MS`].
     SlowRetry,
-    /// Is kept, because a new one would be refused as well; what repeats by itself waits with backoff.
+    /// The connection is kept, because a new one would be refused as well; a command that repeats by itself waits
+    /// with backoff.
     Backoff,
 }
 

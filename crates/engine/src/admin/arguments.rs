@@ -269,7 +269,10 @@ mod tests {
         let refused = |args| Arguments::of(args, &["limit"]).map(|_| ()).unwrap_err();
         assert_eq!(refused(json!({ "limit": 1, "limti": 5 })).message, "limti: unknown key");
         assert_eq!(refused(json!([])).kind, KIND);
-        assert_eq!(read(json!("yes"), Arguments::flag), Err("x: expected true or false, got a string".into()));
+        assert_eq!(
+            read(json!("yes"), Arguments::flag),
+            Err("x: expected true or false, got a string".into())
+        );
         let empty = Arguments::of(json!({ "x": "" }), &["x"]).unwrap().pattern("x").unwrap_err();
         assert_eq!(
             (empty.kind, empty.message.as_str()),

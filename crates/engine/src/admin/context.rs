@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oxbus_model::config::{Config, StreamConfig};
 use oxbus_model::routing::overlap;
-use oxbus_model::stream_store::{EntryId, RegisteredStream, Request, Response, StreamFacts, keys};
+use oxbus_model::stream_store::{EntryId, RegisteredStream, Request, Response, StreamInfo, keys};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -109,7 +109,7 @@ impl Context {
         keys::dead_letters(stream, &self.config.dead_letter.suffix).into()
     }
 
-    pub(super) async fn describe(&self, stream: &str) -> Result<Option<StreamFacts>, BusError> {
+    pub(super) async fn describe(&self, stream: &str) -> Result<Option<StreamInfo>, BusError> {
         match self.store.execute(Request::Describe { stream: stream.into() }).await? {
             Response::Stream(facts) => Ok(facts),
             _ => Err(unexpected()),
@@ -117,10 +117,10 @@ impl Context {
     }
 
     /// What there is to know of a stream; one that is known and not made yet is empty.
-    pub(super) async fn facts(&self, stream: &str) -> Result<StreamFacts, BusError> {
+    pub(super) async fn facts(&self, stream: &str) -> Result<StreamInfo, BusError> {
         match self.describe(stream).await? {
             Some(facts) => Ok(facts),
-            None if self.may_be_missing(stream) => Ok(StreamFacts::default()),
+            None if self.may_be_missing(stream) => Ok(StreamInfo::default()),
             None => Err(no_stream(stream)),
         }
     }

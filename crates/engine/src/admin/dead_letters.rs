@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use oxbus_model::codec::entry::DeadLetter;
+use oxbus_model::codec::dead_letter::DeadLetter;
 use oxbus_model::stream_store::{EntryId, Fields, Request, Response, StoredEntry};
 use oxbus_model::{BusError, ErrorKind, time};
 use serde_json::{Map, Value, json};
@@ -156,7 +156,7 @@ fn value(context: &Context, dead_letters: &str, entry: StoredEntry) -> Value {
 
 /// A dead letter. One that does not name its stream is of the stream that its own is named after.
 fn read(context: &Context, dead_letters: &str, entry: StoredEntry) -> DeadLetter {
-    let mut dead_letter = DeadLetter::read(entry);
+    let mut dead_letter = context.config.codec.read_dead_letter(entry);
     if dead_letter.stream.is_empty() {
         dead_letter.stream =
             dead_letters.strip_suffix(&context.config.dead_letter.suffix).unwrap_or(dead_letters).to_owned();

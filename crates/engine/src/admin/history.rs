@@ -4,10 +4,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use oxbus_model::BusError;
-use oxbus_model::codec::entry;
-use oxbus_model::codec::entry::StoredEvent;
-use oxbus_model::codec::message;
-use oxbus_model::codec::message::Missing;
+use oxbus_model::codec::Codec;
+use oxbus_model::codec::decoded::{DecodedEntry, Missing};
+use oxbus_model::codec::event_json::id_of;
 use oxbus_model::routing::pattern;
 use oxbus_model::stream_store::{EntryId, Request, Response, StoredEntry, keys};
 use serde_json::Value;
@@ -34,7 +33,8 @@ async fn event(context: &Context, mut args: Arguments) -> Result<Value, BusError
         _ => return Err(unexpected()),
     };
     let missing = || Missing { id: id.clone(), timestamp_ms: 0 };
-    if let Some(decoded) = kept.as_deref().and_then(|json| message::read(json, missing).ok()) {
+    let codec = context.config.codec;
+    if let Some(decoded) = kept.as_deref().and_then(|message| codec.read_message(message, missing).ok()) {
         return Ok(decoded.json.into_owned().into());
     }
     let recent = context.recent().events();
@@ -110,11 +110,11 @@ async fn stored_events(context: &Context, query: &Query) -> Result<Vec<PastEvent
     let (mut events, mut seen, mut bytes) = (Vec::new(), HashSet::new(), 0);
     while events.len() < query.limit {
         let Some((_, entry)) = range.next().await? else { break };
-        let Some(StoredEvent { event, event_type, .. }) = read(&entry) else { continue };
-        if !query.matches(&event_type) {
+        let Some(DecodedEntry { event, .. }) = read(context.config.codec, &entry) else { continue };
+        if !query.matches(&event.event_type) {
             continue;
         }
-        let id = message::id_of(&event.json).unwrap_or_default().into_owned();
+        let id = id_of(&event.json).unwrap_or_default().into_owned();
         // An event that was sent to a group once more has a second entry.
         if !seen.insert(id.clone()) {
             continue;
@@ -124,7 +124,7 @@ async fn stored_events(context: &Context, query: &Query) -> Result<Vec<PastEvent
             return Err(too_much(events.len()));
         }
         let time = i64::try_from(entry.id.ms).unwrap_or(i64::MAX);
-        events.push(PastEvent { id, time, json: event.json.into() });
+        events.push(PastEvent { id, time, json: event.json.into_owned() });
     }
     Ok(events)
 }
@@ -146,7 +146,7 @@ fn local_events(context: &Context, query: &Query) -> Vec<PastEvent> {
 }
 
 /// The event of an entry; `None` where it holds none.
-pub(super) fn read(entry: &StoredEntry) -> Option<StoredEvent> {
+pub(super) fn read(codec: Codec, entry: &StoredEntry) -> Option<DecodedEntry<'_>> {
     let fields = entry.fields.iter().map(|(name, value)| (&**name, &**value));
-    entry::read(fields, entry.id, "").ok()
+    codec.read_entry(fields, entry.id).ok()
 }

@@ -192,7 +192,7 @@ async fn dead_letter(
 
 async fn outcome(context: &Context, request: Request, all: u64) -> (u64, u64) {
     let lost = match context.store.execute(request).await {
-        Ok(Response::Lost { taken, gone }) => (taken.len() + gone.len()) as u64,
+        Ok(Response::Fenced { not_owned: taken, deleted: gone }) => (taken.len() + gone.len()) as u64,
         _ => all,
     };
     (all.saturating_sub(lost), lost)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use oxbus_model::routing::pattern;
-use oxbus_model::stream_store::{EntryId, Request, Response, StreamFacts};
+use oxbus_model::stream_store::{EntryId, Request, Response, StreamInfo};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 
@@ -55,7 +55,7 @@ impl Selection {
 
     /// What there is to know of the streams. The selection then ends, at the latest, with what they hold now:
     /// it has an end even if events are stored faster than they are replayed.
-    async fn settle(&mut self, context: &Context) -> Result<Vec<StreamFacts>, BusError> {
+    async fn settle(&mut self, context: &Context) -> Result<Vec<StreamInfo>, BusError> {
         let mut all = Vec::new();
         for stream in &self.streams {
             all.push(context.facts(stream).await?);
@@ -142,8 +142,8 @@ async fn page(context: &Context, mut args: Arguments) -> Result<Value, BusError>
         entries += 1;
         bytes += bytes_of(&entry);
         let stream = range.stream(index).cloned().unwrap_or_default();
-        match read(&entry) {
-            Some(stored) if selection.matches(&stored.event_type) => events.push(json!({
+        match read(context.config.codec, &entry) {
+            Some(stored) if selection.matches(&stored.event.event_type) => events.push(json!({
                 "id": entry.id.to_string(),
                 "stream": &*stream,
                 "event": stored.event.json,
@@ -220,8 +220,8 @@ impl Page {
         limit: usize,
     ) -> Result<(), BusError> {
         let facts = selection.settle(context).await?;
-        let has_group = |facts: &StreamFacts| facts.groups.iter().any(|g| *g.name == **group);
-        let with_group = |(stream, facts): (Arc<str>, &StreamFacts)| has_group(facts).then_some(stream);
+        let has_group = |facts: &StreamInfo| facts.groups.iter().any(|g| *g.name == **group);
+        let with_group = |(stream, facts): (Arc<str>, &StreamInfo)| has_group(facts).then_some(stream);
         let all = std::mem::take(&mut selection.streams);
         selection.streams = all.iter().cloned().zip(&facts).filter_map(with_group).collect();
         let gone = after.as_ref().is_some_and(|cursor| !selection.streams.contains(&cursor.stream));
@@ -250,11 +250,11 @@ impl Page {
             };
             entries += 1;
             let (id, stream) = (entry.id, range.stream(index).cloned().unwrap_or_default());
-            let event = read(&entry);
-            if event.as_ref().is_none_or(|event| selection.matches(&event.event_type)) {
+            let read = read(context.config.codec, &entry);
+            if read.as_ref().is_none_or(|read| selection.matches(&read.event.event_type)) {
                 wanted -= 1;
                 // What is not an event, the group would only move to the dead letters once more.
-                if event.is_some() && redeliver(context, stream.clone(), group.clone(), id).await? {
+                if read.is_some() && redeliver(context, stream.clone(), group.clone(), id).await? {
                     self.replayed += 1;
                     self.first.get_or_insert(id);
                     self.copied = Some(id);

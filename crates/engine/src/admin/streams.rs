@@ -1,6 +1,6 @@
 //! `streams.*`: looks at streams and groups, and changes them.
 
-use oxbus_model::stream_store::{EntryId, GroupFacts, PendingEntry, Request, Response, StreamFacts};
+use oxbus_model::stream_store::{EntryId, GroupInfo, PendingEntry, Request, Response, StreamInfo};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 
@@ -39,9 +39,9 @@ pub(super) async fn describe(context: &Context, name: &str) -> Result<Option<Val
     let dead_letters = context.dead_letters_of(name);
     let (facts, dead_letters, now) =
         tokio::join!(context.describe(name), context.describe(&dead_letters), context.time());
-    let missing = || context.configured(name).map(|_| StreamFacts::default());
+    let missing = || context.configured(name).map(|_| StreamInfo::default());
     let Some(facts) = facts?.or_else(missing) else { return Ok(None) };
-    let StreamFacts { length, first, last, groups, .. } = facts;
+    let StreamInfo { length, first, last, groups, .. } = facts;
     let now = now?;
     let groups: Vec<Value> = groups.into_iter().map(|group| group_value(group, now)).collect();
     Ok(Some(json!({
@@ -54,7 +54,7 @@ pub(super) async fn describe(context: &Context, name: &str) -> Result<Option<Val
     })))
 }
 
-fn group_value(group: GroupFacts, now: u64) -> Value {
+fn group_value(group: GroupInfo, now: u64) -> Value {
     let consumers: Vec<Value> = group
         .consumers
         .into_iter()

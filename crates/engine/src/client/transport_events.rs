@@ -172,7 +172,7 @@ impl TransportEvents for ClientEvents {
         if events > 0 || bytes > 0 {
             state.admission.release(events, bytes);
         }
-        report.recent.drain(..).for_each(|event| state.push_recent(&event));
+        report.recent.drain(..).for_each(|event| state.push_published(&event));
         if !report.counted.is_empty() {
             state.publishes.count(report.counted.drain(..));
         }

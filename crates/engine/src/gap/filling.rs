@@ -5,14 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oxbus_model::BusError;
-use oxbus_model::codec::entry;
-use oxbus_model::codec::entry::StoredEvent;
-use oxbus_model::codec::message;
+use oxbus_model::codec::decoded::DecodedEntry;
+use oxbus_model::codec::event_json::{id_of, is_for_room_or_user};
 use oxbus_model::config::Mode;
-use oxbus_model::delivery::InboundEvent;
+use oxbus_model::delivery::{InboundEvent, LiveEvent};
 use oxbus_model::routing::router::ServerSubscription;
-use oxbus_model::stream_store::{EntryId, Fields, Request, Response, StoredEntry};
-use serde_json::{Map, Value};
+use oxbus_model::stream_store::{EntryId, Request, Response, StoredEntry};
 use tokio::time::sleep;
 
 use super::{MissedInterval, Recovery};
@@ -209,19 +207,20 @@ impl<'a> Filling<'a> {
     fn take(&mut self, stream: usize, entry: &StoredEntry, clock: StoreClock) -> bool {
         let Recovery { shared, storage, .. } = &**self.recovery;
         let fields = entry.fields.iter().map(|(name, value)| (&**name, &**value));
-        let Ok(read) = entry::read(fields, entry.id, shared.origin.instance_id()) else { return true };
-        let StoredEvent { mut event, event_type, only_group } = read;
-        if event.own && shared.config.mode == Mode::Hybrid {
+        let Ok(read) = shared.config.codec.read_entry(fields, entry.id) else { return true };
+        let DecodedEntry { event, only_group } = read;
+        let own = event.instance_id.as_deref() == Some(shared.origin.instance_id());
+        if own && shared.config.mode == Mode::Hybrid {
             // Its subscriptions have had it.
             return true;
         }
         // These were not published live, or not on the channel of their type.
-        let has_room = event.parts.is_none() && has_room(&entry.fields);
-        if only_group.is_some() || !storage.realtime(stream, &event_type) || has_room {
+        let has_room = event.parts.is_none() && is_for_room_or_user(&event.json);
+        if only_group.is_some() || !storage.realtime(stream, &event.event_type) || has_room {
             return true;
         }
-        let Some(id) = message::id_of(&event.json) else { return true };
-        let channel = shared.channels.named(&event_type);
+        let Some(id) = id_of(&event.json) else { return true };
+        let channel = shared.channels.named(&event.event_type);
         let ms = entry.id.ms;
         let seen_last = clock.latest(self.hole.last_read).saturating_add(REACH);
         let late = ms.saturating_add(REACH) >= clock.earliest(self.reopened);
@@ -234,7 +233,8 @@ impl<'a> Filling<'a> {
             // It may have come.
             return false;
         }
-        for (server_subscription, since) in matching(server_subscriptions, hole, &event_type, &channel) {
+        for (server_subscription, since) in matching(server_subscriptions, hole, &event.event_type, &channel)
+        {
             if ms >= clock.earliest(*since)
                 && seen.recover(self.recovery.seen.hash(server_subscription.into(), &id), late)
             {
@@ -244,7 +244,8 @@ impl<'a> Filling<'a> {
         let whole = !(late && seen.is_full());
         drop((seen, router));
         if arrivals.routes.len() > before {
-            event.type_number = arrivals.types.number(&shared.types, &event_type);
+            let type_number = arrivals.types.number(&shared.types, &event.event_type);
+            let event = LiveEvent { type_number, ..LiveEvent::of(event, None, own) };
             arrivals.events.push((InboundEvent::new(event), arrivals.routes.len()));
             self.recovered += 1;
         }
@@ -273,11 +274,4 @@ fn matching<'w>(
             .filter(|(server_subscription, _)| server_subscription.matches(channel.as_bytes()));
         matching.map(|(server_subscription, since)| (server_subscription.clone(), *since)).collect()
     })
-}
-
-/// Whether an event was for a room or a user only.
-fn has_room(fields: &Fields) -> bool {
-    let meta = fields.iter().rev().find(|(name, _)| **name == *b"meta");
-    let read = meta.and_then(|(_, meta)| serde_json::from_slice::<Map<String, Value>>(meta).ok());
-    read.is_some_and(|meta| meta.contains_key("room") || meta.contains_key("toUser"))
 }

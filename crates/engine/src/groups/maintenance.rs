@@ -205,7 +205,7 @@ impl GroupMaintenance {
         let ensure =
             Request::EnsureGroup { stream: stream.clone(), group: group.clone(), from, restarted: known };
         let response = self.transport.store().execute(ensure).await?;
-        if let Response::Opened { created: true, position, recreated } = response
+        if let Response::Ensured { created: true, position, recreated } = response
             && (known || recreated)
         {
             announce(&self.state, Announcement::GroupRecreated { stream, group, from: position });

@@ -101,7 +101,7 @@ impl GroupDriver {
         if state.config.persistence.is_some() {
             for entry in &entries {
                 if let Content::Event { candidate, .. } = &entry.content {
-                    state.push_recent(candidate.json().as_bytes());
+                    state.push_received(candidate.json());
                 }
             }
         }

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use oxbus_model::BusError;
-use oxbus_model::codec::entry;
-use oxbus_model::consumer::{GroupKey, Read};
+use oxbus_model::consumer::{GroupKey, Read, ReceivedEntry};
 use oxbus_model::stream_store::Streams;
 use oxbus_model::stream_store::memory::Delivered;
 use tokio::sync::mpsc;
@@ -65,10 +64,10 @@ impl Ended {
         let Ended { context, key, result, _untold } = self;
         match result {
             Ok(delivered) => {
-                let own_instance = context.origin.instance_id();
+                let (codec, own_instance) = (context.config.codec, context.origin.instance_id());
                 let arrival = |Delivered { stream, id, fields }: Delivered| {
                     let fields = fields.iter().map(|(name, value)| (&**name, &**value));
-                    entry::new_arrival(&stream, id, fields, own_instance)
+                    ReceivedEntry::new(codec, stream, id, fields, own_instance)
                 };
                 context.events.entries(key, delivered.into_iter().map(arrival).collect());
             }

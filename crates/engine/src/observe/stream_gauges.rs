@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use oxbus_model::observe::metrics::{MAX_NAMES, OTHER};
-use oxbus_model::stream_store::{StreamFacts, keys};
+use oxbus_model::stream_store::{StreamInfo, keys};
 
 use crate::observe::stream_health::{Described, describe_all};
 use crate::state::ClientState;
@@ -39,7 +39,7 @@ pub(super) struct StreamGauge {
 }
 
 impl StreamGauge {
-    fn set(&mut self, facts: StreamFacts) {
+    fn set(&mut self, facts: StreamInfo) {
         self.length = facts.length;
         self.groups.clear();
         for group in facts.groups {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oxbus_model::stream_store::{Request, Response, StreamFacts};
+use oxbus_model::stream_store::{Request, Response, StreamInfo};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, timeout_at};
@@ -36,7 +36,7 @@ pub(crate) async fn report(state: &ClientState, store: &dyn Store, limit: Durati
 }
 
 /// The facts of a stream; `None`: the stream does not exist.
-pub(crate) type Described = Result<Option<StreamFacts>, BusError>;
+pub(crate) type Described = Result<Option<StreamInfo>, BusError>;
 
 /// Asks for streams, for at most `limit` in all.
 pub(crate) async fn describe_all<'a>(

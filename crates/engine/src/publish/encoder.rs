@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use oxbus_model::codec::entry;
-use oxbus_model::codec::message;
-use oxbus_model::codec::message::{Metadata, Origin};
+use oxbus_model::codec::Codec;
+use oxbus_model::codec::new_event::{Metadata, NewEvent, Origin};
 use oxbus_model::config::{Config, Mode};
 use oxbus_model::observe::metrics::{TypeCache, Types};
 use oxbus_model::options::names::check_event_type;
 use oxbus_model::options::publish::{PublishOptions, Recipients, StoreIn};
 use oxbus_model::routing::channel::{BROADCAST, Channels, ROOM, USER};
-use oxbus_model::routing::stream_routing::{Place, StreamRouting};
+use oxbus_model::routing::stream_routing::{Destination, StreamRouting};
 use oxbus_model::submission::Record;
 use oxbus_model::{BusError, ErrorKind, Outcome, time};
 use uuid::Uuid;
@@ -20,6 +19,7 @@ use crate::runtime::clock::{Clock, wall_ms};
 
 /// Makes events of records. One per publisher; its buffers are used again for each event.
 pub(crate) struct Encoder {
+    codec: Codec,
     origin: Origin,
     channels: Channels,
     storage: StreamRouting,
@@ -69,6 +69,7 @@ pub(crate) struct Encoded<'a> {
     /// Whether it is published live.
     pub(crate) live: bool,
     pub(crate) options: &'a PublishOptions,
+    codec: Codec,
     origin: &'a Origin,
     record: Record<'a>,
     timestamp: &'a str,
@@ -98,13 +99,16 @@ impl Encoded<'_> {
     pub(crate) fn fields(&self, out: &mut impl FnMut(&[u8], &[u8])) {
         let Record { event_type, data, .. } = self.record;
         let metadata = metadata_of(self.options);
-        entry::write(out, self.origin, self.event_id(), event_type, data, self.timestamp, Some(&metadata));
+        let (id, timestamp) = (self.event_id(), self.timestamp);
+        let event = NewEvent { id, event_type, data, timestamp, metadata: Some(&metadata) };
+        self.codec.write_entry(out, self.origin, &event);
     }
 }
 
 impl Encoder {
     pub(crate) fn new(config: &Config, channels: &Channels, origin: &Origin, types: Arc<Types>) -> Self {
         Encoder {
+            codec: config.codec,
             origin: origin.clone(),
             channels: channels.clone(),
             types,
@@ -150,15 +154,9 @@ impl Encoder {
         let timestamp = options.timestamp.as_deref().unwrap_or(&stamp.text);
         let metadata = (!plain).then(|| metadata_of(options));
         self.payload.clear();
-        message::write(
-            &mut self.payload,
-            &self.origin,
-            event_id,
-            record.event_type,
-            record.data,
-            timestamp,
-            metadata.as_ref(),
-        );
+        let Record { event_type, data, .. } = record;
+        let event = NewEvent { id: event_id, event_type, data, timestamp, metadata: metadata.as_ref() };
+        self.codec.write_message(&mut self.payload, &self.origin, &event);
         if self.payload.len() > self.max_event_bytes {
             return Err(too_large("the event", self.payload.len(), self.max_event_bytes));
         }
@@ -181,6 +179,7 @@ impl Encoder {
             stream: place.map(|place| place.stream),
             live: self.pubsub && place.is_none_or(|place| place.realtime),
             options,
+            codec: self.codec,
             origin: &self.origin,
             record,
             timestamp,
@@ -188,7 +187,7 @@ impl Encoder {
     }
 
     /// Where an event of this type, with the options at hand, is stored.
-    fn place(&self, event_type: &str) -> Result<Option<Place>, BusError> {
+    fn place(&self, event_type: &str) -> Result<Option<Destination>, BusError> {
         for (name, asked) in [("localOnly", self.options.local_only), ("redisOnly", self.options.redis_only)]
         {
             if asked && !self.hybrid {
@@ -200,11 +199,13 @@ impl Encoder {
             // Without asking, nothing is kept of what only some should see.
             StoreIn::Matching => match self.options.audience {
                 Recipients::Room { .. } | Recipients::User(_) => None,
-                Recipients::Subscribers | Recipients::Everyone => self.storage.place_of(event_type),
+                Recipients::Subscribers | Recipients::Everyone => self.storage.destination_of(event_type),
             },
             StoreIn::Nothing => None,
             StoreIn::Named(name) => match self.storage.named(name) {
-                Some(stream) => Some(Place { stream, realtime: self.storage.realtime(stream, event_type) }),
+                Some(stream) => {
+                    Some(Destination { stream, realtime: self.storage.realtime(stream, event_type) })
+                }
                 None => {
                     let message = format!("no stream of the name {name:?} is configured");
                     return Err(BusError::at(ErrorKind::NoStream, "stream", message));

@@ -18,6 +18,7 @@ pub(crate) fn receive(
     let reception = Reception {
         router: &router,
         channels: &state.channels,
+        codec: state.config.codec,
         instance_id: state.origin.instance_id(),
         types: &state.types,
         seen,
@@ -39,6 +40,7 @@ pub(crate) fn own_events(state: &ClientState) -> OwnEvents<'_> {
     OwnEvents {
         router: state.router(),
         channels: &state.channels,
+        codec: state.config.codec,
         instance_id: state.origin.instance_id(),
         types: &state.types,
     }
@@ -55,7 +57,7 @@ pub(crate) fn accept(state: &ClientState, batch: &mut InboundBatch, taken: impl 
         return;
     }
     if state.config.persistence.is_some() {
-        batch.events.iter().for_each(|(candidate, _)| state.push_recent(candidate.json().as_bytes()));
+        batch.events.iter().for_each(|(candidate, _)| state.push_received(candidate.json()));
     }
     let mut queue = state.live_queue();
     queue.accept(batch, taken);

@@ -1,9 +1,10 @@
 //! From messages to events: reading and routing, without the lock that handlers wait for.
 
-use std::sync::{Arc, RwLockReadGuard};
+use std::sync::RwLockReadGuard;
 
-use oxbus_model::codec::message;
-use oxbus_model::codec::message::{Decoded, Missing};
+use oxbus_model::codec::Codec;
+use oxbus_model::codec::decoded::{Decoded, Missing};
+use oxbus_model::codec::event_json::except_of;
 use oxbus_model::delivery::{InboundEvent, LiveEvent};
 use oxbus_model::observe::metrics::{TypeCache, Types};
 use oxbus_model::routing::channel::{Audience, Channels};
@@ -29,6 +30,7 @@ pub(crate) struct InboundBatch {
 pub(crate) struct Reception<'a> {
     pub(crate) router: &'a Router,
     pub(crate) channels: &'a Channels,
+    pub(crate) codec: Codec,
     pub(crate) instance_id: &'a str,
     pub(crate) types: &'a Types,
     /// Records what comes, so that it can be told from what was missed.
@@ -42,6 +44,7 @@ pub(crate) struct Reception<'a> {
 pub(crate) struct OwnEvents<'a> {
     pub(crate) router: RwLockReadGuard<'a, Router>,
     pub(crate) channels: &'a Channels,
+    pub(crate) codec: Codec,
     pub(crate) instance_id: &'a str,
     pub(crate) types: &'a Types,
 }
@@ -49,8 +52,9 @@ pub(crate) struct OwnEvents<'a> {
 impl OwnEvents<'_> {
     /// Adds an event to `batch`. False when no subscription wants it.
     pub(crate) fn take(&self, event: &Encoded<'_>, batch: &mut InboundBatch) -> bool {
-        let OwnEvents { router, channels, instance_id, types } = self;
-        Reception { router, channels, instance_id, types, seen: None, drops_own: true }.own(event, batch)
+        let OwnEvents { router, channels, codec, instance_id, types } = self;
+        let (codec, seen) = (*codec, None);
+        Reception { router, channels, codec, instance_id, types, seen, drops_own: true }.own(event, batch)
     }
 }
 
@@ -68,7 +72,7 @@ impl Reception<'_> {
         if batch.routes.len() == before && !may_be_heard {
             return true;
         }
-        let Ok(decoded) = message::read(payload, missing) else {
+        let Ok(decoded) = self.codec.read_message(payload, missing) else {
             batch.routes.truncate(before);
             return false;
         };
@@ -107,7 +111,7 @@ impl Reception<'_> {
         if batch.routes.len() == before {
             return false;
         }
-        let Ok(decoded) = message::read(event.payload, missing) else {
+        let Ok(decoded) = self.codec.read_message(event.payload, missing) else {
             // What was just written can be read.
             batch.routes.truncate(before);
             return false;
@@ -120,22 +124,15 @@ impl Reception<'_> {
 
     /// Takes an event in, with the routes that were just found for it.
     fn take(&self, decoded: Decoded<'_>, channel: Option<Box<str>>, own: bool, batch: &mut InboundBatch) {
-        let candidate = InboundEvent::new(LiveEvent {
-            channel,
-            published_ms: decoded.published_ms,
-            key: decoded.key.as_deref().map(Arc::from),
-            type_number: batch.types.number(self.types, &decoded.event_type),
-            own,
-            parts: decoded.parts,
-            json: decoded.json.into_owned().into_boxed_str(),
-        });
-        batch.events.push((candidate, batch.routes.len()));
+        let type_number = batch.types.number(self.types, &decoded.event_type);
+        let event = LiveEvent { type_number, ..LiveEvent::of(decoded, channel, own) };
+        batch.events.push((InboundEvent::new(event), batch.routes.len()));
     }
 
     /// Whether an event of a room is for none of those that this client has joined it for.
     fn leaves_out(&self, channel: &[u8], json: &str) -> bool {
         matches!(self.channels.audience(channel), Some(Audience::Room(_)))
-            && self.router.leaves_out(channel, &message::except_of(json))
+            && self.router.leaves_out(channel, &except_of(json))
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use oxbus_model::codec::message;
-use oxbus_model::codec::message::Decoded;
+use oxbus_model::codec::decoded::Decoded;
+use oxbus_model::codec::event_json::id_of;
 use oxbus_model::routing::router::ServerSubscriptionRef;
 use oxbus_model::routing::stream_routing::StreamRouting;
 
@@ -30,12 +30,12 @@ impl SeenMessages {
 
     /// A message has come for `server_subscription`, on the channel of its type. False when it was delivered already.
     pub(crate) fn came(&self, server_subscription: ServerSubscriptionRef<'_>, message: &Decoded<'_>) -> bool {
-        if self.streams.place_of(&message.event_type).is_none() {
+        if self.streams.destination_of(&message.event_type).is_none() {
             return true;
         }
         let id = match &message.parts {
             Some(parts) => Some(parts.id.of(&message.json).into()),
-            None => message::id_of(&message.json),
+            None => id_of(&message.json),
         };
         id.is_none_or(|id| self.lock().came(self.hash(server_subscription, &id)))
     }

@@ -121,7 +121,7 @@ impl Subscriber {
         }
         self.settle();
         if std::mem::take(&mut self.refused_changed) {
-            self.context.events.subscriptions_refused(&LinkId::Subscriber, self.ledger.refused_wires());
+            self.context.events.subscriptions_refused(&LinkId::Subscriber, self.ledger.refused_names());
         }
     }
 
@@ -132,7 +132,7 @@ impl Subscriber {
             self.settled = true;
             self.pending = false;
             // Before `ready`, so that who waits for that knows of the gap.
-            let wanted: Vec<_> = self.ledger.wanted_wires().collect();
+            let wanted: Vec<_> = self.ledger.wanted_names().collect();
             self.context.events.continuity(ContinuityChange::Resumed { wanted: &wanted });
             self.context.events.link_up(&LinkId::Subscriber);
             self.refused_changed = true;
@@ -347,7 +347,7 @@ impl Session for Subscriber {
 
     fn closed(&mut self, _error: &BusError) {
         if self.connected && self.ledger.confirmed_count() > 0 {
-            let wanted = self.ledger.wanted_wires();
+            let wanted = self.ledger.wanted_names();
             let confirmed = wanted.filter(|wanted| self.ledger.is_confirmed(wanted));
             self.context.events.continuity(ContinuityChange::Interrupted {
                 server_subscriptions: confirmed.cloned().collect(),

@@ -64,7 +64,7 @@ impl RedisTransport {
         let ready = Arc::new(StreamsReady::new(&config.streams));
         let endpoint = Endpoint::new(&config.redis, &config.service_name, config.require_no_eviction);
         let commander = CommandLink::new(context.clone(), endpoint.clone(), runtime.clone());
-        let store = Arc::new(RedisStore::new(commander.clone()));
+        let store = Arc::new(RedisStore::new(commander.clone(), context.config.codec));
         let replicated = Replicated::new(context.clone(), ready.clone(), endpoint.clone(), runtime.clone());
         let hybrid = (config.mode == Mode::Hybrid)
             .then(|| Mutex::new(Hybrid::new(context.clone(), replicated.clone())));

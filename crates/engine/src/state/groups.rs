@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oxbus_model::BusError;
-use oxbus_model::codec::entry;
 use oxbus_model::config::Config;
 use oxbus_model::consumer::Consumer;
 use oxbus_model::observe::metrics::Types;
@@ -28,7 +27,7 @@ impl Groups {
             config.dead_letter.clone(),
             config.channel_prefix.clone(),
             instance_id.into(),
-            entry::arrival,
+            config.codec,
         );
         claims.count_by(types);
         if config.mode.has_server() {

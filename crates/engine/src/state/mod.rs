@@ -12,7 +12,8 @@ pub(crate) mod recent_events;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use oxbus_model::BusError;
-use oxbus_model::codec::message::Origin;
+use oxbus_model::codec::Codec;
+use oxbus_model::codec::new_event::Origin;
 use oxbus_model::config::Config;
 use oxbus_model::observe::metrics::Types;
 use oxbus_model::observe::stats::Stats;
@@ -150,12 +151,23 @@ impl ClientState {
         unused
     }
 
-    /// Adds an event, given as JSON, to the recent ones, where events are kept at all.
-    pub(crate) fn push_recent(&self, event: &[u8]) {
+    /// Adds an event that was received to the recent ones, where events are kept at all. The event is given as the JSON
+    /// that handlers get.
+    pub(crate) fn push_received(&self, json: &str) {
+        self.push_recent(Codec::OF_EVENT_JSON, json.as_bytes());
+    }
+
+    /// Adds an event that was published to the recent ones, where events are kept at all. The event is given as the
+    /// message that was sent.
+    pub(crate) fn push_published(&self, message: &[u8]) {
+        self.push_recent(self.config.codec, message);
+    }
+
+    fn push_recent(&self, codec: Codec, message: &[u8]) {
         if self.config.persistence.is_some()
-            && let Ok(text) = std::str::from_utf8(event)
+            && let Ok(text) = std::str::from_utf8(message)
         {
-            self.recent.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+            self.recent.lock().unwrap_or_else(PoisonError::into_inner).push(codec, text);
         }
     }
 

@@ -2,8 +2,9 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use oxbus_model::codec::message;
-use oxbus_model::codec::message::Missing;
+use oxbus_model::codec::Codec;
+use oxbus_model::codec::decoded::Missing;
+use oxbus_model::codec::event_json::id_of;
 
 /// The most events that are kept.
 const MAX_EVENTS: usize = 1_000;
@@ -14,7 +15,7 @@ const MAX_BYTES: usize = 4 << 20;
 /// twice: as it was published and as it came back.
 #[derive(Default)]
 pub(crate) struct RecentEvents {
-    events: VecDeque<Box<str>>,
+    events: VecDeque<(Codec, Box<str>)>,
     bytes: usize,
 }
 
@@ -32,16 +33,16 @@ pub(crate) struct RecentEvent {
 }
 
 impl RecentEvents {
-    /// Adds an event, given as JSON; the oldest events make room for it. An event that is larger than the bound of all is
-    /// not added.
-    pub(crate) fn push(&mut self, json: &str) {
-        if json.len() > MAX_BYTES {
+    /// Adds an event, given as a message in the format `codec`; the oldest events make room for it. An event that is
+    /// larger than the bound of all is not added.
+    pub(crate) fn push(&mut self, codec: Codec, message: &str) {
+        if message.len() > MAX_BYTES {
             return;
         }
-        self.bytes += json.len();
-        self.events.push_back(json.into());
+        self.bytes += message.len();
+        self.events.push_back((codec, message.into()));
         while self.events.len() > MAX_EVENTS || self.bytes > MAX_BYTES {
-            let Some(oldest) = self.events.pop_front() else { return };
+            let Some((_, oldest)) = self.events.pop_front() else { return };
             self.bytes -= oldest.len();
         }
     }
@@ -51,20 +52,20 @@ impl RecentEvents {
     /// Events are parsed here, which is rare, and not when they are added, which is often.
     pub(crate) fn events(&self) -> Vec<RecentEvent> {
         let mut seen = HashSet::new();
-        let events = self.events.iter().filter_map(|json| event(json));
+        let events = self.events.iter().filter_map(|(codec, message)| event(*codec, message));
         events.filter(|event| seen.insert(event.id.clone())).collect()
     }
 }
 
-fn event(json: &str) -> Option<RecentEvent> {
+fn event(codec: Codec, message: &str) -> Option<RecentEvent> {
     // Only whole events are kept, so nothing is missing.
     let missing = || Missing { id: String::new(), timestamp_ms: 0 };
-    let decoded = message::read(json.as_bytes(), missing).ok()?;
+    let decoded = codec.read_message(message.as_bytes(), missing).ok()?;
     Some(RecentEvent {
-        id: message::id_of(json)?.into_owned(),
+        id: id_of(&decoded.json)?.into_owned(),
         event_type: decoded.event_type.into_owned(),
         time: decoded.published_ms.unwrap_or(0),
-        json: json.to_owned(),
+        json: decoded.json.into_owned(),
     })
 }
 
@@ -86,9 +87,9 @@ mod tests {
     fn events_are_kept_as_they_were_each_once() {
         let mut recent = RecentEvents::default();
         for id in ["1", "2", "1"] {
-            recent.push(&text(id, "x"));
+            recent.push(Codec::Oxbus, &text(id, "x"));
         }
-        recent.push("not an event");
+        recent.push(Codec::Oxbus, "not an event");
         assert_eq!(ids(&recent), ["1", "2"]);
         let event = RecentEvent { id: "1".into(), event_type: "a.b".into(), time: 7, json: text("1", "x") };
         assert_eq!(recent.events().first(), Some(&event));
@@ -98,7 +99,7 @@ mod tests {
     fn the_oldest_make_room() {
         let mut recent = RecentEvents::default();
         for n in 0..MAX_EVENTS + 10 {
-            recent.push(&text(&n.to_string(), ""));
+            recent.push(Codec::Oxbus, &text(&n.to_string(), ""));
         }
         assert_eq!(
             (recent.events().len(), ids(&recent).first().map(String::as_str)),
@@ -106,10 +107,10 @@ mod tests {
         );
         // The first of these takes the place of all, the second that of the first.
         for id in ["large", "larger"] {
-            recent.push(&text(id, &"x".repeat(MAX_BYTES / 2)));
+            recent.push(Codec::Oxbus, &text(id, &"x".repeat(MAX_BYTES / 2)));
         }
         assert_eq!(ids(&recent), ["larger"]);
-        recent.push(&text("too large", &"x".repeat(MAX_BYTES)));
+        recent.push(Codec::Oxbus, &text("too large", &"x".repeat(MAX_BYTES)));
         assert_eq!(ids(&recent), ["larger"]);
     }
 }

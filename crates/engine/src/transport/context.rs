@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use oxbus_model::codec::message::Origin;
+use oxbus_model::codec::new_event::Origin;
 use oxbus_model::config::Config;
 use oxbus_model::observe::metrics::Types;
 use oxbus_model::routing::channel::Channels;

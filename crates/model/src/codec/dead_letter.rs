@@ -1,112 +1,32 @@
 //! Dead letters: entries that were given up, with why.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::codec::entry::read;
-use crate::stream_store::{ConsumerId, DeadLetterEntry, EntryId, Fields, StoredEntry};
-use crate::time;
-
-/// What the names of the fields of a dead letter begin with that the original entry did not have.
-pub const PREFIX: &str = "dlq-";
-/// The id of the original entry.
-pub const ID: &str = "dlq-id";
-/// Its stream.
-pub const STREAM: &str = "dlq-stream";
-/// The group that has given it up.
-pub const GROUP: &str = "dlq-group";
-/// The consumer that has given it up.
-pub const CONSUMER: &str = "dlq-consumer";
-/// How often it was tried.
-pub const ATTEMPTS: &str = "dlq-attempts";
-/// The error as JSON.
-pub const ERROR: &str = "dlq-error";
-/// Why.
-pub const REASON: &str = "dlq-reason";
-/// When, in milliseconds since the Unix epoch by the clock of the store.
-pub const TIME: &str = "dlq-time";
-
-/// The fields that a dead letter has besides those of its entry, in their order.
-pub fn fields(member: &ConsumerId, letter: &DeadLetterEntry, time_ms: u64) -> Fields {
-    let DeadLetterEntry { id, attempts, reason, error } = letter;
-    let (id, attempts, time) = (id.to_string(), attempts.to_string(), time_ms.to_string());
-    let fields = [
-        (ID, &*id),
-        (STREAM, &*member.stream),
-        (GROUP, &*member.group),
-        (CONSUMER, &*member.consumer),
-        (ATTEMPTS, &*attempts),
-        (ERROR, &**error),
-        (REASON, *reason),
-        (TIME, &*time),
-    ];
-    fields.into_iter().map(|(name, value)| (name.as_bytes().into(), value.as_bytes().into())).collect()
-}
+use crate::stream_store::{EntryId, Fields};
 
 /// A dead letter as it was read from its stream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeadLetter {
-    /// Its own id.
+    /// The id of the dead letter.
     pub id: EntryId,
-    /// The stream of the original entry; empty where it is not told, as the other texts.
+    /// The stream of the original entry. It is empty where the dead letter does not tell it, as are the other texts.
     pub stream: String,
-    /// The group that has given it up.
+    /// The group that has given the entry up.
     pub group: String,
-    /// The consumer that has given it up.
+    /// The consumer that has given the entry up.
     pub consumer: String,
     /// The id of the original entry.
     pub message_id: String,
-    /// How often it was tried.
+    /// How often the entry was tried.
     pub attempts: u32,
-    /// Why.
+    /// Why the entry was given up.
     pub reason: String,
-    /// The error: an object with `name` and `message`, and what else is known.
+    /// The error: an object with `name`, `message`, and whatever else is known of it.
     pub error: Value,
-    /// When it was given up, in milliseconds since the Unix epoch.
+    /// When the entry was given up, in Unix milliseconds of the store's clock.
     pub time_ms: u64,
-    /// The event as JSON; `None` where it cannot be decoded.
+    /// The event as JSON; `None` where the entry cannot be decoded.
     pub event_json: Option<String>,
     /// The fields of the original entry.
     pub fields: Fields,
-}
-
-impl DeadLetter {
-    /// Reads a dead letter. What it does not tell is left empty, and its time is that of its id.
-    pub fn read(entry: StoredEntry) -> DeadLetter {
-        let prefixed = |name: &[u8]| name.starts_with(PREFIX.as_bytes());
-        let (own, fields): (Fields, Fields) = entry.fields.into_iter().partition(|(name, _)| prefixed(name));
-        let told = |wanted: &str| {
-            let value =
-                own.iter().rev().find(|(name, _)| **name == *wanted.as_bytes()).map(|(_, value)| value);
-            value.map(|value| String::from_utf8_lossy(value).into_owned()).unwrap_or_default()
-        };
-        let message_id = told(ID);
-        let original = EntryId::from_bytes(message_id.as_bytes()).unwrap_or(entry.id);
-        let event = read(fields.iter().map(|(name, value)| (&**name, &**value)), original, "").ok();
-        DeadLetter {
-            id: entry.id,
-            stream: told(STREAM),
-            group: told(GROUP),
-            consumer: told(CONSUMER),
-            message_id,
-            attempts: told(ATTEMPTS).parse().unwrap_or_default(),
-            reason: told(REASON),
-            error: error(told(ERROR)),
-            time_ms: time(&told(TIME)).unwrap_or(entry.id.ms),
-            event_json: event.map(|read| read.event.json.into_string()),
-            fields,
-        }
-    }
-}
-
-/// An error as an object, also where another program has written only a message.
-fn error(text: String) -> Value {
-    match serde_json::from_str(&text) {
-        Ok(error @ Value::Object(_)) => error,
-        Ok(Value::String(message)) => json!({ "name": "Error", "message": message }),
-        _ => json!({ "name": "Error", "message": text }),
-    }
-}
-
-fn time(text: &str) -> Option<u64> {
-    text.parse().ok().or_else(|| u64::try_from(time::from_iso(text)?).ok())
 }

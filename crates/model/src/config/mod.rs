@@ -22,6 +22,7 @@ mod url;
 
 use serde::Serialize;
 
+use crate::codec::Codec;
 use crate::error::{BusError, ErrorKind};
 use crate::options::names::check_identifier;
 use crate::retry::RetryPolicy;
@@ -138,6 +139,8 @@ pub struct Config {
     pub memory: String,
     /// What every channel begins with: at most 256 bytes without control characters. Default empty.
     pub channel_prefix: String,
+    /// The format of messages and entries on Redis. Default [`Codec::Oxbus`].
+    pub codec: Codec,
     /// How large events may be.
     pub limits: Limits,
     /// Whether schemas are applied to received events too. Default false.
@@ -182,15 +185,14 @@ impl Config {
     pub fn resolve(config_json: &str, env: &Environment) -> Result<Config, BusError> {
         let mut r = Reader::parse("configuration", config_json, ErrorKind::InvalidConfig)?;
         let mut notices = Vec::new();
-        if r.take("wire").is_some_and(|wire| wire != "oxbus") {
-            return Err(r.error("wire", format_args!("a format other than 'oxbus' is {NOT_AVAILABLE}")));
-        }
+        let codec = read_codec(&mut r)?;
         let mode = read_mode(&mut r)?;
         let redis = r.take("redis").map(|value| RedisConfig::from_value(value, &mut notices)).transpose()?;
         let config = Config {
             service_name: service_name(&mut r, env)?,
             memory: r.identifier("memory")?.unwrap_or_else(|| "default".to_owned()),
             channel_prefix: channel_prefix(&mut r)?,
+            codec,
             limits: read_limits(&mut r)?,
             validate_on_receive: r.boolean("validateOnReceive")?.unwrap_or(false),
             retry: read_retry(&mut r, &RetryPolicy::default())?,
@@ -330,6 +332,15 @@ fn channel_prefix(r: &mut Reader) -> Result<String, BusError> {
         return Err(r.error("channelPrefix", "must not hold control characters"));
     }
     Ok(prefix)
+}
+
+fn read_codec(r: &mut Reader) -> Result<Codec, BusError> {
+    match r.take("wire") {
+        Some(wire) if wire != "oxbus" => {
+            Err(r.error("wire", format_args!("a format other than 'oxbus' is {NOT_AVAILABLE}")))
+        }
+        _ => Ok(Codec::Oxbus),
+    }
 }
 
 fn read_limits(r: &mut Reader) -> Result<Limits, BusError> {

@@ -25,7 +25,7 @@ impl StoreAnswer {
     /// The answer to a fenced request.
     pub(super) fn into_lost(self) -> Result<Lost, BusError> {
         match self.result? {
-            Response::Lost { taken, gone } => Ok(Lost { taken, gone }),
+            Response::Fenced { not_owned: taken, deleted: gone } => Ok(Lost { taken, gone }),
             _ => Ok(Lost::default()),
         }
     }

@@ -2,17 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::codec::Codec;
 use crate::config::DeadLetterConfig;
 use crate::consumer::announcement::Announcement;
-use crate::consumer::received::ReceivedEntry;
 use crate::delivery::deferred_drop::DeferredDrop;
 use crate::delivery::settlement::DeliveryCounts;
 use crate::observe::metrics::{Consumers, MetricKey, Types};
 use crate::routing::channel::Channels;
-use crate::stream_store::StoredEntry;
-
-/// Makes an event of a stored entry of a stream; it is given the client start too.
-pub(super) type Decode = fn(&Arc<str>, StoredEntry, &str) -> ReceivedEntry;
 
 /// How the client is set up, and what its groups have to say.
 #[derive(Debug)]
@@ -21,7 +17,10 @@ pub(super) struct Context {
     pub(super) channels: Channels,
     /// The client start.
     pub(super) instance: Arc<str>,
-    pub(super) decode: Decode,
+    pub(super) codec: Codec,
+    /// The channel that stored events have, for tests: no format tells one yet.
+    #[cfg(test)]
+    pub(super) channel: Option<&'static str>,
     /// Whether two reads of a group may be on their way at once.
     pub(super) reads_ahead: bool,
     /// The numbers of streams and groups, and those of event types, for what is counted by them.
@@ -41,13 +40,15 @@ impl Context {
         dead_letter: DeadLetterConfig,
         prefix: String,
         instance: Arc<str>,
-        decode: Decode,
+        codec: Codec,
     ) -> Self {
         Context {
             dead_letter,
             channels: Channels::new(prefix),
             instance,
-            decode,
+            codec,
+            #[cfg(test)]
+            channel: None,
             reads_ahead: false,
             consumers: Consumers::default(),
             types: Arc::default(),

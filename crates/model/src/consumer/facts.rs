@@ -6,7 +6,7 @@ use crate::consumer::context::Context;
 use crate::consumer::group::Group;
 use crate::consumer::loss::lose_all;
 use crate::consumer::unmatched::decide_unmatched;
-use crate::stream_store::{Facts, Response};
+use crate::stream_store::{GroupFacts, Response};
 use crate::{BusError, ErrorKind};
 
 /// A heartbeat was answered.
@@ -48,7 +48,7 @@ pub(super) fn heartbeat_answered(group: &mut Group, at: usize, answer: StoreAnsw
 }
 
 /// Takes the facts of the group of a stream.
-fn learn(group: &mut Group, at: usize, mut facts: Facts, now: u64, cx: &mut Context) {
+fn learn(group: &mut Group, at: usize, mut facts: GroupFacts, now: u64, cx: &mut Context) {
     let Group { streams, joining, lease, .. } = group;
     let Some(stream) = streams.get_mut(at) else { return };
     let (name, group) = (&stream.name, &joining.group);

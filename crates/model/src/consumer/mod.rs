@@ -63,9 +63,10 @@ use std::sync::Arc;
 // The keys are numbers of our own.
 use rustc_hash::FxHashMap as HashMap;
 
+use crate::codec::Codec;
 use crate::config::DeadLetterConfig;
 use crate::consumer::answer::StoreAnswer;
-use crate::consumer::context::{Context, Decode};
+use crate::consumer::context::Context;
 use crate::consumer::group::{Group, new_subscriber};
 use crate::consumer::handler_calls::HandlerCalls;
 use crate::consumer::intake::Origin;
@@ -102,15 +103,10 @@ pub struct Consumer {
 }
 
 impl Consumer {
-    /// No groups. `decode` makes an event of a stored entry of a stream; it is given the client start too.
-    pub fn new(
-        dead_letter: DeadLetterConfig,
-        prefix: String,
-        instance: Arc<str>,
-        decode: Decode,
-    ) -> Consumer {
+    /// No groups. `codec` is the format of the entries, and `instance` the client start.
+    pub fn new(dead_letter: DeadLetterConfig, prefix: String, instance: Arc<str>, codec: Codec) -> Consumer {
         Consumer {
-            context: Context::new(dead_letter, prefix, instance, decode),
+            context: Context::new(dead_letter, prefix, instance, codec),
             groups: Groups::new(),
             groups_of: HashMap::default(),
             calls: HandlerCalls::default(),

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::delivery::event::InboundEvent;
-use crate::stream_store::EntryId;
+use crate::codec::Codec;
+use crate::delivery::event::{InboundEvent, LiveEvent};
+use crate::stream_store::{EntryId, StoredEntry};
 
 /// An entry that was read, claimed or found pending.
 #[derive(Debug)]
@@ -36,4 +37,56 @@ pub enum Content {
     },
     /// Not an event: why.
     Undecodable(String),
+}
+
+impl ReceivedEntry {
+    /// A new entry, which was read for the first time. `own_instance` is the client start that reads it.
+    pub fn new<'a>(
+        codec: Codec,
+        stream: Arc<str>,
+        id: EntryId,
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        own_instance: &str,
+    ) -> ReceivedEntry {
+        let content = Content::read(codec, fields, id, own_instance);
+        ReceivedEntry { stream, id, deliveries: 1, started: false, unhandled_since: None, content }
+    }
+
+    /// An entry that was claimed or found pending. `own_instance` is the client start that has it now.
+    pub fn pending(codec: Codec, stream: Arc<str>, entry: StoredEntry, own_instance: &str) -> ReceivedEntry {
+        let StoredEntry { id, deliveries, started, unhandled_since, fields } = entry;
+        let fields = fields.iter().map(|(name, value)| (&**name, &**value));
+        let new = ReceivedEntry::new(codec, stream, id, fields, own_instance);
+        ReceivedEntry { deliveries, started, unhandled_since, ..new }
+    }
+}
+
+#[cfg(test)]
+impl ReceivedEntry {
+    /// The same entry as if its event had come on `channel`.
+    pub(super) fn with_channel(mut self, channel: Option<&str>) -> ReceivedEntry {
+        if let (Content::Event { candidate, .. }, Some(channel)) = (&mut self.content, channel) {
+            Arc::get_mut(&mut candidate.event).unwrap().channel = Some(channel.into());
+        }
+        self
+    }
+}
+
+impl Content {
+    fn read<'a>(
+        codec: Codec,
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        id: EntryId,
+        own_instance: &str,
+    ) -> Content {
+        match codec.read_entry(fields, id) {
+            Ok(entry) => {
+                let event_type = Box::from(&*entry.event.event_type);
+                let own = entry.event.instance_id.as_deref() == Some(own_instance);
+                let candidate = InboundEvent::new(LiveEvent::of(entry.event, None, own));
+                Content::Event { candidate, event_type, only_group: entry.only_group.map(Box::from) }
+            }
+            Err(reason) => Content::Undecodable(reason),
+        }
+    }
 }

@@ -76,7 +76,7 @@ fn opened(group: &mut Group, at: usize, answer: StoreAnswer, cx: &mut Context) {
     let StoreAnswer { result, now, random } = answer;
     let name = &joining.group;
     match result {
-        Ok(Response::Opened { created, position, recreated }) => {
+        Ok(Response::Ensured { created, position, recreated }) => {
             let before = stream.opening.succeeded();
             stream.trouble = None;
             stream.heartbeat.hurry();

@@ -5,6 +5,7 @@ use crate::consumer::context::Context;
 use crate::consumer::group::Group;
 use crate::consumer::intake::{Origin, accept};
 use crate::consumer::loss::deleted;
+use crate::consumer::received::ReceivedEntry;
 use crate::consumer::stream::recovery::MAX_CLAIMS;
 use crate::consumer::work::Work;
 use crate::stream_store::{EntryId, PendingEntry, Request, Response, StoredEntry};
@@ -93,7 +94,9 @@ fn take_in(
 ) {
     let Some(name) = group.streams.get(at).map(|stream| stream.name.clone()) else { return };
     for entry in entries {
-        let received = (cx.decode)(&name, entry, &cx.instance);
+        let received = ReceivedEntry::pending(cx.codec, name.clone(), entry, &cx.instance);
+        #[cfg(test)]
+        let received = received.with_channel(cx.channel);
         accept(group, received, origin, now, cx);
     }
 }

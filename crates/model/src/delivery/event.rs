@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::codec::decoded::Decoded;
 use crate::codec::json;
-use crate::codec::message::Parts;
+use crate::codec::parts::Parts;
 use crate::filter::Filter;
 use crate::stream_store::EntryId;
 
@@ -27,6 +28,25 @@ pub struct LiveEvent {
     pub type_number: u16,
     /// Whether this client published it.
     pub own: bool,
+}
+
+impl LiveEvent {
+    /// An event that was read, and the channel that it came on where that is not the usual one. Its type has the
+    /// number 0 until it is counted.
+    #[inline]
+    pub fn of(decoded: Decoded<'_>, channel: Option<Box<str>>, own: bool) -> Self {
+        let Decoded { json, published_ms, key, parts, event_type: _, instance_id: _ } = decoded;
+        let json = json.into_owned().into_boxed_str();
+        LiveEvent {
+            json,
+            parts,
+            channel,
+            published_ms,
+            key: key.as_deref().map(Arc::from),
+            type_number: 0,
+            own,
+        }
+    }
 }
 
 /// An event on its way to the subscriptions, and its JSON tree once a filter has asked for it.

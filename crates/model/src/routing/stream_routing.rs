@@ -16,37 +16,37 @@ const REMEMBERED: usize = 4096;
 /// The streams of a configuration by what they store.
 #[derive(Debug, Default)]
 pub struct StreamRouting {
-    streams: Vec<Stored>,
-    /// What [`StreamRouting::place_of`] has found, by type. Locked for a look only.
-    places: Mutex<FxHashMap<Box<str>, Option<Place>>>,
+    streams: Vec<StreamPatterns>,
+    /// What [`StreamRouting::destination_of`] has found, by type. The lock is held for a look only.
+    destinations: Mutex<FxHashMap<Box<str>, Option<Destination>>>,
 }
 
-/// What one stream stores.
+/// The patterns of one stream.
 #[derive(Debug)]
-struct Stored {
+struct StreamPatterns {
     name: String,
     events: Vec<String>,
     realtime: Realtime,
 }
 
-/// Where an event goes that is stored.
+/// Where an event is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Destination {
     /// The stream: its index in the configuration.
     pub stream: usize,
-    /// Whether it is published live as well.
+    /// Whether the event is published live as well.
     pub realtime: bool,
 }
 
 impl StreamRouting {
-    /// The storage of these streams.
+    /// The routing to these streams.
     pub fn new(streams: &[StreamConfig]) -> StreamRouting {
-        let stored = |stream: &StreamConfig| Stored {
+        let patterns_of = |stream: &StreamConfig| StreamPatterns {
             name: stream.name.clone(),
             events: stream.events.clone(),
             realtime: stream.realtime.clone(),
         };
-        StreamRouting { streams: streams.iter().map(stored).collect(), places: Mutex::default() }
+        StreamRouting { streams: streams.iter().map(patterns_of).collect(), destinations: Mutex::default() }
     }
 
     /// Whether nothing is stored by its type.
@@ -54,27 +54,28 @@ impl StreamRouting {
         self.streams.is_empty()
     }
 
-    /// Where events of this type go; `None` when no stream stores them.
-    pub fn place_of(&self, event_type: &str) -> Option<Place> {
+    /// Where events of this type are stored; `None` when no stream stores them.
+    pub fn destination_of(&self, event_type: &str) -> Option<Destination> {
         if self.streams.is_empty() {
             return None;
         }
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(place) = places.get(event_type) {
-            return *place;
+        let mut destinations = self.destinations.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(destination) = destinations.get(event_type) {
+            return *destination;
         }
-        let place =
-            self.find(event_type).map(|stream| Place { stream, realtime: self.realtime(stream, event_type) });
-        if places.len() >= REMEMBERED {
-            places.clear();
+        let destination = self
+            .find(event_type)
+            .map(|stream| Destination { stream, realtime: self.realtime(stream, event_type) });
+        if destinations.len() >= REMEMBERED {
+            destinations.clear();
         }
-        places.insert(event_type.into(), place);
-        place
+        destinations.insert(event_type.into(), destination);
+        destination
     }
 
     /// The stream that stores events of this type.
     pub fn store_of(&self, event_type: &str) -> Option<usize> {
-        self.place_of(event_type).map(|place| place.stream)
+        self.destination_of(event_type).map(|destination| destination.stream)
     }
 
     /// The stream of this name.
@@ -187,7 +188,7 @@ mod tests {
                 "{event_type}"
             );
         }
-        assert!(storage(&[]).is_empty() && storage(&[]).place_of("a").is_none());
+        assert!(storage(&[]).is_empty() && storage(&[]).destination_of("a").is_none());
     }
 
     #[test]
@@ -200,7 +201,7 @@ mod tests {
         for (event_type, stream, realtime) in
             [("a.x", 0, true), ("b.x", 1, false), ("c.x", 2, true), ("c.y", 2, true), ("c.z", 2, false)]
         {
-            assert_eq!(s.place_of(event_type), Some(Place { stream, realtime }));
+            assert_eq!(s.destination_of(event_type), Some(Destination { stream, realtime }));
         }
         assert_eq!((s.named("b"), s.named("d")), (Some(1), None));
         assert!(s.realtime(0, "z") && !s.realtime(7, "a.x"));
@@ -245,7 +246,7 @@ mod tests {
         for n in 0..REMEMBERED * 2 + 1 {
             assert_eq!(s.store_of(&format!("a{n}")), Some(0));
         }
-        assert!(s.places.lock().unwrap().len() <= REMEMBERED);
+        assert!(s.destinations.lock().unwrap().len() <= REMEMBERED);
     }
 
     proptest! {

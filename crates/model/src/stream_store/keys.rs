@@ -1,33 +1,41 @@
-//! The names of the keys that Oxbus keeps beside a stream.
+//! The names of all keys that Oxbus keeps on a store. No other file, and no script, makes the name of a key.
 //!
-//! All of a stream begin with its name, so that the hash tag of a stream in a cluster is theirs too.
+//! All keys that belong to a stream begin with its name, so that the hash tag of a stream in a cluster is theirs too.
 
 /// The stream of dead letters.
 pub fn dead_letters(stream: &str, suffix: &str) -> String {
     format!("{stream}{suffix}")
 }
 
-/// The facts of a group, a hash: `lease`, `mark`, `seen`, `missed`.
+/// The facts of a group, a hash: `lease`, the low-water mark `mark`, `seen` and `position` of the last heartbeat, and
+/// `missed`, `removed` or `last`, by which entries are noticed that were trimmed unread.
 pub fn facts(stream: &str, group: &str) -> String {
-    format!("{stream}:group:{group}")
+    of_group(stream, group)
+}
+
+/// What the key of the facts of each group of a stream begins with. The name of the group completes it, which a
+/// script does for groups that it finds by itself.
+pub fn facts_of_groups(stream: &str) -> String {
+    of_group(stream, "")
 }
 
 /// The patterns of a group, a sorted set by the time when a client last had them.
 pub fn patterns(stream: &str, group: &str) -> String {
-    format!("{stream}:group:{group}:patterns")
+    of_group(stream, group) + ":patterns"
 }
 
 /// The live consumers of a group, a hash: consumer → `instance expiry`.
 pub fn consumers(stream: &str, group: &str) -> String {
-    format!("{stream}:group:{group}:consumers")
+    of_group(stream, group) + ":consumers"
 }
 
-/// Notes on pending entries of a group, a hash: `b{id}` → who began it, `u{id}` → since when it is unhandled.
+/// Notes on pending entries of a group, a hash: `b{id}` → the client start that began the entry, `u{id}` → the time
+/// since when the entry is unhandled.
 pub fn notes(stream: &str, group: &str) -> String {
-    format!("{stream}:group:{group}:notes")
+    of_group(stream, group) + ":notes"
 }
 
-/// Who trims a stream, a string that expires.
+/// The janitor that trims a stream, a string that expires.
 pub fn janitor(stream: &str) -> String {
     format!("{stream}:janitor")
 }
@@ -37,12 +45,12 @@ pub fn duplicate(stream: &str, event_id: &str) -> String {
     format!("{stream}:id:{event_id}")
 }
 
-/// An event kept by its id, a string that expires.
+/// An event that is kept by its id, a string that expires.
 pub fn event(prefix: &str, event_id: &str) -> String {
     format!("{prefix}event:{event_id}")
 }
 
-/// Who is in a room, a sorted set by the time until when.
+/// The members of a room, a sorted set by the time until when each is in it.
 pub fn presence(prefix: &str, room: &str) -> String {
     format!("{prefix}presence:{room}")
 }
@@ -56,4 +64,18 @@ pub fn history(prefix: &str) -> String {
 /// command names together with another key, so it may lie on any server of a cluster.
 pub fn registry(prefix: &str) -> String {
     format!("{prefix}oxbus:streams")
+}
+
+fn of_group(stream: &str, group: &str) -> String {
+    format!("{stream}:group:{group}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_group_completes_the_key_of_its_facts() {
+        assert_eq!(facts_of_groups("orders") + "billing", facts("orders", "billing"));
+    }
 }

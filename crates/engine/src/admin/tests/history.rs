@@ -1,5 +1,7 @@
 //! `getEvent`, `getHistory`.
 
+use oxbus_model::codec::Codec;
+
 use super::*;
 
 const KEPT: PersistenceConfig = PersistenceConfig { ttl: 60_000, history: true };
@@ -15,7 +17,7 @@ fn text(id: &str, event_type: &str, ms: u64) -> String {
 
 fn recent(rig: &Rig, id: &str, event_type: &str) -> String {
     let text = text(id, event_type, rig.now());
-    rig.recent.lock().unwrap().push(&text);
+    rig.recent.lock().unwrap().push(Codec::Oxbus, &text);
     text
 }
 

@@ -136,7 +136,7 @@ impl Rig {
         let to = Some(format!("{stream}:dlq").into());
         assert_eq!(
             self.execute(Request::DeadLetter { member, to, max_len: 100, letters }),
-            Response::Lost { taken: vec![], gone: vec![] }
+            Response::Fenced { not_owned: vec![], deleted: vec![] }
         );
         self.pass(1);
     }

@@ -1,11 +1,12 @@
 -- Moves entries to the dead letters, fenced: all of them, or none when the server refuses one.
 -- KEYS: stream, notes, consumers, dead letters (without: the entries are acknowledged only).
--- ARGV: group, consumer, instance, dead letters kept about; then id, attempts, reason, error for each, ids ascending.
+-- ARGV: group, consumer, instance, dead letters kept about; the names of the fields that a dead letter adds: id,
+--       stream, group, consumer, attempts, error, reason, time; then id, attempts, reason, error for each, ids ascending.
 -- Returns: the ids that the consumer does not own, and those whose entry is gone.
 local stream, notes, consumers, letters = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local group, consumer, instance = ARGV[1], ARGV[2], ARGV[3]
 local ids, taken, gone, buried, made = {}, {}, {}, {}, {}
-for i = 5, #ARGV, 4 do
+for i = 13, #ARGV, 4 do
     ids[#ids + 1] = ARGV[i]
 end
 local mine = owned(stream, consumers, group, consumer, instance, ids)
@@ -24,12 +25,10 @@ local function bury(id, attempts, reason, failure)
     for i = 1, math.min(#entry[2], 7000) do
         fields[i] = entry[2][i]
     end
-    for _, field in ipairs({
-        'dlq-id', id, 'dlq-stream', stream, 'dlq-group', group, 'dlq-consumer', consumer,
-        'dlq-attempts', attempts, 'dlq-error', failure, 'dlq-reason', reason,
-        'dlq-time', string.format('%.0f', now),
-    }) do
-        fields[#fields + 1] = field
+    local added = { id, stream, group, consumer, attempts, failure, reason, string.format('%.0f', now) }
+    for i, value in ipairs(added) do
+        fields[#fields + 1] = ARGV[4 + i]
+        fields[#fields + 1] = value
     end
     local letter = redis.pcall('XADD', letters, 'MAXLEN', '~', ARGV[4], '*', unpack(fields))
     if type(letter) == 'table' then
@@ -38,7 +37,7 @@ local function bury(id, attempts, reason, failure)
     made[#made + 1] = letter
 end
 
-for i = 5, #ARGV, 4 do
+for i = 13, #ARGV, 4 do
     local id = ARGV[i]
     if not mine[id] then
         taken[#taken + 1] = id

@@ -1,5 +1,6 @@
 -- What there is to know of a stream.
 -- KEYS: stream.
+-- ARGV: what the key of the facts of each group begins with; the name of the group completes it.
 -- Returns: nil where there is none; else its length, first and last entry ids or nil, last generated id, how many
 --          entries were ever added or nil, and for each group its name, pending entries, last delivered id, lag
 --          or nil, oldest pending id or nil, for each consumer its name, pending entries and idle time, and the
@@ -19,7 +20,7 @@ for _, group in ipairs(groups_of(stream)) do
     -- A server that has loaded its files may count a lag where there is none.
     local behind = below(group['last-delivered-id'], info['last-generated-id'])
     -- Not every user may look at what is kept beside the stream.
-    local lease = redis.pcall('HGET', stream .. ':group:' .. group.name, 'lease')
+    local lease = redis.pcall('HGET', ARGV[1] .. group.name, 'lease')
     groups[#groups + 1] = {
         group.name, group.pending, group['last-delivered-id'], behind and (group.lag or false) or 0,
         redis.call('XPENDING', stream, group.name)[2], consumers,

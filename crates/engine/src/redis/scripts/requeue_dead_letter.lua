@@ -1,19 +1,21 @@
 -- Moves a dead letter back to its stream as a new entry.
 -- KEYS: dead letters, the stream that the letter names.
--- ARGV: id, '1' for the group only that it came from.
+-- ARGV: id, '1' for the group only that it came from; the names of fields: the one for the only group of an entry,
+--       the prefix of a dead letter's, and in a dead letter those for its stream and its group.
 -- Returns: the new id; nil when the letter is gone.
 local letter = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
 if not letter then
     return false
 end
-local of = named(letter[2])
-if of['dlq-stream'] ~= KEYS[2] then
+local of, only_group = named(letter[2]), ARGV[3]
+local from, group = of[ARGV[5]], of[ARGV[6]]
+if from ~= KEYS[2] then
     return false
 end
-local fields = copied(letter[2])
-if ARGV[2] == '1' and of['dlq-group'] then
-    fields[#fields + 1] = 'group'
-    fields[#fields + 1] = of['dlq-group']
+local fields = copied(letter[2], only_group, ARGV[4])
+if ARGV[2] == '1' and group then
+    fields[#fields + 1] = only_group
+    fields[#fields + 1] = group
 end
 if #fields == 0 then
     return false

@@ -9,8 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BufMut;
-use oxbus_model::codec::entry;
-use oxbus_model::consumer::{Content, GroupKey, Read, ReceivedEntry};
+use oxbus_model::consumer::{GroupKey, Read, ReceivedEntry};
 use oxbus_model::server_error;
 use oxbus_model::server_error::Action;
 use oxbus_model::{BusError, ErrorKind};
@@ -250,22 +249,13 @@ impl GroupReader {
         self.unanswered = self.unanswered.saturating_sub(1);
         let mut arrivals = Vec::new();
         let mut unknown = false;
-        let instance = self.context.origin.instance_id();
+        let (codec, instance) = (self.context.config.codec, self.context.origin.instance_id());
         let answer = visit(reply, |name, id, fields| {
             let Some(stream) = order.streams.iter().find(|stream| stream.as_bytes() == name) else {
                 unknown = true;
                 return;
             };
-            let content = Content::from(entry::read(fields, id, instance));
-            let stream = stream.clone();
-            arrivals.push(ReceivedEntry {
-                stream,
-                id,
-                deliveries: 1,
-                started: false,
-                unhandled_since: None,
-                content,
-            });
+            arrivals.push(ReceivedEntry::new(codec, stream.clone(), id, fields, instance));
         })?;
         if unknown {
             let message = "the server sent entries of a stream that was not asked for";

@@ -2,7 +2,7 @@
 
 use oxbus_model::BusError;
 use oxbus_model::stream_store::{
-    EntryId, Facts, Fields, GroupFacts, Missed, PendingEntry, Response, StoredEntry, StreamFacts,
+    EntryId, Fields, GroupFacts, GroupInfo, Missed, PendingEntry, Response, StoredEntry, StreamInfo,
 };
 
 use crate::redis::resp::value::RespValue;
@@ -11,18 +11,18 @@ use crate::redis::resp::value::RespValue;
 pub(crate) fn opened(reply: RespValue) -> Result<Response, BusError> {
     let [created, position, recreated] = reply.parts()?;
     let (created, recreated) = (created.count()? != 0, recreated.count()? != 0);
-    Ok(Response::Opened { created, position: position.id()?, recreated })
+    Ok(Response::Ensured { created, position: position.id()?, recreated })
 }
 
 /// Of `claim.lua` and `own.lua`.
 pub(crate) fn claimed(reply: RespValue) -> Result<(Vec<StoredEntry>, Vec<EntryId>), BusError> {
     let [entries, deleted] = reply.parts()?;
     let entries = entries.all(|entry| {
-        let [id, deliveries, begun, unhandled_since, fields] = entry.parts()?;
+        let [id, deliveries, started, unhandled_since, fields] = entry.parts()?;
         Ok(StoredEntry {
             id: id.id()?,
             deliveries: deliveries.small_count()?,
-            begun: begun.count()? != 0,
+            started: started.count()? != 0,
             unhandled_since: unhandled_since.maybe(RespValue::count)?,
             fields: fields_of(fields)?,
         })
@@ -35,7 +35,7 @@ pub(crate) fn entries(reply: RespValue) -> Result<Vec<StoredEntry>, BusError> {
     reply.all(|entry| {
         let [id, fields] = entry.parts()?;
         let fields = fields_of(fields)?;
-        Ok(StoredEntry { id: id.id()?, deliveries: 0, begun: false, unhandled_since: None, fields })
+        Ok(StoredEntry { id: id.id()?, deliveries: 0, started: false, unhandled_since: None, fields })
     })
 }
 
@@ -63,18 +63,22 @@ pub(crate) fn pending(reply: RespValue) -> Result<Vec<PendingEntry>, BusError> {
 }
 
 /// Of `beat.lua`.
-pub(crate) fn facts(reply: RespValue) -> Result<Facts, BusError> {
+pub(crate) fn facts(reply: RespValue) -> Result<GroupFacts, BusError> {
     let items = reply.items()?;
     if items.len() == 2 {
         let [time, taken_by] = RespValue::Array(items).parts()?;
-        return Ok(Facts { time: time.count()?, taken_by: Some(taken_by.text()?), ..Facts::default() });
+        return Ok(GroupFacts {
+            time: time.count()?,
+            taken_by: Some(taken_by.text()?),
+            ..GroupFacts::default()
+        });
     }
     let [time, _, lease, patterns, position, oldest_pending, missed] = RespValue::Array(items).parts()?;
     let missed = missed.maybe(|missed| {
         let [count, from, to] = missed.parts()?;
         Ok(Missed { count: count.count()?, from: from.id()?, to: to.id()? })
     })?;
-    Ok(Facts {
+    Ok(GroupFacts {
         lease: lease.count()?,
         taken_by: None,
         patterns: patterns.all(RespValue::text)?,
@@ -86,10 +90,10 @@ pub(crate) fn facts(reply: RespValue) -> Result<Facts, BusError> {
 }
 
 /// Of `describe.lua`.
-pub(crate) fn stream(reply: RespValue) -> Result<Option<StreamFacts>, BusError> {
+pub(crate) fn stream(reply: RespValue) -> Result<Option<StreamInfo>, BusError> {
     reply.maybe(|reply| {
         let [length, first, last, last_generated, added, groups] = reply.parts()?;
-        Ok(StreamFacts {
+        Ok(StreamInfo {
             length: length.count()?,
             first: first.maybe(RespValue::id)?,
             last: last.maybe(RespValue::id)?,
@@ -100,13 +104,13 @@ pub(crate) fn stream(reply: RespValue) -> Result<Option<StreamFacts>, BusError> 
     })
 }
 
-fn group(reply: RespValue) -> Result<GroupFacts, BusError> {
+fn group(reply: RespValue) -> Result<GroupInfo, BusError> {
     let [name, pending, last_delivered, lag, oldest_pending, consumers, lease] = reply.parts()?;
     let consumers = consumers.all(|consumer| {
         let [name, pending, idle] = consumer.parts()?;
         Ok((name.text()?, pending.count()?, idle.count()?))
     })?;
-    Ok(GroupFacts {
+    Ok(GroupInfo {
         name: name.text()?,
         consumers,
         pending: pending.count()?,

@@ -5,11 +5,17 @@
 //! raw JSON, which a property test holds: nesting of any depth, numbers of any size and halves of
 //! surrogate pairs included, as V8 does.
 
+mod members;
+mod quote;
+mod refused;
 #[cfg(test)]
 pub(crate) mod tests;
 mod text;
 mod tree;
 
+pub(crate) use members::{members, text_of};
+pub(crate) use quote::{escaped, quoted};
+pub use refused::Refused;
 pub use text::RawText;
 pub use tree::tree;
 
@@ -19,10 +25,6 @@ pub struct Scanner<'a> {
     text: &'a str,
     at: usize,
 }
-
-/// Not JSON, or not what was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refused;
 
 /// The one JSON value that `text` is, without the white space around it.
 ///

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::Refused;
+use super::refused::Refused;
 
 /// A string as it stands in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

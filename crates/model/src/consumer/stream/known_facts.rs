@@ -1,11 +1,11 @@
 //! What this client knows of the group of a stream.
 
-use crate::stream_store::{EntryId, Facts};
+use crate::stream_store::{EntryId, GroupFacts};
 
 /// The facts of the group that the last heartbeat has brought.
 #[derive(Debug, Default)]
 pub(crate) struct KnownFacts {
-    facts: Option<Facts>,
+    facts: Option<GroupFacts>,
     /// When they were told.
     at: u64,
     /// The last entry that the group was given, as far as is known here.
@@ -14,7 +14,7 @@ pub(crate) struct KnownFacts {
 
 impl KnownFacts {
     /// Takes new facts. Returns whether the patterns of the group have changed.
-    pub(crate) fn learn(&mut self, facts: Facts, now: u64) -> bool {
+    pub(crate) fn learn(&mut self, facts: GroupFacts, now: u64) -> bool {
         self.position = self.position.max(Some(facts.position));
         let changed = self.facts.as_ref().is_none_or(|known| known.patterns != facts.patterns);
         self.facts = Some(facts);

@@ -1,16 +1,14 @@
 //! Groups: opened, lost, created again; the facts that their clients share.
 
-use std::sync::Arc;
-
 use crate::BusError;
-use crate::codec::entry;
+use crate::codec::Codec;
 use crate::config::DeadLetterConfig;
 use crate::consumer::tests::world::*;
-use crate::consumer::{Announcement, Consumer, Content, Joining, ReceivedEntry, Source};
+use crate::consumer::{Announcement, Consumer, Joining, Source};
 use crate::delivery::Settlement;
 use crate::error::ErrorKind;
 use crate::options::subscribe::{MatchBy, OrderBy, SubscribeOptions};
-use crate::stream_store::{EntryId, Facts, Missed, Position, Request, Response, StoredEntry};
+use crate::stream_store::{EntryId, GroupFacts, Missed, Position, Request, Response};
 
 fn warnings(bench: &mut Bench) -> Vec<&'static str> {
     let code = |a| match a {
@@ -113,7 +111,7 @@ fn the_lease_is_that_of_the_group() {
         DeadLetterConfig::default(),
         String::new(),
         "other".into(),
-        crate::codec::entry::arrival,
+        Codec::Oxbus,
     );
     let key = consumer.join(Joining {
         group: "g".into(),
@@ -235,7 +233,7 @@ fn a_loss_that_is_told_to_a_group_that_was_left_is_not_forgotten() {
         b.client.asked.iter().find(|request| matches!(request, Request::Heartbeat { .. })).unwrap().clone();
     b.client.consumer.leave(b.client.key);
     let missed = Missed { count: 3, from: EntryId::MIN, to: EntryId::MAX };
-    let facts = Facts { missed: Some(missed.clone()), ..Facts::default() };
+    let facts = GroupFacts { missed: Some(missed.clone()), ..GroupFacts::default() };
     assert!(
         b.client
             .consumer
@@ -277,19 +275,14 @@ fn a_stream_that_the_server_refuses_does_not_hold_up_the_reads_of_the_others() {
 
 #[test]
 fn an_event_that_another_client_wants_for_its_channel_is_left_to_it() {
-    fn decode(stream: &Arc<str>, entry: StoredEntry, own: &str) -> ReceivedEntry {
-        let mut arrival = entry::arrival(stream, entry, own);
-        if let Content::Event { candidate, .. } = &mut arrival.content {
-            Arc::get_mut(&mut candidate.event).unwrap().channel = Some("p:room:1".into());
-        }
-        arrival
-    }
     let by_channel = SubscribeOptions { by: MatchBy::Channel, ..options() };
     for (pattern, wanting) in [("room:*", options()), ("room:*", by_channel.clone()), ("*:1", by_channel)] {
         let mut world = World::new();
         let client = |name: &str| {
             let mut client = Client::new(name, &options());
-            client.consumer = Consumer::new(DeadLetterConfig::default(), "p:".into(), name.into(), decode);
+            client.consumer =
+                Consumer::new(DeadLetterConfig::default(), "p:".into(), name.into(), Codec::Oxbus);
+            client.consumer.context.channel = Some("p:room:1");
             client.key = client.consumer.join(Joining {
                 group: "g".into(),
                 consumer: name.into(),

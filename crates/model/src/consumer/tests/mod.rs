@@ -7,6 +7,7 @@ mod life;
 mod losing;
 mod order;
 mod poison;
+mod received;
 mod schedules;
 mod takeover;
 mod updates;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::codec::entry;
+use crate::codec::Codec;
 use crate::config::DeadLetterConfig;
-use crate::consumer::{Announcement, Consumer, GroupKey, Joining, Read, Source, Work};
+use crate::consumer::{Announcement, Consumer, GroupKey, Joining, Read, ReceivedEntry, Source, Work};
 use crate::delivery::{Delivery, DeliveryCounts, Settlement};
 use crate::error::Outcome;
 use crate::filter::Filter;
@@ -113,7 +113,10 @@ impl World {
         let mut arrivals = Vec::new();
         for stream in read.streams.iter() {
             match self.store.read_group(stream, &read.group, &read.consumer, read.limit, self.now) {
-                Ok(entries) => arrivals.extend(entries.into_iter().map(|e| entry::arrival(stream, e, "me"))),
+                Ok(entries) => {
+                    let read = |e| ReceivedEntry::pending(Codec::Oxbus, stream.clone(), e, "me");
+                    arrivals.extend(entries.into_iter().map(read));
+                }
                 Err(error) => return Some(Err(error)),
             }
         }
@@ -151,7 +154,7 @@ impl Client {
         options: &SubscribeOptions,
         dead_letter: DeadLetterConfig,
     ) -> Client {
-        let mut consumer = Consumer::new(dead_letter, "p:".to_owned(), instance.into(), entry::arrival);
+        let mut consumer = Consumer::new(dead_letter, "p:".to_owned(), instance.into(), Codec::Oxbus);
         let key = consumer.join(Joining {
             group: "g".into(),
             consumer: name.into(),

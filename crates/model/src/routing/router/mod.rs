@@ -4,6 +4,14 @@
 //! may share it. The server sends a message once per server subscription that matches, so overlapping
 //! patterns arrive several times: each local subscription accepts a message from exactly one of them.
 
+//!
+//! # Layout
+//!
+//! - this file: [`Router`]; `feeds`: which subscriptions a server subscription feeds
+//! - `memberships`: the rooms and users that were joined
+
+mod feeds;
+mod memberships;
 #[cfg(test)]
 mod tests;
 
@@ -16,50 +24,10 @@ use rustc_hash::FxHashMap as HashMap;
 
 use crate::routing::channel::{Audience, BROADCAST, Channels};
 use crate::routing::pattern;
+use feeds::Feeds;
+use memberships::Memberships;
 
-/// What the server is asked for: a channel by name, or by pattern. Names include the channel prefix.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum ServerSubscription {
-    /// `SUBSCRIBE name`.
-    Channel(Arc<[u8]>),
-    /// `PSUBSCRIBE name`.
-    Pattern(Arc<[u8]>),
-}
-
-impl ServerSubscription {
-    /// The name as sent.
-    pub fn name(&self) -> &[u8] {
-        match self {
-            ServerSubscription::Channel(name) | ServerSubscription::Pattern(name) => name,
-        }
-    }
-
-    /// Whether the server sends messages of `channel` for it.
-    pub fn matches(&self, channel: &[u8]) -> bool {
-        match self {
-            ServerSubscription::Channel(name) => **name == *channel,
-            ServerSubscription::Pattern(name) => pattern::matches(name, channel),
-        }
-    }
-}
-
-/// A [`ServerSubscription`] that borrows its name, as it comes with a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ServerSubscriptionRef<'a> {
-    /// The message came for `SUBSCRIBE name`.
-    Channel(&'a [u8]),
-    /// The message came for `PSUBSCRIBE name`.
-    Pattern(&'a [u8]),
-}
-
-impl<'a> From<&'a ServerSubscription> for ServerSubscriptionRef<'a> {
-    fn from(server_subscription: &'a ServerSubscription) -> Self {
-        match server_subscription {
-            ServerSubscription::Channel(name) => ServerSubscriptionRef::Channel(name),
-            ServerSubscription::Pattern(name) => ServerSubscriptionRef::Pattern(name),
-        }
-    }
-}
+pub use crate::routing::server_subscription::{ServerSubscription, ServerSubscriptionRef};
 
 /// One pattern of a subscription, and the server subscription that feeds it.
 #[derive(Clone, Debug)]
@@ -67,53 +35,6 @@ struct Entry {
     pattern: Box<str>,
     server_subscription: ServerSubscription,
     by_channel: bool,
-}
-
-/// What a server subscription feeds.
-#[derive(Debug)]
-struct Feeds {
-    /// (subscription, index of its pattern), by subscription. One that is gone stays with the index [`GONE`]
-    /// until half of them are: so that 100,000 of one pattern can go one by one.
-    patterns: Vec<(u32, u32)>,
-    /// How many of `patterns` are gone.
-    gone: u32,
-}
-
-/// The index of no pattern.
-const GONE: u32 = u32::MAX;
-
-impl Feeds {
-    fn new() -> Self {
-        Feeds { patterns: Vec::with_capacity(1), gone: 0 }
-    }
-
-    fn add(&mut self, subscription: u32, pattern: u32) {
-        // At the end, as subscriptions are numbered in turn.
-        let at = self.patterns.partition_point(|(s, _)| *s <= subscription);
-        self.patterns.insert(at, (subscription, pattern));
-    }
-
-    fn remove(&mut self, subscription: u32) {
-        let first = self.patterns.partition_point(|(s, _)| *s < subscription);
-        let own = self.patterns.iter_mut().skip(first).take_while(|(s, _)| *s == subscription);
-        for (_, pattern) in own.filter(|(_, pattern)| *pattern != GONE) {
-            *pattern = GONE;
-            self.gone += 1;
-        }
-        if self.gone as usize > self.patterns.len() / 2 {
-            self.patterns.retain(|(_, pattern)| *pattern != GONE);
-            self.gone = 0;
-        }
-    }
-
-    /// Whether it feeds nobody: the last one that goes takes all that are gone along.
-    fn is_empty(&self) -> bool {
-        self.patterns.is_empty()
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (u32, u32)> {
-        self.patterns.iter().copied().filter(|(_, pattern)| *pattern != GONE)
-    }
 }
 
 /// A subscription that a message goes to.
@@ -125,15 +46,6 @@ pub struct Route {
     pub pattern: u32,
 }
 
-/// A room or a user that was joined.
-#[derive(Debug)]
-struct Joined {
-    /// Its name without the prefix: `room:a`.
-    name: Box<str>,
-    /// Who has joined it here, one at least.
-    members: BTreeSet<Arc<str>>,
-}
-
 /// The table of subscriptions of one client.
 #[derive(Debug)]
 pub struct Router {
@@ -142,11 +54,9 @@ pub struct Router {
     by_channel: HashMap<Arc<[u8]>, Feeds>,
     by_pattern: HashMap<Arc<[u8]>, Feeds>,
     /// Channels of rooms and users that this client has joined.
-    joined: HashMap<Arc<[u8]>, Joined>,
-    /// How many have joined something: kept, as it is asked at every join.
-    memberships: usize,
-    /// Subscriptions by type, which hear broadcasts and what comes on joined channels. A set, as nearly every subscription is in it and each
-    /// has to get out again.
+    memberships: Memberships,
+    /// Subscriptions by type, which hear broadcasts and what comes on joined channels. They are a set, as nearly
+    /// every subscription is in it and each has to get out again.
     listeners: BTreeSet<u32>,
     /// Subscriptions that no server subscription feeds: they get what this client publishes itself, and no more.
     local_only: BTreeSet<u32>,
@@ -162,8 +72,7 @@ impl Router {
             broadcast,
             by_channel: HashMap::default(),
             by_pattern: HashMap::default(),
-            joined: HashMap::default(),
-            memberships: 0,
+            memberships: Memberships::default(),
             listeners: BTreeSet::new(),
             local_only: BTreeSet::new(),
             subscriptions: HashMap::default(),
@@ -186,7 +95,7 @@ impl Router {
             let broadcast = self.broadcast.clone();
             self.feeds_mut(&broadcast);
         }
-        let server_subscriptions = self.wires_of(&entries);
+        let server_subscriptions = self.server_subscriptions_of(&entries);
         self.subscriptions.insert(subscription, entries);
         server_subscriptions
     }
@@ -204,7 +113,7 @@ impl Router {
         if self.local_only.remove(&subscription) {
             return Vec::new();
         }
-        let mut unused = self.wires_of(&entries);
+        let mut unused = self.server_subscriptions_of(&entries);
         self.listeners.remove(&subscription);
         unused.retain(|server_subscription| {
             let heard = (*server_subscription == self.broadcast && !self.listeners.is_empty())
@@ -226,8 +135,7 @@ impl Router {
         self.subscriptions = HashMap::default();
         self.listeners = BTreeSet::new();
         self.local_only = BTreeSet::new();
-        self.joined = HashMap::default();
-        self.memberships = 0;
+        self.memberships = Memberships::default();
         let channels = std::mem::take(&mut self.by_channel).into_keys().map(ServerSubscription::Channel);
         let patterns = std::mem::take(&mut self.by_pattern).into_keys().map(ServerSubscription::Pattern);
         channels.chain(patterns).collect()
@@ -240,27 +148,18 @@ impl Router {
         self.feeds_mut(&server_subscription);
         let (ServerSubscription::Channel(channel) | ServerSubscription::Pattern(channel)) =
             &server_subscription;
-        let joined = self.joined.entry(channel.clone());
-        let joined = joined.or_insert_with(|| Joined { name: name.into(), members: BTreeSet::new() });
-        let is_new = joined.members.insert(member.clone());
-        self.memberships += usize::from(is_new);
+        let is_new = self.memberships.join(channel, name, member);
         (server_subscription, is_new)
     }
 
-    /// Leaves it: one member, or all of this client's. Returns how many have left, and the server subscription if
-    /// nobody needs it any more.
+    /// Leaves a room or a user: one member, or all of this client's. Returns how many have left, and the server
+    /// subscription if nobody needs it any more.
     pub fn leave(&mut self, name: &str, member: Option<&str>) -> (usize, Option<ServerSubscription>) {
         let server_subscription = ServerSubscription::Channel(self.channels.named(name).into_bytes().into());
-        let Some(joined) = self.joined.get_mut(server_subscription.name()) else { return (0, None) };
-        let left = match member {
-            Some(member) => usize::from(joined.members.remove(member)),
-            None => std::mem::take(&mut joined.members).len(),
-        };
-        self.memberships -= left;
-        if !joined.members.is_empty() {
+        let (left, is_empty) = self.memberships.leave(server_subscription.name(), member).unwrap_or_default();
+        if !is_empty {
             return (left, None);
         }
-        self.joined.remove(server_subscription.name());
         if self.feeds((&server_subscription).into()).is_some_and(|feeds| !feeds.is_empty()) {
             return (left, None);
         }
@@ -271,24 +170,23 @@ impl Router {
     /// Who has joined a room or a user here, by the name of its channel without the prefix.
     pub fn members(&self, name: &str) -> BTreeSet<Arc<str>> {
         let channel = self.channels.named(name);
-        self.joined.get(channel.as_bytes()).map(|joined| joined.members.clone()).unwrap_or_default()
+        self.memberships.members(channel.as_bytes())
     }
 
     /// How many have joined something, all rooms and users together.
     pub fn memberships(&self) -> usize {
-        self.memberships
+        self.memberships.count()
     }
 
     /// Whether all who have joined `channel` here are among `except`.
     pub fn leaves_out(&self, channel: &[u8], except: &[String]) -> bool {
-        let out = |member: &Arc<str>| except.iter().any(|name| **name == **member);
-        !except.is_empty() && self.joined.get(channel).is_some_and(|joined| joined.members.iter().all(out))
+        self.memberships.leaves_out(channel, except)
     }
 
-    /// What a server subscription was joined for.
-    fn joined_by(&self, server_subscription: ServerSubscriptionRef<'_>) -> Option<&Joined> {
+    /// The room or user that a server subscription was joined for.
+    fn joined_by(&self, server_subscription: ServerSubscriptionRef<'_>) -> Option<&str> {
         match server_subscription {
-            ServerSubscriptionRef::Channel(name) => self.joined.get(name),
+            ServerSubscriptionRef::Channel(name) => self.memberships.name_of(name),
             ServerSubscriptionRef::Pattern(_) => None,
         }
     }
@@ -302,17 +200,19 @@ impl Router {
         self.subscriptions.contains_key(&subscription)
     }
 
-    /// The patterns of all subscriptions that `server_subscription` feeds, and the room or user that it was joined for, for reports.
+    /// The patterns of all subscriptions that `server_subscription` feeds, and the room or user that it was joined
+    /// for. They are for reports.
     pub fn patterns(&self, server_subscription: &ServerSubscription) -> impl Iterator<Item = &str> {
         let fed =
             self.feeds(server_subscription.into()).into_iter().flat_map(Feeds::iter).filter_map(|(s, i)| {
                 let entry = self.subscriptions.get(&s)?.get(usize::try_from(i).ok()?)?;
                 Some(&*entry.pattern)
             });
-        fed.chain(self.joined_by(server_subscription.into()).map(|joined| &*joined.name))
+        fed.chain(self.joined_by(server_subscription.into()))
     }
 
-    /// Whether some pattern that `server_subscription` feeds addresses channels, not event types, or it is that of a room or user.
+    /// Whether some pattern that `server_subscription` feeds addresses channels, not event types, or it was joined
+    /// for a room or a user.
     pub fn addresses_channels(&self, server_subscription: &ServerSubscription) -> bool {
         self.is_joined(server_subscription.into())
             || self.feeds(server_subscription.into()).into_iter().flat_map(Feeds::iter).any(|(s, i)| {
@@ -347,8 +247,8 @@ impl Router {
         (self.subscriptions.len(), globs.count())
     }
 
-    /// Appends to `routes` the subscriptions that a message of `channel` which came for `server_subscription` goes to, as
-    /// far as its channel tells. True when others may hear it, by its type: [`Router::route_listeners`].
+    /// Appends to `routes` the subscriptions that a message of `channel` which came for `server_subscription` goes
+    /// to, as far as its channel tells. True when others may hear it, by its type: [`Router::route_listeners`].
     ///
     /// Called for each server subscription that the message came for, the two name every matching
     /// subscription exactly once in all.
@@ -375,8 +275,8 @@ impl Router {
     }
 
     /// Appends the subscriptions that an event of this client goes to when it is handed to them without the
-    /// server, each exactly once: those that [`Router::route`] and [`Router::route_listeners`] name for all server_subscription
-    /// subscriptions which the message would come for, and those that have none. Returns how many it leaves out, as
+    /// server, each exactly once: those that [`Router::route`] and [`Router::route_listeners`] name for all server
+    /// subscriptions for which the message would come, and those that have none. Returns how many it leaves out, as
     /// all that have joined its room here are among `except`.
     pub fn route_local(
         &self,
@@ -482,7 +382,7 @@ impl Router {
         self.table_mut(server_subscription).entry(name.clone()).or_insert_with(Feeds::new)
     }
 
-    fn wires_of(&self, entries: &[Entry]) -> Vec<ServerSubscription> {
+    fn server_subscriptions_of(&self, entries: &[Entry]) -> Vec<ServerSubscription> {
         let mut server_subscriptions: Vec<ServerSubscription> = Vec::with_capacity(entries.len() + 1);
         let listens = entries.iter().any(|e| !e.by_channel).then(|| self.broadcast.clone());
         for server_subscription in entries.iter().map(|e| e.server_subscription.clone()).chain(listens) {

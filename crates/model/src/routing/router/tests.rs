@@ -112,7 +112,7 @@ fn patterns_of_channels_are_told_from_those_of_types() {
 }
 
 #[test]
-fn the_last_subscription_takes_its_wires_along() {
+fn the_last_subscription_takes_its_server_subscriptions_along() {
     let mut r = router();
     add(&mut r, 1, &["a.*"]);
     add(&mut r, 2, &["a.*", "b"]);

@@ -1,6 +1,6 @@
 //! What the server should have subscribed for us, against what it has confirmed.
 //!
-//! The ledger is told what is wanted and what the server answers; it says what to send next, in
+//! The reconciler is told what is wanted and what the server answers; it says what to send next, in
 //! chunks, one outstanding chunk at a time per [`SubscriptionReconciler::next_command`] budget. After a reconnect it
 //! asks for everything again. A refused command of several names is asked again in halves, so that
 //! one forbidden name does not take others with it.
@@ -10,7 +10,7 @@ mod tests;
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::routing::router::ServerSubscription;
+use crate::routing::server_subscription::ServerSubscription;
 
 /// The names in one `SUBSCRIBE` and its kin at the most: small enough that 100,000 subscriptions do
 /// not hold up other clients of the server, large enough to confirm them within a second.
@@ -111,7 +111,7 @@ pub enum Change {
     Refused(ServerSubscription),
 }
 
-/// The ledger of one subscriber connection and its successors.
+/// The reconciler of one subscriber connection and its successors.
 #[derive(Debug, Default)]
 pub struct SubscriptionReconciler {
     lines: HashMap<ServerSubscription, Line>,
@@ -129,7 +129,7 @@ pub struct SubscriptionReconciler {
 }
 
 impl SubscriptionReconciler {
-    /// An empty ledger.
+    /// An empty reconciler.
     pub fn new() -> Self {
         Self::default()
     }
@@ -334,12 +334,12 @@ impl SubscriptionReconciler {
     }
 
     /// Those that the server refuses.
-    pub fn refused_wires(&self) -> &[ServerSubscription] {
+    pub fn refused_names(&self) -> &[ServerSubscription] {
         &self.refused
     }
 
     /// All that are wanted.
-    pub fn wanted_wires(&self) -> impl Iterator<Item = &ServerSubscription> {
+    pub fn wanted_names(&self) -> impl Iterator<Item = &ServerSubscription> {
         self.lines.iter().filter(|(_, line)| line.wanted).map(|(server_subscription, _)| server_subscription)
     }
 

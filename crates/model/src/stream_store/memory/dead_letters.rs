@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use super::Streams;
 use crate::BusError;
-use crate::codec::dead_letter;
-use crate::codec::entry::ONLY_GROUP;
+use crate::codec::field_names::FieldNames;
 use crate::stream_store::memory::ownership::Lost;
 use crate::stream_store::{ConsumerId, DeadLetterEntry, EntryId, Fields, Response};
 
@@ -19,6 +18,7 @@ impl Streams {
         letters: &[DeadLetterEntry],
         now_ms: u64,
     ) -> Result<Response, BusError> {
+        let codec = self.codec;
         let (log, group) = self.group_of(member)?;
         let (mut buried, mut lost) = (Vec::new(), Lost::default());
         for letter in letters {
@@ -35,8 +35,8 @@ impl Streams {
         if let Some(to) = to {
             self.with(to, |dead| {
                 for (fields, letter) in buried {
-                    let fields: Fields =
-                        fields.iter().cloned().chain(dead_letter::fields(member, letter, now_ms)).collect();
+                    let added = codec.dead_letter_fields(member, letter, now_ms);
+                    let fields: Fields = fields.iter().cloned().chain(added).collect();
                     dead.append(fields.into(), Some(max_len), now_ms);
                 }
             });
@@ -52,15 +52,16 @@ impl Streams {
         for_group: bool,
         now_ms: u64,
     ) -> Option<EntryId> {
+        let names = self.codec.field_names();
         let fields = self.entry(letters, id)?;
         let told = |wanted: &str| {
             let value =
                 fields.iter().rev().find(|(name, _)| **name == *wanted.as_bytes()).map(|(_, value)| value);
             value.filter(|value| !value.is_empty())
         };
-        let stream = String::from_utf8_lossy(told(dead_letter::STREAM)?);
-        let group = told(dead_letter::GROUP).filter(|_| for_group).map(|group| &**group);
-        let copy = copy(&fields, group);
+        let stream = String::from_utf8_lossy(told(names.dead_letter_stream)?);
+        let group = told(names.dead_letter_group).filter(|_| for_group).map(|group| &**group);
+        let copy = copy(names, &fields, group);
         let revived = self.with(&stream, |s| s.append(copy.into(), None, now_ms));
         self.with(letters, |s| s.log.remove(id));
         Some(revived)
@@ -74,7 +75,7 @@ impl Streams {
         id: EntryId,
         now_ms: u64,
     ) -> Option<EntryId> {
-        let copy = copy(&*self.entry(stream, id)?, Some(group.as_bytes()));
+        let copy = copy(self.codec.field_names(), &*self.entry(stream, id)?, Some(group.as_bytes()));
         Some(self.with(stream, |s| s.append(copy.into(), None, now_ms)))
     }
 
@@ -84,9 +85,9 @@ impl Streams {
 }
 
 /// The fields of the event for `group` only, or for all groups.
-fn copy(fields: &Fields, group: Option<&[u8]>) -> Fields {
-    let original =
-        |name: &[u8]| !name.starts_with(dead_letter::PREFIX.as_bytes()) && name != ONLY_GROUP.as_bytes();
+fn copy(names: &FieldNames, fields: &Fields, group: Option<&[u8]>) -> Fields {
+    let (prefix, only_group) = (names.dead_letter_prefix.as_bytes(), names.only_group.as_bytes());
+    let original = |name: &[u8]| !name.starts_with(prefix) && name != only_group;
     let originals = fields.iter().filter(|(name, _)| original(name)).cloned();
-    originals.chain(group.map(|group| (ONLY_GROUP.as_bytes().into(), group.into()))).collect()
+    originals.chain(group.map(|group| (only_group.into(), group.into()))).collect()
 }

@@ -1,10 +1,15 @@
-//! What a group has delivered, and to whom.
+//! What a group has delivered, and to whom; heartbeats of its consumers, and what depends on them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::stream_store::memory::log::Log;
-use crate::stream_store::{ConsumerId, EntryId, Fields, GroupFacts, Missed, PendingEntry};
+use crate::stream_store::{ConsumerId, EntryId, Fields, GroupFacts, GroupInfo, Missed, PendingEntry};
+
+/// For how long a pattern and a group are remembered after they were last heard of, in milliseconds.
+const MEMORY: u64 = 3_600_000;
+/// How long a consumer that never had a heartbeat must have been idle before it is removed, in milliseconds.
+const STRANGER_IDLE: u64 = 60_000;
 
 /// A consumer group of a stream.
 #[derive(Debug, Default)]
@@ -31,7 +36,7 @@ pub(super) struct Pending {
     /// When it was delivered, claimed or renewed; an entry that was handed back has this long before.
     pub(super) since: i64,
     pub(super) deliveries: u32,
-    pub(super) begun: bool,
+    pub(super) started: bool,
     pub(super) unhandled_since: Option<u64>,
 }
 
@@ -114,7 +119,7 @@ impl Group {
             consumer.pending.insert(id);
         }
         let (consumer, since) = (consumer.clone(), signed(now_ms));
-        let pending = Pending { consumer, since, deliveries: 1, begun: false, unhandled_since: None };
+        let pending = Pending { consumer, since, deliveries: 1, started: false, unhandled_since: None };
         self.pending.insert(id, pending);
     }
 
@@ -168,11 +173,11 @@ impl Group {
         entries.take(limit).collect()
     }
 
-    pub(super) fn describe(&self, name: &str, log: &Log, now_ms: u64) -> GroupFacts {
+    pub(super) fn describe(&self, name: &str, log: &Log, now_ms: u64) -> GroupInfo {
         let consumer = |(name, consumer): (&Arc<str>, &Consumer)| {
             (name.to_string(), consumer.pending.len() as u64, consumer.idle(now_ms))
         };
-        GroupFacts {
+        GroupInfo {
             name: name.to_owned(),
             consumers: self.consumers.iter().map(consumer).collect(),
             pending: self.pending.len() as u64,
@@ -182,4 +187,73 @@ impl Group {
             lease: self.lease,
         }
     }
+
+    /// A consumer says that it lives.
+    pub(super) fn heartbeat(
+        &mut self,
+        consumer: &Arc<str>,
+        instance: &Arc<str>,
+        alive: u64,
+        lease: u64,
+        patterns: Vec<String>,
+        now_ms: u64,
+    ) -> GroupFacts {
+        if let Some((other, until)) = self.alive.get(consumer)
+            && other != instance
+            && *until > now_ms
+        {
+            return GroupFacts { taken_by: Some(other.to_string()), ..GroupFacts::default() };
+        }
+        self.alive.insert(consumer.clone(), (instance.clone(), now_ms.saturating_add(alive)));
+        self.heard_of = Some(now_ms);
+        self.patterns.extend(patterns.into_iter().map(|pattern| (pattern, now_ms)));
+        self.patterns.retain(|_, last| is_remembered(*last, now_ms));
+        GroupFacts {
+            lease: *self.lease.get_or_insert(lease),
+            taken_by: None,
+            patterns: self.patterns.keys().cloned().collect(),
+            position: self.position(),
+            oldest_pending: self.oldest_pending(),
+            missed: self.missed.take(),
+            time: now_ms,
+        }
+    }
+
+    /// A client start leaves its consumer, which goes unless entries are its own. Returns how many are.
+    pub(super) fn remove_consumer(&mut self, consumer: &Arc<str>, instance: &Arc<str>) -> u64 {
+        let pending = self.consumers.get(consumer).map_or(0, |c| c.pending.len() as u64);
+        if self.alive.get(consumer).is_some_and(|(owner, _)| owner == instance) {
+            self.alive.remove(consumer);
+            if pending == 0 {
+                self.consumers.remove(consumer);
+            }
+        }
+        pending
+    }
+
+    /// Removes consumers that do not live and own nothing. Returns how many.
+    pub(super) fn remove_dead_consumers(&mut self, now_ms: u64) -> u64 {
+        let before = self.consumers.len();
+        let alive = &self.alive;
+        self.consumers.retain(|name, consumer| {
+            let gone = match alive.get(name) {
+                Some((_, until)) => *until <= now_ms,
+                None => consumer.idle(now_ms) > STRANGER_IDLE,
+            };
+            !gone || !consumer.pending.is_empty()
+        });
+        let consumers = &self.consumers;
+        self.alive.retain(|name, (_, until)| *until > now_ms || consumers.contains_key(name));
+        (before - self.consumers.len()) as u64
+    }
+
+    /// The first entry that the group still needs; `None` when no client of it was heard of for long.
+    pub(super) fn needs(&self, now_ms: u64) -> Option<EntryId> {
+        let heard_of = self.heard_of.is_some_and(|last| is_remembered(last, now_ms));
+        heard_of.then(|| self.oldest_pending().unwrap_or(self.position().next()))
+    }
+}
+
+fn is_remembered(last: u64, now_ms: u64) -> bool {
+    last.saturating_add(MEMORY) >= now_ms
 }

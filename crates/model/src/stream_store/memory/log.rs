@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
-use super::plain;
 use crate::stream_store::{EntryId, Fields, Position, StoredEntry};
+
+/// An entry as it is in the log, for those who ask for it not as a pending one.
+pub(super) fn plain(id: EntryId, fields: &Fields) -> StoredEntry {
+    StoredEntry { id, deliveries: 0, started: false, unhandled_since: None, fields: fields.clone() }
+}
 
 /// The entries of a stream, and the last id that was given to one.
 #[derive(Debug, Default)]

@@ -6,10 +6,11 @@
 //!
 //! # Layout
 //!
-//! - this file: [`Streams`], and which request goes where; `log`: the entries of a stream; `stream`: with its groups,
-//!   and how it is trimmed; `group`: what a group has delivered; `ownership`: who has it; `upkeep`: heartbeats and what depends
-//!   on them; `letters`: copies between streams; `expiring`: what is kept for a while; `registry`: which
-//!   streams were registered.
+//! - this file: [`Streams`], and which request goes where; `expiring`: what is kept for a while
+//! - `log`: the entries of a stream; `stream`: a stream with its groups, and how it is trimmed
+//! - `group`: what a group has delivered, and the heartbeats of its consumers; `ownership`: who owns it
+//! - `dead_letters`: copies of entries between streams
+//! - `registry`: which streams were registered
 
 mod dead_letters;
 mod expiring;
@@ -20,18 +21,18 @@ mod registry;
 mod stream;
 #[cfg(test)]
 mod tests;
-mod upkeep;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::{ConsumerId, EntryId, Fields, Request, Response, StoredEntry};
+use crate::codec::Codec;
 use crate::presence;
 use crate::{BusError, ErrorKind};
 
 use expiring::Expiring;
 use group::Group;
-use log::Log;
+use log::{Log, plain};
 use registry::Registry;
 use stream::Stream;
 
@@ -52,6 +53,8 @@ pub struct Delivered {
 /// All streams of a store.
 #[derive(Debug)]
 pub struct Streams {
+    /// The format of the entries. Nobody but this process reads them, so it is always ours.
+    codec: Codec,
     by_name: HashMap<Arc<str>, Stream>,
     events: Expiring<Box<[u8]>>,
     /// Who is in which room, by its key. Without expiry: who dies takes the store along.
@@ -63,6 +66,7 @@ pub struct Streams {
 impl Default for Streams {
     fn default() -> Self {
         Streams {
+            codec: Codec::Oxbus,
             by_name: HashMap::new(),
             events: Expiring::new(MAX_KEPT_EVENTS),
             attendance: HashMap::new(),
@@ -310,9 +314,4 @@ impl Streams {
             BusError::new(ErrorKind::NoGroup, message)
         })
     }
-}
-
-/// An entry as it is in the log, for those who ask for it not as a pending one.
-fn plain(id: EntryId, fields: &Fields) -> StoredEntry {
-    StoredEntry { id, deliveries: 0, begun: false, unhandled_since: None, fields: fields.clone() }
 }

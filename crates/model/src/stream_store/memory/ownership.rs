@@ -20,7 +20,7 @@ pub(super) struct Lost {
 
 impl From<Lost> for Response {
     fn from(Lost { taken, gone }: Lost) -> Response {
-        Response::Lost { taken, gone }
+        Response::Fenced { not_owned: taken, deleted: gone }
     }
 }
 
@@ -52,7 +52,7 @@ impl Group {
             pending.since = signed(now_ms);
             if let Some(deliveries) = deliveries {
                 pending.deliveries = *deliveries;
-                pending.begun = false;
+                pending.started = false;
             }
         }
         if lost.taken.len() + lost.gone.len() < items.len() {
@@ -75,7 +75,7 @@ impl Group {
             let Some(pending) = self.held(log, member, *id, &mut lost) else { continue };
             pending.since = signed(now_ms).saturating_sub(RELEASED_IDLE);
             pending.deliveries = *deliveries;
-            pending.begun = false;
+            pending.started = false;
             if unhandled {
                 pending.unhandled_since.get_or_insert(now_ms);
             }
@@ -90,7 +90,7 @@ impl Group {
     pub(super) fn mark_started(&mut self, log: &Log, member: &ConsumerId, id: EntryId) -> Response {
         let mut lost = Lost::default();
         if let Some(pending) = self.held(log, member, id, &mut lost) {
-            pending.begun = true;
+            pending.started = true;
         }
         lost.into()
     }
@@ -180,7 +180,7 @@ impl Group {
         Some(StoredEntry {
             id,
             deliveries: pending.deliveries,
-            begun: pending.begun,
+            started: pending.started,
             unhandled_since: pending.unhandled_since,
             fields: (**fields).clone(),
         })

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::stream_store::memory::expiring::Expiring;
 use crate::stream_store::memory::group::Group;
 use crate::stream_store::memory::log::Log;
-use crate::stream_store::{EntryId, Fields, Position, Response, StreamFacts};
+use crate::stream_store::{EntryId, Fields, Position, Response, StreamInfo};
 
 /// How many ids of events a stream knows, to find duplicates, at the most.
 const MAX_DUPLICATES: usize = 1_000_000;
@@ -49,14 +49,14 @@ impl Stream {
     /// Opens a group, and makes it where it is missing. Its facts are part of it here, so none is ever lost alone.
     pub(super) fn ensure_group(&mut self, group: Arc<str>, from: Position, restarted: bool) -> Response {
         if let Some(group) = self.groups.get(&group) {
-            return Response::Opened { created: false, position: group.position(), recreated: false };
+            return Response::Ensured { created: false, position: group.position(), recreated: false };
         }
         let mut position = self.log.position(from);
         if restarted && position > self.log.last() {
             position = EntryId::MIN;
         }
         self.groups.insert(group, Group::new(position));
-        Response::Opened { created: true, position, recreated: false }
+        Response::Ensured { created: true, position, recreated: false }
     }
 
     /// Keeps the newest `length` entries. Returns how many it has removed.
@@ -110,8 +110,8 @@ impl Stream {
         removed
     }
 
-    pub(super) fn describe(&self, now_ms: u64) -> StreamFacts {
-        StreamFacts {
+    pub(super) fn describe(&self, now_ms: u64) -> StreamInfo {
+        StreamInfo {
             length: self.log.len(),
             first: self.log.first(),
             last: self.log.newest(),

@@ -1,9 +1,10 @@
--- The fields of an entry that are an event's own, to be appended again: none that a dead letter adds,
--- and not for which group it is. More than a script can hand over are cut.
-local function copied(fields)
+-- The fields of an entry that are an event's own, to be appended again: none whose name begins with `prefix`, which
+-- a dead letter adds, and not `only_group`, which names the group that it is for. More than a script can hand over
+-- are cut.
+local function copied(fields, only_group, prefix)
     local own = {}
     for i = 1, math.min(#fields, 7000), 2 do
-        if string.sub(fields[i], 1, 4) ~= 'dlq-' and fields[i] ~= 'group' then
+        if string.sub(fields[i], 1, #prefix) ~= prefix and fields[i] ~= only_group then
             own[#own + 1] = fields[i]
             own[#own + 1] = fields[i + 1]
         end

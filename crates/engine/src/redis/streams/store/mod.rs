@@ -1,12 +1,15 @@
 //! The streams of a Redis server: each request is one command or one script.
 
+mod dead_letters;
 mod registry;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-use oxbus_model::stream_store::{ConsumerId, DeadLetterEntry, EntryId, Position, Request, Response, keys};
+use oxbus_model::codec::Codec;
+use oxbus_model::codec::field_names::FieldNames;
+use oxbus_model::stream_store::{ConsumerId, EntryId, Position, Request, Response, keys};
 use oxbus_model::{BusError, ErrorKind};
 use redis::{Cmd, cmd};
 
@@ -26,17 +29,20 @@ const ACKNOWLEDGED: usize = 1_000;
 
 pub(crate) struct RedisStore {
     commander: Arc<CommandLink>,
+    names: &'static FieldNames,
 }
 
 impl RedisStore {
-    pub(in crate::redis) fn new(commander: Arc<CommandLink>) -> Self {
-        RedisStore { commander }
+    /// A store whose entries have the format `codec`.
+    pub(in crate::redis) fn new(commander: Arc<CommandLink>, codec: Codec) -> Self {
+        RedisStore { commander, names: codec.field_names() }
     }
 }
 
 impl Store for RedisStore {
     fn execute(&self, request: Request) -> Answer {
-        let call = Call { deadline: self.commander.deadline(), commander: self.commander.clone() };
+        let (commander, names) = (self.commander.clone(), self.names);
+        let call = Call { deadline: commander.deadline(), commander, names };
         Box::pin(async move { call.execute(request).await })
     }
 }
@@ -45,6 +51,7 @@ impl Store for RedisStore {
 struct Call {
     commander: Arc<CommandLink>,
     deadline: u64,
+    names: &'static FieldNames,
 }
 
 impl Call {
@@ -113,12 +120,7 @@ impl Call {
                 .await
             }
             Request::DeadLetter { member, to, max_len, letters } => {
-                let append = |c: &mut Cmd, (id, letter): &(EntryId, DeadLetterEntry)| {
-                    c.arg(id.to_string()).arg(letter.attempts).arg(letter.reason).arg(&*letter.error);
-                };
-                let letters = letters.into_iter().map(|letter| (letter.id, letter)).collect();
-                let (to, max_len) = (to.as_deref(), max_len.to_string());
-                self.fenced(&list::DEAD_LETTER, &member, letters, to.as_slice(), &[&max_len], append).await
+                self.dead_letter(&member, to.as_deref(), max_len, letters).await
             }
             Request::MarkStarted { member, id } => {
                 let append = |c: &mut Cmd, (id, ()): &(EntryId, ())| {
@@ -199,15 +201,13 @@ impl Call {
             Request::RequeueDeadLetter { letters, id, for_group } => {
                 self.requeue_dead_letter(&letters, id, for_group).await
             }
-            Request::Redeliver { stream, group, id } => {
-                let arguments = |c: &mut Cmd| {
-                    c.arg(&*group).arg(id.to_string());
-                };
-                let reply = self.run(&list::REDELIVER, &[&stream], arguments).await?;
-                Ok(Response::Appended(reply.maybe(RespValue::id)?))
-            }
+            Request::Redeliver { stream, group, id } => self.redeliver(&stream, &group, id).await,
             Request::Describe { stream } => {
-                let reply = self.run(&list::DESCRIBE, &[&stream], |_| ()).await?;
+                let facts = keys::facts_of_groups(&stream);
+                let arguments = |c: &mut Cmd| {
+                    c.arg(&facts);
+                };
+                let reply = self.run(&list::DESCRIBE, &[&stream], arguments).await?;
                 Ok(Response::Stream(store_replies::stream(reply)?))
             }
             // To a server no limit and one of 0 are the same.
@@ -299,7 +299,7 @@ impl Call {
             taken.extend(others.all(RespValue::id)?);
             gone.extend(missing.all(RespValue::id)?);
         }
-        Ok(Response::Lost { taken, gone })
+        Ok(Response::Fenced { not_owned: taken, deleted: gone })
     }
 
     /// The keys beside the stream that fenced scripts look at: the notes and the consumers.
@@ -362,28 +362,6 @@ impl Call {
             c.arg(instance).arg(text(max_len)).arg(text(max_age)).arg(u8::from(safe)).arg(&groups);
         };
         count(self.run(&list::APPLY_RETENTION, &keys, arguments).await)
-    }
-
-    async fn requeue_dead_letter(
-        &self,
-        letters: &str,
-        id: EntryId,
-        for_group: bool,
-    ) -> Result<Response, BusError> {
-        // A script must be told its keys, and only the letter knows its stream.
-        let mut range = cmd("XRANGE");
-        range.arg(letters).arg(id.to_string()).arg(id.to_string());
-        let found = store_replies::entries(self.ask(&range).await?)?;
-        let fields = found.into_iter().flat_map(|entry| entry.fields);
-        let stream = fields.into_iter().find(|(name, _)| **name == *b"dlq-stream").map(|(_, value)| value);
-        let Some(stream) = stream.and_then(|name| String::from_utf8(name.into()).ok()) else {
-            return Ok(Response::Appended(None));
-        };
-        let arguments = |c: &mut Cmd| {
-            c.arg(id.to_string()).arg(u8::from(for_group));
-        };
-        let reply = self.run(&list::REQUEUE_DEAD_LETTER, &[letters, &stream], arguments).await?;
-        Ok(Response::Appended(reply.maybe(RespValue::id)?))
     }
 }
 

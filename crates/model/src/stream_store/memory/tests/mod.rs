@@ -1,16 +1,16 @@
 //! One file for each part; here is what they share.
 
-mod letters;
+mod dead_letters;
+mod heartbeats;
 mod ownership;
 mod properties;
 mod reading;
 mod retention;
-mod upkeep;
 
 use std::sync::Arc;
 
 use super::*;
-use crate::stream_store::{DeadLetterEntry, Facts, PendingEntry, Position, StreamFacts};
+use crate::stream_store::{DeadLetterEntry, GroupFacts, PendingEntry, Position, StreamInfo};
 
 /// A store with a stream `s`, and a time that stands still unless it is moved.
 struct Rig {
@@ -61,7 +61,7 @@ impl Rig {
     fn open_again(&mut self, from: Position, restarted: bool) -> (bool, EntryId) {
         let request = Request::EnsureGroup { stream: "s".into(), group: "g".into(), from, restarted };
         match self.execute(request) {
-            Response::Opened { created, position, .. } => (created, position),
+            Response::Ensured { created, position, .. } => (created, position),
             other => panic!("{other:?}"),
         }
     }
@@ -78,7 +78,7 @@ impl Rig {
 
     fn lost(&mut self, request: Request) -> Vec<EntryId> {
         match self.execute(request) {
-            Response::Lost { taken, gone } => {
+            Response::Fenced { not_owned: taken, deleted: gone } => {
                 let mut lost = [taken, gone].concat();
                 lost.sort();
                 lost
@@ -136,7 +136,7 @@ impl Rig {
         self.count(Request::Delete { stream: "s".into(), ids: ids.to_vec() })
     }
 
-    fn describe(&mut self) -> StreamFacts {
+    fn describe(&mut self) -> StreamInfo {
         match self.execute(Request::Describe { stream: "s".into() }) {
             Response::Stream(Some(facts)) => facts,
             other => panic!("{other:?}"),
@@ -151,7 +151,7 @@ impl Rig {
         }
     }
 
-    fn heartbeat(&mut self, consumer: &str, instance: &str, patterns: &[&str]) -> Facts {
+    fn heartbeat(&mut self, consumer: &str, instance: &str, patterns: &[&str]) -> GroupFacts {
         let request = Request::Heartbeat {
             member: member(consumer),
             instance: instance.into(),

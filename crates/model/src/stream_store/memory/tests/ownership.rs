@@ -51,7 +51,7 @@ fn what_was_handed_back_can_be_claimed_at_once() {
     assert_eq!(overdue(&mut rig), [FIRST]);
     let (entries, deleted) = rig.claim("b", 30_000, &[FIRST, SECOND]);
     assert_eq!((entries.len(), entries[0].id, entries[0].deliveries, deleted), (1, FIRST, 1, vec![]));
-    assert_eq!((entries[0].begun, entries[0].unhandled_since), (false, None));
+    assert_eq!((entries[0].started, entries[0].unhandled_since), (false, None));
     assert_eq!(entries[0].fields, fields("0"));
     let pending = rig.pending();
     assert_eq!((state(&pending[0]), state(&pending[1])), (("b", 0, 1), ("a", 0, 1)));
@@ -78,18 +78,18 @@ fn claims_end_with_their_lease() {
 fn what_was_begun_is_told_until_it_ends() {
     let mut rig = Rig::with(1);
     rig.read("a", 1);
-    let begun = |rig: &mut Rig| rig.claim("a", 0, &[FIRST]).0[0].begun;
+    let started = |rig: &mut Rig| rig.claim("a", 0, &[FIRST]).0[0].started;
     let mark_started = || Request::MarkStarted { member: member("a"), id: FIRST };
     assert_eq!(rig.lost(mark_started()), []);
     // Renewed while it runs.
     rig.extend_lease("a", &[(FIRST, None)]);
-    assert!(begun(&mut rig));
+    assert!(started(&mut rig));
     // A retry is scheduled: the call has ended.
     rig.extend_lease("a", &[(FIRST, Some(2))]);
-    assert!(!begun(&mut rig));
+    assert!(!started(&mut rig));
     rig.lost(mark_started());
     rig.requeue("a", &[(FIRST, 2)], false);
-    assert!(!begun(&mut rig));
+    assert!(!started(&mut rig));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Appending, reading, acknowledging, and what there is to see of it.
 
 use super::*;
-use crate::stream_store::GroupFacts;
+use crate::stream_store::GroupInfo;
 
 #[test]
 fn ids_are_the_time_and_never_go_back() {
@@ -92,7 +92,7 @@ fn what_is_read_says_what_it_is() {
         [StoredEntry {
             id: id(1000, 0),
             deliveries: 1,
-            begun: false,
+            started: false,
             unhandled_since: None,
             fields: fields("0")
         }]
@@ -189,13 +189,13 @@ fn a_stream_is_described() {
     assert_eq!(rig.delete(&[id(1000, 0), id(7, 7)]), 1);
     assert_eq!(
         rig.describe(),
-        StreamFacts {
+        StreamInfo {
             length: 3,
             first: Some(id(1001, 0)),
             last: Some(id(1003, 0)),
             last_generated: id(1003, 0),
             added: Some(4),
-            groups: vec![GroupFacts {
+            groups: vec![GroupInfo {
                 name: "g".into(),
                 consumers: vec![("a".into(), 2, 10), ("b".into(), 0, 10)],
                 pending: 2,

@@ -5,7 +5,7 @@
 //! consumers without entries there are.
 
 use oxbus_model::stream_store::memory::Streams;
-use oxbus_model::stream_store::{Fields, StreamFacts};
+use oxbus_model::stream_store::{Fields, StreamInfo};
 use oxbus_testkit::seeded;
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -60,9 +60,9 @@ impl View<'_> {
     }
 
     fn entry(&self, entry: &StoredEntry) -> String {
-        let StoredEntry { id, deliveries, begun, unhandled_since, fields } = entry;
+        let StoredEntry { id, deliveries, started, unhandled_since, fields } = entry;
         let fields: Vec<String> = fields.iter().filter_map(|field| self.field(field)).collect();
-        format!("{} ×{deliveries} {begun} {} {fields:?}", self.name(*id), unhandled_since.is_some())
+        format!("{} ×{deliveries} {started} {} {fields:?}", self.name(*id), unhandled_since.is_some())
     }
 
     fn field(&self, (name, value): &(Box<[u8]>, Box<[u8]>)) -> Option<String> {
@@ -81,10 +81,12 @@ impl View<'_> {
             Err(error) => return format!("{:?}", error.kind),
         };
         match response {
-            Response::Opened { created, position, recreated } => {
+            Response::Ensured { created, position, recreated } => {
                 format!("{created} {} {recreated}", self.name(position))
             }
-            Response::Lost { taken, gone } => format!("{:?} {:?}", self.names(taken), self.names(gone)),
+            Response::Fenced { not_owned: taken, deleted: gone } => {
+                format!("{:?} {:?}", self.names(taken), self.names(gone))
+            }
             Response::Claimed { entries, deleted } => {
                 let entries: Vec<String> = entries.iter().map(|entry| self.entry(entry)).collect();
                 format!("{entries:?} {:?}", self.names(deleted))
@@ -129,7 +131,7 @@ impl View<'_> {
 }
 
 /// Whether a stream never had an entry or a group: then it is as good as none.
-fn is_untouched(facts: &StreamFacts) -> bool {
+fn is_untouched(facts: &StreamInfo) -> bool {
     facts.last_generated == EntryId::MIN && facts.groups.is_empty()
 }
 

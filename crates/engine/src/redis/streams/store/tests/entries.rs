@@ -64,7 +64,7 @@ async fn renewing_keeps_the_count_and_a_retry_sets_it() {
     assert_eq!(rig.lost(Request::ExtendLease { member: member("a"), items }).await, []);
     assert_eq!(rig.done(overdue).await, Response::Pending(Vec::new()));
     let (entries, _) = rig.claimed(own("a", EntryId::MIN, 10, false)).await;
-    let seen: Vec<_> = entries.iter().map(|entry| (entry.deliveries, entry.begun)).collect();
+    let seen: Vec<_> = entries.iter().map(|entry| (entry.deliveries, entry.started)).collect();
     // The call that had begun has ended.
     assert_eq!(seen, [(1, false), (7, false)]);
 }
@@ -82,14 +82,14 @@ async fn what_is_handed_back_can_be_claimed_at_once() {
     }
     let (entries, deleted) = rig.claimed(claim("b", 30_000, &ids)).await;
     assert_eq!((ids_of(&entries), deleted), (ids.clone(), Vec::new()));
-    assert!(entries.iter().all(|e| e.deliveries == 1 && !e.begun && e.unhandled_since.is_some()));
+    assert!(entries.iter().all(|e| e.deliveries == 1 && !e.started && e.unhandled_since.is_some()));
     assert_eq!(entries[1].fields, [(Box::from(*b"n"), Box::from(*b"1"))]);
     assert_eq!(rig.lost(hold("a", &ids)).await, ids);
 
-    // What was begun, and its process is dead.
+    // What was started, and its process is dead.
     rig.lost(Request::MarkStarted { member: member("b"), id: ids[1] }).await;
     let (entries, _) = rig.claimed(claim("c", 0, &ids[1..])).await;
-    assert_eq!((entries[0].deliveries, entries[0].begun), (2, true));
+    assert_eq!((entries[0].deliveries, entries[0].started), (2, true));
     // Whoever acknowledges it, the notes go with the next sweep.
     rig.done(Request::Acknowledge { member: member("c"), ids: ids.clone() }).await;
     rig.done(Request::RemoveDeadConsumers { member: member("c") }).await;

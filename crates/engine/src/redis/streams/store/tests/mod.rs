@@ -71,7 +71,7 @@ impl Rig {
         let request =
             Request::EnsureGroup { stream: STREAM.into(), group: GROUP.into(), from, restarted: false };
         match self.done(request).await {
-            Response::Opened { created, position, .. } => (created, position),
+            Response::Ensured { created, position, .. } => (created, position),
             other => panic!("{other:?}"),
         }
     }
@@ -89,7 +89,7 @@ impl Rig {
 
     async fn lost(&self, request: Request) -> Vec<EntryId> {
         match self.done(request).await {
-            Response::Lost { taken, gone } => {
+            Response::Fenced { not_owned: taken, deleted: gone } => {
                 let mut lost = [taken, gone].concat();
                 lost.sort();
                 lost

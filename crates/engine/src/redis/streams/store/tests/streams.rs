@@ -1,6 +1,6 @@
 //! Streams, groups and letters as an administrator sees them.
 
-use oxbus_model::stream_store::StreamFacts;
+use oxbus_model::stream_store::StreamInfo;
 
 use super::*;
 
@@ -13,7 +13,7 @@ async fn a_group_is_made_where_it_is_missing() {
         from,
         restarted,
     };
-    let opened = |created, position| Response::Opened { created, position, recreated: false };
+    let opened = |created, position| Response::Ensured { created, position, recreated: false };
     assert_eq!(rig.done(open("a", Position::New, false)).await, opened(true, EntryId::MIN));
     let ids = rig.append(3).await;
     assert_eq!(rig.done(open("a", Position::New, false)).await, opened(false, EntryId::MIN));
@@ -45,7 +45,7 @@ async fn a_group_that_was_lost_goes_on_at_its_mark() {
         from,
         restarted,
     };
-    let recreated = |position| Response::Opened { created: true, position, recreated: true };
+    let recreated = |position| Response::Ensured { created: true, position, recreated: true };
     let destroy = async || drop(rig.server.command(&["XGROUP", "DESTROY", STREAM, GROUP]).await);
     // Of a group that was heard of, and has settled nothing, all is new.
     rig.done(beat("a", "i")).await;
@@ -71,7 +71,7 @@ async fn a_group_that_was_lost_goes_on_at_its_mark() {
     // One that was removed is a new one.
     let last = *rig.append(2).await.last().unwrap();
     rig.count(Request::RemoveGroup { stream: STREAM.into(), group: GROUP.into() }).await;
-    let new = Response::Opened { created: true, position: last, recreated: false };
+    let new = Response::Ensured { created: true, position: last, recreated: false };
     assert_eq!(rig.done(open(Position::New, false)).await, new);
 }
 
@@ -127,7 +127,7 @@ async fn a_stream_is_described_as_it_is() {
     let ids = rig.append(3).await;
     rig.deliver("a", 2).await;
     let Response::Stream(Some(facts)) = rig.done(describe()).await else { panic!() };
-    let StreamFacts { length, first, last, last_generated, added, groups } = facts;
+    let StreamInfo { length, first, last, last_generated, added, groups } = facts;
     assert_eq!((length, first, last, last_generated), (3, Some(ids[0]), Some(ids[2]), ids[2]));
     assert_eq!(added, Some(3));
     let group = &groups[0];

@@ -1,14 +1,29 @@
 //! Writing, reading, and both in turn.
 
+use std::borrow::Cow;
+
 use proptest::prelude::*;
+use serde_json::{Map, Value};
 
 use super::*;
+use crate::codec::decoded::{Decoded, Foreign, Missing};
+use crate::codec::event_json::{except_of, id_of};
+use crate::codec::new_event::{Metadata, NewEvent, Origin};
+use crate::codec::parts::Span;
 use crate::time;
+
+const STAMP: &str = "2026-11-21T03:04:05.678Z";
+
+fn plain<'a>(data: &'a str) -> NewEvent<'a> {
+    NewEvent { id: "1", event_type: "t", data, timestamp: STAMP, metadata: None }
+}
 
 fn event(metadata: Option<&Metadata<'_>>) -> Value {
     let mut out = Vec::new();
     let origin = Origin::new("a \"service\"", "i-1");
-    write(&mut out, &origin, "id-1", "photo.uploaded", "{\"x\":1}", "2026-11-21T03:04:05.678Z", metadata);
+    let event =
+        NewEvent { id: "id-1", event_type: "photo.uploaded", data: "{\"x\":1}", timestamp: STAMP, metadata };
+    write(&mut out, &origin, &event);
     serde_json::from_slice(&out).unwrap()
 }
 
@@ -86,20 +101,20 @@ fn a_whole_event_is_passed_on_byte_for_byte() {
 fn the_parts_of_a_plain_event_are_found() {
     let mut out = Vec::new();
     let metadata = Metadata { correlation_id: Some("c"), causation_id: Some("p"), ..Default::default() };
-    let stamp = "2026-11-21T03:04:05.678Z";
-    write(&mut out, &Origin::new("s", "i"), "1", "t", "[1, 2]", stamp, Some(&metadata));
+    let origin = Origin::new("s", "i");
+    write(&mut out, &origin, &NewEvent { metadata: Some(&metadata), ..plain("[1, 2]") });
     let decoded = read(&out, missing).unwrap();
     let parts = decoded.parts.unwrap();
     let of = |span: Span| span.of(&decoded.json);
     assert_eq!([of(parts.id), of(parts.event_type), of(parts.data)], ["1", "t", "[1, 2]"]);
-    assert_eq!([of(parts.timestamp), of(parts.source), of(parts.instance_id)], [stamp, "s", "i"]);
+    assert_eq!([of(parts.timestamp), of(parts.source), of(parts.instance_id)], [STAMP, "s", "i"]);
     assert_eq!((parts.correlation_id.map(of), parts.causation_id.map(of)), (Some("c"), Some("p")));
     out.clear();
-    write(&mut out, &Origin::new("s", "i"), "1", "t", "null", stamp, None);
+    write(&mut out, &origin, &plain("null"));
     assert_eq!(read(&out, missing).unwrap().parts.unwrap().correlation_id, None);
     out.clear();
     let room = Metadata { room: Some("a: é"), ..Default::default() };
-    write(&mut out, &Origin::new("s", "i"), "1", "t", "null", stamp, Some(&room));
+    write(&mut out, &origin, &NewEvent { metadata: Some(&room), ..plain("null") });
     let decoded = read(&out, missing).unwrap();
     assert_eq!(decoded.parts.unwrap().room.map(|room| room.of(&decoded.json)), Some("a: é"));
     for more in [
@@ -109,7 +124,7 @@ fn the_parts_of_a_plain_event_are_found() {
         Metadata { source: Some("has \"quotes\""), ..Default::default() },
     ] {
         out.clear();
-        write(&mut out, &Origin::new("s", "i"), "1", "t", "null", stamp, Some(&more));
+        write(&mut out, &origin, &NewEvent { metadata: Some(&more), ..plain("null") });
         assert_eq!(read(&out, missing).unwrap().parts, None);
     }
 }
@@ -151,7 +166,7 @@ fn what_is_there_stays_as_it_is_written() {
 fn an_event_nested_deeply_is_passed_on() {
     let deep = format!("{}{}", "{\"a\":".repeat(10_000), "1".to_owned() + &"}".repeat(10_000));
     let mut out = Vec::new();
-    write(&mut out, &Origin::new("s", "i"), "1", "t", &deep, &time::to_iso(5), None);
+    write(&mut out, &Origin::new("s", "i"), &plain(&deep));
     let decoded = read(&out, missing).unwrap();
     assert!(matches!(decoded.json, Cow::Borrowed(_)));
     assert!(decoded.parts.unwrap().data.of(&decoded.json) == deep);
@@ -256,7 +271,9 @@ proptest! {
         let mut out = Vec::new();
         let metadata = Metadata { source: Some(&source), key: Some(&key), ..Default::default() };
         let data = Value::from(data).to_string();
-        write(&mut out, &Origin::new("s", "i"), &id, "t", &data, &time::to_iso(5), Some(&metadata));
+        let stamp = time::to_iso(5);
+        let event = NewEvent { id: &id, event_type: "t", data: &data, timestamp: &stamp, metadata: Some(&metadata) };
+        write(&mut out, &Origin::new("s", "i"), &event);
         let decoded = read(&out, missing).unwrap();
         prop_assert!(matches!(decoded.json, Cow::Borrowed(_)));
         prop_assert_eq!(decoded.published_ms, Some(5));

@@ -4,10 +4,12 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::codec::dead_letter;
-use crate::codec::message;
-use crate::codec::message::{Metadata, Missing, Origin, Parts, Span};
-use crate::stream_store::{ConsumerId, DeadLetterEntry, Fields};
+use crate::codec::dead_letter::DeadLetter;
+use crate::codec::decoded::{DecodedEntry, Missing};
+use crate::codec::new_event::{Metadata, NewEvent, Origin};
+use crate::codec::oxbus::{dead_letter, message};
+use crate::codec::parts::{Parts, Span};
+use crate::stream_store::{ConsumerId, DeadLetterEntry, EntryId, Fields, StoredEntry};
 use crate::time;
 
 const STAMP: &str = "2026-11-21T03:04:05.678Z";
@@ -19,26 +21,24 @@ fn fields(pairs: Pairs<'_>) -> Fields {
     pairs.iter().map(|(name, value)| (name.as_bytes().into(), value.as_bytes().into())).collect()
 }
 
-fn read_pairs(pairs: Pairs<'_>) -> Result<StoredEvent, String> {
-    read(pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())), ID, "me")
+fn read_pairs<'a>(pairs: Pairs<'a>) -> Result<DecodedEntry<'a>, String> {
+    read(pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())), ID)
+}
+
+fn is_mine(entry: &DecodedEntry<'_>) -> bool {
+    entry.event.instance_id.as_deref() == Some("me")
 }
 
 fn written(origin: &Origin, metadata: Option<&Metadata<'_>>) -> Fields {
     let mut out = Fields::new();
-    write(
-        &mut |name, value| out.push((name.into(), value.into())),
-        origin,
-        "id-1",
-        "photo.uploaded",
-        "{\"x\": 1}",
-        STAMP,
-        metadata,
-    );
+    let event =
+        NewEvent { id: "id-1", event_type: "photo.uploaded", data: "{\"x\": 1}", timestamp: STAMP, metadata };
+    write(&mut |name, value| out.push((name.into(), value.into())), origin, &event);
     out
 }
 
 fn entry(fields: Fields) -> StoredEntry {
-    StoredEntry { id: ID, deliveries: 1, begun: false, unhandled_since: None, fields }
+    StoredEntry { id: ID, deliveries: 1, started: false, unhandled_since: None, fields }
 }
 
 #[test]
@@ -94,14 +94,11 @@ fn the_parts_of_a_plain_event_are_known() {
         Metadata { correlation_id: Some("c"), ..Default::default() },
         Metadata { correlation_id: Some("c"), causation_id: Some("é"), ..Default::default() },
     ] {
-        let read = crate::codec::entry::read(
-            written(&Origin::new("s", "me"), Some(&metadata)).iter().map(|(n, v)| (&**n, &**v)),
-            ID,
-            "me",
-        );
-        let StoredEvent { event, event_type, only_group } = read.unwrap();
-        assert!(event.own && event.key.is_none() && event.channel.is_none());
-        assert_eq!((&*event_type, only_group), ("photo.uploaded", None));
+        let fields = written(&Origin::new("s", "me"), Some(&metadata));
+        let read = read(fields.iter().map(|(n, v)| (&**n, &**v)), ID).unwrap();
+        assert!(is_mine(&read) && read.event.key.is_none());
+        let DecodedEntry { event, only_group } = read;
+        assert_eq!((&*event.event_type, only_group), ("photo.uploaded", None));
         let of_wire = message::read(event.json.as_bytes(), || unreachable!()).unwrap();
         assert_eq!(event.parts, of_wire.parts);
         assert!(event.parts.is_some());
@@ -114,10 +111,11 @@ fn there_are_no_parts_of_other_events() {
     let with = |name: &'static str, value: &'static str| {
         let mut fields = good.to_vec();
         fields.push((name, value));
-        read_pairs(&fields).unwrap().event
+        let event = read_pairs(&fields).unwrap().event;
+        (event.json.into_owned(), event.parts)
     };
-    assert!(with("meta", r#"{"instanceId":"i"}"#).parts.is_some());
-    assert!(with("meta", r#" { "instanceId" : "i" } "#).parts.is_some());
+    assert!(with("meta", r#"{"instanceId":"i"}"#).1.is_some());
+    assert!(with("meta", r#" { "instanceId" : "i" } "#).1.is_some());
     for meta in [
         "",
         "{}",
@@ -126,9 +124,9 @@ fn there_are_no_parts_of_other_events() {
         r#"{"instanceId":1}"#,
         r#"{"instanceId":"i","x":1}"#,
     ] {
-        let event = with("meta", meta);
-        assert_eq!(event.parts, None, "{meta}");
-        assert!(serde_json::from_str::<Value>(&event.json).is_ok());
+        let (json, parts) = with("meta", meta);
+        assert_eq!(parts, None, "{meta}");
+        assert!(serde_json::from_str::<Value>(&json).is_ok());
     }
     let mut fields = good.to_vec();
     fields.extend([("meta", r#"{"instanceId":"i"}"#), ("source", "a \"b\"")]);
@@ -147,14 +145,16 @@ fn what_is_missing_is_filled_in() {
         &[("eventType", "a"), ("data", " [1, 2]\n"), ("meta", "{\"key\":\"k\"")],
         &[("eventType", "a"), ("data", "3"), ("data", " [1, 2]\n"), ("other", "\u{1}")],
     ] {
-        let StoredEvent { event, event_type, .. } = read_pairs(pairs).unwrap();
+        let read = read_pairs(pairs).unwrap();
+        let own = is_mine(&read);
+        let event = read.event;
         assert_eq!(
             *event.json,
             *format!(
                 r#"{{"id":"{ID}","type":"a","data":[1, 2],"metadata":{{"timestamp":"{time}","source":"unknown","correlationId":"{ID}"}}}}"#
             )
         );
-        assert_eq!((&*event_type, event.published_ms, event.own), ("a", None, false));
+        assert_eq!((&*event.event_type, event.published_ms, own), ("a", None, false));
     }
 }
 
@@ -163,21 +163,23 @@ fn meta_does_not_speak_for_other_fields() {
     let meta = r#"{"timestamp":1,"room":"r","source":"x","key":"k","correlationId":"x","causationId":"x","instanceId":"\u006de","x":[]}"#;
     let pairs =
         [("eventId", "1"), ("eventType", "a"), ("timestamp", STAMP), ("data", "null"), ("meta", meta)];
-    let event = read_pairs(&pairs).unwrap().event;
+    let read = read_pairs(&pairs).unwrap();
+    let own = is_mine(&read);
+    let event = read.event;
     assert_eq!(
         *event.json,
         *format!(
             r#"{{"id":"1","type":"a","data":null,"metadata":{{"timestamp":"{STAMP}","source":"unknown","instanceId":"\u006de","correlationId":"1","room":"r","key":"k","x":[]}}}}"#
         )
     );
-    assert_eq!((event.key.as_deref(), event.own), (Some("k"), true));
+    assert_eq!((event.key.as_deref(), own), (Some("k"), true));
     assert_eq!(event.published_ms, time::from_iso(STAMP));
 }
 
 #[test]
 fn an_entry_for_one_group_says_so() {
     let pairs = [("eventType", "a"), ("data", "1"), ("group", "billing")];
-    assert_eq!(read_pairs(&pairs).unwrap().only_group.as_deref(), Some("billing"));
+    assert_eq!(read_pairs(&pairs).unwrap().only_group, Some("billing"));
 }
 
 #[test]
@@ -202,26 +204,9 @@ fn what_is_not_an_event_says_why() {
     {
         let good = [("eventType".as_bytes(), "a".as_bytes()), (b"data", b"1")];
         let bad = [(name.as_bytes(), b"\"\xff\"".as_slice())];
-        let reason = read(good.into_iter().chain(bad), ID, "me").unwrap_err();
+        let reason = read(good.into_iter().chain(bad), ID).unwrap_err();
         assert_eq!(reason, format!("the field {name} is not UTF-8"));
     }
-}
-
-#[test]
-fn an_arrival_says_what_the_store_knows_of_the_entry() {
-    let stream = Arc::from("orders");
-    let mut stored = entry(fields(&[("eventType", "a"), ("data", "1"), ("group", "g")]));
-    (stored.deliveries, stored.begun, stored.unhandled_since) = (7, true, Some(5));
-    let ReceivedEntry { stream: of, id, deliveries, started, unhandled_since, content } =
-        arrival(&stream, stored, "me");
-    assert!(Arc::ptr_eq(&of, &stream));
-    assert_eq!((id, deliveries, started, unhandled_since), (ID, 7, true, Some(5)));
-    assert!(matches!(content, Content::Event { event_type, only_group, .. }
-        if &*event_type == "a" && only_group.as_deref() == Some("g")));
-    let new = new_arrival(&stream, ID, std::iter::empty(), "me");
-    assert_eq!((new.id, new.deliveries, new.started, new.unhandled_since), (ID, 1, false, None));
-    let content = arrival(&stream, entry(Fields::new()), "me").content;
-    assert!(matches!(content, Content::Undecodable(reason) if reason.contains("eventType")));
 }
 
 #[test]
@@ -233,7 +218,7 @@ fn a_dead_letter_is_read_as_it_is_written() {
     let letter = DeadLetterEntry { id, attempts: 4, reason: "failed", error: error.to_string().into() };
     let original = written(&Origin::new("s", "i"), None);
     let all: Fields = original.iter().cloned().chain(dead_letter::fields(&member, &letter, 99)).collect();
-    let read = DeadLetter::read(entry(all));
+    let read = dead_letter::read(entry(all));
     let event = read_event(&original);
     assert_eq!(
         read,
@@ -247,19 +232,19 @@ fn a_dead_letter_is_read_as_it_is_written() {
             reason: "failed".into(),
             error,
             time_ms: 99,
-            event_json: Some(event.event.json.into_string()),
-            fields: original,
+            event_json: Some(event.event.json.into_owned()),
+            fields: original.clone(),
         }
     );
 }
 
-fn read_event(fields: &Fields) -> StoredEvent {
-    read(fields.iter().map(|(name, value)| (&**name, &**value)), ID, "").unwrap()
+fn read_event(fields: &Fields) -> DecodedEntry<'_> {
+    read(fields.iter().map(|(name, value)| (&**name, &**value)), ID).unwrap()
 }
 
 #[test]
 fn a_dead_letter_of_others_is_read_as_far_as_it_goes() {
-    let read = |pairs| DeadLetter::read(entry(fields(pairs)));
+    let read = |pairs| dead_letter::read(entry(fields(pairs)));
     let bare = read(&[("a", "b")]);
     assert_eq!((&*bare.stream, &*bare.message_id, bare.attempts, bare.time_ms), ("", "", 0, ID.ms));
     assert_eq!((bare.error, bare.event_json), (json!({"name": "Error", "message": ""}), None));
@@ -305,16 +290,17 @@ proptest! {
         let metadata = (!bare).then_some(&metadata);
         let (origin, data) = (Origin::new(&service, &instance), data.to_string());
         let mut message = Vec::new();
-        message::write(&mut message, &origin, &id, "a.b", &data, STAMP, metadata);
+        let event = NewEvent { id: &id, event_type: "a.b", data: &data, timestamp: STAMP, metadata };
+        message::write(&mut message, &origin, &event);
         let live = message::read(&message, || Missing { id: String::new(), timestamp_ms: 0 }).unwrap();
         let mut fields = Fields::new();
-        write(&mut |name, value| fields.push((name.into(), value.into())), &origin, &id, "a.b", &data, STAMP, metadata);
-        let stored = read(fields.iter().map(|(name, value)| (&**name, &**value)), ID, &instance).unwrap();
+        write(&mut |name, value| fields.push((name.into(), value.into())), &origin, &event);
+        let stored = read(fields.iter().map(|(name, value)| (&**name, &**value)), ID).unwrap();
         prop_assert_eq!(&*stored.event.json, &*live.json);
-        prop_assert_eq!(&*stored.event_type, &*live.event_type);
+        prop_assert_eq!(&*stored.event.event_type, &*live.event_type);
         prop_assert_eq!(stored.event.key.as_deref(), live.key.as_deref());
         prop_assert_eq!(stored.event.published_ms, live.published_ms);
-        prop_assert!(stored.event.own);
+        prop_assert_eq!(stored.event.instance_id.as_deref(), Some(&*instance));
         prop_assert_eq!(stored.event.parts.map(spans), live.parts.map(spans));
     }
 
@@ -331,7 +317,7 @@ proptest! {
         ), 0..10),
     ) {
         let pairs = || fields.iter().map(|(name, value)| (name.as_bytes(), &**value));
-        if let Ok(stored) = read(pairs(), ID, "me") {
+        if let Ok(stored) = read(pairs(), ID) {
             prop_assert!(serde_json::from_str::<Map<String, Value>>(&stored.event.json).is_ok(), "{}", stored.event.json);
             if let Some(parts) = stored.event.parts {
                 for span in spans(parts).into_iter().flatten() {
@@ -339,6 +325,6 @@ proptest! {
                 }
             }
         }
-        DeadLetter::read(entry(pairs().map(|(name, value)| (name.into(), value.into())).collect()));
+        dead_letter::read(entry(pairs().map(|(name, value)| (name.into(), value.into())).collect()));
     }
 }

@@ -2,89 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::json_text;
-use crate::codec::json::{Refused, Scanner};
+use crate::codec::decoded::{Decoded, Foreign, Missing};
+use crate::codec::json::{Refused, Scanner, members, quoted, text_of};
+use crate::codec::parts::{Parts, Span};
 use crate::time;
 
-/// A message that is not an event: not a JSON object with a `type` of text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Foreign;
-
-/// A message read as an event.
-#[derive(Debug)]
-pub struct Decoded<'a> {
-    /// The event as JSON: the message itself where it was complete.
-    pub json: Cow<'a, str>,
-    /// Its type.
-    pub event_type: Cow<'a, str>,
-    /// When it was published, by the publisher's clock; `None` when it did not say.
-    pub published_ms: Option<i64>,
-    /// The client start that published it.
-    pub instance_id: Option<Cow<'a, str>>,
-    /// Its key.
-    pub key: Option<Cow<'a, str>>,
-    /// Where its parts stand in `json`, when it has only those that every event of Oxbus has.
-    pub parts: Option<Parts>,
-}
-
-/// Where the parts of an event stand in its JSON text. None has an escape, so each is its own JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Parts {
-    /// Without its quotes, as all but `data`.
-    pub id: Span,
-    /// The type.
-    pub event_type: Span,
-    /// The timestamp.
-    pub timestamp: Span,
-    /// The source.
-    pub source: Span,
-    /// The client start that published it.
-    pub instance_id: Span,
-    /// `None` when it is the id.
-    pub correlation_id: Option<Span>,
-    /// The id of the event that caused it.
-    pub causation_id: Option<Span>,
-    /// The room that it is for.
-    pub room: Option<Span>,
-    /// The data as JSON.
-    pub data: Span,
-}
-
-/// A part of a text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    start: u32,
-    end: u32,
-}
-
-impl Span {
-    /// The part of `text`.
-    pub fn of(self, text: &str) -> &str {
-        text.get(self.start as usize..self.end as usize).unwrap_or_default()
-    }
-
-    /// From one place in a text to another. `None` beyond 4 GiB.
-    pub(crate) fn new(start: usize, end: usize) -> Option<Span> {
-        Some(Span { start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()? })
-    }
-
-    /// Where `part`, which was borrowed from `text`, stands in it. `None` for a text of 4 GiB.
-    fn within(text: &str, part: &str) -> Option<Span> {
-        let start = (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
-        Span::new(start, start + part.len())
-    }
-}
-
-/// What completes an event whose publisher left it out.
-#[derive(Clone, Debug)]
-pub struct Missing {
-    /// An id.
-    pub id: String,
-    /// The time of receipt, Unix milliseconds.
-    pub timestamp_ms: i64,
-}
-
-/// Reads a message. `missing` is asked only where a foreign publisher left something out.
+/// Reads a message. `missing` is called only where a foreign publisher left something out. A message is an event
+/// when it is a JSON object whose `type` is text.
 pub fn read(message: &[u8], missing: impl FnOnce() -> Missing) -> Result<Decoded<'_>, Foreign> {
     let text = std::str::from_utf8(message).map_err(|_| Foreign)?;
     if let Ok(wire) = scan(text)
@@ -105,38 +29,8 @@ pub fn read(message: &[u8], missing: impl FnOnce() -> Missing) -> Result<Decoded
     complete(text, missing)
 }
 
-/// The id of a whole event, as [`Decoded::json`] holds it.
-pub fn id_of(json: &str) -> Option<Cow<'_, str>> {
-    let mut id = None;
-    let mut scanner = Scanner::new(json);
-    // Nearly all events begin with it. The last one counts, as for V8.
-    let read = scanner.object(|scanner, name| {
-        let value = scanner.value()?;
-        if name.lossy() == "id" {
-            id = Some(value);
-        }
-        Ok(())
-    });
-    read.ok()?;
-    let id = id?;
-    // Of others it may be a number.
-    Some(said(id).unwrap_or(Cow::Borrowed(id)))
-}
-
-/// The members of a room that a whole event of it is not for; none where it does not say.
-pub fn except_of(json: &str) -> Vec<String> {
-    // Few events have any.
-    if !json.contains("\"except\"") {
-        return Vec::new();
-    }
-    let found = members(&mut Scanner::new(json), ["metadata"])
-        .and_then(|([metadata], _)| members(&mut Scanner::new(metadata.unwrap_or_default()), ["except"]));
-    let Ok(([Some(except)], _)) = found else { return Vec::new() };
-    serde_json::from_str(except).unwrap_or_default()
-}
-
-/// The slow way, for the messages of others: fills in what is missing or has the wrong type. What is there
-/// stays as it is written, so that what only V8 can read is left to it.
+/// The slow way, for the messages of other programs: it fills in what is missing or has the wrong type. What is
+/// there stays as it is written, so that what only V8 can read is left to it.
 fn complete(text: &str, missing: impl FnOnce() -> Missing) -> Result<Decoded<'static>, Foreign> {
     let mut scanner = Scanner::new(text);
     let (event, others) =
@@ -144,22 +38,22 @@ fn complete(text: &str, missing: impl FnOnce() -> Missing) -> Result<Decoded<'st
     scanner.end().map_err(|Refused| Foreign)?;
     let [id, event_type, data, metadata] = event;
     let event_type_json = event_type.ok_or(Foreign)?;
-    let event_type = said(event_type_json).ok_or(Foreign)?;
+    let event_type = text_of(event_type_json).ok_or(Foreign)?;
     let missing = missing();
     let id = match id {
         Some(id) if id.starts_with('"') => Cow::Borrowed(id),
         Some(id) if id.starts_with(|c: char| c == '-' || c.is_ascii_digit()) => format!("\"{id}\"").into(),
-        _ => json_text(&missing.id).into(),
+        _ => quoted(&missing.id).into(),
     };
     let ([timestamp, source, correlation_id, instance_id, key], more) = members(
         &mut Scanner::new(metadata.unwrap_or_default()),
         ["timestamp", "source", "correlationId", "instanceId", "key"],
     )
     .unwrap_or_default();
-    let published_ms = timestamp.and_then(said).and_then(|text| time::from_iso(&text));
+    let published_ms = timestamp.and_then(text_of).and_then(|text| time::from_iso(&text));
     let timestamp = match timestamp {
         Some(timestamp) if published_ms.is_some() => Cow::Borrowed(timestamp),
-        _ => json_text(&time::to_iso(missing.timestamp_ms)).into(),
+        _ => quoted(&time::to_iso(missing.timestamp_ms)).into(),
     };
     let is_text = |json: &&str| json.starts_with('"');
     let source = source.filter(is_text).unwrap_or("\"unknown\"");
@@ -179,38 +73,10 @@ fn complete(text: &str, missing: impl FnOnce() -> Missing) -> Result<Decoded<'st
         json: json.into(),
         event_type: event_type.into_owned().into(),
         published_ms,
-        instance_id: instance_id.and_then(said).map(|text| text.into_owned().into()),
-        key: key.and_then(said).map(|text| text.into_owned().into()),
+        instance_id: instance_id.and_then(text_of).map(|text| text.into_owned().into()),
+        key: key.and_then(text_of).map(|text| text.into_owned().into()),
         parts: None,
     })
-}
-
-/// The values of the members `names` as they are written, the last of each as V8 takes it, and all other
-/// members as text, each behind a comma.
-fn members<'a, const N: usize>(
-    scanner: &mut Scanner<'a>,
-    names: [&str; N],
-) -> Result<([Option<&'a str>; N], String), Refused>
-where
-    [Option<&'a str>; N]: Default,
-{
-    let mut values: [Option<&str>; N] = Default::default();
-    let mut others = String::new();
-    scanner.object(|scanner, name| {
-        let value = scanner.value()?;
-        let text = name.lossy();
-        match names.iter().zip(&mut values).find(|(known, _)| **known == text) {
-            Some((_, last)) => *last = Some(value),
-            None => others.extend([",", name.json(), ":", value]),
-        }
-        Ok(())
-    })?;
-    Ok((values, others))
-}
-
-/// What a JSON string says; `None` for other JSON.
-pub(crate) fn said(json: &str) -> Option<Cow<'_, str>> {
-    Some(Scanner::new(json).string().ok()?.lossy())
 }
 
 /// An event as it stands in a message. Members that Oxbus does not know are only counted.

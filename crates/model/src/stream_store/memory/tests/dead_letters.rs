@@ -1,10 +1,11 @@
 //! Dead letters, and the way back.
 
 use super::*;
-use crate::codec::entry::DeadLetter;
+use crate::codec::Codec;
+use crate::codec::dead_letter::DeadLetter;
 
 fn dead(rig: &mut Rig) -> Vec<DeadLetter> {
-    rig.entries("s:dlq").into_iter().map(DeadLetter::read).collect()
+    rig.entries("s:dlq").into_iter().map(|entry| Codec::Oxbus.read_dead_letter(entry)).collect()
 }
 
 fn dead_letter(rig: &mut Rig, letters: &[(EntryId, &'static str)], max_len: u64) -> Vec<EntryId> {

@@ -18,7 +18,7 @@ fn the_facts_of_a_group() {
     let facts = rig.heartbeat("a", "i", &["b.*", "a"]);
     assert_eq!(
         facts,
-        Facts {
+        GroupFacts {
             lease: 30_000,
             taken_by: None,
             patterns: vec!["a".into(), "b.*".into()],
@@ -37,7 +37,7 @@ fn the_facts_of_a_group() {
         mark: Some(id(1, 1)),
     };
     assert!(
-        matches!(rig.execute(other), Response::Facts(Facts { lease: 30_000, patterns, .. }) if patterns.len() == 3)
+        matches!(rig.execute(other), Response::Facts(GroupFacts { lease: 30_000, patterns, .. }) if patterns.len() == 3)
     );
     // A pattern that nobody has had for an hour is forgotten.
     rig.now += 3_600_001;
@@ -50,7 +50,7 @@ fn a_name_belongs_to_one_that_lives() {
     rig.heartbeat("a", "first", &["x"]);
     rig.now += 4999;
     let refused = rig.heartbeat("a", "second", &["y"]);
-    assert_eq!(refused, Facts { taken_by: Some("first".into()), ..Facts::default() });
+    assert_eq!(refused, GroupFacts { taken_by: Some("first".into()), ..GroupFacts::default() });
     rig.now += 1;
     assert_eq!(rig.heartbeat("a", "second", &["y"]).patterns, ["x", "y"]);
     assert_eq!(rig.heartbeat("a", "first", &["x"]).taken_by.as_deref(), Some("second"));

@@ -1,10 +1,10 @@
 //! From the fields of an entry to an event.
 
-use super::{ONLY_GROUP, StoredEvent};
+use super::ONLY_GROUP;
+use crate::codec::decoded::{Decoded, DecodedEntry};
 use crate::codec::json;
-use crate::codec::json::{Refused, Scanner, plain_length};
-use crate::codec::message::{Parts, Span, json_text_if_needed, said};
-use crate::delivery::LiveEvent;
+use crate::codec::json::{Refused, Scanner, escaped, plain_length, text_of};
+use crate::codec::parts::{Parts, Span};
 use crate::options::names::check_event_type;
 use crate::stream_store::EntryId;
 use crate::time;
@@ -18,15 +18,14 @@ use crate::time;
 pub fn read<'a>(
     fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     entry_id: EntryId,
-    own_instance: &str,
-) -> Result<StoredEvent, String> {
+) -> Result<DecodedEntry<'a>, String> {
     let raw = Raw::gather(fields);
     let event_type = text("eventType", raw.event_type)?.ok_or("the field eventType is missing")?;
     check_event_type(event_type).map_err(|error| error.message)?;
     let data = text("data", raw.data)?.ok_or("the field data is missing")?;
     let data = json::whole(data).map_err(|Refused| "the field data is not JSON")?;
     let meta = Meta::read(text("meta", raw.meta)?);
-    let only_group = text(ONLY_GROUP, raw.group)?.map(Box::from);
+    let only_group = text(ONLY_GROUP, raw.group)?;
 
     let of_entry;
     let id = match text("eventId", raw.event_id)? {
@@ -98,17 +97,15 @@ pub fn read<'a>(
         })
     };
     let parts = if out.plain && meta.more.is_empty() { parts() } else { None };
-    let event = LiveEvent {
-        json: out.json.into_boxed_str(),
-        parts,
-        channel: None,
+    let event = Decoded {
+        json: out.json.into(),
+        event_type: event_type.into(),
         published_ms,
-        // Who takes it in counts it.
-        type_number: 0,
-        key: meta.key.and_then(said).as_deref().map(Into::into),
-        own: meta.instance_id.and_then(said).as_deref() == Some(own_instance),
+        instance_id: meta.instance_id.and_then(text_of),
+        key: meta.key.and_then(text_of),
+        parts,
     };
-    Ok(StoredEvent { event, event_type: event_type.into(), only_group })
+    Ok(DecodedEntry { event, only_group })
 }
 
 const FRAME: &str =
@@ -220,7 +217,7 @@ impl Composer {
             return self.json(text);
         }
         self.plain = false;
-        self.json(&json_text_if_needed(text))
+        self.json(&escaped(text))
     }
 
     /// A string with its quotes; where its inside stands. Of other JSON, or a string with escapes, nothing is told.

@@ -1,0 +1,44 @@
+//! Events that were read, from a message or from an entry.
+
+use std::borrow::Cow;
+
+use crate::codec::parts::Parts;
+
+/// A message that is not an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Foreign;
+
+/// An event that was read.
+#[derive(Debug)]
+pub struct Decoded<'a> {
+    /// The event as JSON, `{"id","type","data","metadata"}`: the message itself where it was complete.
+    pub json: Cow<'a, str>,
+    /// The type of the event.
+    pub event_type: Cow<'a, str>,
+    /// When the event was published, in Unix milliseconds by the publisher's clock; `None` when it does not say.
+    pub published_ms: Option<i64>,
+    /// The client start that published the event.
+    pub instance_id: Option<Cow<'a, str>>,
+    /// The key of the event.
+    pub key: Option<Cow<'a, str>>,
+    /// Where the parts of the event stand in `json`, when it has only those that every event of Oxbus has.
+    pub parts: Option<Parts>,
+}
+
+/// An event that was read from a stream entry.
+#[derive(Debug)]
+pub struct DecodedEntry<'a> {
+    /// The event.
+    pub event: Decoded<'a>,
+    /// The only group that the entry is for; `None` when it is for all groups.
+    pub only_group: Option<&'a str>,
+}
+
+/// What completes a message whose publisher left it out.
+#[derive(Clone, Debug)]
+pub struct Missing {
+    /// An id for the event.
+    pub id: String,
+    /// The time of receipt, in Unix milliseconds.
+    pub timestamp_ms: i64,
+}

@@ -1,0 +1,18 @@
+//! An event as the fields of a stream entry.
+//!
+//! An entry has the fields `eventId`, `eventType`, `timestamp`, `source`, `correlationId`, `causationId`
+//! (where there is one), `data` (JSON) and `meta` (a JSON object: all other metadata). With a field
+//! `group` it is for that group only. A dead letter has fields `dlq-…` besides.
+//!
+//! Writing makes no JSON of the event; reading makes the same JSON that a message holds.
+
+mod read;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use read::read;
+pub use write::write;
+
+/// The name of the field that names the only group of an entry.
+pub const ONLY_GROUP: &str = "group";

@@ -1,0 +1,61 @@
+//! The members of the options, by their names.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// The name of a member.
+#[derive(serde::Deserialize)]
+#[serde(field_identifier, rename_all = "camelCase")]
+pub(super) enum Field {
+    Id,
+    Timestamp,
+    Source,
+    CorrelationId,
+    CausationId,
+    UserId,
+    OrganizationId,
+    Traceparent,
+    Tracestate,
+    Key,
+    Metadata,
+    Timeout,
+    Audience,
+    Stream,
+    LocalOnly,
+    RedisOnly,
+    Deduplicate,
+    Replicas,
+    Other(String),
+}
+
+/// The members of the object with their values still as text, so that each error can name its field.
+pub(super) struct Fields<'a>(Vec<(Field, &'a RawValue)>);
+
+impl<'a> Fields<'a> {
+    /// The members, in their order.
+    pub(super) fn into_members(self) -> Vec<(Field, &'a RawValue)> {
+        self.0
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FieldsVisitor;
+        impl<'de> Visitor<'de> for FieldsVisitor {
+            type Value = Fields<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Vec::with_capacity(4);
+                while let Some(entry) = map.next_entry()? {
+                    fields.push(entry);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}

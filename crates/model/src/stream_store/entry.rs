@@ -1,0 +1,49 @@
+//! Entries of streams.
+
+use std::sync::Arc;
+
+use super::EntryId;
+
+/// The fields of an entry, name and value, in order.
+pub type Fields = Vec<(Box<[u8]>, Box<[u8]>)>;
+
+/// An entry as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredEntry {
+    /// The id.
+    pub id: EntryId,
+    /// The delivery count; 0 where the entry was not asked for as a pending one.
+    pub deliveries: u32,
+    /// Whether [`Request::MarkStarted`](super::Request::MarkStarted) was recorded for the entry, and no end.
+    pub started: bool,
+    /// When the entry was first handed back for lack of a handler, in Unix milliseconds of the store's clock.
+    pub unhandled_since: Option<u64>,
+    /// The fields.
+    pub fields: Fields,
+}
+
+/// An entry that was delivered and not acknowledged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PendingEntry {
+    /// The id.
+    pub id: EntryId,
+    /// The consumer that owns the entry.
+    pub consumer: Arc<str>,
+    /// Milliseconds since the entry was delivered, claimed or renewed.
+    pub idle: u64,
+    /// The delivery count.
+    pub deliveries: u32,
+}
+
+/// An entry on its way to the dead letters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeadLetterEntry {
+    /// The id.
+    pub id: EntryId,
+    /// How often the entry was tried.
+    pub attempts: u32,
+    /// Why it is given up: `failed`, `not-retryable`, `undecodable`, `unhandled` or `crashed`.
+    pub reason: &'static str,
+    /// The error as a JSON object with `name`, `message`, `stack` and `code`.
+    pub error: Arc<str>,
+}

@@ -1,0 +1,286 @@
+//! What a store is asked.
+
+use std::sync::Arc;
+
+#[cfg(doc)]
+use super::Response;
+use super::{ConsumerId, DeadLetterEntry, EntryId, Position};
+
+/// What a pattern in [`Request::Heartbeat`] begins with that is compared with the channel of an event though it
+/// does not look like it. No event type has this character, so no pattern of types is written like that.
+pub const BY_CHANNEL: &str = "\u{0}channel:";
+
+/// What a store is asked. Each variant names the variant of [`Response`] that answers it.
+///
+/// A request for a group that does not exist fails with `NO_GROUP`, unless it says otherwise.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// Creates the stream and the group where they are missing. A group whose facts are there has been lost:
+    /// it goes on at its low-water mark. → [`Response::Ensured`]
+    EnsureGroup {
+        /// The stream.
+        stream: Arc<str>,
+        /// The group.
+        group: Arc<str>,
+        /// Where the group starts if it is new.
+        from: Position,
+        /// Whether a position beyond the stream's last entry becomes its beginning: the stream has
+        /// started again since the position was known.
+        restarted: bool,
+    },
+    /// Acknowledges entries, whoever owns them. A missing group is no error.
+    /// → [`Response::Done`]
+    Acknowledge {
+        /// The consumer.
+        member: ConsumerId,
+        /// The entries. What [`Request::MarkStarted`] and [`Request::Requeue`] recorded of them is forgotten.
+        ids: Vec<EntryId>,
+    },
+    /// Renews claims, fenced: sets the idle time to 0, and the delivery count where one is given.
+    /// → [`Response::Fenced`]
+    ExtendLease {
+        /// The consumer.
+        member: ConsumerId,
+        /// The entries, and their new delivery counts.
+        items: Vec<(EntryId, Option<u32>)>,
+    },
+    /// Hands entries back, fenced: any consumer may claim them at once, and their delivery count is
+    /// set to the given one. → [`Response::Fenced`]
+    Requeue {
+        /// The consumer.
+        member: ConsumerId,
+        /// The entries and their delivery counts.
+        items: Vec<(EntryId, u32)>,
+        /// Whether there is no handler for the entries here: the time of the first such hand-back is kept.
+        unhandled: bool,
+    },
+    /// Moves entries to the dead letters, fenced, with their original fields. Other groups keep them.
+    /// → [`Response::Fenced`]
+    DeadLetter {
+        /// The consumer.
+        member: ConsumerId,
+        /// The stream of dead letters; with `None` the entries are acknowledged only.
+        to: Option<Arc<str>>,
+        /// How many dead letters the stream keeps, about.
+        max_len: u64,
+        /// The entries.
+        letters: Vec<DeadLetterEntry>,
+    },
+    /// Records that a suspect entry begins to run, fenced. → [`Response::Fenced`]
+    MarkStarted {
+        /// The consumer.
+        member: ConsumerId,
+        /// The entry.
+        id: EntryId,
+    },
+    /// Lists the pending entries that nobody has renewed for `min_idle` milliseconds, oldest first.
+    /// → [`Response::Pending`]
+    ListExpired {
+        /// The consumer that asks.
+        member: ConsumerId,
+        /// The least idle time, in milliseconds.
+        min_idle: u64,
+        /// The most entries that are listed.
+        limit: usize,
+    },
+    /// Claims those of the entries that are still idle for `min_idle` milliseconds, and raises their delivery
+    /// count. The answer may hold the first part of them only.
+    /// → [`Response::Claimed`]
+    Claim {
+        /// The consumer that takes the entries over.
+        member: ConsumerId,
+        /// The least idle time, in milliseconds.
+        min_idle: u64,
+        /// The entries.
+        ids: Vec<EntryId>,
+    },
+    /// Renews this consumer's own pending entries behind `after`, oldest first, and returns them. Their delivery
+    /// count is raised only with `raise`. → [`Response::Claimed`]
+    ClaimOwnPending {
+        /// The consumer.
+        member: ConsumerId,
+        /// The entry behind which the list begins; `EntryId::MIN` for all.
+        after: EntryId,
+        /// The most entries that are returned.
+        limit: usize,
+        /// Whether a process of that name has died with the entries.
+        raise: bool,
+    },
+    /// Says that a consumer lives, and keeps the group's facts. → [`Response::Facts`]
+    Heartbeat {
+        /// The consumer.
+        member: ConsumerId,
+        /// The client start behind the consumer's name.
+        instance: Arc<str>,
+        /// The milliseconds for which the consumer counts as alive.
+        alive: u64,
+        /// The lease of the group as this client has it, in milliseconds.
+        lease: u64,
+        /// The patterns of this client's subscriptions of the group; those that are compared with the channel
+        /// of an event, as the subscription says, begin with [`BY_CHANNEL`].
+        patterns: Vec<String>,
+        /// The low-water mark: everything up to it is settled, as far as this client knows.
+        mark: Option<EntryId>,
+    },
+    /// Ends the heartbeat of a consumer, and the consumer itself if it owns nothing. The answer counts the entries
+    /// that it owns. → [`Response::Count`]
+    RemoveConsumer {
+        /// The consumer.
+        member: ConsumerId,
+        /// The client start: another one that has taken the name is left alone.
+        instance: Arc<str>,
+    },
+    /// Removes the consumers of a group that are not alive and own nothing. The answer counts them.
+    /// → [`Response::Count`]
+    RemoveDeadConsumers {
+        /// The consumer that asks.
+        member: ConsumerId,
+    },
+    /// Trims a stream by its retention if this client start is the janitor of the stream or nobody is. The answer
+    /// counts the entries that were removed. → [`Response::Count`]
+    ApplyRetention {
+        /// The stream.
+        stream: Arc<str>,
+        /// The client start.
+        instance: Arc<str>,
+        /// The number of newest entries that stay, about.
+        max_len: Option<u64>,
+        /// The age in milliseconds up to which entries stay.
+        max_age: Option<u64>,
+        /// Whether entries stay that a live group has not read and settled.
+        safe: bool,
+    },
+    /// Lists the entries from `from` to `to`, both included, oldest first, or newest first with `reverse`.
+    /// → [`Response::Entries`]
+    Range {
+        /// The stream.
+        stream: Arc<str>,
+        /// The least id.
+        from: EntryId,
+        /// The greatest id.
+        to: EntryId,
+        /// The most entries that are listed.
+        limit: usize,
+        /// Whether the newest entries come first.
+        reverse: bool,
+    },
+    /// Says what there is to know of a stream and its groups. → [`Response::Stream`]
+    Describe {
+        /// The stream.
+        stream: Arc<str>,
+    },
+    /// Lists the pending entries of a group, oldest first. → [`Response::Pending`]
+    Pending {
+        /// The stream.
+        stream: Arc<str>,
+        /// The group.
+        group: Arc<str>,
+        /// The least id.
+        from: EntryId,
+        /// The most entries that are listed.
+        limit: usize,
+        /// The least idle time, in milliseconds.
+        min_idle: u64,
+        /// The consumer whose entries are listed; with `None` those of all consumers are.
+        consumer: Option<Arc<str>>,
+    },
+    /// Deletes entries. The answer counts those that were there. → [`Response::Count`]
+    Delete {
+        /// The stream.
+        stream: Arc<str>,
+        /// The entries.
+        ids: Vec<EntryId>,
+    },
+    /// Trims a stream exactly. The answer counts the entries that were removed.
+    /// → [`Response::Count`]
+    Trim {
+        /// The stream.
+        stream: Arc<str>,
+        /// The number of newest entries that stay.
+        max_len: Option<u64>,
+        /// The least id that stays.
+        min_id: Option<EntryId>,
+    },
+    /// Sets the position of a group. → [`Response::Done`]
+    SetPosition {
+        /// The stream.
+        stream: Arc<str>,
+        /// The group.
+        group: Arc<str>,
+        /// The new position.
+        to: Position,
+    },
+    /// Removes a group and its facts. The answer counts the groups that were there: 0 or 1.
+    /// → [`Response::Count`]
+    RemoveGroup {
+        /// The stream.
+        stream: Arc<str>,
+        /// The group.
+        group: Arc<str>,
+    },
+    /// Moves a dead letter back to its stream as a new entry, without the fields that the dead letter has added;
+    /// for one group only, or for all. → [`Response::Appended`]
+    RequeueDeadLetter {
+        /// The stream of dead letters.
+        letters: Arc<str>,
+        /// The dead letter.
+        id: EntryId,
+        /// Whether only the group that the dead letter came from handles it.
+        for_group: bool,
+    },
+    /// Appends a copy of an entry for one group only. → [`Response::Appended`]
+    Redeliver {
+        /// The stream.
+        stream: Arc<str>,
+        /// The group.
+        group: Arc<str>,
+        /// The entry to copy.
+        id: EntryId,
+    },
+    /// Finds an event that is kept by its id (`persistence`). → [`Response::Event`]
+    Event {
+        /// The key of the event: [`keys::event`](super::keys::event).
+        key: Arc<str>,
+    },
+    /// Changes who is in a room. Those that are added are in it for `ttl` milliseconds, by the store's time, unless
+    /// they are added again. → [`Response::Done`]
+    UpdatePresence {
+        /// The key of the room: [`keys::presence`](super::keys::presence).
+        key: Arc<str>,
+        /// Who comes or stays: see [`presence::entry`](crate::presence::entry).
+        add: Vec<String>,
+        /// Who goes.
+        remove: Vec<String>,
+        /// The milliseconds for which those that are added stay.
+        ttl: u64,
+    },
+    /// Lists who is in a room. → [`Response::Names`]
+    ListPresence {
+        /// The key of the room.
+        key: Arc<str>,
+    },
+    /// Looks whether there is a stream of that name. → [`Response::Count`]: 0 or 1
+    Exists {
+        /// The stream.
+        stream: Arc<str>,
+    },
+    /// Registers the streams that a client is configured with, by the store's time. → [`Response::Done`]
+    RegisterStreams {
+        /// The key of the registry: [`keys::registry`](super::keys::registry).
+        key: Arc<str>,
+        /// The streams, each with the patterns of the types that it stores.
+        streams: Vec<(String, Vec<String>)>,
+    },
+    /// Lists the registered streams. → [`Response::Registered`]
+    ListRegistered {
+        /// The key of the registry.
+        key: Arc<str>,
+    },
+    /// Takes one step through all keys of the store, looking for streams. → [`Response::Scanned`]
+    ScanStreams {
+        /// Where the step begins: 0, or `next` of the step before.
+        cursor: u64,
+    },
+    /// Asks for the store's time. → [`Response::Time`]
+    Time,
+}

@@ -1,0 +1,61 @@
+//! What a store answers.
+
+use super::{EntryId, GroupFacts, PendingEntry, RegisteredStream, StoredEntry, StreamInfo};
+
+/// What a store answers to a [`Request`](super::Request).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Response {
+    /// The request was carried out, and there is nothing to say about it.
+    Done,
+    /// How many entries, consumers or groups the request says that it counts.
+    Count(u64),
+    /// The group is there.
+    Ensured {
+        /// Whether the group was created now.
+        created: bool,
+        /// The last delivered entry of the group.
+        position: EntryId,
+        /// Whether the group was there before, as its facts tell: it goes on at its low-water mark, or at the
+        /// beginning where none is known, wherever a new group was to start.
+        recreated: bool,
+    },
+    /// A fenced request was carried out for all entries but these.
+    Fenced {
+        /// Entries that the consumer does not own any more.
+        not_owned: Vec<EntryId>,
+        /// Entries that the consumer owned and that are not in the stream any more: they are pending no more.
+        deleted: Vec<EntryId>,
+    },
+    /// The entries that the consumer owns now.
+    Claimed {
+        /// The entries with their new delivery counts.
+        entries: Vec<StoredEntry>,
+        /// Pending entries that are not in the stream any more: they were acknowledged.
+        deleted: Vec<EntryId>,
+    },
+    /// Entries of a stream.
+    Entries(Vec<StoredEntry>),
+    /// Pending entries of a group.
+    Pending(Vec<PendingEntry>),
+    /// The facts of a group, and where it stands.
+    Facts(GroupFacts),
+    /// A stream; `None` when it does not exist.
+    Stream(Option<StreamInfo>),
+    /// The id of the new entry; `None` when there was nothing to copy.
+    Appended(Option<EntryId>),
+    /// The message of an event that is kept by its id; `None` when none is kept.
+    Event(Option<Box<[u8]>>),
+    /// The entries of a room's presence, in no order.
+    Names(Vec<String>),
+    /// The registered streams, in no order.
+    Registered(Vec<RegisteredStream>),
+    /// A step through the keys of the store.
+    Scanned {
+        /// Where the next step begins; 0 when all keys were looked at.
+        next: u64,
+        /// The streams of this step, in no order. One may come twice, and one that was made meanwhile may be missing.
+        names: Vec<String>,
+    },
+    /// The store's time, in Unix milliseconds.
+    Time(u64),
+}
