@@ -143,11 +143,11 @@ onTransports(['redis'], (fixture) => {
     const info = await raw.redis.info('commandstats');
     const lines = info.matchAll(/^cmdstat_([^:]+):calls=(\d+)/gm);
     const called = [...lines].map(([, name = '', calls = '']) => [name, calls] as const);
-    const details = (await raw.redis.call(
-      'COMMAND',
-      'INFO',
-      ...called.map(([name]) => name),
-    )) as [string, number, string[]][];
+    const details = (await raw.redis.call('COMMAND', 'INFO', ...called.map(([name]) => name))) as [
+      string,
+      number,
+      string[],
+    ][];
     return Object.fromEntries(called.filter((_, at) => details[at]?.[2]?.includes('write')));
   }
 

@@ -35,7 +35,7 @@ onBothTransports((fixture) => {
       { id: expect.any(String), pattern: 'b', state: 'active' },
     ]);
     // A copy: the subscription does not change with it.
-    (listed[0]?.pattern as string[]).push('c');
+    (listed[0]!.pattern as string[]).push('c');
     expect(live.pattern).toEqual(['a.x', 'b']);
     expect(await bus.unsubscribe(live.id)).toBe(true);
     await iterator.return?.();

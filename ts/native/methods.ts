@@ -26,7 +26,7 @@ export interface GroupReplayPage extends ReplayResult {
 
 /** What a method of the contract resolves to, as it crosses. */
 type Reply<F> = F extends (...args: never[]) => Promise<infer R>
-  ? [R] extends [void]
+  ? [undefined] extends [R]
     ? null
     : R
   : never;

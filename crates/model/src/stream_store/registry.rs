@@ -32,6 +32,12 @@ pub fn kept_patterns(events: &[String]) -> &[String] {
     events.get(..count).unwrap_or_default()
 }
 
+/// As [`kept_patterns`], as JSON.
+pub fn kept_patterns_json(events: &[String]) -> String {
+    // Texts can always be written.
+    serde_json::to_string(kept_patterns(events)).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,7 +49,7 @@ mod tests {
         assert_eq!(kept_patterns(&[]), [""; 0]);
         let many: Vec<String> = (0..1000).map(|n| format!("type-{n:04}")).collect();
         let kept = kept_patterns(&many);
-        let json = serde_json::to_string(kept).unwrap();
+        let json = kept_patterns_json(&many);
         assert!(json.len() <= MAX_PATTERN_BYTES && json.len() > MAX_PATTERN_BYTES - 20, "{}", json.len());
         assert_eq!(kept, &many[..kept.len()]);
         assert_eq!(kept_patterns(&["\"".repeat(1000)]), [""; 0]);
