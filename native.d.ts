@@ -139,6 +139,9 @@ export type Notice =
   | { event: 'warning'; code: string; message: string }
   | { event: 'log'; level: import('./index').LogLevel; message: string; fields: Record<string, unknown> }
 
+/** The questions that `NativeClient.request` answers: `[name, arguments][]` as JSON. */
+export declare function questions(): string
+
 /** The facts of a run that differ from the plain case: the first attempt, the first pattern, the channel of the type. */
 export interface RunInfo {
   /** Given for a durable run, in which a message id precedes each event; so are `group` and `deliveries`. */
@@ -219,6 +222,8 @@ export interface Subscribed {
   maxRetries: number
   /** The consumer group of a durable subscription. */
   group: string | null
+  /** The streams that a durable subscription reads; none of a live one. */
+  streams: Array<string>
   /** How many events a call of the handler takes at the most; 0: it takes single events. */
   batch: number
 }

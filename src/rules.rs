@@ -18,6 +18,12 @@ pub fn error_codes() -> napi::Result<String> {
     })
 }
 
+/// The questions that `NativeClient.request` answers: `[name, arguments][]` as JSON.
+#[napi]
+pub fn questions() -> napi::Result<String> {
+    calls::throwing("questions", || json::text(&oxbus_engine::questions().collect::<Vec<_>>()))
+}
+
 /// Validates a whole configuration. `config` is its JSON; `env` that of the environment variables that are read, with
 /// the name in the nearest package.json as `package`. Returns `NativeResult<Settings>` as JSON.
 #[napi]

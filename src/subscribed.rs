@@ -18,13 +18,15 @@ pub struct Subscribed {
     pub max_retries: u32,
     /// The consumer group of a durable subscription.
     pub group: Option<String>,
+    /// The streams that a durable subscription reads; none of a live one.
+    pub streams: Vec<String>,
     /// How many events a call of the handler takes at the most; 0: it takes single events.
     #[napi(ts_type = "number")]
     pub batch: usize,
 }
 
 impl From<engine::Subscribed> for Subscribed {
-    fn from(engine::Subscribed { subscription, options }: engine::Subscribed) -> Subscribed {
+    fn from(engine::Subscribed { subscription, options, streams }: engine::Subscribed) -> Subscribed {
         let durable = options.durable.as_ref();
         Subscribed {
             sub: subscription,
@@ -32,6 +34,7 @@ impl From<engine::Subscribed> for Subscribed {
             retry_on_error: options.retry_on_error,
             max_retries: options.max_retries,
             group: durable.map(|durable| durable.group.to_string()),
+            streams: streams.iter().map(ToString::to_string).collect(),
             batch: durable.and_then(|durable| Some(durable.batch?.size)).unwrap_or(0),
         }
     }

@@ -180,7 +180,9 @@ export class FakeClient {
     const { timeout = 30_000, retryOnError = true, maxRetries = 3, group = null } = given;
     this.#subs.set(sub, JSON.parse(patterns));
     this.#push('replies', [ticket, null]);
-    const ok: Subscribed = { sub, timeout, retryOnError, maxRetries, group, batch: 0 };
+    const { streams = [] } = given;
+    const batch = 0;
+    const ok: Subscribed = { sub, timeout, retryOnError, maxRetries, group, streams, batch };
     return JSON.stringify({ ok });
   }
   unsubscribe(ticket: number, sub: number): void {

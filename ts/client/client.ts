@@ -32,6 +32,7 @@ import type {
   Streams as StreamsContract,
   SubscribeOptions,
   Subscription,
+  SubscriptionInfo,
   WaitOptions,
 } from '../../index';
 import { stackFromCaller, startAsyncStacksAtCaller, startStacksAtCaller } from '../caller-stacks';
@@ -288,6 +289,10 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
       throw invalidAt('ERR_BUS_INVALID_PATTERN', 'pattern', 'must be a string');
     }
     return this.#core.subscriptions.count(pattern);
+  }
+
+  subscriptions(): SubscriptionInfo[] {
+    return this.#core.subscriptions.list();
   }
 
   on<K extends keyof ClientEvents>(name: K, listener: (...args: ClientEvents[K]) => unknown): this {

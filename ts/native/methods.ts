@@ -1,12 +1,9 @@
-/** The methods of administration, by name, and what each replies with. `Core.ask` calls them. */
+/**
+ * The questions of administration, by name, and what each replies with. `Core.ask` asks them. Their names and arguments
+ * are declared in `crates/engine/src/admin`.
+ */
 
-import type {
-  DeadLetter,
-  PendingMessage,
-  RecoverResult,
-  ReplayResult,
-  StreamInfo,
-} from '../../index';
+import type { DeadLetter, DeadLetters, ReplayResult, Streams } from '../../index';
 
 /** A dead letter as the engine gives it: its event is JSON text. */
 export type RawLetter = Omit<DeadLetter, 'event'> & { event: string | null };
@@ -27,27 +24,30 @@ export interface GroupReplayPage extends ReplayResult {
   done: boolean;
 }
 
-/** The replies. An event in a reply is JSON text, which V8 reads as it was written. */
-export interface Replies {
-  'streams.info': StreamInfo;
-  'streams.list': StreamInfo[];
-  'streams.pending': PendingMessage[];
-  'streams.recover': RecoverResult;
-  /** How many entries were removed. */
-  'streams.trim': number;
-  'streams.setPosition': null;
-  /** Whether there was one. */
-  'streams.removeGroup': boolean;
+/** What a method of the contract resolves to, as it crosses. */
+type Reply<F> = F extends (...args: never[]) => Promise<infer R>
+  ? [undefined] extends [R]
+    ? null
+    : R
+  : never;
+
+/** The replies to the questions that are named after the methods of a part of the contract. */
+type RepliesOf<T, Part extends string> = {
+  [K in keyof T & string as `${Part}.${K}`]: Reply<T[K]>;
+};
+
+/** Its events cross as JSON text, which V8 reads as it was written. */
+type WithEvents = 'list' | 'get';
+
+/**
+ * The replies. Each method of `streams` and `deadLetters` asks the question of its name, whose reply is what the method
+ * resolves to; the others are declared here.
+ */
+export interface Replies
+  extends RepliesOf<Streams, 'streams'>,
+    RepliesOf<Omit<DeadLetters, WithEvents>, 'deadLetters'> {
   'deadLetters.list': RawLetter[];
   'deadLetters.get': RawLetter | null;
-  'deadLetters.replay': { messageId: string } | null;
-  /** How many. */
-  'deadLetters.replayAll': number;
-  /** Whether there was one. */
-  'deadLetters.remove': boolean;
-  /** How many. */
-  'deadLetters.purge': number;
-  'deadLetters.count': number;
   getEvent: string | null;
   getHistory: string[];
   'rooms.members': string[];

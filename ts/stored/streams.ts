@@ -2,6 +2,7 @@
 
 import type {
   Streams as Contract,
+  ListOptions,
   PendingMessage,
   RecoverOptions,
   RecoverResult,
@@ -24,8 +25,12 @@ export class Streams implements Contract {
     return this.#ask('streams.info', { name });
   }
 
-  list(): Promise<StreamInfo[]> {
-    return this.#ask('streams.list', {});
+  exists(name: string): Promise<boolean> {
+    return this.#ask('streams.exists', { name });
+  }
+
+  list(options?: ListOptions): Promise<StreamInfo[]> {
+    return this.#ask('streams.list', readOptions(options, ['scan', 'limit']));
   }
 
   pending(name: string, group: string, options?: { limit?: number }): Promise<PendingMessage[]> {
@@ -56,6 +61,7 @@ export class Streams implements Contract {
 
 startAsyncStacksAtCaller(Streams, [
   'info',
+  'exists',
   'list',
   'pending',
   'recover',

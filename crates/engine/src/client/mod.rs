@@ -2,12 +2,13 @@
 //!
 //! - this file: the calls, but for those of `handling`: events are taken for handlers, and settled.
 //! - `core`: what is behind them; `deadlines`: what it does when a time has come; `assembly`: how it is made.
-//! - `transport_events`: what becomes of the reports of its transport.
+//! - `observer`: what an observer is refused; `transport_events`: what becomes of the reports of its transport.
 
 mod assembly;
 mod core;
 mod deadlines;
 mod handling;
+mod observer;
 mod transport_events;
 
 use std::sync::atomic::Ordering;
@@ -62,6 +63,8 @@ pub struct Subscribed {
     pub subscription: u32,
     /// Its options with all defaults.
     pub options: SubscribeOptions,
+    /// The streams that a durable subscription reads.
+    pub streams: Vec<Arc<str>>,
 }
 
 /// A bus client. Dropping it closes its connections at once.
@@ -147,6 +150,10 @@ impl Client {
     /// Publishes `count` records (see [`oxbus_model::submission`]). Each is settled exactly once.
     pub fn publish(&self, batch: u32, count: u32, text: String) {
         let state = &self.core.state;
+        if state.config.observe {
+            let why = observer::PUBLISHES_NOTHING;
+            return state.completions.refused(batch, 0..count, ErrorKind::InvalidOptions, why);
+        }
         // Held until they are handed over: `finish` must not flush in between.
         let accepting = self.core.accepting.read().unwrap_or_else(PoisonError::into_inner);
         if !*accepting {
@@ -185,6 +192,7 @@ impl Client {
         }
         patterns.iter().try_for_each(|p| check_pattern(p))?;
         let options = SubscribeOptions::parse(options, &state.config.retry)?;
+        observer::check_subscription(&state.config, &options)?;
         if options.durable.is_none() && !state.config.pubsub {
             let message = "a bus that only stores has no live events: give the subscription a group";
             return Err(BusError::new(ErrorKind::NoStream, message));
@@ -197,10 +205,11 @@ impl Client {
         let subscription = self.core.next_number(&mut numbers);
         if options.durable.is_some() {
             let (patterns, given) = (patterns.to_vec(), options.clone());
-            groups.subscribe(DurableSubscription { subscription, ticket, patterns, options: given })?;
+            let durable = DurableSubscription { subscription, ticket, patterns, options: given };
+            let streams = groups.subscribe(durable)?;
             drop(numbers);
             self.core.keep_time();
-            return Ok(Subscribed { subscription, options });
+            return Ok(Subscribed { subscription, options, streams });
         }
         let server_subscriptions = state.add_subscription(subscription, patterns, &options)?;
         transport.start();
@@ -213,7 +222,7 @@ impl Client {
         }
         drop(numbers);
         self.core.keep_time();
-        Ok(Subscribed { subscription, options })
+        Ok(Subscribed { subscription, options, streams: Vec::new() })
     }
 
     /// Whether a room or a user is joined.
@@ -237,6 +246,7 @@ impl Client {
         member: Option<String>,
     ) -> Result<(), BusError> {
         let core = self.core.clone();
+        observer::check_join(&core.state.config, what, name)?;
         let next_number = |numbers: &mut SubscriptionNumbers| core.next_number(numbers);
         let join = core.memberships.begin_join(what, name, member, next_number)?;
         core.keep_time();
