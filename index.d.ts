@@ -438,6 +438,19 @@ export type EventHandler<E = BusEvent, C extends HandlerContext = HandlerContext
  */
 export type BatchHandler<E = BusEvent> = (events: E[], ctx: BatchContext) => unknown;
 
+/** A subscription of a client, as `subscriptions()` tells it. */
+export interface SubscriptionInfo {
+  /** The `id` of the {@link Subscription}; `unsubscribe(id)` takes it. */
+  id: string;
+  /** As it was given. */
+  pattern: string | string[];
+  /** The consumer group of a durable subscription. */
+  group?: string;
+  /** The streams that a durable subscription reads. */
+  streams?: string[];
+  state: Subscription['state'];
+}
+
 /** A subscription. */
 export interface Subscription {
   readonly id: string;
@@ -516,6 +529,17 @@ export interface EventBusConfig {
   pubsub?: boolean;
   /** Which types are stored, and where. The first one whose `events` match a type stores it. */
   streams?: readonly StreamConfig[];
+  /**
+   * Makes the client an observer, which reads and administers; default false. By itself it writes nothing to Redis: it
+   * makes and trims no stream, makes no group, and joins none. It finds the streams of other clients by
+   * {@link Streams.list}, and what is asked about all streams (`deadLetters.list`, `streams.recover`, `replay` of a
+   * pattern) is about these too. What is asked for by name changes what it says, such as `streams.trim`.
+   *
+   * Refused with `INVALID_OPTIONS`: every publish (an observer does not know which types the services store, and an
+   * event that is only live would be missing in their streams), `subscribe` and `events` with a `group`, and `joinRoom`
+   * (subscribe to `room:…` instead). `INVALID_CONFIG`: `consumerGroups` of a stream, mode `'hybrid'`, and no address.
+   */
+  observe?: boolean;
   /**
    * After this long without a renewal, which comes every third of it, the events of a consumer are
    * taken over by another; default 30 000. It belongs to the group: the first client sets it,
@@ -1094,6 +1118,12 @@ export declare class EventBusClient<Events = Record<string, any>> {
    */
   subscriberCount(pattern?: string): number;
 
+  /**
+   * This client's subscriptions as they are now, live, durable and iterators, in the order in which they were made; those
+   * that are not confirmed yet too. A copy. Empty once the client has closed.
+   */
+  subscriptions(): SubscriptionInfo[];
+
   on<K extends keyof ClientEvents>(name: K, listener: (...args: ClientEvents[K]) => unknown): this;
   once<K extends keyof ClientEvents>(
     name: K,
@@ -1242,8 +1272,18 @@ export declare const eventBusManager: EventBusManager;
  */
 export interface Streams {
   info(name: string): Promise<StreamInfo>;
-  /** Of every configured stream; of one that does not exist yet, with a `length` of 0. */
-  list(): Promise<StreamInfo[]>;
+  /**
+   * Whether there is such a stream, configured or not; false also for a configured one that nothing has made yet. A key
+   * of another type rejects with `WRONG_TYPE`, as it does for the other methods.
+   */
+  exists(name: string): Promise<boolean>;
+  /**
+   * Of every configured stream, in the order of the configuration; of one that does not exist yet, with a `length` of 0.
+   * Then, by name, those of other clients that exist: an observer lists what the clients of its `channelPrefix` have
+   * registered, and with `scan` any client lists these and all other streams of the server, without dead letters and
+   * history. Where not all are listed there is a `warning` `STREAMS_NOT_LISTED`.
+   */
+  list(options?: ListOptions): Promise<StreamInfo[]>;
   /**
    * What was handed to consumers of a group and not acknowledged, oldest first; `limit` 1–10 000,
    * default 100.
@@ -1266,6 +1306,16 @@ export interface Streams {
   setPosition(name: string, group: string, position: StreamPosition): Promise<void>;
   /** Removes a group, with what is pending; false if there was none. */
   removeGroup(name: string, group: string): Promise<boolean>;
+}
+
+export interface ListOptions {
+  /**
+   * Also look through the keys of the server with `SCAN`, 1 000 at a time and 1 000 times at the most; default false. It
+   * needs Redis 6. In memory it finds all streams of the broker.
+   */
+  scan?: boolean;
+  /** How many streams that are not configured are listed, 1–10 000; default 1 000. */
+  limit?: number;
 }
 
 /** What there is to know of a stream. */

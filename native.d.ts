@@ -15,75 +15,218 @@ export declare class NativeBroker {
   constructor(virtualTime: boolean)
   /** Milliseconds since 1970. */
   now(): number
-  /** Sets the virtual time, and does what is due by then. */
+  /** Sets the virtual time, in milliseconds since 1970, and does what is due by then. */
   advance(to: number): void
-  /** When something is due next in virtual time; null when nothing is. */
+  /** When something is due next in virtual time, in milliseconds since 1970; null when nothing is. */
   nextDue(): number | null
 }
 
-/** A bus client. No I/O until it is told to connect, publish or subscribe. */
+/**
+ * A bus client. It does no I/O until it is told to connect, publish or subscribe.
+ *
+ * A `ticket` is a number that JavaScript chooses, unique among the open ones: a later drain brings the reply under it.
+ * A `timeout` is in milliseconds; the default is that of the configuration.
+ */
 export declare class NativeClient {
-  /** Takes what `settings()` accepted. */
+  /**
+   * A client of a configuration that `settings()` accepted, with the same two texts. `broker` is what a client in
+   * memory mode publishes to. `wake` is called when something is ready, and not again until `drain`.
+   */
   constructor(config: string, environment: string, broker: NativeBroker | undefined | null, wake: () => unknown)
-  /** Unique for this client start. */
+  /** The id of this client, unique for each start. */
   get instanceId(): string
   /** What the client is doing. */
-  state(): string
-  /** Sets whether this client keeps the process alive. */
-  hold(keep: boolean): void
-  /** Connects. Reply: null. */
+  state(): import('./index').ClientState
+  /** From now on this client keeps the process alive. Idempotent. */
+  ref(): void
+  /** From now on this client does not keep the process alive. Idempotent. */
+  unref(): void
+  /** Connects. The reply is null. */
   connect(ticket: number, timeout?: number | undefined | null): void
-  /** Replies null when ready. */
+  /** Waits until the client is ready. The reply is null. */
   waitUntilReady(ticket: number, timeout?: number | undefined | null): void
-  /** Drains and closes. Reply: null. */
+  /** Drains and closes. The reply is null; the notice `closed` comes no later than it does. */
   disconnect(ticket: number, timeout?: number | undefined | null): void
-  /** Publishes `count` records. */
+  /**
+   * Publishes `count` events. `records` has three lines for each: type, options (a JSON object, or nothing) and
+   * data (JSON). A later drain settles each by `batch` and its index.
+   */
   publish(batch: number, count: number, records: string): void
-  /** Settles a publish as aborted, if it is not settled. */
+  /** Settles a publish as `ABORTED`, if it is not settled. */
   cancelPublish(batch: number, index: number): void
-  /** Subscribes to the patterns in a JSON array. `Result<Subscribed>`; confirmed by the ticket. */
+  /**
+   * Subscribes to the patterns in a JSON array of strings, with the options in a JSON object. Returns
+   * `NativeResult<Subscribed>` as JSON; the reply, null, confirms it.
+   */
   subscribe(ticket: number, patterns: string, options: string): string
-  /** Ends a subscription. Reply: whether there was one. */
+  /** Ends a subscription. The reply is a boolean: whether there was one. */
   unsubscribe(ticket: number, sub: number): void
-  /** Joins (`joins`) or leaves a `room` or a `user`. `Result<null>`; the reply says whether that changed anything. */
-  attend(ticket: number, joins: boolean, kind: string, name: string, member?: string | undefined | null): string
+  /**
+   * Joins (`joins`) or leaves a room or a user. Returns `NativeResult<null>` as JSON; the reply is a boolean:
+   * whether that changed anything.
+   */
+  setMembership(ticket: number, joins: boolean, kind: 'room' | 'user', name: string, member?: string | undefined | null): string
   /** Whether a room or a user is joined. */
   hasJoined(): boolean
-  /** Stops or resumes deliveries of a subscription. */
+  /** Stops or resumes the deliveries of a subscription. */
   pause(sub: number, paused: boolean): void
-  /** What a handler of a durable event has thrown, as JSON; before the call is ended as failed. */
-  explain(token: number, error: string): void
-  /** Ends handler calls: four numbers for each. */
+  /**
+   * Sets what a handler of a durable event has thrown, before its call is settled as failed. `error` is the JSON of
+   * `{ name, message, stack?, code? }`, of which `message` has at most 4 KiB and `stack` 16 KiB.
+   */
+  setError(token: number, error: string): void
+  /**
+   * Settles `count` handler calls. Each is four numbers: token, `SettlementCode`, microseconds that the handler ran,
+   * argument of the code.
+   */
   settle(records: Uint32Array, count: number): void
-  /** Asks about streams, dead letters or past events, with the arguments as a JSON object. Reply: the answer. */
+  /** Asks about streams, dead letters or past events; `args` is a JSON object. The reply is that of the method. */
   request(ticket: number, method: string, args: string): void
   /** Whether nothing is under way, but for what handlers and time bring. */
   isIdle(): boolean
-  /** `getStats()` as JSON. */
+  /** What `getStats()` returns, as JSON. */
   stats(): string
-  /** Replies when what `metrics` tells of streams is fresh. */
+  /** Asks for what `metrics` tells of streams. The reply is null, within a second. */
   refreshMetrics(ticket: number): void
-  /** The metrics as text. */
+  /** The metrics, in the text format of Prometheus. */
   metrics(): string
-  /** Replies with the health report. */
+  /** Asks for the health report. The reply is the report, within a second. */
   health(ticket: number): void
-  /** Everything that is ready, as JSON; empty when there is nothing. */
+  /** Takes everything that is ready: the JSON of a `Drained`, or an empty text when there is nothing. */
   drain(): string
-  /** Closes at once. */
+  /** Closes at once, without draining. Idempotent. */
   destroy(): void
 }
 
-/** `[[code, category, retryable], …]` as JSON. */
+/** Every error: `[code, category, retryable][]` as JSON. */
 export declare function errorCodes(): string
+
+/** An error as a value. `ts/errors.ts` makes an `Error` of it. */
+export interface ErrorValue {
+  code: import('./index').ErrorCode
+  message: string
+  /** Of a publish: what became of it. */
+  outcome?: import('./index').Outcome
+  /** Of bad input: the path of the field, such as `redis.tls.ca`. */
+  path?: string
+  /** Of a publish that was stored nevertheless: its entry. */
+  messageId?: string
+}
 
 /** `text` as a pattern that matches nothing else. */
 export declare function escapePattern(text: string): string
 
-/** Whether a pattern matches a text, bytewise. */
+/** Whether a pattern matches a text, bytewise, as `PSUBSCRIBE` has it. */
 export declare function matches(pattern: string, text: string): boolean
 
-/** Validates a configuration. `Result<Settings>`. */
+/** An event of the client, for its listeners and the log. */
+export type Notice =
+  | { event: 'ready' }
+  | { event: 'reconnecting'; link: import('./index').LinkName; attempt: number; /** Milliseconds. */
+  delay: number; error: ErrorValue }
+  | { event: 'disconnected'; link: import('./index').LinkName; error: ErrorValue }
+  | { event: 'closed' }
+  | { event: 'error'; error: ErrorValue }
+  | { event: 'gap'; /** ISO 8601, as `to`. */
+  from: string; to: string; patterns: Array<string>; recovered: number; complete: boolean }
+  | { event: 'deadLetter'; stream: string; group: string; messageId: string; attempts: number; reason: string; error: import('./index').StoredError; /** The event as JSON text: V8 reads what `serde_json` does not. */
+  data: string | null; kept: boolean }
+  | { event: 'messagesLost'; stream: string; group: string; count: number; from: string; to: string }
+  | { event: 'claimLost'; tokens: Array<number>; stream: string; group: string; messageId: string }
+  | { event: 'groupRecreated'; stream: string; group: string; from: string }
+  | { event: 'circuit'; /** The number of the subscription. */
+  subscription: number; state: 'open' | 'half-open' | 'closed' }
+  | { event: 'warning'; code: string; message: string }
+  | { event: 'log'; level: import('./index').LogLevel; message: string; fields: Record<string, unknown> }
+
+/** The questions that `NativeClient.request` answers: `[name, arguments][]` as JSON. */
+export declare function questions(): string
+
+/** The facts of a run that differ from the plain case: the first attempt, the first pattern, the channel of the type. */
+export interface RunInfo {
+  /** Given for a durable run, in which a message id precedes each event; so are `group` and `deliveries`. */
+  stream?: string
+  group?: string
+  /** How often the entry was delivered; of a batch, the highest. */
+  deliveries?: number
+  /** Of a batch, the highest. */
+  attempt?: number
+  /** The index of the pattern in the subscription's list. */
+  pattern?: number
+  channel?: string
+  /** How many events the run has, when they are one call with one token. */
+  batch?: number
+  /** The stream of each event of a batch, where they differ. */
+  streams?: Array<string>
+}
+
+/**
+ * Validates a whole configuration. `config` is its JSON; `env` that of the environment variables that are read, with
+ * the name in the nearest package.json as `package`. Returns `NativeResult<Settings>` as JSON.
+ */
 export declare function settings(config: string, env: string): string
 
-/** Validates a value given as JSON. `Result<null>`. */
-export declare function validate(what: string, text: string): string
+/** The configuration as the engine understood it, as far as JavaScript acts on it. It holds no secret. */
+export interface Settings {
+  serviceName: string
+  mode: 'redis' | 'memory' | 'hybrid'
+  /** The name of the memory broker. */
+  memory: string
+  channelPrefix: string
+  /** Whether what a handler publishes inherits from the event that it handles. */
+  inherit: boolean
+  logLevel: import('./index').LogLevel
+  validateOnReceive: boolean
+  batchSize: number
+  /** Milliseconds. */
+  batchInterval: number
+  /** How often a publish that was `not_sent` is tried again. Default: 0. */
+  maxRetries: number
+  /** After how many milliseconds. Default: 100. */
+  retryDelay: number
+  /** Milliseconds. */
+  commandTimeout: number
+  maxEventBytes: number
+  maxDataBytes: number
+  /** Lines for the log of a client that starts. */
+  notices: { level: 'info' | 'warn'; code: string; message: string }[]
+}
+
+/** How a handler call ended: the second number of a record of `settle`. */
+export declare const enum SettlementCode {
+  /** The handler returned, or its promise resolved. */
+  Succeeded = 0,
+  /** The call failed, and may be tried again. */
+  Failed = 1,
+  /** The call failed, and is not tried again. */
+  FailedFinal = 2,
+  /** The call is tried again after so many milliseconds: the argument. */
+  RetryLater = 3,
+  /** The time of the call is over, and it may be tried again. It may still run. */
+  TimedOut = 4,
+  /** The time of the call is over, and it is not tried again. It may still run. */
+  TimedOutFinal = 5,
+  /** A call that was settled as timed out has ended. */
+  TimedOutEnded = 6,
+  /** The event was not handled: a live one counts as dropped, a durable one is handed back. */
+  NotHandled = 7,
+}
+
+/** A subscription as the engine accepted it, with all defaults. */
+export interface Subscribed {
+  /** Its number. */
+  sub: number
+  /** How long a handler call may take, in milliseconds; 0: without a limit. */
+  timeout: number
+  retryOnError: boolean
+  maxRetries: number
+  /** The consumer group of a durable subscription. */
+  group: string | null
+  /** The streams that a durable subscription reads; none of a live one. */
+  streams: Array<string>
+  /** How many events a call of the handler takes at the most; 0: it takes single events. */
+  batch: number
+}
+
+/** Validates a value; `text` is its JSON. Returns `NativeResult<null>` as JSON. */
+export declare function validate(what: 'event' | 'type' | 'metadata' | 'timestamp' | 'pattern', text: string): string

@@ -840,5 +840,7 @@ module.exports.NativeClient = nativeBinding.NativeClient
 module.exports.errorCodes = nativeBinding.errorCodes
 module.exports.escapePattern = nativeBinding.escapePattern
 module.exports.matches = nativeBinding.matches
+module.exports.questions = nativeBinding.questions
 module.exports.settings = nativeBinding.settings
+module.exports.SettlementCode = nativeBinding.SettlementCode
 module.exports.validate = nativeBinding.validate

@@ -99,6 +99,7 @@ onBothTransports((fixture) => {
         ['text', 'control'],
       ],
       'streams.info name': [(bus, v) => bus.streams.info(v), ['text'], 'name'],
+      'streams.exists name': [(bus, v) => bus.streams.exists(v), ['text'], 'name'],
       'streams.pending name': [(bus, v) => bus.streams.pending(v, 'x'), ['text'], 'name'],
       'streams.pending group': [(bus, v) => bus.streams.pending('x', v), ['text'], 'group'],
       'streams.trim name': [(bus, v) => bus.streams.trim(v, { maxLength: 5 }), ['text'], 'name'],

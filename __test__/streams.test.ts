@@ -74,6 +74,17 @@ onBothTransports((fixture) => {
     await eventually(() => isDone(bus, stream.name, 'g'));
   });
 
+  test('whether there is a stream, configured or not', async () => {
+    const stream = streamFor('a');
+    const bus = await fixture.open({ streams: [stream] });
+    const other = await fixture.open();
+    expect(await bus.streams.exists(stream.name)).toBe(false);
+    await bus.publish('a', 1);
+    expect(await bus.streams.exists(stream.name)).toBe(true);
+    expect(await other.streams.exists(stream.name)).toBe(true);
+    expect(await other.streams.exists('unheard-of')).toBe(false);
+  });
+
   test('a stream is trimmed by length, by id and by time', async () => {
     const stream = streamFor('a');
     const bus = await fixture.open({ streams: [stream] });
@@ -292,5 +303,8 @@ onTransports(['redis'], (fixture) => {
     const { streams } = await bus.healthCheck();
     expect(streams[broken.name]?.error).toMatchObject({ code: 'ERR_BUS_WRONG_TYPE' });
     expect(streams[good.name]).not.toHaveProperty('error');
+    expect(await rejection(bus.streams.exists(broken.name))).toMatchObject({
+      code: 'ERR_BUS_WRONG_TYPE',
+    });
   });
 });

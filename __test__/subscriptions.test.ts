@@ -1,4 +1,5 @@
 import type { BusEvent } from '..';
+import { streamFor } from './support/durable';
 import { eventually, Gate } from './support/eventually';
 import { onBothTransports } from './support/transports';
 
@@ -14,6 +15,33 @@ onBothTransports((fixture) => {
     expect(await bus.unsubscribe(sub.id)).toBe(false);
     expect(await bus.unsubscribe('no such')).toBe(false);
     expect(bus.getStats().activeSubscriptions).toBe(0);
+  });
+
+  test('a client lists its subscriptions as they are', async () => {
+    const stream = streamFor('a.*');
+    const bus = await fixture.open({ streams: [stream, streamFor('b')] });
+    expect(bus.subscriptions()).toEqual([]);
+    const live = await bus.subscribe(['a.x', 'b'], () => {});
+    const durable = await bus.subscribe('a.*', () => {}, { group: 'g' });
+    const iterator = bus.events('b');
+    const states = () => bus.subscriptions().map(({ state }) => state);
+    expect(states()).toEqual(['active', 'active', 'pending']);
+    await iterator.ready();
+    durable.pause();
+    const listed = bus.subscriptions();
+    expect(listed).toEqual([
+      { id: live.id, pattern: ['a.x', 'b'], state: 'active' },
+      { id: durable.id, pattern: 'a.*', group: 'g', streams: [stream.name], state: 'paused' },
+      { id: expect.any(String), pattern: 'b', state: 'active' },
+    ]);
+    // A copy: the subscription does not change with it.
+    (listed[0]!.pattern as string[]).push('c');
+    expect(live.pattern).toEqual(['a.x', 'b']);
+    expect(await bus.unsubscribe(live.id)).toBe(true);
+    await iterator.return?.();
+    expect(bus.subscriptions().map(({ id }) => id)).toEqual([durable.id]);
+    await bus.disconnect();
+    expect(bus.subscriptions()).toEqual([]);
   });
 
   test('no call starts after unsubscribe has resolved', async () => {

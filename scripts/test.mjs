@@ -145,6 +145,7 @@ function steps(redisServer) {
     ['native addon and its generated files', addonIsCurrent, single],
     ['types', typesAreSound, single],
     ['lint', () => execute(localProgram('biome'), ['ci', '--colors=off', '.']), single],
+    ['structure', () => execute(process.execPath, ['scripts/structure.mjs']), single],
     [
       'tests of the structure check',
       () =>

@@ -5,7 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use napi_derive::napi;
 use oxbus_engine::Broker;
-use oxbus_engine::panics::catch_panic_in;
+
+use crate::calls;
 
 /// A memory broker, shared by the clients of one realm.
 #[napi]
@@ -17,33 +18,34 @@ pub struct NativeBroker {
 impl NativeBroker {
     /// A broker without clients; with `virtual_time` its time stands still, beginning now, until `advance`.
     #[napi(constructor)]
-    pub fn new(virtual_time: bool) -> Self {
-        let broker = if virtual_time {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            Broker::with_virtual_time(u64::try_from(now.as_millis()).unwrap_or(0))
-        } else {
-            Broker::default()
-        };
-        NativeBroker { broker: Arc::new(broker) }
+    pub fn new(virtual_time: bool) -> napi::Result<Self> {
+        calls::throwing("NativeBroker", || {
+            let broker = if virtual_time {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                Broker::with_virtual_time(u64::try_from(now.as_millis()).unwrap_or(0))
+            } else {
+                Broker::default()
+            };
+            NativeBroker { broker: Arc::new(broker) }
+        })
     }
 
     /// Milliseconds since 1970.
     #[napi]
-    pub fn now(&self) -> f64 {
-        self.broker.now_ms() as f64
+    pub fn now(&self) -> napi::Result<f64> {
+        calls::throwing("now", || self.broker.now_ms() as f64)
     }
 
-    /// Sets the virtual time, and does what is due by then.
+    /// Sets the virtual time, in milliseconds since 1970, and does what is due by then.
     #[napi]
     pub fn advance(&self, to: f64) -> napi::Result<()> {
         // Saturates: what is not a number counts as 0, and time does not go back.
-        catch_panic_in("advance", || self.broker.advance_to(to as u64))
-            .map_err(|e| napi::Error::from_reason(e.to_string()))
+        calls::throwing("advance", || self.broker.advance_to(to as u64))
     }
 
-    /// When something is due next in virtual time; null when nothing is.
+    /// When something is due next in virtual time, in milliseconds since 1970; null when nothing is.
     #[napi]
-    pub fn next_due(&self) -> Option<f64> {
-        self.broker.next_due().map(|at| at as f64)
+    pub fn next_due(&self) -> napi::Result<Option<f64>> {
+        calls::throwing("nextDue", || self.broker.next_due().map(|at| at as f64))
     }
 }

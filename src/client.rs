@@ -3,21 +3,24 @@
 use std::sync::Arc;
 
 use napi::bindgen_prelude::{Function, ObjectFinalize, Uint32Array, Unknown};
-use napi::{CleanupEnvHook, Env, Error, JsString, Result};
+use napi::{CleanupEnvHook, Env, JsString, Result};
 use napi_derive::napi;
+use oxbus_engine::Client;
 use oxbus_engine::panics::catch_panic_in;
-use oxbus_engine::{Client, Subscribed};
 use oxbus_model::{BusError, ErrorKind};
-use serde_json::{Value, json};
 
 use crate::broker::NativeBroker;
+use crate::calls::{ask, exception, result, tell, throwing};
 use crate::records::RecordText;
-use crate::settlements;
 use crate::settlements::Record;
+use crate::subscribed::Subscribed;
 use crate::wake::Wake;
-use crate::{drained, rooms, rules, runtime, values};
+use crate::{drained, json, rooms, runtime, settings, settlements};
 
-/// A bus client. No I/O until it is told to connect, publish or subscribe.
+/// A bus client. It does no I/O until it is told to connect, publish or subscribe.
+///
+/// A `ticket` is a number that JavaScript chooses, unique among the open ones: a later drain brings the reply under it.
+/// A `timeout` is in milliseconds; the default is that of the configuration.
 #[napi(custom_finalize)]
 pub struct NativeClient {
     client: Arc<Client>,
@@ -28,7 +31,8 @@ pub struct NativeClient {
 
 #[napi]
 impl NativeClient {
-    /// Takes what `settings()` accepted.
+    /// A client of a configuration that `settings()` accepted, with the same two texts. `broker` is what a client in
+    /// memory mode publishes to. `wake` is called when something is ready, and not again until `drain`.
     #[napi(constructor)]
     pub fn new(
         env: Env,
@@ -37,127 +41,137 @@ impl NativeClient {
         broker: Option<&NativeBroker>,
         wake: Function<'_, (), Unknown<'static>>,
     ) -> Result<Self> {
-        let config = rules::resolve(&config, &environment).map_err(|e| Error::from_reason(e.to_string()))?;
-        let runtime = runtime::handle().map_err(|e| Error::from_reason(e.to_string()))?;
+        let config = throwing("settings", || settings::resolve(&config, &environment))?;
+        let config = config.map_err(|e| exception(&e))?;
+        let runtime = runtime::handle().map_err(|e| exception(&e))?;
         let wake = Arc::new(Wake::new(wake)?);
         let broker = broker.map(|b| b.broker.clone());
-        let client = catch_panic_in("new", || Client::new(config, broker, wake.clone(), runtime))
-            .map_err(|e| Error::from_reason(e.to_string()))?;
+        let client = throwing("NativeClient", || Client::new(config, broker, wake.clone(), runtime))?;
         let client = Arc::new(client);
         let ending = (client.clone(), wake.clone());
         let hook = env.add_env_cleanup_hook(ending, |(client, wake)| {
-            client.destroy();
+            close(&client);
             wake.end();
         })?;
         Ok(NativeClient { client, wake, hook: Some(hook) })
     }
 
-    /// Unique for this client start.
+    /// The id of this client, unique for each start.
     #[napi(getter)]
-    pub fn instance_id(&self) -> String {
-        self.client.instance_id().to_owned()
+    pub fn instance_id(&self) -> Result<String> {
+        throwing("instanceId", || self.client.instance_id().to_owned())
     }
 
     /// What the client is doing.
-    #[napi]
-    pub fn state(&self) -> &'static str {
-        self.client.state().as_str()
+    #[napi(ts_return_type = "import('./index').ClientState")]
+    pub fn state(&self) -> Result<&'static str> {
+        throwing("state", || self.client.state().as_str())
     }
 
-    /// Sets whether this client keeps the process alive.
-    #[napi]
-    pub fn hold(&self, env: Env, keep: bool) -> Result<()> {
-        self.wake.hold(&env, keep)
+    /// From now on this client keeps the process alive. Idempotent.
+    #[napi(js_name = "ref")]
+    pub fn reference(&self, env: Env) -> Result<()> {
+        self.wake.set_referenced(&env, true)
     }
 
-    /// Connects. Reply: null.
+    /// From now on this client does not keep the process alive. Idempotent.
+    #[napi(js_name = "unref")]
+    pub fn unreference(&self, env: Env) -> Result<()> {
+        self.wake.set_referenced(&env, false)
+    }
+
+    /// Connects. The reply is null.
     #[napi]
     pub fn connect(&self, ticket: u32, timeout: Option<f64>) {
-        self.guard("connect", |client| client.connect(ticket, milliseconds(timeout)));
+        tell(&self.client, "connect", |client| client.connect(ticket, milliseconds(timeout)));
     }
 
-    /// Replies null when ready.
+    /// Waits until the client is ready. The reply is null.
     #[napi]
     pub fn wait_until_ready(&self, ticket: u32, timeout: Option<f64>) {
-        self.guard("waitUntilReady", |client| client.wait_until_ready(ticket, milliseconds(timeout)));
+        tell(&self.client, "waitUntilReady", |client| {
+            client.wait_until_ready(ticket, milliseconds(timeout));
+        });
     }
 
-    /// Drains and closes. Reply: null.
+    /// Drains and closes. The reply is null; the notice `closed` comes no later than it does.
     #[napi]
     pub fn disconnect(&self, ticket: u32, timeout: Option<f64>) {
-        self.guard("disconnect", |client| client.disconnect(ticket, milliseconds(timeout)));
+        tell(&self.client, "disconnect", |client| client.disconnect(ticket, milliseconds(timeout)));
     }
 
-    /// Publishes `count` records.
+    /// Publishes `count` events. `records` has three lines for each: type, options (a JSON object, or nothing) and
+    /// data (JSON). A later drain settles each by `batch` and its index.
     #[napi]
     pub fn publish(&self, batch: u32, count: u32, #[napi(ts_arg_type = "string")] records: RecordText) {
-        self.guard("publish", |client| client.publish(batch, count, records.0));
+        tell(&self.client, "publish", |client| client.publish(batch, count, records.0));
     }
 
-    /// Settles a publish as aborted, if it is not settled.
+    /// Settles a publish as `ABORTED`, if it is not settled.
     #[napi]
     pub fn cancel_publish(&self, batch: u32, index: u32) {
-        self.guard("cancelPublish", |client| client.cancel(batch, index));
+        tell(&self.client, "cancelPublish", |client| client.cancel(batch, index));
     }
 
-    /// Subscribes to the patterns in a JSON array. `Result<Subscribed>`; confirmed by the ticket.
+    /// Subscribes to the patterns in a JSON array of strings, with the options in a JSON object. Returns
+    /// `NativeResult<Subscribed>` as JSON; the reply, null, confirms it.
     #[napi]
     pub fn subscribe(&self, ticket: u32, patterns: String, options: String) -> String {
-        let subscribed = catch_panic_in("subscribe", || {
+        result("subscribe", || {
             let patterns: Vec<String> = serde_json::from_str(&patterns)
                 .map_err(|_| BusError::new(ErrorKind::InvalidPattern, "a pattern must be text"))?;
-            self.client.subscribe(ticket, &patterns, &options)
-        });
-        values::result(subscribed.and_then(|subscribed| subscribed).map(accepted))
+            self.client.subscribe(ticket, &patterns, &options).map(Subscribed::from)
+        })
     }
 
-    /// Ends a subscription. Reply: whether there was one.
+    /// Ends a subscription. The reply is a boolean: whether there was one.
     #[napi]
     pub fn unsubscribe(&self, ticket: u32, sub: u32) {
-        self.guard("unsubscribe", |client| client.unsubscribe(ticket, sub));
+        tell(&self.client, "unsubscribe", |client| client.unsubscribe(ticket, sub));
     }
 
-    /// Joins (`joins`) or leaves a `room` or a `user`. `Result<null>`; the reply says whether that changed anything.
+    /// Joins (`joins`) or leaves a room or a user. Returns `NativeResult<null>` as JSON; the reply is a boolean:
+    /// whether that changed anything.
     #[napi]
-    pub fn attend(
+    pub fn set_membership(
         &self,
         ticket: u32,
         joins: bool,
-        kind: String,
+        #[napi(ts_arg_type = "'room' | 'user'")] kind: String,
         name: String,
         member: Option<String>,
     ) -> String {
-        let changed = rooms::change(&self.client, ticket, joins, &kind, &name, member);
-        values::result(changed.map(|()| Value::Null))
+        result("setMembership", || rooms::change(&self.client, ticket, joins, &kind, &name, member))
     }
 
     /// Whether a room or a user is joined.
     #[napi]
     pub fn has_joined(&self) -> bool {
-        // A fault is reported, and holds nothing up.
-        catch_panic_in("hasJoined", || self.client.has_joined()).unwrap_or(false)
+        ask(&self.client, "hasJoined", false, Client::has_joined)
     }
 
-    /// Stops or resumes deliveries of a subscription.
+    /// Stops or resumes the deliveries of a subscription.
     #[napi]
     pub fn pause(&self, sub: u32, paused: bool) {
-        self.guard("pause", |client| client.pause(sub, paused));
+        tell(&self.client, "pause", |client| client.pause(sub, paused));
     }
 
-    /// What a handler of a durable event has thrown, as JSON; before the call is ended as failed.
+    /// Sets what a handler of a durable event has thrown, before its call is settled as failed. `error` is the JSON of
+    /// `{ name, message, stack?, code? }`, of which `message` has at most 4 KiB and `stack` 16 KiB.
     #[napi]
-    pub fn explain(&self, token: u32, error: String) {
-        self.guard("explain", |client| client.set_error(token, error));
+    pub fn set_error(&self, token: u32, error: String) {
+        tell(&self.client, "setError", |client| client.set_error(token, error));
     }
 
-    /// Ends handler calls: four numbers for each.
+    /// Settles `count` handler calls. Each is four numbers: token, `SettlementCode`, microseconds that the handler ran,
+    /// argument of the code.
     #[napi]
     pub fn settle(&self, records: Uint32Array, count: u32) {
-        self.guard("settle", |client| {
+        tell(&self.client, "settle", |client| {
             let mut ended = Vec::new();
             let settled = settlements::records(&records, count as usize).filter_map(|record| match record {
                 Record::Settled(token, settlement, microseconds) => Some((token, settlement, microseconds)),
-                Record::ZombieEnded(token) => {
+                Record::TimedOutEnded(token) => {
                     ended.push(token);
                     None
                 }
@@ -168,86 +182,69 @@ impl NativeClient {
         });
     }
 
-    /// Asks about streams, dead letters or past events, with the arguments as a JSON object. Reply: the answer.
+    /// Asks about streams, dead letters or past events; `args` is a JSON object. The reply is that of the method.
     #[napi]
     pub fn request(&self, ticket: u32, method: String, args: String) {
-        self.guard("request", |client| client.request(ticket, method, args));
+        tell(&self.client, "request", |client| client.request(ticket, method, args));
     }
 
     /// Whether nothing is under way, but for what handlers and time bring.
     #[napi]
     pub fn is_idle(&self) -> bool {
-        // A fault is reported, and nothing waits for it.
-        catch_panic_in("isIdle", || self.client.is_idle()).unwrap_or(true)
+        // After a fault nothing waits for this client.
+        ask(&self.client, "isIdle", true, Client::is_idle)
     }
 
-    /// `getStats()` as JSON.
+    /// What `getStats()` returns, as JSON.
     #[napi]
     pub fn stats(&self) -> Result<String> {
-        let snapshot = catch_panic_in("stats", || self.client.stats());
-        let snapshot = snapshot.map_err(|e| Error::from_reason(e.to_string()))?;
-        serde_json::to_string(&snapshot).map_err(|e| Error::from_reason(e.to_string()))
+        throwing("stats", || json::text(&self.client.stats()))
     }
 
-    /// Replies when what `metrics` tells of streams is fresh.
+    /// Asks for what `metrics` tells of streams. The reply is null, within a second.
     #[napi]
     pub fn refresh_metrics(&self, ticket: u32) {
-        self.guard("refreshMetrics", |client| client.refresh_metrics(ticket));
+        tell(&self.client, "refreshMetrics", |client| client.refresh_metrics(ticket));
     }
 
-    /// The metrics as text.
+    /// The metrics, in the text format of Prometheus.
     #[napi]
     pub fn metrics(&self) -> Result<String> {
-        catch_panic_in("metrics", || self.client.metrics()).map_err(|e| Error::from_reason(e.to_string()))
+        throwing("metrics", || self.client.metrics())
     }
 
-    /// Replies with the health report.
+    /// Asks for the health report. The reply is the report, within a second.
     #[napi]
     pub fn health(&self, ticket: u32) {
-        self.guard("health", |client| client.health(ticket));
+        tell(&self.client, "health", |client| client.health(ticket));
     }
 
-    /// Everything that is ready, as JSON; empty when there is nothing.
-    #[napi]
+    /// Takes everything that is ready: the JSON of a `Drained`, or an empty text when there is nothing.
+    #[napi(ts_return_type = "string")]
     pub fn drain<'env>(&self, env: &'env Env) -> Result<JsString<'env>> {
-        let text = catch_panic_in("drain", || drained::text(&self.client.drain()));
-        let text = text.map_err(|e| Error::from_reason(e.to_string()))?;
+        let text = throwing("drain", || drained::text(&self.client.drain()))?;
         // For plain ASCII V8 can copy the bytes as they are.
         if text.is_ascii() { env.create_string_latin1(text) } else { env.create_string(text) }
     }
 
-    /// Closes at once.
+    /// Closes at once, without draining. Idempotent.
     #[napi]
     pub fn destroy(&self) {
-        self.guard("destroy", Client::destroy);
+        tell(&self.client, "destroy", Client::destroy);
         self.wake.end();
-    }
-}
-
-impl NativeClient {
-    /// Runs a call that answers later. A panic is reported as an event; it never reaches JavaScript.
-    fn guard(&self, name: &str, call: impl FnOnce(&Client)) {
-        if let Err(fault) = catch_panic_in(name, || call(&self.client)) {
-            self.client.report(fault);
-        }
     }
 }
 
 impl ObjectFinalize for NativeClient {
     fn finalize(mut self, env: Env) -> Result<()> {
-        self.client.destroy();
+        close(&self.client);
         self.hook.take().map_or(Ok(()), |hook| env.remove_env_cleanup_hook(hook))
     }
 }
 
-fn accepted(subscribed: Subscribed) -> Value {
-    let Subscribed { subscription, options } = subscribed;
-    let durable = options.durable.as_ref();
-    json!({
-        "sub": subscription, "timeout": options.timeout, "retryOnError": options.retry_on_error,
-        "maxRetries": options.max_retries, "group": durable.map(|durable| &*durable.group),
-        "batch": durable.and_then(|durable| Some(durable.batch?.size)).unwrap_or(0),
-    })
+/// Closes a client that nothing refers to any more. A fault has no one to be reported to.
+fn close(client: &Client) {
+    let _ = catch_panic_in("destroy", || client.destroy());
 }
 
 fn milliseconds(timeout: Option<f64>) -> Option<u64> {

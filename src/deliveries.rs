@@ -1,14 +1,15 @@
 //! Events on their way to handlers, as JSON: in runs that have most in common.
 
+use napi_derive::napi;
 use oxbus_model::delivery::{Delivery, LiveEvent, StoredContext};
-use serde_json::{Map, Value};
+use serde::Serialize;
 
-use crate::drained::{list, member, put, quoted};
+use crate::json::{list_member, member, put, value};
 
 /// Writes the members for deliveries: the runs, and the shapes of their events.
 pub(crate) fn write(out: &mut String, deliveries: &[Delivery]) {
     let mut shapes = Shapes::default();
-    member(out, "d");
+    member(out, "deliveries");
     out.push('[');
     for (i, run) in deliveries.chunk_by(same_run).enumerate() {
         let Some(first) = run.first() else { continue };
@@ -30,10 +31,7 @@ pub(crate) fn write(out: &mut String, deliveries: &[Delivery]) {
         out.push(']');
     }
     out.push(']');
-    if !shapes.rows.is_empty() {
-        member(out, "s");
-        list(out, &shapes.rows, Shape::write);
-    }
+    list_member(out, "shapes", &shapes.rows, Shape::write);
 }
 
 /// Whether `b` belongs to the run of `a`, which it follows. A batch is a run of its own.
@@ -53,52 +51,71 @@ fn same_place(a: &StoredContext, b: &StoredContext) -> bool {
     a.deliveries == b.deliveries && a.stream == b.stream && a.group == b.group
 }
 
+/// The facts of a run that differ from the plain case: the first attempt, the first pattern, the channel of the type.
+#[napi(object, object_from_js = false, object_to_js = false)]
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunInfo<'a> {
+    /// Given for a durable run, in which a message id precedes each event; so are `group` and `deliveries`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<&'a str>,
+    /// How often the entry was delivered; of a batch, the highest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deliveries: Option<u32>,
+    /// Of a batch, the highest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// The index of the pattern in the subscription's list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel: Option<&'a str>,
+    /// How many events the run has, when they are one call with one token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<u32>,
+    /// The stream of each event of a batch, where they differ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub streams: Option<Vec<&'a str>>,
+}
+
 /// What differs from the plain case; `0` where nothing does.
 fn live_info(out: &mut String, delivery: &Delivery) {
     if delivery.attempt == 1 && delivery.pattern == 0 && delivery.event.channel.is_none() {
         return out.push('0');
     }
-    let mut info = Map::new();
-    if delivery.attempt != 1 {
-        info.insert("attempt".into(), delivery.attempt.into());
+    value(out, &common_info(delivery, delivery.attempt));
+}
+
+/// What a run may differ in, live or durable.
+fn common_info(delivery: &Delivery, attempt: u32) -> RunInfo<'_> {
+    RunInfo {
+        attempt: (attempt != 1).then_some(attempt),
+        pattern: (delivery.pattern != 0).then_some(delivery.pattern),
+        channel: delivery.event.channel.as_deref(),
+        ..RunInfo::default()
     }
-    if delivery.pattern != 0 {
-        info.insert("pattern".into(), delivery.pattern.into());
-    }
-    if let Some(channel) = &delivery.event.channel {
-        info.insert("channel".into(), (&**channel).into());
-    }
-    put(out, Value::Object(info));
 }
 
 /// Where the entries of a run stand. Of a batch, attempt and deliveries are the highest.
 fn stored_info(out: &mut String, run: &[Delivery], first: &Delivery, stored: &StoredContext) {
     let deliveries = run.iter().filter_map(|d| Some(d.stored.as_ref()?.deliveries)).max();
     let attempt = run.iter().map(|d| d.attempt).max().unwrap_or(1);
-    out.push_str("{\"stream\":");
-    quoted(out, &stored.stream);
-    out.push_str(",\"group\":");
-    quoted(out, &stored.group);
-    put(out, format_args!(",\"deliveries\":{}", deliveries.unwrap_or(stored.deliveries)));
-    if attempt != 1 {
-        put(out, format_args!(",\"attempt\":{attempt}"));
-    }
-    if first.pattern != 0 {
-        put(out, format_args!(",\"pattern\":{}", first.pattern));
-    }
-    if let Some(channel) = &first.event.channel {
-        out.push_str(",\"channel\":");
-        quoted(out, channel);
-    }
+    let mut info = RunInfo {
+        stream: Some(&stored.stream),
+        group: Some(&stored.group),
+        deliveries,
+        ..common_info(first, attempt)
+    };
     if stored.batch > 0 {
-        put(out, format_args!(",\"batch\":{}", run.len()));
+        info.batch = u32::try_from(run.len()).ok();
         let streams = || run.iter().filter_map(|d| Some(&*d.stored.as_ref()?.stream));
         if streams().any(|stream| *stream != *stored.stream) {
-            out.push_str(",\"streams\":");
-            put(out, streams().collect::<Value>());
+            info.streams = Some(streams().collect());
         }
     }
-    out.push('}');
+    value(out, &info);
 }
 
 /// An event: as it came, or as its shape and what is its own.

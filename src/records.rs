@@ -9,8 +9,8 @@ use napi::{Result, ValueType, check_status, sys};
 /// UTF-8 bytes that one UTF-16 unit can take at the most.
 const BYTES_PER_UNIT: usize = 3;
 
-/// What a thread keeps of its buffer between submissions.
-const KEPT: usize = 1024 * 1024;
+/// How large a buffer a thread keeps between submissions, in bytes.
+const MAX_BUFFER: usize = 1024 * 1024;
 
 thread_local! {
     /// Memory to write into: large enough for the worst case, and used again.
@@ -55,7 +55,7 @@ impl FromNapiValue for RecordText {
                 sys::napi_get_value_string_utf8(env, value, buffer.as_mut_ptr().cast(), room, &mut written)
             })?;
             let text = String::from_utf8_lossy(buffer.get(..written).unwrap_or_default()).into_owned();
-            if buffer.len() > KEPT {
+            if buffer.len() > MAX_BUFFER {
                 *buffer = Vec::new();
             }
             Ok(RecordText(text))

@@ -1,6 +1,5 @@
 //! Rooms and users, as JavaScript asks for them.
 
-use oxbus_engine::panics::catch_panic_in;
 use oxbus_engine::{Client, Joinable};
 use oxbus_model::{BusError, ErrorKind};
 
@@ -19,8 +18,5 @@ pub(crate) fn change(
         "user" => Joinable::User,
         _ => return Err(BusError::new(ErrorKind::Internal, format!("{kind:?} cannot be joined"))),
     };
-    let changed = catch_panic_in("join", || {
-        if joins { client.join(ticket, what, name, member) } else { client.leave(ticket, what, name, member) }
-    });
-    changed.and_then(|changed| changed)
+    if joins { client.join(ticket, what, name, member) } else { client.leave(ticket, what, name, member) }
 }

@@ -1,54 +1,53 @@
 //! Functions without state.
 
 use napi_derive::napi;
-use oxbus_engine::panics::catch_panic_in;
-use oxbus_model::config::{Config, Environment, Limits};
+use oxbus_model::ErrorKind;
+use oxbus_model::config::Limits;
 use oxbus_model::options::validate;
 use oxbus_model::routing::pattern;
-use oxbus_model::{BusError, ErrorKind};
-use serde_json::Value;
 
-use crate::values;
+use crate::settings::{Settings, resolve};
+use crate::{calls, json};
 
-/// `[[code, category, retryable], …]` as JSON.
+/// Every error: `[code, category, retryable][]` as JSON.
 #[napi]
-pub fn error_codes() -> String {
-    let rows: Vec<_> = ErrorKind::ALL.iter().map(|k| (k.code(), k.category(), k.retryable())).collect();
-    serde_json::to_value(rows).unwrap_or_default().to_string()
+pub fn error_codes() -> napi::Result<String> {
+    calls::throwing("errorCodes", || {
+        let rows: Vec<_> = ErrorKind::ALL.iter().map(|k| (k.code(), k.category(), k.retryable())).collect();
+        json::text(&rows)
+    })
 }
 
-/// Validates a configuration. `Result<Settings>`.
+/// The questions that `NativeClient.request` answers: `[name, arguments][]` as JSON.
+#[napi]
+pub fn questions() -> napi::Result<String> {
+    calls::throwing("questions", || json::text(&oxbus_engine::questions().collect::<Vec<_>>()))
+}
+
+/// Validates a whole configuration. `config` is its JSON; `env` that of the environment variables that are read, with
+/// the name in the nearest package.json as `package`. Returns `NativeResult<Settings>` as JSON.
 #[napi]
 pub fn settings(config: String, env: String) -> String {
-    let settings = catch_panic_in("settings", || resolve(&config, &env)).and_then(|resolved| {
-        let text = resolved?.settings_json();
-        serde_json::from_str::<Value>(&text).map_err(|e| BusError::new(ErrorKind::Internal, e.to_string()))
-    });
-    values::result(settings)
-}
-
-/// The configuration with all defaults.
-pub(crate) fn resolve(config: &str, env: &str) -> Result<Config, BusError> {
-    let config = Config::resolve(config, &Environment::from_json(env)?)?;
-    oxbus_engine::check(&config)?;
-    Ok(config)
+    calls::result("settings", || resolve(&config, &env).map(Settings::from))
 }
 
 /// `text` as a pattern that matches nothing else.
 #[napi]
-pub fn escape_pattern(text: String) -> String {
-    pattern::escape(&text)
+pub fn escape_pattern(text: String) -> napi::Result<String> {
+    calls::throwing("escapePattern", || pattern::escape(&text))
 }
 
-/// Whether a pattern matches a text, bytewise.
+/// Whether a pattern matches a text, bytewise, as `PSUBSCRIBE` has it.
 #[napi]
-pub fn matches(pattern: String, text: String) -> bool {
-    pattern::matches(pattern.as_bytes(), text.as_bytes())
+pub fn matches(pattern: String, text: String) -> napi::Result<bool> {
+    calls::throwing("matches", || pattern::matches(pattern.as_bytes(), text.as_bytes()))
 }
 
-/// Validates a value given as JSON. `Result<null>`.
+/// Validates a value; `text` is its JSON. Returns `NativeResult<null>` as JSON.
 #[napi]
-pub fn validate(what: String, text: String) -> String {
-    let valid = catch_panic_in("validate", || validate::validate(&what, &text, &Limits::default()));
-    values::result(valid.and_then(|valid| valid).map(|()| Value::Null))
+pub fn validate(
+    #[napi(ts_arg_type = "'event' | 'type' | 'metadata' | 'timestamp' | 'pattern'")] what: String,
+    text: String,
+) -> String {
+    calls::result("validate", || validate::validate(&what, &text, &Limits::default()))
 }

@@ -1,27 +1,63 @@
-//! Errors and results as JSON values.
+//! Errors and results as JavaScript reads them.
 
-use oxbus_model::BusError;
-use serde_json::{Map, Value, json};
+use napi_derive::napi;
+use oxbus_model::stream_store::EntryId;
+use oxbus_model::{BusError, Outcome};
+use serde::Serialize;
 
-/// An error as JavaScript reads it: `ErrorValue`.
-pub(crate) fn error(error: &BusError) -> Value {
-    let mut value = Map::new();
-    value.insert("code".into(), error.kind.code().into());
-    value.insert("message".into(), error.message.clone().into());
-    if let Some(outcome) = error.outcome {
-        value.insert("outcome".into(), outcome.as_str().into());
-    }
-    if let Some(path) = &error.path {
-        value.insert("path".into(), path.clone().into());
-    }
-    Value::Object(value)
+use crate::json;
+
+/// An error as a value. `ts/errors.ts` makes an `Error` of it.
+#[napi(object, object_from_js = false, object_to_js = false)]
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ErrorValue {
+    #[napi(ts_type = "import('./index').ErrorCode")]
+    pub code: String,
+    pub message: String,
+    /// Of a publish: what became of it.
+    #[napi(ts_type = "import('./index').Outcome")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// Of bad input: the path of the field, such as `redis.tls.ca`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Of a publish that was stored nevertheless: its entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<String>,
 }
 
-/// A result as JavaScript reads it: `{"ok": …}` or `{"error": ErrorValue}`.
-pub(crate) fn result(result: Result<Value, BusError>) -> String {
-    match result {
-        Ok(ok) => json!({ "ok": ok }),
-        Err(e) => json!({ "error": error(&e) }),
+impl ErrorValue {
+    /// The error of a publish that was stored nevertheless, if there is an entry.
+    pub(crate) fn of_publish(error: &BusError, entry: Option<EntryId>) -> ErrorValue {
+        ErrorValue { message_id: entry.map(|id| id.to_string()), ..ErrorValue::from(error) }
     }
-    .to_string()
+}
+
+impl From<&BusError> for ErrorValue {
+    fn from(error: &BusError) -> ErrorValue {
+        ErrorValue {
+            code: error.kind.code().to_owned(),
+            message: error.message.clone(),
+            outcome: error.outcome,
+            path: error.path.clone(),
+            message_id: None,
+        }
+    }
+}
+
+/// `NativeResult<T>` of `ts/native/native.ts`: `{"ok": …}` or `{"error": ErrorValue}`.
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum NativeResult<T> {
+    Ok(T),
+    Error(ErrorValue),
+}
+
+/// A result as JSON.
+pub(crate) fn result<T: Serialize>(result: Result<T, BusError>) -> String {
+    json::text(&match result {
+        Ok(value) => NativeResult::Ok(value),
+        Err(error) => NativeResult::Error(ErrorValue::from(&error)),
+    })
 }

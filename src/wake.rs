@@ -33,14 +33,14 @@ impl Wake {
         drop(function);
     }
 
-    /// Sets whether the process stays alive for this client.
-    pub(crate) fn hold(&self, env: &Env, keep: bool) -> Result<()> {
+    /// Sets whether the function keeps the process alive. Setting it to what it is changes nothing.
+    pub(crate) fn set_referenced(&self, env: &Env, referenced: bool) -> Result<()> {
         let function = self.function.read().unwrap_or_else(PoisonError::into_inner);
         let Some(function) = function.as_ref().filter(|function| !function.aborted()) else { return Ok(()) };
         // SAFETY: called on the thread of `env`, so its teardown does not run meanwhile; `end` cannot take the
         // function while the lock is held; it is not aborted. So the handle is valid. Both calls are idempotent.
         let status = unsafe {
-            if keep {
+            if referenced {
                 sys::napi_ref_threadsafe_function(env.raw(), function.raw())
             } else {
                 sys::napi_unref_threadsafe_function(env.raw(), function.raw())

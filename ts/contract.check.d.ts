@@ -1,6 +1,6 @@
 /**
- * Proves that the exports of `ts/` are those of `index.d.ts`, in both directions, and that the addon has what
- * `native.ts` declares, so that none of them can drift. It is a declaration file, so that nothing is emitted for it.
+ * Proves that the exports of `ts/` are those of `index.d.ts`, in both directions, and that the numbers of `settle` are
+ * those of the addon, so that none of them can drift. It is a declaration file, so that nothing is emitted for it.
  * `Shape` is the public side of a class, without its private members.
  */
 
@@ -8,7 +8,7 @@ import type * as Contract from '../index';
 import type * as Addon from '../native';
 import type * as TestingContract from '../testing';
 import type * as Face from './index';
-import type { NativeModule } from './native/native';
+import type { Settlement } from './native/settlement';
 import type * as TestingFace from './testing';
 
 /** Methods that return `this` are compared by their arguments: the classes differ in private members. */
@@ -54,7 +54,10 @@ type Map = { 'photo.uploaded': { photoId: string }; 'user.created': { userId: st
 
 type Holds<T extends true> = T;
 
-export type SameAddon = Holds<Assignable<typeof Addon, NativeModule>>;
+/** Names and numbers; the addon's names begin with a capital letter. */
+type Codes<T> = { [K in keyof T as Uncapitalize<K & string>]: `${T[K] & number}` };
+
+export type SameCodes = Holds<Same<Codes<typeof Addon.SettlementCode>, Codes<typeof Settlement>>>;
 export type SameTesting = Holds<Same<typeof TestingContract, typeof TestingFace>>;
 export type SameNames = Holds<Same<keyof typeof Contract, keyof typeof Face>>;
 export type SameValues = Holds<Same<Values<typeof Contract>, Values<typeof Face>>>;

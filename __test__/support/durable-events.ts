@@ -10,13 +10,6 @@ export const tick = () => new Promise<void>((resolve) => setImmediate(() => setI
 const metadata = { timestamp: '2026-01-01T00:00:00.000Z', source: 'x', correlationId: 'c' };
 export const event = (n: number, data: unknown = n) => ({ id: `e${n}`, type: 'a', data, metadata });
 
-/** The numbers of `settle`, as docs/design/boundary.md has them. */
-export const SUCCEEDED = 0;
-export const FAILED = 1;
-export const FINAL = 2;
-export const TIMED_OUT = 4;
-export const NOT_HANDLED = 7;
-
 /** How the calls so far have ended. */
 export const kinds = () => controls.settled.map(([, kind]) => kind);
 

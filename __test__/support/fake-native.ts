@@ -1,9 +1,19 @@
 /**
- * A native module of a few lines, for the parts of `ts/` that need an answer but no engine. It keeps
- * to `docs/design/boundary.md`; patterns are `*`, a prefix with `*`, or exact.
+ * A native module of a few lines, for the parts of `ts/` that need an answer but no engine. The compiler checks it
+ * against the types of the addon; patterns are `*`, a prefix with `*`, or exact.
  */
 
-import type { NativeModule } from '../../ts/native/native';
+import type { Drained } from '../../ts/native/drained';
+import type {
+  ErrorValue,
+  NativeModule,
+  Notice,
+  Settings,
+  Subscribed,
+} from '../../ts/native/native';
+
+type Native = InstanceType<NativeModule['NativeClient']>;
+type Member = keyof Drained;
 
 type Deliver = { sub: number; event: unknown; info?: object };
 
@@ -16,11 +26,11 @@ export const controls = {
   clients: [] as FakeClient[],
   publishCalls: 0,
   /** Makes every publish fail with this error, as often as counted. */
-  failures: [] as object[],
+  failures: [] as ErrorValue[],
   /** Publishes stay unanswered. */
   silent: false,
-  /** What `explain` was told: `[token, error]`. */
-  explained: [] as [number, any][],
+  /** What `setError` was told: `[token, error]`. */
+  errors: [] as [number, any][],
   /** What `request` was asked: `[method, args]`. */
   requests: [] as [string, any][],
   /** What it answers, by method; a promise later, a thrown error value as a failure. */
@@ -36,7 +46,7 @@ export function reset(): void {
   controls.publishCalls = 0;
   controls.failures = [];
   controls.silent = false;
-  controls.explained = [];
+  controls.errors = [];
   controls.requests = [];
   controls.answers = {};
   controls.stored = new Map();
@@ -78,36 +88,39 @@ export class FakeClient {
   readonly #subs = new Map<number, string[]>();
   readonly records: string[] = [];
   held = false;
-  #state = 'idle';
-  #out: Record<string, unknown[]> = {};
+  #state: ReturnType<Native['state']> = 'idle';
+  #out: { [K in Member]?: unknown[] } = {};
   #token = 0;
   #woken = false;
   #last = 0;
   /** Answers that take a while. */
   #working = 0;
 
-  constructor(_config: string, _env: string, _broker: object | null, wake: () => void) {
+  constructor(_config: string, _env: string, _broker: object | null | undefined, wake: () => void) {
     this.#wake = wake;
     controls.clients.push(this);
   }
 
-  state(): string {
+  state() {
     return this.#state;
   }
-  hold(keep: boolean): void {
-    this.held = keep;
+  ref(): void {
+    this.held = true;
+  }
+  unref(): void {
+    this.held = false;
   }
   connect(ticket: number): void {
     this.#state = 'ready';
-    this.#push('r', [ticket, null]);
+    this.#push('replies', [ticket, null]);
   }
   waitUntilReady(ticket: number): void {
-    this.#push('r', [ticket, null]);
+    this.#push('replies', [ticket, null]);
   }
   disconnect(ticket: number): void {
     this.#state = 'closed';
-    this.#push('r', [ticket, null]);
-    this.#push('n', { event: 'closed' });
+    this.#push('replies', [ticket, null]);
+    this.#push('notices', { event: 'closed' });
   }
   publish(batch: number, count: number, records: string): void {
     controls.publishCalls += 1;
@@ -117,7 +130,7 @@ export class FakeClient {
     for (let index = 0; index < count; index += 1) {
       const error = controls.failures.shift();
       if (error !== undefined) {
-        this.#push('f', [batch, index, error]);
+        this.#push('failed', [batch, index, error]);
         continue;
       }
       const [type, options, data] = lines.slice(index * 3, index * 3 + 3) as [
@@ -134,18 +147,27 @@ export class FakeClient {
       const own = given.id === undefined ? id : 0;
       const last = controls.stored.get(type);
       if (last === undefined) {
-        this.#push('p', [batch, index, timestamp, own, 1]);
+        this.#push('published', [batch, index, timestamp, own, 1]);
       } else {
         const duplicate = given.deduplicate === true && last > 0;
         const entry = duplicate ? last : last + 1;
         controls.stored.set(type, entry);
-        this.#push('q', [batch, index, timestamp, 's', own, 1, `${entry}-0`, Number(duplicate)]);
+        this.#push('stored', [
+          batch,
+          index,
+          timestamp,
+          's',
+          own,
+          1,
+          `${entry}-0`,
+          Number(duplicate),
+        ]);
       }
       this.event(type, { id, type, data: JSON.parse(data), metadata });
     }
   }
   cancelPublish(batch: number, index: number): void {
-    this.#push('f', [
+    this.#push('failed', [
       batch,
       index,
       { code: 'ERR_BUS_ABORTED', message: 'aborted', outcome: 'unknown' },
@@ -157,13 +179,16 @@ export class FakeClient {
     controls.requests.push(['subscribe', given]);
     const { timeout = 30_000, retryOnError = true, maxRetries = 3, group = null } = given;
     this.#subs.set(sub, JSON.parse(patterns));
-    this.#push('r', [ticket, null]);
-    return JSON.stringify({ ok: { sub, timeout, retryOnError, maxRetries, group } });
+    this.#push('replies', [ticket, null]);
+    const { streams = [] } = given;
+    const batch = 0;
+    const ok: Subscribed = { sub, timeout, retryOnError, maxRetries, group, streams, batch };
+    return JSON.stringify({ ok });
   }
   unsubscribe(ticket: number, sub: number): void {
-    this.#push('r', [ticket, this.#subs.delete(sub)]);
+    this.#push('replies', [ticket, this.#subs.delete(sub)]);
   }
-  attend(
+  setMembership(
     ticket: number,
     joins: boolean,
     kind: string,
@@ -171,7 +196,7 @@ export class FakeClient {
     member: string | null,
   ): string {
     controls.requests.push([joins ? 'join' : 'leave', { kind, name, member }]);
-    this.#push('r', [ticket, true]);
+    this.#push('replies', [ticket, true]);
     return JSON.stringify({ ok: null });
   }
   hasJoined(): boolean {
@@ -183,17 +208,17 @@ export class FakeClient {
       controls.settled.push([records[at]!, records[at + 1]!, records[at + 3]!]);
     }
   }
-  explain(token: number, error: string): void {
-    controls.explained.push([token, JSON.parse(error)]);
+  setError(token: number, error: string): void {
+    controls.errors.push([token, JSON.parse(error)]);
   }
   async request(ticket: number, method: string, text: string): Promise<void> {
     const args = JSON.parse(text);
     controls.requests.push([method, args]);
     this.#working += 1;
     try {
-      this.#push('r', [ticket, (await controls.answers[method]?.(args)) ?? null]);
+      this.#push('replies', [ticket, (await controls.answers[method]?.(args)) ?? null]);
     } catch (error) {
-      this.#push('x', [ticket, error]);
+      this.#push('refusals', [ticket, error as ErrorValue]);
     }
     this.#working -= 1;
   }
@@ -205,7 +230,7 @@ export class FakeClient {
   }
   health(): void {}
   refreshMetrics(ticket: number): void {
-    this.#push('r', [ticket, null]);
+    this.#push('replies', [ticket, null]);
   }
   metrics(): string {
     return '';
@@ -230,7 +255,7 @@ export class FakeClient {
     }
   }
   deliver({ sub, event, info }: Deliver): void {
-    this.#push('d', [sub, this.#token++, info ?? 0, event]);
+    this.#push('deliveries', [sub, this.#token++, info ?? 0, event]);
   }
   /** Entries of a stream come in, as one run: `[messageId, event]`. Answers with the first token. */
   entries(group: string, entries: [string, object][], info: { batch?: number } = {}): number {
@@ -238,16 +263,16 @@ export class FakeClient {
     const token = DURABLE + this.#token;
     this.#token += info.batch === undefined ? entries.length : 1;
     const stored = { stream: 's', group, deliveries: 1, ...info };
-    this.#push('d', [sub, token, stored, ...entries.flat()]);
+    this.#push('deliveries', [sub, token, stored, ...entries.flat()]);
     return token;
   }
-  notice(notice: object): void {
-    this.#push('n', notice);
+  notice(notice: Notice): void {
+    this.#push('notices', notice);
   }
 
-  #push(kind: string, value: unknown): void {
-    this.#out[kind] ??= [];
-    this.#out[kind].push(value);
+  #push<K extends Member>(member: K, value: NonNullable<Drained[K]>[number]): void {
+    const all: { [name in Member]?: unknown[] } = this.#out;
+    all[member] = [...(all[member] ?? []), value];
     if (this.#woken) return;
     this.#woken = true;
     setImmediate(this.#wake);
@@ -270,7 +295,7 @@ const CODES = [
 ];
 
 /** For `jest.mock('#native', …, { virtual: true })`. */
-export function fakeNative(): NativeModule {
+export function fakeNative() {
   return {
     errorCodes: () => JSON.stringify(CODES),
     settings: (config: string) => {
@@ -281,25 +306,24 @@ export function fakeNative(): NativeModule {
         maxRetries = 0,
         retryDelay = 1,
       } = JSON.parse(config).performance ?? {};
-      return JSON.stringify({
-        ok: {
-          serviceName: 'fake',
-          mode: 'memory',
-          memory: 'fake',
-          channelPrefix,
-          inherit,
-          logLevel: 'error',
-          validateOnReceive,
-          batchSize,
-          batchInterval,
-          maxRetries,
-          retryDelay,
-          commandTimeout: 5000,
-          maxEventBytes: 1_048_576,
-          maxDataBytes: 524_288,
-          notices: [],
-        },
-      });
+      const ok: Settings = {
+        serviceName: 'fake',
+        mode: 'memory',
+        memory: 'fake',
+        channelPrefix,
+        inherit,
+        logLevel: 'error',
+        validateOnReceive,
+        batchSize,
+        batchInterval,
+        maxRetries,
+        retryDelay,
+        commandTimeout: 5000,
+        maxEventBytes: 1_048_576,
+        maxDataBytes: 524_288,
+        notices: [],
+      };
+      return JSON.stringify({ ok });
     },
     escapePattern: (text: string) => text,
     validate: () => '{"ok":null}',
@@ -307,5 +331,5 @@ export function fakeNative(): NativeModule {
       new RegExp(`^${pattern.replace('*', '.*')}$`).test(text),
     NativeBroker: FakeBroker,
     NativeClient: FakeClient,
-  };
+  } satisfies NativeModule;
 }

@@ -26,7 +26,9 @@ describe('administration', () => {
   const letter = { id: 's:dlq:1-0', stream: 's', event: null };
   test.each<[string, () => Promise<unknown>, object, unknown?, unknown?]>([
     ['streams.info', () => bus.streams.info('s'), { name: 's' }, { name: 's' }],
+    ['streams.exists', () => bus.streams.exists('s'), { name: 's' }, true],
     ['streams.list', () => bus.streams.list(), {}, []],
+    ['streams.list', () => bus.streams.list({ scan: true }), { scan: true }, []],
     ['streams.pending', () => bus.streams.pending('s', 'g'), { name: 's', group: 'g' }, []],
     [
       'streams.pending',

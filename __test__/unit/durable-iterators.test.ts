@@ -7,7 +7,8 @@ jest.mock('#native', () => jest.requireActual('../support/fake-native').fakeNati
 });
 
 import { EventBusClient } from '../../ts/index';
-import { event, NOT_HANDLED, quiet, SUCCEEDED, tick } from '../support/durable-events';
+import { Settlement } from '../../ts/native/settlement';
+import { event, quiet, tick } from '../support/durable-events';
 
 let bus: EventBusClient;
 let client: FakeClient;
@@ -38,12 +39,12 @@ describe('an iterator', () => {
     expect(settled()).toEqual([]);
     expect((await events.next()).value).toMatchObject({ data: 2 });
     await tick();
-    expect(settled()).toEqual([[0, SUCCEEDED]]);
+    expect(settled()).toEqual([[0, Settlement.succeeded]]);
     await events.return();
     await tick();
     expect(settled()).toEqual([
-      [0, SUCCEEDED],
-      [1, NOT_HANDLED],
+      [0, Settlement.succeeded],
+      [1, Settlement.notHandled],
     ]);
   });
 
@@ -71,10 +72,10 @@ describe('an iterator', () => {
     await leave(events).catch(() => {});
     await tick();
     expect(settled()).toEqual([
-      [0, NOT_HANDLED],
-      [1, NOT_HANDLED],
+      [0, Settlement.notHandled],
+      [1, Settlement.notHandled],
     ]);
-    expect(controls.explained).toEqual([]);
+    expect(controls.errors).toEqual([]);
     expect(bus.subscriberCount()).toBe(0);
   });
 
@@ -90,12 +91,12 @@ describe('an iterator', () => {
     });
     void bus.disconnect();
     await tick();
-    expect(settled()).toEqual([[1, NOT_HANDLED]]);
+    expect(settled()).toEqual([[1, Settlement.notHandled]]);
     expect(await events.next()).toEqual({ done: true, value: undefined });
     await tick();
     expect(settled()).toEqual([
-      [0, SUCCEEDED],
-      [1, NOT_HANDLED],
+      [0, Settlement.succeeded],
+      [1, Settlement.notHandled],
     ]);
     end();
   });

@@ -8,18 +8,8 @@ jest.mock('#native', () => jest.requireActual('../support/fake-native').fakeNati
 
 import type { BatchContext, GroupContext } from '../..';
 import { EventBusClient, type EventBusError, NonRetryableError } from '../../ts/index';
-import {
-  event,
-  FAILED,
-  FINAL,
-  fail,
-  kinds,
-  NOT_HANDLED,
-  quiet,
-  SUCCEEDED,
-  TIMED_OUT,
-  tick,
-} from '../support/durable-events';
+import { Settlement } from '../../ts/native/settlement';
+import { event, fail, kinds, quiet, tick } from '../support/durable-events';
 
 let bus: EventBusClient;
 let client: FakeClient;
@@ -54,7 +44,7 @@ test('a durable event comes with its place', async () => {
     { ...place, messageId: '2-0', deliveryCount: 4, attempt: 2, channel: 'x' },
   ]);
   expect(controls.settled.map(([token]) => token % 2 ** 31)).toEqual([0, 1, 2]);
-  expect(controls.explained).toEqual([]);
+  expect(controls.errors).toEqual([]);
 });
 
 test('a live subscription has no group, and its context no place', async () => {
@@ -89,8 +79,8 @@ test('a batch is one call and one settlement', async () => {
     { messageIds: ['1-0', '2-0'], streams: ['s', 't'] },
     { messageIds: ['3-0'], streams: ['s'] },
   ]);
-  expect(kinds()).toEqual([SUCCEEDED, FAILED, SUCCEEDED]);
-  expect(controls.explained).toHaveLength(1);
+  expect(kinds()).toEqual([Settlement.succeeded, Settlement.failed, Settlement.succeeded]);
+  expect(controls.errors).toHaveLength(1);
 });
 
 test('what a batch publishes inherits from none of its events', async () => {
@@ -101,7 +91,7 @@ test('what a batch publishes inherits from none of its events', async () => {
   expect(JSON.parse(options!)).toEqual({});
 });
 
-test('a failure is explained before it is settled', async () => {
+test('the error of a failure is set before the call is settled', async () => {
   const errors = [
     new TypeError('boom'),
     Object.assign(new Error('with a code'), { code: 'E_CODE', name: 'Custom' }),
@@ -114,21 +104,19 @@ test('a failure is explained before it is settled', async () => {
   await bus.subscribe('a', (event) => fail(errors[event.data as number]), { group: 'g' });
   for (const n of errors.keys()) client.entries('g', [[`${n}-0`, event(n)]]);
   await tick();
-  const explained = controls.explained.map(([, error]) => error);
-  expect(explained.slice(0, 5)).toMatchObject([
+  const told = controls.errors.map(([, error]) => error);
+  expect(told.slice(0, 5)).toMatchObject([
     { name: 'TypeError', message: 'boom', stack: expect.stringContaining('durable.test.ts') },
     { name: 'Custom', message: 'with a code', code: 'E_CODE' },
     { name: 'Error', message: 'a text' },
     { name: 'Error', message: 'undefined' },
     { name: 'Error', message: 'a value that cannot be shown' },
   ]);
-  expect(explained[2]).toEqual({ name: 'Error', message: 'a text' });
-  expect(Buffer.byteLength(explained[6].message)).toBeLessThanOrEqual(4096);
-  expect(Buffer.byteLength(explained[6].stack)).toBeLessThanOrEqual(16_384);
-  expect(explained[6].message).toMatch(/^\ufffdä+$/);
-  expect(controls.explained.map(([token]) => token)).toEqual(
-    controls.settled.map(([token]) => token),
-  );
+  expect(told[2]).toEqual({ name: 'Error', message: 'a text' });
+  expect(Buffer.byteLength(told[6].message)).toBeLessThanOrEqual(4096);
+  expect(Buffer.byteLength(told[6].stack)).toBeLessThanOrEqual(16_384);
+  expect(told[6].message).toMatch(/^\ufffdä+$/);
+  expect(controls.errors.map(([token]) => token)).toEqual(controls.settled.map(([token]) => token));
 });
 
 test('a failure is final when it is not retryable or the last, also while the client ends', async () => {
@@ -147,19 +135,19 @@ test('a failure is final when it is not retryable or the last, also while the cl
   reject[2]!(new NonRetryableError('never'));
   await tick();
   expect(errors.map(({ cause }) => (cause as Error).message)).toEqual(['last', 'never']);
-  expect(kinds()).toEqual([FAILED, FAILED, FINAL]);
+  expect(kinds()).toEqual([Settlement.failed, Settlement.failed, Settlement.failedFinal]);
   const ended = bus.disconnect();
   reject[3]!(new Error('elsewhere'));
   await ended;
   expect(errors).toHaveLength(2);
 });
 
-test('a call that takes too long is explained', async () => {
+test('the error of a call that takes too long is set', async () => {
   await bus.subscribe('a', () => new Promise(() => {}), { group: 'g', timeout: 1 });
   client.entries('g', [['1-0', event(1)]]);
   while (controls.settled.length === 0) await tick();
-  expect(kinds()).toEqual([TIMED_OUT]);
-  expect(controls.explained[0]![1]).toMatchObject({
+  expect(kinds()).toEqual([Settlement.timedOut]);
+  expect(controls.errors[0]![1]).toMatchObject({
     name: 'TimeoutError',
     code: 'ERR_BUS_HANDLER_TIMEOUT',
   });
@@ -178,7 +166,12 @@ test('received events that do not fit are final, and fail their batch', async ()
   for (const data of [1, 2, -1, -2]) client.entries('g', [['1-0', event(data)]]);
   await tick();
   expect(seen.sort()).toEqual([10, 20]);
-  expect(kinds().sort()).toEqual([SUCCEEDED, SUCCEEDED, FINAL, FINAL]);
+  expect(kinds().sort()).toEqual([
+    Settlement.succeeded,
+    Settlement.succeeded,
+    Settlement.failedFinal,
+    Settlement.failedFinal,
+  ]);
   const batches: unknown[] = [];
   const handler = (events: any[]) => batches.push(events.map(({ data }) => data));
   await bus.subscribe('a', handler, { group: 'g', batch: { size: 3 } });
@@ -193,8 +186,12 @@ test('received events that do not fit are final, and fail their batch', async ()
   batch(2, -1, -3);
   await tick();
   expect(batches).toEqual([[10, 20, 30]]);
-  expect(kinds().slice(4).sort()).toEqual([SUCCEEDED, FINAL, FINAL]);
-  const messages = controls.explained.map(([, { message }]) => message);
+  expect(kinds().slice(4).sort()).toEqual([
+    Settlement.succeeded,
+    Settlement.failedFinal,
+    Settlement.failedFinal,
+  ]);
+  const messages = controls.errors.map(([, { message }]) => message);
   expect(messages.sort()).toEqual(
     [
       'data: negative',
@@ -229,7 +226,7 @@ test('a lost claim aborts what runs, drops what waits, and is announced', async 
   sub.pause();
   const held = client.entries('g', [['3-0', event(3)]]);
   await tick();
-  const notice = { event: 'claimLost', stream: 's', group: 'g' };
+  const notice = { event: 'claimLost', stream: 's', group: 'g' } as const;
   client.notice({ ...notice, tokens: [first], messageId: '1-0' });
   client.notice({ ...notice, tokens: [first + 1], messageId: '2-0' });
   client.notice({ ...notice, tokens: [held], messageId: '3-0' });
@@ -250,7 +247,9 @@ test('a lost claim aborts what runs, drops what waits, and is announced', async 
   await tick();
   expect(seen).toEqual([1, 2]);
   // Both settle as they end: a success counts, and what is not theirs is ignored by the engine.
-  expect(kinds().sort()).toEqual([SUCCEEDED, FAILED, NOT_HANDLED].sort());
+  expect(kinds().sort()).toEqual(
+    [Settlement.succeeded, Settlement.failed, Settlement.notHandled].sort(),
+  );
   expect(errors).not.toHaveBeenCalled();
 });
 
@@ -303,7 +302,7 @@ test('a stored publish tells where', async () => {
 });
 
 test('an event that too few replicas have is stored all the same', async () => {
-  const failure = { code: 'ERR_BUS_NOT_REPLICATED', message: 'x', outcome: 'unknown' };
+  const failure = { code: 'ERR_BUS_NOT_REPLICATED', message: 'x', outcome: 'unknown' } as const;
   controls.failures = [{ ...failure, messageId: '1-0' }];
   const error = await bus.publish('a', 1, { stream: 's', replicas: 1 }).catch((e) => e);
   expect(error).toMatchObject({ ...failure, messageId: '1-0' });

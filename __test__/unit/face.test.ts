@@ -15,6 +15,7 @@ import {
   TimeoutError,
   ValidationError,
 } from '../../ts/index';
+import { Settlement } from '../../ts/native/settlement';
 
 let bus: EventBusClient;
 const quiet = { debug() {}, info() {}, warn() {}, error() {} };
@@ -101,7 +102,7 @@ test('a stack starts at the line of the caller', async () => {
 test('what was not sent is tried again, with the time that is left', async () => {
   await bus.disconnect();
   bus = new EventBusClient({ logger: quiet, performance: { maxRetries: 2, retryDelay: 1 } });
-  const lost = { code: 'ERR_BUS_CONNECTION_LOST', message: 'gone', outcome: 'not_sent' };
+  const lost = { code: 'ERR_BUS_CONNECTION_LOST', message: 'gone', outcome: 'not_sent' } as const;
   controls.failures = [lost, lost];
   await expect(bus.publish('a', 1)).resolves.toMatchObject({ type: 'a' });
   expect(controls.publishCalls).toBe(3);
@@ -127,22 +128,26 @@ test('a signal cancels a publish', async () => {
 
 const throwing = (make: () => unknown) => make;
 test.each<[string, () => unknown, number]>([
-  ['throws an Error', throwing(() => fail(new Error('x'))), 1],
-  ['throws undefined', throwing(() => fail(undefined)), 1],
-  ['throws null', throwing(() => fail(null)), 1],
-  ['throws a text', throwing(() => fail('x')), 1],
-  ['rejects', () => Promise.reject(new Error('x')), 1],
-  ['rejects undefined', () => Promise.reject(undefined), 1],
-  ['returns a throwing thenable', () => thenable(() => fail(new Error('x'))), 1],
+  ['throws an Error', throwing(() => fail(new Error('x'))), Settlement.failed],
+  ['throws undefined', throwing(() => fail(undefined)), Settlement.failed],
+  ['throws null', throwing(() => fail(null)), Settlement.failed],
+  ['throws a text', throwing(() => fail('x')), Settlement.failed],
+  ['rejects', () => Promise.reject(new Error('x')), Settlement.failed],
+  ['rejects undefined', () => Promise.reject(undefined), Settlement.failed],
+  ['returns a throwing thenable', () => thenable(() => fail(new Error('x'))), Settlement.failed],
   [
     'has a getter for then that throws',
     () => Object.defineProperty({}, 'then', { get: () => fail(1) }),
-    1,
+    Settlement.failed,
   ],
-  ['throws what cannot be shown', throwing(() => fail(Object.create(null))), 1],
-  ['throws a frozen object', throwing(() => fail(Object.freeze({}))), 1],
-  ['throws NonRetryableError', throwing(() => fail(new NonRetryableError())), 2],
-  ['throws RetryLater', throwing(() => fail(new RetryLater(70))), 3],
+  ['throws what cannot be shown', throwing(() => fail(Object.create(null))), Settlement.failed],
+  ['throws a frozen object', throwing(() => fail(Object.freeze({}))), Settlement.failed],
+  [
+    'throws NonRetryableError',
+    throwing(() => fail(new NonRetryableError())),
+    Settlement.failedFinal,
+  ],
+  ['throws RetryLater', throwing(() => fail(new RetryLater(70))), Settlement.retryLater],
 ])('a handler that %s fails alone', async (_, handler, kind) => {
   const seen: unknown[] = [];
   await bus.subscribe('a', handler);
@@ -150,8 +155,10 @@ test.each<[string, () => unknown, number]>([
   await bus.publish('a', 1);
   await tick();
   expect(seen).toHaveLength(1);
-  expect(kinds().sort()).toEqual([0, kind].sort());
-  if (kind === 3) expect(controls.settled.find(([, k]) => k === 3)?.[2]).toBe(70);
+  expect(kinds().sort()).toEqual([Settlement.succeeded, kind].sort());
+  if (kind === Settlement.retryLater) {
+    expect(controls.settled.find(([, k]) => k === kind)?.[2]).toBe(70);
+  }
 });
 
 function fail(value: unknown): never {
@@ -173,7 +180,7 @@ test('a failure that is final is announced, with its cause', async () => {
   expect(errors[0]).toMatchObject({ code: 'ERR_BUS_HANDLER_FAILED', cause });
 });
 
-test('a handler that takes too long is timed out, aborted, and ends as a zombie', async () => {
+test('a handler that takes too long is timed out, aborted, and its end is told', async () => {
   let signal: AbortSignal | undefined;
   let finish = () => {};
   await bus.subscribe(
@@ -193,7 +200,7 @@ test('a handler that takes too long is timed out, aborted, and ends as a zombie'
   expect(signal?.reason).toBeInstanceOf(TimeoutError);
   finish();
   await tick();
-  expect(kinds()).toEqual([4, 6]);
+  expect(kinds()).toEqual([Settlement.timedOut, Settlement.timedOutEnded]);
 });
 
 test('events inherit from the event being handled, and only from it', async () => {
@@ -254,7 +261,11 @@ test('an iterator gives events in order and unsubscribes when it is left', async
   }
   expect(seen).toEqual([1, 2]);
   await tick();
-  expect(kinds().sort()).toEqual([0, 0, 7]);
+  expect(kinds().sort()).toEqual([
+    Settlement.succeeded,
+    Settlement.succeeded,
+    Settlement.notHandled,
+  ]);
   expect(bus.subscriberCount()).toBe(0);
 });
 

@@ -9,7 +9,8 @@ jest.mock('#native', () => jest.requireActual('../support/fake-native').fakeNati
 import { ClientEnvironment } from '../../ts/client/environment';
 import { EventBusClient, EventBusError, NonRetryableError } from '../../ts/index';
 import type { HandlerCall, HandlerOutcome, Instrumentation } from '../../ts/instrumentation';
-import { event, fail, kinds, NOT_HANDLED, quiet, TIMED_OUT, tick } from '../support/durable-events';
+import { Settlement } from '../../ts/native/settlement';
+import { event, fail, kinds, quiet, tick } from '../support/durable-events';
 
 let bus: EventBusClient;
 let client: FakeClient;
@@ -205,7 +206,7 @@ describe('handle', () => {
       { status: 'failed', error: errors[0], final: false },
       { status: 'failed', error: errors[1], final: true },
     ]);
-    expect(kinds()).toEqual([1, 2]);
+    expect(kinds()).toEqual([Settlement.failed, Settlement.failedFinal]);
   });
 
   test('a call that takes too long is told once, when its time is over', async () => {
@@ -215,7 +216,7 @@ describe('handle', () => {
     await bus.subscribe('a', handler, { timeout: 1, retryOnError: false });
     await bus.publish('a', 1);
     while (controls.settled.length === 0) await tick();
-    expect(kinds()).toEqual([TIMED_OUT]);
+    expect(kinds()).toEqual([Settlement.timedOut]);
     const error = expect.objectContaining({ code: 'ERR_BUS_HANDLER_TIMEOUT' });
     expect(outcomes()).toEqual([{ status: 'timed-out', error, final: true }]);
     finish();
@@ -257,7 +258,7 @@ describe('handle', () => {
     await tick();
     await events.return();
     await tick();
-    expect(kinds()).toEqual([NOT_HANDLED]);
+    expect(kinds()).toEqual([Settlement.notHandled]);
     expect(outcomes()).toEqual([{ status: 'not-handled' }]);
   });
 
@@ -289,7 +290,7 @@ describe('handle', () => {
     await bus.subscribe('a', () => {});
     client.event('a', event(1));
     await tick();
-    expect(kinds()).toEqual([2]);
+    expect(kinds()).toEqual([Settlement.failedFinal]);
     expect([handled, ended]).toEqual([[], []]);
   });
 
@@ -306,7 +307,7 @@ describe('handle', () => {
     for (const n of [1, 2]) await bus.publish('a', n);
     await tick();
     expect(seen).toEqual([2]);
-    expect(kinds()).toEqual([1, 0]);
+    expect(kinds()).toEqual([Settlement.failed, Settlement.succeeded]);
     const failed = [
       'a hook of the instrumentation failed',
       expect.objectContaining({ error: 'told' }),

@@ -58,6 +58,7 @@ test.each<[string, () => Promise<unknown>]>([
   ['events().ready', () => bus.events('a', { timeout: 1 } as never).ready()],
   ['events().next', () => bus.events('a', { timeout: 1 } as never).next()],
   ['streams.info', () => bus.streams.info((() => 1) as never)],
+  ['streams.exists', () => bus.streams.exists((() => 1) as never)],
   ['streams.list', () => closed(() => bus.streams.list())],
   ['streams.pending', () => bus.streams.pending('s', 'g', bad)],
   ['streams.recover', () => bus.streams.recover(bad)],

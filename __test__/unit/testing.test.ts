@@ -9,6 +9,7 @@ jest.mock('#native', () => jest.requireActual('../support/fake-native').fakeNati
 import type { EventBusConfig } from '../..';
 import type { TestBus } from '../../testing';
 import { EventBusClient, TimeoutError, ValidationError } from '../../ts/index';
+import { Settlement } from '../../ts/native/settlement';
 import { createTestBus } from '../../ts/testing';
 
 let bus: TestBus;
@@ -93,13 +94,13 @@ test('a handler is timed out when its time is over on the clock', async () => {
   expect(controls.settled).toEqual([]);
   await bus.advance(1);
   expect(signal?.reason).toBeInstanceOf(TimeoutError);
-  expect(controls.settled.map(([, kind]) => kind)).toEqual([4]);
+  expect(controls.settled.map(([, kind]) => kind)).toEqual([Settlement.timedOut]);
 });
 
 test('publishes wait and are tried again on the clock', async () => {
   await bus.disconnect();
   open({ performance: { maxRetries: 2, retryDelay: 100, batchInterval: 50 } });
-  const lost = { code: 'ERR_BUS_CONNECTION_LOST', message: 'gone', outcome: 'not_sent' };
+  const lost = { code: 'ERR_BUS_CONNECTION_LOST', message: 'gone', outcome: 'not_sent' } as const;
   controls.failures = [lost, lost];
   const call = bus.publish('a', 1);
   const times: number[] = [];
@@ -152,7 +153,7 @@ test('settled waits for handlers and for the engine, not for what is due later',
   await bus.publish('a', 1);
   await bus.settled();
   expect(ended).toBe(true);
-  expect(controls.settled.map(([, kind]) => kind)).toEqual([0]);
+  expect(controls.settled.map(([, kind]) => kind)).toEqual([Settlement.succeeded]);
 });
 
 test('settled does not wait for what an iterator holds', async () => {

@@ -32,6 +32,7 @@ import type {
   Streams as StreamsContract,
   SubscribeOptions,
   Subscription,
+  SubscriptionInfo,
   WaitOptions,
 } from '../../index';
 import { stackFromCaller, startAsyncStacksAtCaller, startStacksAtCaller } from '../caller-stacks';
@@ -252,7 +253,7 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
 
   getEvent(id: string): Promise<EventOf<Events> | null> {
     const read = (text: string | null) => (text === null ? null : JSON.parse(text));
-    return this.#core.ask<string | null>('getEvent', { id }).then(read);
+    return this.#core.ask('getEvent', { id }).then(read);
   }
 
   getHistory<const P extends string = '*'>(
@@ -261,7 +262,7 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     const read = readOptions(query, ['type', 'from', 'to', 'limit', 'source', 'order']);
     read.from = readMoment(read.from, 'from');
     read.to = readMoment(read.to, 'to');
-    const events = this.#core.ask<string[]>('getHistory', read);
+    const events = this.#core.ask('getHistory', read);
     return events.then((texts) => texts.map((text) => JSON.parse(text)));
   }
 
@@ -288,6 +289,10 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
       throw invalidAt('ERR_BUS_INVALID_PATTERN', 'pattern', 'must be a string');
     }
     return this.#core.subscriptions.count(pattern);
+  }
+
+  subscriptions(): SubscriptionInfo[] {
+    return this.#core.subscriptions.list();
   }
 
   on<K extends keyof ClientEvents>(name: K, listener: (...args: ClientEvents[K]) => unknown): this {

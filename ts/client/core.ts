@@ -16,10 +16,10 @@ import { jsonOf, jsonOfData } from '../input/json';
 import type { WaitLimits } from '../input/wait';
 import { type Instrumentation, InstrumentedCalls, type TraceContext } from '../instrumentation';
 import { BrokerLease, releaseWith } from '../native/brokers';
-import { applyDrained, type DrainSinks } from '../native/drained';
+import { applyDrained, type Drained, type DrainSinks } from '../native/drained';
 import { KeepAlive } from '../native/keepalive';
+import type { Method, Replies } from '../native/methods';
 import {
-  type Drained,
   type NativeBroker,
   type NativeClient,
   native,
@@ -133,7 +133,7 @@ export class Core {
   }
 
   get state(): ClientState {
-    return this.#closed ? 'closed' : (this.#native.state() as ClientState);
+    return this.#closed ? 'closed' : this.#native.state();
   }
 
   connect(wait: WaitLimits): Promise<void> {
@@ -216,12 +216,16 @@ export class Core {
   }
 
   /** Asks the engine about streams, dead letters or past events. */
-  ask<T>(method: string, args: Record<string, unknown>, signal?: AbortSignal): Promise<T> {
+  ask<M extends Method>(
+    method: M,
+    args: Record<string, unknown>,
+    signal?: AbortSignal,
+  ): Promise<Replies[M]> {
     this.#refuseIfClosing();
     const json = jsonOf(args, OPTIONS, 'options');
     throwIfAborted(signal);
     this.#start();
-    return this.#requests.send<T>((t) => this.#native.request(t, method, json), signal);
+    return this.#requests.send<Replies[M]>((t) => this.#native.request(t, method, json), signal);
   }
 
   replayFailed(thrown: unknown, { id, type }: RawEvent): void {

@@ -27,7 +27,7 @@ export class Memberships {
   ): Promise<boolean> {
     try {
       return await this.#requests.send<boolean>((ticket) => {
-        unwrap(this.#native.attend(ticket, joins, kind, name, member ?? null));
+        unwrap(this.#native.setMembership(ticket, joins, kind, name, member ?? null));
         start();
       });
     } finally {

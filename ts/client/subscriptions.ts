@@ -1,5 +1,6 @@
 /** The subscriptions of a client: how they begin, are confirmed, and end. */
 
+import type { SubscriptionInfo } from '../../index';
 import { describe, type EventBusError, unwrap } from '../errors';
 import type { Dispatcher } from '../handle/dispatcher';
 import { LiveSubscription } from '../handle/subscription';
@@ -60,6 +61,16 @@ export class Subscriptions {
     if (this.#parts.isClosed()) return;
     this.#parts.native.pause(live.sub, paused);
     if (!paused) this.#parts.dispatcher.resume(live);
+  }
+
+  /** All that have not ended, in the order in which they began. */
+  list(): SubscriptionInfo[] {
+    return Array.from(this.#parts.dispatcher.all(), ({ id, pattern, group, state, streams }) => ({
+      id,
+      pattern: typeof pattern === 'string' ? pattern : [...pattern],
+      state,
+      ...(group !== undefined && { group, streams: [...streams] }),
+    }));
   }
 
   /** Counts the confirmed subscriptions: all of them, or those that name exactly this pattern. */

@@ -13,8 +13,8 @@ export class Call<S> {
   readonly context: CallContext;
   readonly token: number;
   readonly startedAt: number;
-  /** A call becomes a `zombie` when its time is over: it may still run, but its outcome no longer counts. */
-  state: 'running' | 'zombie' | 'ended' = 'running';
+  /** A call is `timedOut` when its time is over: it may still run, but its outcome no longer counts. */
+  state: 'running' | 'timedOut' | 'ended' = 'running';
   previous: Call<S> | undefined;
   next: Call<S> | undefined;
   /** Whether the call itself waits for the other calls of its subscription to end. */
@@ -45,7 +45,7 @@ export class Call<S> {
   }
 
   /** Ends the state `running`. */
-  end(state: 'zombie' | 'ended'): void {
+  end(state: 'timedOut' | 'ended'): void {
     this.state = state;
     const waiting = this.#waiting;
     this.#waiting = undefined;

@@ -7,14 +7,9 @@ import type { EventBusError } from '../errors';
 import { busError, describe, RetryLater } from '../errors';
 import type { InstrumentedCalls } from '../instrumentation';
 import { batchOf, eventAt, FIRST_ELEMENT, lengthAt } from '../native/deliveries';
-import {
-  type DeliveryRun,
-  type HandlerInput,
-  type NativeClient,
-  type RunInfo,
-  Settlement,
-  type Shape,
-} from '../native/native';
+import type { DeliveryRun, Shape } from '../native/drained';
+import type { HandlerInput, NativeClient, RunInfo } from '../native/native';
+import { Settlement } from '../native/settlement';
 import { setImmediate } from '../runtime/clock';
 import { isThenable } from '../runtime/promises';
 import type { Timers } from '../runtime/timers';
@@ -149,7 +144,7 @@ export class Dispatcher {
     this.#settlements.close();
     for (const call of this.#timer.stop()) {
       call.subscription.remove(call);
-      call.end('zombie');
+      call.end('timedOut');
       if (this.#inherit) handlerEnded();
       this.#instrumented?.notHandled(call.context);
       CallContext.abort(call.context, reason);
@@ -294,7 +289,7 @@ export class Dispatcher {
       if (this.#inherit) handlerEnded();
       this.#unwatchIfOver(call.subscription);
     } else {
-      this.#settle(call.token, Settlement.zombieEnded, 0, 0);
+      this.#settle(call.token, Settlement.timedOutEnded, 0, 0);
     }
     call.end('ended');
     return counts;
@@ -302,7 +297,7 @@ export class Dispatcher {
 
   #timedOut(call: RunningCall): void {
     call.subscription.remove(call);
-    call.end('zombie');
+    call.end('timedOut');
     if (this.#inherit) {
       withinHandler(call.event, () => this.#settleTimedOut(call));
       handlerEnded();

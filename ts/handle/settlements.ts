@@ -50,7 +50,7 @@ export class Settlements {
 
   /** Sets the error that a dead letter of this durable call would show. It must come before the call's settlement. */
   setError(token: number, thrown: unknown): void {
-    if (!this.#closed) this.#native.explain(token, errorJson(thrown));
+    if (!this.#closed) this.#native.setError(token, errorJson(thrown));
   }
 
   flush(): void {

@@ -24,6 +24,8 @@ export class LiveSubscription {
   readonly pattern: string | readonly string[];
   /** The consumer group of a durable subscription. */
   readonly group: string | undefined;
+  /** The streams that a durable subscription reads. */
+  readonly streams: readonly string[];
   readonly handler: EventHandler<BusEvent>;
   readonly timeout: number;
   readonly retryIf: SubscribeOptions['retryIf'];
@@ -51,6 +53,7 @@ export class LiveSubscription {
     this.sub = subscribed.sub;
     this.pattern = pattern;
     this.group = subscribed.group ?? undefined;
+    this.streams = subscribed.streams;
     this.handler = handler;
     this.timeout = subscribed.timeout;
     this.retryIf = retryIf;

@@ -1,6 +1,7 @@
 /** Reads the events of a delivery run: whole objects, or what their shape puts together. */
 
-import type { DeliveryRun, RawEvent, Shape } from './native';
+import type { DeliveryRun, Shape } from './drained';
+import type { RawEvent } from './native';
 
 /** Where the elements of a run begin, behind the subscription, the first token and the facts. */
 export const FIRST_ELEMENT = 3;

@@ -1,17 +1,51 @@
-/** Hands everything that one drain has brought to the parts of the client that it is for. */
+/** Everything that one drain brings, and which part of the client each of it is for. */
 
+import type { RemoteOutcome } from '../../index';
 import { type EventBusError, fromValue } from '../errors';
-import type {
-  DeliveryRun,
-  Drained,
-  ErrorValue,
-  LocalDeliveryRun,
-  LocalSettlement,
-  Notice,
-  PublishedRun,
-  Shape,
-  StoredRun,
-} from './native';
+import type { ErrorValue, Notice, RunInfo } from './native';
+
+/** `[batch, firstIndex, timestamp, id, receivers, id, receivers, …]` */
+export type PublishedRun = [number, number, string, ...(string | number)[]];
+/**
+ * `[batch, firstIndex, timestamp, stream, id, receivers, messageId, duplicate, id, …]`;
+ * `duplicate`: 0 or 1
+ */
+export type StoredRun = [number, number, string, string, ...(string | number)[]];
+/**
+ * `[batch, index, local, index, local, …]`: to how many subscriptions of this client an event was
+ * delivered, in hybrid mode.
+ */
+export type LocalDeliveryRun = [number, ...number[]];
+/** `[batch, index, timestamp, remote, id?]`: a publish that succeeded without the server. */
+export type LocalSettlement = [number, number, string, RemoteOutcome, string?];
+/**
+ * `[sub, firstToken, info, event, event, …]`. An event is an object, or the elements that `deliveries.ts` puts together with its shape.
+ */
+export type DeliveryRun = [number, number, RunInfo | 0, ...unknown[]];
+/** `[type, timestamp, source, instanceId, flags, room?]`: the members that events of a drain share. */
+export type Shape = [string, string, string, string, number, string?];
+
+/** Everything that is ready, as one drain hands it over. Absent members are empty. */
+export interface Drained {
+  /** Publishes that succeeded: runs of consecutive indexes. */
+  published?: PublishedRun[];
+  /** Publishes that were stored. */
+  stored?: StoredRun[];
+  /** Hybrid mode: publishes that subscriptions of this client took, before they settle. */
+  localDeliveries?: LocalDeliveryRun[];
+  /** Hybrid mode: publishes that succeeded without the server. */
+  settledLocally?: LocalSettlement[];
+  failed?: [batch: number, index: number, error: ErrorValue][];
+  /** Events for handlers, in order. */
+  deliveries?: DeliveryRun[];
+  /** The shapes that events of `deliveries` refer to. */
+  shapes?: Shape[];
+  /** Answers to requests. */
+  replies?: [ticket: number, value: unknown][];
+  /** Requests that failed. */
+  refusals?: [ticket: number, error: ErrorValue][];
+  notices?: Notice[];
+}
 
 /** The parts of a client that take what was drained. */
 export interface DrainSinks {
@@ -37,20 +71,24 @@ export interface DrainSinks {
  */
 export function applyDrained(drained: Drained, sinks: DrainSinks): void {
   const { publisher, requests, notices, dispatcher } = sinks;
-  if (drained.l !== undefined) for (const run of drained.l) publisher.deliveredLocally(run);
-  if (drained.u !== undefined) for (const one of drained.u) publisher.settledLocally(one);
-  if (drained.p !== undefined) for (const run of drained.p) publisher.published(run);
-  if (drained.q !== undefined) for (const run of drained.q) publisher.stored(run);
-  if (drained.f !== undefined) {
-    for (const [batch, index, error] of drained.f) publisher.failed(batch, index, error);
+  if (drained.localDeliveries !== undefined)
+    for (const run of drained.localDeliveries) publisher.deliveredLocally(run);
+  if (drained.settledLocally !== undefined)
+    for (const one of drained.settledLocally) publisher.settledLocally(one);
+  if (drained.published !== undefined)
+    for (const run of drained.published) publisher.published(run);
+  if (drained.stored !== undefined) for (const run of drained.stored) publisher.stored(run);
+  if (drained.failed !== undefined) {
+    for (const [batch, index, error] of drained.failed) publisher.failed(batch, index, error);
   }
   publisher.resumeCallers();
-  if (drained.r !== undefined) {
-    for (const [ticket, value] of drained.r) requests.resolve(ticket, value);
+  if (drained.replies !== undefined) {
+    for (const [ticket, value] of drained.replies) requests.resolve(ticket, value);
   }
-  if (drained.x !== undefined) {
-    for (const [ticket, error] of drained.x) requests.reject(ticket, fromValue(error));
+  if (drained.refusals !== undefined) {
+    for (const [ticket, error] of drained.refusals) requests.reject(ticket, fromValue(error));
   }
-  if (drained.n !== undefined) for (const notice of drained.n) notices.announce(notice);
-  if (drained.d !== undefined) dispatcher.deliver(drained.d, drained.s ?? []);
+  if (drained.notices !== undefined) for (const notice of drained.notices) notices.announce(notice);
+  if (drained.deliveries !== undefined)
+    dispatcher.deliver(drained.deliveries, drained.shapes ?? []);
 }

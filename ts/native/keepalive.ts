@@ -29,7 +29,7 @@ export class KeepAlive {
     if (this.#alive) return;
     this.#alive = true;
     alive.add(this.#owner);
-    this.#native.hold(true);
+    this.#native.ref();
   }
 
   release(): void {
@@ -55,6 +55,6 @@ export class KeepAlive {
     if (this.#count > 0 || !this.#alive) return;
     this.#alive = false;
     alive.delete(this.#owner);
-    this.#native.hold(false);
+    this.#native.unref();
   };
 }

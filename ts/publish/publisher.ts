@@ -2,16 +2,9 @@
 
 import type { PublishResult } from '../../index';
 import { type EventBusError, fromValue, invalidAt } from '../errors';
+import type { LocalDeliveryRun, LocalSettlement, PublishedRun, StoredRun } from '../native/drained';
 import type { KeepAlive } from '../native/keepalive';
-import type {
-  ErrorValue,
-  LocalDeliveryRun,
-  LocalSettlement,
-  NativeClient,
-  PublishedRun,
-  Settings,
-  StoredRun,
-} from '../native/native';
+import type { ErrorValue, NativeClient, Settings } from '../native/native';
 import { nextTick } from '../runtime/clock';
 import { onAbort } from '../runtime/signals';
 import type { Timer, Timers } from '../runtime/timers';

@@ -9,10 +9,7 @@ import type {
 } from '../../index';
 import { startAsyncStacksAtCaller } from '../caller-stacks';
 import { readOptions } from '../input/options';
-import type { Ask } from './streams';
-
-/** A dead letter as the engine gives it: its event is JSON text. */
-type RawLetter = Omit<DeadLetter, 'event'> & { event: string | null };
+import type { Ask, RawLetter } from '../native/methods';
 
 export class DeadLetters implements Contract {
   readonly #ask: Ask;
@@ -23,35 +20,35 @@ export class DeadLetters implements Contract {
 
   list(query?: DeadLetterQuery): Promise<DeadLetter[]> {
     const read = readOptions(query, ['stream', 'limit', 'after']);
-    const letters = this.#ask<RawLetter[]>('deadLetters.list', read);
+    const letters = this.#ask('deadLetters.list', read);
     return letters.then((all) => all.map(letterOf));
   }
 
   get(id: string): Promise<DeadLetter | null> {
-    const letter = this.#ask<RawLetter | null>('deadLetters.get', { id });
+    const letter = this.#ask('deadLetters.get', { id });
     return letter.then((one) => (one === null ? null : letterOf(one)));
   }
 
   replay(id: string, options?: { to?: 'group' | 'stream' }): Promise<{ messageId: string } | null> {
     const read = readOptions(options, ['to']);
-    return this.#ask<{ messageId: string } | null>('deadLetters.replay', { ...read, id });
+    return this.#ask('deadLetters.replay', { ...read, id });
   }
 
   replayAll(query?: ReplayAllQuery): Promise<number> {
     const read = readOptions(query, ['stream', 'group', 'limit', 'to']);
-    return this.#ask<number>('deadLetters.replayAll', read);
+    return this.#ask('deadLetters.replayAll', read);
   }
 
   remove(id: string): Promise<boolean> {
-    return this.#ask<boolean>('deadLetters.remove', { id });
+    return this.#ask('deadLetters.remove', { id });
   }
 
   purge(stream: string): Promise<number> {
-    return this.#ask<number>('deadLetters.purge', { stream });
+    return this.#ask('deadLetters.purge', { stream });
   }
 
   count(stream?: string): Promise<number> {
-    return this.#ask<number>('deadLetters.count', { stream });
+    return this.#ask('deadLetters.count', { stream });
   }
 }
 

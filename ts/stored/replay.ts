@@ -7,6 +7,7 @@ import { CallContext, ReplayCallContext } from '../handle/handler-context';
 import { readMoment, readOptions } from '../input/options';
 import { checkSignal } from '../input/signal';
 import type { InstrumentedCalls } from '../instrumentation';
+import type { Ask } from '../native/methods';
 import type { RawEvent } from '../native/native';
 import { aborted, onAbort } from '../runtime/signals';
 
@@ -17,26 +18,10 @@ const PAGE = 256;
 /** So many events a group is sent at a time: an abort takes effect only between two pages. */
 const GROUP_PAGE = 64;
 
-/** Some of the events, each with its place; the next page begins behind `last`. */
-interface Page {
-  events: { id: string; stream: string; event: string }[];
-  last: string | null;
-  truncated: boolean;
-  done: boolean;
-  /** How many entries hold no event. */
-  undecodable: number;
-}
-
-/** The counts for some of the events that a group is sent. */
-interface Delivered extends ReplayResult {
-  last: string | null;
-  done: boolean;
-}
-
 /** What a replay needs of its client. */
 export interface ReplayOwner {
   readonly settings: { channelPrefix: string; inherit: boolean };
-  ask<T>(method: string, args: Record<string, unknown>, signal?: AbortSignal): Promise<T>;
+  readonly ask: Ask;
   /** Keeps the process alive until `unref`. */
   ref(): void;
   unref(): void;
@@ -103,7 +88,7 @@ async function deliver(
     if (signal?.aborted) throw aborted(signal, `after ${result.replayed} were replayed`);
     const args = { ...range, limit: Math.min(left, GROUP_PAGE), after };
     // The signal is not passed on: it would end the call while the engine still sends.
-    const page = await owner.ask<Delivered>('replay.group', {
+    const page = await owner.ask('replay.group', {
       ...args,
       ...(after !== undefined && { replayed: result.replayed }),
     });
@@ -147,7 +132,7 @@ class Replay {
       let after: string | undefined;
       for (let done = false; !done && left > 0; ) {
         const args = { ...range, limit: Math.min(left, PAGE), after };
-        const page = await this.#owner.ask<Page>('replay.page', args, signal);
+        const page = await this.#owner.ask('replay.page', args, signal);
         this.#result.truncated ||= page.truncated;
         this.#result.failed += page.undecodable;
         for (const { id, stream, event } of page.events) {

@@ -2,6 +2,7 @@
 
 import type {
   Streams as Contract,
+  ListOptions,
   PendingMessage,
   RecoverOptions,
   RecoverResult,
@@ -11,9 +12,7 @@ import type {
 } from '../../index';
 import { startAsyncStacksAtCaller } from '../caller-stacks';
 import { readMoment, readOptions, readPosition } from '../input/options';
-
-/** Asks the engine for something about stored events. */
-export type Ask = <T>(method: string, args: Record<string, unknown>) => Promise<T>;
+import type { Ask } from '../native/methods';
 
 export class Streams implements Contract {
   readonly #ask: Ask;
@@ -23,41 +22,46 @@ export class Streams implements Contract {
   }
 
   info(name: string): Promise<StreamInfo> {
-    return this.#ask<StreamInfo>('streams.info', { name });
+    return this.#ask('streams.info', { name });
   }
 
-  list(): Promise<StreamInfo[]> {
-    return this.#ask<StreamInfo[]>('streams.list', {});
+  exists(name: string): Promise<boolean> {
+    return this.#ask('streams.exists', { name });
+  }
+
+  list(options?: ListOptions): Promise<StreamInfo[]> {
+    return this.#ask('streams.list', readOptions(options, ['scan', 'limit']));
   }
 
   pending(name: string, group: string, options?: { limit?: number }): Promise<PendingMessage[]> {
     const read = readOptions(options, ['limit']);
-    return this.#ask<PendingMessage[]>('streams.pending', { ...read, name, group });
+    return this.#ask('streams.pending', { ...read, name, group });
   }
 
   recover(options?: RecoverOptions): Promise<RecoverResult> {
     const read = readOptions(options, ['group', 'minIdle', 'maxRetries', 'batchSize']);
-    return this.#ask<RecoverResult>('streams.recover', read);
+    return this.#ask('streams.recover', read);
   }
 
   trim(name: string, options: TrimOptions): Promise<number> {
     const read = readOptions(options, ['maxLength', 'minId', 'before']);
     read.before = readMoment(read.before, 'before');
-    return this.#ask<number>('streams.trim', { ...read, name });
+    return this.#ask('streams.trim', { ...read, name });
   }
 
   setPosition(name: string, group: string, position: StreamPosition): Promise<void> {
     const id = readPosition(position, 'id');
-    return this.#ask<void>('streams.setPosition', { name, group, id }).then(() => undefined);
+    return this.#ask('streams.setPosition', { name, group, id }).then(() => undefined);
   }
 
   removeGroup(name: string, group: string): Promise<boolean> {
-    return this.#ask<boolean>('streams.removeGroup', { name, group });
+    return this.#ask('streams.removeGroup', { name, group });
   }
 }
 
 startAsyncStacksAtCaller(Streams, [
   'info',
+  'exists',
   'list',
   'pending',
   'recover',

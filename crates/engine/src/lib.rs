@@ -24,6 +24,7 @@ mod runtime;
 mod state;
 mod transport;
 
+pub use crate::admin::questions;
 pub use crate::client::{Client, DRAIN_LIMIT, DRAIN_TIMEOUT, Subscribed};
 pub use crate::host::{Drained, Host};
 pub use crate::memory::Broker;

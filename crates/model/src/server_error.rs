@@ -48,46 +48,57 @@ const LONGEST_MESSAGE: usize = 500;
 
 /// The meaning of `error`, an error reply without its leading `-` or `!`. Total: any text has one.
 pub fn classify(error: &str) -> Refusal {
-    use Action::{Backoff, Keep, Reconnect, SlowRetry};
-
     let (code, words) = error.split_once(' ').unwrap_or((error, ""));
-    let (kind, action) = match code {
-        // Writes are refused; reading, acknowledging and live events still work.
-        "OOM" => (ErrorKind::ServerOom, Keep),
-        "READONLY" | "MASTERDOWN" => (ErrorKind::NotMaster, Reconnect),
-        "NOREPLICAS" => (ErrorKind::NotReplicated, Backoff),
-        "LOADING" => (ErrorKind::ServerLoading, Backoff),
-        "BUSY" | "MISCONF" | "TRYAGAIN" | "CLUSTERDOWN" => (ErrorKind::ServerBusy, Backoff),
-        "NOAUTH" | "WRONGPASS" => (ErrorKind::AuthFailed, SlowRetry),
+    let kind = match code {
+        "OOM" => ErrorKind::ServerOom,
+        "READONLY" | "MASTERDOWN" => ErrorKind::NotMaster,
+        "NOREPLICAS" => ErrorKind::NotReplicated,
+        "LOADING" => ErrorKind::ServerLoading,
+        "BUSY" | "MISCONF" | "TRYAGAIN" | "CLUSTERDOWN" => ErrorKind::ServerBusy,
+        "NOAUTH" | "WRONGPASS" => ErrorKind::AuthFailed,
         // DENIED: protected mode.
-        "NOPERM" | "DENIED" => (ErrorKind::PermissionDenied, SlowRetry),
-        "WRONGTYPE" => (ErrorKind::WrongType, Keep),
+        "NOPERM" | "DENIED" => ErrorKind::PermissionDenied,
+        "WRONGTYPE" => ErrorKind::WrongType,
         // A blocked read ended: by a demotion, or because its stream is gone.
-        "UNBLOCKED" if words.starts_with("force unblock") => (ErrorKind::NotMaster, Reconnect),
-        "UNBLOCKED" | "NOGROUP" => (ErrorKind::NoGroup, Backoff),
+        "UNBLOCKED" if words.starts_with("force unblock") => ErrorKind::NotMaster,
+        "UNBLOCKED" | "NOGROUP" => ErrorKind::NoGroup,
         "ERR" => classify_unnamed(words),
         // Among them BUSYGROUP, CROSSSLOT, EXECABORT, MOVED, ASK, NOPROTO and NOSCRIPT.
-        _ => (ErrorKind::ServerError, Keep),
+        _ => ErrorKind::ServerError,
     };
-    Refusal { kind, action }
+    // The server closes the connection after a protocol error.
+    let is_closing = code == "ERR" && words.starts_with("Protocol error");
+    Refusal { kind, action: if is_closing { Action::Reconnect } else { action_of(kind) } }
+}
+
+/// What a connection does about an error of this kind, whether a command was refused or the connection itself.
+pub fn action_of(kind: ErrorKind) -> Action {
+    match kind {
+        ErrorKind::NotMaster => Action::Reconnect,
+        ErrorKind::AuthFailed | ErrorKind::PermissionDenied => Action::SlowRetry,
+        ErrorKind::NotReplicated
+        | ErrorKind::ServerLoading
+        | ErrorKind::ServerBusy
+        | ErrorKind::ServerMaxClients
+        | ErrorKind::NoGroup => Action::Backoff,
+        // Among them OOM: writes are refused; reading, acknowledging and live events still work.
+        _ => Action::Keep,
+    }
 }
 
 /// As [`classify`], for the replies whose code says nothing.
-fn classify_unnamed(words: &str) -> (ErrorKind, Action) {
+fn classify_unnamed(words: &str) -> ErrorKind {
     let starts = |prefix: &str| words.starts_with(prefix);
     if starts("max number of clients") {
-        (ErrorKind::ServerMaxClients, Action::Backoff)
+        ErrorKind::ServerMaxClients
     } else if starts("AUTH ") || starts("invalid password") || starts("Client sent AUTH") {
         // A password given where none is set, and both answers of servers before 6.
-        (ErrorKind::AuthFailed, Action::SlowRetry)
+        ErrorKind::AuthFailed
     } else if starts("The user executing the script can't") {
         // NOPERM, of a command in a script.
-        (ErrorKind::PermissionDenied, Action::SlowRetry)
-    } else if starts("Protocol error") {
-        // The server closes the connection after it.
-        (ErrorKind::ServerError, Action::Reconnect)
+        ErrorKind::PermissionDenied
     } else {
-        (ErrorKind::ServerError, Action::Keep)
+        ErrorKind::ServerError
     }
 }
 

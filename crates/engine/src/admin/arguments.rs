@@ -57,12 +57,16 @@ impl TimeOrId {
 pub(super) struct Arguments(Reader);
 
 impl Arguments {
-    /// The arguments as the host gives them: one object, or nothing.
-    pub(super) fn of(args: Value) -> Result<Arguments, BusError> {
-        match args {
-            Value::Object(fields) => Ok(Arguments(Reader::of(KIND, String::new(), fields))),
-            Value::Null => Ok(Arguments(Reader::of(KIND, String::new(), serde_json::Map::new()))),
-            _ => Err(BusError::new(KIND, "the arguments must be an object")),
+    /// The arguments as the host gives them: one object, or nothing. Only the `declared` ones may be there.
+    pub(super) fn of(args: Value, declared: &[&str]) -> Result<Arguments, BusError> {
+        let fields = match args {
+            Value::Object(fields) => fields,
+            Value::Null => serde_json::Map::new(),
+            _ => return Err(BusError::new(KIND, "the arguments must be an object")),
+        };
+        match fields.keys().find(|key| !declared.contains(&key.as_str())) {
+            Some(key) => Err(BusError::at(KIND, key.as_str(), "unknown key")),
+            None => Ok(Arguments(Reader::of(KIND, String::new(), fields))),
         }
     }
 
@@ -100,7 +104,17 @@ impl Arguments {
 
     /// How many items are asked for; 100 unless it is said.
     pub(super) fn limit(&mut self, key: &str) -> Result<usize, BusError> {
-        Ok(self.0.size(key, 1..=MAX_LIMIT)?.unwrap_or(LIMIT))
+        self.limit_or(key, LIMIT)
+    }
+
+    /// How many items are asked for.
+    pub(super) fn limit_or(&mut self, key: &str, default: usize) -> Result<usize, BusError> {
+        Ok(self.0.size(key, 1..=MAX_LIMIT)?.unwrap_or(default))
+    }
+
+    /// True or false; false unless it is said.
+    pub(super) fn flag(&mut self, key: &str) -> Result<bool, BusError> {
+        Ok(self.0.boolean(key)?.unwrap_or(false))
     }
 
     /// A count without a bound of its own.
@@ -185,7 +199,7 @@ mod tests {
         value: Value,
         read: impl Fn(&mut Arguments, &str) -> Result<T, BusError>,
     ) -> Result<T, String> {
-        let mut args = Arguments::of(json!({ "x": value })).unwrap();
+        let mut args = Arguments::of(json!({ "x": value }), &["x"]).unwrap();
         let read = read(&mut args, "x").map_err(|e| {
             assert_eq!((e.kind, e.path.as_deref()), (KIND, Some("x")));
             e.message
@@ -249,11 +263,17 @@ mod tests {
         assert_eq!(read(json!(7), Arguments::name), Err("x: expected a string, got a number".into()));
         assert_eq!(read(json!(""), Arguments::needed), Err("x: must not be empty".into()));
         assert!(read(json!("5"), Arguments::entry).is_ok() && read(json!("*"), Arguments::entry).is_err());
-        let mut args = Arguments::of(json!({ "limti": 5 })).unwrap();
+        let mut args = Arguments::of(json!({ "limti": 5 }), &["limit", "limti"]).unwrap();
         assert_eq!(args.limit("limit"), Ok(LIMIT));
         assert_eq!(args.finish().unwrap_err().message, "limti: unknown key");
-        assert_eq!(Arguments::of(json!([])).map(|_| ()).unwrap_err().kind, KIND);
-        let empty = Arguments::of(json!({ "x": "" })).unwrap().pattern("x").unwrap_err();
+        let refused = |args| Arguments::of(args, &["limit"]).map(|_| ()).unwrap_err();
+        assert_eq!(refused(json!({ "limit": 1, "limti": 5 })).message, "limti: unknown key");
+        assert_eq!(refused(json!([])).kind, KIND);
+        assert_eq!(
+            read(json!("yes"), Arguments::flag),
+            Err("x: expected true or false, got a string".into())
+        );
+        let empty = Arguments::of(json!({ "x": "" }), &["x"]).unwrap().pattern("x").unwrap_err();
         assert_eq!(
             (empty.kind, empty.message.as_str()),
             (ErrorKind::InvalidPattern, "x: a pattern must not be empty")

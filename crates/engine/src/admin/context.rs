@@ -4,10 +4,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oxbus_model::config::{Config, StreamConfig};
 use oxbus_model::routing::overlap;
-use oxbus_model::stream_store::{EntryId, Request, Response, StreamInfo, keys};
+use oxbus_model::stream_store::{EntryId, RegisteredStream, Request, Response, StreamInfo, keys};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::Value;
+use tokio::sync::OnceCell;
 
+use crate::admin::effect::Effect;
 use crate::state::recent_events::RecentEvents;
 use crate::transport::store::{Store, unexpected};
 
@@ -21,6 +23,9 @@ pub(crate) struct Context {
     /// The consumer that claims what is recovered.
     pub(super) consumer: Arc<str>,
     pub(super) recent: Arc<Mutex<RecentEvents>>,
+    /// The registered streams, as they were when they were first asked for.
+    registered: OnceCell<Vec<RegisteredStream>>,
+    effects: Mutex<Vec<Effect>>,
 }
 
 impl Context {
@@ -32,7 +37,18 @@ impl Context {
         recent: Arc<Mutex<RecentEvents>>,
     ) -> Context {
         let consumer = format!("{}-{instance_id}", config.service_name).into();
-        Context { store, config: config.clone(), consumer, recent }
+        let (registered, effects) = (OnceCell::new(), Mutex::default());
+        Context { store, config: config.clone(), consumer, recent, registered, effects }
+    }
+
+    /// Lets the client do something about the answer.
+    pub(super) fn push_effect(&self, effect: Effect) {
+        self.effects.lock().unwrap_or_else(PoisonError::into_inner).push(effect);
+    }
+
+    /// What the client has to do about the answer.
+    pub(crate) fn take_effects(&self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn recent(&self) -> MutexGuard<'_, RecentEvents> {
@@ -43,18 +59,49 @@ impl Context {
         self.config.streams.iter().find(|config| config.name == stream)
     }
 
-    /// The configured streams that may store events whose type matches a pattern.
-    pub(super) fn storing(&self, wanted: Option<&str>) -> impl Iterator<Item = Arc<str>> {
-        let may_store = move |events: &[String]| {
-            wanted.is_none_or(|w| events.iter().any(|p| overlap::overlap(p.as_bytes(), w.as_bytes())))
+    /// The registered streams, those first that were registered last.
+    pub(super) async fn registered(&self) -> Result<&[RegisteredStream], BusError> {
+        let ask = || async {
+            let key = keys::registry(&self.config.channel_prefix).into();
+            match self.store.execute(Request::ListRegistered { key }).await? {
+                Response::Registered(mut streams) => {
+                    streams.sort_by(|a, b| b.time.cmp(&a.time).then_with(|| a.name.cmp(&b.name)));
+                    Ok(streams)
+                }
+                _ => Err(unexpected()),
+            }
         };
-        let streams = self.config.streams.iter().filter(move |config| may_store(&config.events));
-        streams.map(|config| Arc::from(config.name.as_str()))
+        self.registered.get_or_try_init(ask).await.map(Vec::as_slice)
     }
 
-    /// The names of the configured streams.
-    pub(super) fn names(&self) -> impl Iterator<Item = Arc<str>> {
-        self.config.streams.iter().map(|config| Arc::from(config.name.as_str()))
+    /// The streams that a question without a stream is about, and their patterns: those of the configuration, and to
+    /// an observer the registered ones.
+    async fn known(&self) -> Result<Vec<(Arc<str>, &[String])>, BusError> {
+        let configured = self.config.streams.iter().map(|stream| (&stream.name, &stream.events));
+        let registered = if self.config.observe { self.registered().await? } else { &[] };
+        let found = registered.iter().map(|stream| (&stream.name, &stream.events));
+        let found = found.filter(|(name, _)| self.configured(name).is_none());
+        Ok(configured.chain(found).map(|(name, events)| (name.as_str().into(), events.as_slice())).collect())
+    }
+
+    /// The known streams that may store events whose type matches a pattern.
+    pub(super) async fn storing(&self, wanted: Option<&str>) -> Result<Vec<Arc<str>>, BusError> {
+        let may_store = |events: &[String]| {
+            wanted.is_none_or(|w| events.iter().any(|p| overlap::overlap(p.as_bytes(), w.as_bytes())))
+        };
+        let known = self.known().await?.into_iter();
+        Ok(known.filter(|(_, events)| may_store(events)).map(|(name, _)| name).collect())
+    }
+
+    /// The names of the known streams.
+    pub(super) async fn names(&self) -> Result<Vec<Arc<str>>, BusError> {
+        self.storing(None).await
+    }
+
+    /// Whether a stream that does not exist counts as an empty one: it is configured, or was found in the registry.
+    fn may_be_missing(&self, stream: &str) -> bool {
+        let registered = || self.registered.get().is_some_and(|all| all.iter().any(|one| one.name == stream));
+        self.configured(stream).is_some() || (self.config.observe && registered())
     }
 
     /// The stream of a stream's dead letters.
@@ -69,11 +116,11 @@ impl Context {
         }
     }
 
-    /// What there is to know of a stream; one that is configured and not made yet is empty.
+    /// What there is to know of a stream; one that is known and not made yet is empty.
     pub(super) async fn facts(&self, stream: &str) -> Result<StreamInfo, BusError> {
         match self.describe(stream).await? {
             Some(facts) => Ok(facts),
-            None if self.configured(stream).is_some() => Ok(StreamInfo::default()),
+            None if self.may_be_missing(stream) => Ok(StreamInfo::default()),
             None => Err(no_stream(stream)),
         }
     }

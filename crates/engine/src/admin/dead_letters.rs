@@ -11,7 +11,18 @@ use serde_json::{Map, Value, json};
 use crate::admin::arguments::Arguments;
 use crate::admin::context::{Context, MAX_ANSWER_BYTES, no_group};
 use crate::admin::merged_range::{MergedRange, bytes_of};
+use crate::admin::question::questions;
 use crate::transport::store::unexpected;
+
+questions! {
+    "deadLetters.list" ["stream", "limit", "after"] => list;
+    "deadLetters.get" ["id"] => get;
+    "deadLetters.replay" ["id", "to"] => replay;
+    "deadLetters.replayAll" ["stream", "group", "limit", "to"] => replay_all;
+    "deadLetters.remove" ["id"] => remove;
+    "deadLetters.purge" ["stream"] => purge;
+    "deadLetters.count" ["stream"] => count;
+}
 
 /// The most dead letters that are asked for at once when all of them are gone through.
 const CHUNK: usize = 100;
@@ -48,10 +59,11 @@ fn replay_target(args: &mut Arguments) -> Result<ReplayTarget, BusError> {
     )
 }
 
-/// The streams of dead letters: of the stream that is given, or of all that are configured.
+/// The streams of dead letters: of the stream that is given, or of all that are known.
 async fn streams(context: &Context, stream: Option<&str>) -> Result<Vec<Arc<str>>, BusError> {
     let Some(stream) = stream else {
-        return Ok(context.names().map(|name| context.dead_letters_of(&name)).collect());
+        let names = context.names().await?;
+        return Ok(names.iter().map(|name| context.dead_letters_of(name)).collect());
     };
     let dead_letters = context.dead_letters_of(stream);
     // Its dead letters may have outlived a stream.
@@ -61,8 +73,8 @@ async fn streams(context: &Context, stream: Option<&str>) -> Result<Vec<Arc<str>
     Ok(vec![dead_letters])
 }
 
-/// `deadLetters.list {stream, limit, after}`: the oldest dead letters, those behind `after`.
-pub(super) async fn list(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
+/// `deadLetters.list`: the oldest dead letters, those behind `after`.
+async fn list(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let (stream, limit) = (args.name("stream")?, args.limit("limit")?);
     let after = match args.name("after")? {
         Some(text) => {
@@ -101,8 +113,8 @@ pub(super) fn too_much(fit: usize) -> BusError {
     BusError::at(ErrorKind::InvalidOptions, "limit", message)
 }
 
-/// `deadLetters.get {id}`: a dead letter, or null.
-pub(super) async fn get(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
+/// `deadLetters.get`: a dead letter, or null.
+async fn get(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let dead_letter = dead_letter_id(context, &mut args)?;
     args.finish()?;
     let Some(dead_letter) = dead_letter else { return Ok(Value::Null) };
@@ -157,9 +169,9 @@ fn fields_value(fields: &Fields) -> Value {
     fields.iter().map(|(name, value)| (text(name), Value::from(text(value)))).collect::<Map<_, _>>().into()
 }
 
-/// `deadLetters.replay {id, to}`: moves a dead letter back to its stream, for the group that gave it up or
+/// `deadLetters.replay`: moves a dead letter back to its stream, for the group that gave it up or
 /// for all. Returns the new entry, or null where there is no such dead letter.
-pub(super) async fn replay(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
+async fn replay(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let dead_letter = dead_letter_id(context, &mut args)?;
     let to = replay_target(&mut args)?;
     args.finish()?;
@@ -210,9 +222,9 @@ impl Groups {
     }
 }
 
-/// `deadLetters.replayAll {stream, group, limit, to}`: moves dead letters back, the oldest first; those that
+/// `deadLetters.replayAll`: moves dead letters back, the oldest first; those that
 /// were there when it began. Returns how many.
-pub(super) async fn replay_all(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
+async fn replay_all(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let (stream, group) = (args.name("stream")?, args.name("group")?);
     let limit = args.count("limit", 1)?.unwrap_or(u64::MAX);
     let to = replay_target(&mut args)?;
@@ -255,8 +267,8 @@ pub(super) fn interrupted(error: BusError, done: u64) -> BusError {
     BusError { message, ..error }
 }
 
-/// `deadLetters.remove {id}`: whether there was such a dead letter.
-pub(super) async fn remove(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
+/// `deadLetters.remove`: whether there was such a dead letter.
+async fn remove(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let dead_letter = dead_letter_id(context, &mut args)?;
     args.finish()?;
     let Some(dead_letter) = dead_letter else { return Ok(false.into()) };
@@ -266,8 +278,8 @@ pub(super) async fn remove(context: &Context, mut args: Arguments) -> Result<Val
     Ok((removed > 0).into())
 }
 
-/// `deadLetters.purge {stream}`: removes all dead letters of a stream. Returns how many.
-pub(super) async fn purge(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
+/// `deadLetters.purge`: removes all dead letters of a stream. Returns how many.
+async fn purge(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let stream = args.needed("stream")?;
     args.finish()?;
     let mut purged = 0;
@@ -277,8 +289,8 @@ pub(super) async fn purge(context: &Context, mut args: Arguments) -> Result<Valu
     Ok(purged.into())
 }
 
-/// `deadLetters.count {stream}`: of one stream, or of all that are configured.
-pub(super) async fn count(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
+/// `deadLetters.count`: of one stream, or of all that are known.
+async fn count(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let stream = args.name("stream")?;
     args.finish()?;
     let mut count = 0;

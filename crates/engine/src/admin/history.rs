@@ -15,10 +15,16 @@ use crate::admin::arguments::{Arguments, TimeOrId};
 use crate::admin::context::{Context, MAX_ANSWER_BYTES};
 use crate::admin::dead_letters::too_much;
 use crate::admin::merged_range::MergedRange;
+use crate::admin::question::questions;
 use crate::transport::store::unexpected;
 
-/// `getEvent {id}`: the event as JSON text, or null.
-pub(super) async fn event(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
+questions! {
+    "getEvent" ["id"] => event;
+    "getHistory" ["type", "from", "to", "limit", "source", "order"] => history;
+}
+
+/// `getEvent`: the event as JSON text, or null.
+async fn event(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let id = args.needed("id")?;
     args.finish()?;
     let key = keys::event(&context.config.channel_prefix, &id).into();
@@ -59,8 +65,8 @@ struct PastEvent {
     json: String,
 }
 
-/// `getHistory {type, from, to, limit, source, order}`: events as JSON texts.
-pub(super) async fn history(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
+/// `getHistory`: events as JSON texts.
+async fn history(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let words =
         [("redis", HistorySource::Store), ("local", HistorySource::Local), ("all", HistorySource::All)];
     let source = args.choice("source", &words, HistorySource::All)?;
@@ -97,7 +103,7 @@ async fn stored_events(context: &Context, query: &Query) -> Result<Vec<PastEvent
     let to = query.to.map_or(EntryId::MAX, TimeOrId::last);
     let streams: Vec<Arc<str>> = match context.config.persistence {
         Some(kept) if kept.history => vec![keys::history(&context.config.channel_prefix).into()],
-        _ => context.storing(query.pattern.as_deref()).collect(),
+        _ => context.storing(query.pattern.as_deref()).await?,
     };
     let mut range =
         MergedRange::new(context.store.clone(), streams, (from, to), query.newest_first, query.limit);

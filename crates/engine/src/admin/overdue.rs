@@ -10,7 +10,12 @@ use serde_json::{Value, json};
 
 use crate::admin::arguments::Arguments;
 use crate::admin::context::{Context, no_group};
+use crate::admin::question::questions;
 use crate::transport::store::unexpected;
+
+questions! {
+    "streams.recover" ["group", "minIdle", "maxRetries", "batchSize"] => recover;
+}
 
 /// How long an entry must have been left alone, in milliseconds, unless it is said.
 const MIN_IDLE: u64 = 60_000;
@@ -35,10 +40,9 @@ struct RecoverOptions {
     batch: usize,
 }
 
-/// `streams.recover {group, minIdle, maxRetries, batchSize}`: hands entries of the configured streams that
-/// were left alone for too long back to their groups, and moves those that were delivered too often to the
-/// dead letters.
-pub(super) async fn recover(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
+/// `streams.recover`: hands entries of the known streams that were left alone for too long back to their groups, and
+/// moves those that were delivered too often to the dead letters.
+async fn recover(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let group = args.name("group")?;
     let options = RecoverOptions {
         min_idle: args.count("minIdle", 0)?.unwrap_or(MIN_IDLE),
@@ -47,8 +51,9 @@ pub(super) async fn recover(context: &Context, mut args: Arguments) -> Result<Va
     };
     args.finish()?;
     let (mut recovered, mut found) = (Recovered::default(), false);
-    for stream in context.names() {
-        let groups = context.facts(&stream).await?.groups;
+    let names = context.names().await?;
+    for stream in &names {
+        let groups = context.facts(stream).await?.groups;
         for facts in groups.iter().filter(|facts| group.as_ref().is_none_or(|name| *name == facts.name)) {
             found = true;
             let member = ConsumerId {
@@ -68,7 +73,7 @@ pub(super) async fn recover(context: &Context, mut args: Arguments) -> Result<Va
         }
     }
     match group {
-        Some(group) if !found => Err(no_group(&group, &context.names().collect::<Vec<_>>())),
+        Some(group) if !found => Err(no_group(&group, &names)),
         _ => Ok(json!({
             "checked": recovered.checked,
             "claimed": recovered.claimed,

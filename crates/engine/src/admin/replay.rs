@@ -12,7 +12,13 @@ use crate::admin::context::{Context, no_group, not_stored, text_of};
 use crate::admin::dead_letters::interrupted;
 use crate::admin::history::read;
 use crate::admin::merged_range::{MergedRange, bytes_of};
+use crate::admin::question::questions;
 use crate::transport::store::unexpected;
+
+questions! {
+    "replay.page" ["stream", "pattern", "from", "to", "limit", "after"] => page;
+    "replay.group" ["stream", "pattern", "from", "to", "limit", "after", "replayed", "group"] => group;
+}
 
 /// The bytes of the entries that one page looks at, about.
 const PAGE_BYTES: usize = 4 << 20;
@@ -29,13 +35,13 @@ struct Selection {
 
 impl Selection {
     /// Reads `stream` or `pattern`, `from` and `to`.
-    fn read(context: &Context, args: &mut Arguments) -> Result<Selection, BusError> {
+    async fn read(context: &Context, args: &mut Arguments) -> Result<Selection, BusError> {
         let (stream, pattern) = (args.name("stream")?, args.pattern("pattern")?);
         let from = args.time_or_id("from")?.map_or(EntryId::MIN, TimeOrId::first);
         let to = args.time_or_id("to")?.map_or(EntryId::MAX, TimeOrId::last);
         let streams: Vec<Arc<str>> = match (&stream, &pattern) {
             (Some(stream), None) => vec![stream.as_str().into()],
-            (None, Some(pattern)) => context.storing(Some(pattern)).collect(),
+            (None, Some(pattern)) => context.storing(Some(pattern)).await?,
             _ => {
                 let message = "give either a stream or a pattern";
                 return Err(BusError::new(ErrorKind::InvalidOptions, message));
@@ -105,11 +111,10 @@ impl Cursor {
     }
 }
 
-/// `replay.page {stream | pattern, from, to, after, limit}`: some of the past events, as JSON texts with where
-/// they are stored, those behind `after`. `last` is the `after` of the next page, `undecodable` counts entries
-/// that hold no event.
-pub(super) async fn page(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
-    let mut selection = Selection::read(context, &mut args)?;
+/// `replay.page`: some of the past events, as JSON texts with where they are stored, those behind `after`. `last` is
+/// the `after` of the next page, `undecodable` counts entries that hold no event.
+async fn page(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
+    let mut selection = Selection::read(context, &mut args).await?;
     let limit = args.limit("limit")?;
     let after = Cursor::read(&mut args, &selection)?;
     args.finish()?;
@@ -171,11 +176,10 @@ async fn trimmed_behind(context: &Context, stream: &Arc<str>, id: EntryId) -> Re
     }
 }
 
-/// `replay.group {stream | pattern, from, to, after, limit, replayed, group}`: appends some of the entries of a
-/// range once more, for one group only, those behind `after`. `last` is the `after` of the next page; `replayed`,
-/// how many the pages before have appended, is told by an error.
-pub(super) async fn group(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
-    let selection = Selection::read(context, &mut args)?;
+/// `replay.group`: appends some of the entries of a range once more, for one group only, those behind `after`. `last`
+/// is the `after` of the next page; `replayed`, how many the pages before have appended, is told by an error.
+async fn group(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
+    let selection = Selection::read(context, &mut args).await?;
     let limit = args.limit("limit")?;
     let after = Cursor::read(&mut args, &selection)?;
     let before = args.count("replayed", 0)?.unwrap_or(0);

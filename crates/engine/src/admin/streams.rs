@@ -5,41 +5,53 @@ use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 
 use crate::admin::arguments::Arguments;
-use crate::admin::context::{Context, text_of};
+use crate::admin::context::{Context, no_stream, text_of};
+use crate::admin::effect::Effect;
+use crate::admin::question::questions;
 use crate::transport::store::unexpected;
 
-/// `streams.info {name}`: a stream with its groups.
-pub(super) async fn info(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
+questions! {
+    "streams.info" ["name"] => info;
+    "streams.exists" ["name"] => exists;
+    "streams.pending" ["name", "group", "limit"] => pending;
+    "streams.trim" ["name", "maxLength", "minId", "before"] => trim;
+    "streams.setPosition" ["name", "group", "id"] => set_position;
+    "streams.removeGroup" ["name", "group"] => remove_group;
+}
+
+/// `streams.info`: a stream with its groups.
+async fn info(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let name = args.needed("name")?;
     args.finish()?;
-    describe(context, &name).await
+    describe(context, &name).await?.ok_or_else(|| no_stream(&name))
 }
 
-/// `streams.list`: all configured streams.
-pub(super) async fn list(context: &Context, args: Arguments) -> Result<Value, BusError> {
+/// `streams.exists`: whether there is such a stream, configured or not.
+async fn exists(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
+    let stream = args.needed("name")?.into();
     args.finish()?;
-    let mut streams = Vec::new();
-    for config in &context.config.streams {
-        streams.push(describe(context, &config.name).await?);
-    }
-    Ok(streams.into())
+    Ok((context.count(Request::Exists { stream }).await? > 0).into())
 }
 
-async fn describe(context: &Context, name: &str) -> Result<Value, BusError> {
+/// A stream with its groups, as the host gets it. One that is configured and not made yet is empty; `None` for any
+/// other that does not exist.
+pub(super) async fn describe(context: &Context, name: &str) -> Result<Option<Value>, BusError> {
     let dead_letters = context.dead_letters_of(name);
     let (facts, dead_letters, now) =
-        tokio::join!(context.facts(name), context.describe(&dead_letters), context.time());
-    let StreamInfo { length, first, last, groups, .. } = facts?;
+        tokio::join!(context.describe(name), context.describe(&dead_letters), context.time());
+    let missing = || context.configured(name).map(|_| StreamInfo::default());
+    let Some(facts) = facts?.or_else(missing) else { return Ok(None) };
+    let StreamInfo { length, first, last, groups, .. } = facts;
     let now = now?;
     let groups: Vec<Value> = groups.into_iter().map(|group| group_value(group, now)).collect();
-    Ok(json!({
+    Ok(Some(json!({
         "name": name,
         "length": length,
         "firstId": first.map(text_of),
         "lastId": last.map(text_of),
         "deadLetters": dead_letters?.map_or(0, |facts| facts.length),
         "groups": groups,
-    }))
+    })))
 }
 
 fn group_value(group: GroupInfo, now: u64) -> Value {
@@ -58,8 +70,8 @@ fn group_value(group: GroupInfo, now: u64) -> Value {
     })
 }
 
-/// `streams.pending {name, group, limit}`: the oldest pending entries of a group.
-pub(super) async fn pending(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
+/// `streams.pending`: the oldest pending entries of a group.
+async fn pending(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let (name, group, limit) = (args.needed("name")?, args.needed("group")?, args.limit("limit")?);
     args.finish()?;
     let request = Request::Pending {
@@ -86,8 +98,8 @@ fn pending_value(entry: PendingEntry) -> Value {
     })
 }
 
-/// `streams.trim {name, maxLength | minId | before}`: removes the oldest entries, read or not. Returns how many.
-pub(super) async fn trim(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
+/// `streams.trim`: removes the oldest entries, read or not. Returns how many.
+async fn trim(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let name = args.needed("name")?;
     let max_len = args.count("maxLength", 0)?;
     let min_id = args.entry("minId")?;
@@ -102,9 +114,9 @@ pub(super) async fn trim(context: &Context, mut args: Arguments) -> Result<Value
     Ok(context.count(Request::Trim { stream: name.into(), max_len, min_id }).await?.into())
 }
 
-/// `streams.setPosition {name, group, id}`: where a group goes on; `'new'`, `'beginning'`, behind an entry,
+/// `streams.setPosition`: where a group goes on; `'new'`, `'beginning'`, behind an entry,
 /// or at a time.
-pub(super) async fn set_position(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
+async fn set_position(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let (name, group, to) = (args.needed("name")?, args.needed("group")?, args.position("id")?);
     args.finish()?;
     let request = Request::SetPosition { stream: name.as_str().into(), group: group.into(), to };
@@ -115,15 +127,16 @@ pub(super) async fn set_position(context: &Context, mut args: Arguments) -> Resu
     }
 }
 
-/// `streams.removeGroup {name, group}`: whether there was one.
-pub(super) async fn remove_group(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
+/// `streams.removeGroup`: whether there was one.
+async fn remove_group(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let (name, group) = (args.needed("name")?, args.needed("group")?);
     args.finish()?;
     context.check(&name).await?;
-    let request = Request::RemoveGroup { stream: name.into(), group: group.into() };
-    match context.count(request).await {
-        Ok(removed) => Ok((removed > 0).into()),
-        Err(error) if error.kind == ErrorKind::NoGroup => Ok(false.into()),
-        Err(error) => Err(error),
-    }
+    let request = Request::RemoveGroup { stream: name.as_str().into(), group: group.as_str().into() };
+    let removed = match context.count(request).await {
+        Err(error) if error.kind == ErrorKind::NoGroup => 0,
+        result => result?,
+    };
+    context.push_effect(Effect::GroupRemoved { stream: name, group });
+    Ok((removed > 0).into())
 }

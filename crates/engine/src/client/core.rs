@@ -10,6 +10,7 @@ use serde_json::Value;
 use tracing::{Instrument, debug, debug_span};
 
 use crate::admin;
+use crate::admin::Effect;
 use crate::gap::Gaps;
 use crate::groups::GroupDriver;
 use crate::host::Notice;
@@ -139,7 +140,6 @@ impl Core {
         }
         let (store, recent) = (self.transport.store(), state.recent.clone());
         let context = admin::Context::new(store, &state.config, state.origin.instance_id(), recent);
-        let removed = (method == "streams.removeGroup").then(|| arguments.clone());
         let asked = async {
             let answer = admin::call(&context, method, arguments).await;
             match &answer {
@@ -149,9 +149,13 @@ impl Core {
             answer
         };
         let answer = asked.instrument(debug_span!("request", method)).await;
-        if let Some(removed) = removed.filter(|_| answer.is_ok()) {
-            let named = |name: &str| removed.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-            self.groups.maintenance().forget_group(named("name"), named("group"));
+        for effect in context.take_effects() {
+            match effect {
+                Effect::GroupRemoved { stream, group } => {
+                    self.groups.maintenance().forget_group(stream, group)
+                }
+                Effect::Warning { code, message } => state.notice(Notice::Warning { code, message }),
+            }
         }
         answer
     }

@@ -2,12 +2,14 @@
 //!
 //! - this file: the calls, but for those of `handling`: events are taken for handlers, and settled.
 //! - `core`: what is behind them; `deadlines`: what it does when a time has come; `assembly`: how it is made.
-//! - `transport_events`: what becomes of the reports of its transport.
+//! - `observer`: what an observer is refused; `transport_events`: what becomes of the reports of its transport.
 
 mod assembly;
 mod core;
 mod deadlines;
 mod handling;
+mod observer;
+mod subscribed;
 #[cfg(test)]
 mod tests;
 mod transport_events;
@@ -37,6 +39,7 @@ use crate::state::numbers::SubscriptionNumbers;
 use crate::transport::Submission;
 
 use core::{Core, ready};
+pub use subscribed::Subscribed;
 #[cfg(test)]
 pub(crate) use transport_events::ClientEvents;
 
@@ -56,15 +59,6 @@ const SETTLING: Duration = Duration::from_secs(1);
 
 /// The patterns of one subscription at the most.
 const MAX_PATTERNS: usize = 1024;
-
-/// A subscription that was accepted; it is confirmed by its ticket.
-#[derive(Debug)]
-pub struct Subscribed {
-    /// Its number.
-    pub subscription: u32,
-    /// Its options with all defaults.
-    pub options: SubscribeOptions,
-}
 
 /// A bus client. Dropping it closes its connections at once.
 pub struct Client {
@@ -149,6 +143,10 @@ impl Client {
     /// Publishes `count` records (see [`oxbus_model::submission`]). Each is settled exactly once.
     pub fn publish(&self, batch: u32, count: u32, text: String) {
         let state = &self.core.state;
+        if state.config.observe {
+            let why = observer::PUBLISHES_NOTHING;
+            return state.completions.refused(batch, 0..count, ErrorKind::InvalidOptions, why);
+        }
         // Held until they are handed over: `finish` must not flush in between.
         let accepting = self.core.accepting.read().unwrap_or_else(PoisonError::into_inner);
         if !*accepting {
@@ -188,6 +186,7 @@ impl Client {
         }
         patterns.iter().try_for_each(|p| check_pattern(p))?;
         let options = SubscribeOptions::parse(options, &state.config.retry)?;
+        observer::check_subscription(&state.config, &options)?;
         if options.durable.is_none() && !state.config.pubsub {
             let message = "a bus that only stores has no live events: give the subscription a group";
             return Err(BusError::new(ErrorKind::NoStream, message));
@@ -200,10 +199,11 @@ impl Client {
         let subscription = self.core.next_number(&mut numbers);
         if options.durable.is_some() {
             let (patterns, given) = (patterns.to_vec(), options.clone());
-            groups.subscribe(DurableSubscription { subscription, ticket, patterns, options: given })?;
+            let durable = DurableSubscription { subscription, ticket, patterns, options: given };
+            let streams = groups.subscribe(durable)?;
             drop(numbers);
             self.core.keep_time();
-            return Ok(Subscribed { subscription, options });
+            return Ok(Subscribed { subscription, options, streams });
         }
         let server_subscriptions = state.add_subscription(subscription, patterns, &options)?;
         transport.start();
@@ -216,7 +216,7 @@ impl Client {
         }
         drop(numbers);
         self.core.keep_time();
-        Ok(Subscribed { subscription, options })
+        Ok(Subscribed { subscription, options, streams: Vec::new() })
     }
 
     /// Whether a room or a user is joined.
@@ -240,6 +240,7 @@ impl Client {
         member: Option<String>,
     ) -> Result<(), BusError> {
         let core = self.core.clone();
+        observer::check_join(&core.state.config, what, name)?;
         let _log = core.tasks.log();
         let next_number = |numbers: &mut SubscriptionNumbers| core.next_number(numbers);
         let join = core.memberships.begin_join(what, name, member, next_number)?;

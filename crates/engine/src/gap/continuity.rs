@@ -5,52 +5,54 @@ use std::sync::Arc;
 
 use oxbus_model::routing::router::ServerSubscription;
 
-use super::{Gap, MissedInterval, Recovery};
-
-/// How far a hole reaches back behind the last heartbeat, in milliseconds.
-pub(super) const REACH: u64 = 1_000;
+use super::filling::fill;
+use super::missed_interval::{Gap, MissedInterval, REACH, RetentionGuard};
+use super::recovery::Recovery;
 
 /// What a subscriber session knows of its connection. Times are on the client's clock.
-pub(crate) struct Continuity {
+pub(super) struct Continuity {
     recovery: Arc<Recovery>,
     /// When the connection was opened.
     opened: u64,
     /// When the last heartbeat was sent that was answered: what was published before has come.
     sound: u64,
-    /// When server subscriptions were confirmed, as far as holes can reach back.
+    /// When server subscriptions were confirmed, as far as missed intervals can reach back.
     fresh: HashMap<ServerSubscription, u64>,
-    hole: Option<MissedInterval>,
+    missed: Option<MissedInterval>,
 }
 
 impl Continuity {
-    pub(crate) fn new(recovery: Arc<Recovery>) -> Self {
-        Continuity { recovery, opened: 0, sound: 0, fresh: HashMap::new(), hole: None }
+    pub(super) fn new(recovery: Arc<Recovery>) -> Self {
+        Continuity { recovery, opened: 0, sound: 0, fresh: HashMap::new(), missed: None }
     }
 
     /// There is a new connection.
-    pub(crate) fn opened(&mut self, now: u64) {
+    pub(super) fn opened(&mut self, now: u64) {
         (self.opened, self.sound) = (now, now);
     }
 
     /// A server subscription is established.
-    pub(crate) fn confirmed(&mut self, server_subscription: &ServerSubscription, now: u64) {
+    pub(super) fn confirmed(&mut self, server_subscription: &ServerSubscription, now: u64) {
         // One that comes back has missed what was published before.
-        if !self.hole.as_ref().is_some_and(|hole| hole.server_subscriptions.contains_key(server_subscription))
+        if !self
+            .missed
+            .as_ref()
+            .is_some_and(|missed| missed.server_subscriptions.contains_key(server_subscription))
         {
             self.fresh.insert(server_subscription.clone(), now);
         }
     }
 
     /// Nobody wants a server subscription any more.
-    pub(crate) fn ended(&mut self, server_subscription: &ServerSubscription) {
+    pub(super) fn ended(&mut self, server_subscription: &ServerSubscription) {
         self.fresh.remove(server_subscription);
-        if let Some(hole) = &mut self.hole {
-            hole.server_subscriptions.remove(server_subscription);
+        if let Some(missed) = &mut self.missed {
+            missed.server_subscriptions.remove(server_subscription);
         }
     }
 
     /// A heartbeat that was sent at `sent` has been answered.
-    pub(crate) fn heartbeat(&mut self, sent: u64, now: u64) {
+    pub(super) fn heartbeat(&mut self, sent: u64, now: u64) {
         self.sound = self.sound.max(sent);
         let reach = self.sound.saturating_sub(REACH);
         self.fresh.retain(|_, confirmed| *confirmed > reach);
@@ -58,50 +60,55 @@ impl Continuity {
     }
 
     /// The connection is gone, and with it these server subscriptions, which were confirmed.
-    pub(crate) fn interrupted(
+    pub(super) fn interrupted(
         &mut self,
         server_subscriptions: impl IntoIterator<Item = ServerSubscription>,
         last_read: u64,
     ) {
-        let Continuity { recovery, sound, fresh, hole, .. } = self;
+        let Continuity { recovery, sound, fresh, missed, .. } = self;
         let from = *sound;
-        let hole = hole.get_or_insert_with(|| MissedInterval {
+        let missed = missed.get_or_insert_with(|| MissedInterval {
             from,
             last_read,
             server_subscriptions: HashMap::new(),
-            _kept: recovery.keep(),
+            _guard: RetentionGuard::new(recovery),
         });
-        hole.last_read = hole.last_read.max(last_read);
+        missed.last_read = missed.last_read.max(last_read);
         for server_subscription in server_subscriptions {
             let since = fresh.get(&server_subscription).copied().unwrap_or(0);
-            hole.server_subscriptions.entry(server_subscription).or_insert(since);
+            missed.server_subscriptions.entry(server_subscription).or_insert(since);
         }
         fresh.clear();
     }
 
-    /// All server subscriptions are confirmed again: fills the hole and reports the gap.
-    pub(crate) fn resumed(&mut self, gap: Gap) {
-        match self.hole.take() {
-            Some(hole) => self.recovery.fill(hole, self.opened, gap),
+    /// All server subscriptions are confirmed again: fills the missed interval and reports the gap.
+    pub(super) fn resumed(&mut self, gap: Gap) {
+        match self.missed.take() {
+            Some(missed) => fill(&self.recovery, missed, self.opened, gap),
             None => self.recovery.shared.notice(gap.notice(0, false)),
         }
     }
 
     /// Nobody wants to know of the gap.
-    pub(crate) fn forget(&mut self) {
-        self.hole = None;
+    pub(super) fn forget(&mut self) {
+        self.missed = None;
     }
 
     /// A server subscription that the server had refused since `from` is confirmed.
-    pub(crate) fn regained(
+    pub(super) fn regained(
         &mut self,
         server_subscription: ServerSubscription,
         from: u64,
         now: u64,
         gap: Gap,
     ) {
-        let (server_subscriptions, _kept) =
-            (HashMap::from([(server_subscription, from)]), self.recovery.keep());
-        self.recovery.fill(MissedInterval { from, last_read: from, server_subscriptions, _kept }, now, gap);
+        let server_subscriptions = HashMap::from([(server_subscription, from)]);
+        let _guard = RetentionGuard::new(&self.recovery);
+        fill(
+            &self.recovery,
+            MissedInterval { from, last_read: from, server_subscriptions, _guard },
+            now,
+            gap,
+        );
     }
 }

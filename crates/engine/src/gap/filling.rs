@@ -1,4 +1,4 @@
-//! From a hole to the events that fill it.
+//! From a missed interval to the events that fill it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,23 +13,26 @@ use oxbus_model::routing::router::ServerSubscription;
 use oxbus_model::stream_store::{EntryId, Request, Response, StoredEntry};
 use tokio::time::sleep;
 
-use super::{MissedInterval, Recovery};
+use super::missed_interval::{Gap, MissedInterval, REACH};
+use super::recovery::Recovery;
 use crate::admin::merged_range::MergedRange;
-use crate::gap::continuity::REACH;
+use crate::host::Notice;
 use crate::receive::acceptance;
 use crate::receive::reception::InboundBatch;
 use crate::runtime::clock::Clock;
-use crate::transport::store::{Answer, Store, unexpected};
+use crate::runtime::panics::catch_panic;
+use crate::runtime::tasks::Tasks;
+use crate::transport::store::{PendingResponse, Store, unexpected};
 
 /// How long a store that does not answer is asked again, in milliseconds.
 pub(super) const PATIENCE: u64 = 10_000;
 /// The pause before it is.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How exactly the clock of the store should be known, in milliseconds: less than a hole reaches back.
+/// How exactly the clock of the store should be known, in milliseconds: less than a missed interval reaches back.
 const EXACT: u64 = 500;
 /// How often it is asked for at the most.
 const TRIES: u32 = 5;
-/// The entries that are looked at for one hole, at the most.
+/// The entries that are looked at for one missed interval, at the most.
 const MAX_ENTRIES: usize = 100_000;
 /// How many of them are read at once.
 const CHUNK: usize = 500;
@@ -38,13 +41,32 @@ const BATCH: usize = 256;
 /// Event types whose server subscriptions are remembered.
 const REMEMBERED: usize = 1_024;
 
-/// A hole that is being filled.
-pub(super) struct Filling<'a> {
+/// Reads from streams what was missed, delivers it, and then reports the gap. The subscriptions were asked for again at
+/// `reopened`, and are confirmed.
+pub(super) fn fill(recovery: &Arc<Recovery>, missed: MissedInterval, reopened: u64, gap: Gap) {
+    let recovery = recovery.clone();
+    let deadline = recovery.shared.clock.now_ms().saturating_add(PATIENCE);
+    Tasks::current(&recovery.shared.log).spawn(async move {
+        let mut filling = Filling::new(&recovery, &missed, reopened, deadline);
+        let filled = catch_panic("recovery", filling.run()).await;
+        let (recovered, complete) = filling.result();
+        let shared = &recovery.shared;
+        if let Err(fault) = filled {
+            shared.notice(Notice::Error(fault));
+        }
+        if !recovery.is_closing() {
+            shared.notice(gap.notice(recovered, complete));
+        }
+    });
+}
+
+/// A missed interval that is being filled.
+struct Filling<'a> {
     recovery: &'a Arc<Recovery>,
-    hole: &'a MissedInterval,
+    missed: &'a MissedInterval,
     reopened: u64,
     arrivals: InboundBatch,
-    /// The server subscriptions of the hole that match an event type, each with since when it is established.
+    /// The server subscriptions of the missed interval that match an event type, each with since when it is established.
     server_subscriptions: HashMap<Box<str>, Vec<(ServerSubscription, u64)>>,
     recovered: u64,
     complete: bool,
@@ -60,7 +82,7 @@ struct Patient {
 }
 
 impl Store for Patient {
-    fn execute(&self, request: Request) -> Answer {
+    fn execute(&self, request: Request) -> PendingResponse {
         let (recovery, deadline) = (self.recovery.clone(), self.deadline);
         Box::pin(async move {
             loop {
@@ -117,15 +139,10 @@ impl StoreClock {
 }
 
 impl<'a> Filling<'a> {
-    pub(super) fn new(
-        recovery: &'a Arc<Recovery>,
-        hole: &'a MissedInterval,
-        reopened: u64,
-        deadline: u64,
-    ) -> Self {
+    fn new(recovery: &'a Arc<Recovery>, missed: &'a MissedInterval, reopened: u64, deadline: u64) -> Self {
         Filling {
             recovery,
-            hole,
+            missed,
             reopened,
             arrivals: InboundBatch::default(),
             server_subscriptions: HashMap::new(),
@@ -136,11 +153,11 @@ impl<'a> Filling<'a> {
     }
 
     /// How many events were delivered, and whether they are all that may have been missed.
-    pub(super) fn result(&self) -> (u64, bool) {
+    fn result(&self) -> (u64, bool) {
         (self.recovered, self.complete)
     }
 
-    pub(super) async fn run(&mut self) {
+    async fn run(&mut self) {
         let (streams, covered) = self.streams();
         // What cannot be read is missing; the gap says so.
         let read = self.read(&streams).await;
@@ -153,7 +170,7 @@ impl<'a> Filling<'a> {
         let (storage, router) = (&self.recovery.storage, self.recovery.shared.router());
         let mut patterns = Vec::new();
         let mut covered = true;
-        for server_subscription in self.hole.server_subscriptions.keys() {
+        for server_subscription in self.missed.server_subscriptions.keys() {
             covered &= !router.addresses_channels(server_subscription);
             for pattern in router.patterns(server_subscription) {
                 covered &= storage.stores_all(pattern);
@@ -173,7 +190,7 @@ impl<'a> Filling<'a> {
         }
         let store = Arc::new(Patient { recovery: self.recovery.clone(), deadline: self.deadline });
         let clock = StoreClock::read(&*store, self.recovery.shared.clock.clone()).await?;
-        let from = EntryId::first_of(clock.latest(self.hole.from).saturating_sub(REACH));
+        let from = EntryId::first_of(clock.latest(self.missed.from).saturating_sub(REACH));
         let to = EntryId::last_of(clock.theirs);
         let names: Vec<Arc<str>> = {
             let config = &self.recovery.shared.config.streams;
@@ -196,7 +213,7 @@ impl<'a> Filling<'a> {
             whole &= self.take(stream, &entry, clock);
             if self.arrivals.events.len() >= BATCH {
                 self.deliver();
-                // A long hole must not keep others of this thread waiting.
+                // A long missed interval must not keep others of this thread waiting.
                 tokio::task::yield_now().await;
             }
         }
@@ -222,10 +239,10 @@ impl<'a> Filling<'a> {
         let Some(id) = id_of(&event.json) else { return true };
         let channel = shared.channels.named(&event.event_type);
         let ms = entry.id.ms;
-        let seen_last = clock.latest(self.hole.last_read).saturating_add(REACH);
+        let seen_last = clock.latest(self.missed.last_read).saturating_add(REACH);
         let late = ms.saturating_add(REACH) >= clock.earliest(self.reopened);
-        let (hole, server_subscriptions, arrivals) =
-            (self.hole, &mut self.server_subscriptions, &mut self.arrivals);
+        let (missed, server_subscriptions, arrivals) =
+            (self.missed, &mut self.server_subscriptions, &mut self.arrivals);
         let before = arrivals.routes.len();
         let router = shared.router();
         let mut seen = self.recovery.seen.lock();
@@ -233,7 +250,8 @@ impl<'a> Filling<'a> {
             // It may have come.
             return false;
         }
-        for (server_subscription, since) in matching(server_subscriptions, hole, &event.event_type, &channel)
+        for (server_subscription, since) in
+            matching(server_subscriptions, missed, &event.event_type, &channel)
         {
             if ms >= clock.earliest(*since)
                 && seen.recover(self.recovery.seen.hash(server_subscription.into(), &id), late)
@@ -257,10 +275,10 @@ impl<'a> Filling<'a> {
     }
 }
 
-/// The server subscriptions of a hole that match a channel.
+/// The server subscriptions of a missed interval that match a channel.
 fn matching<'w>(
     known: &'w mut HashMap<Box<str>, Vec<(ServerSubscription, u64)>>,
-    hole: &MissedInterval,
+    missed: &MissedInterval,
     event_type: &str,
     channel: &str,
 ) -> &'w [(ServerSubscription, u64)] {
@@ -268,7 +286,7 @@ fn matching<'w>(
         known.clear();
     }
     known.entry(event_type.into()).or_insert_with(|| {
-        let matching = hole
+        let matching = missed
             .server_subscriptions
             .iter()
             .filter(|(server_subscription, _)| server_subscription.matches(channel.as_bytes()));

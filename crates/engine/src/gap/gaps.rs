@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use oxbus_model::routing::router::ServerSubscription;
 
 use super::continuity::Continuity;
-use super::{Gap, Recovery};
+use super::missed_interval::Gap;
+use super::recovery::Recovery;
 use crate::receive::seen::SeenMessages;
 use crate::runtime::clock::wall_ms;
 use crate::state::ClientState;

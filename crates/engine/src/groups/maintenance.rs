@@ -8,7 +8,7 @@ use std::task::{Context, Waker};
 use oxbus_model::BusError;
 use oxbus_model::config::StreamConfig;
 use oxbus_model::consumer::Announcement;
-use oxbus_model::stream_store::{Position, Request, Response};
+use oxbus_model::stream_store::{Position, Request, Response, keys};
 use tokio::sync::watch;
 use tracing::debug;
 
@@ -41,6 +41,8 @@ struct Schedule {
     running: bool,
     /// Whether the server's policy was looked at.
     policy_known: bool,
+    /// Whether the streams were registered since the last connection was made.
+    registered: bool,
     /// Groups that were there in the time of this client, by stream and name. One of them that is missing is
     /// lost, not new.
     known: BTreeSet<(String, String)>,
@@ -68,13 +70,14 @@ impl GroupMaintenance {
 
     /// A connection is there: streams and groups are made where they are missing.
     pub(crate) fn ensure_streams(self: &Arc<Self>) {
-        let streams = &self.state.config.streams;
+        let streams = self.state.config.maintained_streams();
         if streams.is_empty() {
             return;
         }
         let now = self.state.clock.now_ms();
         let mut schedule = self.schedule();
         schedule.ensure_at = Some(now);
+        schedule.registered = false;
         if streams.iter().any(is_trimmed) && schedule.trim_at.is_none() {
             schedule.trim_at = Some(now.saturating_add(TRIM_INTERVAL));
         }
@@ -85,7 +88,7 @@ impl GroupMaintenance {
 
     /// Waits until the streams were looked at once.
     pub(crate) async fn streams_ensured(&self) {
-        if self.state.config.streams.is_empty() {
+        if self.state.config.maintained_streams().is_empty() {
             return;
         }
         // The sender lives as long as `self`.
@@ -151,7 +154,7 @@ impl GroupMaintenance {
     async fn make_streams(&self) {
         let state = &self.state;
         let mut troubles = BTreeMap::new();
-        for stream in &state.config.streams {
+        for stream in state.config.maintained_streams() {
             for (group, from) in &stream.groups {
                 if let Err(error) = self.make_group(&stream.name, group, *from).await {
                     troubles.insert(stream.name.clone(), error);
@@ -171,9 +174,27 @@ impl GroupMaintenance {
             }
             *before = troubles;
         }
-        self.ensured.send_replace(true);
         self.transport.streams_ready();
+        self.register_streams().await;
+        self.ensured.send_replace(true);
         self.warn_of_eviction().await;
+    }
+
+    /// Registers the streams, once for each connection, so that observers find them. The bus works without it.
+    async fn register_streams(&self) {
+        if std::mem::replace(&mut self.schedule().registered, true) {
+            return;
+        }
+        let config = &self.state.config;
+        let named = |stream: &StreamConfig| (stream.name.clone(), stream.events.clone());
+        let register = Request::RegisterStreams {
+            key: keys::registry(&config.channel_prefix).into(),
+            streams: config.maintained_streams().iter().map(named).collect(),
+        };
+        if let Err(error) = self.transport.store().execute(register).await {
+            let (error, code) = (&error.message, error.kind.code());
+            debug!(code, "the streams were not registered for observers: {error}");
+        }
     }
 
     /// Makes a group where it is missing: one that was there before goes on where it was, or at the beginning.
@@ -209,7 +230,7 @@ impl GroupMaintenance {
     }
 
     async fn trim_streams(&self) {
-        for stream in self.state.config.streams.iter().filter(|stream| is_trimmed(stream)) {
+        for stream in self.state.config.maintained_streams().iter().filter(|stream| is_trimmed(stream)) {
             let retention = Request::ApplyRetention {
                 stream: stream.name.as_str().into(),
                 instance: self.state.origin.instance_id().into(),

@@ -66,16 +66,19 @@ impl GroupDriver {
     }
 
     /// Subscribes to a group. The reply comes when its streams and the group are there, and the consumer is ours.
-    pub(crate) fn subscribe(self: &Arc<Self>, durable: DurableSubscription) -> Result<(), BusError> {
+    pub(crate) fn subscribe(
+        self: &Arc<Self>,
+        durable: DurableSubscription,
+    ) -> Result<Vec<Arc<str>>, BusError> {
         // What is refused makes no connection.
-        self.subscriptions.check(&durable)?;
+        let streams = self.subscriptions.check(&durable)?;
         self.transport.start();
         if self.state.groups.start_use() && self.state.config.mode.has_server() {
             self.start_pumping();
         }
         self.subscriptions.add(durable)?;
         self.schedule();
-        Ok(())
+        Ok(streams)
     }
 
     /// The reader of a group can read, for the first time or again.

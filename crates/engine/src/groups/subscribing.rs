@@ -78,12 +78,13 @@ impl GroupSubscriptions {
                 || self.unconfirmed().tickets.contains_key(&subscription))
     }
 
-    /// Refuses a subscription that no stream can serve.
-    pub(super) fn check(&self, durable: &DurableSubscription) -> Result<(), BusError> {
+    /// The streams that a subscription will read. Refuses one that no stream can serve.
+    pub(super) fn check(&self, durable: &DurableSubscription) -> Result<Vec<Arc<str>>, BusError> {
         let Some(options) = &durable.options.durable else {
             return Err(BusError::new(ErrorKind::Internal, "not a durable subscription"));
         };
-        self.sources(&durable.patterns, options).map(drop)
+        let sources = self.sources(&durable.patterns, options)?;
+        Ok(sources.into_iter().map(|source| source.stream).collect())
     }
 
     /// Adds a subscription, which waits for its confirmation from now on.

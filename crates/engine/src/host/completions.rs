@@ -43,7 +43,7 @@ impl Completions {
         self.lock().waits.longest(self.wakes.now_ms()).max(self.wakes.waiting_ms())
     }
 
-    /// Publishes were settled. Everything is taken out of the lists, which keep their memory.
+    /// Publishes were settled. Everything is taken out of the lists.
     pub(crate) fn settled(
         &self,
         published: &mut Vec<Published>,
@@ -60,9 +60,10 @@ impl Completions {
         }
         let mut ready = self.lock();
         ready.drained.published.append(published);
-        ready.drained.settled_locally.append(settled_locally);
         ready.drained.delivered_locally.append(delivered_locally);
-        ready.drained.failed.append(failed);
+        // These are rare, but may be very many at once: their memory is not kept for the next time.
+        ready.drained.settled_locally.extend(std::mem::take(settled_locally));
+        ready.drained.failed.extend(std::mem::take(failed));
         drop(ready);
         self.wake();
     }

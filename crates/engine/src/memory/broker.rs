@@ -9,7 +9,7 @@ use oxbus_model::routing::router::{ServerSubscription, ServerSubscriptionRef};
 use oxbus_model::stream_store::{EntryId, Fields, Request, Response, Streams};
 use oxbus_model::{BusError, ErrorKind};
 
-use crate::memory::readers::{Ended, Reader, Reads};
+use crate::memory::readers::{EndedRead, GroupReads, Reads};
 use crate::runtime::clock::{VirtualTime, wall_ms};
 use crate::transport::context::TransportContext;
 
@@ -51,7 +51,7 @@ struct BrokerClient {
     context: Arc<TransportContext>,
     channels: HashSet<Arc<[u8]>>,
     patterns: HashSet<Arc<[u8]>>,
-    readers: HashMap<GroupKey, Reader>,
+    readers: HashMap<GroupKey, GroupReads>,
 }
 
 /// An event that is to be stored.
@@ -60,7 +60,7 @@ pub(super) struct NewEntry<'a> {
     pub(super) stream: &'a str,
     /// Its fields.
     pub(super) fields: Fields,
-    /// How many entries the stream keeps.
+    /// The number of entries that the stream keeps.
     pub(super) cap: u64,
     /// The id of the event, where it must be stored once only within so many milliseconds.
     pub(super) once: Option<(&'a str, u64)>,
@@ -70,7 +70,7 @@ pub(super) struct NewEntry<'a> {
 
 /// What became of a [`NewEntry`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stored {
+pub(super) struct Appended {
     /// The entry, an earlier one for a duplicate.
     pub(super) id: EntryId,
     /// Whether the event was there already: then it was not published either.
@@ -80,7 +80,7 @@ pub(super) struct Stored {
 }
 
 /// An event that is to be kept by its id for a while.
-pub(super) struct Kept<'a> {
+pub(super) struct PersistedEvent<'a> {
     /// Its key.
     pub(super) key: &'a str,
     /// The event.
@@ -204,12 +204,12 @@ impl Broker {
     /// Stores an event, publishes it live where that is asked for, and hands it to those that wait for it, all
     /// in one step: the order in the stream and the live order are the same. The reads that end by it are for the
     /// caller to tell, holding no lock that a client takes when entries arrive.
-    pub(super) fn store(&self, entry: NewEntry<'_>) -> (Stored, Vec<Ended>) {
+    pub(super) fn store(&self, entry: NewEntry<'_>) -> (Appended, Vec<EndedRead>) {
         self.lock().store(entry, self.now_ms())
     }
 
     /// Keeps an event by its id.
-    pub(super) fn keep(&self, Kept { key, json, ttl, history }: Kept<'_>) {
+    pub(super) fn keep(&self, PersistedEvent { key, json, ttl, history }: PersistedEvent<'_>) {
         let (mut state, now) = (self.lock(), self.now_ms());
         state.streams.keep_event(key, json, ttl, now);
         if let Some((history, fields)) = history {
@@ -220,12 +220,12 @@ impl Broker {
     /// Executes a request. The caller must hold no lock that a client takes when entries arrive.
     pub(super) fn execute(&self, request: Request) -> Result<Response, BusError> {
         let (result, ended) = self.execute_untold(request);
-        ended.into_iter().for_each(Ended::tell);
+        ended.into_iter().for_each(EndedRead::report);
         result
     }
 
-    /// As [`Broker::execute`], but the reads that end by it are for the caller to tell.
-    pub(super) fn execute_untold(&self, request: Request) -> (Result<Response, BusError>, Vec<Ended>) {
+    /// Executes a request as [`Broker::execute`] does, but leaves it to the caller to report the reads that end by it.
+    pub(super) fn execute_untold(&self, request: Request) -> (Result<Response, BusError>, Vec<EndedRead>) {
         self.lock().execute(request, self.now_ms())
     }
 
@@ -238,7 +238,7 @@ impl Broker {
     }
 
     /// Ends the reader of a group. Returns it, and whether a read is over by that.
-    pub(super) fn remove_reader(&self, number: u64, group: GroupKey) -> Option<(Reader, bool)> {
+    pub(super) fn remove_reader(&self, number: u64, group: GroupKey) -> Option<(GroupReads, bool)> {
         let mut state = self.lock();
         let reader = state.members.get_mut(&number)?.readers.remove(&group)?;
         Some((reader, state.reads.remove(number, group)))
@@ -253,7 +253,7 @@ impl Broker {
     ///
     /// # Errors
     /// `CLOSED` when the client does not read the group (any more).
-    pub(super) fn read(&self, number: u64, read: Read) -> Result<Option<Ended>, BusError> {
+    pub(super) fn read(&self, number: u64, read: Read) -> Result<Option<EndedRead>, BusError> {
         self.lock().read(number, read, self.now_ms())
     }
 
@@ -284,20 +284,20 @@ impl State {
         receivers
     }
 
-    fn store(&mut self, entry: NewEntry<'_>, now_ms: u64) -> (Stored, Vec<Ended>) {
+    fn store(&mut self, entry: NewEntry<'_>, now_ms: u64) -> (Appended, Vec<EndedRead>) {
         let NewEntry { stream, fields, cap, once, live } = entry;
         let (id, duplicate) = match once {
             Some((event, ttl)) => self.streams.append_once(stream, fields, Some(cap), event, ttl, now_ms),
             None => (self.streams.append(stream, fields, Some(cap), now_ms), false),
         };
         if duplicate {
-            return (Stored { id, duplicate, receivers: 0 }, Vec::new());
+            return (Appended { id, duplicate, receivers: 0 }, Vec::new());
         }
         let receivers = live.map_or(0, |(channel, payload)| self.publish(channel, payload));
-        (Stored { id, duplicate, receivers }, self.wake(Some(stream), now_ms))
+        (Appended { id, duplicate, receivers }, self.wake(Some(stream), now_ms))
     }
 
-    fn execute(&mut self, request: Request, now_ms: u64) -> (Result<Response, BusError>, Vec<Ended>) {
+    fn execute(&mut self, request: Request, now_ms: u64) -> (Result<Response, BusError>, Vec<EndedRead>) {
         // After these there may be something new to read, or a group is gone.
         let touched = match &request {
             Request::DeadLetter { to: Some(stream), .. }
@@ -313,7 +313,7 @@ impl State {
         (result, ended)
     }
 
-    fn read(&mut self, number: u64, read: Read, now_ms: u64) -> Result<Option<Ended>, BusError> {
+    fn read(&mut self, number: u64, read: Read, now_ms: u64) -> Result<Option<EndedRead>, BusError> {
         let reader = self.members.get(&number).and_then(|m| Some((&m.context, m.readers.get(&read.key)?)));
         let (context, reader) =
             reader.ok_or_else(|| BusError::new(ErrorKind::Closed, "the group is not read any more"))?;
@@ -325,7 +325,7 @@ impl State {
     }
 
     /// Delivers to the reads that wait for a stream, or for any: to that first which has waited longest.
-    fn wake(&mut self, stream: Option<&str>, now_ms: u64) -> Vec<Ended> {
+    fn wake(&mut self, stream: Option<&str>, now_ms: u64) -> Vec<EndedRead> {
         let State { members, streams, reads, .. } = self;
         reads.end(stream, |number, read| {
             let member = members.get(&number)?;

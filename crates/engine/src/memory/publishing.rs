@@ -11,8 +11,8 @@ use oxbus_model::submission;
 
 use super::Broker;
 use crate::host::{Failed, Published, StoredEntries};
-use crate::memory::broker::{Kept, NewEntry};
-use crate::memory::readers::Ended;
+use crate::memory::broker::{NewEntry, PersistedEvent};
+use crate::memory::readers::EndedRead;
 use crate::publish::encoder::{Encoded, Encoder, Stamp};
 use crate::transport::Submission;
 use crate::transport::context::TransportContext;
@@ -27,12 +27,12 @@ pub(super) struct Publishing {
     prefix: Box<str>,
 }
 
-/// What came of a submission.
+/// The outcome of a submission.
 #[derive(Default)]
 pub(super) struct Settled {
     pub(super) report: PublishReport,
     /// Reads that have ended with it.
-    pub(super) ended: Vec<Ended>,
+    pub(super) ended: Vec<EndedRead>,
 }
 
 impl Publishing {
@@ -120,7 +120,7 @@ fn keep(
     let Some((PersistenceConfig { ttl, history }, prefix)) = kept else { return };
     recent.push(event.payload.into());
     let history = history.then(|| keys::history(prefix));
-    broker.keep(Kept {
+    broker.keep(PersistedEvent {
         key: &keys::event(prefix, event.event_id()),
         json: event.payload,
         ttl,

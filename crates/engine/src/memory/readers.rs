@@ -12,20 +12,20 @@ use tokio::sync::mpsc;
 use crate::transport::context::TransportContext;
 
 /// A client's reader of a group.
-pub(super) struct Reader {
+pub(super) struct GroupReads {
     /// Each read that has ended and was not told yet has a clone.
     untold: mpsc::Sender<()>,
     all_told: mpsc::Receiver<()>,
 }
 
-impl Default for Reader {
+impl Default for GroupReads {
     fn default() -> Self {
         let (untold, all_told) = mpsc::channel(1);
-        Reader { untold, all_told }
+        GroupReads { untold, all_told }
     }
 }
 
-impl Reader {
+impl GroupReads {
     /// Ends a read if there is something to deliver, or a group is missing.
     pub(super) fn deliver(
         &self,
@@ -33,18 +33,18 @@ impl Reader {
         context: &Arc<TransportContext>,
         read: &Read,
         now_ms: u64,
-    ) -> Option<Ended> {
+    ) -> Option<EndedRead> {
         let Read { key, group, consumer, streams: names, limit } = read;
         let result = streams.deliver(names, group, consumer, *limit, now_ms);
         if result.as_ref().is_ok_and(Vec::is_empty) {
             return None;
         }
-        Some(Ended { context: context.clone(), key: *key, result, _untold: self.untold.clone() })
+        Some(EndedRead { context: context.clone(), key: *key, result, _untold: self.untold.clone() })
     }
 
     /// Waits until the client was told of every read that has ended.
     pub(super) async fn told(self) {
-        let Reader { untold, mut all_told } = self;
+        let GroupReads { untold, mut all_told } = self;
         drop(untold);
         // Nothing is ever sent: it ends with the last sender.
         all_told.recv().await;
@@ -52,16 +52,16 @@ impl Reader {
 }
 
 /// A read that has ended. The client is to be told, without a lock that it takes for that.
-pub(super) struct Ended {
+pub(super) struct EndedRead {
     context: Arc<TransportContext>,
     pub(super) key: GroupKey,
     pub(super) result: Result<Vec<Delivered>, BusError>,
     _untold: mpsc::Sender<()>,
 }
 
-impl Ended {
-    pub(super) fn tell(self) {
-        let Ended { context, key, result, _untold } = self;
+impl EndedRead {
+    pub(super) fn report(self) {
+        let EndedRead { context, key, result, _untold } = self;
         match result {
             Ok(delivered) => {
                 let (codec, own_instance) = (context.config.codec, context.origin.instance_id());
@@ -98,8 +98,8 @@ impl Reads {
     pub(super) fn end(
         &mut self,
         stream: Option<&str>,
-        mut deliver: impl FnMut(u64, &Read) -> Option<Ended>,
-    ) -> Vec<Ended> {
+        mut deliver: impl FnMut(u64, &Read) -> Option<EndedRead>,
+    ) -> Vec<EndedRead> {
         let places: Vec<u64> = match stream {
             Some(stream) => self.by_stream.get(stream).into_iter().flatten().copied().collect(),
             None => self.waiting.keys().copied().collect(),

@@ -14,8 +14,8 @@ use oxbus_model::{BusError, ErrorKind};
 
 use crate::client::ClientEvents;
 use crate::host::Host;
-use crate::memory::broker::{Broker, Kept, NewEntry, Stored};
-use crate::memory::readers::Ended;
+use crate::memory::broker::{Appended, Broker, NewEntry, PersistedEvent};
+use crate::memory::readers::EndedRead;
 use crate::memory::store::MemoryStore;
 use crate::runtime::clock::Clock;
 use crate::state::ClientState;
@@ -65,28 +65,34 @@ impl Rig {
         number
     }
 
-    fn read_of(&self, number: u64, key: u32, group: &str, limit: usize) -> Result<Option<Ended>, BusError> {
+    fn read_of(
+        &self,
+        number: u64,
+        key: u32,
+        group: &str,
+        limit: usize,
+    ) -> Result<Option<EndedRead>, BusError> {
         let streams = Arc::new([Arc::from("s"), Arc::from("t")]);
         let (group, consumer) = (group.into(), format!("c{number}").into());
         self.broker.read(number, Read { key: GroupKey(key), group, consumer, streams, limit })
     }
 
-    fn read(&self, number: u64, limit: usize) -> Option<Ended> {
+    fn read(&self, number: u64, limit: usize) -> Option<EndedRead> {
         self.read_of(number, 0, "g", limit).unwrap()
     }
 
     /// Stores as the broker does, but tells nobody.
-    fn store(&self, stream: &str, value: &str) -> Vec<Ended> {
+    fn store(&self, stream: &str, value: &str) -> Vec<EndedRead> {
         self.broker.store(entry(stream, value)).1
     }
 }
 
-fn values(ended: &Ended) -> Vec<String> {
+fn values(ended: &EndedRead) -> Vec<String> {
     let value = |fields: &Fields| String::from_utf8_lossy(&fields[0].1).into_owned();
     ended.result.as_ref().unwrap().iter().map(|d| format!("{}{}", d.stream, value(&d.fields))).collect()
 }
 
-fn all_values(ended: &[Ended]) -> Vec<(u32, Vec<String>)> {
+fn all_values(ended: &[EndedRead]) -> Vec<(u32, Vec<String>)> {
     ended.iter().map(|e| (e.key.0, values(e))).collect()
 }
 
@@ -222,7 +228,7 @@ fn leaving_ends_when_all_is_told() {
     assert!(!waited);
     let mut left = Box::pin(reader.told());
     assert_eq!(poll(&mut left), Poll::Pending);
-    untold.into_iter().for_each(Ended::tell);
+    untold.into_iter().for_each(EndedRead::report);
     assert_eq!(poll(&mut left), Poll::Ready(()));
 }
 
@@ -237,11 +243,11 @@ fn an_event_is_stored_and_published_in_one_step() {
         ..entry("s", "1")
     };
     let id = EntryId { ms: 1000, seq: 0 };
-    assert_eq!(rig.broker.store(event()).0, Stored { id, duplicate: false, receivers: 1 });
-    assert_eq!(rig.broker.store(event()).0, Stored { id, duplicate: true, receivers: 0 });
+    assert_eq!(rig.broker.store(event()).0, Appended { id, duplicate: false, receivers: 1 });
+    assert_eq!(rig.broker.store(event()).0, Appended { id, duplicate: true, receivers: 0 });
     rig.broker.advance_to(1100);
     let again = EntryId { ms: 1100, seq: 0 };
-    assert_eq!(rig.broker.store(event()).0, Stored { id: again, duplicate: false, receivers: 1 });
+    assert_eq!(rig.broker.store(event()).0, Appended { id: again, duplicate: false, receivers: 1 });
 }
 
 #[test]
@@ -258,7 +264,7 @@ fn time_stands_still_and_never_goes_back() {
 #[test]
 fn events_are_kept_by_their_ids() {
     let rig = Rig::new();
-    let kept = |key, history| Kept { key, json: b"{}", ttl: 100, history };
+    let kept = |key, history| PersistedEvent { key, json: b"{}", ttl: 100, history };
     rig.broker.keep(kept("event:1", Some(("history", fields("1")))));
     rig.broker.keep(kept("event:2", None));
     for (key, expected) in [("event:1", Some(Box::from(*b"{}"))), ("event:3", None)] {

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::Broker;
 use crate::memory::publishing::{Publishing, Settled};
-use crate::memory::readers::Ended;
+use crate::memory::readers::EndedRead;
 use crate::memory::store::MemoryStore;
 use crate::publish::encoder::Stamp;
 use crate::transport::context::TransportContext;
@@ -28,7 +28,7 @@ pub(crate) struct MemoryTransport {
 #[derive(Clone, Copy)]
 enum Membership {
     Outside,
-    ConsumerId(u64),
+    Joined(u64),
     Left,
 }
 
@@ -48,7 +48,7 @@ impl MemoryTransport {
 
     fn number(&self) -> Option<u64> {
         match *self.membership() {
-            Membership::ConsumerId(number) => Some(number),
+            Membership::Joined(number) => Some(number),
             Membership::Outside | Membership::Left => None,
         }
     }
@@ -58,7 +58,7 @@ impl Transport for MemoryTransport {
     fn start(&self) {
         let mut membership = self.membership();
         if matches!(*membership, Membership::Outside) {
-            *membership = Membership::ConsumerId(self.broker.join(self.context.clone()));
+            *membership = Membership::Joined(self.broker.join(self.context.clone()));
             drop(membership);
             self.context.events.link_up(&LinkId::Memory);
         }
@@ -70,7 +70,7 @@ impl Transport for MemoryTransport {
             publishing.publish(&self.broker, &submission, &Stamp::now(&self.context.clock))
         };
         self.context.events.published(&mut report);
-        ended.into_iter().for_each(Ended::tell);
+        ended.into_iter().for_each(EndedRead::report);
     }
 
     fn cancel(&self, _batch: u32, _index: u32) {
@@ -127,7 +127,7 @@ impl Transport for MemoryTransport {
     fn read(&self, read: Read) {
         let key = read.key;
         match self.number().ok_or_else(closed).and_then(|number| self.broker.read(number, read)) {
-            Ok(Some(ended)) => ended.tell(),
+            Ok(Some(ended)) => ended.report(),
             Ok(None) => {}
             Err(error) => self.context.events.reader_down(key, &error),
         }
@@ -147,7 +147,7 @@ impl Transport for MemoryTransport {
 
     fn close(&self) {
         let before = std::mem::replace(&mut *self.membership(), Membership::Left);
-        if let Membership::ConsumerId(number) = before {
+        if let Membership::Joined(number) = before {
             for group in self.broker.leave(number) {
                 self.context.events.reader_down(group, &closed());
             }

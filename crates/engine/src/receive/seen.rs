@@ -11,9 +11,9 @@ use oxbus_model::routing::stream_routing::StreamRouting;
 
 /// How many messages each generation knows at the most.
 pub(crate) const MAX_IDS: usize = 65_536;
-/// How long messages are known at the least, in milliseconds: more than a hole reaches back behind the last
+/// How long messages are known at the least, in milliseconds: more than a missed interval reaches back behind the last
 /// heartbeat before it.
-const KEPT: u64 = 1_500;
+const RETENTION: u64 = 1_500;
 
 /// Records the messages whose types streams store.
 pub(crate) struct SeenMessages {
@@ -67,7 +67,7 @@ pub(crate) struct Seen {
     /// When the last of them was delivered.
     recovered_until: u64,
     /// While it is not 0, nothing is forgotten.
-    holes: u32,
+    intervals: u32,
 }
 
 #[derive(Default)]
@@ -97,7 +97,7 @@ impl Seen {
     }
 
     /// Whether a message that a stream holds is to be delivered: it has not come. It is `late` when it may
-    /// still come, or be found once more by the next hole, and then is not delivered a second time.
+    /// still come, or be found once more by the next missed interval, and then is not delivered a second time.
     pub(crate) fn recover(&mut self, id: u64, late: bool) -> bool {
         if self.older.ids.contains(&id) || self.newer.ids.contains(&id) {
             return false;
@@ -120,26 +120,26 @@ impl Seen {
 
     /// A heartbeat that was sent at `sent` has been answered: what was published before it has come.
     pub(crate) fn heartbeat(&mut self, sent: u64, now: u64) {
-        if self.holes > 0 {
+        if self.intervals > 0 {
             return;
         }
         if sent >= self.recovered_until {
             self.recovered = HashSet::new();
         }
-        if self.newer.since.saturating_add(KEPT) <= sent {
+        if self.newer.since.saturating_add(RETENTION) <= sent {
             let newer = Generation { since: now, ..Generation::default() };
             self.older = std::mem::replace(&mut self.newer, newer);
         }
     }
 
-    /// There is a hole: nothing is forgotten before it is filled.
+    /// There is a missed interval: nothing is forgotten before it is filled.
     pub(crate) fn open(&mut self) {
-        self.holes += 1;
+        self.intervals += 1;
     }
 
-    /// A hole is filled.
+    /// A missed interval is filled.
     pub(crate) fn close(&mut self, now: u64) {
-        self.holes = self.holes.saturating_sub(1);
+        self.intervals = self.intervals.saturating_sub(1);
         self.recovered_until = now;
     }
 }
@@ -153,7 +153,7 @@ mod tests {
         let mut seen = Seen::default();
         assert!(seen.came(1) && seen.came(1));
         assert!(!seen.recover(1, true) && seen.recover(2, true) && seen.recover(3, false));
-        assert!(!seen.recover(2, true), "another hole found it");
+        assert!(!seen.recover(2, true), "another missed interval found it");
         assert!(!seen.came(2), "it was late");
         assert!(seen.came(3), "as it was too early to come, this is another one");
     }

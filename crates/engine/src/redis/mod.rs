@@ -1,14 +1,9 @@
 //! The transport to Redis: supervised links that publish, are subscribed, send requests to streams, and read them.
 //!
-//! - `socket`, `tls`, `handshake`: from a configuration to a connection that is ready for commands.
-//! - `reply`, `owned`: replies of both protocol versions, borrowed from the read buffer, and owned.
-//! - `script`: what runs inside the server.
-//! - `link`: keeps one connection, drives it, and makes it again; what it carries is a `Session`.
-//! - `publisher`, `subscriber`: the sessions of live events; `pipeline` and `batches`: the commands of the former, and whose they are.
-//! - `preparation`, `composer`: the commands of what is published; `hybrid`: the side of it that needs no server.
-//! - `commander`, `store`: commands that somebody waits for, and the requests to streams that are made of them.
-//! - `server_report`: what the server says of itself.
-//! - `reader`, `entries`: the session that reads for a group, and the entries that it gets.
+//! - `transport`: a client's links; `topology`: which server each connects to.
+//! - `connection`: one supervised connection, whose `Session` says what it carries.
+//! - `resp`: commands and replies as bytes; `scripts`: what runs inside the server.
+//! - `publisher`, `subscriber`: the sessions of events; `streams`: those of the stream store and of consumer groups.
 
 mod connection;
 mod publisher;
@@ -16,6 +11,7 @@ mod resp;
 mod scripts;
 mod streams;
 mod subscriber;
+mod topology;
 mod transport;
 
 pub use connection::tls::check;

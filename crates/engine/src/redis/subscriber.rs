@@ -14,7 +14,8 @@ use redis::cmd;
 use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
-use crate::redis::connection::link::{HEARTBEAT_LIMIT, Opened, Session};
+use crate::redis::connection::link::{Opened, Session};
+use crate::redis::connection::liveness::{HEARTBEAT_LIMIT, Liveness};
 use crate::redis::resp::reply::{Message, Protocol, Reply, decode, message};
 use crate::runtime::clock::wall_ms;
 use crate::transport::context::TransportContext;
@@ -31,7 +32,7 @@ const POSTPONED: u64 = 200;
 /// The milliseconds between two heartbeats at the most where events are stored, so that what was missed begins late.
 const STORED_HEARTBEAT: u64 = 2_000;
 
-/// What a subscriber is told.
+/// An input of the subscriber.
 pub(crate) enum Input {
     Want(Vec<ServerSubscription>),
     Unwant(Vec<ServerSubscription>),
@@ -39,22 +40,22 @@ pub(crate) enum Input {
     Probe(oneshot::Sender<()>),
 }
 
-/// What an answer belongs to: answers come in the order of the commands.
+/// A command that the server may answer with an error. Answers come in the order of the commands.
 enum Asked {
     Names,
-    /// With when it was sent.
+    /// A heartbeat, and when it was sent.
     Ping(u64),
 }
 
 pub(crate) struct Subscriber {
     context: Arc<TransportContext>,
-    ledger: SubscriptionReconciler,
+    wanted: SubscriptionReconciler,
     protocol: Protocol,
     outgoing: Outgoing,
     connected: bool,
     /// Whether everything wanted has been answered since the connection was made.
     settled: bool,
-    last_read: u64,
+    liveness: Liveness,
     /// When the oldest unanswered heartbeat was sent.
     ping_sent: Option<u64>,
     last_ping: u64,
@@ -77,13 +78,13 @@ impl Subscriber {
     pub(crate) fn new(context: Arc<TransportContext>) -> Self {
         Subscriber {
             stores: !context.config.streams.is_empty(),
+            liveness: Liveness::new(context.config.redis.heartbeat),
             context,
-            ledger: SubscriptionReconciler::new(),
+            wanted: SubscriptionReconciler::new(),
             protocol: Protocol::Resp3,
             outgoing: Outgoing::default(),
             connected: false,
             settled: false,
-            last_read: 0,
             ping_sent: None,
             last_ping: 0,
             asked: VecDeque::new(),
@@ -104,14 +105,14 @@ impl Subscriber {
 
     /// When the next heartbeat is due.
     fn next_ping(&self) -> u64 {
-        let idle = self.last_read + self.context.config.redis.heartbeat;
+        let idle = self.liveness.heartbeat_at();
         // Also under load: the answer to a heartbeat tells what has come.
         if self.stores { idle.min(self.last_ping + STORED_HEARTBEAT) } else { idle }
     }
 
-    /// Sends what the ledger wants next.
+    /// Sends what the wanted wants next.
     fn advance(&mut self, now: u64) {
-        while let Some(command) = self.ledger.next_command(now, IN_FLIGHT) {
+        while let Some(command) = self.wanted.next_command(now, IN_FLIGHT) {
             let mut packed = cmd(command.verb.name());
             for server_subscription in &command.names {
                 packed.arg(server_subscription.name());
@@ -121,18 +122,18 @@ impl Subscriber {
         }
         self.settle();
         if std::mem::take(&mut self.refused_changed) {
-            self.context.events.subscriptions_refused(&LinkId::Subscriber, self.ledger.refused_names());
+            self.context.events.subscriptions_refused(&LinkId::Subscriber, self.wanted.refused_names());
         }
     }
 
     /// Reports the link as up once all that is wanted is answered, and whether it is.
     fn settle(&mut self) {
-        let answered = self.ledger.is_settled();
+        let answered = self.wanted.is_settled();
         if self.connected && !self.settled && answered {
             self.settled = true;
             self.pending = false;
-            // Before `ready`, so that who waits for that knows of the gap.
-            let wanted: Vec<_> = self.ledger.wanted_names().collect();
+            // The gap is reported before the link, so that it is known when the client is ready.
+            let wanted: Vec<_> = self.wanted.wanted_names().collect();
             self.context.events.continuity(ContinuityChange::Resumed { wanted: &wanted });
             self.context.events.link_up(&LinkId::Subscriber);
             self.refused_changed = true;
@@ -195,9 +196,9 @@ impl Subscriber {
     }
 
     fn confirmed(&mut self, verb: Verb, name: &[u8], now: u64) {
-        let outstanding = self.ledger.outstanding();
-        let change = self.ledger.confirmed(verb, name);
-        if self.ledger.outstanding() < outstanding && matches!(self.asked.front(), Some(Asked::Names)) {
+        let outstanding = self.wanted.outstanding();
+        let change = self.wanted.confirmed(verb, name);
+        if self.wanted.outstanding() < outstanding && matches!(self.asked.front(), Some(Asked::Names)) {
             self.asked.pop_front();
         }
         if let Some(Change::Confirmed(server_subscription)) = change {
@@ -209,7 +210,7 @@ impl Subscriber {
                 let regained = ContinuityChange::Regained { server_subscription, since, since_unix, now };
                 self.context.events.continuity(regained);
             }
-            // Before who waits for it is told, so that they find the link as it is.
+            // The link is brought up to date first, so that those who wait for the confirmation find it so.
             self.settle();
             self.context.events.confirmed(server_subscription);
         }
@@ -221,9 +222,9 @@ impl Subscriber {
         let refusal = server_error::classify(error);
         match (self.asked.pop_front(), refusal.action) {
             (_, Action::Reconnect) => return Err(refusal.into_error(error)),
-            (Some(Asked::Names), Action::Backoff) => self.ledger.postponed(now + POSTPONED),
+            (Some(Asked::Names), Action::Backoff) => self.wanted.postponed(now + POSTPONED),
             (Some(Asked::Names), _) => {
-                if let Some(Change::Refused(server_subscription)) = self.ledger.refused(now) {
+                if let Some(Change::Refused(server_subscription)) = self.wanted.refused(now) {
                     self.denied(server_subscription, &refusal.into_error(error), now);
                 }
             }
@@ -238,7 +239,7 @@ impl Subscriber {
         debug!(name = %text(&server_subscription), code, error = error.message, "a subscription is refused");
         self.refused_changed = true;
         let Refused { unneeded, is_missed } = self.context.events.refused(&server_subscription, error);
-        unneeded.iter().for_each(|server_subscription| self.ledger.unwant(server_subscription));
+        unneeded.iter().for_each(|server_subscription| self.wanted.unwant(server_subscription));
         if is_missed {
             self.deaf_since.entry(server_subscription).or_insert_with(|| (wall_ms(), now));
         }
@@ -257,16 +258,16 @@ impl Session for Subscriber {
         match input {
             Input::Want(server_subscriptions) => {
                 for server_subscription in server_subscriptions {
-                    self.ledger.want(server_subscription.clone());
+                    self.wanted.want(server_subscription.clone());
                     // The server may have it still: for another subscription, or because its end was not sent yet.
-                    if self.ledger.is_confirmed(&server_subscription) {
+                    if self.wanted.is_confirmed(&server_subscription) {
                         self.context.events.confirmed(&server_subscription);
                     }
                 }
             }
             Input::Unwant(server_subscriptions) => {
                 for server_subscription in &server_subscriptions {
-                    self.ledger.unwant(server_subscription);
+                    self.wanted.unwant(server_subscription);
                     self.deaf_since.remove(server_subscription);
                     self.context.events.continuity(ContinuityChange::Ended { server_subscription });
                     self.refused_changed = true;
@@ -285,7 +286,7 @@ impl Session for Subscriber {
         self.protocol = opened.protocol;
         self.connected = true;
         self.settled = false;
-        self.last_read = now;
+        self.liveness.read(now);
         self.last_read_wall = wall_ms();
         self.last_ping = now;
         self.context.events.continuity(ContinuityChange::Opened { now });
@@ -303,7 +304,7 @@ impl Session for Subscriber {
     }
 
     fn received(&mut self, buffer: &[u8], now: u64) -> Result<usize, BusError> {
-        self.last_read = now;
+        self.liveness.read(now);
         self.last_read_wall = wall_ms();
         self.context.events.link_alive(&LinkId::Subscriber, now);
         let mut taken = 0;
@@ -325,15 +326,15 @@ impl Session for Subscriber {
             return None;
         }
         let heartbeat = match self.ping_sent {
-            Some(sent) => sent.max(self.last_read) + HEARTBEAT_LIMIT,
+            Some(sent) => self.liveness.answer_by(sent, HEARTBEAT_LIMIT),
             None => self.next_ping(),
         };
-        Some(self.ledger.next_retry().map_or(heartbeat, |retry| retry.min(heartbeat)))
+        Some(self.wanted.next_retry().map_or(heartbeat, |retry| retry.min(heartbeat)))
     }
 
     fn tick(&mut self, now: u64) -> Result<(), BusError> {
         match self.ping_sent {
-            Some(sent) if now >= sent.max(self.last_read) + HEARTBEAT_LIMIT => {
+            Some(sent) if now >= self.liveness.answer_by(sent, HEARTBEAT_LIMIT) => {
                 let message = format!("no answer to a heartbeat within {HEARTBEAT_LIMIT} ms");
                 Err(BusError::new(ErrorKind::ConnectionLost, message))
             }
@@ -346,12 +347,12 @@ impl Session for Subscriber {
     }
 
     fn closed(&mut self, _error: &BusError) {
-        if self.connected && self.ledger.confirmed_count() > 0 {
-            let wanted = self.ledger.wanted_names();
-            let confirmed = wanted.filter(|wanted| self.ledger.is_confirmed(wanted));
+        if self.connected && self.wanted.confirmed_count() > 0 {
+            let wanted = self.wanted.wanted_names();
+            let confirmed = wanted.filter(|wanted| self.wanted.is_confirmed(wanted));
             self.context.events.continuity(ContinuityChange::Interrupted {
                 server_subscriptions: confirmed.cloned().collect(),
-                last_read: self.last_read,
+                last_read: self.liveness.last_read(),
                 last_read_unix: self.last_read_wall,
             });
         }
@@ -361,7 +362,7 @@ impl Session for Subscriber {
         self.asked.clear();
         self.probes.clear();
         self.outgoing.bytes.clear();
-        self.ledger.disconnected();
+        self.wanted.disconnected();
     }
 
     fn ended(&mut self) {}

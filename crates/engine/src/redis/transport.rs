@@ -16,19 +16,20 @@ use tokio::time::timeout as time_limit;
 
 use crate::host::Failed;
 use crate::redis::connection::handshake::Endpoint;
-use crate::redis::connection::link;
-use crate::redis::connection::link::Handle;
+use crate::redis::connection::lazy_link::LazyLink;
+use crate::redis::connection::link::{Connector, Handle};
 use crate::redis::connection::server_info;
 use crate::redis::publisher::hybrid::Hybrid;
-use crate::redis::publisher::replicated::Replicated;
-use crate::redis::publisher::session;
+use crate::redis::publisher::input::Input;
 use crate::redis::publisher::session::Publisher;
 use crate::redis::publisher::streams_ready::StreamsReady;
 use crate::redis::streams::command_link::CommandLink;
-use crate::redis::streams::group_reader::Reader;
+use crate::redis::streams::command_session::CommandSession;
+use crate::redis::streams::group_reader::GroupReader;
 use crate::redis::streams::store::RedisStore;
 use crate::redis::subscriber;
 use crate::redis::subscriber::Subscriber;
+use crate::redis::topology::{SingleServer, Topology};
 use crate::runtime::tasks::Tasks;
 use crate::transport::context::TransportContext;
 use crate::transport::events::PublishReport;
@@ -38,11 +39,10 @@ use crate::transport::{Boxed, Probe, Submission, Transport};
 
 pub(crate) struct RedisTransport {
     context: Arc<TransportContext>,
-    tasks: Tasks,
-    endpoint: Arc<Endpoint>,
-    commander: Arc<CommandLink>,
+    connector: Connector,
+    commands: Arc<CommandLink>,
     store: Arc<RedisStore>,
-    replicated: Arc<Replicated>,
+    replicated: Arc<LazyLink<Input>>,
     ready: Arc<StreamsReady>,
     hybrid: Option<Mutex<Hybrid>>,
     links: Mutex<Links>,
@@ -50,30 +50,47 @@ pub(crate) struct RedisTransport {
 
 #[derive(Default)]
 struct Links {
-    publisher: Option<Handle<session::Input>>,
+    publisher: Option<Handle<Input>>,
     subscriber: Option<Handle<subscriber::Input>>,
-    readers: HashMap<GroupKey, Reader>,
+    readers: HashMap<GroupKey, GroupReader>,
     closed: bool,
     /// Links that are ending.
     ending: Vec<JoinHandle<()>>,
 }
 
 impl RedisTransport {
+    /// The transport to the one server of the configuration.
     pub(crate) fn new(context: TransportContext, tasks: Tasks) -> Self {
+        let topology = Box::new(SingleServer(context.config.redis.address.clone()));
+        RedisTransport::over(context, tasks, topology)
+    }
+
+    /// The transport to the servers of a topology.
+    pub(in crate::redis) fn over(
+        context: TransportContext,
+        tasks: Tasks,
+        topology: Box<dyn Topology>,
+    ) -> Self {
         let context = Arc::new(context);
         let config = &context.config;
         let ready = Arc::new(StreamsReady::new(&config.streams));
-        let endpoint = Endpoint::new(&config.redis, &config.service_name, config.require_no_eviction);
-        let commander = CommandLink::new(context.clone(), endpoint.clone(), tasks.clone());
-        let store = Arc::new(RedisStore::new(commander.clone(), context.config.codec));
-        let replicated = Replicated::new(context.clone(), ready.clone(), endpoint.clone(), tasks.clone());
+        let endpoint =
+            Endpoint::new(&config.redis, &config.service_name, config.require_no_eviction, topology);
+        let connector = Connector { context: context.clone(), endpoint, tasks };
+        let start = connector.clone();
+        let link = LazyLink::new(move || start.start(CommandSession::new(start.context.clone())));
+        let commands = CommandLink::new(context.clone(), link);
+        let store = Arc::new(RedisStore::new(commands.clone(), context.config.codec));
+        let (start, gate) = (connector.clone(), ready.clone());
+        let replicated = Arc::new(LazyLink::new(move || {
+            start.start(Publisher::replicated(start.context.clone(), gate.clone()))
+        }));
         let hybrid = (config.mode == Mode::Hybrid)
             .then(|| Mutex::new(Hybrid::new(context.clone(), replicated.clone())));
         RedisTransport {
             context,
-            tasks,
-            endpoint,
-            commander,
+            connector,
+            commands,
             store,
             replicated,
             ready,
@@ -89,15 +106,15 @@ impl RedisTransport {
     /// Publishes to this client's own subscriptions at once, and to the server.
     fn publish_on_both_sides(&self, hybrid: &Mutex<Hybrid>, submission: Submission) {
         let mut hybrid = hybrid.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(composed) = hybrid.publish(submission) else { return };
+        let Some(prepared) = hybrid.publish(submission) else { return };
         // Sent under the lock, so that events go out in the order in which they were taken here.
         match &self.links().publisher {
-            Some(link) => drop(link.send(session::Input::PreparedBatch(Box::new(composed)))),
-            None => composed.refuse(&*self.context.events),
+            Some(link) => drop(link.send(Input::PreparedBatch(Box::new(prepared)))),
+            None => prepared.refuse(&*self.context.events),
         }
     }
 
-    fn send(&self, input: session::Input) -> bool {
+    fn send(&self, input: Input) -> bool {
         self.links().publisher.as_ref().is_some_and(|link| link.send(input))
     }
 
@@ -106,7 +123,7 @@ impl RedisTransport {
         let (sender, answer) = oneshot::channel();
         let started = std::time::Instant::now();
         let gone = || BusError::new(ErrorKind::ConnectionLost, "not connected");
-        if !self.send(session::Input::Ask(redis::cmd("INFO"), sender)) {
+        if !self.send(Input::Ask(redis::cmd("INFO"), sender)) {
             return Err(gone());
         }
         let info = answer.await.map_err(|_| gone())??;
@@ -129,8 +146,7 @@ impl Transport for RedisTransport {
         let mut links = self.links();
         if links.publisher.is_none() && !links.closed {
             let session = Publisher::new(self.context.clone(), self.ready.clone(), self.replicated.clone());
-            links.publisher =
-                Some(link::start(session, self.context.clone(), self.endpoint.clone(), &self.tasks));
+            links.publisher = Some(self.connector.start(session));
         }
     }
 
@@ -139,7 +155,7 @@ impl Transport for RedisTransport {
             return self.publish_on_both_sides(hybrid, submission);
         }
         let (batch, count, bytes) = (submission.batch, submission.count, submission.text.len());
-        if !self.send(session::Input::Publish(submission)) {
+        if !self.send(Input::Publish(submission)) {
             let error =
                 BusError::new(ErrorKind::Closed, "the client is closed").with_outcome(Outcome::NotSent);
             let refused = |index| Failed { batch, index, error: error.clone(), message_id: None };
@@ -151,7 +167,7 @@ impl Transport for RedisTransport {
     }
 
     fn cancel(&self, batch: u32, index: u32) {
-        self.send(session::Input::Cancel { batch, index });
+        self.send(Input::Cancel { batch, index });
     }
 
     fn subscribe(&self, server_subscriptions: Vec<ServerSubscription>) {
@@ -159,10 +175,8 @@ impl Transport for RedisTransport {
         if links.closed {
             return;
         }
-        let subscriber = links.subscriber.get_or_insert_with(|| {
-            let session = Subscriber::new(self.context.clone());
-            link::start(session, self.context.clone(), self.endpoint.clone(), &self.tasks)
-        });
+        let start = || self.connector.start(Subscriber::new(self.context.clone()));
+        let subscriber = links.subscriber.get_or_insert_with(start);
         subscriber.send(subscriber::Input::Want(server_subscriptions));
     }
 
@@ -177,11 +191,12 @@ impl Transport for RedisTransport {
     fn probe(&self, timeout: u64) -> Boxed<'_, Probe> {
         Box::pin(async move {
             let limit = Duration::from_millis(timeout);
-            // That of what is replicated may wait for replicas for as long as it was told: its age tells.
+            // The replicated link is not probed: a pending WAIT may block it legitimately. The report judges it by the
+            // age of its last reply.
             let (publisher, subscriber, consumer) = tokio::join!(
                 time_limit(limit, self.probe_publisher()),
                 time_limit(limit, self.probe_subscriber()),
-                time_limit(limit, self.commander.probe()),
+                time_limit(limit, self.commands.probe()),
             );
             let asked = vec![
                 (LinkId::Publisher, publisher.is_ok()),
@@ -194,7 +209,7 @@ impl Transport for RedisTransport {
                     server_info::of(&info, latency, now, !self.context.config.streams.is_empty())
                 }
                 Ok(Err(error)) if error.kind == ErrorKind::PermissionDenied => {
-                    // It answered: the link is well, and only its details are secret.
+                    // The server answered: the link is well, and only its details are secret.
                     Probe { server: json!({ "connected": true }), ..Probe::default() }
                 }
                 Ok(Err(error)) => failed(error),
@@ -207,21 +222,21 @@ impl Transport for RedisTransport {
     fn streams_ready(&self) {
         if self.ready.set() {
             // The link looks again, and sends what it has held back.
-            self.send(session::Input::StreamsReady);
-            self.replicated.tell(session::Input::StreamsReady);
+            self.send(Input::StreamsReady);
+            self.replicated.send_if_started(Input::StreamsReady);
         }
     }
 
     fn flush(&self) -> Boxed<'_, ()> {
         Box::pin(async move {
             let (sender, flushed) = oneshot::channel();
-            if self.send(session::Input::Flush(sender)) {
+            if self.send(Input::Flush(sender)) {
                 // An error means that the link has ended, and with it everything in flight.
                 let _ = flushed.await;
             }
-            // What the publisher has handed on by now.
+            // The publisher has handed on by now what is to be replicated.
             let (sender, flushed) = oneshot::channel();
-            if self.replicated.tell(session::Input::Flush(sender)) {
+            if self.replicated.send_if_started(Input::Flush(sender)) {
                 let _ = flushed.await;
             }
         })
@@ -234,7 +249,7 @@ impl Transport for RedisTransport {
         let subscriber = links.subscriber.take().map(Handle::end);
         let readers: Vec<_> = links.readers.drain().map(|(_, reader)| reader.end()).collect();
         links.ending.extend(publisher.into_iter().chain(subscriber).chain(readers));
-        links.ending.extend(self.commander.end().into_iter().chain(self.replicated.end()));
+        links.ending.extend(self.commands.end().into_iter().chain(self.replicated.end()));
     }
 
     fn ended(&self) -> Boxed<'_, ()> {
@@ -254,14 +269,14 @@ impl Transport for RedisTransport {
     fn join(&self, group: GroupKey, name: Arc<str>) {
         let mut links = self.links();
         if !links.closed {
-            let start = || Reader::start(group, name, &self.context, self.endpoint.clone(), &self.tasks);
+            let start = || GroupReader::start(group, name, &self.connector);
             links.readers.entry(group).or_insert_with(start);
         }
     }
 
     fn unblock_read(&self, group: GroupKey) {
         if let Some(reader) = self.links().readers.get(&group) {
-            reader.unblock_read(self.commander.clone(), &self.tasks);
+            reader.unblock_read(self.commands.clone(), &self.connector.tasks);
         }
     }
 
@@ -275,10 +290,10 @@ impl Transport for RedisTransport {
 
     fn leave(&self, group: GroupKey) -> Boxed<'static, ()> {
         let reader = self.links().readers.remove(&group);
-        let commander = self.commander.clone();
+        let commands = self.commands.clone();
         Box::pin(async move {
             if let Some(reader) = reader {
-                reader.leave(commander).await;
+                reader.leave(commands).await;
             }
         })
     }
@@ -289,9 +304,9 @@ impl Transport for RedisTransport {
         match loop_name {
             "publisher" => links.publisher.iter().for_each(Handle::inject_panic),
             "subscriber" => links.subscriber.iter().for_each(Handle::inject_panic),
-            "consumer" => self.commander.inject_panic(),
+            "consumer" => self.commands.inject_panic(),
             "replicated" => self.replicated.inject_panic(),
-            _ => links.readers.values().for_each(Reader::inject_panic),
+            _ => links.readers.values().for_each(GroupReader::inject_panic),
         }
     }
 }

@@ -89,7 +89,5 @@ pub fn wall_ms() -> i64 {
 
 /// A number in `[0, 1)`, for jitter.
 pub fn random() -> f64 {
-    // The low 53 random bits of a v4 id fill the mantissa; an id's randomness is the only source needed here.
-    let bits = uuid::Uuid::new_v4().as_u128() as u64 & ((1 << 53) - 1);
-    bits as f64 / (1u64 << 53) as f64
+    fastrand::f64()
 }

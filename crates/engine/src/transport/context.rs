@@ -18,7 +18,7 @@ pub(crate) struct TransportContext {
     pub(crate) clock: Clock,
     /// The names of channels.
     pub(crate) channels: Channels,
-    /// Who publishes.
+    /// The service and the instance that publish.
     pub(crate) origin: Origin,
     /// Event types and their numbers.
     pub(crate) types: Arc<Types>,

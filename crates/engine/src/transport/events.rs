@@ -39,7 +39,7 @@ pub(crate) trait TransportEvents: Send + Sync {
     /// Live messages came, in one read: `read` gives them one by one, each from the buffer of the transport.
     fn messages(&self, read: &mut dyn FnMut(&mut TakeMessage<'_>));
 
-    /// What takes events that this client publishes to its own subscriptions, without the server.
+    /// Returns what takes events that this client publishes to its own subscriptions, without the server.
     fn own_events(&self) -> OwnEvents<'_>;
 
     /// Hands on what [`own_events`](TransportEvents::own_events) has taken into `batch`. Returns of each event how many
@@ -89,8 +89,8 @@ pub(crate) struct Refused {
     pub(crate) is_missed: bool,
 }
 
-/// How far what comes on the connection of a subscriber is complete. Times are on the client's clock, those that say so
-/// in Unix milliseconds.
+/// A change in how far the messages on the connection of a subscriber are known to be complete. Times are on the
+/// client's clock, but those with `unix` in their name, which are Unix milliseconds.
 pub(crate) enum ContinuityChange<'a> {
     /// There is a new connection.
     Opened { now: u64 },
@@ -112,19 +112,19 @@ pub(crate) enum ContinuityChange<'a> {
 /// What became of publishes since the last report. Its memory is used again.
 #[derive(Debug, Default)]
 pub(crate) struct PublishReport {
-    /// Those that were published, as runs.
+    /// The events that were published, as runs.
     pub(crate) published: Vec<Published>,
-    /// Those that succeeded, each with an outcome of its own.
+    /// The events that succeeded in hybrid mode, each with its own outcome on the side of the server.
     pub(crate) settled_locally: Vec<SettledLocally>,
-    /// Those that this client's own subscriptions have taken.
+    /// In hybrid mode, the events that this client's own subscriptions have taken.
     pub(crate) delivered_locally: Vec<DeliveredLocally>,
-    /// Those that failed.
+    /// The events that failed.
     pub(crate) failed: Vec<Failed>,
     /// Where recent events are kept: those that were published, as JSON.
     pub(crate) recent: Vec<Box<[u8]>>,
     /// Of each that succeeded, the [row](row_of) and the number of its type in what is counted.
     pub(crate) counted: Vec<(u16, u16)>,
-    /// The room that those which are settled took: events, and bytes.
+    /// The room that the settled events took: their number, and their bytes.
     pub(crate) released: (usize, usize),
 }
 

@@ -34,7 +34,7 @@ pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub struct Submission {
     /// The host's number for it.
     pub batch: u32,
-    /// How many records were admitted; those beyond have been refused already.
+    /// The number of records that were admitted. The records beyond have been refused already.
     pub count: u32,
     /// The records: see [`oxbus_model::submission`].
     pub text: String,
@@ -107,8 +107,7 @@ pub(crate) struct Probe {
     pub(crate) latency: Option<f64>,
     /// The `redis` part of the report.
     pub(crate) server: Value,
-    /// The links that a round trip was asked of, and whether its answer came in time. Of others only their last
-    /// answer tells.
+    /// The links that were probed, and whether the answer came in time. Other links are judged by their last answer.
     pub(crate) asked: Vec<(LinkId, bool)>,
     /// Warnings (code, message).
     pub(crate) warnings: Vec<(&'static str, String)>,

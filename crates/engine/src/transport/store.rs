@@ -7,7 +7,7 @@ use oxbus_model::BusError;
 use oxbus_model::stream_store::{Request, Response};
 
 /// An answer that may take a while.
-pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Response, BusError>> + Send + 'static>>;
+pub(crate) type PendingResponse = Pin<Box<dyn Future<Output = Result<Response, BusError>> + Send + 'static>>;
 
 /// Executes requests on streams. Those of one caller may overtake each other.
 pub(crate) trait Store: Send + Sync {
@@ -17,7 +17,7 @@ pub(crate) trait Store: Send + Sync {
     /// `NO_GROUP` where the stream or the group does not exist; what the server says; without an
     /// answer an error with [`Outcome::Unknown`](oxbus_model::Outcome::Unknown), without a connection
     /// one with `NotSent`.
-    fn execute(&self, request: Request) -> Answer;
+    fn execute(&self, request: Request) -> PendingResponse;
 }
 
 /// The error for an answer that belongs to another request.

@@ -157,6 +157,9 @@ pub struct Config {
     pub performance: Performance,
     /// Whether events are published live. Default true; without, only streams carry them.
     pub pubsub: bool,
+    /// Whether the client only reads and administers: it creates no stream and no group, and publishes nothing.
+    /// Default false.
+    pub observe: bool,
     /// The streams, in the order in which they are asked whether they store an event.
     pub streams: Vec<StreamConfig>,
     /// How long an entry stays claimed without being renewed, in milliseconds. 100–86 400 000, default 30 000.
@@ -170,6 +173,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// The streams that this client makes and trims: those of its configuration, none for an observer.
+    pub fn maintained_streams(&self) -> &[StreamConfig] {
+        if self.observe { &[] } else { &self.streams }
+    }
+
     /// Reads a configuration, completed by the environment where it names no Redis.
     ///
     /// # Errors
@@ -193,6 +201,7 @@ impl Config {
             require_no_eviction: r.boolean("requireNoEviction")?.unwrap_or(false),
             performance: read_performance(&mut r)?,
             pubsub: r.boolean("pubsub")?.unwrap_or(true),
+            observe: r.boolean("observe")?.unwrap_or(false),
             streams: read_streams(&mut r)?,
             lease: r.integer("lease", 100..=86_400_000)?.unwrap_or(30_000),
             dead_letter: read_dead_letter(&mut r)?,
@@ -203,18 +212,25 @@ impl Config {
         };
         r.finish()?;
         check_stream_names(&config)?;
-        let durable = !config.streams.is_empty();
+        if config.observe {
+            check_observer(&config, mode)?;
+        }
+        let durable = match (config.observe, config.streams.is_empty()) {
+            (true, _) => Some("observe is true"),
+            (false, false) => Some("there are streams"),
+            (false, true) => None,
+        };
         let (mode, redis) = resolve_mode(mode, redis, durable, env, &mut notices)?;
         Ok(Config { mode, redis, notices, ..config })
     }
 }
 
 /// Decides whether there is a Redis server. A `redis` in the configuration keeps the environment out of it.
-/// What is `durable` does not end up in memory because an address was forgotten.
+/// What is durable, for the reason that `durable` gives, does not end up in memory because an address was forgotten.
 fn resolve_mode(
     mode: Option<Mode>,
     redis: Option<RedisConfig>,
-    durable: bool,
+    durable: Option<&'static str>,
     env: &Environment,
     notices: &mut Vec<Notice>,
 ) -> Result<(Mode, RedisConfig), BusError> {
@@ -227,7 +243,7 @@ fn resolve_mode(
     }
     if env.redis_disabled() {
         // The variable overrules the code, which its author may not expect.
-        let level = if mode.is_some() || durable { NoticeLevel::Warn } else { NoticeLevel::Info };
+        let level = if mode.is_some() || durable.is_some() { NoticeLevel::Warn } else { NoticeLevel::Info };
         notices.push(Notice::memory_mode(level, "ENABLE_REDIS_EVENTS is false"));
         return Ok((Mode::Memory, RedisConfig::default()));
     }
@@ -237,7 +253,7 @@ fn resolve_mode(
     let why = match mode {
         Some(Mode::Hybrid) => Some("the mode is 'hybrid'"),
         Some(_) => Some("the mode is 'redis'"),
-        None if durable => Some("there are streams"),
+        None if durable.is_some() => durable,
         None if env.production() => Some("NODE_ENV is production"),
         None => None,
     };
@@ -263,11 +279,30 @@ fn check_stream_names(config: &Config) -> Result<(), BusError> {
             None if history.as_ref() == Some(&stream.name) => {
                 "the history is kept under that name".to_owned()
             }
+            None if keys::registry(&config.channel_prefix) == stream.name => {
+                "the registry of streams is kept under that name".to_owned()
+            }
             None => continue,
         };
         return Err(BusError::at(ErrorKind::InvalidConfig, format!("streams[{index}].name"), taken));
     }
     Ok(())
+}
+
+/// Refuses what an observer would have to create, or to publish.
+fn check_observer(config: &Config, mode: Option<Mode>) -> Result<(), BusError> {
+    if mode == Some(Mode::Hybrid) {
+        let message = "an observer publishes nothing, so it has no hybrid mode";
+        return Err(BusError::at(ErrorKind::InvalidConfig, "mode", message));
+    }
+    match config.streams.iter().position(|stream| !stream.groups.is_empty()) {
+        Some(index) => {
+            let path = format!("streams[{index}].consumerGroups");
+            let message = "an observer creates no groups: leave them out, or leave out observe";
+            Err(BusError::at(ErrorKind::InvalidConfig, path, message))
+        }
+        None => Ok(()),
+    }
 }
 
 fn read_mode(r: &mut Reader) -> Result<Option<Mode>, BusError> {

@@ -16,11 +16,13 @@ pub(super) struct EntryTable {
 
 impl EntryTable {
     /// The slot that the next entry gets.
+    #[inline]
     pub(super) fn next_slot(&self) -> u32 {
         slot(self.slots.vacant_key())
     }
 
     /// Adds an entry.
+    #[inline]
     pub(super) fn insert(&mut self, mut entry: HeldEntry) -> u32 {
         let bytes = entry.bytes();
         self.bytes += bytes;
@@ -32,6 +34,7 @@ impl EntryTable {
     }
 
     /// Removes an entry.
+    #[inline]
     pub(super) fn remove(&mut self, slot: u32) -> Option<HeldEntry> {
         let entry = self.slots.try_remove(slot as usize)?;
         self.count(entry.load, false);

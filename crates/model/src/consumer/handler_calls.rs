@@ -44,11 +44,13 @@ impl Default for HandlerCalls {
 
 impl HandlerCalls {
     /// A call starts. Returns its token.
+    #[inline]
     pub(super) fn start(&mut self, call: HandlerCall) -> u32 {
         self.calls.start(call)
     }
 
     /// A call ends.
+    #[inline]
     pub(super) fn end(&mut self, token: u32) -> Option<HandlerCall> {
         let call = self.calls.remove(token)?;
         self.timed_out = self.timed_out.saturating_sub(usize::from(call.timed_out));

@@ -123,6 +123,7 @@ pub(super) fn accept(group: &mut Group, received: ReceivedEntry, origin: Origin,
 }
 
 /// Starts the life of an entry that has calls.
+#[inline]
 fn begin(group: &mut Group, mut entry: HeldEntry, now: u64) {
     if group.stopping {
         entry.calls = Calls::NONE;

@@ -50,6 +50,7 @@ impl GroupSubscriptions {
     }
 
     /// A handler of a subscription is free.
+    #[inline]
     pub(super) fn handler_freed(&mut self, id: u32) {
         if self.list.get(id).is_some_and(|s| s.removed && s.handlers.running() == 0) {
             self.list.remove(id);
@@ -59,6 +60,7 @@ impl GroupSubscriptions {
     }
 
     /// The calls of an entry that wait go to the queues of their subscriptions.
+    #[inline]
     pub(super) fn queue_calls(&mut self, slot: u32, calls: &Calls, now: u64) {
         for call in calls.iter().filter(|call| call.state == CallState::Waiting) {
             self.list.change(call.subscription, |s| s.push(slot, now));
@@ -149,6 +151,7 @@ impl GroupSubscriptions {
     }
 
     /// The largest number of retries of the subscriptions that get an entry.
+    #[inline]
     pub(super) fn max_retries(&self, calls: &Calls) -> u32 {
         let retries = |call: &Call| self.list.get(call.subscription).map(|s| s.handlers.max_retries());
         calls.iter().filter_map(retries).max().unwrap_or(0)

@@ -65,6 +65,7 @@ impl HandlerSlots {
     }
 
     /// A call starts.
+    #[inline]
     pub(crate) fn start(&mut self, now: u64) -> Started {
         self.running += 1;
         let Some(breaker) = &mut self.breaker else { return Started { epoch: 0, circuit: None } };
@@ -75,6 +76,7 @@ impl HandlerSlots {
     }
 
     /// Tells the circuit breaker how a call of an epoch has ended. Returns the breaker's state if that changed.
+    #[inline]
     pub(crate) fn record(&mut self, epoch: u32, settlement: Settlement, now: u64) -> Option<BreakerState> {
         let breaker = self.breaker.as_mut().filter(|breaker| breaker.epoch() == epoch)?;
         if settlement == Settlement::NotHandled {

@@ -93,23 +93,21 @@ impl Deliveries {
         now_ms: u64,
     ) -> DeliveryCounts {
         let mut counts = DeliveryCounts::default();
-        let Some(s) = self.subscriptions.get_mut(subscription) else {
+        let offered = self.subscriptions.change(subscription, |s| {
+            if (s.handlers.options().no_echo && candidate.event.own)
+                || s.filter.as_ref().is_some_and(|f| !candidate.passes(f))
+            {
+                counts.skipped = 1;
+            } else if s.circuit_is_open(now_ms) {
+                counts.dropped = 1;
+            } else {
+                let queued = QueuedEvent { event: candidate.event.clone(), pattern, attempt: 1 };
+                counts.dropped = s.push(queued) as u64;
+            }
+        });
+        if offered.is_none() {
             counts.dropped = 1;
-            return counts;
-        };
-        if (s.handlers.options().no_echo && candidate.event.own)
-            || s.filter.as_ref().is_some_and(|f| !candidate.passes(f))
-        {
-            counts.skipped = 1;
-            return counts;
         }
-        if s.circuit_is_open(now_ms) {
-            counts.dropped = 1;
-            return counts;
-        }
-        let queued = QueuedEvent { event: candidate.event.clone(), pattern, attempt: 1 };
-        counts.dropped = s.push(queued) as u64;
-        self.subscriptions.list(subscription);
         counts
     }
 
@@ -173,10 +171,9 @@ impl Deliveries {
             return (counts, None);
         };
         s.handlers.release();
-        let delay = s.handlers.retry_delay(settlement, || attempt, random);
         let mut done = None;
         let mut retries = false;
-        match delay {
+        match s.handlers.retry_delay(settlement, || attempt, random) {
             Some(delay) if attempt <= s.handlers.max_retries() => {
                 counts.retried = 1;
                 let again = QueuedEvent { event, pattern, attempt: attempt + 1 };

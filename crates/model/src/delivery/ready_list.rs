@@ -85,14 +85,17 @@ impl<S: Schedulable> ReadyList<S> {
         self.change(id, |_| ());
     }
 
-    /// Changes a subscription, so that something comes to wait in it or a handler of it is free.
-    pub(crate) fn change(&mut self, id: u32, change: impl FnOnce(&mut S)) {
-        let Some(s) = self.subscriptions.get_mut(&id) else { return };
-        change(s);
+    /// Changes a subscription in a way that something may come to wait in it, or a handler of it be free: with one
+    /// look-up. `None` when there is no such subscription.
+    #[inline]
+    pub(crate) fn change<R>(&mut self, id: u32, change: impl FnOnce(&mut S) -> R) -> Option<R> {
+        let s = self.subscriptions.get_mut(&id)?;
+        let result = change(s);
         if !*s.listed() && s.wants_turn() {
             *s.listed() = true;
             self.ready.push_back(id);
         }
+        Some(result)
     }
 
     /// A retry of a subscription waits for its time.
@@ -117,6 +120,7 @@ impl<S: Schedulable> ReadyList<S> {
 
     /// Starts handler calls until the batch is full, in turns over the subscriptions. `start` starts the next call
     /// of a subscription, and says whether there was one.
+    #[inline]
     pub(crate) fn take_turns(
         &mut self,
         now: u64,

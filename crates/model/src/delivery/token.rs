@@ -29,6 +29,7 @@ impl<T> RunningCalls<T> {
     }
 
     /// Keeps a call under a token that no other call has.
+    #[inline]
     pub(crate) fn start(&mut self, call: T) -> u32 {
         // Numbers start over after 2^31 calls, and a call may run for that long.
         loop {

@@ -150,7 +150,7 @@ impl Reader {
     }
 
     /// `true` or `false`.
-    pub(crate) fn boolean(&mut self, key: &str) -> Result<Option<bool>, BusError> {
+    pub fn boolean(&mut self, key: &str) -> Result<Option<bool>, BusError> {
         match self.take(key) {
             None => Ok(None),
             Some(Value::Bool(flag)) => Ok(Some(flag)),

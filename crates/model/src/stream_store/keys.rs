@@ -60,6 +60,12 @@ pub fn history(prefix: &str) -> String {
     format!("{prefix}history")
 }
 
+/// The registry of streams, a hash: name → when it was registered and its patterns. It is a key of its own, which no
+/// command names together with another key, so it may lie on any server of a cluster.
+pub fn registry(prefix: &str) -> String {
+    format!("{prefix}oxbus:streams")
+}
+
 fn of_group(stream: &str, group: &str) -> String {
     format!("{stream}:group:{group}")
 }

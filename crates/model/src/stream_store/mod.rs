@@ -10,6 +10,7 @@
 //! - `entry`: entries, as they are stored, pending, and on their way to the dead letters; `id`: their ids
 //! - `consumer_id`, `position`: who asks for entries, and where a group stands
 //! - `facts`: what is known of a group after a heartbeat; `info`: what there is to know of a stream
+//! - [`registry`]: which streams the clients are configured with
 //! - [`keys`]: the names of all keys; [`memory`]: a store in memory
 
 mod consumer_id;
@@ -20,6 +21,7 @@ mod info;
 pub mod keys;
 pub mod memory;
 mod position;
+pub mod registry;
 mod request;
 mod response;
 
@@ -30,5 +32,6 @@ pub use id::EntryId;
 pub use info::{GroupInfo, StreamInfo};
 pub use memory::Streams;
 pub use position::Position;
+pub use registry::RegisteredStream;
 pub use request::{BY_CHANNEL, Request};
 pub use response::Response;

@@ -1,5 +1,7 @@
 //! Where groups start and stand.
 
+use std::fmt;
+
 use super::EntryId;
 
 /// The place in a stream behind which a group reads.
@@ -11,4 +13,15 @@ pub enum Position {
     Beginning,
     /// Behind this entry.
     After(EntryId),
+}
+
+/// As a server reads it.
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Position::New => f.write_str("$"),
+            Position::Beginning => f.write_str("0"),
+            Position::After(id) => id.fmt(f),
+        }
+    }
 }

@@ -259,6 +259,28 @@ pub enum Request {
         /// The key of the room.
         key: Arc<str>,
     },
+    /// Looks whether there is a stream of that name. → [`Response::Count`]: 0 or 1
+    Exists {
+        /// The stream.
+        stream: Arc<str>,
+    },
+    /// Registers the streams that a client is configured with, by the store's time. → [`Response::Done`]
+    RegisterStreams {
+        /// The key of the registry: [`keys::registry`](super::keys::registry).
+        key: Arc<str>,
+        /// The streams, each with the patterns of the types that it stores.
+        streams: Vec<(String, Vec<String>)>,
+    },
+    /// Lists the registered streams. → [`Response::Registered`]
+    ListRegistered {
+        /// The key of the registry.
+        key: Arc<str>,
+    },
+    /// Takes one step through all keys of the store, looking for streams. → [`Response::Scanned`]
+    ScanStreams {
+        /// Where the step begins: 0, or `next` of the step before.
+        cursor: u64,
+    },
     /// Asks for the store's time. → [`Response::Time`]
     Time,
 }

@@ -1,6 +1,6 @@
 //! What a store answers.
 
-use super::{EntryId, GroupFacts, PendingEntry, StoredEntry, StreamInfo};
+use super::{EntryId, GroupFacts, PendingEntry, RegisteredStream, StoredEntry, StreamInfo};
 
 /// What a store answers to a [`Request`](super::Request).
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +47,15 @@ pub enum Response {
     Event(Option<Box<[u8]>>),
     /// The entries of a room's presence, in no order.
     Names(Vec<String>),
+    /// The registered streams, in no order.
+    Registered(Vec<RegisteredStream>),
+    /// A step through the keys of the store.
+    Scanned {
+        /// Where the next step begins; 0 when all keys were looked at.
+        next: u64,
+        /// The streams of this step, in no order. One may come twice, and one that was made meanwhile may be missing.
+        names: Vec<String>,
+    },
     /// The store's time, in Unix milliseconds.
     Time(u64),
 }

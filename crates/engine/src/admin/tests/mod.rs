@@ -14,9 +14,9 @@ use oxbus_model::stream_store::{
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 
-use super::{Context, call};
+use super::{Context, call, questions};
 use crate::state::recent_events::RecentEvents;
-use crate::transport::store::{Answer, Store};
+use crate::transport::store::{PendingResponse, Store};
 
 /// A store whose clock stands still unless a test moves it.
 struct Memory {
@@ -28,7 +28,7 @@ struct Memory {
 }
 
 impl Store for Memory {
-    fn execute(&self, mut request: Request) -> Answer {
+    fn execute(&self, mut request: Request) -> PendingResponse {
         if let (Request::Claim { ids, .. }, Some(most)) = (&mut request, *self.holds.lock().unwrap()) {
             ids.truncate(most);
         }
@@ -235,6 +235,29 @@ async fn strange_calls_are_refused() {
             (ErrorKind::InvalidOptions, message.to_owned()),
             "{method}"
         );
+    }
+}
+
+#[tokio::test]
+async fn every_argument_that_is_declared_is_read() {
+    let rig = Rig::new();
+    let mut names: Vec<&str> = questions().map(|(name, _)| name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), questions().count());
+    // What the questions need beside the argument at hand.
+    let valid = json!({ "name": "orders", "group": "g", "stream": "orders", "id": "new", "room": "r" });
+    for (question, arguments) in questions() {
+        for argument in arguments {
+            let beside = arguments.iter().filter(|name| *name != argument);
+            let mut args: Value =
+                beside.filter_map(|name| Some(((*name).to_owned(), valid.get(name)?.clone()))).collect();
+            args[*argument] = json!({ "of no type": true });
+            let error = rig.call(question, args).await.unwrap_err();
+            let expected = (ErrorKind::InvalidOptions, Some(*argument));
+            assert_eq!((error.kind, error.path.as_deref()), expected, "{question}: {error}");
+            assert!(error.message.contains("expected"), "{question}: {error}");
+        }
     }
 }
 

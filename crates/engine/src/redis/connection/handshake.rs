@@ -11,12 +11,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tracing::debug;
 
 use crate::redis::connection::socket;
-use crate::redis::connection::socket::Stream;
+use crate::redis::connection::stream::Stream;
 use crate::redis::connection::tls::Tls;
 use crate::redis::resp::reply::{Protocol, Reply, decode};
+use crate::redis::topology::{ConnectionOutcome, Topology};
+use crate::transport::link_id::LinkId;
 
 /// Where to connect, and how.
 pub(crate) struct Endpoint {
+    topology: Box<dyn Topology>,
     config: RedisConfig,
     client_name: String,
     require_no_eviction: bool,
@@ -26,17 +29,25 @@ pub(crate) struct Endpoint {
 /// A connection that is ready for commands.
 pub(crate) struct Connection {
     pub(crate) stream: Box<dyn Stream>,
-    /// What the server sent beyond its answers.
+    /// Bytes that the server sent behind its replies.
     pub(crate) buffer: BytesMut,
     pub(crate) protocol: Protocol,
     /// Whether `ROLE` may be asked: access rules can forbid it.
     pub(crate) role_known: bool,
+    /// The server.
+    pub(crate) address: Address,
 }
 
 impl Endpoint {
-    pub(crate) fn new(config: &RedisConfig, service_name: &str, require_no_eviction: bool) -> Arc<Self> {
+    pub(in crate::redis) fn new(
+        config: &RedisConfig,
+        service_name: &str,
+        require_no_eviction: bool,
+        topology: Box<dyn Topology>,
+    ) -> Arc<Self> {
         let name = config.connection_name.as_deref().unwrap_or(service_name);
         Arc::new(Endpoint {
+            topology,
             // The server refuses names with blanks and control characters.
             client_name: name.chars().map(|c| if c.is_ascii_graphic() { c } else { '-' }).collect(),
             require_no_eviction,
@@ -45,23 +56,45 @@ impl Endpoint {
         })
     }
 
-    /// Where the server is.
-    pub(crate) fn address(&self) -> &Address {
-        &self.config.address
+    /// The server that a link is to connect to next.
+    pub(crate) async fn locate(&self, link: &LinkId) -> Result<Address, BusError> {
+        self.topology.locate(link).await
     }
 
-    /// Connects, within the connect timeout. With `master`, a server that is a replica is refused.
-    /// What the server says to the `preamble` is not heeded.
-    pub(crate) async fn connect(&self, master: bool, preamble: Vec<Cmd>) -> Result<Connection, BusError> {
+    /// Connects a link to `address`, within the connect timeout. With `master`, a server that is a replica is refused.
+    /// `on_connect` are commands that are sent after every login. Their replies are ignored.
+    pub(crate) async fn connect(
+        &self,
+        link: &LinkId,
+        address: Address,
+        master: bool,
+        on_connect: Vec<Cmd>,
+    ) -> Result<Connection, BusError> {
+        let connected = self.connect_to(address.clone(), master, on_connect).await;
+        let outcome = connected.as_ref().map_or_else(ConnectionOutcome::of, |_| ConnectionOutcome::Connected);
+        self.topology.learn(link, &address, outcome);
+        connected
+    }
+
+    /// A connection of a link to `address` has ended.
+    pub(crate) fn lost(&self, link: &LinkId, address: &Address, error: &BusError) {
+        self.topology.learn(link, address, ConnectionOutcome::of(error));
+    }
+
+    async fn connect_to(
+        &self,
+        address: Address,
+        master: bool,
+        on_connect: Vec<Cmd>,
+    ) -> Result<Connection, BusError> {
         let limit = Duration::from_millis(self.config.connect_timeout);
         let tls = self.tls.as_ref().map_err(Clone::clone)?.as_ref();
         let opened = tokio::time::timeout(limit, async {
-            let stream = socket::open(&self.config, tls).await?;
-            self.shake_hands(stream, master, preamble).await
+            let stream = socket::open(&address, &self.config, tls).await?;
+            self.shake_hands(stream, &address, master, on_connect).await
         });
         opened.await.unwrap_or_else(|_| {
-            let message =
-                format!("{} did not answer within {} ms", self.config.address, self.config.connect_timeout);
+            let message = format!("{address} did not answer within {} ms", self.config.connect_timeout);
             Err(BusError::new(ErrorKind::ConnectTimeout, message))
         })
     }
@@ -69,11 +102,17 @@ impl Endpoint {
     async fn shake_hands(
         &self,
         stream: Box<dyn Stream>,
+        address: &Address,
         master: bool,
-        preamble: Vec<Cmd>,
+        on_connect: Vec<Cmd>,
     ) -> Result<Connection, BusError> {
-        let mut talk =
-            Connection { stream, buffer: BytesMut::new(), protocol: Protocol::Resp3, role_known: false };
+        let mut talk = Connection {
+            stream,
+            buffer: BytesMut::new(),
+            protocol: Protocol::Resp3,
+            role_known: false,
+            address: address.clone(),
+        };
         let server = self.login(&mut talk).await?;
         let mut commands = Vec::new();
         if self.config.database != 0 {
@@ -89,7 +128,7 @@ impl Endpoint {
         if self.require_no_eviction {
             commands.push((Step::Eviction, cmd("INFO").arg("memory").to_owned()));
         }
-        commands.extend(preamble.into_iter().map(|command| (Step::Optional, command)));
+        commands.extend(on_connect.into_iter().map(|command| (Step::Optional, command)));
         talk.send(commands.iter().map(|(_, command)| command)).await?;
         for (step, _) in &commands {
             let role_known = talk.answer(|reply| step.judge(reply)).await??;
@@ -168,7 +207,7 @@ impl ServerFacts {
     }
 }
 
-/// What an answer of the handshake means.
+/// The meaning of a reply of the handshake.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Step {
     Required,

@@ -10,14 +10,16 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use oxbus_model::retry::Backoff;
-use oxbus_model::server_error::SLOW_RETRY_MS;
+use oxbus_model::server_error;
+use oxbus_model::server_error::{Action, SLOW_RETRY_MS};
 use oxbus_model::{BusError, ErrorKind};
 use redis::Cmd;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
-use tracing::{Instrument, debug, debug_span};
+use tracing::field::{Empty, display};
+use tracing::{Instrument, Span, debug, debug_span};
 
 use crate::host::Notice;
 use crate::redis::connection::handshake::{Connection, Endpoint};
@@ -28,21 +30,18 @@ use crate::runtime::tasks::Tasks;
 use crate::transport::context::TransportContext;
 use crate::transport::link_id::LinkId;
 
-/// How long the server may take to answer a heartbeat, in milliseconds.
-pub(in crate::redis) const HEARTBEAT_LIMIT: u64 = 1_000;
-
-/// How much is read at once. A subscriber under load fills it; an idle one holds no more than this.
+/// How many bytes are read at once. A subscriber under load fills such a buffer, and an idle one holds no more.
 const READ_CHUNK: usize = 64 * 1024;
 
 /// After so many milliseconds without a panic the next one counts as the first.
 const FORGIVEN_AFTER_MS: u64 = 60_000;
 
-/// How long is read after writing has failed. What the server said before is there already.
+/// How long the link reads after writing has failed: what the server said before is there already.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// What a link carries.
 pub(crate) trait Session: Send + 'static {
-    /// What it is told by others.
+    /// The inputs that others send to it.
     type Input: Send + 'static;
 
     /// Whether only a master will do.
@@ -51,8 +50,8 @@ pub(crate) trait Session: Send + 'static {
     /// Which link it is.
     fn link(&self) -> &LinkId;
 
-    /// What is said to the server at every connection, whatever it answers.
-    fn preamble(&self) -> Vec<Cmd> {
+    /// Commands that are sent after every connect. Their replies are ignored.
+    fn on_connect(&self) -> Vec<Cmd> {
         Vec::new()
     }
 
@@ -62,7 +61,7 @@ pub(crate) trait Session: Send + 'static {
     /// A connection is ready for commands.
     fn opened(&mut self, connection: Opened, now_ms: u64);
 
-    /// What is to be written next; empty when there is nothing.
+    /// The bytes that are to be written next; empty when there are none.
     fn outgoing(&mut self, now_ms: u64) -> &[u8];
 
     /// So many bytes of the outgoing ones have been written.
@@ -90,7 +89,7 @@ pub(crate) struct Opened {
     pub(crate) role_known: bool,
 }
 
-enum Order<I> {
+enum LinkMessage<I> {
     Input(I),
     #[cfg(feature = "failpoints")]
     Panic,
@@ -98,7 +97,7 @@ enum Order<I> {
 
 /// The handle of a link; dropping it ends the link.
 pub(crate) struct Handle<I> {
-    orders: UnboundedSender<Order<I>>,
+    messages: UnboundedSender<LinkMessage<I>>,
     task: JoinHandle<()>,
 }
 
@@ -106,7 +105,7 @@ impl<I> Handle<I> {
     /// Hands an input to the session. What may be in flight is bounded by the client's admission.
     /// False when the link has ended.
     pub(crate) fn send(&self, input: I) -> bool {
-        self.orders.send(Order::Input(input)).is_ok()
+        self.messages.send(LinkMessage::Input(input)).is_ok()
     }
 
     /// Ends the link. The task is over when everything that the session held is settled.
@@ -116,22 +115,28 @@ impl<I> Handle<I> {
 
     #[cfg(feature = "failpoints")]
     pub(crate) fn inject_panic(&self) {
-        let _ = self.orders.send(Order::Panic);
+        let _ = self.messages.send(LinkMessage::Panic);
     }
 }
 
-/// Starts a link.
-pub(crate) fn start<S: Session>(
-    session: S,
-    context: Arc<TransportContext>,
-    endpoint: Arc<Endpoint>,
-    tasks: &Tasks,
-) -> Handle<S::Input> {
-    let (sender, orders) = unbounded_channel();
-    let id = session.link().clone();
-    context.events.link_needed(&id);
-    let link = Link { id, session, context, endpoint, orders, backoff: Backoff::default() };
-    Handle { orders: sender, task: tasks.spawn(link.run()) }
+/// Starts links.
+#[derive(Clone)]
+pub(in crate::redis) struct Connector {
+    pub(in crate::redis) context: Arc<TransportContext>,
+    pub(in crate::redis) endpoint: Arc<Endpoint>,
+    pub(in crate::redis) tasks: Tasks,
+}
+
+impl Connector {
+    /// Starts the link that drives a session.
+    pub(in crate::redis) fn start<S: Session>(&self, session: S) -> Handle<S::Input> {
+        let Connector { context, endpoint, tasks } = self.clone();
+        let (sender, messages) = unbounded_channel();
+        let id = session.link().clone();
+        context.events.link_needed(&id);
+        let link = Link { id, session, context, endpoint, messages, backoff: Backoff::default() };
+        Handle { messages: sender, task: tasks.spawn(link.run()) }
+    }
 }
 
 struct Link<S: Session> {
@@ -139,7 +144,7 @@ struct Link<S: Session> {
     session: S,
     context: Arc<TransportContext>,
     endpoint: Arc<Endpoint>,
-    orders: UnboundedReceiver<Order<S::Input>>,
+    messages: UnboundedReceiver<LinkMessage<S::Input>>,
     backoff: Backoff,
 }
 
@@ -147,12 +152,7 @@ struct Link<S: Session> {
 struct Ended;
 
 impl<S: Session> Link<S> {
-    async fn run(self) {
-        let span = debug_span!("connection", link = %self.id, address = %self.endpoint.address());
-        self.keep_connected().instrument(span).await;
-    }
-
-    async fn keep_connected(mut self) {
+    async fn run(mut self) {
         // A fault that comes back with every connection must not become a storm of them.
         let mut pauses = Backoff::default();
         let (mut pause, mut last_fault) = (0, 0);
@@ -181,19 +181,11 @@ impl<S: Session> Link<S> {
             return ended;
         }
         loop {
-            let (endpoint, preamble) = (self.endpoint.clone(), self.session.preamble());
-            debug!(attempt = self.backoff.attempt() + 1, "connecting");
-            let attempt = async move { endpoint.connect(S::MASTER, preamble).await };
-            let error = match self.meanwhile(attempt).await {
-                Err(ended) => return ended,
-                Ok(Ok(connection)) => match self.drive(connection).await {
-                    Ok(ended) => return ended,
-                    Err(error) => error,
-                },
-                Ok(Err(error)) => {
-                    debug!(code = error.kind.code(), error = error.message, "could not connect");
-                    error
-                }
+            // Each connection has a span of its own: the next one may be to another server.
+            let span = debug_span!("connection", link = %self.id, address = Empty);
+            let error = match self.connection(span.clone()).instrument(span).await {
+                Ok(ended) => return ended,
+                Err(error) => error,
             };
             self.lost(&error);
             let delay = self.delay(&error);
@@ -205,6 +197,25 @@ impl<S: Session> Link<S> {
         }
     }
 
+    /// Makes a connection, whose span is the current one, and drives it until it breaks.
+    async fn connection(&mut self, span: Span) -> Result<Ended, BusError> {
+        let (endpoint, link, commands) = (self.endpoint.clone(), self.id.clone(), self.session.on_connect());
+        let number = self.backoff.attempt() + 1;
+        let attempt = async move {
+            let address = endpoint.locate(&link).await?;
+            span.record("address", display(&address));
+            debug!(attempt = number, "connecting");
+            endpoint.connect(&link, address, S::MASTER, commands).await
+        };
+        let Ok(attempted) = self.meanwhile(attempt).await else { return Ok(Ended) };
+        let connection = attempted.inspect_err(|error| {
+            debug!(code = error.kind.code(), error = error.message, "could not connect");
+        })?;
+        let address = connection.address.clone();
+        let driven = self.drive(connection).await;
+        driven.inspect_err(|error| self.endpoint.lost(&self.id, &address, error))
+    }
+
     fn lost(&mut self, error: &BusError) {
         self.context.events.link_down(&self.id, error);
         self.session.closed(error);
@@ -213,8 +224,11 @@ impl<S: Session> Link<S> {
     fn delay(&mut self, error: &BusError) -> u64 {
         let delay = self.backoff.next(clock::random());
         // Only a person can mend these; trying fast would lock accounts and fill the server's log.
-        let slow = matches!(error.kind, ErrorKind::AuthFailed | ErrorKind::PermissionDenied);
-        if slow { delay.max(SLOW_RETRY_MS) } else { delay }
+        if server_error::action_of(error.kind) == Action::SlowRetry {
+            delay.max(SLOW_RETRY_MS)
+        } else {
+            delay
+        }
     }
 
     async fn wait(&mut self, delay: u64) -> Result<(), Ended> {
@@ -230,7 +244,7 @@ impl<S: Session> Link<S> {
             self.set_alarm(alarm.as_mut());
             tokio::select! {
                 biased;
-                order = self.orders.recv() => self.obey(order)?,
+                message = self.messages.recv() => self.handle(message)?,
                 result = future.as_mut() => return Ok(result),
                 () = alarm.as_mut() => {
                     // Without a connection there is none to drop.
@@ -242,7 +256,7 @@ impl<S: Session> Link<S> {
 
     /// Drives a connection until it breaks.
     async fn drive(&mut self, connection: Connection) -> Result<Ended, BusError> {
-        let Connection { stream, mut buffer, protocol, role_known } = connection;
+        let Connection { stream, mut buffer, protocol, role_known, .. } = connection;
         let (mut reader, mut writer) = tokio::io::split(stream);
         self.session.opened(Opened { protocol, role_known }, self.context.clock.now_ms());
         let mut alarm = pin!(self.alarm());
@@ -251,8 +265,8 @@ impl<S: Session> Link<S> {
         loop {
             let now = self.context.clock.now_ms();
             // A flood of replies must not keep inputs waiting.
-            while let Ok(order) = self.orders.try_recv() {
-                if self.obey(Some(order)).is_err() {
+            while let Ok(message) = self.messages.try_recv() {
+                if self.handle(Some(message)).is_err() {
                     return Ok(Ended);
                 }
             }
@@ -261,7 +275,7 @@ impl<S: Session> Link<S> {
             }
             self.set_alarm(alarm.as_mut());
             if buffer.is_empty() && buffer.capacity() > 4 * READ_CHUNK {
-                // One large message has passed; its room is given back.
+                // A large message has passed, and its memory is given back.
                 buffer = BytesMut::new();
             }
             if buffer.capacity() - buffer.len() < READ_CHUNK / 2 {
@@ -290,8 +304,8 @@ impl<S: Session> Link<S> {
                         return Err(closed_by_server());
                     }
                 }
-                order = self.orders.recv() => {
-                    if self.obey(order).is_err() {
+                message = self.messages.recv() => {
+                    if self.handle(message).is_err() {
                         return Ok(Ended);
                     }
                 }
@@ -318,12 +332,12 @@ impl<S: Session> Link<S> {
         error
     }
 
-    fn obey(&mut self, order: Option<Order<S::Input>>) -> Result<(), Ended> {
-        match order {
-            Some(Order::Input(input)) => self.session.input(input, self.context.clock.now_ms()),
+    fn handle(&mut self, message: Option<LinkMessage<S::Input>>) -> Result<(), Ended> {
+        match message {
+            Some(LinkMessage::Input(input)) => self.session.input(input, self.context.clock.now_ms()),
             #[cfg(feature = "failpoints")]
             #[allow(clippy::panic)]
-            Some(Order::Panic) => panic!("injected by a test"),
+            Some(LinkMessage::Panic) => panic!("injected by a test"),
             None => return Err(Ended),
         }
         Ok(())

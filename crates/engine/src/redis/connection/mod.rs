@@ -1,13 +1,19 @@
 //! One supervised connection.
 //!
-//! - `socket`, `tls`, `handshake`: from a configuration to a connection that is ready for commands.
+//! - `socket`, `stream`, `tls`, `handshake`: from a configuration to a connection that is ready for commands.
 //! - `link`: keeps one connection, drives its session, and connects again.
-//! - `pipeline`: commands that wait for their replies, in order.
+//! - `lazy_link`: a link that is made with its first input.
+//! - `pipeline`: commands that wait for their replies, in order; `expiry`: when it is searched for late ones.
+//! - `liveness`: when a connection counts as dead.
 //! - `server_info`: what the server says of itself.
 
+pub(crate) mod expiry;
 pub(crate) mod handshake;
+pub(crate) mod lazy_link;
 pub(crate) mod link;
+pub(crate) mod liveness;
 pub(crate) mod pipeline;
 pub(crate) mod server_info;
 pub(crate) mod socket;
+pub(crate) mod stream;
 pub(crate) mod tls;

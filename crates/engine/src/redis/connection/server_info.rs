@@ -45,7 +45,7 @@ pub(in crate::redis) fn of(info: &str, latency: f64, now: i64, stores: bool) -> 
             format!("the server uses {used} of {limit} bytes (maxmemory); when it is full it refuses events");
         warn("MEMORY_NEARLY_FULL", message);
     }
-    // Since 7.0. Between sending and receiving, half of the round trip ago as a guess.
+    // Servers since 7.0 tell their time. They read it about half a round trip ago.
     let server_time = number("server_time_usec").and_then(|us| i64::try_from(us / 1_000).ok());
     let skew = server_time.map(|time| now - (latency / 2.0) as i64 - time);
     if let Some(skew) = skew.filter(|skew| skew.abs() > SKEWED) {

@@ -6,35 +6,33 @@ use std::time::Duration;
 use oxbus_model::config::{Address, RedisConfig};
 use oxbus_model::{BusError, ErrorKind};
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use crate::redis::connection::stream::Stream;
 use crate::redis::connection::tls::Tls;
 
-/// A connected stream of any kind.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
-/// Opens a connection to the configured address. The name is resolved anew each time.
+/// Opens a connection to an address. The name is resolved anew each time.
 pub(in crate::redis) async fn open(
+    address: &Address,
     config: &RedisConfig,
     tls: Option<&Tls>,
 ) -> Result<Box<dyn Stream>, BusError> {
-    match &config.address {
+    match address {
         Address::Tcp { host, port } => {
-            let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(|e| refused(config, &e))?;
+            let stream =
+                TcpStream::connect((host.as_str(), *port)).await.map_err(|e| refused(address, &e))?;
             // An option that the platform refuses costs its effect, not the connection.
             let _ = tune(&stream, config);
             match tls {
                 Some(tls) => {
-                    // A server without TLS waits for the end of what it takes for a command. Given up
-                    // a little before the whole attempt is, so that the error tells what is wrong.
+                    // A server without TLS takes the handshake for a command and waits for its end. The handshake is
+                    // given up a little before the whole attempt, so that the error tells what is wrong.
                     let limit = Duration::from_millis(config.connect_timeout - config.connect_timeout / 5);
                     let shaken = tokio::time::timeout(limit, tls.handshake(stream, host)).await;
                     shaken.unwrap_or_else(|_| {
                         let message = format!(
                             "{} did not answer the TLS handshake within {} ms; is it a TLS port?",
-                            config.address,
+                            address,
                             limit.as_millis()
                         );
                         Err(BusError::new(ErrorKind::TlsFailed, message))
@@ -45,7 +43,7 @@ pub(in crate::redis) async fn open(
         }
         #[cfg(unix)]
         Address::Unix { path } => {
-            let stream = tokio::net::UnixStream::connect(path).await.map_err(|e| refused(config, &e))?;
+            let stream = tokio::net::UnixStream::connect(path).await.map_err(|e| refused(address, &e))?;
             Ok(Box::new(stream))
         }
         #[cfg(not(unix))]
@@ -55,8 +53,8 @@ pub(in crate::redis) async fn open(
     }
 }
 
-/// Keepalive finds a peer that is gone while nothing is sent; TCP_USER_TIMEOUT one that no longer
-/// acknowledges what was. A peer that acknowledges and does nothing is the heartbeat's to find.
+/// Keepalive finds a peer that is gone while nothing is sent; TCP_USER_TIMEOUT finds one that no longer acknowledges
+/// what was sent. A peer that acknowledges and does nothing is found by the heartbeat.
 fn tune(stream: &TcpStream, config: &RedisConfig) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
@@ -72,6 +70,6 @@ fn tune(stream: &TcpStream, config: &RedisConfig) -> io::Result<()> {
     Ok(())
 }
 
-fn refused(config: &RedisConfig, error: &io::Error) -> BusError {
-    BusError::new(ErrorKind::ConnectionRefused, format!("cannot connect to {}: {error}", config.address))
+fn refused(address: &Address, error: &io::Error) -> BusError {
+    BusError::new(ErrorKind::ConnectionRefused, format!("cannot connect to {address}: {error}"))
 }

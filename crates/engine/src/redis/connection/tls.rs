@@ -12,7 +12,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::redis::connection::socket::Stream;
+use crate::redis::connection::stream::Stream;
 
 /// A TLS configuration, ready for handshakes.
 pub(in crate::redis) struct Tls {

@@ -7,7 +7,7 @@ use oxbus_model::ErrorKind;
 use oxbus_model::config::StreamConfig;
 
 use crate::host::{EventId, Failed, Published, SettledLocally, StoredEntries};
-use crate::redis::publisher::in_flight::{Done, Entry};
+use crate::redis::publisher::in_flight::{EntryRef, PublishedEvent};
 use crate::transport::events::{PublishReport, TransportEvents};
 
 /// One submission, until all its events are settled.
@@ -23,7 +23,7 @@ pub(in crate::redis) struct Batch {
     /// Answered since the last report: (index, receivers), in order.
     answered: Vec<(u32, i64)>,
     /// The same of those that were stored.
-    stored: Vec<(u32, i64, Entry)>,
+    stored: Vec<(u32, i64, EntryRef)>,
     /// Where recent events are kept: the events by index.
     pub(in crate::redis) texts: Vec<(u32, Box<[u8]>)>,
     /// In hybrid mode, in order: the events that are not stored. They were handed to this client's own
@@ -100,14 +100,14 @@ impl Batch {
     }
 }
 
-/// All of them.
+/// All submissions that are under way.
 pub(in crate::redis) struct Batches {
     /// The names of the streams, by their index in the configuration.
     streams: Box<[Arc<str>]>,
     open: HashMap<u32, Batch>,
-    /// Those with answers that the host was not told of, each once.
+    /// The numbers of submissions with events that were published and not reported, each once.
     touched: Vec<u32>,
-    /// What was settled since the last report.
+    /// The events that were settled since the last report.
     pub(in crate::redis) settled: PublishReport,
 }
 
@@ -123,8 +123,8 @@ impl Batches {
     }
 
     /// An event was published.
-    pub(in crate::redis) fn published(&mut self, done: Done) {
-        let Done { batch, index, receivers, entry } = done;
+    pub(in crate::redis) fn published(&mut self, event: PublishedEvent) {
+        let PublishedEvent { batch, index, receivers, entry } = event;
         let Some(state) = self.open.get_mut(&batch) else { return };
         if state.is_reported() {
             self.touched.push(batch);
@@ -154,7 +154,8 @@ impl Batches {
         self.settle(batch);
     }
 
-    /// What becomes of a failure where the publish succeeds nevertheless. Who aborts it is told so.
+    /// What is told of a failure where the publish succeeds nevertheless. In hybrid mode a live event that Redis did not
+    /// take still resolves, with `remote` as the outcome there. An abort rejects.
     fn settled_locally(&self, &Failed { batch, index, ref error, .. }: &Failed) -> Option<SettledLocally> {
         let state = self.open.get(&batch)?;
         let remote = error.outcome.filter(|_| error.kind != ErrorKind::Aborted)?;

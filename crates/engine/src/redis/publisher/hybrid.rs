@@ -6,9 +6,12 @@ use std::sync::Arc;
 
 use crate::host::{DeliveredLocally, SettledLocally};
 use crate::receive::reception::InboundBatch;
+use crate::redis::connection::lazy_link::LazyLink;
 use crate::redis::connection::pipeline::Pipeline;
-use crate::redis::publisher::prepare::{Preparation, Prepared};
-use crate::redis::publisher::replicated::{Group, PreparedBatch, Replicas, Replicated};
+use crate::redis::publisher::input::Input;
+use crate::redis::publisher::preparation::{Preparation, Prepared};
+use crate::redis::publisher::prepared::{PreparedBatch, PreparedCommands};
+use crate::redis::publisher::replicated::Replicas;
 use crate::transport::Submission;
 use crate::transport::context::TransportContext;
 use crate::transport::events::PublishReport;
@@ -22,7 +25,7 @@ pub(in crate::redis) struct Hybrid {
 }
 
 impl Hybrid {
-    pub(in crate::redis) fn new(context: Arc<TransportContext>, replicated: Arc<Replicated>) -> Hybrid {
+    pub(in crate::redis) fn new(context: Arc<TransportContext>, replicated: Arc<LazyLink<Input>>) -> Hybrid {
         let replicas = Replicas::new(&context, replicated);
         Hybrid {
             preparation: Preparation::new(&context, Some(replicas)),
@@ -79,6 +82,10 @@ impl Hybrid {
         }
         let mut state = state?;
         state.unstored = unstored;
-        Some(PreparedBatch { batch, state, groups: vec![Group { wait: None, deadline, commands }] })
+        Some(PreparedBatch {
+            batch,
+            state,
+            groups: vec![PreparedCommands { wait: None, deadline, commands }],
+        })
     }
 }

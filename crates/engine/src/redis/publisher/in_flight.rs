@@ -1,12 +1,13 @@
-//! What the commands of a publisher are for.
+//! The commands of a publisher, by what they are for.
 
 use oxbus_model::BusError;
 use oxbus_model::stream_store::EntryId;
 use tokio::sync::oneshot;
 
-use crate::redis::scripts::script_call::Call;
+use crate::redis::scripts::script_call::ScriptCall;
 
-pub(in crate::redis) enum Kind {
+/// A command that waits to be written, or for its reply.
+pub(in crate::redis) enum Command {
     /// An event that is published.
     Event {
         batch: u32,
@@ -20,9 +21,9 @@ pub(in crate::redis) enum Kind {
         deadline: u64,
         stream: usize,
     },
-    /// Events that a script takes care of.
-    Call(Box<Call>),
-    /// Settled before its answer came; the answer will be ignored.
+    /// Events that a script stores or publishes.
+    Call(Box<ScriptCall>),
+    /// Its events were settled before its reply came. The reply will be ignored.
     Settled,
     /// Waits for so many replicas to have what was sent before.
     Wait {
@@ -36,12 +37,12 @@ pub(in crate::redis) enum Kind {
     Ask(oneshot::Sender<Result<String, BusError>>),
 }
 
-impl Kind {
+impl Command {
     /// When its events must be settled.
     pub(in crate::redis) fn deadline(&self) -> Option<u64> {
         match self {
-            Kind::Event { deadline, .. } | Kind::Entry { deadline, .. } => Some(*deadline),
-            Kind::Call(call) => Some(call.deadline),
+            Command::Event { deadline, .. } | Command::Entry { deadline, .. } => Some(*deadline),
+            Command::Call(call) => Some(call.deadline),
             _ => None,
         }
     }
@@ -49,10 +50,10 @@ impl Kind {
     /// Whether it is for this event, among others or not.
     pub(in crate::redis) fn has(&self, batch: u32, index: u32) -> bool {
         match self {
-            Kind::Event { batch: b, index: i, .. } | Kind::Entry { batch: b, index: i, .. } => {
+            Command::Event { batch: b, index: i, .. } | Command::Entry { batch: b, index: i, .. } => {
                 (*b, *i) == (batch, index)
             }
-            Kind::Call(call) => call.has(batch, index),
+            Command::Call(call) => call.has(batch, index),
             _ => false,
         }
     }
@@ -60,8 +61,8 @@ impl Kind {
     /// Calls `each` with every event that is not settled.
     pub(in crate::redis) fn each_event(&self, mut each: impl FnMut(u32, u32)) {
         match self {
-            Kind::Event { batch, index, .. } | Kind::Entry { batch, index, .. } => each(*batch, *index),
-            Kind::Call(call) => call.indexes().for_each(|index| each(call.batch, index)),
+            Command::Event { batch, index, .. } | Command::Entry { batch, index, .. } => each(*batch, *index),
+            Command::Call(call) => call.indexes().for_each(|index| each(call.batch, index)),
             _ => {}
         }
     }
@@ -69,8 +70,8 @@ impl Kind {
     /// Whether it is for events that no stream stores.
     pub(in crate::redis) fn is_unstored(&self) -> bool {
         match self {
-            Kind::Event { .. } => true,
-            Kind::Call(call) => call.stream.is_none(),
+            Command::Event { .. } => true,
+            Command::Call(call) => call.stream.is_none(),
             _ => false,
         }
     }
@@ -81,18 +82,18 @@ impl Kind {
     }
 }
 
-/// An event whose command was answered: it is where it was to go.
+/// An event that is where it was to go, as the reply to its command says.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::redis) struct Done {
+pub(in crate::redis) struct PublishedEvent {
     pub(in crate::redis) batch: u32,
     pub(in crate::redis) index: u32,
     pub(in crate::redis) receivers: i64,
-    pub(in crate::redis) entry: Option<Entry>,
+    pub(in crate::redis) entry: Option<EntryRef>,
 }
 
 /// Where an event was stored.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::redis) struct Entry {
+pub(in crate::redis) struct EntryRef {
     /// The stream: its index in the configuration.
     pub(in crate::redis) stream: usize,
     pub(in crate::redis) id: EntryId,

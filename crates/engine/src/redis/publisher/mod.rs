@@ -1,17 +1,21 @@
 //! The publishing link.
 //!
-//! - `prepare`, `composer`: from a submission to commands; `hybrid`: its side that needs no server.
-//! - `session`: the pipeline of a connection; `replies`: what the server answers; `in_flight`: what each command is for.
+//! - `preparation`, `command_writer`: from a submission to commands; `prepared`: these; `hybrid`: its side that needs no server.
+//! - `input`: what the link is told; `session`: the pipeline of a connection; `settling`: how publishes end; `in_flight`: what each command is for.
+//! - `stored_only`: events that were stored and nothing more.
 //! - `batches`: whose publishes the commands are.
 //! - `streams_ready`: when they may be sent.
-//! - `replicated`: a second link, for what must be confirmed by replicas.
+//! - `replicated`: events that wait for replicas, for a link of their own.
 
 pub(crate) mod batches;
-pub(crate) mod composer;
+pub(crate) mod command_writer;
 pub(crate) mod hybrid;
 pub(crate) mod in_flight;
-pub(crate) mod prepare;
+pub(crate) mod input;
+pub(crate) mod preparation;
+pub(crate) mod prepared;
 pub(crate) mod replicated;
-pub(crate) mod replies;
 pub(crate) mod session;
+pub(crate) mod settling;
+pub(crate) mod stored_only;
 pub(crate) mod streams_ready;

@@ -18,8 +18,7 @@ impl Args {
 
     /// Appends a number.
     pub(in crate::redis) fn put_number(&mut self, n: usize) {
-        let mut digits = [0; 20];
-        self.put(decimal(n, &mut digits));
+        self.put(itoa::Buffer::new().format(n).as_bytes());
     }
 
     /// Takes them all out again, but keeps the memory for the next ones.
@@ -39,12 +38,12 @@ impl Args {
         Mark { bytes: self.bytes.len(), count: self.count }
     }
 
-    /// Those before `mark`, as they are written.
+    /// The bytes of the arguments before `mark`.
     pub(in crate::redis) fn before(&self, mark: Mark) -> &[u8] {
         self.bytes.get(..mark.bytes).unwrap_or_default()
     }
 
-    /// All of them, as they are written.
+    /// The bytes of all arguments.
     pub(in crate::redis) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -109,21 +108,7 @@ pub(in crate::redis) fn put_bulk(out: &mut impl BufMut, argument: &[u8]) {
 }
 
 fn put_decimal(out: &mut impl BufMut, n: usize) {
-    let mut digits = [0; 20];
-    out.put_slice(decimal(n, &mut digits));
-}
-
-fn decimal(mut n: usize, digits: &mut [u8; 20]) -> &[u8] {
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (n % 10) as u8;
-        n /= 10;
-        if n == 0 {
-            break;
-        }
-    }
-    &digits[at..]
+    out.put_slice(itoa::Buffer::new().format(n).as_bytes());
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use oxbus_model::{BusError, ErrorKind};
 use redis_protocol::error::RedisProtocolError;
 use redis_protocol::{resp2, resp3};
 
+use crate::redis::resp::head::{Head, head};
+
 /// The protocol version of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
@@ -73,22 +75,10 @@ pub(crate) fn message(buffer: &[u8]) -> Option<(Message<'_>, usize)> {
 
 /// Takes a bulk string off the start of `rest`.
 fn bulk<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let mut digits = rest.strip_prefix(b"$")?;
-    let mut len = 0usize;
-    loop {
-        match digits {
-            [digit @ b'0'..=b'9', more @ ..] => {
-                len = len.checked_mul(10)?.checked_add(usize::from(digit - b'0'))?;
-                digits = more;
-            }
-            [b'\r', b'\n', body @ ..] => {
-                let (data, end) = body.split_at_checked(len)?;
-                *rest = end.strip_prefix(b"\r\n")?;
-                return Some(data);
-            }
-            _ => return None,
-        }
-    }
+    let (b'$', Ok(Some(Head::Bulk(len)))) = (rest.first()?, head(rest)) else { return None };
+    let (data, end) = rest.split_at_checked(len)?;
+    *rest = end.strip_prefix(b"\r\n")?;
+    Some(data)
 }
 
 /// The reply at the start of `buffer` and its length in bytes; `None` while it is not whole.

@@ -5,7 +5,7 @@ use oxbus_model::{BusError, ErrorKind};
 
 use crate::redis::resp::reply::Reply;
 
-/// As [`Reply`], owned.
+/// A [`Reply`] that owns its bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::redis) enum RespValue {
     Text(Box<[u8]>),
@@ -54,7 +54,7 @@ impl RespValue {
         self.items()?.into_iter().map(read).collect()
     }
 
-    /// What is there, read; `None` for nil.
+    /// Reads a value that may be absent; `None` for nil.
     pub(in crate::redis) fn maybe<T>(
         self,
         read: impl FnOnce(RespValue) -> Result<T, BusError>,

@@ -26,5 +26,6 @@ scripts! {
     REQUEUE_DEAD_LETTER = ["shared/info", "shared/copy", "requeue_dead_letter"];
     UPDATE_PRESENCE = ["shared/clock", "update_presence"];
     LIST_PRESENCE = ["shared/clock", "list_presence"];
+    REGISTER_STREAMS = ["shared/clock", "register_streams"];
     REDELIVER = ["shared/copy", "redeliver"];
 }

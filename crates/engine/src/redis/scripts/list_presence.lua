@@ -1,5 +1,3 @@
--- Who is in a room now.
+-- Who is in a room now. It only reads: who is added next removes those whose time is over.
 -- KEYS: the room, a sorted set by the time until when.
-local now = string.format('%.0f', time())
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-return redis.call('ZRANGE', KEYS[1], 0, -1)
+return redis.call('ZRANGEBYSCORE', KEYS[1], string.format('(%.0f', time()), '+inf')

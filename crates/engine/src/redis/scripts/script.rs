@@ -51,7 +51,7 @@ pub(in crate::redis) fn is_missing(error: &str) -> bool {
     error.starts_with("NOSCRIPT")
 }
 
-/// What a command said that failed inside a script. Servers before 7 put words around it.
+/// The error of a command that failed inside a script. Servers before 7 put words around it.
 pub(in crate::redis) fn cause(error: &str) -> &str {
     let outer = error.strip_prefix("ERR Error running script ").and_then(|rest| rest.split_once("): "));
     let mut inner = outer.map_or(error, |(_, inner)| inner);

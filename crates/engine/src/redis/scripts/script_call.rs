@@ -20,7 +20,7 @@ pub(in crate::redis) const MAX_EVENTS: usize = 64;
 pub(in crate::redis) const MAX_BYTES: usize = 256 << 10;
 
 /// A call under way.
-pub(in crate::redis) struct Call {
+pub(in crate::redis) struct ScriptCall {
     pub(in crate::redis) batch: u32,
     pub(in crate::redis) deadline: u64,
     /// The stream: its index in the configuration.
@@ -43,18 +43,18 @@ struct Event {
     settled: bool,
 }
 
-/// What a server says of one event of a call.
+/// The part of the reply to a call that is about one event.
 #[derive(Debug, PartialEq)]
-pub(in crate::redis) enum Answer<'a> {
-    /// It is where it was to go.
+pub(in crate::redis) enum EventReply<'a> {
+    /// The event is where it was to go.
     Done {
         /// Its entry, if it was to be stored.
         id: Option<EntryId>,
-        /// How many received it.
+        /// How many subscriptions received it.
         receivers: i64,
         /// Whether it had been there before.
         duplicate: bool,
-        /// What failed besides, after it was stored.
+        /// The step that failed after the event was stored.
         fault: Option<&'a str>,
     },
     /// Nothing was done for it.
@@ -63,7 +63,7 @@ pub(in crate::redis) enum Answer<'a> {
     Strange,
 }
 
-impl Call {
+impl ScriptCall {
     /// A call without events; `head` is what its arguments begin with.
     pub(in crate::redis) fn new(
         script: &'static Script,
@@ -71,9 +71,9 @@ impl Call {
         deadline: u64,
         stream: Option<usize>,
         head: Mark,
-    ) -> Call {
+    ) -> ScriptCall {
         let (events, written) = (Vec::new(), Box::default());
-        Call { batch, deadline, stream, script, head, events, in_full: false, written }
+        ScriptCall { batch, deadline, stream, script, head, events, in_full: false, written }
     }
 
     /// Adds an event, whose arguments are behind those of the others.
@@ -132,8 +132,8 @@ impl Call {
         changed
     }
 
-    /// The command is being written, with these bytes.
-    pub(in crate::redis) fn keep(&mut self, command: &[u8]) {
+    /// The command is being written with these bytes, which are needed again if the server does not know the script.
+    pub(in crate::redis) fn remember(&mut self, command: &[u8]) {
         // Nothing but a new connection makes a server that has seen the source forget it.
         if !self.in_full {
             self.written = command.into();
@@ -158,56 +158,56 @@ impl Call {
         Ok((self, command))
     }
 
-    /// What the server says of each event that is not settled, by its index.
-    pub(in crate::redis) fn answers<'a>(
+    /// The replies to the events that are not settled, by their index.
+    pub(in crate::redis) fn replies<'a>(
         &self,
         reply: &'a [Reply<'a>],
-    ) -> impl Iterator<Item = (u32, Answer<'a>)> {
+    ) -> impl Iterator<Item = (u32, EventReply<'a>)> {
         let each = if std::ptr::eq(self.script, &PERSIST) { 4 } else { 2 };
         let mut said = reply.chunks(each);
         self.events.iter().filter_map(move |event| {
-            let answer = Answer::of(said.next().unwrap_or_default());
+            let answer = EventReply::of(said.next().unwrap_or_default());
             (!event.settled).then_some((event.index, answer))
         })
     }
 
     /// The arguments in a command: those of the head, and those of the events.
     fn arguments<'a>(&self, command: &'a [u8]) -> (&'a [u8], &'a [u8]) {
-        // How long the rest is depends on the number of arguments; but it comes first.
+        // The rest of the command has no fixed length, but it comes before the arguments.
         let args = self.events.iter().map(|event| event.args.bytes).sum::<usize>();
         let (before, args) = command.split_at_checked(command.len().saturating_sub(args)).unwrap_or_default();
         (before.get(before.len().saturating_sub(self.head.bytes)..).unwrap_or_default(), args)
     }
 }
 
-impl<'a> Answer<'a> {
-    fn of(said: &'a [Reply<'a>]) -> Answer<'a> {
+impl<'a> EventReply<'a> {
+    fn of(said: &'a [Reply<'a>]) -> EventReply<'a> {
         let (id, rest) = match said {
             [Reply::Nil, rest @ ..] => (None, rest),
             [Reply::Text(id), rest @ ..] => match EntryId::from_bytes(id) {
                 Some(id) => (Some(id), rest),
-                None => return Answer::Strange,
+                None => return EventReply::Strange,
             },
-            _ => return Answer::Strange,
+            _ => return EventReply::Strange,
         };
         let text = |reply: &Reply<'a>| {
             reply.text().and_then(|text| std::str::from_utf8(text).ok()).map(script::cause)
         };
         match rest {
-            [Reply::Int(receivers), more @ ..] => Answer::Done {
+            [Reply::Int(receivers), more @ ..] => EventReply::Done {
                 id,
                 receivers: *receivers,
                 duplicate: more.first() == Some(&Reply::Int(1)),
                 fault: more.get(1).and_then(text),
             },
             [why, ..] => match (id, text(why)) {
-                (None, Some(why)) => Answer::Refused(why),
+                (None, Some(why)) => EventReply::Refused(why),
                 (Some(id), Some(fault)) => {
-                    Answer::Done { id: Some(id), receivers: 0, duplicate: false, fault: Some(fault) }
+                    EventReply::Done { id: Some(id), receivers: 0, duplicate: false, fault: Some(fault) }
                 }
-                (_, None) => Answer::Strange,
+                (_, None) => EventReply::Strange,
             },
-            [] => Answer::Strange,
+            [] => EventReply::Strange,
         }
     }
 }
@@ -222,11 +222,11 @@ mod tests {
     static SCRIPT: Script = Script::new("return 1");
 
     /// A call for these events, of so many arguments each, and its command.
-    fn call(events: &[usize]) -> (Box<Call>, Vec<u8>) {
+    fn call(events: &[usize]) -> (Box<ScriptCall>, Vec<u8>) {
         let (mut head, mut args) = (Args::default(), Args::default());
         head.put(b"1");
         head.put(b"stream");
-        let mut call = Call::new(&SCRIPT, 7, 5, Some(0), head.mark());
+        let mut call = ScriptCall::new(&SCRIPT, 7, 5, Some(0), head.mark());
         for (index, count) in (0..).zip(events) {
             let before = args.mark();
             (0..*count).for_each(|n| args.put(format!("{index}-{n}").repeat(n + 1).as_bytes()));
@@ -268,7 +268,7 @@ mod tests {
             let mut out: Vec<u32> = all.iter().copied().filter(|index| !left.contains(index)).collect();
             prop_assert_eq!(&command, &expected(&events, &out, false));
 
-            call.keep(&command);
+            call.remember(&command);
             after.iter().for_each(|index| call.settle(*index));
             out.extend(after.iter().copied().filter(|index| left.contains(index)));
             let open: Vec<u32> = call.indexes().collect();
@@ -290,18 +290,18 @@ mod tests {
         call.settle(1);
         let text = |t: &'static str| Reply::Text(t.as_bytes());
         let said = [text("5-1"), Reply::Int(3), text("5-2"), Reply::Int(0), Reply::Nil, text("OOM no")];
-        let answers: Vec<_> = call.answers(&said).collect();
+        let answers: Vec<_> = call.replies(&said).collect();
         let id = Some(EntryId { ms: 5, seq: 1 });
-        let done = Answer::Done { id, receivers: 3, duplicate: false, fault: None };
-        assert_eq!(answers, [(0, done), (2, Answer::Refused("OOM no"))]);
-        assert_eq!(call.answers(&said[..3]).nth(1), Some((2, Answer::Strange)));
+        let done = EventReply::Done { id, receivers: 3, duplicate: false, fault: None };
+        assert_eq!(answers, [(0, done), (2, EventReply::Refused("OOM no"))]);
+        assert_eq!(call.replies(&said[..3]).nth(1), Some((2, EventReply::Strange)));
     }
 
     #[test]
     fn what_a_server_may_say_of_an_event() {
         let text = |t: &'static str| Reply::Text(t.as_bytes());
         let id = Some(EntryId { ms: 5, seq: 0 });
-        let done = |id, receivers, duplicate, fault| Answer::Done { id, receivers, duplicate, fault };
+        let done = |id, receivers, duplicate, fault| EventReply::Done { id, receivers, duplicate, fault };
         for (said, expected) in [
             (vec![text("5-0"), text("NOPERM no")], done(id, 0, false, Some("NOPERM no"))),
             (vec![text("5-0"), Reply::Int(2), Reply::Int(0), Reply::Nil], done(id, 2, false, None)),
@@ -312,15 +312,15 @@ mod tests {
             ),
             (
                 vec![Reply::Nil, text("@user_script: 7: -OOM command not allowed")],
-                Answer::Refused("OOM command not allowed"),
+                EventReply::Refused("OOM command not allowed"),
             ),
-            (vec![Reply::Nil, Reply::Nil], Answer::Strange),
-            (vec![text("nonsense"), Reply::Int(1)], Answer::Strange),
-            (vec![Reply::Int(1), Reply::Int(1)], Answer::Strange),
-            (vec![text("5-0")], Answer::Strange),
-            (vec![], Answer::Strange),
+            (vec![Reply::Nil, Reply::Nil], EventReply::Strange),
+            (vec![text("nonsense"), Reply::Int(1)], EventReply::Strange),
+            (vec![Reply::Int(1), Reply::Int(1)], EventReply::Strange),
+            (vec![text("5-0")], EventReply::Strange),
+            (vec![], EventReply::Strange),
         ] {
-            assert_eq!(Answer::of(&said), expected, "{said:?}");
+            assert_eq!(EventReply::of(&said), expected, "{said:?}");
         }
     }
 }

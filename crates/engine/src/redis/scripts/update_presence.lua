@@ -5,9 +5,10 @@ local room, ttl = KEYS[1], tonumber(ARGV[1])
 if ttl == 0 then
     redis.call('ZREM', room, unpack(ARGV, 2))
 else
-    local expiry = time() + ttl
+    local now = time()
+    redis.call('ZREMRANGEBYSCORE', room, '-inf', string.format('%.0f', now))
     for i = 2, #ARGV do
-        redis.call('ZADD', room, expiry, ARGV[i])
+        redis.call('ZADD', room, now + ttl, ARGV[i])
     end
     -- Nobody stays longer than who came last.
     redis.call('PEXPIRE', room, ttl)

@@ -1,6 +1,6 @@
 //! The reader session of a group: one connection that waits for new entries.
 //!
-//! It is told what to read, and tells what came, or that nothing did in time. A read that is blocked cannot be
+//! The session sends reads, and reports what came or that nothing came in time. A read that is blocked cannot be
 //! followed by other commands, so it never blocks for longer than a heartbeat, and ending it takes
 //! another connection.
 
@@ -18,12 +18,11 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::redis::connection::handshake::Endpoint;
-use crate::redis::connection::link;
-use crate::redis::connection::link::{HEARTBEAT_LIMIT, Handle, Opened, Session};
+use crate::redis::connection::link::{Connector, Handle, Opened, Session};
+use crate::redis::connection::liveness::{Check, HEARTBEAT_LIMIT, Liveness, unexpected_reply};
 use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::resp::reply::{Protocol, Reply, decode};
-use crate::redis::resp::xreadgroup::{Answer, Progress, visit};
+use crate::redis::resp::xreadgroup::{Progress, ReadReply, visit};
 use crate::redis::streams::command_link::CommandLink;
 use crate::runtime::tasks::Tasks;
 use crate::transport::context::TransportContext;
@@ -32,7 +31,7 @@ use crate::transport::link_id::LinkId;
 /// The longest that a read blocks, in milliseconds.
 const MAX_BLOCK: u64 = 5_000;
 
-/// How much later than that the server may answer, in milliseconds.
+/// How long after the end of a blocked read the server may answer, in milliseconds.
 const BLOCK_GRACE: u64 = 2_000;
 
 /// How long a blocked read may take to end when the reader is to leave, in milliseconds.
@@ -43,24 +42,19 @@ const LEAVE_LIMIT: u64 = 1_000;
 const UNBLOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// The handle of a reader; dropping it ends it.
-pub(in crate::redis) struct Reader {
+pub(in crate::redis) struct GroupReader {
     id: LinkId,
     link: Handle<Input>,
     context: Arc<TransportContext>,
 }
 
-impl Reader {
+impl GroupReader {
     /// Starts to connect.
-    pub(in crate::redis) fn start(
-        key: GroupKey,
-        group: Arc<str>,
-        context: &Arc<TransportContext>,
-        endpoint: Arc<Endpoint>,
-        tasks: &Tasks,
-    ) -> Self {
+    pub(in crate::redis) fn start(key: GroupKey, group: Arc<str>, connector: &Connector) -> Self {
         let id = LinkId::Reader(group);
-        let session = GroupReader::new(key, id.clone(), context.clone());
-        Reader { id, link: link::start(session, context.clone(), endpoint, tasks), context: context.clone() }
+        let context = connector.context.clone();
+        let session = GroupReaderSession::new(key, id.clone(), context.clone());
+        GroupReader { id, link: connector.start(session), context }
     }
 
     /// Reads; see [`Transport::read`](crate::transport::Transport::read). False when the link has ended.
@@ -74,11 +68,11 @@ impl Reader {
     }
 
     /// Ends it when what was delivered to it has arrived.
-    pub(in crate::redis) async fn leave(self, commander: Arc<CommandLink>) {
+    pub(in crate::redis) async fn leave(self, commands: Arc<CommandLink>) {
         let (sender, answer) = oneshot::channel();
         self.link.send(Input::Leave(sender));
         if let Ok(Some(blocked)) = answer.await {
-            blocked.end(&commander, &self.context).await;
+            blocked.end(&commands, &self.context).await;
         }
         // A read that could not be ended ends with its connection.
         let _ = self.link.end().await;
@@ -86,15 +80,15 @@ impl Reader {
     }
 
     /// Ends a blocked read, so that the next one can ask for something else.
-    pub(in crate::redis) fn unblock_read(&self, commander: Arc<CommandLink>, tasks: &Tasks) {
+    pub(in crate::redis) fn unblock_read(&self, commands: Arc<CommandLink>, tasks: &Tasks) {
         let (sender, answer) = oneshot::channel();
-        self.link.send(Input::Nudge(sender));
+        self.link.send(Input::Unblock(sender));
         let clock = self.context.clock.clone();
         tasks.spawn(async move {
             if let Ok(Some(client)) = answer.await {
                 // Where that is not allowed, the read ends by itself.
                 let deadline = clock.now_ms() + LEAVE_LIMIT;
-                let _ = commander.ask(cmd("CLIENT").arg("UNBLOCK").arg(client), deadline).await;
+                let _ = commands.ask(cmd("CLIENT").arg("UNBLOCK").arg(client), deadline).await;
             }
         });
     }
@@ -105,11 +99,11 @@ impl Reader {
     }
 }
 
-/// What a reader is told.
+/// An input of a reader.
 pub(in crate::redis) enum Input {
     Read(Read),
     /// Tell the server's number of the connection, if a read is unanswered.
-    Nudge(oneshot::Sender<Option<i64>>),
+    Unblock(oneshot::Sender<Option<i64>>),
     /// Read no more, and tell of a read that is unanswered.
     Leave(oneshot::Sender<Option<Blocked>>),
 }
@@ -123,12 +117,12 @@ pub(in crate::redis) struct Blocked {
 }
 
 impl Blocked {
-    async fn end(mut self, commander: &CommandLink, context: &TransportContext) {
+    async fn end(mut self, commands: &CommandLink, context: &TransportContext) {
         let Some(client) = self.client else { return };
         let deadline = context.clock.now_ms() + LEAVE_LIMIT;
         let mut unblock = cmd("CLIENT");
         unblock.arg("UNBLOCK").arg(client);
-        while context.clock.now_ms() < deadline && commander.ask(&unblock, deadline).await.is_ok() {
+        while context.clock.now_ms() < deadline && commands.ask(&unblock, deadline).await.is_ok() {
             if timeout(UNBLOCK_PAUSE, &mut self.over).await.is_ok() {
                 return;
             }
@@ -136,78 +130,78 @@ impl Blocked {
     }
 }
 
-enum Kind {
+enum Command {
     Read(Read),
     ClientId,
     Ping,
 }
 
 /// The session.
-struct GroupReader {
+struct GroupReaderSession {
     key: GroupKey,
     id: LinkId,
     context: Arc<TransportContext>,
     protocol: Protocol,
     connected: bool,
     /// Reads that are not sent.
-    orders: VecDeque<Read>,
+    unsent: VecDeque<Read>,
     /// Reads that are not answered. The server works on one while the answer to another is taken in.
     unanswered: usize,
-    pipeline: Pipeline<Kind>,
+    pipeline: Pipeline<Command>,
     progress: Progress,
     /// The server's number of the connection.
     client: Option<i64>,
-    last_read: u64,
+    liveness: Liveness,
     /// Whether no more is read.
     leaving: bool,
-    /// Who waits for the end of the last read.
+    /// Told when the last read is over.
     over: Option<oneshot::Sender<()>>,
 }
 
-impl GroupReader {
+impl GroupReaderSession {
     fn new(key: GroupKey, id: LinkId, context: Arc<TransportContext>) -> Self {
-        GroupReader {
+        GroupReaderSession {
             key,
             id,
+            liveness: Liveness::new(context.config.redis.heartbeat),
             context,
             protocol: Protocol::Resp3,
             connected: false,
-            orders: VecDeque::new(),
+            unsent: VecDeque::new(),
             unanswered: 0,
             pipeline: Pipeline::new(),
             progress: Progress::default(),
             client: None,
-            last_read: 0,
             leaving: false,
             over: None,
         }
     }
 
-    fn push(&mut self, kind: Kind, limit: u64, command: &Cmd) {
-        self.pipeline.push(kind, limit, |bytes| bytes.put_slice(&command.get_packed_command()));
+    fn push(&mut self, command: Command, limit: u64, packed: &Cmd) {
+        self.pipeline.push(command, limit, |bytes| bytes.put_slice(&packed.get_packed_command()));
     }
 
-    /// Sends the reads that are ordered.
+    /// Sends the reads that wait for it.
     fn advance(&mut self) {
-        while let Some(order) = self.orders.pop_front().filter(|_| !self.leaving) {
-            self.send(order);
+        while let Some(read) = self.unsent.pop_front().filter(|_| !self.leaving) {
+            self.send(read);
         }
     }
 
-    fn send(&mut self, order: Read) {
+    fn send(&mut self, read: Read) {
         let block = self.context.config.redis.heartbeat.clamp(1, MAX_BLOCK);
         let mut command = cmd("XREADGROUP");
-        command.arg("GROUP").arg(&*order.group).arg(&*order.consumer);
-        command.arg("COUNT").arg(order.limit).arg("BLOCK").arg(block).arg("STREAMS");
-        for stream in order.streams.iter() {
+        command.arg("GROUP").arg(&*read.group).arg(&*read.consumer);
+        command.arg("COUNT").arg(read.limit).arg("BLOCK").arg(block).arg("STREAMS");
+        for stream in read.streams.iter() {
             command.arg(&**stream);
         }
-        for _ in order.streams.iter() {
+        for _ in read.streams.iter() {
             command.arg(">");
         }
         self.unanswered += 1;
-        // One that waits behind another has its time when that is answered.
-        self.push(Kind::Read(order), block + BLOCK_GRACE, &command);
+        // A read that waits behind another has its time from when that one is answered.
+        self.push(Command::Read(read), block + BLOCK_GRACE, &command);
     }
 
     fn take(&mut self, reply: &[u8]) -> Result<(), BusError> {
@@ -215,14 +209,14 @@ impl GroupReader {
             return Ok(());
         }
         match self.pipeline.answered() {
-            Some(Kind::Read(order)) => self.take_entries(order, reply),
-            Some(Kind::ClientId) => {
+            Some(Command::Read(read)) => self.take_entries(&read, reply),
+            Some(Command::ClientId) => {
                 if let Some((Reply::Int(id), _)) = decode(self.protocol, reply)? {
                     self.client = Some(id);
                 }
                 Ok(())
             }
-            Some(Kind::Ping) => match decode(self.protocol, reply)? {
+            Some(Command::Ping) => match decode(self.protocol, reply)? {
                 Some((Reply::Error(error), _)) => {
                     let refusal = server_error::classify(error);
                     let is_dead = refusal.action == Action::Reconnect;
@@ -230,21 +224,18 @@ impl GroupReader {
                 }
                 _ => Ok(()),
             },
-            None => {
-                let message = "the server sent a reply that nothing was asked for";
-                Err(BusError::new(ErrorKind::ConnectionLost, message))
-            }
+            None => Err(unexpected_reply()),
         }
     }
 
     /// Takes the answer to a read.
-    fn take_entries(&mut self, order: Read, reply: &[u8]) -> Result<(), BusError> {
+    fn take_entries(&mut self, read: &Read, reply: &[u8]) -> Result<(), BusError> {
         self.unanswered = self.unanswered.saturating_sub(1);
         let mut arrivals = Vec::new();
         let mut unknown = false;
         let (codec, instance) = (self.context.config.codec, self.context.origin.instance_id());
         let answer = visit(reply, |name, id, fields| {
-            let Some(stream) = order.streams.iter().find(|stream| stream.as_bytes() == name) else {
+            let Some(stream) = read.streams.iter().find(|stream| stream.as_bytes() == name) else {
                 unknown = true;
                 return;
             };
@@ -255,25 +246,25 @@ impl GroupReader {
             return Err(BusError::new(ErrorKind::ConnectionLost, message));
         }
         match answer {
-            Answer::Refused(error) => {
+            ReadReply::Refused(error) => {
                 let refusal = server_error::classify(error);
                 if refusal.action == Action::Reconnect {
                     return Err(refusal.into_error(error));
                 }
                 self.context.events.read_interrupted(self.key, refusal.into_error(error));
             }
-            Answer::Entries | Answer::Nothing => {
+            ReadReply::Entries | ReadReply::Nothing => {
                 self.context.events.entries(self.key, arrivals);
             }
         }
         if self.unanswered == 0 {
-            self.tell_over();
+            self.report_over();
         }
         Ok(())
     }
 
     /// Tells who waits for it that the last read is over, and what it brought has arrived.
-    fn tell_over(&mut self) {
+    fn report_over(&mut self) {
         if let Some(over) = self.over.take() {
             // The one who waits may have given up.
             let _ = over.send(());
@@ -289,18 +280,9 @@ impl GroupReader {
         });
         let _ = answer.send(blocked);
     }
-
-    /// When the connection counts as dead, or is to prove that it is not.
-    fn next_check(&self) -> u64 {
-        match self.pipeline.front() {
-            Some(front) => front.sent_at.max(self.last_read) + front.limit,
-            None if self.pipeline.is_idle() => self.last_read + self.context.config.redis.heartbeat,
-            None => u64::MAX,
-        }
-    }
 }
 
-impl Session for GroupReader {
+impl Session for GroupReaderSession {
     type Input = Input;
     const MASTER: bool = true;
 
@@ -310,13 +292,13 @@ impl Session for GroupReader {
 
     fn input(&mut self, input: Input, _now: u64) {
         match input {
-            Input::Read(read) if self.connected => self.orders.push_back(read),
-            // It was ordered when there was a connection, and has ended with it.
+            Input::Read(read) if self.connected => self.unsent.push_back(read),
+            // The read was sent when there was a connection, and has ended with it.
             Input::Read(_) => {
                 let error = BusError::new(ErrorKind::ConnectionLost, "not connected");
                 self.context.events.reader_down(self.key, &error);
             }
-            Input::Nudge(answer) => {
+            Input::Unblock(answer) => {
                 // The one who asks may have given up.
                 let _ = answer.send(self.client.filter(|_| self.unanswered > 0));
             }
@@ -327,9 +309,9 @@ impl Session for GroupReader {
     fn opened(&mut self, opened: Opened, now: u64) {
         self.protocol = opened.protocol;
         self.connected = true;
-        self.last_read = now;
+        self.liveness.read(now);
         self.progress = Progress::default();
-        self.push(Kind::ClientId, HEARTBEAT_LIMIT, cmd("CLIENT").arg("ID"));
+        self.push(Command::ClientId, HEARTBEAT_LIMIT, cmd("CLIENT").arg("ID"));
         self.context.events.link_up(&self.id);
         self.context.events.reader_up(self.key);
     }
@@ -340,12 +322,12 @@ impl Session for GroupReader {
     }
 
     fn written(&mut self, bytes: usize, now: u64) {
-        let heartbeat = |kind: &Kind| matches!(kind, Kind::Ping);
+        let heartbeat = |command: &Command| matches!(command, Command::Ping);
         self.pipeline.written(bytes, now, HEARTBEAT_LIMIT, heartbeat);
     }
 
     fn received(&mut self, buffer: &[u8], now: u64) -> Result<usize, BusError> {
-        self.last_read = now;
+        self.liveness.read(now);
         self.context.events.link_alive(&self.id, now);
         let mut taken = 0;
         while let Some(rest) = buffer.get(taken..).filter(|rest| !rest.is_empty())
@@ -358,23 +340,18 @@ impl Session for GroupReader {
     }
 
     fn deadline(&self) -> Option<u64> {
-        Some(self.next_check()).filter(|at| self.connected && *at < u64::MAX)
+        Some(self.liveness.next_check(&self.pipeline)).filter(|at| self.connected && *at < u64::MAX)
     }
 
     fn tick(&mut self, now: u64) -> Result<(), BusError> {
-        if !self.connected || now < self.next_check() {
-            return Ok(());
+        if self.connected && self.liveness.check(&self.pipeline, now)? == Check::HeartbeatDue {
+            self.push(Command::Ping, HEARTBEAT_LIMIT, &cmd("PING"));
         }
-        if let Some(front) = self.pipeline.front() {
-            let message = format!("no answer for {} ms", now - front.sent_at.max(self.last_read));
-            return Err(BusError::new(ErrorKind::ConnectionLost, message));
-        }
-        self.push(Kind::Ping, HEARTBEAT_LIMIT, &cmd("PING"));
         Ok(())
     }
 
     fn closed(&mut self, error: &BusError) {
-        self.orders.clear();
+        self.unsent.clear();
         self.unanswered = 0;
         self.client = None;
         self.pipeline.disconnected();
@@ -382,7 +359,7 @@ impl Session for GroupReader {
         if std::mem::replace(&mut self.connected, false) {
             self.context.events.reader_down(self.key, error);
         }
-        self.tell_over();
+        self.report_over();
     }
 
     fn ended(&mut self) {

@@ -1,10 +1,13 @@
 //! Streams on Redis.
 //!
-//! - `command_link`: the link for commands that a caller waits for.
+//! - `command_link`: the link for commands that a caller waits for; `command_session`: its session; `command_limit`: how
+//!   many may wait.
 //! - `group_reader`: the link that reads new entries for a consumer group.
 //! - `store`, `store_replies`: requests of the stream store as commands and scripts, and their replies.
 
+pub(crate) mod command_limit;
 pub(crate) mod command_link;
+pub(crate) mod command_session;
 pub(crate) mod group_reader;
 pub(crate) mod store;
 pub(crate) mod store_replies;

@@ -1,9 +1,10 @@
 //! The answers of commands and scripts, read strictly: one of another form is a fault, never a guess.
 
-use oxbus_model::BusError;
 use oxbus_model::stream_store::{
-    EntryId, Fields, GroupFacts, GroupInfo, Missed, PendingEntry, Response, StoredEntry, StreamInfo,
+    EntryId, Fields, GroupFacts, GroupInfo, Missed, PendingEntry, RegisteredStream, Response, StoredEntry,
+    StreamInfo,
 };
+use oxbus_model::{BusError, ErrorKind};
 
 use crate::redis::resp::value::RespValue;
 
@@ -139,4 +140,38 @@ pub(crate) fn group_names(reply: RespValue) -> Result<Vec<Box<[u8]>>, BusError> 
 pub(crate) fn time(reply: RespValue) -> Result<u64, BusError> {
     let [seconds, micros] = reply.parts()?;
     Ok(seconds.count()?.saturating_mul(1_000).saturating_add(micros.count()? / 1_000))
+}
+
+/// Of `TYPE`: whether there is a stream of that name. A key of another type is an error.
+pub(crate) fn exists(stream: &str, reply: RespValue) -> Result<Response, BusError> {
+    match &*reply.text()? {
+        "none" => Ok(Response::Count(0)),
+        "stream" => Ok(Response::Count(1)),
+        other => {
+            Err(BusError::new(ErrorKind::WrongType, format!("the key {stream:?} is not a stream: {other}")))
+        }
+    }
+}
+
+/// Of `HGETALL` of the registry.
+pub(crate) fn registered(reply: RespValue) -> Result<Response, BusError> {
+    let mut items = reply.items()?.into_iter();
+    let mut streams = Vec::with_capacity(items.len() / 2);
+    while let Some(name) = items.next() {
+        let value = items.next().unwrap_or(RespValue::Nil).text()?;
+        let (time, events) = value.split_once(' ').unwrap_or((&value, "[]"));
+        // What another program has written there still names a stream.
+        let events = serde_json::from_str(events).unwrap_or_default();
+        streams.push(RegisteredStream { name: name.text()?, events, time: time.parse().unwrap_or_default() });
+    }
+    Ok(Response::Registered(streams))
+}
+
+/// Of `SCAN`.
+pub(crate) fn scanned(reply: RespValue) -> Result<Response, BusError> {
+    let [next, names] = reply.parts()?;
+    let names = names.all(RespValue::bytes)?;
+    // A stream whose name is not text is of another program, and no question could name it.
+    let names = names.into_iter().filter_map(|name| String::from_utf8(name.into()).ok()).collect();
+    Ok(Response::Scanned { next: next.count()?, names })
 }

@@ -117,7 +117,10 @@ async fn what_a_transport_reports_can_go_through_a_layer() {
 struct NoStore;
 
 impl crate::transport::store::Store for NoStore {
-    fn execute(&self, _request: oxbus_model::stream_store::Request) -> crate::transport::store::Answer {
+    fn execute(
+        &self,
+        _request: oxbus_model::stream_store::Request,
+    ) -> crate::transport::store::PendingResponse {
         let error = oxbus_model::BusError::new(oxbus_model::ErrorKind::NoGroup, "there are no streams");
         Box::pin(std::future::ready(Err(error)))
     }

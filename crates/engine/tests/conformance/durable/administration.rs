@@ -8,7 +8,7 @@ use crate::fixture::Fixture;
 use crate::support::Inbox;
 
 suite! {
-    streams_and_groups, trimming, positions, removing_a_group,
+    streams_and_groups, existence, trimming, positions, removing_a_group,
 }
 
 /// A stream with its groups, all streams, and the entries that are pending.
@@ -154,6 +154,22 @@ async fn positions(fixture: &Fixture) {
     seen.sort_unstable();
     expected.sort_unstable();
     assert_eq!(seen, expected);
+}
+
+/// Whether there is a stream can be asked of any name; one that is configured exists when something has made it.
+async fn existence(fixture: &Fixture) {
+    let bus = fixture.bus_with(json!({ "streams": [{ "name": "rare", "events": "rare" }] })).await;
+    let exists = |name: &str| bus.request("streams.exists", json!({ "name": name }));
+    assert_eq!((exists("rare").await, exists("nowhere").await), (Ok(json!(false)), Ok(json!(false))));
+    store(&bus, numbered("rare", 0..1)).await;
+    assert_eq!(exists("rare").await, Ok(json!(true)));
+    let other = fixture.bus().await;
+    assert_eq!(other.request("streams.exists", json!({ "name": "rare" })).await, Ok(json!(true)));
+    assert_eq!(exists("").await.unwrap_err().kind, ErrorKind::InvalidOptions);
+    if fixture.capabilities.open_to_others {
+        fixture.command(&["SET", "text", "a text"]).await;
+        assert_eq!(exists("text").await.unwrap_err().kind, ErrorKind::WrongType);
+    }
 }
 
 /// A group that is removed is gone with all that was kept of it.

@@ -8,6 +8,7 @@
 //! - `retrying`, `ordering`, `calls`: how handlers are called.
 //! - `sharing`, `leases`: consumers that come, go, die and get stuck.
 //! - `losing`, `dead_letters`, `administration`, `history`: what is lost, given up, looked at and looked back on.
+//! - `observing`: clients that only look on.
 
 mod administration;
 mod calls;
@@ -16,6 +17,7 @@ mod endurance;
 mod history;
 mod leases;
 mod losing;
+mod observing;
 mod ordering;
 mod publishing;
 mod retrying;

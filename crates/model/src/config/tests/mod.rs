@@ -1,6 +1,7 @@
 //! Configurations: what is read, and the defaults.
 
 mod addresses;
+mod observing;
 mod refused;
 mod secrets;
 
@@ -102,6 +103,7 @@ fn every_key_is_read() {
             max_in_flight_bytes: 6,
         },
         pubsub: false,
+        observe: false,
         streams: c.streams.clone(),
         lease: 100,
         dead_letter: DeadLetterConfig { enabled: false, ..DeadLetterConfig::default() },

@@ -33,6 +33,7 @@ impl SlotIndex {
     }
 
     /// Notes the slot of an entry that comes in, unless the entry is known.
+    #[inline]
     pub(crate) fn claim(&mut self, id: EntryId, slot: u32, entries: &EntryTable) -> Option<Known> {
         match self.slots.entry(id) {
             MapEntry::Occupied(known) => {

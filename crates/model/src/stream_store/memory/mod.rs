@@ -10,12 +10,14 @@
 //! - `log`: the entries of a stream; `stream`: a stream with its groups, and how it is trimmed
 //! - `group`: what a group has delivered, and the heartbeats of its consumers; `ownership`: who owns it
 //! - `dead_letters`: copies of entries between streams
+//! - `registry`: which streams were registered
 
 mod dead_letters;
 mod expiring;
 mod group;
 mod log;
 mod ownership;
+mod registry;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -31,6 +33,7 @@ use crate::{BusError, ErrorKind};
 use expiring::Expiring;
 use group::Group;
 use log::{Log, plain};
+use registry::Registry;
 use stream::Stream;
 
 /// How many events are kept by their ids, and in a history, at the most: those that were kept first go first.
@@ -56,6 +59,8 @@ pub struct Streams {
     events: Expiring<Box<[u8]>>,
     /// Who is in which room, by its key. Without expiry: who dies takes the store along.
     attendance: HashMap<Arc<str>, BTreeSet<String>>,
+    /// The registries of streams, by key.
+    registries: HashMap<Arc<str>, Registry>,
 }
 
 impl Default for Streams {
@@ -65,6 +70,7 @@ impl Default for Streams {
             by_name: HashMap::new(),
             events: Expiring::new(MAX_KEPT_EVENTS),
             attendance: HashMap::new(),
+            registries: HashMap::new(),
         }
     }
 }
@@ -265,6 +271,18 @@ impl Streams {
             Request::ListPresence { key } => {
                 Response::Names(self.attendance.get(&key).into_iter().flatten().cloned().collect())
             }
+            Request::Exists { stream } => Response::Count(self.by_name.contains_key(&stream).into()),
+            Request::RegisterStreams { key, streams } => {
+                self.registries.entry(key).or_default().register(streams, now_ms);
+                Response::Done
+            }
+            Request::ListRegistered { key } => {
+                Response::Registered(self.registries.get(&key).map(Registry::streams).unwrap_or_default())
+            }
+            Request::ScanStreams { .. } => Response::Scanned {
+                next: 0,
+                names: self.by_name.keys().map(|name| name.to_string()).collect(),
+            },
             Request::Time => Response::Time(now_ms),
         })
     }

@@ -6,9 +6,10 @@
 #[cfg(test)]
 mod tests;
 
-use memchr::memchr;
 use oxbus_model::stream_store::EntryId;
 use oxbus_model::{BusError, ErrorKind};
+
+use crate::redis::resp::head::{Head, head};
 
 /// How many elements a reply may announce: far more than fit into memory.
 const MAX_ELEMENTS: u64 = 1 << 40;
@@ -32,7 +33,7 @@ impl Progress {
         while self.open > 0 {
             let mut rest = buffer.get(self.at..).unwrap_or_default();
             let whole = rest.len();
-            let Some(head) = head(&mut rest)? else { return Ok(None) };
+            let Some(head) = head(&mut rest).map_err(|_| malformed())? else { return Ok(None) };
             let more = match head {
                 Head::Line(_) | Head::Nil | Head::Error(_) => 0,
                 Head::Bulk(len) | Head::BulkError(len) => {
@@ -44,7 +45,7 @@ impl Progress {
                     0
                 }
                 Head::Items(count) | Head::Push(count) => count,
-                // What is said of an element comes before it, in addition.
+                // Attributes come before the element that they are about, which is one more.
                 Head::Attributes(count) => count.saturating_add(1),
             };
             self.at += whole - rest.len();
@@ -57,64 +58,13 @@ impl Progress {
     }
 }
 
-/// The start of an element.
-enum Head<'a> {
-    /// All of it: a simple string, a number, a truth.
-    Line(&'a [u8]),
-    Nil,
-    Error(&'a [u8]),
-    /// A string of so many bytes follows.
-    Bulk(usize),
-    BulkError(usize),
-    /// So many elements follow.
-    Items(u64),
-    Push(u64),
-    Attributes(u64),
-}
-
-/// Takes the first line of an element off the start of `rest`; `None` while it is not whole.
-fn head<'a>(rest: &mut &'a [u8]) -> Result<Option<Head<'a>>, BusError> {
-    let Some(end) = memchr(b'\n', rest) else { return Ok(None) };
-    let (line, behind) = rest.split_at(end + 1);
-    let [kind, line @ .., b'\r', b'\n'] = line else { return Err(malformed()) };
-    *rest = behind;
-    let items = |per_item: u64| match number(line) {
-        Some(count) => Ok(count.saturating_mul(per_item)),
-        None => Err(malformed()),
-    };
-    let bulk = || number(line).and_then(|len| usize::try_from(len).ok()).ok_or_else(malformed);
-    Ok(Some(match kind {
-        b'$' | b'*' if line == b"-1" => Head::Nil,
-        b'_' => Head::Nil,
-        b'$' | b'=' => Head::Bulk(bulk()?),
-        b'!' => Head::BulkError(bulk()?),
-        b'*' | b'~' => Head::Items(items(1)?),
-        b'%' => Head::Items(items(2)?),
-        b'>' => Head::Push(items(1)?),
-        b'|' => Head::Attributes(items(2)?),
-        b'-' => Head::Error(line),
-        b'+' | b':' | b',' | b'#' | b'(' => Head::Line(line),
-        _ => return Err(malformed()),
-    }))
-}
-
-fn number(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0u64, |n, digit| {
-        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
-        n.checked_mul(10)?.checked_add(digit)
-    })
-}
-
 fn malformed() -> BusError {
     BusError::new(ErrorKind::ConnectionLost, "the server's reply to a read is malformed")
 }
 
-/// What a read was answered.
+/// The reply to a read.
 #[derive(Debug, PartialEq)]
-pub(in crate::redis) enum Answer<'a> {
+pub(in crate::redis) enum ReadReply<'a> {
     /// Entries, which were handed out.
     Entries,
     /// None in time.
@@ -150,12 +100,14 @@ impl<'a> Iterator for Fields<'a> {
 pub(in crate::redis) fn visit<'a>(
     mut reply: &'a [u8],
     mut entry: impl FnMut(&'a [u8], EntryId, &mut Fields<'a>),
-) -> Result<Answer<'a>, BusError> {
+) -> Result<ReadReply<'a>, BusError> {
     let rest = &mut reply;
     let (is_map, mut streams) = match (rest.first(), next(rest)?) {
-        (_, Head::Nil) => return Ok(Answer::Nothing),
-        (_, Head::Error(error)) => return Ok(Answer::Refused(words(error))),
-        (_, Head::BulkError(len)) => return Ok(Answer::Refused(words(rest.get(..len).unwrap_or_default()))),
+        (_, Head::Nil) => return Ok(ReadReply::Nothing),
+        (_, Head::Error(error)) => return Ok(ReadReply::Refused(words(error))),
+        (_, Head::BulkError(len)) => {
+            return Ok(ReadReply::Refused(words(rest.get(..len).unwrap_or_default())));
+        }
         (Some(b'%'), Head::Items(parts)) => (true, parts / 2),
         (_, Head::Items(parts)) => (false, parts),
         _ => return Err(malformed()),
@@ -179,7 +131,7 @@ pub(in crate::redis) fn visit<'a>(
             };
             let mut fields = Fields { rest, left, is_malformed: left % 2 == 1 };
             entry(stream, id, &mut fields);
-            // What the visitor did not look at.
+            // The visitor may have left fields unread.
             fields.by_ref().for_each(drop);
             if fields.is_malformed {
                 return Err(malformed());
@@ -187,11 +139,11 @@ pub(in crate::redis) fn visit<'a>(
             *rest = fields.rest;
         }
     }
-    Ok(Answer::Entries)
+    Ok(ReadReply::Entries)
 }
 
 fn next<'a>(rest: &mut &'a [u8]) -> Result<Head<'a>, BusError> {
-    head(rest)?.ok_or_else(malformed)
+    head(rest).ok().flatten().ok_or_else(malformed)
 }
 
 fn pair(rest: &mut &[u8]) -> Result<(), BusError> {

@@ -46,7 +46,7 @@ fn write(streams: &Streams, protocol: Protocol) -> Vec<u8> {
     out
 }
 
-fn visited(reply: &[u8]) -> (Visited, Result<Answer<'_>, BusError>) {
+fn visited(reply: &[u8]) -> (Visited, Result<ReadReply<'_>, BusError>) {
     let mut seen = Vec::new();
     let answer = visit(reply, |stream, id, fields| {
         let fields = fields.map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
@@ -117,7 +117,7 @@ proptest! {
         // It is ready for the next one.
         prop_assert_eq!(progress.find_end(&reply), Ok(Some(reply.len())));
         let (seen, answer) = visited(&reply);
-        prop_assert_eq!(answer, Ok(if streams.is_empty() { Answer::Nothing } else { Answer::Entries }));
+        prop_assert_eq!(answer, Ok(if streams.is_empty() { ReadReply::Nothing } else { ReadReply::Entries }));
         prop_assert_eq!(seen, decoded(protocol, &reply));
     }
 
@@ -149,12 +149,12 @@ proptest! {
 fn other_answers() {
     let nogroup = "NOGROUP No such key";
     for (reply, answer) in [
-        ("*-1\r\n", Answer::Nothing),
-        ("_\r\n", Answer::Nothing),
-        ("$-1\r\n", Answer::Nothing),
-        ("-NOGROUP No such key\r\n", Answer::Refused(nogroup)),
-        ("!19\r\nNOGROUP No such key\r\n", Answer::Refused(nogroup)),
-        ("*0\r\n", Answer::Entries),
+        ("*-1\r\n", ReadReply::Nothing),
+        ("_\r\n", ReadReply::Nothing),
+        ("$-1\r\n", ReadReply::Nothing),
+        ("-NOGROUP No such key\r\n", ReadReply::Refused(nogroup)),
+        ("!19\r\nNOGROUP No such key\r\n", ReadReply::Refused(nogroup)),
+        ("*0\r\n", ReadReply::Entries),
     ] {
         assert_eq!(Progress::default().find_end(reply.as_bytes()), Ok(Some(reply.len())), "{reply}");
         assert_eq!(visited(reply.as_bytes()), (Vec::new(), Ok(answer)), "{reply}");

@@ -4,12 +4,12 @@ use oxbus_model::BusError;
 use oxbus_model::stream_store::{ConsumerId, DeadLetterEntry, EntryId, Response};
 use redis::{Cmd, cmd};
 
-use super::Call;
+use super::StoreCall;
 use crate::redis::resp::value::RespValue;
 use crate::redis::scripts::list;
 use crate::redis::streams::store_replies;
 
-impl Call {
+impl StoreCall {
     pub(super) async fn dead_letter(
         &self,
         member: &ConsumerId,

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use oxbus_model::codec::Codec;
 use oxbus_model::codec::field_names::FieldNames;
-use oxbus_model::stream_store::{ConsumerId, EntryId, Position, Request, Response, keys};
+use oxbus_model::stream_store::registry::{MAX_REGISTERED, kept_patterns_json};
+use oxbus_model::stream_store::{ConsumerId, EntryId, Request, Response, keys};
 use oxbus_model::{BusError, ErrorKind};
 use redis::{Cmd, cmd};
 
@@ -18,44 +19,47 @@ use crate::redis::scripts::list;
 use crate::redis::scripts::script;
 use crate::redis::scripts::script::Script;
 use crate::redis::streams::command_link::CommandLink;
-use crate::transport::store::{Answer, Store};
+use crate::transport::store::{PendingResponse, Store};
 
 /// Entries that one command or script works on: none holds the server up for long.
 const CHUNK: usize = 500;
+
+/// The keys that one step of a scan looks at, about.
+const SCANNED: usize = 1_000;
 
 /// Entries that one command acknowledges, which is quick.
 const ACKNOWLEDGED: usize = 1_000;
 
 pub(crate) struct RedisStore {
-    commander: Arc<CommandLink>,
+    commands: Arc<CommandLink>,
     names: &'static FieldNames,
 }
 
 impl RedisStore {
     /// A store whose entries have the format `codec`.
-    pub(in crate::redis) fn new(commander: Arc<CommandLink>, codec: Codec) -> Self {
-        RedisStore { commander, names: codec.field_names() }
+    pub(in crate::redis) fn new(commands: Arc<CommandLink>, codec: Codec) -> Self {
+        RedisStore { commands, names: codec.field_names() }
     }
 }
 
 impl Store for RedisStore {
-    fn execute(&self, request: Request) -> Answer {
-        let (commander, names) = (self.commander.clone(), self.names);
-        let call = Call { deadline: commander.deadline(), commander, names };
+    fn execute(&self, request: Request) -> PendingResponse {
+        let (commands, names) = (self.commands.clone(), self.names);
+        let call = StoreCall { deadline: commands.deadline(), commands, names };
         Box::pin(async move { call.execute(request).await })
     }
 }
 
 /// One request on its way; all its commands end by its deadline.
-struct Call {
-    commander: Arc<CommandLink>,
+struct StoreCall {
+    commands: Arc<CommandLink>,
     deadline: u64,
     names: &'static FieldNames,
 }
 
-impl Call {
+impl StoreCall {
     async fn ask(&self, command: &Cmd) -> Result<RespValue, BusError> {
-        self.commander.ask(command, self.deadline).await.map_err(|mut error| {
+        self.commands.ask(command, self.deadline).await.map_err(|mut error| {
             // What the server says of a missing stream depends on the command.
             let missing = ["ERR no such key", "ERR The XGROUP subcommand requires the key to exist"];
             if missing.iter().any(|said| error.message.starts_with(said)) {
@@ -89,7 +93,7 @@ impl Call {
         match request {
             Request::EnsureGroup { stream, group, from, restarted } => {
                 let arguments = |c: &mut Cmd| {
-                    c.arg(&*group).arg(position(from)).arg(u8::from(restarted));
+                    c.arg(&*group).arg(from.to_string()).arg(u8::from(restarted));
                 };
                 let (notes, facts) = (keys::notes(&stream, &group), keys::facts(&stream, &group));
                 let keys = [&*stream, &notes, &facts];
@@ -243,7 +247,7 @@ impl Call {
             Request::SetPosition { stream, group, to } => {
                 let notes = keys::notes(&stream, &group);
                 let arguments = |c: &mut Cmd| {
-                    c.arg(&*group).arg(position(to));
+                    c.arg(&*group).arg(to.to_string());
                 };
                 self.run(&list::SET_POSITION, &[&stream, &notes], arguments).await?;
                 Ok(Response::Done)
@@ -265,6 +269,29 @@ impl Call {
             Request::ListPresence { key } => {
                 let reply = self.run(&list::LIST_PRESENCE, &[&key], |_| ()).await?;
                 Ok(Response::Names(reply.all(RespValue::text)?))
+            }
+            Request::Exists { stream } => {
+                store_replies::exists(&stream, self.ask(cmd("TYPE").arg(&*stream)).await?)
+            }
+            Request::RegisterStreams { key, streams } => {
+                for streams in streams.chunks(CHUNK) {
+                    let arguments = |c: &mut Cmd| {
+                        c.arg(MAX_REGISTERED);
+                        for (name, events) in streams {
+                            c.arg(name).arg(kept_patterns_json(events));
+                        }
+                    };
+                    self.run(&list::REGISTER_STREAMS, &[&key], arguments).await?;
+                }
+                Ok(Response::Done)
+            }
+            Request::ListRegistered { key } => {
+                store_replies::registered(self.ask(cmd("HGETALL").arg(&*key)).await?)
+            }
+            Request::ScanStreams { cursor } => {
+                let mut command = cmd("SCAN");
+                command.arg(cursor).arg("COUNT").arg(SCANNED).arg("TYPE").arg("stream");
+                store_replies::scanned(self.ask(&command).await?)
             }
             Request::Time => Ok(Response::Time(store_replies::time(self.ask(&cmd("TIME")).await?)?)),
         }
@@ -362,14 +389,6 @@ impl Call {
 
 fn texts(ids: &[EntryId]) -> Vec<String> {
     ids.iter().map(EntryId::to_string).collect()
-}
-
-fn position(position: Position) -> String {
-    match position {
-        Position::New => "$".to_owned(),
-        Position::Beginning => "0".to_owned(),
-        Position::After(id) => id.to_string(),
-    }
 }
 
 fn count(reply: Result<RespValue, BusError>) -> Result<Response, BusError> {

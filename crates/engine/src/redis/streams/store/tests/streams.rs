@@ -247,3 +247,72 @@ async fn kept_events_are_found_by_their_ids() {
     rig.server.command(&["SET", "event:1", "{}"]).await;
     assert_eq!(rig.done(event()).await, Response::Event(Some(Box::from(*b"{}"))));
 }
+
+#[tokio::test]
+async fn streams_are_registered_with_their_patterns_and_the_newest_stay() {
+    let rig = Rig::start().await;
+    let key = || -> Arc<str> { "p:oxbus:streams".into() };
+    let registered = async || match rig.done(Request::ListRegistered { key: key() }).await {
+        Response::Registered(mut streams) => {
+            streams.sort_by(|a, b| a.name.cmp(&b.name));
+            streams
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(registered().await, []);
+    let register = |streams: &[(&str, &str)]| Request::RegisterStreams {
+        key: key(),
+        streams: streams.iter().map(|(name, event)| ((*name).into(), vec![(*event).into()])).collect(),
+    };
+    assert_eq!(rig.done(register(&[("b", "b.*"), ("a", "é \"")])).await, Response::Done);
+    let first = registered().await;
+    let shown: Vec<_> = first.iter().map(|stream| (&*stream.name, stream.events.concat())).collect();
+    assert_eq!(shown, [("a", "é \"".to_owned()), ("b", "b.*".to_owned())]);
+    assert!(first[0].time > 1_600_000_000_000 && first[0].time == first[1].time);
+    rig.done(register(&[("b", "c.*")])).await;
+    assert_eq!(registered().await[1].events, ["c.*"]);
+
+    // Older ones, as many as fit, and what another program has left there.
+    let mut fill = vec!["HSET".to_owned(), "p:oxbus:streams".to_owned()];
+    fill.extend((0..10_000).flat_map(|n| [format!("old-{n:05}"), format!("{} []", n + 1)]));
+    fill.extend(["strange".to_owned(), "no time".to_owned()]);
+    rig.server.command(&fill).await;
+    rig.done(register(&[("c", "c")])).await;
+    let names: Vec<String> = registered().await.into_iter().map(|stream| stream.name).collect();
+    assert_eq!(names.len(), 10_000);
+    assert_eq!(&names[..3], ["a", "b", "c"]);
+    assert_eq!(&names[3], "old-00003");
+    assert!(!names.contains(&"strange".to_owned()));
+}
+
+#[tokio::test]
+async fn a_scan_steps_through_all_keys() {
+    let rig = Rig::start().await;
+    for n in 0..3_000 {
+        rig.server.command(&["SET", &format!("text-{n}"), "x"]).await;
+    }
+    for n in 0..20 {
+        rig.append_to(&format!("stream-{n:02}"), &["a", "b"]).await;
+    }
+    let (mut cursor, mut names, mut steps) = (0, Vec::new(), 0);
+    loop {
+        match rig.done(Request::ScanStreams { cursor }).await {
+            Response::Scanned { next, names: found } => {
+                names.extend(found);
+                steps += 1;
+                cursor = next;
+            }
+            other => panic!("{other:?}"),
+        }
+        if cursor == 0 {
+            break;
+        }
+    }
+    names.sort();
+    names.dedup();
+    assert_eq!(names, (0..20).map(|n| format!("stream-{n:02}")).collect::<Vec<_>>());
+    assert!((2..10).contains(&steps), "{steps}");
+    let exists = |name: &str| Request::Exists { stream: name.into() };
+    assert_eq!((rig.count(exists("stream-00")).await, rig.count(exists("none")).await), (1, 0));
+    assert_eq!(rig.ask(exists("text-1")).await.unwrap_err().kind, ErrorKind::WrongType);
+}

@@ -1,4 +1,4 @@
-//! What the server's answers mean for the events of a publisher.
+//! How the publishes of a publisher end: by a reply, because their time is over, or because they are aborted.
 
 use std::mem::take;
 
@@ -9,37 +9,12 @@ use oxbus_model::{BusError, ErrorKind, Outcome};
 
 use crate::host::Notice;
 use crate::redis::connection::handshake::check_role;
-use crate::redis::publisher::in_flight::{Done, Entry, Kind};
+use crate::redis::connection::liveness::unexpected_reply;
+use crate::redis::publisher::in_flight::{Command, EntryRef, PublishedEvent};
 use crate::redis::publisher::session::{Publisher, ROLE_INTERVAL};
 use crate::redis::resp::reply::Reply;
 use crate::redis::scripts::script;
-use crate::redis::scripts::script_call::{Answer, Call, PERSIST, STORE_AND_PUBLISH};
-
-/// How often it is told that stored events were not published, in milliseconds.
-const FAULT_INTERVAL: u64 = 1_000;
-
-/// Events that were stored, but not published live or not kept.
-#[derive(Default)]
-pub(in crate::redis) struct Faults {
-    count: u64,
-    last: String,
-    /// Not told before.
-    not_before: u64,
-}
-
-impl Faults {
-    fn add(&mut self, fault: &str) {
-        self.count += 1;
-        if self.last != fault {
-            self.last = fault.to_owned();
-        }
-    }
-
-    /// When [`Publisher::report_faults`] has something to tell.
-    pub(in crate::redis) fn due(&self) -> u64 {
-        if self.count > 0 { self.not_before } else { u64::MAX }
-    }
-}
+use crate::redis::scripts::script_call::{EventReply, PERSIST, STORE_AND_PUBLISH, ScriptCall};
 
 impl Publisher {
     /// Takes the answer to the oldest command. An error drops the connection.
@@ -48,50 +23,52 @@ impl Publisher {
             return Ok(());
         }
         let Some(kind) = self.pipeline.answered() else {
-            let message = "the server sent a reply that nothing was asked for";
-            return Err(BusError::new(ErrorKind::ConnectionLost, message));
+            return Err(unexpected_reply());
         };
         match (kind, reply) {
-            (Kind::Event { batch, index, deadline }, Reply::Int(receivers)) => {
+            (Command::Event { batch, index, deadline }, Reply::Int(receivers)) => {
                 self.unproven += 1;
-                self.done(Done { batch, index, receivers, entry: None }, deadline);
+                self.done(PublishedEvent { batch, index, receivers, entry: None }, deadline);
             }
-            (Kind::Entry { batch, index, deadline, stream }, Reply::Text(id)) => {
+            (Command::Entry { batch, index, deadline, stream }, Reply::Text(id)) => {
                 match EntryId::from_bytes(id) {
                     Some(id) => {
-                        let entry = Some(Entry { stream, id, duplicate: false });
-                        self.done(Done { batch, index, receivers: 0, entry }, deadline);
+                        let entry = Some(EntryRef { stream, id, duplicate: false });
+                        self.done(PublishedEvent { batch, index, receivers: 0, entry }, deadline);
                     }
                     None => self.fail(batch, index, strange()),
                 }
             }
-            (Kind::Event { batch, index, .. } | Kind::Entry { batch, index, .. }, Reply::Error(error)) => {
+            (
+                Command::Event { batch, index, .. } | Command::Entry { batch, index, .. },
+                Reply::Error(error),
+            ) => {
                 return self.refuse(batch, index, error);
             }
-            (Kind::Event { batch, index, .. } | Kind::Entry { batch, index, .. }, _) => {
+            (Command::Event { batch, index, .. } | Command::Entry { batch, index, .. }, _) => {
                 self.fail(batch, index, strange());
             }
-            (Kind::Call(call), reply) => return self.take_call(call, &reply),
-            (Kind::Wait { replicas, .. }, reply) => return self.take_wait(replicas, &reply),
-            (Kind::Role, Reply::Error(error)) => {
+            (Command::Call(call), reply) => return self.take_call(call, &reply),
+            (Command::Wait { replicas, .. }, reply) => return self.take_wait(replicas, &reply),
+            (Command::Role, Reply::Error(error)) => {
                 let refusal = server_error::classify(error);
                 if refusal.action == Action::Reconnect {
                     return Err(refusal.into_error(error));
                 }
                 self.role_known &= refusal.kind != ErrorKind::PermissionDenied;
             }
-            (Kind::Role, reply) => {
+            (Command::Role, reply) => {
                 check_role(&reply).inspect_err(|_| self.report_undelivered())?;
                 self.last_role = now;
                 self.unproven = 0;
             }
-            (Kind::Ping, Reply::Error(error)) => {
+            (Command::Ping, Reply::Error(error)) => {
                 let refusal = server_error::classify(error);
                 if refusal.action == Action::Reconnect {
                     return Err(refusal.into_error(error));
                 }
             }
-            (Kind::Ask(sender), reply) => {
+            (Command::Ask(sender), reply) => {
                 let answer = match reply {
                     Reply::Error(error) => Err(server_error::classify(error).into_error(error)),
                     other => Ok(text_of(&other)),
@@ -99,8 +76,8 @@ impl Publisher {
                 // The asker may have given up.
                 let _ = sender.send(answer);
             }
-            (Kind::Load(last), _) => self.loading &= !last,
-            (Kind::Settled | Kind::Ping, _) => {}
+            (Command::Load(last), _) => self.loading &= !last,
+            (Command::Settled | Command::Ping, _) => {}
         }
         Ok(())
     }
@@ -113,15 +90,15 @@ impl Publisher {
     }
 
     /// An event is where it was to go.
-    fn done(&mut self, done: Done, deadline: u64) {
+    fn done(&mut self, event: PublishedEvent, deadline: u64) {
         if self.hands_on() {
-            self.batches.published(done);
+            self.batches.published(event);
         } else {
-            self.unreplicated.push((done, deadline));
+            self.unreplicated.push((event, deadline));
         }
     }
 
-    fn take_call(&mut self, call: Box<Call>, reply: &Reply<'_>) -> Result<(), BusError> {
+    fn take_call(&mut self, call: Box<ScriptCall>, reply: &Reply<'_>) -> Result<(), BusError> {
         let (batch, deadline) = (call.batch, call.deadline);
         let mut result = Ok(());
         match reply {
@@ -129,7 +106,7 @@ impl Publisher {
                 Ok((call, command)) => {
                     self.load_scripts();
                     let limit = self.context.config.redis.command_timeout;
-                    self.pipeline.push(Kind::Call(call), limit, |bytes| bytes.extend_from_slice(&command));
+                    self.pipeline.push(Command::Call(call), limit, |bytes| bytes.extend_from_slice(&command));
                 }
                 Err(call) => {
                     let error = script::cause(error);
@@ -139,16 +116,16 @@ impl Publisher {
                 }
             },
             Reply::Array(said) => {
-                for (index, answer) in call.answers(said) {
-                    match answer {
-                        Answer::Done { id, receivers, duplicate, fault } => {
-                            fault.into_iter().for_each(|fault| self.faults.add(fault));
+                for (index, reply) in call.replies(said) {
+                    match reply {
+                        EventReply::Done { id, receivers, duplicate, fault } => {
+                            fault.into_iter().for_each(|fault| self.stored_only.add(fault));
                             let entry = call.stream.zip(id);
-                            let entry = entry.map(|(stream, id)| Entry { stream, id, duplicate });
-                            self.done(Done { batch, index, receivers, entry }, deadline);
+                            let entry = entry.map(|(stream, id)| EntryRef { stream, id, duplicate });
+                            self.done(PublishedEvent { batch, index, receivers, entry }, deadline);
                         }
-                        Answer::Refused(error) => result = result.and(self.refuse(batch, index, error)),
-                        Answer::Strange => self.fail(batch, index, strange()),
+                        EventReply::Refused(error) => result = result.and(self.refuse(batch, index, error)),
+                        EventReply::Strange => self.fail(batch, index, strange()),
                     }
                 }
             }
@@ -162,7 +139,7 @@ impl Publisher {
     fn load_scripts(&mut self) {
         if !std::mem::replace(&mut self.loading, true) {
             for (last, script) in [(false, &STORE_AND_PUBLISH), (true, &PERSIST)] {
-                self.ask(Kind::Load(last), &script.load());
+                self.ask(Command::Load(last), &script.load());
             }
         }
     }
@@ -208,7 +185,7 @@ impl Publisher {
         }
         let mut bare = self.unreplicated.is_empty() && !self.pipeline.has_sent();
         self.pipeline.remove_unsent(|kind| match kind {
-            Kind::Wait { .. } => std::mem::replace(&mut bare, true),
+            Command::Wait { .. } => std::mem::replace(&mut bare, true),
             kind => {
                 bare &= !kind.is_publish();
                 false
@@ -216,16 +193,74 @@ impl Publisher {
         });
     }
 
-    /// Tells of the events that were stored only, not too often.
-    pub(in crate::redis) fn report_faults(&mut self, now: u64) {
-        if now < self.faults.due() {
+    /// Settles the publishes whose time is over.
+    pub(in crate::redis) fn expire(&mut self, now: u64) {
+        if !self.expiry.is_due(now) {
             return;
         }
-        let Faults { count, last, not_before } = &mut self.faults;
-        *not_before = now + FAULT_INTERVAL;
-        let message =
-            format!("{} events were stored, but not all that was to follow was done: {last}", take(count));
-        self.context.events.notice(Notice::Warning { code: "STORED_ONLY", message });
+        let late = |command: &Command| command.deadline().is_some_and(|deadline| deadline <= now);
+        let unsent = self.pipeline.remove_unsent(late);
+        self.fail_all(unsent, &timed_out(&self.why_unsent(), Outcome::NotSent));
+        let unanswered: Vec<Command> = self
+            .pipeline
+            .sent_mut()
+            .filter(|command| late(command))
+            .map(|command| std::mem::replace(command, Command::Settled))
+            .collect();
+        self.fail_all(unanswered, &timed_out("it was sent and not answered", Outcome::Unknown));
+        self.expire_unreplicated(now);
+        let unreplicated = self.unreplicated.iter().map(|(_, deadline)| *deadline);
+        let deadlines = self.pipeline.commands().filter_map(Command::deadline).chain(unreplicated);
+        self.expiry.searched(now, self.pipeline.len(), deadlines);
+        self.report();
+    }
+
+    fn why_unsent(&self) -> String {
+        match &self.last_error {
+            Some(error) if !self.connected => format!("it was never sent: {}", error.message),
+            _ => "it was never sent".to_owned(),
+        }
+    }
+
+    /// Settles an event as aborted, unless it is settled.
+    pub(in crate::redis) fn cancel(&mut self, batch: u32, index: u32) {
+        let aborted =
+            |outcome| BusError::new(ErrorKind::Aborted, "the publish was aborted").with_outcome(outcome);
+        let is_it = |command: &Command| command.has(batch, index);
+        // An event that shares a call with others is taken out of it, and the others go on.
+        let alone =
+            |command: &Command| is_it(command) && !matches!(command, Command::Call(call) if call.len() > 1);
+        if self.pipeline.remove_first_unsent(alone).is_some()
+            || self.pipeline.edit_first_unsent(is_it, |command, bytes| match command {
+                Command::Call(call) => call.without(index, bytes),
+                _ => bytes.to_vec(),
+            })
+        {
+            self.fail(batch, index, aborted(Outcome::NotSent));
+            self.drop_bare_waits();
+        } else if self.settle_sent(batch, index) {
+            self.fail(batch, index, aborted(Outcome::Unknown));
+        } else if let Some(at) =
+            self.unreplicated.iter().position(|(done, _)| (done.batch, done.index) == (batch, index))
+        {
+            let (done, _) = self.unreplicated.remove(at);
+            self.fail_stored(done, aborted(Outcome::Unknown));
+        } else if let Some(replicas) = &self.preparation.replicas {
+            replicas.cancel(batch, index);
+        }
+        self.report();
+    }
+
+    /// Settles an event whose command was sent: the reply will be ignored. False if it was not sent.
+    fn settle_sent(&mut self, batch: u32, index: u32) -> bool {
+        let Some(command) = self.pipeline.sent_mut().find(|command| command.has(batch, index)) else {
+            return false;
+        };
+        match command {
+            Command::Call(call) => call.settle(index),
+            command => *command = Command::Settled,
+        }
+        true
     }
 
     /// Events that the server took after it was demoted reached only its own clients.
@@ -256,4 +291,9 @@ fn text_of(reply: &Reply<'_>) -> String {
         Reply::Int(n) => n.to_string(),
         _ => String::new(),
     }
+}
+
+fn timed_out(why: &str, outcome: Outcome) -> BusError {
+    BusError::new(ErrorKind::PublishTimeout, format!("the publish was not confirmed in time; {why}"))
+        .with_outcome(outcome)
 }

@@ -1,4 +1,5 @@
-//! From the records of a submission to commands, and to what is known of its events while they are under way.
+//! From the records of a submission to commands: the [`Encoder`] makes an event of each record, and the [`CommandWriter`]
+//! a command of each event. What is known of the events while they are under way comes with it.
 
 use std::sync::Arc;
 
@@ -8,8 +9,8 @@ use crate::host::Failed;
 use crate::publish::encoder::{Encoded, Encoder, Stamp};
 use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::publisher::batches::Batch;
-use crate::redis::publisher::composer::{Composer, Place};
-use crate::redis::publisher::in_flight::Kind;
+use crate::redis::publisher::command_writer::{CommandWriter, EventRef};
+use crate::redis::publisher::in_flight::Command;
 use crate::redis::publisher::replicated::Replicas;
 use crate::transport::Submission;
 use crate::transport::context::TransportContext;
@@ -18,8 +19,8 @@ use crate::transport::events::PublishReport;
 /// Makes the commands of submissions.
 pub(in crate::redis) struct Preparation {
     encoder: Encoder,
-    composer: Composer,
-    /// What waits for replicas; `None` for the publisher that does.
+    writer: CommandWriter,
+    /// Gathers events that wait for replicas; `None` in the publisher that sends these.
     pub(in crate::redis) replicas: Option<Replicas>,
     /// Whether events are kept by their id.
     keeps: bool,
@@ -29,7 +30,7 @@ pub(in crate::redis) struct Preparation {
 pub(in crate::redis) struct Prepared {
     /// The timestamp of events that have none of their own.
     pub(in crate::redis) stamp: Arc<str>,
-    /// What is known of its events that are under way, if any is.
+    /// The state of its events that are under way, if any is.
     pub(in crate::redis) state: Option<Batch>,
     /// When the first of them has to be settled.
     pub(in crate::redis) deadline: u64,
@@ -39,7 +40,7 @@ impl Preparation {
     pub(in crate::redis) fn new(context: &TransportContext, replicas: Option<Replicas>) -> Preparation {
         Preparation {
             encoder: Encoder::new(&context.config, &context.channels, &context.origin, context.types.clone()),
-            composer: Composer::new(&context.config, &context.channels),
+            writer: CommandWriter::new(&context.config, &context.channels),
             replicas,
             keeps: context.config.persistence.is_some(),
         }
@@ -52,7 +53,7 @@ impl Preparation {
         &mut self,
         context: &TransportContext,
         submission: Submission,
-        pipeline: &mut Pipeline<Kind>,
+        pipeline: &mut Pipeline<Command>,
         report: &mut PublishReport,
         mut goes_out: impl FnMut(u32, &Encoded<'_>) -> bool,
     ) -> Prepared {
@@ -75,24 +76,24 @@ impl Preparation {
                 continue;
             }
             let deadline = now.saturating_add(event.timeout);
-            let place = Place { batch, index, deadline };
+            let event_ref = EventRef { batch, index, deadline };
             if self.keeps {
                 texts.push((index, event.payload.into()));
             }
             match &mut self.replicas {
                 Some(replicas) if event.options.replicas > 0 => {
-                    replicas.add(place, &event);
+                    replicas.add(event_ref, &event);
                     moved += 1;
                     moved_bytes += record.bytes();
                 }
                 _ => {
                     prepared.deadline = prepared.deadline.min(deadline);
                     open += 1;
-                    self.composer.add(place, &event, pipeline);
+                    self.writer.add(event_ref, &event, pipeline);
                 }
             }
         }
-        self.composer.finish(pipeline);
+        self.writer.finish(pipeline);
         if moved > 0
             && let Some(replicas) = &mut self.replicas
         {

@@ -8,29 +8,29 @@ use oxbus_model::stream_store::keys;
 
 use crate::publish::encoder::Encoded;
 use crate::redis::connection::pipeline::Pipeline;
-use crate::redis::publisher::in_flight::Kind;
+use crate::redis::publisher::in_flight::Command;
 use crate::redis::resp::command::{Args, Mark, append_publish, append_xadd};
-use crate::redis::scripts::script_call::{Call, MAX_BYTES, MAX_EVENTS, PERSIST, STORE_AND_PUBLISH};
+use crate::redis::scripts::script_call::{MAX_BYTES, MAX_EVENTS, PERSIST, STORE_AND_PUBLISH, ScriptCall};
 
-/// Writes the commands of events. Those that can share one wait in it until [`Composer::finish`].
-pub(in crate::redis) struct Composer {
-    streams: Box<[Target]>,
-    kept: Option<Kept>,
+/// Writes the commands of events. Those that can share one wait in it until [`CommandWriter::finish`].
+pub(in crate::redis) struct CommandWriter {
+    streams: Box<[StreamTarget]>,
+    persistence: Option<Persistence>,
     limit: u64,
-    /// The call that more events may be added to, and its arguments.
-    open: Option<Open>,
+    /// The call that more events may be added to. `head` and `args` are its arguments.
+    open: Option<OpenCall>,
     head: Args,
     args: Args,
 }
 
-/// A stream.
-struct Target {
+/// A stream that events are added to.
+struct StreamTarget {
     name: Arc<str>,
     cap: Box<[u8]>,
 }
 
-/// Events are kept by their id.
-struct Kept {
+/// How events are kept by their id, beside their stream.
+struct Persistence {
     /// For how many milliseconds.
     ttl: u64,
     /// Whether in the history too.
@@ -38,30 +38,31 @@ struct Kept {
     prefix: Arc<str>,
 }
 
-struct Open {
-    call: Box<Call>,
+/// A call that is not complete.
+struct OpenCall {
+    call: Box<ScriptCall>,
     stream: usize,
-    /// How many fields each of its events has.
+    /// The number of fields of each of its events.
     fields: usize,
 }
 
 /// Which event of which submission.
 #[derive(Clone, Copy)]
-pub(in crate::redis) struct Place {
+pub(in crate::redis) struct EventRef {
     pub(in crate::redis) batch: u32,
     pub(in crate::redis) index: u32,
     pub(in crate::redis) deadline: u64,
 }
 
-impl Composer {
-    pub(in crate::redis) fn new(config: &Config, channels: &Channels) -> Composer {
-        let target = |stream: &StreamConfig| Target {
+impl CommandWriter {
+    pub(in crate::redis) fn new(config: &Config, channels: &Channels) -> CommandWriter {
+        let target = |stream: &StreamConfig| StreamTarget {
             name: stream.name.as_str().into(),
             cap: stream.cap.to_string().into_bytes().into(),
         };
-        Composer {
+        CommandWriter {
             streams: config.streams.iter().map(target).collect(),
-            kept: config.persistence.map(|persistence| Kept {
+            persistence: config.persistence.map(|persistence| Persistence {
                 ttl: persistence.ttl,
                 history: persistence.history,
                 prefix: channels.prefix().into(),
@@ -73,37 +74,42 @@ impl Composer {
         }
     }
 
-    /// Adds an event. Its command is in `pipeline` after [`Composer::finish`] at the latest.
-    pub(in crate::redis) fn add(&mut self, place: Place, event: &Encoded<'_>, pipeline: &mut Pipeline<Kind>) {
-        let Place { batch, index, deadline } = place;
-        if self.kept.is_some() || event.options.deduplicate.is_some() {
+    /// Adds an event. Its command is in `pipeline` after [`CommandWriter::finish`] at the latest.
+    pub(in crate::redis) fn add(
+        &mut self,
+        of: EventRef,
+        event: &Encoded<'_>,
+        pipeline: &mut Pipeline<Command>,
+    ) {
+        let EventRef { batch, index, deadline } = of;
+        if self.persistence.is_some() || event.options.deduplicate.is_some() {
             self.finish(pipeline);
-            return self.add_kept(place, event, pipeline);
+            return self.add_persisted(of, event, pipeline);
         }
         let Some(stream) = event.stream else {
             self.finish(pipeline);
             let (channel, payload) = (event.channel.as_bytes(), event.payload);
-            let kind = Kind::Event { batch, index, deadline };
-            return pipeline.push(kind, self.limit, |bytes| append_publish(bytes, channel, payload));
+            let command = Command::Event { batch, index, deadline };
+            return pipeline.push(command, self.limit, |bytes| append_publish(bytes, channel, payload));
         };
         if event.live {
-            return self.add_to_call(place, stream, event, pipeline);
+            return self.add_to_call(of, stream, event, pipeline);
         }
         self.finish(pipeline);
         event.fields(&mut |name, value| {
             self.args.put(name);
             self.args.put(value);
         });
-        if let Some(Target { name, cap }) = self.streams.get(stream) {
-            let kind = Kind::Entry { batch, index, deadline, stream };
-            pipeline.push(kind, self.limit, |bytes| append_xadd(bytes, name.as_bytes(), cap, &self.args));
+        if let Some(StreamTarget { name, cap }) = self.streams.get(stream) {
+            let command = Command::Entry { batch, index, deadline, stream };
+            pipeline.push(command, self.limit, |bytes| append_xadd(bytes, name.as_bytes(), cap, &self.args));
         }
         self.args.clear();
     }
 
     /// Completes the call that is open, if one is.
-    pub(in crate::redis) fn finish(&mut self, pipeline: &mut Pipeline<Kind>) {
-        let Some(Open { call, .. }) = self.open.take() else { return };
+    pub(in crate::redis) fn finish(&mut self, pipeline: &mut Pipeline<Command>) {
+        let Some(OpenCall { call, .. }) = self.open.take() else { return };
         self.push(call, self.args.mark(), pipeline);
         self.args.clear();
     }
@@ -111,12 +117,12 @@ impl Composer {
     /// Adds an event that is stored and published.
     fn add_to_call(
         &mut self,
-        Place { batch, index, deadline }: Place,
+        EventRef { batch, index, deadline }: EventRef,
         stream: usize,
         event: &Encoded<'_>,
-        pipeline: &mut Pipeline<Kind>,
+        pipeline: &mut Pipeline<Command>,
     ) {
-        let fits = |open: &Open| {
+        let fits = |open: &OpenCall| {
             (open.stream, open.call.batch, open.call.deadline) == (stream, batch, deadline)
                 && open.call.len() < MAX_EVENTS
         };
@@ -131,7 +137,7 @@ impl Composer {
             self.args.put(value);
             fields += 1;
         });
-        if let Some(Open { call, .. }) = self.open.take_if(|open| open.fields != fields) {
+        if let Some(OpenCall { call, .. }) = self.open.take_if(|open| open.fields != fields) {
             self.push(call, before, pipeline);
             self.args.clear_before(before);
         }
@@ -140,17 +146,18 @@ impl Composer {
             Some(open) => open,
             None => {
                 self.put_head(stream, fields, event);
-                let call = Call::new(&STORE_AND_PUBLISH, batch, deadline, Some(stream), self.head.mark());
-                self.open.insert(Open { call: Box::new(call), stream, fields })
+                let call =
+                    ScriptCall::new(&STORE_AND_PUBLISH, batch, deadline, Some(stream), self.head.mark());
+                self.open.insert(OpenCall { call: Box::new(call), stream, fields })
             }
         };
         open.call.add(index, self.args.mark().since(from));
     }
 
-    /// What the calls of [`STORE_AND_PUBLISH`] begin with.
+    /// Writes the arguments that every call of [`STORE_AND_PUBLISH`] begins with.
     fn put_head(&mut self, stream: usize, fields: usize, event: &Encoded<'_>) {
         self.head.clear();
-        let Some(Target { name, cap }) = self.streams.get(stream) else { return };
+        let Some(StreamTarget { name, cap }) = self.streams.get(stream) else { return };
         self.head.put(b"1");
         self.head.put(name.as_bytes());
         self.head.put(cap);
@@ -159,31 +166,31 @@ impl Composer {
     }
 
     /// Pushes a call, whose arguments are the head and those before `end`.
-    fn push(&self, call: Box<Call>, end: Mark, pipeline: &mut Pipeline<Kind>) {
+    fn push(&self, call: Box<ScriptCall>, end: Mark, pipeline: &mut Pipeline<Command>) {
         let (head, args) = (self.head.bytes(), self.args.before(end));
-        pipeline.push_of(Kind::Call(call), self.limit, |kind, bytes| {
+        pipeline.push_of(Command::Call(call), self.limit, |command, bytes| {
             bytes.reserve(head.len() + args.len() + 96);
-            if let Kind::Call(call) = kind {
+            if let Command::Call(call) = command {
                 call.pack(bytes, head, args);
             }
         });
     }
 
-    /// Pushes a call for an event that is kept, or stored unless it is there already.
-    fn add_kept(
+    /// Pushes a call for an event that is kept by its id, or is stored only if it was not stored before.
+    fn add_persisted(
         &mut self,
-        Place { batch, index, deadline }: Place,
+        EventRef { batch, index, deadline }: EventRef,
         event: &Encoded<'_>,
-        pipeline: &mut Pipeline<Kind>,
+        pipeline: &mut Pipeline<Command>,
     ) {
         let target = event.stream.and_then(|stream| self.streams.get(stream));
         let mark = target.zip(event.options.deduplicate);
-        let history = self.kept.as_ref().filter(|kept| kept.history);
+        let history = self.persistence.as_ref().filter(|persistence| persistence.history);
         let parts = [
             target.map(|target| ('s', target.name.to_string())),
             mark.map(|(target, _)| ('d', keys::duplicate(&target.name, event.event_id()))),
-            self.kept.as_ref().map(|kept| ('e', keys::event(&kept.prefix, event.event_id()))),
-            history.map(|kept| ('h', keys::history(&kept.prefix))),
+            self.persistence.as_ref().map(|it| ('e', keys::event(&it.prefix, event.event_id()))),
+            history.map(|persistence| ('h', keys::history(&persistence.prefix))),
         ];
         let what: String = parts.iter().flatten().map(|(letter, _)| letter).collect();
         let args = &mut self.args;
@@ -194,12 +201,12 @@ impl Composer {
         args.put(event.payload);
         args.put(target.map_or(b"0", |target| &target.cap));
         args.put(mark.map_or(0, |(_, window)| window).to_string().as_bytes());
-        args.put(self.kept.as_ref().map_or(0, |kept| kept.ttl).to_string().as_bytes());
+        args.put(self.persistence.as_ref().map_or(0, |it| it.ttl).to_string().as_bytes());
         event.fields(&mut |name, value| {
             args.put(name);
             args.put(value);
         });
-        let mut call = Call::new(&PERSIST, batch, deadline, event.stream, Mark::default());
+        let mut call = ScriptCall::new(&PERSIST, batch, deadline, event.stream, Mark::default());
         call.add(index, args.mark());
         self.head.clear();
         self.push(Box::new(call), self.args.mark(), pipeline);
