@@ -325,6 +325,7 @@ export function fakeNative() {
       };
       return JSON.stringify({ ok });
     },
+    questions: () => '[]',
     escapePattern: (text: string) => text,
     validate: () => '{"ok":null}',
     matches: (pattern: string, text: string) =>
