@@ -1,4 +1,4 @@
-//! How long to wait before the next attempt: of a handler, and of a connection.
+//! How long a handler waits before its next attempt. For links and requests see [`backoff`](crate::backoff).
 //!
 //! Randomness comes in as an argument from `[0, 1)`, so that every delay is reproducible.
 
@@ -14,7 +14,7 @@ pub enum Jitter {
 
 impl Jitter {
     /// `delay` spread by `random`; a `random` outside `[0, 1]` counts as the nearer end.
-    fn spread(self, delay: u64, random: f64) -> u64 {
+    pub(crate) fn spread(self, delay: u64, random: f64) -> u64 {
         match self {
             Jitter::None => delay,
             // Casts from f64 saturate, and take NaN as 0.
@@ -54,46 +54,6 @@ impl RetryPolicy {
     }
 }
 
-/// The delays of a reconnecting link: full jitter under a ceiling that doubles up to a cap.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Backoff {
-    /// The ceiling of the first delay, in milliseconds. Default 50.
-    pub base: u64,
-    /// The highest ceiling, in milliseconds. Default 5000.
-    pub cap: u64,
-    attempt: u32,
-}
-
-impl Default for Backoff {
-    fn default() -> Self {
-        Backoff::new(50, 5000)
-    }
-}
-
-impl Backoff {
-    /// A backoff that has not failed yet.
-    pub fn new(base: u64, cap: u64) -> Self {
-        Backoff { base, cap, attempt: 0 }
-    }
-
-    /// Counts one more failed attempt and gives the milliseconds to wait after it.
-    pub fn next(&mut self, random: f64) -> u64 {
-        let factor = 1_u64.checked_shl(self.attempt).unwrap_or(u64::MAX);
-        self.attempt = self.attempt.saturating_add(1);
-        Jitter::Full.spread(self.base.saturating_mul(factor).min(self.cap), random)
-    }
-
-    /// Starts over, after a connection that worked.
-    pub fn reset(&mut self) {
-        self.attempt = 0;
-    }
-
-    /// The attempts that failed since the last success.
-    pub fn attempt(&self) -> u32 {
-        self.attempt
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -119,23 +79,6 @@ mod tests {
         );
     }
 
-    #[test]
-    fn a_backoff_doubles_its_ceiling_and_starts_over_when_reset() {
-        let mut backoff = Backoff::default();
-        let delays: Vec<u64> = (0..9).map(|_| backoff.next(0.5)).collect();
-        assert_eq!(delays, [25, 50, 100, 200, 400, 800, 1600, 2500, 2500]);
-        assert_eq!(backoff.attempt(), 9);
-        backoff.reset();
-        assert_eq!((backoff.attempt(), backoff.next(0.5)), (0, 25));
-    }
-
-    #[test]
-    fn a_backoff_never_overflows() {
-        let mut backoff = Backoff { attempt: u32::MAX, ..Backoff::default() };
-        assert!(backoff.next(ALMOST_ONE) < 5000);
-        assert_eq!(backoff.attempt(), u32::MAX);
-    }
-
     proptest! {
         #[test]
         fn a_delay_is_within_its_bounds(
@@ -144,15 +87,6 @@ mod tests {
             let jitter = if full { Jitter::Full } else { Jitter::None };
             let policy = RetryPolicy { initial_delay, max_delay, multiplier, jitter };
             prop_assert!(policy.delay(retry, random) <= max_delay);
-        }
-
-        #[test]
-        fn a_backoff_stays_under_its_ceiling(randoms in prop::collection::vec(0.0..1.0, 1..200)) {
-            let mut backoff = Backoff::default();
-            for (attempt, random) in randoms.into_iter().enumerate() {
-                let ceiling = 50 * 2_u64.pow(attempt.min(20) as u32);
-                prop_assert!(backoff.next(random) <= ceiling.min(5000));
-            }
         }
     }
 }

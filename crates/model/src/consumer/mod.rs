@@ -19,7 +19,7 @@
 //! | how entries of dead consumers are found | `scan`; `stream/own_scan`, `stream/recovery`: when |
 //! | how an entry is lost | `loss` |
 //! | what happens to entries that may kill the process | `poison`, `quiesce` |
-//! | what is asked of the store, and what comes of it | `requests`; `responses`, `facts`; `retry_gate`: how often |
+//! | what is asked of the store, and what comes of it | `requests`; `responses`, `facts`; `request_gate`: how often |
 //! | how subscriptions and groups end | `leaving` |
 
 mod announcement;
@@ -43,9 +43,9 @@ mod poison;
 mod quiesce;
 mod reading;
 mod received;
+mod request_gate;
 mod requests;
 mod responses;
-mod retry_gate;
 mod scan;
 mod settle;
 mod stream;

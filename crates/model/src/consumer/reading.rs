@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::consumer::entry::Load;
 use crate::consumer::entry_table::EntryTable;
-use crate::consumer::retry_gate::RetryGate;
+use crate::consumer::request_gate::RequestGate;
 use crate::consumer::throughput::Throughput;
 use crate::options::subscribe::OrderBy;
 
@@ -38,7 +38,7 @@ pub(super) struct Reading {
     connected: bool,
     /// The reads on their way: of which streams, and how many entries they may bring.
     in_flight: VecDeque<(Arc<[Arc<str>]>, usize)>,
-    gate: RetryGate,
+    gate: RequestGate,
     throughput: Throughput,
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use oxbus_model::retry::Backoff;
+use oxbus_model::backoff::Backoff;
 use oxbus_model::server_error;
 use oxbus_model::server_error::{Action, SLOW_RETRY_MS};
 use oxbus_model::{BusError, ErrorKind};

@@ -1,6 +1,6 @@
 //! Whether the consumer group of a stream is known to be there, and when it is made.
 
-use crate::consumer::retry_gate::RetryGate;
+use crate::consumer::request_gate::RequestGate;
 use crate::stream_store::{EntryId, Position};
 
 /// A group that has disappeared is created again after so many milliseconds at the earliest.
@@ -24,12 +24,12 @@ pub(crate) struct Opening {
     /// Whether the group has been there before.
     opened_before: bool,
     at: u64,
-    gate: RetryGate,
+    gate: RequestGate,
 }
 
 impl Opening {
     pub(crate) fn new(start: Position, start_given: bool) -> Self {
-        let gate = RetryGate::default();
+        let gate = RequestGate::default();
         Opening { state: State::Closed, start, start_given, opened_before: false, at: 0, gate }
     }
 

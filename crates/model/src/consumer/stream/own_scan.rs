@@ -4,7 +4,7 @@
 // The keys are ids that the store has given.
 use rustc_hash::FxHashSet as HashSet;
 
-use crate::consumer::retry_gate::RetryGate;
+use crate::consumer::request_gate::RequestGate;
 use crate::stream_store::EntryId;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ enum State {
 #[derive(Debug)]
 pub(crate) struct OwnScan {
     state: State,
-    gate: RetryGate,
+    gate: RequestGate,
     /// Whether the scan must begin again when it is answered.
     again: bool,
     /// Whether the own entries of an earlier process have all been taken up.
@@ -31,7 +31,7 @@ impl OwnScan {
     pub(crate) fn new() -> Self {
         OwnScan {
             state: State::Wanted { after: EntryId::MIN },
-            gate: RetryGate::default(),
+            gate: RequestGate::default(),
             again: false,
             own_scan_done: false,
             settled_during_scan: HashSet::default(),

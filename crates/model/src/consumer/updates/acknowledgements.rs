@@ -3,7 +3,7 @@
 // The keys are ids that the store has given.
 use rustc_hash::FxHashSet as HashSet;
 
-use crate::consumer::retry_gate::RetryGate;
+use crate::consumer::request_gate::RequestGate;
 use crate::stream_store::{ConsumerId, EntryId, Request};
 
 /// The most entries of one request.
@@ -16,7 +16,7 @@ const MAX_IN_FLIGHT: usize = 2;
 #[derive(Debug, Default)]
 pub(crate) struct Acknowledgements {
     ids: Vec<EntryId>,
-    gate: RetryGate,
+    gate: RequestGate,
     /// Those of entries that other consumers own, because a handler here has succeeded all the same.
     without_ownership: HashSet<EntryId>,
 }

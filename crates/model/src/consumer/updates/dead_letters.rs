@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::consumer::entry::{HeldEntry, Stage};
 use crate::consumer::entry_table::EntryTable;
-use crate::consumer::retry_gate::RetryGate;
+use crate::consumer::request_gate::RequestGate;
 use crate::consumer::stream::slot_index::SlotIndex;
 use crate::stream_store::{ConsumerId, DeadLetterEntry, EntryId, Request};
 
@@ -18,12 +18,12 @@ pub(crate) struct DeadLetters {
     to: Option<Arc<str>>,
     /// Ids, as a slot may be another's by the time when the list is worked off.
     ids: Vec<EntryId>,
-    gate: RetryGate,
+    gate: RequestGate,
 }
 
 impl DeadLetters {
     pub(crate) fn new(to: Option<Arc<str>>) -> Self {
-        DeadLetters { to, ids: Vec::new(), gate: RetryGate::default() }
+        DeadLetters { to, ids: Vec::new(), gate: RequestGate::default() }
     }
 
     pub(crate) fn push(&mut self, id: EntryId) {

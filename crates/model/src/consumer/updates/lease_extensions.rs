@@ -2,7 +2,7 @@
 
 use crate::consumer::entry::HeldEntry;
 use crate::consumer::entry_table::EntryTable;
-use crate::consumer::retry_gate::RetryGate;
+use crate::consumer::request_gate::RequestGate;
 use crate::consumer::stream::slot_index::SlotIndex;
 use crate::stream_store::{ConsumerId, EntryId, Request};
 
@@ -14,7 +14,7 @@ const MAX_ENTRIES: usize = 500;
 #[derive(Debug, Default)]
 pub(crate) struct LeaseExtensions {
     items: Vec<(EntryId, Option<u32>)>,
-    gate: RetryGate,
+    gate: RequestGate,
 }
 
 impl LeaseExtensions {

@@ -13,7 +13,7 @@ pub(super) mod requeues;
 use std::sync::Arc;
 
 use crate::consumer::entry_table::EntryTable;
-use crate::consumer::retry_gate::RetryGate;
+use crate::consumer::request_gate::RequestGate;
 use crate::consumer::stream::slot_index::SlotIndex;
 use crate::consumer::updates::acknowledgements::Acknowledgements;
 use crate::consumer::updates::dead_letters::DeadLetters;
@@ -32,7 +32,7 @@ pub(super) struct StoreUpdates {
     pub(super) dead_letters: DeadLetters,
     pub(super) requeues: Requeues,
     /// For requests that record the start of suspected poison.
-    start_gate: RetryGate,
+    start_gate: RequestGate,
     /// Whether a fenced request is on its way.
     fenced_in_flight: bool,
 }
@@ -45,7 +45,7 @@ impl StoreUpdates {
             lease_extensions: LeaseExtensions::default(),
             dead_letters: DeadLetters::new(dead_letters_to),
             requeues: Requeues::default(),
-            start_gate: RetryGate::default(),
+            start_gate: RequestGate::default(),
             fenced_in_flight: false,
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::consumer::entry::Stage;
 use crate::consumer::entry_table::EntryTable;
-use crate::consumer::retry_gate::RetryGate;
+use crate::consumer::request_gate::RequestGate;
 use crate::consumer::stream::slot_index::SlotIndex;
 use crate::stream_store::{ConsumerId, EntryId, Request};
 
@@ -16,7 +16,7 @@ pub(crate) struct Requeues {
     with_handler: Vec<EntryId>,
     /// Entries that have none: the store keeps the time of the first such hand-back.
     without_handler: Vec<EntryId>,
-    gate: RetryGate,
+    gate: RequestGate,
 }
 
 impl Requeues {

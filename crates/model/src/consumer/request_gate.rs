@@ -1,25 +1,25 @@
 //! When a request that failed may be tried again.
 
-use crate::retry::Backoff;
+use crate::backoff::Backoff;
 
 /// The ceilings of the waits after a failure, the first and the highest, in milliseconds.
 const DELAYS: (u64, u64) = (100, 5000);
 
 /// How many requests of a kind are on their way, and from when on the next may go after one has failed.
 #[derive(Debug)]
-pub(super) struct RetryGate {
+pub(super) struct RequestGate {
     in_flight: usize,
     backoff: Backoff,
     at: u64,
 }
 
-impl Default for RetryGate {
+impl Default for RequestGate {
     fn default() -> Self {
-        RetryGate { in_flight: 0, backoff: Backoff::new(DELAYS.0, DELAYS.1), at: 0 }
+        RequestGate { in_flight: 0, backoff: Backoff::new(DELAYS.0, DELAYS.1), at: 0 }
     }
 }
 
-impl RetryGate {
+impl RequestGate {
     /// Whether a request may go while fewer than `limit` are on their way.
     pub(super) fn is_open(&self, now: u64, limit: usize) -> bool {
         self.in_flight < limit && now >= self.at
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn the_wait_doubles_and_ends_with_a_success() {
-        let mut gate = RetryGate::default();
+        let mut gate = RequestGate::default();
         let waits: Vec<u64> = (0..8)
             .map(|_| {
                 gate.sent();
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn the_wait_is_spread() {
-        let mut gate = RetryGate::default();
+        let mut gate = RequestGate::default();
         let firsts: Vec<bool> = (0..2).map(|_| gate.failed(1000, 0.25)).collect();
         assert_eq!((firsts, gate.opens_at()), (vec![true, false], 1050));
     }
