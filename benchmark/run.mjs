@@ -1,5 +1,5 @@
-// `npm run bench -- [question …] [--quick] [--rounds n] [--duration ms] [--only a,b] [--json file]
-//   [--block s]`
+// `npm run bench -- [question …] [--quick] [--rounds n] [--duration ms] [--only a,b] [--case text]
+//   [--json file] [--block s]`
 
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -22,6 +22,7 @@ function parseOptions() {
       rounds: { type: 'string' },
       duration: { type: 'string' },
       only: { type: 'string' },
+      case: { type: 'string' },
       block: { type: 'string' },
       json: { type: 'string' },
     },
@@ -40,6 +41,7 @@ function parseOptions() {
     warmUp: duration / 2,
     block: Number(values.block ?? (values.quick ? 10 : 60)) * 1000,
     only: values.only?.split(','),
+    case: values.case,
     json: values.json,
   };
 }
@@ -70,7 +72,8 @@ async function main() {
       const rounds = options.rounds ?? benchmark.rounds ?? ROUNDS;
       console.log(`\n## ${benchmark.question}\n\n${rounds} ${rounds === 1 ? 'round' : 'rounds'}\n`);
       const cases = [];
-      for (const definition of benchmark.cases) {
+      const wanted = benchmark.cases.filter(({ name }) => name.includes(options.case ?? ''));
+      for (const definition of wanted) {
         const result = await runCase(benchmark, definition, { ...options, rounds, server, say });
         say('');
         console.log(caseTable(benchmark.metrics, result));
