@@ -152,7 +152,7 @@ test('each client logs its own lines, from its own level on', async () => {
   const fieldsOf = (message: string) =>
     loud.lines
       .filter((line) => line.message === message)
-      .map(({ level, fields }) => ({ level, ...fields }));
+      .map(({ level, fields }): Record<string, unknown> => ({ level, ...fields }));
   // The two clients have eight links; those of the other one are not in this log.
   const links = ['publisher', 'subscriber', 'consumer', 'reader:loud'];
   const connecting = fieldsOf('connecting');

@@ -11,6 +11,14 @@ const fail = () => {
   throw new Error('no');
 };
 
+/** What is told of a stream without the ages, which grow from one question to the next. */
+const ageless = (info: unknown): unknown =>
+  JSON.parse(
+    JSON.stringify(info, (key, value) =>
+      ['idle', 'oldestPendingAge'].includes(key) ? typeof value : value,
+    ),
+  );
+
 onBothTransports((fixture) => {
   /** A service with one stream, whose group has read one event, given up one and not read one. */
   async function service() {
@@ -33,7 +41,7 @@ onBothTransports((fixture) => {
     const bus = await fixture.open({ observe: true });
     const listed = await bus.streams.list();
     expect(listed.map((stream) => stream.name)).toEqual([name, other.name].sort());
-    expect(listed[0]).toEqual(await bus.streams.info(name));
+    expect(ageless(listed[0])).toEqual(ageless(await bus.streams.info(name)));
     expect(listed[0]).toMatchObject({ length: 3, deadLetters: 1 });
     const warnings: string[] = [];
     bus.on('warning', ({ code }) => warnings.push(code));
