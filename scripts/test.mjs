@@ -16,7 +16,7 @@ import {
 } from './prepare.mjs';
 import { ensureRedisServer } from './redis.mjs';
 
-const STEP_LIMIT_MS = 10 * 60_000;
+const STEP_LIMIT_MS = 15 * 60_000;
 
 // Everything goes to stdout: two pipes could be merged out of order, and the last line must be last.
 const print = (text) => process.stdout.write(text);
