@@ -5,7 +5,7 @@ use crate::consumer::answer::StoreAnswer;
 use crate::consumer::context::Context;
 use crate::consumer::group::Group;
 use crate::consumer::loss::lose_all;
-use crate::consumer::unmatched::decide_unmatched;
+use crate::consumer::unmatched::judge_again;
 use crate::stream_store::{GroupFacts, Response};
 use crate::{BusError, ErrorKind};
 
@@ -41,9 +41,13 @@ pub(super) fn heartbeat_answered(group: &mut Group, at: usize, answer: StoreAnsw
         stream.own_scan.want();
     }
     stream.trouble = None;
-    stream.heartbeat.succeeded();
+    if facts.outdated {
+        stream.heartbeat.hurry();
+    } else {
+        stream.heartbeat.succeeded();
+    }
     learn(group, at, facts, now, cx);
-    decide_unmatched(group, at, now, cx);
+    judge_again(group, at, now, cx);
     confirm(group, cx);
 }
 
@@ -63,6 +67,7 @@ fn learn(group: &mut Group, at: usize, mut facts: GroupFacts, now: u64, cx: &mut
         );
         cx.announce(Announcement::Warning { code: "LEASE_DIFFERS", message });
     }
+    stream.take_up.learn(std::mem::take(&mut facts.take_up));
     if stream.facts.learn(facts, now) {
         stream.forget_routes();
     }

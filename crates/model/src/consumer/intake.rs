@@ -20,6 +20,8 @@ pub(super) enum Origin {
     Read,
     /// It was claimed from another consumer.
     Claimed,
+    /// The group had read past it.
+    ReadPast,
     /// It was pending for this one.
     Own,
 }
@@ -100,7 +102,7 @@ pub(super) fn accept(group: &mut Group, received: ReceivedEntry, origin: Origin,
                 cx.done.push(event);
             }
         }
-        Verdict::Unmatched(event_type) => keep_unmatched(group, entry, event_type, now),
+        Verdict::Unmatched(event_type) => keep_unmatched(group, entry, &event_type),
         Verdict::LeaveToPeers { until } => {
             let slot = group.entries.insert(entry);
             group.requeue(slot, true);

@@ -7,6 +7,7 @@ use crate::consumer::group::Group;
 use crate::consumer::loss::lose;
 use crate::consumer::scan::scan;
 use crate::consumer::stream::Stream;
+use crate::consumer::subscriber::is_told_pattern_for;
 use crate::consumer::work::{Read, Work};
 use crate::stream_store::Request;
 
@@ -63,7 +64,11 @@ fn keep_up(group: &mut Group, at: usize, now: u64, instance: &Arc<str>, out: &mu
     if stream.heartbeat.is_due(now) {
         let (member, mark) = (stream.member.clone(), stream.mark());
         let (instance, patterns) = (instance.clone(), subscriptions.told_patterns(at));
-        let heartbeat = Request::Heartbeat { member, instance, alive: ALIVE, lease, patterns, mark };
+        let takes = |pattern: &str, event_type: &str| is_told_pattern_for(pattern, event_type, None);
+        let take_up = stream.facts.types_to_take_up(&patterns, takes);
+        let version = stream.facts.version();
+        let heartbeat =
+            Request::Heartbeat { member, instance, alive: ALIVE, lease, patterns, mark, version, take_up };
         out.push(Work::Store(key, heartbeat));
         stream.heartbeat.sent(stream.name_lost, now);
     }
@@ -77,11 +82,14 @@ fn update_store(group: &mut Group, at: usize, now: u64, max_dead_letters: u64, o
     let Group { key, streams, entries, .. } = group;
     let Some(stream) = streams.get_mut(at) else { return };
     let may_fence = stream.may_fence();
-    let Stream { updates, member, slots, .. } = stream;
+    let version = stream.facts.version();
+    let Stream { updates, member, slots, unmatched, .. } = stream;
     while let Some(request) = updates.acknowledgements.next_request(member, now) {
         out.push(Work::Store(*key, request));
     }
     if may_fence {
+        let skip = unmatched.next_request(member, version, now);
+        out.extend(skip.map(|request| Work::Store(*key, request)));
         let request = updates.next_fenced(member, max_dead_letters, (slots, entries), now);
         out.extend(request.map(|request| Work::Store(*key, request)));
     }
@@ -108,6 +116,8 @@ fn stream_dues(group: &Group, stream: &Stream) -> impl Iterator<Item = u64> + us
         stream.updates.acknowledgements.due(),
         stream.own_scan.due().filter(|_| looking),
         stream.recovery.due().filter(|_| recovering),
+        stream.take_up.due().filter(|_| recovering),
+        stream.unmatched.due().filter(|_| stream.may_fence()),
     ]
     .into_iter()
     .flatten()

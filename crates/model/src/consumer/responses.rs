@@ -7,6 +7,7 @@ use crate::consumer::facts::heartbeat_answered;
 use crate::consumer::group::Group;
 use crate::consumer::loss::{lose, vanish};
 use crate::consumer::scan::{claimed, expired_listed, own_claimed};
+use crate::consumer::unmatched::{skipped, taken_up};
 use crate::consumer::work::Work;
 use crate::error::Outcome;
 use crate::stream_store::{DeadLetterEntry, EntryId, Request, Response};
@@ -19,6 +20,8 @@ fn stream_of(group: &Group, request: &Request) -> Option<usize> {
         Request::Acknowledge { member, .. }
         | Request::ExtendLease { member, .. }
         | Request::Requeue { member, .. }
+        | Request::Skip { member, .. }
+        | Request::TakeUp { member, .. }
         | Request::DeadLetter { member, .. }
         | Request::MarkStarted { member, .. }
         | Request::ListExpired { member, .. }
@@ -56,6 +59,8 @@ pub(super) fn answered(
         Request::DeadLetter { letters, to, .. } => {
             dead_lettered(group, at, &letters, to.is_some(), answer, cx);
         }
+        Request::Skip { entries, .. } => skipped(group, at, entries, answer, cx),
+        Request::TakeUp { .. } => taken_up(group, at, answer, cx),
         Request::ListExpired { .. } => return expired_listed(group, at, answer),
         Request::Claim { ids, .. } => claimed(group, at, ids.len(), answer, cx),
         Request::ClaimOwnPending { after, .. } => own_claimed(group, at, after, answer, cx),

@@ -1,4 +1,5 @@
-//! The search for entries that nobody works on: this consumer's own of before, and expired ones of others.
+//! The search for entries that nobody works on: this consumer's own of before, expired ones of others, and those that the
+//! group has read past.
 
 use crate::consumer::answer::StoreAnswer;
 use crate::consumer::context::Context;
@@ -22,8 +23,15 @@ pub(super) fn scan(group: &mut Group, at: usize, room: usize, now: u64, out: &mu
         let (member, limit) = (stream.member.clone(), room.min(MAX_CLAIMS));
         out.push(Work::Store(key, Request::ClaimOwnPending { member, after, limit, raise }));
     }
-    if stream.own_scan.is_done()
-        && let Some(limit) = stream.recovery.next_request(lease, now)
+    if !stream.own_scan.is_done() {
+        return;
+    }
+    let Group { streams, subscriptions, .. } = group;
+    let Some(stream) = streams.get_mut(at) else { return };
+    let takes = |event_type: &str| !subscriptions.takers(at, event_type, None).is_empty();
+    let request = stream.take_up.next_request(&stream.member, room, takes, now);
+    out.extend(request.map(|request| Work::Store(key, request)));
+    if let Some(limit) = stream.recovery.next_request(lease, now)
     {
         let member = stream.member.clone();
         out.push(Work::Store(key, Request::ListExpired { member, min_idle: lease, limit }));

@@ -36,6 +36,26 @@ pub enum Request {
         /// The entries. What [`Request::MarkStarted`] and [`Request::Requeue`] recorded of them is forgotten.
         ids: Vec<EntryId>,
     },
+    /// Acknowledges entries that no pattern of the group takes, fenced, and records them by their types. Nothing is done
+    /// when the version of the facts has changed. → [`Response::Skipped`]
+    Skip {
+        /// The consumer.
+        member: ConsumerId,
+        /// The version of the facts by which the entries were judged.
+        version: u64,
+        /// The entries and their types.
+        entries: Vec<(EntryId, Arc<str>)>,
+    },
+    /// Makes this consumer the owner of entries that the group had read past, oldest first, task by task.
+    /// → [`Response::TakenUp`]
+    TakeUp {
+        /// The consumer.
+        member: ConsumerId,
+        /// The numbers of the tasks that are worked on, in turn.
+        tasks: Vec<u64>,
+        /// The most entries that are taken up.
+        limit: usize,
+    },
     /// Renews claims, fenced: sets the idle time to 0, and the delivery count where one is given.
     /// → [`Response::Fenced`]
     ExtendLease {
@@ -121,6 +141,11 @@ pub enum Request {
         patterns: Vec<String>,
         /// The low-water mark: everything up to it is settled, as far as this client knows.
         mark: Option<EntryId>,
+        /// The version of the facts by which `take_up` was made; 0 where none is known.
+        version: u64,
+        /// The types among those that the group has read past that a pattern takes which is new to the group. They are
+        /// taken up, unless the patterns are refused as outdated.
+        take_up: Vec<String>,
     },
     /// Ends the heartbeat of a consumer, and the consumer itself if it owns nothing. The answer counts the entries
     /// that it owns. → [`Response::Count`]

@@ -17,14 +17,13 @@ pub(crate) struct Heartbeat {
     wanted: u32,
     sent: u32,
     answered: u32,
-    /// Heartbeats that were sent, and when the last one was.
-    count: u64,
+    /// When the last one was sent.
     last_at: u64,
 }
 
 impl Heartbeat {
     pub(crate) fn new() -> Self {
-        Heartbeat { at: 0, in_flight: false, wanted: 1, sent: 0, answered: 0, count: 0, last_at: 0 }
+        Heartbeat { at: 0, in_flight: false, wanted: 1, sent: 0, answered: 0, last_at: 0 }
     }
 
     /// A subscription was added. Returns the version that must be answered before it is established.
@@ -51,7 +50,6 @@ impl Heartbeat {
     /// A heartbeat goes.
     pub(crate) fn sent(&mut self, name_lost: bool, now: u64) {
         self.in_flight = true;
-        self.count += 1;
         self.last_at = now;
         self.sent = self.wanted;
         self.at = now + if name_lost { INTERVAL_WITHOUT_NAME } else { INTERVAL };
@@ -78,11 +76,6 @@ impl Heartbeat {
     /// Whether the store has heard of that version of the subscriptions.
     pub(crate) fn has_told(&self, version: u32) -> bool {
         self.answered >= version
-    }
-
-    /// Heartbeats that were sent.
-    pub(crate) fn count(&self) -> u64 {
-        self.count
     }
 
     /// When the next heartbeat goes, unless one is on its way.

@@ -5,7 +5,8 @@
 //! - `opening`: whether the group is there; `heartbeat`, `known_facts`: what its clients tell each other;
 //!   `dead_consumers`: the removal of those that have died;
 //! - `own_scan`, `recovery`: pending entries that nobody works on, this consumer's own and others';
-//! - `slot_index`, `route_cache`, `unmatched_entries`: the entries that have come.
+//! - `slot_index`, `route_cache`: the entries that have come; `unmatched_entries`: those that nobody wants;
+//!   `take_up`: those that were skipped and are wanted now.
 
 pub(super) mod dead_consumers;
 pub(super) mod heartbeat;
@@ -15,6 +16,7 @@ pub(super) mod own_scan;
 pub(super) mod recovery;
 pub(super) mod route_cache;
 pub(super) mod slot_index;
+pub(super) mod take_up;
 pub(super) mod unmatched_entries;
 
 use std::sync::Arc;
@@ -29,6 +31,7 @@ use crate::consumer::stream::own_scan::OwnScan;
 use crate::consumer::stream::recovery::Recovery;
 use crate::consumer::stream::route_cache::RouteCache;
 use crate::consumer::stream::slot_index::SlotIndex;
+use crate::consumer::stream::take_up::TakeUp;
 use crate::consumer::stream::unmatched_entries::UnmatchedEntries;
 use crate::consumer::updates::StoreUpdates;
 use crate::stream_store::{ConsumerId, EntryId, keys};
@@ -56,6 +59,7 @@ pub(super) struct Stream {
     pub(super) slots: SlotIndex,
     pub(super) routes: RouteCache,
     pub(super) unmatched: UnmatchedEntries,
+    pub(super) take_up: TakeUp,
     pub(super) updates: StoreUpdates,
 }
 
@@ -91,6 +95,7 @@ impl Stream {
             slots: SlotIndex::new(at),
             routes: RouteCache::default(),
             unmatched: UnmatchedEntries::default(),
+            take_up: TakeUp::default(),
             updates: StoreUpdates::new(dead_letters_to),
         }
     }

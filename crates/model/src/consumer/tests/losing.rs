@@ -84,6 +84,8 @@ fn who_lost_the_name_holds_nothing() {
             lease: LEASE,
             patterns: Vec::new(),
             mark: None,
+            version: 0,
+            take_up: Vec::new(),
         };
         b.world.store.execute(beat, b.world.now).unwrap();
     };

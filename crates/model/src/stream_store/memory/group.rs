@@ -4,12 +4,27 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::stream_store::memory::log::Log;
+use crate::stream_store::memory::read_past::ReadPast;
 use crate::stream_store::{ConsumerId, EntryId, Fields, GroupFacts, GroupInfo, Missed, PendingEntry};
 
 /// For how long a pattern and a group are remembered after they were last heard of, in milliseconds.
 const MEMORY: u64 = 3_600_000;
 /// How long a consumer that never had a heartbeat must have been idle before it is removed, in milliseconds.
 const STRANGER_IDLE: u64 = 60_000;
+
+/// After how long without a heartbeat a group has slept: its patterns are those of clients that may come back.
+const SLEEP: u64 = 600_000;
+
+/// What a heartbeat tells.
+pub(super) struct Heartbeat {
+    pub(super) instance: Arc<str>,
+    /// The milliseconds for which the consumer counts as alive.
+    pub(super) alive: u64,
+    pub(super) lease: u64,
+    pub(super) patterns: Vec<String>,
+    pub(super) version: u64,
+    pub(super) take_up: Vec<String>,
+}
 
 /// A consumer group of a stream.
 #[derive(Debug, Default)]
@@ -25,6 +40,8 @@ pub(super) struct Group {
     pub(super) heard_of: Option<u64>,
     /// When a client last had a pattern.
     pub(super) patterns: BTreeMap<String, u64>,
+    /// What was read past, and is to be taken up.
+    pub(super) read_past: ReadPast,
     /// What was trimmed unread and not reported yet.
     pub(super) missed: Option<Missed>,
 }
@@ -78,6 +95,7 @@ impl Group {
     pub(super) fn set_position(&mut self, position: EntryId) {
         self.position = position;
         self.missed = None;
+        self.read_past.forget();
     }
 
     pub(super) fn oldest_pending(&self) -> Option<EntryId> {
@@ -113,7 +131,7 @@ impl Group {
     }
 
     /// Makes a consumer the owner of a new entry, or of one that is delivered as if it were new.
-    fn give(&mut self, id: EntryId, consumer: &Arc<str>, now_ms: u64) {
+    pub(super) fn give(&mut self, id: EntryId, consumer: &Arc<str>, now_ms: u64) {
         self.settle(id);
         if let Some(consumer) = self.consumers.get_mut(consumer) {
             consumer.pending.insert(id);
@@ -185,38 +203,76 @@ impl Group {
             lag: Some(log.count_behind(self.position)),
             oldest_pending: self.oldest_pending(),
             lease: self.lease,
+            skipped: self.read_past.counts(),
         }
     }
 
     /// A consumer says that it lives.
     pub(super) fn heartbeat(
         &mut self,
+        log: &Log,
         consumer: &Arc<str>,
-        instance: &Arc<str>,
-        alive: u64,
-        lease: u64,
-        patterns: Vec<String>,
+        heartbeat: Heartbeat,
         now_ms: u64,
     ) -> GroupFacts {
+        let Heartbeat { instance, alive, lease, patterns, version, take_up } = heartbeat;
         if let Some((other, until)) = self.alive.get(consumer)
-            && other != instance
+            && *other != instance
             && *until > now_ms
         {
             return GroupFacts { taken_by: Some(other.to_string()), ..GroupFacts::default() };
         }
-        self.alive.insert(consumer.clone(), (instance.clone(), now_ms.saturating_add(alive)));
+        if self.alive.values().all(|(_, until)| *until <= now_ms) {
+            self.read_past.backlog = log.last();
+        }
+        self.alive.insert(consumer.clone(), (instance, now_ms.saturating_add(alive)));
+        let slept = self.heard_of.is_some_and(|last| last.saturating_add(SLEEP) < now_ms);
         self.heard_of = Some(now_ms);
-        self.patterns.extend(patterns.into_iter().map(|pattern| (pattern, now_ms)));
-        self.patterns.retain(|_, last| is_remembered(*last, now_ms));
+        self.read_past.prune(now_ms);
+        let outdated = self.keep_patterns(patterns, slept, version, &take_up, now_ms);
         GroupFacts {
             lease: *self.lease.get_or_insert(lease),
             taken_by: None,
             patterns: self.patterns.keys().cloned().collect(),
+            version: self.read_past.version,
+            outdated,
+            skipped: self.read_past.types(),
+            take_up: self.read_past.tasks(),
             position: self.position(),
             oldest_pending: self.oldest_pending(),
             missed: self.missed.take(),
             time: now_ms,
         }
+    }
+
+    /// Takes the patterns of a client. Those of a group that `slept` are kept for another hour. Returns whether they are
+    /// outdated, and not taken.
+    fn keep_patterns(
+        &mut self,
+        patterns: Vec<String>,
+        slept: bool,
+        version: u64,
+        take_up: &[String],
+        now_ms: u64,
+    ) -> bool {
+        if slept {
+            self.patterns.values_mut().for_each(|last| *last = now_ms);
+        }
+        let before = self.patterns.len();
+        self.patterns.retain(|_, last| is_remembered(*last, now_ms));
+        if self.patterns.len() < before {
+            self.read_past.version += 1;
+        }
+        let new = patterns.iter().any(|pattern| !self.patterns.contains_key(pattern));
+        if new {
+            if self.read_past.refuses(version) {
+                return true;
+            }
+            self.read_past.take_up(take_up, &self.pending);
+            self.read_past.version += 1;
+        }
+        self.patterns.extend(patterns.into_iter().map(|pattern| (pattern, now_ms)));
+        false
     }
 
     /// A client start leaves its consumer, which goes unless entries are its own. Returns how many are.
@@ -250,7 +306,8 @@ impl Group {
     /// The first entry that the group still needs; `None` when no client of it was heard of for long.
     pub(super) fn needs(&self, now_ms: u64) -> Option<EntryId> {
         let heard_of = self.heard_of.is_some_and(|last| is_remembered(last, now_ms));
-        heard_of.then(|| self.oldest_pending().unwrap_or(self.position().next()))
+        let needed = || self.oldest_pending().unwrap_or(self.position().next());
+        heard_of.then(|| self.read_past.oldest().map_or_else(needed, |oldest| oldest.min(needed())))
     }
 }
 

@@ -8,7 +8,8 @@
 //!
 //! - this file: [`Streams`], and which request goes where; `expiring`: what is kept for a while
 //! - `log`: the entries of a stream; `stream`: a stream with its groups, and how it is trimmed
-//! - `group`: what a group has delivered, and the heartbeats of its consumers; `ownership`: who owns it
+//! - `group`: what a group has delivered, and the heartbeats of its consumers; `ownership`: who owns it;
+//!   `read_past`: what it has skipped, and takes up
 //! - `dead_letters`: copies of entries between streams
 //! - `registry`: which streams were registered
 
@@ -17,6 +18,7 @@ mod expiring;
 mod group;
 mod log;
 mod ownership;
+mod read_past;
 mod registry;
 mod stream;
 #[cfg(test)]
@@ -31,7 +33,7 @@ use crate::presence;
 use crate::{BusError, ErrorKind};
 
 use expiring::Expiring;
-use group::Group;
+use group::{Group, Heartbeat};
 use log::{Log, plain};
 use registry::Registry;
 use stream::Stream;
@@ -205,10 +207,29 @@ impl Streams {
                 let (log, group) = self.group_of(&member)?;
                 group.claim_own_pending(log, &member, (after, limit), raise, now_ms)
             }
-            Request::Heartbeat { member, instance, alive, lease, patterns, mark: _ } => {
+            Request::Heartbeat {
+                member,
+                instance,
+                alive,
+                lease,
+                patterns,
+                mark: _,
+                version,
+                take_up,
+            } => {
                 // The mark is for the day when a group is lost; here a group goes only with its facts.
-                let (_, group) = self.group_of(&member)?;
-                Response::Facts(group.heartbeat(&member.consumer, &instance, alive, lease, patterns, now_ms))
+                let (log, group) = self.group_of(&member)?;
+                let heartbeat = Heartbeat { instance, alive, lease, patterns, version, take_up };
+                Response::Facts(group.heartbeat(log, &member.consumer, heartbeat, now_ms))
+            }
+            Request::Skip { member, version, entries } => {
+                let (log, group) = self.group_of(&member)?;
+                read_past::skip(group, log, &member, version, &entries, now_ms)
+            }
+            Request::TakeUp { member, tasks, limit } => {
+                let names = self.codec.field_names();
+                let (log, group) = self.group_of(&member)?;
+                read_past::take_up(group, log, names, &member, &tasks, limit, now_ms)
             }
             Request::RemoveConsumer { member, instance } => {
                 Response::Count(self.group_of(&member)?.1.remove_consumer(&member.consumer, &instance))

@@ -22,6 +22,10 @@ fn the_facts_of_a_group() {
             lease: 30_000,
             taken_by: None,
             patterns: vec!["a".into(), "b.*".into()],
+            version: 1,
+            outdated: false,
+            skipped: Vec::new(),
+            take_up: Vec::new(),
             position: id(1001, 0),
             oldest_pending: Some(id(1000, 0)),
             missed: None,
@@ -35,12 +39,19 @@ fn the_facts_of_a_group() {
         lease: 10,
         patterns: vec!["c".into()],
         mark: Some(id(1, 1)),
+        version: 0,
+        take_up: Vec::new(),
     };
     assert!(
         matches!(rig.execute(other), Response::Facts(GroupFacts { lease: 30_000, patterns, .. }) if patterns.len() == 3)
     );
-    // A pattern that nobody has had for an hour is forgotten.
+    // A pattern that nobody has had for an hour is forgotten, unless the whole group has slept.
     rig.now += 3_600_001;
+    assert_eq!(rig.heartbeat("a", "i", &["d"]).patterns, ["a", "b.*", "c", "d"]);
+    for _ in 0..7 {
+        rig.now += 599_000;
+        rig.heartbeat("a", "i", &["d"]);
+    }
     assert_eq!(rig.heartbeat("a", "i", &["d"]).patterns, ["d"]);
 }
 

@@ -159,6 +159,8 @@ impl Rig {
             lease: 30_000,
             patterns: patterns.iter().map(|p| (*p).to_owned()).collect(),
             mark: None,
+            version: 0,
+            take_up: Vec::new(),
         };
         match self.execute(request) {
             Response::Facts(facts) => facts,

@@ -134,6 +134,8 @@ fn without_a_group_there_is_an_error() {
             lease: 1,
             patterns: vec![],
             mark: None,
+            version: 0,
+            take_up: Vec::new(),
         },
         Request::RemoveConsumer { member: m(), instance: "i".into() },
         Request::RemoveDeadConsumers { member: m() },
@@ -203,6 +205,7 @@ fn a_stream_is_described() {
                 lag: Some(1),
                 oldest_pending: Some(id(1001, 0)),
                 lease: None,
+                skipped: Vec::new(),
             }],
         }
     );
