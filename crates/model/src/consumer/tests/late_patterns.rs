@@ -130,7 +130,7 @@ fn what_waits_to_be_skipped_is_judged_again_when_a_pattern_has_come() {
 fn two_newcomers_share_what_is_taken_up_and_a_death_loses_nothing() {
     let mut world = World::new();
     made(&mut world);
-    let numbers = backlog(&mut world, &["b", "c"], 1_500);
+    let numbers = backlog(&mut world, &["b", "c"], 700);
     let mut first = client("first", &["c"], &mut world);
     assert_eq!(handled(&mut first, &mut world), numbers[1]);
     let mut newcomers = [client("x", &["b"], &mut world), client("y", &["b"], &mut world)];
