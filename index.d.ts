@@ -1344,6 +1344,12 @@ export interface GroupInfo {
   /** In ms; null if nothing is pending. */
   oldestPendingAge: number | null;
   lastDeliveredId: string;
+  /**
+   * The types that the group has read past, as none of its patterns takes them, with the number of entries of each that may
+   * still be taken up: a subscription with such a pattern gets what the group read past within the last ten minutes, and what
+   * was stored while the group had no living consumer and was read past within the last day. At most 256 types.
+   */
+  skipped: Record<string, number>;
 }
 
 /** An entry that was handed out and not acknowledged. */

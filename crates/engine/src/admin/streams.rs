@@ -2,7 +2,7 @@
 
 use oxbus_model::stream_store::{EntryId, GroupInfo, PendingEntry, Request, Response, StreamInfo};
 use oxbus_model::{BusError, ErrorKind};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::admin::arguments::Arguments;
 use crate::admin::context::{Context, no_stream, text_of};
@@ -60,6 +60,8 @@ fn group_value(group: GroupInfo, now: u64) -> Value {
         .into_iter()
         .map(|(name, pending, idle)| json!({ "name": name, "pending": pending, "idle": idle }))
         .collect();
+    let skipped: Map<String, Value> =
+        group.skipped.into_iter().map(|(event_type, count)| (event_type, count.into())).collect();
     json!({
         "name": group.name,
         "consumers": consumers,
@@ -67,6 +69,7 @@ fn group_value(group: GroupInfo, now: u64) -> Value {
         "lag": group.lag,
         "oldestPendingAge": group.oldest_pending.map(|id| now.saturating_sub(id.ms)),
         "lastDeliveredId": text_of(group.last_delivered),
+        "skipped": skipped,
     })
 }
 

@@ -7,8 +7,9 @@ pub fn dead_letters(stream: &str, suffix: &str) -> String {
     format!("{stream}{suffix}")
 }
 
-/// The facts of a group, a hash: `lease`, the low-water mark `mark`, `seen` and `position` of the last heartbeat, and
-/// `missed`, `removed` or `last`, by which entries are noticed that were trimmed unread.
+/// The facts of a group, a hash: `lease`, the low-water mark `mark`, `seen` and `position` of the last heartbeat,
+/// `missed`, `removed` or `last`, by which entries are noticed that were trimmed unread, and of what was read past: `version`,
+/// `backlog`, `unread` (the oldest entry that may be taken up), `pruned` (when that was looked at) and `task`.
 pub fn facts(stream: &str, group: &str) -> String {
     of_group(stream, group)
 }
@@ -33,6 +34,19 @@ pub fn consumers(stream: &str, group: &str) -> String {
 /// since when the entry is unhandled.
 pub fn notes(stream: &str, group: &str) -> String {
     of_group(stream, group) + ":notes"
+}
+
+/// What a group has read past, a hash: type → slices of ids, as `shared/skipped.lua` writes them.
+pub fn skipped(stream: &str, group: &str) -> String {
+    of_group(stream, group) + SKIPPED
+}
+
+/// What completes the key of the facts of a group to that of what it has read past, for scripts that find the group.
+pub const SKIPPED: &str = ":skipped";
+
+/// The tasks by which a group takes up what it had read past, a hash: number → next id, last id, ids that are left out, type.
+pub fn tasks(stream: &str, group: &str) -> String {
+    of_group(stream, group) + ":tasks"
 }
 
 /// The janitor that trims a stream, a string that expires.

@@ -22,6 +22,7 @@ async fn a_stream_is_described_with_its_groups() {
         "groups": [{
             "name": "g", "consumers": [{ "name": "other", "pending": 2, "idle": idle }], "pending": 2,
             "lag": 1, "oldestPendingAge": rig.now() - ids[1].ms, "lastDeliveredId": ids[2].to_string(),
+            "skipped": {},
         }],
     });
     assert!(idle.as_u64().unwrap() >= 100);
@@ -169,6 +170,8 @@ async fn nothing_is_taken_within_the_lease_of_its_group() {
         lease: 90_000,
         patterns: Vec::new(),
         mark: None,
+        version: 0,
+        take_up: Vec::new(),
     };
     rig.execute(beat);
     rig.store("orders", "1", "order.a");

@@ -18,9 +18,10 @@ end
 
 -- The oldest entry that a live group has not settled; nil where there is none.
 local function unsettled()
-    local seen = {}
+    local seen, taken_up_from = {}, {}
     for i = 5, #ARGV do
-        seen[ARGV[i]] = tonumber(redis.call('HGET', KEYS[i - 2], 'seen') or 0)
+        local facts = redis.call('HMGET', KEYS[i - 2], 'seen', 'unread')
+        seen[ARGV[i]], taken_up_from[ARGV[i]] = tonumber(facts[1] or 0), facts[2]
     end
     local oldest
     for _, group in ipairs(groups_of(stream)) do
@@ -31,8 +32,10 @@ local function unsettled()
                 local unread = redis.call('XRANGE', stream, '(' .. group['last-delivered-id'], '+', 'COUNT', 1)[1]
                 id = unread and unread[1]
             end
-            if id and (not oldest or below(id, oldest)) then
-                oldest = id
+            for _, needed in pairs({ id or nil, taken_up_from[group.name] or nil }) do
+                if not oldest or below(needed, oldest) then
+                    oldest = needed
+                end
             end
         end
     end

@@ -1,14 +1,29 @@
 -- What there is to know of a stream.
 -- KEYS: stream.
--- ARGV: what the key of the facts of each group begins with; the name of the group completes it.
+-- ARGV: what the key of the facts of each group begins with; the name of the group completes it; what completes that
+--       for the key of what the group has read past.
 -- Returns: nil where there is none; else its length, first and last entry ids or nil, last generated id, how many
 --          entries were ever added or nil, and for each group its name, pending entries, last delivered id, lag
 --          or nil, oldest pending id or nil, for each consumer its name, pending entries and idle time, and the
---          lease or nil.
+--          lease or nil, and the types that it has read past, with the number of entries of each.
 local stream = KEYS[1]
 if redis.call('EXISTS', stream) == 0 then
     return false
 end
+-- The types that a group has read past, and how many entries of each may be taken up, in turn.
+local function skipped_by(name)
+    local now, counts = time(), {}
+    local all = redis.pcall('HGETALL', ARGV[1] .. name .. ARGV[2])
+    for i = 1, #all, 2 do
+        local text, _, _, count = kept(slices_of(all[i + 1]), now)
+        if text then
+            counts[#counts + 1] = all[i]
+            counts[#counts + 1] = count
+        end
+    end
+    return counts
+end
+
 local info = named(redis.call('XINFO', 'STREAM', stream))
 local groups = {}
 for _, group in ipairs(groups_of(stream)) do
@@ -24,7 +39,7 @@ for _, group in ipairs(groups_of(stream)) do
     groups[#groups + 1] = {
         group.name, group.pending, group['last-delivered-id'], behind and (group.lag or false) or 0,
         redis.call('XPENDING', stream, group.name)[2], consumers,
-        type(lease) == 'string' and lease,
+        type(lease) == 'string' and lease, skipped_by(group.name),
     }
 end
 local first, last = info['first-entry'], info['last-entry']

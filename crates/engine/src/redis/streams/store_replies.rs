@@ -2,7 +2,7 @@
 
 use oxbus_model::stream_store::{
     EntryId, Fields, GroupFacts, GroupInfo, Missed, PendingEntry, RegisteredStream, Response, StoredEntry,
-    StreamInfo,
+    StreamInfo, TakeUpTask,
 };
 use oxbus_model::{BusError, ErrorKind};
 
@@ -74,7 +74,8 @@ pub(crate) fn facts(reply: RespValue) -> Result<GroupFacts, BusError> {
             ..GroupFacts::default()
         });
     }
-    let [time, _, lease, patterns, position, oldest_pending, missed] = RespValue::Array(items).parts()?;
+    let [time, _, lease, patterns, position, oldest_pending, missed, version, outdated, skipped, tasks] =
+        RespValue::Array(items).parts()?;
     let missed = missed.maybe(|missed| {
         let [count, from, to] = missed.parts()?;
         Ok(Missed { count: count.count()?, from: from.id()?, to: to.id()? })
@@ -83,11 +84,51 @@ pub(crate) fn facts(reply: RespValue) -> Result<GroupFacts, BusError> {
         lease: lease.count()?,
         taken_by: None,
         patterns: patterns.all(RespValue::text)?,
+        version: version.count()?,
+        outdated: outdated.count()? != 0,
+        skipped: skipped.all(RespValue::text)?,
+        take_up: tasks_of(tasks)?,
         position: position.id()?,
         oldest_pending: oldest_pending.maybe(RespValue::id)?,
         missed,
         time: time.count()?,
     })
+}
+
+/// The tasks of a group: number and text in turn.
+fn tasks_of(reply: RespValue) -> Result<Vec<TakeUpTask>, BusError> {
+    let mut items = reply.items()?.into_iter();
+    let mut tasks = Vec::new();
+    while let Some(number) = items.next() {
+        let text = items.next().unwrap_or(RespValue::Nil).text()?;
+        // The ids before the type have no blanks.
+        let event_type = text.splitn(4, ' ').nth(3).unwrap_or_default().to_owned();
+        let number = number.text()?.parse().unwrap_or_default();
+        tasks.push(TakeUpTask { number, event_type });
+    }
+    Ok(tasks)
+}
+
+/// Of `skip.lua`.
+pub(crate) fn skipped(reply: RespValue) -> Result<Response, BusError> {
+    let [done, version, new_types, not_owned] = reply.parts()?;
+    Ok(Response::Skipped {
+        done: done.count()? != 0,
+        version: version.count()?,
+        new_types: new_types.all(RespValue::text)?,
+        not_owned: not_owned.all(RespValue::id)?,
+    })
+}
+
+/// Of `take_up.lua`.
+pub(crate) fn taken_up(reply: RespValue) -> Result<Response, BusError> {
+    let [taken, done] = reply.parts()?;
+    let entries = taken.all(|entry| {
+        let [id, fields] = entry.parts()?;
+        let (id, fields) = (id.id()?, fields_of(fields)?);
+        Ok(StoredEntry { id, deliveries: 1, started: false, unhandled_since: None, fields })
+    })?;
+    Ok(Response::TakenUp { entries, done: done.all(RespValue::count)? })
 }
 
 /// Of `describe.lua`.
@@ -106,7 +147,12 @@ pub(crate) fn stream(reply: RespValue) -> Result<Option<StreamInfo>, BusError> {
 }
 
 fn group(reply: RespValue) -> Result<GroupInfo, BusError> {
-    let [name, pending, last_delivered, lag, oldest_pending, consumers, lease] = reply.parts()?;
+    let [name, pending, last_delivered, lag, oldest_pending, consumers, lease, skipped] = reply.parts()?;
+    let mut counts = Vec::new();
+    let mut skipped = skipped.items()?.into_iter();
+    while let Some(event_type) = skipped.next() {
+        counts.push((event_type.text()?, skipped.next().unwrap_or(RespValue::Nil).count()?));
+    }
     let consumers = consumers.all(|consumer| {
         let [name, pending, idle] = consumer.parts()?;
         Ok((name.text()?, pending.count()?, idle.count()?))
@@ -119,6 +165,7 @@ fn group(reply: RespValue) -> Result<GroupInfo, BusError> {
         lag: lag.maybe(RespValue::count)?,
         oldest_pending: oldest_pending.maybe(RespValue::id)?,
         lease: lease.maybe(RespValue::count)?,
+        skipped: counts,
     })
 }
 

@@ -4,7 +4,7 @@
 //!
 //! - `setup`: streams, groups, handlers that wait.
 //! - `universal`, `endurance`: counterparts of Watermill's universal tests, all sixteen of them.
-//! - `publishing`, `routing`: what is stored where, and whom it reaches.
+//! - `publishing`, `routing`, `late_patterns`: what is stored where, and whom it reaches.
 //! - `retrying`, `ordering`, `calls`: how handlers are called.
 //! - `sharing`, `leases`: consumers that come, go, die and get stuck.
 //! - `losing`, `dead_letters`, `administration`, `history`: what is lost, given up, looked at and looked back on.
@@ -15,6 +15,7 @@ mod calls;
 mod dead_letters;
 mod endurance;
 mod history;
+mod late_patterns;
 mod leases;
 mod losing;
 mod observing;

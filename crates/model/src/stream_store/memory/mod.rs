@@ -223,8 +223,8 @@ impl Streams {
                 Response::Facts(group.heartbeat(log, &member.consumer, heartbeat, now_ms))
             }
             Request::Skip { member, version, entries } => {
-                let (log, group) = self.group_of(&member)?;
-                read_past::skip(group, log, &member, version, &entries, now_ms)
+                let (_, group) = self.group_of(&member)?;
+                read_past::skip(group, &member, version, &entries, now_ms)
             }
             Request::TakeUp { member, tasks, limit } => {
                 let names = self.codec.field_names();

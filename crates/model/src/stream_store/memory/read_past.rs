@@ -95,7 +95,6 @@ impl ReadPast {
 /// Skips entries that no pattern takes.
 pub(super) fn skip(
     group: &mut Group,
-    log: &Log,
     member: &ConsumerId,
     version: u64,
     entries: &[(EntryId, Arc<str>)],
@@ -109,10 +108,6 @@ pub(super) fn skip(
             continue;
         }
         group.settle(*id);
-        // A deleted entry is not there to be taken up.
-        if log.get(*id).is_none() {
-            continue;
-        }
         let ReadPast { skipped, backlog, version, .. } = &mut group.read_past;
         if !skipped.contains_key(&**event_type) {
             if skipped.len() >= MAX_TYPES {

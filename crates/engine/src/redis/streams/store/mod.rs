@@ -1,6 +1,7 @@
 //! The streams of a Redis server: each request is one command or one script.
 
 mod dead_letters;
+mod group_facts;
 #[cfg(test)]
 mod tests;
 
@@ -95,8 +96,8 @@ impl StoreCall {
                 let arguments = |c: &mut Cmd| {
                     c.arg(&*group).arg(from.to_string()).arg(u8::from(restarted));
                 };
-                let (notes, facts) = (keys::notes(&stream, &group), keys::facts(&stream, &group));
-                let keys = [&*stream, &notes, &facts];
+                let [facts, _, _, notes, skipped, tasks] = group_facts::keys_of(&stream, &group);
+                let keys = [&*stream, &notes, &facts, &skipped, &tasks];
                 store_replies::opened(self.run(&list::ENSURE_GROUP, &keys, arguments).await?)
             }
             Request::Acknowledge { member, ids } => {
@@ -153,20 +154,12 @@ impl StoreCall {
                 let (entries, deleted) = store_replies::claimed(reply)?;
                 Ok(Response::Claimed { entries, deleted })
             }
-            Request::Heartbeat { member, instance, alive, lease, patterns, mark } => {
-                let ConsumerId { stream, group, consumer, .. } = &member;
-                let facts = keys::facts(stream, group);
-                let kept = keys::patterns(stream, group);
-                let consumers = keys::consumers(stream, group);
-                let mark = mark.map(|id| id.to_string()).unwrap_or_default();
-                let arguments = |c: &mut Cmd| {
-                    c.arg(&**group).arg(&**consumer).arg(&*instance).arg(alive).arg(lease).arg(&mark);
-                    c.arg(&patterns);
-                };
-                let keys = [&**stream, &facts, &kept, &consumers];
-                Ok(Response::Facts(store_replies::facts(
-                    self.run(&list::HEARTBEAT, &keys, arguments).await?,
-                )?))
+            heartbeat @ Request::Heartbeat { .. } => group_facts::synchronize(self, heartbeat).await,
+            Request::Skip { member, version, entries } => {
+                group_facts::skip(self, &member, version, entries).await
+            }
+            Request::TakeUp { member, tasks, limit } => {
+                group_facts::take_up(self, &member, &tasks, limit).await
             }
             Request::RemoveConsumer { member, instance } => {
                 let consumers = keys::consumers(&member.stream, &member.group);
@@ -189,17 +182,12 @@ impl StoreCall {
                 self.apply_retention(&stream, &instance, (max_len, max_age), safe).await
             }
             Request::RemoveGroup { stream, group } => {
-                let facts = keys::facts(&stream, &group);
-                let patterns = keys::patterns(&stream, &group);
-                let consumers = keys::consumers(&stream, &group);
-                let notes = keys::notes(&stream, &group);
-                let keys = [&*stream, &facts, &patterns, &consumers, &notes];
-                count(
-                    self.run(&list::REMOVE_GROUP, &keys, |c| {
-                        c.arg(&*group);
-                    })
-                    .await,
-                )
+                let of_group = group_facts::keys_of(&stream, &group);
+                let keys: Vec<&str> = [&*stream].into_iter().chain(of_group.iter().map(|k| &**k)).collect();
+                let arguments = |c: &mut Cmd| {
+                    c.arg(&*group);
+                };
+                count(self.run(&list::REMOVE_GROUP, &keys, arguments).await)
             }
             Request::RequeueDeadLetter { letters, id, for_group } => {
                 self.requeue_dead_letter(&letters, id, for_group).await
@@ -208,7 +196,7 @@ impl StoreCall {
             Request::Describe { stream } => {
                 let facts = keys::facts_of_groups(&stream);
                 let arguments = |c: &mut Cmd| {
-                    c.arg(&facts);
+                    c.arg(&facts).arg(keys::SKIPPED);
                 };
                 let reply = self.run(&list::DESCRIBE, &[&stream], arguments).await?;
                 Ok(Response::Stream(store_replies::stream(reply)?))
@@ -245,11 +233,12 @@ impl StoreCall {
                 Ok(Response::Count(removed))
             }
             Request::SetPosition { stream, group, to } => {
-                let notes = keys::notes(&stream, &group);
+                let [facts, _, _, notes, skipped, tasks] = group_facts::keys_of(&stream, &group);
+                let keys = [&*stream, &notes, &facts, &skipped, &tasks];
                 let arguments = |c: &mut Cmd| {
                     c.arg(&*group).arg(to.to_string());
                 };
-                self.run(&list::SET_POSITION, &[&stream, &notes], arguments).await?;
+                self.run(&list::SET_POSITION, &keys, arguments).await?;
                 Ok(Response::Done)
             }
             Request::Event { key } => {

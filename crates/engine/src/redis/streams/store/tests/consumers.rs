@@ -34,6 +34,8 @@ async fn a_heartbeat_tells_the_facts_of_the_group() {
         lease: 5_000,
         patterns: vec!["user.*".to_owned(), "order.*".to_owned()],
         mark: Some(ids[0]),
+        version: 0,
+        take_up: Vec::new(),
     };
     let mut second = facts(&rig, other).await;
     second.patterns.sort();
@@ -62,6 +64,8 @@ async fn a_name_is_taken_while_its_owner_lives() {
         lease: 1,
         patterns: Vec::new(),
         mark: None,
+        version: 0,
+        take_up: Vec::new(),
     };
     rig.done(short).await;
     assert_eq!(facts(&rig, beat("b", "two")).await.taken_by, None);
@@ -158,8 +162,17 @@ async fn consumers_go_when_they_are_dead_and_own_nothing() {
         let alive = if consumer == "alive" { 600_000 } else { 0 };
         if consumer != "stranger" {
             let member = member(consumer);
-            let (instance, lease, patterns, mark) = ("i".into(), 1, Vec::new(), None);
-            rig.done(Request::Heartbeat { member, instance, alive, lease, patterns, mark }).await;
+            let beat = Request::Heartbeat {
+                member,
+                instance: "i".into(),
+                alive,
+                lease: 1,
+                patterns: Vec::new(),
+                mark: None,
+                version: 0,
+                take_up: Vec::new(),
+            };
+            rig.done(beat).await;
         }
     }
     assert_eq!(rig.count(Request::RemoveDeadConsumers { member: member("alive") }).await, 1);

@@ -24,6 +24,8 @@ const STEPS: usize = 25;
 /// The ids of one side, in the order of their entries.
 #[derive(Default)]
 struct Names {
+    /// The version of the facts of a group, the last that was told.
+    version: u64,
     entries: Vec<EntryId>,
     letters: Vec<EntryId>,
 }
@@ -87,6 +89,14 @@ impl View<'_> {
             Response::Fenced { not_owned: taken, deleted: gone } => {
                 format!("{:?} {:?}", self.names(taken), self.names(gone))
             }
+            Response::Skipped { done, version, mut new_types, not_owned } => {
+                new_types.sort();
+                format!("{done} {version} {new_types:?} {:?}", self.names(not_owned))
+            }
+            Response::TakenUp { entries, done } => {
+                let entries: Vec<String> = entries.iter().map(|entry| self.entry(entry)).collect();
+                format!("{entries:?} {done:?}")
+            }
             Response::Claimed { entries, deleted } => {
                 let entries: Vec<String> = entries.iter().map(|entry| self.entry(entry)).collect();
                 format!("{entries:?} {:?}", self.names(deleted))
@@ -103,7 +113,18 @@ impl View<'_> {
             Response::Facts(mut facts) => {
                 facts.patterns.sort();
                 let (position, oldest) = (self.name(facts.position), self.maybe(facts.oldest_pending));
-                format!("{} {:?} {:?} {position} {oldest:?}", facts.lease, facts.taken_by, facts.patterns)
+                facts.skipped.sort();
+                facts.take_up.sort_by_key(|task| task.number);
+                format!(
+                    "{} {:?} {:?} {position} {oldest:?} {} {} {:?} {:?}",
+                    facts.lease,
+                    facts.taken_by,
+                    facts.patterns,
+                    facts.version,
+                    facts.outdated,
+                    facts.skipped,
+                    facts.take_up
+                )
             }
             Response::Stream(facts) => format!(
                 "{:?}",
@@ -117,7 +138,9 @@ impl View<'_> {
                             consumers.sort();
                             let (position, oldest) =
                                 (self.name(group.last_delivered), self.maybe(group.oldest_pending));
-                            (group.name, consumers, group.pending, position, oldest)
+                            let mut skipped = group.skipped;
+                            skipped.sort();
+                            (group.name, consumers, group.pending, position, oldest, skipped)
                         })
                         .collect();
                     let (first, last) = (self.maybe(facts.first), self.maybe(facts.last));
@@ -149,19 +172,27 @@ struct World {
 
 impl World {
     async fn ask(&mut self, request: Request) -> Result<Response, BusError> {
-        match &mut self.side {
+        let answer = match &mut self.side {
             Side::Server(rig) => rig.ask(request).await,
             Side::Memory(streams, now) => {
                 *now += 1;
                 streams.execute(request, *now)
             }
+        };
+        match &answer {
+            Ok(Response::Facts(facts)) if facts.taken_by.is_none() => self.names.version = facts.version,
+            Ok(Response::Skipped { version, .. }) => self.names.version = *version,
+            _ => {}
         }
+        answer
     }
 
     async fn append(&mut self, n: &str) {
-        let fields: Fields = vec![(Box::from(*b"n"), n.as_bytes().into())];
+        let event_type = format!("type.{}", n.len() % 2 + usize::from(n.ends_with(['1', '4', '7'])));
+        let field = |name: &str, value: &str| (name.as_bytes().into(), value.as_bytes().into());
+        let fields: Fields = vec![field("eventType", &event_type), field("n", n)];
         match &mut self.side {
-            Side::Server(rig) => drop(rig.append_to(STREAM, &["n", n]).await),
+            Side::Server(rig) => drop(rig.append_to(STREAM, &["eventType", &event_type, "n", n]).await),
             Side::Memory(streams, now) => {
                 *now += 1;
                 streams.append(STREAM, fields, None, *now);
@@ -233,7 +264,7 @@ fn some_request(random: &mut StdRng, entries: usize, letters: usize) -> Box<dyn 
         names.entries.get(number).copied().unwrap_or(EntryId { ms: 1, seq: 1 })
     };
     let all = move |names: &Names| numbers.iter().map(|n| of(names, *n)).collect::<Vec<_>>();
-    match random.random_range(0..22) {
+    match random.random_range(0..25) {
         0 | 1 => Box::new(move |_| {
             let from = if position == 0 { Position::New } else { Position::Beginning };
             Request::EnsureGroup { stream: stream.clone(), group: group.clone(), from, restarted: flag }
@@ -265,13 +296,15 @@ fn some_request(random: &mut StdRng, entries: usize, letters: usize) -> Box<dyn 
             let after = if position == 0 { of(names, one) } else { EntryId::MIN };
             Request::ClaimOwnPending { member: member.clone(), after, limit, raise: flag }
         }),
-        16 => Box::new(move |_| Request::Heartbeat {
+        16 => Box::new(move |names| Request::Heartbeat {
             member: member.clone(),
             instance: instance.clone(),
             alive: if flag { 600_000 } else { 0 },
             lease: u64::from(count) + 1,
-            patterns: vec![format!("type.{limit}")],
+            patterns: vec![format!("type.{}", limit % 4)],
             mark: None,
+            version: names.version,
+            take_up: vec![format!("type.{}", limit % 4)],
         }),
         17 => {
             Box::new(move |_| Request::RemoveConsumer { member: member.clone(), instance: instance.clone() })
@@ -288,6 +321,12 @@ fn some_request(random: &mut StdRng, entries: usize, letters: usize) -> Box<dyn 
             let id = names.letters.get(letter_number).copied().unwrap_or_default();
             Request::RequeueDeadLetter { letters: LETTERS.into(), id, for_group: flag }
         }),
+        22 | 23 => Box::new(move |names| {
+            let type_of = |n: &usize| -> Arc<str> { format!("type.{}", n % 3).into() };
+            let entries = all(names).into_iter().enumerate().map(|(n, id)| (id, type_of(&n))).collect();
+            Request::Skip { member: member.clone(), version: names.version, entries }
+        }),
+        24 => Box::new(move |_| Request::TakeUp { member: member.clone(), tasks: (1..8).collect(), limit }),
         20 | 21 if limit < 3 => {
             Box::new(move |_| Request::RemoveGroup { stream: stream.clone(), group: group.clone() })
         }

@@ -190,6 +190,8 @@ fn beat(consumer: &str, instance: &str) -> Request {
         lease: 30_000,
         patterns: vec!["order.*".to_owned()],
         mark: None,
+        version: 0,
+        take_up: Vec::new(),
     }
 }
 

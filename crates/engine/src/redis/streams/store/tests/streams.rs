@@ -51,10 +51,11 @@ async fn a_group_that_was_lost_goes_on_at_its_mark() {
     rig.done(beat("a", "i")).await;
     destroy().await;
     assert_eq!(rig.done(open(Position::New, false)).await, recreated(EntryId::MIN));
-    let Request::Heartbeat { member, instance, alive, lease, patterns, .. } = beat("a", "i") else {
-        panic!()
-    };
-    rig.done(Request::Heartbeat { member, instance, alive, lease, patterns, mark: Some(ids[1]) }).await;
+    let mut marked = beat("a", "i");
+    if let Request::Heartbeat { mark, .. } = &mut marked {
+        *mark = Some(ids[1]);
+    }
+    rig.done(marked).await;
     for (from, restarted, position) in [
         (Position::New, false, ids[1]),
         (Position::Beginning, true, ids[1]),
