@@ -9,6 +9,7 @@ use crate::delivery::deferred_drop::DeferredDrop;
 use crate::delivery::settlement::DeliveryCounts;
 use crate::observe::metrics::{Consumers, MetricKey, Types};
 use crate::routing::channel::Channels;
+use crate::stream_store::keys;
 
 /// How the client is set up, and what its groups have to say.
 #[derive(Debug)]
@@ -17,6 +18,11 @@ pub(super) struct Context {
     pub(super) channels: Channels,
     /// The client start.
     pub(super) instance: Arc<str>,
+    /// The key by which this client start shows that it lives, and whether the others are known to see it.
+    pub(super) alive_key: Arc<str>,
+    pub(super) is_shown: bool,
+    /// Whether this client is told of entries that others hand back.
+    pub(super) hears_hand_backs: bool,
     pub(super) codec: Codec,
     /// The channel that stored events have, for tests: no format tells one yet.
     #[cfg(test)]
@@ -44,6 +50,9 @@ impl Context {
     ) -> Self {
         Context {
             dead_letter,
+            alive_key: keys::alive(&prefix, &instance).into(),
+            is_shown: false,
+            hears_hand_backs: false,
             channels: Channels::new(prefix),
             instance,
             codec,

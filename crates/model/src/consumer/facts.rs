@@ -14,10 +14,12 @@ pub(super) fn heartbeat_answered(group: &mut Group, at: usize, answer: StoreAnsw
     let Some(stream) = group.streams.get_mut(at) else { return };
     let now = answer.now;
     stream.heartbeat.ended();
+    stream.doubted = false;
     let facts = match answer.result {
         Ok(Response::Facts(facts)) => facts,
         Ok(_) => return,
         Err(error) => {
+            stream.heartbeat.failed();
             stream.trouble = (error.kind != ErrorKind::NoGroup).then_some(error);
             return;
         }
@@ -33,7 +35,7 @@ pub(super) fn heartbeat_answered(group: &mut Group, at: usize, answer: StoreAnsw
         }
         stream.name_lost = true;
         stream.trouble = Some(error);
-        stream.heartbeat.name_lost(now);
+        stream.heartbeat.name_lost();
         lose_all(group, at, now, cx);
         return;
     }
@@ -41,12 +43,14 @@ pub(super) fn heartbeat_answered(group: &mut Group, at: usize, answer: StoreAnsw
         stream.own_scan.want();
     }
     stream.trouble = None;
-    if facts.outdated {
+    let outdated = facts.outdated;
+    learn(group, at, facts, now, cx);
+    let Some(stream) = group.streams.get_mut(at) else { return };
+    if outdated {
         stream.heartbeat.hurry();
     } else {
-        stream.heartbeat.succeeded();
+        stream.heartbeat.succeeded(stream.mark());
     }
-    learn(group, at, facts, now, cx);
     judge_again(group, at, now, cx);
     confirm(group, cx);
 }

@@ -90,6 +90,11 @@ impl Group {
         self.ordering.widen(self.subscriptions.smallest_batch());
     }
 
+    /// Whether it is there in one of its streams.
+    pub(super) fn is_open(&self) -> bool {
+        self.streams.iter().any(|stream| stream.opening.is_open())
+    }
+
     /// The index of a stream.
     pub(super) fn stream_index(&self, name: &Arc<str>) -> Option<usize> {
         self.streams.iter().position(|s| Arc::ptr_eq(&s.name, name) || s.name == *name)

@@ -94,8 +94,10 @@ impl Consumer {
 
     /// When, after `now`, there is something to do by time alone: work, or a handler call.
     pub fn next_due(&self, now: u64) -> Option<u64> {
-        let groups = self.groups.values().filter_map(|group| requests::next_due(group, now));
-        groups.chain(self.poison.next_due(&self.calls, now)).min()
+        let groups = self.groups.values().filter_map(|group| requests::next_due(group, &self.context, now));
+        let lives = self.groups.values().any(|group| group.is_open());
+        let life = self.liveness.due().filter(|at| lives && *at > now);
+        groups.chain(life).chain(self.poison.next_due(&self.calls, now)).min()
     }
 
     /// Whether no handler runs and the store knows everything, of one group or all.

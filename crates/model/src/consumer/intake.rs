@@ -54,6 +54,7 @@ pub(super) fn accept(group: &mut Group, received: ReceivedEntry, origin: Origin,
     let Some(stream) = group.streams.get_mut(at) else { return };
     if origin == Origin::Read {
         stream.facts.delivered(received.id);
+        stream.heartbeat.entries_changed();
     }
     if stream.name_lost {
         // It came under a name that is another's: whoever finds it expired takes it over.

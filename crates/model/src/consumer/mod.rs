@@ -16,6 +16,7 @@
 //! | when a lease is extended | `lease` |
 //! | what the store is told of entries, and in which requests | `updates/` |
 //! | how much is read, and when | `reading`, `throughput` |
+//! | how a client start shows that it lives | `liveness` |
 //! | how entries of dead consumers are found | `scan`; `stream/own_scan`, `stream/recovery`: when |
 //! | how an entry is lost | `loss` |
 //! | what happens to entries that may kill the process | `poison`, `quiesce` |
@@ -36,6 +37,7 @@ mod inspect;
 mod intake;
 mod lease;
 mod leaving;
+mod liveness;
 mod loss;
 mod membership;
 mod ordering;
@@ -70,7 +72,9 @@ use crate::consumer::context::Context;
 use crate::consumer::group::{Group, new_subscriber};
 use crate::consumer::handler_calls::HandlerCalls;
 use crate::consumer::intake::Origin;
+use crate::consumer::liveness::{ALIVE, Liveness};
 use crate::consumer::poison::{Groups, PoisonWatch};
+use crate::consumer::stream::{Stream, is_refusal};
 use crate::delivery::dispatch_batch::DispatchBatch;
 use crate::delivery::event::{Delivery, LiveEvent};
 use crate::delivery::settlement::{CircuitChange, DeliveryCounts, Settlement};
@@ -96,6 +100,7 @@ pub struct Consumer {
     /// The groups of the subscriptions.
     groups_of: HashMap<u32, GroupKey>,
     calls: HandlerCalls,
+    liveness: Liveness,
     poison: PoisonWatch,
     next_key: u32,
     /// The group that hands out first, in turn.
@@ -110,6 +115,7 @@ impl Consumer {
             groups: Groups::new(),
             groups_of: HashMap::default(),
             calls: HandlerCalls::default(),
+            liveness: Liveness::default(),
             poison: PoisonWatch::default(),
             next_key: 0,
             turn: 0,
@@ -208,6 +214,9 @@ impl Consumer {
             group.streams.iter_mut().for_each(|stream| stream.opening.group_gone());
         } else {
             group.reading.failed(now, random());
+            if is_refusal(error) {
+                group.streams.iter_mut().for_each(Stream::doubt);
+            }
         }
     }
 
@@ -216,6 +225,7 @@ impl Consumer {
     pub fn work(&mut self, now: u64) -> Vec<Work> {
         let mut out = Vec::new();
         self.poison.prepare(&mut self.groups, &self.calls, now, &mut out);
+        self.show_life(now, &mut out);
         for group in self.groups.values_mut() {
             requests::work(group, now, &mut self.context, &mut out);
         }
@@ -232,6 +242,12 @@ impl Consumer {
         now: u64,
         random: impl FnOnce() -> f64,
     ) -> Option<Work> {
+        if let Request::KeepAlive { .. } = request {
+            if self.liveness.answered(&result, now) {
+                self.streams_mut().for_each(|stream| stream.heartbeat.hurry());
+            }
+            return None;
+        }
         let Some(group) = self.groups.get_mut(&key) else {
             self.answered_too_late(request, result);
             return None;
@@ -249,6 +265,35 @@ impl Consumer {
         };
         self.poison.check(&mut self.groups);
         next
+    }
+
+    /// Shows that this client start lives, while it has a consumer.
+    fn show_life(&mut self, now: u64, out: &mut Vec<Work>) {
+        self.context.is_shown = self.liveness.is_shown(now);
+        let Some(group) = self.groups.values().find(|group| group.is_open()) else { return };
+        if self.liveness.next_request(now) {
+            let key = self.context.alive_key.clone();
+            out.push(Work::Store(group.key, Request::KeepAlive { key, ttl: ALIVE }));
+        }
+    }
+
+    fn streams_mut(&mut self) -> impl Iterator<Item = &mut Stream> {
+        self.groups.values_mut().flat_map(|group| &mut group.streams)
+    }
+
+    /// Says whether this client is told of entries that others hand back. Where it is not, it looks for them often.
+    pub fn hear_hand_backs(&mut self, heard: bool) {
+        let before = std::mem::replace(&mut self.context.hears_hand_backs, heard);
+        if before != heard {
+            self.streams_mut().for_each(|stream| stream.recovery.look_now());
+        }
+    }
+
+    /// Entries of a group were handed back.
+    pub fn handed_back(&mut self, stream: &str, group: &str) {
+        let of_group = self.groups.values_mut().filter(|g| *g.joining.group == *group);
+        let streams = of_group.flat_map(|g| &mut g.streams).filter(|s| *s.name == *stream);
+        streams.for_each(|stream| stream.recovery.look_now());
     }
 
     /// Takes an answer for a group that was left meanwhile: what the store tells only once is passed on.

@@ -66,7 +66,8 @@ pub(super) fn answered(
         Request::ClaimOwnPending { after, .. } => own_claimed(group, at, after, answer, cx),
         Request::RemoveDeadConsumers { .. } => {
             if let Some(stream) = group.streams.get_mut(at) {
-                stream.dead_consumers.ended();
+                let removed = !matches!(answer.result, Ok(Response::Count(0)));
+                stream.dead_consumers.ended(removed, answer.now);
             }
         }
         _ => {}

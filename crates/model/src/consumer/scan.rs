@@ -13,7 +13,14 @@ use crate::stream_store::{EntryId, PendingEntry, Request, Response, StoredEntry}
 
 /// Looks for entries that nobody works on: this consumer's own of before, then others'. There is room for `room`
 /// entries.
-pub(super) fn scan(group: &mut Group, at: usize, room: usize, now: u64, out: &mut Vec<Work>) {
+pub(super) fn scan(
+    group: &mut Group,
+    at: usize,
+    room: usize,
+    now: u64,
+    hears_hand_backs: bool,
+    out: &mut Vec<Work>,
+) {
     let (key, lease) = (group.key, group.lease.ms());
     let Some(stream) = group.streams.get_mut(at) else { return };
     if !stream.is_ready() || stream.users == 0 {
@@ -31,10 +38,9 @@ pub(super) fn scan(group: &mut Group, at: usize, room: usize, now: u64, out: &mu
     let takes = |event_type: &str| !subscriptions.takers(at, event_type, None).is_empty();
     let request = stream.take_up.next_request(&stream.member, room, takes, now);
     out.extend(request.map(|request| Work::Store(key, request)));
-    if let Some(limit) = stream.recovery.next_request(lease, now)
-    {
+    if let Some((min_idle, limit)) = stream.recovery.next_request(lease, hears_hand_backs, now) {
         let member = stream.member.clone();
-        out.push(Work::Store(key, Request::ListExpired { member, min_idle: lease, limit }));
+        out.push(Work::Store(key, Request::ListExpired { member, min_idle, limit }));
     }
 }
 
@@ -68,11 +74,15 @@ pub(super) fn expired_listed(group: &mut Group, at: usize, answer: StoreAnswer) 
     let stream = group.streams.get_mut(at)?;
     stream.recovery.ended();
     let Ok(Response::Pending(pending)) = answer.result else { return None };
+    let lease = group.lease.ms();
     let wanted = |entry: &&PendingEntry| {
         !stream.slots.contains(entry.id) && !stream.recovery.is_left_to_peers(entry.id)
     };
-    let mut ids: Vec<EntryId> = pending.iter().filter(wanted).map(|entry| entry.id).collect();
-    stream.recovery.listed(pending.len(), ids.len());
+    let (expired, soon): (Vec<&PendingEntry>, Vec<&PendingEntry>) =
+        pending.iter().filter(wanted).partition(|entry| entry.idle >= lease);
+    let soon = soon.iter().map(|entry| lease - entry.idle).min();
+    let mut ids: Vec<EntryId> = expired.iter().map(|entry| entry.id).collect();
+    stream.recovery.listed(pending.len(), ids.len(), soon.map(|wait| answer.now + wait));
     ids.truncate(room.entries.min(MAX_CLAIMS));
     if ids.is_empty() || !connected || !stream.is_ready() {
         return None;

@@ -25,7 +25,8 @@ pub fn patterns(stream: &str, group: &str) -> String {
     of_group(stream, group) + ":patterns"
 }
 
-/// The live consumers of a group, a hash: consumer → `instance expiry`.
+/// The consumers of a group, a hash: consumer → client start, line break, the key by which it lives, blank, the time until
+/// when it lives in any case. Builds before 0.2 write no key and renew the time every second.
 pub fn consumers(stream: &str, group: &str) -> String {
     of_group(stream, group) + ":consumers"
 }
@@ -47,6 +48,11 @@ pub const SKIPPED: &str = ":skipped";
 /// The tasks by which a group takes up what it had read past, a hash: number → next id, last id, ids that are left out, type.
 pub fn tasks(stream: &str, group: &str) -> String {
     of_group(stream, group) + ":tasks"
+}
+
+/// What a client start keeps to show that it lives, a string that expires.
+pub fn alive(prefix: &str, instance: &str) -> String {
+    format!("{prefix}oxbus:alive:{instance}")
 }
 
 /// The janitor that trims a stream, a string that expires.

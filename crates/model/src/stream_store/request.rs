@@ -126,14 +126,16 @@ pub enum Request {
         /// Whether a process of that name has died with the entries.
         raise: bool,
     },
-    /// Says that a consumer lives, and keeps the group's facts. → [`Response::Facts`]
+    /// Says that a consumer is of the group, and keeps the group's facts. → [`Response::Facts`]
     Heartbeat {
         /// The consumer.
         member: ConsumerId,
         /// The client start behind the consumer's name.
         instance: Arc<str>,
-        /// The milliseconds for which the consumer counts as alive.
+        /// The milliseconds for which the consumer counts as alive, even without `alive_key`.
         alive: u64,
+        /// The key by which the client start shows that it lives: see [`Request::KeepAlive`].
+        alive_key: Arc<str>,
         /// The lease of the group as this client has it, in milliseconds.
         lease: u64,
         /// The patterns of this client's subscriptions of the group; those that are compared with the channel
@@ -146,6 +148,14 @@ pub enum Request {
         /// The types among those that the group has read past that a pattern takes which is new to the group. They are
         /// taken up, unless the patterns are refused as outdated.
         take_up: Vec<String>,
+    },
+    /// Says that a client start lives, for all its consumers. The answer tells whether it was known to live: 0 or 1.
+    /// → [`Response::Count`]
+    KeepAlive {
+        /// The key: [`keys::alive`](super::keys::alive).
+        key: Arc<str>,
+        /// The milliseconds for which it counts as alive.
+        ttl: u64,
     },
     /// Ends the heartbeat of a consumer, and the consumer itself if it owns nothing. The answer counts the entries
     /// that it owns. → [`Response::Count`]

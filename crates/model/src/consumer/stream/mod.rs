@@ -48,6 +48,8 @@ pub(super) struct Stream {
     pub(super) users: usize,
     /// Why it cannot be used.
     pub(super) trouble: Option<BusError>,
+    /// A read was refused that was of this stream among others: the next heartbeat tells whether it was because of this one.
+    pub(super) doubted: bool,
     /// Another process has this consumer's name.
     pub(super) name_lost: bool,
     pub(super) opening: Opening,
@@ -85,6 +87,7 @@ impl Stream {
             consumer_number,
             users: 0,
             trouble: None,
+            doubted: false,
             name_lost: false,
             opening: Opening::new(source.from, source.given),
             heartbeat: Heartbeat::new(),
@@ -108,9 +111,16 @@ impl Stream {
     /// Whether new entries are to be read: nothing older is to be found first, and the server would not refuse it. One
     /// stream that it refuses would make the read of all streams fail.
     pub(super) fn is_readable(&self) -> bool {
-        let refused =
-            |error: &BusError| matches!(error.kind, ErrorKind::WrongType | ErrorKind::PermissionDenied);
-        self.is_ready() && self.own_scan.is_done() && !self.trouble.as_ref().is_some_and(refused)
+        self.is_ready()
+            && self.own_scan.is_done()
+            && !self.doubted
+            && !self.trouble.as_ref().is_some_and(is_refusal)
+    }
+
+    /// A read was refused, and nobody knows because of which stream.
+    pub(super) fn doubt(&mut self) {
+        self.doubted = true;
+        self.heartbeat.hurry();
     }
 
     /// Whether fenced requests may go.
@@ -132,6 +142,7 @@ impl Stream {
     pub(super) fn forget(&mut self, id: EntryId) {
         self.slots.remove(id);
         self.own_scan.settled(id);
+        self.heartbeat.entries_changed();
     }
 
     /// What the subscriptions of the group want has changed.
@@ -145,4 +156,9 @@ impl Stream {
         self.unmatched.clear();
         self.updates.forget_fenced();
     }
+}
+
+/// Whether an error says that the stream cannot be used, however often one asks.
+pub(super) fn is_refusal(error: &BusError) -> bool {
+    matches!(error.kind, ErrorKind::WrongType | ErrorKind::PermissionDenied)
 }

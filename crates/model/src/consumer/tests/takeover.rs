@@ -25,7 +25,7 @@ fn a_process_of_the_same_name_takes_up_what_the_dead_one_had() {
     assert_eq!(b.take().len(), 16);
     let held = b.pending().len();
     assert!(held > 16);
-    b.world.now += 5001;
+    b.world.now += 10_001;
     let mut next = Client::started("c", "c2", &options(), DeadLetterConfig::default());
     next.add(1, "*", &options());
     next.run(&mut b.world);
@@ -47,7 +47,7 @@ fn a_name_that_is_alive_elsewhere_is_refused_until_it_is_not() {
     assert_eq!(next.consumer.trouble(1).unwrap().kind, ErrorKind::ConsumerInUse);
     assert!(next.parked.is_none() && next.announcements.is_empty());
     b.publish(1);
-    b.world.now += 4900;
+    b.world.now += 9900;
     next.run(&mut b.world);
     assert!(next.announcements.is_empty());
     b.world.now += 600;

@@ -15,8 +15,19 @@ const STRANGER_IDLE: u64 = 60_000;
 /// After how long without a heartbeat a group has slept: its patterns are those of clients that may come back.
 const SLEEP: u64 = 600_000;
 
+/// The client start that has a consumer's name.
+#[derive(Debug)]
+pub(super) struct Holder {
+    pub(super) instance: Arc<str>,
+    /// The key by which it lives.
+    key: Arc<str>,
+    /// Until when it counts as alive.
+    pub(super) until: u64,
+}
+
 /// What a heartbeat tells.
 pub(super) struct Heartbeat {
+    pub(super) alive_key: Arc<str>,
     pub(super) instance: Arc<str>,
     /// The milliseconds for which the consumer counts as alive.
     pub(super) alive: u64,
@@ -34,7 +45,7 @@ pub(super) struct Group {
     pub(super) pending: BTreeMap<EntryId, Pending>,
     pub(super) consumers: BTreeMap<Arc<str>, Consumer>,
     /// Which client start lives behind a consumer's name, and until when it counts as alive.
-    pub(super) alive: HashMap<Arc<str>, (Arc<str>, u64)>,
+    pub(super) alive: HashMap<Arc<str>, Holder>,
     pub(super) lease: Option<u64>,
     /// When a client of the group was last heard of.
     pub(super) heard_of: Option<u64>,
@@ -162,7 +173,7 @@ impl Group {
 
     /// Whether no other client start has taken a consumer's name.
     pub(super) fn is_mine(&self, member: &ConsumerId) -> bool {
-        self.alive.get(&member.consumer).is_none_or(|(instance, _)| *instance == member.instance)
+        self.alive.get(&member.consumer).is_none_or(|holder| holder.instance == member.instance)
     }
 
     pub(super) fn is_owned(&self, id: EntryId, member: &ConsumerId) -> bool {
@@ -215,17 +226,18 @@ impl Group {
         heartbeat: Heartbeat,
         now_ms: u64,
     ) -> GroupFacts {
-        let Heartbeat { instance, alive, lease, patterns, version, take_up } = heartbeat;
-        if let Some((other, until)) = self.alive.get(consumer)
-            && *other != instance
-            && *until > now_ms
+        let Heartbeat { alive_key, instance, alive, lease, patterns, version, take_up } = heartbeat;
+        if let Some(other) = self.alive.get(consumer)
+            && other.instance != instance
+            && other.until > now_ms
         {
-            return GroupFacts { taken_by: Some(other.to_string()), ..GroupFacts::default() };
+            return GroupFacts { taken_by: Some(other.instance.to_string()), ..GroupFacts::default() };
         }
-        if self.alive.values().all(|(_, until)| *until <= now_ms) {
+        if self.alive.values().all(|holder| holder.until <= now_ms) {
             self.read_past.backlog = log.last();
         }
-        self.alive.insert(consumer.clone(), (instance, now_ms.saturating_add(alive)));
+        let until = now_ms.saturating_add(alive);
+        self.alive.insert(consumer.clone(), Holder { instance, key: alive_key, until });
         let slept = self.heard_of.is_some_and(|last| last.saturating_add(SLEEP) < now_ms);
         self.heard_of = Some(now_ms);
         self.read_past.prune(now_ms);
@@ -275,10 +287,17 @@ impl Group {
         false
     }
 
+    /// The client start with that key lives until then.
+    pub(super) fn keep_alive(&mut self, key: &str, until: u64) {
+        for holder in self.alive.values_mut().filter(|holder| *holder.key == *key) {
+            holder.until = holder.until.max(until);
+        }
+    }
+
     /// A client start leaves its consumer, which goes unless entries are its own. Returns how many are.
     pub(super) fn remove_consumer(&mut self, consumer: &Arc<str>, instance: &Arc<str>) -> u64 {
         let pending = self.consumers.get(consumer).map_or(0, |c| c.pending.len() as u64);
-        if self.alive.get(consumer).is_some_and(|(owner, _)| owner == instance) {
+        if self.alive.get(consumer).is_some_and(|holder| holder.instance == *instance) {
             self.alive.remove(consumer);
             if pending == 0 {
                 self.consumers.remove(consumer);
@@ -293,13 +312,13 @@ impl Group {
         let alive = &self.alive;
         self.consumers.retain(|name, consumer| {
             let gone = match alive.get(name) {
-                Some((_, until)) => *until <= now_ms,
+                Some(holder) => holder.until <= now_ms,
                 None => consumer.idle(now_ms) > STRANGER_IDLE,
             };
             !gone || !consumer.pending.is_empty()
         });
         let consumers = &self.consumers;
-        self.alive.retain(|name, (_, until)| *until > now_ms || consumers.contains_key(name));
+        self.alive.retain(|name, holder| holder.until > now_ms || consumers.contains_key(name));
         (before - self.consumers.len()) as u64
     }
 

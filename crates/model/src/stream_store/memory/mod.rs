@@ -61,6 +61,8 @@ pub struct Streams {
     events: Expiring<Box<[u8]>>,
     /// Who is in which room, by its key. Without expiry: who dies takes the store along.
     attendance: HashMap<Arc<str>, BTreeSet<String>>,
+    /// Until when client starts live, by key.
+    living: HashMap<Arc<str>, u64>,
     /// The registries of streams, by key.
     registries: HashMap<Arc<str>, Registry>,
 }
@@ -72,6 +74,7 @@ impl Default for Streams {
             by_name: HashMap::new(),
             events: Expiring::new(MAX_KEPT_EVENTS),
             attendance: HashMap::new(),
+            living: HashMap::new(),
             registries: HashMap::new(),
         }
     }
@@ -211,6 +214,7 @@ impl Streams {
                 member,
                 instance,
                 alive,
+                alive_key,
                 lease,
                 patterns,
                 mark: _,
@@ -219,8 +223,15 @@ impl Streams {
             } => {
                 // The mark is for the day when a group is lost; here a group goes only with its facts.
                 let (log, group) = self.group_of(&member)?;
-                let heartbeat = Heartbeat { instance, alive, lease, patterns, version, take_up };
+                let heartbeat = Heartbeat { alive_key, instance, alive, lease, patterns, version, take_up };
                 Response::Facts(group.heartbeat(log, &member.consumer, heartbeat, now_ms))
+            }
+            Request::KeepAlive { key, ttl } => {
+                let until = now_ms.saturating_add(ttl);
+                let groups = self.by_name.values_mut().flat_map(|s| s.groups.values_mut());
+                groups.for_each(|group| group.keep_alive(&key, until));
+                self.living.retain(|_, until| *until > now_ms);
+                Response::Count(self.living.insert(key, until).is_some().into())
             }
             Request::Skip { member, version, entries } => {
                 let (_, group) = self.group_of(&member)?;

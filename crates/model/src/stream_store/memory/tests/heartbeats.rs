@@ -36,6 +36,7 @@ fn the_facts_of_a_group() {
         member: member("b"),
         instance: "j".into(),
         alive: 5000,
+        alive_key: "alive".into(),
         lease: 10,
         patterns: vec!["c".into()],
         mark: Some(id(1, 1)),

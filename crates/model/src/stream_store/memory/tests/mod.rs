@@ -156,6 +156,7 @@ impl Rig {
             member: member(consumer),
             instance: instance.into(),
             alive: 5000,
+            alive_key: "alive".into(),
             lease: 30_000,
             patterns: patterns.iter().map(|p| (*p).to_owned()).collect(),
             mark: None,

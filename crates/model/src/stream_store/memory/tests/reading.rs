@@ -131,6 +131,7 @@ fn without_a_group_there_is_an_error() {
             member: m(),
             instance: "i".into(),
             alive: 1,
+            alive_key: "alive".into(),
             lease: 1,
             patterns: vec![],
             mark: None,
