@@ -232,10 +232,8 @@ impl Consumer {
         now: u64,
         random: impl FnOnce() -> f64,
     ) -> Option<Work> {
-        let Some(group) = self.groups.get_mut(&key) else {
-            self.answered_too_late(request, result);
-            return None;
-        };
+        // The group may have been left meanwhile.
+        let group = self.groups.get_mut(&key)?;
         let random = if result.is_err() { random() } else { 0.0 };
         let answer = StoreAnswer { result, now, random };
         let next = if let Request::MarkStarted { member, id } = request {
@@ -249,16 +247,6 @@ impl Consumer {
         };
         self.poison.check(&mut self.groups);
         next
-    }
-
-    /// Takes an answer for a group that was left meanwhile: what the store tells only once is passed on.
-    fn answered_too_late(&mut self, request: Request, result: Result<Response, BusError>) {
-        if let (Request::Heartbeat { member, .. }, Ok(Response::Facts(facts))) = (request, result)
-            && let Some(missed) = facts.missed
-        {
-            let (stream, group) = (member.stream, member.group);
-            self.context.announce(Announcement::MessagesLost { stream, group, missed });
-        }
     }
 
     /// Hands out at most `max_events` events, and no more once they have `max_bytes`, but batches whole, in

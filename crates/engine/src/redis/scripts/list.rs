@@ -16,12 +16,13 @@ scripts! {
     MARK_STARTED = ["shared/fence", "mark_started"];
     CLAIM = ["shared/fence", "shared/collect", "claim"];
     CLAIM_OWN_PENDING = ["shared/fence", "shared/collect", "claim_own_pending"];
-    HEARTBEAT = ["shared/ids", "shared/info", "shared/clock", "heartbeat"];
+    HEARTBEAT = ["shared/info", "shared/clock", "heartbeat"];
+    FIND_MISSED = ["shared/ids", "shared/info", "shared/counted", "find_missed"];
     REMOVE_CONSUMER = ["remove_consumer"];
     REMOVE_DEAD_CONSUMERS = ["shared/info", "shared/clock", "shared/notes", "remove_dead_consumers"];
     APPLY_RETENTION = ["shared/ids", "shared/info", "shared/clock", "apply_retention"];
     SET_POSITION = ["shared/notes", "set_position"];
-    DESCRIBE = ["shared/ids", "shared/info", "describe"];
+    DESCRIBE = ["shared/ids", "shared/info", "shared/counted", "describe"];
     REMOVE_GROUP = ["shared/info", "remove_group"];
     REQUEUE_DEAD_LETTER = ["shared/info", "shared/copy", "requeue_dead_letter"];
     UPDATE_PRESENCE = ["shared/clock", "update_presence"];

@@ -214,7 +214,6 @@ impl Group {
             patterns: self.patterns.keys().cloned().collect(),
             position: self.position(),
             oldest_pending: self.oldest_pending(),
-            missed: self.missed.take(),
             time: now_ms,
         }
     }

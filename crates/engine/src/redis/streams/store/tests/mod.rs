@@ -3,6 +3,7 @@ mod differential;
 mod entries;
 mod link;
 mod streams;
+mod trims;
 
 use std::sync::Arc;
 
