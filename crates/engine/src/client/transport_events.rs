@@ -3,14 +3,16 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use oxbus_model::BusError;
-use oxbus_model::consumer::{GroupKey, ReceivedEntry};
+use oxbus_model::consumer::{Announcement, GroupKey, ReceivedEntry};
 use oxbus_model::routing::router::ServerSubscription;
+use oxbus_model::stream_store::Missed;
 use tracing::dispatcher::DefaultGuard;
 use tracing::{Dispatch, dispatcher, info};
 
 use super::core::Core;
 use crate::gap::Gaps;
 use crate::groups::GroupDriver;
+use crate::groups::announcements::announce;
 use crate::host::Notice;
 use crate::observe::link_mode::LinkModeWatch;
 use crate::receive::acceptance;
@@ -205,6 +207,10 @@ impl TransportEvents for ClientEvents {
         if let Some(groups) = self.groups() {
             groups.received(group, entries);
         }
+    }
+
+    fn missed(&self, stream: Arc<str>, group: Arc<str>, missed: Missed) {
+        announce(&self.state, Announcement::MessagesLost { stream, group, missed });
     }
 
     fn read_interrupted(&self, group: GroupKey, error: BusError) {

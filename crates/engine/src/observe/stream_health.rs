@@ -80,7 +80,7 @@ impl StreamsReport {
             "length": facts.map_or(0, |facts| facts.length),
             "pending": facts.map_or(0, |facts| facts.groups.iter().map(|g| g.pending).sum::<u64>()),
             // Of the group that is furthest behind, where the server knows of all.
-            "lag": lags.collect::<Option<Vec<u64>>>().map(|lags| lags.into_iter().max().unwrap_or(0)),
+            "lag": lags.collect::<Option<Vec<u64>>>().filter(|_| answer.is_ok()).map(|lags| lags.into_iter().max().unwrap_or(0)),
             "groups": groups,
         });
         if let Some(error) = error {

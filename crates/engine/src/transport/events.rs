@@ -1,8 +1,11 @@
 //! What a transport reports to its client: the one way up.
 
+use std::sync::Arc;
+
 use oxbus_model::BusError;
 use oxbus_model::consumer::{GroupKey, ReceivedEntry};
 use oxbus_model::routing::router::{ServerSubscription, ServerSubscriptionRef};
+use oxbus_model::stream_store::Missed;
 
 use crate::host::{DeliveredLocally, Failed, Notice, Published, SettledLocally};
 use crate::receive::reception::{InboundBatch, OwnEvents};
@@ -72,6 +75,9 @@ pub(crate) trait TransportEvents: Send + Sync {
 
     /// A read of a group has ended with these entries; with none when none came in time.
     fn entries(&self, group: GroupKey, entries: Vec<ReceivedEntry>);
+
+    /// A group has missed entries of a stream, which were trimmed before the group had read them.
+    fn missed(&self, stream: Arc<str>, group: Arc<str>, missed: Missed);
 
     /// A read of a group was refused by the server; the connection stays.
     fn read_interrupted(&self, group: GroupKey, error: BusError);

@@ -60,10 +60,6 @@ fn learn(group: &mut Group, at: usize, mut facts: GroupFacts, now: u64, cx: &mut
     let Group { streams, joining, lease, .. } = group;
     let Some(stream) = streams.get_mut(at) else { return };
     let (name, group) = (&stream.name, &joining.group);
-    if let Some(missed) = facts.missed.take() {
-        let (stream, group) = (name.clone(), group.clone());
-        cx.announce(Announcement::MessagesLost { stream, group, missed });
-    }
     if lease.announces_difference(facts.lease, joining.lease) {
         let message = format!(
             "group {group:?} of stream {name:?} has a lease of {} ms, here it is {} ms; the group's is used",

@@ -248,10 +248,8 @@ impl Consumer {
             }
             return None;
         }
-        let Some(group) = self.groups.get_mut(&key) else {
-            self.answered_too_late(request, result);
-            return None;
-        };
+        // The group may have been left meanwhile.
+        let group = self.groups.get_mut(&key)?;
         let random = if result.is_err() { random() } else { 0.0 };
         let answer = StoreAnswer { result, now, random };
         let next = if let Request::MarkStarted { member, id } = request {
@@ -294,16 +292,6 @@ impl Consumer {
         let of_group = self.groups.values_mut().filter(|g| *g.joining.group == *group);
         let streams = of_group.flat_map(|g| &mut g.streams).filter(|s| *s.name == *stream);
         streams.for_each(|stream| stream.recovery.look_now());
-    }
-
-    /// Takes an answer for a group that was left meanwhile: what the store tells only once is passed on.
-    fn answered_too_late(&mut self, request: Request, result: Result<Response, BusError>) {
-        if let (Request::Heartbeat { member, .. }, Ok(Response::Facts(facts))) = (request, result)
-            && let Some(missed) = facts.missed
-        {
-            let (stream, group) = (member.stream, member.group);
-            self.context.announce(Announcement::MessagesLost { stream, group, missed });
-        }
     }
 
     /// Hands out at most `max_events` events, and no more once they have `max_bytes`, but batches whole, in

@@ -25,8 +25,6 @@ pub struct GroupFacts {
     pub position: EntryId,
     /// The oldest pending entry of the group.
     pub oldest_pending: Option<EntryId>,
-    /// Entries that were trimmed before the group had read them, and that no client has reported yet.
-    pub missed: Option<Missed>,
     /// The store's time, in Unix milliseconds.
     pub time: u64,
 }
@@ -43,8 +41,8 @@ pub struct TakeUpTask {
 /// Entries that were lost unread.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Missed {
-    /// How many entries; an upper bound where unread entries were deleted one by one. 0 stands for an unknown
-    /// number (before Redis 7).
+    /// How many entries, at least 1; an upper bound where unread entries were deleted one by one. Before Redis 7 the
+    /// number is not known: then it is 1.
     pub count: u64,
     /// The entry before the first one that was lost.
     pub from: EntryId,

@@ -167,6 +167,7 @@ async fn nothing_is_taken_within_the_lease_of_its_group() {
         },
         instance: "i".into(),
         alive: 5000,
+        alive_key: "alive".into(),
         lease: 90_000,
         patterns: Vec::new(),
         mark: None,

@@ -7,6 +7,32 @@
 --          or nil, oldest pending id or nil, for each consumer its name, pending entries and idle time, and the
 --          lease or nil, and the types that it has read past, with the number of entries of each.
 local stream = KEYS[1]
+-- Entries that are counted where the server does not know how many are unread.
+local few = 100
+
+-- How many entries a group has not read; nil where nobody knows.
+local function lag_of(group, info, kept)
+    local position, first = group['last-delivered-id'], info['first-entry'] and info['first-entry'][1]
+    if not first or not below(position, info['last-generated-id']) then
+        return 0
+    elseif below(position, first) then
+        -- Some servers count what was trimmed as well.
+        return info.length
+    end
+    local lag = group.lag or nil
+    if lag and not forgets then
+        return math.min(lag, info.length)
+    end
+    local unread = #redis.call('XRANGE', stream, '(' .. position, '+', 'COUNT', few)
+    if unread < few then
+        return unread
+    end
+    local read = group['entries-read']
+    if lag and (not read or is_believed(read, position, kept, run_id())) then
+        return math.min(lag, info.length)
+    end
+end
+
 if redis.call('EXISTS', stream) == 0 then
     return false
 end
@@ -32,14 +58,12 @@ for _, group in ipairs(groups_of(stream)) do
         local consumer = named(row)
         consumers[#consumers + 1] = { consumer.name, consumer.pending, consumer.idle }
     end
-    -- A server that has loaded its files may count a lag where there is none.
-    local behind = below(group['last-delivered-id'], info['last-generated-id'])
     -- Not every user may look at what is kept beside the stream.
-    local lease = redis.pcall('HGET', ARGV[1] .. group.name, 'lease')
+    local values = redis.pcall('HMGET', ARGV[1] .. group.name, 'lease', 'read', 'run')
+    local kept = values.err and {} or { lease = values[1], read = values[2], run = values[3] }
     groups[#groups + 1] = {
-        group.name, group.pending, group['last-delivered-id'], behind and (group.lag or false) or 0,
-        redis.call('XPENDING', stream, group.name)[2], consumers,
-        type(lease) == 'string' and lease, skipped_by(group.name),
+        group.name, group.pending, group['last-delivered-id'], lag_of(group, info, kept) or false,
+        redis.call('XPENDING', stream, group.name)[2], consumers, kept.lease or false, skipped_by(group.name),
     }
 end
 local first, last = info['first-entry'], info['last-entry']

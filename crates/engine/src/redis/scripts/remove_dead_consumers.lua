@@ -12,11 +12,11 @@ for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
     local consumer = named(row)
     present[consumer.name] = true
     if consumer.pending == 0 and removed < most then
-        local expiry = string.match(beats[consumer.name] or '', ' (%d+)$')
+        local instance, key, expiry = holder(beats[consumer.name])
         -- One that was never heard of may be of another program, or about to be heard of.
         local dead = consumer.idle > 60000
-        if expiry then
-            dead = tonumber(expiry) <= now
+        if instance then
+            dead = not lives(key, expiry, now)
         end
         if dead then
             redis.call('XGROUP', 'DELCONSUMER', stream, group, consumer.name)
@@ -28,7 +28,8 @@ end
 
 local forgotten = 0
 for name, beat in pairs(beats) do
-    if not present[name] and forgotten < most and tonumber(string.match(beat, ' (%d+)$') or 0) <= now then
+    local instance, key, expiry = holder(beat)
+    if not present[name] and forgotten < most and not (instance and lives(key, expiry, now)) then
         redis.call('HDEL', consumers, name)
         forgotten = forgotten + 1
     end

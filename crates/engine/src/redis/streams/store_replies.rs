@@ -7,6 +7,7 @@ use oxbus_model::stream_store::{
 use oxbus_model::{BusError, ErrorKind};
 
 use crate::redis::resp::value::RespValue;
+use crate::redis::streams::trim_watch::Sight;
 
 /// Of `open.lua`.
 pub(crate) fn opened(reply: RespValue) -> Result<Response, BusError> {
@@ -74,12 +75,8 @@ pub(crate) fn facts(reply: RespValue) -> Result<GroupFacts, BusError> {
             ..GroupFacts::default()
         });
     }
-    let [time, _, lease, patterns, position, oldest_pending, missed, version, outdated, skipped, tasks] =
+    let [time, _, lease, patterns, position, oldest_pending, version, outdated, skipped, tasks] =
         RespValue::Array(items).parts()?;
-    let missed = missed.maybe(|missed| {
-        let [count, from, to] = missed.parts()?;
-        Ok(Missed { count: count.count()?, from: from.id()?, to: to.id()? })
-    })?;
     Ok(GroupFacts {
         lease: lease.count()?,
         taken_by: None,
@@ -90,7 +87,6 @@ pub(crate) fn facts(reply: RespValue) -> Result<GroupFacts, BusError> {
         take_up: tasks_of(tasks)?,
         position: position.id()?,
         oldest_pending: oldest_pending.maybe(RespValue::id)?,
-        missed,
         time: time.count()?,
     })
 }
@@ -129,6 +125,20 @@ pub(crate) fn taken_up(reply: RespValue) -> Result<Response, BusError> {
         Ok(StoredEntry { id, deliveries: 1, started: false, unhandled_since: None, fields })
     })?;
     Ok(Response::TakenUp { entries, done: done.all(RespValue::count)? })
+}
+
+/// Of `find_missed.lua`: what was seen, and for each stream what its group has missed, with the number of all missed
+/// entries that this client start has found.
+pub(in crate::redis) fn missed(reply: RespValue) -> Result<(Sight, Vec<Option<Missed>>), BusError> {
+    let mut items = reply.items()?.into_iter();
+    let mut next = || items.next().unwrap_or(RespValue::Nil);
+    let (margin, close, forgets) = (next().count()?, next().count()? != 0, next().count()? != 0);
+    let missed = |missed: RespValue| {
+        let [count, from, to] = missed.parts()?;
+        Ok(Missed { count: count.count()?, from: from.id()?, to: to.id()? })
+    };
+    let streams = items.map(|stream| stream.maybe(missed)).collect::<Result<_, _>>()?;
+    Ok((Sight { margin, close, forgets }, streams))
 }
 
 /// Of `describe.lua`.

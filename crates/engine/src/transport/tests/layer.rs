@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use oxbus_model::consumer::{GroupKey, ReceivedEntry};
 use oxbus_model::routing::router::ServerSubscription;
+use oxbus_model::stream_store::Missed;
 use oxbus_model::{BusError, ErrorKind};
 
 use crate::host::Notice;
@@ -124,6 +125,10 @@ impl TransportEvents for Layer {
 
     fn entries(&self, group: GroupKey, entries: Vec<ReceivedEntry>) {
         self.called("entries").entries(group, entries);
+    }
+
+    fn missed(&self, stream: Arc<str>, group: Arc<str>, missed: Missed) {
+        self.called("missed").missed(stream, group, missed);
     }
 
     fn read_interrupted(&self, group: GroupKey, error: BusError) {

@@ -95,23 +95,6 @@ fn deleted_entries_are_reported_and_never_handled() {
 }
 
 #[test]
-fn what_was_trimmed_unread_is_reported() {
-    let mut b = Bench::new(&options());
-    unread(&mut b);
-    b.publish(5);
-    b.world
-        .store
-        .execute(Request::Trim { stream: "s".into(), max_len: Some(2), min_id: None }, b.world.now)
-        .unwrap();
-    b.pass(1000);
-    assert!(
-        b.announced()
-            .iter()
-            .any(|a| matches!(a, Announcement::MessagesLost { missed, .. } if missed.count == 3))
-    );
-}
-
-#[test]
 fn an_entry_without_a_handler_goes_round_and_is_buried_after_two_leases() {
     let mut b = Bench::new(&options());
     b.client.consumer.remove(1, b.world.now);

@@ -252,7 +252,6 @@ impl Group {
             take_up: self.read_past.tasks(),
             position: self.position(),
             oldest_pending: self.oldest_pending(),
-            missed: self.missed.take(),
             time: now_ms,
         }
     }

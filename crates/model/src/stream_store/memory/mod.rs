@@ -27,7 +27,7 @@ mod tests;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::{ConsumerId, EntryId, Fields, Request, Response, StoredEntry};
+use super::{ConsumerId, EntryId, Fields, Missed, Request, Response, StoredEntry};
 use crate::codec::Codec;
 use crate::presence;
 use crate::{BusError, ErrorKind};
@@ -148,6 +148,15 @@ impl Streams {
             all.extend(delivered.map(|(id, fields)| Delivered { stream: stream.clone(), id, fields }));
         }
         Ok(all)
+    }
+
+    /// What a group has missed of these streams since it was asked last. A reader asks before it reads.
+    pub fn take_missed(&mut self, streams: &[Arc<str>], group: &str) -> Vec<(Arc<str>, Missed)> {
+        let missed = |stream: &Arc<str>| {
+            let (_, group) = self.group(stream, group).ok()?;
+            Some((stream.clone(), group.missed.take()?))
+        };
+        streams.iter().filter_map(missed).collect()
     }
 
     /// As [`Streams::deliver`], of one stream, and with copies of the entries.

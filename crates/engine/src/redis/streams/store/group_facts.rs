@@ -5,7 +5,7 @@ use std::sync::Arc;
 use oxbus_model::BusError;
 use oxbus_model::stream_store::skipped::MAX_TYPES;
 use oxbus_model::stream_store::{ConsumerId, EntryId, Request, Response, keys};
-use redis::Cmd;
+use redis::{Cmd, cmd};
 
 use super::StoreCall;
 use crate::redis::scripts::list;
@@ -13,7 +13,17 @@ use crate::redis::streams::store_replies;
 
 /// Executes a [`Request::Heartbeat`].
 pub(super) async fn synchronize(call: &StoreCall, heartbeat: Request) -> Result<Response, BusError> {
-    let Request::Heartbeat { member, instance, alive, lease, patterns, mark, version, take_up } = heartbeat
+    let Request::Heartbeat {
+        member,
+        instance,
+        alive,
+        alive_key,
+        lease,
+        patterns,
+        mark,
+        version,
+        take_up,
+    } = heartbeat
     else {
         return Ok(Response::Done);
     };
@@ -29,9 +39,18 @@ pub(super) async fn synchronize(call: &StoreCall, heartbeat: Request) -> Result<
     let mark = mark.map(|id| id.to_string()).unwrap_or_default();
     let arguments = |c: &mut Cmd| {
         c.arg(&**group).arg(&**consumer).arg(&*instance).arg(alive).arg(lease).arg(&mark);
-        c.arg(version).arg(take_up.len()).arg(&take_up).arg(&patterns);
+        c.arg(version).arg(take_up.len()).arg(&*alive_key).arg(&take_up).arg(&patterns);
     };
     Ok(Response::Facts(store_replies::facts(call.run(&list::HEARTBEAT, &keys, arguments).await?)?))
+}
+
+/// Executes a [`Request::KeepAlive`]. The first command works on a server that is out of memory.
+pub(super) async fn keep_alive(call: &StoreCall, key: &str, ttl: u64) -> Result<Response, BusError> {
+    let known = call.ask(cmd("PEXPIRE").arg(key).arg(ttl)).await?.count()?;
+    if known == 0 {
+        call.ask(cmd("SET").arg(key).arg("").arg("PX").arg(ttl)).await?;
+    }
+    Ok(Response::Count(known))
 }
 
 /// Executes a [`Request::Skip`].

@@ -155,6 +155,7 @@ impl StoreCall {
                 Ok(Response::Claimed { entries, deleted })
             }
             heartbeat @ Request::Heartbeat { .. } => group_facts::synchronize(self, heartbeat).await,
+            Request::KeepAlive { key, ttl } => group_facts::keep_alive(self, &key, ttl).await,
             Request::Skip { member, version, entries } => {
                 group_facts::skip(self, &member, version, entries).await
             }

@@ -28,7 +28,6 @@ fn the_facts_of_a_group() {
             take_up: Vec::new(),
             position: id(1001, 0),
             oldest_pending: Some(id(1000, 0)),
-            missed: None,
             time: 1002,
         }
     );
@@ -113,7 +112,10 @@ fn what_was_trimmed_unread_is_reported_once() {
     let mut rig = Rig::with(6);
     rig.read("a", 2);
     rig.trim_to(3);
-    let missed = |rig: &mut Rig| rig.heartbeat("a", "i", &[]).missed;
+    let missed = |rig: &mut Rig| {
+        let mut missed = rig.streams.take_missed(&["s".into()], "g");
+        missed.pop().map(|(_, missed)| missed)
+    };
     let expected = Missed { count: 1, from: id(1001, 0), to: id(1003, 0) };
     assert_eq!(missed(&mut rig), Some(expected));
     assert_eq!(missed(&mut rig), None);

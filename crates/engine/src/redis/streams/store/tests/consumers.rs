@@ -1,10 +1,10 @@
 //! Heartbeats, and what depends on them.
 
-use oxbus_model::stream_store::{GroupFacts, Missed};
+use oxbus_model::stream_store::GroupFacts;
 
 use super::*;
 
-async fn facts(rig: &Rig, request: Request) -> GroupFacts {
+pub(super) async fn facts(rig: &Rig, request: Request) -> GroupFacts {
     match rig.done(request).await {
         Response::Facts(facts) => facts,
         other => panic!("{other:?}"),
@@ -21,7 +21,7 @@ async fn a_heartbeat_tells_the_facts_of_the_group() {
     let ids = rig.append(3).await;
     rig.deliver("a", 2).await;
     let first = facts(&rig, beat("a", "one")).await;
-    assert_eq!((first.lease, first.taken_by, first.missed), (30_000, None, None));
+    assert_eq!((first.lease, first.taken_by), (30_000, None));
     assert_eq!((first.position, first.oldest_pending), (ids[1], Some(ids[0])));
     assert_eq!(first.patterns, ["order.*"]);
     let Response::Time(time) = rig.done(Request::Time).await else { panic!() };
@@ -31,6 +31,7 @@ async fn a_heartbeat_tells_the_facts_of_the_group() {
         member: member("b"),
         instance: "two".into(),
         alive: 600_000,
+        alive_key: "alive".into(),
         lease: 5_000,
         patterns: vec!["user.*".to_owned(), "order.*".to_owned()],
         mark: Some(ids[0]),
@@ -61,6 +62,7 @@ async fn a_name_is_taken_while_its_owner_lives() {
         member: member("b"),
         instance: "one".into(),
         alive: 0,
+        alive_key: "alive".into(),
         lease: 1,
         patterns: Vec::new(),
         mark: None,
@@ -119,40 +121,6 @@ async fn what_is_gone_is_told_apart_from_what_is_taken() {
 }
 
 #[tokio::test]
-async fn entries_that_were_trimmed_unread_are_told_once() {
-    let rig = Rig::with_group().await;
-    rig.append(10).await;
-    rig.deliver("a", 3).await;
-    let position = facts(&rig, beat("a", "i")).await.position;
-    rig.server.command(&["XTRIM", STREAM, "MAXLEN", "2"]).await;
-    let first = rig.server.command(&["XRANGE", STREAM, "-", "+", "COUNT", "1"]).await;
-    let first: EntryId = first.items()[0].items()[0].text().parse().unwrap();
-    let missed = facts(&rig, beat("a", "i")).await.missed;
-    assert_eq!(missed, Some(Missed { count: 5, from: position, to: first }));
-    assert_eq!(facts(&rig, beat("b", "j")).await.missed, None);
-    rig.deliver("a", 9).await;
-    assert_eq!(facts(&rig, beat("a", "i")).await.missed, None);
-    rig.append(4).await;
-    rig.server.command(&["XTRIM", STREAM, "MAXLEN", "0"]).await;
-    assert_eq!(facts(&rig, beat("a", "i")).await.missed.map(|missed| missed.count), Some(4));
-    assert_eq!(facts(&rig, beat("a", "i")).await.missed, None);
-}
-
-#[tokio::test]
-async fn a_group_that_starts_at_the_end_has_missed_nothing() {
-    let rig = Rig::start().await;
-    rig.append(5).await;
-    rig.server.command(&["XTRIM", STREAM, "MAXLEN", "2"]).await;
-    rig.open(Position::New).await;
-    assert_eq!(facts(&rig, beat("a", "i")).await.missed, None);
-    rig.append(2).await;
-    rig.deliver("a", 1).await;
-    assert_eq!(facts(&rig, beat("a", "i")).await.missed, None);
-    rig.deliver("a", 1).await;
-    assert_eq!(facts(&rig, beat("a", "i")).await.missed, None);
-}
-
-#[tokio::test]
 async fn consumers_go_when_they_are_dead_and_own_nothing() {
     let rig = Rig::with_group().await;
     let ids = rig.append(1).await;
@@ -166,6 +134,7 @@ async fn consumers_go_when_they_are_dead_and_own_nothing() {
                 member,
                 instance: "i".into(),
                 alive,
+                alive_key: "alive".into(),
                 lease: 1,
                 patterns: Vec::new(),
                 mark: None,

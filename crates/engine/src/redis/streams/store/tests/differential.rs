@@ -300,6 +300,7 @@ fn some_request(random: &mut StdRng, entries: usize, letters: usize) -> Box<dyn 
             member: member.clone(),
             instance: instance.clone(),
             alive: if flag { 600_000 } else { 0 },
+            alive_key: "alive".into(),
             lease: u64::from(count) + 1,
             patterns: vec![format!("type.{}", limit % 4)],
             mark: None,

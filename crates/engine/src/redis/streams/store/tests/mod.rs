@@ -3,6 +3,7 @@ mod differential;
 mod entries;
 mod link;
 mod streams;
+mod trims;
 
 use std::sync::Arc;
 
@@ -187,6 +188,7 @@ fn beat(consumer: &str, instance: &str) -> Request {
         member: member(consumer),
         instance: instance.into(),
         alive: 600_000,
+        alive_key: "alive".into(),
         lease: 30_000,
         patterns: vec!["order.*".to_owned()],
         mark: None,
