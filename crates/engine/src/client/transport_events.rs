@@ -217,6 +217,14 @@ impl TransportEvents for ClientEvents {
         self.groups().iter().for_each(|groups| groups.read_interrupted(group, &error));
     }
 
+    fn hand_backs_heard(&self, heard: bool) {
+        self.groups().iter().for_each(|groups| groups.hear_hand_backs(heard));
+    }
+
+    fn handed_back(&self, stream: &str, group: &str) {
+        self.groups().iter().for_each(|groups| groups.handed_back(stream, group));
+    }
+
     fn notice(&self, notice: Notice) {
         self.state.notice(notice);
     }

@@ -117,6 +117,18 @@ impl GroupDriver {
         self.pump();
     }
 
+    /// Whether this client is told from now on of entries that others hand back.
+    pub(crate) fn hear_hand_backs(self: &Arc<Self>, heard: bool) {
+        self.state.groups.claims().hear_hand_backs(heard);
+        self.schedule();
+    }
+
+    /// Entries of a group were handed back, by this client or another.
+    pub(crate) fn handed_back(self: &Arc<Self>, stream: &str, group: &str) {
+        self.state.groups.claims().handed_back(stream, group);
+        self.schedule();
+    }
+
     /// Has the work of groups done: at once where it takes no I/O, else by the task for it.
     pub(crate) fn schedule(self: &Arc<Self>) {
         if !self.state.groups.in_use() {

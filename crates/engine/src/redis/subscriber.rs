@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use oxbus_model::routing::channel::{Channels, HANDED_BACK};
 use oxbus_model::routing::router::{ServerSubscription, ServerSubscriptionRef};
 use oxbus_model::routing::subscription_reconciler::{Change, SubscriptionReconciler, Verb};
 use oxbus_model::server_error;
@@ -40,6 +41,12 @@ pub(crate) enum Input {
     Probe(oneshot::Sender<()>),
 }
 
+/// The subscription to the channel on which clients tell of what they have handed back. It is this session's own: the
+/// client is told of the messages, and of nothing else about it.
+pub(crate) fn hand_backs(channels: &Channels) -> ServerSubscription {
+    ServerSubscription::Channel(channels.named(HANDED_BACK).into_bytes().into())
+}
+
 /// A command that the server may answer with an error. Answers come in the order of the commands.
 enum Asked {
     Names,
@@ -50,6 +57,7 @@ enum Asked {
 pub(crate) struct Subscriber {
     context: Arc<TransportContext>,
     wanted: SubscriptionReconciler,
+    hand_backs: ServerSubscription,
     protocol: Protocol,
     outgoing: Outgoing,
     connected: bool,
@@ -79,6 +87,7 @@ impl Subscriber {
         Subscriber {
             stores: !context.config.streams.is_empty(),
             liveness: Liveness::new(context.config.redis.heartbeat),
+            hand_backs: hand_backs(&context.channels),
             context,
             wanted: SubscriptionReconciler::new(),
             protocol: Protocol::Resp3,
@@ -107,7 +116,13 @@ impl Subscriber {
     fn next_ping(&self) -> u64 {
         let idle = self.liveness.heartbeat_at();
         // Also under load: the answer to a heartbeat tells what has come.
-        if self.stores { idle.min(self.last_ping + STORED_HEARTBEAT) } else { idle }
+        let is_live = || self.events_wanted().next().is_some();
+        if self.stores && is_live() { idle.min(self.last_ping + STORED_HEARTBEAT) } else { idle }
+    }
+
+    /// What is wanted for events.
+    fn events_wanted(&self) -> impl Iterator<Item = &ServerSubscription> {
+        self.wanted.wanted_names().filter(|name| **name != self.hand_backs)
     }
 
     /// Sends what the wanted wants next.
@@ -122,7 +137,9 @@ impl Subscriber {
         }
         self.settle();
         if std::mem::take(&mut self.refused_changed) {
-            self.context.events.subscriptions_refused(&LinkId::Subscriber, self.wanted.refused_names());
+            let mut refused = self.wanted.refused_names().to_vec();
+            refused.retain(|name| *name != self.hand_backs);
+            self.context.events.subscriptions_refused(&LinkId::Subscriber, &refused);
         }
     }
 
@@ -133,7 +150,7 @@ impl Subscriber {
             self.settled = true;
             self.pending = false;
             // The gap is reported before the link, so that it is known when the client is ready.
-            let wanted: Vec<_> = self.wanted.wanted_names().collect();
+            let wanted: Vec<_> = self.events_wanted().collect();
             self.context.events.continuity(ContinuityChange::Resumed { wanted: &wanted });
             self.context.events.link_up(&LinkId::Subscriber);
             self.refused_changed = true;
@@ -166,10 +183,16 @@ impl Subscriber {
 
     /// Takes in the messages at the start of `buffer`, up to the first other reply. Returns their length.
     fn messages(&mut self, buffer: &[u8]) -> usize {
-        let mut taken = 0;
+        let (mut taken, mut handed_back) = (0, Vec::new());
         if message(buffer).is_some() {
             self.context.events.messages(&mut |receive| {
                 while let Some((Message { pattern, channel, payload }, len)) = message(&buffer[taken..]) {
+                    if channel == self.hand_backs.name() {
+                        // It comes for each pattern of a user that matches as well.
+                        handed_back.extend(pattern.is_none().then_some(payload));
+                        taken += len;
+                        continue;
+                    }
                     receive(
                         pattern
                             .map_or(ServerSubscriptionRef::Channel(channel), ServerSubscriptionRef::Pattern),
@@ -179,6 +202,12 @@ impl Subscriber {
                     taken += len;
                 }
             });
+        }
+        for payload in handed_back {
+            let told = std::str::from_utf8(payload).ok().and_then(|told| told.split_once('\n'));
+            if let Some((stream, group)) = told {
+                self.context.events.handed_back(stream, group);
+            }
         }
         taken
     }
@@ -203,6 +232,11 @@ impl Subscriber {
         }
         if let Some(Change::Confirmed(server_subscription)) = change {
             let server_subscription = &server_subscription;
+            if *server_subscription == self.hand_backs {
+                self.context.events.hand_backs_heard(true);
+                self.settle();
+                return;
+            }
             debug!(name = %text(server_subscription), "a subscription is confirmed");
             self.context.events.continuity(ContinuityChange::Established { server_subscription, now });
             if let Some((since_unix, since)) = self.deaf_since.remove(server_subscription) {
@@ -237,6 +271,10 @@ impl Subscriber {
     fn denied(&mut self, server_subscription: ServerSubscription, error: &BusError, now: u64) {
         let code = error.kind.code();
         debug!(name = %text(&server_subscription), code, error = error.message, "a subscription is refused");
+        if server_subscription == self.hand_backs {
+            // The groups look by themselves then.
+            return;
+        }
         self.refused_changed = true;
         let Refused { unneeded, is_missed } = self.context.events.refused(&server_subscription, error);
         unneeded.iter().for_each(|server_subscription| self.wanted.unwant(server_subscription));
@@ -260,7 +298,7 @@ impl Session for Subscriber {
                 for server_subscription in server_subscriptions {
                     self.wanted.want(server_subscription.clone());
                     // The server may have it still: for another subscription, or because its end was not sent yet.
-                    if self.wanted.is_confirmed(&server_subscription) {
+                    if self.wanted.is_confirmed(&server_subscription) && server_subscription != self.hand_backs {
                         self.context.events.confirmed(&server_subscription);
                     }
                 }
@@ -348,13 +386,16 @@ impl Session for Subscriber {
 
     fn closed(&mut self, _error: &BusError) {
         if self.connected && self.wanted.confirmed_count() > 0 {
-            let wanted = self.wanted.wanted_names();
+            let wanted = self.events_wanted();
             let confirmed = wanted.filter(|wanted| self.wanted.is_confirmed(wanted));
             self.context.events.continuity(ContinuityChange::Interrupted {
                 server_subscriptions: confirmed.cloned().collect(),
                 last_read: self.liveness.last_read(),
                 last_read_unix: self.last_read_wall,
             });
+        }
+        if self.wanted.is_confirmed(&self.hand_backs) {
+            self.context.events.hand_backs_heard(false);
         }
         self.connected = false;
         self.settled = false;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use oxbus_model::config::Mode;
 use oxbus_model::consumer::{GroupKey, Read};
+use oxbus_model::routing::channel::HANDED_BACK;
 use oxbus_model::routing::router::ServerSubscription;
 use oxbus_model::{BusError, ErrorKind, Outcome};
 use serde_json::json;
@@ -80,7 +81,8 @@ impl RedisTransport {
         let start = connector.clone();
         let link = LazyLink::new(move || start.start(CommandSession::new(start.context.clone())));
         let commands = CommandLink::new(context.clone(), link);
-        let store = Arc::new(RedisStore::new(commands.clone(), context.config.codec));
+        let handed_back = if config.pubsub { context.channels.named(HANDED_BACK) } else { String::new() };
+        let store = Arc::new(RedisStore::new(commands.clone(), context.config.codec, handed_back.into()));
         let (start, gate) = (connector.clone(), ready.clone());
         let replicated = Arc::new(LazyLink::new(move || {
             start.start(Publisher::replicated(start.context.clone(), gate.clone()))
@@ -271,6 +273,10 @@ impl Transport for RedisTransport {
         if !links.closed {
             let start = || GroupReader::start(group, name, &self.connector);
             links.readers.entry(group).or_insert_with(start);
+        }
+        drop(links);
+        if self.context.config.pubsub {
+            self.subscribe(vec![subscriber::hand_backs(&self.context.channels)]);
         }
     }
 

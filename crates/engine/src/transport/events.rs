@@ -17,7 +17,8 @@ pub(crate) type TakeMessage<'a> = dyn FnMut(ServerSubscriptionRef<'_>, &[u8], &[
 /// What a transport reports. Everything that comes often comes in batches.
 ///
 /// None of the methods blocks, and a transport may call them while it holds locks of its own, but for those of
-/// groups: [`reader_up`](TransportEvents::reader_up), [`reader_down`](TransportEvents::reader_down),
+/// groups: [`handed_back`](TransportEvents::handed_back), [`hand_backs_heard`](TransportEvents::hand_backs_heard),
+/// [`reader_up`](TransportEvents::reader_up), [`reader_down`](TransportEvents::reader_down),
 /// [`entries`](TransportEvents::entries) and [`read_interrupted`](TransportEvents::read_interrupted) may call the
 /// transport again before they return.
 pub(crate) trait TransportEvents: Send + Sync {
@@ -81,6 +82,12 @@ pub(crate) trait TransportEvents: Send + Sync {
 
     /// A read of a group was refused by the server; the connection stays.
     fn read_interrupted(&self, group: GroupKey, error: BusError);
+
+    /// Whether the client is told from now on of entries that others hand back.
+    fn hand_backs_heard(&self, heard: bool);
+
+    /// A client has handed back entries of a group of a stream: any other may claim them.
+    fn handed_back(&self, stream: &str, group: &str);
 
     /// Something that no call waits for.
     fn notice(&self, notice: Notice);

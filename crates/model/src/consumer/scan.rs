@@ -81,9 +81,12 @@ pub(super) fn expired_listed(group: &mut Group, at: usize, answer: StoreAnswer) 
     let (expired, soon): (Vec<&PendingEntry>, Vec<&PendingEntry>) =
         pending.iter().filter(wanted).partition(|entry| entry.idle >= lease);
     let soon = soon.iter().map(|entry| lease - entry.idle).min();
+    let most = room.entries.min(MAX_CLAIMS);
+    // What there is no room for is looked for again once there is.
+    let soon = if expired.len() > most { Some(0) } else { soon };
     let mut ids: Vec<EntryId> = expired.iter().map(|entry| entry.id).collect();
     stream.recovery.listed(pending.len(), ids.len(), soon.map(|wait| answer.now + wait));
-    ids.truncate(room.entries.min(MAX_CLAIMS));
+    ids.truncate(most);
     if ids.is_empty() || !connected || !stream.is_ready() {
         return None;
     }

@@ -131,6 +131,14 @@ impl TransportEvents for Layer {
         self.called("missed").missed(stream, group, missed);
     }
 
+    fn hand_backs_heard(&self, heard: bool) {
+        self.called("hand_backs_heard").hand_backs_heard(heard);
+    }
+
+    fn handed_back(&self, stream: &str, group: &str) {
+        self.called("handed_back").handed_back(stream, group);
+    }
+
     fn read_interrupted(&self, group: GroupKey, error: BusError) {
         self.called("read_interrupted").read_interrupted(group, error);
     }

@@ -34,19 +34,22 @@ const ACKNOWLEDGED: usize = 1_000;
 pub(crate) struct RedisStore {
     commands: Arc<CommandLink>,
     names: &'static FieldNames,
+    /// The channel on which other clients are told of what is handed back; empty where nothing is published.
+    handed_back: Arc<str>,
 }
 
 impl RedisStore {
-    /// A store whose entries have the format `codec`.
-    pub(in crate::redis) fn new(commands: Arc<CommandLink>, codec: Codec) -> Self {
-        RedisStore { commands, names: codec.field_names() }
+    /// A store whose entries have the format `codec`. Clients are told on the channel `handed_back` of entries that are
+    /// handed back, unless it is empty.
+    pub(in crate::redis) fn new(commands: Arc<CommandLink>, codec: Codec, handed_back: Arc<str>) -> Self {
+        RedisStore { commands, names: codec.field_names(), handed_back }
     }
 }
 
 impl Store for RedisStore {
     fn execute(&self, request: Request) -> PendingResponse {
-        let (commands, names) = (self.commands.clone(), self.names);
-        let call = StoreCall { deadline: commands.deadline(), commands, names };
+        let (commands, names, handed_back) = (self.commands.clone(), self.names, self.handed_back.clone());
+        let call = StoreCall { deadline: commands.deadline(), commands, names, handed_back };
         Box::pin(async move { call.execute(request).await })
     }
 }
@@ -56,6 +59,7 @@ struct StoreCall {
     commands: Arc<CommandLink>,
     deadline: u64,
     names: &'static FieldNames,
+    handed_back: Arc<str>,
 }
 
 impl StoreCall {
@@ -117,8 +121,8 @@ impl StoreCall {
                 .await
             }
             Request::Requeue { member, items, unhandled } => {
-                let unhandled = if unhandled { "1" } else { "" };
-                self.fenced(&list::REQUEUE, &member, items, &[], &[unhandled], |c, (id, count)| {
+                let arguments = [if unhandled { "1" } else { "" }, &*self.handed_back];
+                self.fenced(&list::REQUEUE, &member, items, &[], &arguments, |c, (id, count)| {
                     c.arg(id.to_string()).arg(*count);
                 })
                 .await
