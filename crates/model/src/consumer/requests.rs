@@ -7,7 +7,7 @@ use crate::consumer::group::Group;
 use crate::consumer::liveness::ALIVE;
 use crate::consumer::loss::lose;
 use crate::consumer::scan::scan;
-use crate::consumer::stream::Stream;
+use crate::consumer::stream::{Stream, dead_consumers};
 use crate::consumer::subscriber::is_told_pattern_for;
 use crate::consumer::work::{Read, Work};
 use crate::stream_store::Request;
@@ -80,7 +80,7 @@ fn keep_up(group: &mut Group, at: usize, now: u64, cx: &Context, out: &mut Vec<W
         stream.heartbeat.sent(stream.name_lost, mark, now);
     }
     if stream.dead_consumers.next_request(stopping, now) {
-        out.push(Work::Store(key, Request::RemoveDeadConsumers { member: stream.member.clone() }));
+        out.push(Work::Store(key, Request::RemoveDeadConsumers { member: stream.member.clone(), pause: dead_consumers::PAUSE }));
     }
 }
 

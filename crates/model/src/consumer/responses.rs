@@ -28,7 +28,7 @@ fn stream_of(group: &Group, request: &Request) -> Option<usize> {
         | Request::Claim { member, .. }
         | Request::ClaimOwnPending { member, .. }
         | Request::Heartbeat { member, .. }
-        | Request::RemoveDeadConsumers { member } => group.stream_index(&member.stream),
+        | Request::RemoveDeadConsumers { member, .. } => group.stream_index(&member.stream),
         _ => None,
     }
 }

@@ -7,7 +7,8 @@ pub fn dead_letters(stream: &str, suffix: &str) -> String {
     format!("{stream}{suffix}")
 }
 
-/// The facts of a group, a hash: `lease`, the low-water mark `mark`, `seen` of the last heartbeat; of what was read past:
+/// The facts of a group, a hash: `lease`, the low-water mark `mark`, `seen` of the last heartbeat, `swept` of the last
+/// removal of dead consumers; of what was read past:
 /// `version`, `backlog`, `unread` (the oldest entry that may be taken up), `pruned` (when that was looked at) and `task`; and
 /// what is noted to notice entries that were trimmed unread: `found`, what a client start has found of them; on Redis 7.0
 /// `read`, how many entries there were up to the position `at`, as known under the server's `run` id; before 7 `top`, the

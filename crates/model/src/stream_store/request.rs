@@ -165,11 +165,13 @@ pub enum Request {
         /// The client start: another one that has taken the name is left alone.
         instance: Arc<str>,
     },
-    /// Removes the consumers of a group that are not alive and own nothing. The answer counts them.
-    /// → [`Response::Count`]
+    /// Removes the consumers of a group that are not alive and own nothing, unless that was done within `pause`
+    /// milliseconds. The answer counts them. → [`Response::Count`]
     RemoveDeadConsumers {
         /// The consumer that asks.
         member: ConsumerId,
+        /// The milliseconds for which a removal is enough.
+        pause: u64,
     },
     /// Trims a stream by its retention if this client start is the janitor of the stream or nobody is. The answer
     /// counts the entries that were removed. → [`Response::Count`]

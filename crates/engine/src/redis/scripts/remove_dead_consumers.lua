@@ -1,11 +1,16 @@
 -- Removes consumers that are not alive and own nothing, and notes on entries that are not pending any more.
--- KEYS: stream, consumers, notes.
--- ARGV: group.
+-- KEYS: stream, consumers, notes, facts.
+-- ARGV: group, the milliseconds for which a removal by any client is enough.
 -- Returns: how many consumers were removed.
 local stream, consumers, notes, group = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
 -- How many are removed at once. All are looked at: dead ones behind many that live would never go.
 local most = 1000
 local now = time()
+if now < tonumber(redis.call('HGET', KEYS[4], 'swept') or 0) + tonumber(ARGV[2]) then
+    -- Says so when there is no group.
+    redis.call('XPENDING', stream, group)
+    return 0
+end
 local beats = named(redis.call('HGETALL', consumers))
 local removed, present = 0, {}
 for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
@@ -35,4 +40,5 @@ for name, beat in pairs(beats) do
     end
 end
 tidy(stream, group, notes)
+redis.call('HSET', KEYS[4], 'swept', now)
 return removed

@@ -5,6 +5,9 @@ const INTERVAL: u64 = 30_000;
 /// Between two removals while none finds anything.
 const QUIET_INTERVAL: u64 = 300_000;
 
+/// For how long a removal by any client of the group is enough, in milliseconds.
+pub(crate) const PAUSE: u64 = 25_000;
+
 /// The removal of consumers that are dead and own nothing.
 #[derive(Debug, Default)]
 pub(crate) struct DeadConsumerRemoval {

@@ -47,6 +47,8 @@ pub(super) struct Group {
     /// Which client start lives behind a consumer's name, and until when it counts as alive.
     pub(super) alive: HashMap<Arc<str>, Holder>,
     pub(super) lease: Option<u64>,
+    /// When dead consumers were last removed.
+    swept_at: Option<u64>,
     /// When a client of the group was last heard of.
     pub(super) heard_of: Option<u64>,
     /// When a client last had a pattern.
@@ -306,7 +308,11 @@ impl Group {
     }
 
     /// Removes consumers that do not live and own nothing. Returns how many.
-    pub(super) fn remove_dead_consumers(&mut self, now_ms: u64) -> u64 {
+    pub(super) fn remove_dead_consumers(&mut self, pause: u64, now_ms: u64) -> u64 {
+        if self.swept_at.is_some_and(|at| now_ms < at.saturating_add(pause)) {
+            return 0;
+        }
+        self.swept_at = Some(now_ms);
         let before = self.consumers.len();
         let alive = &self.alive;
         self.consumers.retain(|name, consumer| {

@@ -254,8 +254,8 @@ impl Streams {
             Request::RemoveConsumer { member, instance } => {
                 Response::Count(self.group_of(&member)?.1.remove_consumer(&member.consumer, &instance))
             }
-            Request::RemoveDeadConsumers { member } => {
-                Response::Count(self.group_of(&member)?.1.remove_dead_consumers(now_ms))
+            Request::RemoveDeadConsumers { member, pause } => {
+                Response::Count(self.group_of(&member)?.1.remove_dead_consumers(pause, now_ms))
             }
             Request::ApplyRetention { stream, instance, max_len, max_age, safe } => {
                 let retain = |s: &mut Stream| s.apply_retention(&instance, max_len, max_age, safe, now_ms);

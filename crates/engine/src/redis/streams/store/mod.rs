@@ -173,15 +173,13 @@ impl StoreCall {
                 };
                 count(self.run(&list::REMOVE_CONSUMER, &[&member.stream, &consumers], arguments).await)
             }
-            Request::RemoveDeadConsumers { member: ConsumerId { stream, group, .. } } => {
-                let (consumers, notes) = (keys::consumers(&stream, &group), keys::notes(&stream, &group));
-                let keys = [&*stream, &consumers, &notes];
-                count(
-                    self.run(&list::REMOVE_DEAD_CONSUMERS, &keys, |c| {
-                        c.arg(&*group);
-                    })
-                    .await,
-                )
+            Request::RemoveDeadConsumers { member: ConsumerId { stream, group, .. }, pause } => {
+                let [facts, _, consumers, notes, ..] = group_facts::keys_of(&stream, &group);
+                let arguments = |c: &mut Cmd| {
+                    c.arg(&*group).arg(pause);
+                };
+                let keys = [&*stream, &consumers, &notes, &facts];
+                count(self.run(&list::REMOVE_DEAD_CONSUMERS, &keys, arguments).await)
             }
             Request::ApplyRetention { stream, instance, max_len, max_age, safe } => {
                 self.apply_retention(&stream, &instance, (max_len, max_age), safe).await

@@ -87,7 +87,7 @@ fn who_leaves_goes_unless_it_owns_something() {
 fn the_dead_are_swept_once_they_own_nothing() {
     let mut rig = Rig::with(2);
     let remove_dead_consumers =
-        |rig: &mut Rig| rig.count(Request::RemoveDeadConsumers { member: member("a") });
+        |rig: &mut Rig| rig.count(Request::RemoveDeadConsumers { member: member("a"), pause: 0 });
     for consumer in ["a", "busy", "dead", "stranger"] {
         rig.read(consumer, usize::from(consumer == "busy"));
     }

@@ -193,7 +193,7 @@ impl Run {
                 let (member, instance) = (member(CONSUMERS[c]), INSTANCES[i].into());
                 rig.count(Request::RemoveConsumer { member, instance });
             }
-            Step::Sweep => drop(rig.count(Request::RemoveDeadConsumers { member: member("a") })),
+            Step::Sweep => drop(rig.count(Request::RemoveDeadConsumers { member: member("a"), pause: 0 })),
             Step::Trim(length) => drop(rig.trim_to(length)),
             Step::Retain(max_len, max_age) => {
                 let before: BTreeSet<_> = rig.entries("s").iter().map(|e| e.id).collect();

@@ -139,7 +139,7 @@ fn without_a_group_there_is_an_error() {
             take_up: Vec::new(),
         },
         Request::RemoveConsumer { member: m(), instance: "i".into() },
-        Request::RemoveDeadConsumers { member: m() },
+        Request::RemoveDeadConsumers { member: m(), pause: 0 },
         Request::Pending {
             stream: "s".into(),
             group: "g".into(),

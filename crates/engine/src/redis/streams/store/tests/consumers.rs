@@ -144,7 +144,7 @@ async fn consumers_go_when_they_are_dead_and_own_nothing() {
             rig.done(beat).await;
         }
     }
-    assert_eq!(rig.count(Request::RemoveDeadConsumers { member: member("alive") }).await, 1);
+    assert_eq!(rig.count(Request::RemoveDeadConsumers { member: member("alive"), pause: 0 }).await, 1);
     let left = rig.server.command(&["XINFO", "CONSUMERS", STREAM, GROUP]).await;
     assert_eq!(left.items().len(), 3);
     assert_eq!(rig.count(Request::RemoveConsumer { member: member("owner"), instance: "i".into() }).await, 1);
@@ -208,7 +208,7 @@ async fn dead_consumers_behind_many_that_live_go_too() {
         redis.call('HSET', KEYS[2], 'a' .. i, 'i 99999999999999') end
         redis.call('XGROUP', 'CREATECONSUMER', KEYS[1], ARGV[1], 'z') redis.call('HSET', KEYS[2], 'z', 'i 1')";
     rig.server.command(&["EVAL", script, "2", STREAM, "orders:group:billing:consumers", GROUP]).await;
-    assert_eq!(rig.count(Request::RemoveDeadConsumers { member: member("a") }).await, 1);
+    assert_eq!(rig.count(Request::RemoveDeadConsumers { member: member("a"), pause: 0 }).await, 1);
 }
 
 #[tokio::test]

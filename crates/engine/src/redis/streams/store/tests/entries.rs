@@ -92,7 +92,7 @@ async fn what_is_handed_back_can_be_claimed_at_once() {
     assert_eq!((entries[0].deliveries, entries[0].started), (2, true));
     // Whoever acknowledges it, the notes go with the next sweep.
     rig.done(Request::Acknowledge { member: member("c"), ids: ids.clone() }).await;
-    rig.done(Request::RemoveDeadConsumers { member: member("c") }).await;
+    rig.done(Request::RemoveDeadConsumers { member: member("c"), pause: 0 }).await;
     assert_eq!(rig.server.command(&["EXISTS", "orders:group:billing:notes"]).await.int(), 0);
 }
 

@@ -56,7 +56,7 @@ async fn all_is_the_same_in_the_older_protocol() {
     };
     assert_eq!(rig.count(retain).await, 0);
     assert!(matches!(rig.done(Request::Describe { stream: STREAM.into() }).await, Response::Stream(Some(_))));
-    assert_eq!(rig.count(Request::RemoveDeadConsumers { member: member("a") }).await, 0);
+    assert_eq!(rig.count(Request::RemoveDeadConsumers { member: member("a"), pause: 0 }).await, 0);
 
     rig.transport.join(KEY, GROUP.into());
     let arrived = || async {

@@ -92,7 +92,7 @@ async fn without_a_group_everything_says_so() {
             own("a", EntryId::MIN, 1, false),
             beat("a", "i"),
             Request::RemoveConsumer { member: member("a"), instance: "i".into() },
-            Request::RemoveDeadConsumers { member: member("a") },
+            Request::RemoveDeadConsumers { member: member("a"), pause: 0 },
             Request::Pending {
                 stream: stream.clone(),
                 group: group.clone(),
