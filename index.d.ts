@@ -1063,19 +1063,23 @@ export declare class EventBusClient<Events = Record<string, any>> {
 
   /**
    * The event of this id, if `persistence` keeps it or, with `persistence`, if it is among the last
-   * that this client has published or received itself; else null. Rejects with what the server
-   * said, `INVALID_OPTIONS`, `COMMAND_TIMEOUT`, `CLOSED`.
+   * that this client has published or received itself; else null. While Redis cannot be asked it
+   * resolves to an event of the latter, and rejects for another. Rejects with what the server said, `INVALID_OPTIONS`, `COMMAND_TIMEOUT`, `CLOSED`.
    */
   getEvent(id: string): Promise<EventOf<Events> | null>;
 
   /**
    * Past events, each once: those that the history of `persistence` keeps, or without it those of
    * the configured streams; with `persistence` also the last that this client has published or
-   * received itself. Rejects as `getEvent`.
+   * received itself. Rejects as `getEvent`, and with `INVALID_OPTIONS` where neither is configured.
+   *
+   * With `persistence`, while Redis cannot be asked, it resolves to what this client knows itself: then
+   * `complete` of the result is false, and there is a `warning` `HISTORY_INCOMPLETE`. With `source: 'redis'`, or
+   * without `persistence`, it rejects.
    */
   getHistory<const P extends string = '*'>(
     query?: HistoryQuery<P>,
-  ): Promise<PatternEvent<Events, P>[]>;
+  ): Promise<History<PatternEvent<Events, P>>>;
 
   /**
    * Goes through the stored events of a stream, or of the streams that store what a pattern
@@ -1462,6 +1466,15 @@ export interface DeadLetter {
 
 /** A moment: a Date, ms since 1970, or ISO 8601. */
 export type Moment = Date | number | string;
+
+/** What `getHistory` resolves to. */
+export type History<E> = E[] & {
+  /**
+   * Whether what the server keeps is among the events, or was not asked for; false: only what this client
+   * knows itself is. It is not enumerable, and a copy of the array does not have it.
+   */
+  readonly complete: boolean;
+};
 
 /** Which kept events `getHistory` gives. */
 export interface HistoryQuery<P extends string = string> {
