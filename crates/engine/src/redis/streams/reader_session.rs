@@ -152,7 +152,7 @@ impl GroupReaderSession {
         for stream in read.streams.iter() {
             command.arg(keys::facts(stream, &read.group));
         }
-        command.arg(&*read.group).arg(self.context.origin.instance_id());
+        command.arg(&*read.group).arg(self.context.origin.instance_id()).arg(self.trims.thoroughness());
         for stream in read.streams.iter() {
             command.arg(self.trims.told(stream));
         }
@@ -224,6 +224,7 @@ impl GroupReaderSession {
         let reply = match decode(self.protocol, reply)? {
             Some((Reply::Error(error), _)) if script::is_missing(error) => {
                 self.knows_script = false;
+                self.trims.forget();
                 return Ok(());
             }
             Some((Reply::Error(error), _)) => {

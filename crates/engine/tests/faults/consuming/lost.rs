@@ -221,3 +221,28 @@ async fn a_stream_that_is_trimmed_under_load() {
     assert_eq!(handled.len() as u64 + bus.stats().counts.events_lost, 6_000);
     bus.disconnect().await;
 }
+
+/// Two consumers share a group whose stream is trimmed in front of them: to nothing, to little, to more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_two_consumers_of_a_group_handle_and_are_told_of_is_all() {
+    let server = RedisServer::start().await;
+    let (bus, peer) = (keeper(&server.url(), 400).await, keeper(&server.url(), 400).await);
+    let publisher = keeper(&server.url(), 400).await;
+    let inboxes =
+        [Inbox::with(&bus, &["job"], workers()).await, Inbox::with(&peer, &["job"], workers()).await];
+    for round in 0..60_u64 {
+        store(&publisher, numbered(round * 100..round * 100 + 100)).await;
+        let left = ["0", "20", "70"][round as usize % 3];
+        server.command(&["XTRIM", JOBS, "MAXLEN", "=", left]).await;
+        if round % 5 == 0 {
+            tokio::time::sleep(millis(5)).await;
+        }
+    }
+    settled(&server, "workers").await;
+    let told = || bus.stats().counts.events_lost + peer.stats().counts.events_lost;
+    let handled = || inboxes.iter().map(Inbox::len).sum::<usize>() as u64;
+    eventually(PATIENCE, "each is handled or told as lost", || async { handled() + told() >= 6_000 }).await;
+    assert_eq!(handled() + told(), 6_000, "{} handled, {} told", handled(), told());
+    bus.disconnect().await;
+    peer.disconnect().await;
+}
