@@ -620,8 +620,8 @@ export interface StreamConfig {
    */
   realtime?: boolean | readonly string[];
   /**
-   * Whether entries stay that a group, heard of within the last hour, has not read and settled;
-   * default true. Publishers still trim to the larger of `maxLength` and 1 000 000 (with `'time'`,
+   * Whether entries stay that a group, heard of within the last hour or not subscribed to yet, has
+   * not read and settled; default true. Publishers still trim to the larger of `maxLength` and 1 000 000 (with `'time'`,
    * to `maxLength`), so that no dead group fills the server.
    */
   safeTrim?: boolean;
@@ -804,7 +804,8 @@ export interface ClientEvents {
   deadLetter: [DeadLetterNotice];
   /**
    * Entries that were trimmed or deleted before a group could handle them, between these message
-   * ids. `count` 0: it is not known how many.
+   * ids. What was trimmed unread is noticed with the next read of the group, and each entry is told
+   * to one client. Before Redis 7 it is not known how many there were: then `count` is 1.
    */
   messagesLost: [{ stream: string; group: string; count: number; from: string; to: string }];
   /**
@@ -1300,7 +1301,8 @@ export interface Streams {
   /**
    * Takes what was left alone for too long from its consumers and hands it back to its group, of
    * which any consumer takes it within a second. What was tried too often goes to the dead letters
-   * uncalled. Consumers do the same by themselves, after the lease; this is for those who cannot
+   * uncalled, with the event `deadLetter`. What this client has handed back and nobody has taken yet
+   * is left as it is. `messagesRecovered` counts what was taken. Consumers do the same by themselves, after the lease; this is for those who cannot
    * wait.
    */
   recover(options?: RecoverOptions): Promise<RecoverResult>;
@@ -1343,7 +1345,7 @@ export interface GroupInfo {
   consumers: { name: string; pending: number; idle: number }[];
   /** Handed out and not acknowledged. */
   pending: number;
-  /** Not yet read; null where the server does not know (before Redis 7, or after deletions). */
+  /** Not yet read, of what is still there; null where nobody knows: 100 or more, before Redis 7 or after deletions. */
   lag: number | null;
   /** In ms; null if nothing is pending. */
   oldestPendingAge: number | null;
