@@ -130,7 +130,12 @@ onTransports(['redis'], (fixture) => {
       return (await bus.streams.recover(query)).deadLettered === 5;
     });
     await eventually(() => told.length === 5);
-    expect(told[0]).toMatchObject({ stream: stream.name, group: 'g', event: { data: 0 }, attempts: 1 });
+    expect(told[0]).toMatchObject({
+      stream: stream.name,
+      group: 'g',
+      event: { data: 0 },
+      attempts: 1,
+    });
     const { eventsDeadLettered, messagesRecovered } = bus.getStats();
     expect([eventsDeadLettered, messagesRecovered]).toEqual([5, 5]);
   });

@@ -266,7 +266,9 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     return this.#core.ask('getHistory', read).then(({ events, complete }) => {
       const past = events.map((text) => JSON.parse(text));
       // It is not enumerable, so that the result is equal to an array of its events.
-      return Object.defineProperty(past as History<PatternEvent<Events, P>>, 'complete', { value: complete });
+      return Object.defineProperty(past as History<PatternEvent<Events, P>>, 'complete', {
+        value: complete,
+      });
     });
   }
 

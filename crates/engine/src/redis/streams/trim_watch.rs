@@ -6,7 +6,11 @@
 
 use std::sync::Arc;
 
-use oxbus_model::stream_store::EntryId;
+use oxbus_model::consumer::Read;
+use oxbus_model::stream_store::{EntryId, keys};
+use redis::Cmd;
+
+use crate::redis::scripts::list;
 
 /// How many entries are added to a stream in a millisecond, and so trimmed, at the most: as many as a server stores
 /// and publishes with nothing else to do.
@@ -105,12 +109,12 @@ impl TrimWatch {
     }
 
     /// How many missed entries of a stream were told.
-    pub(super) fn told(&self, stream: &Arc<str>) -> u64 {
+    fn told(&self, stream: &Arc<str>) -> u64 {
         self.streams.iter().find(|known| known.name == *stream).map_or(0, |known| known.told)
     }
 
     /// What the next look is told of how thorough it has to be.
-    pub(super) fn thoroughness(&self) -> &'static str {
+    fn thoroughness(&self) -> &'static str {
         match self.sight {
             None => "1",
             Some((sight, _)) if sight.forgets => "2",
@@ -157,6 +161,24 @@ impl TrimWatch {
         });
         &mut self.streams[at]
     }
+}
+
+/// The command of a look before a read; `known` says that the server knows the script.
+pub(super) fn look(read: &Read, trims: &TrimWatch, instance: &str, known: bool) -> Cmd {
+    let script = &list::FIND_MISSED;
+    let mut command = if known { script.call() } else { script.call_in_full() };
+    command.arg(2 * read.streams.len());
+    for stream in read.streams.iter() {
+        command.arg(&**stream);
+    }
+    for stream in read.streams.iter() {
+        command.arg(keys::facts(stream, &read.group));
+    }
+    command.arg(&*read.group).arg(instance).arg(trims.thoroughness());
+    for stream in read.streams.iter() {
+        command.arg(trims.told(stream));
+    }
+    command
 }
 
 #[cfg(test)]
