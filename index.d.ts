@@ -620,8 +620,8 @@ export interface StreamConfig {
    */
   realtime?: boolean | readonly string[];
   /**
-   * Whether entries stay that a group, heard of within the last hour, has not read and settled;
-   * default true. Publishers still trim to the larger of `maxLength` and 1 000 000 (with `'time'`,
+   * Whether entries stay that a group, heard of within the last hour or not subscribed to yet, has
+   * not read and settled; default true. Publishers still trim to the larger of `maxLength` and 1 000 000 (with `'time'`,
    * to `maxLength`), so that no dead group fills the server.
    */
   safeTrim?: boolean;
@@ -804,7 +804,8 @@ export interface ClientEvents {
   deadLetter: [DeadLetterNotice];
   /**
    * Entries that were trimmed or deleted before a group could handle them, between these message
-   * ids. `count` 0: it is not known how many.
+   * ids. What was trimmed unread is noticed with the next read of the group, and each entry is told
+   * to one client. Before Redis 7 it is not known how many there were: then `count` is 1.
    */
   messagesLost: [{ stream: string; group: string; count: number; from: string; to: string }];
   /**
@@ -1063,19 +1064,23 @@ export declare class EventBusClient<Events = Record<string, any>> {
 
   /**
    * The event of this id, if `persistence` keeps it or, with `persistence`, if it is among the last
-   * that this client has published or received itself; else null. Rejects with what the server
-   * said, `INVALID_OPTIONS`, `COMMAND_TIMEOUT`, `CLOSED`.
+   * that this client has published or received itself; else null. While Redis cannot be asked it
+   * resolves to an event of the latter, and rejects for another. Rejects with what the server said, `INVALID_OPTIONS`, `COMMAND_TIMEOUT`, `CLOSED`.
    */
   getEvent(id: string): Promise<EventOf<Events> | null>;
 
   /**
    * Past events, each once: those that the history of `persistence` keeps, or without it those of
    * the configured streams; with `persistence` also the last that this client has published or
-   * received itself. Rejects as `getEvent`.
+   * received itself. Rejects as `getEvent`, and with `INVALID_OPTIONS` where neither is configured.
+   *
+   * With `persistence`, while Redis cannot be asked, it resolves to what this client knows itself: then
+   * `complete` of the result is false, and there is a `warning` `HISTORY_INCOMPLETE`. With `source: 'redis'`, or
+   * without `persistence`, it rejects.
    */
   getHistory<const P extends string = '*'>(
     query?: HistoryQuery<P>,
-  ): Promise<PatternEvent<Events, P>[]>;
+  ): Promise<History<PatternEvent<Events, P>>>;
 
   /**
    * Goes through the stored events of a stream, or of the streams that store what a pattern
@@ -1296,7 +1301,8 @@ export interface Streams {
   /**
    * Takes what was left alone for too long from its consumers and hands it back to its group, of
    * which any consumer takes it within a second. What was tried too often goes to the dead letters
-   * uncalled. Consumers do the same by themselves, after the lease; this is for those who cannot
+   * uncalled, with the event `deadLetter`. What this client has handed back and nobody has taken yet
+   * is left as it is. `messagesRecovered` counts what was taken. Consumers do the same by themselves, after the lease; this is for those who cannot
    * wait.
    */
   recover(options?: RecoverOptions): Promise<RecoverResult>;
@@ -1339,7 +1345,7 @@ export interface GroupInfo {
   consumers: { name: string; pending: number; idle: number }[];
   /** Handed out and not acknowledged. */
   pending: number;
-  /** Not yet read; null where the server does not know (before Redis 7, or after deletions). */
+  /** Not yet read, of what is still there; null where nobody knows: 100 or more, before Redis 7 or after deletions. */
   lag: number | null;
   /** In ms; null if nothing is pending. */
   oldestPendingAge: number | null;
@@ -1468,6 +1474,15 @@ export interface DeadLetter {
 
 /** A moment: a Date, ms since 1970, or ISO 8601. */
 export type Moment = Date | number | string;
+
+/** What `getHistory` resolves to. */
+export type History<E> = E[] & {
+  /**
+   * Whether what the server keeps is among the events, or was not asked for; false: only what this client
+   * knows itself is. It is not enumerable, and a copy of the array does not have it.
+   */
+  readonly complete: boolean;
+};
 
 /** Which kept events `getHistory` gives. */
 export interface HistoryQuery<P extends string = string> {

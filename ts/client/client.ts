@@ -18,6 +18,7 @@ import type {
   GroupContext,
   GroupSubscribeOptions,
   HealthReport,
+  History,
   HistoryQuery,
   MemberOptions,
   PatternEvent,
@@ -258,12 +259,17 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
 
   getHistory<const P extends string = '*'>(
     query?: HistoryQuery<P>,
-  ): Promise<PatternEvent<Events, P>[]> {
+  ): Promise<History<PatternEvent<Events, P>>> {
     const read = readOptions(query, ['type', 'from', 'to', 'limit', 'source', 'order']);
     read.from = readMoment(read.from, 'from');
     read.to = readMoment(read.to, 'to');
-    const events = this.#core.ask('getHistory', read);
-    return events.then((texts) => texts.map((text) => JSON.parse(text)));
+    return this.#core.ask('getHistory', read).then(({ events, complete }) => {
+      const past = events.map((text) => JSON.parse(text));
+      // It is not enumerable, so that the result is equal to an array of its events.
+      return Object.defineProperty(past as History<PatternEvent<Events, P>>, 'complete', {
+        value: complete,
+      });
+    });
   }
 
   replay<const P extends string = '*'>(

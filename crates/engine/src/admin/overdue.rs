@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use oxbus_model::consumer::{Announcement, ReceivedEntry};
+use oxbus_model::delivery::DeliveryCounts;
 use oxbus_model::stream_store::{
-    ConsumerId, DeadLetterEntry, EntryId, PendingEntry, Request, Response, StoredEntry,
+    ConsumerId, DeadLetterEntry, EntryId, Missed, PendingEntry, Request, Response, StoredEntry,
 };
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 
 use crate::admin::arguments::Arguments;
 use crate::admin::context::{Context, no_group};
+use crate::admin::effect::Effect;
 use crate::admin::question::questions;
 use crate::transport::store::unexpected;
 
@@ -19,6 +22,8 @@ questions! {
 
 /// How long an entry must have been left alone, in milliseconds, unless it is said.
 const MIN_IDLE: u64 = 60_000;
+/// For how long, in milliseconds, an entry that was handed back counts as idle already.
+const HANDED_BACK_IDLE: u64 = 3_600_000;
 /// The most entries that are claimed at once: as many as a store tries.
 const MAX_BATCH: usize = 500;
 
@@ -92,9 +97,16 @@ async fn recover_group(
 ) -> Result<(), BusError> {
     let mut from = EntryId::MIN;
     loop {
-        let overdue = overdue(context, member, options, from).await?;
+        let mut overdue = overdue(context, member, options, from).await?;
+        let Some(listed) = overdue.last().map(|entry| entry.id) else { return Ok(()) };
+        let is_last = overdue.len() < options.batch || listed == EntryId::MAX;
+        overdue.retain(|entry| !is_handed_back(member, options, entry));
         if overdue.is_empty() {
-            return Ok(());
+            if is_last {
+                return Ok(());
+            }
+            from = listed.next();
+            continue;
         }
         let ids: Vec<_> = overdue.iter().map(|entry| entry.id).collect();
         let request = Request::Claim { member: member.clone(), min_idle: options.min_idle, ids: ids.clone() };
@@ -106,17 +118,36 @@ async fn recover_group(
         // nothing, other consumers hold the whole page now, which is skipped.
         let claimed = entries.iter().map(|entry| entry.id).chain(deleted.iter().copied()).max();
         let Some(last) = claimed.or(ids.last().copied()) else { return Ok(()) };
-        let deleted = deleted.len() as u64;
         recovered.checked += ids.iter().filter(|id| **id <= last).count() as u64;
-        recovered.claimed += entries.len() as u64 + deleted;
-        recovered.failed += deleted;
+        recovered.claimed += (entries.len() + deleted.len()) as u64;
+        recovered.failed += deleted.len() as u64;
+        announce_lost(context, member, &deleted);
+        let taken_over = DeliveryCounts { recovered: entries.len() as u64, ..DeliveryCounts::default() };
+        context.push_effect(Effect::Counted(taken_over));
         settle(context, member, options, entries, recovered).await;
-        if (ids.len() < options.batch && ids.last() == Some(&last)) || last == EntryId::MAX {
+        let is_whole = ids.last() == Some(&last);
+        if (is_last && is_whole) || last == EntryId::MAX {
             return Ok(());
         }
         // An entry that was returned to its group stays overdue until a consumer takes it: only a way forward ends.
-        from = last.next();
+        from = if is_whole { listed.next() } else { last.next() };
     }
+}
+
+/// Whether this client has handed an entry back already, and no consumer has taken it yet. One that is to be a dead
+/// letter now is not left alone.
+fn is_handed_back(member: &ConsumerId, options: &RecoverOptions, entry: &PendingEntry) -> bool {
+    *entry.consumer == *member.consumer
+        && entry.idle >= HANDED_BACK_IDLE
+        && u64::from(entry.deliveries) <= options.max_retries
+}
+
+/// Announces entries that were deleted before they were settled.
+fn announce_lost(context: &Context, member: &ConsumerId, ids: &[EntryId]) {
+    let (Some(from), Some(to)) = (ids.iter().min(), ids.iter().max()) else { return };
+    let missed = Missed { count: ids.len() as u64, from: *from, to: *to };
+    let (stream, group) = (member.stream.clone(), member.group.clone());
+    context.push_effect(Effect::Announced(Announcement::MessagesLost { stream, group, missed }));
 }
 
 async fn overdue(
@@ -158,13 +189,14 @@ async fn settle(
         recovered.failed += failed;
     }
     if !exhausted.is_empty() {
-        let (done, failed) =
-            dead_letter(context, member, exhausted.iter().map(dead_letter_of).collect()).await;
+        let letters: Vec<_> = exhausted.iter().map(dead_letter_of).collect();
+        let before: Vec<_> = exhausted.iter().map(before).collect();
+        let (done, failed) = dead_letter(context, member, letters, exhausted).await;
         recovered.dead_lettered += done;
         recovered.failed += failed;
         if done == 0 {
             // The server has no room for dead letters: a later recovery tries again.
-            requeue(context, member, exhausted.iter().map(before).collect()).await;
+            requeue(context, member, before).await;
         }
     }
 }
@@ -173,29 +205,54 @@ async fn settle(
 async fn requeue(context: &Context, member: &ConsumerId, items: Vec<(EntryId, u32)>) -> (u64, u64) {
     let all = items.len() as u64;
     let request = Request::Requeue { member: member.clone(), items, unhandled: false };
-    outcome(context, request, all).await
+    let lost = match context.store.execute(request).await {
+        Ok(Response::Fenced { not_owned, deleted }) => {
+            announce_lost(context, member, &deleted);
+            (not_owned.len() + deleted.len()) as u64
+        }
+        _ => all,
+    };
+    (all.saturating_sub(lost), lost)
 }
 
 /// Moves entries to the dead letters. The result: how many were moved, and how many were not.
 async fn dead_letter(
     context: &Context,
     member: &ConsumerId,
-    dead_letters: Vec<DeadLetterEntry>,
+    letters: Vec<DeadLetterEntry>,
+    entries: Vec<StoredEntry>,
 ) -> (u64, u64) {
-    let all = dead_letters.len() as u64;
     let config = &context.config.dead_letter;
     let to: Option<Arc<str>> = config.enabled.then(|| context.dead_letters_of(&member.stream));
-    let request =
-        Request::DeadLetter { member: member.clone(), to, max_len: config.max_length, letters: dead_letters };
-    outcome(context, request, all).await
-}
-
-async fn outcome(context: &Context, request: Request, all: u64) -> (u64, u64) {
-    let lost = match context.store.execute(request).await {
-        Ok(Response::Fenced { not_owned: taken, deleted: gone }) => (taken.len() + gone.len()) as u64,
-        _ => all,
+    let kept = to.is_some();
+    let (max_len, all) = (config.max_length, letters.len() as u64);
+    let request = Request::DeadLetter { member: member.clone(), to, max_len, letters: letters.clone() };
+    let Ok(Response::Fenced { not_owned, deleted }) = context.store.execute(request).await else {
+        return (0, all);
     };
-    (all.saturating_sub(lost), lost)
+    announce_lost(context, member, &deleted);
+    let mut moved = 0;
+    for (letter, entry) in letters.into_iter().zip(entries) {
+        if not_owned.contains(&letter.id) || deleted.contains(&letter.id) {
+            continue;
+        }
+        moved += 1;
+        let received =
+            ReceivedEntry::pending(context.config.codec, member.stream.clone(), entry, &member.instance);
+        context.push_effect(Effect::Announced(Announcement::DeadLettered {
+            stream: member.stream.clone(),
+            group: member.group.clone(),
+            id: letter.id,
+            event: received.content.into_event(),
+            attempts: letter.attempts,
+            reason: letter.reason,
+            error: letter.error,
+            kept,
+        }));
+    }
+    let dead_lettered = if kept { moved } else { 0 };
+    context.push_effect(Effect::Counted(DeliveryCounts { dead_lettered, ..DeliveryCounts::default() }));
+    (moved, all - moved)
 }
 
 fn dead_letter_of(entry: &StoredEntry) -> DeadLetterEntry {

@@ -73,6 +73,14 @@ impl ReceivedEntry {
 }
 
 impl Content {
+    /// The event; `None` where there is none.
+    pub fn into_event(self) -> Option<Arc<LiveEvent>> {
+        match self {
+            Content::Event { candidate, .. } => Some(candidate.event),
+            Content::Undecodable(_) => None,
+        }
+    }
+
     fn read<'a>(
         codec: Codec,
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,

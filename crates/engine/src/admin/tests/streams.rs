@@ -1,5 +1,8 @@
 //! `streams.*`.
 
+use oxbus_model::consumer::Announcement;
+use oxbus_model::delivery::DeliveryCounts;
+
 use super::*;
 
 #[tokio::test]
@@ -127,6 +130,21 @@ async fn what_is_left_alone_is_handed_back_and_what_was_tried_too_often_buried()
     assert_eq!(recovered, counts(250, 250, 247, 2, 1));
     let expected: Vec<_> = std::iter::once((3, true)).chain(std::iter::repeat_n((1, true), 246)).collect();
     assert_eq!(state(&rig), expected, "their counts are what they were");
+    let (mut told, mut counts_told, mut lost) = (Vec::new(), DeliveryCounts::default(), 0);
+    for effect in rig.effects() {
+        match effect {
+            Effect::Announced(Announcement::DeadLettered { id, event, attempts, kept, .. }) => {
+                told.push((id, event.is_some(), attempts, kept));
+            }
+            Effect::Announced(Announcement::MessagesLost { missed, .. }) => lost += missed.count,
+            Effect::Counted(counts) => counts_told.add(counts),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((told, lost), (vec![(ids[0], true, 4, true), (ids[1], true, 5, true)], 1));
+    assert_eq!((counts_told.dead_lettered, counts_told.recovered), (2, 249));
+    // What was handed back waits for a consumer, and is not recovered once more.
+    assert_eq!(rig.ok("streams.recover", json!({})).await, counts(0, 0, 0, 0, 0));
     let letters = rig.ok("deadLetters.list", json!({})).await;
     let attempts: Vec<_> = letters.as_array().unwrap().iter().map(|letter| &letter["attempts"]).collect();
     assert_eq!(attempts, [4, 5]);

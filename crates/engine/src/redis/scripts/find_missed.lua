@@ -1,12 +1,13 @@
 -- Finds what a group has missed: entries that were trimmed before the group had read them. It is called right before a
 -- read, because the read itself passes them over, and a server from 7.2 on counts them as read from then on.
 -- KEYS: streams, then the facts of the group of each.
--- ARGV: group, instance, then for each stream how many missed entries this instance has been told of.
+-- ARGV: group, instance, '1' for the first look on a connection, '2' for one that writes down what was read, else '';
+--       then for each stream how many missed entries this instance has been told of.
 -- Returns: how many entries that the group has read are at least left in front of what it has not read, 1 if a trim has
 --          come close to it, 1 if the server may forget how many entries a group has read; then for each stream nil or
 --          what the group missed: how many this instance has found in all, behind which id, before which id.
-local name, instance = ARGV[1], ARGV[2]
-local run = forgets and run_id()
+local name, instance, is_first = ARGV[1], ARGV[2], ARGV[3] == '1'
+local run = forgets and is_first and run_id()
 
 -- How many entries there were up to the position of the group; nil where nobody knows.
 local function read_of(stream, group, info, kept)
@@ -39,9 +40,24 @@ local function look(stream, facts, told)
         least = 0
         return false
     end
+    if ARGV[3] == '' and group.lag == 0 and group['entries-read'] then
+        -- Everything is read; but servers from 8 on count no lag either where everything was trimmed.
+        local length = redis.call('XLEN', stream)
+        if length > 0 then
+            if group['entries-read'] > length and length < 1000 then
+                close = 1
+            end
+            least = math.min(least or length, length)
+            return false
+        end
+    end
     local info = named(redis.call('XINFO', 'STREAM', stream))
     local values = redis.call('HMGET', facts, 'at', 'read', 'run', 'top', 'found')
     local kept = { at = values[1], read = values[2], run = values[3], top = values[4], found = values[5] }
+    if forgets and not run then
+        -- On one connection the server stays the same.
+        run = kept.run or run_id()
+    end
     local position, last, length = group['last-delivered-id'], info['last-generated-id'], info.length
     local first = info['first-entry'] and info['first-entry'][1]
     local is_done, is_before = not below(position, last), length == 0 or below(position, first)
@@ -104,6 +120,6 @@ local function look(stream, facts, told)
 end
 
 for i = 1, #KEYS / 2 do
-    reports[#reports + 1] = look(KEYS[i], KEYS[#KEYS / 2 + i], tonumber(ARGV[2 + i]))
+    reports[#reports + 1] = look(KEYS[i], KEYS[#KEYS / 2 + i], tonumber(ARGV[3 + i]))
 end
 return { least or 0, close, forgets and 1 or 0, unpack(reports) }

@@ -5,27 +5,19 @@
 //! another connection.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use oxbus_model::consumer::{GroupKey, Read};
 use redis::cmd;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
 use crate::redis::connection::link::{Connector, Handle};
 use crate::redis::streams::command_link::CommandLink;
+use crate::redis::streams::reader_input::{Input, LEAVE_LIMIT};
 use crate::redis::streams::reader_session::GroupReaderSession;
 use crate::runtime::tasks::Tasks;
 use crate::transport::context::TransportContext;
 use crate::transport::link_id::LinkId;
-
-/// How long a blocked read may take to end when the reader is to leave, in milliseconds.
-const LEAVE_LIMIT: u64 = 1_000;
-
-/// How long an unblocked read may take to answer until it is unblocked again: the server may have met the
-/// command to unblock before the read.
-const UNBLOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// The handle of a reader; dropping it ends it.
 pub(in crate::redis) struct GroupReader {
@@ -82,36 +74,5 @@ impl GroupReader {
     #[cfg(feature = "failpoints")]
     pub(in crate::redis) fn inject_panic(&self) {
         self.link.inject_panic();
-    }
-}
-
-/// An input of a reader.
-pub(in crate::redis) enum Input {
-    Read(Read),
-    /// Tell the server's number of the connection, if a read is unanswered.
-    Unblock(oneshot::Sender<Option<i64>>),
-    /// Read no more, and tell of a read that is unanswered.
-    Leave(oneshot::Sender<Option<Blocked>>),
-}
-
-/// A read that is unanswered.
-pub(in crate::redis) struct Blocked {
-    /// The server's number of the connection, where it may be known.
-    pub(super) client: Option<i64>,
-    /// Done when the read is over.
-    pub(super) over: oneshot::Receiver<()>,
-}
-
-impl Blocked {
-    async fn end(mut self, commands: &CommandLink, context: &TransportContext) {
-        let Some(client) = self.client else { return };
-        let deadline = context.clock.now_ms() + LEAVE_LIMIT;
-        let mut unblock = cmd("CLIENT");
-        unblock.arg("UNBLOCK").arg(client);
-        while context.clock.now_ms() < deadline && commands.ask(&unblock, deadline).await.is_ok() {
-            if timeout(UNBLOCK_PAUSE, &mut self.over).await.is_ok() {
-                return;
-            }
-        }
     }
 }

@@ -8,7 +8,6 @@ use bytes::BufMut;
 use oxbus_model::consumer::{GroupKey, Read, ReceivedEntry};
 use oxbus_model::server_error;
 use oxbus_model::server_error::Action;
-use oxbus_model::stream_store::keys;
 use oxbus_model::{BusError, ErrorKind};
 use redis::{Cmd, cmd};
 use tokio::sync::oneshot;
@@ -19,10 +18,10 @@ use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::resp::reply::{Protocol, Reply, decode};
 use crate::redis::resp::value::RespValue;
 use crate::redis::resp::xreadgroup::{Progress, ReadReply, visit};
-use crate::redis::scripts::{list, script};
-use crate::redis::streams::group_reader::{Blocked, Input};
+use crate::redis::scripts::script;
+use crate::redis::streams::reader_input::{Blocked, Input};
 use crate::redis::streams::store_replies;
-use crate::redis::streams::trim_watch::{Precaution, Sight, TrimWatch};
+use crate::redis::streams::trim_watch::{Precaution, Sight, TrimWatch, look};
 use crate::transport::context::TransportContext;
 use crate::transport::link_id::LinkId;
 
@@ -143,19 +142,7 @@ impl GroupReaderSession {
     /// Sends a read, and before it a look at what the group has missed. They go together, so that hardly anything
     /// comes between them.
     fn look_and_send(&mut self, read: Read, now: u64) {
-        let script = &list::FIND_MISSED;
-        let mut command = if self.knows_script { script.call() } else { script.call_in_full() };
-        command.arg(2 * read.streams.len());
-        for stream in read.streams.iter() {
-            command.arg(&**stream);
-        }
-        for stream in read.streams.iter() {
-            command.arg(keys::facts(stream, &read.group));
-        }
-        command.arg(&*read.group).arg(self.context.origin.instance_id());
-        for stream in read.streams.iter() {
-            command.arg(self.trims.told(stream));
-        }
+        let command = look(&read, &self.trims, self.context.origin.instance_id(), self.knows_script);
         self.trims.looking();
         let (group, streams) = (read.group.clone(), read.streams.clone());
         self.push(Command::Look { group, streams, sent: now }, block(&self.context) + BLOCK_GRACE, &command);
@@ -224,6 +211,7 @@ impl GroupReaderSession {
         let reply = match decode(self.protocol, reply)? {
             Some((Reply::Error(error), _)) if script::is_missing(error) => {
                 self.knows_script = false;
+                self.trims.forget();
                 return Ok(());
             }
             Some((Reply::Error(error), _)) => {

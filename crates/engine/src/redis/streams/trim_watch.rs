@@ -6,10 +6,15 @@
 
 use std::sync::Arc;
 
-use oxbus_model::stream_store::EntryId;
+use oxbus_model::consumer::Read;
+use oxbus_model::stream_store::{EntryId, keys};
+use redis::Cmd;
 
-/// How many entries are added to a stream in a millisecond, and so trimmed, at the most.
-const ADDED_PER_MS: u64 = 500;
+use crate::redis::scripts::list;
+
+/// How many entries are added to a stream in a millisecond, and so trimmed, at the most: as many as a server stores
+/// and publishes with nothing else to do.
+const ADDED_PER_MS: u64 = 200;
 /// How long after the answer to a read, in milliseconds, the next one counts as sent at once.
 const AT_ONCE: u64 = 1;
 /// So many read entries in front of a group can be trimmed before anyone notices.
@@ -48,7 +53,9 @@ pub(in crate::redis) struct Sight {
 pub(super) struct TrimWatch {
     /// What the last look on this connection has found, and when it was sent.
     sight: Option<(Sight, u64)>,
-    /// How many entries were read since the last look.
+    /// Looks that are not answered. A look is answered before the read behind it.
+    unanswered: usize,
+    /// How many entries were read since the last look was sent.
     read_since: u64,
     /// The last answer to a read: how many entries came, whether there was room for more, and when it came.
     answer: Option<(usize, bool, u64)>,
@@ -68,6 +75,7 @@ impl TrimWatch {
     /// There is a new connection, perhaps to another server, or a group was made again.
     pub(super) fn forget(&mut self) {
         self.sight = None;
+        self.unanswered = 0;
         self.answer = None;
     }
 
@@ -75,6 +83,9 @@ impl TrimWatch {
     pub(super) fn precaution(&self, streams: &[Arc<str>], limit: usize, now: u64) -> Precaution {
         let at_once = self.answer.filter(|(.., at)| now.saturating_sub(*at) <= AT_ONCE);
         let Some((sight, looked_at)) = self.sight else { return Precaution::Look };
+        if self.unanswered > 0 {
+            return Precaution::None;
+        }
         let since = now.saturating_sub(looked_at);
         // Of several streams it is not counted which of them has grown.
         let in_front = sight.margin + if streams.len() == 1 { self.read_since } else { 0 };
@@ -98,17 +109,28 @@ impl TrimWatch {
     }
 
     /// How many missed entries of a stream were told.
-    pub(super) fn told(&self, stream: &Arc<str>) -> u64 {
+    fn told(&self, stream: &Arc<str>) -> u64 {
         self.streams.iter().find(|known| known.name == *stream).map_or(0, |known| known.told)
+    }
+
+    /// What the next look is told of how thorough it has to be.
+    fn thoroughness(&self) -> &'static str {
+        match self.sight {
+            None => "1",
+            Some((sight, _)) if sight.forgets => "2",
+            Some(_) => "",
+        }
     }
 
     /// A look is sent. What it finds holds from now on.
     pub(super) fn looking(&mut self) {
+        self.unanswered += 1;
         self.read_since = 0;
     }
 
     /// A look that was sent at `sent` has found this.
     pub(super) fn looked(&mut self, sight: Sight, sent: u64) {
+        self.unanswered = self.unanswered.saturating_sub(1);
         self.sight = Some((sight, sent));
     }
 
@@ -141,6 +163,24 @@ impl TrimWatch {
     }
 }
 
+/// The command of a look before a read; `known` says that the server knows the script.
+pub(super) fn look(read: &Read, trims: &TrimWatch, instance: &str, known: bool) -> Cmd {
+    let script = &list::FIND_MISSED;
+    let mut command = if known { script.call() } else { script.call_in_full() };
+    command.arg(2 * read.streams.len());
+    for stream in read.streams.iter() {
+        command.arg(&**stream);
+    }
+    for stream in read.streams.iter() {
+        command.arg(keys::facts(stream, &read.group));
+    }
+    command.arg(&*read.group).arg(instance).arg(trims.thoroughness());
+    for stream in read.streams.iter() {
+        command.arg(trims.told(stream));
+    }
+    command
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,11 +199,14 @@ mod tests {
     fn nobody_looks_while_there_are_more_entries_in_front_than_can_be_trimmed() {
         let (mut watch, streams) = watch(10_000, false);
         watch.answered(16, 16, 10);
-        assert_eq!(watch.precaution(&streams, 512, 18), Precaution::None);
-        assert_eq!(watch.precaution(&streams, 512, 21), Precaution::Look);
-        assert_eq!(watch.precaution(&streams, 16, 21), Precaution::AskForLast);
-        watch.answered(512, 512, 21);
-        assert_eq!(watch.precaution(&streams, 512, 20), Precaution::None);
+        assert_eq!(watch.precaution(&streams, 512, 49), Precaution::None);
+        assert_eq!(watch.precaution(&streams, 512, 50), Precaution::Look);
+        assert_eq!(watch.precaution(&streams, 16, 50), Precaution::AskForLast);
+        watch.answered(512, 512, 50);
+        assert_eq!(watch.precaution(&streams, 512, 50), Precaution::None);
+        assert_eq!(watch.precaution(&streams, 512, 60), Precaution::Look);
+        watch.looking();
+        assert_eq!(watch.precaution(&streams, 512, 60), Precaution::None);
     }
 
     #[test]

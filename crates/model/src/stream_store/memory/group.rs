@@ -327,11 +327,18 @@ impl Group {
         (before - self.consumers.len()) as u64
     }
 
-    /// The first entry that the group still needs; `None` when no client of it was heard of for long.
+    /// The first entry that the group still needs; `None` when no client of it was heard of for long. Nothing is to be
+    /// missed before the first subscription.
     pub(super) fn needs(&self, now_ms: u64) -> Option<EntryId> {
-        let heard_of = self.heard_of.is_some_and(|last| is_remembered(last, now_ms));
+        let is_live = match self.heard_of {
+            Some(last) => is_remembered(last, now_ms),
+            None => {
+                let mut consumers = self.consumers.values();
+                consumers.len() == 0 || consumers.any(|consumer| is_remembered(consumer.seen, now_ms))
+            }
+        };
         let needed = || self.oldest_pending().unwrap_or(self.position().next());
-        heard_of.then(|| self.read_past.oldest().map_or_else(needed, |oldest| oldest.min(needed())))
+        is_live.then(|| self.read_past.oldest().map_or_else(needed, |oldest| oldest.min(needed())))
     }
 }
 

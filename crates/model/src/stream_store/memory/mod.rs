@@ -59,6 +59,8 @@ pub struct Streams {
     codec: Codec,
     by_name: HashMap<Arc<str>, Stream>,
     events: Expiring<Box<[u8]>>,
+    /// The streams that are histories, each with the time when it is gone.
+    histories: HashMap<Arc<str>, u64>,
     /// Who is in which room, by its key. Without expiry: who dies takes the store along.
     attendance: HashMap<Arc<str>, BTreeSet<String>>,
     /// Until when client starts live, by key.
@@ -73,6 +75,7 @@ impl Default for Streams {
             codec: Codec::Oxbus,
             by_name: HashMap::new(),
             events: Expiring::new(MAX_KEPT_EVENTS),
+            histories: HashMap::new(),
             attendance: HashMap::new(),
             living: HashMap::new(),
             registries: HashMap::new(),
@@ -112,13 +115,30 @@ impl Streams {
         })
     }
 
-    /// Appends an entry to a history, and removes from it what is older than `ttl_ms` milliseconds.
+    /// Appends an entry to a history, and removes from it what is older than `ttl_ms` milliseconds. The history is gone
+    /// so long after its last entry.
     pub fn append_to_history(&mut self, history: &str, fields: Fields, ttl_ms: u64, now_ms: u64) -> EntryId {
+        self.forget_histories(now_ms);
+        let until = now_ms.saturating_add(ttl_ms);
+        let gone_at = self.histories.entry(history.into()).or_default();
+        *gone_at = until.max(*gone_at);
         self.with(history, |s| {
             let id = s.append(fields.into(), Some(MAX_KEPT_EVENTS as u64), now_ms);
             s.trim_before(EntryId::first_of(now_ms.saturating_sub(ttl_ms)));
             id
         })
+    }
+
+    /// Removes histories whose last entry is too old.
+    fn forget_histories(&mut self, now_ms: u64) {
+        let Streams { histories, by_name, .. } = self;
+        histories.retain(|name, gone_at| {
+            let stays = *gone_at > now_ms;
+            if !stays {
+                by_name.remove(name);
+            }
+            stays
+        });
     }
 
     /// Keeps an event by its key, for `ttl_ms` milliseconds.
@@ -181,6 +201,7 @@ impl Streams {
     /// # Errors
     /// `NO_GROUP` where the stream or the group does not exist.
     pub fn execute(&mut self, request: Request, now_ms: u64) -> Result<Response, BusError> {
+        self.forget_histories(now_ms);
         Ok(match request {
             Request::EnsureGroup { stream, group, from, restarted } => {
                 self.with(&stream, |s| s.ensure_group(group, from, restarted))

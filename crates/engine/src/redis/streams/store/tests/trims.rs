@@ -14,7 +14,8 @@ impl Rig {
     pub(super) async fn missed(&self, group: &str, instance: &str, told: u64) -> Option<Missed> {
         let (facts, told) = (keys::facts(STREAM, group), told.to_string());
         let script = list::FIND_MISSED.source();
-        let found = self.server.command(&["EVAL", script, "2", STREAM, &facts, group, instance, &told]).await;
+        let found =
+            self.server.command(&["EVAL", script, "2", STREAM, &facts, group, instance, "1", &told]).await;
         let Value::Array(found) = &found.items()[3] else { return None };
         let id = |at: usize| found[at].text().parse().unwrap();
         Some(Missed { count: u64::try_from(found[0].int()).unwrap(), from: id(1), to: id(2) })
