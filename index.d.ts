@@ -1551,7 +1551,10 @@ export interface Stats {
    * group.
    */
   eventsSkipped: number;
-  /** Messages that were not events. */
+  /**
+   * Messages that were not events: no JSON object, no `type`, or no `data` but members that no event has, such as
+   * `{ type, payload }`. Each counts once, however many patterns it matches; some are logged at `debug`.
+   */
   eventsForeign: number;
   /** Stored events taken over from other consumers. */
   messagesRecovered: number;

@@ -89,19 +89,19 @@ impl Deliveries {
         &mut self,
         subscription: u32,
         pattern: u32,
-        candidate: &InboundEvent,
+        inbound: &InboundEvent,
         now_ms: u64,
     ) -> DeliveryCounts {
         let mut counts = DeliveryCounts::default();
         let offered = self.subscriptions.change(subscription, |s| {
-            if (s.handlers.options().no_echo && candidate.event.own)
-                || s.filter.as_ref().is_some_and(|f| !candidate.passes(f))
+            if (s.handlers.options().no_echo && inbound.event.own)
+                || s.filter.as_ref().is_some_and(|f| !inbound.passes(f))
             {
                 counts.skipped = 1;
             } else if s.circuit_is_open(now_ms) {
                 counts.dropped = 1;
             } else {
-                let queued = QueuedEvent { event: candidate.event.clone(), pattern, attempt: 1 };
+                let queued = QueuedEvent { event: inbound.event.clone(), pattern, attempt: 1 };
                 counts.dropped = s.push(queued) as u64;
             }
         });

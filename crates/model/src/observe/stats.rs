@@ -78,7 +78,7 @@ counters! {
     events_lost,
     /// Events not handed to a handler on purpose: by the filter, or as an echo.
     events_skipped,
-    /// Messages that are not events.
+    /// Messages that are not events, each once.
     events_foreign,
     /// Entries taken over from a consumer that stopped.
     messages_recovered,
