@@ -8,7 +8,7 @@ import {
 } from '..';
 import { eventually, Gate } from './support/eventually';
 import { fail } from './support/failures';
-import { onBothTransports } from './support/transports';
+import { keepingLogger, onBothTransports } from './support/transports';
 
 const EXACT = { initialDelay: 20, multiplier: 2, jitter: 'none' as const };
 
@@ -288,6 +288,33 @@ onBothTransports((fixture) => {
       return states.includes('closed');
     });
     expect(states).toEqual(['open', 'half-open', 'closed']);
+  });
+
+  test('what a full queue drops is told once for each subscription, and in the health report', async () => {
+    const logger = keepingLogger();
+    const bus = await fixture.open({ logger });
+    const warnings: { code: string; message: string }[] = [];
+    bus.on('warning', (warning) => warnings.push(warning));
+    const gate = new Gate();
+    const queue = { maxEvents: 2 };
+    await bus.subscribe('n', () => gate.opened, { concurrency: 1, queue });
+    await bus.subscribe(['n*', 'm'], () => gate.opened, { concurrency: 1, queue });
+    await bus.subscribe('n', () => {});
+    for (let n = 0; n < 50; n += 1) await bus.publish('n', n);
+    await eventually(() => bus.getStats().eventsDropped === 94);
+    await eventually(() => warnings.length === 2);
+    const about = (pattern: string) => ({
+      code: 'EVENTS_DROPPED',
+      message: expect.stringContaining(`for the subscription to ${pattern} were dropped`),
+    });
+    const both = expect.arrayContaining([about('n'), about('n*, m')]);
+    expect(warnings).toEqual(both);
+    const report = await bus.healthCheck();
+    expect(report.warnings.filter(({ code }) => code === 'EVENTS_DROPPED')).toEqual(both);
+    expect(report.status).toBe('healthy');
+    const lines = logger.lines.filter(({ fields }) => fields.code === 'EVENTS_DROPPED');
+    expect(lines.map(({ level }) => level)).toEqual(['warn', 'warn']);
+    gate.open();
   });
 
   test.each<['drop-oldest' | 'drop-newest' | 'latest-per-key', number[]]>([

@@ -2,6 +2,7 @@
 
 use oxbus_model::config::Mode;
 
+use crate::receive::dropped;
 use crate::receive::reception::{InboundBatch, OwnEvents, Reception};
 use crate::receive::seen::SeenMessages;
 use crate::state::ClientState;
@@ -62,7 +63,13 @@ pub(crate) fn accept(state: &ClientState, batch: &mut InboundBatch, taken: impl 
     queue.accept(batch, taken);
     let ready = queue.has_ready();
     let spent = queue.deliveries.take_deferred_drops();
+    let drops_began = queue.deliveries.take_drops_began();
     drop(queue);
+    if drops_began {
+        dropped::report(state);
+        // The next report has its time.
+        state.deadlines.notify_waiters();
+    }
     if ready {
         state.completions.wake();
     }
