@@ -317,6 +317,31 @@ onBothTransports((fixture) => {
     gate.open();
   });
 
+  test('one who waits for results does not outrun the handlers of the same client', async () => {
+    const bus = await fixture.open();
+    let handled = 0;
+    // Through a server messages may come later than results, by as much as the queue has room for.
+    const maxEvents = fixture.transport === 'memory' ? 2000 : 10_000;
+    await bus.subscribe('n', () => void (handled += 1), { queue: { maxEvents } });
+    for (let round = 0; round < 40; round += 1) {
+      await Promise.all(Array.from({ length: 500 }, () => bus.publish('n', 0)));
+    }
+    await eventually(() => handled + bus.getStats().eventsDropped === 20_000);
+    expect(bus.getStats().eventsDropped).toBe(0);
+  });
+
+  test('a handler that publishes does not wait for the queue that it is served from', async () => {
+    const bus = await fixture.open();
+    let handled = 0;
+    const handler = async () => {
+      await bus.publish('other', 0);
+      handled += 1;
+    };
+    await bus.subscribe('n', handler, { concurrency: 4, queue: { maxEvents: 100 } });
+    await Promise.all(Array.from({ length: 90 }, () => bus.publish('n', 0)));
+    await eventually(() => handled === 90);
+  });
+
   test.each<['drop-oldest' | 'drop-newest' | 'latest-per-key', number[]]>([
     ['drop-oldest', [0, 8, 9]],
     ['drop-newest', [0, 1, 2]],

@@ -297,6 +297,11 @@ impl Deliveries {
         self.subscriptions.iter().map(|(_, s)| s.waiting_bytes()).sum()
     }
 
+    /// Whether the queue of a subscription is more than half full.
+    pub fn is_crowded(&self, subscription: u32) -> bool {
+        self.subscriptions.get(subscription).is_some_and(Subscription::is_crowded)
+    }
+
     /// Whether a retry is due for which there is room.
     pub fn has_due(&self, now_ms: u64) -> bool {
         self.subscriptions.has_due(now_ms)

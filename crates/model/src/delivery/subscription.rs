@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::delivery::drops::Drops;
 use crate::delivery::event::LiveEvent;
 use crate::delivery::handler_slots::HandlerSlots;
-use crate::delivery::queue::{Queue, Queued};
+use crate::delivery::queue::{Queue, QueueOptions, Queued};
 use crate::delivery::ready_list::Schedulable;
 use crate::delivery::retry_queue::RetryQueue;
 use crate::filter::Filter;
@@ -118,6 +118,12 @@ impl Subscription {
             dropped += 1;
         }
         dropped
+    }
+
+    /// Whether the queue is more than half full.
+    pub(super) fn is_crowded(&self) -> bool {
+        let QueueOptions { max_events, max_bytes, .. } = *self.queue.options();
+        self.queue.len() > max_events / 2 || self.queue.bytes() > max_bytes / 2
     }
 
     /// Drops the events that wait, retries apart. Returns how many.
