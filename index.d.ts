@@ -849,7 +849,7 @@ export interface DeadLetterNotice {
   messageId: string;
   /** Null when it cannot be decoded. */
   event: BusEvent | null;
-  /** How often it was tried. */
+  /** How often it was tried: calls of a handler, those included that ended with their process; at least 1. */
   attempts: number;
   reason: DeadLetterReason;
   /** What the last attempt failed with. */
@@ -1447,7 +1447,7 @@ export interface DeadLetter {
   consumer: string;
   /** Of its entry in `stream`. */
   messageId: string;
-  /** How often it was tried. */
+  /** How often it was tried: calls of a handler, those included that ended with their process; at least 1. */
   attempts: number;
   reason: DeadLetterReason;
   /** What the last attempt failed with. */
@@ -1535,9 +1535,12 @@ export interface Stats {
   eventsPublished: number;
   /** Events that came in, before filters and queues. */
   eventsReceived: number;
-  /** Handler calls that succeeded. */
+  /**
+   * Events that a handler has handled with success, those of a batch one by one. An event counts once for each
+   * subscription that has handled it.
+   */
   eventsDelivered: number;
-  /** Events whose last attempt failed. */
+  /** Events whose last attempt failed, counted in the same way. */
   eventsFailed: number;
   eventsRetried: number;
   /** Stored events that were moved to the dead letters. */
