@@ -850,7 +850,7 @@ export interface DeadLetterNotice {
   messageId: string;
   /** Null when it cannot be decoded. */
   event: BusEvent | null;
-  /** How often it was tried. */
+  /** How often it was tried: calls of a handler, those included that ended with their process; at least 1. */
   attempts: number;
   reason: DeadLetterReason;
   /** What the last attempt failed with. */
@@ -1459,7 +1459,7 @@ export interface DeadLetter {
   consumer: string;
   /** Of its entry in `stream`. */
   messageId: string;
-  /** How often it was tried. */
+  /** How often it was tried: calls of a handler, those included that ended with their process; at least 1. */
   attempts: number;
   reason: DeadLetterReason;
   /** What the last attempt failed with. */
@@ -1556,9 +1556,12 @@ export interface Stats {
   eventsPublished: number;
   /** Events that came in, before filters and queues. */
   eventsReceived: number;
-  /** Handler calls that succeeded. */
+  /**
+   * Events that a handler has handled with success, those of a batch one by one. An event counts once for each
+   * subscription that has handled it.
+   */
   eventsDelivered: number;
-  /** Events whose last attempt failed. */
+  /** Events whose last attempt failed, counted in the same way. */
   eventsFailed: number;
   eventsRetried: number;
   /** Stored events that were moved to the dead letters. */
@@ -1572,7 +1575,10 @@ export interface Stats {
    * group.
    */
   eventsSkipped: number;
-  /** Messages that were not events. */
+  /**
+   * Messages that were not events: no JSON object, no `type`, or no `data` but members that no event has, such as
+   * `{ type, payload }`. Each counts once, however many patterns it matches; some are logged at `debug`.
+   */
   eventsForeign: number;
   /** Stored events taken over from other consumers. */
   messagesRecovered: number;

@@ -215,7 +215,7 @@ test(
     const handled = new Set(data(notes('handled')));
     expect([...handled].sort((a, b) => a - b)).toEqual(Array.from({ length: 24 }, (_, n) => n));
     expect(await bus.deadLetters.list()).toMatchObject([
-      { reason: 'crashed', event: { type: 'poison', data: 'x' } },
+      { reason: 'crashed', attempts: calls.length, event: { type: 'poison', data: 'x' } },
     ]);
     processes.at(-1)?.signal('SIGTERM');
     await supervised;

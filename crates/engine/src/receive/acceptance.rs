@@ -2,6 +2,7 @@
 
 use oxbus_model::config::Mode;
 
+use crate::receive::dropped;
 use crate::receive::reception::{InboundBatch, OwnEvents, Reception};
 use crate::receive::seen::SeenMessages;
 use crate::state::ClientState;
@@ -24,13 +25,12 @@ pub(crate) fn receive(
         seen,
         drops_own: state.config.mode == Mode::Hybrid,
     };
-    let mut foreign = 0;
     read(&mut |server_subscription, channel, payload| {
-        foreign += u64::from(!reception.message(server_subscription, channel, payload, batch));
+        reception.message(server_subscription, channel, payload, batch);
     });
     drop(router);
-    if foreign > 0 {
-        state.stats.events_foreign.add(foreign);
+    if batch.foreign.has_news() {
+        state.stats.events_foreign.add(batch.foreign.report(state.clock.now_ms()));
     }
     accept(state, batch, |_| {});
 }
@@ -57,13 +57,19 @@ pub(crate) fn accept(state: &ClientState, batch: &mut InboundBatch, taken: impl 
         return;
     }
     if state.config.persistence.is_some() {
-        batch.events.iter().for_each(|(candidate, _)| state.push_received(candidate.json()));
+        batch.events.iter().for_each(|(inbound, _)| state.push_received(inbound.json()));
     }
     let mut queue = state.live_queue();
     queue.accept(batch, taken);
     let ready = queue.has_ready();
     let spent = queue.deliveries.take_deferred_drops();
+    let drops_began = queue.deliveries.take_drops_began();
     drop(queue);
+    if drops_began {
+        dropped::report(state);
+        // The next report has its time.
+        state.deadlines.notify_waiters();
+    }
     if ready {
         state.completions.wake();
     }

@@ -52,10 +52,10 @@ impl LiveQueue {
             self.metrics.received(batch.events.len(), now);
             let mut counts = DeliveryCounts::default();
             let mut from = 0;
-            for (candidate, to) in &batch.events {
+            for (inbound, to) in &batch.events {
                 let mut takers = 0;
                 for &Route { subscription, pattern } in &batch.routes[from..*to] {
-                    let offered = self.deliveries.offer(subscription, pattern, candidate, now);
+                    let offered = self.deliveries.offer(subscription, pattern, inbound, now);
                     takers += u32::from(offered.skipped == 0);
                     counts.add(offered);
                 }

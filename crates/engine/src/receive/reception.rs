@@ -11,6 +11,7 @@ use oxbus_model::routing::channel::{Audience, Channels};
 use oxbus_model::routing::router::{Route, Router, ServerSubscriptionRef};
 
 use crate::publish::encoder::{Encoded, new_id};
+use crate::receive::foreign::ForeignMessages;
 use crate::receive::seen::SeenMessages;
 use crate::runtime::clock;
 
@@ -24,6 +25,8 @@ pub(crate) struct InboundBatch {
     pub(crate) types: TypeCache,
     /// How many subscriptions an event of a room was not for.
     pub(crate) left_out: u64,
+    /// Messages that were not events.
+    pub(super) foreign: ForeignMessages,
 }
 
 /// Reads messages and decides where they go.
@@ -59,27 +62,30 @@ impl OwnEvents<'_> {
 }
 
 impl Reception<'_> {
-    /// Takes a message in that came on `channel` for `server_subscription`. False when it is not an event.
+    /// Takes a message in that came on `channel` for `server_subscription`.
     pub(crate) fn message(
         &self,
         server_subscription: ServerSubscriptionRef<'_>,
         channel: &[u8],
         payload: &[u8],
         batch: &mut InboundBatch,
-    ) -> bool {
+    ) {
         let before = batch.routes.len();
         let may_be_heard = self.router.route(server_subscription, channel, &mut batch.routes);
         if batch.routes.len() == before && !may_be_heard {
-            return true;
+            return;
         }
-        let Ok(decoded) = self.codec.read_message(payload, missing) else {
-            batch.routes.truncate(before);
-            return false;
+        let decoded = match self.codec.read_message(payload, missing) {
+            Ok(decoded) => decoded,
+            Err(reason) => {
+                batch.routes.truncate(before);
+                return batch.foreign.came(server_subscription, channel, payload, reason);
+            }
         };
         let own = decoded.instance_id.as_deref() == Some(self.instance_id);
         if own && self.drops_own {
             batch.routes.truncate(before);
-            return true;
+            return;
         }
         if may_be_heard {
             let heard_from = batch.routes.len();
@@ -89,17 +95,16 @@ impl Reception<'_> {
                 batch.routes.truncate(heard_from);
             }
             if batch.routes.len() == before {
-                return true;
+                return;
             }
         }
         let usual = self.channels.name_of(channel) == Some(decoded.event_type.as_bytes());
         if usual && self.seen.is_some_and(|seen| !seen.came(server_subscription, &decoded)) {
             batch.routes.truncate(before);
-            return true;
+            return;
         }
         let channel = (!usual).then(|| String::from_utf8_lossy(channel).into());
         self.take(decoded, channel, own, batch);
-        true
     }
 
     /// Takes an event of this client in without the server. False when no subscription wants it.

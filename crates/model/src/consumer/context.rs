@@ -37,6 +37,8 @@ pub(super) struct Context {
     pub(super) counts: DeliveryCounts,
     /// What the handler calls were for that have ended; of a call that nobody asks for, until the next one ends.
     pub(super) ended: Vec<MetricKey>,
+    /// Events that were handled with success, each once, by the number of the stream and group.
+    pub(super) consumed: Vec<u64>,
     /// Events that nobody needs any more.
     pub(super) done: DeferredDrop,
 }
@@ -64,8 +66,19 @@ impl Context {
             announcements: Vec::new(),
             counts: DeliveryCounts::default(),
             ended: Vec::new(),
+            consumed: Vec::new(),
             done: DeferredDrop::default(),
         }
+    }
+
+    /// An event was handled with success, by all subscriptions of a group that it is for.
+    #[inline]
+    pub(super) fn consumed(&mut self, consumer: u16) {
+        let at = usize::from(consumer);
+        if self.consumed.len() <= at {
+            self.consumed.resize(at + 1, 0);
+        }
+        self.consumed[at] += 1;
     }
 
     pub(super) fn announce(&mut self, announcement: Announcement) {

@@ -32,6 +32,11 @@ impl Consumer {
         self.context.consumers.all()
     }
 
+    /// How many events were handled with success, each once for a group, by the number of the stream and group.
+    pub fn consumed(&self) -> &[u64] {
+        &self.context.consumed
+    }
+
     /// Whether a group was told to stop reading, and is not left yet.
     pub fn is_leaving(&self, group: &str) -> bool {
         self.groups.values().any(|g| *g.joining.group == *group && g.stopping)

@@ -181,6 +181,7 @@ pub(super) fn end_if_done(group: &mut Group, slot: u32, now: u64, cx: &mut Conte
         if all {
             if let Some(stream) = group.streams.get_mut(at) {
                 stream.updates.acknowledgements.expect_without_ownership(id);
+                cx.consumed(stream.consumer_number);
             }
             group.acknowledge(at, id, now);
         }
@@ -196,6 +197,9 @@ pub(super) fn end_if_done(group: &mut Group, slot: u32, now: u64, cx: &mut Conte
         group.dead_letter(slot, failure);
     } else {
         entry.stage = Stage::Over;
+        if let Some(stream) = group.streams.get(at) {
+            cx.consumed(stream.consumer_number);
+        }
         group.acknowledge(at, id, now);
     }
     group.leave_lane(slot, now);
