@@ -1,7 +1,7 @@
 //! A client's connections to Redis: the publisher from the start, the subscriber from the first subscription,
 //! the consumer from the first request to a stream, and a reader for each group.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ use crate::redis::connection::handshake::Endpoint;
 use crate::redis::connection::lazy_link::LazyLink;
 use crate::redis::connection::link::{Connector, Handle};
 use crate::redis::connection::server_info;
+use crate::redis::publisher::group_gate::GroupGate;
 use crate::redis::publisher::hybrid::Hybrid;
 use crate::redis::publisher::input::Input;
 use crate::redis::publisher::session::Publisher;
-use crate::redis::publisher::streams_ready::StreamsReady;
 use crate::redis::streams::command_link::CommandLink;
 use crate::redis::streams::command_session::CommandSession;
 use crate::redis::streams::group_reader::GroupReader;
@@ -43,7 +43,7 @@ pub(crate) struct RedisTransport {
     commands: Arc<CommandLink>,
     store: Arc<RedisStore>,
     replicated: Arc<LazyLink<Input>>,
-    ready: Arc<StreamsReady>,
+    gate: Arc<GroupGate>,
     hybrid: Option<Mutex<Hybrid>>,
     links: Mutex<Links>,
 }
@@ -73,7 +73,7 @@ impl RedisTransport {
     ) -> Self {
         let context = Arc::new(context);
         let config = &context.config;
-        let ready = Arc::new(StreamsReady::new(&config.streams));
+        let gate = Arc::new(GroupGate::new(&config.streams));
         let endpoint =
             Endpoint::new(&config.redis, &config.service_name, config.require_no_eviction, topology);
         let connector = Connector { context: context.clone(), endpoint, tasks };
@@ -81,9 +81,9 @@ impl RedisTransport {
         let link = LazyLink::new(move || start.start(CommandSession::new(start.context.clone())));
         let commands = CommandLink::new(context.clone(), link);
         let store = Arc::new(RedisStore::new(commands.clone(), context.config.codec));
-        let (start, gate) = (connector.clone(), ready.clone());
+        let (start, of_replicated) = (connector.clone(), gate.clone());
         let replicated = Arc::new(LazyLink::new(move || {
-            start.start(Publisher::replicated(start.context.clone(), gate.clone()))
+            start.start(Publisher::replicated(start.context.clone(), of_replicated.clone()))
         }));
         let hybrid = (config.mode == Mode::Hybrid)
             .then(|| Mutex::new(Hybrid::new(context.clone(), replicated.clone())));
@@ -93,7 +93,7 @@ impl RedisTransport {
             commands,
             store,
             replicated,
-            ready,
+            gate,
             hybrid,
             links: Mutex::default(),
         }
@@ -119,15 +119,24 @@ impl RedisTransport {
     }
 
     /// One round trip on the publisher, by asking for what the report needs.
-    async fn probe_publisher(&self) -> Result<(String, f64), BusError> {
+    async fn probe_publisher(&self) -> Probe {
         let (sender, answer) = oneshot::channel();
         let started = std::time::Instant::now();
         let gone = || BusError::new(ErrorKind::ConnectionLost, "not connected");
         if !self.send(Input::Ask(redis::cmd("INFO"), sender)) {
-            return Err(gone());
+            return failed(gone());
         }
-        let info = answer.await.map_err(|_| gone())??;
-        Ok((info, started.elapsed().as_secs_f64() * 1000.0))
+        let info = answer.await.unwrap_or_else(|_| Err(gone()));
+        let latency = started.elapsed().as_secs_f64() * 1000.0;
+        let stores = !self.context.config.streams.is_empty();
+        match info {
+            Ok(info) => server_info::of(&info, latency, self.context.clock.wall_ms(), stores),
+            // The server answered: the link is well, and only its details are secret.
+            Err(error) if error.outcome == Some(Outcome::Rejected) && !error.kind.retryable() => {
+                server_info::withheld(&error, latency)
+            }
+            Err(error) => failed(error),
+        }
     }
 
     async fn probe_subscriber(&self) {
@@ -145,7 +154,7 @@ impl Transport for RedisTransport {
     fn start(&self) {
         let mut links = self.links();
         if links.publisher.is_none() && !links.closed {
-            let session = Publisher::new(self.context.clone(), self.ready.clone(), self.replicated.clone());
+            let session = Publisher::new(self.context.clone(), self.gate.clone(), self.replicated.clone());
             links.publisher = Some(self.connector.start(session));
         }
     }
@@ -203,27 +212,16 @@ impl Transport for RedisTransport {
                 (LinkId::Subscriber, subscriber.is_ok()),
                 (LinkId::Consumer, consumer.is_ok()),
             ];
-            let probe = match publisher {
-                Ok(Ok((info, latency))) => {
-                    let now = self.context.clock.wall_ms();
-                    server_info::of(&info, latency, now, !self.context.config.streams.is_empty())
-                }
-                Ok(Err(error)) if error.kind == ErrorKind::PermissionDenied => {
-                    // The server answered: the link is well, and only its details are secret.
-                    Probe { server: json!({ "connected": true }), ..Probe::default() }
-                }
-                Ok(Err(error)) => failed(error),
-                Err(_) => failed(BusError::new(ErrorKind::CommandTimeout, "no answer in time")),
-            };
-            Probe { asked, ..probe }
+            let late = || failed(BusError::new(ErrorKind::CommandTimeout, "no answer in time"));
+            Probe { asked, ..publisher.unwrap_or_else(|_| late()) }
         })
     }
 
-    fn streams_ready(&self) {
-        if self.ready.set() {
-            // The link looks again, and sends what it has held back.
-            self.send(Input::StreamsReady);
-            self.replicated.send_if_started(Input::StreamsReady);
+    fn groups_looked_at(&self, unavailable: &BTreeMap<String, BusError>) {
+        if self.gate.looked_at(unavailable) {
+            // The links look again, and send what they have held back.
+            self.send(Input::GateChanged);
+            self.replicated.send_if_started(Input::GateChanged);
         }
     }
 

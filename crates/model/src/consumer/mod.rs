@@ -20,6 +20,7 @@
 //! | how an entry is lost | `loss` |
 //! | what happens to entries that may kill the process | `poison`, `quiesce` |
 //! | what is asked of the store, and what comes of it | `requests`; `responses`, `facts`; `request_gate`: how often |
+//! | what the server refuses, and who is told | `refusals` |
 //! | how subscriptions and groups end | `leaving` |
 
 mod announcement;
@@ -43,6 +44,7 @@ mod poison;
 mod quiesce;
 mod reading;
 mod received;
+mod refusals;
 mod request_gate;
 mod requests;
 mod responses;
@@ -208,6 +210,7 @@ impl Consumer {
             group.streams.iter_mut().for_each(|stream| stream.opening.group_gone());
         } else {
             group.reading.failed(now, random());
+            refusals::read_refused(group, error, &mut self.context);
         }
     }
 

@@ -67,6 +67,15 @@ impl Command {
         }
     }
 
+    /// The stream that its events are stored in: the index in the configuration.
+    pub(in crate::redis) fn stream(&self) -> Option<usize> {
+        match self {
+            Command::Entry { stream, .. } => Some(*stream),
+            Command::Call(call) => call.stream,
+            _ => None,
+        }
+    }
+
     /// Whether it is for events that no stream stores.
     pub(in crate::redis) fn is_unstored(&self) -> bool {
         match self {

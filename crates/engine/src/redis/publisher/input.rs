@@ -19,6 +19,6 @@ pub(crate) enum Input {
     Ask(redis::Cmd, oneshot::Sender<Result<String, BusError>>),
     /// Say when all publishes are settled.
     Flush(oneshot::Sender<()>),
-    /// Publishes may be sent: look again.
-    StreamsReady,
+    /// What may be sent has changed: look again.
+    GateChanged,
 }

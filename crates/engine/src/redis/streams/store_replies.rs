@@ -15,6 +15,25 @@ pub(crate) fn opened(reply: RespValue) -> Result<Response, BusError> {
     Ok(Response::Ensured { created, position: position.id()?, recreated })
 }
 
+/// Of `XINFO GROUPS`: where a group stands; `None` where it is not among them.
+pub(crate) fn position_of(reply: RespValue, group: &str) -> Result<Option<EntryId>, BusError> {
+    for row in reply.items()? {
+        let mut fields = row.items()?.into_iter();
+        let (mut name, mut position) = (None, None);
+        while let (Some(field), Some(value)) = (fields.next(), fields.next()) {
+            match &*field.text()? {
+                "name" => name = Some(value.text()?),
+                "last-delivered-id" => position = Some(value.id()?),
+                _ => {}
+            }
+        }
+        if name.is_some_and(|name| name == group) {
+            return Ok(position);
+        }
+    }
+    Ok(None)
+}
+
 /// Of `claim.lua` and `own.lua`.
 pub(crate) fn claimed(reply: RespValue) -> Result<(Vec<StoredEntry>, Vec<EntryId>), BusError> {
     let [entries, deleted] = reply.parts()?;

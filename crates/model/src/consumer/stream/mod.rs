@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use crate::config::DeadLetterConfig;
 use crate::consumer::membership::{Joining, Source};
+use crate::consumer::refusals::Refusals;
 use crate::consumer::stream::dead_consumers::DeadConsumerRemoval;
 use crate::consumer::stream::heartbeat::Heartbeat;
 use crate::consumer::stream::known_facts::KnownFacts;
@@ -45,6 +46,8 @@ pub(super) struct Stream {
     pub(super) users: usize,
     /// Why it cannot be used.
     pub(super) trouble: Option<BusError>,
+    /// What the server refuses to do for it.
+    pub(super) refusals: Refusals,
     /// Another process has this consumer's name.
     pub(super) name_lost: bool,
     pub(super) opening: Opening,
@@ -81,6 +84,7 @@ impl Stream {
             consumer_number,
             users: 0,
             trouble: None,
+            refusals: Refusals::default(),
             name_lost: false,
             opening: Opening::new(source.from, source.given),
             heartbeat: Heartbeat::new(),
