@@ -67,6 +67,7 @@ async fn a_key_of_another_type_is_told_once_and_others_are_read() {
     eventually(PATIENCE, "another type", degraded).await;
     bus.publish("other", 1).await.unwrap();
     inbox.wait_for(2).await;
+    eventually(PATIENCE, "it is told", || async { !errors(&bus).is_empty() }).await;
     assert_eq!(errors(&bus), [ErrorKind::WrongType], "once");
     server.command(&["DEL", JOBS]).await;
     store(&bus, numbered(2..3)).await;
