@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tracing::debug;
 
 use super::announcements::announce;
-use super::log;
+use super::{log, wanted};
 use crate::host::Notice;
 use crate::runtime::panics::catch_panic;
 use crate::runtime::tasks::Tasks;
@@ -224,6 +224,8 @@ impl GroupMaintenance {
             let (error, code) = (&error.message, error.kind.code());
             debug!(code, "the streams were not registered for observers: {error}");
         }
+        let wanted = self.state.groups.wanted().values().flatten().cloned().collect();
+        wanted::register(&self.state, &*self.transport.store(), wanted).await;
     }
 
     /// Makes a group where it is missing: one that was there before goes on where it was, or at the beginning.

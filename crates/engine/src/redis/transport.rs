@@ -8,6 +8,7 @@ use std::time::Duration;
 use oxbus_model::config::Mode;
 use oxbus_model::consumer::{GroupKey, Read};
 use oxbus_model::routing::router::ServerSubscription;
+use oxbus_model::stream_store::{WantedPattern, keys};
 use oxbus_model::{BusError, ErrorKind, Outcome};
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -26,7 +27,9 @@ use crate::redis::publisher::session::Publisher;
 use crate::redis::streams::command_link::CommandLink;
 use crate::redis::streams::command_session::CommandSession;
 use crate::redis::streams::group_reader::GroupReader;
+use crate::redis::resp::value::RespValue;
 use crate::redis::streams::store::RedisStore;
+use crate::redis::streams::store_replies;
 use crate::redis::subscriber;
 use crate::redis::subscriber::Subscriber;
 use crate::redis::topology::{SingleServer, Topology};
@@ -118,15 +121,20 @@ impl RedisTransport {
         self.links().publisher.as_ref().is_some_and(|link| link.send(input))
     }
 
+    /// Sends a command on the publisher's link.
+    async fn ask_publisher(&self, command: redis::Cmd) -> Result<RespValue, BusError> {
+        let (sender, answer) = oneshot::channel();
+        let gone = || BusError::new(ErrorKind::ConnectionLost, "not connected");
+        if !self.send(Input::Ask(command, sender)) {
+            return Err(gone());
+        }
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
     /// One round trip on the publisher, by asking for what the report needs.
     async fn probe_publisher(&self) -> Probe {
-        let (sender, answer) = oneshot::channel();
         let started = std::time::Instant::now();
-        let gone = || BusError::new(ErrorKind::ConnectionLost, "not connected");
-        if !self.send(Input::Ask(redis::cmd("INFO"), sender)) {
-            return failed(gone());
-        }
-        let info = answer.await.unwrap_or_else(|_| Err(gone()));
+        let info = self.ask_publisher(redis::cmd("INFO")).await.and_then(RespValue::text);
         let latency = started.elapsed().as_secs_f64() * 1000.0;
         let stores = !self.context.config.streams.is_empty();
         match info {
@@ -262,6 +270,26 @@ impl Transport for RedisTransport {
 
     fn store(&self) -> Arc<dyn Store> {
         self.store.clone()
+    }
+
+    fn wanted(&self) -> Boxed<'_, Result<Vec<WantedPattern>, BusError>> {
+        Box::pin(async {
+            let mut command = redis::cmd("HGETALL");
+            command.arg(keys::wanted(&self.context.config.channel_prefix));
+            let all = store_replies::registry(self.ask_publisher(command).await?)?;
+            Ok(all.into_iter().filter_map(WantedPattern::of).collect())
+        })
+    }
+
+    fn may_have_group(&self, stream: Arc<str>, group: Arc<str>) -> Boxed<'_, bool> {
+        Box::pin(async move {
+            let mut command = redis::cmd("XINFO");
+            command.arg("GROUPS").arg(&*stream);
+            match self.ask_publisher(command).await {
+                Ok(groups) => store_replies::position_of(groups, &group).is_ok_and(|found| found.is_some()),
+                Err(error) => !error.message.starts_with("ERR no such key"),
+            }
+        })
     }
 
     fn join(&self, group: GroupKey, name: Arc<str>) {

@@ -8,6 +8,7 @@ use oxbus_model::BusError;
 use oxbus_model::config::Config;
 use oxbus_model::consumer::Consumer;
 use oxbus_model::observe::metrics::Types;
+use oxbus_model::stream_store::WantedPattern;
 use tokio::sync::Notify;
 
 /// The consumer groups of a client; `groups` drives them.
@@ -26,6 +27,8 @@ pub(crate) struct Groups {
     seen_streams: Mutex<BTreeSet<String>>,
     /// Whether a configured group was found missing.
     missing: AtomicBool,
+    /// What the subscriptions want, for the registry.
+    wanted: Mutex<BTreeMap<u32, Vec<WantedPattern>>>,
 }
 
 impl Groups {
@@ -48,6 +51,7 @@ impl Groups {
             known: Mutex::default(),
             seen_streams: Mutex::default(),
             missing: AtomicBool::new(false),
+            wanted: Mutex::default(),
         }
     }
 
@@ -84,6 +88,11 @@ impl Groups {
             seen.insert(stream.to_owned());
         }
         !found && seen.contains(stream)
+    }
+
+    /// What the subscriptions want, by their number, for the registry.
+    pub(crate) fn wanted(&self) -> MutexGuard<'_, BTreeMap<u32, Vec<WantedPattern>>> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A configured group was found missing: it is to be made again.

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use oxbus_model::BusError;
 use oxbus_model::consumer::{GroupKey, Read};
 use oxbus_model::routing::router::ServerSubscription;
+use oxbus_model::stream_store::WantedPattern;
 use serde_json::Value;
 
 use link_id::LinkId;
@@ -84,6 +85,13 @@ pub(crate) trait Transport: Send + Sync {
     /// A transport to a server holds publishes back until then, where groups are configured, and for longer those that
     /// are to be stored in these streams: no group would ever get them.
     fn groups_looked_at(&self, _unavailable: &BTreeMap<String, BusError>) {}
+
+    /// What the groups of this channel prefix want, as their clients have registered it. A transport to a server asks on
+    /// the link that publishes: a client that only publishes needs no other.
+    fn wanted(&self) -> Boxed<'_, Result<Vec<WantedPattern>, BusError>>;
+
+    /// Whether a group may be there: false where the stream or the group surely is not.
+    fn may_have_group(&self, stream: Arc<str>, group: Arc<str>) -> Boxed<'_, bool>;
 
     /// Makes a reader for a group; it says [`reader_up`](events::TransportEvents::reader_up) when it can read.
     fn join(&self, group: GroupKey, name: Arc<str>);

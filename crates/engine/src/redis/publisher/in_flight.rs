@@ -4,6 +4,7 @@ use oxbus_model::BusError;
 use oxbus_model::stream_store::EntryId;
 use tokio::sync::oneshot;
 
+use crate::redis::resp::value::RespValue;
 use crate::redis::scripts::script_call::ScriptCall;
 
 /// A command that waits to be written, or for its reply.
@@ -34,7 +35,7 @@ pub(in crate::redis) enum Command {
     Load(bool),
     Role,
     Ping,
-    Ask(oneshot::Sender<Result<String, BusError>>),
+    Ask(oneshot::Sender<Result<RespValue, BusError>>),
 }
 
 impl Command {

@@ -74,7 +74,7 @@ impl Publisher {
                     Reply::Error(error) => {
                         Err(server_error::classify(error).into_error(error).with_outcome(Outcome::Rejected))
                     }
-                    other => Ok(text_of(&other)),
+                    other => Ok(other.into()),
                 };
                 // The asker may have given up.
                 let _ = sender.send(answer);
@@ -301,14 +301,6 @@ fn not_replicated(why: &str) -> BusError {
 fn strange() -> BusError {
     BusError::new(ErrorKind::ServerError, "the server sent an unexpected reply")
         .with_outcome(Outcome::Unknown)
-}
-
-fn text_of(reply: &Reply<'_>) -> String {
-    match reply {
-        Reply::Text(text) => String::from_utf8_lossy(text).into_owned(),
-        Reply::Int(n) => n.to_string(),
-        _ => String::new(),
-    }
 }
 
 fn timed_out(why: &str, outcome: Outcome) -> BusError {

@@ -57,7 +57,7 @@ pub(in crate::redis) fn cause(error: &str) -> &str {
     let outer = error.strip_prefix("ERR Error running script ").and_then(|rest| rest.split_once("): "));
     let mut inner = outer.map_or(error, |(_, inner)| inner);
     if let Some((before, behind)) = inner.rsplit_once(" script: ")
-        && behind.split_once(", on ").is_some_and(|(hash, _)| hash.bytes().all(|b| b.is_ascii_hexdigit()))
+        && behind.rsplit_once("on @user_script:").is_some_and(|(hash, _)| !hash.trim_end().contains(' '))
     {
         inner = before;
     }
@@ -130,6 +130,7 @@ mod tests {
                 "ERR Error running script (call to f_1f): @user_script:3: @user_script: 3: The user executing the script can't run this command or subcommand",
                 "The user executing the script can't run this command or subcommand",
             ),
+            ("WRONGTYPE x script: on @user_script:65.", "WRONGTYPE x"),
             ("ERR no script: of mine, on it", "ERR no script: of mine, on it"),
             (
                 "ERR Error running script (call to f_1f): @user_script:3: attempt to index nil",

@@ -172,8 +172,13 @@ pub(crate) fn exists(stream: &str, reply: RespValue) -> Result<Response, BusErro
     }
 }
 
-/// Of `HGETALL` of the registry.
+/// Of `HGETALL` of a registry, as a response.
 pub(crate) fn registered(reply: RespValue) -> Result<Response, BusError> {
+    registry(reply).map(Response::Registered)
+}
+
+/// Of `HGETALL` of a registry.
+pub(crate) fn registry(reply: RespValue) -> Result<Vec<RegisteredStream>, BusError> {
     let mut items = reply.items()?.into_iter();
     let mut streams = Vec::with_capacity(items.len() / 2);
     while let Some(name) = items.next() {
@@ -183,7 +188,7 @@ pub(crate) fn registered(reply: RespValue) -> Result<Response, BusError> {
         let events = serde_json::from_str(events).unwrap_or_default();
         streams.push(RegisteredStream { name: name.text()?, events, time: time.parse().unwrap_or_default() });
     }
-    Ok(Response::Registered(streams))
+    Ok(streams)
 }
 
 /// Of `SCAN`.
