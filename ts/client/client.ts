@@ -41,7 +41,7 @@ import { invalidAt } from '../errors';
 import { LiveIterator } from '../handle/iterator';
 import { SubscriptionHandle } from '../handle/subscription-handle';
 import { isPlainObject } from '../input/json';
-import { copyOptions, reading, readMoment, readOptions } from '../input/options';
+import { copyOptions, reading, readMoment, readOptions, refuseUndefined } from '../input/options';
 import { readWait, type WaitLimits } from '../input/wait';
 import { Batch, resultOf } from '../publish/batch';
 import { DeadLetters } from '../stored/dead-letters';
@@ -174,7 +174,9 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
   }
 
   leaveRoom(room: string, options?: MemberOptions): Promise<boolean> {
-    const { member } = readOptions(options, ['member']);
+    const read = readOptions(options, ['member']);
+    refuseUndefined(read, 'member', 'for all members of this client');
+    const { member } = read;
     return this.#core.setMembership(false, 'room', room, member);
   }
 

@@ -2,8 +2,8 @@
 
 import type { BusEvent, EventHandler, SubscribeOptions } from '../../index';
 import { invalidAt } from '../errors';
-import { jsonOf } from '../input/json';
-import { copyOptions, readPosition } from '../input/options';
+import { isPlainObject, jsonOf } from '../input/json';
+import { copyOptions, readPosition, refuseUndefined } from '../input/options';
 import { checkSignal } from '../input/signal';
 
 const OPTIONS = 'ERR_BUS_INVALID_OPTIONS';
@@ -29,6 +29,7 @@ export function readSubscribeArguments(
   const patterns = readPatterns(pattern);
   if (typeof handler !== 'function') throw invalidAt(OPTIONS, 'handler', 'must be a function');
   const given: SubscribeOptions = copyOptions(options);
+  checkGiven(given as Record<string, unknown>);
   const json = jsonOf(withPosition(given), OPTIONS, 'options', ['retryIf', 'signal']);
   const { retryIf, signal } = given;
   if (retryIf !== undefined && typeof retryIf !== 'function') {
@@ -37,6 +38,18 @@ export function readSubscribeArguments(
   checkSignal(signal);
   const shown = typeof pattern === 'string' ? pattern : Object.freeze(patterns);
   return { patterns, shown, handler: handler as EventHandler<BusEvent>, json, retryIf, signal };
+}
+
+/** Without its group a subscription is live and misses what is stored; without a condition a filter takes everything. */
+function checkGiven(options: Record<string, unknown>): void {
+  refuseUndefined(options, 'group', 'for a live subscription');
+  refuseUndefined(options, 'filter', 'for all events');
+  const { filter } = options;
+  if (!isPlainObject(filter)) return;
+  for (const [path, value] of Object.entries(filter)) {
+    if (value !== undefined) continue;
+    throw invalidAt(OPTIONS, `filter.${path}`, 'is undefined: leave it out where any value will do');
+  }
 }
 
 /** The options with their streams, and their position in them, as JSON can hold them. */

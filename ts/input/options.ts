@@ -20,6 +20,16 @@ export function readOptions(options: unknown, keys: readonly string[]): Record<s
   return copy;
 }
 
+/**
+ * Refuses a key that is given as `undefined`, as a variable that was never set: without it the call would mean far more
+ * than was meant. Throws `INVALID_OPTIONS`.
+ */
+export function refuseUndefined(options: Record<string, unknown>, key: string, instead: string): void {
+  if (key in options && options[key] === undefined) {
+    throw invalidAt(OPTIONS, key, `is undefined: leave it out ${instead}`);
+  }
+}
+
 /** The result of `read`, which reads from an argument of the user. Throws `INVALID_OPTIONS` at `path` when it throws. */
 export function reading<T>(path: string, read: () => T): T {
   try {

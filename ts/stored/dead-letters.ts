@@ -8,7 +8,7 @@ import type {
   ReplayAllQuery,
 } from '../../index';
 import { startAsyncStacksAtCaller } from '../caller-stacks';
-import { readOptions } from '../input/options';
+import { readOptions, refuseUndefined } from '../input/options';
 import type { Ask, RawLetter } from '../native/methods';
 
 export class DeadLetters implements Contract {
@@ -36,6 +36,8 @@ export class DeadLetters implements Contract {
 
   replayAll(query?: ReplayAllQuery): Promise<number> {
     const read = readOptions(query, ['stream', 'group', 'limit', 'to']);
+    refuseUndefined(read, 'stream', 'for all streams');
+    refuseUndefined(read, 'group', 'for all groups');
     return this.#ask('deadLetters.replayAll', read);
   }
 

@@ -4,7 +4,7 @@ import type { BusEvent, EventHandler, ReplayContext, ReplayResult } from '../../
 import { busError, invalidAt } from '../errors';
 import { handlerEnded, handlerStarted, withinHandler } from '../handle/current-event';
 import { CallContext, ReplayCallContext } from '../handle/handler-context';
-import { readMoment, readOptions } from '../input/options';
+import { readMoment, readOptions, refuseUndefined } from '../input/options';
 import { checkSignal } from '../input/signal';
 import type { InstrumentedCalls } from '../instrumentation';
 import type { Ask } from '../native/methods';
@@ -46,7 +46,11 @@ type Range = Record<'stream' | 'pattern' | 'from' | 'to', unknown>;
 
 /** Replays the events that a user asks for. Rejects with `INVALID_OPTIONS` for a wrong query. */
 export async function replay(owner: ReplayOwner, query: unknown): Promise<ReplayResult> {
-  const { handler, group, signal, limit, ...rest } = readOptions(query, KEYS);
+  const read = readOptions(query, KEYS);
+  refuseUndefined(read, 'from', 'for all from the first on');
+  refuseUndefined(read, 'to', 'for all up to the last');
+  refuseUndefined(read, 'limit', 'for all');
+  const { handler, group, signal, limit, ...rest } = read;
   checkSignal(signal);
   const range = {
     ...rest,

@@ -11,7 +11,7 @@ import type {
   TrimOptions,
 } from '../../index';
 import { startAsyncStacksAtCaller } from '../caller-stacks';
-import { readMoment, readOptions, readPosition } from '../input/options';
+import { readMoment, readOptions, readPosition, refuseUndefined } from '../input/options';
 import type { Ask } from '../native/methods';
 
 export class Streams implements Contract {
@@ -40,6 +40,7 @@ export class Streams implements Contract {
 
   recover(options?: RecoverOptions): Promise<RecoverResult> {
     const read = readOptions(options, ['group', 'minIdle', 'maxRetries', 'batchSize']);
+    refuseUndefined(read, 'group', 'for all groups');
     return this.#ask('streams.recover', read);
   }
 

@@ -118,8 +118,10 @@ error_kinds! {
     InvalidEvent = "INVALID_EVENT", Validation, false;
     /// The event or its data is larger than the limit.
     EventTooLarge = "EVENT_TOO_LARGE", Validation, false;
-    /// No configured stream stores what the subscription asks for.
+    /// No configured stream stores what the subscription asks for, or what has to be stored.
     NoStream = "NO_STREAM", Validation, false;
+    /// A configured consumer group is missing and cannot be made, so nothing is stored that it would miss.
+    GroupUnavailable = "GROUP_UNAVAILABLE", Connection, true;
     /// The consumer group does not exist.
     NoGroup = "NO_GROUP", Connection, false;
     /// A live consumer of that name exists elsewhere.

@@ -63,12 +63,22 @@ pub fn classify(error: &str) -> Refusal {
         "UNBLOCKED" if words.starts_with("force unblock") => ErrorKind::NotMaster,
         "UNBLOCKED" | "NOGROUP" => ErrorKind::NoGroup,
         "ERR" => classify_unnamed(words),
+        // Servers before 7 say so of a command in a script.
+        "The" => classify_unnamed(error),
         // Among them BUSYGROUP, CROSSSLOT, EXECABORT, MOVED, ASK, NOPROTO and NOSCRIPT.
         _ => ErrorKind::ServerError,
     };
     // The server closes the connection after a protocol error.
     let is_closing = code == "ERR" && words.starts_with("Protocol error");
     Refusal { kind, action: if is_closing { Action::Reconnect } else { action_of(kind) } }
+}
+
+/// Whether a server does not offer the command at all to this client: access rules forbid it, or the server does not
+/// have it.
+pub fn is_withheld(error: &str) -> bool {
+    let refusal = classify(error);
+    refusal.kind == ErrorKind::PermissionDenied
+        || (refusal == Refusal { kind: ErrorKind::ServerError, action: Action::Keep } && error.starts_with("ERR "))
 }
 
 /// What a connection does about an error of this kind, whether a command was refused or the connection itself.
@@ -94,8 +104,8 @@ fn classify_unnamed(words: &str) -> ErrorKind {
     } else if starts("AUTH ") || starts("invalid password") || starts("Client sent AUTH") {
         // A password given where none is set, and both answers of servers before 6.
         ErrorKind::AuthFailed
-    } else if starts("The user executing the script can't") {
-        // NOPERM, of a command in a script.
+    } else if starts("The user executing the script can't") || starts("ACL failure in script") {
+        // NOPERM, of a command in a script: up to 7.0, and from 7.2 on.
         ErrorKind::PermissionDenied
     } else {
         ErrorKind::ServerError
@@ -125,6 +135,16 @@ mod tests {
             ("BUSY Redis is busy running a script.", ErrorKind::ServerBusy, Backoff),
             (
                 "ERR The user executing the script can't run this command or subcommand script: 0f, on x",
+                ErrorKind::PermissionDenied,
+                SlowRetry,
+            ),
+            (
+                "The user executing the script can't run this command or subcommand",
+                ErrorKind::PermissionDenied,
+                SlowRetry,
+            ),
+            (
+                "ERR ACL failure in script: User bus has no permissions to run the 'time' command",
                 ErrorKind::PermissionDenied,
                 SlowRetry,
             ),
@@ -164,6 +184,16 @@ mod tests {
         ] {
             assert_eq!(classify(reply), Refusal { kind, action }, "{reply}");
         }
+    }
+
+    #[test]
+    fn a_command_is_withheld_by_rules_or_for_good() {
+        assert!(is_withheld("NOPERM this user has no permissions to run the 'role' command"));
+        assert!(is_withheld("ERR unknown command 'ROLE', with args beginning with: "));
+        assert!(is_withheld("ERR unknown command `ROLE`, with args beginning with: "));
+        assert!(is_withheld("ERR command is not supported"));
+        assert!(!is_withheld("ERR Protocol error: x") && !is_withheld("ERR max number of clients reached"));
+        assert!(!is_withheld("LOADING Redis is loading the dataset in memory") && !is_withheld("ERR"));
     }
 
     #[test]

@@ -46,13 +46,14 @@ impl ClientEvents {
 
     /// What a transport of this client is made with, where it reports to `events`.
     pub(crate) fn context(&self, events: Arc<dyn TransportEvents>) -> TransportContext {
-        let ClientState { config, clock, channels, origin, types, .. } = &*self.state;
+        let ClientState { config, clock, channels, origin, types, unstored, .. } = &*self.state;
         TransportContext {
             config: config.clone(),
             clock: clock.clone(),
             channels: channels.clone(),
             origin: origin.clone(),
             types: types.clone(),
+            unstored: unstored.clone(),
             events,
         }
     }
@@ -193,6 +194,11 @@ impl TransportEvents for ClientEvents {
         }
         let PublishReport { published, settled_locally, delivered_locally, failed, .. } = report;
         state.completions.settled(published, settled_locally, delivered_locally, failed);
+        if state.unstored.take_added()
+            && let Some(groups) = self.groups()
+        {
+            groups.find_wanted();
+        }
     }
 
     fn reader_up(&self, group: GroupKey) {

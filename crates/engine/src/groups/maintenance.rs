@@ -1,6 +1,6 @@
 //! What is done now and then for streams: they and their groups are made, and they are trimmed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
@@ -13,12 +13,12 @@ use tokio::sync::watch;
 use tracing::debug;
 
 use super::announcements::announce;
-use super::log;
+use super::{log, wanted};
 use crate::host::Notice;
 use crate::runtime::panics::catch_panic;
 use crate::runtime::tasks::Tasks;
 use crate::state::ClientState;
-use crate::transport::{EVICTION_POLICY, Transport};
+use crate::transport::{EVICTION_POLICY, SERVER_INFO_DENIED, Transport};
 
 /// How often streams are trimmed, in milliseconds. While nothing is removed the interval doubles, as far as the second.
 const TRIM_INTERVAL: u64 = 5_000;
@@ -31,8 +31,11 @@ const TRIM_STEPS: usize = 100;
 /// How long the server's policy is asked for, in milliseconds.
 const POLICY_LIMIT: u64 = 500;
 
-/// After how long a stream that could not be made is tried again, in milliseconds.
-const ENSURE_AGAIN: u64 = 5_000;
+/// After how long a stream that could not be made is tried again, in milliseconds: publishes wait for it.
+const ENSURE_AGAIN: u64 = 1_000;
+
+/// How often it is looked whether the groups are still there, in milliseconds.
+const LOOK_INTERVAL: u64 = 60_000;
 
 /// When which task is due, on the client's clock, and what the last ones found.
 #[derive(Default)]
@@ -48,9 +51,6 @@ struct Schedule {
     policy_known: bool,
     /// Whether the streams were registered since the last connection was made.
     registered: bool,
-    /// Groups that were there in the time of this client, by stream and name. One of them that is missing is
-    /// lost, not new.
-    known: BTreeSet<(String, String)>,
 }
 
 /// Makes and trims the streams of a client's configuration.
@@ -102,7 +102,7 @@ impl GroupMaintenance {
 
     /// A group was removed on purpose: where it is missing it is a new one.
     pub(crate) fn forget_group(&self, stream: String, group: String) {
-        self.schedule().known.remove(&(stream, group));
+        self.state.groups.known().remove(&(stream, group));
     }
 
     /// When the next task is due; `None` while one runs.
@@ -111,7 +111,8 @@ impl GroupMaintenance {
         if schedule.running {
             return None;
         }
-        [schedule.trim_at, schedule.ensure_at].into_iter().flatten().min()
+        let look_again = self.state.groups.is_missing().then_some(0);
+        [schedule.trim_at, schedule.ensure_at, look_again].into_iter().flatten().min()
     }
 
     /// Starts the tasks that are due.
@@ -127,7 +128,8 @@ impl GroupMaintenance {
             }
             is_due
         };
-        let ensure = due(&mut schedule.ensure_at, None);
+        let look_again = self.state.groups.take_missing();
+        let ensure = due(&mut schedule.ensure_at, None) || look_again;
         let interval = schedule.trim_interval.max(TRIM_INTERVAL);
         let trim = due(&mut schedule.trim_at, Some(interval));
         if !ensure && !trim {
@@ -160,31 +162,58 @@ impl GroupMaintenance {
 
     async fn make_streams(&self) {
         let state = &self.state;
-        let mut troubles = BTreeMap::new();
+        let (mut troubles, mut unavailable) = (BTreeMap::new(), BTreeMap::new());
         for stream in state.config.maintained_streams() {
             for (group, from) in &stream.groups {
-                if let Err(error) = self.make_group(&stream.name, group, *from).await {
-                    troubles.insert(stream.name.clone(), error);
+                let Err(error) = self.make_group(&stream.name, group, *from).await else { continue };
+                let message =
+                    format!("group {group:?} of stream {:?} cannot be made: {}", stream.name, error.message);
+                let error = BusError { message, ..error };
+                if !self.may_be_there(&stream.name, group).await {
+                    unavailable.insert(stream.name.clone(), error.clone());
                 }
+                troubles.insert(stream.name.clone(), error);
             }
         }
-        if !troubles.is_empty() {
-            self.schedule().ensure_at = Some(state.clock.now_ms().saturating_add(ENSURE_AGAIN));
-        }
-        {
-            let mut before = state.groups.troubles();
-            for (stream, error) in &troubles {
-                if !before.contains_key(stream) {
-                    let message = format!("the groups of stream {stream} are not there: {}", error.message);
-                    state.notice(Notice::Error(BusError { message, ..error.clone() }));
-                }
+        self.schedule_next_look(!troubles.is_empty());
+        let before = std::mem::replace(&mut *state.groups.troubles(), troubles.clone());
+        for (stream, error) in troubles {
+            if !before.contains_key(&stream) {
+                state.notice(Notice::Error(error));
             }
-            *before = troubles;
         }
-        self.transport.streams_ready();
+        self.transport.groups_looked_at(&unavailable);
         self.register_streams().await;
         self.ensured.send_replace(true);
         self.warn_of_eviction().await;
+    }
+
+    /// When the groups are looked at again. In memory nothing but a request of a client removes one.
+    fn schedule_next_look(&self, in_trouble: bool) {
+        let has_groups = || self.state.config.maintained_streams().iter().any(|s| !s.groups.is_empty());
+        let interval = match in_trouble {
+            true => ENSURE_AGAIN,
+            false if self.state.config.mode.has_server() && has_groups() => LOOK_INTERVAL,
+            false => return,
+        };
+        let at = self.state.clock.now_ms().saturating_add(interval);
+        let mut schedule = self.schedule();
+        // One that came up meanwhile may be earlier.
+        schedule.ensure_at = Some(schedule.ensure_at.map_or(at, |before| before.min(at)));
+    }
+
+    /// Whether a group that could not be made may be there all the same, so that it misses nothing that is stored now:
+    /// it was there before, and the server does not say that it is gone.
+    async fn may_be_there(&self, stream: &str, group: &str) -> bool {
+        if !self.state.groups.known().contains(&(stream.to_owned(), group.to_owned())) {
+            return false;
+        }
+        match self.transport.store().execute(Request::Describe { stream: stream.into() }).await {
+            Ok(Response::Stream(facts)) => {
+                facts.is_some_and(|facts| facts.groups.iter().any(|found| found.name == group))
+            }
+            _ => true,
+        }
     }
 
     /// Registers the streams, once for each connection, so that observers find them. The bus works without it.
@@ -202,12 +231,14 @@ impl GroupMaintenance {
             let (error, code) = (&error.message, error.kind.code());
             debug!(code, "the streams were not registered for observers: {error}");
         }
+        let wanted = self.state.groups.wanted().values().flatten().cloned().collect();
+        wanted::register(&self.state, &*self.transport.store(), wanted).await;
     }
 
     /// Makes a group where it is missing: one that was there before goes on where it was, or at the beginning.
     async fn make_group(&self, stream: &str, group: &str, from: Position) -> Result<(), BusError> {
         let name = (stream.to_owned(), group.to_owned());
-        let known = self.schedule().known.contains(&name);
+        let known = self.state.groups.known().contains(&name);
         let from = if known { Position::Beginning } else { from };
         let (stream, group): (Arc<str>, Arc<str>) = (stream.into(), group.into());
         let ensure =
@@ -219,18 +250,18 @@ impl GroupMaintenance {
         {
             announce(&self.state, Announcement::GroupRecreated { stream, group, from: position });
         }
-        self.schedule().known.insert(name);
+        self.state.groups.known().insert(name);
         Ok(())
     }
 
     /// A server that evicts keys takes whole streams with their groups: the host is warned once, when such a server is
-    /// first met.
+    /// first met, or one that does not tell.
     async fn warn_of_eviction(&self) {
         if std::mem::replace(&mut self.schedule().policy_known, true) {
             return;
         }
         for (code, message) in self.transport.probe(POLICY_LIMIT).await.warnings {
-            if code == EVICTION_POLICY {
+            if code == EVICTION_POLICY || code == SERVER_INFO_DENIED {
                 self.state.notice(Notice::Warning { code, message });
             }
         }

@@ -5,7 +5,7 @@
 //! - `pump`: the driver, which carries work to the transport and answers back; `pump_gate`: one thread at a time
 //! - `subscribing`: subscriptions of groups, until they are confirmed; `leaving`: how groups are left
 //! - `maintenance`: streams and groups are made, and streams are trimmed; `announcements`: what the host is told
-//! - `log`: what is logged of requests
+//! - `wanted`: what groups want, for publishers that do not store it; `log`: what is logged of requests
 
 pub(crate) mod announcements;
 mod leaving;
@@ -14,6 +14,7 @@ mod maintenance;
 mod pump;
 mod pump_gate;
 mod subscribing;
+mod wanted;
 
 pub(crate) use pump::GroupDriver;
 pub(crate) use subscribing::DurableSubscription;

@@ -16,6 +16,7 @@ use super::log;
 use super::maintenance::GroupMaintenance;
 use super::pump_gate::PumpGate;
 use super::subscribing::{DurableSubscription, GroupSubscriptions};
+use super::wanted::UnstoredWatch;
 use crate::host::Notice;
 use crate::runtime::clock;
 use crate::runtime::panics::catch_panic;
@@ -38,6 +39,8 @@ pub(crate) struct GroupDriver {
     armed: AtomicU64,
     /// Groups whose read was told to end.
     unblocked: Mutex<Vec<GroupKey>>,
+    /// What groups want that this client does not store.
+    pub(super) unstored: UnstoredWatch,
 }
 
 impl GroupDriver {
@@ -49,6 +52,7 @@ impl GroupDriver {
             scheduled: Arc::default(),
             armed: AtomicU64::new(u64::MAX),
             unblocked: Mutex::default(),
+            unstored: UnstoredWatch::default(),
             state,
             transport,
             tasks,
@@ -215,7 +219,10 @@ impl GroupDriver {
 
     fn handle(self: &Arc<Self>, announcement: Announcement) {
         match announcement {
-            Announcement::Confirmed { subscription } => self.subscriptions.confirmed(subscription),
+            Announcement::Confirmed { subscription } => {
+                self.subscriptions.confirmed(subscription);
+                self.register_wanted(subscription);
+            }
             Announcement::Refused { subscription, error } => drop(self.unsubscribe(subscription, error)),
             announcement => announce(&self.state, announcement),
         }

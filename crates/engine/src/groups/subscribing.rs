@@ -3,11 +3,12 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use oxbus_model::config::StreamConfig;
 use oxbus_model::consumer::{GroupKey, Joining, Source};
 use oxbus_model::filter::Filter;
 use oxbus_model::options::subscribe::{DurableOptions, From, SubscribeOptions};
 use oxbus_model::routing::stream_routing::StreamRouting;
-use oxbus_model::stream_store::{EntryId, Position};
+use oxbus_model::stream_store::{EntryId, Position, WantedPattern};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::Value;
 
@@ -151,16 +152,34 @@ impl GroupSubscriptions {
             };
             claims.join(joining)
         });
+        let wanted = self.wanted(&group, &patterns, &sources);
         let added = claims.add(key, subscription, &patterns, &sources, &options, filter);
         if added.is_err() && known.is_none() {
             claims.leave(key);
         }
         drop(claims);
         added?;
+        state.groups.wanted().insert(subscription, wanted);
         if known.is_none() {
             self.transport.join(key, group);
         }
         Ok(())
+    }
+
+    /// What a subscription wants of the streams that it reads, for the registry.
+    fn wanted(&self, group: &str, patterns: &[String], sources: &[Source]) -> Vec<WantedPattern> {
+        let streams = &self.state.config.streams;
+        let read = sources.iter().filter_map(|source| streams.iter().find(|s| s.name == *source.stream));
+        let of_stream = |stream: &StreamConfig| {
+            let (name, events) = (stream.name.clone(), stream.events.clone());
+            patterns.iter().map(move |pattern| WantedPattern {
+                stream: name.clone(),
+                group: group.to_owned(),
+                pattern: pattern.clone(),
+                events: events.clone(),
+            })
+        };
+        read.flat_map(of_stream).collect()
     }
 
     /// The streams that a subscription reads.
@@ -250,6 +269,7 @@ impl GroupSubscriptions {
         }
         let mut claims = self.state.groups.claims();
         let found = claims.contains(subscription) || ticket.is_some();
+        self.state.groups.wanted().remove(&subscription);
         let group = claims.group_of(subscription);
         claims.remove(subscription, self.state.clock.now_ms());
         let emptied = group.filter(|key| claims.is_empty(*key));

@@ -37,9 +37,9 @@ pub(super) struct Settled {
 
 impl Publishing {
     pub(super) fn new(context: &TransportContext) -> Self {
-        let TransportContext { config, channels, origin, types, .. } = context;
+        let TransportContext { config, channels, .. } = context;
         Publishing {
-            encoder: Encoder::new(config, channels, origin, types.clone()),
+            encoder: Encoder::new(context),
             streams: config.streams.iter().map(|stream| (stream.name.as_str().into(), stream.cap)).collect(),
             kept: config.persistence,
             prefix: channels.prefix().into(),

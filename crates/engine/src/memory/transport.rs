@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oxbus_model::consumer::{GroupKey, Read};
 use oxbus_model::routing::router::ServerSubscription;
+use oxbus_model::stream_store::{Request, Response, WantedPattern, keys};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::json;
 
@@ -14,7 +15,7 @@ use crate::memory::store::MemoryStore;
 use crate::publish::encoder::Stamp;
 use crate::transport::context::TransportContext;
 use crate::transport::link_id::LinkId;
-use crate::transport::store::Store;
+use crate::transport::store::{Store, unexpected};
 use crate::transport::{Boxed, Probe, Submission, Transport};
 
 pub(crate) struct MemoryTransport {
@@ -110,6 +111,27 @@ impl Transport for MemoryTransport {
 
     fn store(&self) -> Arc<dyn Store> {
         Arc::new(MemoryStore { broker: self.broker.clone() })
+    }
+
+    fn wanted(&self) -> Boxed<'_, Result<Vec<WantedPattern>, BusError>> {
+        Box::pin(async {
+            let key = keys::wanted(&self.context.config.channel_prefix).into();
+            match self.store().execute(Request::ListRegistered { key }).await? {
+                Response::Registered(all) => Ok(all.into_iter().filter_map(WantedPattern::of).collect()),
+                _ => Err(unexpected()),
+            }
+        })
+    }
+
+    fn may_have_group(&self, stream: Arc<str>, group: Arc<str>) -> Boxed<'_, bool> {
+        Box::pin(async move {
+            match self.store().execute(Request::Describe { stream }).await {
+                Ok(Response::Stream(facts)) => {
+                    facts.is_some_and(|facts| facts.groups.iter().any(|found| *found.name == *group))
+                }
+                _ => true,
+            }
+        })
     }
 
     fn join(&self, group: GroupKey, _name: Arc<str>) {

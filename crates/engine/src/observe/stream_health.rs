@@ -30,9 +30,31 @@ pub(crate) async fn report(state: &ClientState, store: &dyn Store, limit: Durati
     for (name, answer) in describe_all(store, names, limit).await {
         let trouble = state.groups.troubles().get(name).cloned();
         let trouble = trouble.or_else(|| state.groups.claims().stream_trouble(name).cloned());
+        let trouble = trouble.or_else(|| disappeared(state, name, answer.as_ref().ok()?.as_ref()));
         streams.add(name, answer, trouble);
     }
     streams
+}
+
+/// What has disappeared of a stream that was there: itself, or a group.
+fn disappeared(state: &ClientState, name: &str, facts: Option<&StreamInfo>) -> Option<BusError> {
+    let is_there = |group: &str| facts.is_some_and(|facts| facts.groups.iter().any(|g| g.name == group));
+    let lost = |group: &str| {
+        BusError::new(ErrorKind::NoGroup, format!("group {group:?} of stream {name:?} has disappeared"))
+    };
+    let gone = state.groups.stream_found(name, facts.is_some());
+    let configured = state.groups.known().iter().find(|(s, group)| s == name && !is_there(group)).cloned();
+    if let Some((_, group)) = configured {
+        // Whoever makes groups looks again.
+        state.groups.report_missing();
+        state.deadlines.notify_waiters();
+        return Some(lost(&group));
+    }
+    let joined = state.groups.claims().groups_of_stream(name);
+    if let Some(group) = joined.iter().find(|group| !is_there(group)) {
+        return Some(lost(group));
+    }
+    gone.then(|| BusError::new(ErrorKind::NoStream, format!("stream {name:?} has disappeared")))
 }
 
 /// The facts of a stream; `None`: the stream does not exist.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use oxbus_model::codec::Codec;
 use oxbus_model::codec::new_event::{Metadata, NewEvent, Origin};
-use oxbus_model::config::{Config, Mode};
-use oxbus_model::observe::metrics::{TypeCache, Types};
+use oxbus_model::config::{Durable, Mode};
+use oxbus_model::observe::metrics::{MAX_NAMES, OTHER_NUMBER, TypeCache, Types};
 use oxbus_model::options::names::check_event_type;
 use oxbus_model::options::publish::{PublishOptions, Recipients, StoreIn};
 use oxbus_model::routing::channel::{BROADCAST, Channels, ROOM, USER};
@@ -15,7 +15,9 @@ use oxbus_model::{BusError, ErrorKind, Outcome, time};
 use uuid::Uuid;
 
 use crate::host::EventId;
+use crate::publish::unstored_types::UnstoredTypes;
 use crate::runtime::clock::{Clock, wall_ms};
+use crate::transport::context::TransportContext;
 
 /// Makes events of records. One per publisher; its buffers are used again for each event.
 pub(crate) struct Encoder {
@@ -29,6 +31,11 @@ pub(crate) struct Encoder {
     pubsub: bool,
     /// Whether an event may be for one side only.
     hybrid: bool,
+    /// Which events must be stored.
+    durable: Durable,
+    /// The numbers of the types that were noted as published and not stored.
+    noted: [u64; MAX_NAMES / 64 + 1],
+    unstored: Arc<UnstoredTypes>,
     max_event_bytes: usize,
     max_data_bytes: usize,
     default_timeout: u64,
@@ -106,12 +113,16 @@ impl Encoded<'_> {
 }
 
 impl Encoder {
-    pub(crate) fn new(config: &Config, channels: &Channels, origin: &Origin, types: Arc<Types>) -> Self {
+    pub(crate) fn new(context: &TransportContext) -> Self {
+        let TransportContext { config, channels, origin, types, unstored, .. } = context;
         Encoder {
+            durable: config.durable.clone(),
+            noted: Default::default(),
+            unstored: unstored.clone(),
             codec: config.codec,
             origin: origin.clone(),
             channels: channels.clone(),
-            types,
+            types: types.clone(),
             numbers: TypeCache::default(),
             storage: StreamRouting::new(&config.streams),
             pubsub: config.pubsub,
@@ -148,6 +159,10 @@ impl Encoder {
             self.plain = plain;
         }
         let place = self.place(record.event_type)?;
+        let type_number = self.numbers.number(&self.types, record.event_type);
+        if place.is_none() && self.options.goes_by_type() {
+            self.note_unstored(type_number, record.event_type);
+        }
         let options = &self.options;
         let id = options.id.is_none().then(|| generate_id(stamp.unix_ms));
         let event_id = options.id.as_deref().or(id.as_ref().map(EventId::as_str)).unwrap_or_default();
@@ -175,7 +190,7 @@ impl Encoder {
             payload: &self.payload,
             id,
             timeout: options.timeout.unwrap_or(self.default_timeout),
-            type_number: self.numbers.number(&self.types, record.event_type),
+            type_number,
             stream: place.map(|place| place.stream),
             live: self.pubsub && place.is_none_or(|place| place.realtime),
             options,
@@ -184,6 +199,17 @@ impl Encoder {
             record,
             timestamp,
         })
+    }
+
+    /// Notes, once for each type that has a number of its own, that its events are published and not stored.
+    fn note_unstored(&mut self, type_number: u16, event_type: &str) {
+        let (word, bit) = (usize::from(type_number / 64), 1 << (type_number % 64));
+        if let Some(word) = self.noted.get_mut(word).filter(|word| **word & bit == 0) {
+            *word |= bit;
+            if type_number != OTHER_NUMBER {
+                self.unstored.add(event_type);
+            }
+        }
     }
 
     /// Where an event of this type, with the options at hand, is stored.
@@ -225,6 +251,12 @@ impl Encoder {
         if let Some((name, _)) = stored_only.iter().find(|(_, asked)| *asked) {
             let message = format!("is for events that are stored, and no stream stores {event_type:?}");
             return Err(BusError::at(ErrorKind::InvalidOptions, *name, message));
+        }
+        // A room, a user, `stream: false` and `localOnly` say that the event is live, so only its own option counts.
+        let by_type = || self.durable.includes(event_type) && self.options.goes_by_type();
+        if self.options.durable.unwrap_or_else(by_type) {
+            let message = format!("an event of type {event_type:?} must be stored (durable), and no stream stores it");
+            return Err(BusError::new(ErrorKind::NoStream, message));
         }
         if !self.pubsub {
             let message =

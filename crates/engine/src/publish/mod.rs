@@ -2,8 +2,9 @@
 //!
 //! - `admission`: how much may be under way.
 //! - `encoder`: from a record of a submission to an event.
-//! - `publish_counts`: how many publishes have succeeded.
+//! - `publish_counts`: how many publishes have succeeded; `unstored_types`: the types of those that nothing stores.
 
 pub(crate) mod admission;
 pub(crate) mod encoder;
 pub(crate) mod publish_counts;
+pub(crate) mod unstored_types;

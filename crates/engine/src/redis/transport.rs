@@ -1,7 +1,7 @@
 //! A client's connections to Redis: the publisher from the start, the subscriber from the first subscription,
 //! the consumer from the first request to a stream, and a reader for each group.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use oxbus_model::config::Mode;
 use oxbus_model::consumer::{GroupKey, Read};
 use oxbus_model::routing::channel::HANDED_BACK;
 use oxbus_model::routing::router::ServerSubscription;
+use oxbus_model::stream_store::{WantedPattern, keys};
 use oxbus_model::{BusError, ErrorKind, Outcome};
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -20,14 +21,16 @@ use crate::redis::connection::handshake::Endpoint;
 use crate::redis::connection::lazy_link::LazyLink;
 use crate::redis::connection::link::{Connector, Handle};
 use crate::redis::connection::server_info;
+use crate::redis::publisher::group_gate::GroupGate;
 use crate::redis::publisher::hybrid::Hybrid;
 use crate::redis::publisher::input::Input;
 use crate::redis::publisher::session::Publisher;
-use crate::redis::publisher::streams_ready::StreamsReady;
 use crate::redis::streams::command_link::CommandLink;
 use crate::redis::streams::command_session::CommandSession;
 use crate::redis::streams::group_reader::GroupReader;
+use crate::redis::resp::value::RespValue;
 use crate::redis::streams::store::RedisStore;
+use crate::redis::streams::store_replies;
 use crate::redis::subscriber;
 use crate::redis::subscriber::Subscriber;
 use crate::redis::topology::{SingleServer, Topology};
@@ -44,7 +47,7 @@ pub(crate) struct RedisTransport {
     commands: Arc<CommandLink>,
     store: Arc<RedisStore>,
     replicated: Arc<LazyLink<Input>>,
-    ready: Arc<StreamsReady>,
+    gate: Arc<GroupGate>,
     hybrid: Option<Mutex<Hybrid>>,
     links: Mutex<Links>,
 }
@@ -74,7 +77,7 @@ impl RedisTransport {
     ) -> Self {
         let context = Arc::new(context);
         let config = &context.config;
-        let ready = Arc::new(StreamsReady::new(&config.streams));
+        let gate = Arc::new(GroupGate::new(&config.streams));
         let endpoint =
             Endpoint::new(&config.redis, &config.service_name, config.require_no_eviction, topology);
         let connector = Connector { context: context.clone(), endpoint, tasks };
@@ -83,9 +86,9 @@ impl RedisTransport {
         let commands = CommandLink::new(context.clone(), link);
         let handed_back = if config.pubsub { context.channels.named(HANDED_BACK) } else { String::new() };
         let store = Arc::new(RedisStore::new(commands.clone(), context.config.codec, handed_back.into()));
-        let (start, gate) = (connector.clone(), ready.clone());
+        let (start, of_replicated) = (connector.clone(), gate.clone());
         let replicated = Arc::new(LazyLink::new(move || {
-            start.start(Publisher::replicated(start.context.clone(), gate.clone()))
+            start.start(Publisher::replicated(start.context.clone(), of_replicated.clone()))
         }));
         let hybrid = (config.mode == Mode::Hybrid)
             .then(|| Mutex::new(Hybrid::new(context.clone(), replicated.clone())));
@@ -95,7 +98,7 @@ impl RedisTransport {
             commands,
             store,
             replicated,
-            ready,
+            gate,
             hybrid,
             links: Mutex::default(),
         }
@@ -120,16 +123,30 @@ impl RedisTransport {
         self.links().publisher.as_ref().is_some_and(|link| link.send(input))
     }
 
-    /// One round trip on the publisher, by asking for what the report needs.
-    async fn probe_publisher(&self) -> Result<(String, f64), BusError> {
+    /// Sends a command on the publisher's link.
+    async fn ask_publisher(&self, command: redis::Cmd) -> Result<RespValue, BusError> {
         let (sender, answer) = oneshot::channel();
-        let started = std::time::Instant::now();
         let gone = || BusError::new(ErrorKind::ConnectionLost, "not connected");
-        if !self.send(Input::Ask(redis::cmd("INFO"), sender)) {
+        if !self.send(Input::Ask(command, sender)) {
             return Err(gone());
         }
-        let info = answer.await.map_err(|_| gone())??;
-        Ok((info, started.elapsed().as_secs_f64() * 1000.0))
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// One round trip on the publisher, by asking for what the report needs.
+    async fn probe_publisher(&self) -> Probe {
+        let started = std::time::Instant::now();
+        let info = self.ask_publisher(redis::cmd("INFO")).await.and_then(RespValue::text);
+        let latency = started.elapsed().as_secs_f64() * 1000.0;
+        let stores = !self.context.config.streams.is_empty();
+        match info {
+            Ok(info) => server_info::of(&info, latency, self.context.clock.wall_ms(), stores),
+            // The server answered: the link is well, and only its details are secret.
+            Err(error) if error.outcome == Some(Outcome::Rejected) && !error.kind.retryable() => {
+                server_info::withheld(&error, latency)
+            }
+            Err(error) => failed(error),
+        }
     }
 
     async fn probe_subscriber(&self) {
@@ -147,7 +164,7 @@ impl Transport for RedisTransport {
     fn start(&self) {
         let mut links = self.links();
         if links.publisher.is_none() && !links.closed {
-            let session = Publisher::new(self.context.clone(), self.ready.clone(), self.replicated.clone());
+            let session = Publisher::new(self.context.clone(), self.gate.clone(), self.replicated.clone());
             links.publisher = Some(self.connector.start(session));
         }
     }
@@ -205,27 +222,16 @@ impl Transport for RedisTransport {
                 (LinkId::Subscriber, subscriber.is_ok()),
                 (LinkId::Consumer, consumer.is_ok()),
             ];
-            let probe = match publisher {
-                Ok(Ok((info, latency))) => {
-                    let now = self.context.clock.wall_ms();
-                    server_info::of(&info, latency, now, !self.context.config.streams.is_empty())
-                }
-                Ok(Err(error)) if error.kind == ErrorKind::PermissionDenied => {
-                    // The server answered: the link is well, and only its details are secret.
-                    Probe { server: json!({ "connected": true }), ..Probe::default() }
-                }
-                Ok(Err(error)) => failed(error),
-                Err(_) => failed(BusError::new(ErrorKind::CommandTimeout, "no answer in time")),
-            };
-            Probe { asked, ..probe }
+            let late = || failed(BusError::new(ErrorKind::CommandTimeout, "no answer in time"));
+            Probe { asked, ..publisher.unwrap_or_else(|_| late()) }
         })
     }
 
-    fn streams_ready(&self) {
-        if self.ready.set() {
-            // The link looks again, and sends what it has held back.
-            self.send(Input::StreamsReady);
-            self.replicated.send_if_started(Input::StreamsReady);
+    fn groups_looked_at(&self, unavailable: &BTreeMap<String, BusError>) {
+        if self.gate.looked_at(unavailable) {
+            // The links look again, and send what they have held back.
+            self.send(Input::GateChanged);
+            self.replicated.send_if_started(Input::GateChanged);
         }
     }
 
@@ -266,6 +272,26 @@ impl Transport for RedisTransport {
 
     fn store(&self) -> Arc<dyn Store> {
         self.store.clone()
+    }
+
+    fn wanted(&self) -> Boxed<'_, Result<Vec<WantedPattern>, BusError>> {
+        Box::pin(async {
+            let mut command = redis::cmd("HGETALL");
+            command.arg(keys::wanted(&self.context.config.channel_prefix));
+            let all = store_replies::registry(self.ask_publisher(command).await?)?;
+            Ok(all.into_iter().filter_map(WantedPattern::of).collect())
+        })
+    }
+
+    fn may_have_group(&self, stream: Arc<str>, group: Arc<str>) -> Boxed<'_, bool> {
+        Box::pin(async move {
+            let mut command = redis::cmd("XINFO");
+            command.arg("GROUPS").arg(&*stream);
+            match self.ask_publisher(command).await {
+                Ok(groups) => store_replies::position_of(groups, &group).is_ok_and(|found| found.is_some()),
+                Err(error) => !error.message.starts_with("ERR no such key"),
+            }
+        })
     }
 
     fn join(&self, group: GroupKey, name: Arc<str>) {

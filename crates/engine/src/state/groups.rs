@@ -1,6 +1,6 @@
 //! What a client knows of its consumer groups.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,6 +8,7 @@ use oxbus_model::BusError;
 use oxbus_model::config::Config;
 use oxbus_model::consumer::Consumer;
 use oxbus_model::observe::metrics::Types;
+use oxbus_model::stream_store::WantedPattern;
 use tokio::sync::Notify;
 
 /// The consumer groups of a client; `groups` drives them.
@@ -19,6 +20,15 @@ pub(crate) struct Groups {
     pub(crate) changed: Notify,
     /// Streams whose groups could not be made, and why.
     troubles: Mutex<BTreeMap<String, BusError>>,
+    /// Configured groups that were there in the time of this client, by stream and name. One of them that is missing is
+    /// lost, not new.
+    known: Mutex<BTreeSet<(String, String)>>,
+    /// Configured streams that were there when somebody asked.
+    seen_streams: Mutex<BTreeSet<String>>,
+    /// Whether a configured group was found missing.
+    missing: AtomicBool,
+    /// What the subscriptions want, for the registry.
+    wanted: Mutex<BTreeMap<u32, Vec<WantedPattern>>>,
 }
 
 impl Groups {
@@ -38,6 +48,10 @@ impl Groups {
             used: AtomicBool::new(false),
             changed: Notify::new(),
             troubles: Mutex::default(),
+            known: Mutex::default(),
+            seen_streams: Mutex::default(),
+            missing: AtomicBool::new(false),
+            wanted: Mutex::default(),
         }
     }
 
@@ -60,5 +74,39 @@ impl Groups {
     /// Streams whose groups could not be made, and why.
     pub(crate) fn troubles(&self) -> MutexGuard<'_, BTreeMap<String, BusError>> {
         self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Configured groups that were there in the time of this client, by stream and name.
+    pub(crate) fn known(&self) -> MutexGuard<'_, BTreeSet<(String, String)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A configured stream is there, or is not. Returns whether it has disappeared.
+    pub(crate) fn stream_found(&self, stream: &str, found: bool) -> bool {
+        let mut seen = self.seen_streams.lock().unwrap_or_else(PoisonError::into_inner);
+        if found && !seen.contains(stream) {
+            seen.insert(stream.to_owned());
+        }
+        !found && seen.contains(stream)
+    }
+
+    /// What the subscriptions want, by their number, for the registry.
+    pub(crate) fn wanted(&self) -> MutexGuard<'_, BTreeMap<u32, Vec<WantedPattern>>> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A configured group was found missing: it is to be made again.
+    pub(crate) fn report_missing(&self) {
+        self.missing.store(true, Ordering::Release);
+    }
+
+    /// Whether a configured group was found missing.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.missing.load(Ordering::Acquire)
+    }
+
+    /// The same, and forgets it.
+    pub(crate) fn take_missing(&self) -> bool {
+        self.missing.swap(false, Ordering::AcqRel)
     }
 }

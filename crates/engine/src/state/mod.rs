@@ -28,6 +28,7 @@ use crate::host::log_subscriber;
 use crate::host::{Host, Notice};
 use crate::publish::admission::Admission;
 use crate::publish::publish_counts::PublishCounts;
+use crate::publish::unstored_types::UnstoredTypes;
 use crate::receive::confirmations::Confirmations;
 use crate::receive::live_queue::LiveQueue;
 use crate::runtime::clock::Clock;
@@ -45,6 +46,8 @@ pub(crate) struct ClientState {
     pub(crate) stats: Arc<Stats>,
     /// Event types and their numbers, for what is counted by them.
     pub(crate) types: Arc<Types>,
+    /// Types that are published and stored nowhere.
+    pub(crate) unstored: Arc<UnstoredTypes>,
     /// Publishes that have succeeded.
     pub(crate) publishes: PublishCounts,
     /// What waits for the host, but for deliveries.
@@ -88,6 +91,7 @@ impl ClientState {
             presence_due: Notify::new(),
             confirmations: Confirmations::new(router.clone(), completions.clone()),
             groups: Groups::new(&config, instance_id, types.clone()),
+            unstored: Arc::default(),
             recent: Arc::default(),
             live_queue: Mutex::new(LiveQueue::new(clock.clone(), stats.clone())),
             numbers: Mutex::default(),

@@ -7,6 +7,7 @@ use oxbus_model::config::Config;
 use oxbus_model::observe::metrics::Types;
 use oxbus_model::routing::channel::Channels;
 
+use crate::publish::unstored_types::UnstoredTypes;
 use crate::runtime::clock::Clock;
 use crate::transport::events::TransportEvents;
 
@@ -22,6 +23,8 @@ pub(crate) struct TransportContext {
     pub(crate) origin: Origin,
     /// Event types and their numbers.
     pub(crate) types: Arc<Types>,
+    /// Types that are published and stored nowhere.
+    pub(crate) unstored: Arc<UnstoredTypes>,
     /// Where everything is reported.
     pub(crate) events: Arc<dyn TransportEvents>,
 }

@@ -11,6 +11,7 @@ pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use oxbus_model::BusError;
 use oxbus_model::consumer::{GroupKey, Read};
 use oxbus_model::routing::router::ServerSubscription;
+use oxbus_model::stream_store::WantedPattern;
 use serde_json::Value;
 
 use link_id::LinkId;
@@ -25,6 +27,9 @@ use store::Store;
 
 /// The warning of a server that may delete keys.
 pub(crate) const EVICTION_POLICY: &str = "EVICTION_POLICY";
+
+/// The warning of a server that tells nothing of itself.
+pub(crate) const SERVER_INFO_DENIED: &str = "SERVER_INFO_DENIED";
 
 /// A future of a transport.
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -76,9 +81,17 @@ pub(crate) trait Transport: Send + Sync {
     /// The streams.
     fn store(&self) -> Arc<dyn Store>;
 
-    /// Says that stored publishes may be sent: the groups that must not miss them are there, or cannot be made. A
-    /// transport to a server holds publishes back until then, where groups are configured.
-    fn streams_ready(&self) {}
+    /// Says that the configured groups were looked at, and in which streams one of them is missing and cannot be made.
+    /// A transport to a server holds publishes back until then, where groups are configured, and for longer those that
+    /// are to be stored in these streams: no group would ever get them.
+    fn groups_looked_at(&self, _unavailable: &BTreeMap<String, BusError>) {}
+
+    /// What the groups of this channel prefix want, as their clients have registered it. A transport to a server asks on
+    /// the link that publishes: a client that only publishes needs no other.
+    fn wanted(&self) -> Boxed<'_, Result<Vec<WantedPattern>, BusError>>;
+
+    /// Whether a group may be there: false where the stream or the group surely is not.
+    fn may_have_group(&self, stream: Arc<str>, group: Arc<str>) -> Boxed<'_, bool>;
 
     /// Makes a reader for a group; it says [`reader_up`](events::TransportEvents::reader_up) when it can read.
     fn join(&self, group: GroupKey, name: Arc<str>);

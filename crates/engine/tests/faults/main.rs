@@ -28,6 +28,7 @@ mod storing;
 mod stuck;
 mod subscribing;
 mod tls;
+mod withheld;
 
 /// The health report of each client is asked for all the time.
 const WATCH_HEALTH: bool = true;

@@ -5,9 +5,10 @@
 //! - this file: [`Config`] and what it is resolved from; `settings`: what JavaScript is told of it
 //! - `redis`, `url`, `tls`: how to reach the server; `environment`: the variables that are read
 //! - `retry`: the delays of a failed handler; `notice`: remarks for the log; `secret`: what never prints
-//! - `streams`: what is stored, and what becomes of what cannot be handled
+//! - `durable`: which events must be stored; `streams`: what is stored, and what becomes of what cannot be handled
 //! - `reader`: one JSON object, field by field
 
+mod durable;
 mod environment;
 mod notice;
 mod redis;
@@ -28,6 +29,7 @@ use crate::options::names::check_identifier;
 use crate::retry::RetryPolicy;
 use crate::stream_store::keys;
 
+pub use durable::Durable;
 pub use environment::Environment;
 pub use notice::{Notice, NoticeLevel};
 pub use redis::{Address, RedisConfig};
@@ -36,6 +38,7 @@ pub use streams::{DeadLetterConfig, PersistenceConfig, Realtime, StreamConfig};
 pub use tls::TlsConfig;
 
 use crate::options::reader::{NOT_AVAILABLE, Reader};
+use durable::read_durable;
 use retry::read_retry;
 use streams::{read_dead_letter, read_persistence, read_streams};
 
@@ -160,6 +163,8 @@ pub struct Config {
     /// Whether the client only reads and administers: it creates no stream and no group, and publishes nothing.
     /// Default false.
     pub observe: bool,
+    /// Which events must be stored: one of them that no stream stores is refused.
+    pub durable: Durable,
     /// The streams, in the order in which they are asked whether they store an event.
     pub streams: Vec<StreamConfig>,
     /// How long an entry stays claimed without being renewed, in milliseconds. 100–86 400 000, default 30 000.
@@ -202,6 +207,7 @@ impl Config {
             performance: read_performance(&mut r)?,
             pubsub: r.boolean("pubsub")?.unwrap_or(true),
             observe: r.boolean("observe")?.unwrap_or(false),
+            durable: read_durable(&mut r)?,
             streams: read_streams(&mut r)?,
             lease: r.integer("lease", 100..=86_400_000)?.unwrap_or(30_000),
             dead_letter: read_dead_letter(&mut r)?,
@@ -281,6 +287,9 @@ fn check_stream_names(config: &Config) -> Result<(), BusError> {
             }
             None if keys::registry(&config.channel_prefix) == stream.name => {
                 "the registry of streams is kept under that name".to_owned()
+            }
+            None if keys::wanted(&config.channel_prefix) == stream.name => {
+                "the registry of groups is kept under that name".to_owned()
             }
             None => continue,
         };

@@ -14,7 +14,6 @@ pub(super) fn heartbeat_answered(group: &mut Group, at: usize, answer: StoreAnsw
     let Some(stream) = group.streams.get_mut(at) else { return };
     let now = answer.now;
     stream.heartbeat.ended();
-    stream.doubted = false;
     let facts = match answer.result {
         Ok(Response::Facts(facts)) => facts,
         Ok(_) => return,

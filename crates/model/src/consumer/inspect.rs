@@ -6,6 +6,7 @@ use super::Consumer;
 use crate::BusError;
 use crate::consumer::membership::GroupKey;
 use crate::consumer::requests;
+use crate::consumer::stream::Stream;
 use crate::stream_store::ConsumerId;
 
 impl Consumer {
@@ -71,8 +72,17 @@ impl Consumer {
 
     /// Why a group cannot work on a stream at the moment, if one cannot.
     pub fn stream_trouble(&self, name: &str) -> Option<&BusError> {
-        let mut streams = self.groups.values().flat_map(|group| &group.streams);
-        streams.find_map(|s| s.trouble.as_ref().filter(|_| &*s.name == name))
+        self.groups.values().find_map(|group| {
+            let stream = group.streams.iter().find(|s| &*s.name == name)?;
+            stream.trouble.as_ref().or(stream.refusals.first()).or(group.reading.trouble())
+        })
+    }
+
+    /// The groups that have been there in this stream, as far as this client has joined them.
+    pub fn groups_of_stream(&self, name: &str) -> Vec<Arc<str>> {
+        let reads = |stream: &&Stream| &*stream.name == name && stream.opening.opened_before();
+        let joined = self.groups.values().filter(|group| group.streams.iter().any(|stream| reads(&stream)));
+        joined.map(|group| group.joining.group.clone()).collect()
     }
 
     /// The groups whose read is on its way and lacks a stream that should be read by now: it is worth ending it.

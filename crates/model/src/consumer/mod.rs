@@ -21,6 +21,7 @@
 //! | how an entry is lost | `loss` |
 //! | what happens to entries that may kill the process | `poison`, `quiesce` |
 //! | what is asked of the store, and what comes of it | `requests`; `responses`, `facts`; `request_gate`: how often |
+//! | what the server refuses, and who is told | `refusals` |
 //! | how subscriptions and groups end | `leaving` |
 
 mod announcement;
@@ -45,6 +46,7 @@ mod poison;
 mod quiesce;
 mod reading;
 mod received;
+mod refusals;
 mod request_gate;
 mod requests;
 mod responses;
@@ -74,7 +76,7 @@ use crate::consumer::handler_calls::HandlerCalls;
 use crate::consumer::intake::Origin;
 use crate::consumer::liveness::{ALIVE, Liveness};
 use crate::consumer::poison::{Groups, PoisonWatch};
-use crate::consumer::stream::{Stream, is_refusal};
+use crate::consumer::stream::Stream;
 use crate::delivery::dispatch_batch::DispatchBatch;
 use crate::delivery::event::{Delivery, LiveEvent};
 use crate::delivery::settlement::{CircuitChange, DeliveryCounts, Settlement};
@@ -214,9 +216,7 @@ impl Consumer {
             group.streams.iter_mut().for_each(|stream| stream.opening.group_gone());
         } else {
             group.reading.failed(now, random());
-            if is_refusal(error) {
-                group.streams.iter_mut().for_each(Stream::doubt);
-            }
+            refusals::read_refused(group, error, &mut self.context);
         }
     }
 

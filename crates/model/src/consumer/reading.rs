@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::BusError;
 use crate::consumer::entry::Load;
 use crate::consumer::entry_table::EntryTable;
 use crate::consumer::request_gate::RequestGate;
@@ -40,6 +41,10 @@ pub(super) struct Reading {
     in_flight: VecDeque<(Arc<[Arc<str>]>, usize)>,
     gate: RequestGate,
     throughput: Throughput,
+    /// Why the last read was refused.
+    trouble: Option<BusError>,
+    /// Whether the host was told of it.
+    told: bool,
 }
 
 impl Reading {
@@ -65,6 +70,23 @@ impl Reading {
     pub(super) fn succeeded(&mut self) {
         self.in_flight.pop_front();
         self.gate.succeeded();
+        if self.trouble.take().is_some() {
+            self.told = false;
+        }
+    }
+
+    /// The server refuses reads. Returns whether the host is to be told, which is once: when nothing mends it by itself,
+    /// and it has not passed with the next read.
+    pub(super) fn refused(&mut self, error: &BusError) -> bool {
+        let again = self.trouble.replace(error.clone()).is_some();
+        let tells = again && !self.told && !error.kind.retryable();
+        self.told |= tells;
+        tells
+    }
+
+    /// Why the server refuses reads.
+    pub(super) fn trouble(&self) -> Option<&BusError> {
+        self.trouble.as_ref()
     }
 
     /// A read has found that a group is gone.

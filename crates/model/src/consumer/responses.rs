@@ -6,6 +6,7 @@ use crate::consumer::context::Context;
 use crate::consumer::facts::heartbeat_answered;
 use crate::consumer::group::Group;
 use crate::consumer::loss::{lose, vanish};
+use crate::consumer::refusals;
 use crate::consumer::scan::{claimed, expired_listed, own_claimed};
 use crate::consumer::unmatched::{skipped, taken_up};
 use crate::consumer::work::Work;
@@ -47,6 +48,7 @@ pub(super) fn answered(
     {
         stream.opening.group_gone();
     }
+    refusals::answered(group, at, &request, answer.result.as_ref().err(), cx);
     match request {
         Request::EnsureGroup { .. } => opened(group, at, answer, cx),
         Request::Heartbeat { .. } => heartbeat_answered(group, at, answer, cx),
@@ -109,7 +111,8 @@ fn opened(group: &mut Group, at: usize, answer: StoreAnswer, cx: &mut Context) {
                 }
             }
             // A link that is down says so itself.
-            let told = matches!(error.outcome, Some(Outcome::NotSent | Outcome::Unknown));
+            let told = matches!(error.outcome, Some(Outcome::NotSent | Outcome::Unknown))
+                || stream.refusals.first().is_some();
             if stream.opening.opened_before() && stream.trouble.is_none() && !told {
                 let message =
                     format!("group {name:?} of stream {:?} cannot be made: {}", stream.name, error.message);

@@ -17,7 +17,7 @@ pub const OTHER: &str = "_other";
 pub const BUCKETS: [u64; 11] = [1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000];
 
 /// The number that stands for [`OTHER`].
-const OTHER_NUMBER: u16 = 0;
+pub const OTHER_NUMBER: u16 = 0;
 
 /// Event types and their numbers, shared by all who count.
 #[derive(Debug)]

@@ -89,6 +89,12 @@ pub fn registry(prefix: &str) -> String {
     format!("{prefix}oxbus:streams")
 }
 
+/// The registry of what groups want, a hash: stream, group and pattern → when it was registered and what the stream
+/// stores. A key of its own, as the registry of streams.
+pub fn wanted(prefix: &str) -> String {
+    format!("{prefix}oxbus:groups")
+}
+
 fn of_group(stream: &str, group: &str) -> String {
     format!("{stream}:group:{group}")
 }

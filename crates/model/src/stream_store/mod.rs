@@ -34,6 +34,6 @@ pub use id::EntryId;
 pub use info::{GroupInfo, StreamInfo};
 pub use memory::Streams;
 pub use position::Position;
-pub use registry::RegisteredStream;
+pub use registry::{RegisteredStream, WantedPattern};
 pub use request::{BY_CHANNEL, Request};
 pub use response::Response;

@@ -1,7 +1,9 @@
-//! The registry of streams: which streams the clients of one channel prefix are configured with. It lets an observer
-//! find streams that it was not configured with.
+//! The registries of a channel prefix, each of names with patterns: which streams its clients are configured with, so that
+//! an observer finds them; and what its groups want, so that a publisher learns of a type that it does not store.
 
-/// The most streams in a registry. Beyond it, the streams go that were registered longest ago.
+use crate::routing::pattern::matches;
+
+/// The most names in a registry. Beyond it, those go that were registered longest ago.
 pub const MAX_REGISTERED: usize = 10_000;
 
 /// The most bytes of a stream's patterns in a registry, as JSON. Patterns that do not fit are left out.
@@ -16,6 +18,39 @@ pub struct RegisteredStream {
     pub events: Vec<String>,
     /// When a client registered it last, by the store's time in Unix milliseconds.
     pub time: u64,
+}
+
+/// What a subscription of a group wants of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedPattern {
+    /// The stream.
+    pub stream: String,
+    /// The group.
+    pub group: String,
+    /// A pattern of the subscription.
+    pub pattern: String,
+    /// The patterns of the types that the stream stores, as the client of the subscription has them.
+    pub events: Vec<String>,
+}
+
+impl WantedPattern {
+    /// Its name in the registry.
+    pub fn name(&self) -> String {
+        // Texts can always be written.
+        serde_json::to_string(&(&self.stream, &self.group, &self.pattern)).unwrap_or_default()
+    }
+
+    /// What is registered under a name; `None` for what another program has written there.
+    pub fn of(registered: RegisteredStream) -> Option<WantedPattern> {
+        let (stream, group, pattern) = serde_json::from_str(&registered.name).ok()?;
+        Some(WantedPattern { stream, group, pattern, events: registered.events })
+    }
+
+    /// Whether the group waits for events of this type.
+    pub fn wants(&self, event_type: &str) -> bool {
+        let fits = |pattern: &str| matches(pattern.as_bytes(), event_type.as_bytes());
+        fits(&self.pattern) && self.events.iter().any(|pattern| fits(pattern))
+    }
 }
 
 /// The first of a stream's patterns, as many as a registry keeps.
@@ -41,6 +76,18 @@ pub fn kept_patterns_json(events: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_group_wants_what_it_subscribes_to_and_its_stream_stores() {
+        let events = vec!["order.*".to_owned()];
+        let wanted = WantedPattern { stream: "s \"x".into(), group: "g".into(), pattern: "*.paid".into(), events };
+        let registered =
+            RegisteredStream { name: wanted.name(), events: wanted.events.clone(), time: 1 };
+        assert_eq!(WantedPattern::of(registered.clone()), Some(wanted.clone()));
+        assert_eq!(WantedPattern::of(RegisteredStream { name: "x".into(), ..registered }), None);
+        let wants = |event_type| wanted.wants(event_type);
+        assert!(wants("order.paid") && !wants("order.sent") && !wants("mail.paid"));
+    }
 
     #[test]
     fn patterns_are_kept_until_they_take_too_much() {

@@ -301,14 +301,15 @@ pub enum Request {
         /// The stream.
         stream: Arc<str>,
     },
-    /// Registers the streams that a client is configured with, by the store's time. → [`Response::Done`]
+    /// Registers names with patterns, by the store's time. → [`Response::Done`]
     RegisterStreams {
-        /// The key of the registry: [`keys::registry`](super::keys::registry).
+        /// The key of the registry: [`keys::registry`](super::keys::registry) or [`keys::wanted`](super::keys::wanted).
         key: Arc<str>,
-        /// The streams, each with the patterns of the types that it stores.
+        /// Streams, or the [names](super::WantedPattern::name) of what groups want, each with the patterns of the types
+        /// that the stream stores.
         streams: Vec<(String, Vec<String>)>,
     },
-    /// Lists the registered streams. → [`Response::Registered`]
+    /// Lists what is registered. → [`Response::Registered`]
     ListRegistered {
         /// The key of the registry.
         key: Arc<str>,

@@ -32,7 +32,7 @@ pub(crate) struct Connection {
     /// Bytes that the server sent behind its replies.
     pub(crate) buffer: BytesMut,
     pub(crate) protocol: Protocol,
-    /// Whether `ROLE` may be asked: access rules can forbid it.
+    /// Whether `ROLE` may be asked: access rules can forbid it, and some servers do not have it.
     pub(crate) role_known: bool,
     /// The server.
     pub(crate) address: Address,
@@ -223,7 +223,8 @@ impl Step {
         if let Some(error) = error_of(&reply) {
             let forgiven = match self {
                 Step::Optional => true,
-                Step::Role | Step::Ready => error.starts_with("NOPERM"),
+                // Services that manage servers for others often take commands away.
+                Step::Role | Step::Ready => server_error::is_withheld(error),
                 Step::Required | Step::Eviction => false,
             };
             return if forgiven { Ok(false) } else { Err(server_error::classify(error).into_error(error)) };

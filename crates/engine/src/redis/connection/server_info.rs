@@ -1,8 +1,9 @@
 //! What a server says of itself, for the health report: the parts of `INFO` that an operator of a bus looks for.
 
+use oxbus_model::BusError;
 use serde_json::json;
 
-use crate::transport::{EVICTION_POLICY, Probe};
+use crate::transport::{EVICTION_POLICY, Probe, SERVER_INFO_DENIED};
 
 /// The part of `maxmemory`, in percent, from which on it is nearly full.
 const NEARLY_FULL: u64 = 90;
@@ -55,7 +56,9 @@ pub(in crate::redis) fn of(info: &str, latency: f64, now: i64, stores: bool) -> 
     }
     let server = json!({
         "connected": true,
-        "version": field("redis_version"),
+        "server": field("server_name").unwrap_or("redis"),
+        // Servers that are not Redis call themselves an old one, for clients that look.
+        "version": field("valkey_version").or_else(|| field("redis_version")),
         "role": field("role"),
         "maxmemoryPolicy": policy,
         "appendOnly": logs,
@@ -65,6 +68,16 @@ pub(in crate::redis) fn of(info: &str, latency: f64, now: i64, stores: bool) -> 
         "clockSkew": skew,
     });
     Probe { latency: Some(latency), server, warnings, ..Probe::default() }
+}
+
+/// Of a server that does not tell: it answered after `latency` with `error`.
+pub(in crate::redis) fn withheld(error: &BusError, latency: f64) -> Probe {
+    let message = format!(
+        "the server tells nothing of itself (INFO), so its eviction policy, persistence, memory and clock are unknown: {}",
+        error.message
+    );
+    let warnings = vec![(SERVER_INFO_DENIED, message)];
+    Probe { latency: Some(latency), server: json!({ "connected": true }), warnings, ..Probe::default() }
 }
 
 #[cfg(test)]
@@ -86,6 +99,15 @@ mod tests {
         assert_eq!(report.warnings, []);
         assert_eq!((&report.server["version"], &report.server["clockSkew"]), (&json!("7.0.15"), &json!(0)));
         assert_eq!(codes("", NOW, true), [""; 0]);
+    }
+
+    #[test]
+    fn the_server_is_named_as_it_names_itself() {
+        let server = |info: &str| of(info, 2.0, NOW, true).server;
+        assert_eq!(server(WELL)["server"], "redis");
+        let valkey = "server_name:valkey\r\nredis_version:7.2.4\r\nvalkey_version:8.1.8\r\n";
+        let of_valkey = server(valkey);
+        assert_eq!((&of_valkey["server"], &of_valkey["version"]), (&json!("valkey"), &json!("8.1.8")));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use oxbus_model::BusError;
 use oxbus_model::stream_store::EntryId;
 use tokio::sync::oneshot;
 
+use crate::redis::resp::value::RespValue;
 use crate::redis::scripts::script_call::ScriptCall;
 
 /// A command that waits to be written, or for its reply.
@@ -34,7 +35,7 @@ pub(in crate::redis) enum Command {
     Load(bool),
     Role,
     Ping,
-    Ask(oneshot::Sender<Result<String, BusError>>),
+    Ask(oneshot::Sender<Result<RespValue, BusError>>),
 }
 
 impl Command {
@@ -64,6 +65,15 @@ impl Command {
             Command::Event { batch, index, .. } | Command::Entry { batch, index, .. } => each(*batch, *index),
             Command::Call(call) => call.indexes().for_each(|index| each(call.batch, index)),
             _ => {}
+        }
+    }
+
+    /// The stream that its events are stored in: the index in the configuration.
+    pub(in crate::redis) fn stream(&self) -> Option<usize> {
+        match self {
+            Command::Entry { stream, .. } => Some(*stream),
+            Command::Call(call) => call.stream,
+            _ => None,
         }
     }
 

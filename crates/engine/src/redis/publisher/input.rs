@@ -4,6 +4,7 @@ use oxbus_model::BusError;
 use tokio::sync::oneshot;
 
 use crate::redis::publisher::prepared::PreparedBatch;
+use crate::redis::resp::value::RespValue;
 use crate::transport::Submission;
 
 /// An input of a publisher.
@@ -15,10 +16,10 @@ pub(crate) enum Input {
         batch: u32,
         index: u32,
     },
-    /// Send a command; its reply, as text, goes to the sender.
-    Ask(redis::Cmd, oneshot::Sender<Result<String, BusError>>),
+    /// Send a command; its reply goes to the sender.
+    Ask(redis::Cmd, oneshot::Sender<Result<RespValue, BusError>>),
     /// Say when all publishes are settled.
     Flush(oneshot::Sender<()>),
-    /// Publishes may be sent: look again.
-    StreamsReady,
+    /// What may be sent has changed: look again.
+    GateChanged,
 }

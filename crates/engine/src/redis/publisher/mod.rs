@@ -4,11 +4,13 @@
 //! - `input`: what the link is told; `session`: the pipeline of a connection; `settling`: how publishes end; `in_flight`: what each command is for.
 //! - `stored_only`: events that were stored and nothing more.
 //! - `batches`: whose publishes the commands are.
-//! - `streams_ready`: when they may be sent.
+//! - `group_gate`: when they may be sent; `held`: those that may not yet.
 //! - `replicated`: events that wait for replicas, for a link of their own.
 
 pub(crate) mod batches;
 pub(crate) mod command_writer;
+pub(crate) mod group_gate;
+pub(crate) mod held;
 pub(crate) mod hybrid;
 pub(crate) mod in_flight;
 pub(crate) mod input;
@@ -18,4 +20,3 @@ pub(crate) mod replicated;
 pub(crate) mod session;
 pub(crate) mod settling;
 pub(crate) mod stored_only;
-pub(crate) mod streams_ready;

@@ -39,7 +39,7 @@ pub(in crate::redis) struct Prepared {
 impl Preparation {
     pub(in crate::redis) fn new(context: &TransportContext, replicas: Option<Replicas>) -> Preparation {
         Preparation {
-            encoder: Encoder::new(&context.config, &context.channels, &context.origin, context.types.clone()),
+            encoder: Encoder::new(context),
             writer: CommandWriter::new(&context.config, &context.channels),
             replicas,
             keeps: context.config.persistence.is_some(),

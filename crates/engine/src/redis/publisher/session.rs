@@ -20,13 +20,14 @@ use crate::redis::connection::link::{Opened, Session};
 use crate::redis::connection::liveness::{Check, HEARTBEAT_LIMIT, Liveness};
 use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::publisher::batches::Batches;
+use crate::redis::publisher::group_gate::GroupGate;
+use crate::redis::publisher::held::Held;
 use crate::redis::publisher::in_flight::{Command, PublishedEvent};
 use crate::redis::publisher::input::Input;
 use crate::redis::publisher::preparation::{Preparation, Prepared};
 use crate::redis::publisher::prepared::{PreparedBatch, PreparedCommands};
 use crate::redis::publisher::replicated::Replicas;
 use crate::redis::publisher::stored_only::StoredOnly;
-use crate::redis::publisher::streams_ready::StreamsReady;
 use crate::redis::resp::command::append_wait;
 use crate::redis::resp::reply::{Protocol, decode};
 use crate::redis::scripts::script_call::{PERSIST, STORE_AND_PUBLISH};
@@ -41,7 +42,9 @@ pub(in crate::redis) const ROLE_INTERVAL: u64 = 1_000;
 pub(crate) struct Publisher {
     pub(in crate::redis) context: Arc<TransportContext>,
     id: LinkId,
-    ready: Arc<StreamsReady>,
+    gate: Arc<GroupGate>,
+    /// What may not be sent yet.
+    pub(in crate::redis) held: Held,
     pub(in crate::redis) preparation: Preparation,
     protocol: Protocol,
     pub(in crate::redis) connected: bool,
@@ -67,27 +70,28 @@ impl Publisher {
     /// The publisher of a client. Events that wait for replicas go to `replicated`, another one.
     pub(in crate::redis) fn new(
         context: Arc<TransportContext>,
-        ready: Arc<StreamsReady>,
+        gate: Arc<GroupGate>,
         replicated: Arc<LazyLink<Input>>,
     ) -> Self {
         let replicas = Replicas::new(&context, replicated);
-        Publisher::named(LinkId::Publisher, context, ready, Some(replicas))
+        Publisher::named(LinkId::Publisher, context, gate, Some(replicas))
     }
 
     /// The publisher of events that wait for replicas.
-    pub(in crate::redis) fn replicated(context: Arc<TransportContext>, ready: Arc<StreamsReady>) -> Self {
-        Publisher::named(LinkId::Replicated, context, ready, None)
+    pub(in crate::redis) fn replicated(context: Arc<TransportContext>, gate: Arc<GroupGate>) -> Self {
+        Publisher::named(LinkId::Replicated, context, gate, None)
     }
 
     fn named(
         id: LinkId,
         context: Arc<TransportContext>,
-        ready: Arc<StreamsReady>,
+        gate: Arc<GroupGate>,
         replicas: Option<Replicas>,
     ) -> Self {
         Publisher {
             id,
-            ready,
+            held: Held::new(gate.now()),
+            gate,
             preparation: Preparation::new(&context, replicas),
             batches: Batches::new(&context.config.streams),
             liveness: Liveness::new(context.config.redis.heartbeat),
@@ -108,10 +112,16 @@ impl Publisher {
     }
 
     fn publish(&mut self, submission: Submission) {
-        let Publisher { preparation, context, pipeline, batches, .. } = self;
+        let Publisher { preparation, context, pipeline, batches, held, .. } = self;
         let batch = submission.batch;
+        let mut apart = (!held.is_open()).then(Pipeline::new);
+        let commands = apart.as_mut().unwrap_or(pipeline);
         let Prepared { state, deadline, .. } =
-            preparation.prepare(context, submission, pipeline, &mut batches.settled, |_, _| true);
+            preparation.prepare(context, submission, commands, &mut batches.settled, |_, _| true);
+        if let Some(commands) = apart {
+            let free = held.filter(PreparedCommands { wait: None, deadline, commands });
+            pipeline.append(free.commands);
+        }
         self.expiry.add(deadline);
         if let Some(state) = state {
             self.batches.add(batch, state);
@@ -123,25 +133,38 @@ impl Publisher {
     fn take_over(&mut self, prepared: PreparedBatch) {
         let PreparedBatch { batch, state, groups } = prepared;
         self.batches.add(batch, state);
-        for PreparedCommands { wait, deadline, mut commands } in groups {
-            self.expiry.add(deadline);
-            let Some((replicas, timeout)) = wait else {
-                if !self.connected && self.last_error.is_some() {
-                    let unsent = commands.remove_unsent(Command::is_unstored);
-                    self.give_up(unsent);
-                }
-                self.pipeline.append(commands);
-                continue;
-            };
-            // One WAIT at the end serves all commands that ask for the same replicas.
-            let same = |command: &Command| matches!(command, Command::Wait { replicas: r, timeout: t } if (*r, *t) == (replicas, timeout));
-            self.pipeline.remove_last_unsent(same);
-            self.pipeline.append(commands);
-            let limit = timeout.saturating_add(self.context.config.redis.command_timeout);
-            let command = Command::Wait { replicas, timeout };
-            self.pipeline.push_barrier(command, limit, |bytes| append_wait(bytes, replicas, timeout));
+        for mut commands in groups {
+            self.expiry.add(commands.deadline);
+            if commands.wait.is_none() && !self.connected && self.last_error.is_some() {
+                let unsent = commands.commands.remove_unsent(Command::is_unstored);
+                self.give_up(unsent);
+            }
+            let free = self.held.filter(commands);
+            self.queue(free);
         }
         self.report();
+    }
+
+    /// Queues commands that may be sent, and behind them the question how many replicas have got what they did.
+    fn queue(&mut self, PreparedCommands { wait, commands, .. }: PreparedCommands) {
+        let Some((replicas, timeout)) = wait else { return self.pipeline.append(commands) };
+        if commands.is_idle() {
+            return;
+        }
+        // One WAIT at the end serves all commands that ask for the same replicas.
+        let same = |command: &Command| matches!(command, Command::Wait { replicas: r, timeout: t } if (*r, *t) == (replicas, timeout));
+        self.pipeline.remove_last_unsent(same);
+        self.pipeline.append(commands);
+        let limit = timeout.saturating_add(self.context.config.redis.command_timeout);
+        let command = Command::Wait { replicas, timeout };
+        self.pipeline.push_barrier(command, limit, |bytes| append_wait(bytes, replicas, timeout));
+    }
+
+    /// Sends what was held back and may be sent now.
+    fn follow_gate(&mut self) {
+        for commands in self.held.change(self.gate.now()) {
+            self.queue(commands);
+        }
     }
 
     /// In hybrid mode, while there is no connection: what is not stored does not wait for the next.
@@ -234,7 +257,7 @@ impl Session for Publisher {
                 let error = BusError::new(ErrorKind::ConnectionLost, "not connected");
                 let _ = sender.send(Err(error));
             }
-            Input::StreamsReady => {}
+            Input::GateChanged => self.follow_gate(),
             Input::Flush(flushed) => {
                 self.flushes.push(flushed);
                 self.report();
@@ -254,7 +277,7 @@ impl Session for Publisher {
     }
 
     fn outgoing(&mut self, _now: u64) -> &[u8] {
-        if self.ready.is_set() { self.pipeline.outgoing() } else { &[] }
+        self.pipeline.outgoing()
     }
 
     fn written(&mut self, bytes: usize, now: u64) {
@@ -334,7 +357,8 @@ impl Session for Publisher {
             }
         }
         if self.context.config.mode == Mode::Hybrid {
-            let unsent = self.pipeline.remove_unsent(Command::is_unstored);
+            let mut unsent = self.pipeline.remove_unsent(Command::is_unstored);
+            unsent.extend(self.held.remove(Command::is_unstored));
             self.give_up(unsent);
         }
         self.report();
@@ -342,7 +366,8 @@ impl Session for Publisher {
 
     fn ended(&mut self) {
         self.closed(&BusError::new(ErrorKind::Closed, "the client was closed"));
-        let unsent = self.pipeline.remove_unsent(|_| true);
+        let mut unsent = self.pipeline.remove_unsent(|_| true);
+        unsent.extend(self.held.remove(|_| true));
         let closed = BusError::new(ErrorKind::Closed, "the client was closed before it was sent");
         self.fail_all(unsent, &closed.with_outcome(Outcome::NotSent));
         self.report();

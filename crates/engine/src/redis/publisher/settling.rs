@@ -10,6 +10,7 @@ use oxbus_model::{BusError, ErrorKind, Outcome};
 use crate::host::Notice;
 use crate::redis::connection::handshake::check_role;
 use crate::redis::connection::liveness::unexpected_reply;
+use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::publisher::in_flight::{Command, EntryRef, PublishedEvent};
 use crate::redis::publisher::session::{Publisher, ROLE_INTERVAL};
 use crate::redis::resp::reply::Reply;
@@ -55,7 +56,7 @@ impl Publisher {
                 if refusal.action == Action::Reconnect {
                     return Err(refusal.into_error(error));
                 }
-                self.role_known &= refusal.kind != ErrorKind::PermissionDenied;
+                self.role_known &= !server_error::is_withheld(error);
             }
             (Command::Role, reply) => {
                 check_role(&reply).inspect_err(|_| self.report_undelivered())?;
@@ -70,8 +71,10 @@ impl Publisher {
             }
             (Command::Ask(sender), reply) => {
                 let answer = match reply {
-                    Reply::Error(error) => Err(server_error::classify(error).into_error(error)),
-                    other => Ok(text_of(&other)),
+                    Reply::Error(error) => {
+                        Err(server_error::classify(error).into_error(error).with_outcome(Outcome::Rejected))
+                    }
+                    other => Ok(other.into()),
                 };
                 // The asker may have given up.
                 let _ = sender.send(answer);
@@ -119,12 +122,14 @@ impl Publisher {
                 for (index, reply) in call.replies(said) {
                     match reply {
                         EventReply::Done { id, receivers, duplicate, fault } => {
-                            fault.into_iter().for_each(|fault| self.stored_only.add(fault));
+                            fault.into_iter().for_each(|fault| self.stored_only.add(script::cause(fault)));
                             let entry = call.stream.zip(id);
                             let entry = entry.map(|(stream, id)| EntryRef { stream, id, duplicate });
                             self.done(PublishedEvent { batch, index, receivers, entry }, deadline);
                         }
-                        EventReply::Refused(error) => result = result.and(self.refuse(batch, index, error)),
+                        EventReply::Refused(error) => {
+                            result = result.and(self.refuse(batch, index, script::cause(error)));
+                        }
                         EventReply::Strange => self.fail(batch, index, strange()),
                     }
                 }
@@ -147,12 +152,14 @@ impl Publisher {
     /// So many replicas have what was stored before.
     fn take_wait(&mut self, replicas: u32, reply: &Reply<'_>) -> Result<(), BusError> {
         let stored = take(&mut self.unreplicated);
+        let mut refused = None;
         let (confirmed, result) = match reply {
             Reply::Int(confirmed) => (*confirmed, Ok(())),
             Reply::Error(error) => {
                 let refusal = server_error::classify(error);
-                let reconnect = refusal.action == Action::Reconnect;
-                (0, if reconnect { Err(refusal.into_error(error)) } else { Ok(()) })
+                let error = refusal.into_error(error);
+                refused = Some(format!("the server refused to wait for replicas (WAIT): {}", error.message));
+                (0, if refusal.action == Action::Reconnect { Err(error) } else { Ok(()) })
             }
             _ => (0, Ok(())),
         };
@@ -160,8 +167,8 @@ impl Publisher {
             if confirmed >= i64::from(replicas) {
                 self.batches.published(done);
             } else {
-                let why = format!("{confirmed} of {replicas} replicas have confirmed it");
-                self.fail_stored(done, not_replicated(&why));
+                let why = || format!("{confirmed} of {replicas} replicas have confirmed it");
+                self.fail_stored(done, not_replicated(&refused.clone().unwrap_or_else(why)));
             }
         }
         result
@@ -200,7 +207,14 @@ impl Publisher {
         }
         let late = |command: &Command| command.deadline().is_some_and(|deadline| deadline <= now);
         let unsent = self.pipeline.remove_unsent(late);
+        let held = self.held.remove(late);
         self.fail_all(unsent, &timed_out(&self.why_unsent(), Outcome::NotSent));
+        for command in held {
+            // Without a connection that is what is wrong.
+            let unavailable = self.held.why(&command).filter(|_| self.connected);
+            let error = unavailable.unwrap_or_else(|| timed_out(&self.why_unsent(), Outcome::NotSent));
+            self.fail_all([command], &error);
+        }
         let unanswered: Vec<Command> = self
             .pipeline
             .sent_mut()
@@ -210,8 +224,10 @@ impl Publisher {
         self.fail_all(unanswered, &timed_out("it was sent and not answered", Outcome::Unknown));
         self.expire_unreplicated(now);
         let unreplicated = self.unreplicated.iter().map(|(_, deadline)| *deadline);
-        let deadlines = self.pipeline.commands().filter_map(Command::deadline).chain(unreplicated);
-        self.expiry.searched(now, self.pipeline.len(), deadlines);
+        let commands = self.pipeline.commands().chain(self.held.commands());
+        let deadlines = commands.filter_map(Command::deadline).chain(unreplicated);
+        let searched = self.pipeline.len() + self.held.commands().count();
+        self.expiry.searched(now, searched, deadlines);
         self.report();
     }
 
@@ -230,12 +246,14 @@ impl Publisher {
         // An event that shares a call with others is taken out of it, and the others go on.
         let alone =
             |command: &Command| is_it(command) && !matches!(command, Command::Call(call) if call.len() > 1);
-        if self.pipeline.remove_first_unsent(alone).is_some()
-            || self.pipeline.edit_first_unsent(is_it, |command, bytes| match command {
-                Command::Call(call) => call.without(index, bytes),
-                _ => bytes.to_vec(),
-            })
-        {
+        let without = |command: &mut Command, bytes: &[u8]| match command {
+            Command::Call(call) => call.without(index, bytes),
+            _ => bytes.to_vec(),
+        };
+        let cancel = |unsent: &mut Pipeline<Command>| {
+            unsent.remove_first_unsent(alone).is_some() || unsent.edit_first_unsent(is_it, without)
+        };
+        if cancel(&mut self.pipeline) || self.held.pipelines().any(cancel) {
             self.fail(batch, index, aborted(Outcome::NotSent));
             self.drop_bare_waits();
         } else if self.settle_sent(batch, index) {
@@ -283,14 +301,6 @@ fn not_replicated(why: &str) -> BusError {
 fn strange() -> BusError {
     BusError::new(ErrorKind::ServerError, "the server sent an unexpected reply")
         .with_outcome(Outcome::Unknown)
-}
-
-fn text_of(reply: &Reply<'_>) -> String {
-    match reply {
-        Reply::Text(text) => String::from_utf8_lossy(text).into_owned(),
-        Reply::Int(n) => n.to_string(),
-        _ => String::new(),
-    }
 }
 
 fn timed_out(why: &str, outcome: Outcome) -> BusError {

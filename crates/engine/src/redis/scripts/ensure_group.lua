@@ -4,9 +4,12 @@
 -- ARGV: group; where it starts if it is new: '$', '0' or an id; '1' if an id beyond the stream's last becomes '0'.
 -- Returns: whether the group was created; its last delivered id; whether it had facts of before.
 local stream, name, from, facts = KEYS[1], ARGV[1], ARGV[2], KEYS[3]
-local group = group_of(stream, name)
+local group, failure = group_of(stream, name)
 if group then
     return { 0, group['last-delivered-id'], 0 }
+end
+if string.sub(failure.err, 1, 7) ~= 'NOGROUP' then
+    return failure
 end
 local info = { ['entries-added'] = 0, length = 0, ['last-generated-id'] = '0-0' }
 if redis.call('EXISTS', stream) == 1 then

@@ -3,8 +3,11 @@
 -- ARGV: group.
 -- Returns: 1, or 0 when there was none.
 local removed = 0
-if group_of(KEYS[1], ARGV[1]) then
+local group, failure = group_of(KEYS[1], ARGV[1])
+if group then
     removed = redis.call('XGROUP', 'DESTROY', KEYS[1], ARGV[1])
+elseif string.sub(failure.err, 1, 7) ~= 'NOGROUP' then
+    return failure
 end
 redis.call('DEL', unpack(KEYS, 2))
 return removed

@@ -51,10 +51,16 @@ pub(in crate::redis) fn is_missing(error: &str) -> bool {
     error.starts_with("NOSCRIPT")
 }
 
-/// The error of a command that failed inside a script. Servers before 7 put words around it.
+/// The error of a command that failed inside a script, without what servers say of the script: those before 7 put it
+/// before the error, later ones behind it.
 pub(in crate::redis) fn cause(error: &str) -> &str {
     let outer = error.strip_prefix("ERR Error running script ").and_then(|rest| rest.split_once("): "));
     let mut inner = outer.map_or(error, |(_, inner)| inner);
+    if let Some((before, behind)) = inner.rsplit_once(" script: ")
+        && behind.rsplit_once("on @user_script:").is_some_and(|(hash, _)| !hash.trim_end().contains(' '))
+    {
+        inner = before;
+    }
     // `@user_script:12: ` and `@user_script: 12: `, either or both.
     while let Some((line, rest)) = inner.strip_prefix("@user_script:").and_then(|rest| rest.split_once(": "))
     {
@@ -106,7 +112,7 @@ mod tests {
         for (said, cause) in [
             (
                 "NOGROUP No such key script: 1f, on @user_script:3.",
-                "NOGROUP No such key script: 1f, on @user_script:3.",
+                "NOGROUP No such key",
             ),
             (
                 "ERR Error running script (call to f_1f): @user_script:3: NOGROUP No such key",
@@ -116,6 +122,16 @@ mod tests {
                 "ERR Error running script (call to f_1f): @user_script:3: @user_script: 3: -OOM command not allowed",
                 "OOM command not allowed",
             ),
+            (
+                "ERR ACL failure in script: User bus has no permissions to run the 'time' command script: 0a, on @user_script:3.",
+                "ERR ACL failure in script: User bus has no permissions to run the 'time' command",
+            ),
+            (
+                "ERR Error running script (call to f_1f): @user_script:3: @user_script: 3: The user executing the script can't run this command or subcommand",
+                "The user executing the script can't run this command or subcommand",
+            ),
+            ("WRONGTYPE x script: on @user_script:65.", "WRONGTYPE x"),
+            ("ERR no script: of mine, on it", "ERR no script: of mine, on it"),
             (
                 "ERR Error running script (call to f_1f): @user_script:3: attempt to index nil",
                 "attempt to index nil",

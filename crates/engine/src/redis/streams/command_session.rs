@@ -112,7 +112,7 @@ impl CommandSession {
                 let error = script::cause(error);
                 let refusal = server_error::classify(error);
                 if matches!(command, Command::Role) {
-                    self.role_known &= refusal.kind != ErrorKind::PermissionDenied;
+                    self.role_known &= !server_error::is_withheld(error);
                 }
                 fail(command, &refusal.into_error(error).with_outcome(Outcome::Rejected));
                 if refusal.action == Action::Reconnect {

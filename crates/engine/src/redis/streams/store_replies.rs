@@ -16,6 +16,25 @@ pub(crate) fn opened(reply: RespValue) -> Result<Response, BusError> {
     Ok(Response::Ensured { created, position: position.id()?, recreated })
 }
 
+/// Of `XINFO GROUPS`: where a group stands; `None` where it is not among them.
+pub(crate) fn position_of(reply: RespValue, group: &str) -> Result<Option<EntryId>, BusError> {
+    for row in reply.items()? {
+        let mut fields = row.items()?.into_iter();
+        let (mut name, mut position) = (None, None);
+        while let (Some(field), Some(value)) = (fields.next(), fields.next()) {
+            match &*field.text()? {
+                "name" => name = Some(value.text()?),
+                "last-delivered-id" => position = Some(value.id()?),
+                _ => {}
+            }
+        }
+        if name.is_some_and(|name| name == group) {
+            return Ok(position);
+        }
+    }
+    Ok(None)
+}
+
 /// Of `claim.lua` and `own.lua`.
 pub(crate) fn claimed(reply: RespValue) -> Result<(Vec<StoredEntry>, Vec<EntryId>), BusError> {
     let [entries, deleted] = reply.parts()?;
@@ -210,8 +229,13 @@ pub(crate) fn exists(stream: &str, reply: RespValue) -> Result<Response, BusErro
     }
 }
 
-/// Of `HGETALL` of the registry.
+/// Of `HGETALL` of a registry, as a response.
 pub(crate) fn registered(reply: RespValue) -> Result<Response, BusError> {
+    registry(reply).map(Response::Registered)
+}
+
+/// Of `HGETALL` of a registry.
+pub(crate) fn registry(reply: RespValue) -> Result<Vec<RegisteredStream>, BusError> {
     let mut items = reply.items()?.into_iter();
     let mut streams = Vec::with_capacity(items.len() / 2);
     while let Some(name) = items.next() {
@@ -221,7 +245,7 @@ pub(crate) fn registered(reply: RespValue) -> Result<Response, BusError> {
         let events = serde_json::from_str(events).unwrap_or_default();
         streams.push(RegisteredStream { name: name.text()?, events, time: time.parse().unwrap_or_default() });
     }
-    Ok(Response::Registered(streams))
+    Ok(streams)
 }
 
 /// Of `SCAN`.

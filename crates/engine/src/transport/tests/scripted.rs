@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use oxbus_model::consumer::{GroupKey, Read};
 use oxbus_model::routing::router::ServerSubscription;
+use oxbus_model::stream_store::WantedPattern;
 use oxbus_model::{BusError, ErrorKind, Outcome, submission};
 
 use super::NoStore;
@@ -25,10 +26,8 @@ pub(super) struct Scripted {
 
 impl Scripted {
     pub(super) fn new(context: TransportContext) -> Scripted {
-        let TransportContext { config, channels, origin, types, .. } = &context;
-        let encoder = Encoder::new(config, channels, origin, types.clone());
         Scripted {
-            encoder: Mutex::new(encoder),
+            encoder: Mutex::new(Encoder::new(&context)),
             context,
             subscribed: Mutex::default(),
             lost: AtomicBool::new(false),
@@ -110,6 +109,14 @@ impl Transport for Scripted {
 
     fn store(&self) -> Arc<dyn Store> {
         Arc::new(NoStore)
+    }
+
+    fn wanted(&self) -> Boxed<'_, Result<Vec<WantedPattern>, BusError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn may_have_group(&self, _stream: Arc<str>, _group: Arc<str>) -> Boxed<'_, bool> {
+        Box::pin(async { true })
     }
 
     fn join(&self, group: GroupKey, _name: Arc<str>) {

@@ -4,7 +4,7 @@
 //!
 //! - `setup`: streams, groups, handlers that wait.
 //! - `universal`, `endurance`: counterparts of Watermill's universal tests, all sixteen of them.
-//! - `publishing`, `routing`, `late_patterns`: what is stored where, and whom it reaches.
+//! - `publishing`, `promised`, `routing`, `late_patterns`: what is stored where, what must be, and whom it reaches.
 //! - `retrying`, `ordering`, `calls`: how handlers are called.
 //! - `sharing`, `leases`: consumers that come, go, die and get stuck.
 //! - `losing`, `dead_letters`, `administration`, `history`: what is lost, given up, looked at and looked back on.
@@ -20,6 +20,7 @@ mod leases;
 mod losing;
 mod observing;
 mod ordering;
+mod promised;
 mod publishing;
 mod retrying;
 mod routing;

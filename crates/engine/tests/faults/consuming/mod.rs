@@ -5,13 +5,15 @@
 //! - this file: a stream with its groups, and what the server says of them.
 //! - `dying`: clients and servers that die in the middle; `full`: a server without memory.
 //! - `stuck`: connections that stand still; `cut`: connections that break while entries are settled.
-//! - `lost`: streams, groups and entries that disappear; `foreign`: entries that are not events.
+//! - `lost`: streams, groups and entries that disappear; `refused`: what the server does not let groups do.
+//! - `foreign`: entries that are not events.
 
 mod cut;
 mod dying;
 mod foreign;
 mod full;
 mod lost;
+mod refused;
 mod stuck;
 
 use std::collections::HashMap;

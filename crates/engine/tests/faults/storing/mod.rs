@@ -6,13 +6,14 @@
 //! - this file: streams, and what they hold against what the publisher was told.
 //! - `breaking`, `refused`: servers and connections that break, and servers that refuse.
 //! - `calls`: many events in one call of a script; `replicated`: events that wait for replicas;
-//!   `kept`: events that are kept by their id.
+//!   `kept`: events that are kept by their id; `unavailable`: groups that must not miss them and are not there.
 
 mod breaking;
 mod calls;
 mod kept;
 mod refused;
 mod replicated;
+mod unavailable;
 
 use oxbus_model::Outcome;
 use oxbus_testkit::tracker::Ending;

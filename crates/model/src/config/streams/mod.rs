@@ -218,7 +218,7 @@ fn reader_of(path: String, value: Value) -> Result<Reader, BusError> {
     }
 }
 
-fn check_pattern(path: &str, pattern: &str) -> Result<(), BusError> {
+pub(super) fn check_pattern(path: &str, pattern: &str) -> Result<(), BusError> {
     match pattern.len() {
         0 => Err(BusError::at(KIND, path, "a pattern must not be empty")),
         1..=MAX_PATTERN_BYTES => Ok(()),

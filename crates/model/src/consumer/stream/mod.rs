@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use crate::config::DeadLetterConfig;
 use crate::consumer::membership::{Joining, Source};
+use crate::consumer::refusals::Refusals;
 use crate::consumer::stream::dead_consumers::DeadConsumerRemoval;
 use crate::consumer::stream::heartbeat::Heartbeat;
 use crate::consumer::stream::known_facts::KnownFacts;
@@ -48,8 +49,8 @@ pub(super) struct Stream {
     pub(super) users: usize,
     /// Why it cannot be used.
     pub(super) trouble: Option<BusError>,
-    /// A read was refused that was of this stream among others: the next heartbeat tells whether it was because of this one.
-    pub(super) doubted: bool,
+    /// What the server refuses to do for it.
+    pub(super) refusals: Refusals,
     /// Another process has this consumer's name.
     pub(super) name_lost: bool,
     pub(super) opening: Opening,
@@ -87,7 +88,7 @@ impl Stream {
             consumer_number,
             users: 0,
             trouble: None,
-            doubted: false,
+            refusals: Refusals::default(),
             name_lost: false,
             opening: Opening::new(source.from, source.given),
             heartbeat: Heartbeat::new(),
@@ -111,16 +112,9 @@ impl Stream {
     /// Whether new entries are to be read: nothing older is to be found first, and the server would not refuse it. One
     /// stream that it refuses would make the read of all streams fail.
     pub(super) fn is_readable(&self) -> bool {
-        self.is_ready()
-            && self.own_scan.is_done()
-            && !self.doubted
-            && !self.trouble.as_ref().is_some_and(is_refusal)
-    }
-
-    /// A read was refused, and nobody knows because of which stream.
-    pub(super) fn doubt(&mut self) {
-        self.doubted = true;
-        self.heartbeat.hurry();
+        let refused =
+            |error: &BusError| matches!(error.kind, ErrorKind::WrongType | ErrorKind::PermissionDenied);
+        self.is_ready() && self.own_scan.is_done() && !self.trouble.as_ref().is_some_and(refused)
     }
 
     /// Whether fenced requests may go.
@@ -156,9 +150,4 @@ impl Stream {
         self.unmatched.clear();
         self.updates.forget_fenced();
     }
-}
-
-/// Whether an error says that the stream cannot be used, however often one asks.
-pub(super) fn is_refusal(error: &BusError) -> bool {
-    matches!(error.kind, ErrorKind::WrongType | ErrorKind::PermissionDenied)
 }

@@ -27,6 +27,7 @@ pub(super) enum Field {
     RedisOnly,
     Deduplicate,
     Replicas,
+    Durable,
     Other(String),
 }
 

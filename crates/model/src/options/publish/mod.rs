@@ -52,6 +52,8 @@ pub struct PublishOptions {
     /// For how many milliseconds another event of the same id is a duplicate; has an `id` then.
     /// 1–31 536 000 000, `true` for 120 000.
     pub deduplicate: Option<u64>,
+    /// Whether it must be stored; `None`: what the configuration says of its type.
+    pub durable: Option<bool>,
     /// How many replicas must have it. 0–100, default 0.
     pub replicas: u32,
     /// Whether the event stays with this client's own handlers, in hybrid mode.
@@ -101,6 +103,9 @@ impl PublishOptions {
         if options.deduplicate.is_some() && options.id.is_none() {
             return Err(BusError::at(KIND, "deduplicate", "needs an id"));
         }
+        if options.durable == Some(true) && options.stream == StoreIn::Nothing {
+            return Err(BusError::at(KIND, "durable", "not together with stream: false"));
+        }
         options.check_sides()?;
         if let Recipients::Room { except, .. } = &options.audience
             && !except.is_empty()
@@ -109,6 +114,13 @@ impl PublishOptions {
             return Err(BusError::at(KIND, "metadata.except", "is set by Oxbus or by an option of its own"));
         }
         Ok(options)
+    }
+
+    /// Whether the type of the event says where it is stored: it is for no room and no user, and nothing else was said.
+    pub fn goes_by_type(&self) -> bool {
+        self.stream == StoreIn::Matching
+            && !self.local_only
+            && matches!(self.audience, Recipients::Subscribers | Recipients::Everyone)
     }
 
     /// An event that stays here goes to no store.
@@ -121,6 +133,7 @@ impl PublishOptions {
             ("stream", matches!(self.stream, StoreIn::Named(_))),
             ("deduplicate", self.deduplicate.is_some()),
             ("replicas", self.replicas > 0),
+            ("durable", self.durable == Some(true)),
         ];
         match elsewhere.iter().find(|(_, asked)| *asked) {
             Some((name, _)) => Err(BusError::at(KIND, *name, "not together with localOnly")),
@@ -149,6 +162,7 @@ impl PublishOptions {
             Field::RedisOnly => self.redis_only = flag("redisOnly", raw)?,
             Field::Deduplicate => self.deduplicate = deduplicate(raw)?,
             Field::Replicas => self.replicas = replicas(raw)?,
+            Field::Durable => self.durable = Some(flag("durable", raw)?),
             Field::Other(name) => return Err(BusError::at(KIND, name, "unknown key")),
         }
         Ok(())

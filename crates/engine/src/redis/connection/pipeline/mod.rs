@@ -224,6 +224,29 @@ impl<C> Pipeline<C> {
         removed
     }
 
+    /// Takes those out that wait and for which `take` says so, as a pipeline of their own.
+    pub(in crate::redis) fn split_off_unsent(&mut self, mut take: impl FnMut(&C) -> bool) -> Pipeline<C> {
+        let mut others = Pipeline::new();
+        let mut end = self.partial;
+        for queued in &mut self.unsent {
+            let start = end + queued.skip;
+            end = start + queued.len;
+            let Some(command) = queued.command.take_if(|command| take(command)) else { continue };
+            self.dead += queued.len;
+            let barrier = std::mem::take(&mut queued.barrier);
+            self.barriers.0 -= usize::from(barrier);
+            let bytes = self.bytes.get(start..end).unwrap_or_default();
+            let write = |out: &mut BytesMut| out.put_slice(bytes);
+            if barrier {
+                others.push_barrier(command, queued.limit, write);
+            } else {
+                others.push(command, queued.limit, write);
+            }
+        }
+        self.trim();
+        others
+    }
+
     /// Takes out the first command that [`Pipeline::remove_unsent`] would take out, and no other.
     pub(in crate::redis) fn remove_first_unsent(&mut self, mut take: impl FnMut(&C) -> bool) -> Option<C> {
         let found = self.unsent.iter_mut().find(|c| c.command.as_ref().is_some_and(&mut take))?;

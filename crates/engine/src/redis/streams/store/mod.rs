@@ -11,7 +11,7 @@ use oxbus_model::codec::Codec;
 use oxbus_model::codec::field_names::FieldNames;
 use oxbus_model::stream_store::registry::{MAX_REGISTERED, kept_patterns_json};
 use oxbus_model::stream_store::{ConsumerId, EntryId, Request, Response, keys};
-use oxbus_model::{BusError, ErrorKind};
+use oxbus_model::{BusError, ErrorKind, Outcome};
 use redis::{Cmd, cmd};
 
 use super::store_replies;
@@ -94,6 +94,13 @@ impl StoreCall {
         }
     }
 
+    /// Looks for a group with nothing but the right to look; `None` also where it may not look.
+    async fn find_group(&self, stream: &str, group: &str) -> Option<Response> {
+        let reply = self.ask(cmd("XINFO").arg("GROUPS").arg(stream)).await.ok()?;
+        let position = store_replies::position_of(reply, group).ok()??;
+        Some(Response::Ensured { created: false, position, recreated: false })
+    }
+
     async fn execute(&self, request: Request) -> Result<Response, BusError> {
         match request {
             Request::EnsureGroup { stream, group, from, restarted } => {
@@ -102,7 +109,14 @@ impl StoreCall {
                 };
                 let [facts, _, _, notes, skipped, tasks] = group_facts::keys_of(&stream, &group);
                 let keys = [&*stream, &notes, &facts, &skipped, &tasks];
-                store_replies::opened(self.run(&list::ENSURE_GROUP, &keys, arguments).await?)
+                match self.run(&list::ENSURE_GROUP, &keys, arguments).await {
+                    Ok(reply) => store_replies::opened(reply),
+                    // A group that is there needs no right to make it.
+                    Err(error) if error.outcome == Some(Outcome::Rejected) => {
+                        self.find_group(&stream, &group).await.ok_or(error)
+                    }
+                    Err(error) => Err(error),
+                }
             }
             Request::Acknowledge { member, ids } => {
                 for ids in ids.chunks(ACKNOWLEDGED) {
