@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use oxbus_model::stream_store::{
-    ConsumerId, DeadLetterEntry, EntryId, PendingEntry, Request, Response, StoredEntry,
+    ConsumerId, DELAYED, DeadLetterEntry, EntryId, PendingEntry, Request, Response, RetryState, StoredEntry,
 };
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
@@ -38,6 +38,8 @@ struct RecoverOptions {
     min_idle: u64,
     max_retries: u64,
     batch: usize,
+    /// The lease of the group, in milliseconds.
+    lease: u64,
 }
 
 /// `streams.recover`: hands entries of the known streams that were left alone for too long back to their groups, and
@@ -48,6 +50,7 @@ async fn recover(context: &Context, mut args: Arguments) -> Result<Value, BusErr
         min_idle: args.count("minIdle", 0)?.unwrap_or(MIN_IDLE),
         max_retries: args.count("maxRetries", 0)?.unwrap_or(3),
         batch: args.limit("batchSize")?.min(MAX_BATCH),
+        lease: context.config.lease,
     };
     args.finish()?;
     let (mut recovered, mut found) = (Recovered::default(), false);
@@ -63,8 +66,8 @@ async fn recover(context: &Context, mut args: Arguments) -> Result<Value, BusErr
                 instance: context.consumer.clone(),
             };
             // Whoever holds an entry renews it within the lease of the group.
-            let min_idle = options.min_idle.max(facts.lease.unwrap_or(context.config.lease));
-            let options = RecoverOptions { min_idle, ..options };
+            let lease = facts.lease.unwrap_or(context.config.lease);
+            let options = RecoverOptions { min_idle: options.min_idle.max(lease), lease, ..options };
             match recover_group(context, &member, &options, &mut recovered).await {
                 // It was removed meanwhile, and nothing is left to recover.
                 Err(error) if error.kind == ErrorKind::NoGroup => {}
@@ -93,11 +96,20 @@ async fn recover_group(
     let mut from = EntryId::MIN;
     loop {
         let overdue = overdue(context, member, options, from).await?;
-        if overdue.is_empty() {
-            return Ok(());
+        let Some(listed) = overdue.last().map(|entry| entry.id) else { return Ok(()) };
+        // What was put off is nobody's, and is taken by the consumers of the group when it is due.
+        let kept = overdue.iter().filter(|entry| *entry.consumer != *DELAYED);
+        let ids: Vec<_> = kept.map(|entry| entry.id).collect();
+        let is_whole = overdue.len() == options.batch && listed != EntryId::MAX;
+        if ids.is_empty() {
+            if !is_whole {
+                return Ok(());
+            }
+            from = listed.next();
+            continue;
         }
-        let ids: Vec<_> = overdue.iter().map(|entry| entry.id).collect();
-        let request = Request::Claim { member: member.clone(), min_idle: options.min_idle, ids: ids.clone() };
+        let (min_idle, early) = (options.min_idle, false);
+        let request = Request::Claim { member: member.clone(), min_idle, early, ids: ids.clone() };
         let (entries, deleted) = match context.store.execute(request).await? {
             Response::Claimed { entries, deleted } => (entries, deleted),
             _ => return Err(unexpected()),
@@ -111,7 +123,7 @@ async fn recover_group(
         recovered.claimed += entries.len() as u64 + deleted;
         recovered.failed += deleted;
         settle(context, member, options, entries, recovered).await;
-        if (ids.len() < options.batch && ids.last() == Some(&last)) || last == EntryId::MAX {
+        if !is_whole && ids.last() == Some(&last) {
             return Ok(());
         }
         // An entry that was returned to its group stays overdue until a consumer takes it: only a way forward ends.
@@ -148,12 +160,17 @@ async fn settle(
     entries: Vec<StoredEntry>,
     recovered: &mut Recovered,
 ) {
-    let (exhausted, alive): (Vec<_>, Vec<_>) =
-        entries.into_iter().partition(|entry| u64::from(entry.deliveries) > options.max_retries + 1);
-    // Claiming them has raised their counts, and no handler has seen them.
-    let before = |entry: &StoredEntry| (entry.id, entry.deliveries.saturating_sub(1));
+    // What is not due has an attempt left.
+    let is_exhausted =
+        |e: &StoredEntry| e.due_in.is_none() && u64::from(e.deliveries) > options.max_retries + 1;
+    let (exhausted, alive): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_exhausted);
+    // Their counts are those of the next attempt, and no handler has seen them.
+    let before = |entry: &StoredEntry| {
+        let (deliveries, due_in) = (entry.deliveries.saturating_sub(1), entry.due_in);
+        (entry.id, RetryState { deliveries, due_in })
+    };
     if !alive.is_empty() {
-        let (done, failed) = requeue(context, member, alive.iter().map(before).collect()).await;
+        let (done, failed) = requeue(context, member, options, alive.iter().map(before).collect()).await;
         recovered.reprocessed += done;
         recovered.failed += failed;
     }
@@ -164,15 +181,20 @@ async fn settle(
         recovered.failed += failed;
         if done == 0 {
             // The server has no room for dead letters: a later recovery tries again.
-            requeue(context, member, exhausted.iter().map(before).collect()).await;
+            requeue(context, member, options, exhausted.iter().map(before).collect()).await;
         }
     }
 }
 
 /// Returns entries to their group. The result: how many were returned, and how many were not.
-async fn requeue(context: &Context, member: &ConsumerId, items: Vec<(EntryId, u32)>) -> (u64, u64) {
-    let all = items.len() as u64;
-    let request = Request::Requeue { member: member.clone(), items, unhandled: false };
+async fn requeue(
+    context: &Context,
+    member: &ConsumerId,
+    options: &RecoverOptions,
+    items: Vec<(EntryId, RetryState)>,
+) -> (u64, u64) {
+    let (all, lease) = (items.len() as u64, options.lease);
+    let request = Request::Requeue { member: member.clone(), items, lease, unhandled: false };
     outcome(context, request, all).await
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::consumer::announcement::Announcement;
 use crate::consumer::context::Context;
+use crate::consumer::delays;
 use crate::consumer::entry::{Failure, HeldEntry, Stage};
 use crate::consumer::entry_table::EntryTable;
 use crate::consumer::lease::Lease;
@@ -125,10 +126,18 @@ impl Group {
         self.streams.get(at)?.slots.slot_of(id, &self.entries)
     }
 
-    /// The calls of an entry may be made: they go to the queues of their subscriptions.
+    /// From how long a delay on, in milliseconds, an entry is put off: the store keeps it until it is due. `None` where
+    /// an order is kept, as only the client that holds an entry keeps others behind it.
+    pub(super) fn puts_off(&self) -> Option<u64> {
+        (self.joining.order_by == OrderBy::None).then_some(self.lease.long_delay())
+    }
+
+    /// The calls of an entry may be made, now or when it is due: they go to the queues of their subscriptions.
     pub(super) fn activate(&mut self, slot: u32, now: u64) {
         let Some(entry) = self.entries.get_mut(slot) else { return };
-        if entry.suspected_poison {
+        if entry.due_in(now).is_some() {
+            delays::hold(self, slot);
+        } else if entry.suspected_poison {
             entry.stage = Stage::SuspectedPoison;
             self.suspected_poison.push_back(slot);
         } else {

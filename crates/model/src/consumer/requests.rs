@@ -74,6 +74,7 @@ fn keep_up(group: &mut Group, at: usize, now: u64, instance: &Arc<str>, out: &mu
 
 /// Tells the store what has become of entries.
 fn update_store(group: &mut Group, at: usize, now: u64, max_dead_letters: u64, out: &mut Vec<Work>) {
+    let lease = group.lease.ms();
     let Group { key, streams, entries, .. } = group;
     let Some(stream) = streams.get_mut(at) else { return };
     let may_fence = stream.may_fence();
@@ -82,7 +83,7 @@ fn update_store(group: &mut Group, at: usize, now: u64, max_dead_letters: u64, o
         out.push(Work::Store(*key, request));
     }
     if may_fence {
-        let request = updates.next_fenced(member, max_dead_letters, (slots, entries), now);
+        let request = updates.next_fenced(member, max_dead_letters, (slots, entries), lease, now);
         out.extend(request.map(|request| Work::Store(*key, request)));
     }
 }

@@ -26,12 +26,12 @@ mod request;
 mod response;
 
 pub use consumer_id::ConsumerId;
-pub use entry::{DeadLetterEntry, Fields, PendingEntry, StoredEntry};
+pub use entry::{DeadLetterEntry, Fields, PendingEntry, RetryState, StoredEntry};
 pub use facts::{GroupFacts, Missed};
 pub use id::EntryId;
 pub use info::{GroupInfo, StreamInfo};
 pub use memory::Streams;
 pub use position::Position;
 pub use registry::RegisteredStream;
-pub use request::{BY_CHANNEL, Request};
+pub use request::{BY_CHANNEL, DELAYED, Request};
 pub use response::Response;

@@ -10,12 +10,13 @@ macro_rules! scripts {
 
 scripts! {
     ENSURE_GROUP = ["shared/ids", "shared/info", "ensure_group"];
-    EXTEND_LEASE = ["shared/fence", "extend_lease"];
-    REQUEUE = ["shared/fence", "shared/clock", "requeue"];
+    EXTEND_LEASE = ["shared/fence", "shared/clock", "extend_lease"];
+    REQUEUE = ["shared/fence", "shared/clock", "shared/due", "requeue"];
     DEAD_LETTER = ["shared/fence", "shared/clock", "dead_letter"];
     MARK_STARTED = ["shared/fence", "mark_started"];
-    CLAIM = ["shared/fence", "shared/collect", "claim"];
-    CLAIM_OWN_PENDING = ["shared/fence", "shared/collect", "claim_own_pending"];
+    LIST_EXPIRED = ["shared/ids", "shared/clock", "list_expired"];
+    CLAIM = ["shared/fence", "shared/clock", "shared/due", "shared/collect", "claim"];
+    CLAIM_OWN_PENDING = ["shared/fence", "shared/clock", "shared/due", "shared/collect", "claim_own_pending"];
     HEARTBEAT = ["shared/ids", "shared/info", "shared/clock", "heartbeat"];
     REMOVE_CONSUMER = ["remove_consumer"];
     REMOVE_DEAD_CONSUMERS = ["shared/info", "shared/clock", "shared/notes", "remove_dead_consumers"];

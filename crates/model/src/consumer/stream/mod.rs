@@ -31,6 +31,7 @@ use crate::consumer::stream::route_cache::RouteCache;
 use crate::consumer::stream::slot_index::SlotIndex;
 use crate::consumer::stream::unmatched_entries::UnmatchedEntries;
 use crate::consumer::updates::StoreUpdates;
+use crate::options::subscribe::OrderBy;
 use crate::stream_store::{ConsumerId, EntryId, keys};
 use crate::{BusError, ErrorKind};
 
@@ -45,6 +46,9 @@ pub(super) struct Stream {
     pub(super) users: usize,
     /// Why it cannot be used.
     pub(super) trouble: Option<BusError>,
+    /// Whether everything was claimed that could be when this client came. Where an order is kept, reading waits for it:
+    /// what is new must not pass what was handed back.
+    pub(super) caught_up: bool,
     /// Another process has this consumer's name.
     pub(super) name_lost: bool,
     pub(super) opening: Opening,
@@ -81,6 +85,7 @@ impl Stream {
             consumer_number,
             users: 0,
             trouble: None,
+            caught_up: joining.order_by == OrderBy::None,
             name_lost: false,
             opening: Opening::new(source.from, source.given),
             heartbeat: Heartbeat::new(),
@@ -105,7 +110,7 @@ impl Stream {
     pub(super) fn is_readable(&self) -> bool {
         let refused =
             |error: &BusError| matches!(error.kind, ErrorKind::WrongType | ErrorKind::PermissionDenied);
-        self.is_ready() && self.own_scan.is_done() && !self.trouble.as_ref().is_some_and(refused)
+        self.is_ready() && self.own_scan.is_done() && self.caught_up && !self.trouble.as_ref().is_some_and(refused)
     }
 
     /// Whether fenced requests may go.

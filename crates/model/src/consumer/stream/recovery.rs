@@ -42,6 +42,11 @@ impl Recovery {
         self.passed_over = listed - wanted;
     }
 
+    /// Something is due at `at`: the next look is then, at the latest.
+    pub(crate) fn look_by(&mut self, at: u64) {
+        self.at = self.at.min(at);
+    }
+
     /// A claim goes.
     pub(crate) fn claiming(&mut self) {
         self.in_flight = true;

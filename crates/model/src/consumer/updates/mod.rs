@@ -19,7 +19,7 @@ use crate::consumer::updates::acknowledgements::Acknowledgements;
 use crate::consumer::updates::dead_letters::DeadLetters;
 use crate::consumer::updates::lease_extensions::LeaseExtensions;
 use crate::consumer::updates::requeues::Requeues;
-use crate::stream_store::{ConsumerId, EntryId, Request};
+use crate::stream_store::{ConsumerId, EntryId, Request, RetryState};
 
 /// What the store is to be told of the entries of one stream.
 ///
@@ -56,6 +56,7 @@ impl StoreUpdates {
         member: &ConsumerId,
         max_dead_letters: u64,
         held: (&SlotIndex, &EntryTable),
+        lease: u64,
         now: u64,
     ) -> Option<Request> {
         if self.fenced_in_flight {
@@ -65,7 +66,7 @@ impl StoreUpdates {
             .lease_extensions
             .next_request(member, held, now)
             .or_else(|| self.dead_letters.next_request(member, max_dead_letters, held, now))
-            .or_else(|| self.requeues.next_request(member, held, now));
+            .or_else(|| self.requeues.next_request(member, held, lease, now));
         self.fenced_in_flight = request.is_some();
         request
     }
@@ -113,4 +114,13 @@ impl StoreUpdates {
         let free = !self.fenced_in_flight;
         dues.into_iter().flatten().filter(move |_| free)
     }
+}
+
+/// The longest delay that a store is told, in milliseconds: about 35,000 years. Its numbers are exact up to 2^53.
+const MAX_DELAY: u64 = 1 << 50;
+
+/// What a store is told of an entry whose attempt has ended; `due` in the time of `now`.
+fn retry_state(deliveries: u32, due: u64, now: u64) -> RetryState {
+    let wait = due.saturating_sub(now).min(MAX_DELAY);
+    RetryState { deliveries, due_in: (wait > 0).then_some(wait) }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use oxbus_model::codec::Codec;
 use oxbus_model::codec::field_names::FieldNames;
 use oxbus_model::stream_store::registry::{MAX_REGISTERED, kept_patterns_json};
-use oxbus_model::stream_store::{ConsumerId, EntryId, Request, Response, keys};
+use oxbus_model::stream_store::{ConsumerId, DELAYED, EntryId, Request, Response, keys};
 use oxbus_model::{BusError, ErrorKind};
 use redis::{Cmd, cmd};
 
@@ -95,8 +95,8 @@ impl StoreCall {
                 let arguments = |c: &mut Cmd| {
                     c.arg(&*group).arg(from.to_string()).arg(u8::from(restarted));
                 };
-                let (notes, facts) = (keys::notes(&stream, &group), keys::facts(&stream, &group));
-                let keys = [&*stream, &notes, &facts];
+                let (notes, due) = (keys::notes(&stream, &group), keys::due(&stream, &group));
+                let keys = [&*stream, &notes, &due, &keys::facts(&stream, &group)];
                 store_replies::opened(self.run(&list::ENSURE_GROUP, &keys, arguments).await?)
             }
             Request::Acknowledge { member, ids } => {
@@ -109,16 +109,19 @@ impl StoreCall {
                 Ok(Response::Done)
             }
             Request::ExtendLease { member, items } => {
-                let text = |count: Option<u32>| count.map(|n| n.to_string()).unwrap_or_default();
-                self.fenced(&list::EXTEND_LEASE, &member, items, &[], &[], |c, (id, count)| {
-                    c.arg(id.to_string()).arg(text(*count));
+                let due = keys::due(&member.stream, &member.group);
+                self.fenced(&list::EXTEND_LEASE, &member, items, &[&due], &[], |c, (id, state)| {
+                    let count = state.map(|state| state.deliveries.to_string()).unwrap_or_default();
+                    c.arg(id.to_string()).arg(count).arg(wait(state.and_then(|state| state.due_in)));
                 })
                 .await
             }
-            Request::Requeue { member, items, unhandled } => {
-                let unhandled = if unhandled { "1" } else { "" };
-                self.fenced(&list::REQUEUE, &member, items, &[], &[unhandled], |c, (id, count)| {
-                    c.arg(id.to_string()).arg(*count);
+            Request::Requeue { member, items, lease, unhandled } => {
+                let due = keys::due(&member.stream, &member.group);
+                let (unhandled, lease) = (if unhandled { "1" } else { "" }, lease.to_string());
+                let arguments = [unhandled, DELAYED, &lease];
+                self.fenced(&list::REQUEUE, &member, items, &[&due], &arguments, |c, (id, state)| {
+                    c.arg(id.to_string()).arg(state.deliveries).arg(wait(state.due_in));
                 })
                 .await
             }
@@ -131,20 +134,26 @@ impl StoreCall {
                 };
                 self.fenced(&list::MARK_STARTED, &member, vec![(id, ())], &[], &[], append).await
             }
-            Request::ListExpired { member, min_idle, limit } => {
-                self.pending(&member.stream, &member.group, EntryId::MIN, limit, min_idle, None).await
+            Request::ListExpired { member: ConsumerId { stream, group, .. }, min_idle, limit, early } => {
+                let due = keys::due(&stream, &group);
+                let arguments = |c: &mut Cmd| {
+                    c.arg(&*group).arg(DELAYED).arg(min_idle).arg(limit).arg(u8::from(early));
+                };
+                store_replies::expired(self.run(&list::LIST_EXPIRED, &[&stream, &due], arguments).await?)
             }
             Request::Pending { stream, group, from, limit, min_idle, consumer } => {
                 self.pending(&stream, &group, from, limit, min_idle, consumer.as_deref()).await
             }
-            Request::Claim { member, min_idle, ids } => self.claim(&member, min_idle, &ids).await,
+            Request::Claim { member, min_idle, early, ids } => {
+                self.claim(&member, (min_idle, early), &ids).await
+            }
             Request::ClaimOwnPending { after: EntryId::MAX, .. }
             | Request::ClaimOwnPending { limit: 0, .. } => {
                 Ok(Response::Claimed { entries: Vec::new(), deleted: Vec::new() })
             }
             Request::ClaimOwnPending { member, after, limit, raise } => {
                 let keys = Self::fence(&member);
-                let keys = [&*member.stream, &keys[0], &keys[1]];
+                let keys = [&*member.stream, &keys[0], &keys[1], &keys::due(&member.stream, &member.group)];
                 let arguments = |c: &mut Cmd| {
                     c.arg(&*member.group).arg(&*member.consumer).arg(&*member.instance);
                     c.arg(after.to_string()).arg(limit.min(CHUNK)).arg(u8::from(raise));
@@ -192,8 +201,8 @@ impl StoreCall {
                 let facts = keys::facts(&stream, &group);
                 let patterns = keys::patterns(&stream, &group);
                 let consumers = keys::consumers(&stream, &group);
-                let notes = keys::notes(&stream, &group);
-                let keys = [&*stream, &facts, &patterns, &consumers, &notes];
+                let (notes, due) = (keys::notes(&stream, &group), keys::due(&stream, &group));
+                let keys = [&*stream, &facts, &patterns, &consumers, &notes, &due];
                 count(
                     self.run(&list::REMOVE_GROUP, &keys, |c| {
                         c.arg(&*group);
@@ -345,15 +354,20 @@ impl StoreCall {
         Ok(Response::Pending(store_replies::pending(self.ask(&command).await?)?))
     }
 
-    async fn claim(&self, member: &ConsumerId, min_idle: u64, ids: &[EntryId]) -> Result<Response, BusError> {
+    async fn claim(
+        &self,
+        member: &ConsumerId,
+        (min_idle, early): (u64, bool),
+        ids: &[EntryId],
+    ) -> Result<Response, BusError> {
         let keys = Self::fence(member);
-        let keys = [&*member.stream, &keys[0], &keys[1]];
+        let keys = [&*member.stream, &keys[0], &keys[1], &keys::due(&member.stream, &member.group)];
         let (mut entries, mut deleted) = (Vec::new(), Vec::new());
         // More than one answer can hold: what is left stays overdue.
         if let Some(ids) = ids.chunks(CHUNK).next() {
             let arguments = |c: &mut Cmd| {
                 c.arg(&*member.group).arg(&*member.consumer).arg(&*member.instance).arg(min_idle);
-                c.arg(texts(ids));
+                c.arg(DELAYED).arg(u8::from(early)).arg(texts(ids));
             };
             let reply = self.run(&list::CLAIM, &keys, arguments).await?;
             (entries, deleted) = store_replies::claimed(reply)?;
@@ -385,6 +399,11 @@ impl StoreCall {
         };
         count(self.run(&list::APPLY_RETENTION, &keys, arguments).await)
     }
+}
+
+/// In how many milliseconds an entry is due, as scripts are told.
+fn wait(due_in: Option<u64>) -> String {
+    due_in.map(|wait| wait.to_string()).unwrap_or_default()
 }
 
 fn texts(ids: &[EntryId]) -> Vec<String> {
