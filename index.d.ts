@@ -1290,14 +1290,15 @@ export interface Streams {
    *
    * An entry that was handed back, for any consumer to take, is still among them: it is owned by its
    * last consumer, is `idle` for 3 600 000 ms or more, and its `deliveryCount` is without the
-   * delivery whose handler was never called.
+   * delivery whose handler was never called. One that waits for its retry, and which no client holds,
+   * is owned by the consumer `oxbus:delayed`; its `deliveryCount` is how often it was tried.
    */
   pending(name: string, group: string, options?: { limit?: number }): Promise<PendingMessage[]>;
   /**
    * Takes what was left alone for too long from its consumers and hands it back to its group, of
    * which any consumer takes it within a second. What was tried too often goes to the dead letters
    * uncalled. Consumers do the same by themselves, after the lease; this is for those who cannot
-   * wait.
+   * wait. What waits for its retry is not overdue: its delay is kept.
    */
   recover(options?: RecoverOptions): Promise<RecoverResult>;
   /** Removes the oldest entries, read or not; resolves to how many. */
@@ -1337,8 +1338,10 @@ export interface GroupInfo {
   name: string;
   /** `idle`: ms since it last read or renewed. */
   consumers: { name: string; pending: number; idle: number }[];
-  /** Handed out and not acknowledged. */
+  /** Handed out and not acknowledged, those included that are `delayed`. */
   pending: number;
+  /** Those that wait for a retry and which no client holds until they are due. */
+  delayed: number;
   /** Not yet read; null where the server does not know (before Redis 7, or after deletions). */
   lag: number | null;
   /** In ms; null if nothing is pending. */
