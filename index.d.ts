@@ -1744,7 +1744,10 @@ export declare class NonRetryableError extends HandlerError {
   constructor(message?: string, options?: { cause?: unknown });
 }
 
-/** Thrown by a handler: try again after `delay` ms, if an attempt is left. */
+/**
+ * Thrown by a handler: try again after `delay` ms, if an attempt is left. With a `group` the delay is kept over restarts of the
+ * client.
+ */
 export declare class RetryLater extends HandlerError {
   constructor(delay: number, message?: string, options?: { cause?: unknown });
   readonly delay: number;

@@ -55,7 +55,7 @@ pub(super) async fn describe(context: &Context, name: &str) -> Result<Option<Val
 }
 
 fn group_value(group: GroupInfo, now: u64) -> Value {
-    let delayed = group.consumers.iter().find(|(name, ..)| name == DELAYED).map_or(0, |(_, count, _)| *count);
+    let delayed = group.delayed();
     let consumers: Vec<Value> = group
         .consumers
         .into_iter()

@@ -1,25 +1,7 @@
-//! Delays that were asked for: an entry waits here until it is due, or leaves this client until then.
+//! Long delays that were asked for: an entry leaves this client until it is due.
 
-use crate::consumer::entry::{CallState, Stage};
+use crate::consumer::entry::CallState;
 use crate::consumer::group::Group;
-
-/// An entry that came before it is due waits for that, in its lane.
-pub(super) fn hold(group: &mut Group, slot: u32) {
-    let Group { entries, subscriptions, ordering, .. } = group;
-    let Some(entry) = entries.get_mut(slot) else { return };
-    entry.stage = Stage::Active;
-    let due = entry.due;
-    for call in entry.calls.iter_mut().filter(|call| call.state == CallState::Waiting) {
-        if let Some(state) = subscriptions.queue_retry(slot, call.subscription, due) {
-            call.state = state;
-        }
-    }
-    if entry.in_lane {
-        // Nothing may pass it meanwhile.
-        ordering.start(entry.key());
-    }
-    entries.recount(slot);
-}
 
 /// Puts an entry off, of which the call by the subscription `id` is to be made again at `retry_at`, if all its calls wait
 /// that long. It is as good as handed back. Returns whether it was put off.

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use crate::consumer::announcement::Announcement;
 use crate::consumer::context::Context;
-use crate::consumer::delays;
-use crate::consumer::entry::{Failure, HeldEntry, Stage};
+use crate::consumer::entry::{CallState, Failure, HeldEntry, Stage};
 use crate::consumer::entry_table::EntryTable;
 use crate::consumer::lease::Lease;
 use crate::consumer::membership::{GroupKey, Joining, Source};
@@ -136,7 +135,7 @@ impl Group {
     pub(super) fn activate(&mut self, slot: u32, now: u64) {
         let Some(entry) = self.entries.get_mut(slot) else { return };
         if entry.due_in(now).is_some() {
-            delays::hold(self, slot);
+            self.hold_until_due(slot);
         } else if entry.suspected_poison {
             entry.stage = Stage::SuspectedPoison;
             self.suspected_poison.push_back(slot);
@@ -145,6 +144,24 @@ impl Group {
             self.subscriptions.queue_calls(slot, &entry.calls, now);
         }
         self.entries.recount(slot);
+    }
+
+    /// An entry that came before it is due waits for that, in its lane.
+    fn hold_until_due(&mut self, slot: u32) {
+        let Group { entries, subscriptions, ordering, .. } = self;
+        let Some(entry) = entries.get_mut(slot) else { return };
+        entry.stage = Stage::Active;
+        let due = entry.due;
+        for call in entry.calls.iter_mut().filter(|call| call.state == CallState::Waiting) {
+            if let Some(state) = subscriptions.queue_retry(slot, call.subscription, due) {
+                call.state = state;
+            }
+        }
+        if entry.in_lane {
+            // Nothing may pass it meanwhile.
+            ordering.start(entry.key());
+        }
+        entries.recount(slot);
     }
 
     /// An entry is to be acknowledged.

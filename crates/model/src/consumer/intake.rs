@@ -67,8 +67,9 @@ pub(super) fn accept(group: &mut Group, received: ReceivedEntry, origin: Origin,
         }
         return;
     }
-    cx.counts.recovered += u64::from(origin == Origin::Claimed);
     let ReceivedEntry { id, deliveries, started, unhandled_since, due_in, content, .. } = received;
+    // What was put off was no other consumer's.
+    cx.counts.recovered += u64::from(origin == Origin::Claimed && due_in.is_none());
     let past = Past { deliveries: deliveries.max(1), started, unhandled_since };
     let deliveries = past.deliveries;
     let (verdict, event) = judge(group, at, content, &past, now, cx);

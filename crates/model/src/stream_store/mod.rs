@@ -25,7 +25,7 @@ pub mod registry;
 mod request;
 mod response;
 
-pub use consumer_id::ConsumerId;
+pub use consumer_id::{ConsumerId, DELAYED};
 pub use entry::{DeadLetterEntry, Fields, PendingEntry, RetryState, StoredEntry};
 pub use facts::{GroupFacts, Missed};
 pub use id::EntryId;
@@ -33,5 +33,5 @@ pub use info::{GroupInfo, StreamInfo};
 pub use memory::Streams;
 pub use position::Position;
 pub use registry::RegisteredStream;
-pub use request::{BY_CHANNEL, DELAYED, Request};
+pub use request::{BY_CHANNEL, Request};
 pub use response::Response;

@@ -2,17 +2,13 @@
 
 use std::sync::Arc;
 
-#[cfg(doc)]
-use super::Response;
 use super::{ConsumerId, DeadLetterEntry, EntryId, Position, RetryState};
+#[cfg(doc)]
+use super::{DELAYED, Response};
 
 /// What a pattern in [`Request::Heartbeat`] begins with that is compared with the channel of an event though it
 /// does not look like it. No event type has this character, so no pattern of types is written like that.
 pub const BY_CHANNEL: &str = "\u{0}channel:";
-
-/// The consumer that owns what was put off, until it is due. No client lives under this name: so no client finds such
-/// entries among its own, and the search for entries of dead consumers can leave them out.
-pub const DELAYED: &str = "oxbus:delayed";
 
 /// What a store is asked. Each variant names the variant of [`Response`] that answers it.
 ///

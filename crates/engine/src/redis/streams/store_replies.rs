@@ -37,7 +37,14 @@ pub(crate) fn entries(reply: RespValue) -> Result<Vec<StoredEntry>, BusError> {
     reply.all(|entry| {
         let [id, fields] = entry.parts()?;
         let fields = fields_of(fields)?;
-        Ok(StoredEntry { id: id.id()?, deliveries: 0, started: false, unhandled_since: None, due_in: None, fields })
+        Ok(StoredEntry {
+            id: id.id()?,
+            deliveries: 0,
+            started: false,
+            unhandled_since: None,
+            due_in: None,
+            fields,
+        })
     })
 }
 

@@ -110,7 +110,10 @@ impl Stream {
     pub(super) fn is_readable(&self) -> bool {
         let refused =
             |error: &BusError| matches!(error.kind, ErrorKind::WrongType | ErrorKind::PermissionDenied);
-        self.is_ready() && self.own_scan.is_done() && self.caught_up && !self.trouble.as_ref().is_some_and(refused)
+        self.is_ready()
+            && self.own_scan.is_done()
+            && self.caught_up
+            && !self.trouble.as_ref().is_some_and(refused)
     }
 
     /// Whether fenced requests may go.

@@ -193,7 +193,10 @@ fn the_last_attempt_after_a_delay_is_no_suspected_poison() {
         b.pass(HOUR);
     }
     assert_eq!(calls(&mut b, 0), [(1, 4)]);
-    assert!(b.client.asked.iter().all(|r| !matches!(r, Request::MarkStarted { .. })), "it runs beside others");
+    assert!(
+        b.client.asked.iter().all(|r| !matches!(r, Request::MarkStarted { .. })),
+        "it runs beside others"
+    );
 }
 
 #[test]

@@ -153,7 +153,10 @@ fn overdue(b: &mut Bench) {
     let id = b.world.publish("s", "a.b", None);
     b.world.store.read_group("s", "g", "dead", 1, b.world.now).unwrap();
     let member = crate::stream_store::ConsumerId { consumer: "dead".into(), ..b.member() };
-    b.world.store.execute(Request::ExtendLease { member, items: vec![(id, Some(4.into()))] }, b.world.now).unwrap();
+    b.world
+        .store
+        .execute(Request::ExtendLease { member, items: vec![(id, Some(4.into()))] }, b.world.now)
+        .unwrap();
     b.world.now += LEASE;
 }
 

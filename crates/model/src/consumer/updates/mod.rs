@@ -3,12 +3,14 @@
 //! # Layout
 //!
 //! - this file: which of it goes next;
+//! - `retry_state`: what the store is told of an attempt that has ended;
 //! - `acknowledgements`, `lease_extensions`, `dead_letters`, `requeues`: one kind each, with its requests.
 
 pub(super) mod acknowledgements;
 pub(super) mod dead_letters;
 pub(super) mod lease_extensions;
 pub(super) mod requeues;
+mod retry_state;
 
 use std::sync::Arc;
 
@@ -19,7 +21,7 @@ use crate::consumer::updates::acknowledgements::Acknowledgements;
 use crate::consumer::updates::dead_letters::DeadLetters;
 use crate::consumer::updates::lease_extensions::LeaseExtensions;
 use crate::consumer::updates::requeues::Requeues;
-use crate::stream_store::{ConsumerId, EntryId, Request, RetryState};
+use crate::stream_store::{ConsumerId, EntryId, Request};
 
 /// What the store is to be told of the entries of one stream.
 ///
@@ -114,13 +116,4 @@ impl StoreUpdates {
         let free = !self.fenced_in_flight;
         dues.into_iter().flatten().filter(move |_| free)
     }
-}
-
-/// The longest delay that a store is told, in milliseconds: about 35,000 years. Its numbers are exact up to 2^53.
-const MAX_DELAY: u64 = 1 << 50;
-
-/// What a store is told of an entry whose attempt has ended; `due` in the time of `now`.
-fn retry_state(deliveries: u32, due: u64, now: u64) -> RetryState {
-    let wait = due.saturating_sub(now).min(MAX_DELAY);
-    RetryState { deliveries, due_in: (wait > 0).then_some(wait) }
 }

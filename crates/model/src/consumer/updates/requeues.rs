@@ -4,7 +4,7 @@ use crate::consumer::entry::Stage;
 use crate::consumer::entry_table::EntryTable;
 use crate::consumer::request_gate::RequestGate;
 use crate::consumer::stream::slot_index::SlotIndex;
-use crate::consumer::updates::retry_state;
+use crate::consumer::updates::retry_state::retry_state;
 use crate::stream_store::{ConsumerId, EntryId, Request, RetryState};
 
 /// The most entries of one request.

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::stream_store::memory::log::Log;
-use crate::stream_store::{ConsumerId, DELAYED, EntryId, Fields, GroupFacts, GroupInfo, Missed, PendingEntry};
+use crate::stream_store::{
+    ConsumerId, DELAYED, EntryId, Fields, GroupFacts, GroupInfo, Missed, PendingEntry,
+};
 
 /// For how long a pattern and a group are remembered after they were last heard of, in milliseconds.
 const MEMORY: u64 = 3_600_000;
@@ -55,6 +57,22 @@ impl Pending {
     /// In how many milliseconds it is due; `None` if it is.
     pub(super) fn due_in(&self, now_ms: u64) -> Option<u64> {
         self.due?.checked_sub(now_ms).filter(|wait| *wait > 0)
+    }
+
+    /// Notes a delay. Where none is asked for, one that was asked for before goes on.
+    pub(super) fn delay(&mut self, due_in: Option<u64>, now_ms: u64) {
+        if let Some(wait) = due_in {
+            self.due = Some(now_ms.saturating_add(wait));
+        }
+    }
+
+    /// Whether another consumer may claim it.
+    pub(super) fn may_be_claimed(&self, min_idle: u64, early: bool, now_ms: u64) -> bool {
+        if self.is_delayed() {
+            early || self.due_in(now_ms).is_none()
+        } else {
+            self.idle(signed(now_ms)) >= min_idle
+        }
     }
 }
 

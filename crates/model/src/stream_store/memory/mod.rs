@@ -8,12 +8,11 @@
 //!
 //! - this file: [`Streams`], and which request goes where; `expiring`: what is kept for a while
 //! - `log`: the entries of a stream; `stream`: a stream with its groups, and how it is trimmed
-//! - `group`: what a group has delivered, and the heartbeats of its consumers; `ownership`: who owns it; `delays`: what was put off
+//! - `group`: what a group has delivered, and the heartbeats of its consumers; `ownership`: who owns it, and what was put off
 //! - `dead_letters`: copies of entries between streams
 //! - `registry`: which streams were registered
 
 mod dead_letters;
-mod delays;
 mod expiring;
 mod group;
 mod log;

@@ -1,6 +1,6 @@
 //! The streams of a Redis server: each request is one command or one script.
 
-mod dead_letters;
+mod entries;
 #[cfg(test)]
 mod tests;
 
@@ -134,12 +134,8 @@ impl StoreCall {
                 };
                 self.fenced(&list::MARK_STARTED, &member, vec![(id, ())], &[], &[], append).await
             }
-            Request::ListExpired { member: ConsumerId { stream, group, .. }, min_idle, limit, early } => {
-                let due = keys::due(&stream, &group);
-                let arguments = |c: &mut Cmd| {
-                    c.arg(&*group).arg(DELAYED).arg(min_idle).arg(limit).arg(u8::from(early));
-                };
-                store_replies::expired(self.run(&list::LIST_EXPIRED, &[&stream, &due], arguments).await?)
+            Request::ListExpired { member, min_idle, limit, early } => {
+                self.list_expired(&member, min_idle, limit, early).await
             }
             Request::Pending { stream, group, from, limit, min_idle, consumer } => {
                 self.pending(&stream, &group, from, limit, min_idle, consumer.as_deref()).await
@@ -152,15 +148,7 @@ impl StoreCall {
                 Ok(Response::Claimed { entries: Vec::new(), deleted: Vec::new() })
             }
             Request::ClaimOwnPending { member, after, limit, raise } => {
-                let keys = Self::fence(&member);
-                let keys = [&*member.stream, &keys[0], &keys[1], &keys::due(&member.stream, &member.group)];
-                let arguments = |c: &mut Cmd| {
-                    c.arg(&*member.group).arg(&*member.consumer).arg(&*member.instance);
-                    c.arg(after.to_string()).arg(limit.min(CHUNK)).arg(u8::from(raise));
-                };
-                let reply = self.run(&list::CLAIM_OWN_PENDING, &keys, arguments).await?;
-                let (entries, deleted) = store_replies::claimed(reply)?;
-                Ok(Response::Claimed { entries, deleted })
+                self.claim_own_pending(&member, (after, limit), raise).await
             }
             Request::Heartbeat { member, instance, alive, lease, patterns, mark } => {
                 let ConsumerId { stream, group, consumer, .. } = &member;
@@ -352,27 +340,6 @@ impl StoreCall {
         command.arg(stream).arg(group).arg("IDLE").arg(min_idle).arg(from.to_string()).arg("+").arg(limit);
         command.arg(consumer);
         Ok(Response::Pending(store_replies::pending(self.ask(&command).await?)?))
-    }
-
-    async fn claim(
-        &self,
-        member: &ConsumerId,
-        (min_idle, early): (u64, bool),
-        ids: &[EntryId],
-    ) -> Result<Response, BusError> {
-        let keys = Self::fence(member);
-        let keys = [&*member.stream, &keys[0], &keys[1], &keys::due(&member.stream, &member.group)];
-        let (mut entries, mut deleted) = (Vec::new(), Vec::new());
-        // More than one answer can hold: what is left stays overdue.
-        if let Some(ids) = ids.chunks(CHUNK).next() {
-            let arguments = |c: &mut Cmd| {
-                c.arg(&*member.group).arg(&*member.consumer).arg(&*member.instance).arg(min_idle);
-                c.arg(DELAYED).arg(u8::from(early)).arg(texts(ids));
-            };
-            let reply = self.run(&list::CLAIM, &keys, arguments).await?;
-            (entries, deleted) = store_replies::claimed(reply)?;
-        }
-        Ok(Response::Claimed { entries, deleted })
     }
 
     async fn apply_retention(

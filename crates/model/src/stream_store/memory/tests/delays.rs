@@ -75,7 +75,8 @@ fn a_delay_is_kept_when_its_owner_dies() {
     rig.now += LEASE;
     let (entries, _) = rig.claim("b", LEASE, &[FIRST]);
     assert_eq!((entries[0].deliveries, entries[0].due_in), (2, Some(3_570_000)));
-    let request = Request::ClaimOwnPending { member: member("b"), after: EntryId::MIN, limit: 9, raise: true };
+    let request =
+        Request::ClaimOwnPending { member: member("b"), after: EntryId::MIN, limit: 9, raise: true };
     let (entries, _) = rig.claimed(request);
     assert_eq!((entries[0].deliveries, entries[0].due_in), (2, Some(3_570_000)), "nor by its own restart");
 }

@@ -62,7 +62,8 @@ async fn what_was_put_off_hides_nothing_of_the_dead_and_stays_where_the_older_bu
     // Long ago, as far as idle times tell.
     for (owner, ids) in [(DELAYED, &ids[..1200]), ("dead", &ids[1200..])] {
         let idle = ids.iter().map(EntryId::to_string);
-        let claim: Vec<String> = ["XCLAIM", STREAM, GROUP, owner, "0"].map(String::from).into_iter().chain(idle).collect();
+        let claim: Vec<String> =
+            ["XCLAIM", STREAM, GROUP, owner, "0"].map(String::from).into_iter().chain(idle).collect();
         let claim: Vec<&str> = claim.iter().map(|s| &**s).chain(["IDLE", "60000", "JUSTID"]).collect();
         rig.server.command(&claim).await;
     }

@@ -269,8 +269,11 @@ fn some_request(random: &mut StdRng, entries: usize, letters: usize) -> Box<dyn 
         12 => {
             Box::new(move |_| Request::ListExpired { member: member.clone(), min_idle, limit, early: flag })
         }
-        13 | 14 => Box::new(move |names| {
-            Request::Claim { member: member.clone(), min_idle, early: flag, ids: all(names) }
+        13 | 14 => Box::new(move |names| Request::Claim {
+            member: member.clone(),
+            min_idle,
+            early: flag,
+            ids: all(names),
         }),
         15 => Box::new(move |names| {
             let after = if position == 0 { of(names, one) } else { EntryId::MIN };
