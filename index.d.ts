@@ -1295,15 +1295,16 @@ export interface Streams {
    *
    * An entry that was handed back, for any consumer to take, is still among them: it is owned by its
    * last consumer, is `idle` for 3 600 000 ms or more, and its `deliveryCount` is without the
-   * delivery whose handler was never called.
+   * delivery whose handler was never called. One that waits for its retry, and which no client holds,
+   * is owned by the consumer `oxbus:delayed`; its `deliveryCount` is how often it was tried.
    */
   pending(name: string, group: string, options?: { limit?: number }): Promise<PendingMessage[]>;
   /**
    * Takes what was left alone for too long from its consumers and hands it back to its group, of
    * which any consumer takes it within a second. What was tried too often goes to the dead letters
    * uncalled, with the event `deadLetter`. What this client has handed back and nobody has taken yet
-   * is left as it is. `messagesRecovered` counts what was taken. Consumers do the same by themselves, after the lease; this is for those who cannot
-   * wait.
+   * is left as it is, and so is what waits for its retry: its delay is kept. `messagesRecovered` counts what was taken.
+   * Consumers do the same by themselves, after the lease; this is for those who cannot wait.
    */
   recover(options?: RecoverOptions): Promise<RecoverResult>;
   /** Removes the oldest entries, read or not; resolves to how many. */
@@ -1343,8 +1344,10 @@ export interface GroupInfo {
   name: string;
   /** `idle`: ms since it last read or renewed. */
   consumers: { name: string; pending: number; idle: number }[];
-  /** Handed out and not acknowledged. */
+  /** Handed out and not acknowledged, those included that are `delayed`. */
   pending: number;
+  /** Those that wait for a retry and which no client holds until they are due. */
+  delayed: number;
   /** Not yet read, of what is still there; null where nobody knows: 100 or more, before Redis 7 or after deletions. */
   lag: number | null;
   /** In ms; null if nothing is pending. */
@@ -1769,7 +1772,10 @@ export declare class NonRetryableError extends HandlerError {
   constructor(message?: string, options?: { cause?: unknown });
 }
 
-/** Thrown by a handler: try again after `delay` ms, if an attempt is left. */
+/**
+ * Thrown by a handler: try again after `delay` ms, if an attempt is left. With a `group` the delay is kept over restarts of the
+ * client.
+ */
 export declare class RetryLater extends HandlerError {
   constructor(delay: number, message?: string, options?: { cause?: unknown });
   readonly delay: number;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use oxbus_model::consumer::{Announcement, ReceivedEntry};
 use oxbus_model::delivery::DeliveryCounts;
 use oxbus_model::stream_store::{
-    ConsumerId, DeadLetterEntry, EntryId, Missed, PendingEntry, Request, Response, StoredEntry,
+    ConsumerId, DELAYED, DeadLetterEntry, EntryId, Missed, PendingEntry, Request, Response, RetryState,
+    StoredEntry,
 };
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
@@ -43,6 +44,8 @@ struct RecoverOptions {
     min_idle: u64,
     max_retries: u64,
     batch: usize,
+    /// The lease of the group, in milliseconds.
+    lease: u64,
 }
 
 /// `streams.recover`: hands entries of the known streams that were left alone for too long back to their groups, and
@@ -53,6 +56,7 @@ async fn recover(context: &Context, mut args: Arguments) -> Result<Value, BusErr
         min_idle: args.count("minIdle", 0)?.unwrap_or(MIN_IDLE),
         max_retries: args.count("maxRetries", 0)?.unwrap_or(3),
         batch: args.limit("batchSize")?.min(MAX_BATCH),
+        lease: context.config.lease,
     };
     args.finish()?;
     let (mut recovered, mut found) = (Recovered::default(), false);
@@ -68,8 +72,8 @@ async fn recover(context: &Context, mut args: Arguments) -> Result<Value, BusErr
                 instance: context.consumer.clone(),
             };
             // Whoever holds an entry renews it within the lease of the group.
-            let min_idle = options.min_idle.max(facts.lease.unwrap_or(context.config.lease));
-            let options = RecoverOptions { min_idle, ..options };
+            let lease = facts.lease.unwrap_or(context.config.lease);
+            let options = RecoverOptions { min_idle: options.min_idle.max(lease), lease, ..options };
             match recover_group(context, &member, &options, &mut recovered).await {
                 // It was removed meanwhile, and nothing is left to recover.
                 Err(error) if error.kind == ErrorKind::NoGroup => {}
@@ -100,7 +104,11 @@ async fn recover_group(
         let mut overdue = overdue(context, member, options, from).await?;
         let Some(listed) = overdue.last().map(|entry| entry.id) else { return Ok(()) };
         let is_last = overdue.len() < options.batch || listed == EntryId::MAX;
-        overdue.retain(|entry| !is_handed_back(member, options, entry));
+        // What was put off is nobody's, and is taken by the consumers of the group when it is due.
+        let left = |entry: &PendingEntry| {
+            *entry.consumer == *DELAYED || is_handed_back(member, options, entry)
+        };
+        overdue.retain(|entry| !left(entry));
         if overdue.is_empty() {
             if is_last {
                 return Ok(());
@@ -109,7 +117,8 @@ async fn recover_group(
             continue;
         }
         let ids: Vec<_> = overdue.iter().map(|entry| entry.id).collect();
-        let request = Request::Claim { member: member.clone(), min_idle: options.min_idle, ids: ids.clone() };
+        let (min_idle, early) = (options.min_idle, false);
+        let request = Request::Claim { member: member.clone(), min_idle, early, ids: ids.clone() };
         let (entries, deleted) = match context.store.execute(request).await? {
             Response::Claimed { entries, deleted } => (entries, deleted),
             _ => return Err(unexpected()),
@@ -179,12 +188,17 @@ async fn settle(
     entries: Vec<StoredEntry>,
     recovered: &mut Recovered,
 ) {
-    let (exhausted, alive): (Vec<_>, Vec<_>) =
-        entries.into_iter().partition(|entry| u64::from(entry.deliveries) > options.max_retries + 1);
-    // Claiming them has raised their counts, and no handler has seen them.
-    let before = |entry: &StoredEntry| (entry.id, entry.deliveries.saturating_sub(1));
+    // What is not due has an attempt left.
+    let is_exhausted =
+        |e: &StoredEntry| e.due_in.is_none() && u64::from(e.deliveries) > options.max_retries + 1;
+    let (exhausted, alive): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_exhausted);
+    // Their counts are those of the next attempt, and no handler has seen them.
+    let before = |entry: &StoredEntry| {
+        let (deliveries, due_in) = (entry.deliveries.saturating_sub(1), entry.due_in);
+        (entry.id, RetryState { deliveries, due_in })
+    };
     if !alive.is_empty() {
-        let (done, failed) = requeue(context, member, alive.iter().map(before).collect()).await;
+        let (done, failed) = requeue(context, member, options, alive.iter().map(before).collect()).await;
         recovered.reprocessed += done;
         recovered.failed += failed;
     }
@@ -196,15 +210,20 @@ async fn settle(
         recovered.failed += failed;
         if done == 0 {
             // The server has no room for dead letters: a later recovery tries again.
-            requeue(context, member, before).await;
+            requeue(context, member, options, before).await;
         }
     }
 }
 
 /// Returns entries to their group. The result: how many were returned, and how many were not.
-async fn requeue(context: &Context, member: &ConsumerId, items: Vec<(EntryId, u32)>) -> (u64, u64) {
-    let all = items.len() as u64;
-    let request = Request::Requeue { member: member.clone(), items, unhandled: false };
+async fn requeue(
+    context: &Context,
+    member: &ConsumerId,
+    options: &RecoverOptions,
+    items: Vec<(EntryId, RetryState)>,
+) -> (u64, u64) {
+    let (all, lease) = (items.len() as u64, options.lease);
+    let request = Request::Requeue { member: member.clone(), items, lease, unhandled: false };
     let lost = match context.store.execute(request).await {
         Ok(Response::Fenced { not_owned, deleted }) => {
             announce_lost(context, member, &deleted);

@@ -1,6 +1,6 @@
 //! `streams.*`: looks at streams and groups, and changes them.
 
-use oxbus_model::stream_store::{EntryId, GroupInfo, PendingEntry, Request, Response, StreamInfo};
+use oxbus_model::stream_store::{DELAYED, EntryId, GroupInfo, PendingEntry, Request, Response, StreamInfo};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Map, Value, json};
 
@@ -55,9 +55,11 @@ pub(super) async fn describe(context: &Context, name: &str) -> Result<Option<Val
 }
 
 fn group_value(group: GroupInfo, now: u64) -> Value {
+    let delayed = group.delayed();
     let consumers: Vec<Value> = group
         .consumers
         .into_iter()
+        .filter(|(name, ..)| name != DELAYED)
         .map(|(name, pending, idle)| json!({ "name": name, "pending": pending, "idle": idle }))
         .collect();
     let skipped: Map<String, Value> =
@@ -66,6 +68,7 @@ fn group_value(group: GroupInfo, now: u64) -> Value {
         "name": group.name,
         "consumers": consumers,
         "pending": group.pending,
+        "delayed": delayed,
         "lag": group.lag,
         "oldestPendingAge": group.oldest_pending.map(|id| now.saturating_sub(id.ms)),
         "lastDeliveredId": text_of(group.last_delivered),

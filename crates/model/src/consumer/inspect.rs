@@ -27,6 +27,11 @@ impl Consumer {
         own.map(|s| s.member.clone()).collect()
     }
 
+    /// The lease of a group, in milliseconds; 0 when it was not joined.
+    pub fn lease(&self, key: GroupKey) -> u64 {
+        self.groups.get(&key).map_or(0, |group| group.lease.ms())
+    }
+
     /// The streams and groups that were counted by, by their number:
     /// [`MetricKey::consumer`](crate::observe::metrics::MetricKey::consumer).
     pub fn consumers(&self) -> Vec<(Arc<str>, Arc<str>)> {

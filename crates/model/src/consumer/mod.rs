@@ -12,6 +12,7 @@
 //! | what becomes of an entry that comes in | `intake`; `unmatched`: one that nobody seems to want |
 //! | which entry waits for which | `ordering` |
 //! | when an entry goes to a handler | `dispatch`; `handler_calls`: the calls that run |
+//! | which delays the store keeps | `delays` |
 //! | how a call ends, when its retry is, when an entry is a dead letter | `settle` |
 //! | when a lease is extended | `lease` |
 //! | what the store is told of entries, and in which requests | `updates/` |
@@ -27,6 +28,7 @@
 mod announcement;
 mod answer;
 mod context;
+mod delays;
 mod dispatch;
 mod entry;
 mod entry_table;

@@ -86,6 +86,7 @@ fn keep_up(group: &mut Group, at: usize, now: u64, cx: &Context, out: &mut Vec<W
 
 /// Tells the store what has become of entries.
 fn update_store(group: &mut Group, at: usize, now: u64, max_dead_letters: u64, out: &mut Vec<Work>) {
+    let lease = group.lease.ms();
     let Group { key, streams, entries, .. } = group;
     let Some(stream) = streams.get_mut(at) else { return };
     let may_fence = stream.may_fence();
@@ -97,7 +98,7 @@ fn update_store(group: &mut Group, at: usize, now: u64, max_dead_letters: u64, o
     if may_fence {
         let skip = unmatched.next_request(member, version, now);
         out.extend(skip.map(|request| Work::Store(*key, request)));
-        let request = updates.next_fenced(member, max_dead_letters, (slots, entries), now);
+        let request = updates.next_fenced(member, max_dead_letters, (slots, entries), lease, now);
         out.extend(request.map(|request| Work::Store(*key, request)));
     }
 }

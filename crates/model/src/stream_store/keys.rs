@@ -58,6 +58,12 @@ pub fn alive(prefix: &str, instance: &str) -> String {
     format!("{prefix}oxbus:alive:{instance}")
 }
 
+/// When entries of a group are due for which a delay was asked for, a sorted set: id → Unix milliseconds of the store's
+/// clock. An entry stays in it until then, at the longest.
+pub fn due(stream: &str, group: &str) -> String {
+    of_group(stream, group) + ":due"
+}
+
 /// The janitor that trims a stream, a string that expires.
 pub fn janitor(stream: &str) -> String {
     format!("{stream}:janitor")

@@ -27,8 +27,8 @@ mod request;
 mod response;
 pub mod skipped;
 
-pub use consumer_id::ConsumerId;
-pub use entry::{DeadLetterEntry, Fields, PendingEntry, StoredEntry};
+pub use consumer_id::{ConsumerId, DELAYED};
+pub use entry::{DeadLetterEntry, Fields, PendingEntry, RetryState, StoredEntry};
 pub use facts::{GroupFacts, Missed, TakeUpTask};
 pub use id::EntryId;
 pub use info::{GroupInfo, StreamInfo};

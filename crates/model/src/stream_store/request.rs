@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::{ConsumerId, DeadLetterEntry, EntryId, Position, RetryState};
 #[cfg(doc)]
-use super::Response;
-use super::{ConsumerId, DeadLetterEntry, EntryId, Position};
+use super::{DELAYED, Response};
 
 /// What a pattern in [`Request::Heartbeat`] begins with that is compared with the channel of an event though it
 /// does not look like it. No event type has this character, so no pattern of types is written like that.
@@ -56,21 +56,26 @@ pub enum Request {
         /// The most entries that are taken up.
         limit: usize,
     },
-    /// Renews claims, fenced: sets the idle time to 0, and the delivery count where one is given.
+    /// Renews claims, fenced: sets the idle time to 0. An entry with a state has ended an attempt: its delivery count is
+    /// set to that of the next one, and when that is due is kept, for the case that this consumer dies.
     /// → [`Response::Fenced`]
     ExtendLease {
         /// The consumer.
         member: ConsumerId,
-        /// The entries, and their new delivery counts.
-        items: Vec<(EntryId, Option<u32>)>,
+        /// The entries.
+        items: Vec<(EntryId, Option<RetryState>)>,
     },
-    /// Hands entries back, fenced: any consumer may claim them at once, and their delivery count is
-    /// set to the given one. → [`Response::Fenced`]
+    /// Hands entries back, fenced, with their delivery counts. Any consumer may claim them when they are due; those that
+    /// are not belong to the consumer [`DELAYED`] until then. An entry for which no due time is given keeps the one that
+    /// was given before, if that has not come. → [`Response::Fenced`]
     Requeue {
         /// The consumer.
         member: ConsumerId,
-        /// The entries and their delivery counts.
-        items: Vec<(EntryId, u32)>,
+        /// The entries.
+        items: Vec<(EntryId, RetryState)>,
+        /// The lease of the group, in milliseconds: to who does not look at due times, an entry looks expired when it is
+        /// due, or after the lease if that is earlier.
+        lease: u64,
         /// Whether there is no handler for the entries here: the time of the first such hand-back is kept.
         unhandled: bool,
     },
@@ -93,8 +98,8 @@ pub enum Request {
         /// The entry.
         id: EntryId,
     },
-    /// Lists the pending entries that nobody has renewed for `min_idle` milliseconds, oldest first.
-    /// → [`Response::Pending`]
+    /// Lists the entries that were put off and are due, and behind them the pending entries that nobody has renewed for
+    /// `min_idle` milliseconds, oldest first. → [`Response::Expired`]
     ListExpired {
         /// The consumer that asks.
         member: ConsumerId,
@@ -102,20 +107,24 @@ pub enum Request {
         min_idle: u64,
         /// The most entries that are listed.
         limit: usize,
+        /// Whether those that were put off are listed before they are due, oldest first.
+        early: bool,
     },
-    /// Claims those of the entries that are still idle for `min_idle` milliseconds, and raises their delivery
-    /// count. The answer may hold the first part of them only.
-    /// → [`Response::Claimed`]
+    /// Claims those of the entries that are still idle for `min_idle` milliseconds, or were put off and are due, and
+    /// raises their delivery count. Of an entry that is not due, it is the count of the next attempt already, unless the
+    /// entry was put off. The answer may hold the first part of them only. → [`Response::Claimed`]
     Claim {
         /// The consumer that takes the entries over.
         member: ConsumerId,
         /// The least idle time, in milliseconds.
         min_idle: u64,
+        /// Whether those that were put off are claimed before they are due.
+        early: bool,
         /// The entries.
         ids: Vec<EntryId>,
     },
     /// Renews this consumer's own pending entries behind `after`, oldest first, and returns them. Their delivery
-    /// count is raised only with `raise`. → [`Response::Claimed`]
+    /// count is raised only with `raise`, and not that of an entry that is not due. → [`Response::Claimed`]
     ClaimOwnPending {
         /// The consumer.
         member: ConsumerId,

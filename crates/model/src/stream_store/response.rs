@@ -55,6 +55,13 @@ pub enum Response {
     Entries(Vec<StoredEntry>),
     /// Pending entries of a group.
     Pending(Vec<PendingEntry>),
+    /// Pending entries that can be claimed.
+    Expired {
+        /// The entries.
+        entries: Vec<PendingEntry>,
+        /// In how many milliseconds the next entry is due that was put off, where that is told.
+        next_due_in: Option<u64>,
+    },
     /// The facts of a group, and where it stands.
     Facts(GroupFacts),
     /// A stream; `None` when it does not exist.

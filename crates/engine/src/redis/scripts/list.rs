@@ -10,12 +10,15 @@ macro_rules! scripts {
 
 scripts! {
     ENSURE_GROUP = ["shared/ids", "shared/info", "ensure_group"];
-    EXTEND_LEASE = ["shared/holder", "shared/fence", "extend_lease"];
-    REQUEUE = ["shared/holder", "shared/fence", "shared/clock", "requeue"];
+    EXTEND_LEASE = ["shared/holder", "shared/fence", "shared/clock", "extend_lease"];
+    REQUEUE = ["shared/holder", "shared/fence", "shared/clock", "shared/due", "requeue"];
     DEAD_LETTER = ["shared/holder", "shared/fence", "shared/clock", "dead_letter"];
     MARK_STARTED = ["shared/holder", "shared/fence", "mark_started"];
-    CLAIM = ["shared/holder", "shared/fence", "shared/collect", "claim"];
-    CLAIM_OWN_PENDING = ["shared/holder", "shared/fence", "shared/collect", "claim_own_pending"];
+    LIST_EXPIRED = ["shared/ids", "shared/clock", "list_expired"];
+    CLAIM = ["shared/holder", "shared/fence", "shared/clock", "shared/due", "shared/collect", "claim"];
+    CLAIM_OWN_PENDING = [
+        "shared/holder", "shared/fence", "shared/clock", "shared/due", "shared/collect", "claim_own_pending"
+    ];
     HEARTBEAT = ["shared/ids", "shared/info", "shared/clock", "shared/holder", "shared/skipped", "heartbeat"];
     FIND_MISSED = ["shared/ids", "shared/info", "shared/counted", "find_missed"];
     SKIP = ["shared/ids", "shared/holder", "shared/fence", "shared/clock", "shared/skipped", "skip"];

@@ -1,5 +1,5 @@
 -- Removes a group and what is kept of it.
--- KEYS: stream, then all keys of the group: facts, patterns, consumers, notes, skipped, tasks.
+-- KEYS: stream, then all keys of the group: facts, patterns, consumers, notes, skipped, tasks, due.
 -- ARGV: group.
 -- Returns: 1, or 0 when there was none.
 local removed = 0

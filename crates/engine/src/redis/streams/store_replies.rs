@@ -39,12 +39,13 @@ pub(crate) fn position_of(reply: RespValue, group: &str) -> Result<Option<EntryI
 pub(crate) fn claimed(reply: RespValue) -> Result<(Vec<StoredEntry>, Vec<EntryId>), BusError> {
     let [entries, deleted] = reply.parts()?;
     let entries = entries.all(|entry| {
-        let [id, deliveries, started, unhandled_since, fields] = entry.parts()?;
+        let [id, deliveries, started, unhandled_since, due_in, fields] = entry.parts()?;
         Ok(StoredEntry {
             id: id.id()?,
             deliveries: deliveries.small_count()?,
             started: started.count()? != 0,
             unhandled_since: unhandled_since.maybe(RespValue::count)?,
+            due_in: due_in.maybe(RespValue::count)?,
             fields: fields_of(fields)?,
         })
     })?;
@@ -56,7 +57,14 @@ pub(crate) fn entries(reply: RespValue) -> Result<Vec<StoredEntry>, BusError> {
     reply.all(|entry| {
         let [id, fields] = entry.parts()?;
         let fields = fields_of(fields)?;
-        Ok(StoredEntry { id: id.id()?, deliveries: 0, started: false, unhandled_since: None, fields })
+        Ok(StoredEntry {
+            id: id.id()?,
+            deliveries: 0,
+            started: false,
+            unhandled_since: None,
+            due_in: None,
+            fields,
+        })
     })
 }
 
@@ -81,6 +89,12 @@ pub(crate) fn pending(reply: RespValue) -> Result<Vec<PendingEntry>, BusError> {
             deliveries: deliveries.small_count()?,
         })
     })
+}
+
+/// Of `list_expired.lua`.
+pub(crate) fn expired(reply: RespValue) -> Result<Response, BusError> {
+    let [entries, next_due_in] = reply.parts()?;
+    Ok(Response::Expired { entries: pending(entries)?, next_due_in: next_due_in.maybe(RespValue::count)? })
 }
 
 /// Of `beat.lua`.
@@ -141,7 +155,7 @@ pub(crate) fn taken_up(reply: RespValue) -> Result<Response, BusError> {
     let entries = taken.all(|entry| {
         let [id, fields] = entry.parts()?;
         let (id, fields) = (id.id()?, fields_of(fields)?);
-        Ok(StoredEntry { id, deliveries: 1, started: false, unhandled_since: None, fields })
+        Ok(StoredEntry { id, deliveries: 1, started: false, unhandled_since: None, due_in: None, fields })
     })?;
     Ok(Response::TakenUp { entries, done: done.all(RespValue::count)? })
 }

@@ -5,7 +5,7 @@
 //! - `setup`: streams, groups, handlers that wait.
 //! - `universal`, `endurance`: counterparts of Watermill's universal tests, all sixteen of them.
 //! - `publishing`, `promised`, `routing`, `late_patterns`: what is stored where, what must be, and whom it reaches.
-//! - `retrying`, `ordering`, `calls`: how handlers are called.
+//! - `retrying`, `delays`, `ordering`, `calls`: how handlers are called.
 //! - `sharing`, `leases`: consumers that come, go, die and get stuck.
 //! - `losing`, `dead_letters`, `administration`, `history`: what is lost, given up, looked at and looked back on.
 //! - `observing`: clients that only look on.
@@ -13,6 +13,7 @@
 mod administration;
 mod calls;
 mod dead_letters;
+mod delays;
 mod endurance;
 mod history;
 mod late_patterns;

@@ -47,7 +47,7 @@ fn nothing_given_means_the_defaults_and_one_line() {
 #[test]
 fn every_key_is_read() {
     let c = of_config(&json!({
-        "serviceName": "api", "mode": "redis", "memory": "m", "channelPrefix": "p:", "pubsub": false,
+        "serviceName": "api", "mode": "redis", "memory": "m", "channelPrefix": "p:", "pubsub": false, "durable": ["order.*"],
         "streams": [{"name": "s", "events": "*"}], "lease": 100, "deadLetter": {"enabled": false},
         "persistence": {"ttl": 1},
         "wire": "oxbus", "validation": {"maxEventBytes": 20, "maxDataBytes": 10}, "validateOnReceive": true,
@@ -103,6 +103,7 @@ fn every_key_is_read() {
             max_in_flight_bytes: 6,
         },
         pubsub: false,
+        durable: Durable::Matching(vec!["order.*".into()]),
         observe: false,
         streams: c.streams.clone(),
         lease: 100,

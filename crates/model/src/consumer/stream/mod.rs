@@ -35,6 +35,7 @@ use crate::consumer::stream::slot_index::SlotIndex;
 use crate::consumer::stream::take_up::TakeUp;
 use crate::consumer::stream::unmatched_entries::UnmatchedEntries;
 use crate::consumer::updates::StoreUpdates;
+use crate::options::subscribe::OrderBy;
 use crate::stream_store::{ConsumerId, EntryId, keys};
 use crate::{BusError, ErrorKind};
 
@@ -51,6 +52,9 @@ pub(super) struct Stream {
     pub(super) trouble: Option<BusError>,
     /// What the server refuses to do for it.
     pub(super) refusals: Refusals,
+    /// Whether everything was claimed that could be when this client came. Where an order is kept, reading waits for it:
+    /// what is new must not pass what was handed back.
+    pub(super) caught_up: bool,
     /// Another process has this consumer's name.
     pub(super) name_lost: bool,
     pub(super) opening: Opening,
@@ -89,6 +93,7 @@ impl Stream {
             users: 0,
             trouble: None,
             refusals: Refusals::default(),
+            caught_up: joining.order_by == OrderBy::None,
             name_lost: false,
             opening: Opening::new(source.from, source.given),
             heartbeat: Heartbeat::new(),
@@ -114,7 +119,10 @@ impl Stream {
     pub(super) fn is_readable(&self) -> bool {
         let refused =
             |error: &BusError| matches!(error.kind, ErrorKind::WrongType | ErrorKind::PermissionDenied);
-        self.is_ready() && self.own_scan.is_done() && !self.trouble.as_ref().is_some_and(refused)
+        self.is_ready()
+            && self.own_scan.is_done()
+            && self.caught_up
+            && !self.trouble.as_ref().is_some_and(refused)
     }
 
     /// Whether fenced requests may go.

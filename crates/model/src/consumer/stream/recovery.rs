@@ -42,17 +42,19 @@ impl Recovery {
         Some((lease.saturating_sub(interval), (MAX_CLAIMS + self.passed_over).min(MAX_LISTED)))
     }
 
-    /// A list was answered: `listed` entries, of which `wanted` could be claimed; others expire at `soon`.
-    pub(crate) fn listed(&mut self, listed: usize, wanted: usize, soon: Option<u64>) {
+    /// A list was answered: `listed` entries, of which `wanted` could be claimed.
+    pub(crate) fn listed(&mut self, listed: usize, wanted: usize) {
         self.passed_over = listed - wanted;
-        if let Some(soon) = soon {
-            self.at = self.at.min(soon);
-        }
     }
 
     /// Entries were handed back: the next look goes as soon as possible.
     pub(crate) fn look_now(&mut self) {
         self.at = 0;
+    }
+
+    /// Something is due at `at`: the next look is then, at the latest.
+    pub(crate) fn look_by(&mut self, at: u64) {
+        self.at = self.at.min(at);
     }
 
     /// A claim goes.

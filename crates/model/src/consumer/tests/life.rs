@@ -96,7 +96,7 @@ fn attempts_that_end_before_the_store_is_told_are_told_once() {
         Request::ExtendLease { items, .. } => Some(&**items),
         _ => None,
     });
-    assert_eq!(holds.collect::<Vec<_>>(), [&[(id, Some(3))][..]]);
+    assert_eq!(holds.collect::<Vec<_>>(), [&[(id, Some(3.into()))][..]]);
     assert_eq!(b.pending(), [(id, 3)]);
 }
 

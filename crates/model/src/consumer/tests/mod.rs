@@ -1,5 +1,6 @@
 //! Groups against a store, in virtual time.
 
+mod delays;
 mod groups;
 mod late_patterns;
 mod leases;

@@ -97,7 +97,7 @@ fn it_waits_for_running_handlers_but_not_for_ever_at_their_expense() {
             instance: "dead".into(),
             ..b.member()
         },
-        items: vec![(id, Some(4))],
+        items: vec![(id, Some(4.into()))],
     };
     b.world.store.execute(hold, b.world.now).unwrap();
     b.pass(LEASE + 1000);
@@ -154,7 +154,10 @@ fn overdue(b: &mut Bench) {
     let id = b.world.publish("s", "a.b", None);
     b.world.store.read_group("s", "g", "dead", 1, b.world.now).unwrap();
     let member = crate::stream_store::ConsumerId { consumer: "dead".into(), ..b.member() };
-    b.world.store.execute(Request::ExtendLease { member, items: vec![(id, Some(4))] }, b.world.now).unwrap();
+    b.world
+        .store
+        .execute(Request::ExtendLease { member, items: vec![(id, Some(4.into()))] }, b.world.now)
+        .unwrap();
     b.world.now += LEASE;
 }
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use crate::stream_store::memory::log::Log;
 use crate::stream_store::memory::read_past::ReadPast;
-use crate::stream_store::{ConsumerId, EntryId, Fields, GroupFacts, GroupInfo, Missed, PendingEntry};
+use crate::stream_store::{
+    ConsumerId, DELAYED, EntryId, Fields, GroupFacts, GroupInfo, Missed, PendingEntry,
+};
 
 /// For how long a pattern and a group are remembered after they were last heard of, in milliseconds.
 const MEMORY: u64 = 3_600_000;
@@ -68,11 +70,39 @@ pub(super) struct Pending {
     pub(super) deliveries: u32,
     pub(super) started: bool,
     pub(super) unhandled_since: Option<u64>,
+    /// When it is due, where a delay was asked for.
+    pub(super) due: Option<u64>,
 }
 
 impl Pending {
     pub(super) fn idle(&self, now: i64) -> u64 {
         u64::try_from(now.saturating_sub(self.since)).unwrap_or(0)
+    }
+
+    /// Whether it was put off.
+    pub(super) fn is_delayed(&self) -> bool {
+        *self.consumer == *DELAYED
+    }
+
+    /// In how many milliseconds it is due; `None` if it is.
+    pub(super) fn due_in(&self, now_ms: u64) -> Option<u64> {
+        self.due?.checked_sub(now_ms).filter(|wait| *wait > 0)
+    }
+
+    /// Notes a delay. Where none is asked for, one that was asked for before goes on.
+    pub(super) fn delay(&mut self, due_in: Option<u64>, now_ms: u64) {
+        if let Some(wait) = due_in {
+            self.due = Some(now_ms.saturating_add(wait));
+        }
+    }
+
+    /// Whether another consumer may claim it.
+    pub(super) fn may_be_claimed(&self, min_idle: u64, early: bool, now_ms: u64) -> bool {
+        if self.is_delayed() {
+            early || self.due_in(now_ms).is_none()
+        } else {
+            self.idle(signed(now_ms)) >= min_idle
+        }
     }
 }
 
@@ -150,7 +180,8 @@ impl Group {
             consumer.pending.insert(id);
         }
         let (consumer, since) = (consumer.clone(), signed(now_ms));
-        let pending = Pending { consumer, since, deliveries: 1, started: false, unhandled_since: None };
+        let pending =
+            Pending { consumer, since, deliveries: 1, started: false, unhandled_since: None, due: None };
         self.pending.insert(id, pending);
     }
 
@@ -192,12 +223,7 @@ impl Group {
         consumer: Option<&str>,
         now_ms: u64,
     ) -> Vec<PendingEntry> {
-        let entry = |(id, pending): (&EntryId, &Pending)| PendingEntry {
-            id: *id,
-            consumer: pending.consumer.clone(),
-            idle: pending.idle(signed(now_ms)),
-            deliveries: pending.deliveries,
-        };
+        let entry = |(id, pending): (&EntryId, &Pending)| row(*id, pending, now_ms);
         let its = |entry: &PendingEntry| consumer.is_none_or(|name| *entry.consumer == *name);
         let entries =
             self.pending.range(from..).map(entry).filter(|entry| entry.idle >= min_idle && its(entry));
@@ -339,6 +365,16 @@ impl Group {
         };
         let needed = || self.oldest_pending().unwrap_or(self.position().next());
         is_live.then(|| self.read_past.oldest().map_or_else(needed, |oldest| oldest.min(needed())))
+    }
+}
+
+/// A pending entry as it is listed.
+pub(super) fn row(id: EntryId, pending: &Pending, now_ms: u64) -> PendingEntry {
+    PendingEntry {
+        id,
+        consumer: pending.consumer.clone(),
+        idle: pending.idle(signed(now_ms)),
+        deliveries: pending.deliveries,
     }
 }
 

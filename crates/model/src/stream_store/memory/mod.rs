@@ -8,7 +8,7 @@
 //!
 //! - this file: [`Streams`], and which request goes where; `expiring`: what is kept for a while
 //! - `log`: the entries of a stream; `stream`: a stream with its groups, and how it is trimmed
-//! - `group`: what a group has delivered, and the heartbeats of its consumers; `ownership`: who owns it;
+//! - `group`: what a group has delivered, and the heartbeats of its consumers; `ownership`: who owns it, and what was put off;
 //!   `read_past`: what it has skipped, and takes up
 //! - `dead_letters`: copies of entries between streams
 //! - `registry`: which streams were registered
@@ -217,9 +217,9 @@ impl Streams {
                 let (log, group) = self.group_of(&member)?;
                 group.extend_lease(log, &member, &items, now_ms)
             }
-            Request::Requeue { member, items, unhandled } => {
+            Request::Requeue { member, items, lease, unhandled } => {
                 let (log, group) = self.group_of(&member)?;
-                group.requeue(log, &member, &items, unhandled, now_ms)
+                group.requeue(log, &member, &items, lease, unhandled, now_ms)
             }
             Request::DeadLetter { member, to, max_len, letters } => {
                 self.dead_letter(&member, to.as_deref(), max_len, &letters, now_ms)?
@@ -228,13 +228,13 @@ impl Streams {
                 let (log, group) = self.group_of(&member)?;
                 group.mark_started(log, &member, id)
             }
-            Request::ListExpired { member, min_idle, limit } => {
+            Request::ListExpired { member, min_idle, limit, early } => {
                 let (_, group) = self.group_of(&member)?;
-                Response::Pending(group.pending(EntryId::MIN, min_idle, limit, None, now_ms))
+                group.list_expired(min_idle, limit, early, now_ms)
             }
-            Request::Claim { member, min_idle, ids } => {
+            Request::Claim { member, min_idle, early, ids } => {
                 let (log, group) = self.group_of(&member)?;
-                group.claim(log, &member, min_idle, &ids, now_ms)
+                group.claim(log, &member, (min_idle, early), &ids, now_ms)
             }
             Request::ClaimOwnPending { member, after, limit, raise } => {
                 let (log, group) = self.group_of(&member)?;

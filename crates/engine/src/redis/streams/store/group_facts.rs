@@ -94,7 +94,15 @@ pub(super) async fn take_up(
 }
 
 /// All keys of a group, without that of its stream.
-pub(super) fn keys_of(stream: &str, group: &str) -> [String; 6] {
-    let make = [keys::facts, keys::patterns, keys::consumers, keys::notes, keys::skipped, keys::tasks];
+pub(super) fn keys_of(stream: &str, group: &str) -> [String; 7] {
+    let make = [
+        keys::facts,
+        keys::patterns,
+        keys::consumers,
+        keys::notes,
+        keys::skipped,
+        keys::tasks,
+        keys::due,
+    ];
     make.map(|key| key(stream, group))
 }

@@ -1,6 +1,6 @@
 //! The streams of a Redis server: each request is one command or one script.
 
-mod dead_letters;
+mod entries;
 mod group_facts;
 #[cfg(test)]
 mod tests;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use oxbus_model::codec::Codec;
 use oxbus_model::codec::field_names::FieldNames;
 use oxbus_model::stream_store::registry::{MAX_REGISTERED, kept_patterns_json};
-use oxbus_model::stream_store::{ConsumerId, EntryId, Request, Response, keys};
+use oxbus_model::stream_store::{ConsumerId, DELAYED, EntryId, Request, Response, keys};
 use oxbus_model::{BusError, ErrorKind, Outcome};
 use redis::{Cmd, cmd};
 
@@ -107,8 +107,8 @@ impl StoreCall {
                 let arguments = |c: &mut Cmd| {
                     c.arg(&*group).arg(from.to_string()).arg(u8::from(restarted));
                 };
-                let [facts, _, _, notes, skipped, tasks] = group_facts::keys_of(&stream, &group);
-                let keys = [&*stream, &notes, &facts, &skipped, &tasks];
+                let [facts, _, _, notes, skipped, tasks, due] = group_facts::keys_of(&stream, &group);
+                let keys = [&*stream, &notes, &due, &facts, &skipped, &tasks];
                 match self.run(&list::ENSURE_GROUP, &keys, arguments).await {
                     Ok(reply) => store_replies::opened(reply),
                     // A group that is there needs no right to make it.
@@ -128,16 +128,19 @@ impl StoreCall {
                 Ok(Response::Done)
             }
             Request::ExtendLease { member, items } => {
-                let text = |count: Option<u32>| count.map(|n| n.to_string()).unwrap_or_default();
-                self.fenced(&list::EXTEND_LEASE, &member, items, &[], &[], |c, (id, count)| {
-                    c.arg(id.to_string()).arg(text(*count));
+                let due = keys::due(&member.stream, &member.group);
+                self.fenced(&list::EXTEND_LEASE, &member, items, &[&due], &[], |c, (id, state)| {
+                    let count = state.map(|state| state.deliveries.to_string()).unwrap_or_default();
+                    c.arg(id.to_string()).arg(count).arg(wait(state.and_then(|state| state.due_in)));
                 })
                 .await
             }
-            Request::Requeue { member, items, unhandled } => {
-                let arguments = [if unhandled { "1" } else { "" }, &*self.handed_back];
-                self.fenced(&list::REQUEUE, &member, items, &[], &arguments, |c, (id, count)| {
-                    c.arg(id.to_string()).arg(*count);
+            Request::Requeue { member, items, lease, unhandled } => {
+                let due = keys::due(&member.stream, &member.group);
+                let (unhandled, lease) = (if unhandled { "1" } else { "" }, lease.to_string());
+                let arguments = [unhandled, &*self.handed_back, DELAYED, &lease];
+                self.fenced(&list::REQUEUE, &member, items, &[&due], &arguments, |c, (id, state)| {
+                    c.arg(id.to_string()).arg(state.deliveries).arg(wait(state.due_in));
                 })
                 .await
             }
@@ -150,27 +153,21 @@ impl StoreCall {
                 };
                 self.fenced(&list::MARK_STARTED, &member, vec![(id, ())], &[], &[], append).await
             }
-            Request::ListExpired { member, min_idle, limit } => {
-                self.pending(&member.stream, &member.group, EntryId::MIN, limit, min_idle, None).await
+            Request::ListExpired { member, min_idle, limit, early } => {
+                self.list_expired(&member, min_idle, limit, early).await
             }
             Request::Pending { stream, group, from, limit, min_idle, consumer } => {
                 self.pending(&stream, &group, from, limit, min_idle, consumer.as_deref()).await
             }
-            Request::Claim { member, min_idle, ids } => self.claim(&member, min_idle, &ids).await,
+            Request::Claim { member, min_idle, early, ids } => {
+                self.claim(&member, (min_idle, early), &ids).await
+            }
             Request::ClaimOwnPending { after: EntryId::MAX, .. }
             | Request::ClaimOwnPending { limit: 0, .. } => {
                 Ok(Response::Claimed { entries: Vec::new(), deleted: Vec::new() })
             }
             Request::ClaimOwnPending { member, after, limit, raise } => {
-                let keys = Self::fence(&member);
-                let keys = [&*member.stream, &keys[0], &keys[1]];
-                let arguments = |c: &mut Cmd| {
-                    c.arg(&*member.group).arg(&*member.consumer).arg(&*member.instance);
-                    c.arg(after.to_string()).arg(limit.min(CHUNK)).arg(u8::from(raise));
-                };
-                let reply = self.run(&list::CLAIM_OWN_PENDING, &keys, arguments).await?;
-                let (entries, deleted) = store_replies::claimed(reply)?;
-                Ok(Response::Claimed { entries, deleted })
+                self.claim_own_pending(&member, (after, limit), raise).await
             }
             heartbeat @ Request::Heartbeat { .. } => group_facts::synchronize(self, heartbeat).await,
             Request::KeepAlive { key, ttl } => group_facts::keep_alive(self, &key, ttl).await,
@@ -250,7 +247,7 @@ impl StoreCall {
                 Ok(Response::Count(removed))
             }
             Request::SetPosition { stream, group, to } => {
-                let [facts, _, _, notes, skipped, tasks] = group_facts::keys_of(&stream, &group);
+                let [facts, _, _, notes, skipped, tasks, _] = group_facts::keys_of(&stream, &group);
                 let keys = [&*stream, &notes, &facts, &skipped, &tasks];
                 let arguments = |c: &mut Cmd| {
                     c.arg(&*group).arg(to.to_string());
@@ -351,22 +348,6 @@ impl StoreCall {
         Ok(Response::Pending(store_replies::pending(self.ask(&command).await?)?))
     }
 
-    async fn claim(&self, member: &ConsumerId, min_idle: u64, ids: &[EntryId]) -> Result<Response, BusError> {
-        let keys = Self::fence(member);
-        let keys = [&*member.stream, &keys[0], &keys[1]];
-        let (mut entries, mut deleted) = (Vec::new(), Vec::new());
-        // More than one answer can hold: what is left stays overdue.
-        if let Some(ids) = ids.chunks(CHUNK).next() {
-            let arguments = |c: &mut Cmd| {
-                c.arg(&*member.group).arg(&*member.consumer).arg(&*member.instance).arg(min_idle);
-                c.arg(texts(ids));
-            };
-            let reply = self.run(&list::CLAIM, &keys, arguments).await?;
-            (entries, deleted) = store_replies::claimed(reply)?;
-        }
-        Ok(Response::Claimed { entries, deleted })
-    }
-
     async fn apply_retention(
         &self,
         stream: &str,
@@ -391,6 +372,11 @@ impl StoreCall {
         };
         count(self.run(&list::APPLY_RETENTION, &keys, arguments).await)
     }
+}
+
+/// In how many milliseconds an entry is due, as scripts are told.
+fn wait(due_in: Option<u64>) -> String {
+    due_in.map(|wait| wait.to_string()).unwrap_or_default()
 }
 
 fn texts(ids: &[EntryId]) -> Vec<String> {

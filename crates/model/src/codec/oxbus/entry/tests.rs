@@ -38,7 +38,7 @@ fn written(origin: &Origin, metadata: Option<&Metadata<'_>>) -> Fields {
 }
 
 fn entry(fields: Fields) -> StoredEntry {
-    StoredEntry { id: ID, deliveries: 1, started: false, unhandled_since: None, fields }
+    StoredEntry { id: ID, deliveries: 1, started: false, unhandled_since: None, due_in: None, fields }
 }
 
 #[test]

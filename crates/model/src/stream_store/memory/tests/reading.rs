@@ -94,6 +94,7 @@ fn what_is_read_says_what_it_is() {
             deliveries: 1,
             started: false,
             unhandled_since: None,
+            due_in: None,
             fields: fields("0")
         }]
     );
@@ -121,11 +122,11 @@ fn without_a_group_there_is_an_error() {
     let m = || member("a");
     for request in [
         Request::ExtendLease { member: m(), items: vec![] },
-        Request::Requeue { member: m(), items: vec![], unhandled: false },
+        Request::Requeue { member: m(), items: vec![], lease: 1, unhandled: false },
         Request::DeadLetter { member: m(), to: None, max_len: 1, letters: vec![] },
         Request::MarkStarted { member: m(), id: EntryId::MIN },
-        Request::ListExpired { member: m(), min_idle: 0, limit: 1 },
-        Request::Claim { member: m(), min_idle: 0, ids: vec![] },
+        Request::ListExpired { member: m(), min_idle: 0, limit: 1, early: false },
+        Request::Claim { member: m(), min_idle: 0, early: false, ids: vec![] },
         Request::ClaimOwnPending { member: m(), after: EntryId::MIN, limit: 1, raise: false },
         Request::Heartbeat {
             member: m(),

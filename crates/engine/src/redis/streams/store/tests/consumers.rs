@@ -85,8 +85,7 @@ async fn who_lost_the_name_has_lost_what_is_owned_under_it() {
     let key = "orders:group:billing:consumers";
     rig.server.command(&["HSET", key, "a", "other 1"]).await;
     let begin = Request::MarkStarted { member: member("a"), id: ids[0] };
-    let release =
-        Request::Requeue { member: member("a"), items: vec![(ids[0], 0), (ids[1], 0)], unhandled: false };
+    let release = requeue("a", &[(ids[0], 0), (ids[1], 0)], false);
     for request in [hold("a", &ids), release, bury("a", &ids)] {
         let Response::Fenced { not_owned: taken, deleted: gone } = rig.done(request).await else { panic!() };
         assert_eq!((taken, gone), (ids.clone(), vec![]));
@@ -110,7 +109,7 @@ async fn what_is_gone_is_told_apart_from_what_is_taken() {
         rig.server.command(&["XDEL", STREAM, &id.to_string()]).await;
     }
     let begin = Request::MarkStarted { member: member("a"), id: ids[2] };
-    let release = Request::Requeue { member: member("a"), items: vec![(ids[3], 0)], unhandled: false };
+    let release = requeue("a", &[(ids[3], 0)], false);
     let asked = [hold("a", &[ids[0], ids[4]]), bury("a", &[ids[1], ids[5]]), begin, release];
     let expected = [(ids[0], Some(ids[4])), (ids[1], Some(ids[5])), (ids[2], None), (ids[3], None)];
     for (request, (lost, other)) in asked.into_iter().zip(expected) {

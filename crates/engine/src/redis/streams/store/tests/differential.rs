@@ -62,9 +62,17 @@ impl View<'_> {
     }
 
     fn entry(&self, entry: &StoredEntry) -> String {
-        let StoredEntry { id, deliveries, started, unhandled_since, fields } = entry;
+        let StoredEntry { id, deliveries, started, unhandled_since, due_in, fields } = entry;
         let fields: Vec<String> = fields.iter().filter_map(|field| self.field(field)).collect();
-        format!("{} ×{deliveries} {started} {} {fields:?}", self.name(*id), unhandled_since.is_some())
+        let (name, unhandled) = (self.name(*id), unhandled_since.is_some());
+        format!("{name} ×{deliveries} {started} {unhandled} {} {fields:?}", due_in.is_some())
+    }
+
+    fn rows(&self, rows: &[oxbus_model::stream_store::PendingEntry]) -> String {
+        let row = |row: &oxbus_model::stream_store::PendingEntry| {
+            (self.name(row.id), row.consumer.clone(), row.deliveries)
+        };
+        format!("{:?}", rows.iter().map(row).collect::<Vec<_>>())
     }
 
     fn field(&self, (name, value): &(Box<[u8]>, Box<[u8]>)) -> Option<String> {
@@ -104,12 +112,9 @@ impl View<'_> {
             Response::Entries(entries) => {
                 format!("{:?}", entries.iter().map(|entry| self.entry(entry)).collect::<Vec<_>>())
             }
-            Response::Pending(rows) => {
-                let row = |row: &oxbus_model::stream_store::PendingEntry| {
-                    (self.name(row.id), row.consumer.clone(), row.deliveries)
-                };
-                format!("{:?}", rows.iter().map(row).collect::<Vec<_>>())
-            }
+            Response::Pending(rows) => self.rows(&rows),
+            // A server also tells when it looks next at what is not pending any more.
+            Response::Expired { entries, .. } => self.rows(&entries),
             Response::Facts(mut facts) => {
                 facts.patterns.sort();
                 let (position, oldest) = (self.name(facts.position), self.maybe(facts.oldest_pending));
@@ -257,6 +262,8 @@ fn some_request(random: &mut StdRng, entries: usize, letters: usize) -> Box<dyn 
     let limit = random.random_range(1..10usize);
     let flag = random.random_bool(0.5);
     let min_idle = if random.random_bool(0.5) { 0 } else { LONG };
+    // Never due within a test.
+    let due_in = random.random_bool(0.3).then(|| random.random_range(1..4) * LONG);
     let one = numbers[0];
     let (letter_number, some_letters) = (random.random_range(0..letters.max(1)), letters > 0);
     let position = random.random_range(0..3);
@@ -275,12 +282,14 @@ fn some_request(random: &mut StdRng, entries: usize, letters: usize) -> Box<dyn 
         }),
         3 | 4 => Box::new(move |names| Request::Acknowledge { member: member.clone(), ids: all(names) }),
         5 | 6 => Box::new(move |names| {
-            let items = all(names).into_iter().map(|id| (id, flag.then_some(count))).collect();
+            let state = flag.then_some(RetryState { deliveries: count, due_in });
+            let items = all(names).into_iter().map(|id| (id, state)).collect();
             Request::ExtendLease { member: member.clone(), items }
         }),
         7 | 8 => Box::new(move |names| {
-            let items = all(names).into_iter().map(|id| (id, count)).collect();
-            Request::Requeue { member: member.clone(), items, unhandled: flag }
+            let state = RetryState { deliveries: count, due_in };
+            let items = all(names).into_iter().map(|id| (id, state)).collect();
+            Request::Requeue { member: member.clone(), items, lease: 30_000, unhandled: flag }
         }),
         9 | 10 => Box::new(move |names| {
             let letters = all(names).into_iter().map(letter).collect();
@@ -288,10 +297,15 @@ fn some_request(random: &mut StdRng, entries: usize, letters: usize) -> Box<dyn 
             Request::DeadLetter { member: member.clone(), to, max_len: 10_000, letters }
         }),
         11 => Box::new(move |names| Request::MarkStarted { member: member.clone(), id: of(names, one) }),
-        12 => Box::new(move |_| Request::ListExpired { member: member.clone(), min_idle, limit }),
-        13 | 14 => {
-            Box::new(move |names| Request::Claim { member: member.clone(), min_idle, ids: all(names) })
+        12 => {
+            Box::new(move |_| Request::ListExpired { member: member.clone(), min_idle, limit, early: flag })
         }
+        13 | 14 => Box::new(move |names| Request::Claim {
+            member: member.clone(),
+            min_idle,
+            early: flag,
+            ids: all(names),
+        }),
         15 => Box::new(move |names| {
             let after = if position == 0 { of(names, one) } else { EntryId::MIN };
             Request::ClaimOwnPending { member: member.clone(), after, limit, raise: flag }

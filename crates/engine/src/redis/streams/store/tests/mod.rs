@@ -1,4 +1,5 @@
 mod consumers;
+mod delays;
 mod differential;
 mod entries;
 mod link;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 
 use oxbus_model::config::{Config, Environment};
 use oxbus_model::stream_store::{
-    ConsumerId, DeadLetterEntry, EntryId, Position, Request, Response, StoredEntry,
+    ConsumerId, DeadLetterEntry, EntryId, Position, Request, Response, RetryState, StoredEntry,
 };
 use oxbus_model::{BusError, ErrorKind};
 use oxbus_testkit::{RedisServer, Value};
@@ -180,7 +181,17 @@ fn own(consumer: &str, after: EntryId, limit: usize, raise: bool) -> Request {
 }
 
 fn claim(consumer: &str, min_idle: u64, ids: &[EntryId]) -> Request {
-    Request::Claim { member: member(consumer), min_idle, ids: ids.to_vec() }
+    Request::Claim { member: member(consumer), min_idle, early: false, ids: ids.to_vec() }
+}
+
+fn expired(consumer: &str, min_idle: u64, limit: usize) -> Request {
+    Request::ListExpired { member: member(consumer), min_idle, limit, early: false }
+}
+
+/// Hands entries back, each with its delivery count.
+fn requeue(consumer: &str, counts: &[(EntryId, u32)], unhandled: bool) -> Request {
+    let items = counts.iter().map(|(id, count)| (*id, (*count).into())).collect();
+    Request::Requeue { member: member(consumer), items, lease: 30_000, unhandled }
 }
 
 fn beat(consumer: &str, instance: &str) -> Request {

@@ -85,9 +85,9 @@ async fn without_a_group_everything_says_so() {
         [
             hold("a", &[id]),
             bury("a", &[id]),
-            Request::Requeue { member: member("a"), items: vec![(id, 0)], unhandled: false },
+            requeue("a", &[(id, 0)], false),
             Request::MarkStarted { member: member("a"), id },
-            Request::ListExpired { member: member("a"), min_idle: 1, limit: 1 },
+            expired("a", 1, 1),
             claim("a", 0, &[id]),
             own("a", EntryId::MIN, 1, false),
             beat("a", "i"),
