@@ -30,6 +30,8 @@ export const cases = [
 ];
 
 const EVENTS_PER_MS = 20;
+/** Events of the short run: behind them V8 compiles little any more. */
+const WARM_UP = 30_016;
 /** Events are sent in bursts of so many. */
 const BURST = 64;
 
@@ -60,8 +62,8 @@ const ways = {
 /** The difference of a long and a short run, so that starting, connecting and compiling are not in it. */
 export async function measure(contestant, { kind }, { server, duration }) {
   const more = Math.ceil((duration * EVENTS_PER_MS) / BURST) * BURST;
-  const short = sums(await ways[kind](contestant, more, server));
-  const long = sums(await ways[kind](contestant, 2 * more, server));
+  const short = sums(await ways[kind](contestant, WARM_UP, server));
+  const long = sums(await ways[kind](contestant, WARM_UP + more, server));
   const perEvent = Object.entries(long).map(([key, count]) => [key, (count - short[key]) / more]);
   const { js, engine, ...others } = Object.fromEntries(perEvent);
   return { both: js + engine, js, engine, ...others };

@@ -3,16 +3,19 @@
 use oxbus_model::config::Mode;
 
 use crate::receive::dropped;
-use crate::receive::reception::{InboundBatch, OwnEvents, Reception};
+use crate::receive::foreign::ForeignMessages;
+use crate::receive::reception::Reception;
 use crate::receive::seen::SeenMessages;
 use crate::state::ClientState;
 use crate::transport::events::TakeMessage;
+use crate::transport::inbound::{InboundBatch, OwnEvents};
 
 /// Takes messages in: `read` hands them over one by one. The host is woken when handlers have something to do.
 pub(crate) fn receive(
     state: &ClientState,
     seen: Option<&SeenMessages>,
     batch: &mut InboundBatch,
+    foreign: &mut ForeignMessages,
     read: &mut dyn FnMut(&mut TakeMessage<'_>),
 ) {
     let router = state.router();
@@ -26,11 +29,11 @@ pub(crate) fn receive(
         drops_own: state.config.mode == Mode::Hybrid,
     };
     read(&mut |server_subscription, channel, payload| {
-        reception.message(server_subscription, channel, payload, batch);
+        reception.message(server_subscription, channel, payload, batch, foreign);
     });
     drop(router);
-    if batch.foreign.has_news() {
-        state.stats.events_foreign.add(batch.foreign.report(state.clock.now_ms()));
+    if foreign.has_news() {
+        state.stats.events_foreign.add(foreign.report(state.clock.now_ms()));
     }
     accept(state, batch, |_| {});
 }

@@ -11,9 +11,9 @@ use oxbus_model::routing::router::Route;
 
 use crate::host::Notice;
 use crate::receive::handler_metrics::HandlerMetrics;
-use crate::receive::reception::InboundBatch;
 use crate::runtime::clock;
 use crate::runtime::clock::Clock;
+use crate::transport::inbound::InboundBatch;
 
 /// The deliveries of a client and what is measured of them. Behind a lock that the reader of messages and
 /// the host take in turns, so nothing that takes long is done under it.

@@ -9,7 +9,7 @@
 pub(crate) mod acceptance;
 pub(crate) mod confirmations;
 pub(crate) mod dropped;
-mod foreign;
+pub(crate) mod foreign;
 pub(crate) mod handler_metrics;
 pub(crate) mod live_queue;
 pub(crate) mod reception;

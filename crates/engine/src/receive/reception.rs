@@ -1,33 +1,18 @@
 //! From messages to events: reading and routing, without the lock that handlers wait for.
 
-use std::sync::RwLockReadGuard;
-
 use oxbus_model::codec::Codec;
 use oxbus_model::codec::decoded::{Decoded, Missing};
 use oxbus_model::codec::event_json::except_of;
 use oxbus_model::delivery::{InboundEvent, LiveEvent};
-use oxbus_model::observe::metrics::{TypeCache, Types};
+use oxbus_model::observe::metrics::Types;
 use oxbus_model::routing::channel::{Audience, Channels};
-use oxbus_model::routing::router::{Route, Router, ServerSubscriptionRef};
+use oxbus_model::routing::router::{Router, ServerSubscriptionRef};
 
 use crate::publish::encoder::{Encoded, new_id};
 use crate::receive::foreign::ForeignMessages;
 use crate::receive::seen::SeenMessages;
 use crate::runtime::clock;
-
-/// Events of one read, and where they go. Its memory is used again for the next read.
-#[derive(Default)]
-pub(crate) struct InboundBatch {
-    /// Each event, and where its routes end.
-    pub(crate) events: Vec<(InboundEvent, usize)>,
-    pub(crate) routes: Vec<Route>,
-    /// The numbers of the types that came lately.
-    pub(crate) types: TypeCache,
-    /// How many subscriptions an event of a room was not for.
-    pub(crate) left_out: u64,
-    /// Messages that were not events.
-    pub(super) foreign: ForeignMessages,
-}
+use crate::transport::inbound::{InboundBatch, OwnEvents};
 
 /// Reads messages and decides where they go.
 pub(crate) struct Reception<'a> {
@@ -41,15 +26,6 @@ pub(crate) struct Reception<'a> {
     /// Whether events of this client are dropped when they come back from the server. In hybrid mode they were delivered
     /// here when they were published.
     pub(crate) drops_own: bool,
-}
-
-/// Takes events of this client for its own subscriptions, without the server. Subscriptions cannot change while it lives.
-pub(crate) struct OwnEvents<'a> {
-    pub(crate) router: RwLockReadGuard<'a, Router>,
-    pub(crate) channels: &'a Channels,
-    pub(crate) codec: Codec,
-    pub(crate) instance_id: &'a str,
-    pub(crate) types: &'a Types,
 }
 
 impl OwnEvents<'_> {
@@ -69,6 +45,7 @@ impl Reception<'_> {
         channel: &[u8],
         payload: &[u8],
         batch: &mut InboundBatch,
+        foreign: &mut ForeignMessages,
     ) {
         let before = batch.routes.len();
         let may_be_heard = self.router.route(server_subscription, channel, &mut batch.routes);
@@ -79,7 +56,7 @@ impl Reception<'_> {
             Ok(decoded) => decoded,
             Err(reason) => {
                 batch.routes.truncate(before);
-                return batch.foreign.came(server_subscription, channel, payload, reason);
+                return foreign.came(server_subscription, channel, payload, reason);
             }
         };
         let own = decoded.instance_id.as_deref() == Some(self.instance_id);

@@ -8,7 +8,7 @@ use oxbus_model::routing::router::{ServerSubscription, ServerSubscriptionRef};
 use oxbus_model::stream_store::Missed;
 
 use crate::host::{DeliveredLocally, Failed, Notice, Published, SettledLocally};
-use crate::receive::reception::{InboundBatch, OwnEvents};
+use crate::transport::inbound::{InboundBatch, OwnEvents};
 use crate::transport::link_id::LinkId;
 
 /// Takes one message: the server subscription that it came for, its channel and its payload.

@@ -114,9 +114,8 @@ pub(super) fn accept(group: &mut Group, received: ReceivedEntry, origin: Origin,
             }
         }
         Verdict::DeadLetter { reason, error } => {
-            // The claim that has found it started was no attempt of a handler.
-            let claimed = u32::from(started && origin == Origin::Claimed);
-            let attempts = deliveries.saturating_sub(claimed).max(1);
+            // The claim that has found it started, and raised its count, was no attempt of a handler.
+            let attempts = deliveries.saturating_sub(u32::from(started)).max(1);
             let slot = group.entries.insert(entry);
             group.dead_letter(slot, Box::new(Failure { attempts, reason, error }));
         }

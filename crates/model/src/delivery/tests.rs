@@ -81,7 +81,7 @@ fn drops_are_reported_at_once_and_then_now_and_then() {
         assert!(d.take_drops_began() && !d.take_drops_began());
         assert_eq!((d.report_drops(10), d.dropping(10)), (dropped(1), dropped(1)));
         assert_eq!(d.next_drops_report(), None);
-        (0..5).for_each(|_| drop(d.offer(1, 0, &event(3), 20)));
+        (0..5).for_each(|_| _ = d.offer(1, 0, &event(3), 20));
         assert!(!d.take_drops_began() && d.report_drops(20).is_empty());
         let due = 10 + DROPS_INTERVAL;
         assert_eq!((d.next_drops_report(), d.dropping(20)), (Some(due), dropped(6)));

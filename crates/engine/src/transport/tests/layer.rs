@@ -9,8 +9,8 @@ use oxbus_model::stream_store::Missed;
 use oxbus_model::{BusError, ErrorKind};
 
 use crate::host::Notice;
-use crate::receive::reception::{InboundBatch, OwnEvents};
 use crate::transport::events::{ContinuityChange, PublishReport, Refused, TakeMessage, TransportEvents};
+use crate::transport::inbound::{InboundBatch, OwnEvents};
 use crate::transport::link_id::LinkId;
 
 pub(super) struct Layer {

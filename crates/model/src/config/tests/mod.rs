@@ -133,19 +133,3 @@ fn a_smaller_event_limit_lowers_that_of_data() {
     let c = of_config(&json!({"validation": {"maxEventBytes": 1000}}));
     assert_eq!(c.limits, Limits { max_event_bytes: 1000, max_data_bytes: 1000 });
 }
-
-#[test]
-fn javascript_is_told_the_settings() {
-    let c = of_config(&json!({"mode": "memory", "redis": {"password": "hunter2", "poolSize": 1}}));
-    let settings: Value = serde_json::from_str(&c.settings_json()).unwrap();
-    let notice = json!({"level": "warn", "code": "OPTION_IGNORED", "message": c.notices[0].message});
-    assert_eq!(
-        settings,
-        json!({
-            "serviceName": "oxbus", "mode": "memory", "memory": "default", "channelPrefix": "", "inherit": true,
-            "logLevel": "info", "validateOnReceive": false, "batchSize": 256, "batchInterval": 0,
-            "maxDataBytes": 524288, "maxEventBytes": 1048576, "maxRetries": 0, "retryDelay": 100, "commandTimeout": 5000,
-            "notices": [notice],
-        })
-    );
-}

@@ -81,6 +81,17 @@ fn a_suspect_that_fails_is_buried_and_one_that_began_and_never_ended_uncalled() 
     // Three processes died with it, and one that ran it alone.
     assert_eq!(world.letters("s"), [(id.to_string(), "crashed".into(), "4".into())]);
     assert_eq!(world.pending("s"), []);
+
+    // The same where the next process has the name of the dead one.
+    let (mut b, id) = after_deaths(3, 0);
+    assert_eq!(b.take().len(), 1);
+    let mut world = b.world;
+    world.now += LEASE;
+    let mut client = Client::new("c", &options());
+    client.add(1, "*", &options());
+    client.consumer.connected(client.key);
+    client.run(&mut world);
+    assert_eq!(world.letters("s"), [(id.to_string(), "crashed".into(), "4".into())]);
 }
 
 #[test]
