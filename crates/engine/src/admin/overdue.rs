@@ -105,9 +105,8 @@ async fn recover_group(
         let Some(listed) = overdue.last().map(|entry| entry.id) else { return Ok(()) };
         let is_last = overdue.len() < options.batch || listed == EntryId::MAX;
         // What was put off is nobody's, and is taken by the consumers of the group when it is due.
-        let left = |entry: &PendingEntry| {
-            *entry.consumer == *DELAYED || is_handed_back(member, options, entry)
-        };
+        let left =
+            |entry: &PendingEntry| *entry.consumer == *DELAYED || is_handed_back(member, options, entry);
         overdue.retain(|entry| !left(entry));
         if overdue.is_empty() {
             if is_last {

@@ -25,10 +25,10 @@ use crate::redis::publisher::group_gate::GroupGate;
 use crate::redis::publisher::hybrid::Hybrid;
 use crate::redis::publisher::input::Input;
 use crate::redis::publisher::session::Publisher;
+use crate::redis::resp::value::RespValue;
 use crate::redis::streams::command_link::CommandLink;
 use crate::redis::streams::command_session::CommandSession;
 use crate::redis::streams::group_reader::GroupReader;
-use crate::redis::resp::value::RespValue;
 use crate::redis::streams::store::RedisStore;
 use crate::redis::streams::store_replies;
 use crate::redis::subscriber;
@@ -302,7 +302,7 @@ impl Transport for RedisTransport {
         }
         drop(links);
         if self.context.config.pubsub {
-            self.subscribe(vec![subscriber::hand_backs(&self.context.channels)]);
+            self.subscribe(vec![subscriber::hand_backs::subscription(&self.context.channels)]);
         }
     }
 

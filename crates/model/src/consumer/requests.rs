@@ -80,7 +80,10 @@ fn keep_up(group: &mut Group, at: usize, now: u64, cx: &Context, out: &mut Vec<W
         stream.heartbeat.sent(stream.name_lost, mark, now);
     }
     if stream.dead_consumers.next_request(stopping, now) {
-        out.push(Work::Store(key, Request::RemoveDeadConsumers { member: stream.member.clone(), pause: dead_consumers::PAUSE }));
+        out.push(Work::Store(
+            key,
+            Request::RemoveDeadConsumers { member: stream.member.clone(), pause: dead_consumers::PAUSE },
+        ));
     }
 }
 

@@ -120,6 +120,18 @@ pub(super) fn claimed(group: &mut Group, at: usize, asked: usize, answer: StoreA
     deleted(group, at, &gone, answer.now, cx);
 }
 
+/// Entries that the group had read past are this client's now.
+pub(super) fn taken_up(group: &mut Group, at: usize, answer: StoreAnswer, cx: &mut Context) {
+    let Some(stream) = group.streams.get_mut(at) else { return };
+    let StoreAnswer { result, now, random } = answer;
+    let Ok(Response::TakenUp { entries, done }) = result else {
+        stream.take_up.failed(now, random);
+        return;
+    };
+    stream.take_up.succeeded(&done);
+    take_in(group, at, entries, Origin::ReadPast, now, cx);
+}
+
 fn take_in(
     group: &mut Group,
     at: usize,

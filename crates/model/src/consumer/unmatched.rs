@@ -4,16 +4,12 @@
 //! What is known of the patterns may be outdated, as another client may have subscribed since. So the request that skips
 //! entries is told by which version of the facts they were judged, and does nothing when they have changed.
 
-use std::sync::Arc;
-
 use crate::consumer::announcement::Announcement;
 use crate::consumer::answer::StoreAnswer;
 use crate::consumer::context::Context;
 use crate::consumer::entry::{HeldEntry, Stage};
 use crate::consumer::group::Group;
-use crate::consumer::intake::{Origin, accept};
 use crate::consumer::loss::lose;
-use crate::consumer::received::ReceivedEntry;
 use crate::consumer::stream::unmatched_entries::UnmatchedEntry;
 use crate::stream_store::{EntryId, Response};
 
@@ -90,22 +86,6 @@ pub(super) fn judge_again(group: &mut Group, at: usize, now: u64, cx: &mut Conte
         } else {
             stream.unmatched.push(id, event_type);
         }
-    }
-}
-
-/// Entries that the group had read past are this client's now.
-pub(super) fn taken_up(group: &mut Group, at: usize, answer: StoreAnswer, cx: &mut Context) {
-    let Some(stream) = group.streams.get_mut(at) else { return };
-    let StoreAnswer { result, now, random } = answer;
-    let Ok(Response::TakenUp { entries, done }) = result else {
-        stream.take_up.failed(now, random);
-        return;
-    };
-    stream.take_up.succeeded(&done);
-    let name: Arc<str> = stream.name.clone();
-    for entry in entries {
-        let received = ReceivedEntry::pending(cx.codec, name.clone(), entry, &cx.instance);
-        accept(group, received, Origin::ReadPast, now, cx);
     }
 }
 

@@ -57,8 +57,7 @@ fn made(world: &mut World) {
 }
 
 fn warned(client: &Client) -> usize {
-    let warning =
-        |a: &&Announcement| matches!(a, Announcement::Warning { code: "EVENTS_SKIPPED", .. });
+    let warning = |a: &&Announcement| matches!(a, Announcement::Warning { code: "EVENTS_SKIPPED", .. });
     client.announcements.iter().filter(warning).count()
 }
 

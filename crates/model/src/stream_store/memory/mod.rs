@@ -9,7 +9,7 @@
 //! - this file: [`Streams`], and which request goes where; `expiring`: what is kept for a while
 //! - `log`: the entries of a stream; `stream`: a stream with its groups, and how it is trimmed
 //! - `group`: what a group has delivered, and the heartbeats of its consumers; `ownership`: who owns it, and what was put off;
-//!   `read_past`: what it has skipped, and takes up
+//!   `read_past`, `skipping`: what it has skipped, and takes up
 //! - `dead_letters`: copies of entries between streams
 //! - `registry`: which streams were registered
 
@@ -20,6 +20,7 @@ mod log;
 mod ownership;
 mod read_past;
 mod registry;
+mod skipping;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -265,12 +266,12 @@ impl Streams {
             }
             Request::Skip { member, version, entries } => {
                 let (_, group) = self.group_of(&member)?;
-                read_past::skip(group, &member, version, &entries, now_ms)
+                skipping::skip(group, &member, version, &entries, now_ms)
             }
             Request::TakeUp { member, tasks, limit } => {
                 let names = self.codec.field_names();
                 let (log, group) = self.group_of(&member)?;
-                read_past::take_up(group, log, names, &member, &tasks, limit, now_ms)
+                skipping::take_up(group, log, names, &member, &tasks, limit, now_ms)
             }
             Request::RemoveConsumer { member, instance } => {
                 Response::Count(self.group_of(&member)?.1.remove_consumer(&member.consumer, &instance))

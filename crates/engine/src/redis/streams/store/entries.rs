@@ -5,10 +5,10 @@ use oxbus_model::BusError;
 use oxbus_model::stream_store::{ConsumerId, DELAYED, DeadLetterEntry, EntryId, Response, keys};
 use redis::{Cmd, cmd};
 
-use super::{CHUNK, StoreCall, texts};
 use crate::redis::resp::value::RespValue;
 use crate::redis::scripts::list;
 use crate::redis::scripts::script::Script;
+use crate::redis::streams::store::call::{CHUNK, StoreCall, texts};
 use crate::redis::streams::store_replies;
 
 impl StoreCall {

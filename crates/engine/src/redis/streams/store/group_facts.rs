@@ -7,23 +7,14 @@ use oxbus_model::stream_store::skipped::MAX_TYPES;
 use oxbus_model::stream_store::{ConsumerId, EntryId, Request, Response, keys};
 use redis::{Cmd, cmd};
 
-use super::StoreCall;
 use crate::redis::scripts::list;
+use crate::redis::streams::store::call::StoreCall;
 use crate::redis::streams::store_replies;
 
 /// Executes a [`Request::Heartbeat`].
 pub(super) async fn synchronize(call: &StoreCall, heartbeat: Request) -> Result<Response, BusError> {
-    let Request::Heartbeat {
-        member,
-        instance,
-        alive,
-        alive_key,
-        lease,
-        patterns,
-        mark,
-        version,
-        take_up,
-    } = heartbeat
+    let Request::Heartbeat { member, instance, alive, alive_key, lease, patterns, mark, version, take_up } =
+        heartbeat
     else {
         return Ok(Response::Done);
     };
@@ -91,18 +82,4 @@ pub(super) async fn take_up(
         c.arg(call.names.event_type).arg(call.names.only_group).arg(tasks);
     };
     store_replies::taken_up(call.run(&list::TAKE_UP, &keys, arguments).await?)
-}
-
-/// All keys of a group, without that of its stream.
-pub(super) fn keys_of(stream: &str, group: &str) -> [String; 7] {
-    let make = [
-        keys::facts,
-        keys::patterns,
-        keys::consumers,
-        keys::notes,
-        keys::skipped,
-        keys::tasks,
-        keys::due,
-    ];
-    make.map(|key| key(stream, group))
 }

@@ -1,11 +1,15 @@
 //! The subscriber session: keeps the server's subscriptions equal to the wanted ones, and takes messages in.
+//!
+//! - this file: the session; `input`, `outgoing`: what it is told, and the commands that it has to write
+//! - [`hand_backs`]: the messages by which clients tell each other of entries that they have handed back
 
-use std::borrow::Cow;
+pub(crate) mod hand_backs;
+mod input;
+mod outgoing;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use bytes::BytesMut;
-use oxbus_model::routing::channel::{Channels, HANDED_BACK};
 use oxbus_model::routing::router::{ServerSubscription, ServerSubscriptionRef};
 use oxbus_model::routing::subscription_reconciler::{Change, SubscriptionReconciler, Verb};
 use oxbus_model::server_error;
@@ -18,10 +22,14 @@ use tracing::{debug, warn};
 use crate::redis::connection::link::{Opened, Session};
 use crate::redis::connection::liveness::{HEARTBEAT_LIMIT, Liveness};
 use crate::redis::resp::reply::{Message, Protocol, Reply, decode, message};
+use crate::redis::subscriber::input::Asked;
+use crate::redis::subscriber::outgoing::{Outgoing, text};
 use crate::runtime::clock::wall_ms;
 use crate::transport::context::TransportContext;
 use crate::transport::events::{ContinuityChange, Refused};
 use crate::transport::link_id::LinkId;
+
+pub(crate) use input::Input;
 
 /// Subscribe commands that may be unanswered at a time: the next chunk is on its way while the server
 /// works on this one.
@@ -32,27 +40,6 @@ const POSTPONED: u64 = 200;
 
 /// The milliseconds between two heartbeats at the most where events are stored, so that what was missed begins late.
 const STORED_HEARTBEAT: u64 = 2_000;
-
-/// An input of the subscriber.
-pub(crate) enum Input {
-    Want(Vec<ServerSubscription>),
-    Unwant(Vec<ServerSubscription>),
-    /// Send a heartbeat now, and say when one is answered.
-    Probe(oneshot::Sender<()>),
-}
-
-/// The subscription to the channel on which clients tell of what they have handed back. It is this session's own: the
-/// client is told of the messages, and of nothing else about it.
-pub(crate) fn hand_backs(channels: &Channels) -> ServerSubscription {
-    ServerSubscription::Channel(channels.named(HANDED_BACK).into_bytes().into())
-}
-
-/// A command that the server may answer with an error. Answers come in the order of the commands.
-enum Asked {
-    Names,
-    /// A heartbeat, and when it was sent.
-    Ping(u64),
-}
 
 pub(crate) struct Subscriber {
     context: Arc<TransportContext>,
@@ -87,7 +74,7 @@ impl Subscriber {
         Subscriber {
             stores: !context.config.streams.is_empty(),
             liveness: Liveness::new(context.config.redis.heartbeat),
-            hand_backs: hand_backs(&context.channels),
+            hand_backs: hand_backs::subscription(&context.channels),
             context,
             wanted: SubscriptionReconciler::new(),
             protocol: Protocol::Resp3,
@@ -204,8 +191,7 @@ impl Subscriber {
             });
         }
         for payload in handed_back {
-            let told = std::str::from_utf8(payload).ok().and_then(|told| told.split_once('\n'));
-            if let Some((stream, group)) = told {
+            if let Some((stream, group)) = hand_backs::read(payload) {
                 self.context.events.handed_back(stream, group);
             }
         }
@@ -298,7 +284,9 @@ impl Session for Subscriber {
                 for server_subscription in server_subscriptions {
                     self.wanted.want(server_subscription.clone());
                     // The server may have it still: for another subscription, or because its end was not sent yet.
-                    if self.wanted.is_confirmed(&server_subscription) && server_subscription != self.hand_backs {
+                    if self.wanted.is_confirmed(&server_subscription)
+                        && server_subscription != self.hand_backs
+                    {
                         self.context.events.confirmed(&server_subscription);
                     }
                 }
@@ -407,21 +395,4 @@ impl Session for Subscriber {
     }
 
     fn ended(&mut self) {}
-}
-
-/// The name of a server subscription, for the log.
-fn text(server_subscription: &ServerSubscription) -> Cow<'_, str> {
-    String::from_utf8_lossy(server_subscription.name())
-}
-
-/// The bytes of commands that wait to be written, from the first unwritten one.
-#[derive(Default)]
-struct Outgoing {
-    bytes: BytesMut,
-}
-
-impl Outgoing {
-    fn append(&mut self, command: &redis::Cmd) {
-        self.bytes.extend_from_slice(&command.get_packed_command());
-    }
 }
