@@ -55,6 +55,7 @@ onBothTransports((fixture) => {
           lag: 0,
           oldestPendingAge: expect.any(Number),
           lastDeliveredId: ids[2],
+          skipped: {},
         },
       ],
     });
