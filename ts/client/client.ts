@@ -45,6 +45,7 @@ import { copyOptions, reading, readMoment, readOptions, refuseUndefined } from '
 import { readWait, type WaitLimits } from '../input/wait';
 import { Batch, resultOf } from '../publish/batch';
 import { DeadLetters } from '../stored/dead-letters';
+import { historyOf } from '../stored/history';
 import { replay } from '../stored/replay';
 import { Streams } from '../stored/streams';
 import { Core } from './core';
@@ -265,13 +266,8 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     const read = readOptions(query, ['type', 'from', 'to', 'limit', 'source', 'order']);
     read.from = readMoment(read.from, 'from');
     read.to = readMoment(read.to, 'to');
-    return this.#core.ask('getHistory', read).then(({ events, complete }) => {
-      const past = events.map((text) => JSON.parse(text));
-      // It is not enumerable, so that the result is equal to an array of its events.
-      return Object.defineProperty(past as History<PatternEvent<Events, P>>, 'complete', {
-        value: complete,
-      });
-    });
+    const history = this.#core.ask('getHistory', read);
+    return history.then(({ events, complete }) => historyOf(events, complete));
   }
 
   replay<const P extends string = '*'>(

@@ -207,7 +207,7 @@ impl TransportEvents for ClientEvents {
         if state.unstored.take_added()
             && let Some(groups) = self.groups()
         {
-            groups.find_wanted();
+            groups.unstored().find_wanted();
         }
     }
 
