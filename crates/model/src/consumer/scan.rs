@@ -116,6 +116,9 @@ pub(super) fn claimed(group: &mut Group, at: usize, asked: usize, answer: StoreA
         // There may be more, and reading waits for it.
         stream.recovery.look_by(answer.now);
     }
+    if !entries.is_empty() {
+        stream.dead_consumers.died(answer.now);
+    }
     take_in(group, at, entries, Origin::Claimed, answer.now, cx);
     deleted(group, at, &gone, answer.now, cx);
 }

@@ -1,8 +1,8 @@
 //! When dead consumers of the group are removed.
 
-/// Between two removals, in milliseconds: the first, and those that follow one that has found something.
+/// When the next removal goes after a sign that a consumer has died, in milliseconds.
 const INTERVAL: u64 = 30_000;
-/// Between two removals while none finds anything.
+/// Between two removals without one, and before the first: who has died and owned nothing is in nobody's way.
 const QUIET_INTERVAL: u64 = 300_000;
 
 /// For how long a removal by any client of the group is enough, in milliseconds.
@@ -20,7 +20,7 @@ impl DeadConsumerRemoval {
     /// Whether a request goes now, unless the client is `stopping`.
     pub(crate) fn next_request(&mut self, stopping: bool, now: u64) -> bool {
         if self.at == 0 {
-            self.at = now + INTERVAL;
+            self.at = now + QUIET_INTERVAL;
         }
         let due = !self.in_flight && now >= self.at && !stopping;
         if due {
@@ -34,8 +34,13 @@ impl DeadConsumerRemoval {
     pub(crate) fn ended(&mut self, removed: bool, now: u64) {
         self.in_flight = false;
         if removed {
-            self.at = self.at.min(now + INTERVAL);
+            self.died(now);
         }
+    }
+
+    /// A consumer has died: entries were taken over from it, or others were removed that had.
+    pub(crate) fn died(&mut self, now: u64) {
+        self.at = self.at.min(now + INTERVAL);
     }
 
     /// When the next request goes, unless one is on its way.
