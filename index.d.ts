@@ -133,6 +133,13 @@ export interface PublishOptions {
    */
   deduplicate?: boolean | { ttl?: number };
   /**
+   * `true`: it must be stored. Where no configured stream stores it, the publish rejects with `NO_STREAM` before anything
+   * is sent; so does one to a room or a user without a `stream`. `false`: what the configuration says of its type
+   * ({@link EventBusConfig.durable}) does not hold for it. Default: the configuration. `true` is not together with
+   * `stream: false` or `localOnly` (`INVALID_OPTIONS`).
+   */
+  durable?: boolean;
+  /**
    * How many replicas must have it, 0–100; needs a stream. Fewer within the timeout:
    * `NOT_REPLICATED` with outcome `unknown` and the `messageId`, as the event is stored. Memory mode
    * has no replicas: the option is checked, and the publish resolves without waiting for any.
@@ -140,7 +147,7 @@ export interface PublishOptions {
   replicas?: number;
   /**
    * Hybrid mode, else `INVALID_OPTIONS`: only this client's own handlers get it. It is stored nowhere, so not with
-   * `redisOnly`, a `stream`, `deduplicate` or `replicas`.
+   * `redisOnly`, a `stream`, `deduplicate`, `replicas` or `durable: true`.
    */
   localOnly?: boolean;
   /**
@@ -165,7 +172,10 @@ export interface RoomPublishOptions extends PublishOptions {
 
 /** Options of `joinRoom` and `leaveRoom`. */
 export interface MemberOptions {
-  /** 1–1024 bytes of any characters; default of `joinRoom`: `{serviceName}:{instanceId}`. */
+  /**
+   * 1–1024 bytes of any characters; default of `joinRoom`: `{serviceName}:{instanceId}`, of `leaveRoom`: all members of this
+   * client. `undefined`, given explicitly to `leaveRoom`, is `INVALID_OPTIONS`.
+   */
   member?: string;
 }
 
@@ -220,6 +230,8 @@ export interface SubscribeOptions {
    * not theirs to decide. An event that no pattern of that client takes is left to one whose
    * patterns do; it is dead-lettered as `unhandled` only when no client has taken it for two
    * leases, for instance because all its handlers are paused or their circuits open.
+   *
+   * `group: undefined`, given explicitly, is `INVALID_OPTIONS`: a subscription that lost its group would be live.
    */
   group?: string;
   /** With `group`: the streams to read; default: those that store what the patterns match. */
@@ -281,6 +293,9 @@ export interface SubscribeOptions {
    *
    * With `group`, an event that all matching subscriptions of the client that got it filter out is
    * done with for the whole group, so the filters of its clients should agree.
+   *
+   * A condition that is `undefined`, and `filter: undefined` given explicitly, are `INVALID_OPTIONS`: they would let
+   * everything pass.
    */
   filter?: Record<string, unknown>;
   /**
@@ -530,6 +545,14 @@ export interface EventBusConfig {
   /** Which types are stored, and where. The first one whose `events` match a type stores it. */
   streams?: readonly StreamConfig[];
   /**
+   * Which events must be stored: all (`true`), or those whose type matches one of these patterns. A publish of one that no
+   * stream stores rejects with `NO_STREAM` before anything is sent, instead of being live only. Events for rooms and
+   * users, and those with `stream: false`, `localOnly` or `durable: false`, say themselves that they are live. Default
+   * false. Without it a client that publishes live only gets the `warning` `TYPE_NOT_STORED` when a group waits for
+   * the type.
+   */
+  durable?: boolean | readonly string[];
+  /**
    * Makes the client an observer, which reads and administers; default false. By itself it writes nothing to Redis: it
    * makes and trims no stream, makes no group, and joins none. It finds the streams of other clients by
    * {@link Streams.list}, and what is asked about all streams (`deadLetters.list`, `streams.recover`, `replay` of a
@@ -612,7 +635,8 @@ export interface StreamConfig {
    */
   retentionValue?: number;
   /**
-   * Groups that exist from the start, so that nothing is missed before their first subscription.
+   * Groups that exist from the start, so that nothing is missed before their first subscription. While one is missing and
+   * cannot be made, publishes that this stream stores wait, and then reject with `GROUP_UNAVAILABLE` (`not_sent`).
    */
   consumerGroups?: readonly (string | { name: string; from?: 'new' | 'beginning' })[];
   /**
@@ -1358,7 +1382,7 @@ export interface PendingMessage {
 }
 
 export interface RecoverOptions {
-  /** Default: every group of the configured streams. */
+  /** Default: every group of the configured streams. `undefined`, given explicitly, is `INVALID_OPTIONS`. */
   group?: string;
   /**
    * What was handed out or renewed within so many ms is left alone; default 60 000, at least the
@@ -1428,9 +1452,9 @@ export interface DeadLetterQuery {
 }
 
 export interface ReplayAllQuery {
-  /** The stream that the events come from. */
+  /** The stream that the events come from; default: all. `undefined`, given explicitly, is `INVALID_OPTIONS`. */
   stream?: string;
-  /** Only those of this group. */
+  /** Only those of this group; default: of all. `undefined`, given explicitly, is `INVALID_OPTIONS`. */
   group?: string;
   limit?: number;
   /** Default `'group'`. */
@@ -1492,9 +1516,9 @@ export type ReplayQuery<E = BusEvent, P extends string = string> = (
   | { stream: string; pattern?: undefined }
   | { pattern: P; stream?: undefined }
 ) & {
-  /** From this time, or this message id, on; default: the beginning. */
+  /** From this time, or this message id, on; default: the beginning. `undefined`, given explicitly: `INVALID_OPTIONS`. */
   from?: Date | number | string;
-  /** Up to this time, or this message id; default: what is stored when it begins. */
+  /** Up to this time, or this message id; default: what is stored when it begins. As `from`, not `undefined`. */
   to?: Date | number | string;
   /** How many at the most; default all. */
   limit?: number;
@@ -1614,7 +1638,7 @@ export interface StreamHealth {
 /** The health of a client. */
 export interface HealthReport {
   /**
-   * `unhealthy`: no usable link; `degraded`: a link, a reader or a stream is stale, refused or
+   * `unhealthy`: no usable link; `degraded`: a link, a reader, a stream or a group is stale, refused, gone or
    * down. In hybrid mode, which works without any link, `degraded` is the worst while the client is open.
    */
   status: 'healthy' | 'degraded' | 'unhealthy';
@@ -1625,6 +1649,9 @@ export interface HealthReport {
   /** What the server says of itself; null in memory mode or without an answer. */
   redis: {
     connected: boolean;
+    /** What the server calls itself: `'redis'`, `'valkey'`. */
+    server?: string;
+    /** The version by which the server goes itself; for Valkey that of Valkey. */
     version?: string;
     role?: string;
     maxmemoryPolicy?: string;

@@ -43,6 +43,7 @@ const publishOptions: Call['options'] = {
   // They need an id.
   deduplicate: [],
   replicas: COUNT,
+  durable: FLAG,
   localOnly: [],
   redisOnly: [],
   timeout: COUNT,

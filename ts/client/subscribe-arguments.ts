@@ -48,7 +48,11 @@ function checkGiven(options: Record<string, unknown>): void {
   if (!isPlainObject(filter)) return;
   for (const [path, value] of Object.entries(filter)) {
     if (value !== undefined) continue;
-    throw invalidAt(OPTIONS, `filter.${path}`, 'is undefined: leave it out where any value will do');
+    throw invalidAt(
+      OPTIONS,
+      `filter.${path}`,
+      'is undefined: leave it out where any value will do',
+    );
   }
 }
 

@@ -24,7 +24,11 @@ export function readOptions(options: unknown, keys: readonly string[]): Record<s
  * Refuses a key that is given as `undefined`, as a variable that was never set: without it the call would mean far more
  * than was meant. Throws `INVALID_OPTIONS`.
  */
-export function refuseUndefined(options: Record<string, unknown>, key: string, instead: string): void {
+export function refuseUndefined(
+  options: Record<string, unknown>,
+  key: string,
+  instead: string,
+): void {
   if (key in options && options[key] === undefined) {
     throw invalidAt(OPTIONS, key, `is undefined: leave it out ${instead}`);
   }
