@@ -644,8 +644,8 @@ export interface StreamConfig {
    */
   realtime?: boolean | readonly string[];
   /**
-   * Whether entries stay that a group, heard of within the last hour, has not read and settled;
-   * default true. Publishers still trim to the larger of `maxLength` and 1 000 000 (with `'time'`,
+   * Whether entries stay that a group, heard of within the last hour or not subscribed to yet, has
+   * not read and settled; default true. Publishers still trim to the larger of `maxLength` and 1 000 000 (with `'time'`,
    * to `maxLength`), so that no dead group fills the server.
    */
   safeTrim?: boolean;
@@ -828,7 +828,8 @@ export interface ClientEvents {
   deadLetter: [DeadLetterNotice];
   /**
    * Entries that were trimmed or deleted before a group could handle them, between these message
-   * ids. `count` 0: it is not known how many.
+   * ids. What was trimmed unread is noticed with the next read of the group, and each entry is told
+   * to one client. Before Redis 7 it is not known how many there were: then `count` is 1.
    */
   messagesLost: [{ stream: string; group: string; count: number; from: string; to: string }];
   /**
@@ -873,7 +874,7 @@ export interface DeadLetterNotice {
   messageId: string;
   /** Null when it cannot be decoded. */
   event: BusEvent | null;
-  /** How often it was tried. */
+  /** How often it was tried: calls of a handler, those included that ended with their process; at least 1. */
   attempts: number;
   reason: DeadLetterReason;
   /** What the last attempt failed with. */
@@ -1087,19 +1088,23 @@ export declare class EventBusClient<Events = Record<string, any>> {
 
   /**
    * The event of this id, if `persistence` keeps it or, with `persistence`, if it is among the last
-   * that this client has published or received itself; else null. Rejects with what the server
-   * said, `INVALID_OPTIONS`, `COMMAND_TIMEOUT`, `CLOSED`.
+   * that this client has published or received itself; else null. While Redis cannot be asked it
+   * resolves to an event of the latter, and rejects for another. Rejects with what the server said, `INVALID_OPTIONS`, `COMMAND_TIMEOUT`, `CLOSED`.
    */
   getEvent(id: string): Promise<EventOf<Events> | null>;
 
   /**
    * Past events, each once: those that the history of `persistence` keeps, or without it those of
    * the configured streams; with `persistence` also the last that this client has published or
-   * received itself. Rejects as `getEvent`.
+   * received itself. Rejects as `getEvent`, and with `INVALID_OPTIONS` where neither is configured.
+   *
+   * With `persistence`, while Redis cannot be asked, it resolves to what this client knows itself: then
+   * `complete` of the result is false, and there is a `warning` `HISTORY_INCOMPLETE`. With `source: 'redis'`, or
+   * without `persistence`, it rejects.
    */
   getHistory<const P extends string = '*'>(
     query?: HistoryQuery<P>,
-  ): Promise<PatternEvent<Events, P>[]>;
+  ): Promise<History<PatternEvent<Events, P>>>;
 
   /**
    * Goes through the stored events of a stream, or of the streams that store what a pattern
@@ -1314,14 +1319,16 @@ export interface Streams {
    *
    * An entry that was handed back, for any consumer to take, is still among them: it is owned by its
    * last consumer, is `idle` for 3 600 000 ms or more, and its `deliveryCount` is without the
-   * delivery whose handler was never called.
+   * delivery whose handler was never called. One that waits for its retry, and which no client holds,
+   * is owned by the consumer `oxbus:delayed`; its `deliveryCount` is how often it was tried.
    */
   pending(name: string, group: string, options?: { limit?: number }): Promise<PendingMessage[]>;
   /**
    * Takes what was left alone for too long from its consumers and hands it back to its group, of
    * which any consumer takes it within a second. What was tried too often goes to the dead letters
-   * uncalled. Consumers do the same by themselves, after the lease; this is for those who cannot
-   * wait.
+   * uncalled, with the event `deadLetter`. What this client has handed back and nobody has taken yet
+   * is left as it is, and so is what waits for its retry: its delay is kept. `messagesRecovered` counts what was taken.
+   * Consumers do the same by themselves, after the lease; this is for those who cannot wait.
    */
   recover(options?: RecoverOptions): Promise<RecoverResult>;
   /** Removes the oldest entries, read or not; resolves to how many. */
@@ -1361,13 +1368,21 @@ export interface GroupInfo {
   name: string;
   /** `idle`: ms since it last read or renewed. */
   consumers: { name: string; pending: number; idle: number }[];
-  /** Handed out and not acknowledged. */
+  /** Handed out and not acknowledged, those included that are `delayed`. */
   pending: number;
-  /** Not yet read; null where the server does not know (before Redis 7, or after deletions). */
+  /** Those that wait for a retry and which no client holds until they are due. */
+  delayed: number;
+  /** Not yet read, of what is still there; null where nobody knows: 100 or more, before Redis 7 or after deletions. */
   lag: number | null;
   /** In ms; null if nothing is pending. */
   oldestPendingAge: number | null;
   lastDeliveredId: string;
+  /**
+   * The types that the group has read past, as none of its patterns takes them, with the number of entries of each that may
+   * still be taken up: a subscription with such a pattern gets what the group read past within the last ten minutes, and what
+   * was stored while the group had no living consumer and was read past within the last day. At most 256 types.
+   */
+  skipped: Record<string, number>;
 }
 
 /** An entry that was handed out and not acknowledged. */
@@ -1471,7 +1486,7 @@ export interface DeadLetter {
   consumer: string;
   /** Of its entry in `stream`. */
   messageId: string;
-  /** How often it was tried. */
+  /** How often it was tried: calls of a handler, those included that ended with their process; at least 1. */
   attempts: number;
   reason: DeadLetterReason;
   /** What the last attempt failed with. */
@@ -1486,6 +1501,15 @@ export interface DeadLetter {
 
 /** A moment: a Date, ms since 1970, or ISO 8601. */
 export type Moment = Date | number | string;
+
+/** What `getHistory` resolves to. */
+export type History<E> = E[] & {
+  /**
+   * Whether what the server keeps is among the events, or was not asked for; false: only what this client
+   * knows itself is. It is not enumerable, and a copy of the array does not have it.
+   */
+  readonly complete: boolean;
+};
 
 /** Which kept events `getHistory` gives. */
 export interface HistoryQuery<P extends string = string> {
@@ -1559,9 +1583,12 @@ export interface Stats {
   eventsPublished: number;
   /** Events that came in, before filters and queues. */
   eventsReceived: number;
-  /** Handler calls that succeeded. */
+  /**
+   * Events that a handler has handled with success, those of a batch one by one. An event counts once for each
+   * subscription that has handled it.
+   */
   eventsDelivered: number;
-  /** Events whose last attempt failed. */
+  /** Events whose last attempt failed, counted in the same way. */
   eventsFailed: number;
   eventsRetried: number;
   /** Stored events that were moved to the dead letters. */
@@ -1575,7 +1602,10 @@ export interface Stats {
    * group.
    */
   eventsSkipped: number;
-  /** Messages that were not events. */
+  /**
+   * Messages that were not events: no JSON object, no `type`, or no `data` but members that no event has, such as
+   * `{ type, payload }`. Each counts once, however many patterns it matches; some are logged at `debug`.
+   */
   eventsForeign: number;
   /** Stored events taken over from other consumers. */
   messagesRecovered: number;
@@ -1769,7 +1799,10 @@ export declare class NonRetryableError extends HandlerError {
   constructor(message?: string, options?: { cause?: unknown });
 }
 
-/** Thrown by a handler: try again after `delay` ms, if an attempt is left. */
+/**
+ * Thrown by a handler: try again after `delay` ms, if an attempt is left. With a `group` the delay is kept over restarts of the
+ * client.
+ */
 export declare class RetryLater extends HandlerError {
   constructor(delay: number, message?: string, options?: { cause?: unknown });
   readonly delay: number;

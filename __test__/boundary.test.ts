@@ -17,6 +17,7 @@ const STREAMS = [
   { name: 'orders', events: 'order.*' },
   { name: 'bills', events: 'bill.*' },
 ];
+const PEM = '-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n';
 const AT_ONCE = { initialDelay: 1, jitter: 'none' as const };
 
 function fail(): never {
@@ -176,6 +177,45 @@ const MEMBERS: Record<keyof Drained, true> = {
   notices: true,
 };
 /** The questions as the engine declares them: each has to be asked here, and its reply to be declared in `Replies`. */
+test('JavaScript is told the settings, and no secret', () => {
+  const secret = 'Zq9w';
+  const tls = { cert: PEM, key: `-----BEGIN ${secret}` };
+  const environments = [{}, { REDIS_URL: `redis://u:${secret}@h:1`, REDIS_PASSWORD: secret }];
+  const configs = [
+    { redis: `rediss://user:${secret}@host:1/2` },
+    { redis: { password: secret, poolSize: 1 } },
+    { redis: { url: `redis://:${secret}@host`, username: 'u', password: secret, tls } },
+    { redis: { password: secret, port: 'x' } },
+    { mode: 'hybrid' },
+  ];
+  for (const config of configs) {
+    for (const env of environments) {
+      const text = native.settings(JSON.stringify(config), JSON.stringify(env));
+      expect(text).not.toContain(secret);
+    }
+  }
+  const config = { mode: 'memory', redis: { password: secret, poolSize: 1 } };
+  expect(JSON.parse(native.settings(JSON.stringify(config), '{}'))).toEqual({
+    ok: {
+      serviceName: 'oxbus',
+      mode: 'memory',
+      memory: 'default',
+      channelPrefix: '',
+      inherit: true,
+      logLevel: 'info',
+      validateOnReceive: false,
+      batchSize: 256,
+      batchInterval: 0,
+      maxDataBytes: 524_288,
+      maxEventBytes: 1_048_576,
+      maxRetries: 0,
+      retryDelay: 100,
+      commandTimeout: 5000,
+      notices: [{ level: 'warn', code: 'OPTION_IGNORED', message: expect.any(String) }],
+    },
+  });
+});
+
 const QUESTIONS: [name: string, args: string[]][] = JSON.parse(native.questions());
 
 test('everything that has crossed has its declared type', () => {

@@ -99,6 +99,31 @@ test(
   LIMIT,
 );
 
+test.each(['none', 'stream'])(
+  'killed while an event waits for its retry, in order %j: the delay is kept, and no attempt is used up',
+  async (orderBy) => {
+    const later = 'if (ctx.attempt === 1) throw new oxbus.RetryLater(6000);';
+    const victim = consumer(later, 1000, { orderBy });
+    await victim.first('ready');
+    await publish(1);
+    const { at } = await victim.first('called');
+    // Where an order is kept the event stays with its client.
+    const isKept = orderBy === 'none' ? { consumer: 'oxbus:delayed' } : { deliveryCount: 2 };
+    await eventually(async () => {
+      const [entry] = await bus.streams.pending(stream.name, 'g');
+      return Object.entries(isKept).every(([key, value]) => entry?.[key as 'consumer'] === value);
+    });
+    victim.signal('SIGKILL');
+    const heir = consumer('', 1000, { orderBy });
+    const call = await heir.first('called', 6000 + TAKEOVER);
+    expect(call.at - at).toBeGreaterThanOrEqual(5998);
+    expect(call).toMatchObject({ attempt: 2, deliveryCount: 2 });
+    await eventually(done);
+    expect([heir.notes('deadLetter'), victim.notes('called').length]).toEqual([[], 1]);
+  },
+  LIMIT,
+);
+
 test(
   'told to end: it finishes what runs, and another gets the rest within a second',
   async () => {
@@ -215,7 +240,7 @@ test(
     const handled = new Set(data(notes('handled')));
     expect([...handled].sort((a, b) => a - b)).toEqual(Array.from({ length: 24 }, (_, n) => n));
     expect(await bus.deadLetters.list()).toMatchObject([
-      { reason: 'crashed', event: { type: 'poison', data: 'x' } },
+      { reason: 'crashed', attempts: calls.length, event: { type: 'poison', data: 'x' } },
     ]);
     processes.at(-1)?.signal('SIGTERM');
     await supervised;

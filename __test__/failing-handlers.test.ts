@@ -213,14 +213,15 @@ onBothTransports((fixture) => {
     await bus.disconnect({ timeout: 50 });
   });
 
-  test('attempts go on where another member stopped', async () => {
+  test('attempts go on where another member stopped, after the delay', async () => {
     const [first, second] = [await open(), await open()];
     const calls: string[] = [];
-    const retry = { initialDelay: 60_000, maxDelay: 60_000, jitter: 'none' as const };
+    const retry = { initialDelay: 1500, maxDelay: 1500, jitter: 'none' as const };
     await first.subscribe('a', (_, { attempt }) => fail(calls.push(`first ${attempt}`)), {
       group: 'g',
       retry,
     });
+    const before = performance.now();
     await first.publish('a', 1);
     await eventually(() => first.getStats().eventsRetried === 1);
     await first.disconnect();
@@ -229,5 +230,6 @@ onBothTransports((fixture) => {
     });
     await eventually(() => isDone(second, stream.name, 'g'));
     expect(calls).toEqual(['first 1', 'second 2']);
+    expect(performance.now() - before).toBeGreaterThanOrEqual(1500);
   });
 });

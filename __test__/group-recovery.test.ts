@@ -110,10 +110,34 @@ onTransports(['redis'], (fixture) => {
       deadLettered: 0,
       failed: 0,
     });
+    // What was handed back waits for a consumer, and is not taken again.
+    expect(await bus.streams.recover({ group: 'g', minIdle: 100 })).toMatchObject({ checked: 0 });
     const seen: number[] = [];
     await bus.subscribe('n', (event) => seen.push(event.data), { group: 'g' });
     await eventually(() => isDone(bus, stream.name, 'g'));
     expect(seen).toEqual([0, 1, 2]);
+    expect(bus.getStats().messagesRecovered).toBe(3);
+  });
+
+  test('bus.streams.recover tells of its dead letters and counts them', async () => {
+    const bus = await fixture.open({ streams: [{ ...stream, consumerGroups: ['g'] }], lease: 100 });
+    const told: object[] = [];
+    bus.on('deadLetter', (notice) => told.push(notice));
+    for (let n = 0; n < 5; n += 1) await bus.publish('n', n);
+    await raw.redis.xreadgroup('GROUP', 'g', 'gone', 'COUNT', 9, 'STREAMS', stream.name, '>');
+    await eventually(async () => {
+      const query = { group: 'g', minIdle: 100, maxRetries: 0 };
+      return (await bus.streams.recover(query)).deadLettered === 5;
+    });
+    await eventually(() => told.length === 5);
+    expect(told[0]).toMatchObject({
+      stream: stream.name,
+      group: 'g',
+      event: { data: 0 },
+      attempts: 1,
+    });
+    const { eventsDeadLettered, messagesRecovered } = bus.getStats();
+    expect([eventsDeadLettered, messagesRecovered]).toEqual([5, 5]);
   });
 
   test('the server is killed and comes back: what it had accepted is handled', async () => {

@@ -8,7 +8,7 @@ import {
 } from '..';
 import { eventually, Gate } from './support/eventually';
 import { fail } from './support/failures';
-import { onBothTransports } from './support/transports';
+import { keepingLogger, onBothTransports } from './support/transports';
 
 const EXACT = { initialDelay: 20, multiplier: 2, jitter: 'none' as const };
 
@@ -288,6 +288,61 @@ onBothTransports((fixture) => {
       return states.includes('closed');
     });
     expect(states).toEqual(['open', 'half-open', 'closed']);
+  });
+
+  test('what a full queue drops is told once for each subscription, and in the health report', async () => {
+    const logger = keepingLogger();
+    const bus = await fixture.open({ logger });
+    const warnings: { code: string; message: string }[] = [];
+    bus.on('warning', (warning) => warnings.push(warning));
+    const gate = new Gate();
+    const queue = { maxEvents: 2 };
+    await bus.subscribe('n', () => gate.opened, { concurrency: 1, queue });
+    await bus.subscribe(['n*', 'm'], () => gate.opened, { concurrency: 1, queue });
+    await bus.subscribe('n', () => {});
+    for (let n = 0; n < 50; n += 1) await bus.publish('n', n);
+    await eventually(() => bus.getStats().eventsDropped === 94);
+    await eventually(() => warnings.length === 2);
+    const about = (pattern: string) => ({
+      code: 'EVENTS_DROPPED',
+      message: expect.stringContaining(`for the subscription to ${pattern} were dropped`),
+    });
+    const both = expect.arrayContaining([about('n'), about('n*, m')]);
+    expect(warnings).toEqual(both);
+    const report = await bus.healthCheck();
+    expect(report.warnings.filter(({ code }) => code === 'EVENTS_DROPPED')).toEqual(both);
+    expect(report.status).toBe('healthy');
+    const lines = logger.lines.filter(({ fields }) => fields.code === 'EVENTS_DROPPED');
+    expect(lines.map(({ level }) => level)).toEqual(['warn', 'warn']);
+    gate.open();
+  });
+
+  test('one who waits for results does not outrun the handlers of the same client', async () => {
+    const bus = await fixture.open();
+    let handled = 0;
+    // Through a server messages may come later than results, by as much as the queue has room for.
+    const maxEvents = fixture.transport === 'memory' ? 2000 : 10_000;
+    const count = () => {
+      handled += 1;
+    };
+    await bus.subscribe('n', count, { queue: { maxEvents } });
+    for (let round = 0; round < 40; round += 1) {
+      await Promise.all(Array.from({ length: 500 }, () => bus.publish('n', 0)));
+    }
+    await eventually(() => handled + bus.getStats().eventsDropped === 20_000);
+    expect(bus.getStats().eventsDropped).toBe(0);
+  });
+
+  test('a handler that publishes does not wait for the queue that it is served from', async () => {
+    const bus = await fixture.open();
+    let handled = 0;
+    const handler = async () => {
+      await bus.publish('other', 0);
+      handled += 1;
+    };
+    await bus.subscribe('n', handler, { concurrency: 4, queue: { maxEvents: 100 } });
+    await Promise.all(Array.from({ length: 90 }, () => bus.publish('n', 0)));
+    await eventually(() => handled === 90);
   });
 
   test.each<['drop-oldest' | 'drop-newest' | 'latest-per-key', number[]]>([

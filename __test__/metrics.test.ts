@@ -80,6 +80,34 @@ onBothTransports((fixture) => {
     expect(new Page(await bus.metrics()).value('oxbus_events_published_total')).toBe(5);
   });
 
+  test('a stored event is consumed once by a group, and delivered once to each subscription', async () => {
+    const bus = await fixture.open({ streams: [{ ...ORDERS, realtime: ['order.live'] }] });
+    const group = 'billing';
+    await bus.subscribe('order.*', () => {}, { group });
+    await bus.subscribe('order.p*', () => {}, { group, batch: { size: 2, wait: 5 } });
+    const failing = () => {
+      throw new Error('no');
+    };
+    await bus.subscribe('order.bad', failing, { group, retryOnError: false });
+    await bus.subscribe('note', () => {});
+    await bus.subscribe('n*', () => {});
+    for (const type of ['order.placed', 'order.paid', 'order.bad', 'note']) {
+      await bus.publish(type, 1);
+    }
+    await eventually(() => bus.getStats().eventsDeadLettered === 1);
+    // Two of the group and one of another of its subscriptions each, the one that succeeded with the bad one, two notes.
+    await delivered(bus, 7);
+    const consumed = async (stream: string, consumer_group: string) =>
+      new Page(await bus.metrics()).value('eventbus_messages_consumed_total', {
+        stream,
+        consumer_group,
+      });
+    // The bad one is a dead letter.
+    expect(await consumed(ORDERS.name, group)).toBe(2);
+    expect(await consumed('', '')).toBe(2);
+    expect(bus.getStats()).toMatchObject({ eventsDelivered: 7, eventsFailed: 1, errorRate: 1 / 8 });
+  });
+
   test('events beyond 200 types share a label', async () => {
     const bus = await fixture.open();
     await bus.subscribe('*', () => {});

@@ -181,6 +181,32 @@ test('messages of others are taken as they come, what is no event is counted', a
   });
 });
 
+test.each(['redis', 'hybrid'] as const)(
+  'a message whose payload is not its data is foreign, once for all patterns, in mode %s',
+  async (mode) => {
+    const logger = keepingLogger();
+    const bus = create({}, { channelPrefix: 'p:', mode, logger, logLevel: 'debug' });
+    const seen: unknown[] = [];
+    for (const pattern of ['x', '*', 'x*']) {
+      await bus.subscribe(pattern, (event) => seen.push(event.data));
+    }
+    await bus.waitUntilReady();
+    await server.command(`PUBLISH p:x '{"id":"1","type":"x","payload":{"n":1}}'`);
+    await server.command(`PUBLISH p:x '{"type":"x"}'`);
+    await server.command(`PUBLISH p:x '{"type":"x","data":7,"payload":1}'`);
+    await eventually(() => seen.length === 6);
+    expect(seen.filter((data) => data === null)).toHaveLength(3);
+    expect(seen.filter((data) => data === 7)).toHaveLength(3);
+    expect(bus.getStats().eventsForeign).toBe(1);
+    await server.command(`EVAL "for n = 1, 100 do redis.call('PUBLISH', 'p:x', 'nonsense') end" 0`);
+    await eventually(() => bus.getStats().eventsForeign === 101);
+    const lines = logger.lines.filter((line) => line.message === 'a message is not an event');
+    expect(lines[0]).toMatchObject({ level: 'debug', fields: { channel: 'p:x' } });
+    expect(lines[0]?.fields.reason).toContain('no data');
+    expect(lines.length).toBeLessThan(101);
+  },
+);
+
 test('a subscription that could not be confirmed leaves nothing behind', async () => {
   const bus = create({ commandTimeout: 200 });
   await bus.connect();

@@ -51,9 +51,11 @@ onBothTransports((fixture) => {
           name: 'g',
           consumers: [{ name: 'c-1', pending: 3, idle: expect.any(Number) }],
           pending: 3,
+          delayed: 0,
           lag: 0,
           oldestPendingAge: expect.any(Number),
           lastDeliveredId: ids[2],
+          skipped: {},
         },
       ],
     });

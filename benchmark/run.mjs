@@ -11,7 +11,7 @@ const questions = [
   ...['rooms', 'hybrid'],
 ];
 /** These need a program that the machine may not have, so they run only when they are asked for. */
-const special = ['overhead'];
+const special = ['overhead', 'instructions'];
 const ROUNDS = 7;
 
 function parseOptions() {

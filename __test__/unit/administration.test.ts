@@ -76,7 +76,7 @@ describe('administration', () => {
       'getHistory',
       () => bus.getHistory({ type: 'a.*', from: date, to: 7, order: 'desc' }),
       { type: 'a.*', from: 5, to: 7, order: 'desc' },
-      [JSON.stringify(event(1))],
+      { events: [JSON.stringify(event(1))], complete: true },
       [event(1)],
     ],
     [

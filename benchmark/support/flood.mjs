@@ -1,6 +1,7 @@
 // A process that publishes ready-made events faster than any subscriber takes them, but never more
 // than a window ahead of it: the subscriber returns one byte per `CREDIT` events handled. What is
-// ahead fits into every bounded queue, so nothing has a reason to be dropped.
+// ahead fits into every bounded queue, so nothing has a reason to be dropped. With a number of events,
+// a multiple of 64, it stops behind them.
 
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
@@ -10,6 +11,7 @@ import { CREDIT, eventTexts } from './events.mjs';
 const BURST = 64;
 
 const [port, payload, window] = [Number(process.argv[2]), process.argv[3], Number(process.argv[4])];
+const most = Number(process.argv[5] ?? Number.POSITIVE_INFINITY);
 
 const commands = eventTexts(payload).map((text) => {
   const bytes = Buffer.byteLength(text);
@@ -29,7 +31,7 @@ let turn = 0;
 let running = false;
 
 function fill() {
-  while (running && sent - credited < window && !redis.writableNeedDrain) {
+  while (running && sent < most && sent - credited < window && !redis.writableNeedDrain) {
     const { bytes, count } = bursts[turn % bursts.length];
     turn += 1;
     sent += count;
@@ -42,6 +44,8 @@ const credits = createServer((socket) => {
   socket.on('error', () => {});
   socket.on('data', (bytes) => {
     credited += bytes.length * CREDIT;
+    // With a number of events nobody else says when the subscriber is there.
+    running ||= Number.isFinite(most);
     fill();
   });
 }).listen(0, '127.0.0.1');

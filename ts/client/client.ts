@@ -18,6 +18,7 @@ import type {
   GroupContext,
   GroupSubscribeOptions,
   HealthReport,
+  History,
   HistoryQuery,
   MemberOptions,
   PatternEvent,
@@ -44,6 +45,7 @@ import { copyOptions, reading, readMoment, readOptions, refuseUndefined } from '
 import { readWait, type WaitLimits } from '../input/wait';
 import { Batch, resultOf } from '../publish/batch';
 import { DeadLetters } from '../stored/dead-letters';
+import { historyOf } from '../stored/history';
 import { replay } from '../stored/replay';
 import { Streams } from '../stored/streams';
 import { Core } from './core';
@@ -260,12 +262,12 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
 
   getHistory<const P extends string = '*'>(
     query?: HistoryQuery<P>,
-  ): Promise<PatternEvent<Events, P>[]> {
+  ): Promise<History<PatternEvent<Events, P>>> {
     const read = readOptions(query, ['type', 'from', 'to', 'limit', 'source', 'order']);
     read.from = readMoment(read.from, 'from');
     read.to = readMoment(read.to, 'to');
-    const events = this.#core.ask('getHistory', read);
-    return events.then((texts) => texts.map((text) => JSON.parse(text)));
+    const history = this.#core.ask('getHistory', read);
+    return history.then(({ events, complete }) => historyOf(events, complete));
   }
 
   replay<const P extends string = '*'>(

@@ -49,7 +49,7 @@ export interface Replies
   'deadLetters.list': RawLetter[];
   'deadLetters.get': RawLetter | null;
   getEvent: string | null;
-  getHistory: string[];
+  getHistory: { events: string[]; complete: boolean };
   'rooms.members': string[];
   'replay.page': ReplayPage;
   'replay.group': GroupReplayPage;

@@ -7,20 +7,24 @@ use crate::retry::Jitter;
 /// The delays of a reconnecting link: full jitter under a ceiling that doubles up to a cap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backoff {
-    /// The ceiling of the first delay, in milliseconds. Default 50.
+    /// The ceiling of the first delay, in milliseconds.
     pub base: u64,
-    /// The highest ceiling, in milliseconds. Default 5000.
+    /// The highest ceiling, in milliseconds.
     pub cap: u64,
     attempt: u32,
 }
 
-impl Default for Backoff {
-    fn default() -> Self {
+impl Backoff {
+    /// The delays before a link connects again.
+    pub fn of_reconnecting() -> Self {
         Backoff::new(50, 5000)
     }
-}
 
-impl Backoff {
+    /// The pauses after a panic of a link: a fault that comes back with every connection must not become a storm of them.
+    pub fn of_panics() -> Self {
+        Backoff::of_reconnecting()
+    }
+
     /// A backoff that has not failed yet.
     pub fn new(base: u64, cap: u64) -> Self {
         Backoff { base, cap, attempt: 0 }
@@ -54,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_backoff_doubles_its_ceiling_and_starts_over_when_reset() {
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::of_reconnecting();
         let delays: Vec<u64> = (0..9).map(|_| backoff.next(0.5)).collect();
         assert_eq!(delays, [25, 50, 100, 200, 400, 800, 1600, 2500, 2500]);
         assert_eq!(backoff.attempt(), 9);
@@ -64,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_backoff_never_overflows() {
-        let mut backoff = Backoff { attempt: u32::MAX, ..Backoff::default() };
+        let mut backoff = Backoff { attempt: u32::MAX, ..Backoff::of_reconnecting() };
         assert!(backoff.next(ALMOST_ONE) < 5000);
         assert_eq!(backoff.attempt(), u32::MAX);
     }
@@ -72,7 +76,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_backoff_stays_under_its_ceiling(randoms in prop::collection::vec(0.0..1.0, 1..200)) {
-            let mut backoff = Backoff::default();
+            let mut backoff = Backoff::of_reconnecting();
             for (attempt, random) in randoms.into_iter().enumerate() {
                 let ceiling = 50 * 2_u64.pow(attempt.min(20) as u32);
                 prop_assert!(backoff.next(random) <= ceiling.min(5000));

@@ -78,7 +78,8 @@ pub fn classify(error: &str) -> Refusal {
 pub fn is_withheld(error: &str) -> bool {
     let refusal = classify(error);
     refusal.kind == ErrorKind::PermissionDenied
-        || (refusal == Refusal { kind: ErrorKind::ServerError, action: Action::Keep } && error.starts_with("ERR "))
+        || (refusal == Refusal { kind: ErrorKind::ServerError, action: Action::Keep }
+            && error.starts_with("ERR "))
 }
 
 /// What a connection does about an error of this kind, whether a command was refused or the connection itself.

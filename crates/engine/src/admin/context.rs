@@ -25,30 +25,28 @@ pub(crate) struct Context {
     pub(super) recent: Arc<Mutex<RecentEvents>>,
     /// The registered streams, as they were when they were first asked for.
     registered: OnceCell<Vec<RegisteredStream>>,
-    effects: Mutex<Vec<Effect>>,
+    /// Lets the client do something.
+    act: Box<dyn Fn(Effect) + Send + Sync>,
 }
 
 impl Context {
-    /// A context of a client with its store, its configuration, the id of its start and its own recent events.
+    /// A context of a client with its store, its configuration, the id of its start and its own recent events; `act`
+    /// is what the client does while a question is answered.
     pub(crate) fn new(
         store: Arc<dyn Store>,
         config: &Config,
         instance_id: &str,
         recent: Arc<Mutex<RecentEvents>>,
+        act: impl Fn(Effect) + Send + Sync + 'static,
     ) -> Context {
         let consumer = format!("{}-{instance_id}", config.service_name).into();
-        let (registered, effects) = (OnceCell::new(), Mutex::default());
-        Context { store, config: config.clone(), consumer, recent, registered, effects }
+        let (registered, act) = (OnceCell::new(), Box::new(act));
+        Context { store, config: config.clone(), consumer, recent, registered, act }
     }
 
-    /// Lets the client do something about the answer.
+    /// Lets the client do something at once.
     pub(super) fn push_effect(&self, effect: Effect) {
-        self.effects.lock().unwrap_or_else(PoisonError::into_inner).push(effect);
-    }
-
-    /// What the client has to do about the answer.
-    pub(crate) fn take_effects(&self) -> Vec<Effect> {
-        std::mem::take(&mut self.effects.lock().unwrap_or_else(PoisonError::into_inner))
+        (self.act)(effect);
     }
 
     pub(super) fn recent(&self) -> MutexGuard<'_, RecentEvents> {

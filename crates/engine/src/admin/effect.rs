@@ -1,8 +1,15 @@
 //! What the client has to do about an answer of administration.
 
-/// What a client does when a question was answered.
-#[derive(Debug, PartialEq)]
+use oxbus_model::consumer::Announcement;
+use oxbus_model::delivery::DeliveryCounts;
+
+/// What a client does while a question is answered.
+#[derive(Debug)]
 pub(crate) enum Effect {
+    /// Something has become of stored events that the host is told of.
+    Announced(Announcement),
+    /// Stored events are counted.
+    Counted(DeliveryCounts),
     /// The group was removed on purpose: where it is missing from now on it is new, not lost.
     GroupRemoved {
         /// The stream.

@@ -3,17 +3,19 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use oxbus_model::BusError;
 use oxbus_model::codec::Codec;
 use oxbus_model::codec::decoded::{DecodedEntry, Missing};
 use oxbus_model::codec::event_json::id_of;
+use oxbus_model::error::Outcome;
 use oxbus_model::routing::pattern;
 use oxbus_model::stream_store::{EntryId, Request, Response, StoredEntry, keys};
-use serde_json::Value;
+use oxbus_model::{BusError, ErrorKind};
+use serde_json::{Value, json};
 
 use crate::admin::arguments::{Arguments, TimeOrId};
 use crate::admin::context::{Context, MAX_ANSWER_BYTES};
 use crate::admin::dead_letters::too_much;
+use crate::admin::effect::Effect;
 use crate::admin::merged_range::MergedRange;
 use crate::admin::question::questions;
 use crate::transport::store::unexpected;
@@ -28,17 +30,33 @@ async fn event(context: &Context, mut args: Arguments) -> Result<Value, BusError
     let id = args.needed("id")?;
     args.finish()?;
     let key = keys::event(&context.config.channel_prefix, &id).into();
-    let kept = match context.store.execute(Request::Event { key }).await? {
-        Response::Event(kept) => kept,
-        _ => return Err(unexpected()),
+    let (kept, failed) = match context.store.execute(Request::Event { key }).await {
+        Ok(Response::Event(kept)) => (kept, None),
+        Ok(_) => return Err(unexpected()),
+        // Its own events this client knows all the same.
+        Err(error) if is_away(&error) => (None, Some(error)),
+        Err(error) => return Err(error),
     };
     let missing = || Missing { id: id.clone(), timestamp_ms: 0 };
     let codec = context.config.codec;
     if let Some(decoded) = kept.as_deref().and_then(|message| codec.read_message(message, missing).ok()) {
         return Ok(decoded.json.into_owned().into());
     }
-    let recent = context.recent().events();
-    Ok(recent.into_iter().find(|event| event.id == id).map(|event| event.json.into()).unwrap_or_default())
+    let own = context.recent().events().into_iter().find(|event| event.id == id);
+    match (own, failed) {
+        (Some(event), _) => Ok(event.json.into()),
+        (None, Some(error)) => Err(error),
+        (None, None) => Ok(Value::Null),
+    }
+}
+
+/// Whether an error says that the store could not be asked.
+fn is_away(error: &BusError) -> bool {
+    match error.kind {
+        ErrorKind::Closed => false,
+        ErrorKind::ServerLoading => true,
+        _ => matches!(error.outcome, Some(Outcome::NotSent | Outcome::Unknown)),
+    }
 }
 
 /// Where past events are looked for.
@@ -65,7 +83,8 @@ struct PastEvent {
     json: String,
 }
 
-/// `getHistory`: events as JSON texts.
+/// `getHistory`: `events` as JSON texts, and whether they are `complete`: not if the store could not be asked, so that
+/// only what this client knows itself is among them.
 async fn history(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let words =
         [("redis", HistorySource::Store), ("local", HistorySource::Local), ("all", HistorySource::All)];
@@ -78,8 +97,25 @@ async fn history(context: &Context, mut args: Arguments) -> Result<Value, BusErr
         newest_first: args.choice("order", &[("asc", false), ("desc", true)], false)?,
     };
     args.finish()?;
-    let mut events =
-        if source == HistorySource::Local { Vec::new() } else { stored_events(context, &query).await? };
+    let config = &context.config;
+    let has_history = config.persistence.is_some_and(|kept| kept.history || source != HistorySource::Store);
+    if config.streams.is_empty() && !config.observe && !has_history {
+        let message = "nothing keeps past events: configure `persistence` or `streams`";
+        return Err(BusError::new(ErrorKind::InvalidOptions, message));
+    }
+    let stored = match source {
+        HistorySource::Local => Ok(Vec::new()),
+        _ => stored_events(context, &query).await,
+    };
+    let (mut events, complete) = match stored {
+        Ok(events) => (events, true),
+        Err(error) if source == HistorySource::All && config.persistence.is_some() && is_away(&error) => {
+            let message = format!("getHistory() gives only what this client knows itself: {}", error.message);
+            context.push_effect(Effect::Warning { code: "HISTORY_INCOMPLETE", message });
+            (Vec::new(), false)
+        }
+        Err(error) => return Err(error),
+    };
     if source != HistorySource::Store {
         events.extend(local_events(context, &query));
     }
@@ -88,7 +124,8 @@ async fn history(context: &Context, mut args: Arguments) -> Result<Value, BusErr
     let mut seen = HashSet::new();
     events.retain(|event| seen.insert(event.id.clone()));
     events.truncate(query.limit);
-    Ok(events.into_iter().map(|event| Value::from(event.json)).collect())
+    let events: Vec<Value> = events.into_iter().map(|event| event.json.into()).collect();
+    Ok(json!({ "events": events, "complete": complete }))
 }
 
 impl Query {
@@ -99,10 +136,17 @@ impl Query {
 
 /// The events of the history, or of the streams that may hold them. At most as many as are asked for.
 async fn stored_events(context: &Context, query: &Query) -> Result<Vec<PastEvent>, BusError> {
-    let from = query.from.map_or(EntryId::MIN, TimeOrId::first);
+    let mut from = query.from.map_or(EntryId::MIN, TimeOrId::first);
     let to = query.to.map_or(EntryId::MAX, TimeOrId::last);
     let streams: Vec<Arc<str>> = match context.config.persistence {
-        Some(kept) if kept.history => vec![keys::history(&context.config.channel_prefix).into()],
+        Some(kept) if kept.history => {
+            // What is older is trimmed when the next event is kept, and `getEvent` finds it no more.
+            let Response::Time(now) = context.store.execute(Request::Time).await? else {
+                return Err(unexpected());
+            };
+            from = from.max(EntryId::first_of(now.saturating_sub(kept.ttl)));
+            vec![keys::history(&context.config.channel_prefix).into()]
+        }
         _ => context.storing(query.pattern.as_deref()).await?,
     };
     let mut range =

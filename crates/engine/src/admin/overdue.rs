@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
+use oxbus_model::consumer::{Announcement, ReceivedEntry};
+use oxbus_model::delivery::DeliveryCounts;
 use oxbus_model::stream_store::{
-    ConsumerId, DeadLetterEntry, EntryId, PendingEntry, Request, Response, StoredEntry,
+    ConsumerId, DELAYED, DeadLetterEntry, EntryId, Missed, PendingEntry, Request, Response, RetryState,
+    StoredEntry,
 };
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 
 use crate::admin::arguments::Arguments;
 use crate::admin::context::{Context, no_group};
+use crate::admin::effect::Effect;
 use crate::admin::question::questions;
 use crate::transport::store::unexpected;
 
@@ -19,6 +23,8 @@ questions! {
 
 /// How long an entry must have been left alone, in milliseconds, unless it is said.
 const MIN_IDLE: u64 = 60_000;
+/// For how long, in milliseconds, an entry that was handed back counts as idle already.
+const HANDED_BACK_IDLE: u64 = 3_600_000;
 /// The most entries that are claimed at once: as many as a store tries.
 const MAX_BATCH: usize = 500;
 
@@ -38,6 +44,8 @@ struct RecoverOptions {
     min_idle: u64,
     max_retries: u64,
     batch: usize,
+    /// The lease of the group, in milliseconds.
+    lease: u64,
 }
 
 /// `streams.recover`: hands entries of the known streams that were left alone for too long back to their groups, and
@@ -48,6 +56,7 @@ async fn recover(context: &Context, mut args: Arguments) -> Result<Value, BusErr
         min_idle: args.count("minIdle", 0)?.unwrap_or(MIN_IDLE),
         max_retries: args.count("maxRetries", 0)?.unwrap_or(3),
         batch: args.limit("batchSize")?.min(MAX_BATCH),
+        lease: context.config.lease,
     };
     args.finish()?;
     let (mut recovered, mut found) = (Recovered::default(), false);
@@ -63,8 +72,8 @@ async fn recover(context: &Context, mut args: Arguments) -> Result<Value, BusErr
                 instance: context.consumer.clone(),
             };
             // Whoever holds an entry renews it within the lease of the group.
-            let min_idle = options.min_idle.max(facts.lease.unwrap_or(context.config.lease));
-            let options = RecoverOptions { min_idle, ..options };
+            let lease = facts.lease.unwrap_or(context.config.lease);
+            let options = RecoverOptions { min_idle: options.min_idle.max(lease), lease, ..options };
             match recover_group(context, &member, &options, &mut recovered).await {
                 // It was removed meanwhile, and nothing is left to recover.
                 Err(error) if error.kind == ErrorKind::NoGroup => {}
@@ -92,12 +101,23 @@ async fn recover_group(
 ) -> Result<(), BusError> {
     let mut from = EntryId::MIN;
     loop {
-        let overdue = overdue(context, member, options, from).await?;
+        let mut overdue = overdue(context, member, options, from).await?;
+        let Some(listed) = overdue.last().map(|entry| entry.id) else { return Ok(()) };
+        let is_last = overdue.len() < options.batch || listed == EntryId::MAX;
+        // What was put off is nobody's, and is taken by the consumers of the group when it is due.
+        let left =
+            |entry: &PendingEntry| *entry.consumer == *DELAYED || is_handed_back(member, options, entry);
+        overdue.retain(|entry| !left(entry));
         if overdue.is_empty() {
-            return Ok(());
+            if is_last {
+                return Ok(());
+            }
+            from = listed.next();
+            continue;
         }
         let ids: Vec<_> = overdue.iter().map(|entry| entry.id).collect();
-        let request = Request::Claim { member: member.clone(), min_idle: options.min_idle, ids: ids.clone() };
+        let (min_idle, early) = (options.min_idle, false);
+        let request = Request::Claim { member: member.clone(), min_idle, early, ids: ids.clone() };
         let (entries, deleted) = match context.store.execute(request).await? {
             Response::Claimed { entries, deleted } => (entries, deleted),
             _ => return Err(unexpected()),
@@ -106,17 +126,36 @@ async fn recover_group(
         // nothing, other consumers hold the whole page now, which is skipped.
         let claimed = entries.iter().map(|entry| entry.id).chain(deleted.iter().copied()).max();
         let Some(last) = claimed.or(ids.last().copied()) else { return Ok(()) };
-        let deleted = deleted.len() as u64;
         recovered.checked += ids.iter().filter(|id| **id <= last).count() as u64;
-        recovered.claimed += entries.len() as u64 + deleted;
-        recovered.failed += deleted;
+        recovered.claimed += (entries.len() + deleted.len()) as u64;
+        recovered.failed += deleted.len() as u64;
+        announce_lost(context, member, &deleted);
+        let taken_over = DeliveryCounts { recovered: entries.len() as u64, ..DeliveryCounts::default() };
+        context.push_effect(Effect::Counted(taken_over));
         settle(context, member, options, entries, recovered).await;
-        if (ids.len() < options.batch && ids.last() == Some(&last)) || last == EntryId::MAX {
+        let is_whole = ids.last() == Some(&last);
+        if (is_last && is_whole) || last == EntryId::MAX {
             return Ok(());
         }
         // An entry that was returned to its group stays overdue until a consumer takes it: only a way forward ends.
-        from = last.next();
+        from = if is_whole { listed.next() } else { last.next() };
     }
+}
+
+/// Whether this client has handed an entry back already, and no consumer has taken it yet. One that is to be a dead
+/// letter now is not left alone.
+fn is_handed_back(member: &ConsumerId, options: &RecoverOptions, entry: &PendingEntry) -> bool {
+    *entry.consumer == *member.consumer
+        && entry.idle >= HANDED_BACK_IDLE
+        && u64::from(entry.deliveries) <= options.max_retries
+}
+
+/// Announces entries that were deleted before they were settled.
+fn announce_lost(context: &Context, member: &ConsumerId, ids: &[EntryId]) {
+    let (Some(from), Some(to)) = (ids.iter().min(), ids.iter().max()) else { return };
+    let missed = Missed { count: ids.len() as u64, from: *from, to: *to };
+    let (stream, group) = (member.stream.clone(), member.group.clone());
+    context.push_effect(Effect::Announced(Announcement::MessagesLost { stream, group, missed }));
 }
 
 async fn overdue(
@@ -148,54 +187,90 @@ async fn settle(
     entries: Vec<StoredEntry>,
     recovered: &mut Recovered,
 ) {
-    let (exhausted, alive): (Vec<_>, Vec<_>) =
-        entries.into_iter().partition(|entry| u64::from(entry.deliveries) > options.max_retries + 1);
-    // Claiming them has raised their counts, and no handler has seen them.
-    let before = |entry: &StoredEntry| (entry.id, entry.deliveries.saturating_sub(1));
+    // What is not due has an attempt left.
+    let is_exhausted =
+        |e: &StoredEntry| e.due_in.is_none() && u64::from(e.deliveries) > options.max_retries + 1;
+    let (exhausted, alive): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_exhausted);
+    // Their counts are those of the next attempt, and no handler has seen them.
+    let before = |entry: &StoredEntry| {
+        let (deliveries, due_in) = (entry.deliveries.saturating_sub(1), entry.due_in);
+        (entry.id, RetryState { deliveries, due_in })
+    };
     if !alive.is_empty() {
-        let (done, failed) = requeue(context, member, alive.iter().map(before).collect()).await;
+        let (done, failed) = requeue(context, member, options, alive.iter().map(before).collect()).await;
         recovered.reprocessed += done;
         recovered.failed += failed;
     }
     if !exhausted.is_empty() {
-        let (done, failed) =
-            dead_letter(context, member, exhausted.iter().map(dead_letter_of).collect()).await;
+        let letters: Vec<_> = exhausted.iter().map(dead_letter_of).collect();
+        let before: Vec<_> = exhausted.iter().map(before).collect();
+        let (done, failed) = dead_letter(context, member, letters, exhausted).await;
         recovered.dead_lettered += done;
         recovered.failed += failed;
         if done == 0 {
             // The server has no room for dead letters: a later recovery tries again.
-            requeue(context, member, exhausted.iter().map(before).collect()).await;
+            requeue(context, member, options, before).await;
         }
     }
 }
 
 /// Returns entries to their group. The result: how many were returned, and how many were not.
-async fn requeue(context: &Context, member: &ConsumerId, items: Vec<(EntryId, u32)>) -> (u64, u64) {
-    let all = items.len() as u64;
-    let request = Request::Requeue { member: member.clone(), items, unhandled: false };
-    outcome(context, request, all).await
+async fn requeue(
+    context: &Context,
+    member: &ConsumerId,
+    options: &RecoverOptions,
+    items: Vec<(EntryId, RetryState)>,
+) -> (u64, u64) {
+    let (all, lease) = (items.len() as u64, options.lease);
+    let request = Request::Requeue { member: member.clone(), items, lease, unhandled: false };
+    let lost = match context.store.execute(request).await {
+        Ok(Response::Fenced { not_owned, deleted }) => {
+            announce_lost(context, member, &deleted);
+            (not_owned.len() + deleted.len()) as u64
+        }
+        _ => all,
+    };
+    (all.saturating_sub(lost), lost)
 }
 
 /// Moves entries to the dead letters. The result: how many were moved, and how many were not.
 async fn dead_letter(
     context: &Context,
     member: &ConsumerId,
-    dead_letters: Vec<DeadLetterEntry>,
+    letters: Vec<DeadLetterEntry>,
+    entries: Vec<StoredEntry>,
 ) -> (u64, u64) {
-    let all = dead_letters.len() as u64;
     let config = &context.config.dead_letter;
     let to: Option<Arc<str>> = config.enabled.then(|| context.dead_letters_of(&member.stream));
-    let request =
-        Request::DeadLetter { member: member.clone(), to, max_len: config.max_length, letters: dead_letters };
-    outcome(context, request, all).await
-}
-
-async fn outcome(context: &Context, request: Request, all: u64) -> (u64, u64) {
-    let lost = match context.store.execute(request).await {
-        Ok(Response::Fenced { not_owned: taken, deleted: gone }) => (taken.len() + gone.len()) as u64,
-        _ => all,
+    let kept = to.is_some();
+    let (max_len, all) = (config.max_length, letters.len() as u64);
+    let request = Request::DeadLetter { member: member.clone(), to, max_len, letters: letters.clone() };
+    let Ok(Response::Fenced { not_owned, deleted }) = context.store.execute(request).await else {
+        return (0, all);
     };
-    (all.saturating_sub(lost), lost)
+    announce_lost(context, member, &deleted);
+    let mut moved = 0;
+    for (letter, entry) in letters.into_iter().zip(entries) {
+        if not_owned.contains(&letter.id) || deleted.contains(&letter.id) {
+            continue;
+        }
+        moved += 1;
+        let received =
+            ReceivedEntry::pending(context.config.codec, member.stream.clone(), entry, &member.instance);
+        context.push_effect(Effect::Announced(Announcement::DeadLettered {
+            stream: member.stream.clone(),
+            group: member.group.clone(),
+            id: letter.id,
+            event: received.content.into_event(),
+            attempts: letter.attempts,
+            reason: letter.reason,
+            error: letter.error,
+            kept,
+        }));
+    }
+    let dead_lettered = if kept { moved } else { 0 };
+    context.push_effect(Effect::Counted(DeliveryCounts { dead_lettered, ..DeliveryCounts::default() }));
+    (moved, all - moved)
 }
 
 fn dead_letter_of(entry: &StoredEntry) -> DeadLetterEntry {

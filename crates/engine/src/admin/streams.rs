@@ -1,8 +1,8 @@
 //! `streams.*`: looks at streams and groups, and changes them.
 
-use oxbus_model::stream_store::{EntryId, GroupInfo, PendingEntry, Request, Response, StreamInfo};
+use oxbus_model::stream_store::{DELAYED, EntryId, GroupInfo, PendingEntry, Request, Response, StreamInfo};
 use oxbus_model::{BusError, ErrorKind};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::admin::arguments::Arguments;
 use crate::admin::context::{Context, no_stream, text_of};
@@ -55,18 +55,24 @@ pub(super) async fn describe(context: &Context, name: &str) -> Result<Option<Val
 }
 
 fn group_value(group: GroupInfo, now: u64) -> Value {
+    let delayed = group.delayed();
     let consumers: Vec<Value> = group
         .consumers
         .into_iter()
+        .filter(|(name, ..)| name != DELAYED)
         .map(|(name, pending, idle)| json!({ "name": name, "pending": pending, "idle": idle }))
         .collect();
+    let skipped: Map<String, Value> =
+        group.skipped.into_iter().map(|(event_type, count)| (event_type, count.into())).collect();
     json!({
         "name": group.name,
         "consumers": consumers,
         "pending": group.pending,
+        "delayed": delayed,
         "lag": group.lag,
         "oldestPendingAge": group.oldest_pending.map(|id| now.saturating_sub(id.ms)),
         "lastDeliveredId": text_of(group.last_delivered),
+        "skipped": skipped,
     })
 }
 

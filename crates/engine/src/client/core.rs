@@ -13,6 +13,7 @@ use crate::admin;
 use crate::admin::Effect;
 use crate::gap::Gaps;
 use crate::groups::GroupDriver;
+use crate::groups::announcements::announce;
 use crate::host::Notice;
 use crate::observe::stream_gauges::StreamGauges;
 use crate::rooms::Memberships;
@@ -139,7 +140,14 @@ impl Core {
             return Err(BusError::new(ErrorKind::Closed, "the client is closed"));
         }
         let (store, recent) = (self.transport.store(), state.recent.clone());
-        let context = admin::Context::new(store, &state.config, state.origin.instance_id(), recent);
+        let (shared, groups) = (state.clone(), self.groups.clone());
+        let act = move |effect| match effect {
+            Effect::Announced(announcement) => announce(&shared, announcement),
+            Effect::Counted(counts) => shared.live_queue().metrics.count(counts),
+            Effect::GroupRemoved { stream, group } => groups.maintenance().forget_group(stream, group),
+            Effect::Warning { code, message } => shared.notice(Notice::Warning { code, message }),
+        };
+        let context = admin::Context::new(store, &state.config, state.origin.instance_id(), recent, act);
         let asked = async {
             let answer = admin::call(&context, method, arguments).await;
             match &answer {
@@ -148,16 +156,7 @@ impl Core {
             }
             answer
         };
-        let answer = asked.instrument(debug_span!("request", method)).await;
-        for effect in context.take_effects() {
-            match effect {
-                Effect::GroupRemoved { stream, group } => {
-                    self.groups.maintenance().forget_group(stream, group)
-                }
-                Effect::Warning { code, message } => state.notice(Notice::Warning { code, message }),
-            }
-        }
-        answer
+        asked.instrument(debug_span!("request", method)).await
     }
 
     /// The first stage of closing: nothing more is taken in.

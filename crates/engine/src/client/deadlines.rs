@@ -8,6 +8,7 @@ use oxbus_model::{BusError, ErrorKind};
 
 use super::core::Core;
 use crate::memory::Timed;
+use crate::receive::dropped;
 use crate::state::lifecycle::State;
 
 impl Timed for Core {
@@ -49,14 +50,16 @@ impl Core {
         for subscription in state.confirmations.expired(now) {
             self.expire(subscription);
         }
+        dropped::report(state);
         let queue = state.live_queue();
         let (ready, retry) = (queue.deliveries.has_due(now), queue.deliveries.next_due(now));
+        let drops = queue.deliveries.next_drops_report();
         drop(queue);
         if ready {
             state.completions.wake();
         }
         let groups = self.groups.run_due();
-        [retry, state.confirmations.next_deadline(), groups].into_iter().flatten().min()
+        [retry, drops, state.confirmations.next_deadline(), groups].into_iter().flatten().min()
     }
 
     /// The server has not confirmed a subscription, or a join, in time.

@@ -1,12 +1,15 @@
 //! What the host does with events: it takes them for handlers, and says how their calls have ended.
 
-use oxbus_model::delivery::DURABLE_TOKEN;
-use oxbus_model::delivery::Settlement;
+use oxbus_model::delivery::{DURABLE_TOKEN, Delivery, Settlement};
 
 use super::{Client, DRAIN_BYTES, DRAIN_LIMIT};
 use crate::host::{Drained, Notice};
+use crate::receive::live_queue::LiveQueue;
 use crate::runtime::clock;
 use crate::state::lifecycle::State;
+
+/// How many subscriptions of a drain are asked for the length of their queue.
+const TURNS_LOOKED_AT: usize = 16;
 
 impl Client {
     /// Stops or resumes the deliveries of a subscription.
@@ -81,9 +84,17 @@ impl Client {
         let state = &self.core.state;
         let mut drained = state.completions.take();
         let mut queue = state.live_queue();
+        let handling = queue.deliveries.running() > 0;
         queue.take((DRAIN_LIMIT, DRAIN_BYTES), &mut drained.deliveries, &mut drained.notices);
         let mut more = queue.has_ready();
+        let crowded = !handling && !drained.published.is_empty() && is_crowded(&queue, &drained.deliveries);
         drop(queue);
+        if crowded && !(state.groups.in_use() && state.groups.claims().running() > 0) {
+            // The handlers of this drain come before those who wait for results and then publish more. Where a handler
+            // runs, it may be one of them: then nobody waits.
+            state.completions.keep_back(&mut drained.published);
+            more = true;
+        }
         if state.groups.in_use() {
             more |= self.drain_claims(&mut drained);
         }
@@ -112,4 +123,10 @@ impl Client {
         }
         more
     }
+}
+
+/// Whether one of the subscriptions that get `deliveries` has a queue that is half full all the same.
+fn is_crowded(queue: &LiveQueue, deliveries: &[Delivery]) -> bool {
+    let turns = deliveries.chunk_by(|a, b| a.subscription == b.subscription).filter_map(|turn| turn.first());
+    turns.take(TURNS_LOOKED_AT).any(|delivery| queue.deliveries.is_crowded(delivery.subscription))
 }

@@ -3,21 +3,24 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use oxbus_model::BusError;
-use oxbus_model::consumer::{GroupKey, ReceivedEntry};
+use oxbus_model::consumer::{Announcement, GroupKey, ReceivedEntry};
 use oxbus_model::routing::router::ServerSubscription;
+use oxbus_model::stream_store::Missed;
 use tracing::dispatcher::DefaultGuard;
 use tracing::{Dispatch, dispatcher, info};
 
 use super::core::Core;
 use crate::gap::Gaps;
 use crate::groups::GroupDriver;
+use crate::groups::announcements::announce;
 use crate::host::Notice;
 use crate::observe::link_mode::LinkModeWatch;
 use crate::receive::acceptance;
-use crate::receive::reception::{InboundBatch, OwnEvents};
+use crate::receive::foreign::ForeignMessages;
 use crate::state::ClientState;
 use crate::transport::context::TransportContext;
 use crate::transport::events::{ContinuityChange, PublishReport, Refused, TakeMessage, TransportEvents};
+use crate::transport::inbound::{InboundBatch, OwnEvents};
 use crate::transport::link_id::LinkId;
 
 /// Takes the reports of a client's transport.
@@ -26,14 +29,21 @@ pub(crate) struct ClientEvents {
     link_mode: LinkModeWatch,
     /// The parts that use the transport themselves. Reports to them are over when the client is dropped.
     core: Weak<Core>,
-    /// The memory of the last batch of messages, which the next one uses again.
-    batch: Mutex<InboundBatch>,
+    inbound: Mutex<Inbound>,
+}
+
+/// What is kept from one read of messages to the next.
+#[derive(Default)]
+struct Inbound {
+    /// Its memory is used again.
+    batch: InboundBatch,
+    foreign: ForeignMessages,
 }
 
 impl ClientEvents {
     pub(super) fn new(state: Arc<ClientState>, core: Weak<Core>) -> ClientEvents {
         let link_mode = LinkModeWatch::new(state.clone());
-        ClientEvents { state, link_mode, core, batch: Mutex::default() }
+        ClientEvents { state, link_mode, core, inbound: Mutex::default() }
     }
 
     /// The events of a transport without a client: reports to groups and of gaps lead nowhere.
@@ -71,9 +81,9 @@ impl ClientEvents {
         self.core.upgrade().map(|core| core.groups.clone())
     }
 
-    fn batch(&self) -> MutexGuard<'_, InboundBatch> {
-        // What a panic has left in it is handed on with the next batch.
-        self.batch.lock().unwrap_or_else(PoisonError::into_inner)
+    fn inbound(&self) -> MutexGuard<'_, Inbound> {
+        // What a panic has left in it is handed on with the next read.
+        self.inbound.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -130,7 +140,9 @@ impl TransportEvents for ClientEvents {
         // In memory nothing is missed, and each event comes alone: its way costs nothing more.
         let core = if self.state.config.mode.has_server() { self.core.upgrade() } else { None };
         let seen = core.as_ref().and_then(|core| core.gaps.as_ref()).and_then(Gaps::seen);
-        acceptance::receive(&self.state, seen, &mut self.batch(), read);
+        let mut inbound = self.inbound();
+        let Inbound { batch, foreign } = &mut *inbound;
+        acceptance::receive(&self.state, seen, batch, foreign, read);
     }
 
     fn own_events(&self) -> OwnEvents<'_> {
@@ -195,7 +207,7 @@ impl TransportEvents for ClientEvents {
         if state.unstored.take_added()
             && let Some(groups) = self.groups()
         {
-            groups.find_wanted();
+            groups.unstored().find_wanted();
         }
     }
 
@@ -213,8 +225,20 @@ impl TransportEvents for ClientEvents {
         }
     }
 
+    fn missed(&self, stream: Arc<str>, group: Arc<str>, missed: Missed) {
+        announce(&self.state, Announcement::MessagesLost { stream, group, missed });
+    }
+
     fn read_interrupted(&self, group: GroupKey, error: BusError) {
         self.groups().iter().for_each(|groups| groups.read_interrupted(group, &error));
+    }
+
+    fn hand_backs_heard(&self, heard: bool) {
+        self.groups().iter().for_each(|groups| groups.hear_hand_backs(heard));
+    }
+
+    fn handed_back(&self, stream: &str, group: &str) {
+        self.groups().iter().for_each(|groups| groups.handed_back(stream, group));
     }
 
     fn notice(&self, notice: Notice) {

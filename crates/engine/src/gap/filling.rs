@@ -18,10 +18,10 @@ use super::recovery::Recovery;
 use crate::admin::merged_range::MergedRange;
 use crate::host::Notice;
 use crate::receive::acceptance;
-use crate::receive::reception::InboundBatch;
 use crate::runtime::clock::Clock;
 use crate::runtime::panics::catch_panic;
 use crate::runtime::tasks::Tasks;
+use crate::transport::inbound::InboundBatch;
 use crate::transport::store::{PendingResponse, Store, unexpected};
 
 /// How long a store that does not answer is asked again, in milliseconds.
@@ -65,7 +65,7 @@ struct Filling<'a> {
     recovery: &'a Arc<Recovery>,
     missed: &'a MissedInterval,
     reopened: u64,
-    arrivals: InboundBatch,
+    batch: InboundBatch,
     /// The server subscriptions of the missed interval that match an event type, each with since when it is established.
     server_subscriptions: HashMap<Box<str>, Vec<(ServerSubscription, u64)>>,
     recovered: u64,
@@ -144,7 +144,7 @@ impl<'a> Filling<'a> {
             recovery,
             missed,
             reopened,
-            arrivals: InboundBatch::default(),
+            batch: InboundBatch::default(),
             server_subscriptions: HashMap::new(),
             recovered: 0,
             complete: false,
@@ -211,7 +211,7 @@ impl<'a> Filling<'a> {
             let Some((index, entry)) = walk.next().await? else { return Ok(whole) };
             let stream = streams.get(index).copied().unwrap_or_default();
             whole &= self.take(stream, &entry, clock);
-            if self.arrivals.events.len() >= BATCH {
+            if self.batch.events.len() >= BATCH {
                 self.deliver();
                 // A long missed interval must not keep others of this thread waiting.
                 tokio::task::yield_now().await;
@@ -241,9 +241,9 @@ impl<'a> Filling<'a> {
         let ms = entry.id.ms;
         let seen_last = clock.latest(self.missed.last_read).saturating_add(REACH);
         let late = ms.saturating_add(REACH) >= clock.earliest(self.reopened);
-        let (missed, server_subscriptions, arrivals) =
-            (self.missed, &mut self.server_subscriptions, &mut self.arrivals);
-        let before = arrivals.routes.len();
+        let (missed, server_subscriptions, batch) =
+            (self.missed, &mut self.server_subscriptions, &mut self.batch);
+        let before = batch.routes.len();
         let router = shared.router();
         let mut seen = self.recovery.seen.lock();
         if seen.is_full() && (ms <= seen_last || late) {
@@ -256,22 +256,22 @@ impl<'a> Filling<'a> {
             if ms >= clock.earliest(*since)
                 && seen.recover(self.recovery.seen.hash(server_subscription.into(), &id), late)
             {
-                router.route(server_subscription.into(), channel.as_bytes(), &mut arrivals.routes);
+                router.route(server_subscription.into(), channel.as_bytes(), &mut batch.routes);
             }
         }
         let whole = !(late && seen.is_full());
         drop((seen, router));
-        if arrivals.routes.len() > before {
-            let type_number = arrivals.types.number(&shared.types, &event.event_type);
+        if batch.routes.len() > before {
+            let type_number = batch.types.number(&shared.types, &event.event_type);
             let event = LiveEvent { type_number, ..LiveEvent::of(event, None, own) };
-            arrivals.events.push((InboundEvent::new(event), arrivals.routes.len()));
+            batch.events.push((InboundEvent::new(event), batch.routes.len()));
             self.recovered += 1;
         }
         whole
     }
 
     fn deliver(&mut self) {
-        acceptance::accept(&self.recovery.shared, &mut self.arrivals, |_| {});
+        acceptance::accept(&self.recovery.shared, &mut self.batch, |_| {});
     }
 }
 

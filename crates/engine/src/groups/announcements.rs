@@ -7,7 +7,7 @@ use crate::host::Notice;
 use crate::state::ClientState;
 
 /// Counts what a group announces, and passes it to the host.
-pub(super) fn announce(state: &ClientState, announcement: Announcement) {
+pub(crate) fn announce(state: &ClientState, announcement: Announcement) {
     let notice = match announcement {
         Announcement::Warning { code, message } => Notice::Warning { code, message },
         Announcement::Error(error) => Notice::Error(error),

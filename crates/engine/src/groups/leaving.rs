@@ -81,9 +81,12 @@ impl GroupDriver {
             changed.await;
         }
         let store = self.transport.store();
-        let consumers = groups.claims().members(key);
+        let (consumers, lease) = {
+            let claims = groups.claims();
+            (claims.members(key), claims.lease(key))
+        };
         for consumer in &consumers {
-            hand_back_rest(&*store, consumer).await;
+            hand_back_rest(&*store, consumer, lease).await;
         }
         let leaves = groups.claims().leave(key);
         for leave in leaves {
@@ -95,7 +98,7 @@ impl GroupDriver {
 
 /// Hands back the entries that were delivered into a connection that broke: they are this consumer's, and nobody else
 /// knows of them.
-async fn hand_back_rest(store: &dyn Store, id: &ConsumerId) {
+async fn hand_back_rest(store: &dyn Store, id: &ConsumerId, lease: u64) {
     let ConsumerId { stream, group, consumer, .. } = id;
     let mut from = EntryId::MIN;
     loop {
@@ -108,11 +111,11 @@ async fn hand_back_rest(store: &dyn Store, id: &ConsumerId) {
         // An entry that was handed back already has its right count: handing it back again would take away an attempt
         // that was made.
         let rest = entries.iter().filter(|e| e.idle < REQUEUED_IDLE);
-        let items: Vec<_> = rest.map(|e| (e.id, e.deliveries.saturating_sub(1))).collect();
+        let items: Vec<_> = rest.map(|e| (e.id, e.deliveries.saturating_sub(1).into())).collect();
         if items.is_empty() {
             continue;
         }
-        let requeue = Request::Requeue { member: id.clone(), items, unhandled: false };
+        let requeue = Request::Requeue { member: id.clone(), items, lease, unhandled: false };
         if store.execute(requeue).await.is_err() {
             return;
         }

@@ -20,8 +20,9 @@ use crate::runtime::tasks::Tasks;
 use crate::state::ClientState;
 use crate::transport::{EVICTION_POLICY, SERVER_INFO_DENIED, Transport};
 
-/// How often streams are trimmed, in milliseconds.
+/// How often streams are trimmed, in milliseconds. While nothing is removed the interval doubles, as far as the second.
 const TRIM_INTERVAL: u64 = 5_000;
+const QUIET_TRIM_INTERVAL: u64 = 30_000;
 
 /// Entries that one step of trimming removes when there are more, about, and how many such steps follow each other.
 const TRIMMED_AT_ONCE: u64 = 9_900;
@@ -40,6 +41,10 @@ const LOOK_INTERVAL: u64 = 60_000;
 #[derive(Default)]
 struct Schedule {
     trim_at: Option<u64>,
+    /// The interval until then.
+    trim_interval: u64,
+    /// How many events this client had published and received at the last trim.
+    events_then: u64,
     ensure_at: Option<u64>,
     running: bool,
     /// Whether the server's policy was looked at.
@@ -125,7 +130,8 @@ impl GroupMaintenance {
         };
         let look_again = self.state.groups.take_missing();
         let ensure = due(&mut schedule.ensure_at, None) || look_again;
-        let trim = due(&mut schedule.trim_at, Some(TRIM_INTERVAL));
+        let interval = schedule.trim_interval.max(TRIM_INTERVAL);
+        let trim = due(&mut schedule.trim_at, Some(interval));
         if !ensure && !trim {
             return;
         }
@@ -138,7 +144,8 @@ impl GroupMaintenance {
                     maintenance.make_streams().await;
                 }
                 if trim {
-                    maintenance.trim_streams().await;
+                    let removed = maintenance.trim_streams().await;
+                    maintenance.pace_trims(removed);
                 }
             });
             if let Err(fault) = done.await {
@@ -260,7 +267,21 @@ impl GroupMaintenance {
         }
     }
 
-    async fn trim_streams(&self) {
+    /// Sets when streams are trimmed next, after a trim that has `removed` entries or not.
+    fn pace_trims(&self, removed: bool) {
+        let state = &self.state;
+        let events = state.stats.events_published.get() + state.stats.events_received.get();
+        let mut schedule = self.schedule();
+        let busy = removed || std::mem::replace(&mut schedule.events_then, events) != events;
+        let doubled = (schedule.trim_interval.max(TRIM_INTERVAL) * 2).min(QUIET_TRIM_INTERVAL);
+        schedule.trim_interval = if busy { TRIM_INTERVAL } else { doubled };
+        let next = state.clock.now_ms().saturating_add(schedule.trim_interval);
+        schedule.trim_at = schedule.trim_at.map(|at| at.min(next));
+    }
+
+    /// Trims the streams. Returns whether an entry was removed.
+    async fn trim_streams(&self) -> bool {
+        let mut any = false;
         for stream in self.state.config.maintained_streams().iter().filter(|stream| is_trimmed(stream)) {
             let retention = Request::ApplyRetention {
                 stream: stream.name.as_str().into(),
@@ -274,6 +295,7 @@ impl GroupMaintenance {
             for _ in 0..TRIM_STEPS {
                 let result = self.transport.store().execute(retention.clone()).await;
                 log::span(&retention).in_scope(|| log::answered(&retention, &result));
+                any |= matches!(result, Ok(Response::Count(1..)));
                 match result {
                     Ok(Response::Count(removed)) if removed >= TRIMMED_AT_ONCE => {}
                     Ok(_) => break,
@@ -285,6 +307,7 @@ impl GroupMaintenance {
                 }
             }
         }
+        any
     }
 
     fn schedule(&self) -> MutexGuard<'_, Schedule> {

@@ -7,7 +7,7 @@
 //! - `maintenance`: streams and groups are made, and streams are trimmed; `announcements`: what the host is told
 //! - `wanted`: what groups want, for publishers that do not store it; `log`: what is logged of requests
 
-mod announcements;
+pub(crate) mod announcements;
 mod leaving;
 mod log;
 mod maintenance;

@@ -39,8 +39,7 @@ pub(crate) struct GroupDriver {
     armed: AtomicU64,
     /// Groups whose read was told to end.
     unblocked: Mutex<Vec<GroupKey>>,
-    /// What groups want that this client does not store.
-    pub(super) unstored: UnstoredWatch,
+    unstored: Arc<UnstoredWatch>,
 }
 
 impl GroupDriver {
@@ -52,7 +51,7 @@ impl GroupDriver {
             scheduled: Arc::default(),
             armed: AtomicU64::new(u64::MAX),
             unblocked: Mutex::default(),
-            unstored: UnstoredWatch::default(),
+            unstored: UnstoredWatch::new(state.clone(), transport.clone(), tasks.clone()),
             state,
             transport,
             tasks,
@@ -62,6 +61,11 @@ impl GroupDriver {
     /// The making and trimming of streams.
     pub(crate) fn maintenance(&self) -> &Arc<GroupMaintenance> {
         &self.maintenance
+    }
+
+    /// What groups want that this client does not store.
+    pub(crate) fn unstored(&self) -> &Arc<UnstoredWatch> {
+        &self.unstored
     }
 
     /// Whether a durable subscription of that number exists or is on its way.
@@ -119,6 +123,18 @@ impl GroupDriver {
     pub(crate) fn read_interrupted(self: &Arc<Self>, group: GroupKey, error: &BusError) {
         self.state.groups.claims().interrupted(group, error, self.state.clock.now_ms(), clock::random);
         self.pump();
+    }
+
+    /// Whether this client is told from now on of entries that others hand back.
+    pub(crate) fn hear_hand_backs(self: &Arc<Self>, heard: bool) {
+        self.state.groups.claims().hear_hand_backs(heard);
+        self.schedule();
+    }
+
+    /// Entries of a group were handed back, by this client or another.
+    pub(crate) fn handed_back(self: &Arc<Self>, stream: &str, group: &str) {
+        self.state.groups.claims().handed_back(stream, group);
+        self.schedule();
     }
 
     /// Has the work of groups done: at once where it takes no I/O, else by the task for it.
@@ -209,7 +225,7 @@ impl GroupDriver {
         match announcement {
             Announcement::Confirmed { subscription } => {
                 self.subscriptions.confirmed(subscription);
-                self.register_wanted(subscription);
+                self.unstored.register_wanted(subscription);
             }
             Announcement::Refused { subscription, error } => drop(self.unsubscribe(subscription, error)),
             announcement => announce(&self.state, announcement),

@@ -14,11 +14,12 @@ use oxbus_model::stream_store::{Request, WantedPattern, keys};
 use tokio::sync::Notify;
 use tracing::debug;
 
-use super::pump::GroupDriver;
 use crate::host::Notice;
 use crate::runtime::panics::catch_panic;
+use crate::runtime::tasks::Tasks;
 use crate::state::ClientState;
 use crate::state::lifecycle::State;
+use crate::transport::Transport;
 use crate::transport::store::Store;
 
 /// How long types are gathered before the registry is asked.
@@ -28,8 +29,10 @@ const GATHERING: Duration = Duration::from_millis(200);
 const INTERVALS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(3_600));
 
 /// Whether groups want what a client publishes and does not store.
-#[derive(Default)]
-pub(super) struct UnstoredWatch {
+pub(crate) struct UnstoredWatch {
+    state: Arc<ClientState>,
+    transport: Arc<dyn Transport>,
+    tasks: Tasks,
     started: AtomicBool,
     /// A type was added.
     added: Arc<Notify>,
@@ -50,34 +53,39 @@ pub(super) async fn register(state: &ClientState, store: &dyn Store, wanted: Vec
     }
 }
 
-impl GroupDriver {
+impl UnstoredWatch {
+    pub(super) fn new(state: Arc<ClientState>, transport: Arc<dyn Transport>, tasks: Tasks) -> Arc<Self> {
+        let (started, added, warned) = (AtomicBool::new(false), Arc::default(), Mutex::default());
+        Arc::new(UnstoredWatch { state, transport, tasks, started, added, warned })
+    }
+
     /// A subscription is established: what it wants is registered.
     pub(super) fn register_wanted(self: &Arc<Self>, subscription: u32) {
         let Some(wanted) = self.state.groups.wanted().get(&subscription).cloned() else { return };
-        let driver = self.clone();
-        self.run(async move { register(&driver.state, &*driver.transport.store(), wanted).await });
+        let watch = self.clone();
+        self.run(async move { register(&watch.state, &*watch.transport.store(), wanted).await });
     }
 
     /// This client has published an event of a type that it does not store, for the first time.
     pub(crate) fn find_wanted(self: &Arc<Self>) {
         if !self.state.config.mode.has_server() {
-            let driver = self.clone();
+            let watch = self.clone();
             return self.run(async move {
-                let _ = driver.warn_of_unstored().await;
+                let _ = watch.warn_of_unstored().await;
             });
         }
-        self.unstored.added.notify_one();
-        if self.unstored.started.swap(true, Ordering::AcqRel) {
+        self.added.notify_one();
+        if self.started.swap(true, Ordering::AcqRel) {
             return;
         }
-        let driver = Arc::downgrade(self);
-        let (state, added) = (self.state.clone(), self.unstored.added.clone());
+        let this = Arc::downgrade(self);
+        let (state, added) = (self.state.clone(), self.added.clone());
         self.tasks.spawn(async move {
             let mut interval = INTERVALS.0;
             added.notified().await;
             loop {
                 tokio::time::sleep(GATHERING).await;
-                let Some(strong) = driver.upgrade() else { return };
+                let Some(strong) = this.upgrade() else { return };
                 let asked = catch_panic("what groups want", strong.warn_of_unstored()).await;
                 let is_open = match asked {
                     Ok(is_open) => is_open,
@@ -102,7 +110,7 @@ impl GroupDriver {
     /// Warns of types that a group wants and this client does not store, each once. Returns whether there are others that
     /// a group may want later.
     async fn warn_of_unstored(&self) -> bool {
-        let warned = || self.unstored.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        let warned = || self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         let unwarned: Vec<Arc<str>> = {
             let warned = warned();
             self.state.unstored.all().into_iter().filter(|known| !warned.contains(known)).collect()

@@ -13,6 +13,10 @@ use crate::host::event_loop::{BLOCKED, EVENT_LOOP_BLOCKED, Waits, Wakes};
 /// The most notices that wait while the host does not drain. Beyond, the oldest are dropped, and a warning counts them.
 const MAX_NOTICES: usize = 1024;
 
+/// How many drains in a row results of publishes are kept back, at the most. They bring as many events as the default
+/// queue of a subscription holds.
+const MAX_KEPT_BACK: u32 = 40;
+
 pub(crate) struct Completions {
     host: Arc<dyn Host>,
     wakes: Wakes,
@@ -24,6 +28,8 @@ struct Ready {
     drained: Drained,
     lost_notices: usize,
     waits: Waits,
+    /// How many drains in a row results of publishes were kept back.
+    kept_back: u32,
 }
 
 impl Completions {
@@ -121,6 +127,18 @@ impl Completions {
             });
         }
         drained
+    }
+
+    /// Keeps results of publishes back for the next drain, which must come, unless they were kept back for too long.
+    pub(crate) fn keep_back(&self, published: &mut Vec<Published>) {
+        let mut ready = self.lock();
+        if ready.kept_back >= MAX_KEPT_BACK {
+            ready.kept_back = 0;
+            return;
+        }
+        ready.kept_back += 1;
+        published.append(&mut ready.drained.published);
+        std::mem::swap(published, &mut ready.drained.published);
     }
 
     fn lock(&self) -> MutexGuard<'_, Ready> {

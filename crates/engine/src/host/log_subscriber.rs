@@ -28,12 +28,13 @@ use tracing::{Dispatch, Event, Level, Metadata};
 use super::Notice;
 use super::completions::Completions;
 use crate::runtime::clock::Clock;
+use crate::runtime::line_limit::LineLimit;
 
 /// What targets of our own begin with: targets are paths of modules.
 const OWN: &str = "oxbus";
 
 /// Events of dependencies in a second, at the most.
-const FOREIGN_PER_SECOND: u32 = 50;
+const DEPENDENCIES_PER_SECOND: u32 = 50;
 
 /// The ids of spans are unique in the process, so that one stack per thread serves all clients.
 static NEXT_SPAN: AtomicU64 = AtomicU64::new(1);
@@ -51,7 +52,8 @@ pub(crate) fn dispatch(level: LogLevel, completions: Arc<Completions>, clock: Cl
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Error => LevelFilter::ERROR,
     };
-    Dispatch::new(LogSubscriber { level, completions, clock, spans: Mutex::default(), cap: Mutex::default() })
+    let dependencies = Mutex::new(LineLimit::new(DEPENDENCIES_PER_SECOND));
+    Dispatch::new(LogSubscriber { level, completions, clock, spans: Mutex::default(), dependencies })
 }
 
 type Fields = Map<String, Value>;
@@ -63,38 +65,14 @@ struct LogSubscriber {
     clock: Clock,
     /// The spans that exist, by their id. Only clients that log at `debug` have any.
     spans: Mutex<HashMap<u64, SpanData>>,
-    cap: Mutex<Cap>,
+    /// Bounds the events of dependencies.
+    dependencies: Mutex<LineLimit>,
 }
 
 struct SpanData {
     /// Those of its parents included.
     fields: Fields,
     handles: usize,
-}
-
-/// Bounds the events of dependencies.
-#[derive(Default)]
-struct Cap {
-    second: u64,
-    count: u32,
-    left_out: u64,
-}
-
-impl Cap {
-    /// Whether one more may be logged at `now_ms`; with how many were left out since that was last told.
-    fn admit(&mut self, now_ms: u64) -> Option<u64> {
-        let second = now_ms / 1_000;
-        if second != self.second {
-            self.second = second;
-            self.count = 0;
-        }
-        if self.count >= FOREIGN_PER_SECOND {
-            self.left_out += 1;
-            return None;
-        }
-        self.count += 1;
-        Some(std::mem::take(&mut self.left_out))
-    }
 }
 
 fn is_own(metadata: &Metadata<'_>) -> bool {
@@ -125,10 +103,10 @@ impl LogSubscriber {
     }
 
     /// An event of a dependency, which is logged at `debug` with its target.
-    fn foreign(&self, event: &Event<'_>) {
-        let mut cap = self.cap.lock().unwrap_or_else(PoisonError::into_inner);
-        let admitted = cap.admit(self.clock.now_ms());
-        drop(cap);
+    fn of_dependency(&self, event: &Event<'_>) {
+        let mut limit = self.dependencies.lock().unwrap_or_else(PoisonError::into_inner);
+        let admitted = limit.admit(self.clock.now_ms());
+        drop(limit);
         let Some(left_out) = admitted else { return };
         if left_out > 0 {
             let fields = Fields::from_iter([("count".to_owned(), left_out.into())]);
@@ -179,7 +157,7 @@ impl Subscriber for LogSubscriber {
     fn event(&self, event: &Event<'_>) {
         let metadata = event.metadata();
         if !is_own(metadata) {
-            return self.foreign(event);
+            return self.of_dependency(event);
         }
         let level = match *metadata.level() {
             Level::ERROR => "error",

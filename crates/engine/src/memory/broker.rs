@@ -219,8 +219,16 @@ impl Broker {
 
     /// Executes a request. The caller must hold no lock that a client takes when entries arrive.
     pub(super) fn execute(&self, request: Request) -> Result<Response, BusError> {
+        let handed_back = match &request {
+            Request::Requeue { member, .. } => Some((member.stream.clone(), member.group.clone())),
+            _ => None,
+        };
         let (result, ended) = self.execute_untold(request);
         ended.into_iter().for_each(EndedRead::report);
+        if let Some((stream, group)) = handed_back.filter(|_| result.is_ok()) {
+            let all: Vec<_> = self.lock().members.values().map(|member| member.context.clone()).collect();
+            all.iter().for_each(|context| context.events.handed_back(&stream, &group));
+        }
         result
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use oxbus_model::BusError;
 use oxbus_model::consumer::{GroupKey, Read, ReceivedEntry};
-use oxbus_model::stream_store::Streams;
 use oxbus_model::stream_store::memory::Delivered;
+use oxbus_model::stream_store::{Missed, Streams};
 use tokio::sync::mpsc;
 
 use crate::transport::context::TransportContext;
@@ -35,11 +35,13 @@ impl GroupReads {
         now_ms: u64,
     ) -> Option<EndedRead> {
         let Read { key, group, consumer, streams: names, limit } = read;
+        let missed = streams.take_missed(names, group);
         let result = streams.deliver(names, group, consumer, *limit, now_ms);
-        if result.as_ref().is_ok_and(Vec::is_empty) {
+        if missed.is_empty() && result.as_ref().is_ok_and(Vec::is_empty) {
             return None;
         }
-        Some(EndedRead { context: context.clone(), key: *key, result, _untold: self.untold.clone() })
+        let (context, group, _untold) = (context.clone(), group.clone(), self.untold.clone());
+        Some(EndedRead { context, key: *key, group, missed, result, _untold })
     }
 
     /// Waits until the client was told of every read that has ended.
@@ -55,13 +57,19 @@ impl GroupReads {
 pub(super) struct EndedRead {
     context: Arc<TransportContext>,
     pub(super) key: GroupKey,
+    group: Arc<str>,
+    /// What the group had missed, by stream.
+    missed: Vec<(Arc<str>, Missed)>,
     pub(super) result: Result<Vec<Delivered>, BusError>,
     _untold: mpsc::Sender<()>,
 }
 
 impl EndedRead {
     pub(super) fn report(self) {
-        let EndedRead { context, key, result, _untold } = self;
+        let EndedRead { context, key, group, missed, result, _untold } = self;
+        for (stream, missed) in missed {
+            context.events.missed(stream, group.clone(), missed);
+        }
         match result {
             Ok(delivered) => {
                 let (codec, own_instance) = (context.config.codec, context.origin.instance_id());

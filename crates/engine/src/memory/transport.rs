@@ -136,6 +136,7 @@ impl Transport for MemoryTransport {
 
     fn join(&self, group: GroupKey, _name: Arc<str>) {
         if self.number().is_some_and(|number| self.broker.add_reader(number, group)) {
+            self.context.events.hand_backs_heard(true);
             self.context.events.reader_up(group);
         }
     }

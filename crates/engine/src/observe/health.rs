@@ -10,6 +10,7 @@ use crate::host::event_loop;
 use crate::host::event_loop::EVENT_LOOP_BLOCKED;
 use crate::observe::link_mode::{LOCAL_ONLY, is_local_only, link_mode};
 use crate::observe::stream_health;
+use crate::receive::dropped;
 use crate::state::ClientState;
 use crate::state::lifecycle::State;
 use crate::transport::Transport;
@@ -65,6 +66,8 @@ async fn ask(state: &ClientState, transport: &dyn Transport) -> Value {
         let message = format!("events stay in this client: {link}: {why}");
         warnings.push(json!({ "code": LOCAL_ONLY, "message": message }));
     }
+    let dropped = dropped::warnings(state).into_iter();
+    warnings.extend(dropped.map(|(code, message)| json!({ "code": code, "message": message })));
     let blocked = state.completions.blocked_ms();
     if blocked >= event_loop::BLOCKED {
         warnings.push(json!({ "code": EVENT_LOOP_BLOCKED, "message": event_loop::message(blocked) }));

@@ -42,15 +42,22 @@ fn write_published<'a>(page: &mut Page, state: &ClientState, type_of: impl Fn(us
 fn write_calls<'a>(page: &mut Page, state: &ClientState, type_of: impl Fn(usize) -> &'a str) {
     const CONSUMED: &str = "eventbus_messages_consumed_total";
     const DURATION: &str = "eventbus_message_processing_duration_ms";
-    let consumers = state.groups.claims().consumers();
+    let claims = state.groups.claims();
+    let (consumers, mut consumed) = (claims.consumers(), claims.consumed().to_vec());
+    drop(claims);
     let queue = state.live_queue();
     page.family(
         CONSUMED,
         Kind::Counter,
-        "Events handled with success; stream and group are empty for live ones",
+        "Events handled with success: a stored one once for each group; a live one, without stream and group, once for \
+         each subscription",
     );
-    for (number, count) in queue.metrics.calls.consumed() {
-        let Some((stream, group)) = consumers.get(number) else { continue };
+    // The number of live events is the first.
+    match consumed.first_mut() {
+        Some(live) => *live = queue.metrics.consumed,
+        None => consumed.push(queue.metrics.consumed),
+    }
+    for ((stream, group), count) in consumers.iter().zip(consumed).filter(|(_, count)| *count > 0) {
         page.sample(CONSUMED, &[("stream", stream), ("consumer_group", group)], count);
     }
     // The handler calls of all groups of a stream are one series.

@@ -255,7 +255,8 @@ impl Encoder {
         // A room, a user, `stream: false` and `localOnly` say that the event is live, so only its own option counts.
         let by_type = || self.durable.includes(event_type) && self.options.goes_by_type();
         if self.options.durable.unwrap_or_else(by_type) {
-            let message = format!("an event of type {event_type:?} must be stored (durable), and no stream stores it");
+            let message =
+                format!("an event of type {event_type:?} must be stored (durable), and no stream stores it");
             return Err(BusError::new(ErrorKind::NoStream, message));
         }
         if !self.pubsub {

@@ -2,16 +2,20 @@
 
 use oxbus_model::config::Mode;
 
-use crate::receive::reception::{InboundBatch, OwnEvents, Reception};
+use crate::receive::dropped;
+use crate::receive::foreign::ForeignMessages;
+use crate::receive::reception::Reception;
 use crate::receive::seen::SeenMessages;
 use crate::state::ClientState;
 use crate::transport::events::TakeMessage;
+use crate::transport::inbound::{InboundBatch, OwnEvents};
 
 /// Takes messages in: `read` hands them over one by one. The host is woken when handlers have something to do.
 pub(crate) fn receive(
     state: &ClientState,
     seen: Option<&SeenMessages>,
     batch: &mut InboundBatch,
+    foreign: &mut ForeignMessages,
     read: &mut dyn FnMut(&mut TakeMessage<'_>),
 ) {
     let router = state.router();
@@ -24,13 +28,12 @@ pub(crate) fn receive(
         seen,
         drops_own: state.config.mode == Mode::Hybrid,
     };
-    let mut foreign = 0;
     read(&mut |server_subscription, channel, payload| {
-        foreign += u64::from(!reception.message(server_subscription, channel, payload, batch));
+        reception.message(server_subscription, channel, payload, batch, foreign);
     });
     drop(router);
-    if foreign > 0 {
-        state.stats.events_foreign.add(foreign);
+    if foreign.has_news() {
+        state.stats.events_foreign.add(foreign.report(state.clock.now_ms()));
     }
     accept(state, batch, |_| {});
 }
@@ -57,13 +60,19 @@ pub(crate) fn accept(state: &ClientState, batch: &mut InboundBatch, taken: impl 
         return;
     }
     if state.config.persistence.is_some() {
-        batch.events.iter().for_each(|(candidate, _)| state.push_received(candidate.json()));
+        batch.events.iter().for_each(|(inbound, _)| state.push_received(inbound.json()));
     }
     let mut queue = state.live_queue();
     queue.accept(batch, taken);
     let ready = queue.has_ready();
     let spent = queue.deliveries.take_deferred_drops();
+    let drops_began = queue.deliveries.take_drops_began();
     drop(queue);
+    if drops_began {
+        dropped::report(state);
+        // The next report has its time.
+        state.deadlines.notify_waiters();
+    }
     if ready {
         state.completions.wake();
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use oxbus_model::delivery::{Delivery, DeliveryCounts, Settlement};
 use oxbus_model::observe::histogram::Histogram;
-use oxbus_model::observe::metrics::{Calls, MetricKey};
+use oxbus_model::observe::metrics::{Calls, LIVE, MetricKey};
 use oxbus_model::observe::stats::{RateWindow, Stats};
 
 use crate::runtime::clock::Clock;
@@ -18,6 +18,8 @@ pub(crate) struct HandlerMetrics {
     pub(crate) handler_duration: Histogram,
     /// Handler calls by stream, group and event type.
     pub(crate) calls: Calls,
+    /// Live events handled with success, each once for each subscription.
+    pub(crate) consumed: u64,
     pub(crate) received: RateWindow,
 }
 
@@ -30,6 +32,7 @@ impl HandlerMetrics {
             latency: Histogram::new(),
             handler_duration: Histogram::new(),
             calls: Calls::default(),
+            consumed: 0,
             received,
         }
     }
@@ -63,7 +66,8 @@ impl HandlerMetrics {
         }
         self.handler_duration.record(microseconds);
         for key in keys {
-            self.calls.record(key, microseconds, settlement == Settlement::Succeeded);
+            self.calls.record(key, microseconds);
+            self.consumed += u64::from(key.consumer == LIVE && settlement == Settlement::Succeeded);
         }
         if let Settlement::TimedOut { .. } = settlement {
             self.stats.zombie_handlers.add(1);

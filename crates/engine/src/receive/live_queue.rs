@@ -11,9 +11,9 @@ use oxbus_model::routing::router::Route;
 
 use crate::host::Notice;
 use crate::receive::handler_metrics::HandlerMetrics;
-use crate::receive::reception::InboundBatch;
 use crate::runtime::clock;
 use crate::runtime::clock::Clock;
+use crate::transport::inbound::InboundBatch;
 
 /// The deliveries of a client and what is measured of them. Behind a lock that the reader of messages and
 /// the host take in turns, so nothing that takes long is done under it.
@@ -52,10 +52,10 @@ impl LiveQueue {
             self.metrics.received(batch.events.len(), now);
             let mut counts = DeliveryCounts::default();
             let mut from = 0;
-            for (candidate, to) in &batch.events {
+            for (inbound, to) in &batch.events {
                 let mut takers = 0;
                 for &Route { subscription, pattern } in &batch.routes[from..*to] {
-                    let offered = self.deliveries.offer(subscription, pattern, candidate, now);
+                    let offered = self.deliveries.offer(subscription, pattern, inbound, now);
                     takers += u32::from(offered.skipped == 0);
                     counts.add(offered);
                 }

@@ -1,30 +1,18 @@
 //! From messages to events: reading and routing, without the lock that handlers wait for.
 
-use std::sync::RwLockReadGuard;
-
 use oxbus_model::codec::Codec;
 use oxbus_model::codec::decoded::{Decoded, Missing};
 use oxbus_model::codec::event_json::except_of;
 use oxbus_model::delivery::{InboundEvent, LiveEvent};
-use oxbus_model::observe::metrics::{TypeCache, Types};
+use oxbus_model::observe::metrics::Types;
 use oxbus_model::routing::channel::{Audience, Channels};
-use oxbus_model::routing::router::{Route, Router, ServerSubscriptionRef};
+use oxbus_model::routing::router::{Router, ServerSubscriptionRef};
 
 use crate::publish::encoder::{Encoded, new_id};
+use crate::receive::foreign::ForeignMessages;
 use crate::receive::seen::SeenMessages;
 use crate::runtime::clock;
-
-/// Events of one read, and where they go. Its memory is used again for the next read.
-#[derive(Default)]
-pub(crate) struct InboundBatch {
-    /// Each event, and where its routes end.
-    pub(crate) events: Vec<(InboundEvent, usize)>,
-    pub(crate) routes: Vec<Route>,
-    /// The numbers of the types that came lately.
-    pub(crate) types: TypeCache,
-    /// How many subscriptions an event of a room was not for.
-    pub(crate) left_out: u64,
-}
+use crate::transport::inbound::{InboundBatch, OwnEvents};
 
 /// Reads messages and decides where they go.
 pub(crate) struct Reception<'a> {
@@ -40,15 +28,6 @@ pub(crate) struct Reception<'a> {
     pub(crate) drops_own: bool,
 }
 
-/// Takes events of this client for its own subscriptions, without the server. Subscriptions cannot change while it lives.
-pub(crate) struct OwnEvents<'a> {
-    pub(crate) router: RwLockReadGuard<'a, Router>,
-    pub(crate) channels: &'a Channels,
-    pub(crate) codec: Codec,
-    pub(crate) instance_id: &'a str,
-    pub(crate) types: &'a Types,
-}
-
 impl OwnEvents<'_> {
     /// Adds an event to `batch`. False when no subscription wants it.
     pub(crate) fn take(&self, event: &Encoded<'_>, batch: &mut InboundBatch) -> bool {
@@ -59,27 +38,31 @@ impl OwnEvents<'_> {
 }
 
 impl Reception<'_> {
-    /// Takes a message in that came on `channel` for `server_subscription`. False when it is not an event.
+    /// Takes a message in that came on `channel` for `server_subscription`.
     pub(crate) fn message(
         &self,
         server_subscription: ServerSubscriptionRef<'_>,
         channel: &[u8],
         payload: &[u8],
         batch: &mut InboundBatch,
-    ) -> bool {
+        foreign: &mut ForeignMessages,
+    ) {
         let before = batch.routes.len();
         let may_be_heard = self.router.route(server_subscription, channel, &mut batch.routes);
         if batch.routes.len() == before && !may_be_heard {
-            return true;
+            return;
         }
-        let Ok(decoded) = self.codec.read_message(payload, missing) else {
-            batch.routes.truncate(before);
-            return false;
+        let decoded = match self.codec.read_message(payload, missing) {
+            Ok(decoded) => decoded,
+            Err(reason) => {
+                batch.routes.truncate(before);
+                return foreign.came(server_subscription, channel, payload, reason);
+            }
         };
         let own = decoded.instance_id.as_deref() == Some(self.instance_id);
         if own && self.drops_own {
             batch.routes.truncate(before);
-            return true;
+            return;
         }
         if may_be_heard {
             let heard_from = batch.routes.len();
@@ -89,17 +72,16 @@ impl Reception<'_> {
                 batch.routes.truncate(heard_from);
             }
             if batch.routes.len() == before {
-                return true;
+                return;
             }
         }
         let usual = self.channels.name_of(channel) == Some(decoded.event_type.as_bytes());
         if usual && self.seen.is_some_and(|seen| !seen.came(server_subscription, &decoded)) {
             batch.routes.truncate(before);
-            return true;
+            return;
         }
         let channel = (!usual).then(|| String::from_utf8_lossy(channel).into());
         self.take(decoded, channel, own, batch);
-        true
     }
 
     /// Takes an event of this client in without the server. False when no subscription wants it.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use oxbus_model::config::Mode;
 use oxbus_model::consumer::{GroupKey, Read};
+use oxbus_model::routing::channel::HANDED_BACK;
 use oxbus_model::routing::router::ServerSubscription;
 use oxbus_model::stream_store::{WantedPattern, keys};
 use oxbus_model::{BusError, ErrorKind, Outcome};
@@ -24,10 +25,10 @@ use crate::redis::publisher::group_gate::GroupGate;
 use crate::redis::publisher::hybrid::Hybrid;
 use crate::redis::publisher::input::Input;
 use crate::redis::publisher::session::Publisher;
+use crate::redis::resp::value::RespValue;
 use crate::redis::streams::command_link::CommandLink;
 use crate::redis::streams::command_session::CommandSession;
 use crate::redis::streams::group_reader::GroupReader;
-use crate::redis::resp::value::RespValue;
 use crate::redis::streams::store::RedisStore;
 use crate::redis::streams::store_replies;
 use crate::redis::subscriber;
@@ -83,7 +84,8 @@ impl RedisTransport {
         let start = connector.clone();
         let link = LazyLink::new(move || start.start(CommandSession::new(start.context.clone())));
         let commands = CommandLink::new(context.clone(), link);
-        let store = Arc::new(RedisStore::new(commands.clone(), context.config.codec));
+        let handed_back = if config.pubsub { context.channels.named(HANDED_BACK) } else { String::new() };
+        let store = Arc::new(RedisStore::new(commands.clone(), context.config.codec, handed_back.into()));
         let (start, of_replicated) = (connector.clone(), gate.clone());
         let replicated = Arc::new(LazyLink::new(move || {
             start.start(Publisher::replicated(start.context.clone(), of_replicated.clone()))
@@ -297,6 +299,10 @@ impl Transport for RedisTransport {
         if !links.closed {
             let start = || GroupReader::start(group, name, &self.connector);
             links.readers.entry(group).or_insert_with(start);
+        }
+        drop(links);
+        if self.context.config.pubsub {
+            self.subscribe(vec![subscriber::hand_backs::subscription(&self.context.channels)]);
         }
     }
 

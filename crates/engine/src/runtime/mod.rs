@@ -1,5 +1,6 @@
-//! What every loop needs: the clock, tasks, and what becomes of a panic.
+//! What every loop needs: the clock, tasks, what becomes of a panic, and a bound for lines of the log.
 
 pub(crate) mod clock;
+pub(crate) mod line_limit;
 pub mod panics;
 pub(crate) mod tasks;

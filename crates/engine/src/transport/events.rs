@@ -1,11 +1,14 @@
 //! What a transport reports to its client: the one way up.
 
+use std::sync::Arc;
+
 use oxbus_model::BusError;
 use oxbus_model::consumer::{GroupKey, ReceivedEntry};
 use oxbus_model::routing::router::{ServerSubscription, ServerSubscriptionRef};
+use oxbus_model::stream_store::Missed;
 
 use crate::host::{DeliveredLocally, Failed, Notice, Published, SettledLocally};
-use crate::receive::reception::{InboundBatch, OwnEvents};
+use crate::transport::inbound::{InboundBatch, OwnEvents};
 use crate::transport::link_id::LinkId;
 
 /// Takes one message: the server subscription that it came for, its channel and its payload.
@@ -14,7 +17,8 @@ pub(crate) type TakeMessage<'a> = dyn FnMut(ServerSubscriptionRef<'_>, &[u8], &[
 /// What a transport reports. Everything that comes often comes in batches.
 ///
 /// None of the methods blocks, and a transport may call them while it holds locks of its own, but for those of
-/// groups: [`reader_up`](TransportEvents::reader_up), [`reader_down`](TransportEvents::reader_down),
+/// groups: [`handed_back`](TransportEvents::handed_back), [`hand_backs_heard`](TransportEvents::hand_backs_heard),
+/// [`reader_up`](TransportEvents::reader_up), [`reader_down`](TransportEvents::reader_down),
 /// [`entries`](TransportEvents::entries) and [`read_interrupted`](TransportEvents::read_interrupted) may call the
 /// transport again before they return.
 pub(crate) trait TransportEvents: Send + Sync {
@@ -73,8 +77,17 @@ pub(crate) trait TransportEvents: Send + Sync {
     /// A read of a group has ended with these entries; with none when none came in time.
     fn entries(&self, group: GroupKey, entries: Vec<ReceivedEntry>);
 
+    /// A group has missed entries of a stream, which were trimmed before the group had read them.
+    fn missed(&self, stream: Arc<str>, group: Arc<str>, missed: Missed);
+
     /// A read of a group was refused by the server; the connection stays.
     fn read_interrupted(&self, group: GroupKey, error: BusError);
+
+    /// Whether the client is told from now on of entries that others hand back.
+    fn hand_backs_heard(&self, heard: bool);
+
+    /// A client has handed back entries of a group of a stream: any other may claim them.
+    fn handed_back(&self, stream: &str, group: &str);
 
     /// Something that no call waits for.
     fn notice(&self, notice: Notice);

@@ -1,11 +1,13 @@
 //! What a transport does for a client, and what it reports. Redis and memory are two.
 //!
-//! - this file: [`Transport`], the way down; `events`: [`TransportEvents`](events::TransportEvents), the way up.
+//! - this file: [`Transport`], the way down; `events`: [`TransportEvents`](events::TransportEvents), the way up;
+//!   `inbound`: what it is given to fill.
 //! - `context`: what a transport is made with; `link_id`: which link something is about.
 //! - `store`: requests on streams.
 
 pub(crate) mod context;
 pub(crate) mod events;
+pub(crate) mod inbound;
 pub(crate) mod link_id;
 pub(crate) mod store;
 #[cfg(test)]

@@ -4,9 +4,30 @@ use std::borrow::Cow;
 
 use crate::codec::parts::Parts;
 
-/// A message that is not an event.
+/// Why a message is not an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Foreign;
+pub enum Foreign {
+    /// It is not UTF-8.
+    NotText,
+    /// It is not one JSON object.
+    NotObject,
+    /// It has no member `type` that is text.
+    NoType,
+    /// It has no member `data`, but members that no event has: whatever it carries would be lost.
+    NoData,
+}
+
+impl Foreign {
+    /// The reason in words.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Foreign::NotText => "it is not UTF-8",
+            Foreign::NotObject => "it is not a JSON object",
+            Foreign::NoType => "its type is missing or not text",
+            Foreign::NoData => "it has no data, but members that no event has",
+        }
+    }
+}
 
 /// An event that was read.
 #[derive(Debug)]

@@ -52,7 +52,7 @@ impl Codec {
     /// Reads a live message. `missing` is called only where a foreign publisher left something out.
     ///
     /// # Errors
-    /// [`Foreign`] when the message is not an event.
+    /// [`Foreign`], with the reason, when the message is not an event.
     #[inline]
     pub fn read_message(
         self,

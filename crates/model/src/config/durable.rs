@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::error::BusError;
 use super::streams::check_pattern;
+use crate::error::BusError;
 use crate::options::reader::Reader;
 use crate::routing::pattern::matches;
 
@@ -53,7 +53,11 @@ mod tests {
     use crate::error::ErrorKind;
 
     fn read(value: Value) -> Result<Durable, BusError> {
-        read_durable(&mut Reader::parse("test", &json!({ "durable": value }).to_string(), ErrorKind::InvalidConfig)?)
+        read_durable(&mut Reader::parse(
+            "test",
+            &json!({ "durable": value }).to_string(),
+            ErrorKind::InvalidConfig,
+        )?)
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //!
-//! - this file: [`Config`] and what it is resolved from; `settings`: what JavaScript is told of it
+//! - this file: [`Config`] and what it is resolved from
 //! - `redis`, `url`, `tls`: how to reach the server; `environment`: the variables that are read
 //! - `retry`: the delays of a failed handler; `notice`: remarks for the log; `secret`: what never prints
 //! - `durable`: which events must be stored; `streams`: what is stored, and what becomes of what cannot be handled
@@ -14,7 +14,6 @@ mod notice;
 mod redis;
 pub(crate) mod retry;
 mod secret;
-mod settings;
 mod streams;
 #[cfg(test)]
 mod tests;

@@ -77,7 +77,7 @@ const TIMEOUT: std::ops::RangeInclusive<u64> = 1..=3_600_000;
 const IGNORED: [(&str, &str); 3] = [
     ("poolSize", "every client has its fixed connections, which are pipelined"),
     ("maxRetriesPerRequest", "a command waits for the connection until its timeout"),
-    ("retryDelayOnFailover", "reconnecting backs off from 50 ms to 5 s by itself"),
+    ("retryDelayOnFailover", "reconnecting backs off by itself"),
 ];
 
 impl Default for RedisConfig {

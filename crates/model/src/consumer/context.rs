@@ -9,6 +9,7 @@ use crate::delivery::deferred_drop::DeferredDrop;
 use crate::delivery::settlement::DeliveryCounts;
 use crate::observe::metrics::{Consumers, MetricKey, Types};
 use crate::routing::channel::Channels;
+use crate::stream_store::keys;
 
 /// How the client is set up, and what its groups have to say.
 #[derive(Debug)]
@@ -17,6 +18,11 @@ pub(super) struct Context {
     pub(super) channels: Channels,
     /// The client start.
     pub(super) instance: Arc<str>,
+    /// The key by which this client start shows that it lives, and whether the others are known to see it.
+    pub(super) alive_key: Arc<str>,
+    pub(super) is_shown: bool,
+    /// Whether this client is told of entries that others hand back.
+    pub(super) hears_hand_backs: bool,
     pub(super) codec: Codec,
     /// The channel that stored events have, for tests: no format tells one yet.
     #[cfg(test)]
@@ -31,6 +37,8 @@ pub(super) struct Context {
     pub(super) counts: DeliveryCounts,
     /// What the handler calls were for that have ended; of a call that nobody asks for, until the next one ends.
     pub(super) ended: Vec<MetricKey>,
+    /// Events that were handled with success, each once, by the number of the stream and group.
+    pub(super) consumed: Vec<u64>,
     /// Events that nobody needs any more.
     pub(super) done: DeferredDrop,
 }
@@ -44,6 +52,9 @@ impl Context {
     ) -> Self {
         Context {
             dead_letter,
+            alive_key: keys::alive(&prefix, &instance).into(),
+            is_shown: false,
+            hears_hand_backs: false,
             channels: Channels::new(prefix),
             instance,
             codec,
@@ -55,8 +66,19 @@ impl Context {
             announcements: Vec::new(),
             counts: DeliveryCounts::default(),
             ended: Vec::new(),
+            consumed: Vec::new(),
             done: DeferredDrop::default(),
         }
+    }
+
+    /// An event was handled with success, by all subscriptions of a group that it is for.
+    #[inline]
+    pub(super) fn consumed(&mut self, consumer: u16) {
+        let at = usize::from(consumer);
+        if self.consumed.len() <= at {
+            self.consumed.resize(at + 1, 0);
+        }
+        self.consumed[at] += 1;
     }
 
     pub(super) fn announce(&mut self, announcement: Announcement) {

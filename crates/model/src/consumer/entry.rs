@@ -130,6 +130,8 @@ pub(super) struct HeldEntry {
     pub(super) stored: u32,
     /// Attempts that have ended, here or elsewhere: its delivery count if it is handed back.
     pub(super) made: u32,
+    /// When the delays that were asked for are over, of all its calls; 0 where none was.
+    pub(super) due: u64,
     /// When its claim was made or renewed.
     pub(super) renewed: u64,
     pub(super) stage: Stage,
@@ -207,6 +209,11 @@ impl HeldEntry {
             }
         }
         any
+    }
+
+    /// In how many milliseconds it is due; `None` if it is.
+    pub(super) fn due_in(&self, now: u64) -> Option<u64> {
+        self.due.checked_sub(now).filter(|wait| *wait > 0)
     }
 
     /// Whether its claim is to be renewed until it is settled.

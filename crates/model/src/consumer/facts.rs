@@ -5,7 +5,7 @@ use crate::consumer::answer::StoreAnswer;
 use crate::consumer::context::Context;
 use crate::consumer::group::Group;
 use crate::consumer::loss::lose_all;
-use crate::consumer::unmatched::decide_unmatched;
+use crate::consumer::unmatched::judge_again;
 use crate::stream_store::{GroupFacts, Response};
 use crate::{BusError, ErrorKind};
 
@@ -18,6 +18,7 @@ pub(super) fn heartbeat_answered(group: &mut Group, at: usize, answer: StoreAnsw
         Ok(Response::Facts(facts)) => facts,
         Ok(_) => return,
         Err(error) => {
+            stream.heartbeat.failed();
             stream.trouble = (error.kind != ErrorKind::NoGroup).then_some(error);
             return;
         }
@@ -33,7 +34,7 @@ pub(super) fn heartbeat_answered(group: &mut Group, at: usize, answer: StoreAnsw
         }
         stream.name_lost = true;
         stream.trouble = Some(error);
-        stream.heartbeat.name_lost(now);
+        stream.heartbeat.name_lost();
         lose_all(group, at, now, cx);
         return;
     }
@@ -41,9 +42,15 @@ pub(super) fn heartbeat_answered(group: &mut Group, at: usize, answer: StoreAnsw
         stream.own_scan.want();
     }
     stream.trouble = None;
-    stream.heartbeat.succeeded();
+    let outdated = facts.outdated;
     learn(group, at, facts, now, cx);
-    decide_unmatched(group, at, now, cx);
+    let Some(stream) = group.streams.get_mut(at) else { return };
+    if outdated {
+        stream.heartbeat.hurry();
+    } else {
+        stream.heartbeat.succeeded(stream.mark());
+    }
+    judge_again(group, at, now, cx);
     confirm(group, cx);
 }
 
@@ -52,10 +59,6 @@ fn learn(group: &mut Group, at: usize, mut facts: GroupFacts, now: u64, cx: &mut
     let Group { streams, joining, lease, .. } = group;
     let Some(stream) = streams.get_mut(at) else { return };
     let (name, group) = (&stream.name, &joining.group);
-    if let Some(missed) = facts.missed.take() {
-        let (stream, group) = (name.clone(), group.clone());
-        cx.announce(Announcement::MessagesLost { stream, group, missed });
-    }
     if lease.announces_difference(facts.lease, joining.lease) {
         let message = format!(
             "group {group:?} of stream {name:?} has a lease of {} ms, here it is {} ms; the group's is used",
@@ -63,6 +66,7 @@ fn learn(group: &mut Group, at: usize, mut facts: GroupFacts, now: u64, cx: &mut
         );
         cx.announce(Announcement::Warning { code: "LEASE_DIFFERS", message });
     }
+    stream.take_up.learn(std::mem::take(&mut facts.take_up));
     if stream.facts.learn(facts, now) {
         stream.forget_routes();
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::consumer::announcement::Announcement;
 use crate::consumer::context::Context;
-use crate::consumer::entry::{Failure, HeldEntry, Stage};
+use crate::consumer::entry::{CallState, Failure, HeldEntry, Stage};
 use crate::consumer::entry_table::EntryTable;
 use crate::consumer::lease::Lease;
 use crate::consumer::membership::{GroupKey, Joining, Source};
@@ -90,6 +90,11 @@ impl Group {
         self.ordering.widen(self.subscriptions.smallest_batch());
     }
 
+    /// Whether it is there in one of its streams.
+    pub(super) fn is_open(&self) -> bool {
+        self.streams.iter().any(|stream| stream.opening.is_open())
+    }
+
     /// The index of a stream.
     pub(super) fn stream_index(&self, name: &Arc<str>) -> Option<usize> {
         self.streams.iter().position(|s| Arc::ptr_eq(&s.name, name) || s.name == *name)
@@ -125,10 +130,18 @@ impl Group {
         self.streams.get(at)?.slots.slot_of(id, &self.entries)
     }
 
-    /// The calls of an entry may be made: they go to the queues of their subscriptions.
+    /// From how long a delay on, in milliseconds, an entry is put off: the store keeps it until it is due. `None` where
+    /// an order is kept, as only the client that holds an entry keeps others behind it.
+    pub(super) fn puts_off(&self) -> Option<u64> {
+        (self.joining.order_by == OrderBy::None).then_some(self.lease.long_delay())
+    }
+
+    /// The calls of an entry may be made, now or when it is due: they go to the queues of their subscriptions.
     pub(super) fn activate(&mut self, slot: u32, now: u64) {
         let Some(entry) = self.entries.get_mut(slot) else { return };
-        if entry.suspected_poison {
+        if entry.due_in(now).is_some() {
+            self.hold_until_due(slot);
+        } else if entry.suspected_poison {
             entry.stage = Stage::SuspectedPoison;
             self.suspected_poison.push_back(slot);
         } else {
@@ -136,6 +149,24 @@ impl Group {
             self.subscriptions.queue_calls(slot, &entry.calls, now);
         }
         self.entries.recount(slot);
+    }
+
+    /// An entry that came before it is due waits for that, in its lane.
+    fn hold_until_due(&mut self, slot: u32) {
+        let Group { entries, subscriptions, ordering, .. } = self;
+        let Some(entry) = entries.get_mut(slot) else { return };
+        entry.stage = Stage::Active;
+        let due = entry.due;
+        for call in entry.calls.iter_mut().filter(|call| call.state == CallState::Waiting) {
+            if let Some(state) = subscriptions.queue_retry(slot, call.subscription, due) {
+                call.state = state;
+            }
+        }
+        if entry.in_lane {
+            // Nothing may pass it meanwhile.
+            ordering.start(entry.key());
+        }
+        entries.recount(slot);
     }
 
     /// An entry is to be acknowledged.

@@ -27,10 +27,20 @@ impl Consumer {
         own.map(|s| s.member.clone()).collect()
     }
 
+    /// The lease of a group, in milliseconds; 0 when it was not joined.
+    pub fn lease(&self, key: GroupKey) -> u64 {
+        self.groups.get(&key).map_or(0, |group| group.lease.ms())
+    }
+
     /// The streams and groups that were counted by, by their number:
     /// [`MetricKey::consumer`](crate::observe::metrics::MetricKey::consumer).
     pub fn consumers(&self) -> Vec<(Arc<str>, Arc<str>)> {
         self.context.consumers.all()
+    }
+
+    /// How many events were handled with success, each once for a group, by the number of the stream and group.
+    pub fn consumed(&self) -> &[u64] {
+        &self.context.consumed
     }
 
     /// Whether a group was told to stop reading, and is not left yet.
@@ -104,8 +114,10 @@ impl Consumer {
 
     /// When, after `now`, there is something to do by time alone: work, or a handler call.
     pub fn next_due(&self, now: u64) -> Option<u64> {
-        let groups = self.groups.values().filter_map(|group| requests::next_due(group, now));
-        groups.chain(self.poison.next_due(&self.calls, now)).min()
+        let groups = self.groups.values().filter_map(|group| requests::next_due(group, &self.context, now));
+        let lives = self.groups.values().any(|group| group.is_open());
+        let life = self.liveness.due().filter(|at| lives && *at > now);
+        groups.chain(life).chain(self.poison.next_due(&self.calls, now)).min()
     }
 
     /// Whether no handler runs and the store knows everything, of one group or all.

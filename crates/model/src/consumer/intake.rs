@@ -20,6 +20,8 @@ pub(super) enum Origin {
     Read,
     /// It was claimed from another consumer.
     Claimed,
+    /// The group had read past it.
+    ReadPast,
     /// It was pending for this one.
     Own,
 }
@@ -52,6 +54,7 @@ pub(super) fn accept(group: &mut Group, received: ReceivedEntry, origin: Origin,
     let Some(stream) = group.streams.get_mut(at) else { return };
     if origin == Origin::Read {
         stream.facts.delivered(received.id);
+        stream.heartbeat.entries_changed();
     }
     if stream.name_lost {
         // It came under a name that is another's: whoever finds it expired takes it over.
@@ -67,8 +70,9 @@ pub(super) fn accept(group: &mut Group, received: ReceivedEntry, origin: Origin,
         }
         return;
     }
-    cx.counts.recovered += u64::from(origin == Origin::Claimed);
-    let ReceivedEntry { id, deliveries, started, unhandled_since, content, .. } = received;
+    let ReceivedEntry { id, deliveries, started, unhandled_since, due_in, content, .. } = received;
+    // What was put off was no other consumer's.
+    cx.counts.recovered += u64::from(origin == Origin::Claimed && due_in.is_none());
     let past = Past { deliveries: deliveries.max(1), started, unhandled_since };
     let deliveries = past.deliveries;
     let (verdict, event) = judge(group, at, content, &past, now, cx);
@@ -79,6 +83,7 @@ pub(super) fn accept(group: &mut Group, received: ReceivedEntry, origin: Origin,
         count: deliveries,
         stored: deliveries,
         made: deliveries - 1,
+        due: due_in.filter(|wait| *wait > 0).map_or(0, |wait| now.saturating_add(wait)),
         renewed: now,
         stage: Stage::Active,
         load: Load::Settling,
@@ -100,7 +105,7 @@ pub(super) fn accept(group: &mut Group, received: ReceivedEntry, origin: Origin,
                 cx.done.push(event);
             }
         }
-        Verdict::Unmatched(event_type) => keep_unmatched(group, entry, event_type, now),
+        Verdict::Unmatched(event_type) => keep_unmatched(group, entry, &event_type),
         Verdict::LeaveToPeers { until } => {
             let slot = group.entries.insert(entry);
             group.requeue(slot, true);
@@ -109,13 +114,16 @@ pub(super) fn accept(group: &mut Group, received: ReceivedEntry, origin: Origin,
             }
         }
         Verdict::DeadLetter { reason, error } => {
+            // The claim that has found it started, and raised its count, was no attempt of a handler.
+            let attempts = deliveries.saturating_sub(u32::from(started)).max(1);
             let slot = group.entries.insert(entry);
-            group.dead_letter(slot, Box::new(Failure { attempts: deliveries, reason, error }));
+            group.dead_letter(slot, Box::new(Failure { attempts, reason, error }));
         }
         Verdict::Handle(calls, route) => {
             let most = group.subscriptions.max_retries(&calls).max(1);
             entry.type_number = route.type_number;
-            entry.suspected_poison = origin != Origin::Read && deliveries > most;
+            // An entry that was put off was handed back after its attempts had ended.
+            entry.suspected_poison = origin != Origin::Read && deliveries > most && due_in.is_none();
             entry.calls = calls;
             begin(group, entry, now);
         }
@@ -125,7 +133,9 @@ pub(super) fn accept(group: &mut Group, received: ReceivedEntry, origin: Origin,
 /// Starts the life of an entry that has calls.
 #[inline]
 fn begin(group: &mut Group, mut entry: HeldEntry, now: u64) {
-    if group.stopping {
+    // An entry that was left until later by a process that has died is put off at once.
+    let put_off = group.puts_off().zip(entry.due_in(now)).is_some_and(|(least, wait)| wait >= least);
+    if group.stopping || put_off {
         entry.calls = Calls::NONE;
         let slot = group.entries.insert(entry);
         group.requeue(slot, false);

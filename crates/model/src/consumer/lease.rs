@@ -5,6 +5,9 @@ use crate::consumer::stream::Stream;
 use crate::consumer::subscriptions::GroupSubscriptions;
 use crate::stream_store::EntryId;
 
+/// From how long a delay on the store keeps it, in milliseconds, unless the lease is shorter.
+const LONG_DELAY: u64 = 30_000;
+
 /// The lease of a group, and when the claims under it are looked at.
 #[derive(Debug)]
 pub(super) struct Lease {
@@ -23,6 +26,11 @@ impl Lease {
     /// The lease, in milliseconds.
     pub(super) fn ms(&self) -> u64 {
         self.ms
+    }
+
+    /// From how long a delay on, in milliseconds, an entry is not kept until its retry, and its due time is told at once.
+    pub(super) fn long_delay(&self) -> u64 {
+        self.ms.min(LONG_DELAY)
     }
 
     /// For how long an entry without a handler goes round among the clients, in milliseconds.
@@ -69,7 +77,7 @@ impl Lease {
                 }
             } else if extensions.len() < stream.slots.len() {
                 // A list that is not taken has them already.
-                extensions.push(entry.id, (entry.count != entry.stored).then_some(entry.count));
+                extensions.push(entry.id, (entry.count != entry.stored).then_some((entry.count, entry.due)));
                 entry.renewed = now;
             }
         }

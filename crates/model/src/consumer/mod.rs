@@ -12,10 +12,12 @@
 //! | what becomes of an entry that comes in | `intake`; `unmatched`: one that nobody seems to want |
 //! | which entry waits for which | `ordering` |
 //! | when an entry goes to a handler | `dispatch`; `handler_calls`: the calls that run |
+//! | which delays the store keeps | `delays` |
 //! | how a call ends, when its retry is, when an entry is a dead letter | `settle` |
 //! | when a lease is extended | `lease` |
 //! | what the store is told of entries, and in which requests | `updates/` |
 //! | how much is read, and when | `reading`, `throughput` |
+//! | how a client start shows that it lives | `liveness` |
 //! | how entries of dead consumers are found | `scan`; `stream/own_scan`, `stream/recovery`: when |
 //! | how an entry is lost | `loss` |
 //! | what happens to entries that may kill the process | `poison`, `quiesce` |
@@ -26,6 +28,7 @@
 mod announcement;
 mod answer;
 mod context;
+mod delays;
 mod dispatch;
 mod entry;
 mod entry_table;
@@ -37,6 +40,7 @@ mod inspect;
 mod intake;
 mod lease;
 mod leaving;
+mod liveness;
 mod loss;
 mod membership;
 mod ordering;
@@ -72,7 +76,9 @@ use crate::consumer::context::Context;
 use crate::consumer::group::{Group, new_subscriber};
 use crate::consumer::handler_calls::HandlerCalls;
 use crate::consumer::intake::Origin;
+use crate::consumer::liveness::{ALIVE, Liveness};
 use crate::consumer::poison::{Groups, PoisonWatch};
+use crate::consumer::stream::Stream;
 use crate::delivery::dispatch_batch::DispatchBatch;
 use crate::delivery::event::{Delivery, LiveEvent};
 use crate::delivery::settlement::{CircuitChange, DeliveryCounts, Settlement};
@@ -98,6 +104,7 @@ pub struct Consumer {
     /// The groups of the subscriptions.
     groups_of: HashMap<u32, GroupKey>,
     calls: HandlerCalls,
+    liveness: Liveness,
     poison: PoisonWatch,
     next_key: u32,
     /// The group that hands out first, in turn.
@@ -112,6 +119,7 @@ impl Consumer {
             groups: Groups::new(),
             groups_of: HashMap::default(),
             calls: HandlerCalls::default(),
+            liveness: Liveness::default(),
             poison: PoisonWatch::default(),
             next_key: 0,
             turn: 0,
@@ -219,6 +227,7 @@ impl Consumer {
     pub fn work(&mut self, now: u64) -> Vec<Work> {
         let mut out = Vec::new();
         self.poison.prepare(&mut self.groups, &self.calls, now, &mut out);
+        self.show_life(now, &mut out);
         for group in self.groups.values_mut() {
             requests::work(group, now, &mut self.context, &mut out);
         }
@@ -235,10 +244,14 @@ impl Consumer {
         now: u64,
         random: impl FnOnce() -> f64,
     ) -> Option<Work> {
-        let Some(group) = self.groups.get_mut(&key) else {
-            self.answered_too_late(request, result);
+        if let Request::KeepAlive { .. } = request {
+            if self.liveness.answered(&result, now) {
+                self.streams_mut().for_each(|stream| stream.heartbeat.hurry());
+            }
             return None;
-        };
+        }
+        // The group may have been left meanwhile.
+        let group = self.groups.get_mut(&key)?;
         let random = if result.is_err() { random() } else { 0.0 };
         let answer = StoreAnswer { result, now, random };
         let next = if let Request::MarkStarted { member, id } = request {
@@ -254,14 +267,33 @@ impl Consumer {
         next
     }
 
-    /// Takes an answer for a group that was left meanwhile: what the store tells only once is passed on.
-    fn answered_too_late(&mut self, request: Request, result: Result<Response, BusError>) {
-        if let (Request::Heartbeat { member, .. }, Ok(Response::Facts(facts))) = (request, result)
-            && let Some(missed) = facts.missed
-        {
-            let (stream, group) = (member.stream, member.group);
-            self.context.announce(Announcement::MessagesLost { stream, group, missed });
+    /// Shows that this client start lives, while it has a consumer.
+    fn show_life(&mut self, now: u64, out: &mut Vec<Work>) {
+        self.context.is_shown = self.liveness.is_shown(now);
+        let Some(group) = self.groups.values().find(|group| group.is_open()) else { return };
+        if self.liveness.next_request(now) {
+            let key = self.context.alive_key.clone();
+            out.push(Work::Store(group.key, Request::KeepAlive { key, ttl: ALIVE }));
         }
+    }
+
+    fn streams_mut(&mut self) -> impl Iterator<Item = &mut Stream> {
+        self.groups.values_mut().flat_map(|group| &mut group.streams)
+    }
+
+    /// Says whether this client is told of entries that others hand back. Where it is not, it looks for them often.
+    pub fn hear_hand_backs(&mut self, heard: bool) {
+        let before = std::mem::replace(&mut self.context.hears_hand_backs, heard);
+        if before != heard {
+            self.streams_mut().for_each(|stream| stream.recovery.look_now());
+        }
+    }
+
+    /// Entries of a group were handed back.
+    pub fn handed_back(&mut self, stream: &str, group: &str) {
+        let of_group = self.groups.values_mut().filter(|g| *g.joining.group == *group);
+        let streams = of_group.flat_map(|g| &mut g.streams).filter(|s| *s.name == *stream);
+        streams.for_each(|stream| stream.recovery.look_now());
     }
 
     /// Hands out at most `max_events` events, and no more once they have `max_bytes`, but batches whole, in

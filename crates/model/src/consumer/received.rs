@@ -19,6 +19,8 @@ pub struct ReceivedEntry {
     pub started: bool,
     /// The store's time of the first hand-back for lack of a handler.
     pub unhandled_since: Option<u64>,
+    /// In how many milliseconds it is due: see [`StoredEntry::due_in`].
+    pub due_in: Option<u64>,
     /// What it holds.
     pub content: Content,
 }
@@ -49,15 +51,23 @@ impl ReceivedEntry {
         own_instance: &str,
     ) -> ReceivedEntry {
         let content = Content::read(codec, fields, id, own_instance);
-        ReceivedEntry { stream, id, deliveries: 1, started: false, unhandled_since: None, content }
+        ReceivedEntry {
+            stream,
+            id,
+            deliveries: 1,
+            started: false,
+            unhandled_since: None,
+            due_in: None,
+            content,
+        }
     }
 
     /// An entry that was claimed or found pending. `own_instance` is the client start that has it now.
     pub fn pending(codec: Codec, stream: Arc<str>, entry: StoredEntry, own_instance: &str) -> ReceivedEntry {
-        let StoredEntry { id, deliveries, started, unhandled_since, fields } = entry;
+        let StoredEntry { id, deliveries, started, unhandled_since, due_in, fields } = entry;
         let fields = fields.iter().map(|(name, value)| (&**name, &**value));
         let new = ReceivedEntry::new(codec, stream, id, fields, own_instance);
-        ReceivedEntry { deliveries, started, unhandled_since, ..new }
+        ReceivedEntry { deliveries, started, unhandled_since, due_in, ..new }
     }
 }
 
@@ -73,6 +83,14 @@ impl ReceivedEntry {
 }
 
 impl Content {
+    /// The event; `None` where there is none.
+    pub fn into_event(self) -> Option<Arc<LiveEvent>> {
+        match self {
+            Content::Event { candidate, .. } => Some(candidate.event),
+            Content::Undecodable(_) => None,
+        }
+    }
+
     fn read<'a>(
         codec: Codec,
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,

@@ -4,32 +4,10 @@
 use crate::consumer::announcement::Announcement;
 use crate::consumer::context::Context;
 use crate::consumer::group::Group;
+use crate::consumer::stream::Stream;
 use crate::error::Outcome;
 use crate::stream_store::Request;
 use crate::{BusError, ErrorKind};
-
-/// The requests about a stream that were refused the last time, each once.
-#[derive(Debug, Default)]
-pub(super) struct Refusals(Vec<(&'static str, BusError)>);
-
-impl Refusals {
-    /// Why one of them was refused.
-    pub(super) fn first(&self) -> Option<&BusError> {
-        self.0.first().map(|(_, error)| error)
-    }
-
-    /// A request was answered, with an error if it was refused. Returns whether it is the first that is refused.
-    fn answered(&mut self, name: &'static str, refused: Option<&BusError>) -> bool {
-        if self.0.is_empty() && refused.is_none() {
-            return false;
-        }
-        let is_first = self.0.is_empty();
-        self.0.retain(|(other, _)| *other != name);
-        let Some(error) = refused else { return false };
-        self.0.push((name, error.clone()));
-        is_first
-    }
-}
 
 /// What a request of a consumer does, in words. `None`: its failure is told elsewhere.
 fn name_of(request: &Request) -> Option<&'static str> {
@@ -37,6 +15,8 @@ fn name_of(request: &Request) -> Option<&'static str> {
         Request::Acknowledge { .. } => Some("acknowledge entries"),
         Request::ExtendLease { .. } => Some("renew claims"),
         Request::Requeue { .. } => Some("hand entries back"),
+        Request::Skip { .. } => Some("skip entries"),
+        Request::TakeUp { .. } => Some("take up entries that it has read past"),
         Request::ListExpired { .. } | Request::Claim { .. } => Some("take entries over"),
         Request::ClaimOwnPending { .. } => Some("find its pending entries"),
         Request::Heartbeat { .. } => Some("keep its facts"),
@@ -77,7 +57,7 @@ pub(super) fn answered(
 /// The server has refused a read.
 pub(super) fn read_refused(group: &mut Group, error: &BusError, cx: &mut Context) {
     let tells = group.reading.refused(error);
-    let told = |stream: &super::stream::Stream| stream.trouble.is_some() || stream.refusals.first().is_some();
+    let told = |stream: &Stream| stream.trouble.is_some() || stream.refusals.first().is_some();
     if matches!(error.kind, ErrorKind::WrongType | ErrorKind::PermissionDenied) {
         // It may be about one of the streams: each is asked for by itself, and the others are read on.
         group.streams.iter_mut().for_each(|stream| stream.opening.group_gone());

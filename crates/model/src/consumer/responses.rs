@@ -7,10 +7,11 @@ use crate::consumer::facts::heartbeat_answered;
 use crate::consumer::group::Group;
 use crate::consumer::loss::{lose, vanish};
 use crate::consumer::refusals;
-use crate::consumer::scan::{claimed, expired_listed, own_claimed};
+use crate::consumer::scan::{claimed, expired_listed, own_claimed, taken_up};
+use crate::consumer::unmatched::skipped;
 use crate::consumer::work::Work;
 use crate::error::Outcome;
-use crate::stream_store::{DeadLetterEntry, EntryId, Request, Response};
+use crate::stream_store::{DeadLetterEntry, EntryId, Request, Response, RetryState};
 use crate::{BusError, ErrorKind};
 
 /// The stream that a request is about.
@@ -20,13 +21,15 @@ fn stream_of(group: &Group, request: &Request) -> Option<usize> {
         Request::Acknowledge { member, .. }
         | Request::ExtendLease { member, .. }
         | Request::Requeue { member, .. }
+        | Request::Skip { member, .. }
+        | Request::TakeUp { member, .. }
         | Request::DeadLetter { member, .. }
         | Request::MarkStarted { member, .. }
         | Request::ListExpired { member, .. }
         | Request::Claim { member, .. }
         | Request::ClaimOwnPending { member, .. }
         | Request::Heartbeat { member, .. }
-        | Request::RemoveDeadConsumers { member } => group.stream_index(&member.stream),
+        | Request::RemoveDeadConsumers { member, .. } => group.stream_index(&member.stream),
         _ => None,
     }
 }
@@ -58,12 +61,15 @@ pub(super) fn answered(
         Request::DeadLetter { letters, to, .. } => {
             dead_lettered(group, at, &letters, to.is_some(), answer, cx);
         }
+        Request::Skip { entries, .. } => skipped(group, at, entries, answer, cx),
+        Request::TakeUp { .. } => taken_up(group, at, answer, cx),
         Request::ListExpired { .. } => return expired_listed(group, at, answer),
         Request::Claim { ids, .. } => claimed(group, at, ids.len(), answer, cx),
         Request::ClaimOwnPending { after, .. } => own_claimed(group, at, after, answer, cx),
         Request::RemoveDeadConsumers { .. } => {
             if let Some(stream) = group.streams.get_mut(at) {
-                stream.dead_consumers.ended();
+                let removed = !matches!(answer.result, Ok(Response::Count(0)));
+                stream.dead_consumers.ended(removed, answer.now);
             }
         }
         _ => {}
@@ -134,7 +140,7 @@ fn acknowledged(group: &mut Group, at: usize, ids: Vec<EntryId>, answer: StoreAn
 fn leases_extended(
     group: &mut Group,
     at: usize,
-    items: &[(EntryId, Option<u32>)],
+    items: &[(EntryId, Option<RetryState>)],
     answer: StoreAnswer,
     cx: &mut Context,
 ) {
@@ -147,19 +153,19 @@ fn leases_extended(
         Ok(_) => stream.updates.lease_extensions.succeeded(),
         Err(_) => stream.updates.lease_extensions.failed(now, random),
     }
-    for (id, count) in items {
+    for (id, state) in items {
         let slot = stream.slots.slot_of(*id, entries);
         let Some(entry) = slot.and_then(|slot| entries.get_mut(slot)) else { continue };
-        match (&lost, count) {
+        match (&lost, state) {
             // The next round is for it again.
             (Err(_), _) => entry.renewed = 0,
-            (Ok(_), Some(count)) => entry.stored = *count,
+            (Ok(_), Some(state)) => entry.stored = state.deliveries,
             (Ok(_), None) => cx.counts.renewed += 1,
         }
     }
     if let Ok(Lost { taken, gone }) = lost {
         let is_lost = |id: &EntryId| taken.contains(id) || gone.contains(id);
-        let of_renewals = items.iter().filter(|(id, count)| count.is_none() && is_lost(id)).count();
+        let of_renewals = items.iter().filter(|(id, state)| state.is_none() && is_lost(id)).count();
         cx.counts.renewed = cx.counts.renewed.saturating_sub(of_renewals as u64);
         lose(group, at, &taken, now, cx);
         vanish(group, at, &gone, now, cx);

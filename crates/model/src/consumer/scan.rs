@@ -1,4 +1,5 @@
-//! The search for entries that nobody works on: this consumer's own of before, and expired ones of others.
+//! The search for entries that nobody works on: this consumer's own of before, expired ones of others, and those that the
+//! group has read past.
 
 use crate::consumer::answer::StoreAnswer;
 use crate::consumer::context::Context;
@@ -8,12 +9,19 @@ use crate::consumer::loss::deleted;
 use crate::consumer::received::ReceivedEntry;
 use crate::consumer::stream::recovery::MAX_CLAIMS;
 use crate::consumer::work::Work;
-use crate::stream_store::{EntryId, PendingEntry, Request, Response, StoredEntry};
+use crate::stream_store::{DELAYED, EntryId, PendingEntry, Request, Response, StoredEntry};
 
 /// Looks for entries that nobody works on: this consumer's own of before, then others'. There is room for `room`
 /// entries.
-pub(super) fn scan(group: &mut Group, at: usize, room: usize, now: u64, out: &mut Vec<Work>) {
-    let (key, lease) = (group.key, group.lease.ms());
+pub(super) fn scan(
+    group: &mut Group,
+    at: usize,
+    room: usize,
+    now: u64,
+    hears_hand_backs: bool,
+    out: &mut Vec<Work>,
+) {
+    let (key, lease, early) = (group.key, group.lease.ms(), group.puts_off().is_none());
     let Some(stream) = group.streams.get_mut(at) else { return };
     if !stream.is_ready() || stream.users == 0 {
         return;
@@ -22,11 +30,17 @@ pub(super) fn scan(group: &mut Group, at: usize, room: usize, now: u64, out: &mu
         let (member, limit) = (stream.member.clone(), room.min(MAX_CLAIMS));
         out.push(Work::Store(key, Request::ClaimOwnPending { member, after, limit, raise }));
     }
-    if stream.own_scan.is_done()
-        && let Some(limit) = stream.recovery.next_request(lease, now)
-    {
+    if !stream.own_scan.is_done() {
+        return;
+    }
+    let Group { streams, subscriptions, .. } = group;
+    let Some(stream) = streams.get_mut(at) else { return };
+    let takes = |event_type: &str| !subscriptions.takers(at, event_type, None).is_empty();
+    let request = stream.take_up.next_request(&stream.member, room, takes, now);
+    out.extend(request.map(|request| Work::Store(key, request)));
+    if let Some((min_idle, limit)) = stream.recovery.next_request(lease, hears_hand_backs, now) {
         let member = stream.member.clone();
-        out.push(Work::Store(key, Request::ListExpired { member, min_idle: lease, limit }));
+        out.push(Work::Store(key, Request::ListExpired { member, min_idle, limit, early }));
     }
 }
 
@@ -56,22 +70,40 @@ pub(super) fn own_claimed(
 /// Expired entries were listed. Returns the claim of those that are not held here.
 pub(super) fn expired_listed(group: &mut Group, at: usize, answer: StoreAnswer) -> Option<Work> {
     let room = group.room(answer.now);
-    let connected = group.reading.is_connected();
+    let (connected, early) = (group.reading.is_connected(), group.puts_off().is_none());
     let stream = group.streams.get_mut(at)?;
     stream.recovery.ended();
-    let Ok(Response::Pending(pending)) = answer.result else { return None };
+    let Ok(Response::Expired { entries: pending, next_due_in }) = answer.result else { return None };
+    if let Some(wait) = next_due_in {
+        stream.recovery.look_by(answer.now.saturating_add(wait));
+    }
+    let lease = group.lease.ms();
     let wanted = |entry: &&PendingEntry| {
         !stream.slots.contains(entry.id) && !stream.recovery.is_left_to_peers(entry.id)
     };
-    let mut ids: Vec<EntryId> = pending.iter().filter(wanted).map(|entry| entry.id).collect();
+    let is_free = |entry: &&PendingEntry| entry.idle >= lease || *entry.consumer == *DELAYED;
+    let (free, soon): (Vec<&PendingEntry>, Vec<&PendingEntry>) =
+        pending.iter().filter(wanted).partition(is_free);
+    let most = room.entries.min(MAX_CLAIMS);
+    // What there is no room for is looked for again once there is.
+    let wait = if free.len() > most { Some(0) } else { soon.iter().map(|entry| lease - entry.idle).min() };
+    let mut ids: Vec<EntryId> = free.iter().map(|entry| entry.id).collect();
     stream.recovery.listed(pending.len(), ids.len());
-    ids.truncate(room.entries.min(MAX_CLAIMS));
+    if let Some(wait) = wait {
+        stream.recovery.look_by(answer.now.saturating_add(wait));
+    }
+    stream.caught_up |= ids.is_empty();
+    if early {
+        // What was put off is listed first, and an order is that of the stream.
+        ids.sort_unstable();
+    }
+    ids.truncate(most);
     if ids.is_empty() || !connected || !stream.is_ready() {
         return None;
     }
     stream.recovery.claiming();
     let member = stream.member.clone();
-    Some(Work::Store(group.key, Request::Claim { member, min_idle: group.lease.ms(), ids }))
+    Some(Work::Store(group.key, Request::Claim { member, min_idle: group.lease.ms(), early, ids }))
 }
 
 /// Of expired entries `asked` were to be claimed.
@@ -80,8 +112,24 @@ pub(super) fn claimed(group: &mut Group, at: usize, asked: usize, answer: StoreA
     stream.recovery.ended();
     let Ok(Response::Claimed { entries, deleted: gone }) = answer.result else { return };
     stream.recovery.claimed(asked, answer.now);
+    if !stream.caught_up && !entries.is_empty() {
+        // There may be more, and reading waits for it.
+        stream.recovery.look_by(answer.now);
+    }
     take_in(group, at, entries, Origin::Claimed, answer.now, cx);
     deleted(group, at, &gone, answer.now, cx);
+}
+
+/// Entries that the group had read past are this client's now.
+pub(super) fn taken_up(group: &mut Group, at: usize, answer: StoreAnswer, cx: &mut Context) {
+    let Some(stream) = group.streams.get_mut(at) else { return };
+    let StoreAnswer { result, now, random } = answer;
+    let Ok(Response::TakenUp { entries, done }) = result else {
+        stream.take_up.failed(now, random);
+        return;
+    };
+    stream.take_up.succeeded(&done);
+    take_in(group, at, entries, Origin::ReadPast, now, cx);
 }
 
 fn take_in(

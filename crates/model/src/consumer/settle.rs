@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::ErrorKind;
 use crate::consumer::context::Context;
+use crate::consumer::delays::put_off;
 use crate::consumer::entry::{CallState, Failure, Stage};
 use crate::consumer::error_json::error_json;
 use crate::consumer::group::Group;
@@ -19,9 +20,9 @@ enum End {
     Retry {
         at: u64,
     },
-    /// It is to be made by another consumer, or later. `consumed`: it was an attempt.
+    /// It is to be made by another consumer, or later. `retry_at`: it was an attempt, and when the next is due.
     Undone {
-        consumed: bool,
+        retry_at: Option<u64>,
     },
     /// The entry is given up.
     Failed(Failure),
@@ -59,14 +60,11 @@ pub(super) fn settle(
         let attempt = group.entries.get(slot).and_then(|e| e.call(id)).map_or(1, |call| call.attempt);
         let end = match (settlement, delay) {
             (Settlement::Succeeded, _) => End::Succeeded,
-            (Settlement::NotHandled, _) => End::Undone { consumed: false },
+            (Settlement::NotHandled, _) => End::Undone { retry_at: None },
             (_, Some(delay)) if attempt <= max_retries => {
+                let at = now.saturating_add(delay);
                 // Where it cannot be tried again here, it is handed back with the attempt counted.
-                if stays {
-                    End::Retry { at: now.saturating_add(delay) }
-                } else {
-                    End::Undone { consumed: true }
-                }
+                if stays { End::Retry { at } } else { End::Undone { retry_at: Some(at) } }
             }
             _ => End::Failed(Failure {
                 attempts: attempt,
@@ -125,7 +123,6 @@ fn end_call(
     let lost = entry.stage == Stage::Over;
     // What is not in the stream any more cannot be tried again.
     let last = lost || entry.gone;
-    let at = entry.stream;
     let Some(call) = entry.call_mut(id) else { return counts };
     let CallState::Running { since, .. } = call.state else { return counts };
     let attempt = call.attempt;
@@ -143,9 +140,10 @@ fn end_call(
             counts.failed = 1;
             entry.failure.get_or_insert_with(|| Box::new(failure));
         }
-        End::Undone { consumed } => {
+        End::Undone { retry_at } => {
             entry.undone = true;
-            entry.made = entry.made.max(if consumed { attempt } else { 0 });
+            entry.made = entry.made.max(retry_at.map_or(0, |_| attempt));
+            entry.due = entry.due.max(retry_at.unwrap_or(0));
         }
         End::Retry { .. } | End::Failed(_) => {}
     }
@@ -154,16 +152,27 @@ fn end_call(
         entry.made = entry.made.max(attempt);
         entry.count = entry.count.max(attempt.saturating_add(1));
         entry.renewed = now;
-        // The attempt outlives the process.
-        if let Some(stream) = group.streams.get_mut(at) {
-            stream.updates.lease_extensions.push(entry.id, Some(entry.count));
-        }
-        if !goes_on {
-            schedule_retry(group, slot, id, retry_at);
+        entry.due = entry.due.max(retry_at);
+        if goes_on || !put_off(group, slot, id, retry_at, now) {
+            record_attempt(group, slot, now);
+            if !goes_on {
+                schedule_retry(group, slot, id, retry_at);
+            }
         }
     }
     end_if_done(group, slot, now, cx);
     counts
+}
+
+/// Sees to it that the attempts at an entry outlive the process, and a long delay with them: when the lease of a dead
+/// process has ended, a short one is over.
+fn record_attempt(group: &mut Group, slot: u32, now: u64) {
+    let Group { entries, streams, lease, .. } = group;
+    let Some(entry) = entries.get(slot) else { return };
+    let due = if entry.due_in(now).is_some_and(|wait| wait >= lease.long_delay()) { entry.due } else { 0 };
+    if let Some(stream) = streams.get_mut(entry.stream) {
+        stream.updates.lease_extensions.push(entry.id, Some((entry.count, due)));
+    }
 }
 
 /// Ends an entry unless a call of it is open.
@@ -181,6 +190,7 @@ pub(super) fn end_if_done(group: &mut Group, slot: u32, now: u64, cx: &mut Conte
         if all {
             if let Some(stream) = group.streams.get_mut(at) {
                 stream.updates.acknowledgements.expect_without_ownership(id);
+                cx.consumed(stream.consumer_number);
             }
             group.acknowledge(at, id, now);
         }
@@ -196,6 +206,9 @@ pub(super) fn end_if_done(group: &mut Group, slot: u32, now: u64, cx: &mut Conte
         group.dead_letter(slot, failure);
     } else {
         entry.stage = Stage::Over;
+        if let Some(stream) = group.streams.get(at) {
+            cx.consumed(stream.consumer_number);
+        }
         group.acknowledge(at, id, now);
     }
     group.leave_lane(slot, now);

@@ -133,6 +133,11 @@ impl Subscriber {
         self.retries.push(at, slot)
     }
 
+    /// An entry is not tried again here.
+    pub(super) fn cancel_retry(&mut self, due: Due) {
+        self.retries.remove(due);
+    }
+
     /// Takes entries out of the queue and of the retries whose calls are over.
     pub(super) fn retain(&mut self, waits: impl Fn(u32) -> bool, backs_off: impl Fn(u32, Due) -> bool) {
         self.queue.retain(|queued| waits(queued.slot));

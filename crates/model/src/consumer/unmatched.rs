@@ -1,45 +1,96 @@
-//! Entries of a type that no client of the group is known to want.
+//! Entries of a type that no pattern of the group takes: they are skipped, and recorded, so that a pattern that comes soon
+//! takes them up.
 //!
-//! What is known is as old as the last heartbeat, and another client may have subscribed since. Such an entry is settled
-//! only when a heartbeat that was sent after it came has told the same.
+//! What is known of the patterns may be outdated, as another client may have subscribed since. So the request that skips
+//! entries is told by which version of the facts they were judged, and does nothing when they have changed.
 
+use crate::consumer::announcement::Announcement;
+use crate::consumer::answer::StoreAnswer;
 use crate::consumer::context::Context;
 use crate::consumer::entry::{HeldEntry, Stage};
 use crate::consumer::group::Group;
+use crate::consumer::loss::lose;
 use crate::consumer::stream::unmatched_entries::UnmatchedEntry;
+use crate::stream_store::{EntryId, Response};
 
-/// Keeps an entry until it is known whether anybody wants it.
-pub(super) fn keep_unmatched(group: &mut Group, mut entry: HeldEntry, event_type: Box<str>, now: u64) {
+/// Keeps an entry until it is skipped, or somebody turns out to want it.
+pub(super) fn keep_unmatched(group: &mut Group, mut entry: HeldEntry, event_type: &str) {
     let (at, id) = (entry.stream, entry.id);
     entry.stage = Stage::Unmatched;
-    let slot = group.entries.insert(entry);
+    group.entries.insert(entry);
     let Some(stream) = group.streams.get_mut(at) else { return };
-    stream.unmatched.push(slot, id, event_type, stream.heartbeat.count());
-    stream.heartbeat.hurry_for_entry(now);
+    stream.unmatched.push(id, event_type.into());
 }
 
-/// The latest heartbeat has been answered: what came before it was sent is decided.
-pub(super) fn decide_unmatched(group: &mut Group, at: usize, now: u64, cx: &mut Context) {
+/// Entries were to be skipped.
+pub(super) fn skipped(
+    group: &mut Group,
+    at: usize,
+    entries: Vec<UnmatchedEntry>,
+    answer: StoreAnswer,
+    cx: &mut Context,
+) {
     let Some(stream) = group.streams.get_mut(at) else { return };
-    for UnmatchedEntry { slot, id, event_type, .. } in stream.unmatched.take_before(stream.heartbeat.count())
-    {
-        let waits = |e: &&HeldEntry| e.id == id && e.stream == at && e.stage == Stage::Unmatched;
-        let entry = group.entries.get(slot).filter(waits);
-        let Some(event) = entry.and_then(|entry| entry.event.clone()) else { continue };
+    let StoreAnswer { result, now, random } = answer;
+    let (done, version, new_types, not_owned) = match result {
+        Ok(Response::Skipped { done, version, new_types, not_owned }) => {
+            (done, version, new_types, not_owned)
+        }
+        _ => {
+            stream.unmatched.failed(entries, now, random);
+            return;
+        }
+    };
+    if !done {
+        stream.unmatched.outdated(entries);
+        stream.heartbeat.hurry_for_entry(now);
+        return;
+    }
+    stream.unmatched.succeeded();
+    stream.facts.skipped(version, &new_types);
+    let name = stream.name.clone();
+    for event_type in new_types {
+        let message = format!(
+            "group {:?} of stream {name:?} reads past events of type {event_type:?}: no subscription of the group \
+             takes them; one that does within ten minutes gets them",
+            group.joining.group
+        );
+        cx.announce(Announcement::Warning { code: "EVENTS_SKIPPED", message });
+    }
+    lose(group, at, &not_owned, now, cx);
+    for (id, _) in entries {
+        let Some(slot) = unmatched_slot(group, at, id) else { continue };
+        cx.counts.skipped += 1;
+        if let Some(stream) = group.streams.get_mut(at) {
+            stream.forget(id);
+        }
+        group.reading.settled(now);
+        group.finish(&[slot], now, cx);
+    }
+}
+
+/// New facts are known: what waits is judged by them.
+pub(super) fn judge_again(group: &mut Group, at: usize, now: u64, cx: &mut Context) {
+    let Some(stream) = group.streams.get_mut(at) else { return };
+    for (id, event_type) in stream.unmatched.take() {
+        let Some(slot) = unmatched_slot(group, at, id) else { continue };
+        let Some(event) = group.entries.get(slot).and_then(|entry| entry.event.clone()) else { continue };
         let route = group.route(at, &event_type, &event, cx);
+        let Some(stream) = group.streams.get_mut(at) else { return };
         if !route.takers.is_empty() {
             // A subscription that is younger than the entry's delivery: it is found again.
             group.requeue(slot, false);
         } else if route.wanted {
-            let until = now.saturating_add(group.lease.patience());
-            if let Some(stream) = group.streams.get_mut(at) {
-                stream.recovery.leave_to_peers(id, until);
-            }
+            stream.recovery.leave_to_peers(id, now.saturating_add(group.lease.patience()));
             group.requeue(slot, true);
         } else {
-            cx.counts.skipped += 1;
-            group.acknowledge(at, id, now);
-            group.finish(&[slot], now, cx);
+            stream.unmatched.push(id, event_type);
         }
     }
+}
+
+/// The slot of an entry that waits to be skipped.
+fn unmatched_slot(group: &Group, at: usize, id: EntryId) -> Option<u32> {
+    let slot = group.slot_of(at, id)?;
+    group.entries.get(slot).filter(|entry| entry.stage == Stage::Unmatched).map(|_| slot)
 }

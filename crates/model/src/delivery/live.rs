@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::breaker::BreakerState;
 use crate::delivery::deferred_drop::DeferredDrop;
 use crate::delivery::dispatch_batch::DispatchBatch;
+use crate::delivery::drops::{DroppedEvents, Drops};
 use crate::delivery::event::{Delivery, InboundEvent, LiveEvent};
 use crate::delivery::ready_list::ReadyList;
 use crate::delivery::settlement::{CircuitChange, DeliveryCounts, Settlement};
@@ -36,6 +37,10 @@ pub struct Deliveries {
     done: DeferredDrop,
     /// What the call was for that ended last.
     ended: Option<MetricKey>,
+    /// The subscriptions whose queue is full, or was lately.
+    dropping: Vec<u32>,
+    /// Whether there are new ones.
+    drops_began: bool,
 }
 
 impl Default for Deliveries {
@@ -46,6 +51,8 @@ impl Default for Deliveries {
             running: RunningCalls::live(),
             done: DeferredDrop::default(),
             ended: None,
+            dropping: Vec::new(),
+            drops_began: false,
         }
     }
 }
@@ -67,6 +74,9 @@ impl Deliveries {
     /// Removes a subscription with what waits for it. Running calls end by themselves.
     pub fn remove(&mut self, subscription: u32) -> DeliveryCounts {
         let removed = self.subscriptions.remove(subscription);
+        if removed.as_ref().is_some_and(|s| s.drops.is_some()) {
+            self.dropping.retain(|dropping| *dropping != subscription);
+        }
         let dropped = removed.map_or(0, |s| s.waiting() as u64);
         DeliveryCounts { dropped, ..DeliveryCounts::default() }
     }
@@ -75,6 +85,7 @@ impl Deliveries {
     pub fn clear(&mut self) -> DeliveryCounts {
         let dropped = self.waiting() as u64;
         self.subscriptions.clear();
+        self.dropping.clear();
         DeliveryCounts { dropped, ..DeliveryCounts::default() }
     }
 
@@ -89,26 +100,80 @@ impl Deliveries {
         &mut self,
         subscription: u32,
         pattern: u32,
-        candidate: &InboundEvent,
+        inbound: &InboundEvent,
         now_ms: u64,
     ) -> DeliveryCounts {
         let mut counts = DeliveryCounts::default();
+        let mut first = false;
         let offered = self.subscriptions.change(subscription, |s| {
-            if (s.handlers.options().no_echo && candidate.event.own)
-                || s.filter.as_ref().is_some_and(|f| !candidate.passes(f))
+            if (s.handlers.options().no_echo && inbound.event.own)
+                || s.filter.as_ref().is_some_and(|f| !inbound.passes(f))
             {
                 counts.skipped = 1;
             } else if s.circuit_is_open(now_ms) {
                 counts.dropped = 1;
             } else {
-                let queued = QueuedEvent { event: candidate.event.clone(), pattern, attempt: 1 };
-                counts.dropped = s.push(queued) as u64;
+                let queued = QueuedEvent { event: inbound.event.clone(), pattern, attempt: 1 };
+                let lost;
+                (counts.dropped, lost) = s.push(queued);
+                if lost > 0 {
+                    first = s.record_drops(lost, now_ms);
+                }
             }
         });
         if offered.is_none() {
             counts.dropped = 1;
         }
+        if first {
+            self.begin_drops(subscription);
+        }
         counts
+    }
+
+    fn begin_drops(&mut self, subscription: u32) {
+        self.dropping.push(subscription);
+        self.drops_began = true;
+    }
+
+    /// Whether a subscription has begun to drop events since this was last asked: a report is due.
+    pub fn take_drops_began(&mut self) -> bool {
+        std::mem::take(&mut self.drops_began)
+    }
+
+    /// The reports that are due on events that full queues have dropped. The first of a subscription is due at once, others
+    /// [`DROPS_INTERVAL`](crate::delivery::DROPS_INTERVAL) after the one before.
+    pub fn report_drops(&mut self, now_ms: u64) -> Vec<DroppedEvents> {
+        let mut reports = Vec::new();
+        let subscriptions = &mut self.subscriptions;
+        self.dropping.retain(|&subscription| {
+            let Some(s) = subscriptions.get_mut(subscription) else { return false };
+            let Some(drops) = &mut s.drops else { return false };
+            let events = drops.report(now_ms);
+            if events > 0 {
+                reports.push(DroppedEvents { subscription, events });
+            }
+            let over = drops.is_over(now_ms);
+            if over {
+                s.drops = None;
+            }
+            !over
+        });
+        reports
+    }
+
+    /// When the next report on dropped events is due.
+    pub fn next_drops_report(&self) -> Option<u64> {
+        self.drops().filter_map(|(_, drops)| drops.next_report()).min()
+    }
+
+    /// The subscriptions that drop events, or did lately, each with how many since it began to.
+    pub fn dropping(&self, now_ms: u64) -> Vec<DroppedEvents> {
+        let going_on = self.drops().filter(|(_, drops)| drops.goes_on(now_ms));
+        going_on.map(|(subscription, drops)| DroppedEvents { subscription, events: drops.events() }).collect()
+    }
+
+    fn drops(&self) -> impl Iterator<Item = (u32, &Drops)> {
+        self.dropping.iter().filter_map(|id| Some((*id, self.subscriptions.get(*id)?.drops.as_deref()?)))
     }
 
     /// Whether [`Deliveries::take`] would hand something out.
@@ -173,11 +238,14 @@ impl Deliveries {
         s.handlers.release();
         let mut done = None;
         let mut retries = false;
+        let mut first = false;
         match s.handlers.retry_delay(settlement, || attempt, random) {
             Some(delay) if attempt <= s.handlers.max_retries() => {
                 counts.retried = 1;
                 let again = QueuedEvent { event, pattern, attempt: attempt + 1 };
-                counts.dropped += s.retry_at(now_ms.saturating_add(delay), again);
+                let lost = s.retry_at(now_ms.saturating_add(delay), again);
+                counts.dropped += lost;
+                first = lost > 0 && s.record_drops(lost, now_ms);
                 retries = true;
             }
             _ => {
@@ -193,6 +261,9 @@ impl Deliveries {
             self.subscriptions.watch_retries(subscription);
         }
         self.subscriptions.list(subscription);
+        if first {
+            self.begin_drops(subscription);
+        }
         if let Some(event) = done {
             self.done.push(event);
         }
@@ -224,6 +295,11 @@ impl Deliveries {
     /// Bytes of the events that wait, retries included.
     pub fn waiting_bytes(&self) -> usize {
         self.subscriptions.iter().map(|(_, s)| s.waiting_bytes()).sum()
+    }
+
+    /// Whether the queue of a subscription is more than half full.
+    pub fn is_crowded(&self, subscription: u32) -> bool {
+        self.subscriptions.get(subscription).is_some_and(Subscription::is_crowded)
     }
 
     /// Whether a retry is due for which there is room.

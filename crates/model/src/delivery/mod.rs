@@ -10,10 +10,12 @@
 //! - the scheduler: `ready_list` (which subscription is next), `handler_slots` (whether a call may start: concurrency,
 //!   pause, circuit breaker), `retry_queue`, `token` (the calls that run), `dispatch_batch` (how much is handed out),
 //!   `deferred_drop` (events that are done with);
-//! - `live`: live delivery; `subscription`: a subscription of it; `queue`: its bounded queue.
+//! - `live`: live delivery; `subscription`: a subscription of it; `queue`: its bounded queue; `drops`: what is told of the
+//!   events that it drops.
 
 pub(crate) mod deferred_drop;
 pub(crate) mod dispatch_batch;
+mod drops;
 pub(crate) mod event;
 pub(crate) mod handler_slots;
 mod live;
@@ -26,6 +28,7 @@ mod subscription;
 mod tests;
 pub(crate) mod token;
 
+pub use drops::{DROPS_INTERVAL, DroppedEvents};
 pub use event::{Delivery, InboundEvent, LiveEvent, StoredContext};
 pub use live::Deliveries;
 pub use settlement::{CircuitChange, DeliveryCounts, Settlement};

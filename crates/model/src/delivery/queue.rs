@@ -50,13 +50,15 @@ pub struct Queue<T> {
     bytes: usize,
     /// The last waiting item of each key, for `LatestPerKey`.
     latest: Option<HashMap<Arc<str>, u64>>,
+    /// Items that gave way to a later one of their key, since that was last asked.
+    replaced: usize,
 }
 
 impl<T: Queued> Queue<T> {
     /// An empty queue.
     pub fn new(options: QueueOptions) -> Self {
         let latest = (options.overflow == Overflow::LatestPerKey).then(HashMap::new);
-        Queue { options, items: VecDeque::new(), front: 0, bytes: 0, latest }
+        Queue { options, items: VecDeque::new(), front: 0, bytes: 0, latest, replaced: 0 }
     }
 
     /// Adds an item. `held` is what the owner keeps elsewhere on this queue's account: (events, bytes).
@@ -77,6 +79,7 @@ impl<T: Queued> Queue<T> {
                     if let Some(position) = self.position_of(&item) {
                         self.bytes = self.bytes - self.items[position].bytes() + size;
                         self.items[position] = item;
+                        self.replaced += 1;
                         return 1 + self.shrink(max_events, max_bytes);
                     }
                 }
@@ -95,6 +98,11 @@ impl<T: Queued> Queue<T> {
         self.bytes += size;
         self.items.push_back(item);
         dropped
+    }
+
+    /// How many of the dropped items gave way to a later one of their key, since this was last asked.
+    pub fn take_replaced(&mut self) -> usize {
+        std::mem::take(&mut self.replaced)
     }
 
     /// Takes the item that waits longest.

@@ -38,6 +38,11 @@ impl<T> RetryQueue<T> {
         self.items.pop_last().map(|(_, item)| item)
     }
 
+    /// Takes an item out.
+    pub(crate) fn remove(&mut self, due: Due) -> Option<T> {
+        self.items.remove(&due)
+    }
+
     /// When the first item is due.
     pub(crate) fn first_due(&self) -> Option<u64> {
         self.items.keys().next().map(|(at, _)| *at)

@@ -33,7 +33,7 @@ impl Settlement {
 /// What a call changed, for the counters and the events of the client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryCounts {
-    /// Handler calls that succeeded.
+    /// Events that a handler has handled with success, those of a batch one by one.
     pub delivered: u64,
     /// Handler calls that failed.
     pub handler_errors: u64,

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::delivery::drops::Drops;
 use crate::delivery::event::LiveEvent;
 use crate::delivery::handler_slots::HandlerSlots;
-use crate::delivery::queue::{Queue, Queued};
+use crate::delivery::queue::{Queue, QueueOptions, Queued};
 use crate::delivery::ready_list::Schedulable;
 use crate::delivery::retry_queue::RetryQueue;
 use crate::filter::Filter;
@@ -35,6 +36,8 @@ pub(super) struct Subscription {
     queue: Queue<QueuedEvent>,
     retries: RetryQueue<QueuedEvent>,
     retry_bytes: usize,
+    /// While its queue is full, or was lately. Boxed, as few subscriptions have any.
+    pub(super) drops: Option<Box<Drops>>,
     /// Whether it stands in the list of ready subscriptions.
     listed: bool,
 }
@@ -65,6 +68,7 @@ impl Subscription {
             handlers: HandlerSlots::new(options),
             retries: RetryQueue::default(),
             retry_bytes: 0,
+            drops: None,
             listed: false,
         }
     }
@@ -73,9 +77,21 @@ impl Subscription {
         self.handlers.circuit_admits_at().is_some_and(|at| now < at)
     }
 
-    /// Adds an event. Returns how many were dropped for it, itself included.
-    pub(super) fn push(&mut self, queued: QueuedEvent) -> usize {
-        self.queue.push(queued, (self.retries.len(), self.retry_bytes))
+    /// Adds an event. Returns how many were dropped for it, itself included; and how many of them for want of room, and
+    /// not because a later one of the same key came.
+    pub(super) fn push(&mut self, queued: QueuedEvent) -> (u64, u64) {
+        let dropped = self.queue.push(queued, (self.retries.len(), self.retry_bytes));
+        if dropped == 0 {
+            return (0, 0);
+        }
+        (dropped as u64, (dropped - self.queue.take_replaced()) as u64)
+    }
+
+    /// Records events that were dropped for want of room. Returns whether they are the first.
+    pub(super) fn record_drops(&mut self, events: u64, now: u64) -> bool {
+        let first = self.drops.is_none();
+        self.drops.get_or_insert_with(|| Box::new(Drops::begin(now))).add(events, now);
+        first
     }
 
     /// The next event to run: a retry that is due, else the oldest in the queue.
@@ -102,6 +118,12 @@ impl Subscription {
             dropped += 1;
         }
         dropped
+    }
+
+    /// Whether the queue is more than half full.
+    pub(super) fn is_crowded(&self) -> bool {
+        let QueueOptions { max_events, max_bytes, .. } = *self.queue.options();
+        self.queue.len() > max_events / 2 || self.queue.bytes() > max_bytes / 2
     }
 
     /// Drops the events that wait, retries apart. Returns how many.

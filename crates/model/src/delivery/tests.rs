@@ -61,6 +61,62 @@ fn no_more_than_the_concurrency_runs() {
     assert_eq!(next.iter().map(|d| &*d.event.json).collect::<Vec<_>>(), ["{\"data\":2}"]);
 }
 
+/// A queue of one place, with one handler that is busy.
+fn full(overflow: Overflow) -> Deliveries {
+    let queue = QueueOptions { max_events: 1, overflow, ..QueueOptions::default() };
+    let mut d = table(&SubscribeOptions { concurrency: 1, queue, ..options() }, None);
+    d.offer(1, 0, &event(0), 0);
+    assert_eq!(take(&mut d, 0).len(), 1);
+    d.offer(1, 0, &event(1), 0);
+    d
+}
+
+#[test]
+fn drops_are_reported_at_once_and_then_now_and_then() {
+    for overflow in [Overflow::DropOldest, Overflow::DropNewest, Overflow::LatestPerKey] {
+        let mut d = full(overflow);
+        assert!(!d.take_drops_began() && d.report_drops(0).is_empty());
+        let dropped = |events| vec![DroppedEvents { subscription: 1, events }];
+        d.offer(1, 0, &event(2), 10);
+        assert!(d.take_drops_began() && !d.take_drops_began());
+        assert_eq!((d.report_drops(10), d.dropping(10)), (dropped(1), dropped(1)));
+        assert_eq!(d.next_drops_report(), None);
+        (0..5).for_each(|_| _ = d.offer(1, 0, &event(3), 20));
+        assert!(!d.take_drops_began() && d.report_drops(20).is_empty());
+        let due = 10 + DROPS_INTERVAL;
+        assert_eq!((d.next_drops_report(), d.dropping(20)), (Some(due), dropped(6)));
+        assert_eq!((d.report_drops(due), d.dropping(due)), (dropped(5), dropped(6)));
+        let over = 20 + DROPS_INTERVAL;
+        assert!(d.report_drops(over).is_empty() && d.dropping(over).is_empty());
+        d.offer(1, 0, &event(4), over);
+        assert!(d.take_drops_began(), "after a while without drops the next is new");
+        assert_eq!((d.report_drops(over), d.dropping(over)), (dropped(1), dropped(1)));
+        d.remove(1);
+        assert!(d.dropping(over).is_empty());
+    }
+}
+
+#[test]
+fn retries_beyond_the_queue_are_reported_as_drops() {
+    let mut d = full(Overflow::DropOldest);
+    d.settle(0, Settlement::RetryLater(1_000_000), 0, || 0.0);
+    assert_eq!(d.report_drops(5), [DroppedEvents { subscription: 1, events: 1 }]);
+}
+
+#[test]
+fn what_gives_way_to_a_later_event_of_its_key_is_no_loss_to_report() {
+    let mut d = full(Overflow::LatestPerKey);
+    let keyed = |key: &str| {
+        let mut event = event(1);
+        Arc::get_mut(&mut event.event).unwrap().key = Some(key.into());
+        event
+    };
+    assert_eq!(d.offer(1, 0, &keyed("a"), 0).dropped, 1, "one without a key");
+    assert_eq!(d.report_drops(0).len(), 1);
+    assert_eq!(d.offer(1, 0, &keyed("a"), 1).dropped, 1);
+    assert!(d.report_drops(1 + DROPS_INTERVAL).is_empty());
+}
+
 #[test]
 fn a_failure_is_tried_again_on_schedule_and_then_given_up() {
     let mut d = table(&options(), None);

@@ -212,32 +212,17 @@ pub struct MetricKey {
 #[derive(Debug, Default)]
 pub struct Calls {
     durations: Table<Durations>,
-    consumed: Table<u64>,
 }
 
 impl Calls {
-    /// A handler call for an event has ended; `succeeded` is whether it is done with.
-    pub fn record(
-        &mut self,
-        MetricKey { consumer, event_type }: MetricKey,
-        microseconds: u64,
-        succeeded: bool,
-    ) {
+    /// A handler call for an event has ended.
+    pub fn record(&mut self, MetricKey { consumer, event_type }: MetricKey, microseconds: u64) {
         self.durations.at(consumer, event_type).record(microseconds);
-        *self.consumed.at(0, consumer) += u64::from(succeeded);
     }
 
     /// The durations by the number of the consumer, and that of the type.
     pub fn durations(&self) -> impl Iterator<Item = (usize, usize, &Durations)> {
         self.durations.iter().filter(|(_, _, durations)| durations.count > 0)
-    }
-
-    /// How many events were handled with success, by the number of the consumer.
-    pub fn consumed(&self) -> impl Iterator<Item = (usize, u64)> {
-        self.consumed
-            .iter()
-            .filter(|(_, _, count)| **count > 0)
-            .map(|(_, consumer, count)| (consumer, *count))
     }
 }
 
@@ -280,8 +265,8 @@ mod tests {
     fn durations_fall_into_the_bucket_that_holds_them() {
         let mut calls = Calls::default();
         let series = MetricKey { consumer: 2, event_type: 1 };
-        for (microseconds, succeeded) in [(0, true), (1000, true), (1001, false), (6_000_000, true)] {
-            calls.record(series, microseconds, succeeded);
+        for microseconds in [0, 1000, 1001, 6_000_000] {
+            calls.record(series, microseconds);
         }
         let (consumer, event_type, durations) = calls.durations().next().expect("durations");
         assert_eq!((consumer, event_type, durations.count(), durations.sum()), (2, 1, 4, 6002.001));
@@ -290,6 +275,5 @@ mod tests {
         let mut sum = *durations;
         sum.add(durations);
         assert_eq!((sum.count(), sum.cumulative().last()), (8, Some((5000, 6))));
-        assert_eq!(calls.consumed().collect::<Vec<_>>(), [(2, 3)]);
     }
 }

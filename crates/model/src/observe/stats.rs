@@ -64,9 +64,10 @@ counters! {
     /// that no subscription wants are not among them; one that the server sends for two overlapping server
     /// subscriptions counts twice.
     events_received,
-    /// Handler calls that succeeded.
+    /// Events that a handler has handled with success, those of a batch one by one. An event counts once for each
+    /// subscription that has handled it.
     events_delivered,
-    /// Events whose handler failed and was not tried again.
+    /// Events whose handler failed and was not tried again, once for each subscription.
     events_failed,
     /// Retries of a handler.
     events_retried,
@@ -78,7 +79,7 @@ counters! {
     events_lost,
     /// Events not handed to a handler on purpose: by the filter, or as an echo.
     events_skipped,
-    /// Messages that are not events.
+    /// Messages that are not events, each once.
     events_foreign,
     /// Entries taken over from a consumer that stopped.
     messages_recovered,

@@ -7,6 +7,10 @@ pub const ROOM: &str = "room:";
 /// What the name of a user's channel starts with, without the prefix.
 pub const USER: &str = "user:";
 
+/// The name of the channel on which clients tell each other of entries that they have handed back to a group, without the
+/// prefix. A message is the stream, a line break, and the group.
+pub const HANDED_BACK: &str = "oxbus:handed-back";
+
 /// Who an event is for, as its channel says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience<'a> {

@@ -31,7 +31,7 @@ impl ServerSubscription {
 }
 
 /// A [`ServerSubscription`] that borrows its name, as it comes with a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ServerSubscriptionRef<'a> {
     /// The message came for `SUBSCRIBE name`.
     Channel(&'a [u8]),

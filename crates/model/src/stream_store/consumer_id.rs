@@ -14,3 +14,7 @@ pub struct ConsumerId {
     /// The client start behind the name of the consumer.
     pub instance: Arc<str>,
 }
+
+/// The consumer that owns what was put off, until it is due. No client lives under this name: so no client finds such
+/// entries among its own, and the search for entries of dead consumers can leave them out.
+pub const DELAYED: &str = "oxbus:delayed";

@@ -18,8 +18,27 @@ pub struct StoredEntry {
     pub started: bool,
     /// When the entry was first handed back for lack of a handler, in Unix milliseconds of the store's clock.
     pub unhandled_since: Option<u64>,
+    /// In how many milliseconds the entry is due, where a delay was asked for. 0 where it was put off and is due now:
+    /// all attempts that its delivery count tells of have ended, but for the one that begins now.
+    pub due_in: Option<u64>,
     /// The fields.
     pub fields: Fields,
+}
+
+/// Where the attempts at an entry stand when one has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryState {
+    /// The delivery count.
+    pub deliveries: u32,
+    /// In how many milliseconds the entry is due; `None` if that is at once.
+    pub due_in: Option<u64>,
+}
+
+impl From<u32> for RetryState {
+    /// An entry of that delivery count that is due at once.
+    fn from(deliveries: u32) -> Self {
+        RetryState { deliveries, due_in: None }
+    }
 }
 
 /// An entry that was delivered and not acknowledged.

@@ -12,21 +12,37 @@ pub struct GroupFacts {
     pub taken_by: Option<String>,
     /// The patterns of the group over all clients of the last hour, in the form in which they were given.
     pub patterns: Vec<String>,
+    /// The version of the patterns and of `skipped`: it changes with them.
+    pub version: u64,
+    /// Whether the patterns of the request were not taken, as one of them is new to the group and the request was made
+    /// by another version: `skipped` may have types that the pattern takes.
+    pub outdated: bool,
+    /// The types of entries that the group has read past and may still take up, in no order.
+    pub skipped: Vec<String>,
+    /// The tasks by which entries are taken up that the group had read past, in no order.
+    pub take_up: Vec<TakeUpTask>,
     /// The last delivered entry of the group.
     pub position: EntryId,
     /// The oldest pending entry of the group.
     pub oldest_pending: Option<EntryId>,
-    /// Entries that were trimmed before the group had read them, and that no client has reported yet.
-    pub missed: Option<Missed>,
     /// The store's time, in Unix milliseconds.
     pub time: u64,
+}
+
+/// Entries of one type are to be taken up that a group had read past before it had a pattern for the type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakeUpTask {
+    /// The number of the task, unique in its group.
+    pub number: u64,
+    /// The type.
+    pub event_type: String,
 }
 
 /// Entries that were lost unread.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Missed {
-    /// How many entries; an upper bound where unread entries were deleted one by one. 0 stands for an unknown
-    /// number (before Redis 7).
+    /// How many entries, at least 1; an upper bound where unread entries were deleted one by one. Before Redis 7 the
+    /// number is not known: then it is 1.
     pub count: u64,
     /// The entry before the first one that was lost.
     pub from: EntryId,

@@ -1,6 +1,6 @@
 //! What there is to know of a stream and its groups.
 
-use super::EntryId;
+use super::{DELAYED, EntryId};
 
 /// What there is to know of a stream.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -35,7 +35,7 @@ impl StreamInfo {
 pub struct GroupInfo {
     /// The name.
     pub name: String,
-    /// The consumers: name, number of pending entries, idle milliseconds.
+    /// The consumers: name, number of pending entries, idle milliseconds. [`DELAYED`] is among them.
     pub consumers: Vec<(String, u64, u64)>,
     /// The number of entries that were delivered and not acknowledged.
     pub pending: u64,
@@ -47,4 +47,14 @@ pub struct GroupInfo {
     pub oldest_pending: Option<EntryId>,
     /// The lease in milliseconds, where one of our clients has set it.
     pub lease: Option<u64>,
+    /// The types that the group has read past, as no pattern of it takes them, and how many entries of each may still be
+    /// taken up; in no order.
+    pub skipped: Vec<(String, u64)>,
+}
+
+impl GroupInfo {
+    /// The number of pending entries that were put off until they are due.
+    pub fn delayed(&self) -> u64 {
+        self.consumers.iter().find(|(name, ..)| name == DELAYED).map_or(0, |(_, count, _)| *count)
+    }
 }

@@ -7,32 +7,61 @@ pub fn dead_letters(stream: &str, suffix: &str) -> String {
     format!("{stream}{suffix}")
 }
 
-/// The facts of a group, a hash: `lease`, the low-water mark `mark`, `seen` and `position` of the last heartbeat, and
-/// `missed`, `removed` or `last`, by which entries are noticed that were trimmed unread.
+/// The facts of a group, a hash: `lease`, the low-water mark `mark`, `seen` of the last heartbeat, `swept` of the last
+/// removal of dead consumers; of what was read past:
+/// `version`, `backlog`, `unread` (the oldest entry that may be taken up), `pruned` (when that was looked at) and `task`; and
+/// what is noted to notice entries that were trimmed unread: `found`, what a client start has found of them; on Redis 7.0
+/// `read`, how many entries there were up to the position `at`, as known under the server's `run` id; before 7 `top`, the
+/// last entry that was there.
 pub fn facts(stream: &str, group: &str) -> String {
-    of_group(stream, group)
+    base(stream, group)
 }
 
 /// What the key of the facts of each group of a stream begins with. The name of the group completes it, which a
 /// script does for groups that it finds by itself.
 pub fn facts_of_groups(stream: &str) -> String {
-    of_group(stream, "")
+    base(stream, "")
 }
 
 /// The patterns of a group, a sorted set by the time when a client last had them.
 pub fn patterns(stream: &str, group: &str) -> String {
-    of_group(stream, group) + ":patterns"
+    base(stream, group) + ":patterns"
 }
 
-/// The live consumers of a group, a hash: consumer → `instance expiry`.
+/// The consumers of a group, a hash: consumer → client start, line break, the key by which it lives, blank, the time until
+/// when it lives in any case. Builds before 0.2 write no key and renew the time every second.
 pub fn consumers(stream: &str, group: &str) -> String {
-    of_group(stream, group) + ":consumers"
+    base(stream, group) + ":consumers"
 }
 
 /// Notes on pending entries of a group, a hash: `b{id}` → the client start that began the entry, `u{id}` → the time
 /// since when the entry is unhandled.
 pub fn notes(stream: &str, group: &str) -> String {
-    of_group(stream, group) + ":notes"
+    base(stream, group) + ":notes"
+}
+
+/// What a group has read past, a hash: type → slices of ids, as `shared/skipped.lua` writes them.
+pub fn skipped(stream: &str, group: &str) -> String {
+    base(stream, group) + SKIPPED
+}
+
+/// What completes the key of the facts of a group to that of what it has read past, for scripts that find the group.
+pub const SKIPPED: &str = ":skipped";
+
+/// The tasks by which a group takes up what it had read past, a hash: number → next id, last id, ids that are left out, type.
+pub fn tasks(stream: &str, group: &str) -> String {
+    base(stream, group) + ":tasks"
+}
+
+/// What a client start keeps to show that it lives, a string that expires.
+pub fn alive(prefix: &str, instance: &str) -> String {
+    format!("{prefix}oxbus:alive:{instance}")
+}
+
+/// When entries of a group are due for which a delay was asked for, a sorted set: id → Unix milliseconds of the store's
+/// clock. An entry stays in it until then, at the longest.
+pub fn due(stream: &str, group: &str) -> String {
+    base(stream, group) + ":due"
 }
 
 /// The janitor that trims a stream, a string that expires.
@@ -72,7 +101,12 @@ pub fn wanted(prefix: &str) -> String {
     format!("{prefix}oxbus:groups")
 }
 
-fn of_group(stream: &str, group: &str) -> String {
+/// All keys of a group: facts, patterns, consumers, notes, skipped, tasks, due.
+pub fn of_group(stream: &str, group: &str) -> [String; 7] {
+    [facts, patterns, consumers, notes, skipped, tasks, due].map(|key| key(stream, group))
+}
+
+fn base(stream: &str, group: &str) -> String {
     format!("{stream}:group:{group}")
 }
 

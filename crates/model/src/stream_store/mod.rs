@@ -10,6 +10,7 @@
 //! - `entry`: entries, as they are stored, pending, and on their way to the dead letters; `id`: their ids
 //! - `consumer_id`, `position`: who asks for entries, and where a group stands
 //! - `facts`: what is known of a group after a heartbeat; `info`: what there is to know of a stream
+//! - [`skipped`]: what a group has read past
 //! - [`registry`]: which streams the clients are configured with
 //! - [`keys`]: the names of all keys; [`memory`]: a store in memory
 
@@ -24,10 +25,11 @@ mod position;
 pub mod registry;
 mod request;
 mod response;
+pub mod skipped;
 
-pub use consumer_id::ConsumerId;
-pub use entry::{DeadLetterEntry, Fields, PendingEntry, StoredEntry};
-pub use facts::{GroupFacts, Missed};
+pub use consumer_id::{ConsumerId, DELAYED};
+pub use entry::{DeadLetterEntry, Fields, PendingEntry, RetryState, StoredEntry};
+pub use facts::{GroupFacts, Missed, TakeUpTask};
 pub use id::EntryId;
 pub use info::{GroupInfo, StreamInfo};
 pub use memory::Streams;

@@ -80,9 +80,9 @@ mod tests {
     #[test]
     fn a_group_wants_what_it_subscribes_to_and_its_stream_stores() {
         let events = vec!["order.*".to_owned()];
-        let wanted = WantedPattern { stream: "s \"x".into(), group: "g".into(), pattern: "*.paid".into(), events };
-        let registered =
-            RegisteredStream { name: wanted.name(), events: wanted.events.clone(), time: 1 };
+        let wanted =
+            WantedPattern { stream: "s \"x".into(), group: "g".into(), pattern: "*.paid".into(), events };
+        let registered = RegisteredStream { name: wanted.name(), events: wanted.events.clone(), time: 1 };
         assert_eq!(WantedPattern::of(registered.clone()), Some(wanted.clone()));
         assert_eq!(WantedPattern::of(RegisteredStream { name: "x".into(), ..registered }), None);
         let wants = |event_type| wanted.wants(event_type);

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::{ConsumerId, DeadLetterEntry, EntryId, Position, RetryState};
 #[cfg(doc)]
-use super::Response;
-use super::{ConsumerId, DeadLetterEntry, EntryId, Position};
+use super::{DELAYED, Response};
 
 /// What a pattern in [`Request::Heartbeat`] begins with that is compared with the channel of an event though it
 /// does not look like it. No event type has this character, so no pattern of types is written like that.
@@ -36,21 +36,46 @@ pub enum Request {
         /// The entries. What [`Request::MarkStarted`] and [`Request::Requeue`] recorded of them is forgotten.
         ids: Vec<EntryId>,
     },
-    /// Renews claims, fenced: sets the idle time to 0, and the delivery count where one is given.
+    /// Acknowledges entries that no pattern of the group takes, fenced, and records them by their types. Nothing is done
+    /// when the version of the facts has changed. → [`Response::Skipped`]
+    Skip {
+        /// The consumer.
+        member: ConsumerId,
+        /// The version of the facts by which the entries were judged.
+        version: u64,
+        /// The entries and their types.
+        entries: Vec<(EntryId, Arc<str>)>,
+    },
+    /// Makes this consumer the owner of entries that the group had read past, oldest first, task by task.
+    /// → [`Response::TakenUp`]
+    TakeUp {
+        /// The consumer.
+        member: ConsumerId,
+        /// The numbers of the tasks that are worked on, in turn.
+        tasks: Vec<u64>,
+        /// The most entries that are taken up.
+        limit: usize,
+    },
+    /// Renews claims, fenced: sets the idle time to 0. An entry with a state has ended an attempt: its delivery count is
+    /// set to that of the next one, and when that is due is kept, for the case that this consumer dies.
     /// → [`Response::Fenced`]
     ExtendLease {
         /// The consumer.
         member: ConsumerId,
-        /// The entries, and their new delivery counts.
-        items: Vec<(EntryId, Option<u32>)>,
+        /// The entries.
+        items: Vec<(EntryId, Option<RetryState>)>,
     },
-    /// Hands entries back, fenced: any consumer may claim them at once, and their delivery count is
-    /// set to the given one. → [`Response::Fenced`]
+    /// Hands entries back, fenced, with their delivery counts. Any consumer may claim them when they are due; those that
+    /// are not belong to the consumer [`DELAYED`] until then. An entry for which no due time is given keeps the one that
+    /// was given before, if that has not come. → [`Response::Fenced`]
     Requeue {
         /// The consumer.
         member: ConsumerId,
-        /// The entries and their delivery counts.
-        items: Vec<(EntryId, u32)>,
+        /// The entries.
+        items: Vec<(EntryId, RetryState)>,
+        /// The lease of the group, in milliseconds: to who does not look at due times, an entry looks expired when it is
+        /// due, or after the lease if that is earlier.
+        lease: u64,
         /// Whether there is no handler for the entries here: the time of the first such hand-back is kept.
         unhandled: bool,
     },
@@ -73,8 +98,8 @@ pub enum Request {
         /// The entry.
         id: EntryId,
     },
-    /// Lists the pending entries that nobody has renewed for `min_idle` milliseconds, oldest first.
-    /// → [`Response::Pending`]
+    /// Lists the entries that were put off and are due, and behind them the pending entries that nobody has renewed for
+    /// `min_idle` milliseconds, oldest first. → [`Response::Expired`]
     ListExpired {
         /// The consumer that asks.
         member: ConsumerId,
@@ -82,20 +107,24 @@ pub enum Request {
         min_idle: u64,
         /// The most entries that are listed.
         limit: usize,
+        /// Whether those that were put off are listed before they are due, oldest first.
+        early: bool,
     },
-    /// Claims those of the entries that are still idle for `min_idle` milliseconds, and raises their delivery
-    /// count. The answer may hold the first part of them only.
-    /// → [`Response::Claimed`]
+    /// Claims those of the entries that are still idle for `min_idle` milliseconds, or were put off and are due, and
+    /// raises their delivery count. Of an entry that is not due, it is the count of the next attempt already, unless the
+    /// entry was put off. The answer may hold the first part of them only. → [`Response::Claimed`]
     Claim {
         /// The consumer that takes the entries over.
         member: ConsumerId,
         /// The least idle time, in milliseconds.
         min_idle: u64,
+        /// Whether those that were put off are claimed before they are due.
+        early: bool,
         /// The entries.
         ids: Vec<EntryId>,
     },
     /// Renews this consumer's own pending entries behind `after`, oldest first, and returns them. Their delivery
-    /// count is raised only with `raise`. → [`Response::Claimed`]
+    /// count is raised only with `raise`, and not that of an entry that is not due. → [`Response::Claimed`]
     ClaimOwnPending {
         /// The consumer.
         member: ConsumerId,
@@ -106,14 +135,16 @@ pub enum Request {
         /// Whether a process of that name has died with the entries.
         raise: bool,
     },
-    /// Says that a consumer lives, and keeps the group's facts. → [`Response::Facts`]
+    /// Says that a consumer is of the group, and keeps the group's facts. → [`Response::Facts`]
     Heartbeat {
         /// The consumer.
         member: ConsumerId,
         /// The client start behind the consumer's name.
         instance: Arc<str>,
-        /// The milliseconds for which the consumer counts as alive.
+        /// The milliseconds for which the consumer counts as alive, even without `alive_key`.
         alive: u64,
+        /// The key by which the client start shows that it lives: see [`Request::KeepAlive`].
+        alive_key: Arc<str>,
         /// The lease of the group as this client has it, in milliseconds.
         lease: u64,
         /// The patterns of this client's subscriptions of the group; those that are compared with the channel
@@ -121,6 +152,19 @@ pub enum Request {
         patterns: Vec<String>,
         /// The low-water mark: everything up to it is settled, as far as this client knows.
         mark: Option<EntryId>,
+        /// The version of the facts by which `take_up` was made; 0 where none is known.
+        version: u64,
+        /// The types among those that the group has read past that a pattern takes which is new to the group. They are
+        /// taken up, unless the patterns are refused as outdated.
+        take_up: Vec<String>,
+    },
+    /// Says that a client start lives, for all its consumers. The answer tells whether it was known to live: 0 or 1.
+    /// → [`Response::Count`]
+    KeepAlive {
+        /// The key: [`keys::alive`](super::keys::alive).
+        key: Arc<str>,
+        /// The milliseconds for which it counts as alive.
+        ttl: u64,
     },
     /// Ends the heartbeat of a consumer, and the consumer itself if it owns nothing. The answer counts the entries
     /// that it owns. → [`Response::Count`]
@@ -130,11 +174,13 @@ pub enum Request {
         /// The client start: another one that has taken the name is left alone.
         instance: Arc<str>,
     },
-    /// Removes the consumers of a group that are not alive and own nothing. The answer counts them.
-    /// → [`Response::Count`]
+    /// Removes the consumers of a group that are not alive and own nothing, unless that was done within `pause`
+    /// milliseconds. The answer counts them. → [`Response::Count`]
     RemoveDeadConsumers {
         /// The consumer that asks.
         member: ConsumerId,
+        /// The milliseconds for which a removal is enough.
+        pause: u64,
     },
     /// Trims a stream by its retention if this client start is the janitor of the stream or nobody is. The answer
     /// counts the entries that were removed. → [`Response::Count`]

@@ -26,6 +26,24 @@ pub enum Response {
         /// Entries that the consumer owned and that are not in the stream any more: they are pending no more.
         deleted: Vec<EntryId>,
     },
+    /// Entries were skipped, all but those that are not the consumer's; or nothing was done.
+    Skipped {
+        /// Whether that was done: the version of the request was that of the facts.
+        done: bool,
+        /// The version of the facts, after the request.
+        version: u64,
+        /// The types of which an entry was recorded for the first time.
+        new_types: Vec<String>,
+        /// Entries that the consumer does not own any more.
+        not_owned: Vec<EntryId>,
+    },
+    /// The entries that the consumer owns now, which the group had read past.
+    TakenUp {
+        /// The entries with their delivery count, 1.
+        entries: Vec<StoredEntry>,
+        /// The tasks among those asked for that are done.
+        done: Vec<u64>,
+    },
     /// The entries that the consumer owns now.
     Claimed {
         /// The entries with their new delivery counts.
@@ -37,6 +55,13 @@ pub enum Response {
     Entries(Vec<StoredEntry>),
     /// Pending entries of a group.
     Pending(Vec<PendingEntry>),
+    /// Pending entries that can be claimed.
+    Expired {
+        /// The entries.
+        entries: Vec<PendingEntry>,
+        /// In how many milliseconds the next entry is due that was put off, where that is told.
+        next_due_in: Option<u64>,
+    },
     /// The facts of a group, and where it stands.
     Facts(GroupFacts),
     /// A stream; `None` when it does not exist.

@@ -22,7 +22,9 @@ fn recent(rig: &Rig, id: &str, event_type: &str) -> String {
 }
 
 async fn history(rig: &Rig, query: Value) -> Vec<String> {
-    ids_of(&rig.ok("getHistory", query).await)
+    let answer = rig.ok("getHistory", query).await;
+    assert_eq!(answer["complete"], true);
+    ids_of(&answer["events"])
 }
 
 #[tokio::test]
@@ -114,4 +116,62 @@ async fn an_answer_that_would_be_too_large_is_refused() {
         (ErrorKind::InvalidOptions, "limit: more than 64 MiB; the first 63 would fit")
     );
     assert_eq!(history(&rig, json!({ "limit": 63 })).await.len(), 63);
+}
+
+#[tokio::test]
+async fn while_the_store_is_away_own_events_are_found_and_are_not_given_as_all() {
+    let rig = Rig::with(Some(KEPT));
+    rig.store("p:history", "1", "a");
+    let own = recent(&rig, "own", "a");
+    *rig.memory.is_away.lock().unwrap() = true;
+    assert_eq!(rig.ok("getEvent", json!({ "id": "own" })).await, json!(own));
+    assert_eq!(rig.refused("getEvent", json!({ "id": "1" })).await.0, ErrorKind::ConnectionLost);
+    let answer = rig.ok("getHistory", json!({})).await;
+    assert_eq!((ids_of(&answer["events"]), &answer["complete"]), (vec!["own".to_owned()], &json!(false)));
+    let effects = rig.effects();
+    assert!(matches!(&effects[..], [Effect::Warning { code: "HISTORY_INCOMPLETE", .. }]), "{effects:?}");
+    assert_eq!(history(&rig, json!({ "source": "local" })).await, ["own"]);
+    let refused = rig.refused("getHistory", json!({ "source": "redis" })).await;
+    assert_eq!(refused.0, ErrorKind::ConnectionLost);
+    // Without persistence this client knows nothing itself.
+    let rig = Rig::new();
+    *rig.memory.is_away.lock().unwrap() = true;
+    assert_eq!(rig.refused("getHistory", json!({})).await.0, ErrorKind::ConnectionLost);
+}
+
+#[tokio::test]
+async fn a_history_ends_with_its_time_on_an_idle_bus_too() {
+    let rig = Rig::with(Some(KEPT));
+    let fields = |id: &str| {
+        vec![
+            (Box::from(*b"eventId"), id.as_bytes().into()),
+            (Box::from(*b"eventType"), Box::from(*b"a")),
+            (Box::from(*b"data"), Box::from(*b"1")),
+        ]
+    };
+    rig.act(|streams, now| streams.append_to_history("p:history", fields("1"), KEPT.ttl, now));
+    rig.pass(KEPT.ttl / 2);
+    rig.act(|streams, now| streams.append_to_history("p:history", fields("2"), KEPT.ttl, now));
+    rig.pass(KEPT.ttl / 2);
+    assert_eq!(history(&rig, json!({ "source": "redis" })).await, ["1", "2"]);
+    rig.pass(1);
+    assert_eq!(history(&rig, json!({ "source": "redis" })).await, ["2"]);
+    rig.pass(KEPT.ttl);
+    assert_eq!(rig.execute(Request::Exists { stream: "p:history".into() }), Response::Count(0));
+}
+
+#[tokio::test]
+async fn where_nothing_keeps_past_events_the_question_is_refused() {
+    let rig = Rig::of(None, |config| config.streams.clear());
+    for source in ["redis", "local", "all"] {
+        let (kind, message) = rig.refused("getHistory", json!({ "source": source })).await;
+        assert_eq!(
+            (kind, &*message),
+            (ErrorKind::InvalidOptions, "nothing keeps past events: configure `persistence` or `streams`")
+        );
+    }
+    let rig = Rig::of(Some(PersistenceConfig { history: false, ..KEPT }), |config| config.streams.clear());
+    assert_eq!(rig.refused("getHistory", json!({ "source": "redis" })).await.0, ErrorKind::InvalidOptions);
+    recent(&rig, "own", "a");
+    assert_eq!(history(&rig, json!({})).await, ["own"]);
 }

@@ -8,13 +8,14 @@ mod streams;
 use std::sync::{Arc, Mutex};
 
 use oxbus_model::config::{Config, Environment, PersistenceConfig};
+use oxbus_model::error::Outcome;
 use oxbus_model::stream_store::{
     ConsumerId, DeadLetterEntry, EntryId, Fields, Position, Request, Response, Streams,
 };
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 
-use super::{Context, call, questions};
+use super::{Context, Effect, call, questions};
 use crate::state::recent_events::RecentEvents;
 use crate::transport::store::{PendingResponse, Store};
 
@@ -25,12 +26,19 @@ struct Memory {
     fails: Mutex<Option<&'static str>>,
     /// How many entries one answer holds at the most.
     holds: Mutex<Option<usize>>,
+    /// Whether the store cannot be asked.
+    is_away: Mutex<bool>,
 }
 
 impl Store for Memory {
     fn execute(&self, mut request: Request) -> PendingResponse {
         if let (Request::Claim { ids, .. }, Some(most)) = (&mut request, *self.holds.lock().unwrap()) {
             ids.truncate(most);
+        }
+        if *self.is_away.lock().unwrap() {
+            let mut error = BusError::new(ErrorKind::ConnectionLost, "not connected");
+            error.outcome = Some(Outcome::NotSent);
+            return Box::pin(std::future::ready(Err(error)));
         }
         let fails = self.fails.lock().unwrap().is_some_and(|part| format!("{request:?}").starts_with(part));
         let mut streams = self.streams.lock().unwrap();
@@ -48,6 +56,7 @@ struct Rig {
     memory: Arc<Memory>,
     context: Context,
     recent: Arc<Mutex<RecentEvents>>,
+    effects: Arc<Mutex<Vec<Effect>>>,
 }
 
 impl Rig {
@@ -56,6 +65,15 @@ impl Rig {
     }
 
     fn with(persistence: Option<PersistenceConfig>) -> Rig {
+        Rig::of(persistence, |_| ())
+    }
+
+    /// What the client was let do since the last call.
+    fn effects(&self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects.lock().unwrap())
+    }
+
+    fn of(persistence: Option<PersistenceConfig>, change: impl FnOnce(&mut Config)) -> Rig {
         let config = json!({
             "mode": "memory", "serviceName": "test", "channelPrefix": "p:", "lease": 1000,
             "streams": [
@@ -64,12 +82,19 @@ impl Rig {
             ],
         });
         let config = Config::resolve(&config.to_string(), &Environment::default()).unwrap();
-        let config = Config { persistence, ..config };
+        let mut config = Config { persistence, ..config };
+        change(&mut config);
         let streams = Mutex::new((Streams::new(), 1_000_000));
-        let memory = Arc::new(Memory { streams, fails: Mutex::default(), holds: Mutex::default() });
+        let (fails, holds, is_away) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let memory = Arc::new(Memory { streams, fails, holds, is_away });
         let recent = Arc::<Mutex<RecentEvents>>::default();
-        let context = Context::new(memory.clone(), &config, "instance", recent.clone());
-        Rig { memory, context, recent }
+        let effects = Arc::<Mutex<Vec<Effect>>>::default();
+        let act = {
+            let effects = effects.clone();
+            move |effect| effects.lock().unwrap().push(effect)
+        };
+        let context = Context::new(memory.clone(), &config, "instance", recent.clone(), act);
+        Rig { memory, context, recent, effects }
     }
 
     /// Time passes.

@@ -1,5 +1,9 @@
 //! `streams.*`.
 
+use oxbus_model::consumer::Announcement;
+use oxbus_model::delivery::DeliveryCounts;
+use oxbus_model::stream_store::{DELAYED, RetryState};
+
 use super::*;
 
 #[tokio::test]
@@ -20,8 +24,9 @@ async fn a_stream_is_described_with_its_groups() {
         "name": "orders", "length": 4, "firstId": ids[0].to_string(), "lastId": ids[3].to_string(),
         "deadLetters": 1,
         "groups": [{
-            "name": "g", "consumers": [{ "name": "other", "pending": 2, "idle": idle }], "pending": 2,
+            "name": "g", "consumers": [{ "name": "other", "pending": 2, "idle": idle }], "pending": 2, "delayed": 0,
             "lag": 1, "oldestPendingAge": rig.now() - ids[1].ms, "lastDeliveredId": ids[2].to_string(),
+            "skipped": {},
         }],
     });
     assert!(idle.as_u64().unwrap() >= 100);
@@ -113,7 +118,7 @@ async fn what_is_left_alone_is_handed_back_and_what_was_tried_too_often_buried()
         consumer: "other".into(),
         instance: "i".into(),
     };
-    let items = vec![(ids[0], Some(4)), (ids[1], Some(5)), (ids[2], Some(3))];
+    let items = vec![(ids[0], Some(4.into())), (ids[1], Some(5.into())), (ids[2], Some(3.into()))];
     rig.execute(Request::ExtendLease { member, items });
     assert_eq!(
         rig.ok("streams.recover", json!({ "minIdle": 0 })).await,
@@ -126,6 +131,21 @@ async fn what_is_left_alone_is_handed_back_and_what_was_tried_too_often_buried()
     assert_eq!(recovered, counts(250, 250, 247, 2, 1));
     let expected: Vec<_> = std::iter::once((3, true)).chain(std::iter::repeat_n((1, true), 246)).collect();
     assert_eq!(state(&rig), expected, "their counts are what they were");
+    let (mut told, mut counts_told, mut lost) = (Vec::new(), DeliveryCounts::default(), 0);
+    for effect in rig.effects() {
+        match effect {
+            Effect::Announced(Announcement::DeadLettered { id, event, attempts, kept, .. }) => {
+                told.push((id, event.is_some(), attempts, kept));
+            }
+            Effect::Announced(Announcement::MessagesLost { missed, .. }) => lost += missed.count,
+            Effect::Counted(counts) => counts_told.add(counts),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!((told, lost), (vec![(ids[0], true, 4, true), (ids[1], true, 5, true)], 1));
+    assert_eq!((counts_told.dead_lettered, counts_told.recovered), (2, 249));
+    // What was handed back waits for a consumer, and is not recovered once more.
+    assert_eq!(rig.ok("streams.recover", json!({})).await, counts(0, 0, 0, 0, 0));
     let letters = rig.ok("deadLetters.list", json!({})).await;
     let attempts: Vec<_> = letters.as_array().unwrap().iter().map(|letter| &letter["attempts"]).collect();
     assert_eq!(attempts, [4, 5]);
@@ -136,6 +156,38 @@ async fn what_is_left_alone_is_handed_back_and_what_was_tried_too_often_buried()
     assert_eq!(rig.ok("streams.recover", args).await, counts(247, 247, 0, 247, 0));
     assert_eq!(state(&rig), []);
     assert_eq!(rig.ok("streams.recover", json!({})).await, counts(0, 0, 0, 0, 0));
+}
+
+#[tokio::test]
+async fn what_is_not_due_is_not_recovered() {
+    let rig = Rig::new();
+    rig.group("orders", "g");
+    for n in 0..25 {
+        rig.store("orders", &n.to_string(), "order.a");
+    }
+    let ids = rig.read("orders", "g", 25);
+    let member = ConsumerId {
+        stream: "orders".into(),
+        group: "g".into(),
+        consumer: "other".into(),
+        instance: "i".into(),
+    };
+    let state = |deliveries| RetryState { deliveries, due_in: Some(3_600_000) };
+    // Some are put off; one waits with a client, which has died. All have had many attempts.
+    let items = ids[..24].iter().map(|id| (*id, state(9))).collect();
+    rig.execute(Request::Requeue { member: member.clone(), items, lease: 30_000, unhandled: false });
+    rig.execute(Request::ExtendLease { member, items: vec![(ids[24], Some(state(9)))] });
+    rig.pass(120_000);
+    let recovered = rig.ok("streams.recover", json!({ "batchSize": 10 })).await;
+    assert_eq!(recovered, counts(1, 1, 1, 0, 0));
+    let args = json!({ "name": "orders", "group": "g" });
+    let pending = rig.ok("streams.pending", args).await;
+    let delays = pending.as_array().unwrap().iter().map(|entry| entry["consumer"] == DELAYED);
+    assert_eq!(delays.filter(|delayed| *delayed).count(), 25, "what was taken keeps its delay");
+    let info = rig.ok("streams.info", json!({ "name": "orders" })).await;
+    let group = &info["groups"][0];
+    assert_eq!((&group["pending"], &group["delayed"]), (&json!(25), &json!(25)));
+    assert!(group["consumers"].as_array().unwrap().iter().all(|consumer| consumer["name"] != DELAYED));
 }
 
 #[tokio::test]
@@ -166,9 +218,12 @@ async fn nothing_is_taken_within_the_lease_of_its_group() {
         },
         instance: "i".into(),
         alive: 5000,
+        alive_key: "alive".into(),
         lease: 90_000,
         patterns: Vec::new(),
         mark: None,
+        version: 0,
+        take_up: Vec::new(),
     };
     rig.execute(beat);
     rig.store("orders", "1", "order.a");

@@ -18,9 +18,10 @@ use crate::gap::missed_interval::Gap;
 use crate::gap::recovery::Recovery;
 use crate::host::{Host, Notice};
 use crate::receive::acceptance;
-use crate::receive::reception::InboundBatch;
+use crate::receive::foreign::ForeignMessages;
 use crate::runtime::clock::{Clock, VirtualTime};
 use crate::state::ClientState;
+use crate::transport::inbound::InboundBatch;
 use crate::transport::store::{PendingResponse, Store};
 
 struct Deaf;
@@ -56,7 +57,7 @@ pub(super) struct Rig {
     pub(super) shared: Arc<ClientState>,
     pub(super) recovery: Arc<Recovery>,
     pub(super) continuity: Continuity,
-    pub(super) arrivals: InboundBatch,
+    pub(super) batch: InboundBatch,
 }
 
 impl Rig {
@@ -77,7 +78,7 @@ impl Rig {
         let recovery = Recovery::new(shared.clone(), memory.clone()).unwrap();
         let mut continuity = Continuity::new(recovery.clone());
         continuity.opened(shared.clock.now_ms());
-        Rig { memory, time, shared, recovery, continuity, arrivals: InboundBatch::default() }
+        Rig { memory, time, shared, recovery, continuity, batch: InboundBatch::default() }
     }
 
     pub(super) fn now(&self) -> u64 {
@@ -140,14 +141,20 @@ impl Rig {
         .to_string();
         let channel = format!("p:{event_type}");
         let seen = Some(&self.recovery.seen);
-        acceptance::receive(&self.shared, seen, &mut self.arrivals, &mut |message| {
-            for server_subscription in server_subscriptions
-                .iter()
-                .filter(|server_subscription| server_subscription.matches(channel.as_bytes()))
-            {
-                message(server_subscription.into(), channel.as_bytes(), payload.as_bytes());
-            }
-        });
+        acceptance::receive(
+            &self.shared,
+            seen,
+            &mut self.batch,
+            &mut ForeignMessages::default(),
+            &mut |message| {
+                for server_subscription in server_subscriptions
+                    .iter()
+                    .filter(|server_subscription| server_subscription.matches(channel.as_bytes()))
+                {
+                    message(server_subscription.into(), channel.as_bytes(), payload.as_bytes());
+                }
+            },
+        );
     }
 
     pub(super) fn heartbeat(&mut self) {

@@ -134,7 +134,7 @@ impl Connector {
         let (sender, messages) = unbounded_channel();
         let id = session.link().clone();
         context.events.link_needed(&id);
-        let link = Link { id, session, context, endpoint, messages, backoff: Backoff::default() };
+        let link = Link { id, session, context, endpoint, messages, backoff: Backoff::of_reconnecting() };
         Handle { messages: sender, task: tasks.spawn(link.run()) }
     }
 }
@@ -153,8 +153,7 @@ struct Ended;
 
 impl<S: Session> Link<S> {
     async fn run(mut self) {
-        // A fault that comes back with every connection must not become a storm of them.
-        let mut pauses = Backoff::default();
+        let mut pauses = Backoff::of_panics();
         let (mut pause, mut last_fault) = (0, 0);
         let name = self.id.name();
         loop {

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use crate::host::{DeliveredLocally, SettledLocally};
-use crate::receive::reception::InboundBatch;
 use crate::redis::connection::lazy_link::LazyLink;
 use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::publisher::input::Input;
@@ -15,6 +14,7 @@ use crate::redis::publisher::replicated::Replicas;
 use crate::transport::Submission;
 use crate::transport::context::TransportContext;
 use crate::transport::events::PublishReport;
+use crate::transport::inbound::InboundBatch;
 
 /// The side of a client's publishes that needs no server.
 pub(in crate::redis) struct Hybrid {

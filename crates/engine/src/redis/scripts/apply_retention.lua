@@ -16,34 +16,54 @@ if redis.call('EXISTS', stream) == 0 then
     return 0
 end
 
+-- Whether a group may still need what it has not settled. Nothing is to be missed before the first subscription, and
+-- groups of other programs, of which nothing is kept beside the stream, are known by their consumers.
+local function is_live(group, seen)
+    if seen then
+        return tonumber(seen) > now - 3600000
+    end
+    for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group.name)) do
+        if named(row).idle < 3600000 then
+            return true
+        end
+    end
+    return group.consumers == 0
+end
+
 -- The oldest entry that a live group has not settled; nil where there is none.
 local function unsettled()
-    local seen = {}
+    local seen, taken_up_from = {}, {}
     for i = 5, #ARGV do
-        seen[ARGV[i]] = tonumber(redis.call('HGET', KEYS[i - 2], 'seen') or 0)
+        local facts = redis.call('HMGET', KEYS[i - 2], 'seen', 'unread')
+        seen[ARGV[i]], taken_up_from[ARGV[i]] = facts[1], facts[2]
     end
     local oldest
     for _, group in ipairs(groups_of(stream)) do
-        -- A group that is younger than the question counts as live.
-        if (seen[group.name] or now) > now - 3600000 then
+        if is_live(group, seen[group.name]) then
             local id = redis.call('XPENDING', stream, group.name)[2]
             if not id then
                 local unread = redis.call('XRANGE', stream, '(' .. group['last-delivered-id'], '+', 'COUNT', 1)[1]
                 id = unread and unread[1]
             end
-            if id and (not oldest or below(id, oldest)) then
-                oldest = id
+            for _, needed in pairs({ id or nil, taken_up_from[group.name] or nil }) do
+                if not oldest or below(needed, oldest) then
+                    oldest = needed
+                end
             end
         end
     end
     return oldest
 end
 
--- Removes entries below an id from the head, at most so many. Entries must be read to know their ids: a bounded
--- part at a time.
+-- Removes entries below an id from the head, at most so many. Whole nodes of the stream go without being read. Of the
+-- node behind them entries must be read to know their ids: a bounded part at a time.
 local function trim_below(limit, most)
-    local removed, pages, bytes, size = 0, 0, 0, 10
-    while removed < most and pages < 100 and bytes < 4194304 do
+    if most <= 0 then
+        return 0
+    end
+    local removed = redis.call('XTRIM', stream, 'MINID', '~', limit, 'LIMIT', most)
+    local pages, bytes, size = 0, 0, 10
+    while removed < most and pages < 10 and bytes < 4194304 do
         local page = redis.call('XRANGE', stream, '-', '+', 'COUNT', math.min(most - removed, size))
         local last, before = nil, bytes
         for _, entry in ipairs(page) do
@@ -73,9 +93,7 @@ if max_age then
     if safe and below(safe, from) then
         from = safe
     end
-    -- Whole nodes of the stream need not be read.
-    removed = redis.call('XTRIM', stream, 'MINID', '~', from, 'LIMIT', most)
-    removed = removed + trim_below(from, most - removed)
+    removed = trim_below(from, most)
 end
 if not max_len then
     return removed

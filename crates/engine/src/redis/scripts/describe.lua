@@ -1,14 +1,55 @@
 -- What there is to know of a stream.
 -- KEYS: stream.
--- ARGV: what the key of the facts of each group begins with; the name of the group completes it.
+-- ARGV: what the key of the facts of each group begins with; the name of the group completes it; what completes that
+--       for the key of what the group has read past.
 -- Returns: nil where there is none; else its length, first and last entry ids or nil, last generated id, how many
 --          entries were ever added or nil, and for each group its name, pending entries, last delivered id, lag
 --          or nil, oldest pending id or nil, for each consumer its name, pending entries and idle time, and the
---          lease or nil.
+--          lease or nil, and the types that it has read past, with the number of entries of each.
 local stream = KEYS[1]
+-- Entries that are counted where the server does not know how many are unread.
+local few = 100
+
+-- How many entries a group has not read; nil where nobody knows.
+local function lag_of(group, info, kept)
+    local position, first = group['last-delivered-id'], info['first-entry'] and info['first-entry'][1]
+    if not first or not below(position, info['last-generated-id']) then
+        return 0
+    elseif below(position, first) then
+        -- Some servers count what was trimmed as well.
+        return info.length
+    end
+    local lag = group.lag or nil
+    if lag and not forgets then
+        return math.min(lag, info.length)
+    end
+    local unread = #redis.call('XRANGE', stream, '(' .. position, '+', 'COUNT', few)
+    if unread < few then
+        return unread
+    end
+    local read = group['entries-read']
+    if lag and (not read or is_believed(read, position, kept, run_id())) then
+        return math.min(lag, info.length)
+    end
+end
+
 if redis.call('EXISTS', stream) == 0 then
     return false
 end
+-- The types that a group has read past, and how many entries of each may be taken up, in turn.
+local function skipped_by(name)
+    local now, counts = time(), {}
+    local all = redis.pcall('HGETALL', ARGV[1] .. name .. ARGV[2])
+    for i = 1, #all, 2 do
+        local text, _, _, count = kept(slices_of(all[i + 1]), now)
+        if text then
+            counts[#counts + 1] = all[i]
+            counts[#counts + 1] = count
+        end
+    end
+    return counts
+end
+
 local info = named(redis.call('XINFO', 'STREAM', stream))
 local groups = {}
 for _, group in ipairs(groups_of(stream)) do
@@ -17,14 +58,12 @@ for _, group in ipairs(groups_of(stream)) do
         local consumer = named(row)
         consumers[#consumers + 1] = { consumer.name, consumer.pending, consumer.idle }
     end
-    -- A server that has loaded its files may count a lag where there is none.
-    local behind = below(group['last-delivered-id'], info['last-generated-id'])
     -- Not every user may look at what is kept beside the stream.
-    local lease = redis.pcall('HGET', ARGV[1] .. group.name, 'lease')
+    local values = redis.pcall('HMGET', ARGV[1] .. group.name, 'lease', 'read', 'run')
+    local kept = values.err and {} or { lease = values[1], read = values[2], run = values[3] }
     groups[#groups + 1] = {
-        group.name, group.pending, group['last-delivered-id'], behind and (group.lag or false) or 0,
-        redis.call('XPENDING', stream, group.name)[2], consumers,
-        type(lease) == 'string' and lease,
+        group.name, group.pending, group['last-delivered-id'], lag_of(group, info, kept) or false,
+        redis.call('XPENDING', stream, group.name)[2], consumers, kept.lease or false, skipped_by(group.name),
     }
 end
 local first, last = info['first-entry'], info['last-entry']

@@ -1,9 +1,9 @@
 -- Creates a stream and a group of it where they are missing. A group that has facts was there before and is lost:
 -- it goes on at its low-water mark, or where an earlier one is given there; without a mark at the beginning.
--- KEYS: stream, notes: those of a group of that name that was lost go; facts.
+-- KEYS: stream, notes and due: those of a group of that name that was lost go; facts; skipped, tasks.
 -- ARGV: group; where it starts if it is new: '$', '0' or an id; '1' if an id beyond the stream's last becomes '0'.
 -- Returns: whether the group was created; its last delivered id; whether it had facts of before.
-local stream, name, from, facts = KEYS[1], ARGV[1], ARGV[2], KEYS[3]
+local stream, name, from, facts = KEYS[1], ARGV[1], ARGV[2], KEYS[4]
 local group, failure = group_of(stream, name)
 if group then
     return { 0, group['last-delivered-id'], 0 }
@@ -34,7 +34,7 @@ if (redis.REDIS_VERSION_NUM or 0) >= 0x00070000 and (from == '$' or from == '0')
     create[#create + 1] = string.format('%.0f', math.max(info['entries-added'] - behind_it, 0))
 end
 redis.call(unpack(create))
-redis.call('DEL', KEYS[2])
+redis.call('DEL', KEYS[2], KEYS[3], KEYS[5], KEYS[6])
 -- What was told of the stream as it was is not true of this one.
-redis.call('HDEL', facts, 'missed', 'last', 'position')
+redis.call('HDEL', facts, 'unread', 'at', 'read', 'top')
 return { 1, group_of(stream, name)['last-delivered-id'], recreated and 1 or 0 }

@@ -1,10 +1,11 @@
 -- Renews claims, fenced. One whose delivery count is set has ended a call: that it began is forgotten.
--- KEYS: stream, notes, consumers.
--- ARGV: group, consumer, instance; then id, delivery count ('' keeps it) for each, ids ascending.
+-- KEYS: stream, notes, consumers, due.
+-- ARGV: group, consumer, instance; then id, delivery count ('' keeps it), milliseconds until it is due ('' for none)
+--       for each, ids ascending.
 -- Returns: the ids that the consumer does not own, and, from 7 on, those whose entry is gone.
-local stream, notes, consumers, group, consumer = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2]
+local stream, notes, consumers, dues, group, consumer = KEYS[1], KEYS[2], KEYS[3], KEYS[4], ARGV[1], ARGV[2]
 local ids, taken, gone, renewed, kept = {}, {}, {}, {}, {}
-for i = 4, #ARGV, 2 do
+for i = 4, #ARGV, 3 do
     ids[#ids + 1] = ARGV[i]
 end
 local mine = owned(stream, consumers, group, consumer, ARGV[3], ids)
@@ -16,13 +17,16 @@ local function claim(arguments)
     end
 end
 
-for i = 4, #ARGV, 2 do
-    local id, count = ARGV[i], ARGV[i + 1]
+for i = 4, #ARGV, 3 do
+    local id, count, wait = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
     if mine[id] and count == '' then
         renewed[#renewed + 1] = id
     elseif mine[id] then
         claim({ id, 'RETRYCOUNT', count })
         redis.call('HDEL', notes, 'b' .. id)
+        if wait and kept[id] then
+            redis.call('ZADD', dues, string.format('%.0f', time() + wait), id)
+        end
     end
 end
 if #renewed > 0 then

@@ -1,88 +1,132 @@
 -- Says that a consumer lives, and keeps the facts of its group.
--- KEYS: stream, facts, patterns, consumers.
--- ARGV: group, consumer, instance, milliseconds it counts as alive, lease, low-water mark or '', then patterns.
+-- KEYS: stream, facts, patterns, consumers, skipped, tasks.
+-- ARGV: group, consumer, instance, milliseconds it counts as alive, lease, low-water mark or '', the version of the facts
+--       that it knows, how many types it takes up, the key by which its client start lives, those types, then patterns.
 -- Returns: the time and the instance that lives under this consumer's name, if another does; else the time, nil,
---          the lease, the patterns, the last delivered id, the oldest pending id or nil, and nil or what the
---          group missed: how many, behind which id, before which id.
+--          the lease, the patterns, the last delivered id, the oldest pending id or nil, the version of the facts, 1 where the
+--          patterns were not taken as they are outdated, the types that the group has read past, and the tasks: number, text in
+--          turn.
 local stream, facts, patterns, consumers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local skipped, tasks = KEYS[5], KEYS[6]
 local consumer, instance = ARGV[2], ARGV[3]
 local group, failure = group_of(stream, ARGV[1])
 if not group then
     return failure
 end
 local now = time()
-local held = redis.call('HGET', consumers, consumer)
-if held then
-    local other, expiry = string.match(held, '^(.*) (%d+)$')
-    if other and other ~= instance and tonumber(expiry) > now then
-        return { now, other }
+local other, other_key, until_then = holder(redis.call('HGET', consumers, consumer))
+if other and other ~= instance and lives(other_key, until_then, now) then
+    return { now, other }
+end
+
+-- Whether another consumer of the group lives, or did so until now.
+local function is_lived_in()
+    for _, entry in ipairs(redis.call('HVALS', consumers)) do
+        local known, key, expiry = holder(entry)
+        if known and lives(key, expiry, now) then
+            return true
+        end
+    end
+    return false
+end
+
+local before = named(redis.call('HGETALL', facts))
+local version, known = tonumber(before.version or 0), tonumber(ARGV[7])
+local first_pattern = 10 + tonumber(ARGV[8])
+local minute = string.format('%.0f', math.floor(now / 60000))
+
+-- Forgets what may not be taken up any more, and notes the oldest entry that may.
+local function prune()
+    local oldest
+    local function note(id)
+        if id and (not oldest or below(id, oldest)) then
+            oldest = id
+        end
+    end
+    local all = redis.call('HGETALL', skipped)
+    for i = 1, #all, 2 do
+        local text, first = kept(slices_of(all[i + 1]), now)
+        if text ~= all[i + 1] then
+            redis.call('HDEL', skipped, all[i])
+            if text then
+                redis.call('HSET', skipped, all[i], text)
+            end
+        end
+        note(first)
+    end
+    for _, task in ipairs(redis.call('HVALS', tasks)) do
+        note(string.match(task, '^%S+'))
+    end
+    redis.call('HDEL', facts, 'unread')
+    redis.call('HSET', facts, 'pruned', minute)
+    if oldest then
+        redis.call('HSET', facts, 'unread', oldest)
     end
 end
 
--- A server that is out of memory lets a script go on that has written before, and this frees some.
-redis.call('ZREMRANGEBYSCORE', patterns, '-inf', string.format('(%.0f', now - 3600000))
-for i = 7, #ARGV do
-    redis.call('ZADD', patterns, now, ARGV[i])
+-- Makes tasks of types that the group has read past. From now on a pattern takes them.
+local function take_up(type)
+    local _, first, last = kept(slices_of(redis.call('HGET', skipped, type)), now)
+    redis.call('HDEL', skipped, type)
+    if not first then
+        return
+    end
+    local left_out = {}
+    for _, row in ipairs(redis.call('XPENDING', stream, ARGV[1], first, last, 1000)) do
+        left_out[#left_out + 1] = row[1]
+    end
+    local number = redis.call('HINCRBY', facts, 'task', 1)
+    local ids = #left_out > 0 and table.concat(left_out, ',') or '-'
+    redis.call('HSET', tasks, number, string.format('%s %s %s ', first, last, ids) .. type)
 end
-redis.call('HSET', consumers, consumer, string.format('%s %.0f', instance, now + tonumber(ARGV[4])))
+
+-- A server that is out of memory lets a script go on that has written before, and this frees some.
+local slept = now - tonumber(before.seen or now) > 600000
+local forgotten = redis.call('ZREMRANGEBYSCORE', patterns, '-inf', string.format('(%.0f', slept and 0 or now - 3600000))
+if slept then
+    -- Its patterns are those of clients that may come back.
+    for _, pattern in ipairs(redis.call('ZRANGE', patterns, 0, -1)) do
+        redis.call('ZADD', patterns, now, pattern)
+    end
+end
+if before.pruned ~= minute then
+    prune()
+end
+local added = false
+for i = first_pattern, #ARGV do
+    added = added or not redis.call('ZSCORE', patterns, ARGV[i])
+end
+if forgotten > 0 then
+    version = version + 1
+end
+local outdated = added and known ~= version and redis.call('HLEN', skipped) > 0
+if not outdated then
+    if added then
+        for i = 10, first_pattern - 1 do
+            take_up(ARGV[i])
+        end
+        version = version + 1
+    end
+    for i = first_pattern, #ARGV do
+        redis.call('ZADD', patterns, now, ARGV[i])
+    end
+end
+if forgotten > 0 or (added and not outdated) then
+    redis.call('HSET', facts, 'version', version)
+end
+if not is_lived_in() then
+    redis.call('HSET', facts, 'backlog', named(redis.call('XINFO', 'STREAM', stream))['last-generated-id'])
+end
+redis.call('HSET', consumers, consumer, string.format('%s\n%s %.0f', instance, ARGV[9], now + tonumber(ARGV[4])))
 redis.call('HSETNX', facts, 'lease', ARGV[5])
 if ARGV[6] ~= '' then
     redis.call('HSET', facts, 'mark', ARGV[6])
 end
 
-local position = group['last-delivered-id']
-local before = named(redis.call('HGETALL', facts))
-local missed = false
-
--- Tells of entries that were trimmed unread: `total` in all, or one that was there at the last beat.
-local function look(info)
-    local last, length = info['last-generated-id'], info.length
-    local first = info['first-entry'] and info['first-entry'][1]
-    local is_behind = below(position, last)
-    local unread
-    if not is_behind or length == 0 then
-        unread = 0
-    elseif below(position, first) then
-        unread = length
-    else
-        return
-    end
-    local from, to = position, first or last
-    if not is_behind then
-        from, to = before.position or '0-0', position
-    end
-    if info['entries-added'] then
-        if not group['entries-read'] then
-            return
-        end
-        local total = math.max(info['entries-added'] - group['entries-read'] - unread, 0)
-        local told = tonumber(before.missed or 0)
-        -- A server that has loaded its files, or has been a replica, does not know how many a group has read
-        -- and may say too few: no more were missed than were removed, behind where the group stood.
-        local removed = info['entries-added'] - length
-        local gone = removed - tonumber(before.removed or 0)
-        local stood = before.position or '0-0'
-        local beyond = not first or below(stood, first) or below(stood, info['max-deleted-entry-id'])
-        if total > told and gone > 0 and beyond then
-            missed = { math.min(total - told, gone), from, to }
-        end
-        redis.call('HSET', facts, 'missed', total, 'removed', removed)
-    else
-        -- Before 7: the last entry of then was not delivered, and is gone.
-        if is_behind and before.last and below(position, before.last) and (not first or below(before.last, first)) then
-            missed = { 0, from, to }
-        end
-        redis.call('HSET', facts, 'last', last)
-    end
-end
-
--- Without lag there is nothing to count, and the first and last entries need not be read.
-if group.lag ~= 0 or tonumber(before.missed or 0) > 0 then
-    look(named(redis.call('XINFO', 'STREAM', stream)))
-end
-redis.call('HSET', facts, 'seen', now, 'position', position)
+redis.call('HSET', facts, 'seen', now)
 
 return {
-    now, false, before.lease, redis.call('ZRANGE', patterns, 0, -1), position,
-    redis.call('XPENDING', stream, ARGV[1])[2], missed,
+    now, false, redis.call('HGET', facts, 'lease'), redis.call('ZRANGE', patterns, 0, -1), group['last-delivered-id'],
+    redis.call('XPENDING', stream, ARGV[1])[2],
+    version, outdated and 1 or 0, redis.call('HKEYS', skipped), redis.call('HGETALL', tasks),
 }

@@ -10,18 +10,24 @@ macro_rules! scripts {
 
 scripts! {
     ENSURE_GROUP = ["shared/ids", "shared/info", "ensure_group"];
-    EXTEND_LEASE = ["shared/fence", "extend_lease"];
-    REQUEUE = ["shared/fence", "shared/clock", "requeue"];
-    DEAD_LETTER = ["shared/fence", "shared/clock", "dead_letter"];
-    MARK_STARTED = ["shared/fence", "mark_started"];
-    CLAIM = ["shared/fence", "shared/collect", "claim"];
-    CLAIM_OWN_PENDING = ["shared/fence", "shared/collect", "claim_own_pending"];
-    HEARTBEAT = ["shared/ids", "shared/info", "shared/clock", "heartbeat"];
-    REMOVE_CONSUMER = ["remove_consumer"];
-    REMOVE_DEAD_CONSUMERS = ["shared/info", "shared/clock", "shared/notes", "remove_dead_consumers"];
+    EXTEND_LEASE = ["shared/holder", "shared/fence", "shared/clock", "extend_lease"];
+    REQUEUE = ["shared/holder", "shared/fence", "shared/clock", "shared/due", "requeue"];
+    DEAD_LETTER = ["shared/holder", "shared/fence", "shared/clock", "dead_letter"];
+    MARK_STARTED = ["shared/holder", "shared/fence", "mark_started"];
+    LIST_EXPIRED = ["shared/ids", "shared/clock", "list_expired"];
+    CLAIM = ["shared/holder", "shared/fence", "shared/clock", "shared/due", "shared/collect", "claim"];
+    CLAIM_OWN_PENDING = [
+        "shared/holder", "shared/fence", "shared/clock", "shared/due", "shared/collect", "claim_own_pending"
+    ];
+    HEARTBEAT = ["shared/ids", "shared/info", "shared/clock", "shared/holder", "shared/skipped", "heartbeat"];
+    FIND_MISSED = ["shared/ids", "shared/info", "shared/counted", "find_missed"];
+    SKIP = ["shared/ids", "shared/holder", "shared/fence", "shared/clock", "shared/skipped", "skip"];
+    TAKE_UP = ["shared/ids", "shared/holder", "shared/fence", "take_up"];
+    REMOVE_CONSUMER = ["shared/holder", "remove_consumer"];
+    REMOVE_DEAD_CONSUMERS = ["shared/info", "shared/clock", "shared/holder", "shared/notes", "remove_dead_consumers"];
     APPLY_RETENTION = ["shared/ids", "shared/info", "shared/clock", "apply_retention"];
     SET_POSITION = ["shared/notes", "set_position"];
-    DESCRIBE = ["shared/ids", "shared/info", "describe"];
+    DESCRIBE = ["shared/ids", "shared/info", "shared/clock", "shared/counted", "shared/skipped", "describe"];
     REMOVE_GROUP = ["shared/info", "remove_group"];
     REQUEUE_DEAD_LETTER = ["shared/info", "shared/copy", "requeue_dead_letter"];
     UPDATE_PRESENCE = ["shared/clock", "update_presence"];

@@ -45,6 +45,10 @@ local now = history and not failed and run('TIME')
 if now then
   local oldest = string.format('%.0f', math.max(now[1] * 1000 - ttl, 0))
   run('XADD', history, 'MINID', '~', oldest, '*', unpack(ARGV, 7))
+  -- On an idle bus nobody trims it. Another client may keep events for longer.
+  if not failed and run('PTTL', history) < tonumber(ttl) then
+    run('PEXPIRE', history, ttl)
+  end
 end
 if failed and not id then
   if kept then

@@ -9,8 +9,7 @@ for _, row in ipairs(redis.call('XPENDING', stream, group)[4] or {}) do
         owned = tonumber(row[2])
     end
 end
-local held = redis.call('HGET', consumers, consumer)
-if held and string.match(held, '^(.*) %d+$') == ARGV[3] then
+if holder(redis.call('HGET', consumers, consumer)) == ARGV[3] then
     redis.call('HDEL', consumers, consumer)
     if owned == 0 then
         redis.call('XGROUP', 'DELCONSUMER', stream, group, consumer)

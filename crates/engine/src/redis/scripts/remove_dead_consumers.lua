@@ -1,22 +1,27 @@
 -- Removes consumers that are not alive and own nothing, and notes on entries that are not pending any more.
--- KEYS: stream, consumers, notes.
--- ARGV: group.
+-- KEYS: stream, consumers, notes, facts.
+-- ARGV: group, the milliseconds for which a removal by any client is enough.
 -- Returns: how many consumers were removed.
 local stream, consumers, notes, group = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
 -- How many are removed at once. All are looked at: dead ones behind many that live would never go.
 local most = 1000
 local now = time()
+if now < tonumber(redis.call('HGET', KEYS[4], 'swept') or 0) + tonumber(ARGV[2]) then
+    -- Says so when there is no group.
+    redis.call('XPENDING', stream, group)
+    return 0
+end
 local beats = named(redis.call('HGETALL', consumers))
 local removed, present = 0, {}
 for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
     local consumer = named(row)
     present[consumer.name] = true
     if consumer.pending == 0 and removed < most then
-        local expiry = string.match(beats[consumer.name] or '', ' (%d+)$')
+        local instance, key, expiry = holder(beats[consumer.name])
         -- One that was never heard of may be of another program, or about to be heard of.
         local dead = consumer.idle > 60000
-        if expiry then
-            dead = tonumber(expiry) <= now
+        if instance then
+            dead = not lives(key, expiry, now)
         end
         if dead then
             redis.call('XGROUP', 'DELCONSUMER', stream, group, consumer.name)
@@ -28,10 +33,12 @@ end
 
 local forgotten = 0
 for name, beat in pairs(beats) do
-    if not present[name] and forgotten < most and tonumber(string.match(beat, ' (%d+)$') or 0) <= now then
+    local instance, key, expiry = holder(beat)
+    if not present[name] and forgotten < most and not (instance and lives(key, expiry, now)) then
         redis.call('HDEL', consumers, name)
         forgotten = forgotten + 1
     end
 end
 tidy(stream, group, notes)
+redis.call('HSET', KEYS[4], 'swept', now)
 return removed

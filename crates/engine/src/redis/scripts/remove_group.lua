@@ -1,5 +1,5 @@
 -- Removes a group and what is kept of it.
--- KEYS: stream, facts, patterns, consumers, notes.
+-- KEYS: stream, then all keys of the group: facts, patterns, consumers, notes, skipped, tasks, due.
 -- ARGV: group.
 -- Returns: 1, or 0 when there was none.
 local removed = 0
@@ -9,5 +9,5 @@ if group then
 elseif string.sub(failure.err, 1, 7) ~= 'NOGROUP' then
     return failure
 end
-redis.call('DEL', KEYS[2], KEYS[3], KEYS[4], KEYS[5])
+redis.call('DEL', unpack(KEYS, 2))
 return removed

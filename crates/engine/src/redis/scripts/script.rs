@@ -110,10 +110,7 @@ mod tests {
     #[test]
     fn the_cause_is_what_the_command_said() {
         for (said, cause) in [
-            (
-                "NOGROUP No such key script: 1f, on @user_script:3.",
-                "NOGROUP No such key",
-            ),
+            ("NOGROUP No such key script: 1f, on @user_script:3.", "NOGROUP No such key"),
             (
                 "ERR Error running script (call to f_1f): @user_script:3: NOGROUP No such key",
                 "NOGROUP No such key",

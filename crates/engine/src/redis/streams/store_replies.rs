@@ -2,11 +2,12 @@
 
 use oxbus_model::stream_store::{
     EntryId, Fields, GroupFacts, GroupInfo, Missed, PendingEntry, RegisteredStream, Response, StoredEntry,
-    StreamInfo,
+    StreamInfo, TakeUpTask,
 };
 use oxbus_model::{BusError, ErrorKind};
 
 use crate::redis::resp::value::RespValue;
+use crate::redis::streams::trim_watch::Sight;
 
 /// Of `open.lua`.
 pub(crate) fn opened(reply: RespValue) -> Result<Response, BusError> {
@@ -38,12 +39,13 @@ pub(crate) fn position_of(reply: RespValue, group: &str) -> Result<Option<EntryI
 pub(crate) fn claimed(reply: RespValue) -> Result<(Vec<StoredEntry>, Vec<EntryId>), BusError> {
     let [entries, deleted] = reply.parts()?;
     let entries = entries.all(|entry| {
-        let [id, deliveries, started, unhandled_since, fields] = entry.parts()?;
+        let [id, deliveries, started, unhandled_since, due_in, fields] = entry.parts()?;
         Ok(StoredEntry {
             id: id.id()?,
             deliveries: deliveries.small_count()?,
             started: started.count()? != 0,
             unhandled_since: unhandled_since.maybe(RespValue::count)?,
+            due_in: due_in.maybe(RespValue::count)?,
             fields: fields_of(fields)?,
         })
     })?;
@@ -55,7 +57,14 @@ pub(crate) fn entries(reply: RespValue) -> Result<Vec<StoredEntry>, BusError> {
     reply.all(|entry| {
         let [id, fields] = entry.parts()?;
         let fields = fields_of(fields)?;
-        Ok(StoredEntry { id: id.id()?, deliveries: 0, started: false, unhandled_since: None, fields })
+        Ok(StoredEntry {
+            id: id.id()?,
+            deliveries: 0,
+            started: false,
+            unhandled_since: None,
+            due_in: None,
+            fields,
+        })
     })
 }
 
@@ -82,6 +91,12 @@ pub(crate) fn pending(reply: RespValue) -> Result<Vec<PendingEntry>, BusError> {
     })
 }
 
+/// Of `list_expired.lua`.
+pub(crate) fn expired(reply: RespValue) -> Result<Response, BusError> {
+    let [entries, next_due_in] = reply.parts()?;
+    Ok(Response::Expired { entries: pending(entries)?, next_due_in: next_due_in.maybe(RespValue::count)? })
+}
+
 /// Of `beat.lua`.
 pub(crate) fn facts(reply: RespValue) -> Result<GroupFacts, BusError> {
     let items = reply.items()?;
@@ -93,20 +108,70 @@ pub(crate) fn facts(reply: RespValue) -> Result<GroupFacts, BusError> {
             ..GroupFacts::default()
         });
     }
-    let [time, _, lease, patterns, position, oldest_pending, missed] = RespValue::Array(items).parts()?;
-    let missed = missed.maybe(|missed| {
-        let [count, from, to] = missed.parts()?;
-        Ok(Missed { count: count.count()?, from: from.id()?, to: to.id()? })
-    })?;
+    let [time, _, lease, patterns, position, oldest_pending, version, outdated, skipped, tasks] =
+        RespValue::Array(items).parts()?;
     Ok(GroupFacts {
         lease: lease.count()?,
         taken_by: None,
         patterns: patterns.all(RespValue::text)?,
+        version: version.count()?,
+        outdated: outdated.count()? != 0,
+        skipped: skipped.all(RespValue::text)?,
+        take_up: tasks_of(tasks)?,
         position: position.id()?,
         oldest_pending: oldest_pending.maybe(RespValue::id)?,
-        missed,
         time: time.count()?,
     })
+}
+
+/// The tasks of a group: number and text in turn.
+fn tasks_of(reply: RespValue) -> Result<Vec<TakeUpTask>, BusError> {
+    let mut items = reply.items()?.into_iter();
+    let mut tasks = Vec::new();
+    while let Some(number) = items.next() {
+        let text = items.next().unwrap_or(RespValue::Nil).text()?;
+        // The ids before the type have no blanks.
+        let event_type = text.splitn(4, ' ').nth(3).unwrap_or_default().to_owned();
+        let number = number.text()?.parse().unwrap_or_default();
+        tasks.push(TakeUpTask { number, event_type });
+    }
+    Ok(tasks)
+}
+
+/// Of `skip.lua`.
+pub(crate) fn skipped(reply: RespValue) -> Result<Response, BusError> {
+    let [done, version, new_types, not_owned] = reply.parts()?;
+    Ok(Response::Skipped {
+        done: done.count()? != 0,
+        version: version.count()?,
+        new_types: new_types.all(RespValue::text)?,
+        not_owned: not_owned.all(RespValue::id)?,
+    })
+}
+
+/// Of `take_up.lua`.
+pub(crate) fn taken_up(reply: RespValue) -> Result<Response, BusError> {
+    let [taken, done] = reply.parts()?;
+    let entries = taken.all(|entry| {
+        let [id, fields] = entry.parts()?;
+        let (id, fields) = (id.id()?, fields_of(fields)?);
+        Ok(StoredEntry { id, deliveries: 1, started: false, unhandled_since: None, due_in: None, fields })
+    })?;
+    Ok(Response::TakenUp { entries, done: done.all(RespValue::count)? })
+}
+
+/// Of `find_missed.lua`: what was seen, and for each stream what its group has missed, with the number of all missed
+/// entries that this client start has found.
+pub(in crate::redis) fn missed(reply: RespValue) -> Result<(Sight, Vec<Option<Missed>>), BusError> {
+    let mut items = reply.items()?.into_iter();
+    let mut next = || items.next().unwrap_or(RespValue::Nil);
+    let (margin, close, forgets) = (next().count()?, next().count()? != 0, next().count()? != 0);
+    let missed = |missed: RespValue| {
+        let [count, from, to] = missed.parts()?;
+        Ok(Missed { count: count.count()?, from: from.id()?, to: to.id()? })
+    };
+    let streams = items.map(|stream| stream.maybe(missed)).collect::<Result<_, _>>()?;
+    Ok((Sight { margin, close, forgets }, streams))
 }
 
 /// Of `describe.lua`.
@@ -125,7 +190,12 @@ pub(crate) fn stream(reply: RespValue) -> Result<Option<StreamInfo>, BusError> {
 }
 
 fn group(reply: RespValue) -> Result<GroupInfo, BusError> {
-    let [name, pending, last_delivered, lag, oldest_pending, consumers, lease] = reply.parts()?;
+    let [name, pending, last_delivered, lag, oldest_pending, consumers, lease, skipped] = reply.parts()?;
+    let mut counts = Vec::new();
+    let mut skipped = skipped.items()?.into_iter();
+    while let Some(event_type) = skipped.next() {
+        counts.push((event_type.text()?, skipped.next().unwrap_or(RespValue::Nil).count()?));
+    }
     let consumers = consumers.all(|consumer| {
         let [name, pending, idle] = consumer.parts()?;
         Ok((name.text()?, pending.count()?, idle.count()?))
@@ -138,6 +208,7 @@ fn group(reply: RespValue) -> Result<GroupInfo, BusError> {
         lag: lag.maybe(RespValue::count)?,
         oldest_pending: oldest_pending.maybe(RespValue::id)?,
         lease: lease.maybe(RespValue::count)?,
+        skipped: counts,
     })
 }
 

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use oxbus_model::consumer::{GroupKey, ReceivedEntry};
 use oxbus_model::routing::router::ServerSubscription;
+use oxbus_model::stream_store::Missed;
 use oxbus_model::{BusError, ErrorKind};
 
 use crate::host::Notice;
-use crate::receive::reception::{InboundBatch, OwnEvents};
 use crate::transport::events::{ContinuityChange, PublishReport, Refused, TakeMessage, TransportEvents};
+use crate::transport::inbound::{InboundBatch, OwnEvents};
 use crate::transport::link_id::LinkId;
 
 pub(super) struct Layer {
@@ -124,6 +125,18 @@ impl TransportEvents for Layer {
 
     fn entries(&self, group: GroupKey, entries: Vec<ReceivedEntry>) {
         self.called("entries").entries(group, entries);
+    }
+
+    fn missed(&self, stream: Arc<str>, group: Arc<str>, missed: Missed) {
+        self.called("missed").missed(stream, group, missed);
+    }
+
+    fn hand_backs_heard(&self, heard: bool) {
+        self.called("hand_backs_heard").hand_backs_heard(heard);
+    }
+
+    fn handed_back(&self, stream: &str, group: &str) {
+        self.called("handed_back").handed_back(stream, group);
     }
 
     fn read_interrupted(&self, group: GroupKey, error: BusError) {

@@ -18,7 +18,7 @@ async fn keeping(fixture: &Fixture) -> Bus {
 
 async fn history(bus: &Bus, query: Value) -> Vec<Value> {
     let events = bus.request("getHistory", query).await.expect("a history");
-    events.as_array().expect("a list").iter().map(event_in).collect()
+    events["events"].as_array().expect("a list").iter().map(event_in).collect()
 }
 
 fn data(events: &[Value]) -> Vec<u64> {

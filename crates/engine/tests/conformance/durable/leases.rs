@@ -40,7 +40,7 @@ async fn claims_are_renewed(fixture: &Fixture) {
         async move {
             match call {
                 Some(call) => call.await,
-                None if event.attempt == 1 => Settlement::RetryLater(2 * STEADY),
+                None if event.attempt == 1 => Settlement::RetryLater(STEADY / 2),
                 None => Settlement::Succeeded,
             }
         }

@@ -4,8 +4,8 @@
 //!
 //! - `setup`: streams, groups, handlers that wait.
 //! - `universal`, `endurance`: counterparts of Watermill's universal tests, all sixteen of them.
-//! - `publishing`, `promised`, `routing`: what is stored where, what must be, and whom it reaches.
-//! - `retrying`, `ordering`, `calls`: how handlers are called.
+//! - `publishing`, `promised`, `routing`, `late_patterns`: what is stored where, what must be, and whom it reaches.
+//! - `retrying`, `delays`, `ordering`, `calls`: how handlers are called.
 //! - `sharing`, `leases`: consumers that come, go, die and get stuck.
 //! - `losing`, `dead_letters`, `administration`, `history`: what is lost, given up, looked at and looked back on.
 //! - `observing`: clients that only look on.
@@ -13,8 +13,10 @@
 mod administration;
 mod calls;
 mod dead_letters;
+mod delays;
 mod endurance;
 mod history;
+mod late_patterns;
 mod leases;
 mod losing;
 mod observing;

@@ -32,7 +32,11 @@ async fn what_must_be_stored_is_refused_elsewhere(fixture: &Fixture) {
         let broadcast = Record::new("mail.sent", 1).with(json!({ "audience": "broadcast" }));
         assert_refused(&bus.publish_raw(broadcast).await, "a broadcast");
         let other = bus.publish("note", 1).await;
-        if is_durable { assert_refused(&other, "note") } else { drop(other.unwrap()) }
+        if is_durable {
+            assert_refused(&other, "note")
+        } else {
+            drop(other.unwrap())
+        }
         // Who says so has it live.
         bus.publish_with("mail.sent", 1, json!({ "durable": false })).await.unwrap();
         bus.publish_with("mail.sent", 1, json!({ "stream": false })).await.unwrap();

@@ -58,9 +58,7 @@ async fn nothing_is_stored_that_a_group_would_miss() {
             publish_for(&bus, event_type, 20_000).await.unwrap();
         }
         let replicated = json!({ "timeout": 300, "replicas": 1 });
-        for refused in
-            [publish_for(&bus, "job", 300).await, bus.publish_with("job.b", 1, replicated).await]
-        {
+        for refused in [publish_for(&bus, "job", 300).await, bus.publish_with("job.b", 1, replicated).await] {
             let error = failed(&refused, Outcome::NotSent);
             assert_eq!(error.kind, ErrorKind::GroupUnavailable, "{error:?}");
             for part in ["\"workers\"", "\"jobs\"", "command"] {

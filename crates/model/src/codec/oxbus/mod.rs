@@ -9,6 +9,7 @@ use crate::codec::field_names::FieldNames;
 
 /// The names of the fields that a store handles by itself.
 pub(super) static FIELD_NAMES: FieldNames = FieldNames {
+    event_type: entry::EVENT_TYPE,
     only_group: entry::ONLY_GROUP,
     dead_letter_prefix: dead_letter::PREFIX,
     dead_letter_stream: dead_letter::STREAM,

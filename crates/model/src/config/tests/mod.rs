@@ -47,7 +47,7 @@ fn nothing_given_means_the_defaults_and_one_line() {
 #[test]
 fn every_key_is_read() {
     let c = of_config(&json!({
-        "serviceName": "api", "mode": "redis", "memory": "m", "channelPrefix": "p:", "pubsub": false,
+        "serviceName": "api", "mode": "redis", "memory": "m", "channelPrefix": "p:", "pubsub": false, "durable": ["order.*"],
         "streams": [{"name": "s", "events": "*"}], "lease": 100, "deadLetter": {"enabled": false},
         "persistence": {"ttl": 1},
         "wire": "oxbus", "validation": {"maxEventBytes": 20, "maxDataBytes": 10}, "validateOnReceive": true,
@@ -103,6 +103,7 @@ fn every_key_is_read() {
             max_in_flight_bytes: 6,
         },
         pubsub: false,
+        durable: Durable::Matching(vec!["order.*".into()]),
         observe: false,
         streams: c.streams.clone(),
         lease: 100,
@@ -131,20 +132,4 @@ fn the_service_name_has_three_sources() {
 fn a_smaller_event_limit_lowers_that_of_data() {
     let c = of_config(&json!({"validation": {"maxEventBytes": 1000}}));
     assert_eq!(c.limits, Limits { max_event_bytes: 1000, max_data_bytes: 1000 });
-}
-
-#[test]
-fn javascript_is_told_the_settings() {
-    let c = of_config(&json!({"mode": "memory", "redis": {"password": "hunter2", "poolSize": 1}}));
-    let settings: Value = serde_json::from_str(&c.settings_json()).unwrap();
-    let notice = json!({"level": "warn", "code": "OPTION_IGNORED", "message": c.notices[0].message});
-    assert_eq!(
-        settings,
-        json!({
-            "serviceName": "oxbus", "mode": "memory", "memory": "default", "channelPrefix": "", "inherit": true,
-            "logLevel": "info", "validateOnReceive": false, "batchSize": 256, "batchInterval": 0,
-            "maxDataBytes": 524288, "maxEventBytes": 1048576, "maxRetries": 0, "retryDelay": 100, "commandTimeout": 5000,
-            "notices": [notice],
-        })
-    );
 }

@@ -1,7 +1,12 @@
-//! When a consumer tells the store that it lives.
+//! When the facts of a group are synchronized with the store.
 
-/// Between two heartbeats, in milliseconds.
-const INTERVAL: u64 = 1000;
+use crate::stream_store::EntryId;
+
+/// Between two heartbeats while there is something to tell, in milliseconds. So often, too, a consumer says that it lives
+/// while its client start cannot say so for all.
+const INTERVAL: u64 = 1_000;
+/// The same while nothing happens: the store forgets what it has not heard for an hour.
+const QUIET_INTERVAL: u64 = 300_000;
 /// Between two heartbeats while another process has the consumer's name.
 const INTERVAL_WITHOUT_NAME: u64 = 500;
 /// Between heartbeats that are sent because an entry waits for one.
@@ -11,20 +16,34 @@ const PAUSE: u64 = 20;
 /// established once a heartbeat that was sent after it was added is answered.
 #[derive(Debug)]
 pub(crate) struct Heartbeat {
-    at: u64,
+    /// When one is to go though it would not be time yet.
+    hurry_at: u64,
     in_flight: bool,
+    /// Whether entries have come or gone since the last one was sent.
+    changed: bool,
+    name_lost: bool,
     /// The version of the subscriptions: the present one, the one sent last, the one answered last.
     wanted: u32,
     sent: u32,
     answered: u32,
-    /// Heartbeats that were sent, and when the last one was.
-    count: u64,
+    /// When the last one was sent, and the low-water mark that it told.
     last_at: u64,
+    mark: Option<EntryId>,
 }
 
 impl Heartbeat {
     pub(crate) fn new() -> Self {
-        Heartbeat { at: 0, in_flight: false, wanted: 1, sent: 0, answered: 0, count: 0, last_at: 0 }
+        Heartbeat {
+            hurry_at: 0,
+            in_flight: false,
+            changed: false,
+            name_lost: false,
+            wanted: 1,
+            sent: 0,
+            answered: 0,
+            last_at: 0,
+            mark: None,
+        }
     }
 
     /// A subscription was added. Returns the version that must be answered before it is established.
@@ -36,25 +55,34 @@ impl Heartbeat {
 
     /// The next heartbeat goes as soon as possible.
     pub(crate) fn hurry(&mut self) {
-        self.at = 0;
+        self.hurry_at = 0;
     }
 
     /// The next heartbeat goes soon, as an entry waits for it.
     pub(crate) fn hurry_for_entry(&mut self, now: u64) {
-        self.at = self.at.min(now.max(self.last_at.saturating_add(PAUSE)));
+        self.hurry_at = self.hurry_at.min(now.max(self.last_at.saturating_add(PAUSE)));
     }
 
-    pub(crate) fn is_due(&self, now: u64) -> bool {
-        !self.in_flight && now >= self.at
+    /// Entries have come or gone: where the group stands is to be told.
+    #[inline]
+    pub(crate) fn entries_changed(&mut self) {
+        self.changed = true;
+    }
+
+    /// Whether one goes now. `is_shown`: the others see that this client start lives.
+    pub(crate) fn is_due(&self, is_shown: bool, now: u64) -> bool {
+        self.due(is_shown).is_some_and(|at| now >= at)
     }
 
     /// A heartbeat goes.
-    pub(crate) fn sent(&mut self, name_lost: bool, now: u64) {
+    pub(crate) fn sent(&mut self, name_lost: bool, mark: Option<EntryId>, now: u64) {
         self.in_flight = true;
-        self.count += 1;
+        self.changed = false;
+        self.hurry_at = u64::MAX;
+        self.name_lost = name_lost;
         self.last_at = now;
         self.sent = self.wanted;
-        self.at = now + if name_lost { INTERVAL_WITHOUT_NAME } else { INTERVAL };
+        self.mark = mark;
     }
 
     /// A heartbeat was answered, however.
@@ -62,13 +90,21 @@ impl Heartbeat {
         self.in_flight = false;
     }
 
-    /// The answer was that another process has the consumer's name.
-    pub(crate) fn name_lost(&mut self, now: u64) {
-        self.at = self.at.min(now + INTERVAL_WITHOUT_NAME);
+    /// A heartbeat failed.
+    pub(crate) fn failed(&mut self) {
+        self.changed = true;
     }
 
-    /// The store has heard of the subscriptions that there were when the heartbeat was sent.
-    pub(crate) fn succeeded(&mut self) {
+    /// The answer was that another process has the consumer's name.
+    pub(crate) fn name_lost(&mut self) {
+        self.name_lost = true;
+    }
+
+    /// The store has heard of the subscriptions that there were when the heartbeat was sent. `mark` is the low-water mark
+    /// by what it has answered.
+    pub(crate) fn succeeded(&mut self, mark: Option<EntryId>) {
+        self.name_lost = false;
+        self.changed |= mark != self.mark;
         self.answered = self.sent;
         if self.sent != self.wanted {
             self.hurry();
@@ -80,13 +116,13 @@ impl Heartbeat {
         self.answered >= version
     }
 
-    /// Heartbeats that were sent.
-    pub(crate) fn count(&self) -> u64 {
-        self.count
-    }
-
     /// When the next heartbeat goes, unless one is on its way.
-    pub(crate) fn due(&self) -> Option<u64> {
-        (!self.in_flight).then_some(self.at)
+    pub(crate) fn due(&self, is_shown: bool) -> Option<u64> {
+        let interval = match (self.name_lost, self.changed || !is_shown) {
+            (true, _) => INTERVAL_WITHOUT_NAME,
+            (false, true) => INTERVAL,
+            (false, false) => QUIET_INTERVAL,
+        };
+        (!self.in_flight).then_some(self.hurry_at.min(self.last_at.saturating_add(interval)))
     }
 }

@@ -22,6 +22,32 @@ impl KnownFacts {
         changed
     }
 
+    /// This client has skipped entries, some of types that none was skipped of before.
+    pub(crate) fn skipped(&mut self, version: u64, new_types: &[String]) {
+        if let Some(facts) = &mut self.facts {
+            facts.version = version;
+            facts.skipped.extend_from_slice(new_types);
+        }
+    }
+
+    /// The version of the facts; 0 where none is known.
+    pub(crate) fn version(&self) -> u64 {
+        self.facts.as_ref().map_or(0, |facts| facts.version)
+    }
+
+    /// The types that the group has read past and that one of these patterns takes, if it is new to the group. `takes`
+    /// says whether a pattern takes a type.
+    pub(crate) fn types_to_take_up(
+        &self,
+        patterns: &[String],
+        takes: impl Fn(&str, &str) -> bool,
+    ) -> Vec<String> {
+        let Some(facts) = &self.facts else { return Vec::new() };
+        let new = || patterns.iter().filter(|pattern| !facts.patterns.contains(pattern));
+        let wanted = |event_type: &&String| new().any(|pattern| takes(pattern, event_type));
+        facts.skipped.iter().filter(wanted).cloned().collect()
+    }
+
     /// The group has been given an entry.
     pub(crate) fn delivered(&mut self, id: EntryId) {
         self.position = self.position.max(Some(id));

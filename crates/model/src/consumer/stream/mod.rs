@@ -5,7 +5,8 @@
 //! - `opening`: whether the group is there; `heartbeat`, `known_facts`: what its clients tell each other;
 //!   `dead_consumers`: the removal of those that have died;
 //! - `own_scan`, `recovery`: pending entries that nobody works on, this consumer's own and others';
-//! - `slot_index`, `route_cache`, `unmatched_entries`: the entries that have come.
+//! - `slot_index`, `route_cache`: the entries that have come; `unmatched_entries`: those that nobody wants;
+//!   `take_up`: those that were skipped and are wanted now.
 
 pub(super) mod dead_consumers;
 pub(super) mod heartbeat;
@@ -13,25 +14,29 @@ pub(super) mod known_facts;
 pub(super) mod opening;
 pub(super) mod own_scan;
 pub(super) mod recovery;
+pub(super) mod refusals;
 pub(super) mod route_cache;
 pub(super) mod slot_index;
+pub(super) mod take_up;
 pub(super) mod unmatched_entries;
 
 use std::sync::Arc;
 
 use crate::config::DeadLetterConfig;
 use crate::consumer::membership::{Joining, Source};
-use crate::consumer::refusals::Refusals;
 use crate::consumer::stream::dead_consumers::DeadConsumerRemoval;
 use crate::consumer::stream::heartbeat::Heartbeat;
 use crate::consumer::stream::known_facts::KnownFacts;
 use crate::consumer::stream::opening::Opening;
 use crate::consumer::stream::own_scan::OwnScan;
 use crate::consumer::stream::recovery::Recovery;
+use crate::consumer::stream::refusals::Refusals;
 use crate::consumer::stream::route_cache::RouteCache;
 use crate::consumer::stream::slot_index::SlotIndex;
+use crate::consumer::stream::take_up::TakeUp;
 use crate::consumer::stream::unmatched_entries::UnmatchedEntries;
 use crate::consumer::updates::StoreUpdates;
+use crate::options::subscribe::OrderBy;
 use crate::stream_store::{ConsumerId, EntryId, keys};
 use crate::{BusError, ErrorKind};
 
@@ -48,6 +53,9 @@ pub(super) struct Stream {
     pub(super) trouble: Option<BusError>,
     /// What the server refuses to do for it.
     pub(super) refusals: Refusals,
+    /// Whether everything was claimed that could be when this client came. Where an order is kept, reading waits for it:
+    /// what is new must not pass what was handed back.
+    pub(super) caught_up: bool,
     /// Another process has this consumer's name.
     pub(super) name_lost: bool,
     pub(super) opening: Opening,
@@ -59,6 +67,7 @@ pub(super) struct Stream {
     pub(super) slots: SlotIndex,
     pub(super) routes: RouteCache,
     pub(super) unmatched: UnmatchedEntries,
+    pub(super) take_up: TakeUp,
     pub(super) updates: StoreUpdates,
 }
 
@@ -85,6 +94,7 @@ impl Stream {
             users: 0,
             trouble: None,
             refusals: Refusals::default(),
+            caught_up: joining.order_by == OrderBy::None,
             name_lost: false,
             opening: Opening::new(source.from, source.given),
             heartbeat: Heartbeat::new(),
@@ -95,6 +105,7 @@ impl Stream {
             slots: SlotIndex::new(at),
             routes: RouteCache::default(),
             unmatched: UnmatchedEntries::default(),
+            take_up: TakeUp::default(),
             updates: StoreUpdates::new(dead_letters_to),
         }
     }
@@ -109,7 +120,10 @@ impl Stream {
     pub(super) fn is_readable(&self) -> bool {
         let refused =
             |error: &BusError| matches!(error.kind, ErrorKind::WrongType | ErrorKind::PermissionDenied);
-        self.is_ready() && self.own_scan.is_done() && !self.trouble.as_ref().is_some_and(refused)
+        self.is_ready()
+            && self.own_scan.is_done()
+            && self.caught_up
+            && !self.trouble.as_ref().is_some_and(refused)
     }
 
     /// Whether fenced requests may go.
@@ -131,6 +145,7 @@ impl Stream {
     pub(super) fn forget(&mut self, id: EntryId) {
         self.slots.remove(id);
         self.own_scan.settled(id);
+        self.heartbeat.entries_changed();
     }
 
     /// What the subscriptions of the group want has changed.

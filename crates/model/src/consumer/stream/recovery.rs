@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap as HashMap;
 
 use crate::stream_store::EntryId;
 
-/// The longest between two looks, in milliseconds.
+/// The longest between two looks where nobody tells of entries that are handed back, in milliseconds.
 const INTERVAL: u64 = 500;
 /// The most entries claimed at once.
 pub(crate) const MAX_CLAIMS: usize = 100;
@@ -26,20 +26,35 @@ pub(crate) struct Recovery {
 }
 
 impl Recovery {
-    /// How many expired entries are to be listed now, if it is time for that.
-    pub(crate) fn next_request(&mut self, lease: u64, now: u64) -> Option<usize> {
+    /// How long the entries must be idle that are listed now, and how many, if it is time for that. Listed are those that
+    /// have expired, and those that will before the next look would be due. `hears`: this client is told of entries that
+    /// are handed back.
+    pub(crate) fn next_request(&mut self, lease: u64, hears: bool, now: u64) -> Option<(u64, usize)> {
         if self.in_flight || now < self.at {
             return None;
         }
         self.left_to_peers.retain(|_, until| *until > now);
         self.in_flight = true;
-        self.at = now + INTERVAL.min((lease / 4).max(1));
-        Some((MAX_CLAIMS + self.passed_over).min(MAX_LISTED))
+        let interval = if hears { lease / 3 } else { INTERVAL.min(lease / 4) }.max(1);
+        self.at = now + interval;
+        let until = self.left_to_peers.values().min();
+        self.at = until.map_or(self.at, |until| self.at.min(*until));
+        Some((lease.saturating_sub(interval), (MAX_CLAIMS + self.passed_over).min(MAX_LISTED)))
     }
 
     /// A list was answered: `listed` entries, of which `wanted` could be claimed.
     pub(crate) fn listed(&mut self, listed: usize, wanted: usize) {
         self.passed_over = listed - wanted;
+    }
+
+    /// Entries were handed back: the next look goes as soon as possible.
+    pub(crate) fn look_now(&mut self) {
+        self.at = 0;
+    }
+
+    /// Something is due at `at`: the next look is then, at the latest.
+    pub(crate) fn look_by(&mut self, at: u64) {
+        self.at = self.at.min(at);
     }
 
     /// A claim goes.

@@ -8,7 +8,7 @@ use crate::consumer::{Announcement, Consumer, Joining, Source};
 use crate::delivery::Settlement;
 use crate::error::ErrorKind;
 use crate::options::subscribe::{MatchBy, OrderBy, SubscribeOptions};
-use crate::stream_store::{EntryId, GroupFacts, Missed, Position, Request, Response};
+use crate::stream_store::{EntryId, Position, Request};
 
 fn warnings(bench: &mut Bench) -> Vec<&'static str> {
     let code = |a| match a {
@@ -136,7 +136,8 @@ fn the_lease_is_that_of_the_group() {
         Request::ListExpired { min_idle, .. } => Some(*min_idle),
         _ => None,
     });
-    assert_eq!(overdue, Some(LEASE));
+    // Those that expire before the next look are listed as well.
+    assert_eq!(overdue, Some(LEASE - 500));
 }
 
 #[test]
@@ -222,27 +223,6 @@ fn a_stream_in_trouble_does_not_hold_up_the_others() {
     world.now += 2000;
     client.run(&mut world);
     assert!(client.consumer.is_outdated(client.key));
-}
-
-#[test]
-fn a_loss_that_is_told_to_a_group_that_was_left_is_not_forgotten() {
-    let mut b = Bench::new(&options());
-    b.client.asked.clear();
-    b.pass(1_000);
-    let beat =
-        b.client.asked.iter().find(|request| matches!(request, Request::Heartbeat { .. })).unwrap().clone();
-    b.client.consumer.leave(b.client.key);
-    let missed = Missed { count: 3, from: EntryId::MIN, to: EntryId::MAX };
-    let facts = GroupFacts { missed: Some(missed.clone()), ..GroupFacts::default() };
-    assert!(
-        b.client
-            .consumer
-            .answered(b.client.key, beat, Ok(Response::Facts(facts)), b.world.now, longest_wait)
-            .is_none()
-    );
-    b.run();
-    let told = b.announced().pop().unwrap();
-    assert!(matches!(told, Announcement::MessagesLost { missed: told, .. } if told == missed));
 }
 
 #[test]

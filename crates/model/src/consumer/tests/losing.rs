@@ -74,16 +74,19 @@ fn who_lost_the_name_holds_nothing() {
     let out = b.take();
     b.announced();
     // It stalls, and another process takes the name.
-    b.world.now += 6000;
+    b.world.now += 11_000;
     let other = |b: &mut Bench, alive| {
         let member = ConsumerId { instance: "other".into(), ..b.member() };
         let beat = Request::Heartbeat {
             member,
             instance: "other".into(),
             alive,
+            alive_key: "alive".into(),
             lease: LEASE,
             patterns: Vec::new(),
             mark: None,
+            version: 0,
+            take_up: Vec::new(),
         };
         b.world.store.execute(beat, b.world.now).unwrap();
     };
@@ -99,7 +102,10 @@ fn who_lost_the_name_holds_nothing() {
     let fenced = |r: &Request| {
         !matches!(
             r,
-            Request::Heartbeat { .. } | Request::Acknowledge { .. } | Request::RemoveDeadConsumers { .. }
+            Request::Heartbeat { .. }
+                | Request::KeepAlive { .. }
+                | Request::Acknowledge { .. }
+                | Request::RemoveDeadConsumers { .. }
         )
     };
     assert!(!b.client.asked.iter().any(fenced), "{:?}", b.client.asked);

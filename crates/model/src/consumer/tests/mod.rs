@@ -1,6 +1,8 @@
 //! Groups against a store, in virtual time.
 
+mod delays;
 mod groups;
+mod late_patterns;
 mod leases;
 mod leaving;
 mod life;

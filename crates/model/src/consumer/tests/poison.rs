@@ -78,8 +78,20 @@ fn a_suspect_that_fails_is_buried_and_one_that_began_and_never_ended_uncalled() 
     client.consumer.connected(client.key);
     client.run(&mut world);
     assert!(client.take(&world).is_empty());
-    assert_eq!(world.letters("s"), [(id.to_string(), "crashed".into(), "5".into())]);
+    // Three processes died with it, and one that ran it alone.
+    assert_eq!(world.letters("s"), [(id.to_string(), "crashed".into(), "4".into())]);
     assert_eq!(world.pending("s"), []);
+
+    // The same where the next process has the name of the dead one.
+    let (mut b, id) = after_deaths(3, 0);
+    assert_eq!(b.take().len(), 1);
+    let mut world = b.world;
+    world.now += LEASE;
+    let mut client = Client::new("c", &options());
+    client.add(1, "*", &options());
+    client.consumer.connected(client.key);
+    client.run(&mut world);
+    assert_eq!(world.letters("s"), [(id.to_string(), "crashed".into(), "4".into())]);
 }
 
 #[test]
@@ -96,7 +108,7 @@ fn it_waits_for_running_handlers_but_not_for_ever_at_their_expense() {
             instance: "dead".into(),
             ..b.member()
         },
-        items: vec![(id, Some(4))],
+        items: vec![(id, Some(4.into()))],
     };
     b.world.store.execute(hold, b.world.now).unwrap();
     b.pass(LEASE + 1000);
@@ -153,7 +165,10 @@ fn overdue(b: &mut Bench) {
     let id = b.world.publish("s", "a.b", None);
     b.world.store.read_group("s", "g", "dead", 1, b.world.now).unwrap();
     let member = crate::stream_store::ConsumerId { consumer: "dead".into(), ..b.member() };
-    b.world.store.execute(Request::ExtendLease { member, items: vec![(id, Some(4))] }, b.world.now).unwrap();
+    b.world
+        .store
+        .execute(Request::ExtendLease { member, items: vec![(id, Some(4.into()))] }, b.world.now)
+        .unwrap();
     b.world.now += LEASE;
 }
 

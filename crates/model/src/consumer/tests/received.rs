@@ -13,11 +13,12 @@ fn a_received_entry_says_what_the_store_knows_of_the_entry() {
     let stream = Arc::from("orders");
     let pairs = [("eventType", "a"), ("data", "1"), ("group", "g")];
     let fields: Fields = pairs.map(|(name, value)| (name.as_bytes().into(), value.as_bytes().into())).into();
-    let stored = StoredEntry { id: ID, deliveries: 7, started: true, unhandled_since: Some(5), fields };
-    let ReceivedEntry { stream: of, id, deliveries, started, unhandled_since, content } =
+    let (unhandled_since, due_in) = (Some(5), Some(6));
+    let stored = StoredEntry { id: ID, deliveries: 7, started: true, unhandled_since, due_in, fields };
+    let ReceivedEntry { stream: of, id, deliveries, started, unhandled_since, due_in, content } =
         ReceivedEntry::pending(Codec::Oxbus, Arc::clone(&stream), stored.clone(), "me");
     assert!(Arc::ptr_eq(&of, &stream));
-    assert_eq!((id, deliveries, started, unhandled_since), (ID, 7, true, Some(5)));
+    assert_eq!((id, deliveries, started, unhandled_since, due_in), (ID, 7, true, Some(5), Some(6)));
     assert!(matches!(content, Content::Event { event_type, only_group, .. }
         if &*event_type == "a" && only_group.as_deref() == Some("g")));
     let new = ReceivedEntry::new(Codec::Oxbus, Arc::clone(&stream), ID, std::iter::empty(), "me");

@@ -60,7 +60,7 @@ pub(super) enum Fault {
 pub(super) struct World {
     pub(super) store: Streams,
     pub(super) now: u64,
-    published: u64,
+    pub(super) published: u64,
 }
 
 impl World {

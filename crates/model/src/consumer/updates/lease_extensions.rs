@@ -4,22 +4,26 @@ use crate::consumer::entry::HeldEntry;
 use crate::consumer::entry_table::EntryTable;
 use crate::consumer::request_gate::RequestGate;
 use crate::consumer::stream::slot_index::SlotIndex;
+use crate::consumer::updates::retry_state::retry_state;
 use crate::stream_store::{ConsumerId, EntryId, Request};
 
 /// The most entries of one request.
 const MAX_ENTRIES: usize = 500;
 
+/// The delivery count of the next attempt, and when that is due; 0 if it need not be kept.
+type Attempt = (u32, u64);
+
 /// Entries whose claims are to be renewed, each with its delivery count where the store does not have that yet.
 /// [`Lease`](crate::consumer::lease::Lease) decides when.
 #[derive(Debug, Default)]
 pub(crate) struct LeaseExtensions {
-    items: Vec<(EntryId, Option<u32>)>,
+    items: Vec<(EntryId, Option<Attempt>)>,
     gate: RequestGate,
 }
 
 impl LeaseExtensions {
-    pub(crate) fn push(&mut self, id: EntryId, count: Option<u32>) {
-        self.items.push((id, count));
+    pub(crate) fn push(&mut self, id: EntryId, attempt: Option<Attempt>) {
+        self.items.push((id, attempt));
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -56,6 +60,8 @@ impl LeaseExtensions {
             });
             if !items.is_empty() {
                 self.gate.sent();
+                let state = |(count, due)| retry_state(count, due, now);
+                let items = items.into_iter().map(|(id, attempt)| (id, attempt.map(state))).collect();
                 return Some(Request::ExtendLease { member: member.clone(), items });
             }
         }

@@ -3,12 +3,14 @@
 //! # Layout
 //!
 //! - this file: which of it goes next;
+//! - `retry_state`: what the store is told of an attempt that has ended;
 //! - `acknowledgements`, `lease_extensions`, `dead_letters`, `requeues`: one kind each, with its requests.
 
 pub(super) mod acknowledgements;
 pub(super) mod dead_letters;
 pub(super) mod lease_extensions;
 pub(super) mod requeues;
+mod retry_state;
 
 use std::sync::Arc;
 
@@ -56,6 +58,7 @@ impl StoreUpdates {
         member: &ConsumerId,
         max_dead_letters: u64,
         held: (&SlotIndex, &EntryTable),
+        lease: u64,
         now: u64,
     ) -> Option<Request> {
         if self.fenced_in_flight {
@@ -65,7 +68,7 @@ impl StoreUpdates {
             .lease_extensions
             .next_request(member, held, now)
             .or_else(|| self.dead_letters.next_request(member, max_dead_letters, held, now))
-            .or_else(|| self.requeues.next_request(member, held, now));
+            .or_else(|| self.requeues.next_request(member, held, lease, now));
         self.fenced_in_flight = request.is_some();
         request
     }

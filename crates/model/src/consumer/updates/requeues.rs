@@ -4,12 +4,13 @@ use crate::consumer::entry::Stage;
 use crate::consumer::entry_table::EntryTable;
 use crate::consumer::request_gate::RequestGate;
 use crate::consumer::stream::slot_index::SlotIndex;
-use crate::stream_store::{ConsumerId, EntryId, Request};
+use crate::consumer::updates::retry_state::retry_state;
+use crate::stream_store::{ConsumerId, EntryId, Request, RetryState};
 
 /// The most entries of one request.
 const MAX_ENTRIES: usize = 500;
 
-/// Entries that this client hands back unhandled: any consumer of the group may claim them at once.
+/// Entries that this client hands back unhandled: any consumer of the group may claim them when they are due.
 #[derive(Debug, Default)]
 pub(crate) struct Requeues {
     /// Entries that have a handler here.
@@ -35,6 +36,7 @@ impl Requeues {
         &mut self,
         member: &ConsumerId,
         (slots, entries): (&SlotIndex, &EntryTable),
+        lease: u64,
         now: u64,
     ) -> Option<Request> {
         if !self.gate.is_open(now, 1) {
@@ -42,17 +44,22 @@ impl Requeues {
         }
         let item = |id: EntryId| {
             let entry = slots.held(id, entries).filter(|entry| entry.stage == Stage::Requeueing)?;
-            Some((id, entry.made))
+            Some((id, retry_state(entry.made, entry.due, now)))
         };
         for unhandled in [false, true] {
             let list = self.list(unhandled);
+            if list.len() > MAX_ENTRIES {
+                // Of several requests the first has the oldest entries, so that an order is kept.
+                list.sort_unstable();
+            }
             while !list.is_empty() {
                 let rest = list.split_off(list.len().min(MAX_ENTRIES));
                 let listed = std::mem::replace(list, rest);
-                let items: Vec<(EntryId, u32)> = listed.into_iter().filter_map(item).collect();
+                let items: Vec<(EntryId, RetryState)> = listed.into_iter().filter_map(item).collect();
                 if !items.is_empty() {
                     self.gate.sent();
-                    return Some(Request::Requeue { member: member.clone(), items, unhandled });
+                    let member = member.clone();
+                    return Some(Request::Requeue { member, items, lease, unhandled });
                 }
             }
         }

@@ -17,7 +17,7 @@ fn every_option_is_read() {
         "id": "i\"é", "timestamp": 5, "source": "s", "correlationId": "co", "causationId": "ca",
         "userId": "u", "organizationId": "o", "traceparent": "tp", "tracestate": "ts", "key": "k",
         "metadata": {"own": [1.5]}, "timeout": 3_600_000, "audience": "broadcast",
-        "stream": "orders", "deduplicate": {"ttl": 5}, "replicas": 2, "redisOnly": true,
+        "stream": "orders", "deduplicate": {"ttl": 5}, "durable": true, "replicas": 2, "redisOnly": true,
     });
     let some = |text: &str| Some(text.to_owned());
     let expected = PublishOptions {
@@ -34,6 +34,7 @@ fn every_option_is_read() {
         metadata: json!({"own": [1.5]}).as_object().cloned(),
         stream: StoreIn::Named("orders".to_owned()),
         deduplicate: Some(5),
+        durable: Some(true),
         replicas: 2,
         local_only: false,
         redis_only: true,

@@ -12,7 +12,7 @@ use crate::error::{BusError, ErrorKind};
 use crate::options::names::check_identifier;
 use crate::options::reader::Reader;
 use crate::retry::RetryPolicy;
-use crate::stream_store::EntryId;
+use crate::stream_store::{DELAYED, EntryId};
 use crate::time;
 
 /// One day, the longest that anything here can last.
@@ -193,11 +193,19 @@ fn read_durable(r: &mut Reader) -> Result<Option<DurableOptions>, BusError> {
         group,
         streams: r.texts("streams", |path, name| check_identifier(path, name, kind))?,
         from: read_from(r)?,
-        consumer: r.identifier("consumer")?,
+        consumer: read_consumer(r)?,
         order_by: r.choice("orderBy", &orders)?.unwrap_or_default(),
         batch: read_batch(r)?,
         max_processing: r.integer("maxProcessing", 1..=MAX_TIME)?.unwrap_or(MAX_PROCESSING),
     }))
+}
+
+fn read_consumer(r: &mut Reader) -> Result<Option<String>, BusError> {
+    let consumer = r.identifier("consumer")?;
+    if consumer.as_deref() == Some(DELAYED) {
+        return Err(r.error("consumer", "is the name for events that wait for a retry"));
+    }
+    Ok(consumer)
 }
 
 /// Reads `from`: `'new'`, `'beginning'`, the id of an entry, or a time as a number of milliseconds or

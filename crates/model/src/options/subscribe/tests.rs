@@ -104,6 +104,10 @@ fn bad_options_are_named() {
         (r#"{"streams":["s"]}"#, "streams: is for a durable subscription, which needs a group"),
         (r#"{"from":"new"}"#, "from: is for a durable subscription, which needs a group"),
         (r#"{"consumer":"c"}"#, "consumer: is for a durable subscription, which needs a group"),
+        (
+            r#"{"group":"g","consumer":"oxbus:delayed"}"#,
+            "consumer: is the name for events that wait for a retry",
+        ),
         (r#"{"batch":{}}"#, "batch: is for a durable subscription, which needs a group"),
         (r#"{"maxProcessing":1}"#, "maxProcessing: is for a durable subscription, which needs a group"),
         (r#"{"orderBy":"key"}"#, "orderBy: is for a durable subscription, which needs a group"),

@@ -200,6 +200,11 @@ impl Router {
         self.subscriptions.contains_key(&subscription)
     }
 
+    /// The patterns of a subscription.
+    pub fn patterns_of(&self, subscription: u32) -> impl Iterator<Item = &str> {
+        self.subscriptions.get(&subscription).into_iter().flatten().map(|entry| &*entry.pattern)
+    }
+
     /// The patterns of all subscriptions that `server_subscription` feeds, and the room or user that it was joined
     /// for. They are for reports.
     pub fn patterns(&self, server_subscription: &ServerSubscription) -> impl Iterator<Item = &str> {

@@ -4,12 +4,40 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::stream_store::memory::log::Log;
-use crate::stream_store::{ConsumerId, EntryId, Fields, GroupFacts, GroupInfo, Missed, PendingEntry};
+use crate::stream_store::memory::read_past::ReadPast;
+use crate::stream_store::{
+    ConsumerId, DELAYED, EntryId, Fields, GroupFacts, GroupInfo, Missed, PendingEntry,
+};
 
 /// For how long a pattern and a group are remembered after they were last heard of, in milliseconds.
 const MEMORY: u64 = 3_600_000;
 /// How long a consumer that never had a heartbeat must have been idle before it is removed, in milliseconds.
 const STRANGER_IDLE: u64 = 60_000;
+
+/// After how long without a heartbeat a group has slept: its patterns are those of clients that may come back.
+const SLEEP: u64 = 600_000;
+
+/// The client start that has a consumer's name.
+#[derive(Debug)]
+pub(super) struct Holder {
+    pub(super) instance: Arc<str>,
+    /// The key by which it lives.
+    key: Arc<str>,
+    /// Until when it counts as alive.
+    pub(super) until: u64,
+}
+
+/// What a heartbeat tells.
+pub(super) struct Heartbeat {
+    pub(super) alive_key: Arc<str>,
+    pub(super) instance: Arc<str>,
+    /// The milliseconds for which the consumer counts as alive.
+    pub(super) alive: u64,
+    pub(super) lease: u64,
+    pub(super) patterns: Vec<String>,
+    pub(super) version: u64,
+    pub(super) take_up: Vec<String>,
+}
 
 /// A consumer group of a stream.
 #[derive(Debug, Default)]
@@ -19,12 +47,16 @@ pub(super) struct Group {
     pub(super) pending: BTreeMap<EntryId, Pending>,
     pub(super) consumers: BTreeMap<Arc<str>, Consumer>,
     /// Which client start lives behind a consumer's name, and until when it counts as alive.
-    pub(super) alive: HashMap<Arc<str>, (Arc<str>, u64)>,
+    pub(super) alive: HashMap<Arc<str>, Holder>,
     pub(super) lease: Option<u64>,
+    /// When dead consumers were last removed.
+    swept_at: Option<u64>,
     /// When a client of the group was last heard of.
     pub(super) heard_of: Option<u64>,
     /// When a client last had a pattern.
     pub(super) patterns: BTreeMap<String, u64>,
+    /// What was read past, and is to be taken up.
+    pub(super) read_past: ReadPast,
     /// What was trimmed unread and not reported yet.
     pub(super) missed: Option<Missed>,
 }
@@ -38,11 +70,39 @@ pub(super) struct Pending {
     pub(super) deliveries: u32,
     pub(super) started: bool,
     pub(super) unhandled_since: Option<u64>,
+    /// When it is due, where a delay was asked for.
+    pub(super) due: Option<u64>,
 }
 
 impl Pending {
     pub(super) fn idle(&self, now: i64) -> u64 {
         u64::try_from(now.saturating_sub(self.since)).unwrap_or(0)
+    }
+
+    /// Whether it was put off.
+    pub(super) fn is_delayed(&self) -> bool {
+        *self.consumer == *DELAYED
+    }
+
+    /// In how many milliseconds it is due; `None` if it is.
+    pub(super) fn due_in(&self, now_ms: u64) -> Option<u64> {
+        self.due?.checked_sub(now_ms).filter(|wait| *wait > 0)
+    }
+
+    /// Notes a delay. Where none is asked for, one that was asked for before goes on.
+    pub(super) fn delay(&mut self, due_in: Option<u64>, now_ms: u64) {
+        if let Some(wait) = due_in {
+            self.due = Some(now_ms.saturating_add(wait));
+        }
+    }
+
+    /// Whether another consumer may claim it.
+    pub(super) fn may_be_claimed(&self, min_idle: u64, early: bool, now_ms: u64) -> bool {
+        if self.is_delayed() {
+            early || self.due_in(now_ms).is_none()
+        } else {
+            self.idle(signed(now_ms)) >= min_idle
+        }
     }
 }
 
@@ -78,6 +138,7 @@ impl Group {
     pub(super) fn set_position(&mut self, position: EntryId) {
         self.position = position;
         self.missed = None;
+        self.read_past.forget();
     }
 
     pub(super) fn oldest_pending(&self) -> Option<EntryId> {
@@ -113,13 +174,14 @@ impl Group {
     }
 
     /// Makes a consumer the owner of a new entry, or of one that is delivered as if it were new.
-    fn give(&mut self, id: EntryId, consumer: &Arc<str>, now_ms: u64) {
+    pub(super) fn give(&mut self, id: EntryId, consumer: &Arc<str>, now_ms: u64) {
         self.settle(id);
         if let Some(consumer) = self.consumers.get_mut(consumer) {
             consumer.pending.insert(id);
         }
         let (consumer, since) = (consumer.clone(), signed(now_ms));
-        let pending = Pending { consumer, since, deliveries: 1, started: false, unhandled_since: None };
+        let pending =
+            Pending { consumer, since, deliveries: 1, started: false, unhandled_since: None, due: None };
         self.pending.insert(id, pending);
     }
 
@@ -144,7 +206,7 @@ impl Group {
 
     /// Whether no other client start has taken a consumer's name.
     pub(super) fn is_mine(&self, member: &ConsumerId) -> bool {
-        self.alive.get(&member.consumer).is_none_or(|(instance, _)| *instance == member.instance)
+        self.alive.get(&member.consumer).is_none_or(|holder| holder.instance == member.instance)
     }
 
     pub(super) fn is_owned(&self, id: EntryId, member: &ConsumerId) -> bool {
@@ -161,12 +223,7 @@ impl Group {
         consumer: Option<&str>,
         now_ms: u64,
     ) -> Vec<PendingEntry> {
-        let entry = |(id, pending): (&EntryId, &Pending)| PendingEntry {
-            id: *id,
-            consumer: pending.consumer.clone(),
-            idle: pending.idle(signed(now_ms)),
-            deliveries: pending.deliveries,
-        };
+        let entry = |(id, pending): (&EntryId, &Pending)| row(*id, pending, now_ms);
         let its = |entry: &PendingEntry| consumer.is_none_or(|name| *entry.consumer == *name);
         let entries =
             self.pending.range(from..).map(entry).filter(|entry| entry.idle >= min_idle && its(entry));
@@ -185,44 +242,89 @@ impl Group {
             lag: Some(log.count_behind(self.position)),
             oldest_pending: self.oldest_pending(),
             lease: self.lease,
+            skipped: self.read_past.counts(),
         }
     }
 
     /// A consumer says that it lives.
     pub(super) fn heartbeat(
         &mut self,
+        log: &Log,
         consumer: &Arc<str>,
-        instance: &Arc<str>,
-        alive: u64,
-        lease: u64,
-        patterns: Vec<String>,
+        heartbeat: Heartbeat,
         now_ms: u64,
     ) -> GroupFacts {
-        if let Some((other, until)) = self.alive.get(consumer)
-            && other != instance
-            && *until > now_ms
+        let Heartbeat { alive_key, instance, alive, lease, patterns, version, take_up } = heartbeat;
+        if let Some(other) = self.alive.get(consumer)
+            && other.instance != instance
+            && other.until > now_ms
         {
-            return GroupFacts { taken_by: Some(other.to_string()), ..GroupFacts::default() };
+            return GroupFacts { taken_by: Some(other.instance.to_string()), ..GroupFacts::default() };
         }
-        self.alive.insert(consumer.clone(), (instance.clone(), now_ms.saturating_add(alive)));
+        if self.alive.values().all(|holder| holder.until <= now_ms) {
+            self.read_past.backlog = log.last();
+        }
+        let until = now_ms.saturating_add(alive);
+        self.alive.insert(consumer.clone(), Holder { instance, key: alive_key, until });
+        let slept = self.heard_of.is_some_and(|last| last.saturating_add(SLEEP) < now_ms);
         self.heard_of = Some(now_ms);
-        self.patterns.extend(patterns.into_iter().map(|pattern| (pattern, now_ms)));
-        self.patterns.retain(|_, last| is_remembered(*last, now_ms));
+        self.read_past.prune(now_ms);
+        let outdated = self.keep_patterns(patterns, slept, version, &take_up, now_ms);
         GroupFacts {
             lease: *self.lease.get_or_insert(lease),
             taken_by: None,
             patterns: self.patterns.keys().cloned().collect(),
+            version: self.read_past.version,
+            outdated,
+            skipped: self.read_past.types(),
+            take_up: self.read_past.tasks(),
             position: self.position(),
             oldest_pending: self.oldest_pending(),
-            missed: self.missed.take(),
             time: now_ms,
+        }
+    }
+
+    /// Takes the patterns of a client. Those of a group that `slept` are kept for another hour. Returns whether they are
+    /// outdated, and not taken.
+    fn keep_patterns(
+        &mut self,
+        patterns: Vec<String>,
+        slept: bool,
+        version: u64,
+        take_up: &[String],
+        now_ms: u64,
+    ) -> bool {
+        if slept {
+            self.patterns.values_mut().for_each(|last| *last = now_ms);
+        }
+        let before = self.patterns.len();
+        self.patterns.retain(|_, last| is_remembered(*last, now_ms));
+        if self.patterns.len() < before {
+            self.read_past.version += 1;
+        }
+        let new = patterns.iter().any(|pattern| !self.patterns.contains_key(pattern));
+        if new {
+            if self.read_past.refuses(version) {
+                return true;
+            }
+            self.read_past.take_up(take_up, &self.pending);
+            self.read_past.version += 1;
+        }
+        self.patterns.extend(patterns.into_iter().map(|pattern| (pattern, now_ms)));
+        false
+    }
+
+    /// The client start with that key lives until then.
+    pub(super) fn keep_alive(&mut self, key: &str, until: u64) {
+        for holder in self.alive.values_mut().filter(|holder| *holder.key == *key) {
+            holder.until = holder.until.max(until);
         }
     }
 
     /// A client start leaves its consumer, which goes unless entries are its own. Returns how many are.
     pub(super) fn remove_consumer(&mut self, consumer: &Arc<str>, instance: &Arc<str>) -> u64 {
         let pending = self.consumers.get(consumer).map_or(0, |c| c.pending.len() as u64);
-        if self.alive.get(consumer).is_some_and(|(owner, _)| owner == instance) {
+        if self.alive.get(consumer).is_some_and(|holder| holder.instance == *instance) {
             self.alive.remove(consumer);
             if pending == 0 {
                 self.consumers.remove(consumer);
@@ -232,25 +334,47 @@ impl Group {
     }
 
     /// Removes consumers that do not live and own nothing. Returns how many.
-    pub(super) fn remove_dead_consumers(&mut self, now_ms: u64) -> u64 {
+    pub(super) fn remove_dead_consumers(&mut self, pause: u64, now_ms: u64) -> u64 {
+        if self.swept_at.is_some_and(|at| now_ms < at.saturating_add(pause)) {
+            return 0;
+        }
+        self.swept_at = Some(now_ms);
         let before = self.consumers.len();
         let alive = &self.alive;
         self.consumers.retain(|name, consumer| {
             let gone = match alive.get(name) {
-                Some((_, until)) => *until <= now_ms,
+                Some(holder) => holder.until <= now_ms,
                 None => consumer.idle(now_ms) > STRANGER_IDLE,
             };
             !gone || !consumer.pending.is_empty()
         });
         let consumers = &self.consumers;
-        self.alive.retain(|name, (_, until)| *until > now_ms || consumers.contains_key(name));
+        self.alive.retain(|name, holder| holder.until > now_ms || consumers.contains_key(name));
         (before - self.consumers.len()) as u64
     }
 
-    /// The first entry that the group still needs; `None` when no client of it was heard of for long.
+    /// The first entry that the group still needs; `None` when no client of it was heard of for long. Nothing is to be
+    /// missed before the first subscription.
     pub(super) fn needs(&self, now_ms: u64) -> Option<EntryId> {
-        let heard_of = self.heard_of.is_some_and(|last| is_remembered(last, now_ms));
-        heard_of.then(|| self.oldest_pending().unwrap_or(self.position().next()))
+        let is_live = match self.heard_of {
+            Some(last) => is_remembered(last, now_ms),
+            None => {
+                let mut consumers = self.consumers.values();
+                consumers.len() == 0 || consumers.any(|consumer| is_remembered(consumer.seen, now_ms))
+            }
+        };
+        let needed = || self.oldest_pending().unwrap_or(self.position().next());
+        is_live.then(|| self.read_past.oldest().map_or_else(needed, |oldest| oldest.min(needed())))
+    }
+}
+
+/// A pending entry as it is listed.
+pub(super) fn row(id: EntryId, pending: &Pending, now_ms: u64) -> PendingEntry {
+    PendingEntry {
+        id,
+        consumer: pending.consumer.clone(),
+        idle: pending.idle(signed(now_ms)),
+        deliveries: pending.deliveries,
     }
 }
 

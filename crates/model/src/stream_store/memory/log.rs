@@ -8,7 +8,14 @@ use crate::stream_store::{EntryId, Fields, Position, StoredEntry};
 
 /// An entry as it is in the log, for those who ask for it not as a pending one.
 pub(super) fn plain(id: EntryId, fields: &Fields) -> StoredEntry {
-    StoredEntry { id, deliveries: 0, started: false, unhandled_since: None, fields: fields.clone() }
+    StoredEntry {
+        id,
+        deliveries: 0,
+        started: false,
+        unhandled_since: None,
+        due_in: None,
+        fields: fields.clone(),
+    }
 }
 
 /// The entries of a stream, and the last id that was given to one.

@@ -8,7 +8,8 @@
 //!
 //! - this file: [`Streams`], and which request goes where; `expiring`: what is kept for a while
 //! - `log`: the entries of a stream; `stream`: a stream with its groups, and how it is trimmed
-//! - `group`: what a group has delivered, and the heartbeats of its consumers; `ownership`: who owns it
+//! - `group`: what a group has delivered, and the heartbeats of its consumers; `ownership`: who owns it, and what was put off;
+//!   `read_past`, `skipping`: what it has skipped, and takes up
 //! - `dead_letters`: copies of entries between streams
 //! - `registry`: which streams were registered
 
@@ -17,7 +18,9 @@ mod expiring;
 mod group;
 mod log;
 mod ownership;
+mod read_past;
 mod registry;
+mod skipping;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -25,13 +28,13 @@ mod tests;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::{ConsumerId, EntryId, Fields, Request, Response, StoredEntry};
+use super::{ConsumerId, EntryId, Fields, Missed, Request, Response, StoredEntry};
 use crate::codec::Codec;
 use crate::presence;
 use crate::{BusError, ErrorKind};
 
 use expiring::Expiring;
-use group::Group;
+use group::{Group, Heartbeat};
 use log::{Log, plain};
 use registry::Registry;
 use stream::Stream;
@@ -57,8 +60,12 @@ pub struct Streams {
     codec: Codec,
     by_name: HashMap<Arc<str>, Stream>,
     events: Expiring<Box<[u8]>>,
+    /// The streams that are histories, each with the time when it is gone.
+    histories: HashMap<Arc<str>, u64>,
     /// Who is in which room, by its key. Without expiry: who dies takes the store along.
     attendance: HashMap<Arc<str>, BTreeSet<String>>,
+    /// Until when client starts live, by key.
+    living: HashMap<Arc<str>, u64>,
     /// The registries of streams, by key.
     registries: HashMap<Arc<str>, Registry>,
 }
@@ -69,7 +76,9 @@ impl Default for Streams {
             codec: Codec::Oxbus,
             by_name: HashMap::new(),
             events: Expiring::new(MAX_KEPT_EVENTS),
+            histories: HashMap::new(),
             attendance: HashMap::new(),
+            living: HashMap::new(),
             registries: HashMap::new(),
         }
     }
@@ -107,13 +116,30 @@ impl Streams {
         })
     }
 
-    /// Appends an entry to a history, and removes from it what is older than `ttl_ms` milliseconds.
+    /// Appends an entry to a history, and removes from it what is older than `ttl_ms` milliseconds. The history is gone
+    /// so long after its last entry.
     pub fn append_to_history(&mut self, history: &str, fields: Fields, ttl_ms: u64, now_ms: u64) -> EntryId {
+        self.forget_histories(now_ms);
+        let until = now_ms.saturating_add(ttl_ms);
+        let gone_at = self.histories.entry(history.into()).or_default();
+        *gone_at = until.max(*gone_at);
         self.with(history, |s| {
             let id = s.append(fields.into(), Some(MAX_KEPT_EVENTS as u64), now_ms);
             s.trim_before(EntryId::first_of(now_ms.saturating_sub(ttl_ms)));
             id
         })
+    }
+
+    /// Removes histories whose last entry is too old.
+    fn forget_histories(&mut self, now_ms: u64) {
+        let Streams { histories, by_name, .. } = self;
+        histories.retain(|name, gone_at| {
+            let stays = *gone_at > now_ms;
+            if !stays {
+                by_name.remove(name);
+            }
+            stays
+        });
     }
 
     /// Keeps an event by its key, for `ttl_ms` milliseconds.
@@ -145,6 +171,15 @@ impl Streams {
         Ok(all)
     }
 
+    /// What a group has missed of these streams since it was asked last. A reader asks before it reads.
+    pub fn take_missed(&mut self, streams: &[Arc<str>], group: &str) -> Vec<(Arc<str>, Missed)> {
+        let missed = |stream: &Arc<str>| {
+            let (_, group) = self.group(stream, group).ok()?;
+            Some((stream.clone(), group.missed.take()?))
+        };
+        streams.iter().filter_map(missed).collect()
+    }
+
     /// As [`Streams::deliver`], of one stream, and with copies of the entries.
     ///
     /// # Errors
@@ -167,6 +202,7 @@ impl Streams {
     /// # Errors
     /// `NO_GROUP` where the stream or the group does not exist.
     pub fn execute(&mut self, request: Request, now_ms: u64) -> Result<Response, BusError> {
+        self.forget_histories(now_ms);
         Ok(match request {
             Request::EnsureGroup { stream, group, from, restarted } => {
                 self.with(&stream, |s| s.ensure_group(group, from, restarted))
@@ -182,9 +218,9 @@ impl Streams {
                 let (log, group) = self.group_of(&member)?;
                 group.extend_lease(log, &member, &items, now_ms)
             }
-            Request::Requeue { member, items, unhandled } => {
+            Request::Requeue { member, items, lease, unhandled } => {
                 let (log, group) = self.group_of(&member)?;
-                group.requeue(log, &member, &items, unhandled, now_ms)
+                group.requeue(log, &member, &items, lease, unhandled, now_ms)
             }
             Request::DeadLetter { member, to, max_len, letters } => {
                 self.dead_letter(&member, to.as_deref(), max_len, &letters, now_ms)?
@@ -193,28 +229,55 @@ impl Streams {
                 let (log, group) = self.group_of(&member)?;
                 group.mark_started(log, &member, id)
             }
-            Request::ListExpired { member, min_idle, limit } => {
+            Request::ListExpired { member, min_idle, limit, early } => {
                 let (_, group) = self.group_of(&member)?;
-                Response::Pending(group.pending(EntryId::MIN, min_idle, limit, None, now_ms))
+                group.list_expired(min_idle, limit, early, now_ms)
             }
-            Request::Claim { member, min_idle, ids } => {
+            Request::Claim { member, min_idle, early, ids } => {
                 let (log, group) = self.group_of(&member)?;
-                group.claim(log, &member, min_idle, &ids, now_ms)
+                group.claim(log, &member, (min_idle, early), &ids, now_ms)
             }
             Request::ClaimOwnPending { member, after, limit, raise } => {
                 let (log, group) = self.group_of(&member)?;
                 group.claim_own_pending(log, &member, (after, limit), raise, now_ms)
             }
-            Request::Heartbeat { member, instance, alive, lease, patterns, mark: _ } => {
+            Request::Heartbeat {
+                member,
+                instance,
+                alive,
+                alive_key,
+                lease,
+                patterns,
+                mark: _,
+                version,
+                take_up,
+            } => {
                 // The mark is for the day when a group is lost; here a group goes only with its facts.
+                let (log, group) = self.group_of(&member)?;
+                let heartbeat = Heartbeat { alive_key, instance, alive, lease, patterns, version, take_up };
+                Response::Facts(group.heartbeat(log, &member.consumer, heartbeat, now_ms))
+            }
+            Request::KeepAlive { key, ttl } => {
+                let until = now_ms.saturating_add(ttl);
+                let groups = self.by_name.values_mut().flat_map(|s| s.groups.values_mut());
+                groups.for_each(|group| group.keep_alive(&key, until));
+                self.living.retain(|_, until| *until > now_ms);
+                Response::Count(self.living.insert(key, until).is_some().into())
+            }
+            Request::Skip { member, version, entries } => {
                 let (_, group) = self.group_of(&member)?;
-                Response::Facts(group.heartbeat(&member.consumer, &instance, alive, lease, patterns, now_ms))
+                skipping::skip(group, &member, version, &entries, now_ms)
+            }
+            Request::TakeUp { member, tasks, limit } => {
+                let names = self.codec.field_names();
+                let (log, group) = self.group_of(&member)?;
+                skipping::take_up(group, log, names, &member, &tasks, limit, now_ms)
             }
             Request::RemoveConsumer { member, instance } => {
                 Response::Count(self.group_of(&member)?.1.remove_consumer(&member.consumer, &instance))
             }
-            Request::RemoveDeadConsumers { member } => {
-                Response::Count(self.group_of(&member)?.1.remove_dead_consumers(now_ms))
+            Request::RemoveDeadConsumers { member, pause } => {
+                Response::Count(self.group_of(&member)?.1.remove_dead_consumers(pause, now_ms))
             }
             Request::ApplyRetention { stream, instance, max_len, max_age, safe } => {
                 let retain = |s: &mut Stream| s.apply_retention(&instance, max_len, max_age, safe, now_ms);

@@ -1,10 +1,10 @@
-//! Who owns the pending entries of a group: renewing, handing back, claiming.
+//! Who owns the pending entries of a group: renewing, handing back, putting off, claiming.
 
 use std::ops::Bound::{Excluded, Unbounded};
 
-use crate::stream_store::memory::group::{Group, Pending, signed};
+use crate::stream_store::memory::group::{Group, Pending, row, signed};
 use crate::stream_store::memory::log::Log;
-use crate::stream_store::{ConsumerId, EntryId, Response, StoredEntry};
+use crate::stream_store::{ConsumerId, DELAYED, EntryId, PendingEntry, Response, RetryState, StoredEntry};
 
 /// For how long an entry that was handed back counts as idle already, in milliseconds.
 const RELEASED_IDLE: i64 = 3_600_000;
@@ -43,16 +43,17 @@ impl Group {
         &mut self,
         log: &Log,
         member: &ConsumerId,
-        items: &[(EntryId, Option<u32>)],
+        items: &[(EntryId, Option<RetryState>)],
         now_ms: u64,
     ) -> Response {
         let mut lost = Lost::default();
-        for (id, deliveries) in items {
+        for (id, state) in items {
             let Some(pending) = self.held(log, member, *id, &mut lost) else { continue };
             pending.since = signed(now_ms);
-            if let Some(deliveries) = deliveries {
-                pending.deliveries = *deliveries;
+            if let Some(state) = state {
+                pending.deliveries = state.deliveries;
                 pending.started = false;
+                pending.delay(state.due_in, now_ms);
             }
         }
         if lost.taken.len() + lost.gone.len() < items.len() {
@@ -66,18 +67,23 @@ impl Group {
         &mut self,
         log: &Log,
         member: &ConsumerId,
-        items: &[(EntryId, u32)],
+        items: &[(EntryId, RetryState)],
+        lease: u64,
         unhandled: bool,
         now_ms: u64,
     ) -> Response {
         let mut lost = Lost::default();
-        for (id, deliveries) in items {
+        for (id, state) in items {
             let Some(pending) = self.held(log, member, *id, &mut lost) else { continue };
             pending.since = signed(now_ms).saturating_sub(RELEASED_IDLE);
-            pending.deliveries = *deliveries;
+            pending.deliveries = state.deliveries;
             pending.started = false;
             if unhandled {
                 pending.unhandled_since.get_or_insert(now_ms);
+            }
+            pending.delay(state.due_in, now_ms);
+            if let Some(wait) = pending.due_in(now_ms) {
+                self.put_off(*id, wait, lease, now_ms);
             }
         }
         if lost.taken.len() + lost.gone.len() < items.len() {
@@ -100,7 +106,7 @@ impl Group {
         &mut self,
         log: &Log,
         member: &ConsumerId,
-        min_idle: u64,
+        (min_idle, early): (u64, bool),
         ids: &[EntryId],
         now_ms: u64,
     ) -> Response {
@@ -109,7 +115,7 @@ impl Group {
             return Response::Claimed { entries, deleted };
         }
         for id in ids {
-            if self.pending.get(id).is_none_or(|pending| pending.idle(signed(now_ms)) < min_idle) {
+            if self.pending.get(id).is_none_or(|pending| !pending.may_be_claimed(min_idle, early, now_ms)) {
                 continue;
             }
             match self.take_up(log, *id, true, now_ms) {
@@ -124,7 +130,7 @@ impl Group {
     }
 
     /// Makes a consumer the owner of a pending entry.
-    fn move_to(&mut self, id: EntryId, consumer: &str, now_ms: u64) {
+    pub(super) fn move_to(&mut self, id: EntryId, consumer: &str, now_ms: u64) {
         let name = self.see(consumer, now_ms);
         let Some(pending) = self.pending.get_mut(&id) else { return };
         let before = std::mem::replace(&mut pending.consumer, name.clone());
@@ -176,13 +182,48 @@ impl Group {
         };
         let pending = self.pending.get_mut(&id)?;
         pending.since = signed(now_ms);
+        let (due_in, delayed) = (pending.due_in(now_ms), pending.is_delayed());
+        // Of an entry that is held until it is due, the count is that of the next attempt already.
+        let raise = raise && (due_in.is_none() || delayed);
         pending.deliveries = pending.deliveries.saturating_add(raise.into());
+        pending.due = pending.due.filter(|_| due_in.is_some());
         Some(StoredEntry {
             id,
             deliveries: pending.deliveries,
             started: pending.started,
             unhandled_since: pending.unhandled_since,
+            due_in: due_in.or(delayed.then_some(0)),
             fields: (**fields).clone(),
         })
+    }
+
+    /// Nobody is to work on an entry until it is due, in `wait` milliseconds.
+    pub(super) fn put_off(&mut self, id: EntryId, wait: u64, lease: u64, now_ms: u64) {
+        self.move_to(id, DELAYED, now_ms);
+        if let Some(pending) = self.pending.get_mut(&id) {
+            pending.since = signed(now_ms).saturating_sub(signed(lease.saturating_sub(wait)));
+        }
+    }
+
+    /// The entries that were put off and are due, or all of them with `early`, and those that are idle for `min_idle`.
+    pub(super) fn list_expired(&self, min_idle: u64, limit: usize, early: bool, now_ms: u64) -> Response {
+        let delayed = self.consumers.get(DELAYED).into_iter().flat_map(|consumer| &consumer.pending);
+        let delayed = delayed.filter_map(|id| Some((*id, self.pending.get(id)?)));
+        let mut ready = Vec::new();
+        let mut next_due_in = None;
+        for (id, pending) in delayed {
+            match pending.due_in(now_ms) {
+                Some(wait) if !early => {
+                    next_due_in = Some(next_due_in.map_or(wait, |next: u64| next.min(wait)))
+                }
+                _ => ready.push((pending.due.filter(|_| !early), id, pending)),
+            }
+        }
+        ready.sort_by_key(|(due, id, _)| (*due, *id));
+        let ready = ready.into_iter().map(|(_, id, pending)| row(id, pending, now_ms));
+        let others = self.pending.iter().filter(|(_, pending)| !pending.is_delayed());
+        let others = others.map(|(id, pending)| row(*id, pending, now_ms)).filter(|e| e.idle >= min_idle);
+        let entries: Vec<PendingEntry> = ready.chain(others).take(limit).collect();
+        Response::Expired { entries, next_due_in }
     }
 }

@@ -1,6 +1,6 @@
 -- Whether no other client start has taken a consumer's name.
 local function is_mine(consumers, consumer, instance)
-    local other = string.match(redis.call('HGET', consumers, consumer) or '', '^(.*) %d+$')
+    local other = holder(redis.call('HGET', consumers, consumer))
     return not other or other == instance
 end
 

@@ -14,5 +14,8 @@ mod write;
 pub use read::read;
 pub use write::write;
 
+/// The name of the field that names the type.
+pub const EVENT_TYPE: &str = "eventType";
+
 /// The name of the field that names the only group of an entry.
 pub const ONLY_GROUP: &str = "group";

@@ -38,7 +38,7 @@ fn written(origin: &Origin, metadata: Option<&Metadata<'_>>) -> Fields {
 }
 
 fn entry(fields: Fields) -> StoredEntry {
-    StoredEntry { id: ID, deliveries: 1, started: false, unhandled_since: None, fields }
+    StoredEntry { id: ID, deliveries: 1, started: false, unhandled_since: None, due_in: None, fields }
 }
 
 #[test]
@@ -301,7 +301,9 @@ proptest! {
         prop_assert_eq!(stored.event.key.as_deref(), live.key.as_deref());
         prop_assert_eq!(stored.event.published_ms, live.published_ms);
         prop_assert_eq!(stored.event.instance_id.as_deref(), Some(&*instance));
-        prop_assert_eq!(stored.event.parts.map(spans), live.parts.map(spans));
+        // The room of an entry stands among the other metadata, and such an event has no parts.
+        let parts = live.parts.filter(|parts| parts.room.is_none());
+        prop_assert_eq!(stored.event.parts.map(spans), parts.map(spans));
     }
 
     #[test]

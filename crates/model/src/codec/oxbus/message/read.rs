@@ -8,9 +8,10 @@ use crate::codec::parts::{Parts, Span};
 use crate::time;
 
 /// Reads a message. `missing` is called only where a foreign publisher left something out. A message is an event
-/// when it is a JSON object whose `type` is text.
+/// when it is a JSON object whose `type` is text, and which has `data` or nothing but members of an event. Without `data`
+/// and without other members its data is `null`: there is nothing to lose.
 pub fn read(message: &[u8], missing: impl FnOnce() -> Missing) -> Result<Decoded<'_>, Foreign> {
-    let text = std::str::from_utf8(message).map_err(|_| Foreign)?;
+    let text = std::str::from_utf8(message).map_err(|_| Foreign::NotText)?;
     if let Ok(wire) = scan(text)
         && let Some(published_ms) = wire.published_ms()
     {
@@ -34,11 +35,14 @@ pub fn read(message: &[u8], missing: impl FnOnce() -> Missing) -> Result<Decoded
 fn complete(text: &str, missing: impl FnOnce() -> Missing) -> Result<Decoded<'static>, Foreign> {
     let mut scanner = Scanner::new(text);
     let (event, others) =
-        members(&mut scanner, ["id", "type", "data", "metadata"]).map_err(|Refused| Foreign)?;
-    scanner.end().map_err(|Refused| Foreign)?;
+        members(&mut scanner, ["id", "type", "data", "metadata"]).map_err(|Refused| Foreign::NotObject)?;
+    scanner.end().map_err(|Refused| Foreign::NotObject)?;
     let [id, event_type, data, metadata] = event;
-    let event_type_json = event_type.ok_or(Foreign)?;
-    let event_type = text_of(event_type_json).ok_or(Foreign)?;
+    let event_type_json = event_type.ok_or(Foreign::NoType)?;
+    let event_type = text_of(event_type_json).ok_or(Foreign::NoType)?;
+    if data.is_none() && !others.is_empty() {
+        return Err(Foreign::NoData);
+    }
     let missing = missing();
     let id = match id {
         Some(id) if id.starts_with('"') => Cow::Borrowed(id),

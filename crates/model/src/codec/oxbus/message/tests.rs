@@ -212,12 +212,35 @@ fn of_a_member_that_is_there_twice_the_last_counts() {
 
 #[test]
 fn what_is_not_an_event_is_foreign() {
-    for text in
-        ["", "null", "[]", "\"a\"", "{}", "{\"type\":1}", "{\"type\":\"a\"", "{\"type\":\"a\"},{}", "]"]
-    {
-        assert_eq!(read_text(text).unwrap_err(), Foreign, "{text}");
+    for text in ["", "null", "[]", "\"a\"", "{\"type\":\"a\"", "{\"type\":\"a\"},{}", "]"] {
+        assert_eq!(read_text(text).unwrap_err(), Foreign::NotObject, "{text}");
     }
-    assert_eq!(read(b"{\"type\":\"\xff\"}", missing).unwrap_err(), Foreign);
+    for text in ["{}", "{\"type\":1}", r#"{"metadata":{},"data":1}"#] {
+        assert_eq!(read_text(text).unwrap_err(), Foreign::NoType, "{text}");
+    }
+    assert_eq!(read(b"{\"type\":\"\xff\"}", missing).unwrap_err(), Foreign::NotText);
+}
+
+#[test]
+fn what_has_its_payload_elsewhere_is_foreign_instead_of_empty() {
+    for text in [
+        r#"{"type":"a","payload":{"x":1}}"#,
+        r#"{"id":"1","type":"a","metadata":{"source":"s"},"payload":null}"#,
+        r#"{"type":"a","userId":"u","timestamp":"2026-11-21T03:04:05Z"}"#,
+        r#"{"type":"a","Data":1}"#,
+    ] {
+        assert_eq!(read_text(text).unwrap_err(), Foreign::NoData, "{text}");
+    }
+    for (text, data) in [
+        (r#"{"type":"a"}"#, Value::Null),
+        (r#"{"id":"1","type":"a","metadata":{"source":"s","x":1}}"#, Value::Null),
+        (r#"{"type":"a","data":null,"payload":1}"#, Value::Null),
+        (r#"{"type":"a","data":2,"payload":1}"#, 2.into()),
+    ] {
+        let decoded = read_text(text).unwrap();
+        let json: Value = serde_json::from_str(&decoded.json).unwrap();
+        assert_eq!(json["data"], data, "{text}");
+    }
 }
 
 const VALUES: [&str; 10] = [
@@ -245,7 +268,11 @@ proptest! {
         let body: Vec<String> = members.iter().map(|(name, value)| format!("\"{name}\": {value} ")).collect();
         let text = format!("{{{}}}", body.join(","));
         match read_text(&text) {
-            Err(Foreign) => prop_assert!(!last("type").is_some_and(|json| json.starts_with('"'))),
+            Err(Foreign::NoType) => prop_assert!(!last("type").is_some_and(|json| json.starts_with('"'))),
+            Err(Foreign::NoData) => {
+                prop_assert!(last("data").is_none() && (last("x").is_some() || last("").is_some()));
+            }
+            Err(reason) => prop_assert!(false, "{:?} of {}", reason, text),
             Ok(decoded) => {
                 let again = read_text(&decoded.json).unwrap();
                 prop_assert!(matches!(again.json, Cow::Borrowed(_)) || decoded.json.contains("\\ud83d"), "{}", decoded.json);

@@ -268,6 +268,8 @@ impl Schedule {
             2 => Settlement::Failed { retryable: false },
             3 => Settlement::NotHandled,
             4 => Settlement::TimedOut { retryable: true },
+            // Long enough for the store to keep it.
+            5 => Settlement::RetryLater(40_000),
             _ => Settlement::Succeeded,
         };
         let tally = p.client.settle(p.runs[index].token, settlement, self.world.now);

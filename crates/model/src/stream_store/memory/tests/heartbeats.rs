@@ -22,9 +22,12 @@ fn the_facts_of_a_group() {
             lease: 30_000,
             taken_by: None,
             patterns: vec!["a".into(), "b.*".into()],
+            version: 1,
+            outdated: false,
+            skipped: Vec::new(),
+            take_up: Vec::new(),
             position: id(1001, 0),
             oldest_pending: Some(id(1000, 0)),
-            missed: None,
             time: 1002,
         }
     );
@@ -32,15 +35,23 @@ fn the_facts_of_a_group() {
         member: member("b"),
         instance: "j".into(),
         alive: 5000,
+        alive_key: "alive".into(),
         lease: 10,
         patterns: vec!["c".into()],
         mark: Some(id(1, 1)),
+        version: 0,
+        take_up: Vec::new(),
     };
     assert!(
         matches!(rig.execute(other), Response::Facts(GroupFacts { lease: 30_000, patterns, .. }) if patterns.len() == 3)
     );
-    // A pattern that nobody has had for an hour is forgotten.
+    // A pattern that nobody has had for an hour is forgotten, unless the whole group has slept.
     rig.now += 3_600_001;
+    assert_eq!(rig.heartbeat("a", "i", &["d"]).patterns, ["a", "b.*", "c", "d"]);
+    for _ in 0..7 {
+        rig.now += 599_000;
+        rig.heartbeat("a", "i", &["d"]);
+    }
     assert_eq!(rig.heartbeat("a", "i", &["d"]).patterns, ["d"]);
 }
 
@@ -76,7 +87,7 @@ fn who_leaves_goes_unless_it_owns_something() {
 fn the_dead_are_swept_once_they_own_nothing() {
     let mut rig = Rig::with(2);
     let remove_dead_consumers =
-        |rig: &mut Rig| rig.count(Request::RemoveDeadConsumers { member: member("a") });
+        |rig: &mut Rig| rig.count(Request::RemoveDeadConsumers { member: member("a"), pause: 0 });
     for consumer in ["a", "busy", "dead", "stranger"] {
         rig.read(consumer, usize::from(consumer == "busy"));
     }
@@ -101,7 +112,10 @@ fn what_was_trimmed_unread_is_reported_once() {
     let mut rig = Rig::with(6);
     rig.read("a", 2);
     rig.trim_to(3);
-    let missed = |rig: &mut Rig| rig.heartbeat("a", "i", &[]).missed;
+    let missed = |rig: &mut Rig| {
+        let mut missed = rig.streams.take_missed(&["s".into()], "g");
+        missed.pop().map(|(_, missed)| missed)
+    };
     let expected = Missed { count: 1, from: id(1001, 0), to: id(1003, 0) };
     assert_eq!(missed(&mut rig), Some(expected));
     assert_eq!(missed(&mut rig), None);

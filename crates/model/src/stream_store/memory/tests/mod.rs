@@ -1,6 +1,7 @@
 //! One file for each part; here is what they share.
 
 mod dead_letters;
+mod delays;
 mod heartbeats;
 mod ownership;
 mod properties;
@@ -10,7 +11,12 @@ mod retention;
 use std::sync::Arc;
 
 use super::*;
-use crate::stream_store::{DeadLetterEntry, GroupFacts, PendingEntry, Position, StreamInfo};
+use crate::stream_store::{
+    DELAYED, DeadLetterEntry, GroupFacts, PendingEntry, Position, RetryState, StreamInfo,
+};
+
+/// The lease that entries are handed back under, in milliseconds.
+const LEASE: u64 = 30_000;
 
 /// A store with a stream `s`, and a time that stands still unless it is moved.
 struct Rig {
@@ -88,11 +94,30 @@ impl Rig {
     }
 
     fn extend_lease(&mut self, consumer: &str, items: &[(EntryId, Option<u32>)]) -> Vec<EntryId> {
-        self.lost(Request::ExtendLease { member: member(consumer), items: items.to_vec() })
+        let items = items.iter().map(|(id, count)| (*id, count.map(RetryState::from))).collect();
+        self.lost(Request::ExtendLease { member: member(consumer), items })
     }
 
     fn requeue(&mut self, consumer: &str, items: &[(EntryId, u32)], unhandled: bool) -> Vec<EntryId> {
-        self.lost(Request::Requeue { member: member(consumer), items: items.to_vec(), unhandled })
+        let items = items.iter().map(|(id, count)| (*id, (*count).into())).collect();
+        self.lost(Request::Requeue { member: member(consumer), items, lease: LEASE, unhandled })
+    }
+
+    /// Hands an entry back until it is due.
+    fn put_off(&mut self, consumer: &str, id: EntryId, deliveries: u32, wait: u64) -> Vec<EntryId> {
+        let items = vec![(id, RetryState { deliveries, due_in: Some(wait) })];
+        self.lost(Request::Requeue { member: member(consumer), items, lease: LEASE, unhandled: false })
+    }
+
+    /// The entries that can be claimed, and in how long the next can be.
+    fn expired(&mut self, early: bool) -> (Vec<EntryId>, Option<u64>) {
+        let (min_idle, limit) = (LEASE, 1000);
+        match self.execute(Request::ListExpired { member: member("b"), min_idle, limit, early }) {
+            Response::Expired { entries, next_due_in } => {
+                (entries.iter().map(|e| e.id).collect(), next_due_in)
+            }
+            other => panic!("{other:?}"),
+        }
     }
 
     fn claimed(&mut self, request: Request) -> (Vec<StoredEntry>, Vec<EntryId>) {
@@ -103,7 +128,7 @@ impl Rig {
     }
 
     fn claim(&mut self, consumer: &str, min_idle: u64, ids: &[EntryId]) -> (Vec<StoredEntry>, Vec<EntryId>) {
-        self.claimed(Request::Claim { member: member(consumer), min_idle, ids: ids.to_vec() })
+        self.claimed(Request::Claim { member: member(consumer), min_idle, early: false, ids: ids.to_vec() })
     }
 
     fn pending(&mut self) -> Vec<PendingEntry> {
@@ -156,9 +181,12 @@ impl Rig {
             member: member(consumer),
             instance: instance.into(),
             alive: 5000,
+            alive_key: "alive".into(),
             lease: 30_000,
             patterns: patterns.iter().map(|p| (*p).to_owned()).collect(),
             mark: None,
+            version: 0,
+            take_up: Vec::new(),
         };
         match self.execute(request) {
             Response::Facts(facts) => facts,

@@ -44,8 +44,9 @@ fn what_was_handed_back_can_be_claimed_at_once() {
         member: member("b"),
         min_idle: 30_000,
         limit: 10,
+        early: false,
     }) {
-        Response::Pending(entries) => entries.iter().map(|e| e.id).collect::<Vec<_>>(),
+        Response::Expired { entries, next_due_in: None } => entries.iter().map(|e| e.id).collect::<Vec<_>>(),
         other => panic!("{other:?}"),
     };
     assert_eq!(overdue(&mut rig), [FIRST]);

@@ -11,11 +11,11 @@ enum Step {
     Append(Option<u64>),
     Read(usize, usize),
     Acknowledge(Vec<usize>),
-    Hold(usize, Vec<usize>, Option<u32>),
-    Release(usize, Vec<usize>, bool),
+    Hold(usize, Vec<usize>, Option<u32>, Option<u64>),
+    Release(usize, Vec<usize>, Option<u64>, bool),
     Bury(usize, Vec<usize>, bool),
     Begin(usize, usize),
-    Claim(usize, Vec<usize>, u64),
+    Claim(usize, Vec<usize>, u64, bool),
     Own(usize, usize, bool),
     Beat(usize, usize),
     Leave(usize, usize),
@@ -28,15 +28,16 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let consumer = 0..CONSUMERS.len();
     let ids = || prop::collection::vec(0usize..40, 0..6);
+    let wait = || prop::option::of(0u64..90);
     prop_oneof![
         6 => prop::option::weighted(0.2, 5u64..30).prop_map(Step::Append),
         4 => (consumer.clone(), 0usize..8).prop_map(|(c, n)| Step::Read(c, n)),
         3 => ids().prop_map(Step::Acknowledge),
-        2 => (consumer.clone(), ids(), prop::option::of(0u32..9)).prop_map(|(c, i, n)| Step::Hold(c, i, n)),
-        2 => (consumer.clone(), ids(), any::<bool>()).prop_map(|(c, i, u)| Step::Release(c, i, u)),
+        2 => (consumer.clone(), ids(), prop::option::of(0u32..9), wait()).prop_map(|(c, i, n, w)| Step::Hold(c, i, n, w)),
+        2 => (consumer.clone(), ids(), wait(), any::<bool>()).prop_map(|(c, i, w, u)| Step::Release(c, i, w, u)),
         2 => (consumer.clone(), ids(), any::<bool>()).prop_map(|(c, i, kept)| Step::Bury(c, i, kept)),
         1 => (consumer.clone(), 0usize..40).prop_map(|(c, i)| Step::Begin(c, i)),
-        3 => (consumer.clone(), ids(), 0u64..60).prop_map(|(c, i, idle)| Step::Claim(c, i, idle)),
+        3 => (consumer.clone(), ids(), 0u64..60, any::<bool>()).prop_map(|(c, i, idle, early)| Step::Claim(c, i, idle, early)),
         2 => (consumer.clone(), 0usize..9, any::<bool>()).prop_map(|(c, n, raise)| Step::Own(c, n, raise)),
         2 => (consumer.clone(), 0usize..3).prop_map(|(c, i)| Step::Beat(c, i)),
         1 => (consumer.clone(), 0usize..3).prop_map(|(c, i)| Step::Leave(c, i)),
@@ -102,7 +103,7 @@ impl Run {
         owned.into_iter().filter(|id| existing.contains(id)).collect()
     }
 
-    fn claimed(&mut self, consumer: &str, request: Request) {
+    fn claimed(&mut self, consumer: &str, request: Request) -> Vec<EntryId> {
         let before: Vec<_> = self.rig.pending();
         let (entries, deleted) = self.rig.claimed(request);
         for entry in &entries {
@@ -114,6 +115,7 @@ impl Run {
             assert!(self.rig.entries("s").iter().all(|e| e.id != id));
             self.ledger.gone.insert(id);
         }
+        entries.iter().map(|entry| entry.id).collect()
     }
 
     fn step(&mut self, step: Step) {
@@ -137,9 +139,10 @@ impl Run {
                 assert!(self.rig.pending().iter().all(|e| !ids.contains(&e.id)));
                 self.ledger.settled.extend(ids.into_iter().filter(|id| before.contains(id)));
             }
-            Step::Hold(c, ids, deliveries) => {
+            Step::Hold(c, ids, deliveries, due_in) => {
                 let ids = self.pick(&ids);
-                let items = ids.iter().map(|id| (*id, deliveries)).collect();
+                let state = deliveries.map(|deliveries| RetryState { deliveries, due_in });
+                let items = ids.iter().map(|id| (*id, state)).collect();
                 let request = Request::ExtendLease { member: member(CONSUMERS[c]), items };
                 for id in self.fenced(CONSUMERS[c], &ids, request, false) {
                     let pending = self.rig.pending();
@@ -147,14 +150,18 @@ impl Run {
                     assert_eq!((entry.idle, deliveries.unwrap_or(entry.deliveries)), (0, entry.deliveries));
                 }
             }
-            Step::Release(c, ids, unhandled) => {
+            Step::Release(c, ids, due_in, unhandled) => {
                 let ids = self.pick(&ids);
-                let items = ids.iter().map(|id| (*id, 1)).collect();
-                let request = Request::Requeue { member: member(CONSUMERS[c]), items, unhandled };
+                let items = ids.iter().map(|id| (*id, RetryState { deliveries: 1, due_in })).collect();
+                let request = Request::Requeue { member: member(CONSUMERS[c]), items, lease: 30, unhandled };
                 for id in self.fenced(CONSUMERS[c], &ids, request, false) {
                     let pending = self.rig.pending();
                     let entry = pending.iter().find(|e| e.id == id).unwrap();
-                    assert_eq!((entry.idle, entry.deliveries), (3_600_000, 1));
+                    let waits = self.rig.streams.by_name["s"].groups["g"].pending[&id].due_in(self.rig.now);
+                    let idle = waits.map_or(3_600_000, |wait| 30u64.saturating_sub(wait));
+                    assert_eq!((entry.idle, entry.deliveries), (idle, 1));
+                    assert_eq!(&*entry.consumer == DELAYED, waits.is_some());
+                    assert!(waits.is_some() || due_in.is_none_or(|wait| wait == 0));
                 }
             }
             Step::Bury(c, ids, kept) => {
@@ -175,9 +182,16 @@ impl Run {
                     false,
                 );
             }
-            Step::Claim(c, ids, min_idle) => {
-                let ids = self.pick(&ids);
-                self.claimed(CONSUMERS[c], Request::Claim { member: member(CONSUMERS[c]), min_idle, ids });
+            Step::Claim(c, ids, min_idle, early) => {
+                let (ids, member) = (self.pick(&ids), member(CONSUMERS[c]));
+                let waits = |run: &Run, id: &EntryId| {
+                    let pending = &run.rig.streams.by_name["s"].groups["g"].pending.get(id)?;
+                    pending.due_in(run.rig.now).filter(|_| pending.is_delayed())
+                };
+                let waiting: BTreeSet<_> =
+                    ids.iter().copied().filter(|id| waits(self, id).is_some()).collect();
+                let claimed = self.claimed(CONSUMERS[c], Request::Claim { member, min_idle, early, ids });
+                assert!(early || claimed.iter().all(|id| !waiting.contains(id)), "claimed before it was due");
             }
             Step::Own(c, limit, raise) => {
                 let after = EntryId::MIN;
@@ -187,14 +201,13 @@ impl Run {
                 );
             }
             Step::Beat(c, i) => {
-                let facts = rig.heartbeat(CONSUMERS[c], INSTANCES[i], &["x"]);
-                self.ledger.missed += facts.missed.map_or(0, |m| m.count);
+                rig.heartbeat(CONSUMERS[c], INSTANCES[i], &["x"]);
             }
             Step::Leave(c, i) => {
                 let (member, instance) = (member(CONSUMERS[c]), INSTANCES[i].into());
                 rig.count(Request::RemoveConsumer { member, instance });
             }
-            Step::Sweep => drop(rig.count(Request::RemoveDeadConsumers { member: member("a") })),
+            Step::Sweep => drop(rig.count(Request::RemoveDeadConsumers { member: member("a"), pause: 0 })),
             Step::Trim(length) => drop(rig.trim_to(length)),
             Step::Retain(max_len, max_age) => {
                 let before: BTreeSet<_> = rig.entries("s").iter().map(|e| e.id).collect();
@@ -215,8 +228,8 @@ impl Run {
 
     /// Each entry is unread, pending, settled, deleted or missed; and each pending one has one owner.
     fn check(&mut self) {
-        let missed = self.rig.heartbeat("d", "d", &["x"]).missed.map_or(0, |m| m.count);
-        self.ledger.missed += missed;
+        let missed = self.rig.streams.take_missed(&["s".into()], "g");
+        self.ledger.missed += missed.iter().map(|(_, missed)| missed.count).sum::<u64>();
         let facts = self.rig.describe();
         let group = &facts.groups[0];
         let pending = self.rig.pending();

@@ -94,6 +94,7 @@ fn what_is_read_says_what_it_is() {
             deliveries: 1,
             started: false,
             unhandled_since: None,
+            due_in: None,
             fields: fields("0")
         }]
     );
@@ -121,22 +122,25 @@ fn without_a_group_there_is_an_error() {
     let m = || member("a");
     for request in [
         Request::ExtendLease { member: m(), items: vec![] },
-        Request::Requeue { member: m(), items: vec![], unhandled: false },
+        Request::Requeue { member: m(), items: vec![], lease: 1, unhandled: false },
         Request::DeadLetter { member: m(), to: None, max_len: 1, letters: vec![] },
         Request::MarkStarted { member: m(), id: EntryId::MIN },
-        Request::ListExpired { member: m(), min_idle: 0, limit: 1 },
-        Request::Claim { member: m(), min_idle: 0, ids: vec![] },
+        Request::ListExpired { member: m(), min_idle: 0, limit: 1, early: false },
+        Request::Claim { member: m(), min_idle: 0, early: false, ids: vec![] },
         Request::ClaimOwnPending { member: m(), after: EntryId::MIN, limit: 1, raise: false },
         Request::Heartbeat {
             member: m(),
             instance: "i".into(),
             alive: 1,
+            alive_key: "alive".into(),
             lease: 1,
             patterns: vec![],
             mark: None,
+            version: 0,
+            take_up: Vec::new(),
         },
         Request::RemoveConsumer { member: m(), instance: "i".into() },
-        Request::RemoveDeadConsumers { member: m() },
+        Request::RemoveDeadConsumers { member: m(), pause: 0 },
         Request::Pending {
             stream: "s".into(),
             group: "g".into(),
@@ -203,6 +207,7 @@ fn a_stream_is_described() {
                 lag: Some(1),
                 oldest_pending: Some(id(1001, 0)),
                 lease: None,
+                skipped: Vec::new(),
             }],
         }
     );

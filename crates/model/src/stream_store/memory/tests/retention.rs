@@ -68,7 +68,7 @@ fn nothing_goes_that_a_live_group_needs() {
     let mut rig = Rig::with(10);
     rig.read("a", 4);
     rig.acknowledge(&[id(1000, 0), id(1001, 0), id(1003, 0)]);
-    // Nobody of the group was heard of: it is not waited for, and neither is one that was not heard of for long.
+    // A group that was not heard of for long is not waited for.
     rig.heartbeat("a", "i", &[]);
     assert_eq!(apply_retention(&mut rig, "a", Some(0), Some(0), true), 2);
     assert_eq!(first(&mut rig), Some(1002));
@@ -81,11 +81,24 @@ fn nothing_goes_that_a_live_group_needs() {
 }
 
 #[test]
+fn a_group_that_nobody_has_subscribed_to_yet_misses_nothing() {
+    let mut rig = Rig::with(10);
+    rig.now += 7_200_000;
+    assert_eq!(apply_retention(&mut rig, "a", Some(2), None, true), 0);
+    // A group of another program is live while its consumers are.
+    rig.read("other", 5);
+    rig.acknowledge(&(1000..1005).map(|ms| id(ms, 0)).collect::<Vec<_>>());
+    assert_eq!(apply_retention(&mut rig, "a", Some(2), None, true), 5);
+    rig.now += 3_600_001;
+    assert_eq!(apply_retention(&mut rig, "b", Some(2), None, true), 3);
+}
+
+#[test]
 fn a_janitor_goes_step_by_step() {
     let mut rig = Rig::new();
     for _ in 0..10_100 {
         rig.append("x");
     }
-    assert_eq!(apply_retention(&mut rig, "a", Some(50), None, true), 10_000);
-    assert_eq!(apply_retention(&mut rig, "a", Some(50), None, true), 50);
+    assert_eq!(apply_retention(&mut rig, "a", Some(50), None, false), 10_000);
+    assert_eq!(apply_retention(&mut rig, "a", Some(50), None, false), 50);
 }

@@ -4,14 +4,18 @@
 //! a server knows only about, or counts in its own way, is left out: its lag, what was missed, and which
 //! consumers without entries there are.
 
+use oxbus_model::stream_store::Fields;
 use oxbus_model::stream_store::memory::Streams;
-use oxbus_model::stream_store::{Fields, StreamInfo};
 use oxbus_testkit::seeded;
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
 use super::*;
+
+mod view;
+
+use view::Names;
 
 const GROUPS: [&str; 2] = ["billing", "shipping"];
 const CONSUMERS: [&str; 3] = ["a", "b", "c"];
@@ -20,120 +24,6 @@ const INSTANCES: [&str; 2] = ["one", "two"];
 const LONG: u64 = 1_800_000;
 /// Steps between two looks at everything.
 const STEPS: usize = 25;
-
-/// The ids of one side, in the order of their entries.
-#[derive(Default)]
-struct Names {
-    entries: Vec<EntryId>,
-    letters: Vec<EntryId>,
-}
-
-/// How an answer about a stream is shown.
-struct View<'a> {
-    /// The entries of the stream.
-    ids: &'a [EntryId],
-    names: &'a Names,
-}
-
-impl Names {
-    /// A view of the entries, or of the letters.
-    fn of(&self, stream: &str) -> View<'_> {
-        View { ids: if stream == LETTERS { &self.letters } else { &self.entries }, names: self }
-    }
-}
-
-impl View<'_> {
-    fn name(&self, id: EntryId) -> String {
-        match self.ids.binary_search(&id) {
-            Ok(number) => format!("entry {number}"),
-            Err(_) => format!("other {}", id == EntryId::MIN),
-        }
-    }
-
-    fn names(&self, mut ids: Vec<EntryId>) -> Vec<String> {
-        ids.sort();
-        ids.into_iter().map(|id| self.name(id)).collect()
-    }
-
-    fn maybe(&self, id: Option<EntryId>) -> Option<String> {
-        id.map(|id| self.name(id))
-    }
-
-    fn entry(&self, entry: &StoredEntry) -> String {
-        let StoredEntry { id, deliveries, started, unhandled_since, fields } = entry;
-        let fields: Vec<String> = fields.iter().filter_map(|field| self.field(field)).collect();
-        format!("{} ×{deliveries} {started} {} {fields:?}", self.name(*id), unhandled_since.is_some())
-    }
-
-    fn field(&self, (name, value): &(Box<[u8]>, Box<[u8]>)) -> Option<String> {
-        let value = match &name[..] {
-            b"dlq-time" => return None,
-            b"dlq-id" => self.names.of(STREAM).name(EntryId::from_bytes(value).unwrap()),
-            _ => String::from_utf8_lossy(value).into_owned(),
-        };
-        Some(format!("{}={value}", String::from_utf8_lossy(name)))
-    }
-
-    /// An answer, as both sides should give it.
-    fn shown(&self, answer: Result<Response, BusError>) -> String {
-        let response = match answer {
-            Ok(response) => response,
-            Err(error) => return format!("{:?}", error.kind),
-        };
-        match response {
-            Response::Ensured { created, position, recreated } => {
-                format!("{created} {} {recreated}", self.name(position))
-            }
-            Response::Fenced { not_owned: taken, deleted: gone } => {
-                format!("{:?} {:?}", self.names(taken), self.names(gone))
-            }
-            Response::Claimed { entries, deleted } => {
-                let entries: Vec<String> = entries.iter().map(|entry| self.entry(entry)).collect();
-                format!("{entries:?} {:?}", self.names(deleted))
-            }
-            Response::Entries(entries) => {
-                format!("{:?}", entries.iter().map(|entry| self.entry(entry)).collect::<Vec<_>>())
-            }
-            Response::Pending(rows) => {
-                let row = |row: &oxbus_model::stream_store::PendingEntry| {
-                    (self.name(row.id), row.consumer.clone(), row.deliveries)
-                };
-                format!("{:?}", rows.iter().map(row).collect::<Vec<_>>())
-            }
-            Response::Facts(mut facts) => {
-                facts.patterns.sort();
-                let (position, oldest) = (self.name(facts.position), self.maybe(facts.oldest_pending));
-                format!("{} {:?} {:?} {position} {oldest:?}", facts.lease, facts.taken_by, facts.patterns)
-            }
-            Response::Stream(facts) => format!(
-                "{:?}",
-                facts.filter(|facts| !is_untouched(facts)).map(|facts| {
-                    let groups: Vec<_> = facts
-                        .groups
-                        .into_iter()
-                        .map(|group| {
-                            let mut consumers: Vec<_> =
-                                group.consumers.into_iter().map(|c| (c.0, c.1)).filter(|c| c.1 > 0).collect();
-                            consumers.sort();
-                            let (position, oldest) =
-                                (self.name(group.last_delivered), self.maybe(group.oldest_pending));
-                            (group.name, consumers, group.pending, position, oldest)
-                        })
-                        .collect();
-                    let (first, last) = (self.maybe(facts.first), self.maybe(facts.last));
-                    (facts.length, first, last, self.name(facts.last_generated), groups)
-                })
-            ),
-            Response::Appended(id) => format!("{:?}", self.maybe(id)),
-            other => format!("{other:?}"),
-        }
-    }
-}
-
-/// Whether a stream never had an entry or a group: then it is as good as none.
-fn is_untouched(facts: &StreamInfo) -> bool {
-    facts.last_generated == EntryId::MIN && facts.groups.is_empty()
-}
 
 /// A side of the comparison.
 enum Side {
@@ -149,19 +39,27 @@ struct World {
 
 impl World {
     async fn ask(&mut self, request: Request) -> Result<Response, BusError> {
-        match &mut self.side {
+        let answer = match &mut self.side {
             Side::Server(rig) => rig.ask(request).await,
             Side::Memory(streams, now) => {
                 *now += 1;
                 streams.execute(request, *now)
             }
+        };
+        match &answer {
+            Ok(Response::Facts(facts)) if facts.taken_by.is_none() => self.names.version = facts.version,
+            Ok(Response::Skipped { version, .. }) => self.names.version = *version,
+            _ => {}
         }
+        answer
     }
 
     async fn append(&mut self, n: &str) {
-        let fields: Fields = vec![(Box::from(*b"n"), n.as_bytes().into())];
+        let event_type = format!("type.{}", n.len() % 2 + usize::from(n.ends_with(['1', '4', '7'])));
+        let field = |name: &str, value: &str| (name.as_bytes().into(), value.as_bytes().into());
+        let fields: Fields = vec![field("eventType", &event_type), field("n", n)];
         match &mut self.side {
-            Side::Server(rig) => drop(rig.append_to(STREAM, &["n", n]).await),
+            Side::Server(rig) => drop(rig.append_to(STREAM, &["eventType", &event_type, "n", n]).await),
             Side::Memory(streams, now) => {
                 *now += 1;
                 streams.append(STREAM, fields, None, *now);
@@ -226,6 +124,8 @@ fn some_request(random: &mut StdRng, entries: usize, letters: usize) -> Box<dyn 
     let limit = random.random_range(1..10usize);
     let flag = random.random_bool(0.5);
     let min_idle = if random.random_bool(0.5) { 0 } else { LONG };
+    // Never due within a test.
+    let due_in = random.random_bool(0.3).then(|| random.random_range(1..4) * LONG);
     let one = numbers[0];
     let (letter_number, some_letters) = (random.random_range(0..letters.max(1)), letters > 0);
     let position = random.random_range(0..3);
@@ -233,7 +133,7 @@ fn some_request(random: &mut StdRng, entries: usize, letters: usize) -> Box<dyn 
         names.entries.get(number).copied().unwrap_or(EntryId { ms: 1, seq: 1 })
     };
     let all = move |names: &Names| numbers.iter().map(|n| of(names, *n)).collect::<Vec<_>>();
-    match random.random_range(0..22) {
+    match random.random_range(0..25) {
         0 | 1 => Box::new(move |_| {
             let from = if position == 0 { Position::New } else { Position::Beginning };
             Request::EnsureGroup { stream: stream.clone(), group: group.clone(), from, restarted: flag }
@@ -244,12 +144,14 @@ fn some_request(random: &mut StdRng, entries: usize, letters: usize) -> Box<dyn 
         }),
         3 | 4 => Box::new(move |names| Request::Acknowledge { member: member.clone(), ids: all(names) }),
         5 | 6 => Box::new(move |names| {
-            let items = all(names).into_iter().map(|id| (id, flag.then_some(count))).collect();
+            let state = flag.then_some(RetryState { deliveries: count, due_in });
+            let items = all(names).into_iter().map(|id| (id, state)).collect();
             Request::ExtendLease { member: member.clone(), items }
         }),
         7 | 8 => Box::new(move |names| {
-            let items = all(names).into_iter().map(|id| (id, count)).collect();
-            Request::Requeue { member: member.clone(), items, unhandled: flag }
+            let state = RetryState { deliveries: count, due_in };
+            let items = all(names).into_iter().map(|id| (id, state)).collect();
+            Request::Requeue { member: member.clone(), items, lease: 30_000, unhandled: flag }
         }),
         9 | 10 => Box::new(move |names| {
             let letters = all(names).into_iter().map(letter).collect();
@@ -257,21 +159,29 @@ fn some_request(random: &mut StdRng, entries: usize, letters: usize) -> Box<dyn 
             Request::DeadLetter { member: member.clone(), to, max_len: 10_000, letters }
         }),
         11 => Box::new(move |names| Request::MarkStarted { member: member.clone(), id: of(names, one) }),
-        12 => Box::new(move |_| Request::ListExpired { member: member.clone(), min_idle, limit }),
-        13 | 14 => {
-            Box::new(move |names| Request::Claim { member: member.clone(), min_idle, ids: all(names) })
+        12 => {
+            Box::new(move |_| Request::ListExpired { member: member.clone(), min_idle, limit, early: flag })
         }
+        13 | 14 => Box::new(move |names| Request::Claim {
+            member: member.clone(),
+            min_idle,
+            early: flag,
+            ids: all(names),
+        }),
         15 => Box::new(move |names| {
             let after = if position == 0 { of(names, one) } else { EntryId::MIN };
             Request::ClaimOwnPending { member: member.clone(), after, limit, raise: flag }
         }),
-        16 => Box::new(move |_| Request::Heartbeat {
+        16 => Box::new(move |names| Request::Heartbeat {
             member: member.clone(),
             instance: instance.clone(),
             alive: if flag { 600_000 } else { 0 },
+            alive_key: "alive".into(),
             lease: u64::from(count) + 1,
-            patterns: vec![format!("type.{limit}")],
+            patterns: vec![format!("type.{}", limit % 4)],
             mark: None,
+            version: names.version,
+            take_up: vec![format!("type.{}", limit % 4)],
         }),
         17 => {
             Box::new(move |_| Request::RemoveConsumer { member: member.clone(), instance: instance.clone() })
@@ -288,6 +198,12 @@ fn some_request(random: &mut StdRng, entries: usize, letters: usize) -> Box<dyn 
             let id = names.letters.get(letter_number).copied().unwrap_or_default();
             Request::RequeueDeadLetter { letters: LETTERS.into(), id, for_group: flag }
         }),
+        22 | 23 => Box::new(move |names| {
+            let type_of = |n: &usize| -> Arc<str> { format!("type.{}", n % 3).into() };
+            let entries = all(names).into_iter().enumerate().map(|(n, id)| (id, type_of(&n))).collect();
+            Request::Skip { member: member.clone(), version: names.version, entries }
+        }),
+        24 => Box::new(move |_| Request::TakeUp { member: member.clone(), tasks: (1..8).collect(), limit }),
         20 | 21 if limit < 3 => {
             Box::new(move |_| Request::RemoveGroup { stream: stream.clone(), group: group.clone() })
         }

@@ -12,13 +12,13 @@ async fn what_another_consumer_owns_is_lost() {
     let of_b = &ids[2..];
 
     assert_eq!(rig.lost(hold("a", &ids)).await, of_b);
-    let counts = ids.iter().map(|id| (*id, Some(1))).collect();
+    let counts = ids.iter().map(|id| (*id, Some(1.into()))).collect();
     assert_eq!(rig.lost(Request::ExtendLease { member: member("a"), items: counts }).await, of_b);
     let begin = Request::MarkStarted { member: member("a"), id: ids[3] };
     assert_eq!(rig.lost(begin).await, [ids[3]]);
     assert_eq!(rig.lost(bury("a", of_b)).await, of_b);
-    let items = of_b.iter().map(|id| (*id, 0)).collect();
-    assert_eq!(rig.lost(Request::Requeue { member: member("a"), items, unhandled: true }).await, of_b);
+    let items: Vec<_> = of_b.iter().map(|id| (*id, 0)).collect();
+    assert_eq!(rig.lost(requeue("a", &items, true)).await, of_b);
     assert_eq!(rig.pending().await, before);
     assert_eq!(rig.server.command(&["KEYS", "*"]).await.items().len(), 1);
 
@@ -57,12 +57,16 @@ async fn renewing_keeps_the_count_and_a_retry_sets_it() {
         let idle = ["XCLAIM", STREAM, GROUP, "a", "0", &id.to_string(), "IDLE", "90000", "JUSTID"];
         rig.server.command(&idle).await;
     }
-    let overdue = Request::ListExpired { member: member("b"), min_idle: 60_000, limit: 10 };
-    assert!(matches!(rig.done(overdue.clone()).await, Response::Pending(rows) if rows.len() == 2));
+    let overdue = expired("b", 60_000, 10);
+    let listed = async || match rig.done(overdue.clone()).await {
+        Response::Expired { entries, next_due_in: None } => entries.len(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(listed().await, 2);
     assert_eq!(rig.lost(Request::MarkStarted { member: member("a"), id: ids[1] }).await, []);
-    let items = vec![(ids[0], None), (ids[1], Some(7))];
+    let items = vec![(ids[0], None), (ids[1], Some(7.into()))];
     assert_eq!(rig.lost(Request::ExtendLease { member: member("a"), items }).await, []);
-    assert_eq!(rig.done(overdue).await, Response::Pending(Vec::new()));
+    assert_eq!(listed().await, 0);
     let (entries, _) = rig.claimed(own("a", EntryId::MIN, 10, false)).await;
     let seen: Vec<_> = entries.iter().map(|entry| (entry.deliveries, entry.started)).collect();
     // The call that had begun has ended.
@@ -77,8 +81,8 @@ async fn what_is_handed_back_can_be_claimed_at_once() {
     assert_eq!(rig.claimed(claim("b", 30_000, &ids)).await, (Vec::new(), Vec::new()));
     rig.lost(Request::MarkStarted { member: member("a"), id: ids[0] }).await;
     for unhandled in [true, true] {
-        let items = ids.iter().map(|id| (*id, 0)).collect();
-        assert_eq!(rig.lost(Request::Requeue { member: member("a"), items, unhandled }).await, []);
+        let items: Vec<_> = ids.iter().map(|id| (*id, 0)).collect();
+        assert_eq!(rig.lost(requeue("a", &items, unhandled)).await, []);
     }
     let (entries, deleted) = rig.claimed(claim("b", 30_000, &ids)).await;
     assert_eq!((ids_of(&entries), deleted), (ids.clone(), Vec::new()));
@@ -92,7 +96,7 @@ async fn what_is_handed_back_can_be_claimed_at_once() {
     assert_eq!((entries[0].deliveries, entries[0].started), (2, true));
     // Whoever acknowledges it, the notes go with the next sweep.
     rig.done(Request::Acknowledge { member: member("c"), ids: ids.clone() }).await;
-    rig.done(Request::RemoveDeadConsumers { member: member("c") }).await;
+    rig.done(Request::RemoveDeadConsumers { member: member("c"), pause: 0 }).await;
     assert_eq!(rig.server.command(&["EXISTS", "orders:group:billing:notes"]).await.int(), 0);
 }
 
@@ -203,7 +207,7 @@ async fn a_full_server_keeps_what_cannot_be_buried_and_goes_on_otherwise() {
 
     assert_eq!(rig.lost(hold("a", &ids)).await, []);
     assert_eq!(rig.lost(Request::MarkStarted { member: member("a"), id: ids[0] }).await, []);
-    let release = Request::Requeue { member: member("a"), items: vec![(ids[0], 1)], unhandled: true };
+    let release = requeue("a", &[(ids[0], 1)], true);
     assert_eq!(rig.lost(release).await, []);
     assert_eq!(rig.claimed(claim("b", 30_000, &ids)).await.0.len(), 1);
     assert_eq!(rig.claimed(own("a", EntryId::MIN, 9, false)).await.0.len(), 3);

@@ -1,14 +1,16 @@
 mod consumers;
+mod delays;
 mod differential;
 mod entries;
 mod link;
 mod streams;
+mod trims;
 
 use std::sync::Arc;
 
 use oxbus_model::config::{Config, Environment};
 use oxbus_model::stream_store::{
-    ConsumerId, DeadLetterEntry, EntryId, Position, Request, Response, StoredEntry,
+    ConsumerId, DeadLetterEntry, EntryId, Position, Request, Response, RetryState, StoredEntry,
 };
 use oxbus_model::{BusError, ErrorKind};
 use oxbus_testkit::{RedisServer, Value};
@@ -179,7 +181,17 @@ fn own(consumer: &str, after: EntryId, limit: usize, raise: bool) -> Request {
 }
 
 fn claim(consumer: &str, min_idle: u64, ids: &[EntryId]) -> Request {
-    Request::Claim { member: member(consumer), min_idle, ids: ids.to_vec() }
+    Request::Claim { member: member(consumer), min_idle, early: false, ids: ids.to_vec() }
+}
+
+fn expired(consumer: &str, min_idle: u64, limit: usize) -> Request {
+    Request::ListExpired { member: member(consumer), min_idle, limit, early: false }
+}
+
+/// Hands entries back, each with its delivery count.
+fn requeue(consumer: &str, counts: &[(EntryId, u32)], unhandled: bool) -> Request {
+    let items = counts.iter().map(|(id, count)| (*id, (*count).into())).collect();
+    Request::Requeue { member: member(consumer), items, lease: 30_000, unhandled }
 }
 
 fn beat(consumer: &str, instance: &str) -> Request {
@@ -187,9 +199,12 @@ fn beat(consumer: &str, instance: &str) -> Request {
         member: member(consumer),
         instance: instance.into(),
         alive: 600_000,
+        alive_key: "alive".into(),
         lease: 30_000,
         patterns: vec!["order.*".to_owned()],
         mark: None,
+        version: 0,
+        take_up: Vec::new(),
     }
 }
 

@@ -51,10 +51,11 @@ async fn a_group_that_was_lost_goes_on_at_its_mark() {
     rig.done(beat("a", "i")).await;
     destroy().await;
     assert_eq!(rig.done(open(Position::New, false)).await, recreated(EntryId::MIN));
-    let Request::Heartbeat { member, instance, alive, lease, patterns, .. } = beat("a", "i") else {
-        panic!()
-    };
-    rig.done(Request::Heartbeat { member, instance, alive, lease, patterns, mark: Some(ids[1]) }).await;
+    let mut marked = beat("a", "i");
+    if let Request::Heartbeat { mark, .. } = &mut marked {
+        *mark = Some(ids[1]);
+    }
+    rig.done(marked).await;
     for (from, restarted, position) in [
         (Position::New, false, ids[1]),
         (Position::Beginning, true, ids[1]),
@@ -84,14 +85,14 @@ async fn without_a_group_everything_says_so() {
         [
             hold("a", &[id]),
             bury("a", &[id]),
-            Request::Requeue { member: member("a"), items: vec![(id, 0)], unhandled: false },
+            requeue("a", &[(id, 0)], false),
             Request::MarkStarted { member: member("a"), id },
-            Request::ListExpired { member: member("a"), min_idle: 1, limit: 1 },
+            expired("a", 1, 1),
             claim("a", 0, &[id]),
             own("a", EntryId::MIN, 1, false),
             beat("a", "i"),
             Request::RemoveConsumer { member: member("a"), instance: "i".into() },
-            Request::RemoveDeadConsumers { member: member("a") },
+            Request::RemoveDeadConsumers { member: member("a"), pause: 0 },
             Request::Pending {
                 stream: stream.clone(),
                 group: group.clone(),

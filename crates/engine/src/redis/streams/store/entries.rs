@@ -1,15 +1,76 @@
-//! Entries that move to the dead letters and back. The scripts are given the names of the fields that they handle.
+//! Entries that change hands: they are claimed, or move to the dead letters and back. Scripts that copy entries are given the
+//! names of the fields that they handle.
 
 use oxbus_model::BusError;
-use oxbus_model::stream_store::{ConsumerId, DeadLetterEntry, EntryId, Response};
+use oxbus_model::stream_store::{ConsumerId, DELAYED, DeadLetterEntry, EntryId, Response, keys};
 use redis::{Cmd, cmd};
 
-use super::StoreCall;
 use crate::redis::resp::value::RespValue;
 use crate::redis::scripts::list;
+use crate::redis::scripts::script::Script;
+use crate::redis::streams::store::call::{CHUNK, StoreCall, texts};
 use crate::redis::streams::store_replies;
 
 impl StoreCall {
+    pub(super) async fn list_expired(
+        &self,
+        ConsumerId { stream, group, .. }: &ConsumerId,
+        min_idle: u64,
+        limit: usize,
+        early: bool,
+    ) -> Result<Response, BusError> {
+        let due = keys::due(stream, group);
+        let arguments = |c: &mut Cmd| {
+            c.arg(&**group).arg(DELAYED).arg(min_idle).arg(limit).arg(u8::from(early));
+        };
+        store_replies::expired(self.run(&list::LIST_EXPIRED, &[stream, &due], arguments).await?)
+    }
+
+    pub(super) async fn claim(
+        &self,
+        member: &ConsumerId,
+        (min_idle, early): (u64, bool),
+        ids: &[EntryId],
+    ) -> Result<Response, BusError> {
+        // More than one answer can hold: what is left stays overdue.
+        let Some(ids) = ids.chunks(CHUNK).next() else {
+            return Ok(Response::Claimed { entries: Vec::new(), deleted: Vec::new() });
+        };
+        self.run_claim(&list::CLAIM, member, |c| {
+            c.arg(min_idle).arg(DELAYED).arg(u8::from(early)).arg(texts(ids));
+        })
+        .await
+    }
+
+    pub(super) async fn claim_own_pending(
+        &self,
+        member: &ConsumerId,
+        (after, limit): (EntryId, usize),
+        raise: bool,
+    ) -> Result<Response, BusError> {
+        self.run_claim(&list::CLAIM_OWN_PENDING, member, |c| {
+            c.arg(after.to_string()).arg(limit.min(CHUNK)).arg(u8::from(raise));
+        })
+        .await
+    }
+
+    /// Runs a script that claims entries for a consumer; `more` appends what it is told besides.
+    async fn run_claim(
+        &self,
+        script: &Script,
+        member: &ConsumerId,
+        more: impl Fn(&mut Cmd),
+    ) -> Result<Response, BusError> {
+        let ([notes, consumers], due) = (Self::fence(member), keys::due(&member.stream, &member.group));
+        let keys = [&*member.stream, &notes, &consumers, &due];
+        let arguments = |c: &mut Cmd| {
+            c.arg(&*member.group).arg(&*member.consumer).arg(&*member.instance);
+            more(c);
+        };
+        let (entries, deleted) = store_replies::claimed(self.run(script, &keys, arguments).await?)?;
+        Ok(Response::Claimed { entries, deleted })
+    }
+
     pub(super) async fn dead_letter(
         &self,
         member: &ConsumerId,

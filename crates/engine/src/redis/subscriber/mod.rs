@@ -1,10 +1,15 @@
 //! The subscriber session: keeps the server's subscriptions equal to the wanted ones, and takes messages in.
+//!
+//! - this file: the session; `input`, `outgoing`: what it is told, and the commands that it has to write
+//! - [`hand_backs`]: the messages by which clients tell each other of entries that they have handed back
 
-use std::borrow::Cow;
+pub(crate) mod hand_backs;
+mod input;
+mod outgoing;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use bytes::BytesMut;
 use oxbus_model::routing::router::{ServerSubscription, ServerSubscriptionRef};
 use oxbus_model::routing::subscription_reconciler::{Change, SubscriptionReconciler, Verb};
 use oxbus_model::server_error;
@@ -17,10 +22,14 @@ use tracing::{debug, warn};
 use crate::redis::connection::link::{Opened, Session};
 use crate::redis::connection::liveness::{HEARTBEAT_LIMIT, Liveness};
 use crate::redis::resp::reply::{Message, Protocol, Reply, decode, message};
+use crate::redis::subscriber::input::Asked;
+use crate::redis::subscriber::outgoing::{Outgoing, text};
 use crate::runtime::clock::wall_ms;
 use crate::transport::context::TransportContext;
 use crate::transport::events::{ContinuityChange, Refused};
 use crate::transport::link_id::LinkId;
+
+pub(crate) use input::Input;
 
 /// Subscribe commands that may be unanswered at a time: the next chunk is on its way while the server
 /// works on this one.
@@ -32,24 +41,10 @@ const POSTPONED: u64 = 200;
 /// The milliseconds between two heartbeats at the most where events are stored, so that what was missed begins late.
 const STORED_HEARTBEAT: u64 = 2_000;
 
-/// An input of the subscriber.
-pub(crate) enum Input {
-    Want(Vec<ServerSubscription>),
-    Unwant(Vec<ServerSubscription>),
-    /// Send a heartbeat now, and say when one is answered.
-    Probe(oneshot::Sender<()>),
-}
-
-/// A command that the server may answer with an error. Answers come in the order of the commands.
-enum Asked {
-    Names,
-    /// A heartbeat, and when it was sent.
-    Ping(u64),
-}
-
 pub(crate) struct Subscriber {
     context: Arc<TransportContext>,
     wanted: SubscriptionReconciler,
+    hand_backs: ServerSubscription,
     protocol: Protocol,
     outgoing: Outgoing,
     connected: bool,
@@ -79,6 +74,7 @@ impl Subscriber {
         Subscriber {
             stores: !context.config.streams.is_empty(),
             liveness: Liveness::new(context.config.redis.heartbeat),
+            hand_backs: hand_backs::subscription(&context.channels),
             context,
             wanted: SubscriptionReconciler::new(),
             protocol: Protocol::Resp3,
@@ -107,7 +103,13 @@ impl Subscriber {
     fn next_ping(&self) -> u64 {
         let idle = self.liveness.heartbeat_at();
         // Also under load: the answer to a heartbeat tells what has come.
-        if self.stores { idle.min(self.last_ping + STORED_HEARTBEAT) } else { idle }
+        let is_live = || self.events_wanted().next().is_some();
+        if self.stores && is_live() { idle.min(self.last_ping + STORED_HEARTBEAT) } else { idle }
+    }
+
+    /// What is wanted for events.
+    fn events_wanted(&self) -> impl Iterator<Item = &ServerSubscription> {
+        self.wanted.wanted_names().filter(|name| **name != self.hand_backs)
     }
 
     /// Sends what the wanted wants next.
@@ -122,7 +124,9 @@ impl Subscriber {
         }
         self.settle();
         if std::mem::take(&mut self.refused_changed) {
-            self.context.events.subscriptions_refused(&LinkId::Subscriber, self.wanted.refused_names());
+            let mut refused = self.wanted.refused_names().to_vec();
+            refused.retain(|name| *name != self.hand_backs);
+            self.context.events.subscriptions_refused(&LinkId::Subscriber, &refused);
         }
     }
 
@@ -133,7 +137,7 @@ impl Subscriber {
             self.settled = true;
             self.pending = false;
             // The gap is reported before the link, so that it is known when the client is ready.
-            let wanted: Vec<_> = self.wanted.wanted_names().collect();
+            let wanted: Vec<_> = self.events_wanted().collect();
             self.context.events.continuity(ContinuityChange::Resumed { wanted: &wanted });
             self.context.events.link_up(&LinkId::Subscriber);
             self.refused_changed = true;
@@ -166,10 +170,16 @@ impl Subscriber {
 
     /// Takes in the messages at the start of `buffer`, up to the first other reply. Returns their length.
     fn messages(&mut self, buffer: &[u8]) -> usize {
-        let mut taken = 0;
+        let (mut taken, mut handed_back) = (0, Vec::new());
         if message(buffer).is_some() {
             self.context.events.messages(&mut |receive| {
                 while let Some((Message { pattern, channel, payload }, len)) = message(&buffer[taken..]) {
+                    if channel == self.hand_backs.name() {
+                        // It comes for each pattern of a user that matches as well.
+                        handed_back.extend(pattern.is_none().then_some(payload));
+                        taken += len;
+                        continue;
+                    }
                     receive(
                         pattern
                             .map_or(ServerSubscriptionRef::Channel(channel), ServerSubscriptionRef::Pattern),
@@ -179,6 +189,11 @@ impl Subscriber {
                     taken += len;
                 }
             });
+        }
+        for payload in handed_back {
+            if let Some((stream, group)) = hand_backs::read(payload) {
+                self.context.events.handed_back(stream, group);
+            }
         }
         taken
     }
@@ -203,6 +218,11 @@ impl Subscriber {
         }
         if let Some(Change::Confirmed(server_subscription)) = change {
             let server_subscription = &server_subscription;
+            if *server_subscription == self.hand_backs {
+                self.context.events.hand_backs_heard(true);
+                self.settle();
+                return;
+            }
             debug!(name = %text(server_subscription), "a subscription is confirmed");
             self.context.events.continuity(ContinuityChange::Established { server_subscription, now });
             if let Some((since_unix, since)) = self.deaf_since.remove(server_subscription) {
@@ -237,6 +257,10 @@ impl Subscriber {
     fn denied(&mut self, server_subscription: ServerSubscription, error: &BusError, now: u64) {
         let code = error.kind.code();
         debug!(name = %text(&server_subscription), code, error = error.message, "a subscription is refused");
+        if server_subscription == self.hand_backs {
+            // The groups look by themselves then.
+            return;
+        }
         self.refused_changed = true;
         let Refused { unneeded, is_missed } = self.context.events.refused(&server_subscription, error);
         unneeded.iter().for_each(|server_subscription| self.wanted.unwant(server_subscription));
@@ -260,7 +284,9 @@ impl Session for Subscriber {
                 for server_subscription in server_subscriptions {
                     self.wanted.want(server_subscription.clone());
                     // The server may have it still: for another subscription, or because its end was not sent yet.
-                    if self.wanted.is_confirmed(&server_subscription) {
+                    if self.wanted.is_confirmed(&server_subscription)
+                        && server_subscription != self.hand_backs
+                    {
                         self.context.events.confirmed(&server_subscription);
                     }
                 }
@@ -348,13 +374,16 @@ impl Session for Subscriber {
 
     fn closed(&mut self, _error: &BusError) {
         if self.connected && self.wanted.confirmed_count() > 0 {
-            let wanted = self.wanted.wanted_names();
+            let wanted = self.events_wanted();
             let confirmed = wanted.filter(|wanted| self.wanted.is_confirmed(wanted));
             self.context.events.continuity(ContinuityChange::Interrupted {
                 server_subscriptions: confirmed.cloned().collect(),
                 last_read: self.liveness.last_read(),
                 last_read_unix: self.last_read_wall,
             });
+        }
+        if self.wanted.is_confirmed(&self.hand_backs) {
+            self.context.events.hand_backs_heard(false);
         }
         self.connected = false;
         self.settled = false;
@@ -366,21 +395,4 @@ impl Session for Subscriber {
     }
 
     fn ended(&mut self) {}
-}
-
-/// The name of a server subscription, for the log.
-fn text(server_subscription: &ServerSubscription) -> Cow<'_, str> {
-    String::from_utf8_lossy(server_subscription.name())
-}
-
-/// The bytes of commands that wait to be written, from the first unwritten one.
-#[derive(Default)]
-struct Outgoing {
-    bytes: BytesMut,
-}
-
-impl Outgoing {
-    fn append(&mut self, command: &redis::Cmd) {
-        self.bytes.extend_from_slice(&command.get_packed_command());
-    }
 }

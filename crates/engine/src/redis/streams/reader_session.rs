@@ -1,0 +1,393 @@
+//! The session of a group's reader: it sends reads, before some of them a look at what the group has missed, and
+//! reports what came.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::BufMut;
+use oxbus_model::consumer::{GroupKey, Read, ReceivedEntry};
+use oxbus_model::server_error;
+use oxbus_model::server_error::Action;
+use oxbus_model::{BusError, ErrorKind};
+use redis::{Cmd, cmd};
+use tokio::sync::oneshot;
+
+use crate::redis::connection::link::{Opened, Session};
+use crate::redis::connection::liveness::{Check, HEARTBEAT_LIMIT, Liveness, unexpected_reply};
+use crate::redis::connection::pipeline::Pipeline;
+use crate::redis::resp::reply::{Protocol, Reply, decode};
+use crate::redis::resp::value::RespValue;
+use crate::redis::resp::xreadgroup::{Progress, ReadReply, visit};
+use crate::redis::scripts::script;
+use crate::redis::streams::reader_input::{Blocked, Input};
+use crate::redis::streams::store_replies;
+use crate::redis::streams::trim_watch::{Precaution, Sight, TrimWatch, look};
+use crate::transport::context::TransportContext;
+use crate::transport::link_id::LinkId;
+
+/// The longest that a read blocks, in milliseconds.
+const MAX_BLOCK: u64 = 5_000;
+
+/// How long after the end of a blocked read the server may answer, in milliseconds.
+const BLOCK_GRACE: u64 = 2_000;
+
+/// How long the server may take to answer a question, in milliseconds.
+const ASK_LIMIT: u64 = 5_000;
+
+/// How long a read blocks, in milliseconds.
+fn block(context: &TransportContext) -> u64 {
+    context.config.redis.heartbeat.clamp(1, MAX_BLOCK)
+}
+
+enum Command {
+    Read(Read),
+    /// The last entry that was read of a stream.
+    LastRead,
+    /// What the group has missed of these streams.
+    Look {
+        group: Arc<str>,
+        streams: Arc<[Arc<str>]>,
+        sent: u64,
+    },
+    ClientId,
+    Ping,
+}
+
+/// A read that waits for answers.
+struct Asking {
+    read: Read,
+    /// How many answers are to come.
+    left: usize,
+    /// Whether an entry was gone.
+    gone: bool,
+}
+
+/// The session.
+pub(super) struct GroupReaderSession {
+    key: GroupKey,
+    id: LinkId,
+    context: Arc<TransportContext>,
+    protocol: Protocol,
+    connected: bool,
+    /// Reads that are not sent.
+    unsent: VecDeque<Read>,
+    /// A read that waits until it is known whether the last entries that were read are still there.
+    asking: Option<Asking>,
+    trims: TrimWatch,
+    /// Whether the server knows the script of a look.
+    knows_script: bool,
+    /// Reads that are not answered. The server works on one while the answer to another is taken in.
+    unanswered: usize,
+    pipeline: Pipeline<Command>,
+    progress: Progress,
+    /// The server's number of the connection.
+    client: Option<i64>,
+    liveness: Liveness,
+    /// Whether no more is read.
+    leaving: bool,
+    /// Told when the last read is over.
+    over: Option<oneshot::Sender<()>>,
+}
+
+impl GroupReaderSession {
+    pub(super) fn new(key: GroupKey, id: LinkId, context: Arc<TransportContext>) -> Self {
+        GroupReaderSession {
+            key,
+            id,
+            liveness: Liveness::new(context.config.redis.heartbeat),
+            context,
+            protocol: Protocol::Resp3,
+            connected: false,
+            unsent: VecDeque::new(),
+            asking: None,
+            trims: TrimWatch::default(),
+            knows_script: false,
+            unanswered: 0,
+            pipeline: Pipeline::new(),
+            progress: Progress::default(),
+            client: None,
+            leaving: false,
+            over: None,
+        }
+    }
+
+    fn push(&mut self, command: Command, limit: u64, packed: &Cmd) {
+        self.pipeline.push(command, limit, |bytes| bytes.put_slice(&packed.get_packed_command()));
+    }
+
+    /// Sends the reads that wait for it.
+    fn advance(&mut self, now: u64) {
+        while !self.leaving
+            && self.asking.is_none()
+            && let Some(read) = self.unsent.pop_front()
+        {
+            match self.trims.precaution(&read.streams, read.limit, now) {
+                Precaution::None => self.send(read),
+                Precaution::Look => self.look_and_send(read, now),
+                Precaution::AskForLast => self.ask_for_last(read),
+            }
+        }
+    }
+
+    fn ask_for_last(&mut self, read: Read) {
+        for stream in read.streams.iter() {
+            let id = self.trims.last_read(stream).unwrap_or_default().to_string();
+            let command = cmd("XRANGE").arg(&**stream).arg(&id).arg(&id).to_owned();
+            self.push(Command::LastRead, ASK_LIMIT, &command);
+        }
+        let left = read.streams.len();
+        self.asking = Some(Asking { read, left, gone: false });
+    }
+
+    /// Sends a read, and before it a look at what the group has missed. They go together, so that hardly anything
+    /// comes between them.
+    fn look_and_send(&mut self, read: Read, now: u64) {
+        let command = look(&read, &self.trims, self.context.origin.instance_id(), self.knows_script);
+        self.trims.looking();
+        let (group, streams) = (read.group.clone(), read.streams.clone());
+        self.push(Command::Look { group, streams, sent: now }, block(&self.context) + BLOCK_GRACE, &command);
+        self.send(read);
+    }
+
+    fn send(&mut self, read: Read) {
+        let block = block(&self.context);
+        let mut command = cmd("XREADGROUP");
+        command.arg("GROUP").arg(&*read.group).arg(&*read.consumer);
+        command.arg("COUNT").arg(read.limit).arg("BLOCK").arg(block).arg("STREAMS");
+        for stream in read.streams.iter() {
+            command.arg(&**stream);
+        }
+        for _ in read.streams.iter() {
+            command.arg(">");
+        }
+        self.unanswered += 1;
+        // A read that waits behind another has its time from when that one is answered.
+        self.push(Command::Read(read), block + BLOCK_GRACE, &command);
+    }
+
+    fn take(&mut self, reply: &[u8], now: u64) -> Result<(), BusError> {
+        if reply.first() == Some(&b'>') {
+            return Ok(());
+        }
+        match self.pipeline.answered() {
+            Some(Command::Read(read)) => self.take_entries(&read, reply, now),
+            Some(Command::LastRead) => {
+                let Some(asking) = &mut self.asking else { return Ok(()) };
+                let is_there = matches!(decode(self.protocol, reply)?, Some((Reply::Array(found), _)) if !found.is_empty());
+                asking.left -= 1;
+                asking.gone |= !is_there;
+                if let Some(Asking { read, gone, .. }) = self.asking.take_if(|asking| asking.left == 0) {
+                    if gone { self.look_and_send(read, now) } else { self.send(read) }
+                }
+                Ok(())
+            }
+            Some(Command::Look { group, streams, sent }) => self.take_look(&group, &streams, sent, reply),
+            Some(Command::ClientId) => {
+                if let Some((Reply::Int(id), _)) = decode(self.protocol, reply)? {
+                    self.client = Some(id);
+                }
+                Ok(())
+            }
+            Some(Command::Ping) => match decode(self.protocol, reply)? {
+                Some((Reply::Error(error), _)) => {
+                    let refusal = server_error::classify(error);
+                    let is_dead = refusal.action == Action::Reconnect;
+                    if is_dead { Err(refusal.into_error(error)) } else { Ok(()) }
+                }
+                _ => Ok(()),
+            },
+            None => Err(unexpected_reply()),
+        }
+    }
+
+    /// Takes the answer to a look.
+    fn take_look(
+        &mut self,
+        group: &Arc<str>,
+        streams: &[Arc<str>],
+        sent: u64,
+        reply: &[u8],
+    ) -> Result<(), BusError> {
+        let reply = match decode(self.protocol, reply)? {
+            Some((Reply::Error(error), _)) if script::is_missing(error) => {
+                self.knows_script = false;
+                self.trims.forget();
+                return Ok(());
+            }
+            Some((Reply::Error(error), _)) => {
+                let refusal = server_error::classify(script::cause(error));
+                if refusal.action == Action::Reconnect {
+                    return Err(refusal.into_error(error));
+                }
+                // Where it is not allowed, nothing can be found. It is tried again, but not before each read.
+                self.trims.looked(Sight::default(), sent);
+                return Ok(());
+            }
+            Some((reply, _)) => RespValue::from(reply),
+            None => return Err(unexpected_reply()),
+        };
+        self.knows_script = true;
+        let (sight, missed) = store_replies::missed(reply)?;
+        self.trims.looked(sight, sent);
+        for (stream, missed) in streams.iter().zip(missed) {
+            let Some(mut missed) = missed else { continue };
+            missed.count = self.trims.found(stream, missed.count);
+            if missed.count > 0 {
+                self.context.events.missed(stream.clone(), group.clone(), missed);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the answer to a read.
+    fn take_entries(&mut self, read: &Read, reply: &[u8], now: u64) -> Result<(), BusError> {
+        self.unanswered = self.unanswered.saturating_sub(1);
+        let mut arrivals = Vec::new();
+        let mut unknown = false;
+        let (codec, instance) = (self.context.config.codec, self.context.origin.instance_id());
+        let answer = visit(reply, |name, id, fields| {
+            let Some(stream) = read.streams.iter().find(|stream| stream.as_bytes() == name) else {
+                unknown = true;
+                return;
+            };
+            arrivals.push(ReceivedEntry::new(codec, stream.clone(), id, fields, instance));
+        })?;
+        if unknown {
+            let message = "the server sent entries of a stream that was not asked for";
+            return Err(BusError::new(ErrorKind::ConnectionLost, message));
+        }
+        match answer {
+            ReadReply::Refused(error) => {
+                let refusal = server_error::classify(error);
+                if refusal.action == Action::Reconnect {
+                    return Err(refusal.into_error(error));
+                }
+                // The group may be made again.
+                self.trims.forget();
+                self.context.events.read_interrupted(self.key, refusal.into_error(error));
+            }
+            ReadReply::Entries | ReadReply::Nothing => {
+                for stream in read.streams.iter() {
+                    if let Some(last) = arrivals.iter().rfind(|entry| Arc::ptr_eq(&entry.stream, stream)) {
+                        self.trims.read(stream, last.id);
+                    }
+                }
+                self.trims.answered(arrivals.len(), read.limit, now);
+                self.context.events.entries(self.key, arrivals);
+            }
+        }
+        if self.unanswered == 0 {
+            self.report_over();
+        }
+        Ok(())
+    }
+
+    /// Tells who waits for it that the last read is over, and what it brought has arrived.
+    fn report_over(&mut self) {
+        if let Some(over) = self.over.take() {
+            // The one who waits may have given up.
+            let _ = over.send(());
+        }
+    }
+
+    fn leave(&mut self, answer: oneshot::Sender<Option<Blocked>>) {
+        self.leaving = true;
+        let blocked = (self.unanswered > 0).then(|| {
+            let (sender, over) = oneshot::channel();
+            self.over = Some(sender);
+            Blocked { client: self.client, over }
+        });
+        let _ = answer.send(blocked);
+    }
+}
+
+impl Session for GroupReaderSession {
+    type Input = Input;
+    const MASTER: bool = true;
+
+    fn link(&self) -> &LinkId {
+        &self.id
+    }
+
+    fn input(&mut self, input: Input, _now: u64) {
+        match input {
+            Input::Read(read) if self.connected => self.unsent.push_back(read),
+            // The read was sent when there was a connection, and has ended with it.
+            Input::Read(_) => {
+                let error = BusError::new(ErrorKind::ConnectionLost, "not connected");
+                self.context.events.reader_down(self.key, &error);
+            }
+            Input::Unblock(answer) => {
+                // The one who asks may have given up.
+                let _ = answer.send(self.client.filter(|_| self.unanswered > 0));
+                if self.asking.take().is_some() {
+                    self.context.events.entries(self.key, Vec::new());
+                }
+            }
+            Input::Leave(answer) => self.leave(answer),
+        }
+    }
+
+    fn opened(&mut self, opened: Opened, now: u64) {
+        self.protocol = opened.protocol;
+        self.connected = true;
+        self.liveness.read(now);
+        self.progress = Progress::default();
+        self.trims.forget();
+        self.knows_script = false;
+        self.push(Command::ClientId, HEARTBEAT_LIMIT, cmd("CLIENT").arg("ID"));
+        self.context.events.link_up(&self.id);
+        self.context.events.reader_up(self.key);
+    }
+
+    fn outgoing(&mut self, now: u64) -> &[u8] {
+        self.advance(now);
+        self.pipeline.outgoing()
+    }
+
+    fn written(&mut self, bytes: usize, now: u64) {
+        let heartbeat = |command: &Command| matches!(command, Command::Ping);
+        self.pipeline.written(bytes, now, HEARTBEAT_LIMIT, heartbeat);
+    }
+
+    fn received(&mut self, buffer: &[u8], now: u64) -> Result<usize, BusError> {
+        self.liveness.read(now);
+        self.context.events.link_alive(&self.id, now);
+        let mut taken = 0;
+        while let Some(rest) = buffer.get(taken..).filter(|rest| !rest.is_empty())
+            && let Some(len) = self.progress.find_end(rest)?
+        {
+            self.take(rest.get(..len).unwrap_or_default(), now)?;
+            taken += len;
+        }
+        Ok(taken)
+    }
+
+    fn deadline(&self) -> Option<u64> {
+        Some(self.liveness.next_check(&self.pipeline)).filter(|at| self.connected && *at < u64::MAX)
+    }
+
+    fn tick(&mut self, now: u64) -> Result<(), BusError> {
+        if self.connected && self.liveness.check(&self.pipeline, now)? == Check::HeartbeatDue {
+            self.push(Command::Ping, HEARTBEAT_LIMIT, &cmd("PING"));
+        }
+        Ok(())
+    }
+
+    fn closed(&mut self, error: &BusError) {
+        self.unsent.clear();
+        self.asking = None;
+        self.unanswered = 0;
+        self.client = None;
+        self.pipeline.disconnected();
+        self.pipeline.remove_unsent(|_| true);
+        if std::mem::replace(&mut self.connected, false) {
+            self.context.events.reader_down(self.key, error);
+        }
+        self.report_over();
+    }
+
+    fn ended(&mut self) {
+        self.closed(&BusError::new(ErrorKind::Closed, "the reader has left"));
+    }
+}

@@ -1,0 +1,85 @@
+//! The facts of a group: synchronizing them, and what the group has read past.
+
+use std::sync::Arc;
+
+use oxbus_model::BusError;
+use oxbus_model::stream_store::skipped::MAX_TYPES;
+use oxbus_model::stream_store::{ConsumerId, EntryId, Request, Response, keys};
+use redis::{Cmd, cmd};
+
+use crate::redis::scripts::list;
+use crate::redis::streams::store::call::StoreCall;
+use crate::redis::streams::store_replies;
+
+/// Executes a [`Request::Heartbeat`].
+pub(super) async fn synchronize(call: &StoreCall, heartbeat: Request) -> Result<Response, BusError> {
+    let Request::Heartbeat { member, instance, alive, alive_key, lease, patterns, mark, version, take_up } =
+        heartbeat
+    else {
+        return Ok(Response::Done);
+    };
+    let ConsumerId { stream, group, consumer, .. } = &member;
+    let keys = [
+        &**stream,
+        &keys::facts(stream, group),
+        &keys::patterns(stream, group),
+        &keys::consumers(stream, group),
+        &keys::skipped(stream, group),
+        &keys::tasks(stream, group),
+    ];
+    let mark = mark.map(|id| id.to_string()).unwrap_or_default();
+    let arguments = |c: &mut Cmd| {
+        c.arg(&**group).arg(&**consumer).arg(&*instance).arg(alive).arg(lease).arg(&mark);
+        c.arg(version).arg(take_up.len()).arg(&*alive_key).arg(&take_up).arg(&patterns);
+    };
+    Ok(Response::Facts(store_replies::facts(call.run(&list::HEARTBEAT, &keys, arguments).await?)?))
+}
+
+/// Executes a [`Request::KeepAlive`]. The first command works on a server that is out of memory.
+pub(super) async fn keep_alive(call: &StoreCall, key: &str, ttl: u64) -> Result<Response, BusError> {
+    let known = call.ask(cmd("PEXPIRE").arg(key).arg(ttl)).await?.count()?;
+    if known == 0 {
+        call.ask(cmd("SET").arg(key).arg("").arg("PX").arg(ttl)).await?;
+    }
+    Ok(Response::Count(known))
+}
+
+/// Executes a [`Request::Skip`].
+pub(super) async fn skip(
+    call: &StoreCall,
+    member: &ConsumerId,
+    version: u64,
+    mut entries: Vec<(EntryId, Arc<str>)>,
+) -> Result<Response, BusError> {
+    entries.sort_unstable_by_key(|(id, _)| *id);
+    let ConsumerId { stream, group, consumer, instance } = member;
+    let keys = [
+        &**stream,
+        &keys::facts(stream, group),
+        &keys::consumers(stream, group),
+        &keys::skipped(stream, group),
+    ];
+    let arguments = |c: &mut Cmd| {
+        c.arg(&**group).arg(&**consumer).arg(&**instance).arg(version).arg(MAX_TYPES);
+        for (id, event_type) in &entries {
+            c.arg(id.to_string()).arg(&**event_type);
+        }
+    };
+    store_replies::skipped(call.run(&list::SKIP, &keys, arguments).await?)
+}
+
+/// Executes a [`Request::TakeUp`].
+pub(super) async fn take_up(
+    call: &StoreCall,
+    member: &ConsumerId,
+    tasks: &[u64],
+    limit: usize,
+) -> Result<Response, BusError> {
+    let ConsumerId { stream, group, consumer, instance } = member;
+    let keys = [&**stream, &keys::consumers(stream, group), &keys::tasks(stream, group)];
+    let arguments = |c: &mut Cmd| {
+        c.arg(&**group).arg(&**consumer).arg(&**instance).arg(limit);
+        c.arg(call.names.event_type).arg(call.names.only_group).arg(tasks);
+    };
+    store_replies::taken_up(call.run(&list::TAKE_UP, &keys, arguments).await?)
+}

@@ -1,0 +1,93 @@
+//! Entries are skipped, and taken up when a pattern comes that takes them.
+
+use std::sync::Arc;
+
+use crate::codec::field_names::FieldNames;
+use crate::stream_store::memory::group::Group;
+use crate::stream_store::memory::log::Log;
+use crate::stream_store::memory::read_past::ReadPast;
+use crate::stream_store::skipped::MAX_TYPES;
+use crate::stream_store::{ConsumerId, EntryId, Fields, Response, StoredEntry};
+
+/// The entries that one request looks at, at the most.
+const MAX_SCANNED: usize = 1_000;
+/// After how many bytes of fields no more entries are taken up at once.
+const MAX_BYTES: usize = 1024 * 1024;
+
+/// Skips entries that no pattern takes.
+pub(super) fn skip(
+    group: &mut Group,
+    member: &ConsumerId,
+    version: u64,
+    entries: &[(EntryId, Arc<str>)],
+    now_ms: u64,
+) -> Response {
+    let (mut new_types, mut not_owned) = (Vec::new(), Vec::new());
+    let done = version == group.read_past.version;
+    for (id, event_type) in entries.iter().filter(|_| done) {
+        if !group.is_owned(*id, member) {
+            not_owned.push(*id);
+            continue;
+        }
+        group.settle(*id);
+        let ReadPast { skipped, backlog, version, .. } = &mut group.read_past;
+        if !skipped.contains_key(&**event_type) {
+            if skipped.len() >= MAX_TYPES {
+                continue;
+            }
+            *version += 1;
+            new_types.push(event_type.to_string());
+        }
+        skipped.entry(event_type.to_string()).or_default().note(*id, *id <= *backlog, now_ms);
+    }
+    Response::Skipped { done, version: group.read_past.version, new_types, not_owned }
+}
+
+/// Makes a consumer the owner of entries that the group had read past.
+pub(super) fn take_up(
+    group: &mut Group,
+    log: &Log,
+    names: &FieldNames,
+    member: &ConsumerId,
+    tasks: &[u64],
+    limit: usize,
+    now_ms: u64,
+) -> Response {
+    let (mut entries, mut done): (Vec<StoredEntry>, Vec<u64>) = (Vec::new(), Vec::new());
+    let (mut scanned, mut bytes) = (0, 0);
+    for number in tasks.iter().filter(|_| group.is_mine(member)).copied().collect::<Vec<_>>() {
+        loop {
+            let Some(task) = group.read_past.tasks.get_mut(&number) else {
+                done.push(number);
+                break;
+            };
+            let Some(entry) = log.range(task.next, task.last, 1, false).pop() else {
+                group.read_past.tasks.remove(&number);
+                continue;
+            };
+            if entries.len() >= limit || scanned >= MAX_SCANNED || bytes >= MAX_BYTES {
+                return Response::TakenUp { entries, done };
+            }
+            scanned += 1;
+            task.next = entry.id.next();
+            let wanted = !task.left_out.contains(&entry.id)
+                && !group.pending.contains_key(&entry.id)
+                && is_for(&entry.fields, names, &task.event_type, &member.group);
+            if wanted {
+                let consumer = group.see(&member.consumer, now_ms);
+                group.give(entry.id, &consumer, now_ms);
+                bytes += entry.fields.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+                entries.push(StoredEntry { deliveries: 1, ..entry });
+            }
+        }
+    }
+    Response::TakenUp { entries, done }
+}
+
+/// Whether an entry is of a type, and for this group.
+fn is_for(fields: &Fields, names: &FieldNames, event_type: &str, group: &str) -> bool {
+    let field =
+        |wanted: &str| fields.iter().find(|(name, _)| **name == *wanted.as_bytes()).map(|(_, v)| &**v);
+    field(names.event_type) == Some(event_type.as_bytes())
+        && field(names.only_group).is_none_or(|only| *only == *group.as_bytes())
+}
