@@ -81,7 +81,7 @@ async fn a_refusal_to_wait_for_replicas_is_told_as_such() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_command_denied_in_a_script_is_a_lack_of_permission_in_plain_words() {
-    for command in ["xinfo", "time", "xadd"] {
+    for command in ["xinfo", "xinfo|groups", "time", "xadd"] {
         let server = RedisServer::start().await;
         server.command(&["XGROUP", "CREATE", STREAM, "workers", "$", "MKSTREAM"]).await;
         server.command(&["ACL", "SETUSER", "default", &format!("-{command}")]).await;

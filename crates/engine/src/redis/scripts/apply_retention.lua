@@ -38,7 +38,8 @@ local function unsettled()
         seen[ARGV[i]], taken_up_from[ARGV[i]] = facts[1], facts[2]
     end
     local oldest
-    for _, group in ipairs(groups_of(stream)) do
+    for _, row in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+        local group = named(row)
         if is_live(group, seen[group.name]) then
             local id = redis.call('XPENDING', stream, group.name)[2]
             if not id then

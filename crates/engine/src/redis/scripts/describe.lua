@@ -52,7 +52,8 @@ end
 
 local info = named(redis.call('XINFO', 'STREAM', stream))
 local groups = {}
-for _, group in ipairs(groups_of(stream)) do
+for _, row in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
+    local group = named(row)
     local consumers = {}
     for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group.name)) do
         local consumer = named(row)

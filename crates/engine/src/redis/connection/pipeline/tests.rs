@@ -34,7 +34,7 @@ proptest! {
 
     #[test]
     fn what_is_written_is_whole_in_order_and_as_it_was_changed_last(
-        steps in prop::collection::vec((0u8..9, any::<u8>()), 0..150)
+        steps in prop::collection::vec((0u8..10, any::<u8>()), 0..150)
     ) {
         let mut pipeline = Pipeline::new();
         let (mut model, mut wire, mut told) = (Model::default(), Vec::new(), Vec::new());
@@ -86,6 +86,16 @@ proptest! {
                         vec![*n; *left]
                     });
                     prop_assert_eq!(found, wanted.is_some());
+                }
+                8 => {
+                    let taken = pipeline.split_off_unsent(|n| n % 5 == x % 5);
+                    let expected: Vec<u8> = model.unsent().filter(|n| n % 5 == x % 5).collect();
+                    let left = &model.left;
+                    let bytes: Vec<u8> = expected.iter().flat_map(|n| vec![*n; left[usize::from(*n)]]).collect();
+                    prop_assert_eq!(taken.commands().copied().collect::<Vec<_>>(), &expected[..]);
+                    prop_assert_eq!(&taken.bytes[..], bytes);
+                    prop_assert_eq!(taken.barriers.0, expected.iter().filter(|n| **n % 7 == 3).count());
+                    expected.into_iter().for_each(|n| model.left[usize::from(n)] = 0);
                 }
                 _ => if pipeline.answered().is_some() { model.answered += 1; },
             }
