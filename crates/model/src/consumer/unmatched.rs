@@ -49,7 +49,8 @@ pub(super) fn skipped(
     stream.unmatched.succeeded();
     stream.facts.skipped(version, &new_types);
     let name = stream.name.clone();
-    for event_type in new_types {
+    let warned = new_types.iter().filter(|event_type| stream.unmatched.warns_of(event_type));
+    for event_type in warned.cloned().collect::<Vec<_>>() {
         let message = format!(
             "group {:?} of stream {name:?} reads past events of type {event_type:?}: no subscription of the group \
              takes them; one that does within ten minutes gets them",

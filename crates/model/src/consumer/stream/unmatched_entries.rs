@@ -1,5 +1,6 @@
 //! Entries that no pattern of the group takes, until they are skipped.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::consumer::request_gate::RequestGate;
@@ -7,6 +8,8 @@ use crate::stream_store::{ConsumerId, EntryId, Request};
 
 /// The most entries of one request.
 const MAX_ENTRIES: usize = 500;
+/// The types that a client remembers to have warned of.
+const MAX_WARNED: usize = 256;
 
 /// An entry of a type that no pattern of the group takes, as far as is known.
 pub(crate) type UnmatchedEntry = (EntryId, Arc<str>);
@@ -21,6 +24,8 @@ pub(crate) struct UnmatchedEntries {
     /// The patterns have changed since they were judged: they are judged again once the new ones are known.
     outdated: Vec<UnmatchedEntry>,
     gate: RequestGate,
+    /// The types that were warned of.
+    warned: BTreeSet<Box<str>>,
 }
 
 impl UnmatchedEntries {
@@ -60,6 +65,11 @@ impl UnmatchedEntries {
         self.gate.failed(now, random);
         entries.append(&mut self.waiting);
         self.waiting = entries;
+    }
+
+    /// Whether a type is to be warned of: once, as a type that comes seldom is recorded anew each time.
+    pub(crate) fn warns_of(&mut self, event_type: &str) -> bool {
+        self.warned.len() < MAX_WARNED && self.warned.insert(event_type.into())
     }
 
     /// Takes the entries that are not asked for, to judge them by new facts.

@@ -95,6 +95,14 @@ fn what_was_read_past_long_ago_is_given_up_unless_nobody_lived_when_it_came() {
             world.now += 60_000;
             worker.run(&mut world);
         }
+        // A type that comes again is recorded again, and not warned of.
+        world.publish("s", "c", None);
+        handled(&mut worker, &mut world);
+        world.now += 700_000;
+        worker.run(&mut world);
+        world.publish("s", "c", None);
+        handled(&mut worker, &mut world);
+        assert_eq!(warned(&worker), 2);
         worker.add(2, "b", &options());
         let late = handled(&mut worker, &mut world);
         assert_eq!(late.len(), expected);
