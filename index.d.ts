@@ -229,7 +229,8 @@ export interface SubscribeOptions {
    * Patterns and filters of a group should agree over its clients: which client gets an event is
    * not theirs to decide. An event that no pattern of that client takes is left to one whose
    * patterns do; it is dead-lettered as `unhandled` only when no client has taken it for two
-   * leases, for instance because all its handlers are paused or their circuits open.
+   * leases, for instance because all its handlers are paused or their circuits open. A client gives
+   * up nothing until its own subscriptions are that old, so a worker may take its time to make them.
    *
    * `group: undefined`, given explicitly, is `INVALID_OPTIONS`: a subscription that lost its group would be live.
    */

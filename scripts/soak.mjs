@@ -1,120 +1,52 @@
-// `npm run soak -- [--minutes n]`: a publisher and a subscriber over a Redis that cuts their
-// connections now and then. Fails when memory grows, when a loss is not announced, or when a client
-// does not come back.
+// `npm run soak -- [--runs 20] [--seconds 60] [--restarts 50] [--minutes 5] [--seed n]`: so many chaos runs on each
+// server, one in which consumers are only killed, and a publisher and a subscriber whose connections are cut for some
+// minutes. It prints the sums of all accounts by server, and fails when anything of it fails.
+// OXBUS_SOAK_SERVERS names the programs of the servers, separated as in PATH; default: the one that tests use.
 
+import { delimiter } from 'node:path';
 import { parseArgs } from 'node:util';
 import { prepare, SetupError, script } from './prepare.mjs';
+import { ensureRedisServer } from './redis.mjs';
 
-const REPORTS = 20;
-const BURST = 50;
-/** The pause between bursts, which makes about 10,000 events a second. */
-const PAUSE_MS = 5;
-const RECOVERY_MS = 10_000;
-/** The second half may take this much more memory than the first one did at its end. */
-const GROWTH = 1.2;
-const GROWTH_FLOOR_MB = 20;
+const defaults = { runs: '20', seconds: '60', restarts: '50', minutes: '5', seed: '1' };
+const options = Object.fromEntries(
+  Object.entries(defaults).map(([name, value]) => [name, { type: 'string', default: value }]),
+);
+const { values } = parseArgs({ options });
 
-const { values } = parseArgs({ options: { minutes: { type: 'string', default: '5' } } });
-
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+function number(name) {
+  const value = Number(values[name]);
+  if (values[name] !== '' && value >= 0) return value;
+  throw new SetupError(`--${name} is not a number of at least 0: ${values[name]}`);
+}
 
 await script('soak', async () => {
-  const minutes = Number(values.minutes);
-  if (!(minutes > 0)) throw new SetupError(`--minutes is not a positive number: ${values.minutes}`);
+  const [runs, seconds, restarts, minutes, seed] = Object.keys(defaults).map(number);
+  const named = process.env.OXBUS_SOAK_SERVERS;
+  const servers = named ? named.split(delimiter) : [ensureRedisServer()];
   prepare();
-  const { EventBusClient } = await import('../index.js');
-  const { Redis } = await import('ioredis');
-  const { startServer } = await import('../benchmark/support/server.mjs');
-  const { payloads } = await import('../benchmark/support/payloads.mjs');
+  const { runSeeds } = await import('./chaos/seeds.mjs');
+  const { soakConnections } = await import('./soak/connections.mjs');
 
-  const server = await startServer();
-  const admin = new Redis(server.url);
-  const options = { mode: 'redis', redis: server.url, logLevel: 'error' };
-  const publisher = new EventBusClient({ serviceName: 'soak-publisher', ...options });
-  const subscriber = new EventBusClient({ serviceName: 'soak-subscriber', ...options });
-  const counts = {
-    published: 0,
-    notSent: 0,
-    rejected: 0,
-    unknown: 0,
-    unclassified: 0,
-    received: 0,
-    gaps: 0,
-    cuts: 0,
-  };
-  subscriber.on('gap', () => {
-    counts.gaps += 1;
-  });
-  await subscriber.subscribe('soak.*', () => {
-    counts.received += 1;
-  });
-  await publisher.connect();
-
-  const [data] = payloads('small');
-  const outcomes = { not_sent: 'notSent', rejected: 'rejected', unknown: 'unknown' };
-  const publishOne = () =>
-    publisher.publish('soak.event', data).then(
-      () => {
-        counts.published += 1;
-      },
-      (error) => {
-        counts[outcomes[error.outcome] ?? 'unclassified'] += 1;
-      },
-    );
-
-  const lasts = minutes * 60_000;
-  const started = Date.now();
-  const memory = [];
-  let reports = 0;
-  while (Date.now() - started < lasts) {
-    await Promise.all(Array.from({ length: BURST }, publishOne));
-    await pause(PAUSE_MS);
-    if (Date.now() - started < ((reports + 1) * lasts) / REPORTS) continue;
-    reports += 1;
-    const resident = process.memoryUsage.rss() / 2 ** 20;
-    memory.push(resident);
-    const seconds = Math.round((Date.now() - started) / 1000);
-    console.log(`${seconds} s  ${resident.toFixed(0)} MB  ${JSON.stringify(counts)}`);
-    if (reports === REPORTS) break;
-    await admin.call('CLIENT', 'KILL', 'TYPE', reports % 2 === 0 ? 'normal' : 'pubsub');
-    counts.cuts += 1;
+  const failures = [];
+  const sums = [];
+  for (const server of servers) {
+    process.env.OXBUS_REDIS_SERVER = server;
+    console.log(`server ${server}`);
+    const { failed, total } = await runSeeds({ seed, runs, seconds, restarts: 0 });
+    sums.push({ server, runs, ...total });
+    failures.push(...failed.map((one) => `${server}: chaos with seed ${one}`));
+    if (restarts > 0) {
+      const restarted = await runSeeds({ seed, runs: 1, seconds, restarts });
+      failures.push(...restarted.failed.map((one) => `${server}: restarts with seed ${one}`));
+    }
+    if (minutes > 0) {
+      const problems = await soakConnections(minutes);
+      failures.push(...problems.map((problem) => `${server}: ${problem}`));
+    }
   }
-
-  const problems = [];
-  const recovered = await Promise.allSettled(
-    [publisher, subscriber].map((bus) => bus.waitUntilReady({ timeout: RECOVERY_MS })),
-  );
-  if (recovered.some(({ status }) => status === 'rejected'))
-    problems.push('a client did not recover');
-
-  // Everything published after the last cut has to arrive.
-  const before = counts.received;
-  const published = counts.published;
-  await Promise.all(Array.from({ length: BURST }, publishOne));
-  const deadline = Date.now() + RECOVERY_MS;
-  while (counts.received - before < counts.published - published && Date.now() < deadline) {
-    await pause(10);
-  }
-  if (counts.published - published < BURST) problems.push('publishing does not work any more');
-  if (counts.received - before < counts.published - published)
-    problems.push('events do not arrive');
-
-  if (counts.unclassified > 0)
-    problems.push(`${counts.unclassified} publishes failed without an outcome`);
-  const { eventsDropped } = subscriber.getStats();
-  const missing = counts.published - counts.received - eventsDropped;
-  if (missing > 0 && counts.gaps === 0) problems.push(`${missing} events lost without a gap`);
-  const middle = memory[Math.floor(memory.length / 2)];
-  const end = memory.at(-1);
-  if (end > middle * GROWTH + GROWTH_FLOOR_MB) {
-    problems.push(`memory grew from ${middle.toFixed(0)} to ${end.toFixed(0)} MB`);
-  }
-  console.log(`dropped ${eventsDropped}, missing after ${counts.gaps} gaps: ${missing}`);
-
-  await Promise.all([publisher.disconnect(), subscriber.disconnect()]);
-  admin.disconnect();
-  server.stop();
-  for (const problem of problems) console.error(`soak: ${problem}`);
-  if (problems.length > 0) process.exitCode = 1;
+  console.table(sums);
+  for (const failure of failures) console.error(`soak: ${failure}`);
+  if (failures.length > 0) process.exitCode = 1;
   else console.log('soak: passed');
 });

@@ -1,6 +1,14 @@
 // The faults of a run. Their kinds and times follow from the generator that each function gets.
 
+import { withBefore } from './build.mjs';
+import { kinds } from './scenario.mjs';
+
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** With another build at hand, half of the processes are of that one: upgrades and downgrades while events flow. */
+export const someBuild = (random) => ({
+  build: withBefore && random.chance(0.5) ? 'before' : 'this',
+});
 
 /** Kills and freezes a consumer, often for longer than its lease. */
 export async function disturbConsumer(worker, random, isOver) {
@@ -10,7 +18,7 @@ export async function disturbConsumer(worker, random, isOver) {
     if (random.chance(0.5)) {
       await worker.kill();
       await pause(random.between(0, 1000));
-      worker.start();
+      worker.start(someBuild(random));
     } else {
       worker.freeze();
       await pause(random.between(200, 5000));
@@ -35,6 +43,37 @@ export async function restartConsumer(worker, random, times) {
   for (let turn = 0; turn < times; turn += 1) {
     await pause(random.between(100, 1200));
     await worker.kill();
-    worker.start();
+    worker.start(someBuild(random));
+  }
+}
+
+/**
+ * A service that comes late, is scaled to zero again and again, and knows more kinds of events each time: its group
+ * waits for its first subscription, has no member for a while, and reads past what a later version wants.
+ */
+export async function growService(worker, random, isOver, seconds) {
+  const most = seconds * 250;
+  await pause(random.between(most / 4, most));
+  for (let known = 1; ; known = Math.min(kinds.length, known + 1)) {
+    worker.start({ known: kinds.slice(0, known) });
+    await pause(random.between(500, most));
+    if (isOver()) break;
+    if (random.chance(0.5)) await worker.kill();
+    else await worker.stop();
+    await pause(random.between(0, most / 2));
+  }
+  await worker.stop();
+  worker.start();
+}
+
+/** Deploys: each worker is stopped as a service is and started again, and sometimes all are away for a while. */
+export async function deploy(workers, random, isOver) {
+  for (;;) {
+    await pause(random.between(500, 3000));
+    if (isOver()) return;
+    const chosen = random.chance(0.3) ? workers : [random.pick(workers)];
+    await Promise.all(chosen.map((worker) => worker.stop()));
+    await pause(random.between(0, 1500));
+    for (const worker of chosen) worker.start();
   }
 }

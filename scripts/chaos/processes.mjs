@@ -5,6 +5,12 @@ import { fileURLToPath } from 'node:url';
 
 const STOP_LIMIT_MS = 20_000;
 
+/** No process outlives the run, however that ends. */
+const children = new Set();
+process.once('exit', () => {
+  for (const child of children) child.kill('SIGKILL');
+});
+
 /**
  * A publisher or consumer: a process, and after it was killed another one. Each process has a seed and a
  * journal of its own. A process that ends without being told to is a problem.
@@ -12,6 +18,7 @@ const STOP_LIMIT_MS = 20_000;
 export class RestartableProcess {
   kills = 0;
   freezes = 0;
+  stops = 0;
   journals = [];
   problems = [];
   #module;
@@ -20,6 +27,7 @@ export class RestartableProcess {
   #random;
   #folder;
   #child;
+  #begun;
   #ready;
 
   constructor(module, name, params, random, folder) {
@@ -30,23 +38,30 @@ export class RestartableProcess {
     this.#folder = folder;
   }
 
-  start() {
+  /** @param changed what differs from the parameters, for this process alone */
+  start(changed) {
     const name = `${this.#name}-${this.journals.length + 1}`;
     const journal = join(this.#folder, `${name}.jsonl`);
     this.journals.push(journal);
-    const params = { ...this.#params, name: this.#name, seed: this.#random.seed(), journal };
+    const own = { name: this.#name, seed: this.#random.seed(), journal };
+    const params = { ...this.#params, ...changed, ...own };
     const child = fork(this.#module, [JSON.stringify(params)], {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
     this.#child = child;
-    const end = () => child.kill('SIGKILL');
-    process.once('exit', end);
+    children.add(child);
     child.once('exit', (code, signal) => {
-      process.removeListener('exit', end);
+      children.delete(child);
       if (this.#child !== child) return;
       this.problems.push(`${name} ended by itself with ${signal ?? code}`);
     });
-    this.#ready = Promise.race([once(child, 'message'), once(child, 'exit')]);
+    const ended = once(child, 'exit');
+    const told = (wanted) =>
+      new Promise((resolve) => {
+        child.on('message', ({ kind }) => kind === wanted && resolve());
+      });
+    this.#begun = Promise.race([told('begun'), ended]);
+    this.#ready = Promise.race([told('ready'), ended]);
   }
 
   /** Resolves when the process has told that it is ready, or has ended. */
@@ -78,7 +93,9 @@ export class RestartableProcess {
     const child = this.#child;
     this.#child = undefined;
     if (!isRunning(child)) return;
+    this.stops += 1;
     const ended = once(child, 'exit');
+    await this.#begun;
     const limit = setTimeout(() => child.kill('SIGKILL'), STOP_LIMIT_MS);
     child.kill('SIGTERM');
     const [code, signal] = await ended;
@@ -87,4 +104,5 @@ export class RestartableProcess {
   }
 }
 
-const isRunning = (child) => child && child.exitCode === null && child.signalCode === null;
+const isRunning = (child) =>
+  child !== undefined && child.exitCode === null && child.signalCode === null;

@@ -1,18 +1,19 @@
 // A publisher process: publishes until it is told to stop and writes down what became of each event.
 
-import { EventBusClient } from '../../index.js';
+import { load } from './build.mjs';
 import { openJournal } from './journal.mjs';
 import { createRandom } from './random.mjs';
-import { clientOptions, randomType } from './scenario.mjs';
+import { clientOptions, randomDelays, randomKind } from './scenario.mjs';
 
-const MAX_IN_FLIGHT = 300;
+const MAX_IN_FLIGHT = 500;
 const MAX_PADDING = 2000;
-const MAX_PAUSE_MS = 20;
 
-const { url, name, seed, journal: path } = JSON.parse(process.argv[2]);
+const { setting, url, name, seed, journal: path, ...params } = JSON.parse(process.argv[2]);
+const { build, topics, most, pause: longest, kinds } = params;
+const { EventBusClient } = await load(build);
 const random = createRandom(seed);
 const journal = openJournal(path);
-const bus = new EventBusClient(clientOptions(name, url));
+const bus = new EventBusClient(clientOptions(setting, name, url));
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 let stopped = false;
@@ -21,18 +22,21 @@ process.on('SIGTERM', () => {
 });
 process.on('disconnect', () => process.exit(1));
 process.channel.unref();
+process.send({ kind: 'begun' });
 
 const inFlight = new Set();
 function publish(n) {
   const id = `${name}-${n}`;
-  const type = randomType(random);
-  const data = { id, padding: 'x'.repeat(random.between(0, MAX_PADDING)) };
+  const kind = kinds ? random.pick(kinds) : randomKind(random);
+  const type = `chaos.${random.pick(topics)}.${kind}`;
+  const padding = 'x'.repeat(random.between(0, MAX_PADDING));
+  const data = { id, padding, delays: kind === 'delayed' ? randomDelays(random) : [] };
   const call = bus
     .publish(type, data, { id })
     .then(
       ({ messageId }) => journal.write({ kind: 'published', id, type, messageId }),
       ({ outcome, code, message }) =>
-        journal.write({ kind: 'refused', id, outcome, code, message }),
+        journal.write({ kind: 'refused', id, type, outcome, code, message }),
     )
     .finally(() => inFlight.delete(call));
   inFlight.add(call);
@@ -40,9 +44,9 @@ function publish(n) {
 
 await bus.connect();
 process.send({ kind: 'ready' });
-for (let n = 0; !stopped; n += 1) {
-  publish(n);
-  await pause(random.between(0, MAX_PAUSE_MS));
+for (let n = 0; !stopped; ) {
+  for (const end = n + Math.ceil(random.between(0, most)); n < end; n += 1) publish(n);
+  await pause(random.between(0, longest));
   while (inFlight.size >= MAX_IN_FLIGHT) await Promise.race(inFlight);
 }
 await Promise.all(inFlight);

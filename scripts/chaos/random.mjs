@@ -13,6 +13,10 @@ export function createRandom(seed) {
     between,
     chance: (share) => next() < share,
     pick: (list) => list[Math.floor(next() * list.length)],
+    shuffled(list) {
+      const rest = [...list];
+      return list.map(() => rest.splice(Math.floor(next() * rest.length), 1)[0]);
+    },
     /** A seed for another generator. */
     seed: () => Math.floor(next() * 2 ** 32),
   };

@@ -2,11 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { disturbConsumer, disturbServer, restartConsumer } from './faults.mjs';
 import { RestartableProcess } from './processes.mjs';
 import { createRandom } from './random.mjs';
-import { consumers, PUBLISHERS } from './scenario.mjs';
 import { createServerProcess } from './server.mjs';
+import { calm, rough } from './settings.mjs';
 import { unfinished, verify } from './verification.mjs';
 
 const READY_LIMIT_MS = 30_000;
@@ -16,80 +15,80 @@ const QUIET_LIMIT_MS = 60_000;
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /**
- * One run: publishers and consumers at work while things go wrong, then rest, then the verification.
- * With `restarts` the consumers are killed so many times each, and nothing else happens.
+ * One run: publishers and consumers at work while things go wrong, then rest, then the verification. With `restarts`
+ * the consumers of the rough setting are killed so many times each, and nothing else happens.
  *
- * @returns {Promise<{ problems: string[], summary: object, folder: string }>}
+ * @returns {Promise<{ problems: string[], accounts: object[], summary: object, folder: string }>}
  */
 export async function runChaos({ seed, seconds, restarts }) {
   const random = createRandom(seed);
   const folder = mkdtempSync(join(tmpdir(), 'oxbus-chaos-'));
-  const server = await createServerProcess(join(folder, 'redis'));
-  const { url } = server;
-  const program = (module, name, params) =>
-    new RestartableProcess(module, name, { url, ...params }, createRandom(random.seed()), folder);
-  const consuming = consumers.map((group, index) =>
-    program('./consumer.mjs', `consumer-${index + 1}`, { group }),
+  // Each setting has a generator of its own: what it does does not depend on how far the other one is.
+  const generators = { rough: createRandom(random.seed()), calm: createRandom(random.seed()) };
+  const names = restarts > 0 ? ['rough'] : ['rough', 'calm'];
+  const results = await Promise.all(
+    names.map((name) => runSetting({ name, random: generators[name], folder, seconds, restarts })),
   );
-  const publishing = Array.from({ length: PUBLISHERS }, (_, index) =>
-    program('./publisher.mjs', `publisher-${index + 1}`, {}),
-  );
-  const workers = [...consuming, ...publishing];
-  for (const worker of workers) worker.start();
-  await within(READY_LIMIT_MS, Promise.all(workers.map((worker) => worker.ready())));
-
-  const serverKills = await disturb({ server, consuming, random, seconds, restarts });
-  await Promise.all(publishing.map((worker) => worker.stop()));
-
-  const redis = new Redis(url);
-  const problems = [];
-  if (!(await untilQuiet(redis, workers))) problems.push('the groups did not come to rest');
-  await Promise.all(consuming.map((worker) => worker.stop()));
-  const verified = await verify(
-    redis,
-    workers.flatMap(({ journals }) => journals),
-  );
-  problems.push(...workers.flatMap((worker) => worker.problems), ...verified.problems);
-  redis.disconnect();
-  await server.kill();
+  const problems = results.flatMap((result) => result.problems);
   if (problems.length === 0) rmSync(folder, { recursive: true, force: true });
   return {
     problems,
-    summary: {
-      ...verified.summary,
-      kills: consuming.reduce((total, { kills }) => total + kills, 0),
-      freezes: consuming.reduce((total, { freezes }) => total + freezes, 0),
-      serverKills,
-    },
+    accounts: results.flatMap(({ accounts }) => accounts),
+    summary: Object.fromEntries(results.map(({ summary }, index) => [names[index], summary])),
     folder,
   };
 }
 
-async function disturb({ server, consuming, random, seconds, restarts }) {
-  const generators = consuming.map(() => createRandom(random.seed()));
-  if (restarts > 0) {
-    await Promise.all(
-      consuming.map((worker, index) => restartConsumer(worker, generators[index], restarts)),
-    );
-    return 0;
+async function runSetting({ name, random, folder, seconds, restarts }) {
+  const server = await createServerProcess(join(folder, `redis-${name}`));
+  const program = (module, called, params) => {
+    const all = { setting: name, url: server.url, ...params };
+    return new RestartableProcess(module, called, all, createRandom(random.seed()), folder);
+  };
+  const make = { rough, calm }[name];
+  const setting = make({ server, program, random, seconds, restarts });
+  const { consumers, publishers } = setting;
+  await within(READY_LIMIT_MS, setting.begin());
+
+  const counts = await setting.disturb();
+  await Promise.all(publishers.map((worker) => worker.stop()));
+
+  const workers = [...consumers, ...publishers];
+  const journals = () => workers.flatMap((worker) => worker.journals);
+  const redis = new Redis(server.url);
+  const problems = [];
+  if (!(await untilQuiet({ redis, name, journals, workers }))) {
+    problems.push('the groups did not come to rest');
   }
-  const end = Date.now() + seconds * 1000;
-  const isOver = () => Date.now() > end;
-  const [serverKills] = await Promise.all([
-    disturbServer(server, createRandom(random.seed()), isOver),
-    ...consuming.map((worker, index) => disturbConsumer(worker, generators[index], isOver)),
-  ]);
-  return serverKills;
+  await Promise.all(consumers.map((worker) => worker.stop()));
+  const verified = await verify(redis, name, journals());
+  problems.push(...workers.flatMap((worker) => worker.problems), ...verified.problems);
+  redis.disconnect();
+  await server.kill();
+  const sum = (key) => consumers.reduce((total, worker) => total + worker[key], 0);
+  return {
+    problems: problems.map((text) => `${name}: ${text}`),
+    accounts: verified.accounts,
+    summary: {
+      ...verified.summary,
+      ...{ kills: sum('kills'), freezes: sum('freezes'), stops: sum('stops') },
+      ...counts,
+    },
+  };
 }
 
-async function untilQuiet(redis, workers) {
+/** Whether all is read and settled, and the sums agree: what a group takes up again is not pending yet. */
+async function untilQuiet({ redis, name, journals, workers }) {
   const deadline = Date.now() + QUIET_LIMIT_MS;
-  while ((await unfinished(redis)).length > 0) {
+  for (;;) {
+    if ((await unfinished(redis, name)).length === 0) {
+      const { accounts } = await verify(redis, name, journals());
+      if (accounts.every(({ balance }) => balance === 0)) return true;
+    }
     // Without its consumers no group comes to rest.
     if (Date.now() > deadline || workers.some(({ problems }) => problems.length > 0)) return false;
-    await pause(100);
+    await pause(200);
   }
-  return true;
 }
 
 async function within(ms, promise) {

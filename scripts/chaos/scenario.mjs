@@ -1,49 +1,108 @@
-// What a run is made of: streams, groups, and kinds of events. Publishers, consumers and the
+// What a run is made of: settings, streams, groups, and kinds of events. Publishers, consumers and the
 // verification read it here.
+//
+// A run has two settings, each with a server of its own. In the rough one processes and the server are killed and
+// frozen; there nothing may be lost, so nothing may be told as lost. In the calm one nothing is killed or frozen, and
+// processes are restarted as services are. Only there can told losses add up, as what is told to a process that is
+// killed is written down by nobody; and only there is a delay exact, as a kill may come before it is stored.
 
-export const groups = ['billing', 'mail'];
+const consumerGroups = (...names) => names.map((name) => ({ name, from: 'beginning' }));
+const everybody = consumerGroups('billing', 'mail', 'audit');
 
-/** The group of each consumer process. */
-export const consumers = ['billing', 'billing', 'mail'];
+/** How many entries a stream keeps whose groups are slower than its publisher. */
+const TRIMMED_TO = 100;
 
-export const PUBLISHERS = 2;
+export const settings = {
+  rough: {
+    // One stream is written by plain commands, one by the script that also publishes live, and one is trimmed to what
+    // its groups have still to handle.
+    streams: [
+      {
+        name: 'chaos-plain',
+        events: 'chaos.plain.*',
+        realtime: false,
+        consumerGroups: everybody,
+      },
+      { name: 'chaos-live', events: 'chaos.live.*', realtime: true, consumerGroups: everybody },
+      {
+        name: 'chaos-safe',
+        events: 'chaos.safe.*',
+        realtime: false,
+        maxLength: TRIMMED_TO,
+        consumerGroups: everybody,
+      },
+    ],
+    publishers: [
+      { topics: ['plain', 'live', 'safe'], most: 1, pause: 20 },
+      { topics: ['plain', 'live', 'safe'], most: 1, pause: 20 },
+    ],
+  },
+  calm: {
+    streams: [
+      {
+        name: 'chaos-trim',
+        events: 'chaos.trim.*',
+        realtime: false,
+        maxLength: TRIMMED_TO,
+        safeTrim: false,
+        consumerGroups: consumerGroups('slow'),
+      },
+      {
+        name: 'chaos-delay',
+        events: 'chaos.delay.*',
+        realtime: false,
+        consumerGroups: consumerGroups('deploy'),
+      },
+    ],
+    publishers: [
+      { topics: ['trim'], most: 400, pause: 1000 },
+      { topics: ['delay'], most: 4, pause: 200, kinds: ['delayed'] },
+    ],
+  },
+};
 
-const consumerGroups = groups.map((name) => ({ name, from: 'beginning' }));
+/** A stream of which entries may be trimmed that a group has not read, which it is then told. */
+export const losesEntries = ({ safeTrim }) => safeTrim === false;
 
-/** One stream is written by plain commands, the other by the script that also publishes live. */
-export const streams = [
-  { name: 'chaos-plain', events: 'chaos.plain.*', realtime: false, consumerGroups },
-  { name: 'chaos-live', events: 'chaos.live.*', realtime: true, consumerGroups },
-];
+/** A stream that does not hold all entries in the end. */
+export const isTrimmed = ({ maxLength }) => maxLength !== undefined;
 
 /** What becomes of an event: `flaky` fails once, the last two never succeed. */
-const kinds = [
-  { kind: 'order', share: 0.85 },
+const shares = [
+  { kind: 'order', share: 0.8 },
   { kind: 'flaky', share: 0.09 },
+  { kind: 'delayed', share: 0.05 },
   { kind: 'broken', share: 0.03 },
   { kind: 'stubborn', share: 0.03 },
 ];
 
+/** The kinds of events in the order in which the versions of a growing service come to know them. */
+export const kinds = shares.map(({ kind }) => kind);
+
 export const kindOf = (type) => type.slice(type.lastIndexOf('.') + 1);
 
-/** Whether an event of that type has to end in the dead letters. */
+/** Whether no handler of an event of that type succeeds. */
 export const isBuiltToFail = (type) => ['broken', 'stubborn'].includes(kindOf(type));
 
-export function randomType(random) {
+export function randomKind(random) {
   let left = random.next();
-  const { kind } = kinds.find(({ share }) => {
+  const found = shares.find(({ share }) => {
     left -= share;
     return left < 0;
-  }) ?? { kind: 'order' };
-  return `chaos.${random.pick(['plain', 'live'])}.${kind}`;
+  });
+  return (found ?? shares[0]).kind;
 }
 
+/** The delays in ms, at most two, that the handler of a delayed event asks for: some are longer than the lease. */
+export const randomDelays = (random) =>
+  Array.from({ length: random.chance(0.3) ? 2 : 1 }, () => Math.round(random.between(300, 5000)));
+
 /** The configuration of every client. */
-export const clientOptions = (serviceName, url) => ({
+export const clientOptions = (setting, serviceName, url) => ({
   serviceName,
   mode: 'redis',
   redis: url,
-  streams,
+  streams: settings[setting].streams,
   // The lease is short, so that another process soon has what a killed one held.
   lease: 2000,
   // The run counts failures by the events of the client; a log line for each would hide the result.
@@ -52,14 +111,25 @@ export const clientOptions = (serviceName, url) => ({
 
 const retry = { initialDelay: 50, maxDelay: 500, multiplier: 2 };
 
+/** What the events of a group are called; a service whose group reads two streams subscribes to both at once. */
+const topicsOf = { slow: 'trim', deploy: 'delay' };
+
 /**
- * The subscriptions of every consumer. They have so many retries that no innocent event is suspected of
- * having killed the processes that held it.
+ * The subscriptions of a consumer, by kind. They have so many retries that no innocent event is suspected of having
+ * killed the processes that held it.
  */
-export const subscriptions = [
+export function subscriptionsOf(group, known) {
+  const topic = topicsOf[group] ?? '*';
+  return known.map((kind) => ({
+    patterns: [`chaos.${topic}.${kind}`],
+    options: { maxRetries: kind === 'stubborn' ? 2 : 10, retry },
+  }));
+}
+
+/** The same as one subscription: the build before acknowledges what it reads between one and the next. */
+export const subscriptionOfAll = (group) => [
   {
-    patterns: ['chaos.*.order', 'chaos.*.flaky', 'chaos.*.broken'],
+    patterns: subscriptionsOf(group, kinds).flatMap(({ patterns }) => patterns),
     options: { maxRetries: 10, retry },
   },
-  { patterns: ['chaos.*.stubborn'], options: { maxRetries: 2, retry } },
 ];

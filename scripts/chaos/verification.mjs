@@ -1,27 +1,18 @@
 // Compares what the processes have written down with what Redis holds in the end.
 
+import { acceptedBy, accountOf } from './accounts.mjs';
+import { verifyDelays } from './delays.mjs';
+import { flat, readStream } from './entries.mjs';
 import { readJournal } from './journal.mjs';
-import { groups, isBuiltToFail, streams } from './scenario.mjs';
+import { isBuiltToFail, isTrimmed, losesEntries, settings } from './scenario.mjs';
+import { summarise } from './summary.mjs';
 
-const PAGE = 1000;
 const EXAMPLES = 5;
 
-const flat = (list) =>
-  Object.fromEntries(list.flatMap((name, at) => (at % 2 === 0 ? [[name, list[at + 1]]] : [])));
-
-async function readStream(redis, name) {
-  const entries = [];
-  for (let start = '-'; ; start = `(${entries.at(-1).messageId}`) {
-    const page = await redis.xrange(name, start, '+', 'COUNT', PAGE);
-    for (const [messageId, fields] of page) entries.push({ messageId, ...flat(fields) });
-    if (page.length < PAGE) return entries;
-  }
-}
-
-/** Where groups still have something to do. The list is empty when everything is read and acknowledged. */
-export async function unfinished(redis) {
+/** Where groups still have something to do. The list is empty when everything is read and settled. */
+export async function unfinished(redis, setting) {
   const found = [];
-  for (const { name } of streams) {
+  for (const { name } of settings[setting].streams) {
     const { 'last-generated-id': last } = flat(await redis.xinfo('STREAM', name));
     for (const group of (await redis.xinfo('GROUPS', name)).map(flat)) {
       if (group.pending > 0) {
@@ -38,15 +29,17 @@ export async function unfinished(redis) {
 
 /** All records of the journals, by their kind. */
 function gather(journals) {
-  const written = { published: [], refused: [], handled: [], notice: [], error: [], stats: [] };
+  const names = ['published', 'refused', 'handled', 'attempted', 'delayed', 'notice', 'error'];
+  const written = Object.fromEntries([...names, 'warning', 'stats'].map((kind) => [kind, []]));
   for (const journal of journals) {
     for (const record of readJournal(journal)) written[record.kind].push(record);
   }
   return written;
 }
 
-/** @returns problems, and what is worth knowing when there are none */
-export async function verify(redis, journals) {
+/** @returns problems, the accounts of the groups, and what is worth knowing when there are no problems */
+export async function verify(redis, setting, journals) {
+  const { streams } = settings[setting];
   const written = gather(journals);
   const problems = [];
   const report = (text, items) => {
@@ -57,16 +50,39 @@ export async function verify(redis, journals) {
 
   const entries = [];
   const deadLetters = [];
-  for (const { name } of streams) {
+  const accounts = [];
+  const streamOf = (type) => `chaos-${type.split('.')[1]}`;
+  for (const { name, consumerGroups } of streams) {
+    const own = await readStream(redis, `${name}:dlq`);
     entries.push(...(await readStream(redis, name)));
-    deadLetters.push(...(await readStream(redis, `${name}:dlq`)));
+    deadLetters.push(...own);
+    const accepted = await acceptedBy(redis, name);
+    for (const { name: group } of consumerGroups) {
+      accounts.push(
+        accountOf({ stream: name, group, accepted, written, deadLetters: own, streamOf }),
+      );
+    }
   }
-  const stored = new Map(entries.map((entry) => [entry.eventId, entry]));
+  const trimmed = new Set(streams.filter(isTrimmed).map(({ name }) => name));
+  verifyPublishes({ written, entries, streamOf, trimmed, report });
+  verifyGroups({ written, accounts, deadLetters, streams, streamOf, report });
+  if (setting === 'calm') verifyDelays(written, report);
+  report('groups have not finished', await unfinished(redis, setting));
+  const inBrief = accounts.map(({ both, settled, ...account }) => account);
+  const summary = summarise(written, deadLetters);
+  return { problems, accounts: inBrief, summary };
+}
 
+/** What the publishers were told is so. Of a stream that is trimmed, only what is still there can be looked at. */
+function verifyPublishes({ written, entries, streamOf, trimmed, report }) {
   const { published, refused, handled } = written;
+  const stored = new Map(entries.map((entry) => [entry.eventId, entry]));
   report(
     'publishes resolved and are not stored',
-    published.filter(({ id, messageId }) => stored.get(id)?.messageId !== messageId),
+    published.filter(
+      ({ id, type, messageId }) =>
+        (stored.has(id) || !trimmed.has(streamOf(type))) && stored.get(id)?.messageId !== messageId,
+    ),
   );
   report(
     'publishes were refused and are stored',
@@ -76,97 +92,61 @@ export async function verify(redis, journals) {
     'publishes failed without an outcome',
     refused.filter(({ outcome }) => !['rejected', 'not_sent', 'unknown'].includes(outcome)),
   );
-  if (stored.size < entries.length) {
-    problems.push(`${entries.length - stored.size} events are stored more than once`);
-  }
+  report(
+    'events are stored more than once',
+    entries.filter(({ eventId, messageId }) => stored.get(eventId).messageId !== messageId),
+  );
+  const messageIds = new Map(published.map(({ id, messageId }) => [id, messageId]));
+  for (const { eventId, messageId } of entries) messageIds.set(eventId, messageId);
   report(
     'events were handled that are not those stored',
     handled.filter(
-      ({ id, messageId, intact }) => !intact || stored.get(id)?.messageId !== messageId,
+      ({ id, messageId, intact }) =>
+        !intact || (messageIds.has(id) && messageIds.get(id) !== messageId),
     ),
   );
+}
 
-  const duplicates = {};
-  for (const group of groups) {
-    const runs = handled.filter((record) => record.group === group);
-    const ids = new Set(runs.map(({ id }) => id));
-    duplicates[group] = runs.length - ids.size;
-    report(
-      `events were never handled by ${group}`,
-      [...stored.values()]
-        .filter(({ eventId, eventType }) => !isBuiltToFail(eventType) && !ids.has(eventId))
-        .map(({ eventId, eventType, messageId }) => ({ eventId, eventType, messageId })),
+/** Each entry is handled, or a dead letter, or told as lost, and no dead letter could have succeeded. */
+function verifyGroups({ written, accounts, deadLetters, streams, streamOf, report }) {
+  const unbalanced = [];
+  for (const { both, settled, ...account } of accounts) {
+    const { stream, group, balance } = account;
+    const lossy = streams.some((one) => one.name === stream && losesEntries(one));
+    const missing = written.published
+      .filter(({ id, type }) => streamOf(type) === stream && !settled.has(id))
+      .map(({ id, type, messageId }) => ({ id, type, messageId }));
+    const told = written.notice.filter(
+      (record) =>
+        record.notice === 'messagesLost' && record.group === group && record.stream === stream,
     );
-    verifyDeadLetters(group, deadLetters, stored, report);
+    if (balance !== 0) unbalanced.push(account);
+    const where = `by ${group} of ${stream}`;
+    if (!lossy) {
+      report(`events were neither handled nor dead-lettered ${where}`, missing);
+      report(`times were losses told where nothing is lost, ${where}`, told);
+    }
+    report(`events were handled and are dead letters as well, ${where}`, both);
+    const own = deadLetters.filter(
+      (letter) => letter['dlq-group'] === group && streamOf(letter.eventType) === stream,
+    );
+    report(
+      `dead letters could have succeeded, ${where}`,
+      own.filter(({ eventType }) => !isBuiltToFail(eventType)).map(reasonOf),
+    );
+    const ids = own.map(({ eventId }) => eventId);
+    report(
+      `dead letters are there more than once, ${where}`,
+      ids.filter((id, index) => ids.indexOf(id) !== index),
+    );
   }
-  report('groups have not finished', await unfinished(redis));
-  report(
-    'times were messages lost',
-    written.notice.filter(({ notice }) => notice === 'messagesLost'),
-  );
-  return { problems, summary: summarise(written, stored, deadLetters, duplicates) };
+  report('accounts do not balance', unbalanced);
 }
 
-/** Each event that was built to fail is in the dead letters of a group once, and nothing else is. */
-function verifyDeadLetters(group, deadLetters, stored, report) {
-  const own = deadLetters.filter((deadLetter) => deadLetter['dlq-group'] === group);
-  const counts = new Map();
-  for (const { eventId } of own) counts.set(eventId, (counts.get(eventId) ?? 0) + 1);
-  report(
-    `events of ${group} are in the dead letters and could have succeeded`,
-    own
-      .filter(({ eventType }) => !isBuiltToFail(eventType))
-      .map((deadLetter) => ({
-        id: deadLetter.eventId,
-        type: deadLetter.eventType,
-        ...reasonOf(deadLetter),
-      })),
-  );
-  report(
-    `dead letters of ${group} are there more than once`,
-    [...counts].filter(([, count]) => count > 1),
-  );
-  report(
-    `events that fail are not in the dead letters of ${group}`,
-    [...stored.values()]
-      .filter(({ eventId, eventType }) => isBuiltToFail(eventType) && !counts.has(eventId))
-      .map(({ eventId, eventType, messageId }) => ({ eventId, eventType, messageId })),
-  );
-}
-
-const reasonOf = (deadLetter) => ({
-  reason: deadLetter['dlq-reason'],
-  attempts: deadLetter['dlq-attempts'],
-  error: deadLetter['dlq-error'],
+const reasonOf = (letter) => ({
+  id: letter.eventId,
+  type: letter.eventType,
+  reason: letter['dlq-reason'],
+  attempts: letter['dlq-attempts'],
+  error: letter['dlq-error'],
 });
-
-function tally(records, key, amount = () => 1) {
-  const counts = {};
-  for (const record of records) {
-    const name = key(record);
-    counts[name] = (counts[name] ?? 0) + amount(record);
-  }
-  return counts;
-}
-
-function summarise(
-  { published, refused, handled, notice, error },
-  stored,
-  deadLetters,
-  duplicates,
-) {
-  return {
-    published: published.length,
-    refused: tally(refused, ({ outcome }) => outcome),
-    stored: stored.size,
-    handled: handled.length,
-    duplicates,
-    deadLetters: tally(deadLetters, (deadLetter) => deadLetter['dlq-reason']),
-    notices: tally(
-      notice,
-      (record) => record.notice,
-      ({ count }) => count,
-    ),
-    errors: tally(error, ({ code }) => code),
-  };
-}

@@ -35,6 +35,8 @@ pub(super) struct Group {
     pub(super) reading: Reading,
     /// Whether nothing more is taken in.
     pub(super) stopping: bool,
+    /// Since when it finds events without a handler, with the subscriptions that it has.
+    pub(super) unmatched_since: Option<u64>,
 }
 
 impl Group {
@@ -50,6 +52,7 @@ impl Group {
             suspected_poison: VecDeque::new(),
             reading: Reading::default(),
             stopping: false,
+            unmatched_since: None,
         }
     }
 
@@ -63,6 +66,7 @@ impl Group {
         }
         self.subscriptions.add(id, subscriber);
         self.stopping = false;
+        self.unmatched_since = None;
         self.subscriptions_changed();
     }
 
@@ -263,8 +267,12 @@ impl Group {
     /// Announces entries that no handler will ever have.
     pub(super) fn announce_lost(&self, at: usize, ids: &[EntryId], cx: &mut Context) {
         let (Some(from), Some(to)) = (ids.iter().min(), ids.iter().max()) else { return };
+        self.announce_missed(at, Missed { count: ids.len() as u64, from: *from, to: *to }, cx);
+    }
+
+    /// Announces what the group had no chance to handle.
+    pub(super) fn announce_missed(&self, at: usize, missed: Missed, cx: &mut Context) {
         let Some(stream) = self.streams.get(at) else { return };
-        let missed = Missed { count: ids.len() as u64, from: *from, to: *to };
         let (stream, group) = (stream.name.clone(), self.joining.group.clone());
         cx.announce(Announcement::MessagesLost { stream, group, missed });
     }

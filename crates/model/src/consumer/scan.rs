@@ -127,11 +127,14 @@ pub(super) fn claimed(group: &mut Group, at: usize, asked: usize, answer: StoreA
 pub(super) fn taken_up(group: &mut Group, at: usize, answer: StoreAnswer, cx: &mut Context) {
     let Some(stream) = group.streams.get_mut(at) else { return };
     let StoreAnswer { result, now, random } = answer;
-    let Ok(Response::TakenUp { entries, done }) = result else {
+    let Ok(Response::TakenUp { entries, done, gone }) = result else {
         stream.take_up.failed(now, random);
         return;
     };
     stream.take_up.succeeded(&done);
+    for missed in gone {
+        group.announce_missed(at, missed, cx);
+    }
     take_in(group, at, entries, Origin::ReadPast, now, cx);
 }
 

@@ -1,6 +1,6 @@
 //! What a store answers.
 
-use super::{EntryId, GroupFacts, PendingEntry, RegisteredStream, StoredEntry, StreamInfo};
+use super::{EntryId, GroupFacts, Missed, PendingEntry, RegisteredStream, StoredEntry, StreamInfo};
 
 /// What a store answers to a [`Request`](super::Request).
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +43,8 @@ pub enum Response {
         entries: Vec<StoredEntry>,
         /// The tasks among those asked for that are done.
         done: Vec<u64>,
+        /// What such a task has not found any more, though the group had read past it: between its first and last id.
+        gone: Vec<Missed>,
     },
     /// The entries that the consumer owns now.
     Claimed {

@@ -1,4 +1,5 @@
--- Renews claims, fenced. One whose delivery count is set has ended a call: that it began is forgotten.
+-- Renews claims, fenced. One whose delivery count is set has ended a call: that it began is forgotten. Whoever renews a
+-- claim has a handler, so it is forgotten since when there was none.
 -- KEYS: stream, notes, consumers, due.
 -- ARGV: group, consumer, instance; then id, delivery count ('' keeps it), milliseconds until it is due ('' for none)
 --       for each, ids ascending.
@@ -23,14 +24,23 @@ for i = 4, #ARGV, 3 do
         renewed[#renewed + 1] = id
     elseif mine[id] then
         claim({ id, 'RETRYCOUNT', count })
-        redis.call('HDEL', notes, 'b' .. id)
+        redis.call('HDEL', notes, 'b' .. id, 'u' .. id)
         if wait and kept[id] then
             redis.call('ZADD', dues, string.format('%.0f', time() + wait), id)
         end
     end
 end
 if #renewed > 0 then
+    local unhandled = {}
+    if redis.call('EXISTS', notes) == 1 then
+        for i, id in ipairs(renewed) do
+            unhandled[i] = 'u' .. id
+        end
+    end
     claim(renewed)
+    if #unhandled > 0 then
+        redis.call('HDEL', notes, unpack(unhandled))
+    end
 end
 for _, id in ipairs(ids) do
     if not mine[id] then

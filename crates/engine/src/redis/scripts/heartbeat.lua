@@ -66,7 +66,7 @@ end
 
 -- Makes tasks of types that the group has read past. From now on a pattern takes them.
 local function take_up(type)
-    local _, first, last = kept(slices_of(redis.call('HGET', skipped, type)), now)
+    local _, first, last, count = kept(slices_of(redis.call('HGET', skipped, type)), now)
     redis.call('HDEL', skipped, type)
     if not first then
         return
@@ -77,7 +77,7 @@ local function take_up(type)
     end
     local number = redis.call('HINCRBY', facts, 'task', 1)
     local ids = #left_out > 0 and table.concat(left_out, ',') or '-'
-    redis.call('HSET', tasks, number, string.format('%s %s %s ', first, last, ids) .. type)
+    redis.call('HSET', tasks, number, string.format('%s %s %s %.0f %s ', first, last, ids, count, first) .. type)
 end
 
 -- A server that is out of memory lets a script go on that has written before, and this frees some.

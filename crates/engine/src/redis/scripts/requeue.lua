@@ -1,9 +1,9 @@
 -- Hands entries back, fenced: idle for an hour, they are overdue for everybody. One that is not due is the other
 -- consumer's until then; by its idle time alone it is overdue then too, or after the lease if that is earlier.
 -- KEYS: stream, notes, consumers, due.
--- ARGV: group, consumer, instance, '1' to note since when there is no handler, the channel on which others are told or '',
---       the consumer for what is not due, the lease; then id, delivery count, milliseconds until it is due ('' for none) for
---       each, ids ascending.
+-- ARGV: group, consumer, instance, '1' to note since when there is no handler ('' to forget it, as there was one here), the
+--       channel on which others are told or '', the consumer for what is not due, the lease; then id, delivery count,
+--       milliseconds until it is due ('' for none) for each, ids ascending.
 -- Returns: the ids that the consumer does not own, and, from 7 on, those whose entry is gone.
 local stream, notes, consumers, dues, group, consumer = KEYS[1], KEYS[2], KEYS[3], KEYS[4], ARGV[1], ARGV[2]
 local delayed, lease = ARGV[6], tonumber(ARGV[7])
@@ -34,6 +34,8 @@ for i = 8, #ARGV, 3 do
         redis.call('HDEL', notes, 'b' .. id)
         if ARGV[4] == '1' then
             redis.call('HSETNX', notes, 'u' .. id, now)
+        else
+            redis.call('HDEL', notes, 'u' .. id)
         end
         if wait and wait > 0 then
             redis.call('ZADD', dues, string.format('%.0f', now + wait), id)

@@ -130,8 +130,8 @@ fn tasks_of(reply: RespValue) -> Result<Vec<TakeUpTask>, BusError> {
     let mut tasks = Vec::new();
     while let Some(number) = items.next() {
         let text = items.next().unwrap_or(RespValue::Nil).text()?;
-        // The ids before the type have no blanks.
-        let event_type = text.splitn(4, ' ').nth(3).unwrap_or_default().to_owned();
+        // What is before the type has no blanks.
+        let event_type = text.splitn(6, ' ').nth(5).unwrap_or_default().to_owned();
         let number = number.text()?.parse().unwrap_or_default();
         tasks.push(TakeUpTask { number, event_type });
     }
@@ -151,13 +151,20 @@ pub(crate) fn skipped(reply: RespValue) -> Result<Response, BusError> {
 
 /// Of `take_up.lua`.
 pub(crate) fn taken_up(reply: RespValue) -> Result<Response, BusError> {
-    let [taken, done] = reply.parts()?;
+    let [taken, done, gone] = reply.parts()?;
     let entries = taken.all(|entry| {
         let [id, fields] = entry.parts()?;
         let (id, fields) = (id.id()?, fields_of(fields)?);
         Ok(StoredEntry { id, deliveries: 1, started: false, unhandled_since: None, due_in: None, fields })
     })?;
-    Ok(Response::TakenUp { entries, done: done.all(RespValue::count)? })
+    let gone = gone.all(missed_between)?;
+    Ok(Response::TakenUp { entries, done: done.all(RespValue::count)?, gone })
+}
+
+/// How many entries are lost, and between which ids.
+fn missed_between(reply: RespValue) -> Result<Missed, BusError> {
+    let [count, from, to] = reply.parts()?;
+    Ok(Missed { count: count.count()?, from: from.id()?, to: to.id()? })
 }
 
 /// Of `find_missed.lua`: what was seen, and for each stream what its group has missed, with the number of all missed
@@ -166,11 +173,7 @@ pub(in crate::redis) fn missed(reply: RespValue) -> Result<(Sight, Vec<Option<Mi
     let mut items = reply.items()?.into_iter();
     let mut next = || items.next().unwrap_or(RespValue::Nil);
     let (margin, close, forgets) = (next().count()?, next().count()? != 0, next().count()? != 0);
-    let missed = |missed: RespValue| {
-        let [count, from, to] = missed.parts()?;
-        Ok(Missed { count: count.count()?, from: from.id()?, to: to.id()? })
-    };
-    let streams = items.map(|stream| stream.maybe(missed)).collect::<Result<_, _>>()?;
+    let streams = items.map(|stream| stream.maybe(missed_between)).collect::<Result<_, _>>()?;
     Ok((Sight { margin, close, forgets }, streams))
 }
 

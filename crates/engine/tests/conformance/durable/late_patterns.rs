@@ -7,7 +7,7 @@ use super::setup::{Group, member, numbers, store, workers};
 use crate::fixture::Fixture;
 use crate::support::{Inbox, PATIENCE, Record};
 
-suite! { one_after_the_other, a_type_that_a_deploy_adds }
+suite! { one_after_the_other, a_type_that_a_deploy_adds, trimmed_meanwhile }
 
 const TYPES: [&str; 3] = ["job.cancelled", "job.placed", "job.paid"];
 
@@ -57,4 +57,21 @@ async fn a_type_that_a_deploy_adds(fixture: &Fixture) {
     let other = Inbox::with(&new, &["job.paid"], member("other", json!({ "from": "beginning" }))).await;
     other.wait_for(40).await;
     assert_eq!(numbers(&other), (0..40).collect::<Vec<_>>());
+}
+
+/// What a group has read past, and is trimmed before a pattern takes it, is told as lost.
+async fn trimmed_meanwhile(fixture: &Fixture) {
+    let bus = fixture.keeper().await;
+    let known = Inbox::with(&bus, &["job.cancelled"], workers()).await;
+    store(&bus, records(0, 20)).await;
+    known.wait_for(20).await;
+    let skipped = || async { bus.stats().counts.events_skipped >= 40 };
+    eventually(PATIENCE, "entries that are read past", skipped).await;
+    bus.request("streams.trim", json!({ "name": fixture.jobs(), "maxLength": 30 })).await.unwrap();
+    let paid = Inbox::with(&bus, &["job.paid"], workers()).await;
+    paid.wait_for(10).await;
+    let lost = || async { bus.stats().counts.events_lost == 10 };
+    eventually(PATIENCE, "that ten are told as lost", lost).await;
+    Group::workers(&bus, fixture).settled().await;
+    assert_eq!((numbers(&paid), bus.stats().counts.events_lost), ((10..20).collect(), 10));
 }

@@ -117,6 +117,22 @@ fn an_entry_without_a_handler_goes_round_and_is_buried_after_two_leases() {
 }
 
 #[test]
+fn a_client_gives_up_nothing_while_it_subscribes() {
+    let mut b = Bench::new(&options());
+    b.client.consumer.remove(1, b.world.now);
+    b.client.add(2, "x", &options());
+    b.run();
+    let id = b.publish(1)[0];
+    b.pass(LEASE * 2 - 1000);
+    // The next one may be what the entry waits for.
+    b.client.add(3, "y", &options());
+    b.pass(LEASE * 2 - 1000);
+    assert_eq!(b.world.letters("s"), []);
+    b.pass(3000);
+    assert_eq!(b.world.letters("s"), [(id.to_string(), "unhandled".into(), "1".into())]);
+}
+
+#[test]
 fn a_type_that_another_client_has_just_subscribed_to_is_left_to_it() {
     let mut world = World::new();
     let (mut one, mut two) = (Client::new("one", &options()), Client::new("two", &options()));

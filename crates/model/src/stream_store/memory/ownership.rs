@@ -50,6 +50,8 @@ impl Group {
         for (id, state) in items {
             let Some(pending) = self.held(log, member, *id, &mut lost) else { continue };
             pending.since = signed(now_ms);
+            // Whoever renews a claim has a handler.
+            pending.unhandled_since = None;
             if let Some(state) = state {
                 pending.deliveries = state.deliveries;
                 pending.started = false;
@@ -80,6 +82,8 @@ impl Group {
             pending.started = false;
             if unhandled {
                 pending.unhandled_since.get_or_insert(now_ms);
+            } else {
+                pending.unhandled_since = None;
             }
             pending.delay(state.due_in, now_ms);
             if let Some(wait) = pending.due_in(now_ms) {

@@ -24,6 +24,9 @@ pub(super) struct Task {
     /// The entry that is looked at next.
     pub(super) next: EntryId,
     pub(super) last: EntryId,
+    pub(super) first: EntryId,
+    /// How many entries that were read past it has not come to yet.
+    pub(super) missing: u64,
     /// What was pending when the pattern came: it is handled without the task.
     pub(super) left_out: BTreeSet<EntryId>,
 }
@@ -37,14 +40,13 @@ impl ReadPast {
     /// Makes tasks of some types. From now on a pattern takes them. `pending` has the pending entries of the group.
     pub(super) fn take_up<P>(&mut self, types: &[String], pending: &BTreeMap<EntryId, P>) {
         for event_type in types {
-            let Some((first, last)) = self.skipped.remove(event_type).and_then(|skipped| skipped.range())
-            else {
-                continue;
-            };
+            let Some(skipped) = self.skipped.remove(event_type) else { continue };
+            let Some((first, last)) = skipped.range() else { continue };
             let left_out = pending.range(first..=last).map(|(id, _)| *id).take(MAX_LEFT_OUT).collect();
             self.last_task += 1;
+            let (event_type, missing) = (event_type.clone(), skipped.count());
             self.tasks
-                .insert(self.last_task, Task { event_type: event_type.clone(), next: first, last, left_out });
+                .insert(self.last_task, Task { event_type, next: first, last, first, missing, left_out });
         }
     }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::codec::field_names::FieldNames;
 use crate::stream_store::memory::group::Group;
 use crate::stream_store::memory::log::Log;
-use crate::stream_store::memory::read_past::ReadPast;
+use crate::stream_store::memory::read_past::{ReadPast, Task};
 use crate::stream_store::skipped::MAX_TYPES;
-use crate::stream_store::{ConsumerId, EntryId, Fields, Response, StoredEntry};
+use crate::stream_store::{ConsumerId, EntryId, Fields, Missed, Response, StoredEntry};
 
 /// The entries that one request looks at, at the most.
 const MAX_SCANNED: usize = 1_000;
@@ -54,7 +54,7 @@ pub(super) fn take_up(
     now_ms: u64,
 ) -> Response {
     let (mut entries, mut done): (Vec<StoredEntry>, Vec<u64>) = (Vec::new(), Vec::new());
-    let (mut scanned, mut bytes) = (0, 0);
+    let (mut gone, mut scanned, mut bytes) = (Vec::new(), 0, 0);
     for number in tasks.iter().filter(|_| group.is_mine(member)).copied().collect::<Vec<_>>() {
         loop {
             let Some(task) = group.read_past.tasks.get_mut(&number) else {
@@ -62,18 +62,25 @@ pub(super) fn take_up(
                 break;
             };
             let Some(entry) = log.range(task.next, task.last, 1, false).pop() else {
+                let Task { missing: count, first: from, last: to, .. } = *task;
+                if count > 0 {
+                    gone.push(Missed { count, from, to });
+                }
                 group.read_past.tasks.remove(&number);
                 continue;
             };
             if entries.len() >= limit || scanned >= MAX_SCANNED || bytes >= MAX_BYTES {
-                return Response::TakenUp { entries, done };
+                return Response::TakenUp { entries, done, gone };
             }
             scanned += 1;
             task.next = entry.id.next();
-            let wanted = !task.left_out.contains(&entry.id)
-                && !group.pending.contains_key(&entry.id)
-                && is_for(&entry.fields, names, &task.event_type, &member.group);
-            if wanted {
+            if task.left_out.contains(&entry.id)
+                || !is_for(&entry.fields, names, &task.event_type, &member.group)
+            {
+                continue;
+            }
+            task.missing = task.missing.saturating_sub(1);
+            if !group.pending.contains_key(&entry.id) {
                 let consumer = group.see(&member.consumer, now_ms);
                 group.give(entry.id, &consumer, now_ms);
                 bytes += entry.fields.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
@@ -81,7 +88,7 @@ pub(super) fn take_up(
             }
         }
     }
-    Response::TakenUp { entries, done }
+    Response::TakenUp { entries, done, gone }
 }
 
 /// Whether an entry is of a type, and for this group.

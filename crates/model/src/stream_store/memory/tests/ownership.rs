@@ -94,6 +94,21 @@ fn what_was_begun_is_told_until_it_ends() {
 }
 
 #[test]
+fn who_renews_an_entry_or_hands_it_back_with_a_handler_ends_the_time_without_one() {
+    let mut rig = Rig::with(2);
+    rig.read("a", 2);
+    let both = [(FIRST, 0), (SECOND, 0)];
+    assert_eq!(rig.requeue("a", &both, true), []);
+    let since =
+        |entries: &[StoredEntry]| entries.iter().map(|e| e.unhandled_since.is_some()).collect::<Vec<_>>();
+    assert_eq!(since(&rig.claim("b", 1, &[FIRST, SECOND]).0), [true, true]);
+    assert_eq!(rig.extend_lease("b", &[(FIRST, None)]), []);
+    assert_eq!(rig.requeue("b", &both[1..], false), []);
+    rig.now += 10;
+    assert_eq!(since(&rig.claim("c", 1, &[FIRST, SECOND]).0), [false, false]);
+}
+
+#[test]
 fn the_first_time_that_an_entry_was_unhandled_is_told() {
     let mut rig = Rig::with(1);
     rig.read("a", 1);

@@ -101,6 +101,21 @@ async fn what_is_handed_back_can_be_claimed_at_once() {
 }
 
 #[tokio::test]
+async fn who_renews_an_entry_or_hands_it_back_with_a_handler_ends_the_time_without_one() {
+    let rig = Rig::with_group().await;
+    let ids = rig.append(2).await;
+    rig.deliver("a", 2).await;
+    let both: Vec<_> = ids.iter().map(|id| (*id, 0)).collect();
+    assert_eq!(rig.lost(requeue("a", &both, true)).await, []);
+    let (entries, _) = rig.claimed(claim("b", 30_000, &ids)).await;
+    assert!(entries.iter().all(|entry| entry.unhandled_since.is_some()));
+    assert_eq!(rig.lost(hold("b", &ids[..1])).await, []);
+    assert_eq!(rig.lost(requeue("b", &both[1..], false)).await, []);
+    let (entries, _) = rig.claimed(claim("c", 0, &ids)).await;
+    assert!(entries.len() == 2 && entries.iter().all(|entry| entry.unhandled_since.is_none()));
+}
+
+#[tokio::test]
 async fn own_entries_are_read_again_without_raising_their_counts() {
     let rig = Rig::with_group().await;
     let ids = rig.append(5).await;

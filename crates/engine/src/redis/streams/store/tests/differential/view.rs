@@ -84,9 +84,10 @@ impl View<'_> {
                 new_types.sort();
                 format!("{done} {version} {new_types:?} {:?}", self.names(not_owned))
             }
-            Response::TakenUp { entries, done } => {
+            Response::TakenUp { entries, done, gone } => {
                 let entries: Vec<String> = entries.iter().map(|entry| self.entry(entry)).collect();
-                format!("{entries:?} {done:?}")
+                let gone: Vec<u64> = gone.iter().map(|missed| missed.count).collect();
+                format!("{entries:?} {done:?} {gone:?}")
             }
             Response::Claimed { entries, deleted } => {
                 let entries: Vec<String> = entries.iter().map(|entry| self.entry(entry)).collect();

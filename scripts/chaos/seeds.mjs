@@ -1,0 +1,31 @@
+import { runChaos } from './run.mjs';
+
+/**
+ * Runs with consecutive seeds, each of which is printed with the accounts of its groups.
+ *
+ * @returns the seeds that failed, and the sums over all accounts
+ */
+export async function runSeeds({ seed: first, runs, seconds, restarts }) {
+  const failed = [];
+  const total = { accepted: 0, handled: 0, dead: 0, told: 0, balance: 0 };
+  for (let seed = first; seed < first + runs; seed += 1) {
+    console.log(`seed ${seed}`);
+    const { problems, accounts, summary, folder } = await runChaos({ seed, seconds, restarts });
+    for (const { stream, group, accepted, handled, dead, told, balance } of accounts) {
+      console.log(
+        `  ${stream} ${group}: ${handled} handled + ${dead} dead letters + ${told} told lost ` +
+          `= ${accepted} accepted${balance === 0 ? '' : ` - ${balance}`}`,
+      );
+    }
+    for (const account of accounts)
+      for (const key of Object.keys(total)) total[key] += account[key];
+    for (const [setting, facts] of Object.entries(summary)) {
+      console.log(`  ${setting}: ${JSON.stringify(facts)}`);
+    }
+    if (problems.length === 0) continue;
+    failed.push(seed);
+    for (const problem of problems) console.log(`  ${problem}`);
+    console.log(`  journals and the server's files are in ${folder}`);
+  }
+  return { failed, total };
+}
