@@ -51,6 +51,26 @@ fn requests_that_must_not_overtake_each_other_go_one_by_one() {
 }
 
 #[test]
+fn what_is_put_off_does_not_wait_for_renewals_without_end() {
+    let mut b = Bench::new(&options());
+    b.publish(5);
+    let out = b.take();
+    b.client.settle(out[0].token, RETRYABLE, b.world.now);
+    let mut request = requests(&mut b).pop().unwrap();
+    b.client.settle(out[1].token, Settlement::RetryLater(LEASE * 100), b.world.now);
+    let mut sent = Vec::new();
+    // Another attempt fails whenever the store answers.
+    for failed in &out[2..] {
+        b.client.settle(failed.token, RETRYABLE, b.world.now);
+        let result = b.world.store.execute(request.clone(), b.world.now);
+        b.client.consumer.answered(b.client.key, request, result, b.world.now, longest_wait);
+        request = requests(&mut b).pop().unwrap();
+        sent.push(request.clone());
+    }
+    assert!(sent.iter().any(|r| matches!(r, Request::Requeue { .. })), "{sent:?}");
+}
+
+#[test]
 fn a_list_of_entries_is_not_about_others_that_have_their_slots_by_now() {
     let mut b = Bench::new(&options());
     let lost = b.publish(1)[0];

@@ -26,7 +26,8 @@ use crate::stream_store::{ConsumerId, EntryId, Request};
 /// What the store is to be told of the entries of one stream.
 ///
 /// All but acknowledgements are fenced, and of fenced requests one is on its way at a time, as they may overtake each
-/// other.
+/// other. The three kinds take turns: a client that never stops to retry always has leases to extend, and what it hands
+/// back or buries would expire with them before it had been told.
 #[derive(Debug)]
 pub(super) struct StoreUpdates {
     pub(super) acknowledgements: Acknowledgements,
@@ -37,6 +38,31 @@ pub(super) struct StoreUpdates {
     start_gate: RequestGate,
     /// Whether a fenced request is on its way.
     fenced_in_flight: bool,
+    /// The kind of fenced request whose turn it is.
+    turn: FencedKind,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+enum FencedKind {
+    #[default]
+    LeaseExtension,
+    DeadLetter,
+    Requeue,
+}
+
+impl FencedKind {
+    fn following(self) -> Self {
+        match self {
+            FencedKind::LeaseExtension => FencedKind::DeadLetter,
+            FencedKind::DeadLetter => FencedKind::Requeue,
+            FencedKind::Requeue => FencedKind::LeaseExtension,
+        }
+    }
+
+    /// Each kind once, this one first.
+    fn in_turn(self) -> [Self; 3] {
+        [self, self.following(), self.following().following()]
+    }
 }
 
 impl StoreUpdates {
@@ -49,10 +75,11 @@ impl StoreUpdates {
             requeues: Requeues::default(),
             start_gate: RequestGate::default(),
             fenced_in_flight: false,
+            turn: FencedKind::default(),
         }
     }
 
-    /// The fenced request that is most urgent, if none is on its way.
+    /// The next fenced request, if none is on its way.
     pub(super) fn next_fenced(
         &mut self,
         member: &ConsumerId,
@@ -64,13 +91,17 @@ impl StoreUpdates {
         if self.fenced_in_flight {
             return None;
         }
-        let request = self
-            .lease_extensions
-            .next_request(member, held, now)
-            .or_else(|| self.dead_letters.next_request(member, max_dead_letters, held, now))
-            .or_else(|| self.requeues.next_request(member, held, lease, now));
-        self.fenced_in_flight = request.is_some();
-        request
+        let (kind, request) = self.turn.in_turn().into_iter().find_map(|kind| {
+            let request = match kind {
+                FencedKind::LeaseExtension => self.lease_extensions.next_request(member, held, now),
+                FencedKind::DeadLetter => self.dead_letters.next_request(member, max_dead_letters, held, now),
+                FencedKind::Requeue => self.requeues.next_request(member, held, lease, now),
+            };
+            Some((kind, request?))
+        })?;
+        self.turn = kind.following();
+        self.fenced_in_flight = true;
+        Some(request)
     }
 
     /// The request that records the start of an entry, if it may go now.
