@@ -3,6 +3,7 @@
 
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import {
   addonFolder,
@@ -17,6 +18,8 @@ import {
 import { ensureRedisServer } from './redis.mjs';
 
 const STEP_LIMIT_MS = 15 * 60_000;
+// Most Rust tests wait for a server most of the time, so a core runs two at once.
+const RUST_TEST_THREADS = 2 * availableParallelism();
 
 // Everything goes to stdout: two pipes could be merged out of order, and the last line must be last.
 const print = (text) => process.stdout.write(text);
@@ -122,6 +125,7 @@ function steps(redisServer) {
     OXBUS_REDIS_SERVER: redisServer,
     // The name that crates/testkit knows.
     OXBUS_TEST_REDIS_SERVER: redisServer,
+    RUST_TEST_THREADS: process.env.RUST_TEST_THREADS ?? String(RUST_TEST_THREADS),
     PATH: `${dirname(redisServer)}${process.platform === 'win32' ? ';' : ':'}${process.env.PATH}`,
   };
   const cargo = (args, extra) => () => execute('cargo', args, { ...env, ...extra });
