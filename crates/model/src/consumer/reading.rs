@@ -33,6 +33,19 @@ pub(super) struct Room {
     window: usize,
 }
 
+impl Room {
+    /// Whether there is room for a good many entries, so that asking for them is worth it. It is reached: the rest of the
+    /// window is entries that handlers are busy with, or get next.
+    pub(super) fn is_good(self) -> bool {
+        self.is_good_without(0)
+    }
+
+    /// The same, when `expected` entries are on their way.
+    fn is_good_without(self, expected: usize) -> bool {
+        self.entries.saturating_sub(expected) >= (self.window / 4).clamp(1, GOOD_READ)
+    }
+}
+
 /// The reads of a group that are on their way, and what decides on the next one.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
@@ -148,7 +161,7 @@ impl Reading {
         let flows = ahead && self.throughput.entries(now) >= FLOWING;
         if self.in_flight.len() > usize::from(flows)
             || !self.connected
-            || free < (room.window / 4).clamp(1, GOOD_READ)
+            || !room.is_good_without(expected)
             || !self.gate.is_open(now, 1)
         {
             return None;

@@ -17,7 +17,9 @@ fn name_of(request: &Request) -> Option<&'static str> {
         Request::Requeue { .. } => Some("hand entries back"),
         Request::Skip { .. } => Some("skip entries"),
         Request::TakeUp { .. } => Some("take up entries that it has read past"),
-        Request::ListExpired { .. } | Request::Claim { .. } => Some("take entries over"),
+        Request::AnyExpired { .. } | Request::ListExpired { .. } | Request::Claim { .. } => {
+            Some("take entries over")
+        }
         Request::ClaimOwnPending { .. } => Some("find its pending entries"),
         Request::Heartbeat { .. } => Some("keep its facts"),
         Request::RemoveDeadConsumers { .. } => Some("remove dead consumers"),

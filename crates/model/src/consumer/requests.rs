@@ -19,7 +19,7 @@ pub(super) fn work(group: &mut Group, now: u64, cx: &mut Context, out: &mut Vec<
     for at in 0..group.streams.len() {
         keep_up(group, at, now, cx, out);
         update_store(group, at, now, cx.dead_letter.max_length, out);
-        if group.reading.is_connected() && !group.stopping && room.entries > 0 {
+        if group.reading.is_connected() && !group.stopping && room.is_good() {
             scan(group, at, room.entries, now, cx.hears_hand_backs, out);
         }
     }
@@ -94,7 +94,7 @@ fn update_store(group: &mut Group, at: usize, now: u64, max_dead_letters: u64, o
     let Some(stream) = streams.get_mut(at) else { return };
     let may_fence = stream.may_fence();
     let version = stream.facts.version();
-    let Stream { updates, member, slots, unmatched, .. } = stream;
+    let Stream { updates, member, slots, unmatched, recovery, .. } = stream;
     while let Some(request) = updates.acknowledgements.next_request(member, now) {
         out.push(Work::Store(*key, request));
     }
@@ -102,6 +102,9 @@ fn update_store(group: &mut Group, at: usize, now: u64, max_dead_letters: u64, o
         let skip = unmatched.next_request(member, version, now);
         out.extend(skip.map(|request| Work::Store(*key, request)));
         let request = updates.next_fenced(member, max_dead_letters, (slots, entries), lease, now);
+        if request.as_ref().is_some_and(Request::tells_when_due) {
+            recovery.puts_off();
+        }
         out.extend(request.map(|request| Work::Store(*key, request)));
     }
 }

@@ -7,7 +7,7 @@ use crate::consumer::facts::heartbeat_answered;
 use crate::consumer::group::Group;
 use crate::consumer::loss::{lose, vanish};
 use crate::consumer::refusals;
-use crate::consumer::scan::{claimed, expired_listed, own_claimed, taken_up};
+use crate::consumer::scan::{any_expired, claimed, expired_listed, own_claimed, taken_up};
 use crate::consumer::unmatched::skipped;
 use crate::consumer::work::Work;
 use crate::error::Outcome;
@@ -25,6 +25,7 @@ fn stream_of(group: &Group, request: &Request) -> Option<usize> {
         | Request::TakeUp { member, .. }
         | Request::DeadLetter { member, .. }
         | Request::MarkStarted { member, .. }
+        | Request::AnyExpired { member, .. }
         | Request::ListExpired { member, .. }
         | Request::Claim { member, .. }
         | Request::ClaimOwnPending { member, .. }
@@ -63,6 +64,7 @@ pub(super) fn answered(
         }
         Request::Skip { entries, .. } => skipped(group, at, entries, answer, cx),
         Request::TakeUp { .. } => taken_up(group, at, answer, cx),
+        Request::AnyExpired { .. } => any_expired(group, at, answer),
         Request::ListExpired { .. } => return expired_listed(group, at, answer),
         Request::Claim { ids, .. } => claimed(group, at, ids.len(), answer, cx),
         Request::ClaimOwnPending { after, .. } => own_claimed(group, at, after, answer, cx),

@@ -38,10 +38,8 @@ pub(super) fn scan(
     let takes = |event_type: &str| !subscriptions.takers(at, event_type, None).is_empty();
     let request = stream.take_up.next_request(&stream.member, room, takes, now);
     out.extend(request.map(|request| Work::Store(key, request)));
-    if let Some((min_idle, limit)) = stream.recovery.next_request(lease, hears_hand_backs, now) {
-        let member = stream.member.clone();
-        out.push(Work::Store(key, Request::ListExpired { member, min_idle, limit, early }));
-    }
+    let request = stream.recovery.next_request(&stream.member, lease, (early, hears_hand_backs), now);
+    out.extend(request.map(|request| Work::Store(key, request)));
 }
 
 /// Own pending entries behind `after` were asked for.
@@ -67,6 +65,14 @@ pub(super) fn own_claimed(
     }
 }
 
+/// Whether there are expired entries was asked.
+pub(super) fn any_expired(group: &mut Group, at: usize, answer: StoreAnswer) {
+    let Some(stream) = group.streams.get_mut(at) else { return };
+    stream.recovery.ended();
+    let Ok(Response::Pending(pending)) = answer.result else { return };
+    stream.recovery.any_expired(!pending.is_empty(), answer.now);
+}
+
 /// Expired entries were listed. Returns the claim of those that are not held here.
 pub(super) fn expired_listed(group: &mut Group, at: usize, answer: StoreAnswer) -> Option<Work> {
     let room = group.room(answer.now);
@@ -88,7 +94,7 @@ pub(super) fn expired_listed(group: &mut Group, at: usize, answer: StoreAnswer) 
     // What there is no room for is looked for again once there is.
     let wait = if free.len() > most { Some(0) } else { soon.iter().map(|entry| lease - entry.idle).min() };
     let mut ids: Vec<EntryId> = free.iter().map(|entry| entry.id).collect();
-    stream.recovery.listed(pending.len(), ids.len());
+    stream.recovery.listed(pending.len(), ids.len(), early || next_due_in.is_some());
     if let Some(wait) = wait {
         stream.recovery.look_by(answer.now.saturating_add(wait));
     }

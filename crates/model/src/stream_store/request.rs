@@ -98,6 +98,14 @@ pub enum Request {
         /// The entry.
         id: EntryId,
     },
+    /// Whether there are pending entries that nobody has renewed for `min_idle` milliseconds: lists the oldest. It is one
+    /// command, and what was put off is an entry as any other to it. → [`Response::Pending`]
+    AnyExpired {
+        /// The consumer that asks.
+        member: ConsumerId,
+        /// The least idle time, in milliseconds.
+        min_idle: u64,
+    },
     /// Lists the entries that were put off and are due, and behind them the pending entries that nobody has renewed for
     /// `min_idle` milliseconds, oldest first. → [`Response::Expired`]
     ListExpired {
@@ -330,4 +338,17 @@ pub enum Request {
     },
     /// Asks for the store's time. → [`Response::Time`]
     Time,
+}
+
+impl Request {
+    /// Whether this tells the store when entries are due. Looks for expired entries forget such times when they have come.
+    pub(crate) fn tells_when_due(&self) -> bool {
+        match self {
+            Request::ExtendLease { items, .. } => {
+                items.iter().any(|(_, state)| state.is_some_and(|state| state.due_in.is_some()))
+            }
+            Request::Requeue { items, .. } => items.iter().any(|(_, state)| state.due_in.is_some()),
+            _ => false,
+        }
+    }
 }

@@ -3,7 +3,7 @@
 // The keys are ids that the store has given.
 use rustc_hash::FxHashMap as HashMap;
 
-use crate::stream_store::EntryId;
+use crate::stream_store::{ConsumerId, EntryId, Request};
 
 /// The longest between two looks where nobody tells of entries that are handed back, in milliseconds.
 const INTERVAL: u64 = 500;
@@ -21,15 +21,26 @@ pub(crate) struct Recovery {
     in_flight: bool,
     /// How many expired entries were not to be claimed, the last time.
     passed_over: usize,
+    /// Whether the last look found neither an expired entry nor one that was put off.
+    quiet: bool,
     /// Entries that nobody here handles, and until when they are left to other clients.
     left_to_peers: HashMap<EntryId, u64>,
 }
 
 impl Recovery {
-    /// How long the entries must be idle that are listed now, and how many, if it is time for that. Listed are those that
-    /// have expired, and those that will before the next look would be due. `hears`: this client is told of entries that
-    /// are handed back.
-    pub(crate) fn next_request(&mut self, lease: u64, hears: bool, now: u64) -> Option<(u64, usize)> {
+    /// The request for the entries that have expired, and those that will before the next look would be due, if it is time
+    /// for it. `early`: entries that were put off are listed before they are due. `hears`: this client is told of entries
+    /// that are handed back.
+    ///
+    /// Where the look before found nothing at all, it is first asked whether there is any: that is one command, and an
+    /// entry that was put off has expired by its idle time when it is due, if not before.
+    pub(crate) fn next_request(
+        &mut self,
+        member: &ConsumerId,
+        lease: u64,
+        (early, hears): (bool, bool),
+        now: u64,
+    ) -> Option<Request> {
         if self.in_flight || now < self.at {
             return None;
         }
@@ -39,17 +50,39 @@ impl Recovery {
         self.at = now + interval;
         let until = self.left_to_peers.values().min();
         self.at = until.map_or(self.at, |until| self.at.min(*until));
-        Some((lease.saturating_sub(interval), (MAX_CLAIMS + self.passed_over).min(MAX_LISTED)))
+        let (member, min_idle) = (member.clone(), lease.saturating_sub(interval));
+        Some(if self.quiet {
+            Request::AnyExpired { member, min_idle }
+        } else {
+            let limit = (MAX_CLAIMS + self.passed_over).min(MAX_LISTED);
+            Request::ListExpired { member, min_idle, limit, early }
+        })
     }
 
-    /// A list was answered: `listed` entries, of which `wanted` could be claimed.
-    pub(crate) fn listed(&mut self, listed: usize, wanted: usize) {
+    /// Whether there is an expired entry was answered. Which, and of what was put off, is asked at once.
+    pub(crate) fn any_expired(&mut self, any: bool, now: u64) {
+        if any {
+            self.quiet = false;
+            self.look_by(now);
+        }
+    }
+
+    /// This client tells the store when an entry is due; a look forgets that when the time has come.
+    pub(crate) fn puts_off(&mut self) {
+        self.quiet = false;
+    }
+
+    /// A list was answered: `listed` entries, of which `wanted` could be claimed. `put_off`: there may be
+    /// some that are not due.
+    pub(crate) fn listed(&mut self, listed: usize, wanted: usize, put_off: bool) {
         self.passed_over = listed - wanted;
+        self.quiet = listed == 0 && !put_off;
     }
 
     /// Entries were handed back: the next look goes as soon as possible.
     pub(crate) fn look_now(&mut self) {
         self.at = 0;
+        self.quiet = false;
     }
 
     /// Something is due at `at`: the next look is then, at the latest.

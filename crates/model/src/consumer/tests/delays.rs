@@ -225,3 +225,52 @@ fn an_order_holds_through_delays_and_restarts() {
         assert_eq!((numbers, after[0].1), (expected, 2), "{order:?}");
     }
 }
+
+/// What was asked about expired entries since the last call: whether there are any, and which.
+fn looks(b: &mut Bench) -> (usize, usize) {
+    let asked = std::mem::take(&mut b.client.asked);
+    let any = asked.iter().filter(|r| matches!(r, Request::AnyExpired { .. })).count();
+    let which = asked.iter().filter(|r| matches!(r, Request::ListExpired { .. })).count();
+    (any, which)
+}
+
+#[test]
+fn while_nothing_is_pending_a_look_is_one_command() {
+    let mut b = Bench::new(&options());
+    b.client.consumer.hear_hand_backs(true);
+    b.run();
+    looks(&mut b);
+    assert_eq!((calls(&mut b, 60_000), looks(&mut b)), (vec![], (6, 0)));
+    // Another client puts an entry off and dies. This client is not told of it.
+    let mut dead = peer_with(&mut b, "dead", &options());
+    unread(&mut b);
+    b.world.publish("s", "a.b", None);
+    dead.run(&mut b.world);
+    let token = dead.take(&b.world)[0].token;
+    dead.settle(token, Settlement::RetryLater(45_000), b.world.now);
+    dead.run(&mut b.world);
+    assert_eq!(b.world.pending("s")[0].consumer.as_ref(), DELAYED);
+    b.client.consumer.connected(b.client.key);
+    b.run();
+    assert_eq!(calls(&mut b, 44_999), []);
+    assert_eq!(calls(&mut b, 1), [(1, 2)]);
+}
+
+#[test]
+fn who_says_when_an_entry_is_due_asks_for_what_was_put_off() {
+    let mut b = Bench::new(&options());
+    b.client.add(2, "a.*", &options());
+    b.client.consumer.hear_hand_backs(true);
+    b.publish(1);
+    // The other call is over, so the entry stays with this client, and the store is told when it is due.
+    let out = b.take();
+    b.settle(out[1].token, Settlement::Succeeded);
+    b.settle(out[0].token, Settlement::RetryLater(45_000));
+    let owner = &b.world.pending("s")[0];
+    assert_eq!(&*owner.consumer, "c");
+    looks(&mut b);
+    assert_eq!(calls(&mut b, 45_000), [(1, 2)]);
+    // A store that keeps such times by themselves says until when, and is asked as long as it does.
+    let (_, which) = looks(&mut b);
+    assert!(which > 0);
+}

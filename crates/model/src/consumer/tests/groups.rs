@@ -80,6 +80,9 @@ fn a_group_that_keeps_disappearing_is_not_created_in_a_hot_loop() {
         let (stream, group) = (arc("s"), arc("g"));
         b.world.store.execute(Request::RemoveGroup { stream, group }, b.world.now).unwrap();
         b.publish(1);
+        for d in b.take() {
+            b.settle(d.token, Settlement::Succeeded);
+        }
         b.pass(100);
     }
     let opens = b.client.asked.iter().filter(|r| matches!(r, Request::EnsureGroup { .. })).count();

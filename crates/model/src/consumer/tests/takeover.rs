@@ -4,6 +4,8 @@ use crate::ErrorKind;
 use crate::config::DeadLetterConfig;
 use crate::consumer::tests::world::*;
 use crate::consumer::{Announcement, Work};
+use crate::delivery::Settlement;
+use crate::options::subscribe::SubscribeOptions;
 use crate::stream_store::Request;
 
 #[test]
@@ -158,4 +160,33 @@ fn a_type_that_another_client_has_just_subscribed_to_is_left_to_it() {
     two.run(&mut world);
     let taken = two.take(&world);
     assert_eq!(taken.iter().map(|d| d.attempt).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn what_a_dead_client_left_is_claimed_in_pages() {
+    let mut b = Bench::new(&options());
+    let many = SubscribeOptions { concurrency: 500, ..options() };
+    let mut dead = Client::new("dead", &many);
+    dead.add(1, "*", &many);
+    dead.run(&mut b.world);
+    dead.consumer.connected(dead.key);
+    unread(&mut b);
+    for _ in 0..500 {
+        b.world.publish("s", "a.b", None);
+    }
+    dead.run(&mut b.world);
+    let left = b.world.pending("s").len();
+    assert!(left >= 100, "{left}");
+    b.world.now += LEASE;
+    b.client.consumer.connected(b.client.key);
+    b.run();
+    b.client.asked.clear();
+    for _ in 0..left {
+        for d in b.take() {
+            b.settle(d.token, Settlement::Succeeded);
+        }
+    }
+    assert_eq!(b.pending(), []);
+    let claims = b.client.asked.iter().filter(|r| matches!(r, Request::Claim { .. })).count();
+    assert!(claims * 5 < left, "{claims} claims for {left} entries");
 }

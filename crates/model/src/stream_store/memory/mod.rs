@@ -229,6 +229,10 @@ impl Streams {
                 let (log, group) = self.group_of(&member)?;
                 group.mark_started(log, &member, id)
             }
+            Request::AnyExpired { member, min_idle } => {
+                let (_, group) = self.group_of(&member)?;
+                Response::Pending(group.pending(EntryId::MIN, min_idle, 1, None, now_ms))
+            }
             Request::ListExpired { member, min_idle, limit, early } => {
                 let (_, group) = self.group_of(&member)?;
                 group.list_expired(min_idle, limit, early, now_ms)

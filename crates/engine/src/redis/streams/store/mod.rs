@@ -106,6 +106,9 @@ async fn execute(call: &StoreCall, request: Request) -> Result<Response, BusErro
             };
             call.fenced(&list::MARK_STARTED, &member, vec![(id, ())], &[], &[], append).await
         }
+        Request::AnyExpired { member: ConsumerId { stream, group, .. }, min_idle } => {
+            call.pending(&stream, &group, EntryId::MIN, 1, min_idle, None).await
+        }
         Request::ListExpired { member, min_idle, limit, early } => {
             call.list_expired(&member, min_idle, limit, early).await
         }

@@ -159,6 +159,9 @@ fn some_request(random: &mut StdRng, entries: usize, letters: usize) -> Box<dyn 
             Request::DeadLetter { member: member.clone(), to, max_len: 10_000, letters }
         }),
         11 => Box::new(move |names| Request::MarkStarted { member: member.clone(), id: of(names, one) }),
+        12 if flag && limit % 2 == 0 => {
+            Box::new(move |_| Request::AnyExpired { member: member.clone(), min_idle })
+        }
         12 => {
             Box::new(move |_| Request::ListExpired { member: member.clone(), min_idle, limit, early: flag })
         }
