@@ -1,12 +1,21 @@
 // `npm run soak -- [--runs 20] [--seconds 60] [--restarts 50] [--minutes 5] [--seed n]`: so many chaos runs on each
 // server, one in which consumers are only killed, and a publisher and a subscriber whose connections are cut for some
 // minutes. It prints the sums of all accounts by server, and fails when anything of it fails.
-// OXBUS_SOAK_SERVERS names the programs of the servers, separated as in PATH; default: the one that tests use.
+// OXBUS_SOAK_SERVERS names the servers, separated as in PATH: programs, or names of scripts/servers/catalog.mjs; default:
+// the one that tests use.
 
 import { delimiter } from 'node:path';
 import { parseArgs } from 'node:util';
 import { prepare, SetupError, script } from './prepare.mjs';
 import { ensureRedisServer } from './redis.mjs';
+import { servers as catalog } from './servers/catalog.mjs';
+import { fetchServer } from './servers/fetch.mjs';
+
+/** The program of a server that is given as a path, or by its name in the catalog. */
+function programOf(server) {
+  const known = catalog.find(({ name }) => name === server);
+  return known ? fetchServer(known) : server;
+}
 
 const defaults = { runs: '20', seconds: '60', restarts: '50', minutes: '5', seed: '1' };
 const options = Object.fromEntries(
@@ -23,7 +32,7 @@ function number(name) {
 await script('soak', async () => {
   const [runs, seconds, restarts, minutes, seed] = Object.keys(defaults).map(number);
   const named = process.env.OXBUS_SOAK_SERVERS;
-  const servers = named ? named.split(delimiter) : [ensureRedisServer()];
+  const servers = named ? named.split(delimiter).map(programOf) : [ensureRedisServer()];
   prepare();
   const { runSeeds } = await import('./chaos/seeds.mjs');
   const { soakConnections } = await import('./soak/connections.mjs');

@@ -1,0 +1,117 @@
+// Steps of tests: runs programs with their output on ours, and counts what they say of their tests.
+
+import { spawn } from 'node:child_process';
+import { availableParallelism } from 'node:os';
+import { delimiter, dirname } from 'node:path';
+import { root } from '../prepare.mjs';
+
+const STEP_LIMIT_MS = 15 * 60_000;
+
+// Everything goes to stdout: two pipes could be merged out of order, and the last line must be last.
+export const print = (text) => process.stdout.write(text);
+
+/** Runs a program with its output on ours; resolves to the exit code and the text. */
+export function execute(command, args, env = {}) {
+  return new Promise((resolve) => {
+    const windows = process.platform === 'win32';
+    const child = spawn(command, args, {
+      cwd: root,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      shell: windows,
+      detached: !windows,
+    });
+    let text = '';
+    let limitReached = false;
+    const limit = setTimeout(() => {
+      limitReached = true;
+      // The whole group: a test runner left alone would keep our pipes open.
+      if (windows) child.kill();
+      else process.kill(-child.pid, 'SIGKILL');
+    }, STEP_LIMIT_MS);
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8');
+      stream.on('data', (chunk) => {
+        text += chunk;
+        print(chunk);
+      });
+    }
+    child.on('error', (error) => {
+      clearTimeout(limit);
+      print(`${error.message}\n`);
+      resolve({ code: 1, text });
+    });
+    child.on('close', (code) => {
+      clearTimeout(limit);
+      if (limitReached) print(`\nended after ${STEP_LIMIT_MS / 60_000} minutes\n`);
+      resolve({ code: code ?? 1, text });
+    });
+  });
+}
+
+const escapes = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, 'g');
+
+function sum(text, pattern) {
+  let total = 0;
+  for (const match of text.replace(escapes, '').matchAll(pattern)) total += Number(match[1]);
+  return total;
+}
+
+/** A check without tests of its own counts as one. */
+export const single = ({ code }) =>
+  code === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
+
+/** Counts a test run; failing without a failed test, or running none, is one failure. */
+function counted(passedPattern, failedPattern) {
+  return ({ code, text }) => {
+    const passed = sum(text, passedPattern);
+    const failed = sum(text, failedPattern);
+    if (code === 0 && passed === 0) print('\nno test ran\n');
+    const unexplained = failed === 0 && (code !== 0 || passed === 0) ? 1 : 0;
+    return { passed, failed: failed + unexplained };
+  };
+}
+
+export const cargoTests = counted(
+  /^test result: \w+\. (\d+) passed/gm,
+  /^test result: \w+\. \d+ passed; (\d+) failed/gm,
+);
+export const nodeTests = counted(/^# pass (\d+)/gm, /^# fail (\d+)/gm);
+export const jestTests = counted(/^Tests:.*?(\d+) passed/gm, /^Tests:.*?(\d+) failed/gm);
+
+/** The variables by which every test finds a server. */
+export function serverEnvironment(redisServer) {
+  return {
+    OXBUS_REDIS_SERVER: redisServer,
+    // The name that crates/testkit knows.
+    OXBUS_TEST_REDIS_SERVER: redisServer,
+    PATH: `${dirname(redisServer)}${delimiter}${process.env.PATH}`,
+    // Most Rust tests wait for a server most of the time, so a core runs two at once.
+    RUST_TEST_THREADS: process.env.RUST_TEST_THREADS ?? String(2 * availableParallelism()),
+  };
+}
+
+/** Runs steps of a name, a body and a count, one after the other. Resolves to their results. */
+export async function runSteps(steps) {
+  const results = [];
+  for (const [name, body, count] of steps) {
+    print(`\n=== ${name}\n`);
+    const started = Date.now();
+    const result = count(await body());
+    results.push({ name, ...result, seconds: Math.round((Date.now() - started) / 1000) });
+  }
+  print('\n');
+  for (const { name, passed, failed, seconds } of results) {
+    print(
+      `${failed > 0 ? 'FAILED' : 'ok    '}  ${name}: ${passed} passed, ${failed} failed (${seconds} s)\n`,
+    );
+  }
+  return results;
+}
+
+/** The last line of the output, and the exit code. */
+export function conclude(results) {
+  const sum = (key) => results.reduce((total, result) => total + result[key], 0);
+  print(`${sum('passed')} passed, ${sum('failed')} failed\n`);
+  process.exitCode = sum('failed') > 0 ? 1 : 0;
+}
