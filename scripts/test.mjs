@@ -14,6 +14,8 @@ import {
   SetupError,
 } from './prepare.mjs';
 import { ensureRedisServer } from './redis.mjs';
+import { second } from './servers/catalog.mjs';
+import { fetchServer } from './servers/fetch.mjs';
 import {
   cargoTests,
   conclude,
@@ -54,7 +56,33 @@ async function typesAreSound() {
   return { code: 0, text: '' };
 }
 
-function steps(redisServer) {
+/** The server beside the installed one, or why there is none. */
+function secondServer() {
+  try {
+    return { name: second.name, path: fetchServer(second) };
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    return { name: second.name, reason: error.message };
+  }
+}
+
+/** The conformance suite on another server: what does not need a server is the same there. */
+function onSecondServer({ name, path, reason }) {
+  if (!path) return [];
+  const suite = [
+    'test',
+    '-p',
+    'oxbus-engine',
+    '--locked',
+    '--no-fail-fast',
+    '--test',
+    'conformance',
+  ];
+  const run = () => execute('cargo', [...suite, '--', '--skip', 'memory'], serverEnvironment(path));
+  return [[`conformance on ${name}`, run, cargoTests]];
+}
+
+function steps(redisServer, other) {
   const env = serverEnvironment(redisServer);
   const cargo = (args, extra) => () => execute('cargo', args, { ...env, ...extra });
   return [
@@ -74,6 +102,7 @@ function steps(redisServer) {
       cargo(['test', '--workspace', '--exclude', 'oxbus', '--locked', '--no-fail-fast']),
       cargoTests,
     ],
+    ...onSecondServer(other),
     ['native addon and its generated files', addonIsCurrent, single],
     ['types', typesAreSound, single],
     ['lint', () => execute(localProgram('biome'), ['ci', '--colors=off', '.']), single],
@@ -109,7 +138,10 @@ async function main() {
     print(`test: ${error.message}\n`);
     return [{ passed: 0, failed: 1 }];
   }
-  return runSteps(steps(redisServer));
+  const other = secondServer();
+  const results = await runSteps(steps(redisServer, other));
+  if (other.reason) print(`not tested on ${other.name}: ${other.reason}\n`);
+  return results;
 }
 
 conclude(await main());

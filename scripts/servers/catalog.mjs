@@ -33,4 +33,4 @@ export const servers = [
 ];
 
 /** The server on which `npm test` runs the conformance suite besides the installed one. */
-export const second = 'valkey-9.1.2';
+export const second = servers.find(({ name }) => name === 'valkey-9.1.2');

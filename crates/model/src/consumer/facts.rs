@@ -6,7 +6,7 @@ use crate::consumer::context::Context;
 use crate::consumer::group::Group;
 use crate::consumer::loss::lose_all;
 use crate::consumer::unmatched::judge_again;
-use crate::stream_store::{GroupFacts, Response};
+use crate::stream_store::{FACTS_FORMAT, GroupFacts, Response};
 use crate::{BusError, ErrorKind};
 
 /// A heartbeat was answered.
@@ -65,6 +65,14 @@ fn learn(group: &mut Group, at: usize, mut facts: GroupFacts, now: u64, cx: &mut
             facts.lease, joining.lease
         );
         cx.announce(Announcement::Warning { code: "LEASE_DIFFERS", message });
+    }
+    if facts.format > FACTS_FORMAT && stream.facts.format() < facts.format {
+        let message = format!(
+            "a newer Oxbus is in group {group:?} of stream {name:?}: its facts have format {}, here it is {FACTS_FORMAT}; \
+             this one goes on without what is new",
+            facts.format
+        );
+        cx.announce(Announcement::Warning { code: "NEWER_GROUP_FORMAT", message });
     }
     stream.take_up.learn(std::mem::take(&mut facts.take_up));
     if stream.facts.learn(facts, now) {

@@ -2,6 +2,10 @@
 
 use super::EntryId;
 
+/// The format in which this build writes the facts of a group. A fact is only ever added, so that a build understands what
+/// an older one has written; the number grows with every fact that an older build would have to keep as well.
+pub const FACTS_FORMAT: u64 = 1;
+
 /// What is known of a group after a [`Request::Heartbeat`](super::Request::Heartbeat): its facts, which its clients
 /// share, and where it stands.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,6 +31,8 @@ pub struct GroupFacts {
     pub oldest_pending: Option<EntryId>,
     /// The store's time, in Unix milliseconds.
     pub time: u64,
+    /// The highest format in which a client of the group has written facts.
+    pub format: u64,
 }
 
 /// Entries of one type are to be taken up that a group had read past before it had a pattern for the type.

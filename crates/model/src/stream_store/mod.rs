@@ -29,7 +29,7 @@ pub mod skipped;
 
 pub use consumer_id::{ConsumerId, DELAYED};
 pub use entry::{DeadLetterEntry, Fields, PendingEntry, RetryState, StoredEntry};
-pub use facts::{GroupFacts, Missed, TakeUpTask};
+pub use facts::{FACTS_FORMAT, GroupFacts, Missed, TakeUpTask};
 pub use id::EntryId;
 pub use info::{GroupInfo, StreamInfo};
 pub use memory::Streams;

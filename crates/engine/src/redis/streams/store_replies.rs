@@ -108,7 +108,7 @@ pub(crate) fn facts(reply: RespValue) -> Result<GroupFacts, BusError> {
             ..GroupFacts::default()
         });
     }
-    let [time, _, lease, patterns, position, oldest_pending, version, outdated, skipped, tasks] =
+    let [time, _, lease, patterns, position, oldest_pending, version, outdated, skipped, tasks, format] =
         RespValue::Array(items).parts()?;
     Ok(GroupFacts {
         lease: lease.count()?,
@@ -121,6 +121,7 @@ pub(crate) fn facts(reply: RespValue) -> Result<GroupFacts, BusError> {
         position: position.id()?,
         oldest_pending: oldest_pending.maybe(RespValue::id)?,
         time: time.count()?,
+        format: format.count()?,
     })
 }
 

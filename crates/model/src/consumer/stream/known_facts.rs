@@ -30,6 +30,11 @@ impl KnownFacts {
         }
     }
 
+    /// The highest format in which a client of the group has written facts; 0 where none is known.
+    pub(crate) fn format(&self) -> u64 {
+        self.facts.as_ref().map_or(0, |facts| facts.format)
+    }
+
     /// The version of the facts; 0 where none is known.
     pub(crate) fn version(&self) -> u64 {
         self.facts.as_ref().map_or(0, |facts| facts.version)

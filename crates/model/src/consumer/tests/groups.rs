@@ -4,11 +4,11 @@ use crate::BusError;
 use crate::codec::Codec;
 use crate::config::DeadLetterConfig;
 use crate::consumer::tests::world::*;
-use crate::consumer::{Announcement, Consumer, Joining, Source};
+use crate::consumer::{Announcement, Consumer, Joining, Source, Work};
 use crate::delivery::Settlement;
 use crate::error::ErrorKind;
 use crate::options::subscribe::{MatchBy, OrderBy, SubscribeOptions};
-use crate::stream_store::{EntryId, Position, Request};
+use crate::stream_store::{EntryId, FACTS_FORMAT, GroupFacts, Position, Request, Response};
 
 fn warnings(bench: &mut Bench) -> Vec<&'static str> {
     let code = |a| match a {
@@ -141,6 +141,31 @@ fn the_lease_is_that_of_the_group() {
     });
     // Those that expire before the next look are listed as well.
     assert_eq!(overdue, Some(LEASE - 500));
+}
+
+#[test]
+fn a_newer_build_in_the_group_is_told_once() {
+    let mut b = Bench::new(&options());
+    let newer =
+        |format| GroupFacts { format, lease: LEASE, patterns: vec!["*".into()], ..GroupFacts::default() };
+    for (format, expected) in
+        [(FACTS_FORMAT, 0), (FACTS_FORMAT + 1, 1), (FACTS_FORMAT + 1, 0), (FACTS_FORMAT, 0)]
+    {
+        b.client.consumer.remove(2, b.world.now);
+        b.client.add(2, "a.*", &options());
+        let work = b.client.consumer.work(b.world.now);
+        let beat = work.into_iter().find_map(|work| match work {
+            Work::Store(_, beat @ Request::Heartbeat { .. }) => Some(beat),
+            _ => None,
+        });
+        let facts = Ok(Response::Facts(newer(format)));
+        b.client.consumer.answered(b.client.key, beat.unwrap(), facts, b.world.now, longest_wait);
+        b.world.now += 2_000;
+        let told = b.client.consumer.take_announcements();
+        let warned =
+            |a: &&Announcement| matches!(a, Announcement::Warning { code: "NEWER_GROUP_FORMAT", .. });
+        assert_eq!(told.iter().filter(warned).count(), expected, "{format}");
+    }
 }
 
 #[test]

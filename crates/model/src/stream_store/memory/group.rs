@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::stream_store::memory::log::Log;
 use crate::stream_store::memory::read_past::ReadPast;
 use crate::stream_store::{
-    ConsumerId, DELAYED, EntryId, Fields, GroupFacts, GroupInfo, Missed, PendingEntry,
+    ConsumerId, DELAYED, EntryId, FACTS_FORMAT, Fields, GroupFacts, GroupInfo, Missed, PendingEntry,
 };
 
 /// For how long a pattern and a group are remembered after they were last heard of, in milliseconds.
@@ -281,6 +281,7 @@ impl Group {
             position: self.position(),
             oldest_pending: self.oldest_pending(),
             time: now_ms,
+            format: FACTS_FORMAT,
         }
     }
 

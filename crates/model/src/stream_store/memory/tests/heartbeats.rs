@@ -1,7 +1,7 @@
 //! Heartbeats, leaving, and what is swept.
 
 use super::*;
-use crate::stream_store::Missed;
+use crate::stream_store::{FACTS_FORMAT, Missed};
 
 fn remove_consumer(rig: &mut Rig, consumer: &str, instance: &str) -> u64 {
     rig.count(Request::RemoveConsumer { member: member(consumer), instance: instance.into() })
@@ -29,6 +29,7 @@ fn the_facts_of_a_group() {
             position: id(1001, 0),
             oldest_pending: Some(id(1000, 0)),
             time: 1002,
+            format: FACTS_FORMAT,
         }
     );
     let other = Request::Heartbeat {

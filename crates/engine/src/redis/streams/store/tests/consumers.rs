@@ -1,6 +1,6 @@
 //! Heartbeats, and what depends on them.
 
-use oxbus_model::stream_store::GroupFacts;
+use oxbus_model::stream_store::{FACTS_FORMAT, GroupFacts};
 
 use super::*;
 
@@ -44,6 +44,17 @@ async fn a_heartbeat_tells_the_facts_of_the_group() {
     assert_eq!((second.lease, second.patterns), (30_000, vec!["order.*".to_owned(), "user.*".to_owned()]));
     let mark = rig.server.command(&["HGET", "orders:group:billing", "mark"]).await;
     assert_eq!(mark.text(), ids[0].to_string());
+}
+
+#[tokio::test]
+async fn the_format_of_the_facts_is_the_highest_that_a_client_has_written() {
+    let rig = Rig::with_group().await;
+    let key = "orders:group:billing";
+    assert_eq!(facts(&rig, beat("a", "one")).await.format, FACTS_FORMAT);
+    assert_eq!(rig.server.command(&["HGET", key, "format"]).await.text(), FACTS_FORMAT.to_string());
+    rig.server.command(&["HSET", key, "format", "1000"]).await;
+    assert_eq!(facts(&rig, beat("a", "one")).await.format, 1000);
+    assert_eq!(rig.server.command(&["HGET", key, "format"]).await.text(), "1000");
 }
 
 #[tokio::test]
