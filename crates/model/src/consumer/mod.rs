@@ -9,11 +9,11 @@
 //! |---|---|
 //! | what goes in and out | `membership`, `received`, `work`, `announcement` |
 //! | what a group consists of | `group`: its parts; `subscriptions` and `subscriber`, `entry_table` and `entry`, `stream/` |
-//! | what becomes of an entry that comes in | `intake`; `unmatched`: one that nobody seems to want |
+//! | what becomes of an entry that comes in, and when it is a dead letter at once | `intake`; `unmatched`: one that nobody seems to want |
 //! | which entry waits for which | `ordering` |
 //! | when an entry goes to a handler | `dispatch`; `handler_calls`: the calls that run |
 //! | which delays the store keeps | `delays` |
-//! | how a call ends, when its retry is, when an entry is a dead letter | `settle` |
+//! | how a call ends, when its retry is, when an entry is a dead letter for that | `settle` |
 //! | when a lease is extended | `lease` |
 //! | what the store is told of entries, and in which requests | `updates/` |
 //! | how much is read, and when | `reading`, `throughput` |
