@@ -677,7 +677,10 @@ export interface DeadLetterConfig {
 
 /** The address of a server and how to talk to it. `{}` is localhost:6379. */
 export interface RedisConfig {
-  /** Instead of the parts; `unix://` for a unix socket. */
+  /**
+   * `redis://`, `rediss://` (TLS) or `unix://`. The other fields may complete it; where one gives another value than the URL,
+   * or `tls: false` stands beside `rediss://`, the constructor throws `INVALID_CONFIG`.
+   */
   url?: string;
   host?: string;
   port?: number;
@@ -715,7 +718,7 @@ export interface TlsConfig {
   key?: string | Uint8Array;
   /** The name the certificate must have; default: the host. */
   servername?: string;
-  /** Default true. */
+  /** Default true. False accepts any certificate, with a `warning` `TLS_NOT_VERIFIED`. */
   rejectUnauthorized?: boolean;
 }
 

@@ -9,7 +9,8 @@ use crate::options::reader::type_name;
 /// The variables that are read, and the name of the user's package. Empty variables count as unset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Environment {
-    /// `REDIS_URL`: the address; when set, no other `REDIS_…` variable is read.
+    /// `REDIS_URL`: the address; when set, the other `REDIS_…` variables are ignored, with a
+    /// warning for each that says something else.
     pub redis_url: Option<Secret>,
     /// `REDIS_HOST`.
     pub redis_host: Option<String>,

@@ -252,7 +252,7 @@ fn resolve_mode(
         notices.push(Notice::memory_mode(level, "ENABLE_REDIS_EVENTS is false"));
         return Ok((Mode::Memory, RedisConfig::default()));
     }
-    if let Some(redis) = RedisConfig::from_environment(env)? {
+    if let Some(redis) = RedisConfig::from_environment(env, notices)? {
         return Ok((with_server, redis));
     }
     let why = match mode {

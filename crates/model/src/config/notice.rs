@@ -17,7 +17,7 @@ pub enum NoticeLevel {
 pub struct Notice {
     /// How loud it is.
     pub level: NoticeLevel,
-    /// A stable name: `MEMORY_MODE` or `OPTION_IGNORED`.
+    /// A stable name: `MEMORY_MODE`, `OPTION_IGNORED` or `TLS_NOT_VERIFIED`.
     pub code: &'static str,
     /// One line for a person; never holds a secret.
     pub message: String,
@@ -27,6 +27,19 @@ impl Notice {
     pub(super) fn memory_mode(level: NoticeLevel, why: &str) -> Self {
         let message = format!("{why}: events stay in this process (memory mode)");
         Notice { level, code: "MEMORY_MODE", message }
+    }
+
+    pub(super) fn not_verified(path: &str) -> Self {
+        let message = format!(
+            "{path} is false: the server's certificate is not checked, so whoever is in between can read and change \
+             everything"
+        );
+        Notice { level: NoticeLevel::Warn, code: "TLS_NOT_VERIFIED", message }
+    }
+
+    pub(super) fn overruled(variable: &str) -> Self {
+        let message = format!("{variable} is ignored: REDIS_URL is set, and says something else");
+        Notice { level: NoticeLevel::Warn, code: "OPTION_IGNORED", message }
     }
 
     pub(super) fn ignored(path: &str, why: &str) -> Self {

@@ -117,9 +117,14 @@ impl RedisConfig {
 
     /// Reads `REDIS_URL`, or else `REDIS_HOST` and its companions; `None` when neither a URL, a host
     /// nor a port is set.
-    pub(super) fn from_environment(env: &Environment) -> Result<Option<Self>, BusError> {
+    pub(super) fn from_environment(
+        env: &Environment,
+        notices: &mut Vec<Notice>,
+    ) -> Result<Option<Self>, BusError> {
         if let Some(text) = &env.redis_url {
-            return url::parse("REDIS_URL", text.expose()).and_then(RedisConfig::from_endpoint).map(Some);
+            let endpoint = url::parse("REDIS_URL", text.expose())?;
+            notices.extend(overruled(env, &endpoint).map(Notice::overruled));
+            return RedisConfig::from_endpoint(endpoint).map(Some);
         }
         if env.redis_host.is_none() && env.redis_port.is_none() {
             return Ok(None);
@@ -167,15 +172,16 @@ impl RedisConfig {
             tls: false,
         });
         let place = place(&mut r, url.place)?;
-        let username = match r.string("username")? {
-            None => url.username,
-            Some(name) => Some(name).filter(|name| !name.is_empty()),
-        };
-        let password = match r.string("password")? {
-            None => url.password,
-            Some(password) => Some(password).filter(|p| !p.is_empty()).map(Secret::new),
-        };
+        let username = r.string("username")?;
+        let username = agreed(&r, "username", username, url.username)?.filter(|name| !name.is_empty());
+        let password = r.string("password")?.map(Secret::new);
+        let password = agreed(&r, "password", password, url.password)?.filter(|p| !p.expose().is_empty());
+        let database = r.count("database", 0..=url::MAX_DATABASE)?;
+        let database = agreed(&r, "database", database, url.database)?;
         let tls = TlsConfig::read(&mut r, url.tls)?;
+        if tls.as_ref().is_some_and(|tls| !tls.reject_unauthorized) {
+            notices.push(Notice::not_verified(&format!("{}.rejectUnauthorized", r.path_of("tls"))));
+        }
         if tls.is_some() && matches!(place, Place::Unix { .. }) {
             return Err(r.error("tls", "a unix socket does not use TLS"));
         }
@@ -184,7 +190,7 @@ impl RedisConfig {
             address: address(place),
             username,
             password,
-            database: r.count("database", 0..=url::MAX_DATABASE)?.or(url.database).unwrap_or(d.database),
+            database: database.unwrap_or(d.database),
             tls,
             connect_timeout: r.integer("connectTimeout", TIMEOUT)?.unwrap_or(d.connect_timeout),
             command_timeout: r.integer("commandTimeout", TIMEOUT)?.unwrap_or(d.command_timeout),
@@ -199,7 +205,26 @@ impl RedisConfig {
     }
 }
 
-/// The place of the URL, changed by `host` and `port`.
+/// What a field or the URL gives.
+///
+/// # Errors
+/// `INVALID_CONFIG` when they give different values: one of them is not what is meant. No value is shown.
+fn agreed<T: PartialEq>(
+    r: &Reader,
+    key: &str,
+    field: Option<T>,
+    of_url: Option<T>,
+) -> Result<Option<T>, BusError> {
+    match (field, of_url) {
+        (Some(field), Some(of_url)) if field != of_url => {
+            let url = r.path_of("url");
+            Err(r.error(key, format_args!("contradicts {url}, which gives another {key}: give one of them")))
+        }
+        (field, of_url) => Ok(field.or(of_url)),
+    }
+}
+
+/// The place of the URL, completed by `host` and `port`.
 fn place(r: &mut Reader, url: Place) -> Result<Place, BusError> {
     let port = r.count("port", 1..=u32::from(u16::MAX))?.and_then(|port| u16::try_from(port).ok());
     let host = r.string("host")?;
@@ -211,9 +236,33 @@ fn place(r: &mut Reader, url: Place) -> Result<Place, BusError> {
         Place::Unix { .. } if port.is_some() => Err(r.error("port", "the url is a unix socket")),
         Place::Unix { path } => Ok(Place::Unix { path }),
         Place::Tcp { host: of_url, port: port_of_url } => {
-            Ok(Place::Tcp { host: host.or(of_url), port: port.or(port_of_url) })
+            // Names of hosts have no case.
+            let same = host.is_some() && host.as_ref().map(|h| h.to_ascii_lowercase()) == of_url;
+            let host = if same { of_url } else { agreed(r, "host", host, of_url)? };
+            Ok(Place::Tcp { host, port: agreed(r, "port", port, port_of_url)? })
         }
     }
+}
+
+/// The variables that say something else than `REDIS_URL`, which counts.
+fn overruled(env: &Environment, url: &Endpoint) -> impl Iterator<Item = &'static str> + use<> {
+    let (host, port) = match &url.place {
+        Place::Tcp { host, port } => (host.as_deref(), Some(port.unwrap_or(DEFAULT_PORT))),
+        Place::Unix { .. } => (None, None),
+    };
+    let differs = |variable: &Option<String>, of_url: Option<String>| {
+        variable.is_some() && variable.as_deref().map(str::trim) != of_url.as_deref()
+    };
+    let database = url.database.unwrap_or_default();
+    let password = env.redis_password.as_ref();
+    [
+        ("REDIS_HOST", differs(&env.redis_host, host.map(str::to_owned))),
+        ("REDIS_PORT", differs(&env.redis_port, port.map(|port| port.to_string()))),
+        ("REDIS_PASSWORD", password.is_some() && password != url.password.as_ref()),
+        ("REDIS_DB", differs(&env.redis_db, Some(database.to_string()))),
+    ]
+    .into_iter()
+    .filter_map(|(variable, differs)| differs.then_some(variable))
 }
 
 fn address(place: Place) -> Address {

@@ -28,11 +28,16 @@ impl Default for TlsConfig {
 }
 
 impl TlsConfig {
-    /// Reads `tls`: an object, `true` (all defaults) or `false` (off, whatever the URL says);
-    /// without it, `by_url` decides.
+    /// Reads `tls`: an object, `true` (all defaults) or `false`, which a `rediss://` URL contradicts; without it, `by_url`
+    /// decides. A `redis://` URL may be completed by it.
     pub(super) fn read(r: &mut Reader, by_url: bool) -> Result<Option<Self>, BusError> {
         match r.take("tls") {
             None => Ok(by_url.then(TlsConfig::default)),
+            Some(Value::Bool(false)) if by_url => {
+                let url = r.path_of("url");
+                let message = format!("contradicts {url}, which says rediss:// and so asks for TLS");
+                Err(r.error("tls", message))
+            }
             Some(Value::Bool(on)) => Ok(on.then(TlsConfig::default)),
             Some(Value::Object(fields)) => {
                 TlsConfig::from_object(Reader::of(r.kind(), r.path_of("tls"), fields)).map(Some)

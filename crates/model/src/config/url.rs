@@ -130,10 +130,14 @@ impl Reading<'_> {
         {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             match name {
-                "db" => endpoint.database = self.database(value)?,
-                "user" | "username" => endpoint.username = self.decoded("the user name", value)?,
+                "db" => self.complete("database", &mut endpoint.database, self.database(value)?)?,
+                "user" | "username" => {
+                    let name = self.decoded("the user name", value)?;
+                    self.complete("user name", &mut endpoint.username, name)?;
+                }
                 "pass" | "password" => {
-                    endpoint.password = self.decoded("the password", value)?.map(Secret::new)
+                    let password = self.decoded("the password", value)?.map(Secret::new);
+                    self.complete("password", &mut endpoint.password, password)?;
                 }
                 _ => {
                     let known = "the URL holds a query parameter that is not known; known are db, user, pass \
@@ -143,6 +147,25 @@ impl Reading<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Takes what a query parameter says, unless the URL has said something else before.
+    fn complete<T: PartialEq>(
+        &self,
+        what: &str,
+        known: &mut Option<T>,
+        value: Option<T>,
+    ) -> Result<(), BusError> {
+        match (known.as_ref(), value) {
+            (Some(known), Some(value)) if *known != value => {
+                Err(self.fault(format_args!("the URL gives two different values for the {what}")))
+            }
+            (None, value) => {
+                *known = value;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// `text` without percent-encoding; `None` when it is empty.

@@ -12,8 +12,8 @@ fn redis_is_a_url_or_an_object() {
         (json!("redis://[::1]:1"), "[::1]:1"),
         (json!("unix:///run/r.sock"), "/run/r.sock"),
         (json!({"host": "::1"}), "[::1]:6379"),
-        (json!({"url": "redis://a:1/2", "host": "b"}), "b:1"),
-        (json!({"url": "redis://a:1", "port": 2}), "a:2"),
+        (json!({"url": "redis://a/2", "host": "A", "port": 1, "database": 2}), "a:1"),
+        (json!({"url": "redis://a:1?db=2", "port": 1}), "a:1"),
         (json!({"url": "unix:///run/r.sock", "database": 1}), "/run/r.sock"),
     ] {
         let c = of_config(&json!({"redis": redis}));
@@ -23,16 +23,60 @@ fn redis_is_a_url_or_an_object() {
 }
 
 #[test]
-fn fields_override_and_complete_the_url() {
+fn fields_complete_the_url() {
     let url = "rediss://u:p@h/2";
     let c = of_config(&json!({"redis": {"url": url}})).redis;
     assert_eq!((c.username.as_deref(), c.database), (Some("u"), 2));
     assert_eq!((c.password, c.tls), (Some(Secret::new("p")), Some(TlsConfig::default())));
-    let fields = json!({"redis": {"url": url, "username": "", "password": "q", "database": 0, "tls": false}});
-    let c = of_config(&fields).redis;
-    assert_eq!((c.username, c.password, c.database, c.tls), (None, Some(Secret::new("q")), 0, None));
+    let fields = json!({"url": "redis://h", "username": "u", "password": "q", "database": 1, "tls": false});
+    let c = of_config(&json!({"redis": fields})).redis;
+    assert_eq!((c.username.as_deref(), c.password), (Some("u"), Some(Secret::new("q"))));
+    assert_eq!((c.database, c.tls), (1, None));
+    let same = json!({"url": url, "username": "u", "password": "p", "database": 2, "host": "h", "tls": true});
+    assert_eq!(of_config(&json!({"redis": same})).redis.database, 2);
     let c = of_config(&json!({"redis": {"url": "redis://h", "tls": true}})).redis;
     assert_eq!(c.tls, Some(TlsConfig::default()));
+}
+
+#[test]
+fn what_contradicts_the_url_is_refused_and_both_are_named() {
+    let url = "rediss://user:hunter2@h:1/2";
+    for (key, value) in [
+        ("host", json!("other")),
+        ("port", json!(2)),
+        ("username", json!("somebody")),
+        ("username", json!("")),
+        ("password", json!("hunter3")),
+        ("password", json!("")),
+        ("database", json!(0)),
+        ("tls", json!(false)),
+    ] {
+        let error = resolve(&json!({"redis": {"url": url, key: value}}), &json!({})).unwrap_err();
+        assert_eq!(error.kind, ErrorKind::InvalidConfig);
+        let text = error.to_string();
+        assert!(text.contains(&format!("redis.{key}: contradicts redis.url")), "{text}");
+        assert!(!text.contains("hunter") && !text.contains("user:"), "{text}");
+    }
+    for twice in ["redis://h/1?db=2", "redis://a@h?user=b", "redis://:a@h?password=b", "redis://h?db=1&db=2"]
+    {
+        let text = resolve(&json!({"redis": twice}), &json!({})).unwrap_err().to_string();
+        assert!(text.contains("redis: the URL gives two different values for the "), "{text}");
+    }
+}
+
+#[test]
+fn variables_beside_the_url_are_ignored_with_a_warning_where_they_differ() {
+    let c = resolve(
+        &json!({}),
+        &json!({"REDIS_URL": "redis://:p@a/1", "REDIS_HOST": "b", "REDIS_PORT": "7", "REDIS_PASSWORD": "q", "REDIS_DB": "2"}),
+    );
+    let c = c.unwrap();
+    let told: Vec<&str> = c.notices.iter().map(|n| n.message.split(' ').next().unwrap()).collect();
+    assert_eq!(told, ["REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD", "REDIS_DB"]);
+    assert!(c.notices.iter().all(|n| n.level == NoticeLevel::Warn && n.code == "OPTION_IGNORED"));
+    assert_eq!((address(&c).as_str(), c.redis.database), ("a:6379", 1));
+    let same = json!({"REDIS_URL": "redis://:p@a/1", "REDIS_HOST": "a", "REDIS_PORT": "6379", "REDIS_PASSWORD": "p", "REDIS_DB": "1"});
+    assert_eq!(resolve(&json!({}), &same).unwrap().notices, []);
 }
 
 #[test]

@@ -109,7 +109,7 @@ fn every_key_is_read() {
         lease: 100,
         dead_letter: DeadLetterConfig { enabled: false, ..DeadLetterConfig::default() },
         persistence: Some(PersistenceConfig { ttl: 1, history: true }),
-        notices: vec![],
+        notices: vec![Notice::not_verified("redis.tls.rejectUnauthorized")],
     };
     assert_eq!(c, expected);
 }
