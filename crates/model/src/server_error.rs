@@ -97,6 +97,19 @@ pub fn action_of(kind: ErrorKind) -> Action {
     }
 }
 
+/// Whether a connection that fails with an error of this kind is not made before somebody changes something: a password, a
+/// certificate, an access rule, an address, a setting of the server.
+pub fn needs_a_person(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::AuthFailed
+            | ErrorKind::PermissionDenied
+            | ErrorKind::TlsFailed
+            | ErrorKind::NotMaster
+            | ErrorKind::InvalidConfig
+    )
+}
+
 /// As [`classify`], for the replies whose code says nothing.
 fn classify_unnamed(words: &str) -> ErrorKind {
     let starts = |prefix: &str| words.starts_with(prefix);

@@ -14,6 +14,7 @@ use crate::gap::Gaps;
 use crate::groups::GroupDriver;
 use crate::groups::announcements::announce;
 use crate::host::Notice;
+use crate::observe::lasting_failures::LastingFailures;
 use crate::observe::link_mode::LinkModeWatch;
 use crate::receive::acceptance;
 use crate::receive::foreign::ForeignMessages;
@@ -27,6 +28,7 @@ use crate::transport::link_id::LinkId;
 pub(crate) struct ClientEvents {
     state: Arc<ClientState>,
     link_mode: LinkModeWatch,
+    lasting_failures: LastingFailures,
     /// The parts that use the transport themselves. Reports to them are over when the client is dropped.
     core: Weak<Core>,
     inbound: Mutex<Inbound>,
@@ -43,7 +45,13 @@ struct Inbound {
 impl ClientEvents {
     pub(super) fn new(state: Arc<ClientState>, core: Weak<Core>) -> ClientEvents {
         let link_mode = LinkModeWatch::new(state.clone());
-        ClientEvents { state, link_mode, core, inbound: Mutex::default() }
+        ClientEvents {
+            state,
+            link_mode,
+            lasting_failures: LastingFailures::default(),
+            core,
+            inbound: Mutex::default(),
+        }
     }
 
     /// The events of a transport without a client: reports to groups and of gaps lead nowhere.
@@ -97,6 +105,7 @@ impl TransportEvents for ClientEvents {
     fn link_up(&self, link: &LinkId) {
         let _log = self.log_of_report();
         let state = &self.state;
+        self.lasting_failures.is_over(link);
         let ready = state.lifecycle.link_up(link, state.clock.now_ms());
         info!(%link, "connected");
         // From then on the store takes commands.
@@ -127,10 +136,15 @@ impl TransportEvents for ClientEvents {
     }
 
     fn link_reconnecting(&self, link: &LinkId, attempt: u32, delay: u64, error: BusError) {
+        let address = &self.state.config.redis.address;
+        if let Some(failure) = self.lasting_failures.failed(link, address, &error) {
+            self.state.notice(Notice::Error(failure));
+        }
         self.state.notice(Notice::Reconnecting { link: link.name(), attempt, delay, error });
     }
 
     fn link_gone(&self, link: &LinkId) {
+        self.lasting_failures.is_over(link);
         if let Some(ready) = self.state.lifecycle.link_gone(link) {
             self.state.notice(ready);
         }

@@ -54,6 +54,18 @@ async fn a_password_changed_and_changed_back_is_survived() {
     bus.wait_until_ready(Some(20_000)).await.unwrap();
     bus.publish_with("a", 1, json!({ "id": "back" })).await.unwrap();
     inbox.wait_for_id("back").await;
+    // Both connections were refused, the first more than once, and it is told once.
+    let told: Vec<Notice> =
+        bus.notices.all().into_iter().filter(|n| is_error(n, ErrorKind::AuthFailed)).collect();
+    let [Notice::Error(error)] = &told[..] else { panic!("{told:?}") };
+    let address = server.url();
+    let address = address.split(['@', '/']).next_back().unwrap_or_default();
+    assert!(error.message.contains(address) && error.message.contains("WRONGPASS"), "{}", error.message);
+    // It is told again when it happens again.
+    let mark = bus.notices.mark();
+    server.command(&["CONFIG", "SET", "requirepass", "other"]).await;
+    server.command(&["CLIENT", "KILL", "TYPE", "normal"]).await;
+    bus.notices.wait_from(mark, |n| is_error(n, ErrorKind::AuthFailed)).await;
     bus.disconnect().await;
 }
 
