@@ -112,9 +112,9 @@ impl Publisher {
                     self.pipeline.push(Command::Call(call), limit, |bytes| bytes.extend_from_slice(&command));
                 }
                 Err(call) => {
-                    let error = script::cause(error);
+                    let error = call.cause(error);
                     for index in call.indexes() {
-                        result = result.and(self.refuse(batch, index, error));
+                        result = result.and(self.refuse(batch, index, &error));
                     }
                 }
             },

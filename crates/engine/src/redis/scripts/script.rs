@@ -30,6 +30,19 @@ impl Script {
         self.source
     }
 
+    /// The error of this script that says which command the server does not have, if that is what `error` is about.
+    pub(in crate::redis) fn missing_command(&self, error: &str) -> Option<String> {
+        if !lacks_command(error) {
+            return None;
+        }
+        let (_, place) = error.rsplit_once("@user_script:")?;
+        let number: String = place.trim_start().chars().take_while(char::is_ascii_digit).collect();
+        let line = self.source.lines().nth(number.parse::<usize>().ok()?.checked_sub(1)?)?;
+        let (_, behind) = line.split_once("call('")?;
+        let (name, _) = behind.split_once('\'')?;
+        Some(format!("ERR unknown command '{name}', called by a script"))
+    }
+
     /// `SCRIPT LOAD`: makes the server know it.
     pub(in crate::redis) fn load(&self) -> Cmd {
         cmd("SCRIPT").arg("LOAD").arg(self.source).to_owned()
@@ -51,9 +64,19 @@ pub(in crate::redis) fn is_missing(error: &str) -> bool {
     error.starts_with("NOSCRIPT")
 }
 
+/// Whether a script has called a command that the server does not have, which only the place in the script tells.
+fn lacks_command(error: &str) -> bool {
+    ["Unknown Redis command called from", "Unknown command called from"]
+        .iter()
+        .any(|said| error.contains(said))
+}
+
 /// The error of a command that failed inside a script, without what servers say of the script: those before 7 put it
-/// before the error, later ones behind it.
+/// before the error, later ones behind it. An error that is for [`Script::missing_command`] stays as it is.
 pub(in crate::redis) fn cause(error: &str) -> &str {
+    if lacks_command(error) {
+        return error;
+    }
     let outer = error.strip_prefix("ERR Error running script ").and_then(|rest| rest.split_once("): "));
     let mut inner = outer.map_or(error, |(_, inner)| inner);
     if let Some((before, behind)) = inner.rsplit_once(" script: ")
@@ -105,6 +128,23 @@ mod tests {
         answer(&server, cmd("SCRIPT").arg("FLUSH")).await.unwrap();
         assert_eq!(answer(&server, &with_args(ECHO.call_in_full())).await.unwrap(), echoed);
         assert!(!is_missing("ERR no") && ECHO.source().contains("KEYS"));
+    }
+
+    #[test]
+    fn a_command_that_the_server_does_not_have_is_named() {
+        static SCRIPT: Script = Script::new("local a = 1\nlocal now = redis.call('TIME')\nreturn now");
+        for said in [
+            "ERR Unknown Redis command called from script script: 1f, on @user_script:2.",
+            "ERR Unknown command called from script script: on @user_script:2.",
+            "ERR Error running script (call to f_1f): @user_script:2: @user_script: 2: Unknown Redis command called from Lua script",
+        ] {
+            let named = SCRIPT.missing_command(cause(said));
+            assert_eq!(named.as_deref(), Some("ERR unknown command 'TIME', called by a script"), "{said}");
+        }
+        let elsewhere = "ERR Unknown Redis command called from script script: 1f, on @user_script:";
+        for said in [&format!("{elsewhere}1."), &format!("{elsewhere}9."), "ERR unknown command 'X'"] {
+            assert_eq!(SCRIPT.missing_command(said), None);
+        }
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Calls of scripts that publish events: up to [`MAX_EVENTS`] of a submission with one command, each of
 //! which fails, expires or is cancelled for itself.
 
+use std::borrow::Cow;
+
 use bytes::BufMut;
 use oxbus_model::stream_store::EntryId;
 
@@ -79,6 +81,12 @@ impl ScriptCall {
     /// Adds an event, whose arguments are behind those of the others.
     pub(in crate::redis) fn add(&mut self, index: u32, args: Mark) {
         self.events.push(Event { index, args, settled: false });
+    }
+
+    /// What an error of the whole call says.
+    pub(in crate::redis) fn cause<'a>(&self, error: &'a str) -> Cow<'a, str> {
+        let cause = script::cause(error);
+        self.script.missing_command(cause).map_or(Cow::Borrowed(cause), Cow::Owned)
     }
 
     /// How many events it has had.

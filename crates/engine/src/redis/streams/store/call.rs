@@ -50,12 +50,16 @@ impl StoreCall {
             arguments(&mut command);
             command
         };
-        match self.ask(&complete(script.call())).await {
+        let answer = match self.ask(&complete(script.call())).await {
             Err(error) if script::is_missing(&error.message) => {
                 self.ask(&complete(script.call_in_full())).await
             }
             answer => answer,
-        }
+        };
+        answer.map_err(|error| match script.missing_command(&error.message) {
+            Some(message) => BusError { message, ..error },
+            None => error,
+        })
     }
 
     /// Looks for a group with nothing but the right to look; `None` also where it may not look.
