@@ -62,7 +62,7 @@ pub(super) fn answered(
         Request::DeadLetter { letters, to, .. } => {
             dead_lettered(group, at, &letters, to.is_some(), answer, cx);
         }
-        Request::Skip { entries, .. } => skipped(group, at, entries, answer, cx),
+        Request::Skip { version, entries, .. } => skipped(group, at, version, entries, answer, cx),
         Request::TakeUp { .. } => taken_up(group, at, answer, cx),
         Request::AnyExpired { .. } => any_expired(group, at, answer),
         Request::ListExpired { .. } => return expired_listed(group, at, answer),

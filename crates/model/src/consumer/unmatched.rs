@@ -22,10 +22,11 @@ pub(super) fn keep_unmatched(group: &mut Group, mut entry: HeldEntry, event_type
     stream.unmatched.push(id, event_type.into());
 }
 
-/// Entries were to be skipped.
+/// Entries were to be skipped, which were judged by the facts of version `judged_by`.
 pub(super) fn skipped(
     group: &mut Group,
     at: usize,
+    judged_by: u64,
     entries: Vec<UnmatchedEntry>,
     answer: StoreAnswer,
     cx: &mut Context,
@@ -47,7 +48,7 @@ pub(super) fn skipped(
         return;
     }
     stream.unmatched.succeeded();
-    stream.facts.skipped(version, &new_types);
+    stream.facts.skipped(judged_by, version, &new_types);
     let name = stream.name.clone();
     let warned = new_types.iter().filter(|event_type| stream.unmatched.warns_of(event_type));
     for event_type in warned.cloned().collect::<Vec<_>>() {

@@ -22,9 +22,11 @@ impl KnownFacts {
         changed
     }
 
-    /// This client has skipped entries, some of types that none was skipped of before.
-    pub(crate) fn skipped(&mut self, version: u64, new_types: &[String]) {
-        if let Some(facts) = &mut self.facts {
+    /// This client has skipped entries, judged by the facts of version `judged_by`, some of types that none was skipped of
+    /// before: that is the difference to the facts of `version`. Where others are known by now, as answers overtake each
+    /// other, their version stays: it says that they are outdated.
+    pub(crate) fn skipped(&mut self, judged_by: u64, version: u64, new_types: &[String]) {
+        if let Some(facts) = self.facts.as_mut().filter(|facts| facts.version == judged_by) {
             facts.version = version;
             facts.skipped.extend_from_slice(new_types);
         }

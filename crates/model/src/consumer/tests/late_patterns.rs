@@ -1,8 +1,8 @@
 //! A pattern that is new to its group takes up what the group has read past.
 
 use crate::config::DeadLetterConfig;
-use crate::consumer::Announcement;
 use crate::consumer::tests::world::*;
+use crate::consumer::{Announcement, Work};
 use crate::delivery::Settlement;
 use crate::stream_store::{Position, Request, Response};
 
@@ -183,4 +183,51 @@ fn a_safe_trim_keeps_what_may_be_taken_up() {
     worker.add(2, "b", &options());
     assert_eq!(handled(&mut worker, &mut world), numbers[0]);
     assert_eq!(trim(&mut world), Response::Count(90));
+}
+
+/// What the client asks of the store now. A read stays open.
+fn asked(client: &mut Client, world: &World) -> Vec<Request> {
+    let mut requests = Vec::new();
+    for work in client.consumer.work(world.now) {
+        match work {
+            Work::Store(_, request) => requests.push(request),
+            Work::Read(read) => client.parked = Some(read),
+        }
+    }
+    requests
+}
+
+/// Ends the open read.
+fn arrive(client: &mut Client, world: &mut World) {
+    let read = client.parked.take().unwrap();
+    let entries = world.read(&read).unwrap().unwrap();
+    client.consumer.arrived(client.key, entries, world.now);
+}
+
+#[test]
+fn answers_that_overtake_each_other_hide_no_type_that_was_read_past() {
+    let mut world = World::new();
+    made(&mut world);
+    let mut worker = client("w", &["a"], &mut world);
+    handled(&mut worker, &mut world);
+    // The facts are synchronized, for a pattern that the group has, and behind that the first entry of a type is skipped.
+    worker.add(2, "a", &options());
+    let beat = asked(&mut worker, &world).pop().unwrap();
+    assert!(matches!(beat, Request::Heartbeat { .. }));
+    world.publish("s", "b", None);
+    arrive(&mut worker, &mut world);
+    let skip = asked(&mut worker, &world).pop().unwrap();
+    assert!(matches!(skip, Request::Skip { .. }));
+    let answers = [&beat, &skip].map(|request| world.store.execute(request.clone(), world.now));
+    let [of_beat, of_skip] = answers;
+    worker.consumer.answered(worker.key, skip, of_skip, world.now, longest_wait);
+    world.publish("s", "b", None);
+    asked(&mut worker, &world);
+    arrive(&mut worker, &mut world);
+    let next = asked(&mut worker, &world).into_iter().find(|r| matches!(r, Request::Skip { .. })).unwrap();
+    worker.consumer.answered(worker.key, beat, of_beat, world.now, longest_wait);
+    let of_next = world.store.execute(next.clone(), world.now);
+    worker.consumer.answered(worker.key, next, of_next, world.now, longest_wait);
+    worker.add(3, "b", &options());
+    assert_eq!(handled(&mut worker, &mut world), [1, 2]);
 }
