@@ -15,6 +15,7 @@ use crate::consumer::stream::Stream;
 use crate::consumer::stream::route_cache::Route;
 use crate::consumer::subscriber::{Subscriber, channel_of, is_told_pattern_for};
 use crate::consumer::subscriptions::GroupSubscriptions;
+use crate::consumer::watch::Watch;
 use crate::delivery::event::LiveEvent;
 use crate::filter::Filter;
 use crate::options::subscribe::{OrderBy, SubscribeOptions};
@@ -35,8 +36,8 @@ pub(super) struct Group {
     pub(super) reading: Reading,
     /// Whether nothing more is taken in.
     pub(super) stopping: bool,
-    /// Since when it finds events without a handler, with the subscriptions that it has.
-    pub(super) unmatched_since: Option<u64>,
+    /// For how long it has seen that nobody takes what it has no handler for.
+    pub(super) watch: Watch,
 }
 
 impl Group {
@@ -52,7 +53,7 @@ impl Group {
             suspected_poison: VecDeque::new(),
             reading: Reading::default(),
             stopping: false,
-            unmatched_since: None,
+            watch: Watch::default(),
         }
     }
 
@@ -66,7 +67,7 @@ impl Group {
         }
         self.subscriptions.add(id, subscriber);
         self.stopping = false;
-        self.unmatched_since = None;
+        self.watch.begin_anew();
         self.subscriptions_changed();
     }
 

@@ -203,8 +203,7 @@ fn judge(
         .unhandled_since
         .map_or(patience, |since| since.saturating_add(patience).saturating_sub(store_time));
     // A client that has just come may be about to subscribe to what it cannot handle yet.
-    let since = *group.unmatched_since.get_or_insert(now);
-    let left = left.max(since.saturating_add(patience).saturating_sub(now));
+    let left = left.max(group.watch.left(patience, now));
     if left > 0 {
         return (Verdict::LeaveToPeers { until: now.saturating_add(left) }, Some(event));
     }

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | what goes in and out | `membership`, `received`, `work`, `announcement` |
 //! | what a group consists of | `group`: its parts; `subscriptions` and `subscriber`, `entry_table` and `entry`, `stream/` |
-//! | what becomes of an entry that comes in, and when it is a dead letter at once | `intake`; `unmatched`: one that nobody seems to want |
+//! | what becomes of an entry that comes in, and when it is a dead letter at once | `intake`; `unmatched`, `watch`: one that nobody seems to want |
 //! | which entry waits for which | `ordering` |
 //! | when an entry goes to a handler | `dispatch`; `handler_calls`: the calls that run |
 //! | which delays the store keeps | `delays` |
@@ -62,6 +62,7 @@ mod tests;
 mod throughput;
 mod unmatched;
 mod updates;
+mod watch;
 mod work;
 
 use std::sync::Arc;

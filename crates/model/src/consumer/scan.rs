@@ -38,8 +38,11 @@ pub(super) fn scan(
     let takes = |event_type: &str| !subscriptions.takers(at, event_type, None).is_empty();
     let request = stream.take_up.next_request(&stream.member, room, takes, now);
     out.extend(request.map(|request| Work::Store(key, request)));
-    let request = stream.recovery.next_request(&stream.member, lease, (early, hears_hand_backs), now);
-    out.extend(request.map(|request| Work::Store(key, request)));
+    if let Some(request) = stream.recovery.next_request(&stream.member, lease, (early, hears_hand_backs), now)
+    {
+        group.watch.looked(lease, now);
+        out.push(Work::Store(key, request));
+    }
 }
 
 /// Own pending entries behind `after` were asked for.

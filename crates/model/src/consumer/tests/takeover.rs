@@ -135,6 +135,23 @@ fn a_client_gives_up_nothing_while_it_subscribes() {
 }
 
 #[test]
+fn a_client_gives_up_nothing_for_the_time_in_which_it_was_stopped() {
+    let mut b = Bench::new(&options());
+    b.client.consumer.remove(1, b.world.now);
+    b.client.add(2, "x", &options());
+    b.run();
+    let id = b.publish(1)[0];
+    b.pass(1000);
+    // The process is stopped, and nobody has offered the entry meanwhile.
+    b.world.now += LEASE * 4;
+    b.run();
+    b.pass(LEASE);
+    assert_eq!(b.world.letters("s"), []);
+    b.pass(LEASE * 2);
+    assert_eq!(b.world.letters("s"), [(id.to_string(), "unhandled".into(), "1".into())]);
+}
+
+#[test]
 fn a_type_that_another_client_has_just_subscribed_to_is_left_to_it() {
     let mut world = World::new();
     let (mut one, mut two) = (Client::new("one", &options()), Client::new("two", &options()));
