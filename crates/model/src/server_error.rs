@@ -82,6 +82,18 @@ pub fn is_withheld(error: &str) -> bool {
             && error.starts_with("ERR "))
 }
 
+/// Whether this answer to `PING` says that the server takes no commands that write, as it cannot save its data.
+pub fn refuses_writes(error: &str) -> bool {
+    error.starts_with("MISCONF")
+}
+
+/// Whether a server that answers `PING` with this error takes no commands at the moment, so that a connection to it is not
+/// ready. Every other answer proves that the server lives: one that cannot save its data (`MISCONF`), or is a replica
+/// without a master (`MASTERDOWN`), refuses `PING`, and still publishes, subscribes or says its role.
+pub fn is_not_ready(error: &str) -> bool {
+    matches!(error.split_once(' ').map_or(error, |(code, _)| code), "LOADING" | "BUSY")
+}
+
 /// What a connection does about an error of this kind, whether a command was refused or the connection itself.
 pub fn action_of(kind: ErrorKind) -> Action {
     match kind {
@@ -208,6 +220,26 @@ mod tests {
         assert!(is_withheld("ERR command is not supported"));
         assert!(!is_withheld("ERR Protocol error: x") && !is_withheld("ERR max number of clients reached"));
         assert!(!is_withheld("LOADING Redis is loading the dataset in memory") && !is_withheld("ERR"));
+    }
+
+    #[test]
+    fn only_a_server_that_takes_no_commands_is_not_ready() {
+        for (error, not_ready) in [
+            ("LOADING Redis is loading the dataset in memory", true),
+            ("BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.", true),
+            (
+                "MISCONF Redis is configured to save RDB snapshots, but it is currently unable to persist",
+                false,
+            ),
+            ("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", false),
+            ("NOREPLICAS Not enough good replicas to write.", false),
+            ("OOM command not allowed when used memory > 'maxmemory'.", false),
+            ("NOPERM this user has no permissions to run the 'ping' command", false),
+            ("ERR unknown command 'PING', with args beginning with: ", false),
+            ("BUSYGROUP Consumer Group name already exists", false),
+        ] {
+            assert_eq!(is_not_ready(error), not_ready, "{error}");
+        }
     }
 
     #[test]

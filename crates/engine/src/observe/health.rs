@@ -60,6 +60,10 @@ async fn ask(state: &ClientState, transport: &dyn Transport) -> Value {
         faulty += 1;
         warnings.push(json!({ "code": "NO_ANSWER", "message": error.message }));
     }
+    if let Some(error) = &probe.refuses_writes {
+        faulty += 1;
+        warnings.push(json!({ "code": "WRITES_REFUSED", "message": error.message }));
+    }
     if is_local_only(state)
         && let Some((link, why)) = state.lifecycle.fault()
     {

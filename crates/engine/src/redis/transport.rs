@@ -9,6 +9,7 @@ use oxbus_model::config::Mode;
 use oxbus_model::consumer::{GroupKey, Read};
 use oxbus_model::routing::channel::HANDED_BACK;
 use oxbus_model::routing::router::ServerSubscription;
+use oxbus_model::server_error;
 use oxbus_model::stream_store::{WantedPattern, keys};
 use oxbus_model::{BusError, ErrorKind, Outcome};
 use serde_json::json;
@@ -222,8 +223,11 @@ impl Transport for RedisTransport {
                 (LinkId::Subscriber, subscriber.is_ok()),
                 (LinkId::Consumer, consumer.is_ok()),
             ];
+            let is_refusal = |error: &BusError| server_error::refuses_writes(&error.message);
+            let refuses_writes = consumer.as_ref().ok().and_then(|answer| answer.as_ref().err()).cloned();
+            let refuses_writes = refuses_writes.filter(is_refusal);
             let late = || failed(BusError::new(ErrorKind::CommandTimeout, "no answer in time"));
-            Probe { asked, ..publisher.unwrap_or_else(|_| late()) }
+            Probe { asked, refuses_writes, ..publisher.unwrap_or_else(|_| late()) }
         })
     }
 

@@ -128,4 +128,6 @@ pub(crate) struct Probe {
     pub(crate) warnings: Vec<(&'static str, String)>,
     /// Why there was no answer.
     pub(crate) error: Option<BusError>,
+    /// Why the server takes no commands that write, if it says so.
+    pub(crate) refuses_writes: Option<BusError>,
 }

@@ -21,6 +21,7 @@ mod outage;
 mod outcome;
 mod panic;
 mod payload;
+mod persistence;
 mod pressure;
 mod role;
 mod setup;

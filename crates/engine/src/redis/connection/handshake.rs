@@ -223,8 +223,9 @@ impl Step {
         if let Some(error) = error_of(&reply) {
             let forgiven = match self {
                 Step::Optional => true,
+                Step::Ready => !server_error::is_not_ready(error),
                 // Services that manage servers for others often take commands away.
-                Step::Role | Step::Ready => server_error::is_withheld(error),
+                Step::Role => server_error::is_withheld(error),
                 Step::Required | Step::Eviction => false,
             };
             return if forgiven { Ok(false) } else { Err(server_error::classify(error).into_error(error)) };

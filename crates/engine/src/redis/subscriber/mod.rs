@@ -240,6 +240,11 @@ impl Subscriber {
     /// drops this one, any other denies the subscription.
     fn refused(&mut self, error: &str, now: u64) -> Result<(), BusError> {
         let refusal = server_error::classify(error);
+        if matches!(self.asked.front(), Some(Asked::Ping(_))) {
+            // Any answer proves that the server lives, and that what it sent before has come.
+            self.pong(now);
+            return Ok(());
+        }
         match (self.asked.pop_front(), refusal.action) {
             (_, Action::Reconnect) => return Err(refusal.into_error(error)),
             (Some(Asked::Names), Action::Backoff) => self.wanted.postponed(now + POSTPONED),
@@ -248,8 +253,7 @@ impl Subscriber {
                     self.denied(server_subscription, &refusal.into_error(error), now);
                 }
             }
-            (Some(Asked::Ping(_)), _) => self.ping_sent = None,
-            (None, _) => warn!(error, "the server sent an error"),
+            (Some(Asked::Ping(_)) | None, _) => warn!(error, "the server sent an error"),
         }
         Ok(())
     }
