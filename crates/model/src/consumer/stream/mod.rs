@@ -68,6 +68,8 @@ pub(super) struct Stream {
     pub(super) routes: RouteCache,
     pub(super) unmatched: UnmatchedEntries,
     pub(super) take_up: TakeUp,
+    /// A subscription asks for a start though the group has begun; with the version of the subscriptions that tells it.
+    pub(super) late_start: Option<u32>,
     pub(super) updates: StoreUpdates,
 }
 
@@ -106,6 +108,7 @@ impl Stream {
             routes: RouteCache::default(),
             unmatched: UnmatchedEntries::default(),
             take_up: TakeUp::default(),
+            late_start: None,
             updates: StoreUpdates::new(dead_letters_to),
         }
     }
