@@ -5,13 +5,15 @@
 //! - while the group had nothing to read and reads on at once;
 //! - while the group has read everything a few milliseconds ago, as the clock of the server and the ids of the entries
 //!   show. What is unread was added since then, and can only be gone if more was added since than the stream keeps. A
-//!   stream that was never trimmed, or that has many entries in front of the group, is believed to keep more;
+//!   stream that was never trimmed, or that has many entries in front of the group, is believed to keep more, unless
+//!   the configuration says otherwise;
 //! - while there are more entries in front of the group than can have been trimmed since that was known, as retention
 //!   trims about as many entries as are added.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use oxbus_model::config::StreamConfig;
 use oxbus_model::consumer::Read;
 use oxbus_model::stream_store::{EntryId, keys};
 use redis::Cmd;
@@ -23,9 +25,11 @@ use crate::redis::streams::landmarks::Landmarks;
 /// and publishes with nothing else to do.
 const ADDED_PER_MS: u64 = 200;
 /// For how long, in milliseconds, a group that has read everything counts as one that still has.
-const FRESH: u64 = 5;
-/// So many read entries in front of a group can be trimmed within that time.
-const FEW: u64 = FRESH * ADDED_PER_MS;
+const FRESH: u64 = 3;
+/// So many entries, and more, can be added within that time and the way of a read, and be trimmed.
+const FEW: u64 = 1_000;
+/// So many milliseconds is what is kept for a shorter time hardly kept at all.
+const SHORTLY: u64 = 1_000;
 /// So many entries that come at once may be the begin of very many.
 const BURST: usize = 8;
 /// How long, in milliseconds, it is believed that there are many entries in front of a group that has not read
@@ -97,6 +101,8 @@ pub(super) struct TrimWatch {
     sent: VecDeque<u64>,
     /// The last answer to a read.
     answer: Option<Answer>,
+    /// Streams that keep few entries, so that each trim is close to a group.
+    short: Vec<Arc<str>>,
     streams: Vec<WatchedStream>,
 }
 
@@ -108,7 +114,20 @@ struct WatchedStream {
     told: u64,
 }
 
+/// Whether a stream keeps so little, whatever of it is unread, that it can be added at once.
+fn is_short(stream: &StreamConfig) -> bool {
+    let few = stream.max_length.is_some_and(|length| length < FEW);
+    let shortly = stream.max_age.is_some_and(|age| age < SHORTLY);
+    stream.cap < FEW || (!stream.safe_trim && (few || shortly))
+}
+
 impl TrimWatch {
+    /// Of a client with these streams.
+    pub(super) fn new(streams: &[StreamConfig]) -> Self {
+        let short = streams.iter().filter(|stream| is_short(stream));
+        TrimWatch { short: short.map(|stream| stream.name.as_str().into()).collect(), ..TrimWatch::default() }
+    }
+
     /// There is a new connection, perhaps to another server, or a group was made again.
     pub(super) fn forget(&mut self) {
         self.sight = None;
@@ -128,7 +147,8 @@ impl TrimWatch {
         // Of several streams it is not counted which of them has grown.
         let in_front = self.margin.0 + if streams.len() == 1 { self.read_since } else { 0 };
         let few_at_once = self.answer.is_some_and(|answer| answer.count < BURST);
-        let is_fresh = self.is_fresh(now) && !sight.close && !is_old && (in_front >= FEW || few_at_once);
+        let is_close = sight.close || streams.iter().any(|stream| self.short.contains(stream));
+        let is_fresh = self.is_fresh(now) && !is_close && !is_old && (in_front >= FEW || few_at_once);
         if sight.forgets && self.reads > 0 && since >= WRITTEN_DOWN_EVERY && !is_fresh {
             return Precaution::Look;
         } else if is_fresh || self.is_idle(now) {
@@ -137,7 +157,7 @@ impl TrimWatch {
         let known_for = now.saturating_sub(self.margin.1);
         if known_for < MARGIN_LASTS && in_front > (known_for + 1) * ADDED_PER_MS {
             Precaution::None
-        } else if sight.close || is_old || in_front < NODE || limit >= LARGE_READ || !self.may_ask(streams) {
+        } else if is_close || is_old || in_front < NODE || limit >= LARGE_READ || !self.may_ask(streams) {
             Precaution::Look
         } else {
             Precaution::Ask

@@ -2,6 +2,8 @@
 
 use super::*;
 
+use oxbus_model::config::{Config, Environment};
+
 /// The clock of the server at the client's time 0.
 const SERVER: u64 = 1_700_000_000_000;
 const BLOCK: u64 = 300;
@@ -83,8 +85,8 @@ fn who_may_have_been_passed_by_a_trim_looks() {
     watch.brings(&streams[0], 4, 4, 1_000, 1_001);
     assert_eq!(watch.precaution(&streams, 16, 1_001), Precaution::Look);
     watch.brings(&streams[0], 1, 16, 1_000, 1_001);
-    assert_eq!(watch.precaution(&streams, 16, 1_005), Precaution::None);
-    assert_eq!(watch.precaution(&streams, 16, 1_006), Precaution::Look);
+    assert_eq!(watch.precaution(&streams, 16, 1_003), Precaution::None);
+    assert_eq!(watch.precaution(&streams, 16, 1_004), Precaution::Look);
     watch.brings(&streams[0], 1, 16, 1_000, 2_000);
     assert_eq!(watch.precaution(&streams, 16, 2_000), Precaution::Look);
     // Many come at once, and few are in front.
@@ -105,8 +107,8 @@ fn an_idle_reader_does_not_look_unless_its_answers_are_late() {
     assert_eq!(watch.precaution(&streams, 16, 1_002 + BLOCK), Precaution::Look);
     // The process was stopped while the answer waited for it.
     watch.sent(2_000);
-    watch.answered(0, 16, 0, BLOCK, 2_006 + BLOCK);
-    assert_eq!(watch.precaution(&streams, 16, 2_006 + BLOCK), Precaution::Look);
+    watch.answered(0, 16, 0, BLOCK, 2_004 + BLOCK);
+    assert_eq!(watch.precaution(&streams, 16, 2_004 + BLOCK), Precaution::Look);
 }
 
 #[test]
@@ -146,4 +148,28 @@ fn a_server_that_forgets_is_made_to_write_down_what_was_read() {
     assert_eq!(watch.precaution(&streams, 16, 1_500), Precaution::None);
     watch.brings(&streams[0], 0, 16, 0, 1_800);
     assert_eq!(watch.precaution(&streams, 16, 1_800), Precaution::Look);
+}
+
+#[test]
+fn a_stream_that_keeps_few_entries_is_looked_at_before_each_read() {
+    let config = |options: serde_json::Value| {
+        let mut stream = serde_json::json!({ "name": "s", "events": "job" });
+        stream.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
+        let config =
+            serde_json::json!({ "serviceName": "test", "redis": "redis://localhost", "streams": [stream] });
+        Config::resolve(&config.to_string(), &Environment::default()).unwrap().streams
+    };
+    for (options, looks) in [
+        (serde_json::json!({}), false),
+        (serde_json::json!({ "maxLength": 100, "safeTrim": true }), false),
+        (serde_json::json!({ "maxLength": 100, "safeTrim": false }), true),
+        (serde_json::json!({ "maxLength": 1000, "safeTrim": false }), false),
+        (serde_json::json!({ "retention": "time", "retentionValue": 999, "safeTrim": false }), true),
+        (serde_json::json!({ "retention": "time", "retentionValue": 1000, "safeTrim": false }), false),
+    ] {
+        let (mut watch, streams) = watch(0, false);
+        watch.short = TrimWatch::new(&config(options.clone())).short;
+        watch.brings(&streams[0], 1, 16, 10, 11);
+        assert_eq!(watch.precaution(&streams, 16, 11) == Precaution::Look, looks, "{options}");
+    }
 }
