@@ -25,7 +25,7 @@ use crate::redis::streams::landmarks::Landmarks;
 /// and publishes with nothing else to do.
 const ADDED_PER_MS: u64 = 200;
 /// For how long, in milliseconds, a group that has read everything counts as one that still has.
-const FRESH: u64 = 3;
+const FRESH: u64 = 5;
 /// So many entries, and more, can be added within that time and the way of a read, and be trimmed.
 const FEW: u64 = 1_000;
 /// So many milliseconds is what is kept for a shorter time hardly kept at all.
@@ -89,6 +89,8 @@ struct Answer {
 pub(super) struct TrimWatch {
     /// What the last look on this connection has found, and when it was sent.
     sight: Option<(Sight, u64)>,
+    /// By how much the clock of the server was ahead of the client's at the most, by each of the last two looks.
+    ahead: [Option<u64>; 2],
     /// Looks that are not answered. A look is answered before the read behind it.
     unanswered: usize,
     /// How many reads were answered since the last look was sent.
@@ -131,6 +133,7 @@ impl TrimWatch {
     /// There is a new connection, perhaps to another server, or a group was made again.
     pub(super) fn forget(&mut self) {
         self.sight = None;
+        self.ahead = [None; 2];
         self.unanswered = 0;
         self.sent.clear();
         self.answer = None;
@@ -170,11 +173,13 @@ impl TrimWatch {
             .is_some_and(|answer| answer.count == 0 && !answer.is_late && now.saturating_sub(answer.at) <= 1)
     }
 
-    /// Whether the group had read everything a few milliseconds ago. That the last look has taken its time makes it
-    /// seem longer ago than it is.
+    /// Whether the group had read everything a few milliseconds ago. If the last looks have taken their time, it seems
+    /// longer ago than it is.
     fn is_fresh(&self, now: u64) -> bool {
-        let (Some((sight, sent)), Some(answer)) = (self.sight, self.answer) else { return false };
-        let server_now = sight.time.saturating_add(now.saturating_sub(sent));
+        let (Some(ahead), Some(answer)) = (self.ahead.into_iter().flatten().min(), self.answer) else {
+            return false;
+        };
+        let server_now = now.saturating_add(ahead);
         answer.is_all
             && answer.count > 0
             && server_now.checked_sub(answer.newest).is_some_and(|age| age <= FRESH)
@@ -228,6 +233,7 @@ impl TrimWatch {
     pub(super) fn looked(&mut self, sight: Sight, sent: u64) {
         self.unanswered = self.unanswered.saturating_sub(1);
         self.sight = Some((sight, sent));
+        self.ahead = [self.ahead[1], Some(sight.time.saturating_sub(sent))];
         self.margin = (sight.margin, sent);
     }
 

@@ -85,8 +85,8 @@ fn who_may_have_been_passed_by_a_trim_looks() {
     watch.brings(&streams[0], 4, 4, 1_000, 1_001);
     assert_eq!(watch.precaution(&streams, 16, 1_001), Precaution::Look);
     watch.brings(&streams[0], 1, 16, 1_000, 1_001);
-    assert_eq!(watch.precaution(&streams, 16, 1_003), Precaution::None);
-    assert_eq!(watch.precaution(&streams, 16, 1_004), Precaution::Look);
+    assert_eq!(watch.precaution(&streams, 16, 1_005), Precaution::None);
+    assert_eq!(watch.precaution(&streams, 16, 1_006), Precaution::Look);
     watch.brings(&streams[0], 1, 16, 1_000, 2_000);
     assert_eq!(watch.precaution(&streams, 16, 2_000), Precaution::Look);
     // Many come at once, and few are in front.
@@ -107,8 +107,8 @@ fn an_idle_reader_does_not_look_unless_its_answers_are_late() {
     assert_eq!(watch.precaution(&streams, 16, 1_002 + BLOCK), Precaution::Look);
     // The process was stopped while the answer waited for it.
     watch.sent(2_000);
-    watch.answered(0, 16, 0, BLOCK, 2_004 + BLOCK);
-    assert_eq!(watch.precaution(&streams, 16, 2_004 + BLOCK), Precaution::Look);
+    watch.answered(0, 16, 0, BLOCK, 2_006 + BLOCK);
+    assert_eq!(watch.precaution(&streams, 16, 2_006 + BLOCK), Precaution::Look);
 }
 
 #[test]
