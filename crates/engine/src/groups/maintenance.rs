@@ -5,10 +5,10 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
-use oxbus_model::BusError;
 use oxbus_model::config::StreamConfig;
 use oxbus_model::consumer::Announcement;
 use oxbus_model::stream_store::{Position, Request, Response, keys};
+use oxbus_model::{BusError, ErrorKind};
 use tokio::sync::watch;
 use tracing::debug;
 
@@ -18,7 +18,7 @@ use crate::host::Notice;
 use crate::runtime::panics::catch_panic;
 use crate::runtime::tasks::Tasks;
 use crate::state::ClientState;
-use crate::transport::{EVICTION_POLICY, SERVER_INFO_DENIED, Transport};
+use crate::transport::{EVICTION_POLICY, RETENTION_REFUSED, SERVER_INFO_DENIED, Transport};
 
 /// How often streams are trimmed, in milliseconds. While nothing is removed the interval doubles, as far as the second.
 const TRIM_INTERVAL: u64 = 5_000;
@@ -296,18 +296,34 @@ impl GroupMaintenance {
                 let result = self.transport.store().execute(retention.clone()).await;
                 log::span(&retention).in_scope(|| log::answered(&retention, &result));
                 any |= matches!(result, Ok(Response::Count(1..)));
-                match result {
-                    Ok(Response::Count(removed)) if removed >= TRIMMED_AT_ONCE => {}
-                    Ok(_) => break,
-                    Err(error) => {
-                        let (stream, error, code) = (&stream.name, &error.message, error.kind.code());
-                        debug!(code, "stream {stream} was not trimmed: {error}");
-                        break;
-                    }
+                let goes_on = matches!(result, Ok(Response::Count(TRIMMED_AT_ONCE..)));
+                self.report_retention(&stream.name, result.err());
+                if !goes_on {
+                    break;
                 }
             }
         }
         any
+    }
+
+    /// A stream was trimmed, or was not. The host is warned when the server begins to refuse it, or does so for another
+    /// reason. What has failed with a connection says nothing.
+    fn report_retention(&self, stream: &str, error: Option<BusError>) {
+        let Some(error) = error else {
+            self.state.groups.untrimmed().remove(stream);
+            return;
+        };
+        let (why, kind) = (&error.message, error.kind);
+        debug!(code = kind.code(), "stream {stream} was not trimmed: {why}");
+        if (kind.retryable() && kind != ErrorKind::ServerOom) || kind == ErrorKind::Closed {
+            return;
+        }
+        let message = format!("stream {stream:?} is not trimmed, and grows: {why}");
+        let refusal = BusError { message: message.clone(), ..error };
+        let before = self.state.groups.untrimmed().insert(stream.to_owned(), refusal);
+        if before.is_none_or(|before| before.kind != kind) {
+            self.state.notice(Notice::Warning { code: RETENTION_REFUSED, message });
+        }
     }
 
     fn schedule(&self) -> MutexGuard<'_, Schedule> {

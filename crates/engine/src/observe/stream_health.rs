@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::{Instant, timeout_at};
 
 use crate::state::ClientState;
+use crate::transport::RETENTION_REFUSED;
 use crate::transport::store::Store;
 
 /// Pending entries of a group above which the report warns.
@@ -33,6 +34,11 @@ pub(crate) async fn report(state: &ClientState, store: &dyn Store, limit: Durati
         let trouble = trouble.or_else(|| disappeared(state, name, answer.as_ref().ok()?.as_ref()));
         streams.add(name, answer, trouble);
     }
+    let untrimmed = state.groups.untrimmed();
+    let refusals =
+        untrimmed.values().map(|error| json!({ "code": RETENTION_REFUSED, "message": error.message }));
+    streams.warnings.extend(refusals);
+    drop(untrimmed);
     streams
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct Groups {
     pub(crate) changed: Notify,
     /// Streams whose groups could not be made, and why.
     troubles: Mutex<BTreeMap<String, BusError>>,
+    /// Streams whose retention the server refuses, and why.
+    untrimmed: Mutex<BTreeMap<String, BusError>>,
     /// Configured groups that were there in the time of this client, by stream and name. One of them that is missing is
     /// lost, not new.
     known: Mutex<BTreeSet<(String, String)>>,
@@ -48,6 +50,7 @@ impl Groups {
             used: AtomicBool::new(false),
             changed: Notify::new(),
             troubles: Mutex::default(),
+            untrimmed: Mutex::default(),
             known: Mutex::default(),
             seen_streams: Mutex::default(),
             missing: AtomicBool::new(false),
@@ -74,6 +77,11 @@ impl Groups {
     /// Streams whose groups could not be made, and why.
     pub(crate) fn troubles(&self) -> MutexGuard<'_, BTreeMap<String, BusError>> {
         self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Streams whose retention the server refuses, and why. They grow, up to the cap that publishers apply.
+    pub(crate) fn untrimmed(&self) -> MutexGuard<'_, BTreeMap<String, BusError>> {
+        self.untrimmed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Configured groups that were there in the time of this client, by stream and name.

@@ -33,6 +33,9 @@ pub(crate) const EVICTION_POLICY: &str = "EVICTION_POLICY";
 /// The warning of a server that tells nothing of itself.
 pub(crate) const SERVER_INFO_DENIED: &str = "SERVER_INFO_DENIED";
 
+/// The warning of a stream that the server does not let be trimmed.
+pub(crate) const RETENTION_REFUSED: &str = "RETENTION_REFUSED";
+
 /// A future of a transport.
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use crate::setup::{
     SLACK, assert_between, attempts_since, failed, hasty, is_error, ready, seconds, soak, timed,
 };
-use crate::support::{Bus, Inbox};
+use crate::support::{Bus, Inbox, is_warning};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_password_fails_at_once_and_is_not_tried_again_fast() {
@@ -66,6 +66,38 @@ async fn a_password_changed_and_changed_back_is_survived() {
     server.command(&["CONFIG", "SET", "requirepass", "other"]).await;
     server.command(&["CLIENT", "KILL", "TYPE", "normal"]).await;
     bus.notices.wait_from(mark, |n| is_error(n, ErrorKind::AuthFailed)).await;
+    bus.disconnect().await;
+}
+
+/// A stream that may not be trimmed grows: the host is warned, once, and the report says it until it is trimmed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retention_that_is_refused_is_warned_of_once() {
+    const REFUSED: &str = "RETENTION_REFUSED";
+    let server = RedisServer::start().await;
+    server.command(&["ACL", "SETUSER", "default", "-xtrim"]).await;
+    let streams =
+        json!([{ "name": "jobs", "events": "job", "maxLength": 5, "realtime": false, "consumerGroups": [] }]);
+    let bus = ready(json!({ "redis": server.url(), "streams": streams })).await;
+    for n in 0..20 {
+        bus.publish("job", n).await.unwrap();
+    }
+    bus.notices.wait_for(|notice| is_warning(notice, REFUSED)).await;
+    let reported = async || {
+        let health = bus.health().await;
+        health["warnings"].as_array().unwrap().iter().filter(|warning| warning["code"] == REFUSED).count()
+    };
+    assert_eq!(reported().await, 1);
+    // It is tried again, and not warned of again.
+    let tries = async || server.info("commandstats").await["cmdstat_xtrim"].clone();
+    let rejected = |stats: &str| stats.contains("rejected_calls=2");
+    let twice = async || rejected(&tries().await);
+    eventually(std::time::Duration::from_secs(30), "a second try", twice).await;
+    server.command(&["ACL", "SETUSER", "default", "+xtrim"]).await;
+    let trimmed = async || server.command(&["XLEN", "jobs"]).await.int() == 5;
+    eventually(std::time::Duration::from_secs(60), "the stream is trimmed", trimmed).await;
+    eventually(std::time::Duration::from_secs(5), "a report without it", async || reported().await == 0)
+        .await;
+    assert_eq!(bus.notices.all().iter().filter(|notice| is_warning(notice, REFUSED)).count(), 1);
     bus.disconnect().await;
 }
 

@@ -4,9 +4,10 @@
 -- ARGV: group, instance, '1' for the first look on a connection, '2' for one that writes down what was read, else '';
 --       then for each stream how many missed entries this instance has been told of.
 -- Returns: how many entries that the group has read are at least left in front of what it has not read, 1 if a trim has
---          come close to it, 1 if the server may forget how many entries a group has read; then for each stream nil or
---          what the group missed: how many this instance has found in all, behind which id, before which id.
+--          come close to it, 1 if the server may forget how many entries a group has read, and the server's time;
+--          then for each stream nil or what the group missed: how many this instance has found in all, behind which id, before which id.
 local name, instance, is_first = ARGV[1], ARGV[2], ARGV[3] == '1'
+local now = time()
 local run = forgets and is_first and run_id()
 
 -- How many entries there were up to the position of the group; nil where nobody knows.
@@ -64,7 +65,8 @@ local function look(stream, facts, told)
     local margin, missed = 0, nil
     if not counts then
         missed = one_missed(info, position, first, kept)
-        close = (is_before or length < 1000) and 1 or close
+        -- What there is has to be seen before it is gone.
+        close = 1
         margin = is_done and length or 0
         if length > 0 then
             redis.call('HSET', facts, 'top', last)
@@ -122,4 +124,4 @@ end
 for i = 1, #KEYS / 2 do
     reports[#reports + 1] = look(KEYS[i], KEYS[#KEYS / 2 + i], tonumber(ARGV[3 + i]))
 end
-return { least or 0, close, forgets and 1 or 0, unpack(reports) }
+return { least or 0, close, forgets and 1 or 0, now, unpack(reports) }

@@ -20,7 +20,7 @@ scripts! {
         "shared/holder", "shared/fence", "shared/clock", "shared/due", "shared/collect", "claim_own_pending"
     ];
     HEARTBEAT = ["shared/ids", "shared/info", "shared/clock", "shared/holder", "shared/skipped", "heartbeat"];
-    FIND_MISSED = ["shared/ids", "shared/info", "shared/counted", "find_missed"];
+    FIND_MISSED = ["shared/ids", "shared/info", "shared/counted", "shared/clock", "find_missed"];
     SKIP = ["shared/ids", "shared/holder", "shared/fence", "shared/clock", "shared/skipped", "skip"];
     TAKE_UP = ["shared/ids", "shared/holder", "shared/fence", "take_up"];
     REMOVE_CONSUMER = ["shared/holder", "remove_consumer"];

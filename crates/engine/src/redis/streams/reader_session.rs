@@ -19,6 +19,7 @@ use crate::redis::resp::reply::{Protocol, Reply, decode};
 use crate::redis::resp::value::RespValue;
 use crate::redis::resp::xreadgroup::{Progress, ReadReply, visit};
 use crate::redis::scripts::script;
+use crate::redis::streams::landmarks::Asking;
 use crate::redis::streams::reader_input::{Blocked, Input};
 use crate::redis::streams::store_replies;
 use crate::redis::streams::trim_watch::{Precaution, Sight, TrimWatch, look};
@@ -41,8 +42,8 @@ fn block(context: &TransportContext) -> u64 {
 
 enum Command {
     Read(Read),
-    /// The last entry that was read of a stream.
-    LastRead,
+    /// An entry of a stream that was read.
+    Landmark,
     /// What the group has missed of these streams.
     Look {
         group: Arc<str>,
@@ -51,15 +52,6 @@ enum Command {
     },
     ClientId,
     Ping,
-}
-
-/// A read that waits for answers.
-struct Asking {
-    read: Read,
-    /// How many answers are to come.
-    left: usize,
-    /// Whether an entry was gone.
-    gone: bool,
 }
 
 /// The session.
@@ -71,7 +63,7 @@ pub(super) struct GroupReaderSession {
     connected: bool,
     /// Reads that are not sent.
     unsent: VecDeque<Read>,
-    /// A read that waits until it is known whether the last entries that were read are still there.
+    /// A read that waits until it is known whether entries that were read are still there.
     asking: Option<Asking>,
     trims: TrimWatch,
     /// Whether the server knows the script of a look.
@@ -95,12 +87,12 @@ impl GroupReaderSession {
             key,
             id,
             liveness: Liveness::new(context.config.redis.heartbeat),
+            trims: TrimWatch::new(&context.config.streams),
             context,
             protocol: Protocol::Resp3,
             connected: false,
             unsent: VecDeque::new(),
             asking: None,
-            trims: TrimWatch::default(),
             knows_script: false,
             unanswered: 0,
             pipeline: Pipeline::new(),
@@ -122,21 +114,21 @@ impl GroupReaderSession {
             && let Some(read) = self.unsent.pop_front()
         {
             match self.trims.precaution(&read.streams, read.limit, now) {
-                Precaution::None => self.send(read),
+                Precaution::None => self.send(read, now),
                 Precaution::Look => self.look_and_send(read, now),
-                Precaution::AskForLast => self.ask_for_last(read),
+                Precaution::Ask => self.ask(read, now),
             }
         }
     }
 
-    fn ask_for_last(&mut self, read: Read) {
-        for stream in read.streams.iter() {
-            let id = self.trims.last_read(stream).unwrap_or_default().to_string();
-            let command = cmd("XRANGE").arg(&**stream).arg(&id).arg(&id).to_owned();
-            self.push(Command::LastRead, ASK_LIMIT, &command);
+    fn ask(&mut self, read: Read, now: u64) {
+        let marks: Vec<_> =
+            read.streams.iter().map(|stream| self.trims.landmark(stream).unwrap_or_default()).collect();
+        for (stream, (id, _)) in read.streams.iter().zip(&marks) {
+            let id = id.to_string();
+            self.push(Command::Landmark, ASK_LIMIT, cmd("XRANGE").arg(&**stream).arg(&id).arg(&id));
         }
-        let left = read.streams.len();
-        self.asking = Some(Asking { read, left, gone: false });
+        self.asking = Some(Asking::new(read, &marks, now));
     }
 
     /// Sends a read, and before it a look at what the group has missed. They go together, so that hardly anything
@@ -146,10 +138,10 @@ impl GroupReaderSession {
         self.trims.looking();
         let (group, streams) = (read.group.clone(), read.streams.clone());
         self.push(Command::Look { group, streams, sent: now }, block(&self.context) + BLOCK_GRACE, &command);
-        self.send(read);
+        self.send(read, now);
     }
 
-    fn send(&mut self, read: Read) {
+    fn send(&mut self, read: Read, now: u64) {
         let block = block(&self.context);
         let mut command = cmd("XREADGROUP");
         command.arg("GROUP").arg(&*read.group).arg(&*read.consumer);
@@ -161,6 +153,7 @@ impl GroupReaderSession {
             command.arg(">");
         }
         self.unanswered += 1;
+        self.trims.sent(now);
         // A read that waits behind another has its time from when that one is answered.
         self.push(Command::Read(read), block + BLOCK_GRACE, &command);
     }
@@ -171,16 +164,7 @@ impl GroupReaderSession {
         }
         match self.pipeline.answered() {
             Some(Command::Read(read)) => self.take_entries(&read, reply, now),
-            Some(Command::LastRead) => {
-                let Some(asking) = &mut self.asking else { return Ok(()) };
-                let is_there = matches!(decode(self.protocol, reply)?, Some((Reply::Array(found), _)) if !found.is_empty());
-                asking.left -= 1;
-                asking.gone |= !is_there;
-                if let Some(Asking { read, gone, .. }) = self.asking.take_if(|asking| asking.left == 0) {
-                    if gone { self.look_and_send(read, now) } else { self.send(read) }
-                }
-                Ok(())
-            }
+            Some(Command::Landmark) => self.take_landmark(reply, now),
             Some(Command::Look { group, streams, sent }) => self.take_look(&group, &streams, sent, reply),
             Some(Command::ClientId) => {
                 if let Some((Reply::Int(id), _)) = decode(self.protocol, reply)? {
@@ -198,6 +182,25 @@ impl GroupReaderSession {
             },
             None => Err(unexpected_reply()),
         }
+    }
+
+    /// Takes an entry that was asked for. With the last of them the read goes that waits for them.
+    fn take_landmark(&mut self, reply: &[u8], now: u64) -> Result<(), BusError> {
+        let is_there =
+            matches!(decode(self.protocol, reply)?, Some((Reply::Array(found), _)) if !found.is_empty());
+        let Some(Asking { read, margin, sent, .. }) =
+            self.asking.take_if(|asking| asking.is_answered(is_there))
+        else {
+            return Ok(());
+        };
+        if let Some(margin) = margin {
+            self.trims.are_there(margin, sent);
+            self.send(read, now);
+        } else {
+            self.trims.is_gone(&read.streams);
+            self.look_and_send(read, now);
+        }
+        Ok(())
     }
 
     /// Takes the answer to a look.
@@ -268,11 +271,14 @@ impl GroupReaderSession {
             }
             ReadReply::Entries | ReadReply::Nothing => {
                 for stream in read.streams.iter() {
-                    if let Some(last) = arrivals.iter().rfind(|entry| Arc::ptr_eq(&entry.stream, stream)) {
-                        self.trims.read(stream, last.id);
+                    let mut of_stream = arrivals.iter().filter(|entry| Arc::ptr_eq(&entry.stream, stream));
+                    let count = of_stream.clone().count() as u64;
+                    if let Some(last) = of_stream.next_back() {
+                        self.trims.read(stream, count, last.id);
                     }
                 }
-                self.trims.answered(arrivals.len(), read.limit, now);
+                let newest = arrivals.iter().map(|entry| entry.id.ms).max().unwrap_or(0);
+                self.trims.answered(arrivals.len(), read.limit, newest, block(&self.context), now);
                 self.context.events.entries(self.key, arrivals);
             }
         }

@@ -174,8 +174,9 @@ pub(in crate::redis) fn missed(reply: RespValue) -> Result<(Sight, Vec<Option<Mi
     let mut items = reply.items()?.into_iter();
     let mut next = || items.next().unwrap_or(RespValue::Nil);
     let (margin, close, forgets) = (next().count()?, next().count()? != 0, next().count()? != 0);
+    let time = next().count()?;
     let streams = items.map(|stream| stream.maybe(missed_between)).collect::<Result<_, _>>()?;
-    Ok((Sight { margin, close, forgets }, streams))
+    Ok((Sight { margin, close, forgets, time }, streams))
 }
 
 /// Of `describe.lua`.

@@ -16,7 +16,7 @@ impl Rig {
         let script = list::FIND_MISSED.source();
         let found =
             self.server.command(&["EVAL", script, "2", STREAM, &facts, group, instance, "1", &told]).await;
-        let Value::Array(found) = &found.items()[3] else { return None };
+        let Value::Array(found) = &found.items()[4] else { return None };
         let id = |at: usize| found[at].text().parse().unwrap();
         Some(Missed { count: u64::try_from(found[0].int()).unwrap(), from: id(1), to: id(2) })
     }
