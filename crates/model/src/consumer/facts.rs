@@ -42,6 +42,7 @@ pub(super) fn heartbeat_answered(group: &mut Group, at: usize, answer: StoreAnsw
         stream.own_scan.want();
     }
     stream.trouble = None;
+    stream.name_doubtful = false;
     let outdated = facts.outdated;
     learn(group, at, facts, now, cx);
     let Some(stream) = group.streams.get_mut(at) else { return };

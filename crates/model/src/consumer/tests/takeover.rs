@@ -161,7 +161,7 @@ fn a_type_that_another_client_has_just_subscribed_to_is_left_to_it() {
 }
 
 /// Refuses the first request of a kind once, as a connection does that is cut in that moment.
-fn fails_once(of: impl Fn(&Request) -> bool + 'static) -> Box<dyn FnMut(&Request) -> Option<Fault>> {
+fn fails_once(of: impl Fn(&Request) -> bool + 'static) -> Faults {
     let mut open = true;
     Box::new(move |request| {
         let fails = open && of(request);
