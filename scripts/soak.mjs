@@ -1,6 +1,7 @@
-// `npm run soak -- [--runs 20] [--seconds 60] [--restarts 50] [--minutes 5] [--seed n]`: so many chaos runs on each
-// server, one in which consumers are only killed, and a publisher and a subscriber whose connections are cut for some
-// minutes. It prints the sums of all accounts by server, and fails when anything of it fails.
+// `npm run soak -- [--runs 20] [--seconds 60] [--restarts 50] [--starts 100] [--minutes 5] [--seed n]`: so many chaos
+// runs on each server, one in which consumers are only killed, a worker with ten subscriptions that is killed or closed
+// while it starts, so many times, also in memory, and a publisher and a subscriber whose connections are cut for some
+// minutes. A number of 0 leaves a part out. It prints the sums of all accounts, and fails when anything of it fails.
 // OXBUS_SOAK_SERVERS names the servers, separated as in PATH: programs, or names of scripts/servers/catalog.mjs; default:
 // the one that tests use.
 
@@ -17,7 +18,14 @@ function programOf(server) {
   return known ? fetchServer(known) : server;
 }
 
-const defaults = { runs: '20', seconds: '60', restarts: '50', minutes: '5', seed: '1' };
+const defaults = {
+  runs: '20',
+  seconds: '60',
+  restarts: '50',
+  starts: '100',
+  minutes: '5',
+  seed: '1',
+};
 const options = Object.fromEntries(
   Object.entries(defaults).map(([name, value]) => [name, { type: 'string', default: value }]),
 );
@@ -30,15 +38,22 @@ function number(name) {
 }
 
 await script('soak', async () => {
-  const [runs, seconds, restarts, minutes, seed] = Object.keys(defaults).map(number);
+  const [runs, seconds, restarts, starts, minutes, seed] = Object.keys(defaults).map(number);
   const named = process.env.OXBUS_SOAK_SERVERS;
   const servers = named ? named.split(delimiter).map(programOf) : [ensureRedisServer()];
   prepare();
   const { runSeeds } = await import('./chaos/seeds.mjs');
   const { soakConnections } = await import('./soak/connections.mjs');
+  const { soakStarts } = await import('./soak/starts.mjs');
 
   const failures = [];
   const sums = [];
+  const startSums = [];
+  const start = async (transport, server) => {
+    const { problems, sums } = await soakStarts({ transport, starts, seed });
+    startSums.push({ server, ...sums });
+    failures.push(...problems.map((problem) => `${server}: ${problem}`));
+  };
   for (const server of servers) {
     process.env.OXBUS_REDIS_SERVER = server;
     console.log(`server ${server}`);
@@ -49,12 +64,15 @@ await script('soak', async () => {
       const restarted = await runSeeds({ seed, runs: 1, seconds, restarts });
       failures.push(...restarted.failed.map((one) => `${server}: restarts with seed ${one}`));
     }
+    if (starts > 0) await start('redis', server);
     if (minutes > 0) {
       const problems = await soakConnections(minutes);
       failures.push(...problems.map((problem) => `${server}: ${problem}`));
     }
   }
+  if (starts > 0) await start('memory', 'in memory');
   console.table(sums);
+  console.table(startSums);
   for (const failure of failures) console.error(`soak: ${failure}`);
   if (failures.length > 0) process.exitCode = 1;
   else console.log('soak: passed');

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tracing::debug;
 
 use crate::host::Notice;
+use crate::publish::unstored_types::MAX_TYPES;
 use crate::runtime::panics::catch_panic;
 use crate::runtime::tasks::Tasks;
 use crate::state::ClientState;
@@ -110,6 +111,13 @@ impl UnstoredWatch {
     /// Warns of types that a group wants and this client does not store, each once. Returns whether there are others that
     /// a group may want later.
     async fn warn_of_unstored(&self) -> bool {
+        if self.state.unstored.take_full() {
+            let message = format!(
+                "this client publishes more than {MAX_TYPES} event types that it does not store; whether a group waits for one \
+                 of the others is not looked up"
+            );
+            self.state.notice(Notice::Warning { code: "TYPES_NOT_LOOKED_UP", message });
+        }
         let warned = || self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         let unwarned: Vec<Arc<str>> = {
             let warned = warned();

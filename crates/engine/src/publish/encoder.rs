@@ -1,5 +1,6 @@
 //! From a caller's record to an event ready to be sent. Both transports publish what this makes.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use oxbus_model::codec::Codec;
@@ -35,6 +36,8 @@ pub(crate) struct Encoder {
     durable: Durable,
     /// The numbers of the types that were noted as published and not stored.
     noted: [u64; MAX_NAMES / 64 + 1],
+    /// Those that have no number, as far as they have a place.
+    others_noted: HashSet<Box<str>>,
     unstored: Arc<UnstoredTypes>,
     max_event_bytes: usize,
     max_data_bytes: usize,
@@ -118,6 +121,7 @@ impl Encoder {
         Encoder {
             durable: config.durable.clone(),
             noted: Default::default(),
+            others_noted: HashSet::new(),
             unstored: unstored.clone(),
             codec: config.codec,
             origin: origin.clone(),
@@ -203,12 +207,19 @@ impl Encoder {
 
     /// Notes, once for each type that has a number of its own, that its events are published and not stored.
     fn note_unstored(&mut self, type_number: u16, event_type: &str) {
+        if type_number == OTHER_NUMBER {
+            if !self.others_noted.contains(event_type)
+                && !self.unstored.is_full()
+                && self.unstored.add(event_type)
+            {
+                self.others_noted.insert(event_type.into());
+            }
+            return;
+        }
         let (word, bit) = (usize::from(type_number / 64), 1 << (type_number % 64));
         if let Some(word) = self.noted.get_mut(word).filter(|word| **word & bit == 0) {
             *word |= bit;
-            if type_number != OTHER_NUMBER {
-                self.unstored.add(event_type);
-            }
+            self.unstored.add(event_type);
         }
     }
 

@@ -85,7 +85,8 @@ impl RedisTransport {
         let start = connector.clone();
         let link = LazyLink::new(move || start.start(CommandSession::new(start.context.clone())));
         let commands = CommandLink::new(context.clone(), link);
-        let handed_back = if config.pubsub { context.channels.named(HANDED_BACK) } else { String::new() };
+        // Also without live events: those who hear it do not look for what is handed back.
+        let handed_back = context.channels.named(HANDED_BACK);
         let store = Arc::new(RedisStore::new(commands.clone(), context.config.codec, handed_back.into()));
         let (start, of_replicated) = (connector.clone(), gate.clone());
         let replicated = Arc::new(LazyLink::new(move || {

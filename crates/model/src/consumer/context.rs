@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::codec::Codec;
 use crate::config::DeadLetterConfig;
 use crate::consumer::announcement::Announcement;
+use crate::consumer::standstill::Standstill;
 use crate::delivery::deferred_drop::DeferredDrop;
 use crate::delivery::settlement::DeliveryCounts;
 use crate::observe::metrics::{Consumers, MetricKey, Types};
@@ -21,6 +22,7 @@ pub(super) struct Context {
     /// The key by which this client start shows that it lives, and whether the others are known to see it.
     pub(super) alive_key: Arc<str>,
     pub(super) is_shown: bool,
+    pub(super) standstill: Standstill,
     /// Whether this client is told of entries that others hand back.
     pub(super) hears_hand_backs: bool,
     pub(super) codec: Codec,
@@ -54,6 +56,7 @@ impl Context {
             dead_letter,
             alive_key: keys::alive(&prefix, &instance).into(),
             is_shown: false,
+            standstill: Standstill::default(),
             hears_hand_backs: false,
             channels: Channels::new(prefix),
             instance,

@@ -24,6 +24,9 @@ struct Dispatcher<'a> {
 
 /// Starts handler calls until the batch is full, in turns over the subscriptions that have room.
 pub(super) fn take(group: &mut Group, now: u64, calls: &mut HandlerCalls, batch: &mut DispatchBatch<'_>) {
+    if !group.may_begin(now) {
+        return;
+    }
     let Group { key, joining, streams, entries, ordering, subscriptions, .. } = group;
     let mut dispatcher = Dispatcher { key: *key, joining, streams, entries, ordering, calls };
     subscriptions.take_turns(now, batch, |id, s, batch| {

@@ -132,8 +132,10 @@ pub(super) struct HeldEntry {
     pub(super) made: u32,
     /// When the delays that were asked for are over, of all its calls; 0 where none was.
     pub(super) due: u64,
-    /// When its claim was made or renewed.
+    /// When its claim was made or renewed, or a renewal was last asked for.
     pub(super) renewed: u64,
+    /// As of when the claim is known: from a lease later on it may be another consumer's.
+    pub(super) known: u64,
     pub(super) stage: Stage,
     pub(super) load: Load,
     pub(super) calls: Calls,
@@ -180,6 +182,17 @@ impl HeldEntry {
     /// Whether a call waits for a handler, or a handler has it.
     pub(super) fn runs(&self) -> bool {
         self.is_live() || self.awaited().next().is_some()
+    }
+
+    /// Whether a call of it may be made that has not begun.
+    pub(super) fn has_calls_to_make(&self) -> bool {
+        let to_make = |call: &Call| match call.state {
+            CallState::Waiting
+            | CallState::Backoff { .. }
+            | CallState::TimedOut { retry_at: Some(_), .. } => true,
+            CallState::Running { .. } | CallState::TimedOut { .. } | CallState::Done { .. } => false,
+        };
+        self.calls.iter().any(to_make)
     }
 
     /// The subscriptions that it waits for.

@@ -48,6 +48,7 @@ pub(super) fn heartbeat_answered(
         stream.own_scan.want();
     }
     stream.trouble = None;
+    stream.name_doubtful = false;
     let outdated = facts.outdated;
     learn(group, at, facts, now, cx);
     let Some(stream) = group.streams.get_mut(at) else { return };

@@ -131,6 +131,11 @@ impl Group {
         if channel.is_some() { find() } else { routes.get_or_find(event_type, find) }
     }
 
+    /// Whether a call may begin, as far as that is no matter of its subscription.
+    pub(super) fn may_begin(&self, now: u64) -> bool {
+        self.entries.is_empty() || !self.lease.is_doubtful(now)
+    }
+
     /// The slot of an entry that is held, or on its way out.
     pub(super) fn slot_of(&self, at: usize, id: EntryId) -> Option<u32> {
         self.streams.get(at)?.slots.slot_of(id, &self.entries)

@@ -109,7 +109,7 @@ impl Consumer {
             return self.poison.isolated_waits(&self.groups);
         }
         self.poison.admits_others(&self.groups, &self.calls, now)
-            && self.groups.values().any(|group| group.subscriptions.has_ready(now))
+            && self.groups.values().any(|group| group.may_begin(now) && group.subscriptions.has_ready(now))
     }
 
     /// When, after `now`, there is something to do by time alone: work, or a handler call.

@@ -74,6 +74,7 @@ pub(super) fn accept(group: &mut Group, received: ReceivedEntry, origin: Origin,
     // What was put off was no other consumer's.
     cx.counts.recovered += u64::from(origin == Origin::Claimed && due_in.is_none());
     let past = Past { deliveries: deliveries.max(1), started, unhandled_since };
+    let known = cx.standstill.known_at(group.lease.ms(), now);
     let deliveries = past.deliveries;
     let (verdict, event) = judge(group, at, content, &past, now, cx);
     let mut entry = HeldEntry {
@@ -84,7 +85,8 @@ pub(super) fn accept(group: &mut Group, received: ReceivedEntry, origin: Origin,
         stored: deliveries,
         made: deliveries - 1,
         due: due_in.filter(|wait| *wait > 0).map_or(0, |wait| now.saturating_add(wait)),
-        renewed: now,
+        renewed: known,
+        known,
         stage: Stage::Active,
         load: Load::Settling,
         calls: Calls::NONE,
@@ -141,6 +143,7 @@ fn begin(group: &mut Group, mut entry: HeldEntry, now: u64) {
         group.requeue(slot, false);
         return;
     }
+    group.lease.note_claim(entry.known, now);
     let mut free = true;
     if group.ordering.has(entry.key()) {
         let slot = group.entries.next_slot();

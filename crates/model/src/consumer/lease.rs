@@ -16,11 +16,13 @@ pub(super) struct Lease {
     /// Whether it was announced that this client is configured with another one.
     difference_announced: bool,
     extend_at: u64,
+    /// As of when all claims are known of which calls may be made, at least; `None` where there are none.
+    known: Option<u64>,
 }
 
 impl Lease {
     pub(super) fn new(ms: u64) -> Self {
-        Lease { ms: ms.max(1), difference_announced: false, extend_at: 0 }
+        Lease { ms: ms.max(1), difference_announced: false, extend_at: 0, known: None }
     }
 
     /// The lease, in milliseconds.
@@ -49,6 +51,26 @@ impl Lease {
         differs && !std::mem::replace(&mut self.difference_announced, true)
     }
 
+    /// A claim came as of `known`. An old one is renewed at once, as its calls wait for that.
+    pub(super) fn note_claim(&mut self, known: u64, now: u64) {
+        if known.saturating_add(self.ms / 4) < now {
+            self.extend_at = now;
+        }
+        self.known = Some(self.known.map_or(known, |oldest| oldest.min(known)));
+    }
+
+    /// Whether a claim may have expired, as its renewal has not been answered for a lease: no call may begin, as another
+    /// client may make it.
+    pub(super) fn is_doubtful(&self, now: u64) -> bool {
+        self.known.is_some_and(|known| known.saturating_add(self.ms) <= now)
+    }
+
+    /// Looks as of when the claims are known.
+    pub(super) fn look(&mut self, entries: &EntryTable) {
+        let to_make = entries.iter().filter(|(_, entry)| entry.is_held() && entry.has_calls_to_make());
+        self.known = to_make.map(|(_, entry)| entry.known).min();
+    }
+
     /// Lists the claims that are to be renewed: each between a quarter and a third of the lease after it was made or
     /// renewed. One whose handler runs for longer than it may is not, and is lost with its lease: such entries are
     /// returned, with the indices of their streams.
@@ -64,6 +86,7 @@ impl Lease {
             return expired;
         }
         self.extend_at = now + (self.ms / 12).max(1);
+        self.look(entries);
         let age = (self.ms / 4).max(1);
         for (_, entry) in entries.iter_mut() {
             if !entry.is_held() || now.saturating_sub(entry.renewed) < age {

@@ -1,7 +1,10 @@
 //! When a client start shows that it lives, for all its consumers at once.
 
 use crate::BusError;
-use crate::stream_store::Response;
+use crate::consumer::context::Context;
+use crate::consumer::poison::Groups;
+use crate::consumer::work::Work;
+use crate::stream_store::{Request, Response};
 
 /// For how long a client start counts as alive, in milliseconds. Until then its consumers' names are not given to others
 /// after it has died.
@@ -54,9 +57,54 @@ impl Liveness {
         self.shown_at.is_some_and(|at| now < at + ALIVE)
     }
 
+    /// The next request goes as soon as possible.
+    pub(super) fn hurry(&mut self) {
+        self.at = 0;
+    }
+
     /// When the next request goes, unless one is on its way.
     pub(super) fn due(&self) -> Option<u64> {
         (!self.in_flight).then_some(self.at)
+    }
+}
+
+/// Shows that this client start lives, while it has a consumer, and notices that it stood still.
+pub(super) fn show(
+    liveness: &mut Liveness,
+    groups: &mut Groups,
+    cx: &mut Context,
+    now: u64,
+    out: &mut Vec<Work>,
+) {
+    let shortest = groups.values().map(|group| group.lease.ms()).min();
+    if cx.standstill.note(shortest, now) {
+        liveness.hurry();
+    }
+    cx.is_shown = liveness.is_shown(now);
+    if !cx.is_shown {
+        let streams = groups.values_mut().flat_map(|group| &mut group.streams);
+        streams.for_each(|stream| stream.doubt_name(ALIVE, now));
+    }
+    let Some(group) = groups.values().find(|group| group.is_open()) else { return };
+    if liveness.next_request(now) {
+        out.push(Work::Store(group.key, Request::KeepAlive { key: cx.alive_key.clone(), ttl: ALIVE }));
+    }
+}
+
+/// The request was answered that shows that this client start lives.
+pub(super) fn shown(
+    liveness: &mut Liveness,
+    groups: &mut Groups,
+    cx: &mut Context,
+    result: &Result<Response, BusError>,
+    now: u64,
+) {
+    cx.standstill.answered(liveness.sent_at);
+    if liveness.answered(result, now) {
+        for stream in groups.values_mut().flat_map(|group| &mut group.streams) {
+            stream.name_doubtful = true;
+            stream.heartbeat.hurry();
+        }
     }
 }
 

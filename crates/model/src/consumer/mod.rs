@@ -17,7 +17,7 @@
 //! | when a lease is extended | `lease` |
 //! | what the store is told of entries, and in which requests | `updates/` |
 //! | how much is read, and when | `reading`, `throughput` |
-//! | how a client start shows that it lives | `liveness` |
+//! | how a client start shows that it lives, and notices that it stood still | `liveness`, `standstill` |
 //! | how entries of dead consumers are found | `scan`; `stream/own_scan`, `stream/recovery`: when |
 //! | how an entry is lost | `loss` |
 //! | what happens to entries that may kill the process | `poison`, `quiesce` |
@@ -54,6 +54,7 @@ mod requests;
 mod responses;
 mod scan;
 mod settle;
+mod standstill;
 mod stream;
 mod subscriber;
 mod subscriptions;
@@ -77,7 +78,7 @@ use crate::consumer::context::Context;
 use crate::consumer::group::{Group, new_subscriber};
 use crate::consumer::handler_calls::HandlerCalls;
 use crate::consumer::intake::Origin;
-use crate::consumer::liveness::{ALIVE, Liveness};
+use crate::consumer::liveness::Liveness;
 use crate::consumer::poison::{Groups, PoisonWatch};
 use crate::consumer::stream::Stream;
 use crate::delivery::dispatch_batch::DispatchBatch;
@@ -228,7 +229,7 @@ impl Consumer {
     pub fn work(&mut self, now: u64) -> Vec<Work> {
         let mut out = Vec::new();
         self.poison.prepare(&mut self.groups, &self.calls, now, &mut out);
-        self.show_life(now, &mut out);
+        liveness::show(&mut self.liveness, &mut self.groups, &mut self.context, now, &mut out);
         for group in self.groups.values_mut() {
             requests::work(group, now, &mut self.context, &mut out);
         }
@@ -246,9 +247,7 @@ impl Consumer {
         random: impl FnOnce() -> f64,
     ) -> Option<Work> {
         if let Request::KeepAlive { .. } = request {
-            if self.liveness.answered(&result, now) {
-                self.streams_mut().for_each(|stream| stream.heartbeat.hurry());
-            }
+            liveness::shown(&mut self.liveness, &mut self.groups, &mut self.context, &result, now);
             return None;
         }
         // The group may have been left meanwhile.
@@ -266,16 +265,6 @@ impl Consumer {
         };
         self.poison.check(&mut self.groups);
         next
-    }
-
-    /// Shows that this client start lives, while it has a consumer.
-    fn show_life(&mut self, now: u64, out: &mut Vec<Work>) {
-        self.context.is_shown = self.liveness.is_shown(now);
-        let Some(group) = self.groups.values().find(|group| group.is_open()) else { return };
-        if self.liveness.next_request(now) {
-            let key = self.context.alive_key.clone();
-            out.push(Work::Store(group.key, Request::KeepAlive { key, ttl: ALIVE }));
-        }
     }
 
     fn streams_mut(&mut self) -> impl Iterator<Item = &mut Stream> {

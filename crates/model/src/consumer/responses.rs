@@ -93,7 +93,7 @@ fn opened(group: &mut Group, at: usize, answer: StoreAnswer, cx: &mut Context) {
             if created && (before || recreated) {
                 // What is held is read once more, which makes it this consumer's again.
                 let held = entries.iter_mut().filter(|(_, e)| e.stream == at);
-                held.for_each(|(_, e)| e.renewed = now);
+                held.for_each(|(_, e)| (e.renewed, e.known) = (now, now));
                 let (stream, group) = (stream.name.clone(), name.clone());
                 cx.announce(Announcement::GroupRecreated { stream, group, from: position });
             } else if !created && !before && stream.opening.start_given() {
@@ -151,13 +151,15 @@ fn leases_extended(
     stream.updates.fenced_answered();
     let (now, random) = (answer.now, answer.random);
     let lost = answer.into_lost();
+    let mut known = 0;
     match &lost {
-        Ok(_) => stream.updates.lease_extensions.succeeded(),
+        Ok(_) => known = stream.updates.lease_extensions.succeeded(),
         Err(_) => stream.updates.lease_extensions.failed(now, random),
     }
     for (id, state) in items {
         let slot = stream.slots.slot_of(*id, entries);
         let Some(entry) = slot.and_then(|slot| entries.get_mut(slot)) else { continue };
+        entry.known = entry.known.max(known);
         match (&lost, state) {
             // The next round is for it again.
             (Err(_), _) => entry.renewed = 0,
@@ -171,6 +173,9 @@ fn leases_extended(
         cx.counts.renewed = cx.counts.renewed.saturating_sub(of_renewals as u64);
         lose(group, at, &taken, now, cx);
         vanish(group, at, &gone, now, cx);
+        if group.lease.is_doubtful(now) {
+            group.lease.look(&group.entries);
+        }
     }
 }
 

@@ -71,8 +71,11 @@ pub(super) fn own_claimed(
 /// Whether there are expired entries was asked.
 pub(super) fn any_expired(group: &mut Group, at: usize, answer: StoreAnswer) {
     let Some(stream) = group.streams.get_mut(at) else { return };
-    stream.recovery.ended();
-    let Ok(Response::Pending(pending)) = answer.result else { return };
+    let Ok(Response::Pending(pending)) = answer.result else {
+        stream.recovery.failed(answer.now, answer.random);
+        return;
+    };
+    stream.recovery.succeeded();
     stream.recovery.any_expired(!pending.is_empty(), answer.now);
 }
 
@@ -81,8 +84,11 @@ pub(super) fn expired_listed(group: &mut Group, at: usize, answer: StoreAnswer) 
     let room = group.room(answer.now);
     let (connected, early) = (group.reading.is_connected(), group.puts_off().is_none());
     let stream = group.streams.get_mut(at)?;
-    stream.recovery.ended();
-    let Ok(Response::Expired { entries: pending, next_due_in }) = answer.result else { return None };
+    let Ok(Response::Expired { entries: pending, next_due_in }) = answer.result else {
+        stream.recovery.failed(answer.now, answer.random);
+        return None;
+    };
+    stream.recovery.succeeded();
     if let Some(wait) = next_due_in {
         stream.recovery.look_by(answer.now.saturating_add(wait));
     }
@@ -118,8 +124,11 @@ pub(super) fn expired_listed(group: &mut Group, at: usize, answer: StoreAnswer) 
 /// Of expired entries `asked` were to be claimed.
 pub(super) fn claimed(group: &mut Group, at: usize, asked: usize, answer: StoreAnswer, cx: &mut Context) {
     let Some(stream) = group.streams.get_mut(at) else { return };
-    stream.recovery.ended();
-    let Ok(Response::Claimed { entries, deleted: gone }) = answer.result else { return };
+    let Ok(Response::Claimed { entries, deleted: gone }) = answer.result else {
+        stream.recovery.failed(answer.now, answer.random);
+        return;
+    };
+    stream.recovery.succeeded();
     stream.recovery.claimed(asked, answer.now);
     if !stream.caught_up && !entries.is_empty() {
         // There may be more, and reading waits for it.

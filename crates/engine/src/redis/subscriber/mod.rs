@@ -204,10 +204,8 @@ impl Subscriber {
             self.asked.pop_front();
         }
         self.ping_sent = None;
-        for probe in self.probes.drain(..) {
-            // The asker may have given up.
-            let _ = probe.send(());
-        }
+        // An asker may have given up.
+        self.probes.drain(..).for_each(|probe| _ = probe.send(()));
     }
 
     fn confirmed(&mut self, verb: Verb, name: &[u8], now: u64) {

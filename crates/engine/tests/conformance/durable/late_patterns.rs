@@ -1,13 +1,15 @@
 //! A pattern that comes after its group has begun to read.
 
+use std::collections::BTreeSet;
+
 use oxbus_testkit::eventually;
 use serde_json::json;
 
-use super::setup::{Group, member, numbers, store, workers, workers_with};
+use super::setup::{Group, LEASE, member, numbers, store, workers, workers_with};
 use crate::fixture::Fixture;
 use crate::support::{Inbox, PATIENCE, Record};
 
-suite! { one_after_the_other, a_type_that_a_deploy_adds, trimmed_meanwhile, where_a_new_pattern_starts }
+suite! { one_after_the_other, five_starts, a_type_that_a_deploy_adds, trimmed_meanwhile, where_a_new_pattern_starts }
 
 const TYPES: [&str; 3] = ["job.cancelled", "job.placed", "job.paid"];
 
@@ -37,6 +39,41 @@ async fn one_after_the_other(fixture: &Fixture) {
     let facts = Group::workers(&worker, fixture).facts().await;
     assert_eq!(facts["skipped"], json!({}));
     assert_eq!(worker.stats().counts.events_dead_lettered, 0);
+}
+
+/// A worker with ten subscriptions is closed or killed while it makes them, and started again: nothing is lost.
+async fn five_starts(fixture: &Fixture) {
+    let streams = json!([{ "name": fixture.jobs(), "events": ["job.*"], "consumerGroups": ["workers"] }]);
+    let config = json!({ "streams": streams, "lease": LEASE });
+    let types: Vec<String> = (0..10).map(|n| format!("job.t{n}")).collect();
+    let publisher = fixture.bus_with(config.clone()).await;
+    let inbox = Inbox::default();
+    let mut published = 0;
+    // With how many of its subscriptions each worker comes to its end.
+    for (start, established) in [1, 4, 9, 10, 10].into_iter().enumerate() {
+        let more = types.iter().flat_map(|event_type| (0..5).map(move |n| Record::new(event_type, n)));
+        published += store(&publisher, more.collect()).await.len();
+        let worker = fixture.bus_with(config.clone()).await;
+        for n in 0..established {
+            // Each start has another order.
+            let event_type = &*types[(n * 3 + start) % types.len()];
+            worker
+                .subscribe(&[event_type], workers_with(json!({ "maxRetries": 20 })), inbox.handler())
+                .await
+                .unwrap();
+        }
+        match start {
+            4 => {
+                let distinct =
+                    || async { inbox.ids().into_iter().collect::<BTreeSet<_>>().len() == published };
+                eventually(PATIENCE, "all events", distinct).await;
+                Group::workers(&publisher, fixture).settled().await;
+                assert_eq!(worker.stats().counts.events_dead_lettered, 0);
+            }
+            1 | 3 => worker.client().destroy(),
+            _ => worker.disconnect().await,
+        }
+    }
 }
 
 /// A rolling deploy adds a type whose publisher went first; old and new workers are there together.

@@ -10,6 +10,7 @@ use crate::support::{Bus, Inbox, PATIENCE, Published, Record, to_room, to_user};
 
 suite! {
     what_must_be_stored_is_refused_elsewhere, a_publish_that_must_be_stored, a_type_that_a_group_waits_for_is_told,
+    types_beyond_those_that_are_counted_are_looked_up,
 }
 
 /// A client with the stream `orders` of `order.*`.
@@ -103,6 +104,28 @@ async fn a_type_that_a_group_waits_for_is_told(fixture: &Fixture) {
     // The worker stores what it publishes.
     worker.publish("order.paid", 1).await.unwrap();
     assert_eq!(told(&worker), [""; 0]);
+    publisher.disconnect().await;
+    worker.disconnect().await;
+}
+
+/// Metrics tell 200 types apart. What a group waits for is told of more, and that it is not of still more.
+async fn types_beyond_those_that_are_counted_are_looked_up(fixture: &Fixture) {
+    let worker = orders(fixture, json!({})).await;
+    Inbox::with(&worker, &["order.n300", "order.n1500"], member("billing", json!({}))).await;
+    let publisher = fixture.bus_with(json!({ "streams": [{ "name": "typos", "events": "ordr.*" }] })).await;
+    let publish = async |numbers: std::ops::Range<u32>| {
+        let records = numbers.map(|n| Record::new(format!("order.n{n}"), n)).collect();
+        publisher.publish_many(records).await.into_iter().for_each(|result| drop(result.unwrap()));
+    };
+    publish(0..301).await;
+    oxbus_testkit::eventually(PATIENCE, "the warning", || async { told(&publisher).len() == 1 }).await;
+    assert!(told(&publisher)[0].contains("\"order.n300\""), "{:?}", told(&publisher));
+    let warned = |notice: &Notice| matches!(notice, Notice::Warning { code: "TYPES_NOT_LOOKED_UP", .. });
+    assert!(!publisher.notices.all().iter().any(warned));
+    publish(301..1_600).await;
+    publisher.notices.wait_for(warned).await;
+    publish(0..1_600).await;
+    assert_eq!(publisher.notices.all().iter().filter(|notice| warned(notice)).count(), 1);
     publisher.disconnect().await;
     worker.disconnect().await;
 }

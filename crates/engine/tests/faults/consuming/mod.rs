@@ -6,6 +6,7 @@
 //! - `dying`: clients and servers that die in the middle; `full`: a server without memory.
 //! - `stuck`: connections that stand still; `cut`: connections that break while entries are settled.
 //! - `lost`: streams, groups and entries that disappear; `refused`: what the server does not let groups do.
+//! - `taking`: how soon others have what was handed back or left behind.
 //! - `foreign`: entries that are not events.
 
 mod cut;
@@ -15,6 +16,7 @@ mod full;
 mod lost;
 mod refused;
 mod stuck;
+mod taking;
 
 use std::collections::HashMap;
 use std::panic::Location;

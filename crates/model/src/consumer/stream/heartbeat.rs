@@ -29,6 +29,8 @@ pub(crate) struct Heartbeat {
     /// When the last one was sent, and the low-water mark that it told.
     last_at: u64,
     mark: Option<EntryId>,
+    /// When the last one was sent that the store took.
+    taken_at: u64,
 }
 
 impl Heartbeat {
@@ -43,6 +45,7 @@ impl Heartbeat {
             answered: 0,
             last_at: 0,
             mark: None,
+            taken_at: 0,
         }
     }
 
@@ -111,9 +114,15 @@ impl Heartbeat {
         self.name_lost = false;
         self.changed |= mark != self.mark;
         self.answered = self.sent;
+        self.taken_at = self.last_at;
         if self.sent != self.wanted {
             self.hurry();
         }
+    }
+
+    /// Whether a heartbeat shows that the consumer lives, for so many milliseconds after it was sent.
+    pub(crate) fn shows(&self, alive: u64, now: u64) -> bool {
+        now < self.taken_at.saturating_add(alive)
     }
 
     /// Whether the store has heard of that version of the subscriptions.

@@ -58,6 +58,9 @@ pub(super) struct Stream {
     pub(super) caught_up: bool,
     /// Another process has this consumer's name.
     pub(super) name_lost: bool,
+    /// Another process may have this consumer's name, as this one was not seen to live. Nothing is read before that is
+    /// known: a read is not fenced.
+    pub(super) name_doubtful: bool,
     pub(super) opening: Opening,
     pub(super) heartbeat: Heartbeat,
     pub(super) facts: KnownFacts,
@@ -98,6 +101,7 @@ impl Stream {
             refusals: Refusals::default(),
             caught_up: joining.order_by == OrderBy::None,
             name_lost: false,
+            name_doubtful: false,
             opening: Opening::new(source.from, source.given),
             heartbeat: Heartbeat::new(),
             facts: KnownFacts::default(),
@@ -124,9 +128,18 @@ impl Stream {
         let refused =
             |error: &BusError| matches!(error.kind, ErrorKind::WrongType | ErrorKind::PermissionDenied);
         self.is_ready()
+            && !self.name_doubtful
             && self.own_scan.is_done()
             && self.caught_up
             && !self.trouble.as_ref().is_some_and(refused)
+    }
+
+    /// This client start is not known to be seen. Each heartbeat shows its consumer for `alive` milliseconds.
+    pub(super) fn doubt_name(&mut self, alive: u64, now: u64) {
+        if self.facts.are_known() && !self.heartbeat.shows(alive, now) && !self.name_doubtful {
+            self.name_doubtful = true;
+            self.heartbeat.hurry();
+        }
     }
 
     /// Whether fenced requests may go.

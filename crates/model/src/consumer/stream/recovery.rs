@@ -3,6 +3,7 @@
 // The keys are ids that the store has given.
 use rustc_hash::FxHashMap as HashMap;
 
+use crate::consumer::request_gate::RequestGate;
 use crate::stream_store::{ConsumerId, EntryId, Request};
 
 /// The longest between two looks where nobody tells of entries that are handed back, in milliseconds.
@@ -19,6 +20,8 @@ const MAX_LEFT: usize = 10_000;
 pub(crate) struct Recovery {
     at: u64,
     in_flight: bool,
+    /// After a failure: the next look must not wait for its interval, as something may have been found or told.
+    gate: RequestGate,
     /// How many expired entries were not to be claimed, the last time.
     passed_over: usize,
     /// Whether the last look found neither an expired entry nor one that was put off.
@@ -41,7 +44,7 @@ impl Recovery {
         (early, hears): (bool, bool),
         now: u64,
     ) -> Option<Request> {
-        if self.in_flight || now < self.at {
+        if self.in_flight || now < self.at || !self.gate.is_open(now, 1) {
             return None;
         }
         self.left_to_peers.retain(|_, until| *until > now);
@@ -95,9 +98,17 @@ impl Recovery {
         self.in_flight = true;
     }
 
-    /// A request was answered, however.
-    pub(crate) fn ended(&mut self) {
+    /// A request was answered.
+    pub(crate) fn succeeded(&mut self) {
         self.in_flight = false;
+        self.gate.succeeded();
+    }
+
+    /// A request failed: the next look is soon, as what it was to find waits.
+    pub(crate) fn failed(&mut self, now: u64, random: f64) {
+        self.in_flight = false;
+        self.gate.failed(now, random);
+        self.at = self.gate.opens_at();
     }
 
     /// Of `claimed` entries that were asked for all may have come, so there may be more.
@@ -126,6 +137,6 @@ impl Recovery {
 
     /// When the next look is due, unless one is on its way.
     pub(crate) fn due(&self) -> Option<u64> {
-        (!self.in_flight).then_some(self.at)
+        (!self.in_flight).then_some(self.at.max(self.gate.opens_at()))
     }
 }

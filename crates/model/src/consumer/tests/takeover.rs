@@ -207,3 +207,52 @@ fn what_a_dead_client_left_is_claimed_in_pages() {
     let claims = b.client.asked.iter().filter(|r| matches!(r, Request::Claim { .. })).count();
     assert!(claims * 5 < left, "{claims} claims for {left} entries");
 }
+
+/// Refuses the first request of a kind once, as a connection does that is cut in that moment.
+fn fails_once(of: impl Fn(&Request) -> bool + 'static) -> Faults {
+    let mut open = true;
+    Box::new(move |request| {
+        let fails = open && of(request);
+        open &= !fails;
+        fails.then_some(Fault::Refuse(ErrorKind::ConnectionLost))
+    })
+}
+
+#[test]
+fn a_look_that_fails_is_made_again_soon() {
+    let requests: [fn(&Request) -> bool; 3] = [
+        |r| matches!(r, Request::AnyExpired { .. }),
+        |r| matches!(r, Request::ListExpired { .. }),
+        |r| matches!(r, Request::Claim { .. }),
+    ];
+    for of in requests {
+        // What was handed back waits for a second at the most, ...
+        let mut b = Bench::new(&options());
+        let mut owner = peer(&mut b, "p");
+        unread(&mut b);
+        b.client.consumer.hear_hand_backs(true);
+        b.client.consumer.connected(b.client.key);
+        b.world.publish("s", "a.b", None);
+        owner.run(&mut b.world);
+        b.pass(1_000);
+        owner.consumer.stop_reading(None, b.world.now);
+        owner.run(&mut b.world);
+        b.client.fault = fails_once(of);
+        b.client.consumer.handed_back("s", "g");
+        b.run();
+        b.pass(1_000);
+        assert_eq!(b.take().len(), 1);
+        // ... and what a dead one had for five behind its lease.
+        let mut b = Bench::new(&options());
+        let mut dead = peer(&mut b, "p");
+        unread(&mut b);
+        b.client.consumer.hear_hand_backs(true);
+        b.client.consumer.connected(b.client.key);
+        b.world.publish("s", "a.b", None);
+        dead.run(&mut b.world);
+        b.pass(LEASE - 100);
+        b.client.fault = fails_once(of);
+        b.pass(5_100);
+        assert_eq!(b.take().len(), 1);
+    }
+}

@@ -125,7 +125,7 @@ impl World {
 }
 
 /// Which requests do not go well.
-type Faults = Box<dyn FnMut(&Request) -> Option<Fault>>;
+pub(super) type Faults = Box<dyn FnMut(&Request) -> Option<Fault>>;
 
 pub(super) struct Client {
     pub(super) consumer: Consumer,

@@ -19,6 +19,8 @@ type Attempt = (u32, u64);
 pub(crate) struct LeaseExtensions {
     items: Vec<(EntryId, Option<Attempt>)>,
     gate: RequestGate,
+    /// When the last request was sent.
+    sent_at: u64,
 }
 
 impl LeaseExtensions {
@@ -60,6 +62,7 @@ impl LeaseExtensions {
             });
             if !items.is_empty() {
                 self.gate.sent();
+                self.sent_at = now;
                 let state = |(count, due)| retry_state(count, due, now);
                 let items = items.into_iter().map(|(id, attempt)| (id, attempt.map(state))).collect();
                 return Some(Request::ExtendLease { member: member.clone(), items });
@@ -68,8 +71,10 @@ impl LeaseExtensions {
         None
     }
 
-    pub(crate) fn succeeded(&mut self) {
+    /// The last request was answered. Returns when it was sent.
+    pub(crate) fn succeeded(&mut self) -> u64 {
         self.gate.succeeded();
+        self.sent_at
     }
 
     pub(crate) fn failed(&mut self, now: u64, random: f64) {
