@@ -230,3 +230,9 @@ export interface Subscribed {
 
 /** Validates a value; `text` is its JSON. Returns `NativeResult<null>` as JSON. */
 export declare function validate(what: 'event' | 'type' | 'metadata' | 'timestamp' | 'pattern', text: string): string
+
+/**
+ * Calls a function in no asynchronous context, and returns what it returns: an `AsyncLocalStorage` that the caller has
+ * entered has no store there. In Bun the context of the caller stays. The function must not throw.
+ */
+export declare function withoutContext<T>(run: () => T): T

@@ -844,3 +844,4 @@ module.exports.questions = nativeBinding.questions
 module.exports.settings = nativeBinding.settings
 module.exports.SettlementCode = nativeBinding.SettlementCode
 module.exports.validate = nativeBinding.validate
+module.exports.withoutContext = nativeBinding.withoutContext

@@ -328,6 +328,7 @@ export function fakeNative() {
     questions: () => '[]',
     escapePattern: (text: string) => text,
     validate: () => '{"ok":null}',
+    withoutContext: (run) => run(),
     matches: (pattern: string, text: string) =>
       new RegExp(`^${pattern.replace('*', '.*')}$`).test(text),
     NativeBroker: FakeBroker,

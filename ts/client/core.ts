@@ -9,7 +9,7 @@ import type {
   Stats,
 } from '../../index';
 import { busError, describe, type EventBusError, invalidAt } from '../errors';
-import { handledEvent } from '../handle/current-event';
+import { callOutside, handledEvent } from '../handle/current-event';
 import { Dispatcher } from '../handle/dispatcher';
 import type { LiveSubscription } from '../handle/subscription';
 import { jsonOf, jsonOfData } from '../input/json';
@@ -330,7 +330,7 @@ export class Core {
     if (this.#started) return;
     this.#started = true;
     this.#leaveShutdown = endWeaklyAtSignals(this.#shutdownSignals, this, disconnectAtSignal);
-    this.#notices.started();
+    callOutside(() => this.#notices.started());
   }
 
   async #close(timeout: number | null): Promise<void> {
@@ -372,7 +372,8 @@ function closedError(): EventBusError {
  */
 function openNative(core: Core, config: ReadConfig, broker: NativeBroker | null): NativeClient {
   const wake = drainOf(new WeakRef(core));
-  return new native.NativeClient(config.json, config.env, broker, wake);
+  // On Node 20 and 22 the client keeps the context that it is made in.
+  return callOutside(() => new native.NativeClient(config.json, config.env, broker, wake));
 }
 
 function drainOf(core: WeakRef<Core>): () => void {

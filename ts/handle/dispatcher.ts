@@ -11,18 +11,11 @@ import type { DeliveryRun, Shape } from '../native/drained';
 import type { HandlerInput, NativeClient, RunInfo } from '../native/native';
 import { Settlement } from '../native/settlement';
 import { setImmediate } from '../runtime/clock';
-import { isThenable } from '../runtime/promises';
+import { isPlainPromise, isThenable, mayBeThenable } from '../runtime/promises';
 import type { Timers } from '../runtime/timers';
 import { SchemaMismatch, type Schemas, validateReceived } from '../validation/schemas';
 import { Call } from './call';
-import {
-  beginHandlers,
-  endHandlers,
-  enterHandler,
-  handlerEnded,
-  handlerStarted,
-  withinHandler,
-} from './current-event';
+import { callIn, callOutside, handlerEnded, handlerStarted } from './current-event';
 import { CallContext, makeContext, patternIndexOf } from './handler-context';
 import { endLostCalls } from './lost-claims';
 import { NOT_HANDLED, Settlements, toUint32 } from './settlements';
@@ -147,20 +140,24 @@ export class Dispatcher {
       call.end('timedOut');
       if (this.#inherit) handlerEnded();
       this.#instrumented?.notHandled(call.context);
-      CallContext.abort(call.context, reason);
+      callIn(this.#contextOf(call.event), CallContext.abort, call.context, reason);
     }
     for (const subscription of this.#subscriptions.values()) subscription.close();
     this.#subscriptions.clear();
   }
 
+  /** What follows from the calls, such as their timer, must not hold the context of whoever drains. */
   #enter(handle: () => void): void {
-    const before = this.#inherit ? beginHandlers() : undefined;
     try {
-      handle();
+      callOutside(handle);
     } finally {
-      if (this.#inherit) endHandlers(before);
       this.#settlements.flush();
     }
+  }
+
+  /** What code of the user that belongs to an event runs in. */
+  #contextOf(event: HandlerInput): HandlerInput | undefined {
+    return this.#inherit ? event : undefined;
   }
 
   #deliverRun(run: DeliveryRun, shapes: readonly Shape[]): void {
@@ -210,15 +207,18 @@ export class Dispatcher {
     }
     const pattern = subscription.patternAt(patternIndexOf(info));
     const context = makeContext(pattern, event, info, messageId, this.#prefix);
-    if (this.#inherit) enterHandler(event);
+    const own = this.#inherit ? event : undefined;
     try {
-      const handler = subscription.handler;
       const result = this.#direct
-        ? handler(event as never, context)
-        : this.#handle(subscription, event, context);
-      if (isThenable(result)) {
-        this.#start(new Call(subscription, event, context, token, startedAt), result);
-        return this.#timers.now();
+        ? callIn(own, subscription.handler, event as never, context)
+        : callIn(own, () => this.#handle(subscription, event, context));
+      if (mayBeThenable(result)) {
+        const plain = isPlainPromise(result);
+        if (plain || callIn(own, () => isThenable(result))) {
+          const call = new Call(subscription, event, context, token, startedAt);
+          this.#start(call, result as PromiseLike<unknown>, plain);
+          return this.#timers.now();
+        }
       }
     } catch (error) {
       const now = this.#timers.now();
@@ -257,11 +257,13 @@ export class Dispatcher {
     return this.#instrumented.run({ event, context, group, isIterator }, run);
   }
 
-  #start(call: RunningCall, result: PromiseLike<unknown>): void {
+  #start(call: RunningCall, result: PromiseLike<unknown>, plain: boolean): void {
     call.subscription.append(call);
     this.#timer.started(call);
     if (this.#inherit) handlerStarted();
-    void this.#follow(call, result);
+    if (plain) void this.#follow(call, result);
+    // The `then` of any other thenable is code of the user.
+    else callIn(this.#contextOf(call.event), () => void this.#follow(call, result));
   }
 
   /** Never rejects. `await` takes a thenable's faults (a throwing `then`) as rejections. */
@@ -298,12 +300,8 @@ export class Dispatcher {
   #timedOut(call: RunningCall): void {
     call.subscription.remove(call);
     call.end('timedOut');
-    if (this.#inherit) {
-      withinHandler(call.event, () => this.#settleTimedOut(call));
-      handlerEnded();
-    } else {
-      this.#settleTimedOut(call);
-    }
+    callIn(this.#contextOf(call.event), () => this.#settleTimedOut(call));
+    if (this.#inherit) handlerEnded();
     this.#unwatchIfOver(call.subscription);
   }
 
@@ -338,7 +336,20 @@ export class Dispatcher {
     if (this.#instrumented !== undefined) this.#instrumented.succeeded(context);
   }
 
+  /** Settles a failed call, and tells everyone: this runs code of the user. */
   #failed(
+    subscription: LiveSubscription,
+    event: HandlerInput,
+    context: CallContext,
+    token: number,
+    thrown: unknown,
+    duration: number,
+  ): void {
+    const settle = () => this.#settleFailed(subscription, event, context, token, thrown, duration);
+    callIn(this.#contextOf(event), settle);
+  }
+
+  #settleFailed(
     subscription: LiveSubscription,
     event: HandlerInput,
     context: CallContext,
