@@ -441,7 +441,8 @@ export interface BatchContext extends GroupContext {
 /**
  * Called once per event. A returned promise is awaited; any other return value is ignored. Throwing
  * anything, or rejecting, fails this call alone and never reaches the process; what a listener on
- * `ctx.signal` throws does ({@link HandlerContext.signal}).
+ * `ctx.signal` throws does ({@link HandlerContext.signal}). It runs in no `AsyncLocalStorage` of the
+ * publisher, the subscriber or another handler.
  */
 export type EventHandler<E = BusEvent, C extends HandlerContext = HandlerContext> = (
   event: E,

@@ -11,16 +11,19 @@ import type { DeliveryRun, Shape } from '../native/drained';
 import type { HandlerInput, NativeClient, RunInfo } from '../native/native';
 import { Settlement } from '../native/settlement';
 import { setImmediate } from '../runtime/clock';
-import { isPlainPromise, isThenable, mayBeThenable } from '../runtime/promises';
+import { mayBeThenable } from '../runtime/promises';
 import type { Timers } from '../runtime/timers';
 import { SchemaMismatch, type Schemas, validateReceived } from '../validation/schemas';
-import { Call } from './call';
+import { Call, promiseOf } from './call';
 import { callIn, callOutside, handlerEnded, handlerStarted } from './current-event';
 import { CallContext, makeContext, patternIndexOf } from './handler-context';
 import { endLostCalls } from './lost-claims';
 import { NOT_HANDLED, Settlements, toUint32 } from './settlements';
 import type { LiveSubscription } from './subscription';
 import { HandlerTimer } from './timeouts';
+
+/** Of the language, whoever replaces it later. */
+const { then } = Promise.prototype;
 
 type RunningCall = Call<LiveSubscription>;
 
@@ -212,13 +215,10 @@ export class Dispatcher {
       const result = this.#direct
         ? callIn(own, subscription.handler, event as never, context)
         : callIn(own, () => this.#handle(subscription, event, context));
-      if (mayBeThenable(result)) {
-        const plain = isPlainPromise(result);
-        if (plain || callIn(own, () => isThenable(result))) {
-          const call = new Call(subscription, event, context, token, startedAt);
-          this.#start(call, result as PromiseLike<unknown>, plain);
-          return this.#timers.now();
-        }
+      const promise = mayBeThenable(result) ? promiseOf(result, own) : undefined;
+      if (promise !== undefined) {
+        this.#start(new Call(subscription, event, context, token, startedAt), promise);
+        return this.#timers.now();
       }
     } catch (error) {
       const now = this.#timers.now();
@@ -257,30 +257,22 @@ export class Dispatcher {
     return this.#instrumented.run({ event, context, group, isIterator }, run);
   }
 
-  #start(call: RunningCall, result: PromiseLike<unknown>, plain: boolean): void {
+  /** Here the promise costs one more; an async function that awaits it would cost two, and hooks see each of them. */
+  #start(call: RunningCall, promise: Promise<unknown>): void {
     call.subscription.append(call);
     this.#timer.started(call);
     if (this.#inherit) handlerStarted();
-    if (plain) void this.#follow(call, result);
-    // The `then` of any other thenable is code of the user.
-    else callIn(this.#contextOf(call.event), () => void this.#follow(call, result));
-  }
-
-  /** Never rejects. `await` takes a thenable's faults (a throwing `then`) as rejections. */
-  async #follow(call: RunningCall, result: PromiseLike<unknown>): Promise<void> {
-    try {
-      await result;
-    } catch (error) {
-      if (this.#ended(call)) {
-        const { subscription, event, context, token } = call;
-        const duration = this.#timers.now() - call.startedAt;
-        this.#failed(subscription, event, context, token, error, duration);
-      }
-      return;
-    }
-    if (this.#ended(call)) {
+    const fulfilled = () => {
+      if (!this.#ended(call)) return;
       this.#succeeded(call.context, call.token, this.#timers.now() - call.startedAt);
-    }
+    };
+    const rejected = (error: unknown) => {
+      if (!this.#ended(call)) return;
+      const { subscription, event, context, token } = call;
+      const duration = this.#timers.now() - call.startedAt;
+      this.#failed(subscription, event, context, token, error, duration);
+    };
+    void then.call(promise, fulfilled, rejected);
   }
 
   /** Whether the end of a call still counts. */
