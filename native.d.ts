@@ -212,6 +212,9 @@ export declare const enum SettlementCode {
   NotHandled = 7,
 }
 
+/** Starts the threads of the addon, if they do not run; a client needs them. Returns `NativeResult<null>` as JSON. */
+export declare function start(): string
+
 /** A subscription as the engine accepted it, with all defaults. */
 export interface Subscribed {
   /** Its number. */

@@ -8,7 +8,7 @@ import type {
   ShutdownSignal,
   Stats,
 } from '../../index';
-import { busError, describe, type EventBusError, invalidAt } from '../errors';
+import { busError, describe, type EventBusError, invalidAt, unwrap } from '../errors';
 import { callOutside, handledEvent } from '../handle/current-event';
 import { Dispatcher } from '../handle/dispatcher';
 import type { LiveSubscription } from '../handle/subscription';
@@ -84,6 +84,8 @@ export class Core {
     const log = new Log(read.logger, settings.logLevel, settings.serviceName);
     this.log = log;
     this.emitter = new Emitter(log);
+    // Before anything is held that a client would have to give back.
+    unwrap<null>(native.start());
     if (settings.mode === 'memory' && environment.broker === undefined) {
       this.#lease = new BrokerLease(settings.memory);
       releaseWith(this, this.#lease);
