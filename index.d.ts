@@ -444,7 +444,8 @@ export interface BatchContext extends GroupContext {
 /**
  * Called once per event. A returned promise is awaited; any other return value is ignored. Throwing
  * anything, or rejecting, fails this call alone and never reaches the process; what a listener on
- * `ctx.signal` throws does ({@link HandlerContext.signal}).
+ * `ctx.signal` throws does ({@link HandlerContext.signal}). It runs in no `AsyncLocalStorage` of the
+ * publisher, the subscriber or another handler.
  */
 export type EventHandler<E = BusEvent, C extends HandlerContext = HandlerContext> = (
   event: E,
@@ -1739,6 +1740,7 @@ export declare const ERROR_CODES: readonly [
   'ERR_BUS_COMMAND_TIMEOUT',
   'ERR_BUS_ABORTED',
   'ERR_BUS_QUEUE_FULL',
+  'ERR_BUS_NO_THREAD',
   'ERR_BUS_NOT_REPLICATED',
   'ERR_BUS_CLOSED',
   'ERR_BUS_INTERNAL',

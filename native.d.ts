@@ -212,6 +212,9 @@ export declare const enum SettlementCode {
   NotHandled = 7,
 }
 
+/** Starts the threads of the addon, if they do not run; a client needs them. Returns `NativeResult<null>` as JSON. */
+export declare function start(): string
+
 /** A subscription as the engine accepted it, with all defaults. */
 export interface Subscribed {
   /** Its number. */
@@ -230,3 +233,9 @@ export interface Subscribed {
 
 /** Validates a value; `text` is its JSON. Returns `NativeResult<null>` as JSON. */
 export declare function validate(what: 'event' | 'type' | 'metadata' | 'timestamp' | 'pattern', text: string): string
+
+/**
+ * Calls a function in no asynchronous context, and returns what it returns: an `AsyncLocalStorage` that the caller has
+ * entered has no store there. In Bun the context of the caller stays. The function must not throw.
+ */
+export declare function withoutContext<T>(run: () => T): T

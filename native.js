@@ -843,4 +843,6 @@ module.exports.matches = nativeBinding.matches
 module.exports.questions = nativeBinding.questions
 module.exports.settings = nativeBinding.settings
 module.exports.SettlementCode = nativeBinding.SettlementCode
+module.exports.start = nativeBinding.start
 module.exports.validate = nativeBinding.validate
+module.exports.withoutContext = nativeBinding.withoutContext

@@ -6,7 +6,7 @@
 //!
 //! - `client`: the class that JavaScript drives; `broker`: the memory broker that clients share; `rules`: functions
 //!   without state.
-//! - `calls`: the shapes that a call from JavaScript has.
+//! - `calls`: the shapes that a call from JavaScript has; `contexts`: where no asynchronous context of it reaches.
 //! - `records`, `drained` (with `deliveries` and `notices`), `settlements`: what crosses while events flow, as
 //!   text and as numbers.
 //! - `settings`, `subscribed`, `values`: what a configuration, a subscription, an error and a result look like.
@@ -21,6 +21,7 @@
 mod broker;
 mod calls;
 mod client;
+mod contexts;
 mod deliveries;
 mod drained;
 mod json;

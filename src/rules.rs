@@ -7,7 +7,7 @@ use oxbus_model::options::validate;
 use oxbus_model::routing::pattern;
 
 use crate::settings::{Settings, resolve};
-use crate::{calls, json};
+use crate::{calls, json, runtime};
 
 /// Every error: `[code, category, retryable][]` as JSON.
 #[napi]
@@ -22,6 +22,12 @@ pub fn error_codes() -> napi::Result<String> {
 #[napi]
 pub fn questions() -> napi::Result<String> {
     calls::throwing("questions", || json::text(&oxbus_engine::questions().collect::<Vec<_>>()))
+}
+
+/// Starts the threads of the addon, if they do not run; a client needs them. Returns `NativeResult<null>` as JSON.
+#[napi]
+pub fn start() -> String {
+    calls::result("start", || runtime::handle().map(|_| ()))
 }
 
 /// Validates a whole configuration. `config` is its JSON; `env` that of the environment variables that are read, with

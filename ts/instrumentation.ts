@@ -4,6 +4,7 @@
  */
 
 import type { HandlerContext, PublishOptions, PublishResult } from '../index';
+import { callIn } from './handle/current-event';
 import type { HandlerInput, Recipients } from './native/native';
 
 /** One publish, as its caller has asked for it: nothing of it has been checked yet. */
@@ -45,7 +46,10 @@ export interface Instrumentation {
   ): Promise<PublishResult>;
   /** Must call `run` once and return, or throw, what it does. What it throws itself fails the handler call. */
   handle(call: HandlerCall, run: () => unknown): unknown;
-  /** Told once for each `handle` how the call has ended. A call that was timed out may still be running. */
+  /**
+   * Told once for each `handle` how the call has ended, in the context of its event. A call that was timed out may
+   * still be running.
+   */
   handled(call: HandlerCall, outcome: HandlerOutcome): void;
 }
 
@@ -90,7 +94,7 @@ export class InstrumentedCalls {
     if (call === undefined) return;
     this.#open.delete(context);
     try {
-      this.#instrumentation.handled(call, outcome);
+      callIn(call.event, () => this.#instrumentation.handled(call, outcome));
     } catch (error) {
       this.#hookFailed(error);
     }

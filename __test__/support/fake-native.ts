@@ -281,6 +281,7 @@ export class FakeClient {
 
 const CODES = [
   ['ERR_BUS_NO_STREAM', 'validation', false],
+  ['ERR_BUS_NO_THREAD', 'resource', true],
   ['ERR_BUS_NOT_REPLICATED', 'resource', true],
   ['ERR_BUS_INVALID_DATA', 'validation', false],
   ['ERR_BUS_INVALID_TYPE', 'validation', false],
@@ -328,6 +329,8 @@ export function fakeNative() {
     questions: () => '[]',
     escapePattern: (text: string) => text,
     validate: () => '{"ok":null}',
+    start: () => '{"ok":null}',
+    withoutContext: (run) => run(),
     matches: (pattern: string, text: string) =>
       new RegExp(`^${pattern.replace('*', '.*')}$`).test(text),
     NativeBroker: FakeBroker,

@@ -8,8 +8,8 @@ import type {
   ShutdownSignal,
   Stats,
 } from '../../index';
-import { busError, describe, type EventBusError, invalidAt } from '../errors';
-import { handledEvent } from '../handle/current-event';
+import { busError, describe, type EventBusError, invalidAt, unwrap } from '../errors';
+import { callOutside, handledEvent } from '../handle/current-event';
 import { Dispatcher } from '../handle/dispatcher';
 import type { LiveSubscription } from '../handle/subscription';
 import { jsonOf, jsonOfData } from '../input/json';
@@ -84,6 +84,8 @@ export class Core {
     const log = new Log(read.logger, settings.logLevel, settings.serviceName);
     this.log = log;
     this.emitter = new Emitter(log);
+    // Before anything is held that a client would have to give back.
+    unwrap<null>(native.start());
     if (settings.mode === 'memory' && environment.broker === undefined) {
       this.#lease = new BrokerLease(settings.memory);
       releaseWith(this, this.#lease);
@@ -330,7 +332,7 @@ export class Core {
     if (this.#started) return;
     this.#started = true;
     this.#leaveShutdown = endWeaklyAtSignals(this.#shutdownSignals, this, disconnectAtSignal);
-    this.#notices.started();
+    callOutside(() => this.#notices.started());
   }
 
   async #close(timeout: number | null): Promise<void> {
@@ -372,7 +374,8 @@ function closedError(): EventBusError {
  */
 function openNative(core: Core, config: ReadConfig, broker: NativeBroker | null): NativeClient {
   const wake = drainOf(new WeakRef(core));
-  return new native.NativeClient(config.json, config.env, broker, wake);
+  // On Node 20 and 22 the client keeps the context that it is made in.
+  return callOutside(() => new native.NativeClient(config.json, config.env, broker, wake));
 }
 
 function drainOf(core: WeakRef<Core>): () => void {

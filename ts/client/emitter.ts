@@ -2,6 +2,7 @@
 
 import type { ClientEvents } from '../../index';
 import { describe, invalidAt } from '../errors';
+import { callHere } from '../handle/current-event';
 import type { Log } from './logger';
 
 type Listener = (...args: never[]) => unknown;
@@ -52,14 +53,17 @@ export class Emitter {
     );
   }
 
-  /** Calls the listeners in order; false when there are none. */
+  /**
+   * Calls the listeners in order, each in a context of its own with the event that is being handled, if there is one;
+   * false when there are none.
+   */
   emit<K extends Name>(name: K, ...args: ClientEvents[K]): boolean {
     const entries = this.#entries.get(name);
     if (entries === undefined || entries.length === 0) return false;
     for (const entry of entries) {
       if (entry.once) this.#removeOnce(name, entry);
       try {
-        const result = entry.listener(...(args as never[]));
+        const result = callHere(() => entry.listener(...(args as never[])));
         if (result instanceof Promise) result.catch((error) => this.#failed(name, error));
       } catch (error) {
         this.#failed(name, error);

@@ -1,13 +1,16 @@
 /** Structured logging to the logger of the user. */
 
 import type { Logger, LogLevel } from '../../index';
+import { callHere } from '../handle/current-event';
 import { ignoreRejection } from '../runtime/promises';
 
 export type LogFields = Record<string, unknown>;
 
 const RANK: Record<LogLevel, number> = { debug: 0, info: 1, warn: 2, error: 3 };
 
-/** Logs messages with fields, from a level upwards. Errors of the logger do not get out. */
+/**
+ * Logs messages with fields, from a level upwards, in no context of the application. Errors of the logger do not get out.
+ */
 export class Log {
   readonly #target: Logger;
   readonly #least: number;
@@ -29,14 +32,18 @@ export class Log {
   write(level: LogLevel, message: string, fields: LogFields = {}): void {
     if (!this.enabled(level)) return;
     try {
-      const all = { service: this.#service, ...fields };
-      const target = this.#target;
-      if (this.#form === 'fields first') ignoreRejection(target[level](all, message));
-      else if (this.#form === 'message first') ignoreRejection(target[level](message, all));
-      else target[level](this.#line(level, message, fields));
+      callHere(() => this.#write(level, message, fields));
     } catch {
       // A logger that throws must not disturb the bus, and there is nowhere left to report it.
     }
+  }
+
+  #write(level: LogLevel, message: string, fields: LogFields): void {
+    const all = { service: this.#service, ...fields };
+    const target = this.#target;
+    if (this.#form === 'fields first') ignoreRejection(target[level](all, message));
+    else if (this.#form === 'message first') ignoreRejection(target[level](message, all));
+    else target[level](this.#line(level, message, fields));
   }
 
   #line(level: LogLevel, message: string, fields: LogFields): string {

@@ -1,6 +1,8 @@
 /** A handler call that goes on after the drain in which it began. */
 
 import type { HandlerInput } from '../native/native';
+import { isPlainPromise, isThenable } from '../runtime/promises';
+import { callIn } from './current-event';
 import type { CallContext } from './handler-context';
 
 /**
@@ -51,4 +53,18 @@ export class Call<S> {
     this.#waiting = undefined;
     if (waiting !== undefined) for (const resolve of waiting) resolve();
   }
+}
+
+/** The promise that a handler has returned; undefined for what is none. Anything else with a `then` is awaited in `event`. */
+export function promiseOf(
+  value: object,
+  event: HandlerInput | undefined,
+): Promise<unknown> | undefined {
+  if (isPlainPromise(value)) return value;
+  return callIn(event, () => (isThenable(value) ? awaited(value) : undefined));
+}
+
+/** `await` takes the faults of a thenable (a `then` that throws) as rejections. */
+async function awaited(value: PromiseLike<unknown>): Promise<unknown> {
+  return await value;
 }

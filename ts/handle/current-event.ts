@@ -1,36 +1,21 @@
 /**
- * The event that is being handled, from which a publish inherits. The store is the event itself, so
- * entering a handler allocates nothing. The store is entered only while handlers run, and disabled when
- * the last of them has settled, so that all other code pays nothing for it.
+ * Where the code of users runs: in the empty context of the bus, with the event that is being handled as the only thing
+ * in it. A publish inherits from that event. The store is the event itself, so entering it allocates nothing. It is
+ * entered only while code of users runs, and disabled when the last handler has settled, so that all other code pays
+ * nothing for it.
  */
 
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { HandlerInput } from '../native/native';
+import { emptyContext } from '../runtime/empty-context';
+
+type Code = (a: unknown, b: unknown) => unknown;
 
 const storage = new AsyncLocalStorage<HandlerInput | undefined>();
 /** How many asynchronous handler calls run, over all clients of this realm. */
 let running = 0;
-/** How many drains are calling handlers right now. */
+/** How many drains are calling handlers, or other code of users, right now. */
 let entering = 0;
-
-/** Tells that a drain begins to call handlers. The result has to be given to `endHandlers`. */
-export function beginHandlers(): HandlerInput | undefined {
-  const before = handledEvent();
-  entering += 1;
-  return before;
-}
-
-/** From here on the event is being handled, also in everything that is started from here. */
-export function enterHandler(event: HandlerInput): void {
-  storage.enterWith(event);
-}
-
-/** Tells that the drain is done: the code after it belongs to the event of before, if there was one. */
-export function endHandlers(before: HandlerInput | undefined): void {
-  entering -= 1;
-  storage.enterWith(before);
-  disableIfIdle();
-}
 
 /** Tells that a handler call goes on after the drain. */
 export function handlerStarted(): void {
@@ -47,14 +32,40 @@ function disableIfIdle(): void {
   if (running === 0 && entering === 0) storage.disable();
 }
 
-/** Runs code that belongs to no event. */
-export function outsideHandlers<T>(run: () => T): T {
-  return handledEvent() === undefined ? run() : storage.run(undefined, run);
+/**
+ * Calls code of the user, or code of the bus that outlives the one who called it. There is no context but `event`, which
+ * is also the one of everything that is started from there; undefined for none. What the code enters ends with the call.
+ */
+export function callIn<R>(event: HandlerInput | undefined, code: () => R): R;
+export function callIn<A, B, R>(
+  event: HandlerInput | undefined,
+  code: (a: A, b: B) => R,
+  a: A,
+  b: B,
+): R;
+export function callIn(event: HandlerInput | undefined, code: Code, a?: unknown, b?: unknown) {
+  entering += 1;
+  try {
+    return emptyContext().runInAsyncScope(enter, undefined, event, code, a, b);
+  } finally {
+    entering -= 1;
+    disableIfIdle();
+  }
 }
 
-/** Runs code that belongs to an event whose handler still counts as running. */
-export function withinHandler<T>(event: HandlerInput, run: () => T): T {
-  return storage.run(event, run);
+function enter(event: HandlerInput | undefined, code: Code, a: unknown, b: unknown): unknown {
+  if (event !== undefined) storage.enterWith(event);
+  return code(a, b);
+}
+
+/** The same without arguments, for code that belongs to no event. */
+export function callOutside<R>(code: () => R): R {
+  return callIn(undefined, code);
+}
+
+/** The same for code that belongs to the event that is being handled here, if there is one. */
+export function callHere<R>(code: () => R): R {
+  return callIn(handledEvent(), code);
 }
 
 /** The event, or the batch, that is being handled where this is called. */

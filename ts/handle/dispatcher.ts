@@ -11,23 +11,19 @@ import type { DeliveryRun, Shape } from '../native/drained';
 import type { HandlerInput, NativeClient, RunInfo } from '../native/native';
 import { Settlement } from '../native/settlement';
 import { setImmediate } from '../runtime/clock';
-import { isThenable } from '../runtime/promises';
+import { mayBeThenable } from '../runtime/promises';
 import type { Timers } from '../runtime/timers';
 import { SchemaMismatch, type Schemas, validateReceived } from '../validation/schemas';
-import { Call } from './call';
-import {
-  beginHandlers,
-  endHandlers,
-  enterHandler,
-  handlerEnded,
-  handlerStarted,
-  withinHandler,
-} from './current-event';
+import { Call, promiseOf } from './call';
+import { callIn, callOutside, handlerEnded, handlerStarted } from './current-event';
 import { CallContext, makeContext, patternIndexOf } from './handler-context';
 import { endLostCalls } from './lost-claims';
 import { NOT_HANDLED, Settlements, toUint32 } from './settlements';
 import type { LiveSubscription } from './subscription';
 import { HandlerTimer } from './timeouts';
+
+/** Of the language, whoever replaces it later. */
+const { then } = Promise.prototype;
 
 type RunningCall = Call<LiveSubscription>;
 
@@ -147,20 +143,24 @@ export class Dispatcher {
       call.end('timedOut');
       if (this.#inherit) handlerEnded();
       this.#instrumented?.notHandled(call.context);
-      CallContext.abort(call.context, reason);
+      callIn(this.#contextOf(call.event), CallContext.abort, call.context, reason);
     }
     for (const subscription of this.#subscriptions.values()) subscription.close();
     this.#subscriptions.clear();
   }
 
+  /** What follows from the calls, such as their timer, must not hold the context of whoever drains. */
   #enter(handle: () => void): void {
-    const before = this.#inherit ? beginHandlers() : undefined;
     try {
-      handle();
+      callOutside(handle);
     } finally {
-      if (this.#inherit) endHandlers(before);
       this.#settlements.flush();
     }
+  }
+
+  /** What code of the user that belongs to an event runs in. */
+  #contextOf(event: HandlerInput): HandlerInput | undefined {
+    return this.#inherit ? event : undefined;
   }
 
   #deliverRun(run: DeliveryRun, shapes: readonly Shape[]): void {
@@ -210,14 +210,14 @@ export class Dispatcher {
     }
     const pattern = subscription.patternAt(patternIndexOf(info));
     const context = makeContext(pattern, event, info, messageId, this.#prefix);
-    if (this.#inherit) enterHandler(event);
+    const own = this.#inherit ? event : undefined;
     try {
-      const handler = subscription.handler;
       const result = this.#direct
-        ? handler(event as never, context)
-        : this.#handle(subscription, event, context);
-      if (isThenable(result)) {
-        this.#start(new Call(subscription, event, context, token, startedAt), result);
+        ? callIn(own, subscription.handler, event as never, context)
+        : callIn(own, () => this.#handle(subscription, event, context));
+      const promise = mayBeThenable(result) ? promiseOf(result, own) : undefined;
+      if (promise !== undefined) {
+        this.#start(new Call(subscription, event, context, token, startedAt), promise);
         return this.#timers.now();
       }
     } catch (error) {
@@ -257,28 +257,22 @@ export class Dispatcher {
     return this.#instrumented.run({ event, context, group, isIterator }, run);
   }
 
-  #start(call: RunningCall, result: PromiseLike<unknown>): void {
+  /** Here the promise costs one more; an async function that awaits it would cost two, and hooks see each of them. */
+  #start(call: RunningCall, promise: Promise<unknown>): void {
     call.subscription.append(call);
     this.#timer.started(call);
     if (this.#inherit) handlerStarted();
-    void this.#follow(call, result);
-  }
-
-  /** Never rejects. `await` takes a thenable's faults (a throwing `then`) as rejections. */
-  async #follow(call: RunningCall, result: PromiseLike<unknown>): Promise<void> {
-    try {
-      await result;
-    } catch (error) {
-      if (this.#ended(call)) {
-        const { subscription, event, context, token } = call;
-        const duration = this.#timers.now() - call.startedAt;
-        this.#failed(subscription, event, context, token, error, duration);
-      }
-      return;
-    }
-    if (this.#ended(call)) {
+    const fulfilled = () => {
+      if (!this.#ended(call)) return;
       this.#succeeded(call.context, call.token, this.#timers.now() - call.startedAt);
-    }
+    };
+    const rejected = (error: unknown) => {
+      if (!this.#ended(call)) return;
+      const { subscription, event, context, token } = call;
+      const duration = this.#timers.now() - call.startedAt;
+      this.#failed(subscription, event, context, token, error, duration);
+    };
+    void then.call(promise, fulfilled, rejected);
   }
 
   /** Whether the end of a call still counts. */
@@ -298,12 +292,8 @@ export class Dispatcher {
   #timedOut(call: RunningCall): void {
     call.subscription.remove(call);
     call.end('timedOut');
-    if (this.#inherit) {
-      withinHandler(call.event, () => this.#settleTimedOut(call));
-      handlerEnded();
-    } else {
-      this.#settleTimedOut(call);
-    }
+    callIn(this.#contextOf(call.event), () => this.#settleTimedOut(call));
+    if (this.#inherit) handlerEnded();
     this.#unwatchIfOver(call.subscription);
   }
 
@@ -338,7 +328,20 @@ export class Dispatcher {
     if (this.#instrumented !== undefined) this.#instrumented.succeeded(context);
   }
 
+  /** Settles a failed call, and tells everyone: this runs code of the user. */
   #failed(
+    subscription: LiveSubscription,
+    event: HandlerInput,
+    context: CallContext,
+    token: number,
+    thrown: unknown,
+    duration: number,
+  ): void {
+    const settle = () => this.#settleFailed(subscription, event, context, token, thrown, duration);
+    callIn(this.#contextOf(event), settle);
+  }
+
+  #settleFailed(
     subscription: LiveSubscription,
     event: HandlerInput,
     context: CallContext,

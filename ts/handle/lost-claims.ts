@@ -3,7 +3,7 @@
 import { busError } from '../errors';
 import type { HandlerInput, RawEvent } from '../native/native';
 import type { Call } from './call';
-import { withinHandler } from './current-event';
+import { callIn } from './current-event';
 import { BatchCallContext, CallContext } from './handler-context';
 import type { LiveSubscription } from './subscription';
 
@@ -43,9 +43,7 @@ export function endLostCalls(
     const { context } = call;
     const ids = context instanceof BatchCallContext ? context.messageIds : messageId;
     event = eventOfMessage(call.event, ids, messageId);
-    const abort = () => CallContext.abort(context, reason);
-    if (calls.inherit) withinHandler(call.event, abort);
-    else abort();
+    callIn(calls.inherit ? call.event : undefined, CallContext.abort, context, reason);
   }
   return event;
 }

@@ -5,7 +5,7 @@ import { NonRetryableError, ValidationError } from '../errors';
 import type { HandlerInput, RunInfo, Subscribed } from '../native/native';
 import { ignoreRejection } from '../runtime/promises';
 import type { Call } from './call';
-import { handledEvent } from './current-event';
+import { callHere, handledEvent } from './current-event';
 
 /** An event, or a batch, that waits in JavaScript for its paused subscription. */
 export interface BufferedEvent {
@@ -83,9 +83,10 @@ export class LiveSubscription {
 
   /** Whether the error allows another attempt. A `retryIf` that throws or returns a promise has no say. */
   isRetryable(error: unknown): boolean {
-    if (this.retryIf !== undefined) {
+    const { retryIf } = this;
+    if (retryIf !== undefined) {
       try {
-        const answer: unknown = this.retryIf(error);
+        const answer: unknown = callHere(() => retryIf(error));
         if (!(answer instanceof Promise)) return Boolean(answer);
         ignoreRejection(answer);
       } catch {

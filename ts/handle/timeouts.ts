@@ -5,7 +5,6 @@
 
 import type { Timer, Timers } from '../runtime/timers';
 import type { Call } from './call';
-import { outsideHandlers } from './current-event';
 import type { LiveSubscription } from './subscription';
 
 type RunningCall = Call<LiveSubscription>;
@@ -57,10 +56,10 @@ export class HandlerTimer {
   #arm(at: number, now: number): void {
     this.#timers.clear(this.#timer);
     this.#armedFor = at;
-    // The timer is unref'd, as the subscription keeps the process alive and not the limit of its handlers. The timer
-    // serves every subscription, so it must not carry the event that happens to be handled now.
+    // The timer is unref'd, as the subscription keeps the process alive and not the limit of its handlers. It is set
+    // within a drain, outside of the handlers, as it serves every subscription.
     const delay = Math.max(1, Math.ceil(at - now));
-    const timer = outsideHandlers(() => this.#timers.set(this.#fire, delay));
+    const timer = this.#timers.set(this.#fire, delay);
     timer.unref();
     this.#timer = timer;
   }

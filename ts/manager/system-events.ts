@@ -2,6 +2,7 @@
 
 import type { EventBusClient, ManagerPublishOptions, PublishOptions } from '../../index';
 import { invalidAt } from '../errors';
+import { callOutside } from '../handle/current-event';
 import { clearTimeout, setTimeout } from '../runtime/clock';
 
 const CODE = 'ERR_BUS_INVALID_CONFIG';
@@ -78,6 +79,8 @@ export class SystemEvents {
   /** Never rejects: the client's own events tell of a failure. */
   async #publish(type: string, more?: object, options?: Options): Promise<void> {
     const data = { ...this.#client.toJSON(), ...more };
-    await this.#client.publish(type, data, options).catch(() => {});
+    // It belongs to nobody: not to the event, or the request, that has used the bus first.
+    const published = callOutside(() => this.#client.publish(type, data, options));
+    await published.catch(() => {});
   }
 }

@@ -1,6 +1,6 @@
 /** The clock of a test bus, with the timers and the clients that go by it. */
 
-import { outsideHandlers } from '../handle/current-event';
+import { callOutside } from '../handle/current-event';
 import { type NativeBroker, native } from '../native/native';
 import { setImmediate, setTimeout } from './clock';
 import type { Timer, Timers } from './timers';
@@ -115,7 +115,7 @@ export class VirtualTime {
       const due = this.#nextDue();
       if (due > target && now >= target) return;
       this.broker.advance(Math.min(Math.max(due, now), target));
-      outsideHandlers(() => this.timers.runDue());
+      callOutside(() => this.timers.runDue());
     }
   }
 

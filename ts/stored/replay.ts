@@ -2,7 +2,7 @@
 
 import type { BusEvent, EventHandler, ReplayContext, ReplayResult } from '../../index';
 import { busError, invalidAt } from '../errors';
-import { handlerEnded, handlerStarted, withinHandler } from '../handle/current-event';
+import { callIn, handlerEnded, handlerStarted } from '../handle/current-event';
 import { CallContext, ReplayCallContext } from '../handle/handler-context';
 import { readMoment, readOptions, refuseUndefined } from '../input/options';
 import { checkSignal } from '../input/signal';
@@ -113,7 +113,7 @@ class Replay {
   readonly #handler: EventHandler<BusEvent, ReplayContext>;
   readonly #signal: AbortSignal | undefined;
   readonly #result = { ...NOTHING };
-  #current: CallContext | undefined;
+  #current: { event: RawEvent; context: CallContext } | undefined;
   #closed = false;
 
   constructor(
@@ -160,33 +160,40 @@ class Replay {
   }
 
   #stop(reason: unknown): void {
-    if (this.#current !== undefined) CallContext.abort(this.#current, reason);
+    if (this.#current === undefined) return;
+    const { event, context } = this.#current;
+    callIn(this.#contextOf(event), CallContext.abort, context, reason);
   }
 
   async #handle(event: RawEvent, stream: string, id: string, pattern: unknown): Promise<void> {
     if (this.#signal?.aborted) throw aborted(this.#signal);
     if (this.#closed) throw closed();
     const { channelPrefix, inherit } = this.#owner.settings;
+    const own = this.#contextOf(event);
     const shown = typeof pattern === 'string' ? pattern : '*';
     const context = new ReplayCallContext(shown, channelPrefix + event.type, stream, id);
-    this.#current = context;
+    this.#current = { event, context };
     this.#result.firstId ??= id;
     this.#result.lastId = id;
     if (inherit) handlerStarted();
     try {
-      await (inherit
-        ? withinHandler(event, () => this.#call(event, context))
-        : this.#call(event, context));
+      // Of a thenable, `then` is code of the user as well.
+      await callIn(own, async () => this.#call(event, context));
       this.#result.replayed += 1;
       this.#owner.instrumented?.succeeded(context);
     } catch (thrown) {
       this.#result.failed += 1;
       this.#owner.instrumented?.failed(context, thrown, true);
-      this.#owner.replayFailed(thrown, event);
+      callIn(own, () => this.#owner.replayFailed(thrown, event));
     } finally {
       if (inherit) handlerEnded();
       this.#current = undefined;
     }
+  }
+
+  /** The handler is one like any other: the context of whoever asked for the replay is not its own. */
+  #contextOf(event: RawEvent): RawEvent | undefined {
+    return this.#owner.settings.inherit ? event : undefined;
   }
 
   #call(event: RawEvent, context: ReplayCallContext): unknown {

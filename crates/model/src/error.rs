@@ -140,6 +140,8 @@ error_kinds! {
     Aborted = "ABORTED", Timeout, false;
     /// Too many publishes are in flight.
     QueueFull = "QUEUE_FULL", Resource, true;
+    /// The system starts no further thread for this process.
+    NoThread = "NO_THREAD", Resource, true;
     /// Fewer replicas answered than were asked for.
     NotReplicated = "NOT_REPLICATED", Resource, true;
     /// The client is draining or closed.

@@ -12,6 +12,7 @@ pub(crate) mod handshake;
 pub(crate) mod lazy_link;
 pub(crate) mod link;
 pub(crate) mod liveness;
+mod names;
 pub(crate) mod pipeline;
 pub(crate) mod server_info;
 pub(crate) mod socket;

@@ -8,6 +8,7 @@ use oxbus_model::{BusError, ErrorKind};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
+use crate::redis::connection::names::resolve;
 use crate::redis::connection::stream::Stream;
 use crate::redis::connection::tls::Tls;
 
@@ -19,8 +20,7 @@ pub(in crate::redis) async fn open(
 ) -> Result<Box<dyn Stream>, BusError> {
     match address {
         Address::Tcp { host, port } => {
-            let stream =
-                TcpStream::connect((host.as_str(), *port)).await.map_err(|e| refused(address, &e))?;
+            let stream = connect(address, host, *port).await?;
             // An option that the platform refuses costs its effect, not the connection.
             let _ = tune(&stream, config);
             match tls {
@@ -51,6 +51,18 @@ pub(in crate::redis) async fn open(
             Err(BusError::new(ErrorKind::ConnectionRefused, "unix sockets need a Unix system"))
         }
     }
+}
+
+/// Connects to the first address of a host that answers.
+async fn connect(address: &Address, host: &str, port: u16) -> Result<TcpStream, BusError> {
+    let mut error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for found in resolve(host, port).await?.map_err(|e| refused(address, &e))? {
+        match TcpStream::connect(found).await {
+            Ok(stream) => return Ok(stream),
+            Err(failure) => error = failure,
+        }
+    }
+    Err(refused(address, &error))
 }
 
 /// Keepalive finds a peer that is gone while nothing is sent; TCP_USER_TIMEOUT finds one that no longer acknowledges
