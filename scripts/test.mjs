@@ -67,7 +67,7 @@ function secondServer() {
 }
 
 /** The conformance suite on another server: what does not need a server is the same there. */
-function onSecondServer({ name, path, reason }) {
+function onSecondServer({ name, path }) {
   if (!path) return [];
   const suite = [
     'test',
