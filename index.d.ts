@@ -239,10 +239,7 @@ export interface SubscribeOptions {
   streams?: string | readonly string[];
   /**
    * With `group`: where a group starts that does not exist yet; default: as `consumerGroups` says,
-   * else `'new'`. In a group that exists it says, once, what a pattern that is new to the group takes up of what the group
-   * has read past: nothing (`'new'`), or what lies behind an event or a time; default: all that is recorded, which is what
-   * was read past within ten minutes. Where there is nothing that it could be about, it gives a `warning` `START_IGNORED`.
-   * {@link EventBusClient.replay} brings what is older.
+   * else `'new'`. For an existing group it has no effect but a `warning` `START_IGNORED`.
    */
   from?: StreamPosition;
   /**

@@ -83,9 +83,7 @@ pub enum Announcement {
 impl Announcement {
     /// The warning of a start that does not apply.
     pub(super) fn start_ignored(stream: &str, group: &str) -> Announcement {
-        let message = format!(
-            "group {group:?} of stream {stream:?} exists, and has read past nothing that `from` could be about"
-        );
+        let message = format!("group {group:?} of stream {stream:?} exists; `from` is for new groups");
         Announcement::Warning { code: "START_IGNORED", message }
     }
 }

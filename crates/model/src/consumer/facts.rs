@@ -9,14 +9,8 @@ use crate::consumer::unmatched::judge_again;
 use crate::stream_store::{FACTS_FORMAT, GroupFacts, Response};
 use crate::{BusError, ErrorKind};
 
-/// A heartbeat was answered. `took_up`: it was told to take up what the group has read past, or to give that up.
-pub(super) fn heartbeat_answered(
-    group: &mut Group,
-    at: usize,
-    took_up: bool,
-    answer: StoreAnswer,
-    cx: &mut Context,
-) {
+/// A heartbeat was answered.
+pub(super) fn heartbeat_answered(group: &mut Group, at: usize, answer: StoreAnswer, cx: &mut Context) {
     let Some(stream) = group.streams.get_mut(at) else { return };
     let now = answer.now;
     stream.heartbeat.ended();
@@ -56,9 +50,6 @@ pub(super) fn heartbeat_answered(
         stream.heartbeat.hurry();
     } else {
         stream.heartbeat.succeeded(stream.mark());
-        if stream.late_start.take_if(|version| stream.heartbeat.has_told(*version)).is_some() && !took_up {
-            cx.announce(Announcement::start_ignored(&stream.name, &group.joining.group));
-        }
     }
     judge_again(group, at, now, cx);
     confirm(group, cx);

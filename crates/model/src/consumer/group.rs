@@ -60,15 +60,10 @@ impl Group {
     /// Adds a subscription.
     pub(super) fn add(&mut self, id: u32, mut subscriber: Subscriber, sources: &[Source], cx: &mut Context) {
         for source in sources {
-            let (at, is_made) = self.add_stream(source, cx);
+            let at = self.add_stream(source, cx);
             let Some(stream) = self.streams.get_mut(at) else { continue };
             stream.users += 1;
-            let version = stream.heartbeat.subscription_added();
-            if is_made {
-                stream.late_start = Some(version);
-            }
-            subscriber.streams.push((at, version));
-            subscriber.start = subscriber.start.or(source.given.then_some(source.from));
+            subscriber.streams.push((at, stream.heartbeat.subscription_added()));
         }
         self.subscriptions.add(id, subscriber);
         self.stopping = false;
@@ -76,8 +71,8 @@ impl Group {
         self.subscriptions_changed();
     }
 
-    /// The index of a stream, which is added if it is new; and whether its group has begun elsewhere than the source asks.
-    fn add_stream(&mut self, source: &Source, cx: &mut Context) -> (usize, bool) {
+    /// The index of a stream, which is added if it is new.
+    fn add_stream(&mut self, source: &Source, cx: &mut Context) -> usize {
         let found = self.streams.iter().position(|stream| stream.name == source.stream);
         let at = found.unwrap_or(self.streams.len());
         match self.streams.get_mut(at) {
@@ -85,9 +80,13 @@ impl Group {
                 let number = cx.consumers.number(&source.stream, &self.joining.group);
                 self.streams.push(Stream::new(at, source, &self.joining, &cx.dead_letter, number));
             }
-            Some(stream) => return (at, source.given && !stream.opening.ask_for_start(source.from)),
+            Some(stream) => {
+                if source.given && !stream.opening.ask_for_start(source.from) {
+                    cx.announce(Announcement::start_ignored(&stream.name, &self.joining.group));
+                }
+            }
         }
-        (at, false)
+        at
     }
 
     /// A subscription was added or has ended.

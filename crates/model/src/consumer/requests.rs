@@ -63,8 +63,7 @@ fn keep_up(group: &mut Group, at: usize, now: u64, cx: &Context, out: &mut Vec<W
         let (member, mark) = (stream.member.clone(), stream.mark());
         let (instance, patterns) = (cx.instance.clone(), subscriptions.told_patterns(at));
         let takes = |pattern: &str, event_type: &str| is_told_pattern_for(pattern, event_type, None);
-        let take_up =
-            stream.facts.types_to_take_up(&patterns, |pattern| subscriptions.start_of(at, pattern), takes);
+        let take_up = stream.facts.types_to_take_up(&patterns, takes);
         let version = stream.facts.version();
         let heartbeat = Request::Heartbeat {
             member,

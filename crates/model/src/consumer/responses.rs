@@ -52,7 +52,7 @@ pub(super) fn answered(
     refusals::answered(group, at, &request, answer.result.as_ref().err(), cx);
     match request {
         Request::EnsureGroup { .. } => opened(group, at, answer, cx),
-        Request::Heartbeat { take_up, .. } => heartbeat_answered(group, at, !take_up.is_empty(), answer, cx),
+        Request::Heartbeat { .. } => heartbeat_answered(group, at, answer, cx),
         Request::Acknowledge { ids, .. } => acknowledged(group, at, ids, answer),
         Request::ExtendLease { items, .. } => leases_extended(group, at, &items, answer, cx),
         Request::Requeue { items, unhandled, .. } => {
@@ -97,7 +97,7 @@ fn opened(group: &mut Group, at: usize, answer: StoreAnswer, cx: &mut Context) {
                 let (stream, group) = (stream.name.clone(), name.clone());
                 cx.announce(Announcement::GroupRecreated { stream, group, from: position });
             } else if !created && !before && stream.opening.start_given() {
-                stream.late_start = Some(stream.heartbeat.present_version());
+                cx.announce(Announcement::start_ignored(&stream.name, name));
             }
             if created || !before {
                 stream.facts.opened_at(position);

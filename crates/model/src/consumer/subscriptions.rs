@@ -6,7 +6,6 @@ use crate::consumer::subscriber::Subscriber;
 use crate::delivery::dispatch_batch::DispatchBatch;
 use crate::delivery::ready_list::ReadyList;
 use crate::options::subscribe::OrderBy;
-use crate::stream_store::Position;
 
 /// The subscriptions of one group in this client, by their numbers. One that has ended stays for its running calls.
 #[derive(Debug, Default)]
@@ -117,15 +116,6 @@ impl GroupSubscriptions {
         patterns.sort_unstable();
         patterns.dedup();
         patterns
-    }
-
-    /// From where on a pattern takes up what the group has read past, if it is new to the group: the earliest that a
-    /// subscription with that pattern asks for; all of it by default.
-    pub(super) fn start_of(&self, stream: usize, told: &str) -> Position {
-        let readers =
-            self.live().filter(|(_, s)| s.reads(stream) && s.told_patterns().any(|own| own == told));
-        let starts = readers.map(|(_, s)| s.start.unwrap_or(Position::Beginning));
-        starts.reduce(Position::earlier).unwrap_or(Position::Beginning)
     }
 
     /// Confirms the subscriptions whose streams have all been told of them: `told` says whether a stream has been told

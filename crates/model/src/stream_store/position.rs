@@ -15,17 +15,6 @@ pub enum Position {
     After(EntryId),
 }
 
-impl Position {
-    /// The one of two that leaves out less.
-    pub fn earlier(self, other: Position) -> Position {
-        match (self, other) {
-            (Position::Beginning, _) | (_, Position::Beginning) => Position::Beginning,
-            (Position::After(one), Position::After(other)) => Position::After(one.min(other)),
-            (Position::New, position) | (position, Position::New) => position,
-        }
-    }
-}
-
 /// As a server reads it.
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

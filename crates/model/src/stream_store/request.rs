@@ -162,10 +162,9 @@ pub enum Request {
         mark: Option<EntryId>,
         /// The version of the facts by which `take_up` was made; 0 where none is known.
         version: u64,
-        /// The types among those that the group has read past that a pattern takes which is new to the group, and from
-        /// where on: all of what was read past, what lies behind an entry, or nothing, which is given up. It is done unless
-        /// the patterns are refused as outdated.
-        take_up: Vec<(String, Position)>,
+        /// The types among those that the group has read past that a pattern takes which is new to the group. They are
+        /// taken up, unless the patterns are refused as outdated.
+        take_up: Vec<String>,
     },
     /// Says that a client start lives, for all its consumers. The answer tells whether it was known to live: 0 or 1.
     /// → [`Response::Count`]

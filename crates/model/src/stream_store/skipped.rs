@@ -1,6 +1,6 @@
 //! What a group has read past, because no pattern of it took the type: see `docs/design/group-facts.md`.
 
-use super::{EntryId, Position};
+use super::EntryId;
 
 /// For how many milliseconds of the store's time an entry may still be taken up after a group has read past it. The time
 /// of a slice is rounded down to the minute, so it may be a minute more.
@@ -67,20 +67,6 @@ impl SkippedType {
     /// How many entries may be taken up.
     pub fn count(&self) -> u64 {
         self.slices.iter().map(|slice| slice.count).sum()
-    }
-
-    /// What lies behind a position. Of a slice that lies there in part it is not known how many entries do: it counts none.
-    pub fn behind(mut self, position: Position) -> Self {
-        let first = match position {
-            Position::Beginning => return self,
-            Position::New => EntryId::MAX,
-            Position::After(id) => id.next(),
-        };
-        self.slices.retain(|slice| slice.last >= first);
-        for slice in self.slices.iter_mut().filter(|slice| slice.first < first) {
-            (slice.first, slice.count) = (first, 0);
-        }
-        self
     }
 
     /// The first and the last entry that may be taken up.

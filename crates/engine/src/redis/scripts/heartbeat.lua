@@ -2,8 +2,7 @@
 -- KEYS: stream, facts, patterns, consumers, skipped, tasks.
 -- ARGV: group, consumer, instance, milliseconds it counts as alive, lease, low-water mark or '', the version of the facts
 --       that it knows, how many types it takes up, the key by which its client start lives, the format of the facts that it
---       writes, those types, each with the first entry of it that is taken up
---       ('0': all, '$': none), then patterns.
+--       writes, those types, then patterns.
 -- Returns: the time and the instance that lives under this consumer's name, if another does; else the time, nil,
 --          the lease, the patterns, the last delivered id, the oldest pending id or nil, the version of the facts, 1 where the
 --          patterns were not taken as they are outdated, the types that the group has read past, the tasks: number, text in
@@ -34,7 +33,7 @@ end
 
 local before = named(redis.call('HGETALL', facts))
 local version, known = tonumber(before.version or 0), tonumber(ARGV[7])
-local first_pattern = 11 + 2 * tonumber(ARGV[8])
+local first_pattern = 11 + tonumber(ARGV[8])
 local minute = string.format('%.0f', math.floor(now / 60000))
 
 -- Forgets what may not be taken up any more, and notes the oldest entry that may.
@@ -66,10 +65,9 @@ local function prune()
     end
 end
 
--- Makes a task of a type that the group has read past, of what was read past from an entry on. From now on a pattern takes it.
-local function take_up(type, from)
-    local slices = behind_position(slices_of(redis.call('HGET', skipped, type)), from)
-    local _, first, last, count = kept(slices, now)
+-- Makes tasks of types that the group has read past. From now on a pattern takes them.
+local function take_up(type)
+    local _, first, last, count = kept(slices_of(redis.call('HGET', skipped, type)), now)
     redis.call('HDEL', skipped, type)
     if not first then
         return
@@ -105,8 +103,8 @@ end
 local outdated = added and known ~= version and redis.call('HLEN', skipped) > 0
 if not outdated then
     if added then
-        for i = 11, first_pattern - 1, 2 do
-            take_up(ARGV[i], ARGV[i + 1])
+        for i = 11, first_pattern - 1 do
+            take_up(ARGV[i])
         end
         version = version + 1
     end

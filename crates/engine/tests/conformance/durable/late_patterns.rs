@@ -9,7 +9,7 @@ use super::setup::{Group, LEASE, member, numbers, store, workers, workers_with};
 use crate::fixture::Fixture;
 use crate::support::{Inbox, PATIENCE, Record};
 
-suite! { one_after_the_other, five_starts, a_type_that_a_deploy_adds, trimmed_meanwhile, where_a_new_pattern_starts }
+suite! { one_after_the_other, five_starts, a_type_that_a_deploy_adds, trimmed_meanwhile }
 
 const TYPES: [&str; 3] = ["job.cancelled", "job.placed", "job.paid"];
 
@@ -111,29 +111,4 @@ async fn trimmed_meanwhile(fixture: &Fixture) {
     eventually(PATIENCE, "that ten are told as lost", lost).await;
     Group::workers(&bus, fixture).settled().await;
     assert_eq!((numbers(&paid), bus.stats().counts.events_lost), ((10..20).collect(), 10));
-}
-
-/// Where a subscription asks to start decides what its group takes up, once, for a pattern that is new to the group.
-async fn where_a_new_pattern_starts(fixture: &Fixture) {
-    let bus = fixture.keeper().await;
-    let cancelled = Inbox::with(&bus, &["job.cancelled"], workers()).await;
-    let ids = store(&bus, records(0, 10)).await;
-    cancelled.wait_for(10).await;
-    let skipped = || async { bus.stats().counts.events_skipped >= 20 };
-    eventually(PATIENCE, "entries that are read past", skipped).await;
-    let placed = Inbox::with(&bus, &["job.placed"], workers_with(json!({ "from": "new" }))).await;
-    // The third of each round is one that was paid.
-    let paid = Inbox::with(&bus, &["job.paid"], workers_with(json!({ "from": ids[3 * 6 + 2] }))).await;
-    paid.wait_for(3).await;
-    store(&bus, records(10, 11)).await;
-    placed.wait_for(1).await;
-    paid.wait_for(4).await;
-    assert_eq!((numbers(&placed), numbers(&paid)), (vec![10], (7..11).collect()));
-    let ignored = |notice: &_| crate::support::is_warning(notice, "START_IGNORED");
-    assert!(!bus.notices.all().iter().any(ignored));
-    let facts = Group::workers(&bus, fixture).facts().await;
-    assert_eq!(facts["skipped"], json!({}));
-    // A pattern that the group has takes up nothing, wherever it asks to start.
-    Inbox::with(&bus, &["job.paid"], workers_with(json!({ "from": "beginning" }))).await;
-    bus.notices.wait_for(ignored).await;
 }

@@ -56,11 +56,6 @@ impl Heartbeat {
         self.wanted
     }
 
-    /// The present version of the subscriptions.
-    pub(crate) fn present_version(&self) -> u32 {
-        self.wanted
-    }
-
     /// The next heartbeat goes as soon as possible.
     pub(crate) fn hurry(&mut self) {
         self.hurry_at = 0;

@@ -1,6 +1,6 @@
 //! What this client knows of the group of a stream.
 
-use crate::stream_store::{EntryId, GroupFacts, Position};
+use crate::stream_store::{EntryId, GroupFacts};
 
 /// The facts of the group that the last heartbeat has brought.
 #[derive(Debug, Default)]
@@ -42,22 +42,17 @@ impl KnownFacts {
         self.facts.as_ref().map_or(0, |facts| facts.version)
     }
 
-    /// The types that the group has read past and that one of these patterns takes, if it is new to the group; each from
-    /// where on. `start` says where a pattern starts, `takes` whether it takes a type.
+    /// The types that the group has read past and that one of these patterns takes, if it is new to the group. `takes`
+    /// says whether a pattern takes a type.
     pub(crate) fn types_to_take_up(
         &self,
         patterns: &[String],
-        start: impl Fn(&str) -> Position,
         takes: impl Fn(&str, &str) -> bool,
-    ) -> Vec<(String, Position)> {
+    ) -> Vec<String> {
         let Some(facts) = &self.facts else { return Vec::new() };
         let new = || patterns.iter().filter(|pattern| !facts.patterns.contains(pattern));
-        let typed = |event_type: &String| {
-            let takers = new().filter(|pattern| takes(pattern, event_type));
-            let from = takers.map(|pattern| start(pattern)).reduce(Position::earlier)?;
-            Some((event_type.clone(), from))
-        };
-        facts.skipped.iter().filter_map(typed).collect()
+        let wanted = |event_type: &&String| new().any(|pattern| takes(pattern, event_type));
+        facts.skipped.iter().filter(wanted).cloned().collect()
     }
 
     /// The group has been given an entry.

@@ -71,8 +71,6 @@ pub(super) struct Stream {
     pub(super) routes: RouteCache,
     pub(super) unmatched: UnmatchedEntries,
     pub(super) take_up: TakeUp,
-    /// A subscription asks for a start though the group has begun; with the version of the subscriptions that tells it.
-    pub(super) late_start: Option<u32>,
     pub(super) updates: StoreUpdates,
 }
 
@@ -112,7 +110,6 @@ impl Stream {
             routes: RouteCache::default(),
             unmatched: UnmatchedEntries::default(),
             take_up: TakeUp::default(),
-            late_start: None,
             updates: StoreUpdates::new(dead_letters_to),
         }
     }

@@ -2,9 +2,9 @@
 
 use crate::config::DeadLetterConfig;
 use crate::consumer::tests::world::*;
-use crate::consumer::{Announcement, Source, Work};
+use crate::consumer::{Announcement, Work};
 use crate::delivery::Settlement;
-use crate::stream_store::{EntryId, Position, Request, Response};
+use crate::stream_store::{Position, Request, Response};
 
 /// A client with a subscription to each pattern.
 fn client(name: &str, patterns: &[&str], world: &mut World) -> Client {
@@ -230,39 +230,4 @@ fn answers_that_overtake_each_other_hide_no_type_that_was_read_past() {
     worker.consumer.answered(worker.key, next, of_next, world.now, longest_wait);
     worker.add(3, "b", &options());
     assert_eq!(handled(&mut worker, &mut world), [1, 2]);
-}
-
-#[test]
-fn a_start_says_from_where_on_a_new_pattern_takes_up_what_was_read_past() {
-    for (from, expected) in [
-        (Position::New, vec![]),
-        (Position::Beginning, vec![2, 4, 6]),
-        (Position::After(EntryId { ms: 1_000_020, seq: 0 }), vec![6]),
-    ] {
-        let mut world = World::new();
-        let mut worker = client("w", &["a"], &mut world);
-        for _ in 0..3 {
-            backlog(&mut world, &["a", "b"], 1);
-            world.now += 10;
-        }
-        assert_eq!(handled(&mut worker, &mut world), [1, 3, 5]);
-        let source = Source { stream: "s".into(), from, given: true };
-        let add = |worker: &mut Client, id: u32, pattern: &str| {
-            let sources = std::slice::from_ref(&source);
-            worker.consumer.add(worker.key, id, &[pattern.into()], sources, &options(), None).unwrap();
-        };
-        add(&mut worker, 2, "b");
-        assert_eq!(handled(&mut worker, &mut world), expected, "{from:?}");
-        let ignored = |worker: &Client| {
-            let is = |a: &&Announcement| matches!(a, Announcement::Warning { code: "START_IGNORED", .. });
-            worker.announcements.iter().filter(is).count()
-        };
-        assert_eq!(ignored(&worker), 0);
-        // It says so once, for a pattern that is new to the group.
-        add(&mut worker, 3, "b");
-        assert_eq!(handled(&mut worker, &mut world), [0; 0]);
-        assert_eq!(ignored(&worker), usize::from(from != Position::New), "the group itself began there");
-        world.publish("s", "b", None);
-        assert_eq!(handled(&mut worker, &mut world).len(), 2, "both subscriptions get what comes later");
-    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::stream_store::memory::log::Log;
 use crate::stream_store::memory::read_past::ReadPast;
 use crate::stream_store::{
-    ConsumerId, DELAYED, EntryId, FACTS_FORMAT, Fields, GroupFacts, GroupInfo, Missed, PendingEntry, Position,
+    ConsumerId, DELAYED, EntryId, FACTS_FORMAT, Fields, GroupFacts, GroupInfo, Missed, PendingEntry,
 };
 
 /// For how long a pattern and a group are remembered after they were last heard of, in milliseconds.
@@ -36,7 +36,7 @@ pub(super) struct Heartbeat {
     pub(super) lease: u64,
     pub(super) patterns: Vec<String>,
     pub(super) version: u64,
-    pub(super) take_up: Vec<(String, Position)>,
+    pub(super) take_up: Vec<String>,
 }
 
 /// A consumer group of a stream.
@@ -292,7 +292,7 @@ impl Group {
         patterns: Vec<String>,
         slept: bool,
         version: u64,
-        take_up: &[(String, Position)],
+        take_up: &[String],
         now_ms: u64,
     ) -> bool {
         if slept {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::stream_store::skipped::{MAX_LEFT_OUT, SkippedType};
-use crate::stream_store::{EntryId, Position, TakeUpTask};
+use crate::stream_store::{EntryId, TakeUpTask};
 
 /// What a group has read past by type, and the tasks to take it up.
 #[derive(Debug, Default)]
@@ -38,10 +38,9 @@ impl ReadPast {
     }
 
     /// Makes tasks of some types. From now on a pattern takes them. `pending` has the pending entries of the group.
-    pub(super) fn take_up<P>(&mut self, types: &[(String, Position)], pending: &BTreeMap<EntryId, P>) {
-        for (event_type, from) in types {
+    pub(super) fn take_up<P>(&mut self, types: &[String], pending: &BTreeMap<EntryId, P>) {
+        for event_type in types {
             let Some(skipped) = self.skipped.remove(event_type) else { continue };
-            let skipped = skipped.behind(*from);
             let Some((first, last)) = skipped.range() else { continue };
             let left_out = pending.range(first..=last).map(|(id, _)| *id).take(MAX_LEFT_OUT).collect();
             self.last_task += 1;

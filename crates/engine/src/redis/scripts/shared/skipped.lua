@@ -8,24 +8,6 @@ local function slices_of(text)
     return slices
 end
 
--- What lies from an entry on ('0': all, '$': nothing). Of a slice that lies there in part it is not known how many entries do: it
--- counts none.
-local function behind_position(slices, from)
-    if from == '0' then
-        return slices
-    end
-    local rest = {}
-    for _, slice in ipairs(slices) do
-        if from ~= '$' and not below(slice.last, from) then
-            if below(slice.first, from) then
-                slice.first, slice.count = from, 0
-            end
-            rest[#rest + 1] = slice
-        end
-    end
-    return rest
-end
-
 -- The slices that may still be taken up, as a text; nil where there is none. Then the first id, the last and their number.
 local function kept(slices, now)
     local texts, first, last, count = {}, nil, nil, 0

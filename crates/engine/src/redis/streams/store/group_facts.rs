@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use oxbus_model::BusError;
 use oxbus_model::stream_store::skipped::MAX_TYPES;
-use oxbus_model::stream_store::{ConsumerId, EntryId, FACTS_FORMAT, Position, Request, Response, keys};
+use oxbus_model::stream_store::{ConsumerId, EntryId, FACTS_FORMAT, Request, Response, keys};
 use redis::{Cmd, cmd};
 
 use crate::redis::scripts::list;
@@ -30,16 +30,7 @@ pub(super) async fn synchronize(call: &StoreCall, heartbeat: Request) -> Result<
     let mark = mark.map(|id| id.to_string()).unwrap_or_default();
     let arguments = |c: &mut Cmd| {
         c.arg(&**group).arg(&**consumer).arg(&*instance).arg(alive).arg(lease).arg(&mark);
-        c.arg(version).arg(take_up.len()).arg(&*alive_key).arg(FACTS_FORMAT);
-        for (event_type, from) in &take_up {
-            // From the first entry on that is taken up.
-            let from = match from {
-                Position::After(id) => Position::After(id.next()),
-                position => *position,
-            };
-            c.arg(event_type).arg(from.to_string());
-        }
-        c.arg(&patterns);
+        c.arg(version).arg(take_up.len()).arg(&*alive_key).arg(FACTS_FORMAT).arg(&take_up).arg(&patterns);
     };
     Ok(Response::Facts(store_replies::facts(call.run(&list::HEARTBEAT, &keys, arguments).await?)?))
 }

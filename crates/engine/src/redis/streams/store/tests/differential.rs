@@ -184,14 +184,7 @@ fn some_request(random: &mut StdRng, entries: usize, letters: usize) -> Box<dyn 
             patterns: vec![format!("type.{}", limit % 4)],
             mark: None,
             version: names.version,
-            take_up: vec![(
-                format!("type.{}", limit % 4),
-                match position {
-                    0 => Position::New,
-                    1 => Position::Beginning,
-                    _ => Position::After(of(names, one)),
-                },
-            )],
+            take_up: vec![format!("type.{}", limit % 4)],
         }),
         17 => {
             Box::new(move |_| Request::RemoveConsumer { member: member.clone(), instance: instance.clone() })
