@@ -62,7 +62,7 @@ pub(super) fn answered(
             dead_lettered(group, at, &letters, to.is_some(), answer, cx);
         }
         Request::Skip { entries, .. } => skipped(group, at, entries, answer, cx),
-        Request::TakeUp { .. } => taken_up(group, at, answer, cx),
+        Request::TakeUp { told, .. } => taken_up(group, at, &told, answer, cx),
         Request::ListExpired { .. } => return expired_listed(group, at, answer),
         Request::Claim { ids, .. } => claimed(group, at, ids.len(), answer, cx),
         Request::ClaimOwnPending { after, .. } => own_claimed(group, at, after, answer, cx),
@@ -94,8 +94,13 @@ fn opened(group: &mut Group, at: usize, answer: StoreAnswer, cx: &mut Context) {
                 held.for_each(|(_, e)| e.renewed = now);
                 let (stream, group) = (stream.name.clone(), name.clone());
                 cx.announce(Announcement::GroupRecreated { stream, group, from: position });
-            } else if !created && !before && stream.opening.start_given() {
-                cx.announce(Announcement::start_ignored(&stream.name, name));
+            } else if created {
+                let ignored = stream.starts.made(stream.opening.start());
+                let warning = ignored.map(|why| Announcement::start_ignored(&stream.name, name, why));
+                warning.into_iter().for_each(|warning| cx.announce(warning));
+            }
+            if created {
+                stream.take_up.forget();
             }
             if created || !before {
                 stream.facts.opened_at(position);
