@@ -239,7 +239,16 @@ export interface SubscribeOptions {
   streams?: string | readonly string[];
   /**
    * With `group`: where a group starts that does not exist yet; default: as `consumerGroups` says,
-   * else `'new'`. For an existing group it has no effect but a `warning` `START_IGNORED`.
+   * else `'new'`.
+   *
+   * In a group that exists it counts for patterns that are new to the group (no subscription has
+   * had them within the last hour), once. It says what the subscription gets of the events that
+   * the group has read past because no pattern took their type: with `'new'` none; with a message
+   * id or a `Date` those behind it; with `'beginning'`, and by default, all that the group knows:
+   * ten minutes, and a day for what was stored while it had no living consumer. The rest is given
+   * up. Events that the group has not read yet come in any case. Of two clients that come with
+   * the same new pattern at once, one decides. Where `from` does not count, or not fully, a
+   * `warning` `START_IGNORED` says why.
    */
   from?: StreamPosition;
   /**

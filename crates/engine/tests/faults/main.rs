@@ -16,6 +16,7 @@ mod consuming;
 mod gap;
 mod health;
 mod hybrid;
+mod late_patterns;
 mod many;
 mod outage;
 mod outcome;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::BusError;
+use crate::consumer::stream::starts::Ignored;
 use crate::delivery::event::LiveEvent;
 use crate::stream_store::{EntryId, Missed};
 
@@ -81,9 +82,20 @@ pub enum Announcement {
 }
 
 impl Announcement {
-    /// The warning of a start that does not apply.
-    pub(super) fn start_ignored(stream: &str, group: &str) -> Announcement {
-        let message = format!("group {group:?} of stream {stream:?} exists; `from` is for new groups");
+    /// The warning of a start that does not count, or not fully.
+    pub(super) fn start_ignored(stream: &str, group: &str, why: Ignored) -> Announcement {
+        let why = match why {
+            Ignored::MadeElsewhere => "another subscription has made the group with another one",
+            Ignored::Known => {
+                "the group has the pattern already; it counts for groups and patterns that are new"
+            }
+            Ignored::Unread => "the group has not read all that is before it, and handles that as well",
+            Ignored::TooOld => {
+                "of what it has read past, the group knows the last ten minutes, and for a day what was stored while it \
+                 had no living consumer; older entries do not come"
+            }
+        };
+        let message = format!("`from` of a subscription of group {group:?} of stream {stream:?}: {why}");
         Announcement::Warning { code: "START_IGNORED", message }
     }
 }

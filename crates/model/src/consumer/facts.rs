@@ -5,7 +5,10 @@ use crate::consumer::answer::StoreAnswer;
 use crate::consumer::context::Context;
 use crate::consumer::group::Group;
 use crate::consumer::loss::lose_all;
+use crate::consumer::stream::Stream;
+use crate::consumer::stream::starts::Standing;
 use crate::consumer::unmatched::judge_again;
+use crate::error::Outcome;
 use crate::stream_store::{FACTS_FORMAT, GroupFacts, Response};
 use crate::{BusError, ErrorKind};
 
@@ -19,6 +22,9 @@ pub(super) fn heartbeat_answered(group: &mut Group, at: usize, answer: StoreAnsw
         Ok(_) => return,
         Err(error) => {
             stream.heartbeat.failed();
+            if error.outcome != Some(Outcome::Rejected) {
+                stream.starts.unanswered(|version| stream.heartbeat.has_sent(version));
+            }
             stream.trouble = (error.kind != ErrorKind::NoGroup).then_some(error);
             return;
         }
@@ -44,12 +50,20 @@ pub(super) fn heartbeat_answered(group: &mut Group, at: usize, answer: StoreAnsw
     stream.trouble = None;
     stream.name_doubtful = false;
     let outdated = facts.outdated;
+    let (position, last, time) = (facts.position, facts.last, facts.time);
+    let new_patterns = facts.new_patterns.clone();
     learn(group, at, facts, now, cx);
     let Some(stream) = group.streams.get_mut(at) else { return };
     if outdated {
         stream.heartbeat.hurry();
     } else {
         stream.heartbeat.succeeded(stream.mark());
+        judge_starts(
+            stream,
+            &group.joining.group,
+            &Standing { new_patterns: &new_patterns, position, last, time },
+            cx,
+        );
     }
     judge_again(group, at, now, cx);
     confirm(group, cx);
@@ -80,6 +94,14 @@ fn learn(group: &mut Group, at: usize, mut facts: GroupFacts, now: u64, cx: &mut
         stream.forget_routes();
     }
     lease.learn(streams.iter().filter_map(|stream| stream.facts.lease()), joining.lease);
+}
+
+/// Warns of the starts that subscriptions ask for and that do not count.
+fn judge_starts(stream: &mut Stream, group: &str, standing: &Standing<'_>, cx: &mut Context) {
+    let Stream { name, starts, heartbeat, .. } = stream;
+    for why in starts.told(|version| heartbeat.has_told(version), standing) {
+        cx.announce(Announcement::start_ignored(name, group, why));
+    }
 }
 
 /// Confirms the subscriptions whose streams have all been told of them.

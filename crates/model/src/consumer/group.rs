@@ -63,7 +63,13 @@ impl Group {
             let at = self.add_stream(source, cx);
             let Some(stream) = self.streams.get_mut(at) else { continue };
             stream.users += 1;
-            subscriber.streams.push((at, stream.heartbeat.subscription_added()));
+            let version = stream.heartbeat.subscription_added();
+            if source.given {
+                stream.opening.ask_for_start(source.from);
+                stream.starts.ask(id, subscriber.told_patterns().collect(), source.from, version);
+                subscriber.start = Some(source.from);
+            }
+            subscriber.streams.push((at, version));
         }
         self.subscriptions.add(id, subscriber);
         self.stopping = false;
@@ -75,16 +81,9 @@ impl Group {
     fn add_stream(&mut self, source: &Source, cx: &mut Context) -> usize {
         let found = self.streams.iter().position(|stream| stream.name == source.stream);
         let at = found.unwrap_or(self.streams.len());
-        match self.streams.get_mut(at) {
-            None => {
-                let number = cx.consumers.number(&source.stream, &self.joining.group);
-                self.streams.push(Stream::new(at, source, &self.joining, &cx.dead_letter, number));
-            }
-            Some(stream) => {
-                if source.given && !stream.opening.ask_for_start(source.from) {
-                    cx.announce(Announcement::start_ignored(&stream.name, &self.joining.group));
-                }
-            }
+        if found.is_none() {
+            let number = cx.consumers.number(&source.stream, &self.joining.group);
+            self.streams.push(Stream::new(at, source, &self.joining, &cx.dead_letter, number));
         }
         at
     }

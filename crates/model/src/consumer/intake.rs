@@ -128,6 +128,12 @@ pub(super) fn accept(group: &mut Group, received: ReceivedEntry, origin: Origin,
             entry.suspected_poison = origin != Origin::Read && deliveries > most && due_in.is_none();
             entry.calls = calls;
             begin(group, entry, now);
+            if unhandled_since.is_some()
+                && let Some(stream) = group.streams.get_mut(at)
+            {
+                // It has a handler now, which the others are to know even if this process dies.
+                stream.updates.lease_extensions.push(id, None);
+            }
         }
     }
 }

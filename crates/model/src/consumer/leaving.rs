@@ -14,6 +14,7 @@ pub(super) fn remove(group: &mut Group, id: u32, now: u64, cx: &mut Context) {
         if let Some(stream) = streams.get_mut(*at) {
             stream.users = stream.users.saturating_sub(1);
             stream.heartbeat.hurry();
+            stream.starts.forget(id);
         }
     }
     end_waiting_calls(group, Some(id), now, cx);

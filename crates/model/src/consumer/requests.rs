@@ -71,7 +71,7 @@ fn keep_up(group: &mut Group, at: usize, now: u64, cx: &Context, out: &mut Vec<W
             alive: ALIVE,
             alive_key: cx.alive_key.clone(),
             lease,
-            patterns,
+            patterns: patterns.into_keys().collect(),
             mark,
             version,
             take_up,
@@ -94,13 +94,14 @@ fn update_store(group: &mut Group, at: usize, now: u64, max_dead_letters: u64, o
     let Some(stream) = streams.get_mut(at) else { return };
     let may_fence = stream.may_fence();
     let version = stream.facts.version();
-    let Stream { updates, member, slots, unmatched, recovery, .. } = stream;
+    let Stream { updates, member, slots, unmatched, recovery, take_up, .. } = stream;
     while let Some(request) = updates.acknowledgements.next_request(member, now) {
         out.push(Work::Store(*key, request));
     }
     if may_fence {
         let skip = unmatched.next_request(member, version, now);
         out.extend(skip.map(|request| Work::Store(*key, request)));
+        out.extend(take_up.next_told(member, now).map(|request| Work::Store(*key, request)));
         let request = updates.next_fenced(member, max_dead_letters, (slots, entries), lease, now);
         if request.as_ref().is_some_and(Request::tells_when_due) {
             recovery.puts_off();
@@ -132,6 +133,7 @@ fn stream_dues(group: &Group, stream: &Stream, is_shown: bool) -> impl Iterator<
         stream.recovery.due().filter(|_| recovering),
         stream.take_up.due().filter(|_| recovering),
         stream.unmatched.due().filter(|_| stream.may_fence()),
+        stream.take_up.told_due().filter(|_| stream.may_fence()),
     ]
     .into_iter()
     .flatten()

@@ -63,7 +63,7 @@ pub(super) fn answered(
             dead_lettered(group, at, &letters, to.is_some(), answer, cx);
         }
         Request::Skip { version, entries, .. } => skipped(group, at, version, entries, answer, cx),
-        Request::TakeUp { .. } => taken_up(group, at, answer, cx),
+        Request::TakeUp { told, .. } => taken_up(group, at, &told, answer, cx),
         Request::AnyExpired { .. } => any_expired(group, at, answer),
         Request::ListExpired { .. } => return expired_listed(group, at, answer),
         Request::Claim { ids, .. } => claimed(group, at, ids.len(), answer, cx),
@@ -96,8 +96,13 @@ fn opened(group: &mut Group, at: usize, answer: StoreAnswer, cx: &mut Context) {
                 held.for_each(|(_, e)| (e.renewed, e.known) = (now, now));
                 let (stream, group) = (stream.name.clone(), name.clone());
                 cx.announce(Announcement::GroupRecreated { stream, group, from: position });
-            } else if !created && !before && stream.opening.start_given() {
-                cx.announce(Announcement::start_ignored(&stream.name, name));
+            } else if created {
+                let ignored = stream.starts.made(stream.opening.start());
+                let warning = ignored.map(|why| Announcement::start_ignored(&stream.name, name, why));
+                warning.into_iter().for_each(|warning| cx.announce(warning));
+            }
+            if created {
+                stream.take_up.forget();
             }
             if created || !before {
                 stream.facts.opened_at(position);

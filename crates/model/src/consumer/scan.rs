@@ -9,7 +9,7 @@ use crate::consumer::loss::deleted;
 use crate::consumer::received::ReceivedEntry;
 use crate::consumer::stream::recovery::MAX_CLAIMS;
 use crate::consumer::work::Work;
-use crate::stream_store::{DELAYED, EntryId, PendingEntry, Request, Response, StoredEntry};
+use crate::stream_store::{DELAYED, EntryId, Missed, PendingEntry, Request, Response, StoredEntry};
 
 /// Looks for entries that nobody works on: this consumer's own of before, then others'. There is room for `room`
 /// entries.
@@ -142,15 +142,20 @@ pub(super) fn claimed(group: &mut Group, at: usize, asked: usize, answer: StoreA
 }
 
 /// Entries that the group had read past are this client's now.
-pub(super) fn taken_up(group: &mut Group, at: usize, answer: StoreAnswer, cx: &mut Context) {
+pub(super) fn taken_up(group: &mut Group, at: usize, told: &[u64], answer: StoreAnswer, cx: &mut Context) {
     let Some(stream) = group.streams.get_mut(at) else { return };
     let StoreAnswer { result, now, random } = answer;
     let Ok(Response::TakenUp { entries, done, gone }) = result else {
         stream.take_up.failed(now, random);
         return;
     };
-    stream.take_up.succeeded(&done);
-    for missed in gone {
+    stream.take_up.succeeded(told, &done);
+    let new: Vec<Missed> = gone
+        .into_iter()
+        .filter(|(number, _)| stream.take_up.tells(*number))
+        .map(|(_, missed)| missed)
+        .collect();
+    for missed in new {
         group.announce_missed(at, missed, cx);
     }
     take_in(group, at, entries, Origin::ReadPast, now, cx);

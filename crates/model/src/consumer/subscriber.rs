@@ -11,7 +11,7 @@ use crate::filter::Filter;
 use crate::options::subscribe::{BatchOptions, MatchBy, SubscribeOptions};
 use crate::routing::channel::Channels;
 use crate::routing::pattern;
-use crate::stream_store::BY_CHANNEL;
+use crate::stream_store::{BY_CHANNEL, Position};
 
 /// An entry that waits for a handler, and since when.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +37,8 @@ pub(super) struct Subscriber {
     /// established.
     pub(super) streams: Vec<(usize, u32)>,
     pub(super) confirmed: bool,
+    /// Where it asks to start.
+    pub(super) start: Option<Position>,
 }
 
 impl Schedulable for Subscriber {
@@ -70,6 +72,7 @@ impl Subscriber {
             listed: false,
             streams: Vec::new(),
             confirmed: false,
+            start: None,
         }
     }
 

@@ -1,11 +1,14 @@
 //! The subscriptions of a group: which of them take an event, and what they want.
 
+use std::collections::BTreeMap;
+
 use crate::consumer::entry::{Call, CallState, Calls};
 use crate::consumer::entry_table::EntryTable;
 use crate::consumer::subscriber::Subscriber;
 use crate::delivery::dispatch_batch::DispatchBatch;
 use crate::delivery::ready_list::ReadyList;
 use crate::options::subscribe::OrderBy;
+use crate::stream_store::Position;
 
 /// The subscriptions of one group in this client, by their numbers. One that has ended stays for its running calls.
 #[derive(Debug, Default)]
@@ -109,12 +112,19 @@ impl GroupSubscriptions {
         takers
     }
 
-    /// The patterns of the subscriptions of a stream, as the other clients of the group are told.
-    pub(super) fn told_patterns(&self, stream: usize) -> Vec<String> {
-        let readers = self.live().filter(|(_, s)| s.reads(stream));
-        let mut patterns: Vec<String> = readers.flat_map(|(_, s)| s.told_patterns()).collect();
-        patterns.sort_unstable();
-        patterns.dedup();
+    /// The patterns of the subscriptions of a stream, as the other clients of the group are told, and behind which position
+    /// each takes up what the group has read past, if it is new to the group.
+    pub(super) fn told_patterns(&self, stream: usize) -> BTreeMap<String, Position> {
+        let mut patterns = BTreeMap::new();
+        for (_, subscriber) in self.live().filter(|(_, s)| s.reads(stream)) {
+            let start = subscriber.start.unwrap_or(Position::Beginning);
+            for pattern in subscriber.told_patterns() {
+                patterns
+                    .entry(pattern)
+                    .and_modify(|from: &mut Position| *from = from.earlier(start))
+                    .or_insert(start);
+            }
+        }
         patterns
     }
 

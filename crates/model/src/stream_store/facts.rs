@@ -21,6 +21,10 @@ pub struct GroupFacts {
     /// Whether the patterns of the request were not taken, as one of them is new to the group and the request was made
     /// by another version: `skipped` may have types that the pattern takes.
     pub outdated: bool,
+    /// The patterns of the request that were new to the group, and are its patterns now.
+    pub new_patterns: Vec<String>,
+    /// The last entry of the stream, where a pattern was new.
+    pub last: Option<EntryId>,
     /// The types of entries that the group has read past and may still take up, in no order.
     pub skipped: Vec<String>,
     /// The tasks by which entries are taken up that the group had read past, in no order.

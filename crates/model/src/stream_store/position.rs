@@ -15,6 +15,17 @@ pub enum Position {
     After(EntryId),
 }
 
+impl Position {
+    /// The one of two behind which there is more.
+    pub fn earlier(self, other: Position) -> Position {
+        match (self, other) {
+            (Position::Beginning, _) | (_, Position::Beginning) => Position::Beginning,
+            (Position::New, position) | (position, Position::New) => position,
+            (Position::After(one), Position::After(two)) => Position::After(one.min(two)),
+        }
+    }
+}
+
 /// As a server reads it.
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -46,11 +46,13 @@ pub enum Request {
         /// The entries and their types.
         entries: Vec<(EntryId, Arc<str>)>,
     },
-    /// Makes this consumer the owner of entries that the group had read past, oldest first, task by task.
-    /// → [`Response::TakenUp`]
+    /// Makes this consumer the owner of entries that the group had read past, oldest first, task by task. A task that has
+    /// not found all stays until a request says that the loss was told. → [`Response::TakenUp`]
     TakeUp {
         /// The consumer.
         member: ConsumerId,
+        /// The tasks whose loss this client start was told of and has told.
+        told: Vec<u64>,
         /// The numbers of the tasks that are worked on, in turn.
         tasks: Vec<u64>,
         /// The most entries that are taken up.
@@ -162,9 +164,10 @@ pub enum Request {
         mark: Option<EntryId>,
         /// The version of the facts by which `take_up` was made; 0 where none is known.
         version: u64,
-        /// The types among those that the group has read past that a pattern takes which is new to the group. They are
-        /// taken up, unless the patterns are refused as outdated.
-        take_up: Vec<String>,
+        /// The types among those that the group has read past that a pattern takes which is new to the group, each with
+        /// the position behind which its entries are taken up; those before it are given up. Nothing of that is done where
+        /// the patterns are refused as outdated.
+        take_up: Vec<(String, Position)>,
     },
     /// Says that a client start lives, for all its consumers. The answer tells whether it was known to live: 0 or 1.
     /// → [`Response::Count`]

@@ -41,10 +41,12 @@ pub enum Response {
     TakenUp {
         /// The entries with their delivery count, 1.
         entries: Vec<StoredEntry>,
-        /// The tasks among those asked for that are done.
+        /// The tasks among those asked for that have nothing more for this consumer.
         done: Vec<u64>,
-        /// What such a task has not found any more, though the group had read past it: between its first and last id.
-        gone: Vec<Missed>,
+        /// What such a task has not found any more, though the group had read past it: between its first and last id. It is
+        /// told again to the same client start, and after [`TOLD_WITHIN`](super::skipped::TOLD_WITHIN) to any other, until
+        /// a request says that it was told.
+        gone: Vec<(u64, Missed)>,
     },
     /// The entries that the consumer owns now.
     Claimed {

@@ -1,6 +1,6 @@
 //! What a group has read past, because no pattern of it took the type: see `docs/design/group-facts.md`.
 
-use super::EntryId;
+use super::{EntryId, Position};
 
 /// For how many milliseconds of the store's time an entry may still be taken up after a group has read past it. The time
 /// of a slice is rounded down to the minute, so it may be a minute more.
@@ -14,6 +14,9 @@ pub const MAX_TYPES: usize = 256;
 
 /// The pending entries that a task leaves out at the most.
 pub const MAX_LEFT_OUT: usize = 1_000;
+
+/// For how many milliseconds a client that is told of a loss may say that it has told it. Then another may be told.
+pub const TOLD_WITHIN: u64 = 5 * MINUTE;
 
 const MINUTE: u64 = 60_000;
 
@@ -30,6 +33,19 @@ pub struct Slice {
     pub count: u64,
     /// Whether they were added while the group had no living member.
     pub backlog: bool,
+}
+
+/// What a task is to take up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// Nothing before this entry is taken up.
+    pub first: EntryId,
+    /// The last entry.
+    pub last: EntryId,
+    /// How many entries, at the most.
+    pub count: u64,
+    /// So many of them are of slices that began before `first`: they may be before it.
+    pub unsure: u64,
 }
 
 /// What a group has read past of one type.
@@ -69,6 +85,20 @@ impl SkippedType {
         self.slices.iter().map(|slice| slice.count).sum()
     }
 
+    /// What may be taken up behind a position; `None` where nothing may.
+    pub fn behind(&self, from: Position) -> Option<Rest> {
+        let from = match from {
+            Position::New => return None,
+            Position::Beginning => EntryId::MIN,
+            Position::After(id) => id,
+        };
+        let slices = || self.slices.iter().filter(|slice| slice.last > from);
+        let first = slices().map(|slice| slice.first).min()?.max(from.next());
+        let last = slices().map(|slice| slice.last).max()?;
+        let unsure = slices().filter(|slice| slice.first <= from).map(|slice| slice.count).sum();
+        Some(Rest { first, last, count: slices().map(|slice| slice.count).sum(), unsure })
+    }
+
     /// The first and the last entry that may be taken up.
     pub fn range(&self) -> Option<(EntryId, EntryId)> {
         let first = self.slices.iter().map(|slice| slice.first).min()?;
@@ -97,5 +127,20 @@ mod tests {
         assert_eq!((skipped.count(), skipped.range()), (1, Some((id(7), id(7)))));
         assert!(!skipped.prune(60_000 + BACKLOG_KEPT_FOR));
         assert_eq!(skipped.range(), None);
+    }
+
+    #[test]
+    fn behind_a_position_a_slice_counts_as_a_whole() {
+        let id = EntryId::first_of;
+        let mut skipped = SkippedType::default();
+        [3, 4, 5].into_iter().for_each(|n| skipped.note(id(n), false, 0));
+        [6, 9].into_iter().for_each(|n| skipped.note(id(n), false, 60_000));
+        let rest = |first, count, unsure| Some(Rest { first, last: id(9), count, unsure });
+        assert_eq!(skipped.behind(Position::Beginning), rest(id(3), 5, 0));
+        assert_eq!(skipped.behind(Position::After(id(2))), rest(id(3), 5, 0));
+        assert_eq!(skipped.behind(Position::After(id(3))), rest(id(3).next(), 5, 3));
+        assert_eq!(skipped.behind(Position::After(id(5))), rest(id(6), 2, 0));
+        assert_eq!(skipped.behind(Position::After(id(9))), None);
+        assert_eq!(skipped.behind(Position::New), None);
     }
 }

@@ -2,11 +2,12 @@
 -- KEYS: stream, facts, patterns, consumers, skipped, tasks.
 -- ARGV: group, consumer, instance, milliseconds it counts as alive, lease, low-water mark or '', the version of the facts
 --       that it knows, how many types it takes up, the key by which its client start lives, the format of the facts that it
---       writes, those types, then patterns.
+--       writes; those types, and for each the position behind which it is taken up ('$', '0' or an id) in turn; then patterns.
 -- Returns: the time and the instance that lives under this consumer's name, if another does; else the time, nil,
 --          the lease, the patterns, the last delivered id, the oldest pending id or nil, the version of the facts, 1 where the
 --          patterns were not taken as they are outdated, the types that the group has read past, the tasks: number, text in
---          turn; and the highest format in which a client of the group has written facts.
+--          turn, the patterns that were new, the last id of the stream where one was, and the highest format in which a client
+--          of the group has written facts.
 local stream, facts, patterns, consumers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local skipped, tasks = KEYS[5], KEYS[6]
 local consumer, instance = ARGV[2], ARGV[3]
@@ -33,7 +34,7 @@ end
 
 local before = named(redis.call('HGETALL', facts))
 local version, known = tonumber(before.version or 0), tonumber(ARGV[7])
-local first_pattern = 11 + tonumber(ARGV[8])
+local first_pattern = 11 + 2 * tonumber(ARGV[8])
 local minute = string.format('%.0f', math.floor(now / 60000))
 
 -- Forgets what may not be taken up any more, and notes the oldest entry that may.
@@ -56,7 +57,10 @@ local function prune()
         note(first)
     end
     for _, task in ipairs(redis.call('HVALS', tasks)) do
-        note(string.match(task, '^%S+'))
+        -- One that has only to be told keeps no entry.
+        if not string.find(task, '^%S+ %S+ !') then
+            note(string.match(task, '^%S+'))
+        end
     end
     redis.call('HDEL', facts, 'unread')
     redis.call('HSET', facts, 'pruned', minute)
@@ -65,14 +69,25 @@ local function prune()
     end
 end
 
--- Makes tasks of types that the group has read past. From now on a pattern takes them.
-local function take_up(type)
-    local _, first, last, count = kept(slices_of(redis.call('HGET', skipped, type)), now)
+-- Makes a task of a type that the group has read past. From now on a pattern takes it.
+local function take_up(type, from)
+    local slices = slices_of(redis.call('HGET', skipped, type))
     redis.call('HDEL', skipped, type)
+    if from == '$' then
+        return
+    elseif from == '0' then
+        from = '0-0'
+    end
+    local _, first, last, count, unsure = kept(slices, now, from)
     if not first then
         return
     end
     local left_out = {}
+    if unsure > 0 then
+        first = behind(from)
+        -- To builds that know no position this is an id that is left out.
+        left_out[1] = string.format('>%s:%.0f', from, unsure)
+    end
     for _, row in ipairs(redis.call('XPENDING', stream, ARGV[1], first, last, 1000)) do
         left_out[#left_out + 1] = row[1]
     end
@@ -93,18 +108,21 @@ end
 if before.pruned ~= minute then
     prune()
 end
-local added = false
+local new = {}
 for i = first_pattern, #ARGV do
-    added = added or not redis.call('ZSCORE', patterns, ARGV[i])
+    if not redis.call('ZSCORE', patterns, ARGV[i]) then
+        new[#new + 1] = ARGV[i]
+    end
 end
+local added = #new > 0
 if forgotten > 0 then
     version = version + 1
 end
 local outdated = added and known ~= version and redis.call('HLEN', skipped) > 0
 if not outdated then
     if added then
-        for i = 11, first_pattern - 1 do
-            take_up(ARGV[i])
+        for i = 11, first_pattern - 1, 2 do
+            take_up(ARGV[i], ARGV[i + 1])
         end
         version = version + 1
     end
@@ -115,8 +133,13 @@ end
 if forgotten > 0 or (added and not outdated) then
     redis.call('HSET', facts, 'version', version)
 end
-if not is_lived_in() then
-    redis.call('HSET', facts, 'backlog', named(redis.call('XINFO', 'STREAM', stream))['last-generated-id'])
+if outdated then
+    new = {}
+end
+local was_lived_in = is_lived_in()
+local top = (#new > 0 or not was_lived_in) and named(redis.call('XINFO', 'STREAM', stream))['last-generated-id']
+if not was_lived_in then
+    redis.call('HSET', facts, 'backlog', top)
 end
 redis.call('HSET', consumers, consumer, string.format('%s\n%s %.0f', instance, ARGV[9], now + tonumber(ARGV[4])))
 redis.call('HSETNX', facts, 'lease', ARGV[5])
@@ -133,6 +156,6 @@ redis.call('HSET', facts, 'seen', now)
 return {
     now, false, redis.call('HGET', facts, 'lease'), redis.call('ZRANGE', patterns, 0, -1), group['last-delivered-id'],
     redis.call('XPENDING', stream, ARGV[1])[2],
-    version, outdated and 1 or 0, redis.call('HKEYS', skipped), redis.call('HGETALL', tasks),
+    version, outdated and 1 or 0, redis.call('HKEYS', skipped), redis.call('HGETALL', tasks), new, #new > 0 and top,
     format,
 }

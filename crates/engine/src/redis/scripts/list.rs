@@ -22,7 +22,7 @@ scripts! {
     HEARTBEAT = ["shared/ids", "shared/info", "shared/clock", "shared/holder", "shared/skipped", "heartbeat"];
     FIND_MISSED = ["shared/ids", "shared/info", "shared/counted", "shared/clock", "find_missed"];
     SKIP = ["shared/ids", "shared/holder", "shared/fence", "shared/clock", "shared/skipped", "skip"];
-    TAKE_UP = ["shared/ids", "shared/holder", "shared/fence", "take_up"];
+    TAKE_UP = ["shared/ids", "shared/holder", "shared/fence", "shared/clock", "take_up"];
     REMOVE_CONSUMER = ["shared/holder", "remove_consumer"];
     REMOVE_DEAD_CONSUMERS = ["shared/info", "shared/clock", "shared/holder", "shared/notes", "remove_dead_consumers"];
     APPLY_RETENTION = ["shared/ids", "shared/info", "shared/clock", "apply_retention"];

@@ -39,6 +39,6 @@ for name, beat in pairs(beats) do
         forgotten = forgotten + 1
     end
 end
-tidy(stream, group, notes)
-redis.call('HSET', KEYS[4], 'swept', now)
+local next = tidy(stream, group, notes, redis.call('HGET', KEYS[4], 'tidied') or '0')
+redis.call('HSET', KEYS[4], 'swept', now, 'tidied', next)
 return removed

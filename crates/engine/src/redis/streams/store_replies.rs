@@ -108,14 +108,29 @@ pub(crate) fn facts(reply: RespValue) -> Result<GroupFacts, BusError> {
             ..GroupFacts::default()
         });
     }
-    let [time, _, lease, patterns, position, oldest_pending, version, outdated, skipped, tasks, format] =
-        RespValue::Array(items).parts()?;
+    let [
+        time,
+        _,
+        lease,
+        patterns,
+        position,
+        oldest_pending,
+        version,
+        outdated,
+        skipped,
+        tasks,
+        new,
+        last,
+        format,
+    ] = RespValue::Array(items).parts()?;
     Ok(GroupFacts {
         lease: lease.count()?,
         taken_by: None,
         patterns: patterns.all(RespValue::text)?,
         version: version.count()?,
         outdated: outdated.count()? != 0,
+        new_patterns: new.all(RespValue::text)?,
+        last: last.maybe(RespValue::id)?,
         skipped: skipped.all(RespValue::text)?,
         take_up: tasks_of(tasks)?,
         position: position.id()?,
@@ -158,7 +173,10 @@ pub(crate) fn taken_up(reply: RespValue) -> Result<Response, BusError> {
         let (id, fields) = (id.id()?, fields_of(fields)?);
         Ok(StoredEntry { id, deliveries: 1, started: false, unhandled_since: None, due_in: None, fields })
     })?;
-    let gone = gone.all(missed_between)?;
+    let gone = gone.all(|gone| {
+        let [number, count, from, to] = gone.parts()?;
+        Ok((number.count()?, Missed { count: count.count()?, from: from.id()?, to: to.id()? }))
+    })?;
     Ok(Response::TakenUp { entries, done: done.all(RespValue::count)?, gone })
 }
 

@@ -7,9 +7,12 @@ use serde_json::json;
 
 use super::setup::{Group, LEASE, member, numbers, store, workers, workers_with};
 use crate::fixture::Fixture;
-use crate::support::{Inbox, PATIENCE, Record};
+use crate::support::{Bus, Inbox, PATIENCE, Record, is_warning};
 
-suite! { one_after_the_other, five_starts, a_type_that_a_deploy_adds, trimmed_meanwhile }
+suite! {
+    one_after_the_other, five_starts, a_type_that_a_deploy_adds, trimmed_meanwhile, a_new_pattern_says_where_it_starts,
+    a_start_counts_once,
+}
 
 const TYPES: [&str; 3] = ["job.cancelled", "job.placed", "job.paid"];
 
@@ -111,4 +114,54 @@ async fn trimmed_meanwhile(fixture: &Fixture) {
     eventually(PATIENCE, "that ten are told as lost", lost).await;
     Group::workers(&bus, fixture).settled().await;
     assert_eq!((numbers(&paid), bus.stats().counts.events_lost), ((10..20).collect(), 10));
+}
+
+/// How many warnings of starts that do not count a client has had.
+fn ignored(bus: &Bus) -> usize {
+    bus.notices.all().iter().filter(|notice| is_warning(notice, "START_IGNORED")).count()
+}
+
+/// A group that has read past twenty events of each of two types; the ids of all events.
+async fn read_past(bus: &Bus) -> Vec<String> {
+    let known = Inbox::with(bus, &["job.cancelled"], workers()).await;
+    let ids = store(bus, records(0, 20)).await;
+    known.wait_for(20).await;
+    let skipped = || async { bus.stats().counts.events_skipped >= 40 };
+    eventually(PATIENCE, "entries that are read past", skipped).await;
+    ids
+}
+
+/// `from` of a subscription whose pattern is new to its group says what it gets of what the group has read past.
+async fn a_new_pattern_says_where_it_starts(fixture: &Fixture) {
+    let bus = fixture.keeper().await;
+    let ids = read_past(&bus).await;
+    let late = fixture.keeper().await;
+    // The first event number 15 is at 45: a message id counts behind itself.
+    let paid = Inbox::with(&late, &["job.paid"], workers_with(json!({ "from": ids[44] }))).await;
+    paid.wait_for(5).await;
+    let placed = Inbox::with(&late, &["job.placed"], workers_with(json!({ "from": "new" }))).await;
+    Group::workers(&bus, fixture).settled().await;
+    let facts = Group::workers(&bus, fixture).facts().await;
+    assert_eq!(facts["skipped"], json!({}), "the rest is given up");
+    store(&bus, records(20, 22)).await;
+    placed.wait_for(2).await;
+    paid.wait_for(7).await;
+    Group::workers(&bus, fixture).settled().await;
+    assert_eq!((numbers(&paid), numbers(&placed)), ((15..22).collect(), (20..22).collect()));
+    assert_eq!((ignored(&late), late.stats().counts.events_lost), (0, 0));
+}
+
+/// Where the group has the pattern, `from` is ignored with a warning; so is what lies further back than the group knows.
+async fn a_start_counts_once(fixture: &Fixture) {
+    let bus = fixture.keeper().await;
+    read_past(&bus).await;
+    let late = fixture.keeper().await;
+    let none = Inbox::with(&late, &["job.paid"], workers_with(json!({ "from": "new" }))).await;
+    let other = fixture.keeper().await;
+    let again = Inbox::with(&other, &["job.paid"], workers_with(json!({ "from": "beginning" }))).await;
+    assert_eq!((ignored(&late), ignored(&other)), (0, 1));
+    let all = Inbox::with(&other, &["job.placed"], workers_with(json!({ "from": "beginning" }))).await;
+    all.wait_for(20).await;
+    Group::workers(&bus, fixture).settled().await;
+    assert_eq!((ignored(&other), none.len() + again.len()), (2, 0));
 }

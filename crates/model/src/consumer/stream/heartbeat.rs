@@ -120,6 +120,11 @@ impl Heartbeat {
         now < self.taken_at.saturating_add(alive)
     }
 
+    /// Whether that version of the subscriptions was sent.
+    pub(crate) fn has_sent(&self, version: u32) -> bool {
+        self.sent >= version
+    }
+
     /// Whether the store has heard of that version of the subscriptions.
     pub(crate) fn has_told(&self, version: u32) -> bool {
         self.answered >= version

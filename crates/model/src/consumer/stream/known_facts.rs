@@ -1,6 +1,8 @@
 //! What this client knows of the group of a stream.
 
-use crate::stream_store::{EntryId, GroupFacts};
+use std::collections::BTreeMap;
+
+use crate::stream_store::{EntryId, GroupFacts, Position};
 
 /// The facts of the group that the last heartbeat has brought.
 #[derive(Debug, Default)]
@@ -42,17 +44,21 @@ impl KnownFacts {
         self.facts.as_ref().map_or(0, |facts| facts.version)
     }
 
-    /// The types that the group has read past and that one of these patterns takes, if it is new to the group. `takes`
-    /// says whether a pattern takes a type.
+    /// The types that the group has read past and that one of these patterns takes, if it is new to the group; each with the
+    /// position behind which its entries are taken up. `takes` says whether a pattern takes a type.
     pub(crate) fn types_to_take_up(
         &self,
-        patterns: &[String],
+        patterns: &BTreeMap<String, Position>,
         takes: impl Fn(&str, &str) -> bool,
-    ) -> Vec<String> {
+    ) -> Vec<(String, Position)> {
         let Some(facts) = &self.facts else { return Vec::new() };
-        let new = || patterns.iter().filter(|pattern| !facts.patterns.contains(pattern));
-        let wanted = |event_type: &&String| new().any(|pattern| takes(pattern, event_type));
-        facts.skipped.iter().filter(wanted).cloned().collect()
+        let new: Vec<_> = patterns.iter().filter(|(pattern, _)| !facts.patterns.contains(pattern)).collect();
+        let start = |event_type: &String| {
+            let takers = new.iter().filter(|(pattern, _)| takes(pattern, event_type));
+            let start = takers.map(|(_, from)| **from).reduce(Position::earlier)?;
+            Some((event_type.clone(), start))
+        };
+        facts.skipped.iter().filter_map(start).collect()
     }
 
     /// The group has been given an entry.

@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //!
-//! - `opening`: whether the group is there; `heartbeat`, `known_facts`: what its clients tell each other;
+//! - `opening`: whether the group is there; `starts`: where subscriptions ask to start; `heartbeat`, `known_facts`: what its clients tell each other;
 //!   `dead_consumers`: the removal of those that have died;
 //! - `own_scan`, `recovery`: pending entries that nobody works on, this consumer's own and others';
 //! - `slot_index`, `route_cache`: the entries that have come; `unmatched_entries`: those that nobody wants;
@@ -17,6 +17,7 @@ pub(super) mod recovery;
 pub(super) mod refusals;
 pub(super) mod route_cache;
 pub(super) mod slot_index;
+pub(super) mod starts;
 pub(super) mod take_up;
 pub(super) mod unmatched_entries;
 
@@ -33,6 +34,7 @@ use crate::consumer::stream::recovery::Recovery;
 use crate::consumer::stream::refusals::Refusals;
 use crate::consumer::stream::route_cache::RouteCache;
 use crate::consumer::stream::slot_index::SlotIndex;
+use crate::consumer::stream::starts::AskedStarts;
 use crate::consumer::stream::take_up::TakeUp;
 use crate::consumer::stream::unmatched_entries::UnmatchedEntries;
 use crate::consumer::updates::StoreUpdates;
@@ -62,6 +64,7 @@ pub(super) struct Stream {
     /// known: a read is not fenced.
     pub(super) name_doubtful: bool,
     pub(super) opening: Opening,
+    pub(super) starts: AskedStarts,
     pub(super) heartbeat: Heartbeat,
     pub(super) facts: KnownFacts,
     pub(super) dead_consumers: DeadConsumerRemoval,
@@ -101,6 +104,7 @@ impl Stream {
             name_lost: false,
             name_doubtful: false,
             opening: Opening::new(source.from, source.given),
+            starts: AskedStarts::default(),
             heartbeat: Heartbeat::new(),
             facts: KnownFacts::default(),
             dead_consumers: DeadConsumerRemoval::default(),
@@ -146,7 +150,8 @@ impl Stream {
 
     /// Whether the store knows everything that must not be forgotten at the end.
     pub(super) fn is_settled(&self) -> bool {
-        self.updates.are_told() && (self.unmatched.is_empty() || self.name_lost)
+        let is_told = self.unmatched.is_empty() && self.take_up.is_told();
+        self.updates.are_told() && (is_told || self.name_lost)
     }
 
     /// Everything up to here is settled, as far as is known; `None` when nothing is.

@@ -42,20 +42,16 @@ impl Opening {
         self.opened_before
     }
 
-    pub(crate) fn start_given(&self) -> bool {
-        self.start_given
+    /// Where the group starts if it is new.
+    pub(crate) fn start(&self) -> Position {
+        self.start
     }
 
-    /// Another subscription asks for a start. Returns whether that may still be, or is so already.
-    pub(crate) fn ask_for_start(&mut self, start: Position) -> bool {
-        if start == self.start {
-            return true;
-        }
-        let free = self.state == State::Closed && !self.opened_before && !self.start_given;
-        if free {
+    /// A subscription asks for a start: it counts unless one was asked for, or the group was there, before.
+    pub(crate) fn ask_for_start(&mut self, start: Position) {
+        if self.state == State::Closed && !self.opened_before && !self.start_given {
             (self.start, self.start_given) = (start, true);
         }
-        free
     }
 
     /// Where the group is to be made now, if it is time for that, and whether it is made again. `mark` gives the

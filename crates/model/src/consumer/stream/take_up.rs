@@ -1,5 +1,7 @@
 //! The entries that a group had read past and that a new pattern takes.
 
+use std::collections::BTreeSet;
+
 use crate::consumer::request_gate::RequestGate;
 use crate::stream_store::{ConsumerId, Request, TakeUpTask};
 
@@ -10,6 +12,8 @@ const MAX_ENTRIES: usize = 200;
 #[derive(Debug, Default)]
 pub(crate) struct TakeUp {
     tasks: Vec<TakeUpTask>,
+    /// The tasks whose loss this client has told, until the store has heard of that.
+    told: BTreeSet<u64>,
     gate: RequestGate,
 }
 
@@ -36,13 +40,48 @@ impl TakeUp {
             return None;
         }
         self.gate.sent();
-        Some(Request::TakeUp { member: member.clone(), tasks, limit: room.min(MAX_ENTRIES) })
+        Some(Request::TakeUp {
+            member: member.clone(),
+            told: self.told(),
+            tasks,
+            limit: room.min(MAX_ENTRIES),
+        })
     }
 
-    /// A request was answered; some tasks are done.
-    pub(crate) fn succeeded(&mut self, done: &[u64]) {
+    /// The request that says which losses were told, where there is one to say.
+    pub(crate) fn next_told(&mut self, member: &ConsumerId, now: u64) -> Option<Request> {
+        if self.told.is_empty() || !self.gate.is_open(now, 1) {
+            return None;
+        }
+        self.gate.sent();
+        Some(Request::TakeUp { member: member.clone(), told: self.told(), tasks: Vec::new(), limit: 0 })
+    }
+
+    fn told(&self) -> Vec<u64> {
+        self.told.iter().copied().collect()
+    }
+
+    /// A request was answered: the store has heard of the losses that it said were told, and some tasks are done.
+    pub(crate) fn succeeded(&mut self, told: &[u64], done: &[u64]) {
         self.gate.succeeded();
+        self.told.retain(|number| !told.contains(number));
         self.tasks.retain(|task| !done.contains(&task.number));
+    }
+
+    /// Whether the loss of a task is to be told: it was not before.
+    pub(crate) fn tells(&mut self, number: u64) -> bool {
+        self.told.insert(number)
+    }
+
+    /// Whether the store has heard of all losses that were told.
+    pub(crate) fn is_told(&self) -> bool {
+        self.told.is_empty()
+    }
+
+    /// The group is another one, with tasks of its own.
+    pub(crate) fn forget(&mut self) {
+        self.tasks.clear();
+        self.told.clear();
     }
 
     pub(crate) fn failed(&mut self, now: u64, random: f64) {
@@ -52,5 +91,10 @@ impl TakeUp {
     /// From when on the next request may go, if there may be one.
     pub(crate) fn due(&self) -> Option<u64> {
         (!self.tasks.is_empty()).then_some(self.gate.opens_at())
+    }
+
+    /// From when on a loss can be said to be told, if there is one.
+    pub(crate) fn told_due(&self) -> Option<u64> {
+        (!self.told.is_empty()).then_some(self.gate.opens_at())
     }
 }

@@ -11,6 +11,8 @@ mod order;
 mod poison;
 mod received;
 mod schedules;
+mod starts;
 mod takeover;
+mod told_losses;
 mod updates;
 mod world;

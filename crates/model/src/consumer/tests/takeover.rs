@@ -256,3 +256,38 @@ fn a_look_that_fails_is_made_again_soon() {
         assert_eq!(b.take().len(), 1);
     }
 }
+
+#[test]
+fn who_takes_an_entry_that_had_no_handler_says_so_at_once() {
+    let mut world = World::new();
+    let client = |name: &str, pattern: &str, world: &mut World| {
+        let mut client = Client::new(name, &options());
+        client.add(1, pattern, &options());
+        client.run(world);
+        client.consumer.connected(client.key);
+        client.run(world);
+        client
+    };
+    let mut able = client("able", "b", &mut world);
+    let mut other = client("other", "a", &mut world);
+    able.parked = None;
+    able.consumer.disconnected(able.key);
+    let id = world.publish("s", "b", None);
+    other.run(&mut world);
+    // Nobody handles it for nearly two leases. Then one does, and dies.
+    world.now += 55_000;
+    able.consumer.connected(able.key);
+    able.run(&mut world);
+    assert_eq!(able.take(&world).len(), 1);
+    drop(able);
+    for _ in 0..80 {
+        world.now += 1_000;
+        other.run(&mut world);
+    }
+    assert_eq!(world.letters("s"), [], "somebody has had it within two leases");
+    for _ in 0..60 {
+        world.now += 1_000;
+        other.run(&mut world);
+    }
+    assert_eq!(world.letters("s"), [(id.to_string(), "unhandled".into(), "2".into())]);
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::stream_store::memory::log::Log;
 use crate::stream_store::memory::read_past::ReadPast;
 use crate::stream_store::{
-    ConsumerId, DELAYED, EntryId, FACTS_FORMAT, Fields, GroupFacts, GroupInfo, Missed, PendingEntry,
+    ConsumerId, DELAYED, EntryId, FACTS_FORMAT, Fields, GroupFacts, GroupInfo, Missed, PendingEntry, Position,
 };
 
 /// For how long a pattern and a group are remembered after they were last heard of, in milliseconds.
@@ -36,7 +36,7 @@ pub(super) struct Heartbeat {
     pub(super) lease: u64,
     pub(super) patterns: Vec<String>,
     pub(super) version: u64,
-    pub(super) take_up: Vec<String>,
+    pub(super) take_up: Vec<(String, Position)>,
 }
 
 /// A consumer group of a stream.
@@ -269,13 +269,17 @@ impl Group {
         let slept = self.heard_of.is_some_and(|last| last.saturating_add(SLEEP) < now_ms);
         self.heard_of = Some(now_ms);
         self.read_past.prune(now_ms);
-        let outdated = self.keep_patterns(patterns, slept, version, &take_up, now_ms);
+        let kept = self.keep_patterns(patterns, slept, version, &take_up, now_ms);
+        let outdated = kept.is_none();
+        let new_patterns = kept.unwrap_or_default();
         GroupFacts {
             lease: *self.lease.get_or_insert(lease),
             taken_by: None,
             patterns: self.patterns.keys().cloned().collect(),
             version: self.read_past.version,
             outdated,
+            last: (!new_patterns.is_empty()).then(|| log.last()),
+            new_patterns,
             skipped: self.read_past.types(),
             take_up: self.read_past.tasks(),
             position: self.position(),
@@ -285,16 +289,16 @@ impl Group {
         }
     }
 
-    /// Takes the patterns of a client. Those of a group that `slept` are kept for another hour. Returns whether they are
-    /// outdated, and not taken.
+    /// Takes the patterns of a client. Those of a group that `slept` are kept for another hour. Returns those that are
+    /// new; `None` where they are outdated, and not taken.
     fn keep_patterns(
         &mut self,
         patterns: Vec<String>,
         slept: bool,
         version: u64,
-        take_up: &[String],
+        take_up: &[(String, Position)],
         now_ms: u64,
-    ) -> bool {
+    ) -> Option<Vec<String>> {
         if slept {
             self.patterns.values_mut().for_each(|last| *last = now_ms);
         }
@@ -303,16 +307,17 @@ impl Group {
         if self.patterns.len() < before {
             self.read_past.version += 1;
         }
-        let new = patterns.iter().any(|pattern| !self.patterns.contains_key(pattern));
-        if new {
+        let is_new = |pattern: &&String| !self.patterns.contains_key(*pattern);
+        let new: Vec<String> = patterns.iter().filter(is_new).cloned().collect();
+        if !new.is_empty() {
             if self.read_past.refuses(version) {
-                return true;
+                return None;
             }
             self.read_past.take_up(take_up, &self.pending);
             self.read_past.version += 1;
         }
         self.patterns.extend(patterns.into_iter().map(|pattern| (pattern, now_ms)));
-        false
+        Some(new)
     }
 
     /// The client start with that key lives until then.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::codec::field_names::FieldNames;
 use crate::stream_store::memory::group::Group;
 use crate::stream_store::memory::log::Log;
-use crate::stream_store::memory::read_past::{ReadPast, Task};
+use crate::stream_store::memory::read_past::ReadPast;
 use crate::stream_store::skipped::MAX_TYPES;
-use crate::stream_store::{ConsumerId, EntryId, Fields, Missed, Response, StoredEntry};
+use crate::stream_store::{ConsumerId, EntryId, Fields, Response, StoredEntry};
 
 /// The entries that one request looks at, at the most.
 const MAX_SCANNED: usize = 1_000;
@@ -49,25 +49,24 @@ pub(super) fn take_up(
     log: &Log,
     names: &FieldNames,
     member: &ConsumerId,
-    tasks: &[u64],
+    (told, tasks): (&[u64], &[u64]),
     limit: usize,
     now_ms: u64,
 ) -> Response {
     let (mut entries, mut done): (Vec<StoredEntry>, Vec<u64>) = (Vec::new(), Vec::new());
     let (mut gone, mut scanned, mut bytes) = (Vec::new(), 0, 0);
+    if group.is_mine(member) {
+        group.read_past.told(told, &member.instance);
+    }
     for number in tasks.iter().filter(|_| group.is_mine(member)).copied().collect::<Vec<_>>() {
         loop {
-            let Some(task) = group.read_past.tasks.get_mut(&number) else {
+            let task = group.read_past.tasks.get_mut(&number).filter(|task| task.told.is_none());
+            let found = task.and_then(|task| Some((log.range(task.next, task.last, 1, false).pop()?, task)));
+            let Some((entry, task)) = found else {
+                let missed = group.read_past.finish(number, log.first(), &member.instance, now_ms);
+                gone.extend(missed.map(|missed| (number, missed)));
                 done.push(number);
                 break;
-            };
-            let Some(entry) = log.range(task.next, task.last, 1, false).pop() else {
-                let Task { missing: count, first: from, last: to, .. } = *task;
-                if count > 0 {
-                    gone.push(Missed { count, from, to });
-                }
-                group.read_past.tasks.remove(&number);
-                continue;
             };
             if entries.len() >= limit || scanned >= MAX_SCANNED || bytes >= MAX_BYTES {
                 return Response::TakenUp { entries, done, gone };

@@ -10,9 +10,10 @@ local function below(a, b)
     return a_seq < b_seq
 end
 
--- The id behind this one; itself where its sequence number is too large to be counted on.
+-- The id behind this one; itself where its sequence number is too large to be counted on, unless it is the largest.
 local function behind(id)
     local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+    if seq == '18446744073709551615' then return string.format('%.0f-0', ms + 1) end
     if #seq > 15 then return id end
     return string.format('%s-%.0f', ms, seq + 1)
 end

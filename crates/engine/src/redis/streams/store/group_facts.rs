@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use oxbus_model::BusError;
-use oxbus_model::stream_store::skipped::MAX_TYPES;
+use oxbus_model::stream_store::skipped::{MAX_TYPES, TOLD_WITHIN};
 use oxbus_model::stream_store::{ConsumerId, EntryId, FACTS_FORMAT, Request, Response, keys};
 use redis::{Cmd, cmd};
 
@@ -30,7 +30,11 @@ pub(super) async fn synchronize(call: &StoreCall, heartbeat: Request) -> Result<
     let mark = mark.map(|id| id.to_string()).unwrap_or_default();
     let arguments = |c: &mut Cmd| {
         c.arg(&**group).arg(&**consumer).arg(&*instance).arg(alive).arg(lease).arg(&mark);
-        c.arg(version).arg(take_up.len()).arg(&*alive_key).arg(FACTS_FORMAT).arg(&take_up).arg(&patterns);
+        c.arg(version).arg(take_up.len()).arg(&*alive_key).arg(FACTS_FORMAT);
+        for (event_type, from) in &take_up {
+            c.arg(event_type).arg(from.to_string());
+        }
+        c.arg(&patterns);
     };
     Ok(Response::Facts(store_replies::facts(call.run(&list::HEARTBEAT, &keys, arguments).await?)?))
 }
@@ -72,14 +76,15 @@ pub(super) async fn skip(
 pub(super) async fn take_up(
     call: &StoreCall,
     member: &ConsumerId,
-    tasks: &[u64],
+    (told, tasks): (&[u64], &[u64]),
     limit: usize,
 ) -> Result<Response, BusError> {
     let ConsumerId { stream, group, consumer, instance } = member;
     let keys = [&**stream, &keys::consumers(stream, group), &keys::tasks(stream, group)];
     let arguments = |c: &mut Cmd| {
         c.arg(&**group).arg(&**consumer).arg(&**instance).arg(limit);
-        c.arg(call.names.event_type).arg(call.names.only_group).arg(tasks);
+        c.arg(call.names.event_type).arg(call.names.only_group);
+        c.arg(TOLD_WITHIN).arg(told.len()).arg(told).arg(tasks);
     };
     store_replies::taken_up(call.run(&list::TAKE_UP, &keys, arguments).await?)
 }

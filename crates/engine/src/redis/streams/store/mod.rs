@@ -127,7 +127,9 @@ async fn execute(call: &StoreCall, request: Request) -> Result<Response, BusErro
         Request::Skip { member, version, entries } => {
             group_facts::skip(call, &member, version, entries).await
         }
-        Request::TakeUp { member, tasks, limit } => group_facts::take_up(call, &member, &tasks, limit).await,
+        Request::TakeUp { member, told, tasks, limit } => {
+            group_facts::take_up(call, &member, (&told, &tasks), limit).await
+        }
         Request::RemoveConsumer { member, instance } => {
             let consumers = keys::consumers(&member.stream, &member.group);
             let arguments = |c: &mut Cmd| {

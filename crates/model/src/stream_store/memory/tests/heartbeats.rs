@@ -24,6 +24,8 @@ fn the_facts_of_a_group() {
             patterns: vec!["a".into(), "b.*".into()],
             version: 1,
             outdated: false,
+            new_patterns: vec!["b.*".into(), "a".into()],
+            last: Some(id(1002, 0)),
             skipped: Vec::new(),
             take_up: Vec::new(),
             position: id(1001, 0),

@@ -184,7 +184,14 @@ fn some_request(random: &mut StdRng, entries: usize, letters: usize) -> Box<dyn 
             patterns: vec![format!("type.{}", limit % 4)],
             mark: None,
             version: names.version,
-            take_up: vec![format!("type.{}", limit % 4)],
+            take_up: vec![(
+                format!("type.{}", limit % 4),
+                match position {
+                    0 => Position::After(of(names, one)),
+                    1 => Position::New,
+                    _ => Position::Beginning,
+                },
+            )],
         }),
         17 => {
             Box::new(move |_| Request::RemoveConsumer { member: member.clone(), instance: instance.clone() })
@@ -206,7 +213,10 @@ fn some_request(random: &mut StdRng, entries: usize, letters: usize) -> Box<dyn 
             let entries = all(names).into_iter().enumerate().map(|(n, id)| (id, type_of(&n))).collect();
             Request::Skip { member: member.clone(), version: names.version, entries }
         }),
-        24 => Box::new(move |_| Request::TakeUp { member: member.clone(), tasks: (1..8).collect(), limit }),
+        24 => Box::new(move |_| {
+            let told = if flag { (1..8).collect() } else { Vec::new() };
+            Request::TakeUp { member: member.clone(), told, tasks: (1..8).collect(), limit }
+        }),
         20 | 21 if limit < 3 => {
             Box::new(move |_| Request::RemoveGroup { stream: stream.clone(), group: group.clone() })
         }

@@ -101,6 +101,24 @@ async fn what_is_handed_back_can_be_claimed_at_once() {
 }
 
 #[tokio::test]
+async fn notes_on_what_is_settled_go_however_many_there_are() {
+    let rig = Rig::with_group().await;
+    let ids = rig.append(4_000).await;
+    rig.deliver("a", 4_000).await;
+    let items: Vec<_> = ids.iter().map(|id| (*id, 0)).collect();
+    assert_eq!(rig.lost(requeue("a", &items, true)).await, []);
+    // Only the notes on one in forty are of no use any more.
+    let settled: Vec<_> = ids.iter().step_by(40).copied().collect();
+    rig.done(Request::Acknowledge { member: member("b"), ids: settled }).await;
+    let noted = async || rig.server.command(&["HLEN", "orders:group:billing:notes"]).await.int();
+    assert_eq!(noted().await, 4_000);
+    for _ in 0..5 {
+        rig.done(Request::RemoveDeadConsumers { member: member("b"), pause: 0 }).await;
+    }
+    assert_eq!(noted().await, 3_900);
+}
+
+#[tokio::test]
 async fn who_renews_an_entry_or_hands_it_back_with_a_handler_ends_the_time_without_one() {
     let rig = Rig::with_group().await;
     let ids = rig.append(2).await;

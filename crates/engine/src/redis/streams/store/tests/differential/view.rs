@@ -86,7 +86,7 @@ impl View<'_> {
             }
             Response::TakenUp { entries, done, gone } => {
                 let entries: Vec<String> = entries.iter().map(|entry| self.entry(entry)).collect();
-                let gone: Vec<u64> = gone.iter().map(|missed| missed.count).collect();
+                let gone: Vec<_> = gone.iter().map(|(number, missed)| (number, missed.count)).collect();
                 format!("{entries:?} {done:?} {gone:?}")
             }
             Response::Claimed { entries, deleted } => {
@@ -105,14 +105,16 @@ impl View<'_> {
                 facts.skipped.sort();
                 facts.take_up.sort_by_key(|task| task.number);
                 format!(
-                    "{} {:?} {:?} {position} {oldest:?} {} {} {:?} {:?}",
+                    "{} {:?} {:?} {position} {oldest:?} {} {} {:?} {:?} {:?} {:?}",
                     facts.lease,
                     facts.taken_by,
                     facts.patterns,
                     facts.version,
                     facts.outdated,
                     facts.skipped,
-                    facts.take_up
+                    facts.take_up,
+                    facts.new_patterns,
+                    self.maybe(facts.last)
                 )
             }
             Response::Stream(facts) => format!(
