@@ -61,7 +61,7 @@ pub(super) fn answered(
         Request::DeadLetter { letters, to, .. } => {
             dead_lettered(group, at, &letters, to.is_some(), answer, cx);
         }
-        Request::Skip { entries, .. } => skipped(group, at, entries, answer, cx),
+        Request::Skip { version, entries, .. } => skipped(group, at, version, entries, answer, cx),
         Request::TakeUp { told, .. } => taken_up(group, at, &told, answer, cx),
         Request::ListExpired { .. } => return expired_listed(group, at, answer),
         Request::Claim { ids, .. } => claimed(group, at, ids.len(), answer, cx),

@@ -22,10 +22,11 @@ pub(super) fn keep_unmatched(group: &mut Group, mut entry: HeldEntry, event_type
     stream.unmatched.push(id, event_type.into());
 }
 
-/// Entries were to be skipped.
+/// Entries were to be skipped that were judged by version `judged_by` of the facts.
 pub(super) fn skipped(
     group: &mut Group,
     at: usize,
+    judged_by: u64,
     entries: Vec<UnmatchedEntry>,
     answer: StoreAnswer,
     cx: &mut Context,
@@ -38,6 +39,10 @@ pub(super) fn skipped(
         }
         _ => {
             stream.unmatched.failed(entries, now, random);
+            if stream.facts.version() != judged_by {
+                // A pattern that takes them may have come while they were asked for.
+                judge_again(group, at, now, cx);
+            }
             return;
         }
     };
