@@ -88,6 +88,24 @@ onBothTransports((fixture) => {
     });
   });
 
+  test('in a group that exists, a new pattern starts where its subscription says', async () => {
+    const bus = await open();
+    const warnings: string[] = [];
+    bus.on('warning', ({ code, message }) => code === 'START_IGNORED' && warnings.push(message));
+    await bus.subscribe('other', () => {}, { group: 'g' });
+    const results = [];
+    for (const n of numbers(4)) results.push(await bus.publish('n', n));
+    for (const n of numbers(4)) await bus.publish('m', n);
+    await eventually(() => bus.getStats().eventsSkipped === 8);
+    const late = await numbersOf(bus, { from: results[1]!.messageId });
+    const none: unknown[] = [];
+    await bus.subscribe('m', ({ data }) => none.push(data), { group: 'g', from: 'new' });
+    await eventually(() => late.length === 2);
+    await bus.publish('m', 9);
+    await eventually(() => none.length === 1);
+    expect([late, none, warnings]).toEqual([[2, 3], [9], []]);
+  });
+
   test('a filter runs before JavaScript; what it drops is acknowledged and counted', async () => {
     const bus = await open();
     const seen: unknown[] = [];

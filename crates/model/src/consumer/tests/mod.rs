@@ -3,6 +3,7 @@
 mod delays;
 mod groups;
 mod late_patterns;
+mod late_schedules;
 mod leases;
 mod leaving;
 mod life;
