@@ -66,6 +66,13 @@ fn learn(group: &mut Group, at: usize, mut facts: GroupFacts, now: u64, cx: &mut
         );
         cx.announce(Announcement::Warning { code: "LEASE_DIFFERS", message });
     }
+    if lease.announces_foreign_difference(facts.foreign_lease, joining.foreign_lease) {
+        let message = format!(
+            "group {group:?} of stream {name:?} has a foreignLease of {} ms, here it is {} ms; the group's is used",
+            facts.foreign_lease, joining.foreign_lease
+        );
+        cx.announce(Announcement::Warning { code: "FOREIGN_LEASE_DIFFERS", message });
+    }
     if facts.format > FACTS_FORMAT && stream.facts.format() < facts.format {
         let message = format!(
             "a newer Oxbus is in group {group:?} of stream {name:?}: its facts have format {}, here it is {FACTS_FORMAT}; \

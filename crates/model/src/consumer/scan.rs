@@ -21,7 +21,7 @@ pub(super) fn scan(
     hears_hand_backs: bool,
     out: &mut Vec<Work>,
 ) {
-    let (key, lease, early) = (group.key, group.lease.ms(), group.puts_off().is_none());
+    let (key, lease, early) = (group.key, group.min_idle(at), group.puts_off().is_none());
     let Some(stream) = group.streams.get_mut(at) else { return };
     if !stream.is_ready() || stream.users == 0 {
         return;
@@ -77,24 +77,28 @@ pub(super) fn any_expired(group: &mut Group, at: usize, answer: StoreAnswer) {
 pub(super) fn expired_listed(group: &mut Group, at: usize, answer: StoreAnswer) -> Option<Work> {
     let room = group.room(answer.now);
     let (connected, early) = (group.reading.is_connected(), group.puts_off().is_none());
+    let min_idle = group.min_idle(at);
     let stream = group.streams.get_mut(at)?;
     stream.recovery.ended();
-    let Ok(Response::Expired { entries: pending, next_due_in }) = answer.result else { return None };
+    let Ok(Response::Expired { entries: pending, next_due_in, foreign_waits }) = answer.result else {
+        return None;
+    };
     if let Some(wait) = next_due_in {
         stream.recovery.look_by(answer.now.saturating_add(wait));
     }
-    let lease = group.lease.ms();
+    let lease = |entry: &PendingEntry| if entry.foreign { min_idle.foreign } else { min_idle.ours };
     let wanted = |entry: &&PendingEntry| {
         !stream.slots.contains(entry.id) && !stream.recovery.is_left_to_peers(entry.id)
     };
-    let is_free = |entry: &&PendingEntry| entry.idle >= lease || *entry.consumer == *DELAYED;
+    let is_free = |entry: &&PendingEntry| entry.idle >= lease(entry) || *entry.consumer == *DELAYED;
     let (free, soon): (Vec<&PendingEntry>, Vec<&PendingEntry>) =
         pending.iter().filter(wanted).partition(is_free);
     let most = room.entries.min(MAX_CLAIMS);
     // What there is no room for is looked for again once there is.
-    let wait = if free.len() > most { Some(0) } else { soon.iter().map(|entry| lease - entry.idle).min() };
+    let wait =
+        if free.len() > most { Some(0) } else { soon.iter().map(|entry| lease(entry) - entry.idle).min() };
     let mut ids: Vec<EntryId> = free.iter().map(|entry| entry.id).collect();
-    stream.recovery.listed(pending.len(), ids.len(), early || next_due_in.is_some());
+    stream.recovery.listed(pending.len(), ids.len(), early || next_due_in.is_some() || foreign_waits);
     if let Some(wait) = wait {
         stream.recovery.look_by(answer.now.saturating_add(wait));
     }
@@ -109,7 +113,7 @@ pub(super) fn expired_listed(group: &mut Group, at: usize, answer: StoreAnswer) 
     }
     stream.recovery.claiming();
     let member = stream.member.clone();
-    Some(Work::Store(group.key, Request::Claim { member, min_idle: group.lease.ms(), early, ids }))
+    Some(Work::Store(group.key, Request::Claim { member, min_idle, early, ids }))
 }
 
 /// Of expired entries `asked` were to be claimed.

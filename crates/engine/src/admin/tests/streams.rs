@@ -220,6 +220,7 @@ async fn nothing_is_taken_within_the_lease_of_its_group() {
         alive: 5000,
         alive_key: "alive".into(),
         lease: 90_000,
+        foreign_lease: 600_000,
         patterns: Vec::new(),
         mark: None,
         version: 0,

@@ -14,8 +14,10 @@ scripts! {
     REQUEUE = ["shared/holder", "shared/fence", "shared/clock", "shared/due", "requeue"];
     DEAD_LETTER = ["shared/holder", "shared/fence", "shared/clock", "dead_letter"];
     MARK_STARTED = ["shared/holder", "shared/fence", "mark_started"];
-    LIST_EXPIRED = ["shared/ids", "shared/clock", "list_expired"];
-    CLAIM = ["shared/holder", "shared/fence", "shared/clock", "shared/due", "shared/collect", "claim"];
+    LIST_EXPIRED = ["shared/ids", "shared/clock", "shared/foreign", "list_expired"];
+    CLAIM = [
+        "shared/holder", "shared/fence", "shared/clock", "shared/due", "shared/foreign", "shared/collect", "claim"
+    ];
     CLAIM_OWN_PENDING = [
         "shared/holder", "shared/fence", "shared/clock", "shared/due", "shared/collect", "claim_own_pending"
     ];

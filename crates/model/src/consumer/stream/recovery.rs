@@ -3,7 +3,7 @@
 // The keys are ids that the store has given.
 use rustc_hash::FxHashMap as HashMap;
 
-use crate::stream_store::{ConsumerId, EntryId, Request};
+use crate::stream_store::{ConsumerId, EntryId, MinIdle, Request};
 
 /// The longest between two looks where nobody tells of entries that are handed back, in milliseconds.
 const INTERVAL: u64 = 500;
@@ -37,7 +37,7 @@ impl Recovery {
     pub(crate) fn next_request(
         &mut self,
         member: &ConsumerId,
-        lease: u64,
+        lease: MinIdle,
         (early, hears): (bool, bool),
         now: u64,
     ) -> Option<Request> {
@@ -46,13 +46,17 @@ impl Recovery {
         }
         self.left_to_peers.retain(|_, until| *until > now);
         self.in_flight = true;
-        let interval = if hears { lease / 3 } else { INTERVAL.min(lease / 4) }.max(1);
+        let interval = if hears { lease.ours / 3 } else { INTERVAL.min(lease.ours / 4) }.max(1);
         self.at = now + interval;
         let until = self.left_to_peers.values().min();
         self.at = until.map_or(self.at, |until| self.at.min(*until));
-        let (member, min_idle) = (member.clone(), lease.saturating_sub(interval));
+        let member = member.clone();
+        let min_idle = MinIdle {
+            ours: lease.ours.saturating_sub(interval),
+            foreign: lease.foreign.saturating_sub(interval),
+        };
         Some(if self.quiet {
-            Request::AnyExpired { member, min_idle }
+            Request::AnyExpired { member, min_idle: min_idle.ours }
         } else {
             let limit = (MAX_CLAIMS + self.passed_over).min(MAX_LISTED);
             Request::ListExpired { member, min_idle, limit, early }
@@ -72,11 +76,11 @@ impl Recovery {
         self.quiet = false;
     }
 
-    /// A list was answered: `listed` entries, of which `wanted` could be claimed. `put_off`: there may be
-    /// some that are not due.
-    pub(crate) fn listed(&mut self, listed: usize, wanted: usize, put_off: bool) {
+    /// A list was answered: `listed` entries, of which `wanted` could be claimed. `more`: there may be some that were put off
+    /// and are not due, or that other programs have, which whoever asks whether there is any is told of.
+    pub(crate) fn listed(&mut self, listed: usize, wanted: usize, more: bool) {
         self.passed_over = listed - wanted;
-        self.quiet = listed == 0 && !put_off;
+        self.quiet = listed == 0 && !more;
     }
 
     /// Entries were handed back: the next look goes as soon as possible.

@@ -1,6 +1,7 @@
 //! Groups against a store, in virtual time.
 
 mod delays;
+mod foreign;
 mod groups;
 mod late_patterns;
 mod leases;

@@ -14,6 +14,7 @@ use crate::stream_store::{ConsumerId, EntryId, Fields, PendingEntry, Position, R
 use crate::{BusError, ErrorKind};
 
 pub(super) const LEASE: u64 = 30_000;
+pub(super) const FOREIGN_LEASE: u64 = 600_000;
 pub(super) const RETRYABLE: Settlement = Settlement::Failed { retryable: true };
 
 pub(super) fn options() -> SubscribeOptions {
@@ -71,6 +72,26 @@ impl World {
     pub(super) fn publish(&mut self, stream: &str, event_type: &str, key: Option<&str>) -> EntryId {
         self.published += 1;
         self.store.append(stream, fields(event_type, key, self.published), None, self.now)
+    }
+
+    /// A client of ours, of the group `g` of stream `s`, reads an entry under the name `dead` and dies.
+    pub(super) fn read_by_dead(&mut self, instance: &str) {
+        let (consumer, instance) = ("dead".into(), instance.into());
+        let member = ConsumerId { stream: "s".into(), group: "g".into(), consumer, instance };
+        let heartbeat = Request::Heartbeat {
+            instance: member.instance.clone(),
+            member,
+            alive: 0,
+            alive_key: "dead".into(),
+            lease: LEASE,
+            foreign_lease: FOREIGN_LEASE,
+            patterns: Vec::new(),
+            mark: None,
+            version: 0,
+            take_up: Vec::new(),
+        };
+        self.store.execute(heartbeat, self.now).unwrap();
+        self.store.read_group("s", "g", "dead", 1, self.now).unwrap();
     }
 
     pub(super) fn pending(&mut self, stream: &str) -> Vec<PendingEntry> {
@@ -160,6 +181,7 @@ impl Client {
             consumer: name.into(),
             instance: instance.into(),
             lease: LEASE,
+            foreign_lease: FOREIGN_LEASE,
             order_by: options.durable.as_ref().map(|d| d.order_by).unwrap(),
         });
         Client {

@@ -251,6 +251,7 @@ impl Streams {
                 alive,
                 alive_key,
                 lease,
+                foreign_lease,
                 patterns,
                 mark: _,
                 version,
@@ -258,7 +259,16 @@ impl Streams {
             } => {
                 // The mark is for the day when a group is lost; here a group goes only with its facts.
                 let (log, group) = self.group_of(&member)?;
-                let heartbeat = Heartbeat { alive_key, instance, alive, lease, patterns, version, take_up };
+                let heartbeat = Heartbeat {
+                    alive_key,
+                    instance,
+                    alive,
+                    lease,
+                    foreign_lease,
+                    patterns,
+                    version,
+                    take_up,
+                };
                 Response::Facts(group.heartbeat(log, &member.consumer, heartbeat, now_ms))
             }
             Request::KeepAlive { key, ttl } => {
