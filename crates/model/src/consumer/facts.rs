@@ -43,6 +43,9 @@ pub(super) fn heartbeat_answered(group: &mut Group, at: usize, answer: StoreAnsw
     }
     stream.trouble = None;
     let outdated = facts.outdated;
+    if cx.read_store_clock(facts.time, stream.heartbeat.sent_at(), now) {
+        stream.recovery.look_by(now);
+    }
     learn(group, at, facts, now, cx);
     let Some(stream) = group.streams.get_mut(at) else { return };
     if outdated {

@@ -54,6 +54,7 @@ mod requests;
 mod responses;
 mod scan;
 mod settle;
+mod store_clock;
 mod stream;
 mod subscriber;
 mod subscriptions;

@@ -20,7 +20,7 @@ pub(super) fn work(group: &mut Group, now: u64, cx: &mut Context, out: &mut Vec<
         keep_up(group, at, now, cx, out);
         update_store(group, at, now, cx.dead_letter.max_length, out);
         if group.reading.is_connected() && !group.stopping && room.is_good() {
-            scan(group, at, room.entries, now, cx.hears_hand_backs, out);
+            scan(group, at, room.entries, now, (cx.hears_hand_backs, cx.store_clock.went_back()), out);
         }
     }
     let Group { reading, streams, .. } = group;

@@ -117,6 +117,9 @@ pub enum Request {
         limit: usize,
         /// Whether those that were put off are listed before they are due, oldest first.
         early: bool,
+        /// Whether the store's clock has gone back: entries that were delivered, claimed or renewed in what is the future now
+        /// count as renewed now, the oldest 10,000 at least.
+        set_right: bool,
     },
     /// Claims those of the entries that are still idle for `min_idle`, or were put off and are due, and raises their
     /// delivery count. That of an entry of another program's consumer becomes 1: its deliveries are no attempts of ours. Of an entry that is not due, it is the count of the next attempt already, unless the

@@ -66,6 +66,8 @@ pub enum Response {
         /// Whether consumers of other programs have entries that are not listed, though they have been left alone for as
         /// long as one of ours may be, or may have some.
         foreign_waits: bool,
+        /// The store's time, in Unix milliseconds.
+        time: u64,
     },
     /// The facts of a group, and where it stands.
     Facts(GroupFacts),

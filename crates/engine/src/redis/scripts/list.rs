@@ -32,8 +32,8 @@ scripts! {
     DESCRIBE = ["shared/ids", "shared/info", "shared/clock", "shared/counted", "shared/skipped", "describe"];
     REMOVE_GROUP = ["shared/info", "remove_group"];
     REQUEUE_DEAD_LETTER = ["shared/info", "shared/copy", "requeue_dead_letter"];
-    UPDATE_PRESENCE = ["shared/clock", "update_presence"];
-    LIST_PRESENCE = ["shared/clock", "list_presence"];
+    UPDATE_PRESENCE = ["shared/clock", "shared/shorten", "update_presence"];
+    LIST_PRESENCE = ["shared/clock", "shared/shorten", "list_presence"];
     REGISTER_STREAMS = ["shared/clock", "register_streams"];
     REDELIVER = ["shared/copy", "redeliver"];
 }

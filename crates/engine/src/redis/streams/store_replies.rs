@@ -94,7 +94,7 @@ pub(crate) fn pending(reply: RespValue) -> Result<Vec<PendingEntry>, BusError> {
 
 /// Of `list_expired.lua`.
 pub(crate) fn expired(reply: RespValue) -> Result<Response, BusError> {
-    let [entries, next_due_in, foreign_waits] = reply.parts()?;
+    let [entries, next_due_in, foreign_waits, time] = reply.parts()?;
     let entries = entries.all(|row| {
         let [id, consumer, idle, deliveries, foreign] = row.parts()?;
         let (id, consumer) = (id.id()?, consumer.text()?.into());
@@ -102,7 +102,7 @@ pub(crate) fn expired(reply: RespValue) -> Result<Response, BusError> {
         Ok(PendingEntry { id, consumer, idle, deliveries, foreign })
     })?;
     let (next_due_in, foreign_waits) = (next_due_in.maybe(RespValue::count)?, foreign_waits.count()? != 0);
-    Ok(Response::Expired { entries, next_due_in, foreign_waits })
+    Ok(Response::Expired { entries, next_due_in, foreign_waits, time: time.count()? })
 }
 
 /// Of `beat.lua`.

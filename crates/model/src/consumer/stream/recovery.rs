@@ -7,6 +7,8 @@ use crate::stream_store::{ConsumerId, EntryId, MinIdle, Request};
 
 /// The longest between two looks where nobody tells of entries that are handed back, in milliseconds.
 const INTERVAL: u64 = 500;
+/// How many looks in turn only ask whether there is anything. A list brings the store's time, by which its clock is watched.
+const SHORT_LOOKS: u32 = 2;
 /// The most entries claimed at once.
 pub(crate) const MAX_CLAIMS: usize = 100;
 /// The most expired entries listed at once.
@@ -19,6 +21,13 @@ const MAX_LEFT: usize = 10_000;
 pub(crate) struct Recovery {
     at: u64,
     in_flight: bool,
+    /// When the request was sent that is on its way, or was answered last.
+    sent_at: u64,
+    /// How often the store's clock had gone back when the entries were last set right, and whether a request does that.
+    went_back: u32,
+    sets_right: bool,
+    /// How many looks only asked whether there is any, since the last list.
+    short_looks: u32,
     /// How many expired entries were not to be claimed, the last time.
     passed_over: usize,
     /// Whether the last look found neither an expired entry nor one that was put off.
@@ -32,13 +41,15 @@ impl Recovery {
     /// for it. `early`: entries that were put off are listed before they are due. `hears`: this client is told of entries
     /// that are handed back.
     ///
-    /// Where the look before found nothing at all, it is first asked whether there is any: that is one command, and an
-    /// entry that was put off has expired by its idle time when it is due, if not before.
+    /// Where the look before found nothing at all, it is first asked whether there is any, two looks of three: that is one
+    /// command, and an entry that was put off has expired by its idle time when it is due, if not before. `went_back`: how
+    /// often the store's clock has gone back; entries of before have times in the future, which are set right.
     pub(crate) fn next_request(
         &mut self,
         member: &ConsumerId,
         lease: MinIdle,
         (early, hears): (bool, bool),
+        went_back: u32,
         now: u64,
     ) -> Option<Request> {
         if self.in_flight || now < self.at {
@@ -46,6 +57,7 @@ impl Recovery {
         }
         self.left_to_peers.retain(|_, until| *until > now);
         self.in_flight = true;
+        self.sent_at = now;
         let interval = if hears { lease.ours / 3 } else { INTERVAL.min(lease.ours / 4) }.max(1);
         self.at = now + interval;
         let until = self.left_to_peers.values().min();
@@ -55,11 +67,16 @@ impl Recovery {
             ours: lease.ours.saturating_sub(interval),
             foreign: lease.foreign.saturating_sub(interval),
         };
-        Some(if self.quiet {
+        self.sets_right = self.went_back != went_back;
+        self.short_looks = if self.quiet && !self.sets_right { self.short_looks + 1 } else { 0 };
+        Some(if self.short_looks > 0 && self.short_looks <= SHORT_LOOKS {
             Request::AnyExpired { member, min_idle: min_idle.ours }
         } else {
+            self.short_looks = 0;
+            self.went_back = went_back;
             let limit = (MAX_CLAIMS + self.passed_over).min(MAX_LISTED);
-            Request::ListExpired { member, min_idle, limit, early }
+            let set_right = self.sets_right;
+            Request::ListExpired { member, min_idle, limit, early, set_right }
         })
     }
 
@@ -97,6 +114,16 @@ impl Recovery {
     /// A claim goes.
     pub(crate) fn claiming(&mut self) {
         self.in_flight = true;
+    }
+
+    /// When the request was sent that was answered last.
+    pub(crate) fn sent_at(&self) -> u64 {
+        self.sent_at
+    }
+
+    /// A list failed: entries were not set right.
+    pub(crate) fn failed(&mut self) {
+        self.went_back = self.went_back.wrapping_sub(u32::from(self.sets_right));
     }
 
     /// A request was answered, however.

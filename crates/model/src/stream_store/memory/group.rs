@@ -346,7 +346,7 @@ impl Group {
 
     /// Removes consumers that do not live and own nothing. Returns how many.
     pub(super) fn remove_dead_consumers(&mut self, pause: u64, now_ms: u64) -> u64 {
-        if self.swept_at.is_some_and(|at| now_ms < at.saturating_add(pause)) {
+        if self.swept_at.is_some_and(|at| at <= now_ms && now_ms < at.saturating_add(pause)) {
             return 0;
         }
         self.swept_at = Some(now_ms);

@@ -233,8 +233,11 @@ impl Streams {
                 let (_, group) = self.group_of(&member)?;
                 Response::Pending(group.pending(EntryId::MIN, min_idle, 1, None, now_ms))
             }
-            Request::ListExpired { member, min_idle, limit, early } => {
+            Request::ListExpired { member, min_idle, limit, early, set_right } => {
                 let (_, group) = self.group_of(&member)?;
+                if set_right {
+                    group.set_right(now_ms);
+                }
                 group.list_expired(min_idle, limit, early, now_ms)
             }
             Request::Claim { member, min_idle, early, ids } => {

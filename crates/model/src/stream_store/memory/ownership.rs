@@ -222,6 +222,13 @@ impl Group {
         }
     }
 
+    /// The clock has gone back: what was renewed in the future counts as renewed now.
+    pub(super) fn set_right(&mut self, now_ms: u64) {
+        for pending in self.pending.values_mut() {
+            pending.since = pending.since.min(signed(now_ms));
+        }
+    }
+
     /// The entries that were put off and are due, or all of them with `early`, and those that are idle for `min_idle`.
     pub(super) fn list_expired(&self, min_idle: MinIdle, limit: usize, early: bool, now_ms: u64) -> Response {
         let delayed = self.consumers.get(DELAYED).into_iter().flat_map(|consumer| &consumer.pending);
@@ -250,7 +257,7 @@ impl Group {
         });
         let others: Vec<PendingEntry> = others.collect();
         let entries: Vec<PendingEntry> = ready.chain(others).take(limit).collect();
-        Response::Expired { entries, next_due_in, foreign_waits }
+        Response::Expired { entries, next_due_in, foreign_waits, time: now_ms }
     }
 }
 

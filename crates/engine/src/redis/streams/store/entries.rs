@@ -17,7 +17,7 @@ impl StoreCall {
         ConsumerId { stream, group, .. }: &ConsumerId,
         min_idle: MinIdle,
         limit: usize,
-        early: bool,
+        (early, set_right): (bool, bool),
     ) -> Result<Response, BusError> {
         let (due, consumers) = (keys::due(stream, group), keys::consumers(stream, group));
         let arguments = |c: &mut Cmd| {
@@ -27,6 +27,7 @@ impl StoreCall {
                 .arg(limit)
                 .arg(u8::from(early))
                 .arg(min_idle.foreign);
+            c.arg(u8::from(set_right));
         };
         store_replies::expired(self.run(&list::LIST_EXPIRED, &[stream, &due, &consumers], arguments).await?)
     }

@@ -126,6 +126,7 @@ impl Rig {
             min_idle: min_idle.into(),
             limit,
             early,
+            set_right: false,
         }) {
             Response::Expired { entries, next_due_in, .. } => {
                 (entries.iter().map(|e| e.id).collect(), next_due_in)

@@ -45,6 +45,7 @@ fn what_was_handed_back_can_be_claimed_at_once() {
         min_idle: 30_000.into(),
         limit: 10,
         early: false,
+        set_right: false,
     }) {
         Response::Expired { entries, next_due_in: None, .. } => {
             entries.iter().map(|e| e.id).collect::<Vec<_>>()

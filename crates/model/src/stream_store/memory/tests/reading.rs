@@ -126,7 +126,7 @@ fn without_a_group_there_is_an_error() {
         Request::DeadLetter { member: m(), to: None, max_len: 1, letters: vec![] },
         Request::MarkStarted { member: m(), id: EntryId::MIN },
         Request::AnyExpired { member: m(), min_idle: 0 },
-        Request::ListExpired { member: m(), min_idle: 0.into(), limit: 1, early: false },
+        Request::ListExpired { member: m(), min_idle: 0.into(), limit: 1, early: false, set_right: false },
         Request::Claim { member: m(), min_idle: 0.into(), early: false, ids: vec![] },
         Request::ClaimOwnPending { member: m(), after: EntryId::MIN, limit: 1, raise: false },
         Request::Heartbeat {

@@ -164,9 +164,13 @@ fn some_request(random: &mut StdRng, entries: usize, letters: usize) -> Box<dyn 
         12 if flag && limit % 2 == 0 => {
             Box::new(move |_| Request::AnyExpired { member: member.clone(), min_idle: min_idle.ours })
         }
-        12 => {
-            Box::new(move |_| Request::ListExpired { member: member.clone(), min_idle, limit, early: flag })
-        }
+        12 => Box::new(move |_| Request::ListExpired {
+            member: member.clone(),
+            min_idle,
+            limit,
+            early: flag,
+            set_right: false,
+        }),
         13 | 14 => Box::new(move |names| Request::Claim {
             member: member.clone(),
             min_idle,
@@ -180,7 +184,7 @@ fn some_request(random: &mut StdRng, entries: usize, letters: usize) -> Box<dyn 
         16 => Box::new(move |names| Request::Heartbeat {
             member: member.clone(),
             instance: instance.clone(),
-            alive: if flag { 600_000 } else { 0 },
+            alive: if flag { 60_000 } else { 0 },
             alive_key: "alive".into(),
             lease: u64::from(count) + 1,
             foreign_lease: u64::from(count) + 2,

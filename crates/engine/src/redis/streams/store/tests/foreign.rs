@@ -15,7 +15,8 @@ async fn age(rig: &Rig, consumer: &str, ids: &[EntryId], idle: u64) {
 }
 
 async fn listed(rig: &Rig, min_idle: MinIdle, limit: usize) -> (Vec<(EntryId, bool)>, bool) {
-    let request = Request::ListExpired { member: member("b"), min_idle, limit, early: false };
+    let request =
+        Request::ListExpired { member: member("b"), min_idle, limit, early: false, set_right: false };
     match rig.done(request).await {
         Response::Expired { entries, foreign_waits, .. } => {
             (entries.iter().map(|e| (e.id, e.foreign)).collect(), foreign_waits)

@@ -1,3 +1,4 @@
+mod clocks;
 mod consumers;
 mod delays;
 mod differential;
@@ -192,7 +193,13 @@ fn claim(consumer: &str, min_idle: u64, ids: &[EntryId]) -> Request {
 }
 
 fn expired(consumer: &str, min_idle: u64, limit: usize) -> Request {
-    Request::ListExpired { member: member(consumer), min_idle: min_idle.into(), limit, early: false }
+    Request::ListExpired {
+        member: member(consumer),
+        min_idle: min_idle.into(),
+        limit,
+        early: false,
+        set_right: false,
+    }
 }
 
 /// Hands entries back, each with its delivery count.
@@ -205,7 +212,7 @@ fn beat(consumer: &str, instance: &str) -> Request {
     Request::Heartbeat {
         member: member(consumer),
         instance: instance.into(),
-        alive: 600_000,
+        alive: 60_000,
         alive_key: "alive".into(),
         lease: 30_000,
         foreign_lease: 600_000,
