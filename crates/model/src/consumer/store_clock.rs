@@ -30,7 +30,7 @@ impl StoreClock {
     pub(super) fn read(&mut self, time: u64, sent: u64, now: u64) -> Option<Jump> {
         let signed = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
         let (least, most) = (signed(time) - signed(now), signed(time) - signed(sent.min(now)));
-        let Some((before_least, before_most)) = self.ahead.replace((least, most)) else { return None };
+        let (before_least, before_most) = self.ahead.replace((least, most))?;
         let jump = if least > before_most {
             Jump::Ahead(least.abs_diff(before_most))
         } else if most < before_least {
