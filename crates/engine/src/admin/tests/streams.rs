@@ -214,7 +214,7 @@ async fn nothing_is_taken_within_the_lease_of_its_group() {
             stream: "orders".into(),
             group: "g".into(),
             consumer: "other".into(),
-            instance: "other".into(),
+            instance: "i".into(),
         },
         instance: "i".into(),
         alive: 5000,
