@@ -78,7 +78,7 @@ export async function verify(redis, setting, journals) {
 
 /** What a program of another make was done with in time, none of ours has had meanwhile. */
 function verifyForeign({ handled }, report) {
-  const keyOf = ({ group, messageId }) => `${group} ${messageId}`;
+  const keyOf = ({ group, id }) => `${group} ${id}`;
   const ours = new Map(handled.filter(({ foreign }) => !foreign).map((one) => [keyOf(one), one]));
   const inTime = handled.filter(({ foreign, at }) => foreign && at - foreign.asked < foreignLease);
   report(
