@@ -580,6 +580,13 @@ export interface EventBusConfig {
    * another value gives a `warning` `LEASE_DIFFERS`.
    */
   lease?: number;
+  /**
+   * After this long without being read or claimed again, an entry of a consumer of another program in the group is taken over,
+   * in ms; 100–86 400 000, default 600 000, and never less than the lease. Such a consumer renews nothing, so this must be
+   * longer than its slowest handler. What it has delivered counts for none of ours: the event begins with `ctx.attempt` 1.
+   * It belongs to the group as `lease` does; another value gives a `warning` `FOREIGN_LEASE_DIFFERS`.
+   */
+  foreignLease?: number;
   /** Keeps every published event for `getEvent` and `getHistory`. Off unless given. */
   persistence?: PersistenceConfig;
   /** What becomes of stored events that cannot be handled. */
@@ -1342,6 +1349,7 @@ export interface Streams {
    * which any consumer takes it within a second. What was tried too often goes to the dead letters
    * uncalled, with the event `deadLetter`. What this client has handed back and nobody has taken yet
    * is left as it is, and so is what waits for its retry: its delay is kept. `messagesRecovered` counts what was taken.
+   * What a consumer of another program has is left to it for the `foreignLease` of the group, whatever `minIdle` says.
    * Consumers do the same by themselves, after the lease; this is for those who cannot wait.
    */
   recover(options?: RecoverOptions): Promise<RecoverResult>;

@@ -12,6 +12,7 @@ const CONFIG: Record<string, Kind[]> = {
   streams: ['array'],
   // At least 100, so that none of the values fits.
   lease: [],
+  foreignLease: [],
   persistence: ['object'],
   'persistence.enabled': FLAG,
   'persistence.ttl': COUNT,

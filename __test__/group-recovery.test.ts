@@ -40,6 +40,12 @@ onTransports(['redis'], (fixture) => {
     stream = streamFor('*');
   });
 
+  /** A consumer of ours reads entries, and is gone. */
+  async function readAndDie(count: number): Promise<void> {
+    await raw.redis.hset(`${stream.name}:group:g:consumers`, 'gone', 'gone 0');
+    await raw.redis.xreadgroup('GROUP', 'g', 'gone', 'COUNT', count, 'STREAMS', stream.name, '>');
+  }
+
   test('a group that is gone is made again, and misses nothing', async () => {
     const bus = await fixture.open({ streams: [stream] });
     const recreated: { stream: string; group: string }[] = [];
@@ -68,7 +74,7 @@ onTransports(['redis'], (fixture) => {
     bus.on('messagesLost', (notice) => lost.push(notice));
     const { messageId } = await bus.publish('n', 0);
     // The entry belongs to a consumer that is gone.
-    await raw.redis.xreadgroup('GROUP', 'g', 'gone', 'COUNT', 1, 'STREAMS', stream.name, '>');
+    await readAndDie(1);
     await raw.redis.xdel(stream.name, messageId as string);
     await bus.publish('n', 1);
     await bus.subscribe('n', (event) => seen.push(event.data), { group: 'g' });
@@ -82,7 +88,7 @@ onTransports(['redis'], (fixture) => {
     const bus = await fixture.open({ streams: [{ ...stream, consumerGroups: ['g'] }], lease: 300 });
     const seen: [number, number][] = [];
     for (let n = 0; n < 3; n += 1) await bus.publish('n', n);
-    await raw.redis.xreadgroup('GROUP', 'g', 'gone', 'COUNT', 2, 'STREAMS', stream.name, '>');
+    await readAndDie(2);
     await bus.subscribe('n', (event, ctx) => seen.push([event.data, ctx.deliveryCount]), {
       group: 'g',
     });
@@ -98,7 +104,7 @@ onTransports(['redis'], (fixture) => {
   test('bus.streams.recover takes what was left alone, sooner than the lease', async () => {
     const bus = await fixture.open({ streams: [{ ...stream, consumerGroups: ['g'] }], lease: 100 });
     for (let n = 0; n < 3; n += 1) await bus.publish('n', n);
-    await raw.redis.xreadgroup('GROUP', 'g', 'gone', 'COUNT', 9, 'STREAMS', stream.name, '>');
+    await readAndDie(9);
     const recovered = await eventually(async () => {
       const result = await bus.streams.recover({ group: 'g', minIdle: 100 });
       return result.checked === 3 && result;
@@ -124,7 +130,7 @@ onTransports(['redis'], (fixture) => {
     const told: object[] = [];
     bus.on('deadLetter', (notice) => told.push(notice));
     for (let n = 0; n < 5; n += 1) await bus.publish('n', n);
-    await raw.redis.xreadgroup('GROUP', 'g', 'gone', 'COUNT', 9, 'STREAMS', stream.name, '>');
+    await readAndDie(9);
     await eventually(async () => {
       const query = { group: 'g', minIdle: 100, maxRetries: 0 };
       return (await bus.streams.recover(query)).deadLettered === 5;

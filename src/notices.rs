@@ -167,6 +167,8 @@ impl Notice {
                 group: group.to_string(),
                 from: from.to_string(),
             },
+            // The engine makes a warning of it.
+            Announcement::ClockJumped { .. } => return None,
             Announcement::Warning { code, message } => {
                 Notice::Warning { code: (*code).to_owned(), message: message.clone() }
             }

@@ -15,7 +15,7 @@ const { build, known } = params;
 const { EventBusClient, NonRetryableError, RetryLater } = await load(build);
 const random = createRandom(seed);
 const journal = openJournal(path);
-const bus = new EventBusClient(clientOptions(setting, name, url));
+const bus = new EventBusClient(clientOptions(setting, name, url, build));
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 let stopped = false;
@@ -54,7 +54,7 @@ async function handle(event, { attempt, messageId }) {
     journal.write({ kind: 'delayed', ...call, delay, at: Date.now() });
     throw new RetryLater(delay);
   }
-  journal.write({ kind: 'handled', ...call, intact: data.id === id });
+  journal.write({ kind: 'handled', ...call, at: Date.now(), intact: data.id === id });
 }
 
 /** Tries until the server is there; an error that waiting does not cure ends the process. */

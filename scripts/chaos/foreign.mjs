@@ -11,6 +11,9 @@ import { settings } from './scenario.mjs';
 
 const COUNT = 5;
 const MAX_PAUSE_MS = 300;
+// Some events take it longer than the lease, and shorter than what Oxbus leaves to others.
+const SLOW = 0.03;
+const SLOW_MS = 3000;
 
 const { setting, url, name, group, seed, journal: path } = JSON.parse(process.argv[2]);
 const random = createRandom(seed);
@@ -36,6 +39,7 @@ process.send({ kind: 'ready' });
 const names = settings[setting].streams.map((stream) => stream.name);
 
 async function work() {
+  const asked = Date.now();
   const places = [...names, ...names.map(() => '>')];
   const reply = await redis.xreadgroup('GROUP', group, name, 'COUNT', COUNT, 'STREAMS', ...places);
   for (const [stream, entries] of reply ?? []) {
@@ -43,14 +47,16 @@ async function work() {
       const of = (field) => fields[fields.indexOf(field) + 1];
       const entry = { group, id: of('eventId'), type: of('eventType'), messageId, intact: true };
       journal.write({ kind: 'attempted', ...entry });
+      if (random.chance(SLOW)) await pause(SLOW_MS);
       const settled = await redis.xack(stream, group, messageId);
-      if (settled === 1) journal.write({ kind: 'handled', ...entry });
+      if (settled === 1)
+        journal.write({ kind: 'handled', ...entry, foreign: { asked }, at: Date.now() });
     }
   }
 }
 
 while (!stopped) {
-  // What was read and not acknowledged is taken over by Oxbus: this program never looks at it again.
+  // What was read and not acknowledged is taken over by Oxbus after `foreignLease`: this program never looks at it again.
   await work().catch(() => {});
   await pause(random.between(0, MAX_PAUSE_MS));
 }

@@ -13,7 +13,7 @@ const { build, topics, most, pause: longest, kinds } = params;
 const { EventBusClient } = await load(build);
 const random = createRandom(seed);
 const journal = openJournal(path);
-const bus = new EventBusClient(clientOptions(setting, name, url));
+const bus = new EventBusClient(clientOptions(setting, name, url, build));
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 let stopped = false;

@@ -97,14 +97,18 @@ export function randomKind(random) {
 export const randomDelays = (random) =>
   Array.from({ length: random.chance(0.3) ? 2 : 1 }, () => Math.round(random.between(300, 5000)));
 
-/** The configuration of every client. */
-export const clientOptions = (setting, serviceName, url) => ({
+/** How long what a program of another make has is left to it, in ms: it is sometimes slower than the lease. */
+export const foreignLease = 10_000;
+
+/** The configuration of every client; the build before knows no consumers of other programs. */
+export const clientOptions = (setting, serviceName, url, build) => ({
   serviceName,
   mode: 'redis',
   redis: url,
   streams: settings[setting].streams,
   // The lease is short, so that another process soon has what a killed one held.
   lease: 2000,
+  ...(build === 'before' ? {} : { foreignLease }),
   // The run counts failures by the events of the client; a log line for each would hide the result.
   logger: { debug() {}, info() {}, warn() {}, error() {} },
 });

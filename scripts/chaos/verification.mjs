@@ -1,10 +1,11 @@
 // Compares what the processes have written down with what Redis holds in the end.
 
 import { acceptedBy, accountOf } from './accounts.mjs';
+import { withBefore } from './build.mjs';
 import { verifyDelays } from './delays.mjs';
 import { flat, readStream } from './entries.mjs';
 import { readJournal } from './journal.mjs';
-import { isBuiltToFail, isTrimmed, losesEntries, settings } from './scenario.mjs';
+import { foreignLease, isBuiltToFail, isTrimmed, losesEntries, settings } from './scenario.mjs';
 import { summarise } from './summary.mjs';
 
 const EXAMPLES = 5;
@@ -66,11 +67,27 @@ export async function verify(redis, setting, journals) {
   const trimmed = new Set(streams.filter(isTrimmed).map(({ name }) => name));
   verifyPublishes({ written, entries, streamOf, trimmed, report });
   verifyGroups({ written, accounts, deadLetters, streams, streamOf, report });
+  // The build before takes over after the lease, whoever has an entry.
+  if (!withBefore) verifyForeign(written, report);
   if (setting === 'calm') verifyDelays(written, report);
   report('groups have not finished', await unfinished(redis, setting));
   const inBrief = accounts.map(({ both, settled, ...account }) => account);
   const summary = summarise(written, deadLetters);
   return { problems, accounts: inBrief, summary };
+}
+
+/** What a program of another make was done with in time, none of ours has had meanwhile. */
+function verifyForeign({ handled }, report) {
+  const keyOf = ({ group, id }) => `${group} ${id}`;
+  const ours = new Map(handled.filter(({ foreign }) => !foreign).map((one) => [keyOf(one), one]));
+  const inTime = handled.filter(({ foreign, at }) => foreign && at - foreign.asked < foreignLease);
+  report(
+    'events were handled by us while a program of another make had them',
+    inTime.filter((one) => {
+      const other = ours.get(keyOf(one));
+      return other && other.at > one.foreign.asked && other.at < one.at;
+    }),
+  );
 }
 
 /** What the publishers were told is so. Of a stream that is trimmed, only what is still there can be looked at. */

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use oxbus_model::consumer::{Announcement, ReceivedEntry};
 use oxbus_model::delivery::DeliveryCounts;
 use oxbus_model::stream_store::{
-    ConsumerId, DELAYED, DeadLetterEntry, EntryId, Missed, PendingEntry, Request, Response, RetryState,
-    StoredEntry,
+    ConsumerId, DELAYED, DeadLetterEntry, EntryId, MinIdle, Missed, PendingEntry, Request, Response,
+    RetryState, StoredEntry,
 };
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
@@ -44,6 +44,8 @@ struct RecoverOptions {
     min_idle: u64,
     max_retries: u64,
     batch: usize,
+    /// How long an entry of a consumer of another program must have been left alone.
+    foreign_min_idle: u64,
     /// The lease of the group, in milliseconds.
     lease: u64,
 }
@@ -56,6 +58,7 @@ async fn recover(context: &Context, mut args: Arguments) -> Result<Value, BusErr
         min_idle: args.count("minIdle", 0)?.unwrap_or(MIN_IDLE),
         max_retries: args.count("maxRetries", 0)?.unwrap_or(3),
         batch: args.limit("batchSize")?.min(MAX_BATCH),
+        foreign_min_idle: context.config.foreign_lease,
         lease: context.config.lease,
     };
     args.finish()?;
@@ -73,7 +76,10 @@ async fn recover(context: &Context, mut args: Arguments) -> Result<Value, BusErr
             };
             // Whoever holds an entry renews it within the lease of the group.
             let lease = facts.lease.unwrap_or(context.config.lease);
-            let options = RecoverOptions { min_idle: options.min_idle.max(lease), lease, ..options };
+            let min_idle = options.min_idle.max(lease);
+            // Those of other programs renew nothing.
+            let foreign_min_idle = facts.foreign_lease.unwrap_or(context.config.foreign_lease).max(min_idle);
+            let options = RecoverOptions { min_idle, foreign_min_idle, lease, ..options };
             match recover_group(context, &member, &options, &mut recovered).await {
                 // It was removed meanwhile, and nothing is left to recover.
                 Err(error) if error.kind == ErrorKind::NoGroup => {}
@@ -116,7 +122,8 @@ async fn recover_group(
             continue;
         }
         let ids: Vec<_> = overdue.iter().map(|entry| entry.id).collect();
-        let (min_idle, early) = (options.min_idle, false);
+        let min_idle = MinIdle { ours: options.min_idle, foreign: options.foreign_min_idle };
+        let early = false;
         let request = Request::Claim { member: member.clone(), min_idle, early, ids: ids.clone() };
         let (entries, deleted) = match context.store.execute(request).await? {
             Response::Claimed { entries, deleted } => (entries, deleted),

@@ -10,6 +10,11 @@ use crate::state::ClientState;
 pub(crate) fn announce(state: &ClientState, announcement: Announcement) {
     let notice = match announcement {
         Announcement::Warning { code, message } => Notice::Warning { code, message },
+        Announcement::ClockJumped { message } => {
+            // Who is in a room is known until a time of that clock.
+            state.presence_due.notify_one();
+            Notice::Warning { code: "CLOCK_JUMPED", message }
+        }
         Announcement::Error(error) => Notice::Error(error),
         announcement => {
             count_and_explain(state, &announcement);

@@ -148,6 +148,7 @@ impl GroupSubscriptions {
                 consumer,
                 instance,
                 lease: state.config.lease,
+                foreign_lease: state.config.foreign_lease,
                 order_by: of_group.order_by,
             };
             claims.join(joining)

@@ -168,6 +168,9 @@ pub struct Config {
     pub streams: Vec<StreamConfig>,
     /// How long an entry stays claimed without being renewed, in milliseconds. 100–86 400 000, default 30 000.
     pub lease: u64,
+    /// How long an entry of a consumer of another program must have been idle before it is claimed, in milliseconds; less than
+    /// the lease counts as that. 100–86 400 000, default 600 000.
+    pub foreign_lease: u64,
     /// What becomes of entries that cannot be handled.
     pub dead_letter: DeadLetterConfig,
     /// Whether events are kept by their id. Default `None`.
@@ -209,6 +212,7 @@ impl Config {
             durable: read_durable(&mut r)?,
             streams: read_streams(&mut r)?,
             lease: r.integer("lease", 100..=86_400_000)?.unwrap_or(30_000),
+            foreign_lease: r.integer("foreignLease", 100..=86_400_000)?.unwrap_or(600_000),
             dead_letter: read_dead_letter(&mut r)?,
             persistence: read_persistence(&mut r)?,
             mode: Mode::Memory,

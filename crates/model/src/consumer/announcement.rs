@@ -33,6 +33,11 @@ pub enum Announcement {
         /// The entry.
         id: EntryId,
     },
+    /// The store's clock has jumped: what counts until a time of that clock is to be renewed.
+    ClockJumped {
+        /// What there is to say, for people.
+        message: String,
+    },
     /// Entries will never reach a handler of the group.
     MessagesLost {
         /// The stream.

@@ -6,6 +6,7 @@ use crate::codec::Codec;
 use crate::config::DeadLetterConfig;
 use crate::consumer::announcement::Announcement;
 use crate::consumer::standstill::Standstill;
+use crate::consumer::store_clock::{Jump, StoreClock};
 use crate::delivery::deferred_drop::DeferredDrop;
 use crate::delivery::settlement::DeliveryCounts;
 use crate::observe::metrics::{Consumers, MetricKey, Types};
@@ -23,6 +24,7 @@ pub(super) struct Context {
     pub(super) alive_key: Arc<str>,
     pub(super) is_shown: bool,
     pub(super) standstill: Standstill,
+    pub(super) store_clock: StoreClock,
     /// Whether this client is told of entries that others hand back.
     pub(super) hears_hand_backs: bool,
     pub(super) codec: Codec,
@@ -57,6 +59,7 @@ impl Context {
             alive_key: keys::alive(&prefix, &instance).into(),
             is_shown: false,
             standstill: Standstill::default(),
+            store_clock: StoreClock::default(),
             hears_hand_backs: false,
             channels: Channels::new(prefix),
             instance,
@@ -82,6 +85,20 @@ impl Context {
             self.consumed.resize(at + 1, 0);
         }
         self.consumed[at] += 1;
+    }
+
+    /// The store's clock showed `time` between two times of ours. Returns whether it has jumped, which is announced.
+    pub(super) fn read_store_clock(&mut self, time: u64, sent: u64, now: u64) -> bool {
+        let (by, way) = match self.store_clock.read(time, sent, now) {
+            Some(Jump::Ahead(by)) => (by, "ahead"),
+            Some(Jump::Back(by)) => (by, "back"),
+            None => return false,
+        };
+        let message = format!(
+            "the clock of the server went {way} by {by} ms, or this machine slept: idle times and memberships of rooms go by it"
+        );
+        self.announce(Announcement::ClockJumped { message });
+        true
     }
 
     pub(super) fn announce(&mut self, announcement: Announcement) {

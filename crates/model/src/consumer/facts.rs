@@ -52,6 +52,9 @@ pub(super) fn heartbeat_answered(group: &mut Group, at: usize, answer: StoreAnsw
     let outdated = facts.outdated;
     let (position, last, time) = (facts.position, facts.last, facts.time);
     let new_patterns = facts.new_patterns.clone();
+    if cx.read_store_clock(facts.time, stream.heartbeat.sent_at(), now) {
+        stream.recovery.look_by(now);
+    }
     learn(group, at, facts, now, cx);
     let Some(stream) = group.streams.get_mut(at) else { return };
     if outdated {
@@ -80,6 +83,13 @@ fn learn(group: &mut Group, at: usize, mut facts: GroupFacts, now: u64, cx: &mut
             facts.lease, joining.lease
         );
         cx.announce(Announcement::Warning { code: "LEASE_DIFFERS", message });
+    }
+    if lease.announces_foreign_difference(facts.foreign_lease, joining.foreign_lease) {
+        let message = format!(
+            "group {group:?} of stream {name:?} has a foreignLease of {} ms, here it is {} ms; the group's is used",
+            facts.foreign_lease, joining.foreign_lease
+        );
+        cx.announce(Announcement::Warning { code: "FOREIGN_LEASE_DIFFERS", message });
     }
     if facts.format > FACTS_FORMAT && stream.facts.format() < facts.format {
         let message = format!(

@@ -19,7 +19,7 @@ use crate::consumer::watch::Watch;
 use crate::delivery::event::LiveEvent;
 use crate::filter::Filter;
 use crate::options::subscribe::{OrderBy, SubscribeOptions};
-use crate::stream_store::{EntryId, Missed};
+use crate::stream_store::{EntryId, MinIdle, Missed};
 use crate::{BusError, ErrorKind};
 
 #[derive(Debug)]
@@ -137,6 +137,13 @@ impl Group {
     /// The slot of an entry that is held, or on its way out.
     pub(super) fn slot_of(&self, at: usize, id: EntryId) -> Option<u32> {
         self.streams.get(at)?.slots.slot_of(id, &self.entries)
+    }
+
+    /// For how long entries of a stream must have been left alone before they are claimed.
+    pub(super) fn min_idle(&self, at: usize) -> MinIdle {
+        let of_group = self.streams.get(at).and_then(|stream| stream.facts.foreign_lease());
+        let ours = self.lease.ms();
+        MinIdle { ours, foreign: of_group.unwrap_or(self.joining.foreign_lease).max(ours) }
     }
 
     /// From how long a delay on, in milliseconds, an entry is put off: the store keeps it until it is due. `None` where

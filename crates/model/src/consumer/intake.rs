@@ -208,11 +208,14 @@ fn judge(
     }
     let patience = group.lease.patience();
     let store_time = group.streams.get(at).map_or(0, |stream| stream.facts.store_time(now));
+    // A time in the future is of before the store's clock went back.
     let left = past
         .unhandled_since
-        .map_or(patience, |since| since.saturating_add(patience).saturating_sub(store_time));
+        .map_or(patience, |since| since.saturating_add(patience).saturating_sub(store_time).min(patience));
     // A client that has just come may be about to subscribe to what it cannot handle yet.
     let left = left.max(group.watch.left(patience, now));
+    // The store's clock may have jumped ahead, and these times with it.
+    let left = left.max(cx.store_clock.believed_from(patience).saturating_sub(now));
     if left > 0 {
         return (Verdict::LeaveToPeers { until: now.saturating_add(left) }, Some(event));
     }

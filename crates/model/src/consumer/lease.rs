@@ -13,8 +13,10 @@ const LONG_DELAY: u64 = 30_000;
 pub(super) struct Lease {
     /// The lease in milliseconds: that of the client that set it first.
     ms: u64,
-    /// Whether it was announced that this client is configured with another one.
+    /// Whether it was announced that this client is configured with another one, or with another one for entries of other
+    /// programs' consumers.
     difference_announced: bool,
+    foreign_difference_announced: bool,
     extend_at: u64,
     /// As of when all claims are known of which calls may be made, at least; `None` where there are none.
     known: Option<u64>,
@@ -22,7 +24,13 @@ pub(super) struct Lease {
 
 impl Lease {
     pub(super) fn new(ms: u64) -> Self {
-        Lease { ms: ms.max(1), difference_announced: false, extend_at: 0, known: None }
+        Lease {
+            ms: ms.max(1),
+            difference_announced: false,
+            foreign_difference_announced: false,
+            extend_at: 0,
+            known: None,
+        }
     }
 
     /// The lease, in milliseconds.
@@ -69,6 +77,12 @@ impl Lease {
     pub(super) fn look(&mut self, entries: &EntryTable) {
         let to_make = entries.iter().filter(|(_, entry)| entry.is_held() && entry.has_calls_to_make());
         self.known = to_make.map(|(_, entry)| entry.known).min();
+    }
+
+    /// The same for entries of other programs' consumers.
+    pub(super) fn announces_foreign_difference(&mut self, of_group: u64, configured: u64) -> bool {
+        let differs = of_group != configured && of_group > 0;
+        differs && !std::mem::replace(&mut self.foreign_difference_announced, true)
     }
 
     /// Lists the claims that are to be renewed: each between a quarter and a third of the lease after it was made or

@@ -20,6 +20,8 @@ pub struct Joining {
     pub instance: Arc<str>,
     /// The lease of this client's configuration, in milliseconds.
     pub lease: u64,
+    /// That of entries of other programs' consumers, in milliseconds.
+    pub foreign_lease: u64,
     /// The order that all subscriptions of the group keep.
     pub order_by: OrderBy,
 }

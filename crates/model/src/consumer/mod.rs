@@ -55,6 +55,7 @@ mod responses;
 mod scan;
 mod settle;
 mod standstill;
+mod store_clock;
 mod stream;
 mod subscriber;
 mod subscriptions;

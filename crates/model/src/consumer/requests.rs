@@ -20,7 +20,7 @@ pub(super) fn work(group: &mut Group, now: u64, cx: &mut Context, out: &mut Vec<
         keep_up(group, at, now, cx, out);
         update_store(group, at, now, cx.dead_letter.max_length, out);
         if group.reading.is_connected() && !group.stopping && room.is_good() {
-            scan(group, at, room.entries, now, cx.hears_hand_backs, out);
+            scan(group, at, room.entries, now, (cx.hears_hand_backs, cx.store_clock.went_back()), out);
         }
     }
     let Group { reading, streams, .. } = group;
@@ -48,7 +48,8 @@ fn extend_leases(group: &mut Group, now: u64, cx: &mut Context) {
 
 /// Opens the group of a stream, and says that this consumer lives.
 fn keep_up(group: &mut Group, at: usize, now: u64, cx: &Context, out: &mut Vec<Work>) {
-    let (key, stopping, lease) = (group.key, group.stopping, group.joining.lease);
+    let (key, stopping) = (group.key, group.stopping);
+    let (lease, foreign_lease) = (group.joining.lease, group.joining.foreign_lease);
     let Group { streams, subscriptions, .. } = group;
     let Some(stream) = streams.get_mut(at) else { return };
     let Stream { opening, facts, slots, .. } = stream;
@@ -71,6 +72,7 @@ fn keep_up(group: &mut Group, at: usize, now: u64, cx: &Context, out: &mut Vec<W
             alive: ALIVE,
             alive_key: cx.alive_key.clone(),
             lease,
+            foreign_lease,
             patterns: patterns.into_keys().collect(),
             mark,
             version,

@@ -65,7 +65,7 @@ pub(super) fn answered(
         Request::Skip { version, entries, .. } => skipped(group, at, version, entries, answer, cx),
         Request::TakeUp { told, .. } => taken_up(group, at, &told, answer, cx),
         Request::AnyExpired { .. } => any_expired(group, at, answer),
-        Request::ListExpired { .. } => return expired_listed(group, at, answer),
+        Request::ListExpired { .. } => return expired_listed(group, at, answer, cx),
         Request::Claim { ids, .. } => claimed(group, at, ids.len(), answer, cx),
         Request::ClaimOwnPending { after, .. } => own_claimed(group, at, after, answer, cx),
         Request::RemoveDeadConsumers { .. } => {

@@ -18,10 +18,10 @@ pub(super) fn scan(
     at: usize,
     room: usize,
     now: u64,
-    hears_hand_backs: bool,
+    (hears_hand_backs, went_back): (bool, u32),
     out: &mut Vec<Work>,
 ) {
-    let (key, lease, early) = (group.key, group.lease.ms(), group.puts_off().is_none());
+    let (key, lease, early) = (group.key, group.min_idle(at), group.puts_off().is_none());
     let Some(stream) = group.streams.get_mut(at) else { return };
     if !stream.is_ready() || stream.users == 0 {
         return;
@@ -38,9 +38,11 @@ pub(super) fn scan(
     let takes = |event_type: &str| !subscriptions.takers(at, event_type, None).is_empty();
     let request = stream.take_up.next_request(&stream.member, room, takes, now);
     out.extend(request.map(|request| Work::Store(key, request)));
-    if let Some(request) = stream.recovery.next_request(&stream.member, lease, (early, hears_hand_backs), now)
+    let early_and_hears = (early, hears_hand_backs);
+    if let Some(request) =
+        stream.recovery.next_request(&stream.member, lease, early_and_hears, went_back, now)
     {
-        group.watch.looked(lease, now);
+        group.watch.looked(lease.ours, now);
         out.push(Work::Store(key, request));
     }
 }
@@ -80,30 +82,45 @@ pub(super) fn any_expired(group: &mut Group, at: usize, answer: StoreAnswer) {
 }
 
 /// Expired entries were listed. Returns the claim of those that are not held here.
-pub(super) fn expired_listed(group: &mut Group, at: usize, answer: StoreAnswer) -> Option<Work> {
+pub(super) fn expired_listed(
+    group: &mut Group,
+    at: usize,
+    answer: StoreAnswer,
+    cx: &mut Context,
+) -> Option<Work> {
     let room = group.room(answer.now);
     let (connected, early) = (group.reading.is_connected(), group.puts_off().is_none());
+    let min_idle = group.min_idle(at);
     let stream = group.streams.get_mut(at)?;
-    let Ok(Response::Expired { entries: pending, next_due_in }) = answer.result else {
+    let Ok(Response::Expired { entries: pending, next_due_in, foreign_waits, time }) = answer.result else {
         stream.recovery.failed(answer.now, answer.random);
         return None;
     };
     stream.recovery.succeeded();
+    if cx.read_store_clock(time, stream.recovery.sent_at(), answer.now) {
+        stream.heartbeat.hurry();
+        stream.recovery.look_by(answer.now);
+    }
     if let Some(wait) = next_due_in {
         stream.recovery.look_by(answer.now.saturating_add(wait));
     }
-    let lease = group.lease.ms();
+    let lease = |entry: &PendingEntry| if entry.foreign { min_idle.foreign } else { min_idle.ours };
     let wanted = |entry: &&PendingEntry| {
         !stream.slots.contains(entry.id) && !stream.recovery.is_left_to_peers(entry.id)
     };
-    let is_free = |entry: &&PendingEntry| entry.idle >= lease || *entry.consumer == *DELAYED;
+    // After a jump of the store's clock an idle time is believed once that time has passed here as well.
+    let left = |entry: &PendingEntry| {
+        let doubt = cx.store_clock.believed_from(lease(entry)).saturating_sub(answer.now);
+        lease(entry).saturating_sub(entry.idle).max(doubt)
+    };
+    let is_free = |entry: &&PendingEntry| left(entry) == 0 || *entry.consumer == *DELAYED;
     let (free, soon): (Vec<&PendingEntry>, Vec<&PendingEntry>) =
         pending.iter().filter(wanted).partition(is_free);
     let most = room.entries.min(MAX_CLAIMS);
     // What there is no room for is looked for again once there is.
-    let wait = if free.len() > most { Some(0) } else { soon.iter().map(|entry| lease - entry.idle).min() };
+    let wait = if free.len() > most { Some(0) } else { soon.iter().map(|entry| left(entry)).min() };
     let mut ids: Vec<EntryId> = free.iter().map(|entry| entry.id).collect();
-    stream.recovery.listed(pending.len(), ids.len(), early || next_due_in.is_some());
+    stream.recovery.listed(pending.len(), ids.len(), early || next_due_in.is_some() || foreign_waits);
     if let Some(wait) = wait {
         stream.recovery.look_by(answer.now.saturating_add(wait));
     }
@@ -118,7 +135,7 @@ pub(super) fn expired_listed(group: &mut Group, at: usize, answer: StoreAnswer) 
     }
     stream.recovery.claiming();
     let member = stream.member.clone();
-    Some(Work::Store(group.key, Request::Claim { member, min_idle: group.lease.ms(), early, ids }))
+    Some(Work::Store(group.key, Request::Claim { member, min_idle, early, ids }))
 }
 
 /// Of expired entries `asked` were to be claimed.

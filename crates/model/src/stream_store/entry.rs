@@ -52,6 +52,8 @@ pub struct PendingEntry {
     pub idle: u64,
     /// The delivery count.
     pub deliveries: u32,
+    /// Whether the consumer is of another program, where that is told: see [`MinIdle`](super::MinIdle).
+    pub foreign: bool,
 }
 
 /// An entry on its way to the dead letters.

@@ -12,6 +12,9 @@ pub const FACTS_FORMAT: u64 = 1;
 pub struct GroupFacts {
     /// The lease of the group in milliseconds: that of the client that set it first.
     pub lease: u64,
+    /// How long an entry of a consumer of another program must be idle before it is claimed, in milliseconds: also that of
+    /// the client that set it first.
+    pub foreign_lease: u64,
     /// Another client start that lives under this consumer's name; then nothing else was done.
     pub taken_by: Option<String>,
     /// The patterns of the group over all clients of the last hour, in the form in which they were given.

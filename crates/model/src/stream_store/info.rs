@@ -47,6 +47,8 @@ pub struct GroupInfo {
     pub oldest_pending: Option<EntryId>,
     /// The lease in milliseconds, where one of our clients has set it.
     pub lease: Option<u64>,
+    /// The lease of consumers of other programs in milliseconds, where one of our clients has set it.
+    pub foreign_lease: Option<u64>,
     /// The types that the group has read past, as no pattern of it takes them, and how many entries of each may still be
     /// taken up; in no order.
     pub skipped: Vec<(String, u64)>,

@@ -7,7 +7,7 @@ pub fn dead_letters(stream: &str, suffix: &str) -> String {
     format!("{stream}{suffix}")
 }
 
-/// The facts of a group, a hash: `lease`, the low-water mark `mark`, `seen` of the last heartbeat, `swept` of the last
+/// The facts of a group, a hash: `lease`, `foreignLease`, the low-water mark `mark`, `seen` of the last heartbeat, `swept` of the last
 /// removal of dead consumers; of what was read past:
 /// `version`, `backlog`, `unread` (the oldest entry that may be taken up), `pruned` (when that was looked at) and `task`; and
 /// what is noted to notice entries that were trimmed unread: `found`, what a client start has found of them; on Redis 7.0
@@ -29,7 +29,8 @@ pub fn patterns(stream: &str, group: &str) -> String {
 }
 
 /// The consumers of a group, a hash: consumer → client start, line break, the key by which it lives, blank, the time until
-/// when it lives in any case. Builds before 0.2 write no key and renew the time every second.
+/// when it lives in any case. Builds before 0.2 write no key and renew the time every second. One that has left has no key
+/// and the time 0, until it owns no entry any more: who is in here is ours, others are of other programs.
 pub fn consumers(stream: &str, group: &str) -> String {
     base(stream, group) + ":consumers"
 }

@@ -8,7 +8,7 @@
 //!
 //! - `request`: [`Request`], with its units and its [`Response`]; `response`: [`Response`]
 //! - `entry`: entries, as they are stored, pending, and on their way to the dead letters; `id`: their ids
-//! - `consumer_id`, `position`: who asks for entries, and where a group stands
+//! - `consumer_id`, `position`: who asks for entries, and where a group stands; `min_idle`: whose entries may be claimed when
 //! - `facts`: what is known of a group after a heartbeat; `info`: what there is to know of a stream
 //! - [`skipped`]: what a group has read past
 //! - [`registry`]: which streams the clients are configured with
@@ -21,6 +21,7 @@ mod id;
 mod info;
 pub mod keys;
 pub mod memory;
+mod min_idle;
 mod position;
 pub mod registry;
 mod request;
@@ -33,6 +34,7 @@ pub use facts::{FACTS_FORMAT, GroupFacts, Missed, TakeUpTask};
 pub use id::EntryId;
 pub use info::{GroupInfo, StreamInfo};
 pub use memory::Streams;
+pub use min_idle::MinIdle;
 pub use position::Position;
 pub use registry::{RegisteredStream, WantedPattern};
 pub use request::{BY_CHANNEL, Request};

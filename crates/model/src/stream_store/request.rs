@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ConsumerId, DeadLetterEntry, EntryId, Position, RetryState};
+use super::{ConsumerId, DeadLetterEntry, EntryId, MinIdle, Position, RetryState};
 #[cfg(doc)]
 use super::{DELAYED, Response};
 
@@ -109,25 +109,28 @@ pub enum Request {
         min_idle: u64,
     },
     /// Lists the entries that were put off and are due, and behind them the pending entries that nobody has renewed for
-    /// `min_idle` milliseconds, oldest first. → [`Response::Expired`]
+    /// `min_idle`, oldest first. → [`Response::Expired`]
     ListExpired {
         /// The consumer that asks.
         member: ConsumerId,
-        /// The least idle time, in milliseconds.
-        min_idle: u64,
+        /// The least idle time.
+        min_idle: MinIdle,
         /// The most entries that are listed.
         limit: usize,
         /// Whether those that were put off are listed before they are due, oldest first.
         early: bool,
+        /// Whether the store's clock has gone back: entries that were delivered, claimed or renewed in what is the future now
+        /// count as renewed now, the oldest 10,000 at least.
+        set_right: bool,
     },
-    /// Claims those of the entries that are still idle for `min_idle` milliseconds, or were put off and are due, and
-    /// raises their delivery count. Of an entry that is not due, it is the count of the next attempt already, unless the
+    /// Claims those of the entries that are still idle for `min_idle`, or were put off and are due, and raises their
+    /// delivery count. That of an entry of another program's consumer becomes 1: its deliveries are no attempts of ours. Of an entry that is not due, it is the count of the next attempt already, unless the
     /// entry was put off. The answer may hold the first part of them only. → [`Response::Claimed`]
     Claim {
         /// The consumer that takes the entries over.
         member: ConsumerId,
-        /// The least idle time, in milliseconds.
-        min_idle: u64,
+        /// The least idle time.
+        min_idle: MinIdle,
         /// Whether those that were put off are claimed before they are due.
         early: bool,
         /// The entries.
@@ -157,6 +160,9 @@ pub enum Request {
         alive_key: Arc<str>,
         /// The lease of the group as this client has it, in milliseconds.
         lease: u64,
+        /// How long an entry of a consumer of another program must be idle before it is claimed, as this client has it,
+        /// in milliseconds.
+        foreign_lease: u64,
         /// The patterns of this client's subscriptions of the group; those that are compared with the channel
         /// of an event, as the subscription says, begin with [`BY_CHANNEL`].
         patterns: Vec<String>,
@@ -177,7 +183,8 @@ pub enum Request {
         /// The milliseconds for which it counts as alive.
         ttl: u64,
     },
-    /// Ends the heartbeat of a consumer, and the consumer itself if it owns nothing. The answer counts the entries
+    /// Ends the heartbeat of a consumer, and the consumer itself if it owns nothing. One that owns entries is still known as
+    /// ours. The answer counts the entries
     /// that it owns. → [`Response::Count`]
     RemoveConsumer {
         /// The consumer.

@@ -65,6 +65,11 @@ pub enum Response {
         entries: Vec<PendingEntry>,
         /// In how many milliseconds the next entry is due that was put off, where that is told.
         next_due_in: Option<u64>,
+        /// Whether consumers of other programs have entries that are not listed, though they have been left alone for as
+        /// long as one of ours may be, or may have some.
+        foreign_waits: bool,
+        /// The store's time, in Unix milliseconds.
+        time: u64,
     },
     /// The facts of a group, and where it stands.
     Facts(GroupFacts),

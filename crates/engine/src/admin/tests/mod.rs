@@ -139,11 +139,21 @@ impl Rig {
         self.execute(Request::EnsureGroup { stream, group, from: Position::Beginning, restarted: false });
     }
 
-    /// A consumer reads new entries.
+    /// A consumer of ours reads new entries.
     fn read(&self, stream: &str, group: &str, limit: usize) -> Vec<EntryId> {
         let entries =
             self.act(|streams, now| streams.read_group(stream, group, "other", limit, now)).unwrap();
-        entries.into_iter().map(|entry| entry.id).collect()
+        let ids: Vec<EntryId> = entries.into_iter().map(|entry| entry.id).collect();
+        let (stream, group) = (stream.into(), group.into());
+        let member = ConsumerId { stream, group, consumer: "other".into(), instance: "i".into() };
+        let (min_idle, early, set_right) = (0.into(), false, false);
+        let list = Request::ListExpired { member: member.clone(), min_idle, limit: 1_000, early, set_right };
+        let Response::Expired { entries, .. } = self.execute(list) else { panic!("no list") };
+        if entries.iter().any(|entry| entry.foreign) {
+            // Who claims is ours.
+            self.execute(Request::Claim { member, min_idle, early, ids: ids.clone() });
+        }
+        ids
     }
 
     /// Moves entries that a consumer has read to the dead letters; a millisecond passes.

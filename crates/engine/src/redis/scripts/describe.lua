@@ -5,7 +5,8 @@
 -- Returns: nil where there is none; else its length, first and last entry ids or nil, last generated id, how many
 --          entries were ever added or nil, and for each group its name, pending entries, last delivered id, lag
 --          or nil, oldest pending id or nil, for each consumer its name, pending entries and idle time, and the
---          lease or nil, and the types that it has read past, with the number of entries of each.
+--          lease or nil, the types that it has read past, with the number of entries of each, and the lease of entries
+--          of other programs' consumers or nil.
 local stream = KEYS[1]
 -- Entries that are counted where the server does not know how many are unread.
 local few = 100
@@ -60,11 +61,14 @@ for _, row in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
         consumers[#consumers + 1] = { consumer.name, consumer.pending, consumer.idle }
     end
     -- Not every user may look at what is kept beside the stream.
-    local values = redis.pcall('HMGET', ARGV[1] .. group.name, 'lease', 'read', 'run')
-    local kept = values.err and {} or { lease = values[1], read = values[2], run = values[3] }
+    local values = redis.pcall('HMGET', ARGV[1] .. group.name, 'lease', 'read', 'run', 'foreignLease')
+    local kept = values.err and {} or {
+        lease = values[1], read = values[2], run = values[3], foreign = values[4],
+    }
     groups[#groups + 1] = {
         group.name, group.pending, group['last-delivered-id'], lag_of(group, info, kept) or false,
         redis.call('XPENDING', stream, group.name)[2], consumers, kept.lease or false, skipped_by(group.name),
+        kept.foreign or false,
     }
 end
 local first, last = info['first-entry'], info['last-entry']

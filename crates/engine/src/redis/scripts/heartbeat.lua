@@ -2,12 +2,13 @@
 -- KEYS: stream, facts, patterns, consumers, skipped, tasks.
 -- ARGV: group, consumer, instance, milliseconds it counts as alive, lease, low-water mark or '', the version of the facts
 --       that it knows, how many types it takes up, the key by which its client start lives, the format of the facts that it
---       writes; those types, and for each the position behind which it is taken up ('$', '0' or an id) in turn; then patterns.
+--       writes, the lease of entries of other programs' consumers; those types, and for each the position behind which it is
+--       taken up ('$', '0' or an id) in turn; then patterns.
 -- Returns: the time and the instance that lives under this consumer's name, if another does; else the time, nil,
 --          the lease, the patterns, the last delivered id, the oldest pending id or nil, the version of the facts, 1 where the
 --          patterns were not taken as they are outdated, the types that the group has read past, the tasks: number, text in
---          turn, the patterns that were new, the last id of the stream where one was, and the highest format in which a client
---          of the group has written facts.
+--          turn, the patterns that were new, the last id of the stream where one was; the highest format in which a client
+--          of the group has written facts; and the lease of entries of other programs' consumers.
 local stream, facts, patterns, consumers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local skipped, tasks = KEYS[5], KEYS[6]
 local consumer, instance = ARGV[2], ARGV[3]
@@ -34,7 +35,7 @@ end
 
 local before = named(redis.call('HGETALL', facts))
 local version, known = tonumber(before.version or 0), tonumber(ARGV[7])
-local first_pattern = 11 + 2 * tonumber(ARGV[8])
+local first_pattern = 12 + 2 * tonumber(ARGV[8])
 local minute = string.format('%.0f', math.floor(now / 60000))
 
 -- Forgets what may not be taken up any more, and notes the oldest entry that may.
@@ -121,7 +122,7 @@ end
 local outdated = added and known ~= version and redis.call('HLEN', skipped) > 0
 if not outdated then
     if added then
-        for i = 11, first_pattern - 1, 2 do
+        for i = 12, first_pattern - 1, 2 do
             take_up(ARGV[i], ARGV[i + 1])
         end
         version = version + 1
@@ -143,6 +144,7 @@ if not was_lived_in then
 end
 redis.call('HSET', consumers, consumer, string.format('%s\n%s %.0f', instance, ARGV[9], now + tonumber(ARGV[4])))
 redis.call('HSETNX', facts, 'lease', ARGV[5])
+redis.call('HSETNX', facts, 'foreignLease', ARGV[11])
 local format = math.max(tonumber(before.format or 0), tonumber(ARGV[10]))
 if before.format ~= string.format('%.0f', format) then
     redis.call('HSET', facts, 'format', format)
@@ -157,5 +159,5 @@ return {
     now, false, redis.call('HGET', facts, 'lease'), redis.call('ZRANGE', patterns, 0, -1), group['last-delivered-id'],
     redis.call('XPENDING', stream, ARGV[1])[2],
     version, outdated and 1 or 0, redis.call('HKEYS', skipped), redis.call('HGETALL', tasks), new, #new > 0 and top,
-    format,
+    format, redis.call('HGET', facts, 'foreignLease'),
 }

@@ -14,8 +14,10 @@ scripts! {
     REQUEUE = ["shared/holder", "shared/fence", "shared/clock", "shared/due", "requeue"];
     DEAD_LETTER = ["shared/holder", "shared/fence", "shared/clock", "dead_letter"];
     MARK_STARTED = ["shared/holder", "shared/fence", "mark_started"];
-    LIST_EXPIRED = ["shared/ids", "shared/clock", "list_expired"];
-    CLAIM = ["shared/holder", "shared/fence", "shared/clock", "shared/due", "shared/collect", "claim"];
+    LIST_EXPIRED = ["shared/ids", "shared/clock", "shared/foreign", "list_expired"];
+    CLAIM = [
+        "shared/holder", "shared/fence", "shared/clock", "shared/due", "shared/foreign", "shared/collect", "claim"
+    ];
     CLAIM_OWN_PENDING = [
         "shared/holder", "shared/fence", "shared/clock", "shared/due", "shared/collect", "claim_own_pending"
     ];
@@ -30,8 +32,8 @@ scripts! {
     DESCRIBE = ["shared/ids", "shared/info", "shared/clock", "shared/counted", "shared/skipped", "describe"];
     REMOVE_GROUP = ["shared/info", "remove_group"];
     REQUEUE_DEAD_LETTER = ["shared/info", "shared/copy", "requeue_dead_letter"];
-    UPDATE_PRESENCE = ["shared/clock", "update_presence"];
-    LIST_PRESENCE = ["shared/clock", "list_presence"];
+    UPDATE_PRESENCE = ["shared/clock", "shared/shorten", "update_presence"];
+    LIST_PRESENCE = ["shared/clock", "shared/shorten", "list_presence"];
     REGISTER_STREAMS = ["shared/clock", "register_streams"];
     REDELIVER = ["shared/copy", "redeliver"];
 }

@@ -6,7 +6,9 @@ local stream, consumers, notes, group = KEYS[1], KEYS[2], KEYS[3], ARGV[1]
 -- How many are removed at once. All are looked at: dead ones behind many that live would never go.
 local most = 1000
 local now = time()
-if now < tonumber(redis.call('HGET', KEYS[4], 'swept') or 0) + tonumber(ARGV[2]) then
+local swept = tonumber(redis.call('HGET', KEYS[4], 'swept') or 0)
+-- A time in the future is of before the clock went back.
+if swept <= now and now < swept + tonumber(ARGV[2]) then
     -- Says so when there is no group.
     redis.call('XPENDING', stream, group)
     return 0

@@ -7,6 +7,7 @@ if ttl == 0 then
 else
     local now = time()
     redis.call('ZREMRANGEBYSCORE', room, '-inf', string.format('%.0f', now))
+    shorten(room, now + ttl)
     for i = 2, #ARGV do
         redis.call('ZADD', room, now + ttl, ARGV[i])
     end

@@ -87,14 +87,22 @@ pub(crate) fn pending(reply: RespValue) -> Result<Vec<PendingEntry>, BusError> {
             consumer: consumer.text()?.into(),
             idle: idle.count()?,
             deliveries: deliveries.small_count()?,
+            foreign: false,
         })
     })
 }
 
 /// Of `list_expired.lua`.
 pub(crate) fn expired(reply: RespValue) -> Result<Response, BusError> {
-    let [entries, next_due_in] = reply.parts()?;
-    Ok(Response::Expired { entries: pending(entries)?, next_due_in: next_due_in.maybe(RespValue::count)? })
+    let [entries, next_due_in, foreign_waits, time] = reply.parts()?;
+    let entries = entries.all(|row| {
+        let [id, consumer, idle, deliveries, foreign] = row.parts()?;
+        let (id, consumer) = (id.id()?, consumer.text()?.into());
+        let (idle, deliveries, foreign) = (idle.count()?, deliveries.small_count()?, foreign.count()? != 0);
+        Ok(PendingEntry { id, consumer, idle, deliveries, foreign })
+    })?;
+    let (next_due_in, foreign_waits) = (next_due_in.maybe(RespValue::count)?, foreign_waits.count()? != 0);
+    Ok(Response::Expired { entries, next_due_in, foreign_waits, time: time.count()? })
 }
 
 /// Of `beat.lua`.
@@ -122,9 +130,11 @@ pub(crate) fn facts(reply: RespValue) -> Result<GroupFacts, BusError> {
         new,
         last,
         format,
+        foreign,
     ] = RespValue::Array(items).parts()?;
     Ok(GroupFacts {
         lease: lease.count()?,
+        foreign_lease: foreign.count()?,
         taken_by: None,
         patterns: patterns.all(RespValue::text)?,
         version: version.count()?,
@@ -213,7 +223,8 @@ pub(crate) fn stream(reply: RespValue) -> Result<Option<StreamInfo>, BusError> {
 }
 
 fn group(reply: RespValue) -> Result<GroupInfo, BusError> {
-    let [name, pending, last_delivered, lag, oldest_pending, consumers, lease, skipped] = reply.parts()?;
+    let [name, pending, last_delivered, lag, oldest_pending, consumers, lease, skipped, foreign_lease] =
+        reply.parts()?;
     let mut counts = Vec::new();
     let mut skipped = skipped.items()?.into_iter();
     while let Some(event_type) = skipped.next() {
@@ -231,6 +242,7 @@ fn group(reply: RespValue) -> Result<GroupInfo, BusError> {
         lag: lag.maybe(RespValue::count)?,
         oldest_pending: oldest_pending.maybe(RespValue::id)?,
         lease: lease.maybe(RespValue::count)?,
+        foreign_lease: foreign_lease.maybe(RespValue::count)?,
         skipped: counts,
     })
 }

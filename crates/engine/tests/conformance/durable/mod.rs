@@ -6,7 +6,7 @@
 //! - `universal`, `endurance`: counterparts of Watermill's universal tests, all sixteen of them.
 //! - `publishing`, `promised`, `routing`, `late_patterns`: what is stored where, what must be, and whom it reaches.
 //! - `retrying`, `delays`, `ordering`, `calls`: how handlers are called.
-//! - `sharing`, `leases`: consumers that come, go, die and get stuck.
+//! - `sharing`, `leases`, `foreign`: consumers that come, go, die and get stuck, or are of other programs.
 //! - `losing`, `dead_letters`, `administration`, `history`: what is lost, given up, looked at and looked back on.
 //! - `observing`: clients that only look on.
 
@@ -15,6 +15,7 @@ mod calls;
 mod dead_letters;
 mod delays;
 mod endurance;
+mod foreign;
 mod history;
 mod late_patterns;
 mod leases;

@@ -1,12 +1,16 @@
-//! Entries that Oxbus did not write.
+//! Entries that Oxbus did not write, and consumers that it did not make.
 
-use oxbus_testkit::{RedisServer, seeded};
+use oxbus_model::delivery::Settlement;
+use oxbus_testkit::{RedisServer, eventually, seeded};
 use rand::Rng;
 use serde_json::json;
 
-use super::{DEAD_LETTERS, JOBS, keeper, length, member, numbered, settled, store, workers};
-use crate::setup::soak;
-use crate::support::{Inbox, dead_lettered};
+use super::{
+    DEAD_LETTERS, JOBS, keeper, keeper_beside_others, length, member, numbered, pending, settled, sorted,
+    store, workers,
+};
+use crate::setup::{assert_between, soak, timed};
+use crate::support::{Inbox, PATIENCE, dead_lettered};
 
 /// Scenario 52: whatever others store, the loop goes on: each entry is an event or a dead letter.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -86,4 +90,53 @@ async fn large_entries_of_others() {
     assert!(large.map(|event| event.data().as_str().unwrap().len()).eq([LARGE; 3]));
     assert!(bus.notices.find(dead_lettered).iter().all(|told| told.reason == "undecodable"));
     bus.disconnect().await;
+}
+
+/// A program of another make shares the group, and is slow: it keeps what it reads. A client of ours that dies beside it is
+/// replaced as soon as ever, and what the other program leaves behind is found in the end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_program_of_another_make_keeps_what_it_reads() {
+    const LEASE: u64 = 400;
+    const FOREIGN_LEASE: u64 = 6_000;
+    let server = RedisServer::start().await;
+    let url = server.url();
+    let open = || keeper_beside_others(&url, LEASE, FOREIGN_LEASE);
+    let (one, two) = (open().await, open().await);
+    let begun = Inbox::default();
+    let kept = begun.clone();
+    let stuck = move |event| {
+        kept.put(event);
+        std::future::pending::<Settlement>()
+    };
+    one.subscribe_async(&["job"], workers(), stuck).await.unwrap();
+    store(&two, numbered(0..3)).await;
+    begun.wait_for(3).await;
+    one.client().destroy();
+
+    let mut other = server.control().await.unwrap();
+    let read = tokio::time::Instant::now();
+    let ids = store(&two, numbered(3..6)).await;
+    let command =
+        ["XREADGROUP", "GROUP", "workers", "worker.py", "COUNT", "10", "BLOCK", "5000", "STREAMS", JOBS, ">"];
+    other.call(&command).await.unwrap();
+    let inbox = Inbox::with(&two, &["job"], workers()).await;
+    let ((), took) = timed(inbox.wait_for(3)).await;
+    assert_between(took, 0, LEASE + 5_000);
+    // It acknowledges two after several leases, and dies with the third.
+    let idle = LEASE * 4;
+    let slow = async || {
+        let (idle, worker) = (idle.to_string(), "worker.py");
+        let command = ["XPENDING", JOBS, "workers", "IDLE", &idle, "-", "+", "10", worker];
+        server.command(&command).await.items().len() == 3
+    };
+    eventually(PATIENCE, "a program that is slower than the lease", slow).await;
+    other.call(&["XACK", JOBS, "workers", &ids[0], &ids[1]]).await.unwrap();
+    drop(other);
+    inbox.wait_for(4).await;
+    assert!(read.elapsed().as_millis() >= u128::from(FOREIGN_LEASE), "{:?}", read.elapsed());
+    settled(&server, "workers").await;
+    assert_eq!((sorted(&inbox), pending(&server, "workers").await), (vec![0, 1, 2, 5], 0));
+    let last = inbox.events().pop().unwrap();
+    assert_eq!((last.attempt, last.deliveries()), (1, 1));
+    two.disconnect().await;
 }

@@ -8,7 +8,7 @@ use oxbus_testkit::{RedisServer, eventually};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{JOBS, keeper, member, numbered, pending, settled, sorted, store, workers};
+use super::{JOBS, keeper, keeper_beside_others, member, numbered, pending, settled, sorted, store, workers};
 use crate::setup::{is_error, millis};
 use crate::support::{Bus, Inbox, PATIENCE, lost, recreated};
 
@@ -166,7 +166,8 @@ async fn a_group_that_cannot_be_made_again_is_asked_for_now_and_then() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn trimmed_entries_are_told_and_not_kept_pending() {
     let server = RedisServer::start().await;
-    let (bus, publisher) = (keeper(&server.url(), 400).await, keeper(&server.url(), 400).await);
+    let (bus, publisher) =
+        (keeper_beside_others(&server.url(), 400, 800).await, keeper(&server.url(), 400).await);
     let inbox = Inbox::default();
     let idle = bus.subscribe(&["job"], workers(), inbox.handler()).await.unwrap();
     is_alive(&publisher, &server, &inbox, 0).await;

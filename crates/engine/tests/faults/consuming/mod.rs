@@ -7,7 +7,7 @@
 //! - `stuck`: connections that stand still; `cut`: connections that break while entries are settled.
 //! - `lost`: streams, groups and entries that disappear; `refused`: what the server does not let groups do.
 //! - `taking`: how soon others have what was handed back or left behind.
-//! - `foreign`: entries that are not events.
+//! - `foreign`: entries that are not events, and consumers that are other programs.
 
 mod cut;
 mod dying;
@@ -43,6 +43,13 @@ fn hasty_keeper(url: &str, lease: u64) -> Value {
 /// A connected client with that configuration.
 async fn keeper(url: &str, lease: u64) -> Bus {
     ready(hasty_keeper(url, lease)).await
+}
+
+/// A connected client that leaves what other programs read to them for `foreign_lease`.
+async fn keeper_beside_others(url: &str, lease: u64, foreign_lease: u64) -> Bus {
+    let mut config = hasty_keeper(url, lease);
+    config["foreignLease"] = json!(foreign_lease);
+    ready(config).await
 }
 
 /// Options of a subscription of a group; its retries are quick.

@@ -48,7 +48,7 @@ fn nothing_given_means_the_defaults_and_one_line() {
 fn every_key_is_read() {
     let c = of_config(&json!({
         "serviceName": "api", "mode": "redis", "memory": "m", "channelPrefix": "p:", "pubsub": false, "durable": ["order.*"],
-        "streams": [{"name": "s", "events": "*"}], "lease": 100, "deadLetter": {"enabled": false},
+        "streams": [{"name": "s", "events": "*"}], "lease": 100, "foreignLease": 200, "deadLetter": {"enabled": false},
         "persistence": {"ttl": 1},
         "wire": "oxbus", "validation": {"maxEventBytes": 20, "maxDataBytes": 10}, "validateOnReceive": true,
         "retry": {"jitter": "none"}, "inherit": false, "logLevel": "debug", "requireNoEviction": true,
@@ -107,6 +107,7 @@ fn every_key_is_read() {
         observe: false,
         streams: c.streams.clone(),
         lease: 100,
+        foreign_lease: 200,
         dead_letter: DeadLetterConfig { enabled: false, ..DeadLetterConfig::default() },
         persistence: Some(PersistenceConfig { ttl: 1, history: true }),
         notices: vec![Notice::not_verified("redis.tls.rejectUnauthorized")],

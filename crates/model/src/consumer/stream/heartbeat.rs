@@ -88,6 +88,11 @@ impl Heartbeat {
         self.mark = mark;
     }
 
+    /// When the last one was sent.
+    pub(crate) fn sent_at(&self) -> u64 {
+        self.last_at
+    }
+
     /// A heartbeat was answered, however.
     pub(crate) fn ended(&mut self) {
         self.in_flight = false;

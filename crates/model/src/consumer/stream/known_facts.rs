@@ -81,6 +81,11 @@ impl KnownFacts {
         self.facts.as_ref().map(|facts| facts.lease).filter(|lease| *lease > 0)
     }
 
+    /// The lease of entries of other programs' consumers, where the group has one.
+    pub(crate) fn foreign_lease(&self) -> Option<u64> {
+        self.facts.as_ref().map(|facts| facts.foreign_lease).filter(|lease| *lease > 0)
+    }
+
     /// The patterns of all clients of the group.
     pub(crate) fn patterns(&self) -> impl Iterator<Item = &String> {
         self.facts.iter().flat_map(|facts| &facts.patterns)

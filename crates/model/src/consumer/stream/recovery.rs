@@ -4,10 +4,12 @@
 use rustc_hash::FxHashMap as HashMap;
 
 use crate::consumer::request_gate::RequestGate;
-use crate::stream_store::{ConsumerId, EntryId, Request};
+use crate::stream_store::{ConsumerId, EntryId, MinIdle, Request};
 
 /// The longest between two looks where nobody tells of entries that are handed back, in milliseconds.
 const INTERVAL: u64 = 500;
+/// How many looks in turn only ask whether there is anything. A list brings the store's time, by which its clock is watched.
+const SHORT_LOOKS: u32 = 2;
 /// The most entries claimed at once.
 pub(crate) const MAX_CLAIMS: usize = 100;
 /// The most expired entries listed at once.
@@ -22,6 +24,13 @@ pub(crate) struct Recovery {
     in_flight: bool,
     /// After a failure: the next look must not wait for its interval, as something may have been found or told.
     gate: RequestGate,
+    /// When the request was sent that is on its way, or was answered last.
+    sent_at: u64,
+    /// How often the store's clock had gone back when the entries were last set right, and whether a request does that.
+    went_back: u32,
+    sets_right: bool,
+    /// How many looks only asked whether there is any, since the last list.
+    short_looks: u32,
     /// How many expired entries were not to be claimed, the last time.
     passed_over: usize,
     /// Whether the last look found neither an expired entry nor one that was put off.
@@ -35,13 +44,15 @@ impl Recovery {
     /// for it. `early`: entries that were put off are listed before they are due. `hears`: this client is told of entries
     /// that are handed back.
     ///
-    /// Where the look before found nothing at all, it is first asked whether there is any: that is one command, and an
-    /// entry that was put off has expired by its idle time when it is due, if not before.
+    /// Where the look before found nothing at all, it is first asked whether there is any, two looks of three: that is one
+    /// command, and an entry that was put off has expired by its idle time when it is due, if not before. `went_back`: how
+    /// often the store's clock has gone back; entries of before have times in the future, which are set right.
     pub(crate) fn next_request(
         &mut self,
         member: &ConsumerId,
-        lease: u64,
+        lease: MinIdle,
         (early, hears): (bool, bool),
+        went_back: u32,
         now: u64,
     ) -> Option<Request> {
         if self.in_flight || now < self.at || !self.gate.is_open(now, 1) {
@@ -49,16 +60,26 @@ impl Recovery {
         }
         self.left_to_peers.retain(|_, until| *until > now);
         self.in_flight = true;
-        let interval = if hears { lease / 3 } else { INTERVAL.min(lease / 4) }.max(1);
+        self.sent_at = now;
+        let interval = if hears { lease.ours / 3 } else { INTERVAL.min(lease.ours / 4) }.max(1);
         self.at = now + interval;
         let until = self.left_to_peers.values().min();
         self.at = until.map_or(self.at, |until| self.at.min(*until));
-        let (member, min_idle) = (member.clone(), lease.saturating_sub(interval));
-        Some(if self.quiet {
-            Request::AnyExpired { member, min_idle }
+        let member = member.clone();
+        let min_idle = MinIdle {
+            ours: lease.ours.saturating_sub(interval),
+            foreign: lease.foreign.saturating_sub(interval),
+        };
+        self.sets_right = self.went_back != went_back;
+        self.short_looks = if self.quiet && !self.sets_right { self.short_looks + 1 } else { 0 };
+        Some(if self.short_looks > 0 && self.short_looks <= SHORT_LOOKS {
+            Request::AnyExpired { member, min_idle: min_idle.ours }
         } else {
+            self.short_looks = 0;
+            self.went_back = went_back;
             let limit = (MAX_CLAIMS + self.passed_over).min(MAX_LISTED);
-            Request::ListExpired { member, min_idle, limit, early }
+            let set_right = self.sets_right;
+            Request::ListExpired { member, min_idle, limit, early, set_right }
         })
     }
 
@@ -75,11 +96,11 @@ impl Recovery {
         self.quiet = false;
     }
 
-    /// A list was answered: `listed` entries, of which `wanted` could be claimed. `put_off`: there may be
-    /// some that are not due.
-    pub(crate) fn listed(&mut self, listed: usize, wanted: usize, put_off: bool) {
+    /// A list was answered: `listed` entries, of which `wanted` could be claimed. `more`: there may be some that were put off
+    /// and are not due, or that other programs have, which whoever asks whether there is any is told of.
+    pub(crate) fn listed(&mut self, listed: usize, wanted: usize, more: bool) {
         self.passed_over = listed - wanted;
-        self.quiet = listed == 0 && !put_off;
+        self.quiet = listed == 0 && !more;
     }
 
     /// Entries were handed back: the next look goes as soon as possible.
@@ -98,14 +119,22 @@ impl Recovery {
         self.in_flight = true;
     }
 
+    /// When the request was sent that was answered last.
+    pub(crate) fn sent_at(&self) -> u64 {
+        self.sent_at
+    }
+
     /// A request was answered.
     pub(crate) fn succeeded(&mut self) {
+        self.sets_right = false;
         self.in_flight = false;
         self.gate.succeeded();
     }
 
     /// A request failed: the next look is soon, as what it was to find waits.
     pub(crate) fn failed(&mut self, now: u64, random: f64) {
+        // Where it was a list, entries were not set right.
+        self.went_back = self.went_back.wrapping_sub(u32::from(std::mem::take(&mut self.sets_right)));
         self.in_flight = false;
         self.gate.failed(now, random);
         self.at = self.gate.opens_at();

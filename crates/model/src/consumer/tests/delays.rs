@@ -240,7 +240,7 @@ fn while_nothing_is_pending_a_look_is_one_command() {
     b.client.consumer.hear_hand_backs(true);
     b.run();
     looks(&mut b);
-    assert_eq!((calls(&mut b, 60_000), looks(&mut b)), (vec![], (6, 0)));
+    assert_eq!((calls(&mut b, 60_000), looks(&mut b)), (vec![], (4, 2)));
     // Another client puts an entry off and dies. This client is not told of it.
     let mut dead = peer_with(&mut b, "dead", &options());
     unread(&mut b);

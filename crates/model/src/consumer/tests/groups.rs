@@ -126,6 +126,7 @@ fn the_lease_is_that_of_the_group() {
         consumer: "other".into(),
         instance: "other".into(),
         lease: 5000,
+        foreign_lease: 600_000,
         order_by: OrderBy::None,
     });
     let mut other = Client::new("other", &options());
@@ -141,7 +142,7 @@ fn the_lease_is_that_of_the_group() {
     other.run(&mut b.world);
     assert_eq!(other.announcements.iter().filter(warned).count(), 1, "once");
     let overdue = other.asked.iter().find_map(|r| match r {
-        Request::ListExpired { min_idle, .. } => Some(*min_idle),
+        Request::ListExpired { min_idle, .. } => Some(min_idle.ours),
         _ => None,
     });
     // Those that expire before the next look are listed as well.
@@ -301,6 +302,7 @@ fn an_event_that_another_client_wants_for_its_channel_is_left_to_it() {
                 consumer: name.into(),
                 instance: name.into(),
                 lease: LEASE,
+                foreign_lease: 600_000,
                 order_by: OrderBy::None,
             });
             client
@@ -311,7 +313,7 @@ fn an_event_that_another_client_wants_for_its_channel_is_left_to_it() {
         there.run(&mut world);
         here.run(&mut world);
         world.publish("s", "a.b", None);
-        world.store.read_group("s", "g", "dead", 1, world.now).unwrap();
+        world.read_by_dead("dead");
         world.now += LEASE;
         here.consumer.connected(here.key);
         here.run(&mut world);

@@ -83,6 +83,7 @@ fn who_lost_the_name_holds_nothing() {
             alive,
             alive_key: "alive".into(),
             lease: LEASE,
+            foreign_lease: 600_000,
             patterns: Vec::new(),
             mark: None,
             version: 0,

@@ -1,6 +1,8 @@
 //! Groups against a store, in virtual time.
 
+mod clocks;
 mod delays;
+mod foreign;
 mod groups;
 mod late_patterns;
 mod late_schedules;

@@ -101,7 +101,7 @@ fn it_waits_for_running_handlers_but_not_for_ever_at_their_expense() {
     let (long, _) = b.take_numbers();
     // A neighbour's entry, delivered too often.
     let id = b.world.publish("s", "a.b", None);
-    b.world.store.read_group("s", "g", "dead", 1, b.world.now).unwrap();
+    b.world.read_by_dead("dead");
     let hold = Request::ExtendLease {
         member: crate::stream_store::ConsumerId {
             consumer: "dead".into(),
@@ -163,8 +163,8 @@ fn a_suspect_of_a_paused_subscription_does_not_hold_up_the_others() {
 /// A bench whose next event is a suspect, while handlers run without a pause.
 fn overdue(b: &mut Bench) {
     let id = b.world.publish("s", "a.b", None);
-    b.world.store.read_group("s", "g", "dead", 1, b.world.now).unwrap();
     let member = crate::stream_store::ConsumerId { consumer: "dead".into(), ..b.member() };
+    b.world.read_by_dead(&member.instance);
     b.world
         .store
         .execute(Request::ExtendLease { member, items: vec![(id, Some(4.into()))] }, b.world.now)

@@ -84,10 +84,10 @@ fn a_new_pattern_takes_up_what_its_subscription_asks_for() {
         (Some(Position::Beginning), 0),
         (Some(Position::New), 12),
         // Behind an entry, within a minute and at the end of the last one; and from a time on.
-        (Some(Position::After(EntryId { ms: 1_000_000, seq: 0 })), 1),
-        (Some(Position::After(EntryId { ms: 1_075_000, seq: 0 })), 6),
-        (Some(Position::After(EntryId::first_of(1_090_000).previous())), 6),
-        (Some(Position::After(EntryId { ms: 1_165_000, seq: 0 })), 12),
+        (Some(Position::After(EntryId { ms: 10_000_000, seq: 0 })), 1),
+        (Some(Position::After(EntryId { ms: 10_075_000, seq: 0 })), 6),
+        (Some(Position::After(EntryId::first_of(10_090_000).previous())), 6),
+        (Some(Position::After(EntryId { ms: 10_165_000, seq: 0 })), 12),
     ] {
         let (mut world, mut client, ids) = read_past();
         match from {

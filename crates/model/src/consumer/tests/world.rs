@@ -14,6 +14,7 @@ use crate::stream_store::{ConsumerId, EntryId, Fields, PendingEntry, Position, R
 use crate::{BusError, ErrorKind};
 
 pub(super) const LEASE: u64 = 30_000;
+pub(super) const FOREIGN_LEASE: u64 = 600_000;
 pub(super) const RETRYABLE: Settlement = Settlement::Failed { retryable: true };
 
 pub(super) fn options() -> SubscribeOptions {
@@ -60,17 +61,46 @@ pub(super) enum Fault {
 pub(super) struct World {
     pub(super) store: Streams,
     pub(super) now: u64,
+    /// How far the store's clock is ahead.
+    pub(super) ahead: i64,
     pub(super) published: u64,
 }
 
 impl World {
     pub(super) fn new() -> World {
-        World { store: Streams::new(), now: 1_000_000, published: 0 }
+        World { store: Streams::new(), now: 10_000_000, ahead: 0, published: 0 }
+    }
+
+    /// The time by the store's clock.
+    pub(super) fn store_now(&self) -> u64 {
+        self.now.saturating_add_signed(self.ahead)
     }
 
     pub(super) fn publish(&mut self, stream: &str, event_type: &str, key: Option<&str>) -> EntryId {
         self.published += 1;
-        self.store.append(stream, fields(event_type, key, self.published), None, self.now)
+        let now = self.store_now();
+        self.store.append(stream, fields(event_type, key, self.published), None, now)
+    }
+
+    /// A client of ours, of the group `g` of stream `s`, reads an entry under the name `dead` and dies.
+    pub(super) fn read_by_dead(&mut self, instance: &str) {
+        let (consumer, instance) = ("dead".into(), instance.into());
+        let member = ConsumerId { stream: "s".into(), group: "g".into(), consumer, instance };
+        let heartbeat = Request::Heartbeat {
+            instance: member.instance.clone(),
+            member,
+            alive: 0,
+            alive_key: "dead".into(),
+            lease: LEASE,
+            foreign_lease: FOREIGN_LEASE,
+            patterns: Vec::new(),
+            mark: None,
+            version: 0,
+            take_up: Vec::new(),
+        };
+        let now = self.store_now();
+        self.store.execute(heartbeat, now).unwrap();
+        self.store.read_group("s", "g", "dead", 1, now).unwrap();
     }
 
     pub(super) fn pending(&mut self, stream: &str) -> Vec<PendingEntry> {
@@ -83,7 +113,8 @@ impl World {
             min_idle: 0,
             consumer: None,
         };
-        match self.store.execute(request, self.now) {
+        let now = self.store_now();
+        match self.store.execute(request, now) {
             Ok(Response::Pending(pending)) => pending,
             other => panic!("{other:?}"),
         }
@@ -94,7 +125,8 @@ impl World {
         let stream = format!("{stream}:dlq").into();
         let request =
             Request::Range { stream, from: EntryId::MIN, to: EntryId::MAX, limit: 100_000, reverse: false };
-        let Ok(Response::Entries(entries)) = self.store.execute(request, self.now) else { panic!() };
+        let now = self.store_now();
+        let Ok(Response::Entries(entries)) = self.store.execute(request, now) else { panic!() };
         let field = |fields: &Fields, name: &str| {
             let found = fields.iter().find(|(n, _)| &**n == name.as_bytes());
             String::from_utf8(found.unwrap().1.to_vec()).unwrap()
@@ -111,8 +143,9 @@ impl World {
         read: &Read,
     ) -> Option<Result<Vec<crate::consumer::ReceivedEntry>, BusError>> {
         let mut arrivals = Vec::new();
+        let now = self.store_now();
         for stream in read.streams.iter() {
-            match self.store.read_group(stream, &read.group, &read.consumer, read.limit, self.now) {
+            match self.store.read_group(stream, &read.group, &read.consumer, read.limit, now) {
                 Ok(entries) => {
                     let read = |e| ReceivedEntry::pending(Codec::Oxbus, stream.clone(), e, "me");
                     arrivals.extend(entries.into_iter().map(read));
@@ -160,6 +193,7 @@ impl Client {
             consumer: name.into(),
             instance: instance.into(),
             lease: LEASE,
+            foreign_lease: FOREIGN_LEASE,
             order_by: options.durable.as_ref().map(|d| d.order_by).unwrap(),
         });
         Client {
@@ -197,14 +231,15 @@ impl Client {
             Work::Store(key, request) => {
                 self.asked.push(request.clone());
                 let fault = (self.fault)(&request);
+                let store_now = world.store_now();
                 let result = match fault {
                     Some(Fault::Refuse(kind)) => Err(BusError::new(kind, "refused")),
                     Some(Fault::Mute) => {
-                        _ = world.store.execute(request.clone(), world.now);
+                        _ = world.store.execute(request.clone(), store_now);
                         let error = BusError::new(ErrorKind::ConnectionLost, "no answer");
                         Err(error.with_outcome(Outcome::Unknown))
                     }
-                    None => world.store.execute(request.clone(), world.now),
+                    None => world.store.execute(request.clone(), store_now),
                 };
                 if let Some(next) = self.consumer.answered(key, request, result, world.now, longest_wait) {
                     self.perform(next, world);

@@ -27,6 +27,13 @@ pub(super) struct Holder {
     pub(super) until: u64,
 }
 
+impl Holder {
+    /// A client start that has left its consumer, or has never lived under that name.
+    pub(super) fn left(instance: &Arc<str>) -> Self {
+        Holder { instance: instance.clone(), key: "".into(), until: 0 }
+    }
+}
+
 /// What a heartbeat tells.
 pub(super) struct Heartbeat {
     pub(super) alive_key: Arc<str>,
@@ -34,6 +41,7 @@ pub(super) struct Heartbeat {
     /// The milliseconds for which the consumer counts as alive.
     pub(super) alive: u64,
     pub(super) lease: u64,
+    pub(super) foreign_lease: u64,
     pub(super) patterns: Vec<String>,
     pub(super) version: u64,
     pub(super) take_up: Vec<(String, Position)>,
@@ -49,6 +57,7 @@ pub(super) struct Group {
     /// Which client start lives behind a consumer's name, and until when it counts as alive.
     pub(super) alive: HashMap<Arc<str>, Holder>,
     pub(super) lease: Option<u64>,
+    pub(super) foreign_lease: Option<u64>,
     /// When dead consumers were last removed.
     swept_at: Option<u64>,
     /// When a client of the group was last heard of.
@@ -93,15 +102,6 @@ impl Pending {
     pub(super) fn delay(&mut self, due_in: Option<u64>, now_ms: u64) {
         if let Some(wait) = due_in {
             self.due = Some(now_ms.saturating_add(wait));
-        }
-    }
-
-    /// Whether another consumer may claim it.
-    pub(super) fn may_be_claimed(&self, min_idle: u64, early: bool, now_ms: u64) -> bool {
-        if self.is_delayed() {
-            early || self.due_in(now_ms).is_none()
-        } else {
-            self.idle(signed(now_ms)) >= min_idle
         }
     }
 }
@@ -214,6 +214,11 @@ impl Group {
             && self.pending.get(&id).is_some_and(|pending| pending.consumer == member.consumer)
     }
 
+    /// Whether a consumer is of another program.
+    pub(super) fn is_foreign(&self, consumer: &str) -> bool {
+        consumer != DELAYED && !self.alive.contains_key(consumer)
+    }
+
     /// The pending entries from `from` on that are idle for `min_idle`, of all consumers or one, oldest first.
     pub(super) fn pending(
         &self,
@@ -242,6 +247,7 @@ impl Group {
             lag: Some(log.count_behind(self.position)),
             oldest_pending: self.oldest_pending(),
             lease: self.lease,
+            foreign_lease: self.foreign_lease,
             skipped: self.read_past.counts(),
         }
     }
@@ -254,7 +260,8 @@ impl Group {
         heartbeat: Heartbeat,
         now_ms: u64,
     ) -> GroupFacts {
-        let Heartbeat { alive_key, instance, alive, lease, patterns, version, take_up } = heartbeat;
+        let Heartbeat { alive_key, instance, alive, lease, foreign_lease, patterns, version, take_up } =
+            heartbeat;
         if let Some(other) = self.alive.get(consumer)
             && other.instance != instance
             && other.until > now_ms
@@ -274,6 +281,7 @@ impl Group {
         let new_patterns = kept.unwrap_or_default();
         GroupFacts {
             lease: *self.lease.get_or_insert(lease),
+            foreign_lease: *self.foreign_lease.get_or_insert(foreign_lease),
             taken_by: None,
             patterns: self.patterns.keys().cloned().collect(),
             version: self.read_past.version,
@@ -330,10 +338,12 @@ impl Group {
     /// A client start leaves its consumer, which goes unless entries are its own. Returns how many are.
     pub(super) fn remove_consumer(&mut self, consumer: &Arc<str>, instance: &Arc<str>) -> u64 {
         let pending = self.consumers.get(consumer).map_or(0, |c| c.pending.len() as u64);
-        if self.alive.get(consumer).is_some_and(|holder| holder.instance == *instance) {
-            self.alive.remove(consumer);
+        if let Some(holder) = self.alive.get_mut(consumer).filter(|holder| holder.instance == *instance) {
             if pending == 0 {
+                self.alive.remove(consumer);
                 self.consumers.remove(consumer);
+            } else {
+                *holder = Holder::left(instance);
             }
         }
         pending
@@ -341,7 +351,7 @@ impl Group {
 
     /// Removes consumers that do not live and own nothing. Returns how many.
     pub(super) fn remove_dead_consumers(&mut self, pause: u64, now_ms: u64) -> u64 {
-        if self.swept_at.is_some_and(|at| now_ms < at.saturating_add(pause)) {
+        if self.swept_at.is_some_and(|at| at <= now_ms && now_ms < at.saturating_add(pause)) {
             return 0;
         }
         self.swept_at = Some(now_ms);
@@ -381,6 +391,7 @@ pub(super) fn row(id: EntryId, pending: &Pending, now_ms: u64) -> PendingEntry {
         consumer: pending.consumer.clone(),
         idle: pending.idle(signed(now_ms)),
         deliveries: pending.deliveries,
+        foreign: false,
     }
 }
 

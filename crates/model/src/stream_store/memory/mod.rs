@@ -233,8 +233,11 @@ impl Streams {
                 let (_, group) = self.group_of(&member)?;
                 Response::Pending(group.pending(EntryId::MIN, min_idle, 1, None, now_ms))
             }
-            Request::ListExpired { member, min_idle, limit, early } => {
+            Request::ListExpired { member, min_idle, limit, early, set_right } => {
                 let (_, group) = self.group_of(&member)?;
+                if set_right {
+                    group.set_right(now_ms);
+                }
                 group.list_expired(min_idle, limit, early, now_ms)
             }
             Request::Claim { member, min_idle, early, ids } => {
@@ -251,6 +254,7 @@ impl Streams {
                 alive,
                 alive_key,
                 lease,
+                foreign_lease,
                 patterns,
                 mark: _,
                 version,
@@ -258,7 +262,16 @@ impl Streams {
             } => {
                 // The mark is for the day when a group is lost; here a group goes only with its facts.
                 let (log, group) = self.group_of(&member)?;
-                let heartbeat = Heartbeat { alive_key, instance, alive, lease, patterns, version, take_up };
+                let heartbeat = Heartbeat {
+                    alive_key,
+                    instance,
+                    alive,
+                    lease,
+                    foreign_lease,
+                    patterns,
+                    version,
+                    take_up,
+                };
                 Response::Facts(group.heartbeat(log, &member.consumer, heartbeat, now_ms))
             }
             Request::KeepAlive { key, ttl } => {

@@ -2,9 +2,11 @@
 
 use std::ops::Bound::{Excluded, Unbounded};
 
-use crate::stream_store::memory::group::{Group, Pending, row, signed};
+use crate::stream_store::memory::group::{Group, Holder, Pending, row, signed};
 use crate::stream_store::memory::log::Log;
-use crate::stream_store::{ConsumerId, DELAYED, EntryId, PendingEntry, Response, RetryState, StoredEntry};
+use crate::stream_store::{
+    ConsumerId, DELAYED, EntryId, MinIdle, PendingEntry, Response, RetryState, StoredEntry,
+};
 
 /// For how long an entry that was handed back counts as idle already, in milliseconds.
 const RELEASED_IDLE: i64 = 3_600_000;
@@ -110,7 +112,7 @@ impl Group {
         &mut self,
         log: &Log,
         member: &ConsumerId,
-        (min_idle, early): (u64, bool),
+        (min_idle, early): (MinIdle, bool),
         ids: &[EntryId],
         now_ms: u64,
     ) -> Response {
@@ -119,8 +121,15 @@ impl Group {
             return Response::Claimed { entries, deleted };
         }
         for id in ids {
-            if self.pending.get(id).is_none_or(|pending| !pending.may_be_claimed(min_idle, early, now_ms)) {
+            let Some(pending) = self.pending.get_mut(id) else { continue };
+            let is_foreign = *pending.consumer != *DELAYED && !self.alive.contains_key(&pending.consumer);
+            let least = if is_foreign { min_idle.foreign } else { min_idle.ours };
+            if !pending.may_be_claimed(least, early, now_ms) {
                 continue;
+            }
+            if is_foreign {
+                // What other programs have delivered is no attempt of ours.
+                pending.deliveries = u32::from(pending.due_in(now_ms).is_some());
             }
             match self.take_up(log, *id, true, now_ms) {
                 Some(entry) => {
@@ -129,6 +138,10 @@ impl Group {
                 }
                 None => deleted.push(*id),
             }
+        }
+        if !entries.is_empty() {
+            // Who claims is ours.
+            self.alive.entry(member.consumer.clone()).or_insert_with(|| Holder::left(&member.instance));
         }
         Response::Claimed { entries, deleted }
     }
@@ -209,8 +222,15 @@ impl Group {
         }
     }
 
+    /// The clock has gone back: what was renewed in the future counts as renewed now.
+    pub(super) fn set_right(&mut self, now_ms: u64) {
+        for pending in self.pending.values_mut() {
+            pending.since = pending.since.min(signed(now_ms));
+        }
+    }
+
     /// The entries that were put off and are due, or all of them with `early`, and those that are idle for `min_idle`.
-    pub(super) fn list_expired(&self, min_idle: u64, limit: usize, early: bool, now_ms: u64) -> Response {
+    pub(super) fn list_expired(&self, min_idle: MinIdle, limit: usize, early: bool, now_ms: u64) -> Response {
         let delayed = self.consumers.get(DELAYED).into_iter().flat_map(|consumer| &consumer.pending);
         let delayed = delayed.filter_map(|id| Some((*id, self.pending.get(id)?)));
         let mut ready = Vec::new();
@@ -226,8 +246,28 @@ impl Group {
         ready.sort_by_key(|(due, id, _)| (*due, *id));
         let ready = ready.into_iter().map(|(_, id, pending)| row(id, pending, now_ms));
         let others = self.pending.iter().filter(|(_, pending)| !pending.is_delayed());
-        let others = others.map(|(id, pending)| row(*id, pending, now_ms)).filter(|e| e.idle >= min_idle);
+        let others = others.map(|(id, pending)| {
+            let foreign = self.is_foreign(&pending.consumer);
+            PendingEntry { foreign, ..row(*id, pending, now_ms) }
+        });
+        let mut foreign_waits = false;
+        let others = others.filter(|entry| {
+            foreign_waits |= entry.foreign && entry.idle >= min_idle.ours;
+            entry.idle >= if entry.foreign { min_idle.foreign } else { min_idle.ours }
+        });
+        let others: Vec<PendingEntry> = others.collect();
         let entries: Vec<PendingEntry> = ready.chain(others).take(limit).collect();
-        Response::Expired { entries, next_due_in }
+        Response::Expired { entries, next_due_in, foreign_waits, time: now_ms }
+    }
+}
+
+impl Pending {
+    /// Whether another consumer may claim it once it is idle for `min_idle`.
+    fn may_be_claimed(&self, min_idle: u64, early: bool, now_ms: u64) -> bool {
+        if self.is_delayed() {
+            early || self.due_in(now_ms).is_none()
+        } else {
+            self.idle(signed(now_ms)) >= min_idle
+        }
     }
 }

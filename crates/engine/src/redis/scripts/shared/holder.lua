@@ -9,10 +9,19 @@ local function holder(entry)
     return instance or who, key, tonumber(expiry)
 end
 
+-- Nobody counts as alive for longer than this, in milliseconds: a later time is of before the server's clock went back.
+local longest = 60000
+
 -- Whether a client start lives. One whose key this user may not look at may do so.
 local function lives(key, expiry, now)
-    if expiry > now or not key then
-        return expiry > now
+    local counts = expiry > now and expiry <= now + longest
+    if counts or not key then
+        return counts
     end
-    return redis.pcall('EXISTS', key) ~= 0
+    local left = redis.pcall('PTTL', key)
+    if type(left) == 'number' and left > longest then
+        -- Who lives renews it long before.
+        redis.pcall('PEXPIRE', key, 10000)
+    end
+    return left ~= -2
 end

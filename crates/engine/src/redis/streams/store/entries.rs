@@ -2,7 +2,7 @@
 //! names of the fields that they handle.
 
 use oxbus_model::BusError;
-use oxbus_model::stream_store::{ConsumerId, DELAYED, DeadLetterEntry, EntryId, Response, keys};
+use oxbus_model::stream_store::{ConsumerId, DELAYED, DeadLetterEntry, EntryId, MinIdle, Response, keys};
 use redis::{Cmd, cmd};
 
 use crate::redis::resp::value::RespValue;
@@ -15,21 +15,27 @@ impl StoreCall {
     pub(super) async fn list_expired(
         &self,
         ConsumerId { stream, group, .. }: &ConsumerId,
-        min_idle: u64,
+        min_idle: MinIdle,
         limit: usize,
-        early: bool,
+        (early, set_right): (bool, bool),
     ) -> Result<Response, BusError> {
-        let due = keys::due(stream, group);
+        let (due, consumers) = (keys::due(stream, group), keys::consumers(stream, group));
         let arguments = |c: &mut Cmd| {
-            c.arg(&**group).arg(DELAYED).arg(min_idle).arg(limit).arg(u8::from(early));
+            c.arg(&**group)
+                .arg(DELAYED)
+                .arg(min_idle.ours)
+                .arg(limit)
+                .arg(u8::from(early))
+                .arg(min_idle.foreign);
+            c.arg(u8::from(set_right));
         };
-        store_replies::expired(self.run(&list::LIST_EXPIRED, &[stream, &due], arguments).await?)
+        store_replies::expired(self.run(&list::LIST_EXPIRED, &[stream, &due, &consumers], arguments).await?)
     }
 
     pub(super) async fn claim(
         &self,
         member: &ConsumerId,
-        (min_idle, early): (u64, bool),
+        (min_idle, early): (MinIdle, bool),
         ids: &[EntryId],
     ) -> Result<Response, BusError> {
         // More than one answer can hold: what is left stays overdue.
@@ -37,7 +43,7 @@ impl StoreCall {
             return Ok(Response::Claimed { entries: Vec::new(), deleted: Vec::new() });
         };
         self.run_claim(&list::CLAIM, member, |c| {
-            c.arg(min_idle).arg(DELAYED).arg(u8::from(early)).arg(texts(ids));
+            c.arg(min_idle.ours).arg(DELAYED).arg(u8::from(early)).arg(min_idle.foreign).arg(texts(ids));
         })
         .await
     }

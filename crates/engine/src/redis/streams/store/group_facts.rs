@@ -13,8 +13,18 @@ use crate::redis::streams::store_replies;
 
 /// Executes a [`Request::Heartbeat`].
 pub(super) async fn synchronize(call: &StoreCall, heartbeat: Request) -> Result<Response, BusError> {
-    let Request::Heartbeat { member, instance, alive, alive_key, lease, patterns, mark, version, take_up } =
-        heartbeat
+    let Request::Heartbeat {
+        member,
+        instance,
+        alive,
+        alive_key,
+        lease,
+        foreign_lease,
+        patterns,
+        mark,
+        version,
+        take_up,
+    } = heartbeat
     else {
         return Ok(Response::Done);
     };
@@ -30,7 +40,7 @@ pub(super) async fn synchronize(call: &StoreCall, heartbeat: Request) -> Result<
     let mark = mark.map(|id| id.to_string()).unwrap_or_default();
     let arguments = |c: &mut Cmd| {
         c.arg(&**group).arg(&**consumer).arg(&*instance).arg(alive).arg(lease).arg(&mark);
-        c.arg(version).arg(take_up.len()).arg(&*alive_key).arg(FACTS_FORMAT);
+        c.arg(version).arg(take_up.len()).arg(&*alive_key).arg(FACTS_FORMAT).arg(foreign_lease);
         for (event_type, from) in &take_up {
             c.arg(event_type).arg(from.to_string());
         }

@@ -15,7 +15,7 @@ use oxbus_model::codec::Codec;
 use oxbus_model::codec::field_names::FieldNames;
 use oxbus_model::stream_store::registry::{MAX_REGISTERED, kept_patterns_json};
 use oxbus_model::stream_store::{ConsumerId, DELAYED, EntryId, Request, Response, keys};
-use oxbus_model::{BusError, Outcome};
+use oxbus_model::{BusError, Outcome, presence};
 use redis::{Cmd, cmd};
 
 use super::store_replies;
@@ -109,8 +109,8 @@ async fn execute(call: &StoreCall, request: Request) -> Result<Response, BusErro
         Request::AnyExpired { member: ConsumerId { stream, group, .. }, min_idle } => {
             call.pending(&stream, &group, EntryId::MIN, 1, min_idle, None).await
         }
-        Request::ListExpired { member, min_idle, limit, early } => {
-            call.list_expired(&member, min_idle, limit, early).await
+        Request::ListExpired { member, min_idle, limit, early, set_right } => {
+            call.list_expired(&member, min_idle, limit, (early, set_right)).await
         }
         Request::Pending { stream, group, from, limit, min_idle, consumer } => {
             call.pending(&stream, &group, from, limit, min_idle, consumer.as_deref()).await
@@ -221,7 +221,10 @@ async fn execute(call: &StoreCall, request: Request) -> Result<Response, BusErro
             Ok(Response::Done)
         }
         Request::ListPresence { key } => {
-            let reply = call.run(&list::LIST_PRESENCE, &[&key], |_| ()).await?;
+            let arguments = |c: &mut Cmd| {
+                c.arg(presence::TTL);
+            };
+            let reply = call.run(&list::LIST_PRESENCE, &[&key], arguments).await?;
             Ok(Response::Names(reply.all(RespValue::text)?))
         }
         Request::Exists { stream } => {

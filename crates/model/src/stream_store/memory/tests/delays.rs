@@ -48,7 +48,7 @@ fn who_claims_early_learns_when_it_is_due_and_may_hand_it_back() {
     rig.now += 10_000;
     let early = |rig: &mut Rig, consumer: &str| {
         let (member, min_idle, early) = (member(consumer), LEASE, true);
-        rig.claimed(Request::Claim { member, min_idle, early, ids: vec![FIRST] }).0
+        rig.claimed(Request::Claim { member, min_idle: min_idle.into(), early, ids: vec![FIRST] }).0
     };
     let entries = early(&mut rig, "b");
     assert_eq!((entries[0].deliveries, entries[0].due_in), (2, Some(80_000)));

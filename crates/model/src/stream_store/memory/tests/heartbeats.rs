@@ -20,6 +20,7 @@ fn the_facts_of_a_group() {
         facts,
         GroupFacts {
             lease: 30_000,
+            foreign_lease: 600_000,
             taken_by: None,
             patterns: vec!["a".into(), "b.*".into()],
             version: 1,
@@ -40,6 +41,7 @@ fn the_facts_of_a_group() {
         alive: 5000,
         alive_key: "alive".into(),
         lease: 10,
+        foreign_lease: 600_000,
         patterns: vec!["c".into()],
         mark: Some(id(1, 1)),
         version: 0,
@@ -92,7 +94,7 @@ fn the_dead_are_swept_once_they_own_nothing() {
     let remove_dead_consumers =
         |rig: &mut Rig| rig.count(Request::RemoveDeadConsumers { member: member("a"), pause: 0 });
     for consumer in ["a", "busy", "dead", "stranger"] {
-        rig.read(consumer, usize::from(consumer == "busy"));
+        rig.read_foreign(consumer, usize::from(consumer == "busy"));
     }
     rig.heartbeat("a", "i", &[]);
     rig.heartbeat("busy", "j", &[]);

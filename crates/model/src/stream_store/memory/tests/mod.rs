@@ -10,6 +10,7 @@ mod retention;
 
 use std::sync::Arc;
 
+use super::group::Holder;
 use super::*;
 use crate::stream_store::{
     DELAYED, DeadLetterEntry, GroupFacts, PendingEntry, Position, RetryState, StreamInfo,
@@ -72,7 +73,15 @@ impl Rig {
         }
     }
 
+    /// A consumer of ours reads, one that does not live.
     fn read(&mut self, consumer: &str, limit: usize) -> Vec<EntryId> {
+        let (_, group) = self.streams.group("s", "g").unwrap();
+        group.alive.entry(consumer.into()).or_insert_with(|| Holder::left(&"i".into()));
+        self.read_foreign(consumer, limit)
+    }
+
+    /// A consumer reads that was never heard of.
+    fn read_foreign(&mut self, consumer: &str, limit: usize) -> Vec<EntryId> {
         let entries = self.streams.read_group("s", "g", consumer, limit, self.now).unwrap();
         entries.into_iter().map(|entry| entry.id).collect()
     }
@@ -112,8 +121,14 @@ impl Rig {
     /// The entries that can be claimed, and in how long the next can be.
     fn expired(&mut self, early: bool) -> (Vec<EntryId>, Option<u64>) {
         let (min_idle, limit) = (LEASE, 1000);
-        match self.execute(Request::ListExpired { member: member("b"), min_idle, limit, early }) {
-            Response::Expired { entries, next_due_in } => {
+        match self.execute(Request::ListExpired {
+            member: member("b"),
+            min_idle: min_idle.into(),
+            limit,
+            early,
+            set_right: false,
+        }) {
+            Response::Expired { entries, next_due_in, .. } => {
                 (entries.iter().map(|e| e.id).collect(), next_due_in)
             }
             other => panic!("{other:?}"),
@@ -128,7 +143,12 @@ impl Rig {
     }
 
     fn claim(&mut self, consumer: &str, min_idle: u64, ids: &[EntryId]) -> (Vec<StoredEntry>, Vec<EntryId>) {
-        self.claimed(Request::Claim { member: member(consumer), min_idle, early: false, ids: ids.to_vec() })
+        self.claimed(Request::Claim {
+            member: member(consumer),
+            min_idle: min_idle.into(),
+            early: false,
+            ids: ids.to_vec(),
+        })
     }
 
     fn pending(&mut self) -> Vec<PendingEntry> {
@@ -183,6 +203,7 @@ impl Rig {
             alive: 5000,
             alive_key: "alive".into(),
             lease: 30_000,
+            foreign_lease: 600_000,
             patterns: patterns.iter().map(|p| (*p).to_owned()).collect(),
             mark: None,
             version: 0,

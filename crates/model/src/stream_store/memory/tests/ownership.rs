@@ -42,11 +42,14 @@ fn what_was_handed_back_can_be_claimed_at_once() {
     assert_eq!(state(&rig.pending()[0]), ("a", 3_600_000, 0));
     let overdue = |rig: &mut Rig| match rig.execute(Request::ListExpired {
         member: member("b"),
-        min_idle: 30_000,
+        min_idle: 30_000.into(),
         limit: 10,
         early: false,
+        set_right: false,
     }) {
-        Response::Expired { entries, next_due_in: None } => entries.iter().map(|e| e.id).collect::<Vec<_>>(),
+        Response::Expired { entries, next_due_in: None, .. } => {
+            entries.iter().map(|e| e.id).collect::<Vec<_>>()
+        }
         other => panic!("{other:?}"),
     };
     assert_eq!(overdue(&mut rig), [FIRST]);

@@ -190,7 +190,8 @@ impl Run {
                 };
                 let waiting: BTreeSet<_> =
                     ids.iter().copied().filter(|id| waits(self, id).is_some()).collect();
-                let claimed = self.claimed(CONSUMERS[c], Request::Claim { member, min_idle, early, ids });
+                let claimed = self
+                    .claimed(CONSUMERS[c], Request::Claim { member, min_idle: min_idle.into(), early, ids });
                 assert!(early || claimed.iter().all(|id| !waiting.contains(id)), "claimed before it was due");
             }
             Step::Own(c, limit, raise) => {

@@ -126,8 +126,8 @@ fn without_a_group_there_is_an_error() {
         Request::DeadLetter { member: m(), to: None, max_len: 1, letters: vec![] },
         Request::MarkStarted { member: m(), id: EntryId::MIN },
         Request::AnyExpired { member: m(), min_idle: 0 },
-        Request::ListExpired { member: m(), min_idle: 0, limit: 1, early: false },
-        Request::Claim { member: m(), min_idle: 0, early: false, ids: vec![] },
+        Request::ListExpired { member: m(), min_idle: 0.into(), limit: 1, early: false, set_right: false },
+        Request::Claim { member: m(), min_idle: 0.into(), early: false, ids: vec![] },
         Request::ClaimOwnPending { member: m(), after: EntryId::MIN, limit: 1, raise: false },
         Request::Heartbeat {
             member: m(),
@@ -135,6 +135,7 @@ fn without_a_group_there_is_an_error() {
             alive: 1,
             alive_key: "alive".into(),
             lease: 1,
+            foreign_lease: 600_000,
             patterns: vec![],
             mark: None,
             version: 0,
@@ -208,6 +209,7 @@ fn a_stream_is_described() {
                 lag: Some(1),
                 oldest_pending: Some(id(1001, 0)),
                 lease: None,
+                foreign_lease: None,
                 skipped: Vec::new(),
             }],
         }

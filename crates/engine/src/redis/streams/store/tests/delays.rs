@@ -18,8 +18,11 @@ fn put_off(consumer: &str, id: EntryId, deliveries: u32, wait: u64) -> Request {
 /// The entries that can be claimed, and whether it is told when the next can be.
 async fn listed(rig: &Rig, early: bool) -> (Vec<EntryId>, bool) {
     let (member, min_idle, limit) = (member("b"), 30_000, 100);
-    match rig.done(Request::ListExpired { member, min_idle, limit, early }).await {
-        Response::Expired { entries, next_due_in } => {
+    match rig
+        .done(Request::ListExpired { member, min_idle: min_idle.into(), limit, early, set_right: false })
+        .await
+    {
+        Response::Expired { entries, next_due_in, .. } => {
             (entries.iter().map(|e| e.id).collect(), next_due_in.is_some())
         }
         other => panic!("{other:?}"),

@@ -4,8 +4,8 @@
 //! a server knows only about, or counts in its own way, is left out: its lag, what was missed, and which
 //! consumers without entries there are.
 
-use oxbus_model::stream_store::Fields;
 use oxbus_model::stream_store::memory::Streams;
+use oxbus_model::stream_store::{Fields, MinIdle};
 use oxbus_testkit::seeded;
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -123,7 +123,9 @@ fn some_request(random: &mut StdRng, entries: usize, letters: usize) -> Box<dyn 
     let count = random.random_range(0..5u32);
     let limit = random.random_range(1..10usize);
     let flag = random.random_bool(0.5);
-    let min_idle = if random.random_bool(0.5) { 0 } else { LONG };
+    let mut idle = || if random.random_bool(0.5) { 0 } else { LONG };
+    let ours = idle();
+    let min_idle = MinIdle { ours, foreign: idle().max(ours) };
     // Never due within a test.
     let due_in = random.random_bool(0.3).then(|| random.random_range(1..4) * LONG);
     let one = numbers[0];
@@ -160,11 +162,15 @@ fn some_request(random: &mut StdRng, entries: usize, letters: usize) -> Box<dyn 
         }),
         11 => Box::new(move |names| Request::MarkStarted { member: member.clone(), id: of(names, one) }),
         12 if flag && limit % 2 == 0 => {
-            Box::new(move |_| Request::AnyExpired { member: member.clone(), min_idle })
+            Box::new(move |_| Request::AnyExpired { member: member.clone(), min_idle: min_idle.ours })
         }
-        12 => {
-            Box::new(move |_| Request::ListExpired { member: member.clone(), min_idle, limit, early: flag })
-        }
+        12 => Box::new(move |_| Request::ListExpired {
+            member: member.clone(),
+            min_idle,
+            limit,
+            early: flag,
+            set_right: false,
+        }),
         13 | 14 => Box::new(move |names| Request::Claim {
             member: member.clone(),
             min_idle,
@@ -178,9 +184,10 @@ fn some_request(random: &mut StdRng, entries: usize, letters: usize) -> Box<dyn 
         16 => Box::new(move |names| Request::Heartbeat {
             member: member.clone(),
             instance: instance.clone(),
-            alive: if flag { 600_000 } else { 0 },
+            alive: if flag { 60_000 } else { 0 },
             alive_key: "alive".into(),
             lease: u64::from(count) + 1,
+            foreign_lease: u64::from(count) + 2,
             patterns: vec![format!("type.{}", limit % 4)],
             mark: None,
             version: names.version,

@@ -1,7 +1,9 @@
+mod clocks;
 mod consumers;
 mod delays;
 mod differential;
 mod entries;
+mod foreign;
 mod link;
 mod streams;
 mod trims;
@@ -131,8 +133,14 @@ impl Rig {
         self.server.command(&[&["XADD", stream, "*"], fields].concat()).await.text().parse().unwrap()
     }
 
-    /// A consumer reads at most `count` new entries.
+    /// A consumer of ours, which does not live, reads at most `count` new entries.
     async fn deliver(&self, consumer: &str, count: usize) {
+        self.server.command(&["HSETNX", "orders:group:billing:consumers", consumer, "i 0"]).await;
+        self.deliver_to_foreign(consumer, count).await;
+    }
+
+    /// A consumer that was never heard of reads at most `count` new entries.
+    async fn deliver_to_foreign(&self, consumer: &str, count: usize) {
         let count = count.to_string();
         let read = ["XREADGROUP", "GROUP", GROUP, consumer, "COUNT", &count, "STREAMS", STREAM, ">"];
         self.server.command(&read).await;
@@ -181,11 +189,17 @@ fn own(consumer: &str, after: EntryId, limit: usize, raise: bool) -> Request {
 }
 
 fn claim(consumer: &str, min_idle: u64, ids: &[EntryId]) -> Request {
-    Request::Claim { member: member(consumer), min_idle, early: false, ids: ids.to_vec() }
+    Request::Claim { member: member(consumer), min_idle: min_idle.into(), early: false, ids: ids.to_vec() }
 }
 
 fn expired(consumer: &str, min_idle: u64, limit: usize) -> Request {
-    Request::ListExpired { member: member(consumer), min_idle, limit, early: false }
+    Request::ListExpired {
+        member: member(consumer),
+        min_idle: min_idle.into(),
+        limit,
+        early: false,
+        set_right: false,
+    }
 }
 
 /// Hands entries back, each with its delivery count.
@@ -198,9 +212,10 @@ fn beat(consumer: &str, instance: &str) -> Request {
     Request::Heartbeat {
         member: member(consumer),
         instance: instance.into(),
-        alive: 600_000,
+        alive: 60_000,
         alive_key: "alive".into(),
         lease: 30_000,
+        foreign_lease: 600_000,
         patterns: vec!["order.*".to_owned()],
         mark: None,
         version: 0,

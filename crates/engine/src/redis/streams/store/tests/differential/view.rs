@@ -53,7 +53,7 @@ impl View<'_> {
 
     fn rows(&self, rows: &[oxbus_model::stream_store::PendingEntry]) -> String {
         let row = |row: &oxbus_model::stream_store::PendingEntry| {
-            (self.name(row.id), row.consumer.clone(), row.deliveries)
+            (self.name(row.id), row.consumer.clone(), row.deliveries, row.foreign)
         };
         format!("{:?}", rows.iter().map(row).collect::<Vec<_>>())
     }
@@ -105,8 +105,9 @@ impl View<'_> {
                 facts.skipped.sort();
                 facts.take_up.sort_by_key(|task| task.number);
                 format!(
-                    "{} {:?} {:?} {position} {oldest:?} {} {} {:?} {:?} {:?} {:?}",
+                    "{} {} {:?} {:?} {position} {oldest:?} {} {} {:?} {:?} {:?} {:?}",
                     facts.lease,
+                    facts.foreign_lease,
                     facts.taken_by,
                     facts.patterns,
                     facts.version,
