@@ -39,6 +39,10 @@ pub(super) fn skipped(
         }
         _ => {
             stream.unmatched.failed(entries, now, random);
+            if stream.facts.version() != judged_by {
+                // A pattern that takes them may have come while they were asked for.
+                judge_again(group, at, now, cx);
+            }
             return;
         }
     };

@@ -1,5 +1,6 @@
 //! A pattern that is new to its group takes up what the group has read past.
 
+use crate::ErrorKind;
 use crate::config::DeadLetterConfig;
 use crate::consumer::tests::world::*;
 use crate::consumer::{Announcement, Source, Work};
@@ -131,6 +132,27 @@ fn what_waits_to_be_skipped_is_judged_again_when_a_pattern_has_come() {
     let all = handled(&mut two, &mut world);
     assert_eq!(all, [late, more[0].clone()].concat());
     assert_eq!(world.pending("s"), []);
+}
+
+#[test]
+fn a_skip_that_fails_is_not_tried_again_for_what_a_pattern_takes_meanwhile() {
+    for fault in [Fault::Refuse(ErrorKind::ServerOom), Fault::Mute] {
+        let mut world = World::new();
+        made(&mut world);
+        let mut worker = client("w", &["a"], &mut world);
+        let numbers = backlog(&mut world, &["b"], 5);
+        let entries = world.read(&worker.parked.take().unwrap()).unwrap().unwrap();
+        worker.consumer.arrived(worker.key, entries, world.now);
+        // The subscription becomes known first, and is answered before the skip fails.
+        worker.add(2, "b", &options());
+        worker.fault = Box::new(move |request| matches!(request, Request::Skip { .. }).then_some(fault));
+        let works = worker.consumer.work(world.now);
+        assert_eq!(works.iter().filter(|w| matches!(w, Work::Store(_, Request::Skip { .. }))).count(), 1);
+        works.into_iter().for_each(|work| worker.perform(work, &mut world));
+        worker.fault = Box::new(|_| None);
+        assert_eq!(handled(&mut worker, &mut world), numbers[0]);
+        assert_eq!(world.pending("s"), []);
+    }
 }
 
 #[test]
