@@ -2,8 +2,7 @@
 -- KEYS: stream, facts, patterns, consumers, skipped, tasks.
 -- ARGV: group, consumer, instance, milliseconds it counts as alive, lease, low-water mark or '', the version of the facts
 --       that it knows, how many types it takes up, the key by which its client start lives, the format of the facts that it
---       writes, those types, each with the first entry of it that is taken up
---       ('0': all, '$': none), then patterns.
+--       writes, those types, each with the first entry of it that is taken up ('0': all, '$': none), then patterns.
 -- Returns: the time and the instance that lives under this consumer's name, if another does; else the time, nil,
 --          the lease, the patterns, the last delivered id, the oldest pending id or nil, the version of the facts, 1 where the
 --          patterns were not taken as they are outdated, the types that the group has read past, the tasks: number, text in
