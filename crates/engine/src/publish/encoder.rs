@@ -205,7 +205,7 @@ impl Encoder {
         })
     }
 
-    /// Notes, once for each type that has a number of its own, that its events are published and not stored.
+    /// Notes, once for each type, that its events are published and not stored.
     fn note_unstored(&mut self, type_number: u16, event_type: &str) {
         if type_number == OTHER_NUMBER {
             if !self.others_noted.contains(event_type)

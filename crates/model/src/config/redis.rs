@@ -9,7 +9,7 @@ use crate::config::notice::Notice;
 use crate::config::secret::Secret;
 use crate::config::tls::TlsConfig;
 use crate::config::url;
-use crate::config::url::{Endpoint, Place};
+use crate::config::url::{Differs, Endpoint, Place};
 use crate::error::{BusError, ErrorKind};
 use crate::options::reader::Reader;
 
@@ -215,13 +215,10 @@ fn agreed<T: PartialEq>(
     field: Option<T>,
     of_url: Option<T>,
 ) -> Result<Option<T>, BusError> {
-    match (field, of_url) {
-        (Some(field), Some(of_url)) if field != of_url => {
-            let url = r.path_of("url");
-            Err(r.error(key, format_args!("contradicts {url}, which gives another {key}: give one of them")))
-        }
-        (field, of_url) => Ok(field.or(of_url)),
-    }
+    url::agreed(field, of_url).map_err(|Differs| {
+        let url = r.path_of("url");
+        r.error(key, format_args!("contradicts {url}, which gives another {key}: give one of them"))
+    })
 }
 
 /// The place of the URL, completed by `host` and `port`.

@@ -54,6 +54,17 @@ pub(super) fn check_host(path: &str, host: &str) -> Result<(), BusError> {
     Ok(())
 }
 
+/// Two places give different values.
+pub(super) struct Differs;
+
+/// The value that one place gives, or both.
+pub(super) fn agreed<T: PartialEq>(one: Option<T>, other: Option<T>) -> Result<Option<T>, Differs> {
+    match (one, other) {
+        (Some(one), Some(other)) if one != other => Err(Differs),
+        (one, other) => Ok(one.or(other)),
+    }
+}
+
 struct Reading<'a> {
     path: &'a str,
 }
@@ -156,16 +167,9 @@ impl Reading<'_> {
         known: &mut Option<T>,
         value: Option<T>,
     ) -> Result<(), BusError> {
-        match (known.as_ref(), value) {
-            (Some(known), Some(value)) if *known != value => {
-                Err(self.fault(format_args!("the URL gives two different values for the {what}")))
-            }
-            (None, value) => {
-                *known = value;
-                Ok(())
-            }
-            _ => Ok(()),
-        }
+        let differs = |Differs| self.fault(format_args!("the URL gives two different values for the {what}"));
+        *known = agreed(known.take(), value).map_err(differs)?;
+        Ok(())
     }
 
     /// `text` without percent-encoding; `None` when it is empty.

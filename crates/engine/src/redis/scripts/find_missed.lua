@@ -5,7 +5,8 @@
 --       then for each stream how many missed entries this instance has been told of.
 -- Returns: how many entries that the group has read are at least left in front of what it has not read, 1 if a trim has
 --          come close to it, 1 if the server may forget how many entries a group has read, and the server's time;
---          then for each stream nil or what the group missed: how many this instance has found in all, behind which id, before which id.
+--          then for each stream nil or what the group missed: how many this instance has found in all, behind which id,
+--          before which id.
 local name, instance, is_first = ARGV[1], ARGV[2], ARGV[3] == '1'
 local now = time()
 local run = forgets and is_first and run_id()

@@ -237,21 +237,21 @@ impl Subscriber {
     /// An error came. One that passes by itself puts the command off, one that a new connection may mend
     /// drops this one, any other denies the subscription.
     fn refused(&mut self, error: &str, now: u64) -> Result<(), BusError> {
-        let refusal = server_error::classify(error);
         if matches!(self.asked.front(), Some(Asked::Ping(_))) {
             // Any answer proves that the server lives, and that what it sent before has come.
             self.pong(now);
             return Ok(());
         }
-        match (self.asked.pop_front(), refusal.action) {
-            (_, Action::Reconnect) => return Err(refusal.into_error(error)),
-            (Some(Asked::Names), Action::Backoff) => self.wanted.postponed(now + POSTPONED),
-            (Some(Asked::Names), _) => {
+        let (refusal, is_of_names) = (server_error::classify(error), self.asked.pop_front().is_some());
+        match refusal.action {
+            Action::Reconnect => return Err(refusal.into_error(error)),
+            _ if !is_of_names => warn!(error, "the server sent an error"),
+            Action::Backoff => self.wanted.postponed(now + POSTPONED),
+            Action::Keep | Action::SlowRetry => {
                 if let Some(Change::Refused(server_subscription)) = self.wanted.refused(now) {
                     self.denied(server_subscription, &refusal.into_error(error), now);
                 }
             }
-            (Some(Asked::Ping(_)) | None, _) => warn!(error, "the server sent an error"),
         }
         Ok(())
     }

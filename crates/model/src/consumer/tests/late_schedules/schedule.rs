@@ -95,6 +95,7 @@ impl Schedule {
             consumer: name.clone(),
             instance: name,
             lease: LEASE,
+            foreign_lease: 600_000,
             order_by: OrderBy::None,
         });
         consumer.connected(key);
