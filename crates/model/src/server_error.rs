@@ -38,13 +38,9 @@ impl Refusal {
     /// A server that does not know a command quotes its arguments, passwords included: they are cut.
     pub fn into_error(self, text: &str) -> BusError {
         let shown = text.split(", with args beginning with").next().unwrap_or_default();
-        let line = shown.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_MESSAGE);
-        let mut line: String = line.collect();
-        if self.kind == ErrorKind::ClusterMode {
-            line.truncate(line.floor_char_boundary(LONGEST_MESSAGE - OF_CLUSTER.len()));
-            line += OF_CLUSTER;
-        }
-        BusError::new(self.kind, line)
+        let more = if self.kind == ErrorKind::ClusterMode { OF_CLUSTER } else { "" };
+        let line = shown.chars().map(|c| if c.is_control() { ' ' } else { c });
+        BusError::new(self.kind, line.take(LONGEST_MESSAGE - more.len()).chain(more.chars()).collect::<String>())
     }
 }
 

@@ -3,6 +3,7 @@
 //! - `command_link`: the link for commands that a caller waits for; `command_session`: its session; `command_limit`: how
 //!   many may wait.
 //! - `group_reader`: the link that reads new entries for a consumer group; `reader_session`: its session;
+//!   `reader_reads`: its reads; `split_read`: a read of several slots of a cluster;
 //!   `reader_input`: what that is told; `trim_watch`: when it looks before a read for what the group has missed.
 //! - `store`, `store_replies`: requests of the stream store as commands and scripts, and their replies.
 
@@ -11,7 +12,9 @@ pub(crate) mod command_link;
 pub(crate) mod command_session;
 pub(crate) mod group_reader;
 mod reader_input;
+mod reader_reads;
 mod reader_session;
+mod split_read;
 pub(crate) mod store;
 pub(crate) mod store_replies;
 mod trim_watch;

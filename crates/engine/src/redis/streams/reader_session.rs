@@ -1,13 +1,14 @@
 //! The session of a group's reader: it sends reads, before some of them a look at what the group has missed, and
-//! reports what came.
+//! reports what came. Its reads themselves are in `reader_reads`.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::BufMut;
-use oxbus_model::consumer::{GroupKey, Read, ReceivedEntry};
+use oxbus_model::consumer::{GroupKey, Read};
 use oxbus_model::server_error;
 use oxbus_model::server_error::Action;
+use oxbus_model::stream_store::KeyLayout;
 use oxbus_model::{BusError, ErrorKind};
 use redis::{Cmd, cmd};
 use tokio::sync::oneshot;
@@ -17,9 +18,10 @@ use crate::redis::connection::liveness::{Check, HEARTBEAT_LIMIT, Liveness, unexp
 use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::resp::reply::{Protocol, Reply, decode};
 use crate::redis::resp::value::RespValue;
-use crate::redis::resp::xreadgroup::{Progress, ReadReply, visit};
+use crate::redis::resp::xreadgroup::Progress;
 use crate::redis::scripts::script;
 use crate::redis::streams::reader_input::{Blocked, Input};
+use crate::redis::streams::split_read::{SplitRead, by_slot};
 use crate::redis::streams::store_replies;
 use crate::redis::streams::trim_watch::{Precaution, Sight, TrimWatch, look};
 use crate::transport::context::TransportContext;
@@ -29,18 +31,20 @@ use crate::transport::link_id::LinkId;
 const MAX_BLOCK: u64 = 5_000;
 
 /// How long after the end of a blocked read the server may answer, in milliseconds.
-const BLOCK_GRACE: u64 = 2_000;
+pub(super) const BLOCK_GRACE: u64 = 2_000;
 
 /// How long the server may take to answer a question, in milliseconds.
 const ASK_LIMIT: u64 = 5_000;
 
 /// How long a read blocks, in milliseconds.
-fn block(context: &TransportContext) -> u64 {
+pub(super) fn block(context: &TransportContext) -> u64 {
     context.config.redis.heartbeat.clamp(1, MAX_BLOCK)
 }
 
-enum Command {
+pub(super) enum Command {
     Read(Read),
+    /// The streams of one slot, for the read of several that is under way.
+    Part,
     /// The last entry that was read of a stream.
     LastRead,
     /// What the group has missed of these streams.
@@ -64,29 +68,34 @@ struct Asking {
 
 /// The session.
 pub(super) struct GroupReaderSession {
-    key: GroupKey,
+    pub(super) key: GroupKey,
     id: LinkId,
-    context: Arc<TransportContext>,
+    pub(super) context: Arc<TransportContext>,
     protocol: Protocol,
+    /// How keys are named on the server.
+    layout: KeyLayout,
     connected: bool,
     /// Reads that are not sent.
     unsent: VecDeque<Read>,
+    /// The read of several slots that is under way, and where the next one waits first.
+    pub(super) split: Option<SplitRead>,
+    pub(super) turn: usize,
     /// A read that waits until it is known whether the last entries that were read are still there.
     asking: Option<Asking>,
-    trims: TrimWatch,
+    pub(super) trims: TrimWatch,
     /// Whether the server knows the script of a look.
     knows_script: bool,
     /// Reads that are not answered. The server works on one while the answer to another is taken in.
-    unanswered: usize,
+    pub(super) unanswered: usize,
     pipeline: Pipeline<Command>,
     progress: Progress,
     /// The server's number of the connection.
     client: Option<i64>,
     liveness: Liveness,
     /// Whether no more is read.
-    leaving: bool,
+    pub(super) leaving: bool,
     /// Told when the last read is over.
-    over: Option<oneshot::Sender<()>>,
+    pub(super) over: Option<oneshot::Sender<()>>,
 }
 
 impl GroupReaderSession {
@@ -97,8 +106,11 @@ impl GroupReaderSession {
             liveness: Liveness::new(context.config.redis.heartbeat),
             context,
             protocol: Protocol::Resp3,
+            layout: KeyLayout::Plain,
             connected: false,
             unsent: VecDeque::new(),
+            split: None,
+            turn: 0,
             asking: None,
             trims: TrimWatch::default(),
             knows_script: false,
@@ -111,7 +123,7 @@ impl GroupReaderSession {
         }
     }
 
-    fn push(&mut self, command: Command, limit: u64, packed: &Cmd) {
+    pub(super) fn push(&mut self, command: Command, limit: u64, packed: &Cmd) {
         self.pipeline.push(command, limit, |bytes| bytes.put_slice(&packed.get_packed_command()));
     }
 
@@ -119,13 +131,22 @@ impl GroupReaderSession {
     fn advance(&mut self, now: u64) {
         while !self.leaving
             && self.asking.is_none()
+            && self.split.is_none()
             && let Some(read) = self.unsent.pop_front()
         {
             match self.trims.precaution(&read.streams, read.limit, now) {
-                Precaution::None => self.send(read),
+                Precaution::None => self.send(read, now),
                 Precaution::Look => self.look_and_send(read, now),
                 Precaution::AskForLast => self.ask_for_last(read),
             }
+        }
+    }
+
+    /// The streams that one command can name.
+    pub(super) fn parts(&self, read: &Read) -> Vec<Arc<[Arc<str>]>> {
+        match self.layout {
+            KeyLayout::Plain => vec![read.streams.clone()],
+            KeyLayout::Tagged => by_slot(&read.streams),
         }
     }
 
@@ -142,27 +163,18 @@ impl GroupReaderSession {
     /// Sends a read, and before it a look at what the group has missed. They go together, so that hardly anything
     /// comes between them.
     fn look_and_send(&mut self, read: Read, now: u64) {
-        let command = look(&read, &self.trims, self.context.origin.instance_id(), self.knows_script);
-        self.trims.looking();
-        let (group, streams) = (read.group.clone(), read.streams.clone());
-        self.push(Command::Look { group, streams, sent: now }, block(&self.context) + BLOCK_GRACE, &command);
-        self.send(read);
-    }
-
-    fn send(&mut self, read: Read) {
-        let block = block(&self.context);
-        let mut command = cmd("XREADGROUP");
-        command.arg("GROUP").arg(&*read.group).arg(&*read.consumer);
-        command.arg("COUNT").arg(read.limit).arg("BLOCK").arg(block).arg("STREAMS");
-        for stream in read.streams.iter() {
-            command.arg(&**stream);
+        for streams in self.parts(&read) {
+            let (instance, known) = (self.context.origin.instance_id(), self.knows_script);
+            let command = look(&read.group, &streams, self.layout, &self.trims, instance, known);
+            self.trims.looking();
+            let group = read.group.clone();
+            self.push(
+                Command::Look { group, streams, sent: now },
+                block(&self.context) + BLOCK_GRACE,
+                &command,
+            );
         }
-        for _ in read.streams.iter() {
-            command.arg(">");
-        }
-        self.unanswered += 1;
-        // A read that waits behind another has its time from when that one is answered.
-        self.push(Command::Read(read), block + BLOCK_GRACE, &command);
+        self.send(read, now);
     }
 
     fn take(&mut self, reply: &[u8], now: u64) -> Result<(), BusError> {
@@ -170,14 +182,15 @@ impl GroupReaderSession {
             return Ok(());
         }
         match self.pipeline.answered() {
-            Some(Command::Read(read)) => self.take_entries(&read, reply, now),
+            Some(Command::Read(read)) => self.take_entries(read, reply, now),
+            Some(Command::Part) => self.take_part(reply, now),
             Some(Command::LastRead) => {
                 let Some(asking) = &mut self.asking else { return Ok(()) };
                 let is_there = matches!(decode(self.protocol, reply)?, Some((Reply::Array(found), _)) if !found.is_empty());
                 asking.left -= 1;
                 asking.gone |= !is_there;
                 if let Some(Asking { read, gone, .. }) = self.asking.take_if(|asking| asking.left == 0) {
-                    if gone { self.look_and_send(read, now) } else { self.send(read) }
+                    if gone { self.look_and_send(read, now) } else { self.send(read, now) }
                 }
                 Ok(())
             }
@@ -239,59 +252,9 @@ impl GroupReaderSession {
         Ok(())
     }
 
-    /// Takes the answer to a read.
-    fn take_entries(&mut self, read: &Read, reply: &[u8], now: u64) -> Result<(), BusError> {
-        self.unanswered = self.unanswered.saturating_sub(1);
-        let mut arrivals = Vec::new();
-        let mut unknown = false;
-        let (codec, instance) = (self.context.config.codec, self.context.origin.instance_id());
-        let answer = visit(reply, |name, id, fields| {
-            let Some(stream) = read.streams.iter().find(|stream| stream.as_bytes() == name) else {
-                unknown = true;
-                return;
-            };
-            arrivals.push(ReceivedEntry::new(codec, stream.clone(), id, fields, instance));
-        })?;
-        if unknown {
-            let message = "the server sent entries of a stream that was not asked for";
-            return Err(BusError::new(ErrorKind::ConnectionLost, message));
-        }
-        match answer {
-            ReadReply::Refused(error) => {
-                let refusal = server_error::classify(error);
-                if refusal.action == Action::Reconnect {
-                    return Err(refusal.into_error(error));
-                }
-                // The group may be made again.
-                self.trims.forget();
-                self.context.events.read_interrupted(self.key, refusal.into_error(error));
-            }
-            ReadReply::Entries | ReadReply::Nothing => {
-                for stream in read.streams.iter() {
-                    if let Some(last) = arrivals.iter().rfind(|entry| Arc::ptr_eq(&entry.stream, stream)) {
-                        self.trims.read(stream, last.id);
-                    }
-                }
-                self.trims.answered(arrivals.len(), read.limit, now);
-                self.context.events.entries(self.key, arrivals);
-            }
-        }
-        if self.unanswered == 0 {
-            self.report_over();
-        }
-        Ok(())
-    }
-
-    /// Tells who waits for it that the last read is over, and what it brought has arrived.
-    fn report_over(&mut self) {
-        if let Some(over) = self.over.take() {
-            // The one who waits may have given up.
-            let _ = over.send(());
-        }
-    }
-
     fn leave(&mut self, answer: oneshot::Sender<Option<Blocked>>) {
         self.leaving = true;
+        self.split.iter_mut().for_each(SplitRead::hurry);
         let blocked = (self.unanswered > 0).then(|| {
             let (sender, over) = oneshot::channel();
             self.over = Some(sender);
@@ -320,6 +283,7 @@ impl Session for GroupReaderSession {
             Input::Unblock(answer) => {
                 // The one who asks may have given up.
                 let _ = answer.send(self.client.filter(|_| self.unanswered > 0));
+                self.split.iter_mut().for_each(SplitRead::hurry);
                 if self.asking.take().is_some() {
                     self.context.events.entries(self.key, Vec::new());
                 }
@@ -330,6 +294,7 @@ impl Session for GroupReaderSession {
 
     fn opened(&mut self, opened: Opened, now: u64) {
         self.protocol = opened.protocol;
+        self.layout = opened.layout;
         self.connected = true;
         self.liveness.read(now);
         self.progress = Progress::default();
@@ -377,6 +342,7 @@ impl Session for GroupReaderSession {
     fn closed(&mut self, error: &BusError) {
         self.unsent.clear();
         self.asking = None;
+        self.split = None;
         self.unanswered = 0;
         self.client = None;
         self.pipeline.disconnected();

@@ -6,8 +6,7 @@
 
 use std::sync::Arc;
 
-use oxbus_model::consumer::Read;
-use oxbus_model::stream_store::{EntryId, keys};
+use oxbus_model::stream_store::{EntryId, KeyLayout, keys};
 use redis::Cmd;
 
 use crate::redis::scripts::list;
@@ -46,6 +45,17 @@ pub(in crate::redis) struct Sight {
     pub(in crate::redis) close: bool,
     /// Whether the server may forget how many entries a group has read.
     pub(in crate::redis) forgets: bool,
+}
+
+impl Sight {
+    /// What two looks have found that were sent together.
+    fn and(self, other: Sight) -> Sight {
+        Sight {
+            margin: self.margin.min(other.margin),
+            close: self.close || other.close,
+            forgets: self.forgets || other.forgets,
+        }
+    }
 }
 
 /// What is known of trims of the streams of one reader. Times are on the client's clock.
@@ -128,10 +138,11 @@ impl TrimWatch {
         self.read_since = 0;
     }
 
-    /// A look that was sent at `sent` has found this.
+    /// A look that was sent at `sent` has found this. Where each slot of a cluster has a look, all of them count.
     pub(super) fn looked(&mut self, sight: Sight, sent: u64) {
         self.unanswered = self.unanswered.saturating_sub(1);
-        self.sight = Some((sight, sent));
+        let others = self.sight.filter(|(_, at)| *at == sent).map(|(sight, _)| sight);
+        self.sight = Some((others.map_or(sight, |others| others.and(sight)), sent));
     }
 
     /// So many missed entries of a stream were found in all. Returns how many of them were not told yet.
@@ -163,19 +174,26 @@ impl TrimWatch {
     }
 }
 
-/// The command of a look before a read; `known` says that the server knows the script.
-pub(super) fn look(read: &Read, trims: &TrimWatch, instance: &str, known: bool) -> Cmd {
+/// The command of a look before a read of these streams; `known` says that the server knows the script.
+pub(super) fn look(
+    group: &str,
+    streams: &[Arc<str>],
+    layout: KeyLayout,
+    trims: &TrimWatch,
+    instance: &str,
+    known: bool,
+) -> Cmd {
     let script = &list::FIND_MISSED;
     let mut command = if known { script.call() } else { script.call_in_full() };
-    command.arg(2 * read.streams.len());
-    for stream in read.streams.iter() {
+    command.arg(2 * streams.len());
+    for stream in streams {
         command.arg(&**stream);
     }
-    for stream in read.streams.iter() {
-        command.arg(keys::facts(stream, &read.group));
+    for stream in streams {
+        command.arg(keys::facts(&layout.home(stream), group));
     }
-    command.arg(&*read.group).arg(instance).arg(trims.thoroughness());
-    for stream in read.streams.iter() {
+    command.arg(group).arg(instance).arg(trims.thoroughness());
+    for stream in streams {
         command.arg(trims.told(stream));
     }
     command

@@ -19,7 +19,7 @@ impl StoreCall {
         limit: usize,
         early: bool,
     ) -> Result<Response, BusError> {
-        let due = keys::due(stream, group);
+        let due = keys::due(&self.home(stream), group);
         let arguments = |c: &mut Cmd| {
             c.arg(&**group).arg(DELAYED).arg(min_idle).arg(limit).arg(u8::from(early));
         };
@@ -61,7 +61,8 @@ impl StoreCall {
         member: &ConsumerId,
         more: impl Fn(&mut Cmd),
     ) -> Result<Response, BusError> {
-        let ([notes, consumers], due) = (Self::fence(member), keys::due(&member.stream, &member.group));
+        let due = keys::due(&self.home(&member.stream), &member.group);
+        let [notes, consumers] = self.fence(member);
         let keys = [&*member.stream, &notes, &consumers, &due];
         let arguments = |c: &mut Cmd| {
             c.arg(&*member.group).arg(&*member.consumer).arg(&*member.instance);
