@@ -40,7 +40,10 @@ impl Refusal {
         let shown = text.split(", with args beginning with").next().unwrap_or_default();
         let more = if self.kind == ErrorKind::ClusterMode { OF_CLUSTER } else { "" };
         let line = shown.chars().map(|c| if c.is_control() { ' ' } else { c });
-        BusError::new(self.kind, line.take(LONGEST_MESSAGE - more.len()).chain(more.chars()).collect::<String>())
+        BusError::new(
+            self.kind,
+            line.take(LONGEST_MESSAGE - more.len()).chain(more.chars()).collect::<String>(),
+        )
     }
 }
 
@@ -176,11 +179,7 @@ mod tests {
             ("CLUSTERDOWN The cluster is down", ErrorKind::ServerBusy, Backoff),
             ("MOVED 3999 127.0.0.1:6381", ErrorKind::NotMaster, Reconnect),
             ("ASK 3999 127.0.0.1:6381", ErrorKind::ClusterMode, SlowRetry),
-            (
-                "CROSSSLOT Keys in request don't hash to the same slot",
-                ErrorKind::ClusterMode,
-                SlowRetry,
-            ),
+            ("CROSSSLOT Keys in request don't hash to the same slot", ErrorKind::ClusterMode, SlowRetry),
             (
                 "ERR Script attempted to access keys that do not hash to the same slot script: 0f, on x",
                 ErrorKind::ClusterMode,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use oxbus_engine::Broker;
-use oxbus_testkit::RedisServer;
+use oxbus_testkit::{RedisServer, cluster};
 use serde_json::{Value, json};
 
 use crate::support::Bus;
@@ -55,6 +55,14 @@ impl Fixture {
     /// A Redis server of its own.
     pub async fn redis() -> Fixture {
         Fixture::of(RedisServer::start().await)
+    }
+
+    /// A Redis server of its own that runs in cluster mode and serves all slots.
+    pub async fn cluster() -> Fixture {
+        let mut fixture = Fixture::of(cluster::one_server().await);
+        // For two seconds after its start such a server refuses what is published, instead of being away.
+        fixture.capabilities.survives_a_broker_restart = false;
+        fixture
     }
 
     /// A Redis server of its own, for clients in hybrid mode.

@@ -54,14 +54,16 @@ mod tests {
 
     #[test]
     fn what_works_on_a_server_in_cluster_mode() {
-        let streams = json!([{ "name": "orders", "events": "o.*" }, { "name": "{shop}:mails", "events": "m.*" }]);
+        let streams =
+            json!([{ "name": "orders", "events": "o.*" }, { "name": "{shop}:mails", "events": "m.*" }]);
         check(json!({ "redis": "redis://h/0", "streams": streams })).unwrap();
         check(json!({ "redis": "redis://h", "persistence": {} })).unwrap();
     }
 
     #[test]
     fn what_does_not_is_named() {
-        let stream = |name: &str| json!({ "redis": "redis://h", "streams": [{ "name": name, "events": "*" }] });
+        let stream =
+            |name: &str| json!({ "redis": "redis://h", "streams": [{ "name": name, "events": "*" }] });
         let stored = json!([{ "name": "s", "events": "*" }]);
         let alike = json!([{ "name": "s", "events": "a" }, { "name": "{s}", "events": "b" }]);
         for (config, path) in [

@@ -18,8 +18,7 @@ use crate::transport::CLUSTER_MODE;
 const SLOTS: i64 = 16_384;
 
 /// What a client works with on a server in cluster mode, for the warning.
-pub(in crate::redis) const WARNING: &str =
-    "the server runs in cluster mode and serves all slots; should slots move to another server, this client stops";
+pub(in crate::redis) const WARNING: &str = "the server runs in cluster mode and serves all slots; should slots move to another server, this client stops";
 
 /// What a client knows of the layout of its keys.
 pub(in crate::redis) struct ServerLayout {
@@ -55,7 +54,8 @@ impl ServerLayout {
         if self.known() == Some(layout) {
             return Ok(None);
         }
-        let message = "the server has entered or left cluster mode, where keys have other names: start the client anew";
+        let message =
+            "the server has entered or left cluster mode, where keys have other names: start the client anew";
         Err(BusError::new(ErrorKind::ClusterMode, message))
     }
 }
@@ -72,7 +72,9 @@ pub(super) fn check_slots(reply: &Reply<'_>) -> Result<(), BusError> {
     let (mut covered, mut masters) = (0, HashSet::new());
     for row in rows {
         let Reply::Array(row) = row else { continue };
-        let [Reply::Int(first), Reply::Int(last), Reply::Array(master), ..] = row.as_slice() else { continue };
+        let [Reply::Int(first), Reply::Int(last), Reply::Array(master), ..] = row.as_slice() else {
+            continue;
+        };
         covered += last - first + 1;
         // Address, port, and from Redis 4 on the id, which is the same behind all addresses of a node.
         masters.insert(match master.as_slice() {
@@ -85,8 +87,9 @@ pub(super) fn check_slots(reply: &Reply<'_>) -> Result<(), BusError> {
         0 | 1 => format!("only {covered} of its {SLOTS} slots are served"),
         several => format!("its slots lie on {several} servers"),
     };
-    let message =
-        format!("the server is of a Redis Cluster, and {why}: this release needs one server that serves all slots");
+    let message = format!(
+        "the server is of a Redis Cluster, and {why}: this release needs one server that serves all slots"
+    );
     Err(BusError::new(ErrorKind::ClusterMode, message))
 }
 

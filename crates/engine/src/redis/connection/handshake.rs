@@ -47,10 +47,7 @@ pub(crate) struct Connection {
 }
 
 impl Endpoint {
-    pub(in crate::redis) fn new(
-        config: &Config,
-        topology: Box<dyn Topology>,
-    ) -> Arc<Self> {
+    pub(in crate::redis) fn new(config: &Config, topology: Box<dyn Topology>) -> Arc<Self> {
         let (redis, require_no_eviction) = (&config.redis, config.require_no_eviction);
         let name = redis.connection_name.as_deref().unwrap_or(&config.service_name);
         Arc::new(Endpoint {
@@ -202,7 +199,8 @@ impl Endpoint {
     /// Finds out how the keys are named on a server of this mode: `cluster`, `sentinel` or another one.
     async fn learn_layout(&self, talk: &mut Connection, mode: Option<&str>) -> Result<(), BusError> {
         if mode == Some("sentinel") {
-            let message = "this is a Redis Sentinel, which keeps no data: give the address of the server itself";
+            let message =
+                "this is a Redis Sentinel, which keeps no data: give the address of the server itself";
             return Err(BusError::at(ErrorKind::InvalidConfig, "redis", message));
         }
         if mode == Some("cluster") {

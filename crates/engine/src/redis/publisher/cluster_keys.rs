@@ -81,8 +81,8 @@ impl ClusterKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::redis::scripts::script_call::{PERSIST, ScriptCall};
     use crate::redis::resp::command::Args;
+    use crate::redis::scripts::script_call::{PERSIST, ScriptCall};
 
     fn arguments(parts: &[&str]) -> Args {
         let mut args = Args::default();
@@ -125,11 +125,17 @@ mod tests {
         }
         // What the server does not know is sent in full, with the same keys.
         let len = pipeline.outgoing().len();
-        pipeline.written_with(len, 0, 1, |_| false, |command, bytes| {
-            if let Command::Call(call) = command {
-                call.remember(bytes);
-            }
-        });
+        pipeline.written_with(
+            len,
+            0,
+            1,
+            |_| false,
+            |command, bytes| {
+                if let Command::Call(call) = command {
+                    call.remember(bytes);
+                }
+            },
+        );
         pipeline.answered();
         let Some(Command::Call(call)) = pipeline.answered() else { panic!("a call") };
         let (_, in_full) = call.in_full("NOSCRIPT").ok().unwrap();

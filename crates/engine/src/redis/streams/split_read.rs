@@ -136,8 +136,7 @@ mod tests {
     fn rounds_and_waits_take_turns_until_something_comes() {
         let names = streams(&["a", "b"]);
         let key = oxbus_model::consumer::GroupKey(0);
-        let read =
-            Read { key, group: "g".into(), consumer: "c".into(), streams: names.clone(), limit: 10 };
+        let read = Read { key, group: "g".into(), consumer: "c".into(), streams: names.clone(), limit: 10 };
         let mut split = SplitRead::new(read, by_slot(&names), 0, 1_000);
         let round = [(streams(&["a"]), None), (streams(&["b"]), None)];
         assert_eq!(split.next(0), round);

@@ -7,7 +7,7 @@ use super::setup::{Group, member, numbers, store, workers};
 use crate::fixture::Fixture;
 use crate::support::{Inbox, PATIENCE, Record};
 
-suite! { one_after_the_other, a_type_that_a_deploy_adds, trimmed_meanwhile }
+suite! { with cluster; one_after_the_other, a_type_that_a_deploy_adds, trimmed_meanwhile }
 
 const TYPES: [&str; 3] = ["job.cancelled", "job.placed", "job.paid"];
 

@@ -100,7 +100,12 @@ impl ClusterNames {
 
     /// Executes a [`Request::KeepAlive`] in the slot of each stream that has a group of this client: scripts may look at no
     /// other. The answer is 0 where the client start had counted as dead for one of them.
-    pub(super) async fn keep_alive(&self, call: &StoreCall, key: &str, ttl: u64) -> Result<Response, BusError> {
+    pub(super) async fn keep_alive(
+        &self,
+        call: &StoreCall,
+        key: &str,
+        ttl: u64,
+    ) -> Result<Response, BusError> {
         let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut lives = true;
         for (stream, was_shown) in shown {

@@ -55,12 +55,8 @@ pub(super) async fn skip(
     entries.sort_unstable_by_key(|(id, _)| *id);
     let ConsumerId { stream, group, consumer, instance } = member;
     let home = call.home(stream);
-    let keys = [
-        &**stream,
-        &keys::facts(&home, group),
-        &keys::consumers(&home, group),
-        &keys::skipped(&home, group),
-    ];
+    let keys =
+        [&**stream, &keys::facts(&home, group), &keys::consumers(&home, group), &keys::skipped(&home, group)];
     let arguments = |c: &mut Cmd| {
         c.arg(&**group).arg(&**consumer).arg(&**instance).arg(version).arg(MAX_TYPES);
         for (id, event_type) in &entries {

@@ -24,8 +24,8 @@ use super::store_replies;
 use crate::redis::resp::value::RespValue;
 use crate::redis::scripts::list;
 use crate::redis::streams::command_link::CommandLink;
-use crate::redis::streams::store::cluster::ClusterNames;
 use crate::redis::streams::store::call::{CHUNK, StoreCall, count, texts, wait};
+use crate::redis::streams::store::cluster::ClusterNames;
 use crate::transport::store::{PendingResponse, Store};
 
 /// The keys that one step of a scan looks at, about.
@@ -60,7 +60,9 @@ impl Store for RedisStore {
             let call = StoreCall { deadline, layout, commands, names, handed_back };
             match (layout, request) {
                 (KeyLayout::Plain, request) => execute(&call, request).await,
-                (KeyLayout::Tagged, Request::KeepAlive { key, ttl }) => cluster.keep_alive(&call, &key, ttl).await,
+                (KeyLayout::Tagged, Request::KeepAlive { key, ttl }) => {
+                    cluster.keep_alive(&call, &key, ttl).await
+                }
                 (KeyLayout::Tagged, request) => {
                     Ok(cluster.named(execute(&call, cluster.located(request)).await?))
                 }
