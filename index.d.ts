@@ -922,7 +922,8 @@ export declare class EventBusClient<Events = Record<string, any>> {
    *
    * Rejects after `timeout` (default `redis.connectTimeout`) with the last cause, such as
    * `CONNECTION_REFUSED`, else `CONNECT_TIMEOUT`; at once with `AUTH_FAILED`, `TLS_FAILED`,
-   * `NOT_MASTER` or `INVALID_CONFIG` (a server that `requireNoEviction` refuses); the client then
+   * `NOT_MASTER`, `CLUSTER_MODE` (slots lie on other servers, or the configuration needs what a cluster
+   * does not allow) or `INVALID_CONFIG` (a server that `requireNoEviction` refuses); the client then
    * goes on trying in the background. After `disconnect`: `CLOSED`. With `lazyConnect` and in hybrid mode it
    * resolves at once.
    */

@@ -5,7 +5,7 @@ use oxbus_model::{ErrorKind, Outcome};
 use oxbus_testkit::{FakeServer, RedisServer, Script, Step, Value as Reply, cluster};
 use serde_json::{Value, json};
 
-use crate::setup::{failed, hasty, ready};
+use crate::setup::{assert_between, failed, hasty, ready, timed};
 use crate::support::{Bus, Inbox, PATIENCE};
 
 /// A client's configuration with two streams, which are in different slots.
@@ -23,8 +23,10 @@ fn warned(bus: &Bus) -> usize {
 /// Why a client of this configuration cannot connect, and cannot publish: for the same reason.
 async fn refused(config: Value) -> String {
     let bus = Bus::with_config(config);
-    let error = bus.connect().await.unwrap_err();
+    let (connected, took) = timed(bus.connect_within(Some(20_000))).await;
+    let error = connected.unwrap_err();
     assert_eq!(error.kind, ErrorKind::ClusterMode, "{error}");
+    assert_between(took, 0, 0);
     let publish = bus.publish_with("a", 1, json!({ "timeout": 300 })).await;
     let late = failed(&publish, Outcome::NotSent);
     assert!(late.message.contains(&error.message), "{late}");

@@ -21,7 +21,7 @@ use crate::redis::resp::value::RespValue;
 use crate::redis::resp::xreadgroup::Progress;
 use crate::redis::scripts::script;
 use crate::redis::streams::reader_input::{Blocked, Input};
-use crate::redis::streams::split_read::{SplitRead, by_slot};
+use crate::redis::streams::split_read::{SlotStreams, SplitRead, by_slot};
 use crate::redis::streams::store_replies;
 use crate::redis::streams::trim_watch::{Precaution, Sight, TrimWatch, look};
 use crate::transport::context::TransportContext;
@@ -143,7 +143,7 @@ impl GroupReaderSession {
     }
 
     /// The streams that one command can name.
-    pub(super) fn parts(&self, read: &Read) -> Vec<Arc<[Arc<str>]>> {
+    pub(super) fn parts(&self, read: &Read) -> Vec<SlotStreams> {
         match self.layout {
             KeyLayout::Plain => vec![read.streams.clone()],
             KeyLayout::Tagged => by_slot(&read.streams),

@@ -1,6 +1,6 @@
 //! A read of streams that are in different slots of a cluster: one command can name those of one slot only.
 //!
-//! A round asks all slots at once, without waiting. While nothing comes, the read waits at one slot after the other, for a
+//! A round asks all other slots at once, without waiting. While nothing comes, the read waits at one slot after the other, for a
 //! short time each, and each wait is followed by a round. So an event is read within [`TURN`] of its coming, and who wants
 //! it sooner gives the streams of a group a common hash tag.
 
@@ -13,13 +13,18 @@ use oxbus_model::stream_store::hash_tag;
 /// How long a read waits at one slot, in milliseconds.
 pub(super) const TURN: u64 = 100;
 
+/// Streams of one slot.
+pub(super) type SlotStreams = Arc<[Arc<str>]>;
+
 /// A read of several slots under way.
 pub(super) struct SplitRead {
     pub(super) read: Read,
     /// The streams of each slot.
-    parts: Vec<Arc<[Arc<str>]>>,
-    /// At which part it waits next.
+    parts: Vec<SlotStreams>,
+    /// At which part it waits next, or waited last.
     turn: usize,
+    /// Whether it has waited.
+    has_waited: bool,
     /// Whether the commands under way are a round.
     in_round: bool,
     unanswered: usize,
@@ -36,7 +41,7 @@ pub(super) enum End {
 }
 
 /// The streams by the slots that they are surely in: those without a common tag count as apart.
-pub(super) fn by_slot(streams: &[Arc<str>]) -> Vec<Arc<[Arc<str>]>> {
+pub(super) fn by_slot(streams: &[Arc<str>]) -> Vec<SlotStreams> {
     let mut parts: Vec<(&str, Vec<Arc<str>>)> = Vec::new();
     for stream in streams {
         let tag = hash_tag(stream).unwrap_or(stream);
@@ -50,11 +55,12 @@ pub(super) fn by_slot(streams: &[Arc<str>]) -> Vec<Arc<[Arc<str>]>> {
 
 impl SplitRead {
     /// A read of these parts, of which `turn` is where it waits first. It ends at `until` at the latest.
-    pub(super) fn new(read: Read, parts: Vec<Arc<[Arc<str>]>>, turn: usize, until: u64) -> SplitRead {
+    pub(super) fn new(read: Read, parts: Vec<SlotStreams>, turn: usize, until: u64) -> SplitRead {
         SplitRead {
             read,
             parts,
             turn,
+            has_waited: false,
             in_round: false,
             unanswered: 0,
             arrivals: Vec::new(),
@@ -64,11 +70,15 @@ impl SplitRead {
     }
 
     /// The commands that come next: the streams of each, and for how many milliseconds it waits.
-    pub(super) fn next(&mut self, now: u64) -> Vec<(Arc<[Arc<str>]>, Option<u64>)> {
+    pub(super) fn next(&mut self, now: u64) -> Vec<(SlotStreams, Option<u64>)> {
         self.in_round = !self.in_round;
         let commands: Vec<_> = if self.in_round {
-            self.parts.iter().map(|part| (part.clone(), None)).collect()
+            // The one at which it has just waited had nothing.
+            let all = self.parts.iter().enumerate();
+            let others = all.filter(|(index, _)| !self.has_waited || *index != self.turn);
+            others.map(|(_, part)| (part.clone(), None)).collect()
         } else {
+            self.has_waited = true;
             self.turn = (self.turn + 1) % self.parts.len().max(1);
             let wait = self.until.saturating_sub(now).clamp(1, TURN);
             self.parts.get(self.turn).map(|part| (part.clone(), Some(wait))).into_iter().collect()
@@ -146,8 +156,8 @@ mod tests {
         assert!(split.is_idle() && !split.is_over(0));
         assert_eq!(split.next(0), [(streams(&["b"]), Some(TURN))]);
         split.answered(Ok(Vec::new()));
-        assert_eq!(split.next(950), round);
-        (0..2).for_each(|_| split.answered(Ok(Vec::new())));
+        assert_eq!(split.next(950), [(streams(&["a"]), None)]);
+        split.answered(Ok(Vec::new()));
         assert_eq!(split.next(950), [(streams(&["a"]), Some(50))]);
         split.answered(Ok(Vec::new()));
         assert!(split.is_over(1_000) && !split.is_over(999));
