@@ -4,8 +4,9 @@ use oxbus_engine::host::Notice;
 use oxbus_model::{ErrorKind, Outcome};
 use oxbus_testkit::{FakeServer, RedisServer, Script, Step, Value as Reply, cluster};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
-use crate::setup::{assert_between, failed, hasty, ready, timed};
+use crate::setup::{assert_between, failed, hasty, ready, seconds, timed};
 use crate::support::{Bus, Inbox, PATIENCE};
 
 /// A client's configuration with two streams, which are in different slots.
@@ -76,6 +77,27 @@ async fn who_lives_is_shown_in_the_slot_of_each_stream() {
         .await;
     }
     assert_eq!(server.command(&["KEYS", "oxbus:alive:*"]).await.items().len(), 0);
+    bus.disconnect().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_of_several_slots_reads_all_of_them_soon_and_asks_seldom_while_idle() {
+    let server = cluster::one_server().await;
+    let bus = ready(storing(&server.url())).await;
+    let inbox = Inbox::with(&bus, &["o.*", "m.*"], json!({ "group": "billing" })).await;
+    for n in 0..20 {
+        let (_, took) = timed(async {
+            bus.publish(["o.a", "m.a"][n % 2], n).await.unwrap();
+            inbox.wait_for(n + 1).await;
+        })
+        .await;
+        assert_between(took, 0, 100);
+    }
+    let (before, idle) = (server.calls("xreadgroup").await, Instant::now());
+    oxbus_testkit::eventually(PATIENCE, "two seconds", || async { idle.elapsed() >= seconds(2) }).await;
+    let calls = server.calls("xreadgroup").await - before;
+    let most = 25 * idle.elapsed().as_secs() + 25;
+    assert!((1..=most).contains(&calls), "{calls} reads in {:?}", idle.elapsed());
     bus.disconnect().await;
 }
 

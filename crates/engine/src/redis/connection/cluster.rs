@@ -95,11 +95,28 @@ pub(super) fn check_slots(reply: &Reply<'_>) -> Result<(), BusError> {
 
 #[cfg(test)]
 mod tests {
+    use oxbus_model::config::Environment;
+
     use super::*;
 
     fn row(first: i64, last: i64, id: &'static str) -> Reply<'static> {
         let node = vec![Reply::Text(b"127.0.0.1"), Reply::Int(7000), Reply::Text(id.as_bytes())];
         Reply::Array(vec![Reply::Int(first), Reply::Int(last), Reply::Array(node)])
+    }
+
+    #[test]
+    fn the_layout_stays_and_a_cluster_is_told_once() {
+        let config = Config::resolve(r#"{ "redis": "redis://h" }"#, &Environment::default()).unwrap();
+        let layout = ServerLayout::new(&config);
+        assert_eq!(layout.known(), None);
+        let told = layout.found(KeyLayout::Tagged).unwrap();
+        assert!(matches!(told, Some(Notice::Warning { code: CLUSTER_MODE, .. })));
+        assert!(layout.found(KeyLayout::Tagged).unwrap().is_none());
+        assert_eq!(layout.found(KeyLayout::Plain).unwrap_err().kind, ErrorKind::ClusterMode);
+        assert_eq!(layout.known(), Some(KeyLayout::Tagged));
+        let alone = ServerLayout::new(&config);
+        assert!(alone.found(KeyLayout::Plain).unwrap().is_none());
+        assert_eq!(alone.found(KeyLayout::Tagged).unwrap_err().kind, ErrorKind::ClusterMode);
     }
 
     #[test]
