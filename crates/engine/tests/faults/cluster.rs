@@ -136,7 +136,9 @@ async fn events_are_kept_by_their_id_where_no_stream_stores_them() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_cluster_cannot_do_is_refused_by_name() {
     let server = cluster::one_server().await;
-    assert!(refused(hasty(&format!("{}/1", server.url()))).await.contains("database 0 only, not 1"));
+    assert!(
+        refused(hasty(&format!("{}/1", server.url()))).await.contains("only database 0 can be used, not 1")
+    );
     let mut config = hasty(&server.url());
     config["streams"] = json!([{ "name": "orders:dlq", "events": "o.*" }]);
     assert!(refused(config).await.contains("streams[0].name"));

@@ -17,7 +17,10 @@ pub fn check_cluster(config: &Config) -> Result<(), BusError> {
     };
     let database = config.redis.database;
     if database != 0 {
-        return refuse("redis.database".to_owned(), format!("which has database 0 only, not {database}"));
+        return refuse(
+            "redis.database".to_owned(),
+            format!("where only database 0 can be used, not {database}"),
+        );
     }
     let mut homes = HashMap::new();
     for (index, stream) in config.streams.iter().enumerate() {

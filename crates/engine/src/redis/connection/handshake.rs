@@ -242,7 +242,11 @@ impl ServerFacts {
     /// What the answer to `INFO server` says of a server without `HELLO`. One that does not tell runs alone.
     fn of_info(reply: &Reply<'_>) -> ServerFacts {
         let info = String::from_utf8_lossy(reply.text().unwrap_or_default());
-        let mode = info.lines().find_map(|line| line.strip_prefix("redis_mode:")).map(str::to_owned);
+        // Valkey has another name for it.
+        let mode = |line: &str| {
+            line.strip_prefix("redis_mode:").or_else(|| line.strip_prefix("server_mode:")).map(str::to_owned)
+        };
+        let mode = info.lines().find_map(mode);
         ServerFacts { mode, ..ServerFacts::default() }
     }
 }
