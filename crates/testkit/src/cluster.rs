@@ -19,7 +19,12 @@ pub async fn node(settings: RedisServerBuilder) -> RedisServer {
 
 /// A cluster of one server, which serves all slots.
 pub async fn one_server() -> RedisServer {
-    let server = node(RedisServer::builder()).await;
+    one_server_of(RedisServer::builder()).await
+}
+
+/// As [`one_server`], with more settings.
+pub async fn one_server_of(settings: RedisServerBuilder) -> RedisServer {
+    let server = node(settings).await;
     add_slots(&server, 0..=LAST).await;
     wait_until_ok(&server).await;
     server

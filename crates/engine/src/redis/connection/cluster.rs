@@ -93,6 +93,18 @@ pub(super) fn check_slots(reply: &Reply<'_>) -> Result<(), BusError> {
     Err(BusError::new(ErrorKind::ClusterMode, message))
 }
 
+/// Fails while the answer to `CLUSTER INFO` says that the cluster is down, as it is for two seconds after the start of a
+/// server: then publishes wait for the next login instead of being refused.
+pub(super) fn check_state(reply: &Reply<'_>) -> Result<(), BusError> {
+    let info = String::from_utf8_lossy(reply.text().unwrap_or_default());
+    match info.lines().find_map(|line| line.strip_prefix("cluster_state:")) {
+        Some("fail") => {
+            Err(BusError::new(ErrorKind::ServerBusy, "the cluster of the server is down at the moment"))
+        }
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use oxbus_model::config::Environment;
@@ -117,6 +129,15 @@ mod tests {
         let alone = ServerLayout::new(&config);
         assert!(alone.found(KeyLayout::Plain).unwrap().is_none());
         assert_eq!(alone.found(KeyLayout::Tagged).unwrap_err().kind, ErrorKind::ClusterMode);
+    }
+
+    #[test]
+    fn a_cluster_that_is_down_is_waited_for() {
+        for fine in [Reply::Text(b"cluster_state:ok\r\n"), Reply::Text(b""), Reply::Error("NOPERM no")] {
+            check_state(&fine).unwrap();
+        }
+        let error = check_state(&Reply::Text(b"cluster_state:fail\r\ncluster_slots_assigned:0\r\n"));
+        assert_eq!(error.unwrap_err().kind, ErrorKind::ServerBusy);
     }
 
     #[test]

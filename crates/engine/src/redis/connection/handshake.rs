@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tracing::debug;
 
 use crate::host::Notice;
-use crate::redis::connection::cluster::{ServerLayout, check_slots};
+use crate::redis::connection::cluster::{ServerLayout, check_slots, check_state};
 use crate::redis::connection::socket;
 use crate::redis::connection::stream::Stream;
 use crate::redis::connection::tls::Tls;
@@ -205,8 +205,10 @@ impl Endpoint {
         }
         if mode == Some("cluster") {
             self.layout.accept_cluster()?;
-            talk.send([&cmd("CLUSTER").arg("SLOTS").to_owned()]).await?;
+            let questions = ["SLOTS", "INFO"].map(|about| cmd("CLUSTER").arg(about).to_owned());
+            talk.send(&questions).await?;
             talk.answer(|reply| check_slots(&reply)).await??;
+            talk.answer(|reply| check_state(&reply)).await??;
             talk.layout = KeyLayout::Tagged;
         }
         talk.notice = self.layout.found(talk.layout)?;
