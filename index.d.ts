@@ -939,7 +939,8 @@ export declare class EventBusClient<Events = Record<string, any>> {
    *
    * Rejects after `timeout` (default `redis.connectTimeout`) with the last cause, such as
    * `CONNECTION_REFUSED`, else `CONNECT_TIMEOUT`; at once with `AUTH_FAILED`, `TLS_FAILED`,
-   * `NOT_MASTER` or `INVALID_CONFIG` (a server that `requireNoEviction` refuses); the client then
+   * `NOT_MASTER`, `CLUSTER_MODE` (slots lie on other servers, or the configuration needs what a cluster
+   * does not allow) or `INVALID_CONFIG` (a server that `requireNoEviction` refuses); the client then
    * goes on trying in the background. After `disconnect`: `CLOSED`. With `lazyConnect` and in hybrid mode it
    * resolves at once.
    */
@@ -1729,6 +1730,7 @@ export declare const ERROR_CODES: readonly [
   'ERR_BUS_PERMISSION_DENIED',
   'ERR_BUS_SUBSCRIBE_DENIED',
   'ERR_BUS_NOT_MASTER',
+  'ERR_BUS_CLUSTER_MODE',
   'ERR_BUS_TLS_FAILED',
   'ERR_BUS_SERVER_MAX_CLIENTS',
   'ERR_BUS_SERVER_LOADING',

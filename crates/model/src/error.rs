@@ -90,6 +90,9 @@ error_kinds! {
     SubscribeDenied = "SUBSCRIBE_DENIED", Connection, false;
     /// The server is a replica, or was demoted to one.
     NotMaster = "NOT_MASTER", Connection, true;
+    /// The server is in a Redis Cluster, which does not allow what was to be done: slots lie on other servers, or keys that
+    /// one command needs are in different slots.
+    ClusterMode = "CLUSTER_MODE", Connection, false;
     /// The TLS handshake failed, or the peer does not speak TLS.
     TlsFailed = "TLS_FAILED", Connection, false;
     /// The server has too many clients.

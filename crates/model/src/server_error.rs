@@ -38,20 +38,30 @@ impl Refusal {
     /// A server that does not know a command quotes its arguments, passwords included: they are cut.
     pub fn into_error(self, text: &str) -> BusError {
         let shown = text.split(", with args beginning with").next().unwrap_or_default();
-        let line = shown.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_MESSAGE);
-        BusError::new(self.kind, line.collect::<String>())
+        let more = if self.kind == ErrorKind::ClusterMode { OF_CLUSTER } else { "" };
+        let line = shown.chars().map(|c| if c.is_control() { ' ' } else { c });
+        BusError::new(
+            self.kind,
+            line.take(LONGEST_MESSAGE - more.len()).chain(more.chars()).collect::<String>(),
+        )
     }
 }
 
 /// The most characters of a reply that an error repeats.
 const LONGEST_MESSAGE: usize = 500;
 
+/// What is added to a reply that means nothing to who does not know of slots.
+const OF_CLUSTER: &str = " (the server runs in cluster mode)";
+
 /// The meaning of `error`, an error reply without its leading `-` or `!`. Total: any text has one.
 pub fn classify(error: &str) -> Refusal {
     let (code, words) = error.split_once(' ').unwrap_or((error, ""));
     let kind = match code {
         "OOM" => ErrorKind::ServerOom,
-        "READONLY" | "MASTERDOWN" => ErrorKind::NotMaster,
+        // MOVED: in a cluster that one server serves, that is another one now.
+        "READONLY" | "MASTERDOWN" | "MOVED" => ErrorKind::NotMaster,
+        // ASK: the slot is moving to another server.
+        "CROSSSLOT" | "ASK" => ErrorKind::ClusterMode,
         "NOREPLICAS" => ErrorKind::NotReplicated,
         "LOADING" => ErrorKind::ServerLoading,
         "BUSY" | "MISCONF" | "TRYAGAIN" | "CLUSTERDOWN" => ErrorKind::ServerBusy,
@@ -65,7 +75,7 @@ pub fn classify(error: &str) -> Refusal {
         "ERR" => classify_unnamed(words),
         // Servers before 7 say so of a command in a script.
         "The" => classify_unnamed(error),
-        // Among them BUSYGROUP, CROSSSLOT, EXECABORT, MOVED, ASK, NOPROTO and NOSCRIPT.
+        // Among them BUSYGROUP, EXECABORT, NOPROTO and NOSCRIPT.
         _ => ErrorKind::ServerError,
     };
     // The server closes the connection after a protocol error.
@@ -98,7 +108,7 @@ pub fn is_not_ready(error: &str) -> bool {
 pub fn action_of(kind: ErrorKind) -> Action {
     match kind {
         ErrorKind::NotMaster => Action::Reconnect,
-        ErrorKind::AuthFailed | ErrorKind::PermissionDenied => Action::SlowRetry,
+        ErrorKind::AuthFailed | ErrorKind::PermissionDenied | ErrorKind::ClusterMode => Action::SlowRetry,
         ErrorKind::NotReplicated
         | ErrorKind::ServerLoading
         | ErrorKind::ServerBusy
@@ -118,6 +128,7 @@ pub fn needs_a_person(kind: ErrorKind) -> bool {
             | ErrorKind::PermissionDenied
             | ErrorKind::TlsFailed
             | ErrorKind::NotMaster
+            | ErrorKind::ClusterMode
             | ErrorKind::InvalidConfig
     )
 }
@@ -133,6 +144,9 @@ fn classify_unnamed(words: &str) -> ErrorKind {
     } else if starts("The user executing the script can't") || starts("ACL failure in script") {
         // NOPERM, of a command in a script: up to 7.0, and from 7.2 on.
         ErrorKind::PermissionDenied
+    } else if starts("Script attempted to access") {
+        // Keys of different slots, or of a slot that another server has.
+        ErrorKind::ClusterMode
     } else {
         ErrorKind::ServerError
     }
@@ -175,8 +189,14 @@ mod tests {
                 SlowRetry,
             ),
             ("CLUSTERDOWN The cluster is down", ErrorKind::ServerBusy, Backoff),
-            ("MOVED 3999 127.0.0.1:6381", ErrorKind::ServerError, Keep),
-            ("CROSSSLOT Keys in request don't hash to the same slot", ErrorKind::ServerError, Keep),
+            ("MOVED 3999 127.0.0.1:6381", ErrorKind::NotMaster, Reconnect),
+            ("ASK 3999 127.0.0.1:6381", ErrorKind::ClusterMode, SlowRetry),
+            ("CROSSSLOT Keys in request don't hash to the same slot", ErrorKind::ClusterMode, SlowRetry),
+            (
+                "ERR Script attempted to access keys that do not hash to the same slot script: 0f, on x",
+                ErrorKind::ClusterMode,
+                SlowRetry,
+            ),
             ("UNBLOCKED the stream key no longer exists", ErrorKind::NoGroup, Backoff),
             (
                 "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)",
@@ -250,9 +270,16 @@ mod tests {
         assert_eq!(error, BusError::new(ErrorKind::ServerError, "ERR unknown command `HELLO`"));
     }
 
+    #[test]
+    fn an_error_about_slots_names_the_cluster() {
+        let reply = "CROSSSLOT Keys in request don't hash to the same slot";
+        let error = classify(reply).into_error(reply);
+        assert_eq!(error.message, format!("{reply} (the server runs in cluster mode)"));
+    }
+
     proptest! {
         #[test]
-        fn any_text_has_a_meaning_and_makes_one_short_line(text in "((ERR|OOM|UNBLOCKED|NOAUTH) ?)?(?s:.{0,600})") {
+        fn any_text_has_a_meaning_and_makes_one_short_line(text in "((ERR|OOM|UNBLOCKED|NOAUTH|CROSSSLOT) ?)?(?s:.{0,600})") {
             let error = classify(&text).into_error(&text);
             prop_assert!(error.message.chars().count() <= LONGEST_MESSAGE);
             prop_assert!(!error.message.chars().any(char::is_control));

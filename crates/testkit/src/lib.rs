@@ -3,6 +3,7 @@
 //! # Layout
 //!
 //! - [`server`]: a real `redis-server` in a temporary folder, to kill, freeze and restart (Unix only).
+//! - [`cluster`]: such servers in cluster mode.
 //! - [`proxy`]: a TCP proxy that freezes, cuts, resets, delays and splits connections.
 //! - [`fake`]: a scripted server, for answers that a real one gives only on a bad day.
 //! - [`client`]: a minimal RESP client, independent of the code under test.
@@ -24,6 +25,8 @@
 
 pub mod certs;
 pub mod client;
+#[cfg(unix)]
+pub mod cluster;
 pub mod fake;
 mod listening;
 mod lock;

@@ -79,15 +79,14 @@ impl RedisTransport {
         let context = Arc::new(context);
         let config = &context.config;
         let gate = Arc::new(GroupGate::new(&config.streams));
-        let endpoint =
-            Endpoint::new(&config.redis, &config.service_name, config.require_no_eviction, topology);
-        let connector = Connector { context: context.clone(), endpoint, tasks };
+        let endpoint = Endpoint::new(config, topology);
+        let connector = Connector { context: context.clone(), endpoint: endpoint.clone(), tasks };
         let start = connector.clone();
         let link = LazyLink::new(move || start.start(CommandSession::new(start.context.clone())));
-        let commands = CommandLink::new(context.clone(), link);
+        let commands = CommandLink::new(context.clone(), endpoint, link);
         // Also without live events: those who hear it do not look for what is handed back.
         let handed_back = context.channels.named(HANDED_BACK);
-        let store = Arc::new(RedisStore::new(commands.clone(), context.config.codec, handed_back.into()));
+        let store = Arc::new(RedisStore::new(commands.clone(), config, handed_back.into()));
         let (start, of_replicated) = (connector.clone(), gate.clone());
         let replicated = Arc::new(LazyLink::new(move || {
             start.start(Publisher::replicated(start.context.clone(), of_replicated.clone()))

@@ -249,7 +249,11 @@ impl Lifecycle {
 pub(crate) fn is_fatal(error: &BusError) -> bool {
     matches!(
         error.kind,
-        ErrorKind::AuthFailed | ErrorKind::TlsFailed | ErrorKind::NotMaster | ErrorKind::InvalidConfig
+        ErrorKind::AuthFailed
+            | ErrorKind::TlsFailed
+            | ErrorKind::NotMaster
+            | ErrorKind::ClusterMode
+            | ErrorKind::InvalidConfig
     )
 }
 

@@ -27,6 +27,9 @@ use serde_json::Value;
 use link_id::LinkId;
 use store::Store;
 
+/// The warning of a server that runs in cluster mode.
+pub(crate) const CLUSTER_MODE: &str = "CLUSTER_MODE";
+
 /// The warning of a server that may delete keys.
 pub(crate) const EVICTION_POLICY: &str = "EVICTION_POLICY";
 

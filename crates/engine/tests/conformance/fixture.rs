@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use oxbus_engine::Broker;
-use oxbus_testkit::RedisServer;
+use oxbus_testkit::{RedisServer, cluster};
 use serde_json::{Value, json};
 
 use crate::support::Bus;
@@ -34,6 +34,8 @@ pub struct Fixture {
     scope: String,
     broker: Option<Arc<Broker>>,
     server: Option<Arc<RedisServer>>,
+    /// Whether its servers run in cluster mode.
+    in_cluster_mode: bool,
 }
 
 impl Fixture {
@@ -49,12 +51,18 @@ impl Fixture {
             scope: String::new(),
             broker: Some(Arc::default()),
             server: None,
+            in_cluster_mode: false,
         }
     }
 
     /// A Redis server of its own.
     pub async fn redis() -> Fixture {
         Fixture::of(RedisServer::start().await)
+    }
+
+    /// A Redis server of its own that runs in cluster mode and serves all slots.
+    pub async fn cluster() -> Fixture {
+        Fixture { in_cluster_mode: true, ..Fixture::of(cluster::one_server().await) }
     }
 
     /// A Redis server of its own, for clients in hybrid mode.
@@ -76,6 +84,7 @@ impl Fixture {
             scope: String::new(),
             broker: None,
             server: Some(Arc::new(server)),
+            in_cluster_mode: false,
         }
     }
 
@@ -85,8 +94,11 @@ impl Fixture {
         if !self.capabilities.survives_a_broker_restart {
             return None;
         }
-        let server = RedisServer::builder().arg("appendonly", "yes").arg("appendfsync", "always");
-        let lasting = Fixture::of(server.start().await);
+        let settings = RedisServer::builder().arg("appendonly", "yes").arg("appendfsync", "always");
+        let in_cluster_mode = self.in_cluster_mode;
+        let started =
+            if in_cluster_mode { cluster::one_server_of(settings).await } else { settings.start().await };
+        let lasting = Fixture { in_cluster_mode, ..Fixture::of(started) };
         let config = with_mode_of(&self.config, lasting.config);
         Some(Fixture { capabilities: self.capabilities, config, ..lasting })
     }

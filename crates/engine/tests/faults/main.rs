@@ -11,6 +11,7 @@ mod support;
 mod access;
 mod answers;
 mod backpressure;
+mod cluster;
 mod connection;
 mod consuming;
 mod gap;

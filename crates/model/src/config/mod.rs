@@ -6,8 +6,10 @@
 //! - `redis`, `url`, `tls`: how to reach the server; `environment`: the variables that are read
 //! - `retry`: the delays of a failed handler; `notice`: remarks for the log; `secret`: what never prints
 //! - `durable`: which events must be stored; `streams`: what is stored, and what becomes of what cannot be handled
+//! - `cluster`: what a server in cluster mode cannot do
 //! - `reader`: one JSON object, field by field
 
+mod cluster;
 mod durable;
 mod environment;
 mod notice;
@@ -28,6 +30,7 @@ use crate::options::names::check_identifier;
 use crate::retry::RetryPolicy;
 use crate::stream_store::keys;
 
+pub use cluster::check_cluster;
 pub use durable::Durable;
 pub use environment::Environment;
 pub use notice::{Notice, NoticeLevel};

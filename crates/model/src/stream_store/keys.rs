@@ -1,6 +1,7 @@
 //! The names of all keys that Oxbus keeps on a store. No other file, and no script, makes the name of a key.
 //!
-//! All keys that belong to a stream begin with its name, so that the hash tag of a stream in a cluster is theirs too.
+//! All keys that belong to a stream begin with its name. On a server in cluster mode what is given as `stream` is its
+//! [home](super::KeyLayout::home), which makes them hash to its slot.
 
 /// The stream of dead letters.
 pub fn dead_letters(stream: &str, suffix: &str) -> String {

@@ -12,13 +12,14 @@
 //! - `facts`: what is known of a group after a heartbeat; `info`: what there is to know of a stream
 //! - [`skipped`]: what a group has read past
 //! - [`registry`]: which streams the clients are configured with
-//! - [`keys`]: the names of all keys; [`memory`]: a store in memory
+//! - [`keys`]: the names of all keys; `key_layout`: how they differ in a Redis Cluster; [`memory`]: a store in memory
 
 mod consumer_id;
 mod entry;
 mod facts;
 mod id;
 mod info;
+mod key_layout;
 pub mod keys;
 pub mod memory;
 mod min_idle;
@@ -33,6 +34,7 @@ pub use entry::{DeadLetterEntry, Fields, PendingEntry, RetryState, StoredEntry};
 pub use facts::{FACTS_FORMAT, GroupFacts, Missed, TakeUpTask};
 pub use id::EntryId;
 pub use info::{GroupInfo, StreamInfo};
+pub use key_layout::{KeyLayout, fits_cluster, hash_tag};
 pub use memory::Streams;
 pub use min_idle::MinIdle;
 pub use position::Position;

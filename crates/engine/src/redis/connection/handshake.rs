@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use oxbus_model::config::{Address, RedisConfig};
+use oxbus_model::config::{Address, Config, RedisConfig};
+use oxbus_model::stream_store::KeyLayout;
 use oxbus_model::{BusError, ErrorKind, server_error};
 use redis::{Cmd, cmd};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tracing::debug;
 
+use crate::host::Notice;
+use crate::redis::connection::cluster::{ServerLayout, check_slots, check_state};
 use crate::redis::connection::socket;
 use crate::redis::connection::stream::Stream;
 use crate::redis::connection::tls::Tls;
@@ -24,6 +27,7 @@ pub(crate) struct Endpoint {
     client_name: String,
     require_no_eviction: bool,
     tls: Result<Option<Tls>, BusError>,
+    layout: ServerLayout,
 }
 
 /// A connection that is ready for commands.
@@ -34,26 +38,32 @@ pub(crate) struct Connection {
     pub(crate) protocol: Protocol,
     /// Whether `ROLE` may be asked: access rules can forbid it, and some servers do not have it.
     pub(crate) role_known: bool,
+    /// How the keys are named on the server.
+    pub(crate) layout: KeyLayout,
+    /// What the host is to be told of it.
+    pub(crate) notice: Option<Notice>,
     /// The server.
     pub(crate) address: Address,
 }
 
 impl Endpoint {
-    pub(in crate::redis) fn new(
-        config: &RedisConfig,
-        service_name: &str,
-        require_no_eviction: bool,
-        topology: Box<dyn Topology>,
-    ) -> Arc<Self> {
-        let name = config.connection_name.as_deref().unwrap_or(service_name);
+    pub(in crate::redis) fn new(config: &Config, topology: Box<dyn Topology>) -> Arc<Self> {
+        let (redis, require_no_eviction) = (&config.redis, config.require_no_eviction);
+        let name = redis.connection_name.as_deref().unwrap_or(&config.service_name);
         Arc::new(Endpoint {
             topology,
             // The server refuses names with blanks and control characters.
             client_name: name.chars().map(|c| if c.is_ascii_graphic() { c } else { '-' }).collect(),
             require_no_eviction,
-            tls: config.tls.as_ref().map(Tls::new).transpose(),
-            config: config.clone(),
+            tls: redis.tls.as_ref().map(Tls::new).transpose(),
+            config: redis.clone(),
+            layout: ServerLayout::new(config),
         })
+    }
+
+    /// How the keys are named; `None` before the first login.
+    pub(in crate::redis) fn layout(&self) -> Option<KeyLayout> {
+        self.layout.known()
     }
 
     /// The server that a link is to connect to next.
@@ -111,9 +121,12 @@ impl Endpoint {
             buffer: BytesMut::new(),
             protocol: Protocol::Resp3,
             role_known: false,
+            layout: KeyLayout::Plain,
+            notice: None,
             address: address.clone(),
         };
         let server = self.login(&mut talk).await?;
+        self.learn_layout(&mut talk, server.mode.as_deref()).await?;
         let mut commands = Vec::new();
         if self.config.database != 0 {
             commands.push((Step::Required, cmd("SELECT").arg(self.config.database).to_owned()));
@@ -175,19 +188,40 @@ impl Endpoint {
             commands.push((Step::Required, auth.arg(password).to_owned()));
         }
         commands.push((Step::Optional, cmd("CLIENT").arg("SETNAME").arg(&self.client_name).to_owned()));
-        talk.send(commands.iter().map(|(_, command)| command)).await?;
+        let info = cmd("INFO").arg("server").to_owned();
+        talk.send(commands.iter().map(|(_, command)| command).chain([&info])).await?;
         for (step, _) in &commands {
             talk.answer(|reply| step.judge(reply)).await??;
         }
-        Ok(ServerFacts::default())
+        talk.answer(|reply| ServerFacts::of_info(&reply)).await
+    }
+
+    /// Finds out how the keys are named on a server of this mode: `cluster`, `sentinel` or another one.
+    async fn learn_layout(&self, talk: &mut Connection, mode: Option<&str>) -> Result<(), BusError> {
+        if mode == Some("sentinel") {
+            let message =
+                "this is a Redis Sentinel, which keeps no data: give the address of the server itself";
+            return Err(BusError::at(ErrorKind::InvalidConfig, "redis", message));
+        }
+        if mode == Some("cluster") {
+            self.layout.accept_cluster()?;
+            let questions = ["SLOTS", "INFO"].map(|about| cmd("CLUSTER").arg(about).to_owned());
+            talk.send(&questions).await?;
+            talk.answer(|reply| check_slots(&reply)).await??;
+            talk.answer(|reply| check_state(&reply)).await??;
+            talk.layout = KeyLayout::Tagged;
+        }
+        talk.notice = self.layout.found(talk.layout)?;
+        Ok(())
     }
 }
 
-/// What a server says of itself in its answer to `HELLO`, for the log.
+/// What a server says of itself in its answer to `HELLO`.
 #[derive(Default)]
 struct ServerFacts {
     version: Option<String>,
     role: Option<String>,
+    mode: Option<String>,
 }
 
 impl ServerFacts {
@@ -200,10 +234,22 @@ impl ServerFacts {
             match *name {
                 b"version" => facts.version = value(),
                 b"role" => facts.role = value(),
+                b"mode" => facts.mode = value(),
                 _ => {}
             }
         }
         facts
+    }
+
+    /// What the answer to `INFO server` says of a server without `HELLO`. One that does not tell runs alone.
+    fn of_info(reply: &Reply<'_>) -> ServerFacts {
+        let info = String::from_utf8_lossy(reply.text().unwrap_or_default());
+        // Valkey has another name for it.
+        let mode = |line: &str| {
+            line.strip_prefix("redis_mode:").or_else(|| line.strip_prefix("server_mode:")).map(str::to_owned)
+        };
+        let mode = info.lines().find_map(mode);
+        ServerFacts { mode, ..ServerFacts::default() }
     }
 }
 

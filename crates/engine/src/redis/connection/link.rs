@@ -12,6 +12,7 @@ use bytes::{Buf, BytesMut};
 use oxbus_model::backoff::Backoff;
 use oxbus_model::server_error;
 use oxbus_model::server_error::{Action, SLOW_RETRY_MS};
+use oxbus_model::stream_store::KeyLayout;
 use oxbus_model::{BusError, ErrorKind};
 use redis::Cmd;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -87,6 +88,7 @@ pub(crate) trait Session: Send + 'static {
 pub(crate) struct Opened {
     pub(crate) protocol: Protocol,
     pub(crate) role_known: bool,
+    pub(crate) layout: KeyLayout,
 }
 
 enum LinkMessage<I> {
@@ -255,9 +257,12 @@ impl<S: Session> Link<S> {
 
     /// Drives a connection until it breaks.
     async fn drive(&mut self, connection: Connection) -> Result<Ended, BusError> {
-        let Connection { stream, mut buffer, protocol, role_known, .. } = connection;
+        let Connection { stream, mut buffer, protocol, role_known, layout, notice, .. } = connection;
         let (mut reader, mut writer) = tokio::io::split(stream);
-        self.session.opened(Opened { protocol, role_known }, self.context.clock.now_ms());
+        if let Some(notice) = notice {
+            self.context.events.notice(notice);
+        }
+        self.session.opened(Opened { protocol, role_known, layout }, self.context.clock.now_ms());
         let mut alarm = pin!(self.alarm());
         // TLS may hold written bytes back until it is flushed.
         let mut unflushed = false;

@@ -1,5 +1,6 @@
 //! One supervised connection.
 //!
+//! - `cluster`: whether the server runs in cluster mode.
 //! - `socket`, `stream`, `tls`, `handshake`: from a configuration to a connection that is ready for commands.
 //! - `link`: keeps one connection, drives its session, and connects again.
 //! - `lazy_link`: a link that is made with its first input.
@@ -7,6 +8,7 @@
 //! - `liveness`: when a connection counts as dead.
 //! - `server_info`: what the server says of itself.
 
+pub(crate) mod cluster;
 pub(crate) mod expiry;
 pub(crate) mod handshake;
 pub(crate) mod lazy_link;

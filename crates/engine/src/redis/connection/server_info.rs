@@ -3,7 +3,8 @@
 use oxbus_model::BusError;
 use serde_json::json;
 
-use crate::transport::{EVICTION_POLICY, Probe, SERVER_INFO_DENIED};
+use crate::redis::connection::cluster;
+use crate::transport::{CLUSTER_MODE, EVICTION_POLICY, Probe, SERVER_INFO_DENIED};
 
 /// The part of `maxmemory`, in percent, from which on it is nearly full.
 const NEARLY_FULL: u64 = 90;
@@ -19,6 +20,9 @@ pub(in crate::redis) fn of(info: &str, latency: f64, now: i64, stores: bool) -> 
     let policy = field("maxmemory_policy");
     let mut warnings = Vec::new();
     let mut warn = |code: &'static str, message: String| warnings.push((code, message));
+    if field("redis_mode").or_else(|| field("server_mode")) == Some("cluster") {
+        warn(CLUSTER_MODE, cluster::WARNING.to_owned());
+    }
     if let Some(policy) = policy.filter(|p| *p != "noeviction") {
         let message = format!("maxmemory-policy is {policy}: the server deletes data when memory is short");
         warn(EVICTION_POLICY, message);
@@ -116,6 +120,10 @@ mod tests {
         assert_eq!(with(":noeviction", ":allkeys-lru"), ["EVICTION_POLICY"]);
         assert_eq!(with("aof_enabled:1", "aof_enabled:0"), ["NO_PERSISTENCE"]);
         assert_eq!(codes(&WELL.replace("aof_enabled:1", "aof_enabled:0"), NOW, false), [""; 0]);
+        // Valkey has another name for it.
+        for mode in ["redis_mode", "server_mode"] {
+            assert_eq!(with("redis_version", &format!("{mode}:cluster\r\nredis_version")), ["CLUSTER_MODE"]);
+        }
         assert_eq!(with("bgsave_status:ok", "bgsave_status:err"), ["PERSISTENCE_FAILING"]);
         assert_eq!(with("write_status:ok", "write_status:err"), ["PERSISTENCE_FAILING"]);
         assert_eq!(with("maxmemory:0", "maxmemory:11"), ["MEMORY_NEARLY_FULL"]);

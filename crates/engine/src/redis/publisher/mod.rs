@@ -1,6 +1,7 @@
 //! The publishing link.
 //!
 //! - `preparation`, `command_writer`: from a submission to commands; `prepared`: these; `hybrid`: its side that needs no server.
+//! - `cluster_keys`: the keys of a server in cluster mode.
 //! - `input`: what the link is told; `session`: the pipeline of a connection; `settling`: how publishes end; `in_flight`: what each command is for.
 //! - `stored_only`: events that were stored and nothing more.
 //! - `batches`: whose publishes the commands are.
@@ -8,6 +9,7 @@
 //! - `replicated`: events that wait for replicas, for a link of their own.
 
 pub(crate) mod batches;
+pub(crate) mod cluster_keys;
 pub(crate) mod command_writer;
 pub(crate) mod group_gate;
 pub(crate) mod held;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::BufMut;
 use oxbus_model::config::Mode;
+use oxbus_model::stream_store::KeyLayout;
 use oxbus_model::{BusError, ErrorKind, Outcome};
 use redis::cmd;
 use tokio::sync::oneshot;
@@ -20,6 +21,7 @@ use crate::redis::connection::link::{Opened, Session};
 use crate::redis::connection::liveness::{Check, HEARTBEAT_LIMIT, Liveness};
 use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::publisher::batches::Batches;
+use crate::redis::publisher::cluster_keys::ClusterKeys;
 use crate::redis::publisher::group_gate::GroupGate;
 use crate::redis::publisher::held::Held;
 use crate::redis::publisher::in_flight::{Command, PublishedEvent};
@@ -46,6 +48,7 @@ pub(crate) struct Publisher {
     /// What may not be sent yet.
     pub(in crate::redis) held: Held,
     pub(in crate::redis) preparation: Preparation,
+    cluster_keys: ClusterKeys,
     protocol: Protocol,
     pub(in crate::redis) connected: bool,
     pub(in crate::redis) role_known: bool,
@@ -95,6 +98,7 @@ impl Publisher {
             preparation: Preparation::new(&context, replicas),
             batches: Batches::new(&context.config.streams),
             liveness: Liveness::new(context.config.redis.heartbeat),
+            cluster_keys: ClusterKeys::new(context.channels.prefix()),
             context,
             protocol: Protocol::Resp3,
             connected: false,
@@ -112,13 +116,15 @@ impl Publisher {
     }
 
     fn publish(&mut self, submission: Submission) {
-        let Publisher { preparation, context, pipeline, batches, held, .. } = self;
+        let Publisher { preparation, context, pipeline, batches, held, cluster_keys, .. } = self;
         let batch = submission.batch;
-        let mut apart = (!held.is_open()).then(Pipeline::new);
+        let is_tagged = cluster_keys.layout == KeyLayout::Tagged;
+        let mut apart = (is_tagged || !held.is_open()).then(Pipeline::new);
         let commands = apart.as_mut().unwrap_or(pipeline);
         let Prepared { state, deadline, .. } =
             preparation.prepare(context, submission, commands, &mut batches.settled, |_, _| true);
-        if let Some(commands) = apart {
+        if let Some(mut commands) = apart {
+            cluster_keys.rename(&mut commands);
             let free = held.filter(PreparedCommands { wait: None, deadline, commands });
             pipeline.append(free.commands);
         }
@@ -134,6 +140,7 @@ impl Publisher {
         let PreparedBatch { batch, state, groups } = prepared;
         self.batches.add(batch, state);
         for mut commands in groups {
+            self.cluster_keys.rename(&mut commands.commands);
             self.expiry.add(commands.deadline);
             if commands.wait.is_none() && !self.connected && self.last_error.is_some() {
                 let unsent = commands.commands.remove_unsent(Command::is_unstored);
@@ -268,6 +275,9 @@ impl Session for Publisher {
     fn opened(&mut self, opened: Opened, now: u64) {
         self.protocol = opened.protocol;
         self.role_known = opened.role_known;
+        self.cluster_keys.layout = opened.layout;
+        self.cluster_keys.rename(&mut self.pipeline);
+        self.held.pipelines().for_each(|held| self.cluster_keys.rename(held));
         self.connected = true;
         self.liveness.read(now);
         self.last_role = now;

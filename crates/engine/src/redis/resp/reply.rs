@@ -74,7 +74,7 @@ pub(crate) fn message(buffer: &[u8]) -> Option<(Message<'_>, usize)> {
 }
 
 /// Takes a bulk string off the start of `rest`.
-fn bulk<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+pub(in crate::redis) fn bulk<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (b'$', Ok(Some(Head::Bulk(len)))) = (rest.first()?, head(rest)) else { return None };
     let (data, end) = rest.split_at_checked(len)?;
     *rest = end.strip_prefix(b"\r\n")?;

@@ -140,6 +140,23 @@ impl ScriptCall {
         changed
     }
 
+    /// Changes the arguments of a call of [`PERSIST`], which has one event and is not written yet: `change` is given them
+    /// and gives as many others, or `None` to leave them. Returns the command with them.
+    pub(in crate::redis) fn with_arguments(
+        &mut self,
+        command: &[u8],
+        change: impl FnOnce(&[u8]) -> Option<Vec<u8>>,
+    ) -> Option<Vec<u8>> {
+        if !std::ptr::eq(self.script, &PERSIST) {
+            return None;
+        }
+        let changed = change(self.arguments(command).1)?;
+        self.events.first_mut()?.args.bytes = changed.len();
+        let mut whole = Vec::with_capacity(command.len() + changed.len());
+        self.pack(&mut whole, &[], &changed);
+        Some(whole)
+    }
+
     /// The command is being written with these bytes, which are needed again if the server does not know the script.
     pub(in crate::redis) fn remember(&mut self, command: &[u8]) {
         // Nothing but a new connection makes a server that has seen the source forget it.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::BufMut;
 use oxbus_model::server_error;
 use oxbus_model::server_error::Action;
+use oxbus_model::stream_store::KeyLayout;
 use oxbus_model::{BusError, ErrorKind, Outcome};
 use redis::cmd;
 use tokio::sync::oneshot;
@@ -27,8 +28,16 @@ use crate::transport::link_id::LinkId;
 /// Where the reply to a command goes.
 type ReplySender = oneshot::Sender<Result<RespValue, BusError>>;
 
+/// What the link is told.
+pub(in crate::redis) enum Input {
+    /// A command to send.
+    Ask(Question),
+    /// Tell how keys are named on the server, once there is a connection, or why there is none.
+    Layout(oneshot::Sender<Result<KeyLayout, BusError>>, Permit),
+}
+
 /// A command to send.
-pub(in crate::redis) struct Input {
+pub(in crate::redis) struct Question {
     pub(in crate::redis) packed: Vec<u8>,
     /// When it must be answered, on the client's clock.
     pub(in crate::redis) deadline: u64,
@@ -56,6 +65,9 @@ pub(in crate::redis) struct CommandSession {
     protocol: Protocol,
     connected: bool,
     role_known: bool,
+    layout: KeyLayout,
+    /// Who waits for the first connection to learn the layout.
+    asking_layout: Vec<(oneshot::Sender<Result<KeyLayout, BusError>>, Permit)>,
     /// Why there is no connection; `None` also while the first one is made.
     last_error: Option<BusError>,
     pipeline: Pipeline<Command>,
@@ -71,6 +83,8 @@ impl CommandSession {
             protocol: Protocol::Resp3,
             connected: false,
             role_known: false,
+            layout: KeyLayout::Plain,
+            asking_layout: Vec::new(),
             last_error: None,
             pipeline: Pipeline::new(),
             expiry: Expiry::new(),
@@ -129,6 +143,19 @@ impl CommandSession {
         Ok(())
     }
 
+    /// Answers those that ask for the layout, unless the first connection is being made.
+    fn tell_layout(&mut self) {
+        let answer = match &self.last_error {
+            None if self.connected => Ok(self.layout),
+            None => return,
+            Some(error) => Err(not_sent(error)),
+        };
+        for (sender, _) in self.asking_layout.drain(..) {
+            // The one who asks may have given up.
+            let _ = sender.send(answer.clone());
+        }
+    }
+
     /// Ends everything that waits unsent.
     fn drop_unsent(&mut self, error: &BusError) {
         for command in self.pipeline.remove_unsent(|_| true) {
@@ -146,7 +173,13 @@ impl Session for CommandSession {
     }
 
     fn input(&mut self, input: Input, _now: u64) {
-        let Input { packed, deadline, reply, permit } = input;
+        let Question { packed, deadline, reply, permit } = match input {
+            Input::Ask(question) => question,
+            Input::Layout(sender, permit) => {
+                self.asking_layout.push((sender, permit));
+                return self.tell_layout();
+            }
+        };
         let command = Command::Asked { reply, deadline, _permit: permit };
         match &self.last_error {
             Some(error) => fail(command, &not_sent(error)),
@@ -161,7 +194,9 @@ impl Session for CommandSession {
         self.protocol = opened.protocol;
         self.role_known = opened.role_known;
         self.connected = true;
+        self.layout = opened.layout;
         self.last_error = None;
+        self.tell_layout();
         self.liveness.read(now);
         self.context.events.link_up(&LinkId::Consumer);
     }
@@ -207,6 +242,7 @@ impl Session for CommandSession {
     fn closed(&mut self, error: &BusError) {
         self.connected = false;
         self.last_error = Some(error.clone());
+        self.tell_layout();
         let message = format!("sent, and the connection was lost before the answer: {}", error.message);
         let lost = BusError::new(ErrorKind::ConnectionLost, message).with_outcome(Outcome::Unknown);
         for sent in self.pipeline.disconnected() {

@@ -3,8 +3,9 @@
 //! - `command_link`: the link for commands that a caller waits for; `command_session`: its session; `command_limit`: how
 //!   many may wait.
 //! - `group_reader`: the link that reads new entries for a consumer group; `reader_session`: its session;
-//!   `reader_input`: what that is told; `trim_watch`: when it looks before a read for what the group has missed;
-//!   `landmarks`: the entries that it asks for to know whether it has to.
+//!   `reader_reads`: its reads; `split_read`: a read of several slots of a cluster; `reader_input`: what the session is
+//!   told; `trim_watch`: when it looks before a read for what the group has missed; `landmarks`: the entries that it asks
+//!   for to know whether it has to.
 //! - `store`, `store_replies`: requests of the stream store as commands and scripts, and their replies.
 
 pub(crate) mod command_limit;
@@ -13,7 +14,9 @@ pub(crate) mod command_session;
 pub(crate) mod group_reader;
 mod landmarks;
 mod reader_input;
+mod reader_reads;
 mod reader_session;
+mod split_read;
 pub(crate) mod store;
 pub(crate) mod store_replies;
 mod trim_watch;

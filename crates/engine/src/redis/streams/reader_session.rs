@@ -1,13 +1,14 @@
 //! The session of a group's reader: it sends reads, before some of them a look at what the group has missed, and
-//! reports what came.
+//! reports what came. Its reads themselves are in `reader_reads`.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::BufMut;
-use oxbus_model::consumer::{GroupKey, Read, ReceivedEntry};
+use oxbus_model::consumer::{GroupKey, Read};
 use oxbus_model::server_error;
 use oxbus_model::server_error::Action;
+use oxbus_model::stream_store::KeyLayout;
 use oxbus_model::{BusError, ErrorKind};
 use redis::{Cmd, cmd};
 use tokio::sync::oneshot;
@@ -17,10 +18,11 @@ use crate::redis::connection::liveness::{Check, HEARTBEAT_LIMIT, Liveness, unexp
 use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::resp::reply::{Protocol, Reply, decode};
 use crate::redis::resp::value::RespValue;
-use crate::redis::resp::xreadgroup::{Progress, ReadReply, visit};
+use crate::redis::resp::xreadgroup::Progress;
 use crate::redis::scripts::script;
 use crate::redis::streams::landmarks::Asking;
 use crate::redis::streams::reader_input::{Blocked, Input};
+use crate::redis::streams::split_read::{SlotStreams, SplitRead, by_slot};
 use crate::redis::streams::store_replies;
 use crate::redis::streams::trim_watch::{Precaution, Sight, TrimWatch, look};
 use crate::transport::context::TransportContext;
@@ -30,18 +32,20 @@ use crate::transport::link_id::LinkId;
 const MAX_BLOCK: u64 = 5_000;
 
 /// How long after the end of a blocked read the server may answer, in milliseconds.
-const BLOCK_GRACE: u64 = 2_000;
+pub(super) const BLOCK_GRACE: u64 = 2_000;
 
 /// How long the server may take to answer a question, in milliseconds.
 const ASK_LIMIT: u64 = 5_000;
 
 /// How long a read blocks, in milliseconds.
-fn block(context: &TransportContext) -> u64 {
+pub(super) fn block(context: &TransportContext) -> u64 {
     context.config.redis.heartbeat.clamp(1, MAX_BLOCK)
 }
 
-enum Command {
+pub(super) enum Command {
     Read(Read),
+    /// The streams of one slot, for the read of several that is under way.
+    Part,
     /// An entry of a stream that was read.
     Landmark,
     /// What the group has missed of these streams.
@@ -56,29 +60,34 @@ enum Command {
 
 /// The session.
 pub(super) struct GroupReaderSession {
-    key: GroupKey,
+    pub(super) key: GroupKey,
     id: LinkId,
-    context: Arc<TransportContext>,
+    pub(super) context: Arc<TransportContext>,
     protocol: Protocol,
+    /// How keys are named on the server.
+    layout: KeyLayout,
     connected: bool,
     /// Reads that are not sent.
     unsent: VecDeque<Read>,
+    /// The read of several slots that is under way, and where the next one waits first.
+    pub(super) split: Option<SplitRead>,
+    pub(super) turn: usize,
     /// A read that waits until it is known whether entries that were read are still there.
     asking: Option<Asking>,
-    trims: TrimWatch,
+    pub(super) trims: TrimWatch,
     /// Whether the server knows the script of a look.
     knows_script: bool,
     /// Reads that are not answered. The server works on one while the answer to another is taken in.
-    unanswered: usize,
+    pub(super) unanswered: usize,
     pipeline: Pipeline<Command>,
     progress: Progress,
     /// The server's number of the connection.
     client: Option<i64>,
     liveness: Liveness,
     /// Whether no more is read.
-    leaving: bool,
+    pub(super) leaving: bool,
     /// Told when the last read is over.
-    over: Option<oneshot::Sender<()>>,
+    pub(super) over: Option<oneshot::Sender<()>>,
 }
 
 impl GroupReaderSession {
@@ -90,8 +99,11 @@ impl GroupReaderSession {
             trims: TrimWatch::new(&context.config.streams),
             context,
             protocol: Protocol::Resp3,
+            layout: KeyLayout::Plain,
             connected: false,
             unsent: VecDeque::new(),
+            split: None,
+            turn: 0,
             asking: None,
             knows_script: false,
             unanswered: 0,
@@ -103,7 +115,7 @@ impl GroupReaderSession {
         }
     }
 
-    fn push(&mut self, command: Command, limit: u64, packed: &Cmd) {
+    pub(super) fn push(&mut self, command: Command, limit: u64, packed: &Cmd) {
         self.pipeline.push(command, limit, |bytes| bytes.put_slice(&packed.get_packed_command()));
     }
 
@@ -111,6 +123,7 @@ impl GroupReaderSession {
     fn advance(&mut self, now: u64) {
         while !self.leaving
             && self.asking.is_none()
+            && self.split.is_none()
             && let Some(read) = self.unsent.pop_front()
         {
             match self.trims.precaution(&read.streams, read.limit, now) {
@@ -118,6 +131,14 @@ impl GroupReaderSession {
                 Precaution::Look => self.look_and_send(read, now),
                 Precaution::Ask => self.ask(read, now),
             }
+        }
+    }
+
+    /// The streams that one command can name.
+    pub(super) fn parts(&self, read: &Read) -> Vec<SlotStreams> {
+        match self.layout {
+            KeyLayout::Plain => vec![read.streams.clone()],
+            KeyLayout::Tagged => by_slot(&read.streams),
         }
     }
 
@@ -134,28 +155,19 @@ impl GroupReaderSession {
     /// Sends a read, and before it a look at what the group has missed. They go together, so that hardly anything
     /// comes between them.
     fn look_and_send(&mut self, read: Read, now: u64) {
-        let command = look(&read, &self.trims, self.context.origin.instance_id(), self.knows_script);
-        self.trims.looking();
-        let (group, streams) = (read.group.clone(), read.streams.clone());
-        self.push(Command::Look { group, streams, sent: now }, block(&self.context) + BLOCK_GRACE, &command);
+        self.look(&read.group, &self.parts(&read), now);
         self.send(read, now);
     }
 
-    fn send(&mut self, read: Read, now: u64) {
-        let block = block(&self.context);
-        let mut command = cmd("XREADGROUP");
-        command.arg("GROUP").arg(&*read.group).arg(&*read.consumer);
-        command.arg("COUNT").arg(read.limit).arg("BLOCK").arg(block).arg("STREAMS");
-        for stream in read.streams.iter() {
-            command.arg(&**stream);
+    /// Looks at what the group has missed of these streams.
+    pub(super) fn look(&mut self, group: &Arc<str>, parts: &[SlotStreams], now: u64) {
+        for streams in parts {
+            let (instance, known) = (self.context.origin.instance_id(), self.knows_script);
+            let command = look(group, streams, self.layout, &self.trims, instance, known);
+            self.trims.looking();
+            let look = Command::Look { group: group.clone(), streams: streams.clone(), sent: now };
+            self.push(look, block(&self.context) + BLOCK_GRACE, &command);
         }
-        for _ in read.streams.iter() {
-            command.arg(">");
-        }
-        self.unanswered += 1;
-        self.trims.sent(now);
-        // A read that waits behind another has its time from when that one is answered.
-        self.push(Command::Read(read), block + BLOCK_GRACE, &command);
     }
 
     fn take(&mut self, reply: &[u8], now: u64) -> Result<(), BusError> {
@@ -164,6 +176,7 @@ impl GroupReaderSession {
         }
         match self.pipeline.answered() {
             Some(Command::Read(read)) => self.take_entries(&read, reply, now),
+            Some(Command::Part) => self.take_part(reply, now),
             Some(Command::Landmark) => self.take_landmark(reply, now),
             Some(Command::Look { group, streams, sent }) => self.take_look(&group, &streams, sent, reply),
             Some(Command::ClientId) => {
@@ -242,62 +255,9 @@ impl GroupReaderSession {
         Ok(())
     }
 
-    /// Takes the answer to a read.
-    fn take_entries(&mut self, read: &Read, reply: &[u8], now: u64) -> Result<(), BusError> {
-        self.unanswered = self.unanswered.saturating_sub(1);
-        let mut arrivals = Vec::new();
-        let mut unknown = false;
-        let (codec, instance) = (self.context.config.codec, self.context.origin.instance_id());
-        let answer = visit(reply, |name, id, fields| {
-            let Some(stream) = read.streams.iter().find(|stream| stream.as_bytes() == name) else {
-                unknown = true;
-                return;
-            };
-            arrivals.push(ReceivedEntry::new(codec, stream.clone(), id, fields, instance));
-        })?;
-        if unknown {
-            let message = "the server sent entries of a stream that was not asked for";
-            return Err(BusError::new(ErrorKind::ConnectionLost, message));
-        }
-        match answer {
-            ReadReply::Refused(error) => {
-                let refusal = server_error::classify(error);
-                if refusal.action == Action::Reconnect {
-                    return Err(refusal.into_error(error));
-                }
-                // The group may be made again.
-                self.trims.forget();
-                self.context.events.read_interrupted(self.key, refusal.into_error(error));
-            }
-            ReadReply::Entries | ReadReply::Nothing => {
-                for stream in read.streams.iter() {
-                    let mut of_stream = arrivals.iter().filter(|entry| Arc::ptr_eq(&entry.stream, stream));
-                    let count = of_stream.clone().count() as u64;
-                    if let Some(last) = of_stream.next_back() {
-                        self.trims.read(stream, count, last.id);
-                    }
-                }
-                let newest = arrivals.iter().map(|entry| entry.id.ms).max().unwrap_or(0);
-                self.trims.answered(arrivals.len(), read.limit, newest, block(&self.context), now);
-                self.context.events.entries(self.key, arrivals);
-            }
-        }
-        if self.unanswered == 0 {
-            self.report_over();
-        }
-        Ok(())
-    }
-
-    /// Tells who waits for it that the last read is over, and what it brought has arrived.
-    fn report_over(&mut self) {
-        if let Some(over) = self.over.take() {
-            // The one who waits may have given up.
-            let _ = over.send(());
-        }
-    }
-
     fn leave(&mut self, answer: oneshot::Sender<Option<Blocked>>) {
         self.leaving = true;
+        self.split.iter_mut().for_each(SplitRead::hurry);
         let blocked = (self.unanswered > 0).then(|| {
             let (sender, over) = oneshot::channel();
             self.over = Some(sender);
@@ -326,6 +286,7 @@ impl Session for GroupReaderSession {
             Input::Unblock(answer) => {
                 // The one who asks may have given up.
                 let _ = answer.send(self.client.filter(|_| self.unanswered > 0));
+                self.split.iter_mut().for_each(SplitRead::hurry);
                 if self.asking.take().is_some() {
                     self.context.events.entries(self.key, Vec::new());
                 }
@@ -336,6 +297,7 @@ impl Session for GroupReaderSession {
 
     fn opened(&mut self, opened: Opened, now: u64) {
         self.protocol = opened.protocol;
+        self.layout = opened.layout;
         self.connected = true;
         self.liveness.read(now);
         self.progress = Progress::default();
@@ -383,6 +345,7 @@ impl Session for GroupReaderSession {
     fn closed(&mut self, error: &BusError) {
         self.unsent.clear();
         self.asking = None;
+        self.split = None;
         self.unanswered = 0;
         self.client = None;
         self.pipeline.disconnected();

@@ -8,6 +8,7 @@ use crate::fixture::Fixture;
 use crate::support::Inbox;
 
 suite! {
+    with cluster;
     streams_and_groups, existence, trimming, positions, removing_a_group,
 }
 

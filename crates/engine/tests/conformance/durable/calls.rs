@@ -16,6 +16,7 @@ use crate::fixture::Fixture;
 use crate::support::{Event, FAILED, Inbox, PATIENCE};
 
 suite! {
+    with cluster;
     batches, failing_batches, many_batches, pause_and_resume, a_paused_client_leaves_the_rest_to_others, circuit_breaker, backpressure,
 }
 

@@ -13,6 +13,7 @@ use crate::fixture::Fixture;
 use crate::support::{Bus, Event, Inbox, PATIENCE};
 
 suite! {
+    with cluster;
     looking, back_to_the_group, back_to_the_stream, failing_again,
 }
 

@@ -13,6 +13,7 @@ use crate::fixture::Fixture;
 use crate::support::{Bus, Event, Inbox, PATIENCE, Record};
 
 suite! {
+    with cluster;
     over_deploys, what_fails_in_a_drain, order_over_a_restart, over_a_death, many,
 }
 

@@ -13,6 +13,7 @@ use crate::fixture::Fixture;
 use crate::support::{Event, Inbox, PATIENCE, Record, end, lost, publish_tracked, tracked, tracking};
 
 suite! {
+    with cluster;
     concurrent_subscribe, concurrent_subscribe_multiple_topics, publish_subscribe_in_order, continue_after_subscribe_close, concurrent_close, publisher_close, reconnect,
 }
 

@@ -10,8 +10,8 @@ use crate::fixture::Fixture;
 use crate::support::{Bus, Inbox, PATIENCE, Record, is_warning};
 
 suite! {
-    one_after_the_other, five_starts, a_type_that_a_deploy_adds, trimmed_meanwhile, a_new_pattern_says_where_it_starts,
-    a_start_counts_once,
+    with cluster; one_after_the_other, five_starts, a_type_that_a_deploy_adds, trimmed_meanwhile,
+    a_new_pattern_says_where_it_starts, a_start_counts_once,
 }
 
 const TYPES: [&str; 3] = ["job.cancelled", "job.placed", "job.paid"];

@@ -11,6 +11,7 @@ use crate::fixture::Fixture;
 use crate::support::{Bus, Event, FAILED, Inbox, PATIENCE, claim_lost};
 
 suite! {
+    with cluster;
     claims_are_renewed, a_blocked_host, max_processing, a_late_failure, a_stolen_claim, a_crowd,
 }
 

@@ -9,6 +9,7 @@ use crate::fixture::Fixture;
 use crate::support::{Bus, Inbox, PATIENCE, dead_lettered, lost, recreated};
 
 suite! {
+    with cluster;
     undecodable, foreign_entries, trimmed_unread, trimmed_pending, a_lost_group, a_lost_stream,
 }
 

@@ -10,6 +10,7 @@ use crate::fixture::Fixture;
 use crate::support::{Bus, Inbox};
 
 suite! {
+    with cluster;
     streams_are_found_in_the_registry, streams_are_found_by_a_scan, a_long_list_is_cut,
     questions_without_a_stream, live_events_are_seen, nothing_is_created,
 }

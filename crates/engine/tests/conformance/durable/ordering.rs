@@ -13,6 +13,7 @@ use crate::fixture::Fixture;
 use crate::support::{Event, FAILED, Inbox, PATIENCE, Record};
 
 suite! {
+    with cluster;
     by_key, a_key_that_waits, by_stream, a_late_call_keeps_its_place, one_order_for_a_group,
 }
 

@@ -9,6 +9,7 @@ use crate::fixture::Fixture;
 use crate::support::{Bus, Inbox, PATIENCE, Published, Record, to_room, to_user};
 
 suite! {
+    with cluster;
     what_must_be_stored_is_refused_elsewhere, a_publish_that_must_be_stored, a_type_that_a_group_waits_for_is_told,
     types_beyond_those_that_are_counted_are_looked_up,
 }

@@ -9,6 +9,7 @@ use crate::fixture::Fixture;
 use crate::support::{Inbox, PATIENCE, Record};
 
 suite! {
+    with cluster;
     receipts, duplicates, duplicates_run_out, publish_refusals, retention,
 }
 

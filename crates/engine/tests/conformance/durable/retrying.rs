@@ -14,6 +14,7 @@ use crate::fixture::Fixture;
 use crate::support::{Event, FAILED, Inbox, PATIENCE, Record, Verdict, dead_lettered};
 
 suite! {
+    with cluster;
     always_failing, giving_up, retry_later, without_dead_letters, attempts_survive, one_of_two_fails, many_retries_at_once,
 }
 

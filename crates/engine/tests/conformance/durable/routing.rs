@@ -11,6 +11,7 @@ use crate::fixture::Fixture;
 use crate::support::{Inbox, PATIENCE, Record, dead_lettered};
 
 suite! {
+    with cluster;
     refusals, overlapping_patterns, filters, handlers_in_different_clients, unhandled, several_streams, configured_groups, where_events_are_stored,
 }
 

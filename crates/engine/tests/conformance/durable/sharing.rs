@@ -12,6 +12,7 @@ use crate::fixture::Fixture;
 use crate::support::{Bus, Inbox, PATIENCE};
 
 suite! {
+    with cluster;
     a_slow_group, hand_back_on_disconnect, hand_back_on_unsubscribe, one_subscription_of_a_group_ends, rejoin, a_dead_consumer, a_consumer_name, consumers_that_leave, a_lease_of_its_own, recover,
 }
 

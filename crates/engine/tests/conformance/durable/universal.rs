@@ -29,7 +29,7 @@ each!(suite);
 mod at_once {
     use super::stress;
 
-    suite! { stress }
+    suite! { with cluster; stress }
 }
 
 /// TestPublishSubscribe: 100 messages arrive once, unchanged, with their metadata; as live ones do.

@@ -297,6 +297,41 @@ impl<C> Pipeline<C> {
         false
     }
 
+    /// Changes those that wait: `change` is given the bytes of each, and gives those that are written instead, or `None`
+    /// to leave it.
+    pub(in crate::redis) fn rewrite_unsent(
+        &mut self,
+        mut change: impl FnMut(&mut C, &[u8]) -> Option<Vec<u8>>,
+    ) {
+        let (mut end, mut changed) = (self.partial, Vec::new());
+        for (index, queued) in self.unsent.iter_mut().enumerate() {
+            let start = end + queued.skip;
+            end = start + queued.len;
+            let bytes = self.bytes.get(start..end).unwrap_or_default();
+            if let Some(bytes) = queued.command.as_mut().and_then(|command| change(command, bytes)) {
+                changed.push((index, bytes));
+            }
+        }
+        if changed.is_empty() {
+            return;
+        }
+        let mut changed = changed.into_iter().peekable();
+        let mut old = std::mem::take(&mut self.bytes);
+        self.bytes.put_slice(&old.split_to(self.partial));
+        for (index, queued) in self.unsent.iter_mut().enumerate() {
+            self.bytes.put_slice(&old.split_to(queued.skip));
+            let its = old.split_to(queued.len);
+            match changed.next_if(|(at, _)| *at == index) {
+                Some((_, bytes)) => {
+                    queued.len = bytes.len();
+                    self.bytes.put_slice(&bytes);
+                }
+                None => self.bytes.put_slice(&its),
+            }
+        }
+        self.largest = self.largest.max(self.bytes.len());
+    }
+
     /// The connection is gone. Returns what was written and not answered; what waits stays.
     pub(in crate::redis) fn disconnected(&mut self) -> VecDeque<Sent<C>> {
         self.bytes.advance(self.partial);

@@ -1,9 +1,10 @@
 //! One request on its way: the commands and scripts that it takes.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use oxbus_model::codec::field_names::FieldNames;
-use oxbus_model::stream_store::{ConsumerId, EntryId, Response, keys};
+use oxbus_model::stream_store::{ConsumerId, EntryId, KeyLayout, Response, keys};
 use oxbus_model::{BusError, ErrorKind};
 use redis::{Cmd, cmd};
 
@@ -21,6 +22,7 @@ pub(super) const CHUNK: usize = 500;
 pub(super) struct StoreCall {
     pub(super) commands: Arc<CommandLink>,
     pub(super) deadline: u64,
+    pub(super) layout: KeyLayout,
     pub(super) names: &'static FieldNames,
     /// The channel on which other clients are told of what is handed back; empty where nothing is published.
     pub(super) handed_back: Arc<str>,
@@ -81,7 +83,7 @@ impl StoreCall {
     ) -> Result<Response, BusError> {
         items.sort_by_key(|(id, _)| *id);
         items.dedup_by_key(|(id, _)| *id);
-        let fence = Self::fence(member);
+        let fence = self.fence(member);
         let keys = [&[&*member.stream, &fence[0], &fence[1]], more_keys].concat();
         let (mut taken, mut gone) = (Vec::new(), Vec::new());
         for items in items.chunks(CHUNK) {
@@ -96,10 +98,20 @@ impl StoreCall {
         Ok(Response::Fenced { not_owned: taken, deleted: gone })
     }
 
+    /// What the names of the keys beside a stream begin with.
+    pub(super) fn home<'a>(&self, stream: &'a str) -> Cow<'a, str> {
+        self.layout.home(stream)
+    }
+
+    /// All keys of a group: see [`keys::of_group`].
+    pub(super) fn keys_of_group(&self, stream: &str, group: &str) -> [String; 7] {
+        keys::of_group(&self.home(stream), group)
+    }
+
     /// The keys beside the stream that fenced scripts look at: the notes and the consumers.
-    pub(super) fn fence(member: &ConsumerId) -> [String; 2] {
-        let ConsumerId { stream, group, .. } = member;
-        [keys::notes(stream, group), keys::consumers(stream, group)]
+    pub(super) fn fence(&self, member: &ConsumerId) -> [String; 2] {
+        let home = self.home(&member.stream);
+        [keys::notes(&home, &member.group), keys::consumers(&home, &member.group)]
     }
 
     pub(super) async fn pending(
@@ -132,8 +144,9 @@ impl StoreCall {
         };
         // A name that is not text is of another program, which keeps no facts.
         let groups: Vec<&str> = groups.iter().filter_map(|name| std::str::from_utf8(name).ok()).collect();
-        let facts: Vec<String> = groups.iter().map(|group| keys::facts(stream, group)).collect();
-        let janitor = keys::janitor(stream);
+        let home = self.home(stream);
+        let facts: Vec<String> = groups.iter().map(|group| keys::facts(&home, group)).collect();
+        let janitor = keys::janitor(&home);
         let keys: Vec<&str> = [stream, &janitor].into_iter().chain(facts.iter().map(|k| &**k)).collect();
         let text = |bound: Option<u64>| bound.map(|n| n.to_string()).unwrap_or_default();
         let arguments = |c: &mut Cmd| {

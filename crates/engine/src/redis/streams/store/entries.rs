@@ -19,7 +19,8 @@ impl StoreCall {
         limit: usize,
         (early, set_right): (bool, bool),
     ) -> Result<Response, BusError> {
-        let (due, consumers) = (keys::due(stream, group), keys::consumers(stream, group));
+        let home = self.home(stream);
+        let (due, consumers) = (keys::due(&home, group), keys::consumers(&home, group));
         let arguments = |c: &mut Cmd| {
             c.arg(&**group)
                 .arg(DELAYED)
@@ -67,7 +68,8 @@ impl StoreCall {
         member: &ConsumerId,
         more: impl Fn(&mut Cmd),
     ) -> Result<Response, BusError> {
-        let ([notes, consumers], due) = (Self::fence(member), keys::due(&member.stream, &member.group));
+        let due = keys::due(&self.home(&member.stream), &member.group);
+        let [notes, consumers] = self.fence(member);
         let keys = [&*member.stream, &notes, &consumers, &due];
         let arguments = |c: &mut Cmd| {
             c.arg(&*member.group).arg(&*member.consumer).arg(&*member.instance);

@@ -29,13 +29,14 @@ pub(super) async fn synchronize(call: &StoreCall, heartbeat: Request) -> Result<
         return Ok(Response::Done);
     };
     let ConsumerId { stream, group, consumer, .. } = &member;
+    let home = call.home(stream);
     let keys = [
         &**stream,
-        &keys::facts(stream, group),
-        &keys::patterns(stream, group),
-        &keys::consumers(stream, group),
-        &keys::skipped(stream, group),
-        &keys::tasks(stream, group),
+        &keys::facts(&home, group),
+        &keys::patterns(&home, group),
+        &keys::consumers(&home, group),
+        &keys::skipped(&home, group),
+        &keys::tasks(&home, group),
     ];
     let mark = mark.map(|id| id.to_string()).unwrap_or_default();
     let arguments = |c: &mut Cmd| {
@@ -67,12 +68,9 @@ pub(super) async fn skip(
 ) -> Result<Response, BusError> {
     entries.sort_unstable_by_key(|(id, _)| *id);
     let ConsumerId { stream, group, consumer, instance } = member;
-    let keys = [
-        &**stream,
-        &keys::facts(stream, group),
-        &keys::consumers(stream, group),
-        &keys::skipped(stream, group),
-    ];
+    let home = call.home(stream);
+    let keys =
+        [&**stream, &keys::facts(&home, group), &keys::consumers(&home, group), &keys::skipped(&home, group)];
     let arguments = |c: &mut Cmd| {
         c.arg(&**group).arg(&**consumer).arg(&**instance).arg(version).arg(MAX_TYPES);
         for (id, event_type) in &entries {
@@ -90,7 +88,8 @@ pub(super) async fn take_up(
     limit: usize,
 ) -> Result<Response, BusError> {
     let ConsumerId { stream, group, consumer, instance } = member;
-    let keys = [&**stream, &keys::consumers(stream, group), &keys::tasks(stream, group)];
+    let home = call.home(stream);
+    let keys = [&**stream, &keys::consumers(&home, group), &keys::tasks(&home, group)];
     let arguments = |c: &mut Cmd| {
         c.arg(&**group).arg(&**consumer).arg(&**instance).arg(limit);
         c.arg(call.names.event_type).arg(call.names.only_group);

@@ -1,9 +1,11 @@
 //! The streams of a Redis server: each request is one command or one script.
 //!
 //! - this file: which request is which; `call`: how commands and scripts are run
+//! - `cluster`: their keys on a server in cluster mode
 //! - `entries`: entries that change hands; `group_facts`: what the clients of a group share
 
 mod call;
+mod cluster;
 mod entries;
 mod group_facts;
 #[cfg(test)]
@@ -11,10 +13,10 @@ mod tests;
 
 use std::sync::Arc;
 
-use oxbus_model::codec::Codec;
 use oxbus_model::codec::field_names::FieldNames;
+use oxbus_model::config::Config;
 use oxbus_model::stream_store::registry::{MAX_REGISTERED, kept_patterns_json};
-use oxbus_model::stream_store::{ConsumerId, DELAYED, EntryId, Request, Response, keys};
+use oxbus_model::stream_store::{ConsumerId, DELAYED, EntryId, KeyLayout, Request, Response, keys};
 use oxbus_model::{BusError, Outcome, presence};
 use redis::{Cmd, cmd};
 
@@ -23,6 +25,7 @@ use crate::redis::resp::value::RespValue;
 use crate::redis::scripts::list;
 use crate::redis::streams::command_link::CommandLink;
 use crate::redis::streams::store::call::{CHUNK, StoreCall, count, texts, wait};
+use crate::redis::streams::store::cluster::ClusterNames;
 use crate::transport::store::{PendingResponse, Store};
 
 /// The keys that one step of a scan looks at, about.
@@ -36,23 +39,38 @@ pub(crate) struct RedisStore {
     names: &'static FieldNames,
     /// The channel on which other clients are told of what is handed back; empty where nothing is published.
     handed_back: Arc<str>,
+    cluster: Arc<ClusterNames>,
 }
 
 impl RedisStore {
-    /// A store whose entries have the format `codec`. Clients are told on the channel `handed_back` of entries that are
+    /// A store of the entries of a configuration. Clients are told on the channel `handed_back` of entries that are
     /// handed back, unless it is empty.
-    pub(in crate::redis) fn new(commands: Arc<CommandLink>, codec: Codec, handed_back: Arc<str>) -> Self {
-        RedisStore { commands, names: codec.field_names(), handed_back }
+    pub(in crate::redis) fn new(commands: Arc<CommandLink>, config: &Config, handed_back: Arc<str>) -> Self {
+        let cluster = Arc::new(ClusterNames::new(config));
+        RedisStore { commands, names: config.codec.field_names(), handed_back, cluster }
     }
 }
 
 impl Store for RedisStore {
     fn execute(&self, request: Request) -> PendingResponse {
         let (commands, names, handed_back) = (self.commands.clone(), self.names, self.handed_back.clone());
-        let call = StoreCall { deadline: commands.deadline(), commands, names, handed_back };
-        Box::pin(async move { execute(&call, request).await })
+        let (deadline, cluster) = (commands.deadline(), self.cluster.clone());
+        Box::pin(async move {
+            let layout = commands.layout(deadline).await?;
+            let call = StoreCall { deadline, layout, commands, names, handed_back };
+            match (layout, request) {
+                (KeyLayout::Plain, request) => execute(&call, request).await,
+                (KeyLayout::Tagged, Request::KeepAlive { key, ttl }) => {
+                    cluster.keep_alive(&call, &key, ttl).await
+                }
+                (KeyLayout::Tagged, request) => {
+                    Ok(cluster.named(execute(&call, cluster.located(request)).await?))
+                }
+            }
+        })
     }
 }
+
 /// Executes a request by one command or one script.
 async fn execute(call: &StoreCall, request: Request) -> Result<Response, BusError> {
     match request {
@@ -60,7 +78,7 @@ async fn execute(call: &StoreCall, request: Request) -> Result<Response, BusErro
             let arguments = |c: &mut Cmd| {
                 c.arg(&*group).arg(from.to_string()).arg(u8::from(restarted));
             };
-            let [facts, _, _, notes, skipped, tasks, due] = keys::of_group(&stream, &group);
+            let [facts, _, _, notes, skipped, tasks, due] = call.keys_of_group(&stream, &group);
             let keys = [&*stream, &notes, &due, &facts, &skipped, &tasks];
             match call.run(&list::ENSURE_GROUP, &keys, arguments).await {
                 Ok(reply) => store_replies::opened(reply),
@@ -81,7 +99,7 @@ async fn execute(call: &StoreCall, request: Request) -> Result<Response, BusErro
             Ok(Response::Done)
         }
         Request::ExtendLease { member, items } => {
-            let due = keys::due(&member.stream, &member.group);
+            let due = keys::due(&call.home(&member.stream), &member.group);
             call.fenced(&list::EXTEND_LEASE, &member, items, &[&due], &[], |c, (id, state)| {
                 let count = state.map(|state| state.deliveries.to_string()).unwrap_or_default();
                 c.arg(id.to_string()).arg(count).arg(wait(state.and_then(|state| state.due_in)));
@@ -89,7 +107,7 @@ async fn execute(call: &StoreCall, request: Request) -> Result<Response, BusErro
             .await
         }
         Request::Requeue { member, items, lease, unhandled } => {
-            let due = keys::due(&member.stream, &member.group);
+            let due = keys::due(&call.home(&member.stream), &member.group);
             let (unhandled, lease) = (if unhandled { "1" } else { "" }, lease.to_string());
             let arguments = [unhandled, &*call.handed_back, DELAYED, &lease];
             call.fenced(&list::REQUEUE, &member, items, &[&due], &arguments, |c, (id, state)| {
@@ -131,14 +149,14 @@ async fn execute(call: &StoreCall, request: Request) -> Result<Response, BusErro
             group_facts::take_up(call, &member, (&told, &tasks), limit).await
         }
         Request::RemoveConsumer { member, instance } => {
-            let consumers = keys::consumers(&member.stream, &member.group);
+            let consumers = keys::consumers(&call.home(&member.stream), &member.group);
             let arguments = |c: &mut Cmd| {
                 c.arg(&*member.group).arg(&*member.consumer).arg(&*instance);
             };
             count(call.run(&list::REMOVE_CONSUMER, &[&member.stream, &consumers], arguments).await)
         }
         Request::RemoveDeadConsumers { member: ConsumerId { stream, group, .. }, pause } => {
-            let [facts, _, consumers, notes, ..] = keys::of_group(&stream, &group);
+            let [facts, _, consumers, notes, ..] = call.keys_of_group(&stream, &group);
             let arguments = |c: &mut Cmd| {
                 c.arg(&*group).arg(pause);
             };
@@ -149,7 +167,7 @@ async fn execute(call: &StoreCall, request: Request) -> Result<Response, BusErro
             call.apply_retention(&stream, &instance, (max_len, max_age), safe).await
         }
         Request::RemoveGroup { stream, group } => {
-            let of_group = keys::of_group(&stream, &group);
+            let of_group = call.keys_of_group(&stream, &group);
             let keys: Vec<&str> = [&*stream].into_iter().chain(of_group.iter().map(|k| &**k)).collect();
             let arguments = |c: &mut Cmd| {
                 c.arg(&*group);
@@ -161,7 +179,7 @@ async fn execute(call: &StoreCall, request: Request) -> Result<Response, BusErro
         }
         Request::Redeliver { stream, group, id } => call.redeliver(&stream, &group, id).await,
         Request::Describe { stream } => {
-            let facts = keys::facts_of_groups(&stream);
+            let facts = keys::facts_of_groups(&call.home(&stream));
             let arguments = |c: &mut Cmd| {
                 c.arg(&facts).arg(keys::SKIPPED);
             };
@@ -198,7 +216,7 @@ async fn execute(call: &StoreCall, request: Request) -> Result<Response, BusErro
             Ok(Response::Count(removed))
         }
         Request::SetPosition { stream, group, to } => {
-            let [facts, _, _, notes, skipped, tasks, _] = keys::of_group(&stream, &group);
+            let [facts, _, _, notes, skipped, tasks, _] = call.keys_of_group(&stream, &group);
             let keys = [&*stream, &notes, &facts, &skipped, &tasks];
             let arguments = |c: &mut Cmd| {
                 c.arg(&*group).arg(to.to_string());

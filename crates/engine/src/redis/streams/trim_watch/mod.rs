@@ -14,8 +14,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use oxbus_model::config::StreamConfig;
-use oxbus_model::consumer::Read;
-use oxbus_model::stream_store::{EntryId, keys};
+use oxbus_model::stream_store::{EntryId, KeyLayout, keys};
 use redis::Cmd;
 
 use crate::redis::scripts::list;
@@ -67,6 +66,18 @@ pub(in crate::redis) struct Sight {
     pub(in crate::redis) forgets: bool,
     /// When it was, by the clock of the server, in milliseconds since the Unix epoch.
     pub(in crate::redis) time: u64,
+}
+
+impl Sight {
+    /// What two looks have found that were sent together.
+    fn and(self, other: Sight) -> Sight {
+        Sight {
+            margin: self.margin.min(other.margin),
+            close: self.close || other.close,
+            forgets: self.forgets || other.forgets,
+            time: self.time.max(other.time),
+        }
+    }
 }
 
 /// An answer to a read.
@@ -150,7 +161,7 @@ impl TrimWatch {
         // Of several streams it is not counted which of them has grown.
         let in_front = self.margin.0 + if streams.len() == 1 { self.read_since } else { 0 };
         let few_at_once = self.answer.is_some_and(|answer| answer.count < BURST);
-        let is_close = sight.close || streams.iter().any(|stream| self.short.contains(stream));
+        let is_close = self.is_close(streams);
         let is_fresh = self.is_fresh(now) && !is_close && !is_old && (in_front >= FEW || few_at_once);
         if sight.forgets && self.reads > 0 && since >= WRITTEN_DOWN_EVERY && !is_fresh {
             return Precaution::Look;
@@ -165,6 +176,12 @@ impl TrimWatch {
         } else {
             Precaution::Ask
         }
+    }
+
+    /// Whether a trim has come close to the group, or each trim of one of the streams does.
+    pub(super) fn is_close(&self, streams: &[Arc<str>]) -> bool {
+        self.sight.is_some_and(|(sight, _)| sight.close)
+            || streams.iter().any(|stream| self.short.contains(stream))
     }
 
     /// Whether the group had nothing to read until now.
@@ -229,9 +246,11 @@ impl TrimWatch {
         self.reads = 0;
     }
 
-    /// A look that was sent at `sent` has found this.
+    /// A look that was sent at `sent` has found this. Where each slot of a cluster has a look, all of them count.
     pub(super) fn looked(&mut self, sight: Sight, sent: u64) {
         self.unanswered = self.unanswered.saturating_sub(1);
+        let others = self.sight.filter(|(_, at)| *at == sent).map(|(sight, _)| sight);
+        let sight = others.map_or(sight, |others| others.and(sight));
         self.sight = Some((sight, sent));
         self.ahead = [self.ahead[1], Some(sight.time.saturating_sub(sent))];
         self.margin = (sight.margin, sent);
@@ -266,6 +285,13 @@ impl TrimWatch {
         self.answer = Some(Answer { count, is_all: count < limit, newest, at: now, is_late });
     }
 
+    /// A read of several commands, one after the other, has brought `count` entries.
+    pub(super) fn answered_in_parts(&mut self, count: usize) {
+        self.read_since += count as u64;
+        self.reads += u64::from(count > 0);
+        self.answer = None;
+    }
+
     fn of(&mut self, stream: &Arc<str>) -> &mut WatchedStream {
         let found = self.streams.iter().position(|known| known.name == *stream);
         let at = found.unwrap_or_else(|| {
@@ -277,19 +303,26 @@ impl TrimWatch {
     }
 }
 
-/// The command of a look before a read; `known` says that the server knows the script.
-pub(super) fn look(read: &Read, trims: &TrimWatch, instance: &str, known: bool) -> Cmd {
+/// The command of a look before a read of these streams; `known` says that the server knows the script.
+pub(super) fn look(
+    group: &str,
+    streams: &[Arc<str>],
+    layout: KeyLayout,
+    trims: &TrimWatch,
+    instance: &str,
+    known: bool,
+) -> Cmd {
     let script = &list::FIND_MISSED;
     let mut command = if known { script.call() } else { script.call_in_full() };
-    command.arg(2 * read.streams.len());
-    for stream in read.streams.iter() {
+    command.arg(2 * streams.len());
+    for stream in streams {
         command.arg(&**stream);
     }
-    for stream in read.streams.iter() {
-        command.arg(keys::facts(stream, &read.group));
+    for stream in streams {
+        command.arg(keys::facts(&layout.home(stream), group));
     }
-    command.arg(&*read.group).arg(instance).arg(trims.thoroughness());
-    for stream in read.streams.iter() {
+    command.arg(group).arg(instance).arg(trims.thoroughness());
+    for stream in streams {
         command.arg(trims.told(stream));
     }
     command
