@@ -117,24 +117,19 @@ const isAddon = (name) => /^oxbus\..+\.node$/.test(name);
 /** Where `buildAddon` leaves the addon and the files napi generates from it. */
 export const addonFolder = join(root, 'target', 'addon');
 
-/**
- * Builds the addon into `addonFolder` and puts the binary where native.js looks for it. The
- * committed native.js and native.d.ts stay as they are, so that a test can tell whether they are
- * current.
- */
-export function buildAddon() {
+/** The program and arguments that build the addon into `addonFolder`, which is made. */
+export function addonBuild() {
   mkdirSync(addonFolder, { recursive: true });
-  run(localProgram('napi'), [
-    'build',
-    '--platform',
-    '--release',
-    '--js',
-    'native.js',
-    '--dts',
-    'native.d.ts',
-    '--output-dir',
-    join('target', 'addon'),
-  ]);
+  const files = ['--js', 'native.js', '--dts', 'native.d.ts'];
+  const folder = ['--output-dir', join('target', 'addon')];
+  return [localProgram('napi'), ['build', '--platform', '--release', ...files, ...folder]];
+}
+
+/**
+ * Puts what was built into `addonFolder` where native.js looks for it. The committed native.js and
+ * native.d.ts stay as they are, so that a test can tell whether they are current.
+ */
+export function placeAddon() {
   for (const name of readdirSync(addonFolder).filter(isAddon)) {
     copyFileSync(join(addonFolder, name), join(root, name));
   }
@@ -152,7 +147,8 @@ export function ensureAddon() {
   if (built.length > 0 && Math.max(...built) >= changed) return;
   ensureRust();
   say('building the native addon (the first time takes a few minutes)');
-  buildAddon();
+  run(...addonBuild());
+  placeAddon();
 }
 
 /** dist/, newer than ts/. */

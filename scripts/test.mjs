@@ -4,12 +4,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
+  addonBuild,
   addonFolder,
-  buildAddon,
   emptyDist,
   ensurePackages,
   ensureRust,
   localProgram,
+  placeAddon,
   root,
   SetupError,
 } from './prepare.mjs';
@@ -20,6 +21,7 @@ import {
   cargoTests,
   conclude,
   execute,
+  executeBeside,
   jestTests,
   nodeTests,
   print,
@@ -28,16 +30,12 @@ import {
   single,
 } from './test/runner.mjs';
 
-/** Builds the addon and compares what napi generates with what is committed. */
-async function addonIsCurrent() {
-  try {
-    ensureRust();
-    buildAddon();
-  } catch (error) {
-    if (!(error instanceof SetupError)) throw error;
-    print(`${error.message}\n`);
-    return { code: 1, text: '' };
-  }
+/** Whether the addon was built, and what napi generates is what is committed. */
+async function addonIsCurrent(build) {
+  const built = await build;
+  print(built.text);
+  if (built.code !== 0) return built;
+  placeAddon();
   const stale = ['native.js', 'native.d.ts'].filter(
     (name) =>
       readFileSync(join(root, name), 'utf8') !== readFileSync(join(addonFolder, name), 'utf8'),
@@ -82,7 +80,7 @@ function onSecondServer({ name, path }) {
   return [[`conformance on ${name}`, run, cargoTests]];
 }
 
-function steps(redisServer, other) {
+function steps(redisServer, other, addon) {
   const env = serverEnvironment(redisServer);
   const cargo = (args, extra) => () => execute('cargo', args, { ...env, ...extra });
   return [
@@ -103,7 +101,7 @@ function steps(redisServer, other) {
       cargoTests,
     ],
     ...onSecondServer(other),
-    ['native addon and its generated files', addonIsCurrent, single],
+    ['native addon and its generated files', () => addonIsCurrent(addon), single],
     ['types', typesAreSound, single],
     ['lint', () => execute(localProgram('biome'), ['ci', '--colors=off', '.']), single],
     ['structure', () => execute(process.execPath, ['scripts/structure.mjs']), single],
@@ -139,7 +137,9 @@ async function main() {
     return [{ passed: 0, failed: 1 }];
   }
   const other = secondServer();
-  const results = await runSteps(steps(redisServer, other));
+  // The tests wait for servers most of the time: the addon is built meanwhile.
+  const addon = executeBeside(...addonBuild());
+  const results = await runSteps(steps(redisServer, other, addon));
   if (other.reason) print(`not tested on ${other.name}: ${other.reason}\n`);
   return results;
 }

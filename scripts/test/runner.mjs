@@ -1,17 +1,31 @@
 // Steps of tests: runs programs with their output on ours, and counts what they say of their tests.
 
 import { spawn } from 'node:child_process';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, constants, setPriority } from 'node:os';
 import { delimiter, dirname } from 'node:path';
 import { root } from '../prepare.mjs';
 
 const STEP_LIMIT_MS = 15 * 60_000;
+const BESIDE_LIMIT_MS = 25 * 60_000;
 
 // Everything goes to stdout: two pipes could be merged out of order, and the last line must be last.
 export const print = (text) => process.stdout.write(text);
 
 /** Runs a program with its output on ours; resolves to the exit code and the text. */
-export function execute(command, args, env = {}) {
+export const execute = (command, args, env = {}) =>
+  executeWith(command, args, { env, onText: print, limitMs: STEP_LIMIT_MS });
+
+/**
+ * Runs a program beside the steps, with the time that they leave, and shows nothing; resolves to
+ * the exit code and the text.
+ */
+export const executeBeside = (command, args) =>
+  executeWith(command, args, {
+    limitMs: BESIDE_LIMIT_MS,
+    priority: constants.priority.PRIORITY_LOW,
+  });
+
+function executeWith(command, args, { env = {}, onText = () => {}, limitMs, priority }) {
   return new Promise((resolve) => {
     const windows = process.platform === 'win32';
     const child = spawn(command, args, {
@@ -28,23 +42,26 @@ export function execute(command, args, env = {}) {
       // The whole group: a test runner left alone would keep our pipes open.
       if (windows) child.kill();
       else process.kill(-child.pid, 'SIGKILL');
-    }, STEP_LIMIT_MS);
+    }, limitMs);
+    // Its own children inherit it. A program that could not be started has no id.
+    if (priority !== undefined && child.pid !== undefined) setPriority(child.pid, priority);
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8');
       stream.on('data', (chunk) => {
         text += chunk;
-        print(chunk);
+        onText(chunk);
       });
     }
     child.on('error', (error) => {
       clearTimeout(limit);
-      print(`${error.message}\n`);
-      resolve({ code: 1, text });
+      onText(`${error.message}\n`);
+      resolve({ code: 1, text: `${text}${error.message}\n` });
     });
     child.on('close', (code) => {
       clearTimeout(limit);
-      if (limitReached) print(`\nended after ${STEP_LIMIT_MS / 60_000} minutes\n`);
-      resolve({ code: code ?? 1, text });
+      const ended = limitReached ? `\nended after ${limitMs / 60_000} minutes\n` : '';
+      onText(ended);
+      resolve({ code: code ?? 1, text: text + ended });
     });
   });
 }
