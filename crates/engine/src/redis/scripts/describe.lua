@@ -42,8 +42,11 @@ local function skipped_by(name)
     local now, counts = time(), {}
     local all = redis.pcall('HGETALL', ARGV[1] .. name .. ARGV[2])
     for i = 1, #all, 2 do
-        local text, _, _, count = kept(slices_of(all[i + 1]), now)
-        if text then
+        local slices, count = kept(slices_of(all[i + 1]), now, '0-0'), 0
+        for _, slice in ipairs(slices) do
+            count = count + slice.count
+        end
+        if count > 0 then
             counts[#counts + 1] = all[i]
             counts[#counts + 1] = count
         end

@@ -36,5 +36,5 @@ end
 redis.call(unpack(create))
 redis.call('DEL', KEYS[2], KEYS[3], KEYS[5], KEYS[6])
 -- What was told of the stream as it was is not true of this one.
-redis.call('HDEL', facts, 'unread', 'at', 'read', 'top')
+redis.call('HDEL', facts, 'unread', 'givenUp', 'at', 'read', 'top')
 return { 1, group_of(stream, name)['last-delivered-id'], recreated and 1 or 0 }

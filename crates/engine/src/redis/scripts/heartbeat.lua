@@ -37,52 +37,47 @@ local before = named(redis.call('HGETALL', facts))
 local version, known = tonumber(before.version or 0), tonumber(ARGV[7])
 local first_pattern = 12 + 2 * tonumber(ARGV[8])
 local minute = string.format('%.0f', math.floor(now / 60000))
+local given_up = before.givenUp or '0-0'
 
 -- Forgets what may not be taken up any more, and notes the oldest entry that may.
 local function prune()
     local oldest
-    local function note(id)
+    local function keep(id)
         if id and (not oldest or below(id, oldest)) then
             oldest = id
         end
     end
     local all = redis.call('HGETALL', skipped)
     for i = 1, #all, 2 do
-        local text, first = kept(slices_of(all[i + 1]), now)
+        local slices
+        slices, given_up = kept(slices_of(all[i + 1]), now, given_up)
+        local text = text_of(slices)
         if text ~= all[i + 1] then
             redis.call('HDEL', skipped, all[i])
             if text then
                 redis.call('HSET', skipped, all[i], text)
             end
         end
-        note(first)
+        keep(slices[1] and slices[1].first)
     end
     for _, task in ipairs(redis.call('HVALS', tasks)) do
         -- One that has only to be told keeps no entry.
         if not string.find(task, '^%S+ %S+ !') then
-            note(string.match(task, '^%S+'))
+            keep(string.match(task, '^%S+'))
         end
     end
     redis.call('HDEL', facts, 'unread')
     redis.call('HSET', facts, 'pruned', minute)
+    if given_up ~= (before.givenUp or '0-0') then
+        redis.call('HSET', facts, 'givenUp', given_up)
+    end
     if oldest then
         redis.call('HSET', facts, 'unread', oldest)
     end
 end
 
--- Makes a task of a type that the group has read past. From now on a pattern takes it.
-local function take_up(type, from)
-    local slices = slices_of(redis.call('HGET', skipped, type))
-    redis.call('HDEL', skipped, type)
-    if from == '$' then
-        return
-    elseif from == '0' then
-        from = '0-0'
-    end
-    local _, first, last, count, unsure = kept(slices, now, from)
-    if not first then
-        return
-    end
+-- Makes a task of a stretch of a type that the group has read past. `unsure` of its entries may be before `from`.
+local function make_task(type, first, last, count, from, unsure)
     local left_out = {}
     if unsure > 0 then
         first = behind(from)
@@ -95,6 +90,36 @@ local function take_up(type, from)
     local number = redis.call('HINCRBY', facts, 'task', 1)
     local ids = #left_out > 0 and table.concat(left_out, ',') or '-'
     redis.call('HSET', tasks, number, string.format('%s %s %s %.0f %s ', first, last, ids, count, first) .. type)
+end
+
+-- Makes tasks of what the group has read past of a type. From now on a pattern takes it.
+local function take_up(type, from)
+    local slices = kept(slices_of(redis.call('HGET', skipped, type)), now, given_up)
+    redis.call('HDEL', skipped, type)
+    if from == '$' then
+        return
+    elseif from == '0' then
+        from = '0-0'
+    end
+    local stretch
+    for _, slice in ipairs(slices) do
+        if not below(from, slice.last) then
+            -- It is before the position.
+        elseif stretch and below(given_up, stretch.first) then
+            stretch.last, stretch.count = slice.last, stretch.count + slice.count
+        else
+            if stretch then
+                make_task(type, stretch.first, stretch.last, stretch.count, from, stretch.unsure)
+            end
+            stretch = {
+                first = slice.first, last = slice.last, count = slice.count,
+                unsure = below(from, slice.first) and 0 or slice.count,
+            }
+        end
+    end
+    if stretch then
+        make_task(type, stretch.first, stretch.last, stretch.count, from, stretch.unsure)
+    end
 end
 
 -- A server that is out of memory lets a script go on that has written before, and this frees some.

@@ -5,5 +5,5 @@
 tidy(KEYS[1], ARGV[1], KEYS[2], '0')
 local answer = redis.call('XGROUP', 'SETID', KEYS[1], ARGV[1], ARGV[2])
 redis.call('DEL', KEYS[4], KEYS[5])
-redis.call('HDEL', KEYS[3], 'unread')
+redis.call('HDEL', KEYS[3], 'unread', 'givenUp')
 return answer

@@ -5,8 +5,9 @@
 -- Returns: whether that was done, the version, the types recorded for the first time, the ids that the consumer does not own.
 local stream, facts, consumers, skipped = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local group, consumer, most_types = ARGV[1], ARGV[2], tonumber(ARGV[5])
-local known = redis.call('HMGET', facts, 'version', 'backlog', 'unread')
+local known = redis.call('HMGET', facts, 'version', 'backlog', 'unread', 'givenUp')
 local version, backlog, unread = tonumber(known[1] or 0), known[2] or '0-0', known[3]
+local given_up = known[4] or '0-0'
 if tonumber(ARGV[4]) ~= version then
     -- Says so when there is no group.
     redis.call('XPENDING', stream, group)
@@ -26,49 +27,39 @@ for i = 6, #ARGV, 2 do
     else
         -- This frees memory: a server that is out of it lets a script go on that has written before.
         redis.call('XACK', stream, group, id)
-        local kind = below(backlog, id) and 'n' or 'b'
         if not types[type] then
-            types[type] = { n = {}, b = {} }
+            types[type] = {}
             order[#order + 1] = type
         end
-        local of = types[type][kind]
+        local of = types[type]
         of[#of + 1] = id
     end
 end
 
 local new = {}
 for _, type in ipairs(order) do
-    local text = redis.call('HGET', skipped, type)
+    local text, of = redis.call('HGET', skipped, type), types[type]
     if text or redis.call('HLEN', skipped) < most_types then
         if not text then
             new[#new + 1] = type
         end
-        local slices = slices_of(text)
-        for kind, of in pairs(types[type]) do
-            if #of > 0 then
-                local slice
-                for _, other in ipairs(slices) do
-                    if other.kind == kind and (kind == 'b' or other.minute == minute) then
-                        slice = other
-                    end
-                end
-                if not slice then
-                    slice = { first = of[1], last = of[1], count = 0, kind = kind }
-                    slices[#slices + 1] = slice
-                end
-                slice.minute, slice.count = minute, slice.count + #of
-                if below(of[1], slice.first) then slice.first = of[1] end
-                if below(slice.last, of[#of]) then slice.last = of[#of] end
-            end
+        local slices
+        slices, given_up = kept(slices_of(text), now, given_up)
+        for _, id in ipairs(of) do
+            note(slices, id, below(backlog, id) and 'n' or 'b', given_up, minute)
         end
-        local first
-        text, first = kept(slices, now)
-        redis.call('HSET', skipped, type, text)
+        redis.call('HSET', skipped, type, text_of(slices))
+        local first = slices[1].first
         if not unread or below(first, unread) then
             unread = first
             redis.call('HSET', facts, 'unread', first)
         end
+    elseif below(given_up, of[#of]) then
+        given_up = of[#of]
     end
+end
+if given_up ~= (known[4] or '0-0') then
+    redis.call('HSET', facts, 'givenUp', given_up)
 end
 if #new > 0 then
     version = redis.call('HINCRBY', facts, 'version', #new)

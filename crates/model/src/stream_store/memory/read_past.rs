@@ -13,6 +13,8 @@ pub(super) struct ReadPast {
     pub(super) version: u64,
     /// The last entry that was added while the group had no living member.
     pub(super) backlog: EntryId,
+    /// The last entry that was given up, of any type.
+    pub(super) given_up: EntryId,
     pub(super) skipped: BTreeMap<String, SkippedType>,
     pub(super) tasks: BTreeMap<u64, Task>,
     last_task: u64,
@@ -86,13 +88,15 @@ impl ReadPast {
     pub(super) fn take_up<P>(&mut self, types: &[(String, Position)], pending: &BTreeMap<EntryId, P>) {
         for (event_type, from) in types {
             let Some(skipped) = self.skipped.remove(event_type) else { continue };
-            let Some(Rest { first, last, count: missing, unsure }) = skipped.behind(*from) else { continue };
-            let left_out = pending.range(first..=last).map(|(id, _)| *id).take(MAX_LEFT_OUT).collect();
-            self.last_task += 1;
-            let event_type = event_type.clone();
-            let unsure = (unsure, first.previous());
-            let task = Task { event_type, next: first, last, first, missing, unsure, left_out, told: None };
-            self.tasks.insert(self.last_task, task);
+            for Rest { first, last, count: missing, unsure } in skipped.behind(*from, self.given_up) {
+                let left_out = pending.range(first..=last).map(|(id, _)| *id).take(MAX_LEFT_OUT).collect();
+                self.last_task += 1;
+                let event_type = event_type.clone();
+                let unsure = (unsure, first.previous());
+                let task =
+                    Task { event_type, next: first, last, first, missing, unsure, left_out, told: None };
+                self.tasks.insert(self.last_task, task);
+            }
         }
     }
 
@@ -100,11 +104,15 @@ impl ReadPast {
     pub(super) fn forget(&mut self) {
         self.skipped.clear();
         self.tasks.clear();
+        self.given_up = EntryId::MIN;
     }
 
     /// Forgets what may not be taken up any more.
     pub(super) fn prune(&mut self, now_ms: u64) {
-        self.skipped.retain(|_, skipped| skipped.prune(now_ms));
+        for skipped in self.skipped.values_mut() {
+            self.given_up = self.given_up.max(skipped.prune(now_ms).unwrap_or(EntryId::MIN));
+        }
+        self.skipped.retain(|_, skipped| !skipped.is_empty());
     }
 
     /// The types that were read past and may be taken up.
@@ -127,7 +135,7 @@ impl ReadPast {
 
     /// The oldest entry that may still be taken up.
     pub(super) fn oldest(&self) -> Option<EntryId> {
-        let skipped = self.skipped.values().filter_map(|skipped| Some(skipped.range()?.0));
+        let skipped = self.skipped.values().filter_map(SkippedType::first);
         let open = self.tasks.values().filter(|task| task.told.is_none());
         skipped.chain(open.map(|task| task.next)).min()
     }

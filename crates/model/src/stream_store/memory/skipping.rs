@@ -30,15 +30,16 @@ pub(super) fn skip(
             continue;
         }
         group.settle(*id);
-        let ReadPast { skipped, backlog, version, .. } = &mut group.read_past;
+        let ReadPast { skipped, backlog, given_up, version, .. } = &mut group.read_past;
         if !skipped.contains_key(&**event_type) {
             if skipped.len() >= MAX_TYPES {
+                *given_up = (*given_up).max(*id);
                 continue;
             }
             *version += 1;
             new_types.push(event_type.to_string());
         }
-        skipped.entry(event_type.to_string()).or_default().note(*id, *id <= *backlog, now_ms);
+        skipped.entry(event_type.to_string()).or_default().note(*id, *id <= *backlog, *given_up, now_ms);
     }
     Response::Skipped { done, version: group.read_past.version, new_types, not_owned }
 }
