@@ -5,6 +5,7 @@ mod differential;
 mod entries;
 mod foreign;
 mod link;
+mod read_past;
 mod streams;
 mod trims;
 

@@ -1,0 +1,47 @@
+//! What a group has read past, where the clock of the server would have to go on for minutes: its record is made by hand.
+
+use super::*;
+
+#[tokio::test]
+async fn what_was_given_up_is_neither_taken_up_nor_counted_as_found() {
+    let rig = Rig::with_group().await;
+    let id = EntryId::first_of;
+    rig.done(beat("a", "i")).await;
+    for n in 1..=9 {
+        rig.server.command(&["XADD", STREAM, &format!("{n}-0"), "eventType", "c"]).await;
+    }
+    rig.deliver("a", 9).await;
+    // A backlog of an hour ago, and what was read past twenty minutes ago.
+    for n in [1, 2, 3, 4, 6] {
+        rig.server.command(&["XACK", STREAM, GROUP, &format!("{n}-0")]).await;
+    }
+    let Response::Time(now) = rig.done(Request::Time).await else { panic!() };
+    let (hour, twenty) = (now / 60_000 - 60, now / 60_000 - 20);
+    let record = format!("{hour} 1-0 3-0 3 b;{twenty} 4-0 6-0 2 n;");
+    let (facts, skipped) = ("orders:group:billing", "orders:group:billing:skipped");
+    rig.server.command(&["HSET", skipped, "c", &record]).await;
+    for late in [[7, 9], [5, 8]] {
+        let entries = late.map(|n| (id(n), "c".into())).to_vec();
+        let answer = rig.done(Request::Skip { member: member("a"), version: 1, entries }).await;
+        assert!(matches!(answer, Response::Skipped { done: true, .. }), "{answer:?}");
+    }
+    assert_eq!(rig.server.command(&["HGET", facts, "givenUp"]).await.text(), "6-0");
+    let record = rig.server.command(&["HGET", skipped, "c"]).await.text();
+    let slices: Vec<_> = record.split_terminator(';').map(|slice| slice.split_once(' ').unwrap().1).collect();
+    assert_eq!(slices, ["1-0 3-0 3 b", "5-0 5-0 1 n", "7-0 9-0 3 n"]);
+
+    rig.server.command(&["XTRIM", STREAM, "MINID", "3-0"]).await;
+    let mut new = beat("b", "i");
+    if let Request::Heartbeat { patterns, version, take_up, .. } = &mut new {
+        (*patterns, *version) = (vec!["c".to_owned()], 1);
+        take_up.push(("c".to_owned(), Position::Beginning));
+    }
+    let Response::Facts(facts) = rig.done(new).await else { panic!() };
+    assert_eq!(facts.new_patterns, ["c"]);
+    let tasks = facts.take_up.iter().map(|task| task.number).collect();
+    let request = Request::TakeUp { member: member("b"), told: Vec::new(), tasks, limit: 100 };
+    let Response::TakenUp { entries, gone, .. } = rig.done(request).await else { panic!() };
+    assert_eq!(ids_of(&entries), [id(3), id(5), id(7), id(8), id(9)]);
+    let gone: Vec<_> = gone.iter().map(|(_, missed)| (missed.count, missed.from, missed.to)).collect();
+    assert_eq!(gone, [(2, id(1), id(3))]);
+}
