@@ -204,8 +204,7 @@ mod tests {
 
     #[test]
     fn very_many_stretches_are_united() {
-        let mut record = Record::default();
-        record.1 = EntryId::first_of(10_000);
+        let mut record = Record(SkippedType::default(), EntryId::first_of(10_000));
         record.note((0..1_000).map(|n| 2 * n), false, 0);
         let left = record.left(0);
         assert_eq!((left.len(), left[0], left[1]), (64, (0, 1_872, 937), (1_874, 1_874, 1)));
