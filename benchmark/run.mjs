@@ -7,7 +7,7 @@ import { ensurePackages, prepare, SetupError, script } from '../scripts/prepare.
 
 const questions = [
   ...['publish', 'receive', 'latency', 'start', 'memory'],
-  ...['consume', 'store', 'length', 'recovery', 'blocked'],
+  ...['consume', 'store', 'length', 'looks', 'recovery', 'blocked'],
   ...['rooms', 'hybrid'],
 ];
 /** These need a program that the machine may not have, so they run only when they are asked for. */
