@@ -28,7 +28,7 @@ pub(super) fn answered(request: &Request, result: &Result<Response, BusError>) {
         return;
     }
     match (request, result) {
-        (Request::EnsureGroup { .. }, Ok(Response::Ensured { created, position, recreated })) => {
+        (Request::EnsureGroup { .. }, Ok(Response::Ensured { created, position, recreated, .. })) => {
             debug!(created, recreated, position = %position, "the group is there");
         }
         (Request::EnsureGroup { .. }, Err(error)) => {

@@ -245,7 +245,7 @@ impl GroupMaintenance {
             Request::EnsureGroup { stream: stream.clone(), group: group.clone(), from, restarted: known };
         let result = self.transport.store().execute(ensure.clone()).await;
         log::span(&ensure).in_scope(|| log::answered(&ensure, &result));
-        if let Response::Ensured { created: true, position, recreated } = result?
+        if let Response::Ensured { created: true, position, recreated, .. } = result?
             && (known || recreated)
         {
             announce(&self.state, Announcement::GroupRecreated { stream, group, from: position });

@@ -287,8 +287,14 @@ fn a_request_is_executed_when_its_answer_is_taken() {
         restarted: false,
     };
     drop(store.execute(open()));
-    let created =
-        |created| Poll::Ready(Ok(Response::Ensured { created, position: EntryId::MIN, recreated: false }));
+    let created = |created| {
+        Poll::Ready(Ok(Response::Ensured {
+            created,
+            position: EntryId::MIN,
+            recreated: false,
+            entries: None,
+        }))
+    };
     for expected in [created(true), created(false)] {
         let answer = store.execute(open()).as_mut().poll(&mut Context::from_waker(Waker::noop()));
         assert_eq!(answer, expected);

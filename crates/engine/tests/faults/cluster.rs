@@ -101,6 +101,35 @@ async fn a_group_of_several_slots_reads_all_of_them_soon_and_asks_seldom_while_i
     bus.disconnect().await;
 }
 
+/// While the read of several slots waits at one of them, entries of the other come and are trimmed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_trimmed_in_one_slot_while_the_read_waits_at_another_is_told() {
+    const STORED: u64 = 60;
+    let server = cluster::one_server().await;
+    let bus = ready(storing(&server.url())).await;
+    let inbox = Inbox::with(&bus, &["o.*", "m.*"], json!({ "group": "billing" })).await;
+    let mut control = server.control().await.unwrap();
+    for round in 1..=20 {
+        // What comes before a step is read by whoever waits there; so the read may have a part of it, or nothing.
+        for n in 0..STORED {
+            let data = (round * STORED + n).to_string();
+            control.send(&["XADD", "orders", "*", "eventType", "o.a", "data", &data]).await.unwrap();
+        }
+        control.send(&["XTRIM", "orders", "MAXLEN", "=", "20"]).await.unwrap();
+        for _ in 0..=STORED {
+            control.read().await.unwrap();
+        }
+        let known = || inbox.len() as u64 + bus.stats().counts.events_lost;
+        oxbus_testkit::eventually(PATIENCE, "each is handled or told", || async {
+            known() >= round * STORED
+        })
+        .await;
+        assert_eq!(known(), round * STORED, "{} handled", inbox.len());
+    }
+    assert!(bus.stats().counts.events_lost > 0, "nothing was lost");
+    bus.disconnect().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn publishes_from_before_the_first_login_have_the_right_keys() {
     let server = cluster::one_server().await;

@@ -1,10 +1,22 @@
 //! Entries are lost: another consumer owns them now, or they were deleted.
 
+use std::ops::RangeInclusive;
+
 use crate::consumer::announcement::Announcement;
 use crate::consumer::context::Context;
 use crate::consumer::entry::Stage;
 use crate::consumer::group::Group;
 use crate::stream_store::EntryId;
+
+/// Entries turn out not to be this consumer's. They are others' now, but for those that are known to be deleted.
+pub(super) fn not_owned(group: &mut Group, at: usize, ids: Vec<EntryId>, now: u64, cx: &mut Context) {
+    let is_gone = |id: &EntryId| {
+        group.slot_of(at, *id).and_then(|slot| group.entries.get(slot)).is_some_and(|entry| entry.gone)
+    };
+    let (gone, taken): (Vec<EntryId>, Vec<EntryId>) = ids.into_iter().partition(is_gone);
+    lose(group, at, &taken, now, cx);
+    vanish(group, at, &gone, now, cx);
+}
 
 /// Entries turn out to be other consumers' now.
 pub(super) fn lose(group: &mut Group, at: usize, ids: &[EntryId], now: u64, cx: &mut Context) {
@@ -63,6 +75,19 @@ pub(super) fn vanish(group: &mut Group, at: usize, ids: &[EntryId], now: u64, cx
         }
     }
     lose(group, at, &idle, now, cx);
+}
+
+/// The stream has no entries but those with these ids: it is not the one that the others are of, which nobody can read any more.
+pub(super) fn left_behind(
+    group: &mut Group,
+    at: usize,
+    there: &RangeInclusive<EntryId>,
+    now: u64,
+    cx: &mut Context,
+) {
+    let held = group.entries.iter().filter(|(_, e)| e.stream == at && e.is_held() && !there.contains(&e.id));
+    let ids: Vec<EntryId> = held.map(|(_, e)| e.id).collect();
+    deleted(group, at, &ids, now, cx);
 }
 
 /// Pending entries were found to be deleted. What is held here for a handler is handled all the same.

@@ -5,7 +5,7 @@ use crate::consumer::answer::{Lost, StoreAnswer};
 use crate::consumer::context::Context;
 use crate::consumer::facts::heartbeat_answered;
 use crate::consumer::group::Group;
-use crate::consumer::loss::{lose, vanish};
+use crate::consumer::loss::{left_behind, not_owned, vanish};
 use crate::consumer::refusals;
 use crate::consumer::scan::{any_expired, claimed, expired_listed, own_claimed, taken_up};
 use crate::consumer::unmatched::skipped;
@@ -86,7 +86,7 @@ fn opened(group: &mut Group, at: usize, answer: StoreAnswer, cx: &mut Context) {
     let StoreAnswer { result, now, random } = answer;
     let name = &joining.group;
     match result {
-        Ok(Response::Ensured { created, position, recreated }) => {
+        Ok(Response::Ensured { created, position, recreated, entries: there }) => {
             let before = stream.opening.succeeded();
             stream.trouble = None;
             stream.heartbeat.hurry();
@@ -108,6 +108,9 @@ fn opened(group: &mut Group, at: usize, answer: StoreAnswer, cx: &mut Context) {
                 stream.facts.opened_at(position);
             }
             stream.own_scan.want();
+            if let Some(there) = there.filter(|_| before) {
+                left_behind(group, at, &there, now, cx);
+            }
         }
         result => {
             stream.opening.failed(now, random);
@@ -176,7 +179,7 @@ fn leases_extended(
         let is_lost = |id: &EntryId| taken.contains(id) || gone.contains(id);
         let of_renewals = items.iter().filter(|(id, state)| state.is_none() && is_lost(id)).count();
         cx.counts.renewed = cx.counts.renewed.saturating_sub(of_renewals as u64);
-        lose(group, at, &taken, now, cx);
+        not_owned(group, at, taken, now, cx);
         vanish(group, at, &gone, now, cx);
         if group.lease.is_doubtful(now) {
             group.lease.look(&group.entries);
@@ -261,6 +264,6 @@ fn dead_lettered(
         });
     }
     group.finish(&moved, now, cx);
-    lose(group, at, &lost.taken, now, cx);
+    not_owned(group, at, lost.taken, now, cx);
     vanish(group, at, &lost.gone, now, cx);
 }

@@ -1,5 +1,7 @@
 //! What a store answers.
 
+use std::ops::RangeInclusive;
+
 use super::{EntryId, GroupFacts, Missed, PendingEntry, RegisteredStream, StoredEntry, StreamInfo};
 
 /// What a store answers to a [`Request`](super::Request).
@@ -18,6 +20,9 @@ pub enum Response {
         /// Whether the group was there before, as its facts tell: it goes on at its low-water mark, or at the
         /// beginning where none is known, wherever a new group was to start.
         recreated: bool,
+        /// The least and the greatest id that an entry of the stream has, where the request said that it may have started
+        /// again. Of an empty stream it is an empty range.
+        entries: Option<RangeInclusive<EntryId>>,
     },
     /// A fenced request was carried out for all entries but these.
     Fenced {

@@ -49,7 +49,8 @@ impl GroupReaderSession {
         let next = split.next(now);
         let commands: Vec<Cmd> =
             next.iter().map(|(streams, wait)| command(&split.read, streams, *wait)).collect();
-        if split.is_later_round() && self.trims.is_close(&split.read.streams) {
+        // The first commands of a read are sent with what is to be done before the read.
+        if !split.has_just_begun() {
             let (group, parts) = (split.read.group.clone(), next.into_iter().map(|(streams, _)| streams));
             self.look(&group, &parts.collect::<Vec<_>>(), now);
         }

@@ -1,8 +1,8 @@
 //! A read of streams that are in different slots of a cluster: one command can name those of one slot only.
 //!
-//! A round asks all other slots at once, without waiting. While nothing comes, the read waits at one slot after the other, for a
-//! short time each, and each wait is followed by a round. So an event is read within [`TURN`] of its coming, and who wants
-//! it sooner gives the streams of a group a common hash tag.
+//! It begins with a round, which asks all slots at once, without waiting. While nothing comes, the read waits at one slot after the
+//! other, for a short time each, and before each wait a round asks the slots that it waits at neither before nor after. So an
+//! event is read within [`TURN`] of its coming, and who wants it sooner gives the streams of a group a common hash tag.
 
 use std::sync::Arc;
 
@@ -71,25 +71,25 @@ impl SplitRead {
 
     /// The commands that come next: the streams of each, and for how many milliseconds it waits.
     pub(super) fn next(&mut self, now: u64) -> Vec<(SlotStreams, Option<u64>)> {
-        self.in_round = !self.in_round;
-        let commands: Vec<_> = if self.in_round {
-            // The one at which it has just waited had nothing.
-            let all = self.parts.iter().enumerate();
-            let others = all.filter(|(index, _)| !self.has_waited || *index != self.turn);
-            others.map(|(_, part)| (part.clone(), None)).collect()
-        } else {
-            self.has_waited = true;
-            self.turn = (self.turn + 1) % self.parts.len().max(1);
+        let next = (self.turn + 1) % self.parts.len().max(1);
+        // The slot at which it has just waited had nothing, and the next one is asked by waiting there.
+        let is_left_out = |index: usize| self.has_waited && (index == self.turn || index == next);
+        let others =
+            self.parts.iter().enumerate().filter(|(index, _)| !self.in_round && !is_left_out(*index));
+        let mut commands: Vec<_> = others.map(|(_, part)| (part.clone(), None)).collect();
+        self.in_round = !commands.is_empty();
+        if !self.in_round {
+            (self.has_waited, self.turn) = (true, next);
             let wait = self.until.saturating_sub(now).clamp(1, TURN);
-            self.parts.get(self.turn).map(|part| (part.clone(), Some(wait))).into_iter().collect()
-        };
+            commands.extend(self.parts.get(next).map(|part| (part.clone(), Some(wait))));
+        }
         self.unanswered = commands.len();
         commands
     }
 
-    /// Whether the commands under way are a round after a wait.
-    pub(super) fn is_later_round(&self) -> bool {
-        self.in_round && self.has_waited
+    /// Whether the commands under way are those that the read has begun with.
+    pub(super) fn has_just_begun(&self) -> bool {
+        !self.has_waited
     }
 
     /// An answer has come.
@@ -116,7 +116,7 @@ impl SplitRead {
         self.until = 0;
     }
 
-    /// Whether it ends now. A wait is followed by a round, so that no slot is left out.
+    /// Whether it ends now. The next read begins with a round, so no slot is left out.
     pub(super) fn is_over(&self, now: u64) -> bool {
         self.is_idle() && (!self.arrivals.is_empty() || self.refused.is_some() || now >= self.until)
     }
@@ -161,8 +161,7 @@ mod tests {
         assert!(split.is_idle() && !split.is_over(0));
         assert_eq!(split.next(0), [(streams(&["b"]), Some(TURN))]);
         split.answered(Ok(Vec::new()));
-        assert_eq!(split.next(950), [(streams(&["a"]), None)]);
-        split.answered(Ok(Vec::new()));
+        assert!(split.is_idle() && !split.is_over(950));
         assert_eq!(split.next(950), [(streams(&["a"]), Some(50))]);
         split.answered(Ok(Vec::new()));
         assert!(split.is_over(1_000) && !split.is_over(999));
@@ -170,5 +169,29 @@ mod tests {
         assert!(split.is_over(0));
         split.answered(Err(BusError::new(ErrorKind::NoGroup, "x")));
         assert!(split.is_over(0) && matches!(split.end(), End::Refused(_)));
+    }
+
+    #[test]
+    fn a_slot_is_asked_whenever_the_read_has_waited_elsewhere() {
+        let names = streams(&["a", "b", "c", "d"]);
+        let key = oxbus_model::consumer::GroupKey(0);
+        let read = Read { key, group: "g".into(), consumer: "c".into(), streams: names.clone(), limit: 10 };
+        let mut split = SplitRead::new(read, by_slot(&names), 3, 10_000);
+        let mut asked = [0; 4];
+        for now in (0..5_000).step_by(TURN as usize) {
+            // All that is asked until the end of the next wait.
+            loop {
+                let commands = split.next(now);
+                for (part, _) in &commands {
+                    asked[names.iter().position(|name| *name == part[0]).unwrap()] = now + TURN;
+                    split.answered(Ok(Vec::new()));
+                }
+                assert!(split.is_idle() && !commands.is_empty());
+                if commands.iter().any(|(_, wait)| wait.is_some()) {
+                    break;
+                }
+            }
+            assert!(asked.iter().all(|at| now + TURN - at <= TURN), "{now}: {asked:?}");
+        }
     }
 }

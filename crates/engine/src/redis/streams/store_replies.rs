@@ -9,11 +9,14 @@ use oxbus_model::{BusError, ErrorKind};
 use crate::redis::resp::value::RespValue;
 use crate::redis::streams::trim_watch::Sight;
 
-/// Of `open.lua`.
+/// Of `ensure_group.lua`.
 pub(crate) fn opened(reply: RespValue) -> Result<Response, BusError> {
-    let [created, position, recreated] = reply.parts()?;
+    let [created, position, recreated, first, last] = reply.parts()?;
     let (created, recreated) = (created.count()? != 0, recreated.count()? != 0);
-    Ok(Response::Ensured { created, position: position.id()?, recreated })
+    let last = last.maybe(RespValue::id)?;
+    let first = first.maybe(RespValue::id)?.or(last.map(EntryId::next));
+    let entries = first.zip(last).map(|(first, last)| first..=last);
+    Ok(Response::Ensured { created, position: position.id()?, recreated, entries })
 }
 
 /// Of `XINFO GROUPS`: where a group stands; `None` where it is not among them.

@@ -6,6 +6,8 @@
 //! - `dying`: clients and servers that die in the middle; `full`: a server without memory.
 //! - `stuck`: connections that stand still; `cut`: connections that break while entries are settled.
 //! - `lost`: streams, groups and entries that disappear; `refused`: what the server does not let groups do.
+//! - `held`: what a client holds of a stream that goes away.
+//! - `vanishing`: what a waiting read gets when its stream or group goes away.
 //! - `taking`: how soon others have what was handed back or left behind.
 //! - `foreign`: entries that are not events, and consumers that are other programs.
 
@@ -13,10 +15,12 @@ mod cut;
 mod dying;
 mod foreign;
 mod full;
+mod held;
 mod lost;
 mod refused;
 mod stuck;
 mod taking;
+mod vanishing;
 
 use std::collections::HashMap;
 use std::panic::Location;

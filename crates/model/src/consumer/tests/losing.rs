@@ -121,3 +121,38 @@ fn who_lost_the_name_holds_nothing() {
     b.pass(2000);
     assert!(!b.take().is_empty());
 }
+
+/// The stream begins again while events of it are held: they are handled, and those that cannot be are told.
+#[test]
+fn what_is_held_of_a_stream_that_begins_again_is_handled_or_told() {
+    let mut b = Bench::new(&options());
+    let ids = b.publish(19);
+    let out = b.take();
+    b.pass(1000);
+    b.announced();
+    b.world.store = crate::stream_store::Streams::new();
+    b.publish(1);
+    // No other consumer has them, though none of their claims can be renewed.
+    b.pass(3 * LEASE);
+    let announced = b.announced();
+    assert_eq!((lost(&announced), claims_lost(&announced)), (vec![], 0));
+    b.settle(out[0].token, RETRYABLE);
+    assert_eq!(lost(&b.announced()), [(1, ids[0], ids[0])]);
+    b.settle(out[1].token, Settlement::Failed { retryable: false });
+    assert_eq!(lost(&b.announced()), [(1, ids[1], ids[1])]);
+    for d in &out[2..] {
+        b.settle(d.token, Settlement::Succeeded);
+    }
+    let rest = b.take();
+    let taken: Vec<EntryId> = rest.iter().map(|d| d.stored.as_ref().unwrap().id).collect();
+    assert_eq!(taken[..3], ids[16..]);
+    assert_eq!(taken.len(), 4, "and the one that came since");
+    for d in &rest {
+        b.settle(d.token, Settlement::Succeeded);
+    }
+    b.pass(LEASE);
+    let announced = b.announced();
+    assert_eq!((lost(&announced), claims_lost(&announced)), (vec![], 0));
+    assert_eq!((b.pending(), b.world.letters("s")), (vec![], vec![]));
+    assert!(b.client.consumer.is_settled(None) && b.client.consumer.waiting() == (0, 0));
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::stream_store::{EntryId, Fields, Position, StoredEntry};
@@ -53,6 +54,11 @@ impl Log {
 
     pub(super) fn first(&self) -> Option<EntryId> {
         self.entries.first_key_value().map(|(id, _)| *id)
+    }
+
+    /// The least and the greatest id of an entry; an empty range where there is none.
+    pub(super) fn extent(&self) -> RangeInclusive<EntryId> {
+        self.first().unwrap_or_else(|| self.last.next())..=self.last
     }
 
     pub(super) fn newest(&self) -> Option<EntryId> {

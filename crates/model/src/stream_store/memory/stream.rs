@@ -48,15 +48,21 @@ impl Stream {
 
     /// Opens a group, and makes it where it is missing. Its facts are part of it here, so none is ever lost alone.
     pub(super) fn ensure_group(&mut self, group: Arc<str>, from: Position, restarted: bool) -> Response {
+        let entries = restarted.then(|| self.log.extent());
         if let Some(group) = self.groups.get(&group) {
-            return Response::Ensured { created: false, position: group.position(), recreated: false };
+            return Response::Ensured {
+                created: false,
+                position: group.position(),
+                recreated: false,
+                entries,
+            };
         }
         let mut position = self.log.position(from);
         if restarted && position > self.log.last() {
             position = EntryId::MIN;
         }
         self.groups.insert(group, Group::new(position));
-        Response::Ensured { created: true, position, recreated: false }
+        Response::Ensured { created: true, position, recreated: false, entries }
     }
 
     /// Keeps the newest `length` entries. Returns how many it has removed.

@@ -68,7 +68,7 @@ impl StoreCall {
     pub(super) async fn find_group(&self, stream: &str, group: &str) -> Option<Response> {
         let reply = self.ask(cmd("XINFO").arg("GROUPS").arg(stream)).await.ok()?;
         let position = store_replies::position_of(reply, group).ok()??;
-        Some(Response::Ensured { created: false, position, recreated: false })
+        Some(Response::Ensured { created: false, position, recreated: false, entries: None })
     }
 
     /// Runs a fenced script on entries in the order of their ids; `append` appends the arguments of one.

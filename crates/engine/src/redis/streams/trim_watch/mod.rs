@@ -179,7 +179,7 @@ impl TrimWatch {
     }
 
     /// Whether a trim has come close to the group, or each trim of one of the streams does.
-    pub(super) fn is_close(&self, streams: &[Arc<str>]) -> bool {
+    fn is_close(&self, streams: &[Arc<str>]) -> bool {
         self.sight.is_some_and(|(sight, _)| sight.close)
             || streams.iter().any(|stream| self.short.contains(stream))
     }

@@ -13,18 +13,32 @@ async fn a_group_is_made_where_it_is_missing() {
         from,
         restarted,
     };
-    let opened = |created, position| Response::Ensured { created, position, recreated: false };
+    let opened = |created, position| Response::Ensured { created, position, recreated: false, entries: None };
+    let again = |position, entries| {
+        let (created, recreated, entries) = (true, false, Some(entries));
+        Response::Ensured { created, position, recreated, entries }
+    };
     assert_eq!(rig.done(open("a", Position::New, false)).await, opened(true, EntryId::MIN));
     let ids = rig.append(3).await;
     assert_eq!(rig.done(open("a", Position::New, false)).await, opened(false, EntryId::MIN));
     assert_eq!(rig.done(open("b", Position::New, false)).await, opened(true, ids[2]));
-    assert_eq!(rig.done(open("c", Position::Beginning, true)).await, opened(true, EntryId::MIN));
-    assert_eq!(rig.done(open("d", Position::After(ids[1]), true)).await, opened(true, ids[1]));
+    assert_eq!(rig.done(open("c", Position::Beginning, true)).await, again(EntryId::MIN, ids[0]..=ids[2]));
+    assert_eq!(rig.done(open("d", Position::After(ids[1]), true)).await, again(ids[1], ids[0]..=ids[2]));
+    let there = Response::Ensured {
+        created: false,
+        position: ids[1],
+        recreated: false,
+        entries: Some(ids[0]..=ids[2]),
+    };
+    assert_eq!(rig.done(open("d", Position::New, true)).await, there);
     let beyond = Position::After(ids[2].next());
-    assert_eq!(rig.done(open("e", beyond, true)).await, opened(true, EntryId::MIN));
+    assert_eq!(rig.done(open("e", beyond, true)).await, again(EntryId::MIN, ids[0]..=ids[2]));
     assert_eq!(rig.done(open("f", beyond, false)).await, opened(true, ids[2].next()));
     rig.server.command(&["DEL", STREAM]).await;
-    assert_eq!(rig.done(open("a", Position::After(ids[1]), true)).await, opened(true, EntryId::MIN));
+    assert_eq!(
+        rig.done(open("a", Position::After(ids[1]), true)).await,
+        again(EntryId::MIN, EntryId::MIN.next()..=EntryId::MIN)
+    );
     rig.server.command(&["SET", "text", "x"]).await;
     let wrong = Request::EnsureGroup {
         stream: "text".into(),
@@ -45,12 +59,16 @@ async fn a_group_that_was_lost_goes_on_at_its_mark() {
         from,
         restarted,
     };
-    let recreated = |position| Response::Ensured { created: true, position, recreated: true };
+    let recreated = |position| (true, position, true);
+    let ensured = async |from, restarted| match rig.done(open(from, restarted)).await {
+        Response::Ensured { created, position, recreated, .. } => (created, position, recreated),
+        other => panic!("{other:?}"),
+    };
     let destroy = async || drop(rig.server.command(&["XGROUP", "DESTROY", STREAM, GROUP]).await);
     // Of a group that was heard of, and has settled nothing, all is new.
     rig.done(beat("a", "i")).await;
     destroy().await;
-    assert_eq!(rig.done(open(Position::New, false)).await, recreated(EntryId::MIN));
+    assert_eq!(ensured(Position::New, false).await, recreated(EntryId::MIN));
     let mut marked = beat("a", "i");
     if let Request::Heartbeat { mark, .. } = &mut marked {
         *mark = Some(ids[1]);
@@ -64,16 +82,15 @@ async fn a_group_that_was_lost_goes_on_at_its_mark() {
         (Position::After(ids[0]), false, ids[1]),
     ] {
         destroy().await;
-        assert_eq!(rig.done(open(from, restarted)).await, recreated(position));
+        assert_eq!(ensured(from, restarted).await, recreated(position));
     }
     // The stream has started again.
     rig.server.command(&["DEL", STREAM]).await;
-    assert_eq!(rig.done(open(Position::New, false)).await, recreated(EntryId::MIN));
+    assert_eq!(ensured(Position::New, false).await, recreated(EntryId::MIN));
     // One that was removed is a new one.
     let last = *rig.append(2).await.last().unwrap();
     rig.count(Request::RemoveGroup { stream: STREAM.into(), group: GROUP.into() }).await;
-    let new = Response::Ensured { created: true, position: last, recreated: false };
-    assert_eq!(rig.done(open(Position::New, false)).await, new);
+    assert_eq!(ensured(Position::New, false).await, (true, last, false));
 }
 
 #[tokio::test]

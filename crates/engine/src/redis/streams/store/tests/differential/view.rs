@@ -74,8 +74,10 @@ impl View<'_> {
             Err(error) => return format!("{:?}", error.kind),
         };
         match response {
-            Response::Ensured { created, position, recreated } => {
-                format!("{created} {} {recreated}", self.name(position))
+            Response::Ensured { created, position, recreated, entries } => {
+                // The ids are each side's own.
+                let first = entries.filter(|ids| !ids.is_empty()).map(|ids| self.name(*ids.start()));
+                format!("{created} {} {recreated} {first:?}", self.name(position))
             }
             Response::Fenced { not_owned: taken, deleted: gone } => {
                 format!("{:?} {:?}", self.names(taken), self.names(gone))
