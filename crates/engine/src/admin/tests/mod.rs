@@ -210,7 +210,7 @@ async fn strange_calls_are_refused() {
     for (method, args, message) in [
         ("streams.info", json!({}), "name: is missing"),
         ("streams.info", json!({ "name": 5 }), "name: expected a string, got a number"),
-        ("streams.info", json!({ "name": "orders", "nme": 1 }), "nme: unknown key"),
+        ("streams.info", json!({ "name": "orders", "nme": 1 }), "nme: unknown key: did you mean 'name'?"),
         ("streams.list", json!({ "x": 1 }), "x: unknown key"),
         ("streams.list", json!([]), "the arguments must be an object"),
         ("streams.pending", json!({ "name": "orders" }), "group: is missing"),
