@@ -320,6 +320,12 @@ export interface SubscribeOptions {
    * Default false. Not with a `group`.
    */
   localOnly?: boolean;
+  /**
+   * Wait for the confirmation as long as the client tries to connect, instead of `redis.commandTimeout`: for a server that
+   * starts later than the service. It still rejects when the server refuses it, when `signal` aborts, and at `disconnect`.
+   * Default false.
+   */
+  whenReady?: boolean;
   /** What patterns address: event types (default) or channels, without the prefix. */
   by?: 'type' | 'channel';
   /** Ends the subscription when it aborts. */
@@ -603,10 +609,13 @@ export interface EventBusConfig {
   retry?: RetryOptions;
   /** Whether events published by a handler inherit its correlation and causation; default true. */
   inherit?: boolean;
-  /** Where logs go; default: the console. */
-  logger?: Logger;
-  /** The least level that is logged; default `'info'`. */
-  logLevel?: LogLevel;
+  /**
+   * Where logs go. Default: the console, which writes `debug` and `info` to stdout and the rest to stderr; `'stderr'` and
+   * `'stdout'` write all levels to one of them. `false` is `logLevel: 'silent'`.
+   */
+  logger?: Logger | 'stderr' | 'stdout' | false;
+  /** The least level that is logged; default `'info'`. `'silent'`: nothing is, whatever happens. */
+  logLevel?: LogLevel | 'silent';
   /**
    * Refuse a server whose `maxmemory-policy` may delete keys; else `healthCheck` warns. Default
    * false.
@@ -840,6 +849,13 @@ export interface ClientEvents {
    * durable event of a handler that failed for good is announced by `deadLetter` as well.
    */
   error: [error: EventBusError];
+  /**
+   * A call of a handler failed: what it threw is the `cause` of `error`. `event` is the array of a batch. When `final`, there
+   * is no further attempt, and `error` is emitted as well. An attempt that is followed by another is logged at `warn`.
+   */
+  handlerError: [
+    { error: EventBusError; event: BusEvent | BusEvent[]; attempt: number; final: boolean },
+  ];
   /** Live events between `from` and `to` (ISO 8601) may have been missed. Comes before `ready`. */
   gap: [{ from: string; to: string; patterns: string[]; recovered: number; complete: boolean }];
   /**
@@ -905,7 +921,10 @@ export interface DeadLetterNotice {
 }
 
 export interface WaitOptions {
-  /** In ms; 0 or more. */
+  /**
+   * In ms. 0 and `Infinity`: no limit, for a server that starts later than the service. What does not mend by itself still
+   * rejects at once: a refused login, a certificate, access rules, a server that is a replica.
+   */
   timeout?: number;
   /** Ends the wait with `ABORTED`. */
   signal?: AbortSignal;
@@ -923,6 +942,10 @@ export interface WaitOptions {
 export declare class EventBusClient<Events = Record<string, any>> {
   /**
    * Does no I/O.
+   *
+   * A client that needs an address and has none (under `NODE_ENV=production`, with `streams`, mode `'redis'` or `'hybrid'`, and
+   * as an observer) is made all the same, as a program may be loaded where it does not run: its first use rejects with
+   * `INVALID_CONFIG`.
    * @throws ValidationError `INVALID_CONFIG`, naming the path of the bad field.
    */
   constructor(config?: EventBusConfig);
@@ -960,7 +983,7 @@ export declare class EventBusClient<Events = Record<string, any>> {
   /** Whether `state` is `'ready'`. */
   isConnected(): boolean;
 
-  /** Resolves in state `ready`. Rejects after `timeout` with `CONNECT_TIMEOUT`, or `CLOSED`. */
+  /** Resolves in state `ready`. Rejects after `timeout` (default `redis.connectTimeout`) with `CONNECT_TIMEOUT`, or `CLOSED`. */
   waitUntilReady(options?: WaitOptions): Promise<void>;
 
   /**
@@ -1460,17 +1483,23 @@ export type TrimOptions =
  * every method rejects as those of {@link Streams}.
  */
 export interface DeadLetters {
-  /** Oldest first; of one stream, or of all configured ones. */
+  /**
+   * Oldest first; of one stream, or of all configured ones. In a client without `streams`: of all that clients have
+   * registered; the same holds for `replayAll` and `count`.
+   */
   list(query?: DeadLetterQuery): Promise<DeadLetter[]>;
   /** Null if there is none of that id. */
   get(id: string): Promise<DeadLetter | null>;
   /**
    * Moves a dead letter back as a new entry, in one step: by default for the group that failed
    * alone (others acknowledge it unseen), with `to: 'stream'` for all groups. Null if there is none
-   * of that id.
+   * of that id; a text that no dead letter can have as its id is `INVALID_OPTIONS`, also of `get` and `remove`.
    */
   replay(id: string, options?: { to?: 'group' | 'stream' }): Promise<{ messageId: string } | null>;
-  /** Moves all that were there when it began, or so many of the oldest; resolves to how many. */
+  /**
+   * Moves all that were there when it began, or so many of the oldest; resolves to how many. `NO_GROUP` for a `group` that
+   * does not exist and has no dead letters.
+   */
   replayAll(query?: ReplayAllQuery): Promise<number>;
   /** False if there is none of that id. */
   remove(id: string): Promise<boolean>;

@@ -175,7 +175,7 @@ export interface Settings {
   channelPrefix: string
   /** Whether what a handler publishes inherits from the event that it handles. */
   inherit: boolean
-  logLevel: import('./index').LogLevel
+  logLevel: import('./index').LogLevel | 'silent'
   validateOnReceive: boolean
   batchSize: number
   /** Milliseconds. */
@@ -190,6 +190,8 @@ export interface Settings {
   maxDataBytes: number
   /** Lines for the log of a client that starts. */
   notices: { level: 'info' | 'warn'; code: string; message: string }[]
+  /** Why the client cannot be used, if it cannot. */
+  noAddress?: ErrorValue
 }
 
 /** How a handler call ended: the second number of a record of `settle`. */

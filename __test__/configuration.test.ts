@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { EventBusClient, type EventBusConfig, ValidationError } from '..';
 import { freePort, RedisServer } from './support/redis-server';
+import { rejection } from './support/rejection';
 import { runNode } from './support/scripts';
 import { keepingLogger } from './support/transports';
 
@@ -77,11 +78,44 @@ test('no address is memory, and one line says so', () => {
   expect(logger.lines.filter((line) => line.message.includes('memory'))).toHaveLength(1);
 });
 
-test('no address in production, or with mode redis, is an error', () => {
-  expect(() => create({ mode: 'redis' })).toThrow(ValidationError);
+test('no address where one is needed: the client is made, and refused when it is used', async () => {
+  const streams = [{ name: 'orders', events: 'order.*' }];
   process.env.NODE_ENV = 'production';
-  expect(() => create()).toThrow(ValidationError);
   expect(create({ mode: 'memory' }).toJSON().mode).toBe('memory');
+  const production = create();
+  delete process.env.NODE_ENV;
+  const needy: EventBusConfig[] = [{ mode: 'redis' }, { mode: 'hybrid' }, { streams }];
+  const clients = [production, ...needy.map((config) => create(config)), create({ observe: true })];
+  for (const bus of clients) {
+    const uses: [string, () => Promise<unknown>][] = [
+      ['connect', () => bus.connect()],
+      ['waitUntilReady', () => bus.waitUntilReady()],
+      ['publish', () => bus.publish('a', 1)],
+      ['broadcast', () => bus.broadcast('a', 1)],
+      ['subscribe', () => bus.subscribe('a', () => {})],
+      ['subscribe with a group', () => bus.subscribe('order.*', () => {}, { group: 'g' })],
+      ['events', () => bus.events('a').next()],
+      ['joinRoom', () => bus.joinRoom('r')],
+      ['streams', () => bus.streams.list()],
+      ['getHistory', () => bus.getHistory()],
+    ];
+    for (const [name, use] of uses) {
+      const error = await rejection(use());
+      expect([name, error]).toMatchObject([
+        name,
+        {
+          code: 'ERR_BUS_INVALID_CONFIG',
+          path: 'redis',
+          message: expect.stringContaining('REDIS_URL'),
+        },
+      ]);
+    }
+    expect(await rejection(bus.publish('a', 1))).toMatchObject({ outcome: 'not_sent' });
+    const health = await bus.healthCheck();
+    expect(health).toMatchObject({ status: 'unhealthy', warnings: [{ code: 'NO_ADDRESS' }] });
+    expect(bus.state).toBe('idle');
+    await bus.disconnect();
+  }
 });
 
 test('the environment gives the address and the name; empty variables are unset', async () => {

@@ -195,10 +195,6 @@ test.each([
   expect(heard).toEqual([]);
 });
 
-test('no address', () => {
-  expect(() => new EventBusClient({ mode: 'hybrid' })).toThrow(/the mode is 'hybrid'/);
-});
-
 describe('without Redis', () => {
   let away: RedisServer;
 

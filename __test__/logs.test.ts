@@ -76,35 +76,152 @@ test.each<[string, (sink: Sink) => Logger, string]>([
     expect.objectContaining({ service: 'api', link: 'subscriber' }),
   ]);
   expect(failed()).toMatchObject({ service: 'api', code: 'ERR_BUS_HANDLER_FAILED', type: 'a' });
+  // As the logger writes errors: pino with its serializer of `err`, winston with the field `stack`.
+  const { err, stack } = failed() as { err?: { stack?: string }; stack?: string };
+  expect(stack ?? err?.stack).toMatch(/^Error: a fault\n\s+at .*logs\.test\.ts/);
   expect(sink.text).not.toContain(PASSWORD);
 });
 
-test('one line for each change of a connection', async () => {
+test('an outage is two lines at warn, however many connections and attempts it has', async () => {
   const own = await RedisServer.start();
+  const address = new URL(own.url).host;
   const logger = keepingLogger();
-  const bus = new EventBusClient({ redis: own.url, logger, logLevel: 'info' });
-  const lines = (text: string) => logger.lines.filter(({ message }) => message.includes(text));
+  const streams = [{ name: 's', events: 'stored.*' }];
+  const bus = new EventBusClient({ redis: own.url, streams, logger, logLevel: 'info' });
+  let attempts = 0;
+  bus.on('reconnecting', () => {
+    attempts += 1;
+  });
   try {
     await bus.connect();
-    expect(lines('connected')).toHaveLength(1);
+    await bus.subscribe('live', () => {});
+    for (const group of ['a', 'b', 'c']) await bus.subscribe('stored.*', () => {}, { group });
+    const before = logger.lines.length;
     await own.kill();
-    await eventually(() => bus.state === 'reconnecting');
+    await eventually(() => attempts >= 30);
     await own.restart();
     await bus.waitUntilReady({ timeout: 10_000 });
-    await eventually(
-      () => lines('connected').filter((l) => l.message === 'connected').length === 2,
+    const ended = () => logger.lines.some(({ message }) => message.startsWith('connected again'));
+    await eventually(ended);
+    const lines = logger.lines.slice(before);
+    expect(lines.length).toBeLessThanOrEqual(10);
+    // A connection that was just being made is told of before those that are lost.
+    const ofOutage = lines.filter(
+      ({ level, message, fields }) =>
+        level === 'warn' && 'address' in fields && !message.startsWith('could not'),
     );
-    const lost = logger.lines.filter(
-      ({ level, fields }) =>
-        level === 'warn' && fields.link === 'publisher' && !('attempt' in fields),
-    );
-    expect(lost).toHaveLength(1);
-    const attempts = logger.lines.filter(({ fields }) => 'attempt' in fields);
-    expect(attempts.map(({ fields }) => fields.attempt)).toEqual(attempts.map((_, n) => n + 1));
+    expect(ofOutage).toMatchObject([
+      { message: 'the connection is lost', fields: { address, code: 'ERR_BUS_CONNECTION_LOST' } },
+      {
+        message: expect.stringMatching(/^connected again after \d+(\.\d)? s$/),
+        fields: { address, attempts: expect.any(Number), duration: expect.any(Number) },
+      },
+    ]);
   } finally {
     await bus.disconnect();
     await own.stop();
   }
+});
+
+test('a server that is not there yet is told of once, and again when it is', async () => {
+  const own = await RedisServer.start();
+  await own.kill();
+  const logger = keepingLogger();
+  const bus = new EventBusClient({ redis: own.url, logger, logLevel: 'warn' });
+  try {
+    await rejection(bus.connect({ timeout: 300 }));
+    await own.restart();
+    await bus.waitUntilReady({ timeout: 10_000 });
+    await eventually(() => logger.lines.length === 2);
+    expect(logger.lines).toMatchObject([
+      {
+        level: 'warn',
+        message: 'could not connect, and will try again',
+        fields: { link: 'publisher', code: 'ERR_BUS_CONNECTION_REFUSED' },
+      },
+      { level: 'warn', message: expect.stringMatching(/^connected after \d+(\.\d)? s$/) },
+    ]);
+  } finally {
+    await bus.disconnect();
+    await own.stop();
+  }
+});
+
+test.each<object>([{ logLevel: 'silent' }, { logger: false }])(
+  '%j: nothing is logged, whatever happens',
+  async (config) => {
+    const logger = keepingLogger();
+    const own = await RedisServer.start();
+    const written = (['debug', 'info', 'warn', 'error', 'log'] as const).map((name) =>
+      jest.spyOn(console, name).mockImplementation(() => {}),
+    );
+    const bus = new EventBusClient({ redis: own.url, logger, ...config });
+    try {
+      await bus.connect();
+      await bus.subscribe('a', () => Promise.reject(new Error('a fault')), { retryOnError: false });
+      await bus.publish('a', 1);
+      await eventually(() => bus.getStats().eventsFailed === 1);
+      await own.kill();
+      await eventually(() => bus.state === 'reconnecting');
+    } finally {
+      await bus.disconnect();
+      await own.stop();
+      for (const spy of written) {
+        expect(spy.mock.calls).toEqual([]);
+        spy.mockRestore();
+      }
+    }
+    expect(logger.lines).toEqual([]);
+  },
+);
+
+test.each(['stderr', 'stdout'] as const)('logger: %j writes all levels there', async (logger) => {
+  const [to, not] = logger === 'stderr' ? (['error', 'log'] as const) : (['log', 'error'] as const);
+  const lines = jest.spyOn(console, to).mockImplementation(() => {});
+  const others = [not, 'info', 'warn', 'debug'] as const;
+  const silent = others.map((name) => jest.spyOn(console, name).mockImplementation(() => {}));
+  const bus = new EventBusClient({ mode: 'memory', memory: logger, logger, logLevel: 'debug' });
+  await bus.subscribe('a', () => Promise.reject(new Error('a fault')), { retryOnError: false });
+  await bus.publish('a', 1);
+  await eventually(() => lines.mock.calls.some(([line]) => String(line).includes('a fault')));
+  await bus.disconnect();
+  const failed = lines.mock.calls
+    .map(([line]) => String(line))
+    .find((line) => / error /.test(line));
+  expect(failed).toMatch(/oxbus: a handler of "a" failed: a fault \{.*\}\nError: a fault\n\s+at /);
+  for (const spy of silent) {
+    expect(spy.mock.calls).toEqual([]);
+    spy.mockRestore();
+  }
+  lines.mockRestore();
+});
+
+test('events are logged at debug, some of them, with what they belong to and never what they hold', async () => {
+  const logger = keepingLogger();
+  const streams = [{ name: 'sampled', events: 'sampled.*' }];
+  const bus = new EventBusClient({ redis: urlWith(PASSWORD), streams, logger, logLevel: 'debug' });
+  let handled = 0;
+  const count = () => {
+    handled += 1;
+  };
+  await bus.connect();
+  await bus.subscribe('sampled.*', count);
+  await bus.subscribe('sampled.*', count, { group: 'samples' });
+  for (let n = 0; n < 100; n++)
+    await bus.publish('sampled.a', 'a payload', { correlationId: `c-${n}` });
+  await eventually(() => handled === 200);
+  await bus.disconnect();
+  for (const [message, more] of [
+    ['publishing', { channel: 'sampled.a' }],
+    ['a live event came in', {}],
+    ['entries were read; this is the first', { stream: 'sampled', group: 'samples' }],
+  ] as const) {
+    const lines = logger.lines.filter((line) => line.message === message);
+    const first = { type: 'sampled.a', correlationId: 'c-0', event: expect.any(String), ...more };
+    expect(lines[0]).toMatchObject({ level: 'debug', fields: first });
+    expect(lines.length).toBeLessThan(100);
+  }
+  expect(inspect(logger.lines, { depth: 9 })).not.toContain('a payload');
 });
 
 test('no secret in a line, an error, or what the console shows', async () => {

@@ -17,7 +17,7 @@ test.each<[string, unknown, string]>([
   ['an unknown key', { type: 'a', data: {} }, 'data'],
   ['a wrong user', { type: 'a', userId: 5 }, 'userId'],
   ['a wrong time', { type: 'a', timestamp: 'yesterday' }, 'timestamp'],
-  ['no JSON', { type: 'a', metadata: { n: 1n } }, 'data'],
+  ['no JSON', { type: 'a', metadata: { n: 1n } }, 'data.n'],
   ['no type', { metadata: {} }, 'type'],
   ['a wrong type', { type: 'a b' }, 'type'],
 ])('an event is refused: %s', async (_, event, path) => {
@@ -82,7 +82,7 @@ describe('the environment', () => {
   };
 
   test('an address is Redis, none is memory, and one line says so', async () => {
-    expect(await modeOf()).toEqual({ mode: 'memory', lines: ['info'] });
+    expect(await modeOf()).toEqual({ mode: 'memory', lines: ['warn'] });
     process.env.REDIS_URL = setup.server.url;
     const { mode, lines } = await modeOf();
     expect({ mode: mode !== 'memory', lines }).toEqual({ mode: true, lines: [] });

@@ -5,6 +5,8 @@ use oxbus_model::BusError;
 use oxbus_model::config::{Config, Environment, LogLevel, Mode, Notice};
 use serde::Serialize;
 
+use crate::values::ErrorValue;
+
 /// The configuration as the engine understood it, as far as JavaScript acts on it. It holds no secret.
 #[napi(object, object_from_js = false, object_to_js = false)]
 #[derive(Serialize)]
@@ -18,7 +20,7 @@ pub struct Settings {
     pub channel_prefix: String,
     /// Whether what a handler publishes inherits from the event that it handles.
     pub inherit: bool,
-    #[napi(ts_type = "import('./index').LogLevel")]
+    #[napi(ts_type = "import('./index').LogLevel | 'silent'")]
     pub log_level: LogLevel,
     pub validate_on_receive: bool,
     #[napi(ts_type = "number")]
@@ -41,6 +43,9 @@ pub struct Settings {
     /// Lines for the log of a client that starts.
     #[napi(ts_type = "{ level: 'info' | 'warn'; code: string; message: string }[]")]
     pub notices: Vec<Notice>,
+    /// Why the client cannot be used, if it cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_address: Option<ErrorValue>,
 }
 
 impl From<Config> for Settings {
@@ -61,6 +66,7 @@ impl From<Config> for Settings {
             max_event_bytes: config.limits.max_event_bytes,
             max_data_bytes: config.limits.max_data_bytes,
             notices: config.notices,
+            no_address: config.no_address.as_ref().map(ErrorValue::from),
         }
     }
 }

@@ -179,6 +179,29 @@ export function unwrap<T>(answer: string): T {
   return (result as { ok: T }).ok;
 }
 
+/** A call came too late. */
+export function closedError(): EventBusError {
+  return busError('ERR_BUS_CLOSED', 'the client is closed', { outcome: 'not_sent' });
+}
+
+/** An error of a publish that has not got as far as the engine, with its outcome. */
+export function notSent(error: unknown): unknown {
+  if (error instanceof EventBusError && error.outcome === undefined) {
+    Object.defineProperty(error, 'outcome', {
+      value: 'not_sent' satisfies Outcome,
+      enumerable: true,
+      configurable: true,
+      writable: true,
+    });
+  }
+  return error;
+}
+
+/** The same, as a rejection. */
+export function rejectNotSent(error: unknown): Promise<never> {
+  return Promise.reject(notSent(error));
+}
+
 /** A text for any thrown value. It never throws itself. */
 export function describe(thrown: unknown): string {
   try {

@@ -55,6 +55,7 @@ const iterateOptions: Call['options'] = {
   filter: ['object'],
   queue: ['object'],
   noEcho: FLAG,
+  whenReady: FLAG,
   by: [],
   signal: [],
 };
@@ -71,6 +72,7 @@ const groupOptions: Call['options'] = {
   filter: ['object'],
   queue: [],
   noEcho: [],
+  whenReady: FLAG,
   by: [],
   signal: [],
 };
@@ -80,11 +82,11 @@ const PLACE: Kind[] = ['number', 'negative', 'fraction'];
 export const CALLS: Record<string, Call> = {
   connect: {
     call: (bus, options) => bus.connect(options),
-    options: { timeout: ['number', 'fraction'], signal: [] },
+    options: { timeout: ['number', 'fraction', 'infinity'], signal: [] },
   },
   waitUntilReady: {
     call: (bus, options) => bus.waitUntilReady(options),
-    options: { timeout: ['number', 'fraction'], signal: [] },
+    options: { timeout: ['number', 'fraction', 'infinity'], signal: [] },
   },
   publish: {
     call: (bus, options) => bus.publish('unused', 1, beside(BRIEFLY, options)),

@@ -42,7 +42,7 @@ import { LiveIterator } from '../handle/iterator';
 import { SubscriptionHandle } from '../handle/subscription-handle';
 import { isPlainObject } from '../input/json';
 import { copyOptions, reading, readMoment, readOptions, refuseUndefined } from '../input/options';
-import { readWait, type WaitLimits } from '../input/wait';
+import { readReadyWait, readWait, type WaitLimits } from '../input/wait';
 import { Batch, resultOf } from '../publish/batch';
 import { DeadLetters } from '../stored/dead-letters';
 import { historyOf } from '../stored/history';
@@ -87,7 +87,7 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
   }
 
   connect(options?: WaitOptions): Promise<void> {
-    return this.#core.connect(readWait(options, ['timeout', 'signal']));
+    return this.#core.connect(readReadyWait(options));
   }
 
   disconnect(options?: { timeout?: number }): Promise<void> {
@@ -107,7 +107,7 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
   }
 
   waitUntilReady(options?: WaitOptions): Promise<void> {
-    return this.#core.waitUntilReady(readWait(options, ['timeout', 'signal']));
+    return this.#core.waitUntilReady(readReadyWait(options));
   }
 
   async publish<K extends EventType<Events>>(

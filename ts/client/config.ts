@@ -27,7 +27,8 @@ export interface ReadConfig {
   json: string;
   env: string;
   settings: Settings;
-  logger: Logger | undefined;
+  /** Undefined: the console. */
+  logger: Logger | 'stderr' | 'stdout' | undefined;
   schemas: Schemas | undefined;
   shutdownSignals: readonly ShutdownSignal[];
 }
@@ -41,15 +42,21 @@ export function readConfig(config: unknown = {}, unset: readonly string[] = []):
   const logger = readLogger(given.logger);
   const schemas = readSchemas(given.schemas);
   const shutdownSignals = readShutdownSignals(given.shutdownSignals);
-  const own = ['logger', 'schemas', 'shutdownSignals'];
+  const own = ['schemas', 'shutdownSignals'];
+  // That there is none is for the engine, too.
+  if (given.logger !== false) own.push('logger');
   const json = jsonOf(withPem(given), CODE, 'configuration', own);
   const env = environment(unset);
   const settings = unwrap<Settings>(native.settings(json, env));
   return { json, env, settings, logger, schemas, shutdownSignals };
 }
 
-function readLogger(value: unknown): Logger | undefined {
-  if (value === undefined) return undefined;
+function readLogger(value: unknown): ReadConfig['logger'] {
+  if (value === undefined || value === false) return undefined;
+  if (value === 'stderr' || value === 'stdout') return value;
+  if (typeof value !== 'object' && typeof value !== 'function') {
+    throw invalidAt(CODE, 'logger', "must be a logger, 'stderr', 'stdout' or false");
+  }
   for (const level of ['debug', 'info', 'warn', 'error'] as const) {
     if (typeof (value as Partial<Logger> | null)?.[level] !== 'function') {
       throw invalidAt(CODE, `logger.${level}`, 'must be a function');

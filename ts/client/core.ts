@@ -8,7 +8,15 @@ import type {
   ShutdownSignal,
   Stats,
 } from '../../index';
-import { busError, describe, type EventBusError, invalidAt, unwrap } from '../errors';
+import {
+  closedError,
+  describe,
+  fromValue,
+  invalidAt,
+  notSent,
+  rejectNotSent,
+  unwrap,
+} from '../errors';
 import { callOutside, handledEvent } from '../handle/current-event';
 import { Dispatcher } from '../handle/dispatcher';
 import type { LiveSubscription } from '../handle/subscription';
@@ -30,6 +38,7 @@ import {
 import { type Batch, resultOf } from '../publish/batch';
 import { type ParsedPublishOptions, parsePublishOptions } from '../publish/publish-options';
 import { Publisher } from '../publish/publisher';
+import { ignoreRejection } from '../runtime/promises';
 import { endWeaklyAtSignals } from '../runtime/shutdown';
 import { throwIfAborted } from '../runtime/signals';
 import type { Timers } from '../runtime/timers';
@@ -38,7 +47,7 @@ import { type ReadConfig, readConfig } from './config';
 import { Emitter } from './emitter';
 import type { ClientEnvironment } from './environment';
 import { healthReport } from './health';
-import { Log } from './logger';
+import { fieldsOf, Log } from './logger';
 import { Memberships } from './memberships';
 import { Notices } from './notices';
 import { Requests } from './requests';
@@ -104,15 +113,15 @@ export class Core {
     this.#instrumentation = instrumentation;
     if (instrumentation !== undefined) {
       this.instrumented = new InstrumentedCalls(instrumentation, (thrown) => {
-        log.write('error', 'a hook of the instrumentation failed', { error: describe(thrown) });
+        log.write('error', 'a hook of the instrumentation failed', fieldsOf(thrown));
       });
     }
-    const received = settings.validateOnReceive ? schemas : undefined;
     this.#notices = new Notices(log, this.emitter, {
       idOf: (sub) => this.#dispatcher.find(sub)?.id,
       loseClaim: (tokens, messageId) => this.#dispatcher.loseClaim(tokens, messageId),
     });
     const notices = this.#notices;
+    const received = settings.validateOnReceive ? schemas : undefined;
     const dispatching = { ...settings, schemas: received, timers, instrumented: this.instrumented };
     this.#dispatcher = new Dispatcher(this.#native, dispatching, notices.handlerFailed);
     this.subscriptions = new Subscriptions({
@@ -162,10 +171,14 @@ export class Core {
     to?: Recipients,
   ): Batch | Promise<PublishResult> {
     const instrumentation = this.#instrumentation;
-    if (instrumentation === undefined) return this.#publish(type, data, options, to);
-    return instrumentation.publish({ type, data, options, to }, async (trace) =>
-      resultOf(this.#publish(type, data, options, to, trace)),
-    );
+    try {
+      if (instrumentation === undefined) return this.#publish(type, data, options, to);
+      const call = { type, data, options, to };
+      const send = async (t?: TraceContext) => resultOf(this.#publish(type, data, options, to, t));
+      return instrumentation.publish(call, send).catch(rejectNotSent);
+    } catch (error) {
+      throw notSent(error);
+    }
   }
 
   /** Hands over the publishes of this tick, without waiting for its end. */
@@ -231,7 +244,7 @@ export class Core {
   }
 
   replayFailed(thrown: unknown, { id, type }: RawEvent): void {
-    const fields = { event: id, type, error: describe(thrown) };
+    const fields = { event: id, type, ...fieldsOf(thrown) };
     this.log.write('warn', 'a handler of replay() failed', fields);
   }
 
@@ -249,9 +262,10 @@ export class Core {
 
   /** Never rejects: metrics that cannot be refreshed are as they were known last. */
   async metrics(): Promise<string> {
-    const refreshed = this.#closed
-      ? Promise.resolve()
-      : this.#requests.send((ticket) => this.#native.refreshMetrics(ticket));
+    const refreshed =
+      this.#closed || this.settings.noAddress !== undefined
+        ? Promise.resolve()
+        : this.#requests.send((ticket) => this.#native.refreshMetrics(ticket));
     await refreshed.catch((error) => {
       this.log.write('debug', 'metrics are not fresh', { error: describe(error) });
     });
@@ -277,7 +291,7 @@ export class Core {
       if (text === '') return false;
       applyDrained(JSON.parse(text) as Drained, this.#sinks);
     } catch (error) {
-      this.log.write('error', 'a fault in oxbus itself', { error: describe(error) });
+      this.log.write('error', 'a fault in oxbus itself', fieldsOf(error));
     }
     return true;
   }
@@ -300,10 +314,11 @@ export class Core {
       if (schema !== undefined) {
         const output = validateWith(schema, data);
         if (!(output instanceof Promise)) return this.#add(type, output, parsed);
-        return output.then((value) => {
+        const checked = output.then((value) => {
           this.#refuseIfClosed();
           return resultOf(this.#add(type, value, parsed));
         });
+        return checked.catch(rejectNotSent);
       }
     }
     return this.#add(type, data, parsed);
@@ -323,9 +338,8 @@ export class Core {
   #start(): void {
     if (this.#started) return;
     this.#markStarted();
-    this.#requests
-      .send((ticket) => this.#native.connect(ticket, null))
-      .catch((error) => this.log.write('debug', 'not connected yet', { error: describe(error) }));
+    // The outage that follows has lines of its own.
+    ignoreRejection(this.#requests.send((ticket) => this.#native.connect(ticket, null)));
   }
 
   #markStarted(): void {
@@ -357,15 +371,12 @@ export class Core {
 
   #refuseIfClosing(): void {
     if (this.#closing !== undefined) throw closedError();
+    if (this.settings.noAddress !== undefined) throw fromValue(this.settings.noAddress);
   }
 
   #refuseIfClosed(): void {
     if (this.#closed) throw closedError();
   }
-}
-
-function closedError(): EventBusError {
-  return busError('ERR_BUS_CLOSED', 'the client is closed', { outcome: 'not_sent' });
 }
 
 /**

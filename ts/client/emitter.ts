@@ -3,7 +3,7 @@
 import type { ClientEvents } from '../../index';
 import { describe, invalidAt } from '../errors';
 import { callHere } from '../handle/current-event';
-import type { Log } from './logger';
+import { fieldsOf, type Log } from './logger';
 
 type Listener = (...args: never[]) => unknown;
 type Entry = { listener: Listener; once: boolean };
@@ -15,6 +15,7 @@ const NAMES: readonly Name[] = [
   'disconnected',
   'closed',
   'error',
+  'handlerError',
   'gap',
   'deadLetter',
   'messagesLost',
@@ -73,7 +74,7 @@ export class Emitter {
   }
 
   #failed(name: string, thrown: unknown): void {
-    this.#log.write('error', `a listener of '${name}' failed`, { error: describe(thrown) });
+    this.#log.write('error', `a listener of '${name}' failed`, fieldsOf(thrown));
   }
 }
 

@@ -4,7 +4,8 @@ import type { BusEvent } from '../../index';
 import type { EventBusError } from '../errors';
 import { fromValue } from '../errors';
 import { firstEvent } from '../handle/handler-context';
-import type { HandlerInput, Notice, Settings } from '../native/native';
+import type { HandlerFailure } from '../handle/handler-failure';
+import type { Notice, Settings } from '../native/native';
 import type { Emitter } from './emitter';
 import type { Log } from './logger';
 
@@ -56,13 +57,11 @@ export class Notices {
       case 'reconnecting': {
         const { link, attempt, delay } = notice;
         const error = fromValue(notice.error);
-        this.#log.write('info', 'reconnecting', { link, attempt, delay, ...fieldsOf(error) });
         this.#emitter.emit('reconnecting', { link, attempt, delay, error });
         break;
       }
       case 'disconnected': {
         const error = fromValue(notice.error);
-        this.#log.write('warn', 'disconnected', { link: notice.link, ...fieldsOf(error) });
         this.#emitter.emit('disconnected', { link: notice.link, error });
         break;
       }
@@ -80,11 +79,15 @@ export class Notices {
         const { stream, group, messageId, attempts, reason, error, data, kept } = notice;
         const event = data === null ? null : (JSON.parse(data) as BusEvent);
         const fields = { stream, group, messageId, attempts, reason, kept };
-        this.#log.write('error', 'a stored event was given up', {
-          ...fields,
-          event: event?.id,
-          error: error.message,
-        });
+        // What is not kept is told as an error as well, which has its line.
+        if (kept) {
+          this.#log.write('error', `a stored event was given up: ${error.message}`, {
+            ...fields,
+            event: event?.id,
+            type: event?.type,
+            err: error,
+          });
+        }
         this.#emitter.emit('deadLetter', { ...fields, event, error });
         break;
       }
@@ -128,28 +131,34 @@ export class Notices {
     }
   }
 
-  /** Told of every failed handler call. `final`: the event is not tried again. */
-  readonly handlerFailed = (
-    error: EventBusError,
-    final: boolean,
-    event: HandlerInput,
-    attempt: number,
-  ): void => {
+  /** Told of every failed handler call. A stored event that is given up has the line of its dead letter. */
+  readonly handlerFailed = (failure: HandlerFailure): void => {
+    const { error, event, attempt, final, durable } = failure;
+    this.#emitter.emit('handlerError', {
+      error,
+      event: event as BusEvent | BusEvent[],
+      attempt,
+      final,
+    });
     if (final && this.#emitter.emit('error', error)) return;
-    const level = final ? 'error' : 'warn';
+    const level = final ? (durable ? 'debug' : 'error') : 'warn';
     if (!this.#log.enabled(level)) return;
     const message = final ? error.message : `${error.message}; it is tried again`;
     const { id, type } = firstEvent(event);
     const events = Array.isArray(event) ? { events: event.length } : undefined;
-    this.#log.write(level, message, { code: error.code, event: id, type, ...events, attempt });
+    const err = error.cause instanceof Error ? error.cause : error;
+    this.#log.write(level, message, {
+      code: error.code,
+      event: id,
+      type,
+      ...events,
+      attempt,
+      err,
+    });
   };
 
   #error(error: EventBusError): void {
     if (this.#emitter.emit('error', error)) return;
     this.#log.write('error', error.message, { code: error.code });
   }
-}
-
-function fieldsOf(error: EventBusError): { code: string; error: string } {
-  return { code: error.code, error: error.message };
 }

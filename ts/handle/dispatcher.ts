@@ -17,6 +17,7 @@ import { SchemaMismatch, type Schemas, validateReceived } from '../validation/sc
 import { Call, promiseOf } from './call';
 import { callIn, callOutside, handlerEnded, handlerStarted } from './current-event';
 import { CallContext, makeContext, patternIndexOf } from './handler-context';
+import type { HandlerFailure } from './handler-failure';
 import { endLostCalls } from './lost-claims';
 import { NOT_HANDLED, Settlements, toUint32 } from './settlements';
 import type { LiveSubscription } from './subscription';
@@ -27,8 +28,7 @@ const { then } = Promise.prototype;
 
 type RunningCall = Call<LiveSubscription>;
 
-/** Told of every failed call. `final`: the event is not tried again. */
-type Report = (error: EventBusError, final: boolean, event: HandlerInput, attempt: number) => void;
+type Report = (failure: HandlerFailure) => void;
 
 /** What the dispatcher needs of its client. */
 export interface DispatcherOptions {
@@ -308,7 +308,8 @@ export class Dispatcher {
     this.#settle(call.token, kind, this.#timers.now() - call.startedAt, 0);
     const final = this.#isFinal(subscription, context, again);
     this.#instrumented?.timedOut(context, error, final);
-    this.#report(error, final, call.event, context.attempt);
+    const durable = subscription.group !== undefined;
+    this.#report({ error, event: call.event, attempt: context.attempt, final, durable });
     CallContext.abort(context, error);
   }
 
@@ -368,7 +369,8 @@ export class Dispatcher {
     }
     const final = this.#isFinal(subscription, context, again);
     this.#instrumented?.failed(context, cause, final);
-    this.#report(error, final, event, context.attempt);
+    const durable = subscription.group !== undefined;
+    this.#report({ error, event, attempt: context.attempt, final, durable });
   }
 
   #unwatchIfOver(subscription: LiveSubscription): void {

@@ -1,5 +1,6 @@
 /** The handle that `subscribe` gives to its user. */
 
+import { inspect } from 'node:util';
 import type { Subscription } from '../../index';
 import { startAsyncStacksAtCaller } from '../caller-stacks';
 import { invalidAt } from '../errors';
@@ -71,6 +72,14 @@ export class SubscriptionHandle implements Subscription {
 }
 
 startAsyncStacksAtCaller(SubscriptionHandle, ['unsubscribe']);
+
+// Without it the console shows an empty object: all fields are getters.
+Object.defineProperty(SubscriptionHandle.prototype, inspect.custom, {
+  value(this: SubscriptionHandle): string {
+    const { id, pattern, group, state } = this;
+    return `Subscription ${inspect({ id, pattern, ...(group !== undefined && { group }), state })}`;
+  },
+});
 
 /** Reads `{ wait }`. */
 function readWaitFlag(options: unknown): boolean {

@@ -1,7 +1,7 @@
 /** Values of the user as JSON text. Whatever JSON would silently lose is refused. */
 
 import type { ErrorCode } from '../../index';
-import { EventBusError, invalidAt } from '../errors';
+import { describe, EventBusError, invalidAt } from '../errors';
 
 /**
  * Whether a value is an object made by `{}` or `Object.create(null)`, of any realm. A proxy may make this
@@ -71,17 +71,55 @@ function check(value: unknown, path: string, parents: object[], code: ErrorCode)
   parents.pop();
 }
 
-/** The JSON text of an event's data. Throws `INVALID_DATA` for a value that JSON cannot hold. */
+/** The JSON text of an event's data. Throws `INVALID_DATA`, with why and where, for a value that JSON cannot hold. */
 export function jsonOfData(data: unknown): string {
   let text: string | undefined;
   try {
     text = JSON.stringify(data);
   } catch (cause) {
-    throw invalidAt('ERR_BUS_INVALID_DATA', 'data', 'cannot be written as JSON', cause);
+    const { path, why } = unwritable(data, cause);
+    throw invalidAt('ERR_BUS_INVALID_DATA', path, `cannot be written as JSON: ${why}`, cause);
   }
   if (text === undefined) {
     const cause = new TypeError(`${typeof data} is not a JSON value`);
     throw invalidAt('ERR_BUS_INVALID_DATA', 'data', cause.message, cause);
   }
   return text;
+}
+
+/** Where JSON.stringify has failed, and why: looked for only then. */
+function unwritable(data: unknown, cause: unknown): { path: string; why: string } {
+  try {
+    return findUnwritable(data, 'data', '', []) ?? { path: 'data', why: describe(cause) };
+  } catch {
+    // A getter or a proxy that throws, or data that is too deep.
+    return { path: 'data', why: describe(cause) };
+  }
+}
+
+function findUnwritable(
+  given: unknown,
+  path: string,
+  key: string,
+  parents: readonly object[],
+): { path: string; why: string } | undefined {
+  let value = given;
+  const toJSON = (value as { toJSON?: unknown } | null | undefined)?.toJSON;
+  if (typeof toJSON === 'function') {
+    try {
+      value = toJSON.call(value, key);
+    } catch (thrown) {
+      return { path, why: `its toJSON() throws: ${describe(thrown)}` };
+    }
+  }
+  if (typeof value === 'bigint') return { path, why: 'a BigInt is not a JSON value' };
+  if (typeof value !== 'object' || value === null) return undefined;
+  if (parents.includes(value)) return { path, why: 'it refers to itself' };
+  const within = [...parents, value];
+  for (const name of Object.keys(value)) {
+    const at = Array.isArray(value) ? `${path}[${name}]` : `${path}.${name}`;
+    const found = findUnwritable((value as Record<string, unknown>)[name], at, name, within);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }

@@ -8,9 +8,18 @@ import { checkSignal } from './signal';
 const MAX_TIMEOUT = 2 ** 31 - 1;
 
 export interface WaitLimits {
-  /** In ms; null for the default of the engine. */
+  /** In ms, `Infinity` for no limit; null for the default of the engine. */
   timeout: number | null;
   signal: AbortSignal | undefined;
+}
+
+/** Reads the options of a wait for the connection: as {@link readWait}, where 0 and `Infinity` are no limit. */
+export function readReadyWait(options: unknown): WaitLimits {
+  const { timeout, ...rest } = readOptions(options, ['timeout', 'signal']);
+  if (timeout !== 0 && timeout !== Number.POSITIVE_INFINITY) {
+    return readWait(options, ['timeout', 'signal']);
+  }
+  return { ...readWait(rest, ['signal']), timeout: Number.POSITIVE_INFINITY };
 }
 
 /** Reads `{ timeout, signal }`, as far as `keys` names them. Throws `INVALID_OPTIONS`, also for other keys. */

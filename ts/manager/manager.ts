@@ -21,7 +21,7 @@ import { startAsyncStacksAtCaller } from '../caller-stacks';
 import { EventBusClient } from '../client/client';
 import { readConfig } from '../client/config';
 import { Log } from '../client/logger';
-import { invalidAt } from '../errors';
+import { fromValue, invalidAt } from '../errors';
 import { copyPlain } from '../input/json';
 import { copyOptions, reading, readOptions } from '../input/options';
 import { readWait } from '../input/wait';
@@ -237,9 +237,12 @@ function withMode(config: EventBusConfig): EventBusConfig {
   if (config.mode !== undefined) return config;
   // A client refuses memory mode in production unless the configuration asks for it; the manager allows it.
   const { settings, logger } = readConfig(config, ['NODE_ENV']);
+  // It is read at the first use, which is refused and may be put right.
+  if (settings.noAddress !== undefined) throw fromValue(settings.noAddress);
   if (settings.mode === 'redis') return { ...config, mode: 'hybrid' };
   const log = new Log(logger, settings.logLevel, settings.serviceName);
-  const level = process.env.NODE_ENV === 'production' ? 'warn' : 'info';
-  log.write(level, 'no Redis is configured or enabled: events stay in this process');
+  // The client is told to work in memory, so that it has nothing to say of that; of the rest it speaks itself.
+  const fallback = settings.notices.find(({ code }) => code === 'MEMORY_MODE');
+  if (fallback !== undefined) log.write(fallback.level, fallback.message, { code: fallback.code });
   return { ...config, mode: 'memory' };
 }

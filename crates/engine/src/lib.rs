@@ -25,7 +25,7 @@ mod state;
 mod transport;
 
 pub use crate::admin::questions;
-pub use crate::client::{Client, DRAIN_LIMIT, DRAIN_TIMEOUT, Subscribed};
+pub use crate::client::{Client, DRAIN_LIMIT, DRAIN_TIMEOUT, NO_LIMIT, Subscribed};
 pub use crate::host::{Drained, Host};
 pub use crate::memory::Broker;
 pub use crate::redis::check;

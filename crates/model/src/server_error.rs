@@ -133,6 +133,12 @@ pub fn needs_a_person(kind: ErrorKind) -> bool {
     )
 }
 
+/// The kind of error of a call that has waited for a connection in vain until it was too `late`: why there is none, where
+/// only a person mends that, as waiting longer would not have helped.
+pub fn kind_of_vain_wait(late: ErrorKind, cause: Option<&BusError>) -> ErrorKind {
+    cause.map(|cause| cause.kind).filter(|kind| needs_a_person(*kind) && !kind.retryable()).unwrap_or(late)
+}
+
 /// As [`classify`], for the replies whose code says nothing.
 fn classify_unnamed(words: &str) -> ErrorKind {
     let starts = |prefix: &str| words.starts_with(prefix);

@@ -2,6 +2,7 @@
 
 use oxbus_model::options::names::check_pattern;
 use oxbus_model::options::reader::Reader;
+use oxbus_model::options::unknown_key;
 use oxbus_model::stream_store::{EntryId, Position};
 use oxbus_model::{BusError, ErrorKind, time};
 use serde_json::Value;
@@ -65,7 +66,7 @@ impl Arguments {
             _ => return Err(BusError::new(KIND, "the arguments must be an object")),
         };
         match fields.keys().find(|key| !declared.contains(&key.as_str())) {
-            Some(key) => Err(BusError::at(KIND, key.as_str(), "unknown key")),
+            Some(key) => Err(BusError::at(KIND, key, unknown_key::message(KIND, "", key, declared))),
             None => Ok(Arguments(Reader::of(KIND, String::new(), fields))),
         }
     }
@@ -265,9 +266,12 @@ mod tests {
         assert!(read(json!("5"), Arguments::entry).is_ok() && read(json!("*"), Arguments::entry).is_err());
         let mut args = Arguments::of(json!({ "limti": 5 }), &["limit", "limti"]).unwrap();
         assert_eq!(args.limit("limit"), Ok(LIMIT));
-        assert_eq!(args.finish().unwrap_err().message, "limti: unknown key");
+        assert_eq!(args.finish().unwrap_err().message, "limti: unknown key: did you mean 'limit'?");
         let refused = |args| Arguments::of(args, &["limit"]).map(|_| ()).unwrap_err();
-        assert_eq!(refused(json!({ "limit": 1, "limti": 5 })).message, "limti: unknown key");
+        assert_eq!(
+            refused(json!({ "limit": 1, "limti": 5 })).message,
+            "limti: unknown key: did you mean 'limit'?"
+        );
         assert_eq!(refused(json!([])).kind, KIND);
         assert_eq!(
             read(json!("yes"), Arguments::flag),

@@ -72,11 +72,17 @@ impl Context {
         self.registered.get_or_try_init(ask).await.map(Vec::as_slice)
     }
 
-    /// The streams that a question without a stream is about, and their patterns: those of the configuration, and to
-    /// an observer the registered ones.
+    /// Whether the streams of others are known too: an observer, and a client without streams of its own, has none to
+    /// ask about otherwise.
+    fn knows_registered(&self) -> bool {
+        self.config.observe || self.config.streams.is_empty()
+    }
+
+    /// The streams that a question without a stream is about, and their patterns: those of the configuration, and to a
+    /// client that knows them the registered ones.
     async fn known(&self) -> Result<Vec<(Arc<str>, &[String])>, BusError> {
         let configured = self.config.streams.iter().map(|stream| (&stream.name, &stream.events));
-        let registered = if self.config.observe { self.registered().await? } else { &[] };
+        let registered = if self.knows_registered() { self.registered().await? } else { &[] };
         let found = registered.iter().map(|stream| (&stream.name, &stream.events));
         let found = found.filter(|(name, _)| self.configured(name).is_none());
         Ok(configured.chain(found).map(|(name, events)| (name.as_str().into(), events.as_slice())).collect())
@@ -99,7 +105,7 @@ impl Context {
     /// Whether a stream that does not exist counts as an empty one: it is configured, or was found in the registry.
     fn may_be_missing(&self, stream: &str) -> bool {
         let registered = || self.registered.get().is_some_and(|all| all.iter().any(|one| one.name == stream));
-        self.configured(stream).is_some() || (self.config.observe && registered())
+        self.configured(stream).is_some() || (self.knows_registered() && registered())
     }
 
     /// The stream of a stream's dead letters.

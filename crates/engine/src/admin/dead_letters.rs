@@ -117,14 +117,14 @@ pub(super) fn too_much(fit: usize) -> BusError {
 async fn get(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let dead_letter = dead_letter_id(context, &mut args)?;
     args.finish()?;
-    let Some(dead_letter) = dead_letter else { return Ok(Value::Null) };
     let entry = entry(context, &dead_letter).await?;
     Ok(entry.map(|entry| value(context, &dead_letter.dead_letters, entry)).unwrap_or_default())
 }
 
-/// The `id` that is given; `None` where no dead letter can have it.
-fn dead_letter_id(context: &Context, args: &mut Arguments) -> Result<Option<DeadLetterId>, BusError> {
-    Ok(DeadLetterId::parse(context, &args.text("id")?))
+/// The `id` that is given. What no dead letter can have as its id is refused: it may be that of something else.
+fn dead_letter_id(context: &Context, args: &mut Arguments) -> Result<DeadLetterId, BusError> {
+    let text = args.text("id")?;
+    DeadLetterId::parse(context, &text).ok_or_else(|| args.error("id", "is not the id of a dead letter"))
 }
 
 async fn entry(context: &Context, dead_letter: &DeadLetterId) -> Result<Option<StoredEntry>, BusError> {
@@ -175,7 +175,6 @@ async fn replay(context: &Context, mut args: Arguments) -> Result<Value, BusErro
     let dead_letter = dead_letter_id(context, &mut args)?;
     let to = replay_target(&mut args)?;
     args.finish()?;
-    let Some(dead_letter) = dead_letter else { return Ok(Value::Null) };
     let Some(entry) = entry(context, &dead_letter).await? else { return Ok(Value::Null) };
     if to == ReplayTarget::Group {
         let DeadLetter { stream, group, .. } = read(context, &dead_letter.dead_letters, entry);
@@ -213,12 +212,22 @@ struct Groups {
 
 impl Groups {
     async fn check(&mut self, context: &Context, stream: &str, group: &str) -> Result<(), BusError> {
-        if !self.by_stream.contains_key(stream) {
-            let groups = context.describe(stream).await?.unwrap_or_default().groups;
-            self.by_stream.insert(stream.to_owned(), groups.into_iter().map(|group| group.name).collect());
+        self.check_any(context, &[stream], group).await
+    }
+
+    /// Fails unless one of the streams has the group.
+    async fn check_any(&mut self, context: &Context, streams: &[&str], group: &str) -> Result<(), BusError> {
+        for stream in streams.iter().copied() {
+            if !self.by_stream.contains_key(stream) {
+                let groups = context.describe(stream).await?.unwrap_or_default().groups;
+                let names = groups.into_iter().map(|group| group.name).collect();
+                self.by_stream.insert(stream.to_owned(), names);
+            }
+            if self.by_stream.get(stream).is_some_and(|names| names.iter().any(|name| name == group)) {
+                return Ok(());
+            }
         }
-        let exists = self.by_stream.get(stream).is_some_and(|names| names.iter().any(|name| name == group));
-        if exists { Ok(()) } else { Err(no_group(group, &[stream])) }
+        Err(no_group(group, streams))
     }
 }
 
@@ -231,9 +240,9 @@ async fn replay_all(context: &Context, mut args: Arguments) -> Result<Value, Bus
     args.finish()?;
     let streams = streams(context, stream.as_deref()).await?;
     let (mut replayed, mut groups) = (0, Groups::default());
-    for dead_letters in streams {
+    for dead_letters in &streams {
         // One that fails again comes behind these.
-        let Some(last) = context.describe(&dead_letters).await?.and_then(|facts| facts.last) else {
+        let Some(last) = context.describe(dead_letters).await?.and_then(|facts| facts.last) else {
             continue;
         };
         let range = (EntryId::MIN, last);
@@ -242,7 +251,7 @@ async fn replay_all(context: &Context, mut args: Arguments) -> Result<Value, Bus
             let step = async {
                 let Some((_, entry)) = range.next().await? else { return Ok(None) };
                 let dead_letter = DeadLetterId { dead_letters: dead_letters.clone(), id: entry.id };
-                let DeadLetter { stream, group: from, .. } = read(context, &dead_letters, entry);
+                let DeadLetter { stream, group: from, .. } = read(context, dead_letters, entry);
                 if group.as_ref().is_some_and(|group| *group != from) {
                     return Ok(Some(false));
                 }
@@ -258,6 +267,12 @@ async fn replay_all(context: &Context, mut args: Arguments) -> Result<Value, Bus
             }
         }
     }
+    if let (0, Some(group)) = (replayed, &group) {
+        // That there is no dead letter of the group may be because there is no such group.
+        let suffix = &context.config.dead_letter.suffix;
+        let names: Vec<&str> = streams.iter().filter_map(|name| name.strip_suffix(&**suffix)).collect();
+        groups.check_any(context, &names, group).await?;
+    }
     Ok(replayed.into())
 }
 
@@ -271,7 +286,6 @@ pub(super) fn interrupted(error: BusError, done: u64) -> BusError {
 async fn remove(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let dead_letter = dead_letter_id(context, &mut args)?;
     args.finish()?;
-    let Some(dead_letter) = dead_letter else { return Ok(false.into()) };
     let removed = context
         .count(Request::Delete { stream: dead_letter.dead_letters, ids: vec![dead_letter.id] })
         .await?;

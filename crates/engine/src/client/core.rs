@@ -20,7 +20,7 @@ use crate::rooms::Memberships;
 use crate::runtime::panics::catch_panic;
 use crate::runtime::tasks::Tasks;
 use crate::state::ClientState;
-use crate::state::lifecycle::{State, is_fatal};
+use crate::state::lifecycle::State;
 use crate::state::numbers::SubscriptionNumbers;
 use crate::transport::Transport;
 
@@ -150,6 +150,7 @@ impl Core {
         let context = admin::Context::new(store, &state.config, state.origin.instance_id(), recent, act);
         let asked = async {
             let answer = admin::call(&context, method, arguments).await;
+            let answer = answer.map_err(|error| self.state.lifecycle.explain(error));
             match &answer {
                 Ok(_) => debug!("a request was answered"),
                 Err(error) => debug!(code = error.kind.code(), error = error.message, "a request failed"),
@@ -202,24 +203,5 @@ impl Core {
 
     fn refuse_publishes(&self) {
         *self.accepting.write().unwrap_or_else(PoisonError::into_inner) = false;
-    }
-}
-
-/// Waits until the client is ready. With `fail_early` what only a person can mend ends the wait.
-pub(super) async fn ready(state: &ClientState, fail_early: bool) -> Result<(), BusError> {
-    let mut watch = state.lifecycle.watch();
-    loop {
-        let change = watch.borrow_and_update().clone();
-        match (change.state, change.error) {
-            (State::Ready, _) => return Ok(()),
-            (State::Draining | State::Closed, _) => {
-                return Err(BusError::new(ErrorKind::Closed, "the client is closed"));
-            }
-            (_, Some(error)) if fail_early && is_fatal(&error) => return Err(error),
-            _ => {}
-        }
-        if watch.changed().await.is_err() {
-            return Err(BusError::new(ErrorKind::Closed, "the client is gone"));
-        }
     }
 }

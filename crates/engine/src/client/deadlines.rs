@@ -70,11 +70,12 @@ impl Core {
             return state.confirmations.end_wait(subscription, Ok(()));
         }
         let cause = state.lifecycle.watch().borrow().error.clone();
+        let cause = state.lifecycle.lasting_fault().or(cause);
         let why = cause.map_or_else(|| "no confirmation from the server".to_owned(), |e| e.message);
-        let why = format!("not subscribed in time: {why}");
-        if !self.unsubscribe(subscription, ErrorKind::CommandTimeout, &why) {
+        let late = BusError::new(ErrorKind::CommandTimeout, format!("not subscribed in time: {why}"));
+        let error = state.lifecycle.explain(late);
+        if !self.unsubscribe(subscription, error.kind, &error.message) {
             // A join, which takes itself back.
-            let error = BusError::new(ErrorKind::CommandTimeout, why);
             state.confirmations.end_wait(subscription, Err(error));
         }
     }

@@ -1,7 +1,7 @@
 //! The client: takes the host's calls, none of which blocks, and answers through [`Client::drain`].
 //!
 //! - this file: the calls, but for those of `handling`: events are taken for handlers, and settled.
-//! - `core`: what is behind them; `deadlines`: what it does when a time has come; `assembly`: how it is made.
+//! - `core`: what is behind them; `readiness`: waiting until it is ready; `deadlines`: what it does when a time has come; `assembly`: how it is made.
 //! - `observer`: what an observer is refused; `transport_events`: what becomes of the reports of its transport.
 
 mod assembly;
@@ -9,6 +9,7 @@ mod core;
 mod deadlines;
 mod handling;
 mod observer;
+mod readiness;
 mod subscribed;
 #[cfg(test)]
 mod tests;
@@ -38,7 +39,8 @@ use crate::state::lifecycle::State;
 use crate::state::numbers::SubscriptionNumbers;
 use crate::transport::Submission;
 
-use core::{Core, ready};
+use core::Core;
+pub use readiness::NO_LIMIT;
 pub use subscribed::Subscribed;
 #[cfg(test)]
 pub(crate) use transport_events::ClientEvents;
@@ -94,8 +96,8 @@ impl Client {
     }
 
     /// Connects. The reply comes when the client is ready; or after `timeout` milliseconds (default:
-    /// `connectTimeout`) with what went wrong, while the client goes on trying. At once with `lazyConnect` and
-    /// in hybrid mode.
+    /// `connectTimeout`; [`NO_LIMIT`]: never) with what went wrong, while the client goes on trying; or at once with
+    /// what only a person can mend. At once with `lazyConnect` and in hybrid mode.
     pub fn connect(&self, ticket: u32, timeout: Option<u64>) {
         let state = &self.core.state;
         self.core.start();
@@ -103,41 +105,13 @@ impl Client {
         if mode == Mode::Hybrid || (state.config.redis.lazy_connect && mode.has_server()) {
             return state.completions.reply(ticket, state.lifecycle.check_open().map(|()| Value::Null));
         }
-        self.reply_when_ready(ticket, timeout.unwrap_or(state.config.redis.connect_timeout), true);
+        readiness::reply_when_ready(&self.core, ticket, timeout, true);
     }
 
-    /// Replies when the client is ready, or with `CONNECT_TIMEOUT`. Does not connect by itself.
+    /// Replies when the client is ready, or with `CONNECT_TIMEOUT`; without a limit also with what only a person can
+    /// mend. Does not connect by itself.
     pub fn wait_until_ready(&self, ticket: u32, timeout: Option<u64>) {
-        let default = self.core.state.config.redis.connect_timeout;
-        self.reply_when_ready(ticket, timeout.unwrap_or(default), false);
-    }
-
-    fn reply_when_ready(&self, ticket: u32, timeout: u64, report_cause: bool) {
-        let core = self.core.clone();
-        self.core.tasks.spawn(async move {
-            let state = &core.state;
-            let limit = Duration::from_millis(timeout);
-            let all = async {
-                ready(&core.state, report_cause).await?;
-                core.groups.maintenance().streams_ensured().await;
-                Ok(())
-            };
-            let result = match tokio::time::timeout(limit, all).await {
-                Ok(result) => result,
-                Err(_) => {
-                    let cause = state.lifecycle.watch().borrow().error.clone();
-                    let late = |why: String| {
-                        BusError::new(ErrorKind::ConnectTimeout, format!("not ready after {timeout} ms{why}"))
-                    };
-                    Err(match cause {
-                        Some(error) if report_cause => error,
-                        Some(error) => late(format!(": {}", error.message)),
-                        None => late(String::new()),
-                    })
-                }
-            };
-            state.completions.reply(ticket, result.map(|()| Value::Null));
-        });
+        readiness::reply_when_ready(&self.core, ticket, timeout, false);
     }
 
     /// Publishes `count` records (see [`oxbus_model::submission`]). Each is settled exactly once.
@@ -207,7 +181,7 @@ impl Client {
         }
         let server_subscriptions = state.add_subscription(subscription, patterns, &options)?;
         transport.start();
-        let deadline = state.clock.now_ms().saturating_add(state.config.redis.command_timeout);
+        let deadline = state.confirmation_deadline(&options);
         state.confirmations.add(subscription, Waiter::Ticket(ticket), &server_subscriptions, deadline);
         let confirmed = server_subscriptions.is_empty();
         transport.subscribe(server_subscriptions);

@@ -7,7 +7,7 @@ use oxbus_model::consumer::{Announcement, GroupKey, ReceivedEntry};
 use oxbus_model::routing::router::ServerSubscription;
 use oxbus_model::stream_store::Missed;
 use tracing::dispatcher::DefaultGuard;
-use tracing::{Dispatch, dispatcher, info};
+use tracing::{Dispatch, dispatcher};
 
 use super::core::Core;
 use crate::gap::Gaps;
@@ -16,6 +16,7 @@ use crate::groups::announcements::announce;
 use crate::host::Notice;
 use crate::observe::lasting_failures::LastingFailures;
 use crate::observe::link_mode::LinkModeWatch;
+use crate::observe::outages::{FailedAttempt, Outages};
 use crate::receive::acceptance;
 use crate::receive::foreign::ForeignMessages;
 use crate::state::ClientState;
@@ -29,6 +30,7 @@ pub(crate) struct ClientEvents {
     state: Arc<ClientState>,
     link_mode: LinkModeWatch,
     lasting_failures: LastingFailures,
+    outages: Outages,
     /// The parts that use the transport themselves. Reports to them are over when the client is dropped.
     core: Weak<Core>,
     inbound: Mutex<Inbound>,
@@ -49,6 +51,7 @@ impl ClientEvents {
             state,
             link_mode,
             lasting_failures: LastingFailures::default(),
+            outages: Outages::default(),
             core,
             inbound: Mutex::default(),
         }
@@ -62,7 +65,7 @@ impl ClientEvents {
 
     /// What a transport of this client is made with, where it reports to `events`.
     pub(crate) fn context(&self, events: Arc<dyn TransportEvents>) -> TransportContext {
-        let ClientState { config, clock, channels, origin, types, unstored, .. } = &*self.state;
+        let ClientState { config, clock, channels, origin, types, unstored, samples, .. } = &*self.state;
         TransportContext {
             config: config.clone(),
             clock: clock.clone(),
@@ -70,6 +73,7 @@ impl ClientEvents {
             origin: origin.clone(),
             types: types.clone(),
             unstored: unstored.clone(),
+            samples: samples.clone(),
             events,
         }
     }
@@ -106,8 +110,9 @@ impl TransportEvents for ClientEvents {
         let _log = self.log_of_report();
         let state = &self.state;
         self.lasting_failures.is_over(link);
-        let ready = state.lifecycle.link_up(link, state.clock.now_ms());
-        info!(%link, "connected");
+        let now = state.clock.now_ms();
+        let ready = state.lifecycle.link_up(link, now);
+        self.outages.up(link, &state.config.redis.address, now);
         // From then on the store takes commands.
         if *link == LinkId::Publisher || !state.config.mode.has_server() {
             if let Some(groups) = self.groups() {
@@ -130,6 +135,7 @@ impl TransportEvents for ClientEvents {
         let state = &self.state;
         if state.lifecycle.link_down(link, error) {
             state.stats.reconnections.add(1);
+            self.outages.lost(link, &state.config.redis.address, error, state.clock.now_ms());
             state.notice(Notice::Disconnected { link: link.name(), error: error.clone() });
         }
         self.link_mode.follow();
@@ -137,7 +143,10 @@ impl TransportEvents for ClientEvents {
 
     fn link_reconnecting(&self, link: &LinkId, attempt: u32, delay: u64, error: BusError) {
         let address = &self.state.config.redis.address;
-        if let Some(failure) = self.lasting_failures.failed(link, address, &error) {
+        let failure = self.lasting_failures.failed(link, address, &error);
+        let failed = FailedAttempt { address, attempt, delay, error: &error, is_told: failure.is_some() };
+        self.outages.failed(link, failed, self.state.clock.now_ms());
+        if let Some(failure) = failure {
             self.state.notice(Notice::Error(failure));
         }
         self.state.notice(Notice::Reconnecting { link: link.name(), attempt, delay, error });
@@ -145,6 +154,7 @@ impl TransportEvents for ClientEvents {
 
     fn link_gone(&self, link: &LinkId) {
         self.lasting_failures.is_over(link);
+        self.outages.gone(link);
         if let Some(ready) = self.state.lifecycle.link_gone(link) {
             self.state.notice(ready);
         }

@@ -1,6 +1,6 @@
 //! What is done now and then for streams: they and their groups are made, and they are trimmed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
@@ -8,7 +8,7 @@ use std::task::{Context, Waker};
 use oxbus_model::config::StreamConfig;
 use oxbus_model::consumer::Announcement;
 use oxbus_model::stream_store::{Position, Request, Response, keys};
-use oxbus_model::{BusError, ErrorKind};
+use oxbus_model::{BusError, ErrorKind, Outcome};
 use tokio::sync::watch;
 use tracing::debug;
 
@@ -61,6 +61,12 @@ pub(crate) struct GroupMaintenance {
     schedule: Mutex<Schedule>,
     /// Whether the streams were looked at since the start.
     ensured: watch::Sender<bool>,
+}
+
+/// Whether the server was not asked, or has not answered, because there is no connection to it.
+fn is_unanswered(error: &BusError) -> bool {
+    error.kind == ErrorKind::ConnectionLost
+        || (error.kind == ErrorKind::CommandTimeout && error.outcome == Some(Outcome::NotSent))
 }
 
 fn is_trimmed(stream: &StreamConfig) -> bool {
@@ -163,20 +169,32 @@ impl GroupMaintenance {
     async fn make_streams(&self) {
         let state = &self.state;
         let (mut troubles, mut unavailable) = (BTreeMap::new(), BTreeMap::new());
+        let mut unanswered = BTreeSet::new();
         for stream in state.config.maintained_streams() {
+            if stream.groups.is_empty()
+                && let Err(error) = self.look_at(&stream.name).await
+            {
+                troubles.insert(stream.name.clone(), error);
+            }
             for (group, from) in &stream.groups {
                 let Err(error) = self.make_group(&stream.name, group, *from).await else { continue };
+                let is_unanswered = is_unanswered(&error);
                 let message =
                     format!("group {group:?} of stream {:?} cannot be made: {}", stream.name, error.message);
                 let error = BusError { message, ..error };
                 if !self.may_be_there(&stream.name, group).await {
                     unavailable.insert(stream.name.clone(), error.clone());
                 }
-                troubles.insert(stream.name.clone(), error);
+                if is_unanswered {
+                    // That a link is down says nothing of the group, and is told elsewhere.
+                    unanswered.insert(stream.name.clone());
+                } else {
+                    troubles.insert(stream.name.clone(), error);
+                }
             }
         }
-        self.schedule_next_look(!troubles.is_empty());
-        let before = std::mem::replace(&mut *state.groups.troubles(), troubles.clone());
+        self.schedule_next_look(!troubles.is_empty() || !unanswered.is_empty());
+        let before = state.groups.replace_troubles(&troubles, &unanswered);
         for (stream, error) in troubles {
             if !before.contains_key(&stream) {
                 state.notice(Notice::Error(error));
@@ -186,6 +204,17 @@ impl GroupMaintenance {
         self.register_streams().await;
         self.ensured.send_replace(true);
         self.warn_of_eviction().await;
+    }
+
+    /// Whether the key of a stream without groups holds what is no stream: then nothing can be stored there.
+    async fn look_at(&self, stream: &str) -> Result<(), BusError> {
+        match self.transport.store().execute(Request::Describe { stream: stream.into() }).await {
+            Err(error) if error.kind == ErrorKind::WrongType => {
+                let message = format!("the key {stream:?} holds no stream: {}", error.message);
+                Err(BusError { message, ..error })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// When the groups are looked at again. In memory nothing but a request of a client removes one.

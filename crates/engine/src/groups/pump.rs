@@ -115,6 +115,7 @@ impl GroupDriver {
                 }
             }
         }
+        state.samples.read(&entries, || state.groups.claims().name_of(group));
         state.groups.claims().arrived(group, entries, now);
         self.pump();
     }

@@ -37,7 +37,9 @@ struct Unconfirmed {
 impl Unconfirmed {
     fn add(&mut self, subscription: u32, ticket: u32, deadline: u64) {
         self.tickets.insert(subscription, (ticket, deadline));
-        self.deadlines.insert((deadline, subscription));
+        if deadline < u64::MAX {
+            self.deadlines.insert((deadline, subscription));
+        }
     }
 
     /// Returns the ticket of a subscription that waited.
@@ -90,8 +92,7 @@ impl GroupSubscriptions {
 
     /// Adds a subscription, which waits for its confirmation from now on.
     pub(super) fn add(&self, durable: DurableSubscription) -> Result<(), BusError> {
-        let limit = self.state.config.redis.command_timeout;
-        let deadline = self.state.clock.now_ms().saturating_add(limit);
+        let deadline = self.state.confirmation_deadline(&durable.options);
         let subscription = durable.subscription;
         self.unconfirmed().add(subscription, durable.ticket, deadline);
         self.join(durable).inspect_err(|_| {
@@ -237,13 +238,15 @@ impl GroupSubscriptions {
 
     /// The error of a subscription that was not confirmed in time.
     pub(super) fn timed_out(&self, subscription: u32) -> BusError {
+        let lifecycle = &self.state.lifecycle;
         let trouble = self.state.groups.claims().trouble(subscription);
         let trouble = trouble.or_else(|| self.still_leaving(subscription));
-        trouble.unwrap_or_else(|| {
-            let cause = self.state.lifecycle.watch().borrow().error.clone();
+        let error = trouble.unwrap_or_else(|| {
+            let cause = lifecycle.lasting_fault().or_else(|| lifecycle.watch().borrow().error.clone());
             let why = cause.map_or_else(|| "no answer from the server".to_owned(), |e| e.message);
             BusError::new(ErrorKind::CommandTimeout, format!("not subscribed in time: {why}"))
-        })
+        });
+        lifecycle.explain(error)
     }
 
     /// Why a subscription waits whose group is being left.

@@ -51,8 +51,9 @@ pub(crate) fn dispatch(level: LogLevel, completions: Arc<Completions>, clock: Cl
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Silent => LevelFilter::OFF,
     };
-    let dependencies = Mutex::new(LineLimit::new(DEPENDENCIES_PER_SECOND));
+    let dependencies = Mutex::new(LineLimit::per_second(DEPENDENCIES_PER_SECOND));
     Dispatch::new(LogSubscriber { level, completions, clock, spans: Mutex::default(), dependencies })
 }
 

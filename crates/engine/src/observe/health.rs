@@ -54,6 +54,16 @@ async fn ask(state: &ClientState, transport: &dyn Transport) -> Value {
         });
         connections.insert(id.to_string(), connection);
     }
+    // An address that was forgotten is seen by whoever reads the report, not only by whoever reads the log.
+    let configured = state.config.notices.iter();
+    warnings.extend(
+        configured
+            .filter(|notice| notice.is_fallback())
+            .map(|notice| json!({ "code": notice.code, "message": notice.message })),
+    );
+    if let Some(error) = &state.config.no_address {
+        warnings.push(json!({ "code": "NO_ADDRESS", "message": error.message }));
+    }
     if let Some(error) = &probe.error
         && matches!(state.lifecycle.state(), State::Ready | State::Reconnecting)
     {

@@ -27,6 +27,10 @@ pub(crate) struct StreamsReport {
 /// Asks for the streams of the configuration, for at most `limit`.
 pub(crate) async fn report(state: &ClientState, store: &dyn Store, limit: Duration) -> StreamsReport {
     let mut streams = StreamsReport::default();
+    if state.config.no_address.is_some() {
+        // Asking would connect to some server.
+        return streams;
+    }
     let names = state.config.streams.iter().map(|stream| stream.name.as_str());
     for (name, answer) in describe_all(store, names, limit).await {
         let trouble = state.groups.troubles().get(name).cloned();

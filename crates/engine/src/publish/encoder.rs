@@ -16,6 +16,7 @@ use oxbus_model::{BusError, ErrorKind, Outcome, time};
 use uuid::Uuid;
 
 use crate::host::EventId;
+use crate::observe::event_samples::EventSamples;
 use crate::publish::unstored_types::UnstoredTypes;
 use crate::runtime::clock::{Clock, wall_ms};
 use crate::transport::context::TransportContext;
@@ -39,6 +40,7 @@ pub(crate) struct Encoder {
     /// Those that have no number, as far as they have a place.
     others_noted: HashSet<Box<str>>,
     unstored: Arc<UnstoredTypes>,
+    samples: Arc<EventSamples>,
     max_event_bytes: usize,
     max_data_bytes: usize,
     default_timeout: u64,
@@ -117,12 +119,13 @@ impl Encoded<'_> {
 
 impl Encoder {
     pub(crate) fn new(context: &TransportContext) -> Self {
-        let TransportContext { config, channels, origin, types, unstored, .. } = context;
+        let TransportContext { config, channels, origin, types, unstored, samples, .. } = context;
         Encoder {
             durable: config.durable.clone(),
             noted: Default::default(),
             others_noted: HashSet::new(),
             unstored: unstored.clone(),
+            samples: samples.clone(),
             codec: config.codec,
             origin: origin.clone(),
             channels: channels.clone(),
@@ -189,6 +192,7 @@ impl Encoder {
         };
         self.channel.push_str(kind);
         self.channel.push_str(name);
+        self.samples.published(&self.channel, &self.payload);
         Ok(Encoded {
             channel: &self.channel,
             payload: &self.payload,

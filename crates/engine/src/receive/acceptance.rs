@@ -62,6 +62,7 @@ pub(crate) fn accept(state: &ClientState, batch: &mut InboundBatch, taken: impl 
     if state.config.persistence.is_some() {
         batch.events.iter().for_each(|(inbound, _)| state.push_received(inbound.json()));
     }
+    state.samples.received(batch.events.iter().map(|(inbound, _)| inbound.json()));
     let mut queue = state.live_queue();
     queue.accept(batch, taken);
     let ready = queue.has_ready();

@@ -81,7 +81,7 @@ impl Confirmations {
         Confirmations { router, completions, table: Mutex::default(), broadcast_denied }
     }
 
-    /// `subscription` waits for `server_subscriptions` until `deadline`; the answer goes to `waiter`.
+    /// `subscription` waits for `server_subscriptions` until `deadline`, `u64::MAX` for ever; the answer goes to `waiter`.
     pub(crate) fn add(
         &self,
         subscription: u32,
@@ -94,7 +94,9 @@ impl Confirmations {
             let waiting = table.by_server_subscription.entry(server_subscription.clone()).or_default();
             waiting.insert(subscription);
         }
-        table.deadlines.insert((deadline, subscription));
+        if deadline < u64::MAX {
+            table.deadlines.insert((deadline, subscription));
+        }
         let missing = server_subscriptions.iter().cloned().collect();
         table.unconfirmed.insert(subscription, Unconfirmed { waiter, missing, deadline });
     }

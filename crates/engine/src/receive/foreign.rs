@@ -38,7 +38,7 @@ impl Default for ForeignMessages {
             came_for: Vec::new(),
             count: 0,
             lines: Vec::new(),
-            limit: LineLimit::new(LINES_PER_SECOND),
+            limit: LineLimit::per_second(LINES_PER_SECOND),
         }
     }
 }

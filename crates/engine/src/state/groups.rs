@@ -79,6 +79,20 @@ impl Groups {
         self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The streams were looked at: these have troubles, and of the `unanswered` ones nothing new is known. Returns the troubles
+    /// that there were before.
+    pub(crate) fn replace_troubles(
+        &self,
+        found: &BTreeMap<String, BusError>,
+        unanswered: &BTreeSet<String>,
+    ) -> BTreeMap<String, BusError> {
+        let mut troubles = self.troubles();
+        let before = std::mem::replace(&mut *troubles, found.clone());
+        let stay = before.iter().filter(|(stream, _)| unanswered.contains(*stream));
+        troubles.extend(stay.map(|(stream, error)| (stream.clone(), error.clone())));
+        before
+    }
+
     /// Streams whose retention the server refuses, and why. They grow, up to the cap that publishers apply.
     pub(crate) fn untrimmed(&self) -> MutexGuard<'_, BTreeMap<String, BusError>> {
         self.untrimmed.lock().unwrap_or_else(PoisonError::into_inner)

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use oxbus_model::{BusError, ErrorKind};
+use oxbus_model::server_error::{kind_of_vain_wait, needs_a_person};
+use oxbus_model::{BusError, ErrorKind, Outcome};
 use tokio::sync::watch;
 
 use crate::host::Notice;
@@ -177,6 +178,21 @@ impl Lifecycle {
             };
             Some((id.clone(), why))
         })
+    }
+
+    /// Why a link is down that only a person mends, if there is one.
+    pub(crate) fn lasting_fault(&self) -> Option<BusError> {
+        let board = self.lock();
+        let errors = board.links.values().filter(|link| !link.up).filter_map(|link| link.error.clone());
+        errors.into_iter().find(|error| needs_a_person(error.kind))
+    }
+
+    /// What could not be done for lack of a connection fails with why there is none, where only a person mends that.
+    pub(crate) fn explain(&self, error: BusError) -> BusError {
+        let is_vain = matches!(error.kind, ErrorKind::ConnectionLost | ErrorKind::CommandTimeout)
+            && error.outcome != Some(Outcome::Unknown);
+        let cause = if is_vain { self.lasting_fault() } else { None };
+        BusError { kind: kind_of_vain_wait(error.kind, cause.as_ref()), ..error }
     }
 
     /// Whether a link is known to be down.

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use oxbus_model::BusError;
 use oxbus_model::codec::Codec;
 use oxbus_model::codec::new_event::Origin;
-use oxbus_model::config::Config;
+use oxbus_model::config::{Config, Mode};
 use oxbus_model::observe::metrics::Types;
 use oxbus_model::observe::stats::Stats;
 use oxbus_model::options::subscribe::{MatchBy, SubscribeOptions};
@@ -26,6 +26,7 @@ use tracing::Dispatch;
 use crate::host::completions::Completions;
 use crate::host::log_subscriber;
 use crate::host::{Host, Notice};
+use crate::observe::event_samples::EventSamples;
 use crate::publish::admission::Admission;
 use crate::publish::publish_counts::PublishCounts;
 use crate::publish::unstored_types::UnstoredTypes;
@@ -54,6 +55,8 @@ pub(crate) struct ClientState {
     pub(crate) completions: Arc<Completions>,
     /// Takes what is logged while it is the default of a thread; see [`log_subscriber`].
     pub(crate) log: Dispatch,
+    /// Logs some of the events.
+    pub(crate) samples: Arc<EventSamples>,
     pub(crate) admission: Admission,
     pub(crate) lifecycle: Lifecycle,
     /// Wakes the task that keeps time: a deadline has changed.
@@ -78,8 +81,10 @@ impl ClientState {
         let types = Arc::new(Types::default());
         let completions = Arc::new(Completions::new(host));
         let router = Arc::new(RwLock::new(Router::new(channels.clone())));
+        let log = log_subscriber::dispatch(config.log_level, completions.clone(), clock.clone());
         ClientState {
-            log: log_subscriber::dispatch(config.log_level, completions.clone(), clock.clone()),
+            samples: Arc::new(EventSamples::new(config.log_level, &log, clock.clone())),
+            log,
             origin: Origin::new(&config.service_name, instance_id),
             publishes: PublishCounts::new(stats.clone()),
             admission: Admission::new(
@@ -143,6 +148,14 @@ impl ClientState {
             return Ok(Vec::new());
         }
         Ok(router.add(subscription, patterns, by_channel))
+    }
+
+    /// Until when a subscription waits for its confirmation; `u64::MAX` for ever. In hybrid mode it works without one.
+    pub(crate) fn confirmation_deadline(&self, options: &SubscribeOptions) -> u64 {
+        if options.when_ready && self.config.mode != Mode::Hybrid {
+            return u64::MAX;
+        }
+        self.clock.now_ms().saturating_add(self.config.redis.command_timeout)
     }
 
     /// Removes a live subscription. Returns the server subscriptions that nobody needs any more.

@@ -7,6 +7,7 @@ use oxbus_model::config::Config;
 use oxbus_model::observe::metrics::Types;
 use oxbus_model::routing::channel::Channels;
 
+use crate::observe::event_samples::EventSamples;
 use crate::publish::unstored_types::UnstoredTypes;
 use crate::runtime::clock::Clock;
 use crate::transport::events::TransportEvents;
@@ -25,6 +26,8 @@ pub(crate) struct TransportContext {
     pub(crate) types: Arc<Types>,
     /// Types that are published and stored nowhere.
     pub(crate) unstored: Arc<UnstoredTypes>,
+    /// Logs some of the events.
+    pub(crate) samples: Arc<EventSamples>,
     /// Where everything is reported.
     pub(crate) events: Arc<dyn TransportEvents>,
 }

@@ -22,8 +22,17 @@ async fn a_wrong_password_fails_at_once_and_is_not_tried_again_fast() {
     assert_eq!(error.kind, ErrorKind::AuthFailed);
     assert!(!format!("{error:?}").contains("guess-me"));
     assert_between(took, 0, 1_000);
+    let address = format!("127.0.0.1:{}", server.port());
+    let refused = format!("{address} refuses the login of user \"default\": WRONGPASS");
+    assert!(error.message.starts_with(&refused), "{}", error.message);
     let none = Bus::with_config(json!({ "redis": server.url() }));
-    assert_eq!(none.connect().await.unwrap_err().kind, ErrorKind::AuthFailed);
+    let error = none.connect().await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::AuthFailed);
+    assert!(
+        error.message.contains(&address) && error.message.contains("set a password"),
+        "{}",
+        error.message
+    );
     drop(none);
 
     let mark = bus.notices.mark();
@@ -66,6 +75,35 @@ async fn a_password_changed_and_changed_back_is_survived() {
     server.command(&["CONFIG", "SET", "requirepass", "other"]).await;
     server.command(&["CLIENT", "KILL", "TYPE", "normal"]).await;
     bus.notices.wait_from(mark, |n| is_error(n, ErrorKind::AuthFailed)).await;
+    bus.disconnect().await;
+}
+
+/// What waits for a connection in vain ends with why there is none: waiting longer, or trying again, would not help.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_end_with_why_there_is_no_connection() {
+    let server = RedisServer::builder().password("secret").start().await;
+    let config = json!({
+        "redis": { "url": server.url(), "password": "guess-me", "commandTimeout": 300 },
+        "streams": [{ "name": "jobs", "events": "job.*" }],
+    });
+    let bus = Bus::with_config(config);
+    assert_eq!(bus.connect().await.unwrap_err().kind, ErrorKind::AuthFailed);
+    for event_type in ["live", "job.a"] {
+        let published = bus.publish(event_type, 1).await;
+        let error = failed(&published, Outcome::NotSent);
+        assert_eq!(error.kind, ErrorKind::AuthFailed, "{event_type}: {}", error.message);
+        assert!(
+            error.message.contains("never sent") && error.message.contains("WRONGPASS"),
+            "{}",
+            error.message
+        );
+    }
+    for (pattern, options) in [("live", json!({})), ("job.*", json!({ "group": "workers" }))] {
+        let error = bus.subscribe(&[pattern], options, |_| Settlement::Succeeded).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::AuthFailed, "{pattern}: {}", error.message);
+    }
+    let error = bus.request("streams.info", json!({ "name": "jobs" })).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::AuthFailed, "{}", error.message);
     bus.disconnect().await;
 }
 

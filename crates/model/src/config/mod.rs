@@ -3,8 +3,8 @@
 //! # Layout
 //!
 //! - this file: [`Config`] and what it is resolved from
-//! - `redis`, `url`, `tls`: how to reach the server; `environment`: the variables that are read
-//! - `retry`: the delays of a failed handler; `notice`: remarks for the log; `secret`: what never prints
+//! - `mode`: whether there is a server; `redis`, `url`, `tls`: how to reach it; `environment`: the variables that are read
+//! - `retry`: the delays of a failed handler; `log_level`: what is logged; `notice`: remarks for the log; `secret`: what never prints
 //! - `durable`: which events must be stored; `streams`: what is stored, and what becomes of what cannot be handled
 //! - `cluster`: what a server in cluster mode cannot do
 //! - `reader`: one JSON object, field by field
@@ -12,6 +12,8 @@
 mod cluster;
 mod durable;
 mod environment;
+mod log_level;
+mod mode;
 mod notice;
 mod redis;
 pub(crate) mod retry;
@@ -22,8 +24,6 @@ mod tests;
 mod tls;
 mod url;
 
-use serde::Serialize;
-
 use crate::codec::Codec;
 use crate::error::{BusError, ErrorKind};
 use crate::options::names::check_identifier;
@@ -33,6 +33,8 @@ use crate::stream_store::keys;
 pub use cluster::check_cluster;
 pub use durable::Durable;
 pub use environment::Environment;
+pub use log_level::LogLevel;
+pub use mode::Mode;
 pub use notice::{Notice, NoticeLevel};
 pub use redis::{Address, RedisConfig};
 pub use secret::Secret;
@@ -41,6 +43,8 @@ pub use tls::TlsConfig;
 
 use crate::options::reader::{NOT_AVAILABLE, Reader};
 use durable::read_durable;
+use log_level::read_log_level;
+use mode::{Server, read_mode, resolve_mode};
 use retry::read_retry;
 use streams::{read_dead_letter, read_persistence, read_streams};
 
@@ -50,40 +54,6 @@ const DEFAULT_SERVICE_NAME: &str = "oxbus";
 const MAX_PREFIX_BYTES: usize = 256;
 /// The longest message that a Redis server takes, by default.
 const MAX_EVENT_BYTES: u32 = 512 << 20;
-
-/// Where events go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// Through a Redis server.
-    Redis,
-    /// Through a broker in this process.
-    Memory,
-    /// To this client's own handlers at once, and through a Redis server to those of others.
-    Hybrid,
-}
-
-impl Mode {
-    /// Whether there is a Redis server.
-    pub fn has_server(self) -> bool {
-        self != Mode::Memory
-    }
-}
-
-/// The least important lines that are logged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogLevel {
-    /// Everything.
-    Debug,
-    /// What a person may want to know. The default.
-    #[default]
-    Info,
-    /// What may be wrong.
-    Warn,
-    /// What is wrong.
-    Error,
-}
 
 /// How large an event may be, in bytes of JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,6 +150,9 @@ pub struct Config {
     pub persistence: Option<PersistenceConfig>,
     /// Remarks for the log.
     pub notices: Vec<Notice>,
+    /// Why the client cannot be used: it needs a server, and no address is given. Making it is no fault, as a program may be
+    /// loaded where it does not run, such as in a build.
+    pub no_address: Option<BusError>,
 }
 
 impl Config {
@@ -221,6 +194,7 @@ impl Config {
             mode: Mode::Memory,
             redis: RedisConfig::default(),
             notices: Vec::new(),
+            no_address: None,
         };
         r.finish()?;
         check_stream_names(&config)?;
@@ -232,50 +206,9 @@ impl Config {
             (false, false) => Some("there are streams"),
             (false, true) => None,
         };
-        let (mode, redis) = resolve_mode(mode, redis, durable, env, &mut notices)?;
-        Ok(Config { mode, redis, notices, ..config })
+        let Server { mode, redis, no_address } = resolve_mode(mode, redis, durable, env, &mut notices)?;
+        Ok(Config { mode, redis, notices, no_address, ..config })
     }
-}
-
-/// Decides whether there is a Redis server. A `redis` in the configuration keeps the environment out of it.
-/// What is durable, for the reason that `durable` gives, does not end up in memory because an address was forgotten.
-fn resolve_mode(
-    mode: Option<Mode>,
-    redis: Option<RedisConfig>,
-    durable: Option<&'static str>,
-    env: &Environment,
-    notices: &mut Vec<Notice>,
-) -> Result<(Mode, RedisConfig), BusError> {
-    if mode == Some(Mode::Memory) {
-        return Ok((Mode::Memory, redis.unwrap_or_default()));
-    }
-    let with_server = mode.unwrap_or(Mode::Redis);
-    if let Some(redis) = redis {
-        return Ok((with_server, redis));
-    }
-    if env.redis_disabled() {
-        // The variable overrules the code, which its author may not expect.
-        let level = if mode.is_some() || durable.is_some() { NoticeLevel::Warn } else { NoticeLevel::Info };
-        notices.push(Notice::memory_mode(level, "ENABLE_REDIS_EVENTS is false"));
-        return Ok((Mode::Memory, RedisConfig::default()));
-    }
-    if let Some(redis) = RedisConfig::from_environment(env, notices)? {
-        return Ok((with_server, redis));
-    }
-    let why = match mode {
-        Some(Mode::Hybrid) => Some("the mode is 'hybrid'"),
-        Some(_) => Some("the mode is 'redis'"),
-        None if durable.is_some() => durable,
-        None if env.production() => Some("NODE_ENV is production"),
-        None => None,
-    };
-    if let Some(why) = why {
-        let message = format!("no address, but {why}: set redis, REDIS_URL or REDIS_HOST, or mode: 'memory'");
-        return Err(BusError::at(ErrorKind::InvalidConfig, "redis", message));
-    }
-    let why = "no Redis address is set (redis, REDIS_URL or REDIS_HOST)";
-    notices.push(Notice::memory_mode(NoticeLevel::Info, why));
-    Ok((Mode::Memory, RedisConfig::default()))
 }
 
 /// Refuses a stream whose key is that of something else that is kept.
@@ -318,10 +251,6 @@ fn check_observer(config: &Config, mode: Option<Mode>) -> Result<(), BusError> {
         }
         None => Ok(()),
     }
-}
-
-fn read_mode(r: &mut Reader) -> Result<Option<Mode>, BusError> {
-    r.choice("mode", &[("redis", Mode::Redis), ("memory", Mode::Memory), ("hybrid", Mode::Hybrid)])
 }
 
 fn service_name(r: &mut Reader, env: &Environment) -> Result<String, BusError> {
@@ -372,12 +301,6 @@ fn read_limits(r: &mut Reader) -> Result<Limits, BusError> {
     };
     r.finish()?;
     Ok(Limits { max_event_bytes, max_data_bytes })
-}
-
-fn read_log_level(r: &mut Reader) -> Result<LogLevel, BusError> {
-    use LogLevel::{Debug, Error, Info, Warn};
-    let words = [("debug", Debug), ("info", Info), ("warn", Warn), ("error", Error)];
-    Ok(r.choice("logLevel", &words)?.unwrap_or_default())
 }
 
 fn read_performance(r: &mut Reader) -> Result<Performance, BusError> {

@@ -12,6 +12,8 @@ pub enum NoticeLevel {
     Warn,
 }
 
+const MEMORY_MODE: &str = "MEMORY_MODE";
+
 /// A line for the log of a client that starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Notice {
@@ -24,9 +26,14 @@ pub struct Notice {
 }
 
 impl Notice {
+    /// Whether it says that events stay in memory although nobody has asked for that.
+    pub fn is_fallback(&self) -> bool {
+        self.code == MEMORY_MODE && self.level == NoticeLevel::Warn
+    }
+
     pub(super) fn memory_mode(level: NoticeLevel, why: &str) -> Self {
         let message = format!("{why}: events stay in this process (memory mode)");
-        Notice { level, code: "MEMORY_MODE", message }
+        Notice { level, code: MEMORY_MODE, message }
     }
 
     pub(super) fn not_verified(path: &str) -> Self {

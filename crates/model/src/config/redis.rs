@@ -233,8 +233,7 @@ fn place(r: &mut Reader, url: Place) -> Result<Place, BusError> {
         Place::Unix { .. } if port.is_some() => Err(r.error("port", "the url is a unix socket")),
         Place::Unix { path } => Ok(Place::Unix { path }),
         Place::Tcp { host: of_url, port: port_of_url } => {
-            // Names of hosts have no case.
-            let same = host.is_some() && host.as_ref().map(|h| h.to_ascii_lowercase()) == of_url;
+            let same = url::same_host(host.as_deref(), of_url.as_deref());
             let host = if same { of_url } else { agreed(r, "host", host, of_url)? };
             Ok(Place::Tcp { host, port: agreed(r, "port", port, port_of_url)? })
         }
@@ -253,7 +252,10 @@ fn overruled(env: &Environment, url: &Endpoint) -> impl Iterator<Item = &'static
     let database = url.database.unwrap_or_default();
     let password = env.redis_password.as_ref();
     [
-        ("REDIS_HOST", differs(&env.redis_host, host.map(str::to_owned))),
+        (
+            "REDIS_HOST",
+            env.redis_host.is_some() && !url::same_host(env.redis_host.as_deref().map(str::trim), host),
+        ),
         ("REDIS_PORT", differs(&env.redis_port, port.map(|port| port.to_string()))),
         ("REDIS_PASSWORD", password.is_some() && password != url.password.as_ref()),
         ("REDIS_DB", differs(&env.redis_db, Some(database.to_string()))),

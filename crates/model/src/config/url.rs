@@ -54,6 +54,11 @@ pub(super) fn check_host(path: &str, host: &str) -> Result<(), BusError> {
     Ok(())
 }
 
+/// Whether both places give the same host: the names of hosts have no case.
+pub(super) fn same_host(one: Option<&str>, other: Option<&str>) -> bool {
+    matches!((one, other), (Some(one), Some(other)) if one.eq_ignore_ascii_case(other))
+}
+
 /// Two places give different values.
 pub(super) struct Differs;
 

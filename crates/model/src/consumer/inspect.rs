@@ -15,6 +15,11 @@ impl Consumer {
         self.groups.values().find(|g| *g.joining.group == *group).map(|g| g.key)
     }
 
+    /// The name of a group.
+    pub fn name_of(&self, key: GroupKey) -> Option<Arc<str>> {
+        self.groups.get(&key).map(|group| group.joining.group.clone())
+    }
+
     /// All groups.
     pub fn keys(&self) -> Vec<GroupKey> {
         self.groups.keys().copied().collect()

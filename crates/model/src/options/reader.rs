@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{BusError, ErrorKind};
 use crate::options::names::check_identifier;
+use crate::options::unknown_key;
 
 /// The message for a key of the contract that a later release brings.
 pub(crate) const NOT_AVAILABLE: &str = "not available in this release";
@@ -20,6 +21,8 @@ pub struct Reader {
     kind: ErrorKind,
     path: String,
     fields: Map<String, Value>,
+    /// The keys that were looked for.
+    known: Vec<String>,
 }
 
 impl Reader {
@@ -28,7 +31,7 @@ impl Reader {
         let value = serde_json::from_str(json)
             .map_err(|e| BusError::new(kind, format!("the {what} cannot be read as JSON: {e}")))?;
         match value {
-            Value::Object(fields) => Ok(Reader { kind, path: String::new(), fields }),
+            Value::Object(fields) => Ok(Reader::of(kind, String::new(), fields)),
             other => {
                 Err(BusError::new(kind, format!("the {what} must be an object, not {}", type_name(&other))))
             }
@@ -37,7 +40,7 @@ impl Reader {
 
     /// Reads an object that was taken from elsewhere.
     pub fn of(kind: ErrorKind, path: String, fields: Map<String, Value>) -> Self {
-        Reader { kind, path, fields }
+        Reader { kind, path, fields, known: Vec::new() }
     }
 
     /// The kind of all errors of this reader.
@@ -63,6 +66,7 @@ impl Reader {
 
     /// Takes a field as it is.
     pub fn take(&mut self, key: &str) -> Option<Value> {
+        self.known.push(key.to_owned());
         self.fields.remove(key)
     }
 
@@ -243,7 +247,7 @@ impl Reader {
     /// Refuses what has not been taken.
     pub fn finish(self) -> Result<(), BusError> {
         match self.fields.keys().next() {
-            Some(key) => Err(self.error(key, "unknown key")),
+            Some(key) => Err(self.error(key, unknown_key::message(self.kind, &self.path, key, &self.known))),
             None => Ok(()),
         }
     }

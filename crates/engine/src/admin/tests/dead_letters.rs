@@ -95,14 +95,18 @@ async fn letters_of_others_are_read_as_far_as_they_go() {
 }
 
 #[tokio::test]
-async fn a_text_that_is_no_id_is_that_of_no_letter() {
+async fn a_text_that_is_no_id_is_refused() {
     let rig = rig();
     for id in ["orders:1-0", ":dlq:1-0", "orders:dlq", "orders:dlq:x", "5", ""] {
-        let args = json!({ "id": id });
-        assert_eq!(rig.ok("deadLetters.get", args.clone()).await, Value::Null, "{id}");
-        assert_eq!(rig.ok("deadLetters.replay", args.clone()).await, Value::Null, "{id}");
-        assert_eq!(rig.ok("deadLetters.remove", args).await, json!(false), "{id}");
+        for method in ["deadLetters.get", "deadLetters.replay", "deadLetters.remove"] {
+            let (kind, message) = rig.refused(method, json!({ "id": id })).await;
+            assert_eq!(kind, ErrorKind::InvalidOptions, "{method} {id}");
+            assert_eq!(message, "id: is not the id of a dead letter", "{method} {id}");
+        }
     }
+    let unknown = json!({ "id": "orders:dlq:1-1" });
+    assert_eq!(rig.ok("deadLetters.replay", unknown.clone()).await, Value::Null);
+    assert_eq!(rig.ok("deadLetters.remove", unknown).await, json!(false));
     assert_eq!(rig.ok("deadLetters.count", json!({})).await, 4);
 }
 
@@ -160,4 +164,14 @@ async fn letters_are_removed_one_by_one_or_all() {
     assert_eq!(rig.ok("deadLetters.purge", json!({ "stream": "orders" })).await, 2);
     assert_eq!(rig.ok("deadLetters.purge", json!({ "stream": "orders" })).await, 0);
     assert_eq!(rig.ok("deadLetters.count", json!({})).await, 1);
+}
+
+#[tokio::test]
+async fn a_group_that_does_not_exist_is_an_error_and_not_zero() {
+    let rig = rig();
+    for args in [json!({ "group": "nobody" }), json!({ "group": "h", "stream": "photos" })] {
+        assert_eq!(rig.refused("deadLetters.replayAll", args.clone()).await.0, ErrorKind::NoGroup, "{args}");
+    }
+    assert_eq!(rig.ok("deadLetters.replayAll", json!({ "group": "h" })).await, json!(1));
+    assert_eq!(rig.ok("deadLetters.replayAll", json!({ "group": "h" })).await, json!(0), "all are replayed");
 }

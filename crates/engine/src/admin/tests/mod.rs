@@ -210,7 +210,7 @@ async fn strange_calls_are_refused() {
     for (method, args, message) in [
         ("streams.info", json!({}), "name: is missing"),
         ("streams.info", json!({ "name": 5 }), "name: expected a string, got a number"),
-        ("streams.info", json!({ "name": "orders", "nme": 1 }), "nme: unknown key"),
+        ("streams.info", json!({ "name": "orders", "nme": 1 }), "nme: unknown key: did you mean 'name'?"),
         ("streams.list", json!({ "x": 1 }), "x: unknown key"),
         ("streams.list", json!([]), "the arguments must be an object"),
         ("streams.pending", json!({ "name": "orders" }), "group: is missing"),
@@ -281,8 +281,9 @@ async fn every_argument_that_is_declared_is_read() {
     names.dedup();
     assert_eq!(names.len(), questions().count());
     // What the questions need beside the argument at hand.
-    let valid = json!({ "name": "orders", "group": "g", "stream": "orders", "id": "new", "room": "r" });
+    let mut valid = json!({ "name": "orders", "group": "g", "stream": "orders", "id": "new", "room": "r" });
     for (question, arguments) in questions() {
+        valid["id"] = json!(if question.starts_with("deadLetters.") { "orders:dlq:1-0" } else { "new" });
         for argument in arguments {
             let beside = arguments.iter().filter(|name| *name != argument);
             let mut args: Value =

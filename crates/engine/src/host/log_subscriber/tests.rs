@@ -100,7 +100,7 @@ fn spans_are_forgotten_and_belong_to_their_log() {
         completions: completions.clone(),
         clock: Clock::start(None),
         spans: Mutex::default(),
-        dependencies: Mutex::new(LineLimit::new(DEPENDENCIES_PER_SECOND)),
+        dependencies: Mutex::new(LineLimit::per_second(DEPENDENCIES_PER_SECOND)),
     });
     let own = Dispatch::new(subscriber.clone());
     let (other, heard) = log(LogLevel::Debug);

@@ -176,7 +176,7 @@ impl Endpoint {
             || error.starts_with("ERR unknown command")
             || error.starts_with("NOPERM");
         if !old {
-            return Err(server_error::classify(&error).into_error(&error));
+            return Err(self.refused_login(&talk.address, server_error::classify(&error).into_error(&error)));
         }
         talk.protocol = Protocol::Resp2;
         let mut commands = Vec::new();
@@ -191,9 +191,27 @@ impl Endpoint {
         let info = cmd("INFO").arg("server").to_owned();
         talk.send(commands.iter().map(|(_, command)| command).chain([&info])).await?;
         for (step, _) in &commands {
-            talk.answer(|reply| step.judge(reply)).await??;
+            let judged = talk.answer(|reply| step.judge(reply)).await?;
+            judged.map_err(|error| self.refused_login(&talk.address, error))?;
         }
         talk.answer(|reply| ServerFacts::of_info(&reply)).await
+    }
+
+    /// A refused login, with what whoever mends it has to look at.
+    fn refused_login(&self, address: &Address, error: BusError) -> BusError {
+        if error.kind != ErrorKind::AuthFailed {
+            return error;
+        }
+        let user = self.config.username.as_deref().unwrap_or("default");
+        let message = match self.config.password {
+            Some(_) => format!("{address} refuses the login of user {user:?}: {}", error.message),
+            None => format!(
+                "{address} asks for a password, and none is set: set a password (redis.password, in the URL, or \
+                 REDIS_PASSWORD): {}",
+                error.message
+            ),
+        };
+        BusError { message, ..error }
     }
 
     /// Finds out how the keys are named on a server of this mode: `cluster`, `sentinel` or another one.
@@ -318,32 +336,42 @@ fn error_of<'a>(reply: &Reply<'a>) -> Option<&'a str> {
 impl Connection {
     async fn send(&mut self, commands: impl IntoIterator<Item = &Cmd>) -> Result<(), BusError> {
         let packed: Vec<u8> = commands.into_iter().flat_map(Cmd::get_packed_command).collect();
-        self.stream.write_all(&packed).await.map_err(|e| lost(&e))?;
-        self.stream.flush().await.map_err(|e| lost(&e))
+        self.stream.write_all(&packed).await.map_err(|e| lost(&self.address, &e))?;
+        self.stream.flush().await.map_err(|e| lost(&self.address, &e))
     }
 
     async fn answer<T>(&mut self, read: impl FnOnce(Reply<'_>) -> T) -> Result<T, BusError> {
         loop {
-            if let Some((reply, len)) = decode(self.protocol, &self.buffer)? {
+            let decoded = decode(self.protocol, &self.buffer);
+            if let Some((reply, len)) = decoded.map_err(|_| not_redis(&self.address, &self.buffer))? {
                 let result = read(reply);
                 self.buffer.advance(len);
                 return Ok(result);
             }
-            if self.stream.read_buf(&mut self.buffer).await.map_err(|e| lost(&e))? == 0 {
-                return Err(BusError::new(
-                    ErrorKind::ConnectionLost,
-                    "the server closed the connection at login",
-                ));
+            if self.stream.read_buf(&mut self.buffer).await.map_err(|e| lost(&self.address, &e))? == 0 {
+                let message = format!("{} closed the connection at login", self.address);
+                return Err(BusError::new(ErrorKind::ConnectionLost, message));
             }
         }
     }
 }
 
-fn lost(error: &std::io::Error) -> BusError {
+/// What answers at `address` with these bytes is something else: a web server, say.
+fn not_redis(address: &Address, answer: &[u8]) -> BusError {
+    let line = answer.split(|byte| *byte == b'\r' || *byte == b'\n').next().unwrap_or_default();
+    let shown = String::from_utf8_lossy(&line[..line.len().min(LONGEST_ANSWER)]).into_owned();
+    let message = format!("{address} is not a Redis server: it answers {shown:?}; is the port right?");
+    BusError::new(ErrorKind::ConnectionLost, message)
+}
+
+/// How many bytes of an answer that is none of Redis are shown.
+const LONGEST_ANSWER: usize = 60;
+
+fn lost(address: &Address, error: &std::io::Error) -> BusError {
     // In TLS 1.3 the client is done before the server has judged the client's certificate: its refusal
     // comes with the first read.
     if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
         return BusError::new(ErrorKind::TlsFailed, format!("the TLS handshake failed: {error}"));
     }
-    BusError::new(ErrorKind::ConnectionLost, format!("the connection broke at login: {error}"))
+    BusError::new(ErrorKind::ConnectionLost, format!("the connection to {address} broke at login: {error}"))
 }

@@ -3,7 +3,7 @@
 use std::mem::take;
 
 use oxbus_model::server_error;
-use oxbus_model::server_error::Action;
+use oxbus_model::server_error::{Action, kind_of_vain_wait};
 use oxbus_model::stream_store::EntryId;
 use oxbus_model::{BusError, ErrorKind, Outcome};
 
@@ -208,11 +208,11 @@ impl Publisher {
         let late = |command: &Command| command.deadline().is_some_and(|deadline| deadline <= now);
         let unsent = self.pipeline.remove_unsent(late);
         let held = self.held.remove(late);
-        self.fail_all(unsent, &timed_out(&self.why_unsent(), Outcome::NotSent));
+        self.fail_all(unsent, &self.never_sent());
         for command in held {
             // Without a connection that is what is wrong.
             let unavailable = self.held.why(&command).filter(|_| self.connected);
-            let error = unavailable.unwrap_or_else(|| timed_out(&self.why_unsent(), Outcome::NotSent));
+            let error = unavailable.unwrap_or_else(|| self.never_sent());
             self.fail_all([command], &error);
         }
         let unanswered: Vec<Command> = self
@@ -231,11 +231,12 @@ impl Publisher {
         self.report();
     }
 
-    fn why_unsent(&self) -> String {
-        match &self.last_error {
-            Some(error) if !self.connected => format!("it was never sent: {}", error.message),
-            _ => "it was never sent".to_owned(),
-        }
+    /// The error of a publish that has waited for a connection until its time was over.
+    fn never_sent(&self) -> BusError {
+        let cause = self.last_error.as_ref().filter(|_| !self.connected);
+        let why = cause.map(|error| format!(": {}", error.message)).unwrap_or_default();
+        let error = timed_out(&format!("it was never sent{why}"), Outcome::NotSent);
+        BusError { kind: kind_of_vain_wait(error.kind, cause), ..error }
     }
 
     /// Settles an event as aborted, unless it is settled.

@@ -38,6 +38,22 @@ async fn fault_of(bus: &Bus, stream: &str) -> (String, Option<String>) {
     (health["status"].as_str().unwrap().to_owned(), code)
 }
 
+/// While the connections come back one after the other, a group is looked for before it can be: that is no fault of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_of_the_server_is_no_fault_of_a_group() {
+    let server = RedisServer::start().await;
+    let bus = connected(&server.url(), "redis").await;
+    for n in 0..8 {
+        server.restart().await;
+        bus.wait_until_ready(Some(20_000)).await.unwrap();
+        publish_for(&bus, "job", 20_000).await.unwrap();
+        let told: Vec<Notice> =
+            bus.notices.all().into_iter().filter(|notice| matches!(notice, Notice::Error(_))).collect();
+        assert!(told.is_empty(), "restart {n}: {told:?}");
+    }
+    bus.disconnect().await;
+}
+
 fn errors(bus: &Bus, part: &str) -> usize {
     let is_it = |n: &Notice| matches!(n, Notice::Error(error) if error.message.contains(part));
     bus.notices.all().iter().filter(|notice| is_it(notice)).count()

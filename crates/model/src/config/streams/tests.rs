@@ -118,7 +118,7 @@ fn bad_fields_are_named() {
         ),
         (json!({"realtime": ["a", 1]}), "streams[0].realtime[1]: expected a string, got a number"),
         (json!({"safeTrim": 1}), "streams[0].safeTrim: expected true or false, got a number"),
-        (json!({"maxlength": 1}), "streams[0].maxlength: unknown key"),
+        (json!({"maxlength": 1}), "streams[0].maxlength: unknown key: did you mean 'maxLength'?"),
     ] {
         let error = stream(&fields).unwrap_err();
         assert_eq!((error.kind, error.message.as_str()), (KIND, message), "{fields}");

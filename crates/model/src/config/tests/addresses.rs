@@ -13,6 +13,7 @@ fn redis_is_a_url_or_an_object() {
         (json!("unix:///run/r.sock"), "/run/r.sock"),
         (json!({"host": "::1"}), "[::1]:6379"),
         (json!({"url": "redis://a/2", "host": "A", "port": 1, "database": 2}), "a:1"),
+        (json!({"url": "redis://Cache/2", "host": "cACHE"}), "Cache:6379"),
         (json!({"url": "redis://a:1?db=2", "port": 1}), "a:1"),
         (json!({"url": "unix:///run/r.sock", "database": 1}), "/run/r.sock"),
     ] {
@@ -75,7 +76,7 @@ fn variables_beside_the_url_are_ignored_with_a_warning_where_they_differ() {
     assert_eq!(told, ["REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD", "REDIS_DB"]);
     assert!(c.notices.iter().all(|n| n.level == NoticeLevel::Warn && n.code == "OPTION_IGNORED"));
     assert_eq!((address(&c).as_str(), c.redis.database), ("a:6379", 1));
-    let same = json!({"REDIS_URL": "redis://:p@a/1", "REDIS_HOST": "a", "REDIS_PORT": "6379", "REDIS_PASSWORD": "p", "REDIS_DB": "1"});
+    let same = json!({"REDIS_URL": "redis://:p@Cache/1", "REDIS_HOST": "cAche", "REDIS_PORT": "6379", "REDIS_PASSWORD": "p", "REDIS_DB": "1"});
     assert_eq!(resolve(&json!({}), &same).unwrap().notices, []);
 }
 

@@ -17,8 +17,10 @@ fn env(variables: &Value) -> Environment {
     Environment::from_json(&variables.to_string()).unwrap()
 }
 
+/// A configuration that can be used: what lacks an address is refused as it is on its first use.
 fn resolve(config: &Value, variables: &Value) -> Result<Config, BusError> {
-    Config::resolve(&config.to_string(), &env(variables))
+    let config = Config::resolve(&config.to_string(), &env(variables))?;
+    config.no_address.clone().map_or(Ok(config), Err)
 }
 
 fn of_config(config: &Value) -> Config {
@@ -41,7 +43,7 @@ fn nothing_given_means_the_defaults_and_one_line() {
     );
     assert_eq!(c.performance, Performance::default());
     let [notice] = c.notices.as_slice() else { panic!("{:?}", c.notices) };
-    assert_eq!((notice.level, notice.code), (NoticeLevel::Info, "MEMORY_MODE"));
+    assert_eq!((notice.level, notice.code), (NoticeLevel::Warn, "MEMORY_MODE"));
 }
 
 #[test]
@@ -111,6 +113,7 @@ fn every_key_is_read() {
         dead_letter: DeadLetterConfig { enabled: false, ..DeadLetterConfig::default() },
         persistence: Some(PersistenceConfig { ttl: 1, history: true }),
         notices: vec![Notice::not_verified("redis.tls.rejectUnauthorized")],
+        no_address: None,
     };
     assert_eq!(c, expected);
 }

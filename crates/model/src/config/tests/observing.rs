@@ -37,7 +37,7 @@ fn what_an_observer_cannot_be_is_refused() {
             Value::Null if path == "redis" => drop(config.as_object_mut().unwrap().remove("redis")),
             _ => config["redis"] = json!({}),
         }
-        let error = Config::resolve(&config.to_string(), &Environment::default()).unwrap_err();
+        let error = resolve(&config, &json!({})).unwrap_err();
         let expected = (ErrorKind::InvalidConfig, Some(path), format!("{path}: {message}"));
         assert_eq!((error.kind, error.path.as_deref(), error.message), expected);
     }

@@ -33,7 +33,7 @@ fn bad_configurations_are_named() {
         (json!({"inherit": "yes"}), "inherit: expected true or false, got a string".into()),
         (
             json!({"logLevel": "loud"}),
-            "logLevel: expected 'debug' or 'info' or 'warn' or 'error', got \"loud\"".into(),
+            "logLevel: expected 'debug' or 'info' or 'warn' or 'error' or 'silent', got \"loud\"".into(),
         ),
         (
             json!({"performance": {"batchSize": 65537}}),
@@ -50,6 +50,21 @@ fn bad_configurations_are_named() {
         (redis(json!(6379)), "redis: expected a URL or an object, got a number".into()),
         (redis(json!("")), "redis: expected a URL with redis://, rediss://, unix:// or redis+unix://".into()),
         (redis(json!({"foo": 1})), "redis.foo: unknown key".into()),
+        (redis(json!({"db": 1})), "redis.db: unknown key: did you mean 'database'?".into()),
+        (
+            redis(json!({"conectTimeout": 1})),
+            "redis.conectTimeout: unknown key: did you mean 'connectTimeout'?".into(),
+        ),
+        (
+            redis(json!({"keyPrefix": "a"})),
+            "redis.keyPrefix: unknown key: 'channelPrefix' of the configuration does that".into(),
+        ),
+        (json!({"host": "a"}), "host: unknown key: how to reach the server is said in 'redis'".into()),
+        (json!({"logger": true}), "logger: must be a logger, or false".into()),
+        (
+            json!({"streams": [{"name": "s", "events": "*", "maxLen": 1}]}),
+            "streams[0].maxLen: unknown key: did you mean 'maxLength'?".into(),
+        ),
         (redis(json!({"cluster": {}})), later("redis.cluster")),
         (redis(json!({"sentinel": {}})), later("redis.sentinel")),
         (
@@ -132,6 +147,9 @@ fn a_missing_address_and_bad_variables_are_named() {
         let error = resolve(&config, &variables).unwrap_err();
         assert_eq!(error.kind, ErrorKind::InvalidConfig);
         assert!(error.message.starts_with(message), "{error}");
+        // A client without an address is made, and refused when it is used.
+        let made = Config::resolve(&config.to_string(), &env(&variables)).is_ok();
+        assert_eq!(made, message.starts_with("redis: no address"), "{config}");
     }
     for text in ["", "[]", "\"redis://:hunter2@h\"", "{\"REDIS_HOST\":1}"] {
         let error = Environment::from_json(text).unwrap_err();

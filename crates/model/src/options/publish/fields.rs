@@ -31,6 +31,28 @@ pub(super) enum Field {
     Other(String),
 }
 
+/// The names that a caller may give.
+pub(super) const NAMES: [&str; 18] = [
+    "id",
+    "timestamp",
+    "source",
+    "correlationId",
+    "causationId",
+    "userId",
+    "organizationId",
+    "traceparent",
+    "tracestate",
+    "key",
+    "metadata",
+    "timeout",
+    "stream",
+    "localOnly",
+    "redisOnly",
+    "deduplicate",
+    "replicas",
+    "durable",
+];
+
 /// The members of the object with their values still as text, so that each error can name its field.
 pub(super) struct Fields<'a>(Vec<(Field, &'a RawValue)>);
 
@@ -58,5 +80,18 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
             }
         }
         deserializer.deserialize_map(FieldsVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_is_a_field() {
+        for name in NAMES {
+            let field: Field = serde_json::from_value(name.into()).unwrap();
+            assert!(!matches!(field, Field::Other(_)), "{name}");
+        }
     }
 }

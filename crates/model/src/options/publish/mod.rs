@@ -16,7 +16,8 @@ mod values;
 use serde_json::{Map, Value};
 
 use crate::error::BusError;
-use fields::{Field, Fields};
+use crate::options::unknown_key;
+use fields::{Field, Fields, NAMES};
 use recipients::audience;
 use values::{KIND, deduplicate, describe, flag, identifier, metadata, replicas, stream, timeout, timestamp};
 
@@ -163,7 +164,10 @@ impl PublishOptions {
             Field::Deduplicate => self.deduplicate = deduplicate(raw)?,
             Field::Replicas => self.replicas = replicas(raw)?,
             Field::Durable => self.durable = Some(flag("durable", raw)?),
-            Field::Other(name) => return Err(BusError::at(KIND, name, "unknown key")),
+            Field::Other(name) => {
+                let message = unknown_key::message(KIND, "", &name, &NAMES);
+                return Err(BusError::at(KIND, name, message));
+            }
         }
         Ok(())
     }

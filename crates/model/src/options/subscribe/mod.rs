@@ -114,6 +114,8 @@ pub struct SubscribeOptions {
     pub no_echo: bool,
     /// Whether only events published by this client are handled, in hybrid mode. Default false.
     pub local_only: bool,
+    /// Whether it waits for its confirmation as long as the client tries to connect. Default false.
+    pub when_ready: bool,
     /// What the patterns address.
     pub by: MatchBy,
     /// What makes it a durable subscription.
@@ -133,6 +135,7 @@ impl Default for SubscribeOptions {
             queue: QueueOptions::default(),
             no_echo: false,
             local_only: false,
+            when_ready: false,
             by: MatchBy::default(),
             durable: None,
         }
@@ -164,6 +167,7 @@ impl SubscribeOptions {
             queue: read_queue(&mut r)?,
             no_echo: r.boolean("noEcho")?.unwrap_or(d.no_echo),
             local_only: r.boolean("localOnly")?.unwrap_or(d.local_only),
+            when_ready: r.boolean("whenReady")?.unwrap_or(d.when_ready),
             by: r.choice("by", &[("type", MatchBy::Type), ("channel", MatchBy::Channel)])?.unwrap_or(d.by),
             durable,
         };

@@ -14,7 +14,7 @@ fn nothing_given_means_the_defaults() {
 
 #[test]
 fn every_option_is_read() {
-    let json = r#"{"concurrency":2,"timeout":0,"retryOnError":false,"maxRetries":5,"noEcho":true,"by":"channel",
+    let json = r#"{"concurrency":2,"timeout":0,"retryOnError":false,"maxRetries":5,"noEcho":true,"whenReady":true,"by":"channel",
         "retry":{"initialDelay":5,"maxDelay":9,"multiplier":1.5,"jitter":"none"},
         "circuitBreaker":{"errorThresholdPercentage":20,"resetTimeout":1,"minimumCalls":2,"window":3},
         "filter":{"data.status":["a",null]},"queue":{"maxEvents":1,"maxBytes":2,"overflow":"latest-per-key"}}"#;
@@ -34,6 +34,7 @@ fn every_option_is_read() {
         filter: serde_json::json!({"data.status": ["a", null]}).as_object().cloned(),
         queue: QueueOptions { max_events: 1, max_bytes: 2, overflow: Overflow::LatestPerKey },
         no_echo: true,
+        when_ready: true,
         by: MatchBy::Channel,
         durable: None,
     };
@@ -140,7 +141,7 @@ fn bad_options_are_named() {
             r#"{"localOnly":true,"group":"g"}"#,
             "localOnly: is not for a durable subscription (one with a group)",
         ),
-        (r#"{"concurency":1}"#, "concurency: unknown key"),
+        (r#"{"concurency":1}"#, "concurency: unknown key: did you mean 'concurrency'?"),
         (r#"{"concurrency":0}"#, "concurrency: expected an integer from 1 to 100000, got 0"),
         (r#"{"timeout":null}"#, "timeout: expected an integer from 0 to 86400000, got null (or NaN)"),
         (r#"{"maxRetries":-1}"#, "maxRetries: expected an integer from 0 to 1000000, got -1"),
