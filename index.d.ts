@@ -102,63 +102,63 @@ export type PatternEvent<Events, P extends string | readonly string[]> = EventOf
 /** Options of `publish` and its kin. Unknown keys: `INVALID_OPTIONS`. */
 export interface PublishOptions {
   /** The id of the event, 1–512 characters; default: a new UUIDv7. */
-  id?: string;
+  id?: string | undefined;
   /** When it happened: ISO 8601 with a time zone, ms since 1970, or a Date. Default: now. */
-  timestamp?: string | number | Date;
+  timestamp?: string | number | Date | undefined;
   /** Default: `serviceName`. */
-  source?: string;
+  source?: string | undefined;
   /** Default: inherited from the event being handled, else new. */
-  correlationId?: string;
+  correlationId?: string | undefined;
   /** Default: the id of the event being handled, else none. */
-  causationId?: string;
-  userId?: string;
-  organizationId?: string;
+  causationId?: string | undefined;
+  userId?: string | undefined;
+  organizationId?: string | undefined;
   /** W3C trace context. */
-  traceparent?: string;
+  traceparent?: string | undefined;
   /** W3C trace context. */
-  tracestate?: string;
+  tracestate?: string | undefined;
   /** Further metadata, JSON; cannot replace the fields of {@link EventMetadata}. */
-  metadata?: Record<string, unknown>;
+  metadata?: Record<string, unknown> | undefined;
   /** What the event is about; `orderBy: 'key'` and `queue.overflow: 'latest-per-key'` go by it. */
-  key?: string;
+  key?: string | undefined;
   /**
    * The name of the configured stream to store it in, instead of the first one whose `events`
    * match; another name: `NO_STREAM`. `false`: store it nowhere, publish it live only.
    */
-  stream?: string | false;
+  stream?: string | false | undefined;
   /**
    * Store and publish it only if no event of this `id` was stored within `ttl` (default 120 000 for
    * `true`); a duplicate resolves with the first one's `messageId` and `duplicate: true`, its other
    * fields, such as `timestamp`, being those of this call. Needs `id`, and a stream.
    */
-  deduplicate?: boolean | { ttl?: number };
+  deduplicate?: boolean | { ttl?: number | undefined } | undefined;
   /**
    * `true`: it must be stored. Where no configured stream stores it, the publish rejects with `NO_STREAM` before anything
    * is sent; so does one to a room or a user without a `stream`. `false`: what the configuration says of its type
    * ({@link EventBusConfig.durable}) does not hold for it. Default: the configuration. `true` is not together with
    * `stream: false` or `localOnly` (`INVALID_OPTIONS`).
    */
-  durable?: boolean;
+  durable?: boolean | undefined;
   /**
    * How many replicas must have it, 0–100; needs a stream. Fewer within the timeout:
    * `NOT_REPLICATED` with outcome `unknown` and the `messageId`, as the event is stored. Memory mode
    * has no replicas: the option is checked, and the publish resolves without waiting for any.
    */
-  replicas?: number;
+  replicas?: number | undefined;
   /**
    * Hybrid mode, else `INVALID_OPTIONS`: only this client's own handlers get it. It is stored nowhere, so not with
    * `redisOnly`, a `stream`, `deduplicate`, `replicas` or `durable: true`.
    */
-  localOnly?: boolean;
+  localOnly?: boolean | undefined;
   /**
    * Hybrid mode, else `INVALID_OPTIONS`: it goes to Redis, and this client's own live handlers do not get it.
    * Its groups do.
    */
-  redisOnly?: boolean;
+  redisOnly?: boolean | undefined;
   /** Deadline of the whole call, in ms; default: `redis.commandTimeout`. */
-  timeout?: number;
+  timeout?: number | undefined;
   /** Ends the call with `ABORTED`; `outcome` tells whether the event may have been sent. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** Options of `publishToRoom`. */
@@ -167,7 +167,7 @@ export interface RoomPublishOptions extends PublishOptions {
    * Members who do not get it, at most 1000: a client that has joined the room for none but these skips
    * it, and counts it in `eventsSkipped`. Patterns of channels see it all the same.
    */
-  except?: readonly string[];
+  except?: readonly string[] | undefined;
 }
 
 /** Options of `joinRoom` and `leaveRoom`. */
@@ -176,7 +176,7 @@ export interface MemberOptions {
    * 1–1024 bytes of any characters; default of `joinRoom`: `{serviceName}:{instanceId}`, of `leaveRoom`: all members of this
    * client. `undefined`, given explicitly to `leaveRoom`, is `INVALID_OPTIONS`.
    */
-  member?: string;
+  member?: string | undefined;
 }
 
 /** One item of `publishBatch`: an event of the map, with its own options. */
@@ -236,7 +236,7 @@ export interface SubscribeOptions {
    */
   group?: string;
   /** With `group`: the streams to read; default: those that store what the patterns match. */
-  streams?: string | readonly string[];
+  streams?: string | readonly string[] | undefined;
   /**
    * With `group`: where a group starts that does not exist yet; default: as `consumerGroups` says,
    * else `'new'`.
@@ -250,7 +250,7 @@ export interface SubscribeOptions {
    * the same new pattern at once, one decides. Where `from` does not count, or not fully, a
    * `warning` `START_IGNORED` says why.
    */
-  from?: StreamPosition;
+  from?: StreamPosition | undefined;
   /**
    * With `group`: the name of this consumer, for a service that keeps its name over restarts.
    * Default `{serviceName}-{instanceId}`. While a consumer of that name lives in another client,
@@ -258,44 +258,44 @@ export interface SubscribeOptions {
    * `CONSUMER_IN_USE`. All subscriptions of a group in one client share the name, and so this
    * outcome: those that are not confirmed yet are refused together.
    */
-  consumer?: string;
+  consumer?: string | undefined;
   /**
    * With `group`: `'key'` handles the events of a `metadata.key` one at a time and in order,
    * through retries, and keys in parallel; `'stream'` handles all strictly one at a time. Default
    * `'none'`. The order holds within one client. A call that timed out keeps its place until it
    * ends. All subscriptions of a group in one client share it.
    */
-  orderBy?: 'none' | 'key' | 'stream';
+  orderBy?: 'none' | 'key' | 'stream' | undefined;
   /** Needs {@link BatchSubscribeOptions}. */
   batch?: undefined;
   /**
    * With `group`: for how long, from its start, the claim of a running handler is renewed; default
    * 600 000. Beyond it another consumer may get the event as well.
    */
-  maxProcessing?: number;
+  maxProcessing?: number | undefined;
   /** Handlers running at once; default 256, with `group` 16. */
-  concurrency?: number;
+  concurrency?: number | undefined;
   /**
    * Time for one handler call, in ms; default 30 000, 0: none. Then `ctx.signal` aborts and the
    * call counts as failed; what it returns later is ignored (`zombieHandlers`).
    */
-  timeout?: number;
+  timeout?: number | undefined;
   /** Whether failed calls are tried again; default true. */
-  retryOnError?: boolean;
+  retryOnError?: boolean | undefined;
   /**
    * Retries after the first attempt; default 3. With `group` the count survives restarts, and an
    * event that fails after the last is moved to the dead letters.
    */
-  maxRetries?: number;
+  maxRetries?: number | undefined;
   /** The delays between attempts. */
-  retry?: RetryOptions;
+  retry?: RetryOptions | undefined;
   /**
    * Whether this failure is tried again; default: all but `NonRetryableError` and
    * `ValidationError`. Must not throw; if it does, the default decides.
    */
-  retryIf?: (error: unknown) => boolean;
+  retryIf?: ((error: unknown) => boolean) | undefined;
   /** Off unless given; `true` takes the defaults. */
-  circuitBreaker?: boolean | CircuitBreakerOptions;
+  circuitBreaker?: boolean | CircuitBreakerOptions | undefined;
   /**
    * Drops events before JavaScript wakes: a path into the event and the value it must equal (JSON
    * equality), an array meaning any of; a missing path is no match.
@@ -312,18 +312,18 @@ export interface SubscribeOptions {
    * The bound of events that wait for a handler. Every drop is counted in `eventsDropped`. Not with
    * a `group`, which stops reading instead.
    */
-  queue?: QueueOptions;
+  queue?: QueueOptions | undefined;
   /** Skips events that this client published; default false. Not with a `group`. */
-  noEcho?: boolean;
+  noEcho?: boolean | undefined;
   /**
    * Hybrid mode, else `INVALID_OPTIONS`: only events that this client publishes; nothing is asked of the server.
    * Default false. Not with a `group`.
    */
-  localOnly?: boolean;
+  localOnly?: boolean | undefined;
   /** What patterns address: event types (default) or channels, without the prefix. */
-  by?: 'type' | 'channel';
+  by?: 'type' | 'channel' | undefined;
   /** Ends the subscription when it aborts. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** Options of a durable subscription. */
@@ -345,7 +345,7 @@ export interface BatchOptions {
   /** 1–10 000. */
   size: number;
   /** For how long an incomplete batch waits for more, in ms, 0–60 000; default 0. */
-  wait?: number;
+  wait?: number | undefined;
 }
 
 /**
@@ -357,13 +357,13 @@ export type StreamPosition = 'new' | 'beginning' | (string & {}) | Date;
 /** Delays between attempts: `initialDelay * multiplier ** (attempt - 1)`, at most `maxDelay`. */
 export interface RetryOptions {
   /** In ms; default 1000. */
-  initialDelay?: number;
+  initialDelay?: number | undefined;
   /** In ms; default 10 000. */
-  maxDelay?: number;
+  maxDelay?: number | undefined;
   /** Default 2. */
-  multiplier?: number;
+  multiplier?: number | undefined;
   /** `'full'` (default): a random delay between 0 and the computed one. */
-  jitter?: 'full' | 'none';
+  jitter?: 'full' | 'none' | undefined;
 }
 
 /**
@@ -373,24 +373,24 @@ export interface RetryOptions {
  */
 export interface CircuitBreakerOptions {
   /** Default 50. */
-  errorThresholdPercentage?: number;
+  errorThresholdPercentage?: number | undefined;
   /** In ms from open to half-open; default 60 000. */
-  resetTimeout?: number;
+  resetTimeout?: number | undefined;
   /** Calls within the window before it may open; default 10. */
-  minimumCalls?: number;
+  minimumCalls?: number | undefined;
   /** In ms; default 10 000. */
-  window?: number;
+  window?: number | undefined;
 }
 
 /** The bound of the events that wait for handlers, and what happens beyond it. */
 export interface QueueOptions {
   /** Default 10 000. */
-  maxEvents?: number;
+  maxEvents?: number | undefined;
   /** In bytes; default 64 MiB. */
-  maxBytes?: number;
+  maxBytes?: number | undefined;
   /** Default `'drop-oldest'`. `'latest-per-key'` puts an event in the place of the waiting one
    * with the same `metadata.key`. */
-  overflow?: 'drop-oldest' | 'drop-newest' | 'latest-per-key';
+  overflow?: 'drop-oldest' | 'drop-newest' | 'latest-per-key' | undefined;
 }
 
 /** Options of `events`: as a handler's, without those that only make sense for one. */
@@ -497,7 +497,7 @@ export interface Subscription {
    * Durable events that wait are handed back, for other consumers or a later subscription.
    * Resolves false if it was closed before.
    */
-  unsubscribe(options?: { wait?: boolean }): Promise<boolean>;
+  unsubscribe(options?: { wait?: boolean | undefined }): Promise<boolean>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -536,25 +536,25 @@ export interface EventIterator<E = BusEvent> extends AsyncIterableIterator<E>, A
 /** Configuration of a client. Unknown keys and bad values: `INVALID_CONFIG` naming the path. */
 export interface EventBusConfig {
   /** Default: `SERVICE_NAME`, else the name of the package, else `'oxbus'`. */
-  serviceName?: string;
+  serviceName?: string | undefined;
   /**
    * Default: `'redis'` if there is an address, else `'memory'`. `'hybrid'` hands each event to this client's own
    * live handlers at once, also while Redis is away, and to those of others through Redis.
    */
-  mode?: 'redis' | 'memory' | 'hybrid';
+  mode?: 'redis' | 'memory' | 'hybrid' | undefined;
   /** A URL (`redis://`, `rediss://`, `unix://`) or its parts. Default: from the environment. */
-  redis?: string | RedisConfig;
+  redis?: string | RedisConfig | undefined;
   /** Memory mode: clients of one realm with the same name share a broker; default `'default'`. */
-  memory?: string;
+  memory?: string | undefined;
   /** Before every channel; default `''`. */
-  channelPrefix?: string;
+  channelPrefix?: string | undefined;
   /**
    * Whether events are published live; default true. False: they are only stored, so a type that no
    * stream stores is refused (`NO_STREAM`), and so are live subscriptions.
    */
-  pubsub?: boolean;
+  pubsub?: boolean | undefined;
   /** Which types are stored, and where. The first one whose `events` match a type stores it. */
-  streams?: readonly StreamConfig[];
+  streams?: readonly StreamConfig[] | undefined;
   /**
    * Which events must be stored: all (`true`), or those whose type matches one of these patterns. A publish of one that no
    * stream stores rejects with `NO_STREAM` before anything is sent, instead of being live only. Events for rooms and
@@ -562,7 +562,7 @@ export interface EventBusConfig {
    * false. Without it a client that publishes live only gets the `warning` `TYPE_NOT_STORED` when a group waits for
    * the type.
    */
-  durable?: boolean | readonly string[];
+  durable?: boolean | readonly string[] | undefined;
   /**
    * Makes the client an observer, which reads and administers; default false. By itself it writes nothing to Redis: it
    * makes and trims no stream, makes no group, and joins none. It finds the streams of other clients by
@@ -573,45 +573,45 @@ export interface EventBusConfig {
    * event that is only live would be missing in their streams), `subscribe` and `events` with a `group`, and `joinRoom`
    * (subscribe to `room:…` instead). `INVALID_CONFIG`: `consumerGroups` of a stream, mode `'hybrid'`, and no address.
    */
-  observe?: boolean;
+  observe?: boolean | undefined;
   /**
    * After this long without a renewal, which comes every third of it, the events of a consumer are
    * taken over by another; default 30 000. It belongs to the group: the first client sets it,
    * another value gives a `warning` `LEASE_DIFFERS`.
    */
-  lease?: number;
+  lease?: number | undefined;
   /**
    * After this long without being read or claimed again, an entry of a consumer of another program in the group is taken over,
    * in ms; 100–86 400 000, default 600 000, and never less than the lease. Such a consumer renews nothing, so this must be
    * longer than its slowest handler. What it has delivered counts for none of ours: the event begins with `ctx.attempt` 1.
    * It belongs to the group as `lease` does; another value gives a `warning` `FOREIGN_LEASE_DIFFERS`.
    */
-  foreignLease?: number;
+  foreignLease?: number | undefined;
   /** Keeps every published event for `getEvent` and `getHistory`. Off unless given. */
-  persistence?: PersistenceConfig;
+  persistence?: PersistenceConfig | undefined;
   /** What becomes of stored events that cannot be handled. */
-  deadLetter?: DeadLetterConfig;
-  validation?: ValidationConfig;
+  deadLetter?: DeadLetterConfig | undefined;
+  validation?: ValidationConfig | undefined;
   /** A validator per event type, checked on publish; its output replaces `data`. */
-  schemas?: Record<string, StandardSchemaV1>;
+  schemas?: Record<string, StandardSchemaV1> | undefined;
   /**
    * Also check received events; one that fails never reaches the handler. Default false. A durable
    * one goes to the dead letters at once, together with the batch that it is in.
    */
-  validateOnReceive?: boolean;
+  validateOnReceive?: boolean | undefined;
   /** Default of `SubscribeOptions.retry`. */
-  retry?: RetryOptions;
+  retry?: RetryOptions | undefined;
   /** Whether events published by a handler inherit its correlation and causation; default true. */
-  inherit?: boolean;
+  inherit?: boolean | undefined;
   /** Where logs go; default: the console. */
-  logger?: Logger;
+  logger?: Logger | undefined;
   /** The least level that is logged; default `'info'`. */
-  logLevel?: LogLevel;
+  logLevel?: LogLevel | undefined;
   /**
    * Refuse a server whose `maxmemory-policy` may delete keys; else `healthCheck` warns. Default
    * false.
    */
-  requireNoEviction?: boolean;
+  requireNoEviction?: boolean | undefined;
   /**
    * Signals at which a client that has been used disconnects, as `disconnect()` does; `true`:
    * SIGTERM and SIGINT. Default false.
@@ -624,8 +624,8 @@ export interface EventBusConfig {
    * requests still publish: let that call `disconnect()` in its own listener. Node delivers no
    * signals to worker threads.
    */
-  shutdownSignals?: boolean | readonly ShutdownSignal[];
-  performance?: PerformanceConfig;
+  shutdownSignals?: boolean | readonly ShutdownSignal[] | undefined;
+  performance?: PerformanceConfig | undefined;
 }
 
 export type { EventBusConfig as EventBusClientConfig };
@@ -643,40 +643,42 @@ export interface StreamConfig {
    */
   events: string | readonly string[];
   /** What `retentionValue` counts; default `'count'`. */
-  retention?: 'count' | 'time';
+  retention?: 'count' | 'time' | undefined;
   /**
    * How many of the newest entries are kept, about; default 1 000 000. With `'time'` the hard cap.
    */
-  maxLength?: number;
+  maxLength?: number | undefined;
   /**
    * `'count'`: as `maxLength`, which goes before it. `'time'`: for how many ms entries are kept.
    */
-  retentionValue?: number;
+  retentionValue?: number | undefined;
   /**
    * Groups that exist from the start, so that nothing is missed before their first subscription. While one is missing and
    * cannot be made, publishes that this stream stores wait, and then reject with `GROUP_UNAVAILABLE` (`not_sent`).
    */
-  consumerGroups?: readonly (string | { name: string; from?: 'new' | 'beginning' })[];
+  consumerGroups?:
+    | readonly (string | { name: string; from?: 'new' | 'beginning' | undefined })[]
+    | undefined;
   /**
    * Whether, or for which patterns of types, stored events are published live too; default true.
    */
-  realtime?: boolean | readonly string[];
+  realtime?: boolean | readonly string[] | undefined;
   /**
    * Whether entries stay that a group, heard of within the last hour or not subscribed to yet, has
    * not read and settled; default true. Publishers still trim to the larger of `maxLength` and 1 000 000 (with `'time'`,
    * to `maxLength`), so that no dead group fills the server.
    */
-  safeTrim?: boolean;
+  safeTrim?: boolean | undefined;
 }
 
 /** Events kept by their id, beside live delivery and streams. */
 export interface PersistenceConfig {
   /** Default true. */
-  enabled?: boolean;
+  enabled?: boolean | undefined;
   /** In ms; default 86 400 000. */
-  ttl?: number;
+  ttl?: number | undefined;
   /** Whether `getHistory` finds them too; default true. */
-  history?: boolean;
+  history?: boolean | undefined;
 }
 
 /** What becomes of stored events that cannot be handled. */
@@ -685,11 +687,11 @@ export interface DeadLetterConfig {
    * Whether they are moved to the stream `{stream}{suffix}`, in one step; default true. False: they
    * are acknowledged, counted (`eventsFailed`) and announced, and gone.
    */
-  enabled?: boolean;
+  enabled?: boolean | undefined;
   /** Default `':dlq'`. */
-  suffix?: string;
+  suffix?: string | undefined;
   /** How many are kept for each stream, about; default 10 000. */
-  maxLength?: number;
+  maxLength?: number | undefined;
 }
 
 /** The address of a server and how to talk to it. `{}` is localhost:6379. */
@@ -698,72 +700,72 @@ export interface RedisConfig {
    * `redis://`, `rediss://` (TLS) or `unix://`. The other fields may complete it; where one gives another value than the URL,
    * or `tls: false` stands beside `rediss://`, the constructor throws `INVALID_CONFIG`.
    */
-  url?: string;
-  host?: string;
-  port?: number;
-  username?: string;
+  url?: string | undefined;
+  host?: string | undefined;
+  port?: number | undefined;
+  username?: string | undefined;
   /** Never shown in a log, an error, `inspect` or `toJSON`. */
-  password?: string;
-  database?: number;
-  tls?: boolean | TlsConfig;
+  password?: string | undefined;
+  database?: number | undefined;
+  tls?: boolean | TlsConfig | undefined;
   /** In ms; default 5000. */
-  connectTimeout?: number;
+  connectTimeout?: number | undefined;
   /** Of every command and publish, in ms; default 5000. */
-  commandTimeout?: number;
+  commandTimeout?: number | undefined;
   /** TCP keep-alive, in ms; default 30 000. */
-  keepAlive?: number;
+  keepAlive?: number | undefined;
   /** A link without an answer for this long is replaced, in ms; default 5000. */
-  heartbeat?: number;
+  heartbeat?: number | undefined;
   /** Wait until the server has loaded its data set; default true. */
-  enableReadyCheck?: boolean;
+  enableReadyCheck?: boolean | undefined;
   /** As shown by `CLIENT LIST`. */
-  connectionName?: string;
+  connectionName?: string | undefined;
   /** `connect` resolves at once; the connection is made by the first use. Default false. */
-  lazyConnect?: boolean;
+  lazyConnect?: boolean | undefined;
   /** @deprecated Has no meaning here; accepted with a `warning`. */
-  poolSize?: number;
+  poolSize?: number | undefined;
   /** @deprecated Has no meaning here; accepted with a `warning`. */
-  maxRetriesPerRequest?: number | null;
+  maxRetriesPerRequest?: number | null | undefined;
   /** @deprecated Has no meaning here; accepted with a `warning`. */
-  retryDelayOnFailover?: number;
+  retryDelayOnFailover?: number | undefined;
 }
 
 /** TLS to the server. Certificates and keys are PEM. */
 export interface TlsConfig {
-  ca?: string | Uint8Array | (string | Uint8Array)[];
-  cert?: string | Uint8Array;
-  key?: string | Uint8Array;
+  ca?: string | Uint8Array | (string | Uint8Array)[] | undefined;
+  cert?: string | Uint8Array | undefined;
+  key?: string | Uint8Array | undefined;
   /** The name the certificate must have; default: the host. */
-  servername?: string;
+  servername?: string | undefined;
   /** Default true. False accepts any certificate, with a `warning` `TLS_NOT_VERIFIED`. */
-  rejectUnauthorized?: boolean;
+  rejectUnauthorized?: boolean | undefined;
 }
 
 /** Size limits of events that are published; beyond: `EVENT_TOO_LARGE`. */
 export interface ValidationConfig {
   /** The whole event as JSON, in bytes; default 1 MiB. */
-  maxEventBytes?: number;
+  maxEventBytes?: number | undefined;
   /** `data` as JSON, in bytes; default 512 KiB. */
-  maxDataBytes?: number;
+  maxDataBytes?: number | undefined;
 }
 
 /** How publishes are gathered and bounded. */
 export interface PerformanceConfig {
   /** Publishes handed over at once, before the end of the tick; default 256. */
-  batchSize?: number;
+  batchSize?: number | undefined;
   /** How long publishes are gathered, in ms; default 0: until the end of the tick. */
-  batchInterval?: number;
+  batchInterval?: number | undefined;
   /**
    * How often a publish that was `not_sent` is tried again within its timeout; default 0. Not in hybrid mode, where
    * this client's own handlers would get the event again.
    */
-  maxRetries?: number;
+  maxRetries?: number | undefined;
   /** Before each such retry, in ms; default 100. */
-  retryDelay?: number;
+  retryDelay?: number | undefined;
   /** Unanswered publishes; beyond: `QUEUE_FULL` at once. Default 100 000. */
-  maxInFlight?: number;
+  maxInFlight?: number | undefined;
   /** In bytes; default 64 MiB. */
-  maxInFlightBytes?: number;
+  maxInFlightBytes?: number | undefined;
 }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -906,9 +908,9 @@ export interface DeadLetterNotice {
 
 export interface WaitOptions {
   /** In ms; 0 or more. */
-  timeout?: number;
+  timeout?: number | undefined;
   /** Ends the wait with `ABORTED`. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /**
@@ -952,9 +954,9 @@ export declare class EventBusClient<Events = Record<string, any>> {
    * is left is aborted. Idempotent: the same promise each time. A closed client stays closed.
    * Awaited inside a handler, it waits for that handler until `timeout`.
    */
-  disconnect(options?: { timeout?: number }): Promise<void>;
+  disconnect(options?: { timeout?: number | undefined }): Promise<void>;
   /** Alias of {@link disconnect}. */
-  close(options?: { timeout?: number }): Promise<void>;
+  close(options?: { timeout?: number | undefined }): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 
   /** Whether `state` is `'ready'`. */
@@ -1036,7 +1038,7 @@ export declare class EventBusClient<Events = Record<string, any>> {
    * room's events are no longer heard from this call on. If the server does not answer, it resolves all
    * the same, and the membership goes when the server is back, or by itself after 30 s.
    */
-  leaveRoom(room: string, options?: MemberOptions): Promise<boolean>;
+  leaveRoom(room: string, options?: { member?: string }): Promise<boolean>;
 
   /**
    * Who is in the room, over all services: each member once, in the order of their UTF-8 bytes. One
@@ -1196,20 +1198,20 @@ export declare class EventBusClient<Events = Record<string, any>> {
 export interface FlatEvent<M = Record<string, any>> {
   /** The event type, such as `booking.created`. */
   type: string;
-  userId?: string;
-  organizationId?: string;
+  userId?: string | undefined;
+  organizationId?: string | undefined;
   /** When it happened: a Date, ms since 1970, or ISO 8601 with a time zone. Default: now. */
-  timestamp?: Date | number | string;
+  timestamp?: Date | number | string | undefined;
   /** Default: inherited from the event being handled, else new. */
-  correlationId?: string;
+  correlationId?: string | undefined;
   /** The payload: JSON. Default `{}`. */
-  metadata?: M;
+  metadata?: M | undefined;
   /** Default: a new UUIDv7. */
-  id?: string;
+  id?: string | undefined;
   /** Default: the id of the event being handled, else none. */
-  causationId?: string;
+  causationId?: string | undefined;
   /** Default: the service name. */
-  source?: string;
+  source?: string | undefined;
 }
 
 /** An event as handlers of the manager get it; it can be published again as it is. */
@@ -1225,30 +1227,30 @@ export interface ReceivedFlatEvent<M = Record<string, any>> extends FlatEvent<M>
 /** Configuration of a manager: that of its client, and what it announces. */
 export interface EventBusManagerOptions extends EventBusConfig {
   /** Default: `'hybrid'` if there is an address and Redis is enabled, else `'memory'`. */
-  mode?: EventBusConfig['mode'];
+  mode?: EventBusConfig['mode'] | undefined;
   /** How often `system.status` is published, in ms, 0–2 147 483 647; 0: never. Default 60 000. */
-  statusInterval?: number;
+  statusInterval?: number | undefined;
   /**
    * Whether other services get `system.status` too; default false. Without it there is none in mode
    * `'redis'`, which knows no events of one client alone.
    */
-  statusEverywhere?: boolean;
+  statusEverywhere?: boolean | undefined;
   /** As for a client; the manager shuts down as by `shutdown()`. */
-  shutdownSignals?: EventBusConfig['shutdownSignals'];
+  shutdownSignals?: EventBusConfig['shutdownSignals'] | undefined;
 }
 
 /** Options of the manager's `publish`. */
 export interface ManagerPublishOptions {
   /** Only the handlers of this manager get it. */
-  localOnly?: boolean;
+  localOnly?: boolean | undefined;
   /** Only others get it, over Redis. */
-  redisOnly?: boolean;
+  redisOnly?: boolean | undefined;
 }
 
 /** Options of the manager's `subscribe`: those of a client, but batches. */
 export interface ManagerSubscribeOptions extends SubscribeOptions {
   /** Only events of this manager. Without Redis there are no others. */
-  localOnly?: boolean;
+  localOnly?: boolean | undefined;
 }
 
 /** The state of the bus at a glance. */
@@ -1307,7 +1309,7 @@ export declare class EventBusManager {
    * Publishes `system.shutdown` and disconnects, within `timeout` (default 10 000). Idempotent. The
    * next `publish`, `subscribe` or `initialize` opens a new bus.
    */
-  shutdown(options?: { timeout?: number }): Promise<void>;
+  shutdown(options?: { timeout?: number | undefined }): Promise<void>;
 }
 
 /** The manager of this process. Importing it does nothing. */
@@ -1344,7 +1346,11 @@ export interface Streams {
    * delivery whose handler was never called. One that waits for its retry, and which no client holds,
    * is owned by the consumer `oxbus:delayed`; its `deliveryCount` is how often it was tried.
    */
-  pending(name: string, group: string, options?: { limit?: number }): Promise<PendingMessage[]>;
+  pending(
+    name: string,
+    group: string,
+    options?: { limit?: number | undefined },
+  ): Promise<PendingMessage[]>;
   /**
    * Takes what was left alone for too long from its consumers and hands it back to its group, of
    * which any consumer takes it within a second. What was tried too often goes to the dead letters
@@ -1367,9 +1373,9 @@ export interface ListOptions {
    * Also look through the keys of the server with `SCAN`, 1 000 at a time and 1 000 times at the most; default false. It
    * needs Redis 6. In memory it finds all streams of the broker.
    */
-  scan?: boolean;
+  scan?: boolean | undefined;
   /** How many streams that are not configured are listed, 1–10 000; default 1 000. */
-  limit?: number;
+  limit?: number | undefined;
 }
 
 /** What there is to know of a stream. */
@@ -1426,13 +1432,13 @@ export interface RecoverOptions {
    * What was handed out or renewed within so many ms is left alone; default 60 000, at least the
    * lease.
    */
-  minIdle?: number;
+  minIdle?: number | undefined;
   /**
    * What was delivered more often than once and so many times again is dead-lettered; default 3.
    */
-  maxRetries?: number;
+  maxRetries?: number | undefined;
   /** Taken at a time; default 100. */
-  batchSize?: number;
+  batchSize?: number | undefined;
 }
 
 export interface RecoverResult {
@@ -1469,7 +1475,10 @@ export interface DeadLetters {
    * alone (others acknowledge it unseen), with `to: 'stream'` for all groups. Null if there is none
    * of that id.
    */
-  replay(id: string, options?: { to?: 'group' | 'stream' }): Promise<{ messageId: string } | null>;
+  replay(
+    id: string,
+    options?: { to?: 'group' | 'stream' | undefined },
+  ): Promise<{ messageId: string } | null>;
   /** Moves all that were there when it began, or so many of the oldest; resolves to how many. */
   replayAll(query?: ReplayAllQuery): Promise<number>;
   /** False if there is none of that id. */
@@ -1482,11 +1491,11 @@ export interface DeadLetters {
 
 export interface DeadLetterQuery {
   /** The stream that the events come from. */
-  stream?: string;
+  stream?: string | undefined;
   /** 1–10 000, default 100. */
-  limit?: number;
+  limit?: number | undefined;
   /** Behind the dead letter of this id. */
-  after?: string;
+  after?: string | undefined;
 }
 
 export interface ReplayAllQuery {
@@ -1494,9 +1503,9 @@ export interface ReplayAllQuery {
   stream?: string;
   /** Only those of this group; default: of all. `undefined`, given explicitly, is `INVALID_OPTIONS`. */
   group?: string;
-  limit?: number;
+  limit?: number | undefined;
   /** Default `'group'`. */
-  to?: 'group' | 'stream';
+  to?: 'group' | 'stream' | undefined;
 }
 
 /** A stored event that a group could not handle. */
@@ -1537,17 +1546,17 @@ export type History<E> = E[] & {
 /** Which kept events `getHistory` gives. */
 export interface HistoryQuery<P extends string = string> {
   /** A pattern of types; default all. */
-  type?: P;
+  type?: P | undefined;
   /** Stored at this time or later. */
-  from?: Moment;
+  from?: Moment | undefined;
   /** Stored at this time or before. */
-  to?: Moment;
+  to?: Moment | undefined;
   /** 1–10 000, default 100. Together with `order`: the oldest so many, or the newest. */
-  limit?: number;
+  limit?: number | undefined;
   /** The server, what this client has published and received itself, or both (default). */
-  source?: 'redis' | 'local' | 'all';
+  source?: 'redis' | 'local' | 'all' | undefined;
   /** Default `'asc'`: oldest first. */
-  order?: 'asc' | 'desc';
+  order?: 'asc' | 'desc' | undefined;
 }
 
 /** What a handler of `replay` knows of its call. */
@@ -1568,12 +1577,12 @@ export type ReplayQuery<E = BusEvent, P extends string = string> = (
   /** Up to this time, or this message id; default: what is stored when it begins. As `from`, not `undefined`. */
   to?: Date | number | string;
   /** How many at the most; default all. */
-  limit?: number;
+  limit?: number | undefined;
   /**
    * Stops before the next event, and aborts `ctx.signal`. With a `group` it stops within the next
    * 64 events, and rejects then.
    */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 } & (
     | { handler: EventHandler<E, ReplayContext>; group?: undefined }
     | { group: string; handler?: undefined }
@@ -1781,10 +1790,10 @@ export type Outcome = 'rejected' | 'not_sent' | 'unknown';
 
 /** What an error is made of beside its code and message. */
 export interface ErrorDetails {
-  cause?: unknown;
-  outcome?: Outcome;
-  path?: string;
-  messageId?: string;
+  cause?: unknown | undefined;
+  outcome?: Outcome | undefined;
+  path?: string | undefined;
+  messageId?: string | undefined;
 }
 
 /**

@@ -174,7 +174,7 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     return this.#core.setMembership(true, 'room', room, member);
   }
 
-  leaveRoom(room: string, options?: MemberOptions): Promise<boolean> {
+  leaveRoom(room: string, options?: { member?: string }): Promise<boolean> {
     const read = readOptions(options, ['member']);
     refuseUndefined(read, 'member', 'for all members of this client');
     const { member } = read;
