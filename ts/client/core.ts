@@ -17,7 +17,7 @@ import type { WaitLimits } from '../input/wait';
 import { type Instrumentation, InstrumentedCalls, type TraceContext } from '../instrumentation';
 import { BrokerLease, releaseWith } from '../native/brokers';
 import { applyDrained, type Drained, type DrainSinks } from '../native/drained';
-import { KeepAlive } from '../native/keepalive';
+import { KeepAlive, NO_HOLD } from '../native/keepalive';
 import type { Method, Replies } from '../native/methods';
 import {
   type NativeBroker,
@@ -51,6 +51,7 @@ export class Core {
   readonly log: Log;
   readonly emitter: Emitter;
   readonly timers: Timers;
+  readonly lastNext: number;
   readonly instanceId: string;
   readonly subscriptions: Subscriptions;
   /** Given when handler calls are traced. */
@@ -79,6 +80,7 @@ export class Core {
     const { timers, instrumentation } = environment;
     this.settings = settings;
     this.timers = timers;
+    this.lastNext = environment.lastNext;
     this.#schemas = schemas;
     this.#shutdownSignals = read.shutdownSignals;
     const log = new Log(read.logger, settings.logLevel, settings.serviceName);
@@ -95,7 +97,8 @@ export class Core {
     this.instanceId = this.#native.instanceId;
     this.#keepAlive = new KeepAlive(this.#native, this);
     this.#requests = new Requests(this.#keepAlive);
-    this.#memberships = new Memberships(this.#native, this.#requests, this.#keepAlive);
+    const hold = environment.isResident ? this.#keepAlive : NO_HOLD;
+    this.#memberships = new Memberships(this.#native, this.#requests, hold);
     this.#publisher = new Publisher(this.#native, settings, this.#keepAlive, {
       timers,
       record: environment.record,
@@ -118,7 +121,8 @@ export class Core {
     this.subscriptions = new Subscriptions({
       native: this.#native,
       requests: this.#requests,
-      keepAlive: this.#keepAlive,
+      keepAlive: hold,
+      delivered: environment.delivered,
       dispatcher: this.#dispatcher,
       log,
       start: () => this.#start(),
