@@ -68,6 +68,86 @@ export type EventOf<Events, K extends EventType<Events> = EventType<Events>> = K
   ? BusEvent<Events[K], K>
   : never;
 
+/**
+ * What arrives of a payload: the published value as JSON has it. A `Date`, and whatever else has `toJSON`, arrives as what that
+ * returns; a `Map`, a `Set` and an `Error` as an object without members; functions, symbols and what is undefined do not
+ * arrive; `void` arrives as null. A type that JSON can hold as it is stays itself.
+ */
+export type Jsonify<T> = Collapsed<T, Arrived<T>>;
+
+/** The first of two types that say the same. */
+type Collapsed<T, A> = [T] extends [A] ? ([A] extends [T] ? T : A) : A;
+
+/** A payload that is none. */
+// biome-ignore lint/suspicious/noConfusingVoidType: a map may declare one so
+type NoPayload = void | undefined;
+
+/** What JSON leaves out, or refuses. */
+type Unheld =
+  | symbol
+  | bigint
+  | ((...args: never[]) => unknown)
+  | (abstract new (
+      ...args: never[]
+    ) => unknown);
+
+/** Objects of which JSON holds no member. */
+type Emptied =
+  | ReadonlyMap<unknown, unknown>
+  | ReadonlySet<unknown>
+  | Error
+  | ArrayBuffer
+  | RegExp
+  | Promise<unknown>;
+
+type Arrived<T> = 0 extends 1 & T
+  ? T
+  : unknown extends T
+    ? T
+    : T extends string | number | boolean | null
+      ? T
+      : T extends NoPayload
+        ? null
+        : T extends Unheld
+          ? never
+          : T extends { toJSON(...args: never[]): infer R }
+            ? Arrived<R>
+            : T extends Emptied
+              ? Record<string, never>
+              : T extends readonly unknown[]
+                ? { [I in keyof T]: Arrived<T[I]> }
+                : T extends object
+                  ? ArrivedMembers<T>
+                  : never;
+
+type ArrivedMembers<T> = {
+  [K in keyof T as K extends symbol
+    ? never
+    : Exclude<T[K], undefined> extends Unheld
+      ? never
+      : K]: Arrived<Exclude<T[K], undefined>>;
+};
+
+/**
+ * The map of what arrives, of a map of what is published: each payload as {@link Jsonify} has it. A map whose payloads JSON can
+ * hold as they are stays itself.
+ */
+export type ReceivedEvents<Events> = Collapsed<Events, { [K in keyof Events]: Jsonify<Events[K]> }>;
+
+/** The types of a map whose payload is `void`: they are published without data, and arrive with null. */
+export type VoidType<Events> =
+  string extends EventType<Events>
+    ? never
+    : {
+        [K in EventType<Events>]: 0 extends 1 & Events[K]
+          ? never
+          : [Events[K]] extends [never]
+            ? never
+            : [Events[K]] extends [NoPayload]
+              ? K
+              : never;
+      }[EventType<Events>];
+
 /** Whether a text has no character that is special in a pattern. */
 type IsPlain<S extends string> = S extends `${string}${'*' | '?' | '[' | '\\'}${string}`
   ? false
@@ -96,6 +176,35 @@ export type PatternEvent<Events, P extends string | readonly string[]> = EventOf
   Events,
   MatchingType<Events, P extends readonly string[] ? P[number] : P & string>
 >;
+
+/** The type of an argument that no event can match: the compiler shows it in its message. */
+export interface NotAPattern<P> {
+  readonly 'is neither an event type of the map nor a pattern': P;
+}
+
+/** A pattern, or the reason why it is none. What the compiler does not know as one text, is taken for one. */
+type CheckedPattern<Events, P> = P extends string
+  ? // biome-ignore lint/complexity/noBannedTypes: a template such as `photo.${string}` is the key of an index signature
+    {} extends Record<P, 1>
+    ? P
+    : P extends EventType<Events> | `room:${string}` | `user:${string}` | 'broadcast'
+      ? P
+      : P extends `${string}${'#' | '>' | '{' | '}'}${string}`
+        ? NotAPattern<P>
+        : P extends `${string}${'*' | '?' | '[' | '\\'}${string}` | `system.${string}`
+          ? P
+          : NotAPattern<P>
+  : P extends readonly unknown[]
+    ? { readonly [I in keyof P]: CheckedPattern<Events, P[I]> }
+    : P;
+
+/**
+ * What may be given as a pattern of event types. A literal one that has no special character must be a type of the map,
+ * `room:…`, `user:…`, `broadcast` or `system.…`; `#`, `>` and `{…}` of other systems mean nothing here. Patterns of channels
+ * (`by: 'channel'`) are not checked, nor is what only a running program knows.
+ */
+export type PatternOf<Events, P extends string | readonly string[]> = P &
+  (EventType<Events> | readonly EventType<Events>[] | CheckedPattern<Events, P>);
 
 // -------------------------------------------------------------------------------------- publish
 
@@ -181,7 +290,7 @@ export interface MemberOptions {
 
 /** One item of `publishBatch`: an event of the map, with its own options. */
 export type PublishItem<Events, K extends EventType<Events> = EventType<Events>> = K extends unknown
-  ? { type: K; data: Events[K] } & PublishOptions
+  ? { type: K; data: K extends VoidType<Events> ? null : Events[K] } & PublishOptions
   : never;
 
 /**
@@ -329,6 +438,11 @@ export interface SubscribeOptions {
 /** Options of a durable subscription. */
 export interface GroupSubscribeOptions extends SubscribeOptions {
   group: string;
+}
+
+/** Options of a subscription to channels, whose patterns no event map knows. */
+export interface ChannelSubscribeOptions extends SubscribeOptions {
+  by: 'channel';
 }
 
 /** Options of a durable subscription whose handler gets several events at once. */
@@ -593,7 +707,7 @@ export interface EventBusConfig {
   deadLetter?: DeadLetterConfig | undefined;
   validation?: ValidationConfig | undefined;
   /** A validator per event type, checked on publish; its output replaces `data`. */
-  schemas?: Record<string, StandardSchemaV1> | undefined;
+  schemas?: Schemas | undefined;
   /**
    * Also check received events; one that fails never reaches the handler. Default false. A durable
    * one goes to the dead letters at once, together with the batch that it is in.
@@ -828,7 +942,8 @@ export type LinkName =
   | `reader:${string}`;
 
 /** What a client announces; no listener is ever required. */
-export interface ClientEvents {
+// biome-ignore lint/suspicious/noExplicitAny: without a map, any payload is accepted
+export interface ClientEvents<Events = Record<string, any>> {
   /** Connected, and every subscription confirmed. */
   ready: [];
   /** An attempt to connect failed; the next one follows after `delay` ms. */
@@ -848,7 +963,7 @@ export interface ClientEvents {
    * A stored event could not be handled by a group; by then it is among the dead letters, if
    * enabled.
    */
-  deadLetter: [DeadLetterNotice];
+  deadLetter: [DeadLetterNotice<EventOf<Events>>];
   /**
    * Entries that were trimmed or deleted before a group could handle them, between these message
    * ids. What was trimmed unread is noticed with the next read of the group, and each entry is told
@@ -890,13 +1005,13 @@ export interface StoredError {
 }
 
 /** That an event could not be handled by a group. */
-export interface DeadLetterNotice {
+export interface DeadLetterNotice<E = BusEvent> {
   stream: string;
   group: string;
   /** Of the entry in `stream`. */
   messageId: string;
   /** Null when it cannot be decoded. */
-  event: BusEvent | null;
+  event: E | null;
   /** How often it was tried: calls of a handler, those included that ended with their process; at least 1. */
   attempts: number;
   reason: DeadLetterReason;
@@ -919,16 +1034,17 @@ export interface WaitOptions {
  * The process is kept alive while a returned promise is unsettled or a subscription, iterator or join
  * exists, and not otherwise. A client that is dropped without either is collected.
  *
- * @typeParam Events maps event types to payloads.
+ * @typeParam Events maps event types to what is published.
+ * @typeParam Received maps them to what arrives: by default the same as JSON brings it, {@link ReceivedEvents}.
  */
-// biome-ignore lint/suspicious/noExplicitAny: without a map, any payload is accepted
-export declare class EventBusClient<Events = Record<string, any>> {
-  /**
-   * Does no I/O.
-   * @throws ValidationError `INVALID_CONFIG`, naming the path of the bad field.
-   */
-  constructor(config?: EventBusConfig);
-
+// A client may stand for one of a smaller map, or without a map: the compiler is told so, as it cannot find out by itself.
+export interface EventBusClient<
+  // @ts-ignore
+  // biome-ignore lint/suspicious/noExplicitAny: without a map, any payload is accepted
+  out Events = Record<string, any>,
+  // @ts-ignore
+  out Received = ReceivedEvents<Events>,
+> {
   /** Unique per client. */
   readonly instanceId: string;
   readonly serviceName: string;
@@ -985,6 +1101,12 @@ export declare class EventBusClient<Events = Record<string, any>> {
     data: Events[K],
     options?: PublishOptions,
   ): Promise<PublishResult>;
+  /** Without `data` an event of a `void` type, which arrives with null; give null where options follow. */
+  publish<K extends VoidType<Events>>(
+    type: K,
+    data?: null,
+    options?: PublishOptions,
+  ): Promise<PublishResult>;
 
   /**
    * Publishes many in one pipeline. Resolves, in order, to what became of each; rejects only if
@@ -1001,6 +1123,11 @@ export declare class EventBusClient<Events = Record<string, any>> {
     data: Events[K],
     options?: PublishOptions,
   ): Promise<PublishResult>;
+  broadcast<K extends VoidType<Events>>(
+    type: K,
+    data?: null,
+    options?: PublishOptions,
+  ): Promise<PublishResult>;
 
   /**
    * As `publish`, to those who have joined the room, by `joinRoom` in any process, and to patterns of
@@ -1013,12 +1140,24 @@ export declare class EventBusClient<Events = Record<string, any>> {
     data: Events[K],
     options?: RoomPublishOptions,
   ): Promise<PublishResult>;
+  publishToRoom<K extends VoidType<Events>>(
+    room: string,
+    type: K,
+    data?: null,
+    options?: RoomPublishOptions,
+  ): Promise<PublishResult>;
 
   /** As `publishToRoom`, to those who have joined the user by `joinUser`. */
   publishToUser<K extends EventType<Events>>(
     userId: string,
     type: K,
     data: Events[K],
+    options?: PublishOptions,
+  ): Promise<PublishResult>;
+  publishToUser<K extends VoidType<Events>>(
+    userId: string,
+    type: K,
+    data?: null,
     options?: PublishOptions,
   ): Promise<PublishResult>;
 
@@ -1066,18 +1205,23 @@ export declare class EventBusClient<Events = Record<string, any>> {
    * `redis.commandTimeout`, `CONSUMER_IN_USE` (see `consumer`).
    */
   subscribe<const P extends string | readonly string[]>(
-    pattern: P,
-    handler: BatchHandler<PatternEvent<Events, P>>,
+    pattern: PatternOf<Events, P>,
+    handler: BatchHandler<PatternEvent<Received, P>>,
     options: BatchSubscribeOptions,
   ): Promise<Subscription>;
   subscribe<const P extends string | readonly string[]>(
     pattern: P,
-    handler: EventHandler<PatternEvent<Events, P>, GroupContext>,
+    handler: EventHandler<PatternEvent<Received, P>>,
+    options: ChannelSubscribeOptions,
+  ): Promise<Subscription>;
+  subscribe<const P extends string | readonly string[]>(
+    pattern: PatternOf<Events, P>,
+    handler: EventHandler<PatternEvent<Received, P>, GroupContext>,
     options: GroupSubscribeOptions,
   ): Promise<Subscription>;
   subscribe<const P extends string | readonly string[]>(
-    pattern: P,
-    handler: EventHandler<PatternEvent<Events, P>>,
+    pattern: PatternOf<Events, P>,
+    handler: EventHandler<PatternEvent<Received, P>>,
     options?: SubscribeOptions,
   ): Promise<Subscription>;
 
@@ -1086,36 +1230,40 @@ export declare class EventBusClient<Events = Record<string, any>> {
 
   /** One subscription over the types that a projection declares; otherwise as `subscribe`. */
   subscribeAll(
-    projection: BatchProjection<EventOf<Events>>,
+    projection: BatchProjection<EventOf<Received>>,
     options: BatchSubscribeOptions,
   ): Promise<Subscription>;
   subscribeAll(
-    projection: Projection<EventOf<Events>, GroupContext>,
+    projection: Projection<EventOf<Received>, GroupContext>,
     options: GroupSubscribeOptions,
   ): Promise<Subscription>;
   subscribeAll(
-    projection: Projection<EventOf<Events>>,
+    projection: Projection<EventOf<Received>>,
     options?: SubscribeOptions,
   ): Promise<Subscription>;
 
   /** The events of a pattern as an async iterator; subscribed from this call on. */
   events<const P extends string | readonly string[]>(
     pattern: P,
+    options: EventsOptions & { by: 'channel' },
+  ): EventIterator<PatternEvent<Received, P>>;
+  events<const P extends string | readonly string[]>(
+    pattern: PatternOf<Events, P>,
     options?: EventsOptions,
-  ): EventIterator<PatternEvent<Events, P>>;
+  ): EventIterator<PatternEvent<Received, P>>;
 
   /** Streams and their groups: what is in them, and repairs. */
   readonly streams: Streams;
 
   /** Stored events that could not be handled. */
-  readonly deadLetters: DeadLetters;
+  readonly deadLetters: DeadLetters<EventOf<Received>>;
 
   /**
    * The event of this id, if `persistence` keeps it or, with `persistence`, if it is among the last
    * that this client has published or received itself; else null. While Redis cannot be asked it
    * resolves to an event of the latter, and rejects for another. Rejects with what the server said, `INVALID_OPTIONS`, `COMMAND_TIMEOUT`, `CLOSED`.
    */
-  getEvent(id: string): Promise<EventOf<Events> | null>;
+  getEvent(id: string): Promise<EventOf<Received> | null>;
 
   /**
    * Past events, each once: those that the history of `persistence` keeps, or without it those of
@@ -1127,8 +1275,8 @@ export declare class EventBusClient<Events = Record<string, any>> {
    * without `persistence`, it rejects.
    */
   getHistory<const P extends string = '*'>(
-    query?: HistoryQuery<P>,
-  ): Promise<History<PatternEvent<Events, P>>>;
+    query?: HistoryQuery<P> & { type?: PatternOf<Events, P> | undefined },
+  ): Promise<History<PatternEvent<Received, P>>>;
 
   /**
    * Goes through the stored events of a stream, or of the streams that store what a pattern
@@ -1143,7 +1291,9 @@ export declare class EventBusClient<Events = Record<string, any>> {
    * server said.
    */
   replay<const P extends string = '*'>(
-    query: ReplayQuery<PatternEvent<Events, P>, P>,
+    query: ReplayQuery<PatternEvent<Received, P>, P> & {
+      pattern?: PatternOf<Events, P> | undefined;
+    },
   ): Promise<ReplayResult>;
 
   /** Never rejects; answers within 1 s. */
@@ -1177,16 +1327,55 @@ export declare class EventBusClient<Events = Record<string, any>> {
    */
   subscriptions(): SubscriptionInfo[];
 
-  on<K extends keyof ClientEvents>(name: K, listener: (...args: ClientEvents[K]) => unknown): this;
+  on<K extends keyof ClientEvents>(
+    name: K,
+    listener: (...args: ClientEvents<Received>[K]) => unknown,
+  ): this;
   once<K extends keyof ClientEvents>(
     name: K,
-    listener: (...args: ClientEvents[K]) => unknown,
+    listener: (...args: ClientEvents<Received>[K]) => unknown,
   ): this;
-  off<K extends keyof ClientEvents>(name: K, listener: (...args: ClientEvents[K]) => unknown): this;
+  off<K extends keyof ClientEvents>(
+    name: K,
+    listener: (...args: ClientEvents<Received>[K]) => unknown,
+  ): this;
 
   /** Service name, mode, state and instance id; never a secret. */
   toJSON(): { serviceName: string; mode: string; state: ClientState; instanceId: string };
 }
+
+/** The validators of a configuration, by event type. */
+export type Schemas = Record<string, StandardSchemaV1>;
+
+/** The event map that schemas make: what they take. */
+export type SchemaInput<S extends Schemas> = {
+  [K in keyof S]: NonNullable<S[K]['~standard']['types']>['input'];
+};
+
+/** What arrives by schemas: what they give, as JSON brings it, and with `validateOnReceive` itself. */
+export type SchemaOutput<S extends Schemas, Validated = false> = [Validated] extends [true]
+  ? { [K in keyof S]: NonNullable<S[K]['~standard']['types']>['output'] }
+  : ReceivedEvents<{ [K in keyof S]: NonNullable<S[K]['~standard']['types']>['output'] }>;
+
+/** How a client is made, and what `extends EventBusClient` extends. */
+export interface EventBusClientConstructor {
+  /**
+   * Without an event map, `schemas` make one: `publish` takes what the schema of the type takes, and handlers get what it gives.
+   */
+  new <S extends Schemas, V extends boolean>(
+    config: EventBusConfig & { schemas: S; validateOnReceive?: V | undefined },
+  ): EventBusClient<SchemaInput<S>, SchemaOutput<S, V>>;
+  /**
+   * Does no I/O.
+   * @throws ValidationError `INVALID_CONFIG`, naming the path of the bad field.
+   */
+  // biome-ignore lint/suspicious/noExplicitAny: without a map, any payload is accepted
+  new <Events = Record<string, any>>(config?: EventBusConfig): EventBusClient<Events>;
+  new (config?: EventBusConfig): EventBusClient;
+  readonly prototype: EventBusClient;
+}
+
+export declare const EventBusClient: EventBusClientConstructor;
 
 // --------------------------------------------------------------------------------------- manager
 
@@ -1465,11 +1654,11 @@ export type TrimOptions =
  * The dead letters of all streams. Ids are opaque, and a text that is none names no dead letter;
  * every method rejects as those of {@link Streams}.
  */
-export interface DeadLetters {
+export interface DeadLetters<E = BusEvent> {
   /** Oldest first; of one stream, or of all configured ones. */
-  list(query?: DeadLetterQuery): Promise<DeadLetter[]>;
+  list(query?: DeadLetterQuery): Promise<DeadLetter<E>[]>;
   /** Null if there is none of that id. */
-  get(id: string): Promise<DeadLetter | null>;
+  get(id: string): Promise<DeadLetter<E> | null>;
   /**
    * Moves a dead letter back as a new entry, in one step: by default for the group that failed
    * alone (others acknowledge it unseen), with `to: 'stream'` for all groups. Null if there is none
@@ -1509,7 +1698,7 @@ export interface ReplayAllQuery {
 }
 
 /** A stored event that a group could not handle. */
-export interface DeadLetter {
+export interface DeadLetter<E = BusEvent> {
   /** Unique over all streams; opaque. */
   id: string;
   /** Where it comes from. */
@@ -1526,7 +1715,7 @@ export interface DeadLetter {
   /** When it was given up: ISO 8601. */
   time: string;
   /** Null when it cannot be decoded. */
-  event: BusEvent | null;
+  event: E | null;
   /** The entry as it was stored. */
   fields: Record<string, string>;
 }

@@ -4,17 +4,34 @@
  * for real.
  */
 
-import type { BusEvent, EventBusClient, EventBusConfig, PatternEvent } from './index';
+import type {
+  BusEvent,
+  EventBusClient,
+  EventBusConfig,
+  PatternEvent,
+  PatternOf,
+  ReceivedEvents,
+  SchemaInput,
+  SchemaOutput,
+  Schemas,
+} from './index';
 
 /** A client of a test bus, which can be asked for what it has published. */
-// biome-ignore lint/suspicious/noExplicitAny: without a map, any payload is accepted
-export interface TestClient<Events = Record<string, any>> extends EventBusClient<Events> {
+export interface TestClient<
+  // @ts-ignore
+  // biome-ignore lint/suspicious/noExplicitAny: without a map, any payload is accepted
+  out Events = Record<string, any>,
+  // @ts-ignore
+  out Received = ReceivedEvents<Events>,
+> extends EventBusClient<Events, Received> {
   /**
    * What was published through this client (not through others of the bus), in order; with a
    * pattern, the types that it matches. The newest 100 000, as copies; duplicates and failed
    * publishes are not among them. Also after `disconnect`.
    */
-  published<const P extends string = '*'>(pattern?: P): PatternEvent<Events, P>[];
+  published<const P extends string = '*'>(
+    pattern?: PatternOf<Events, P>,
+  ): PatternEvent<Received, P>[];
 
   /**
    * As of any client, but what still runs has 1000 ms of real time by default, not 10 000. The virtual clock is neither
@@ -46,8 +63,13 @@ export type Undelivered<E = BusEvent> = E & {
  * timestamps go by that clock; handlers run in real time. Subscriptions, iterators and joins do not keep the process alive;
  * unsettled promises do. `disconnect` ends its other clients too.
  */
-// biome-ignore lint/suspicious/noExplicitAny: without a map, any payload is accepted
-export interface TestBus<Events = Record<string, any>> extends TestClient<Events> {
+export interface TestBus<
+  // @ts-ignore
+  // biome-ignore lint/suspicious/noExplicitAny: without a map, any payload is accepted
+  out Events = Record<string, any>,
+  // @ts-ignore
+  out Received = ReceivedEvents<Events>,
+> extends TestClient<Events, Received> {
   /**
    * Moves the clock forward, stopping wherever something is due, and lets everything run that can
    * run by then, on all clients of this bus. Does not wait for handlers that wait themselves; what
@@ -73,7 +95,9 @@ export interface TestBus<Events = Record<string, any>> extends TestClient<Events
    *
    * @throws ValidationError `INVALID_PATTERN` unless the pattern is a string.
    */
-  undelivered<const P extends string = '*'>(pattern?: P): Undelivered<PatternEvent<Events, P>>[];
+  undelivered<const P extends string = '*'>(
+    pattern?: PatternOf<Events, P>,
+  ): Undelivered<PatternEvent<Received, P>>[];
 
   /**
    * Another client on the same broker and clock, as another service would be. Disconnected with the
@@ -91,6 +115,9 @@ export interface TestBus<Events = Record<string, any>> extends TestClient<Events
  *
  * @throws ValidationError as the constructor of {@link EventBusClient}.
  */
+export declare function createTestBus<S extends Schemas, V extends boolean>(
+  config: EventBusConfig & { schemas: S; validateOnReceive?: V | undefined },
+): TestBus<SchemaInput<S>, SchemaOutput<S, V>>;
 // biome-ignore lint/suspicious/noExplicitAny: without a map, any payload is accepted
 export declare function createTestBus<Events = Record<string, any>>(
   config?: EventBusConfig,

@@ -105,6 +105,11 @@ function steps(redisServer, other) {
     ...onSecondServer(other),
     ['native addon and its generated files', addonIsCurrent, single],
     ['types', typesAreSound, single],
+    [
+      'types with other compilers',
+      () => execute(process.execPath, ['scripts/types.mjs', '--part']),
+      single,
+    ],
     ['lint', () => execute(localProgram('biome'), ['ci', '--colors=off', '.']), single],
     ['structure', () => execute(process.execPath, ['scripts/structure.mjs']), single],
     [

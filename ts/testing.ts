@@ -1,6 +1,15 @@
 /** `oxbus/testing`: a bus in memory whose clock the test moves. */
 
-import type { BusEvent, EventBusConfig, PatternEvent } from '../index';
+import type {
+  BusEvent,
+  EventBusConfig,
+  PatternEvent,
+  PatternOf,
+  ReceivedEvents,
+  SchemaInput,
+  SchemaOutput,
+  Schemas,
+} from '../index';
 import type { TestBus as BusContract, TestClient as ClientContract, Undelivered } from '../testing';
 import { stackFromCaller, startAsyncStacksAtCaller, startStacksAtCaller } from './caller-stacks';
 import { EventBusClient } from './client/client';
@@ -20,12 +29,16 @@ export { matchers } from './testing/matchers';
  */
 const DRAIN_TIMEOUT = 1000;
 
+export function createTestBus<S extends Schemas, V extends boolean>(
+  config: EventBusConfig & { schemas: S; validateOnReceive?: V | undefined },
+): BusContract<SchemaInput<S>, SchemaOutput<S, V>>;
 // biome-ignore lint/suspicious/noExplicitAny: without a map, any payload is accepted
 export function createTestBus<Events = Record<string, any>>(
   config?: EventBusConfig,
-): BusContract<Events> {
+): BusContract<Events>;
+export function createTestBus(config?: EventBusConfig): BusContract {
   try {
-    return new TestBus<Events>(config);
+    return new TestBus(config);
   } catch (error) {
     throw stackFromCaller(error, createTestBus);
   }
@@ -37,7 +50,10 @@ interface World {
   delivered: Delivered;
 }
 
-class TestClient<Events> extends EventBusClient<Events> implements ClientContract<Events> {
+class TestClient<Events, Received = ReceivedEvents<Events>>
+  extends EventBusClient<Events, Received>
+  implements ClientContract<Events, Received>
+{
   static publishedBy(client: TestClient<never>): PublishedEvents {
     return client.#published;
   }
@@ -50,9 +66,11 @@ class TestClient<Events> extends EventBusClient<Events> implements ClientContrac
     this.#published = published;
   }
 
-  published<const P extends string = '*'>(pattern?: P): PatternEvent<Events, P>[] {
+  published<const P extends string = '*'>(
+    pattern?: PatternOf<Events, P>,
+  ): PatternEvent<Received, P>[] {
     checkPattern(pattern);
-    return this.#published.matching(pattern) as unknown as PatternEvent<Events, P>[];
+    return this.#published.matching(pattern) as unknown as PatternEvent<Received, P>[];
   }
 
   override disconnect(options?: { timeout?: number }): Promise<void> {
@@ -64,7 +82,10 @@ class TestClient<Events> extends EventBusClient<Events> implements ClientContrac
   }
 }
 
-class TestBus<Events> extends TestClient<Events> implements BusContract<Events> {
+class TestBus<Events, Received = ReceivedEvents<Events>>
+  extends TestClient<Events, Received>
+  implements BusContract<Events, Received>
+{
   readonly #world: World;
   readonly #clients: TestClient<never>[] = [];
   /** The promises of the first `disconnect`: of this client alone, and of all clients. */
@@ -88,7 +109,9 @@ class TestBus<Events> extends TestClient<Events> implements BusContract<Events> 
     return this.#world.time.rest(true);
   }
 
-  undelivered<const P extends string = '*'>(pattern?: P): Undelivered<PatternEvent<Events, P>>[] {
+  undelivered<const P extends string = '*'>(
+    pattern?: PatternOf<Events, P>,
+  ): Undelivered<PatternEvent<Received, P>>[] {
     checkPattern(pattern);
     const published = this.#clients.map(TestClient.publishedBy);
     const { time, delivered } = this.#world;
@@ -96,7 +119,7 @@ class TestBus<Events> extends TestClient<Events> implements BusContract<Events> 
     const wanted = left.filter(
       ({ type }) => pattern === undefined || native.matches(pattern, type),
     );
-    return wanted as unknown as Undelivered<PatternEvent<Events, P>>[];
+    return wanted as unknown as Undelivered<PatternEvent<Received, P>>[];
   }
 
   client<Other = Events>(config?: EventBusConfig): ClientContract<Other> {

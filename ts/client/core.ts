@@ -123,6 +123,7 @@ export class Core {
       requests: this.#requests,
       keepAlive: hold,
       delivered: environment.delivered,
+      warn: (code, message) => this.#notices.announce({ event: 'warning', code, message }),
       dispatcher: this.#dispatcher,
       log,
       start: () => this.#start(),

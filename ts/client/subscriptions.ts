@@ -7,6 +7,7 @@ import { LiveSubscription } from '../handle/subscription';
 import type { Hold } from '../native/keepalive';
 import type { HandlerInput, NativeClient, Subscribed } from '../native/native';
 import { onAbort, throwIfAborted } from '../runtime/signals';
+import { ForeignPatterns } from './foreign-patterns';
 import type { Log } from './logger';
 import type { Requests } from './requests';
 import { readSubscribeArguments, type SubscribeArguments } from './subscribe-arguments';
@@ -20,6 +21,7 @@ export interface SubscriptionParts {
   readonly log: Log;
   /** Told of what a handler is called with, where a test bus asks for it. */
   readonly delivered: ((event: HandlerInput) => void) | undefined;
+  warn(code: string, message: string): void;
   /** Begins to connect. */
   start(): void;
   isClosed(): boolean;
@@ -27,9 +29,11 @@ export interface SubscriptionParts {
 
 export class Subscriptions {
   readonly #parts: SubscriptionParts;
+  readonly #foreignPatterns: ForeignPatterns;
 
   constructor(parts: SubscriptionParts) {
     this.#parts = parts;
+    this.#foreignPatterns = new ForeignPatterns((code, message) => parts.warn(code, message));
   }
 
   /** Resolves when the subscription is confirmed. Throws at once for wrong arguments. */
@@ -106,6 +110,7 @@ export class Subscriptions {
           handler,
           given.retryIf,
         );
+        if (given.ofTypes) this.#foreignPatterns.check(given.patterns);
         // Before the confirmation: its first events may come in the same drain.
         dispatcher.add(live);
       }, given.signal);

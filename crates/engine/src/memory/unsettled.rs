@@ -48,7 +48,7 @@ impl Broker {
                 left.push(Unsettled { group: name.clone(), id: entry.id, read, event });
             }
         }
-        left.sort_by(|a, b| a.id.cmp(&b.id));
+        left.sort_by_key(|entry| entry.id);
         left
     }
 
