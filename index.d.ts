@@ -68,6 +68,86 @@ export type EventOf<Events, K extends EventType<Events> = EventType<Events>> = K
   ? BusEvent<Events[K], K>
   : never;
 
+/**
+ * What arrives of a payload: the published value as JSON has it. A `Date`, and whatever else has `toJSON`, arrives as what that
+ * returns; a `Map`, a `Set` and an `Error` as an object without members; functions, symbols and what is undefined do not
+ * arrive; `void` arrives as null. A type that JSON can hold as it is stays itself.
+ */
+export type Jsonify<T> = Collapsed<T, Arrived<T>>;
+
+/** The first of two types that say the same. */
+type Collapsed<T, A> = [T] extends [A] ? ([A] extends [T] ? T : A) : A;
+
+/** A payload that is none. */
+// biome-ignore lint/suspicious/noConfusingVoidType: a map may declare one so
+type NoPayload = void | undefined;
+
+/** What JSON leaves out, or refuses. */
+type Unheld =
+  | symbol
+  | bigint
+  | ((...args: never[]) => unknown)
+  | (abstract new (
+      ...args: never[]
+    ) => unknown);
+
+/** Objects of which JSON holds no member. */
+type Emptied =
+  | ReadonlyMap<unknown, unknown>
+  | ReadonlySet<unknown>
+  | Error
+  | ArrayBuffer
+  | RegExp
+  | Promise<unknown>;
+
+type Arrived<T> = 0 extends 1 & T
+  ? T
+  : unknown extends T
+    ? T
+    : T extends string | number | boolean | null
+      ? T
+      : T extends NoPayload
+        ? null
+        : T extends Unheld
+          ? never
+          : T extends { toJSON(...args: never[]): infer R }
+            ? Arrived<R>
+            : T extends Emptied
+              ? Record<string, never>
+              : T extends readonly unknown[]
+                ? { [I in keyof T]: Arrived<T[I]> }
+                : T extends object
+                  ? ArrivedMembers<T>
+                  : never;
+
+type ArrivedMembers<T> = {
+  [K in keyof T as K extends symbol
+    ? never
+    : Exclude<T[K], undefined> extends Unheld
+      ? never
+      : K]: Arrived<Exclude<T[K], undefined>>;
+};
+
+/**
+ * The map of what arrives, of a map of what is published: each payload as {@link Jsonify} has it. A map whose payloads JSON can
+ * hold as they are stays itself.
+ */
+export type ReceivedEvents<Events> = Collapsed<Events, { [K in keyof Events]: Jsonify<Events[K]> }>;
+
+/** The types of a map whose payload is `void`: they are published without data, and arrive with null. */
+export type VoidType<Events> =
+  string extends EventType<Events>
+    ? never
+    : {
+        [K in EventType<Events>]: 0 extends 1 & Events[K]
+          ? never
+          : [Events[K]] extends [never]
+            ? never
+            : [Events[K]] extends [NoPayload]
+              ? K
+              : never;
+      }[EventType<Events>];
+
 /** Whether a text has no character that is special in a pattern. */
 type IsPlain<S extends string> = S extends `${string}${'*' | '?' | '[' | '\\'}${string}`
   ? false
@@ -97,68 +177,97 @@ export type PatternEvent<Events, P extends string | readonly string[]> = EventOf
   MatchingType<Events, P extends readonly string[] ? P[number] : P & string>
 >;
 
+/** The type of an argument that no event can match: the compiler shows it in its message. */
+export interface NotAPattern<P> {
+  readonly 'is neither an event type of the map nor a pattern': P;
+}
+
+/** A pattern, or the reason why it is none. What the compiler does not know as one text, is taken for one. */
+type CheckedPattern<Events, P> = P extends string
+  ? // biome-ignore lint/complexity/noBannedTypes: a template such as `photo.${string}` is the key of an index signature
+    {} extends Record<P, 1>
+    ? P
+    : P extends EventType<Events> | `room:${string}` | `user:${string}` | 'broadcast'
+      ? P
+      : P extends `${string}${'#' | '>' | '{' | '}'}${string}`
+        ? NotAPattern<P>
+        : P extends `${string}${'*' | '?' | '[' | '\\'}${string}` | `system.${string}`
+          ? P
+          : NotAPattern<P>
+  : P extends readonly unknown[]
+    ? { readonly [I in keyof P]: CheckedPattern<Events, P[I]> }
+    : P;
+
+/**
+ * What may be given as a pattern of event types. A literal one that has no special character must be a type of the map,
+ * `room:…`, `user:…`, `broadcast` or `system.…`; `#`, `>` and `{…}` of other systems mean nothing here. Patterns of channels
+ * (`by: 'channel'`) are not checked, nor is what only a running program knows.
+ */
+export type PatternOf<Events, P extends string | readonly string[]> = P &
+  (EventType<Events> | readonly EventType<Events>[] | CheckedPattern<Events, P>);
+
 // -------------------------------------------------------------------------------------- publish
 
 /** Options of `publish` and its kin. Unknown keys: `INVALID_OPTIONS`. */
 export interface PublishOptions {
   /** The id of the event, 1–512 characters; default: a new UUIDv7. */
-  id?: string;
+  id?: string | undefined;
   /** When it happened: ISO 8601 with a time zone, ms since 1970, or a Date. Default: now. */
-  timestamp?: string | number | Date;
+  timestamp?: string | number | Date | undefined;
   /** Default: `serviceName`. */
-  source?: string;
+  source?: string | undefined;
   /** Default: inherited from the event being handled, else new. */
-  correlationId?: string;
+  correlationId?: string | undefined;
   /** Default: the id of the event being handled, else none. */
-  causationId?: string;
-  userId?: string;
-  organizationId?: string;
+  causationId?: string | undefined;
+  userId?: string | undefined;
+  organizationId?: string | undefined;
   /** W3C trace context. */
-  traceparent?: string;
+  traceparent?: string | undefined;
   /** W3C trace context. */
-  tracestate?: string;
+  tracestate?: string | undefined;
   /** Further metadata, JSON; cannot replace the fields of {@link EventMetadata}. */
-  metadata?: Record<string, unknown>;
+  metadata?: Record<string, unknown> | undefined;
   /** What the event is about; `orderBy: 'key'` and `queue.overflow: 'latest-per-key'` go by it. */
-  key?: string;
+  key?: string | undefined;
   /**
    * The name of the configured stream to store it in, instead of the first one whose `events`
    * match; another name: `NO_STREAM`. `false`: store it nowhere, publish it live only.
    */
-  stream?: string | false;
+  stream?: string | false | undefined;
   /**
    * Store and publish it only if no event of this `id` was stored within `ttl` (default 120 000 for
    * `true`); a duplicate resolves with the first one's `messageId` and `duplicate: true`, its other
    * fields, such as `timestamp`, being those of this call. Needs `id`, and a stream.
    */
-  deduplicate?: boolean | { ttl?: number };
+  deduplicate?: boolean | { ttl?: number | undefined } | undefined;
   /**
    * `true`: it must be stored. Where no configured stream stores it, the publish rejects with `NO_STREAM` before anything
    * is sent; so does one to a room or a user without a `stream`. `false`: what the configuration says of its type
    * ({@link EventBusConfig.durable}) does not hold for it. Default: the configuration. `true` is not together with
    * `stream: false` or `localOnly` (`INVALID_OPTIONS`).
    */
-  durable?: boolean;
+  durable?: boolean | undefined;
   /**
    * How many replicas must have it, 0–100; needs a stream. Fewer within the timeout:
    * `NOT_REPLICATED` with outcome `unknown` and the `messageId`, as the event is stored. Memory mode
    * has no replicas: the option is checked, and the publish resolves without waiting for any.
    */
-  replicas?: number;
+  replicas?: number | undefined;
   /**
    * Hybrid mode, else `INVALID_OPTIONS`: only this client's own handlers get it. It is stored nowhere, so not with
    * `redisOnly`, a `stream`, `deduplicate`, `replicas` or `durable: true`.
    */
-  localOnly?: boolean;
+  localOnly?: boolean | undefined;
   /**
    * Hybrid mode, else `INVALID_OPTIONS`: it goes to Redis, and this client's own live handlers do not get it.
    * Its groups do.
    */
-  redisOnly?: boolean;
+  redisOnly?: boolean | undefined;
   /** Deadline of the whole call, in ms; default: `redis.commandTimeout`. */
-  timeout?: number;
+  timeout?: number | undefined;
   /** Ends the call with `ABORTED`; `outcome` tells whether the event may have been sent. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** Options of `publishToRoom`. */
@@ -167,7 +276,7 @@ export interface RoomPublishOptions extends PublishOptions {
    * Members who do not get it, at most 1000: a client that has joined the room for none but these skips
    * it, and counts it in `eventsSkipped`. Patterns of channels see it all the same.
    */
-  except?: readonly string[];
+  except?: readonly string[] | undefined;
 }
 
 /** Options of `joinRoom` and `leaveRoom`. */
@@ -176,12 +285,12 @@ export interface MemberOptions {
    * 1–1024 bytes of any characters; default of `joinRoom`: `{serviceName}:{instanceId}`, of `leaveRoom`: all members of this
    * client. `undefined`, given explicitly to `leaveRoom`, is `INVALID_OPTIONS`.
    */
-  member?: string;
+  member?: string | undefined;
 }
 
 /** One item of `publishBatch`: an event of the map, with its own options. */
 export type PublishItem<Events, K extends EventType<Events> = EventType<Events>> = K extends unknown
-  ? { type: K; data: Events[K] } & PublishOptions
+  ? { type: K; data: K extends VoidType<Events> ? null : Events[K] } & PublishOptions
   : never;
 
 /**
@@ -236,7 +345,7 @@ export interface SubscribeOptions {
    */
   group?: string;
   /** With `group`: the streams to read; default: those that store what the patterns match. */
-  streams?: string | readonly string[];
+  streams?: string | readonly string[] | undefined;
   /**
    * With `group`: where a group starts that does not exist yet; default: as `consumerGroups` says,
    * else `'new'`.
@@ -250,7 +359,7 @@ export interface SubscribeOptions {
    * the same new pattern at once, one decides. Where `from` does not count, or not fully, a
    * `warning` `START_IGNORED` says why.
    */
-  from?: StreamPosition;
+  from?: StreamPosition | undefined;
   /**
    * With `group`: the name of this consumer, for a service that keeps its name over restarts.
    * Default `{serviceName}-{instanceId}`. While a consumer of that name lives in another client,
@@ -258,44 +367,44 @@ export interface SubscribeOptions {
    * `CONSUMER_IN_USE`. All subscriptions of a group in one client share the name, and so this
    * outcome: those that are not confirmed yet are refused together.
    */
-  consumer?: string;
+  consumer?: string | undefined;
   /**
    * With `group`: `'key'` handles the events of a `metadata.key` one at a time and in order,
    * through retries, and keys in parallel; `'stream'` handles all strictly one at a time. Default
    * `'none'`. The order holds within one client. A call that timed out keeps its place until it
    * ends. All subscriptions of a group in one client share it.
    */
-  orderBy?: 'none' | 'key' | 'stream';
+  orderBy?: 'none' | 'key' | 'stream' | undefined;
   /** Needs {@link BatchSubscribeOptions}. */
   batch?: undefined;
   /**
    * With `group`: for how long, from its start, the claim of a running handler is renewed; default
    * 600 000. Beyond it another consumer may get the event as well.
    */
-  maxProcessing?: number;
+  maxProcessing?: number | undefined;
   /** Handlers running at once; default 256, with `group` 16. */
-  concurrency?: number;
+  concurrency?: number | undefined;
   /**
    * Time for one handler call, in ms; default 30 000, 0: none. Then `ctx.signal` aborts and the
    * call counts as failed; what it returns later is ignored (`zombieHandlers`).
    */
-  timeout?: number;
+  timeout?: number | undefined;
   /** Whether failed calls are tried again; default true. */
-  retryOnError?: boolean;
+  retryOnError?: boolean | undefined;
   /**
    * Retries after the first attempt; default 3. With `group` the count survives restarts, and an
    * event that fails after the last is moved to the dead letters.
    */
-  maxRetries?: number;
+  maxRetries?: number | undefined;
   /** The delays between attempts. */
-  retry?: RetryOptions;
+  retry?: RetryOptions | undefined;
   /**
    * Whether this failure is tried again; default: all but `NonRetryableError` and
    * `ValidationError`. Must not throw; if it does, the default decides.
    */
-  retryIf?: (error: unknown) => boolean;
+  retryIf?: ((error: unknown) => boolean) | undefined;
   /** Off unless given; `true` takes the defaults. */
-  circuitBreaker?: boolean | CircuitBreakerOptions;
+  circuitBreaker?: boolean | CircuitBreakerOptions | undefined;
   /**
    * Drops events before JavaScript wakes: a path into the event and the value it must equal (JSON
    * equality), an array meaning any of; a missing path is no match.
@@ -312,29 +421,34 @@ export interface SubscribeOptions {
    * The bound of events that wait for a handler. Every drop is counted in `eventsDropped`. Not with
    * a `group`, which stops reading instead.
    */
-  queue?: QueueOptions;
+  queue?: QueueOptions | undefined;
   /** Skips events that this client published; default false. Not with a `group`. */
-  noEcho?: boolean;
+  noEcho?: boolean | undefined;
   /**
    * Hybrid mode, else `INVALID_OPTIONS`: only events that this client publishes; nothing is asked of the server.
    * Default false. Not with a `group`.
    */
-  localOnly?: boolean;
+  localOnly?: boolean | undefined;
   /**
    * Wait for the confirmation as long as the client tries to connect, instead of `redis.commandTimeout`: for a server that
    * starts later than the service. It still rejects when the server refuses it, when `signal` aborts, and at `disconnect`.
    * Default false.
    */
-  whenReady?: boolean;
+  whenReady?: boolean | undefined;
   /** What patterns address: event types (default) or channels, without the prefix. */
-  by?: 'type' | 'channel';
+  by?: 'type' | 'channel' | undefined;
   /** Ends the subscription when it aborts. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** Options of a durable subscription. */
 export interface GroupSubscribeOptions extends SubscribeOptions {
   group: string;
+}
+
+/** Options of a subscription to channels, whose patterns no event map knows. */
+export interface ChannelSubscribeOptions extends SubscribeOptions {
+  by: 'channel';
 }
 
 /** Options of a durable subscription whose handler gets several events at once. */
@@ -351,7 +465,7 @@ export interface BatchOptions {
   /** 1–10 000. */
   size: number;
   /** For how long an incomplete batch waits for more, in ms, 0–60 000; default 0. */
-  wait?: number;
+  wait?: number | undefined;
 }
 
 /**
@@ -363,13 +477,13 @@ export type StreamPosition = 'new' | 'beginning' | (string & {}) | Date;
 /** Delays between attempts: `initialDelay * multiplier ** (attempt - 1)`, at most `maxDelay`. */
 export interface RetryOptions {
   /** In ms; default 1000. */
-  initialDelay?: number;
+  initialDelay?: number | undefined;
   /** In ms; default 10 000. */
-  maxDelay?: number;
+  maxDelay?: number | undefined;
   /** Default 2. */
-  multiplier?: number;
+  multiplier?: number | undefined;
   /** `'full'` (default): a random delay between 0 and the computed one. */
-  jitter?: 'full' | 'none';
+  jitter?: 'full' | 'none' | undefined;
 }
 
 /**
@@ -379,24 +493,24 @@ export interface RetryOptions {
  */
 export interface CircuitBreakerOptions {
   /** Default 50. */
-  errorThresholdPercentage?: number;
+  errorThresholdPercentage?: number | undefined;
   /** In ms from open to half-open; default 60 000. */
-  resetTimeout?: number;
+  resetTimeout?: number | undefined;
   /** Calls within the window before it may open; default 10. */
-  minimumCalls?: number;
+  minimumCalls?: number | undefined;
   /** In ms; default 10 000. */
-  window?: number;
+  window?: number | undefined;
 }
 
 /** The bound of the events that wait for handlers, and what happens beyond it. */
 export interface QueueOptions {
   /** Default 10 000. */
-  maxEvents?: number;
+  maxEvents?: number | undefined;
   /** In bytes; default 64 MiB. */
-  maxBytes?: number;
+  maxBytes?: number | undefined;
   /** Default `'drop-oldest'`. `'latest-per-key'` puts an event in the place of the waiting one
    * with the same `metadata.key`. */
-  overflow?: 'drop-oldest' | 'drop-newest' | 'latest-per-key';
+  overflow?: 'drop-oldest' | 'drop-newest' | 'latest-per-key' | undefined;
 }
 
 /** Options of `events`: as a handler's, without those that only make sense for one. */
@@ -503,7 +617,7 @@ export interface Subscription {
    * Durable events that wait are handed back, for other consumers or a later subscription.
    * Resolves false if it was closed before.
    */
-  unsubscribe(options?: { wait?: boolean }): Promise<boolean>;
+  unsubscribe(options?: { wait?: boolean | undefined }): Promise<boolean>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -542,25 +656,25 @@ export interface EventIterator<E = BusEvent> extends AsyncIterableIterator<E>, A
 /** Configuration of a client. Unknown keys and bad values: `INVALID_CONFIG` naming the path. */
 export interface EventBusConfig {
   /** Default: `SERVICE_NAME`, else the name of the package, else `'oxbus'`. */
-  serviceName?: string;
+  serviceName?: string | undefined;
   /**
    * Default: `'redis'` if there is an address, else `'memory'`. `'hybrid'` hands each event to this client's own
    * live handlers at once, also while Redis is away, and to those of others through Redis.
    */
-  mode?: 'redis' | 'memory' | 'hybrid';
+  mode?: 'redis' | 'memory' | 'hybrid' | undefined;
   /** A URL (`redis://`, `rediss://`, `unix://`) or its parts. Default: from the environment. */
-  redis?: string | RedisConfig;
+  redis?: string | RedisConfig | undefined;
   /** Memory mode: clients of one realm with the same name share a broker; default `'default'`. */
-  memory?: string;
+  memory?: string | undefined;
   /** Before every channel; default `''`. */
-  channelPrefix?: string;
+  channelPrefix?: string | undefined;
   /**
    * Whether events are published live; default true. False: they are only stored, so a type that no
    * stream stores is refused (`NO_STREAM`), and so are live subscriptions.
    */
-  pubsub?: boolean;
+  pubsub?: boolean | undefined;
   /** Which types are stored, and where. The first one whose `events` match a type stores it. */
-  streams?: readonly StreamConfig[];
+  streams?: readonly StreamConfig[] | undefined;
   /**
    * Which events must be stored: all (`true`), or those whose type matches one of these patterns. A publish of one that no
    * stream stores rejects with `NO_STREAM` before anything is sent, instead of being live only. Events for rooms and
@@ -568,7 +682,7 @@ export interface EventBusConfig {
    * false. Without it a client that publishes live only gets the `warning` `TYPE_NOT_STORED` when a group waits for
    * the type.
    */
-  durable?: boolean | readonly string[];
+  durable?: boolean | readonly string[] | undefined;
   /**
    * Makes the client an observer, which reads and administers; default false. By itself it writes nothing to Redis: it
    * makes and trims no stream, makes no group, and joins none. It finds the streams of other clients by
@@ -579,48 +693,48 @@ export interface EventBusConfig {
    * event that is only live would be missing in their streams), `subscribe` and `events` with a `group`, and `joinRoom`
    * (subscribe to `room:…` instead). `INVALID_CONFIG`: `consumerGroups` of a stream, mode `'hybrid'`, and no address.
    */
-  observe?: boolean;
+  observe?: boolean | undefined;
   /**
    * After this long without a renewal, which comes every third of it, the events of a consumer are
    * taken over by another; default 30 000. It belongs to the group: the first client sets it,
    * another value gives a `warning` `LEASE_DIFFERS`.
    */
-  lease?: number;
+  lease?: number | undefined;
   /**
    * After this long without being read or claimed again, an entry of a consumer of another program in the group is taken over,
    * in ms; 100–86 400 000, default 600 000, and never less than the lease. Such a consumer renews nothing, so this must be
    * longer than its slowest handler. What it has delivered counts for none of ours: the event begins with `ctx.attempt` 1.
    * It belongs to the group as `lease` does; another value gives a `warning` `FOREIGN_LEASE_DIFFERS`.
    */
-  foreignLease?: number;
+  foreignLease?: number | undefined;
   /** Keeps every published event for `getEvent` and `getHistory`. Off unless given. */
-  persistence?: PersistenceConfig;
+  persistence?: PersistenceConfig | undefined;
   /** What becomes of stored events that cannot be handled. */
-  deadLetter?: DeadLetterConfig;
-  validation?: ValidationConfig;
+  deadLetter?: DeadLetterConfig | undefined;
+  validation?: ValidationConfig | undefined;
   /** A validator per event type, checked on publish; its output replaces `data`. */
-  schemas?: Record<string, StandardSchemaV1>;
+  schemas?: Schemas | undefined;
   /**
    * Also check received events; one that fails never reaches the handler. Default false. A durable
    * one goes to the dead letters at once, together with the batch that it is in.
    */
-  validateOnReceive?: boolean;
+  validateOnReceive?: boolean | undefined;
   /** Default of `SubscribeOptions.retry`. */
-  retry?: RetryOptions;
+  retry?: RetryOptions | undefined;
   /** Whether events published by a handler inherit its correlation and causation; default true. */
-  inherit?: boolean;
+  inherit?: boolean | undefined;
   /**
    * Where logs go. Default: the console, which writes `debug` and `info` to stdout and the rest to stderr; `'stderr'` and
    * `'stdout'` write all levels to one of them. `false` is `logLevel: 'silent'`.
    */
-  logger?: Logger | 'stderr' | 'stdout' | false;
+  logger?: Logger | 'stderr' | 'stdout' | false | undefined;
   /** The least level that is logged; default `'info'`. `'silent'`: nothing is, whatever happens. */
-  logLevel?: LogLevel | 'silent';
+  logLevel?: LogLevel | 'silent' | undefined;
   /**
    * Refuse a server whose `maxmemory-policy` may delete keys; else `healthCheck` warns. Default
    * false.
    */
-  requireNoEviction?: boolean;
+  requireNoEviction?: boolean | undefined;
   /**
    * Signals at which a client that has been used disconnects, as `disconnect()` does; `true`:
    * SIGTERM and SIGINT. Default false.
@@ -633,8 +747,8 @@ export interface EventBusConfig {
    * requests still publish: let that call `disconnect()` in its own listener. Node delivers no
    * signals to worker threads.
    */
-  shutdownSignals?: boolean | readonly ShutdownSignal[];
-  performance?: PerformanceConfig;
+  shutdownSignals?: boolean | readonly ShutdownSignal[] | undefined;
+  performance?: PerformanceConfig | undefined;
 }
 
 export type { EventBusConfig as EventBusClientConfig };
@@ -652,40 +766,42 @@ export interface StreamConfig {
    */
   events: string | readonly string[];
   /** What `retentionValue` counts; default `'count'`. */
-  retention?: 'count' | 'time';
+  retention?: 'count' | 'time' | undefined;
   /**
    * How many of the newest entries are kept, about; default 1 000 000. With `'time'` the hard cap.
    */
-  maxLength?: number;
+  maxLength?: number | undefined;
   /**
    * `'count'`: as `maxLength`, which goes before it. `'time'`: for how many ms entries are kept.
    */
-  retentionValue?: number;
+  retentionValue?: number | undefined;
   /**
    * Groups that exist from the start, so that nothing is missed before their first subscription. While one is missing and
    * cannot be made, publishes that this stream stores wait, and then reject with `GROUP_UNAVAILABLE` (`not_sent`).
    */
-  consumerGroups?: readonly (string | { name: string; from?: 'new' | 'beginning' })[];
+  consumerGroups?:
+    | readonly (string | { name: string; from?: 'new' | 'beginning' | undefined })[]
+    | undefined;
   /**
    * Whether, or for which patterns of types, stored events are published live too; default true.
    */
-  realtime?: boolean | readonly string[];
+  realtime?: boolean | readonly string[] | undefined;
   /**
    * Whether entries stay that a group, heard of within the last hour or not subscribed to yet, has
    * not read and settled; default true. Publishers still trim to the larger of `maxLength` and 1 000 000 (with `'time'`,
    * to `maxLength`), so that no dead group fills the server.
    */
-  safeTrim?: boolean;
+  safeTrim?: boolean | undefined;
 }
 
 /** Events kept by their id, beside live delivery and streams. */
 export interface PersistenceConfig {
   /** Default true. */
-  enabled?: boolean;
+  enabled?: boolean | undefined;
   /** In ms; default 86 400 000. */
-  ttl?: number;
+  ttl?: number | undefined;
   /** Whether `getHistory` finds them too; default true. */
-  history?: boolean;
+  history?: boolean | undefined;
 }
 
 /** What becomes of stored events that cannot be handled. */
@@ -694,11 +810,11 @@ export interface DeadLetterConfig {
    * Whether they are moved to the stream `{stream}{suffix}`, in one step; default true. False: they
    * are acknowledged, counted (`eventsFailed`) and announced, and gone.
    */
-  enabled?: boolean;
+  enabled?: boolean | undefined;
   /** Default `':dlq'`. */
-  suffix?: string;
+  suffix?: string | undefined;
   /** How many are kept for each stream, about; default 10 000. */
-  maxLength?: number;
+  maxLength?: number | undefined;
 }
 
 /** The address of a server and how to talk to it. `{}` is localhost:6379. */
@@ -707,72 +823,72 @@ export interface RedisConfig {
    * `redis://`, `rediss://` (TLS) or `unix://`. The other fields may complete it; where one gives another value than the URL,
    * or `tls: false` stands beside `rediss://`, the constructor throws `INVALID_CONFIG`.
    */
-  url?: string;
-  host?: string;
-  port?: number;
-  username?: string;
+  url?: string | undefined;
+  host?: string | undefined;
+  port?: number | undefined;
+  username?: string | undefined;
   /** Never shown in a log, an error, `inspect` or `toJSON`. */
-  password?: string;
-  database?: number;
-  tls?: boolean | TlsConfig;
+  password?: string | undefined;
+  database?: number | undefined;
+  tls?: boolean | TlsConfig | undefined;
   /** In ms; default 5000. */
-  connectTimeout?: number;
+  connectTimeout?: number | undefined;
   /** Of every command and publish, in ms; default 5000. */
-  commandTimeout?: number;
+  commandTimeout?: number | undefined;
   /** TCP keep-alive, in ms; default 30 000. */
-  keepAlive?: number;
+  keepAlive?: number | undefined;
   /** A link without an answer for this long is replaced, in ms; default 5000. */
-  heartbeat?: number;
+  heartbeat?: number | undefined;
   /** Wait until the server has loaded its data set; default true. */
-  enableReadyCheck?: boolean;
+  enableReadyCheck?: boolean | undefined;
   /** As shown by `CLIENT LIST`. */
-  connectionName?: string;
+  connectionName?: string | undefined;
   /** `connect` resolves at once; the connection is made by the first use. Default false. */
-  lazyConnect?: boolean;
+  lazyConnect?: boolean | undefined;
   /** @deprecated Has no meaning here; accepted with a `warning`. */
-  poolSize?: number;
+  poolSize?: number | undefined;
   /** @deprecated Has no meaning here; accepted with a `warning`. */
-  maxRetriesPerRequest?: number | null;
+  maxRetriesPerRequest?: number | null | undefined;
   /** @deprecated Has no meaning here; accepted with a `warning`. */
-  retryDelayOnFailover?: number;
+  retryDelayOnFailover?: number | undefined;
 }
 
 /** TLS to the server. Certificates and keys are PEM. */
 export interface TlsConfig {
-  ca?: string | Uint8Array | (string | Uint8Array)[];
-  cert?: string | Uint8Array;
-  key?: string | Uint8Array;
+  ca?: string | Uint8Array | (string | Uint8Array)[] | undefined;
+  cert?: string | Uint8Array | undefined;
+  key?: string | Uint8Array | undefined;
   /** The name the certificate must have; default: the host. */
-  servername?: string;
+  servername?: string | undefined;
   /** Default true. False accepts any certificate, with a `warning` `TLS_NOT_VERIFIED`. */
-  rejectUnauthorized?: boolean;
+  rejectUnauthorized?: boolean | undefined;
 }
 
 /** Size limits of events that are published; beyond: `EVENT_TOO_LARGE`. */
 export interface ValidationConfig {
   /** The whole event as JSON, in bytes; default 1 MiB. */
-  maxEventBytes?: number;
+  maxEventBytes?: number | undefined;
   /** `data` as JSON, in bytes; default 512 KiB. */
-  maxDataBytes?: number;
+  maxDataBytes?: number | undefined;
 }
 
 /** How publishes are gathered and bounded. */
 export interface PerformanceConfig {
   /** Publishes handed over at once, before the end of the tick; default 256. */
-  batchSize?: number;
+  batchSize?: number | undefined;
   /** How long publishes are gathered, in ms; default 0: until the end of the tick. */
-  batchInterval?: number;
+  batchInterval?: number | undefined;
   /**
    * How often a publish that was `not_sent` is tried again within its timeout; default 0. Not in hybrid mode, where
    * this client's own handlers would get the event again.
    */
-  maxRetries?: number;
+  maxRetries?: number | undefined;
   /** Before each such retry, in ms; default 100. */
-  retryDelay?: number;
+  retryDelay?: number | undefined;
   /** Unanswered publishes; beyond: `QUEUE_FULL` at once. Default 100 000. */
-  maxInFlight?: number;
+  maxInFlight?: number | undefined;
   /** In bytes; default 64 MiB. */
-  maxInFlightBytes?: number;
+  maxInFlightBytes?: number | undefined;
 }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -835,7 +951,8 @@ export type LinkName =
   | `reader:${string}`;
 
 /** What a client announces; no listener is ever required. */
-export interface ClientEvents {
+// biome-ignore lint/suspicious/noExplicitAny: without a map, any payload is accepted
+export interface ClientEvents<Events = Record<string, any>> {
   /** Connected, and every subscription confirmed. */
   ready: [];
   /** An attempt to connect failed; the next one follows after `delay` ms. */
@@ -862,7 +979,7 @@ export interface ClientEvents {
    * A stored event could not be handled by a group; by then it is among the dead letters, if
    * enabled.
    */
-  deadLetter: [DeadLetterNotice];
+  deadLetter: [DeadLetterNotice<EventOf<Events>>];
   /**
    * Entries that were trimmed or deleted before a group could handle them, between these message
    * ids. What was trimmed unread is noticed with the next read of the group, and each entry is told
@@ -904,13 +1021,13 @@ export interface StoredError {
 }
 
 /** That an event could not be handled by a group. */
-export interface DeadLetterNotice {
+export interface DeadLetterNotice<E = BusEvent> {
   stream: string;
   group: string;
   /** Of the entry in `stream`. */
   messageId: string;
   /** Null when it cannot be decoded. */
-  event: BusEvent | null;
+  event: E | null;
   /** How often it was tried: calls of a handler, those included that ended with their process; at least 1. */
   attempts: number;
   reason: DeadLetterReason;
@@ -925,9 +1042,9 @@ export interface WaitOptions {
    * In ms. 0 and `Infinity`: no limit, for a server that starts later than the service. What does not mend by itself still
    * rejects at once: a refused login, a certificate, access rules, a server that is a replica.
    */
-  timeout?: number;
+  timeout?: number | undefined;
   /** Ends the wait with `ABORTED`. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /**
@@ -936,20 +1053,17 @@ export interface WaitOptions {
  * The process is kept alive while a returned promise is unsettled or a subscription, iterator or join
  * exists, and not otherwise. A client that is dropped without either is collected.
  *
- * @typeParam Events maps event types to payloads.
+ * @typeParam Events maps event types to what is published.
+ * @typeParam Received maps them to what arrives: by default the same as JSON brings it, {@link ReceivedEvents}.
  */
-// biome-ignore lint/suspicious/noExplicitAny: without a map, any payload is accepted
-export declare class EventBusClient<Events = Record<string, any>> {
-  /**
-   * Does no I/O.
-   *
-   * A client that needs an address and has none (under `NODE_ENV=production`, with `streams`, mode `'redis'` or `'hybrid'`, and
-   * as an observer) is made all the same, as a program may be loaded where it does not run: its first use rejects with
-   * `INVALID_CONFIG`.
-   * @throws ValidationError `INVALID_CONFIG`, naming the path of the bad field.
-   */
-  constructor(config?: EventBusConfig);
-
+// A client may stand for one of a smaller map, or without a map: the compiler is told so, as it cannot find out by itself.
+export interface EventBusClient<
+  // @ts-ignore
+  // biome-ignore lint/suspicious/noExplicitAny: without a map, any payload is accepted
+  out Events = Record<string, any>,
+  // @ts-ignore
+  out Received = ReceivedEvents<Events>,
+> {
   /** Unique per client. */
   readonly instanceId: string;
   readonly serviceName: string;
@@ -975,9 +1089,9 @@ export declare class EventBusClient<Events = Record<string, any>> {
    * is left is aborted. Idempotent: the same promise each time. A closed client stays closed.
    * Awaited inside a handler, it waits for that handler until `timeout`.
    */
-  disconnect(options?: { timeout?: number }): Promise<void>;
+  disconnect(options?: { timeout?: number | undefined }): Promise<void>;
   /** Alias of {@link disconnect}. */
-  close(options?: { timeout?: number }): Promise<void>;
+  close(options?: { timeout?: number | undefined }): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 
   /** Whether `state` is `'ready'`. */
@@ -1006,6 +1120,12 @@ export declare class EventBusClient<Events = Record<string, any>> {
     data: Events[K],
     options?: PublishOptions,
   ): Promise<PublishResult>;
+  /** Without `data` an event of a `void` type, which arrives with null; give null where options follow. */
+  publish<K extends VoidType<Events>>(
+    type: K,
+    data?: null,
+    options?: PublishOptions,
+  ): Promise<PublishResult>;
 
   /**
    * Publishes many in one pipeline. Resolves, in order, to what became of each; rejects only if
@@ -1022,6 +1142,11 @@ export declare class EventBusClient<Events = Record<string, any>> {
     data: Events[K],
     options?: PublishOptions,
   ): Promise<PublishResult>;
+  broadcast<K extends VoidType<Events>>(
+    type: K,
+    data?: null,
+    options?: PublishOptions,
+  ): Promise<PublishResult>;
 
   /**
    * As `publish`, to those who have joined the room, by `joinRoom` in any process, and to patterns of
@@ -1034,12 +1159,24 @@ export declare class EventBusClient<Events = Record<string, any>> {
     data: Events[K],
     options?: RoomPublishOptions,
   ): Promise<PublishResult>;
+  publishToRoom<K extends VoidType<Events>>(
+    room: string,
+    type: K,
+    data?: null,
+    options?: RoomPublishOptions,
+  ): Promise<PublishResult>;
 
   /** As `publishToRoom`, to those who have joined the user by `joinUser`. */
   publishToUser<K extends EventType<Events>>(
     userId: string,
     type: K,
     data: Events[K],
+    options?: PublishOptions,
+  ): Promise<PublishResult>;
+  publishToUser<K extends VoidType<Events>>(
+    userId: string,
+    type: K,
+    data?: null,
     options?: PublishOptions,
   ): Promise<PublishResult>;
 
@@ -1059,7 +1196,7 @@ export declare class EventBusClient<Events = Record<string, any>> {
    * room's events are no longer heard from this call on. If the server does not answer, it resolves all
    * the same, and the membership goes when the server is back, or by itself after 30 s.
    */
-  leaveRoom(room: string, options?: MemberOptions): Promise<boolean>;
+  leaveRoom(room: string, options?: { member?: string }): Promise<boolean>;
 
   /**
    * Who is in the room, over all services: each member once, in the order of their UTF-8 bytes. One
@@ -1087,18 +1224,23 @@ export declare class EventBusClient<Events = Record<string, any>> {
    * `redis.commandTimeout`, `CONSUMER_IN_USE` (see `consumer`).
    */
   subscribe<const P extends string | readonly string[]>(
-    pattern: P,
-    handler: BatchHandler<PatternEvent<Events, P>>,
+    pattern: PatternOf<Events, P>,
+    handler: BatchHandler<PatternEvent<Received, P>>,
     options: BatchSubscribeOptions,
   ): Promise<Subscription>;
   subscribe<const P extends string | readonly string[]>(
     pattern: P,
-    handler: EventHandler<PatternEvent<Events, P>, GroupContext>,
+    handler: EventHandler<PatternEvent<Received, P>>,
+    options: ChannelSubscribeOptions,
+  ): Promise<Subscription>;
+  subscribe<const P extends string | readonly string[]>(
+    pattern: PatternOf<Events, P>,
+    handler: EventHandler<PatternEvent<Received, P>, GroupContext>,
     options: GroupSubscribeOptions,
   ): Promise<Subscription>;
   subscribe<const P extends string | readonly string[]>(
-    pattern: P,
-    handler: EventHandler<PatternEvent<Events, P>>,
+    pattern: PatternOf<Events, P>,
+    handler: EventHandler<PatternEvent<Received, P>>,
     options?: SubscribeOptions,
   ): Promise<Subscription>;
 
@@ -1107,36 +1249,40 @@ export declare class EventBusClient<Events = Record<string, any>> {
 
   /** One subscription over the types that a projection declares; otherwise as `subscribe`. */
   subscribeAll(
-    projection: BatchProjection<EventOf<Events>>,
+    projection: BatchProjection<EventOf<Received>>,
     options: BatchSubscribeOptions,
   ): Promise<Subscription>;
   subscribeAll(
-    projection: Projection<EventOf<Events>, GroupContext>,
+    projection: Projection<EventOf<Received>, GroupContext>,
     options: GroupSubscribeOptions,
   ): Promise<Subscription>;
   subscribeAll(
-    projection: Projection<EventOf<Events>>,
+    projection: Projection<EventOf<Received>>,
     options?: SubscribeOptions,
   ): Promise<Subscription>;
 
   /** The events of a pattern as an async iterator; subscribed from this call on. */
   events<const P extends string | readonly string[]>(
     pattern: P,
+    options: EventsOptions & { by: 'channel' },
+  ): EventIterator<PatternEvent<Received, P>>;
+  events<const P extends string | readonly string[]>(
+    pattern: PatternOf<Events, P>,
     options?: EventsOptions,
-  ): EventIterator<PatternEvent<Events, P>>;
+  ): EventIterator<PatternEvent<Received, P>>;
 
   /** Streams and their groups: what is in them, and repairs. */
   readonly streams: Streams;
 
   /** Stored events that could not be handled. */
-  readonly deadLetters: DeadLetters;
+  readonly deadLetters: DeadLetters<EventOf<Received>>;
 
   /**
    * The event of this id, if `persistence` keeps it or, with `persistence`, if it is among the last
    * that this client has published or received itself; else null. While Redis cannot be asked it
    * resolves to an event of the latter, and rejects for another. Rejects with what the server said, `INVALID_OPTIONS`, `COMMAND_TIMEOUT`, `CLOSED`.
    */
-  getEvent(id: string): Promise<EventOf<Events> | null>;
+  getEvent(id: string): Promise<EventOf<Received> | null>;
 
   /**
    * Past events, each once: those that the history of `persistence` keeps, or without it those of
@@ -1148,8 +1294,8 @@ export declare class EventBusClient<Events = Record<string, any>> {
    * without `persistence`, it rejects.
    */
   getHistory<const P extends string = '*'>(
-    query?: HistoryQuery<P>,
-  ): Promise<History<PatternEvent<Events, P>>>;
+    query?: HistoryQuery<P> & { type?: PatternOf<Events, P> | undefined },
+  ): Promise<History<PatternEvent<Received, P>>>;
 
   /**
    * Goes through the stored events of a stream, or of the streams that store what a pattern
@@ -1164,7 +1310,9 @@ export declare class EventBusClient<Events = Record<string, any>> {
    * server said.
    */
   replay<const P extends string = '*'>(
-    query: ReplayQuery<PatternEvent<Events, P>, P>,
+    query: ReplayQuery<PatternEvent<Received, P>, P> & {
+      pattern?: PatternOf<Events, P> | undefined;
+    },
   ): Promise<ReplayResult>;
 
   /** Never rejects; answers within 1 s. */
@@ -1198,16 +1346,59 @@ export declare class EventBusClient<Events = Record<string, any>> {
    */
   subscriptions(): SubscriptionInfo[];
 
-  on<K extends keyof ClientEvents>(name: K, listener: (...args: ClientEvents[K]) => unknown): this;
+  on<K extends keyof ClientEvents>(
+    name: K,
+    listener: (...args: ClientEvents<Received>[K]) => unknown,
+  ): this;
   once<K extends keyof ClientEvents>(
     name: K,
-    listener: (...args: ClientEvents[K]) => unknown,
+    listener: (...args: ClientEvents<Received>[K]) => unknown,
   ): this;
-  off<K extends keyof ClientEvents>(name: K, listener: (...args: ClientEvents[K]) => unknown): this;
+  off<K extends keyof ClientEvents>(
+    name: K,
+    listener: (...args: ClientEvents<Received>[K]) => unknown,
+  ): this;
 
   /** Service name, mode, state and instance id; never a secret. */
   toJSON(): { serviceName: string; mode: string; state: ClientState; instanceId: string };
 }
+
+/** The validators of a configuration, by event type. */
+export type Schemas = Record<string, StandardSchemaV1>;
+
+/** The event map that schemas make: what they take. */
+export type SchemaInput<S extends Schemas> = {
+  [K in keyof S]: NonNullable<S[K]['~standard']['types']>['input'];
+};
+
+/** What arrives by schemas: what they give, as JSON brings it, and with `validateOnReceive` itself. */
+export type SchemaOutput<S extends Schemas, Validated = false> = [Validated] extends [true]
+  ? { [K in keyof S]: NonNullable<S[K]['~standard']['types']>['output'] }
+  : ReceivedEvents<{ [K in keyof S]: NonNullable<S[K]['~standard']['types']>['output'] }>;
+
+/** How a client is made, and what `extends EventBusClient` extends. */
+export interface EventBusClientConstructor {
+  /**
+   * Without an event map, `schemas` make one: `publish` takes what the schema of the type takes, and handlers get what it gives.
+   */
+  new <S extends Schemas, V extends boolean>(
+    config: EventBusConfig & { schemas: S; validateOnReceive?: V | undefined },
+  ): EventBusClient<SchemaInput<S>, SchemaOutput<S, V>>;
+  /**
+   * Does no I/O.
+   *
+   * A client that needs an address and has none (under `NODE_ENV=production`, with `streams`, mode `'redis'` or `'hybrid'`, and
+   * as an observer) is made all the same, as a program may be loaded where it does not run: its first use rejects with
+   * `INVALID_CONFIG`.
+   * @throws ValidationError `INVALID_CONFIG`, naming the path of the bad field.
+   */
+  // biome-ignore lint/suspicious/noExplicitAny: without a map, any payload is accepted
+  new <Events = Record<string, any>>(config?: EventBusConfig): EventBusClient<Events>;
+  new (config?: EventBusConfig): EventBusClient;
+  readonly prototype: EventBusClient;
+}
+
+export declare const EventBusClient: EventBusClientConstructor;
 
 // --------------------------------------------------------------------------------------- manager
 
@@ -1219,20 +1410,20 @@ export declare class EventBusClient<Events = Record<string, any>> {
 export interface FlatEvent<M = Record<string, any>> {
   /** The event type, such as `booking.created`. */
   type: string;
-  userId?: string;
-  organizationId?: string;
+  userId?: string | undefined;
+  organizationId?: string | undefined;
   /** When it happened: a Date, ms since 1970, or ISO 8601 with a time zone. Default: now. */
-  timestamp?: Date | number | string;
+  timestamp?: Date | number | string | undefined;
   /** Default: inherited from the event being handled, else new. */
-  correlationId?: string;
+  correlationId?: string | undefined;
   /** The payload: JSON. Default `{}`. */
-  metadata?: M;
+  metadata?: M | undefined;
   /** Default: a new UUIDv7. */
-  id?: string;
+  id?: string | undefined;
   /** Default: the id of the event being handled, else none. */
-  causationId?: string;
+  causationId?: string | undefined;
   /** Default: the service name. */
-  source?: string;
+  source?: string | undefined;
 }
 
 /** An event as handlers of the manager get it; it can be published again as it is. */
@@ -1248,30 +1439,30 @@ export interface ReceivedFlatEvent<M = Record<string, any>> extends FlatEvent<M>
 /** Configuration of a manager: that of its client, and what it announces. */
 export interface EventBusManagerOptions extends EventBusConfig {
   /** Default: `'hybrid'` if there is an address and Redis is enabled, else `'memory'`. */
-  mode?: EventBusConfig['mode'];
+  mode?: EventBusConfig['mode'] | undefined;
   /** How often `system.status` is published, in ms, 0–2 147 483 647; 0: never. Default 60 000. */
-  statusInterval?: number;
+  statusInterval?: number | undefined;
   /**
    * Whether other services get `system.status` too; default false. Without it there is none in mode
    * `'redis'`, which knows no events of one client alone.
    */
-  statusEverywhere?: boolean;
+  statusEverywhere?: boolean | undefined;
   /** As for a client; the manager shuts down as by `shutdown()`. */
-  shutdownSignals?: EventBusConfig['shutdownSignals'];
+  shutdownSignals?: EventBusConfig['shutdownSignals'] | undefined;
 }
 
 /** Options of the manager's `publish`. */
 export interface ManagerPublishOptions {
   /** Only the handlers of this manager get it. */
-  localOnly?: boolean;
+  localOnly?: boolean | undefined;
   /** Only others get it, over Redis. */
-  redisOnly?: boolean;
+  redisOnly?: boolean | undefined;
 }
 
 /** Options of the manager's `subscribe`: those of a client, but batches. */
 export interface ManagerSubscribeOptions extends SubscribeOptions {
   /** Only events of this manager. Without Redis there are no others. */
-  localOnly?: boolean;
+  localOnly?: boolean | undefined;
 }
 
 /** The state of the bus at a glance. */
@@ -1330,7 +1521,7 @@ export declare class EventBusManager {
    * Publishes `system.shutdown` and disconnects, within `timeout` (default 10 000). Idempotent. The
    * next `publish`, `subscribe` or `initialize` opens a new bus.
    */
-  shutdown(options?: { timeout?: number }): Promise<void>;
+  shutdown(options?: { timeout?: number | undefined }): Promise<void>;
 }
 
 /** The manager of this process. Importing it does nothing. */
@@ -1367,7 +1558,11 @@ export interface Streams {
    * delivery whose handler was never called. One that waits for its retry, and which no client holds,
    * is owned by the consumer `oxbus:delayed`; its `deliveryCount` is how often it was tried.
    */
-  pending(name: string, group: string, options?: { limit?: number }): Promise<PendingMessage[]>;
+  pending(
+    name: string,
+    group: string,
+    options?: { limit?: number | undefined },
+  ): Promise<PendingMessage[]>;
   /**
    * Takes what was left alone for too long from its consumers and hands it back to its group, of
    * which any consumer takes it within a second. What was tried too often goes to the dead letters
@@ -1390,9 +1585,9 @@ export interface ListOptions {
    * Also look through the keys of the server with `SCAN`, 1 000 at a time and 1 000 times at the most; default false. It
    * needs Redis 6. In memory it finds all streams of the broker.
    */
-  scan?: boolean;
+  scan?: boolean | undefined;
   /** How many streams that are not configured are listed, 1–10 000; default 1 000. */
-  limit?: number;
+  limit?: number | undefined;
 }
 
 /** What there is to know of a stream. */
@@ -1449,13 +1644,13 @@ export interface RecoverOptions {
    * What was handed out or renewed within so many ms is left alone; default 60 000, at least the
    * lease.
    */
-  minIdle?: number;
+  minIdle?: number | undefined;
   /**
    * What was delivered more often than once and so many times again is dead-lettered; default 3.
    */
-  maxRetries?: number;
+  maxRetries?: number | undefined;
   /** Taken at a time; default 100. */
-  batchSize?: number;
+  batchSize?: number | undefined;
 }
 
 export interface RecoverResult {
@@ -1479,23 +1674,26 @@ export type TrimOptions =
   | { before: Moment; maxLength?: undefined; minId?: undefined };
 
 /**
- * The dead letters of all streams. Ids are opaque, and a text that is none names no dead letter;
+ * The dead letters of all streams. Ids are opaque, and a text that can be none is `INVALID_OPTIONS`;
  * every method rejects as those of {@link Streams}.
  */
-export interface DeadLetters {
+export interface DeadLetters<E = BusEvent> {
   /**
    * Oldest first; of one stream, or of all configured ones. In a client without `streams`: of all that clients have
    * registered; the same holds for `replayAll` and `count`.
    */
-  list(query?: DeadLetterQuery): Promise<DeadLetter[]>;
+  list(query?: DeadLetterQuery): Promise<DeadLetter<E>[]>;
   /** Null if there is none of that id. */
-  get(id: string): Promise<DeadLetter | null>;
+  get(id: string): Promise<DeadLetter<E> | null>;
   /**
    * Moves a dead letter back as a new entry, in one step: by default for the group that failed
    * alone (others acknowledge it unseen), with `to: 'stream'` for all groups. Null if there is none
    * of that id; a text that no dead letter can have as its id is `INVALID_OPTIONS`, also of `get` and `remove`.
    */
-  replay(id: string, options?: { to?: 'group' | 'stream' }): Promise<{ messageId: string } | null>;
+  replay(
+    id: string,
+    options?: { to?: 'group' | 'stream' | undefined },
+  ): Promise<{ messageId: string } | null>;
   /**
    * Moves all that were there when it began, or so many of the oldest; resolves to how many. `NO_GROUP` for a `group` that
    * does not exist and has no dead letters.
@@ -1511,11 +1709,11 @@ export interface DeadLetters {
 
 export interface DeadLetterQuery {
   /** The stream that the events come from. */
-  stream?: string;
+  stream?: string | undefined;
   /** 1–10 000, default 100. */
-  limit?: number;
+  limit?: number | undefined;
   /** Behind the dead letter of this id. */
-  after?: string;
+  after?: string | undefined;
 }
 
 export interface ReplayAllQuery {
@@ -1523,13 +1721,13 @@ export interface ReplayAllQuery {
   stream?: string;
   /** Only those of this group; default: of all. `undefined`, given explicitly, is `INVALID_OPTIONS`. */
   group?: string;
-  limit?: number;
+  limit?: number | undefined;
   /** Default `'group'`. */
-  to?: 'group' | 'stream';
+  to?: 'group' | 'stream' | undefined;
 }
 
 /** A stored event that a group could not handle. */
-export interface DeadLetter {
+export interface DeadLetter<E = BusEvent> {
   /** Unique over all streams; opaque. */
   id: string;
   /** Where it comes from. */
@@ -1546,7 +1744,7 @@ export interface DeadLetter {
   /** When it was given up: ISO 8601. */
   time: string;
   /** Null when it cannot be decoded. */
-  event: BusEvent | null;
+  event: E | null;
   /** The entry as it was stored. */
   fields: Record<string, string>;
 }
@@ -1566,17 +1764,17 @@ export type History<E> = E[] & {
 /** Which kept events `getHistory` gives. */
 export interface HistoryQuery<P extends string = string> {
   /** A pattern of types; default all. */
-  type?: P;
+  type?: P | undefined;
   /** Stored at this time or later. */
-  from?: Moment;
+  from?: Moment | undefined;
   /** Stored at this time or before. */
-  to?: Moment;
+  to?: Moment | undefined;
   /** 1–10 000, default 100. Together with `order`: the oldest so many, or the newest. */
-  limit?: number;
+  limit?: number | undefined;
   /** The server, what this client has published and received itself, or both (default). */
-  source?: 'redis' | 'local' | 'all';
+  source?: 'redis' | 'local' | 'all' | undefined;
   /** Default `'asc'`: oldest first. */
-  order?: 'asc' | 'desc';
+  order?: 'asc' | 'desc' | undefined;
 }
 
 /** What a handler of `replay` knows of its call. */
@@ -1597,12 +1795,12 @@ export type ReplayQuery<E = BusEvent, P extends string = string> = (
   /** Up to this time, or this message id; default: what is stored when it begins. As `from`, not `undefined`. */
   to?: Date | number | string;
   /** How many at the most; default all. */
-  limit?: number;
+  limit?: number | undefined;
   /**
    * Stops before the next event, and aborts `ctx.signal`. With a `group` it stops within the next
    * 64 events, and rejects then.
    */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 } & (
     | { handler: EventHandler<E, ReplayContext>; group?: undefined }
     | { group: string; handler?: undefined }
@@ -1810,10 +2008,10 @@ export type Outcome = 'rejected' | 'not_sent' | 'unknown';
 
 /** What an error is made of beside its code and message. */
 export interface ErrorDetails {
-  cause?: unknown;
-  outcome?: Outcome;
-  path?: string;
-  messageId?: string;
+  cause?: unknown | undefined;
+  outcome?: Outcome | undefined;
+  path?: string | undefined;
+  messageId?: string | undefined;
 }
 
 /**

@@ -19,6 +19,11 @@ export declare class NativeBroker {
   advance(to: number): void
   /** When something is due next in virtual time, in milliseconds since 1970; null when nothing is. */
   nextDue(): number | null
+  /**
+   * The entries of a stream that a group has not settled, in the order of the stream, once for each such group:
+   * `[messageId, group, whether the group has read it, the event or null][]` as JSON.
+   */
+  unsettled(stream: string): string
 }
 
 /**

@@ -186,7 +186,9 @@ onBothTransports((fixture) => {
     ['no stream of that name', 'order.placed', { streams: 'unheard-of' }],
   ])('refused where %s', async (_, pattern, options) => {
     const bus = await open({ streams: [streamFor('order.*')] });
-    const error = await rejection(bus.subscribe(pattern, () => {}, { group: 'g', ...options }));
+    const error = await rejection(
+      bus.subscribe<string | string[]>(pattern, () => {}, { group: 'g', ...options }),
+    );
     expect(error).toMatchObject({ code: 'ERR_BUS_NO_STREAM' });
     expect(error.stack?.split('\n')[1]).toContain('group-options.test.ts');
     expect(bus.subscriberCount()).toBe(0);

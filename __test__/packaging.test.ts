@@ -78,11 +78,15 @@ test('the package holds what it needs and nothing else', () => {
     [
       'index.d.ts',
       'index.js',
+      'jest.d.ts',
+      'jest.js',
       'native.d.ts',
       'native.js',
       'package.json',
       'testing.d.ts',
       'testing.js',
+      'vitest.d.mts',
+      'vitest.mjs',
     ].sort(),
   );
 });

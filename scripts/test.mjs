@@ -103,6 +103,11 @@ function steps(redisServer, other, addon) {
     ...onSecondServer(other),
     ['native addon and its generated files', () => addonIsCurrent(addon), single],
     ['types', typesAreSound, single],
+    [
+      'types with other compilers',
+      () => execute(process.execPath, ['scripts/types.mjs', '--part']),
+      single,
+    ],
     ['lint', () => execute(localProgram('biome'), ['ci', '--colors=off', '.']), single],
     ['structure', () => execute(process.execPath, ['scripts/structure.mjs']), single],
     [

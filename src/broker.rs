@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use napi_derive::napi;
 use oxbus_engine::Broker;
 
-use crate::calls;
+use crate::{calls, json};
 
 /// A memory broker, shared by the clients of one realm.
 #[napi]
@@ -47,5 +47,20 @@ impl NativeBroker {
     #[napi]
     pub fn next_due(&self) -> napi::Result<Option<f64>> {
         calls::throwing("nextDue", || self.broker.next_due().map(|at| at as f64))
+    }
+
+    /// The entries of a stream that a group has not settled, in the order of the stream, once for each such group:
+    /// `[messageId, group, whether the group has read it, the event or null][]` as JSON.
+    #[napi]
+    pub fn unsettled(&self, stream: String) -> napi::Result<String> {
+        calls::throwing("unsettled", || {
+            let mut out = String::new();
+            json::list(&mut out, &self.broker.unsettled(&stream), |out, entry| {
+                let (id, group) = (json::text(&entry.id.to_string()), json::text(&*entry.group));
+                let event = entry.event.as_deref().unwrap_or("null");
+                json::put(out, format_args!("[{id},{group},{},{event}]", entry.read));
+            });
+            out
+        })
     }
 }

@@ -1,88 +1,135 @@
 /** `oxbus/testing`: a bus in memory whose clock the test moves. */
 
-import type { BusEvent, EventBusConfig, PatternEvent } from '../index';
-import type { TestBus as Contract } from '../testing';
+import type {
+  BusEvent,
+  EventBusConfig,
+  PatternEvent,
+  PatternOf,
+  ReceivedEvents,
+  SchemaInput,
+  SchemaOutput,
+  Schemas,
+} from '../index';
+import type { TestBus as BusContract, TestClient as ClientContract, Undelivered } from '../testing';
 import { stackFromCaller, startAsyncStacksAtCaller, startStacksAtCaller } from './caller-stacks';
 import { EventBusClient } from './client/client';
 import { ClientEnvironment } from './client/environment';
 import { invalidAt } from './errors';
 import { copyPlain } from './input/json';
-import { native, type RawEvent } from './native/native';
-import type { RecordPublished } from './publish/published-event';
+import { native } from './native/native';
 import { VirtualTime } from './runtime/virtual-time';
+import { PublishedEvents } from './testing/published-events';
+import { Delivered, undelivered } from './testing/undelivered';
 
-/** So many published events are kept; the oldest one goes first. */
-const MAX_PUBLISHED = 100_000;
+export { matchers } from './testing/matchers';
 
-/** A published event, with its place in the order of publishing. */
-interface Published {
-  event: RawEvent;
-  batch: number;
-  index: number;
-}
+/**
+ * For how long `disconnect` lets handlers finish, in ms of real time. What a handler of a test waits for is seldom slower,
+ * and one that hangs must not use up the time that a test runner gives to a hook.
+ */
+const DRAIN_TIMEOUT = 1000;
 
+export function createTestBus<S extends Schemas, V extends boolean>(
+  config: EventBusConfig & { schemas: S; validateOnReceive?: V | undefined },
+): BusContract<SchemaInput<S>, SchemaOutput<S, V>>;
 // biome-ignore lint/suspicious/noExplicitAny: without a map, any payload is accepted
 export function createTestBus<Events = Record<string, any>>(
   config?: EventBusConfig,
-): Contract<Events> {
+): BusContract<Events>;
+export function createTestBus(config?: EventBusConfig): BusContract {
   try {
-    return new TestBus<Events>(config);
+    return new TestBus(config);
   } catch (error) {
     throw stackFromCaller(error, createTestBus);
   }
 }
 
-class TestBus<Events> extends EventBusClient<Events> implements Contract<Events> {
-  readonly #time: VirtualTime;
-  readonly #published: Published[];
-  readonly #clients = new Set<EventBusClient>();
+/** What the clients of a test bus share. */
+interface World {
+  time: VirtualTime;
+  delivered: Delivered;
+}
+
+class TestClient<Events, Received = ReceivedEvents<Events>>
+  extends EventBusClient<Events, Received>
+  implements ClientContract<Events, Received>
+{
+  static publishedBy(client: TestClient<never>): PublishedEvents {
+    return client.#published;
+  }
+
+  readonly #published: PublishedEvents;
+
+  constructor(config: EventBusConfig | undefined, world: World) {
+    const published = new PublishedEvents();
+    super(memoryConfig(config), environmentIn(world, published));
+    this.#published = published;
+  }
+
+  published<const P extends string = '*'>(
+    pattern?: PatternOf<Events, P>,
+  ): PatternEvent<Received, P>[] {
+    checkPattern(pattern);
+    return this.#published.matching(pattern) as unknown as PatternEvent<Received, P>[];
+  }
+
+  override disconnect(options?: { timeout?: number }): Promise<void> {
+    return super.disconnect(drainOptions(options));
+  }
+
+  override close(options?: { timeout?: number }): Promise<void> {
+    return super.close(drainOptions(options));
+  }
+}
+
+class TestBus<Events, Received = ReceivedEvents<Events>>
+  extends TestClient<Events, Received>
+  implements BusContract<Events, Received>
+{
+  readonly #world: World;
+  readonly #clients: TestClient<never>[] = [];
   /** The promises of the first `disconnect`: of this client alone, and of all clients. */
   #ended: { own: Promise<void>; all: Promise<void> } | undefined;
 
   constructor(config: EventBusConfig | undefined) {
-    const time = new VirtualTime();
-    const published: Published[] = [];
-    const record: RecordPublished = (event, batch, index) => {
-      insert(published, { event, batch, index });
-      if (published.length > MAX_PUBLISHED) published.shift();
-    };
-    super(memoryConfig(config), environmentIn(time, record));
-    this.#time = time;
-    this.#published = published;
+    const world = { time: new VirtualTime(), delivered: new Delivered() };
+    super(config, world);
+    this.#world = world;
+    this.#clients.push(this as unknown as TestClient<never>);
   }
 
   advance(ms: number): Promise<void> {
     if (typeof ms !== 'number' || !(ms >= 0 && ms <= Number.MAX_SAFE_INTEGER)) {
       throw invalidAt('ERR_BUS_INVALID_OPTIONS', 'ms', 'must be a number from 0');
     }
-    return this.#time.advance(Math.floor(ms));
+    return this.#world.time.advance(Math.floor(ms));
   }
 
   settled(): Promise<void> {
-    return this.#time.rest(true);
+    return this.#world.time.rest(true);
   }
 
-  published<const P extends string = '*'>(pattern?: P): PatternEvent<Events, P>[] {
-    if (pattern !== undefined && typeof pattern !== 'string') {
-      throw invalidAt('ERR_BUS_INVALID_PATTERN', 'pattern', 'must be a string');
-    }
-    const events: BusEvent[] = [];
-    for (const { event } of this.#published) {
-      if (pattern !== undefined && !native.matches(pattern, event.type)) continue;
-      // `structuredClone` would make objects of another realm than the one of the test.
-      events.push(JSON.parse(JSON.stringify(event)) as BusEvent);
-    }
-    return events as unknown as PatternEvent<Events, P>[];
+  undelivered<const P extends string = '*'>(
+    pattern?: PatternOf<Events, P>,
+  ): Undelivered<PatternEvent<Received, P>>[] {
+    checkPattern(pattern);
+    const published = this.#clients.map(TestClient.publishedBy);
+    const { time, delivered } = this.#world;
+    const left: Undelivered<BusEvent>[] = undelivered(published, time.broker, delivered);
+    const wanted = left.filter(
+      ({ type }) => pattern === undefined || native.matches(pattern, type),
+    );
+    return wanted as unknown as Undelivered<PatternEvent<Received, P>>[];
   }
 
-  client<Other = Events>(config?: EventBusConfig): EventBusClient<Other> {
-    const client = new EventBusClient<Other>(memoryConfig(config), environmentIn(this.#time));
-    this.#clients.add(client as unknown as EventBusClient);
+  client<Other = Events>(config?: EventBusConfig): ClientContract<Other> {
+    const client = new TestClient<Other>(config, this.#world);
+    this.#clients.push(client as unknown as TestClient<never>);
     return client;
   }
 
   now(): number {
-    return this.#time.broker.now();
+    return this.#world.time.broker.now();
   }
 
   override disconnect(options?: { timeout?: number }): Promise<void> {
@@ -95,25 +142,32 @@ class TestBus<Events> extends EventBusClient<Events> implements Contract<Events>
 
   #withClients(own: Promise<void>, options: { timeout?: number } | undefined): Promise<void> {
     if (this.#ended?.own === own) return this.#ended.all;
-    const all = own.then(async () => {
-      await Promise.all([...this.#clients].map((client) => client.disconnect(options)));
-    });
-    this.#ended = { own, all };
-    return all;
+    // Wrong options have changed nothing. All clients end at once, so that none of them takes over what another one leaves.
+    const others = ENDING.includes(this.state) ? this.#clients.slice(1) : [];
+    const all = Promise.all([own, ...others.map((client) => client.disconnect(options))]);
+    const ended = all.then(() => undefined);
+    this.#ended = { own, all: ended };
+    return ended;
   }
 }
 
 startAsyncStacksAtCaller(TestBus, ['advance']);
-startStacksAtCaller(TestBus, ['published', 'client']);
+startStacksAtCaller(TestBus, ['undelivered', 'client']);
+startStacksAtCaller(TestClient, ['published']);
 
-/** Results come nearly in the order of publishing, so the search begins at the end. */
-function insert(published: Published[], one: Published): void {
-  let at = published.length;
-  for (; at > 0; at -= 1) {
-    const before = published[at - 1] as Published;
-    if (before.batch < one.batch || (before.batch === one.batch && before.index < one.index)) break;
+const ENDING: readonly string[] = ['draining', 'closed'];
+
+function drainOptions(options: { timeout?: number } | undefined): { timeout?: number } | undefined {
+  if (options === undefined) return { timeout: DRAIN_TIMEOUT };
+  return options?.timeout === undefined && typeof options === 'object' && options !== null
+    ? { ...options, timeout: DRAIN_TIMEOUT }
+    : options;
+}
+
+function checkPattern(pattern: unknown): void {
+  if (pattern !== undefined && typeof pattern !== 'string') {
+    throw invalidAt('ERR_BUS_INVALID_PATTERN', 'pattern', 'must be a string');
   }
-  published.splice(at, 0, one);
 }
 
 /** The configuration without a server, which a client in virtual time does not have. */
@@ -124,7 +178,15 @@ function memoryConfig(config: EventBusConfig | undefined): EventBusConfig {
   return { logLevel: 'warn', ...given, mode: 'memory' };
 }
 
-function environmentIn(time: VirtualTime, record?: RecordPublished): ClientEnvironment {
+function environmentIn({ time, delivered }: World, published: PublishedEvents): ClientEnvironment {
   const { broker, timers } = time;
-  return new ClientEnvironment({ broker, timers, register: (one) => time.register(one), record });
+  return new ClientEnvironment({
+    broker,
+    timers,
+    register: (one) => time.register(one),
+    record: published.record,
+    delivered: delivered.note,
+    isResident: false,
+    lastNext: 0,
+  });
 }

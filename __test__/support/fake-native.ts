@@ -77,6 +77,9 @@ export class FakeBroker {
   nextDue(): number | null {
     return this.#due.length === 0 ? null : Math.min(...this.#due.map(({ at }) => at));
   }
+  unsettled(_stream: string): string {
+    return '[]';
+  }
   later(ms: number, run: () => void): void {
     this.#due.push({ at: this.#now + ms, run });
   }

@@ -22,6 +22,8 @@ export interface RunOptions {
   /** A process that does not end within these ms is killed (`signal` tells). */
   limit?: number;
   cwd?: string;
+  /** The runtime of a script; default: the one of the tests. */
+  program?: string;
   /** On top of the environment of the tests; undefined removes a variable. */
   env?: Record<string, string | undefined>;
 }
@@ -33,7 +35,9 @@ export function runScript(
   options?: RunOptions,
 ): Promise<Ended> {
   const prelude = `const oxbus = require(${JSON.stringify(ENTRY)}); const args = ${JSON.stringify(args)};`;
-  return runNode(['--expose-gc', '-e', `${prelude}(async () => {${code}})();`], options);
+  const flags = options?.program === undefined ? ['--expose-gc'] : [];
+  const program = options?.program ?? process.execPath;
+  return run(program, [...flags, '-e', `${prelude}(async () => {${code}})();`], options);
 }
 
 /** Gives `use` the entry of a second copy of this package, which is removed after it. */

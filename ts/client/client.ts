@@ -1,10 +1,12 @@
 /** The public client: each method reads its arguments and asks the core. */
+// biome-ignore-all lint/complexity/noArguments: rest parameters would change the `length` of a method
 
 import { inspect } from 'node:util';
 import type {
   BatchHandler,
   BatchProjection,
   BatchSubscribeOptions,
+  ChannelSubscribeOptions,
   ClientEvents,
   ClientState,
   EventBusClient as Contract,
@@ -14,7 +16,6 @@ import type {
   EventIterator,
   EventOf,
   EventsOptions,
-  EventType,
   GroupContext,
   GroupSubscribeOptions,
   HealthReport,
@@ -22,10 +23,12 @@ import type {
   HistoryQuery,
   MemberOptions,
   PatternEvent,
+  PatternOf,
   Projection,
   PublishItem,
   PublishOptions,
   PublishResult,
+  ReceivedEvents,
   ReplayQuery,
   ReplayResult,
   RoomPublishOptions,
@@ -40,10 +43,17 @@ import { stackFromCaller, startAsyncStacksAtCaller, startStacksAtCaller } from '
 import { invalidAt } from '../errors';
 import { LiveIterator } from '../handle/iterator';
 import { SubscriptionHandle } from '../handle/subscription-handle';
-import { isPlainObject } from '../input/json';
-import { copyOptions, reading, readMoment, readOptions, refuseUndefined } from '../input/options';
+import {
+  copyOptions,
+  reading,
+  readMoment,
+  readName,
+  readOptions,
+  refuseUndefined,
+} from '../input/options';
 import { readReadyWait, readWait, type WaitLimits } from '../input/wait';
 import { Batch, resultOf } from '../publish/batch';
+import { readItem } from '../publish/publish-options';
 import { DeadLetters } from '../stored/dead-letters';
 import { historyOf } from '../stored/history';
 import { replay } from '../stored/replay';
@@ -53,10 +63,16 @@ import { ClientEnvironment, processEnvironment } from './environment';
 
 const OPTIONS = 'ERR_BUS_INVALID_OPTIONS';
 
-// biome-ignore lint/suspicious/noExplicitAny: without a map, any payload is accepted
-export class EventBusClient<Events = Record<string, any>> implements Contract<Events> {
+type Listener<Events, K extends keyof ClientEvents> = (...args: ClientEvents<Events>[K]) => unknown;
+
+export class EventBusClient<
+  // biome-ignore lint/suspicious/noExplicitAny: without a map, any payload is accepted
+  Events = Record<string, any>,
+  Received = ReceivedEvents<Events>,
+> implements Contract<Events, Received>
+{
   readonly streams: StreamsContract;
-  readonly deadLetters: DeadLettersContract;
+  readonly deadLetters: DeadLettersContract<EventOf<Received>>;
   readonly #core: Core;
 
   /** Internal: a client of a test bus, or one that is traced. */
@@ -68,7 +84,9 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
       const core = new Core(config, given);
       this.#core = core;
       this.streams = new Streams((method, args) => core.ask(method, args));
-      this.deadLetters = new DeadLetters((method, args) => core.ask(method, args));
+      this.deadLetters = new DeadLetters<EventOf<Received>>((method, args) =>
+        core.ask(method, args),
+      );
     } catch (error) {
       throw stackFromCaller(error, new.target);
     }
@@ -110,13 +128,11 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     return this.#core.waitUntilReady(readReadyWait(options));
   }
 
-  async publish<K extends EventType<Events>>(
-    type: K,
-    data: Events[K],
-    options?: PublishOptions,
-  ): Promise<PublishResult> {
+  async publish(type: string, data?: unknown, options?: PublishOptions): Promise<PublishResult> {
     try {
-      const added = this.#core.publish(type, data, options);
+      // What is not given is null, and what is given as undefined is refused.
+      const payload = arguments.length < 2 ? null : data;
+      const added = this.#core.publish(type, payload, options);
       if (!(added instanceof Batch)) return await added;
       // The same as `resultOf`, without a second promise for each event.
       const index = added.last;
@@ -140,45 +156,43 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     return this.#settled(calls);
   }
 
-  broadcast<K extends EventType<Events>>(
-    type: K,
-    data: Events[K],
-    options?: PublishOptions,
-  ): Promise<PublishResult> {
-    return resultOf(this.#core.publish(type, data, options, 'broadcast'));
+  broadcast(type: string, data?: unknown, options?: PublishOptions): Promise<PublishResult> {
+    const payload = arguments.length < 2 ? null : data;
+    return resultOf(this.#core.publish(type, payload, options, 'broadcast'));
   }
 
-  publishToRoom<K extends EventType<Events>>(
+  publishToRoom(
     room: string,
-    type: K,
-    data: Events[K],
+    type: string,
+    data?: unknown,
     options?: RoomPublishOptions,
   ): Promise<PublishResult> {
+    const payload = arguments.length < 3 ? null : data;
     const { except, ...given } = copyOptions(options);
     const to = { room: readName(room, 'room'), ...(except !== undefined && { except }) };
-    return resultOf(this.#core.publish(type, data, given, to));
+    return resultOf(this.#core.publish(type, payload, given, to));
   }
 
-  publishToUser<K extends EventType<Events>>(
+  publishToUser(
     userId: string,
-    type: K,
-    data: Events[K],
+    type: string,
+    data?: unknown,
     options?: PublishOptions,
   ): Promise<PublishResult> {
-    const to = { user: readName(userId, 'userId') };
-    return resultOf(this.#core.publish(type, data, options, to));
+    const payload = arguments.length < 3 ? null : data;
+    return resultOf(
+      this.#core.publish(type, payload, options, { user: readName(userId, 'userId') }),
+    );
   }
 
   joinRoom(room: string, options?: MemberOptions): Promise<boolean> {
-    const { member } = readOptions(options, ['member']);
-    return this.#core.setMembership(true, 'room', room, member);
+    return this.#core.setMembership(true, 'room', room, readOptions(options, ['member']).member);
   }
 
-  leaveRoom(room: string, options?: MemberOptions): Promise<boolean> {
+  leaveRoom(room: string, options?: { member?: string }): Promise<boolean> {
     const read = readOptions(options, ['member']);
     refuseUndefined(read, 'member', 'for all members of this client');
-    const { member } = read;
-    return this.#core.setMembership(false, 'room', room, member);
+    return this.#core.setMembership(false, 'room', room, read.member);
   }
 
   getRoomMembers(room: string): Promise<string[]> {
@@ -194,18 +208,23 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
   }
 
   subscribe<const P extends string | readonly string[]>(
-    pattern: P,
-    handler: BatchHandler<PatternEvent<Events, P>>,
+    pattern: PatternOf<Events, P>,
+    handler: BatchHandler<PatternEvent<Received, P>>,
     options: BatchSubscribeOptions,
   ): Promise<Subscription>;
   subscribe<const P extends string | readonly string[]>(
     pattern: P,
-    handler: EventHandler<PatternEvent<Events, P>, GroupContext>,
+    handler: EventHandler<PatternEvent<Received, P>>,
+    options: ChannelSubscribeOptions,
+  ): Promise<Subscription>;
+  subscribe<const P extends string | readonly string[]>(
+    pattern: PatternOf<Events, P>,
+    handler: EventHandler<PatternEvent<Received, P>, GroupContext>,
     options: GroupSubscribeOptions,
   ): Promise<Subscription>;
   subscribe<const P extends string | readonly string[]>(
-    pattern: P,
-    handler: EventHandler<PatternEvent<Events, P>>,
+    pattern: PatternOf<Events, P>,
+    handler: EventHandler<PatternEvent<Received, P>>,
     options?: SubscribeOptions,
   ): Promise<Subscription>;
   subscribe(pattern: unknown, handler: unknown, options?: unknown): Promise<Subscription> {
@@ -219,15 +238,15 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
   }
 
   subscribeAll(
-    projection: BatchProjection<EventOf<Events>>,
+    projection: BatchProjection<EventOf<Received>>,
     options: BatchSubscribeOptions,
   ): Promise<Subscription>;
   subscribeAll(
-    projection: Projection<EventOf<Events>, GroupContext>,
+    projection: Projection<EventOf<Received>, GroupContext>,
     options: GroupSubscribeOptions,
   ): Promise<Subscription>;
   subscribeAll(
-    projection: Projection<EventOf<Events>>,
+    projection: Projection<EventOf<Received>>,
     options?: SubscribeOptions,
   ): Promise<Subscription>;
   subscribeAll(
@@ -247,22 +266,21 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
   }
 
   events<const P extends string | readonly string[]>(
-    pattern: P,
+    pattern: P | PatternOf<Events, P>,
     options?: EventsOptions,
-  ): EventIterator<PatternEvent<Events, P>> {
-    const iterator = new LiveIterator<PatternEvent<Events, P>>(this.#core, pattern, options);
+  ): EventIterator<PatternEvent<Received, P>> {
+    const iterator = new LiveIterator<PatternEvent<Received, P>>(this.#core, pattern, options);
     this.#core.rememberIterator(iterator);
     return iterator;
   }
 
-  getEvent(id: string): Promise<EventOf<Events> | null> {
-    const read = (text: string | null) => (text === null ? null : JSON.parse(text));
-    return this.#core.ask('getEvent', { id }).then(read);
+  getEvent(id: string): Promise<EventOf<Received> | null> {
+    return this.#core.ask('getEvent', { id }).then((text) => text && JSON.parse(text));
   }
 
   getHistory<const P extends string = '*'>(
     query?: HistoryQuery<P>,
-  ): Promise<History<PatternEvent<Events, P>>> {
+  ): Promise<History<PatternEvent<Received, P>>> {
     const read = readOptions(query, ['type', 'from', 'to', 'limit', 'source', 'order']);
     read.from = readMoment(read.from, 'from');
     read.to = readMoment(read.to, 'to');
@@ -271,7 +289,7 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
   }
 
   replay<const P extends string = '*'>(
-    query: ReplayQuery<PatternEvent<Events, P>, P>,
+    query: ReplayQuery<PatternEvent<Received, P>, P>,
   ): Promise<ReplayResult> {
     return replay(this.#core, query);
   }
@@ -299,23 +317,17 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
     return this.#core.subscriptions.list();
   }
 
-  on<K extends keyof ClientEvents>(name: K, listener: (...args: ClientEvents[K]) => unknown): this {
+  on<K extends keyof ClientEvents>(name: K, listener: Listener<Received, K>): this {
     this.#core.emitter.add(name, listener as never, false);
     return this;
   }
 
-  once<K extends keyof ClientEvents>(
-    name: K,
-    listener: (...args: ClientEvents[K]) => unknown,
-  ): this {
+  once<K extends keyof ClientEvents>(name: K, listener: Listener<Received, K>): this {
     this.#core.emitter.add(name, listener as never, true);
     return this;
   }
 
-  off<K extends keyof ClientEvents>(
-    name: K,
-    listener: (...args: ClientEvents[K]) => unknown,
-  ): this {
+  off<K extends keyof ClientEvents>(name: K, listener: Listener<Received, K>): this {
     this.#core.emitter.remove(name, listener as never);
     return this;
   }
@@ -337,9 +349,8 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
   }
 
   #subscribe(pattern: unknown, handler: unknown, options: unknown): Promise<Subscription> {
-    const { subscriptions } = this.#core;
     const live = this.#core.subscribe(pattern, handler, options);
-    return live.then((one) => new SubscriptionHandle(one, subscriptions));
+    return live.then((one) => new SubscriptionHandle(one, this.#core.subscriptions));
   }
 
   async #settled(calls: Promise<PublishResult>[]): Promise<PromiseSettledResult<PublishResult>[]> {
@@ -353,12 +364,8 @@ export class EventBusClient<Events = Record<string, any>> implements Contract<Ev
   }
 
   async #publishItem(item: unknown, defaults: PublishOptions): Promise<PublishResult> {
-    const given = reading('items', () => isPlainObject(item) && { ...item });
-    if (given === false) throw invalidAt(OPTIONS, 'items', 'must hold plain objects');
-    const { type, data, ...own } = given;
-    const merged = { ...defaults, ...own };
-    const options = Object.keys(merged).length === 0 ? undefined : merged;
-    return resultOf(this.#core.publish(type as string, data, options));
+    const { type, data, options } = readItem(item, defaults);
+    return resultOf(this.#core.publish(type, data, options));
   }
 }
 
@@ -391,8 +398,3 @@ Object.defineProperty(EventBusClient.prototype, inspect.custom, {
     return `EventBusClient ${inspect(this.toJSON())}`;
   },
 });
-
-function readName(value: unknown, path: string): string {
-  if (typeof value !== 'string') throw invalidAt(OPTIONS, path, 'must be a string');
-  return value;
-}

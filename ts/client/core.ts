@@ -25,7 +25,7 @@ import type { WaitLimits } from '../input/wait';
 import { type Instrumentation, InstrumentedCalls, type TraceContext } from '../instrumentation';
 import { BrokerLease, releaseWith } from '../native/brokers';
 import { applyDrained, type Drained, type DrainSinks } from '../native/drained';
-import { KeepAlive } from '../native/keepalive';
+import { KeepAlive, NO_HOLD } from '../native/keepalive';
 import type { Method, Replies } from '../native/methods';
 import {
   type NativeBroker,
@@ -60,6 +60,7 @@ export class Core {
   readonly log: Log;
   readonly emitter: Emitter;
   readonly timers: Timers;
+  readonly lastNext: number;
   readonly instanceId: string;
   readonly subscriptions: Subscriptions;
   /** Given when handler calls are traced. */
@@ -88,6 +89,7 @@ export class Core {
     const { timers, instrumentation } = environment;
     this.settings = settings;
     this.timers = timers;
+    this.lastNext = environment.lastNext;
     this.#schemas = schemas;
     this.#shutdownSignals = read.shutdownSignals;
     const log = new Log(read.logger, settings.logLevel, settings.serviceName);
@@ -104,7 +106,8 @@ export class Core {
     this.instanceId = this.#native.instanceId;
     this.#keepAlive = new KeepAlive(this.#native, this);
     this.#requests = new Requests(this.#keepAlive);
-    this.#memberships = new Memberships(this.#native, this.#requests, this.#keepAlive);
+    const hold = environment.isResident ? this.#keepAlive : NO_HOLD;
+    this.#memberships = new Memberships(this.#native, this.#requests, hold);
     this.#publisher = new Publisher(this.#native, settings, this.#keepAlive, {
       timers,
       record: environment.record,
@@ -127,7 +130,9 @@ export class Core {
     this.subscriptions = new Subscriptions({
       native: this.#native,
       requests: this.#requests,
-      keepAlive: this.#keepAlive,
+      keepAlive: hold,
+      delivered: environment.delivered,
+      warn: (code, message) => this.#notices.announce({ event: 'warning', code, message }),
       dispatcher: this.#dispatcher,
       log,
       start: () => this.#start(),

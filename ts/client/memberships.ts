@@ -1,17 +1,17 @@
 /** Joining and leaving rooms and users. A client that is a member of any keeps the process alive. */
 
 import { unwrap } from '../errors';
-import type { KeepAlive } from '../native/keepalive';
+import type { Hold } from '../native/keepalive';
 import type { NativeClient } from '../native/native';
 import type { Requests } from './requests';
 
 export class Memberships {
   readonly #native: NativeClient;
   readonly #requests: Requests;
-  readonly #keepAlive: KeepAlive;
+  readonly #keepAlive: Hold;
   #acquired = false;
 
-  constructor(native: NativeClient, requests: Requests, keepAlive: KeepAlive) {
+  constructor(native: NativeClient, requests: Requests, keepAlive: Hold) {
     this.#native = native;
     this.#requests = requests;
     this.#keepAlive = keepAlive;

@@ -11,6 +11,8 @@ const PATTERN = 'ERR_BUS_INVALID_PATTERN';
 
 export interface SubscribeArguments {
   patterns: string[];
+  /** Whether the patterns address event types, and not channels. */
+  ofTypes: boolean;
   /** The pattern as the user will see it: a text, or a frozen array. */
   shown: string | readonly string[];
   handler: EventHandler<BusEvent>;
@@ -37,7 +39,9 @@ export function readSubscribeArguments(
   }
   checkSignal(signal);
   const shown = typeof pattern === 'string' ? pattern : Object.freeze(patterns);
-  return { patterns, shown, handler: handler as EventHandler<BusEvent>, json, retryIf, signal };
+  const ofTypes = given.by !== 'channel';
+  const called = handler as EventHandler<BusEvent>;
+  return { patterns, ofTypes, shown, handler: called, json, retryIf, signal };
 }
 
 /** Without its group a subscription is live and misses what is stored; without a condition a filter takes everything. */

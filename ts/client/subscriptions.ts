@@ -4,9 +4,10 @@ import type { SubscriptionInfo } from '../../index';
 import { describe, type EventBusError, unwrap } from '../errors';
 import type { Dispatcher } from '../handle/dispatcher';
 import { LiveSubscription } from '../handle/subscription';
-import type { KeepAlive } from '../native/keepalive';
-import type { NativeClient, Subscribed } from '../native/native';
+import type { Hold } from '../native/keepalive';
+import type { HandlerInput, NativeClient, Subscribed } from '../native/native';
 import { onAbort, throwIfAborted } from '../runtime/signals';
+import { ForeignPatterns } from './foreign-patterns';
 import type { Log } from './logger';
 import type { Requests } from './requests';
 import { readSubscribeArguments, type SubscribeArguments } from './subscribe-arguments';
@@ -15,9 +16,12 @@ import { readSubscribeArguments, type SubscribeArguments } from './subscribe-arg
 export interface SubscriptionParts {
   readonly native: NativeClient;
   readonly requests: Requests;
-  readonly keepAlive: KeepAlive;
+  readonly keepAlive: Hold;
   readonly dispatcher: Dispatcher;
   readonly log: Log;
+  /** Told of what a handler is called with, where a test bus asks for it. */
+  readonly delivered: ((event: HandlerInput) => void) | undefined;
+  warn(code: string, message: string): void;
   /** Begins to connect. */
   start(): void;
   isClosed(): boolean;
@@ -25,9 +29,11 @@ export interface SubscriptionParts {
 
 export class Subscriptions {
   readonly #parts: SubscriptionParts;
+  readonly #foreignPatterns: ForeignPatterns;
 
   constructor(parts: SubscriptionParts) {
     this.#parts = parts;
+    this.#foreignPatterns = new ForeignPatterns((code, message) => parts.warn(code, message));
   }
 
   /** Resolves when the subscription is confirmed. Throws at once for wrong arguments. */
@@ -88,7 +94,8 @@ export class Subscriptions {
   }
 
   async #begin(given: SubscribeArguments): Promise<LiveSubscription> {
-    const { native, requests, dispatcher } = this.#parts;
+    const { native, requests, dispatcher, delivered } = this.#parts;
+    const handler = delivered === undefined ? given.handler : noting(given.handler, delivered);
     let live: LiveSubscription | undefined;
     try {
       await requests.send((ticket) => {
@@ -100,9 +107,10 @@ export class Subscriptions {
           native.instanceId,
           subscribed,
           given.shown,
-          given.handler,
+          handler,
           given.retryIf,
         );
+        if (given.ofTypes) this.#foreignPatterns.check(given.patterns);
         // Before the confirmation: its first events may come in the same drain.
         dispatcher.add(live);
       }, given.signal);
@@ -139,4 +147,16 @@ export class Subscriptions {
       .send((ticket) => native.unsubscribe(ticket, live.sub))
       .catch((error) => log.write('debug', 'not ended', { error: describe(error) }));
   }
+}
+
+/** A handler that tells of each call. */
+function noting(
+  handler: SubscribeArguments['handler'],
+  delivered: (event: HandlerInput) => void,
+): SubscribeArguments['handler'] {
+  return (event, context) => {
+    // Of a batch it is all of them.
+    delivered(event as HandlerInput);
+    return handler(event, context);
+  };
 }

@@ -1,5 +1,6 @@
 /** The `ctx` of handlers: where an event came from, which attempt this is, and the signal of the call. */
 
+import { setMaxListeners } from 'node:events';
 import type { BatchContext, GroupContext, HandlerContext, ReplayContext } from '../../index';
 import type { HandlerInput, RawEvent, RunInfo } from '../native/native';
 
@@ -20,6 +21,8 @@ export class CallContext implements HandlerContext {
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
+      // A handler may give it to as many calls as it likes. Node 20 warns of a leak at the eleventh listener.
+      setMaxListeners(0, this.#controller.signal);
       if (this.#aborted !== undefined) this.#controller.abort(this.#aborted.reason);
     }
     return this.#controller.signal;

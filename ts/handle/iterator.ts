@@ -4,7 +4,7 @@ import type { EventIterator } from '../../index';
 import { stackFromCaller, startAsyncStacksAtCaller } from '../caller-stacks';
 import { invalidAt } from '../errors';
 import { copyOptions } from '../input/options';
-import type { Timer, Timers } from '../runtime/timers';
+import { processTimers, type Timer } from '../runtime/timers';
 import { CallContext } from './handler-context';
 import { NOT_HANDLED } from './settlements';
 import type { LiveSubscription } from './subscription';
@@ -24,7 +24,8 @@ interface Waiter<E> {
 
 /** What an iterator needs of its client. */
 export interface IteratorOwner {
-  readonly timers: Timers;
+  /** How long the event in hand waits for `next()` once the iterator has ended, in ms. */
+  readonly lastNext: number;
   subscribe(
     pattern: unknown,
     handler: (event: never, context: never) => unknown,
@@ -44,12 +45,6 @@ const RESERVED = [
   'circuitBreaker',
   'batch',
 ] as const;
-
-/**
- * How long a stored event in hand waits for `next()` once the iterator has ended, in ms. The loop may still work on
- * it, but nothing tells whether there is a loop.
- */
-const LAST_NEXT = 1000;
 
 const END: IteratorResult<never, undefined> = { done: true, value: undefined };
 
@@ -116,7 +111,8 @@ export class LiveIterator<E> implements EventIterator<E> {
     this.#owner.forgetIterator(this);
     if (!this.#durable) this.#acceptInHand();
     else if (this.#inHand.length > 0) {
-      this.#lastNext ??= this.#owner.timers.set(() => this.#returnInHand(), LAST_NEXT);
+      // By the real clock: the body of a loop runs in real time, in a test bus too.
+      this.#lastNext ??= processTimers.set(() => this.#returnInHand(), this.#owner.lastNext);
     }
     for (const one of this.#buffer.splice(0)) one.drop(NOT_HANDLED);
     for (const waiter of this.#waiting.splice(0)) waiter.resolve(END);
@@ -177,12 +173,12 @@ export class LiveIterator<E> implements EventIterator<E> {
   }
 
   #returnInHand(): void {
-    this.#owner.timers.clear(this.#lastNext);
+    processTimers.clear(this.#lastNext);
     for (const one of this.#inHand.splice(0)) one.drop(NOT_HANDLED);
   }
 
   #acceptInHand(): void {
-    this.#owner.timers.clear(this.#lastNext);
+    processTimers.clear(this.#lastNext);
     const inHand = this.#inHand;
     if (inHand.length === 0) return;
     this.#inHand = [];

@@ -59,3 +59,10 @@ export function readPosition(value: unknown, path: string): unknown {
   }
   return readMoment(value, path);
 }
+
+/** A name among the arguments of a call. Throws `INVALID_OPTIONS`. */
+export function readName(value: unknown, path: string): string {
+  if (typeof value !== 'string')
+    throw invalidAt('ERR_BUS_INVALID_OPTIONS', path, 'must be a string');
+  return value;
+}

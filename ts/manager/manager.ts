@@ -90,7 +90,7 @@ export class EventBusManager implements Contract {
     if (isAlone(client)) delete given.localOnly;
     const called: EventHandler<BusEvent> = (event, ctx) =>
       handler(toFlat(event) as ReceivedFlatEvent<M>, ctx);
-    const subscription = client.subscribe(type, called, given);
+    const subscription = client.subscribe<string | readonly string[]>(type, called, given);
     return this.#idsOf(subscription, this.#open?.subscribing);
   }
 

@@ -9,7 +9,15 @@ import type { NativeClient } from './native';
  */
 const alive = new Set<object>();
 
-export class KeepAlive {
+/** What keeps the process alive, or for a test bus does not. */
+export interface Hold {
+  acquire(): void;
+  release(): void;
+}
+
+export const NO_HOLD: Hold = { acquire() {}, release() {} };
+
+export class KeepAlive implements Hold {
   readonly #native: NativeClient;
   readonly #owner: object;
   #count = 0;

@@ -3,8 +3,8 @@
 import type { PublishOptions } from '../../index';
 import { busError, invalidAt } from '../errors';
 import { handledEvent } from '../handle/current-event';
-import { jsonOf } from '../input/json';
-import { copyOptions, readMoment } from '../input/options';
+import { isPlainObject, jsonOf } from '../input/json';
+import { copyOptions, reading, readMoment } from '../input/options';
 import { checkSignal } from '../input/signal';
 import type { TraceContext } from '../instrumentation';
 import type { HandlerInput, RawEvent, Recipients } from '../native/native';
@@ -57,6 +57,19 @@ export function parsePublishOptions(
     timeout: given.timeout as number | undefined,
     signal,
   };
+}
+
+/** An item of a batch: an event with its own options, which go before those of the batch. */
+export function readItem(
+  item: unknown,
+  defaults: PublishOptions,
+): { type: string; data: unknown; options: PublishOptions | undefined } {
+  const given = reading('items', () => isPlainObject(item) && { ...item });
+  if (given === false) throw invalidAt(OPTIONS, 'items', 'must hold plain objects');
+  const { type, data, ...own } = given;
+  const merged = { ...defaults, ...own };
+  const options = Object.keys(merged).length === 0 ? undefined : merged;
+  return { type: type as string, data, options };
 }
 
 /** The JSON of the options of a publish that has none of its own: what it inherits, or nothing. */

@@ -6,8 +6,13 @@
 import type { PublishResult } from '../../index';
 import type { RawEvent, Recipients } from '../native/native';
 
-/** Told of a published event, with its place in the order of publishing. */
-export type RecordPublished = (event: RawEvent, batch: number, index: number) => void;
+/** Told of a published event and its result, with its place in the order of publishing. */
+export type RecordPublished = (
+  event: RawEvent,
+  result: PublishResult,
+  batch: number,
+  index: number,
+) => void;
 
 /** Members of the metadata that are options of a publish by the same name. */
 const NAMED = ['causationId', 'traceparent', 'tracestate', 'userId', 'organizationId', 'key'];

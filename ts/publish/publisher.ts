@@ -227,7 +227,7 @@ export class Publisher {
     if (this.#record === undefined) return;
     const [, options, data] = batch.linesOf(index);
     const origin = { source: this.#settings.serviceName, instanceId: this.#native.instanceId };
-    this.#record(publishedEvent(result, options, data, origin), batch.number, index);
+    this.#record(publishedEvent(result, options, data, origin), result, batch.number, index);
   }
 
   readonly #flushLater = (): void => this.flush();

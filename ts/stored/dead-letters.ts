@@ -11,22 +11,22 @@ import { startAsyncStacksAtCaller } from '../caller-stacks';
 import { readOptions, refuseUndefined } from '../input/options';
 import type { Ask, RawLetter } from '../native/methods';
 
-export class DeadLetters implements Contract {
+export class DeadLetters<E = BusEvent> implements Contract<E> {
   readonly #ask: Ask;
 
   constructor(ask: Ask) {
     this.#ask = ask;
   }
 
-  list(query?: DeadLetterQuery): Promise<DeadLetter[]> {
+  list(query?: DeadLetterQuery): Promise<DeadLetter<E>[]> {
     const read = readOptions(query, ['stream', 'limit', 'after']);
     const letters = this.#ask('deadLetters.list', read);
-    return letters.then((all) => all.map(letterOf));
+    return letters.then((all) => all.map((one) => letterOf<E>(one)));
   }
 
-  get(id: string): Promise<DeadLetter | null> {
+  get(id: string): Promise<DeadLetter<E> | null> {
     const letter = this.#ask('deadLetters.get', { id });
-    return letter.then((one) => (one === null ? null : letterOf(one)));
+    return letter.then((one) => (one === null ? null : letterOf<E>(one)));
   }
 
   replay(id: string, options?: { to?: 'group' | 'stream' }): Promise<{ messageId: string } | null> {
@@ -64,7 +64,7 @@ startAsyncStacksAtCaller(DeadLetters, [
   'count',
 ]);
 
-function letterOf(letter: RawLetter): DeadLetter {
-  const event = letter.event === null ? null : (JSON.parse(letter.event) as BusEvent);
+function letterOf<E>(letter: RawLetter): DeadLetter<E> {
+  const event = letter.event === null ? null : (JSON.parse(letter.event) as E);
   return { ...letter, event };
 }

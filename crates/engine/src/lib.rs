@@ -27,7 +27,7 @@ mod transport;
 pub use crate::admin::questions;
 pub use crate::client::{Client, DRAIN_LIMIT, DRAIN_TIMEOUT, NO_LIMIT, Subscribed};
 pub use crate::host::{Drained, Host};
-pub use crate::memory::Broker;
+pub use crate::memory::{Broker, Unsettled};
 pub use crate::redis::check;
 pub use crate::rooms::Joinable;
 pub use crate::runtime::panics;

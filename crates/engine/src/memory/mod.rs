@@ -4,7 +4,8 @@
 //!
 //! - `broker`: channels, patterns and streams; `readers`: the reads that wait for entries;
 //! - `publishing`: from submissions to streams and subscribers;
-//! - `transport`, `store`: a client's side of it.
+//! - `transport`, `store`: a client's side of it;
+//! - `unsettled`: what groups have left over.
 
 mod broker;
 mod publishing;
@@ -13,7 +14,9 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod unsettled;
 
 pub use broker::Broker;
 pub(crate) use broker::Timed;
 pub(crate) use transport::MemoryTransport;
+pub use unsettled::Unsettled;

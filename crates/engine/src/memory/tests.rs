@@ -9,7 +9,7 @@ use std::time::Duration;
 use oxbus_model::config::{Config, Environment};
 use oxbus_model::consumer::{GroupKey, Read};
 use oxbus_model::routing::router::ServerSubscription;
-use oxbus_model::stream_store::{EntryId, Fields, Position, Request, Response};
+use oxbus_model::stream_store::{ConsumerId, EntryId, Fields, Position, Request, Response};
 use oxbus_model::{BusError, ErrorKind};
 
 use crate::client::ClientEvents;
@@ -335,4 +335,26 @@ fn of_many_that_write_and_read_at_once_each_entry_is_read_once() {
         }
         assert_eq!((seen.len(), count), (WRITERS * EACH, WRITERS * EACH));
     });
+}
+
+#[test]
+fn what_a_group_has_left_over_is_told_once_for_each_group() {
+    let rig = Rig::new();
+    for n in ["1", "2"] {
+        rig.store("s", n);
+    }
+    let client = rig.client(1);
+    rig.read(client, 1);
+    let left = |stream: &str| {
+        let all = rig.broker.unsettled(stream);
+        all.into_iter().map(|one| (one.id.seq, one.group.to_string(), one.read)).collect::<Vec<_>>()
+    };
+    let row = |seq, group: &str, read| (seq, group.to_owned(), read);
+    assert_eq!(left("s"), [row(0, "g", true), row(0, "h", false), row(1, "g", false), row(1, "h", false)]);
+    let (stream, group, consumer) = ("s".into(), "g".into(), "c1".into());
+    let member = ConsumerId { stream, group, consumer, instance: "i".into() };
+    rig.broker.execute(Request::Acknowledge { member, ids: vec![EntryId::first_of(1000)] }).unwrap();
+    assert_eq!(left("s"), [row(0, "h", false), row(1, "g", false), row(1, "h", false)]);
+    assert_eq!(left("t"), []);
+    assert_eq!(left("none"), []);
 }

@@ -26,6 +26,9 @@ pub(super) fn remove(group: &mut Group, id: u32, now: u64, cx: &mut Context) {
 pub(super) fn stop(group: &mut Group, now: u64, cx: &mut Context) {
     group.stopping = true;
     end_waiting_calls(group, None, now, cx);
+    for stream in group.streams.iter_mut().filter(|stream| stream.unmatched.wait_for_facts()) {
+        stream.heartbeat.hurry();
+    }
 }
 
 /// Ends the calls that no handler has: those of one subscription, or all; then other clients make them.

@@ -48,7 +48,12 @@ pub(super) fn skipped(
     };
     if !done {
         stream.unmatched.outdated(entries);
-        stream.heartbeat.hurry_for_entry(now);
+        if group.stopping {
+            // At once: the end of a group waits for nothing but answers.
+            stream.heartbeat.hurry();
+        } else {
+            stream.heartbeat.hurry_for_entry(now);
+        }
         return;
     }
     stream.unmatched.succeeded();

@@ -79,6 +79,11 @@ impl UnmatchedEntries {
         entries
     }
 
+    /// Whether entries wait for new facts.
+    pub(crate) fn wait_for_facts(&self) -> bool {
+        !self.outdated.is_empty()
+    }
+
     pub(crate) fn clear(&mut self) {
         self.waiting.clear();
         self.outdated.clear();

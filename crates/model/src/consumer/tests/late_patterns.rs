@@ -253,3 +253,33 @@ fn answers_that_overtake_each_other_hide_no_type_that_was_read_past() {
     worker.add(3, "b", &options());
     assert_eq!(handled(&mut worker, &mut world), [1, 2]);
 }
+
+/// No time passes: it would not, on a clock that stands still.
+#[test]
+fn what_waits_for_new_patterns_is_judged_at_once_when_the_group_is_left() {
+    for stops_first in [false, true] {
+        let mut world = World::new();
+        made(&mut world);
+        let mut worker = client("w", &["a"], &mut world);
+        // This one does not know yet that another client has come with a pattern.
+        let mut other = Client::with("o", &options(), DeadLetterConfig::default());
+        other.add(1, "b", &options());
+        other.run(&mut world);
+        let id = world.publish("s", "b", None);
+        let (key, read) = (worker.key, worker.parked.take().unwrap());
+        let entries = world.read(&read).unwrap().unwrap();
+        worker.consumer.arrived(key, entries, world.now);
+        if !stops_first {
+            worker.run(&mut world);
+            assert!(!worker.consumer.is_settled(None), "it waits to hear of the pattern");
+        }
+        worker.consumer.stop_reading(None, world.now);
+        worker.run(&mut world);
+        assert!(worker.consumer.is_settled(None), "stops first: {stops_first}");
+        let pending: Vec<_> = world.pending("s").iter().map(|entry| (entry.id, entry.deliveries)).collect();
+        assert_eq!(pending, [(id, 0)]);
+        // The one whose pattern it is gets it.
+        other.consumer.connected(other.key);
+        assert_eq!(handled(&mut other, &mut world), [1]);
+    }
+}

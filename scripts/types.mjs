@@ -1,0 +1,164 @@
+// `npm run test:types`: compiles the programs that use every part of the contract with several versions of TypeScript, strict
+// settings, resolutions of modules, with and without the types of Node.js and of browsers. Prints a table for docs/types.md.
+// `-- --part`: the combinations that find most, within seconds.
+
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { root, run } from './prepare.mjs';
+
+const fixtures = join(root, 'fixtures', 'types', 'node_modules');
+const compilers = [
+  ['5.2', join(fixtures, 'typescript-5.2')],
+  ['5.9', join(fixtures, 'typescript-5.9')],
+  ['7.0', join(root, 'node_modules', 'typescript')],
+];
+const settings = {
+  strict: {},
+  'exactOptionalPropertyTypes and others': {
+    exactOptionalPropertyTypes: true,
+    noUncheckedIndexedAccess: true,
+    noPropertyAccessFromIndexSignature: true,
+    noImplicitOverride: true,
+    verbatimModuleSyntax: false,
+    isolatedModules: true,
+  },
+};
+const resolutions = {
+  nodenext: { module: 'nodenext', moduleResolution: 'nodenext' },
+  bundler: { module: 'esnext', moduleResolution: 'bundler' },
+};
+const ES = ['es2022', 'esnext.disposable'];
+const surroundings = {
+  '@types/node': { lib: ES, types: ['node'] },
+  'DOM and @types/node': { lib: [...ES, 'dom'], types: ['node'] },
+  DOM: { lib: [...ES, 'dom'], types: [] },
+};
+
+/** What nobody but our own tests writes, such as indexes into arrays without a look, is left to `strict`. */
+const PROGRAMS = ['event-maps.test-d.ts', 'types.test-d.ts'];
+const COMPATIBLE = `
+import { EventBusClient, type EventBusConfig, EventBusError, type RedisConfig, type SubscribeOptions } from 'oxbus';
+import { createTestBus } from 'oxbus/testing';
+type Events = { 'photo.uploaded': { photoId: string; at: Date }; 'photo.deleted': { photoId: string }; ping: void };
+declare const url: string | undefined;
+declare const timeout: number | undefined;
+const redis: RedisConfig = { url, password: url, commandTimeout: timeout, tls: undefined };
+const config: EventBusConfig = { redis: url, serviceName: url, lease: timeout, logger: console };
+export const bus = new EventBusClient<Events>({ ...config, redis });
+const options: SubscribeOptions = { timeout, concurrency: timeout, retry: { initialDelay: timeout } };
+export async function use(signal: AbortSignal | undefined): Promise<void> {
+  await bus.connect({ timeout, signal });
+  await bus.publish('photo.uploaded', { photoId: '1', at: new Date() }, { key: url, timeout, signal });
+  await bus.publish('ping');
+  await bus.subscribe('photo.*', (event, ctx) => {
+    ctx.signal.throwIfAborted();
+    if (event.type === 'photo.uploaded') event.data.at.trim();
+    else event.data.photoId.trim();
+  }, options);
+  // @ts-expect-error a group that is undefined is refused
+  await bus.subscribe('photo.*', () => {}, { group: url as string | undefined, timeout: 'soon' });
+  // @ts-expect-error no such type
+  await bus.subscribe('photo.renamed', () => {});
+  await using test = createTestBus<Events>(config);
+  for (const { data } of test.published('photo.deleted')) data.photoId.trim();
+  for await (const { data } of bus.events('photo.deleted', { signal })) data.photoId.trim();
+  try {
+    await bus.disconnect({ timeout });
+  } catch (error) {
+    if (error instanceof EventBusError && error.outcome === 'unknown') throw error;
+  }
+}
+`;
+
+function combinations(part) {
+  const all = [];
+  for (const [version, compiler] of compilers) {
+    for (const setting of Object.keys(settings)) {
+      for (const resolution of Object.keys(resolutions)) {
+        for (const surrounding of Object.keys(surroundings)) {
+          all.push({ version, compiler, setting, resolution, surrounding });
+        }
+      }
+    }
+  }
+  const [, strictest] = Object.keys(settings);
+  const chosen = ({ setting, resolution, surrounding }) =>
+    setting === strictest && (resolution === 'nodenext') === (surrounding === '@types/node');
+  return part ? all.filter((one) => chosen(one) && one.surrounding !== 'DOM and @types/node') : all;
+}
+
+function project(folder) {
+  const links = ['@types/node', 'undici-types'].map((name) => [
+    name,
+    join(root, 'node_modules', name),
+  ]);
+  for (const [name, target] of [...links, ['oxbus', root]]) {
+    const link = join(folder, 'node_modules', name);
+    mkdirSync(dirname(link), { recursive: true });
+    symlinkSync(target, link);
+  }
+  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
+  writeFileSync(join(folder, 'compatible.ts'), COMPATIBLE);
+  for (const name of PROGRAMS) {
+    const text = readFileSync(join(root, '__test__', name), 'utf8');
+    const imported = text
+      .replace("from '..'", "from 'oxbus'")
+      .replace("'../testing'", "'oxbus/testing'");
+    writeFileSync(join(folder, name), imported);
+  }
+}
+
+/** What the compiler says; nothing when all is well. */
+function compile(folder, { compiler, setting, resolution, surrounding }) {
+  const compilerOptions = {
+    target: 'es2022',
+    strict: true,
+    noEmit: true,
+    skipLibCheck: false,
+    ...settings[setting],
+    ...resolutions[resolution],
+    ...surroundings[surrounding],
+  };
+  const files =
+    setting === 'strict' ? ['compatible.ts', ...PROGRAMS] : ['compatible.ts', PROGRAMS[0]];
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }));
+  const tsc = join(compiler, 'bin', 'tsc');
+  const ended = spawnSync(process.execPath, [tsc, '-p', folder], { cwd: folder, encoding: 'utf8' });
+  return ended.status === 0 ? '' : ended.stdout + ended.stderr;
+}
+
+function table(results) {
+  const versions = compilers.map(([version]) => version);
+  const rows = new Map();
+  for (const { setting, resolution, surrounding, version, said } of results) {
+    const name = `| ${setting} | \`${resolution}\` | ${surrounding} |`;
+    rows.set(name, { ...rows.get(name), [version]: said === '' ? 'yes' : 'no' });
+  }
+  const lines = [...rows].map(
+    ([name, cells]) => `${name} ${versions.map((version) => cells[version]).join(' | ')} |`,
+  );
+  const head = `| settings | modules | types of | ${versions.join(' | ')} |`;
+  return [head, `|---|---|---|${'---|'.repeat(versions.length)}`, ...lines].join('\n');
+}
+
+run(process.execPath, [join(root, 'scripts', 'fixtures.mjs'), 'types']);
+const folder = mkdtempSync(join(tmpdir(), 'oxbus-types-'));
+try {
+  project(folder);
+  const results = combinations(process.argv.includes('--part')).map((one) => ({
+    ...one,
+    said: compile(folder, one),
+  }));
+  for (const { version, setting, resolution, surrounding, said } of results) {
+    if (said !== '')
+      console.log(`TypeScript ${version}, ${setting}, ${resolution}, ${surrounding}:\n${said}`);
+  }
+  console.log(table(results));
+  const failed = results.filter(({ said }) => said !== '').length;
+  console.log(`${results.length - failed} passed, ${failed} failed`);
+  if (failed > 0) process.exitCode = 1;
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}

@@ -1,0 +1,59 @@
+/** What a client of a test bus has published, in the order of publishing. */
+
+import type { BusEvent } from '../../index';
+import { native, type RawEvent } from '../native/native';
+import type { RecordPublished } from '../publish/published-event';
+
+/** So many published events are kept; the oldest one goes first. */
+const MAX_PUBLISHED = 100_000;
+
+/** A published event, with its place in the order of publishing. */
+interface Published {
+  event: RawEvent;
+  /** The entry that stores it. */
+  entry: { stream: string; messageId: string } | undefined;
+  batch: number;
+  index: number;
+}
+
+export class PublishedEvents {
+  readonly #all: Published[] = [];
+
+  readonly record: RecordPublished = (event, result, batch, index) => {
+    const { stream, messageId } = result;
+    const entry =
+      stream === undefined || messageId === undefined ? undefined : { stream, messageId };
+    this.#insert({ event, entry, batch, index });
+    if (this.#all.length > MAX_PUBLISHED) this.#all.shift();
+  };
+
+  all(): readonly Published[] {
+    return this.#all;
+  }
+
+  /** Copies of those whose type matches. */
+  matching(pattern: string | undefined): BusEvent[] {
+    const events: BusEvent[] = [];
+    for (const { event } of this.#all) {
+      if (pattern === undefined || native.matches(pattern, event.type)) events.push(copyOf(event));
+    }
+    return events;
+  }
+
+  /** Results come nearly in the order of publishing, so the search begins at the end. */
+  #insert(one: Published): void {
+    let at = this.#all.length;
+    for (; at > 0; at -= 1) {
+      const before = this.#all[at - 1] as Published;
+      if (before.batch < one.batch || (before.batch === one.batch && before.index < one.index)) {
+        break;
+      }
+    }
+    this.#all.splice(at, 0, one);
+  }
+}
+
+/** `structuredClone` would make objects of another realm than the one of the test. */
+export function copyOf(event: RawEvent): BusEvent {
+  return JSON.parse(JSON.stringify(event)) as BusEvent;
+}

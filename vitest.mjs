@@ -1,0 +1,5 @@
+// `setupFiles: ['oxbus/vitest']`: adds the matchers.
+import { expect } from 'vitest';
+import { matchers } from './testing.js';
+
+expect.extend(matchers);
