@@ -11,13 +11,20 @@ type AnyMethod = (...args: never[]) => unknown;
 type AsyncMethod = (...args: never[]) => Promise<unknown>;
 type Called = (this: unknown, ...args: unknown[]) => unknown;
 
+const FRAME = '\n    at ';
+
 /**
  * Gives a bus error a stack that starts at the caller of `method`, and returns the error. V8 knows the awaiting
  * callers of `method` only while `method` itself runs, so only `method`, or what it has called, may call this.
  */
 // biome-ignore lint/complexity/noBannedTypes: any function is a mark for captureStackTrace
 export function stackFromCaller(error: unknown, method: Function): unknown {
-  if (error instanceof EventBusError) Error.captureStackTrace(error, method);
+  if (!(error instanceof EventBusError)) return error;
+  Error.captureStackTrace(error, method);
+  // Between two timers Node runs what has become ready, below frames of its own.
+  const [head = '', ...frames] = (error.stack ?? '').split(FRAME);
+  const first = frames.findIndex((frame) => !frame.includes('node:internal/'));
+  if (first > 0) error.stack = [head, ...frames.slice(first)].join(FRAME);
   return error;
 }
 

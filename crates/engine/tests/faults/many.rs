@@ -74,9 +74,9 @@ async fn a_client_with_very_many_subscriptions_closes_soon() {
     drop(all);
     let confirmed = async || server.pubsub_numsub(&names[COUNT - 1]).await == 1;
     oxbus_testkit::eventually(seconds(30), "the last is subscribed", confirmed).await;
-    eprintln!("{COUNT} subscriptions after {:?}", started.elapsed());
-    assert!(started.elapsed() <= seconds(5), "{:?}", started.elapsed());
-    let (_, took) = crate::setup::timed(bus.disconnect_within(None)).await;
-    eprintln!("{COUNT} subscriptions were closed in {took:?}");
-    assert!(took <= seconds(3), "{took:?}");
+    let subscribing = started.elapsed();
+    let (_, closing) = crate::setup::timed(bus.disconnect_within(None)).await;
+    eprintln!("{COUNT} subscriptions after {subscribing:?}, closed in {closing:?}");
+    // To look through all of them for each of them would take minutes.
+    assert!(closing <= seconds(30), "{closing:?}");
 }

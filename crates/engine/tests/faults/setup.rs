@@ -8,7 +8,7 @@ use oxbus_model::{BusError, ErrorKind, Outcome};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::support::{Bus, Receipt};
+use crate::support::{Bus, PATIENCE, Receipt};
 
 /// How much longer than promised something may take on a shared machine.
 pub const SLACK: Duration = Duration::from_millis(1_000);
@@ -33,10 +33,10 @@ pub fn hasty(url: &str) -> Value {
     json!({ "redis": { "url": url, "connectTimeout": 1000, "commandTimeout": 1000, "heartbeat": 300 } })
 }
 
-/// A connected client with a configuration of its own.
+/// A connected client with a configuration of its own. How long its attempts may take is not tried here.
 pub async fn ready(config: Value) -> Bus {
     let bus = Bus::with_config(config);
-    bus.connect().await.expect("a connection");
+    bus.connect_within(Some(PATIENCE.as_secs() * 1_000)).await.expect("a connection");
     bus
 }
 
