@@ -1674,7 +1674,7 @@ export type TrimOptions =
   | { before: Moment; maxLength?: undefined; minId?: undefined };
 
 /**
- * The dead letters of all streams. Ids are opaque, and a text that can be none is `INVALID_OPTIONS`;
+ * The dead letters of all streams. Ids are opaque, and a text that is none names no dead letter;
  * every method rejects as those of {@link Streams}.
  */
 export interface DeadLetters<E = BusEvent> {
@@ -1688,7 +1688,7 @@ export interface DeadLetters<E = BusEvent> {
   /**
    * Moves a dead letter back as a new entry, in one step: by default for the group that failed
    * alone (others acknowledge it unseen), with `to: 'stream'` for all groups. Null if there is none
-   * of that id; a text that no dead letter can have as its id is `INVALID_OPTIONS`, also of `get` and `remove`.
+   * of that id.
    */
   replay(
     id: string,

@@ -117,14 +117,14 @@ pub(super) fn too_much(fit: usize) -> BusError {
 async fn get(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let dead_letter = dead_letter_id(context, &mut args)?;
     args.finish()?;
+    let Some(dead_letter) = dead_letter else { return Ok(Value::Null) };
     let entry = entry(context, &dead_letter).await?;
     Ok(entry.map(|entry| value(context, &dead_letter.dead_letters, entry)).unwrap_or_default())
 }
 
-/// The `id` that is given. What no dead letter can have as its id is refused: it may be that of something else.
-fn dead_letter_id(context: &Context, args: &mut Arguments) -> Result<DeadLetterId, BusError> {
-    let text = args.text("id")?;
-    DeadLetterId::parse(context, &text).ok_or_else(|| args.error("id", "is not the id of a dead letter"))
+/// The `id` that is given; `None` where no dead letter can have it.
+fn dead_letter_id(context: &Context, args: &mut Arguments) -> Result<Option<DeadLetterId>, BusError> {
+    Ok(DeadLetterId::parse(context, &args.text("id")?))
 }
 
 async fn entry(context: &Context, dead_letter: &DeadLetterId) -> Result<Option<StoredEntry>, BusError> {
@@ -175,6 +175,7 @@ async fn replay(context: &Context, mut args: Arguments) -> Result<Value, BusErro
     let dead_letter = dead_letter_id(context, &mut args)?;
     let to = replay_target(&mut args)?;
     args.finish()?;
+    let Some(dead_letter) = dead_letter else { return Ok(Value::Null) };
     let Some(entry) = entry(context, &dead_letter).await? else { return Ok(Value::Null) };
     if to == ReplayTarget::Group {
         let DeadLetter { stream, group, .. } = read(context, &dead_letter.dead_letters, entry);
@@ -286,6 +287,7 @@ pub(super) fn interrupted(error: BusError, done: u64) -> BusError {
 async fn remove(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let dead_letter = dead_letter_id(context, &mut args)?;
     args.finish()?;
+    let Some(dead_letter) = dead_letter else { return Ok(false.into()) };
     let removed = context
         .count(Request::Delete { stream: dead_letter.dead_letters, ids: vec![dead_letter.id] })
         .await?;
