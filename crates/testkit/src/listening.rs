@@ -1,6 +1,7 @@
 //! A port of the loopback interface, and the task that serves it.
 
 use std::future::Future;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -19,11 +20,22 @@ pub struct Listening {
 impl Listening {
     /// Listens on a free port of the loopback interface. `serve` gives for each connection, in the order of
     /// accept, the future that serves it, or `None` to close it at once.
-    pub(crate) async fn start<F>(mut serve: impl FnMut(TcpStream) -> Option<F> + Send + 'static) -> Self
+    pub(crate) async fn start<F>(serve: impl FnMut(TcpStream) -> Option<F> + Send + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
+        Self::on(0, serve).await.expect("a free port")
+    }
+
+    /// As [`Listening::start`], on this port.
+    pub(crate) async fn on<F>(
+        port: u16,
+        mut serve: impl FnMut(TcpStream) -> Option<F> + Send + 'static,
+    ) -> io::Result<Self>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr().expect("the address of a listener");
         let acceptor = tokio::spawn(async move {
             // Aborts the connections when the acceptor is.
@@ -48,7 +60,7 @@ impl Listening {
                 }
             }
         });
-        Self { address, acceptor }
+        Ok(Self { address, acceptor })
     }
 
     /// Where clients connect to.

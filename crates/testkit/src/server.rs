@@ -3,6 +3,7 @@
 mod builder;
 mod inspect;
 mod process;
+mod tls_front;
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,11 +17,13 @@ use tokio::time::{Instant, sleep};
 pub use builder::{RedisServerBuilder, unused_port};
 pub use process::PROGRAM_VARIABLE;
 
+use crate::certs::Identity;
 use crate::client::RespClient;
 use crate::lock::lock;
 use crate::resp::Value;
 use builder::CONTROL_USER;
 use process::{Process, log_since};
+use tls_front::TlsFront;
 
 /// How long a server may take to answer after its start, or to end; generous, as machines are shared.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -39,6 +42,7 @@ pub struct RedisServer {
     config: PathBuf,
     socket: PathBuf,
     log: PathBuf,
+    tls_front: Option<TlsFront>,
     // Declared before `folder`: the process ends before its folder goes.
     process: Mutex<Option<Process>>,
     folder: TempDir,
@@ -80,6 +84,7 @@ impl RedisServer {
             socket: path("redis.sock"),
             log: path("redis.log"),
             port: 0,
+            tls_front: None,
             process: Mutex::new(None),
             folder,
             settings,
@@ -89,7 +94,17 @@ impl RedisServer {
             server.port = server.settings.port.unwrap_or_else(unused_port);
             server.settings.write(&server.folder, server.port, &server.config, &server.socket);
             match server.boot(Instant::now() + PATIENCE).await {
-                Ok(()) => break,
+                Ok(()) => match server.settings.start_tls_front(server.port, &server.socket).await {
+                    Ok(front) => {
+                        server.tls_front = front;
+                        break;
+                    }
+                    Err(_) if attempt < attempts => {}
+                    Err(error) => panic!("TLS cannot be served in front of redis-server: {error}"),
+                },
+                Err(Refusal::Other(why)) if attempt < attempts && server.knows_no_tls(&why) => {
+                    server.settings.has_tls_front = true;
+                }
                 Err(Refusal::AddressInUse(_)) if attempt < attempts => {}
                 Err(Refusal::AddressInUse(why) | Refusal::Other(why)) => {
                     panic!("redis-server did not start: {why}")
@@ -120,6 +135,13 @@ impl RedisServer {
             }
             sleep(POLL).await;
         }
+    }
+
+    /// Whether the server did not start because it was built without TLS, by what it printed.
+    fn knows_no_tls(&self, why: &str) -> bool {
+        // Up to 7.0 such a server does not know the line of its configuration.
+        let says_so = [">>> 'tls-port ", "Failed finding TLS support"].iter().any(|said| why.contains(said));
+        self.settings.is_tls() && !self.settings.has_tls_front && says_so
     }
 
     async fn answers(&self) -> bool {
@@ -214,6 +236,19 @@ impl RedisServer {
                 }
             }
         }
+    }
+
+    /// Serves TLS with another certificate to those who connect from now on.
+    ///
+    /// # Panics
+    /// When the server refuses it.
+    pub async fn present(&self, identity: &Identity) {
+        if let Some(front) = &self.tls_front {
+            return front.present(&identity.cert, &identity.key);
+        }
+        let file = |path: &Path| path.to_str().expect("a path in UTF-8").to_owned();
+        let (cert, key) = (file(&identity.cert_file), file(&identity.key_file));
+        self.command(&["CONFIG", "SET", "tls-cert-file", &cert, "tls-key-file", &key]).await;
     }
 
     /// Stops it from running (SIGSTOP) while its sockets stay open and accept; returns when it stands.

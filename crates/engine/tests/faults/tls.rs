@@ -100,8 +100,7 @@ async fn a_rotated_certificate_is_taken_at_the_next_connection_and_a_bad_one_is_
     let bus = ready(config(server.port(), json!({ "ca": both }))).await;
     let inbox = Inbox::of(&bus, &["a"]).await;
     let rotate = async |identity: &oxbus_testkit::Identity| {
-        let (cert, key) = (identity.cert_file.to_str().unwrap(), identity.key_file.to_str().unwrap());
-        server.command(&["CONFIG", "SET", "tls-cert-file", cert, "tls-key-file", key]).await;
+        server.present(identity).await;
         server.command(&["CLIENT", "KILL", "TYPE", "normal"]).await;
         server.client_kill_pubsub().await;
     };

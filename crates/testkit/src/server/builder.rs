@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 
 use rand::Rng;
 use tempfile::TempDir;
 
+use super::tls_front::TlsFront;
 use crate::certs::{Certificates, Identity};
 
 /// The user, and the name, of the kit's own connections. It has no password, so that a test may
@@ -24,6 +26,8 @@ pub struct RedisServerBuilder {
     args: Vec<(String, String)>,
     pub(super) password: Option<String>,
     tls: Option<Tls>,
+    /// Whether TLS is served in front of the server, which was built without it.
+    pub(super) has_tls_front: bool,
     pub(super) prefer_unix: bool,
     pub(super) port: Option<u16>,
     replica_of: Option<u16>,
@@ -50,7 +54,7 @@ impl RedisServerBuilder {
         self
     }
 
-    /// Serves TLS only, with the valid server certificate. Client certificates are not asked for
+    /// Serves TLS only, with the valid server certificate; in front of it where the server was built without TLS. Client certificates are not asked for
     /// unless `.arg("tls-auth-clients", "yes")`; they have to be signed by `certificates.ca`.
     pub fn tls(self, certificates: &Certificates) -> Self {
         self.tls_as(certificates, &certificates.server)
@@ -88,6 +92,14 @@ impl RedisServerBuilder {
         self.tls.is_some()
     }
 
+    /// Serves TLS in front of the server, where that is needed and the server does not do it.
+    pub(super) async fn start_tls_front(&self, port: u16, socket: &Path) -> io::Result<Option<TlsFront>> {
+        let Some(tls) = self.tls.as_ref().filter(|_| self.has_tls_front) else { return Ok(None) };
+        let asks_clients = self.args.iter().any(|arg| *arg == ("tls-auth-clients".into(), "yes".into()));
+        let clients = asks_clients.then_some(&*tls.ca);
+        TlsFront::start(port, (&tls.cert, &tls.key), clients, socket).await.map(Some)
+    }
+
     /// Writes the configuration file, and the certificates, so that they live as long as the server.
     pub(super) fn write(&self, folder: &TempDir, port: u16, config: &Path, socket: &Path) {
         let folder = folder.path();
@@ -100,7 +112,9 @@ impl RedisServerBuilder {
         );
         let mut line =
             |name: &str, value: &str| writeln!(text, "{name} {value}").expect("a string takes everything");
-        if let Some(tls) = &self.tls {
+        if self.has_tls_front {
+            line("port", "0");
+        } else if let Some(tls) = &self.tls {
             line("port", "0");
             line("tls-port", &port.to_string());
             line("tls-auth-clients", "no");
@@ -123,7 +137,8 @@ impl RedisServerBuilder {
         if let Some(master) = self.replica_of {
             line("replicaof", &format!("127.0.0.1 {master}"));
         }
-        for (name, value) in &self.args {
+        let is_served = |name: &str| !self.has_tls_front || !name.starts_with("tls-");
+        for (name, value) in self.args.iter().filter(|(name, _)| is_served(name)) {
             line(name, if value.is_empty() { "\"\"" } else { value });
         }
         fs::write(config, text).expect("the configuration of the server");
