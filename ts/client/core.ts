@@ -43,13 +43,14 @@ import { endWeaklyAtSignals } from '../runtime/shutdown';
 import { throwIfAborted } from '../runtime/signals';
 import type { Timers } from '../runtime/timers';
 import { type Schemas, validateWith } from '../validation/schemas';
-import { type ReadConfig, readConfig } from './config';
+import { readConfig } from './config';
 import { Emitter } from './emitter';
 import type { ClientEnvironment } from './environment';
 import { healthReport } from './health';
 import { fieldsOf, Log } from './logger';
 import { Memberships } from './memberships';
 import { Notices } from './notices';
+import { openNative } from './open-native';
 import { Requests } from './requests';
 import { Subscriptions } from './subscriptions';
 
@@ -382,20 +383,6 @@ export class Core {
   #refuseIfClosed(): void {
     if (this.#closed) throw closedError();
   }
-}
-
-/**
- * The native client refers to its core only weakly: a client that its user drops is collected, and its connections
- * close. This is a function of its own so that the callback shares no scope with the core.
- */
-function openNative(core: Core, config: ReadConfig, broker: NativeBroker | null): NativeClient {
-  const wake = drainOf(new WeakRef(core));
-  // On Node 20 and 22 the client keeps the context that it is made in.
-  return callOutside(() => new native.NativeClient(config.json, config.env, broker, wake));
-}
-
-function drainOf(core: WeakRef<Core>): () => void {
-  return () => void core.deref()?.drain();
 }
 
 /** Outside the class, so that it refers to no core. */
