@@ -28,7 +28,6 @@ import { applyDrained, type Drained, type DrainSinks } from '../native/drained';
 import { KeepAlive, NO_HOLD } from '../native/keepalive';
 import type { Method, Replies } from '../native/methods';
 import {
-  type NativeBroker,
   type NativeClient,
   native,
   type RawEvent,
