@@ -1,4 +1,5 @@
--- Removes consumers that are not alive and own nothing, and notes on entries that are not pending any more.
+-- Removes consumers that are not alive and own nothing, and notes on entries that are not pending any more. Their names are
+-- known as ours for an hour more: a process that stood still may find the answer to a read that it had begun.
 -- KEYS: stream, consumers, notes, facts.
 -- ARGV: group, the milliseconds for which a removal by any client is enough.
 -- Returns: how many consumers were removed.
@@ -27,7 +28,9 @@ for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
         end
         if dead then
             redis.call('XGROUP', 'DELCONSUMER', stream, group, consumer.name)
-            redis.call('HDEL', consumers, consumer.name)
+            if instance then
+                redis.call('HSET', consumers, consumer.name, string.format('%s %.0f', instance, now))
+            end
             removed = removed + 1
         end
     end
@@ -36,7 +39,8 @@ end
 local forgotten = 0
 for name, beat in pairs(beats) do
     local instance, key, expiry = holder(beat)
-    if not present[name] and forgotten < most and not (instance and lives(key, expiry, now)) then
+    local known = instance and (lives(key, expiry, now) or (expiry <= now and now < expiry + 3600000))
+    if not present[name] and forgotten < most and not known then
         redis.call('HDEL', consumers, name)
         forgotten = forgotten + 1
     end

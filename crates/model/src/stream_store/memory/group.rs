@@ -11,9 +11,6 @@ use crate::stream_store::{
 
 /// For how long a pattern and a group are remembered after they were last heard of, in milliseconds.
 const MEMORY: u64 = 3_600_000;
-/// How long a consumer that never had a heartbeat must have been idle before it is removed, in milliseconds.
-const STRANGER_IDLE: u64 = 60_000;
-
 /// After how long without a heartbeat a group has slept: its patterns are those of clients that may come back.
 const SLEEP: u64 = 600_000;
 
@@ -59,7 +56,7 @@ pub(super) struct Group {
     pub(super) lease: Option<u64>,
     pub(super) foreign_lease: Option<u64>,
     /// When dead consumers were last removed.
-    swept_at: Option<u64>,
+    pub(super) swept_at: Option<u64>,
     /// When a client of the group was last heard of.
     pub(super) heard_of: Option<u64>,
     /// When a client last had a pattern.
@@ -347,26 +344,6 @@ impl Group {
             }
         }
         pending
-    }
-
-    /// Removes consumers that do not live and own nothing. Returns how many.
-    pub(super) fn remove_dead_consumers(&mut self, pause: u64, now_ms: u64) -> u64 {
-        if self.swept_at.is_some_and(|at| at <= now_ms && now_ms < at.saturating_add(pause)) {
-            return 0;
-        }
-        self.swept_at = Some(now_ms);
-        let before = self.consumers.len();
-        let alive = &self.alive;
-        self.consumers.retain(|name, consumer| {
-            let gone = match alive.get(name) {
-                Some(holder) => holder.until <= now_ms,
-                None => consumer.idle(now_ms) > STRANGER_IDLE,
-            };
-            !gone || !consumer.pending.is_empty()
-        });
-        let consumers = &self.consumers;
-        self.alive.retain(|name, holder| holder.until > now_ms || consumers.contains_key(name));
-        (before - self.consumers.len()) as u64
     }
 
     /// The first entry that the group still needs; `None` when no client of it was heard of for long. Nothing is to be

@@ -10,6 +10,10 @@ use crate::stream_store::{
 
 /// For how long an entry that was handed back counts as idle already, in milliseconds.
 const RELEASED_IDLE: i64 = 3_600_000;
+/// How long a consumer that never had a heartbeat must have been idle before it is removed, in milliseconds.
+const STRANGER_IDLE: u64 = 60_000;
+/// For how long, in milliseconds, the name of a dead consumer is known as ours: a read that it had begun may still be answered.
+const KNOWN_FOR: u64 = 3_600_000;
 /// After how many bytes of fields no more of a consumer's own entries are told at once.
 const MAX_OWN_BYTES: usize = 1024 * 1024;
 
@@ -27,6 +31,30 @@ impl From<Lost> for Response {
 }
 
 impl Group {
+    /// Removes consumers that do not live and own nothing. Returns how many.
+    pub(super) fn remove_dead_consumers(&mut self, pause: u64, now_ms: u64) -> u64 {
+        if self.swept_at.is_some_and(|at| at <= now_ms && now_ms < at.saturating_add(pause)) {
+            return 0;
+        }
+        self.swept_at = Some(now_ms);
+        let Group { consumers, alive, .. } = self;
+        let before = consumers.len();
+        consumers.retain(|name, consumer| {
+            let holder = alive.get_mut(name);
+            let is_dead = match &holder {
+                Some(holder) => holder.until <= now_ms,
+                None => consumer.idle(now_ms) > STRANGER_IDLE,
+            };
+            let is_kept = !is_dead || !consumer.pending.is_empty();
+            if let Some(holder) = holder.filter(|_| !is_kept) {
+                holder.until = now_ms;
+            }
+            is_kept
+        });
+        alive.retain(|name, holder| holder.until + KNOWN_FOR > now_ms || consumers.contains_key(name));
+        (before - consumers.len()) as u64
+    }
+
     /// The pending entry, if the consumer owns it and it was not deleted; what was deleted is pending no more.
     fn held(&mut self, log: &Log, member: &ConsumerId, id: EntryId, lost: &mut Lost) -> Option<&mut Pending> {
         if !self.is_owned(id, member) {

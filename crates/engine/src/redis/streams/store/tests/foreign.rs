@@ -70,10 +70,9 @@ async fn who_claims_or_leaves_entries_behind_is_known_as_ours() {
     assert_eq!(rig.count(sweep.clone()).await, 0);
     let rows = listed(&rig, MinIdle { ours: 0, foreign: 600_000 }, 9).await.0;
     assert_eq!(rows, [(ids[0], false), (ids[1], false)]);
-    // Its name is free, and it is forgotten once it owns nothing.
+    // It is removed once it owns nothing.
     rig.claimed(claim("b", 0, &ids)).await;
     assert_eq!(rig.count(sweep).await, 2);
-    assert_eq!(rig.server.command(&["HKEYS", CONSUMERS]).await.items().len(), 1);
     // Where there is no room for that, it is claimed all the same.
     rig.out_of_memory(true).await;
     assert_eq!(rig.claimed(claim("c", 0, &ids)).await.0.len(), 2);
@@ -92,4 +91,32 @@ async fn the_foreign_lease_is_that_of_the_first_client() {
         panic!()
     };
     assert_eq!(info.groups[0].foreign_lease, Some(600_000));
+}
+
+#[tokio::test]
+async fn what_is_read_in_the_name_of_one_that_was_removed_as_dead_is_ours() {
+    let rig = Rig::with_group().await;
+    let mut dead = beat("a", "one");
+    if let Request::Heartbeat { alive, .. } = &mut dead {
+        *alive = 0;
+    }
+    rig.done(dead).await;
+    rig.server.command(&["XGROUP", "CREATECONSUMER", STREAM, GROUP, "a"]).await;
+    for removed in [1, 0] {
+        let request = Request::RemoveDeadConsumers { member: member("b"), pause: 0 };
+        assert_eq!(rig.count(request).await, removed);
+    }
+    rig.append(1).await;
+    rig.deliver_to_foreign("a", 1).await;
+    let min_idle = MinIdle { ours: 0, foreign: 600_000 };
+    let request =
+        Request::ListExpired { member: member("b"), min_idle, limit: 9, early: false, set_right: false };
+    let Response::Expired { entries, .. } = rig.done(request).await else { panic!() };
+    assert_eq!(entries.iter().map(|row| row.foreign).collect::<Vec<_>>(), [false]);
+    // An hour later nobody knows it any more.
+    let long_ago = "one 1";
+    let consumers = "orders:group:billing:consumers";
+    rig.server.command(&["HSET", consumers, "gone", long_ago]).await;
+    rig.count(Request::RemoveDeadConsumers { member: member("b"), pause: 0 }).await;
+    assert_eq!(rig.server.command(&["HEXISTS", consumers, "gone"]).await.int(), 0);
 }
