@@ -18,7 +18,7 @@ use crate::host::Notice;
 use crate::runtime::panics::catch_panic;
 use crate::runtime::tasks::Tasks;
 use crate::state::ClientState;
-use crate::transport::{EVICTION_POLICY, RETENTION_REFUSED, SERVER_INFO_DENIED, Transport};
+use crate::transport::{EVICTION_POLICY, OLD_SERVER, RETENTION_REFUSED, SERVER_INFO_DENIED, Transport};
 
 /// How often streams are trimmed, in milliseconds. While nothing is removed the interval doubles, as far as the second.
 const TRIM_INTERVAL: u64 = 5_000;
@@ -203,7 +203,7 @@ impl GroupMaintenance {
         self.transport.groups_looked_at(&unavailable);
         self.register_streams().await;
         self.ensured.send_replace(true);
-        self.warn_of_eviction().await;
+        self.warn_of_server().await;
     }
 
     /// Whether the key of a stream without groups holds what is no stream: then nothing can be stored there.
@@ -283,14 +283,14 @@ impl GroupMaintenance {
         Ok(())
     }
 
-    /// A server that evicts keys takes whole streams with their groups: the host is warned once, when such a server is
-    /// first met, or one that does not tell.
-    async fn warn_of_eviction(&self) {
+    /// A server that evicts keys takes whole streams with their groups, and an old one does not tell what groups miss: the host
+    /// is warned once, when such a server is first met, or one that does not tell.
+    async fn warn_of_server(&self) {
         if std::mem::replace(&mut self.schedule().policy_known, true) {
             return;
         }
         for (code, message) in self.transport.probe(POLICY_LIMIT).await.warnings {
-            if code == EVICTION_POLICY || code == SERVER_INFO_DENIED {
+            if [EVICTION_POLICY, OLD_SERVER, SERVER_INFO_DENIED].contains(&code) {
                 self.state.notice(Notice::Warning { code, message });
             }
         }

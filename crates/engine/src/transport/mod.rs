@@ -30,6 +30,9 @@ use store::Store;
 /// The warning of a server that runs in cluster mode.
 pub(crate) const CLUSTER_MODE: &str = "CLUSTER_MODE";
 
+/// The warning of a server that is older than Redis 7.
+pub(crate) const OLD_SERVER: &str = "OLD_SERVER";
+
 /// The warning of a server that may delete keys.
 pub(crate) const EVICTION_POLICY: &str = "EVICTION_POLICY";
 

@@ -4,7 +4,7 @@ use oxbus_model::BusError;
 use serde_json::json;
 
 use crate::redis::connection::cluster;
-use crate::transport::{CLUSTER_MODE, EVICTION_POLICY, Probe, SERVER_INFO_DENIED};
+use crate::transport::{CLUSTER_MODE, EVICTION_POLICY, OLD_SERVER, Probe, SERVER_INFO_DENIED};
 
 /// The part of `maxmemory`, in percent, from which on it is nearly full.
 const NEARLY_FULL: u64 = 90;
@@ -22,6 +22,15 @@ pub(in crate::redis) fn of(info: &str, latency: f64, now: i64, stores: bool) -> 
     let mut warn = |code: &'static str, message: String| warnings.push((code, message));
     if field("redis_mode").or_else(|| field("server_mode")) == Some("cluster") {
         warn(CLUSTER_MODE, cluster::WARNING.to_owned());
+    }
+    // Others call themselves by the version of Redis that they are like.
+    let major = |version: &str| version.split('.').next()?.parse::<u32>().ok();
+    if let Some(version) = field("redis_version").filter(|version| major(version).is_some_and(|n| n < 7)) {
+        let message = format!(
+            "the server is Redis {version}: before 7.0 the lag of groups and the number of trimmed events are unknown, and \
+             the end of a stream is noticed late"
+        );
+        warn(OLD_SERVER, message);
     }
     if let Some(policy) = policy.filter(|p| *p != "noeviction") {
         let message = format!("maxmemory-policy is {policy}: the server deletes data when memory is short");
@@ -118,6 +127,8 @@ mod tests {
     fn each_trouble_has_its_warning() {
         let with = |from: &str, to: &str| codes(&WELL.replace(from, to), NOW, true);
         assert_eq!(with(":noeviction", ":allkeys-lru"), ["EVICTION_POLICY"]);
+        assert_eq!(with("7.0.15", "6.2.14"), ["OLD_SERVER"]);
+        assert_eq!(with("7.0.15", "10.0.0"), [""; 0]);
         assert_eq!(with("aof_enabled:1", "aof_enabled:0"), ["NO_PERSISTENCE"]);
         assert_eq!(codes(&WELL.replace("aof_enabled:1", "aof_enabled:0"), NOW, false), [""; 0]);
         // Valkey has another name for it.
