@@ -256,7 +256,8 @@ test('each client logs its own lines, from its own level on', async () => {
       await bus.subscribe('live', (event) => void handled.push(event.data));
       const group = bus === buses[0] ? 'loud' : 'quiet';
       await bus.subscribe('logged.*', (event) => void handled.push(event.data), { group });
-      await bus.healthCheck();
+      // The reader of the group may still be connecting.
+      await eventually(async () => (await bus.healthCheck()).status === 'healthy');
       await bus.streams.info('logged');
     }
     await buses[1]?.publish('logged.a', 'a payload');
@@ -295,9 +296,10 @@ test('each client logs its own lines, from its own level on', async () => {
   expect(fieldsOf('a request was answered')).toEqual([
     expect.objectContaining({ level: 'debug', method: 'streams.info' }),
   ]);
-  expect(fieldsOf('the links were probed')).toEqual([
-    expect.objectContaining({ level: 'debug', status: 'healthy' }),
-  ]);
+  expect(fieldsOf('the links were probed').at(-1)).toMatchObject({
+    level: 'debug',
+    status: 'healthy',
+  });
   // What is said at the other levels does not depend on the level of the client.
   expect(fieldsOf('connected')).toContainEqual({
     level: 'info',
