@@ -15,6 +15,7 @@ import {
 import { builtinModules } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { fences } from './support/fences';
 import { RedisServer } from './support/redis-server';
 import { run, runNode } from './support/scripts';
 
@@ -42,16 +43,16 @@ const folder = mkdtempSync(join(tmpdir(), 'oxbus-docs-'));
 function blocksOf(guide: string): Block[] {
   const text = readFileSync(join(ROOT, guide), 'utf8');
   const found: Block[] = [];
-  for (const { 1: info, 2: body, index } of text.matchAll(/^```(.*)\n([\s\S]*?)^```$/gm)) {
+  for (const { info, body, index } of fences(text)) {
     const last = found.at(-1);
     if (info === 'ts run') {
       const line = text.slice(0, index).split('\n').length;
       const file = `${basename(guide, '.md')}-${line}`;
-      found.push({ place: `${guide}:${line}`, file, code: body as string, output: undefined });
+      found.push({ place: `${guide}:${line}`, file, code: body, output: undefined });
     } else if (info === 'text output') {
       if (last === undefined || last.output !== undefined)
         throw new Error(`${guide}: output of what?`);
-      last.output = (body as string).trim();
+      last.output = body.trim();
     }
   }
   return found;

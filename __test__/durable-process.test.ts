@@ -1,37 +1,16 @@
 /** Durable events when processes are killed, frozen, blocked or end themselves. */
 
-import { EventBusClient, type StreamConfig } from '..';
-import { isDone, streamFor } from './support/durable';
+import { isDone } from './support/durable';
 import { eventually } from './support/eventually';
-import { RedisServer } from './support/redis-server';
+import { bus, server, stream, useOneGroup } from './support/one-group';
 import { runScript } from './support/scripts';
 import { type Note, Service } from './support/services';
-import { keepingLogger } from './support/transports';
 
 /** How long after its lease an event of a dead process may wait until another process handles it. */
 const TAKEOVER = 5000;
 const LIMIT = 60_000;
 
-let server: RedisServer;
-let stream: StreamConfig;
-let bus: EventBusClient;
-
-beforeAll(async () => {
-  server = await RedisServer.start();
-});
-
-beforeEach(async () => {
-  stream = streamFor('*', { consumerGroups: ['g'] });
-  bus = new EventBusClient({ redis: server.url, streams: [stream], logger: keepingLogger() });
-  await bus.connect();
-});
-
-afterEach(async () => {
-  await Service.endAll();
-  await bus.disconnect();
-});
-
-afterAll(() => server.stop());
+useOneGroup();
 
 /** A member of the group, which notes each call (`called`), and when it has ended (`handled`). */
 function consumer(handler: string, lease: number, options: object = {}): Service {

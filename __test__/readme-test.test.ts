@@ -15,6 +15,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { fences } from './support/fences';
 import { type Ended, run, runNode } from './support/scripts';
 
 const ROOT = join(__dirname, '..');
@@ -29,8 +30,7 @@ const folder = mkdtempSync(join(tmpdir(), 'oxbus-readme-'));
 /** The blocks of a page that are fenced like this. */
 function blocks(page: string, fence: string): string[] {
   const text = readFileSync(join(ROOT, page), 'utf8');
-  const found = [...text.matchAll(/^```(.*)\n([\s\S]*?)^```$/gm)];
-  return found.flatMap(([, info, body]) => (info === fence ? [body as string] : []));
+  return fences(text).flatMap(({ info, body }) => (info === fence ? [body] : []));
 }
 
 const [printed = ''] = blocks('README.md', 'ts test');

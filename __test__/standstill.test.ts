@@ -1,37 +1,16 @@
 /** A process that stands still, and wakes when others have what it held. */
 
-import { EventBusClient, type StreamConfig } from '..';
-import { isDone, numbers, streamFor } from './support/durable';
+import { isDone, numbers } from './support/durable';
 import { eventually } from './support/eventually';
-import { RedisServer } from './support/redis-server';
+import { bus, server, stream, useOneGroup } from './support/one-group';
 import { type Note, Service } from './support/services';
-import { keepingLogger } from './support/transports';
 
 const LEASE = 1000;
 /** A client start counts as alive for 10 s after it was last heard of; so long its consumers keep their names. */
 const NAME_IS_FREE = 20_000;
 const LIMIT = 60_000;
 
-let server: RedisServer;
-let stream: StreamConfig;
-let bus: EventBusClient;
-
-beforeAll(async () => {
-  server = await RedisServer.start();
-});
-
-beforeEach(async () => {
-  stream = streamFor('*', { consumerGroups: ['g'] });
-  bus = new EventBusClient({ redis: server.url, streams: [stream], logger: keepingLogger() });
-  await bus.connect();
-});
-
-afterEach(async () => {
-  await Service.endAll();
-  await bus.disconnect();
-});
-
-afterAll(() => server.stop());
+useOneGroup();
 
 /**
  * A member of the group that handles one event at a time. The code `first` is run with the first event of all, in its

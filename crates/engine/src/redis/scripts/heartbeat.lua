@@ -76,20 +76,20 @@ local function prune()
     end
 end
 
--- Makes a task of a stretch of a type that the group has read past. `unsure` of its entries may be before `from`.
-local function make_task(type, first, last, count, from, unsure)
-    local left_out = {}
-    if unsure > 0 then
+-- Makes a task of a stretch of a type that the group has read past. So many of its entries as are unsure may be before `from`.
+local function make_task(type, stretch, from)
+    local first, last, left_out = stretch.first, stretch.last, {}
+    if stretch.unsure > 0 then
         first = behind(from)
         -- To builds that know no position this is an id that is left out.
-        left_out[1] = string.format('>%s:%.0f', from, unsure)
+        left_out[1] = string.format('>%s:%.0f', from, stretch.unsure)
     end
     for _, row in ipairs(redis.call('XPENDING', stream, ARGV[1], first, last, 1000)) do
         left_out[#left_out + 1] = row[1]
     end
     local number = redis.call('HINCRBY', facts, 'task', 1)
     local ids = #left_out > 0 and table.concat(left_out, ',') or '-'
-    redis.call('HSET', tasks, number, string.format('%s %s %s %.0f %s ', first, last, ids, count, first) .. type)
+    redis.call('HSET', tasks, number, string.format('%s %s %s %.0f %s ', first, last, ids, stretch.count, first) .. type)
 end
 
 -- Makes tasks of what the group has read past of a type. From now on a pattern takes it.
@@ -101,24 +101,22 @@ local function take_up(type, from)
     elseif from == '0' then
         from = '0-0'
     end
-    local stretch
+    local stretches = {}
     for _, slice in ipairs(slices) do
+        local last = stretches[#stretches]
         if not below(from, slice.last) then
             -- It is before the position.
-        elseif stretch and below(given_up, stretch.first) then
-            stretch.last, stretch.count = slice.last, stretch.count + slice.count
+        elseif last and below(given_up, last.first) then
+            last.last, last.count = slice.last, last.count + slice.count
         else
-            if stretch then
-                make_task(type, stretch.first, stretch.last, stretch.count, from, stretch.unsure)
-            end
-            stretch = {
+            stretches[#stretches + 1] = {
                 first = slice.first, last = slice.last, count = slice.count,
                 unsure = below(from, slice.first) and 0 or slice.count,
             }
         end
     end
-    if stretch then
-        make_task(type, stretch.first, stretch.last, stretch.count, from, stretch.unsure)
+    for _, stretch in ipairs(stretches) do
+        make_task(type, stretch, from)
     end
 end
 

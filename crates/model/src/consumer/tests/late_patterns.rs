@@ -2,22 +2,11 @@
 
 use crate::ErrorKind;
 use crate::config::DeadLetterConfig;
+use crate::consumer::tests::members::member;
 use crate::consumer::tests::world::*;
 use crate::consumer::{Announcement, Work};
 use crate::delivery::Settlement;
 use crate::stream_store::{Position, Request, Response};
-
-/// A client with a subscription to each pattern.
-fn client(name: &str, patterns: &[&str], world: &mut World) -> Client {
-    let mut client = Client::with(name, &options(), DeadLetterConfig::default());
-    for (n, pattern) in (1..).zip(patterns) {
-        client.add(n, pattern, &options());
-    }
-    client.run(world);
-    client.consumer.connected(client.key);
-    client.run(world);
-    client
-}
 
 /// Handles everything that there is, and passes time until nothing more comes.
 fn handled(client: &mut Client, world: &mut World) -> Vec<u64> {
@@ -67,7 +56,7 @@ fn subscriptions_that_come_one_after_the_other_lose_nothing() {
     let mut world = World::new();
     made(&mut world);
     let numbers = backlog(&mut world, &["a", "b", "c"], 300);
-    let mut worker = client("w", &["a"], &mut world);
+    let mut worker = member("w", &["a"], &mut world);
     assert_eq!(handled(&mut worker, &mut world), numbers[0]);
     assert_eq!((worker.tally.skipped, warned(&worker)), (600, 2));
     for (n, event_type) in [(2, "b"), (3, "c")] {
@@ -87,7 +76,7 @@ fn what_was_read_past_long_ago_is_given_up_unless_nobody_lived_when_it_came() {
         let mut world = World::new();
         made(&mut world);
         let numbers = if before { backlog(&mut world, &["b"], 20) } else { Vec::new() };
-        let mut worker = client("w", &["a"], &mut world);
+        let mut worker = member("w", &["a"], &mut world);
         if !before {
             backlog(&mut world, &["b"], 20);
         }
@@ -116,7 +105,7 @@ fn what_waits_to_be_skipped_is_judged_again_when_a_pattern_has_come() {
     let mut world = World::new();
     made(&mut world);
     let numbers = backlog(&mut world, &["b"], 50);
-    let mut one = client("one", &["a"], &mut world);
+    let mut one = member("one", &["a"], &mut world);
     let late = numbers[0].clone();
     // The second client makes its pattern known between the read of the first and its skip.
     let more = backlog(&mut world, &["b"], 5);
@@ -124,7 +113,7 @@ fn what_waits_to_be_skipped_is_judged_again_when_a_pattern_has_come() {
     let entries = world.read(&read).unwrap().unwrap();
     one.consumer.arrived(one.key, entries, world.now);
     let skips = one.consumer.work(world.now);
-    let mut two = client("two", &["b"], &mut world);
+    let mut two = member("two", &["b"], &mut world);
     skips.into_iter().for_each(|work| one.perform(work, &mut world));
     one.run(&mut world);
     world.now += 1_000;
@@ -139,7 +128,7 @@ fn a_skip_that_fails_is_not_tried_again_for_what_a_pattern_takes_meanwhile() {
     for fault in [Fault::Refuse(ErrorKind::ServerOom), Fault::Mute] {
         let mut world = World::new();
         made(&mut world);
-        let mut worker = client("w", &["a"], &mut world);
+        let mut worker = member("w", &["a"], &mut world);
         let numbers = backlog(&mut world, &["b"], 5);
         let entries = world.read(&worker.parked.take().unwrap()).unwrap().unwrap();
         worker.consumer.arrived(worker.key, entries, world.now);
@@ -160,11 +149,11 @@ fn two_newcomers_share_what_is_taken_up_and_a_death_loses_nothing() {
     let mut world = World::new();
     made(&mut world);
     let numbers = backlog(&mut world, &["b", "c"], 700);
-    let mut first = client("first", &["c"], &mut world);
+    let mut first = member("first", &["c"], &mut world);
     assert_eq!(handled(&mut first, &mut world), numbers[1]);
-    let mut newcomers = [client("x", &["b"], &mut world), client("y", &["b"], &mut world)];
+    let mut newcomers = [member("x", &["b"], &mut world), member("y", &["b"], &mut world)];
     // One of them dies with what it has.
-    let mut dying = client("z", &["b"], &mut world);
+    let mut dying = member("z", &["b"], &mut world);
     assert!(!dying.take(&world).is_empty());
     drop(dying);
     let mut all = Vec::new();
@@ -189,7 +178,7 @@ fn a_safe_trim_keeps_what_may_be_taken_up() {
     let mut world = World::new();
     made(&mut world);
     let numbers = backlog(&mut world, &["b"], 100);
-    let mut worker = client("w", &["a"], &mut world);
+    let mut worker = member("w", &["a"], &mut world);
     handled(&mut worker, &mut world);
     let trim = |world: &mut World| {
         let retention = Request::ApplyRetention {
@@ -230,7 +219,7 @@ fn arrive(client: &mut Client, world: &mut World) {
 fn answers_that_overtake_each_other_hide_no_type_that_was_read_past() {
     let mut world = World::new();
     made(&mut world);
-    let mut worker = client("w", &["a"], &mut world);
+    let mut worker = member("w", &["a"], &mut world);
     handled(&mut worker, &mut world);
     // The facts are synchronized, for a pattern that the group has, and behind that the first entry of a type is skipped.
     worker.add(2, "a", &options());
@@ -260,7 +249,7 @@ fn what_waits_for_new_patterns_is_judged_at_once_when_the_group_is_left() {
     for stops_first in [false, true] {
         let mut world = World::new();
         made(&mut world);
-        let mut worker = client("w", &["a"], &mut world);
+        let mut worker = member("w", &["a"], &mut world);
         // This one does not know yet that another client has come with a pattern.
         let mut other = Client::with("o", &options(), DeadLetterConfig::default());
         other.add(1, "b", &options());

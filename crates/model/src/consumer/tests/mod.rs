@@ -10,6 +10,7 @@ mod leases;
 mod leaving;
 mod life;
 mod losing;
+mod members;
 mod order;
 mod poison;
 mod received;

@@ -1,5 +1,6 @@
 //! `from` of a subscription: where it counts, for groups and for patterns that are new, and what is told where it does not.
 
+use crate::consumer::tests::members::connected;
 use crate::consumer::tests::world::*;
 use crate::consumer::{Announcement, Source};
 use crate::delivery::Settlement;
@@ -9,13 +10,6 @@ use crate::stream_store::{EntryId, Position, Request, Response};
 fn add(client: &mut Client, subscription: u32, pattern: &str, from: Position) {
     let sources = [Source { stream: arc("s"), from, given: true }];
     client.consumer.add(client.key, subscription, &[pattern.to_owned()], &sources, &options(), None).unwrap();
-}
-
-fn connected(mut client: Client, world: &mut World) -> Client {
-    client.run(world);
-    client.consumer.connected(client.key);
-    client.run(world);
-    client
 }
 
 /// A client with a subscription that asks for a start.

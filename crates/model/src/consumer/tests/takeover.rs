@@ -2,6 +2,7 @@
 
 use crate::ErrorKind;
 use crate::config::DeadLetterConfig;
+use crate::consumer::tests::members::member;
 use crate::consumer::tests::world::*;
 use crate::consumer::{Announcement, Work};
 use crate::delivery::Settlement;
@@ -259,16 +260,8 @@ fn a_look_that_fails_is_made_again_soon() {
 #[test]
 fn who_takes_an_entry_that_had_no_handler_says_so_at_once() {
     let mut world = World::new();
-    let client = |name: &str, pattern: &str, world: &mut World| {
-        let mut client = Client::new(name, &options());
-        client.add(1, pattern, &options());
-        client.run(world);
-        client.consumer.connected(client.key);
-        client.run(world);
-        client
-    };
-    let mut able = client("able", "b", &mut world);
-    let mut other = client("other", "a", &mut world);
+    let mut able = member("able", &["b"], &mut world);
+    let mut other = member("other", &["a"], &mut world);
     able.parked = None;
     able.consumer.disconnected(able.key);
     let id = world.publish("s", "b", None);

@@ -1,18 +1,9 @@
 //! What a group has read past, and is gone before a pattern takes it, is told whatever happens to answers and clients.
 
 use crate::consumer::Announcement;
+use crate::consumer::tests::members::member;
 use crate::consumer::tests::world::*;
 use crate::stream_store::{Position, Request, Response};
-
-/// A client with a subscription, which has read everything.
-fn client(name: &str, pattern: &str, world: &mut World) -> Client {
-    let mut client = Client::new(name, &options());
-    client.add(1, pattern, &options());
-    client.run(world);
-    client.consumer.connected(client.key);
-    client.run(world);
-    client
-}
 
 /// A group that has read past seven entries of the type `b`, which are gone.
 fn gone() -> World {
@@ -23,7 +14,7 @@ fn gone() -> World {
     for _ in 0..7 {
         world.publish("s", "b", None);
     }
-    client("first", "a", &mut world);
+    member("first", &["a"], &mut world);
     let trim = Request::Trim { stream: arc("s"), max_len: Some(0), min_id: None };
     assert_eq!(world.store.execute(trim, world.now), Ok(Response::Count(7)));
     world
@@ -81,7 +72,7 @@ fn a_loss_is_told_once_though_answers_are_lost() {
         let asked = late.asked.iter().filter(|r| matches!(r, Request::TakeUp { .. })).count();
         assert!(asked <= 6, "{asked}");
         // It is known to be told.
-        let mut other = client("other", "b", &mut world);
+        let mut other = member("other", &["b"], &mut world);
         pass(&mut other, &mut world, 600_000);
         assert_eq!(told(&other), [0; 0]);
     }
@@ -98,7 +89,7 @@ fn a_loss_is_told_by_another_client_when_the_first_has_died_with_it() {
     dying.run(&mut world);
     assert!(dying.asked.iter().any(takes_up));
     drop(dying);
-    let mut other = client("other", "b", &mut world);
+    let mut other = member("other", &["b"], &mut world);
     // The first may be about to tell it.
     pass(&mut other, &mut world, 299_000);
     assert_eq!(told(&other), [0; 0]);
@@ -109,7 +100,7 @@ fn a_loss_is_told_by_another_client_when_the_first_has_died_with_it() {
 #[test]
 fn a_client_that_stops_first_says_what_it_has_told() {
     let mut world = gone();
-    let mut late = client("late", "b", &mut world);
+    let mut late = member("late", &["b"], &mut world);
     late.run(&mut world);
     assert_eq!(told(&late), [7]);
     // What a second one of a later subscription has found is said to be told, though nothing is read any more.

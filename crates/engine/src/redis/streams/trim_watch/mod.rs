@@ -277,8 +277,7 @@ impl TrimWatch {
     /// A read has brought `count` of at most `limit` entries, the newest of which was added at `newest`. One that
     /// brings nothing is answered after `block` milliseconds.
     pub(super) fn answered(&mut self, count: usize, limit: usize, newest: u64, block: u64, now: u64) {
-        self.read_since += count as u64;
-        self.reads += u64::from(count > 0);
+        self.came(count);
         let before = self.answer.map_or(0, |answer| answer.at);
         let began = self.sent.pop_front().map(|sent| sent.max(before));
         let is_late = began.is_none_or(|began| now.saturating_sub(began) > block + FRESH);
@@ -287,9 +286,13 @@ impl TrimWatch {
 
     /// A read of several commands, one after the other, has brought `count` entries.
     pub(super) fn answered_in_parts(&mut self, count: usize) {
+        self.came(count);
+        self.answer = None;
+    }
+
+    fn came(&mut self, count: usize) {
         self.read_since += count as u64;
         self.reads += u64::from(count > 0);
-        self.answer = None;
     }
 
     fn of(&mut self, stream: &Arc<str>) -> &mut WatchedStream {
