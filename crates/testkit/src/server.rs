@@ -204,6 +204,26 @@ impl RedisServer {
         self.process().take();
     }
 
+    /// Cuts bytes off the end of the append-only file of a server that is down, as a crash in the middle of a write does.
+    ///
+    /// # Panics
+    /// When there is no such file, or it is shorter.
+    pub fn cut_append_only_file(&self, bytes: u64) {
+        let files =
+            |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        // Servers from 7 on have a folder with a file of what was there at the start, and one of what came since.
+        let is_appended = |path: &PathBuf| {
+            path.to_string_lossy().ends_with(".incr.aof") || path.ends_with("appendonly.aof")
+        };
+        let mut folders = vec![self.folder.path().to_owned()];
+        folders.extend(files(self.folder.path()).filter(|path| path.is_dir()));
+        let path =
+            folders.iter().flat_map(|folder| files(folder)).find(is_appended).expect("an append-only file");
+        let file = fs::File::options().write(true).open(&path).expect("the append-only file");
+        let length = file.metadata().expect("its length").len();
+        file.set_len(length.checked_sub(bytes).expect("a longer file")).expect("it is cut");
+    }
+
     /// Ends it in an orderly way (SIGTERM: files are written, clients closed); returns when it is gone.
     ///
     /// # Panics

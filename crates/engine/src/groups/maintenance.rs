@@ -18,7 +18,9 @@ use crate::host::Notice;
 use crate::runtime::panics::catch_panic;
 use crate::runtime::tasks::Tasks;
 use crate::state::ClientState;
-use crate::transport::{EVICTION_POLICY, OLD_SERVER, RETENTION_REFUSED, SERVER_INFO_DENIED, Transport};
+use crate::transport::{
+    EVICTION_POLICY, OLD_SERVER, Probe, RETENTION_REFUSED, SERVER_INFO_DENIED, Transport,
+};
 
 /// How often streams are trimmed, in milliseconds. While nothing is removed the interval doubles, as far as the second.
 const TRIM_INTERVAL: u64 = 5_000;
@@ -201,9 +203,11 @@ impl GroupMaintenance {
             }
         }
         self.transport.groups_looked_at(&unavailable);
-        self.register_streams().await;
+        let registered = self.register_streams().await;
         self.ensured.send_replace(true);
-        self.warn_of_server().await;
+        if !(self.warn_of_server().await && registered) {
+            self.look_within(ENSURE_AGAIN);
+        }
     }
 
     /// Whether the key of a stream without groups holds what is no stream: then nothing can be stored there.
@@ -225,6 +229,11 @@ impl GroupMaintenance {
             false if self.state.config.mode.has_server() && has_groups() => LOOK_INTERVAL,
             false => return,
         };
+        self.look_within(interval);
+    }
+
+    /// The groups are looked at again after so many milliseconds at the latest.
+    fn look_within(&self, interval: u64) {
         let at = self.state.clock.now_ms().saturating_add(interval);
         let mut schedule = self.schedule();
         // One that came up meanwhile may be earlier.
@@ -245,10 +254,11 @@ impl GroupMaintenance {
         }
     }
 
-    /// Registers the streams, once for each connection, so that observers find them. The bus works without it.
-    async fn register_streams(&self) {
+    /// Registers the streams, once for each connection, so that observers find them. The bus works without it. Returns
+    /// whether the server has answered, or did before.
+    async fn register_streams(&self) -> bool {
         if std::mem::replace(&mut self.schedule().registered, true) {
-            return;
+            return true;
         }
         let config = &self.state.config;
         let named = |stream: &StreamConfig| (stream.name.clone(), stream.events.clone());
@@ -256,12 +266,18 @@ impl GroupMaintenance {
             key: keys::registry(&config.channel_prefix).into(),
             streams: config.maintained_streams().iter().map(named).collect(),
         };
-        if let Err(error) = self.transport.store().execute(register).await {
-            let (error, code) = (&error.message, error.kind.code());
-            debug!(code, "the streams were not registered for observers: {error}");
+        let result = self.transport.store().execute(register).await;
+        if let Err(error) = &result {
+            let (message, code) = (&error.message, error.kind.code());
+            debug!(code, "the streams were not registered for observers: {message}");
+            if is_unanswered(error) {
+                self.schedule().registered = false;
+                return false;
+            }
         }
         let wanted = self.state.groups.wanted().values().flatten().cloned().collect();
         wanted::register(&self.state, &*self.transport.store(), wanted).await;
+        true
     }
 
     /// Makes a group where it is missing: one that was there before goes on where it was, or at the beginning.
@@ -284,16 +300,23 @@ impl GroupMaintenance {
     }
 
     /// A server that evicts keys takes whole streams with their groups, and an old one does not tell what groups miss: the host
-    /// is warned once, when such a server is first met, or one that does not tell.
-    async fn warn_of_server(&self) {
+    /// is warned once, when such a server is first met, or one that does not tell. Returns whether the server has answered, or
+    /// did before.
+    async fn warn_of_server(&self) -> bool {
         if std::mem::replace(&mut self.schedule().policy_known, true) {
-            return;
+            return true;
         }
-        for (code, message) in self.transport.probe(POLICY_LIMIT).await.warnings {
+        let Probe { warnings, error, .. } = self.transport.probe(POLICY_LIMIT).await;
+        if error.is_some_and(|error| is_unanswered(&error) || error.kind == ErrorKind::CommandTimeout) {
+            self.schedule().policy_known = false;
+            return false;
+        }
+        for (code, message) in warnings {
             if [EVICTION_POLICY, OLD_SERVER, SERVER_INFO_DENIED].contains(&code) {
                 self.state.notice(Notice::Warning { code, message });
             }
         }
+        true
     }
 
     /// Sets when streams are trimmed next, after a trim that has `removed` entries or not.

@@ -113,8 +113,7 @@ async fn a_retention_that_is_refused_is_warned_of_once() {
     const REFUSED: &str = "RETENTION_REFUSED";
     let server = RedisServer::start().await;
     server.command(&["ACL", "SETUSER", "default", "-xtrim"]).await;
-    let streams =
-        json!([{ "name": "jobs", "events": "job", "maxLength": 5, "realtime": false, "consumerGroups": [] }]);
+    let streams = json!([{ "name": "jobs", "events": "job", "maxLength": 5, "consumerGroups": [] }]);
     let bus = ready(json!({ "redis": server.url(), "streams": streams })).await;
     for n in 0..20 {
         bus.publish("job", n).await.unwrap();

@@ -9,7 +9,7 @@ use oxbus_model::stream_store::keys;
 use crate::publish::encoder::Encoded;
 use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::publisher::in_flight::Command;
-use crate::redis::resp::command::{Args, Mark, append_publish, append_xadd};
+use crate::redis::resp::command::{Args, Mark, append_publish, append_xadd, append_xtrim};
 use crate::redis::scripts::script_call::{MAX_BYTES, MAX_EVENTS, PERSIST, STORE_AND_PUBLISH, ScriptCall};
 
 /// Writes the commands of events. Those that can share one wait in it until [`CommandWriter::finish`].
@@ -27,7 +27,13 @@ pub(in crate::redis) struct CommandWriter {
 struct StreamTarget {
     name: Arc<str>,
     cap: Box<[u8]>,
+    /// How many events are added by commands of their own until the stream is trimmed to its cap.
+    until_trim: u32,
 }
+
+/// After the first of so many events that are added by commands of their own, the stream is trimmed to its cap. Servers
+/// remove whole nodes of 100 entries (`stream-node-max-entries`), so that more often would not trim more.
+const TRIM_EVERY: u32 = 100;
 
 /// How events are kept by their id, beside their stream.
 struct Persistence {
@@ -59,6 +65,7 @@ impl CommandWriter {
         let target = |stream: &StreamConfig| StreamTarget {
             name: stream.name.as_str().into(),
             cap: stream.cap.to_string().into_bytes().into(),
+            until_trim: 0,
         };
         CommandWriter {
             streams: config.streams.iter().map(target).collect(),
@@ -100,9 +107,15 @@ impl CommandWriter {
             self.args.put(name);
             self.args.put(value);
         });
-        if let Some(StreamTarget { name, cap }) = self.streams.get(stream) {
+        if let Some(StreamTarget { name, cap, until_trim }) = self.streams.get_mut(stream) {
             let command = Command::Entry { batch, index, deadline, stream };
-            pipeline.push(command, self.limit, |bytes| append_xadd(bytes, name.as_bytes(), cap, &self.args));
+            pipeline.push(command, self.limit, |bytes| append_xadd(bytes, name.as_bytes(), &self.args));
+            if *until_trim == 0 {
+                *until_trim = TRIM_EVERY;
+                let command = Command::Trim { stream };
+                pipeline.push(command, self.limit, |bytes| append_xtrim(bytes, name.as_bytes(), cap));
+            }
+            *until_trim -= 1;
         }
         self.args.clear();
     }
@@ -157,7 +170,7 @@ impl CommandWriter {
     /// Writes the arguments that every call of [`STORE_AND_PUBLISH`] begins with.
     fn put_head(&mut self, stream: usize, fields: usize, event: &Encoded<'_>) {
         self.head.clear();
-        let Some(StreamTarget { name, cap }) = self.streams.get(stream) else { return };
+        let Some(StreamTarget { name, cap, .. }) = self.streams.get(stream) else { return };
         self.head.put(b"1");
         self.head.put(name.as_bytes());
         self.head.put(cap);

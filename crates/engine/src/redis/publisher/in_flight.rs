@@ -22,6 +22,10 @@ pub(in crate::redis) enum Command {
         deadline: u64,
         stream: usize,
     },
+    /// Trims the stream of this index to its cap, behind an event that was added to it.
+    Trim {
+        stream: usize,
+    },
     /// Events that a script stores or publishes.
     Call(Box<ScriptCall>),
     /// Its events were settled before its reply came. The reply will be ignored.
@@ -68,10 +72,10 @@ impl Command {
         }
     }
 
-    /// The stream that its events are stored in: the index in the configuration.
+    /// The stream that it changes: the index in the configuration.
     pub(in crate::redis) fn stream(&self) -> Option<usize> {
         match self {
-            Command::Entry { stream, .. } => Some(*stream),
+            Command::Entry { stream, .. } | Command::Trim { stream } => Some(*stream),
             Command::Call(call) => call.stream,
             _ => None,
         }

@@ -32,6 +32,7 @@ impl Publisher {
                 self.done(PublishedEvent { batch, index, receivers, entry: None }, deadline);
             }
             (Command::Entry { batch, index, deadline, stream }, Reply::Text(id)) => {
+                self.stored_only.last_entry_is_stored = true;
                 match EntryId::from_bytes(id) {
                     Some(id) => {
                         let entry = Some(EntryRef { stream, id, duplicate: false });
@@ -44,6 +45,7 @@ impl Publisher {
                 Command::Event { batch, index, .. } | Command::Entry { batch, index, .. },
                 Reply::Error(error),
             ) => {
+                self.stored_only.last_entry_is_stored = false;
                 return self.refuse(batch, index, error);
             }
             (Command::Event { batch, index, .. } | Command::Entry { batch, index, .. }, _) => {
@@ -80,7 +82,8 @@ impl Publisher {
                 let _ = sender.send(answer);
             }
             (Command::Load(last), _) => self.loading &= !last,
-            (Command::Settled | Command::Ping, _) => {}
+            (Command::Trim { .. }, Reply::Error(error)) => self.stored_only.add_behind_entry(error),
+            (Command::Settled | Command::Ping | Command::Trim { .. }, _) => {}
         }
         Ok(())
     }

@@ -71,16 +71,24 @@ pub(in crate::redis) fn append_publish(out: &mut BytesMut, channel: &[u8], paylo
     put_bulk(out, payload);
 }
 
-/// Appends `XADD stream MAXLEN ~ cap *` with the fields.
-pub(in crate::redis) fn append_xadd(out: &mut BytesMut, stream: &[u8], cap: &[u8], fields: &Args) {
-    out.reserve(stream.len() + fields.bytes.len() + 96);
-    put_count(out, 6 + fields.count);
+/// Appends `XADD stream *` with the fields.
+pub(in crate::redis) fn append_xadd(out: &mut BytesMut, stream: &[u8], fields: &Args) {
+    out.reserve(stream.len() + fields.bytes.len() + 64);
+    put_count(out, 3 + fields.count);
     out.put_slice(b"$4\r\nXADD\r\n");
     put_bulk(out, stream);
-    out.put_slice(b"$6\r\nMAXLEN\r\n$1\r\n~\r\n");
-    put_bulk(out, cap);
     out.put_slice(b"$1\r\n*\r\n");
     out.put_slice(&fields.bytes);
+}
+
+/// Appends `XTRIM stream MAXLEN ~ cap`.
+pub(in crate::redis) fn append_xtrim(out: &mut BytesMut, stream: &[u8], cap: &[u8]) {
+    put_count(out, 5);
+    put_bulk(out, b"XTRIM");
+    put_bulk(out, stream);
+    put_bulk(out, b"MAXLEN");
+    put_bulk(out, b"~");
+    put_bulk(out, cap);
 }
 
 /// Appends `WAIT replicas timeout`.
@@ -130,15 +138,18 @@ mod tests {
                 fields.put(argument);
             }
             out.clear();
-            append_xadd(&mut out, b"s", b"1000", &fields);
+            append_xadd(&mut out, b"s", &fields);
             let mut expected = cmd("XADD");
-            expected.arg("s").arg("MAXLEN").arg("~").arg(1000).arg("*");
+            expected.arg("s").arg("*");
             expected.arg("data").arg(payload).arg("n").arg(1);
             assert_eq!(out, expected.get_packed_command());
         }
         let mut out = BytesMut::new();
         append_wait(&mut out, 2, 5000);
         assert_eq!(out, cmd("WAIT").arg(2).arg(5000).get_packed_command());
+        out.clear();
+        append_xtrim(&mut out, b"s", b"1000");
+        assert_eq!(out, cmd("XTRIM").arg("s").arg("MAXLEN").arg("~").arg(1000).get_packed_command());
     }
 
     #[test]

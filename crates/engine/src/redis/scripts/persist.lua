@@ -33,7 +33,13 @@ if mark then
   end
 end
 if stream and not failed then
-  id = run('XADD', stream, 'MAXLEN', '~', cap, '*', unpack(ARGV, 7))
+  -- Only a stream that has reached its cap, as far as one may know, is trimmed: docs/design/torn-transactions.md.
+  local length = redis.pcall('XLEN', stream)
+  if type(length) == 'number' and length < tonumber(cap) then
+    id = run('XADD', stream, '*', unpack(ARGV, 7))
+  else
+    id = run('XADD', stream, 'MAXLEN', '~', cap, '*', unpack(ARGV, 7))
+  end
 end
 if failed then
   return {false, failed}

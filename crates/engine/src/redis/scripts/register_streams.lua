@@ -6,6 +6,9 @@ local now = string.format('%.0f', time())
 for i = 2, #ARGV, 2 do
     redis.call('HSET', registry, ARGV[i], now .. ' ' .. ARGV[i + 1])
 end
+-- A script that writes twice is kept as a transaction, and its end completes one that a crash of the server has cut: without
+-- it, what is stored behind that is dropped when the server starts again (docs/design/torn-transactions.md).
+redis.call('HSET', registry, ARGV[2], now .. ' ' .. ARGV[3])
 local over = redis.call('HLEN', registry) - most
 if over > 0 then
     local all, streams = redis.call('HGETALL', registry), {}

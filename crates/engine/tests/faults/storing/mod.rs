@@ -7,12 +7,15 @@
 //! - `breaking`, `refused`: servers and connections that break, and servers that refuse.
 //! - `calls`: many events in one call of a script; `replicated`: events that wait for replicas;
 //!   `kept`: events that are kept by their id; `unavailable`: groups that must not miss them and are not there.
+//! - `cap`: what publishers trim; `torn`: files of a server that a crash cut.
 
 mod breaking;
 mod calls;
+mod cap;
 mod kept;
 mod refused;
 mod replicated;
+mod torn;
 mod unavailable;
 
 use oxbus_model::Outcome;
@@ -20,7 +23,7 @@ use oxbus_testkit::tracker::Ending;
 use oxbus_testkit::{RedisServer, Tracker};
 use serde_json::{Value, json};
 
-use crate::support::{Published, Record};
+use crate::support::{Bus, Published, Record};
 
 /// `job…` is stored and published, `quiet…` is stored only.
 fn streams() -> Value {
@@ -68,6 +71,25 @@ fn records(tracker: &Tracker, round: usize, count: usize, size: usize) -> Vec<Re
         }
     };
     (0..count).map(record).collect()
+}
+
+/// Publishes events, which are confirmed.
+async fn confirmed(bus: &Bus, tracker: &Tracker, event_type: &str, ids: &[String], options: &Value) {
+    let record = |id: &String| {
+        tracker.published(id.clone());
+        let mut options = options.clone();
+        options["id"] = json!(id);
+        Record::new(event_type, 1).with(options)
+    };
+    let records: Vec<Record> = ids.iter().map(record).collect();
+    for (id, result) in ids.iter().zip(bus.start_publish(&records).results().await) {
+        result.unwrap();
+        tracker.ended(id.clone(), Ending::Resolved);
+    }
+}
+
+fn ids(name: &str, count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("{name}-{n}")).collect()
 }
 
 /// Checks what is stored against what the publisher was told.
