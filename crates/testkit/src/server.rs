@@ -284,6 +284,19 @@ impl RedisServer {
         self.process().as_mut().expect("a server that runs").thaw();
     }
 
+    /// Takes a command, or a subcommand written `command|subcommand`, from the default user. Servers before 7 know no
+    /// subcommands to take away: there it is the whole command.
+    ///
+    /// # Panics
+    /// As [`RedisServer::command`].
+    pub async fn deny(&self, command: &str) {
+        let rule = |command: &str| ["ACL".into(), "SETUSER".into(), "default".into(), format!("-{command}")];
+        if let Err(why) = self.try_command(&rule(command)).await {
+            let Some((whole, _)) = command.split_once('|') else { panic!("-{command}: {why}") };
+            self.command(&rule(whole)).await;
+        }
+    }
+
     /// Runs a command on a connection of its own and gives the reply.
     ///
     /// # Panics

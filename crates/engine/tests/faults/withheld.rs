@@ -84,7 +84,7 @@ async fn a_command_denied_in_a_script_is_a_lack_of_permission_in_plain_words() {
     for command in ["xinfo", "xinfo|groups", "time", "xadd"] {
         let server = RedisServer::start().await;
         server.command(&["XGROUP", "CREATE", STREAM, "workers", "$", "MKSTREAM"]).await;
-        server.command(&["ACL", "SETUSER", "default", &format!("-{command}")]).await;
+        server.deny(command).await;
         let bus = ready(storing(&server.url())).await;
         let error = match command {
             "xadd" => bus.publish("job", 1).await.map(drop),

@@ -64,7 +64,7 @@ async fn a_server_that_refuses_for_a_while_is_not_left() {
     expect(bus.start_publish(&mix()).results().await, ErrorKind::NotReplicated);
     server.command(&["CONFIG", "SET", "min-replicas-to-write", "0"]).await;
 
-    server.command(&["CONFIG", "SET", "busy-reply-threshold", "1"]).await;
+    server.command(&["CONFIG", "SET", "lua-time-limit", "1"]).await;
     let (mut busy, mut killer) = (server.control().await.unwrap(), server.control().await.unwrap());
     let script = tokio::spawn(async move { busy.call(&["EVAL", "while true do end", "0"]).await });
     let refused =

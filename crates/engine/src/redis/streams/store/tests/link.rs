@@ -163,7 +163,7 @@ async fn a_reader_leaves_though_its_read_is_blocked() {
     for denied in [false, true] {
         let rig = Rig::with_group().await;
         if denied {
-            rig.server.command(&["ACL", "SETUSER", "default", "-client|unblock"]).await;
+            rig.server.deny("client|unblock").await;
         }
         rig.transport.join(KEY, GROUP.into());
         let info = async |section: &str| rig.server.command(&["INFO", section]).await.text();
@@ -175,8 +175,11 @@ async fn a_reader_leaves_though_its_read_is_blocked() {
         rig.transport.leave(KEY).await;
         let free = || async { info("clients").await.contains("blocked_clients:0") };
         eventually(PATIENCE, "its end", free).await;
-        let unblocked = info("commandstats").await.contains("cmdstat_client|unblock:calls=1");
-        assert_ne!(unblocked, denied);
+        let stats = info("commandstats").await;
+        // Servers before 7 count no subcommands.
+        if stats.contains('|') {
+            assert_ne!(stats.contains("cmdstat_client|unblock:calls=1"), denied);
+        }
         // It is not there any more, and another may be.
         rig.transport.leave(KEY).await;
         rig.transport.join(KEY, GROUP.into());
