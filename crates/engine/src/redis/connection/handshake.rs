@@ -1,9 +1,11 @@
 //! From a socket to a connection that is ready for commands: version, login, name, database, role.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use oxbus_model::address_race::AddressRace;
 use oxbus_model::config::{Address, Config, RedisConfig};
 use oxbus_model::stream_store::KeyLayout;
 use oxbus_model::{BusError, ErrorKind, server_error};
@@ -13,6 +15,7 @@ use tracing::debug;
 
 use crate::host::Notice;
 use crate::redis::connection::cluster::{ServerLayout, check_slots, check_state};
+use crate::redis::connection::names::{Resolve, SystemNames};
 use crate::redis::connection::socket;
 use crate::redis::connection::stream::Stream;
 use crate::redis::connection::tls::Tls;
@@ -23,6 +26,7 @@ use crate::transport::link_id::LinkId;
 /// Where to connect, and how.
 pub(crate) struct Endpoint {
     topology: Box<dyn Topology>,
+    names: Box<dyn Resolve>,
     config: RedisConfig,
     client_name: String,
     require_no_eviction: bool,
@@ -48,10 +52,20 @@ pub(crate) struct Connection {
 
 impl Endpoint {
     pub(in crate::redis) fn new(config: &Config, topology: Box<dyn Topology>) -> Arc<Self> {
+        Endpoint::with_names(config, topology, Box::new(SystemNames))
+    }
+
+    /// An endpoint whose names are looked up by `names`.
+    pub(in crate::redis) fn with_names(
+        config: &Config,
+        topology: Box<dyn Topology>,
+        names: Box<dyn Resolve>,
+    ) -> Arc<Self> {
         let (redis, require_no_eviction) = (&config.redis, config.require_no_eviction);
         let name = redis.connection_name.as_deref().unwrap_or(&config.service_name);
         Arc::new(Endpoint {
             topology,
+            names,
             // The server refuses names with blanks and control characters.
             client_name: name.chars().map(|c| if c.is_ascii_graphic() { c } else { '-' }).collect(),
             require_no_eviction,
@@ -99,12 +113,21 @@ impl Endpoint {
     ) -> Result<Connection, BusError> {
         let limit = Duration::from_millis(self.config.connect_timeout);
         let tls = self.tls.as_ref().map_err(Clone::clone)?.as_ref();
+        let (mut race, mut connected) = (AddressRace::default(), false);
         let opened = tokio::time::timeout(limit, async {
-            let stream = socket::open(&address, &self.config, tls).await?;
+            let stream = socket::open(&address, &self.config, tls, self.names.as_ref(), &mut race).await?;
+            connected = true;
             self.shake_hands(stream, &address, master, on_connect).await
         });
-        opened.await.unwrap_or_else(|_| {
-            let message = format!("{address} did not answer within {} ms", self.config.connect_timeout);
+        let opened = opened.await;
+        opened.unwrap_or_else(|_| {
+            let mut message = format!("{address} did not answer within {} ms", self.config.connect_timeout);
+            if let Address::Tcp { host, .. } = &address
+                && !connected
+                && host.parse::<IpAddr>().is_err()
+            {
+                message = format!("{message} ({})", race.report(host));
+            }
             Err(BusError::new(ErrorKind::ConnectTimeout, message))
         })
     }

@@ -1,6 +1,7 @@
 //! One supervised connection.
 //!
 //! - `cluster`: whether the server runs in cluster mode.
+//! - `names`, `dial`: from a name to the address that connects first.
 //! - `socket`, `stream`, `tls`, `handshake`: from a configuration to a connection that is ready for commands.
 //! - `link`: keeps one connection, drives its session, and connects again.
 //! - `lazy_link`: a link that is made with its first input.
@@ -9,6 +10,7 @@
 //! - `server_info`: what the server says of itself.
 
 pub(crate) mod cluster;
+mod dial;
 pub(crate) mod expiry;
 pub(crate) mod handshake;
 pub(crate) mod lazy_link;
