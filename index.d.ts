@@ -662,7 +662,7 @@ export interface EventBusConfig {
    * live handlers at once, also while Redis is away, and to those of others through Redis.
    */
   mode?: 'redis' | 'memory' | 'hybrid' | undefined;
-  /** A URL (`redis://`, `rediss://`, `unix://`) or its parts. Default: from the environment. */
+  /** A URL (`redis://`, `rediss://`, `valkey://`, `valkeys://`, `unix://`) or its parts. Default: from the environment. */
   redis?: string | RedisConfig | undefined;
   /** Memory mode: clients of one realm with the same name share a broker; default `'default'`. */
   memory?: string | undefined;
@@ -820,10 +820,13 @@ export interface DeadLetterConfig {
 /** The address of a server and how to talk to it. `{}` is localhost:6379. */
 export interface RedisConfig {
   /**
-   * `redis://`, `rediss://` (TLS) or `unix://`. The other fields may complete it; where one gives another value than the URL,
-   * or `tls: false` stands beside `rediss://`, the constructor throws `INVALID_CONFIG`.
+   * `redis://`, `rediss://` (TLS) or `unix://`; `valkey://` and `valkeys://` are the same as the first two. The other fields
+   * may complete it; where one gives another value than the URL, or `tls: false` stands beside `rediss://`, the constructor
+   * throws `INVALID_CONFIG`. The query may give `db`, `user` and `pass`; parameters of other
+   * clients, such as `family`, give a `warning` `OPTION_IGNORED`.
    */
   url?: string | undefined;
+  /** A name or an IP address; an IPv6 one with or without brackets. All addresses of a name are tried (RFC 8305). */
   host?: string | undefined;
   port?: number | undefined;
   username?: string | undefined;

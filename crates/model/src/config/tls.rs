@@ -35,7 +35,8 @@ impl TlsConfig {
             None => Ok(by_url.then(TlsConfig::default)),
             Some(Value::Bool(false)) if by_url => {
                 let url = r.path_of("url");
-                let message = format!("contradicts {url}, which says rediss:// and so asks for TLS");
+                let message =
+                    format!("contradicts {url}, whose scheme (rediss:// or valkeys://) asks for TLS");
                 Err(r.error("tls", message))
             }
             Some(Value::Bool(on)) => Ok(on.then(TlsConfig::default)),

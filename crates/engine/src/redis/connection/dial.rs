@@ -12,8 +12,8 @@ use oxbus_model::config::Address;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
+use crate::redis::connection::failures::refused;
 use crate::redis::connection::names::Resolve;
-use crate::redis::connection::socket::refused;
 use crate::transport::Boxed;
 
 type Attempt = (SocketAddr, Boxed<'static, io::Result<TcpStream>>);

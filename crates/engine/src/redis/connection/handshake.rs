@@ -15,6 +15,7 @@ use tracing::debug;
 
 use crate::host::Notice;
 use crate::redis::connection::cluster::{ServerLayout, check_slots, check_state};
+use crate::redis::connection::failures::{closed_at_login, lost, not_redis};
 use crate::redis::connection::names::{Resolve, SystemNames};
 use crate::redis::connection::socket;
 use crate::redis::connection::stream::Stream;
@@ -372,29 +373,8 @@ impl Connection {
                 return Ok(result);
             }
             if self.stream.read_buf(&mut self.buffer).await.map_err(|e| lost(&self.address, &e))? == 0 {
-                let message = format!("{} closed the connection at login", self.address);
-                return Err(BusError::new(ErrorKind::ConnectionLost, message));
+                return Err(closed_at_login(&self.address));
             }
         }
     }
-}
-
-/// What answers at `address` with these bytes is something else: a web server, say.
-fn not_redis(address: &Address, answer: &[u8]) -> BusError {
-    let line = answer.split(|byte| *byte == b'\r' || *byte == b'\n').next().unwrap_or_default();
-    let shown = String::from_utf8_lossy(&line[..line.len().min(LONGEST_ANSWER)]).into_owned();
-    let message = format!("{address} is not a Redis server: it answers {shown:?}; is the port right?");
-    BusError::new(ErrorKind::ConnectionLost, message)
-}
-
-/// How many bytes of an answer that is none of Redis are shown.
-const LONGEST_ANSWER: usize = 60;
-
-fn lost(address: &Address, error: &std::io::Error) -> BusError {
-    // In TLS 1.3 the client is done before the server has judged the client's certificate: its refusal
-    // comes with the first read.
-    if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
-        return BusError::new(ErrorKind::TlsFailed, format!("the TLS handshake failed: {error}"));
-    }
-    BusError::new(ErrorKind::ConnectionLost, format!("the connection to {address} broke at login: {error}"))
 }

@@ -10,6 +10,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
 use crate::redis::connection::dial::dial;
+use crate::redis::connection::failures::refused;
 use crate::redis::connection::names::Resolve;
 use crate::redis::connection::stream::Stream;
 use crate::redis::connection::tls::Tls;
@@ -72,9 +73,4 @@ fn tune(stream: &TcpStream, config: &RedisConfig) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     socket.set_tcp_user_timeout(Some(Duration::from_millis(config.command_timeout)))?;
     Ok(())
-}
-
-/// The error of an address that cannot be reached.
-pub(super) fn refused(address: &Address, error: impl std::fmt::Display) -> BusError {
-    BusError::new(ErrorKind::ConnectionRefused, format!("cannot connect to {address}: {error}"))
 }
