@@ -856,11 +856,23 @@ export interface RedisConfig {
   retryDelayOnFailover?: number | undefined;
 }
 
-/** TLS to the server. Certificates and keys are PEM. */
+/**
+ * TLS to the server, of version 1.2 or 1.3. Certificates and keys are PEM. What connects is what `node:tls` connects to, but for
+ * the cases that the guide to the configuration lists.
+ */
 export interface TlsConfig {
+  /**
+   * The authorities to trust, or the server's own certificate if it has signed itself. Default: those that Node trusts, which
+   * are the public ones, those of the file that `NODE_EXTRA_CA_CERTS` names, and with `NODE_USE_SYSTEM_CA=1` or
+   * `--use-system-ca` those of the system. What cannot be read of them gives a `warning` `CA_IGNORED`.
+   */
   ca?: string | Uint8Array | (string | Uint8Array)[] | undefined;
+  /** The client's certificate, with its chain. Needs `key`. */
   cert?: string | Uint8Array | undefined;
+  /** The private key of `cert`. */
   key?: string | Uint8Array | undefined;
+  /** Opens `key` if that is encrypted (PKCS #8, `BEGIN ENCRYPTED PRIVATE KEY`). Never shown. */
+  passphrase?: string | undefined;
   /** The name the certificate must have; default: the host. */
   servername?: string | undefined;
   /** Default true. False accepts any certificate, with a `warning` `TLS_NOT_VERIFIED`. */

@@ -31,6 +31,10 @@ pub struct Environment {
     pub service_name: Option<String>,
     /// `NODE_ENV`; under `production` a missing address is an error.
     pub node_env: Option<String>,
+    /// `NODE_EXTRA_CA_CERTS`: a file with authorities that Node trusts beside the public ones.
+    pub extra_ca: Option<String>,
+    /// `NODE_USE_SYSTEM_CA`: whether Node trusts the authorities of the system.
+    pub system_ca: bool,
     /// The name in the nearest package.json.
     pub package: Option<String>,
 }
@@ -67,6 +71,9 @@ impl Environment {
             enable_redis_events: text("ENABLE_REDIS_EVENTS")?,
             service_name: text("SERVICE_NAME")?,
             node_env: text("NODE_ENV")?,
+            extra_ca: text("NODE_EXTRA_CA_CERTS")?,
+            // Node takes no other word for it.
+            system_ca: text("NODE_USE_SYSTEM_CA")?.is_some_and(|text| text == "1"),
             package: text("package")?,
         })
     }

@@ -210,7 +210,10 @@ impl Config {
             (false, false) => Some("there are streams"),
             (false, true) => None,
         };
-        let Server { mode, redis, no_address } = resolve_mode(mode, redis, durable, env, &mut notices)?;
+        let Server { mode, mut redis, no_address } = resolve_mode(mode, redis, durable, env, &mut notices)?;
+        if let Some(tls) = &mut redis.tls {
+            tls.complete(env);
+        }
         Ok(Config { mode, redis, notices, no_address, ..config })
     }
 }

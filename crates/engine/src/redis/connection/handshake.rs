@@ -43,6 +43,7 @@ pub(crate) struct Connection {
     pub(crate) protocol: Protocol,
     /// Whether `ROLE` may be asked: access rules can forbid it, and some servers do not have it.
     pub(crate) role_known: bool,
+    encrypted: bool,
     /// How the keys are named on the server.
     pub(crate) layout: KeyLayout,
     /// What the host is to be told of it.
@@ -70,7 +71,8 @@ impl Endpoint {
             // The server refuses names with blanks and control characters.
             client_name: name.chars().map(|c| if c.is_ascii_graphic() { c } else { '-' }).collect(),
             require_no_eviction,
-            tls: redis.tls.as_ref().map(Tls::new).transpose(),
+            // What was passed over is in the notices of the configuration.
+            tls: redis.tls.as_ref().map(|tls| Tls::new(tls).map(|(tls, _)| tls)).transpose(),
             config: redis.clone(),
             layout: ServerLayout::new(config),
         })
@@ -145,6 +147,7 @@ impl Endpoint {
             buffer: BytesMut::new(),
             protocol: Protocol::Resp3,
             role_known: false,
+            encrypted: self.config.tls.is_some(),
             layout: KeyLayout::Plain,
             notice: None,
             address: address.clone(),
@@ -360,8 +363,8 @@ fn error_of<'a>(reply: &Reply<'a>) -> Option<&'a str> {
 impl Connection {
     async fn send(&mut self, commands: impl IntoIterator<Item = &Cmd>) -> Result<(), BusError> {
         let packed: Vec<u8> = commands.into_iter().flat_map(Cmd::get_packed_command).collect();
-        self.stream.write_all(&packed).await.map_err(|e| lost(&self.address, &e))?;
-        self.stream.flush().await.map_err(|e| lost(&self.address, &e))
+        self.stream.write_all(&packed).await.map_err(|e| lost(&self.address, &e, self.encrypted))?;
+        self.stream.flush().await.map_err(|e| lost(&self.address, &e, self.encrypted))
     }
 
     async fn answer<T>(&mut self, read: impl FnOnce(Reply<'_>) -> T) -> Result<T, BusError> {
@@ -372,8 +375,14 @@ impl Connection {
                 self.buffer.advance(len);
                 return Ok(result);
             }
-            if self.stream.read_buf(&mut self.buffer).await.map_err(|e| lost(&self.address, &e))? == 0 {
-                return Err(closed_at_login(&self.address));
+            if self
+                .stream
+                .read_buf(&mut self.buffer)
+                .await
+                .map_err(|e| lost(&self.address, &e, self.encrypted))?
+                == 0
+            {
+                return Err(closed_at_login(&self.address, self.encrypted));
             }
         }
     }

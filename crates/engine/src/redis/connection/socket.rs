@@ -3,9 +3,9 @@
 use std::io;
 use std::time::Duration;
 
+use oxbus_model::BusError;
 use oxbus_model::address_race::AddressRace;
 use oxbus_model::config::{Address, RedisConfig};
-use oxbus_model::{BusError, ErrorKind};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
@@ -13,7 +13,7 @@ use crate::redis::connection::dial::dial;
 use crate::redis::connection::failures::refused;
 use crate::redis::connection::names::Resolve;
 use crate::redis::connection::stream::Stream;
-use crate::redis::connection::tls::Tls;
+use crate::redis::connection::tls::{Tls, unanswered};
 
 /// Opens a connection to an address. The name is resolved anew each time; what was tried is in `race` at each moment.
 pub(in crate::redis) async fn open(
@@ -33,15 +33,8 @@ pub(in crate::redis) async fn open(
                     // A server without TLS takes the handshake for a command and waits for its end. The handshake is
                     // given up a little before the whole attempt, so that the error tells what is wrong.
                     let limit = Duration::from_millis(config.connect_timeout - config.connect_timeout / 5);
-                    let shaken = tokio::time::timeout(limit, tls.handshake(stream, host)).await;
-                    shaken.unwrap_or_else(|_| {
-                        let message = format!(
-                            "{} did not answer the TLS handshake within {} ms; is it a TLS port?",
-                            address,
-                            limit.as_millis()
-                        );
-                        Err(BusError::new(ErrorKind::TlsFailed, message))
-                    })
+                    let shaken = tokio::time::timeout(limit, tls.handshake(stream, address, host)).await;
+                    shaken.unwrap_or_else(|_| Err(unanswered(address, limit)))
                 }
                 None => Ok(Box::new(stream)),
             }
@@ -53,7 +46,7 @@ pub(in crate::redis) async fn open(
         }
         #[cfg(not(unix))]
         Address::Unix { .. } => {
-            Err(BusError::new(ErrorKind::ConnectionRefused, "unix sockets need a Unix system"))
+            Err(BusError::new(oxbus_model::ErrorKind::ConnectionRefused, "unix sockets need a Unix system"))
         }
     }
 }

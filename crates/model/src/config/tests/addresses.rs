@@ -196,3 +196,18 @@ fn service_links_of_kubernetes_are_understood() {
     assert_eq!((address(&c).as_str(), c.notices[0].code), ("managed.example:6379", "OPTION_IGNORED"));
     assert!(c.notices[0].message.starts_with(&format!("REDIS_PORT ({link:?}) is ignored")), "{c:?}");
 }
+
+#[test]
+fn tls_takes_over_whom_node_trusts() {
+    let variables = json!({"NODE_EXTRA_CA_CERTS": "/ca.pem", "NODE_USE_SYSTEM_CA": "1"});
+    for (redis, expected) in [
+        (json!("rediss://h"), Some((Some("/ca.pem".to_owned()), true))),
+        (json!({"tls": {"servername": "s"}}), Some((Some("/ca.pem".to_owned()), true))),
+        (json!("redis://h"), None),
+    ] {
+        let tls = resolve(&json!({"redis": redis}), &variables).unwrap().redis.tls;
+        assert_eq!(tls.map(|tls| (tls.extra_ca, tls.system_ca)), expected, "{redis}");
+    }
+    let without = resolve(&json!({"redis": "rediss://h"}), &json!({"NODE_USE_SYSTEM_CA": "0"})).unwrap();
+    assert_eq!(without.redis.tls, Some(TlsConfig::default()));
+}

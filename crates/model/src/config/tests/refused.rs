@@ -118,6 +118,10 @@ fn bad_configurations_are_named() {
         ),
         (tls(json!({"cert": PEM})), "redis.tls.key: is needed together with cert".into()),
         (tls(json!({"key": PEM})), "redis.tls.cert: is needed together with key".into()),
+        (
+            tls(json!({"passphrase": "w"})),
+            "redis.tls.key: is needed together with passphrase, which opens it".into(),
+        ),
     ] {
         let error = resolve(&config, &json!({})).unwrap_err();
         let message: String = message;
