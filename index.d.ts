@@ -662,7 +662,7 @@ export interface EventBusConfig {
    * live handlers at once, also while Redis is away, and to those of others through Redis.
    */
   mode?: 'redis' | 'memory' | 'hybrid' | undefined;
-  /** A URL (`redis://`, `rediss://`, `unix://`) or its parts. Default: from the environment. */
+  /** A URL (`redis://`, `rediss://`, `valkey://`, `valkeys://`, `unix://`) or its parts. Default: from the environment. */
   redis?: string | RedisConfig | undefined;
   /** Memory mode: clients of one realm with the same name share a broker; default `'default'`. */
   memory?: string | undefined;
@@ -820,10 +820,13 @@ export interface DeadLetterConfig {
 /** The address of a server and how to talk to it. `{}` is localhost:6379. */
 export interface RedisConfig {
   /**
-   * `redis://`, `rediss://` (TLS) or `unix://`. The other fields may complete it; where one gives another value than the URL,
-   * or `tls: false` stands beside `rediss://`, the constructor throws `INVALID_CONFIG`.
+   * `redis://`, `rediss://` (TLS) or `unix://`; `valkey://` and `valkeys://` are the same as the first two. The other fields
+   * may complete it; where one gives another value than the URL, or `tls: false` stands beside `rediss://`, the constructor
+   * throws `INVALID_CONFIG`. The query may give `db`, `user` and `pass`; parameters of other
+   * clients, such as `family`, give a `warning` `OPTION_IGNORED`.
    */
   url?: string | undefined;
+  /** A name or an IP address; an IPv6 one with or without brackets. All addresses of a name are tried (RFC 8305). */
   host?: string | undefined;
   port?: number | undefined;
   username?: string | undefined;
@@ -853,11 +856,23 @@ export interface RedisConfig {
   retryDelayOnFailover?: number | undefined;
 }
 
-/** TLS to the server. Certificates and keys are PEM. */
+/**
+ * TLS to the server, of version 1.2 or 1.3. Certificates and keys are PEM. What connects is what `node:tls` connects to, but for
+ * the cases that the guide to the configuration lists.
+ */
 export interface TlsConfig {
+  /**
+   * The authorities to trust, or the server's own certificate if it has signed itself. Default: those that Node trusts, which
+   * are the public ones, those of the file that `NODE_EXTRA_CA_CERTS` names, and with `NODE_USE_SYSTEM_CA=1` or
+   * `--use-system-ca` those of the system. What cannot be read of them gives a `warning` `CA_IGNORED`.
+   */
   ca?: string | Uint8Array | (string | Uint8Array)[] | undefined;
+  /** The client's certificate, with its chain. Needs `key`. */
   cert?: string | Uint8Array | undefined;
+  /** The private key of `cert`. */
   key?: string | Uint8Array | undefined;
+  /** Opens `key` if that is encrypted (PKCS #8, `BEGIN ENCRYPTED PRIVATE KEY`). Never shown. */
+  passphrase?: string | undefined;
   /** The name the certificate must have; default: the host. */
   servername?: string | undefined;
   /** Default true. False accepts any certificate, with a `warning` `TLS_NOT_VERIFIED`. */

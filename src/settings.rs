@@ -73,7 +73,7 @@ impl From<Config> for Settings {
 
 /// The configuration with all defaults.
 pub(crate) fn resolve(config: &str, env: &str) -> Result<Config, BusError> {
-    let config = Config::resolve(config, &Environment::from_json(env)?)?;
-    oxbus_engine::check(&config)?;
+    let mut config = Config::resolve(config, &Environment::from_json(env)?)?;
+    config.notices.extend(oxbus_engine::check(&config)?);
     Ok(config)
 }

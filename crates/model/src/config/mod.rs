@@ -3,7 +3,8 @@
 //! # Layout
 //!
 //! - this file: [`Config`] and what it is resolved from
-//! - `mode`: whether there is a server; `redis`, `url`, `tls`: how to reach it; `environment`: the variables that are read
+//! - `mode`: whether there is a server; `redis`, `url`, `url_parameters`, `tls`: how to reach it; `environment`: the variables that
+//!   are read; `variables`: the address that they give
 //! - `retry`: the delays of a failed handler; `log_level`: what is logged; `notice`: remarks for the log; `secret`: what never prints
 //! - `durable`: which events must be stored; `streams`: what is stored, and what becomes of what cannot be handled
 //! - `cluster`: what a server in cluster mode cannot do
@@ -23,6 +24,8 @@ mod streams;
 mod tests;
 mod tls;
 mod url;
+mod url_parameters;
+mod variables;
 
 use crate::codec::Codec;
 use crate::error::{BusError, ErrorKind};
@@ -43,6 +46,7 @@ pub use tls::TlsConfig;
 
 use crate::options::reader::{NOT_AVAILABLE, Reader};
 use durable::read_durable;
+use environment::shown;
 use log_level::read_log_level;
 use mode::{Server, read_mode, resolve_mode};
 use retry::read_retry;
@@ -206,7 +210,10 @@ impl Config {
             (false, false) => Some("there are streams"),
             (false, true) => None,
         };
-        let Server { mode, redis, no_address } = resolve_mode(mode, redis, durable, env, &mut notices)?;
+        let Server { mode, mut redis, no_address } = resolve_mode(mode, redis, durable, env, &mut notices)?;
+        if let Some(tls) = &mut redis.tls {
+            tls.complete(env);
+        }
         Ok(Config { mode, redis, notices, no_address, ..config })
     }
 }
@@ -258,7 +265,10 @@ fn service_name(r: &mut Reader, env: &Environment) -> Result<String, BusError> {
         return Ok(name);
     }
     if let Some(name) = &env.service_name {
-        check_identifier("SERVICE_NAME", name, r.kind())?;
+        check_identifier("SERVICE_NAME", name, r.kind()).map_err(|error| BusError {
+            message: format!("{}, got {}", error.message, shown(name)),
+            ..error
+        })?;
         return Ok(name.clone());
     }
     // The package's name was not written for Oxbus, so a strange one is no error of the user's.

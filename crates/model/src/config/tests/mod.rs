@@ -60,13 +60,16 @@ fn every_key_is_read() {
             "commandTimeout": 4, "keepAlive": 0, "heartbeat": 100, "enableReadyCheck": false,
             "connectionName": "n", "lazyConnect": true,
             "tls": {"ca": [PEM, PEM], "cert": PEM, "key": {"type": "Buffer", "data": PEM.as_bytes()},
-                "servername": "s", "rejectUnauthorized": false}},
+                "passphrase": "w", "servername": "s", "rejectUnauthorized": false}},
     }));
     let pem = format!("{PEM}\n");
     let tls = TlsConfig {
         ca: Some(format!("{pem}{pem}")),
         cert: Some(pem.clone()),
         key: Some(Secret::new(pem)),
+        passphrase: Some(Secret::new("w")),
+        extra_ca: None,
+        system_ca: false,
         servername: Some("s".into()),
         reject_unauthorized: false,
     };
