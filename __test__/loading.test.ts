@@ -90,7 +90,7 @@ test('without: which package is missing, and where it would come from', async ()
 test('an uncaught error shows no causes that say the same', async () => {
   const { code, err } = await runNode(['-e', `require('oxbus')`], { cwd: project });
   expect(code).toBe(1);
-  expect(err).toContain(`ResourceError: oxbus cannot find its native addon for ${described}`);
+  expect(err).toContain(`\nResourceError: oxbus cannot find its native addon for ${described}`);
   expect(err).not.toMatch(/cause|github\.com|wasi/i);
 });
 

@@ -21,15 +21,15 @@ export const PLATFORMS = [
   'win32-arm64-msvc',
 ];
 
-/** As `ResourceError`, which cannot be made without the addon: its table of codes is there. */
-class AddonError extends Error {
+/** As the exported class of this name, which cannot be made without the addon: its table of codes is there. */
+class ResourceError extends Error {
   override readonly name = 'ResourceError';
   readonly code = 'ERR_BUS_ADDON_UNAVAILABLE' satisfies ErrorCode;
   readonly category = 'resource' satisfies ErrorCategory;
   readonly retryable = false;
 }
 
-/** The addon. Throws an `AddonError` when it is missing, is of another version, or cannot be loaded. */
+/** The addon. Throws an `ResourceError` when it is missing, is of another version, or cannot be loaded. */
 export function loadAddon(): NativeModule {
   const { version } = require('../../package.json') as { version: string };
   let addon: Partial<NativeModule>;
@@ -41,33 +41,33 @@ export function loadAddon(): NativeModule {
   const found = addon.version?.() ?? 'an earlier version';
   if (found === version) return addon as NativeModule;
   const file = fileOf(addon);
-  throw new AddonError(
+  throw new ResourceError(
     `oxbus ${version} has found the native addon of another version, ${found}${file}: install both of one version`,
   );
 }
 
-function unavailable(version: string, thrown: unknown): AddonError {
+function unavailable(version: string, thrown: unknown): ResourceError {
   const { platform, described } = thisSystem();
   if (platform === undefined) {
     const known = PLATFORMS.join(', ');
-    return new AddonError(`oxbus has no native addon for ${described}; it has one for ${known}`);
+    return new ResourceError(`oxbus has no native addon for ${described}; it has one for ${known}`);
   }
   const failures = failuresOf(platform);
   const disabled = failures.find(({ code }) => code === DISABLED);
   if (disabled !== undefined) {
     const message = `oxbus has a native addon, and this process may load none: ${forbidding()}`;
-    return new AddonError(message, { cause: disabled });
+    return new ResourceError(message, { cause: disabled });
   }
   const failure = failures.find(({ code }) => code !== 'MODULE_NOT_FOUND');
   if (failure !== undefined) {
     const message = `oxbus cannot load its native addon for ${described}: ${firstLine(failure)}`;
-    return new AddonError(message, { cause: failure });
+    return new ResourceError(message, { cause: failure });
   }
   if (failures.length === 0) {
-    return new AddonError('oxbus cannot load its native addon', { cause: thrown });
+    return new ResourceError('oxbus cannot load its native addon', { cause: thrown });
   }
   const missing = `oxbus cannot find its native addon for ${described}: the package oxbus-${platform}@${version} is not installed`;
-  return new AddonError(`${missing}${hint(platform)}`);
+  return new ResourceError(`${missing}${hint(platform)}`);
 }
 
 /** Loads the addon once more from each place: the loader of napi, which knows more of them, does not tell the codes of errors. */
