@@ -124,6 +124,17 @@ test('a system that it is not built for', async () => {
   expect(error.message).toContain(PLATFORM);
 });
 
+test('a system that does not tell its libc', async () => {
+  write('untold.cjs', `process.report.getReport = () => { throw new Error('no report'); };`);
+  const error = await load(['-r', './untold.cjs']);
+  expect(error).toMatchObject(refused);
+  const wanted = {
+    linux: `cannot tell which native addon it needs on ${described}: no report`,
+    others: 'is not installed',
+  };
+  expect(error.message).toContain(process.platform === 'linux' ? wanted.linux : wanted.others);
+});
+
 /** Node 20 has it under its first name. */
 const permission = process.allowedNodeEnvironmentFlags.has('--permission')
   ? '--permission'

@@ -47,7 +47,11 @@ export function loadAddon(): NativeModule {
 }
 
 function unavailable(version: string, thrown: unknown): ResourceError {
-  const { platform, described } = thisSystem();
+  const { platform, described, untold } = thisSystem();
+  if (untold !== undefined) {
+    const message = `oxbus cannot tell which native addon it needs on ${described}: ${firstLine(untold)}`;
+    return new ResourceError(message, { cause: thrown });
+  }
   if (platform === undefined) {
     const known = PLATFORMS.join(', ');
     return new ResourceError(`oxbus has no native addon for ${described}; it has one for ${known}`);
@@ -93,14 +97,27 @@ function forbidding(): string {
   return 'addons are disabled';
 }
 
-/** The name that the addon of this system has, if it is built for it, and the system in words. */
-function thisSystem(): { platform: string | undefined; described: string } {
+interface System {
+  /** The name that the addon has, if it is built for this system. */
+  platform?: string;
+  /** The system in words. */
+  described: string;
+  /** Why the system cannot be told, such as that Deno does not allow it. */
+  untold?: Error;
+}
+
+function thisSystem(): System {
   const { platform, arch } = process;
-  const libc = platform === 'linux' ? libcOf() : undefined;
+  let libc: string | undefined;
+  try {
+    if (platform === 'linux') libc = libcOf();
+  } catch (thrown) {
+    return { described: `${platform} ${arch}`, untold: thrown as Error };
+  }
   const abi = platform === 'win32' ? 'msvc' : libc?.startsWith('glibc') ? 'gnu' : libc;
   const name = [platform, arch, ...(abi === undefined ? [] : [abi])].join('-');
   const described = `${platform} ${arch}${libc === undefined ? '' : ` (${libc})`}`;
-  return { platform: PLATFORMS.includes(name) ? name : undefined, described };
+  return PLATFORMS.includes(name) ? { platform: name, described } : { described };
 }
 
 /** Only glibc tells its version. */
