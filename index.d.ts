@@ -719,6 +719,18 @@ export interface EventBusConfig {
    * one goes to the dead letters at once, together with the batch that it is in.
    */
   validateOnReceive?: boolean | undefined;
+  /**
+   * What becomes of values in `data` that JSON changes without a word: `Map`, `Set`, `Error`, `Promise`, `RegExp` and `ArrayBuffer`
+   * arrive as `{}`, typed arrays as `{"0":…}`, `NaN`, `Infinity` and invalid dates as null. A `Buffer` and what has a
+   * `toJSON` arrive as that has them, and are no such values.
+   *
+   * `'lenient'`, the default: they are published so, and a `warning` `DATA_CHANGED` names each type and path once. It is
+   * looked for in the first 100 events of a type and in one of 100 after them, for 1,000 types; a client gives 100 such
+   * warnings. `'strict'`: the publish rejects with `INVALID_DATA`, with the `path` of the first one; every event is
+   * looked at. In both, an `Error` that has members of its own is only found in events with another such value, or
+   * with a null or an empty object.
+   */
+  json?: 'lenient' | 'strict' | undefined;
   /** Default of `SubscribeOptions.retry`. */
   retry?: RetryOptions | undefined;
   /** Whether events published by a handler inherit its correlation and causation; default true. */
@@ -2000,6 +2012,7 @@ export declare const ERROR_CODES: readonly [
   'ERR_BUS_QUEUE_FULL',
   'ERR_BUS_NO_THREAD',
   'ERR_BUS_NOT_REPLICATED',
+  'ERR_BUS_ADDON_UNAVAILABLE',
   'ERR_BUS_CLOSED',
   'ERR_BUS_INTERNAL',
 ];

@@ -35,6 +35,7 @@ import {
   type Settings,
 } from '../native/native';
 import { type Batch, resultOf } from '../publish/batch';
+import { LossyValues } from '../publish/lossy-values';
 import { type ParsedPublishOptions, parsePublishOptions } from '../publish/publish-options';
 import { Publisher } from '../publish/publisher';
 import { ignoreRejection } from '../runtime/promises';
@@ -73,6 +74,7 @@ export class Core {
   readonly #memberships: Memberships;
   readonly #notices: Notices;
   readonly #sinks: DrainSinks;
+  readonly #lossy: LossyValues;
   readonly #schemas: Schemas | undefined;
   readonly #instrumentation: Instrumentation | undefined;
   readonly #lease: BrokerLease | undefined;
@@ -124,6 +126,9 @@ export class Core {
       loseClaim: (tokens, messageId) => this.#dispatcher.loseClaim(tokens, messageId),
     });
     const notices = this.#notices;
+    const warn = (code: string, message: string) =>
+      notices.announce({ event: 'warning', code, message });
+    this.#lossy = new LossyValues(settings.json, warn);
     const received = settings.validateOnReceive ? schemas : undefined;
     const dispatching = { ...settings, schemas: received, timers, instrumented: this.instrumented };
     this.#dispatcher = new Dispatcher(this.#native, dispatching, notices.handlerFailed);
@@ -132,7 +137,7 @@ export class Core {
       requests: this.#requests,
       keepAlive: hold,
       delivered: environment.delivered,
-      warn: (code, message) => this.#notices.announce({ event: 'warning', code, message }),
+      warn,
       dispatcher: this.#dispatcher,
       log,
       start: () => this.#start(),
@@ -335,6 +340,7 @@ export class Core {
     options: ParsedPublishOptions | undefined,
   ): Batch | Promise<PublishResult> {
     const text = jsonOfData(data);
+    this.#lossy.check(type, data, text);
     if (!this.#started) this.#start();
     return this.#publisher.add(type, text, options);
   }

@@ -6,6 +6,7 @@
 //! - `mode`: whether there is a server; `redis`, `url`, `url_parameters`, `tls`: how to reach it; `environment`: the variables that
 //!   are read; `variables`: the address that they give
 //! - `retry`: the delays of a failed handler; `log_level`: what is logged; `notice`: remarks for the log; `secret`: what never prints
+//! - `json_rule`: what becomes of values that JSON would change
 //! - `durable`: which events must be stored; `streams`: what is stored, and what becomes of what cannot be handled
 //! - `cluster`: what a server in cluster mode cannot do
 //! - `reader`: one JSON object, field by field
@@ -13,6 +14,7 @@
 mod cluster;
 mod durable;
 mod environment;
+mod json_rule;
 mod log_level;
 mod mode;
 mod notice;
@@ -36,6 +38,7 @@ use crate::stream_store::keys;
 pub use cluster::check_cluster;
 pub use durable::Durable;
 pub use environment::Environment;
+pub use json_rule::JsonRule;
 pub use log_level::LogLevel;
 pub use mode::Mode;
 pub use notice::{Notice, NoticeLevel};
@@ -47,6 +50,7 @@ pub use tls::TlsConfig;
 use crate::options::reader::{NOT_AVAILABLE, Reader};
 use durable::read_durable;
 use environment::shown;
+use json_rule::read_json_rule;
 use log_level::read_log_level;
 use mode::{Server, read_mode, resolve_mode};
 use retry::read_retry;
@@ -124,6 +128,8 @@ pub struct Config {
     pub limits: Limits,
     /// Whether schemas are applied to received events too. Default false.
     pub validate_on_receive: bool,
+    /// What becomes of values in `data` that JSON would change without a word. Default lenient.
+    pub json: JsonRule,
     /// The delays of subscriptions that give none of their own.
     pub retry: RetryPolicy,
     /// Whether events published by a handler inherit from the event being handled. Default true.
@@ -182,6 +188,7 @@ impl Config {
             codec,
             limits: read_limits(&mut r)?,
             validate_on_receive: r.boolean("validateOnReceive")?.unwrap_or(false),
+            json: read_json_rule(&mut r)?,
             retry: read_retry(&mut r, &RetryPolicy::default())?,
             inherit: r.boolean("inherit")?.unwrap_or(true),
             log_level: read_log_level(&mut r)?,
