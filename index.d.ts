@@ -739,9 +739,10 @@ export interface EventBusConfig {
    * Signals at which a client that has been used disconnects, as `disconnect()` does; `true`:
    * SIGTERM and SIGINT. Default false.
    *
-   * If nobody else listens for the signal, the process exits with `process.exitCode`, else 0, when
-   * all clients with this option have closed, which takes 10 s at the most. If somebody does, that
-   * listener decides when it ends. The same signal sent again changes nothing.
+   * If nobody else listens for the signal, the process exits when all clients with this option have closed, which takes
+   * 10 s at the most: with `process.exitCode`, else 0, or 1 if something had to be given up. A second Ctrl-C (SIGINT,
+   * SIGQUIT or SIGBREAK), a second or more after the first signal, ends it at once, with 128 and the number of the
+   * signal, such as 130. If somebody else listens, that listener decides when it ends, and another signal changes nothing.
    *
    * It is not for a service that has to end something else first, such as an HTTP server whose
    * requests still publish: let that call `disconnect()` in its own listener. Node delivers no
@@ -1086,7 +1087,7 @@ export interface EventBusClient<
   /**
    * Flushes publishes, lets running handlers finish (which may still publish, unless `inherit` is
    * false), and closes. After `timeout` (default 10 000) what
-   * is left is aborted. Idempotent: the same promise each time. A closed client stays closed.
+   * is left is aborted, and a line in the log at `warn` says what. Idempotent: the same promise each time. A closed client stays closed.
    * Awaited inside a handler, it waits for that handler until `timeout`.
    */
   disconnect(options?: { timeout?: number | undefined }): Promise<void>;
@@ -1638,7 +1639,12 @@ export interface PendingMessage {
 }
 
 export interface RecoverOptions {
-  /** Default: every group of the configured streams. `undefined`, given explicitly, is `INVALID_OPTIONS`. */
+  /**
+   * Default: all configured streams, and to a client that has none the registered ones. One that does not exist is
+   * `NO_STREAM`. `undefined`, given explicitly, is `INVALID_OPTIONS`.
+   */
+  stream?: string;
+  /** Default: every group of the streams. One that none of them has is `NO_GROUP`. `undefined`, given explicitly, is `INVALID_OPTIONS`. */
   group?: string;
   /**
    * What was handed out or renewed within so many ms is left alone; default 60 000, at least the

@@ -844,5 +844,6 @@ module.exports.questions = nativeBinding.questions
 module.exports.settings = nativeBinding.settings
 module.exports.SettlementCode = nativeBinding.SettlementCode
 module.exports.start = nativeBinding.start
+module.exports.unknownKey = nativeBinding.unknownKey
 module.exports.validate = nativeBinding.validate
 module.exports.withoutContext = nativeBinding.withoutContext

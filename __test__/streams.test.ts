@@ -296,10 +296,14 @@ onTransports(['redis'], (fixture) => {
     const [broken, good] = [streamFor('a'), streamFor('b')];
     await raw.redis.set(broken.name, 'a text');
     const bus = await fixture.open({ streams: [broken, good] });
-    expect(await rejection(bus.publish('a', 1))).toMatchObject({
-      code: 'ERR_BUS_WRONG_TYPE',
-      outcome: 'rejected',
-    });
+    // By a script, which publishes as well, by another one for an id that is known, and by a command alone.
+    for (const options of [{}, { id: 'x', deduplicate: true }, { replicas: 1 }]) {
+      expect(await rejection(bus.publish('a', 1, options))).toMatchObject({
+        code: 'ERR_BUS_WRONG_TYPE',
+        outcome: 'rejected',
+        message: expect.stringContaining(JSON.stringify(broken.name)),
+      });
+    }
     expect(await bus.publish('b', 1)).toMatchObject({ stream: good.name });
     await eventually(async () => (await bus.healthCheck()).status === 'degraded');
     const { streams } = await bus.healthCheck();

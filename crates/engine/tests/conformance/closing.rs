@@ -127,7 +127,12 @@ async fn a_handler_beyond_the_limit_is_abandoned(fixture: &Fixture) {
     bus.publish("job", 1).await.unwrap();
     started.acquire().await.unwrap().forget();
     let before = Instant::now();
-    bus.disconnect_within(Some(50)).await;
+    let unfinished = bus.disconnect_within(Some(50)).await;
+    assert_eq!(
+        unfinished,
+        json!({ "publishes": 0, "settled": true }),
+        "it is told; the host knows of handlers"
+    );
     assert!(before.elapsed() >= Duration::from_millis(50) && before.elapsed() < Duration::from_secs(5));
     assert_eq!(bus.state(), State::Closed);
 }
@@ -209,6 +214,6 @@ async fn health_and_state(fixture: &Fixture) {
     assert!(report["connections"].as_object().is_some_and(|links| !links.is_empty()));
     let stats = bus.stats();
     assert_eq!((stats.active_subscriptions, stats.pattern_subscriptions), (1, 1));
-    bus.disconnect_within(None).await;
+    assert_eq!(bus.disconnect_within(None).await, Value::Null, "nothing was given up");
     assert_eq!(bus.state(), State::Closed);
 }
