@@ -363,8 +363,8 @@ export interface SubscribeOptions {
   /**
    * With `group`: the name of this consumer, for a service that keeps its name over restarts.
    * Default `{serviceName}-{instanceId}`. While a consumer of that name lives in another client,
-   * `subscribe` waits up to `redis.commandTimeout` for the name to become free, then rejects with
-   * `CONSUMER_IN_USE`. All subscriptions of a group in one client share the name, and so this
+   * `subscribe` waits up to `redis.commandTimeout` for the name to become free, with `whenReady` as long as it takes,
+   * then rejects with `CONSUMER_IN_USE`. The name of a process that was killed is free within 10 s. All subscriptions of a group in one client share the name, and so this
    * outcome: those that are not confirmed yet are refused together.
    */
   consumer?: string | undefined;
@@ -1608,14 +1608,27 @@ export interface StreamInfo {
 /** What there is to know of a consumer group of a stream. */
 export interface GroupInfo {
   name: string;
-  /** `idle`: ms since it last read or renewed. */
-  consumers: { name: string; pending: number; idle: number }[];
+  /**
+   * Those that have read something, and those that live and wait for their first event. `idle`: ms since it last read or
+   * renewed; of one that has read nothing yet, since it showed that it lives. `alive`: whether it lives, which shows within 10 s
+   * of its end; null for a consumer of another program, of which nobody knows.
+   */
+  consumers: { name: string; pending: number; idle: number; alive: boolean | null }[];
+  /** How many consumers are `alive` and have nothing pending: they wait for events. */
+  waiting: number;
   /** Handed out and not acknowledged, those included that are `delayed`. */
   pending: number;
   /** Those that wait for a retry and which no client holds until they are due. */
   delayed: number;
+  /**
+   * Those that no living consumer has, and that others take: what was handed back by consumers that have left, and what
+   * dead ones had, which is taken over after the lease.
+   */
+  unowned: number;
   /** Not yet read, of what is still there; null where nobody knows: 100 or more, before Redis 7 or after deletions. */
   lag: number | null;
+  /** How many events wait for a consumer: `lag` and `unowned`; null where the lag is. What an autoscaler goes by. */
+  backlog: number | null;
   /** In ms; null if nothing is pending. */
   oldestPendingAge: number | null;
   lastDeliveredId: string;
@@ -1932,7 +1945,10 @@ export interface HealthReport {
   mode: Stats['mode'];
   /** Of a round trip to the server, in ms; null without one. */
   latency: number | null;
-  /** What the server says of itself; null in memory mode or without an answer. */
+  /**
+   * What the server says of itself; without an answer `connected`, which is false, alone. Null in memory mode, where there is
+   * no server.
+   */
   redis: {
     connected: boolean;
     /** What the server calls itself: `'redis'`, `'valkey'`. */

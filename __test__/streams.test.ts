@@ -49,10 +49,13 @@ onBothTransports((fixture) => {
       groups: [
         {
           name: 'g',
-          consumers: [{ name: 'c-1', pending: 3, idle: expect.any(Number) }],
+          consumers: [{ name: 'c-1', pending: 3, idle: expect.any(Number), alive: true }],
+          waiting: 0,
           pending: 3,
           delayed: 0,
+          unowned: 0,
           lag: 0,
+          backlog: 0,
           oldestPendingAge: expect.any(Number),
           lastDeliveredId: ids[2],
           skipped: {},
