@@ -14,25 +14,37 @@ type Called = (this: unknown, ...args: unknown[]) => unknown;
 /** Where the user has made a call. The runtime writes the text when it is read: nobody reads that of most calls. */
 export interface CallTrace {
   stack?: string;
+  /** So many frames at the top are of the bus. */
+  own: number;
 }
 
-/** Where `method` was called, which runs. It is known to the runtime only until the first `await`. */
-// biome-ignore lint/complexity/noBannedTypes: any function is a mark for captureStackTrace
-export function traceCall(method: Function): CallTrace {
-  const call: CallTrace = {};
-  Error.captureStackTrace(call, method);
+/**
+ * Where the user has made a call that is under way: `own` functions of the bus are above the line, the one that calls
+ * this included. It is known to the runtime only until the first `await`. The frames are counted, as Bun does not find an
+ * async function that was renamed.
+ */
+export function traceCall(own: number): CallTrace {
+  const call: CallTrace = { own };
+  Error.captureStackTrace(call, traceCall);
   return call;
 }
 
-/** The line of that call alone, which takes half the time. */
-// biome-ignore lint/complexity/noBannedTypes: any function is a mark for captureStackTrace
-export function traceLine(method: Function): CallTrace {
+/** The line of the call alone, which takes half the time. */
+export function traceLine(own: number): CallTrace {
+  const call: CallTrace = { own };
   const limit = Error.stackTraceLimit;
   // Where somebody has frozen `Error` this changes nothing, and the trace is a whole one.
-  Reflect.set(Error, 'stackTraceLimit', Math.min(limit, 1));
-  const line = traceCall(method);
+  Reflect.set(Error, 'stackTraceLimit', Math.min(limit, own + 2));
+  Error.captureStackTrace(call, traceLine);
   Reflect.set(Error, 'stackTraceLimit', limit);
-  return line;
+  return call;
+}
+
+// biome-ignore lint/complexity/noBannedTypes: any function is a mark for captureStackTrace
+function traceCallerOf(method: Function): CallTrace {
+  const call: CallTrace = { own: 0 };
+  Error.captureStackTrace(call, method);
+  return call;
 }
 
 /**
@@ -44,7 +56,7 @@ export function stackFromCaller(
   error: unknown,
   // biome-ignore lint/complexity/noBannedTypes: any function is a mark for captureStackTrace
   method: Function,
-  call: CallTrace = traceCall(method),
+  call: CallTrace = traceCallerOf(method),
   otherwise?: CallTrace,
 ): unknown {
   if (!(error instanceof EventBusError)) return error;
@@ -66,8 +78,8 @@ export function stackFromCaller(
 const FRAME = /\n\s+at /;
 
 /** The frames of a call from the first one of the user, each on a line of its own; '' if there is none. */
-function framesOf({ stack = '' }: CallTrace = {}): string {
-  const [, ...frames] = stack.split(FRAME);
+function framesOf({ stack = '', own }: CallTrace = { own: 0 }): string {
+  const frames = stack.split(FRAME).slice(1 + own);
   // Between two timers Node runs what has become ready, below frames of its own.
   const first = frames.findIndex((frame) => !frame.includes('node:internal/'));
   return frames
@@ -89,7 +101,7 @@ export function startAsyncStacksAtCaller<T>(
       throw new TypeError(`${method.name} must not be an async function`);
     }
     return async function wrapped(this: unknown, ...args) {
-      const call = traceCall(wrapped);
+      const call = traceCall(1);
       try {
         return await method.apply(this, args);
       } catch (error) {

@@ -144,7 +144,7 @@ export class EventBusClient<
       const payload = arguments.length < 2 ? null : data;
       const added = this.#core.publish(type, payload, options);
       const index = added instanceof Batch ? added.last : 0;
-      if (index < TRACED) line = traceLine(EventBusClient.prototype.publish);
+      if (index < TRACED) line = traceLine(1);
       if (!(added instanceof Batch)) return await added;
       // The same as `resultOf`, without a second promise for each event.
       do await added.progress;

@@ -28,7 +28,8 @@ export async function publishBatch(
   // biome-ignore lint/complexity/noBannedTypes: any method is a mark for the stack
   method: Function,
 ): Promise<PromiseSettledResult<PublishResult>[]> {
-  const call = traceCall(method);
+  // This function, the method, and what has replaced the method.
+  const call = traceCall(3);
   const given = reading('items', () => Array.isArray(items) && ([...items] as unknown[]));
   if (given === false) throw invalidAt('ERR_BUS_INVALID_OPTIONS', 'items', 'must be an array');
   const defaults = copyOptions(options);
