@@ -363,8 +363,8 @@ export interface SubscribeOptions {
   /**
    * With `group`: the name of this consumer, for a service that keeps its name over restarts.
    * Default `{serviceName}-{instanceId}`. While a consumer of that name lives in another client,
-   * `subscribe` waits up to `redis.commandTimeout` for the name to become free, then rejects with
-   * `CONSUMER_IN_USE`. All subscriptions of a group in one client share the name, and so this
+   * `subscribe` waits up to `redis.commandTimeout` for the name to become free, with `whenReady` as long as it takes,
+   * then rejects with `CONSUMER_IN_USE`. The name of a process that was killed is free within 10 s. All subscriptions of a group in one client share the name, and so this
    * outcome: those that are not confirmed yet are refused together.
    */
   consumer?: string | undefined;
@@ -751,9 +751,10 @@ export interface EventBusConfig {
    * Signals at which a client that has been used disconnects, as `disconnect()` does; `true`:
    * SIGTERM and SIGINT. Default false.
    *
-   * If nobody else listens for the signal, the process exits with `process.exitCode`, else 0, when
-   * all clients with this option have closed, which takes 10 s at the most. If somebody does, that
-   * listener decides when it ends. The same signal sent again changes nothing.
+   * If nobody else listens for the signal, the process exits when all clients with this option have closed, which takes
+   * 10 s at the most: with `process.exitCode`, else 0, or 1 if something had to be given up. A second Ctrl-C (SIGINT,
+   * SIGQUIT or SIGBREAK), a second or more after the first signal, ends it at once, with 128 and the number of the
+   * signal, such as 130. If somebody else listens, that listener decides when it ends, and another signal changes nothing.
    *
    * It is not for a service that has to end something else first, such as an HTTP server whose
    * requests still publish: let that call `disconnect()` in its own listener. Node delivers no
@@ -1113,7 +1114,7 @@ export interface EventBusClient<
   /**
    * Flushes publishes, lets running handlers finish (which may still publish, unless `inherit` is
    * false), and closes. After `timeout` (default 10 000) what
-   * is left is aborted. Idempotent: the same promise each time. A closed client stays closed.
+   * is left is aborted, and a line in the log at `warn` says what. Idempotent: the same promise each time. A closed client stays closed.
    * Awaited inside a handler, it waits for that handler until `timeout`.
    */
   disconnect(options?: { timeout?: number | undefined }): Promise<void>;
@@ -1634,14 +1635,27 @@ export interface StreamInfo {
 /** What there is to know of a consumer group of a stream. */
 export interface GroupInfo {
   name: string;
-  /** `idle`: ms since it last read or renewed. */
-  consumers: { name: string; pending: number; idle: number }[];
+  /**
+   * Those that have read something, and those that live and wait for their first event. `idle`: ms since it last read or
+   * renewed; of one that has read nothing yet, since it showed that it lives. `alive`: whether it lives, which shows within 10 s
+   * of its end; null for a consumer of another program, of which nobody knows.
+   */
+  consumers: { name: string; pending: number; idle: number; alive: boolean | null }[];
+  /** How many consumers are `alive` and have nothing pending: they wait for events. */
+  waiting: number;
   /** Handed out and not acknowledged, those included that are `delayed`. */
   pending: number;
   /** Those that wait for a retry and which no client holds until they are due. */
   delayed: number;
+  /**
+   * Those that no living consumer has, and that others take: what was handed back by consumers that have left, and what
+   * dead ones had, which is taken over after the lease.
+   */
+  unowned: number;
   /** Not yet read, of what is still there; null where nobody knows: 100 or more, before Redis 7 or after deletions. */
   lag: number | null;
+  /** How many events wait for a consumer: `lag` and `unowned`; null where the lag is. What an autoscaler goes by. */
+  backlog: number | null;
   /** In ms; null if nothing is pending. */
   oldestPendingAge: number | null;
   lastDeliveredId: string;
@@ -1665,7 +1679,12 @@ export interface PendingMessage {
 }
 
 export interface RecoverOptions {
-  /** Default: every group of the configured streams. `undefined`, given explicitly, is `INVALID_OPTIONS`. */
+  /**
+   * Default: all configured streams, and to a client that has none the registered ones. One that does not exist is
+   * `NO_STREAM`. `undefined`, given explicitly, is `INVALID_OPTIONS`.
+   */
+  stream?: string;
+  /** Default: every group of the streams. One that none of them has is `NO_GROUP`. `undefined`, given explicitly, is `INVALID_OPTIONS`. */
   group?: string;
   /**
    * What was handed out or renewed within so many ms is left alone; default 60 000, at least the
@@ -1953,7 +1972,10 @@ export interface HealthReport {
   mode: Stats['mode'];
   /** Of a round trip to the server, in ms; null without one. */
   latency: number | null;
-  /** What the server says of itself; null in memory mode or without an answer. */
+  /**
+   * What the server says of itself; without an answer `connected`, which is false, alone. Null in memory mode, where there is
+   * no server.
+   */
   redis: {
     connected: boolean;
     /** What the server calls itself: `'redis'`, `'valkey'`. */

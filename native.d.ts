@@ -50,7 +50,10 @@ export declare class NativeClient {
   connect(ticket: number, timeout?: number | undefined | null): void
   /** Waits until the client is ready. The reply is null. */
   waitUntilReady(ticket: number, timeout?: number | undefined | null): void
-  /** Drains and closes. The reply is null; the notice `closed` comes no later than it does. */
+  /**
+   * Drains and closes. The reply is null, or `Unfinished` where something was given up at the timeout; the notice
+   * `closed` comes no later than it does.
+   */
   disconnect(ticket: number, timeout?: number | undefined | null): void
   /**
    * Publishes `count` events. `records` has three lines for each: type, options (a JSON object, or nothing) and
@@ -238,6 +241,12 @@ export interface Subscribed {
   /** How many events a call of the handler takes at the most; 0: it takes single events. */
   batch: number
 }
+
+/**
+ * What is said of a key that is not among the `known` ones of the options of a call, or of a flat event: the same as the
+ * engine says of those that it reads.
+ */
+export declare function unknownKey(of: 'options' | 'event', key: string, known: Array<string>): string
 
 /** Validates a value; `text` is its JSON. Returns `NativeResult<null>` as JSON. */
 export declare function validate(what: 'event' | 'type' | 'metadata' | 'timestamp' | 'pattern', text: string): string

@@ -844,6 +844,7 @@ module.exports.questions = nativeBinding.questions
 module.exports.settings = nativeBinding.settings
 module.exports.SettlementCode = nativeBinding.SettlementCode
 module.exports.start = nativeBinding.start
+module.exports.unknownKey = nativeBinding.unknownKey
 module.exports.validate = nativeBinding.validate
 module.exports.version = nativeBinding.version
 module.exports.withoutContext = nativeBinding.withoutContext

@@ -1,8 +1,9 @@
 /** Every option of every call with values of the wrong kind: refused by name, harming nothing else. */
 
-import { type EventBusClient, escapePattern } from '..';
+import { type EventBusClient, EventBusManager, escapePattern } from '..';
 import { eventually } from './support/eventually';
 import { CALLS, STREAMS } from './support/option-calls';
+import { rejection } from './support/rejection';
 import { onBothTransports } from './support/transports';
 import { expectRefused, expectTaken, KINDS, type Kind, refusal, VALUES } from './support/values';
 
@@ -50,6 +51,25 @@ onBothTransports((fixture) => {
         await expectRefused(`${name}(${kind})`, at ?? '', run);
       }
     });
+  });
+
+  test('an unknown key is told with the one that may have been meant, wherever it is read', async () => {
+    const bus = await fixture.open({ streams: STREAMS });
+    const meant: [string, string, () => unknown][] = [
+      ['gruop', 'group', () => bus.streams.recover({ gruop: 'g' } as never)],
+      ['groupId', 'group', () => bus.streams.recover({ groupId: 'g' } as never)],
+      ['maxlength', 'maxLength', () => bus.streams.trim('x', { maxlength: 1 } as never)],
+      ['timeOut', 'timeout', () => bus.connect({ timeOut: 1 } as never)],
+      ['Member', 'member', () => bus.joinRoom('r', { Member: 'm' } as never)],
+      ['groupId', 'group', () => bus.subscribe('a', () => {}, { groupId: 'g' } as never)],
+    ];
+    for (const [key, known, call] of meant) {
+      const error = await rejection((async () => call())());
+      expect(error.message).toBe(`${key}: unknown key: did you mean '${known}'?`);
+    }
+    const manager = new EventBusManager({ mode: 'memory', logger: false });
+    const flat = await rejection(manager.publish({ type: 'a', userid: '1' } as never));
+    expect(flat.message).toBe("userid: unknown key: did you mean 'userId'?");
   });
 
   test('arguments', async () => {

@@ -96,7 +96,7 @@ onBothTransports((bench) => {
     const held = bus.events('order.*', { group: 'held', from: 'beginning' });
     const { value } = await held.next();
     await bus.streams.pending('orders', 'held');
-    await bus.streams.recover({ group: 'held', minIdle: 0 });
+    await bus.streams.recover({ stream: 'orders', group: 'held', minIdle: 0 });
     await held.return?.();
     await bus.streams.setPosition('orders', 'g', 'new');
     await bus.replay({ stream: 'orders', handler: () => {} });

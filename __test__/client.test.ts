@@ -149,7 +149,15 @@ onBothTransports((fixture) => {
       const links = Object.values(health.connections);
       expect(links.length).toBeGreaterThan(0);
       for (const link of links) expect(link).toMatchObject({ status: 'up', error: null });
+      expect(health.latency).toBeGreaterThan(0);
+    } else {
+      expect(health).toMatchObject({ redis: null, latency: null });
     }
+    await bus.disconnect();
+    const last = await bus.healthCheck();
+    const redis = fixture.transport === 'redis' ? { connected: false } : null;
+    expect(last).toMatchObject({ status: 'unhealthy', latency: null });
+    expect(last.redis).toEqual(redis);
   });
 
   test('a blocked event loop is told of, and stays in the report for a while', async () => {

@@ -310,3 +310,28 @@ test('a test bus that is closed leaves nothing', async () => {
   expect(ended).toMatchObject({ code: 0, signal: null, err: '' });
   expect(ended.at - Number(ended.out)).toBeLessThan(1000);
 });
+
+test(
+  'a fixed name in a crash loop: each start gets it long before the lease, and what the one before has left',
+  async () => {
+    const options = { consumer: 'worker-1', whenReady: true, maxRetries: 10 };
+    const lease = 60_000;
+    let killed = 0;
+    for (let turn = 0; turn < 3; turn += 1) {
+      const victim = consumer(NEVER, lease, options);
+      // What shows that the one before lives has 10 s, and the name is asked for twice a second.
+      const { at } = await victim.first('ready', 15_000);
+      if (killed === 0) await publish(1);
+      else expect(at - killed).toBeLessThan(10_000 + 1500);
+      expect(await victim.first('called', TAKEOVER)).toMatchObject({ attempt: turn + 1 });
+      victim.signal('SIGKILL');
+      await victim.ended;
+      killed = Date.now();
+    }
+    const heir = consumer('', lease, options);
+    await heir.first('handled', 15_000);
+    await eventually(done);
+    expect(await bus.deadLetters.count()).toBe(0);
+  },
+  LIMIT,
+);

@@ -78,22 +78,28 @@ describe('the environment', () => {
     const manager = create({ logger, ...options });
     await manager.initialize();
     const lines = logger.lines.filter(({ message }) => message.startsWith('no Redis'));
-    return { mode: manager.client?.toJSON().mode, lines: lines.map(({ level }) => level) };
+    const reports = [await manager.healthCheck(), (await manager.getSystemStats()).health];
+    const warnings = reports.map((report) => report.warnings.map(({ code }) => code));
+    const inReports = warnings.map((codes) => codes.includes('MEMORY_MODE'));
+    const { mode } = manager.client!.toJSON();
+    return { mode, lines: lines.map(({ level }) => level), inReports };
   };
+  const told = { mode: 'memory', lines: ['warn'], inReports: [true, true] };
+  const silent = { lines: [], inReports: [false, false] };
 
   test('an address is Redis, none is memory, and one line says so', async () => {
-    expect(await modeOf()).toEqual({ mode: 'memory', lines: ['warn'] });
+    expect(await modeOf()).toEqual(told);
     process.env.REDIS_URL = setup.server.url;
-    const { mode, lines } = await modeOf();
-    expect({ mode: mode !== 'memory', lines }).toEqual({ mode: true, lines: [] });
+    expect(await modeOf()).toEqual({ mode: 'hybrid', ...silent });
     process.env.ENABLE_REDIS_EVENTS = 'false';
-    expect(await modeOf()).toMatchObject({ mode: 'memory' });
-    expect(await modeOf({ mode: 'memory' })).toEqual({ mode: 'memory', lines: [] });
+    // It was asked for.
+    expect(await modeOf()).toEqual({ mode: 'memory', ...silent });
+    expect(await modeOf({ mode: 'memory' })).toEqual({ mode: 'memory', ...silent });
   });
 
   test('it works in production without an address, with a warning', async () => {
     process.env.NODE_ENV = 'production';
-    expect(await modeOf()).toEqual({ mode: 'memory', lines: ['warn'] });
+    expect(await modeOf()).toEqual(told);
   });
 
   test('SERVICE_NAME is the source', async () => {

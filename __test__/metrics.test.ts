@@ -71,6 +71,9 @@ onBothTransports((fixture) => {
       const labels = { stream: ORDERS.name, consumer_group };
       expect(page.value('oxbus_group_lag', labels)).toBeGreaterThanOrEqual(0);
       expect(page.value('oxbus_group_pending', labels)).toBeGreaterThanOrEqual(0);
+      expect(page.value('oxbus_group_backlog', labels)).toBeGreaterThanOrEqual(0);
+      expect(page.value('oxbus_group_delayed', labels)).toBe(0);
+      expect(page.value('oxbus_group_waiting_consumers', labels)).toBeGreaterThanOrEqual(0);
     }
     const { eventsPublished, handlerErrors, mode } = bus.getStats();
     expect(page.value('oxbus_events_published_total')).toBe(eventsPublished);

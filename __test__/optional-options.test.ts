@@ -24,7 +24,7 @@ const given = [...text.matchAll(/^export interface (\w*(?:Options|Config|Query))
 /** What is refused when it is undefined, as the call would mean far more without it. */
 const REFUSED: Record<string, string[]> = {
   SubscribeOptions: ['group', 'filter'],
-  RecoverOptions: ['group'],
+  RecoverOptions: ['stream', 'group'],
   ReplayAllQuery: ['stream', 'group'],
 };
 

@@ -57,6 +57,7 @@ onBothTransports((fixture) => {
     ],
     ['leaveRoom', 'member', (bus) => bus.leaveRoom('r', { member: undefined })],
     ['recover', 'group', (bus) => bus.streams.recover({ group: undefined })],
+    ['recover of a stream', 'stream', (bus) => bus.streams.recover({ stream: undefined })],
     ['replayAll', 'stream', (bus) => bus.deadLetters.replayAll({ stream: undefined })],
     ['replayAll of a group', 'group', (bus) => bus.deadLetters.replayAll({ group: undefined })],
     ['replay', 'from', (bus) => bus.replay({ stream: 's', from: undefined, handler() {} })],

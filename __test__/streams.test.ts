@@ -49,10 +49,13 @@ onBothTransports((fixture) => {
       groups: [
         {
           name: 'g',
-          consumers: [{ name: 'c-1', pending: 3, idle: expect.any(Number) }],
+          consumers: [{ name: 'c-1', pending: 3, idle: expect.any(Number), alive: true }],
+          waiting: 0,
           pending: 3,
           delayed: 0,
+          unowned: 0,
           lag: 0,
+          backlog: 0,
           oldestPendingAge: expect.any(Number),
           lastDeliveredId: ids[2],
           skipped: {},
@@ -296,10 +299,14 @@ onTransports(['redis'], (fixture) => {
     const [broken, good] = [streamFor('a'), streamFor('b')];
     await raw.redis.set(broken.name, 'a text');
     const bus = await fixture.open({ streams: [broken, good] });
-    expect(await rejection(bus.publish('a', 1))).toMatchObject({
-      code: 'ERR_BUS_WRONG_TYPE',
-      outcome: 'rejected',
-    });
+    // By a script, which publishes as well, by another one for an id that is known, and by a command alone.
+    for (const options of [{}, { id: 'x', deduplicate: true }, { replicas: 1 }]) {
+      expect(await rejection(bus.publish('a', 1, options))).toMatchObject({
+        code: 'ERR_BUS_WRONG_TYPE',
+        outcome: 'rejected',
+        message: expect.stringContaining(JSON.stringify(broken.name)),
+      });
+    }
     expect(await bus.publish('b', 1)).toMatchObject({ stream: good.name });
     await eventually(async () => (await bus.healthCheck()).status === 'degraded');
     const { streams } = await bus.healthCheck();

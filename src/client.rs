@@ -94,7 +94,8 @@ impl NativeClient {
         });
     }
 
-    /// Drains and closes. The reply is null; the notice `closed` comes no later than it does.
+    /// Drains and closes. The reply is null, or `Unfinished` where something was given up at the timeout; the notice
+    /// `closed` comes no later than it does.
     #[napi]
     pub fn disconnect(&self, ticket: u32, timeout: Option<f64>) {
         tell(&self.client, "disconnect", |client| client.disconnect(ticket, milliseconds(timeout)));

@@ -3,7 +3,7 @@
 use napi_derive::napi;
 use oxbus_model::ErrorKind;
 use oxbus_model::config::Limits;
-use oxbus_model::options::validate;
+use oxbus_model::options::{unknown_key, validate};
 use oxbus_model::routing::pattern;
 
 use crate::settings::{Settings, resolve};
@@ -53,6 +53,20 @@ pub fn escape_pattern(text: String) -> napi::Result<String> {
 #[napi]
 pub fn matches(pattern: String, text: String) -> napi::Result<bool> {
     calls::throwing("matches", || pattern::matches(pattern.as_bytes(), text.as_bytes()))
+}
+
+/// What is said of a key that is not among the `known` ones of the options of a call, or of a flat event: the same as the
+/// engine says of those that it reads.
+#[napi]
+pub fn unknown_key(
+    #[napi(ts_arg_type = "'options' | 'event'")] of: String,
+    key: String,
+    known: Vec<String>,
+) -> napi::Result<String> {
+    calls::throwing("unknownKey", || {
+        let kind = if of == "options" { ErrorKind::InvalidOptions } else { ErrorKind::InvalidEvent };
+        unknown_key::message(kind, "", &key, &known)
+    })
 }
 
 /// Validates a value; `text` is its JSON. Returns `NativeResult<null>` as JSON.

@@ -11,27 +11,86 @@ type AnyMethod = (...args: never[]) => unknown;
 type AsyncMethod = (...args: never[]) => Promise<unknown>;
 type Called = (this: unknown, ...args: unknown[]) => unknown;
 
-const FRAME = '\n    at ';
-
-/**
- * Gives a bus error a stack that starts at the caller of `method`, and returns the error. V8 knows the awaiting
- * callers of `method` only while `method` itself runs, so only `method`, or what it has called, may call this.
- */
-// biome-ignore lint/complexity/noBannedTypes: any function is a mark for captureStackTrace
-export function stackFromCaller(error: unknown, method: Function): unknown {
-  if (!(error instanceof EventBusError)) return error;
-  Error.captureStackTrace(error, method);
-  // Between two timers Node runs what has become ready, below frames of its own.
-  const [head = '', ...frames] = (error.stack ?? '').split(FRAME);
-  const first = frames.findIndex((frame) => !frame.includes('node:internal/'));
-  if (first > 0) error.stack = [head, ...frames.slice(first)].join(FRAME);
-  return error;
+/** Where the user has made a call. The runtime writes the text when it is read: nobody reads that of most calls. */
+export interface CallTrace {
+  stack?: string;
+  /** So many frames at the top are of the bus. */
+  own: number;
 }
 
 /**
- * Replaces these methods of a class by async ones that give the errors of the originals the stack of their caller. An
- * original must be a plain function that returns a promise: whatever it throws at once then gets its stack at once,
- * while the caller is still on the stack, and only a rejection depends on a caller that awaits it.
+ * Where the user has made a call that is under way: `own` functions of the bus are above the line, the one that calls
+ * this included. It is known to the runtime only until the first `await`. The frames are counted, as Bun does not find an
+ * async function that was renamed.
+ */
+export function traceCall(own: number): CallTrace {
+  const call: CallTrace = { own };
+  Error.captureStackTrace(call, traceCall);
+  return call;
+}
+
+/** The line of the call alone, which takes half the time. */
+export function traceLine(own: number): CallTrace {
+  const call: CallTrace = { own };
+  const limit = Error.stackTraceLimit;
+  // Where somebody has frozen `Error` this changes nothing, and the trace is a whole one.
+  Reflect.set(Error, 'stackTraceLimit', Math.min(limit, own + 2));
+  Error.captureStackTrace(call, traceLine);
+  Reflect.set(Error, 'stackTraceLimit', limit);
+  return call;
+}
+
+// biome-ignore lint/complexity/noBannedTypes: any function is a mark for captureStackTrace
+function traceCallerOf(method: Function): CallTrace {
+  const call: CallTrace = { own: 0 };
+  Error.captureStackTrace(call, method);
+  return call;
+}
+
+/**
+ * Gives a bus error the stack of a call, and returns the error. Without `call` the stack starts at the caller of `method`. V8
+ * knows the awaiting callers of `method` only while `method` itself runs, so only `method`, or what it has called, may
+ * leave it out; and where nobody awaits the call it finds no line at all: then the stack is that of `otherwise`.
+ */
+export function stackFromCaller(
+  error: unknown,
+  // biome-ignore lint/complexity/noBannedTypes: any function is a mark for captureStackTrace
+  method: Function,
+  call: CallTrace = traceCallerOf(method),
+  otherwise?: CallTrace,
+): unknown {
+  if (!(error instanceof EventBusError)) return error;
+  let text: string | undefined;
+  Object.defineProperty(error, 'stack', {
+    get() {
+      text ??= `${Error.prototype.toString.call(error)}${framesOf(call) || framesOf(otherwise)}`;
+      return text;
+    },
+    set(stack: string) {
+      text = stack;
+    },
+    enumerable: false,
+    configurable: true,
+  });
+  return error;
+}
+
+const FRAME = /\n\s+at /;
+
+/** The frames of a call from the first one of the user, each on a line of its own; '' if there is none. */
+function framesOf({ stack = '', own }: CallTrace = { own: 0 }): string {
+  const frames = stack.split(FRAME).slice(1 + own);
+  // Between two timers Node runs what has become ready, below frames of its own.
+  const first = frames.findIndex((frame) => !frame.includes('node:internal/'));
+  return frames
+    .slice(first < 0 ? frames.length : first)
+    .map((frame) => `\n    at ${frame.trimEnd()}`)
+    .join('');
+}
+
+/**
+ * Replaces these methods of a class by async ones that give the errors of the originals the stack of their call, whoever
+ * awaits it or not. An original must be a plain function that returns a promise.
  */
 export function startAsyncStacksAtCaller<T>(
   type: { prototype: T },
@@ -42,10 +101,11 @@ export function startAsyncStacksAtCaller<T>(
       throw new TypeError(`${method.name} must not be an async function`);
     }
     return async function wrapped(this: unknown, ...args) {
+      const call = traceCall(1);
       try {
         return await method.apply(this, args);
       } catch (error) {
-        throw stackFromCaller(error, wrapped);
+        throw stackFromCaller(error, wrapped, call);
       }
     };
   });

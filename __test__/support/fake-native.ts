@@ -332,6 +332,7 @@ export function fakeNative() {
       };
       return JSON.stringify({ ok });
     },
+    unknownKey: () => 'unknown key',
     questions: () => '[]',
     escapePattern: (text: string) => text,
     validate: () => '{"ok":null}',

@@ -200,7 +200,13 @@ export const CALLS: Record<string, Call> = {
   },
   'streams.recover': {
     call: (bus, options) => bus.streams.recover(options),
-    options: { group: IDENTIFIER, minIdle: COUNT, maxRetries: COUNT, batchSize: COUNT },
+    options: {
+      stream: IDENTIFIER,
+      group: IDENTIFIER,
+      minIdle: COUNT,
+      maxRetries: COUNT,
+      batchSize: COUNT,
+    },
   },
   'streams.trim': {
     call: (bus, options) => bus.streams.trim('x', options as never),

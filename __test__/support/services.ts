@@ -1,7 +1,7 @@
 /** Services as processes of their own, which write down what they do before they do anything else. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { eventually } from './eventually';
@@ -75,6 +75,11 @@ export class Service {
 
   get running(): boolean {
     return this.#process.exitCode === null && this.#process.signalCode === null;
+  }
+
+  /** Makes an empty file in its folder, for which it may wait. */
+  tell(file: string): void {
+    writeFileSync(join(this.#folder, file), '');
   }
 
   signal(signal: NodeJS.Signals): void {

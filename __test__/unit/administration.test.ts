@@ -37,6 +37,12 @@ describe('administration', () => {
       [],
     ],
     ['streams.recover', () => bus.streams.recover({ group: 'g' }), { group: 'g' }, { checked: 1 }],
+    [
+      'streams.recover',
+      () => bus.streams.recover({ stream: 's' }),
+      { stream: 's' },
+      { checked: 1 },
+    ],
     ['streams.trim', () => bus.streams.trim('s', { before: date }), { name: 's', before: 5 }, 3],
     [
       'streams.setPosition',

@@ -223,3 +223,67 @@ test('what Node has below a call that ends between two timers is no part of its 
   expect(error.stack.split('\n')[1]).toContain('stacks.test.ts');
   expect(error.stack).not.toContain('runNextTicks');
 });
+
+describe('a rejection that nobody has awaited', () => {
+  const gone = {
+    code: 'ERR_BUS_CONNECTION_LOST',
+    message: 'gone',
+    outcome: 'not_sent',
+  } as const;
+  const refuse = async () => {
+    await tick();
+    fail(gone);
+  };
+
+  test.each<[string, () => Promise<unknown>]>([
+    ['publish', () => bus.publish('a', 1)],
+    ['publish with a signal', () => bus.publish('a', 1, { signal: new AbortController().signal })],
+    ['broadcast', () => bus.broadcast('a', 1)],
+    ['publishToRoom', () => bus.publishToRoom('r', 'a', 1)],
+    ['getEvent', () => bus.getEvent('x')],
+    ['streams.info', () => bus.streams.info('s')],
+    ['deadLetters.count', () => bus.deadLetters.count('s')],
+    ['replay', () => bus.replay({ stream: 's', handler: () => {} })],
+  ])('%s', async (_, call) => {
+    controls.failures = [gone];
+    for (const method of ['getEvent', 'streams.info', 'deadLetters.count', 'replay.page']) {
+      controls.answers[method] = refuse;
+    }
+    const rejected = jest.fn();
+    // The process's own listener for such rejections is no caller either.
+    call().catch(rejected);
+    while (rejected.mock.calls.length === 0) await tick();
+    const [error] = rejected.mock.calls[0];
+    expect(error).toMatchObject({ code: gone.code });
+    expectCaller(error);
+  });
+
+  test('of many publishes in one tick the first have their line', async () => {
+    controls.failures = Array(10).fill(gone);
+    const rejected = jest.fn();
+    for (let n = 0; n < 10; n += 1) bus.publish('a', n).catch(rejected);
+    while (rejected.mock.calls.length < 10) await tick();
+    for (const [error] of rejected.mock.calls.slice(0, 4)) expectCaller(error);
+    for (const [error] of rejected.mock.calls) expect(error.stack).toContain('gone');
+  });
+});
+
+test('a stack is written when it is read, once, and can be set', () => {
+  const prepare = Error.prepareStackTrace;
+  let written = 0;
+  Error.prepareStackTrace = (error, frames) => {
+    written += 1;
+    return `${error}\n    at ${frames[0]}`;
+  };
+  try {
+    const error = stackFromCaller(new EventBusError('ERR_BUS_CLOSED', 'gone'), fail) as Error;
+    const made = written;
+    expect(error.stack?.split('\n')[0]).toBe('EventBusError: gone');
+    expect([error.stack, written]).toEqual([error.stack, made + 1]);
+    expect(Object.keys(error)).not.toContain('stack');
+    error.stack = 'mine';
+    expect(error.stack).toBe('mine');
+  } finally {
+    Error.prepareStackTrace = prepare;
+  }
+});

@@ -39,7 +39,13 @@ import type {
   SubscriptionInfo,
   WaitOptions,
 } from '../../index';
-import { stackFromCaller, startAsyncStacksAtCaller, startStacksAtCaller } from '../caller-stacks';
+import {
+  type CallTrace,
+  stackFromCaller,
+  startAsyncStacksAtCaller,
+  startStacksAtCaller,
+  traceLine,
+} from '../caller-stacks';
 import { invalidAt } from '../errors';
 import { LiveIterator } from '../handle/iterator';
 import { SubscriptionHandle } from '../handle/subscription-handle';
@@ -53,7 +59,7 @@ import {
 } from '../input/options';
 import { readReadyWait, readWait, type WaitLimits } from '../input/wait';
 import { Batch, resultOf } from '../publish/batch';
-import { readItem } from '../publish/publish-options';
+import { publishBatch } from '../publish/batch-call';
 import { DeadLetters } from '../stored/dead-letters';
 import { historyOf } from '../stored/history';
 import { replay } from '../stored/replay';
@@ -62,6 +68,9 @@ import { Core } from './core';
 import { ClientEnvironment, processEnvironment } from './environment';
 
 const OPTIONS = 'ERR_BUS_INVALID_OPTIONS';
+
+/** Its line takes longer than all else in a publish: so many of a batch have one, for those that nobody awaits. */
+const TRACED = 4;
 
 type Listener<Events, K extends keyof ClientEvents> = (...args: ClientEvents<Events>[K]) => unknown;
 
@@ -129,18 +138,20 @@ export class EventBusClient<
   }
 
   async publish(type: string, data?: unknown, options?: PublishOptions): Promise<PublishResult> {
+    let line: CallTrace | undefined;
     try {
       // What is not given is null, and what is given as undefined is refused.
       const payload = arguments.length < 2 ? null : data;
       const added = this.#core.publish(type, payload, options);
+      const index = added instanceof Batch ? added.last : 0;
+      if (index < TRACED) line = traceLine(1);
       if (!(added instanceof Batch)) return await added;
       // The same as `resultOf`, without a second promise for each event.
-      const index = added.last;
       do await added.progress;
       while (added.outcomes[index] === undefined);
       return added.result(index);
     } catch (error) {
-      throw stackFromCaller(error, EventBusClient.prototype.publish);
+      throw stackFromCaller(error, EventBusClient.prototype.publish, undefined, line);
     }
   }
 
@@ -148,12 +159,7 @@ export class EventBusClient<
     items: readonly PublishItem<Events>[],
     options?: PublishOptions,
   ): Promise<PromiseSettledResult<PublishResult>[]> {
-    const given = reading('items', () => Array.isArray(items) && ([...items] as unknown[]));
-    if (given === false) throw invalidAt(OPTIONS, 'items', 'must be an array');
-    const defaults = copyOptions(options);
-    const calls = given.map((item) => this.#publishItem(item, defaults));
-    this.#core.flush();
-    return this.#settled(calls);
+    return publishBatch(this.#core, items, options, EventBusClient.prototype.publishBatch);
   }
 
   broadcast(type: string, data?: unknown, options?: PublishOptions): Promise<PublishResult> {
@@ -351,21 +357,6 @@ export class EventBusClient<
   #subscribe(pattern: unknown, handler: unknown, options: unknown): Promise<Subscription> {
     const live = this.#core.subscribe(pattern, handler, options);
     return live.then((one) => new SubscriptionHandle(one, this.#core.subscriptions));
-  }
-
-  async #settled(calls: Promise<PublishResult>[]): Promise<PromiseSettledResult<PublishResult>[]> {
-    const results = await Promise.allSettled(calls);
-    for (const result of results) {
-      if (result.status === 'rejected') {
-        stackFromCaller(result.reason, EventBusClient.prototype.publishBatch);
-      }
-    }
-    return results;
-  }
-
-  async #publishItem(item: unknown, defaults: PublishOptions): Promise<PublishResult> {
-    const { type, data, options } = readItem(item, defaults);
-    return resultOf(this.#core.publish(type, data, options));
   }
 }
 

@@ -43,6 +43,7 @@ import { endWeaklyAtSignals } from '../runtime/shutdown';
 import { throwIfAborted } from '../runtime/signals';
 import type { Timers } from '../runtime/timers';
 import { type Schemas, validateWith } from '../validation/schemas';
+import { Closing, closingAtSignal, type Unfinished } from './closing';
 import { readConfig } from './config';
 import { Emitter } from './emitter';
 import type { ClientEnvironment } from './environment';
@@ -170,7 +171,13 @@ export class Core {
 
   /** Returns the same promise each time. */
   disconnect(timeout: number | null): Promise<void> {
-    this.#closing ??= this.#close(timeout);
+    if (this.#closing === undefined) {
+      const closing = new Closing(this.log, {
+        handledTypes: () => this.#dispatcher.handledTypes(),
+        publishes: () => this.#publisher.unsettled,
+      });
+      this.#closing = closing.follow(this.#close(timeout, closing));
+    }
     return this.#closing;
   }
 
@@ -356,20 +363,22 @@ export class Core {
   #markStarted(): void {
     if (this.#started) return;
     this.#started = true;
-    this.#leaveShutdown = endWeaklyAtSignals(this.#shutdownSignals, this, disconnectAtSignal);
+    this.#leaveShutdown = endWeaklyAtSignals(this.#shutdownSignals, this, closingAtSignal);
     callOutside(() => this.#notices.started());
   }
 
-  async #close(timeout: number | null): Promise<void> {
+  async #close(timeout: number | null, closing: Closing): Promise<void> {
+    let unfinished: Unfinished | null = null;
     for (const iterator of [...this.#iterators]) iterator.end();
     this.#dispatcher.drain();
     this.#publisher.flush();
     try {
-      await this.#requests.send((ticket) => this.#native.disconnect(ticket, timeout));
+      unfinished = await this.#requests.send((t) => this.#native.disconnect(t, timeout));
     } catch (error) {
       this.log.write('warn', 'the client was closed without draining', { error: describe(error) });
     }
     this.drain();
+    closing.ended(unfinished);
     this.#closed = true;
     this.#dispatcher.close(closedError());
     this.#publisher.close();
@@ -388,10 +397,4 @@ export class Core {
   #refuseIfClosed(): void {
     if (this.#closed) throw closedError();
   }
-}
-
-/** Outside the class, so that it refers to no core. */
-function disconnectAtSignal(core: Core, signal: ShutdownSignal): Promise<void> {
-  core.log.write('info', `closing at ${signal}`);
-  return core.disconnect(null);
 }

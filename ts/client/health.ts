@@ -40,7 +40,7 @@ export async function healthReport(owner: HealthOwner): Promise<HealthReport> {
       mode: MODE_WITHOUT_REPORT[owner.mode],
       state: owner.state(),
       latency: null,
-      redis: null,
+      redis: owner.mode === 'memory' ? null : { connected: false },
       connections: {},
       streams: {},
       eventLoop: { blockedMs: 0 },

@@ -129,6 +129,13 @@ export class Dispatcher {
     return true;
   }
 
+  /** The types of the events whose handlers run; of a batch, that of its first event. */
+  *handledTypes(): Generator<string> {
+    for (const { event } of this.#timer.running()) {
+      yield Array.isArray(event) ? event[0].type : event.type;
+    }
+  }
+
   /** Gives up the events whose handlers have not begun, as the client is about to close. */
   drain(): void {
     this.#draining = true;

@@ -2,6 +2,7 @@
 
 import { types } from 'node:util';
 import { invalidAt } from '../errors';
+import { native } from '../native/native';
 import { copyPlain } from './json';
 
 const OPTIONS = 'ERR_BUS_INVALID_OPTIONS';
@@ -14,10 +15,21 @@ export function copyOptions(options: unknown): Record<string, unknown> {
 /** The same; throws `INVALID_OPTIONS` also for a key that is not among `keys`. */
 export function readOptions(options: unknown, keys: readonly string[]): Record<string, unknown> {
   const copy = copyOptions(options);
-  for (const key of Object.keys(copy)) {
-    if (!keys.includes(key)) throw invalidAt(OPTIONS, key, 'unknown key');
-  }
+  refuseUnknown(copy, 'options', keys);
   return copy;
+}
+
+/** Throws for a key that is not among `keys`: `INVALID_OPTIONS`, or of a flat event `INVALID_EVENT`. */
+export function refuseUnknown(
+  given: Record<string, unknown>,
+  what: 'options' | 'event',
+  keys: readonly string[],
+): void {
+  for (const key of Object.keys(given)) {
+    if (keys.includes(key)) continue;
+    const code = what === 'options' ? OPTIONS : 'ERR_BUS_INVALID_EVENT';
+    throw invalidAt(code, key, native.unknownKey(what, key, [...keys]));
+  }
 }
 
 /**

@@ -1,8 +1,8 @@
 /** Translates the flat events of the manager into events of the bus, and back. */
 
 import type { BusEvent, FlatEvent, PublishOptions, ReceivedFlatEvent } from '../../index';
-import { invalidAt } from '../errors';
 import { copyPlain } from '../input/json';
+import { refuseUnknown } from '../input/options';
 
 const CODE = 'ERR_BUS_INVALID_EVENT';
 
@@ -24,9 +24,7 @@ export function fromFlat(event: unknown): {
   options: PublishOptions;
 } {
   const { type, metadata, ...options } = copyPlain(event, CODE, 'event');
-  for (const key of Object.keys(options)) {
-    if (!(NAMED as readonly string[]).includes(key)) throw invalidAt(CODE, key, 'unknown key');
-  }
+  refuseUnknown(options, 'event', NAMED);
   return { type: type as string, data: metadata === undefined ? {} : metadata, options };
 }
 

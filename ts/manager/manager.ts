@@ -4,7 +4,6 @@ import type {
   BusEvent,
   EventBusClient as ClientContract,
   EventBusManager as Contract,
-  EventBusConfig,
   EventBusManagerOptions,
   EventHandler,
   FlatEvent,
@@ -19,15 +18,15 @@ import type {
 } from '../../index';
 import { startAsyncStacksAtCaller } from '../caller-stacks';
 import { EventBusClient } from '../client/client';
-import { readConfig } from '../client/config';
-import { Log } from '../client/logger';
-import { fromValue, invalidAt } from '../errors';
+import { abandon, endsIncomplete } from '../client/closing';
+import { invalidAt } from '../errors';
 import { copyPlain } from '../input/json';
 import { copyOptions, reading, readOptions } from '../input/options';
 import { readWait } from '../input/wait';
 import { monotonic } from '../runtime/clock';
 import { endAtSignals, readShutdownSignals } from '../runtime/shutdown';
 import { fromFlat, toFlat } from './flat-events';
+import { readMode } from './mode';
 import { readStatusPlan, SystemEvents } from './system-events';
 
 const CONFIG = 'ERR_BUS_INVALID_CONFIG';
@@ -52,6 +51,8 @@ export class EventBusManager implements Contract {
   #open: OpenBus | undefined;
   /** The client that was shut down last: health checks and statistics are asked of it. */
   #closed: EventBusClient | undefined;
+  /** That the client made last works in memory without having been asked to. */
+  #fallback: HealthReport['warnings'][number] | undefined;
 
   constructor(options?: EventBusManagerOptions) {
     this.#options = options;
@@ -107,11 +108,12 @@ export class EventBusManager implements Contract {
   }
 
   getSystemStats(): Promise<SystemStats> {
-    return systemStatsOf(this.#observe());
+    const client = this.#observe();
+    return this.#healthOf(client).then((health) => systemStatsOf(client, health));
   }
 
   healthCheck(): Promise<HealthReport> {
-    return this.#observe().healthCheck();
+    return this.#healthOf(this.#observe());
   }
 
   shutdown(options?: { timeout?: number }): Promise<void> {
@@ -120,6 +122,15 @@ export class EventBusManager implements Contract {
     if (open === undefined) return Promise.resolve();
     open.closing ??= this.#close(open, timeout ?? SHUTDOWN_TIMEOUT);
     return open.closing;
+  }
+
+  async #healthOf(client: EventBusClient): Promise<HealthReport> {
+    const fallback = this.#fallback;
+    const report = await client.healthCheck();
+    // The client was told to work in memory, and has nothing to say of that.
+    return fallback === undefined
+      ? report
+      : { ...report, warnings: [fallback, ...report.warnings] };
   }
 
   async #idsOf(
@@ -150,15 +161,20 @@ export class EventBusManager implements Contract {
     const { statusInterval, statusEverywhere, shutdownSignals, ...config } = given;
     const plan = readStatusPlan(statusInterval, statusEverywhere);
     const signals = readShutdownSignals(shutdownSignals);
-    const client = new EventBusClient(withMode(config));
+    const read = readMode(config);
+    const client = new EventBusClient(read.config);
     const open: OpenBus = {
       client,
       system: new SystemEvents(client, plan),
       subscribing: new Set(),
-      leave: endAtSignals(signals, () => this.shutdown()),
+      leave: endAtSignals(signals, client, {
+        end: () => this.shutdown().then(() => endsIncomplete(client.disconnect())),
+        abandon: () => abandon(client.disconnect()),
+      }),
       closing: undefined,
     };
     this.#closed = undefined;
+    this.#fallback = read.fallback;
     // Subscriptions that were the first use, or came with it, receive `system.initialized` too.
     const begin = async () => {
       await Promise.allSettled(open.subscribing);
@@ -202,8 +218,7 @@ function processManager(): EventBusManager {
 
 export const eventBusManager: Contract = processManager();
 
-async function systemStatsOf(client: EventBusClient): Promise<SystemStats> {
-  const health = await client.healthCheck();
+function systemStatsOf(client: EventBusClient, health: HealthReport): SystemStats {
   const stats = client.getStats();
   const connected = !isAlone(client) && (health.redis?.connected ?? false);
   const redisHealth = { connected, latency: connected ? health.latency : null };
@@ -230,19 +245,4 @@ function readFlag<K extends string>(options: { [name in K]?: unknown }, name: K)
   if (value !== undefined && typeof value !== 'boolean') {
     throw invalidAt(OPTIONS, name, 'must be a boolean');
   }
-}
-
-/** The configuration with a mode: hybrid if it, or the environment, names a Redis; else memory. */
-function withMode(config: EventBusConfig): EventBusConfig {
-  if (config.mode !== undefined) return config;
-  // A client refuses memory mode in production unless the configuration asks for it; the manager allows it.
-  const { settings, logger } = readConfig(config, ['NODE_ENV']);
-  // It is read at the first use, which is refused and may be put right.
-  if (settings.noAddress !== undefined) throw fromValue(settings.noAddress);
-  if (settings.mode === 'redis') return { ...config, mode: 'hybrid' };
-  const log = new Log(logger, settings.logLevel, settings.serviceName);
-  // The client is told to work in memory, so that it has nothing to say of that; of the rest it speaks itself.
-  const fallback = settings.notices.find(({ code }) => code === 'MEMORY_MODE');
-  if (fallback !== undefined) log.write(fallback.level, fallback.message, { code: fallback.code });
-  return { ...config, mode: 'memory' };
 }

@@ -108,6 +108,19 @@ export class Publisher {
     if (this.#hybrid) nextTick(this.#drain);
   }
 
+  /** How many publishes have no outcome. It looks at each of them. */
+  get unsettled(): number {
+    const batches = [...this.#open.values(), ...(this.#gathering ? [this.#gathering] : [])];
+    // A publish that is tried again is in two batches.
+    const counts = batches.map(({ outcomes, options }) =>
+      outcomes.reduce<number>((sum, outcome, index) => {
+        const again = options[index]?.retried !== undefined;
+        return outcome === undefined && !again ? sum + 1 : sum;
+      }, 0),
+    );
+    return counts.reduce((sum, count) => sum + count, 0);
+  }
+
   /** Events of a batch were delivered to subscriptions of this client. */
   deliveredLocally(run: LocalDeliveryRun): void {
     const batch = this.#open.get(run[0]);

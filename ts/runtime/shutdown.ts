@@ -1,7 +1,9 @@
 /** Closes clients in good order when a signal tells the process to end. */
 
+import { constants } from 'node:os';
 import type { ShutdownSignal } from '../../index';
 import { invalidAt } from '../errors';
+import { monotonic } from './clock';
 
 const CODE = 'ERR_BUS_INVALID_CONFIG';
 
@@ -32,28 +34,50 @@ export function readShutdownSignals(value: unknown): readonly ShutdownSignal[] {
   return signals;
 }
 
-/** Ends one member. A rejection is ignored: the member reports its own errors. */
-type End = (signal: ShutdownSignal) => Promise<unknown>;
+/** The signals by which a person at a terminal asks to end. A supervisor may repeat the others without being impatient. */
+const FROM_KEYBOARD: readonly ShutdownSignal[] = ['SIGINT', 'SIGQUIT', 'SIGBREAK'];
+
+/** Terminals and npm may deliver one Ctrl-C twice: another one counts only so many ms after the first signal. */
+const REPEATED = 1000;
+
+/** What happens to a member at a signal. */
+export interface AtSignal<T> {
+  /** Ends the member; resolves to whether it had to give something up. It reports its own errors. */
+  end(member: T, signal: ShutdownSignal): Promise<boolean>;
+  /** The process ends at once, before `end` has. */
+  abandon(member: T): void;
+}
+
+/** One that ends at a signal. */
+interface Member {
+  readonly signals: readonly ShutdownSignal[];
+  end(signal: ShutdownSignal): Promise<boolean>;
+  abandon(): void;
+}
 
 /** The members of this process, and the process's listeners for their signals. */
 class Shutdown {
-  readonly #members = new Map<End, readonly ShutdownSignal[]>();
+  readonly #members = new Set<Member>();
   readonly #listeners = new Map<ShutdownSignal, () => void>();
-  #ending = false;
+  /** The first signal: when it came, and who ends. */
+  #ending: { since: number; alone: boolean; members: Member[] } | undefined;
 
   /** Returns a function that takes the member out again. */
-  join(signals: readonly ShutdownSignal[], end: End): () => void {
-    this.#members.set(end, signals);
-    for (const signal of signals) this.#listen(signal);
+  join(member: Member): () => void {
+    this.#members.add(member);
+    for (const signal of member.signals) this.#listen(signal);
     return () => {
-      this.#members.delete(end);
+      this.#members.delete(member);
       this.#forget();
     };
   }
 
   #listen(signal: ShutdownSignal): void {
     if (this.#listeners.has(signal)) return;
-    const listener = () => void this.#end(signal);
+    const listener = () => {
+      if (this.#ending === undefined) void this.#end(signal);
+      else this.#repeated(signal);
+    };
     this.#listeners.set(signal, listener);
     // Prepended: a listener of the user that is called only once would be gone before it is counted.
     process.prependListener(signal, listener);
@@ -62,8 +86,8 @@ class Shutdown {
   /** Removes the listeners that no member needs any more. */
   #forget(): void {
     // Without its listener the same signal, sent again, would end the process while members still drain.
-    if (this.#ending) return;
-    const needed = new Set([...this.#members.values()].flat());
+    if (this.#ending !== undefined) return;
+    const needed = new Set([...this.#members].flatMap(({ signals }) => signals));
     for (const [signal, listener] of this.#listeners) {
       if (needed.has(signal)) continue;
       process.removeListener(signal, listener);
@@ -71,17 +95,29 @@ class Shutdown {
     }
   }
 
-  /** A process manager and a terminal often send the same signal twice; only the first one counts. */
   async #end(signal: ShutdownSignal): Promise<void> {
-    if (this.#ending) return;
-    this.#ending = true;
     // If other code listens too, that code decides when the process ends.
     const alone = process.listenerCount(signal) === 1;
-    const ending = [...this.#members].filter(([, signals]) => alone || signals.includes(signal));
-    await Promise.allSettled(ending.map(async ([end]) => end(signal)));
-    if (alone) process.exit();
-    this.#ending = false;
+    const members = [...this.#members].filter(({ signals }) => alone || signals.includes(signal));
+    this.#ending = { since: monotonic(), alone, members };
+    const ends = await Promise.allSettled(members.map(async (member) => member.end(signal)));
+    if (alone) {
+      const incomplete = ends.some((end) => end.status === 'fulfilled' && end.value);
+      if (incomplete && !process.exitCode) process.exitCode = 1;
+      process.exit();
+    }
+    this.#ending = undefined;
     this.#forget();
+  }
+
+  /** Another signal while the members end: the process ends at once where a person insists. */
+  #repeated(signal: ShutdownSignal): void {
+    const ending = this.#ending;
+    if (ending === undefined || !ending.alone || !FROM_KEYBOARD.includes(signal)) return;
+    if (process.listenerCount(signal) > 1 || monotonic() - ending.since < REPEATED) return;
+    for (const member of ending.members) member.abandon();
+    // As a shell reports a process that a signal has ended.
+    process.exit(128 + (constants.signals[signal] ?? 0));
   }
 }
 
@@ -98,22 +134,36 @@ function shutdown(): Shutdown {
 }
 
 /** Ends a member at the first of these signals. Returns a function that takes it out again. */
-export function endAtSignals(signals: readonly ShutdownSignal[], end: End): () => void {
-  return signals.length === 0 ? () => {} : shutdown().join(signals, end);
+export function endAtSignals<T>(
+  signals: readonly ShutdownSignal[],
+  member: T,
+  { end, abandon }: AtSignal<T>,
+): () => void {
+  if (signals.length === 0) return () => {};
+  return shutdown().join({
+    signals,
+    end: (signal) => end(member, signal),
+    abandon: () => abandon(member),
+  });
 }
 
 const dropped = new FinalizationRegistry<() => void>((leave) => leave());
 
-/** The same for a member that may be garbage-collected before; `end` must not refer to it. */
+/** The same for a member that may be garbage-collected before; `at` must not refer to it. */
 export function endWeaklyAtSignals<T extends object>(
   signals: readonly ShutdownSignal[],
   member: T,
-  end: (member: T, signal: ShutdownSignal) => Promise<unknown>,
+  { end, abandon }: AtSignal<T>,
 ): () => void {
-  const weak = new WeakRef(member);
-  const leave = endAtSignals(signals, async (signal) => {
-    const alive = weak.deref();
-    if (alive !== undefined) await end(alive, signal);
+  const leave = endAtSignals(signals, new WeakRef(member), {
+    async end(weak, signal) {
+      const alive = weak.deref();
+      return alive !== undefined && end(alive, signal);
+    },
+    abandon(weak) {
+      const alive = weak.deref();
+      if (alive !== undefined) abandon(alive);
+    },
   });
   dropped.register(member, leave);
   return leave;

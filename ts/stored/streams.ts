@@ -39,7 +39,8 @@ export class Streams implements Contract {
   }
 
   recover(options?: RecoverOptions): Promise<RecoverResult> {
-    const read = readOptions(options, ['group', 'minIdle', 'maxRetries', 'batchSize']);
+    const read = readOptions(options, ['stream', 'group', 'minIdle', 'maxRetries', 'batchSize']);
+    refuseUndefined(read, 'stream', 'for all streams');
     refuseUndefined(read, 'group', 'for all groups');
     return this.#ask('streams.recover', read);
   }

@@ -12,13 +12,13 @@ use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 
 use crate::admin::arguments::Arguments;
-use crate::admin::context::{Context, no_group};
+use crate::admin::context::{Context, no_group, no_stream};
 use crate::admin::effect::Effect;
 use crate::admin::question::questions;
 use crate::transport::store::unexpected;
 
 questions! {
-    "streams.recover" ["group", "minIdle", "maxRetries", "batchSize"] => recover;
+    "streams.recover" ["stream", "group", "minIdle", "maxRetries", "batchSize"] => recover;
 }
 
 /// How long an entry must have been left alone, in milliseconds, unless it is said.
@@ -53,7 +53,7 @@ struct RecoverOptions {
 /// `streams.recover`: hands entries of the known streams that were left alone for too long back to their groups, and
 /// moves those that were delivered too often to the dead letters.
 async fn recover(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
-    let group = args.name("group")?;
+    let (stream, group) = (args.name("stream")?, args.name("group")?);
     let options = RecoverOptions {
         min_idle: args.count("minIdle", 0)?.unwrap_or(MIN_IDLE),
         max_retries: args.count("maxRetries", 0)?.unwrap_or(3),
@@ -63,13 +63,21 @@ async fn recover(context: &Context, mut args: Arguments) -> Result<Value, BusErr
     };
     args.finish()?;
     let (mut recovered, mut found) = (Recovered::default(), false);
-    let names = context.names().await?;
-    for stream in &names {
-        let groups = context.facts(stream).await?.groups;
+    let names = match &stream {
+        Some(stream) => vec![stream.as_str().into()],
+        None => context.names().await?,
+    };
+    for name in &names {
+        let info = match stream {
+            // Who names a stream means one that is there.
+            Some(_) => context.describe(name).await?.ok_or_else(|| no_stream(name))?,
+            None => context.facts(name).await?,
+        };
+        let groups = info.groups;
         for facts in groups.iter().filter(|facts| group.as_ref().is_none_or(|name| *name == facts.name)) {
             found = true;
             let member = ConsumerId {
-                stream: stream.clone(),
+                stream: name.clone(),
                 group: facts.name.as_str().into(),
                 consumer: context.consumer.clone(),
                 instance: context.consumer.clone(),

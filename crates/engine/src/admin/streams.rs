@@ -1,6 +1,8 @@
 //! `streams.*`: looks at streams and groups, and changes them.
 
-use oxbus_model::stream_store::{DELAYED, EntryId, GroupInfo, PendingEntry, Request, Response, StreamInfo};
+use oxbus_model::stream_store::{
+    ConsumerInfo, DELAYED, EntryId, GroupInfo, PendingEntry, Request, Response, StreamInfo,
+};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Map, Value, json};
 
@@ -55,12 +57,15 @@ pub(super) async fn describe(context: &Context, name: &str) -> Result<Option<Val
 }
 
 fn group_value(group: GroupInfo, now: u64) -> Value {
-    let delayed = group.delayed();
+    let (delayed, unowned, waiting, backlog) =
+        (group.delayed(), group.unowned(), group.waiting(), group.backlog());
     let consumers: Vec<Value> = group
         .consumers
         .into_iter()
-        .filter(|(name, ..)| name != DELAYED)
-        .map(|(name, pending, idle)| json!({ "name": name, "pending": pending, "idle": idle }))
+        .filter(|consumer| consumer.name != DELAYED)
+        .map(|ConsumerInfo { name, pending, idle, alive }| {
+            json!({ "name": name, "pending": pending, "idle": idle, "alive": alive })
+        })
         .collect();
     let skipped: Map<String, Value> =
         group.skipped.into_iter().map(|(event_type, count)| (event_type, count.into())).collect();
@@ -69,7 +74,10 @@ fn group_value(group: GroupInfo, now: u64) -> Value {
         "consumers": consumers,
         "pending": group.pending,
         "delayed": delayed,
+        "unowned": unowned,
         "lag": group.lag,
+        "backlog": backlog,
+        "waiting": waiting,
         "oldestPendingAge": group.oldest_pending.map(|id| now.saturating_sub(id.ms)),
         "lastDeliveredId": text_of(group.last_delivered),
         "skipped": skipped,

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Waker};
 
 use oxbus_model::{BusError, ErrorKind};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tracing::{Instrument, debug, debug_span};
 
 use crate::admin;
@@ -186,6 +186,13 @@ impl Core {
         tokio::join!(live, self.groups.finish(), self.memberships.leave_all());
         self.refuse_publishes();
         self.transport.flush().await;
+    }
+
+    /// What would be given up by closing now: `publishes` that have no outcome, and whether all that was handled for
+    /// groups is `settled` in the store.
+    pub(super) fn unfinished(&self) -> Value {
+        let settled = !self.state.groups.in_use() || self.state.groups.claims().is_settled(None);
+        json!({ "publishes": self.state.admission.in_flight(), "settled": settled })
     }
 
     /// Closes at once. Idempotent.

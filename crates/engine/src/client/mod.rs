@@ -327,7 +327,8 @@ impl Client {
     }
 
     /// Drains and closes: nothing more is delivered, running handlers and publishes get `timeout`
-    /// milliseconds (default [`DRAIN_TIMEOUT`]) to finish. The reply comes when all is closed.
+    /// milliseconds (default [`DRAIN_TIMEOUT`]) to finish. The reply comes when all is closed: null, or what was not
+    /// finished in that time, `{ publishes, settled }`. It is null as well where another call closes the client.
     pub fn disconnect(&self, ticket: u32, timeout: Option<u64>) {
         let core = self.core.clone();
         let _log = self.core.tasks.log();
@@ -337,9 +338,12 @@ impl Client {
         }
         self.core.tasks.spawn(async move {
             let limit = Duration::from_millis(timeout.unwrap_or(DRAIN_TIMEOUT));
+            let mut unfinished = Value::Null;
             if first {
                 // Past the limit what is left is aborted by closing.
-                let _ = tokio::time::timeout(limit, core.finish()).await;
+                if tokio::time::timeout(limit, core.finish()).await.is_err() {
+                    unfinished = core.unfinished();
+                }
                 core.close();
                 // Settling what is left takes no I/O.
                 let _ = tokio::time::timeout(SETTLING, core.transport.ended()).await;
@@ -348,7 +352,7 @@ impl Client {
                 // The sender lives in `core`, so this ends with the state.
                 let _ = watch.wait_for(|change| change.state == State::Closed).await;
             }
-            core.state.completions.reply(ticket, Ok(Value::Null));
+            core.state.completions.reply(ticket, Ok(unfinished));
         });
     }
 

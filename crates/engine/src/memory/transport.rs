@@ -6,7 +6,6 @@ use oxbus_model::consumer::{GroupKey, Read};
 use oxbus_model::routing::router::ServerSubscription;
 use oxbus_model::stream_store::{Request, Response, WantedPattern, keys};
 use oxbus_model::{BusError, ErrorKind};
-use serde_json::json;
 
 use super::Broker;
 use crate::memory::publishing::{Publishing, Settled};
@@ -96,9 +95,9 @@ impl Transport for MemoryTransport {
 
     fn probe(&self, _timeout: u64) -> Boxed<'_, Probe> {
         self.context.events.link_alive(&LinkId::Memory, self.context.clock.now_ms());
-        let server = json!({ "connected": self.number().is_some() });
+        // There is no server to say something of itself, and no way to it.
         let asked = vec![(LinkId::Memory, true)];
-        Box::pin(async move { Probe { latency: Some(0.0), server, asked, ..Probe::default() } })
+        Box::pin(async move { Probe { asked, ..Probe::default() } })
     }
 
     fn flush(&self) -> Boxed<'_, ()> {

@@ -7,7 +7,7 @@ use oxbus_model::observe::metrics::{Durations, OTHER};
 use oxbus_model::observe::prometheus::{Kind, Page};
 use oxbus_model::observe::stats::{LinkMode, Snapshot};
 
-use crate::observe::stream_gauges::StreamGauges;
+use crate::observe::stream_gauges::{GroupGauge, StreamGauges};
 use crate::publish::publish_counts::stream_of;
 use crate::state::ClientState;
 
@@ -98,7 +98,7 @@ fn write_streams(page: &mut Page, gauges: &StreamGauges) {
     streams.iter().for_each(|(name, stream)| {
         page.sample("oxbus_dead_letters", &[("stream", name)], stream.dead_letters);
     });
-    let mut of_groups = |family: &str, help: &str, value: fn(&(u64, Option<u64>)) -> Option<u64>| {
+    let mut of_groups = |family: &str, help: &str, value: fn(&GroupGauge) -> Option<u64>| {
         page.family(family, Kind::Gauge, help);
         for (name, stream) in &*streams {
             for (group, known) in &stream.groups {
@@ -108,12 +108,16 @@ fn write_streams(page: &mut Page, gauges: &StreamGauges) {
         }
     };
     let pending = "Entries that were handed out to the group and not acknowledged";
-    of_groups("oxbus_group_pending", pending, |(pending, _)| Some(*pending));
-    of_groups(
-        "oxbus_group_lag",
-        "Entries that the group has not read, where the server knows",
-        |(_, lag)| *lag,
-    );
+    of_groups("oxbus_group_pending", pending, |group| Some(group.pending));
+    let delayed = "Pending entries that wait for a retry and that no client holds until they are due";
+    of_groups("oxbus_group_delayed", delayed, |group| Some(group.delayed));
+    of_groups("oxbus_group_lag", "Entries that the group has not read, where the server knows", |group| {
+        group.lag
+    });
+    let backlog = "Entries that wait for a consumer: not read, or pending and no living consumer's";
+    of_groups("oxbus_group_backlog", backlog, |group| group.backlog);
+    let waiting = "Consumers that live and have no pending entry";
+    of_groups("oxbus_group_waiting_consumers", waiting, |group| Some(group.waiting));
 }
 
 fn write_counters(page: &mut Page, state: &ClientState) {

@@ -34,8 +34,28 @@ pub(super) struct StreamGauge {
     pub(super) length: u64,
     /// Its dead letters.
     pub(super) dead_letters: u64,
-    /// By group: pending entries, and those that it has not read, where the server knows.
-    pub(super) groups: BTreeMap<String, (u64, Option<u64>)>,
+    /// By group.
+    pub(super) groups: BTreeMap<String, GroupGauge>,
+}
+
+/// What a group had to do when it was asked for last; what nobody knows is `None`.
+pub(super) struct GroupGauge {
+    /// Its pending entries.
+    pub(super) pending: u64,
+    /// Those of them that wait for a retry.
+    pub(super) delayed: u64,
+    /// Entries that it has not read.
+    pub(super) lag: Option<u64>,
+    /// Entries that wait for a consumer.
+    pub(super) backlog: Option<u64>,
+    /// Consumers that wait for entries.
+    pub(super) waiting: u64,
+}
+
+impl Default for GroupGauge {
+    fn default() -> Self {
+        GroupGauge { pending: 0, delayed: 0, lag: Some(0), backlog: Some(0), waiting: 0 }
+    }
 }
 
 impl StreamGauge {
@@ -44,10 +64,13 @@ impl StreamGauge {
         self.groups.clear();
         for group in facts.groups {
             let known = self.groups.len() < MAX_NAMES;
-            let name = if known { group.name } else { OTHER.to_owned() };
-            let (pending, lag) = self.groups.entry(name).or_insert((0, Some(0)));
-            *pending += group.pending;
-            *lag = lag.zip(group.lag).map(|(sum, more)| sum + more);
+            let name = if known { &*group.name } else { OTHER };
+            let gauge = self.groups.entry(name.to_owned()).or_default();
+            gauge.pending += group.pending;
+            gauge.delayed += group.delayed();
+            gauge.lag = gauge.lag.zip(group.lag).map(|(sum, more)| sum + more);
+            gauge.backlog = gauge.backlog.zip(group.backlog()).map(|(sum, more)| sum + more);
+            gauge.waiting += group.waiting();
         }
     }
 }

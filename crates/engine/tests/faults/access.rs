@@ -107,6 +107,30 @@ async fn calls_end_with_why_there_is_no_connection() {
     bus.disconnect().await;
 }
 
+/// Calls do not fail as soon as the cause is known: a password that is being rotated is right in a moment.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_wait_for_a_password_that_is_set_right() {
+    let server = RedisServer::builder().password("old").start().await;
+    let redis = json!({ "url": server.url(), "password": "new", "commandTimeout": 20_000 });
+    let streams = json!([{ "name": "jobs", "events": "job.*" }]);
+    let bus = Bus::with_config(json!({ "redis": redis, "streams": streams }));
+    assert_eq!(bus.connect().await.unwrap_err().kind, ErrorKind::AuthFailed);
+    let calls = async {
+        let stored = bus.publish("job.a", 1);
+        let live = bus.publish("live", 1);
+        let subscribed = bus.subscribe(&["live"], json!({}), |_| Settlement::Succeeded);
+        let (stored, live, subscribed) = tokio::join!(stored, live, subscribed);
+        (stored.unwrap(), live.unwrap(), subscribed.unwrap())
+    };
+    let mend = async {
+        let waits = || async { bus.stats().in_flight == 2 };
+        eventually(seconds(5), "publishes that wait", waits).await;
+        server.command(&["CONFIG", "SET", "requirepass", "new"]).await;
+    };
+    let (_, ()) = tokio::join!(calls, mend);
+    bus.disconnect().await;
+}
+
 /// A stream that may not be trimmed grows: the host is warned, once, and the report says it until it is trimmed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_retention_that_is_refused_is_warned_of_once() {

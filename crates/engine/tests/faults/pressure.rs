@@ -120,7 +120,7 @@ async fn publishes_in_a_race_with_the_end_are_resolved_or_closed() {
     for round in 0..10 {
         let bus = ready(json!({ "redis": server.url() })).await;
         let mut batches = Vec::new();
-        let ((), ()) = tokio::join!(bus.disconnect_within(None), async {
+        let (_, ()) = tokio::join!(bus.disconnect_within(None), async {
             for n in 0..200 {
                 batches.push(bus.start_publish(&[Record::new("a", n), Record::new("a", n)]));
                 if n % 7 == round % 7 {

@@ -93,10 +93,10 @@ impl Bus {
         self.check();
     }
 
-    /// As [`Bus::disconnect`], with a limit in milliseconds for what still runs.
-    pub async fn disconnect_within(&self, limit: Option<u64>) {
+    /// As [`Bus::disconnect`], with a limit in milliseconds for what still runs. Returns what was given up then.
+    pub async fn disconnect_within(&self, limit: Option<u64>) -> Value {
         let reply = self.ask("disconnect", |client, ticket| client.disconnect(ticket, limit)).await;
-        reply.expect("disconnect never fails");
+        reply.expect("disconnect never fails")
     }
 
     /// The health report.

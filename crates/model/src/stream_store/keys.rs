@@ -33,8 +33,11 @@ pub fn patterns(stream: &str, group: &str) -> String {
 /// when it lives in any case. Builds before 0.2 write no key and renew the time every second. One that has left has no key
 /// and the time 0, until it owns no entry any more: who is in here is ours, others are of other programs.
 pub fn consumers(stream: &str, group: &str) -> String {
-    base(stream, group) + ":consumers"
+    base(stream, group) + CONSUMERS
 }
+
+/// What completes the key of the facts of a group to that of its consumers, for scripts that find the group.
+pub const CONSUMERS: &str = ":consumers";
 
 /// Notes on pending entries of a group, a hash: `b{id}` → the client start that began the entry, `u{id}` → the time
 /// since when the entry is unhandled.

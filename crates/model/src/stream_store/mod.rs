@@ -33,7 +33,7 @@ pub use consumer_id::{ConsumerId, DELAYED};
 pub use entry::{DeadLetterEntry, Fields, PendingEntry, RetryState, StoredEntry};
 pub use facts::{FACTS_FORMAT, GroupFacts, Missed, TakeUpTask};
 pub use id::EntryId;
-pub use info::{GroupInfo, StreamInfo};
+pub use info::{ConsumerInfo, GroupInfo, StreamInfo};
 pub use key_layout::{KeyLayout, fits_cluster, hash_tag};
 pub use memory::Streams;
 pub use min_idle::MinIdle;

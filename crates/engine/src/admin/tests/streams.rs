@@ -24,8 +24,9 @@ async fn a_stream_is_described_with_its_groups() {
         "name": "orders", "length": 4, "firstId": ids[0].to_string(), "lastId": ids[3].to_string(),
         "deadLetters": 1,
         "groups": [{
-            "name": "g", "consumers": [{ "name": "other", "pending": 2, "idle": idle }], "pending": 2, "delayed": 0,
-            "lag": 1, "oldestPendingAge": rig.now() - ids[1].ms, "lastDeliveredId": ids[2].to_string(),
+            "name": "g", "consumers": [{ "name": "other", "pending": 2, "idle": idle, "alive": false }],
+            "pending": 2, "delayed": 0, "unowned": 2, "waiting": 0,
+            "lag": 1, "backlog": 3, "oldestPendingAge": rig.now() - ids[1].ms, "lastDeliveredId": ids[2].to_string(),
             "skipped": {},
         }],
     });

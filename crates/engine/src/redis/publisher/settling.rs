@@ -41,12 +41,12 @@ impl Publisher {
                     None => self.fail(batch, index, strange()),
                 }
             }
-            (
-                Command::Event { batch, index, .. } | Command::Entry { batch, index, .. },
-                Reply::Error(error),
-            ) => {
+            (Command::Event { batch, index, .. }, Reply::Error(error)) => {
+                return self.refuse(batch, index, None, error);
+            }
+            (Command::Entry { batch, index, stream, .. }, Reply::Error(error)) => {
                 self.stored_only.last_entry_is_stored = false;
-                return self.refuse(batch, index, error);
+                return self.refuse(batch, index, Some(stream), error);
             }
             (Command::Event { batch, index, .. } | Command::Entry { batch, index, .. }, _) => {
                 self.fail(batch, index, strange());
@@ -88,10 +88,21 @@ impl Publisher {
         Ok(())
     }
 
-    /// The server has refused an event. An error drops the connection, as the server will refuse others too.
-    fn refuse(&mut self, batch: u32, index: u32, error: &str) -> Result<(), BusError> {
+    /// The server has refused an event, which was to be stored in `stream` if in any. An error drops the connection, as
+    /// the server will refuse others too.
+    fn refuse(&mut self, batch: u32, index: u32, stream: Option<usize>, error: &str) -> Result<(), BusError> {
         let refusal = server_error::classify(error);
-        self.fail(batch, index, refusal.into_error(error).with_outcome(Outcome::Rejected));
+        let mut refused = refusal.into_error(error).with_outcome(Outcome::Rejected);
+        if refusal.kind == ErrorKind::WrongType {
+            // The server does not say which key it means.
+            match stream.and_then(|at| self.context.config.streams.get(at)) {
+                Some(stream) => refused
+                    .message
+                    .push_str(&format!("; it was to be stored in the stream {:?}", stream.name)),
+                None => refused.message.push_str("; it was to be kept in the history of events"),
+            }
+        }
+        self.fail(batch, index, refused);
         if refusal.action == Action::Reconnect { Err(refusal.into_error(error)) } else { Ok(()) }
     }
 
@@ -117,7 +128,7 @@ impl Publisher {
                 Err(call) => {
                     let error = call.cause(error);
                     for index in call.indexes() {
-                        result = result.and(self.refuse(batch, index, &error));
+                        result = result.and(self.refuse(batch, index, call.stream, &error));
                     }
                 }
             },
@@ -131,7 +142,7 @@ impl Publisher {
                             self.done(PublishedEvent { batch, index, receivers, entry }, deadline);
                         }
                         EventReply::Refused(error) => {
-                            result = result.and(self.refuse(batch, index, script::cause(error)));
+                            result = result.and(self.refuse(batch, index, call.stream, script::cause(error)));
                         }
                         EventReply::Strange => self.fail(batch, index, strange()),
                     }

@@ -1,11 +1,11 @@
 -- What there is to know of a stream.
 -- KEYS: stream.
 -- ARGV: what the key of the facts of each group begins with; the name of the group completes it; what completes that
---       for the key of what the group has read past.
+--       for the key of what the group has read past, and for that of its consumers.
 -- Returns: nil where there is none; else its length, first and last entry ids or nil, last generated id, how many
 --          entries were ever added or nil, and for each group its name, pending entries, last delivered id, lag
---          or nil, oldest pending id or nil, for each consumer its name, pending entries and idle time, and the
---          lease or nil, the types that it has read past, with the number of entries of each, and the lease of entries
+--          or nil, oldest pending id or nil, for each consumer its name, pending entries, idle time and
+--          whether it lives (1, 0, nil of one of another program), and the lease or nil, the types that it has read past, with the number of entries of each, and the lease of entries
 --          of other programs' consumers or nil.
 local stream = KEYS[1]
 -- Entries that are counted where the server does not know how many are unread.
@@ -54,15 +54,49 @@ local function skipped_by(name)
     return counts
 end
 
+-- How long ago, in milliseconds, a client start that lives has shown it, as far as this is known.
+local function shown_ago(key, expiry, now)
+    local left = key and redis.pcall('PTTL', key)
+    if type(left) ~= 'number' or left < 0 then
+        left = expiry - now
+    end
+    return math.max(life - math.max(left, 0), 0)
+end
+
+-- The consumers of a group, with those that live and that the server does not know yet, as they have read nothing.
+local function consumers_of(name)
+    local consumers, alive, now = {}, {}, time()
+    -- Not every user may look at what is kept beside the stream.
+    local all = redis.pcall('HGETALL', ARGV[1] .. name .. ARGV[3])
+    local shown = {}
+    for i = 1, #all, 2 do
+        local _, key, expiry = holder(all[i + 1])
+        if expiry then
+            alive[all[i]] = lives(key, expiry, now)
+            shown[all[i]] = shown_ago(key, expiry, now)
+        end
+    end
+    for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', stream, name)) do
+        local consumer = named(row)
+        local lives = alive[consumer.name]
+        alive[consumer.name] = nil
+        consumers[#consumers + 1] = {
+            consumer.name, consumer.pending, consumer.idle, lives ~= nil and (lives and 1 or 0),
+        }
+    end
+    for consumer, lives in pairs(alive) do
+        if lives then
+            consumers[#consumers + 1] = { consumer, 0, shown[consumer], 1 }
+        end
+    end
+    return consumers
+end
+
 local info = named(redis.call('XINFO', 'STREAM', stream))
 local groups = {}
 for _, row in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
     local group = named(row)
-    local consumers = {}
-    for _, row in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group.name)) do
-        local consumer = named(row)
-        consumers[#consumers + 1] = { consumer.name, consumer.pending, consumer.idle }
-    end
+    local consumers = consumers_of(group.name)
     -- Not every user may look at what is kept beside the stream.
     local values = redis.pcall('HMGET', ARGV[1] .. group.name, 'lease', 'read', 'run', 'foreignLease')
     local kept = values.err and {} or {

@@ -29,7 +29,9 @@ scripts! {
     REMOVE_DEAD_CONSUMERS = ["shared/info", "shared/clock", "shared/holder", "shared/notes", "remove_dead_consumers"];
     APPLY_RETENTION = ["shared/ids", "shared/info", "shared/clock", "apply_retention"];
     SET_POSITION = ["shared/notes", "set_position"];
-    DESCRIBE = ["shared/ids", "shared/info", "shared/clock", "shared/counted", "shared/skipped", "describe"];
+    DESCRIBE = [
+        "shared/ids", "shared/info", "shared/clock", "shared/holder", "shared/counted", "shared/skipped", "describe"
+    ];
     REMOVE_GROUP = ["shared/info", "remove_group"];
     REQUEUE_DEAD_LETTER = ["shared/info", "shared/copy", "requeue_dead_letter"];
     UPDATE_PRESENCE = ["shared/clock", "shared/shorten", "update_presence"];

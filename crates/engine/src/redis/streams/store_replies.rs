@@ -1,8 +1,8 @@
 //! The answers of commands and scripts, read strictly: one of another form is a fault, never a guess.
 
 use oxbus_model::stream_store::{
-    EntryId, Fields, GroupFacts, GroupInfo, Missed, PendingEntry, RegisteredStream, Response, StoredEntry,
-    StreamInfo, TakeUpTask,
+    ConsumerInfo, EntryId, Fields, GroupFacts, GroupInfo, Missed, PendingEntry, RegisteredStream, Response,
+    StoredEntry, StreamInfo, TakeUpTask,
 };
 use oxbus_model::{BusError, ErrorKind};
 
@@ -234,8 +234,9 @@ fn group(reply: RespValue) -> Result<GroupInfo, BusError> {
         counts.push((event_type.text()?, skipped.next().unwrap_or(RespValue::Nil).count()?));
     }
     let consumers = consumers.all(|consumer| {
-        let [name, pending, idle] = consumer.parts()?;
-        Ok((name.text()?, pending.count()?, idle.count()?))
+        let [name, pending, idle, alive] = consumer.parts()?;
+        let alive = alive.maybe(RespValue::count)?.map(|alive| alive != 0);
+        Ok(ConsumerInfo { name: name.text()?, pending: pending.count()?, idle: idle.count()?, alive })
     })?;
     Ok(GroupInfo {
         name: name.text()?,

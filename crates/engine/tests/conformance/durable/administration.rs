@@ -9,7 +9,38 @@ use crate::support::Inbox;
 
 suite! {
     with cluster;
-    streams_and_groups, existence, trimming, positions, removing_a_group,
+    streams_and_groups, what_an_autoscaler_reads, existence, trimming, positions, removing_a_group,
+}
+
+/// How much waits for a consumer, what was handed back included, and how many consumers wait for something.
+async fn what_an_autoscaler_reads(fixture: &Fixture) {
+    let (bus, other) = (fixture.keeper().await, fixture.keeper().await);
+    let group = Group::workers(&other, fixture);
+    let gate = Gate::new();
+    let two_at_a_time = workers_with(json!({ "concurrency": 2, "consumer": "me" }));
+    bus.subscribe_async(&["job"], two_at_a_time, gate.handler()).await.unwrap();
+    let read = async || {
+        let facts = group.facts().await;
+        let numbers = ["waiting", "pending", "unowned", "lag", "backlog"].map(|key| facts[key].as_u64());
+        (numbers.map(Option::unwrap), facts["consumers"].clone())
+    };
+    let (idle, consumers) = read().await;
+    assert_eq!(idle, [1, 0, 0, 0, 0]);
+    let [consumer] = &consumers.as_array().unwrap()[..] else { panic!("{consumers}") };
+    assert_eq!((&consumer["name"], &consumer["alive"]), (&json!("me"), &json!(true)));
+    assert!(consumer["idle"].as_u64().is_some_and(|idle| idle < 10_000), "{consumer}");
+
+    store(&other, numbered("job", 0..4)).await;
+    gate.started.wait_for(2).await;
+    group.wait_for_pending(4).await;
+    assert_eq!(read().await.0, [0, 4, 0, 0, 0], "it has all of them");
+    // Two of them are handed back, and nobody is there to take them.
+    let ((), ()) = tokio::join!(bus.disconnect(), async { gate.open(2) });
+    let (left, consumers) = read().await;
+    assert_eq!(left, [0, 2, 2, 0, 2]);
+    assert_eq!(consumers[0]["alive"], json!(false));
+    store(&other, numbered("job", 4..5)).await;
+    assert_eq!(read().await.0, [0, 2, 2, 1, 3]);
 }
 
 /// A stream with its groups, all streams, and the entries that are pending.

@@ -230,7 +230,15 @@ async fn recover(fixture: &Fixture) {
     assert_eq!(result, expected);
     group.settled().await;
     assert_eq!(super::setup::dead_letters(&admin, &fixture.jobs()).await.len(), 6);
-    let unknown = admin.request("streams.recover", json!({ "group": "nobody" })).await.unwrap_err();
-    assert_eq!(unknown.kind, ErrorKind::NoGroup);
+    let result = recover(json!({ "stream": fixture.jobs() })).await.unwrap();
+    assert_eq!(result["checked"], 0, "nothing is left");
+    for (args, kind) in [
+        (json!({ "group": "nobody" }), ErrorKind::NoGroup),
+        (json!({ "stream": fixture.jobs(), "group": "nobody" }), ErrorKind::NoGroup),
+        (json!({ "stream": "none", "group": "workers" }), ErrorKind::NoStream),
+        (json!({ "stream": "none" }), ErrorKind::NoStream),
+    ] {
+        assert_eq!(admin.request("streams.recover", args.clone()).await.unwrap_err().kind, kind, "{args}");
+    }
     gate.open(6);
 }

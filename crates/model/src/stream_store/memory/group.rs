@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crate::stream_store::memory::log::Log;
 use crate::stream_store::memory::read_past::ReadPast;
 use crate::stream_store::{
-    ConsumerId, DELAYED, EntryId, FACTS_FORMAT, Fields, GroupFacts, GroupInfo, Missed, PendingEntry, Position,
+    ConsumerId, ConsumerInfo, DELAYED, EntryId, FACTS_FORMAT, Fields, GroupFacts, GroupInfo, Missed,
+    PendingEntry, Position,
 };
 
 /// For how long a pattern and a group are remembered after they were last heard of, in milliseconds.
@@ -20,14 +21,15 @@ pub(super) struct Holder {
     pub(super) instance: Arc<str>,
     /// The key by which it lives.
     key: Arc<str>,
-    /// Until when it counts as alive.
+    /// When it last showed that it lives, and until when it counts as alive.
+    shown: u64,
     pub(super) until: u64,
 }
 
 impl Holder {
     /// A client start that has left its consumer, or has never lived under that name.
     pub(super) fn left(instance: &Arc<str>) -> Self {
-        Holder { instance: instance.clone(), key: "".into(), until: 0 }
+        Holder { instance: instance.clone(), key: "".into(), shown: 0, until: 0 }
     }
 }
 
@@ -233,12 +235,26 @@ impl Group {
     }
 
     pub(super) fn describe(&self, name: &str, log: &Log, now_ms: u64) -> GroupInfo {
-        let consumer = |(name, consumer): (&Arc<str>, &Consumer)| {
-            (name.to_string(), consumer.pending.len() as u64, consumer.idle(now_ms))
-        };
+        let lives = |holder: &Holder| holder.until > now_ms;
+        let known = self.consumers.iter().map(|(name, consumer)| ConsumerInfo {
+            name: name.to_string(),
+            pending: consumer.pending.len() as u64,
+            idle: consumer.idle(now_ms),
+            alive: self.alive.get(name).map(lives),
+        });
+        let read_nothing =
+            |(name, holder): &(&Arc<str>, &Holder)| lives(holder) && !self.consumers.contains_key(*name);
+        let waiting = self.alive.iter().filter(read_nothing).map(|(name, holder)| ConsumerInfo {
+            name: name.to_string(),
+            pending: 0,
+            idle: now_ms.saturating_sub(holder.shown),
+            alive: Some(true),
+        });
+        let mut consumers: Vec<ConsumerInfo> = known.chain(waiting).collect();
+        consumers.sort_by(|a, b| a.name.cmp(&b.name));
         GroupInfo {
             name: name.to_owned(),
-            consumers: self.consumers.iter().map(consumer).collect(),
+            consumers,
             pending: self.pending.len() as u64,
             last_delivered: self.position,
             lag: Some(log.count_behind(self.position)),
@@ -269,7 +285,7 @@ impl Group {
             self.read_past.backlog = log.last();
         }
         let until = now_ms.saturating_add(alive);
-        self.alive.insert(consumer.clone(), Holder { instance, key: alive_key, until });
+        self.alive.insert(consumer.clone(), Holder { instance, key: alive_key, shown: now_ms, until });
         let slept = self.heard_of.is_some_and(|last| last.saturating_add(SLEEP) < now_ms);
         self.heard_of = Some(now_ms);
         self.read_past.prune(now_ms);
@@ -325,10 +341,11 @@ impl Group {
         Some(new)
     }
 
-    /// The client start with that key lives until then.
-    pub(super) fn keep_alive(&mut self, key: &str, until: u64) {
+    /// The client start with that key lives for so many milliseconds.
+    pub(super) fn keep_alive(&mut self, key: &str, ttl: u64, now_ms: u64) {
         for holder in self.alive.values_mut().filter(|holder| *holder.key == *key) {
-            holder.until = holder.until.max(until);
+            holder.shown = now_ms;
+            holder.until = holder.until.max(now_ms.saturating_add(ttl));
         }
     }
 

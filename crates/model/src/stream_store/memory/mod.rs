@@ -275,11 +275,10 @@ impl Streams {
                 Response::Facts(group.heartbeat(log, &member.consumer, heartbeat, now_ms))
             }
             Request::KeepAlive { key, ttl } => {
-                let until = now_ms.saturating_add(ttl);
                 let groups = self.by_name.values_mut().flat_map(|s| s.groups.values_mut());
-                groups.for_each(|group| group.keep_alive(&key, until));
+                groups.for_each(|group| group.keep_alive(&key, ttl, now_ms));
                 self.living.retain(|_, until| *until > now_ms);
-                Response::Count(self.living.insert(key, until).is_some().into())
+                Response::Count(self.living.insert(key, now_ms.saturating_add(ttl)).is_some().into())
             }
             Request::Skip { member, version, entries } => {
                 let (_, group) = self.group_of(&member)?;

@@ -9,6 +9,8 @@ local function holder(entry)
     return instance or who, key, tonumber(expiry)
 end
 
+-- For how long a client start counts as alive after it has shown that it lives, in milliseconds.
+local life = 10000
 -- Nobody counts as alive for longer than this, in milliseconds: a later time is of before the server's clock went back.
 local longest = 60000
 
@@ -21,7 +23,7 @@ local function lives(key, expiry, now)
     local left = redis.pcall('PTTL', key)
     if type(left) == 'number' and left > longest then
         -- Who lives renews it long before.
-        redis.pcall('PEXPIRE', key, 10000)
+        redis.pcall('PEXPIRE', key, life)
     end
     return left ~= -2
 end

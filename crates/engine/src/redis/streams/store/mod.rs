@@ -181,7 +181,7 @@ async fn execute(call: &StoreCall, request: Request) -> Result<Response, BusErro
         Request::Describe { stream } => {
             let facts = keys::facts_of_groups(&call.home(&stream));
             let arguments = |c: &mut Cmd| {
-                c.arg(&facts).arg(keys::SKIPPED);
+                c.arg(&facts).arg(keys::SKIPPED).arg(keys::CONSUMERS);
             };
             let reply = call.run(&list::DESCRIBE, &[&stream], arguments).await?;
             Ok(Response::Stream(store_replies::stream(reply)?))

@@ -1,14 +1,14 @@
 //! Heartbeats, leaving, and what is swept.
 
 use super::*;
-use crate::stream_store::{FACTS_FORMAT, Missed};
+use crate::stream_store::{ConsumerInfo, FACTS_FORMAT, Missed};
 
 fn remove_consumer(rig: &mut Rig, consumer: &str, instance: &str) -> u64 {
     rig.count(Request::RemoveConsumer { member: member(consumer), instance: instance.into() })
 }
 
 fn consumers(rig: &mut Rig) -> Vec<String> {
-    rig.describe().groups[0].consumers.iter().map(|(name, ..)| name.clone()).collect()
+    rig.describe().groups[0].consumers.iter().map(|consumer| consumer.name.clone()).collect()
 }
 
 #[test]
@@ -137,4 +137,22 @@ fn what_was_trimmed_unread_is_reported_once() {
     rig.trim_to(0);
     rig.execute(Request::SetPosition { stream: "s".into(), group: "g".into(), to: Position::New });
     assert_eq!(missed(&mut rig), None);
+}
+
+/// A consumer that waits and has got nothing yet is listed, while it lives.
+#[test]
+fn consumers_that_have_read_nothing_are_listed_while_they_live() {
+    let mut rig = Rig::with(1);
+    let row = |name: &str, pending, idle, alive| ConsumerInfo { name: name.to_owned(), pending, idle, alive };
+    rig.read("dead", 1);
+    rig.heartbeat("waits", "i", &["a"]);
+    rig.now += 100;
+    let group = |rig: &mut Rig| rig.describe().groups.remove(0);
+    let listed = group(&mut rig);
+    assert_eq!(listed.consumers, [row("dead", 1, 100, Some(false)), row("waits", 0, 100, Some(true))]);
+    assert_eq!((listed.waiting(), listed.unowned(), listed.backlog()), (1, 1, Some(1)));
+    rig.now += 5000;
+    let dead = group(&mut rig);
+    assert_eq!(dead.consumers.iter().map(|consumer| &*consumer.name).collect::<Vec<_>>(), ["dead"]);
+    assert_eq!(dead.waiting(), 0);
 }

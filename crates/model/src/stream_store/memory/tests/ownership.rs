@@ -62,7 +62,7 @@ fn what_was_handed_back_can_be_claimed_at_once() {
     assert_eq!(overdue(&mut rig), []);
     // Too late for whoever else has seen it overdue.
     assert_eq!(rig.claim("c", 30_000, &[FIRST]), (vec![], vec![]));
-    assert!(rig.describe().groups[0].consumers.iter().all(|(name, ..)| name != "c"));
+    assert!(rig.describe().groups[0].consumers.iter().all(|consumer| consumer.name != "c"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::stream_store::ConsumerInfo;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -235,10 +236,10 @@ impl Run {
         let group = &facts.groups[0];
         let pending = self.rig.pending();
         assert_eq!(pending.len() as u64, group.pending);
-        for (name, owned, _) in &group.consumers {
+        for ConsumerInfo { name, pending: owned, .. } in &group.consumers {
             assert_eq!(pending.iter().filter(|e| *e.consumer == **name).count() as u64, *owned);
         }
-        assert_eq!(group.consumers.iter().map(|(_, owned, _)| owned).sum::<u64>(), group.pending);
+        assert_eq!(group.consumers.iter().map(|consumer| consumer.pending).sum::<u64>(), group.pending);
         assert!(pending.iter().all(|e| e.id <= group.last_delivered && !self.ledger.settled.contains(&e.id)));
         assert!(self.ledger.settled.is_disjoint(&self.ledger.gone));
         let done = (self.ledger.settled.len() + self.ledger.gone.len()) as u64;

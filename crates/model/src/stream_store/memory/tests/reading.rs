@@ -1,7 +1,7 @@
 //! Appending, reading, acknowledging, and what there is to see of it.
 
 use super::*;
-use crate::stream_store::GroupInfo;
+use crate::stream_store::{ConsumerInfo, GroupInfo};
 
 #[test]
 fn ids_are_the_time_and_never_go_back() {
@@ -192,6 +192,8 @@ fn a_stream_is_described() {
     rig.read("a", 2);
     rig.now += 10;
     rig.acknowledge(&[id(1000, 0)]);
+    let consumer =
+        |name: &str, pending| ConsumerInfo { name: name.to_owned(), pending, idle: 10, alive: Some(false) };
     assert_eq!(rig.delete(&[id(1000, 0), id(7, 7)]), 1);
     assert_eq!(
         rig.describe(),
@@ -203,7 +205,7 @@ fn a_stream_is_described() {
             added: Some(4),
             groups: vec![GroupInfo {
                 name: "g".into(),
-                consumers: vec![("a".into(), 2, 10), ("b".into(), 0, 10)],
+                consumers: vec![consumer("a", 2), consumer("b", 0)],
                 pending: 2,
                 last_delivered: id(1002, 0),
                 lag: Some(1),

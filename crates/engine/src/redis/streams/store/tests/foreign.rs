@@ -120,3 +120,28 @@ async fn what_is_read_in_the_name_of_one_that_was_removed_as_dead_is_ours() {
     rig.count(Request::RemoveDeadConsumers { member: member("b"), pause: 0 }).await;
     assert_eq!(rig.server.command(&["HEXISTS", consumers, "gone"]).await.int(), 0);
 }
+
+/// A consumer of another program is nobody's to judge: it is listed without a word on whether it lives. One of ours that
+/// has read nothing is listed as long as it lives.
+#[tokio::test]
+async fn who_lives_is_told_of_ours_alone() {
+    let rig = Rig::with_group().await;
+    rig.append(2).await;
+    rig.server.command(&["XREADGROUP", "GROUP", GROUP, "theirs", "COUNT", "1", "STREAMS", STREAM, ">"]).await;
+    rig.done(beat("waits", "one")).await;
+    let rows = async || {
+        let Response::Stream(Some(info)) = rig.done(Request::Describe { stream: STREAM.into() }).await else {
+            panic!()
+        };
+        let group = &info.groups[0];
+        let rows = group.consumers.iter().map(|row| (row.name.clone(), row.pending, row.alive));
+        (rows.collect::<Vec<_>>(), group.waiting(), group.backlog())
+    };
+    let theirs = ("theirs".to_owned(), 1, None);
+    let waits = ("waits".to_owned(), 0, Some(true));
+    assert_eq!(rows().await, (vec![theirs.clone(), waits], 1, Some(1)));
+    // Its time is over, and no key says that its client start lives.
+    let held = format!("{STREAM}:group:{GROUP}:consumers");
+    rig.server.command(&["HSET", &held, "waits", "one\nno-such-key 1"]).await;
+    assert_eq!(rows().await, (vec![theirs], 0, Some(1)));
+}

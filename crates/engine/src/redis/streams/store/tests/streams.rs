@@ -151,10 +151,12 @@ async fn a_stream_is_described_as_it_is() {
     let group = &groups[0];
     assert_eq!((&*group.name, group.pending, group.lag), (GROUP, 2, Some(1)));
     assert_eq!((group.last_delivered, group.oldest_pending), (ids[1], Some(ids[0])));
-    assert_eq!((&*group.consumers[0].0, group.consumers[0].1, group.lease), ("a", 2, None));
+    let consumer = &group.consumers[0];
+    assert_eq!((&*consumer.name, consumer.pending, consumer.alive, group.lease), ("a", 2, Some(false), None));
     rig.done(beat("a", "i")).await;
     let Response::Stream(Some(facts)) = rig.done(describe()).await else { panic!() };
     assert_eq!(facts.groups[0].lease, Some(30_000));
+    assert_eq!(facts.groups[0].consumers[0].alive, Some(true));
 
     for (consumer, expected) in [(None, 1), (Some("a"), 1), (Some("b"), 0)] {
         let pending = Request::Pending {

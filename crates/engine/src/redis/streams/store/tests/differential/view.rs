@@ -127,8 +127,12 @@ impl View<'_> {
                         .groups
                         .into_iter()
                         .map(|group| {
-                            let mut consumers: Vec<_> =
-                                group.consumers.into_iter().map(|c| (c.0, c.1)).filter(|c| c.1 > 0).collect();
+                            let mut consumers: Vec<_> = group
+                                .consumers
+                                .into_iter()
+                                .map(|c| (c.name, c.pending))
+                                .filter(|c| c.1 > 0)
+                                .collect();
                             consumers.sort();
                             let (position, oldest) =
                                 (self.name(group.last_delivered), self.maybe(group.oldest_pending));
