@@ -28,6 +28,8 @@ import type {
   PublishItem,
   PublishOptions,
   PublishResult,
+  Raw,
+  RawDataEvent,
   ReceivedEvents,
   ReplayQuery,
   ReplayResult,
@@ -43,23 +45,17 @@ import { stackFromCaller, startAsyncStacksAtCaller, startStacksAtCaller } from '
 import { invalidAt } from '../errors';
 import { LiveIterator } from '../handle/iterator';
 import { SubscriptionHandle } from '../handle/subscription-handle';
-import {
-  copyOptions,
-  reading,
-  readMoment,
-  readName,
-  readOptions,
-  refuseUndefined,
-} from '../input/options';
+import { copyOptions, readName, readOptions, refuseUndefined } from '../input/options';
 import { readReadyWait, readWait, type WaitLimits } from '../input/wait';
 import { Batch, resultOf } from '../publish/batch';
-import { readItem } from '../publish/publish-options';
+import { publishBatch } from '../publish/publish-items';
 import { DeadLetters } from '../stored/dead-letters';
-import { historyOf } from '../stored/history';
+import { historyOf, readHistoryQuery } from '../stored/history';
 import { replay } from '../stored/replay';
 import { Streams } from '../stored/streams';
 import { Core } from './core';
 import { ClientEnvironment, processEnvironment } from './environment';
+import { readProjection } from './projection';
 
 const OPTIONS = 'ERR_BUS_INVALID_OPTIONS';
 
@@ -148,12 +144,7 @@ export class EventBusClient<
     items: readonly PublishItem<Events>[],
     options?: PublishOptions,
   ): Promise<PromiseSettledResult<PublishResult>[]> {
-    const given = reading('items', () => Array.isArray(items) && ([...items] as unknown[]));
-    if (given === false) throw invalidAt(OPTIONS, 'items', 'must be an array');
-    const defaults = copyOptions(options);
-    const calls = given.map((item) => this.#publishItem(item, defaults));
-    this.#core.flush();
-    return this.#settled(calls);
+    return publishBatch(this.#core, items, options, EventBusClient.prototype.publishBatch);
   }
 
   broadcast(type: string, data?: unknown, options?: PublishOptions): Promise<PublishResult> {
@@ -224,6 +215,26 @@ export class EventBusClient<
   ): Promise<Subscription>;
   subscribe<const P extends string | readonly string[]>(
     pattern: PatternOf<Events, P>,
+    handler: BatchHandler<RawDataEvent<PatternEvent<Received, P>>>,
+    options: Raw<BatchSubscribeOptions>,
+  ): Promise<Subscription>;
+  subscribe<const P extends string | readonly string[]>(
+    pattern: P,
+    handler: EventHandler<RawDataEvent<PatternEvent<Received, P>>>,
+    options: Raw<ChannelSubscribeOptions>,
+  ): Promise<Subscription>;
+  subscribe<const P extends string | readonly string[]>(
+    pattern: PatternOf<Events, P>,
+    handler: EventHandler<RawDataEvent<PatternEvent<Received, P>>, GroupContext>,
+    options: Raw<GroupSubscribeOptions>,
+  ): Promise<Subscription>;
+  subscribe<const P extends string | readonly string[]>(
+    pattern: PatternOf<Events, P>,
+    handler: EventHandler<RawDataEvent<PatternEvent<Received, P>>>,
+    options: Raw<SubscribeOptions>,
+  ): Promise<Subscription>;
+  subscribe<const P extends string | readonly string[]>(
+    pattern: PatternOf<Events, P>,
     handler: EventHandler<PatternEvent<Received, P>>,
     options?: SubscribeOptions,
   ): Promise<Subscription>;
@@ -250,26 +261,27 @@ export class EventBusClient<
     options?: SubscribeOptions,
   ): Promise<Subscription>;
   subscribeAll(
-    projection: { subscribedTo(): readonly string[]; handle(event: never, ctx: never): unknown },
+    projection: Parameters<typeof readProjection>[0],
     options?: unknown,
   ): Promise<Subscription> {
-    const patterns = reading('projection', () => {
-      const { subscribedTo, handle } = projection ?? {};
-      if (typeof subscribedTo !== 'function' || typeof handle !== 'function') return undefined;
-      return { types: subscribedTo.call(projection) as unknown };
-    });
-    if (patterns === undefined) {
-      throw invalidAt(OPTIONS, 'projection', 'must have subscribedTo() and handle()');
-    }
-    const handler = (event: never, ctx: never) => projection.handle(event, ctx);
-    return this.#subscribe(patterns.types, handler, options);
+    const { types, handler } = readProjection(projection);
+    return this.#subscribe(types, handler, options);
   }
 
   events<const P extends string | readonly string[]>(
-    pattern: P | PatternOf<Events, P>,
+    pattern: P,
+    options: EventsOptions & { by: 'channel' },
+  ): EventIterator<PatternEvent<Received, P>>;
+  events<const P extends string | readonly string[]>(
+    pattern: PatternOf<Events, P>,
+    options: Raw<EventsOptions>,
+  ): EventIterator<RawDataEvent<PatternEvent<Received, P>>>;
+  events<const P extends string | readonly string[]>(
+    pattern: PatternOf<Events, P>,
     options?: EventsOptions,
-  ): EventIterator<PatternEvent<Received, P>> {
-    const iterator = new LiveIterator<PatternEvent<Received, P>>(this.#core, pattern, options);
+  ): EventIterator<PatternEvent<Received, P>>;
+  events(pattern: unknown, options?: object): EventIterator<never> {
+    const iterator = new LiveIterator<never>(this.#core, pattern, options);
     this.#core.rememberIterator(iterator);
     return iterator;
   }
@@ -281,10 +293,7 @@ export class EventBusClient<
   getHistory<const P extends string = '*'>(
     query?: HistoryQuery<P>,
   ): Promise<History<PatternEvent<Received, P>>> {
-    const read = readOptions(query, ['type', 'from', 'to', 'limit', 'source', 'order']);
-    read.from = readMoment(read.from, 'from');
-    read.to = readMoment(read.to, 'to');
-    const history = this.#core.ask('getHistory', read);
+    const history = this.#core.ask('getHistory', readHistoryQuery(query));
     return history.then(({ events, complete }) => historyOf(events, complete));
   }
 
@@ -351,21 +360,6 @@ export class EventBusClient<
   #subscribe(pattern: unknown, handler: unknown, options: unknown): Promise<Subscription> {
     const live = this.#core.subscribe(pattern, handler, options);
     return live.then((one) => new SubscriptionHandle(one, this.#core.subscriptions));
-  }
-
-  async #settled(calls: Promise<PublishResult>[]): Promise<PromiseSettledResult<PublishResult>[]> {
-    const results = await Promise.allSettled(calls);
-    for (const result of results) {
-      if (result.status === 'rejected') {
-        stackFromCaller(result.reason, EventBusClient.prototype.publishBatch);
-      }
-    }
-    return results;
-  }
-
-  async #publishItem(item: unknown, defaults: PublishOptions): Promise<PublishResult> {
-    const { type, data, options } = readItem(item, defaults);
-    return resultOf(this.#core.publish(type, data, options));
   }
 }
 

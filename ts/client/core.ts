@@ -37,6 +37,7 @@ import {
 import { type Batch, resultOf } from '../publish/batch';
 import { type ParsedPublishOptions, parsePublishOptions } from '../publish/publish-options';
 import { Publisher } from '../publish/publisher';
+import { lineOf, RawJson } from '../raw-json';
 import { ignoreRejection } from '../runtime/promises';
 import { endWeaklyAtSignals } from '../runtime/shutdown';
 import { throwIfAborted } from '../runtime/signals';
@@ -294,7 +295,9 @@ export class Core {
     try {
       const text = this.#native.drain();
       if (text === '') return false;
-      applyDrained(JSON.parse(text) as Drained, this.#sinks);
+      const drained = JSON.parse(text) as Drained;
+      const raw = drained.hasRaw === true ? this.#native.takeRaw() : undefined;
+      applyDrained(drained, this.#sinks, raw);
     } catch (error) {
       this.log.write('error', 'a fault in oxbus itself', fieldsOf(error));
     }
@@ -334,7 +337,7 @@ export class Core {
     data: unknown,
     options: ParsedPublishOptions | undefined,
   ): Batch | Promise<PublishResult> {
-    const text = jsonOfData(data);
+    const text = RawJson.is(data) ? lineOf(data) : jsonOfData(data);
     if (!this.#started) this.#start();
     return this.#publisher.add(type, text, options);
   }

@@ -103,13 +103,7 @@ export class Subscriptions {
         const subscribed = unwrap<Subscribed>(answer);
         // Behind the engine's check: a subscription that the engine refuses makes no connection.
         this.#parts.start();
-        live = new LiveSubscription(
-          native.instanceId,
-          subscribed,
-          given.shown,
-          handler,
-          given.retryIf,
-        );
+        live = new LiveSubscription(native.instanceId, subscribed, given.shown, handler, given);
         if (given.ofTypes) this.#foreignPatterns.check(given.patterns);
         // Before the confirmation: its first events may come in the same drain.
         dispatcher.add(live);

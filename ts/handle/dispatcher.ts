@@ -89,9 +89,13 @@ export class Dispatcher {
   }
 
   /** Calls the handlers of a drain, in order. */
-  deliver(runs: readonly DeliveryRun[], shapes: readonly Shape[]): void {
+  deliver(
+    runs: readonly DeliveryRun[],
+    shapes: readonly Shape[],
+    raw: Uint8Array | undefined,
+  ): void {
     this.#enter(() => {
-      for (const run of runs) this.#deliverRun(run, shapes);
+      for (const run of runs) this.#deliverRun(run, shapes, raw);
     });
   }
 
@@ -163,13 +167,14 @@ export class Dispatcher {
     return this.#inherit ? event : undefined;
   }
 
-  #deliverRun(run: DeliveryRun, shapes: readonly Shape[]): void {
+  #deliverRun(run: DeliveryRun, shapes: readonly Shape[], bytes: Uint8Array | undefined): void {
     const info = run[2];
     const subscription = this.#subscriptions.get(run[0]);
+    const raw = subscription?.raw === true ? bytes : undefined;
     let token = run[1];
     let now = this.#timers.now();
     if (info !== 0 && info.batch !== undefined) {
-      const { events, messageIds } = batchOf(run, shapes);
+      const { events, messageIds } = batchOf(run, shapes, raw);
       if (subscription === undefined) this.#settle(token, Settlement.notHandled, 0, 0);
       else this.#dispatch(subscription, events, info, messageIds, token, now);
       return;
@@ -182,7 +187,7 @@ export class Dispatcher {
       if (subscription === undefined) {
         this.#settle(token, Settlement.notHandled, 0, 0);
       } else {
-        const event = eventAt(run, at, shapes);
+        const event = eventAt(run, at, shapes, raw);
         now = this.#dispatch(subscription, event, info, messageId, token, now);
       }
       at += lengthAt(run, at, shapes);

@@ -29,6 +29,8 @@ export class LiveSubscription {
   readonly handler: EventHandler<BusEvent>;
   readonly timeout: number;
   readonly retryIf: SubscribeOptions['retryIf'];
+  /** Whether its handler gets data as JSON text. */
+  readonly raw: boolean;
   state: 'pending' | 'active' | 'paused' | 'closed' = 'pending';
   /** The running calls. The head began first, so its time is over first. */
   head: Call<LiveSubscription> | undefined;
@@ -47,7 +49,7 @@ export class LiveSubscription {
     subscribed: Subscribed,
     pattern: string | readonly string[],
     handler: EventHandler<BusEvent>,
-    retryIf: SubscribeOptions['retryIf'],
+    { retryIf, raw }: { retryIf: SubscribeOptions['retryIf']; raw: boolean },
   ) {
     this.#client = client;
     this.sub = subscribed.sub;
@@ -57,6 +59,7 @@ export class LiveSubscription {
     this.handler = handler;
     this.timeout = subscribed.timeout;
     this.retryIf = retryIf;
+    this.raw = raw;
     this.#retries = subscribed.retryOnError ? subscribed.maxRetries : 0;
   }
 

@@ -22,6 +22,8 @@ export type LocalSettlement = [number, number, string, RemoteOutcome, string?];
  * `[sub, firstToken, info, event, event, …]`. An event is an object, or the elements that `deliveries.ts` puts together with its shape.
  */
 export type DeliveryRun = [number, number, RunInfo | 0, ...unknown[]];
+/** In the place of data that the subscription gets as text: where it begins in the raw bytes of the drain, and its length. */
+export type RawPlace = [start: number, length: number];
 /** `[type, timestamp, source, instanceId, flags, room?]`: the members that events of a drain share. */
 export type Shape = [string, string, string, string, number, string?];
 
@@ -40,6 +42,8 @@ export interface Drained {
   deliveries?: DeliveryRun[];
   /** The shapes that events of `deliveries` refer to. */
   shapes?: Shape[];
+  /** Whether `takeRaw` has data that subscriptions get as text. */
+  hasRaw?: boolean;
   /** Answers to requests. */
   replies?: [ticket: number, value: unknown][];
   /** Requests that failed. */
@@ -62,14 +66,24 @@ export interface DrainSinks {
     reject(ticket: number, error: EventBusError): void;
   };
   readonly notices: { announce(notice: Notice): void };
-  readonly dispatcher: { deliver(runs: readonly DeliveryRun[], shapes: readonly Shape[]): void };
+  readonly dispatcher: {
+    deliver(
+      runs: readonly DeliveryRun[],
+      shapes: readonly Shape[],
+      raw: Uint8Array | undefined,
+    ): void;
+  };
 }
 
 /**
  * The order is part of the contract: how many subscriptions of this client took an event is known before its result,
  * and handlers run last, when every result, reply and notice of the drain has been handed out.
  */
-export function applyDrained(drained: Drained, sinks: DrainSinks): void {
+export function applyDrained(
+  drained: Drained,
+  sinks: DrainSinks,
+  raw: Uint8Array | undefined,
+): void {
   const { publisher, requests, notices, dispatcher } = sinks;
   if (drained.localDeliveries !== undefined)
     for (const run of drained.localDeliveries) publisher.deliveredLocally(run);
@@ -90,5 +104,5 @@ export function applyDrained(drained: Drained, sinks: DrainSinks): void {
   }
   if (drained.notices !== undefined) for (const notice of drained.notices) notices.announce(notice);
   if (drained.deliveries !== undefined)
-    dispatcher.deliver(drained.deliveries, drained.shapes ?? []);
+    dispatcher.deliver(drained.deliveries, drained.shapes ?? [], raw);
 }
