@@ -672,7 +672,7 @@ export interface EventBusConfig {
    * live handlers at once, also while Redis is away, and to those of others through Redis.
    */
   mode?: 'redis' | 'memory' | 'hybrid' | undefined;
-  /** A URL (`redis://`, `rediss://`, `unix://`) or its parts. Default: from the environment. */
+  /** A URL (`redis://`, `rediss://`, `valkey://`, `valkeys://`, `unix://`) or its parts. Default: from the environment. */
   redis?: string | RedisConfig | undefined;
   /** Memory mode: clients of one realm with the same name share a broker; default `'default'`. */
   memory?: string | undefined;
@@ -729,6 +729,18 @@ export interface EventBusConfig {
    * one goes to the dead letters at once, together with the batch that it is in.
    */
   validateOnReceive?: boolean | undefined;
+  /**
+   * What becomes of values in `data` that JSON changes without a word: `Map`, `Set`, `Error`, `Promise`, `RegExp` and `ArrayBuffer`
+   * arrive as `{}`, typed arrays as `{"0":…}`, `NaN`, `Infinity` and invalid dates as null. A `Buffer` and what has a
+   * `toJSON` arrive as that has them, and are no such values.
+   *
+   * `'lenient'`, the default: they are published so, and a `warning` `DATA_CHANGED` names each type and path once. It is
+   * looked for in the first 100 events of a type and in one of 100 after them, for 1,000 types; a client gives 100 such
+   * warnings. `'strict'`: the publish rejects with `INVALID_DATA`, with the `path` of the first one; every event is
+   * looked at. In both, an `Error` that has members of its own is only found in events with another such value, or
+   * with a null or an empty object.
+   */
+  json?: 'lenient' | 'strict' | undefined;
   /** Default of `SubscribeOptions.retry`. */
   retry?: RetryOptions | undefined;
   /** Whether events published by a handler inherit its correlation and causation; default true. */
@@ -830,10 +842,13 @@ export interface DeadLetterConfig {
 /** The address of a server and how to talk to it. `{}` is localhost:6379. */
 export interface RedisConfig {
   /**
-   * `redis://`, `rediss://` (TLS) or `unix://`. The other fields may complete it; where one gives another value than the URL,
-   * or `tls: false` stands beside `rediss://`, the constructor throws `INVALID_CONFIG`.
+   * `redis://`, `rediss://` (TLS) or `unix://`; `valkey://` and `valkeys://` are the same as the first two. The other fields
+   * may complete it; where one gives another value than the URL, or `tls: false` stands beside `rediss://`, the constructor
+   * throws `INVALID_CONFIG`. The query may give `db`, `user` and `pass`; parameters of other
+   * clients, such as `family`, give a `warning` `OPTION_IGNORED`.
    */
   url?: string | undefined;
+  /** A name or an IP address; an IPv6 one with or without brackets. All addresses of a name are tried (RFC 8305). */
   host?: string | undefined;
   port?: number | undefined;
   username?: string | undefined;
@@ -863,11 +878,23 @@ export interface RedisConfig {
   retryDelayOnFailover?: number | undefined;
 }
 
-/** TLS to the server. Certificates and keys are PEM. */
+/**
+ * TLS to the server, of version 1.2 or 1.3. Certificates and keys are PEM. What connects is what `node:tls` connects to, but for
+ * the cases that the guide to the configuration lists.
+ */
 export interface TlsConfig {
+  /**
+   * The authorities to trust, or the server's own certificate if it has signed itself. Default: those that Node trusts, which
+   * are the public ones, those of the file that `NODE_EXTRA_CA_CERTS` names, and with `NODE_USE_SYSTEM_CA=1` or
+   * `--use-system-ca` those of the system. What cannot be read of them gives a `warning` `CA_IGNORED`.
+   */
   ca?: string | Uint8Array | (string | Uint8Array)[] | undefined;
+  /** The client's certificate, with its chain. Needs `key`. */
   cert?: string | Uint8Array | undefined;
+  /** The private key of `cert`. */
   key?: string | Uint8Array | undefined;
+  /** Opens `key` if that is encrypted (PKCS #8, `BEGIN ENCRYPTED PRIVATE KEY`). Never shown. */
+  passphrase?: string | undefined;
   /** The name the certificate must have; default: the host. */
   servername?: string | undefined;
   /** Default true. False accepts any certificate, with a `warning` `TLS_NOT_VERIFIED`. */
@@ -2019,6 +2046,7 @@ export declare const ERROR_CODES: readonly [
   'ERR_BUS_QUEUE_FULL',
   'ERR_BUS_NO_THREAD',
   'ERR_BUS_NOT_REPLICATED',
+  'ERR_BUS_ADDON_UNAVAILABLE',
   'ERR_BUS_CLOSED',
   'ERR_BUS_INTERNAL',
 ];
@@ -2136,7 +2164,7 @@ export interface RawJson<T = unknown> {
 
 /**
  * Data that is JSON already, for all methods that publish: it is sent as it is, but for white space around it and for line
- * breaks, which become spaces. The publish rejects with `INVALID_DATA` (`not_sent`) where it is not JSON, or not UTF-8. A schema
+ * feeds, which become carriage returns. The publish rejects with `INVALID_DATA` (`not_sent`) where it is not JSON, or not UTF-8. A schema
  * of its type parses it, and what the schema gives is sent. Throws `INVALID_DATA` for what is neither a text nor bytes.
  */
 export declare function rawJson(textOrBytes: string | Uint8Array): RawJson;

@@ -184,6 +184,7 @@ export interface Settings {
   inherit: boolean
   logLevel: import('./index').LogLevel | 'silent'
   validateOnReceive: boolean
+  json: 'lenient' | 'strict'
   batchSize: number
   /** Milliseconds. */
   batchInterval: number
@@ -242,6 +243,9 @@ export interface Subscribed {
 
 /** Validates a value; `text` is its JSON. Returns `NativeResult<null>` as JSON. */
 export declare function validate(what: 'event' | 'type' | 'metadata' | 'timestamp' | 'pattern', text: string): string
+
+/** The version of the addon. It has to be that of the package, as what crosses is no contract between versions. */
+export declare function version(): string
 
 /**
  * Calls a function in no asynchronous context, and returns what it returns: an `AsyncLocalStorage` that the caller has

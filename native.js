@@ -845,4 +845,5 @@ module.exports.settings = nativeBinding.settings
 module.exports.SettlementCode = nativeBinding.SettlementCode
 module.exports.start = nativeBinding.start
 module.exports.validate = nativeBinding.validate
+module.exports.version = nativeBinding.version
 module.exports.withoutContext = nativeBinding.withoutContext

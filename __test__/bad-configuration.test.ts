@@ -27,6 +27,7 @@ const CONFIG: Record<string, Kind[]> = {
   validation: ['object'],
   schemas: ['object', 'array', 'instance'],
   validateOnReceive: FLAG,
+  json: [],
   retry: ['object'],
   inherit: FLAG,
   logger: [],

@@ -204,6 +204,7 @@ test('JavaScript is told the settings, and no secret', () => {
       inherit: true,
       logLevel: 'info',
       validateOnReceive: false,
+      json: 'lenient',
       batchSize: 256,
       batchInterval: 0,
       maxDataBytes: 524_288,

@@ -12,8 +12,10 @@ const VARIABLES = [
   'REDIS_URL',
   'REDIS_HOST',
   'REDIS_PORT',
+  'REDIS_USERNAME',
   'REDIS_PASSWORD',
   'REDIS_DB',
+  'REDIS_TLS',
   'ENABLE_REDIS_EVENTS',
   'SERVICE_NAME',
   'NODE_ENV',
@@ -132,6 +134,35 @@ test('the environment gives the address and the name; empty variables are unset'
     process.env.REDIS_PORT = '1';
     await create().connect();
     process.env.ENABLE_REDIS_EVENTS = 'false';
+    expect(create().toJSON().mode).toBe('memory');
+  } finally {
+    await Promise.all(clients.splice(0).map((client) => client.disconnect()));
+    await server.stop();
+  }
+});
+
+test('variables give the user, TLS and a switch, and a link of Kubernetes gives the address', async () => {
+  const server = await RedisServer.start();
+  try {
+    await server.command('ACL SETUSER ada on >secret ~* &* +@all');
+    process.env.REDIS_PORT = `tcp://127.0.0.1:${server.port}`;
+    process.env.REDIS_USERNAME = 'ada';
+    process.env.REDIS_PASSWORD = 'secret';
+    await create().connect();
+    expect(await server.command('CLIENT LIST', 1)).toContain('user=ada');
+    process.env.REDIS_TLS = 'maybe';
+    expect(() => create()).toThrow(
+      expect.objectContaining({
+        path: 'REDIS_TLS',
+        message: expect.stringContaining(
+          'expected true, 1, on, yes or false, 0, off, no, got "maybe"',
+        ),
+      }),
+    );
+    process.env.REDIS_TLS = 'on';
+    const connected = create().connect({ timeout: 10_000 });
+    expect(await rejection(connected)).toMatchObject({ code: 'ERR_BUS_TLS_FAILED' });
+    process.env.ENABLE_REDIS_EVENTS = 'off';
     expect(create().toJSON().mode).toBe('memory');
   } finally {
     await Promise.all(clients.splice(0).map((client) => client.disconnect()));

@@ -6,8 +6,8 @@ import { ERROR_CODES } from '..';
 
 const ROOT = join(__dirname, '..');
 const SOURCES = ['crates/engine/src', 'crates/model/src', 'ts'];
-/** Codes of errors, and names of variables of the environment. */
-const OTHERS = /^(ERR_BUS_|REDIS_|NODE_|SERVICE_NAME$|ENABLE_)/;
+/** Codes of errors, ours and those of Node.js, and names of variables of the environment. */
+const OTHERS = /^(ERR_|MODULE_NOT_FOUND$|REDIS_|NODE_|SERVICE_NAME$|ENABLE_)/;
 
 /** Codes of errors that are codes of warnings as well. */
 const BOTH = ['CLUSTER_MODE'];

@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fault, links } from './support/links';
 import { type Ended, run, runNode } from './support/scripts';
 
 const ROOT = join(__dirname, '..');
@@ -73,7 +74,9 @@ test('the package holds what it needs and nothing else', () => {
   expect(compiled.sort()).toEqual(
     sources.map((name) => `dist/${name.replace('.ts', '.js')}`).sort(),
   );
-  const others = files.filter((path) => !path.startsWith('dist/') && !/^[A-Z]+(\.md)?$/.test(path));
+  const others = files.filter(
+    (path) => !/^(dist|docs|examples|benchmark)\//.test(path) && !/^[A-Z]+(\.md)?$/.test(path),
+  );
   expect(others.sort()).toEqual(
     [
       'index.d.ts',
@@ -90,6 +93,63 @@ test('the package holds what it needs and nothing else', () => {
     ].sort(),
   );
 });
+
+/** The name that its links and issues are under; the packages of the addon name it, too. */
+const ADDRESS = 'https://github.com/oxbus/oxbus';
+
+test('the manifests name the repository', () => {
+  expect(manifest).toMatchObject({
+    homepage: `${ADDRESS}#readme`,
+    bugs: { url: `${ADDRESS}/issues` },
+    repository: { type: 'git', url: `git+${ADDRESS}.git` },
+  });
+  for (const system of readdirSync(join(ROOT, 'npm'))) {
+    const { repository } = JSON.parse(
+      readFileSync(join(ROOT, 'npm', system, 'package.json'), 'utf8'),
+    );
+    expect(repository).toEqual(manifest.repository);
+  }
+});
+
+test('the links of the packed pages lead somewhere in the package', () => {
+  const packedPages = packed.files.map(({ path }) => path).filter((path) => path.endsWith('.md'));
+  expect(packedPages).toEqual(expect.arrayContaining(['README.md', 'docs/errors.md']));
+  const root = join(project, 'node_modules', 'oxbus');
+  const all = packedPages.flatMap((page) => links(root, page));
+  expect(all.length).toBeGreaterThan(20);
+  expect(all.map((link) => fault(root, link)).filter((text) => text !== undefined)).toEqual([]);
+});
+
+test(
+  'pack:local makes one file that installs where nothing else is',
+  async () => {
+    const place = join(folder, 'local');
+    const { out } = succeeded(
+      await runNode([join(ROOT, 'scripts', 'pack-local.mjs'), place], { limit: LIMIT }),
+    );
+    const file = out.trim().split('\n').at(-1)!;
+    expect(file).toBe(join(place, `oxbus-${manifest.version}-${platform}.tgz`));
+    expect(readdirSync(place)).toHaveLength(1);
+    const empty = join(folder, 'empty');
+    mkdirSync(empty);
+    for (const name of ['main.mjs', 'smoke.mjs']) {
+      copyFileSync(join(ROOT, 'fixtures', name), join(empty, name));
+    }
+    const install = ['install', '--offline', '--no-audit', '--no-fund', file];
+    succeeded(await run('npm', install, { cwd: empty, limit: LIMIT }));
+    const modules = readdirSync(join(empty, 'node_modules'));
+    expect(modules.filter((name) => !name.startsWith('.'))).toEqual(['oxbus']);
+    const installed = join(empty, 'node_modules', 'oxbus', 'package.json');
+    const local = JSON.parse(readFileSync(installed, 'utf8'));
+    const { os, cpu } = JSON.parse(
+      readFileSync(join(ROOT, 'npm', platform, 'package.json'), 'utf8'),
+    );
+    expect(local).toMatchObject({ os, cpu });
+    const ended = await runNode(['main.mjs'], { cwd: empty, env: { REDIS_URL: undefined } });
+    expect(ended).toMatchObject({ ...clean, out: 'smoke passed: memory\n' });
+  },
+  3 * LIMIT,
+);
 
 test('nothing has to be installed at run time beside it', () => {
   expect(manifest.dependencies).toBeUndefined();

@@ -25,7 +25,7 @@ onBothTransports((fixture) => {
     await bus.broadcast('hook', rawJson('[1,\n2,\r\n3]'));
     await eventually(() => seen.length === 5 && raw.length === 5);
     expect(seen).toEqual([JSON.parse(text), JSON.parse(text), null, 'x', [1, 2, 3]]);
-    expect(raw.map((data) => data.text)).toEqual([text, text, 'null', '"x"', '[1, 2,\r 3]']);
+    expect(raw.map((data) => data.text)).toEqual([text, text, 'null', '"x"', '[1,\r2,\r\r3]']);
     expect(raw.map((data) => Buffer.from(data.bytes).toString())).toEqual(
       raw.map((data) => data.text),
     );
@@ -36,7 +36,18 @@ onBothTransports((fixture) => {
     const bus = await fixture.open();
     const seen: unknown[] = [];
     await bus.subscribe('*', (event) => seen.push(event.data));
-    const bad = ['', ' ', '{', '{"a":1},{"b":2}', "{'a':1}", 'undefined', '01', '"\n"', '\f1', '"\ud800"'];
+    const bad = [
+      '',
+      ' ',
+      '{',
+      '{"a":1},{"b":2}',
+      "{'a':1}",
+      'undefined',
+      '01',
+      '"\n"',
+      '\f1',
+      '"\ud800"',
+    ];
     const results = await bus.publishBatch([
       ...bad.map((text) => ({ type: 'hook', data: rawJson(text) })),
       { type: 'hook', data: rawJson(Buffer.from([0x22, 0xff, 0x22])) },
@@ -117,7 +128,10 @@ onBothTransports((fixture) => {
     if (fixture.server === undefined) return;
     const other = rawRedisOf(fixture);
     const channel = (await bus.publish('hook', 2)).channel;
-    await other.redis.publish(channel, '{"id":"x","type":"hook","extra":[1],"data":{ "n" : 3 },"last":0}');
+    await other.redis.publish(
+      channel,
+      '{"id":"x","type":"hook","extra":[1],"data":{ "n" : 3 },"last":0}',
+    );
     await eventually(() => seen.length === 3);
     expect(seen[2]?.data.text).toBe('{ "n" : 3 }');
     other.close();
@@ -174,5 +188,5 @@ test('it has its bytes for itself, and is JSON within JSON', () => {
   expect(JSON.stringify({ raw })).toBe('{"raw":{"a":[1]}}');
   expect(raw.parse()).not.toBe(raw.parse());
   expect(inspect(raw)).toBe('RawJson {"a":[1]}');
-  expect(() => rawJson(Buffer.from([0xff])).text).toThrow(TypeError);
+  expect(() => rawJson(Buffer.from([0xff])).text).toThrow('utf-8');
 });

@@ -22,6 +22,7 @@ import {
   conclude,
   execute,
   executeBeside,
+  fixtureTests,
   jestTests,
   nodeTests,
   print,
@@ -121,7 +122,12 @@ function steps(redisServer, other, addon) {
       nodeTests,
     ],
     ['jest', () => execute(localProgram('jest'), ['--ci'], env), jestTests],
-    // Needs dist/ and the addon, which the steps before have made.
+    // What follows needs dist/ and the addon, which the steps before have made.
+    [
+      'bundlers',
+      () => execute(process.execPath, ['scripts/test-fixtures.mjs', '--part'], env),
+      fixtureTests,
+    ],
     [
       'chaos',
       () => execute(process.execPath, ['scripts/chaos.mjs', '--seconds', '60'], env),

@@ -9,6 +9,12 @@ use oxbus_model::routing::pattern;
 use crate::settings::{Settings, resolve};
 use crate::{calls, json, runtime};
 
+/// The version of the addon. It has to be that of the package, as what crosses is no contract between versions.
+#[napi]
+pub fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
 /// Every error: `[code, category, retryable][]` as JSON.
 #[napi]
 pub fn error_codes() -> napi::Result<String> {

@@ -2,7 +2,7 @@
 
 use napi_derive::napi;
 use oxbus_model::BusError;
-use oxbus_model::config::{Config, Environment, LogLevel, Mode, Notice};
+use oxbus_model::config::{Config, Environment, JsonRule, LogLevel, Mode, Notice};
 use serde::Serialize;
 
 use crate::values::ErrorValue;
@@ -23,6 +23,8 @@ pub struct Settings {
     #[napi(ts_type = "import('./index').LogLevel | 'silent'")]
     pub log_level: LogLevel,
     pub validate_on_receive: bool,
+    #[napi(ts_type = "'lenient' | 'strict'")]
+    pub json: JsonRule,
     #[napi(ts_type = "number")]
     pub batch_size: usize,
     /// Milliseconds.
@@ -58,6 +60,7 @@ impl From<Config> for Settings {
             inherit: config.inherit,
             log_level: config.log_level,
             validate_on_receive: config.validate_on_receive,
+            json: config.json,
             batch_size: config.performance.batch_size,
             batch_interval: config.performance.batch_interval,
             max_retries: config.performance.max_retries,
@@ -73,7 +76,7 @@ impl From<Config> for Settings {
 
 /// The configuration with all defaults.
 pub(crate) fn resolve(config: &str, env: &str) -> Result<Config, BusError> {
-    let config = Config::resolve(config, &Environment::from_json(env)?)?;
-    oxbus_engine::check(&config)?;
+    let mut config = Config::resolve(config, &Environment::from_json(env)?)?;
+    config.notices.extend(oxbus_engine::check(&config)?);
     Ok(config)
 }

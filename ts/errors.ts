@@ -38,6 +38,7 @@ export const ERROR_CODES = [
   'ERR_BUS_QUEUE_FULL',
   'ERR_BUS_NO_THREAD',
   'ERR_BUS_NOT_REPLICATED',
+  'ERR_BUS_ADDON_UNAVAILABLE',
   'ERR_BUS_CLOSED',
   'ERR_BUS_INTERNAL',
 ] as const satisfies readonly ErrorCode[];

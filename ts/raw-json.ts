@@ -4,7 +4,7 @@ import { inspect } from 'node:util';
 
 import type { RawJson as PublicRawJson } from '../index';
 import { stackFromCaller } from './caller-stacks';
-import { describe, invalidAt } from './errors';
+import { invalidAt } from './errors';
 import type { RawPlace } from './native/drained';
 import type { RawEvent } from './native/native';
 
@@ -55,23 +55,6 @@ export function rawJson(textOrBytes: string | Uint8Array): PublicRawJson {
   const given = textOrBytes === null ? 'null' : typeof textOrBytes;
   const error = invalidAt('ERR_BUS_INVALID_DATA', 'data', `must be text or bytes, not ${given}`);
   throw stackFromCaller(error, rawJson);
-}
-
-/**
- * Raw JSON as the engine takes it: behind a space, which says that nobody knows yet whether it is JSON, and without line
- * breaks, which only stand between the parts of JSON. Throws `INVALID_DATA` for what is no text.
- */
-export function lineOf(raw: RawJson): string {
-  let text: string;
-  try {
-    text = raw.text;
-  } catch (cause) {
-    throw invalidAt('ERR_BUS_INVALID_DATA', 'data', `is not UTF-8: ${describe(cause)}`, cause);
-  }
-  if (!text.isWellFormed()) {
-    throw invalidAt('ERR_BUS_INVALID_DATA', 'data', 'holds half of a surrogate pair');
-  }
-  return ` ${text.includes('\n') ? text.replaceAll('\n', ' ') : text}`;
 }
 
 /** Gives an event its data of what a drain has handed on as text. It has these bytes for itself. */

@@ -3,6 +3,7 @@
  * against the types of the addon; patterns are `*`, a prefix with `*`, or exact.
  */
 
+import { version } from '../../package.json';
 import type { Drained } from '../../ts/native/drained';
 import type {
   ErrorValue,
@@ -304,6 +305,7 @@ export function fakeNative() {
     errorCodes: () => JSON.stringify(CODES),
     settings: (config: string) => {
       const { channelPrefix = '', inherit = true, validateOnReceive = false } = JSON.parse(config);
+      const { json = 'lenient' } = JSON.parse(config);
       const {
         batchSize = 256,
         batchInterval = 0,
@@ -318,6 +320,7 @@ export function fakeNative() {
         inherit,
         logLevel: 'error',
         validateOnReceive,
+        json,
         batchSize,
         batchInterval,
         maxRetries,
@@ -332,6 +335,7 @@ export function fakeNative() {
     questions: () => '[]',
     escapePattern: (text: string) => text,
     validate: () => '{"ok":null}',
+    version: () => version,
     start: () => '{"ok":null}',
     withoutContext: (run) => run(),
     matches: (pattern: string, text: string) =>

@@ -94,6 +94,7 @@ export const cargoTests = counted(
   /^test result: \w+\. \d+ passed; (\d+) failed/gm,
 );
 export const nodeTests = counted(/^# pass (\d+)/gm, /^# fail (\d+)/gm);
+export const fixtureTests = counted(/^(\d+) passed, \d+ failed/gm, /^\d+ passed, (\d+) failed/gm);
 export const jestTests = counted(/^Tests:.*?(\d+) passed/gm, /^Tests:.*?(\d+) failed/gm);
 
 /** The variables by which every test finds a server. */

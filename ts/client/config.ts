@@ -13,11 +13,15 @@ const VARIABLES = [
   'REDIS_URL',
   'REDIS_HOST',
   'REDIS_PORT',
+  'REDIS_USERNAME',
   'REDIS_PASSWORD',
   'REDIS_DB',
+  'REDIS_TLS',
   'ENABLE_REDIS_EVENTS',
   'SERVICE_NAME',
   'NODE_ENV',
+  'NODE_EXTRA_CA_CERTS',
+  'NODE_USE_SYSTEM_CA',
 ] as const;
 
 const CODE = 'ERR_BUS_INVALID_CONFIG';
@@ -89,9 +93,16 @@ function environment(unset: readonly string[]): string {
     const value = process.env[name];
     if (value !== undefined && !unset.includes(name)) env[name] = value;
   }
+  if (usesSystemAuthorities()) env.NODE_USE_SYSTEM_CA = '1';
   const name = packageName();
   if (name !== undefined) env.package = name;
   return JSON.stringify(env);
+}
+
+/** Whether Node is told to trust the authorities of the system, by another way than the variable. */
+function usesSystemAuthorities(): boolean {
+  const flags = [...process.execArgv, ...(process.env.NODE_OPTIONS ?? '').split(/\s+/)];
+  return flags.includes('--use-system-ca') || flags.includes('--use-openssl-ca');
 }
 
 /** The name of the package that the main module is in, or else the working directory. */

@@ -20,7 +20,7 @@ import {
 import { callOutside, handledEvent } from '../handle/current-event';
 import { Dispatcher } from '../handle/dispatcher';
 import type { LiveSubscription } from '../handle/subscription';
-import { jsonOf, jsonOfData } from '../input/json';
+import { jsonOf } from '../input/json';
 import type { WaitLimits } from '../input/wait';
 import { type Instrumentation, InstrumentedCalls, type TraceContext } from '../instrumentation';
 import { BrokerLease, releaseWith } from '../native/brokers';
@@ -35,9 +35,10 @@ import {
   type Settings,
 } from '../native/native';
 import { type Batch, resultOf } from '../publish/batch';
+import { textOfData } from '../publish/data-text';
+import { LossyValues } from '../publish/lossy-values';
 import { type ParsedPublishOptions, parsePublishOptions } from '../publish/publish-options';
 import { Publisher } from '../publish/publisher';
-import { lineOf, RawJson } from '../raw-json';
 import { ignoreRejection } from '../runtime/promises';
 import { endWeaklyAtSignals } from '../runtime/shutdown';
 import { throwIfAborted } from '../runtime/signals';
@@ -74,6 +75,7 @@ export class Core {
   readonly #memberships: Memberships;
   readonly #notices: Notices;
   readonly #sinks: DrainSinks;
+  readonly #lossy: LossyValues;
   readonly #schemas: Schemas | undefined;
   readonly #instrumentation: Instrumentation | undefined;
   readonly #lease: BrokerLease | undefined;
@@ -125,6 +127,9 @@ export class Core {
       loseClaim: (tokens, messageId) => this.#dispatcher.loseClaim(tokens, messageId),
     });
     const notices = this.#notices;
+    const warn = (code: string, message: string) =>
+      notices.announce({ event: 'warning', code, message });
+    this.#lossy = new LossyValues(settings.json, warn);
     const received = settings.validateOnReceive ? schemas : undefined;
     const dispatching = { ...settings, schemas: received, timers, instrumented: this.instrumented };
     this.#dispatcher = new Dispatcher(this.#native, dispatching, notices.handlerFailed);
@@ -133,7 +138,7 @@ export class Core {
       requests: this.#requests,
       keepAlive: hold,
       delivered: environment.delivered,
-      warn: (code, message) => this.#notices.announce({ event: 'warning', code, message }),
+      warn,
       dispatcher: this.#dispatcher,
       log,
       start: () => this.#start(),
@@ -337,7 +342,7 @@ export class Core {
     data: unknown,
     options: ParsedPublishOptions | undefined,
   ): Batch | Promise<PublishResult> {
-    const text = RawJson.is(data) ? lineOf(data) : jsonOfData(data);
+    const text = textOfData(data, type, this.#lossy);
     if (!this.#started) this.#start();
     return this.#publisher.add(type, text, options);
   }

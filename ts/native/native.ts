@@ -1,10 +1,11 @@
 /**
  * The addon, and the values that cross to it (`docs/design/boundary.md`). Their types are generated from the Rust code;
- * no other file touches the addon.
+ * only `load.ts` touches it beside this file.
  */
 
 import type { ErrorCategory, ErrorCode } from '../../index';
 import type * as Addon from '../../native';
+import { loadAddon, type NativeModule } from './load';
 
 export type {
   ErrorValue,
@@ -16,10 +17,9 @@ export type {
   Subscribed,
 } from '../../native';
 
-/** The addon, without what only its types need. */
-export type NativeModule = Omit<typeof Addon, '__napiBindingTarget' | 'SettlementCode'>;
+export type { NativeModule };
 
-export const native: NativeModule = require('#native');
+export const native: NativeModule = loadAddon();
 
 /** The result of a native function that can fail, as JSON. */
 export type NativeResult<T> = { ok: T; error?: undefined } | { error: Addon.ErrorValue };

@@ -147,6 +147,9 @@ error_kinds! {
     NoThread = "NO_THREAD", Resource, true;
     /// Fewer replicas answered than were asked for.
     NotReplicated = "NOT_REPLICATED", Resource, true;
+    /// The native part of the package is missing, is of another version, or cannot be loaded. The face makes it, as there is no
+    /// engine then.
+    AddonUnavailable = "ADDON_UNAVAILABLE", Resource, false;
     /// The client is draining or closed.
     Closed = "CLOSED", Connection, false;
     /// A fault of Oxbus itself.

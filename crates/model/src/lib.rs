@@ -6,11 +6,13 @@
 //! - [`codec`]: events as messages and as stream entries; [`submission`]: the publishes of one tick as text.
 //! - [`routing`]: where events go, and which subscriptions they reach.
 //! - [`delivery`]: live events that wait for handlers, run, and run again; [`consumer`]: the same for consumer groups.
-//! - [`filter`], [`retry`], [`breaker`]: parts of both. [`backoff`]: how long links and requests wait.
+//! - [`filter`], [`retry`], [`breaker`]: parts of both. [`backoff`]: how long links and requests wait;
+//!   [`address_race`]: which address of a name is tried when.
 //! - [`stream_store`]: what is asked of a store of streams, and a store in memory. [`presence`]: who is in a room.
 //! - [`observe`]: what is counted.
 #![deny(missing_docs)]
 
+pub mod address_race;
 pub mod backoff;
 pub mod breaker;
 pub mod codec;

@@ -5,6 +5,7 @@
 //! - [`server`]: a real `redis-server` in a temporary folder, to kill, freeze and restart (Unix only).
 //! - [`cluster`]: such servers in cluster mode.
 //! - [`proxy`]: a TCP proxy that freezes, cuts, resets, delays and splits connections.
+//! - [`swallowing`]: a port that swallows packets.
 //! - [`fake`]: a scripted server, for answers that a real one gives only on a bad day.
 //! - [`client`]: a minimal RESP client, independent of the code under test.
 //! - [`resp`]: what it reads and writes.
@@ -35,6 +36,7 @@ pub mod resp;
 pub mod rng;
 #[cfg(unix)]
 pub mod server;
+pub mod swallowing;
 pub mod tracker;
 pub mod wait;
 
@@ -47,5 +49,6 @@ pub use resp::Value;
 pub use rng::seeded;
 #[cfg(unix)]
 pub use server::{RedisServer, RedisServerBuilder};
+pub use swallowing::SwallowingPort;
 pub use tracker::Tracker;
 pub use wait::{eventually, eventually_some};

@@ -18,7 +18,7 @@ pub use builder::{RedisServerBuilder, unused_port};
 pub use process::PROGRAM_VARIABLE;
 
 use crate::certs::Identity;
-use crate::client::RespClient;
+use crate::client::{DEFAULT_TIMEOUT, RespClient};
 use crate::lock::lock;
 use crate::resp::Value;
 use builder::CONTROL_USER;
@@ -300,9 +300,10 @@ impl RedisServer {
     /// Runs a command on a connection of its own and gives the reply.
     ///
     /// # Panics
-    /// On an error reply, or when there is no answer within 5 s.
+    /// On an error reply, or when there is no answer within 30 s: on a busy machine a server may take some to cut off clients
+    /// with very many subscriptions.
     pub async fn command(&self, args: &[impl AsRef<[u8]>]) -> Value {
-        match self.try_command(args).await {
+        match self.ask(args, PATIENCE).await {
             Ok(value) => value,
             Err(why) => {
                 let shown: Vec<_> = args.iter().map(|arg| String::from_utf8_lossy(arg.as_ref())).collect();
@@ -311,9 +312,13 @@ impl RedisServer {
         }
     }
 
-    /// As [`RedisServer::command`]; an error reply, or the lack of an answer, as text.
+    /// As [`RedisServer::command`]; an error reply, or the lack of an answer within [`DEFAULT_TIMEOUT`], as text.
     pub async fn try_command(&self, args: &[impl AsRef<[u8]>]) -> Result<Value, String> {
-        let mut control = self.control().await?;
+        self.ask(args, DEFAULT_TIMEOUT).await
+    }
+
+    async fn ask(&self, args: &[impl AsRef<[u8]>], limit: Duration) -> Result<Value, String> {
+        let mut control = self.control().await?.with_timeout(limit);
         match control.call(args).await {
             Ok(Value::Error(why)) => Err(why),
             Ok(value) => Ok(value),

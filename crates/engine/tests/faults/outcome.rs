@@ -112,14 +112,15 @@ async fn a_connection_cut_anywhere_leaves_no_publish_twice_or_wrongly_not_sent()
     let mut seen = BTreeMap::<Ending, usize>::new();
     for round in 0..crate::setup::soak(8, 100) {
         stand.bus.wait_until_ready(Some(20_000)).await.unwrap();
-        let open = stand.proxy.open_connections();
-        let connection = *open.last().expect("the publisher's connection");
         let bytes = random.random_range(1..(COUNT * SIZE) as u64);
         let swallow = round % 2 == 1;
-        if swallow {
-            stand.proxy.cut_connection_after_swallowing(connection, bytes);
-        } else {
-            stand.proxy.cut_connection_after_client_bytes(connection, bytes);
+        // The publisher's, and that of the commands if the health report has opened it.
+        for connection in stand.proxy.open_connections() {
+            if swallow {
+                stand.proxy.cut_connection_after_swallowing(connection, bytes);
+            } else {
+                stand.proxy.cut_connection_after_client_bytes(connection, bytes);
+            }
         }
         // In every other pair of rounds there is no next connection that could take the unwritten publishes.
         let alone = round % 4 < 2;
@@ -147,13 +148,13 @@ async fn a_connection_cut_anywhere_leaves_no_publish_twice_or_wrongly_not_sent()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_lost_on_the_way_makes_a_publish_unknown_that_has_arrived() {
     let stand = Stand::new(2_000).await;
-    let connection = stand.proxy.open_connections()[0];
-    stand.proxy.freeze_replies(connection);
+    let connections = stand.proxy.open_connections();
+    connections.iter().for_each(|connection| stand.proxy.freeze_replies(*connection));
     let records = stand.records(0, 10, 10);
     let batch = stand.bus.start_publish(&records);
     let all = || async { stand.tracker.received_count() == 10 };
     eventually(PATIENCE, "the server has run them", all).await;
-    stand.proxy.cut(connection);
+    connections.iter().for_each(|connection| stand.proxy.cut(*connection));
     for (n, result) in batch.results().await.iter().enumerate() {
         failed(result, Outcome::Unknown);
         stand.tracker.ended(format!("0-{n}"), Ending::Unknown);
@@ -164,8 +165,8 @@ async fn an_answer_lost_on_the_way_makes_a_publish_unknown_that_has_arrived() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancelled_publish_says_whether_it_was_sent() {
     let stand = Stand::new(5_000).await;
-    let connection = stand.proxy.open_connections()[0];
-    stand.proxy.freeze(connection);
+    let connections = stand.proxy.open_connections();
+    connections.iter().for_each(|connection| stand.proxy.freeze(*connection));
     let sent = stand.bus.start_publish(&stand.records(0, 1, 10));
     let read = || async { stand.bus.stats().in_flight == 1 };
     eventually(PATIENCE, "the publish is in flight", read).await;
@@ -176,7 +177,7 @@ async fn a_cancelled_publish_says_whether_it_was_sent() {
     stand.tracker.unknown("0-0");
 
     stand.proxy.refuse(true);
-    stand.proxy.cut(connection);
+    connections.iter().for_each(|connection| stand.proxy.cut(*connection));
     stand.bus.wait_for_state(State::Reconnecting).await;
     let waiting = stand.bus.start_publish(&stand.records(1, 2, 10));
     stand.bus.cancel(waiting.number, 0);

@@ -72,6 +72,20 @@ async fn a_server_without_tls_gets_no_plain_text() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plain_text_and_tls_that_do_not_fit_are_told_with_what_to_write() {
+    let certificates = Certificates::generate();
+    let plain = RedisServer::builder().password("secret").start().await;
+    let told = refusal(plain.port(), json!({ "ca": certificates.ca.cert })).await;
+    assert!(told.message.contains("write redis:// instead of rediss://"), "{told}");
+    let encrypted = RedisServer::builder().password("secret").tls(&certificates).start().await;
+    let url = format!("redis://:secret@localhost:{}", encrypted.port());
+    let bus = Bus::with_config(json!({ "redis": { "url": url, "connectTimeout": CONNECT_TIMEOUT } }));
+    let told = bus.connect().await.unwrap_err();
+    assert!(told.message.contains("write rediss:// instead of redis://"), "{told}");
+    bus.disconnect().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handshake_that_is_cut_or_never_answered_ends_in_time() {
     let certificates = Certificates::generate();
     let server = RedisServer::builder().password("secret").tls(&certificates).start().await;

@@ -14,18 +14,27 @@ pub struct Environment {
     pub redis_url: Option<Secret>,
     /// `REDIS_HOST`.
     pub redis_host: Option<String>,
-    /// `REDIS_PORT`; alone, it means that port of localhost.
+    /// `REDIS_PORT`; alone, it means that port of localhost. A service link of Kubernetes (`tcp://10.0.0.11:6379`) is
+    /// understood.
     pub redis_port: Option<String>,
+    /// `REDIS_USERNAME`.
+    pub redis_username: Option<String>,
     /// `REDIS_PASSWORD`.
     pub redis_password: Option<Secret>,
     /// `REDIS_DB`.
     pub redis_db: Option<String>,
-    /// `ENABLE_REDIS_EVENTS`; `false` forces memory mode.
+    /// `REDIS_TLS`: whether the server of `REDIS_HOST` is reached by TLS.
+    pub redis_tls: Option<String>,
+    /// `ENABLE_REDIS_EVENTS`; `false`, `0`, `off` and `no` force memory mode.
     pub enable_redis_events: Option<String>,
     /// `SERVICE_NAME`.
     pub service_name: Option<String>,
     /// `NODE_ENV`; under `production` a missing address is an error.
     pub node_env: Option<String>,
+    /// `NODE_EXTRA_CA_CERTS`: a file with authorities that Node trusts beside the public ones.
+    pub extra_ca: Option<String>,
+    /// `NODE_USE_SYSTEM_CA`: whether Node trusts the authorities of the system.
+    pub system_ca: bool,
     /// The name in the nearest package.json.
     pub package: Option<String>,
 }
@@ -55,22 +64,59 @@ impl Environment {
             redis_url: text("REDIS_URL")?.map(Secret::new),
             redis_host: text("REDIS_HOST")?,
             redis_port: text("REDIS_PORT")?,
+            redis_username: text("REDIS_USERNAME")?,
             redis_password: text("REDIS_PASSWORD")?.map(Secret::new),
             redis_db: text("REDIS_DB")?,
+            redis_tls: text("REDIS_TLS")?,
             enable_redis_events: text("ENABLE_REDIS_EVENTS")?,
             service_name: text("SERVICE_NAME")?,
             node_env: text("NODE_ENV")?,
+            extra_ca: text("NODE_EXTRA_CA_CERTS")?,
+            // Node takes no other word for it.
+            system_ca: text("NODE_USE_SYSTEM_CA")?.is_some_and(|text| text == "1"),
             package: text("package")?,
         })
     }
 
-    /// Whether `ENABLE_REDIS_EVENTS` forces memory mode.
-    pub(super) fn redis_disabled(&self) -> bool {
-        self.enable_redis_events.as_deref().is_some_and(|flag| flag.trim().eq_ignore_ascii_case("false"))
+    /// Why `ENABLE_REDIS_EVENTS` forces memory mode, if it does.
+    ///
+    /// # Errors
+    /// `INVALID_CONFIG` when it is neither a yes nor a no.
+    pub(super) fn redis_disabled(&self) -> Result<Option<String>, BusError> {
+        let Some(text) = &self.enable_redis_events else { return Ok(None) };
+        let enabled = flag("ENABLE_REDIS_EVENTS", text)?;
+        Ok((!enabled).then(|| format!("ENABLE_REDIS_EVENTS is {}", shown(text))))
     }
 
     /// Whether this is a production process.
     pub(super) fn production(&self) -> bool {
         self.node_env.as_deref() == Some("production")
     }
+}
+
+/// A yes or a no in an environment variable.
+///
+/// # Errors
+/// `INVALID_CONFIG` for another text.
+pub(super) fn flag(variable: &str, text: &str) -> Result<bool, BusError> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "1" | "on" | "yes" => Ok(true),
+        "false" | "0" | "off" | "no" => Ok(false),
+        _ => {
+            let message = format!("expected true, 1, on, yes or false, 0, off, no, got {}", shown(text));
+            Err(BusError::at(ErrorKind::InvalidConfig, variable, message))
+        }
+    }
+}
+
+/// The most characters of a variable that a message shows.
+const SHOWN: usize = 64;
+
+/// The value of a variable that is no secret, for a message. One with an `@` may be an address with a password.
+pub(super) fn shown(text: &str) -> String {
+    if text.contains('@') {
+        return "a text with '@', which is not shown because it may hold a password".to_owned();
+    }
+    let cut: String = text.chars().take(SHOWN).collect();
+    if cut.len() < text.len() { format!("{cut:?}…") } else { format!("{cut:?}") }
 }

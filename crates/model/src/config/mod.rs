@@ -3,8 +3,10 @@
 //! # Layout
 //!
 //! - this file: [`Config`] and what it is resolved from
-//! - `mode`: whether there is a server; `redis`, `url`, `tls`: how to reach it; `environment`: the variables that are read
+//! - `mode`: whether there is a server; `redis`, `url`, `url_parameters`, `tls`: how to reach it; `environment`: the variables that
+//!   are read; `variables`: the address that they give
 //! - `retry`: the delays of a failed handler; `log_level`: what is logged; `notice`: remarks for the log; `secret`: what never prints
+//! - `json_rule`: what becomes of values that JSON would change
 //! - `durable`: which events must be stored; `streams`: what is stored, and what becomes of what cannot be handled
 //! - `cluster`: what a server in cluster mode cannot do
 //! - `reader`: one JSON object, field by field
@@ -12,6 +14,7 @@
 mod cluster;
 mod durable;
 mod environment;
+mod json_rule;
 mod log_level;
 mod mode;
 mod notice;
@@ -23,6 +26,8 @@ mod streams;
 mod tests;
 mod tls;
 mod url;
+mod url_parameters;
+mod variables;
 
 use crate::codec::Codec;
 use crate::error::{BusError, ErrorKind};
@@ -33,6 +38,7 @@ use crate::stream_store::keys;
 pub use cluster::check_cluster;
 pub use durable::Durable;
 pub use environment::Environment;
+pub use json_rule::JsonRule;
 pub use log_level::LogLevel;
 pub use mode::Mode;
 pub use notice::{Notice, NoticeLevel};
@@ -43,6 +49,8 @@ pub use tls::TlsConfig;
 
 use crate::options::reader::{NOT_AVAILABLE, Reader};
 use durable::read_durable;
+use environment::shown;
+use json_rule::read_json_rule;
 use log_level::read_log_level;
 use mode::{Server, read_mode, resolve_mode};
 use retry::read_retry;
@@ -120,6 +128,8 @@ pub struct Config {
     pub limits: Limits,
     /// Whether schemas are applied to received events too. Default false.
     pub validate_on_receive: bool,
+    /// What becomes of values in `data` that JSON would change without a word. Default lenient.
+    pub json: JsonRule,
     /// The delays of subscriptions that give none of their own.
     pub retry: RetryPolicy,
     /// Whether events published by a handler inherit from the event being handled. Default true.
@@ -178,6 +188,7 @@ impl Config {
             codec,
             limits: read_limits(&mut r)?,
             validate_on_receive: r.boolean("validateOnReceive")?.unwrap_or(false),
+            json: read_json_rule(&mut r)?,
             retry: read_retry(&mut r, &RetryPolicy::default())?,
             inherit: r.boolean("inherit")?.unwrap_or(true),
             log_level: read_log_level(&mut r)?,
@@ -206,7 +217,10 @@ impl Config {
             (false, false) => Some("there are streams"),
             (false, true) => None,
         };
-        let Server { mode, redis, no_address } = resolve_mode(mode, redis, durable, env, &mut notices)?;
+        let Server { mode, mut redis, no_address } = resolve_mode(mode, redis, durable, env, &mut notices)?;
+        if let Some(tls) = &mut redis.tls {
+            tls.complete(env);
+        }
         Ok(Config { mode, redis, notices, no_address, ..config })
     }
 }
@@ -258,7 +272,10 @@ fn service_name(r: &mut Reader, env: &Environment) -> Result<String, BusError> {
         return Ok(name);
     }
     if let Some(name) = &env.service_name {
-        check_identifier("SERVICE_NAME", name, r.kind())?;
+        check_identifier("SERVICE_NAME", name, r.kind()).map_err(|error| BusError {
+            message: format!("{}, got {}", error.message, shown(name)),
+            ..error
+        })?;
         return Ok(name.clone());
     }
     // The package's name was not written for Oxbus, so a strange one is no error of the user's.

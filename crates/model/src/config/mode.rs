@@ -56,10 +56,10 @@ pub(super) fn resolve_mode(
     if let Some(redis) = redis {
         return server(with_server, redis);
     }
-    if env.redis_disabled() {
+    if let Some(why) = env.redis_disabled()? {
         // The variable overrules the code, which its author may not expect.
         let level = if mode.is_some() || durable.is_some() { NoticeLevel::Warn } else { NoticeLevel::Info };
-        notices.push(Notice::memory_mode(level, "ENABLE_REDIS_EVENTS is false"));
+        notices.push(Notice::memory_mode(level, &why));
         return server(Mode::Memory, RedisConfig::default());
     }
     if let Some(redis) = RedisConfig::from_environment(env, notices)? {

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::config::environment::shown;
+
 /// How loud a [`Notice`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -13,6 +15,7 @@ pub enum NoticeLevel {
 }
 
 const MEMORY_MODE: &str = "MEMORY_MODE";
+const OPTION_IGNORED: &str = "OPTION_IGNORED";
 
 /// A line for the log of a client that starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -44,13 +47,26 @@ impl Notice {
         Notice { level: NoticeLevel::Warn, code: "TLS_NOT_VERIFIED", message }
     }
 
-    pub(super) fn overruled(variable: &str) -> Self {
-        let message = format!("{variable} is ignored: REDIS_URL is set, and says something else");
-        Notice { level: NoticeLevel::Warn, code: "OPTION_IGNORED", message }
+    /// A variable beside `REDIS_URL` that says something else, with its value unless that is secret.
+    pub(super) fn overruled(variable: &str, value: Option<&str>) -> Self {
+        let value = value.map(|value| format!(" ({})", shown(value))).unwrap_or_default();
+        let message = format!("{variable}{value} is ignored: REDIS_URL is set, and says something else");
+        Notice { level: NoticeLevel::Warn, code: OPTION_IGNORED, message }
+    }
+
+    /// The service link of Kubernetes in `REDIS_PORT` is about another server than `host`.
+    pub(super) fn other_service(link: &str, host: &str) -> Self {
+        let message = format!(
+            "REDIS_PORT ({}) is ignored: it is the link that Kubernetes sets for its service named redis, and REDIS_HOST ({}) \
+             is another server; the port is the default: set REDIS_URL for another one",
+            shown(link),
+            shown(host)
+        );
+        Notice { level: NoticeLevel::Warn, code: OPTION_IGNORED, message }
     }
 
     pub(super) fn ignored(path: &str, why: &str) -> Self {
         let message = format!("{path} has no meaning here and is ignored: {why}");
-        Notice { level: NoticeLevel::Warn, code: "OPTION_IGNORED", message }
+        Notice { level: NoticeLevel::Warn, code: OPTION_IGNORED, message }
     }
 }

@@ -9,7 +9,8 @@ use crate::config::notice::Notice;
 use crate::config::secret::Secret;
 use crate::config::tls::TlsConfig;
 use crate::config::url;
-use crate::config::url::{Differs, Endpoint, Place};
+use crate::config::url::{DEFAULT_PORT, Differs, Endpoint, Place};
+use crate::config::variables;
 use crate::error::{BusError, ErrorKind};
 use crate::options::reader::Reader;
 
@@ -51,7 +52,7 @@ pub struct RedisConfig {
     pub password: Option<Secret>,
     /// The database, from 0. Default 0.
     pub database: u32,
-    /// TLS, when it is used. Default none; `rediss://` switches it on.
+    /// TLS, when it is used. Default none; `rediss://` and `valkeys://` switch it on.
     pub tls: Option<TlsConfig>,
     /// For `connect()`. 1–3 600 000, default 5000.
     pub connect_timeout: u64,
@@ -70,7 +71,6 @@ pub struct RedisConfig {
 }
 
 const DEFAULT_HOST: &str = "localhost";
-const DEFAULT_PORT: u16 = 6379;
 const TIMEOUT: std::ops::RangeInclusive<u64> = 1..=3_600_000;
 
 /// Keys that other clients have, accepted so that a configuration can be taken over, and why they do nothing.
@@ -104,7 +104,7 @@ impl RedisConfig {
     pub(super) fn from_value(value: Value, notices: &mut Vec<Notice>) -> Result<Self, BusError> {
         let kind = ErrorKind::InvalidConfig;
         match value {
-            Value::String(text) => RedisConfig::from_endpoint(url::parse("redis", &text)?),
+            Value::String(text) => RedisConfig::from_endpoint(url::parse("redis", &text, notices)?),
             Value::Object(fields) => {
                 RedisConfig::from_object(Reader::of(kind, "redis".to_owned(), fields), notices)
             }
@@ -115,33 +115,12 @@ impl RedisConfig {
         }
     }
 
-    /// Reads `REDIS_URL`, or else `REDIS_HOST` and its companions; `None` when neither a URL, a host
-    /// nor a port is set.
+    /// Reads the address that the environment gives, if it gives one.
     pub(super) fn from_environment(
         env: &Environment,
         notices: &mut Vec<Notice>,
     ) -> Result<Option<Self>, BusError> {
-        if let Some(text) = &env.redis_url {
-            let endpoint = url::parse("REDIS_URL", text.expose())?;
-            notices.extend(overruled(env, &endpoint).map(Notice::overruled));
-            return RedisConfig::from_endpoint(endpoint).map(Some);
-        }
-        if env.redis_host.is_none() && env.redis_port.is_none() {
-            return Ok(None);
-        }
-        if let Some(host) = &env.redis_host {
-            url::check_host("REDIS_HOST", host)?;
-        }
-        let port = env.redis_port.as_deref().map(|text| number("REDIS_PORT", text, 1, u16::MAX));
-        let database = env.redis_db.as_deref().map(|text| number("REDIS_DB", text, 0, url::MAX_DATABASE));
-        RedisConfig::from_endpoint(Endpoint {
-            place: Place::Tcp { host: env.redis_host.clone(), port: port.transpose()? },
-            username: None,
-            password: env.redis_password.clone(),
-            database: database.transpose()?,
-            tls: false,
-        })
-        .map(Some)
+        variables::endpoint(env, notices)?.map(RedisConfig::from_endpoint).transpose()
     }
 
     fn from_endpoint(endpoint: Endpoint) -> Result<Self, BusError> {
@@ -163,7 +142,7 @@ impl RedisConfig {
                 notices.push(Notice::ignored(&r.path_of(key), why));
             }
         }
-        let url = r.string("url")?.map(|text| url::parse(&r.path_of("url"), &text)).transpose()?;
+        let url = r.string("url")?.map(|text| url::parse(&r.path_of("url"), &text, notices)).transpose()?;
         let url = url.unwrap_or(Endpoint {
             place: Place::Tcp { host: None, port: None },
             username: None,
@@ -224,7 +203,7 @@ fn agreed<T: PartialEq>(
 /// The place of the URL, completed by `host` and `port`.
 fn place(r: &mut Reader, url: Place) -> Result<Place, BusError> {
     let port = r.count("port", 1..=u32::from(u16::MAX))?.and_then(|port| u16::try_from(port).ok());
-    let host = r.string("host")?;
+    let host = r.string("host")?.map(|host| url::without_brackets(&host).to_owned());
     if let Some(host) = &host {
         url::check_host(&r.path_of("host"), host)?;
     }
@@ -238,30 +217,6 @@ fn place(r: &mut Reader, url: Place) -> Result<Place, BusError> {
             Ok(Place::Tcp { host, port: agreed(r, "port", port, port_of_url)? })
         }
     }
-}
-
-/// The variables that say something else than `REDIS_URL`, which counts.
-fn overruled(env: &Environment, url: &Endpoint) -> impl Iterator<Item = &'static str> + use<> {
-    let (host, port) = match &url.place {
-        Place::Tcp { host, port } => (host.as_deref(), Some(port.unwrap_or(DEFAULT_PORT))),
-        Place::Unix { .. } => (None, None),
-    };
-    let differs = |variable: &Option<String>, of_url: Option<String>| {
-        variable.is_some() && variable.as_deref().map(str::trim) != of_url.as_deref()
-    };
-    let database = url.database.unwrap_or_default();
-    let password = env.redis_password.as_ref();
-    [
-        (
-            "REDIS_HOST",
-            env.redis_host.is_some() && !url::same_host(env.redis_host.as_deref().map(str::trim), host),
-        ),
-        ("REDIS_PORT", differs(&env.redis_port, port.map(|port| port.to_string()))),
-        ("REDIS_PASSWORD", password.is_some() && password != url.password.as_ref()),
-        ("REDIS_DB", differs(&env.redis_db, Some(database.to_string()))),
-    ]
-    .into_iter()
-    .filter_map(|(variable, differs)| differs.then_some(variable))
 }
 
 fn address(place: Place) -> Address {
@@ -282,15 +237,4 @@ fn connection_name(r: &mut Reader) -> Result<Option<String>, BusError> {
         }
         _ => Ok(name),
     }
-}
-
-/// A number in an environment variable. Its text is not shown: it may be in the wrong variable.
-fn number<T>(variable: &str, text: &str, low: T, high: T) -> Result<T, BusError>
-where
-    T: std::str::FromStr + PartialOrd + fmt::Display,
-{
-    text.trim().parse().ok().filter(|n| *n >= low && *n <= high).ok_or_else(|| {
-        let message = format!("expected an integer from {low} to {high}");
-        BusError::at(ErrorKind::InvalidConfig, variable, message)
-    })
 }

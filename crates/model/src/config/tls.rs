@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::config::environment::Environment;
 use crate::config::secret::Secret;
 use crate::error::BusError;
 use crate::options::reader::Reader;
@@ -11,10 +12,16 @@ use crate::options::reader::Reader;
 pub struct TlsConfig {
     /// The authorities to trust instead of the public ones.
     pub ca: Option<String>,
+    /// A file with authorities to trust beside the public ones: `NODE_EXTRA_CA_CERTS`. Counts without `ca` only.
+    pub extra_ca: Option<String>,
+    /// Whether the authorities of the system are trusted beside the public ones: `NODE_USE_SYSTEM_CA`. Counts without `ca` only.
+    pub system_ca: bool,
     /// The client's certificate, with its chain. Comes with `key`.
     pub cert: Option<String>,
     /// The client's private key. Comes with `cert`.
     pub key: Option<Secret>,
+    /// What opens the key, where it is encrypted.
+    pub passphrase: Option<Secret>,
     /// The name that the server's certificate must have. Default: the host.
     pub servername: Option<String>,
     /// Whether a certificate that cannot be verified ends the connection. Default true.
@@ -23,7 +30,16 @@ pub struct TlsConfig {
 
 impl Default for TlsConfig {
     fn default() -> Self {
-        TlsConfig { ca: None, cert: None, key: None, servername: None, reject_unauthorized: true }
+        TlsConfig {
+            ca: None,
+            extra_ca: None,
+            system_ca: false,
+            cert: None,
+            key: None,
+            passphrase: None,
+            servername: None,
+            reject_unauthorized: true,
+        }
     }
 }
 
@@ -35,7 +51,8 @@ impl TlsConfig {
             None => Ok(by_url.then(TlsConfig::default)),
             Some(Value::Bool(false)) if by_url => {
                 let url = r.path_of("url");
-                let message = format!("contradicts {url}, which says rediss:// and so asks for TLS");
+                let message =
+                    format!("contradicts {url}, whose scheme (rediss:// or valkeys://) asks for TLS");
                 Err(r.error("tls", message))
             }
             Some(Value::Bool(on)) => Ok(on.then(TlsConfig::default)),
@@ -46,19 +63,30 @@ impl TlsConfig {
         }
     }
 
+    /// Takes over which further authorities Node trusts.
+    pub(super) fn complete(&mut self, env: &Environment) {
+        self.extra_ca.clone_from(&env.extra_ca);
+        self.system_ca = env.system_ca;
+    }
+
     fn from_object(mut r: Reader) -> Result<Self, BusError> {
         let config = TlsConfig {
             ca: pem(&mut r, "ca")?,
             cert: pem(&mut r, "cert")?,
             key: pem(&mut r, "key")?.map(Secret::new),
+            passphrase: r.string("passphrase")?.map(Secret::new),
             servername: r.identifier("servername")?,
             reject_unauthorized: r
                 .boolean("rejectUnauthorized")?
                 .unwrap_or(TlsConfig::default().reject_unauthorized),
+            ..TlsConfig::default()
         };
         match (&config.cert, &config.key) {
             (Some(_), None) => return Err(r.error("key", "is needed together with cert")),
             (None, Some(_)) => return Err(r.error("cert", "is needed together with key")),
+            (None, None) if config.passphrase.is_some() => {
+                return Err(r.error("key", "is needed together with passphrase, which opens it"));
+            }
             _ => {}
         }
         r.finish()?;

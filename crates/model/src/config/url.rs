@@ -5,8 +5,13 @@ use std::net::Ipv6Addr;
 
 use url::Url;
 
+use crate::config::notice::Notice;
 use crate::config::secret::Secret;
+use crate::config::url_parameters;
 use crate::error::{BusError, ErrorKind};
+
+/// The port of a server whose address names none.
+pub(super) const DEFAULT_PORT: u16 = 6379;
 
 /// Where a URL points.
 #[derive(Debug, PartialEq)]
@@ -27,9 +32,9 @@ pub(super) struct Endpoint {
     pub(super) tls: bool,
 }
 
-/// Reads `redis://`, `rediss://`, `unix://` or `redis+unix://`; errors are at `path`.
-pub(super) fn parse(path: &str, text: &str) -> Result<Endpoint, BusError> {
-    Reading { path }.endpoint(text.trim())
+/// Reads `redis://`, `rediss://`, `valkey://`, `valkeys://`, `unix://` or `redis+unix://`; errors are at `path`.
+pub(super) fn parse(path: &str, text: &str, notices: &mut Vec<Notice>) -> Result<Endpoint, BusError> {
+    Reading { path }.endpoint(text.trim(), notices)
 }
 
 /// The largest database number that a server can be configured for.
@@ -52,6 +57,11 @@ pub(super) fn check_host(path: &str, host: &str) -> Result<(), BusError> {
         );
     }
     Ok(())
+}
+
+/// A host without the brackets that an IPv6 address has in a URL.
+pub(super) fn without_brackets(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
 /// Whether both places give the same host: the names of hosts have no case.
@@ -79,21 +89,24 @@ impl Reading<'_> {
         BusError::at(ErrorKind::InvalidConfig, self.path, message)
     }
 
-    fn endpoint(&self, text: &str) -> Result<Endpoint, BusError> {
+    fn endpoint(&self, text: &str, notices: &mut Vec<Notice>) -> Result<Endpoint, BusError> {
         // The URL standard deletes tabs and newlines, which would silently change a password.
         if text.chars().any(char::is_control) {
             return Err(self.fault("the URL holds control characters; write them percent-encoded"));
         }
-        let (tls, unix) =
-            match text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase()).as_deref() {
-                Some("redis") => (false, false),
-                Some("rediss") => (true, false),
-                Some("unix" | "redis+unix") => (false, true),
-                _ => {
-                    let expected = "expected a URL with redis://, rediss://, unix:// or redis+unix://";
-                    return Err(self.fault(expected));
-                }
-            };
+        let (tls, unix) = match text
+            .split_once("://")
+            .map(|(scheme, _)| scheme.to_ascii_lowercase())
+            .as_deref()
+        {
+            Some("redis" | "valkey") => (false, false),
+            Some("rediss" | "valkeys") => (true, false),
+            Some("unix" | "redis+unix") => (false, true),
+            _ => {
+                let expected = "expected a URL with redis://, rediss://, valkey://, valkeys://, unix:// or redis+unix://";
+                return Err(self.fault(expected));
+            }
+        };
         let url = parse_url(text, unix).map_err(|e| {
             let hint = "in a password, the characters / ? # [ ] @ are written percent-encoded";
             self.fault(format_args!("not a valid URL ({e}); {hint}"))
@@ -108,14 +121,13 @@ impl Reading<'_> {
             database: if unix { None } else { self.database(url.path().trim_start_matches('/'))? },
             tls,
         };
-        self.query(&url, &mut endpoint)?;
+        notices.extend(self.query(&url, &mut endpoint)?);
         Ok(endpoint)
     }
 
     fn server(&self, url: &Url) -> Result<Place, BusError> {
         let host = url.host_str().unwrap_or_default();
-        let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
-        let host = self.decoded("the host", host)?;
+        let host = self.decoded("the host", without_brackets(host))?;
         if let Some(host) = &host {
             check_host(self.path, host)?;
         }
@@ -141,12 +153,15 @@ impl Reading<'_> {
         number.map(Some).ok_or_else(|| self.fault("the database in the URL is not a number from 0"))
     }
 
-    fn query(&self, url: &Url, endpoint: &mut Endpoint) -> Result<(), BusError> {
-        for pair in url.query().into_iter().flat_map(|query| query.split('&')).filter(|pair| !pair.is_empty())
-        {
+    /// Reads the query. Parameters that have no meaning here give a warning.
+    fn query(&self, url: &Url, endpoint: &mut Endpoint) -> Result<Vec<Notice>, BusError> {
+        let mut ignored = Vec::new();
+        for pair in url.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             match name {
-                "db" => self.complete("database", &mut endpoint.database, self.database(value)?)?,
+                "db" | "database" => {
+                    self.complete("database", &mut endpoint.database, self.database(value)?)?
+                }
                 "user" | "username" => {
                     let name = self.decoded("the user name", value)?;
                     self.complete("user name", &mut endpoint.username, name)?;
@@ -155,14 +170,21 @@ impl Reading<'_> {
                     let password = self.decoded("the password", value)?.map(Secret::new);
                     self.complete("password", &mut endpoint.password, password)?;
                 }
+                // What asks for TLS must not end in plain text.
+                "tls" | "ssl" if !endpoint.tls && !matches!(value, "false" | "0" | "off" | "no") => {
+                    return Err(
+                        self.fault("the URL asks for TLS in its query; write rediss:// or valkeys://")
+                    );
+                }
+                "tls" | "ssl" => {}
                 _ => {
                     let known = "the URL holds a query parameter that is not known; known are db, user, pass \
                                  (a '?' in a password is written %3F)";
-                    return Err(self.fault(known));
+                    ignored.push(url_parameters::ignored(self.path, name).ok_or_else(|| self.fault(known))?);
                 }
             }
         }
-        Ok(())
+        Ok(ignored)
     }
 
     /// Takes what a query parameter says, unless the URL has said something else before.
@@ -239,6 +261,10 @@ mod tests {
             ("redis:///2", db(2, tcp(None, None))),
             (" REDIS://h/\n", tcp(Some("h"), None)),
             ("rediss://h", Endpoint { tls: true, ..tcp(Some("h"), None) }),
+            ("valkey://h:1/2", db(2, tcp(Some("h"), Some(1)))),
+            ("VALKEYS://u:p@h", Endpoint { tls: true, ..user("u", "p", tcp(Some("h"), None)) }),
+            ("rediss://h?ssl=true", Endpoint { tls: true, ..tcp(Some("h"), None) }),
+            ("redis://h?tls=false", tcp(Some("h"), None)),
             ("redis://[::1]:7/3", db(3, tcp(Some("::1"), Some(7)))),
             ("redis://u:p%40%3A%2f%C3%A9@h", user("u", "p@:/é", tcp(Some("h"), None))),
             ("redis://:100%@h", user("", "100%", tcp(Some("h"), None))),
@@ -249,7 +275,9 @@ mod tests {
             ("redis+unix:///a%20b?db=1&user=u&pass=p+q", user("u", "p+q", db(1, unix("/a b")))),
             ("unix://u:p@/run/r.sock", user("u", "p", unix("/run/r.sock"))),
         ] {
-            assert_eq!(parse("redis", text), Ok(expected), "{text}");
+            let mut notices = Vec::new();
+            assert_eq!(parse("redis", text, &mut notices), Ok(expected), "{text}");
+            assert_eq!(notices, [], "{text}");
         }
     }
 
@@ -271,6 +299,10 @@ mod tests {
             ("redis://:123#ter2@h", "host"),
             ("redis://u#hunter2@h", "%23"),
             ("redis://u?hunter2@h", "%3F"),
+            ("redis://u?family=1&hunter2@h", "%3F"),
+            ("redis://u?hunter2=x", "not known"),
+            ("redis://h?ssl=true", "rediss://"),
+            ("valkey://h?pass=hunter2&tls=1", "valkeys://"),
             ("redis://:hunter2@", "host"),
             ("redis://:hun\tter2@h", "control"),
             ("redis://:%ff@h", "UTF-8"),
@@ -279,10 +311,24 @@ mod tests {
             ("unix:///", "absolute path"),
             ("unix://host/run/r.sock", "absolute path"),
         ] {
-            let error = parse("REDIS_URL", text).unwrap_err();
+            let error = parse("REDIS_URL", text, &mut Vec::new()).unwrap_err();
             assert_eq!(error.path.as_deref(), Some("REDIS_URL"));
             assert!(error.message.contains(why), "{text}: {error}");
             assert!(!error.message.contains("ter2"), "{error}");
         }
+    }
+    #[test]
+    fn parameters_of_other_clients_are_ignored_with_a_warning_that_shows_no_value() {
+        let mut notices = Vec::new();
+        let text = "redis://h?FAMILY=6&db=3&socket_timeout=hunter2&database=3";
+        assert_eq!(parse("REDIS_URL", text, &mut notices).unwrap().database, Some(3));
+        let told: Vec<&str> = notices.iter().map(|notice| notice.message.as_str()).collect();
+        assert!(
+            told[0].starts_with(r#"the query parameter "family" of REDIS_URL has no meaning here"#),
+            "{told:?}"
+        );
+        assert!(told[1].contains(r#""socket_timeout""#) && told[1].contains("commandTimeout"), "{told:?}");
+        assert_eq!((notices.len(), notices[0].code), (2, "OPTION_IGNORED"));
+        assert!(!format!("{notices:?}").contains("hunter2"));
     }
 }

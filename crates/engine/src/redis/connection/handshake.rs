@@ -1,9 +1,11 @@
 //! From a socket to a connection that is ready for commands: version, login, name, database, role.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use oxbus_model::address_race::AddressRace;
 use oxbus_model::config::{Address, Config, RedisConfig};
 use oxbus_model::stream_store::KeyLayout;
 use oxbus_model::{BusError, ErrorKind, server_error};
@@ -13,6 +15,8 @@ use tracing::debug;
 
 use crate::host::Notice;
 use crate::redis::connection::cluster::{ServerLayout, check_slots, check_state};
+use crate::redis::connection::failures::{closed_at_login, lost, not_redis};
+use crate::redis::connection::names::{Resolve, SystemNames};
 use crate::redis::connection::socket;
 use crate::redis::connection::stream::Stream;
 use crate::redis::connection::tls::Tls;
@@ -23,6 +27,7 @@ use crate::transport::link_id::LinkId;
 /// Where to connect, and how.
 pub(crate) struct Endpoint {
     topology: Box<dyn Topology>,
+    names: Box<dyn Resolve>,
     config: RedisConfig,
     client_name: String,
     require_no_eviction: bool,
@@ -38,6 +43,7 @@ pub(crate) struct Connection {
     pub(crate) protocol: Protocol,
     /// Whether `ROLE` may be asked: access rules can forbid it, and some servers do not have it.
     pub(crate) role_known: bool,
+    encrypted: bool,
     /// How the keys are named on the server.
     pub(crate) layout: KeyLayout,
     /// What the host is to be told of it.
@@ -48,14 +54,25 @@ pub(crate) struct Connection {
 
 impl Endpoint {
     pub(in crate::redis) fn new(config: &Config, topology: Box<dyn Topology>) -> Arc<Self> {
+        Endpoint::with_names(config, topology, Box::new(SystemNames))
+    }
+
+    /// An endpoint whose names are looked up by `names`.
+    pub(in crate::redis) fn with_names(
+        config: &Config,
+        topology: Box<dyn Topology>,
+        names: Box<dyn Resolve>,
+    ) -> Arc<Self> {
         let (redis, require_no_eviction) = (&config.redis, config.require_no_eviction);
         let name = redis.connection_name.as_deref().unwrap_or(&config.service_name);
         Arc::new(Endpoint {
             topology,
+            names,
             // The server refuses names with blanks and control characters.
             client_name: name.chars().map(|c| if c.is_ascii_graphic() { c } else { '-' }).collect(),
             require_no_eviction,
-            tls: redis.tls.as_ref().map(Tls::new).transpose(),
+            // What was passed over is in the notices of the configuration.
+            tls: redis.tls.as_ref().map(|tls| Tls::new(tls).map(|(tls, _)| tls)).transpose(),
             config: redis.clone(),
             layout: ServerLayout::new(config),
         })
@@ -99,12 +116,21 @@ impl Endpoint {
     ) -> Result<Connection, BusError> {
         let limit = Duration::from_millis(self.config.connect_timeout);
         let tls = self.tls.as_ref().map_err(Clone::clone)?.as_ref();
+        let (mut race, mut connected) = (AddressRace::default(), false);
         let opened = tokio::time::timeout(limit, async {
-            let stream = socket::open(&address, &self.config, tls).await?;
+            let stream = socket::open(&address, &self.config, tls, self.names.as_ref(), &mut race).await?;
+            connected = true;
             self.shake_hands(stream, &address, master, on_connect).await
         });
-        opened.await.unwrap_or_else(|_| {
-            let message = format!("{address} did not answer within {} ms", self.config.connect_timeout);
+        let opened = opened.await;
+        opened.unwrap_or_else(|_| {
+            let mut message = format!("{address} did not answer within {} ms", self.config.connect_timeout);
+            if let Address::Tcp { host, .. } = &address
+                && !connected
+                && host.parse::<IpAddr>().is_err()
+            {
+                message = format!("{message} ({})", race.report(host));
+            }
             Err(BusError::new(ErrorKind::ConnectTimeout, message))
         })
     }
@@ -121,6 +147,7 @@ impl Endpoint {
             buffer: BytesMut::new(),
             protocol: Protocol::Resp3,
             role_known: false,
+            encrypted: self.config.tls.is_some(),
             layout: KeyLayout::Plain,
             notice: None,
             address: address.clone(),
@@ -336,8 +363,8 @@ fn error_of<'a>(reply: &Reply<'a>) -> Option<&'a str> {
 impl Connection {
     async fn send(&mut self, commands: impl IntoIterator<Item = &Cmd>) -> Result<(), BusError> {
         let packed: Vec<u8> = commands.into_iter().flat_map(Cmd::get_packed_command).collect();
-        self.stream.write_all(&packed).await.map_err(|e| lost(&self.address, &e))?;
-        self.stream.flush().await.map_err(|e| lost(&self.address, &e))
+        self.stream.write_all(&packed).await.map_err(|e| lost(&self.address, &e, self.encrypted))?;
+        self.stream.flush().await.map_err(|e| lost(&self.address, &e, self.encrypted))
     }
 
     async fn answer<T>(&mut self, read: impl FnOnce(Reply<'_>) -> T) -> Result<T, BusError> {
@@ -348,30 +375,15 @@ impl Connection {
                 self.buffer.advance(len);
                 return Ok(result);
             }
-            if self.stream.read_buf(&mut self.buffer).await.map_err(|e| lost(&self.address, &e))? == 0 {
-                let message = format!("{} closed the connection at login", self.address);
-                return Err(BusError::new(ErrorKind::ConnectionLost, message));
+            if self
+                .stream
+                .read_buf(&mut self.buffer)
+                .await
+                .map_err(|e| lost(&self.address, &e, self.encrypted))?
+                == 0
+            {
+                return Err(closed_at_login(&self.address, self.encrypted));
             }
         }
     }
-}
-
-/// What answers at `address` with these bytes is something else: a web server, say.
-fn not_redis(address: &Address, answer: &[u8]) -> BusError {
-    let line = answer.split(|byte| *byte == b'\r' || *byte == b'\n').next().unwrap_or_default();
-    let shown = String::from_utf8_lossy(&line[..line.len().min(LONGEST_ANSWER)]).into_owned();
-    let message = format!("{address} is not a Redis server: it answers {shown:?}; is the port right?");
-    BusError::new(ErrorKind::ConnectionLost, message)
-}
-
-/// How many bytes of an answer that is none of Redis are shown.
-const LONGEST_ANSWER: usize = 60;
-
-fn lost(address: &Address, error: &std::io::Error) -> BusError {
-    // In TLS 1.3 the client is done before the server has judged the client's certificate: its refusal
-    // comes with the first read.
-    if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
-        return BusError::new(ErrorKind::TlsFailed, format!("the TLS handshake failed: {error}"));
-    }
-    BusError::new(ErrorKind::ConnectionLost, format!("the connection to {address} broke at login: {error}"))
 }

@@ -1,7 +1,9 @@
 //! One supervised connection.
 //!
 //! - `cluster`: whether the server runs in cluster mode.
+//! - `names`, `dial`: from a name to the address that connects first.
 //! - `socket`, `stream`, `tls`, `handshake`: from a configuration to a connection that is ready for commands.
+//! - `failures`: what is told when no connection comes about.
 //! - `link`: keeps one connection, drives its session, and connects again.
 //! - `lazy_link`: a link that is made with its first input.
 //! - `pipeline`: commands that wait for their replies, in order; `expiry`: when it is searched for late ones.
@@ -9,7 +11,9 @@
 //! - `server_info`: what the server says of itself.
 
 pub(crate) mod cluster;
+mod dial;
 pub(crate) mod expiry;
+mod failures;
 pub(crate) mod handshake;
 pub(crate) mod lazy_link;
 pub(crate) mod link;

@@ -7,15 +7,41 @@ use std::thread::Builder;
 use oxbus_model::{BusError, ErrorKind};
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::transport::Boxed;
+
 /// So many lookups run at once in the process; others wait. The system may take half a minute for one.
 const LOOKUPS: usize = 16;
 
 static FREE: Semaphore = Semaphore::const_new(LOOKUPS);
 
+/// Looks up the addresses of a host. Tests put their own in the place of the system.
+pub(in crate::redis) trait Resolve: Send + Sync {
+    /// The addresses in the order in which they are to be preferred. Fails with `NO_THREAD`; what the look-up itself says is
+    /// the inner result.
+    fn resolve<'a>(
+        &'a self,
+        host: &'a str,
+        port: u16,
+    ) -> Boxed<'a, Result<io::Result<Vec<SocketAddr>>, BusError>>;
+}
+
+/// The names that the system knows.
+pub(in crate::redis) struct SystemNames;
+
+impl Resolve for SystemNames {
+    fn resolve<'a>(
+        &'a self,
+        host: &'a str,
+        port: u16,
+    ) -> Boxed<'a, Result<io::Result<Vec<SocketAddr>>, BusError>> {
+        Box::pin(resolve(host, port))
+    }
+}
+
 /// The addresses of a host. The system looks up names while the caller waits, so each lookup has a thread of its own:
 /// the pool of tokio, which does the same, panics when the system starts no thread. Fails with `NO_THREAD` then; what
 /// the lookup itself says is the inner result.
-pub(super) async fn resolve(host: &str, port: u16) -> Result<io::Result<Vec<SocketAddr>>, BusError> {
+async fn resolve(host: &str, port: u16) -> Result<io::Result<Vec<SocketAddr>>, BusError> {
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(Ok(vec![SocketAddr::new(ip, port)]));
     }

@@ -3,24 +3,29 @@
 use std::io;
 use std::time::Duration;
 
+use oxbus_model::BusError;
+use oxbus_model::address_race::AddressRace;
 use oxbus_model::config::{Address, RedisConfig};
-use oxbus_model::{BusError, ErrorKind};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
-use crate::redis::connection::names::resolve;
+use crate::redis::connection::dial::dial;
+use crate::redis::connection::failures::refused;
+use crate::redis::connection::names::Resolve;
 use crate::redis::connection::stream::Stream;
-use crate::redis::connection::tls::Tls;
+use crate::redis::connection::tls::{Tls, unanswered};
 
-/// Opens a connection to an address. The name is resolved anew each time.
+/// Opens a connection to an address. The name is resolved anew each time; what was tried is in `race` at each moment.
 pub(in crate::redis) async fn open(
     address: &Address,
     config: &RedisConfig,
     tls: Option<&Tls>,
+    names: &dyn Resolve,
+    race: &mut AddressRace,
 ) -> Result<Box<dyn Stream>, BusError> {
     match address {
         Address::Tcp { host, port } => {
-            let stream = connect(address, host, *port).await?;
+            let stream = dial(address, host, *port, names, race).await?;
             // An option that the platform refuses costs its effect, not the connection.
             let _ = tune(&stream, config);
             match tls {
@@ -28,41 +33,22 @@ pub(in crate::redis) async fn open(
                     // A server without TLS takes the handshake for a command and waits for its end. The handshake is
                     // given up a little before the whole attempt, so that the error tells what is wrong.
                     let limit = Duration::from_millis(config.connect_timeout - config.connect_timeout / 5);
-                    let shaken = tokio::time::timeout(limit, tls.handshake(stream, host)).await;
-                    shaken.unwrap_or_else(|_| {
-                        let message = format!(
-                            "{} did not answer the TLS handshake within {} ms; is it a TLS port?",
-                            address,
-                            limit.as_millis()
-                        );
-                        Err(BusError::new(ErrorKind::TlsFailed, message))
-                    })
+                    let shaken = tokio::time::timeout(limit, tls.handshake(stream, address, host)).await;
+                    shaken.unwrap_or_else(|_| Err(unanswered(address, limit)))
                 }
                 None => Ok(Box::new(stream)),
             }
         }
         #[cfg(unix)]
         Address::Unix { path } => {
-            let stream = tokio::net::UnixStream::connect(path).await.map_err(|e| refused(address, &e))?;
+            let stream = tokio::net::UnixStream::connect(path).await.map_err(|e| refused(address, e))?;
             Ok(Box::new(stream))
         }
         #[cfg(not(unix))]
         Address::Unix { .. } => {
-            Err(BusError::new(ErrorKind::ConnectionRefused, "unix sockets need a Unix system"))
+            Err(BusError::new(oxbus_model::ErrorKind::ConnectionRefused, "unix sockets need a Unix system"))
         }
     }
-}
-
-/// Connects to the first address of a host that answers.
-async fn connect(address: &Address, host: &str, port: u16) -> Result<TcpStream, BusError> {
-    let mut error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for found in resolve(host, port).await?.map_err(|e| refused(address, &e))? {
-        match TcpStream::connect(found).await {
-            Ok(stream) => return Ok(stream),
-            Err(failure) => error = failure,
-        }
-    }
-    Err(refused(address, &error))
 }
 
 /// Keepalive finds a peer that is gone while nothing is sent; TCP_USER_TIMEOUT finds one that no longer acknowledges
@@ -80,8 +66,4 @@ fn tune(stream: &TcpStream, config: &RedisConfig) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     socket.set_tcp_user_timeout(Some(Duration::from_millis(config.command_timeout)))?;
     Ok(())
-}
-
-fn refused(address: &Address, error: &io::Error) -> BusError {
-    BusError::new(ErrorKind::ConnectionRefused, format!("cannot connect to {address}: {error}"))
 }

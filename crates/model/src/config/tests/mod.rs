@@ -41,7 +41,7 @@ fn nothing_given_means_the_defaults_and_one_line() {
         (c.log_level, c.require_no_eviction, &c.retry),
         (LogLevel::Info, false, &RetryPolicy::default())
     );
-    assert_eq!(c.performance, Performance::default());
+    assert_eq!((&c.performance, c.json), (&Performance::default(), JsonRule::Lenient));
     let [notice] = c.notices.as_slice() else { panic!("{:?}", c.notices) };
     assert_eq!((notice.level, notice.code), (NoticeLevel::Warn, "MEMORY_MODE"));
 }
@@ -52,7 +52,7 @@ fn every_key_is_read() {
         "serviceName": "api", "mode": "redis", "memory": "m", "channelPrefix": "p:", "pubsub": false, "durable": ["order.*"],
         "streams": [{"name": "s", "events": "*"}], "lease": 100, "foreignLease": 200, "deadLetter": {"enabled": false},
         "persistence": {"ttl": 1},
-        "wire": "oxbus", "validation": {"maxEventBytes": 20, "maxDataBytes": 10}, "validateOnReceive": true,
+        "wire": "oxbus", "validation": {"maxEventBytes": 20, "maxDataBytes": 10}, "validateOnReceive": true, "json": "strict",
         "retry": {"jitter": "none"}, "inherit": false, "logLevel": "debug", "requireNoEviction": true,
         "performance": {"batchSize": 1, "batchInterval": 2, "maxRetries": 3, "retryDelay": 4, "maxInFlight": 5,
             "maxInFlightBytes": 6},
@@ -60,13 +60,16 @@ fn every_key_is_read() {
             "commandTimeout": 4, "keepAlive": 0, "heartbeat": 100, "enableReadyCheck": false,
             "connectionName": "n", "lazyConnect": true,
             "tls": {"ca": [PEM, PEM], "cert": PEM, "key": {"type": "Buffer", "data": PEM.as_bytes()},
-                "servername": "s", "rejectUnauthorized": false}},
+                "passphrase": "w", "servername": "s", "rejectUnauthorized": false}},
     }));
     let pem = format!("{PEM}\n");
     let tls = TlsConfig {
         ca: Some(format!("{pem}{pem}")),
         cert: Some(pem.clone()),
         key: Some(Secret::new(pem)),
+        passphrase: Some(Secret::new("w")),
+        extra_ca: None,
+        system_ca: false,
         servername: Some("s".into()),
         reject_unauthorized: false,
     };
@@ -92,6 +95,7 @@ fn every_key_is_read() {
         channel_prefix: "p:".into(),
         limits: Limits { max_event_bytes: 20, max_data_bytes: 10 },
         validate_on_receive: true,
+        json: JsonRule::Strict,
         retry: RetryPolicy { jitter: Jitter::None, ..RetryPolicy::default() },
         inherit: false,
         log_level: LogLevel::Debug,

@@ -48,7 +48,7 @@ fn bad_configurations_are_named() {
             "retry.jitter: expected 'full' or 'none', got a boolean".into(),
         ),
         (redis(json!(6379)), "redis: expected a URL or an object, got a number".into()),
-        (redis(json!("")), "redis: expected a URL with redis://, rediss://, unix:// or redis+unix://".into()),
+        (redis(json!("")), "redis: expected a URL with redis://, rediss://, valkey://, valkeys://, unix:// or redis+unix://".into()),
         (redis(json!({"foo": 1})), "redis.foo: unknown key".into()),
         (redis(json!({"db": 1})), "redis.db: unknown key: did you mean 'database'?".into()),
         (
@@ -118,6 +118,10 @@ fn bad_configurations_are_named() {
         ),
         (tls(json!({"cert": PEM})), "redis.tls.key: is needed together with cert".into()),
         (tls(json!({"key": PEM})), "redis.tls.cert: is needed together with key".into()),
+        (
+            tls(json!({"passphrase": "w"})),
+            "redis.tls.key: is needed together with passphrase, which opens it".into(),
+        ),
     ] {
         let error = resolve(&config, &json!({})).unwrap_err();
         let message: String = message;
@@ -140,8 +144,19 @@ fn a_missing_address_and_bad_variables_are_named() {
         ),
         (json!({}), json!({"REDIS_URL": "http://a"}), "REDIS_URL: expected a URL"),
         (json!({}), json!({"REDIS_HOST": "a/b"}), "REDIS_HOST: expected a host name"),
-        (json!({}), json!({"REDIS_PORT": "tcp://a:1"}), "REDIS_PORT: expected an integer from 1 to 65535"),
+        (json!({}), json!({"REDIS_PORT": "tcp://a:x"}), "REDIS_PORT: expected a port, or a service link"),
+        (json!({}), json!({"REDIS_PORT": "udp://a:1"}), "REDIS_PORT: expected an integer from 1 to 65535"),
         (json!({}), json!({"REDIS_HOST": "a", "REDIS_DB": "x"}), "REDIS_DB: expected an integer from 0"),
+        (
+            json!({}),
+            json!({"REDIS_HOST": "a", "REDIS_TLS": "maybe"}),
+            "REDIS_TLS: expected true, 1, on, yes or",
+        ),
+        (
+            json!({}),
+            json!({"ENABLE_REDIS_EVENTS": "nope"}),
+            "ENABLE_REDIS_EVENTS: expected true, 1, on, yes or",
+        ),
         (json!({}), json!({"SERVICE_NAME": "a\n"}), "SERVICE_NAME: must not hold"),
     ] {
         let error = resolve(&config, &variables).unwrap_err();
@@ -150,6 +165,28 @@ fn a_missing_address_and_bad_variables_are_named() {
         // A client without an address is made, and refused when it is used.
         let made = Config::resolve(&config.to_string(), &env(&variables)).is_ok();
         assert_eq!(made, message.starts_with("redis: no address"), "{config}");
+    }
+    for (variable, value) in [
+        ("REDIS_HOST", "a b"),
+        ("REDIS_HOST", "redis://h"),
+        ("REDIS_PORT", "0"),
+        ("REDIS_PORT", "tcp://a"),
+        ("REDIS_PORT", "tcp://a:70000"),
+        ("REDIS_DB", "x"),
+        ("REDIS_TLS", "maybe"),
+        ("ENABLE_REDIS_EVENTS", "nope"),
+        ("SERVICE_NAME", "a\u{1}"),
+    ] {
+        let mut variables = json!({"REDIS_HOST": "a"});
+        variables[variable] = json!(value);
+        let error = resolve(&json!({}), &variables).unwrap_err();
+        assert_eq!(error.path.as_deref(), Some(variable));
+        assert!(error.message.ends_with(&format!(", got {value:?}")), "{error}");
+        variables[variable] = json!(format!("redis://:hunter2@{value}"));
+        let resolved = resolve(&json!({}), &variables);
+        if let Err(error) = resolved {
+            assert!(!error.message.contains("hunter2") && error.message.contains("'@'"), "{error}");
+        }
     }
     for text in ["", "[]", "\"redis://:hunter2@h\"", "{\"REDIS_HOST\":1}"] {
         let error = Environment::from_json(text).unwrap_err();

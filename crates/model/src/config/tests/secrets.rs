@@ -17,7 +17,7 @@ fn with_password(password: &str, form: usize, fault: &Value) -> (Value, Value) {
         2 => format!("{scheme}:///run/x?pass={password}"),
         _ => format!("{scheme}://{password}@{host}"),
     };
-    let tls = json!({"cert": PEM, "key": format!("-----BEGIN {password}")});
+    let tls = json!({"cert": PEM, "key": format!("-----BEGIN {password}"), "passphrase": password});
     let object =
         json!({"password": password, "tls": tls, "port": fault, "host": fault, "lazyConnect": fault});
     let config = match form % 5 {
