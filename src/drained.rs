@@ -24,8 +24,8 @@ pub(crate) fn text(drained: &Drained, raw: &mut Vec<u8>) -> String {
         deliveries::write(&mut out, raw, &drained.deliveries);
     }
     if !raw.is_empty() {
-        member(&mut out, "hasRaw");
-        out.push_str("true");
+        member(&mut out, "raw");
+        put(&mut out, format_args!("[{}]", raw.len()));
     }
     let (mut replies, mut refusals) = (Vec::new(), Vec::new());
     for (ticket, result) in &drained.replies {

@@ -301,7 +301,7 @@ export class Core {
       const text = this.#native.drain();
       if (text === '') return false;
       const drained = JSON.parse(text) as Drained;
-      const raw = drained.hasRaw === true ? this.#native.takeRaw() : undefined;
+      const raw = drained.raw === undefined ? undefined : this.#native.takeRaw();
       applyDrained(drained, this.#sinks, raw);
     } catch (error) {
       this.log.write('error', 'a fault in oxbus itself', fieldsOf(error));

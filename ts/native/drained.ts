@@ -42,8 +42,8 @@ export interface Drained {
   deliveries?: DeliveryRun[];
   /** The shapes that events of `deliveries` refer to. */
   shapes?: Shape[];
-  /** Whether `takeRaw` has data that subscriptions get as text. */
-  hasRaw?: boolean;
+  /** How many bytes `takeRaw` has of data that subscriptions get as text. */
+  raw?: [bytes: number];
   /** Answers to requests. */
   replies?: [ticket: number, value: unknown][];
   /** Requests that failed. */

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use oxbus_model::codec::{Codec, json};
 use oxbus_model::codec::new_event::{Metadata, NewEvent, Origin};
+use oxbus_model::codec::{Codec, json};
 use oxbus_model::config::{Durable, Mode};
 use oxbus_model::observe::metrics::{MAX_NAMES, OTHER_NUMBER, TypeCache, Types};
 use oxbus_model::options::names::check_event_type;
