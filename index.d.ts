@@ -290,7 +290,7 @@ export interface MemberOptions {
 
 /** One item of `publishBatch`: an event of the map, with its own options. */
 export type PublishItem<Events, K extends EventType<Events> = EventType<Events>> = K extends unknown
-  ? { type: K; data: K extends VoidType<Events> ? null : Events[K] } & PublishOptions
+  ? { type: K; data: (K extends VoidType<Events> ? null : Events[K]) | RawJson } & PublishOptions
   : never;
 
 /**
@@ -437,9 +437,19 @@ export interface SubscribeOptions {
   whenReady?: boolean | undefined;
   /** What patterns address: event types (default) or channels, without the prefix. */
   by?: 'type' | 'channel' | undefined;
+  /** `'raw'` makes it {@link RawJson}, with {@link Raw} options. Default `'value'`: what `JSON.parse` makes of the data. */
+  data?: 'value' | undefined;
   /** Ends the subscription when it aborts. */
   signal?: AbortSignal | undefined;
 }
+
+/** The options of a subscription whose handler gets {@link RawJson} as `event.data`, which nobody has parsed. */
+export type Raw<O extends { data?: 'value' | undefined }> = Omit<O, 'data'> & { data: 'raw' };
+
+/** An event whose data is JSON text. */
+export type RawDataEvent<E> = E extends { data: infer D }
+  ? Omit<E, 'data'> & { data: RawJson<D> }
+  : never;
 
 /** Options of a durable subscription. */
 export interface GroupSubscribeOptions extends SubscribeOptions {
@@ -1145,7 +1155,7 @@ export interface EventBusClient<
    */
   publish<K extends EventType<Events>>(
     type: K,
-    data: Events[K],
+    data: Events[K] | RawJson,
     options?: PublishOptions,
   ): Promise<PublishResult>;
   /** Without `data` an event of a `void` type, which arrives with null; give null where options follow. */
@@ -1167,7 +1177,7 @@ export interface EventBusClient<
   /** As `publish`, to the `broadcast` channel; type patterns that match see it too. */
   broadcast<K extends EventType<Events>>(
     type: K,
-    data: Events[K],
+    data: Events[K] | RawJson,
     options?: PublishOptions,
   ): Promise<PublishResult>;
   broadcast<K extends VoidType<Events>>(
@@ -1184,7 +1194,7 @@ export interface EventBusClient<
   publishToRoom<K extends EventType<Events>>(
     room: string,
     type: K,
-    data: Events[K],
+    data: Events[K] | RawJson,
     options?: RoomPublishOptions,
   ): Promise<PublishResult>;
   publishToRoom<K extends VoidType<Events>>(
@@ -1198,7 +1208,7 @@ export interface EventBusClient<
   publishToUser<K extends EventType<Events>>(
     userId: string,
     type: K,
-    data: Events[K],
+    data: Events[K] | RawJson,
     options?: PublishOptions,
   ): Promise<PublishResult>;
   publishToUser<K extends VoidType<Events>>(
@@ -1268,6 +1278,26 @@ export interface EventBusClient<
   ): Promise<Subscription>;
   subscribe<const P extends string | readonly string[]>(
     pattern: PatternOf<Events, P>,
+    handler: BatchHandler<RawDataEvent<PatternEvent<Received, P>>>,
+    options: Raw<BatchSubscribeOptions>,
+  ): Promise<Subscription>;
+  subscribe<const P extends string | readonly string[]>(
+    pattern: P,
+    handler: EventHandler<RawDataEvent<PatternEvent<Received, P>>>,
+    options: Raw<ChannelSubscribeOptions>,
+  ): Promise<Subscription>;
+  subscribe<const P extends string | readonly string[]>(
+    pattern: PatternOf<Events, P>,
+    handler: EventHandler<RawDataEvent<PatternEvent<Received, P>>, GroupContext>,
+    options: Raw<GroupSubscribeOptions>,
+  ): Promise<Subscription>;
+  subscribe<const P extends string | readonly string[]>(
+    pattern: PatternOf<Events, P>,
+    handler: EventHandler<RawDataEvent<PatternEvent<Received, P>>>,
+    options: Raw<SubscribeOptions>,
+  ): Promise<Subscription>;
+  subscribe<const P extends string | readonly string[]>(
+    pattern: PatternOf<Events, P>,
     handler: EventHandler<PatternEvent<Received, P>>,
     options?: SubscribeOptions,
   ): Promise<Subscription>;
@@ -1294,6 +1324,10 @@ export interface EventBusClient<
     pattern: P,
     options: EventsOptions & { by: 'channel' },
   ): EventIterator<PatternEvent<Received, P>>;
+  events<const P extends string | readonly string[]>(
+    pattern: PatternOf<Events, P>,
+    options: Raw<EventsOptions>,
+  ): EventIterator<RawDataEvent<PatternEvent<Received, P>>>;
   events<const P extends string | readonly string[]>(
     pattern: PatternOf<Events, P>,
     options?: EventsOptions,
@@ -2137,3 +2171,22 @@ export declare class EventValidator {
 
 /** Escapes what is special in a pattern, so that it matches `text` alone. `INVALID_PATTERN` */
 export declare function escapePattern(text: string): string;
+
+/** Data as JSON text: made by {@link rawJson} to publish it, or received with `data: 'raw'`. */
+export interface RawJson<T = unknown> {
+  /** The text. Of bytes that are not UTF-8 it throws a TypeError. */
+  readonly text: string;
+  /** The same as UTF-8. What was given or received is not copied: do not change it. */
+  readonly bytes: Uint8Array;
+  /** What `JSON.parse` makes of the text: a new value for each call. */
+  parse(): T;
+  /** As {@link parse}, so that it is JSON within other JSON. */
+  toJSON(): T;
+}
+
+/**
+ * Data that is JSON already, for all methods that publish: it is sent as it is, but for white space around it and for line
+ * feeds, which become carriage returns. The publish rejects with `INVALID_DATA` (`not_sent`) where it is not JSON, or not UTF-8. A schema
+ * of its type parses it, and what the schema gives is sent. Throws `INVALID_DATA` for what is neither a text nor bytes.
+ */
+export declare function rawJson(textOrBytes: string | Uint8Array): RawJson;

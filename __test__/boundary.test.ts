@@ -43,11 +43,13 @@ onBothTransports((bench) => {
     const bus = await open();
     let calls = 0;
     await bus.subscribe(['b', 'a'], () => ++calls < 2 && fail(), { maxRetries: 1, retry: AT_ONCE });
+    const texts: string[] = [];
+    await bus.subscribe('*', ({ data }) => texts.push(data.text), { data: 'raw' });
     await bus.joinRoom('r');
     await bus.publish('a', 1, { correlationId: 'c', causationId: 'd', metadata: { extra: 1 } });
     await bus.publish('b', { text: 'ä "quoted"' }, { id: 'given' });
     await bus.publishToRoom('r', 'a', null);
-    await eventually(() => calls === 4);
+    await eventually(() => calls === 4 && texts.length === 3);
     expect(await rejection(bus.publish('', 1))).toMatchObject({ code: 'ERR_BUS_INVALID_TYPE' });
     expect(await rejection(bus.publish('a', 1, { delay: -1 } as never))).toBeDefined();
     expect(await bus.getRoomMembers('r')).toHaveLength(1);
@@ -172,6 +174,7 @@ const MEMBERS: Record<keyof Drained, true> = {
   failed: true,
   deliveries: true,
   shapes: true,
+  raw: true,
   replies: true,
   refusals: true,
   notices: true,

@@ -15,6 +15,7 @@ import {
   type PatternEvent,
   type PublishResult,
   type RemoteOutcome,
+  rawJson,
   type SubscribeOptions,
   type Subscription,
 } from '..';
@@ -88,6 +89,26 @@ export async function subscribing(): Promise<void> {
     else event.data.photoId.trim();
   });
   for await (const event of bus.events('photo.uploaded')) event.data.userId.trim();
+  await bus.subscribe('user.created', ({ data }) => data.parse().name.trim() + data.text, {
+    data: 'raw',
+  });
+  await bus.subscribe(
+    'user.*',
+    ({ data }, { messageId }) => [data.bytes.length, messageId.trim()],
+    {
+      group: 'archive',
+      data: 'raw',
+    },
+  );
+  await bus.subscribe('user.*', (events) => events.map(({ data }) => data.text), {
+    group: 'archive',
+    batch: { size: 2 },
+    data: 'raw',
+  });
+  // @ts-expect-error it is text
+  await bus.subscribe('user.created', ({ data }) => data.name, { data: 'raw' });
+  for await (const event of bus.events('user.created', { data: 'raw' })) event.data.parse().name;
+  await bus.publish('user.created', rawJson('{"userId":"1","name":"x"}'));
   // @ts-expect-error not an option of an iterator
   bus.events('*', { timeout: 5 });
   await bus.subscribeAll({

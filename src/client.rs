@@ -1,8 +1,8 @@
 //! The client as JavaScript drives it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use napi::bindgen_prelude::{Function, ObjectFinalize, Uint32Array, Unknown};
+use napi::bindgen_prelude::{Buffer, Function, ObjectFinalize, Uint32Array, Unknown};
 use napi::{CleanupEnvHook, Env, JsString, Result};
 use napi_derive::napi;
 use oxbus_engine::Client;
@@ -25,6 +25,8 @@ use crate::{drained, json, rooms, runtime, settings, settlements};
 pub struct NativeClient {
     client: Arc<Client>,
     wake: Arc<Wake>,
+    /// The data of the last drain that handlers get as text, until it is taken.
+    raw: Mutex<Vec<u8>>,
     /// Closes the client when its environment ends first, as a terminated worker's does.
     hook: Option<CleanupEnvHook<(Arc<Client>, Arc<Wake>)>>,
 }
@@ -53,7 +55,7 @@ impl NativeClient {
             close(&client);
             wake.end();
         })?;
-        Ok(NativeClient { client, wake, hook: Some(hook) })
+        Ok(NativeClient { client, wake, raw: Mutex::default(), hook: Some(hook) })
     }
 
     /// The id of this client, unique for each start.
@@ -223,9 +225,19 @@ impl NativeClient {
     /// Takes everything that is ready: the JSON of a `Drained`, or an empty text when there is nothing.
     #[napi(ts_return_type = "string")]
     pub fn drain<'env>(&self, env: &'env Env) -> Result<JsString<'env>> {
-        let text = throwing("drain", || drained::text(&self.client.drain()))?;
+        let mut raw = Vec::new();
+        let text = throwing("drain", || drained::text(&self.client.drain(), &mut raw))?;
+        if !raw.is_empty() {
+            *self.raw.lock().unwrap_or_else(PoisonError::into_inner) = raw;
+        }
         // For plain ASCII V8 can copy the bytes as they are.
         if text.is_ascii() { env.create_string_latin1(text) } else { env.create_string(text) }
+    }
+
+    /// Takes the data that the last drain has handed on as text: the bytes, one behind the other.
+    #[napi]
+    pub fn take_raw(&self) -> Buffer {
+        std::mem::take(&mut *self.raw.lock().unwrap_or_else(PoisonError::into_inner)).into()
     }
 
     /// Closes at once, without draining. Idempotent.

@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use crate::json::{list_member, member, put, value};
 
-/// Writes the members for deliveries: the runs, and the shapes of their events.
-pub(crate) fn write(out: &mut String, deliveries: &[Delivery]) {
+/// Writes the members for deliveries: the runs, and the shapes of their events. Data that is handed on as text goes into
+/// `raw`, and its place there into the run.
+pub(crate) fn write(out: &mut String, raw: &mut Vec<u8>, deliveries: &[Delivery]) {
     let mut shapes = Shapes::default();
     member(out, "deliveries");
     out.push('[');
@@ -26,7 +27,7 @@ pub(crate) fn write(out: &mut String, deliveries: &[Delivery]) {
                 put(out, format_args!(",\"{}\"", stored.id));
             }
             out.push(',');
-            event(out, &delivery.event, &mut shapes);
+            event(out, raw, delivery, &mut shapes);
         }
         out.push(']');
     }
@@ -119,9 +120,11 @@ fn stored_info(out: &mut String, run: &[Delivery], first: &Delivery, stored: &St
 }
 
 /// An event: as it came, or as its shape and what is its own.
-fn event<'a>(out: &mut String, event: &'a LiveEvent, shapes: &mut Shapes<'a>) {
+fn event<'a>(out: &mut String, raw: &mut Vec<u8>, delivery: &'a Delivery, shapes: &mut Shapes<'a>) {
+    let event = &*delivery.event;
     let json = &*event.json;
-    let Some(parts) = &event.parts else { return out.push_str(json) };
+    let place = if delivery.raw { event.data_range().map(|data| place_in(raw, &json[data])) } else { None };
+    let Some(parts) = &event.parts else { return whole(out, event, place) };
     let shape = Shape {
         event_type: parts.event_type.of(json),
         timestamp: parts.timestamp.of(json),
@@ -138,7 +141,28 @@ fn event<'a>(out: &mut String, event: &'a LiveEvent, shapes: &mut Shapes<'a>) {
         out.push('"');
     }
     out.push(',');
-    out.push_str(parts.data.of(json));
+    match place {
+        Some((at, length)) => put(out, format_args!("[{at},{length}]")),
+        None => out.push_str(parts.data.of(json)),
+    }
+}
+
+/// Appends data to what is handed on as text. Returns its place there and its length, in bytes.
+fn place_in(raw: &mut Vec<u8>, data: &str) -> (usize, usize) {
+    let at = raw.len();
+    raw.extend_from_slice(data.as_bytes());
+    (at, data.len())
+}
+
+/// An event as it came, but for data that is elsewhere.
+fn whole(out: &mut String, event: &LiveEvent, place: Option<(usize, usize)>) {
+    let json = &*event.json;
+    match (place, event.data_range()) {
+        (Some((at, length)), Some(data)) => {
+            put(out, format_args!("{}[{at},{length}]{}", &json[..data.start], &json[data.end..]));
+        }
+        _ => out.push_str(json),
+    }
 }
 
 /// What the events of a drain have in common.

@@ -4,14 +4,14 @@ use oxbus_engine::Drained;
 use oxbus_engine::host::{DeliveredLocally, EventId, Published, SettledLocally, StoredEntries};
 use oxbus_model::Outcome;
 
-use crate::json::{list_member, put, value};
+use crate::json::{list_member, member, put, value};
 use crate::notices::Notice;
 use crate::values::ErrorValue;
 use crate::{deliveries, json};
 
 /// The text of a drain; empty when there is nothing. Publishes and deliveries are written by hand: they
-/// are most of it, and their parts are JSON already.
-pub(crate) fn text(drained: &Drained) -> String {
+/// are most of it, and their parts are JSON already. Data that handlers get as text goes into `raw`.
+pub(crate) fn text(drained: &Drained, raw: &mut Vec<u8>) -> String {
     if drained.is_empty() {
         return String::new();
     }
@@ -21,7 +21,11 @@ pub(crate) fn text(drained: &Drained) -> String {
     out.push('{');
     results_of_publishes(&mut out, drained);
     if !drained.deliveries.is_empty() {
-        deliveries::write(&mut out, &drained.deliveries);
+        deliveries::write(&mut out, raw, &drained.deliveries);
+    }
+    if !raw.is_empty() {
+        member(&mut out, "raw");
+        put(&mut out, format_args!("[{}]", raw.len()));
     }
     let (mut replies, mut refusals) = (Vec::new(), Vec::new());
     for (ticket, result) in &drained.replies {

@@ -17,6 +17,7 @@ export {
   ValidationError,
 } from './errors';
 export { EventBusManager, eventBusManager } from './manager/manager';
+export { rawJson } from './raw-json';
 export { EventValidator } from './validation/validator';
 
 export function escapePattern(text: string): string {

@@ -245,6 +245,9 @@ export class FakeClient {
     this.#out = {};
     return out === '{}' ? '' : out;
   }
+  takeRaw(): Buffer {
+    return Buffer.alloc(0);
+  }
   destroy(): void {
     this.#state = 'closed';
   }

@@ -28,6 +28,8 @@ import type {
   PublishItem,
   PublishOptions,
   PublishResult,
+  Raw,
+  RawDataEvent,
   ReceivedEvents,
   ReplayQuery,
   ReplayResult,
@@ -46,28 +48,19 @@ import {
   startStacksAtCaller,
   traceLine,
 } from '../caller-stacks';
-import { invalidAt } from '../errors';
 import { LiveIterator } from '../handle/iterator';
 import { SubscriptionHandle } from '../handle/subscription-handle';
-import {
-  copyOptions,
-  reading,
-  readMoment,
-  readName,
-  readOptions,
-  refuseUndefined,
-} from '../input/options';
+import { copyOptions, readName, readOptions, refuseUndefined } from '../input/options';
 import { readReadyWait, readWait, type WaitLimits } from '../input/wait';
 import { Batch, resultOf } from '../publish/batch';
 import { publishBatch } from '../publish/batch-call';
 import { DeadLetters } from '../stored/dead-letters';
-import { historyOf } from '../stored/history';
+import { historyOf, readHistoryQuery } from '../stored/history';
 import { replay } from '../stored/replay';
 import { Streams } from '../stored/streams';
 import { Core } from './core';
 import { ClientEnvironment, processEnvironment } from './environment';
-
-const OPTIONS = 'ERR_BUS_INVALID_OPTIONS';
+import { readProjection } from './projection';
 
 /** Its line takes longer than all else in a publish: so many of a batch have one, for those that nobody awaits. */
 const TRACED = 4;
@@ -230,6 +223,26 @@ export class EventBusClient<
   ): Promise<Subscription>;
   subscribe<const P extends string | readonly string[]>(
     pattern: PatternOf<Events, P>,
+    handler: BatchHandler<RawDataEvent<PatternEvent<Received, P>>>,
+    options: Raw<BatchSubscribeOptions>,
+  ): Promise<Subscription>;
+  subscribe<const P extends string | readonly string[]>(
+    pattern: P,
+    handler: EventHandler<RawDataEvent<PatternEvent<Received, P>>>,
+    options: Raw<ChannelSubscribeOptions>,
+  ): Promise<Subscription>;
+  subscribe<const P extends string | readonly string[]>(
+    pattern: PatternOf<Events, P>,
+    handler: EventHandler<RawDataEvent<PatternEvent<Received, P>>, GroupContext>,
+    options: Raw<GroupSubscribeOptions>,
+  ): Promise<Subscription>;
+  subscribe<const P extends string | readonly string[]>(
+    pattern: PatternOf<Events, P>,
+    handler: EventHandler<RawDataEvent<PatternEvent<Received, P>>>,
+    options: Raw<SubscribeOptions>,
+  ): Promise<Subscription>;
+  subscribe<const P extends string | readonly string[]>(
+    pattern: PatternOf<Events, P>,
     handler: EventHandler<PatternEvent<Received, P>>,
     options?: SubscribeOptions,
   ): Promise<Subscription>;
@@ -238,7 +251,6 @@ export class EventBusClient<
   }
 
   unsubscribe(id: string): Promise<boolean> {
-    if (typeof id !== 'string') throw invalidAt(OPTIONS, 'id', 'must be a string');
     const live = this.#core.subscriptions.find(id);
     return live === undefined ? Promise.resolve(false) : this.#core.unsubscribe(live);
   }
@@ -256,26 +268,27 @@ export class EventBusClient<
     options?: SubscribeOptions,
   ): Promise<Subscription>;
   subscribeAll(
-    projection: { subscribedTo(): readonly string[]; handle(event: never, ctx: never): unknown },
+    projection: Parameters<typeof readProjection>[0],
     options?: unknown,
   ): Promise<Subscription> {
-    const patterns = reading('projection', () => {
-      const { subscribedTo, handle } = projection ?? {};
-      if (typeof subscribedTo !== 'function' || typeof handle !== 'function') return undefined;
-      return { types: subscribedTo.call(projection) as unknown };
-    });
-    if (patterns === undefined) {
-      throw invalidAt(OPTIONS, 'projection', 'must have subscribedTo() and handle()');
-    }
-    const handler = (event: never, ctx: never) => projection.handle(event, ctx);
-    return this.#subscribe(patterns.types, handler, options);
+    const { types, handler } = readProjection(projection);
+    return this.#subscribe(types, handler, options);
   }
 
   events<const P extends string | readonly string[]>(
-    pattern: P | PatternOf<Events, P>,
+    pattern: P,
+    options: EventsOptions & { by: 'channel' },
+  ): EventIterator<PatternEvent<Received, P>>;
+  events<const P extends string | readonly string[]>(
+    pattern: PatternOf<Events, P>,
+    options: Raw<EventsOptions>,
+  ): EventIterator<RawDataEvent<PatternEvent<Received, P>>>;
+  events<const P extends string | readonly string[]>(
+    pattern: PatternOf<Events, P>,
     options?: EventsOptions,
-  ): EventIterator<PatternEvent<Received, P>> {
-    const iterator = new LiveIterator<PatternEvent<Received, P>>(this.#core, pattern, options);
+  ): EventIterator<PatternEvent<Received, P>>;
+  events(pattern: unknown, options?: object): EventIterator<never> {
+    const iterator = new LiveIterator<never>(this.#core, pattern, options);
     this.#core.rememberIterator(iterator);
     return iterator;
   }
@@ -287,10 +300,7 @@ export class EventBusClient<
   getHistory<const P extends string = '*'>(
     query?: HistoryQuery<P>,
   ): Promise<History<PatternEvent<Received, P>>> {
-    const read = readOptions(query, ['type', 'from', 'to', 'limit', 'source', 'order']);
-    read.from = readMoment(read.from, 'from');
-    read.to = readMoment(read.to, 'to');
-    const history = this.#core.ask('getHistory', read);
+    const history = this.#core.ask('getHistory', readHistoryQuery(query));
     return history.then(({ events, complete }) => historyOf(events, complete));
   }
 
@@ -313,9 +323,6 @@ export class EventBusClient<
   }
 
   subscriberCount(pattern?: string): number {
-    if (pattern !== undefined && typeof pattern !== 'string') {
-      throw invalidAt('ERR_BUS_INVALID_PATTERN', 'pattern', 'must be a string');
-    }
     return this.#core.subscriptions.count(pattern);
   }
 

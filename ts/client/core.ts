@@ -20,11 +20,11 @@ import {
 import { callOutside, handledEvent } from '../handle/current-event';
 import { Dispatcher } from '../handle/dispatcher';
 import type { LiveSubscription } from '../handle/subscription';
-import { jsonOf, jsonOfData } from '../input/json';
+import { jsonOf } from '../input/json';
 import type { WaitLimits } from '../input/wait';
 import { type Instrumentation, InstrumentedCalls, type TraceContext } from '../instrumentation';
 import { BrokerLease, releaseWith } from '../native/brokers';
-import { applyDrained, type Drained, type DrainSinks } from '../native/drained';
+import { type DrainSinks, drain } from '../native/drained';
 import { KeepAlive, NO_HOLD } from '../native/keepalive';
 import type { Method, Replies } from '../native/methods';
 import {
@@ -35,6 +35,7 @@ import {
   type Settings,
 } from '../native/native';
 import { type Batch, resultOf } from '../publish/batch';
+import { textOfData } from '../publish/data-text';
 import { LossyValues } from '../publish/lossy-values';
 import { type ParsedPublishOptions, parsePublishOptions } from '../publish/publish-options';
 import { Publisher } from '../publish/publisher';
@@ -304,13 +305,11 @@ export class Core {
    */
   drain(): boolean {
     try {
-      const text = this.#native.drain();
-      if (text === '') return false;
-      applyDrained(JSON.parse(text) as Drained, this.#sinks);
+      return drain(this.#native, this.#sinks);
     } catch (error) {
       this.log.write('error', 'a fault in oxbus itself', fieldsOf(error));
+      return true;
     }
-    return true;
   }
 
   #publish(
@@ -346,8 +345,7 @@ export class Core {
     data: unknown,
     options: ParsedPublishOptions | undefined,
   ): Batch | Promise<PublishResult> {
-    const text = jsonOfData(data);
-    this.#lossy.check(type, data, text);
+    const text = textOfData(data, type, this.#lossy);
     if (!this.#started) this.#start();
     return this.#publisher.add(type, text, options);
   }

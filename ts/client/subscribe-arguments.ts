@@ -19,6 +19,8 @@ export interface SubscribeArguments {
   /** JSON of the options that the engine reads. */
   json: string;
   retryIf: SubscribeOptions['retryIf'];
+  /** Whether the handler gets data as JSON text. */
+  raw: boolean;
   signal: AbortSignal | undefined;
 }
 
@@ -41,7 +43,8 @@ export function readSubscribeArguments(
   const shown = typeof pattern === 'string' ? pattern : Object.freeze(patterns);
   const ofTypes = given.by !== 'channel';
   const called = handler as EventHandler<BusEvent>;
-  return { patterns, ofTypes, shown, handler: called, json, retryIf, signal };
+  const raw = (given as { data?: unknown }).data === 'raw';
+  return { patterns, ofTypes, shown, handler: called, json, retryIf, raw, signal };
 }
 
 /** Without its group a subscription is live and misses what is stored; without a condition a filter takes everything. */

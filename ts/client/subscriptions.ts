@@ -1,7 +1,7 @@
 /** The subscriptions of a client: how they begin, are confirmed, and end. */
 
 import type { SubscriptionInfo } from '../../index';
-import { describe, type EventBusError, unwrap } from '../errors';
+import { describe, type EventBusError, invalidAt, unwrap } from '../errors';
 import type { Dispatcher } from '../handle/dispatcher';
 import { LiveSubscription } from '../handle/subscription';
 import type { Hold } from '../native/keepalive';
@@ -58,7 +58,11 @@ export class Subscriptions {
     return true;
   }
 
-  find(id: string): LiveSubscription | undefined {
+  /** Throws `INVALID_OPTIONS` for what is no id. */
+  find(id: unknown): LiveSubscription | undefined {
+    if (typeof id !== 'string') {
+      throw invalidAt('ERR_BUS_INVALID_OPTIONS', 'id', 'must be a string');
+    }
     for (const live of this.#parts.dispatcher.all()) if (live.id === id) return live;
     return undefined;
   }
@@ -79,8 +83,11 @@ export class Subscriptions {
     }));
   }
 
-  /** Counts the confirmed subscriptions: all of them, or those that name exactly this pattern. */
-  count(pattern: string | undefined): number {
+  /** Counts the confirmed subscriptions: all of them, or those that name exactly this pattern. Throws `INVALID_PATTERN`. */
+  count(pattern: unknown): number {
+    if (pattern !== undefined && typeof pattern !== 'string') {
+      throw invalidAt('ERR_BUS_INVALID_PATTERN', 'pattern', 'must be a string');
+    }
     let count = 0;
     for (const live of this.#parts.dispatcher.all()) {
       if (live.state === 'pending' || live.state === 'closed') continue;
@@ -103,13 +110,7 @@ export class Subscriptions {
         const subscribed = unwrap<Subscribed>(answer);
         // Behind the engine's check: a subscription that the engine refuses makes no connection.
         this.#parts.start();
-        live = new LiveSubscription(
-          native.instanceId,
-          subscribed,
-          given.shown,
-          handler,
-          given.retryIf,
-        );
+        live = new LiveSubscription(native.instanceId, subscribed, given.shown, handler, given);
         if (given.ofTypes) this.#foreignPatterns.check(given.patterns);
         // Before the confirmation: its first events may come in the same drain.
         dispatcher.add(live);

@@ -89,9 +89,13 @@ export class Dispatcher {
   }
 
   /** Calls the handlers of a drain, in order. */
-  deliver(runs: readonly DeliveryRun[], shapes: readonly Shape[]): void {
+  deliver(
+    runs: readonly DeliveryRun[],
+    shapes: readonly Shape[],
+    raw: Uint8Array | undefined,
+  ): void {
     this.#enter(() => {
-      for (const run of runs) this.#deliverRun(run, shapes);
+      for (const run of runs) this.#deliverRun(run, shapes, raw);
     });
   }
 
@@ -170,13 +174,14 @@ export class Dispatcher {
     return this.#inherit ? event : undefined;
   }
 
-  #deliverRun(run: DeliveryRun, shapes: readonly Shape[]): void {
+  #deliverRun(run: DeliveryRun, shapes: readonly Shape[], bytes: Uint8Array | undefined): void {
     const info = run[2];
     const subscription = this.#subscriptions.get(run[0]);
+    const raw = subscription?.raw === true ? bytes : undefined;
     let token = run[1];
     let now = this.#timers.now();
     if (info !== 0 && info.batch !== undefined) {
-      const { events, messageIds } = batchOf(run, shapes);
+      const { events, messageIds } = batchOf(run, shapes, raw);
       if (subscription === undefined) this.#settle(token, Settlement.notHandled, 0, 0);
       else this.#dispatch(subscription, events, info, messageIds, token, now);
       return;
@@ -189,7 +194,7 @@ export class Dispatcher {
       if (subscription === undefined) {
         this.#settle(token, Settlement.notHandled, 0, 0);
       } else {
-        const event = eventAt(run, at, shapes);
+        const event = eventAt(run, at, shapes, raw);
         now = this.#dispatch(subscription, event, info, messageId, token, now);
       }
       at += lengthAt(run, at, shapes);
@@ -313,22 +318,11 @@ export class Dispatcher {
     const kind = again ? Settlement.timedOut : Settlement.timedOutFinal;
     if (subscription.group !== undefined) this.#settlements.setError(call.token, error);
     this.#settle(call.token, kind, this.#timers.now() - call.startedAt, 0);
-    const final = this.#isFinal(subscription, context, again);
+    const final = subscription.isFinal(context, again, this.#draining);
     this.#instrumented?.timedOut(context, error, final);
     const durable = subscription.group !== undefined;
     this.#report({ error, event: call.event, attempt: context.attempt, final, durable });
     CallContext.abort(context, error);
-  }
-
-  /**
-   * Whether no attempt follows this one, on any client. A durable event whose claim is lost, or whose client ends, is
-   * tried again by another consumer.
-   */
-  #isFinal(subscription: LiveSubscription, context: CallContext, retryable: boolean): boolean {
-    const durable = subscription.group !== undefined;
-    if (durable && CallContext.isAborted(context)) return false;
-    if (!retryable || !subscription.hasAttemptAfter(context.attempt)) return true;
-    return !durable && (this.#draining || subscription.state === 'closed');
   }
 
   #succeeded(context: CallContext, token: number, duration: number): void {
@@ -374,7 +368,7 @@ export class Dispatcher {
     } else {
       this.#settle(token, again ? Settlement.failed : Settlement.failedFinal, duration, 0);
     }
-    const final = this.#isFinal(subscription, context, again);
+    const final = subscription.isFinal(context, again, this.#draining);
     this.#instrumented?.failed(context, cause, final);
     const durable = subscription.group !== undefined;
     this.#report({ error, event, attempt: context.attempt, final, durable });

@@ -6,6 +6,7 @@ import type { HandlerInput, RunInfo, Subscribed } from '../native/native';
 import { ignoreRejection } from '../runtime/promises';
 import type { Call } from './call';
 import { callHere, handledEvent } from './current-event';
+import { CallContext } from './handler-context';
 
 /** An event, or a batch, that waits in JavaScript for its paused subscription. */
 export interface BufferedEvent {
@@ -29,6 +30,8 @@ export class LiveSubscription {
   readonly handler: EventHandler<BusEvent>;
   readonly timeout: number;
   readonly retryIf: SubscribeOptions['retryIf'];
+  /** Whether its handler gets data as JSON text. */
+  readonly raw: boolean;
   state: 'pending' | 'active' | 'paused' | 'closed' = 'pending';
   /** The running calls. The head began first, so its time is over first. */
   head: Call<LiveSubscription> | undefined;
@@ -47,7 +50,7 @@ export class LiveSubscription {
     subscribed: Subscribed,
     pattern: string | readonly string[],
     handler: EventHandler<BusEvent>,
-    retryIf: SubscribeOptions['retryIf'],
+    { retryIf, raw }: { retryIf: SubscribeOptions['retryIf']; raw: boolean },
   ) {
     this.#client = client;
     this.sub = subscribed.sub;
@@ -57,6 +60,7 @@ export class LiveSubscription {
     this.handler = handler;
     this.timeout = subscribed.timeout;
     this.retryIf = retryIf;
+    this.raw = raw;
     this.#retries = subscribed.retryOnError ? subscribed.maxRetries : 0;
   }
 
@@ -96,9 +100,15 @@ export class LiveSubscription {
     return !(error instanceof NonRetryableError) && !(error instanceof ValidationError);
   }
 
-  /** Whether there is an attempt after this one. */
-  hasAttemptAfter(attempt: number): boolean {
-    return attempt <= this.#retries;
+  /**
+   * Whether no attempt follows that of a failed call, on any client. A durable event whose claim is lost, or whose client
+   * ends, is tried again by another consumer.
+   */
+  isFinal(context: CallContext, retryable: boolean, draining: boolean): boolean {
+    const durable = this.group !== undefined;
+    if (durable && CallContext.isAborted(context)) return false;
+    if (!retryable || context.attempt > this.#retries) return true;
+    return !durable && (draining || this.state === 'closed');
   }
 
   /** No call starts from here on. */

@@ -1,5 +1,6 @@
 /** Reads the events of a delivery run: whole objects, or what their shape puts together. */
 
+import { giveRaw } from '../raw-json';
 import type { DeliveryRun, Shape } from './drained';
 import type { RawEvent } from './native';
 
@@ -10,8 +11,19 @@ export const FIRST_ELEMENT = 3;
 const HAS_CORRELATION = 1;
 const HAS_CAUSATION = 2;
 
-/** The event at a place of a run. */
-export function eventAt(run: DeliveryRun, at: number, shapes: readonly Shape[]): RawEvent {
+/** The event at a place of a run. `raw` holds the data, for a subscription that gets it as text. */
+export function eventAt(
+  run: DeliveryRun,
+  at: number,
+  shapes: readonly Shape[],
+  raw: Uint8Array | undefined,
+): RawEvent {
+  const event = crossedAt(run, at, shapes);
+  if (raw !== undefined) giveRaw(event, raw);
+  return event;
+}
+
+function crossedAt(run: DeliveryRun, at: number, shapes: readonly Shape[]): RawEvent {
   const element = run[at];
   if (typeof element !== 'number') return element as RawEvent;
   const shape = shapes[element] as Shape;
@@ -42,13 +54,14 @@ export function lengthAt(run: DeliveryRun, at: number, shapes: readonly Shape[])
 export function batchOf(
   run: DeliveryRun,
   shapes: readonly Shape[],
+  raw: Uint8Array | undefined,
 ): { events: RawEvent[]; messageIds: string[] } {
   const events: RawEvent[] = [];
   const messageIds: string[] = [];
   let at = FIRST_ELEMENT;
   while (at < run.length) {
     messageIds.push(run[at++] as string);
-    events.push(eventAt(run, at, shapes));
+    events.push(eventAt(run, at, shapes, raw));
     at += lengthAt(run, at, shapes);
   }
   return { events, messageIds };

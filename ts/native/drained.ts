@@ -2,7 +2,7 @@
 
 import type { RemoteOutcome } from '../../index';
 import { type EventBusError, fromValue } from '../errors';
-import type { ErrorValue, Notice, RunInfo } from './native';
+import type { ErrorValue, NativeClient, Notice, RunInfo } from './native';
 
 /** `[batch, firstIndex, timestamp, id, receivers, id, receivers, …]` */
 export type PublishedRun = [number, number, string, ...(string | number)[]];
@@ -22,6 +22,8 @@ export type LocalSettlement = [number, number, string, RemoteOutcome, string?];
  * `[sub, firstToken, info, event, event, …]`. An event is an object, or the elements that `deliveries.ts` puts together with its shape.
  */
 export type DeliveryRun = [number, number, RunInfo | 0, ...unknown[]];
+/** In the place of data that the subscription gets as text: where it begins in the raw bytes of the drain, and its length. */
+export type RawPlace = [start: number, length: number];
 /** `[type, timestamp, source, instanceId, flags, room?]`: the members that events of a drain share. */
 export type Shape = [string, string, string, string, number, string?];
 
@@ -40,6 +42,8 @@ export interface Drained {
   deliveries?: DeliveryRun[];
   /** The shapes that events of `deliveries` refer to. */
   shapes?: Shape[];
+  /** How many bytes `takeRaw` has of data that subscriptions get as text. */
+  raw?: [bytes: number];
   /** Answers to requests. */
   replies?: [ticket: number, value: unknown][];
   /** Requests that failed. */
@@ -62,14 +66,29 @@ export interface DrainSinks {
     reject(ticket: number, error: EventBusError): void;
   };
   readonly notices: { announce(notice: Notice): void };
-  readonly dispatcher: { deliver(runs: readonly DeliveryRun[], shapes: readonly Shape[]): void };
+  readonly dispatcher: {
+    deliver(
+      runs: readonly DeliveryRun[],
+      shapes: readonly Shape[],
+      raw: Uint8Array | undefined,
+    ): void;
+  };
+}
+
+/** Takes what is ready, and hands it to those that it is for. False if there was nothing. */
+export function drain(native: Pick<NativeClient, 'drain' | 'takeRaw'>, sinks: DrainSinks): boolean {
+  const text = native.drain();
+  if (text === '') return false;
+  const drained = JSON.parse(text) as Drained;
+  apply(drained, sinks, drained.raw === undefined ? undefined : native.takeRaw());
+  return true;
 }
 
 /**
  * The order is part of the contract: how many subscriptions of this client took an event is known before its result,
  * and handlers run last, when every result, reply and notice of the drain has been handed out.
  */
-export function applyDrained(drained: Drained, sinks: DrainSinks): void {
+function apply(drained: Drained, sinks: DrainSinks, raw: Uint8Array | undefined): void {
   const { publisher, requests, notices, dispatcher } = sinks;
   if (drained.localDeliveries !== undefined)
     for (const run of drained.localDeliveries) publisher.deliveredLocally(run);
@@ -90,5 +109,5 @@ export function applyDrained(drained: Drained, sinks: DrainSinks): void {
   }
   if (drained.notices !== undefined) for (const notice of drained.notices) notices.announce(notice);
   if (drained.deliveries !== undefined)
-    dispatcher.deliver(drained.deliveries, drained.shapes ?? []);
+    dispatcher.deliver(drained.deliveries, drained.shapes ?? [], raw);
 }

@@ -3,6 +3,7 @@
 import type { StandardSchemaResult, StandardSchemaV1 } from '../../index';
 import { busError, describe, type EventBusError, invalidAt } from '../errors';
 import type { HandlerInput, RawEvent } from '../native/native';
+import { RawJson } from '../raw-json';
 
 export type Schemas = ReadonlyMap<string, StandardSchemaV1>;
 
@@ -24,9 +25,10 @@ export function readSchemas(value: unknown): Schemas | undefined {
 
 /** The output of a schema for `data`, or a promise of it. Throws, or rejects with, `INVALID_DATA`. */
 export function validateWith(schema: StandardSchemaV1, data: unknown): unknown {
+  const value = RawJson.is(data) ? parsed(data) : data;
   let result: ReturnType<StandardSchemaV1['~standard']['validate']>;
   try {
-    result = schema['~standard'].validate(data);
+    result = schema['~standard'].validate(value);
   } catch (cause) {
     throw invalidData(`the schema failed: ${describe(cause)}`, cause);
   }
@@ -36,6 +38,14 @@ export function validateWith(schema: StandardSchemaV1, data: unknown): unknown {
     });
   }
   return output(result as StandardSchemaResult<unknown>);
+}
+
+function parsed(data: RawJson): unknown {
+  try {
+    return data.parse();
+  } catch (cause) {
+    throw invalidData(`data is not JSON: ${describe(cause)}`, cause);
+  }
 }
 
 /** A received event does not match its schema. That is final, whatever `retryIf` says. */
@@ -83,17 +93,19 @@ function validateOne(schemas: Schemas, event: RawEvent): Promise<void> | undefin
   } catch (error) {
     throw new SchemaMismatch(error);
   }
+  // Who asked for text gets the text that has passed.
+  const isRaw = RawJson.is(event.data);
   if (data instanceof Promise) {
     return data.then(
       (value) => {
-        event.data = value;
+        if (!isRaw) event.data = value;
       },
       (error) => {
         throw new SchemaMismatch(error);
       },
     );
   }
-  event.data = data;
+  if (!isRaw) event.data = data;
   return undefined;
 }
 

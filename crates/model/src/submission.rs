@@ -1,5 +1,6 @@
 //! The text in which the host hands over the publishes of one tick: three lines per event,
-//! `type`, `options` (empty or a JSON object), `data` (JSON).
+//! `type`, `options` (empty or a JSON object), `data` (JSON). Data behind a space was not written by the host, and is not
+//! known to be JSON.
 //!
 //! JSON text never holds a raw newline and event types may not, so lines need no escaping.
 

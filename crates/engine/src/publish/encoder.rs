@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use oxbus_model::codec::Codec;
 use oxbus_model::codec::new_event::{Metadata, NewEvent, Origin};
+use oxbus_model::codec::{Codec, json};
 use oxbus_model::config::{Durable, Mode};
 use oxbus_model::observe::metrics::{MAX_NAMES, OTHER_NUMBER, TypeCache, Types};
 use oxbus_model::options::names::check_event_type;
@@ -153,10 +153,16 @@ impl Encoder {
         self.write(record, stamp).map_err(|error| error.with_outcome(Outcome::NotSent))
     }
 
-    fn write<'a>(&'a mut self, record: Record<'a>, stamp: &'a Stamp) -> Result<Encoded<'a>, BusError> {
+    fn write<'a>(&'a mut self, mut record: Record<'a>, stamp: &'a Stamp) -> Result<Encoded<'a>, BusError> {
         check_event_type(record.event_type)?;
         if record.data.len() > self.max_data_bytes {
             return Err(too_large("data", record.data.len(), self.max_data_bytes));
+        }
+        if let Some(given) = record.data.strip_prefix(' ') {
+            record.data = json::whole(given).map_err(|_| {
+                let message = "the text that rawJson was given is not JSON; JSON.parse says where";
+                BusError::at(ErrorKind::InvalidData, "data", message)
+            })?;
         }
         let plain = record.options.is_empty();
         if !(plain && self.plain) {

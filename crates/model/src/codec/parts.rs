@@ -1,5 +1,7 @@
 //! Where the parts of an event stand in its JSON text.
 
+use std::ops::Range;
+
 /// Where the parts of an event stand in its JSON text. None has an escape, so each is its own JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parts {
@@ -34,6 +36,11 @@ impl Span {
     /// The part of `text`.
     pub fn of(self, text: &str) -> &str {
         text.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+
+    /// Where it stands, in bytes.
+    pub fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
     }
 
     /// A part by its offsets in bytes. `None` beyond 4 GiB.

@@ -117,6 +117,7 @@ impl Dispatcher<'_> {
                 ordering.start(None);
             }
             delivery.attempt = attempt.unwrap_or(delivery.attempt);
+            delivery.raw = s.handlers.options().raw_data;
             batch.push(delivery);
         }
     }
@@ -148,5 +149,5 @@ fn deliver(
     if entry.load != entry.current_load() {
         entries.recount(slot);
     }
-    Some(Delivery { subscription, token, attempt, pattern, event, stored: Some(stored) })
+    Some(Delivery { subscription, token, attempt, pattern, event, raw: false, stored: Some(stored) })
 }

@@ -1,6 +1,7 @@
 //! Events on their way to handlers.
 
 use std::cell::OnceCell;
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -47,6 +48,18 @@ impl LiveEvent {
             own,
         }
     }
+
+    /// Where its data stands in its JSON; `None` where it has none.
+    pub fn data_range(&self) -> Option<Range<usize>> {
+        if let Some(parts) = &self.parts {
+            return Some(parts.data.range());
+        }
+        let ([data], _) = json::members(&mut json::Scanner::new(&self.json), ["data"]).ok()?;
+        let data = data?;
+        // It is a part of the JSON text.
+        let start = data.as_ptr().addr() - self.json.as_ptr().addr();
+        Some(start..start + data.len())
+    }
 }
 
 /// An event on its way to the subscriptions, and its JSON tree once a filter has asked for it.
@@ -88,6 +101,8 @@ pub struct Delivery {
     pub pattern: u32,
     /// The event.
     pub event: Arc<LiveEvent>,
+    /// Whether the handler gets its data as JSON text.
+    pub raw: bool,
     /// Of a durable delivery: which entry it is.
     pub stored: Option<StoredContext>,
 }

@@ -200,7 +200,8 @@ impl Deliveries {
             let epoch = started.epoch;
             let call = LiveCall { subscription, pattern, attempt, epoch, event: event.clone() };
             let token = running.start(call);
-            batch.push(Delivery { subscription, token, attempt, pattern, event, stored: None });
+            let raw = s.handlers.options().raw_data;
+            batch.push(Delivery { subscription, token, attempt, pattern, event, raw, stored: None });
             true
         });
         batch.into_circuits()

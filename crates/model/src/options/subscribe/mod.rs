@@ -116,6 +116,8 @@ pub struct SubscribeOptions {
     pub local_only: bool,
     /// Whether it waits for its confirmation as long as the client tries to connect. Default false.
     pub when_ready: bool,
+    /// Whether handlers get the data as JSON text (`data: 'raw'`). Default false.
+    pub raw_data: bool,
     /// What the patterns address.
     pub by: MatchBy,
     /// What makes it a durable subscription.
@@ -136,6 +138,7 @@ impl Default for SubscribeOptions {
             no_echo: false,
             local_only: false,
             when_ready: false,
+            raw_data: false,
             by: MatchBy::default(),
             durable: None,
         }
@@ -168,6 +171,7 @@ impl SubscribeOptions {
             no_echo: r.boolean("noEcho")?.unwrap_or(d.no_echo),
             local_only: r.boolean("localOnly")?.unwrap_or(d.local_only),
             when_ready: r.boolean("whenReady")?.unwrap_or(d.when_ready),
+            raw_data: r.choice("data", &[("value", false), ("raw", true)])?.unwrap_or(d.raw_data),
             by: r.choice("by", &[("type", MatchBy::Type), ("channel", MatchBy::Channel)])?.unwrap_or(d.by),
             durable,
         };

@@ -14,7 +14,7 @@ fn nothing_given_means_the_defaults() {
 
 #[test]
 fn every_option_is_read() {
-    let json = r#"{"concurrency":2,"timeout":0,"retryOnError":false,"maxRetries":5,"noEcho":true,"whenReady":true,"by":"channel",
+    let json = r#"{"concurrency":2,"timeout":0,"retryOnError":false,"maxRetries":5,"noEcho":true,"whenReady":true,"data":"raw","by":"channel",
         "retry":{"initialDelay":5,"maxDelay":9,"multiplier":1.5,"jitter":"none"},
         "circuitBreaker":{"errorThresholdPercentage":20,"resetTimeout":1,"minimumCalls":2,"window":3},
         "filter":{"data.status":["a",null]},"queue":{"maxEvents":1,"maxBytes":2,"overflow":"latest-per-key"}}"#;
@@ -35,6 +35,7 @@ fn every_option_is_read() {
         queue: QueueOptions { max_events: 1, max_bytes: 2, overflow: Overflow::LatestPerKey },
         no_echo: true,
         when_ready: true,
+        raw_data: true,
         by: MatchBy::Channel,
         durable: None,
     };
