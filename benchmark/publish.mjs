@@ -21,7 +21,12 @@ const contestants = [...subjects, ...peers, FLOOR, 'redis-benchmark'];
 export const cases = [
   { name: 'small events, 500 in flight', payload: 'small', inFlight: 500, contestants },
   { name: 'small events, one at a time', payload: 'small', inFlight: 1, contestants },
-  { name: 'GitHub webhooks (10 KB), 500 in flight', payload: 'github', inFlight: 500, contestants },
+  {
+    name: 'GitHub webhooks (10 KB), 500 in flight',
+    payload: 'github',
+    inFlight: 500,
+    contestants: [...contestants, 'oxbus-raw'],
+  },
 ];
 
 /** One run of one contestant; fails when not every published event arrived at the counter. */

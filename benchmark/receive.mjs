@@ -22,7 +22,7 @@ export const cases = [
     name: 'GitHub webhooks (10 KB), sync handler',
     payload: 'github',
     handler: 'sync',
-    contestants,
+    contestants: [...contestants, 'oxbus-raw'],
   },
 ];
 

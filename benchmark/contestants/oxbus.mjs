@@ -14,7 +14,7 @@ export const busOf =
     return {
       connect: () => bus.connect(),
       publish: (type, data) => bus.publish(type, data),
-      subscribe: (pattern, handler) => bus.subscribe(pattern, handler),
+      subscribe: (pattern, handler, given) => bus.subscribe(pattern, handler, given),
       dropped: () => bus.getStats().eventsDropped,
       close: () => bus.disconnect(),
     };
