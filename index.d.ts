@@ -2176,7 +2176,7 @@ export declare function escapePattern(text: string): string;
 export interface RawJson<T = unknown> {
   /** The text. Of bytes that are not UTF-8 it throws a TypeError. */
   readonly text: string;
-  /** The same as UTF-8. What was given or received is not copied: do not change it. */
+  /** The same as UTF-8. Bytes that were given are these: a publish copies them when it is called. */
   readonly bytes: Uint8Array;
   /** What `JSON.parse` makes of the text: a new value for each call. */
   parse(): T;

@@ -60,6 +60,11 @@ export declare class NativeClient {
    * data (JSON). A later drain settles each by `batch` and its index.
    */
   publish(batch: number, count: number, records: string): void
+  /**
+   * As `publish`. A data line `\u{1}` and a number stands for as many of the `raw` bytes, one behind the other: JSON, as far as
+   * the caller says.
+   */
+  publishWithRaw(batch: number, count: number, records: string, raw: Uint8Array): void
   /** Settles a publish as `ABORTED`, if it is not settled. */
   cancelPublish(batch: number, index: number): void
   /**

@@ -15,7 +15,7 @@ use crate::records::RecordText;
 use crate::settlements::Record;
 use crate::subscribed::Subscribed;
 use crate::wake::Wake;
-use crate::{drained, json, rooms, runtime, settings, settlements};
+use crate::{drained, json, records, rooms, runtime, settings, settlements};
 
 /// A bus client. It does no I/O until it is told to connect, publish or subscribe.
 ///
@@ -108,6 +108,21 @@ impl NativeClient {
     #[napi]
     pub fn publish(&self, batch: u32, count: u32, #[napi(ts_arg_type = "string")] records: RecordText) {
         tell(&self.client, "publish", |client| client.publish(batch, count, records.0));
+    }
+
+    /// As `publish`. A data line `\u{1}` and a number stands for as many of the `raw` bytes, one behind the other: JSON, as far as
+    /// the caller says.
+    #[napi]
+    pub fn publish_with_raw(
+        &self,
+        batch: u32,
+        count: u32,
+        #[napi(ts_arg_type = "string")] records: RecordText,
+        raw: &[u8],
+    ) {
+        tell(&self.client, "publishWithRaw", |client| {
+            client.publish(batch, count, records::with_raw(&records.0, raw));
+        });
     }
 
     /// Settles a publish as `ABORTED`, if it is not settled.

@@ -19,6 +19,11 @@ export class RawJson implements PublicRawJson<unknown> {
     return typeof value === 'object' && value !== null && #bytes in value;
   }
 
+  /** Its bytes, where nobody has asked for its text. */
+  static bytesOf(raw: RawJson): Uint8Array | undefined {
+    return raw.#text === undefined ? raw.#bytes : undefined;
+  }
+
   constructor(given: string | Uint8Array) {
     if (typeof given === 'string') this.#text = given;
     else this.#bytes = given;

@@ -245,6 +245,9 @@ export class FakeClient {
     this.#out = {};
     return out === '{}' ? '' : out;
   }
+  publishWithRaw(batch: number, count: number, records: string): void {
+    this.publish(batch, count, records);
+  }
   takeRaw(): Buffer {
     return Buffer.alloc(0);
   }

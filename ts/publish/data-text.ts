@@ -5,9 +5,9 @@ import { jsonOfData } from '../input/json';
 import { RawJson } from '../raw-json';
 import type { LossyValues } from './lossy-values';
 
-/** The JSON text of data. What JSON loses of it is told, or refused. Throws `INVALID_DATA`. */
-export function textOfData(data: unknown, type: string, lossy: LossyValues): string {
-  if (RawJson.is(data)) return lineOf(data);
+/** The JSON text of data, or its bytes. What JSON loses of it is told, or refused. Throws `INVALID_DATA`. */
+export function textOfData(data: unknown, type: string, lossy: LossyValues): string | Uint8Array {
+  if (RawJson.is(data)) return RawJson.bytesOf(data) ?? lineOf(data);
   const text = jsonOfData(data);
   lossy.check(type, data, text);
   return text;
@@ -17,7 +17,7 @@ export function textOfData(data: unknown, type: string, lossy: LossyValues): str
  * Behind a space, which says that nobody knows yet whether it is JSON, and without line feeds, which end a record. Between the
  * parts of JSON a carriage return means the same, and within a string neither is JSON.
  */
-function lineOf(raw: RawJson): string {
+export function lineOf(raw: RawJson): string {
   let text: string;
   try {
     text = raw.text;

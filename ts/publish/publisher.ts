@@ -5,12 +5,15 @@ import { type EventBusError, fromValue, invalidAt } from '../errors';
 import type { LocalDeliveryRun, LocalSettlement, PublishedRun, StoredRun } from '../native/drained';
 import type { KeepAlive } from '../native/keepalive';
 import type { ErrorValue, NativeClient, Settings } from '../native/native';
+import { RawJson } from '../raw-json';
 import { nextTick } from '../runtime/clock';
 import { onAbort } from '../runtime/signals';
 import type { Timer, Timers } from '../runtime/timers';
 import { Batch, PublishFailure, resultOf } from './batch';
+import { lineOf } from './data-text';
 import { inheritedOptions, type ParsedPublishOptions } from './publish-options';
 import { publishedEvent, type RecordPublished } from './published-event';
+import { RawBytes } from './raw-bytes';
 import { PublishRetries } from './retries';
 
 /**
@@ -41,6 +44,8 @@ export class Publisher {
   /** Batches with outcomes that their callers do not know of yet. */
   readonly #touched = new Set<Batch>();
   #gathering: Batch | undefined;
+  /** The bytes of the batch that is gathered. */
+  readonly #raw = new RawBytes();
   #timer: Timer | undefined;
   #lastNumber = 0;
   /** The type that was checked last: services publish few types, often the same. */
@@ -68,17 +73,19 @@ export class Publisher {
   }
 
   /**
-   * Adds one event to the batch of this tick, as its last. `data` is JSON text. Throws at once for a wrong type.
+   * Adds one event to the batch of this tick, as its last. `data` is JSON text, or bytes that the caller says are JSON; they
+   * are copied. Throws at once for a wrong type.
    * Returns the promise of the result only where the caller's signal may end the call.
    */
   add(
     type: string,
-    data: string,
+    data: string | Uint8Array,
     options: ParsedPublishOptions | undefined,
   ): Batch | Promise<PublishResult> {
     if (type !== this.#checkedType) this.#checkType(type);
     const json = options === undefined ? this.#inherited() : options.json;
-    const line = `${type}\n${json}\n${data}`;
+    const text = typeof data === 'string' ? data : this.#given(data);
+    const line = `${type}\n${json}\n${text}`;
     // From here on nothing may throw: the arrays of a batch grow together.
     const batch = this.#gathering ?? this.#begin();
     const index = batch.types.push(type) - 1;
@@ -86,7 +93,8 @@ export class Publisher {
     batch.options.push(options);
     batch.outcomes.push(undefined);
     batch.unsettled += 1;
-    if (batch.types.length >= this.#settings.batchSize || batch.records.length >= FLUSH_LENGTH) {
+    const length = batch.records.length + this.#raw.length;
+    if (batch.types.length >= this.#settings.batchSize || length >= FLUSH_LENGTH) {
       this.flush();
     }
     return options?.signal === undefined ? batch : this.#abortable(batch, index, options.signal);
@@ -102,7 +110,9 @@ export class Publisher {
     const records = batch.records;
     if (this.#retries === undefined && this.#record === undefined) batch.records = '';
     else batch.startedAt = this.#timers.now();
-    this.#native.publish(batch.number, batch.types.length, records);
+    const { number, types } = batch;
+    if (this.#raw.length === 0) this.#native.publish(number, types.length, records);
+    else this.#native.publishWithRaw(number, types.length, records, this.#raw.take());
     // In hybrid mode the engine has the deliveries to this client ready already. They are drained in the next tick:
     // a caller of `publish` goes on before handlers begin.
     if (this.#hybrid) nextTick(this.#drain);
@@ -197,6 +207,7 @@ export class Publisher {
     this.#retries?.close();
     this.#timers.clear(this.#timer);
     this.#gathering?.refuse('not_sent');
+    this.#raw.take();
     this.#gathering = undefined;
     for (const batch of this.#open.values()) batch.refuse('unknown');
     this.#open.clear();
@@ -250,6 +261,12 @@ export class Publisher {
     if (batch.unsettled > 0) return;
     this.#open.delete(batch.number);
     this.#keepAlive.release();
+  }
+
+  /** The data line of bytes. Where the records of a batch are needed again, it is their text. */
+  #given(bytes: Uint8Array): string {
+    const isKept = this.#retries !== undefined || this.#record !== undefined;
+    return isKept ? lineOf(new RawJson(bytes)) : this.#raw.add(bytes);
   }
 
   #inherited(): string {
