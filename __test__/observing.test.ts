@@ -32,6 +32,11 @@ onBothTransports((fixture) => {
     await bus.publish('a.bad', 2);
     await eventually(async () => (await bus.deadLetters.count()) === 1);
     await sub.unsubscribe({ wait: true });
+    // What comes while a group is being left may be read and handed back.
+    await eventually(async () => {
+      const { groups } = await bus.streams.info(stream.name);
+      return groups.every(({ consumers }) => consumers.length === 0);
+    });
     await bus.publish('a.good', 3);
     return { bus, name: stream.name };
   }
@@ -58,8 +63,7 @@ onBothTransports((fixture) => {
   test('it administers what it was not configured with', async () => {
     const { bus: running, name } = await service();
     const bus = await fixture.open({ observe: true });
-    // What comes while a group is being left may be read and handed back.
-    expect(await bus.streams.pending(name, 'idle')).toEqual([]);
+    expect(await bus.streams.pending(name, 'g')).toEqual([]);
     expect(await bus.streams.exists(name)).toBe(true);
     const [letter] = await bus.deadLetters.list();
     expect(letter).toMatchObject({ stream: name, group: 'g', event: { type: 'a.bad' } });
