@@ -2137,7 +2137,7 @@ export declare class NonRetryableError extends HandlerError {
 
 /**
  * Thrown by a handler: try again after `delay` ms, if an attempt is left. With a `group` the delay is kept over restarts of the
- * client.
+ * client. Throws a TypeError where `delay` is no number of ms, 0 or more: then the handler has failed with that.
  */
 export declare class RetryLater extends HandlerError {
   constructor(delay: number, message?: string, options?: { cause?: unknown });

@@ -12,6 +12,22 @@ beforeAll(async () => {
 
 afterAll(() => server.stop());
 
+test('of a stream that is configured', async () => {
+  const streams = [
+    { name: 'a', events: 'order.#' },
+    { name: 'b', events: ['order.#', 'bill.{a,b}', 'mail.*'] },
+  ];
+  const bus = new EventBusClient({ mode: 'memory', streams, logger: keepingLogger() });
+  const warned: string[] = [];
+  bus.on('warning', ({ code, message }) => code === 'FOREIGN_PATTERN' && warned.push(message));
+  await bus.connect();
+  expect(warned.map((message) => /"([^"]+)"/.exec(message)?.[1])).toEqual([
+    'order.#',
+    'bill.{a,b}',
+  ]);
+  await bus.disconnect();
+});
+
 test.each(['memory', 'redis', 'hybrid'] as const)('in mode %s', async (mode) => {
   const place = mode === 'memory' ? { memory: 'foreign-patterns' } : { redis: server.url };
   const bus = new EventBusClient({ mode, ...place, logger: keepingLogger() });

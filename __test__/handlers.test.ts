@@ -374,3 +374,7 @@ onBothTransports((fixture) => {
     expect(seen).toEqual(expected);
   });
 });
+
+test.each([NaN, -1, '1s', undefined, null])('RetryLater refuses %p', (delay) => {
+  expect(() => new RetryLater(delay as never)).toThrow(TypeError);
+});

@@ -124,6 +124,9 @@ export class RetryLater extends HandlerError {
   readonly delay: number;
 
   constructor(delay: number, message = `retry in ${delay} ms`, options?: { cause?: unknown }) {
+    if (typeof delay !== 'number' || !(delay >= 0)) {
+      throw new TypeError(`RetryLater takes a number of ms, 0 or more, not ${describe(delay)}`);
+    }
     super('ERR_BUS_HANDLER_FAILED', message, options);
     this.delay = delay;
   }

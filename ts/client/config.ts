@@ -2,12 +2,13 @@
 
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Logger, ShutdownSignal } from '../../index';
+import type { Logger, ShutdownSignal, StreamConfig } from '../../index';
 import { invalidAt, unwrap } from '../errors';
 import { copyPlain, isPlainObject, jsonOf } from '../input/json';
 import { native, type Settings } from '../native/native';
 import { readShutdownSignals } from '../runtime/shutdown';
 import { readSchemas, type Schemas } from '../validation/schemas';
+import { warningsOf } from './foreign-patterns';
 
 const VARIABLES = [
   'REDIS_URL',
@@ -52,6 +53,8 @@ export function readConfig(config: unknown = {}, unset: readonly string[] = []):
   const json = jsonOf(withPem(given), CODE, 'configuration', own);
   const env = environment(unset);
   const settings = unwrap<Settings>(native.settings(json, env));
+  // The engine has checked them.
+  settings.notices.push(...warningsOf(given.streams as StreamConfig[] | undefined));
   return { json, env, settings, logger, schemas, shutdownSignals };
 }
 

@@ -78,6 +78,22 @@ async fn a_password_changed_and_changed_back_is_survived() {
     bus.disconnect().await;
 }
 
+/// A database that the server does not have does not come by waiting.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_not_there_is_a_fault_of_the_configuration() {
+    let server = RedisServer::start().await;
+    let url = format!("{}/99", server.url().trim_end_matches('/'));
+    for timeout in [None, Some(oxbus_engine::NO_LIMIT)] {
+        let bus = Bus::with_config(json!({ "redis": { "url": url, "commandTimeout": 300 } }));
+        let error = bus.connect_within(timeout).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::InvalidConfig, "{}", error.message);
+        let expected = format!("127.0.0.1:{} has no database 99: ERR ", server.port());
+        assert!(error.message.contains(&expected), "{}", error.message);
+        assert_eq!(failed(&bus.publish("a", 1).await, Outcome::NotSent).kind, ErrorKind::InvalidConfig);
+        bus.disconnect().await;
+    }
+}
+
 /// What waits for a connection in vain ends with why there is none: waiting longer, or trying again, would not help.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_end_with_why_there_is_no_connection() {

@@ -156,7 +156,7 @@ impl Endpoint {
         self.learn_layout(&mut talk, server.mode.as_deref()).await?;
         let mut commands = Vec::new();
         if self.config.database != 0 {
-            commands.push((Step::Required, cmd("SELECT").arg(self.config.database).to_owned()));
+            commands.push((Step::Database, cmd("SELECT").arg(self.config.database).to_owned()));
         }
         if self.config.ready_check {
             // While a server loads its data it answers this with LOADING.
@@ -171,7 +171,8 @@ impl Endpoint {
         commands.extend(on_connect.into_iter().map(|command| (Step::Optional, command)));
         talk.send(commands.iter().map(|(_, command)| command)).await?;
         for (step, _) in &commands {
-            let role_known = talk.answer(|reply| step.judge(reply)).await??;
+            let judged = talk.answer(|reply| step.judge(reply)).await?;
+            let role_known = judged.map_err(|error| self.refused_step(*step, &talk.address, error))?;
             talk.role_known |= role_known && *step == Step::Role;
         }
         // A server without `HELLO` does not tell its version; a role that was asked for is a master's.
@@ -222,6 +223,15 @@ impl Endpoint {
             judged.map_err(|error| self.refused_login(&talk.address, error))?;
         }
         talk.answer(|reply| ServerFacts::of_info(&reply)).await
+    }
+
+    /// A database that is not there is a fault of the configuration.
+    fn refused_step(&self, step: Step, address: &Address, error: BusError) -> BusError {
+        if step != Step::Database || error.kind != ErrorKind::ServerError {
+            return error;
+        }
+        let message = format!("{address} has no database {}: {}", self.config.database, error.message);
+        BusError::at(ErrorKind::InvalidConfig, "redis.database", message)
     }
 
     /// A refused login, with what whoever mends it has to look at.
@@ -302,6 +312,7 @@ impl ServerFacts {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Step {
     Required,
+    Database,
     Optional,
     Ready,
     Role,
@@ -317,14 +328,14 @@ impl Step {
                 Step::Ready => !server_error::is_not_ready(error),
                 // Services that manage servers for others often take commands away.
                 Step::Role => server_error::is_withheld(error),
-                Step::Required | Step::Eviction => false,
+                Step::Required | Step::Database | Step::Eviction => false,
             };
             return if forgiven { Ok(false) } else { Err(server_error::classify(error).into_error(error)) };
         }
         match self {
             Step::Role => check_role(&reply).map(|()| true),
             Step::Eviction => check_eviction(&reply).map(|()| true),
-            Step::Required | Step::Optional | Step::Ready => Ok(true),
+            Step::Required | Step::Database | Step::Optional | Step::Ready => Ok(true),
         }
     }
 }
