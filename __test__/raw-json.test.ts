@@ -1,6 +1,7 @@
 /** JSON text as data: published as it is, and handed to handlers without being parsed. */
 
 import { inspect } from 'node:util';
+import { runInNewContext } from 'node:vm';
 import webhooks from '@octokit/webhooks-examples';
 import { z } from 'zod';
 import { type BusEvent, type RawJson, rawJson } from '..';
@@ -67,6 +68,44 @@ onBothTransports((fixture) => {
         expect.objectContaining({ code: 'ERR_BUS_INVALID_DATA' }),
       );
     }
+  });
+
+  test('bytes that are none, detached, or of another realm', async () => {
+    const bus = await fixture.open();
+    const seen: string[] = [];
+    await bus.subscribe('*', ({ data }) => seen.push(data.text), RAW);
+    const detached = new Uint8Array([0x31]);
+    structuredClone(detached, { transfer: [detached.buffer] });
+    for (const wrong of [Buffer.alloc(0), detached]) {
+      await expect(bus.publish('hook', rawJson(wrong))).rejects.toMatchObject({
+        code: 'ERR_BUS_INVALID_DATA',
+        outcome: 'not_sent',
+      });
+    }
+    class Short extends Uint8Array {
+      override get length() {
+        return 1;
+      }
+    }
+    const foreign: Uint8Array = runInNewContext('new Uint8Array([0x33, 0x34])');
+    const read = rawJson(Buffer.from('[5]'));
+    expect(read.text).toBe('[5]');
+    for (const data of [rawJson(new Short([0x31, 0x32])), rawJson(foreign), read]) {
+      await bus.publish('hook', data);
+    }
+    await eventually(() => seen.length === 3);
+    expect(seen).toEqual(['12', '34', '[5]']);
+  });
+
+  test('the limit is that of the JSON, without what is around it', async () => {
+    const bus = await fixture.open({ validation: { maxDataBytes: 10 } });
+    const text = '"12345678"';
+    await bus.publish('hook', text.slice(1, -1));
+    await bus.publish('hook', rawJson(` ${text} `));
+    await bus.publish('hook', rawJson(Buffer.from(text)));
+    await expect(bus.publish('hook', rawJson('"123456789"'))).rejects.toMatchObject({
+      code: 'ERR_BUS_EVENT_TOO_LARGE',
+    });
   });
 
   test('a group, its batches and its retries get text as well', async () => {
@@ -188,5 +227,6 @@ test('it has its bytes for itself, and is JSON within JSON', () => {
   expect(JSON.stringify({ raw })).toBe('{"raw":{"a":[1]}}');
   expect(raw.parse()).not.toBe(raw.parse());
   expect(inspect(raw)).toBe('RawJson {"a":[1]}');
+  expect(inspect(rawJson(Buffer.from([0xff])))).toBe('RawJson \ufffd');
   expect(() => rawJson(Buffer.from([0xff])).text).toThrow('utf-8');
 });

@@ -1,6 +1,6 @@
 /** JSON text as data: published without being written again, handed to handlers without being parsed. */
 
-import { inspect } from 'node:util';
+import { inspect, types } from 'node:util';
 
 import type { RawJson as PublicRawJson } from '../index';
 import { stackFromCaller } from './caller-stacks';
@@ -19,9 +19,9 @@ export class RawJson implements PublicRawJson<unknown> {
     return typeof value === 'object' && value !== null && #bytes in value;
   }
 
-  /** Its bytes, where nobody has asked for its text. */
+  /** Its bytes, where they were given or somebody has asked for them. */
   static bytesOf(raw: RawJson): Uint8Array | undefined {
-    return raw.#text === undefined ? raw.#bytes : undefined;
+    return raw.#bytes;
   }
 
   constructor(given: string | Uint8Array) {
@@ -49,12 +49,12 @@ export class RawJson implements PublicRawJson<unknown> {
   }
 
   [inspect.custom](): string {
-    return `RawJson ${this.text}`;
+    return `RawJson ${this.#text ?? Buffer.from(this.bytes).toString()}`;
   }
 }
 
 export function rawJson(textOrBytes: string | Uint8Array): PublicRawJson {
-  if (typeof textOrBytes === 'string' || textOrBytes instanceof Uint8Array) {
+  if (typeof textOrBytes === 'string' || types.isUint8Array(textOrBytes)) {
     return new RawJson(textOrBytes);
   }
   const given = textOrBytes === null ? 'null' : typeof textOrBytes;

@@ -155,14 +155,14 @@ impl Encoder {
 
     fn write<'a>(&'a mut self, mut record: Record<'a>, stamp: &'a Stamp) -> Result<Encoded<'a>, BusError> {
         check_event_type(record.event_type)?;
-        if record.data.len() > self.max_data_bytes {
-            return Err(too_large("data", record.data.len(), self.max_data_bytes));
-        }
         if let Some(given) = record.data.strip_prefix(' ') {
             record.data = json::whole(given).map_err(|_| {
                 let message = "the text that rawJson was given is not JSON; JSON.parse says where";
                 BusError::at(ErrorKind::InvalidData, "data", message)
             })?;
+        }
+        if record.data.len() > self.max_data_bytes {
+            return Err(too_large("data", record.data.len(), self.max_data_bytes));
         }
         let plain = record.options.is_empty();
         if !(plain && self.plain) {

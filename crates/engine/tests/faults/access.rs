@@ -78,6 +78,24 @@ async fn a_password_changed_and_changed_back_is_survived() {
     bus.disconnect().await;
 }
 
+/// A user without a password is that user, and not the default one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_who_needs_no_password_logs_in() {
+    let server = RedisServer::start().await;
+    server.command(&["ACL", "SETUSER", "bob", "on", "nopass", "~*", "&*", "+@all"]).await;
+    server.command(&["ACL", "SETUSER", "ann", "on", ">secret", "~*", "&*", "+@all"]).await;
+    let config = |user: &str| json!({ "redis": { "url": server.url(), "username": user } });
+    let bus = ready(config("bob")).await;
+    let clients = server.command(&["CLIENT", "LIST"]).await.text();
+    assert!(clients.contains("user=bob"), "{clients}");
+    bus.disconnect().await;
+    let bus = Bus::with_config(config("ann"));
+    let error = bus.connect().await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::AuthFailed);
+    assert!(error.message.contains("WRONGPASS"), "{}", error.message);
+    bus.disconnect().await;
+}
+
 /// A database that the server does not have does not come by waiting.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_is_not_there_is_a_fault_of_the_configuration() {

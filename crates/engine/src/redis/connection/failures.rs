@@ -13,6 +13,15 @@ pub(super) fn refused(address: &Address, why: impl fmt::Display) -> BusError {
     BusError::new(ErrorKind::ConnectionRefused, format!("cannot connect to {address}: {why}"))
 }
 
+/// The server refuses the database. One that is not there is a fault of the configuration.
+pub(super) fn no_database(address: &Address, database: u32, error: BusError) -> BusError {
+    if error.kind != ErrorKind::ServerError {
+        return error;
+    }
+    let message = format!("{address} has no database {database}: {}", error.message);
+    BusError::at(ErrorKind::InvalidConfig, "redis.database", message)
+}
+
 /// What a connection without TLS can try.
 const WITHOUT_TLS: &str =
     "if the server has TLS on this port, write rediss:// instead of redis:// (tls: true)";

@@ -15,7 +15,7 @@ use tracing::debug;
 
 use crate::host::Notice;
 use crate::redis::connection::cluster::{ServerLayout, check_slots, check_state};
-use crate::redis::connection::failures::{closed_at_login, lost, not_redis};
+use crate::redis::connection::failures::{closed_at_login, lost, no_database, not_redis};
 use crate::redis::connection::names::{Resolve, SystemNames};
 use crate::redis::connection::socket;
 use crate::redis::connection::stream::Stream;
@@ -172,7 +172,10 @@ impl Endpoint {
         talk.send(commands.iter().map(|(_, command)| command)).await?;
         for (step, _) in &commands {
             let judged = talk.answer(|reply| step.judge(reply)).await?;
-            let role_known = judged.map_err(|error| self.refused_step(*step, &talk.address, error))?;
+            let role_known = judged.map_err(|error| match step {
+                Step::Database => no_database(&talk.address, self.config.database, error),
+                _ => error,
+            })?;
             talk.role_known |= role_known && *step == Step::Role;
         }
         // A server without `HELLO` does not tell its version; a role that was asked for is a master's.
@@ -184,7 +187,8 @@ impl Endpoint {
     /// `HELLO 3` with login and name; where the server does not know or allow it, RESP2's three commands.
     async fn login(&self, talk: &mut Connection) -> Result<ServerFacts, BusError> {
         let user = self.config.username.as_deref();
-        let password = self.config.password.as_ref().map(|p| p.expose());
+        // A user who needs none logs in with any.
+        let password = self.config.password.as_ref().map(|p| p.expose()).or(user.map(|_| ""));
         let mut hello = cmd("HELLO");
         hello.arg(3);
         if let Some(password) = password {
@@ -223,15 +227,6 @@ impl Endpoint {
             judged.map_err(|error| self.refused_login(&talk.address, error))?;
         }
         talk.answer(|reply| ServerFacts::of_info(&reply)).await
-    }
-
-    /// A database that is not there is a fault of the configuration.
-    fn refused_step(&self, step: Step, address: &Address, error: BusError) -> BusError {
-        if step != Step::Database || error.kind != ErrorKind::ServerError {
-            return error;
-        }
-        let message = format!("{address} has no database {}: {}", self.config.database, error.message);
-        BusError::at(ErrorKind::InvalidConfig, "redis.database", message)
     }
 
     /// A refused login, with what whoever mends it has to look at.

@@ -19,7 +19,7 @@ use crate::transport::events::PublishReport;
 /// Makes the commands of submissions.
 pub(in crate::redis) struct Preparation {
     encoder: Encoder,
-    writer: CommandWriter,
+    pub(in crate::redis) writer: CommandWriter,
     /// Gathers events that wait for replicas; `None` in the publisher that sends these.
     pub(in crate::redis) replicas: Option<Replicas>,
     /// Whether events are kept by their id.

@@ -82,7 +82,10 @@ impl Publisher {
                 let _ = sender.send(answer);
             }
             (Command::Load(last), _) => self.loading &= !last,
-            (Command::Trim { .. }, Reply::Error(error)) => self.stored_only.add_behind_entry(error),
+            (Command::Trim { stream }, Reply::Error(error)) if server_error::is_withheld(error) => {
+                self.stored_only.add_behind_entry(error);
+                self.preparation.writer.may_not_trim(stream);
+            }
             (Command::Settled | Command::Ping | Command::Trim { .. }, _) => {}
         }
         Ok(())

@@ -71,12 +71,16 @@ pub(in crate::redis) fn append_publish(out: &mut BytesMut, channel: &[u8], paylo
     put_bulk(out, payload);
 }
 
-/// Appends `XADD stream *` with the fields.
-pub(in crate::redis) fn append_xadd(out: &mut BytesMut, stream: &[u8], fields: &Args) {
-    out.reserve(stream.len() + fields.bytes.len() + 64);
-    put_count(out, 3 + fields.count);
+/// Appends `XADD stream *` with the fields; where a cap is given, with `MAXLEN ~ cap`.
+pub(in crate::redis) fn append_xadd(out: &mut BytesMut, stream: &[u8], cap: Option<&[u8]>, fields: &Args) {
+    out.reserve(stream.len() + fields.bytes.len() + 96);
+    put_count(out, if cap.is_some() { 6 } else { 3 } + fields.count);
     out.put_slice(b"$4\r\nXADD\r\n");
     put_bulk(out, stream);
+    if let Some(cap) = cap {
+        out.put_slice(b"$6\r\nMAXLEN\r\n$1\r\n~\r\n");
+        put_bulk(out, cap);
+    }
     out.put_slice(b"$1\r\n*\r\n");
     out.put_slice(&fields.bytes);
 }
@@ -138,11 +142,17 @@ mod tests {
                 fields.put(argument);
             }
             out.clear();
-            append_xadd(&mut out, b"s", &fields);
-            let mut expected = cmd("XADD");
-            expected.arg("s").arg("*");
-            expected.arg("data").arg(payload).arg("n").arg(1);
-            assert_eq!(out, expected.get_packed_command());
+            for cap in [None, Some(&b"1000"[..])] {
+                out.clear();
+                append_xadd(&mut out, b"s", cap, &fields);
+                let mut expected = cmd("XADD");
+                expected.arg("s");
+                if let Some(cap) = cap {
+                    expected.arg("MAXLEN").arg("~").arg(cap);
+                }
+                expected.arg("*").arg("data").arg(payload).arg("n").arg(1);
+                assert_eq!(out, expected.get_packed_command());
+            }
         }
         let mut out = BytesMut::new();
         append_wait(&mut out, 2, 5000);
