@@ -73,7 +73,7 @@ async fn a_connection_has_its_name_and_its_database() {
     seen.sort_unstable();
     assert_eq!(seen, [("My-Service--", "5"), ("orders", "3")]);
     let bus = Bus::with_config(json!({ "redis": { "url": server.url(), "database": 99 } }));
-    assert_eq!(bus.connect_within(Some(500)).await.unwrap_err().kind, ErrorKind::ServerError);
+    assert_eq!(bus.connect_within(Some(500)).await.unwrap_err().kind, ErrorKind::InvalidConfig);
     drop((named, unnamed));
 }
 
