@@ -258,12 +258,12 @@ describe('a rejection that nobody has awaited', () => {
     expectCaller(error);
   });
 
-  test('of many publishes in one tick the first have their line', async () => {
+  test('of many publishes in one tick the first has its line', async () => {
     controls.failures = Array(10).fill(gone);
     const rejected = jest.fn();
     for (let n = 0; n < 10; n += 1) bus.publish('a', n).catch(rejected);
     while (rejected.mock.calls.length < 10) await tick();
-    for (const [error] of rejected.mock.calls.slice(0, 4)) expectCaller(error);
+    expectCaller(rejected.mock.calls[0]?.[0]);
     for (const [error] of rejected.mock.calls) expect(error.stack).toContain('gone');
   });
 });
