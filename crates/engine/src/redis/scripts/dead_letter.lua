@@ -30,13 +30,7 @@ local function bury(id, attempts, reason, failure)
         fields[#fields + 1] = ARGV[4 + i]
         fields[#fields + 1] = value
     end
-    -- Only a stream that has reached its cap, as far as one may know, is trimmed: docs/design/torn-transactions.md.
-    local length, letter = redis.pcall('XLEN', letters), nil
-    if type(length) == 'number' and length < tonumber(ARGV[4]) then
-        letter = redis.pcall('XADD', letters, '*', unpack(fields))
-    else
-        letter = redis.pcall('XADD', letters, 'MAXLEN', '~', ARGV[4], '*', unpack(fields))
-    end
+    local letter = add_capped(letters, ARGV[4], unpack(fields))
     if type(letter) == 'table' then
         return letter
     end

@@ -12,7 +12,7 @@ scripts! {
     ENSURE_GROUP = ["shared/ids", "shared/info", "ensure_group"];
     EXTEND_LEASE = ["shared/holder", "shared/fence", "shared/clock", "extend_lease"];
     REQUEUE = ["shared/holder", "shared/fence", "shared/clock", "shared/due", "requeue"];
-    DEAD_LETTER = ["shared/holder", "shared/fence", "shared/clock", "dead_letter"];
+    DEAD_LETTER = ["shared/holder", "shared/fence", "shared/clock", "shared/add_capped", "dead_letter"];
     MARK_STARTED = ["shared/holder", "shared/fence", "mark_started"];
     LIST_EXPIRED = ["shared/ids", "shared/clock", "shared/foreign", "list_expired"];
     CLAIM = [

@@ -16,14 +16,17 @@ end
 local stream, mark, kept, history = key_of('s'), key_of('d'), key_of('e'), key_of('h')
 local id, failed = false, false
 
--- Runs a command. What fails before the event is anywhere refuses it; what fails later is only told.
-local function run(...)
-  local reply = redis.pcall(...)
+-- A reply, and nothing for an error. What fails before the event is anywhere refuses it; what fails later is only told.
+local function noted(reply)
   if type(reply) == 'table' and reply.err then
     failed = failed or reply.err
     return nil
   end
   return reply
+end
+
+local function run(...)
+  return noted(redis.pcall(...))
 end
 
 if mark then
@@ -33,13 +36,7 @@ if mark then
   end
 end
 if stream and not failed then
-  -- Only a stream that has reached its cap, as far as one may know, is trimmed: docs/design/torn-transactions.md.
-  local length = redis.pcall('XLEN', stream)
-  if type(length) == 'number' and length < tonumber(cap) then
-    id = run('XADD', stream, '*', unpack(ARGV, 7))
-  else
-    id = run('XADD', stream, 'MAXLEN', '~', cap, '*', unpack(ARGV, 7))
-  end
+  id = noted(add_capped(stream, cap, unpack(ARGV, 7)))
 end
 if failed then
   return {false, failed}
