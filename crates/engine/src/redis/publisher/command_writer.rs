@@ -27,10 +27,9 @@ pub(in crate::redis) struct CommandWriter {
 struct StreamTarget {
     name: Arc<str>,
     cap: Box<[u8]>,
-    /// How many events are added by commands of their own until the stream is trimmed to its cap.
-    until_trim: u32,
-    /// Whether the server does not let this client trim: then each event is added with the cap.
-    is_capped: bool,
+    /// How many events are added by commands of their own until the stream is trimmed to its cap. `None` where the server
+    /// does not let this client trim: then each of them is added with the cap.
+    until_trim: Option<u32>,
 }
 
 /// After the first of so many events that are added by commands of their own, the stream is trimmed to its cap. Servers
@@ -67,8 +66,7 @@ impl CommandWriter {
         let target = |stream: &StreamConfig| StreamTarget {
             name: stream.name.as_str().into(),
             cap: stream.cap.to_string().into_bytes().into(),
-            until_trim: 0,
-            is_capped: false,
+            until_trim: Some(0),
         };
         CommandWriter {
             streams: config.streams.iter().map(target).collect(),
@@ -110,17 +108,19 @@ impl CommandWriter {
             self.args.put(name);
             self.args.put(value);
         });
-        if let Some(StreamTarget { name, cap, until_trim, is_capped }) = self.streams.get_mut(stream) {
+        if let Some(StreamTarget { name, cap, until_trim }) = self.streams.get_mut(stream) {
             let command = Command::Entry { batch, index, deadline, stream };
-            let given = is_capped.then_some(&**cap);
+            let given = until_trim.is_none().then_some(&**cap);
             pipeline
                 .push(command, self.limit, |bytes| append_xadd(bytes, name.as_bytes(), given, &self.args));
-            if *until_trim == 0 && !*is_capped {
-                *until_trim = TRIM_EVERY;
-                let command = Command::Trim { stream };
-                pipeline.push(command, self.limit, |bytes| append_xtrim(bytes, name.as_bytes(), cap));
+            if let Some(left) = until_trim {
+                if *left == 0 {
+                    *left = TRIM_EVERY;
+                    let command = Command::Trim { stream };
+                    pipeline.push(command, self.limit, |bytes| append_xtrim(bytes, name.as_bytes(), cap));
+                }
+                *left -= 1;
             }
-            *until_trim = until_trim.saturating_sub(1);
         }
         self.args.clear();
     }
@@ -128,7 +128,7 @@ impl CommandWriter {
     /// The server has refused to trim a stream: it is trimmed by the commands that add to it.
     pub(in crate::redis) fn may_not_trim(&mut self, stream: usize) {
         if let Some(target) = self.streams.get_mut(stream) {
-            target.is_capped = true;
+            target.until_trim = None;
         }
     }
 
