@@ -1,7 +1,10 @@
 //! Events on their way to handlers, as JSON: in runs that have most in common.
 
+use std::fmt;
+use std::fmt::{Display, Formatter};
+
 use napi_derive::napi;
-use oxbus_model::delivery::{Delivery, LiveEvent, StoredContext};
+use oxbus_model::delivery::{Delivery, StoredContext};
 use serde::Serialize;
 
 use crate::json::{list_member, member, put, value};
@@ -123,8 +126,16 @@ fn stored_info(out: &mut String, run: &[Delivery], first: &Delivery, stored: &St
 fn event<'a>(out: &mut String, raw: &mut Vec<u8>, delivery: &'a Delivery, shapes: &mut Shapes<'a>) {
     let event = &*delivery.event;
     let json = &*event.json;
-    let place = if delivery.raw { event.data_range().map(|data| place_in(raw, &json[data])) } else { None };
-    let Some(parts) = &event.parts else { return whole(out, event, place) };
+    let elsewhere = delivery.raw.then(|| event.data_range()).flatten();
+    let elsewhere = elsewhere.map(|data| (Place::of(raw, &json[data.clone()]), data));
+    let Some(parts) = &event.parts else {
+        return match elsewhere {
+            Some((place, data)) => {
+                put(out, format_args!("{}{place}{}", &json[..data.start], &json[data.end..]))
+            }
+            None => out.push_str(json),
+        };
+    };
     let shape = Shape {
         event_type: parts.event_type.of(json),
         timestamp: parts.timestamp.of(json),
@@ -141,27 +152,30 @@ fn event<'a>(out: &mut String, raw: &mut Vec<u8>, delivery: &'a Delivery, shapes
         out.push('"');
     }
     out.push(',');
-    match place {
-        Some((at, length)) => put(out, format_args!("[{at},{length}]")),
+    match elsewhere {
+        Some((place, _)) => put(out, place),
         None => out.push_str(parts.data.of(json)),
     }
 }
 
-/// Appends data to what is handed on as text. Returns its place there and its length, in bytes.
-fn place_in(raw: &mut Vec<u8>, data: &str) -> (usize, usize) {
-    let at = raw.len();
-    raw.extend_from_slice(data.as_bytes());
-    (at, data.len())
+/// Where data is among what is handed on as text, in bytes. As JSON it is `RawPlace` of `ts/native/drained.ts`.
+struct Place {
+    start: usize,
+    length: usize,
 }
 
-/// An event as it came, but for data that is elsewhere.
-fn whole(out: &mut String, event: &LiveEvent, place: Option<(usize, usize)>) {
-    let json = &*event.json;
-    match (place, event.data_range()) {
-        (Some((at, length)), Some(data)) => {
-            put(out, format_args!("{}[{at},{length}]{}", &json[..data.start], &json[data.end..]));
-        }
-        _ => out.push_str(json),
+impl Place {
+    /// Appends data.
+    fn of(raw: &mut Vec<u8>, data: &str) -> Place {
+        let start = raw.len();
+        raw.extend_from_slice(data.as_bytes());
+        Place { start, length: data.len() }
+    }
+}
+
+impl Display for Place {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        write!(out, "[{},{}]", self.start, self.length)
     }
 }
 

@@ -3,7 +3,6 @@
 use oxbus_engine::Drained;
 use oxbus_engine::host::{DeliveredLocally, EventId, Published, SettledLocally, StoredEntries};
 use oxbus_model::Outcome;
-use oxbus_model::delivery::Delivery;
 
 use crate::json::{list_member, member, put, value};
 use crate::notices::Notice;
@@ -16,12 +15,12 @@ pub(crate) fn text(drained: &Drained, raw: &mut Vec<u8>) -> String {
     if drained.is_empty() {
         return String::new();
     }
-    let bytes = |as_text| move |d: &&Delivery| d.raw == as_text;
-    let length = |d: &Delivery| d.event.json.len();
-    raw.reserve(drained.deliveries.iter().filter(bytes(true)).map(length).sum());
-    let of_values: usize = drained.deliveries.iter().filter(bytes(false)).map(length).sum();
     // What an event has beside its data is some 100 bytes.
-    let events = of_values + drained.deliveries.len() * 100;
+    let (mut events, mut of_text) = (drained.deliveries.len() * 100, 0);
+    for delivery in &drained.deliveries {
+        *(if delivery.raw { &mut of_text } else { &mut events }) += delivery.event.json.len();
+    }
+    raw.reserve(of_text);
     let results: usize = drained.published.iter().map(|p| 64 + p.items.len() * 44).sum();
     let mut out = String::with_capacity(events + results + 256);
     out.push('{');
