@@ -1,7 +1,7 @@
 /** Gathers the publishes of one tick into one native call, and settles them from what the engine answers. */
 
 import type { PublishResult } from '../../index';
-import { describe, type EventBusError, fromValue, invalidAt } from '../errors';
+import { type EventBusError, fromValue, invalidAt } from '../errors';
 import type { LocalDeliveryRun, LocalSettlement, PublishedRun, StoredRun } from '../native/drained';
 import type { KeepAlive } from '../native/keepalive';
 import type { ErrorValue, NativeClient, Settings } from '../native/native';
@@ -111,7 +111,7 @@ export class Publisher {
     if (this.#retries === undefined && this.#record === undefined) batch.records = '';
     else batch.startedAt = this.#timers.now();
     const { number, types } = batch;
-    if (!this.#raw.isUsed) this.#native.publish(number, types.length, records);
+    if (this.#raw.length === 0) this.#native.publish(number, types.length, records);
     else this.#native.publishWithRaw(number, types.length, records, this.#raw.take());
     // In hybrid mode the engine has the deliveries to this client ready already. They are drained in the next tick:
     // a caller of `publish` goes on before handlers begin.
@@ -263,15 +263,10 @@ export class Publisher {
     this.#keepAlive.release();
   }
 
-  /** The data line of bytes. Where the records of a batch are needed again, it is their text. */
+  /** The data line of bytes. It is their text where the records of a batch are needed again, or where there are none. */
   #given(bytes: Uint8Array): string {
     const isKept = this.#retries !== undefined || this.#record !== undefined;
-    if (isKept) return lineOf(new RawJson(bytes));
-    try {
-      return this.#raw.add(bytes);
-    } catch (cause) {
-      throw invalidAt('ERR_BUS_INVALID_DATA', 'data', describe(cause), cause);
-    }
+    return (isKept ? undefined : this.#raw.add(bytes)) ?? lineOf(new RawJson(bytes));
   }
 
   #inherited(): string {

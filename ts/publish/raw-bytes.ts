@@ -14,12 +14,11 @@ const { get: lengthOf } = Object.getOwnPropertyDescriptor(
 export class RawBytes {
   #bytes = new Uint8Array(0);
   length = 0;
-  /** Whether any were added, be it none. */
-  isUsed = false;
 
-  /** Copies bytes behind the others. Returns the data line that stands for them. Throws a TypeError for detached ones. */
-  add(bytes: Uint8Array): string {
+  /** Copies bytes behind the others. Returns the data line that stands for them; undefined for none, or detached ones. */
+  add(bytes: Uint8Array): string | undefined {
     const length = lengthOf.call(bytes);
+    if (length === 0) return undefined;
     const needed = this.length + length;
     if (needed > this.#bytes.length) {
       const larger = new Uint8Array(Math.max(ROOM, needed, this.#bytes.length * 2));
@@ -28,7 +27,6 @@ export class RawBytes {
     }
     this.#bytes.set(bytes, this.length);
     this.length = needed;
-    this.isUsed = true;
     return `\u0001${length}`;
   }
 
@@ -36,7 +34,6 @@ export class RawBytes {
   take(): Uint8Array {
     const taken = this.#bytes.subarray(0, this.length);
     this.length = 0;
-    this.isUsed = false;
     if (this.#bytes.length > MAX_ROOM) this.#bytes = new Uint8Array(0);
     return taken;
   }
