@@ -22,7 +22,7 @@ use tokio_rustls::TlsConnector;
 use crate::redis::connection::stream::Stream;
 use authorities::Authorities;
 use pem::{certificates, invalid, private_key};
-use verifier::{AnyCertificate, Trusting};
+use verifier::Verifier;
 
 pub(super) use refusals::{broken, unanswered};
 
@@ -41,15 +41,15 @@ impl Tls {
             .map_err(|e| invalid("redis.tls", e))?
             .dangerous();
         let mut notices = Vec::new();
-        let builder = if config.reject_unauthorized {
+        let verifier = if config.reject_unauthorized {
             let trusted = Authorities::read(config)?;
             notices = trusted.notices;
-            let verifier = Trusting::new(trusted.roots, trusted.given, provider);
-            let verifier = verifier.map_err(|e| invalid("redis.tls.ca", e))?;
-            builder.with_custom_certificate_verifier(Arc::new(verifier))
+            Verifier::trusting(trusted.roots, trusted.given, provider)
+                .map_err(|e| invalid("redis.tls.ca", e))?
         } else {
-            builder.with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+            Verifier::of_anyone(provider)
         };
+        let builder = builder.with_custom_certificate_verifier(Arc::new(verifier));
         let client = match (&config.cert, &config.key) {
             (Some(cert), Some(key)) => {
                 let chain = certificates("redis.tls.cert", cert)?;

@@ -10,26 +10,24 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use webpki::EndEntityCert;
 
-/// The verifier of rustls, which trusts `roots`. One of its refusals is asked about again: that a server shows the certificate of
-/// an authority. Where that very certificate was given as trusted, and has signed itself, the server is who was meant:
-/// Node and OpenSSL accept it, and what many a guide makes with one command is such a certificate.
+/// Verifies that the peer has the key of the certificate that it shows, as rustls does it, and whose certificate that is.
 #[derive(Debug)]
-pub(super) struct Trusting {
+pub(super) struct Verifier {
+    /// `None` for `rejectUnauthorized: false`: the connection is encrypted, and the peer can be anyone.
+    trusted: Option<Trusted>,
+    provider: Arc<CryptoProvider>,
+}
+
+/// The verifier of rustls, and the certificates that somebody has given it. One of its refusals is asked about again: that a
+/// server shows the certificate of an authority. Where that very certificate was given as trusted, and has signed itself, the
+/// server is who was meant: Node and OpenSSL accept it, and what many a guide makes with one command is such a certificate.
+#[derive(Debug)]
+struct Trusted {
     verifier: Arc<WebPkiServerVerifier>,
     given: Vec<CertificateDer<'static>>,
 }
 
-impl Trusting {
-    /// Trusts `roots`; those of them that somebody gave, in place of or beside the public ones, are `given`.
-    pub(super) fn new(
-        roots: RootCertStore,
-        given: Vec<CertificateDer<'static>>,
-        provider: Arc<CryptoProvider>,
-    ) -> Result<Self, VerifierBuilderError> {
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build()?;
-        Ok(Trusting { verifier, given })
-    }
-
+impl Trusted {
     /// Whether a certificate was given and is its own issuer.
     fn is_given(&self, certificate: &CertificateDer<'_>) -> bool {
         let own_issuer = |cert: EndEntityCert<'_>| cert.issuer() == cert.subject();
@@ -37,7 +35,25 @@ impl Trusting {
     }
 }
 
-impl ServerCertVerifier for Trusting {
+impl Verifier {
+    /// Trusts `roots`; those of them that somebody gave, in place of or beside the public ones, are `given`.
+    pub(super) fn trusting(
+        roots: RootCertStore,
+        given: Vec<CertificateDer<'static>>,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Self, VerifierBuilderError> {
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build()?;
+        Ok(Verifier { trusted: Some(Trusted { verifier, given }), provider })
+    }
+
+    /// Accepts every certificate.
+    pub(super) fn of_anyone(provider: Arc<CryptoProvider>) -> Self {
+        Verifier { trusted: None, provider }
+    }
+}
+
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -46,11 +62,12 @@ impl ServerCertVerifier for Trusting {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        let Some(trusted) = &self.trusted else { return Ok(ServerCertVerified::assertion()) };
         let verified =
-            self.verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+            trusted.verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match verified {
             // The dates are checked before this refusal, and the name here.
-            Err(error) if is_of_authority(&error) && self.is_given(end_entity) => {
+            Err(error) if is_of_authority(&error) && trusted.is_given(end_entity) => {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
                 Ok(ServerCertVerified::assertion())
             }
@@ -64,7 +81,7 @@ impl ServerCertVerifier for Trusting {
         cert: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls12_signature(message, cert, signature)
+        verify_tls12_signature(message, cert, signature, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -73,11 +90,11 @@ impl ServerCertVerifier for Trusting {
         cert: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls13_signature(message, cert, signature)
+        verify_tls13_signature(message, cert, signature, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -91,43 +108,4 @@ pub(super) fn refusal(error: &Error) -> Option<&webpki::Error> {
 
 fn is_of_authority(error: &Error) -> bool {
     refusal(error) == Some(&webpki::Error::CaUsedAsEndEntity)
-}
-
-/// `rejectUnauthorized: false`: the connection is encrypted, and the peer can be anyone.
-#[derive(Debug)]
-pub(super) struct AnyCertificate(pub(super) Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, signature, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
