@@ -5,7 +5,7 @@
 //! consumers without entries there are.
 
 use oxbus_model::stream_store::memory::Streams;
-use oxbus_model::stream_store::{Fields, MinIdle};
+use oxbus_model::stream_store::{Fields, MinIdle, keys};
 use oxbus_testkit::seeded;
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -82,6 +82,37 @@ impl World {
                 *now += 1;
                 Some(streams.read_group(STREAM, group, consumer, count, *now).ok()?.len())
             }
+        }
+    }
+
+    /// A member of each group has shown that it lives. The server notes then what may still be taken up, and so may not be
+    /// trimmed: at the first heartbeat of a minute, and here at each.
+    async fn renew(&mut self) {
+        for group in GROUPS {
+            if let Side::Server(rig) = &self.side {
+                rig.server.command(&["HDEL", &keys::facts(STREAM, group), "pruned"]).await;
+            }
+            let (stream, instance): (Arc<str>, Arc<str>) = (STREAM.into(), INSTANCES[0].into());
+            let member = ConsumerId {
+                stream,
+                group: group.into(),
+                consumer: CONSUMERS[0].into(),
+                instance: instance.clone(),
+            };
+            let heartbeat = Request::Heartbeat {
+                member,
+                instance,
+                alive: 60_000,
+                alive_key: "alive".into(),
+                lease: 30_000,
+                foreign_lease: 600_000,
+                patterns: Vec::new(),
+                mark: None,
+                version: self.names.version,
+                take_up: Vec::new(),
+            };
+            // A group that is not there is none to a server either.
+            let _ = self.ask(heartbeat).await;
         }
     }
 
@@ -260,7 +291,11 @@ async fn a_server_answers_as_the_store_in_memory_does() {
                     }
                     2 | 3 => format!("{:?}", world.deliver(group, consumer, limit).await),
                     _ => {
-                        let answer = world.ask(request(&world.names)).await;
+                        let request = request(&world.names);
+                        if matches!(request, Request::ApplyRetention { .. }) {
+                            world.renew().await;
+                        }
+                        let answer = world.ask(request).await;
                         world.learn().await;
                         world.names.of(STREAM).shown(answer)
                     }
