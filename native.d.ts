@@ -107,6 +107,13 @@ export declare class NativeClient {
   health(ticket: number): void
   /** Takes everything that is ready: the JSON of a `Drained`, or an empty text when there is nothing. */
   drain(): string
+  /**
+   * Copies the events of the last drain into `target`, which has as many bytes as its member `columns` says: 8 for each double, 4 for
+   * each word and each chunk, and those of the text, in this order and in the byte order of the machine.
+   */
+  takeColumns(target: Uint8Array): void
+  /** From now on events come as columns that refer to shapes, and not as JSON alone. */
+  buildByShapes(): void
   /** Takes the data that the last drain has handed on as text: the bytes, one behind the other. */
   takeRaw(): Buffer
   /** Closes at once, without draining. Idempotent. */

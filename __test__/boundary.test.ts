@@ -34,7 +34,7 @@ function has<K extends keyof Drained>(
 
 const hasNotice = (kind: Notice['event']) => has('notices', ({ event }) => event === kind);
 const hasInfo = (fits: (info: RunInfo) => boolean) =>
-  has('deliveries', ([, , info]) => info !== 0 && fits(info));
+  has('deliveries', ([, , , info]) => info !== 0 && fits(info));
 
 onBothTransports((bench) => {
   const open = (config: EventBusConfig = {}) => bench.open({ streams: STREAMS, ...config });

@@ -1,12 +1,13 @@
 //! The client as JavaScript drives it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use napi::bindgen_prelude::{Buffer, Function, ObjectFinalize, Uint32Array, Unknown};
+use napi::bindgen_prelude::{Buffer, Function, ObjectFinalize, Uint8Array, Uint32Array, Unknown};
 use napi::{CleanupEnvHook, Env, JsString, Result};
 use napi_derive::napi;
 use oxbus_engine::Client;
 use oxbus_engine::panics::catch_panic_in;
+use oxbus_model::codec::outline::Columns;
 use oxbus_model::{BusError, ErrorKind};
 
 use crate::broker::NativeBroker;
@@ -25,7 +26,8 @@ use crate::{drained, json, records, rooms, runtime, settings, settlements};
 pub struct NativeClient {
     client: Arc<Client>,
     wake: Arc<Wake>,
-    /// The data of the last drain that handlers get as text, until it is taken.
+    /// The events of the last drain, and the data of it that handlers get as text, until they are taken.
+    columns: Mutex<Columns>,
     raw: Mutex<Vec<u8>>,
     /// Closes the client when its environment ends first, as a terminated worker's does.
     hook: Option<CleanupEnvHook<(Arc<Client>, Arc<Wake>)>>,
@@ -55,7 +57,7 @@ impl NativeClient {
             close(&client);
             wake.end();
         })?;
-        Ok(NativeClient { client, wake, raw: Mutex::default(), hook: Some(hook) })
+        Ok(NativeClient { client, wake, columns: Mutex::default(), raw: Mutex::default(), hook: Some(hook) })
     }
 
     /// The id of this client, unique for each start.
@@ -240,19 +242,36 @@ impl NativeClient {
     /// Takes everything that is ready: the JSON of a `Drained`, or an empty text when there is nothing.
     #[napi(ts_return_type = "string")]
     pub fn drain<'env>(&self, env: &'env Env) -> Result<JsString<'env>> {
-        let mut raw = Vec::new();
-        let text = throwing("drain", || drained::text(&self.client.drain(), &mut raw))?;
+        let (mut raw, mut columns) = (Vec::new(), locked(&self.columns));
+        columns.clear(COLUMNS_KEPT);
+        let text = throwing("drain", || drained::text(&self.client.drain(), &mut columns, &mut raw))?;
+        drop(columns);
         if !raw.is_empty() {
-            *self.raw.lock().unwrap_or_else(PoisonError::into_inner) = raw;
+            *locked(&self.raw) = raw;
         }
         // For plain ASCII V8 can copy the bytes as they are.
         if text.is_ascii() { env.create_string_latin1(text) } else { env.create_string(text) }
     }
 
+    /// Copies the events of the last drain into `target`, which has as many bytes as its member `columns` says: 8 for each double, 4 for
+    /// each word and each chunk, and those of the text, in this order and in the byte order of the machine.
+    #[napi]
+    pub fn take_columns(&self, mut target: Uint8Array) {
+        let columns = locked(&self.columns);
+        // SAFETY: JavaScript runs only when this has returned, and no other thread has this array.
+        columns.copy_to(unsafe { target.as_mut() });
+    }
+
+    /// From now on events come as columns that refer to shapes, and not as JSON alone.
+    #[napi]
+    pub fn build_by_shapes(&self) {
+        tell(&self.client, "buildByShapes", Client::build_by_shapes);
+    }
+
     /// Takes the data that the last drain has handed on as text: the bytes, one behind the other.
     #[napi]
     pub fn take_raw(&self) -> Buffer {
-        std::mem::take(&mut *self.raw.lock().unwrap_or_else(PoisonError::into_inner)).into()
+        std::mem::take(&mut *locked(&self.raw)).into()
     }
 
     /// Closes at once, without draining. Idempotent.
@@ -268,6 +287,14 @@ impl ObjectFinalize for NativeClient {
         close(&self.client);
         self.hook.take().map_or(Ok(()), |hook| env.remove_env_cleanup_hook(hook))
     }
+}
+
+/// What drains keep for the next one, in bytes of memory: about four times what a drain usually brings.
+const COLUMNS_KEPT: usize = 512 * 1024;
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is behind it is written anew by each drain.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Closes a client that nothing refers to any more. A fault has no one to be reported to.

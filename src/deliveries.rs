@@ -1,41 +1,46 @@
-//! Events on their way to handlers, as JSON: in runs that have most in common.
-
-use std::fmt;
-use std::fmt::{Display, Formatter};
+//! Events on their way to handlers: in runs that have most in common, with their values in columns.
 
 use napi_derive::napi;
+use oxbus_engine::Drained;
+use oxbus_model::codec::outline::Columns;
+use oxbus_model::codec::outline::shapes::ShapeChange;
 use oxbus_model::delivery::{Delivery, StoredContext};
 use serde::Serialize;
 
 use crate::json::{list_member, member, put, value};
 
-/// Writes the members for deliveries: the runs, and the shapes of their events. Data that is handed on as text goes into
-/// `raw`, and its place there into the run.
-pub(crate) fn write(out: &mut String, raw: &mut Vec<u8>, deliveries: &[Delivery]) {
-    let mut shapes = Shapes::default();
-    member(out, "deliveries");
-    out.push('[');
-    for (i, run) in deliveries.chunk_by(same_run).enumerate() {
-        let Some(first) = run.first() else { continue };
-        if i > 0 {
-            out.push(',');
-        }
-        put(out, format_args!("[{},{},", first.subscription, first.token));
-        match &first.stored {
-            Some(stored) => stored_info(out, run, first, stored),
-            None => live_info(out, first),
-        }
-        for delivery in run {
-            if let Some(stored) = &delivery.stored {
-                put(out, format_args!(",\"{}\"", stored.id));
+/// Writes the members for deliveries: the runs, the envelopes that their events share, and the changes of shapes. The events
+/// themselves go into `columns`, and data that is handed on as text goes into `raw`.
+pub(crate) fn write(out: &mut String, columns: &mut Columns, raw: &mut Vec<u8>, drained: &Drained) {
+    let mut events = Events { columns, raw, generation: drained.shape_generation, envelopes: Vec::new() };
+    if !drained.deliveries.is_empty() {
+        member(out, "deliveries");
+        out.push('[');
+        for (i, run) in drained.deliveries.chunk_by(same_run).enumerate() {
+            let Some(first) = run.first() else { continue };
+            if i > 0 {
+                out.push(',');
             }
-            out.push(',');
-            event(out, raw, delivery, &mut shapes);
+            put(out, format_args!("[{},{},{},", first.subscription, first.token, run.len()));
+            match &first.stored {
+                Some(stored) => stored_info(out, run, first, stored),
+                None => live_info(out, first),
+            }
+            out.push(']');
+            run.iter().for_each(|delivery| events.push(delivery));
         }
         out.push(']');
     }
-    out.push(']');
-    list_member(out, "shapes", &shapes.rows, Shape::write);
+    list_member(out, "envelopes", &events.envelopes, Envelope::write);
+    list_member(out, "shapes", &drained.shape_changes.shapes, shape_change);
+    list_member(out, "strings", &drained.shape_changes.strings, value);
+}
+
+fn shape_change(out: &mut String, ShapeChange { shape, keys, hints }: &ShapeChange) {
+    match keys {
+        Some(keys) => value(out, &(shape, hints, keys)),
+        None => put(out, format_args!("[{shape}]")),
+    }
 }
 
 /// Whether `b` belongs to the run of `a`, which it follows. A batch is a run of its own.
@@ -122,66 +127,75 @@ fn stored_info(out: &mut String, run: &[Delivery], first: &Delivery, stored: &St
     value(out, &info);
 }
 
-/// An event: as it came, or as its shape and what is its own.
-fn event<'a>(out: &mut String, raw: &mut Vec<u8>, delivery: &'a Delivery, shapes: &mut Shapes<'a>) {
-    let event = &*delivery.event;
-    let json = &*event.json;
-    let elsewhere = delivery.raw.then(|| event.data_range()).flatten();
-    let elsewhere = elsewhere.map(|data| (Place::of(raw, &json[data.clone()]), data));
-    let Some(parts) = &event.parts else {
-        return match elsewhere {
-            Some((place, data)) => {
-                put(out, format_args!("{}{place}{}", &json[..data.start], &json[data.end..]))
-            }
-            None => out.push_str(json),
+/// The events of a drain, as columns.
+struct Events<'a, 'c> {
+    columns: &'c mut Columns,
+    raw: &'c mut Vec<u8>,
+    generation: u32,
+    envelopes: Vec<Envelope<'a>>,
+}
+
+/// Looking further back than a few envelopes costs more than writing one again.
+const LOOKED_AT: usize = 8;
+
+impl<'a> Events<'a, '_> {
+    /// The message id of a durable event, and the event: the number of its envelope with what is its own, or its JSON.
+    fn push(&mut self, delivery: &'a Delivery) {
+        if let Some(stored) = &delivery.stored {
+            self.columns.text(&stored.id.to_string());
+        }
+        let event = &*delivery.event;
+        let json = &*event.json;
+        let outlined = event.outlined.as_ref();
+        let Some(parts) = &event.parts else {
+            let apart =
+                if delivery.raw { event.data_range() } else { outlined.map(|(data, _)| data.range()) };
+            let Some(data) = apart else { return self.columns.parsed(&[json]) };
+            self.columns.apart();
+            self.columns.parsed(&[&json[..data.start], "0", &json[data.end..]]);
+            return self.data(delivery, &json[data]);
         };
-    };
-    let shape = Shape {
-        event_type: parts.event_type.of(json),
-        timestamp: parts.timestamp.of(json),
-        source: parts.source.of(json),
-        instance_id: parts.instance_id.of(json),
-        has_correlation: parts.correlation_id.is_some(),
-        has_causation: parts.causation_id.is_some(),
-        room: parts.room.map(|room| room.of(json)),
-    };
-    put(out, shapes.index_of(shape));
-    for own in [Some(parts.id), parts.correlation_id, parts.causation_id].into_iter().flatten() {
-        out.push_str(",\"");
-        out.push_str(own.of(json));
-        out.push('"');
+        let envelope = Envelope {
+            event_type: parts.event_type.of(json),
+            timestamp: parts.timestamp.of(json),
+            source: parts.source.of(json),
+            instance_id: parts.instance_id.of(json),
+            has_correlation: parts.correlation_id.is_some(),
+            has_causation: parts.causation_id.is_some(),
+            room: parts.room.map(|room| room.of(json)),
+        };
+        let number = self.number_of(envelope);
+        self.columns.integer(number);
+        for own in [Some(parts.id), parts.correlation_id, parts.causation_id].into_iter().flatten() {
+            self.columns.text(own.of(json));
+        }
+        self.data(delivery, parts.data.of(json));
     }
-    out.push(',');
-    match elsewhere {
-        Some((place, _)) => put(out, place),
-        None => out.push_str(parts.data.of(json)),
+
+    fn data(&mut self, delivery: &Delivery, data: &str) {
+        if delivery.raw {
+            self.columns.raw(self.raw.len(), data.len());
+            return self.raw.extend_from_slice(data.as_bytes());
+        }
+        let outline = delivery.event.outlined.as_ref().map(|(_, outline)| outline);
+        self.columns.data(data, outline, self.generation);
     }
-}
 
-/// Where data is among what is handed on as text, in bytes. As JSON it is `RawPlace` of `ts/native/drained.ts`.
-struct Place {
-    start: usize,
-    length: usize,
-}
-
-impl Place {
-    /// Appends data.
-    fn of(raw: &mut Vec<u8>, data: &str) -> Place {
-        let start = raw.len();
-        raw.extend_from_slice(data.as_bytes());
-        Place { start, length: data.len() }
-    }
-}
-
-impl Display for Place {
-    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        write!(out, "[{},{}]", self.start, self.length)
+    fn number_of(&mut self, envelope: Envelope<'a>) -> usize {
+        let from = self.envelopes.len().saturating_sub(LOOKED_AT);
+        match self.envelopes[from..].iter().rposition(|known| *known == envelope) {
+            Some(at) => from + at,
+            None => {
+                self.envelopes.push(envelope);
+                self.envelopes.len() - 1
+            }
+        }
     }
 }
 
-/// What the events of a drain have in common.
+/// What events of a drain have in common.
 #[derive(Clone, Copy, PartialEq)]
-struct Shape<'a> {
+struct Envelope<'a> {
     event_type: &'a str,
     timestamp: &'a str,
     source: &'a str,
@@ -191,33 +205,14 @@ struct Shape<'a> {
     room: Option<&'a str>,
 }
 
-impl Shape<'_> {
-    fn write(out: &mut String, shape: &Shape<'_>) {
-        let flags = u8::from(shape.has_correlation) | u8::from(shape.has_causation) << 1;
-        let Shape { event_type, timestamp, source, instance_id, .. } = shape;
+impl Envelope<'_> {
+    fn write(out: &mut String, envelope: &Envelope<'_>) {
+        let flags = u8::from(envelope.has_correlation) | u8::from(envelope.has_causation) << 1;
+        let Envelope { event_type, timestamp, source, instance_id, .. } = envelope;
         put(out, format_args!("[\"{event_type}\",\"{timestamp}\",\"{source}\",\"{instance_id}\",{flags}"));
-        if let Some(room) = shape.room {
+        if let Some(room) = envelope.room {
             put(out, format_args!(",\"{room}\""));
         }
         out.push(']');
-    }
-}
-
-/// The shapes of a drain. Looking further back than a few costs more than writing a shape again.
-#[derive(Default)]
-struct Shapes<'a> {
-    rows: Vec<Shape<'a>>,
-}
-
-impl<'a> Shapes<'a> {
-    fn index_of(&mut self, shape: Shape<'a>) -> usize {
-        let from = self.rows.len().saturating_sub(8);
-        match self.rows[from..].iter().rposition(|row| *row == shape) {
-            Some(at) => from + at,
-            None => {
-                self.rows.push(shape);
-                self.rows.len() - 1
-            }
-        }
     }
 }

@@ -3,6 +3,8 @@
 use oxbus_engine::Drained;
 use oxbus_engine::host::{DeliveredLocally, EventId, Published, SettledLocally, StoredEntries};
 use oxbus_model::Outcome;
+use oxbus_model::codec::outline::Columns;
+use oxbus_model::codec::outline::columns::Lengths;
 
 use crate::json::{list_member, member, put, value};
 use crate::notices::Notice;
@@ -10,23 +12,27 @@ use crate::values::ErrorValue;
 use crate::{deliveries, json};
 
 /// The text of a drain; empty when there is nothing. Publishes and deliveries are written by hand: they
-/// are most of it, and their parts are JSON already. Data that handlers get as text goes into `raw`.
-pub(crate) fn text(drained: &Drained, raw: &mut Vec<u8>) -> String {
+/// are most of it, and their parts are JSON already. Events go into `columns`, and data that handlers get as text into `raw`.
+pub(crate) fn text(drained: &Drained, columns: &mut Columns, raw: &mut Vec<u8>) -> String {
     if drained.is_empty() {
         return String::new();
     }
-    // What an event has beside its data is some 100 bytes.
-    let (mut events, mut of_text) = (drained.deliveries.len() * 100, 0);
-    for delivery in &drained.deliveries {
-        *(if delivery.raw { &mut of_text } else { &mut events }) += delivery.event.json.len();
-    }
-    raw.reserve(of_text);
+    let of_text = drained.deliveries.iter().filter(|delivery| delivery.raw);
+    raw.reserve(of_text.map(|delivery| delivery.event.json.len()).sum());
     let results: usize = drained.published.iter().map(|p| 64 + p.items.len() * 44).sum();
-    let mut out = String::with_capacity(events + results + 256);
+    let mut out = String::with_capacity(results + 256);
     out.push('{');
     results_of_publishes(&mut out, drained);
-    if !drained.deliveries.is_empty() {
-        deliveries::write(&mut out, raw, &drained.deliveries);
+    deliveries::write(&mut out, columns, raw, drained);
+    let lengths = columns.finish();
+    if lengths.total() > 0 {
+        member(&mut out, "columns");
+        let Lengths { doubles, words, chunks, text } = lengths;
+        put(&mut out, format_args!("[{doubles},{words},{chunks},{text}]"));
+    }
+    if !columns.json().is_empty() {
+        member(&mut out, "json");
+        put(&mut out, format_args!("[{}]", columns.json()));
     }
     if !raw.is_empty() {
         member(&mut out, "raw");

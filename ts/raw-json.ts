@@ -5,8 +5,6 @@ import { inspect, types } from 'node:util';
 import type { RawJson as PublicRawJson } from '../index';
 import { stackFromCaller } from './caller-stacks';
 import { invalidAt } from './errors';
-import type { RawPlace } from './native/drained';
-import type { RawEvent } from './native/native';
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
@@ -62,8 +60,7 @@ export function rawJson(textOrBytes: string | Uint8Array): PublicRawJson {
   throw stackFromCaller(error, rawJson);
 }
 
-/** Gives an event its data of what a drain has handed on as text. It has these bytes for itself. */
-export function giveRaw(event: RawEvent, bytes: Uint8Array): void {
-  const [start, length] = event.data as RawPlace;
-  event.data = new RawJson(Uint8Array.prototype.slice.call(bytes, start, start + length));
+/** Data of what a drain has handed on as text. It has these bytes for itself. */
+export function rawOf(bytes: Uint8Array, start: number, length: number): RawJson {
+  return new RawJson(Uint8Array.prototype.slice.call(bytes, start, start + length));
 }

@@ -94,6 +94,10 @@ export class FakeClient {
   held = false;
   #state: ReturnType<Native['state']> = 'idle';
   #out: { [K in Member]?: unknown[] } = {};
+  /** The events for the next drain: words, and the strings that they stand for. */
+  readonly #words: number[] = [];
+  readonly #texts: string[] = [];
+  #columns = Buffer.alloc(0);
   #token = 0;
   #woken = false;
   #last = 0;
@@ -241,13 +245,28 @@ export class FakeClient {
   }
   drain(): string {
     this.#woken = false;
+    const text = this.#texts.join('');
+    if (this.#words.length > 0) {
+      this.#out.columns = [0, this.#words.length, this.#texts.length, text.length];
+      const numbers = [...this.#words, ...this.#texts.map(({ length }) => length << 1)];
+      this.#columns = Buffer.concat([
+        Buffer.from(new Int32Array(numbers).buffer),
+        Buffer.from(text),
+      ]);
+    }
     const out = JSON.stringify(this.#out);
     this.#out = {};
+    this.#words.length = 0;
+    this.#texts.length = 0;
     return out === '{}' ? '' : out;
   }
   publishWithRaw(batch: number, count: number, records: string): void {
     this.publish(batch, count, records);
   }
+  takeColumns(target: Uint8Array): void {
+    target.set(this.#columns);
+  }
+  buildByShapes(): void {}
   takeRaw(): Buffer {
     return Buffer.alloc(0);
   }
@@ -265,7 +284,8 @@ export class FakeClient {
     }
   }
   deliver({ sub, event, info }: Deliver): void {
-    this.#push('deliveries', [sub, this.#token++, info ?? 0, event]);
+    this.#event(event);
+    this.#push('deliveries', [sub, this.#token++, 1, (info ?? 0) as RunInfo | 0]);
   }
   /** Entries of a stream come in, as one run: `[messageId, event]`. Answers with the first token. */
   entries(group: string, entries: [string, object][], info: { batch?: number } = {}): number {
@@ -273,11 +293,22 @@ export class FakeClient {
     const token = DURABLE + this.#token;
     this.#token += info.batch === undefined ? entries.length : 1;
     const stored = { stream: 's', group, deliveries: 1, ...info };
-    this.#push('deliveries', [sub, token, stored, ...entries.flat()]);
+    for (const [messageId, event] of entries) {
+      this.#words.push(messageId.length << 3);
+      this.#texts.push(messageId);
+      this.#event(event);
+    }
+    this.#push('deliveries', [sub, token, entries.length, stored]);
     return token;
   }
   notice(notice: Notice): void {
     this.#push('notices', notice);
+  }
+
+  /** An event goes as JSON, which is how the engine hands over what has no shape. */
+  #event(event: unknown): void {
+    this.#words.push(6);
+    this.#push('json', event);
   }
 
   #push<K extends Member>(member: K, value: NonNullable<Drained[K]>[number]): void {

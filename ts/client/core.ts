@@ -24,7 +24,7 @@ import { jsonOf } from '../input/json';
 import type { WaitLimits } from '../input/wait';
 import { type Instrumentation, InstrumentedCalls, type TraceContext } from '../instrumentation';
 import { BrokerLease, releaseWith } from '../native/brokers';
-import { type DrainSinks, drain } from '../native/drained';
+import { Drains } from '../native/drained';
 import { KeepAlive, NO_HOLD } from '../native/keepalive';
 import type { Method, Replies } from '../native/methods';
 import {
@@ -75,7 +75,7 @@ export class Core {
   readonly #dispatcher: Dispatcher;
   readonly #memberships: Memberships;
   readonly #notices: Notices;
-  readonly #sinks: DrainSinks;
+  readonly #drains: Drains;
   readonly #lossy: LossyValues;
   readonly #schemas: Schemas | undefined;
   readonly #instrumentation: Instrumentation | undefined;
@@ -145,12 +145,12 @@ export class Core {
       start: () => this.#start(),
       isClosed: () => this.#closed,
     });
-    this.#sinks = {
+    this.#drains = new Drains(this.#native, {
       publisher: this.#publisher,
       requests: this.#requests,
       notices,
       dispatcher: this.#dispatcher,
-    };
+    });
     notices.configured(settings.notices);
     environment.register?.(this);
   }
@@ -305,7 +305,7 @@ export class Core {
    */
   drain(): boolean {
     try {
-      return drain(this.#native, this.#sinks);
+      return this.#drains.take();
     } catch (error) {
       this.log.write('error', 'a fault in oxbus itself', fieldsOf(error));
       return true;

@@ -6,10 +6,12 @@
 import type { EventBusError } from '../errors';
 import { busError, describe, RetryLater } from '../errors';
 import type { InstrumentedCalls } from '../instrumentation';
-import { batchOf, eventAt, FIRST_ELEMENT, lengthAt } from '../native/deliveries';
-import type { DeliveryRun, Shape } from '../native/drained';
+import { type Columns, readEvent, readMessageId } from '../native/columns';
+import { batchOf } from '../native/deliveries';
+import type { DeliveryRun } from '../native/drained';
 import type { HandlerInput, NativeClient, RunInfo } from '../native/native';
 import { Settlement } from '../native/settlement';
+import { Constructors } from '../native/shapes';
 import { setImmediate } from '../runtime/clock';
 import { mayBeThenable } from '../runtime/promises';
 import type { Timers } from '../runtime/timers';
@@ -42,6 +44,7 @@ export interface DispatcherOptions {
 }
 
 export class Dispatcher {
+  readonly #native: Pick<NativeClient, 'buildByShapes'>;
   readonly #settlements: Settlements;
   readonly #timers: Timers;
   readonly #prefix: string;
@@ -56,6 +59,7 @@ export class Dispatcher {
   #draining = false;
 
   constructor(native: NativeClient, options: DispatcherOptions, report: Report) {
+    this.#native = native;
     this.#settlements = new Settlements(native);
     this.#timers = options.timers;
     this.#timer = new HandlerTimer(options.timers, (call) => this.#timedOut(call));
@@ -68,6 +72,8 @@ export class Dispatcher {
   }
 
   add(subscription: LiveSubscription): void {
+    // Shapes cost the engine something, and nobody has a use for them where all data is handed on as text.
+    if (!subscription.raw && Constructors.possible) this.#native.buildByShapes();
     this.#subscriptions.set(subscription.sub, subscription);
     this.#timer.watch(subscription);
   }
@@ -89,13 +95,9 @@ export class Dispatcher {
   }
 
   /** Calls the handlers of a drain, in order. */
-  deliver(
-    runs: readonly DeliveryRun[],
-    shapes: readonly Shape[],
-    raw: Uint8Array | undefined,
-  ): void {
+  deliver(runs: readonly DeliveryRun[], columns: Columns): void {
     this.#enter(() => {
-      for (const run of runs) this.#deliverRun(run, shapes, raw);
+      for (const run of runs) this.#deliverRun(run, columns);
     });
   }
 
@@ -174,30 +176,22 @@ export class Dispatcher {
     return this.#inherit ? event : undefined;
   }
 
-  #deliverRun(run: DeliveryRun, shapes: readonly Shape[], bytes: Uint8Array | undefined): void {
-    const info = run[2];
-    const subscription = this.#subscriptions.get(run[0]);
-    const raw = subscription?.raw === true ? bytes : undefined;
-    let token = run[1];
+  #deliverRun([sub, firstToken, count, info]: DeliveryRun, columns: Columns): void {
+    const subscription = this.#subscriptions.get(sub);
     let now = this.#timers.now();
     if (info !== 0 && info.batch !== undefined) {
-      const { events, messageIds } = batchOf(run, shapes, raw);
-      if (subscription === undefined) this.#settle(token, Settlement.notHandled, 0, 0);
-      else this.#dispatch(subscription, events, info, messageIds, token, now);
+      const { events, messageIds } = batchOf(count, columns);
+      if (subscription === undefined) this.#settle(firstToken, Settlement.notHandled, 0, 0);
+      else this.#dispatch(subscription, events, info, messageIds, firstToken, now);
       return;
     }
     const stored = info !== 0 && info.stream !== undefined;
-    let messageId = '';
-    let at = FIRST_ELEMENT;
-    while (at < run.length) {
-      if (stored) messageId = run[at++] as string;
-      if (subscription === undefined) {
-        this.#settle(token, Settlement.notHandled, 0, 0);
-      } else {
-        const event = eventAt(run, at, shapes, raw);
-        now = this.#dispatch(subscription, event, info, messageId, token, now);
-      }
-      at += lengthAt(run, at, shapes);
+    let token = firstToken;
+    for (let index = 0; index < count; index += 1) {
+      const messageId = stored ? readMessageId(columns) : '';
+      const event = readEvent(columns);
+      if (subscription === undefined) this.#settle(token, Settlement.notHandled, 0, 0);
+      else now = this.#dispatch(subscription, event, info, messageId, token, now);
       token = (token + 1) >>> 0;
     }
   }

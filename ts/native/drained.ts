@@ -2,7 +2,16 @@
 
 import type { RemoteOutcome } from '../../index';
 import { type EventBusError, fromValue } from '../errors';
+import {
+  type ColumnLengths,
+  Columns,
+  type Envelope,
+  read,
+  readInteger,
+  readString,
+} from './columns';
 import type { ErrorValue, NativeClient, Notice, RunInfo } from './native';
+import { Constructors, type ShapeChange } from './shapes';
 
 /** `[batch, firstIndex, timestamp, id, receivers, id, receivers, …]` */
 export type PublishedRun = [number, number, string, ...(string | number)[]];
@@ -18,14 +27,8 @@ export type StoredRun = [number, number, string, string, ...(string | number)[]]
 export type LocalDeliveryRun = [number, ...number[]];
 /** `[batch, index, timestamp, remote, id?]`: a publish that succeeded without the server. */
 export type LocalSettlement = [number, number, string, RemoteOutcome, string?];
-/**
- * `[sub, firstToken, info, event, event, …]`. An event is an object, or the elements that `deliveries.ts` puts together with its shape.
- */
-export type DeliveryRun = [number, number, RunInfo | 0, ...unknown[]];
-/** In the place of data that the subscription gets as text: where it begins in the raw bytes of the drain, and its length. */
-export type RawPlace = [start: number, length: number];
-/** `[type, timestamp, source, instanceId, flags, room?]`: the members that events of a drain share. */
-export type Shape = [string, string, string, string, number, string?];
+/** `[sub, firstToken, count, info]`: events that follow each other in the columns. */
+export type DeliveryRun = [sub: number, firstToken: number, count: number, info: RunInfo | 0];
 
 /** Everything that is ready, as one drain hands it over. Absent members are empty. */
 export interface Drained {
@@ -40,8 +43,16 @@ export interface Drained {
   failed?: [batch: number, index: number, error: ErrorValue][];
   /** Events for handlers, in order. */
   deliveries?: DeliveryRun[];
-  /** The shapes that events of `deliveries` refer to. */
-  shapes?: Shape[];
+  /** What events of `deliveries` refer to. */
+  envelopes?: Envelope[];
+  /** What the client is to know of shapes before it reads these events. */
+  shapes?: ShapeChange[];
+  /** Strings that these and later events refer to by a number. */
+  strings?: [number: number, text: string][];
+  /** How much `takeColumns` has of these events. */
+  columns?: ColumnLengths;
+  /** Values that came as JSON text. */
+  json?: unknown[];
   /** How many bytes `takeRaw` has of data that subscriptions get as text. */
   raw?: [bytes: number];
   /** Answers to requests. */
@@ -67,29 +78,67 @@ export interface DrainSinks {
   };
   readonly notices: { announce(notice: Notice): void };
   readonly dispatcher: {
-    deliver(
-      runs: readonly DeliveryRun[],
-      shapes: readonly Shape[],
-      raw: Uint8Array | undefined,
-    ): void;
+    deliver(runs: readonly DeliveryRun[], columns: Columns): void;
   };
 }
 
-/** Takes what is ready, and hands it to those that it is for. False if there was nothing. */
-export function drain(native: Pick<NativeClient, 'drain' | 'takeRaw'>, sinks: DrainSinks): boolean {
-  const text = native.drain();
-  if (text === '') return false;
-  const drained = JSON.parse(text) as Drained;
-  apply(drained, sinks, drained.raw === undefined ? undefined : native.takeRaw());
-  return true;
+/** Takes what is ready, and hands it to those that it is for. */
+export class Drains {
+  readonly #native: Pick<NativeClient, 'drain' | 'takeColumns' | 'takeRaw'>;
+  readonly #sinks: DrainSinks;
+  readonly #constructors = new Constructors<Columns>({
+    any: read,
+    string: readString,
+    integer: readInteger,
+  });
+  /** The strings that the engine refers to by their numbers. */
+  readonly #strings: string[] = [];
+  /** Undefined while handlers of a drain run, which may lead to another drain. */
+  #columns: Columns | undefined = new Columns(this.#constructors, this.#strings);
+
+  constructor(native: Pick<NativeClient, 'drain' | 'takeColumns' | 'takeRaw'>, sinks: DrainSinks) {
+    this.#native = native;
+    this.#sinks = sinks;
+  }
+
+  /** False if there was nothing. */
+  take(): boolean {
+    const text = this.#native.drain();
+    if (text === '') return false;
+    const drained = JSON.parse(text) as Drained;
+    if (drained.shapes !== undefined) {
+      for (const change of drained.shapes) this.#constructors.change(change);
+    }
+    if (drained.strings !== undefined) {
+      for (const [number, text] of drained.strings) this.#strings[number] = text;
+    }
+    if (drained.deliveries === undefined) {
+      applyResults(drained, this.#sinks);
+      return true;
+    }
+    const columns = this.#columns ?? new Columns(this.#constructors, this.#strings);
+    this.#columns = undefined;
+    try {
+      columns.take(this.#native, drained.columns as ColumnLengths);
+      if (drained.raw !== undefined) columns.raw = this.#native.takeRaw();
+      if (drained.json !== undefined) columns.json = drained.json;
+      if (drained.envelopes !== undefined) columns.envelopes = drained.envelopes;
+      applyResults(drained, this.#sinks);
+      this.#sinks.dispatcher.deliver(drained.deliveries, columns);
+    } finally {
+      columns.release();
+      this.#columns = columns;
+    }
+    return true;
+  }
 }
 
 /**
  * The order is part of the contract: how many subscriptions of this client took an event is known before its result,
  * and handlers run last, when every result, reply and notice of the drain has been handed out.
  */
-function apply(drained: Drained, sinks: DrainSinks, raw: Uint8Array | undefined): void {
-  const { publisher, requests, notices, dispatcher } = sinks;
+function applyResults(drained: Drained, sinks: DrainSinks): void {
+  const { publisher, requests, notices } = sinks;
   if (drained.localDeliveries !== undefined)
     for (const run of drained.localDeliveries) publisher.deliveredLocally(run);
   if (drained.settledLocally !== undefined)
@@ -108,6 +157,4 @@ function apply(drained: Drained, sinks: DrainSinks, raw: Uint8Array | undefined)
     for (const [ticket, error] of drained.refusals) requests.reject(ticket, fromValue(error));
   }
   if (drained.notices !== undefined) for (const notice of drained.notices) notices.announce(notice);
-  if (drained.deliveries !== undefined)
-    dispatcher.deliver(drained.deliveries, drained.shapes ?? [], raw);
 }

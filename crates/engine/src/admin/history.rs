@@ -39,7 +39,8 @@ async fn event(context: &Context, mut args: Arguments) -> Result<Value, BusError
     };
     let missing = || Missing { id: id.clone(), timestamp_ms: 0 };
     let codec = context.config.codec;
-    if let Some(decoded) = kept.as_deref().and_then(|message| codec.read_message(message, missing).ok()) {
+    if let Some(decoded) = kept.as_deref().and_then(|message| codec.read_message(message, missing, None).ok())
+    {
         return Ok(decoded.json.into_owned().into());
     }
     let own = context.recent().events().into_iter().find(|event| event.id == id);
@@ -192,5 +193,5 @@ fn local_events(context: &Context, query: &Query) -> Vec<PastEvent> {
 /// The event of an entry; `None` where it holds none.
 pub(super) fn read(codec: Codec, entry: &StoredEntry) -> Option<DecodedEntry<'_>> {
     let fields = entry.fields.iter().map(|(name, value)| (&**name, &**value));
-    codec.read_entry(fields, entry.id).ok()
+    codec.read_entry(fields, entry.id, None).ok()
 }

@@ -101,7 +101,14 @@ impl Client {
         if more {
             state.completions.wake();
         }
+        // Last: of everything that was taken until now the host then knows the shapes.
+        (drained.shape_changes, drained.shape_generation) = state.shapes.drain(state.clock.now_ms());
         drained
+    }
+
+    /// The host builds objects by shapes from now on, and not from JSON alone.
+    pub fn build_by_shapes(&self) {
+        self.core.state.shapes.want();
     }
 
     /// Takes entries of groups. Returns whether there are more.

@@ -65,7 +65,8 @@ impl ClientEvents {
 
     /// What a transport of this client is made with, where it reports to `events`.
     pub(crate) fn context(&self, events: Arc<dyn TransportEvents>) -> TransportContext {
-        let ClientState { config, clock, channels, origin, types, unstored, samples, .. } = &*self.state;
+        let ClientState { config, clock, channels, origin, types, unstored, shapes, samples, .. } =
+            &*self.state;
         TransportContext {
             config: config.clone(),
             clock: clock.clone(),
@@ -73,6 +74,7 @@ impl ClientEvents {
             origin: origin.clone(),
             types: types.clone(),
             unstored: unstored.clone(),
+            shapes: shapes.clone(),
             samples: samples.clone(),
             events,
         }

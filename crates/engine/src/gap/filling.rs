@@ -224,7 +224,10 @@ impl<'a> Filling<'a> {
     fn take(&mut self, stream: usize, entry: &StoredEntry, clock: StoreClock) -> bool {
         let Recovery { shared, storage, .. } = &**self.recovery;
         let fields = entry.fields.iter().map(|(name, value)| (&**name, &**value));
-        let Ok(read) = shared.config.codec.read_entry(fields, entry.id) else { return true };
+        let Ok(read) = shared.config.codec.read_entry(fields, entry.id, shared.shapes.lock().as_deref_mut())
+        else {
+            return true;
+        };
         let DecodedEntry { event, only_group } = read;
         let own = event.instance_id.as_deref() == Some(shared.origin.instance_id());
         if own && shared.config.mode == Mode::Hybrid {

@@ -7,6 +7,7 @@ mod notice;
 
 use std::sync::Arc;
 
+use oxbus_model::codec::outline::shapes::Changes;
 use oxbus_model::delivery::Delivery;
 use oxbus_model::stream_store::EntryId;
 use oxbus_model::{BusError, Outcome};
@@ -116,6 +117,10 @@ pub struct Drained {
     pub failed: Vec<Failed>,
     /// Events for handlers.
     pub deliveries: Vec<Delivery>,
+    /// What the host is to know of shapes and strings before it reads the data of `deliveries`.
+    pub shape_changes: Changes,
+    /// The generation of the shapes that it knows then.
+    pub shape_generation: u32,
     /// Answers to requests.
     pub replies: Vec<Reply>,
     /// Events of the client.
@@ -130,6 +135,7 @@ impl Drained {
             && self.delivered_locally.is_empty()
             && self.failed.is_empty()
             && self.deliveries.is_empty()
+            && self.shape_changes.is_empty()
             && self.replies.is_empty()
             && self.notices.is_empty()
     }

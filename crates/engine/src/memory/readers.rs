@@ -73,11 +73,14 @@ impl EndedRead {
         match result {
             Ok(delivered) => {
                 let (codec, own_instance) = (context.config.codec, context.origin.instance_id());
+                let mut shapes = context.shapes.lock();
                 let arrival = |Delivered { stream, id, fields }: Delivered| {
                     let fields = fields.iter().map(|(name, value)| (&**name, &**value));
-                    ReceivedEntry::new(codec, stream, id, fields, own_instance)
+                    ReceivedEntry::new(codec, stream, id, fields, own_instance, shapes.as_deref_mut())
                 };
-                context.events.entries(key, delivered.into_iter().map(arrival).collect());
+                let entries = delivered.into_iter().map(arrival).collect();
+                drop(shapes);
+                context.events.entries(key, entries);
             }
             Err(error) => context.events.read_interrupted(key, error),
         }

@@ -25,6 +25,7 @@ pub(crate) fn receive(
         codec: state.config.codec,
         instance_id: state.origin.instance_id(),
         types: &state.types,
+        shapes: &state.shapes,
         seen,
         drops_own: state.config.mode == Mode::Hybrid,
     };
@@ -46,6 +47,7 @@ pub(crate) fn own_events(state: &ClientState) -> OwnEvents<'_> {
         codec: state.config.codec,
         instance_id: state.origin.instance_id(),
         types: &state.types,
+        shapes: &state.shapes,
     }
 }
 

@@ -1,6 +1,7 @@
 //! From a live message to the queue of a handler.
 //!
-//! - `reception`: from a message to an event and the subscriptions that it reaches; `seen`: whether it has come before.
+//! - `reception`: from a message to an event and the subscriptions that it reaches; `seen`: whether it has come before;
+//!   `shapes`: what its data is made of.
 //! - `foreign`: messages that are not events.
 //! - `acceptance`: from a batch of messages to the queue.
 //! - `live_queue`: the events that wait for handlers; `dropped`: what is told of those that full queues drop; `handler_metrics`: what is measured of handler calls.
@@ -14,3 +15,4 @@ pub(crate) mod handler_metrics;
 pub(crate) mod live_queue;
 pub(crate) mod reception;
 pub(crate) mod seen;
+pub(crate) mod shapes;

@@ -11,6 +11,7 @@ use oxbus_model::routing::router::{Router, ServerSubscriptionRef};
 use crate::publish::encoder::{Encoded, new_id};
 use crate::receive::foreign::ForeignMessages;
 use crate::receive::seen::SeenMessages;
+use crate::receive::shapes::SharedShapes;
 use crate::runtime::clock;
 use crate::transport::inbound::{InboundBatch, OwnEvents};
 
@@ -21,6 +22,7 @@ pub(crate) struct Reception<'a> {
     pub(crate) codec: Codec,
     pub(crate) instance_id: &'a str,
     pub(crate) types: &'a Types,
+    pub(crate) shapes: &'a SharedShapes,
     /// Records what comes, so that it can be told from what was missed.
     pub(crate) seen: Option<&'a SeenMessages>,
     /// Whether events of this client are dropped when they come back from the server. In hybrid mode they were delivered
@@ -31,9 +33,10 @@ pub(crate) struct Reception<'a> {
 impl OwnEvents<'_> {
     /// Adds an event to `batch`. False when no subscription wants it.
     pub(crate) fn take(&self, event: &Encoded<'_>, batch: &mut InboundBatch) -> bool {
-        let OwnEvents { router, channels, codec, instance_id, types } = self;
+        let OwnEvents { router, channels, codec, instance_id, types, shapes } = self;
         let (codec, seen) = (*codec, None);
-        Reception { router, channels, codec, instance_id, types, seen, drops_own: true }.own(event, batch)
+        Reception { router, channels, codec, instance_id, types, shapes, seen, drops_own: true }
+            .own(event, batch)
     }
 }
 
@@ -52,7 +55,7 @@ impl Reception<'_> {
         if batch.routes.len() == before && !may_be_heard {
             return;
         }
-        let decoded = match self.codec.read_message(payload, missing) {
+        let decoded = match self.codec.read_message(payload, missing, self.shapes.lock().as_deref_mut()) {
             Ok(decoded) => decoded,
             Err(reason) => {
                 batch.routes.truncate(before);
@@ -93,7 +96,8 @@ impl Reception<'_> {
         if batch.routes.len() == before {
             return false;
         }
-        let Ok(decoded) = self.codec.read_message(event.payload, missing) else {
+        let shapes = self.shapes.lock();
+        let Ok(decoded) = self.codec.read_message(event.payload, missing, { shapes }.as_deref_mut()) else {
             // What was just written can be read.
             batch.routes.truncate(before);
             return false;

@@ -32,6 +32,7 @@ use crate::publish::publish_counts::PublishCounts;
 use crate::publish::unstored_types::UnstoredTypes;
 use crate::receive::confirmations::Confirmations;
 use crate::receive::live_queue::LiveQueue;
+use crate::receive::shapes::SharedShapes;
 use crate::runtime::clock::Clock;
 use groups::Groups;
 use lifecycle::Lifecycle;
@@ -57,6 +58,8 @@ pub(crate) struct ClientState {
     pub(crate) log: Dispatch,
     /// Logs some of the events.
     pub(crate) samples: Arc<EventSamples>,
+    /// Which objects the events have that this client receives.
+    pub(crate) shapes: Arc<SharedShapes>,
     pub(crate) admission: Admission,
     pub(crate) lifecycle: Lifecycle,
     /// Wakes the task that keeps time: a deadline has changed.
@@ -91,6 +94,7 @@ impl ClientState {
                 config.performance.max_in_flight,
                 config.performance.max_in_flight_bytes,
             ),
+            shapes: Arc::new(SharedShapes::new()),
             lifecycle: Lifecycle::new(),
             deadlines: Notify::new(),
             presence_due: Notify::new(),

@@ -60,7 +60,7 @@ impl RecentEvents {
 fn event(codec: Codec, message: &str) -> Option<RecentEvent> {
     // Only whole events are kept, so nothing is missing.
     let missing = || Missing { id: String::new(), timestamp_ms: 0 };
-    let decoded = codec.read_message(message.as_bytes(), missing).ok()?;
+    let decoded = codec.read_message(message.as_bytes(), missing, None).ok()?;
     Some(RecentEvent {
         id: id_of(&decoded.json)?.into_owned(),
         event_type: decoded.event_type.into_owned(),

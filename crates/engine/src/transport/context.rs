@@ -9,6 +9,7 @@ use oxbus_model::routing::channel::Channels;
 
 use crate::observe::event_samples::EventSamples;
 use crate::publish::unstored_types::UnstoredTypes;
+use crate::receive::shapes::SharedShapes;
 use crate::runtime::clock::Clock;
 use crate::transport::events::TransportEvents;
 
@@ -26,6 +27,8 @@ pub(crate) struct TransportContext {
     pub(crate) types: Arc<Types>,
     /// Types that are published and stored nowhere.
     pub(crate) unstored: Arc<UnstoredTypes>,
+    /// Which objects the events have that the client receives.
+    pub(crate) shapes: Arc<SharedShapes>,
     /// Logs some of the events.
     pub(crate) samples: Arc<EventSamples>,
     /// Where everything is reported.

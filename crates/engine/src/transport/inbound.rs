@@ -8,6 +8,8 @@ use oxbus_model::observe::metrics::{TypeCache, Types};
 use oxbus_model::routing::channel::Channels;
 use oxbus_model::routing::router::{Route, Router};
 
+use crate::receive::shapes::SharedShapes;
+
 /// Events of one read, or of one batch of publishes, and where they go. Its memory is used again for the next.
 #[derive(Default)]
 pub(crate) struct InboundBatch {
@@ -27,4 +29,5 @@ pub(crate) struct OwnEvents<'a> {
     pub(crate) codec: Codec,
     pub(crate) instance_id: &'a str,
     pub(crate) types: &'a Types,
+    pub(crate) shapes: &'a SharedShapes,
 }

@@ -27,8 +27,17 @@ pub(super) async fn run(inner: Arc<Inner>) {
 }
 
 fn dispatch(inner: &Arc<Inner>, drained: Drained) {
-    let Drained { published, failed, deliveries, replies, notices, settled_locally, delivered_locally } =
-        drained;
+    let Drained {
+        published,
+        failed,
+        deliveries,
+        replies,
+        notices,
+        settled_locally,
+        delivered_locally,
+        shape_changes: _,
+        shape_generation: _,
+    } = drained;
     for DeliveredLocally { batch, items } in delivered_locally {
         let mut waiting = lock(&inner.waiting);
         let open = waiting.batches.get_mut(&batch);

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::codec::parts::Parts;
+use crate::codec::outline::Outline;
+use crate::codec::parts::{Parts, Span};
 
 /// Why a message is not an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub struct Decoded<'a> {
     pub key: Option<Cow<'a, str>>,
     /// Where the parts of the event stand in `json`, when it has only those that every event of Oxbus has.
     pub parts: Option<Parts>,
+    /// What stands in its data, and where the data stands in `json`.
+    pub outlined: Option<(Span, Outline)>,
 }
 
 /// An event that was read from a stream entry.

@@ -10,7 +10,8 @@
 //! - [`new_event`]: an event that is written; [`decoded`]: an event that was read; [`parts`]: where its parts stand;
 //!   [`dead_letter`]: a dead letter that was read
 //! - [`event_json`]: questions about an event that was read, whatever its format was
-//! - [`json`]: a scanner that checks JSON and finds members in it, without building values
+//! - [`json`]: a scanner that checks JSON and finds members in it, without building values; [`outline`]: the values in the data of
+//!   an event, for a host that builds objects from them
 
 pub mod dead_letter;
 pub mod decoded;
@@ -18,6 +19,7 @@ pub mod event_json;
 pub mod field_names;
 pub mod json;
 pub mod new_event;
+pub mod outline;
 mod oxbus;
 pub mod parts;
 
@@ -26,6 +28,7 @@ use dead_letter::DeadLetter;
 use decoded::{Decoded, DecodedEntry, Foreign, Missing};
 use field_names::FieldNames;
 use new_event::{NewEvent, Origin};
+use outline::Shapes;
 
 /// The wire format of a client. It is chosen once, by the configuration.
 ///
@@ -49,18 +52,20 @@ impl Codec {
         }
     }
 
-    /// Reads a live message. `missing` is called only where a foreign publisher left something out.
+    /// Reads a live message. `missing` is called only where a foreign publisher left something out. With `shapes`, what stands in
+    /// the data is noted as well, for a host that builds objects from it.
     ///
     /// # Errors
     /// [`Foreign`], with the reason, when the message is not an event.
     #[inline]
-    pub fn read_message(
+    pub fn read_message<'a>(
         self,
-        message: &[u8],
+        message: &'a [u8],
         missing: impl FnOnce() -> Missing,
-    ) -> Result<Decoded<'_>, Foreign> {
+        shapes: Option<&mut Shapes>,
+    ) -> Result<Decoded<'a>, Foreign> {
         match self {
-            Codec::Oxbus => oxbus::message::read(message, missing),
+            Codec::Oxbus => oxbus::message::read(message, missing, shapes),
         }
     }
 
@@ -73,6 +78,7 @@ impl Codec {
     }
 
     /// Reads the fields of the stream entry `id`. What its publisher left out is completed from the id of the entry.
+    /// `shapes` as for a message.
     ///
     /// # Errors
     /// The reason why the entry is not an event.
@@ -81,9 +87,10 @@ impl Codec {
         self,
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
         id: EntryId,
+        shapes: Option<&mut Shapes>,
     ) -> Result<DecodedEntry<'a>, String> {
         match self {
-            Codec::Oxbus => oxbus::entry::read(fields, id),
+            Codec::Oxbus => oxbus::entry::read(fields, id, shapes),
         }
     }
 

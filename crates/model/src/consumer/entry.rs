@@ -235,7 +235,7 @@ impl HeldEntry {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.event.as_ref().map_or(0, |event| event.json.len())
+        self.event.as_ref().map_or(0, |event| event.size())
     }
 
     pub(super) fn key(&self) -> Option<&Arc<str>> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::codec::Codec;
+use crate::codec::outline::Shapes;
 use crate::delivery::event::{InboundEvent, LiveEvent};
 use crate::stream_store::{EntryId, StoredEntry};
 
@@ -42,15 +43,17 @@ pub enum Content {
 }
 
 impl ReceivedEntry {
-    /// A new entry, which was read for the first time. `own_instance` is the client start that reads it.
+    /// A new entry, which was read for the first time. `own_instance` is the client start that reads it, and `shapes` are its
+    /// shapes.
     pub fn new<'a>(
         codec: Codec,
         stream: Arc<str>,
         id: EntryId,
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
         own_instance: &str,
+        shapes: Option<&mut Shapes>,
     ) -> ReceivedEntry {
-        let content = Content::read(codec, fields, id, own_instance);
+        let content = Content::read(codec, fields, id, own_instance, shapes);
         ReceivedEntry {
             stream,
             id,
@@ -66,7 +69,7 @@ impl ReceivedEntry {
     pub fn pending(codec: Codec, stream: Arc<str>, entry: StoredEntry, own_instance: &str) -> ReceivedEntry {
         let StoredEntry { id, deliveries, started, unhandled_since, due_in, fields } = entry;
         let fields = fields.iter().map(|(name, value)| (&**name, &**value));
-        let new = ReceivedEntry::new(codec, stream, id, fields, own_instance);
+        let new = ReceivedEntry::new(codec, stream, id, fields, own_instance, None);
         ReceivedEntry { deliveries, started, unhandled_since, due_in, ..new }
     }
 }
@@ -96,8 +99,9 @@ impl Content {
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
         id: EntryId,
         own_instance: &str,
+        shapes: Option<&mut Shapes>,
     ) -> Content {
-        match codec.read_entry(fields, id) {
+        match codec.read_entry(fields, id, shapes) {
             Ok(entry) => {
                 let event_type = Box::from(&*entry.event.event_type);
                 let own = entry.event.instance_id.as_deref() == Some(own_instance);

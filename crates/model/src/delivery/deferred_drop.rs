@@ -20,7 +20,7 @@ pub(crate) struct DeferredDrop {
 impl DeferredDrop {
     /// Keeps an event, or drops it if there is no room.
     pub(crate) fn push(&mut self, event: Arc<LiveEvent>) {
-        let bytes = self.bytes + event.json.len();
+        let bytes = self.bytes + event.size();
         if bytes <= MAX_BYTES && self.events.len() < MAX_EVENTS {
             self.bytes = bytes;
             self.events.push(event);

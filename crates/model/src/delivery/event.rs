@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::codec::decoded::Decoded;
 use crate::codec::json;
-use crate::codec::parts::Parts;
+use crate::codec::outline::Outline;
+use crate::codec::parts::{Parts, Span};
 use crate::filter::Filter;
 use crate::stream_store::EntryId;
 
@@ -19,6 +20,8 @@ pub struct LiveEvent {
     pub json: Box<str>,
     /// Where its parts stand in `json`, when it has no others.
     pub parts: Option<Parts>,
+    /// What stands in its data, and where the data stands in `json`.
+    pub outlined: Option<(Span, Outline)>,
     /// The channel that it came on, where it is not the prefix and the event type.
     pub channel: Option<Box<str>>,
     /// When it was published, by the publisher's clock.
@@ -36,11 +39,12 @@ impl LiveEvent {
     /// number 0 until it is counted.
     #[inline]
     pub fn of(decoded: Decoded<'_>, channel: Option<Box<str>>, own: bool) -> Self {
-        let Decoded { json, published_ms, key, parts, event_type: _, instance_id: _ } = decoded;
+        let Decoded { json, published_ms, key, parts, outlined, event_type: _, instance_id: _ } = decoded;
         let json = json.into_owned().into_boxed_str();
         LiveEvent {
             json,
             parts,
+            outlined,
             channel,
             published_ms,
             key: key.as_deref().map(Arc::from),
@@ -49,10 +53,16 @@ impl LiveEvent {
         }
     }
 
+    /// The memory that it takes for as long as it waits, in bytes.
+    pub fn size(&self) -> usize {
+        self.json.len() + self.outlined.as_ref().map_or(0, |(_, outline)| outline.size())
+    }
+
     /// Where its data stands in its JSON; `None` where it has none.
     pub fn data_range(&self) -> Option<Range<usize>> {
-        if let Some(parts) = &self.parts {
-            return Some(parts.data.range());
+        let known = self.parts.as_ref().map(|parts| parts.data);
+        if let Some(data) = known.or_else(|| self.outlined.as_ref().map(|(data, _)| *data)) {
+            return Some(data.range());
         }
         let ([data], _) = json::members(&mut json::Scanner::new(&self.json), ["data"]).ok()?;
         let data = data?;

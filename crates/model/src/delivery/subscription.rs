@@ -21,7 +21,7 @@ pub(super) struct QueuedEvent {
 
 impl Queued for QueuedEvent {
     fn bytes(&self) -> usize {
-        self.event.json.len()
+        self.event.size()
     }
 
     fn key(&self) -> Option<&Arc<str>> {
@@ -97,7 +97,7 @@ impl Subscription {
     /// The next event to run: a retry that is due, else the oldest in the queue.
     pub(super) fn next(&mut self, now: u64) -> Option<QueuedEvent> {
         if let Some(queued) = self.retries.pop_due(now) {
-            self.retry_bytes -= queued.event.json.len();
+            self.retry_bytes -= queued.event.size();
             return Some(queued);
         }
         self.queue.pop()
@@ -106,7 +106,7 @@ impl Subscription {
     /// Keeps an event for another attempt, and drops what then exceeds the bounds of the queue: new events
     /// first, then the retries that are due last. Returns how many were dropped.
     pub(super) fn retry_at(&mut self, at: u64, queued: QueuedEvent) -> u64 {
-        self.retry_bytes += queued.event.json.len();
+        self.retry_bytes += queued.event.size();
         self.retries.push(at, queued);
         let (max_events, max_bytes) = (self.queue.options().max_events, self.queue.options().max_bytes);
         let events = max_events.saturating_sub(self.retries.len());
@@ -114,7 +114,7 @@ impl Subscription {
         let mut dropped = self.queue.shrink(events, bytes) as u64;
         while self.retries.len() > max_events || self.retry_bytes > max_bytes {
             let Some(queued) = self.retries.pop_last() else { break };
-            self.retry_bytes -= queued.event.json.len();
+            self.retry_bytes -= queued.event.size();
             dropped += 1;
         }
         dropped

@@ -25,6 +25,7 @@ fn candidate(json: &str) -> InboundEvent {
     InboundEvent::new(LiveEvent {
         json: json.into(),
         parts: None,
+        outlined: None,
         channel: None,
         published_ms: None,
         key: None,

@@ -101,12 +101,14 @@ impl GroupReaderSession {
         let mut arrivals = Vec::new();
         let mut unknown = false;
         let (codec, instance) = (self.context.config.codec, self.context.origin.instance_id());
+        let mut shapes = self.context.shapes.lock();
         let answer = visit(reply, |name, id, fields| {
             let Some(stream) = read.streams.iter().find(|stream| stream.as_bytes() == name) else {
                 unknown = true;
                 return;
             };
-            arrivals.push(ReceivedEntry::new(codec, stream.clone(), id, fields, instance));
+            let shapes = shapes.as_deref_mut();
+            arrivals.push(ReceivedEntry::new(codec, stream.clone(), id, fields, instance, shapes));
         })?;
         if unknown {
             let message = "the server sent entries of a stream that was not asked for";

@@ -44,17 +44,42 @@ impl<'a> Scanner<'a> {
         Scanner { text, at: 0 }
     }
 
-    fn peek(&self) -> Option<u8> {
+    /// How many bytes were read.
+    pub(in crate::codec) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// The whole text.
+    pub(in crate::codec) fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// What was read since `start`.
+    pub(in crate::codec) fn since(&self, start: usize) -> &'a str {
+        &self.text[start..self.at]
+    }
+
+    /// What is left.
+    pub(in crate::codec) fn rest(&self) -> &'a [u8] {
+        &self.text.as_bytes()[self.at..]
+    }
+
+    /// Passes over what the caller has compared: whole characters.
+    pub(in crate::codec) fn skip(&mut self, bytes: usize) {
+        self.at += bytes;
+    }
+
+    pub(in crate::codec) fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    fn space(&mut self) {
+    pub(in crate::codec) fn space(&mut self) {
         while matches!(self.peek(), Some(b' ' | b'\n' | b'\t' | b'\r')) {
             self.at += 1;
         }
     }
 
-    fn eat(&mut self, byte: u8) -> Result<(), Refused> {
+    pub(in crate::codec) fn eat(&mut self, byte: u8) -> Result<(), Refused> {
         if self.peek() != Some(byte) {
             return Err(Refused);
         }
@@ -161,7 +186,7 @@ impl<'a> Scanner<'a> {
                         continue;
                     }
                 }
-                b'-' | b'0'..=b'9' => self.number()?,
+                b'-' | b'0'..=b'9' => drop(self.number()?),
                 b't' => self.word("true")?,
                 b'f' => self.word("false")?,
                 b'n' => self.word("null")?,
@@ -201,7 +226,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    fn word(&mut self, word: &str) -> Result<(), Refused> {
+    pub(in crate::codec) fn word(&mut self, word: &str) -> Result<(), Refused> {
         if !self.text.as_bytes()[self.at..].starts_with(word.as_bytes()) {
             return Err(Refused);
         }
@@ -209,7 +234,9 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    fn number(&mut self) -> Result<(), Refused> {
+    /// Reads a number and returns its text.
+    pub(in crate::codec) fn number(&mut self) -> Result<&'a str, Refused> {
+        let start = self.at;
         if self.peek() == Some(b'-') {
             self.at += 1;
         }
@@ -229,7 +256,7 @@ impl<'a> Scanner<'a> {
             }
             self.digits()?;
         }
-        Ok(())
+        Ok(self.since(start))
     }
 
     /// One digit or more.

@@ -24,6 +24,11 @@ impl<'a> RawText<'a> {
         self.quoted
     }
 
+    /// Whether it has escapes.
+    pub(in crate::codec) fn is_escaped(self) -> bool {
+        self.escaped
+    }
+
     /// What it says: borrowed unless it has escapes.
     ///
     /// # Errors

@@ -49,7 +49,7 @@ pub fn read(stored: StoredEntry) -> DeadLetter {
     };
     let message_id = told(ID);
     let original = EntryId::from_bytes(message_id.as_bytes()).unwrap_or(stored.id);
-    let event = entry::read(fields.iter().map(|(name, value)| (&**name, &**value)), original).ok();
+    let event = entry::read(fields.iter().map(|(name, value)| (&**name, &**value)), original, None).ok();
     DeadLetter {
         id: stored.id,
         stream: told(STREAM),

@@ -2,8 +2,8 @@
 
 use super::ONLY_GROUP;
 use crate::codec::decoded::{Decoded, DecodedEntry};
-use crate::codec::json;
-use crate::codec::json::{Refused, Scanner, escaped, plain_length, text_of};
+use crate::codec::json::{Refused, Scanner, escaped, plain_length, text_of, whole};
+use crate::codec::outline::{Outline, Shapes};
 use crate::codec::parts::{Parts, Span};
 use crate::options::names::check_event_type;
 use crate::stream_store::EntryId;
@@ -18,12 +18,13 @@ use crate::time;
 pub fn read<'a>(
     fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     entry_id: EntryId,
+    shapes: Option<&mut Shapes>,
 ) -> Result<DecodedEntry<'a>, String> {
     let raw = Raw::gather(fields);
     let event_type = text("eventType", raw.event_type)?.ok_or("the field eventType is missing")?;
     check_event_type(event_type).map_err(|error| error.message)?;
     let data = text("data", raw.data)?.ok_or("the field data is missing")?;
-    let data = json::whole(data).map_err(|Refused| "the field data is not JSON")?;
+    let (data, outline) = value(data, event_type, shapes).map_err(|Refused| "the field data is not JSON")?;
     let meta = Meta::read(text("meta", raw.meta)?);
     let only_group = text(ONLY_GROUP, raw.group)?;
 
@@ -104,6 +105,7 @@ pub fn read<'a>(
         instance_id: meta.instance_id.and_then(text_of),
         key: meta.key.and_then(text_of),
         parts,
+        outlined: outline.and_then(|outline| Some((data_span?, outline))),
     };
     Ok(DecodedEntry { event, only_group })
 }
@@ -147,6 +149,20 @@ impl<'a> Raw<'a> {
         }
         raw
     }
+}
+
+/// The one JSON value that `text` is, and what stands in it.
+fn value<'a>(
+    text: &'a str,
+    event_type: &str,
+    shapes: Option<&mut Shapes>,
+) -> Result<(&'a str, Option<Outline>), Refused> {
+    let Some(shapes) = shapes else { return Ok((whole(text)?, None)) };
+    let mut scanner = Scanner::new(text);
+    scanner.space();
+    let value = shapes.read(&mut scanner, event_type)?;
+    scanner.end()?;
+    Ok(value)
 }
 
 /// The text of a field; an empty one counts as missing.

@@ -22,7 +22,7 @@ fn fields(pairs: Pairs<'_>) -> Fields {
 }
 
 fn read_pairs<'a>(pairs: Pairs<'a>) -> Result<DecodedEntry<'a>, String> {
-    read(pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())), ID)
+    read(pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())), ID, None)
 }
 
 fn is_mine(entry: &DecodedEntry<'_>) -> bool {
@@ -95,11 +95,11 @@ fn the_parts_of_a_plain_event_are_known() {
         Metadata { correlation_id: Some("c"), causation_id: Some("é"), ..Default::default() },
     ] {
         let fields = written(&Origin::new("s", "me"), Some(&metadata));
-        let read = read(fields.iter().map(|(n, v)| (&**n, &**v)), ID).unwrap();
+        let read = read(fields.iter().map(|(n, v)| (&**n, &**v)), ID, None).unwrap();
         assert!(is_mine(&read) && read.event.key.is_none());
         let DecodedEntry { event, only_group } = read;
         assert_eq!((&*event.event_type, only_group), ("photo.uploaded", None));
-        let of_wire = message::read(event.json.as_bytes(), || unreachable!()).unwrap();
+        let of_wire = message::read(event.json.as_bytes(), || unreachable!(), None).unwrap();
         assert_eq!(event.parts, of_wire.parts);
         assert!(event.parts.is_some());
     }
@@ -204,7 +204,7 @@ fn what_is_not_an_event_says_why() {
     {
         let good = [("eventType".as_bytes(), "a".as_bytes()), (b"data", b"1")];
         let bad = [(name.as_bytes(), b"\"\xff\"".as_slice())];
-        let reason = read(good.into_iter().chain(bad), ID).unwrap_err();
+        let reason = read(good.into_iter().chain(bad), ID, None).unwrap_err();
         assert_eq!(reason, format!("the field {name} is not UTF-8"));
     }
 }
@@ -239,7 +239,7 @@ fn a_dead_letter_is_read_as_it_is_written() {
 }
 
 fn read_event(fields: &Fields) -> DecodedEntry<'_> {
-    read(fields.iter().map(|(name, value)| (&**name, &**value)), ID).unwrap()
+    read(fields.iter().map(|(name, value)| (&**name, &**value)), ID, None).unwrap()
 }
 
 #[test]
@@ -292,10 +292,10 @@ proptest! {
         let mut message = Vec::new();
         let event = NewEvent { id: &id, event_type: "a.b", data: &data, timestamp: STAMP, metadata };
         message::write(&mut message, &origin, &event);
-        let live = message::read(&message, || Missing { id: String::new(), timestamp_ms: 0 }).unwrap();
+        let live = message::read(&message, || Missing { id: String::new(), timestamp_ms: 0 }, None).unwrap();
         let mut fields = Fields::new();
         write(&mut |name, value| fields.push((name.into(), value.into())), &origin, &event);
-        let stored = read(fields.iter().map(|(name, value)| (&**name, &**value)), ID).unwrap();
+        let stored = read(fields.iter().map(|(name, value)| (&**name, &**value)), ID, None).unwrap();
         prop_assert_eq!(&*stored.event.json, &*live.json);
         prop_assert_eq!(&*stored.event.event_type, &*live.event_type);
         prop_assert_eq!(stored.event.key.as_deref(), live.key.as_deref());
@@ -319,7 +319,7 @@ proptest! {
         ), 0..10),
     ) {
         let pairs = || fields.iter().map(|(name, value)| (name.as_bytes(), &**value));
-        if let Ok(stored) = read(pairs(), ID) {
+        if let Ok(stored) = read(pairs(), ID, None) {
             prop_assert!(serde_json::from_str::<Map<String, Value>>(&stored.event.json).is_ok(), "{}", stored.event.json);
             if let Some(parts) = stored.event.parts {
                 for span in spans(parts).into_iter().flatten() {

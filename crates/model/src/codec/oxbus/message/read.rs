@@ -4,19 +4,24 @@ use std::borrow::Cow;
 
 use crate::codec::decoded::{Decoded, Foreign, Missing};
 use crate::codec::json::{Refused, Scanner, members, quoted, text_of};
+use crate::codec::outline::{Outline, Shapes};
 use crate::codec::parts::{Parts, Span};
 use crate::time;
 
 /// Reads a message. `missing` is called only where a foreign publisher left something out. A message is an event
 /// when it is a JSON object whose `type` is text, and which has `data` or nothing but members of an event. Without `data`
 /// and without other members its data is `null`: there is nothing to lose.
-pub fn read(message: &[u8], missing: impl FnOnce() -> Missing) -> Result<Decoded<'_>, Foreign> {
+pub fn read<'a>(
+    message: &'a [u8],
+    missing: impl FnOnce() -> Missing,
+    shapes: Option<&mut Shapes>,
+) -> Result<Decoded<'a>, Foreign> {
     let text = std::str::from_utf8(message).map_err(|_| Foreign::NotText)?;
-    if let Ok(wire) = scan(text)
+    if let Ok(wire) = scan(text, shapes)
         && let Some(published_ms) = wire.published_ms()
     {
         let parts = wire.parts(text);
-        let Wire { event_type, metadata, .. } = wire;
+        let Wire { event_type, metadata, data, outline, .. } = wire;
         let WireMetadata { instance_id, key, .. } = metadata.unwrap_or_default();
         return Ok(Decoded {
             json: Cow::Borrowed(text),
@@ -25,6 +30,7 @@ pub fn read(message: &[u8], missing: impl FnOnce() -> Missing) -> Result<Decoded
             instance_id,
             key,
             parts,
+            outlined: outline.and_then(|outline| Some((Span::within(text, data?)?, outline))),
         });
     }
     complete(text, missing)
@@ -80,6 +86,7 @@ fn complete(text: &str, missing: impl FnOnce() -> Missing) -> Result<Decoded<'st
         instance_id: instance_id.and_then(text_of).map(|text| text.into_owned().into()),
         key: key.and_then(text_of).map(|text| text.into_owned().into()),
         parts: None,
+        outlined: None,
     })
 }
 
@@ -89,6 +96,7 @@ struct Wire<'a> {
     id: Option<Cow<'a, str>>,
     event_type: Option<Cow<'a, str>>,
     data: Option<&'a str>,
+    outline: Option<Outline>,
     metadata: Option<WireMetadata<'a>>,
     others: usize,
 }
@@ -146,13 +154,20 @@ impl<'a> Wire<'a> {
 }
 
 /// Reads the members of an event. Refuses what is not a JSON object, and a member that is there twice.
-fn scan(text: &str) -> Result<Wire<'_>, Refused> {
+fn scan<'a>(text: &'a str, mut shapes: Option<&mut Shapes>) -> Result<Wire<'a>, Refused> {
     let mut scanner = Scanner::new(text);
     let mut wire = Wire::default();
     scanner.object(|scanner, name| match &*name.text()? {
         "id" => once(&mut wire.id, scanner.string()?.text()?),
         "type" => once(&mut wire.event_type, scanner.string()?.text()?),
-        "data" => once(&mut wire.data, scanner.value()?),
+        "data" => {
+            let (data, outline) = match &mut shapes {
+                Some(shapes) => shapes.read(scanner, wire.event_type.as_deref().unwrap_or_default())?,
+                None => (scanner.value()?, None),
+            };
+            wire.outline = outline;
+            once(&mut wire.data, data)
+        }
         "metadata" if wire.metadata.is_some() => Err(Refused),
         "metadata" => scan_metadata(scanner, wire.metadata.insert(WireMetadata::default())),
         _ => {

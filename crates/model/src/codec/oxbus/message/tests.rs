@@ -85,7 +85,7 @@ fn missing() -> Missing {
 }
 
 fn read_text(text: &str) -> Result<Decoded<'_>, Foreign> {
-    read(text.as_bytes(), missing)
+    read(text.as_bytes(), missing, None)
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn the_parts_of_a_plain_event_are_found() {
     let metadata = Metadata { correlation_id: Some("c"), causation_id: Some("p"), ..Default::default() };
     let origin = Origin::new("s", "i");
     write(&mut out, &origin, &NewEvent { metadata: Some(&metadata), ..plain("[1, 2]") });
-    let decoded = read(&out, missing).unwrap();
+    let decoded = read(&out, missing, None).unwrap();
     let parts = decoded.parts.unwrap();
     let of = |span: Span| span.of(&decoded.json);
     assert_eq!([of(parts.id), of(parts.event_type), of(parts.data)], ["1", "t", "[1, 2]"]);
@@ -111,11 +111,11 @@ fn the_parts_of_a_plain_event_are_found() {
     assert_eq!((parts.correlation_id.map(of), parts.causation_id.map(of)), (Some("c"), Some("p")));
     out.clear();
     write(&mut out, &origin, &plain("null"));
-    assert_eq!(read(&out, missing).unwrap().parts.unwrap().correlation_id, None);
+    assert_eq!(read(&out, missing, None).unwrap().parts.unwrap().correlation_id, None);
     out.clear();
     let room = Metadata { room: Some("a: é"), ..Default::default() };
     write(&mut out, &origin, &NewEvent { metadata: Some(&room), ..plain("null") });
-    let decoded = read(&out, missing).unwrap();
+    let decoded = read(&out, missing, None).unwrap();
     assert_eq!(decoded.parts.unwrap().room.map(|room| room.of(&decoded.json)), Some("a: é"));
     for more in [
         Metadata { key: Some("k"), ..Default::default() },
@@ -125,7 +125,7 @@ fn the_parts_of_a_plain_event_are_found() {
     ] {
         out.clear();
         write(&mut out, &origin, &NewEvent { metadata: Some(&more), ..plain("null") });
-        assert_eq!(read(&out, missing).unwrap().parts, None);
+        assert_eq!(read(&out, missing, None).unwrap().parts, None);
     }
 }
 
@@ -167,7 +167,7 @@ fn an_event_nested_deeply_is_passed_on() {
     let deep = format!("{}{}", "{\"a\":".repeat(10_000), "1".to_owned() + &"}".repeat(10_000));
     let mut out = Vec::new();
     write(&mut out, &Origin::new("s", "i"), &plain(&deep));
-    let decoded = read(&out, missing).unwrap();
+    let decoded = read(&out, missing, None).unwrap();
     assert!(matches!(decoded.json, Cow::Borrowed(_)));
     assert!(decoded.parts.unwrap().data.of(&decoded.json) == deep);
 }
@@ -218,7 +218,7 @@ fn what_is_not_an_event_is_foreign() {
     for text in ["{}", "{\"type\":1}", r#"{"metadata":{},"data":1}"#] {
         assert_eq!(read_text(text).unwrap_err(), Foreign::NoType, "{text}");
     }
-    assert_eq!(read(b"{\"type\":\"\xff\"}", missing).unwrap_err(), Foreign::NotText);
+    assert_eq!(read(b"{\"type\":\"\xff\"}", missing, None).unwrap_err(), Foreign::NotText);
 }
 
 #[test]
@@ -288,7 +288,7 @@ proptest! {
 
     #[test]
     fn any_bytes_are_read_without_a_panic_and_give_one_json_object(bytes: Vec<u8>) {
-        if let Ok(decoded) = read(&bytes, missing) {
+        if let Ok(decoded) = read(&bytes, missing, None) {
             prop_assert!(serde_json::from_str::<Map<String, Value>>(&decoded.json).is_ok());
         }
     }
@@ -301,7 +301,7 @@ proptest! {
         let stamp = time::to_iso(5);
         let event = NewEvent { id: &id, event_type: "t", data: &data, timestamp: &stamp, metadata: Some(&metadata) };
         write(&mut out, &Origin::new("s", "i"), &event);
-        let decoded = read(&out, missing).unwrap();
+        let decoded = read(&out, missing, None).unwrap();
         prop_assert!(matches!(decoded.json, Cow::Borrowed(_)));
         prop_assert_eq!(decoded.published_ms, Some(5));
         prop_assert_eq!(decoded.instance_id.as_deref(), Some("i"));

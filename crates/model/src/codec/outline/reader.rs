@@ -1,0 +1,254 @@
+//! From the text of a value to its outline, in the pass that checks the text.
+
+use super::shapes::{Name, Shapes};
+use super::word::{FIRST_KNOWN, Kind, Literal, MAX, integer, word};
+use super::{Outline, keys};
+use crate::codec::json::{Refused, Scanner};
+
+/// How deep an outline goes. What is deeper is handed over as JSON text, which the host reads at any depth.
+pub(super) const MAX_DEPTH: u32 = 64;
+
+impl Shapes {
+    /// Reads a value: its text, and its outline. `name` is under what name it is known, such as the type of its event: values of one
+    /// name are expected to have one shape. There is no outline of what goes as JSON text as a whole: an object whose shape is
+    /// not known, or an array of such objects, and of a text of 512 MiB.
+    ///
+    /// # Errors
+    /// When the text does not go on with a JSON value.
+    pub(crate) fn read<'a>(
+        &mut self,
+        scanner: &mut Scanner<'a>,
+        name: &str,
+    ) -> Result<(&'a str, Option<Outline>), Refused> {
+        let start = scanner.position();
+        if scanner.rest().len() > MAX {
+            return Ok((scanner.value()?, None));
+        }
+        self.memory.words.clear();
+        self.memory.names.clear();
+        let mut reader = Reader { shapes: self, scanner, start };
+        let content = reader.value(keys::place(name), 0)?;
+        let text = scanner.since(start);
+        let words = &self.memory.words;
+        let outline = (content != Content::Unshaped)
+            .then(|| Outline { words: words.as_slice().into(), generation: self.generation() });
+        Ok((text, outline))
+    }
+}
+
+struct Reader<'s, 'b, 'a> {
+    shapes: &'s mut Shapes,
+    scanner: &'b mut Scanner<'a>,
+    /// Where the value begins.
+    start: usize,
+}
+
+/// What a value is made of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Content {
+    /// Of no objects.
+    Plain,
+    /// Of objects, some of which have a shape.
+    Shaped,
+    /// It goes as JSON text.
+    Unshaped,
+}
+
+impl Reader<'_, '_, '_> {
+    /// Reads a value. At `place` is the shape that it will probably have.
+    fn value(&mut self, place: u8, depth: u32) -> Result<Content, Refused> {
+        match self.scanner.peek().ok_or(Refused)? {
+            b'"' => self.string()?,
+            b'{' | b'[' if depth == MAX_DEPTH => {
+                let from = self.scanner.position();
+                self.scanner.value()?;
+                return self.as_json(from, self.shapes.memory.words.len());
+            }
+            b'{' => return self.object(place, depth),
+            b'[' => return self.array(place, depth),
+            b'-' | b'0'..=b'9' => self.number()?,
+            b't' => self.literal("true", Literal::True)?,
+            b'f' => self.literal("false", Literal::False)?,
+            b'n' => self.literal("null", Literal::Null)?,
+            _ => return Err(Refused),
+        }
+        Ok(Content::Plain)
+    }
+
+    fn push(&mut self, kind: Kind, number: usize) {
+        // No length within the text is beyond the limit, as the text is not.
+        self.shapes.memory.words.push(word(kind, number as u32));
+    }
+
+    /// Where a part of the text begins, from the start of the value.
+    fn push_offset(&mut self, position: usize) {
+        self.shapes.memory.words.push((position - self.start) as u32);
+    }
+
+    fn literal(&mut self, text: &str, literal: Literal) -> Result<(), Refused> {
+        self.scanner.word(text)?;
+        self.push(Kind::Literal, literal as usize);
+        Ok(())
+    }
+
+    fn string(&mut self) -> Result<(), Refused> {
+        let from = self.scanner.position();
+        let string = self.scanner.string()?;
+        let inside = &string.json()[1..string.json().len() - 1];
+        if string.is_escaped() {
+            self.push(Kind::Special, inside.len());
+        } else if let Some(known) = self.shapes.strings.find(inside) {
+            self.push(Kind::Literal, FIRST_KNOWN as usize + usize::from(known));
+            return Ok(());
+        } else {
+            self.push(Kind::Text, inside.len());
+        }
+        self.push_offset(from + 1);
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<(), Refused> {
+        let text = self.scanner.number()?;
+        if let Some(word) = small_integer(text) {
+            self.shapes.memory.words.push(word);
+            return Ok(());
+        }
+        // Rounded to the nearest, ties to even, and to infinity beyond the range, as ECMAScript has it. Never an error: the
+        // scanner accepts nothing that this does not.
+        let bits = text.parse::<f64>().map_err(|_| Refused)?.to_bits();
+        let words = &mut self.shapes.memory.words;
+        words.extend([word(Kind::Double, 0), bits as u32, (bits >> 32) as u32]);
+        Ok(())
+    }
+
+    fn array(&mut self, place: u8, depth: u32) -> Result<Content, Refused> {
+        let from = self.scanner.position();
+        let first = self.shapes.memory.words.len();
+        self.push(Kind::Array, 0);
+        let (mut count, mut content) = (0, Content::Plain);
+        self.scanner.eat(b'[')?;
+        self.scanner.space();
+        if self.scanner.peek() == Some(b']') {
+            self.scanner.eat(b']')?;
+            return Ok(content);
+        }
+        loop {
+            match (self.value(place, depth + 1)?, content) {
+                (Content::Shaped, _) => content = Content::Shaped,
+                (Content::Unshaped, Content::Plain) => content = Content::Unshaped,
+                _ => {}
+            }
+            count += 1;
+            self.scanner.space();
+            if self.scanner.peek() != Some(b',') {
+                break;
+            }
+            self.scanner.eat(b',')?;
+            self.scanner.space();
+        }
+        self.scanner.eat(b']')?;
+        if content == Content::Unshaped {
+            return self.as_json(from, first);
+        }
+        if let Some(begin) = self.shapes.memory.words.get_mut(first) {
+            *begin = word(Kind::Array, count);
+        }
+        Ok(content)
+    }
+
+    /// The value since `from`, whose words began at `first`, is handed over as JSON text.
+    fn as_json(&mut self, from: usize, first: usize) -> Result<Content, Refused> {
+        self.shapes.memory.words.truncate(first);
+        self.push(Kind::Json, self.scanner.position() - from);
+        self.push_offset(from);
+        Ok(Content::Unshaped)
+    }
+
+    fn object(&mut self, place: u8, depth: u32) -> Result<Content, Refused> {
+        let from = self.scanner.position();
+        let first = self.shapes.memory.words.len();
+        let names = self.shapes.memory.names.len();
+        self.scanner.eat(b'{')?;
+        self.scanner.space();
+        if self.scanner.peek() == Some(b'}') {
+            self.scanner.eat(b'}')?;
+            self.push(Kind::Literal, Literal::Empty as usize);
+            return Ok(Content::Plain);
+        }
+        self.push(Kind::Object, 0);
+        let expected = self.shapes.expected(place);
+        // How many keys were those of the expected shape. From the first other one on, keys are noted.
+        let mut followed = 0;
+        let mut as_expected = expected.is_some();
+        loop {
+            let key =
+                expected.as_ref().filter(|_| as_expected).and_then(|(_, shape)| shape.keys.written(followed));
+            let place = match key {
+                Some((written, place)) if self.scanner.rest().starts_with(written) => {
+                    self.scanner.skip(written.len());
+                    self.scanner.space();
+                    followed += 1;
+                    place
+                }
+                key => {
+                    let begin = self.scanner.position();
+                    let quoted = self.scanner.string()?.json();
+                    self.scanner.space();
+                    self.scanner.eat(b':')?;
+                    self.scanner.space();
+                    let written = key.and_then(|(written, _)| written.strip_suffix(b":"));
+                    if written == Some(quoted.as_bytes()) {
+                        followed += 1;
+                    } else {
+                        as_expected = false;
+                        let value = self.shapes.memory.words.len() as u32;
+                        let (start, end) = (begin as u32 + 1, (begin + quoted.len()) as u32 - 1);
+                        self.shapes.memory.names.push(Name { start, end, value });
+                    }
+                    keys::place(&quoted[1..quoted.len() - 1])
+                }
+            };
+            self.value(place, depth + 1)?;
+            self.scanner.space();
+            if self.scanner.peek() != Some(b',') {
+                break;
+            }
+            self.scanner.eat(b',')?;
+            self.scanner.space();
+        }
+        self.scanner.eat(b'}')?;
+        let shape = match &expected {
+            Some((number, shape)) if as_expected && shape.keys.count() == followed => Some(*number),
+            expected => {
+                let begin = expected.as_ref().map(|(_, shape)| (&**shape, followed));
+                self.shapes.find(self.scanner.text(), begin, names)
+            }
+        };
+        self.shapes.memory.names.truncate(names);
+        let Some(shape) = shape else { return self.as_json(from, first) };
+        self.shapes.was_used(shape, place);
+        if let Some(begin) = self.shapes.memory.words.get_mut(first) {
+            *begin = word(Kind::Object, u32::from(shape));
+        }
+        Ok(Content::Shaped)
+    }
+}
+
+/// The word for a number, if it is a small whole one. `-0` is not.
+fn small_integer(text: &str) -> Option<u32> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text),
+    };
+    if digits.len() > 9 || (negative && digits == "0") {
+        return None;
+    }
+    let mut value = 0i32;
+    for byte in digits.bytes() {
+        if !byte.is_ascii_digit() {
+            return None;
+        }
+        value = value * 10 + i32::from(byte - b'0');
+    }
+    integer(if negative { -value } else { value })
+}

@@ -1,0 +1,228 @@
+/** Reads what a drain brings as columns: the values of events. `crates/model/src/codec/outline/word.rs` says what words mean. */
+
+import { rawOf } from '../raw-json';
+import type { NativeClient, RawEvent } from './native';
+import type { Constructors } from './shapes';
+
+/** `[type, timestamp, source, instanceId, flags, room?]`: the members that events of a drain share. */
+export type Envelope = [string, string, string, string, number, string?];
+
+/** How many doubles, words, chunks and bytes of text there are. */
+export type ColumnLengths = [doubles: number, words: number, chunks: number, text: number];
+
+/** How many bits of a word say of which kind it is. */
+const KIND_BITS = 3;
+const KIND = (1 << KIND_BITS) - 1;
+
+const TEXT = 0;
+const INTEGER = 1;
+const DOUBLE = 2;
+const LITERAL = 3;
+const OBJECT = 4;
+const ARRAY = 5;
+const JSON_TEXT = 6;
+
+const NULL = 0;
+const FALSE = 1;
+const TRUE = 2;
+const EMPTY = 3;
+/** The literal that stands for the string with the number 0. */
+const FIRST_KNOWN = 4;
+/** The first word that stands for a known string; all literals from it on do. */
+const FIRST_KNOWN_WORD = (FIRST_KNOWN << KIND_BITS) | LITERAL;
+
+/** Flags of an envelope: which ids precede the data of its events. */
+const HAS_CORRELATION = 1;
+const HAS_CAUSATION = 2;
+
+/** The memory of a drain that is kept for the next one, in bytes. A drain brings more only if an event is large. */
+const KEPT = 512 * 1024;
+const NO_TEXT: readonly string[] = [];
+
+/** A Buffer, with what makes strings of its parts and has no name in its types. */
+interface Text {
+  latin1Slice(start: number, end: number): string;
+  ucs2Slice(start: number, end: number): string;
+}
+
+/** Where the next value is. Its members are read by functions of their own, which V8 compiles once for all. */
+export class Columns {
+  buffer = new ArrayBuffer(0);
+  words = new Int32Array(0);
+  doubles = new Float64Array(0);
+  text = Buffer.alloc(0) as unknown as Text;
+  /** The next word, double, chunk and byte of text; all of them in their own units from the start of the buffer. */
+  word = 0;
+  double = 0;
+  chunk = 0;
+  byte = 0;
+  /** The chunk that strings are taken of, where the next begins, and its length. */
+  part = '';
+  at = 0;
+  end = 0;
+  json: readonly unknown[] = NO_TEXT;
+  value = 0;
+  raw: Uint8Array | undefined;
+  envelopes: readonly Envelope[] = [];
+  readonly constructors: Constructors<Columns>;
+
+  readonly strings: readonly string[];
+
+  constructor(constructors: Constructors<Columns>, strings: readonly string[]) {
+    this.constructors = constructors;
+    this.strings = strings;
+  }
+
+  /** Takes the columns of a drain. */
+  take(native: Pick<NativeClient, 'takeColumns'>, lengths: ColumnLengths): void {
+    const [doubles, words, chunks, text] = lengths;
+    const size = doubles * 8 + (words + chunks) * 4 + text;
+    if (this.buffer.byteLength < size) {
+      // In whole doubles, and so that a slightly larger drain finds room.
+      this.buffer = new ArrayBuffer(Math.max(1024, 2 ** Math.ceil(Math.log2(size))));
+      this.words = new Int32Array(this.buffer);
+      this.doubles = new Float64Array(this.buffer);
+      this.text = Buffer.from(this.buffer) as unknown as Text;
+    }
+    native.takeColumns(new Uint8Array(this.buffer, 0, size));
+    this.double = 0;
+    this.word = doubles * 2;
+    this.chunk = this.word + words;
+    this.byte = (this.chunk + chunks) * 4;
+    this.at = 0;
+    this.end = 0;
+    this.value = 0;
+  }
+
+  /** Lets go of what only this drain needs. */
+  release(): void {
+    this.json = NO_TEXT;
+    this.raw = undefined;
+    this.envelopes = [];
+    this.part = '';
+    if (this.buffer.byteLength <= KEPT) return;
+    this.buffer = new ArrayBuffer(0);
+    this.words = new Int32Array(0);
+    this.doubles = new Float64Array(0);
+    this.text = Buffer.alloc(0) as unknown as Text;
+  }
+}
+
+/** The next value. */
+export function read(columns: Columns): unknown {
+  return valueBy(columns, columns.words[columns.word++] as number);
+}
+
+/** The next value, which is probably a string. */
+export function readString(columns: Columns): unknown {
+  const word = columns.words[columns.word++] as number;
+  const kind = word & KIND;
+  if (kind === TEXT) return stringOf(columns, word >>> KIND_BITS);
+  if (kind === LITERAL && word >= FIRST_KNOWN_WORD) {
+    return columns.strings[(word >> KIND_BITS) - FIRST_KNOWN];
+  }
+  return valueBy(columns, word);
+}
+
+/** The next value, which is probably a whole number. */
+export function readInteger(columns: Columns): unknown {
+  const word = columns.words[columns.word++] as number;
+  return (word & KIND) === INTEGER ? word >> KIND_BITS : valueBy(columns, word);
+}
+
+function valueBy(columns: Columns, word: number): unknown {
+  switch (word & KIND) {
+    case TEXT:
+      return stringOf(columns, word >>> KIND_BITS);
+    case INTEGER:
+      return word >> KIND_BITS;
+    case DOUBLE:
+      return columns.doubles[columns.double++];
+    case LITERAL:
+      return literalOf(columns, word >> KIND_BITS);
+    case OBJECT:
+      return columns.constructors.build(word >>> KIND_BITS, columns);
+    case ARRAY:
+      return arrayOf(columns, word >>> KIND_BITS);
+    case JSON_TEXT:
+      return columns.json[columns.value++];
+    default: {
+      const start = read(columns) as number;
+      return rawOf(columns.raw as Uint8Array, start, read(columns) as number);
+    }
+  }
+}
+
+function literalOf(columns: Columns, literal: number): unknown {
+  switch (literal) {
+    case NULL:
+      return null;
+    case FALSE:
+      return false;
+    case TRUE:
+      return true;
+    case EMPTY:
+      return {};
+    default:
+      return columns.strings[literal - FIRST_KNOWN];
+  }
+}
+
+function arrayOf(columns: Columns, length: number): unknown[] {
+  const array: unknown[] = [];
+  for (let index = 0; index < length; index += 1) array.push(read(columns));
+  return array;
+}
+
+function stringOf(columns: Columns, length: number): string {
+  if (length === 0) return '';
+  if (columns.at === columns.end) nextChunk(columns);
+  const start = columns.at;
+  columns.at = start + length;
+  return columns.part.substring(start, columns.at);
+}
+
+/** One call that copies several strings: `chunk.rs` says which. */
+function nextChunk(columns: Columns): void {
+  const chunk = columns.words[columns.chunk++] as number;
+  const length = chunk >>> 1;
+  const start = columns.byte;
+  if ((chunk & 1) === 0) {
+    columns.byte = start + length;
+    columns.part = columns.text.latin1Slice(start, columns.byte);
+  } else {
+    columns.byte = start + 2 * length;
+    columns.part = columns.text.ucs2Slice(start, columns.byte);
+  }
+  columns.at = 0;
+  columns.end = length;
+}
+
+/** The message id before a durable event. */
+export function readMessageId(columns: Columns): string {
+  return readString(columns) as string;
+}
+
+/** The next event. */
+export function readEvent(columns: Columns): RawEvent {
+  const word = columns.words[columns.word++] as number;
+  if ((word & KIND) === JSON_TEXT) return valueBy(columns, word) as RawEvent;
+  const number = word >> KIND_BITS;
+  if (number < 0) {
+    const event = read(columns) as RawEvent;
+    event.data = read(columns);
+    return event;
+  }
+  const envelope = columns.envelopes[number] as Envelope;
+  const flags = envelope[4];
+  const id = readString(columns) as string;
+  const metadata: RawEvent['metadata'] = {
+    timestamp: envelope[1],
+    source: envelope[2],
+    instanceId: envelope[3],
+    correlationId: (flags & HAS_CORRELATION) === 0 ? id : (readString(columns) as string),
+  };
+  if ((flags & HAS_CAUSATION) !== 0) metadata.causationId = readString(columns);
+  if (envelope[5] !== undefined) metadata.room = envelope[5];
+  return { id, type: envelope[0], data: read(columns), metadata };
+}
