@@ -1,6 +1,6 @@
 import { FLOOR, peers, subjects } from './support/contestants.mjs';
 import { aheadOf } from './support/events.mjs';
-import { startProcess } from './support/process.mjs';
+import { startContestant, startProcess } from './support/process.mjs';
 
 export const question =
   'How many events per second reach the handler of a pattern subscription, and what does each cost?';
@@ -51,7 +51,7 @@ export const cases = [
 
 export async function measure(contestant, { payload, handler }, { server, duration, warmUp }) {
   const flood = startProcess('./flood.mjs', [server.port, payload, aheadOf(payload)]);
-  const child = startProcess('./child.mjs');
+  const child = startContestant();
   try {
     const { port: creditPort } = await flood.next('listening');
     child.send({
