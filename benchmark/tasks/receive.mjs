@@ -6,7 +6,7 @@ import { PATTERN } from '../support/channel.mjs';
 import { FLOOR } from '../support/contestants.mjs';
 import { CREDIT, textsOf } from '../support/events.mjs';
 import { startMeter } from '../support/meter.mjs';
-import { watchResident } from '../support/resident.mjs';
+import { highestResident } from '../support/resident.mjs';
 
 /** How long nothing may arrive before the rest counts as lost. */
 const SILENCE_MS = 2000;
@@ -40,11 +40,10 @@ export async function run({ load, contestant, params, parent }) {
 
   parent.send({ kind: 'subscribed' });
   await pause(warmUp);
-  const resident = watchResident();
   const meter = startMeter();
   const before = handled;
   await pause(duration);
-  const result = { ...meter.stop(handled - before), resident: resident.stop() };
+  const result = { ...meter.stop(handled - before), resident: highestResident() };
   parent.send({ kind: 'measured' });
 
   const { sent } = await parent.next('sent');
@@ -71,10 +70,9 @@ async function parseOnly({ payload, duration, warmUp }) {
     }
   };
   await parseFor(warmUp);
-  const resident = watchResident();
   meter = startMeter();
   const before = parsed;
   await parseFor(duration);
-  const result = { ...meter.stop(parsed - before), resident: resident.stop() };
+  const result = { ...meter.stop(parsed - before), resident: highestResident() };
   return { ...result, sent: 0, lost: 0, dropped: 0 };
 }
