@@ -1,7 +1,7 @@
 import { backlogOf, emptied, freshName } from './support/backlog.mjs';
 import { countedByThread } from './support/callgrind.mjs';
 import { SUBJECT, subjects } from './support/contestants.mjs';
-import { CREDIT } from './support/events.mjs';
+import { aheadOf } from './support/events.mjs';
 import { startProcess } from './support/process.mjs';
 
 export const question = 'How many instructions does an event take, and on which threads?';
@@ -42,7 +42,7 @@ const ways = {
   publish: (contestant, events, { url }) =>
     countedByThread(program, [contestant, 'publish', events, url]),
   async receive(contestant, events, { url, port }) {
-    const flood = startProcess('./flood.mjs', [port, 'small', 16 * CREDIT, events]);
+    const flood = startProcess('./flood.mjs', [port, 'small', aheadOf('small'), events]);
     try {
       const { port: creditPort } = await flood.next('listening');
       // It starts with the first credit, which says that the subscription is there.

@@ -1,6 +1,6 @@
 import { backlogOf, emptied, freshName, withRedis } from './support/backlog.mjs';
 import { SUBJECT } from './support/contestants.mjs';
-import { startProcess } from './support/process.mjs';
+import { startContestant } from './support/process.mjs';
 
 export const question =
   'What does an event cost in a long stream, and in one that many groups consume?';
@@ -49,7 +49,7 @@ export function measure(contestant, { length, groups: count }, { server, duratio
 
 async function measureBehind(contestant, redis, params) {
   const { stream, groups } = params;
-  const child = startProcess('./child.mjs');
+  const child = startContestant();
   try {
     child.send({ kind: 'run', contestant, task: 'length', params });
     await child.next('warm');

@@ -1,6 +1,6 @@
 import { FLOOR, peers, subjects } from './support/contestants.mjs';
-import { CREDIT } from './support/events.mjs';
-import { startProcess } from './support/process.mjs';
+import { aheadOf } from './support/events.mjs';
+import { startContestant, startProcess } from './support/process.mjs';
 
 export const question =
   'How many events per second reach the handler of a pattern subscription, and what does each cost?';
@@ -9,29 +9,49 @@ export const metrics = [
   { key: 'rate', label: 'events/s', better: 'higher', digits: 0, compared: true },
   { key: 'cpu', label: 'CPU µs/event', better: 'lower', digits: 2, compared: true },
   { key: 'js', label: 'JS thread µs/event', better: 'lower', digits: 2 },
+  { key: 'resident', label: 'resident MB', better: 'lower', digits: 0, compared: true },
   // A figure with losses is worth nothing, so the run fails.
   { key: 'lost', label: 'lost', better: 'lower', digits: 0, must: 0 },
 ];
 
 const contestants = [...subjects, 'oxbus-no-inherit', ...peers, FLOOR];
 
+/** Those that tell what a shape costs that is new to the reader of it. */
+const readers = [...subjects, 'node-redis', FLOOR];
+
 export const cases = [
   { name: 'small events, sync handler', payload: 'small', handler: 'sync', contestants },
   { name: 'small events, async handler', payload: 'small', handler: 'async', contestants },
+  { name: 'orders of 3 KB, sync handler', payload: 'medium', handler: 'sync', contestants },
   {
     name: 'GitHub webhooks (10 KB), sync handler',
     payload: 'github',
     handler: 'sync',
     contestants: [...contestants, 'oxbus-raw'],
   },
+  {
+    name: 'GitHub webhooks (10 KB), async handler',
+    payload: 'github',
+    handler: 'async',
+    contestants,
+  },
+  {
+    name: '2,000 shapes in turn, sync handler',
+    payload: 'shapes2000',
+    handler: 'sync',
+    contestants: readers,
+  },
+  {
+    name: 'adversarial keys, sync handler',
+    payload: 'adversarial',
+    handler: 'sync',
+    contestants: readers,
+  },
 ];
 
-// How many events the flood is ahead: far fewer than the smallest default queue holds (10,000, 64 MiB).
-const windows = { small: 16 * CREDIT, github: 4 * CREDIT };
-
 export async function measure(contestant, { payload, handler }, { server, duration, warmUp }) {
-  const flood = startProcess('./flood.mjs', [server.port, payload, windows[payload]]);
-  const child = startProcess('./child.mjs');
+  const flood = startProcess('./flood.mjs', [server.port, payload, aheadOf(payload)]);
+  const child = startContestant();
   try {
     const { port: creditPort } = await flood.next('listening');
     child.send({

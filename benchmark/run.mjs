@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { ensurePackages, prepare, SetupError, script } from '../scripts/prepare.mjs';
 
 const questions = [
-  ...['publish', 'receive', 'latency', 'start', 'memory'],
+  ...['publish', 'receive', 'shapes', 'latency', 'start', 'memory'],
   ...['consume', 'store', 'length', 'looks', 'recovery', 'blocked'],
   ...['rooms', 'hybrid'],
 ];

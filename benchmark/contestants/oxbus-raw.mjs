@@ -1,5 +1,5 @@
 import { EventBusClient, rawJson } from '../../index.js';
-import { busOf } from './oxbus.mjs';
+import { busOf } from './oxbus-build.mjs';
 
 /** The bytes of each payload, as a service has them that got them from elsewhere. */
 const bytes = new Map();

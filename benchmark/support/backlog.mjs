@@ -37,12 +37,16 @@ function command(...words) {
   return `*${parts.length}\r\n${parts.join('')}`;
 }
 
-/** Writes entries through a raw socket, the ids of their events repeating after 64. */
+/** Writes entries through a raw socket, those of one payload in turn, so that the ids of events repeat. */
 async function fillStream(server, stream, count, payload) {
-  const commands = eventTexts(payload)
-    .slice(0, BURST)
-    .map((text) => command('XADD', stream, '*', ...entryFields(text)));
-  const burst = Buffer.from(commands.join(''));
+  const commands = eventTexts(payload).map((text) =>
+    Buffer.from(command('XADD', stream, '*', ...entryFields(text))),
+  );
+  const bursts = [];
+  for (let at = 0; at < commands.length; at += BURST) {
+    const part = commands.slice(at, at + BURST);
+    bursts.push({ bytes: Buffer.concat(part), part });
+  }
   const socket = connect(server.port, '127.0.0.1');
   await once(socket, 'connect');
   let tail = '';
@@ -54,9 +58,11 @@ async function fillStream(server, stream, count, payload) {
       if (length) resolve(Number(length[1]));
     });
   });
-  for (let left = count; left > 0; left -= BURST) {
-    const last = left < BURST && Buffer.from(commands.slice(0, left).join(''));
-    if (!socket.write(last || burst)) await once(socket, 'drain');
+  for (let left = count, turn = 0; left > 0; turn += 1) {
+    const { bytes, part } = bursts[turn % bursts.length];
+    const last = left < part.length && Buffer.concat(part.slice(0, left));
+    if (!socket.write(last || bytes)) await once(socket, 'drain');
+    left -= part.length;
   }
   socket.write(command('XLEN', stream));
   const length = await answered;
@@ -100,10 +106,15 @@ async function withQueue(server, name, body) {
 const queues = {
   fill: (server, name, count, payload) =>
     withQueue(server, name, async (queue) => {
-      const [data] = payloads(payload);
-      const job = { name: CHANNEL, data, opts: { removeOnComplete: true } };
+      const all = payloads(payload);
+      let turn = 0;
+      const job = () => ({
+        name: CHANNEL,
+        data: all[turn++ % all.length],
+        opts: { removeOnComplete: true },
+      });
       for (let left = count; left > 0; left -= JOBS) {
-        await queue.addBulk(Array.from({ length: Math.min(JOBS, left) }, () => job));
+        await queue.addBulk(Array.from({ length: Math.min(JOBS, left) }, job));
       }
     }),
   stored: (server, name) => withQueue(server, name, (queue) => queue.getJobCountByTypes('waiting')),

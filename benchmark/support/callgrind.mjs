@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findProgram } from '../../scripts/prepare.mjs';
+import { RUNTIME } from './runtimes.mjs';
 
 /**
  * Runs a program of Node.js with an addon, and counts.
@@ -40,7 +41,7 @@ async function callgrind(program, args, { env = {}, options = [] }) {
     const command = [
       ...['--quiet', '--tool=callgrind', `--callgrind-out-file=${file}`],
       ...options,
-      ...[process.execPath, fileURLToPath(program), ...args.map(String)],
+      ...[RUNTIME, fileURLToPath(program), ...args.map(String)],
     ];
     const child = spawn(valgrind, command, {
       stdio: ['ignore', 'ignore', 'inherit'],

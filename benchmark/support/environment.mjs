@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
+import { RUNTIME, versionOf } from './runtimes.mjs';
 
 const packages = ['ioredis', 'redis', '@valkey/valkey-glide', 'bullmq'];
 
@@ -13,7 +14,7 @@ export function environment(server) {
   return {
     oxbus: manifest('../../package.json').version,
     ...Object.fromEntries(versions),
-    node: process.version,
+    runtime: versionOf(RUNTIME),
     redisServer: server.version,
     system: `${process.platform} ${process.arch}`,
     processor: `${cpus().length} × ${cpus()[0]?.model.trim()}`,

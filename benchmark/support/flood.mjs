@@ -1,12 +1,15 @@
 // A process that publishes ready-made events faster than any subscriber takes them, but never more
 // than a window ahead of it: the subscriber returns one byte per `CREDIT` events handled. What is
-// ahead fits into every bounded queue, so nothing has a reason to be dropped. With a number of events,
-// a multiple of 64, it stops behind them.
+// ahead fits into every bounded queue, so nothing has a reason to be dropped. With a number of events
+// it stops behind them.
+//
+//   node flood.mjs <port> <payload> <window> [events]
 
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { CHANNEL } from './channel.mjs';
-import { CREDIT, eventTexts } from './events.mjs';
+import { CREDIT, eventTexts, hasFreshKeys } from './events.mjs';
+import { freshKeys } from './rare-shapes.mjs';
 
 const BURST = 64;
 
@@ -19,23 +22,38 @@ const commands = eventTexts(payload).map((text) => {
 });
 const bursts = [];
 for (let at = 0; at < commands.length; at += BURST) {
-  const part = commands.slice(at, at + BURST);
-  bursts.push({ bytes: Buffer.from(part.join('')), count: part.length });
+  const part = commands.slice(at, at + BURST).map((text) => Buffer.from(text));
+  const bytes = Buffer.concat(part);
+  let end = 0;
+  const ends = part.map(({ length }) => {
+    end += length;
+    return end;
+  });
+  // Its bytes wait in the socket, so each sending has a copy of its own where they change.
+  bursts.push({ ends, make: hasFreshKeys(payload) ? freshKeys(bytes) : () => bytes });
 }
 
 const redis = connect(port, '127.0.0.1');
 redis.resume();
 let sent = 0;
 let credited = 0;
+/** The burst that comes next, and how many of its events have been sent. */
 let turn = 0;
+let begun = 0;
 let running = false;
 
 function fill() {
-  while (running && sent < most && sent - credited < window && !redis.writableNeedDrain) {
-    const { bytes, count } = bursts[turn % bursts.length];
-    turn += 1;
+  while (running && !redis.writableNeedDrain) {
+    const { ends, make } = bursts[turn % bursts.length];
+    const count = Math.min(ends.length - begun, window - (sent - credited), most - sent);
+    if (count <= 0) return;
+    redis.write(make().subarray(ends[begun - 1] ?? 0, ends[begun + count - 1]));
     sent += count;
-    redis.write(bytes);
+    begun += count;
+    if (begun === ends.length) {
+      begun = 0;
+      turn += 1;
+    }
   }
 }
 redis.on('drain', fill);

@@ -1,24 +1,24 @@
 import { githubWebhooks } from '../../examples/quickstart/payloads.mjs';
+import { medium, small } from './orders.mjs';
+import { newKeys, optionalFields } from './rare-shapes.mjs';
 
-/** What a small business event carries: 300 bytes as JSON, about 500 with the envelope. */
-const small = {
-  orderId: '0192f0c1-7a4e-7cc3-98c4-dc0c0c07398f',
-  customerId: '0192f0c1-7a4e-7cc3-98c4-dc0c0c0739aa',
-  status: 'shipped',
-  total: 129.9,
-  currency: 'EUR',
-  items: [
-    { sku: 'A-1001', quantity: 2, price: 39.95 },
-    { sku: 'B-2002', quantity: 1, price: 50 },
-  ],
-  address: { street: 'Long Street 1', city: 'Springfield', country: 'XX' },
+/** @type {Record<string, () => unknown[]>} */
+const byName = {
+  small: () => [small],
+  medium: () => [medium],
+  github: () => githubWebhooks().map(({ data }) => data),
+  shapes2000: () => optionalFields(2000),
+  // Its keys are places for those that each event gets when it is made (events.mjs).
+  adversarial: () => [newKeys],
 };
 
 /**
  * Data that a task publishes in turn.
- * @param {'small' | 'github'} name
+ * @param {'small' | 'medium' | 'github' | 'shapes2000' | 'adversarial'} name
  * @returns {unknown[]}
  */
 export function payloads(name) {
-  return name === 'small' ? [small] : githubWebhooks().map(({ data }) => data);
+  const make = byName[name];
+  if (make === undefined) throw new Error(`there is no payload '${name}'`);
+  return make();
 }

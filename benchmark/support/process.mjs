@@ -1,5 +1,6 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { RUNTIME } from './runtimes.mjs';
 
 const LIMIT_MS = 120_000;
 
@@ -8,8 +9,13 @@ const LIMIT_MS = 120_000;
  * kind and rejects when it fails, ends or is silent for too long; `each(kind, listener)` is for
  * messages that come more than once.
  */
-export function startProcess(module, args = [], execArgv = []) {
+export function startProcess(
+  module,
+  args = [],
+  { runtime = process.execPath, execArgv = [] } = {},
+) {
   const child = fork(fileURLToPath(new URL(module, import.meta.url)), args.map(String), {
+    execPath: runtime,
     execArgv,
     // The output of a contestant is not part of our table; its errors are shown.
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
@@ -61,3 +67,7 @@ export function startProcess(module, args = [], execArgv = []) {
     },
   };
 }
+
+/** Starts a process for one contestant (child.mjs), as `startProcess` does, on the runtime that contestants have. */
+export const startContestant = ({ runtime = RUNTIME, execArgv } = {}) =>
+  startProcess('./child.mjs', [], { runtime, execArgv });

@@ -1,8 +1,8 @@
-import { startProcess } from './process.mjs';
+import { startContestant } from './process.mjs';
 
 /** Runs a task that needs nobody at the other end but Redis. */
 export async function runTask(contestant, task, params, execArgv = []) {
-  const child = startProcess('./child.mjs', [], execArgv);
+  const child = startContestant({ execArgv });
   try {
     child.send({ kind: 'run', contestant, task, params });
     return (await child.next('result')).result;

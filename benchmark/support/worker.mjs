@@ -1,8 +1,8 @@
-import { startProcess } from './process.mjs';
+import { startContestant } from './process.mjs';
 
 /** A consumer process of its own (tasks/worker.mjs), and which events ran in it when. */
 export async function startWorker(contestant, params) {
-  const child = startProcess('./child.mjs');
+  const child = startContestant();
   /** @type {Map<string, number>} */
   const runs = new Map();
   let count = 0;

@@ -4,8 +4,9 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { PATTERN } from '../support/channel.mjs';
 import { FLOOR } from '../support/contestants.mjs';
-import { CREDIT, eventTexts } from '../support/events.mjs';
+import { CREDIT, textsOf } from '../support/events.mjs';
 import { startMeter } from '../support/meter.mjs';
+import { highestResident } from '../support/resident.mjs';
 
 /** How long nothing may arrive before the rest counts as lost. */
 const SILENCE_MS = 2000;
@@ -42,7 +43,7 @@ export async function run({ load, contestant, params, parent }) {
   const meter = startMeter();
   const before = handled;
   await pause(duration);
-  const result = meter.stop(handled - before);
+  const result = { ...meter.stop(handled - before), resident: highestResident() };
   parent.send({ kind: 'measured' });
 
   const { sent } = await parent.next('sent');
@@ -57,18 +58,21 @@ export async function run({ load, contestant, params, parent }) {
 }
 
 async function parseOnly({ payload, duration, warmUp }) {
-  const texts = eventTexts(payload);
+  const nextTexts = textsOf(payload, CREDIT);
   let parsed = 0;
+  let meter = startMeter();
   const parseFor = async (time) => {
     const deadline = performance.now() + time;
     while (performance.now() < deadline) {
-      for (let index = 0; index < CREDIT; index += 1) JSON.parse(texts[parsed++ % texts.length]);
+      for (const text of meter.without(nextTexts)) JSON.parse(text);
+      parsed += CREDIT;
       await new Promise((resolve) => setImmediate(resolve));
     }
   };
   await parseFor(warmUp);
-  const meter = startMeter();
+  meter = startMeter();
   const before = parsed;
   await parseFor(duration);
-  return { ...meter.stop(parsed - before), sent: 0, lost: 0, dropped: 0 };
+  const result = { ...meter.stop(parsed - before), resident: highestResident() };
+  return { ...result, sent: 0, lost: 0, dropped: 0 };
 }
