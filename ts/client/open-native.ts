@@ -2,6 +2,7 @@
 
 import { callOutside } from '../handle/current-event';
 import { type NativeBroker, type NativeClient, native } from '../native/native';
+import { setImmediate } from '../runtime/clock';
 import type { ReadConfig } from './config';
 
 /** What is called when the engine has something to tell. */
@@ -23,6 +24,26 @@ export function openNative(
   return callOutside(() => new native.NativeClient(config.json, config.env, broker, wake));
 }
 
+/**
+ * Node makes up to a thousand calls from other threads before it goes on with its event loop, and a drain is followed by the next
+ * one while events wait. So there is one drain in a turn of the loop, and timers and sockets have their turn as well: at a flood of
+ * small events they stood still for 0.9 s.
+ */
 function drainOf(core: WeakRef<Drained>): () => void {
-  return () => void core.deref()?.drain();
+  let drained = false;
+  let waits = false;
+  const nextTurn = () => {
+    drained = false;
+    if (!waits) return;
+    waits = false;
+    wake();
+  };
+  const wake = () => {
+    waits = drained;
+    if (drained) return;
+    drained = true;
+    setImmediate(nextTurn);
+    core.deref()?.drain();
+  };
+  return wake;
 }

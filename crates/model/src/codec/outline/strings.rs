@@ -108,20 +108,29 @@ impl Strings {
 }
 
 fn place(hash: u64) -> usize {
-    // The lower half; the upper one tells those of a place apart.
-    hash as usize % PLACES
+    // Of the lower half; the upper one tells those of a place apart.
+    (hash >> 16) as usize % PLACES
 }
 
-/// A quick hash. Whoever chooses strings with the same one only keeps them from being known.
+/// A quick hash, of the length and of four parts: the most that is known of a string before it is compared. Strings with the same
+/// hash only keep each other from being known.
 fn hash(bytes: &[u8]) -> u64 {
-    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mix = |hash: u64, word: u64| (hash.rotate_left(23) ^ word).wrapping_mul(FACTOR);
-    let (words, rest) = bytes.as_chunks::<8>();
-    let whole = words.iter().fold(bytes.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
-    let mut last = [0; 8];
-    if let Some(part) = last.get_mut(..rest.len()) {
-        part.copy_from_slice(rest);
-    }
-    let hash = mix(whole, u64::from_le_bytes(last));
-    hash ^ hash >> 29
+    let (length, quarter) = (bytes.len(), bytes.len() / 4);
+    let part = |at: usize| match bytes.get(at..at + 8).and_then(|part| part.try_into().ok()) {
+        Some(part) => u64::from_le_bytes(part),
+        None => short(bytes),
+    };
+    let last = length.saturating_sub(8);
+    let parts =
+        [(0, 0x9e37_79b9_7f4a_7c15), (quarter, 0xc2b2_ae3d_27d4_eb4f), (2 * quarter, 0x1656_67b1_9e37_79f9)];
+    let sum = (length as u64 ^ part(last)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    let sum = parts
+        .iter()
+        .fold(sum, |sum, (at, factor)| sum ^ part((*at).min(last)).wrapping_mul(*factor).rotate_right(31));
+    (sum ^ sum >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// Fewer than eight bytes, as a number.
+fn short(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |all, byte| all << 8 | u64::from(*byte))
 }
