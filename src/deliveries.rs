@@ -36,9 +36,9 @@ pub(crate) fn write(out: &mut String, columns: &mut Columns, raw: &mut Vec<u8>, 
     list_member(out, "strings", &drained.shape_changes.strings, value);
 }
 
-fn shape_change(out: &mut String, ShapeChange { shape, keys, hints }: &ShapeChange) {
+fn shape_change(out: &mut String, ShapeChange { shape, keys }: &ShapeChange) {
     match keys {
-        Some(keys) => value(out, &(shape, hints, keys)),
+        Some(keys) => value(out, &(shape, keys)),
         None => put(out, format_args!("[{shape}]")),
     }
 }

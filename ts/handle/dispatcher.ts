@@ -11,7 +11,7 @@ import { batchOf } from '../native/deliveries';
 import type { DeliveryRun } from '../native/drained';
 import type { HandlerInput, NativeClient, RunInfo } from '../native/native';
 import { Settlement } from '../native/settlement';
-import { Constructors } from '../native/shapes';
+import { mayBuild } from '../native/shapes';
 import { setImmediate } from '../runtime/clock';
 import { mayBeThenable } from '../runtime/promises';
 import type { Timers } from '../runtime/timers';
@@ -73,7 +73,7 @@ export class Dispatcher {
 
   add(subscription: LiveSubscription): void {
     // Shapes cost the engine something, and nobody has a use for them where all data is handed on as text.
-    if (!subscription.raw && Constructors.possible) this.#native.buildByShapes();
+    if (!subscription.raw && mayBuild) this.#native.buildByShapes();
     this.#subscriptions.set(subscription.sub, subscription);
     this.#timer.watch(subscription);
   }

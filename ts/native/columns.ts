@@ -2,7 +2,7 @@
 
 import { rawOf } from '../raw-json';
 import type { NativeClient, RawEvent } from './native';
-import type { Constructors } from './shapes';
+import type { Constructor } from './shapes';
 
 /** `[type, timestamp, source, instanceId, flags, room?]`: the members that events of a drain share. */
 export type Envelope = [string, string, string, string, number, string?];
@@ -28,8 +28,6 @@ const TRUE = 2;
 const EMPTY = 3;
 /** The literal that stands for the string with the number 0. */
 const FIRST_KNOWN = 4;
-/** The first word that stands for a known string; all literals from it on do. */
-const FIRST_KNOWN_WORD = (FIRST_KNOWN << KIND_BITS) | LITERAL;
 
 /** Flags of an envelope: which ids precede the data of its events. */
 const HAS_CORRELATION = 1;
@@ -64,11 +62,11 @@ export class Columns {
   value = 0;
   raw: Uint8Array | undefined;
   envelopes: readonly Envelope[] = [];
-  readonly constructors: Constructors<Columns>;
+  readonly constructors: readonly (Constructor | undefined)[];
 
   readonly strings: readonly string[];
 
-  constructor(constructors: Constructors<Columns>, strings: readonly string[]) {
+  constructor(constructors: readonly (Constructor | undefined)[], strings: readonly string[]) {
     this.constructors = constructors;
     this.strings = strings;
   }
@@ -113,35 +111,20 @@ export function read(columns: Columns): unknown {
   return valueBy(columns, columns.words[columns.word++] as number);
 }
 
-/** The next value, which is probably a string. */
-export function readString(columns: Columns): unknown {
-  const word = columns.words[columns.word++] as number;
-  const kind = word & KIND;
-  if (kind === TEXT) return stringOf(columns, word >>> KIND_BITS);
-  if (kind === LITERAL && word >= FIRST_KNOWN_WORD) {
-    return columns.strings[(word >> KIND_BITS) - FIRST_KNOWN];
-  }
-  return valueBy(columns, word);
-}
-
-/** The next value, which is probably a whole number. */
-export function readInteger(columns: Columns): unknown {
-  const word = columns.words[columns.word++] as number;
-  return (word & KIND) === INTEGER ? word >> KIND_BITS : valueBy(columns, word);
-}
-
 function valueBy(columns: Columns, word: number): unknown {
   switch (word & KIND) {
     case TEXT:
       return stringOf(columns, word >>> KIND_BITS);
     case INTEGER:
       return word >> KIND_BITS;
-    case DOUBLE:
-      return columns.doubles[columns.double++];
     case LITERAL:
       return literalOf(columns, word >> KIND_BITS);
-    case OBJECT:
-      return columns.constructors.build(word >>> KIND_BITS, columns);
+    case DOUBLE:
+      return columns.doubles[columns.double++];
+    case OBJECT: {
+      const made = columns.constructors[word >>> KIND_BITS] as Constructor;
+      return made.build(membersOf(columns, made.count));
+    }
     case ARRAY:
       return arrayOf(columns, word >>> KIND_BITS);
     case JSON_TEXT:
@@ -168,10 +151,19 @@ function literalOf(columns: Columns, literal: number): unknown {
   }
 }
 
-function arrayOf(columns: Columns, length: number): unknown[] {
-  const array: unknown[] = [];
-  for (let index = 0; index < length; index += 1) array.push(read(columns));
-  return array;
+/** The values of an object. Without the array growing; an array with holes is no fit for users. */
+function membersOf(columns: Columns, count: number): unknown[] {
+  const values = new Array<unknown>(count);
+  for (let index = 0; index < count; index += 1) {
+    values[index] = valueBy(columns, columns.words[columns.word++] as number);
+  }
+  return values;
+}
+
+function arrayOf(columns: Columns, count: number): unknown[] {
+  const values: unknown[] = [];
+  for (let index = 0; index < count; index += 1) values.push(read(columns));
+  return values;
 }
 
 function stringOf(columns: Columns, length: number): string {
@@ -200,7 +192,7 @@ function nextChunk(columns: Columns): void {
 
 /** The message id before a durable event. */
 export function readMessageId(columns: Columns): string {
-  return readString(columns) as string;
+  return read(columns) as string;
 }
 
 /** The next event. */
@@ -215,14 +207,14 @@ export function readEvent(columns: Columns): RawEvent {
   }
   const envelope = columns.envelopes[number] as Envelope;
   const flags = envelope[4];
-  const id = readString(columns) as string;
+  const id = read(columns) as string;
   const metadata: RawEvent['metadata'] = {
     timestamp: envelope[1],
     source: envelope[2],
     instanceId: envelope[3],
-    correlationId: (flags & HAS_CORRELATION) === 0 ? id : (readString(columns) as string),
+    correlationId: (flags & HAS_CORRELATION) === 0 ? id : (read(columns) as string),
   };
-  if ((flags & HAS_CAUSATION) !== 0) metadata.causationId = readString(columns);
+  if ((flags & HAS_CAUSATION) !== 0) metadata.causationId = read(columns);
   if (envelope[5] !== undefined) metadata.room = envelope[5];
   return { id, type: envelope[0], data: read(columns), metadata };
 }

@@ -2,16 +2,9 @@
 
 import type { RemoteOutcome } from '../../index';
 import { type EventBusError, fromValue } from '../errors';
-import {
-  type ColumnLengths,
-  Columns,
-  type Envelope,
-  read,
-  readInteger,
-  readString,
-} from './columns';
+import { type ColumnLengths, Columns, type Envelope } from './columns';
 import type { ErrorValue, NativeClient, Notice, RunInfo } from './native';
-import { Constructors, type ShapeChange } from './shapes';
+import { type Constructor, constructorOf, type ShapeChange } from './shapes';
 
 /** `[batch, firstIndex, timestamp, id, receivers, id, receivers, …]` */
 export type PublishedRun = [number, number, string, ...(string | number)[]];
@@ -86,11 +79,7 @@ export interface DrainSinks {
 export class Drains {
   readonly #native: Pick<NativeClient, 'drain' | 'takeColumns' | 'takeRaw'>;
   readonly #sinks: DrainSinks;
-  readonly #constructors = new Constructors<Columns>({
-    any: read,
-    string: readString,
-    integer: readInteger,
-  });
+  readonly #constructors: (Constructor | undefined)[] = [];
   /** The strings that the engine refers to by their numbers. */
   readonly #strings: string[] = [];
   /** Undefined while handlers of a drain run, which may lead to another drain. */
@@ -107,7 +96,9 @@ export class Drains {
     if (text === '') return false;
     const drained = JSON.parse(text) as Drained;
     if (drained.shapes !== undefined) {
-      for (const change of drained.shapes) this.#constructors.change(change);
+      for (const [shape, keys] of drained.shapes) {
+        this.#constructors[shape] = keys && constructorOf(keys);
+      }
     }
     if (drained.strings !== undefined) {
       for (const [number, text] of drained.strings) this.#strings[number] = text;

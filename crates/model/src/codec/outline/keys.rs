@@ -1,7 +1,5 @@
 //! The keys of a shape, as they stand in the text.
 
-use super::word::{FIRST_KNOWN, Kind, kind, number};
-
 /// The keys of objects of one shape, in their order.
 #[derive(Debug)]
 pub(super) struct Keys {
@@ -86,14 +84,4 @@ pub(super) fn place(name: &str) -> u8 {
     let mixed = of(0).wrapping_mul(31).wrapping_add(middle).wrapping_mul(31).wrapping_add(last);
     let mixed = mixed.wrapping_mul(31).wrapping_add(bytes.len()) & 0xff;
     mixed.try_into().unwrap_or_default()
-}
-
-/// What the value under a key will probably be, as the host is told: a string, a whole number, or anything.
-pub(super) fn hint(word: u32) -> char {
-    match kind(word) {
-        Kind::Text | Kind::Special => 's',
-        Kind::Literal if number(word) >= FIRST_KNOWN => 's',
-        Kind::Integer => 'n',
-        _ => 'v',
-    }
 }

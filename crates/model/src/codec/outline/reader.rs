@@ -201,9 +201,8 @@ impl Reader<'_, '_, '_> {
                         followed += 1;
                     } else {
                         as_expected = false;
-                        let value = self.shapes.memory.words.len() as u32;
                         let (start, end) = (begin as u32 + 1, (begin + quoted.len()) as u32 - 1);
-                        self.shapes.memory.names.push(Name { start, end, value });
+                        self.shapes.memory.names.push(Name { start, end });
                     }
                     keys::place(&quoted[1..quoted.len() - 1])
                 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
-use super::keys::{Keys, hint};
+use super::keys::Keys;
 use super::seen::Seen;
 use super::strings::Strings;
 
@@ -49,24 +49,21 @@ pub struct Shapes {
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     pub(super) words: Vec<u32>,
-    /// The keys of the objects that are open: where each begins and ends in the text, and the first word of its value.
+    /// The keys of the objects that are open, as far as they are not those of the shape that was expected.
     pub(super) names: Vec<Name>,
 }
 
-/// A key that was read.
+/// Where a key stands in the text, without quotes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Name {
     pub(super) start: u32,
     pub(super) end: u32,
-    pub(super) value: u32,
 }
 
 #[derive(Debug)]
 pub(super) struct Shape {
     pub(super) keys: Keys,
     hash: u64,
-    /// A letter for each key: what its value will probably be.
-    hints: Box<str>,
 }
 
 /// What the host is to know of shapes and strings.
@@ -92,8 +89,6 @@ pub struct ShapeChange {
     pub shape: u16,
     /// The keys of its objects, in their order; `None` when there are no such objects any more.
     pub keys: Option<Vec<String>>,
-    /// A letter for each key: `s` where a string came first, `n` for a whole number, `v` for anything else. Other values may follow.
-    pub hints: String,
 }
 
 /// No shape is expected.
@@ -131,9 +126,9 @@ impl Shapes {
         let change = |number: u16| match self.shape(number) {
             Some(shape) => {
                 let keys = shape.keys.iter().map(str::to_owned).collect();
-                ShapeChange { shape: number, hints: shape.hints.to_string(), keys: Some(keys) }
+                ShapeChange { shape: number, keys: Some(keys) }
             }
-            None => ShapeChange { shape: number, hints: String::new(), keys: None },
+            None => ShapeChange { shape: number, keys: None },
         };
         Changes { shapes: numbers.into_iter().map(change).collect(), strings: self.strings.take_changes() }
     }
@@ -194,10 +189,9 @@ impl Shapes {
     /// from the name `first` on. Keys that came before become one.
     pub(super) fn find(&mut self, text: &str, begin: Option<(&Shape, usize)>, first: usize) -> Option<u16> {
         let names = self.memory.names.get(first..).unwrap_or_default();
-        let (keys, hints) =
-            begin.map(|(shape, count)| (shape.keys.iter().take(count), &*shape.hints)).unzip();
+        let begin = begin.into_iter().flat_map(|(shape, count)| shape.keys.iter().take(count));
         let text_of = |name: &Name| text.get(name.start as usize..name.end as usize).unwrap_or_default();
-        let keys: Vec<&str> = keys.into_iter().flatten().chain(names.iter().map(text_of)).collect();
+        let keys: Vec<&str> = begin.chain(names.iter().map(text_of)).collect();
         let mut hasher = self.hasher.build_hasher();
         for key in &keys {
             hasher.write(key.as_bytes());
@@ -211,10 +205,7 @@ impl Shapes {
         if !self.seen.came(hash) {
             return None;
         }
-        let before = keys.len() - names.len();
-        let word = |name: &Name| self.memory.words.get(name.value as usize).map_or('v', |word| hint(*word));
-        let hints = hints.unwrap_or_default().chars().take(before).chain(names.iter().map(word)).collect();
-        self.add(Shape { keys: Keys::new(keys.into_iter())?, hash, hints })
+        self.add(Shape { keys: Keys::new(keys.into_iter())?, hash })
     }
 
     fn add(&mut self, shape: Shape) -> Option<u16> {
