@@ -50,7 +50,8 @@ pub(crate) use transport_events::ClientEvents;
 pub const DRAIN_LIMIT: usize = 256;
 
 /// Bytes of events in one [`Client::drain`]; the event that reaches it is the last. V8 gives every
-/// string beyond 128 KiB pages of its own, which costs more than it takes to parse a small event.
+/// string beyond 128 KiB pages of its own, which costs more than it takes to parse a small event. Of what does not cross as JSON text
+/// a quarter counts ([`Delivery::share`](oxbus_model::delivery::Delivery::share)).
 pub const DRAIN_BYTES: usize = 96 * 1024;
 
 /// How long [`Client::disconnect`] lets handlers and publishes finish, unless told otherwise.

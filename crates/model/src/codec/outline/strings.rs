@@ -1,7 +1,10 @@
 //! Strings that come again and again: the host makes each of them once.
 
-/// How many places there are for strings. A string has one place, by its hash.
-const PLACES: usize = 4096;
+/// How many places there are, each for [`WAYS`] strings. A string has one place, by its hash.
+const PLACES: usize = 1024;
+
+/// How many strings have one place: those that come in turn would else put each other out for ever.
+const WAYS: usize = 4;
 
 /// The lengths in bytes that are looked at. Shorter ones cost as little as they could, and longer ones seldom come again.
 const LENGTHS: std::ops::RangeInclusive<usize> = 2..=128;
@@ -10,15 +13,23 @@ const LENGTHS: std::ops::RangeInclusive<usize> = 2..=128;
 /// here gets a number.
 #[derive(Debug)]
 pub(super) struct Strings {
-    /// One more than the number of the string that has a place; 0 where there is none.
-    numbers: Box<[u16]>,
-    /// What came last where no string has the place: the upper half of its hash.
-    candidates: Box<[u32]>,
+    places: Box<[Place]>,
+    /// Where a string may be put out next that came once.
+    next: usize,
     known: Vec<Known>,
     free: Vec<u16>,
     changes: Vec<u16>,
     /// How often strings did not get a place because another one has it.
     refused: usize,
+}
+
+/// What came last of the strings with one place.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    /// Parts of the hashes, which tell nearly all strings apart; 0 for none.
+    tags: [u32; WAYS],
+    /// One more than the number of each; 0 for one that came once.
+    numbers: [u16; WAYS],
 }
 
 #[derive(Debug, Default)]
@@ -31,8 +42,8 @@ struct Known {
 impl Strings {
     pub(super) fn new() -> Self {
         Strings {
-            numbers: vec![0; PLACES].into(),
-            candidates: vec![0; PLACES].into(),
+            places: vec![Place::default(); PLACES].into(),
+            next: 0,
             known: Vec::new(),
             free: Vec::new(),
             changes: Vec::new(),
@@ -46,20 +57,27 @@ impl Strings {
             return None;
         }
         let hash = hash(text.as_bytes());
-        let place = place(hash);
-        let (number, candidate) = (self.numbers.get_mut(place)?, self.candidates.get_mut(place)?);
+        let tag = tag(hash);
+        let Place { tags, numbers } = self.places.get_mut(place(hash))?;
+        let Some(way) = tags.iter().position(|known| *known == tag) else {
+            // One that came once makes room, and not always the same one.
+            self.next += 1;
+            let mut ways = (self.next..self.next + WAYS).map(|way| way % WAYS);
+            match ways.find(|way| numbers.get(*way) == Some(&0)) {
+                Some(way) => *tags.get_mut(way)? = tag,
+                None => self.refused += 1,
+            }
+            return None;
+        };
+        let number = numbers.get_mut(way)?;
         if let Some(known) = number.checked_sub(1) {
             let found = self.known.get_mut(usize::from(known))?;
-            if found.hash == hash && *found.text == *text {
-                found.uses = found.uses.saturating_add(1);
-                return Some(known);
+            if *found.text != *text {
+                self.refused += 1;
+                return None;
             }
-            self.refused += 1;
-            return None;
-        }
-        let tag = (hash >> 32) as u32;
-        if std::mem::replace(candidate, tag) != tag {
-            return None;
+            found.uses = found.uses.saturating_add(1);
+            return Some(known);
         }
         let added = Known { hash, text: text.into(), uses: 1 };
         let known = match self.free.pop() {
@@ -85,7 +103,7 @@ impl Strings {
 
     /// Whether so many strings found no place that those which are used least should make room.
     pub(super) fn is_crowded(&self) -> bool {
-        self.refused > PLACES
+        self.refused > PLACES * WAYS
     }
 
     /// Takes the places of the strings that were used less than `least` times since the last time.
@@ -96,8 +114,8 @@ impl Strings {
         for (number, known) in (0u16..).zip(&mut self.known) {
             let is_known = !known.text.is_empty();
             if is_known && known.uses < least {
-                if let Some(place) = self.numbers.get_mut(place(known.hash)) {
-                    *place = 0;
+                if let Some(Place { numbers, .. }) = self.places.get_mut(place(known.hash)) {
+                    numbers.iter_mut().filter(|other| **other == number + 1).for_each(|place| *place = 0);
                 }
                 *known = Known::default();
                 self.free.push(number);
@@ -108,29 +126,30 @@ impl Strings {
 }
 
 fn place(hash: u64) -> usize {
-    // Of the lower half; the upper one tells those of a place apart.
     (hash >> 16) as usize % PLACES
 }
 
-/// A quick hash, of the length and of four parts: the most that is known of a string before it is compared. Strings with the same
-/// hash only keep each other from being known.
-fn hash(bytes: &[u8]) -> u64 {
-    let (length, quarter) = (bytes.len(), bytes.len() / 4);
-    let part = |at: usize| match bytes.get(at..at + 8).and_then(|part| part.try_into().ok()) {
-        Some(part) => u64::from_le_bytes(part),
-        None => short(bytes),
-    };
-    let last = length.saturating_sub(8);
-    let parts =
-        [(0, 0x9e37_79b9_7f4a_7c15), (quarter, 0xc2b2_ae3d_27d4_eb4f), (2 * quarter, 0x1656_67b1_9e37_79f9)];
-    let sum = (length as u64 ^ part(last)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    let sum = parts
-        .iter()
-        .fold(sum, |sum, (at, factor)| sum ^ part((*at).min(last)).wrapping_mul(*factor).rotate_right(31));
-    (sum ^ sum >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+fn tag(hash: u64) -> u32 {
+    (hash >> 32) as u32 | 1
 }
 
-/// Fewer than eight bytes, as a number.
-fn short(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0, |all, byte| all << 8 | u64::from(*byte))
+/// A quick hash, of the length and of four parts. What is left out makes no string wrong, as strings are compared; those with the same
+/// hash only keep each other from being known.
+fn hash(bytes: &[u8]) -> u64 {
+    let (last, quarter) = (bytes.len().saturating_sub(8), bytes.len() / 4);
+    let part = |at: usize| match bytes.get(at..at + 8).and_then(|part| part.try_into().ok()) {
+        Some(part) => u64::from_le_bytes(part),
+        None => bytes.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)),
+    };
+    // Both halves of a product of 128 bits: each bit of it depends on all bits of the parts.
+    let mix = |a: u64, b: u64| {
+        let product = u128::from(a) * u128::from(b);
+        product as u64 ^ (product >> 64) as u64
+    };
+    let ends = mix(part(0) ^ 0x9e37_79b9_7f4a_7c15, part(last) ^ 0xc2b2_ae3d_27d4_eb4f);
+    let middle = mix(
+        part(quarter.min(last)) ^ 0x1656_67b1_9e37_79f9,
+        part((2 * quarter).min(last)) ^ 0xff51_afd7_ed55_8ccd,
+    );
+    mix(ends ^ middle, 0x9e37_79b9_7f4a_7c15 ^ bytes.len() as u64)
 }

@@ -281,6 +281,18 @@ fn no_string_keeps_much_more_than_itself_alive() {
 }
 
 #[test]
+fn lists_of_keys_and_strings_that_come_in_turn_all_get_a_number() {
+    let (mut shapes, mut host) = (shapes(), Host::default());
+    let texts: Vec<String> =
+        (0..500).map(|n| format!(r#"{{"key-{n}":"string number {n}","n":{n}}}"#)).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    come(&mut shapes, &mut host, &[&texts[..], &texts[..]].concat());
+    let shaped = texts.iter().filter(|text| come(&mut shapes, &mut host, &[text]) == 1).count();
+    assert!(shaped > 490, "{shaped} shapes");
+    assert!(host.strings.len() > 490, "{} strings", host.strings.len());
+}
+
+#[test]
 fn a_full_table_makes_room_once_a_minute() {
     let (mut shapes, mut host) = (shapes(), Host::default());
     let common = r#"{"common":1}"#;
