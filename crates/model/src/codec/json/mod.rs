@@ -8,6 +8,7 @@
 mod members;
 mod quote;
 mod refused;
+mod stops;
 #[cfg(test)]
 pub(crate) mod tests;
 mod text;
@@ -16,6 +17,7 @@ mod tree;
 pub(crate) use members::{members, text_of};
 pub(crate) use quote::{escaped, quoted};
 pub use refused::Refused;
+use stops::Stops;
 pub use text::RawText;
 pub use tree::tree;
 
@@ -48,7 +50,11 @@ impl<'a> Scanner<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
+    #[inline(always)]
     fn space(&mut self) {
+        if self.peek().is_some_and(|byte| byte > b' ') {
+            return;
+        }
         while matches!(self.peek(), Some(b' ' | b'\n' | b'\t' | b'\r')) {
             self.at += 1;
         }
@@ -121,94 +127,123 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    #[inline(always)]
     fn escape(&mut self) -> Result<(), Refused> {
-        let bytes = self.text.as_bytes();
-        match bytes.get(self.at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
-            Some(b'u') => {
-                let digits = bytes.get(self.at + 2..self.at + 6).ok_or(Refused)?;
-                if !digits.iter().all(u8::is_ascii_hexdigit) {
-                    return Err(Refused);
-                }
-                self.at += 6;
-            }
-            _ => return Err(Refused),
-        }
+        self.at += escape_length(&self.text.as_bytes()[self.at..])?;
         Ok(())
     }
 
     /// Reads any value and returns its text.
     pub fn value(&mut self) -> Result<&'a str, Refused> {
-        let start = self.at;
+        // Of its own, so that it is held in registers.
+        let mut scanner = *self;
+        scanner.skip_value()?;
+        let value = &self.text[self.at..scanner.at];
+        *self = scanner;
+        Ok(value)
+    }
+
+    #[inline(always)]
+    fn skip_value(&mut self) -> Result<(), Refused> {
+        let mut stops = Stops::new(self.text, self.at);
         let mut levels = Levels::default();
         loop {
-            // At the first character of a value.
+            // At the first character of a value, or at white space before it.
             match self.peek().ok_or(Refused)? {
-                b'"' => {
-                    self.string()?;
-                }
-                opening @ (b'{' | b'[') => {
-                    let object = opening == b'{';
+                b'"' => self.skip_string(&mut stops)?,
+                b'{' => {
                     self.at += 1;
                     self.space();
-                    if self.peek() == Some(if object { b'}' } else { b']' }) {
-                        self.at += 1;
-                    } else {
-                        levels.open(object);
-                        if object {
-                            self.name()?;
-                        }
+                    if self.peek() != Some(b'}') {
+                        levels.open(true);
+                        self.skip_name(&mut stops)?;
                         continue;
                     }
+                    self.at += 1;
+                }
+                b'[' => {
+                    self.at += 1;
+                    self.space();
+                    if self.peek() != Some(b']') {
+                        levels.open(false);
+                        continue;
+                    }
+                    self.at += 1;
                 }
                 b'-' | b'0'..=b'9' => self.number()?,
                 b't' => self.word("true")?,
                 b'f' => self.word("false")?,
                 b'n' => self.word("null")?,
+                b' ' | b'\n' | b'\t' | b'\r' if levels.depth > 0 => {
+                    self.at += 1;
+                    continue;
+                }
                 _ => return Err(Refused),
             }
             // Behind a value: close what it ends, up to the next value.
             loop {
                 if levels.depth == 0 {
-                    return Ok(&self.text[start..self.at]);
+                    return Ok(());
                 }
-                self.space();
                 let object = levels.is_object();
                 match self.peek().ok_or(Refused)? {
                     b',' => {
                         self.at += 1;
-                        self.space();
                         if object {
-                            self.name()?;
+                            self.skip_name(&mut stops)?;
                         }
                         break;
                     }
-                    b'}' if object => self.at += 1,
-                    b']' if !object => self.at += 1,
+                    b'}' if object => levels.close(),
+                    b']' if !object => levels.close(),
+                    b' ' | b'\n' | b'\t' | b'\r' => {}
                     _ => return Err(Refused),
                 }
-                levels.close();
+                self.at += 1;
             }
         }
     }
 
-    /// The name of a member and its colon, up to the value.
-    fn name(&mut self) -> Result<(), Refused> {
-        self.string()?;
-        self.space();
-        self.eat(b':')?;
-        self.space();
-        Ok(())
+    /// The name of a member and its colon. Mostly there is no white space around them.
+    #[inline(always)]
+    fn skip_name(&mut self, stops: &mut Stops<'_>) -> Result<(), Refused> {
+        if self.peek() != Some(b'"') {
+            self.space();
+        }
+        self.skip_string(stops)?;
+        if self.peek() != Some(b':') {
+            self.space();
+        }
+        self.eat(b':')
     }
 
+    #[inline(always)]
+    fn skip_string(&mut self, stops: &mut Stops<'_>) -> Result<(), Refused> {
+        self.eat(b'"')?;
+        loop {
+            self.at = stops.next(self.at);
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                Some(b'\\') => self.escape()?,
+                // A raw control character, or the end of the text.
+                _ => return Err(Refused),
+            }
+        }
+    }
+
+    #[inline(always)]
     fn word(&mut self, word: &str) -> Result<(), Refused> {
-        if !self.text.as_bytes()[self.at..].starts_with(word.as_bytes()) {
+        if self.text.as_bytes().get(self.at..self.at + word.len()) != Some(word.as_bytes()) {
             return Err(Refused);
         }
         self.at += word.len();
         Ok(())
     }
 
+    #[inline(always)]
     fn number(&mut self) -> Result<(), Refused> {
         if self.peek() == Some(b'-') {
             self.at += 1;
@@ -217,6 +252,9 @@ impl<'a> Scanner<'a> {
             Some(b'0') => self.at += 1,
             Some(b'1'..=b'9') => self.digits()?,
             _ => return Err(Refused),
+        }
+        if !matches!(self.peek(), Some(b'.' | b'e' | b'E')) {
+            return Ok(());
         }
         if self.peek() == Some(b'.') {
             self.at += 1;
@@ -233,6 +271,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// One digit or more.
+    #[inline(always)]
     fn digits(&mut self) -> Result<(), Refused> {
         let start = self.at;
         while matches!(self.peek(), Some(b'0'..=b'9')) {
@@ -273,6 +312,19 @@ impl Levels {
         } else {
             self.objects >> 1
         };
+    }
+}
+
+/// How many bytes the escape at the start takes.
+#[inline(never)]
+fn escape_length(bytes: &[u8]) -> Result<usize, Refused> {
+    match bytes.get(1) {
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(2),
+        Some(b'u') => {
+            let digits = bytes.get(2..6).ok_or(Refused)?;
+            if digits.iter().all(u8::is_ascii_hexdigit) { Ok(6) } else { Err(Refused) }
+        }
+        _ => Err(Refused),
     }
 }
 
