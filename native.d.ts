@@ -107,8 +107,8 @@ export declare class NativeClient {
   health(ticket: number): void
   /** Takes everything that is ready: the JSON of a `Drained`, or an empty text when there is nothing. */
   drain(): string
-  /** Takes the data that the last drain has handed on as text: the bytes, one behind the other. */
-  takeRaw(): Buffer
+  /** Takes the data that the last drain has handed on as it is: for each event a string with a character for each byte. */
+  takeRaw(): string[]
   /** Closes at once, without draining. Idempotent. */
   destroy(): void
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use napi::bindgen_prelude::{Buffer, Function, ObjectFinalize, Uint32Array, Unknown};
+use napi::bindgen_prelude::{Array, Function, ObjectFinalize, Uint32Array, Unknown};
 use napi::{CleanupEnvHook, Env, JsString, Result};
 use napi_derive::napi;
 use oxbus_engine::Client;
@@ -11,6 +11,7 @@ use oxbus_model::{BusError, ErrorKind};
 
 use crate::broker::NativeBroker;
 use crate::calls::{ask, exception, result, tell, throwing};
+use crate::raw::RawData;
 use crate::records::RecordText;
 use crate::settlements::Record;
 use crate::subscribed::Subscribed;
@@ -25,8 +26,8 @@ use crate::{drained, json, records, rooms, runtime, settings, settlements};
 pub struct NativeClient {
     client: Arc<Client>,
     wake: Arc<Wake>,
-    /// The data of the last drain that handlers get as text, until it is taken.
-    raw: Mutex<Vec<u8>>,
+    /// The data of the last drain that handlers get as it is, until it is taken.
+    raw: Mutex<RawData>,
     /// Closes the client when its environment ends first, as a terminated worker's does.
     hook: Option<CleanupEnvHook<(Arc<Client>, Arc<Wake>)>>,
 }
@@ -240,7 +241,7 @@ impl NativeClient {
     /// Takes everything that is ready: the JSON of a `Drained`, or an empty text when there is nothing.
     #[napi(ts_return_type = "string")]
     pub fn drain<'env>(&self, env: &'env Env) -> Result<JsString<'env>> {
-        let mut raw = Vec::new();
+        let mut raw = RawData::default();
         let text = throwing("drain", || drained::text(&self.client.drain(), &mut raw))?;
         if !raw.is_empty() {
             *self.raw.lock().unwrap_or_else(PoisonError::into_inner) = raw;
@@ -249,10 +250,10 @@ impl NativeClient {
         if text.is_ascii() { env.create_string_latin1(text) } else { env.create_string(text) }
     }
 
-    /// Takes the data that the last drain has handed on as text: the bytes, one behind the other.
-    #[napi]
-    pub fn take_raw(&self) -> Buffer {
-        std::mem::take(&mut *self.raw.lock().unwrap_or_else(PoisonError::into_inner)).into()
+    /// Takes the data that the last drain has handed on as it is: for each event a string with a character for each byte.
+    #[napi(ts_return_type = "string[]")]
+    pub fn take_raw<'env>(&self, env: &'env Env) -> Result<Array<'env>> {
+        std::mem::take(&mut *self.raw.lock().unwrap_or_else(PoisonError::into_inner)).into_strings(env)
     }
 
     /// Closes at once, without draining. Idempotent.

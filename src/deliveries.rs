@@ -1,17 +1,15 @@
 //! Events on their way to handlers, as JSON: in runs that have most in common.
 
-use std::fmt;
-use std::fmt::{Display, Formatter};
-
 use napi_derive::napi;
 use oxbus_model::delivery::{Delivery, StoredContext};
 use serde::Serialize;
 
 use crate::json::{list_member, member, put, value};
+use crate::raw::RawData;
 
-/// Writes the members for deliveries: the runs, and the shapes of their events. Data that is handed on as text goes into
-/// `raw`, and its place there into the run.
-pub(crate) fn write(out: &mut String, raw: &mut Vec<u8>, deliveries: &[Delivery]) {
+/// Writes the members for deliveries: the runs, and the shapes of their events. Data that is handed on as it is goes into
+/// `raw`, and its index there into the run.
+pub(crate) fn write(out: &mut String, raw: &mut RawData, deliveries: &[Delivery]) {
     let mut shapes = Shapes::default();
     member(out, "deliveries");
     out.push('[');
@@ -123,15 +121,15 @@ fn stored_info(out: &mut String, run: &[Delivery], first: &Delivery, stored: &St
 }
 
 /// An event: as it came, or as its shape and what is its own.
-fn event<'a>(out: &mut String, raw: &mut Vec<u8>, delivery: &'a Delivery, shapes: &mut Shapes<'a>) {
+fn event<'a>(out: &mut String, raw: &mut RawData, delivery: &'a Delivery, shapes: &mut Shapes<'a>) {
     let event = &*delivery.event;
     let json = &*event.json;
     let elsewhere = delivery.raw.then(|| event.data_range()).flatten();
-    let elsewhere = elsewhere.map(|data| (Place::of(raw, &json[data.clone()]), data));
+    let elsewhere = elsewhere.map(|data| (raw.add(&delivery.event, data.clone()), data));
     let Some(parts) = &event.parts else {
         return match elsewhere {
-            Some((place, data)) => {
-                put(out, format_args!("{}{place}{}", &json[..data.start], &json[data.end..]))
+            Some((index, data)) => {
+                put(out, format_args!("{}{index}{}", &json[..data.start], &json[data.end..]))
             }
             None => out.push_str(json),
         };
@@ -153,29 +151,8 @@ fn event<'a>(out: &mut String, raw: &mut Vec<u8>, delivery: &'a Delivery, shapes
     }
     out.push(',');
     match elsewhere {
-        Some((place, _)) => put(out, place),
+        Some((index, _)) => put(out, index),
         None => out.push_str(parts.data.of(json)),
-    }
-}
-
-/// Where data is among what is handed on as text, in bytes. As JSON it is `RawPlace` of `ts/native/drained.ts`.
-struct Place {
-    start: usize,
-    length: usize,
-}
-
-impl Place {
-    /// Appends data.
-    fn of(raw: &mut Vec<u8>, data: &str) -> Place {
-        let start = raw.len();
-        raw.extend_from_slice(data.as_bytes());
-        Place { start, length: data.len() }
-    }
-}
-
-impl Display for Place {
-    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
-        write!(out, "[{},{}]", self.start, self.length)
     }
 }
 

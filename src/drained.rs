@@ -6,21 +6,19 @@ use oxbus_model::Outcome;
 
 use crate::json::{list_member, member, put, value};
 use crate::notices::Notice;
+use crate::raw::RawData;
 use crate::values::ErrorValue;
 use crate::{deliveries, json};
 
 /// The text of a drain; empty when there is nothing. Publishes and deliveries are written by hand: they
-/// are most of it, and their parts are JSON already. Data that handlers get as text goes into `raw`.
-pub(crate) fn text(drained: &Drained, raw: &mut Vec<u8>) -> String {
+/// are most of it, and their parts are JSON already. Data that handlers get as it is goes into `raw`.
+pub(crate) fn text(drained: &Drained, raw: &mut RawData) -> String {
     if drained.is_empty() {
         return String::new();
     }
     // What an event has beside its data is some 100 bytes.
-    let (mut events, mut of_text) = (drained.deliveries.len() * 100, 0);
-    for delivery in &drained.deliveries {
-        *(if delivery.raw { &mut of_text } else { &mut events }) += delivery.event.json.len();
-    }
-    raw.reserve(of_text);
+    let parsed = drained.deliveries.iter().filter(|delivery| !delivery.raw);
+    let events: usize = drained.deliveries.len() * 100 + parsed.map(|d| d.event.json.len()).sum::<usize>();
     let results: usize = drained.published.iter().map(|p| 64 + p.items.len() * 44).sum();
     let mut out = String::with_capacity(events + results + 256);
     out.push('{');

@@ -248,8 +248,8 @@ export class FakeClient {
   publishWithRaw(batch: number, count: number, records: string): void {
     this.publish(batch, count, records);
   }
-  takeRaw(): Buffer {
-    return Buffer.alloc(0);
+  takeRaw(): string[] {
+    return [];
   }
   destroy(): void {
     this.#state = 'closed';

@@ -92,7 +92,7 @@ export class Dispatcher {
   deliver(
     runs: readonly DeliveryRun[],
     shapes: readonly Shape[],
-    raw: Uint8Array | undefined,
+    raw: readonly string[] | undefined,
   ): void {
     this.#enter(() => {
       for (const run of runs) this.#deliverRun(run, shapes, raw);
@@ -174,10 +174,14 @@ export class Dispatcher {
     return this.#inherit ? event : undefined;
   }
 
-  #deliverRun(run: DeliveryRun, shapes: readonly Shape[], bytes: Uint8Array | undefined): void {
+  #deliverRun(
+    run: DeliveryRun,
+    shapes: readonly Shape[],
+    strings: readonly string[] | undefined,
+  ): void {
     const info = run[2];
     const subscription = this.#subscriptions.get(run[0]);
-    const raw = subscription?.raw === true ? bytes : undefined;
+    const raw = subscription?.raw === true ? strings : undefined;
     let token = run[1];
     let now = this.#timers.now();
     if (info !== 0 && info.batch !== undefined) {

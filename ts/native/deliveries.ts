@@ -11,12 +11,12 @@ export const FIRST_ELEMENT = 3;
 const HAS_CORRELATION = 1;
 const HAS_CAUSATION = 2;
 
-/** The event at a place of a run. `raw` holds the data, for a subscription that gets it as text. */
+/** The event at a place of a run. `raw` holds the data, for a subscription that gets it as it is. */
 export function eventAt(
   run: DeliveryRun,
   at: number,
   shapes: readonly Shape[],
-  raw: Uint8Array | undefined,
+  raw: readonly string[] | undefined,
 ): RawEvent {
   const event = crossedAt(run, at, shapes);
   if (raw !== undefined) giveRaw(event, raw);
@@ -54,7 +54,7 @@ export function lengthAt(run: DeliveryRun, at: number, shapes: readonly Shape[])
 export function batchOf(
   run: DeliveryRun,
   shapes: readonly Shape[],
-  raw: Uint8Array | undefined,
+  raw: readonly string[] | undefined,
 ): { events: RawEvent[]; messageIds: string[] } {
   const events: RawEvent[] = [];
   const messageIds: string[] = [];

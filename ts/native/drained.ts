@@ -22,8 +22,8 @@ export type LocalSettlement = [number, number, string, RemoteOutcome, string?];
  * `[sub, firstToken, info, event, event, …]`. An event is an object, or the elements that `deliveries.ts` puts together with its shape.
  */
 export type DeliveryRun = [number, number, RunInfo | 0, ...unknown[]];
-/** In the place of data that the subscription gets as text: where it begins in the raw bytes of the drain, and its length. */
-export type RawPlace = [start: number, length: number];
+/** In the place of data that the subscription gets as it is: its index in what `takeRaw` returns. */
+export type RawPlace = number;
 /** `[type, timestamp, source, instanceId, flags, room?]`: the members that events of a drain share. */
 export type Shape = [string, string, string, string, number, string?];
 
@@ -42,8 +42,8 @@ export interface Drained {
   deliveries?: DeliveryRun[];
   /** The shapes that events of `deliveries` refer to. */
   shapes?: Shape[];
-  /** How many bytes `takeRaw` has of data that subscriptions get as text. */
-  raw?: [bytes: number];
+  /** How many strings `takeRaw` has: one for each event whose subscription gets its data as it is. */
+  raw?: [strings: number];
   /** Answers to requests. */
   replies?: [ticket: number, value: unknown][];
   /** Requests that failed. */
@@ -70,7 +70,7 @@ export interface DrainSinks {
     deliver(
       runs: readonly DeliveryRun[],
       shapes: readonly Shape[],
-      raw: Uint8Array | undefined,
+      raw: readonly string[] | undefined,
     ): void;
   };
 }
@@ -88,7 +88,7 @@ export function drain(native: Pick<NativeClient, 'drain' | 'takeRaw'>, sinks: Dr
  * The order is part of the contract: how many subscriptions of this client took an event is known before its result,
  * and handlers run last, when every result, reply and notice of the drain has been handed out.
  */
-function apply(drained: Drained, sinks: DrainSinks, raw: Uint8Array | undefined): void {
+function apply(drained: Drained, sinks: DrainSinks, raw: readonly string[] | undefined): void {
   const { publisher, requests, notices, dispatcher } = sinks;
   if (drained.localDeliveries !== undefined)
     for (const run of drained.localDeliveries) publisher.deliveredLocally(run);

@@ -5,7 +5,7 @@ import { type EventBusError, fromValue, invalidAt } from '../errors';
 import type { LocalDeliveryRun, LocalSettlement, PublishedRun, StoredRun } from '../native/drained';
 import type { KeepAlive } from '../native/keepalive';
 import type { ErrorValue, NativeClient, Settings } from '../native/native';
-import { RawJson } from '../raw-json';
+import type { RawJson } from '../raw-json';
 import { nextTick } from '../runtime/clock';
 import { onAbort } from '../runtime/signals';
 import type { Timer, Timers } from '../runtime/timers';
@@ -73,13 +73,13 @@ export class Publisher {
   }
 
   /**
-   * Adds one event to the batch of this tick, as its last. `data` is JSON text, or bytes that the caller says are JSON; they
-   * are copied. Throws at once for a wrong type.
+   * Adds one event to the batch of this tick, as its last. `data` is JSON text, or has bytes that the caller says are JSON;
+   * they are copied. Throws at once for a wrong type.
    * Returns the promise of the result only where the caller's signal may end the call.
    */
   add(
     type: string,
-    data: string | Uint8Array,
+    data: string | RawJson,
     options: ParsedPublishOptions | undefined,
   ): Batch | Promise<PublishResult> {
     if (type !== this.#checkedType) this.#checkType(type);
@@ -263,10 +263,10 @@ export class Publisher {
     this.#keepAlive.release();
   }
 
-  /** The data line of bytes. It is their text where the records of a batch are needed again, or where there are none. */
-  #given(bytes: Uint8Array): string {
+  /** The data line of what has bytes. It is their text where the records of a batch are needed again, or where there are none. */
+  #given(data: RawJson): string {
     const isKept = this.#retries !== undefined || this.#record !== undefined;
-    return (isKept ? undefined : this.#raw.add(bytes)) ?? lineOf(new RawJson(bytes));
+    return (isKept ? undefined : this.#raw.add(data)) ?? lineOf(data);
   }
 
   #inherited(): string {

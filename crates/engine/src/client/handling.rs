@@ -109,7 +109,7 @@ impl Client {
         let state = &self.core.state;
         let now = state.clock.now_ms();
         let first = drained.deliveries.len();
-        let taken: usize = drained.deliveries.iter().map(|d| d.event.json.len()).sum();
+        let taken: usize = drained.deliveries.iter().map(Delivery::weight).sum();
         let limit = (DRAIN_LIMIT.saturating_sub(first), DRAIN_BYTES.saturating_sub(taken));
         let mut claims = state.groups.claims();
         for change in claims.take(now, limit, &mut drained.deliveries) {

@@ -27,7 +27,7 @@ impl<'a> DispatchBatch<'a> {
     }
 
     pub(crate) fn push(&mut self, delivery: Delivery) {
-        self.bytes = self.bytes.saturating_sub(delivery.event.json.len());
+        self.bytes = self.bytes.saturating_sub(delivery.weight());
         self.out.push(delivery);
     }
 

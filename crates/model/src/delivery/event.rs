@@ -107,6 +107,14 @@ pub struct Delivery {
     pub stored: Option<StoredContext>,
 }
 
+impl Delivery {
+    /// How many bytes it counts for in a drain.
+    pub fn weight(&self) -> usize {
+        let bytes = self.event.json.len();
+        if self.raw { bytes / 4 } else { bytes }
+    }
+}
+
 /// The entry behind a durable delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredContext {
