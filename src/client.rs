@@ -7,6 +7,7 @@ use napi::{CleanupEnvHook, Env, JsString, Result};
 use napi_derive::napi;
 use oxbus_engine::Client;
 use oxbus_engine::panics::catch_panic_in;
+use oxbus_model::submission::Records;
 use oxbus_model::{BusError, ErrorKind};
 
 use crate::broker::NativeBroker;
@@ -16,7 +17,7 @@ use crate::records::RecordText;
 use crate::settlements::Record;
 use crate::subscribed::Subscribed;
 use crate::wake::Wake;
-use crate::{drained, json, records, rooms, runtime, settings, settlements};
+use crate::{drained, json, rooms, runtime, settings, settlements};
 
 /// A bus client. It does no I/O until it is told to connect, publish or subscribe.
 ///
@@ -122,7 +123,7 @@ impl NativeClient {
         raw: &[u8],
     ) {
         tell(&self.client, "publishWithRaw", |client| {
-            client.publish(batch, count, records::with_raw(&records.0, raw));
+            client.publish(batch, count, Records::with_raw(records.0, raw.to_vec()));
         });
     }
 

@@ -22,6 +22,9 @@ import { PublishRetries } from './retries';
  */
 const FLUSH_LENGTH = 64 * 1024;
 
+/** And one of so many bytes beside its text, which cost V8 nothing: handing a batch over costs a call, a wake and a promise. */
+const FLUSH_BYTES = 256 * 1024;
+
 /** What the publisher needs of its client. */
 export interface PublisherOwner {
   readonly timers: Timers;
@@ -93,8 +96,11 @@ export class Publisher {
     batch.options.push(options);
     batch.outcomes.push(undefined);
     batch.unsettled += 1;
-    const length = batch.records.length + this.#raw.length;
-    if (batch.types.length >= this.#settings.batchSize || length >= FLUSH_LENGTH) {
+    if (
+      batch.types.length >= this.#settings.batchSize ||
+      batch.records.length >= FLUSH_LENGTH ||
+      this.#raw.length >= FLUSH_BYTES
+    ) {
       this.flush();
     }
     return options?.signal === undefined ? batch : this.#abortable(batch, index, options.signal);
