@@ -114,8 +114,8 @@ export declare class NativeClient {
   takeColumns(target: Uint8Array): void
   /** From now on events come as columns that refer to shapes, and not as JSON alone. */
   buildByShapes(): void
-  /** Takes the data that the last drain has handed on as text: the bytes, one behind the other. */
-  takeRaw(): Buffer
+  /** Takes the data that the last drain has handed on as it is: for each event a string with a character for each byte. */
+  takeRaw(): string[]
   /** Closes at once, without draining. Idempotent. */
   destroy(): void
 }

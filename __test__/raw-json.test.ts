@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { type BusEvent, type RawJson, rawJson } from '..';
 import { rawRedisOf, streamFor } from './support/durable';
 import { eventually } from './support/eventually';
+import { runScript } from './support/scripts';
 import { onBothTransports } from './support/transports';
 
 const RAW = { data: 'raw' } as const;
@@ -211,6 +212,43 @@ onBothTransports((fixture) => {
     expect(values).toEqual(texts.map((text) => JSON.parse(text)));
   });
 
+  test('text, bytes and value are the same in whatever order they are asked for', async () => {
+    const bus = await fixture.open();
+    const texts = [
+      '""',
+      '"x"',
+      '{"é":"\u{1f600}\u2028\ufeff"}',
+      '"ÿ"',
+      JSON.stringify('a\\"'.repeat(9_000)),
+    ];
+    const kept: RawJson[] = [];
+    await bus.subscribe('hook', ({ data }) => kept.push(data), RAW);
+    const orders = [
+      (data: RawJson) => [data.text, data.bytes, data.text],
+      (data: RawJson) => [data.bytes, data.text, data.bytes],
+      (data: RawJson) => [inspect(data).slice('RawJson '.length), data.bytes, data.text],
+    ];
+    for (const _ of orders) for (const text of texts) await bus.publish('hook', rawJson(text));
+    await eventually(() => kept.length === orders.length * texts.length);
+    const again: string[] = [];
+    await bus.subscribe('again', ({ data }) => again.push(data.text), RAW);
+    for (const [index, data] of kept.entries()) {
+      const text = texts[index % texts.length] as string;
+      // It is forwarded as it came, and once more after it was read.
+      await bus.publish('again', data);
+      const given = orders[Math.floor(index / texts.length)]?.(data).map((one) =>
+        typeof one === 'string' ? one : Buffer.from(one).toString(),
+      );
+      expect(given).toEqual([text, text, text]);
+      await bus.publish('again', data);
+      expect(data.parse()).toEqual(JSON.parse(text));
+      expect(data.bytes).toBe(data.bytes);
+      expect(data.bytes.buffer.byteLength).toBe(data.bytes.length);
+    }
+    await eventually(() => again.length === 2 * kept.length);
+    expect(again).toEqual(kept.flatMap(({ text }) => [text, text]));
+  });
+
   test('an event that is forwarded is not parsed on its way', async () => {
     const bus = await fixture.open();
     const seen: string[] = [];
@@ -221,6 +259,50 @@ onBothTransports((fixture) => {
     expect(seen).toEqual(['{"n": 1.0}']);
   });
 });
+
+test.each(['text', 'bytes', 'nothing'])(
+  'data that is kept keeps no other: %s of it was read',
+  async (read) => {
+    const ended = await runScript(
+      `
+    const bus = new oxbus.EventBusClient({ serviceName: 's', mode: 'memory', logLevel: 'error' });
+    const kept = [];
+    let [published, seen] = [0, 0];
+    await bus.subscribe('hook', ({ data }) => {
+      if (args[0] !== 'nothing') data[args[0]];
+      if (seen++ % 50 === 0) kept.push(data);
+    }, { data: 'raw' });
+    const json = oxbus.rawJson(JSON.stringify('x'.repeat(10_000)));
+    const publish = async (count) => {
+      for (let left = count; left > 0; left -= 100) {
+        await Promise.all(Array.from({ length: 100 }, () => bus.publish('hook', json)));
+      }
+      published += count;
+      while (seen < published) await new Promise((resolve) => setTimeout(resolve, 1));
+    };
+    const used = () => {
+      gc();
+      gc();
+      const { heapUsed, external } = process.memoryUsage();
+      return heapUsed + external;
+    };
+    await publish(2_000);
+    kept.length = 0;
+    const before = used();
+    await publish(5_000);
+    console.log(kept.length, Math.round((used() - before) / kept.length));
+    await bus.disconnect();
+    `,
+      [read],
+    );
+    expect(ended).toMatchObject({ code: 0, err: '' });
+    const [kept, bytes] = ended.out.split(' ').map(Number) as [number, number];
+    expect(kept).toBe(100);
+    // Its own 10 KB, twice where its text and its bytes are there, and what belongs to one of a hundred of everything else.
+    expect(bytes).toBeGreaterThan(9_000);
+    expect(bytes).toBeLessThan(35_000);
+  },
+);
 
 test('it has its bytes for itself, and is JSON within JSON', () => {
   const raw = rawJson('{"a":[1]}');

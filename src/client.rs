@@ -2,21 +2,23 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use napi::bindgen_prelude::{Buffer, Function, ObjectFinalize, Uint8Array, Uint32Array, Unknown};
+use napi::bindgen_prelude::{Array, Function, ObjectFinalize, Uint8Array, Uint32Array, Unknown};
 use napi::{CleanupEnvHook, Env, JsString, Result};
 use napi_derive::napi;
 use oxbus_engine::Client;
 use oxbus_engine::panics::catch_panic_in;
 use oxbus_model::codec::outline::Columns;
+use oxbus_model::submission::Records;
 use oxbus_model::{BusError, ErrorKind};
 
 use crate::broker::NativeBroker;
 use crate::calls::{ask, exception, result, tell, throwing};
+use crate::raw::RawData;
 use crate::records::RecordText;
 use crate::settlements::Record;
 use crate::subscribed::Subscribed;
 use crate::wake::Wake;
-use crate::{drained, json, records, rooms, runtime, settings, settlements};
+use crate::{drained, json, rooms, runtime, settings, settlements};
 
 /// A bus client. It does no I/O until it is told to connect, publish or subscribe.
 ///
@@ -26,9 +28,9 @@ use crate::{drained, json, records, rooms, runtime, settings, settlements};
 pub struct NativeClient {
     client: Arc<Client>,
     wake: Arc<Wake>,
-    /// The events of the last drain, and the data of it that handlers get as text, until they are taken.
+    /// The events of the last drain, and the data of it that handlers get as it is, until they are taken.
     columns: Mutex<Columns>,
-    raw: Mutex<Vec<u8>>,
+    raw: Mutex<RawData>,
     /// Closes the client when its environment ends first, as a terminated worker's does.
     hook: Option<CleanupEnvHook<(Arc<Client>, Arc<Wake>)>>,
 }
@@ -123,7 +125,7 @@ impl NativeClient {
         raw: &[u8],
     ) {
         tell(&self.client, "publishWithRaw", |client| {
-            client.publish(batch, count, records::with_raw(&records.0, raw));
+            client.publish(batch, count, Records::with_raw(records.0, raw.to_vec()));
         });
     }
 
@@ -242,7 +244,7 @@ impl NativeClient {
     /// Takes everything that is ready: the JSON of a `Drained`, or an empty text when there is nothing.
     #[napi(ts_return_type = "string")]
     pub fn drain<'env>(&self, env: &'env Env) -> Result<JsString<'env>> {
-        let (mut raw, mut columns) = (Vec::new(), locked(&self.columns));
+        let (mut raw, mut columns) = (RawData::default(), locked(&self.columns));
         columns.clear(COLUMNS_KEPT);
         let text = throwing("drain", || drained::text(&self.client.drain(), &mut columns, &mut raw))?;
         drop(columns);
@@ -268,10 +270,10 @@ impl NativeClient {
         tell(&self.client, "buildByShapes", Client::build_by_shapes);
     }
 
-    /// Takes the data that the last drain has handed on as text: the bytes, one behind the other.
-    #[napi]
-    pub fn take_raw(&self) -> Buffer {
-        std::mem::take(&mut *locked(&self.raw)).into()
+    /// Takes the data that the last drain has handed on as it is: for each event a string with a character for each byte.
+    #[napi(ts_return_type = "string[]")]
+    pub fn take_raw<'env>(&self, env: &'env Env) -> Result<Array<'env>> {
+        std::mem::take(&mut *locked(&self.raw)).into_strings(env)
     }
 
     /// Closes at once, without draining. Idempotent.

@@ -1,5 +1,7 @@
 //! Events on their way to handlers: in runs that have most in common, with their values in columns.
 
+use std::ops::Range;
+
 use napi_derive::napi;
 use oxbus_engine::Drained;
 use oxbus_model::codec::outline::Columns;
@@ -8,10 +10,11 @@ use oxbus_model::delivery::{Delivery, StoredContext};
 use serde::Serialize;
 
 use crate::json::{list_member, member, put, value};
+use crate::raw::RawData;
 
 /// Writes the members for deliveries: the runs, the envelopes that their events share, and the changes of shapes. The events
-/// themselves go into `columns`, and data that is handed on as text goes into `raw`.
-pub(crate) fn write(out: &mut String, columns: &mut Columns, raw: &mut Vec<u8>, drained: &Drained) {
+/// themselves go into `columns`, and data that is handed on as it is goes into `raw`.
+pub(crate) fn write(out: &mut String, columns: &mut Columns, raw: &mut RawData, drained: &Drained) {
     let mut events = Events { columns, raw, generation: drained.shape_generation, envelopes: Vec::new() };
     if !drained.deliveries.is_empty() {
         member(out, "deliveries");
@@ -130,7 +133,7 @@ fn stored_info(out: &mut String, run: &[Delivery], first: &Delivery, stored: &St
 /// The events of a drain, as columns.
 struct Events<'a, 'c> {
     columns: &'c mut Columns,
-    raw: &'c mut Vec<u8>,
+    raw: &'c mut RawData,
     generation: u32,
     envelopes: Vec<Envelope<'a>>,
 }
@@ -153,7 +156,7 @@ impl<'a> Events<'a, '_> {
             let Some(data) = apart else { return self.columns.parsed(&[json]) };
             self.columns.apart();
             self.columns.parsed(&[&json[..data.start], "0", &json[data.end..]]);
-            return self.data(delivery, &json[data]);
+            return self.data(delivery, data);
         };
         let envelope = Envelope {
             event_type: parts.event_type.of(json),
@@ -169,16 +172,15 @@ impl<'a> Events<'a, '_> {
         for own in [Some(parts.id), parts.correlation_id, parts.causation_id].into_iter().flatten() {
             self.columns.text(own.of(json));
         }
-        self.data(delivery, parts.data.of(json));
+        self.data(delivery, parts.data.range());
     }
 
-    fn data(&mut self, delivery: &Delivery, data: &str) {
+    fn data(&mut self, delivery: &Delivery, data: Range<usize>) {
         if delivery.raw {
-            self.columns.raw(self.raw.len(), data.len());
-            return self.raw.extend_from_slice(data.as_bytes());
+            return self.columns.raw(self.raw.add(&delivery.event, data));
         }
         let outline = delivery.event.outlined.as_ref().map(|(_, outline)| outline);
-        self.columns.data(data, outline, self.generation);
+        self.columns.data(&delivery.event.json[data], outline, self.generation);
     }
 
     fn number_of(&mut self, envelope: Envelope<'a>) -> usize {

@@ -8,17 +8,16 @@ use oxbus_model::codec::outline::columns::Lengths;
 
 use crate::json::{list_member, member, put, value};
 use crate::notices::Notice;
+use crate::raw::RawData;
 use crate::values::ErrorValue;
 use crate::{deliveries, json};
 
 /// The text of a drain; empty when there is nothing. Publishes and deliveries are written by hand: they
-/// are most of it, and their parts are JSON already. Events go into `columns`, and data that handlers get as text into `raw`.
-pub(crate) fn text(drained: &Drained, columns: &mut Columns, raw: &mut Vec<u8>) -> String {
+/// are most of it, and their parts are JSON already. Events go into `columns`, and data that handlers get as it is into `raw`.
+pub(crate) fn text(drained: &Drained, columns: &mut Columns, raw: &mut RawData) -> String {
     if drained.is_empty() {
         return String::new();
     }
-    let of_text = drained.deliveries.iter().filter(|delivery| delivery.raw);
-    raw.reserve(of_text.map(|delivery| delivery.event.json.len()).sum());
     let results: usize = drained.published.iter().map(|p| 64 + p.items.len() * 44).sum();
     let mut out = String::with_capacity(results + 256);
     out.push('{');

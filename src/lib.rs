@@ -8,7 +8,7 @@
 //!   without state.
 //! - `calls`: the shapes that a call from JavaScript has; `contexts`: where no asynchronous context of it reaches.
 //! - `records`, `drained` (with `deliveries` and `notices`), `settlements`: what crosses while events flow, as
-//!   text and as numbers.
+//!   text and as numbers; `raw`: data that crosses as it is.
 //! - `settings`, `subscribed`, `values`: what a configuration, a subscription, an error and a result look like.
 //! - `json`: writing JSON by hand.
 //! - `wake`: the one function that Rust calls, and whether it keeps the process alive; `runtime`: the threads.
@@ -26,6 +26,7 @@ mod deliveries;
 mod drained;
 mod json;
 mod notices;
+mod raw;
 mod records;
 mod rooms;
 mod rules;

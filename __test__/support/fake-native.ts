@@ -267,8 +267,8 @@ export class FakeClient {
     target.set(this.#columns);
   }
   buildByShapes(): void {}
-  takeRaw(): Buffer {
-    return Buffer.alloc(0);
+  takeRaw(): string[] {
+    return [];
   }
   destroy(): void {
     this.#state = 'closed';

@@ -1,6 +1,6 @@
 /** Reads what a drain brings as columns: the values of events. `crates/model/src/codec/outline/word.rs` says what words mean. */
 
-import { rawOf } from '../raw-json';
+import { RawJson } from '../raw-json';
 import type { NativeClient, RawEvent } from './native';
 import type { Constructor } from './shapes';
 
@@ -60,7 +60,7 @@ export class Columns {
   end = 0;
   json: readonly unknown[] = NO_TEXT;
   value = 0;
-  raw: Uint8Array | undefined;
+  raw: readonly string[] = NO_TEXT;
   envelopes: readonly Envelope[] = [];
   readonly constructors: readonly (Constructor | undefined)[];
 
@@ -95,7 +95,7 @@ export class Columns {
   /** Lets go of what only this drain needs. */
   release(): void {
     this.json = NO_TEXT;
-    this.raw = undefined;
+    this.raw = NO_TEXT;
     this.envelopes = [];
     this.part = '';
     if (this.buffer.byteLength <= KEPT) return;
@@ -129,10 +129,8 @@ function valueBy(columns: Columns, word: number): unknown {
       return arrayOf(columns, word >>> KIND_BITS);
     case JSON_TEXT:
       return columns.json[columns.value++];
-    default: {
-      const start = read(columns) as number;
-      return rawOf(columns.raw as Uint8Array, start, read(columns) as number);
-    }
+    default:
+      return RawJson.received(columns.raw[read(columns) as number] as string);
   }
 }
 

@@ -46,8 +46,8 @@ export interface Drained {
   columns?: ColumnLengths;
   /** Values that came as JSON text. */
   json?: unknown[];
-  /** How many bytes `takeRaw` has of data that subscriptions get as text. */
-  raw?: [bytes: number];
+  /** How many strings `takeRaw` has: one for each event whose subscription gets its data as it is. */
+  raw?: [strings: number];
   /** Answers to requests. */
   replies?: [ticket: number, value: unknown][];
   /** Requests that failed. */

@@ -5,9 +5,9 @@ import { jsonOfData } from '../input/json';
 import { RawJson } from '../raw-json';
 import type { LossyValues } from './lossy-values';
 
-/** The JSON text of data, or its bytes. What JSON loses of it is told, or refused. Throws `INVALID_DATA`. */
-export function textOfData(data: unknown, type: string, lossy: LossyValues): string | Uint8Array {
-  if (RawJson.is(data)) return RawJson.bytesOf(data) ?? lineOf(data);
+/** The JSON text of data, or what has it as bytes. What JSON loses of it is told, or refused. Throws `INVALID_DATA`. */
+export function textOfData(data: unknown, type: string, lossy: LossyValues): string | RawJson {
+  if (RawJson.is(data)) return RawJson.hasBytes(data) ? data : lineOf(data);
   const text = jsonOfData(data);
   lossy.check(type, data, text);
   return text;

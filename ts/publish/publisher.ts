@@ -5,7 +5,7 @@ import { type EventBusError, fromValue, invalidAt } from '../errors';
 import type { LocalDeliveryRun, LocalSettlement, PublishedRun, StoredRun } from '../native/drained';
 import type { KeepAlive } from '../native/keepalive';
 import type { ErrorValue, NativeClient, Settings } from '../native/native';
-import { RawJson } from '../raw-json';
+import type { RawJson } from '../raw-json';
 import { nextTick } from '../runtime/clock';
 import { onAbort } from '../runtime/signals';
 import type { Timer, Timers } from '../runtime/timers';
@@ -21,6 +21,9 @@ import { PublishRetries } from './retries';
  * one event that is not Latin-1 makes the whole text two bytes a character.
  */
 const FLUSH_LENGTH = 64 * 1024;
+
+/** And one of so many bytes beside its text, which cost V8 nothing: handing a batch over costs a call, a wake and a promise. */
+const FLUSH_BYTES = 256 * 1024;
 
 /** What the publisher needs of its client. */
 export interface PublisherOwner {
@@ -73,13 +76,13 @@ export class Publisher {
   }
 
   /**
-   * Adds one event to the batch of this tick, as its last. `data` is JSON text, or bytes that the caller says are JSON; they
-   * are copied. Throws at once for a wrong type.
+   * Adds one event to the batch of this tick, as its last. `data` is JSON text, or has bytes that the caller says are JSON;
+   * they are copied. Throws at once for a wrong type.
    * Returns the promise of the result only where the caller's signal may end the call.
    */
   add(
     type: string,
-    data: string | Uint8Array,
+    data: string | RawJson,
     options: ParsedPublishOptions | undefined,
   ): Batch | Promise<PublishResult> {
     if (type !== this.#checkedType) this.#checkType(type);
@@ -93,8 +96,11 @@ export class Publisher {
     batch.options.push(options);
     batch.outcomes.push(undefined);
     batch.unsettled += 1;
-    const length = batch.records.length + this.#raw.length;
-    if (batch.types.length >= this.#settings.batchSize || length >= FLUSH_LENGTH) {
+    if (
+      batch.types.length >= this.#settings.batchSize ||
+      batch.records.length >= FLUSH_LENGTH ||
+      this.#raw.length >= FLUSH_BYTES
+    ) {
       this.flush();
     }
     return options?.signal === undefined ? batch : this.#abortable(batch, index, options.signal);
@@ -263,10 +269,10 @@ export class Publisher {
     this.#keepAlive.release();
   }
 
-  /** The data line of bytes. It is their text where the records of a batch are needed again, or where there are none. */
-  #given(bytes: Uint8Array): string {
+  /** The data line of what has bytes. It is their text where the records of a batch are needed again, or where there are none. */
+  #given(data: RawJson): string {
     const isKept = this.#retries !== undefined || this.#record !== undefined;
-    return (isKept ? undefined : this.#raw.add(bytes)) ?? lineOf(new RawJson(bytes));
+    return (isKept ? undefined : this.#raw.add(data)) ?? lineOf(data);
   }
 
   #inherited(): string {

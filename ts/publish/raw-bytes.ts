@@ -1,7 +1,9 @@
 /** Data that crosses to the engine as bytes, beside the records of its batch. */
 
-/** Room for a batch as it is usually handed over: when it has 64 KiB, with the event that was too much. */
-const ROOM = 128 * 1024;
+import { RawJson } from '../raw-json';
+
+/** Room for a batch of a few events. It doubles where a batch needs more. */
+const ROOM = 64 * 1024;
 /** Room beyond this is not kept. */
 const MAX_ROOM = 1024 * 1024;
 
@@ -12,20 +14,26 @@ const { get: lengthOf } = Object.getOwnPropertyDescriptor(
 ) as { get(this: Uint8Array): number };
 
 export class RawBytes {
-  #bytes = new Uint8Array(0);
+  #bytes = Buffer.alloc(0);
   length = 0;
 
-  /** Copies bytes behind the others. Returns the data line that stands for them; undefined for none, or detached ones. */
-  add(bytes: Uint8Array): string | undefined {
-    const length = lengthOf.call(bytes);
+  /**
+   * Copies the bytes of data behind the others. Returns the data line that stands for them; undefined where there are none, or
+   * detached ones.
+   */
+  add(data: RawJson): string | undefined {
+    const bytes = RawJson.bytesOf(data);
+    const octets = bytes === undefined ? (RawJson.octetsOf(data) ?? '') : undefined;
+    const length = octets?.length ?? lengthOf.call(bytes as Uint8Array);
     if (length === 0) return undefined;
     const needed = this.length + length;
     if (needed > this.#bytes.length) {
-      const larger = new Uint8Array(Math.max(ROOM, needed, this.#bytes.length * 2));
+      const larger = Buffer.allocUnsafeSlow(Math.max(ROOM, needed, this.#bytes.length * 2));
       larger.set(this.#bytes.subarray(0, this.length));
       this.#bytes = larger;
     }
-    this.#bytes.set(bytes, this.length);
+    if (octets === undefined) this.#bytes.set(bytes as Uint8Array, this.length);
+    else this.#bytes.write(octets, this.length, 'latin1');
     this.length = needed;
     return `\u0001${length}`;
   }
@@ -34,7 +42,7 @@ export class RawBytes {
   take(): Uint8Array {
     const taken = this.#bytes.subarray(0, this.length);
     this.length = 0;
-    if (this.#bytes.length > MAX_ROOM) this.#bytes = new Uint8Array(0);
+    if (this.#bytes.length > MAX_ROOM) this.#bytes = Buffer.alloc(0);
     return taken;
   }
 }

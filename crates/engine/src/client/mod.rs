@@ -23,6 +23,7 @@ use oxbus_model::config::{Config, Mode};
 use oxbus_model::observe::stats::{Parts, Snapshot};
 use oxbus_model::options::names::check_pattern;
 use oxbus_model::options::subscribe::SubscribeOptions;
+use oxbus_model::submission::Records;
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::Value;
 use tokio::runtime::Handle;
@@ -116,7 +117,8 @@ impl Client {
     }
 
     /// Publishes `count` records (see [`oxbus_model::submission`]). Each is settled exactly once.
-    pub fn publish(&self, batch: u32, count: u32, text: String) {
+    pub fn publish(&self, batch: u32, count: u32, records: impl Into<Records>) {
+        let records = records.into();
         let state = &self.core.state;
         if state.config.observe {
             let why = observer::PUBLISHES_NOTHING;
@@ -127,7 +129,7 @@ impl Client {
         if !*accepting {
             return state.completions.refused(batch, 0..count, ErrorKind::Closed, "the client is closed");
         }
-        let admitted = state.admission.admit(count as usize, text.len());
+        let admitted = state.admission.admit(count as usize, records.bytes());
         // At most `count`, so it fits.
         let admitted = u32::try_from(admitted).unwrap_or(count);
         if admitted < count {
@@ -136,7 +138,7 @@ impl Client {
         }
         if admitted > 0 {
             self.core.start();
-            self.core.transport.publish(Submission { batch, count: admitted, text });
+            self.core.transport.publish(Submission { batch, count: admitted, records });
         }
     }
 

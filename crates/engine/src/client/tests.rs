@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oxbus_model::config::{Config, Environment};
-use oxbus_model::submission::{Record, append};
+use oxbus_model::submission::append;
 use oxbus_testkit::eventually;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
@@ -62,7 +62,7 @@ async fn each_client_logs_its_own_lines_from_its_own_level_on() {
     for (client, level) in clients.iter().zip(levels) {
         // The first publish connects.
         let mut text = String::new();
-        append(&mut text, Record { event_type: "order.placed", options: "", data: r#""a secret""# });
+        append(&mut text, ["order.placed", "", r#""a secret""#]);
         client.publish(1, 1, text);
         let options = json!({ "group": level, "from": "beginning" }).to_string();
         client.subscribe(1, &["order.*".to_owned()], &options).unwrap();
@@ -70,7 +70,7 @@ async fn each_client_logs_its_own_lines_from_its_own_level_on() {
     let [debug, info, warn] = &clients;
     // What is published by one is pumped on its thread through the groups of all.
     let mut text = String::new();
-    append(&mut text, Record { event_type: "order.placed", options: "", data: r#""a secret""# });
+    append(&mut text, ["order.placed", "", r#""a secret""#]);
     info.publish(2, 1, text);
     for client in &clients {
         client.request(2, "streams.info".to_owned(), r#"{"name":"orders"}"#.to_owned());

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use oxbus_model::config::PersistenceConfig;
 use oxbus_model::stream_store::{Fields, keys};
-use oxbus_model::submission;
 
 use super::Broker;
 use crate::host::{Failed, Published, StoredEntries};
@@ -48,7 +47,7 @@ impl Publishing {
 
     /// Publishes the events of a submission. The caller tells of the reads that end.
     pub(super) fn publish(&mut self, broker: &Broker, submission: &Submission, stamp: &Stamp) -> Settled {
-        let Submission { batch, count, text } = submission;
+        let Submission { batch, count, records } = submission;
         let Publishing { encoder, streams, kept, prefix } = self;
         let batch = *batch;
         let Settled { mut report, mut ended } = Settled::default();
@@ -60,7 +59,7 @@ impl Publishing {
             stored: stream.map(|stream| StoredEntries { stream: stream.clone(), entries: Vec::new() }),
         };
         let mut current = run(0, None);
-        for (index, record) in (0..*count).zip(submission::records(text)) {
+        for (index, record) in (0..*count).zip(records.iter()) {
             let event = match encoder.encode(record, stamp) {
                 Ok(event) => event,
                 Err(error) => {
@@ -96,7 +95,7 @@ impl Publishing {
         }
         report.published.push(current);
         report.published.retain(|run| !run.items.is_empty());
-        report.release(*count as usize, text.len());
+        report.release(*count as usize, records.bytes());
         Settled { report, ended }
     }
 }

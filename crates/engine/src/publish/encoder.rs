@@ -1,8 +1,10 @@
 //! From a caller's record to an event ready to be sent. Both transports publish what this makes.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use memchr::memchr;
 use oxbus_model::codec::new_event::{Metadata, NewEvent, Origin};
 use oxbus_model::codec::{Codec, json};
 use oxbus_model::config::{Durable, Mode};
@@ -11,7 +13,7 @@ use oxbus_model::options::names::check_event_type;
 use oxbus_model::options::publish::{PublishOptions, Recipients, StoreIn};
 use oxbus_model::routing::channel::{BROADCAST, Channels, ROOM, USER};
 use oxbus_model::routing::stream_routing::{Destination, StreamRouting};
-use oxbus_model::submission::Record;
+use oxbus_model::submission::{Data, Record};
 use oxbus_model::{BusError, ErrorKind, Outcome, time};
 use uuid::Uuid;
 
@@ -83,7 +85,8 @@ pub(crate) struct Encoded<'a> {
     pub(crate) options: &'a PublishOptions,
     codec: Codec,
     origin: &'a Origin,
-    record: Record<'a>,
+    event_type: &'a str,
+    data: Cow<'a, str>,
     timestamp: &'a str,
 }
 
@@ -96,7 +99,7 @@ impl Encoded<'_> {
 
     /// Its type.
     pub(crate) fn event_type(&self) -> &str {
-        self.record.event_type
+        self.event_type
     }
 
     /// The members of its room that it is not for.
@@ -109,7 +112,7 @@ impl Encoded<'_> {
 
     /// Gives the fields of its entry to `out`, name and value, in their order.
     pub(crate) fn fields(&self, out: &mut impl FnMut(&[u8], &[u8])) {
-        let Record { event_type, data, .. } = self.record;
+        let (event_type, data) = (self.event_type(), &*self.data);
         let metadata = metadata_of(self.options);
         let (id, timestamp) = (self.event_id(), self.timestamp);
         let event = NewEvent { id, event_type, data, timestamp, metadata: Some(&metadata) };
@@ -153,16 +156,11 @@ impl Encoder {
         self.write(record, stamp).map_err(|error| error.with_outcome(Outcome::NotSent))
     }
 
-    fn write<'a>(&'a mut self, mut record: Record<'a>, stamp: &'a Stamp) -> Result<Encoded<'a>, BusError> {
+    fn write<'a>(&'a mut self, record: Record<'a>, stamp: &'a Stamp) -> Result<Encoded<'a>, BusError> {
         check_event_type(record.event_type)?;
-        if let Some(given) = record.data.strip_prefix(' ') {
-            record.data = json::whole(given).map_err(|_| {
-                let message = "the text that rawJson was given is not JSON; JSON.parse says where";
-                BusError::at(ErrorKind::InvalidData, "data", message)
-            })?;
-        }
-        if record.data.len() > self.max_data_bytes {
-            return Err(too_large("data", record.data.len(), self.max_data_bytes));
+        let data = checked(record.data)?;
+        if data.len() > self.max_data_bytes {
+            return Err(too_large("data", data.len(), self.max_data_bytes));
         }
         let plain = record.options.is_empty();
         if !(plain && self.plain) {
@@ -182,8 +180,9 @@ impl Encoder {
         let timestamp = options.timestamp.as_deref().unwrap_or(&stamp.text);
         let metadata = (!plain).then(|| metadata_of(options));
         self.payload.clear();
-        let Record { event_type, data, .. } = record;
-        let event = NewEvent { id: event_id, event_type, data, timestamp, metadata: metadata.as_ref() };
+        let event_type = record.event_type;
+        let event =
+            NewEvent { id: event_id, event_type, data: &data, timestamp, metadata: metadata.as_ref() };
         self.codec.write_message(&mut self.payload, &self.origin, &event);
         if self.payload.len() > self.max_event_bytes {
             return Err(too_large("the event", self.payload.len(), self.max_event_bytes));
@@ -210,7 +209,8 @@ impl Encoder {
             options,
             codec: self.codec,
             origin: &self.origin,
-            record,
+            event_type,
+            data,
             timestamp,
         })
     }
@@ -292,6 +292,26 @@ impl Encoder {
 /// What hybrid mode has and others do not.
 pub(crate) fn only_in_hybrid(option: &str) -> BusError {
     BusError::at(ErrorKind::InvalidOptions, option, "is for hybrid mode, and this client's mode is another")
+}
+
+/// The JSON of data. Line feeds of bytes become carriage returns, as those of a text have before it crosses: between the parts of
+/// JSON they mean the same.
+fn checked(data: Data<'_>) -> Result<Cow<'_, str>, BusError> {
+    let refused = |message| BusError::at(ErrorKind::InvalidData, "data", message);
+    let whole = |text| {
+        let message = "the text that rawJson was given is not JSON; JSON.parse says where";
+        json::whole(text).map_err(|_| refused(message))
+    };
+    match data {
+        Data::Json(json) => Ok(Cow::Borrowed(json)),
+        Data::Text(text) => whole(text).map(Cow::Borrowed),
+        Data::Bytes(bytes) => {
+            let text = std::str::from_utf8(bytes).map_err(|_| refused("is not UTF-8"))?;
+            let json = whole(text)?;
+            let has_line_feeds = memchr(b'\n', json.as_bytes()).is_some();
+            Ok(if has_line_feeds { json.replace('\n', "\r").into() } else { json.into() })
+        }
+    }
 }
 
 fn metadata_of(options: &PublishOptions) -> Metadata<'_> {

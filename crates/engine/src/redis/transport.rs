@@ -174,7 +174,7 @@ impl Transport for RedisTransport {
         if let Some(hybrid) = &self.hybrid {
             return self.publish_on_both_sides(hybrid, submission);
         }
-        let (batch, count, bytes) = (submission.batch, submission.count, submission.text.len());
+        let (batch, count, bytes) = (submission.batch, submission.count, submission.records.bytes());
         if !self.send(Input::Publish(submission)) {
             let error =
                 BusError::new(ErrorKind::Closed, "the client is closed").with_outcome(Outcome::NotSent);

@@ -22,6 +22,7 @@ use oxbus_model::BusError;
 use oxbus_model::consumer::{GroupKey, Read};
 use oxbus_model::routing::router::ServerSubscription;
 use oxbus_model::stream_store::WantedPattern;
+use oxbus_model::submission::Records;
 use serde_json::Value;
 
 use link_id::LinkId;
@@ -52,8 +53,8 @@ pub struct Submission {
     pub batch: u32,
     /// The number of records that were admitted. The records beyond have been refused already.
     pub count: u32,
-    /// The records: see [`oxbus_model::submission`].
-    pub text: String,
+    /// The records.
+    pub records: Records,
 }
 
 /// How publishes and subscriptions reach other clients.

@@ -157,14 +157,7 @@ impl Open {
         let (slots, receivers): (Vec<_>, Vec<_>) = records
             .iter()
             .map(|record| {
-                submission::append(
-                    &mut text,
-                    submission::Record {
-                        event_type: &record.event_type,
-                        options: &record.options,
-                        data: &record.data,
-                    },
-                );
+                submission::append(&mut text, [&record.event_type, &record.options, &record.data]);
                 let (sender, receiver) = oneshot::channel();
                 (Some(Slot { given_id: record.given_id(), local: 0, sender }), receiver)
             })

@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use oxbus_model::submission;
-
 use crate::host::Failed;
 use crate::publish::encoder::{Encoded, Encoder, Stamp};
 use crate::redis::connection::pipeline::Pipeline;
@@ -57,12 +55,12 @@ impl Preparation {
         report: &mut PublishReport,
         mut goes_out: impl FnMut(u32, &Encoded<'_>) -> bool,
     ) -> Prepared {
-        let Submission { batch, count, text } = submission;
+        let Submission { batch, count, records } = submission;
         let (stamp, now) = (Stamp::now(&context.clock), context.clock.now_ms());
         let mut known = Vec::with_capacity(count as usize);
         let (mut open, mut moved, mut moved_bytes, mut texts) = (0, 0, 0, Vec::new());
         let mut prepared = Prepared { stamp: stamp.text.clone(), state: None, deadline: u64::MAX };
-        for (index, record) in (0..count).zip(submission::records(&text)) {
+        for (index, record) in (0..count).zip(records.iter()) {
             let event = match self.encoder.encode(record, &stamp) {
                 Ok(event) => event,
                 Err(error) => {
@@ -101,7 +99,7 @@ impl Preparation {
             state.texts.clone_from(&texts);
             replicas.send(&*context.events, batch, state);
         }
-        let (settled, bytes) = (count as usize - moved - open, text.len() - moved_bytes);
+        let (settled, bytes) = (count as usize - moved - open, records.bytes() - moved_bytes);
         report.release(settled, if open == 0 { bytes } else { 0 });
         if open > 0 {
             let mut state = Batch::new(stamp.text, known, open, bytes);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oxbus_model::config::{Config, Environment};
-use oxbus_model::submission::{Record, append};
+use oxbus_model::submission::append;
 use oxbus_testkit::eventually;
 use tokio::runtime::Handle;
 
@@ -34,7 +34,7 @@ fn config(text: &str) -> Config {
 
 fn submission(event_type: &str) -> String {
     let mut text = String::new();
-    append(&mut text, Record { event_type, options: "", data: "1" });
+    append(&mut text, [event_type, "", "1"]);
     text
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use oxbus_model::consumer::{GroupKey, Read};
 use oxbus_model::routing::router::ServerSubscription;
 use oxbus_model::stream_store::WantedPattern;
-use oxbus_model::{BusError, ErrorKind, Outcome, submission};
+use oxbus_model::{BusError, ErrorKind, Outcome};
 
 use super::NoStore;
 use crate::host::{Failed, Published};
@@ -51,10 +51,10 @@ impl Transport for Scripted {
     }
 
     fn publish(&self, submission: Submission) {
-        let Submission { batch, count, text } = submission;
+        let Submission { batch, count, records } = submission;
         let (mut encoder, mut report) = (self.encoder.lock().unwrap(), PublishReport::default());
         let stamp = Stamp::now(&self.context.clock);
-        for (index, record) in (0..count).zip(submission::records(&text)) {
+        for (index, record) in (0..count).zip(records.iter()) {
             if self.lost.load(Ordering::Acquire) {
                 report.failed.push(Failed { batch, index, error: lost(), message_id: None });
                 continue;
@@ -77,7 +77,7 @@ impl Transport for Scripted {
                 stored: None,
             });
         }
-        report.release(count as usize, text.len());
+        report.release(count as usize, records.bytes());
         self.context.events.published(&mut report);
         assert!(report.is_empty());
     }

@@ -8,6 +8,7 @@
 mod members;
 mod quote;
 mod refused;
+mod stops;
 #[cfg(test)]
 pub(crate) mod tests;
 mod text;
@@ -16,6 +17,7 @@ mod tree;
 pub(crate) use members::{members, text_of};
 pub(crate) use quote::{escaped, quoted};
 pub use refused::Refused;
+pub(in crate::codec) use stops::Stops;
 pub use text::RawText;
 pub use tree::tree;
 
@@ -59,6 +61,11 @@ impl<'a> Scanner<'a> {
         &self.text[start..self.at]
     }
 
+    /// A part of the text.
+    pub(in crate::codec) fn between(&self, start: usize, end: usize) -> &'a str {
+        self.text.get(start..end).unwrap_or_default()
+    }
+
     /// What is left.
     pub(in crate::codec) fn rest(&self) -> &'a [u8] {
         &self.text.as_bytes()[self.at..]
@@ -73,7 +80,11 @@ impl<'a> Scanner<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
+    #[inline(always)]
     pub(in crate::codec) fn space(&mut self) {
+        if self.peek().is_some_and(|byte| byte > b' ') {
+            return;
+        }
         while matches!(self.peek(), Some(b' ' | b'\n' | b'\t' | b'\r')) {
             self.at += 1;
         }
@@ -146,88 +157,125 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    #[inline(always)]
     fn escape(&mut self) -> Result<(), Refused> {
-        let bytes = self.text.as_bytes();
-        match bytes.get(self.at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
-            Some(b'u') => {
-                let digits = bytes.get(self.at + 2..self.at + 6).ok_or(Refused)?;
-                if !digits.iter().all(u8::is_ascii_hexdigit) {
-                    return Err(Refused);
-                }
-                self.at += 6;
-            }
-            _ => return Err(Refused),
-        }
+        self.at += escape_length(&self.text.as_bytes()[self.at..])?;
         Ok(())
     }
 
     /// Reads any value and returns its text.
     pub fn value(&mut self) -> Result<&'a str, Refused> {
-        let start = self.at;
+        // Of its own, so that it is held in registers.
+        let mut scanner = *self;
+        scanner.skip_value()?;
+        let value = &self.text[self.at..scanner.at];
+        *self = scanner;
+        Ok(value)
+    }
+
+    #[inline(always)]
+    fn skip_value(&mut self) -> Result<(), Refused> {
+        let mut stops = Stops::new(self.text, self.at);
         let mut levels = Levels::default();
         loop {
-            // At the first character of a value.
+            // At the first character of a value, or at white space before it.
             match self.peek().ok_or(Refused)? {
                 b'"' => {
-                    self.string()?;
+                    self.skip_string(&mut stops)?;
                 }
-                opening @ (b'{' | b'[') => {
-                    let object = opening == b'{';
+                b'{' => {
                     self.at += 1;
                     self.space();
-                    if self.peek() == Some(if object { b'}' } else { b']' }) {
-                        self.at += 1;
-                    } else {
-                        levels.open(object);
-                        if object {
-                            self.name()?;
-                        }
+                    if self.peek() != Some(b'}') {
+                        levels.open(true);
+                        self.skip_name(&mut stops)?;
                         continue;
                     }
+                    self.at += 1;
                 }
-                b'-' | b'0'..=b'9' => drop(self.number()?),
+                b'[' => {
+                    self.at += 1;
+                    self.space();
+                    if self.peek() != Some(b']') {
+                        levels.open(false);
+                        continue;
+                    }
+                    self.at += 1;
+                }
+                b'-' | b'0'..=b'9' => {
+                    self.number()?;
+                }
                 b't' => self.word("true")?,
                 b'f' => self.word("false")?,
                 b'n' => self.word("null")?,
+                b' ' | b'\n' | b'\t' | b'\r' if levels.depth > 0 => {
+                    self.at += 1;
+                    continue;
+                }
                 _ => return Err(Refused),
             }
             // Behind a value: close what it ends, up to the next value.
             loop {
                 if levels.depth == 0 {
-                    return Ok(&self.text[start..self.at]);
+                    return Ok(());
                 }
-                self.space();
                 let object = levels.is_object();
                 match self.peek().ok_or(Refused)? {
                     b',' => {
                         self.at += 1;
-                        self.space();
                         if object {
-                            self.name()?;
+                            self.skip_name(&mut stops)?;
                         }
                         break;
                     }
-                    b'}' if object => self.at += 1,
-                    b']' if !object => self.at += 1,
+                    b'}' if object => levels.close(),
+                    b']' if !object => levels.close(),
+                    b' ' | b'\n' | b'\t' | b'\r' => {}
                     _ => return Err(Refused),
                 }
-                levels.close();
+                self.at += 1;
             }
         }
     }
 
-    /// The name of a member and its colon, up to the value.
-    fn name(&mut self) -> Result<(), Refused> {
-        self.string()?;
-        self.space();
-        self.eat(b':')?;
-        self.space();
-        Ok(())
+    /// The name of a member and its colon. Mostly there is no white space around them.
+    #[inline(always)]
+    fn skip_name(&mut self, stops: &mut Stops<'_>) -> Result<(), Refused> {
+        if self.peek() != Some(b'"') {
+            self.space();
+        }
+        self.skip_string(stops)?;
+        if self.peek() != Some(b':') {
+            self.space();
+        }
+        self.eat(b':')
     }
 
+    /// Passes over a string. Whether it has escapes.
+    #[inline(always)]
+    pub(in crate::codec) fn skip_string(&mut self, stops: &mut Stops<'_>) -> Result<bool, Refused> {
+        self.eat(b'"')?;
+        let mut escaped = false;
+        loop {
+            self.at = stops.next(self.at);
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(escaped);
+                }
+                Some(b'\\') => {
+                    escaped = true;
+                    self.escape()?;
+                }
+                // A raw control character, or the end of the text.
+                _ => return Err(Refused),
+            }
+        }
+    }
+
+    #[inline(always)]
     pub(in crate::codec) fn word(&mut self, word: &str) -> Result<(), Refused> {
-        if !self.text.as_bytes()[self.at..].starts_with(word.as_bytes()) {
+        if self.text.as_bytes().get(self.at..self.at + word.len()) != Some(word.as_bytes()) {
             return Err(Refused);
         }
         self.at += word.len();
@@ -235,6 +283,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads a number and returns its text.
+    #[inline(always)]
     pub(in crate::codec) fn number(&mut self) -> Result<&'a str, Refused> {
         let start = self.at;
         if self.peek() == Some(b'-') {
@@ -244,6 +293,9 @@ impl<'a> Scanner<'a> {
             Some(b'0') => self.at += 1,
             Some(b'1'..=b'9') => self.digits()?,
             _ => return Err(Refused),
+        }
+        if !matches!(self.peek(), Some(b'.' | b'e' | b'E')) {
+            return Ok(self.since(start));
         }
         if self.peek() == Some(b'.') {
             self.at += 1;
@@ -260,6 +312,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// One digit or more.
+    #[inline(always)]
     fn digits(&mut self) -> Result<(), Refused> {
         let start = self.at;
         while matches!(self.peek(), Some(b'0'..=b'9')) {
@@ -300,6 +353,19 @@ impl Levels {
         } else {
             self.objects >> 1
         };
+    }
+}
+
+/// How many bytes the escape at the start takes.
+#[inline(never)]
+fn escape_length(bytes: &[u8]) -> Result<usize, Refused> {
+    match bytes.get(1) {
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(2),
+        Some(b'u') => {
+            let digits = bytes.get(2..6).ok_or(Refused)?;
+            if digits.iter().all(u8::is_ascii_hexdigit) { Ok(6) } else { Err(Refused) }
+        }
+        _ => Err(Refused),
     }
 }
 

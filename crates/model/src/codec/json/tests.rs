@@ -107,6 +107,13 @@ proptest! {
     }
 
     #[test]
+    fn it_agrees_with_serde_json_on_strings_of_many_blocks(
+        parts in prop::collection::vec("[a-zé]{0,150}|\\\\[nu\"\\\\]|\\\\u00e9|\"|\", *\"|\u{1f}", 0..12),
+    ) {
+        agrees(&format!("[\"{}\"]", parts.concat()));
+    }
+
+    #[test]
     fn it_agrees_with_serde_json_on_any_nesting(opened in prop::collection::vec(any::<bool>(), 0..300), wrong in any::<prop::sample::Index>(), swap: bool) {
         let mut text: String = opened.iter().map(|object| if *object { "{\"a\":" } else { "[" }).collect();
         text.push('1');

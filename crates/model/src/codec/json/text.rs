@@ -24,11 +24,6 @@ impl<'a> RawText<'a> {
         self.quoted
     }
 
-    /// Whether it has escapes.
-    pub(in crate::codec) fn is_escaped(self) -> bool {
-        self.escaped
-    }
-
     /// What it says: borrowed unless it has escapes.
     ///
     /// # Errors

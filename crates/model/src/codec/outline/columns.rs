@@ -119,11 +119,10 @@ impl Columns {
         parts.iter().for_each(|part| self.json.push_str(part));
     }
 
-    /// JSON text that is handed on as it is, from `start` on among what the host gets apart from this.
-    pub fn raw(&mut self, start: usize, length: usize) {
+    /// JSON text that is handed on as it is: its index among what the host gets apart from this.
+    pub fn raw(&mut self, index: usize) {
         self.words.push(word(Kind::Special, 0));
-        self.integer(start);
-        self.integer(length);
+        self.integer(index);
     }
 
     /// The data of an event. `generation` is that of the shapes now.

@@ -3,7 +3,7 @@
 use super::shapes::{Name, Shapes};
 use super::word::{FIRST_KNOWN, Kind, Literal, MAX, integer, word};
 use super::{Outline, keys};
-use crate::codec::json::{Refused, Scanner};
+use crate::codec::json::{Refused, Scanner, Stops};
 
 /// How deep an outline goes. What is deeper is handed over as JSON text, which the host reads at any depth.
 pub(super) const MAX_DEPTH: u32 = 64;
@@ -26,7 +26,8 @@ impl Shapes {
         }
         self.memory.words.clear();
         self.memory.names.clear();
-        let mut reader = Reader { shapes: self, scanner, start };
+        let stops = Stops::new(scanner.text(), start);
+        let mut reader = Reader { shapes: self, scanner, stops, start };
         let content = reader.value(keys::place(name), 0)?;
         let text = scanner.since(start);
         let words = &self.memory.words;
@@ -39,6 +40,7 @@ impl Shapes {
 struct Reader<'s, 'b, 'a> {
     shapes: &'s mut Shapes,
     scanner: &'b mut Scanner<'a>,
+    stops: Stops<'a>,
     /// Where the value begins.
     start: usize,
 }
@@ -92,10 +94,10 @@ impl Reader<'_, '_, '_> {
     }
 
     fn string(&mut self) -> Result<(), Refused> {
-        let from = self.scanner.position();
-        let string = self.scanner.string()?;
-        let inside = &string.json()[1..string.json().len() - 1];
-        if string.is_escaped() {
+        let from = self.scanner.position() + 1;
+        let is_escaped = self.scanner.skip_string(&mut self.stops)?;
+        let inside = self.scanner.between(from, self.scanner.position() - 1);
+        if is_escaped {
             self.push(Kind::Special, inside.len());
         } else if let Some(known) = self.shapes.strings.find(inside) {
             self.push(Kind::Literal, FIRST_KNOWN as usize + usize::from(known));
@@ -103,7 +105,7 @@ impl Reader<'_, '_, '_> {
         } else {
             self.push(Kind::Text, inside.len());
         }
-        self.push_offset(from + 1);
+        self.push_offset(from);
         Ok(())
     }
 
@@ -191,20 +193,22 @@ impl Reader<'_, '_, '_> {
                     place
                 }
                 key => {
-                    let begin = self.scanner.position();
-                    let quoted = self.scanner.string()?.json();
+                    let start = self.scanner.position() + 1;
+                    self.scanner.skip_string(&mut self.stops)?;
+                    let end = self.scanner.position() - 1;
                     self.scanner.space();
                     self.scanner.eat(b':')?;
                     self.scanner.space();
-                    let written = key.and_then(|(written, _)| written.strip_suffix(b":"));
-                    if written == Some(quoted.as_bytes()) {
+                    let name = self.scanner.between(start, end);
+                    if key.is_some_and(|(written, _)| {
+                        written.get(1..written.len() - 2) == Some(name.as_bytes())
+                    }) {
                         followed += 1;
                     } else {
                         as_expected = false;
-                        let (start, end) = (begin as u32 + 1, (begin + quoted.len()) as u32 - 1);
-                        self.shapes.memory.names.push(Name { start, end });
+                        self.shapes.memory.names.push(Name { start: start as u32, end: end as u32 });
                     }
-                    keys::place(&quoted[1..quoted.len() - 1])
+                    keys::place(name)
                 }
             };
             self.value(place, depth + 1)?;

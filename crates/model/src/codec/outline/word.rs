@@ -28,8 +28,7 @@ pub(super) enum Kind {
     /// A value that goes as JSON text. In an outline its length in bytes, before the word with its offset; in columns the host
     /// parses the next text of a list of its own.
     Json = 6,
-    /// In an outline a string with escapes, as `Text`. In columns JSON text that is handed on as it is: two words follow, where
-    /// it begins and its length in bytes.
+    /// In an outline a string with escapes, as `Text`. In columns JSON text that is handed on as it is: its index follows.
     Special = 7,
 }
 
