@@ -56,16 +56,15 @@ impl Keys {
     }
 
     /// Whether they are `names`.
-    pub(super) fn are<'a>(&self, names: impl ExactSizeIterator<Item = &'a str>) -> bool {
+    pub(super) fn are<'a>(&self, names: impl ExactSizeIterator<Item = &'a [u8]>) -> bool {
         names.len() == self.count() && names.zip(self.iter()).all(|(name, key)| name == key)
     }
 
     /// Without quotes.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.count()).filter_map(|index| {
             let (written, _) = self.written(index)?;
-            // They were text, and quotes and colon are characters of their own.
-            std::str::from_utf8(written.strip_prefix(b"\"")?.strip_suffix(b"\":")?).ok()
+            written.strip_prefix(b"\"")?.strip_suffix(b"\":")
         })
     }
 }

@@ -1,14 +1,14 @@
 //! Which lists of keys came once.
 
 /// A list of keys gets a shape when it comes again while its hash is still here. Later ones take the places of earlier ones, so that
-/// keys that never come again cost 32 KiB and no more.
+/// keys that never come again cost 64 KiB and no more.
 #[derive(Debug)]
 pub(super) struct Seen {
     hashes: Box<[[u64; WAYS]]>,
     next: usize,
 }
 
-const PLACES: usize = 1024;
+const PLACES: usize = 2048;
 
 /// How many hashes have one place: lists that come in turn would else put each other out for ever.
 const WAYS: usize = 4;

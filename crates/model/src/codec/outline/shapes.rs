@@ -9,10 +9,10 @@ use super::seen::Seen;
 use super::strings::Strings;
 
 /// The most shapes at a time. A constructor of the host takes some 2 to 20 KiB.
-pub(super) const MAX_SHAPES: usize = 1024;
+pub(super) const MAX_SHAPES: usize = 4096;
 
 /// The most bytes of the keys of all shapes.
-const MAX_BYTES: usize = 256 * 1024;
+const MAX_BYTES: usize = 512 * 1024;
 
 /// How long shapes may compete for the places of a full table, in milliseconds.
 pub(super) const AGE: u64 = 60_000;
@@ -125,7 +125,7 @@ impl Shapes {
         let numbers = std::mem::take(&mut self.changes);
         let change = |number: u16| match self.shape(number) {
             Some(shape) => {
-                let keys = shape.keys.iter().map(str::to_owned).collect();
+                let keys = shape.keys.iter().map(|key| String::from_utf8_lossy(key).into_owned()).collect();
                 ShapeChange { shape: number, keys: Some(keys) }
             }
             None => ShapeChange { shape: number, keys: None },
@@ -190,11 +190,12 @@ impl Shapes {
     pub(super) fn find(&mut self, text: &str, begin: Option<(&Shape, usize)>, first: usize) -> Option<u16> {
         let names = self.memory.names.get(first..).unwrap_or_default();
         let begin = begin.into_iter().flat_map(|(shape, count)| shape.keys.iter().take(count));
-        let text_of = |name: &Name| text.get(name.start as usize..name.end as usize).unwrap_or_default();
-        let keys: Vec<&str> = begin.chain(names.iter().map(text_of)).collect();
+        let text_of =
+            |name: &Name| text.as_bytes().get(name.start as usize..name.end as usize).unwrap_or_default();
+        let keys: Vec<&[u8]> = begin.chain(names.iter().map(text_of)).collect();
         let mut hasher = self.hasher.build_hasher();
         for key in &keys {
-            hasher.write(key.as_bytes());
+            hasher.write(key);
             // No key holds a quote.
             hasher.write_u8(b'"');
         }
@@ -205,6 +206,7 @@ impl Shapes {
         if !self.seen.came(hash) {
             return None;
         }
+        let keys: Vec<&str> = keys.into_iter().map(std::str::from_utf8).collect::<Result<_, _>>().ok()?;
         self.add(Shape { keys: Keys::new(keys.into_iter())?, hash })
     }
 

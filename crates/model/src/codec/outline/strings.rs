@@ -136,20 +136,23 @@ fn tag(hash: u64) -> u32 {
 /// A quick hash, of the length and of four parts. What is left out makes no string wrong, as strings are compared; those with the same
 /// hash only keep each other from being known.
 fn hash(bytes: &[u8]) -> u64 {
-    let (last, quarter) = (bytes.len().saturating_sub(8), bytes.len() / 4);
-    let part = |at: usize| match bytes.get(at..at + 8).and_then(|part| part.try_into().ok()) {
-        Some(part) => u64::from_le_bytes(part),
-        None => bytes.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)),
-    };
     // Both halves of a product of 128 bits: each bit of it depends on all bits of the parts.
     let mix = |a: u64, b: u64| {
         let product = u128::from(a) * u128::from(b);
         product as u64 ^ (product >> 64) as u64
     };
-    let ends = mix(part(0) ^ 0x9e37_79b9_7f4a_7c15, part(last) ^ 0xc2b2_ae3d_27d4_eb4f);
-    let middle = mix(
-        part(quarter.min(last)) ^ 0x1656_67b1_9e37_79f9,
-        part((2 * quarter).min(last)) ^ 0xff51_afd7_ed55_8ccd,
-    );
-    mix(ends ^ middle, 0x9e37_79b9_7f4a_7c15 ^ bytes.len() as u64)
+    let length = bytes.len() as u64 ^ 0x9e37_79b9_7f4a_7c15;
+    let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) else {
+        let all = bytes.iter().fold(0, |all, byte| all << 8 | u64::from(*byte));
+        return mix(all ^ 0x1656_67b1_9e37_79f9, length);
+    };
+    // Up to sixteen bytes these are the same as the ends, or lie between them.
+    let quarter = bytes.len() / 4;
+    let middle = |at: usize| bytes.get(at..).and_then(|rest| rest.first_chunk()).unwrap_or(last);
+    let ends = mix(u64::from_le_bytes(*first) ^ 0xc2b2_ae3d_27d4_eb4f, u64::from_le_bytes(*last) ^ length);
+    let (second, third) = (middle(quarter), middle(2 * quarter));
+    ends ^ mix(
+        u64::from_le_bytes(*second) ^ 0x1656_67b1_9e37_79f9,
+        u64::from_le_bytes(*third) ^ 0xff51_afd7_ed55_8ccd,
+    )
 }
