@@ -24,6 +24,8 @@ export interface RunOptions {
   cwd?: string;
   /** The runtime of a script; default: the one of the tests. */
   program?: string;
+  /** Options of the runtime, before the script. */
+  flags?: readonly string[];
   /** On top of the environment of the tests; undefined removes a variable. */
   env?: Record<string, string | undefined>;
 }
@@ -35,7 +37,10 @@ export function runScript(
   options?: RunOptions,
 ): Promise<Ended> {
   const prelude = `const oxbus = require(${JSON.stringify(ENTRY)}); const args = ${JSON.stringify(args)};`;
-  const flags = options?.program === undefined ? ['--expose-gc'] : [];
+  const flags = [
+    ...(options?.program === undefined ? ['--expose-gc'] : []),
+    ...(options?.flags ?? []),
+  ];
   const program = options?.program ?? process.execPath;
   return run(program, [...flags, '-e', `${prelude}(async () => {${code}})();`], options);
 }

@@ -1,11 +1,14 @@
 //! Strings that are handed over as one.
 //!
 //! Each call that makes a string costs the host some 70 ns, so short strings share one, a *chunk*, of which the host takes substrings.
-//! In V8 a substring keeps the whole string alive that it is of. So no string shares a chunk with more than [`SPARE`] bytes of others,
-//! or twice its own length.
+//! In V8 a substring keeps the whole string alive that it is of. So a string that is kept costs at most [`SPARE`] bytes, or twice its
+//! own length, more than one that shares its chunk with no other.
 
-/// How many bytes of others a short string may keep alive. What V8 needs itself for a substring comes on top.
-const SPARE: usize = 224;
+/// How many bytes more than itself a short string may cost.
+const SPARE: usize = 256;
+
+/// How many of them V8 takes itself: a substring is four words, and characters end at whole words.
+const SUBSTRING: usize = 40;
 
 /// The chunk that is being filled.
 #[derive(Debug, Default)]
@@ -41,5 +44,5 @@ impl Chunk {
 
 /// How large a chunk may be that has a string of so many bytes.
 fn limit(bytes: usize) -> usize {
-    bytes + SPARE.max(2 * bytes)
+    bytes + SPARE.max(2 * bytes) - SUBSTRING
 }
