@@ -8,9 +8,9 @@ use oxbus_model::stream_store::EntryId;
 use oxbus_model::{BusError, ErrorKind, Outcome};
 
 use crate::host::Notice;
-use crate::redis::connection::handshake::check_role;
 use crate::redis::connection::liveness::unexpected_reply;
 use crate::redis::connection::pipeline::Pipeline;
+use crate::redis::connection::step::check_role;
 use crate::redis::publisher::in_flight::{Command, EntryRef, PublishedEvent};
 use crate::redis::publisher::session::{Publisher, ROLE_INTERVAL};
 use crate::redis::resp::reply::Reply;
