@@ -143,7 +143,8 @@ impl SentinelSet {
         (0..self.sentinels.len()).filter(|at| self.sentinels[*at].process_id().is_some())
     }
 
-    /// Starts a planned failover, and returns at once. There may have been none in the last 6 s.
+    /// Starts a planned failover, and returns at once. There may have been none in the last 6 s, and no sentinel may be busy
+    /// with one.
     pub async fn fail_over(&self) {
         let at = self.alive().next().expect("a sentinel that runs");
         self.sentinels[at].command(&["SENTINEL", "FAILOVER", NAME]).await;
@@ -164,8 +165,30 @@ impl SentinelSet {
         .await
     }
 
+    /// Waits until no sentinel that runs is busy with a failover, and all name the same master.
+    pub async fn quiet(&self) {
+        eventually(PATIENCE, "the end of a failover", || async {
+            let mut masters = Vec::new();
+            for at in self.alive() {
+                masters.push(self.facts(at, &["flags", "port"]).await);
+            }
+            masters.iter().all(|facts| facts[0] == "master" && *facts == masters[0])
+        })
+        .await;
+    }
+
+    /// What a sentinel knows of the master.
+    async fn facts(&self, sentinel: usize, names: &[&str]) -> Vec<String> {
+        let facts = self.sentinels[sentinel].command(&["SENTINEL", "MASTER", NAME]).await;
+        let texts: Vec<String> = facts.items().iter().map(|item| item.clone().text()).collect();
+        let value =
+            |name: &&str| texts.chunks_exact(2).find(|pair| pair[0] == **name).map(|pair| pair[1].clone());
+        names.iter().map(|name| value(name).unwrap_or_default()).collect()
+    }
+
     async fn settle(&self) {
         let (replicas, others) = (self.servers.len() - 1, self.sentinels.len() - 1);
+        let expected = ["master".to_owned(), replicas.to_string(), others.to_string()];
         for replica in &self.servers[1..] {
             eventually(PATIENCE, "a replica that is up to date", || async {
                 let link = replica.info("replication").await;
@@ -173,16 +196,9 @@ impl SentinelSet {
             })
             .await;
         }
-        for sentinel in &self.sentinels {
+        for at in 0..self.sentinels.len() {
             eventually(PATIENCE, "sentinels that know each other and the replicas", || async {
-                let facts = sentinel.command(&["SENTINEL", "MASTER", NAME]).await;
-                let texts: Vec<String> = facts.items().iter().map(|item| item.clone().text()).collect();
-                let value = |name: &str| {
-                    texts.chunks_exact(2).find(|pair| pair[0] == name).map(|pair| pair[1].clone())
-                };
-                value("flags").as_deref() == Some("master")
-                    && value("num-slaves") == Some(replicas.to_string())
-                    && value("num-other-sentinels") == Some(others.to_string())
+                self.facts(at, &["flags", "num-slaves", "num-other-sentinels"]).await == expected
             })
             .await;
         }
