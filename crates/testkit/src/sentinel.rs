@@ -28,6 +28,7 @@ pub struct SentinelSetBuilder {
     replicas: usize,
     sentinels: usize,
     password: Option<String>,
+    host: &'static str,
 }
 
 impl SentinelSetBuilder {
@@ -55,6 +56,12 @@ impl SentinelSetBuilder {
         self
     }
 
+    /// The host by which the sentinels know the master, which is an address without this.
+    pub fn announced_as(mut self, host: &'static str) -> Self {
+        self.host = host;
+        self
+    }
+
     /// Starts all of it, and waits until everybody knows everybody.
     pub async fn start(self) -> SentinelSet {
         let server = |settings: RedisServerBuilder| match &self.password {
@@ -68,12 +75,12 @@ impl SentinelSetBuilder {
         }
         let mut sentinels = Vec::new();
         for _ in 0..self.sentinels {
-            let quorum = self.sentinels / 2 + 1;
+            let (host, quorum) = (self.host, self.sentinels / 2 + 1);
             let mut settings = self
                 .sentinel
                 .clone()
                 .sentinel()
-                .arg("sentinel", format!("monitor {NAME} 127.0.0.1 {master} {quorum}"))
+                .arg("sentinel", format!("monitor {NAME} {host} {master} {quorum}"))
                 .arg("sentinel", format!("down-after-milliseconds {NAME} 1000"))
                 .arg("sentinel", format!("failover-timeout {NAME} 3000"))
                 .arg("sentinel", format!("parallel-syncs {NAME} {}", self.replicas.max(1)));
@@ -108,6 +115,7 @@ impl SentinelSet {
             replicas: 2,
             sentinels: 3,
             password: None,
+            host: "127.0.0.1",
         }
     }
 
@@ -138,16 +146,18 @@ impl SentinelSet {
         Some(self.on(port))
     }
 
-    /// The sentinel that runs now, given by its number.
+    /// The sentinels that run now, given by their numbers.
     fn alive(&self) -> impl Iterator<Item = usize> {
         (0..self.sentinels.len()).filter(|at| self.sentinels[*at].process_id().is_some())
     }
 
-    /// Starts a planned failover, and returns at once. There may have been none in the last 6 s, and no sentinel may be busy
-    /// with one.
+    /// Starts a planned failover as soon as a sentinel agrees to it.
     pub async fn fail_over(&self) {
         let at = self.alive().next().expect("a sentinel that runs");
-        self.sentinels[at].command(&["SENTINEL", "FAILOVER", NAME]).await;
+        eventually(PATIENCE, "a sentinel that agrees to a failover", || async {
+            self.sentinels[at].try_command(&["SENTINEL", "FAILOVER", NAME]).await.is_ok()
+        })
+        .await;
     }
 
     /// Waits until all sentinels that run name another master than the one on `port`, and gives it.
