@@ -3,7 +3,7 @@
 //! # Layout
 //!
 //! - this file: [`Config`] and what it is resolved from
-//! - `mode`: whether there is a server; `redis`, `url`, `url_parameters`, `sentinel`, `tls`: how to reach it; `environment`: the
+//! - `mode`: whether there is a server; `redis`, `address`, `url`, `url_parameters`, `sentinel`, `tls`: how to reach it; `environment`: the
 //!   variables that are read; `variables`: the address that they give
 //! - `retry`: the delays of a failed handler; `log_level`: what is logged; `notice`: remarks for the log; `secret`: what never prints
 //! - `json_rule`: what becomes of values that JSON would change
@@ -11,6 +11,7 @@
 //! - `cluster`: what a server in cluster mode cannot do
 //! - `reader`: one JSON object, field by field
 
+mod address;
 mod cluster;
 mod durable;
 mod environment;
@@ -36,6 +37,7 @@ use crate::options::names::check_identifier;
 use crate::retry::RetryPolicy;
 use crate::stream_store::keys;
 
+pub use address::Address;
 pub use cluster::check_cluster;
 pub use durable::Durable;
 pub use environment::Environment;
@@ -43,7 +45,7 @@ pub use json_rule::JsonRule;
 pub use log_level::LogLevel;
 pub use mode::Mode;
 pub use notice::{Notice, NoticeLevel};
-pub use redis::{Address, RedisConfig, Servers};
+pub use redis::{RedisConfig, Servers};
 pub use secret::Secret;
 pub use sentinel::SentinelConfig;
 pub use streams::{DeadLetterConfig, PersistenceConfig, Realtime, StreamConfig};

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::config::address::Address;
 use crate::config::environment::Environment;
 use crate::config::notice::Notice;
 use crate::config::secret::Secret;
@@ -14,33 +15,6 @@ use crate::config::url::{DEFAULT_PORT, Differs, Endpoint, Place};
 use crate::config::variables;
 use crate::error::{BusError, ErrorKind};
 use crate::options::reader::Reader;
-
-/// Where a server listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// A TCP port.
-    Tcp {
-        /// A host name or an IP address (IPv6 without brackets).
-        host: String,
-        /// 1–65535.
-        port: u16,
-    },
-    /// A unix socket.
-    Unix {
-        /// The path of the socket.
-        path: String,
-    },
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Address::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Address::Tcp { host, port } => write!(f, "{host}:{port}"),
-            Address::Unix { path } => f.write_str(path),
-        }
-    }
-}
 
 /// The servers of a bus, and how the one that takes events is found.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::config::address::Address;
 use crate::config::notice::Notice;
-use crate::config::redis::Address;
 use crate::config::secret::Secret;
 use crate::config::tls::TlsConfig;
 use crate::config::url;

@@ -1,7 +1,7 @@
 //! What a sentinel says: answers to questions, and what it tells by itself.
 
 use oxbus_model::config::Address;
-use oxbus_model::master_choice::{NamedMaster, Opinion};
+use oxbus_model::topology::master_choice::{NamedMaster, Opinion};
 use oxbus_model::{BusError, ErrorKind, server_error};
 
 use crate::redis::resp::reply::Reply;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use oxbus_model::config::{Address, SentinelConfig};
-use oxbus_model::master_choice::{MasterChoice, Next, Opinion};
+use oxbus_model::topology::master_choice::{MasterChoice, Next, Opinion};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 use tokio::sync::watch::{Receiver, Sender};

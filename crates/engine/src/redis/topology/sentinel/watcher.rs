@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oxbus_model::backoff::Backoff;
-use oxbus_model::master_choice::Opinion;
 use oxbus_model::server_error;
+use oxbus_model::topology::master_choice::Opinion;
 use oxbus_model::{BusError, ErrorKind};
 use redis::{Cmd, cmd};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
