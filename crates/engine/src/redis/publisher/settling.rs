@@ -304,7 +304,7 @@ impl Publisher {
         let count = take(&mut self.unproven);
         if count > 0 {
             let message = format!(
-                "the server was demoted; up to {count} events published in the last {ROLE_INTERVAL} ms may be undelivered"
+                "the server was demoted or replaced; up to {count} events published in the last {ROLE_INTERVAL} ms may be undelivered"
             );
             self.context.events.notice(Notice::Warning { code: "POSSIBLY_UNDELIVERED", message });
         }

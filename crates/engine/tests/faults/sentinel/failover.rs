@@ -10,7 +10,7 @@ use oxbus_engine::State;
 use oxbus_model::Outcome;
 use oxbus_model::delivery::Settlement;
 use oxbus_testkit::{RedisServer, RespClient, SentinelSet, eventually};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -120,14 +120,24 @@ fn unix_ms() -> u128 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()
 }
 
-/// A member of a group, and when it handled which event.
-struct Member {
+/// A subscription, and when it handled which event.
+struct Listener {
     bus: Bus,
     handled: Arc<Mutex<Vec<(String, Instant)>>>,
 }
 
-impl Member {
-    async fn join(set: &SentinelSet) -> Member {
+impl Listener {
+    /// A member of a group.
+    async fn join(set: &SentinelSet) -> Listener {
+        Listener::with(set, json!({ "group": "workers" })).await
+    }
+
+    /// A live subscription.
+    async fn live(set: &SentinelSet) -> Listener {
+        Listener::with(set, json!({})).await
+    }
+
+    async fn with(set: &SentinelSet, options: Value) -> Listener {
         let bus = ready(of_set(set)).await;
         let handled = Arc::new(Mutex::new(Vec::new()));
         let log = handled.clone();
@@ -135,8 +145,13 @@ impl Member {
             log.lock().unwrap().push((event.id(), Instant::now()));
             Settlement::Succeeded
         };
-        bus.subscribe(&["job"], json!({ "group": "workers" }), handler).await.unwrap();
-        Member { bus, handled }
+        bus.subscribe(&["job"], options, handler).await.unwrap();
+        Listener { bus, handled }
+    }
+
+    /// Waits until so many events were handled.
+    async fn wait_for(&self, count: usize) {
+        eventually(PATIENCE, "events", || async { self.ids().len() >= count }).await;
     }
 
     fn ids(&self) -> HashSet<String> {
@@ -191,10 +206,9 @@ fn figure(text: &str) {
 async fn a_planned_failover_is_followed_at_once() {
     let set = Arc::new(SentinelSet::start().await);
     let old = &set.servers[0];
-    let (member, live) = (Member::join(&set).await, ready(of_set(&set)).await);
-    let inbox = Inbox::of(&live, &["job"]).await;
+    let (member, live) = (Listener::join(&set).await, Listener::live(&set).await);
     let load = Load::start(&set);
-    inbox.wait_for(100).await;
+    live.wait_for(100).await;
     let (switch, promoted) = (first_switch(&set).await, promotion(&set));
     set.fail_over().await;
     let (switched, at_unix) = timeout(PATIENCE, switch).await.unwrap().unwrap();
@@ -226,12 +240,14 @@ async fn a_planned_failover_is_followed_at_once() {
     .await;
     let again = member.first_of(&sent, &on_new, promoted).unwrap() - promoted;
     figure(&format!("planned: the group handles again {again:?} after the promotion"));
-    assert!(again <= seconds(2), "{again:?}");
-    live.notices.wait_for(is_gap).await;
-    assert_eq!((gaps_since(&live, 0), gaps_since(&member.bus, 0)), (1, 0));
-    let health = live.health().await;
+    let heard = live.first_of(&sent, &on_new, promoted).unwrap() - promoted;
+    figure(&format!("planned: live subscribers hear again {heard:?} after the promotion"));
+    assert!(again <= seconds(2) && heard <= seconds(2), "{again:?} {heard:?}");
+    live.bus.notices.wait_for(is_gap).await;
+    assert_eq!((gaps_since(&live.bus, 0), gaps_since(&member.bus, 0)), (1, 0));
+    let health = live.bus.health().await;
     assert_eq!(health["redis"]["sentinel"]["master"], json!(new.addr().to_string()));
-    live.disconnect().await;
+    live.bus.disconnect().await;
     member.bus.disconnect().await;
 }
 
@@ -239,20 +255,19 @@ async fn a_planned_failover_is_followed_at_once() {
 async fn a_master_that_is_killed_is_replaced_and_not_gone_back_to() {
     let set = Arc::new(SentinelSet::start().await);
     let old = &set.servers[0];
-    let (member, live) = (Member::join(&set).await, ready(of_set(&set)).await);
-    let inbox = Inbox::of(&live, &["job"]).await;
+    let (member, live) = (Listener::join(&set).await, Listener::live(&set).await);
     let load = Load::start(&set);
-    inbox.wait_for(100).await;
+    live.wait_for(100).await;
     let (killed, promoted) = (Instant::now(), promotion(&set));
     old.kill();
     let promoted = timeout(PATIENCE, promoted).await.unwrap().unwrap();
     let new = set.successor_of(old.port()).await;
-    live.wait_for_state(State::Ready).await;
+    live.bus.wait_for_state(State::Ready).await;
     // It comes back and takes itself for a master, until a sentinel has told it.
     old.restart().await;
     let mut alone = 0;
-    let seen = inbox.len();
-    while is_master(old).await && inbox.len() < seen + 1_000 {
+    let seen = live.ids().len();
+    while is_master(old).await && live.ids().len() < seen + 1_000 {
         // As a replica it gets the events of the others.
         let got = events_got(old).await;
         if is_master(old).await {
@@ -261,7 +276,7 @@ async fn a_master_that_is_killed_is_replaced_and_not_gone_back_to() {
         }
         sleep(millis(10)).await;
     }
-    inbox.wait_for(seen + 200).await;
+    live.wait_for(seen + 200).await;
     let sent = load.end().await;
     figure(&format!("killed: the old master was looked at {alone} times while it took itself for a master"));
     let on_new = kept(new).await;
@@ -278,8 +293,8 @@ async fn a_master_that_is_killed_is_replaced_and_not_gone_back_to() {
         again - killed
     ));
     assert!(again <= killed + seconds(6), "{:?}", again - killed);
-    assert_eq!(gaps_since(&live, 0), 1);
-    live.disconnect().await;
+    assert_eq!(gaps_since(&live.bus, 0), 1);
+    live.bus.disconnect().await;
     member.bus.disconnect().await;
 }
 
@@ -287,9 +302,9 @@ async fn a_master_that_is_killed_is_replaced_and_not_gone_back_to() {
 async fn a_master_that_stands_still_is_replaced() {
     let set = Arc::new(SentinelSet::start().await);
     let old = &set.servers[0];
-    let member = Member::join(&set).await;
+    let member = Listener::join(&set).await;
     let load = Load::start(&set);
-    eventually(PATIENCE, "events are handled", || async { member.ids().len() > 100 }).await;
+    member.wait_for(100).await;
     let frozen = Instant::now();
     old.freeze();
     let new = set.successor_of(old.port()).await;
