@@ -7,9 +7,10 @@ use oxbus_testkit::{
     Certificates, FakeServer, RedisServer, Script, SentinelSet, Step, Value as Reply, eventually,
 };
 use serde_json::json;
+use tokio::time::sleep;
 
 use super::{events_got, kept, of_set, watched};
-use crate::setup::{SLACK, ready, seconds, timed};
+use crate::setup::{SLACK, ready, seconds, soak, timed};
 use crate::support::{Bus, Inbox, PATIENCE};
 
 /// A sentinel that names the server on `port`, in a protocol of old.
@@ -97,6 +98,28 @@ async fn one_sentinel_is_enough_and_none_is_needed_once_the_master_is_known() {
         sentinel.restart().await;
     }
     bus.publish_with("job", 3, json!({ "timeout": 30_000 })).await.unwrap();
+    bus.disconnect().await;
+}
+
+/// Scenario 54, its second half: nobody has to do anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sentinels_and_servers_that_were_all_away_are_found_again_soon() {
+    let set = SentinelSet::smallest(RedisServer::builder()).await;
+    let bus = ready(of_set(&set)).await;
+    let inbox = Inbox::of(&bus, &["job"]).await;
+    bus.publish("job", 1).await.unwrap();
+    inbox.wait_for(1).await;
+    set.sentinels[0].kill();
+    set.servers[0].kill();
+    bus.wait_for_state(State::Reconnecting).await;
+    // Long enough for the longest pauses of links and of the watch.
+    sleep(seconds(soak(6, 20))).await;
+    set.servers[0].restart().await;
+    set.sentinels[0].restart().await;
+    let (published, took) = timed(bus.publish_with("job", 2, json!({ "timeout": 30_000 }))).await;
+    published.unwrap();
+    assert!(took <= seconds(6), "{took:?}");
+    inbox.wait_for(2).await;
     bus.disconnect().await;
 }
 
