@@ -857,6 +857,11 @@ export interface RedisConfig {
   password?: string | undefined;
   database?: number | undefined;
   tls?: boolean | TlsConfig | undefined;
+  /**
+   * The sentinels that know which server is the master. It stands in the place of `url`, `host` and `port`: one of them beside it
+   * is `INVALID_CONFIG`. The other fields are for the servers.
+   */
+  sentinel?: SentinelConfig | undefined;
   /** In ms; default 5000. */
   connectTimeout?: number | undefined;
   /** Of every command and publish, in ms; default 5000. */
@@ -877,6 +882,26 @@ export interface RedisConfig {
   maxRetriesPerRequest?: number | null | undefined;
   /** @deprecated Has no meaning here; accepted with a `warning`. */
   retryDelayOnFailover?: number | undefined;
+}
+
+/**
+ * How to reach a master that Redis Sentinel watches. All connections go to the master and follow it when it changes; replicas are
+ * not used. Each client has one connection to each sentinel.
+ */
+export interface SentinelConfig {
+  /** The name under which the sentinels watch the master, such as `'mymaster'`; without blanks. */
+  name: string;
+  /**
+   * The sentinels, 1–32: `'host'`, `'host:port'` or `{ host, port }`; the port is 26379 by default. One that answers is enough, but a
+   * client that knows all of them can tell one that is wrong from the others.
+   */
+  nodes: (string | { host: string; port?: number | undefined })[];
+  /** The user of the sentinels, which is not that of the servers. Default none. */
+  username?: string | undefined;
+  /** The password of the sentinels, which is not that of the servers. Default none. Never shown. */
+  password?: string | undefined;
+  /** TLS to the sentinels, which have none by default even if the servers have. */
+  tls?: boolean | TlsConfig | undefined;
 }
 
 /**
@@ -1116,7 +1141,8 @@ export interface EventBusClient<
    * `CONNECTION_REFUSED`, else `CONNECT_TIMEOUT`; at once with `AUTH_FAILED`, `TLS_FAILED`,
    * `NOT_MASTER`, `CLUSTER_MODE` (slots lie on other servers, or the configuration needs what a cluster
    * does not allow) or `INVALID_CONFIG` (a server that `requireNoEviction` refuses); the client then
-   * goes on trying in the background. After `disconnect`: `CLOSED`. With `lazyConnect` and in hybrid mode it
+   * goes on trying in the background. With `redis.sentinel` a server that is no master is nothing that lasts, and is not reported at
+   * once; without a master the error says which sentinel answered what. After `disconnect`: `CLOSED`. With `lazyConnect` and in hybrid mode it
    * resolves at once.
    */
   connect(options?: WaitOptions): Promise<void>;
@@ -2018,6 +2044,12 @@ export interface HealthReport {
     version?: string;
     role?: string;
     maxmemoryPolicy?: string;
+    /** With `redis.sentinel`: the address of the master that is followed, if one is known, and what each sentinel says. */
+    sentinel?: {
+      name: string;
+      master: string | null;
+      sentinels: { address: string; connected: boolean; master?: string; error?: string }[];
+    };
     [extra: string]: unknown;
   } | null;
   /** By name; see {@link LinkName}. */

@@ -75,14 +75,23 @@ function readLogger(value: unknown): ReadConfig['logger'] {
 /** Certificates and keys as text: PEM is ASCII, and JSON holds no bytes. */
 function withPem(config: Record<string, unknown>): Record<string, unknown> {
   const redis = config.redis;
-  if (!isPlainObject(redis) || !isPlainObject(redis.tls)) return config;
-  const tls = { ...redis.tls };
+  if (!isPlainObject(redis)) return config;
+  const servers = withPemTls(redis);
+  const sentinel = isPlainObject(redis.sentinel) ? withPemTls(redis.sentinel) : redis.sentinel;
+  if (servers === redis && sentinel === redis.sentinel) return config;
+  return { ...config, redis: sentinel === undefined ? servers : { ...servers, sentinel } };
+}
+
+/** The same options, with the certificates and keys of their `tls` as text. */
+function withPemTls(options: Record<string, unknown>): Record<string, unknown> {
+  if (!isPlainObject(options.tls)) return options;
+  const tls = { ...options.tls };
   for (const key of ['ca', 'cert', 'key'] as const) {
     const value = tls[key];
     if (Array.isArray(value)) tls[key] = value.map(pem).join('\n');
     else tls[key] = pem(value);
   }
-  return { ...config, redis: { ...redis, tls } };
+  return { ...options, tls };
 }
 
 function pem(value: unknown): unknown {

@@ -7,7 +7,7 @@
 //! - [`routing`]: where events go, and which subscriptions they reach.
 //! - [`delivery`]: live events that wait for handlers, run, and run again; [`consumer`]: the same for consumer groups.
 //! - [`filter`], [`retry`], [`breaker`]: parts of both. [`backoff`]: how long links and requests wait;
-//!   [`address_race`]: which address of a name is tried when.
+//!   [`address_race`]: which address of a name is tried when; [`topology`]: which server several sentinels mean.
 //! - [`stream_store`]: what is asked of a store of streams, and a store in memory. [`presence`]: who is in a room.
 //! - [`observe`]: what is counted.
 #![deny(missing_docs)]
@@ -31,6 +31,7 @@ mod sliding_window;
 pub mod stream_store;
 pub mod submission;
 pub mod time;
+pub mod topology;
 
 pub use crate::config::{Address, Config, Environment, Limits, Mode, RedisConfig, Secret, TlsConfig};
 pub use crate::error::{BusError, Category, ErrorKind, Outcome};

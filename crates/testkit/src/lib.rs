@@ -3,7 +3,7 @@
 //! # Layout
 //!
 //! - [`server`]: a real `redis-server` in a temporary folder, to kill, freeze and restart (Unix only).
-//! - [`cluster`]: such servers in cluster mode.
+//! - [`cluster`]: such servers in cluster mode; [`sentinel`]: a master and its replicas, watched by sentinels.
 //! - [`proxy`]: a TCP proxy that freezes, cuts, resets, delays and splits connections.
 //! - [`swallowing`]: a port that swallows packets.
 //! - [`fake`]: a scripted server, for answers that a real one gives only on a bad day.
@@ -35,6 +35,8 @@ pub mod proxy;
 pub mod resp;
 pub mod rng;
 #[cfg(unix)]
+pub mod sentinel;
+#[cfg(unix)]
 pub mod server;
 pub mod swallowing;
 pub mod tracker;
@@ -47,6 +49,8 @@ pub use listening::Listening;
 pub use proxy::{ConnectionId, ConnectionInfo, FaultProxy};
 pub use resp::Value;
 pub use rng::seeded;
+#[cfg(unix)]
+pub use sentinel::{SentinelSet, SentinelSetBuilder};
 #[cfg(unix)]
 pub use server::{RedisServer, RedisServerBuilder};
 pub use swallowing::SwallowingPort;

@@ -116,7 +116,7 @@ impl RedisServer {
 
     async fn boot(&self, deadline: Instant) -> Result<(), Refusal> {
         let before = fs::metadata(&self.log).map_or(0, |file| file.len());
-        *self.process() = Some(Process::spawn(&self.config, &self.log));
+        *self.process() = Some(Process::spawn(&self.config, self.settings.is_sentinel, &self.log));
         loop {
             // Looked at before PING: a server that could not bind its port may never be taken for up.
             let exited = self.process().as_mut().is_none_or(Process::has_exited);

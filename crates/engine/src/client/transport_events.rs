@@ -114,7 +114,7 @@ impl TransportEvents for ClientEvents {
         self.lasting_failures.is_over(link);
         let now = state.clock.now_ms();
         let ready = state.lifecycle.link_up(link, now);
-        self.outages.up(link, &state.config.redis.address, now);
+        self.outages.up(link, &state.config.redis.servers, now);
         // From then on the store takes commands.
         if *link == LinkId::Publisher || !state.config.mode.has_server() {
             if let Some(groups) = self.groups() {
@@ -137,16 +137,16 @@ impl TransportEvents for ClientEvents {
         let state = &self.state;
         if state.lifecycle.link_down(link, error) {
             state.stats.reconnections.add(1);
-            self.outages.lost(link, &state.config.redis.address, error, state.clock.now_ms());
+            self.outages.lost(link, &state.config.redis.servers, error, state.clock.now_ms());
             state.notice(Notice::Disconnected { link: link.name(), error: error.clone() });
         }
         self.link_mode.follow();
     }
 
     fn link_reconnecting(&self, link: &LinkId, attempt: u32, delay: u64, error: BusError) {
-        let address = &self.state.config.redis.address;
-        let failure = self.lasting_failures.failed(link, address, &error);
-        let failed = FailedAttempt { address, attempt, delay, error: &error, is_told: failure.is_some() };
+        let servers = &self.state.config.redis.servers;
+        let failure = self.lasting_failures.failed(link, servers, &error);
+        let failed = FailedAttempt { servers, attempt, delay, error: &error, is_told: failure.is_some() };
         self.outages.failed(link, failed, self.state.clock.now_ms());
         if let Some(failure) = failure {
             self.state.notice(Notice::Error(failure));

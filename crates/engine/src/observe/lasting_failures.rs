@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use oxbus_model::config::Address;
+use oxbus_model::config::Servers;
 use oxbus_model::server_error::needs_a_person;
 use oxbus_model::{BusError, ErrorKind};
 
@@ -16,7 +16,7 @@ pub(crate) struct LastingFailures {
 
 impl LastingFailures {
     /// A link could not be made. Returns what is to be told, unless another link has told it, or it may mend by itself.
-    pub(crate) fn failed(&self, link: &LinkId, address: &Address, error: &BusError) -> Option<BusError> {
+    pub(crate) fn failed(&self, link: &LinkId, servers: &Servers, error: &BusError) -> Option<BusError> {
         if !needs_a_person(error.kind) {
             return None;
         }
@@ -24,7 +24,7 @@ impl LastingFailures {
         let is_told = of_links.iter().any(|(_, kind)| *kind == error.kind);
         of_links.retain(|(other, _)| other != link);
         of_links.push((link.clone(), error.kind));
-        let message = format!("cannot connect to {address}, and will try again: {}", error.message);
+        let message = format!("cannot connect to {servers}, and will try again: {}", error.message);
         (!is_told).then(|| BusError { message, ..error.clone() })
     }
 
@@ -36,14 +36,16 @@ impl LastingFailures {
 
 #[cfg(test)]
 mod tests {
+    use oxbus_model::config::Address;
+
     use super::*;
 
     #[test]
     fn a_failure_is_told_once_until_it_is_over() {
         let failures = LastingFailures::default();
-        let address = Address::Tcp { host: "h".to_owned(), port: 1 };
+        let servers = Servers::One(Address::Tcp { host: "h".to_owned(), port: 1 });
         let told =
-            |link: &LinkId, kind| failures.failed(link, &address, &BusError::new(kind, "why")).is_some();
+            |link: &LinkId, kind| failures.failed(link, &servers, &BusError::new(kind, "why")).is_some();
         let (publisher, subscriber) = (LinkId::Publisher, LinkId::Subscriber);
         assert!(!told(&publisher, ErrorKind::ConnectionLost), "it mends by itself");
         assert!(told(&publisher, ErrorKind::AuthFailed));

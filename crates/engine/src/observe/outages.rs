@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use oxbus_model::BusError;
-use oxbus_model::config::Address;
+use oxbus_model::config::Servers;
 use tracing::{debug, info, warn};
 
 use crate::runtime::line_limit::LineLimit;
@@ -24,7 +24,7 @@ const LINES_PER_MINUTE: u32 = 10;
 /// An attempt to connect that has failed, and the next one.
 #[derive(Clone, Copy)]
 pub(crate) struct FailedAttempt<'a> {
-    pub(crate) address: &'a Address,
+    pub(crate) servers: &'a Servers,
     /// Failed attempts since the link was last up.
     pub(crate) attempt: u32,
     /// Milliseconds until the next.
@@ -91,7 +91,7 @@ impl Default for Outages {
 
 impl Outages {
     /// A link that was up is lost. The first one is told, also where another could not be made just before.
-    pub(crate) fn lost(&self, link: &LinkId, address: &Address, error: &BusError, now: u64) {
+    pub(crate) fn lost(&self, link: &LinkId, servers: &Servers, error: &BusError, now: u64) {
         self.change(|OutageLog { current, limit }| {
             let (code, error) = (error.kind.code(), &error.message);
             let outage = current.get_or_insert_with(|| Outage::begun(link, now));
@@ -100,7 +100,7 @@ impl Outages {
             match if is_first { limit.admit(now) } else { None } {
                 Some(left_out) => {
                     outage.is_told = true;
-                    warn!(%link, %address, code, error, leftOut = counted(left_out), "the connection is lost");
+                    warn!(%link, address = %servers, code, error, leftOut = counted(left_out), "the connection is lost");
                 }
                 None => debug!(%link, code, error, "a connection is lost"),
             }
@@ -109,7 +109,7 @@ impl Outages {
 
     /// A link could not be made.
     pub(crate) fn failed(&self, link: &LinkId, failed: FailedAttempt<'_>, now: u64) {
-        let FailedAttempt { address, attempt, delay, error, is_told } = failed;
+        let FailedAttempt { servers, attempt, delay, error, is_told } = failed;
         let (code, error) = (error.kind.code(), &error.message);
         self.change(|OutageLog { current, limit }| {
             debug!(%link, attempt, delay, "trying again");
@@ -119,7 +119,7 @@ impl Outages {
                 *current = Some(Outage { attempts: 1, is_told, ..Outage::begun(link, now) });
                 if let Some(left_out) = left_out {
                     let left_out = counted(left_out);
-                    warn!(%link, %address, code, error, leftOut = left_out, "could not connect, and will try again");
+                    warn!(%link, address = %servers, code, error, leftOut = left_out, "could not connect, and will try again");
                 }
                 return;
             };
@@ -128,13 +128,13 @@ impl Outages {
             if outage.is_due(now) && limit.admit(now).is_some() {
                 outage.is_told = true;
                 let (since, attempts) = (now.saturating_sub(outage.since), outage.attempts);
-                warn!(%link, %address, code, error, attempts, "not connected for {}", seconds(since));
+                warn!(%link, address = %servers, code, error, attempts, "not connected for {}", seconds(since));
             }
         });
     }
 
     /// A link is up.
-    pub(crate) fn up(&self, link: &LinkId, address: &Address, now: u64) {
+    pub(crate) fn up(&self, link: &LinkId, servers: &Servers, now: u64) {
         self.change(|OutageLog { current, .. }| {
             let Some(outage) = current.as_mut().filter(|outage| outage.links.contains(link)) else {
                 info!(%link, "connected");
@@ -149,7 +149,7 @@ impl Outages {
             let (attempts, is_told) = (outage.attempts, outage.is_told);
             *current = None;
             if is_told {
-                warn!(%address, attempts, duration = after, "connected{again} after {}", seconds(after));
+                warn!(address = %servers, attempts, duration = after, "connected{again} after {}", seconds(after));
             }
         });
     }
@@ -193,6 +193,8 @@ mod tests {
     use oxbus_model::config::LogLevel;
     use tracing::dispatcher::with_default;
 
+    use oxbus_model::config::Address;
+
     use super::*;
     use crate::host::completions::Completions;
     use crate::host::{Host, Notice, log_subscriber};
@@ -213,7 +215,7 @@ mod tests {
         let refused = BusError::new(ErrorKind::ConnectionRefused, "refused");
         let fail = |outages: &Outages, link: &LinkId, attempt: u32, now: u64| {
             let failed =
-                FailedAttempt { address: &address(), attempt, delay: 500, error: &refused, is_told: false };
+                FailedAttempt { servers: &servers(), attempt, delay: 500, error: &refused, is_told: false };
             outages.failed(link, failed, now);
         };
         with_default(&log, || happens(&Outages::default(), &fail));
@@ -224,8 +226,8 @@ mod tests {
         lines.collect()
     }
 
-    fn address() -> Address {
-        Address::Tcp { host: "h".to_owned(), port: 1 }
+    fn servers() -> Servers {
+        Servers::One(Address::Tcp { host: "h".to_owned(), port: 1 })
     }
 
     fn lost() -> BusError {
@@ -240,11 +242,11 @@ mod tests {
     fn an_outage_of_thirteen_seconds_and_of_many_links_is_three_lines() {
         let links = [LinkId::Publisher, LinkId::Subscriber, LinkId::Consumer];
         let lines = lines(|outages, fail| {
-            links.iter().for_each(|link| outages.lost(link, &address(), &lost(), 1_000));
+            links.iter().for_each(|link| outages.lost(link, &servers(), &lost(), 1_000));
             for n in 0..30 {
                 links.iter().for_each(|link| fail(outages, link, n, 1_000 + u64::from(n) * 400));
             }
-            links.iter().for_each(|link| outages.up(link, &address(), 14_000));
+            links.iter().for_each(|link| outages.up(link, &servers(), 14_000));
         });
         let expected = [
             line("warn", "the connection is lost"),
@@ -260,7 +262,7 @@ mod tests {
             for n in 0..7_200 {
                 fail(outages, &LinkId::Publisher, n, u64::from(n) * 500);
             }
-            outages.up(&LinkId::Publisher, &address(), 3_600_000);
+            outages.up(&LinkId::Publisher, &servers(), 3_600_000);
         });
         let told: Vec<_> = told.iter().map(|(_, message)| message.as_str()).collect();
         let expected = [
@@ -281,8 +283,8 @@ mod tests {
     fn a_server_that_drops_connections_is_bounded() {
         let told = lines(|outages, _| {
             for n in 0..600 {
-                outages.lost(&LinkId::Publisher, &address(), &lost(), n * 90);
-                outages.up(&LinkId::Publisher, &address(), n * 90 + 30);
+                outages.lost(&LinkId::Publisher, &servers(), &lost(), n * 90);
+                outages.up(&LinkId::Publisher, &servers(), n * 90 + 30);
             }
         });
         assert!(told.len() <= 2 * LINES_PER_MINUTE as usize, "{}", told.len());
@@ -292,11 +294,11 @@ mod tests {
     fn a_connection_without_an_outage_is_at_info() {
         let link = LinkId::Subscriber;
         let told = lines(|outages, fail| {
-            outages.up(&link, &address(), 0);
+            outages.up(&link, &servers(), 0);
             fail(outages, &LinkId::Publisher, 1, 5);
-            outages.up(&link, &address(), 6);
+            outages.up(&link, &servers(), 6);
             outages.gone(&LinkId::Publisher);
-            outages.up(&LinkId::Publisher, &address(), 7);
+            outages.up(&LinkId::Publisher, &servers(), 7);
         });
         let failed = line("warn", "could not connect, and will try again");
         assert_eq!(

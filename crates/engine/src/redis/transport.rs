@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use oxbus_model::config::Mode;
+use oxbus_model::config::{Mode, Servers};
 use oxbus_model::consumer::{GroupKey, Read};
 use oxbus_model::routing::channel::HANDED_BACK;
 use oxbus_model::routing::router::ServerSubscription;
@@ -18,9 +18,11 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout as time_limit;
 
 use crate::host::Failed;
-use crate::redis::connection::handshake::Endpoint;
+use crate::redis::connection::endpoint::Endpoint;
+use crate::redis::connection::handshake::Handshake;
 use crate::redis::connection::lazy_link::LazyLink;
 use crate::redis::connection::link::{Connector, Handle};
+use crate::redis::connection::names::SystemNames;
 use crate::redis::connection::server_info;
 use crate::redis::publisher::group_gate::GroupGate;
 use crate::redis::publisher::hybrid::Hybrid;
@@ -34,6 +36,7 @@ use crate::redis::streams::store::RedisStore;
 use crate::redis::streams::store_replies;
 use crate::redis::subscriber;
 use crate::redis::subscriber::Subscriber;
+use crate::redis::topology::sentinel::SentinelWatch;
 use crate::redis::topology::{SingleServer, Topology};
 use crate::runtime::tasks::Tasks;
 use crate::transport::context::TransportContext;
@@ -66,20 +69,31 @@ struct Links {
 impl RedisTransport {
     /// The transport to the one server of the configuration.
     pub(crate) fn new(context: TransportContext, tasks: Tasks) -> Self {
-        let topology = Box::new(SingleServer(context.config.redis.address.clone()));
-        RedisTransport::over(context, tasks, topology)
+        let handshake = Arc::new(Handshake::new(&context.config, Box::new(SystemNames)));
+        let topology: Box<dyn Topology> = match &context.config.redis.servers {
+            Servers::One(address) => Box::new(SingleServer(address.clone())),
+            Servers::Sentinel(sentinel) => {
+                Box::new(SentinelWatch::new(&context, sentinel, handshake.clone(), tasks.clone()))
+            }
+        };
+        RedisTransport::with(context, tasks, Endpoint::new(topology, handshake))
     }
 
     /// The transport to the servers of a topology.
+    #[cfg(test)]
     pub(in crate::redis) fn over(
         context: TransportContext,
         tasks: Tasks,
         topology: Box<dyn Topology>,
     ) -> Self {
+        let handshake = Handshake::new(&context.config, Box::new(SystemNames));
+        RedisTransport::with(context, tasks, Endpoint::new(topology, Arc::new(handshake)))
+    }
+
+    fn with(context: TransportContext, tasks: Tasks, endpoint: Arc<Endpoint>) -> Self {
         let context = Arc::new(context);
         let config = &context.config;
         let gate = Arc::new(GroupGate::new(&config.streams));
-        let endpoint = Endpoint::new(config, topology);
         let connector = Connector { context: context.clone(), endpoint: endpoint.clone(), tasks };
         let start = connector.clone();
         let link = LazyLink::new(move || start.start(CommandSession::new(start.context.clone())));
@@ -227,7 +241,14 @@ impl Transport for RedisTransport {
             let refuses_writes = consumer.as_ref().ok().and_then(|answer| answer.as_ref().err()).cloned();
             let refuses_writes = refuses_writes.filter(is_refusal);
             let late = || failed(BusError::new(ErrorKind::CommandTimeout, "no answer in time"));
-            Probe { asked, refuses_writes, ..publisher.unwrap_or_else(|_| late()) }
+            let mut probe = Probe { asked, refuses_writes, ..publisher.unwrap_or_else(|_| late()) };
+            if let (Some((report, warnings)), Some(server)) =
+                (self.connector.endpoint.report(), probe.server.as_object_mut())
+            {
+                server.insert("sentinel".to_owned(), report);
+                probe.warnings.extend(warnings);
+            }
+            probe
         })
     }
 
@@ -262,6 +283,7 @@ impl Transport for RedisTransport {
         let readers: Vec<_> = links.readers.drain().map(|(_, reader)| reader.end()).collect();
         links.ending.extend(publisher.into_iter().chain(subscriber).chain(readers));
         links.ending.extend(self.commands.end().into_iter().chain(self.replicated.end()));
+        self.connector.endpoint.close();
     }
 
     fn ended(&self) -> Boxed<'_, ()> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use oxbus_engine::Broker;
-use oxbus_testkit::{RedisServer, cluster};
+use oxbus_testkit::{RedisServer, RedisServerBuilder, SentinelSet, cluster};
 use serde_json::{Value, json};
 
 use crate::support::Bus;
@@ -33,9 +33,35 @@ pub struct Fixture {
     /// What the names of its streams, and its channels, begin with.
     scope: String,
     broker: Option<Arc<Broker>>,
-    server: Option<Arc<RedisServer>>,
+    servers: Option<Servers>,
     /// Whether its servers run in cluster mode.
     in_cluster_mode: bool,
+}
+
+/// The servers of a broker.
+#[derive(Clone)]
+enum Servers {
+    One(Arc<RedisServer>),
+    Sentinel(Arc<SentinelSet>),
+}
+
+impl Servers {
+    /// The one that takes commands.
+    fn master(&self) -> &RedisServer {
+        match self {
+            Servers::One(server) => server,
+            Servers::Sentinel(set) => &set.servers[0],
+        }
+    }
+
+    fn config(&self) -> Value {
+        match self {
+            Servers::One(server) => json!({ "redis": server.url() }),
+            Servers::Sentinel(set) => {
+                json!({ "redis": { "sentinel": { "name": set.name(), "nodes": set.nodes() } } })
+            }
+        }
+    }
 }
 
 impl Fixture {
@@ -50,19 +76,28 @@ impl Fixture {
             config: json!({ "mode": "memory" }),
             scope: String::new(),
             broker: Some(Arc::default()),
-            server: None,
+            servers: None,
             in_cluster_mode: false,
         }
     }
 
     /// A Redis server of its own.
     pub async fn redis() -> Fixture {
-        Fixture::of(RedisServer::start().await)
+        Fixture::of(Servers::One(Arc::new(RedisServer::start().await)))
+    }
+
+    /// A Redis server of its own that a sentinel knows. What happens when it fails over is a matter of the faults.
+    pub async fn sentinel() -> Fixture {
+        Fixture::of(Fixture::watched(RedisServer::builder()).await)
+    }
+
+    async fn watched(settings: RedisServerBuilder) -> Servers {
+        Servers::Sentinel(Arc::new(SentinelSet::smallest(settings).await))
     }
 
     /// A Redis server of its own that runs in cluster mode and serves all slots.
     pub async fn cluster() -> Fixture {
-        Fixture { in_cluster_mode: true, ..Fixture::of(cluster::one_server().await) }
+        Fixture { in_cluster_mode: true, ..Fixture::of(Servers::One(Arc::new(cluster::one_server().await))) }
     }
 
     /// A Redis server of its own, for clients in hybrid mode.
@@ -73,17 +108,17 @@ impl Fixture {
         fixture
     }
 
-    fn of(server: RedisServer) -> Fixture {
+    fn of(servers: Servers) -> Fixture {
         Fixture {
             capabilities: Capabilities {
                 survives_a_broker_restart: true,
                 open_to_others: true,
                 local_first: false,
             },
-            config: json!({ "redis": server.url() }),
+            config: servers.config(),
             scope: String::new(),
             broker: None,
-            server: Some(Arc::new(server)),
+            servers: Some(servers),
             in_cluster_mode: false,
         }
     }
@@ -96,8 +131,11 @@ impl Fixture {
         }
         let settings = RedisServer::builder().arg("appendonly", "yes").arg("appendfsync", "always");
         let in_cluster_mode = self.in_cluster_mode;
-        let started =
-            if in_cluster_mode { cluster::one_server_of(settings).await } else { settings.start().await };
+        let started = match &self.servers {
+            Some(Servers::Sentinel(_)) => Fixture::watched(settings).await,
+            _ if in_cluster_mode => Servers::One(Arc::new(cluster::one_server_of(settings).await)),
+            _ => Servers::One(Arc::new(settings.start().await)),
+        };
         let lasting = Fixture { in_cluster_mode, ..Fixture::of(started) };
         let config = with_mode_of(&self.config, lasting.config);
         Some(Fixture { capabilities: self.capabilities, config, ..lasting })
@@ -136,8 +174,11 @@ impl Fixture {
         for (name, value) in more.as_object().expect("an object") {
             match (name.as_str(), value) {
                 // Options of Redis go beside the address, not in its place.
-                ("redis", Value::Object(more)) if self.server.is_some() => {
-                    let mut redis = json!({ "url": fields["redis"] });
+                ("redis", Value::Object(more)) if self.servers.is_some() => {
+                    let mut redis = match &fields["redis"] {
+                        Value::String(url) => json!({ "url": url }),
+                        servers => servers.clone(),
+                    };
                     redis.as_object_mut().expect("an object").extend(more.clone());
                     fields.insert(name.clone(), redis);
                 }
@@ -149,7 +190,7 @@ impl Fixture {
 
     /// Ends the broker and starts it again; empty, unless it is a [`Fixture::lasting`] one.
     pub async fn restart(&self) {
-        self.server.as_ref().expect("the capability").restart().await;
+        self.servers.as_ref().expect("the capability").master().restart().await;
     }
 
     /// Publishes bytes that Oxbus did not write; returns how many received them.
@@ -159,6 +200,6 @@ impl Fixture {
 
     /// Runs a command of the server.
     pub async fn command(&self, args: &[impl AsRef<[u8]>]) -> oxbus_testkit::Value {
-        self.server.as_ref().expect("the capability").command(args).await
+        self.servers.as_ref().expect("the capability").master().command(args).await
     }
 }

@@ -25,6 +25,7 @@ macro_rules! suite {
     ($($test:ident),+ $(,)?) => {
         suite!(@ memory: $($test)+);
         suite!(@ redis: $($test)+);
+        suite!(@ sentinel: $($test)+);
         suite!(@ hybrid: $($test)+);
     };
     (@ $transport:ident: $($test:ident)+) => {

@@ -26,6 +26,7 @@ mod payload;
 mod persistence;
 mod pressure;
 mod role;
+mod sentinel;
 mod setup;
 mod storing;
 mod stuck;

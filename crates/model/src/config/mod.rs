@@ -3,14 +3,15 @@
 //! # Layout
 //!
 //! - this file: [`Config`] and what it is resolved from
-//! - `mode`: whether there is a server; `redis`, `url`, `url_parameters`, `tls`: how to reach it; `environment`: the variables that
-//!   are read; `variables`: the address that they give
+//! - `mode`: whether there is a server; `redis`, `address`, `url`, `url_parameters`, `sentinel`, `tls`: how to reach it; `environment`: the
+//!   variables that are read; `variables`: the address that they give
 //! - `retry`: the delays of a failed handler; `log_level`: what is logged; `notice`: remarks for the log; `secret`: what never prints
 //! - `json_rule`: what becomes of values that JSON would change
 //! - `durable`: which events must be stored; `streams`: what is stored, and what becomes of what cannot be handled
 //! - `cluster`: what a server in cluster mode cannot do
 //! - `reader`: one JSON object, field by field
 
+mod address;
 mod cluster;
 mod durable;
 mod environment;
@@ -21,6 +22,7 @@ mod notice;
 mod redis;
 pub(crate) mod retry;
 mod secret;
+mod sentinel;
 mod streams;
 #[cfg(test)]
 mod tests;
@@ -35,6 +37,7 @@ use crate::options::names::check_identifier;
 use crate::retry::RetryPolicy;
 use crate::stream_store::keys;
 
+pub use address::Address;
 pub use cluster::check_cluster;
 pub use durable::Durable;
 pub use environment::Environment;
@@ -42,8 +45,9 @@ pub use json_rule::JsonRule;
 pub use log_level::LogLevel;
 pub use mode::Mode;
 pub use notice::{Notice, NoticeLevel};
-pub use redis::{Address, RedisConfig};
+pub use redis::{RedisConfig, Servers};
 pub use secret::Secret;
+pub use sentinel::SentinelConfig;
 pub use streams::{DeadLetterConfig, PersistenceConfig, Realtime, StreamConfig};
 pub use tls::TlsConfig;
 
@@ -218,9 +222,11 @@ impl Config {
             (false, true) => None,
         };
         let Server { mode, mut redis, no_address } = resolve_mode(mode, redis, durable, env, &mut notices)?;
-        if let Some(tls) = &mut redis.tls {
-            tls.complete(env);
-        }
+        let of_sentinels = match &mut redis.servers {
+            Servers::Sentinel(sentinel) => sentinel.tls.as_mut(),
+            Servers::One(_) => None,
+        };
+        redis.tls.iter_mut().chain(of_sentinels).for_each(|tls| tls.complete(env));
         Ok(Config { mode, redis, notices, no_address, ..config })
     }
 }

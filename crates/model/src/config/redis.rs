@@ -4,9 +4,11 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::config::address::Address;
 use crate::config::environment::Environment;
 use crate::config::notice::Notice;
 use crate::config::secret::Secret;
+use crate::config::sentinel::SentinelConfig;
 use crate::config::tls::TlsConfig;
 use crate::config::url;
 use crate::config::url::{DEFAULT_PORT, Differs, Endpoint, Place};
@@ -14,29 +16,20 @@ use crate::config::variables;
 use crate::error::{BusError, ErrorKind};
 use crate::options::reader::Reader;
 
-/// Where a server listens.
+/// The servers of a bus, and how the one that takes events is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// A TCP port.
-    Tcp {
-        /// A host name or an IP address (IPv6 without brackets).
-        host: String,
-        /// 1–65535.
-        port: u16,
-    },
-    /// A unix socket.
-    Unix {
-        /// The path of the socket.
-        path: String,
-    },
+pub enum Servers {
+    /// One server.
+    One(Address),
+    /// A master and its replicas, watched by sentinels.
+    Sentinel(Box<SentinelConfig>),
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for Servers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Address::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Address::Tcp { host, port } => write!(f, "{host}:{port}"),
-            Address::Unix { path } => f.write_str(path),
+            Servers::One(address) => address.fmt(f),
+            Servers::Sentinel(sentinel) => sentinel.fmt(f),
         }
     }
 }
@@ -44,8 +37,8 @@ impl fmt::Display for Address {
 /// How to reach Redis; times in milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisConfig {
-    /// The server. Default localhost:6379.
-    pub address: Address,
+    /// The servers. Default localhost:6379.
+    pub servers: Servers,
     /// The user of the server's access list. Default none.
     pub username: Option<String>,
     /// Its password. Default none.
@@ -83,7 +76,7 @@ const IGNORED: [(&str, &str); 3] = [
 impl Default for RedisConfig {
     fn default() -> Self {
         RedisConfig {
-            address: Address::Tcp { host: DEFAULT_HOST.to_owned(), port: DEFAULT_PORT },
+            servers: Servers::One(Address::Tcp { host: DEFAULT_HOST.to_owned(), port: DEFAULT_PORT }),
             username: None,
             password: None,
             database: 0,
@@ -126,7 +119,7 @@ impl RedisConfig {
     fn from_endpoint(endpoint: Endpoint) -> Result<Self, BusError> {
         let d = RedisConfig::default();
         Ok(RedisConfig {
-            address: address(endpoint.place),
+            servers: Servers::One(address(endpoint.place)),
             username: endpoint.username,
             password: endpoint.password,
             database: endpoint.database.unwrap_or(d.database),
@@ -136,7 +129,14 @@ impl RedisConfig {
     }
 
     fn from_object(mut r: Reader, notices: &mut Vec<Notice>) -> Result<Self, BusError> {
-        r.unavailable(&["cluster", "sentinel"])?;
+        r.unavailable(&["cluster"])?;
+        let sentinel = SentinelConfig::read(&mut r, notices)?;
+        if let Some(key) = ["url", "host", "port"].into_iter().find(|key| sentinel.is_some() && r.has(key)) {
+            let sentinel = r.path_of("sentinel");
+            return Err(
+                r.error(key, format_args!("contradicts {sentinel}: the sentinels say where the master is"))
+            );
+        }
         for (key, why) in IGNORED {
             if r.take(key).is_some() {
                 notices.push(Notice::ignored(&r.path_of(key), why));
@@ -166,7 +166,10 @@ impl RedisConfig {
         }
         let d = RedisConfig::default();
         let config = RedisConfig {
-            address: address(place),
+            servers: sentinel.map_or_else(
+                || Servers::One(address(place)),
+                |sentinel| Servers::Sentinel(Box::new(sentinel)),
+            ),
             username,
             password,
             database: database.unwrap_or(d.database),

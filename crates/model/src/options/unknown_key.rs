@@ -9,13 +9,15 @@ enum Place {
     Configuration,
     /// In its `redis`.
     Redis,
+    /// In the `sentinel` of that.
+    Sentinel,
     /// In one of its `streams`.
     Stream,
     /// In options of a call.
     Options,
 }
 
-use Place::{Configuration, Options, Redis, Stream};
+use Place::{Configuration, Options, Redis, Sentinel, Stream};
 
 /// Keys of other libraries (ioredis, node-redis, BullMQ and buses like this one), and what does it here.
 const ELSEWHERE: &[(Place, &[&str], &str)] = &[
@@ -45,7 +47,18 @@ const ELSEWHERE: &[(Place, &[&str], &str)] = &[
     (Redis, &["path"], "a unix socket is a 'url', such as unix:///run/redis.sock"),
     (Redis, &["keyPrefix", "prefix"], "'channelPrefix' of the configuration does that"),
     (Redis, &["name", "clientName"], "did you mean 'connectionName'?"),
-    (Redis, &["sentinels", "sentinelPassword"], "Sentinel is not available in this release"),
+    (
+        Redis,
+        &[
+            "sentinels",
+            "sentinelRootNodes",
+            "masterName",
+            "sentinelPassword",
+            "sentinelUsername",
+            "sentinelTLS",
+        ],
+        "sentinels are given as 'sentinel': { name, nodes, username, password, tls }",
+    ),
     (
         Redis,
         &["nodes", "clusterNodes", "rootNodes"],
@@ -62,6 +75,11 @@ const ELSEWHERE: &[(Place, &[&str], &str)] = &[
         "a call waits for the connection until its timeout",
     ),
     (Redis, &["pingInterval"], "did you mean 'heartbeat'?"),
+    (Sentinel, &["masterName", "master", "group", "service"], "did you mean 'name'?"),
+    (Sentinel, &["sentinels", "hosts", "urls", "addresses", "sentinelRootNodes"], "did you mean 'nodes'?"),
+    (Sentinel, &["sentinelPassword", "pass", "auth"], "did you mean 'password'?"),
+    (Sentinel, &["sentinelUsername", "user"], "did you mean 'username'?"),
+    (Sentinel, &["sentinelTLS", "enableTLSForSentinelMode"], "did you mean 'tls'?"),
     (Stream, &["maxLen", "maxlen", "MAXLEN", "maxSize", "limit"], "did you mean 'maxLength'?"),
     (Stream, &["types", "patterns", "pattern", "subjects", "topics"], "did you mean 'events'?"),
     (Stream, &["stream", "key"], "did you mean 'name'?"),
@@ -80,6 +98,7 @@ pub fn message(kind: ErrorKind, path: &str, key: &str, known: &[impl AsRef<str>]
     let place = match (kind, path) {
         (ErrorKind::InvalidConfig, "") => Some(Configuration),
         (ErrorKind::InvalidConfig, "redis") => Some(Redis),
+        (ErrorKind::InvalidConfig, "redis.sentinel") => Some(Sentinel),
         (ErrorKind::InvalidConfig, _) if path.starts_with("streams[") => Some(Stream),
         (ErrorKind::InvalidOptions, "") => Some(Options),
         _ => None,
@@ -165,6 +184,8 @@ mod tests {
         assert_eq!(of_redis("db"), "unknown key: did you mean 'database'?");
         assert_eq!(of_redis("keyPrefix"), "unknown key: 'channelPrefix' of the configuration does that");
         assert_eq!(of_redis("foo"), "unknown key");
+        let of_sentinel = |key| message(ErrorKind::InvalidConfig, "redis.sentinel", key, &["name", "nodes"]);
+        assert_eq!(of_sentinel("masterName"), "unknown key: did you mean 'name'?");
         let of_call = |key| message(ErrorKind::InvalidOptions, "", key, &["group", "maxRetries"]);
         assert_eq!(of_call("retries"), "unknown key: did you mean 'maxRetries'?");
         assert_eq!(of_call("prefetch"), "unknown key", "this call has no concurrency");

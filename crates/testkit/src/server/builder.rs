@@ -31,6 +31,7 @@ pub struct RedisServerBuilder {
     pub(super) prefer_unix: bool,
     pub(super) port: Option<u16>,
     replica_of: Option<u16>,
+    pub(super) is_sentinel: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -88,6 +89,12 @@ impl RedisServerBuilder {
         self
     }
 
+    /// Makes it a sentinel. What it watches is given by [`RedisServerBuilder::arg`].
+    pub(crate) fn sentinel(mut self) -> Self {
+        self.is_sentinel = true;
+        self
+    }
+
     pub(super) fn is_tls(&self) -> bool {
         self.tls.is_some()
     }
@@ -132,7 +139,9 @@ impl RedisServerBuilder {
         }
         if let Some(password) = &self.password {
             line("requirepass", &quoted(password));
-            line("masterauth", &quoted(password));
+            if !self.is_sentinel {
+                line("masterauth", &quoted(password));
+            }
         }
         if let Some(master) = self.replica_of {
             line("replicaof", &format!("127.0.0.1 {master}"));

@@ -16,12 +16,12 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts the server on a configuration file; what it prints is appended to `log`.
-    pub(super) fn spawn(config: &Path, log: &Path) -> Self {
+    /// Starts the server on a configuration file, as a sentinel if asked for; what it prints is appended to `log`.
+    pub(super) fn spawn(config: &Path, as_sentinel: bool, log: &Path) -> Self {
         let program = std::env::var(PROGRAM_VARIABLE).unwrap_or_else(|_| DEFAULT_PROGRAM.into());
         let output = OpenOptions::new().create(true).append(true).open(log).expect("the log of the server");
         let mut command = Command::new(&program);
-        command.arg(config).stdin(Stdio::null());
+        command.arg(config).args(as_sentinel.then_some("--sentinel")).stdin(Stdio::null());
         command.stderr(output.try_clone().expect("a second handle of the log")).stdout(output);
         match spawn_to_die_with_us(command) {
             Ok(child) => Self { child },

@@ -66,14 +66,12 @@ async fn first(attempts: &mut [Attempt]) -> (usize, io::Result<TcpStream>) {
 #[cfg(test)]
 mod tests {
     use oxbus_model::ErrorKind;
-    use oxbus_model::config::{Config, Environment};
+    use oxbus_model::config::{Config, Environment, Servers};
     use oxbus_testkit::server::unused_port;
     use oxbus_testkit::{RedisServer, SwallowingPort};
 
     use super::*;
-    use crate::redis::connection::handshake::Endpoint;
-    use crate::redis::topology::SingleServer;
-    use crate::transport::link_id::LinkId;
+    use crate::redis::connection::handshake::Handshake;
 
     /// A name with these addresses.
     struct Names(Vec<SocketAddr>);
@@ -97,11 +95,10 @@ mod tests {
     async fn connect(addresses: Vec<SocketAddr>, limit: u64) -> (Result<(), BusError>, Duration) {
         let config = format!(r#"{{"redis":{{"host":"cache.example","connectTimeout":{limit}}}}}"#);
         let config = Config::resolve(&config, &Environment::default()).unwrap();
-        let address = config.redis.address.clone();
-        let topology = Box::new(SingleServer(address.clone()));
-        let endpoint = Endpoint::with_names(&config, topology, Box::new(Names(addresses)));
+        let Servers::One(address) = &config.redis.servers else { unreachable!() };
+        let handshake = Handshake::new(&config, Box::new(Names(addresses)));
         let begun = Instant::now();
-        let connected = endpoint.connect(&LinkId::Publisher, address, true, Vec::new()).await;
+        let connected = handshake.connect(address, true, Vec::new()).await;
         (connected.map(drop), begun.elapsed())
     }
 

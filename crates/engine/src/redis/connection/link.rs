@@ -1,20 +1,19 @@
 //! A supervised link: one connection at a time, driven until it breaks, then made again for ever.
 //!
 //! The link moves bytes and keeps time; what is written, what replies mean and when the peer counts
-//! as dead is the business of its [`Session`].
+//! as dead is the business of its [`Session`]; which server is connected to that of its [`Endpoint`].
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use oxbus_model::backoff::Backoff;
+use oxbus_model::config::Address;
 use oxbus_model::server_error;
 use oxbus_model::server_error::{Action, SLOW_RETRY_MS};
-use oxbus_model::stream_store::KeyLayout;
 use oxbus_model::{BusError, ErrorKind};
-use redis::Cmd;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
@@ -23,11 +22,13 @@ use tracing::field::{Empty, display};
 use tracing::{Instrument, Span, debug, debug_span};
 
 use crate::host::Notice;
-use crate::redis::connection::handshake::{Connection, Endpoint};
-use crate::redis::resp::reply::Protocol;
+use crate::redis::connection::endpoint::Endpoint;
+use crate::redis::connection::open_connection::OpenConnection;
+use crate::redis::connection::session::{Opened, Session};
 use crate::runtime::clock;
 use crate::runtime::panics::catch_panic;
 use crate::runtime::tasks::Tasks;
+use crate::transport::Boxed;
 use crate::transport::context::TransportContext;
 use crate::transport::link_id::LinkId;
 
@@ -39,57 +40,6 @@ const FORGIVEN_AFTER_MS: u64 = 60_000;
 
 /// How long the link reads after writing has failed: what the server said before is there already.
 const LAST_WORDS: Duration = Duration::from_millis(100);
-
-/// What a link carries.
-pub(crate) trait Session: Send + 'static {
-    /// The inputs that others send to it.
-    type Input: Send + 'static;
-
-    /// Whether only a master will do.
-    const MASTER: bool;
-
-    /// Which link it is.
-    fn link(&self) -> &LinkId;
-
-    /// Commands that are sent after every connect. Their replies are ignored.
-    fn on_connect(&self) -> Vec<Cmd> {
-        Vec::new()
-    }
-
-    /// Takes an input, connected or not.
-    fn input(&mut self, input: Self::Input, now_ms: u64);
-
-    /// A connection is ready for commands.
-    fn opened(&mut self, connection: Opened, now_ms: u64);
-
-    /// The bytes that are to be written next; empty when there are none.
-    fn outgoing(&mut self, now_ms: u64) -> &[u8];
-
-    /// So many bytes of the outgoing ones have been written.
-    fn written(&mut self, bytes: usize, now_ms: u64);
-
-    /// Takes the whole replies at the start of `buffer` and returns their length. An error drops the connection.
-    fn received(&mut self, buffer: &[u8], now_ms: u64) -> Result<usize, BusError>;
-
-    /// When [`Session::tick`] is needed.
-    fn deadline(&self) -> Option<u64>;
-
-    /// Acts on deadlines that have passed. An error drops the connection.
-    fn tick(&mut self, now_ms: u64) -> Result<(), BusError>;
-
-    /// The connection is gone.
-    fn closed(&mut self, error: &BusError);
-
-    /// The link ends for good: settles all that is left.
-    fn ended(&mut self);
-}
-
-/// What a session is told of a new connection.
-pub(crate) struct Opened {
-    pub(crate) protocol: Protocol,
-    pub(crate) role_known: bool,
-    pub(crate) layout: KeyLayout,
-}
 
 enum LinkMessage<I> {
     Input(I),
@@ -136,7 +86,8 @@ impl Connector {
         let (sender, messages) = unbounded_channel();
         let id = session.link().clone();
         context.events.link_needed(&id);
-        let link = Link { id, session, context, endpoint, messages, backoff: Backoff::of_reconnecting() };
+        let (backoff, address, connected) = (Backoff::of_reconnecting(), None, None);
+        let link = Link { id, session, context, endpoint, messages, backoff, address, connected };
         Handle { messages: sender, task: tasks.spawn(link.run()) }
     }
 }
@@ -148,6 +99,10 @@ struct Link<S: Session> {
     endpoint: Arc<Endpoint>,
     messages: UnboundedReceiver<LinkMessage<S::Input>>,
     backoff: Backoff,
+    /// The server of the last attempt to connect.
+    address: Option<Address>,
+    /// The server of the last connection.
+    connected: Option<Address>,
 }
 
 /// The handle was dropped: the link is to end.
@@ -191,6 +146,7 @@ impl<S: Session> Link<S> {
             self.lost(&error);
             let delay = self.delay(&error);
             let attempt = self.backoff.attempt();
+            let error = self.endpoint.for_the_client(&error);
             self.context.events.link_reconnecting(&self.id, attempt, delay, error);
             if let Err(ended) = self.wait(delay).await {
                 return ended;
@@ -202,23 +158,23 @@ impl<S: Session> Link<S> {
     async fn connection(&mut self, span: Span) -> Result<Ended, BusError> {
         let (endpoint, link, commands) = (self.endpoint.clone(), self.id.clone(), self.session.on_connect());
         let number = self.backoff.attempt() + 1;
-        let attempt = async move {
-            let address = endpoint.locate(&link).await?;
-            span.record("address", display(&address));
-            debug!(attempt = number, "connecting");
-            endpoint.connect(&link, address, S::MASTER, commands).await
+        self.address = None;
+        let Ok(located) = self.meanwhile(async { endpoint.locate(&link).await }).await else {
+            return Ok(Ended);
         };
-        let Ok(attempted) = self.meanwhile(attempt).await else { return Ok(Ended) };
-        let connection = attempted.inspect_err(|error| {
-            debug!(code = error.kind.code(), error = error.message, "could not connect");
-        })?;
-        let address = connection.address.clone();
+        let address = located.inspect_err(could_not_connect)?;
+        self.address = Some(address.clone());
+        span.record("address", display(&address));
+        debug!(attempt = number, "connecting");
+        let attempt = endpoint.connect(&link, &address, S::MASTER, commands);
+        let Ok(connected) = self.meanwhile(attempt).await else { return Ok(Ended) };
+        let connection = connected.inspect_err(could_not_connect)?;
         let driven = self.drive(connection).await;
         driven.inspect_err(|error| self.endpoint.lost(&self.id, &address, error))
     }
 
     fn lost(&mut self, error: &BusError) {
-        self.context.events.link_down(&self.id, error);
+        self.context.events.link_down(&self.id, &self.endpoint.for_the_client(error));
         self.session.closed(error);
     }
 
@@ -232,9 +188,24 @@ impl<S: Session> Link<S> {
         }
     }
 
+    /// Waits for `delay` milliseconds, or until there is another server to connect to.
     async fn wait(&mut self, delay: u64) -> Result<(), Ended> {
         let at = self.context.clock.now_ms().saturating_add(delay);
-        self.meanwhile(sleep_until(self.context.clock.instant(at))).await
+        let pause = sleep_until(self.context.clock.instant(at));
+        let Some(superseded) = self.endpoint.superseded(&self.id, self.address.as_ref()) else {
+            return self.meanwhile(pause).await;
+        };
+        let is_superseded = self.meanwhile(async {
+            tokio::select! {
+                () = pause => false,
+                _ = superseded => true,
+            }
+        });
+        if is_superseded.await? {
+            // What has failed was the other server.
+            self.backoff.reset();
+        }
+        Ok(())
     }
 
     /// Waits for `future` while inputs are taken and deadlines kept.
@@ -256,13 +227,17 @@ impl<S: Session> Link<S> {
     }
 
     /// Drives a connection until it breaks.
-    async fn drive(&mut self, connection: Connection) -> Result<Ended, BusError> {
-        let Connection { stream, mut buffer, protocol, role_known, layout, notice, .. } = connection;
+    async fn drive(&mut self, connection: OpenConnection) -> Result<Ended, BusError> {
+        let OpenConnection { stream, mut buffer, protocol, role_known, layout, notice, address, .. } =
+            connection;
+        let mut superseded = self.endpoint.superseded(&self.id, Some(&address));
+        let is_other_server = self.connected.replace(address.clone()).is_some_and(|last| last != address);
         let (mut reader, mut writer) = tokio::io::split(stream);
         if let Some(notice) = notice {
             self.context.events.notice(notice);
         }
-        self.session.opened(Opened { protocol, role_known, layout }, self.context.clock.now_ms());
+        let opened = Opened { protocol, role_known, layout, is_other_server };
+        self.session.opened(opened, self.context.clock.now_ms());
         let mut alarm = pin!(self.alarm());
         // TLS may hold written bytes back until it is flushed.
         let mut unflushed = false;
@@ -289,6 +264,7 @@ impl<S: Session> Link<S> {
             let writing = !outgoing.is_empty();
             tokio::select! {
                 biased;
+                error = reason(&mut superseded), if superseded.is_some() => return Err(error),
                 pushed = push(&mut writer, outgoing), if writing || unflushed => match pushed {
                     Ok(bytes) => {
                         self.session.written(bytes, now);
@@ -358,6 +334,18 @@ impl<S: Session> Link<S> {
             alarm.reset(at);
         }
     }
+}
+
+/// Waits for the reason to leave a server.
+async fn reason(superseded: &mut Option<Boxed<'static, BusError>>) -> BusError {
+    match superseded {
+        Some(superseded) => superseded.await,
+        None => pending().await,
+    }
+}
+
+fn could_not_connect(error: &BusError) {
+    debug!(code = error.kind.code(), error = error.message, "could not connect");
 }
 
 /// Writes some of `outgoing`, or flushes when there is nothing. Returns how much was written.

@@ -17,9 +17,9 @@ use tokio::sync::oneshot;
 use crate::host::Failed;
 use crate::redis::connection::expiry::Expiry;
 use crate::redis::connection::lazy_link::LazyLink;
-use crate::redis::connection::link::{Opened, Session};
 use crate::redis::connection::liveness::{Check, HEARTBEAT_LIMIT, Liveness};
 use crate::redis::connection::pipeline::Pipeline;
+use crate::redis::connection::session::{Opened, Session};
 use crate::redis::publisher::batches::Batches;
 use crate::redis::publisher::cluster_keys::ClusterKeys;
 use crate::redis::publisher::group_gate::GroupGate;
@@ -281,6 +281,10 @@ impl Session for Publisher {
         self.connected = true;
         self.liveness.read(now);
         self.last_role = now;
+        if opened.is_other_server {
+            // It may not have got what its predecessor took last.
+            self.report_undelivered();
+        }
         // The login has just shown that it is a master.
         self.unproven = 0;
         self.context.events.link_up(&self.id);

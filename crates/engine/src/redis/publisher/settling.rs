@@ -8,9 +8,9 @@ use oxbus_model::stream_store::EntryId;
 use oxbus_model::{BusError, ErrorKind, Outcome};
 
 use crate::host::Notice;
-use crate::redis::connection::handshake::check_role;
 use crate::redis::connection::liveness::unexpected_reply;
 use crate::redis::connection::pipeline::Pipeline;
+use crate::redis::connection::step::check_role;
 use crate::redis::publisher::in_flight::{Command, EntryRef, PublishedEvent};
 use crate::redis::publisher::session::{Publisher, ROLE_INTERVAL};
 use crate::redis::resp::reply::Reply;
@@ -304,7 +304,7 @@ impl Publisher {
         let count = take(&mut self.unproven);
         if count > 0 {
             let message = format!(
-                "the server was demoted; up to {count} events published in the last {ROLE_INTERVAL} ms may be undelivered"
+                "the server was demoted or replaced; up to {count} events published in the last {ROLE_INTERVAL} ms may be undelivered"
             );
             self.context.events.notice(Notice::Warning { code: "POSSIBLY_UNDELIVERED", message });
         }

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout_at;
 
-use crate::redis::connection::handshake::Endpoint;
+use crate::redis::connection::endpoint::Endpoint;
 use crate::redis::connection::lazy_link::LazyLink;
 use crate::redis::resp::value::RespValue;
 use crate::redis::streams::command_limit::CommandLimit;

@@ -14,10 +14,10 @@ use redis::cmd;
 use tokio::sync::oneshot;
 
 use crate::redis::connection::expiry::Expiry;
-use crate::redis::connection::handshake::check_role;
-use crate::redis::connection::link::{Opened, Session};
 use crate::redis::connection::liveness::{Check, HEARTBEAT_LIMIT, Liveness, unexpected_reply};
 use crate::redis::connection::pipeline::Pipeline;
+use crate::redis::connection::session::{Opened, Session};
+use crate::redis::connection::step::check_role;
 use crate::redis::resp::reply::{Protocol, Reply, decode};
 use crate::redis::resp::value::RespValue;
 use crate::redis::scripts::script;

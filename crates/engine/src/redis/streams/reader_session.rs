@@ -13,9 +13,9 @@ use oxbus_model::{BusError, ErrorKind};
 use redis::{Cmd, cmd};
 use tokio::sync::oneshot;
 
-use crate::redis::connection::link::{Opened, Session};
 use crate::redis::connection::liveness::{Check, HEARTBEAT_LIMIT, Liveness, unexpected_reply};
 use crate::redis::connection::pipeline::Pipeline;
+use crate::redis::connection::session::{Opened, Session};
 use crate::redis::resp::reply::{Protocol, Reply, decode};
 use crate::redis::resp::value::RespValue;
 use crate::redis::resp::xreadgroup::Progress;

@@ -19,8 +19,8 @@ use redis::cmd;
 use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
-use crate::redis::connection::link::{Opened, Session};
 use crate::redis::connection::liveness::{HEARTBEAT_LIMIT, Liveness};
+use crate::redis::connection::session::{Opened, Session};
 use crate::redis::resp::reply::{Message, Protocol, Reply, decode, message};
 use crate::redis::subscriber::input::Asked;
 use crate::redis::subscriber::outgoing::{Outgoing, text};

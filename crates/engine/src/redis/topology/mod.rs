@@ -1,10 +1,14 @@
 //! The one place that knows which server a link connects to.
+//!
+//! - this file: [`Topology`], and the simplest one; [`sentinel`]: a master that sentinels watch.
 
+pub(in crate::redis) mod sentinel;
 #[cfg(test)]
 mod tests;
 
 use oxbus_model::config::Address;
 use oxbus_model::{BusError, ErrorKind};
+use serde_json::Value;
 
 use crate::transport::Boxed;
 use crate::transport::link_id::LinkId;
@@ -20,6 +24,25 @@ pub(in crate::redis) trait Topology: Send + Sync {
 
     /// What became of an attempt to connect, or of a connection.
     fn learn(&self, link: &LinkId, address: &Address, outcome: ConnectionOutcome);
+
+    /// Waits until `link` has to leave `address`, because another server is the right one, and gives the reason. Where it had
+    /// no address, waits until there is one. `None` where that never happens: then the link looks for nothing.
+    fn superseded(&self, _link: &LinkId, _address: Option<&Address>) -> Option<Boxed<'static, BusError>> {
+        None
+    }
+
+    /// What the client is told of an error: where another server can be found, one that is no master is nothing that lasts.
+    fn for_the_client(&self, error: &BusError) -> BusError {
+        error.clone()
+    }
+
+    /// What the health report says of it, under its name, and its warnings.
+    fn report(&self) -> Option<(Value, Vec<(&'static str, String)>)> {
+        None
+    }
+
+    /// Ends what it has started; there are no links any more.
+    fn close(&self) {}
 }
 
 /// What became of an attempt to connect, or of a connection that was made.

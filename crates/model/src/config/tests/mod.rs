@@ -4,6 +4,7 @@ mod addresses;
 mod observing;
 mod refused;
 mod secrets;
+mod sentinel;
 
 use serde_json::{Value, json};
 
@@ -28,7 +29,7 @@ fn of_config(config: &Value) -> Config {
 }
 
 fn address(config: &Config) -> String {
-    config.redis.address.to_string()
+    config.redis.servers.to_string()
 }
 
 #[test]
@@ -78,7 +79,7 @@ fn every_key_is_read() {
         service_name: "api".into(),
         mode: Mode::Redis,
         redis: RedisConfig {
-            address: Address::Tcp { host: "h".into(), port: 1 },
+            servers: Servers::One(Address::Tcp { host: "h".into(), port: 1 }),
             username: Some("u".into()),
             password: Some(Secret::new("p")),
             database: 2,

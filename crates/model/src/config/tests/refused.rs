@@ -66,7 +66,6 @@ fn bad_configurations_are_named() {
             "streams[0].maxLen: unknown key: did you mean 'maxLength'?".into(),
         ),
         (redis(json!({"cluster": {}})), later("redis.cluster")),
-        (redis(json!({"sentinel": {}})), later("redis.sentinel")),
         (
             redis(json!({"url": "redis://h:x"})),
             "redis.url: not a valid URL (invalid port number); in a password, the characters / ? # [ ] @ are \

@@ -12,7 +12,7 @@ mod verifier;
 use std::sync::Arc;
 
 use oxbus_model::BusError;
-use oxbus_model::config::{Address, Config, Notice, TlsConfig};
+use oxbus_model::config::{Address, Config, Notice, Servers, TlsConfig};
 use rustls::ClientConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
@@ -62,6 +62,18 @@ impl Tls {
         Ok((Tls { connector, servername: config.servername.clone() }, notices))
     }
 
+    /// As [`Tls::new`], for sentinels.
+    pub(in crate::redis) fn of_sentinels(config: &TlsConfig) -> Result<(Self, Vec<Notice>), BusError> {
+        Tls::new(config).map_err(|error| {
+            let of_sentinels = |text: &str| text.replace("redis.tls", "redis.sentinel.tls");
+            BusError {
+                path: error.path.as_deref().map(of_sentinels),
+                message: of_sentinels(&error.message),
+                ..error
+            }
+        })
+    }
+
     /// Shakes hands with the server at `address`, whose name is `host`. There is no fall-back to plain text.
     pub(in crate::redis) async fn handshake(
         &self,
@@ -81,5 +93,14 @@ impl Tls {
 /// # Errors
 /// `INVALID_CONFIG` with the path of what cannot.
 pub fn check(config: &Config) -> Result<Vec<Notice>, BusError> {
-    config.redis.tls.as_ref().map_or(Ok(Vec::new()), |tls| Tls::new(tls).map(|(_, notices)| notices))
+    let mut notices = Vec::new();
+    if let Some(tls) = &config.redis.tls {
+        notices.extend(Tls::new(tls)?.1);
+    }
+    if let Servers::Sentinel(sentinel) = &config.redis.servers
+        && let Some(tls) = &sentinel.tls
+    {
+        notices.extend(Tls::of_sentinels(tls)?.1);
+    }
+    Ok(notices)
 }
