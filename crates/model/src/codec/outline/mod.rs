@@ -8,13 +8,14 @@
 //! # Layout
 //!
 //! - this file: [`Outline`]; [`word`]: its words, and those of columns; `reader`: from JSON to words
-//! - [`shapes`]: the shapes of a client; `strings`: the strings that it need not be told again; `seen`: which lists of keys came once; `keys`: the keys of a shape
+//! - [`shapes`]: the shapes of a client; `strings`: the strings that it need not be told again; `seen`: which lists of keys came once; `keys`: the keys of a shape; `median`: what is used most
 //! - [`columns`]: what a drain hands over; `chunk`: strings that are handed over as one; `escapes`: what a string with escapes says
 
 mod chunk;
 pub mod columns;
 mod escapes;
 mod keys;
+mod median;
 mod reader;
 mod seen;
 pub mod shapes;

@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
 use super::keys::Keys;
+use super::median::median;
 use super::seen::Seen;
 use super::strings::Strings;
 
@@ -235,10 +236,4 @@ impl Shapes {
     fn shape(&self, number: u16) -> Option<&Arc<Shape>> {
         self.table.get(usize::from(number))?.as_ref()
     }
-}
-
-/// The middle one of the numbers; `None` of none.
-pub(super) fn median(mut numbers: Vec<u32>) -> Option<u32> {
-    let middle = numbers.len() / 2;
-    (!numbers.is_empty()).then(|| *numbers.select_nth_unstable(middle).1)
 }

@@ -1,5 +1,7 @@
 //! Strings that come again and again: the host makes each of them once.
 
+use super::median::median;
+
 /// How many places there are, each for [`WAYS`] strings. A string has one place, by its hash.
 const PLACES: usize = 1024;
 
@@ -110,7 +112,7 @@ impl Strings {
     pub(super) fn age(&mut self) {
         self.refused = 0;
         let uses = self.known.iter().map(|known| known.uses).filter(|uses| *uses > 0);
-        let least = super::shapes::median(uses.collect()).unwrap_or(0).max(2);
+        let least = median(uses.collect()).unwrap_or(0).max(2);
         for (number, known) in (0u16..).zip(&mut self.known) {
             let is_known = !known.text.is_empty();
             if is_known && known.uses < least {
