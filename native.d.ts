@@ -107,8 +107,11 @@ export declare class NativeClient {
   health(ticket: number): void
   /** Takes everything that is ready: the JSON of a `Drained`, or an empty text when there is nothing. */
   drain(): string
-  /** Takes the data that the last drain has handed on as it is: for each event a string with a character for each byte. */
-  takeRaw(): string[]
+  /**
+   * Takes the data that the last drain has handed on as it is: `gather` is called with a string for each event, which has a
+   * character for each byte, and what it returns is returned.
+   */
+  takeRaw(gather: (...strings: string[]) => string[]): string[]
   /** Closes at once, without draining. Idempotent. */
   destroy(): void
 }

@@ -75,12 +75,14 @@ export interface DrainSinks {
   };
 }
 
+const gather = (...strings: string[]) => strings;
+
 /** Takes what is ready, and hands it to those that it is for. False if there was nothing. */
 export function drain(native: Pick<NativeClient, 'drain' | 'takeRaw'>, sinks: DrainSinks): boolean {
   const text = native.drain();
   if (text === '') return false;
   const drained = JSON.parse(text) as Drained;
-  apply(drained, sinks, drained.raw === undefined ? undefined : native.takeRaw());
+  apply(drained, sinks, drained.raw === undefined ? undefined : native.takeRaw(gather));
   return true;
 }
 
