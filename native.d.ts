@@ -114,8 +114,11 @@ export declare class NativeClient {
   takeColumns(target: Uint8Array): void
   /** From now on events come as columns that refer to shapes, and not as JSON alone. */
   buildByShapes(): void
-  /** Takes the data that the last drain has handed on as it is: for each event a string with a character for each byte. */
-  takeRaw(): string[]
+  /**
+   * Takes the data that the last drain has handed on as it is: `gather` is called with a string for each event, which has a
+   * character for each byte, and what it returns is returned.
+   */
+  takeRaw(gather: (...strings: string[]) => string[]): string[]
   /** Closes at once, without draining. Idempotent. */
   destroy(): void
 }

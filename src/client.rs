@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use napi::bindgen_prelude::{Array, Function, ObjectFinalize, Uint8Array, Uint32Array, Unknown};
+use napi::bindgen_prelude::{Function, ObjectFinalize, Uint8Array, Uint32Array, Unknown};
 use napi::{CleanupEnvHook, Env, JsString, Result};
 use napi_derive::napi;
 use oxbus_engine::Client;
@@ -270,10 +270,19 @@ impl NativeClient {
         tell(&self.client, "buildByShapes", Client::build_by_shapes);
     }
 
-    /// Takes the data that the last drain has handed on as it is: for each event a string with a character for each byte.
+    /// Takes the data that the last drain has handed on as it is: `gather` is called with a string for each event, which has a
+    /// character for each byte, and what it returns is returned.
     #[napi(ts_return_type = "string[]")]
-    pub fn take_raw<'env>(&self, env: &'env Env) -> Result<Array<'env>> {
-        std::mem::take(&mut *locked(&self.raw)).into_strings(env)
+    pub fn take_raw<'env>(
+        &self,
+        #[napi(ts_arg_type = "(...strings: string[]) => string[]")] gather: Function<
+            'env,
+            RawData,
+            Unknown<'env>,
+        >,
+    ) -> Result<Unknown<'env>> {
+        let raw = std::mem::take(&mut *locked(&self.raw));
+        gather.call(raw)
     }
 
     /// Closes at once, without draining. Idempotent.

@@ -75,6 +75,8 @@ export interface DrainSinks {
   };
 }
 
+const gather = (...strings: string[]) => strings;
+
 /** Takes what is ready, and hands it to those that it is for. */
 export class Drains {
   readonly #native: Pick<NativeClient, 'drain' | 'takeColumns' | 'takeRaw'>;
@@ -111,7 +113,7 @@ export class Drains {
     this.#columns = undefined;
     try {
       columns.take(this.#native, drained.columns as ColumnLengths);
-      if (drained.raw !== undefined) columns.raw = this.#native.takeRaw();
+      if (drained.raw !== undefined) columns.raw = this.#native.takeRaw(gather);
       if (drained.json !== undefined) columns.json = drained.json;
       if (drained.envelopes !== undefined) columns.envelopes = drained.envelopes;
       applyResults(drained, this.#sinks);

@@ -68,16 +68,19 @@ impl Columns {
     /// Copies everything into `target`: doubles, words, chunks and text, in the byte order of the machine. What is behind the end
     /// of `target` is left out.
     pub fn copy_to(&self, target: &mut [u8]) {
-        let mut rest = target;
-        let mut put = |bytes: &[u8]| {
-            let length = bytes.len().min(rest.len());
-            let (now, later) = std::mem::take(&mut rest).split_at_mut(length);
-            now.copy_from_slice(&bytes[..length]);
-            rest = later;
-        };
-        self.doubles.iter().for_each(|double| put(&double.to_ne_bytes()));
-        self.words.iter().chain(&self.chunks).for_each(|word| put(&word.to_ne_bytes()));
-        put(&self.text);
+        let (doubles, rest) = part(target, self.doubles.len() * 8);
+        let (words, rest) = part(rest, self.words.len() * 4);
+        let (chunks, rest) = part(rest, self.chunks.len() * 4);
+        let (text, _) = part(rest, self.text.len());
+        for (to, double) in doubles.as_chunks_mut().0.iter_mut().zip(&self.doubles) {
+            *to = double.to_ne_bytes();
+        }
+        for (target, words) in [(words, &self.words), (chunks, &self.chunks)] {
+            for (to, word) in target.as_chunks_mut().0.iter_mut().zip(words) {
+                *to = word.to_ne_bytes();
+            }
+        }
+        text.copy_from_slice(&self.text[..text.len()]);
     }
 
     /// A string.
@@ -186,4 +189,9 @@ impl Columns {
             self.chunks.extend(self.chunk.push(units, wide));
         }
     }
+}
+
+/// The first `length` bytes, or as many as there are, and the others.
+fn part(bytes: &mut [u8], length: usize) -> (&mut [u8], &mut [u8]) {
+    bytes.split_at_mut(length.min(bytes.len()))
 }
