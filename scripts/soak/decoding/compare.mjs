@@ -1,4 +1,5 @@
 import { difference } from '../../../__test__/support/difference.js';
+import { startServer } from '../../../benchmark/support/server.mjs';
 import { EventBusClient, rawJson } from '../../../index.js';
 import { createRandom } from '../../chaos/random.mjs';
 import { createTexts } from './texts.mjs';
@@ -61,6 +62,18 @@ export async function compareDecoding({ texts, seed, transport }) {
   }
   await bus.disconnect();
   return { problems: problems.slice(0, SHOWN).map((one) => one.slice(0, 2000)), sums };
+}
+
+/** The same over a server of its own, or in memory. @returns as `compareDecoding` */
+export async function soakDecoding({ texts, seed, transport }) {
+  if (transport === 'memory')
+    return compareDecoding({ texts, seed, transport: { mode: 'memory' } });
+  const server = await startServer();
+  try {
+    return await compareDecoding({ texts, seed, transport: { redis: server.url } });
+  } finally {
+    await server.stop();
+  }
 }
 
 /** How events come: each way with the data that was received, by the ids of the events. */
