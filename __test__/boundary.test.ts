@@ -59,6 +59,15 @@ onBothTransports((bench) => {
     bus.getStats();
   });
 
+  test('values that come again', async () => {
+    const bus = await open();
+    const prices: number[] = [];
+    await bus.subscribe('again', ({ data }) => prices.push(data.price));
+    for (const price of [1, 1.5, 2]) await bus.publish('again', { state: 'shipped', price });
+    await eventually(() => prices.length === 3);
+    expect(prices).toEqual([1, 1.5, 2]);
+  });
+
   test('stored events, one at a time and in batches', async () => {
     const bus = await open();
     let seen = 0;
@@ -173,7 +182,11 @@ const MEMBERS: Record<keyof Drained, true> = {
   settledLocally: true,
   failed: true,
   deliveries: true,
+  envelopes: true,
   shapes: true,
+  strings: true,
+  columns: true,
+  json: true,
   raw: true,
   replies: true,
   refusals: true,

@@ -9,6 +9,7 @@ import type {
   ErrorValue,
   NativeModule,
   Notice,
+  RunInfo,
   Settings,
   Subscribed,
 } from '../../ts/native/native';

@@ -79,13 +79,13 @@ async fn a_host_that_does_not_drain_keeps_the_connection_and_a_bounded_queue() {
     let blocked = bus.block().await;
     let data = "x".repeat(5_000);
     // One batch is below the server's limit. A client that did not read meanwhile would reach it with the next
-    // batches.
-    for _ in 0..100 {
+    // batches; one that reads gets each of them before the next is published, however fast the publisher is.
+    for batch in 1..=100 {
         let records = vec![crate::support::Record::new("a", data.clone()); 50];
         publisher.start_publish(&records).results().await.into_iter().for_each(|r| drop(r.unwrap()));
+        let read = || async { bus.stats().counts.events_received == 50 * batch };
+        eventually(PATIENCE, "the socket is read though the host is blocked", read).await;
     }
-    let read = || async { bus.stats().counts.events_received == 5_000 };
-    eventually(PATIENCE, "the socket is read though the host is blocked", read).await;
     assert_eq!(bus.stats().counts.events_dropped, 4_500);
     drop(blocked);
     inbox.wait_for(500).await;

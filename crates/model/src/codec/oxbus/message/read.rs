@@ -16,7 +16,7 @@ pub fn read<'a>(
     missing: impl FnOnce() -> Missing,
     shapes: Option<&mut Shapes>,
 ) -> Result<Decoded<'a>, Foreign> {
-    let text = simdutf8::basic::from_utf8(message).map_err(|_| Foreign::NotText)?;
+    let text = std::str::from_utf8(message).map_err(|_| Foreign::NotText)?;
     if let Ok(wire) = scan(text, shapes)
         && let Some(published_ms) = wire.published_ms()
     {
