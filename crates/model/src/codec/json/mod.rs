@@ -98,6 +98,19 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
+    /// Behind a value of an object or an array: whether another one follows, whose first character is next. Else its `end` was read.
+    #[inline(always)]
+    pub(in crate::codec) fn goes_on(&mut self, end: u8) -> Result<bool, Refused> {
+        self.space();
+        let byte = self.peek().ok_or(Refused)?;
+        self.at += 1;
+        if byte == b',' {
+            self.space();
+            return Ok(true);
+        }
+        if byte == end { Ok(false) } else { Err(Refused) }
+    }
+
     /// Reads an object, and calls `member` with each name; it must read the member's value.
     pub fn object(
         &mut self,
@@ -116,16 +129,9 @@ impl<'a> Scanner<'a> {
             self.eat(b':')?;
             self.space();
             member(self, name)?;
-            self.space();
-            match self.peek() {
-                Some(b',') => self.at += 1,
-                Some(b'}') => {
-                    self.at += 1;
-                    return Ok(());
-                }
-                _ => return Err(Refused),
+            if !self.goes_on(b'}')? {
+                return Ok(());
             }
-            self.space();
         }
     }
 

@@ -4,7 +4,7 @@
 #[derive(Debug)]
 pub(super) struct Keys {
     /// Each key with its quotes and the colon, one behind the other, as most writers of JSON write them.
-    written: Box<[u8]>,
+    written: Box<str>,
     /// Where each ends, and where the shape of its value may be known.
     ends: Box<[(u32, u8)]>,
 }
@@ -18,24 +18,23 @@ const MAX_BYTES: usize = 8 * 1024;
 impl Keys {
     /// `None` for keys of which no shape is made: too many or too long, with escapes, twice the same, or such that an object does
     /// not keep them in order (array indexes) or not as a member (`__proto__`).
-    pub(super) fn new<'a>(names: impl ExactSizeIterator<Item = &'a str>) -> Option<Keys> {
+    pub(super) fn new(names: &[&str]) -> Option<Keys> {
         if names.len() > MAX_KEYS {
             return None;
         }
-        let mut keys: Vec<&str> = Vec::with_capacity(names.len());
         let (mut written, mut ends) = (String::new(), Vec::with_capacity(names.len()));
-        for name in names {
-            if name == "__proto__" || name.contains('\\') || may_be_index(name) || keys.contains(&name) {
+        for (index, &name) in names.iter().enumerate() {
+            let is_twice = names.get(..index).is_some_and(|before| before.contains(&name));
+            if name == "__proto__" || name.contains('\\') || may_be_index(name) || is_twice {
                 return None;
             }
-            keys.push(name);
             written.extend(["\"", name, "\":"]);
             ends.push((u32::try_from(written.len()).ok()?, place(name)));
             if written.len() > MAX_BYTES {
                 return None;
             }
         }
-        Some(Keys { written: written.into_bytes().into(), ends: ends.into() })
+        Some(Keys { written: written.into(), ends: ends.into() })
     }
 
     pub(super) fn count(&self) -> usize {
@@ -51,20 +50,30 @@ impl Keys {
     #[inline]
     pub(super) fn written(&self, index: usize) -> Option<(&[u8], u8)> {
         let (end, place) = *self.ends.get(index)?;
-        let start = index.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |(end, _)| *end);
-        Some((self.written.get(start as usize..end as usize)?, place))
+        Some((self.written.as_bytes().get(self.end(index)..end as usize)?, place))
     }
 
-    /// Whether they are `names`.
-    pub(super) fn are<'a>(&self, names: impl ExactSizeIterator<Item = &'a [u8]>) -> bool {
-        names.len() == self.count() && names.zip(self.iter()).all(|(name, key)| name == key)
+    /// The first `count` keys, each with its quotes and its colon.
+    pub(super) fn first(&self, count: usize) -> &[u8] {
+        self.written.as_bytes().get(..self.end(count)).unwrap_or_default()
+    }
+
+    /// Where so many keys end.
+    #[inline]
+    fn end(&self, count: usize) -> usize {
+        count.checked_sub(1).and_then(|last| self.ends.get(last)).map_or(0, |(end, _)| *end as usize)
+    }
+
+    /// Whether they are these, each with its quotes and its colon.
+    pub(super) fn are(&self, written: &[u8]) -> bool {
+        self.written.as_bytes() == written
     }
 
     /// Without quotes.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
         (0..self.count()).filter_map(|index| {
-            let (written, _) = self.written(index)?;
-            written.strip_prefix(b"\"")?.strip_suffix(b"\":")
+            let written = self.written.get(self.end(index)..self.end(index + 1))?;
+            written.strip_prefix('"')?.strip_suffix("\":")
         })
     }
 }

@@ -9,6 +9,7 @@
 //!
 //! - this file: [`Outline`]; [`word`]: its words, and those of columns; `reader`: from JSON to words
 //! - [`shapes`]: the shapes of a client; `strings`: the strings that it need not be told again; `seen`: which lists of keys came once; `keys`: the keys of a shape; `median`: what is used most
+//! - `repeats`: objects that come again as they were
 //! - [`columns`]: what a drain hands over; `chunk`: strings that are handed over as one; `escapes`: what a string with escapes says
 
 mod chunk;
@@ -17,6 +18,7 @@ mod escapes;
 mod keys;
 mod median;
 mod reader;
+mod repeats;
 mod seen;
 pub mod shapes;
 mod strings;

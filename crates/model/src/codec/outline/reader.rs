@@ -1,6 +1,8 @@
 //! From the text of a value to its outline, in the pass that checks the text.
 
+use super::repeats::Coming;
 use super::shapes::{Name, Shapes};
+use super::strings::Slot;
 use super::word::{FIRST_KNOWN, Kind, Literal, MAX, integer, word};
 use super::{Outline, keys};
 use crate::codec::json::{Refused, Scanner, Stops};
@@ -27,8 +29,9 @@ impl Shapes {
         self.memory.words.clear();
         self.memory.names.clear();
         let stops = Stops::new(scanner.text(), start);
-        let mut reader = Reader { shapes: self, scanner, stops, start };
-        let content = reader.value(keys::place(name), 0)?;
+        let mut reader = Reader { shapes: self, scanner: *scanner, stops, start };
+        let content = reader.value(keys::place(name), Slot::NONE, 0)?;
+        *scanner = reader.scanner;
         let text = scanner.since(start);
         let words = &self.memory.words;
         let outline = (content != Content::Unshaped)
@@ -37,9 +40,9 @@ impl Shapes {
     }
 }
 
-struct Reader<'s, 'b, 'a> {
+struct Reader<'s, 'a> {
     shapes: &'s mut Shapes,
-    scanner: &'b mut Scanner<'a>,
+    scanner: Scanner<'a>,
     stops: Stops<'a>,
     /// Where the value begins.
     start: usize,
@@ -56,11 +59,12 @@ enum Content {
     Unshaped,
 }
 
-impl Reader<'_, '_, '_> {
+impl Reader<'_, '_> {
     /// Reads a value. At `place` is the shape that it will probably have.
-    fn value(&mut self, place: u8, depth: u32) -> Result<Content, Refused> {
+    #[inline(always)]
+    fn value(&mut self, place: u8, slot: Slot, depth: u32) -> Result<Content, Refused> {
         match self.scanner.peek().ok_or(Refused)? {
-            b'"' => self.string()?,
+            b'"' => self.string(slot)?,
             b'{' | b'[' if depth == MAX_DEPTH => {
                 let from = self.scanner.position();
                 self.scanner.value()?;
@@ -93,13 +97,19 @@ impl Reader<'_, '_, '_> {
         Ok(())
     }
 
-    fn string(&mut self) -> Result<(), Refused> {
+    fn string(&mut self, slot: Slot) -> Result<(), Refused> {
+        if let Some((known, length)) = self.shapes.strings.again(slot, self.scanner.rest()) {
+            self.scanner.skip(length + 2);
+            self.push(Kind::Literal, FIRST_KNOWN as usize + usize::from(known));
+            return Ok(());
+        }
         let from = self.scanner.position() + 1;
         let is_escaped = self.scanner.skip_string(&mut self.stops)?;
         let inside = self.scanner.between(from, self.scanner.position() - 1);
         if is_escaped {
             self.push(Kind::Special, inside.len());
         } else if let Some(known) = self.shapes.strings.find(inside) {
+            self.shapes.strings.note(slot, known);
             self.push(Kind::Literal, FIRST_KNOWN as usize + usize::from(known));
             return Ok(());
         } else {
@@ -123,6 +133,7 @@ impl Reader<'_, '_, '_> {
         Ok(())
     }
 
+    #[inline(never)]
     fn array(&mut self, place: u8, depth: u32) -> Result<Content, Refused> {
         let from = self.scanner.position();
         let first = self.shapes.memory.words.len();
@@ -135,20 +146,16 @@ impl Reader<'_, '_, '_> {
             return Ok(content);
         }
         loop {
-            match (self.value(place, depth + 1)?, content) {
+            match (self.value(place, Slot::NONE, depth + 1)?, content) {
                 (Content::Shaped, _) => content = Content::Shaped,
                 (Content::Unshaped, Content::Plain) => content = Content::Unshaped,
                 _ => {}
             }
             count += 1;
-            self.scanner.space();
-            if self.scanner.peek() != Some(b',') {
+            if !self.scanner.goes_on(b']')? {
                 break;
             }
-            self.scanner.eat(b',')?;
-            self.scanner.space();
         }
-        self.scanner.eat(b']')?;
         if content == Content::Unshaped {
             return self.as_json(from, first);
         }
@@ -166,10 +173,23 @@ impl Reader<'_, '_, '_> {
         Ok(Content::Unshaped)
     }
 
+    #[inline(never)]
     fn object(&mut self, place: u8, depth: u32) -> Result<Content, Refused> {
         let from = self.scanner.position();
         let first = self.shapes.memory.words.len();
         let names = self.shapes.memory.names.len();
+        let offset = from - self.start;
+        let coming = self.shapes.repeats.take(
+            place,
+            depth,
+            self.scanner.rest(),
+            offset,
+            &mut self.shapes.memory.words,
+        );
+        if let Coming::Taken(length) = coming {
+            self.scanner.skip(length);
+            return Ok(Content::Shaped);
+        }
         self.scanner.eat(b'{')?;
         self.scanner.space();
         if self.scanner.peek() == Some(b'}') {
@@ -185,12 +205,12 @@ impl Reader<'_, '_, '_> {
         loop {
             let key =
                 expected.as_ref().filter(|_| as_expected).and_then(|(_, shape)| shape.keys.written(followed));
-            let place = match key {
+            let (place, slot) = match key {
                 Some((written, place)) if self.scanner.rest().starts_with(written) => {
                     self.scanner.skip(written.len());
                     self.scanner.space();
                     followed += 1;
-                    place
+                    (place, expected.as_ref().map_or(Slot::NONE, |(number, _)| Slot::new(*number, followed)))
                 }
                 key => {
                     let start = self.scanner.position() + 1;
@@ -208,18 +228,14 @@ impl Reader<'_, '_, '_> {
                         as_expected = false;
                         self.shapes.memory.names.push(Name { start: start as u32, end: end as u32 });
                     }
-                    keys::place(name)
+                    (keys::place(name), Slot::NONE)
                 }
             };
-            self.value(place, depth + 1)?;
-            self.scanner.space();
-            if self.scanner.peek() != Some(b',') {
+            self.value(place, slot, depth + 1)?;
+            if !self.scanner.goes_on(b'}')? {
                 break;
             }
-            self.scanner.eat(b',')?;
-            self.scanner.space();
         }
-        self.scanner.eat(b'}')?;
         let shape = match &expected {
             Some((number, shape)) if as_expected && shape.keys.count() == followed => Some(*number),
             expected => {
@@ -228,10 +244,17 @@ impl Reader<'_, '_, '_> {
             }
         };
         self.shapes.memory.names.truncate(names);
+        if coming == Coming::Other {
+            self.shapes.keep(place, depth, self.scanner.since(from));
+        }
         let Some(shape) = shape else { return self.as_json(from, first) };
         self.shapes.was_used(shape, place);
         if let Some(begin) = self.shapes.memory.words.get_mut(first) {
             *begin = word(Kind::Object, u32::from(shape));
+        }
+        if coming == Coming::Again {
+            let words = self.shapes.memory.words.get(first..).unwrap_or_default();
+            self.shapes.repeats.note(place, self.scanner.since(from), offset, words);
         }
         Ok(Content::Shaped)
     }

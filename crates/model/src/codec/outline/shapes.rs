@@ -1,13 +1,15 @@
 //! The shapes of a client: which lists of keys objects have.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use super::keys::Keys;
 use super::median::median;
+use super::repeats::{Repeats, Taken};
 use super::seen::Seen;
 use super::strings::Strings;
+use super::word::{FIRST_KNOWN, Kind, heads, kind, number};
 
 /// The most shapes at a time. A constructor of the host takes some 2 to 20 KiB.
 pub(super) const MAX_SHAPES: usize = 4096;
@@ -43,6 +45,7 @@ pub struct Shapes {
     refused: bool,
     aged_ms: u64,
     pub(super) strings: Strings,
+    pub(super) repeats: Repeats,
     pub(super) memory: Memory,
 }
 
@@ -52,6 +55,8 @@ pub(super) struct Memory {
     pub(super) words: Vec<u32>,
     /// The keys of the objects that are open, as far as they are not those of the shape that was expected.
     pub(super) names: Vec<Name>,
+    /// Keys as a shape has them written.
+    written: Vec<u8>,
 }
 
 /// Where a key stands in the text, without quotes.
@@ -59,6 +64,12 @@ pub(super) struct Memory {
 pub(super) struct Name {
     pub(super) start: u32,
     pub(super) end: u32,
+}
+
+impl Name {
+    fn of(self, text: &str) -> &str {
+        text.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
 }
 
 #[derive(Debug)]
@@ -112,6 +123,7 @@ impl Shapes {
             refused: false,
             aged_ms: 0,
             strings: Strings::new(),
+            repeats: Repeats::new(),
             memory: Memory::default(),
         }
     }
@@ -126,7 +138,7 @@ impl Shapes {
         let numbers = std::mem::take(&mut self.changes);
         let change = |number: u16| match self.shape(number) {
             Some(shape) => {
-                let keys = shape.keys.iter().map(|key| String::from_utf8_lossy(key).into_owned()).collect();
+                let keys = shape.keys.iter().map(str::to_owned).collect();
                 ShapeChange { shape: number, keys: Some(keys) }
             }
             None => ShapeChange { shape: number, keys: None },
@@ -141,6 +153,9 @@ impl Shapes {
         }
         self.aged_ms = now_ms;
         self.generation = self.generation.wrapping_add(1);
+        for taken in self.repeats.clear() {
+            self.count(&taken);
+        }
         if self.strings.is_crowded() {
             self.strings.age();
         }
@@ -186,29 +201,54 @@ impl Shapes {
         }
     }
 
+    /// Keeps an object, which may come again.
+    pub(super) fn keep(&mut self, place: u8, depth: u32, text: &str) {
+        if let Some(taken) = self.repeats.keep(place, depth, text.as_bytes()) {
+            self.count(&taken);
+        }
+    }
+
+    /// Counts as used what stands in words that were taken over.
+    fn count(&mut self, Taken { words, uses }: &Taken) {
+        for word in heads(words) {
+            match kind(word) {
+                Kind::Object => {
+                    if let Some(count) = self.uses.get_mut(number(word) as usize) {
+                        *count = count.saturating_add(*uses);
+                    }
+                }
+                Kind::Literal => {
+                    if let Some(known) = number(word).checked_sub(FIRST_KNOWN) {
+                        self.strings.was_used(known as usize, *uses);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// The shape of an object whose keys are the `count` first ones of the shape that was expected, and then those that were read,
     /// from the name `first` on. Keys that came before become one.
     pub(super) fn find(&mut self, text: &str, begin: Option<(&Shape, usize)>, first: usize) -> Option<u16> {
-        let names = self.memory.names.get(first..).unwrap_or_default();
-        let begin = begin.into_iter().flat_map(|(shape, count)| shape.keys.iter().take(count));
-        let text_of =
-            |name: &Name| text.as_bytes().get(name.start as usize..name.end as usize).unwrap_or_default();
-        let keys: Vec<&[u8]> = begin.chain(names.iter().map(text_of)).collect();
-        let mut hasher = self.hasher.build_hasher();
-        for key in &keys {
-            hasher.write(key);
-            // No key holds a quote.
-            hasher.write_u8(b'"');
+        let Memory { names, written, .. } = &mut self.memory;
+        written.clear();
+        written.extend_from_slice(begin.map_or(&[], |(shape, count)| shape.keys.first(count)));
+        let names = names.get(first..).unwrap_or_default().iter();
+        for name in names.clone() {
+            written.push(b'"');
+            written.extend_from_slice(name.of(text).as_bytes());
+            written.extend_from_slice(b"\":");
         }
-        let hash = hasher.finish();
+        let hash = self.hasher.hash_one(&**written);
         if let Some(number) = self.by_hash.get(&hash) {
-            return self.shape(*number)?.keys.are(keys.into_iter()).then_some(*number);
+            return self.shape(*number)?.keys.are(&self.memory.written).then_some(*number);
         }
         if !self.seen.came(hash) {
             return None;
         }
-        let keys: Vec<&str> = keys.into_iter().map(std::str::from_utf8).collect::<Result<_, _>>().ok()?;
-        self.add(Shape { keys: Keys::new(keys.into_iter())?, hash })
+        let begin = begin.into_iter().flat_map(|(shape, count)| shape.keys.iter().take(count));
+        let keys: Vec<&str> = begin.chain(names.map(|name| name.of(text))).collect();
+        self.add(Shape { keys: Keys::new(&keys)?, hash })
     }
 
     fn add(&mut self, shape: Shape) -> Option<u16> {

@@ -8,6 +8,9 @@ const PLACES: usize = 1024;
 /// How many strings have one place: those that come in turn would else put each other out for ever.
 const WAYS: usize = 4;
 
+/// How many numbers of strings are kept by where they stood last.
+const SLOTS: usize = 8192;
+
 /// The lengths in bytes that are looked at. Shorter ones cost as little as they could, and longer ones seldom come again.
 const LENGTHS: std::ops::RangeInclusive<usize> = 2..=128;
 
@@ -19,10 +22,27 @@ pub(super) struct Strings {
     /// Where a string may be put out next that came once.
     next: usize,
     known: Vec<Known>,
+    /// One more than the number of the string that stood last under a key of a shape; 0 for none.
+    last: Box<[u16; SLOTS]>,
     free: Vec<u16>,
     changes: Vec<u16>,
     /// How often strings did not get a place because another one has it.
     refused: usize,
+}
+
+/// Where the last string under a key of a shape is kept. Some share one; then it is not the expected string more often.
+#[derive(Clone, Copy)]
+pub(super) struct Slot(usize);
+
+impl Slot {
+    /// That of no key.
+    pub(super) const NONE: Slot = Slot(SLOTS);
+
+    /// That of the key with this index.
+    #[inline(always)]
+    pub(super) fn new(shape: u16, index: usize) -> Slot {
+        Slot((usize::from(shape) * 61 + index) % SLOTS)
+    }
 }
 
 /// What came last of the strings with one place.
@@ -47,9 +67,42 @@ impl Strings {
             places: vec![Place::default(); PLACES].into(),
             next: 0,
             known: Vec::new(),
+            last: Box::new([0; SLOTS]),
             free: Vec::new(),
             changes: Vec::new(),
             refused: 0,
+        }
+    }
+
+    /// Whether `text` begins with the string that stood last in this slot, in quotes: its number, and its length in bytes. Neither
+    /// its end is looked for then, nor a hash made.
+    #[inline(always)]
+    pub(super) fn again(&mut self, slot: Slot, text: &[u8]) -> Option<(u16, usize)> {
+        let number = self.last.get(slot.0)?.checked_sub(1)?;
+        let known = self.known.get_mut(usize::from(number))?;
+        let length = known.text.len();
+        // What was put out has no text.
+        let is_same = length > 0
+            && text.get(1..=length) == Some(known.text.as_bytes())
+            && text.get(length + 1) == Some(&b'"');
+        is_same.then(|| {
+            known.uses = known.uses.saturating_add(1);
+            (number, length)
+        })
+    }
+
+    /// A string was used so often.
+    pub(super) fn was_used(&mut self, number: usize, uses: u32) {
+        if let Some(known) = self.known.get_mut(number) {
+            known.uses = known.uses.saturating_add(uses);
+        }
+    }
+
+    /// This string stands in this slot.
+    #[inline(always)]
+    pub(super) fn note(&mut self, slot: Slot, number: u16) {
+        if let Some(last) = self.last.get_mut(slot.0) {
+            *last = number + 1;
         }
     }
 

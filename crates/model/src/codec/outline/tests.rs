@@ -1,121 +1,19 @@
 //! What columns say, read as the host reads them, is what `serde_json` reads.
 
-use std::collections::HashMap;
+mod host;
+
 use std::hash::RandomState;
 
 use proptest::prelude::*;
-use serde_json::{Map, Number, Value};
+use serde_json::{Number, Value};
 
-use super::shapes::{AGE, Changes, MAX_SHAPES, ShapeChange};
-use super::word::{FIRST_KNOWN, Kind, Literal, kind, number};
+use super::repeats::Coming;
+use super::shapes::{AGE, MAX_SHAPES};
+use super::word::{Kind, kind};
 use super::{Columns, Shapes};
 use crate::codec::json::Scanner;
 use crate::codec::json::tests::json;
-
-/// The host: reads columns by the shapes that it was told of.
-#[derive(Default)]
-struct Host {
-    keys: Vec<Option<Vec<String>>>,
-    strings: HashMap<u16, Box<str>>,
-}
-
-struct Reading<'a> {
-    columns: &'a Columns,
-    json: std::vec::IntoIter<Value>,
-    word: usize,
-    double: usize,
-    chunk: usize,
-    byte: usize,
-    text: Vec<u16>,
-    unit: usize,
-    /// How many objects were built by their shape.
-    shaped: usize,
-}
-
-impl Host {
-    fn learn(&mut self, changes: Changes) {
-        self.strings.extend(changes.strings);
-        for ShapeChange { shape, keys } in changes.shapes {
-            let place = usize::from(shape);
-            self.keys.resize(self.keys.len().max(place + 1), None);
-            self.keys[place] = keys;
-        }
-    }
-
-    fn read<'a>(&self, columns: &'a Columns) -> (Vec<Value>, Reading<'a>) {
-        let json: Vec<Value> = serde_json::from_str(&format!("[{}]", columns.json())).unwrap();
-        let mut reading = Reading {
-            columns,
-            json: json.into_iter(),
-            word: 0,
-            double: 0,
-            chunk: 0,
-            byte: 0,
-            text: Vec::new(),
-            unit: 0,
-            shaped: 0,
-        };
-        let mut values = Vec::new();
-        while reading.word < columns.words.len() {
-            values.push(self.value(&mut reading));
-        }
-        assert_eq!(
-            (reading.double, reading.chunk, reading.byte, reading.unit, reading.json.len()),
-            (columns.doubles.len(), columns.chunks.len(), columns.text.len(), reading.text.len(), 0)
-        );
-        (values, reading)
-    }
-
-    fn value(&self, reading: &mut Reading<'_>) -> Value {
-        let word = reading.columns.words[reading.word];
-        reading.word += 1;
-        match kind(word) {
-            Kind::Text => Value::String(reading.string(number(word) as usize)),
-            Kind::Integer => Value::from(word.cast_signed() >> 3),
-            Kind::Double => {
-                reading.double += 1;
-                Number::from_f64(reading.columns.doubles[reading.double - 1])
-                    .map_or(Value::Null, Value::Number)
-            }
-            Kind::Literal if number(word) == Literal::Null as u32 => Value::Null,
-            Kind::Literal if number(word) == Literal::Empty as u32 => Value::Object(Map::new()),
-            Kind::Literal if number(word) >= FIRST_KNOWN => {
-                let known = u16::try_from(number(word) - FIRST_KNOWN).unwrap();
-                self.strings[&known].clone().into_string().into()
-            }
-            Kind::Literal => Value::Bool(number(word) == Literal::True as u32),
-            Kind::Object => {
-                reading.shaped += 1;
-                let keys = self.keys[number(word) as usize].as_ref().unwrap();
-                Value::Object(keys.iter().map(|key| (key.clone(), self.value(reading))).collect())
-            }
-            Kind::Array => (0..number(word)).map(|_| self.value(reading)).collect(),
-            Kind::Json => reading.json.next().unwrap(),
-            Kind::Special => unreachable!(),
-        }
-    }
-}
-
-impl Reading<'_> {
-    fn string(&mut self, units: usize) -> String {
-        if units > 0 && self.unit == self.text.len() {
-            let chunk = self.columns.chunks[self.chunk];
-            self.chunk += 1;
-            let (length, wide) = ((chunk >> 1) as usize, chunk & 1 == 1);
-            let bytes = &self.columns.text[self.byte..self.byte + (length << usize::from(wide))];
-            self.byte += bytes.len();
-            self.text = if wide {
-                bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect()
-            } else {
-                bytes.iter().map(|byte| u16::from(*byte)).collect()
-            };
-            self.unit = 0;
-        }
-        let text = String::from_utf16_lossy(&self.text[self.unit..self.unit + units]);
-        self.unit += units;
-        text
-    }
-}
+use host::Host;
 
 fn shapes() -> Shapes {
     Shapes::new(RandomState::new())
@@ -323,6 +221,65 @@ fn a_full_table_makes_room_once_a_minute() {
     assert!(shapes.take_changes().shapes.is_empty());
 }
 
+/// What the outline of an object is made of that comes again and again.
+fn account() -> String {
+    let long = "long ".repeat(40);
+    format!(
+        r#"{{"name":"Ann","note":"{long}","quoted":"\"","empty":"","score":0.5,"tags":["a",{{"deep":{{"n":1}}}}],"é":"é"}}"#
+    )
+}
+
+#[test]
+fn an_object_that_comes_again_as_it_was_is_taken_over() {
+    let (mut shapes, mut host) = (shapes(), Host::default());
+    let account = account();
+    let taken = |shapes: &mut Shapes, depth| {
+        let place = super::keys::place("account");
+        shapes.repeats.take(place, depth, account.as_bytes(), 0, &mut Vec::new())
+    };
+    let event = |pad: usize| format!(r#"{{"pad":"{}","account":{account},"n":{pad}}}"#, "p".repeat(pad));
+    assert_eq!(taken(&mut shapes, 1), Coming::Other);
+    come(&mut shapes, &mut host, &[&event(0)]);
+    assert_eq!(taken(&mut shapes, 1), Coming::Again);
+    come(&mut shapes, &mut host, &[&event(1)]);
+    assert_eq!(taken(&mut shapes, 1), Coming::Taken(account.len()));
+    assert_eq!(taken(&mut shapes, 2), Coming::Other, "what is deeper there may be JSON");
+    // Its offsets count from where it stands now.
+    assert_eq!(come(&mut shapes, &mut host, &[&event(300), &event(2)]), 4);
+    // One that begins in the same way is another one, and takes its place.
+    let other = event(0).replace("\"é\"}", "\"e\"}");
+    assert_ne!(other, event(0));
+    come(&mut shapes, &mut host, &[&other, &other, &other]);
+    assert_eq!(taken(&mut shapes, 1), Coming::Other);
+}
+
+#[test]
+fn what_stands_in_objects_that_are_taken_over_counts_as_used() {
+    let (mut shapes, mut host) = (shapes(), Host::default());
+    let event = format!(r#"{{"account":{}}}"#, account());
+    for _ in 0..100 {
+        come(&mut shapes, &mut host, &[&event]);
+    }
+    for n in 0..MAX_SHAPES {
+        let text = format!(r#"{{"k{n}":1}}"#);
+        come(&mut shapes, &mut host, &[&text, &text, &text]);
+    }
+    shapes.age(AGE);
+    assert_eq!(come(&mut shapes, &mut host, &[&event]), 4, "its shapes have stayed");
+}
+
+#[test]
+fn objects_that_come_once_are_kept_within_bounds() {
+    let (mut shapes, mut host) = (shapes(), Host::default());
+    for n in 0..2_000 {
+        let long = "x".repeat(15_000);
+        let text = format!(r#"{{"key-{n}":{{"a":"{long}","n":{n}}},"k{n}":{{"b":"{long}","n":{n}}}}}"#);
+        come(&mut shapes, &mut host, &[&text]);
+        assert!(shapes.repeats.size() <= 512 * 1024);
+    }
+    assert!(shapes.repeats.size() > 400 * 1024);
+}
+
 #[test]
 fn what_is_no_json_is_refused() {
     let mut shapes = shapes();
@@ -352,9 +309,11 @@ proptest! {
     fn it_says_what_serde_json_says(values in prop::collection::vec(json(), 1..5)) {
         let (mut shapes, mut host) = (shapes(), Host::default());
         let texts: Vec<String> = values.iter().map(Value::to_string).collect();
-        for _ in 0..3 {
+        for round in 0..4 {
             for text in &texts {
-                come(&mut shapes, &mut host, &[text]);
+                // The same value in other places, so that objects come again as they were.
+                let within = format!(r#"{{"before":"{}","of":{text}}}"#, "x".repeat(round));
+                come(&mut shapes, &mut host, &[text, &within]);
             }
         }
     }

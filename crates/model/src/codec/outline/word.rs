@@ -75,3 +75,17 @@ pub(super) fn integer(value: i32) -> Option<u32> {
     let word = value.wrapping_shl(KIND_BITS);
     (word >> KIND_BITS == value).then_some(word.cast_unsigned() | Kind::Integer as u32)
 }
+
+/// The words of an outline with which a value begins.
+pub(super) fn heads(words: &[u32]) -> impl Iterator<Item = u32> {
+    let mut words = words.iter();
+    std::iter::from_fn(move || {
+        let head = *words.next()?;
+        match kind(head) {
+            Kind::Text | Kind::Special | Kind::Json => drop(words.next()),
+            Kind::Double => drop(words.nth(1)),
+            Kind::Integer | Kind::Literal | Kind::Object | Kind::Array => {}
+        }
+        Some(head)
+    })
+}
