@@ -281,6 +281,22 @@ fn objects_that_come_once_are_kept_within_bounds() {
 }
 
 #[test]
+fn a_string_that_was_put_out_is_expected_no_more() {
+    let (mut shapes, mut host) = (shapes(), Host::default());
+    let event = |name: &str| format!(r#"{{"name":"{name}"}}"#);
+    come(&mut shapes, &mut host, &[&event("Ann"), &event("Ann"), &event("Ann")]);
+    // Others take all places for strings, and then there are more.
+    let others: Vec<String> = (0..12_000).map(|n| format!(r#"["number {n}"]"#)).collect();
+    for other in &others {
+        come(&mut shapes, &mut host, &[other, other, other]);
+    }
+    let before = shapes.generation();
+    shapes.age(AGE);
+    assert_ne!(shapes.generation(), before);
+    come(&mut shapes, &mut host, &[&event(""), &event("Ann"), &event("")]);
+}
+
+#[test]
 fn what_is_no_json_is_refused() {
     let mut shapes = shapes();
     for text in [
