@@ -288,7 +288,7 @@ fn a_string_that_was_put_out_is_expected_no_more() {
     // Others take all places for strings, and then there are more.
     let others: Vec<String> = (0..12_000).map(|n| format!(r#"["number {n}"]"#)).collect();
     for other in &others {
-        come(&mut shapes, &mut host, &[other, other, other]);
+        come(&mut shapes, &mut host, &[other, other, other, other]);
     }
     let before = shapes.generation();
     shapes.age(AGE);
