@@ -75,7 +75,7 @@ test('the package holds what it needs and nothing else', () => {
     sources.map((name) => `dist/${name.replace('.ts', '.js')}`).sort(),
   );
   const others = files.filter(
-    (path) => !/^(dist|docs|examples|benchmark)\//.test(path) && !/^[A-Z]+(\.md)?$/.test(path),
+    (path) => !/^(dist|compat|docs|examples|benchmark)\//.test(path) && !/^[A-Z]+(\.md)?$/.test(path),
   );
   expect(others.sort()).toEqual(
     [
