@@ -37,7 +37,7 @@ const surroundings = {
 };
 
 /** What nobody but our own tests writes, such as indexes into arrays without a look, is left to `strict`. */
-const PROGRAMS = ['event-maps.test-d.ts', 'types.test-d.ts'];
+const PROGRAMS = ['event-maps.test-d.ts', 'types.test-d.ts', 'compat/types.test-d.ts'];
 const COMPATIBLE = `
 import { EventBusClient, type EventBusConfig, EventBusError, type RedisConfig, type SubscribeOptions } from 'oxbus';
 import { createTestBus } from 'oxbus/testing';
@@ -104,8 +104,9 @@ function project(folder) {
   for (const name of PROGRAMS) {
     const text = readFileSync(join(root, '__test__', name), 'utf8');
     const imported = text
-      .replace("from '..'", "from 'oxbus'")
-      .replace("'../testing'", "'oxbus/testing'");
+      .replace(/from '\.\.(?:\/\.\.)?'/, "from 'oxbus'")
+      .replaceAll(/'(?:\.\.\/)+(testing|compat\/\w+)'/g, "'oxbus/$1'");
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
     writeFileSync(join(folder, name), imported);
   }
 }
