@@ -206,7 +206,10 @@ test('the adapters of older buses are entries, which nobody pays for who does no
   );
   const loaded = `Object.keys(require.cache).filter((path) => path.includes('compat')).length`;
   const each = ADAPTERS.map((name) => `require('oxbus/compat/${name}');`).join(' ');
-  write('adapters.cjs', `require('oxbus'); console.log(${loaded}); ${each} console.log(${loaded});`);
+  write(
+    'adapters.cjs',
+    `require('oxbus'); console.log(${loaded}); ${each} console.log(${loaded});`,
+  );
   const required = await runNode(['adapters.cjs'], { cwd: project });
   // Beside the entries there are their sources, and two files that these share.
   expect(required).toMatchObject({ ...clean, out: `0\n${2 * ADAPTERS.length + 2}\n` });

@@ -11,8 +11,10 @@ import {
   WebSocketEventBridge,
 } from '../../compat/campaign';
 import { inBothPlaces } from '../support/compat';
-import { eventually } from '../support/eventually';
+import { eventually, Gate } from '../support/eventually';
+import { RedisServer } from '../support/redis-server';
 import { rejection } from '../support/rejection';
+import { keepingLogger } from '../support/transports';
 
 const at = new Date('2026-01-02T03:04:05.678Z');
 const changed = (campaignId: string) => ({
@@ -42,7 +44,7 @@ inBothPlaces((place) => {
   const open = async (options: object = {}) => {
     const { redis, ...others } = place.options;
     const bus = place.closing(new RedisEventBus(redis, { ...others, ...options }));
-    await bus.initialize();
+    await bus.client.waitUntilReady({ timeout: 10_000 });
     return bus;
   };
 
@@ -101,6 +103,41 @@ inBothPlaces((place) => {
     await eventually(() => seen.length === 3);
     expect(seen).toEqual(['timer:*:executed', 'system:alerts', 'notifications:general']);
     expect((await bus.client.streams.info('timer-events')).length).toBe(1);
+  });
+
+  test('what is only stored is heard by nobody live', async () => {
+    const bus = await open();
+    const heard: string[] = [];
+    await bus.client.subscribe('*', ({ type }) => void heard.push(type));
+    const publisher = new EventPublisher(bus);
+    await publisher.publishCampaignEvent(event('campaign.created', { campaignId: '7' }));
+    await publisher.publishTimerEvent(event('timer.executed', { timerId: 't' }));
+    await bus.client.publish('marker', 1);
+    await eventually(() => heard.includes('marker'));
+    expect(heard).toEqual(['marker']);
+  });
+
+  test('a consumer handles one event at a time', async () => {
+    const bus = await open();
+    let running = 0;
+    let most = 0;
+    let handled = 0;
+    const config = { groupName: 'audit-service', streamName: 'timer-events' };
+    const consumer = new StreamConsumer(bus, config, async () => {
+      running += 1;
+      most = Math.max(most, running);
+      await new Promise((resolve) => setImmediate(resolve));
+      running -= 1;
+      handled += 1;
+    });
+    await consumer.start();
+    const publisher = new EventPublisher(bus);
+    const published = Array.from({ length: 20 }, () =>
+      publisher.publishTimerEvent(event('timer.executed')),
+    );
+    await Promise.all(published);
+    await eventually(() => handled === 20);
+    expect(most).toBe(1);
   });
 
   test('a handler that fails is called again, and its event ends among the dead letters', async () => {
@@ -228,4 +265,28 @@ inBothPlaces((place) => {
     );
     expect(() => new WebSocketEventBridge({} as never, bus)).toThrow('io.to');
   });
+});
+
+test('a channel is subscribed to when the server comes', async () => {
+  const server = await RedisServer.start();
+  const redis = { url: server.url, commandTimeout: 50, connectTimeout: 50 };
+  const logger = keepingLogger();
+  const bus = new RedisEventBus(redis, { logger });
+  try {
+    await server.kill();
+    const handled = new Gate<string>();
+    const subscribed = new RealTimeSubscriber(bus).subscribe('system:*', ({ metadata }) =>
+      handled.open(metadata.eventType),
+    );
+    // Longer than a command may take.
+    await rejection(bus.client.waitUntilReady({ timeout: 200 }));
+    await server.restart();
+    await subscribed;
+    await bus.client.waitUntilReady({ timeout: 10_000 });
+    await new EventPublisher(bus).publishNotificationEvent(event('system.alert'));
+    expect(await handled.opened).toBe('system.alert');
+  } finally {
+    await bus.disconnect();
+    await server.stop();
+  }
 });
