@@ -44,7 +44,7 @@ inBothPlaces((place) => {
   const open = async (options: object = {}) => {
     const { redis, ...others } = place.options;
     const bus = place.closing(new RedisEventBus(redis, { ...others, ...options }));
-    await bus.client.waitUntilReady({ timeout: 10_000 });
+    await bus.initialize();
     return bus;
   };
 
