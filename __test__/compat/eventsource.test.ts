@@ -12,7 +12,9 @@ import {
 } from '../../compat/eventsource';
 import { inBothPlaces, type Place } from '../support/compat';
 import { eventually, Gate } from '../support/eventually';
+import { freePort } from '../support/redis-server';
 import { rejection } from '../support/rejection';
+import { keepingLogger } from '../support/transports';
 
 class OrderCreated extends defineEvent<{ customerId: string; totalAmount: number }>(
   'OrderCreated',
@@ -257,7 +259,32 @@ inBothPlaces((place) => {
     await bus.publish([created('order-1')]);
     await eventually(async () => (await bus.getDlqMessages()).length === 1);
     expect(seen).toEqual([]);
-    expect((await bus.getDlqMessages())[0]?.data.error).toContain('OrderCreated');
+    const [letter] = await bus.getDlqMessages();
+    expect(letter?.data).toMatchObject({ retryCount: 0 });
+    expect(letter?.data.error).toContain('OrderCreated');
+    expect(await bus.client.streams.exists(bus.config.dlqStreamName)).toBe(true);
+  });
+
+  test('the events of an aggregate keep their order through a retry', async () => {
+    const { redis, ...client } = place.options;
+    const retry = { initialDelay: 50, jitter: 'none' } as const;
+    const bus = place.closing(
+      new RedisEventBus({ config: { redisUrl: redis }, client: { ...client, retry } }),
+    );
+    const calls: string[] = [];
+    bus.subscribe(OrderCreated, ({ aggregateId, totalAmount }) => {
+      calls.push(`${aggregateId} ${totalAmount}`);
+      if (calls.length === 1) throw new Error('not yet');
+    });
+    await bus.publish([created('a', 1), created('a', 2), created('b', 3)]);
+    void bus.startConsuming();
+    await eventually(() => calls.length === 4);
+    expect(calls.filter((call) => call.startsWith('a'))).toEqual(['a 1', 'a 1', 'a 2']);
+  });
+
+  test('nothing is published live', async () => {
+    const bus = await open();
+    expect((await rejection(bus.client.subscribe('*', () => {}))).code).toBe('ERR_BUS_NO_STREAM');
   });
 
   test('a group gets what was published before it was there', async () => {
@@ -325,4 +352,14 @@ inBothPlaces((place) => {
     });
     await eventually(() => !second.isConsuming);
   });
+});
+
+test('consuming that is stopped before the server has answered has not failed', async () => {
+  const config = { redisUrl: `redis://127.0.0.1:${await freePort()}`, socketTimeout: 0.1 };
+  const bus = new RedisEventBus({ config, client: { logger: keepingLogger() } });
+  bus.subscribe(OrderCreated, () => {});
+  const consuming = bus.startConsuming();
+  await bus.stopConsuming();
+  await consuming;
+  await bus.disconnect();
 });
