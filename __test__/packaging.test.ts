@@ -75,7 +75,8 @@ test('the package holds what it needs and nothing else', () => {
     sources.map((name) => `dist/${name.replace('.ts', '.js')}`).sort(),
   );
   const others = files.filter(
-    (path) => !/^(dist|docs|examples|benchmark)\//.test(path) && !/^[A-Z]+(\.md)?$/.test(path),
+    (path) =>
+      !/^(dist|compat|docs|examples|benchmark)\//.test(path) && !/^[A-Z]+(\.md)?$/.test(path),
   );
   expect(others.sort()).toEqual(
     [
@@ -194,6 +195,35 @@ test.each([
       .then(() => bus.disconnect());`;
   write(name, `${code} ${test}`);
   expect(await runNode([name], { cwd: project })).toMatchObject({ ...clean, out: '1\n' });
+});
+
+const ADAPTERS = ['campaign', 'photo', 'platform', 'spine', 'eventsource'];
+
+test('the adapters of older buses are entries, which nobody pays for who does not import them', async () => {
+  const inside = packed.files.flatMap(({ path }) => (path.startsWith('compat/') ? [path] : []));
+  expect(inside.sort()).toEqual(
+    ADAPTERS.flatMap((name) => [`compat/${name}.d.ts`, `compat/${name}.js`]).sort(),
+  );
+  const loaded = `Object.keys(require.cache).filter((path) => path.includes('compat')).length`;
+  const each = ADAPTERS.map((name) => `require('oxbus/compat/${name}');`).join(' ');
+  write(
+    'adapters.cjs',
+    `require('oxbus'); console.log(${loaded}); ${each} console.log(${loaded});`,
+  );
+  const required = await runNode(['adapters.cjs'], { cwd: project });
+  // Beside the entries there are their sources, and two files that these share.
+  expect(required).toMatchObject({ ...clean, out: `0\n${2 * ADAPTERS.length + 2}\n` });
+  const imports = `
+    import { RedisEventBus, EventPublisher } from 'oxbus/compat/campaign';
+    import { EventBusClient, EventValidator } from 'oxbus/compat/photo';
+    import { eventBusManager } from 'oxbus/compat/platform';
+    import { RedisEventBus as Spine } from 'oxbus/compat/spine';
+    import { DomainEvent, defineEvent } from 'oxbus/compat/eventsource';
+    console.log([RedisEventBus, EventPublisher, EventBusClient, EventValidator, Spine, DomainEvent, defineEvent]
+      .every((one) => typeof one === 'function'), typeof eventBusManager);`;
+  write('adapters.mjs', imports);
+  const ended = await runNode(['adapters.mjs'], { cwd: project });
+  expect(ended).toMatchObject({ ...clean, out: 'true object\n' });
 });
 
 test('the addon comes from the platform package', async () => {

@@ -37,7 +37,7 @@ const surroundings = {
 };
 
 /** What nobody but our own tests writes, such as indexes into arrays without a look, is left to `strict`. */
-const PROGRAMS = ['event-maps.test-d.ts', 'types.test-d.ts'];
+const PROGRAMS = ['event-maps.test-d.ts', 'compat/types.test-d.ts', 'types.test-d.ts'];
 const COMPATIBLE = `
 import { EventBusClient, type EventBusConfig, EventBusError, type RedisConfig, type SubscribeOptions } from 'oxbus';
 import { createTestBus } from 'oxbus/testing';
@@ -104,8 +104,9 @@ function project(folder) {
   for (const name of PROGRAMS) {
     const text = readFileSync(join(root, '__test__', name), 'utf8');
     const imported = text
-      .replace("from '..'", "from 'oxbus'")
-      .replace("'../testing'", "'oxbus/testing'");
+      .replace(/from '\.\.(?:\/\.\.)?'/, "from 'oxbus'")
+      .replaceAll(/'(?:\.\.\/)+(testing|compat\/\w+)'/g, "'oxbus/$1'");
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
     writeFileSync(join(folder, name), imported);
   }
 }
@@ -122,7 +123,9 @@ function compile(folder, { compiler, setting, resolution, surrounding }) {
     ...surroundings[surrounding],
   };
   const files =
-    setting === 'strict' ? ['compatible.ts', ...PROGRAMS] : ['compatible.ts', PROGRAMS[0]];
+    setting === 'strict'
+      ? ['compatible.ts', ...PROGRAMS]
+      : ['compatible.ts', ...PROGRAMS.slice(0, -1)];
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }));
   const tsc = join(compiler, 'bin', 'tsc');
   const ended = spawnSync(process.execPath, [tsc, '-p', folder], { cwd: folder, encoding: 'utf8' });

@@ -4,9 +4,19 @@
  * `Shape` is the public side of a class, without its private members.
  */
 
+import type * as CampaignContract from '../compat/campaign';
+import type * as EventsourceContract from '../compat/eventsource';
+import type * as PhotoContract from '../compat/photo';
+import type * as PlatformContract from '../compat/platform';
+import type * as SpineContract from '../compat/spine';
 import type * as Contract from '../index';
 import type * as Addon from '../native';
 import type * as TestingContract from '../testing';
+import type * as CampaignFace from './compat/campaign';
+import type * as EventsourceFace from './compat/eventsource';
+import type * as PhotoFace from './compat/photo';
+import type * as PlatformFace from './compat/platform';
+import type * as SpineFace from './compat/spine';
 import type * as Face from './index';
 import type { Settlement } from './native/settlement';
 import type * as TestingFace from './testing';
@@ -53,6 +63,24 @@ type Classes = {
     : true;
 };
 
+/** The same of the entries of `compat/`: the names, what is no class, and each class. */
+type SameEntry<A, B> =
+  Same<Values<A>, Values<B>> extends true
+    ? Same<
+        { [K in keyof A]: K extends keyof B ? SameIfClass<A[K], B[K]> : false },
+        { [K in keyof B]: true }
+      >
+    : false;
+type SameIfClass<A, B> = A extends abstract new (
+  ...args: never[]
+) => unknown
+  ? B extends abstract new (
+      ...args: never[]
+    ) => unknown
+    ? SameClass<A, B>
+    : false
+  : true;
+
 type Map = { 'photo.uploaded': { photoId: string }; 'user.created': { userId: string } };
 
 type Holds<T extends true> = T;
@@ -69,3 +97,8 @@ export type SameClient = Holds<Same<Shape<Contract.EventBusClient>, Shape<Face.E
 export type SameWithMap = Holds<
   Same<Shape<Contract.EventBusClient<Map>>, Shape<Face.EventBusClient<Map>>>
 >;
+export type SameCampaign = Holds<SameEntry<typeof CampaignContract, typeof CampaignFace>>;
+export type SamePhoto = Holds<SameEntry<typeof PhotoContract, typeof PhotoFace>>;
+export type SamePlatform = Holds<SameEntry<typeof PlatformContract, typeof PlatformFace>>;
+export type SameSpine = Holds<SameEntry<typeof SpineContract, typeof SpineFace>>;
+export type SameEventsource = Holds<SameEntry<typeof EventsourceContract, typeof EventsourceFace>>;
