@@ -79,6 +79,8 @@ test('the package holds what it needs and nothing else', () => {
   );
   expect(others.sort()).toEqual(
     [
+      'http.d.ts',
+      'http.js',
       'index.d.ts',
       'index.js',
       'jest.d.ts',

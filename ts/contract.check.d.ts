@@ -4,9 +4,11 @@
  * `Shape` is the public side of a class, without its private members.
  */
 
+import type * as HttpContract from '../http';
 import type * as Contract from '../index';
 import type * as Addon from '../native';
 import type * as TestingContract from '../testing';
+import type * as HttpFace from './http';
 import type * as Face from './index';
 import type { Settlement } from './native/settlement';
 import type * as TestingFace from './testing';
@@ -62,6 +64,7 @@ type Codes<T> = { [K in keyof T as Uncapitalize<K & string>]: `${T[K] & number}`
 
 export type SameCodes = Holds<Same<Codes<typeof Addon.SettlementCode>, Codes<typeof Settlement>>>;
 export type SameTesting = Holds<Same<typeof TestingContract, typeof TestingFace>>;
+export type SameHttp = Holds<Same<typeof HttpContract, typeof HttpFace>>;
 export type SameNames = Holds<Same<keyof typeof Contract, keyof typeof Face>>;
 export type SameValues = Holds<Same<Values<typeof Contract>, Values<typeof Face>>>;
 export type SameClasses = Holds<Same<Classes, { [K in keyof typeof Contract]: true }>>;

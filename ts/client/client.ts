@@ -60,6 +60,7 @@ import { replay } from '../stored/replay';
 import { Streams } from '../stored/streams';
 import { Core } from './core';
 import { ClientEnvironment, processEnvironment } from './environment';
+import { rememberInternals } from './internals';
 import { readProjection } from './projection';
 
 /** Its line takes longer than all else in a publish: so many of a batch have one, for those that nobody awaits. Four cost a tenth. */
@@ -85,6 +86,7 @@ export class EventBusClient<
       const given = environment instanceof ClientEnvironment ? environment : processEnvironment;
       const core = new Core(config, given);
       this.#core = core;
+      rememberInternals(this, { ask: (method, args) => core.ask(method, args), config });
       this.streams = new Streams((method, args) => core.ask(method, args));
       this.deadLetters = new DeadLetters<EventOf<Received>>((method, args) =>
         core.ask(method, args),
