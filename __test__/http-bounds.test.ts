@@ -96,30 +96,36 @@ onBothTransports((fixture) => {
     await isUnharmed();
   });
 
-  test('5,000 connections that begin and do not go on', async () => {
-    await serve({ maxBodies: 100, bodyTimeout: 60_000 });
-    const most = 5000;
-    for (let n = 0; n < most; n += 500) {
-      const some = await Promise.all(Array.from({ length: 500 }, connection));
-      some.forEach((one, index) => {
-        // A third sends nothing, a third half a head, a third half a body.
-        if (index % 3 === 1) one.write('POST /publish HTTP/1.1\r\nhost: x\r\n');
-        if (index % 3 === 2) one.write(`${head('content-length: 100')}{"type"`);
-      });
-    }
-    const bodies = 10 * [...Array(500).keys()].filter((index) => index % 3 === 2).length;
-    await eventually(() => handler.stats().bodiesOpen + handler.stats().refused === bodies);
-    expect(handler.stats()).toMatchObject({ bodiesOpen: 100, refused: bodies - 100 });
-    await eventually(
-      () =>
-        connections.filter(({ text }) => text.startsWith('HTTP/1.1 503')).length === bodies - 100,
-    );
-    expect((await post(`${server.url}/publish`, { type: 'a' })).status).toBe(503);
-    for (const one of connections) one.close();
-    await eventually(() => handler.stats().bodiesOpen === 0);
-    expect(handler.stats().bodiesAborted).toBe(100);
-    await isUnharmed();
-  }, 60_000);
+  // The longest of these tests, and the one whose transport is the last thing that matters.
+  if (fixture.transport === 'redis') {
+    test('5,000 connections that begin and do not go on', async () => {
+      await serve({ maxBodies: 100, bodyTimeout: 60_000 });
+      const most = 5000;
+      // More at once would wait in vain for a place in the backlog.
+      const turn = 250;
+      for (let n = 0; n < most; n += turn) {
+        const some = await Promise.all(Array.from({ length: turn }, connection));
+        some.forEach((one, index) => {
+          // A third sends nothing, a third half a head, a third half a body.
+          if (index % 3 === 1) one.write('POST /publish HTTP/1.1\r\nhost: x\r\n');
+          if (index % 3 === 2) one.write(`${head('content-length: 100')}{"type"`);
+        });
+      }
+      const bodies =
+        (most / turn) * [...Array(turn).keys()].filter((index) => index % 3 === 2).length;
+      await eventually(() => handler.stats().bodiesOpen + handler.stats().refused === bodies);
+      expect(handler.stats()).toMatchObject({ bodiesOpen: 100, refused: bodies - 100 });
+      await eventually(
+        () =>
+          connections.filter(({ text }) => text.startsWith('HTTP/1.1 503')).length === bodies - 100,
+      );
+      expect((await post(`${server.url}/publish`, { type: 'a' })).status).toBe(503);
+      for (const one of connections) one.close();
+      await eventually(() => handler.stats().bodiesOpen === 0);
+      expect(handler.stats().bodiesAborted).toBe(100);
+      await isUnharmed();
+    }, 60_000);
+  }
 
   test('a client that never reads is dropped, and others get everything', async () => {
     await serve({ stream: { maxBufferBytes: 256 * 1024 } });
