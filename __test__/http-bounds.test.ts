@@ -96,7 +96,7 @@ onBothTransports((fixture) => {
     await isUnharmed();
   });
 
-  // The longest of these tests, and the one whose transport is the last thing that matters.
+  // It takes ten seconds, and the connections are the same on both transports.
   if (fixture.transport === 'redis') {
     test('5,000 connections that begin and do not go on', async () => {
       await serve({ maxBodies: 100, bodyTimeout: 60_000 });

@@ -87,6 +87,8 @@ test('the package holds what it needs and nothing else', () => {
       'jest.js',
       'native.d.ts',
       'native.js',
+      'otel.d.ts',
+      'otel.js',
       'package.json',
       'testing.d.ts',
       'testing.js',

@@ -86,7 +86,7 @@ export class EventBusClient<
       const given = environment instanceof ClientEnvironment ? environment : processEnvironment;
       const core = new Core(config, given);
       this.#core = core;
-      rememberInternals(this, { ask: (method, args) => core.ask(method, args), config });
+      rememberInternals(this, core, config);
       this.streams = new Streams((method, args) => core.ask(method, args));
       this.deadLetters = new DeadLetters<EventOf<Received>>((method, args) =>
         core.ask(method, args),

@@ -46,6 +46,7 @@ export function parsePublishOptions(
   if (trace !== undefined) {
     given.traceparent ??= trace.traceparent;
     given.tracestate ??= trace.tracestate;
+    if (trace.baggage !== undefined) given.metadata = withBaggage(given.metadata, trace.baggage);
   }
   if (given.timestamp !== undefined) given.timestamp = readTimestamp(given.timestamp);
   return {
@@ -87,6 +88,11 @@ function inheritedFrom(event: HandlerInput): { correlationId?: string; causation
     ...(typeof correlationId === 'string' && { correlationId }),
     ...(typeof causationId === 'string' && { causationId }),
   };
+}
+
+/** What is no plain object is left as it is: the engine refuses it. */
+function withBaggage(metadata: unknown, baggage: string): unknown {
+  return metadata === undefined || isPlainObject(metadata) ? { baggage, ...metadata } : metadata;
 }
 
 /** The channel of recipients that the engine has accepted, without the prefix. */
