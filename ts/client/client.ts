@@ -138,7 +138,7 @@ export class EventBusClient<
       // What is not given is null, and what is given as undefined is refused.
       const payload = arguments.length < 2 ? null : data;
       const added = this.#core.publish(type, payload, options);
-      const index = added instanceof Batch ? added.last : 0;
+      const index = added instanceof Batch ? added.last : this.#core.isTraced ? TRACED : 0;
       if (index < TRACED) line = traceLine(1);
       if (!(added instanceof Batch)) return await added;
       // The same as `resultOf`, without a second promise for each event.

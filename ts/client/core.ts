@@ -178,6 +178,11 @@ export class Core {
     return this.#closing;
   }
 
+  /** Whether each publish has hooks around it, and so a promise of its own. */
+  get isTraced(): boolean {
+    return this.instrumented.current !== undefined;
+  }
+
   publish(
     type: string,
     data: unknown,

@@ -2,7 +2,6 @@
 
 import type { Attributes } from '@opentelemetry/api';
 import type { HandlerCall, PublishCall } from '../instrumentation';
-import type { RawEvent } from '../native/native';
 
 /** As long as a name of a room may be. */
 const MAX_NAME = 1024;
@@ -40,11 +39,6 @@ function nameOf(given: unknown): string {
   return typeof given === 'string' ? given.slice(0, MAX_NAME) : 'unknown';
 }
 
-function receivedFrom(event: RawEvent): Destination {
-  const { room } = event.metadata;
-  return typeof room === 'string' ? destinationOf('room', room) : destinationOf('type', event.type);
-}
-
 /** The attributes of a span, and those of them that metrics have: few values each. */
 export interface Described {
   readonly name: string;
@@ -52,7 +46,28 @@ export interface Described {
   readonly metric: Attributes;
 }
 
+/** So many types are remembered; programs have fewer. */
+const MAX_KNOWN = 1000;
+const published = new Map<string, Described>();
+const metrics = new Map<string, Attributes>();
+
+/** What a map holds, or holds from now on. It begins anew when it is full. */
+function known<T>(map: Map<string, T>, key: string, make: () => T): T {
+  const found = map.get(key);
+  if (found !== undefined) return found;
+  if (map.size >= MAX_KNOWN) map.clear();
+  const made = make();
+  map.set(key, made);
+  return made;
+}
+
+/** Nobody may change what it returns: it may be that of other calls as well. */
 export function describePublish(call: PublishCall): Described {
+  if (call.to !== undefined) return makePublish(call);
+  return known(published, nameOf(call.type), () => makePublish(call));
+}
+
+function makePublish(call: PublishCall): Described {
   const { name, attributes } = publishedTo(call);
   const operation = {
     ...SYSTEM,
@@ -67,27 +82,33 @@ export function describePublish(call: PublishCall): Described {
 }
 
 export function describeProcess({ event, context, group }: HandlerCall): Described {
-  const first = (Array.isArray(event) ? event[0] : event) as RawEvent;
-  const { name, attributes } = receivedFrom(first);
-  const operation: Attributes = {
-    ...SYSTEM,
+  const isBatch = Array.isArray(event);
+  const first = isBatch ? event[0] : event;
+  const { room } = first.metadata;
+  const name = typeof room === 'string' ? 'room:{room}' : first.type;
+  const span: Attributes = {
+    'messaging.system': 'oxbus',
     'messaging.operation.name': 'process',
     'messaging.operation.type': 'process',
-  };
-  if (group !== undefined) operation['messaging.consumer.group.name'] = group;
-  const span: Attributes = {
-    ...operation,
-    ...attributes,
+    'messaging.destination.name': typeof room === 'string' ? `room:${room}` : name,
     'oxbus.event.type': first.type,
     'oxbus.attempt': context.attempt,
   };
+  if (typeof room === 'string') span['messaging.destination.template'] = name;
+  if (group !== undefined) span['messaging.consumer.group.name'] = group;
   if (context.stream !== undefined) span['oxbus.stream'] = context.stream;
-  if (Array.isArray(event)) span['messaging.batch.message_count'] = event.length;
+  if (isBatch) span['messaging.batch.message_count'] = event.length;
   else {
     span['messaging.message.id'] = first.id;
     span['messaging.message.conversation_id'] = first.metadata.correlationId as string;
   }
-  const metric = { ...operation, 'messaging.destination.name': name };
+  const metric = known(metrics, `${name} ${group ?? ''}`, () => ({
+    ...SYSTEM,
+    'messaging.operation.name': 'process',
+    'messaging.operation.type': 'process',
+    'messaging.destination.name': name,
+    ...(group !== undefined && { 'messaging.consumer.group.name': group }),
+  }));
   return { name: `process ${name}`, span, metric };
 }
 

@@ -53,28 +53,30 @@ export class Spans implements Instrumentation {
     this.#options = options;
   }
 
-  async publish(
+  publish(
     call: PublishCall,
     run: (trace?: TraceContext) => Promise<PublishResult>,
   ): Promise<PublishResult> {
-    const described = describePublish(call);
+    const { name, span: attributes, metric } = describePublish(call);
     const startedAt = monotonic();
-    const { name, span: attributes } = described;
     const span = this.#tracer.startSpan(name, { kind: SpanKind.PRODUCER, attributes });
-    try {
-      const result = await run(this.#carried(span));
-      span.setAttribute('messaging.message.id', result.eventId);
-      if (result.stream !== undefined) span.setAttribute('oxbus.stream', result.stream);
-      this.#meters.published(secondsSince(startedAt), described.metric);
-      return result;
-    } catch (error) {
-      fail(span, error);
-      const metric = { ...described.metric, 'error.type': errorType(error) };
-      this.#meters.published(secondsSince(startedAt), metric);
-      throw error;
-    } finally {
-      span.end();
-    }
+    // An async function would cost two promises more for each event, which the hooks of contexts see.
+    return run(this.#carried(span)).then(
+      (result) => {
+        span.setAttribute('messaging.message.id', result.eventId);
+        if (result.stream !== undefined) span.setAttribute('oxbus.stream', result.stream);
+        this.#meters.published(secondsSince(startedAt), metric);
+        span.end();
+        return result;
+      },
+      (error: unknown) => {
+        fail(span, error);
+        const failed = { ...metric, 'error.type': errorType(error) };
+        this.#meters.published(secondsSince(startedAt), failed);
+        span.end();
+        throw error;
+      },
+    );
   }
 
   handle(call: HandlerCall, run: () => unknown): unknown {

@@ -32,6 +32,9 @@ export function parsePublishOptions(
   inherit: boolean,
   trace?: TraceContext,
 ): ParsedPublishOptions {
+  if (options === undefined && to === undefined && trace?.baggage === undefined) {
+    return tracedOptions(inherit, trace);
+  }
   const given = copyOptions(options);
   const signal = readSignal(given.signal);
   delete given.signal;
@@ -57,6 +60,21 @@ export function parsePublishOptions(
     deduplicate: given.deduplicate !== undefined && given.deduplicate !== false,
     timeout: given.timeout as number | undefined,
     signal,
+  };
+}
+
+/** The same where the caller has given none: that is read and checked by nobody. */
+function tracedOptions(inherit: boolean, trace: TraceContext | undefined): ParsedPublishOptions {
+  const event = inherit ? handledEvent() : undefined;
+  const inherited = event === undefined ? undefined : inheritedFrom(event);
+  return {
+    json: JSON.stringify({ ...inherited, ...trace }),
+    id: undefined,
+    timestamp: undefined,
+    channel: undefined,
+    deduplicate: false,
+    timeout: undefined,
+    signal: undefined,
   };
 }
 
