@@ -15,6 +15,8 @@ export type Listener = Parameters<typeof createServer>[1];
 /** Listens on a free port, or on this one. */
 export async function listen(listener: Listener | Server, at = 0): Promise<Running> {
   const server = typeof listener === 'function' ? createServer(listener) : (listener as Server);
+  // `fetch` keeps connections, and fails where it uses one that the server is just closing.
+  server.keepAliveTimeout = 600_000;
   await new Promise<void>((resolve) => server.listen(at, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   return {
