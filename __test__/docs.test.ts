@@ -72,7 +72,7 @@ function packages(): Set<string> {
 }
 
 beforeAll(async () => {
-  for (const name of [...packages(), '@types/node', 'undici-types']) {
+  for (const name of [...packages(), '@types/node', '@types/express', 'undici-types']) {
     const link = join(folder, 'node_modules', name);
     mkdirSync(dirname(link), { recursive: true });
     symlinkSync(name === 'oxbus' ? ROOT : join(ROOT, 'node_modules', name), link);

@@ -80,12 +80,16 @@ test('the package holds what it needs and nothing else', () => {
   );
   expect(others.sort()).toEqual(
     [
+      'http.d.ts',
+      'http.js',
       'index.d.ts',
       'index.js',
       'jest.d.ts',
       'jest.js',
       'native.d.ts',
       'native.js',
+      'otel.d.ts',
+      'otel.js',
       'package.json',
       'testing.d.ts',
       'testing.js',

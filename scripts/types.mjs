@@ -40,6 +40,7 @@ const surroundings = {
 const PROGRAMS = ['event-maps.test-d.ts', 'compat/types.test-d.ts', 'types.test-d.ts'];
 const COMPATIBLE = `
 import { EventBusClient, type EventBusConfig, EventBusError, type RedisConfig, type SubscribeOptions } from 'oxbus';
+import { createHttpHandler, type HttpHandlerOptions } from 'oxbus/http';
 import { createTestBus } from 'oxbus/testing';
 type Events = { 'photo.uploaded': { photoId: string; at: Date }; 'photo.deleted': { photoId: string }; ping: void };
 declare const url: string | undefined;
@@ -47,6 +48,8 @@ declare const timeout: number | undefined;
 const redis: RedisConfig = { url, password: url, commandTimeout: timeout, tls: undefined };
 const config: EventBusConfig = { redis: url, serviceName: url, lease: timeout, logger: console };
 export const bus = new EventBusClient<Events>({ ...config, redis });
+const http: HttpHandlerOptions = { basePath: url, authorize: (request, action) => action.name === 'stream' && request.headers.has('cookie') };
+export const GET: (request: Request) => Promise<Response> = createHttpHandler(bus, http).fetch;
 const options: SubscribeOptions = { timeout, concurrency: timeout, retry: { initialDelay: timeout } };
 export async function use(signal: AbortSignal | undefined): Promise<void> {
   await bus.connect({ timeout, signal });

@@ -9,16 +9,20 @@ import type * as EventsourceContract from '../compat/eventsource';
 import type * as PhotoContract from '../compat/photo';
 import type * as PlatformContract from '../compat/platform';
 import type * as SpineContract from '../compat/spine';
+import type * as HttpContract from '../http';
 import type * as Contract from '../index';
 import type * as Addon from '../native';
+import type * as OtelContract from '../otel';
 import type * as TestingContract from '../testing';
 import type * as CampaignFace from './compat/campaign';
 import type * as EventsourceFace from './compat/eventsource';
 import type * as PhotoFace from './compat/photo';
 import type * as PlatformFace from './compat/platform';
 import type * as SpineFace from './compat/spine';
+import type * as HttpFace from './http';
 import type * as Face from './index';
 import type { Settlement } from './native/settlement';
+import type * as OtelFace from './otel';
 import type * as TestingFace from './testing';
 
 /** Methods that return `this` are compared by their arguments: the classes differ in private members. */
@@ -90,6 +94,8 @@ type Codes<T> = { [K in keyof T as Uncapitalize<K & string>]: `${T[K] & number}`
 
 export type SameCodes = Holds<Same<Codes<typeof Addon.SettlementCode>, Codes<typeof Settlement>>>;
 export type SameTesting = Holds<Same<typeof TestingContract, typeof TestingFace>>;
+export type SameHttp = Holds<Same<typeof HttpContract, typeof HttpFace>>;
+export type SameOtel = Holds<Same<typeof OtelContract, typeof OtelFace>>;
 export type SameNames = Holds<Same<keyof typeof Contract, keyof typeof Face>>;
 export type SameValues = Holds<Same<Values<typeof Contract>, Values<typeof Face>>>;
 export type SameClasses = Holds<Same<Classes, { [K in keyof typeof Contract]: true }>>;

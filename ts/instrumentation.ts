@@ -16,8 +16,10 @@ export interface PublishCall {
   readonly to: Recipients | undefined;
 }
 
-/** The W3C trace context that an event carries in its metadata; options of the caller come before it. */
-export type TraceContext = Pick<PublishOptions, 'traceparent' | 'tracestate'>;
+/** The W3C trace context, and baggage, that an event carries in its metadata; options of the caller come before it. */
+export interface TraceContext extends Pick<PublishOptions, 'traceparent' | 'tracestate'> {
+  baggage?: string | undefined;
+}
 
 /** One call of a handler. */
 export interface HandlerCall {
@@ -56,21 +58,36 @@ export interface Instrumentation {
 const SUCCEEDED: HandlerOutcome = { status: 'succeeded' };
 const NOT_HANDLED: HandlerOutcome = { status: 'not-handled' };
 
-/** Runs handler calls within the hooks, and remembers the calls whose outcome is not known yet. */
+/** Runs handler calls within the hooks, while there are any, and remembers the calls whose outcome is not known yet. */
 export class InstrumentedCalls {
-  readonly #instrumentation: Instrumentation;
+  #current: Instrumentation | undefined;
   readonly #hookFailed: (thrown: unknown) => void;
-  readonly #open = new Map<HandlerContext, HandlerCall>();
+  /** With the hooks that a call began in: they may be others when it ends. */
+  readonly #open = new Map<HandlerContext, { call: HandlerCall; hooks: Instrumentation }>();
 
   /** `hookFailed` is told what `handled` throws: there is no call left to fail. */
-  constructor(instrumentation: Instrumentation, hookFailed: (thrown: unknown) => void) {
-    this.#instrumentation = instrumentation;
+  constructor(instrumentation: Instrumentation | undefined, hookFailed: (thrown: unknown) => void) {
+    this.#current = instrumentation;
     this.#hookFailed = hookFailed;
   }
 
+  /** The hooks of the calls that begin now. */
+  get current(): Instrumentation | undefined {
+    return this.#current;
+  }
+
+  /** Puts hooks in the place of those that there are. Returns these. */
+  replace(hooks: Instrumentation | undefined): Instrumentation | undefined {
+    const before = this.#current;
+    this.#current = hooks;
+    return before;
+  }
+
   run(call: HandlerCall, handler: () => unknown): unknown {
-    this.#open.set(call.context, call);
-    return this.#instrumentation.handle(call, handler);
+    const hooks = this.#current;
+    if (hooks === undefined) return handler();
+    this.#open.set(call.context, { call, hooks });
+    return hooks.handle(call, handler);
   }
 
   succeeded(context: HandlerContext): void {
@@ -90,11 +107,13 @@ export class InstrumentedCalls {
   }
 
   #end(context: HandlerContext, outcome: HandlerOutcome): void {
-    const call = this.#open.get(context);
-    if (call === undefined) return;
+    if (this.#open.size === 0) return;
+    const open = this.#open.get(context);
+    if (open === undefined) return;
     this.#open.delete(context);
+    const { call, hooks } = open;
     try {
-      callIn(call.event, () => this.#instrumentation.handled(call, outcome));
+      callIn(call.event, () => hooks.handled(call, outcome));
     } catch (error) {
       this.#hookFailed(error);
     }

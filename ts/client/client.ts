@@ -60,6 +60,7 @@ import { replay } from '../stored/replay';
 import { Streams } from '../stored/streams';
 import { Core } from './core';
 import { ClientEnvironment, processEnvironment } from './environment';
+import { rememberInternals } from './internals';
 import { readProjection } from './projection';
 
 /** Its line takes longer than all else in a publish: so many of a batch have one, for those that nobody awaits. Four cost a tenth. */
@@ -85,6 +86,7 @@ export class EventBusClient<
       const given = environment instanceof ClientEnvironment ? environment : processEnvironment;
       const core = new Core(config, given);
       this.#core = core;
+      rememberInternals(this, core, config);
       this.streams = new Streams((method, args) => core.ask(method, args));
       this.deadLetters = new DeadLetters<EventOf<Received>>((method, args) =>
         core.ask(method, args),
@@ -136,7 +138,7 @@ export class EventBusClient<
       // What is not given is null, and what is given as undefined is refused.
       const payload = arguments.length < 2 ? null : data;
       const added = this.#core.publish(type, payload, options);
-      const index = added instanceof Batch ? added.last : 0;
+      const index = added instanceof Batch ? added.last : this.#core.isTraced ? TRACED : 0;
       if (index < TRACED) line = traceLine(1);
       if (!(added instanceof Batch)) return await added;
       // The same as `resultOf`, without a second promise for each event.

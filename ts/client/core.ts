@@ -22,7 +22,7 @@ import { Dispatcher } from '../handle/dispatcher';
 import type { LiveSubscription } from '../handle/subscription';
 import { jsonOf } from '../input/json';
 import type { WaitLimits } from '../input/wait';
-import { type Instrumentation, InstrumentedCalls, type TraceContext } from '../instrumentation';
+import { InstrumentedCalls, type TraceContext } from '../instrumentation';
 import { BrokerLease, releaseWith } from '../native/brokers';
 import { Drains } from '../native/drained';
 import { KeepAlive, NO_HOLD } from '../native/keepalive';
@@ -66,8 +66,8 @@ export class Core {
   readonly lastNext: number;
   readonly instanceId: string;
   readonly subscriptions: Subscriptions;
-  /** Given when handler calls are traced. */
-  readonly instrumented: InstrumentedCalls | undefined;
+  /** The hooks for tracing, if there are any. */
+  readonly instrumented: InstrumentedCalls;
   readonly #native: NativeClient;
   readonly #keepAlive: KeepAlive;
   readonly #requests: Requests;
@@ -78,7 +78,6 @@ export class Core {
   readonly #drains: Drains;
   readonly #lossy: LossyValues;
   readonly #schemas: Schemas | undefined;
-  readonly #instrumentation: Instrumentation | undefined;
   readonly #lease: BrokerLease | undefined;
   readonly #iterators = new Set<{ end(): void }>();
   readonly #shutdownSignals: readonly ShutdownSignal[];
@@ -117,12 +116,9 @@ export class Core {
       record: environment.record,
       drain: () => this.drain(),
     });
-    this.#instrumentation = instrumentation;
-    if (instrumentation !== undefined) {
-      this.instrumented = new InstrumentedCalls(instrumentation, (thrown) => {
-        log.write('error', 'a hook of the instrumentation failed', fieldsOf(thrown));
-      });
-    }
+    this.instrumented = new InstrumentedCalls(instrumentation, (thrown) => {
+      log.write('error', 'a hook of the instrumentation failed', fieldsOf(thrown));
+    });
     this.#notices = new Notices(log, this.emitter, {
       idOf: (sub) => this.#dispatcher.find(sub)?.id,
       loseClaim: (tokens, messageId) => this.#dispatcher.loseClaim(tokens, messageId),
@@ -182,13 +178,18 @@ export class Core {
     return this.#closing;
   }
 
+  /** Whether each publish has hooks around it, and so a promise of its own. */
+  get isTraced(): boolean {
+    return this.instrumented.current !== undefined;
+  }
+
   publish(
     type: string,
     data: unknown,
     options: PublishOptions | undefined,
     to?: Recipients,
   ): Batch | Promise<PublishResult> {
-    const instrumentation = this.#instrumentation;
+    const instrumentation = this.instrumented.current;
     try {
       if (instrumentation === undefined) return this.#publish(type, data, options, to);
       const call = { type, data, options, to };

@@ -39,8 +39,8 @@ export interface DispatcherOptions {
   /** Given when received events are validated. */
   schemas: Schemas | undefined;
   timers: Timers;
-  /** Given when handler calls are traced. */
-  instrumented: InstrumentedCalls | undefined;
+  /** The hooks for tracing, if there are any. */
+  instrumented: InstrumentedCalls;
 }
 
 export class Dispatcher {
@@ -50,9 +50,7 @@ export class Dispatcher {
   readonly #prefix: string;
   readonly #inherit: boolean;
   readonly #schemas: Schemas | undefined;
-  readonly #instrumented: InstrumentedCalls | undefined;
-  /** Whether a handler is called with nothing around it. */
-  readonly #direct: boolean;
+  readonly #instrumented: InstrumentedCalls;
   readonly #report: Report;
   readonly #subscriptions = new Map<number, LiveSubscription>();
   readonly #timer: HandlerTimer;
@@ -67,7 +65,6 @@ export class Dispatcher {
     this.#inherit = options.inherit;
     this.#schemas = options.schemas;
     this.#instrumented = options.instrumented;
-    this.#direct = options.schemas === undefined && options.instrumented === undefined;
     this.#report = report;
   }
 
@@ -155,7 +152,7 @@ export class Dispatcher {
       call.subscription.remove(call);
       call.end('timedOut');
       if (this.#inherit) handlerEnded();
-      this.#instrumented?.notHandled(call.context);
+      this.#instrumented.notHandled(call.context);
       callIn(this.#contextOf(call.event), CallContext.abort, call.context, reason);
     }
     for (const subscription of this.#subscriptions.values()) subscription.close();
@@ -218,7 +215,8 @@ export class Dispatcher {
     const context = makeContext(pattern, event, info, messageId, this.#prefix);
     const own = this.#inherit ? event : undefined;
     try {
-      const result = this.#direct
+      const isDirect = this.#schemas === undefined && this.#instrumented.current === undefined;
+      const result = isDirect
         ? callIn(own, subscription.handler, event as never, context)
         : callIn(own, () => this.#handle(subscription, event, context));
       const promise = mayBeThenable(result) ? promiseOf(result, own) : undefined;
@@ -258,7 +256,7 @@ export class Dispatcher {
 
   #call(subscription: LiveSubscription, event: HandlerInput, context: CallContext): unknown {
     const { handler, group, isIterator } = subscription;
-    if (this.#instrumented === undefined) return handler(event as never, context);
+    if (this.#instrumented.current === undefined) return handler(event as never, context);
     const run = () => handler(event as never, context);
     return this.#instrumented.run({ event, context, group, isIterator }, run);
   }
@@ -313,7 +311,7 @@ export class Dispatcher {
     if (subscription.group !== undefined) this.#settlements.setError(call.token, error);
     this.#settle(call.token, kind, this.#timers.now() - call.startedAt, 0);
     const final = subscription.isFinal(context, again, this.#draining);
-    this.#instrumented?.timedOut(context, error, final);
+    this.#instrumented.timedOut(context, error, final);
     const durable = subscription.group !== undefined;
     this.#report({ error, event: call.event, attempt: context.attempt, final, durable });
     CallContext.abort(context, error);
@@ -321,7 +319,7 @@ export class Dispatcher {
 
   #succeeded(context: CallContext, token: number, duration: number): void {
     this.#settle(token, Settlement.succeeded, duration, 0);
-    if (this.#instrumented !== undefined) this.#instrumented.succeeded(context);
+    this.#instrumented.succeeded(context);
   }
 
   /** Settles a failed call, and tells everyone: this runs code of the user. */
@@ -347,7 +345,7 @@ export class Dispatcher {
   ): void {
     if (thrown === NOT_HANDLED) {
       this.#settle(token, Settlement.notHandled, 0, 0);
-      this.#instrumented?.notHandled(context);
+      this.#instrumented.notHandled(context);
       return;
     }
     const mismatch = SchemaMismatch.is(thrown);
@@ -363,7 +361,7 @@ export class Dispatcher {
       this.#settle(token, again ? Settlement.failed : Settlement.failedFinal, duration, 0);
     }
     const final = subscription.isFinal(context, again, this.#draining);
-    this.#instrumented?.failed(context, cause, final);
+    this.#instrumented.failed(context, cause, final);
     const durable = subscription.group !== undefined;
     this.#report({ error, event, attempt: context.attempt, final, durable });
   }

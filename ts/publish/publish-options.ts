@@ -32,6 +32,9 @@ export function parsePublishOptions(
   inherit: boolean,
   trace?: TraceContext,
 ): ParsedPublishOptions {
+  if (options === undefined && to === undefined && trace?.baggage === undefined) {
+    return tracedOptions(inherit, trace);
+  }
   const given = copyOptions(options);
   const signal = readSignal(given.signal);
   delete given.signal;
@@ -46,6 +49,7 @@ export function parsePublishOptions(
   if (trace !== undefined) {
     given.traceparent ??= trace.traceparent;
     given.tracestate ??= trace.tracestate;
+    if (trace.baggage !== undefined) given.metadata = withBaggage(given.metadata, trace.baggage);
   }
   if (given.timestamp !== undefined) given.timestamp = readTimestamp(given.timestamp);
   return {
@@ -56,6 +60,21 @@ export function parsePublishOptions(
     deduplicate: given.deduplicate !== undefined && given.deduplicate !== false,
     timeout: given.timeout as number | undefined,
     signal,
+  };
+}
+
+/** The same where the caller has given none: that is read and checked by nobody. */
+function tracedOptions(inherit: boolean, trace: TraceContext | undefined): ParsedPublishOptions {
+  const event = inherit ? handledEvent() : undefined;
+  const inherited = event === undefined ? undefined : inheritedFrom(event);
+  return {
+    json: JSON.stringify({ ...inherited, ...trace }),
+    id: undefined,
+    timestamp: undefined,
+    channel: undefined,
+    deduplicate: false,
+    timeout: undefined,
+    signal: undefined,
   };
 }
 
@@ -87,6 +106,11 @@ function inheritedFrom(event: HandlerInput): { correlationId?: string; causation
     ...(typeof correlationId === 'string' && { correlationId }),
     ...(typeof causationId === 'string' && { causationId }),
   };
+}
+
+/** What is no plain object is left as it is: the engine refuses it. */
+function withBaggage(metadata: unknown, baggage: string): unknown {
+  return metadata === undefined || isPlainObject(metadata) ? { baggage, ...metadata } : metadata;
 }
 
 /** The channel of recipients that the engine has accepted, without the prefix. */

@@ -29,8 +29,8 @@ export interface ReplayOwner {
   forgetIterator(replay: object): void;
   /** Told that a handler failed; the event is not tried again. */
   replayFailed(thrown: unknown, event: RawEvent): void;
-  /** Given when handler calls are traced. */
-  readonly instrumented: InstrumentedCalls | undefined;
+  /** The hooks for tracing, if there are any. */
+  readonly instrumented: InstrumentedCalls;
 }
 
 const NOTHING: ReplayResult = {
@@ -180,10 +180,10 @@ class Replay {
       // Of a thenable, `then` is code of the user as well.
       await callIn(own, async () => this.#call(event, context));
       this.#result.replayed += 1;
-      this.#owner.instrumented?.succeeded(context);
+      this.#owner.instrumented.succeeded(context);
     } catch (thrown) {
       this.#result.failed += 1;
-      this.#owner.instrumented?.failed(context, thrown, true);
+      this.#owner.instrumented.failed(context, thrown, true);
       callIn(own, () => this.#owner.replayFailed(thrown, event));
     } finally {
       if (inherit) handlerEnded();
@@ -199,7 +199,7 @@ class Replay {
   #call(event: RawEvent, context: ReplayCallContext): unknown {
     const handler = this.#handler;
     const { instrumented } = this.#owner;
-    if (instrumented === undefined) return handler(event as BusEvent, context);
+    if (instrumented.current === undefined) return handler(event as BusEvent, context);
     const call = { event, context, group: undefined, isIterator: false };
     return instrumented.run(call, () => handler(event as BusEvent, context));
   }
