@@ -89,6 +89,9 @@ impl ClusterSetBuilder {
         for at in MASTERS..servers.len() {
             replicate(&servers[at], &ids[at % MASTERS]).await;
         }
+        for master in &servers[..MASTERS] {
+            master.wait_for_replicas(self.replicas).await;
+        }
         let set = ClusterSet::new(self.nodes, servers, ids);
         set.settled().await;
         set

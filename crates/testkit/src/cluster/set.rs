@@ -277,7 +277,9 @@ impl ClusterSet {
         }
         let (port, id) = (server.port(), id_of(&server).await);
         if let Some(master) = master {
+            let followed = self.replicas_of(self.on(master)).await.len() + 1;
             replicate(&server, self.id(self.on(master))).await;
+            self.on(master).wait_for_replicas(followed).await;
         }
         self.servers.push(server);
         self.ids.push(id);
