@@ -133,6 +133,16 @@ function steps(redisServer, other, addon) {
       () => execute(process.execPath, ['scripts/chaos.mjs', '--seconds', '60'], env),
       single,
     ],
+    [
+      'chaos with sentinels',
+      () =>
+        execute(
+          process.execPath,
+          ['scripts/chaos.mjs', '--seconds', '20', '--topology', 'sentinel'],
+          env,
+        ),
+      single,
+    ],
   ];
 }
 

@@ -11,14 +11,17 @@ export async function acceptedBy(redis, stream) {
 /**
  * @param written what the processes have written down, by kind
  * @param deadLetters those of the stream
+ * @param counts whether an event counts, by its id: what was lost with a master does not
  * @returns the account; `balance` is what the server has accepted and nobody accounts for
  */
-export function accountOf({ stream, group, accepted, written, deadLetters, streamOf }) {
+export function accountOf({ stream, group, accepted, written, deadLetters, streamOf, counts }) {
   const mine = (record) => record.group === group && streamOf(record.type) === stream;
-  const dead = new Set(
-    deadLetters.filter((letter) => letter['dlq-group'] === group).map(({ eventId }) => eventId),
+  const ids = (records, idOf) => new Set(records.map(idOf).filter(counts));
+  const dead = ids(
+    deadLetters.filter((letter) => letter['dlq-group'] === group),
+    ({ eventId }) => eventId,
   );
-  const handled = new Set(written.handled.filter(mine).map(({ id }) => id));
+  const handled = ids(written.handled.filter(mine), ({ id }) => id);
   const both = [...handled].filter((id) => dead.has(id));
   // Its acknowledgement has no answer: it counts if nothing else became of the entry.
   for (const { id } of written.attempted.filter(mine)) if (!dead.has(id)) handled.add(id);

@@ -10,12 +10,12 @@ const MAX_HANDLER_MS = 50;
 const MAX_BETWEEN_SUBSCRIPTIONS_MS = 300;
 const notices = ['messagesLost', 'claimLost', 'groupRecreated', 'deadLetter'];
 
-const { setting, url, name, group, seed, journal: path, ...params } = JSON.parse(process.argv[2]);
+const { setting, redis, name, group, seed, journal: path, ...params } = JSON.parse(process.argv[2]);
 const { build, known } = params;
 const { EventBusClient, NonRetryableError, RetryLater } = await load(build);
 const random = createRandom(seed);
 const journal = openJournal(path);
-const bus = new EventBusClient(clientOptions(setting, name, url, build));
+const bus = new EventBusClient(clientOptions(setting, name, redis, build));
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 let stopped = false;

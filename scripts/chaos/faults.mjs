@@ -2,8 +2,7 @@
 
 import { withBefore } from './build.mjs';
 import { kinds } from './scenario.mjs';
-
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+import { pause } from './waiting.mjs';
 
 /** With another build at hand, half of the processes are of that one: upgrades and downgrades while events flow. */
 export const someBuild = (random) => ({

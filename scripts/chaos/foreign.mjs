@@ -15,7 +15,7 @@ const MAX_PAUSE_MS = 300;
 const SLOW = 0.03;
 const SLOW_MS = 3000;
 
-const { setting, url, name, group, seed, journal: path } = JSON.parse(process.argv[2]);
+const { setting, redis: url, name, group, seed, journal: path } = JSON.parse(process.argv[2]);
 const random = createRandom(seed);
 const journal = openJournal(path);
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -8,12 +8,12 @@ import { clientOptions, randomDelays, randomKind } from './scenario.mjs';
 const MAX_IN_FLIGHT = 500;
 const MAX_PADDING = 2000;
 
-const { setting, url, name, seed, journal: path, ...params } = JSON.parse(process.argv[2]);
-const { build, topics, most, pause: longest, kinds } = params;
+const { setting, redis, name, seed, journal: path, ...params } = JSON.parse(process.argv[2]);
+const { build, topics, most, pause: longest, kinds, replicated = 0, replicas: all } = params;
 const { EventBusClient } = await load(build);
 const random = createRandom(seed);
 const journal = openJournal(path);
-const bus = new EventBusClient(clientOptions(setting, name, url, build));
+const bus = new EventBusClient(clientOptions(setting, name, redis, build));
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 let stopped = false;
@@ -31,10 +31,11 @@ function publish(n) {
   const type = `chaos.${random.pick(topics)}.${kind}`;
   const padding = 'x'.repeat(random.between(0, MAX_PADDING));
   const data = { id, padding, delays: kind === 'delayed' ? randomDelays(random) : [] };
+  const replicas = random.chance(replicated) ? all : 0;
   const call = bus
-    .publish(type, data, { id })
+    .publish(type, data, { id, ...(replicas > 0 ? { replicas } : {}) })
     .then(
-      ({ messageId }) => journal.write({ kind: 'published', id, type, messageId }),
+      ({ messageId }) => journal.write({ kind: 'published', id, type, messageId, replicas }),
       ({ outcome, code, message }) =>
         journal.write({ kind: 'refused', id, type, outcome, code, message }),
     )

@@ -1,51 +1,62 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Redis } from 'ioredis';
 import { RestartableProcess } from './processes.mjs';
 import { createRandom } from './random.mjs';
-import { createServerProcess } from './server.mjs';
-import { calm, rough } from './settings.mjs';
+import { createSentinelSet } from './sentinel-set.mjs';
+import { createSingleServer } from './server.mjs';
+import { calm, failover, rough } from './settings.mjs';
 import { unfinished, verify } from './verification.mjs';
+import { pause } from './waiting.mjs';
 
 const READY_LIMIT_MS = 30_000;
 /** How long everything may take to come to rest after the last fault. */
 const QUIET_LIMIT_MS = 60_000;
 
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const topologies = { standalone: createSingleServer, sentinel: createSentinelSet };
 
 /**
  * One run: publishers and consumers at work while things go wrong, then rest, then the verification. With `restarts`
  * the consumers of the rough setting are killed so many times each, and nothing else happens.
  *
- * @returns {Promise<{ problems: string[], accounts: object[], summary: object, folder: string }>}
+ * @returns {Promise<{ problems: string[], accounts: object[], summary: object, resolved: object[], folder: string }>}
  */
-export async function runChaos({ seed, seconds, restarts }) {
+export async function runChaos({ seed, seconds, restarts, topology }) {
   const random = createRandom(seed);
   const folder = mkdtempSync(join(tmpdir(), 'oxbus-chaos-'));
   // Each setting has a generator of its own: what it does does not depend on how far the other one is.
-  const generators = { rough: createRandom(random.seed()), calm: createRandom(random.seed()) };
-  const names = restarts > 0 ? ['rough'] : ['rough', 'calm'];
+  const generators = Object.fromEntries(
+    ['rough', 'calm', 'failover'].map((name) => [name, createRandom(random.seed())]),
+  );
+  const names = namesOf(topology, restarts);
   const results = await Promise.all(
-    names.map((name) => runSetting({ name, random: generators[name], folder, seconds, restarts })),
+    names.map((name) =>
+      runSetting({ name, random: generators[name], folder, seconds, restarts, topology }),
+    ),
   );
   const problems = results.flatMap((result) => result.problems);
   if (problems.length === 0) rmSync(folder, { recursive: true, force: true });
   return {
     problems,
     accounts: results.flatMap(({ accounts }) => accounts),
+    resolved: results.flatMap(({ resolved }) => resolved ?? []),
     summary: Object.fromEntries(results.map(({ summary }, index) => [names[index], summary])),
     folder,
   };
 }
 
-async function runSetting({ name, random, folder, seconds, restarts }) {
-  const server = await createServerProcess(join(folder, `redis-${name}`));
+function namesOf(topology, restarts) {
+  if (topology !== 'standalone') return ['failover'];
+  return restarts > 0 ? ['rough'] : ['rough', 'calm'];
+}
+
+async function runSetting({ name, random, folder, seconds, restarts, topology }) {
+  const server = await topologies[topology](join(folder, `redis-${name}`));
   const program = (module, called, params) => {
-    const all = { setting: name, url: server.url, ...params };
+    const all = { setting: name, redis: server.redis, replicas: server.replicas, ...params };
     return new RestartableProcess(module, called, all, createRandom(random.seed()), folder);
   };
-  const make = { rough, calm }[name];
+  const make = { rough, calm, failover }[name];
   const setting = make({ server, program, random, seconds, restarts });
   const { consumers, publishers } = setting;
   await within(READY_LIMIT_MS, setting.begin());
@@ -55,7 +66,7 @@ async function runSetting({ name, random, folder, seconds, restarts }) {
 
   const workers = [...consumers, ...publishers];
   const journals = () => workers.flatMap((worker) => worker.journals);
-  const redis = new Redis(server.url);
+  const redis = await server.connection();
   const problems = [];
   if (!(await untilQuiet({ redis, name, journals, workers }))) {
     problems.push('the groups did not come to rest');
@@ -64,11 +75,12 @@ async function runSetting({ name, random, folder, seconds, restarts }) {
   const verified = await verify(redis, name, journals());
   problems.push(...workers.flatMap((worker) => worker.problems), ...verified.problems);
   redis.disconnect();
-  await server.kill();
+  await server.end();
   const sum = (key) => consumers.reduce((total, worker) => total + worker[key], 0);
   return {
     problems: problems.map((text) => `${name}: ${text}`),
     accounts: verified.accounts,
+    resolved: verified.resolved,
     summary: {
       ...verified.summary,
       ...{ kills: sum('kills'), freezes: sum('freezes'), stops: sum('stops') },

@@ -5,6 +5,10 @@
 // frozen; there nothing may be lost, so nothing may be told as lost. In the calm one nothing is killed or frozen, and
 // processes are restarted as services are. Only there can told losses add up, as what is told to a process that is
 // killed is written down by nobody; and only there is a delay exact, as a kill may come before it is stored.
+//
+// Where replicas take over from masters there is one setting, in which processes are killed and frozen too. Half of its
+// events wait until all replicas have them, and none of those may be lost. What is lost of the others is counted. Its
+// streams are not trimmed: what they hold in the end is what counts as accepted.
 
 const consumerGroups = (...names) => names.map((name) => ({ name, from: 'beginning' }));
 const everybody = consumerGroups('billing', 'mail', 'audit');
@@ -37,6 +41,22 @@ export const settings = {
       { topics: ['plain', 'live', 'safe'], most: 1, pause: 20 },
     ],
   },
+  failover: {
+    streams: [
+      {
+        name: 'chaos-plain',
+        events: 'chaos.plain.*',
+        realtime: false,
+        consumerGroups: everybody,
+      },
+      { name: 'chaos-live', events: 'chaos.live.*', realtime: true, consumerGroups: everybody },
+      { name: 'chaos-more', events: 'chaos.more.*', realtime: false, consumerGroups: everybody },
+    ],
+    publishers: [
+      { topics: ['plain', 'live', 'more'], most: 1, pause: 20, replicated: 0.5 },
+      { topics: ['plain', 'live', 'more'], most: 1, pause: 20, replicated: 0.5 },
+    ],
+  },
   calm: {
     streams: [
       {
@@ -63,6 +83,9 @@ export const settings = {
 
 /** A stream of which entries may be trimmed that a group has not read, which it is then told. */
 export const losesEntries = ({ safeTrim }) => safeTrim === false;
+
+/** Whether masters are replaced, with what they took and no replica had. */
+export const failsOver = (setting) => setting === 'failover';
 
 /** A stream that does not hold all entries in the end. */
 export const isTrimmed = ({ maxLength }) => maxLength !== undefined;
@@ -101,10 +124,10 @@ export const randomDelays = (random) =>
 export const foreignLease = 10_000;
 
 /** The configuration of every client; the build before knows no consumers of other programs. */
-export const clientOptions = (setting, serviceName, url, build) => ({
+export const clientOptions = (setting, serviceName, redis, build) => ({
   serviceName,
   mode: 'redis',
-  redis: url,
+  redis,
   streams: settings[setting].streams,
   // The lease is short, so that another process soon has what a killed one held.
   lease: 2000,

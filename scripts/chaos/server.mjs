@@ -1,79 +1,117 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { createServer as createListener } from 'node:net';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
 import { ensureRedisServer } from '../redis.mjs';
 
 const START_LIMIT_MS = 20_000;
+const ANSWER_LIMIT_MS = 1000;
 
 /**
- * Below the ports that systems give to outgoing connections: while the server is down, a client that
- * connects to such a port could get it as its own and talk to itself.
+ * Below the ports that systems give to outgoing connections, also with what is added for the second port of a node of
+ * a cluster: while the server is down, a client that connects to such a port could get it as its own and talk to itself.
  */
-const [FIRST_PORT, PORTS] = [20_000, 10_000];
+const [FIRST_PORT, PORTS, BUS_OFFSET] = [12_000, 10_000, 10_000];
+
+async function isFree(port) {
+  const listener = createListener().listen(port, '127.0.0.1');
+  try {
+    await once(listener, 'listening');
+  } catch {
+    return false;
+  }
+  listener.close();
+  await once(listener, 'close');
+  return true;
+}
 
 async function freePort() {
   for (;;) {
     const port = FIRST_PORT + Math.floor(Math.random() * PORTS);
-    const server = createServer().listen(port, '127.0.0.1');
-    try {
-      await once(server, 'listening');
-    } catch {
-      continue;
-    }
-    server.close();
-    await once(server, 'close');
-    return port;
+    if ((await isFree(port)) && (await isFree(port + BUS_OFFSET))) return port;
   }
 }
 
-function ping(port) {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1', () => socket.write('PING\r\n'));
-    socket.on('data', (data) => {
-      socket.destroy();
-      resolve(data.toString().startsWith('+PONG'));
-    });
-    socket.on('error', () => resolve(false));
+/** The reply of a server to one command, on a connection of its own; undefined when there is none, or an error. */
+export async function ask(port, name, ...args) {
+  const redis = new Redis(port, '127.0.0.1', {
+    ...{ lazyConnect: true, enableReadyCheck: false, retryStrategy: () => null },
+    ...{ connectTimeout: ANSWER_LIMIT_MS, commandTimeout: ANSWER_LIMIT_MS },
   });
+  redis.on('error', () => {});
+  try {
+    await redis.connect();
+    return await redis.call(name, ...args);
+  } catch {
+    return undefined;
+  } finally {
+    redis.disconnect();
+  }
 }
 
-/** A Redis that writes to disk before it confirms, and can be killed and started again. */
-export async function createServerProcess(folder) {
+/** What a server writes to disk before it confirms. */
+export const persistent = { save: '""', appendonly: 'yes', appendfsync: 'always' };
+
+/**
+ * A server that can be killed, frozen and started again. It keeps its configuration in a file, which sentinels rewrite.
+ *
+ * @param settings of the configuration; a list of values makes a line of each
+ */
+export async function createServer(folder, settings, { asSentinel = false } = {}) {
   const program = ensureRedisServer();
   const port = await freePort();
   mkdirSync(folder);
+  const file = join(folder, 'redis.conf');
   let child;
 
   const server = {
-    url: `redis://127.0.0.1:${port}`,
+    port,
+    address: `127.0.0.1:${port}`,
+    ask: (name, ...args) => ask(port, name, ...args),
+    get runs() {
+      return child !== undefined && child.exitCode === null && child.signalCode === null;
+    },
     /** Resolves when it has read its files and answers. */
     async start() {
-      const args = {
-        ...{ port, bind: '127.0.0.1', dir: folder, save: '', logfile: 'redis.log' },
-        ...{ appendonly: 'yes', appendfsync: 'always' },
-      };
-      child = spawn(
-        program,
-        Object.entries(args).flatMap(([name, value]) => [`--${name}`, String(value)]),
-        { stdio: 'ignore' },
-      );
+      if (!existsSync(file)) {
+        const all = { port, bind: '127.0.0.1', dir: folder, logfile: 'redis.log', ...settings };
+        const lines = Object.entries(all).flatMap(([name, values]) =>
+          [values].flat().map((value) => `${name} ${value}\n`),
+        );
+        writeFileSync(file, lines.join(''));
+      }
+      child = spawn(program, [file, ...(asSentinel ? ['--sentinel'] : [])], { stdio: 'ignore' });
       const deadline = Date.now() + START_LIMIT_MS;
-      while (!(await ping(port))) {
-        if (child.exitCode !== null || Date.now() > deadline) {
+      while ((await server.ask('PING')) !== 'PONG') {
+        if (!server.runs || Date.now() > deadline) {
           throw new Error(`redis-server does not start: see ${folder}/redis.log`);
         }
         await new Promise((resolve) => setTimeout(resolve, 10));
       }
     },
     async kill() {
+      if (!server.runs) return;
       const ended = once(child, 'exit');
-      if (child.exitCode !== null || child.signalCode !== null) return;
       child.kill('SIGKILL');
       await ended;
     },
+    freeze: () => child.kill('SIGSTOP'),
+    thaw: () => child.kill('SIGCONT'),
   };
   process.once('exit', () => child?.kill('SIGKILL'));
   await server.start();
   return server;
+}
+
+/** One Redis, as a topology: what its clients connect to, and a connection for the verification. */
+export async function createSingleServer(folder) {
+  const server = await createServer(folder, persistent);
+  const redis = `redis://${server.address}`;
+  return Object.assign(server, {
+    redis,
+    connection: () => new Redis(redis),
+    end: () => server.kill(),
+  });
 }

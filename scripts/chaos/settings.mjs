@@ -11,6 +11,7 @@ import {
 } from './faults.mjs';
 import { createRandom } from './random.mjs';
 import { kinds, settings } from './scenario.mjs';
+import { disturbSentinelSet } from './sentinel-faults.mjs';
 
 const publishersOf = (setting, program) =>
   settings[setting].publishers.map((params, index) =>
@@ -59,6 +60,37 @@ export function rough({ server, program, random, seconds, restarts }) {
       }
       if (withBefore) await upgrade(members);
       return { serverKills };
+    },
+  };
+}
+
+/** Masters are replaced, and processes are killed and frozen meanwhile. */
+export function failover({ server, program, random, seconds }) {
+  const members = ['billing', 'billing', 'mail'].map((group, index) =>
+    program('./consumer.mjs', `consumer-${index + 1}`, { group, known: kinds }),
+  );
+  const late = program('./consumer.mjs', 'late', { group: 'audit', known: kinds });
+  const publishers = publishersOf('failover', program);
+  const first = [...members, ...publishers];
+
+  return {
+    publishers,
+    consumers: [...members, late],
+    async begin() {
+      for (const worker of first) worker.start();
+      await Promise.all(first.map((worker) => worker.ready()));
+    },
+    async disturb() {
+      const generators = members.map(() => createRandom(random.seed()));
+      const [ofServers, ofLate] = [random.seed(), random.seed()].map(createRandom);
+      const end = Date.now() + seconds * 1000;
+      const isOver = () => Date.now() > end;
+      const [faults] = await Promise.all([
+        disturbSentinelSet(server, ofServers, isOver),
+        growService(late, ofLate, isOver, seconds),
+        ...members.map((worker, index) => disturbConsumer(worker, generators[index], isOver)),
+      ]);
+      return faults;
     },
   };
 }

@@ -5,7 +5,14 @@ import { withBefore } from './build.mjs';
 import { verifyDelays } from './delays.mjs';
 import { flat, readStream } from './entries.mjs';
 import { readJournal } from './journal.mjs';
-import { foreignLease, isBuiltToFail, isTrimmed, losesEntries, settings } from './scenario.mjs';
+import {
+  failsOver,
+  foreignLease,
+  isBuiltToFail,
+  isTrimmed,
+  losesEntries,
+  settings,
+} from './scenario.mjs';
 import { summarise } from './summary.mjs';
 
 const EXAMPLES = 5;
@@ -55,16 +62,23 @@ export async function verify(redis, setting, journals) {
   const streamOf = (type) => `chaos-${type.split('.')[1]}`;
   for (const { name, consumerGroups } of streams) {
     const own = await readStream(redis, `${name}:dlq`);
-    entries.push(...(await readStream(redis, name)));
+    const held = await readStream(redis, name);
+    const stored = new Set(held.map(({ eventId }) => eventId));
+    const counts = (id) => !failsOver(setting) || stored.has(id);
+    entries.push(...held);
     deadLetters.push(...own);
     const accepted = await acceptedBy(redis, name);
     for (const { name: group } of consumerGroups) {
       accounts.push(
-        accountOf({ stream: name, group, accepted, written, deadLetters: own, streamOf }),
+        accountOf({ stream: name, group, accepted, written, deadLetters: own, streamOf, counts }),
       );
     }
   }
   const trimmed = new Set(streams.filter(isTrimmed).map(({ name }) => name));
+  const resolved = resolvedBy(written, entries);
+  // What was lost with a master, for which nobody waited until the replicas had it, is counted and no problem.
+  const lost = new Set(failsOver(setting) ? resolved.alone.lost : []);
+  written.published = written.published.filter(({ id }) => !lost.has(id));
   verifyPublishes({ written, entries, streamOf, trimmed, report });
   verifyGroups({ written, accounts, deadLetters, streams, streamOf, report });
   // The build before takes over after the lease, whoever has an entry.
@@ -73,7 +87,25 @@ export async function verify(redis, setting, journals) {
   report('groups have not finished', await unfinished(redis, setting));
   const inBrief = accounts.map(({ both, settled, ...account }) => account);
   const summary = summarise(written, deadLetters);
-  return { problems, accounts: inBrief, summary };
+  if (!failsOver(setting)) return { problems, accounts: inBrief, summary };
+  const inNumbers = Object.entries(resolved).map(([how, { count, lost }]) => [
+    how,
+    { count, lost: lost.length },
+  ]);
+  return { problems, accounts: inBrief, summary, resolved: Object.fromEntries(inNumbers) };
+}
+
+/** Of what has resolved, with replicas and without, how much there is and what the streams do not hold. */
+function resolvedBy({ published }, entries) {
+  const stored = new Set(entries.map(({ eventId }) => eventId));
+  const count = (records) => ({
+    count: records.length,
+    lost: records.filter(({ id }) => !stored.has(id)).map(({ id }) => id),
+  });
+  return {
+    replicated: count(published.filter(({ replicas }) => replicas > 0)),
+    alone: count(published.filter(({ replicas }) => replicas === 0)),
+  };
 }
 
 /** What a program of another make was done with in time, none of ours has had meanwhile. */

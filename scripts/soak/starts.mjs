@@ -6,7 +6,7 @@ import { EventBusClient } from '../../index.js';
 import { readJournal } from '../chaos/journal.mjs';
 import { RestartableProcess } from '../chaos/processes.mjs';
 import { createRandom } from '../chaos/random.mjs';
-import { createServerProcess } from '../chaos/server.mjs';
+import { createSingleServer } from '../chaos/server.mjs';
 import { clientOptions, GROUP, STREAM, subscribeAll, types } from './starting.mjs';
 
 /** Events of each type that wait for the first start, and that come before each of the others. */
@@ -92,18 +92,18 @@ async function pendingOf(bus) {
 
 /** Worker processes, half of which are killed, the others closed. */
 async function overRedis(folder, random) {
-  const server = await createServerProcess(join(folder, 'redis'));
+  const server = await createSingleServer(join(folder, 'redis'));
   const seeds = createRandom(random.seed());
   const worker = new RestartableProcess(
     '../soak/worker.mjs',
     'worker',
-    { url: server.url },
+    { url: server.redis },
     seeds,
     folder,
   );
   let ready = false;
   return {
-    transport: { mode: 'redis', redis: server.url },
+    transport: { mode: 'redis', redis: server.redis },
     async start() {
       worker.start();
       ready = false;

@@ -1,7 +1,9 @@
 //! A master and its replicas, watched by sentinels.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use crate::proxy::FaultProxy;
 use crate::resp::Value;
 use crate::server::{RedisServer, RedisServerBuilder};
 use crate::wait::{eventually, eventually_some};
@@ -18,6 +20,8 @@ pub struct SentinelSet {
     pub servers: Vec<RedisServer>,
     /// The sentinels.
     pub sentinels: Vec<RedisServer>,
+    /// Where asked for, what stands between each server and its clients and sentinels, in the order of `servers`.
+    pub proxies: Vec<FaultProxy>,
 }
 
 /// The settings of a [`SentinelSet`] before it is started.
@@ -29,6 +33,7 @@ pub struct SentinelSetBuilder {
     sentinels: usize,
     password: Option<String>,
     host: &'static str,
+    has_proxies: bool,
 }
 
 impl SentinelSetBuilder {
@@ -62,17 +67,39 @@ impl SentinelSetBuilder {
         self
     }
 
+    /// Puts a proxy in front of each server, whose address is the one that sentinels and clients know. Replicas connect to
+    /// the first master directly, and to its successors by their proxies.
+    pub fn behind_proxies(mut self) -> Self {
+        self.has_proxies = true;
+        self
+    }
+
     /// Starts all of it, and waits until everybody knows everybody.
     pub async fn start(self) -> SentinelSet {
         let server = |settings: RedisServerBuilder| match &self.password {
             Some(password) => settings.password(password),
             None => settings,
         };
-        let mut servers = vec![server(self.server.clone()).start().await];
-        let master = servers[0].port();
-        for _ in 0..self.replicas {
-            servers.push(server(self.server.clone()).replica_of(master).start().await);
+        let (mut servers, mut proxies): (Vec<RedisServer>, Vec<FaultProxy>) = Default::default();
+        for _ in 0..=self.replicas {
+            let mut settings = server(self.server.clone());
+            if let Some(master) = servers.first() {
+                settings = settings.replica_of(master.port());
+            }
+            if self.has_proxies {
+                // The server has to know the port of its proxy, so it is connected to it afterwards.
+                let proxy = FaultProxy::start((Ipv4Addr::LOCALHOST, 0)).await;
+                let port = proxy.addr().port().to_string();
+                settings =
+                    settings.arg("replica-announce-ip", "127.0.0.1").arg("replica-announce-port", port);
+                proxies.push(proxy);
+            }
+            servers.push(settings.start().await);
+            if let Some(proxy) = proxies.last() {
+                proxy.retarget(servers[servers.len() - 1].addr());
+            }
         }
+        let master = proxies.first().map_or(servers[0].port(), |proxy| proxy.addr().port());
         let mut sentinels = Vec::new();
         for _ in 0..self.sentinels {
             let (host, quorum) = (self.host, self.sentinels / 2 + 1);
@@ -89,7 +116,7 @@ impl SentinelSetBuilder {
             }
             sentinels.push(settings.start().await);
         }
-        let set = SentinelSet { servers, sentinels };
+        let set = SentinelSet { servers, sentinels, proxies };
         set.settle().await;
         set
     }
@@ -116,6 +143,7 @@ impl SentinelSet {
             sentinels: 3,
             password: None,
             host: "127.0.0.1",
+            has_proxies: false,
         }
     }
 
@@ -129,12 +157,15 @@ impl SentinelSet {
         self.sentinels.iter().map(|sentinel| sentinel.addr().to_string()).collect()
     }
 
-    /// The server on a port.
+    /// The server on a port, or behind the proxy on it.
     ///
     /// # Panics
     /// When none of them has it.
     pub fn on(&self, port: u16) -> &RedisServer {
-        self.servers.iter().find(|server| server.port() == port).expect("a server of the set")
+        let behind = self.proxies.iter().position(|proxy| proxy.addr().port() == port);
+        let is_on = |at: usize| behind == Some(at) || self.servers[at].port() == port;
+        let at = (0..self.servers.len()).find(|at| is_on(*at)).expect("a server of the set");
+        &self.servers[at]
     }
 
     /// The server that a sentinel, given by its number, names as the master.
@@ -206,6 +237,7 @@ impl SentinelSet {
             })
             .await;
         }
+        self.servers[0].wait_for_replicas(replicas).await;
         for at in 0..self.sentinels.len() {
             eventually(PATIENCE, "sentinels that know each other and the replicas", || async {
                 self.facts(at, &["flags", "num-slaves", "num-other-sentinels"]).await == expected

@@ -76,6 +76,7 @@ impl ClientEvents {
             unstored: unstored.clone(),
             shapes: shapes.clone(),
             samples: samples.clone(),
+            most_replicas: Arc::default(),
             events,
         }
     }

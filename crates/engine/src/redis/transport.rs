@@ -2,6 +2,7 @@
 //! the consumer from the first request to a stream, and a reader for each group.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -155,7 +156,10 @@ impl RedisTransport {
         let latency = started.elapsed().as_secs_f64() * 1000.0;
         let stores = !self.context.config.streams.is_empty();
         match info {
-            Ok(info) => server_info::of(&info, latency, self.context.clock.wall_ms(), stores),
+            Ok(info) => {
+                let replicas = self.context.most_replicas.load(Relaxed);
+                server_info::of(&info, latency, self.context.clock.wall_ms(), stores, replicas)
+            }
             // The server answered: the link is well, and only its details are secret.
             Err(error) if error.outcome == Some(Outcome::Rejected) && !error.kind.retryable() => {
                 server_info::withheld(&error, latency)

@@ -1,6 +1,7 @@
 //! What a transport is made with.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use oxbus_model::codec::new_event::Origin;
 use oxbus_model::config::Config;
@@ -31,6 +32,8 @@ pub(crate) struct TransportContext {
     pub(crate) shapes: Arc<SharedShapes>,
     /// Logs some of the events.
     pub(crate) samples: Arc<EventSamples>,
+    /// The most replicas that a publish has waited for.
+    pub(crate) most_replicas: Arc<AtomicU32>,
     /// Where everything is reported.
     pub(crate) events: Arc<dyn TransportEvents>,
 }

@@ -18,6 +18,24 @@ impl RedisServer {
             .collect()
     }
 
+    /// Waits until so many replicas have confirmed what it has now. That a replica is connected does not say so: what a
+    /// master writes is kept back from a new one for up to a second.
+    ///
+    /// # Panics
+    /// Also when they have not within 30 s.
+    pub async fn wait_for_replicas(&self, count: usize) {
+        eventually(Duration::from_secs(30), "replicas that have confirmed", || async {
+            let Ok(control) = self.control().await else { return false };
+            let mut control = control.with_timeout(Duration::from_secs(2));
+            // It waits for what this connection has caused.
+            let caused = control.call(&["PUBLISH", CONTROL_USER, ""]).await;
+            let confirmed = control.call(&["WAIT", &count.to_string(), "1000"]).await;
+            let count = i64::try_from(count).expect("a number of replicas");
+            caused.is_ok() && matches!(confirmed, Ok(Value::Int(confirmed)) if confirmed >= count)
+        })
+        .await;
+    }
+
     /// How often the server ran a command (`publish`, `client|kill`) since its start or
     /// `CONFIG RESETSTAT`, the kit's own calls included.
     pub async fn calls(&self, command: &str) -> u64 {

@@ -10,7 +10,7 @@
 //! - `lazy_link`: a link that is made with its first input.
 //! - `pipeline`: commands that wait for their replies, in order; `expiry`: when it is searched for late ones.
 //! - `liveness`: when a connection counts as dead.
-//! - `server_info`: what the server says of itself.
+//! - `server_info`: what the server says of itself; `replicas_info`: and of its replicas.
 
 pub(crate) mod access;
 pub(crate) mod cluster;
@@ -26,6 +26,7 @@ pub(crate) mod liveness;
 pub(crate) mod names;
 pub(crate) mod open_connection;
 pub(crate) mod pipeline;
+mod replicas_info;
 pub(crate) mod server_info;
 pub(crate) mod session;
 pub(crate) mod socket;

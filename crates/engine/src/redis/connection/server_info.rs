@@ -3,7 +3,7 @@
 use oxbus_model::BusError;
 use serde_json::json;
 
-use crate::redis::connection::cluster;
+use crate::redis::connection::{cluster, replicas_info};
 use crate::transport::{CLUSTER_MODE, EVICTION_POLICY, OLD_SERVER, Probe, SERVER_INFO_DENIED};
 
 /// The part of `maxmemory`, in percent, from which on it is nearly full.
@@ -13,8 +13,8 @@ const NEARLY_FULL: u64 = 90;
 const SKEWED: i64 = 5_000;
 
 /// Reads `INFO`. `latency` is that of its round trip in milliseconds, `now` our time after it; `stores`: whether the bus
-/// stores events.
-pub(in crate::redis) fn of(info: &str, latency: f64, now: i64, stores: bool) -> Probe {
+/// stores events; `replicas`: the most that a publish of this client has waited for.
+pub(in crate::redis) fn of(info: &str, latency: f64, now: i64, stores: bool, replicas: u32) -> Probe {
     let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     let number = |name: &str| field(name).and_then(|n| n.parse::<u64>().ok());
     let policy = field("maxmemory_policy");
@@ -67,6 +67,7 @@ pub(in crate::redis) fn of(info: &str, latency: f64, now: i64, stores: bool) -> 
         let message = format!("the clock of this machine is {} ms {side} that of the server", skew.abs());
         warn("CLOCK_SKEW", message);
     }
+    warnings.extend(replicas_info::warnings(info, replicas));
     let server = json!({
         "connected": true,
         "server": field("server_name").unwrap_or("redis"),
@@ -103,12 +104,12 @@ mod tests {
     const NOW: i64 = 1_000_000_000;
 
     fn codes(info: &str, now: i64, stores: bool) -> Vec<&'static str> {
-        of(info, 2.0, now, stores).warnings.into_iter().map(|(code, _)| code).collect()
+        of(info, 2.0, now, stores, 0).warnings.into_iter().map(|(code, _)| code).collect()
     }
 
     #[test]
     fn a_server_that_is_well_gives_no_warning() {
-        let report = of(WELL, 2.0, NOW + 1, true);
+        let report = of(WELL, 2.0, NOW + 1, true, 0);
         assert_eq!(report.warnings, []);
         assert_eq!((&report.server["version"], &report.server["clockSkew"]), (&json!("7.0.15"), &json!(0)));
         assert_eq!(codes("", NOW, true), [""; 0]);
@@ -116,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_server_is_named_as_it_names_itself() {
-        let server = |info: &str| of(info, 2.0, NOW, true).server;
+        let server = |info: &str| of(info, 2.0, NOW, true, 0).server;
         assert_eq!(server(WELL)["server"], "redis");
         let valkey = "server_name:valkey\r\nredis_version:7.2.4\r\nvalkey_version:8.1.8\r\n";
         let of_valkey = server(valkey);

@@ -2,6 +2,8 @@
 //! everything else on a connection.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::publish::encoder::Encoded;
 use crate::redis::connection::lazy_link::LazyLink;
@@ -18,16 +20,19 @@ pub(in crate::redis) struct Replicas {
     writer: CommandWriter,
     groups: Vec<PreparedCommands>,
     link: Arc<LazyLink<Input>>,
+    most: Arc<AtomicU32>,
 }
 
 impl Replicas {
     pub(in crate::redis) fn new(context: &TransportContext, link: Arc<LazyLink<Input>>) -> Replicas {
-        Replicas { writer: CommandWriter::new(&context.config, &context.channels), groups: Vec::new(), link }
+        let writer = CommandWriter::new(&context.config, &context.channels);
+        Replicas { writer, groups: Vec::new(), link, most: context.most_replicas.clone() }
     }
 
     /// Adds an event.
     pub(in crate::redis) fn add(&mut self, of: EventRef, event: &Encoded<'_>) {
         let (replicas, timeout, deadline) = (event.options.replicas, event.timeout, of.deadline);
+        self.most.fetch_max(replicas, Relaxed);
         let wait = Some((replicas, timeout));
         let last = self.groups.pop_if(|last| {
             let same = last.wait == wait;

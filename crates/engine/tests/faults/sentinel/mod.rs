@@ -1,10 +1,16 @@
 //! Masters that sentinels watch.
 //!
 //! - this file: a client of a set; what is on its servers.
-//! - `failover`: a master is followed; `discovery`: how it is found.
+//! - `failover`: a master is followed; `partition`: also where it is cut off; `load`: what goes on meanwhile.
+//! - `discovery`: how it is found; `replicas`: what the health report says of its replicas.
+//! - `hybrid`: clients that work alone meanwhile.
 
 mod discovery;
 mod failover;
+mod hybrid;
+mod load;
+mod partition;
+mod replicas;
 
 use std::collections::HashSet;
 
