@@ -1,7 +1,17 @@
 //! Servers in cluster mode.
 
+mod builder;
+mod joining;
+mod moving;
+mod set;
+mod settings;
+mod view;
+
 use std::ops::RangeInclusive;
 use std::time::Duration;
+
+pub use builder::ClusterSetBuilder;
+pub use set::ClusterSet;
 
 use crate::server::{RedisServer, RedisServerBuilder};
 use crate::wait::eventually;
@@ -9,7 +19,16 @@ use crate::wait::eventually;
 /// The last slot of a cluster.
 const LAST: u16 = 16_383;
 /// How long a cluster may take to agree: a node waits 2 s before it serves what it has.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a failover by command may take until it is asked for again; a replica gives one up after 5 s.
+const FAILOVER_LIMIT: Duration = Duration::from_secs(6);
+const POLL: Duration = Duration::from_millis(5);
+/// How many slots are on their way together.
+const SLOTS_AT_ONCE: usize = 256;
+/// How many keys are moved by one `MIGRATE`.
+const KEYS_AT_ONCE: &str = "100";
+/// How long a `MIGRATE` may take, in milliseconds.
+const MIGRATE_LIMIT: &str = "10000";
 
 /// A node that knows no other and has no slots, with more settings.
 pub async fn node(settings: RedisServerBuilder) -> RedisServer {

@@ -3,7 +3,8 @@
 //! # Layout
 //!
 //! - [`server`]: a real `redis-server` in a temporary folder, to kill, freeze and restart (Unix only).
-//! - [`cluster`]: such servers in cluster mode; [`sentinel`]: a master and its replicas, watched by sentinels.
+//! - [`cluster`]: such servers in cluster mode, alone or as three masters with replicas.
+//! - [`sentinel`]: a master and its replicas, watched by sentinels.
 //! - [`proxy`]: a TCP proxy that freezes, cuts, resets, delays and splits connections.
 //! - [`swallowing`]: a port that swallows packets.
 //! - [`fake`]: a scripted server, for answers that a real one gives only on a bad day.
@@ -44,6 +45,8 @@ pub mod wait;
 
 pub use certs::{Authority, Certificates, Identity};
 pub use client::RespClient;
+#[cfg(unix)]
+pub use cluster::{ClusterSet, ClusterSetBuilder};
 pub use fake::{FakeServer, Script, Step};
 pub use listening::Listening;
 pub use proxy::{ConnectionId, ConnectionInfo, FaultProxy};

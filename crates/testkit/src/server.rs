@@ -21,7 +21,7 @@ use crate::certs::Identity;
 use crate::client::{DEFAULT_TIMEOUT, RespClient};
 use crate::lock::lock;
 use crate::resp::Value;
-use builder::CONTROL_USER;
+pub(crate) use builder::CONTROL_USER;
 use process::{Process, log_since};
 use tls_front::TlsFront;
 
@@ -91,7 +91,7 @@ impl RedisServer {
         };
         let attempts = if server.settings.port.is_some() { 1 } else { PORT_ATTEMPTS };
         for attempt in 1..=attempts {
-            server.port = server.settings.port.unwrap_or_else(unused_port);
+            server.port = server.settings.port.unwrap_or_else(|| server.settings.free_port());
             server.settings.write(&server.folder, server.port, &server.config, &server.socket);
             match server.boot(Instant::now() + PATIENCE).await {
                 Ok(()) => match server.settings.start_tls_front(server.port, &server.socket).await {
@@ -277,6 +277,11 @@ impl RedisServer {
     /// When it is down.
     pub fn freeze(&self) {
         self.process().as_mut().expect("a server that runs").freeze();
+    }
+
+    /// Whether it stands since [`RedisServer::freeze`].
+    pub fn is_frozen(&self) -> bool {
+        self.process().as_ref().is_some_and(Process::is_frozen)
     }
 
     /// Lets it go on after [`RedisServer::freeze`]. Panics when it is down.

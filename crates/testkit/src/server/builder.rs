@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
 use std::path::Path;
 
 use rand::Rng;
@@ -14,11 +15,15 @@ use crate::certs::{Certificates, Identity};
 
 /// The user, and the name, of the kit's own connections. It has no password, so that a test may
 /// change that of the default user.
-pub(super) const CONTROL_USER: &str = "oxbus-testkit";
+pub(crate) const CONTROL_USER: &str = "oxbus-testkit";
 
 /// Below the range from which systems give ports to outgoing connections (32768 and above): so no
 /// connection takes the port while its server is down, and none is ever connected to itself.
-const PORTS: std::ops::Range<u16> = 12_000..32_000;
+const PORTS: Range<u16> = 12_000..32_000;
+/// The ports of the nodes of a cluster, whose second port, for each other, lies below that range too.
+const NODE_PORTS: Range<u16> = 12_000..22_000;
+/// What is between the two ports of a node.
+const BUS_OFFSET: u16 = 10_000;
 
 /// The settings of a [`RedisServer`](super::RedisServer) before it is started.
 #[derive(Clone, Debug, Default)]
@@ -95,6 +100,15 @@ impl RedisServerBuilder {
         self
     }
 
+    /// A port on which nothing listens; for the node of a cluster one whose second port is free too.
+    pub(super) fn free_port(&self) -> u16 {
+        if self.args.iter().any(|(name, _)| name == "cluster-enabled") {
+            random_port(NODE_PORTS, |port| is_unused(port) && is_unused(port + BUS_OFFSET))
+        } else {
+            unused_port()
+        }
+    }
+
     pub(super) fn is_tls(&self) -> bool {
         self.tls.is_some()
     }
@@ -168,11 +182,19 @@ fn quoted(text: &str) -> String {
 
 /// A port of the loopback interface on which nothing listens now: connections to it are refused.
 pub fn unused_port() -> u16 {
+    random_port(PORTS, is_unused)
+}
+
+fn random_port(ports: Range<u16>, is_free: impl Fn(u16) -> bool) -> u16 {
     let mut rng = rand::rng();
     loop {
-        let port = rng.random_range(PORTS);
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+        let port = rng.random_range(ports.clone());
+        if is_free(port) {
             return port;
         }
     }
+}
+
+fn is_unused(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }

@@ -13,6 +13,7 @@ const DEFAULT_PROGRAM: &str = "redis-server";
 
 pub(super) struct Process {
     child: Child,
+    is_frozen: bool,
 }
 
 impl Process {
@@ -24,7 +25,7 @@ impl Process {
         command.arg(config).args(as_sentinel.then_some("--sentinel")).stdin(Stdio::null());
         command.stderr(output.try_clone().expect("a second handle of the log")).stdout(output);
         match spawn_to_die_with_us(command) {
-            Ok(child) => Self { child },
+            Ok(child) => Self { child, is_frozen: false },
             Err(error) => panic!(
                 "cannot start {program:?}: {error}. These tests need a real Redis server (7.0 or later): \
                  install it, or name one in {PROGRAM_VARIABLE}"
@@ -65,10 +66,16 @@ impl Process {
         };
         assert_eq!(result, 0, "waiting for the server to freeze: {}", io::Error::last_os_error());
         assert!(!self.has_exited(), "the server ended before it could be frozen");
+        self.is_frozen = true;
+    }
+
+    pub(super) fn is_frozen(&self) -> bool {
+        self.is_frozen
     }
 
     pub(super) fn thaw(&mut self) {
         self.signal(libc::SIGCONT);
+        self.is_frozen = false;
     }
 
     fn signal(&mut self, signal: libc::c_int) {
