@@ -32,6 +32,8 @@ pub struct Shard {
 pub struct SlotMap {
     shards: Vec<Shard>,
     masters: Vec<Address>,
+    /// How many slots each of them has.
+    counts: Vec<u16>,
     /// Of each slot the master, as an index; `NOBODY` where there is none.
     owners: Box<[u16]>,
 }
@@ -42,7 +44,12 @@ impl SlotMap {
     /// From the shards. Where two claim a slot, the later one has it; a shard whose master is not known has none.
     pub fn new(shards: Vec<Shard>) -> SlotMap {
         let mut map =
-            SlotMap { shards: Vec::new(), masters: Vec::new(), owners: vec![NOBODY; usize::from(SLOTS)].into() };
+            SlotMap {
+                shards: Vec::new(),
+                masters: Vec::new(),
+                counts: Vec::new(),
+                owners: vec![NOBODY; usize::from(SLOTS)].into(),
+            };
         for shard in &shards {
             // A failed master is in the answer beside the one that has come in its place.
             let masters = || shard.nodes.iter().filter(|node| node.is_master);
@@ -76,8 +83,7 @@ impl SlotMap {
 
     /// The masters that have slots, without order.
     pub fn masters(&self) -> impl Iterator<Item = &Address> {
-        let has_slots = |index: usize| self.owners.iter().any(|owner| usize::from(*owner) == index);
-        self.masters.iter().enumerate().filter(move |(index, _)| has_slots(*index)).map(|(_, address)| address)
+        self.masters.iter().zip(&self.counts).filter(|(_, slots)| **slots > 0).map(|(address, _)| address)
     }
 
     /// Whether this is a master that has slots.
@@ -101,23 +107,35 @@ impl SlotMap {
         &self.shards
     }
 
+    /// How many slots a node serves.
+    pub fn slots_of(&self, address: &Address) -> u16 {
+        let of = self.masters.iter().zip(&self.counts).find(|(master, _)| *master == address);
+        of.map_or(0, |(_, slots)| *slots)
+    }
+
     /// How many slots nobody serves.
-    pub fn uncovered(&self) -> usize {
-        self.owners.iter().filter(|owner| **owner == NOBODY).count()
+    pub fn uncovered(&self) -> u16 {
+        SLOTS.saturating_sub(self.counts.iter().sum())
     }
 
     fn index_of(&mut self, address: &Address) -> u16 {
         let known = self.masters.iter().position(|known| known == address);
         let index = known.unwrap_or_else(|| {
             self.masters.push(address.clone());
+            self.counts.push(0);
             self.masters.len() - 1
         });
         u16::try_from(index).unwrap_or(NOBODY)
     }
 
     fn give(&mut self, slot: u16, index: u16) {
-        if let Some(owner) = self.owners.get_mut(usize::from(slot)) {
-            *owner = index;
+        let Some(owner) = self.owners.get_mut(usize::from(slot)) else { return };
+        let before = std::mem::replace(owner, index);
+        if let Some(count) = self.counts.get_mut(usize::from(before)) {
+            *count -= 1;
+        }
+        if let Some(count) = self.counts.get_mut(usize::from(index)) {
+            *count += 1;
         }
     }
 }
@@ -151,7 +169,7 @@ mod tests {
         assert_eq!(map.owner(16_383), Some(&address(1)));
         assert_eq!(map.owner(150), Some(&address(3)));
         assert_eq!((map.owner(151), map.owner(16_384)), (None, None));
-        assert_eq!(map.uncovered(), 49);
+        assert_eq!((map.uncovered(), map.slots_of(&address(3)), map.slots_of(&address(4))), (49, 51, 0));
         assert!(map.is_master(&address(3)) && !map.is_master(&address(2)) && !map.is_master(&address(4)));
         assert!(map.is_usable(&address(2)) && map.is_usable(&address(4)) && !map.is_usable(&address(5)));
     }
