@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use oxbus_engine::Broker;
-use oxbus_testkit::{RedisServer, RedisServerBuilder, SentinelSet, cluster};
+use oxbus_testkit::{ClusterSet, RedisServer, RedisServerBuilder, SentinelSet, cluster};
 use serde_json::{Value, json};
 
 use crate::support::Bus;
@@ -43,15 +43,38 @@ pub struct Fixture {
 enum Servers {
     One(Arc<RedisServer>),
     Sentinel(Arc<SentinelSet>),
+    /// Three masters.
+    Cluster(Arc<ClusterSet>),
 }
 
 impl Servers {
-    /// The one that takes commands.
-    fn master(&self) -> &RedisServer {
+    /// All that take commands.
+    fn masters(&self) -> &[RedisServer] {
         match self {
-            Servers::One(server) => server,
-            Servers::Sentinel(set) => &set.servers[0],
+            Servers::One(server) => std::slice::from_ref(server),
+            Servers::Sentinel(set) => &set.servers[..1],
+            Servers::Cluster(set) => set.nodes(),
         }
+    }
+
+    /// Runs a command where its key is; one about a server on all of them.
+    async fn command(&self, args: &[impl AsRef<[u8]>]) -> oxbus_testkit::Value {
+        use oxbus_testkit::Value;
+        let mut replies = Vec::new();
+        let is_of_all = matches!(args[0].as_ref(), b"KEYS" | b"INFO" | b"CONFIG");
+        for server in self.masters() {
+            match server.try_command(args).await {
+                Err(why) if why.to_string().contains("MOVED ") => {}
+                reply if is_of_all => replies.push(reply.expect("a reply")),
+                reply => return reply.expect("a reply"),
+            }
+        }
+        let all = replies.into_iter().reduce(|all, next| match (all, next) {
+            (Value::Array(all), Value::Array(next)) => Value::Array([all, next].concat()),
+            (all, next) if args[0].as_ref() == b"INFO" => Value::bulk(&(all.text() + &next.text())),
+            (all, _) => all,
+        });
+        all.expect("a reply")
     }
 
     fn config(&self) -> Value {
@@ -60,6 +83,7 @@ impl Servers {
             Servers::Sentinel(set) => {
                 json!({ "redis": { "sentinel": { "name": set.name(), "nodes": set.nodes() } } })
             }
+            Servers::Cluster(set) => json!({ "redis": { "cluster": { "nodes": set.addresses() } } }),
         }
     }
 }
@@ -95,8 +119,18 @@ impl Fixture {
         Servers::Sentinel(Arc::new(SentinelSet::smallest(settings).await))
     }
 
-    /// A Redis server of its own that runs in cluster mode and serves all slots.
+    /// A Cluster of three masters of its own. What happens when slots move or masters go is a matter of the faults.
     pub async fn cluster() -> Fixture {
+        let fixture = Fixture::of(Fixture::three_masters(RedisServer::builder()).await);
+        Fixture { in_cluster_mode: true, ..fixture }
+    }
+
+    async fn three_masters(settings: RedisServerBuilder) -> Servers {
+        Servers::Cluster(Arc::new(ClusterSet::builder().node(settings).replicas(0).start().await))
+    }
+
+    /// A Redis server of its own that runs in cluster mode and serves all slots.
+    pub async fn cluster_node() -> Fixture {
         Fixture { in_cluster_mode: true, ..Fixture::of(Servers::One(Arc::new(cluster::one_server().await))) }
     }
 
@@ -133,6 +167,7 @@ impl Fixture {
         let in_cluster_mode = self.in_cluster_mode;
         let started = match &self.servers {
             Some(Servers::Sentinel(_)) => Fixture::watched(settings).await,
+            Some(Servers::Cluster(_)) => Fixture::three_masters(settings).await,
             _ if in_cluster_mode => Servers::One(Arc::new(cluster::one_server_of(settings).await)),
             _ => Servers::One(Arc::new(settings.start().await)),
         };
@@ -190,7 +225,9 @@ impl Fixture {
 
     /// Ends the broker and starts it again; empty, unless it is a [`Fixture::lasting`] one.
     pub async fn restart(&self) {
-        self.servers.as_ref().expect("the capability").master().restart().await;
+        for server in self.servers.as_ref().expect("the capability").masters() {
+            server.restart().await;
+        }
     }
 
     /// Publishes bytes that Oxbus did not write; returns how many received them.
@@ -200,6 +237,6 @@ impl Fixture {
 
     /// Runs a command of the server.
     pub async fn command(&self, args: &[impl AsRef<[u8]>]) -> oxbus_testkit::Value {
-        self.servers.as_ref().expect("the capability").master().command(args).await
+        self.servers.as_ref().expect("the capability").command(args).await
     }
 }

@@ -15,12 +15,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is a failure")]
 #![allow(clippy::disallowed_methods, reason = "a test is no client, and its tasks log nothing")]
 
-/// Makes a test of each function for each transport, with `with cluster;` also for a server in cluster mode. Every file lists its own functions, which are private:
+/// Makes a test of each function for each transport, with `with cluster;` also for a Cluster and a server in cluster mode. Every file lists its own functions, which are private:
 /// one that is not listed is dead code, and so the program does not compile.
 macro_rules! suite {
     (with cluster; $($test:ident),+ $(,)?) => {
         suite!($($test),+);
         suite!(@ cluster: $($test)+);
+        suite!(@ cluster_node: $($test)+);
     };
     ($($test:ident),+ $(,)?) => {
         suite!(@ memory: $($test)+);
