@@ -6,6 +6,7 @@ use oxbus_engine::Broker;
 use oxbus_testkit::{ClusterSet, RedisServer, RedisServerBuilder, SentinelSet, cluster};
 use serde_json::{Value, json};
 
+use crate::pool::Lease;
 use crate::support::Bus;
 
 /// What a transport can do beyond what every transport must.
@@ -18,6 +19,16 @@ pub struct Capabilities {
     /// A client's own handlers get its events before the broker has them. So they also get the events that
     /// never reach the broker: duplicates and cancelled ones.
     pub local_first: bool,
+    /// The outcome of a publish counts all who received the event, and not only those of one of several servers.
+    pub counts_receivers: bool,
+    /// Events of different streams, and those that are not stored, are delivered live in the order of their publishes.
+    pub orders_across_streams: bool,
+    /// An event can be kept by its id and stored in a stream.
+    pub keeps_stored_events: bool,
+}
+
+fn of_cluster(set: &ClusterSet) -> Value {
+    json!({ "redis": { "cluster": { "nodes": set.addresses() } } })
 }
 
 fn with_mode_of(other: &Value, mut config: Value) -> Value {
@@ -43,8 +54,10 @@ pub struct Fixture {
 enum Servers {
     One(Arc<RedisServer>),
     Sentinel(Arc<SentinelSet>),
-    /// Three masters.
-    Cluster(Arc<ClusterSet>),
+    /// Three masters, which other tests use afterwards.
+    Cluster(Arc<Lease>),
+    /// Three masters that only this test uses.
+    LastingCluster(Arc<ClusterSet>),
 }
 
 impl Servers {
@@ -53,7 +66,8 @@ impl Servers {
         match self {
             Servers::One(server) => std::slice::from_ref(server),
             Servers::Sentinel(set) => &set.servers[..1],
-            Servers::Cluster(set) => set.nodes(),
+            Servers::Cluster(lease) => lease.set().nodes(),
+            Servers::LastingCluster(set) => set.nodes(),
         }
     }
 
@@ -83,7 +97,12 @@ impl Servers {
             Servers::Sentinel(set) => {
                 json!({ "redis": { "sentinel": { "name": set.name(), "nodes": set.nodes() } } })
             }
-            Servers::Cluster(set) => json!({ "redis": { "cluster": { "nodes": set.addresses() } } }),
+            Servers::Cluster(lease) => {
+                let mut config = of_cluster(lease.set());
+                config["redis"]["password"] = json!(lease.password());
+                config
+            }
+            Servers::LastingCluster(set) => of_cluster(set),
         }
     }
 }
@@ -96,6 +115,9 @@ impl Fixture {
                 survives_a_broker_restart: false,
                 open_to_others: false,
                 local_first: false,
+                counts_receivers: true,
+                orders_across_streams: true,
+                keeps_stored_events: true,
             },
             config: json!({ "mode": "memory" }),
             scope: String::new(),
@@ -121,12 +143,11 @@ impl Fixture {
 
     /// A Cluster of three masters of its own. What happens when slots move or masters go is a matter of the faults.
     pub async fn cluster() -> Fixture {
-        let fixture = Fixture::of(Fixture::three_masters(RedisServer::builder()).await);
+        let mut fixture = Fixture::of(Servers::Cluster(Lease::take().await));
+        fixture.capabilities.counts_receivers = false;
+        fixture.capabilities.orders_across_streams = false;
+        fixture.capabilities.keeps_stored_events = false;
         Fixture { in_cluster_mode: true, ..fixture }
-    }
-
-    async fn three_masters(settings: RedisServerBuilder) -> Servers {
-        Servers::Cluster(Arc::new(ClusterSet::builder().node(settings).replicas(0).start().await))
     }
 
     /// A Redis server of its own that runs in cluster mode and serves all slots.
@@ -148,6 +169,9 @@ impl Fixture {
                 survives_a_broker_restart: true,
                 open_to_others: true,
                 local_first: false,
+                counts_receivers: true,
+                orders_across_streams: true,
+                keeps_stored_events: true,
             },
             config: servers.config(),
             scope: String::new(),
@@ -167,7 +191,10 @@ impl Fixture {
         let in_cluster_mode = self.in_cluster_mode;
         let started = match &self.servers {
             Some(Servers::Sentinel(_)) => Fixture::watched(settings).await,
-            Some(Servers::Cluster(_)) => Fixture::three_masters(settings).await,
+            Some(Servers::Cluster(_)) => {
+                let set = ClusterSet::builder().node(settings).replicas(0).start().await;
+                Servers::LastingCluster(Arc::new(set))
+            }
             _ if in_cluster_mode => Servers::One(Arc::new(cluster::one_server_of(settings).await)),
             _ => Servers::One(Arc::new(settings.start().await)),
         };
@@ -182,6 +209,11 @@ impl Fixture {
         fixture.scope = scope.to_owned();
         fixture.config["channelPrefix"] = json!(scope);
         fixture
+    }
+
+    /// Whether so many have received an event of which `told` were told, as far as the transport counts.
+    pub fn are_received(&self, told: i64, expected: i64) -> bool {
+        if self.capabilities.counts_receivers { told == expected } else { (0..=expected).contains(&told) }
     }
 
     /// A name within its scope.
@@ -227,6 +259,9 @@ impl Fixture {
     pub async fn restart(&self) {
         for server in self.servers.as_ref().expect("the capability").masters() {
             server.restart().await;
+        }
+        if let Some(Servers::LastingCluster(set)) = &self.servers {
+            set.settled().await;
         }
     }
 
