@@ -2,8 +2,9 @@
 //!
 //! - this file: a client of three masters, and a load on it.
 //! - `one_server`: one server that serves all slots, by its address.
-//! - `moving`: slots move; `failover`: masters are replaced; `membership`: nodes come, go, and are called otherwise.
+//! - `moving`: slots move; `failover`: masters are replaced; `demoted`: what links to them do then; `membership`: nodes come, go, and are called otherwise.
 
+mod demoted;
 mod failover;
 mod membership;
 mod moving;
