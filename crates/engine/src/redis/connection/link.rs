@@ -218,9 +218,12 @@ impl<S: Session> Link<S> {
     async fn wait(&mut self, delay: u64) -> Result<(), Ended> {
         let at = self.context.clock.now_ms().saturating_add(delay);
         let pause = sleep_until(self.context.clock.instant(at));
-        let Some(superseded) = self.endpoint.superseded(&self.id, self.address.as_ref()) else {
-            return self.meanwhile(pause).await;
+        // The link of a node never has another server to connect to.
+        let superseded = match self.id.node() {
+            None => self.endpoint.superseded(&self.id, self.address.as_ref()),
+            Some(_) => None,
         };
+        let Some(superseded) = superseded else { return self.meanwhile(pause).await };
         let is_superseded = self.meanwhile(async {
             tokio::select! {
                 () = pause => false,

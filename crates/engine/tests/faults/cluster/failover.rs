@@ -25,7 +25,9 @@ async fn a_planned_failover_loses_nothing_that_a_replica_has_confirmed() {
         assert_between(promoted.elapsed(), 0, 2_000);
         set.settled().await;
     }
+    eprintln!("ending");
     let sent = load.end().await;
+    eprintln!("ended");
     let kept = kept(&set).await;
     let (lost, _) = judge(&sent, &kept);
     assert_eq!(lost, 0, "a replica has confirmed all that was resolved");
@@ -42,6 +44,7 @@ async fn a_master_that_died_is_replaced() {
     let load = Load::start(of_set(&set), 10, json!({}));
     inbox.wait_for(100).await;
     let master = set.master_of_key("orders").await;
+    eprintln!("kill");
     set.kill(master);
     let died = Instant::now();
     let slot = set.slot_of("orders").await;
@@ -49,12 +52,16 @@ async fn a_master_that_died_is_replaced() {
         set.served_by(slot).await.is_some_and(|node| node.port() != master.port())
     })
     .await;
+    eprintln!("taken over {:?}", died.elapsed());
     let before = inbox.types().iter().filter(|event_type| *event_type == "o.a").count();
     let went_on = || async { inbox.types().iter().filter(|t| *t == "o.a").count() > before + 20 };
     eventually(PATIENCE, "events of its streams", went_on).await;
+    eprintln!("went on {:?}", died.elapsed());
     // The time of the nodes, two seconds, and three more.
     assert_between(died.elapsed(), 0, 5_000);
+    eprintln!("ending");
     let sent = load.end().await;
+    eprintln!("ended");
     let kept = kept(&set).await;
     judge(&sent, &kept);
     handled(&inbox, &kept).await;
@@ -65,7 +72,9 @@ async fn a_master_that_died_is_replaced() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn live_events_are_heard_from_another_node() {
     let set = ClusterSet::start().await;
+    eprintln!("started");
     let bus = ready(of_set(&set)).await;
+    eprintln!("ready");
     let live = Inbox::of(&bus, &["live"]).await;
     let mut heard_from = None;
     for node in set.nodes() {
@@ -75,6 +84,7 @@ async fn live_events_are_heard_from_another_node() {
             heard_from = Some(node);
         }
     }
+    eprintln!("found");
     let mark = bus.notices.mark();
     set.kill(heard_from.expect("a node that has the subscription"));
     let died = Instant::now();
