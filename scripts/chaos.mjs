@@ -1,10 +1,12 @@
-// `npm run chaos -- [--seed n] [--seconds 60] [--runs 1] [--restarts n] [--topology sentinel]`: publishers and consumers in processes of
-// their own, while consumers are killed, frozen and deployed and the server is killed, at moments that follow from the
-// seed. Fails when the account of a group on a stream does not balance: what it has handled, its dead letters, and
-// what it was told to have lost are together what the server has accepted, and no entry is handled and dead.
+// `npm run chaos -- [--seed n] [--seconds 60] [--runs 1] [--restarts n] [--topology sentinel|cluster]`:
+// publishers and consumers in processes of their own, while consumers are killed, frozen and deployed and the server is
+// killed, at moments that follow from the seed. Fails when the account of a group on a stream does not balance: what it
+// has handled, its dead letters, and what it was told to have lost are together what the server has accepted, and no
+// entry is handled and dead.
 // With --topology sentinel there are a master, two replicas and three sentinels instead of one server: masters are
 // killed, frozen and failed over, and sentinels are killed and frozen. Nothing is lost then that all replicas had when
-// its publish resolved; what is lost of the rest is told.
+// its publish resolved; what is lost of the rest is told. With --topology cluster there are three masters with a replica
+// each, of which the same holds, and the slots of all streams are moved.
 // With --restarts every consumer is killed so many times in quick succession, and nothing else happens.
 // OXBUS_BEFORE names a checkout of another build, built there, of which half of the processes then are.
 
@@ -38,8 +40,8 @@ await script('chaos', async () => {
     number('restarts', 0),
   ];
   const { topology } = values;
-  if (!['standalone', 'sentinel'].includes(topology)) {
-    throw new SetupError(`--topology is standalone or sentinel, not ${topology}`);
+  if (!['standalone', 'sentinel', 'cluster'].includes(topology)) {
+    throw new SetupError(`--topology is standalone, sentinel or cluster, not ${topology}`);
   }
   if (topology !== 'standalone' && (restarts > 0 || process.env.OXBUS_BEFORE)) {
     throw new SetupError('--restarts and OXBUS_BEFORE are for one server only');

@@ -76,3 +76,37 @@ export async function deploy(workers, random, isOver) {
     for (const worker of chosen) worker.start();
   }
 }
+
+/** Shorter and longer than others wait until they take a server for down. */
+export const away = (random) => pause(random.between(200, 5000));
+
+export async function killed(server, random) {
+  await server.kill();
+  await away(random);
+  await server.start();
+}
+
+export async function frozen(server, random) {
+  server.freeze();
+  await away(random);
+  server.thaw();
+}
+
+/**
+ * The faults of a set of servers, one after the other, each when the set has recovered from the one before.
+ *
+ * @returns how often each came
+ */
+export async function disturbSet(set, random, isOver) {
+  const counts = {};
+  let next = [];
+  for (;;) {
+    await pause(random.between(500, 2500));
+    if (isOver()) return counts;
+    if (next.length === 0) next = random.shuffled(Object.keys(set.faults));
+    const name = next.pop();
+    counts[name] = (counts[name] ?? 0) + 1;
+    await set.faults[name](set, random);
+    await set.settled();
+  }
+}

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createClusterSet } from './cluster-set.mjs';
 import { RestartableProcess } from './processes.mjs';
 import { createRandom } from './random.mjs';
 import { createSentinelSet } from './sentinel-set.mjs';
@@ -13,7 +14,11 @@ const READY_LIMIT_MS = 30_000;
 /** How long everything may take to come to rest after the last fault. */
 const QUIET_LIMIT_MS = 60_000;
 
-const topologies = { standalone: createSingleServer, sentinel: createSentinelSet };
+const topologies = {
+  standalone: createSingleServer,
+  sentinel: createSentinelSet,
+  cluster: createClusterSet,
+};
 
 /**
  * One run: publishers and consumers at work while things go wrong, then rest, then the verification. With `restarts`
@@ -67,22 +72,27 @@ async function runSetting({ name, random, folder, seconds, restarts, topology })
   const workers = [...consumers, ...publishers];
   const journals = () => workers.flatMap((worker) => worker.journals);
   const redis = await server.connection();
+  const verified = () =>
+    verify({
+      ...{ redis, setting: name, journals: journals() },
+      deadLettersOf: server.deadLettersOf ?? ((stream) => `${stream}:dlq`),
+    });
   const problems = [];
-  if (!(await untilQuiet({ redis, name, journals, workers }))) {
+  if (!(await untilQuiet({ redis, name, verified, workers }))) {
     problems.push('the groups did not come to rest');
   }
   await Promise.all(consumers.map((worker) => worker.stop()));
-  const verified = await verify(redis, name, journals());
-  problems.push(...workers.flatMap((worker) => worker.problems), ...verified.problems);
+  const found = await verified();
+  problems.push(...workers.flatMap((worker) => worker.problems), ...found.problems);
   redis.disconnect();
   await server.end();
   const sum = (key) => consumers.reduce((total, worker) => total + worker[key], 0);
   return {
     problems: problems.map((text) => `${name}: ${text}`),
-    accounts: verified.accounts,
-    resolved: verified.resolved,
+    accounts: found.accounts,
+    resolved: found.resolved,
     summary: {
-      ...verified.summary,
+      ...found.summary,
       ...{ kills: sum('kills'), freezes: sum('freezes'), stops: sum('stops') },
       ...counts,
     },
@@ -90,11 +100,11 @@ async function runSetting({ name, random, folder, seconds, restarts, topology })
 }
 
 /** Whether all is read and settled, and the sums agree: what a group takes up again is not pending yet. */
-async function untilQuiet({ redis, name, journals, workers }) {
+async function untilQuiet({ redis, name, verified, workers }) {
   const deadline = Date.now() + QUIET_LIMIT_MS;
   for (;;) {
     if ((await unfinished(redis, name)).length === 0) {
-      const { accounts } = await verify(redis, name, journals());
+      const { accounts } = await verified();
       if (accounts.every(({ balance }) => balance === 0)) return true;
     }
     // Without its consumers no group comes to rest.

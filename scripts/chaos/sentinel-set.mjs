@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { flat } from './entries.mjs';
+import { sentinelFaults } from './sentinel-faults.mjs';
 import { createServer, persistent } from './server.mjs';
 import { until } from './waiting.mjs';
 
@@ -62,6 +63,7 @@ export async function createSentinelSet(folder) {
     sentinels,
     /** How many replicas cover all. */
     replicas: REPLICAS,
+    faults: sentinelFaults,
     redis: { sentinel: { name: NAME, nodes: sentinels.map(({ address }) => address) } },
     async master() {
       const port = await until(SETTLE_LIMIT_MS, 'sentinels that agree on a master', agreed);

@@ -15,6 +15,12 @@ const ANSWER_LIMIT_MS = 1000;
  */
 const [FIRST_PORT, PORTS, BUS_OFFSET] = [12_000, 10_000, 10_000];
 
+/** No server outlives the run, however that ends. */
+const servers = new Set();
+process.once('exit', () => {
+  for (const server of servers) server.kill();
+});
+
 async function isFree(port) {
   const listener = createListener().listen(port, '127.0.0.1');
   try {
@@ -75,6 +81,7 @@ export async function createServer(folder, settings, { asSentinel = false } = {}
     },
     /** Resolves when it has read its files and answers. */
     async start() {
+      servers.add(server);
       if (!existsSync(file)) {
         const all = { port, bind: '127.0.0.1', dir: folder, logfile: 'redis.log', ...settings };
         const lines = Object.entries(all).flatMap(([name, values]) =>
@@ -92,6 +99,7 @@ export async function createServer(folder, settings, { asSentinel = false } = {}
       }
     },
     async kill() {
+      servers.delete(server);
       if (!server.runs) return;
       const ended = once(child, 'exit');
       child.kill('SIGKILL');
@@ -100,7 +108,6 @@ export async function createServer(folder, settings, { asSentinel = false } = {}
     freeze: () => child.kill('SIGSTOP'),
     thaw: () => child.kill('SIGCONT'),
   };
-  process.once('exit', () => child?.kill('SIGKILL'));
   await server.start();
   return server;
 }

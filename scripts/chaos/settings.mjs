@@ -5,13 +5,13 @@ import {
   deploy,
   disturbConsumer,
   disturbServer,
+  disturbSet,
   growService,
   restartConsumer,
   someBuild,
 } from './faults.mjs';
 import { createRandom } from './random.mjs';
 import { kinds, settings } from './scenario.mjs';
-import { disturbSentinelSet } from './sentinel-faults.mjs';
 
 const publishersOf = (setting, program) =>
   settings[setting].publishers.map((params, index) =>
@@ -86,7 +86,7 @@ export function failover({ server, program, random, seconds }) {
       const end = Date.now() + seconds * 1000;
       const isOver = () => Date.now() > end;
       const [faults] = await Promise.all([
-        disturbSentinelSet(server, ofServers, isOver),
+        disturbSet(server, ofServers, isOver),
         growService(late, ofLate, isOver, seconds),
         ...members.map((worker, index) => disturbConsumer(worker, generators[index], isOver)),
       ]);

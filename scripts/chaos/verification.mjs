@@ -46,7 +46,7 @@ function gather(journals) {
 }
 
 /** @returns problems, the accounts of the groups, and what is worth knowing when there are no problems */
-export async function verify(redis, setting, journals) {
+export async function verify({ redis, setting, journals, deadLettersOf }) {
   const { streams } = settings[setting];
   const written = gather(journals);
   const problems = [];
@@ -61,7 +61,7 @@ export async function verify(redis, setting, journals) {
   const accounts = [];
   const streamOf = (type) => `chaos-${type.split('.')[1]}`;
   for (const { name, consumerGroups } of streams) {
-    const own = await readStream(redis, `${name}:dlq`);
+    const own = await readStream(redis, deadLettersOf(name));
     const held = await readStream(redis, name);
     const stored = new Set(held.map(({ eventId }) => eventId));
     const counts = (id) => !failsOver(setting) || stored.has(id);

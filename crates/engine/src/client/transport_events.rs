@@ -117,7 +117,7 @@ impl TransportEvents for ClientEvents {
         let ready = state.lifecycle.link_up(link, now);
         self.outages.up(link, &state.config.redis.servers, now);
         // From then on the store takes commands.
-        if *link == LinkId::Publisher || !state.config.mode.has_server() {
+        if link.is_publisher() || !state.config.mode.has_server() {
             if let Some(groups) = self.groups() {
                 groups.maintenance().ensure_streams();
             }

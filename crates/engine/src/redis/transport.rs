@@ -28,15 +28,17 @@ use crate::redis::connection::server_info;
 use crate::redis::publisher::group_gate::GroupGate;
 use crate::redis::publisher::hybrid::Hybrid;
 use crate::redis::publisher::input::Input;
-use crate::redis::publisher::session::Publisher;
 use crate::redis::resp::value::RespValue;
 use crate::redis::streams::command_link::CommandLink;
-use crate::redis::streams::command_session::CommandSession;
 use crate::redis::streams::group_reader::GroupReader;
 use crate::redis::streams::store::RedisStore;
 use crate::redis::streams::store_replies;
 use crate::redis::subscriber;
 use crate::redis::subscriber::Subscriber;
+use crate::redis::routes::Routes;
+use crate::redis::topology::cluster::ClusterWatch;
+use crate::redis::topology::cluster::report::NO_REPLICA;
+use crate::redis::topology::cluster::view::ClusterView;
 use crate::redis::topology::sentinel::SentinelWatch;
 use crate::redis::topology::{SingleServer, Topology};
 use crate::runtime::tasks::Tasks;
@@ -49,6 +51,7 @@ use crate::transport::{Boxed, Probe, Submission, Transport};
 pub(crate) struct RedisTransport {
     context: Arc<TransportContext>,
     connector: Connector,
+    routes: Routes,
     commands: Arc<CommandLink>,
     store: Arc<RedisStore>,
     replicated: Arc<LazyLink<Input>>,
@@ -68,16 +71,22 @@ struct Links {
 }
 
 impl RedisTransport {
-    /// The transport to the one server of the configuration.
+    /// The transport to the servers of the configuration.
     pub(crate) fn new(context: TransportContext, tasks: Tasks) -> Self {
         let handshake = Arc::new(Handshake::new(&context.config, Box::new(SystemNames)));
+        let mut cluster = None;
         let topology: Box<dyn Topology> = match &context.config.redis.servers {
             Servers::One(address) => Box::new(SingleServer(address.clone())),
             Servers::Sentinel(sentinel) => {
                 Box::new(SentinelWatch::new(&context, sentinel, handshake.clone(), tasks.clone()))
             }
+            Servers::Cluster(config) => {
+                let view = Arc::new(ClusterView::new(config));
+                cluster = Some(view.clone());
+                Box::new(ClusterWatch::new(&context, config, view, tasks.clone()))
+            }
         };
-        RedisTransport::with(context, tasks, Endpoint::new(topology, handshake))
+        RedisTransport::with(context, tasks, Endpoint::new(topology, handshake), cluster)
     }
 
     /// The transport to the servers of a topology.
@@ -88,29 +97,31 @@ impl RedisTransport {
         topology: Box<dyn Topology>,
     ) -> Self {
         let handshake = Handshake::new(&context.config, Box::new(SystemNames));
-        RedisTransport::with(context, tasks, Endpoint::new(topology, Arc::new(handshake)))
+        RedisTransport::with(context, tasks, Endpoint::new(topology, Arc::new(handshake)), None)
     }
 
-    fn with(context: TransportContext, tasks: Tasks, endpoint: Arc<Endpoint>) -> Self {
+    fn with(
+        context: TransportContext,
+        tasks: Tasks,
+        endpoint: Arc<Endpoint>,
+        cluster: Option<Arc<ClusterView>>,
+    ) -> Self {
         let context = Arc::new(context);
         let config = &context.config;
         let gate = Arc::new(GroupGate::new(&config.streams));
         let connector = Connector { context: context.clone(), endpoint: endpoint.clone(), tasks };
-        let start = connector.clone();
-        let link = LazyLink::new(move || start.start(CommandSession::new(start.context.clone())));
-        let commands = CommandLink::new(context.clone(), endpoint, link);
+        let routes = Routes::new(connector.clone(), gate.clone(), cluster);
+        let commands = CommandLink::new(context.clone(), endpoint, routes.command_links());
         // Also without live events: those who hear it do not look for what is handed back.
         let handed_back = context.channels.named(HANDED_BACK);
         let store = Arc::new(RedisStore::new(commands.clone(), config, handed_back.into()));
-        let (start, of_replicated) = (connector.clone(), gate.clone());
-        let replicated = Arc::new(LazyLink::new(move || {
-            start.start(Publisher::replicated(start.context.clone(), of_replicated.clone()))
-        }));
+        let replicated = Arc::new(routes.replicated());
         let hybrid = (config.mode == Mode::Hybrid)
             .then(|| Mutex::new(Hybrid::new(context.clone(), replicated.clone())));
         RedisTransport {
             context,
             connector,
+            routes,
             commands,
             store,
             replicated,
@@ -141,6 +152,10 @@ impl RedisTransport {
 
     /// Sends a command on the publisher's link.
     async fn ask_publisher(&self, command: redis::Cmd) -> Result<RespValue, BusError> {
+        if self.routes.is_of_cluster() {
+            // Its publishers have no link that any question could go to.
+            return self.commands.ask(&command, self.commands.deadline()).await;
+        }
         let (sender, answer) = oneshot::channel();
         let gone = || BusError::new(ErrorKind::ConnectionLost, "not connected");
         if !self.send(Input::Ask(command, sender)) {
@@ -183,8 +198,7 @@ impl Transport for RedisTransport {
     fn start(&self) {
         let mut links = self.links();
         if links.publisher.is_none() && !links.closed {
-            let session = Publisher::new(self.context.clone(), self.gate.clone(), self.replicated.clone());
-            links.publisher = Some(self.connector.start(session));
+            links.publisher = Some(self.routes.publisher(&self.commands, self.replicated.clone()));
         }
     }
 
@@ -236,21 +250,26 @@ impl Transport for RedisTransport {
                 time_limit(limit, self.probe_subscriber()),
                 time_limit(limit, self.commands.probe()),
             );
-            let asked = vec![
-                (LinkId::Publisher, publisher.is_ok()),
-                (LinkId::Subscriber, subscriber.is_ok()),
-                (LinkId::Consumer, consumer.is_ok()),
-            ];
-            let is_refusal = |error: &BusError| server_error::refuses_writes(&error.message);
-            let refuses_writes = consumer.as_ref().ok().and_then(|answer| answer.as_ref().err()).cloned();
-            let refuses_writes = refuses_writes.filter(is_refusal);
+            let mut asked = vec![(LinkId::Subscriber, subscriber.is_ok())];
+            if !self.routes.is_of_cluster() {
+                asked.push((LinkId::Publisher, publisher.is_ok()));
+            }
+            let consumers = consumer.as_deref().unwrap_or_default();
+            asked.extend(consumers.iter().map(|(link, _)| (link.clone(), true)));
+            if consumer.is_err() {
+                asked.push((LinkId::Consumer, false));
+            }
+            let mut refusals = consumers.iter().filter_map(|(_, answer)| answer.as_ref().err());
+            let refuses_writes =
+                refusals.find(|error| server_error::refuses_writes(&error.message)).cloned();
             let late = || failed(BusError::new(ErrorKind::CommandTimeout, "no answer in time"));
             let mut probe = Probe { asked, refuses_writes, ..publisher.unwrap_or_else(|_| late()) };
             if let (Some((report, warnings)), Some(server)) =
                 (self.connector.endpoint.report(), probe.server.as_object_mut())
             {
-                server.insert("sentinel".to_owned(), report);
-                probe.warnings.extend(warnings);
+                server.insert(self.routes.report_name().to_owned(), report);
+                let is_wanted = |(code, _): &(&str, String)| *code != NO_REPLICA || self.replicated.is_started();
+                probe.warnings.extend(warnings.into_iter().filter(is_wanted));
             }
             probe
         })
@@ -327,7 +346,7 @@ impl Transport for RedisTransport {
     fn join(&self, group: GroupKey, name: Arc<str>) {
         let mut links = self.links();
         if !links.closed {
-            let start = || GroupReader::start(group, name, &self.connector);
+            let start = || self.routes.reader(group, name, &self.commands);
             links.readers.entry(group).or_insert_with(start);
         }
         drop(links);

@@ -1,13 +1,16 @@
 //! Which link of a client.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
-/// A link of a client. The order is that of the names, which reports are sorted by.
+use oxbus_model::config::Address;
+
+/// A link of a client. The order is that of the kinds' names, then of the groups and of the nodes; reports are sorted by it.
 ///
-/// A client has one link of each kind, and one reader for each consumer group. Where a transport will keep one for each
-/// node of a cluster, the variants take the node as well.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A client has one link of each kind, and one reader for each consumer group; of a Cluster it has one for each node that it
+/// uses.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum LinkId {
     /// Commands on streams, whose answers a caller waits for.
     Consumer,
@@ -21,9 +24,32 @@ pub(crate) enum LinkId {
     Replicated,
     /// Live messages.
     Subscriber,
+    /// One of these to a node of a Cluster.
+    OfNode(Arc<(LinkId, Address)>),
 }
 
 impl LinkId {
+    /// The link of this kind to a node.
+    pub(crate) fn at(self, node: &Address) -> LinkId {
+        LinkId::OfNode(Arc::new((self, node.clone())))
+    }
+
+    /// The node of a Cluster that it belongs to.
+    pub(crate) fn node(&self) -> Option<&Address> {
+        match self {
+            LinkId::OfNode(of) => Some(&of.1),
+            _ => None,
+        }
+    }
+
+    /// Whether it is the publisher, or one of several.
+    pub(crate) fn is_publisher(&self) -> bool {
+        match self {
+            LinkId::OfNode(of) => of.0.is_publisher(),
+            other => *other == LinkId::Publisher,
+        }
+    }
+
     /// The name of its kind, which all readers share.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
@@ -33,6 +59,7 @@ impl LinkId {
             LinkId::Reader(_) => "reader",
             LinkId::Replicated => "replicated",
             LinkId::Subscriber => "subscriber",
+            LinkId::OfNode(of) => of.0.kind(),
         }
     }
 
@@ -40,8 +67,32 @@ impl LinkId {
     pub(crate) fn name(&self) -> Arc<str> {
         match self {
             LinkId::Reader(group) => format!("{}:{group}", self.kind()).into(),
+            LinkId::OfNode(of) => format!("{}@{}", of.0.name(), of.1).into(),
             _ => self.kind().into(),
         }
+    }
+
+    fn rank(&self) -> (&'static str, Option<&str>, Option<&Address>) {
+        match self {
+            LinkId::Reader(group) => (self.kind(), Some(group), None),
+            LinkId::OfNode(of) => {
+                let (kind, group, _) = of.0.rank();
+                (kind, group, Some(&of.1))
+            }
+            _ => (self.kind(), None, None),
+        }
+    }
+}
+
+impl Ord for LinkId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.rank().cmp(&other.rank())
+    }
+}
+
+impl PartialOrd for LinkId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -57,17 +108,22 @@ mod tests {
 
     #[test]
     fn links_are_in_the_order_of_their_names() {
+        let node = |port| Address::Tcp { host: "h".to_owned(), port };
         let all = [
             LinkId::Consumer,
             LinkId::Memory,
             LinkId::Publisher,
+            LinkId::Publisher.at(&node(1)),
+            LinkId::Publisher.at(&node(2)),
             LinkId::Reader("a".into()),
+            LinkId::Reader("a".into()).at(&node(1)),
             LinkId::Reader("z".into()),
             LinkId::Replicated,
             LinkId::Subscriber,
         ];
         let names: Vec<String> = all.iter().map(ToString::to_string).collect();
         assert!(all.is_sorted() && names.is_sorted());
-        assert_eq!(names[3], "reader:a");
+        assert_eq!((&*names[3], &*names[6]), ("publisher@h:1", "reader:a@h:1"));
+        assert!(all[4].is_publisher() && !all[6].is_publisher() && all[6].node() == Some(&node(1)));
     }
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use oxbus_engine::Broker;
-use oxbus_testkit::{RedisServer, RedisServerBuilder, SentinelSet, cluster};
+use oxbus_testkit::{ClusterSet, RedisServer, RedisServerBuilder, SentinelSet, cluster};
 use serde_json::{Value, json};
 
+use crate::pool::Lease;
 use crate::support::Bus;
 
 /// What a transport can do beyond what every transport must.
@@ -18,6 +19,16 @@ pub struct Capabilities {
     /// A client's own handlers get its events before the broker has them. So they also get the events that
     /// never reach the broker: duplicates and cancelled ones.
     pub local_first: bool,
+    /// The outcome of a publish counts all who received the event, and not only those of one of several servers.
+    pub counts_receivers: bool,
+    /// Events of different streams, and those that are not stored, are delivered live in the order of their publishes.
+    pub orders_across_streams: bool,
+    /// An event can be kept by its id and stored in a stream.
+    pub keeps_stored_events: bool,
+}
+
+fn of_cluster(set: &ClusterSet) -> Value {
+    json!({ "redis": { "cluster": { "nodes": set.addresses() } } })
 }
 
 fn with_mode_of(other: &Value, mut config: Value) -> Value {
@@ -43,15 +54,41 @@ pub struct Fixture {
 enum Servers {
     One(Arc<RedisServer>),
     Sentinel(Arc<SentinelSet>),
+    /// Three masters, which other tests use afterwards.
+    Cluster(Arc<Lease>),
+    /// Three masters that only this test uses.
+    LastingCluster(Arc<ClusterSet>),
 }
 
 impl Servers {
-    /// The one that takes commands.
-    fn master(&self) -> &RedisServer {
+    /// All that take commands.
+    fn masters(&self) -> &[RedisServer] {
         match self {
-            Servers::One(server) => server,
-            Servers::Sentinel(set) => &set.servers[0],
+            Servers::One(server) => std::slice::from_ref(server),
+            Servers::Sentinel(set) => &set.servers[..1],
+            Servers::Cluster(lease) => lease.set().nodes(),
+            Servers::LastingCluster(set) => set.nodes(),
         }
+    }
+
+    /// Runs a command where its key is; one about a server on all of them.
+    async fn command(&self, args: &[impl AsRef<[u8]>]) -> oxbus_testkit::Value {
+        use oxbus_testkit::Value;
+        let mut replies = Vec::new();
+        let is_of_all = matches!(args[0].as_ref(), b"KEYS" | b"INFO" | b"CONFIG");
+        for server in self.masters() {
+            match server.try_command(args).await {
+                Err(why) if why.to_string().contains("MOVED ") => {}
+                reply if is_of_all => replies.push(reply.expect("a reply")),
+                reply => return reply.expect("a reply"),
+            }
+        }
+        let all = replies.into_iter().reduce(|all, next| match (all, next) {
+            (Value::Array(all), Value::Array(next)) => Value::Array([all, next].concat()),
+            (all, next) if args[0].as_ref() == b"INFO" => Value::bulk(&(all.text() + &next.text())),
+            (all, _) => all,
+        });
+        all.expect("a reply")
     }
 
     fn config(&self) -> Value {
@@ -60,6 +97,12 @@ impl Servers {
             Servers::Sentinel(set) => {
                 json!({ "redis": { "sentinel": { "name": set.name(), "nodes": set.nodes() } } })
             }
+            Servers::Cluster(lease) => {
+                let mut config = of_cluster(lease.set());
+                config["redis"]["password"] = json!(lease.password());
+                config
+            }
+            Servers::LastingCluster(set) => of_cluster(set),
         }
     }
 }
@@ -72,6 +115,9 @@ impl Fixture {
                 survives_a_broker_restart: false,
                 open_to_others: false,
                 local_first: false,
+                counts_receivers: true,
+                orders_across_streams: true,
+                keeps_stored_events: true,
             },
             config: json!({ "mode": "memory" }),
             scope: String::new(),
@@ -95,8 +141,17 @@ impl Fixture {
         Servers::Sentinel(Arc::new(SentinelSet::smallest(settings).await))
     }
 
-    /// A Redis server of its own that runs in cluster mode and serves all slots.
+    /// A Cluster of three masters of its own. What happens when slots move or masters go is a matter of the faults.
     pub async fn cluster() -> Fixture {
+        let mut fixture = Fixture::of(Servers::Cluster(Lease::take().await));
+        fixture.capabilities.counts_receivers = false;
+        fixture.capabilities.orders_across_streams = false;
+        fixture.capabilities.keeps_stored_events = false;
+        Fixture { in_cluster_mode: true, ..fixture }
+    }
+
+    /// A Redis server of its own that runs in cluster mode and serves all slots.
+    pub async fn cluster_node() -> Fixture {
         Fixture { in_cluster_mode: true, ..Fixture::of(Servers::One(Arc::new(cluster::one_server().await))) }
     }
 
@@ -114,6 +169,9 @@ impl Fixture {
                 survives_a_broker_restart: true,
                 open_to_others: true,
                 local_first: false,
+                counts_receivers: true,
+                orders_across_streams: true,
+                keeps_stored_events: true,
             },
             config: servers.config(),
             scope: String::new(),
@@ -133,6 +191,10 @@ impl Fixture {
         let in_cluster_mode = self.in_cluster_mode;
         let started = match &self.servers {
             Some(Servers::Sentinel(_)) => Fixture::watched(settings).await,
+            Some(Servers::Cluster(_)) => {
+                let set = ClusterSet::builder().node(settings).replicas(0).start().await;
+                Servers::LastingCluster(Arc::new(set))
+            }
             _ if in_cluster_mode => Servers::One(Arc::new(cluster::one_server_of(settings).await)),
             _ => Servers::One(Arc::new(settings.start().await)),
         };
@@ -147,6 +209,11 @@ impl Fixture {
         fixture.scope = scope.to_owned();
         fixture.config["channelPrefix"] = json!(scope);
         fixture
+    }
+
+    /// Whether so many have received an event of which `told` were told, as far as the transport counts.
+    pub fn are_received(&self, told: i64, expected: i64) -> bool {
+        if self.capabilities.counts_receivers { told == expected } else { (0..=expected).contains(&told) }
     }
 
     /// A name within its scope.
@@ -190,7 +257,12 @@ impl Fixture {
 
     /// Ends the broker and starts it again; empty, unless it is a [`Fixture::lasting`] one.
     pub async fn restart(&self) {
-        self.servers.as_ref().expect("the capability").master().restart().await;
+        for server in self.servers.as_ref().expect("the capability").masters() {
+            server.restart().await;
+        }
+        if let Some(Servers::LastingCluster(set)) = &self.servers {
+            set.settled().await;
+        }
     }
 
     /// Publishes bytes that Oxbus did not write; returns how many received them.
@@ -200,6 +272,6 @@ impl Fixture {
 
     /// Runs a command of the server.
     pub async fn command(&self, args: &[impl AsRef<[u8]>]) -> oxbus_testkit::Value {
-        self.servers.as_ref().expect("the capability").master().command(args).await
+        self.servers.as_ref().expect("the capability").command(args).await
     }
 }

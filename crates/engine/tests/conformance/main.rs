@@ -5,7 +5,7 @@
 //!
 //! # Layout
 //!
-//! - `fixture`: a broker to test against.
+//! - `fixture`: a broker to test against; `pool`: clusters, which take long to start.
 //! - `universal`, `endurance`: counterparts of Watermill's universal tests that make sense for live events.
 //! - `routing`, `subscribing`, `handling`, `overload`, `publishing`, `closing`: what Oxbus promises beyond.
 //! - `rooms`: rooms, users, and who is there.
@@ -15,17 +15,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "in a test a panic is a failure")]
 #![allow(clippy::disallowed_methods, reason = "a test is no client, and its tasks log nothing")]
 
-/// Makes a test of each function for each transport, with `with cluster;` also for a server in cluster mode. Every file lists its own functions, which are private:
+/// Makes a test of each function for each transport, with `with cluster;` also for one server in cluster mode. Every file lists its own functions, which are private:
 /// one that is not listed is dead code, and so the program does not compile.
 macro_rules! suite {
     (with cluster; $($test:ident),+ $(,)?) => {
         suite!($($test),+);
-        suite!(@ cluster: $($test)+);
+        suite!(@ cluster_node: $($test)+);
     };
     ($($test:ident),+ $(,)?) => {
         suite!(@ memory: $($test)+);
         suite!(@ redis: $($test)+);
         suite!(@ sentinel: $($test)+);
+        suite!(@ cluster: $($test)+);
         suite!(@ hybrid: $($test)+);
     };
     (@ $transport:ident: $($test:ident)+) => {
@@ -51,6 +52,7 @@ mod fixture;
 mod handling;
 mod overload;
 mod patterns;
+mod pool;
 mod publishing;
 mod rooms;
 mod routing;

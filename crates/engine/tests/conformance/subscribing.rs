@@ -18,7 +18,8 @@ suite! {
 async fn implicit_connect(fixture: &Fixture) {
     let (publisher, subscriber) = (fixture.idle_bus(json!({})), fixture.idle_bus(json!({})));
     let inbox = Inbox::of(&subscriber, &["job"]).await;
-    assert_eq!(publisher.publish("job", 1).await.unwrap().receivers, 1);
+    let told = publisher.publish("job", 1).await.unwrap().receivers;
+    assert!(fixture.are_received(told, 1), "{told} received");
     inbox.wait_for(1).await;
     publisher.wait_for_state(State::Ready).await;
     subscriber.wait_for_state(State::Ready).await;

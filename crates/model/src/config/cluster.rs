@@ -1,10 +1,73 @@
-//! What a configuration may not ask of a server in cluster mode.
+//! How a Redis Cluster is reached, and what a configuration may not ask of a server in cluster mode.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 
 use super::Config;
+use crate::config::address::Address;
+use crate::config::node_address::node;
+use crate::config::url::DEFAULT_PORT;
 use crate::error::{BusError, ErrorKind};
+use crate::options::reader::{NOT_AVAILABLE, Reader};
 use crate::stream_store::{KeyLayout, fits_cluster};
+use crate::topology::redirect::AddressMap;
+
+/// The most nodes that a configuration names; the others are found.
+const MOST_NODES: usize = 32;
+/// The most entries of an address map.
+const MOST_ADDRESSES: usize = 2_000;
+
+/// How the nodes of a Redis Cluster are reached. The user, the password and the TLS of the servers are used for all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterConfig {
+    /// Nodes of the Cluster, of which one that answers is enough to find all: 1–32, all different.
+    pub nodes: Vec<Address>,
+    /// Where nodes are reached that announce other addresses. Default: nothing.
+    pub addresses: AddressMap,
+}
+
+impl fmt::Display for ClusterConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nodes: Vec<String> = self.nodes.iter().map(ToString::to_string).collect();
+        write!(f, "the cluster of {}", nodes.join(", "))
+    }
+}
+
+impl ClusterConfig {
+    /// Reads `cluster`.
+    pub(super) fn read(r: &mut Reader) -> Result<Option<Self>, BusError> {
+        let Some(mut r) = r.object("cluster")? else { return Ok(None) };
+        let kind = r.kind();
+        let nodes = r.list("nodes", |path, value| node(&path, value, DEFAULT_PORT, kind))?.unwrap_or_default();
+        if nodes.is_empty() || nodes.len() > MOST_NODES {
+            return Err(r.error("nodes", format!("expected 1 to {MOST_NODES} nodes, got {}", nodes.len())));
+        }
+        let twice = |(at, node): &(usize, &Address)| nodes[..*at].contains(node);
+        if let Some((at, node)) = nodes.iter().enumerate().find(twice) {
+            return Err(r.error(&format!("nodes[{at}]"), format_args!("names {node} a second time")));
+        }
+        match r.string("pubsub")?.as_deref() {
+            None | Some("broadcast") => {}
+            Some("sharded") => {
+                return Err(r.error("pubsub", format_args!("'sharded' is {NOT_AVAILABLE}; use 'broadcast'")));
+            }
+            Some(_) => return Err(r.error("pubsub", "expected 'broadcast' or 'sharded'")),
+        }
+        r.unavailable(&["lanes"])?;
+        let path = r.path_of("addressMap");
+        let mut addresses = BTreeMap::new();
+        for (announced, reached) in r.map("addressMap")?.unwrap_or_default() {
+            let at = format!("{path}[{announced:?}]");
+            addresses.insert(announced, node(&at, reached, DEFAULT_PORT, kind)?);
+        }
+        if addresses.len() > MOST_ADDRESSES {
+            let message = format!("has at most {MOST_ADDRESSES} entries, got {}", addresses.len());
+            return Err(r.error("addressMap", message));
+        }
+        r.finish()?;
+        Ok(Some(ClusterConfig { nodes, addresses: AddressMap(addresses) }))
+    }
+}
 
 /// Accepts a configuration for a server in cluster mode.
 ///
@@ -49,10 +112,52 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::config::Environment;
+    use crate::config::{Environment, Servers};
 
     fn check(config: Value) -> Result<(), BusError> {
         check_cluster(&Config::resolve(&config.to_string(), &Environment::default()).unwrap())
+    }
+
+    #[test]
+    fn a_cluster_is_given_by_some_of_its_nodes() {
+        let resolve = |cluster: Value| {
+            Config::resolve(&json!({ "redis": { "cluster": cluster } }).to_string(), &Environment::default())
+        };
+        let map = json!({ "10.0.0.1:6379": "localhost:7001", "10.0.0.2": { "host": "tunnel" } });
+        let cluster = json!({ "nodes": ["a", "b:7000"], "pubsub": "broadcast", "addressMap": map });
+        let config = resolve(cluster).unwrap();
+        assert_eq!(config.redis.servers.to_string(), "the cluster of a:6379, b:7000");
+        let Servers::Cluster(cluster) = &config.redis.servers else { panic!("{config:?}") };
+        assert_eq!(cluster.addresses.0.len(), 2);
+        for (cluster, path) in [
+            (json!({}), "redis.cluster.nodes"),
+            (json!({ "nodes": ["a", "a:6379"] }), "redis.cluster.nodes[1]"),
+            (json!({ "nodes": ["a"], "pubsub": "sharded" }), "redis.cluster.pubsub"),
+            (json!({ "nodes": ["a"], "lanes": 16 }), "redis.cluster.lanes"),
+            (json!({ "nodes": ["a"], "addressMap": { "b": "c:x" } }), r#"redis.cluster.addressMap["b"]"#),
+            (json!({ "nodes": ["a"], "seeds": [] }), "redis.cluster.seeds"),
+        ] {
+            let error = resolve(cluster).unwrap_err();
+            assert_eq!((error.kind, error.path.as_deref()), (ErrorKind::InvalidConfig, Some(path)), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_a_cluster_cannot_do_is_an_invalid_configuration() {
+        let with = |more: Value| {
+            let mut config = json!({ "redis": { "cluster": { "nodes": ["a"] } } });
+            config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            Config::resolve(&config.to_string(), &Environment::default())
+        };
+        with(json!({ "streams": [{ "name": "{shop}:orders", "events": "*" }] })).unwrap();
+        for (config, path) in [
+            (json!({ "redis": { "cluster": { "nodes": ["a"] }, "database": 1 } }), "redis.database"),
+            (json!({ "redis": { "cluster": { "nodes": ["a"] }, "url": "redis://h" } }), "redis.url"),
+            (json!({ "streams": [{ "name": "a}b", "events": "*" }] }), "streams[0].name"),
+        ] {
+            let error = with(config).unwrap_err();
+            assert_eq!((error.kind, error.path.as_deref()), (ErrorKind::InvalidConfig, Some(path)), "{error}");
+        }
     }
 
     #[test]

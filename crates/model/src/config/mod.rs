@@ -18,6 +18,7 @@ mod environment;
 mod json_rule;
 mod log_level;
 mod mode;
+mod node_address;
 mod notice;
 mod redis;
 pub(crate) mod retry;
@@ -38,7 +39,7 @@ use crate::retry::RetryPolicy;
 use crate::stream_store::keys;
 
 pub use address::Address;
-pub use cluster::check_cluster;
+pub use cluster::{ClusterConfig, check_cluster};
 pub use durable::Durable;
 pub use environment::Environment;
 pub use json_rule::JsonRule;
@@ -224,10 +225,15 @@ impl Config {
         let Server { mode, mut redis, no_address } = resolve_mode(mode, redis, durable, env, &mut notices)?;
         let of_sentinels = match &mut redis.servers {
             Servers::Sentinel(sentinel) => sentinel.tls.as_mut(),
-            Servers::One(_) => None,
+            Servers::One(_) | Servers::Cluster(_) => None,
         };
         redis.tls.iter_mut().chain(of_sentinels).for_each(|tls| tls.complete(env));
-        Ok(Config { mode, redis, notices, no_address, ..config })
+        let config = Config { mode, redis, notices, no_address, ..config };
+        if matches!(config.redis.servers, Servers::Cluster(_)) {
+            check_cluster(&config)
+                .map_err(|error| BusError { kind: ErrorKind::InvalidConfig, ..error })?;
+        }
+        Ok(config)
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::config::address::Address;
+use crate::config::cluster::ClusterConfig;
 use crate::config::environment::Environment;
 use crate::config::notice::Notice;
 use crate::config::secret::Secret;
@@ -23,6 +24,8 @@ pub enum Servers {
     One(Address),
     /// A master and its replicas, watched by sentinels.
     Sentinel(Box<SentinelConfig>),
+    /// The masters of a Redis Cluster and their replicas.
+    Cluster(Box<ClusterConfig>),
 }
 
 impl fmt::Display for Servers {
@@ -30,6 +33,7 @@ impl fmt::Display for Servers {
         match self {
             Servers::One(address) => address.fmt(f),
             Servers::Sentinel(sentinel) => sentinel.fmt(f),
+            Servers::Cluster(cluster) => cluster.fmt(f),
         }
     }
 }
@@ -129,13 +133,21 @@ impl RedisConfig {
     }
 
     fn from_object(mut r: Reader, notices: &mut Vec<Notice>) -> Result<Self, BusError> {
-        r.unavailable(&["cluster"])?;
-        let sentinel = SentinelConfig::read(&mut r, notices)?;
-        if let Some(key) = ["url", "host", "port"].into_iter().find(|key| sentinel.is_some() && r.has(key)) {
-            let sentinel = r.path_of("sentinel");
-            return Err(
-                r.error(key, format_args!("contradicts {sentinel}: the sentinels say where the master is"))
-            );
+        let sentinel = SentinelConfig::read(&mut r, notices)?.map(|it| Servers::Sentinel(Box::new(it)));
+        let cluster = ClusterConfig::read(&mut r)?.map(|it| Servers::Cluster(Box::new(it)));
+        let several = match (sentinel, cluster) {
+            (Some(_), Some(_)) => {
+                return Err(r.error("cluster", "contradicts redis.sentinel: give one of them"));
+            }
+            (sentinel, cluster) => sentinel.or(cluster),
+        };
+        let of_cluster = matches!(several, Some(Servers::Cluster(_)));
+        if let Some(key) = ["url", "host", "port"].into_iter().find(|key| several.is_some() && r.has(key)) {
+            let (key_of, why) = match of_cluster {
+                true => ("cluster", "its nodes say where the servers are"),
+                false => ("sentinel", "the sentinels say where the master is"),
+            };
+            return Err(r.error(key, format_args!("contradicts {}: {why}", r.path_of(key_of))));
         }
         for (key, why) in IGNORED {
             if r.take(key).is_some() {
@@ -166,10 +178,7 @@ impl RedisConfig {
         }
         let d = RedisConfig::default();
         let config = RedisConfig {
-            servers: sentinel.map_or_else(
-                || Servers::One(address(place)),
-                |sentinel| Servers::Sentinel(Box::new(sentinel)),
-            ),
+            servers: several.unwrap_or_else(|| Servers::One(address(place))),
             username,
             password,
             database: database.unwrap_or(d.database),

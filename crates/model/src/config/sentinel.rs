@@ -2,13 +2,11 @@
 
 use std::fmt;
 
-use serde_json::Value;
-
 use crate::config::address::Address;
+use crate::config::node_address::node;
 use crate::config::notice::Notice;
 use crate::config::secret::Secret;
 use crate::config::tls::TlsConfig;
-use crate::config::url;
 use crate::error::BusError;
 use crate::options::reader::Reader;
 
@@ -51,7 +49,7 @@ impl SentinelConfig {
             return Err(r.error("name", "must not hold blanks"));
         }
         let kind = r.kind();
-        let nodes = r.list("nodes", |path, value| node(&path, value, kind))?.unwrap_or_default();
+        let nodes = r.list("nodes", |path, value| node(&path, value, DEFAULT_PORT, kind))?.unwrap_or_default();
         if nodes.is_empty() || nodes.len() > MOST_NODES {
             let message = format!("expected 1 to {MOST_NODES} sentinels, got {}", nodes.len());
             return Err(r.error("nodes", message));
@@ -74,41 +72,4 @@ impl SentinelConfig {
         r.finish()?;
         Ok(Some(config))
     }
-}
-
-/// One sentinel: `host`, `host:port`, `[::1]:port`, or an object with both.
-fn node(path: &str, value: Value, kind: crate::error::ErrorKind) -> Result<Address, BusError> {
-    let (host, port, at) = match value {
-        Value::String(text) => {
-            let text = text.trim();
-            let (host, port) = match text.rsplit_once(':') {
-                // An IPv6 address has brackets when a port follows.
-                Some((host, _)) if host.contains(':') && !host.ends_with(']') => (text, None),
-                Some((host, port)) => (host, Some(port)),
-                None => (text, None),
-            };
-            let port = port.map_or(Some(DEFAULT_PORT), |port| port.parse().ok().filter(|port| *port > 0));
-            let Some(port) = port else {
-                let message = "expected 'host:port' with a port from 1 to 65535";
-                return Err(BusError::at(kind, path, message));
-            };
-            (host.to_owned(), port, path.to_owned())
-        }
-        Value::Object(fields) => {
-            let mut r = Reader::of(kind, path.to_owned(), fields);
-            let host = r.string("host")?.ok_or_else(|| r.error("host", "is needed"))?;
-            let port = r.count("port", 1..=u32::from(u16::MAX))?.and_then(|port| u16::try_from(port).ok());
-            let at = r.path_of("host");
-            r.finish()?;
-            (host, port.unwrap_or(DEFAULT_PORT), at)
-        }
-        other => {
-            let got = crate::options::reader::type_name(&other);
-            let message = format!("expected 'host:port' or {{ host, port }}, got {got}");
-            return Err(BusError::at(kind, path, message));
-        }
-    };
-    let host = url::without_brackets(&host);
-    url::check_host(&at, host)?;
-    Ok(Address::Tcp { host: host.to_owned(), port })
 }

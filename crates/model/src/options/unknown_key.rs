@@ -62,7 +62,7 @@ const ELSEWHERE: &[(Place, &[&str], &str)] = &[
     (
         Redis,
         &["nodes", "clusterNodes", "rootNodes"],
-        "a cluster of several servers is not available in this release",
+        "the nodes of a cluster are given as 'cluster': { nodes }",
     ),
     (
         Redis,

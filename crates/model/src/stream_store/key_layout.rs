@@ -68,6 +68,21 @@ pub fn fits_cluster(stream: &str) -> bool {
     hash_tag(stream).is_some() || !stream.contains('}')
 }
 
+/// How many slots a Redis Cluster has.
+pub const SLOTS: u16 = 16_384;
+
+/// The slot of a key, as the specification of Redis Cluster has it: CRC16 (XMODEM) of the tag, or of the whole key, modulo
+/// [`SLOTS`].
+pub fn slot(key: &str) -> u16 {
+    let hashed = hash_tag(key).unwrap_or(key);
+    let crc = hashed.bytes().fold(0u16, |crc, byte| {
+        (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| {
+            if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 }
+        })
+    });
+    crc % SLOTS
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -75,17 +90,6 @@ mod tests {
     use super::KeyLayout::{Plain, Tagged};
     use super::*;
     use crate::stream_store::keys;
-
-    /// As the specification of Redis Cluster has it: CRC16 (XMODEM) of the tag, or of the whole key, modulo 16,384.
-    fn slot(key: &str) -> u16 {
-        let hashed = hash_tag(key).unwrap_or(key);
-        let crc = hashed.bytes().fold(0u16, |crc, byte| {
-            (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| {
-                if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 }
-            })
-        });
-        crc % 16_384
-    }
 
     #[test]
     fn slots_are_those_of_a_server() {

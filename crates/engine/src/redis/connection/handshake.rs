@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oxbus_model::config::{Address, Config};
+use oxbus_model::config::{Address, Config, Servers};
 use oxbus_model::stream_store::KeyLayout;
 use oxbus_model::{BusError, ErrorKind};
 use redis::{Cmd, cmd};
@@ -25,6 +25,8 @@ pub(in crate::redis) struct Handshake {
     connect_timeout: Duration,
     require_no_eviction: bool,
     layout: ServerLayout,
+    /// Whether the servers are those of a Cluster that is known as one: slots may lie on any of them.
+    of_cluster: bool,
 }
 
 impl Handshake {
@@ -37,6 +39,7 @@ impl Handshake {
             connect_timeout: Duration::from_millis(config.redis.connect_timeout),
             require_no_eviction: config.require_no_eviction,
             layout: ServerLayout::new(config),
+            of_cluster: matches!(config.redis.servers, Servers::Cluster(_)),
         }
     }
 
@@ -103,6 +106,15 @@ impl Handshake {
             let message =
                 "this is a Redis Sentinel, which keeps no data: give the address of the server itself";
             return Err(BusError::at(ErrorKind::InvalidConfig, "redis", message));
+        }
+        if self.of_cluster {
+            if mode.is_some_and(|mode| mode != "cluster") {
+                let message = "this server does not run in cluster mode: give its address as 'url'";
+                return Err(BusError::at(ErrorKind::InvalidConfig, "redis.cluster", message));
+            }
+            talk.layout = KeyLayout::Tagged;
+            // What there is to tell of one server in cluster mode does not hold here.
+            return self.layout.found(talk.layout).map(drop);
         }
         if mode == Some("cluster") {
             self.layout.accept_cluster()?;

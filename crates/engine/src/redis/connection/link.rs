@@ -53,6 +53,32 @@ pub(crate) struct Handle<I> {
     task: JoinHandle<()>,
 }
 
+/// What is sent to the handle of a link, for what works as one and is none itself.
+pub(in crate::redis) struct Inputs<I>(UnboundedReceiver<LinkMessage<I>>);
+
+impl<I> Inputs<I> {
+    /// The next input; `None` when the handle was dropped.
+    pub(in crate::redis) async fn next(&mut self) -> Option<I> {
+        match self.0.recv().await? {
+            LinkMessage::Input(input) => Some(input),
+            #[cfg(feature = "failpoints")]
+            #[allow(clippy::panic)]
+            LinkMessage::Panic => panic!("injected by a test"),
+        }
+    }
+}
+
+impl<I: Send + 'static> Handle<I> {
+    /// A handle of a task that takes inputs as a link does.
+    pub(in crate::redis) fn of_task<F: Future<Output = ()> + Send + 'static>(
+        tasks: &Tasks,
+        run: impl FnOnce(Inputs<I>) -> F,
+    ) -> Handle<I> {
+        let (messages, receiver) = unbounded_channel();
+        Handle { messages, task: tasks.spawn(run(Inputs(receiver))) }
+    }
+}
+
 impl<I> Handle<I> {
     /// Hands an input to the session. What may be in flight is bounded by the client's admission.
     /// False when the link has ended.
@@ -192,9 +218,12 @@ impl<S: Session> Link<S> {
     async fn wait(&mut self, delay: u64) -> Result<(), Ended> {
         let at = self.context.clock.now_ms().saturating_add(delay);
         let pause = sleep_until(self.context.clock.instant(at));
-        let Some(superseded) = self.endpoint.superseded(&self.id, self.address.as_ref()) else {
-            return self.meanwhile(pause).await;
+        // The link of a node never has another server to connect to.
+        let superseded = match self.id.node() {
+            None => self.endpoint.superseded(&self.id, self.address.as_ref()),
+            Some(_) => None,
         };
+        let Some(superseded) = superseded else { return self.meanwhile(pause).await };
         let is_superseded = self.meanwhile(async {
             tokio::select! {
                 () = pause => false,

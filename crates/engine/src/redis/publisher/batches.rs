@@ -1,6 +1,7 @@
 //! The submissions that are under way: what of each is settled, and what the host knows of it.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use oxbus_model::ErrorKind;
@@ -48,6 +49,28 @@ impl Batch {
             texts: Vec::new(),
             unstored: Vec::new(),
         }
+    }
+
+    /// The part of it that has these events, all of which are under way. The last part takes the bytes with it.
+    pub(in crate::redis) fn split(&mut self, indexes: &BTreeSet<u32>) -> Batch {
+        let mut part = Batch::new(self.stamp.clone(), self.known.clone(), indexes.len(), 0);
+        part.texts = self.texts.extract_if(.., |(index, _)| indexes.contains(index)).collect();
+        part.unstored = self.unstored.extract_if(.., |index| indexes.contains(index)).collect();
+        self.open = self.open.saturating_sub(indexes.len());
+        if self.open == 0 {
+            part.bytes = std::mem::take(&mut self.bytes);
+        }
+        part
+    }
+
+    /// Takes another part of the same submission in.
+    fn merge(&mut self, other: Batch) {
+        self.open += other.open;
+        self.bytes += other.bytes;
+        self.texts.extend(other.texts);
+        self.texts.sort_unstable_by_key(|(index, _)| *index);
+        self.unstored.extend(other.unstored);
+        self.unstored.sort_unstable();
     }
 
     /// The answered events as runs of consecutive indexes.
@@ -119,7 +142,20 @@ impl Batches {
 
     /// Adds a submission whose events are under way.
     pub(in crate::redis) fn add(&mut self, batch: u32, state: Batch) {
-        self.open.insert(batch, state);
+        match self.open.entry(batch) {
+            Entry::Vacant(entry) => drop(entry.insert(state)),
+            Entry::Occupied(mut entry) => entry.get_mut().merge(state),
+        }
+    }
+
+    /// Gives the part of a submission away that has these events, all of which are under way.
+    pub(in crate::redis) fn split(&mut self, batch: u32, indexes: &BTreeSet<u32>) -> Option<Batch> {
+        let state = self.open.get_mut(&batch)?;
+        let part = state.split(indexes);
+        if state.open == 0 && state.is_reported() {
+            self.open.remove(&batch);
+        }
+        Some(part)
     }
 
     /// An event was published.

@@ -52,6 +52,19 @@ impl Held {
         removed
     }
 
+    /// Takes out the commands for which `take` says so, as they are.
+    pub(in crate::redis) fn take_out(&mut self, take: impl Fn(&Command) -> bool) -> Vec<PreparedCommands> {
+        let mut out = Vec::new();
+        for PreparedCommands { wait, deadline, commands } in &mut self.commands {
+            let commands = commands.split_off_unsent(&take);
+            if !commands.is_idle() {
+                out.push(PreparedCommands { wait: *wait, deadline: *deadline, commands });
+            }
+        }
+        self.commands.retain(|held| !held.commands.is_idle());
+        out
+    }
+
     /// The pipelines, each with commands that were never sent.
     pub(in crate::redis) fn pipelines(&mut self) -> impl Iterator<Item = &mut Pipeline<Command>> {
         self.commands.iter_mut().map(|held| &mut held.commands)

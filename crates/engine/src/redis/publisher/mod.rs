@@ -6,6 +6,7 @@
 //! - `stored_only`: events that were stored and nothing more.
 //! - `batches`: whose publishes the commands are.
 //! - `group_gate`: when they may be sent; `held`: those that may not yet.
+//! - `router`: which node of a Cluster a publish goes to; `target`: by what; `routed`: what a link of one node does for that.
 //! - `replicated`: events that wait for replicas, for a link of their own.
 
 pub(crate) mod batches;
@@ -19,6 +20,9 @@ pub(crate) mod input;
 pub(crate) mod preparation;
 pub(crate) mod prepared;
 pub(crate) mod replicated;
+pub(crate) mod routed;
+pub(crate) mod router;
 pub(crate) mod session;
 pub(crate) mod settling;
 pub(crate) mod stored_only;
+pub(crate) mod target;

@@ -28,14 +28,26 @@ impl PreparedBatch {
     /// The client is closed, and sends nothing any more: all events fail.
     pub(in crate::redis) fn refuse(self, events: &dyn TransportEvents) {
         let PreparedBatch { batch, state, groups } = self;
+        refuse(batch, &state, &groups, events);
+    }
+}
+
+/// The client is closed: those events of these commands fail that are of this submission.
+pub(in crate::redis) fn refuse(
+    batch: u32,
+    state: &Batch,
+    groups: &[PreparedCommands],
+    events: &dyn TransportEvents,
+) {
         let error = BusError::new(ErrorKind::Closed, "the client is closed").with_outcome(Outcome::NotSent);
         let mut report = PublishReport::default();
         report.release(state.open, state.bytes);
         for command in groups.iter().flat_map(|group| group.commands.commands()) {
-            command.each_event(|_, index| {
-                report.failed.push(Failed { batch, index, error: error.clone(), message_id: None });
+            command.each_event(|of, index| {
+                if of == batch {
+                    report.failed.push(Failed { batch, index, error: error.clone(), message_id: None });
+                }
             });
         }
         events.published(&mut report);
-    }
 }

@@ -29,7 +29,9 @@ use crate::redis::publisher::input::Input;
 use crate::redis::publisher::preparation::{Preparation, Prepared};
 use crate::redis::publisher::prepared::{PreparedBatch, PreparedCommands};
 use crate::redis::publisher::replicated::Replicas;
+use crate::redis::publisher::routed::{HandedOver, Routed};
 use crate::redis::publisher::stored_only::StoredOnly;
+use crate::redis::publisher::target::Target;
 use crate::redis::resp::command::append_wait;
 use crate::redis::resp::reply::{Protocol, decode};
 use crate::redis::scripts::script_call::{PERSIST, STORE_AND_PUBLISH};
@@ -67,6 +69,10 @@ pub(crate) struct Publisher {
     /// Events answered since the server last said that it is a master.
     pub(in crate::redis) unproven: u64,
     pub(in crate::redis) stored_only: StoredOnly,
+    /// Whether events are settled only when replicas have them.
+    awaits_replicas: bool,
+    /// Of a node of a Cluster: what it does beyond a publisher of a single server.
+    pub(in crate::redis) routed: Option<Routed>,
 }
 
 impl Publisher {
@@ -85,6 +91,19 @@ impl Publisher {
         Publisher::named(LinkId::Replicated, context, gate, None)
     }
 
+    /// The publisher to a node of a Cluster; `settles`: whether events need no replicas.
+    pub(in crate::redis) fn routed(
+        id: LinkId,
+        context: Arc<TransportContext>,
+        gate: Arc<GroupGate>,
+        routed: Routed,
+        settles: bool,
+    ) -> Self {
+        let mut publisher = Publisher::named(id, context, gate, None);
+        publisher.cluster_keys.layout = KeyLayout::Tagged;
+        Publisher { routed: Some(routed), awaits_replicas: !settles, ..publisher }
+    }
+
     fn named(
         id: LinkId,
         context: Arc<TransportContext>,
@@ -93,6 +112,8 @@ impl Publisher {
     ) -> Self {
         Publisher {
             id,
+            awaits_replicas: replicas.is_none(),
+            routed: None,
             held: Held::new(gate.now()),
             gate,
             preparation: Preparation::new(&context, replicas),
@@ -153,7 +174,12 @@ impl Publisher {
     }
 
     /// Queues commands that may be sent, and behind them the question how many replicas have got what they did.
-    fn queue(&mut self, PreparedCommands { wait, commands, .. }: PreparedCommands) {
+    fn queue(&mut self, commands: PreparedCommands) {
+        let commands = match &mut self.routed {
+            Some(routed) => routed.admit(commands),
+            None => commands,
+        };
+        let PreparedCommands { wait, commands, .. } = commands;
         let Some((replicas, timeout)) = wait else { return self.pipeline.append(commands) };
         if commands.is_idle() {
             return;
@@ -165,6 +191,27 @@ impl Publisher {
         let limit = timeout.saturating_add(self.context.config.redis.command_timeout);
         let command = Command::Wait { replicas, timeout };
         self.pipeline.push_barrier(command, limit, |bytes| append_wait(bytes, replicas, timeout));
+    }
+
+    /// In a Cluster: what is left of a target that has moved here.
+    fn take_rest(&mut self, target: Target, rest: HandedOver) {
+        rest.states.into_iter().for_each(|(batch, state)| self.batches.add(batch, state));
+        let Some(routed) = &mut self.routed else { return };
+        for commands in routed.take_rest(target, rest.groups) {
+            self.expiry.add(commands.deadline);
+            let free = self.held.filter(commands);
+            self.queue(free);
+        }
+        self.report();
+    }
+
+    /// In a Cluster: lets those targets move, or go on here, that wait for nothing more.
+    pub(in crate::redis) fn move_targets(&mut self, now: u64) {
+        let Some(routed) = &mut self.routed else { return };
+        for commands in routed.advance(&mut self.batches, now) {
+            self.queue(commands);
+        }
+        self.report();
     }
 
     /// Sends what was held back and may be sent now.
@@ -183,7 +230,7 @@ impl Publisher {
 
     /// Whether this publisher hands on what is to be replicated, and is not the one that does it.
     pub(in crate::redis) fn hands_on(&self) -> bool {
-        self.preparation.replicas.is_some()
+        !self.awaits_replicas
     }
 
     pub(in crate::redis) fn ask(&mut self, command: Command, packed: &redis::Cmd) {
@@ -254,7 +301,7 @@ impl Session for Publisher {
         if stores { vec![STORE_AND_PUBLISH.load(), PERSIST.load()] } else { Vec::new() }
     }
 
-    fn input(&mut self, input: Input, _now: u64) {
+    fn input(&mut self, input: Input, now: u64) {
         match input {
             Input::Publish(submission) => self.publish(submission),
             Input::PreparedBatch(prepared) => self.take_over(*prepared),
@@ -268,6 +315,13 @@ impl Session for Publisher {
             Input::Flush(flushed) => {
                 self.flushes.push(flushed);
                 self.report();
+            }
+            Input::Rest(target, rest) => self.take_rest(target, *rest),
+            input => {
+                if let Some(routed) = &mut self.routed {
+                    routed.input(input, &mut self.pipeline, &mut self.held, now);
+                    self.move_targets(now);
+                }
             }
         }
     }
@@ -297,7 +351,11 @@ impl Session for Publisher {
     fn written(&mut self, bytes: usize, now: u64) {
         // A heartbeat behind other commands may be held up by them; alone, it must be answered soon.
         let heartbeat = |command: &Command| matches!(command, Command::Role | Command::Ping);
+        let routed = &mut self.routed;
         self.pipeline.written_with(bytes, now, HEARTBEAT_LIMIT, heartbeat, |command, bytes| {
+            if let Some(routed) = routed {
+                routed.sent(command, bytes);
+            }
             if let Command::Call(call) = command {
                 call.remember(bytes);
             }
@@ -317,6 +375,7 @@ impl Session for Publisher {
         }
         self.warn_of_stored_only(now);
         self.report();
+        self.move_targets(now);
         result.map(|()| taken)
     }
 
@@ -324,11 +383,13 @@ impl Session for Publisher {
         let check = if self.connected { self.liveness.next_check(&self.pipeline) } else { u64::MAX };
         let role = if self.asks_role() { self.last_role + ROLE_INTERVAL } else { u64::MAX };
         let stored_only = if self.connected { self.stored_only.due() } else { u64::MAX };
-        Some(self.expiry.next().min(check).min(role).min(stored_only)).filter(|at| *at < u64::MAX)
+        let moving = self.routed.as_ref().map_or(u64::MAX, Routed::due);
+        Some(self.expiry.next().min(check).min(role).min(stored_only).min(moving)).filter(|at| *at < u64::MAX)
     }
 
     fn tick(&mut self, now: u64) -> Result<(), BusError> {
         self.expire(now);
+        self.move_targets(now);
         self.warn_of_stored_only(now);
         if !self.connected {
             return Ok(());
@@ -357,6 +418,9 @@ impl Session for Publisher {
         self.loading = false;
         let message = format!("sent, and the connection was lost before the answer: {}", error.message);
         let lost = BusError::new(ErrorKind::ConnectionLost, message).with_outcome(Outcome::Unknown);
+        if let Some(routed) = &mut self.routed {
+            routed.disconnected();
+        }
         let sent = self.pipeline.disconnected().into_iter().map(|sent| sent.command);
         let not_for_later =
             |command: &Command| !command.is_publish() && !matches!(command, Command::Wait { .. });
@@ -376,12 +440,15 @@ impl Session for Publisher {
             self.give_up(unsent);
         }
         self.report();
+        self.move_targets(0);
     }
 
     fn ended(&mut self) {
         self.closed(&BusError::new(ErrorKind::Closed, "the client was closed"));
         let mut unsent = self.pipeline.remove_unsent(|_| true);
         unsent.extend(self.held.remove(|_| true));
+        let kept = self.routed.iter_mut().flat_map(Routed::pipelines);
+        unsent.extend(kept.flat_map(|kept| kept.remove_unsent(|_| true)));
         let closed = BusError::new(ErrorKind::Closed, "the client was closed before it was sent");
         self.fail_all(unsent, &closed.with_outcome(Outcome::NotSent));
         self.report();

@@ -5,6 +5,7 @@ use std::mem::take;
 use oxbus_model::server_error;
 use oxbus_model::server_error::{Action, kind_of_vain_wait};
 use oxbus_model::stream_store::EntryId;
+use oxbus_model::topology::redirect::Redirect;
 use oxbus_model::{BusError, ErrorKind, Outcome};
 
 use crate::host::Notice;
@@ -12,6 +13,7 @@ use crate::redis::connection::liveness::unexpected_reply;
 use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::connection::step::check_role;
 use crate::redis::publisher::in_flight::{Command, EntryRef, PublishedEvent};
+use crate::redis::publisher::routed::Routed;
 use crate::redis::publisher::session::{Publisher, ROLE_INTERVAL};
 use crate::redis::resp::reply::Reply;
 use crate::redis::scripts::script;
@@ -25,6 +27,10 @@ impl Publisher {
         }
         let Some(kind) = self.pipeline.answered() else {
             return Err(unexpected_reply());
+        };
+        let kind = match self.follow_redirect(kind, &reply, now) {
+            Some(kind) => kind,
+            None => return Ok(()),
         };
         match (kind, reply) {
             (Command::Event { batch, index, deadline }, Reply::Int(receivers)) => {
@@ -85,10 +91,27 @@ impl Publisher {
             (Command::Trim { stream }, Reply::Error(error)) if server_error::is_withheld(error) => {
                 self.stored_only.add_behind_entry(error);
                 self.preparation.writer.may_not_trim(stream);
+                self.routed.iter().for_each(|routed| routed.may_not_trim(stream));
             }
             (Command::Settled | Command::Ping | Command::Trim { .. }, _) => {}
         }
         Ok(())
+    }
+
+    /// In a Cluster: keeps a command that its node has refused as its keys are elsewhere. Any other is given back.
+    fn follow_redirect(&mut self, command: Command, reply: &Reply<'_>, now: u64) -> Option<Command> {
+        let Some(routed) = &mut self.routed else { return Some(command) };
+        let written = routed.answered();
+        if let Reply::Error(error) = reply
+            && let Some(redirect) = Redirect::read(script::cause(error))
+            && let Some(written) = written
+            && command.is_publish()
+        {
+            let limit = self.context.config.redis.command_timeout;
+            routed.redirected(command, &written, redirect, limit, &mut self.pipeline, now);
+            return None;
+        }
+        Some(command)
     }
 
     /// The server has refused an event, which was to be stored in `stream` if in any. An error drops the connection, as
@@ -225,7 +248,9 @@ impl Publisher {
         let late = |command: &Command| command.deadline().is_some_and(|deadline| deadline <= now);
         let unsent = self.pipeline.remove_unsent(late);
         let held = self.held.remove(late);
-        self.fail_all(unsent, &self.never_sent());
+        let kept = self.routed.iter_mut().flat_map(Routed::pipelines);
+        let kept: Vec<Command> = kept.flat_map(|kept| kept.remove_unsent(late)).collect();
+        self.fail_all(unsent.into_iter().chain(kept), &self.never_sent());
         for command in held {
             // Without a connection that is what is wrong.
             let unavailable = self.held.why(&command).filter(|_| self.connected);
@@ -241,9 +266,15 @@ impl Publisher {
         self.fail_all(unanswered, &timed_out("it was sent and not answered", Outcome::Unknown));
         self.expire_unreplicated(now);
         let unreplicated = self.unreplicated.iter().map(|(_, deadline)| *deadline);
+        let kept: Vec<u64> = self
+            .routed
+            .iter_mut()
+            .flat_map(Routed::pipelines)
+            .flat_map(|kept| kept.commands().filter_map(Command::deadline))
+            .collect();
         let commands = self.pipeline.commands().chain(self.held.commands());
-        let deadlines = commands.filter_map(Command::deadline).chain(unreplicated);
-        let searched = self.pipeline.len() + self.held.commands().count();
+        let searched = self.pipeline.len() + self.held.commands().count() + kept.len();
+        let deadlines = commands.filter_map(Command::deadline).chain(unreplicated).chain(kept);
         self.expiry.searched(now, searched, deadlines);
         self.report();
     }
@@ -271,7 +302,10 @@ impl Publisher {
         let cancel = |unsent: &mut Pipeline<Command>| {
             unsent.remove_first_unsent(alone).is_some() || unsent.edit_first_unsent(is_it, without)
         };
-        if cancel(&mut self.pipeline) || self.held.pipelines().any(cancel) {
+        if cancel(&mut self.pipeline)
+            || self.held.pipelines().any(cancel)
+            || self.routed.iter_mut().flat_map(Routed::pipelines).any(cancel)
+        {
             self.fail(batch, index, aborted(Outcome::NotSent));
             self.drop_bare_waits();
         } else if self.settle_sent(batch, index) {

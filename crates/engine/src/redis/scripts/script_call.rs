@@ -184,6 +184,19 @@ impl ScriptCall {
         Ok((self, command))
     }
 
+    /// The same call for another server, without the events that are settled by now. `written` is the command as it was
+    /// written here. With its bytes; `None` if all its events are settled.
+    pub(in crate::redis) fn again(mut self: Box<Self>, written: &[u8]) -> Option<(Box<Self>, Vec<u8>)> {
+        self.indexes().next()?;
+        self.in_full = false;
+        self.written = Box::default();
+        let mut command = Vec::with_capacity(written.len());
+        let (head, args) = self.arguments(written);
+        self.pack(&mut command, head, args);
+        self.events.retain(|event| !event.settled);
+        Some((self, command))
+    }
+
     /// The replies to the events that are not settled, by their index.
     pub(in crate::redis) fn replies<'a>(
         &self,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use oxbus_model::config::Address;
 use oxbus_model::stream_store::KeyLayout;
 use oxbus_model::{BusError, ErrorKind, Outcome};
 use redis::{Cmd, cmd};
@@ -14,23 +15,33 @@ use crate::redis::connection::lazy_link::LazyLink;
 use crate::redis::resp::value::RespValue;
 use crate::redis::streams::command_limit::CommandLimit;
 use crate::redis::streams::command_session::{Input, Question};
+use crate::redis::streams::node_links::NodeLinks;
+use crate::redis::topology::cluster::view::Known;
+use crate::runtime::joined::join_all;
 use crate::transport::context::TransportContext;
+use crate::transport::link_id::LinkId;
 
-/// Sends commands on a link of its own, which is made with the first.
+/// Sends commands on a link of its own, which is made with the first; in a Cluster on one for each node.
 pub(in crate::redis) struct CommandLink {
     context: Arc<TransportContext>,
     endpoint: Arc<Endpoint>,
-    link: LazyLink<Input>,
+    links: Links,
     limit: Arc<CommandLimit>,
+}
+
+/// Where commands go.
+pub(in crate::redis) enum Links {
+    One(LazyLink<Input>),
+    OfNodes(NodeLinks),
 }
 
 impl CommandLink {
     pub(in crate::redis) fn new(
         context: Arc<TransportContext>,
         endpoint: Arc<Endpoint>,
-        link: LazyLink<Input>,
+        links: Links,
     ) -> Arc<Self> {
-        Arc::new(CommandLink { context, endpoint, link, limit: Arc::default() })
+        Arc::new(CommandLink { context, endpoint, links, limit: Arc::default() })
     }
 
     /// When a command that is sent now must be answered, on the client's clock.
@@ -45,9 +56,57 @@ impl CommandLink {
     /// no reply: `Unknown`.
     pub(in crate::redis) async fn ask(&self, command: &Cmd, deadline: u64) -> Result<RespValue, BusError> {
         let packed = command.get_packed_command();
+        match &self.links {
+            Links::One(link) => self.ask_link(link, packed, false, deadline).await,
+            Links::OfNodes(nodes) => nodes.ask(self, packed, deadline).await,
+        }
+    }
+
+    /// Sends a command to a node of a Cluster, whatever its keys. Without a Cluster there is but one server.
+    ///
+    /// # Errors
+    /// As [`CommandLink::ask`].
+    pub(in crate::redis) async fn ask_node(
+        &self,
+        node: Option<&Address>,
+        command: &Cmd,
+        deadline: u64,
+    ) -> Result<RespValue, BusError> {
+        match (&self.links, node) {
+            (Links::OfNodes(nodes), Some(node)) => {
+                self.ask_link(&*nodes.of(node), command.get_packed_command(), false, deadline).await
+            }
+            _ => self.ask(command, deadline).await,
+        }
+    }
+
+    /// The masters of a Cluster in a fixed order, as far as they are known; none without one.
+    pub(in crate::redis) fn masters(&self) -> Vec<Address> {
+        match &self.links {
+            Links::One(_) => Vec::new(),
+            Links::OfNodes(nodes) => nodes.view().now().masters(),
+        }
+    }
+
+    /// Ends the links to nodes of a Cluster that have no slots any more.
+    pub(in crate::redis) fn end_links_of_gone_nodes(&self, known: &Known) -> Vec<(Address, JoinHandle<()>)> {
+        match &self.links {
+            Links::One(_) => Vec::new(),
+            Links::OfNodes(nodes) => nodes.keep(known),
+        }
+    }
+
+    /// Sends a command on a link.
+    pub(super) async fn ask_link(
+        &self,
+        link: &LazyLink<Input>,
+        packed: Vec<u8>,
+        asking: bool,
+        deadline: u64,
+    ) -> Result<RespValue, BusError> {
         let permit = CommandLimit::take(&self.limit, packed.len())?;
         let (reply, replied) = oneshot::channel();
-        let sent = self.link.send(Input::Ask(Question { packed, deadline, reply, permit })).is_ok();
+        let sent = link.send(Input::Ask(Question { packed, asking, deadline, reply, permit })).is_ok();
         if sent { replied.await.unwrap_or_else(|_| Err(closed())) } else { Err(closed()) }
     }
 
@@ -59,9 +118,10 @@ impl CommandLink {
         if let Some(layout) = self.endpoint.layout() {
             return Ok(layout);
         }
+        let Links::One(link) = &self.links else { return Ok(KeyLayout::Tagged) };
         let permit = CommandLimit::take(&self.limit, 0)?;
         let (sender, told) = oneshot::channel();
-        if self.link.send(Input::Layout(sender, permit)).is_err() {
+        if link.send(Input::Layout(sender, permit)).is_err() {
             return Err(closed());
         }
         match timeout_at(self.context.clock.instant(deadline), told).await {
@@ -73,25 +133,44 @@ impl CommandLink {
         }
     }
 
-    /// One round trip, if there is a link.
-    pub(in crate::redis) async fn probe(&self) -> Result<(), BusError> {
-        if !self.link.is_started() {
-            return Ok(());
+    /// One round trip on each link, and which was asked: a link that was never needed is not.
+    pub(in crate::redis) async fn probe(&self) -> Vec<(LinkId, Result<(), BusError>)> {
+        let ping = |link: Arc<LazyLink<Input>>| async move {
+            self.ask_link(&link, cmd("PING").get_packed_command(), false, self.deadline()).await.map(drop)
+        };
+        match &self.links {
+            Links::One(link) if !link.is_started() => vec![(LinkId::Consumer, Ok(()))],
+            Links::One(link) => {
+                let packed = cmd("PING").get_packed_command();
+                let answer = self.ask_link(link, packed, false, self.deadline()).await;
+                vec![(LinkId::Consumer, answer.map(drop))]
+            }
+            Links::OfNodes(nodes) => {
+                let asked = nodes.all().into_iter().map(|(node, link)| async move {
+                    (LinkId::Consumer.at(&node), ping(link).await)
+                });
+                join_all(asked).await
+            }
         }
-        self.ask(&cmd("PING"), self.deadline()).await.map(drop)
     }
 
-    /// Ends the link, for good; what waits is settled when the task is over.
-    pub(in crate::redis) fn end(&self) -> Option<JoinHandle<()>> {
-        self.link.end()
+    /// Ends all links, for good; what waits is settled when the tasks are over.
+    pub(in crate::redis) fn end(&self) -> Vec<JoinHandle<()>> {
+        match &self.links {
+            Links::One(link) => link.end().into_iter().collect(),
+            Links::OfNodes(nodes) => nodes.end(),
+        }
     }
 
     #[cfg(feature = "failpoints")]
     pub(in crate::redis) fn inject_panic(&self) {
-        self.link.inject_panic();
+        match &self.links {
+            Links::One(link) => link.inject_panic(),
+            Links::OfNodes(nodes) => nodes.all().iter().for_each(|(_, link)| link.inject_panic()),
+        }
     }
 }
 
-fn closed() -> BusError {
+pub(super) fn closed() -> BusError {
     BusError::new(ErrorKind::Closed, "the client was closed").with_outcome(Outcome::NotSent)
 }

@@ -9,6 +9,7 @@ use bytes::BufMut;
 use oxbus_model::server_error;
 use oxbus_model::server_error::Action;
 use oxbus_model::stream_store::KeyLayout;
+use oxbus_model::topology::redirect::Redirect;
 use oxbus_model::{BusError, ErrorKind, Outcome};
 use redis::cmd;
 use tokio::sync::oneshot;
@@ -39,6 +40,8 @@ pub(in crate::redis) enum Input {
 /// A command to send.
 pub(in crate::redis) struct Question {
     pub(in crate::redis) packed: Vec<u8>,
+    /// Whether the node is asked though the slot is only on its way to it.
+    pub(in crate::redis) asking: bool,
     /// When it must be answered, on the client's clock.
     pub(in crate::redis) deadline: u64,
     pub(in crate::redis) reply: ReplySender,
@@ -61,6 +64,7 @@ enum Command {
 
 /// The session.
 pub(in crate::redis) struct CommandSession {
+    id: LinkId,
     context: Arc<TransportContext>,
     protocol: Protocol,
     connected: bool,
@@ -76,8 +80,9 @@ pub(in crate::redis) struct CommandSession {
 }
 
 impl CommandSession {
-    pub(in crate::redis) fn new(context: Arc<TransportContext>) -> Self {
+    pub(in crate::redis) fn new(id: LinkId, context: Arc<TransportContext>) -> Self {
         CommandSession {
+            id,
             liveness: Liveness::new(context.config.redis.heartbeat),
             context,
             protocol: Protocol::Resp3,
@@ -129,7 +134,9 @@ impl CommandSession {
                     self.role_known &= !server_error::is_withheld(error);
                 }
                 fail(command, &refusal.into_error(error).with_outcome(Outcome::Rejected));
-                if refusal.action == Action::Reconnect {
+                // In a Cluster the caller asks another node, and this one is well.
+                let is_elsewhere = self.id.node().is_some() && Redirect::read(error).is_some();
+                if refusal.action == Action::Reconnect && !is_elsewhere {
                     return Err(refusal.into_error(error));
                 }
             }
@@ -169,11 +176,11 @@ impl Session for CommandSession {
     const MASTER: bool = true;
 
     fn link(&self) -> &LinkId {
-        &LinkId::Consumer
+        &self.id
     }
 
     fn input(&mut self, input: Input, _now: u64) {
-        let Question { packed, deadline, reply, permit } = match input {
+        let Question { packed, asking, deadline, reply, permit } = match input {
             Input::Ask(question) => question,
             Input::Layout(sender, permit) => {
                 self.asking_layout.push((sender, permit));
@@ -185,6 +192,9 @@ impl Session for CommandSession {
             Some(error) => fail(command, &not_sent(error)),
             None => {
                 self.expiry.add(deadline);
+                if asking {
+                    self.push(Command::Settled, &cmd("ASKING").get_packed_command());
+                }
                 self.push(command, &packed);
             }
         }
@@ -198,7 +208,7 @@ impl Session for CommandSession {
         self.last_error = None;
         self.tell_layout();
         self.liveness.read(now);
-        self.context.events.link_up(&LinkId::Consumer);
+        self.context.events.link_up(&self.id);
     }
 
     fn outgoing(&mut self, _now: u64) -> &[u8] {
@@ -212,7 +222,7 @@ impl Session for CommandSession {
 
     fn received(&mut self, buffer: &[u8], now: u64) -> Result<usize, BusError> {
         self.liveness.read(now);
-        self.context.events.link_alive(&LinkId::Consumer, now);
+        self.context.events.link_alive(&self.id, now);
         let mut taken = 0;
         while let Some((reply, len)) = decode(self.protocol, &buffer[taken..])? {
             self.take(reply)?;

@@ -4,17 +4,23 @@
 //! followed by other commands, so it never blocks for longer than a heartbeat, and ending it takes
 //! another connection.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use oxbus_model::config::Address;
 use oxbus_model::consumer::{GroupKey, Read};
 use redis::cmd;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::redis::connection::link::{Connector, Handle};
+use crate::redis::streams::cluster_reader::ClusterReader;
 use crate::redis::streams::command_link::CommandLink;
 use crate::redis::streams::reader_input::{Input, LEAVE_LIMIT};
+use crate::redis::streams::reader_reports::{FromNode, Reports};
 use crate::redis::streams::reader_session::GroupReaderSession;
+use crate::redis::topology::cluster::view::ClusterView;
 use crate::runtime::tasks::Tasks;
 use crate::transport::context::TransportContext;
 use crate::transport::link_id::LinkId;
@@ -31,8 +37,40 @@ impl GroupReader {
     pub(in crate::redis) fn start(key: GroupKey, group: Arc<str>, connector: &Connector) -> Self {
         let id = LinkId::Reader(group);
         let context = connector.context.clone();
-        let session = GroupReaderSession::new(key, id.clone(), context.clone());
+        let reports = Reports::ToClient(key, context.clone());
+        let session = GroupReaderSession::new(id.clone(), context.clone(), reports);
         GroupReader { id, link: connector.start(session), context }
+    }
+
+    /// Starts to connect to a node of a Cluster.
+    pub(super) fn of_node(
+        group: Arc<str>,
+        node: &Address,
+        reports: UnboundedSender<(Address, FromNode)>,
+        connector: &Connector,
+    ) -> Self {
+        let (id, context) = (LinkId::Reader(group).at(node), connector.context.clone());
+        let session =
+            GroupReaderSession::new(id.clone(), context.clone(), Reports::ToReader(node.clone(), reports));
+        GroupReader { id, link: connector.start(session), context }
+    }
+
+    /// Of all nodes of a Cluster that have streams of the group.
+    pub(in crate::redis) fn of_cluster(
+        key: GroupKey,
+        group: Arc<str>,
+        connector: &Connector,
+        view: &Arc<ClusterView>,
+        commands: &Arc<CommandLink>,
+    ) -> Self {
+        let (id, context) = (LinkId::Reader(group.clone()), connector.context.clone());
+        let reader = ClusterReader::new(key, group, connector.clone(), view, commands.clone());
+        let link = Handle::of_task(&connector.tasks, |inputs| reader.run(inputs));
+        GroupReader { id, link, context }
+    }
+
+    pub(super) fn ask_of(&self, streams: HashSet<Arc<str>>) {
+        self.link.send(Input::Asking(streams));
     }
 
     /// Reads; see [`Transport::read`](crate::transport::Transport::read). False when the link has ended.
@@ -50,7 +88,7 @@ impl GroupReader {
         let (sender, answer) = oneshot::channel();
         self.link.send(Input::Leave(sender));
         if let Ok(Some(blocked)) = answer.await {
-            blocked.end(&commands, &self.context).await;
+            blocked.end(&commands, self.id.node(), &self.context).await;
         }
         // A read that could not be ended ends with its connection.
         let _ = self.link.end().await;
@@ -61,12 +99,12 @@ impl GroupReader {
     pub(in crate::redis) fn unblock_read(&self, commands: Arc<CommandLink>, tasks: &Tasks) {
         let (sender, answer) = oneshot::channel();
         self.link.send(Input::Unblock(sender));
-        let clock = self.context.clock.clone();
+        let (clock, node) = (self.context.clock.clone(), self.id.node().cloned());
         tasks.spawn(async move {
             if let Ok(Some(client)) = answer.await {
                 // Where that is not allowed, the read ends by itself.
                 let deadline = clock.now_ms() + LEAVE_LIMIT;
-                let _ = commands.ask(cmd("CLIENT").arg("UNBLOCK").arg(client), deadline).await;
+                let _ = commands.ask_node(node.as_ref(), cmd("CLIENT").arg("UNBLOCK").arg(client), deadline).await;
             }
         });
     }

@@ -1,7 +1,10 @@
 //! What the reader of a group is told, and a read of it that is to end.
 
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
+use oxbus_model::config::Address;
 use oxbus_model::consumer::Read;
 use redis::cmd;
 use tokio::sync::oneshot;
@@ -20,6 +23,8 @@ const UNBLOCK_PAUSE: Duration = Duration::from_millis(50);
 /// An input of a reader.
 pub(super) enum Input {
     Read(Read),
+    /// In a Cluster: the streams of which the node is asked though their slots are only on their way to it.
+    Asking(HashSet<Arc<str>>),
     /// Tell the server's number of the connection, if a read is unanswered.
     Unblock(oneshot::Sender<Option<i64>>),
     /// Read no more, and tell of a read that is unanswered.
@@ -36,12 +41,12 @@ pub(super) struct Blocked {
 
 impl Blocked {
     /// Ends it.
-    pub(super) async fn end(mut self, commands: &CommandLink, context: &TransportContext) {
+    pub(super) async fn end(mut self, commands: &CommandLink, node: Option<&Address>, context: &TransportContext) {
         let Some(client) = self.client else { return };
         let deadline = context.clock.now_ms() + LEAVE_LIMIT;
         let mut unblock = cmd("CLIENT");
         unblock.arg("UNBLOCK").arg(client);
-        while context.clock.now_ms() < deadline && commands.ask(&unblock, deadline).await.is_ok() {
+        while context.clock.now_ms() < deadline && commands.ask_node(node, &unblock, deadline).await.is_ok() {
             if timeout(UNBLOCK_PAUSE, &mut self.over).await.is_ok() {
                 return;
             }

@@ -10,7 +10,7 @@ use redis::{Cmd, cmd};
 
 use crate::redis::resp::xreadgroup::{ReadReply, visit};
 use crate::redis::streams::reader_session::{BLOCK_GRACE, Command, GroupReaderSession, block};
-use crate::redis::streams::split_read::{End, SplitRead};
+use crate::redis::streams::split_read::{End, SlotStreams, SplitRead};
 
 /// Of `read`, the streams of one command, which waits for so many milliseconds if it does.
 fn command(read: &Read, streams: &[Arc<str>], wait: Option<u64>) -> Cmd {
@@ -39,6 +39,7 @@ impl GroupReaderSession {
         }
         self.trims.sent(now);
         let command = command(&read, &read.streams, Some(block));
+        self.push_asking(&read.streams);
         // A read that waits behind another has its time from when that one is answered.
         self.push(Command::Read(read), block + BLOCK_GRACE, &command);
     }
@@ -47,15 +48,25 @@ impl GroupReaderSession {
     fn go_on(&mut self, now: u64) {
         let Some(split) = &mut self.split else { return };
         let next = split.next(now);
-        let commands: Vec<Cmd> =
-            next.iter().map(|(streams, wait)| command(&split.read, streams, *wait)).collect();
+        let commands: Vec<(SlotStreams, Cmd)> = next
+            .iter()
+            .map(|(streams, wait)| (streams.clone(), command(&split.read, streams, *wait)))
+            .collect();
         // The first commands of a read are sent with what is to be done before the read.
         if !split.has_just_begun() {
             let (group, parts) = (split.read.group.clone(), next.into_iter().map(|(streams, _)| streams));
             self.look(&group, &parts.collect::<Vec<_>>(), now);
         }
-        for command in commands {
+        for (streams, command) in commands {
+            self.push_asking(&streams);
             self.push(Command::Part, block(&self.context) + BLOCK_GRACE, &command);
+        }
+    }
+
+    /// Has the node take the next command, though the slot of these streams is only on its way to it.
+    fn push_asking(&mut self, streams: &[Arc<str>]) {
+        if streams.iter().any(|stream| self.on_their_way.contains(stream)) {
+            self.push(Command::Asking, BLOCK_GRACE, &cmd("ASKING"));
         }
     }
 
@@ -118,7 +129,8 @@ impl GroupReaderSession {
             ReadReply::Refused(error) => {
                 let refusal = server_error::classify(error);
                 let error = refusal.into_error(error);
-                if refusal.action == Action::Reconnect { Err(error) } else { Ok(Err(error)) }
+                let is_dead = refusal.action == Action::Reconnect && !self.is_elsewhere(&error.message);
+                if is_dead { Err(error) } else { Ok(Err(error)) }
             }
             ReadReply::Entries | ReadReply::Nothing => Ok(Ok(arrivals)),
         }
@@ -133,7 +145,7 @@ impl GroupReaderSession {
                 self.trims.read(stream, count, last.id);
             }
         }
-        self.context.events.entries(self.key, arrivals);
+        self.reports.entries(arrivals);
         self.report_over();
     }
 
@@ -141,7 +153,7 @@ impl GroupReaderSession {
         self.unanswered = self.unanswered.saturating_sub(1);
         // The group may be made again.
         self.trims.forget();
-        self.context.events.read_interrupted(self.key, error);
+        self.reports.refused(error);
         self.report_over();
     }
 

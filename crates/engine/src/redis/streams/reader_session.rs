@@ -1,14 +1,15 @@
 //! The session of a group's reader: it sends reads, before some of them a look at what the group has missed, and
 //! reports what came. Its reads themselves are in `reader_reads`.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::BufMut;
-use oxbus_model::consumer::{GroupKey, Read};
+use oxbus_model::consumer::Read;
 use oxbus_model::server_error;
 use oxbus_model::server_error::Action;
 use oxbus_model::stream_store::KeyLayout;
+use oxbus_model::topology::redirect::Redirect;
 use oxbus_model::{BusError, ErrorKind};
 use redis::{Cmd, cmd};
 use tokio::sync::oneshot;
@@ -22,6 +23,7 @@ use crate::redis::resp::xreadgroup::Progress;
 use crate::redis::scripts::script;
 use crate::redis::streams::landmarks::Asking;
 use crate::redis::streams::reader_input::{Blocked, Input};
+use crate::redis::streams::reader_reports::Reports;
 use crate::redis::streams::split_read::{SlotStreams, SplitRead, by_slot};
 use crate::redis::streams::store_replies;
 use crate::redis::streams::trim_watch::{Precaution, Sight, TrimWatch, look};
@@ -56,12 +58,16 @@ pub(super) enum Command {
     },
     ClientId,
     Ping,
+    /// Its answer means nothing.
+    Asking,
 }
 
 /// The session.
 pub(super) struct GroupReaderSession {
-    pub(super) key: GroupKey,
+    pub(super) reports: Reports,
     id: LinkId,
+    /// In a Cluster: the streams of which the node is asked though their slots are only on their way to it.
+    pub(super) on_their_way: HashSet<Arc<str>>,
     pub(super) context: Arc<TransportContext>,
     protocol: Protocol,
     /// How keys are named on the server.
@@ -91,10 +97,11 @@ pub(super) struct GroupReaderSession {
 }
 
 impl GroupReaderSession {
-    pub(super) fn new(key: GroupKey, id: LinkId, context: Arc<TransportContext>) -> Self {
+    pub(super) fn new(id: LinkId, context: Arc<TransportContext>, reports: Reports) -> Self {
         GroupReaderSession {
-            key,
+            reports,
             id,
+            on_their_way: HashSet::new(),
             liveness: Liveness::new(context.config.redis.heartbeat),
             trims: TrimWatch::new(&context.config.streams),
             context,
@@ -132,6 +139,11 @@ impl GroupReaderSession {
                 Precaution::Ask => self.ask(read, now),
             }
         }
+    }
+
+    /// Whether an error says that another node of the Cluster has the streams. The connection stays then.
+    pub(super) fn is_elsewhere(&self, error: &str) -> bool {
+        self.id.node().is_some() && Redirect::read(error).is_some()
     }
 
     /// The streams that one command can name.
@@ -179,6 +191,7 @@ impl GroupReaderSession {
             Some(Command::Part) => self.take_part(reply, now),
             Some(Command::Landmark) => self.take_landmark(reply, now),
             Some(Command::Look { group, streams, sent }) => self.take_look(&group, &streams, sent, reply),
+            Some(Command::Asking) => Ok(()),
             Some(Command::ClientId) => {
                 if let Some((Reply::Int(id), _)) = decode(self.protocol, reply)? {
                     self.client = Some(id);
@@ -227,6 +240,11 @@ impl GroupReaderSession {
         let reply = match decode(self.protocol, reply)? {
             Some((Reply::Error(error), _)) if script::is_missing(error) => {
                 self.knows_script = false;
+                self.trims.forget();
+                return Ok(());
+            }
+            Some((Reply::Error(error), _)) if self.is_elsewhere(script::cause(error)) => {
+                // The read that follows is told the same, and goes elsewhere.
                 self.trims.forget();
                 return Ok(());
             }
@@ -281,14 +299,15 @@ impl Session for GroupReaderSession {
             // The read was sent when there was a connection, and has ended with it.
             Input::Read(_) => {
                 let error = BusError::new(ErrorKind::ConnectionLost, "not connected");
-                self.context.events.reader_down(self.key, &error);
+                self.reports.down(&error);
             }
+            Input::Asking(streams) => self.on_their_way = streams,
             Input::Unblock(answer) => {
                 // The one who asks may have given up.
                 let _ = answer.send(self.client.filter(|_| self.unanswered > 0));
                 self.split.iter_mut().for_each(SplitRead::hurry);
                 if self.asking.take().is_some() {
-                    self.context.events.entries(self.key, Vec::new());
+                    self.reports.entries(Vec::new());
                 }
             }
             Input::Leave(answer) => self.leave(answer),
@@ -305,7 +324,7 @@ impl Session for GroupReaderSession {
         self.knows_script = false;
         self.push(Command::ClientId, HEARTBEAT_LIMIT, cmd("CLIENT").arg("ID"));
         self.context.events.link_up(&self.id);
-        self.context.events.reader_up(self.key);
+        self.reports.up();
     }
 
     fn outgoing(&mut self, now: u64) -> &[u8] {
@@ -351,7 +370,7 @@ impl Session for GroupReaderSession {
         self.pipeline.disconnected();
         self.pipeline.remove_unsent(|_| true);
         if std::mem::replace(&mut self.connected, false) {
-            self.context.events.reader_down(self.key, error);
+            self.reports.down(error);
         }
         self.report_over();
     }

@@ -1,7 +1,8 @@
 //! The one place that knows which server a link connects to.
 //!
-//! - this file: [`Topology`], and the simplest one; [`sentinel`]: a master that sentinels watch.
+//! - this file: [`Topology`], and the simplest one; [`sentinel`]: a master that sentinels watch; [`cluster`]: many masters.
 
+pub(in crate::redis) mod cluster;
 pub(in crate::redis) mod sentinel;
 #[cfg(test)]
 mod tests;

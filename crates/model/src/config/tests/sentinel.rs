@@ -13,7 +13,7 @@ fn sentinel(more: &Value) -> Result<Config, BusError> {
 fn found(config: &Config) -> &SentinelConfig {
     match &config.redis.servers {
         Servers::Sentinel(sentinel) => sentinel,
-        Servers::One(address) => panic!("one server: {address}"),
+        other => panic!("no sentinels: {other}"),
     }
 }
 

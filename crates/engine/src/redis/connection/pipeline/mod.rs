@@ -247,6 +247,22 @@ impl<C> Pipeline<C> {
         others
     }
 
+    /// The commands, none of which was written, in their order: each with its bytes, its limit and whether it is a barrier.
+    pub(in crate::redis) fn take_apart(self) -> impl Iterator<Item = (C, BytesMut, u64, bool)> {
+        debug_assert!(self.sent.is_empty() && self.partial == 0);
+        let mut bytes = self.bytes;
+        self.unsent.into_iter().filter_map(move |queued| {
+            bytes.advance(queued.skip);
+            let its = bytes.split_to(queued.len);
+            Some((queued.command?, its, queued.limit, queued.barrier))
+        })
+    }
+
+    /// How many commands were written and have no answer.
+    pub(in crate::redis) fn unanswered(&self) -> usize {
+        self.sent.len()
+    }
+
     /// Takes out the first command that [`Pipeline::remove_unsent`] would take out, and no other.
     pub(in crate::redis) fn remove_first_unsent(&mut self, mut take: impl FnMut(&C) -> bool) -> Option<C> {
         let found = self.unsent.iter_mut().find(|c| c.command.as_ref().is_some_and(&mut take))?;

@@ -2,12 +2,14 @@
 //!
 //! - this file: which request is which; `call`: how commands and scripts are run
 //! - `cluster`: their keys on a server in cluster mode
+//! - `scan`: the streams of a server, or of all nodes of a Cluster
 //! - `entries`: entries that change hands; `group_facts`: what the clients of a group share
 
 mod call;
 mod cluster;
 mod entries;
 mod group_facts;
+mod scan;
 #[cfg(test)]
 mod tests;
 
@@ -27,9 +29,6 @@ use crate::redis::streams::command_link::CommandLink;
 use crate::redis::streams::store::call::{CHUNK, StoreCall, count, texts, wait};
 use crate::redis::streams::store::cluster::ClusterNames;
 use crate::transport::store::{PendingResponse, Store};
-
-/// The keys that one step of a scan looks at, about.
-const SCANNED: usize = 1_000;
 
 /// Entries that one command acknowledges, which is quick.
 const ACKNOWLEDGED: usize = 1_000;
@@ -263,11 +262,7 @@ async fn execute(call: &StoreCall, request: Request) -> Result<Response, BusErro
         Request::ListRegistered { key } => {
             store_replies::registered(call.ask(cmd("HGETALL").arg(&*key)).await?)
         }
-        Request::ScanStreams { cursor } => {
-            let mut command = cmd("SCAN");
-            command.arg(cursor).arg("COUNT").arg(SCANNED).arg("TYPE").arg("stream");
-            store_replies::scanned(call.ask(&command).await?)
-        }
+        Request::ScanStreams { cursor } => scan::streams(call, cursor).await,
         Request::Time => Ok(Response::Time(store_replies::time(call.ask(&cmd("TIME")).await?)?)),
     }
 }

@@ -1,0 +1,45 @@
+//! What the publishes of a client are for, by which a Cluster chooses the node.
+
+use crate::redis::publisher::in_flight::Command;
+
+/// Something whose publishes stay in their order and go to one node: a stream (its index in the configuration), the history
+/// with all that is kept by its id, or live events.
+pub(in crate::redis) type Target = usize;
+
+/// The targets of a client.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::redis) struct Targets {
+    streams: usize,
+}
+
+impl Targets {
+    /// Of a client with so many streams.
+    pub(in crate::redis) fn new(streams: usize) -> Targets {
+        Targets { streams }
+    }
+
+    /// All of them.
+    pub(in crate::redis) fn all(self) -> std::ops::Range<Target> {
+        0..self.streams + 2
+    }
+
+    /// What is kept by its id where no stream stores it.
+    pub(in crate::redis) fn history(self) -> Target {
+        self.streams
+    }
+
+    /// Live events, which any node takes.
+    pub(in crate::redis) fn live(self) -> Target {
+        self.streams + 1
+    }
+
+    /// What a command is for; `None` where that is the node itself.
+    pub(in crate::redis) fn of(self, command: &Command) -> Option<Target> {
+        match command {
+            Command::Event { .. } => Some(self.live()),
+            Command::Entry { stream, .. } | Command::Trim { stream } => Some(*stream),
+            Command::Call(call) => Some(call.stream.unwrap_or(self.history())),
+            _ => None,
+        }
+    }
+}

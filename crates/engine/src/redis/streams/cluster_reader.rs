@@ -1,0 +1,365 @@
+//! The reader of a group whose streams lie on several nodes of a Cluster: a reader for each of these nodes, which together
+//! answer the reads of the client as one.
+//!
+//! A read is given to all nodes, each with its streams, and ends with what the first of them brings. The others go on waiting,
+//! for the next read. What they bring before it is kept, which is one read of each at the most.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use oxbus_model::config::Address;
+use oxbus_model::consumer::{GroupKey, Read, ReceivedEntry};
+use oxbus_model::stream_store::slot;
+use oxbus_model::topology::redirect::Redirect;
+use oxbus_model::{BusError, ErrorKind};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::sleep_until;
+use tracing::debug;
+
+use crate::host::Notice;
+use crate::redis::connection::link::{Connector, Inputs};
+use crate::redis::streams::command_link::CommandLink;
+use crate::redis::streams::group_reader::GroupReader;
+use crate::redis::streams::reader_input::{Blocked, Input};
+use crate::redis::streams::reader_reports::FromNode;
+use crate::redis::streams::reader_session::block;
+use crate::redis::topology::cluster::view::{ClusterView, Known};
+use crate::runtime::joined::join_all;
+use crate::runtime::panics::catch_panic;
+
+/// The pause before a node is asked again that has refused because a slot moves, in milliseconds.
+const PAUSE: u64 = 20;
+
+type Streams = Arc<[Arc<str>]>;
+
+/// The readers of the nodes.
+pub(super) struct ClusterReader {
+    key: GroupKey,
+    group: Arc<str>,
+    connector: Connector,
+    view: Arc<ClusterView>,
+    commands: Arc<CommandLink>,
+    known: watch::Receiver<Known>,
+    nodes: HashMap<Address, OfNode>,
+    to_reader: UnboundedSender<(Address, FromNode)>,
+    from_nodes: UnboundedReceiver<(Address, FromNode)>,
+    /// The reads of the client that are under way, and since when.
+    waiting: VecDeque<(Read, u64)>,
+    /// What came while no read was.
+    kept: VecDeque<Vec<ReceivedEntry>>,
+    /// Slots on their way, and the nodes that they go to.
+    asking: HashMap<u16, Address>,
+    /// Whether the client was told that it can read.
+    is_up: bool,
+    /// Readers that are ending.
+    ending: Vec<JoinHandle<()>>,
+}
+
+struct OfNode {
+    reader: GroupReader,
+    is_up: bool,
+    was_up: bool,
+    /// The streams of its reads that are under way.
+    under_way: VecDeque<Streams>,
+    /// Of which streams it is asked though their slots are only on their way to it.
+    asked_of: HashSet<Arc<str>>,
+    /// It is not asked before, on the client's clock.
+    not_before: u64,
+    /// Whether its read is being ended.
+    is_unblocked: bool,
+}
+
+impl ClusterReader {
+    pub(super) fn new(
+        key: GroupKey,
+        group: Arc<str>,
+        connector: Connector,
+        view: &Arc<ClusterView>,
+        commands: Arc<CommandLink>,
+    ) -> ClusterReader {
+        let (to_reader, from_nodes) = unbounded_channel();
+        ClusterReader {
+            key,
+            group,
+            connector,
+            known: view.known(),
+            view: view.clone(),
+            commands,
+            nodes: HashMap::new(),
+            to_reader,
+            from_nodes,
+            waiting: VecDeque::new(),
+            kept: VecDeque::new(),
+            asking: HashMap::new(),
+            is_up: false,
+            ending: Vec::new(),
+        }
+    }
+
+    pub(super) async fn run(mut self, mut inputs: Inputs<Input>) {
+        self.known.mark_changed();
+        loop {
+            match catch_panic("the reader of a cluster", self.serve(&mut inputs)).await {
+                Ok(()) => break,
+                Err(fault) => {
+                    self.connector.context.events.notice(Notice::Error(fault));
+                    self.start_anew();
+                }
+            }
+        }
+        let nodes = self.nodes.drain().map(|(_, of)| of.reader.end());
+        for task in nodes.chain(self.ending.drain(..)).collect::<Vec<_>>() {
+            let _ = task.await;
+        }
+    }
+
+    async fn serve(&mut self, inputs: &mut Inputs<Input>) {
+        loop {
+            let clock = self.connector.context.clock.clone();
+            let due = self.nodes.values().map(|of| of.not_before).filter(|at| *at > clock.now_ms()).min();
+            tokio::select! {
+                biased;
+                Some((node, told)) = self.from_nodes.recv() => self.told(&node, told),
+                Ok(()) = self.known.changed() => self.follow(),
+                input = inputs.next() => match input {
+                    Some(Input::Leave(answer)) => return self.leave(answer).await,
+                    Some(input) => self.input(input),
+                    None => return,
+                },
+                () = sleep_until(clock.instant(due.unwrap_or(u64::MAX))), if due.is_some() => self.advance(),
+            }
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.connector.context.clock.now_ms()
+    }
+
+    fn input(&mut self, input: Input) {
+        match input {
+            Input::Read(read) => {
+                let now = self.now();
+                match self.kept.pop_front() {
+                    Some(entries) => self.connector.context.events.entries(self.key, entries),
+                    None => self.waiting.push_back((read, now)),
+                }
+                self.advance();
+            }
+            Input::Unblock(answer) => {
+                let _ = answer.send(None);
+                let reads = std::mem::take(&mut self.waiting).len();
+                for _ in 0..reads {
+                    self.connector.context.events.entries(self.key, Vec::new());
+                }
+                self.nodes.values_mut().for_each(|of| of.unblock(&self.commands, &self.connector));
+            }
+            Input::Leave(_) | Input::Asking(_) => {}
+        }
+    }
+
+    /// Ends all readers, and tells of what they had.
+    async fn leave(&mut self, answer: oneshot::Sender<Option<Blocked>>) {
+        let leaving = self.nodes.drain().map(|(_, of)| of.reader.leave(self.commands.clone()));
+        join_all(leaving).await;
+        for task in self.ending.drain(..) {
+            let _ = task.await;
+        }
+        while let Ok((_, told)) = self.from_nodes.try_recv() {
+            if let FromNode::Entries(entries) = told
+                && !entries.is_empty()
+            {
+                self.kept.push_back(entries);
+            }
+        }
+        for entries in self.kept.drain(..) {
+            self.connector.context.events.entries(self.key, entries);
+        }
+        // The one who waits may have given up.
+        let _ = answer.send(None);
+    }
+
+    fn told(&mut self, node: &Address, told: FromNode) {
+        let now = self.now();
+        match told {
+            FromNode::Up => {
+                let Some(of) = self.nodes.get_mut(node) else { return };
+                of.is_up = true;
+                if std::mem::replace(&mut of.was_up, true) {
+                    self.start_anew();
+                }
+            }
+            FromNode::Down => {
+                let Some(of) = self.nodes.get_mut(node) else { return };
+                of.is_up = false;
+                of.is_unblocked = false;
+                if !std::mem::take(&mut of.under_way).is_empty() {
+                    // What it brought last may be lost, and is pending then.
+                    self.start_anew();
+                }
+            }
+            FromNode::Entries(entries) => {
+                if let Some(of) = self.nodes.get_mut(node) {
+                    of.under_way.pop_front();
+                    of.is_unblocked = false;
+                }
+                self.ended(entries, now);
+            }
+            FromNode::Refused(error) => self.refused(node, error, now),
+        }
+        self.advance();
+    }
+
+    /// A read of a node has ended.
+    fn ended(&mut self, entries: Vec<ReceivedEntry>, now: u64) {
+        let events = &self.connector.context.events;
+        if entries.is_empty() {
+            // Nothing has come in time, as far as this node goes; the client's read has its own time.
+            let is_over = |(_, since): &mut (Read, u64)| now >= *since + block(&self.connector.context);
+            if self.waiting.pop_front_if(is_over).is_some() {
+                events.entries(self.key, entries);
+            }
+        } else if self.waiting.pop_front().is_some() {
+            events.entries(self.key, entries);
+        } else {
+            self.kept.push_back(entries);
+        }
+    }
+
+    fn refused(&mut self, node: &Address, error: BusError, now: u64) {
+        if let Some(of) = self.nodes.get_mut(node) {
+            of.under_way.pop_front();
+            of.is_unblocked = false;
+        }
+        let redirect = Redirect::read(&error.message);
+        let wait = match &redirect {
+            Some(Redirect::Moved(slot, to)) => {
+                self.asking.remove(slot);
+                self.view.moved(*slot, to, node) == *node
+            }
+            Some(Redirect::Ask(slot, to)) => {
+                let to = self.view.address(to, node);
+                debug!(slot, from = %node, %to, "a slot is on its way");
+                self.asking.insert(*slot, to.clone()) == Some(to)
+            }
+            Some(Redirect::TryAgain) => true,
+            // The stream has left the node: asked again, it says where it is, or that there is none.
+            None if error.message.starts_with("UNBLOCKED the stream") => false,
+            None => {
+                if self.waiting.pop_front().is_some() {
+                    self.connector.context.events.read_interrupted(self.key, error);
+                }
+                return;
+            }
+        };
+        if wait && let Some(of) = self.nodes.get_mut(node) {
+            of.not_before = now + PAUSE;
+        }
+    }
+
+    /// What was read last may be lost: the client looks for it, and reads again.
+    fn start_anew(&mut self) {
+        self.waiting.clear();
+        if self.is_up {
+            let error = BusError::new(ErrorKind::ConnectionLost, "a node was connected to anew");
+            self.connector.context.events.reader_down(self.key, &error);
+            self.connector.context.events.reader_up(self.key);
+        }
+    }
+
+    /// Something new is known of the Cluster.
+    fn follow(&mut self) {
+        let known = self.known.borrow_and_update().clone();
+        let Some(map) = &known.map else { return };
+        self.asking.retain(|slot, to| known.owner(*slot) != Some(to));
+        // What has no slots any more has no streams either.
+        for (_, of) in self.nodes.extract_if(|node, _| !map.is_master(node)).collect::<Vec<_>>() {
+            self.end(of);
+        }
+        if !std::mem::replace(&mut self.is_up, true) {
+            self.connector.context.events.reader_up(self.key);
+        }
+        self.advance();
+    }
+
+    fn end(&mut self, of: OfNode) {
+        self.ending.retain(|task| !task.is_finished());
+        let commands = self.commands.clone();
+        self.ending.push(self.connector.tasks.spawn(of.reader.leave(commands)));
+    }
+
+    /// Which streams each node has.
+    fn parts(&self, streams: &[Arc<str>]) -> HashMap<Address, (Vec<Arc<str>>, HashSet<Arc<str>>)> {
+        let known = self.view.now();
+        let mut parts: HashMap<Address, (Vec<Arc<str>>, HashSet<Arc<str>>)> = HashMap::new();
+        for stream in streams {
+            let slot = slot(stream);
+            let asked = self.asking.get(&slot);
+            let Some(node) = asked.or_else(|| known.owner(slot)) else { continue };
+            let (all, asked_of) = parts.entry(node.clone()).or_default();
+            all.push(stream.clone());
+            if asked.is_some() {
+                asked_of.insert(stream.clone());
+            }
+        }
+        parts
+    }
+
+    /// Gives the reads of the client to the nodes that have their streams.
+    fn advance(&mut self) {
+        let Some((read, _)) = self.waiting.back() else { return };
+        let (read, reads, now) = (read.clone(), self.waiting.len(), self.now());
+        let mut parts = self.parts(&read.streams);
+        for (node, of) in &mut self.nodes {
+            if !parts.contains_key(node) {
+                of.unblock(&self.commands, &self.connector);
+            }
+        }
+        for (node, (streams, asked_of)) in parts.drain() {
+            let streams: Streams =
+                if streams.len() == read.streams.len() { read.streams.clone() } else { streams.into() };
+            let of = self.nodes.entry(node).or_insert_with_key(|node| {
+                let (group, reports) = (self.group.clone(), self.to_reader.clone());
+                OfNode::new(GroupReader::of_node(group, node, reports, &self.connector))
+            });
+            if !of.is_up || of.not_before > now {
+                continue;
+            }
+            if of.asked_of != asked_of {
+                of.reader.ask_of(asked_of.clone());
+                of.asked_of = asked_of;
+            }
+            if of.under_way.iter().any(|under_way| **under_way != *streams) {
+                // It waits for other streams than those that are wanted now.
+                of.unblock(&self.commands, &self.connector);
+                continue;
+            }
+            while of.under_way.len() < reads {
+                of.reader.read(Read { streams: streams.clone(), ..read.clone() });
+                of.under_way.push_back(streams.clone());
+            }
+        }
+    }
+}
+
+impl OfNode {
+    fn new(reader: GroupReader) -> OfNode {
+        OfNode {
+            reader,
+            is_up: false,
+            was_up: false,
+            under_way: VecDeque::new(),
+            asked_of: HashSet::new(),
+            not_before: 0,
+            is_unblocked: false,
+        }
+    }
+
+    /// Ends its read, if one waits.
+    fn unblock(&mut self, commands: &Arc<CommandLink>, connector: &Connector) {
+        if !self.under_way.is_empty() && !std::mem::replace(&mut self.is_unblocked, true) {
+            self.reader.unblock_read(commands.clone(), &connector.tasks);
+        }
+    }
+}
