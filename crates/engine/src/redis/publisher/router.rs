@@ -306,7 +306,9 @@ impl Router {
     fn follow(&mut self) {
         let known = self.known.borrow_and_update().clone();
         let Some(map) = &known.map else { return };
-        self.end_commands(&known);
+        if let Some(commands) = &self.start.commands {
+            commands.end_links_of_gone_nodes(&known, &self.start.connector.tasks);
+        }
         for target in self.used.clone() {
             let Some(to) = self.place_of(target, &known) else { continue };
             if let Some(again) = self.moving.get_mut(&target) {
@@ -360,18 +362,6 @@ impl Router {
             ending.push(start.connector.tasks.spawn(async move {
                 let _ = flushed.await;
                 let _ = link.end().await;
-                context.events.link_gone(&id);
-            }));
-        }
-    }
-
-    /// Ends the command links of nodes that have gone.
-    fn end_commands(&mut self, known: &Known) {
-        let Some(commands) = &self.start.commands else { return };
-        for (node, link) in commands.end_links_of_gone_nodes(known) {
-            let (context, id) = (self.start.connector.context.clone(), LinkId::Consumer.at(&node));
-            self.ending.push(self.start.connector.tasks.spawn(async move {
-                let _ = link.await;
                 context.events.link_gone(&id);
             }));
         }

@@ -18,6 +18,7 @@ use crate::redis::streams::command_session::Input;
 use crate::redis::streams::node_links::NodeLinks;
 use crate::redis::topology::cluster::view::Known;
 use crate::runtime::joined::join_all;
+use crate::runtime::tasks::Tasks;
 use crate::transport::context::TransportContext;
 use crate::transport::link_id::LinkId;
 
@@ -89,10 +90,14 @@ impl CommandLink {
     }
 
     /// Ends the links to nodes of a Cluster that have no slots any more.
-    pub(in crate::redis) fn end_links_of_gone_nodes(&self, known: &Known) -> Vec<(Address, JoinHandle<()>)> {
-        match &self.links {
-            Links::One(_) => Vec::new(),
-            Links::OfNodes(nodes) => nodes.keep(known),
+    pub(in crate::redis) fn end_links_of_gone_nodes(&self, known: &Known, tasks: &Tasks) {
+        let Links::OfNodes(nodes) = &self.links else { return };
+        for (node, link) in nodes.keep(known) {
+            let context = self.context.clone();
+            tasks.spawn(async move {
+                let _ = link.await;
+                context.events.link_gone(&LinkId::Consumer.at(&node));
+            });
         }
     }
 
