@@ -862,6 +862,11 @@ export interface RedisConfig {
    * is `INVALID_CONFIG`. The other fields are for the servers.
    */
   sentinel?: SentinelConfig | undefined;
+  /**
+   * Nodes of a Redis Cluster. It stands in the place of `url`, `host` and `port`: one of them, or `sentinel`, beside it is
+   * `INVALID_CONFIG`. The other fields are for all nodes; `database` must be 0.
+   */
+  cluster?: ClusterConfig | undefined;
   /** In ms; default 5000. */
   connectTimeout?: number | undefined;
   /** Of every command and publish, in ms; default 5000. */
@@ -902,6 +907,22 @@ export interface SentinelConfig {
   password?: string | undefined;
   /** TLS to the sentinels, which have none by default even if the servers have. */
   tls?: boolean | TlsConfig | undefined;
+}
+
+/**
+ * How to reach a Redis Cluster. The client finds all masters, and follows slots and masters when they change. Events of one stream stay
+ * in order; live events are handed on among the nodes.
+ */
+export interface ClusterConfig {
+  /** Nodes, 1–32: `'host'`, `'host:port'` or `{ host, port }`; the port is 6379 by default. One that answers is enough. */
+  nodes: (string | { host: string; port?: number | undefined })[];
+  /**
+   * Where nodes are reached that announce addresses which this client cannot reach: announced `'host:port'`, or host, to
+   * reachable. Default none; at most 2000 entries.
+   */
+  addressMap?: Record<string, string | { host: string; port?: number | undefined }> | undefined;
+  /** How live events travel. Default `'broadcast'`, which is the only one in this release. */
+  pubsub?: 'broadcast' | undefined;
 }
 
 /**
@@ -1011,7 +1032,9 @@ export type LinkName =
   | 'consumer'
   | 'replicated'
   | 'memory'
-  | `reader:${string}`;
+  | `reader:${string}`
+  /** Of a node of a Cluster. */
+  | `${'publisher' | 'consumer' | 'replicated'}@${string}`;
 
 /** What a client announces; no listener is ever required. */
 // biome-ignore lint/suspicious/noExplicitAny: without a map, any payload is accepted
@@ -2049,6 +2072,11 @@ export interface HealthReport {
       name: string;
       master: string | null;
       sentinels: { address: string; connected: boolean; master?: string; error?: string }[];
+    };
+    /** With `redis.cluster`: the nodes, and how many slots none of them serves; null before a node has told. */
+    cluster?: {
+      nodes: { address: string; role: 'master' | 'replica'; slots: number; healthy: boolean }[];
+      uncoveredSlots: number | null;
     };
     [extra: string]: unknown;
   } | null;

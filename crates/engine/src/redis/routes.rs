@@ -11,6 +11,7 @@ use crate::redis::publisher::group_gate::GroupGate;
 use crate::redis::publisher::input::Input;
 use crate::redis::publisher::router::RouterStart;
 use crate::redis::publisher::session::Publisher;
+use crate::redis::streams::cluster_reader::ClusterReader;
 use crate::redis::streams::command_link::{CommandLink, Links};
 use crate::redis::streams::command_session::CommandSession;
 use crate::redis::streams::group_reader::GroupReader;
@@ -87,9 +88,7 @@ impl Routes {
         LazyLink::new(move || {
             let (connector, gate) = (connector.clone(), gate.clone());
             match cluster.clone() {
-                Some(view) => {
-                    RouterStart { connector, view, gate, replicated: None, commands: None }.start()
-                }
+                Some(view) => RouterStart { connector, view, gate, replicated: None, commands: None }.start(),
                 None => {
                     let session = Publisher::replicated(connector.context.clone(), gate);
                     connector.start(session)
@@ -106,7 +105,7 @@ impl Routes {
         commands: &Arc<CommandLink>,
     ) -> GroupReader {
         match &self.cluster {
-            Some(view) => GroupReader::of_cluster(key, group, &self.connector, view, commands),
+            Some(view) => ClusterReader::start(key, group, &self.connector, view, commands),
             None => GroupReader::start(key, group, &self.connector),
         }
     }

@@ -29,13 +29,13 @@ use crate::redis::publisher::group_gate::GroupGate;
 use crate::redis::publisher::hybrid::Hybrid;
 use crate::redis::publisher::input::Input;
 use crate::redis::resp::value::RespValue;
+use crate::redis::routes::Routes;
 use crate::redis::streams::command_link::CommandLink;
 use crate::redis::streams::group_reader::GroupReader;
 use crate::redis::streams::store::RedisStore;
 use crate::redis::streams::store_replies;
 use crate::redis::subscriber;
 use crate::redis::subscriber::Subscriber;
-use crate::redis::routes::Routes;
 use crate::redis::topology::cluster::ClusterWatch;
 use crate::redis::topology::cluster::report::NO_REPLICA;
 use crate::redis::topology::cluster::view::ClusterView;
@@ -260,15 +260,15 @@ impl Transport for RedisTransport {
                 asked.push((LinkId::Consumer, false));
             }
             let mut refusals = consumers.iter().filter_map(|(_, answer)| answer.as_ref().err());
-            let refuses_writes =
-                refusals.find(|error| server_error::refuses_writes(&error.message)).cloned();
+            let refuses_writes = refusals.find(|error| server_error::refuses_writes(&error.message)).cloned();
             let late = || failed(BusError::new(ErrorKind::CommandTimeout, "no answer in time"));
             let mut probe = Probe { asked, refuses_writes, ..publisher.unwrap_or_else(|_| late()) };
             if let (Some((report, warnings)), Some(server)) =
                 (self.connector.endpoint.report(), probe.server.as_object_mut())
             {
                 server.insert(self.routes.report_name().to_owned(), report);
-                let is_wanted = |(code, _): &(&str, String)| *code != NO_REPLICA || self.replicated.is_started();
+                let is_wanted =
+                    |(code, _): &(&str, String)| *code != NO_REPLICA || self.replicated.is_started();
                 probe.warnings.extend(warnings.into_iter().filter(is_wanted));
             }
             probe

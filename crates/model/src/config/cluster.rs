@@ -1,15 +1,13 @@
-//! How a Redis Cluster is reached, and what a configuration may not ask of a server in cluster mode.
+//! How the nodes of a Redis Cluster are reached.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 
-use super::Config;
 use crate::config::address::Address;
 use crate::config::node_address::node;
 use crate::config::url::DEFAULT_PORT;
-use crate::error::{BusError, ErrorKind};
+use crate::error::BusError;
 use crate::options::reader::{NOT_AVAILABLE, Reader};
-use crate::stream_store::{KeyLayout, fits_cluster};
 use crate::topology::redirect::AddressMap;
 
 /// The most nodes that a configuration names; the others are found.
@@ -38,7 +36,8 @@ impl ClusterConfig {
     pub(super) fn read(r: &mut Reader) -> Result<Option<Self>, BusError> {
         let Some(mut r) = r.object("cluster")? else { return Ok(None) };
         let kind = r.kind();
-        let nodes = r.list("nodes", |path, value| node(&path, value, DEFAULT_PORT, kind))?.unwrap_or_default();
+        let nodes =
+            r.list("nodes", |path, value| node(&path, value, DEFAULT_PORT, kind))?.unwrap_or_default();
         if nodes.is_empty() || nodes.len() > MOST_NODES {
             return Err(r.error("nodes", format!("expected 1 to {MOST_NODES} nodes, got {}", nodes.len())));
         }
@@ -66,124 +65,5 @@ impl ClusterConfig {
         }
         r.finish()?;
         Ok(Some(ClusterConfig { nodes, addresses: AddressMap(addresses) }))
-    }
-}
-
-/// Accepts a configuration for a server in cluster mode.
-///
-/// # Errors
-/// `CLUSTER_MODE` with the path of the field: a database other than 0, a stream whose keys cannot be in one slot, and events
-/// that are to be stored in a stream and kept by their id in one step.
-pub fn check_cluster(config: &Config) -> Result<(), BusError> {
-    let refuse = |path: String, why: String| {
-        Err(BusError::at(ErrorKind::ClusterMode, path, format!("the server runs in cluster mode, {why}")))
-    };
-    let database = config.redis.database;
-    if database != 0 {
-        return refuse(
-            "redis.database".to_owned(),
-            format!("where only database 0 can be used, not {database}"),
-        );
-    }
-    let mut homes = HashMap::new();
-    for (index, stream) in config.streams.iter().enumerate() {
-        let (path, name) = (format!("streams[{index}].name"), stream.name.as_str());
-        if !fits_cluster(name) {
-            return refuse(path, format!("and {name:?} cannot be a hash tag: use no '}}' in it"));
-        }
-        let suffix = &config.dead_letter.suffix;
-        if name.ends_with(suffix.as_str()) {
-            return refuse(path, format!("where only dead letters have a name that ends with {suffix:?}"));
-        }
-        if let Some(other) = homes.insert(KeyLayout::Tagged.home(name), name) {
-            return refuse(path, format!("where {other:?} and {name:?} have the same keys beside them"));
-        }
-    }
-    if config.persistence.is_some() && !config.streams.is_empty() && !config.observe {
-        let why = "where an event cannot be kept by its id in the same step in which it is stored in a stream: \
-            leave out persistence, or use a client of its own for what is kept";
-        return refuse("persistence".to_owned(), why.to_owned());
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::config::{Environment, Servers};
-
-    fn check(config: Value) -> Result<(), BusError> {
-        check_cluster(&Config::resolve(&config.to_string(), &Environment::default()).unwrap())
-    }
-
-    #[test]
-    fn a_cluster_is_given_by_some_of_its_nodes() {
-        let resolve = |cluster: Value| {
-            Config::resolve(&json!({ "redis": { "cluster": cluster } }).to_string(), &Environment::default())
-        };
-        let map = json!({ "10.0.0.1:6379": "localhost:7001", "10.0.0.2": { "host": "tunnel" } });
-        let cluster = json!({ "nodes": ["a", "b:7000"], "pubsub": "broadcast", "addressMap": map });
-        let config = resolve(cluster).unwrap();
-        assert_eq!(config.redis.servers.to_string(), "the cluster of a:6379, b:7000");
-        let Servers::Cluster(cluster) = &config.redis.servers else { panic!("{config:?}") };
-        assert_eq!(cluster.addresses.0.len(), 2);
-        for (cluster, path) in [
-            (json!({}), "redis.cluster.nodes"),
-            (json!({ "nodes": ["a", "a:6379"] }), "redis.cluster.nodes[1]"),
-            (json!({ "nodes": ["a"], "pubsub": "sharded" }), "redis.cluster.pubsub"),
-            (json!({ "nodes": ["a"], "lanes": 16 }), "redis.cluster.lanes"),
-            (json!({ "nodes": ["a"], "addressMap": { "b": "c:x" } }), r#"redis.cluster.addressMap["b"]"#),
-            (json!({ "nodes": ["a"], "seeds": [] }), "redis.cluster.seeds"),
-        ] {
-            let error = resolve(cluster).unwrap_err();
-            assert_eq!((error.kind, error.path.as_deref()), (ErrorKind::InvalidConfig, Some(path)), "{error}");
-        }
-    }
-
-    #[test]
-    fn what_a_cluster_cannot_do_is_an_invalid_configuration() {
-        let with = |more: Value| {
-            let mut config = json!({ "redis": { "cluster": { "nodes": ["a"] } } });
-            config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-            Config::resolve(&config.to_string(), &Environment::default())
-        };
-        with(json!({ "streams": [{ "name": "{shop}:orders", "events": "*" }] })).unwrap();
-        for (config, path) in [
-            (json!({ "redis": { "cluster": { "nodes": ["a"] }, "database": 1 } }), "redis.database"),
-            (json!({ "redis": { "cluster": { "nodes": ["a"] }, "url": "redis://h" } }), "redis.url"),
-            (json!({ "streams": [{ "name": "a}b", "events": "*" }] }), "streams[0].name"),
-        ] {
-            let error = with(config).unwrap_err();
-            assert_eq!((error.kind, error.path.as_deref()), (ErrorKind::InvalidConfig, Some(path)), "{error}");
-        }
-    }
-
-    #[test]
-    fn what_works_on_a_server_in_cluster_mode() {
-        let streams =
-            json!([{ "name": "orders", "events": "o.*" }, { "name": "{shop}:mails", "events": "m.*" }]);
-        check(json!({ "redis": "redis://h/0", "streams": streams })).unwrap();
-        check(json!({ "redis": "redis://h", "persistence": {} })).unwrap();
-    }
-
-    #[test]
-    fn what_does_not_is_named() {
-        let stream =
-            |name: &str| json!({ "redis": "redis://h", "streams": [{ "name": name, "events": "*" }] });
-        let stored = json!([{ "name": "s", "events": "*" }]);
-        let alike = json!([{ "name": "s", "events": "a" }, { "name": "{s}", "events": "b" }]);
-        for (config, path) in [
-            (json!({ "redis": "redis://h/1" }), "redis.database"),
-            (stream("a}b"), "streams[0].name"),
-            (stream("orders:dlq"), "streams[0].name"),
-            (json!({ "redis": "redis://h", "streams": alike }), "streams[1].name"),
-            (json!({ "redis": "redis://h", "streams": stored, "persistence": {} }), "persistence"),
-        ] {
-            let error = check(config).unwrap_err();
-            assert_eq!((error.kind, error.path.as_deref()), (ErrorKind::ClusterMode, Some(path)));
-            assert!(error.message.contains("cluster mode"), "{error}");
-        }
     }
 }

@@ -13,6 +13,7 @@
 
 mod address;
 mod cluster;
+mod cluster_check;
 mod durable;
 mod environment;
 mod json_rule;
@@ -39,7 +40,7 @@ use crate::retry::RetryPolicy;
 use crate::stream_store::keys;
 
 pub use address::Address;
-pub use cluster::{ClusterConfig, check_cluster};
+pub use cluster::ClusterConfig;
 pub use durable::Durable;
 pub use environment::Environment;
 pub use json_rule::JsonRule;
@@ -230,11 +231,20 @@ impl Config {
         redis.tls.iter_mut().chain(of_sentinels).for_each(|tls| tls.complete(env));
         let config = Config { mode, redis, notices, no_address, ..config };
         if matches!(config.redis.servers, Servers::Cluster(_)) {
-            check_cluster(&config)
-                .map_err(|error| BusError { kind: ErrorKind::InvalidConfig, ..error })?;
+            check_cluster(&config).map_err(|error| BusError { kind: ErrorKind::InvalidConfig, ..error })?;
         }
         Ok(config)
     }
+}
+
+/// Accepts a configuration for a server in cluster mode.
+///
+/// # Errors
+/// `CLUSTER_MODE` with the path of the field: a database other than 0, a stream whose keys cannot be in one slot, and events
+/// that are to be stored in a stream and kept by their id in one step.
+pub fn check_cluster(config: &Config) -> Result<(), BusError> {
+    let keeps_and_stores = config.persistence.is_some() && !config.streams.is_empty() && !config.observe;
+    cluster_check::check(&config.redis, &config.streams, &config.dead_letter.suffix, keeps_and_stores)
 }
 
 /// Refuses a stream whose key is that of something else that is kept.

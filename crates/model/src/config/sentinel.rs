@@ -49,7 +49,8 @@ impl SentinelConfig {
             return Err(r.error("name", "must not hold blanks"));
         }
         let kind = r.kind();
-        let nodes = r.list("nodes", |path, value| node(&path, value, DEFAULT_PORT, kind))?.unwrap_or_default();
+        let nodes =
+            r.list("nodes", |path, value| node(&path, value, DEFAULT_PORT, kind))?.unwrap_or_default();
         if nodes.is_empty() || nodes.len() > MOST_NODES {
             let message = format!("expected 1 to {MOST_NODES} sentinels, got {}", nodes.len());
             return Err(r.error("nodes", message));

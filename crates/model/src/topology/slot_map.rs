@@ -43,17 +43,18 @@ const NOBODY: u16 = u16::MAX;
 impl SlotMap {
     /// From the shards. Where two claim a slot, the later one has it; a shard whose master is not known has none.
     pub fn new(shards: Vec<Shard>) -> SlotMap {
-        let mut map =
-            SlotMap {
-                shards: Vec::new(),
-                masters: Vec::new(),
-                counts: Vec::new(),
-                owners: vec![NOBODY; usize::from(SLOTS)].into(),
-            };
+        let mut map = SlotMap {
+            shards: Vec::new(),
+            masters: Vec::new(),
+            counts: Vec::new(),
+            owners: vec![NOBODY; usize::from(SLOTS)].into(),
+        };
         for shard in &shards {
             // A failed master is in the answer beside the one that has come in its place.
             let masters = || shard.nodes.iter().filter(|node| node.is_master);
-            let Some(master) = masters().find(|node| node.is_online).or_else(|| masters().next()) else { continue };
+            let Some(master) = masters().find(|node| node.is_online).or_else(|| masters().next()) else {
+                continue;
+            };
             let ranges = shard.slots.iter().cloned();
             let slots: Vec<u16> = ranges.flatten().filter(|slot| *slot < SLOTS).collect();
             if !slots.is_empty() {
@@ -93,8 +94,7 @@ impl SlotMap {
 
     /// Whether this is a node that is well, or a master.
     pub fn is_usable(&self, address: &Address) -> bool {
-        self.is_master(address)
-            || self.nodes().any(|(_, node)| node.address == *address && node.is_online)
+        self.is_master(address) || self.nodes().any(|(_, node)| node.address == *address && node.is_online)
     }
 
     /// All nodes, each with whether its shard has slots.

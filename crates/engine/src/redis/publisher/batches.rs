@@ -4,11 +4,11 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use oxbus_model::ErrorKind;
 use oxbus_model::config::StreamConfig;
+use oxbus_model::{BusError, ErrorKind};
 
 use crate::host::{EventId, Failed, Published, SettledLocally, StoredEntries};
-use crate::redis::publisher::in_flight::{EntryRef, PublishedEvent};
+use crate::redis::publisher::in_flight::{Command, EntryRef, PublishedEvent};
 use crate::transport::events::{PublishReport, TransportEvents};
 
 /// One submission, until all its events are settled.
@@ -173,6 +173,29 @@ impl Batches {
             Some(entry) => state.stored.push((index, receivers, entry)),
         }
         self.settle(batch);
+    }
+
+    /// Fails an event.
+    pub(in crate::redis) fn fail(&mut self, batch: u32, index: u32, error: BusError) {
+        self.failed(Failed { batch, index, error, message_id: None });
+    }
+
+    /// Fails an event that is stored. The error tells the id of its entry.
+    pub(in crate::redis) fn fail_stored(&mut self, event: PublishedEvent, error: BusError) {
+        let PublishedEvent { batch, index, entry, .. } = event;
+        let message_id = entry.map(|entry| entry.id);
+        self.failed(Failed { batch, index, error, message_id });
+    }
+
+    /// Fails all events of commands.
+    pub(in crate::redis) fn fail_all(
+        &mut self,
+        commands: impl IntoIterator<Item = Command>,
+        error: &BusError,
+    ) {
+        for command in commands {
+            command.each_event(|batch, index| self.fail(batch, index, error.clone()));
+        }
     }
 
     /// An event failed after it was under way.

@@ -3,8 +3,7 @@
 use oxbus_model::BusError;
 use tokio::sync::oneshot;
 
-use crate::redis::publisher::prepared::PreparedBatch;
-use crate::redis::publisher::routed::HandedOver;
+use crate::redis::publisher::prepared::{HandedOver, PreparedBatch};
 use crate::redis::publisher::target::Target;
 use crate::redis::resp::value::RespValue;
 use crate::transport::Submission;

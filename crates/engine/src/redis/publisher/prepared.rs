@@ -32,22 +32,30 @@ impl PreparedBatch {
     }
 }
 
+/// What was not sent of a target, or was refused as its node has it no more.
+pub(in crate::redis) struct HandedOver {
+    pub(in crate::redis) states: Vec<(u32, Batch)>,
+    pub(in crate::redis) groups: Vec<PreparedCommands>,
+}
+
+impl HandedOver {
+    /// The client is closed: all of it fails.
+    pub(in crate::redis) fn refuse(&self, events: &dyn TransportEvents) {
+        self.states.iter().for_each(|(batch, state)| refuse(*batch, state, &self.groups, events));
+    }
+}
+
 /// The client is closed: those events of these commands fail that are of this submission.
-pub(in crate::redis) fn refuse(
-    batch: u32,
-    state: &Batch,
-    groups: &[PreparedCommands],
-    events: &dyn TransportEvents,
-) {
-        let error = BusError::new(ErrorKind::Closed, "the client is closed").with_outcome(Outcome::NotSent);
-        let mut report = PublishReport::default();
-        report.release(state.open, state.bytes);
-        for command in groups.iter().flat_map(|group| group.commands.commands()) {
-            command.each_event(|of, index| {
-                if of == batch {
-                    report.failed.push(Failed { batch, index, error: error.clone(), message_id: None });
-                }
-            });
-        }
-        events.published(&mut report);
+fn refuse(batch: u32, state: &Batch, groups: &[PreparedCommands], events: &dyn TransportEvents) {
+    let error = BusError::new(ErrorKind::Closed, "the client is closed").with_outcome(Outcome::NotSent);
+    let mut report = PublishReport::default();
+    report.release(state.open, state.bytes);
+    for command in groups.iter().flat_map(|group| group.commands.commands()) {
+        command.each_event(|of, index| {
+            if of == batch {
+                report.failed.push(Failed { batch, index, error: error.clone(), message_id: None });
+            }
+        });
+    }
+    events.published(&mut report);
 }

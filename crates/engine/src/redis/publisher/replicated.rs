@@ -10,8 +10,10 @@ use crate::redis::connection::lazy_link::LazyLink;
 use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::publisher::batches::Batch;
 use crate::redis::publisher::command_writer::{CommandWriter, EventRef};
+use crate::redis::publisher::in_flight::Command;
 use crate::redis::publisher::input::Input;
 use crate::redis::publisher::prepared::{PreparedBatch, PreparedCommands};
+use crate::redis::resp::command::append_wait;
 use crate::transport::context::TransportContext;
 use crate::transport::events::TransportEvents;
 
@@ -63,4 +65,26 @@ impl Replicas {
             prepared.refuse(events);
         }
     }
+}
+
+/// Appends commands, and behind them the question how many replicas have got what they did. Each may take `limit`
+/// milliseconds.
+pub(in crate::redis) fn append_awaited(
+    pipeline: &mut Pipeline<Command>,
+    commands: Pipeline<Command>,
+    wait: Option<(u32, u64)>,
+    limit: u64,
+) {
+    let Some((replicas, timeout)) = wait else { return pipeline.append(commands) };
+    if commands.is_idle() {
+        return;
+    }
+    // One WAIT at the end serves all commands that ask for the same replicas.
+    let same = |command: &Command| matches!(command, Command::Wait { replicas: r, timeout: t } if (*r, *t) == (replicas, timeout));
+    pipeline.remove_last_unsent(same);
+    pipeline.append(commands);
+    let command = Command::Wait { replicas, timeout };
+    pipeline.push_barrier(command, timeout.saturating_add(limit), |bytes| {
+        append_wait(bytes, replicas, timeout);
+    });
 }

@@ -19,7 +19,7 @@ use crate::redis::publisher::batches::{Batch, Batches};
 use crate::redis::publisher::held::Held;
 use crate::redis::publisher::in_flight::Command;
 use crate::redis::publisher::input::Input;
-use crate::redis::publisher::prepared::PreparedCommands;
+use crate::redis::publisher::prepared::{HandedOver, PreparedCommands};
 use crate::redis::publisher::target::{Target, Targets};
 
 /// How long a target waits that nodes send to each other, or whose keys lie on two nodes, in milliseconds.
@@ -35,12 +35,6 @@ pub(in crate::redis) enum FromLink {
     MayNotTrim(usize),
     /// All links have settled what they had when targets had moved so often; for these who wait for it.
     Flushed(u64, Vec<oneshot::Sender<()>>),
-}
-
-/// What was not sent of a target, or was refused as its node has it no more.
-pub(in crate::redis) struct HandedOver {
-    pub(in crate::redis) states: Vec<(u32, Batch)>,
-    pub(in crate::redis) groups: Vec<PreparedCommands>,
 }
 
 /// What the session of one node knows of targets that come and go.
@@ -193,7 +187,11 @@ impl Routed {
     }
 
     /// The rest of a target has come. Returns what may be sent, in order.
-    pub(in crate::redis) fn take_rest(&mut self, target: Target, rest: Vec<PreparedCommands>) -> Vec<PreparedCommands> {
+    pub(in crate::redis) fn take_rest(
+        &mut self,
+        target: Target,
+        rest: Vec<PreparedCommands>,
+    ) -> Vec<PreparedCommands> {
         let behind = self.arriving.remove(&target).unwrap_or_default();
         rest.into_iter().chain(behind).collect()
     }
@@ -233,10 +231,11 @@ impl Routed {
         let (answered, wait) = (self.answered, self.wait);
         let is_at_rest = |leaving: &Leaving| answered >= leaving.answers;
         let ends = |leaving: &Leaving| leaving.is_told || leaving.resumes.is_some_and(|at| at <= now);
-        let over: Vec<_> =
-            self.leaving.extract_if(.., |_, leaving| is_at_rest(leaving) && ends(leaving)).collect();
+        let is_over = |(_, leaving): &(&Target, &Leaving)| is_at_rest(leaving) && ends(leaving);
+        let over: Vec<Target> = self.leaving.iter().filter(is_over).map(|(target, _)| *target).collect();
         let mut here = Vec::new();
-        for (target, leaving) in over {
+        for target in over {
+            let Some(leaving) = self.leaving.remove(&target) else { continue };
             let groups: Vec<_> = prepared(wait, leaving.refused).into_iter().chain(leaving.unsent).collect();
             if !leaving.is_told {
                 here.extend(groups);
@@ -256,7 +255,8 @@ impl Routed {
     /// What is kept back, in pipelines of which nothing was sent.
     pub(in crate::redis) fn pipelines(&mut self) -> impl Iterator<Item = &mut Pipeline<Command>> {
         let leaving = self.leaving.values_mut().flat_map(|leaving| {
-            std::iter::once(&mut leaving.refused).chain(leaving.unsent.iter_mut().map(|group| &mut group.commands))
+            std::iter::once(&mut leaving.refused)
+                .chain(leaving.unsent.iter_mut().map(|group| &mut group.commands))
         });
         leaving.chain(self.arriving.values_mut().flatten().map(|group| &mut group.commands))
     }

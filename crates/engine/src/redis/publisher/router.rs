@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use oxbus_model::config::Address;
-use oxbus_model::stream_store::{keys, slot};
 use oxbus_model::topology::redirect::Redirect;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{oneshot, watch};
@@ -23,14 +22,15 @@ use crate::redis::publisher::group_gate::GroupGate;
 use crate::redis::publisher::in_flight::Command;
 use crate::redis::publisher::input::Input;
 use crate::redis::publisher::preparation::{Preparation, Prepared};
-use crate::redis::publisher::prepared::{PreparedBatch, PreparedCommands, refuse};
+use crate::redis::publisher::prepared::{HandedOver, PreparedBatch, PreparedCommands};
 use crate::redis::publisher::replicated::Replicas;
-use crate::redis::publisher::routed::{FromLink, HandedOver, Routed};
+use crate::redis::publisher::routed::{FromLink, Routed};
 use crate::redis::publisher::session::Publisher;
 use crate::redis::publisher::target::{Target, Targets};
 use crate::redis::streams::command_link::CommandLink;
 use crate::redis::topology::cluster::view::{ClusterView, Known};
 use crate::runtime::clock;
+use crate::runtime::joined::join_all;
 use crate::runtime::panics::catch_panic;
 use crate::transport::Submission;
 use crate::transport::events::PublishReport;
@@ -63,6 +63,8 @@ struct Router {
     kind: LinkId,
     preparation: Preparation,
     targets: Targets,
+    /// Live events have none.
+    slots: Vec<u16>,
     /// Where each target is at home.
     homes: Vec<Home>,
     /// Targets on their way to their homes, and whether what is known may have changed since.
@@ -81,7 +83,7 @@ struct Router {
     moves: u64,
     /// The targets that can have publishes.
     used: Vec<Target>,
-    /// Which of the masters live events go to: other ones of other clients.
+    /// Spreads the live events of many clients.
     spread: usize,
     report: PublishReport,
 }
@@ -96,6 +98,7 @@ impl Router {
         Router {
             kind: if replicas.is_some() { LinkId::Publisher } else { LinkId::Replicated },
             preparation: Preparation::new(context, replicas),
+            slots: Targets::slots(&context.config),
             targets,
             homes: vec![None; targets.all().len()],
             moving: BTreeMap::new(),
@@ -125,17 +128,11 @@ impl Router {
             }
         }
         let links = self.links.drain().map(|(_, link)| link.end());
-        for task in links.chain(self.ending.drain(..)).collect::<Vec<_>>() {
-            // A link does not panic and is not cancelled; if it were, it would have ended too.
-            let _ = task.await;
-        }
+        join_all(links.chain(self.ending.drain(..))).await;
         // What was on its way between two links.
-        self.from_links.close();
         while let Ok(told) = self.from_links.try_recv() {
             if let FromLink::HandedOver(_, rest) = told {
-                for (batch, state) in &rest.states {
-                    refuse(*batch, state, &rest.groups, &*self.start.connector.context.events);
-                }
+                rest.refuse(&*self.start.connector.context.events);
             }
         }
     }
@@ -176,8 +173,11 @@ impl Router {
                 self.flush();
             }
             Input::GateChanged => self.links.values().for_each(|link| _ = link.send(Input::GateChanged)),
-            // These are for links.
-            Input::HandOver(_) | Input::Expect(..) | Input::Resume(_) | Input::Arrived(_) | Input::Rest(..) => {}
+            Input::HandOver(_)
+            | Input::Expect(..)
+            | Input::Resume(_)
+            | Input::Arrived(_)
+            | Input::Rest(..) => {}
         }
     }
 
@@ -262,7 +262,7 @@ impl Router {
         if self.moving.contains_key(&target) || self.homes.get(target) != Some(&from) {
             return;
         }
-        debug!(target, from = %told_by, %to, asking, "a target is elsewhere");
+        debug!(target, from = %told_by, %to, asking, "elsewhere");
         if to == told_by {
             self.link(from).send(Input::Resume(target));
         } else {
@@ -280,7 +280,6 @@ impl Router {
         }
         self.moving.insert(target, false);
         self.moves += 1;
-        // From the old link comes the rest; what is sent from now on waits at the new one until then.
         self.link(from).send(Input::HandOver(target));
         self.link(Some(to)).send(Input::Expect(target, asking));
     }
@@ -288,11 +287,13 @@ impl Router {
     fn handed_over(&mut self, target: Target, rest: Box<HandedOver>) {
         let home = self.homes.get(target).cloned().flatten();
         let again = self.moving.remove(&target).unwrap_or_default();
-        let cancelled =
-            if self.moving.is_empty() { std::mem::take(&mut self.cancelled) } else { self.cancelled.clone() };
+        let cancelled = self.cancelled.clone();
         let link = self.link(home);
         link.send(Input::Rest(target, rest));
         cancelled.into_iter().for_each(|(batch, index)| _ = link.send(Input::Cancel { batch, index }));
+        if self.moving.is_empty() {
+            self.cancelled.clear();
+        }
         if again {
             self.follow();
         } else {
@@ -301,18 +302,12 @@ impl Router {
         self.flush();
     }
 
-    /// Brings all targets to where they belong, as far as is known.
+    /// Brings all targets to where they belong.
     fn follow(&mut self) {
         let known = self.known.borrow_and_update().clone();
         let Some(map) = &known.map else { return };
         if let Some(commands) = &self.start.commands {
-            for (node, link) in commands.end_links_of_gone_nodes(&known) {
-                let (context, id) = (self.start.connector.context.clone(), LinkId::Consumer.at(&node));
-                self.ending.push(self.start.connector.tasks.spawn(async move {
-                    let _ = link.await;
-                    context.events.link_gone(&id);
-                }));
-            }
+            commands.end_links_of_gone_nodes(&known, &self.start.connector.tasks);
         }
         for target in self.used.clone() {
             let Some(to) = self.place_of(target, &known) else { continue };
@@ -340,7 +335,6 @@ impl Router {
 
     /// The node where a target belongs.
     fn place_of(&self, target: Target, known: &Known) -> Home {
-        let config = &self.start.connector.context.config;
         if target == self.targets.live() {
             let home = self.homes.get(target)?.clone();
             let is_well = |node: &Address| {
@@ -348,11 +342,8 @@ impl Router {
             };
             return home.filter(is_well).or_else(|| known.any_master(self.spread));
         }
-        let slot = match config.streams.get(target) {
-            Some(stream) => slot(&stream.name),
-            None => slot(&keys::history(&config.channel_prefix)),
-        };
-        known.owner(slot).cloned()
+        let slot = self.slots.get(target)?;
+        known.owner(*slot).cloned()
     }
 
     /// Ends the links that no target uses any more, once all that they have sent is answered.
@@ -366,7 +357,8 @@ impl Router {
         for (home, link) in links.extract_if(|home, _| !is_home(home)) {
             let (sender, flushed) = oneshot::channel();
             link.send(Input::Flush(sender));
-            let (context, id) = (start.connector.context.clone(), home.map_or(kind.clone(), |node| kind.clone().at(&node)));
+            let (context, id) =
+                (start.connector.context.clone(), home.map_or(kind.clone(), |node| kind.clone().at(&node)));
             ending.push(start.connector.tasks.spawn(async move {
                 let _ = flushed.await;
                 let _ = link.end().await;
@@ -380,18 +372,16 @@ impl Router {
         if self.flushes.is_empty() || !self.moving.is_empty() {
             return;
         }
-        let mut waiting = Vec::new();
-        for link in self.links.values() {
+        let flush = |link: &Handle<Input>| {
             let (sender, flushed) = oneshot::channel();
             link.send(Input::Flush(sender));
-            waiting.push(flushed);
-        }
-        let (flushes, moves, to_router) = (std::mem::take(&mut self.flushes), self.moves, self.to_router.clone());
+            flushed
+        };
+        let waiting: Vec<_> = self.links.values().map(flush).collect();
+        let (moves, to_router) = (self.moves, self.to_router.clone());
+        let flushes = std::mem::take(&mut self.flushes);
         self.start.connector.tasks.spawn(async move {
-            for flushed in waiting {
-                // An error means that the link has ended, and with it everything in flight.
-                let _ = flushed.await;
-            }
+            join_all(waiting).await;
             let _ = to_router.send(FromLink::Flushed(moves, flushes));
         });
     }

@@ -14,7 +14,6 @@ use oxbus_model::{BusError, ErrorKind, Outcome};
 use redis::cmd;
 use tokio::sync::oneshot;
 
-use crate::host::Failed;
 use crate::redis::connection::expiry::Expiry;
 use crate::redis::connection::lazy_link::LazyLink;
 use crate::redis::connection::liveness::{Check, HEARTBEAT_LIMIT, Liveness};
@@ -27,12 +26,11 @@ use crate::redis::publisher::held::Held;
 use crate::redis::publisher::in_flight::{Command, PublishedEvent};
 use crate::redis::publisher::input::Input;
 use crate::redis::publisher::preparation::{Preparation, Prepared};
-use crate::redis::publisher::prepared::{PreparedBatch, PreparedCommands};
-use crate::redis::publisher::replicated::Replicas;
-use crate::redis::publisher::routed::{HandedOver, Routed};
+use crate::redis::publisher::prepared::{HandedOver, PreparedBatch, PreparedCommands};
+use crate::redis::publisher::replicated::{Replicas, append_awaited};
+use crate::redis::publisher::routed::Routed;
 use crate::redis::publisher::stored_only::StoredOnly;
 use crate::redis::publisher::target::Target;
-use crate::redis::resp::command::append_wait;
 use crate::redis::resp::reply::{Protocol, decode};
 use crate::redis::scripts::script_call::{PERSIST, STORE_AND_PUBLISH};
 use crate::transport::Submission;
@@ -180,17 +178,8 @@ impl Publisher {
             None => commands,
         };
         let PreparedCommands { wait, commands, .. } = commands;
-        let Some((replicas, timeout)) = wait else { return self.pipeline.append(commands) };
-        if commands.is_idle() {
-            return;
-        }
-        // One WAIT at the end serves all commands that ask for the same replicas.
-        let same = |command: &Command| matches!(command, Command::Wait { replicas: r, timeout: t } if (*r, *t) == (replicas, timeout));
-        self.pipeline.remove_last_unsent(same);
-        self.pipeline.append(commands);
-        let limit = timeout.saturating_add(self.context.config.redis.command_timeout);
-        let command = Command::Wait { replicas, timeout };
-        self.pipeline.push_barrier(command, limit, |bytes| append_wait(bytes, replicas, timeout));
+        let limit = self.context.config.redis.command_timeout;
+        append_awaited(&mut self.pipeline, commands, wait, limit);
     }
 
     /// In a Cluster: what is left of a target that has moved here.
@@ -205,7 +194,7 @@ impl Publisher {
         self.report();
     }
 
-    /// In a Cluster: lets those targets move, or go on here, that wait for nothing more.
+    /// In a Cluster: lets targets move, or go on here, that wait for nothing more.
     pub(in crate::redis) fn move_targets(&mut self, now: u64) {
         let Some(routed) = &mut self.routed else { return };
         for commands in routed.advance(&mut self.batches, now) {
@@ -221,13 +210,6 @@ impl Publisher {
         }
     }
 
-    /// In hybrid mode, while there is no connection: what is not stored does not wait for the next.
-    fn give_up(&mut self, unsent: Vec<Command>) {
-        let why = self.last_error.as_ref().map_or("not connected", |error| &error.message);
-        let error = BusError::new(ErrorKind::ConnectionLost, why).with_outcome(Outcome::NotSent);
-        self.fail_all(unsent, &error);
-    }
-
     /// Whether this publisher hands on what is to be replicated, and is not the one that does it.
     pub(in crate::redis) fn hands_on(&self) -> bool {
         !self.awaits_replicas
@@ -238,31 +220,6 @@ impl Publisher {
         self.pipeline.push(command, limit, |bytes| bytes.put_slice(&packed.get_packed_command()));
     }
 
-    pub(in crate::redis) fn fail(&mut self, batch: u32, index: u32, error: BusError) {
-        self.batches.failed(Failed { batch, index, error, message_id: None });
-    }
-
-    /// Fails an event that is stored. The error tells the id of its entry.
-    pub(in crate::redis) fn fail_stored(&mut self, event: PublishedEvent, error: BusError) {
-        let PublishedEvent { batch, index, entry, .. } = event;
-        let message_id = entry.map(|entry| entry.id);
-        self.batches.failed(Failed { batch, index, error, message_id });
-    }
-
-    /// Fails all events of commands.
-    pub(in crate::redis) fn fail_all(
-        &mut self,
-        commands: impl IntoIterator<Item = Command>,
-        error: &BusError,
-    ) {
-        let batches = &mut self.batches;
-        for command in commands {
-            command.each_event(|batch, index| {
-                batches.failed(Failed { batch, index, error: error.clone(), message_id: None });
-            });
-        }
-    }
-
     /// Hands over what was settled since the last report.
     pub(in crate::redis) fn report(&mut self) {
         self.batches.report(&*self.context.events);
@@ -271,18 +228,6 @@ impl Publisher {
                 // The one who waits may have given up.
                 let _ = flushed.send(());
             }
-        }
-    }
-
-    /// Whether the server is to be asked for its role: it may have been demoted since it took the last events.
-    fn asks_role(&self) -> bool {
-        self.connected && self.unproven > 0
-    }
-
-    /// Tells of the events that were stored only, not too often.
-    fn warn_of_stored_only(&mut self, now: u64) {
-        if let Some(warning) = self.stored_only.warning(now) {
-            self.context.events.notice(warning);
         }
     }
 }
@@ -418,16 +363,14 @@ impl Session for Publisher {
         self.loading = false;
         let message = format!("sent, and the connection was lost before the answer: {}", error.message);
         let lost = BusError::new(ErrorKind::ConnectionLost, message).with_outcome(Outcome::Unknown);
-        if let Some(routed) = &mut self.routed {
-            routed.disconnected();
-        }
+        self.routed.iter_mut().for_each(Routed::disconnected);
         let sent = self.pipeline.disconnected().into_iter().map(|sent| sent.command);
         let not_for_later =
             |command: &Command| !command.is_publish() && !matches!(command, Command::Wait { .. });
         let (publishes, others): (Vec<_>, Vec<_>) = sent.partition(Command::is_publish);
-        self.fail_all(publishes, &lost);
+        self.batches.fail_all(publishes, &lost);
         for (event, _) in std::mem::take(&mut self.unreplicated) {
-            self.fail_stored(event, lost.clone());
+            self.batches.fail_stored(event, lost.clone());
         }
         for command in others.into_iter().chain(self.pipeline.remove_unsent(not_for_later)) {
             if let Command::Ask(sender) = command {
@@ -450,7 +393,7 @@ impl Session for Publisher {
         let kept = self.routed.iter_mut().flat_map(Routed::pipelines);
         unsent.extend(kept.flat_map(|kept| kept.remove_unsent(|_| true)));
         let closed = BusError::new(ErrorKind::Closed, "the client was closed before it was sent");
-        self.fail_all(unsent, &closed.with_outcome(Outcome::NotSent));
+        self.batches.fail_all(unsent, &closed.with_outcome(Outcome::NotSent));
         self.report();
     }
 }

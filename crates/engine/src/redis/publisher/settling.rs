@@ -44,7 +44,7 @@ impl Publisher {
                         let entry = Some(EntryRef { stream, id, duplicate: false });
                         self.done(PublishedEvent { batch, index, receivers: 0, entry }, deadline);
                     }
-                    None => self.fail(batch, index, strange()),
+                    None => self.batches.fail(batch, index, strange()),
                 }
             }
             (Command::Event { batch, index, .. }, Reply::Error(error)) => {
@@ -55,7 +55,7 @@ impl Publisher {
                 return self.refuse(batch, index, Some(stream), error);
             }
             (Command::Event { batch, index, .. } | Command::Entry { batch, index, .. }, _) => {
-                self.fail(batch, index, strange());
+                self.batches.fail(batch, index, strange());
             }
             (Command::Call(call), reply) => return self.take_call(call, &reply),
             (Command::Wait { replicas, .. }, reply) => return self.take_wait(replicas, &reply),
@@ -128,7 +128,7 @@ impl Publisher {
                 None => refused.message.push_str("; it was to be kept in the history of events"),
             }
         }
-        self.fail(batch, index, refused);
+        self.batches.fail(batch, index, refused);
         if refusal.action == Action::Reconnect { Err(refusal.into_error(error)) } else { Ok(()) }
     }
 
@@ -170,11 +170,11 @@ impl Publisher {
                         EventReply::Refused(error) => {
                             result = result.and(self.refuse(batch, index, call.stream, script::cause(error)));
                         }
-                        EventReply::Strange => self.fail(batch, index, strange()),
+                        EventReply::Strange => self.batches.fail(batch, index, strange()),
                     }
                 }
             }
-            _ => call.indexes().for_each(|index| self.fail(batch, index, strange())),
+            _ => call.indexes().for_each(|index| self.batches.fail(batch, index, strange())),
         }
         result
     }
@@ -208,7 +208,7 @@ impl Publisher {
                 self.batches.published(done);
             } else {
                 let why = || format!("{confirmed} of {replicas} replicas have confirmed it");
-                self.fail_stored(done, not_replicated(&refused.clone().unwrap_or_else(why)));
+                self.batches.fail_stored(done, not_replicated(&refused.clone().unwrap_or_else(why)));
             }
         }
         result
@@ -219,7 +219,7 @@ impl Publisher {
         for (done, _) in
             self.unreplicated.extract_if(.., |(_, deadline)| *deadline <= now).collect::<Vec<_>>()
         {
-            self.fail_stored(done, not_replicated("not enough replicas have confirmed it in time"));
+            self.batches.fail_stored(done, not_replicated("not enough replicas have confirmed it in time"));
         }
         self.drop_bare_waits();
     }
@@ -250,12 +250,12 @@ impl Publisher {
         let held = self.held.remove(late);
         let kept = self.routed.iter_mut().flat_map(Routed::pipelines);
         let kept: Vec<Command> = kept.flat_map(|kept| kept.remove_unsent(late)).collect();
-        self.fail_all(unsent.into_iter().chain(kept), &self.never_sent());
+        self.batches.fail_all(unsent.into_iter().chain(kept), &self.never_sent());
         for command in held {
             // Without a connection that is what is wrong.
             let unavailable = self.held.why(&command).filter(|_| self.connected);
             let error = unavailable.unwrap_or_else(|| self.never_sent());
-            self.fail_all([command], &error);
+            self.batches.fail_all([command], &error);
         }
         let unanswered: Vec<Command> = self
             .pipeline
@@ -263,7 +263,7 @@ impl Publisher {
             .filter(|command| late(command))
             .map(|command| std::mem::replace(command, Command::Settled))
             .collect();
-        self.fail_all(unanswered, &timed_out("it was sent and not answered", Outcome::Unknown));
+        self.batches.fail_all(unanswered, &timed_out("it was sent and not answered", Outcome::Unknown));
         self.expire_unreplicated(now);
         let unreplicated = self.unreplicated.iter().map(|(_, deadline)| *deadline);
         let kept: Vec<u64> = self
@@ -306,15 +306,15 @@ impl Publisher {
             || self.held.pipelines().any(cancel)
             || self.routed.iter_mut().flat_map(Routed::pipelines).any(cancel)
         {
-            self.fail(batch, index, aborted(Outcome::NotSent));
+            self.batches.fail(batch, index, aborted(Outcome::NotSent));
             self.drop_bare_waits();
         } else if self.settle_sent(batch, index) {
-            self.fail(batch, index, aborted(Outcome::Unknown));
+            self.batches.fail(batch, index, aborted(Outcome::Unknown));
         } else if let Some(at) =
             self.unreplicated.iter().position(|(done, _)| (done.batch, done.index) == (batch, index))
         {
             let (done, _) = self.unreplicated.remove(at);
-            self.fail_stored(done, aborted(Outcome::Unknown));
+            self.batches.fail_stored(done, aborted(Outcome::Unknown));
         } else if let Some(replicas) = &self.preparation.replicas {
             replicas.cancel(batch, index);
         }
@@ -331,6 +331,25 @@ impl Publisher {
             command => *command = Command::Settled,
         }
         true
+    }
+
+    /// In hybrid mode, while there is no connection: what is not stored does not wait for the next.
+    pub(in crate::redis) fn give_up(&mut self, unsent: Vec<Command>) {
+        let why = self.last_error.as_ref().map_or("not connected", |error| &error.message);
+        let error = BusError::new(ErrorKind::ConnectionLost, why).with_outcome(Outcome::NotSent);
+        self.batches.fail_all(unsent, &error);
+    }
+
+    /// Whether the server is to be asked for its role: it may have been demoted since it took the last events.
+    pub(in crate::redis) fn asks_role(&self) -> bool {
+        self.connected && self.unproven > 0
+    }
+
+    /// Tells of the events that were stored only, not too often.
+    pub(in crate::redis) fn warn_of_stored_only(&mut self, now: u64) {
+        if let Some(warning) = self.stored_only.warning(now) {
+            self.context.events.notice(warning);
+        }
     }
 
     /// Events that the server took after it was demoted reached only its own clients.

@@ -1,5 +1,8 @@
 //! What the publishes of a client are for, by which a Cluster chooses the node.
 
+use oxbus_model::config::Config;
+use oxbus_model::stream_store::{keys, slot};
+
 use crate::redis::publisher::in_flight::Command;
 
 /// Something whose publishes stay in their order and go to one node: a stream (its index in the configuration), the history
@@ -16,6 +19,12 @@ impl Targets {
     /// Of a client with so many streams.
     pub(in crate::redis) fn new(streams: usize) -> Targets {
         Targets { streams }
+    }
+
+    /// The slots of the streams and of the history.
+    pub(in crate::redis) fn slots(config: &Config) -> Vec<u16> {
+        let streams = config.streams.iter().map(|stream| slot(&stream.name));
+        streams.chain([slot(&keys::history(&config.channel_prefix))]).collect()
     }
 
     /// All of them.

@@ -19,7 +19,7 @@ use tokio::time::sleep_until;
 use tracing::debug;
 
 use crate::host::Notice;
-use crate::redis::connection::link::{Connector, Inputs};
+use crate::redis::connection::link::{Connector, Handle, Inputs};
 use crate::redis::streams::command_link::CommandLink;
 use crate::redis::streams::group_reader::GroupReader;
 use crate::redis::streams::reader_input::{Blocked, Input};
@@ -28,14 +28,21 @@ use crate::redis::streams::reader_session::block;
 use crate::redis::topology::cluster::view::{ClusterView, Known};
 use crate::runtime::joined::join_all;
 use crate::runtime::panics::catch_panic;
+use crate::transport::link_id::LinkId;
 
 /// The pause before a node is asked again that has refused because a slot moves, in milliseconds.
 const PAUSE: u64 = 20;
 
+/// The same while the cluster is down.
+const DOWN_PAUSE: u64 = 100;
+
 type Streams = Arc<[Arc<str>]>;
 
+/// Of each node its streams, and those of them of which it is asked though their slots are only on their way to it.
+type Parts = HashMap<Address, (Vec<Arc<str>>, HashSet<Arc<str>>)>;
+
 /// The readers of the nodes.
-pub(super) struct ClusterReader {
+pub(in crate::redis) struct ClusterReader {
     key: GroupKey,
     group: Arc<str>,
     connector: Connector,
@@ -72,7 +79,21 @@ struct OfNode {
 }
 
 impl ClusterReader {
-    pub(super) fn new(
+    /// Starts the reader of a group.
+    pub(in crate::redis) fn start(
+        key: GroupKey,
+        group: Arc<str>,
+        connector: &Connector,
+        view: &Arc<ClusterView>,
+        commands: &Arc<CommandLink>,
+    ) -> GroupReader {
+        let (id, context) = (LinkId::Reader(group.clone()), connector.context.clone());
+        let reader = ClusterReader::new(key, group, connector.clone(), view, commands.clone());
+        let link = Handle::of_task(&connector.tasks, |inputs| reader.run(inputs));
+        GroupReader::of_task(id, link, context)
+    }
+
+    fn new(
         key: GroupKey,
         group: Arc<str>,
         connector: Connector,
@@ -98,7 +119,7 @@ impl ClusterReader {
         }
     }
 
-    pub(super) async fn run(mut self, mut inputs: Inputs<Input>) {
+    async fn run(mut self, mut inputs: Inputs<Input>) {
         self.known.mark_changed();
         loop {
             match catch_panic("the reader of a cluster", self.serve(&mut inputs)).await {
@@ -216,8 +237,9 @@ impl ClusterReader {
         let events = &self.connector.context.events;
         if entries.is_empty() {
             // Nothing has come in time, as far as this node goes; the client's read has its own time.
-            let is_over = |(_, since): &mut (Read, u64)| now >= *since + block(&self.connector.context);
-            if self.waiting.pop_front_if(is_over).is_some() {
+            let is_over = |(_, since): &(Read, u64)| now >= *since + block(&self.connector.context);
+            if self.waiting.front().is_some_and(is_over) {
+                self.waiting.pop_front();
                 events.entries(self.key, entries);
             }
         } else if self.waiting.pop_front().is_some() {
@@ -233,6 +255,7 @@ impl ClusterReader {
             of.is_unblocked = false;
         }
         let redirect = Redirect::read(&error.message);
+        let mut pause = PAUSE;
         let wait = match &redirect {
             Some(Redirect::Moved(slot, to)) => {
                 self.asking.remove(slot);
@@ -246,6 +269,11 @@ impl ClusterReader {
             Some(Redirect::TryAgain) => true,
             // The stream has left the node: asked again, it says where it is, or that there is none.
             None if error.message.starts_with("UNBLOCKED the stream") => false,
+            // The cluster looks for a new master; the groups of the client need not look for anything.
+            None if error.message.starts_with("CLUSTERDOWN") => {
+                pause = DOWN_PAUSE;
+                true
+            }
             None => {
                 if self.waiting.pop_front().is_some() {
                     self.connector.context.events.read_interrupted(self.key, error);
@@ -254,7 +282,7 @@ impl ClusterReader {
             }
         };
         if wait && let Some(of) = self.nodes.get_mut(node) {
-            of.not_before = now + PAUSE;
+            of.not_before = now + pause;
         }
     }
 
@@ -290,9 +318,9 @@ impl ClusterReader {
     }
 
     /// Which streams each node has.
-    fn parts(&self, streams: &[Arc<str>]) -> HashMap<Address, (Vec<Arc<str>>, HashSet<Arc<str>>)> {
+    fn parts(&self, streams: &[Arc<str>]) -> Parts {
         let known = self.view.now();
-        let mut parts: HashMap<Address, (Vec<Arc<str>>, HashSet<Arc<str>>)> = HashMap::new();
+        let mut parts = Parts::new();
         for stream in streams {
             let slot = slot(stream);
             let asked = self.asking.get(&slot);

@@ -13,11 +13,12 @@ use tokio::time::timeout_at;
 use crate::redis::connection::endpoint::Endpoint;
 use crate::redis::connection::lazy_link::LazyLink;
 use crate::redis::resp::value::RespValue;
-use crate::redis::streams::command_limit::CommandLimit;
-use crate::redis::streams::command_session::{Input, Question};
+use crate::redis::streams::asker::{Asker, closed};
+use crate::redis::streams::command_session::Input;
 use crate::redis::streams::node_links::NodeLinks;
 use crate::redis::topology::cluster::view::Known;
 use crate::runtime::joined::join_all;
+use crate::runtime::tasks::Tasks;
 use crate::transport::context::TransportContext;
 use crate::transport::link_id::LinkId;
 
@@ -26,7 +27,7 @@ pub(in crate::redis) struct CommandLink {
     context: Arc<TransportContext>,
     endpoint: Arc<Endpoint>,
     links: Links,
-    limit: Arc<CommandLimit>,
+    asker: Arc<Asker>,
 }
 
 /// Where commands go.
@@ -41,7 +42,7 @@ impl CommandLink {
         endpoint: Arc<Endpoint>,
         links: Links,
     ) -> Arc<Self> {
-        Arc::new(CommandLink { context, endpoint, links, limit: Arc::default() })
+        Arc::new(CommandLink { context, endpoint, links, asker: Arc::default() })
     }
 
     /// When a command that is sent now must be answered, on the client's clock.
@@ -57,8 +58,8 @@ impl CommandLink {
     pub(in crate::redis) async fn ask(&self, command: &Cmd, deadline: u64) -> Result<RespValue, BusError> {
         let packed = command.get_packed_command();
         match &self.links {
-            Links::One(link) => self.ask_link(link, packed, false, deadline).await,
-            Links::OfNodes(nodes) => nodes.ask(self, packed, deadline).await,
+            Links::One(link) => self.asker.ask(link, packed, false, deadline).await,
+            Links::OfNodes(nodes) => nodes.ask(&self.asker, packed, deadline).await,
         }
     }
 
@@ -74,7 +75,7 @@ impl CommandLink {
     ) -> Result<RespValue, BusError> {
         match (&self.links, node) {
             (Links::OfNodes(nodes), Some(node)) => {
-                self.ask_link(&*nodes.of(node), command.get_packed_command(), false, deadline).await
+                self.asker.ask(&nodes.of(node), command.get_packed_command(), false, deadline).await
             }
             _ => self.ask(command, deadline).await,
         }
@@ -89,25 +90,15 @@ impl CommandLink {
     }
 
     /// Ends the links to nodes of a Cluster that have no slots any more.
-    pub(in crate::redis) fn end_links_of_gone_nodes(&self, known: &Known) -> Vec<(Address, JoinHandle<()>)> {
-        match &self.links {
-            Links::One(_) => Vec::new(),
-            Links::OfNodes(nodes) => nodes.keep(known),
+    pub(in crate::redis) fn end_links_of_gone_nodes(&self, known: &Known, tasks: &Tasks) {
+        let Links::OfNodes(nodes) = &self.links else { return };
+        for (node, link) in nodes.keep(known) {
+            let context = self.context.clone();
+            tasks.spawn(async move {
+                let _ = link.await;
+                context.events.link_gone(&LinkId::Consumer.at(&node));
+            });
         }
-    }
-
-    /// Sends a command on a link.
-    pub(super) async fn ask_link(
-        &self,
-        link: &LazyLink<Input>,
-        packed: Vec<u8>,
-        asking: bool,
-        deadline: u64,
-    ) -> Result<RespValue, BusError> {
-        let permit = CommandLimit::take(&self.limit, packed.len())?;
-        let (reply, replied) = oneshot::channel();
-        let sent = link.send(Input::Ask(Question { packed, asking, deadline, reply, permit })).is_ok();
-        if sent { replied.await.unwrap_or_else(|_| Err(closed())) } else { Err(closed()) }
     }
 
     /// How keys are named on the server. Before the first login of this client it waits for one, until `deadline`.
@@ -119,7 +110,7 @@ impl CommandLink {
             return Ok(layout);
         }
         let Links::One(link) = &self.links else { return Ok(KeyLayout::Tagged) };
-        let permit = CommandLimit::take(&self.limit, 0)?;
+        let permit = self.asker.permit(0)?;
         let (sender, told) = oneshot::channel();
         if link.send(Input::Layout(sender, permit)).is_err() {
             return Err(closed());
@@ -136,19 +127,20 @@ impl CommandLink {
     /// One round trip on each link, and which was asked: a link that was never needed is not.
     pub(in crate::redis) async fn probe(&self) -> Vec<(LinkId, Result<(), BusError>)> {
         let ping = |link: Arc<LazyLink<Input>>| async move {
-            self.ask_link(&link, cmd("PING").get_packed_command(), false, self.deadline()).await.map(drop)
+            self.asker.ask(&link, cmd("PING").get_packed_command(), false, self.deadline()).await.map(drop)
         };
         match &self.links {
             Links::One(link) if !link.is_started() => vec![(LinkId::Consumer, Ok(()))],
             Links::One(link) => {
                 let packed = cmd("PING").get_packed_command();
-                let answer = self.ask_link(link, packed, false, self.deadline()).await;
+                let answer = self.asker.ask(link, packed, false, self.deadline()).await;
                 vec![(LinkId::Consumer, answer.map(drop))]
             }
             Links::OfNodes(nodes) => {
-                let asked = nodes.all().into_iter().map(|(node, link)| async move {
-                    (LinkId::Consumer.at(&node), ping(link).await)
-                });
+                let asked = nodes
+                    .all()
+                    .into_iter()
+                    .map(|(node, link)| async move { (LinkId::Consumer.at(&node), ping(link).await) });
                 join_all(asked).await
             }
         }
@@ -169,8 +161,4 @@ impl CommandLink {
             Links::OfNodes(nodes) => nodes.all().iter().for_each(|(_, link)| link.inject_panic()),
         }
     }
-}
-
-pub(super) fn closed() -> BusError {
-    BusError::new(ErrorKind::Closed, "the client was closed").with_outcome(Outcome::NotSent)
 }

@@ -15,12 +15,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::redis::connection::link::{Connector, Handle};
-use crate::redis::streams::cluster_reader::ClusterReader;
 use crate::redis::streams::command_link::CommandLink;
 use crate::redis::streams::reader_input::{Input, LEAVE_LIMIT};
 use crate::redis::streams::reader_reports::{FromNode, Reports};
 use crate::redis::streams::reader_session::GroupReaderSession;
-use crate::redis::topology::cluster::view::ClusterView;
 use crate::runtime::tasks::Tasks;
 use crate::transport::context::TransportContext;
 use crate::transport::link_id::LinkId;
@@ -55,17 +53,8 @@ impl GroupReader {
         GroupReader { id, link: connector.start(session), context }
     }
 
-    /// Of all nodes of a Cluster that have streams of the group.
-    pub(in crate::redis) fn of_cluster(
-        key: GroupKey,
-        group: Arc<str>,
-        connector: &Connector,
-        view: &Arc<ClusterView>,
-        commands: &Arc<CommandLink>,
-    ) -> Self {
-        let (id, context) = (LinkId::Reader(group.clone()), connector.context.clone());
-        let reader = ClusterReader::new(key, group, connector.clone(), view, commands.clone());
-        let link = Handle::of_task(&connector.tasks, |inputs| reader.run(inputs));
+    /// Of a task that takes what a reader takes.
+    pub(super) fn of_task(id: LinkId, link: Handle<Input>, context: Arc<TransportContext>) -> Self {
         GroupReader { id, link, context }
     }
 
@@ -104,7 +93,9 @@ impl GroupReader {
             if let Ok(Some(client)) = answer.await {
                 // Where that is not allowed, the read ends by itself.
                 let deadline = clock.now_ms() + LEAVE_LIMIT;
-                let _ = commands.ask_node(node.as_ref(), cmd("CLIENT").arg("UNBLOCK").arg(client), deadline).await;
+                let _ = commands
+                    .ask_node(node.as_ref(), cmd("CLIENT").arg("UNBLOCK").arg(client), deadline)
+                    .await;
             }
         });
     }

@@ -1,7 +1,7 @@
 //! Streams on Redis.
 //!
 //! - `command_link`: the link for commands that a caller waits for; `command_session`: its session; `command_limit`: how
-//!   many may wait; `node_links`: those of a Cluster, one for each node.
+//!   many may wait; `node_links`: those of a Cluster, one for each node; `asker`: sends on any.
 //! - `group_reader`: the link that reads new entries for a consumer group; `reader_session`: its session;
 //!   `reader_reads`: its reads; `split_read`: a read of several slots of a cluster; `reader_input`: what the session is
 //!   told; `trim_watch`: when it looks before a read for what the group has missed; `landmarks`: the entries that it asks
@@ -9,13 +9,14 @@
 //!   reader tells.
 //! - `store`, `store_replies`: requests of the stream store as commands and scripts, and their replies.
 
-mod cluster_reader;
+mod asker;
+pub(crate) mod cluster_reader;
 pub(crate) mod command_limit;
 pub(crate) mod command_link;
 pub(crate) mod command_session;
 pub(crate) mod group_reader;
-pub(crate) mod node_links;
 mod landmarks;
+pub(crate) mod node_links;
 mod reader_input;
 mod reader_reads;
 mod reader_reports;

@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout_at};
 use crate::redis::connection::lazy_link::LazyLink;
 use crate::redis::resp::key_of::key_of;
 use crate::redis::resp::value::RespValue;
-use crate::redis::streams::command_link::{CommandLink, closed};
+use crate::redis::streams::asker::{Asker, closed};
 use crate::redis::streams::command_session::Input;
 use crate::redis::topology::cluster::view::{ClusterView, Known};
 use crate::runtime::clock::Clock;
@@ -92,7 +92,7 @@ impl NodeLinks {
     /// Sends a command to the node of its keys; one without keys to any.
     pub(super) async fn ask(
         &self,
-        commands: &CommandLink,
+        asker: &Asker,
         packed: Vec<u8>,
         deadline: u64,
     ) -> Result<RespValue, BusError> {
@@ -100,7 +100,7 @@ impl NodeLinks {
         let mut target = self.locate(key.as_deref(), deadline).await?;
         let (mut asking, mut hops) = (false, 0);
         loop {
-            let answer = commands.ask_link(&*self.of(&target), packed.clone(), asking, deadline).await;
+            let answer = asker.ask(&self.of(&target), packed.clone(), asking, deadline).await;
             let Err(error) = &answer else { return answer };
             let Some(redirect) = Redirect::read(&error.message) else { return answer };
             // Nodes may send a command to each other for a while; TRYAGAIN lasts until the keys are on one node.

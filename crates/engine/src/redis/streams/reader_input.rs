@@ -41,7 +41,12 @@ pub(super) struct Blocked {
 
 impl Blocked {
     /// Ends it.
-    pub(super) async fn end(mut self, commands: &CommandLink, node: Option<&Address>, context: &TransportContext) {
+    pub(super) async fn end(
+        mut self,
+        commands: &CommandLink,
+        node: Option<&Address>,
+        context: &TransportContext,
+    ) {
         let Some(client) = self.client else { return };
         let deadline = context.clock.now_ms() + LEAVE_LIMIT;
         let mut unblock = cmd("CLIENT");

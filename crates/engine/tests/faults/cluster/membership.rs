@@ -13,7 +13,7 @@ use crate::support::{Bus, Inbox};
 async fn a_node_is_added_and_taken_away() {
     let mut set = ClusterSet::builder().replicas(0).start().await;
     let (bus, inbox) = worker(&set).await;
-    let load = Load::start(of_set(&set), 5, json!({}));
+    let load = Load::start(of_set(&set), 5);
     inbox.wait_for(100).await;
     let port = set.add_node(None).await;
     let mut slots = Vec::new();

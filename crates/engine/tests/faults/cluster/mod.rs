@@ -25,7 +25,7 @@ use crate::setup::{millis, ready};
 use crate::support::{Bus, Inbox, PATIENCE, Published, Record};
 
 /// The streams of all tests, which are in slots of different masters, and the types of their events.
-const STREAMS: [(&str, &str); 3] = [("orders", "o.*"), ("mails", "m.*"), ("photos", "p.*")];
+const STREAMS: [(&str, &str); 3] = [("orders", "o.*"), ("payments", "m.*"), ("users", "p.*")];
 const TYPES: [&str; 3] = ["o.a", "m.a", "p.a"];
 
 /// A configuration for a cluster that finds faults within about a second.
@@ -48,7 +48,12 @@ struct Load {
 
 impl Load {
     /// With so many milliseconds between two batches of a dozen.
-    fn start(config: Value, pause: u64, options: Value) -> Load {
+    fn start(config: Value, pause: u64) -> Load {
+        Load::with(config, pause, "e", json!({}))
+    }
+
+    /// As [`Load::start`], with options, and ids that begin with `prefix`.
+    fn with(config: Value, pause: u64, prefix: &'static str, options: Value) -> Load {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let task = tokio::spawn(async move {
@@ -61,7 +66,7 @@ impl Load {
                 let of_batch: Vec<(String, Record)> = (0..12)
                     .map(|n| {
                         let number = batch * 12 + n;
-                        let id = format!("e{number}");
+                        let id = format!("{prefix}{number}");
                         let mut with = json!({ "id": id, "timeout": 10_000 });
                         with.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
                         (id, Record::new(TYPES[(number % 3) as usize], number).with(with))
@@ -151,7 +156,8 @@ fn assert_in_order(inbox: &Inbox) {
             continue;
         }
         let number = event.data().as_u64().unwrap();
-        let before = last.insert(event.event_type(), number);
+        let of_load = event.id()[..1].to_owned() + &event.event_type();
+        let before = last.insert(of_load, number);
         assert!(before.is_none_or(|before| before < number), "{number} after {before:?}");
     }
 }

@@ -12,7 +12,7 @@ use crate::support::{Inbox, PATIENCE};
 async fn slots_of_a_group_move_and_nothing_is_lost_or_out_of_order() {
     let set = ClusterSet::builder().replicas(0).start().await;
     let (bus, inbox) = worker(&set).await;
-    let load = Load::start(of_set(&set), 2, json!({}));
+    let load = Load::start(of_set(&set), 2);
     inbox.wait_for(100).await;
     for round in 1..=2 {
         for (stream, _) in STREAMS {

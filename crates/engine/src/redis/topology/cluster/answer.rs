@@ -61,9 +61,13 @@ impl Reading<'_> {
             let mut row = row.items()?.into_iter();
             let mut next = || row.next().unwrap_or(RespValue::Nil);
             let range = ranges(vec![next().count()?, next().count()?]);
-            let nodes: Vec<Node> =
-                row.enumerate().map(|(at, node)| self.node_of_row(at == 0, node)).collect::<Result<_, _>>()?;
-            let same = |shard: &&mut Shard| shard.nodes.first().map(|n| &n.address) == nodes.first().map(|n| &n.address);
+            let nodes: Vec<Node> = row
+                .enumerate()
+                .map(|(at, node)| self.node_of_row(at == 0, node))
+                .collect::<Result<_, _>>()?;
+            let same = |shard: &&mut Shard| {
+                shard.nodes.first().map(|n| &n.address) == nodes.first().map(|n| &n.address)
+            };
             match shards.iter_mut().find(same) {
                 Some(shard) => shard.slots.extend(range),
                 None => shards.push(Shard { slots: range, nodes }),
@@ -147,7 +151,8 @@ mod tests {
         let reading = Reading { addresses: &addresses, told_by: &told_by, tls: false };
         let shards = reading.shards(RespValue::Array(vec![shard.clone()])).unwrap();
         assert_eq!(shards[0].slots, [0..=5, 9..=9]);
-        let read: Vec<_> = shards[0].nodes.iter().map(|n| (n.address.to_string(), n.is_master, n.is_online)).collect();
+        let read: Vec<_> =
+            shards[0].nodes.iter().map(|n| (n.address.to_string(), n.is_master, n.is_online)).collect();
         let expected = [("h:7000", true, true), ("asked:7001", false, false), ("asked:7002", false, false)];
         assert_eq!(read, expected.map(|(at, master, online)| (at.to_owned(), master, online)));
         let reading = Reading { tls: true, ..reading };

@@ -128,7 +128,8 @@ impl Topology for ClusterWatch {
                     None => true,
                 };
                 if !is_right {
-                    let what = if needs_master { "has no slots of the cluster" } else { "has left the cluster" };
+                    let what =
+                        if needs_master { "has no slots of the cluster" } else { "has left the cluster" };
                     return BusError::new(ErrorKind::ConnectionLost, format!("{address} {what} any more"));
                 }
                 if known.changed().await.is_err() {

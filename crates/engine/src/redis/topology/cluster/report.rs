@@ -35,7 +35,8 @@ pub(super) fn of(known: &Known) -> (Value, Vec<(&'static str, String)>) {
     if !failing.is_empty() {
         warnings.push((NODE_FAILING, format!("not all nodes are well: {}", failing.join(", "))));
     }
-    let has_replica = |nodes: &[oxbus_model::topology::slot_map::Node]| nodes.iter().any(|n| !n.is_master && n.is_online);
+    let has_replica =
+        |nodes: &[oxbus_model::topology::slot_map::Node]| nodes.iter().any(|n| !n.is_master && n.is_online);
     let shards = map.shards().iter().filter(|shard| !shard.slots.is_empty());
     let alone: Vec<String> = shards
         .filter(|shard| !has_replica(&shard.nodes))

@@ -154,7 +154,8 @@ mod tests {
     fn map(masters: &[u16]) -> SlotMap {
         let of = |(at, port): (usize, &u16)| {
             let first = u16::try_from(at).unwrap() * 10;
-            let node = Node { id: port.to_string(), address: address(*port), is_master: true, is_online: true };
+            let node =
+                Node { id: port.to_string(), address: address(*port), is_master: true, is_online: true };
             Shard { slots: vec![first..=first + 9], nodes: vec![node] }
         };
         SlotMap::new(masters.iter().enumerate().map(of).collect())

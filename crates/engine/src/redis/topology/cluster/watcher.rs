@@ -179,7 +179,8 @@ impl Watcher {
             match said.await? {
                 Ok(reply) => {
                     let told_by = talk.address.clone();
-                    let reading = Reading { addresses: self.view.addresses(), told_by: &told_by, tls: self.tls };
+                    let reading =
+                        Reading { addresses: self.view.addresses(), told_by: &told_by, tls: self.tls };
                     let shards =
                         if self.asks_slots { reading.slots(reply)? } else { reading.shards(reply)? };
                     return Ok(SlotMap::new(shards));
