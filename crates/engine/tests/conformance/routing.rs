@@ -104,6 +104,8 @@ async fn audiences(fixture: &Fixture) {
         let message = json!({ "id": channel, "type": "joined", "data": null, "metadata": {} });
         fixture.publish_foreign(channel, message.to_string().as_bytes()).await;
     }
+    // Another program may publish at another node of a cluster, from which messages have an order of their own.
+    both.wait_for(2).await;
     publisher.publish("joined", 1).await.unwrap();
     barrier(&publisher, &bus).await;
     let channels = |inbox: &Inbox| {
