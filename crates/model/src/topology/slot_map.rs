@@ -92,6 +92,13 @@ impl SlotMap {
         self.masters().any(|master| master == address)
     }
 
+    /// Whether this is a master that has slots, or one that is well and has none: some may be on their way to it. Nothing is known
+    /// of the latter where `CLUSTER SLOTS` was asked.
+    pub fn can_take_slots(&self, address: &Address) -> bool {
+        let is_ready = |node: &Node| node.is_master && node.is_online && node.address == *address;
+        self.is_master(address) || self.nodes().any(|(_, node)| is_ready(node))
+    }
+
     /// Whether this is a node that is well, or a master.
     pub fn is_usable(&self, address: &Address) -> bool {
         self.is_master(address) || self.nodes().any(|(_, node)| node.address == *address && node.is_online)

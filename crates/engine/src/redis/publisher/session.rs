@@ -161,7 +161,8 @@ impl Publisher {
         for mut commands in groups {
             self.cluster_keys.rename(&mut commands.commands);
             self.expiry.add(commands.deadline);
-            if commands.wait.is_none() && !self.connected && self.last_error.is_some() {
+            let gives_up = self.context.config.mode == Mode::Hybrid && commands.wait.is_none();
+            if gives_up && !self.connected && self.last_error.is_some() {
                 let unsent = commands.commands.remove_unsent(Command::is_unstored);
                 self.give_up(unsent);
             }

@@ -2,7 +2,8 @@
 //! answer the reads of the client as one.
 //!
 //! A read is given to all nodes, each with its streams, and ends with what the first of them brings. The others go on waiting,
-//! for the next read. What they bring before it is kept, which is one read of each at the most.
+//! for the next read. What they bring before it goes to the client as well, which is one read of each at the most: it holds the
+//! claims of what it knows, and nothing that it looks for later may come a second time.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use crate::redis::connection::link::{Connector, Handle, Inputs};
 use crate::redis::streams::command_link::CommandLink;
 use crate::redis::streams::group_reader::GroupReader;
 use crate::redis::streams::reader_input::{Blocked, Input};
-use crate::redis::streams::reader_reports::FromNode;
+use crate::redis::streams::reader_reports::{FromNode, NodeReader};
 use crate::redis::streams::reader_session::block;
 use crate::redis::topology::cluster::view::{ClusterView, Known};
 use crate::runtime::joined::join_all;
@@ -50,22 +51,27 @@ pub(in crate::redis) struct ClusterReader {
     commands: Arc<CommandLink>,
     known: watch::Receiver<Known>,
     nodes: HashMap<Address, OfNode>,
-    to_reader: UnboundedSender<(Address, FromNode)>,
-    from_nodes: UnboundedReceiver<(Address, FromNode)>,
+    to_reader: UnboundedSender<(NodeReader, FromNode)>,
+    from_nodes: UnboundedReceiver<(NodeReader, FromNode)>,
     /// The reads of the client that are under way, and since when.
     waiting: VecDeque<(Read, u64)>,
-    /// What came while no read was.
-    kept: VecDeque<Vec<ReceivedEntry>>,
     /// Slots on their way, and the nodes that they go to.
     asking: HashMap<u16, Address>,
     /// Whether the client was told that it can read.
     is_up: bool,
+    /// Streams of which a read was under way when the connection to their node was lost: what it brought may be pending.
+    lost: HashSet<Arc<str>>,
+    /// The client is to look for what is pending, as soon as no read is under way that could bring the same.
+    starts_anew: bool,
+    /// How many readers of nodes there have been.
+    readers: u64,
     /// Readers that are ending.
     ending: Vec<JoinHandle<()>>,
 }
 
 struct OfNode {
     reader: GroupReader,
+    number: u64,
     is_up: bool,
     was_up: bool,
     /// The streams of its reads that are under way.
@@ -112,7 +118,9 @@ impl ClusterReader {
             to_reader,
             from_nodes,
             waiting: VecDeque::new(),
-            kept: VecDeque::new(),
+            lost: HashSet::new(),
+            starts_anew: false,
+            readers: 0,
             asking: HashMap::new(),
             is_up: false,
             ending: Vec::new(),
@@ -126,7 +134,7 @@ impl ClusterReader {
                 Ok(()) => break,
                 Err(fault) => {
                     self.connector.context.events.notice(Notice::Error(fault));
-                    self.start_anew();
+                    self.starts_anew = true;
                 }
             }
         }
@@ -162,10 +170,7 @@ impl ClusterReader {
         match input {
             Input::Read(read) => {
                 let now = self.now();
-                match self.kept.pop_front() {
-                    Some(entries) => self.connector.context.events.entries(self.key, entries),
-                    None => self.waiting.push_back((read, now)),
-                }
+                self.waiting.push_back((read, now));
                 self.advance();
             }
             Input::Unblock(answer) => {
@@ -191,43 +196,42 @@ impl ClusterReader {
             if let FromNode::Entries(entries) = told
                 && !entries.is_empty()
             {
-                self.kept.push_back(entries);
+                self.connector.context.events.entries(self.key, entries);
             }
-        }
-        for entries in self.kept.drain(..) {
-            self.connector.context.events.entries(self.key, entries);
         }
         // The one who waits may have given up.
         let _ = answer.send(None);
     }
 
-    fn told(&mut self, node: &Address, told: FromNode) {
+    fn told(&mut self, (node, number): &NodeReader, told: FromNode) {
         let now = self.now();
-        match told {
-            FromNode::Up => {
-                let Some(of) = self.nodes.get_mut(node) else { return };
+        let of = self.nodes.get_mut(node).filter(|of| of.number == *number);
+        match (told, of) {
+            (FromNode::Up, Some(of)) => {
                 of.is_up = true;
                 if std::mem::replace(&mut of.was_up, true) {
-                    self.start_anew();
+                    self.starts_anew = true;
                 }
             }
-            FromNode::Down => {
-                let Some(of) = self.nodes.get_mut(node) else { return };
+            (FromNode::Down, Some(of)) => {
                 of.is_up = false;
                 of.is_unblocked = false;
-                if !std::mem::take(&mut of.under_way).is_empty() {
-                    // What it brought last may be lost, and is pending then.
-                    self.start_anew();
-                }
+                self.lost.extend(of.under_way.drain(..).flat_map(|streams| streams.to_vec()));
             }
-            FromNode::Entries(entries) => {
-                if let Some(of) = self.nodes.get_mut(node) {
+            (FromNode::Entries(entries), of) => {
+                if let Some(of) = of {
                     of.under_way.pop_front();
                     of.is_unblocked = false;
                 }
                 self.ended(entries, now);
             }
-            FromNode::Refused(error) => self.refused(node, error, now),
+            (FromNode::Refused(error), Some(of)) => {
+                of.under_way.pop_front();
+                of.is_unblocked = false;
+                self.refused(node, error, now);
+            }
+            // A reader that has left.
+            (FromNode::Up | FromNode::Down | FromNode::Refused(_), None) => {}
         }
         self.advance();
     }
@@ -242,18 +246,13 @@ impl ClusterReader {
                 self.waiting.pop_front();
                 events.entries(self.key, entries);
             }
-        } else if self.waiting.pop_front().is_some() {
-            events.entries(self.key, entries);
         } else {
-            self.kept.push_back(entries);
+            self.waiting.pop_front();
+            events.entries(self.key, entries);
         }
     }
 
     fn refused(&mut self, node: &Address, error: BusError, now: u64) {
-        if let Some(of) = self.nodes.get_mut(node) {
-            of.under_way.pop_front();
-            of.is_unblocked = false;
-        }
         let redirect = Redirect::read(&error.message);
         let mut pause = PAUSE;
         let wait = match &redirect {
@@ -286,14 +285,34 @@ impl ClusterReader {
         }
     }
 
-    /// What was read last may be lost: the client looks for it, and reads again.
-    fn start_anew(&mut self) {
+    /// Has the client look for what is pending and read again, once no read is under way: what such a read brings must not come
+    /// a second time. Returns whether it is still to be done.
+    fn start_anew(&mut self) -> bool {
+        let known = self.view.now();
+        let is_reached = |stream: &Arc<str>| {
+            known.owner_of(stream).and_then(|node| self.nodes.get(node)).is_some_and(|of| of.is_up)
+        };
+        // What is pending on a node that cannot be asked is looked for when it can.
+        let found: Vec<Arc<str>> = self.lost.iter().filter(|stream| is_reached(stream)).cloned().collect();
+        for stream in found {
+            self.lost.remove(&stream);
+            self.starts_anew = true;
+        }
+        if !self.starts_anew {
+            return false;
+        }
+        if self.nodes.values().any(|of| !of.under_way.is_empty()) {
+            self.nodes.values_mut().for_each(|of| of.unblock(&self.commands, &self.connector));
+            return true;
+        }
+        self.starts_anew = false;
         self.waiting.clear();
         if self.is_up {
             let error = BusError::new(ErrorKind::ConnectionLost, "a node was connected to anew");
             self.connector.context.events.reader_down(self.key, &error);
             self.connector.context.events.reader_up(self.key);
         }
+        false
     }
 
     /// Something new is known of the Cluster.
@@ -301,8 +320,9 @@ impl ClusterReader {
         let known = self.known.borrow_and_update().clone();
         let Some(map) = &known.map else { return };
         self.asking.retain(|slot, to| known.owner(*slot) != Some(to));
-        // What has no slots any more has no streams either.
-        for (_, of) in self.nodes.extract_if(|node, _| !map.is_master(node)).collect::<Vec<_>>() {
+        // One that is no master any more has no streams either.
+        for (_, mut of) in self.nodes.extract_if(|node, _| !map.can_take_slots(node)).collect::<Vec<_>>() {
+            self.lost.extend(of.under_way.drain(..).flat_map(|streams| streams.to_vec()));
             self.end(of);
         }
         if !std::mem::replace(&mut self.is_up, true) {
@@ -336,6 +356,9 @@ impl ClusterReader {
 
     /// Gives the reads of the client to the nodes that have their streams.
     fn advance(&mut self) {
+        if self.start_anew() {
+            return;
+        }
         let Some((read, _)) = self.waiting.back() else { return };
         let (read, reads, now) = (read.clone(), self.waiting.len(), self.now());
         let mut parts = self.parts(&read.streams);
@@ -348,8 +371,10 @@ impl ClusterReader {
             let streams: Streams =
                 if streams.len() == read.streams.len() { read.streams.clone() } else { streams.into() };
             let of = self.nodes.entry(node).or_insert_with_key(|node| {
+                self.readers += 1;
                 let (group, reports) = (self.group.clone(), self.to_reader.clone());
-                OfNode::new(GroupReader::of_node(group, node, reports, &self.connector))
+                let reader = (node.clone(), self.readers);
+                OfNode::new(GroupReader::of_node(group, &reader, reports, &self.connector), self.readers)
             });
             if !of.is_up || of.not_before > now {
                 continue;
@@ -372,9 +397,10 @@ impl ClusterReader {
 }
 
 impl OfNode {
-    fn new(reader: GroupReader) -> OfNode {
+    fn new(reader: GroupReader, number: u64) -> OfNode {
         OfNode {
             reader,
+            number,
             is_up: false,
             was_up: false,
             under_way: VecDeque::new(),

@@ -7,7 +7,6 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use oxbus_model::config::Address;
 use oxbus_model::consumer::{GroupKey, Read};
 use redis::cmd;
 use tokio::sync::mpsc::UnboundedSender;
@@ -17,7 +16,7 @@ use tokio::task::JoinHandle;
 use crate::redis::connection::link::{Connector, Handle};
 use crate::redis::streams::command_link::CommandLink;
 use crate::redis::streams::reader_input::{Input, LEAVE_LIMIT};
-use crate::redis::streams::reader_reports::{FromNode, Reports};
+use crate::redis::streams::reader_reports::{FromNode, NodeReader, Reports};
 use crate::redis::streams::reader_session::GroupReaderSession;
 use crate::runtime::tasks::Tasks;
 use crate::transport::context::TransportContext;
@@ -43,11 +42,11 @@ impl GroupReader {
     /// Starts to connect to a node of a Cluster.
     pub(super) fn of_node(
         group: Arc<str>,
-        node: &Address,
-        reports: UnboundedSender<(Address, FromNode)>,
+        node: &NodeReader,
+        reports: UnboundedSender<(NodeReader, FromNode)>,
         connector: &Connector,
     ) -> Self {
-        let (id, context) = (LinkId::Reader(group).at(node), connector.context.clone());
+        let (id, context) = (LinkId::Reader(group).at(&node.0), connector.context.clone());
         let session =
             GroupReaderSession::new(id.clone(), context.clone(), Reports::ToReader(node.clone(), reports));
         GroupReader { id, link: connector.start(session), context }

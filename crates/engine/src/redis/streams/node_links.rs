@@ -75,10 +75,10 @@ impl NodeLinks {
         self.open().links.iter().map(|(node, link)| (node.clone(), link.clone())).collect()
     }
 
-    /// Ends the links to nodes that have no slots any more.
+    /// Ends the links to nodes that are no masters any more.
     pub(in crate::redis) fn keep(&self, known: &Known) -> Vec<(Address, JoinHandle<()>)> {
         let Some(map) = &known.map else { return Vec::new() };
-        let gone: Vec<_> = self.open().links.extract_if(|node, _| !map.is_master(node)).collect();
+        let gone: Vec<_> = self.open().links.extract_if(|node, _| !map.can_take_slots(node)).collect();
         gone.into_iter().filter_map(|(node, link)| Some((node, link.end()?))).collect()
     }
 

@@ -9,12 +9,15 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::transport::context::TransportContext;
 
+/// One of the readers of nodes: its node, and a number that a later reader of the same node does not have.
+pub(super) type NodeReader = (Address, u64);
+
 /// Whom a reader tells.
 pub(super) enum Reports {
     /// The client.
     ToClient(GroupKey, Arc<TransportContext>),
     /// The reader of all nodes of a Cluster, of which this is one.
-    ToReader(Address, UnboundedSender<(Address, FromNode)>),
+    ToReader(NodeReader, UnboundedSender<(NodeReader, FromNode)>),
 }
 
 /// What the reader of a node tells.

@@ -1,10 +1,11 @@
 //! A Redis Cluster.
 //!
 //! - this file: [`ClusterWatch`], which links ask for their node; `view`: what is known, for all who route.
-//! - `watcher`: asks nodes who has which slots; `answer`: what they say; `report`: for health.
+//! - `watcher`: asks nodes who has which slots; `answer`: what they say; `suspects`: those that are away; `report`: for health.
 
 mod answer;
 pub(in crate::redis) mod report;
+mod suspects;
 pub(in crate::redis) mod view;
 mod watcher;
 
@@ -37,9 +38,15 @@ pub(in crate::redis) struct ClusterWatch {
     start: usize,
 }
 
-/// The task that asks. It ends when it is dropped.
+/// The watcher, and how those are reached that are away.
+struct ToStart {
+    watcher: Watcher,
+    suspects: Access,
+}
+
+/// The tasks that ask. They end when they are dropped.
 enum Watch {
-    NotStarted(Box<Watcher>),
+    NotStarted(Box<ToStart>),
     Started(#[expect(dead_code, reason = "held for its drop")] JoinSet<()>),
     Closed,
 }
@@ -52,18 +59,22 @@ impl ClusterWatch {
         view: Arc<ClusterView>,
         tasks: Tasks,
     ) -> ClusterWatch {
-        let access = Access::to_servers(&context.config, Box::new(SystemNames));
-        let watcher = Watcher::new(view.clone(), access, &context.config, &config.nodes);
+        let access = || Access::to_servers(&context.config, Box::new(SystemNames));
+        let watcher = Watcher::new(view.clone(), access(), &context.config, &config.nodes);
+        let tasks_to_start = ToStart { suspects: access(), watcher };
         let start = (clock::random() * 1_000.0) as usize;
-        ClusterWatch { view, tasks, watch: Mutex::new(Watch::NotStarted(Box::new(watcher))), start }
+        ClusterWatch { view, tasks, watch: Mutex::new(Watch::NotStarted(Box::new(tasks_to_start))), start }
     }
 
     fn begin(&self) {
         let mut watch = self.watch();
         if let Watch::NotStarted(_) = &*watch
-            && let Watch::NotStarted(watcher) = std::mem::replace(&mut *watch, Watch::Closed)
+            && let Watch::NotStarted(start) = std::mem::replace(&mut *watch, Watch::Closed)
         {
+            let ToStart { watcher, suspects } = *start;
             let mut set = JoinSet::new();
+            let looks = suspects::look_after(self.view.clone(), suspects, watcher.limit);
+            self.tasks.spawn_in(&mut set, looks);
             self.tasks.spawn_in(&mut set, watcher.run());
             *watch = Watch::Started(set);
         }
@@ -121,13 +132,17 @@ impl Topology for ClusterWatch {
         let address = address.cloned();
         Some(Box::pin(async move {
             let Some(address) = address else { return pending().await };
+            // A node whose first slots are on their way to it is not known as a master yet.
+            let mut was_right = !needs_master;
             loop {
                 let is_right = match &known.borrow_and_update().map {
-                    Some(map) if needs_master => map.is_master(&address),
+                    Some(map) if needs_master => map.can_take_slots(&address),
                     Some(map) => map.is_usable(&address),
-                    None => true,
+                    None => false,
                 };
-                if !is_right {
+                let is_over = was_right && !is_right && known.borrow().map.is_some();
+                was_right |= is_right;
+                if is_over {
                     let what =
                         if needs_master { "has no slots of the cluster" } else { "has left the cluster" };
                     return BusError::new(ErrorKind::ConnectionLost, format!("{address} {what} any more"));

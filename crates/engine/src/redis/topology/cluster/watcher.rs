@@ -41,7 +41,7 @@ pub(super) struct Watcher {
     /// Whether the ports for TLS are meant.
     pub(super) tls: bool,
     /// The longest that a node may take.
-    limit: Duration,
+    pub(super) limit: Duration,
     /// The connection to the node that was asked last.
     talk: Option<OpenConnection>,
     /// Whether `CLUSTER SHARDS` is not known: then `CLUSTER SLOTS` is asked.
