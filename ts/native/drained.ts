@@ -4,7 +4,7 @@ import type { RemoteOutcome } from '../../index';
 import { type EventBusError, fromValue } from '../errors';
 import { type ColumnLengths, Columns, type Envelope } from './columns';
 import type { ErrorValue, NativeClient, Notice, RunInfo } from './native';
-import { type Constructor, constructorOf, type ShapeChange } from './shapes';
+import { type Constructor, constructorOf, copiesOf, type ShapeChange } from './shapes';
 
 /** `[batch, firstIndex, timestamp, id, receivers, id, receivers, …]` */
 export type PublishedRun = [number, number, string, ...(string | number)[]];
@@ -101,7 +101,7 @@ export class Drains {
     const drained = JSON.parse(text) as Drained;
     if (drained.shapes !== undefined) {
       for (const [shape, keys] of drained.shapes) {
-        this.#constructors[shape] = keys && constructorOf(keys);
+        this.#constructors[shape] = keys && constructorOf(keys, copiesOf(shape));
       }
     }
     if (drained.strings !== undefined) {
