@@ -335,6 +335,7 @@ const CODES = [
   ['ERR_BUS_HANDLER_FAILED', 'handler', true],
   ['ERR_BUS_HANDLER_TIMEOUT', 'timeout', true],
   ['ERR_BUS_ABORTED', 'timeout', false],
+  ['ERR_BUS_INTERNAL', 'internal', false],
 ];
 
 /** For `jest.mock('#native', …, { virtual: true })`. */

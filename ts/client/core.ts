@@ -129,7 +129,7 @@ export class Core {
     this.#lossy = new LossyValues(settings.json, warn);
     const received = settings.validateOnReceive ? schemas : undefined;
     const dispatching = { ...settings, schemas: received, timers, instrumented: this.instrumented };
-    this.#dispatcher = new Dispatcher(this.#native, dispatching, notices.handlerFailed);
+    this.#dispatcher = new Dispatcher(this.#native, dispatching, notices);
     this.subscriptions = new Subscriptions({
       native: this.#native,
       requests: this.#requests,

@@ -66,7 +66,7 @@ export class Notices {
         break;
       }
       case 'error':
-        this.#error(fromValue(notice.error));
+        this.faulty(fromValue(notice.error));
         break;
       case 'gap': {
         const { from, to, patterns, recovered, complete } = notice;
@@ -132,7 +132,7 @@ export class Notices {
   }
 
   /** Told of every failed handler call. A stored event that is given up has the line of its dead letter. */
-  readonly handlerFailed = (failure: HandlerFailure): void => {
+  handlerFailed(failure: HandlerFailure): void {
     const { error, event, attempt, final, durable } = failure;
     this.#emitter.emit('handlerError', {
       error,
@@ -155,9 +155,10 @@ export class Notices {
       attempt,
       err,
     });
-  };
+  }
 
-  #error(error: EventBusError): void {
+  /** Told of a fault with no call to reject. */
+  faulty(error: EventBusError): void {
     if (this.#emitter.emit('error', error)) return;
     this.#log.write('error', error.message, { code: error.code });
   }

@@ -18,30 +18,18 @@ import type { Timers } from '../runtime/timers';
 import { SchemaMismatch, type Schemas, validateReceived } from '../validation/schemas';
 import { Call, promiseOf } from './call';
 import { callIn, callOutside, handlerEnded, handlerStarted } from './current-event';
+import type { DispatcherOptions, DispatcherSink } from './dispatcher-options';
 import { CallContext, makeContext, patternIndexOf } from './handler-context';
-import type { HandlerFailure } from './handler-failure';
 import { endLostCalls } from './lost-claims';
 import { NOT_HANDLED, Settlements, toUint32 } from './settlements';
 import type { LiveSubscription } from './subscription';
 import { HandlerTimer } from './timeouts';
+import { type BuildFault, failUnread } from './unread';
 
 /** Of the language, whoever replaces it later. */
 const { then } = Promise.prototype;
 
 type RunningCall = Call<LiveSubscription>;
-
-type Report = (failure: HandlerFailure) => void;
-
-/** What the dispatcher needs of its client. */
-export interface DispatcherOptions {
-  channelPrefix: string;
-  inherit: boolean;
-  /** Given when received events are validated. */
-  schemas: Schemas | undefined;
-  timers: Timers;
-  /** The hooks for tracing, if there are any. */
-  instrumented: InstrumentedCalls;
-}
 
 export class Dispatcher {
   readonly #native: Pick<NativeClient, 'buildByShapes'>;
@@ -51,12 +39,12 @@ export class Dispatcher {
   readonly #inherit: boolean;
   readonly #schemas: Schemas | undefined;
   readonly #instrumented: InstrumentedCalls;
-  readonly #report: Report;
+  readonly #sink: DispatcherSink;
   readonly #subscriptions = new Map<number, LiveSubscription>();
   readonly #timer: HandlerTimer;
   #draining = false;
 
-  constructor(native: NativeClient, options: DispatcherOptions, report: Report) {
+  constructor(native: NativeClient, options: DispatcherOptions, sink: DispatcherSink) {
     this.#native = native;
     this.#settlements = new Settlements(native);
     this.#timers = options.timers;
@@ -65,7 +53,7 @@ export class Dispatcher {
     this.#inherit = options.inherit;
     this.#schemas = options.schemas;
     this.#instrumented = options.instrumented;
-    this.#report = report;
+    this.#sink = sink;
   }
 
   add(subscription: LiveSubscription): void {
@@ -94,8 +82,20 @@ export class Dispatcher {
   /** Calls the handlers of a drain, in order. */
   deliver(runs: readonly DeliveryRun[], columns: Columns): void {
     this.#enter(() => {
-      for (const run of runs) this.#deliverRun(run, columns);
+      for (let index = 0; index < runs.length; index += 1) {
+        const fault = this.#deliverRun(runs[index] as DeliveryRun, columns);
+        if (fault !== undefined) return this.#failUnread(runs.slice(index), fault);
+      }
     });
+  }
+
+  /** Fails the calls of a drain whose events cannot be read at all. */
+  fail(runs: readonly DeliveryRun[], error: unknown): void {
+    this.#enter(() => this.#failUnread(runs, { error, made: 0 }));
+  }
+
+  #failUnread(runs: readonly DeliveryRun[], fault: BuildFault): void {
+    this.#sink.faulty(failUnread(this.#settlements, runs, fault));
   }
 
   /** Handles the events that came while a subscription was paused. */
@@ -173,24 +173,32 @@ export class Dispatcher {
     return this.#inherit ? event : undefined;
   }
 
-  #deliverRun([sub, firstToken, count, info]: DeliveryRun, columns: Columns): void {
+  /** Handles the events of a run. Returns why one of them could not be built: it and what follows it were not handled. */
+  #deliverRun(run: DeliveryRun, columns: Columns): BuildFault | undefined {
+    const [sub, firstToken, count, info] = run;
     const subscription = this.#subscriptions.get(sub);
-    let now = this.#timers.now();
-    if (info !== 0 && info.batch !== undefined) {
-      const { events, messageIds } = batchOf(count, columns);
-      if (subscription === undefined) this.#settle(firstToken, Settlement.notHandled, 0, 0);
-      else this.#dispatch(subscription, events, info, messageIds, firstToken, now);
-      return;
-    }
+    const isBatch = info !== 0 && info.batch !== undefined;
     const stored = info !== 0 && info.stream !== undefined;
+    const calls = isBatch ? 1 : count;
+    let now = this.#timers.now();
     let token = firstToken;
-    for (let index = 0; index < count; index += 1) {
-      const messageId = stored ? readMessageId(columns) : '';
-      const event = readEvent(columns);
+    for (let index = 0; index < calls; index += 1) {
+      let event: HandlerInput;
+      let messageId: string | readonly string[] = '';
+      try {
+        if (isBatch) ({ events: event, messageIds: messageId } = batchOf(count, columns));
+        else {
+          if (stored) messageId = readMessageId(columns);
+          event = readEvent(columns);
+        }
+      } catch (error) {
+        return { error, made: index };
+      }
       if (subscription === undefined) this.#settle(token, Settlement.notHandled, 0, 0);
       else now = this.#dispatch(subscription, event, info, messageId, token, now);
       token = (token + 1) >>> 0;
     }
+    return undefined;
   }
 
   /** Handles one event or batch. Returns when that was done, which is when the next one starts. */
@@ -313,7 +321,13 @@ export class Dispatcher {
     const final = subscription.isFinal(context, again, this.#draining);
     this.#instrumented.timedOut(context, error, final);
     const durable = subscription.group !== undefined;
-    this.#report({ error, event: call.event, attempt: context.attempt, final, durable });
+    this.#sink.handlerFailed({
+      error,
+      event: call.event,
+      attempt: context.attempt,
+      final,
+      durable,
+    });
     CallContext.abort(context, error);
   }
 
@@ -363,7 +377,7 @@ export class Dispatcher {
     const final = subscription.isFinal(context, again, this.#draining);
     this.#instrumented.failed(context, cause, final);
     const durable = subscription.group !== undefined;
-    this.#report({ error, event, attempt: context.attempt, final, durable });
+    this.#sink.handlerFailed({ error, event, attempt: context.attempt, final, durable });
   }
 
   #unwatchIfOver(subscription: LiveSubscription): void {

@@ -4,7 +4,7 @@ import type { RemoteOutcome } from '../../index';
 import { type EventBusError, fromValue } from '../errors';
 import { type ColumnLengths, Columns, type Envelope } from './columns';
 import type { ErrorValue, NativeClient, Notice, RunInfo } from './native';
-import { type Constructor, constructorOf, type ShapeChange } from './shapes';
+import { type Constructor, constructorOf, copiesOf, type ShapeChange } from './shapes';
 
 /** `[batch, firstIndex, timestamp, id, receivers, id, receivers, …]` */
 export type PublishedRun = [number, number, string, ...(string | number)[]];
@@ -72,6 +72,8 @@ export interface DrainSinks {
   readonly notices: { announce(notice: Notice): void };
   readonly dispatcher: {
     deliver(runs: readonly DeliveryRun[], columns: Columns): void;
+    /** Fails the calls of runs whose columns cannot be had. */
+    fail(runs: readonly DeliveryRun[], error: unknown): void;
   };
 }
 
@@ -99,7 +101,7 @@ export class Drains {
     const drained = JSON.parse(text) as Drained;
     if (drained.shapes !== undefined) {
       for (const [shape, keys] of drained.shapes) {
-        this.#constructors[shape] = keys && constructorOf(keys);
+        this.#constructors[shape] = keys && constructorOf(keys, copiesOf(shape));
       }
     }
     if (drained.strings !== undefined) {
@@ -112,17 +114,29 @@ export class Drains {
     const columns = this.#columns ?? new Columns(this.#constructors, this.#strings);
     this.#columns = undefined;
     try {
-      columns.take(this.#native, drained.columns as ColumnLengths);
-      if (drained.raw !== undefined) columns.raw = this.#native.takeRaw(gather);
-      if (drained.json !== undefined) columns.json = drained.json;
-      if (drained.envelopes !== undefined) columns.envelopes = drained.envelopes;
+      const fault = this.#fill(columns, drained);
       applyResults(drained, this.#sinks);
-      this.#sinks.dispatcher.deliver(drained.deliveries, columns);
+      const { dispatcher } = this.#sinks;
+      if (fault === undefined) dispatcher.deliver(drained.deliveries, columns);
+      else dispatcher.fail(drained.deliveries, fault.error);
     } finally {
       columns.release();
       this.#columns = columns;
     }
     return true;
+  }
+
+  /** Takes what the events of a drain are read from. Returns why that cannot be had, such as for want of memory. */
+  #fill(columns: Columns, drained: Drained): { error: unknown } | undefined {
+    try {
+      columns.take(this.#native, drained.columns as ColumnLengths);
+      if (drained.raw !== undefined) columns.raw = this.#native.takeRaw(gather);
+      if (drained.json !== undefined) columns.json = drained.json;
+      if (drained.envelopes !== undefined) columns.envelopes = drained.envelopes;
+      return undefined;
+    } catch (error) {
+      return { error };
+    }
   }
 }
 
