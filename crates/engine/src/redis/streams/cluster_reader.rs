@@ -60,6 +60,7 @@ pub(in crate::redis) struct ClusterReader {
     asking: HashMap<u16, Address>,
     /// Whether the client was told that it can read.
     is_up: bool,
+    masters: Vec<Address>,
     /// Readers that are ending.
     ending: Vec<JoinHandle<()>>,
 }
@@ -115,6 +116,7 @@ impl ClusterReader {
             kept: VecDeque::new(),
             asking: HashMap::new(),
             is_up: false,
+            masters: Vec::new(),
             ending: Vec::new(),
         }
     }
@@ -290,7 +292,8 @@ impl ClusterReader {
     fn start_anew(&mut self) {
         self.waiting.clear();
         if self.is_up {
-            let error = BusError::new(ErrorKind::ConnectionLost, "a node was connected to anew");
+            let error =
+                BusError::new(ErrorKind::ConnectionLost, "a node was connected to anew, or is a master now");
             self.connector.context.events.reader_down(self.key, &error);
             self.connector.context.events.reader_up(self.key);
         }
@@ -305,8 +308,12 @@ impl ClusterReader {
         for (_, of) in self.nodes.extract_if(|node, _| !map.is_master(node)).collect::<Vec<_>>() {
             self.end(of);
         }
+        let before = std::mem::replace(&mut self.masters, known.masters());
         if !std::mem::replace(&mut self.is_up, true) {
             self.connector.context.events.reader_up(self.key);
+        } else if self.masters.iter().any(|master| !before.contains(master)) {
+            // What was asked of the one whose place it takes has failed, and need not wait for its next time.
+            self.start_anew();
         }
         self.advance();
     }
