@@ -213,7 +213,7 @@ fn judge(
         .unhandled_since
         .map_or(patience, |since| since.saturating_add(patience).saturating_sub(store_time).min(patience));
     // A client that has just come may be about to subscribe to what it cannot handle yet.
-    let left = left.max(group.watch.left(patience, now));
+    let left = left.max(group.watch.left(group.lease.ms(), patience, now));
     // The store's clock may have jumped ahead, and these times with it.
     let left = left.max(cx.store_clock.believed_from(patience).saturating_sub(now));
     if left > 0 {

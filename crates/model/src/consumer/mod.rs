@@ -194,7 +194,7 @@ impl Consumer {
     pub fn connected(&mut self, key: GroupKey) {
         let Some(group) = self.groups.get_mut(&key) else { return };
         group.reading.connect();
-        group.streams.iter_mut().for_each(|stream| stream.own_scan.want());
+        group.streams.iter_mut().for_each(Stream::connected);
     }
 
     /// The reader of a group is down. A read that was on its way is over.

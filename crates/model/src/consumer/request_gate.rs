@@ -33,8 +33,7 @@ impl RequestGate {
     /// A request was answered.
     pub(super) fn succeeded(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        self.backoff.reset();
-        self.at = 0;
+        self.open();
     }
 
     /// A request failed; `random` from `[0, 1)` spreads the wait. Returns whether it is the first failure in a row.
@@ -43,6 +42,17 @@ impl RequestGate {
         let first = self.backoff.attempt() == 0;
         self.at = now + self.backoff.next(random);
         first
+    }
+
+    /// What has made requests fail may be over: the next one need not wait.
+    pub(super) fn open(&mut self) {
+        self.backoff.reset();
+        self.at = 0;
+    }
+
+    /// Whether the last request failed, and the next one waits for its time, or is on its way.
+    pub(super) fn has_failed(&self) -> bool {
+        self.backoff.attempt() > 0
     }
 
     /// Whether requests are on their way.
@@ -74,8 +84,19 @@ mod tests {
         assert!(!gate.is_open(5999, 1) && gate.is_open(6000, 1));
         gate.sent();
         assert!(!gate.is_open(6000, 1) && gate.is_open(6000, 2));
+        assert!(gate.has_failed());
         gate.succeeded();
-        assert!(gate.is_open(0, 1));
+        assert!(gate.is_open(0, 1) && !gate.has_failed());
+    }
+
+    #[test]
+    fn what_is_on_its_way_counts_though_the_wait_is_over() {
+        let mut gate = RequestGate::default();
+        gate.sent();
+        gate.failed(1000, 1.0);
+        gate.sent();
+        gate.open();
+        assert!(!gate.is_open(1000, 1) && gate.is_open(1000, 2));
     }
 
     #[test]

@@ -30,10 +30,11 @@ pub(super) fn work(group: &mut Group, now: u64, cx: &mut Context, out: &mut Vec<
     }
 }
 
-/// The streams to read, once there is nothing to wait for. One that is in trouble does not hold up the others.
+/// The streams to read, once there is nothing to wait for. One that is in trouble does not hold up the others, and neither
+/// does one whose requests fail: in a Cluster its node may be away, and those of the others not.
 pub(super) fn readable(streams: &[Stream]) -> Option<Arc<[Arc<str>]>> {
     let used = || streams.iter().filter(|stream| stream.users > 0);
-    let settled = used().all(|stream| stream.is_readable() || stream.trouble.is_some());
+    let settled = used().all(|stream| stream.is_readable() || stream.is_failing());
     let readable = used().filter(|stream| stream.is_readable());
     let streams: Arc<[Arc<str>]> = readable.map(|stream| stream.name.clone()).collect();
     (settled && !streams.is_empty()).then_some(streams)

@@ -124,6 +124,10 @@ impl ClusterSet {
     }
 
     /// Makes a replica the master by `CLUSTER FAILOVER`, for which its master waits, and returns when it is.
+    ///
+    /// A node that has won an election less than four times the node timeout ago must not be given: servers count the votes of
+    /// that election once more, so that it believes to have won, is a replica again within 100 ms, and its master takes no
+    /// writes for five seconds.
     pub async fn fail_over(&self, replica: &RedisServer) {
         let is_master = || async { View::of(replica).await.is_ok_and(|view| view.own().master.is_none()) };
         eventually_some(PATIENCE, "a failover by command", || async {

@@ -22,7 +22,7 @@ pub(super) struct Known {
     pub(super) slots: Vec<RangeInclusive<u16>>,
     /// Whether a slot is on its way to or from it.
     pub(super) is_moving: bool,
-    /// Neither failed nor in a handshake.
+    /// Neither failed nor in a handshake, and connected to: what is published is not told to a node that is not.
     pub(super) is_well: bool,
 }
 
@@ -40,7 +40,7 @@ impl View {
         for line in text.lines() {
             // id, address, flags, master, ping, pong, epoch, link, slots
             let fields: Vec<&str> = line.split(' ').collect();
-            let [id, _, flags, master, _, _, epoch, _, slots @ ..] = &fields[..] else {
+            let [id, _, flags, master, _, _, epoch, link, slots @ ..] = &fields[..] else {
                 return Err(format!("not a line of CLUSTER NODES: {line}"));
             };
             let is = |flag: &str| flags.split(',').any(|one| one == flag);
@@ -58,7 +58,8 @@ impl View {
                     .collect::<Option<_>>()
                     .ok_or(format!("slots? {line}"))?,
                 is_moving: !moving.is_empty(),
-                is_well: !["fail", "fail?", "handshake", "noaddr"].into_iter().any(is),
+                is_well: *link == "connected"
+                    && !["fail", "fail?", "handshake", "noaddr"].into_iter().any(is),
             };
             view.nodes.insert((*id).to_owned(), known);
         }

@@ -23,6 +23,7 @@ use crate::host::Notice;
 use crate::redis::connection::link::{Connector, Handle, Inputs};
 use crate::redis::streams::command_link::CommandLink;
 use crate::redis::streams::group_reader::GroupReader;
+use crate::redis::streams::node_reader::{OfNode, Streams};
 use crate::redis::streams::reader_input::{Blocked, Input};
 use crate::redis::streams::reader_reports::{FromNode, NodeReader};
 use crate::redis::streams::reader_session::block;
@@ -36,8 +37,6 @@ const PAUSE: u64 = 20;
 
 /// The same while the cluster is down.
 const DOWN_PAUSE: u64 = 100;
-
-type Streams = Arc<[Arc<str>]>;
 
 /// Of each node its streams, and those of them of which it is asked though their slots are only on their way to it.
 type Parts = HashMap<Address, (Vec<Arc<str>>, HashSet<Arc<str>>)>;
@@ -65,23 +64,9 @@ pub(in crate::redis) struct ClusterReader {
     starts_anew: bool,
     /// How many readers of nodes there have been.
     readers: u64,
+    masters: Vec<Address>,
     /// Readers that are ending.
     ending: Vec<JoinHandle<()>>,
-}
-
-struct OfNode {
-    reader: GroupReader,
-    number: u64,
-    is_up: bool,
-    was_up: bool,
-    /// The streams of its reads that are under way.
-    under_way: VecDeque<Streams>,
-    /// Of which streams it is asked though their slots are only on their way to it.
-    asked_of: HashSet<Arc<str>>,
-    /// It is not asked before, on the client's clock.
-    not_before: u64,
-    /// Whether its read is being ended.
-    is_unblocked: bool,
 }
 
 impl ClusterReader {
@@ -123,6 +108,7 @@ impl ClusterReader {
             readers: 0,
             asking: HashMap::new(),
             is_up: false,
+            masters: Vec::new(),
             ending: Vec::new(),
         }
     }
@@ -308,7 +294,8 @@ impl ClusterReader {
         self.starts_anew = false;
         self.waiting.clear();
         if self.is_up {
-            let error = BusError::new(ErrorKind::ConnectionLost, "a node was connected to anew");
+            let error =
+                BusError::new(ErrorKind::ConnectionLost, "a node was connected to anew, or is a master now");
             self.connector.context.events.reader_down(self.key, &error);
             self.connector.context.events.reader_up(self.key);
         }
@@ -325,8 +312,12 @@ impl ClusterReader {
             self.lost.extend(of.under_way.drain(..).flat_map(|streams| streams.to_vec()));
             self.end(of);
         }
+        let before = std::mem::replace(&mut self.masters, known.masters());
         if !std::mem::replace(&mut self.is_up, true) {
             self.connector.context.events.reader_up(self.key);
+        } else if self.masters.iter().any(|master| !before.contains(master)) {
+            // What was asked of the one whose place it takes has failed, and need not wait for its next time.
+            self.starts_anew = true;
         }
         self.advance();
     }
@@ -392,28 +383,6 @@ impl ClusterReader {
                 of.reader.read(Read { streams: streams.clone(), ..read.clone() });
                 of.under_way.push_back(streams.clone());
             }
-        }
-    }
-}
-
-impl OfNode {
-    fn new(reader: GroupReader, number: u64) -> OfNode {
-        OfNode {
-            reader,
-            number,
-            is_up: false,
-            was_up: false,
-            under_way: VecDeque::new(),
-            asked_of: HashSet::new(),
-            not_before: 0,
-            is_unblocked: false,
-        }
-    }
-
-    /// Ends its read, if one waits.
-    fn unblock(&mut self, commands: &Arc<CommandLink>, connector: &Connector) {
-        if !self.under_way.is_empty() && !std::mem::replace(&mut self.is_unblocked, true) {
-            self.reader.unblock_read(commands.clone(), &connector.tasks);
         }
     }
 }

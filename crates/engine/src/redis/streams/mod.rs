@@ -5,8 +5,8 @@
 //! - `group_reader`: the link that reads new entries for a consumer group; `reader_session`: its session;
 //!   `reader_reads`: its reads; `split_read`: a read of several slots of a cluster; `reader_input`: what the session is
 //!   told; `trim_watch`: when it looks before a read for what the group has missed; `landmarks`: the entries that it asks
-//!   for to know whether it has to; `cluster_reader`: the readers of the nodes of a Cluster as one; `reader_reports`: whom a
-//!   reader tells.
+//!   for to know whether it has to; `cluster_reader`: the readers of the nodes of a Cluster as one; `node_reader`: one of
+//!   them; `reader_reports`: whom a reader tells.
 //! - `store`, `store_replies`: requests of the stream store as commands and scripts, and their replies.
 
 mod asker;
@@ -17,6 +17,7 @@ pub(crate) mod command_session;
 pub(crate) mod group_reader;
 mod landmarks;
 pub(crate) mod node_links;
+mod node_reader;
 mod reader_input;
 mod reader_reads;
 mod reader_reports;

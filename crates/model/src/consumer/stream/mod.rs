@@ -118,6 +118,13 @@ impl Stream {
         }
     }
 
+    /// The reader of the group is up: what a broken connection may have taken with it is looked for.
+    pub(super) fn connected(&mut self) {
+        self.own_scan.want();
+        self.own_scan.hurry();
+        self.opening.hurry();
+    }
+
     /// Whether new entries may be read and others' claimed.
     pub(super) fn is_ready(&self) -> bool {
         self.opening.is_open() && !self.name_lost && self.facts.are_known()
@@ -133,6 +140,11 @@ impl Stream {
             && self.own_scan.is_done()
             && self.caught_up
             && !self.trouble.as_ref().is_some_and(refused)
+    }
+
+    /// Whether it is not known when it can be read.
+    pub(super) fn is_failing(&self) -> bool {
+        self.trouble.is_some() || self.own_scan.is_failing()
     }
 
     /// This client start is not known to be seen. Each heartbeat shows its consumer for `alive` milliseconds.

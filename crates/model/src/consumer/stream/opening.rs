@@ -85,6 +85,11 @@ impl Opening {
         self.state = State::Closed;
     }
 
+    /// The store can be reached, perhaps anew: the next request need not wait because earlier ones have failed.
+    pub(crate) fn hurry(&mut self) {
+        self.gate.open();
+    }
+
     /// A request found that the group is gone.
     pub(crate) fn group_gone(&mut self) {
         if self.state == State::Open {

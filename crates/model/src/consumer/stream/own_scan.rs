@@ -48,6 +48,16 @@ impl OwnScan {
         }
     }
 
+    /// The store can be reached, perhaps anew: the next request need not wait because earlier ones have failed.
+    pub(crate) fn hurry(&mut self) {
+        self.gate.open();
+    }
+
+    /// Whether it is not done, and its last request failed.
+    pub(crate) fn is_failing(&self) -> bool {
+        !self.is_done() && self.gate.has_failed()
+    }
+
     pub(crate) fn is_done(&self) -> bool {
         self.state == State::Done
     }

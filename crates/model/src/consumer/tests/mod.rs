@@ -1,5 +1,6 @@
 //! Groups against a store, in virtual time.
 
+mod away;
 mod clocks;
 mod delays;
 mod foreign;

@@ -1,13 +1,13 @@
 //! Claims between clients: taken over, handed on, lost with the name.
 
-use crate::ErrorKind;
 use crate::config::DeadLetterConfig;
 use crate::consumer::tests::members::member;
 use crate::consumer::tests::world::*;
 use crate::consumer::{Announcement, Work};
 use crate::delivery::Settlement;
 use crate::options::subscribe::SubscribeOptions;
-use crate::stream_store::Request;
+use crate::stream_store::{Request, Response};
+use crate::{BusError, ErrorKind};
 
 #[test]
 fn after_a_reconnection_what_a_dead_socket_got_comes_first() {
@@ -150,6 +150,65 @@ fn a_client_gives_up_nothing_for_the_time_in_which_it_was_stopped() {
     assert_eq!(b.world.letters("s"), []);
     b.pass(LEASE * 2);
     assert_eq!(b.world.letters("s"), [(id.to_string(), "unhandled".into(), "1".into())]);
+}
+
+/// Does everything that can be done now, but for the claims: these are executed, and their answers are on their way.
+fn run_without_answers_to_claims(b: &mut Bench) -> Vec<(Request, Result<Response, BusError>)> {
+    let mut on_their_way = Vec::new();
+    loop {
+        let work = b.client.consumer.work(b.world.now);
+        let idle = work.is_empty();
+        for work in work {
+            let mut next = Some(work);
+            while let Some(work) = next.take() {
+                let Work::Store(key, request) = work else {
+                    b.client.perform(work, &mut b.world);
+                    break;
+                };
+                let result = b.world.store.execute(request.clone(), b.world.store_now());
+                if matches!(request, Request::Claim { .. }) {
+                    on_their_way.push((request, result));
+                } else {
+                    next = b.client.consumer.answered(key, request, result, b.world.now, longest_wait);
+                }
+            }
+        }
+        match b.client.parked.as_ref().and_then(|read| b.world.read(read)) {
+            Some(arrivals) => b.client.consumer.arrived(b.client.key, arrivals.unwrap(), b.world.now),
+            None if idle => return on_their_way,
+            None => continue,
+        }
+        b.client.parked = None;
+    }
+}
+
+#[test]
+fn a_client_that_was_stopped_gives_up_nothing_of_what_was_on_its_way_to_it_meanwhile() {
+    let mut b = Bench::new(&options());
+    b.client.consumer.remove(1, b.world.now);
+    b.client.add(2, "x", &options());
+    b.run();
+    let id = b.publish(1)[0];
+    b.pass(1000);
+    // Another pattern may take it, so it is claimed anew. A new entry begins the watch meanwhile.
+    b.client.add(3, "y", &options());
+    let new = b.world.publish("s", "a.b", None);
+    let mut on_their_way = run_without_answers_to_claims(&mut b);
+    while on_their_way.is_empty() {
+        b.world.now += 100;
+        on_their_way = run_without_answers_to_claims(&mut b);
+    }
+    // The process is stopped, and nobody has offered the entries meanwhile.
+    b.world.now += LEASE * 4;
+    for (request, result) in on_their_way {
+        b.client.consumer.answered(b.client.key, request, result, b.world.now, longest_wait);
+    }
+    b.run();
+    b.pass(LEASE);
+    assert_eq!(b.world.letters("s"), []);
+    b.pass(LEASE * 2);
+    let given_up: Vec<String> = b.world.letters("s").into_iter().map(|(id, ..)| id).collect();
+    assert_eq!(given_up, [id.to_string(), new.to_string()]);
 }
 
 #[test]
