@@ -46,6 +46,8 @@ impl Lease {
             node.command(&["SCRIPT", "FLUSH"]).await;
             node.command(&["CONFIG", "RESETSTAT"]).await;
         }
+        // Under load a node may find for a moment that it cannot reach the others.
+        lease.set().settled().await;
         Arc::new(lease)
     }
 
