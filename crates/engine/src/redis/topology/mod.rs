@@ -46,6 +46,14 @@ pub(in crate::redis) trait Topology: Send + Sync {
     fn close(&self) {}
 }
 
+/// What the client is told of an error where another server can be found: one that is no master is nothing that lasts.
+fn while_another_is_found(error: &BusError) -> BusError {
+    match error.kind {
+        ErrorKind::NotMaster => BusError { kind: ErrorKind::ConnectionLost, ..error.clone() },
+        _ => error.clone(),
+    }
+}
+
 /// What became of an attempt to connect, or of a connection that was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::redis) enum ConnectionOutcome {

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 
 use crate::redis::connection::access::Access;
 use crate::redis::connection::names::SystemNames;
-use crate::redis::topology::{ConnectionOutcome, Topology};
+use crate::redis::topology::{ConnectionOutcome, Topology, while_another_is_found};
 use crate::runtime::clock;
 use crate::runtime::tasks::Tasks;
 use crate::transport::Boxed;
@@ -155,10 +155,7 @@ impl Topology for ClusterWatch {
     }
 
     fn for_the_client(&self, error: &BusError) -> BusError {
-        match error.kind {
-            ErrorKind::NotMaster => BusError { kind: ErrorKind::ConnectionLost, ..error.clone() },
-            _ => error.clone(),
-        }
+        while_another_is_found(error)
     }
 
     fn report(&self) -> Option<(Value, Vec<(&'static str, String)>)> {

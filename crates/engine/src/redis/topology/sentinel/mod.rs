@@ -16,7 +16,7 @@ use std::future::pending;
 use tokio::task::JoinSet;
 
 use crate::redis::connection::handshake::Handshake;
-use crate::redis::topology::{ConnectionOutcome, Topology};
+use crate::redis::topology::{ConnectionOutcome, Topology, while_another_is_found};
 use crate::runtime::tasks::Tasks;
 use crate::transport::Boxed;
 use crate::transport::context::TransportContext;
@@ -111,10 +111,7 @@ impl Topology for SentinelWatch {
     }
 
     fn for_the_client(&self, error: &BusError) -> BusError {
-        match error.kind {
-            ErrorKind::NotMaster => BusError { kind: ErrorKind::ConnectionLost, ..error.clone() },
-            _ => error.clone(),
-        }
+        while_another_is_found(error)
     }
 
     fn report(&self) -> Option<(Value, Vec<(&'static str, String)>)> {
