@@ -1,5 +1,6 @@
 /** Objects of a shape: the first are copies of a template, the others are made by generated code, and nobody can tell them apart. */
 
+import { setFlagsFromString } from 'node:v8';
 import { constructorOf, copiesOf } from '../../ts/native/shapes';
 import { difference } from '../support/difference';
 
@@ -35,6 +36,18 @@ test.each(SHAPES.map((keys) => [keys.slice(0, 3).join(), keys]))('%s', (_, keys)
 
 test('a client with few shapes makes no copies', () => {
   expect([0, 63].map(copiesOf)).toEqual([0, 0]);
+});
+
+test('no object is a dictionary, which V8 copies and reads slowly, however it was made', () => {
+  setFlagsFromString('--allow-natives-syntax');
+  const isFast = new Function('object', 'return %HasFastProperties(object)');
+  for (let count = 1; count <= 128; count += 1) {
+    const keys = Array.from({ length: count }, (_, n) => `key${n}of${count}`);
+    const { build } = constructorOf(keys, COPIES);
+    for (let time = 0; time < 2 * COPIES; time += 1) {
+      expect([count, time, isFast(build(keys))]).toEqual([count, time, true]);
+    }
+  }
 });
 
 test('an object shares nothing with the next one', () => {

@@ -25,6 +25,8 @@ export const mayBuild = mayGenerateCode();
 const FEW = 64;
 /** So many objects of a further shape are copies of a template, before code is generated. */
 const COPIES = copiesFast() ? 512 : 0;
+/** An object with more keys is never a copy: V8 makes a slow dictionary of what gets many members (18 with V8 13.6) by `o[key] = value`. */
+const MOST_COPIED = 16;
 
 /** Of the language, whoever replaces them later. */
 const { assign, keys: keysOf } = Object;
@@ -39,7 +41,7 @@ export function copiesOf(shape: number): number {
  * thousands of shapes. So the first objects may be copies of a template, with their values put in its places.
  */
 export function constructorOf(keys: readonly string[], copies: number): Constructor {
-  let left = copies;
+  let left = keys.length > MOST_COPIED ? 0 : copies;
   let template: Members | undefined;
   const made: Constructor = {
     count: keys.length,
