@@ -92,6 +92,11 @@ export declare class RedisEventBus {
   ): Promise<(EventEnvelope<T> & { source: string }) | null>;
   /** `on` of the client. */
   on<K extends keyof ClientEvents>(name: K, listener: (...args: ClientEvents[K]) => unknown): this;
+  /** `once` of the client. */
+  once<K extends keyof ClientEvents>(
+    name: K,
+    listener: (...args: ClientEvents[K]) => unknown,
+  ): this;
   /** `off` of the client. */
   off<K extends keyof ClientEvents>(name: K, listener: (...args: ClientEvents[K]) => unknown): this;
 }

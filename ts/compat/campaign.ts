@@ -10,7 +10,6 @@ import type {
 import type {
   BusEvent,
   EventBusClient as Client,
-  ClientEvents,
   EventBusConfig,
   GroupSubscribeOptions,
   HealthReport,
@@ -27,6 +26,7 @@ import { EventBusError, invalidAt } from '../errors';
 import { copyPlain } from '../input/json';
 import { copyOptions, readName, refuseUnknown } from '../input/options';
 import { checkFunction, checkInstance, withDefaults } from './arguments';
+import { EventsOfClient } from './client-events';
 
 const REAL_TIME = ['campaign.status.changed', 'campaign.timer.executed', 'campaign.error'];
 const HOUR = 3_600_000;
@@ -64,10 +64,11 @@ export const STREAM_CONFIGS: readonly StreamConfig[] = [
   },
 ];
 
-export class RedisEventBus {
+export class RedisEventBus extends EventsOfClient {
   readonly client: Client;
 
   constructor(redis?: string | RedisConfig, options?: Omit<EventBusConfig, 'redis'>) {
+    super();
     const given = copyPlain(options ?? {}, 'ERR_BUS_INVALID_CONFIG', 'configuration');
     this.client = new EventBusClient(
       withDefaults({ streams: STREAM_CONFIGS }, { ...given, redis }),
@@ -88,27 +89,6 @@ export class RedisEventBus {
 
   metrics(): Promise<string> {
     return this.client.metrics();
-  }
-
-  on<K extends keyof ClientEvents>(name: K, listener: (...args: ClientEvents[K]) => unknown): this {
-    this.client.on(name, listener);
-    return this;
-  }
-
-  once<K extends keyof ClientEvents>(
-    name: K,
-    listener: (...args: ClientEvents[K]) => unknown,
-  ): this {
-    this.client.once(name, listener);
-    return this;
-  }
-
-  off<K extends keyof ClientEvents>(
-    name: K,
-    listener: (...args: ClientEvents[K]) => unknown,
-  ): this {
-    this.client.off(name, listener);
-    return this;
   }
 }
 

@@ -8,7 +8,6 @@ import type {
 import type {
   BusEvent,
   EventBusClient as Client,
-  ClientEvents,
   EventBusConfig,
   HandlerContext,
   PublishOptions,
@@ -22,18 +21,20 @@ import { invalidAt } from '../errors';
 import { copyPlain } from '../input/json';
 import { copyOptions, refuseUnknown } from '../input/options';
 import { checkFunction, withDefaults } from './arguments';
+import { EventsOfClient } from './client-events';
 
 const CONFIG = 'ERR_BUS_INVALID_CONFIG';
 const EVENT = 'ERR_BUS_INVALID_EVENT';
 
 type Received<T> = EventEnvelope<T> & { source: string };
 
-export class RedisEventBus implements Contract {
+export class RedisEventBus extends EventsOfClient implements Contract {
   readonly client: Client;
   readonly #log: Log;
   #eventsUnsent = 0;
 
   constructor(config?: RedisEventBusConfig) {
+    super();
     const read = clientConfig(copyPlain(config ?? {}, CONFIG, 'configuration'));
     this.client = new EventBusClient(read);
     const { logger, logLevel = 'info' } = read;
@@ -85,19 +86,6 @@ export class RedisEventBus implements Contract {
 
   getEventFromRedis<T = unknown>(eventId: string): Promise<Received<T> | null> {
     return this.client.getEvent(eventId).then((event) => event && toEnvelope<T>(event));
-  }
-
-  on<K extends keyof ClientEvents>(name: K, listener: (...args: ClientEvents[K]) => unknown): this {
-    this.client.on(name, listener);
-    return this;
-  }
-
-  off<K extends keyof ClientEvents>(
-    name: K,
-    listener: (...args: ClientEvents[K]) => unknown,
-  ): this {
-    this.client.off(name, listener);
-    return this;
   }
 
   #unsent(type: string, id: unknown, reason: unknown): void {
