@@ -40,12 +40,17 @@ export type HandlerOutcome =
   /** The event was not handled: its subscription or its client has ended. */
   | { readonly status: 'not-handled' };
 
+/** One publish that has begun. It is told once how it has ended, before its caller is. */
+export interface OpenPublish {
+  /** What goes along with the event. */
+  readonly trace: TraceContext | undefined;
+  succeeded(result: PublishResult): void;
+  failed(error: unknown): void;
+}
+
 export interface Instrumentation {
-  /** Must call `run` once and resolve or reject as it does. What it throws fails the publish. */
-  publish(
-    call: PublishCall,
-    run: (trace?: TraceContext) => Promise<PublishResult>,
-  ): Promise<PublishResult>;
+  /** Told of a publish before anything of it is done. What it throws fails the publish. */
+  publish(call: PublishCall): OpenPublish;
   /** Must call `run` once and return, or throw, what it does. What it throws itself fails the handler call. */
   handle(call: HandlerCall, run: () => unknown): unknown;
   /**
@@ -65,7 +70,7 @@ export class InstrumentedCalls {
   /** With the hooks that a call began in: they may be others when it ends. */
   readonly #open = new Map<HandlerContext, { call: HandlerCall; hooks: Instrumentation }>();
 
-  /** `hookFailed` is told what `handled` throws: there is no call left to fail. */
+  /** `hookFailed` is told what a hook throws that is told of an end. */
   constructor(instrumentation: Instrumentation | undefined, hookFailed: (thrown: unknown) => void) {
     this.#current = instrumentation;
     this.#hookFailed = hookFailed;
@@ -112,8 +117,13 @@ export class InstrumentedCalls {
     if (open === undefined) return;
     this.#open.delete(context);
     const { call, hooks } = open;
+    this.tell(() => callIn(call.event, () => hooks.handled(call, outcome)));
+  }
+
+  /** Tells hooks of an end. What they throw has no call left to fail. */
+  tell(hook: () => void): void {
     try {
-      callIn(call.event, () => hooks.handled(call, outcome));
+      hook();
     } catch (error) {
       this.#hookFailed(error);
     }

@@ -6,9 +6,16 @@ jest.mock('#native', () => jest.requireActual('../support/fake-native').fakeNati
   virtual: true,
 });
 
+import type { PublishResult } from '../../index';
 import { ClientEnvironment } from '../../ts/client/environment';
 import { EventBusClient, EventBusError, NonRetryableError } from '../../ts/index';
-import type { HandlerCall, HandlerOutcome, Instrumentation } from '../../ts/instrumentation';
+import type {
+  HandlerCall,
+  HandlerOutcome,
+  Instrumentation,
+  OpenPublish,
+  TraceContext,
+} from '../../ts/instrumentation';
 import { Settlement } from '../../ts/native/settlement';
 import { event, fail, kinds, quiet, tick } from '../support/durable-events';
 
@@ -17,10 +24,20 @@ let client: FakeClient;
 let ended: [HandlerCall, HandlerOutcome][];
 let handled: HandlerCall[];
 
+/** Tells what has become of a publish. */
+const watchedPublish = (
+  trace?: TraceContext,
+  told: (result: PublishResult | undefined, error?: unknown) => void = () => {},
+): OpenPublish => ({
+  trace,
+  succeeded: (result) => told(result),
+  failed: (error) => told(undefined, error),
+});
+
 /** Hooks that only watch; a test replaces the ones that it looks at. */
 function watching(own: Partial<Instrumentation> = {}): Instrumentation {
   return {
-    publish: (_, run) => run(),
+    publish: () => watchedPublish(),
     handle: (call, run) => {
       handled.push(call);
       return run();
@@ -51,11 +68,10 @@ const TRACE = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
 describe('publish', () => {
   test('its hook sees the call and the result, and its trace context goes along', async () => {
     const seen: unknown[] = [];
-    const publish: Instrumentation['publish'] = async (call, run) => {
+    const publish: Instrumentation['publish'] = (call) => {
       seen.push({ ...call });
-      const result = await run({ traceparent: TRACE, tracestate: 'a=1' });
-      seen.push(result.eventId);
-      return result;
+      const trace = { traceparent: TRACE, tracestate: 'a=1' };
+      return watchedPublish(trace, (result) => seen.push(result?.eventId));
     };
     open(watching({ publish }));
     const options = { userId: 'u' };
@@ -66,7 +82,7 @@ describe('publish', () => {
   });
 
   test('a trace context that the caller gives comes before it', async () => {
-    open(watching({ publish: (_, run) => run({ traceparent: TRACE, tracestate: 'a=1' }) }));
+    open(watching({ publish: () => watchedPublish({ traceparent: TRACE, tracestate: 'a=1' }) }));
     await bus.publish('a', 1, { traceparent: 'own' });
     await bus.publish('a', 1);
     expect(optionsOf(0)).toEqual({ traceparent: 'own', tracestate: 'a=1' });
@@ -75,9 +91,9 @@ describe('publish', () => {
 
   test('every way to publish goes through it once', async () => {
     const seen: unknown[] = [];
-    const publish: Instrumentation['publish'] = ({ type, to }, run) => {
+    const publish: Instrumentation['publish'] = ({ type, to }) => {
       seen.push([type, to]);
-      return run();
+      return watchedPublish();
     };
     open(watching({ publish }));
     await bus.broadcast('b', 1);
@@ -97,16 +113,9 @@ describe('publish', () => {
     ]);
   });
 
-  test('errors of the bus pass through it, and start at the caller', async () => {
+  test('errors of the bus are told to it, and start at the caller', async () => {
     const seen: unknown[] = [];
-    const publish: Instrumentation['publish'] = async (_, run) => {
-      try {
-        return await run();
-      } catch (error) {
-        seen.push(error);
-        throw error;
-      }
-    };
+    const publish = () => watchedPublish(undefined, (_, error) => seen.push(error));
     open(watching({ publish }));
     controls.failures = [{ code: 'ERR_BUS_CONNECTION_LOST', message: 'gone', outcome: 'unknown' }];
     async function caller(data: unknown) {
@@ -120,22 +129,26 @@ describe('publish', () => {
     }
   });
 
-  test.each<[string, Instrumentation['publish']]>([
-    ['throws', () => fail(new Error('hook'))],
-    ['rejects', () => Promise.reject(new Error('hook'))],
-  ])('a hook that %s fails the call alone', async (_, publish) => {
+  test('a hook that throws before a publish fails that call alone', async () => {
     let first = true;
-    open(
-      watching({
-        publish: (call, run) => {
-          if (!first) return run();
-          first = false;
-          return publish(call, run);
-        },
-      }),
-    );
+    const publish: Instrumentation['publish'] = () => {
+      if (!first) return watchedPublish();
+      first = false;
+      return fail(new Error('hook'));
+    };
+    open(watching({ publish }));
     await expect(bus.publish('a', 1)).rejects.toThrow('hook');
     await expect(bus.publish('a', 1)).resolves.toMatchObject({ type: 'a' });
+  });
+
+  test('a hook that throws after a publish changes nothing of it, and is told', async () => {
+    const error = jest.fn();
+    const failing = () => fail(new Error('hook'));
+    const publish = () => watchedPublish(undefined, failing);
+    open(watching({ publish }), { logger: { ...quiet, error } });
+    await expect(bus.publish('a', 1)).resolves.toMatchObject({ type: 'a' });
+    await expect(bus.publish('a', 1n)).rejects.toMatchObject({ code: 'ERR_BUS_INVALID_DATA' });
+    expect(error).toHaveBeenCalledTimes(2);
   });
 });
 

@@ -39,6 +39,7 @@ import { textOfData } from '../publish/data-text';
 import { LossyValues } from '../publish/lossy-values';
 import { type ParsedPublishOptions, parsePublishOptions } from '../publish/publish-options';
 import { Publisher } from '../publish/publisher';
+import { tracedPublish } from '../publish/traced-publish';
 import { ignoreRejection } from '../runtime/promises';
 import { endWeaklyAtSignals } from '../runtime/shutdown';
 import { throwIfAborted } from '../runtime/signals';
@@ -193,8 +194,8 @@ export class Core {
     try {
       if (instrumentation === undefined) return this.#publish(type, data, options, to);
       const call = { type, data, options, to };
-      const send = async (t?: TraceContext) => resultOf(this.#publish(type, data, options, to, t));
-      return instrumentation.publish(call, send).catch(rejectNotSent);
+      const send = (trace?: TraceContext) => this.#publish(type, data, options, to, trace);
+      return tracedPublish(this.instrumented, instrumentation, call, send);
     } catch (error) {
       throw notSent(error);
     }

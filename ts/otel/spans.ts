@@ -1,6 +1,7 @@
 /** Spans around publishes and handler calls. */
 
 import {
+  type Attributes,
   type Context,
   context,
   type Link,
@@ -17,6 +18,7 @@ import type {
   HandlerCall,
   HandlerOutcome,
   Instrumentation,
+  OpenPublish,
   PublishCall,
   TraceContext,
 } from '../instrumentation';
@@ -53,30 +55,12 @@ export class Spans implements Instrumentation {
     this.#options = options;
   }
 
-  publish(
-    call: PublishCall,
-    run: (trace?: TraceContext) => Promise<PublishResult>,
-  ): Promise<PublishResult> {
-    const { name, span: attributes, metric } = describePublish(call);
+  publish(call: PublishCall): OpenPublish {
+    const described = describePublish(call);
     const startedAt = monotonic();
+    const { name, span: attributes } = described;
     const span = this.#tracer.startSpan(name, { kind: SpanKind.PRODUCER, attributes });
-    // An async function would cost two promises more for each event, which the hooks of contexts see.
-    return run(this.#carried(span)).then(
-      (result) => {
-        span.setAttribute('messaging.message.id', result.eventId);
-        if (result.stream !== undefined) span.setAttribute('oxbus.stream', result.stream);
-        this.#meters.published(secondsSince(startedAt), metric);
-        span.end();
-        return result;
-      },
-      (error: unknown) => {
-        fail(span, error);
-        const failed = { ...metric, 'error.type': errorType(error) };
-        this.#meters.published(secondsSince(startedAt), failed);
-        span.end();
-        throw error;
-      },
-    );
+    return new PublishSpan(span, described.metric, startedAt, this.#meters, this.#carried(span));
   }
 
   handle(call: HandlerCall, run: () => unknown): unknown {
@@ -139,6 +123,44 @@ export class Spans implements Instrumentation {
       else contexts.push(origin);
     }
     return { events, contexts };
+  }
+}
+
+class PublishSpan implements OpenPublish {
+  readonly trace: TraceContext | undefined;
+  readonly #span: Span;
+  readonly #metric: Attributes;
+  readonly #startedAt: number;
+  readonly #meters: Meters;
+
+  constructor(
+    span: Span,
+    metric: Attributes,
+    startedAt: number,
+    meters: Meters,
+    trace: TraceContext | undefined,
+  ) {
+    this.#span = span;
+    this.#metric = metric;
+    this.#startedAt = startedAt;
+    this.#meters = meters;
+    this.trace = trace;
+  }
+
+  succeeded({ eventId, stream }: PublishResult): void {
+    this.#span.setAttribute('messaging.message.id', eventId);
+    if (stream !== undefined) this.#span.setAttribute('oxbus.stream', stream);
+    this.#end(this.#metric);
+  }
+
+  failed(error: unknown): void {
+    fail(this.#span, error);
+    this.#end({ ...this.#metric, 'error.type': errorType(error) });
+  }
+
+  #end(metric: Attributes): void {
+    this.#meters.published(secondsSince(this.#startedAt), metric);
+    this.#span.end();
   }
 }
 
