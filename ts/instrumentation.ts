@@ -31,6 +31,8 @@ export interface HandlerCall {
   readonly group: string | undefined;
   /** True for `events()`: the call lasts until the loop asks for the next event. */
   readonly isIterator: boolean;
+  /** Whatever the hooks remember of the call: a map beside it would cost the garbage collector for each event. */
+  remembered: unknown;
 }
 
 /** How a handler call has ended for the bus. `final`: the event is not handled again. */

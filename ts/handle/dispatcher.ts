@@ -266,7 +266,8 @@ export class Dispatcher {
     const { handler, group, isIterator } = subscription;
     if (this.#instrumented.current === undefined) return handler(event as never, context);
     const run = () => handler(event as never, context);
-    return this.#instrumented.run({ event, context, group, isIterator }, run);
+    const call = { event, context, group, isIterator, remembered: undefined };
+    return this.#instrumented.run(call, run);
   }
 
   /** Here the promise costs one more; an async function that awaits it would cost two, and hooks see each of them. */

@@ -35,10 +35,17 @@ interface SpanOptions {
   readonly baggage: boolean;
 }
 
-interface OpenCall {
+/** What is remembered of a handler call. */
+class ProcessSpan {
   readonly span: Span;
   readonly described: Described;
   readonly startedAt: number;
+
+  constructor(span: Span, described: Described, startedAt: number) {
+    this.span = span;
+    this.described = described;
+    this.startedAt = startedAt;
+  }
 }
 
 export class Spans implements Instrumentation {
@@ -47,7 +54,6 @@ export class Spans implements Instrumentation {
   readonly #tracer: Tracer;
   readonly #meters: Meters;
   readonly #options: SpanOptions;
-  readonly #open = new WeakMap<HandlerCall, OpenCall>();
 
   constructor(tracer: Tracer, meters: Meters, options: SpanOptions) {
     this.#tracer = tracer;
@@ -82,14 +88,13 @@ export class Spans implements Instrumentation {
     const { name, span: attributes } = described;
     const options = { kind: SpanKind.CONSUMER, attributes, links };
     const span = this.#tracer.startSpan(name, options, parent);
-    this.#open.set(call, { span, described, startedAt: monotonic() });
+    call.remembered = new ProcessSpan(span, described, monotonic());
     return context.with(trace.setSpan(parent, span), run);
   }
 
   handled(call: HandlerCall, outcome: HandlerOutcome): void {
-    const open = this.#open.get(call);
-    if (open === undefined) return;
-    this.#open.delete(call);
+    const open = call.remembered;
+    if (!(open instanceof ProcessSpan)) return;
     const { span, described, startedAt } = open;
     let { metric } = described;
     if (outcome.status === 'failed' || outcome.status === 'timed-out') {
