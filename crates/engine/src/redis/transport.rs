@@ -46,7 +46,7 @@ use crate::transport::context::TransportContext;
 use crate::transport::events::PublishReport;
 use crate::transport::link_id::LinkId;
 use crate::transport::store::Store;
-use crate::transport::{Boxed, Probe, Submission, Transport};
+use crate::transport::{Boxed, CLUSTER_MODE, Probe, Submission, Transport};
 
 pub(crate) struct RedisTransport {
     context: Arc<TransportContext>,
@@ -173,7 +173,13 @@ impl RedisTransport {
         match info {
             Ok(info) => {
                 let replicas = self.context.most_replicas.load(Relaxed);
-                server_info::of(&info, latency, self.context.clock.wall_ms(), stores, replicas)
+                let mut probe =
+                    server_info::of(&info, latency, self.context.clock.wall_ms(), stores, replicas);
+                if self.routes.is_of_cluster() {
+                    // It is about a client of one server, which could not follow its slots to another one.
+                    probe.warnings.retain(|(code, _)| *code != CLUSTER_MODE);
+                }
+                probe
             }
             // The server answered: the link is well, and only its details are secret.
             Err(error) if error.outcome == Some(Outcome::Rejected) && !error.kind.retryable() => {
