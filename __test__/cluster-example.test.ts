@@ -1,6 +1,7 @@
 /** The files of examples/cluster, with servers of this machine in the place of containers. */
 
-import { readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { EventBusClient } from '..';
 import { nodePort } from './support/cluster-set';
@@ -11,10 +12,27 @@ import { run } from './support/scripts';
 const FOLDER = join(__dirname, '..', 'examples', 'cluster');
 const compose = readFileSync(join(FOLDER, 'compose.yaml'), 'utf8');
 
+/** The example is for Redis 7.4; a server before 7 knows no names of nodes, and gets what is left without them. */
+const knowsNames = (() => {
+  const { stdout } = spawnSync('redis-server', ['--version'], { encoding: 'utf8' });
+  return Number(/v=(\d+)/.exec(stdout)?.[1]) >= 7;
+})();
+
+/** The configuration, as a file in a folder. */
+function configurationIn(folder: string): string {
+  const lines = readFileSync(join(FOLDER, 'redis.conf'), 'utf8').split('\n');
+  const known = lines.filter((line) => knowsNames || !line.startsWith('cluster-preferred-'));
+  const file = join(folder, 'redis.conf');
+  writeFileSync(file, known.join('\n'));
+  return file;
+}
+
 /** What the command of a node gives `redis-server`, as it does in the file. */
 function argumentsOf(name: string, folder: string): string[] {
   const [, line = ''] = /exec redis-server \/etc\/redis\.conf (.*)'\]/.exec(compose) ?? [];
   return line
+    .replace(knowsNames ? '' : /--cluster-announce-hostname \S+/, '')
+    .trim()
     .split(' ')
     .map((word) => (word === '"$${HOSTNAME}"' ? name : word === '/data' ? folder : word));
 }
@@ -27,7 +45,7 @@ test('the nodes of the example make a Cluster, which a client on the host uses b
     for (const name of names) {
       const port = await nodePort();
       const server = RedisServer.of(port, (folder) => [
-        join(FOLDER, 'redis.conf'),
+        configurationIn(folder),
         ...argumentsOf(name, folder),
         ...['--port', String(port), '--bind', '127.0.0.1'],
       ]);
@@ -45,7 +63,10 @@ test('the nodes of the example make a Cluster, which a client on the host uses b
     });
     expect(again).toMatchObject({ code: 0, out: '' });
 
-    const map = names.map((name, at) => [`${name}:${servers[at]?.port}`, addresses[at] as string]);
+    const map = names.map((name, at) => [
+      `${knowsNames ? name : '127.0.0.1'}:${servers[at]?.port}`,
+      addresses[at] as string,
+    ]);
     await using bus = new EventBusClient({
       ...{ serviceName: 'host', logger: false },
       redis: {

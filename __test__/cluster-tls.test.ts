@@ -30,7 +30,7 @@ const client = (tls: TlsConfig) =>
 test('all nodes are reached by TLS: live events, and streams on three masters', async () => {
   const masters = await Promise.all(STREAMS.map(({ name }) => cluster.set.masterOf(name)));
   expect(new Set(masters).size).toBe(3);
-  await using bus = client({ ca: authority.cert });
+  await using bus = client({ ca: authority.cert, servername: 'localhost' });
   await bus.connect();
   const [live, stored]: [unknown[], unknown[]] = [[], []];
   for (const { events } of STREAMS) {
@@ -50,4 +50,11 @@ test('a certificate of nobody that is known is TLS_FAILED', async () => {
   await using bus = client({ ca: other.cert });
   const error = await rejection(bus.connect());
   expect(error).toMatchObject({ code: 'ERR_BUS_TLS_FAILED' });
+});
+
+test('nodes are verified by the addresses that they announce, if there is no servername', async () => {
+  await using bus = client({ ca: authority.cert });
+  // The first node is given by its name.
+  const error = await rejection(bus.publish('order.placed', 1, { timeout: 2000 }));
+  expect(error.message).toContain('hostname mismatch');
 });

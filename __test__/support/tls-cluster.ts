@@ -11,11 +11,8 @@ import { Certificate } from './certificates';
 import { ClusterSet, nodePort } from './cluster-set';
 
 export const authority = new Certificate({ name: 'authority', authority: true, hosts: [] });
-const leaf = new Certificate({
-  name: 'node',
-  issuer: authority,
-  hosts: ['localhost', '127.0.0.1'],
-});
+/** It has a name, while the nodes announce IP addresses. */
+const leaf = new Certificate({ name: 'node', issuer: authority, hosts: ['localhost'] });
 
 /** Whether the server has been built with TLS: one that has misses the certificate, any other one the TLS, and both end. */
 export function isBuiltWithTls(): boolean {
@@ -66,9 +63,9 @@ export class TlsCluster {
     const set = await ClusterSet.start();
     const fronts = await Promise.all(set.nodes.map(({ port }) => TlsFront.start(port)));
     const addressMap = Object.fromEntries(
-      set.addresses.map((address, at) => [address, `localhost:${fronts[at]?.port}`]),
+      set.addresses.map((address, at) => [address, `127.0.0.1:${fronts[at]?.port}`]),
     );
-    const nodes = Object.values(addressMap).slice(0, 1);
+    const nodes = [`localhost:${fronts[0]?.port}`];
     return new TlsCluster(set, { nodes, addressMap }, folder, fronts);
   }
 
