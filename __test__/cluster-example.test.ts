@@ -86,8 +86,11 @@ test('the nodes of the example make a Cluster, which a client on the host uses b
       await bus.publish(`${name}.made`, name, { replicas: 1 });
     }
     await eventually(() => handled.length === 3);
-    const { redis } = await bus.healthCheck();
-    expect(redis?.cluster?.nodes.map(({ address }) => address).sort()).toEqual(addresses.sort());
+    await eventually(async () => {
+      const { redis } = await bus.healthCheck();
+      const nodes = redis?.cluster?.nodes.map(({ address }) => address).sort();
+      expect(nodes).toEqual([...addresses].sort());
+    }, 30_000);
   } finally {
     await Promise.all(servers.map((server) => server.stop()));
   }
