@@ -12,7 +12,7 @@
 # Matters: resharding, which loses nothing by itself, stops one part of the events until all publishers are started anew. Set
 #   slotsRefreshInterval (the rejections last as long), retry what was rejected with MOVED, or do not use auto-pipelining in a Cluster.
 #
-# Needs bash, python3 with pip, node 20 or newer with npm, Linux on x86_64; about 90 s. Seen on 2026-11-29, for both servers:
+# Needs bash, python3 with pip, node 20 or newer with npm, Linux on x86_64; about 2 minutes. Seen on 2026-11-29, for both servers:
 #   without auto-pipelining: rejected before the move 0 %, after it 0 %, 15 s later 0 %
 #   with auto-pipelining: rejected before the move 0 %, after it 100 %, 15 s later 100 % MOVED
 #   with auto-pipelining and slotsRefreshInterval 5000: rejected before the move 0 %, after it 100 %, 15 s later 0 %
