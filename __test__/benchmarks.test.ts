@@ -155,7 +155,9 @@ test('cluster measures each of its cases, and loses nothing', async () => {
       };
       const results = [];
       for (const definition of benchmark.cases) {
-        const result = await runCase(benchmark, definition, context);
+        // A rate at which nothing has to wait on a busy machine.
+        const slow = definition.rate ? { ...definition, rate: 2000 } : definition;
+        const result = await runCase(benchmark, slow, context);
         results.push({ ...result, metrics: metricsOf(benchmark, definition).map(({ key }) => key) });
       }
       await benchmark.end();
