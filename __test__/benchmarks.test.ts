@@ -174,7 +174,7 @@ test('cluster measures each of its cases, and loses nothing', async () => {
         if (['rate', 'cpu', 'moving'].includes(key)) expect(median).toBeGreaterThan(0);
       }
     }
-    expect(results).toHaveLength(4);
+    expect(results).toHaveLength(6);
   } finally {
     await server.stop();
   }

@@ -42,10 +42,22 @@ export const cases = [
     contestants: ours,
   },
   {
+    name: 'published live, small events, 40,000 a second',
+    rate: 40_000,
+    measured: publish,
+    contestants: ours,
+  },
+  {
     name: 'stored in three streams, one on each master, small events, 500 in flight',
     inFlight: 500,
     measured: store,
     contestants: [...ours, 'ioredis-autopipelining'],
+  },
+  {
+    name: 'stored in three streams, one on each master, small events, 40,000 a second',
+    rate: 40_000,
+    measured: store,
+    contestants: ours,
   },
   {
     name: 'three streams consumed, one on each master, small events, 100 at once, async handler',
@@ -95,20 +107,20 @@ const placeOf = (contestant, { master }, { server }) => (isAlone(contestant) ? s
 const told = (streams) => streams.map(({ name, events, type }) => ({ name, events, type }));
 
 /** Fails when not all events arrive at another node than the one that they are published to. */
-function publish(contestant, { inFlight }, context) {
+function publish(contestant, { inFlight, rate }, context) {
   const { server, cluster, target, duration, warmUp } = context;
-  const params = { target, payload: 'small', inFlight, duration, warmUp };
+  const params = { target, payload: 'small', inFlight, rate, duration, warmUp };
   const counted = isAlone(contestant) ? server : cluster.masters[0];
   const publishing = () => runTask(contestant, 'cluster-publish', params);
   return countingArrivals(counted, publishing, ({ published }) => published);
 }
 
 /** Fails when not every published event is in a stream. */
-async function store(contestant, { inFlight }, context) {
+async function store(contestant, { inFlight, rate }, context) {
   const { cluster, target, duration, warmUp } = context;
   const streams = await cluster.freshStreams(1);
   const result = await runTask(contestant, 'cluster-publish', {
-    ...{ target, streams: told(streams), payload: 'small', inFlight, duration, warmUp },
+    ...{ target, streams: told(streams), payload: 'small', inFlight, rate, duration, warmUp },
   });
   const { stored: storedIn } = backlogOf(contestant);
   let stored = 0;

@@ -1,19 +1,16 @@
-// Publishes for a fixed time with a fixed number of events in flight: live, or to all streams in turn.
+// Publishes for a fixed time, with a fixed number of events in flight or at a fixed rate: live, or to all streams in turn.
 
 import { loadCluster } from '../support/contestants.mjs';
 import { payloads } from '../support/payloads.mjs';
-import { measurePublishing } from '../support/publishing.mjs';
+import { measurePaced, measurePublishing } from '../support/publishing.mjs';
 
 export async function run({ contestant, params }) {
   const { target, payload, streams } = params;
   const { createBus, createStore } = await loadCluster(contestant);
   const bus = streams ? createStore(target, { streams }) : createBus(target);
   await bus.connect();
-  const result = await measurePublishing(
-    streams ? inTurn(bus, streams) : bus,
-    payloads(payload),
-    params,
-  );
+  const measure = params.rate ? measurePaced : measurePublishing;
+  const result = await measure(streams ? inTurn(bus, streams) : bus, payloads(payload), params);
   await bus.close();
   return result;
 }
