@@ -8,12 +8,12 @@ import { runNode } from './support/scripts';
 const FOLDER = `${pathToFileURL(join(__dirname, '..', 'benchmark')).href}/`;
 
 /** Runs a module, with `load` to import one of the benchmarks, and gives what it returns. */
-async function inModule<T>(code: string): Promise<T> {
+async function inModule<T>(code: string, limit = 14_000): Promise<T> {
   const program = `
     const load = (path) => import(${JSON.stringify(FOLDER)} + path);
     const result = await (async () => {${code}})();
     process.stdout.write(JSON.stringify(result), () => process.exit());`;
-  const ended = await runNode(['--input-type=module', '-e', program], { limit: 14_000 });
+  const ended = await runNode(['--input-type=module', '-e', program], { limit });
   expect(ended).toMatchObject({ code: 0, err: '' });
   return JSON.parse(ended.out);
 }
@@ -134,3 +134,48 @@ test.each([
     await server.stop();
   }
 });
+
+test('cluster measures each of its cases, and loses nothing', async () => {
+  const server = await RedisServer.start();
+  try {
+    const results = await inModule<
+      {
+        failures: object;
+        contestants: { name: string; metrics: Record<string, { median: number }> }[];
+        metrics: string[];
+      }[]
+    >(
+      `
+      const { metricsOf, runCase } = await load('support/rounds.mjs');
+      const benchmark = await load('cluster.mjs');
+      const url = ${JSON.stringify(server.url)};
+      const context = {
+        ...{ rounds: 1, duration: 200, warmUp: 100, only: ['oxbus', 'oxbus-one-node'], say: () => {} },
+        server: { url, port: Number(new URL(url).port) },
+      };
+      const results = [];
+      for (const definition of benchmark.cases) {
+        // A rate at which nothing has to wait on a busy machine.
+        const slow = definition.rate ? { ...definition, rate: 2000 } : definition;
+        const result = await runCase(benchmark, slow, context);
+        results.push({ ...result, metrics: metricsOf(benchmark, definition).map(({ key }) => key) });
+      }
+      await benchmark.end();
+      return results;
+    `,
+      80_000,
+    );
+    for (const { failures, contestants, metrics } of results) {
+      expect(failures).toEqual({});
+      expect(contestants[0]?.name).toBe('oxbus');
+      for (const key of metrics) {
+        const median = contestants[0]?.metrics[key]?.median;
+        if (['lost', 'late'].includes(key)) expect(median).toBe(0);
+        if (['rate', 'cpu', 'moving'].includes(key)) expect(median).toBeGreaterThan(0);
+      }
+    }
+    expect(results).toHaveLength(6);
+  } finally {
+    await server.stop();
+  }
+}, 90_000);

@@ -8,7 +8,7 @@ import { ensurePackages, prepare, SetupError, script } from '../scripts/prepare.
 const questions = [
   ...['publish', 'receive', 'shapes', 'latency', 'start', 'memory'],
   ...['consume', 'store', 'length', 'looks', 'recovery', 'blocked'],
-  ...['rooms', 'hybrid', 'sse', 'otel'],
+  ...['rooms', 'request', 'hybrid', 'sse', 'cluster', 'otel'],
 ];
 /** These need a program that the machine may not have, so they run only when they are asked for. */
 const special = ['overhead', 'instructions'];
@@ -57,7 +57,7 @@ async function main() {
   else prepare();
   // These need node_modules.
   const { startServer } = await import('./support/server.mjs');
-  const { runCase } = await import('./support/rounds.mjs');
+  const { metricsOf, runCase } = await import('./support/rounds.mjs');
   const { caseTable } = await import('./support/report.mjs');
   const { environment } = await import('./support/environment.mjs');
 
@@ -73,12 +73,16 @@ async function main() {
       console.log(`\n## ${benchmark.question}\n\n${rounds} ${rounds === 1 ? 'round' : 'rounds'}\n`);
       const cases = [];
       const wanted = benchmark.cases.filter(({ name }) => name.includes(options.case ?? ''));
-      for (const definition of wanted) {
-        const result = await runCase(benchmark, definition, { ...options, rounds, server, say });
-        say('');
-        console.log(caseTable(benchmark.metrics, result));
-        if (Object.keys(result.failures).length > 0) process.exitCode = 1;
-        cases.push(result);
+      try {
+        for (const definition of wanted) {
+          const result = await runCase(benchmark, definition, { ...options, rounds, server, say });
+          say('');
+          console.log(caseTable(metricsOf(benchmark, definition), result));
+          if (Object.keys(result.failures).length > 0) process.exitCode = 1;
+          cases.push(result);
+        }
+      } finally {
+        await benchmark.end?.();
       }
       report.questions.push({ name, question: benchmark.question, cases });
     }

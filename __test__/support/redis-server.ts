@@ -9,18 +9,29 @@ import { eventually } from './eventually';
 
 export class RedisServer {
   readonly port: number;
-  readonly #args: string[];
+  readonly #args: readonly string[];
   readonly #folder = mkdtempSync(join(tmpdir(), 'oxbus-redis-'));
   #process: ChildProcess | undefined;
 
-  private constructor(port: number, args: string[]) {
+  private constructor(port: number, args: (folder: string) => readonly string[]) {
     this.port = port;
-    this.#args = args;
+    this.#args = args(this.#folder);
+  }
+
+  /** One that is not started yet, with all that it gets on its command line. */
+  static of(port: number, args: (folder: string) => readonly string[]): RedisServer {
+    return new RedisServer(port, args);
   }
 
   /** Starts one; a missing redis-server is a failure, never a skip. */
   static async start(...args: string[]): Promise<RedisServer> {
-    const server = new RedisServer(await freePort(), args);
+    return RedisServer.startOn(await freePort(), ...args);
+  }
+
+  /** Starts one on a port that has to be chosen, as that of a node of a Cluster. */
+  static async startOn(port: number, ...args: string[]): Promise<RedisServer> {
+    const own = ['--port', String(port), '--bind', '127.0.0.1', '--save', ''];
+    const server = new RedisServer(port, (folder) => [...own, '--dir', folder, ...args]);
     await server.restart();
     return server;
   }
@@ -29,12 +40,9 @@ export class RedisServer {
     return `redis://127.0.0.1:${this.port}`;
   }
 
-  /** Starts it again on the same port, after `kill`. */
+  /** Starts it, again after `kill`, on its port. */
   async restart(): Promise<void> {
-    const own = ['--port', String(this.port), '--bind', '127.0.0.1', '--save', ''];
-    const child = spawn('redis-server', [...own, '--dir', this.#folder, ...this.#args], {
-      stdio: 'ignore',
-    });
+    const child = spawn('redis-server', this.#args, { stdio: 'ignore' });
     this.#process = child;
     const failed = new Promise<never>((_, reject) => child.once('error', reject));
     await Promise.race([failed, eventually(() => this.command('PING'))]);

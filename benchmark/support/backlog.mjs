@@ -38,8 +38,8 @@ function command(...words) {
 }
 
 /** Writes entries through a raw socket, those of one payload in turn, so that the ids of events repeat. */
-async function fillStream(server, stream, count, payload) {
-  const commands = eventTexts(payload).map((text) =>
+async function fillStream(server, stream, count, payload, type) {
+  const commands = eventTexts(payload, type).map((text) =>
     Buffer.from(command('XADD', stream, '*', ...entryFields(text))),
   );
   const bursts = [];

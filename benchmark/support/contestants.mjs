@@ -23,3 +23,6 @@ export const loadRooms = (name) => import(`../contestants/rooms/${name}.mjs`);
 
 /** What the same contestants have where a bus has a local side. */
 export const loadHybrid = (name) => import(`../contestants/hybrid/${name}.mjs`);
+
+/** What the same contestants have for a Redis Cluster. */
+export const loadCluster = (name) => import(`../contestants/cluster/${name}.mjs`);

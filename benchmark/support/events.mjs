@@ -10,13 +10,13 @@ export const CREDIT = 256;
 export const aheadOf = (payload) => (payload === 'github' ? 4 : 16) * CREDIT;
 
 /** Complete events as text, as another Oxbus service would send them. */
-export function eventTexts(payload) {
+export function eventTexts(payload, type = CHANNEL) {
   const data = payloads(payload);
   const count = Math.max(64, data.length);
   return Array.from({ length: count }, (_, index) =>
     JSON.stringify({
       id: randomUUID(),
-      type: CHANNEL,
+      type,
       data: data[index % data.length],
       metadata: {
         timestamp: new Date().toISOString(),

@@ -29,3 +29,27 @@ export async function measurePublishing(bus, data, { inFlight, duration, warmUp 
   const measured = await publishFor(duration);
   return { ...meter.stop(measured), published };
 }
+
+/** How often a paced load publishes what is due. */
+const TICK_MS = 2;
+
+/** Publishes so many events per second, first to warm up and then measured: all buses do the same then, and in batches of the same size. */
+export async function measurePaced(bus, data, { rate, duration, warmUp }) {
+  let published = 0;
+  const publishFor = async (time) => {
+    const [started, before, calls] = [performance.now(), published, []];
+    for (let now = started; now < started + time; now = performance.now()) {
+      const due = ((now - started) / 1000) * rate;
+      for (; published - before < due; published += 1) {
+        calls.push(bus.publish(CHANNEL, data[published % data.length]));
+      }
+      await new Promise((resolve) => setTimeout(resolve, TICK_MS));
+    }
+    await Promise.all(calls);
+    return published - before;
+  };
+  await publishFor(warmUp);
+  const meter = startMeter();
+  const measured = await publishFor(duration);
+  return { ...meter.stop(measured), published };
+}

@@ -7,6 +7,7 @@ import { ratio, summary } from './statistics.mjs';
  */
 export async function runCase(benchmark, definition, context) {
   const { rounds, only, say } = context;
+  const metrics = metricsOf(benchmark, definition);
   const contestants = definition.contestants.filter((name) => !only || only.includes(name));
   /** @type {Map<string, (Record<string, number> | undefined)[]>} */
   const results = new Map(contestants.map((name) => [name, []]));
@@ -18,7 +19,7 @@ export async function runCase(benchmark, definition, context) {
       say(`${definition.name}: round ${round + 1} of ${rounds}, ${name}`);
       try {
         const result = await benchmark.measure(name, definition, context);
-        for (const { key, must } of benchmark.metrics) {
+        for (const { key, must } of metrics) {
           if (must !== undefined && result[key] !== undefined && result[key] !== must) {
             throw new Error(`${key} is ${result[key]}, must be ${must}`);
           }
@@ -34,9 +35,12 @@ export async function runCase(benchmark, definition, context) {
     failures: Object.fromEntries(failures),
     contestants: contestants
       .filter((name) => !failures.has(name))
-      .map((name) => ({ name, metrics: summarise(benchmark.metrics, results, name) })),
+      .map((name) => ({ name, metrics: summarise(metrics, results, name) })),
   };
 }
+
+/** What is told of a case: most questions tell the same of all their cases. */
+export const metricsOf = (benchmark, definition) => definition.metrics ?? benchmark.metrics;
 
 function summarise(metrics, results, name) {
   const column = (contestant, key) => results.get(contestant)?.map((result) => result?.[key]) ?? [];

@@ -5,7 +5,7 @@ import { clusterFaults } from './cluster-faults.mjs';
 import { createServer, persistent } from './server.mjs';
 import { until } from './waiting.mjs';
 
-const [MASTERS, REPLICAS, SLOTS] = [3, 1, 16_384];
+const [MASTERS, SLOTS] = [3, 16_384];
 const NODE_TIMEOUT_MS = 1500;
 const SETTLE_LIMIT_MS = 60_000;
 const [KEYS_AT_ONCE, MIGRATE_LIMIT_MS] = [100, 5000];
@@ -42,15 +42,19 @@ const facts = ({ nodes }) =>
       .sort(([a], [b]) => (a < b ? -1 : 1)),
   );
 
-/** Three masters with a replica each, for which a node that is silent for 1.5 s has failed. */
-export async function createClusterSet(folder) {
+/**
+ * Three masters with a replica each, for which a node that is silent for 1.5 s has failed.
+ *
+ * @param options how many replicas a master has, and the settings of a node
+ */
+export async function createClusterSet(folder, { replicas = 1, settings: own = persistent } = {}) {
   mkdirSync(folder);
   const settings = {
-    ...persistent,
     ...{ 'cluster-enabled': 'yes', 'cluster-node-timeout': NODE_TIMEOUT_MS },
     ...{ 'cluster-replica-validity-factor': 0, 'repl-diskless-sync-delay': 0 },
+    ...own,
   };
-  const count = MASTERS * (1 + REPLICAS);
+  const count = MASTERS * (1 + replicas);
   const servers = await Promise.all(
     Array.from({ length: count }, (_, at) =>
       createServer(join(folder, `node-${at + 1}`), settings),
@@ -86,19 +90,26 @@ export async function createClusterSet(folder) {
     return infos.every((info) => info?.includes('cluster_state:ok'));
   }
 
+  const slotOf = (key) => servers[0].ask('CLUSTER', 'KEYSLOT', key);
+
+  async function masterOfSlot(slot) {
+    const serves = ({ view }) => includes(view.nodes[view.own].slots, slot);
+    return (await views()).find(serves)?.server;
+  }
+
   /** Waits until the replicas of a master have confirmed what it has now. */
   async function isCopied(master) {
     const read = async () => (await master.ask('INFO', 'replication')) ?? '';
     const offset = Number((await read()).match(/master_repl_offset:(\d+)/)?.[1]);
     await until(SETTLE_LIMIT_MS, 'replicas that have what their master has', async () => {
       const confirmed = [...(await read()).matchAll(/state=online,offset=(\d+)/g)];
-      return confirmed.filter(([, own]) => Number(own) >= offset).length === REPLICAS;
+      return confirmed.filter(([, own]) => Number(own) >= offset).length === replicas;
     });
   }
 
   const set = {
     servers,
-    replicas: REPLICAS,
+    replicas,
     faults: clusterFaults,
     redis: { cluster: { nodes: servers.map(({ address }) => address) } },
     /** All keys of a stream are in its slot. */
@@ -130,13 +141,12 @@ export async function createClusterSet(folder) {
         return true;
       });
     },
+    /** The master that serves the slot of a key. */
+    masterOf: async (key) => masterOfSlot(await slotOf(key)),
     /** Moves the slot of a key to a master, key by key, or at once where the servers can and it is asked for. */
     async moveSlotOf(key, to, atOnce) {
-      const slot = await servers[0].ask('CLUSTER', 'KEYSLOT', key);
-      const serving = (await views()).filter(({ view }) =>
-        includes(view.nodes[view.own].slots, slot),
-      );
-      const from = serving[0]?.server;
+      const slot = await slotOf(key);
+      const from = await masterOfSlot(slot);
       if (from === undefined || from === to) return;
       const canMoveAtOnce = (await from.ask('CLUSTER', 'GETSLOTMIGRATIONS')) !== undefined;
       if (atOnce && canMoveAtOnce) {

@@ -93,7 +93,7 @@ export function createConsumer(url, { stream, groups, concurrency }, { grouped =
 }
 
 /** One XACK for everything that ended in a turn of the event loop. */
-function gathered(send) {
+export function gathered(send) {
   let ids = [];
   return (id) => {
     if (ids.push(id) > 1) return;

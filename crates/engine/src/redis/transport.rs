@@ -46,7 +46,7 @@ use crate::transport::context::TransportContext;
 use crate::transport::events::PublishReport;
 use crate::transport::link_id::LinkId;
 use crate::transport::store::Store;
-use crate::transport::{Boxed, Probe, Submission, Transport};
+use crate::transport::{Boxed, CLUSTER_MODE, Probe, Submission, Transport};
 
 pub(crate) struct RedisTransport {
     context: Arc<TransportContext>,
@@ -168,12 +168,15 @@ impl RedisTransport {
     async fn probe_publisher(&self) -> Probe {
         let started = std::time::Instant::now();
         let info = self.ask_publisher(redis::cmd("INFO")).await.and_then(RespValue::text);
-        let latency = started.elapsed().as_secs_f64() * 1000.0;
-        let stores = !self.context.config.streams.is_empty();
+        let (latency, now) = (started.elapsed().as_secs_f64() * 1000.0, self.context.clock.wall_ms());
         match info {
             Ok(info) => {
+                let stores = !self.context.config.streams.is_empty();
                 let replicas = self.context.most_replicas.load(Relaxed);
-                server_info::of(&info, latency, self.context.clock.wall_ms(), stores, replicas)
+                let mut probe = server_info::of(&info, latency, now, stores, replicas);
+                // It is for clients of one server, which cannot follow its slots.
+                probe.warnings.retain(|(code, _)| *code != CLUSTER_MODE || !self.routes.is_of_cluster());
+                probe
             }
             // The server answered: the link is well, and only its details are secret.
             Err(error) if error.outcome == Some(Outcome::Rejected) && !error.kind.retryable() => {

@@ -33,6 +33,44 @@ async fn slots_of_a_group_move_and_nothing_is_lost_or_out_of_order() {
     bus.disconnect().await;
 }
 
+/// Ranges of slots move from master to master under load, each in one step where servers can (Valkey 9: `CLUSTER MIGRATESLOTS`),
+/// else slot by slot: nothing is lost, nothing comes twice, and each stream stays in order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ranges_of_slots_move_and_nothing_is_lost_or_out_of_order() {
+    let set = ClusterSet::builder().replicas(0).start().await;
+    let at_once = set.moves_at_once().await;
+    let (bus, inbox) = worker(&set).await;
+    let load = Load::start(of_set(&set), 2);
+    inbox.wait_for(100).await;
+    for round in 1..=2 {
+        for (stream, _) in STREAMS {
+            let slot = set.slot_of(stream).await;
+            let from = set.master_of(slot).await;
+            let at = set.nodes().iter().position(|node| node.port() == from.port()).unwrap();
+            let to = &set.nodes()[(at + round) % 3];
+            // Some slots behind it move along, as far as they are of the same node.
+            let served = set.slots_of(from).await;
+            let last = (slot..slot + 20).take_while(|slot| served.contains(slot)).last().unwrap();
+            if at_once {
+                set.move_slots_at_once(slot..=last, to).await;
+            } else {
+                set.move_slots(&(slot..=last).collect::<Vec<_>>(), to).await;
+                set.settled().await;
+            }
+            assert_eq!(set.master_of(slot).await.port(), to.port());
+            let before = inbox.len();
+            inbox.wait_for(before + 100).await;
+        }
+    }
+    let sent = load.end().await;
+    let kept = kept(&set).await;
+    assert_eq!(judge(&sent, &kept), (0, 0));
+    assert_eq!(kept.len(), sent.len(), "all were resolved");
+    handled(&inbox, &kept).await;
+    assert_in_order(&inbox);
+    bus.disconnect().await;
+}
+
 /// A slot stays half way: its stream is on the new node, and the slot still belongs to the old one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_a_slot_is_on_its_way_its_stream_is_used_where_it_is() {
