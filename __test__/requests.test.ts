@@ -150,7 +150,14 @@ onBothTransports((fixture) => {
       cause: { name: 'RangeError', message: 'too big', code: 'TOO_BIG' },
     });
     expect((foreign.cause as Error).stack).toBe('RangeError: too big');
-    expect(foreign.stack?.split('\n')[1]).toContain('requests.test');
+    const awaited = await (async () => {
+      try {
+        return await asker.request('fail', 0);
+      } catch (error) {
+        return (error as Error).stack;
+      }
+    })();
+    expect((awaited as string).split('\n')[1]).toContain('requests.test');
     const own = await rejection(asker.request('fail', 1));
     expect(own).toMatchObject({
       name: 'ValidationError',

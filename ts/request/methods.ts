@@ -14,7 +14,7 @@ import type {
   RespondOptions,
   VoidType,
 } from '../../index';
-import { stackFromCaller, startAsyncStacksAtCaller, traceLine } from '../caller-stacks';
+import { stackFromCaller, startAsyncStacksAtCaller, traceCall } from '../caller-stacks';
 import { requestReplyOf } from '../client/internals';
 
 export class RequestMethods<Events, Received = ReceivedEvents<Events>, Replies = unknown> {
@@ -39,18 +39,14 @@ export class RequestMethods<Events, Received = ReceivedEvents<Events>, Replies =
     options?: RequestOptions,
   ): Promise<R>;
   request(type: string, data?: unknown, options?: unknown): unknown {
-    const line = traceLine(1);
     // What is not given is null, and what is given as undefined is refused.
     const payload = arguments.length < 2 ? null : data;
     const requests = requestReplyOf(this);
-    if (isForAll(options)) return requests.requestAll(type, payload, options, line);
-    const failed = (error: unknown) => {
-      throw stackFromCaller(error, RequestMethods.prototype.request, line);
-    };
+    if (isForAll(options)) return requests.requestAll(type, payload, options, traceCall(1));
     try {
-      return requests.request(type, payload, options).catch(failed);
+      return replyOf(requests.request(type, payload, options));
     } catch (error) {
-      return Promise.reject(stackFromCaller(error, RequestMethods.prototype.request, line));
+      return Promise.reject(stackFromCaller(error, RequestMethods.prototype.request));
     }
   }
 
@@ -65,6 +61,15 @@ export class RequestMethods<Events, Received = ReceivedEvents<Events>, Replies =
 }
 
 startAsyncStacksAtCaller(RequestMethods, ['respond']);
+
+/** The callers are looked for when a request fails: to note the line of each would be a tenth of what it costs here. */
+async function replyOf(reply: Promise<unknown>): Promise<unknown> {
+  try {
+    return await reply;
+  } catch (error) {
+    throw stackFromCaller(error, replyOf);
+  }
+}
 
 /** Whether answers are wanted as an iterator; options that cannot be read are refused where they are read. */
 function isForAll(options: unknown): boolean {
