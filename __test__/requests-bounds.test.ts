@@ -1,9 +1,10 @@
 /** The bounds of requests and replies: how many at once, who has left, odd messages, wrong arguments. */
 
 import type { EventBusError } from '..';
+import { createTestBus } from '../testing';
 import { eventually, Gate } from './support/eventually';
 import { rejection } from './support/rejection';
-import { onBothTransports } from './support/transports';
+import { keepingLogger, onBothTransports } from './support/transports';
 
 /** Longer than any test: what ends sooner has not waited for it. */
 const NEVER = 3_000_000;
@@ -246,5 +247,42 @@ onBothTransports((fixture) => {
       const error = await asker.request('a', null).catch((thrown) => thrown);
       return (error as EventBusError).code === 'ERR_BUS_NO_RESPONDERS';
     });
+  });
+});
+
+describe('a test bus', () => {
+  test('responders of its clients answer, and time is that of the bus', async () => {
+    const bus = createTestBus({ logger: keepingLogger() });
+    const other = bus.client({ logger: keepingLogger() });
+    let aborted: unknown;
+    await other.respond('sum', ({ data }) => data.a + data.b);
+    await other.respond('slow', (_, { signal }) => {
+      return new Promise((_, reject) => {
+        signal.addEventListener('abort', () => {
+          aborted = signal.reason;
+          reject(signal.reason);
+        });
+      });
+    });
+    expect(await bus.request('sum', { a: 1, b: 2 })).toBe(3);
+    const call = rejection(bus.request('slow', null, { timeout: 3_600_000 }));
+    await bus.advance(29_999);
+    expect(aborted).toBeUndefined();
+    await bus.advance(1);
+    expect(await call).toMatchObject({ code: 'ERR_BUS_HANDLER_TIMEOUT' });
+    const late = rejection(bus.request('slow', null, { timeout: 1000 }));
+    await bus.advance(1000);
+    expect(await late).toMatchObject({ code: 'ERR_BUS_REQUEST_TIMEOUT' });
+    expect(await rejection(bus.request('nobody', null))).toMatchObject({
+      code: 'ERR_BUS_NO_RESPONDERS',
+    });
+    expect(bus.published().map(({ type }) => type)).toEqual([
+      'sum',
+      'slow',
+      'slow',
+      'oxbus.cancel',
+    ]);
+    await bus.disconnect();
+    expect(other.state).toBe('closed');
   });
 });

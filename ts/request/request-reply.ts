@@ -228,11 +228,11 @@ export class RequestReply {
         timers,
         exchanges: new Exchanges(channel, this.#counts),
         lists: new ResponderLists({
-          now: timers.now,
+          now: () => timers.now(),
           members: (room) => this.#owner.ask('rooms.members', { room }),
           keeps: settings.mode !== 'memory',
         }),
-        choice: new Choice(timers.now, Math.random),
+        choice: new Choice(() => timers.now(), Math.random),
         counts: this.#counts,
         active: new Set(),
         localOf: (type) => this.#localOf(type),
