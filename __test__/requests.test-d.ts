@@ -3,7 +3,11 @@
 import { type Answer, type Answers, EventBusClient, type Responder } from '..';
 import { createTestBus } from '../testing';
 
-type Events = { 'sum.asked': { a: number; b: number }; 'clock.asked': undefined; 'photo.deleted': null };
+type Events = {
+  'sum.asked': { a: number; b: number };
+  'clock.asked': undefined;
+  'photo.deleted': null;
+};
 type Replies = { 'sum.asked': { sum: number; at: Date }; 'clock.asked': string };
 
 type Equal<A, B> =
