@@ -102,6 +102,12 @@ onBothTransports((fixture) => {
     await b.respond('work', () => 'b');
     expect(await leaving.unsubscribe()).toBe(true);
     expect(await leaving.unsubscribe()).toBe(false);
+    if (fixture.transport === 'redis') {
+      // Who still has it on a list is told that it is gone.
+      const metadata = { request: { id: 99, timeout: 1000 } };
+      await b.publishToUser(`oxbus:responder:${leaving.id}`, 'work', 3, { metadata });
+      await eventually(() => a.getStats().requests.requestsRefused === 2);
+    }
     expect(await calls[1]).toBe('b');
     const more = await Promise.all(Array.from({ length: 20 }, () => asker.request('work', 3)));
     expect(new Set(more)).toEqual(new Set(['b']));
