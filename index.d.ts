@@ -279,6 +279,86 @@ export interface RoomPublishOptions extends PublishOptions {
   except?: readonly string[] | undefined;
 }
 
+/** Options of `request`. Unknown keys: `INVALID_OPTIONS`. */
+export interface RequestOptions
+  extends Pick<
+    PublishOptions,
+    | 'correlationId'
+    | 'causationId'
+    | 'userId'
+    | 'organizationId'
+    | 'traceparent'
+    | 'tracestate'
+    | 'metadata'
+  > {
+  /**
+   * For how long to wait for the reply, in ms, connecting included; an integer from 1 to 2 147 483 647. Default 5000. Then the
+   * request rejects with `REQUEST_TIMEOUT`, or the iterator ends.
+   */
+  timeout?: number | undefined;
+  /** Ends the wait with `ABORTED`, or the iterator, and aborts the signal of the handler. */
+  signal?: AbortSignal | undefined;
+  /** Whether all responders are asked; default false. */
+  all?: boolean | undefined;
+}
+
+/** Options of `respond`. Unknown keys: `INVALID_OPTIONS`. */
+export interface RespondOptions {
+  /** Handlers running at once, 1–50 000; default 256. */
+  concurrency?: number | undefined;
+  /** Requests that wait for a handler, 0–50 000; default 1000. More are refused at once with `QUEUE_FULL`. */
+  maxQueued?: number | undefined;
+  /**
+   * Time for one handler call, in ms; default 30 000, 0: none. Then `ctx.signal` aborts, the requester gets
+   * `HANDLER_TIMEOUT`, and what the handler returns later is ignored.
+   */
+  timeout?: number | undefined;
+  /** Ends the responder, as `unsubscribe` does. */
+  signal?: AbortSignal | undefined;
+}
+
+/** What is replied to requests of a type, as it arrives: unknown without a map of replies. */
+export type ReplyOf<Replies, K> = K extends keyof Replies ? Jsonify<Replies[K]> : unknown;
+
+/** A handler of requests: what it returns, or its promise resolves to, is the reply. */
+export type RequestHandler<E, Replies = unknown, K = string> = (
+  event: E,
+  ctx: HandlerContext,
+) => K extends keyof Replies ? Replies[K] | RawJson | Promise<Replies[K] | RawJson> : unknown;
+
+/** What one of several responders has answered. */
+export type Answer<R = unknown> =
+  | { responder: string; data: R; error?: undefined }
+  /** What its handler has failed with, as `request` rejects with it; `REQUEST_TIMEOUT` where it has not answered in time. */
+  | { responder: string; error: Error; data?: undefined };
+
+/**
+ * The answers to a request to all responders, in the order in which they come, at most one of each: those that are listed
+ * when the request is made. It is made at once; answers that nobody has taken wait. It ends when all have answered, at the
+ * timeout, on an abort, and by `break`, `return()` and dispose. A responder that has left meanwhile gives no answer.
+ *
+ * `next()` rejects where there is none to wait for: with `NO_RESPONDERS`, `CLOSED`, and what else the call is refused with. In
+ * hybrid mode it does so behind the answers of this client's own responders when the server cannot be asked for others.
+ */
+export interface Answers<R = unknown> extends AsyncIterableIterator<Answer<R>>, AsyncDisposable {
+  next(): Promise<IteratorResult<Answer<R>, undefined>>;
+  return(): Promise<IteratorResult<Answer<R>, undefined>>;
+  throw(error?: unknown): Promise<IteratorResult<Answer<R>, undefined>>;
+}
+
+/** One handler that answers requests. */
+export interface Responder extends AsyncDisposable {
+  /** Unique; errors and answers name it. */
+  readonly id: string;
+  readonly type: string;
+  /**
+   * Ends it: no handler begins from this call on, and requests that wait go to another responder. Handlers that run still
+   * answer; `wait` also waits for them. False if it had ended. Resolves when the server knows, or could not be told: then it is
+   * listed for up to 30 s, and answers no more.
+   */
+  unsubscribe(options?: { wait?: boolean | undefined }): Promise<boolean>;
+}
+
 /** Options of `joinRoom` and `leaveRoom`. */
 export interface MemberOptions {
   /**
@@ -1141,6 +1221,7 @@ export interface WaitOptions {
  *
  * @typeParam Events maps event types to what is published.
  * @typeParam Received maps them to what arrives: by default the same as JSON brings it, {@link ReceivedEvents}.
+ * @typeParam Replies maps the types of requests to what a responder returns: {@link EventBusClient.request}.
  */
 // A client may stand for one of a smaller map, or without a map: the compiler is told so, as it cannot find out by itself.
 export interface EventBusClient<
@@ -1149,6 +1230,8 @@ export interface EventBusClient<
   out Events = Record<string, any>,
   // @ts-ignore
   out Received = ReceivedEvents<Events>,
+  // @ts-ignore
+  out Replies = unknown,
 > {
   /** Unique per client. */
   readonly instanceId: string;
@@ -1382,6 +1465,64 @@ export interface EventBusClient<
     options?: EventsOptions,
   ): EventIterator<PatternEvent<Received, P>>;
 
+  /**
+   * Asks one of those who `respond` to the type, and resolves to what its handler has returned, as JSON brings it; nothing
+   * arrives as null. Live only: a request is stored nowhere, and schemas of its type hold for its data, not for the reply.
+   *
+   * At most once: a request goes to a second responder only where the first is known not to have begun with it, because it
+   * has left or its channel has no receiver. Of several responders it is, of two drawn at random, the one with fewer
+   * unanswered requests of this client; in hybrid mode those of this client come first, without the server. Which ones there are is
+   * asked of the server and used for 100 ms. A process that died stays listed for up to 30 s; a request that goes to it is
+   * passed on where the server says that nobody listens there, and else times out, after which this client asks others first.
+   *
+   * Rejects with what the handler has failed with: an error of the bus with its own code, any other as `HANDLER_FAILED`
+   * whose `cause` has its `name`, `message` and `code`; `responder` says whose it is, and no stack crosses. Rejects also with
+   * `NO_RESPONDERS` at once where there is none, `REQUEST_TIMEOUT`, `QUEUE_FULL` from a responder with too many requests or
+   * beyond 100 000 under way here, `ABORTED`, `INVALID_TYPE`, `INVALID_DATA`, `INVALID_OPTIONS` (also of an observer),
+   * `EVENT_TOO_LARGE`, `NO_STREAM` with `pubsub: false`, `CLOSED`, and as `publish`. With `outcome: 'not_sent'` no handler has got it. At the
+   * timeout, on an abort and when this client closes, the `signal` of the handler aborts.
+   *
+   * With `all: true` all of them are asked, and the answers come as an iterator: {@link Answers}.
+   */
+  request<K extends EventType<Events>, R = ReplyOf<Replies, K>>(
+    type: K,
+    data: Events[K] | RawJson,
+    options: RequestOptions & { all: true },
+  ): Answers<R>;
+  request<K extends VoidType<Events>, R = ReplyOf<Replies, K>>(
+    type: K,
+    data: null,
+    options: RequestOptions & { all: true },
+  ): Answers<R>;
+  request<K extends EventType<Events>, R = ReplyOf<Replies, K>>(
+    type: K,
+    data: Events[K] | RawJson,
+    options?: RequestOptions,
+  ): Promise<R>;
+  request<K extends VoidType<Events>, R = ReplyOf<Replies, K>>(
+    type: K,
+    data?: null,
+    options?: RequestOptions,
+  ): Promise<R>;
+
+  /**
+   * Answers requests of a type: what `handler` returns, or its promise resolves to, is the reply; `undefined` arrives as null.
+   * It is called once for each request, with the event and the `ctx` that other handlers get; nothing is retried. What it throws
+   * is the error of the request, and here as of any handler (`handlerError`, `eventsFailed`). `ctx.signal` aborts when the
+   * requester does not wait any more; what the handler does then counts for nobody. A request that finds `concurrency`
+   * handlers and `maxQueued` waiting requests is refused with `QUEUE_FULL`.
+   *
+   * Resolves when requests can come: subscribed, and listed as the members of a room are. Several responders of a type, in
+   * one client or in many, share its requests. Rejects as `joinRoom`, and with `INVALID_TYPE`. Responders keep the process
+   * alive. `disconnect` ends them: no request begins, those that run are answered. For that it takes 0.2 s more where a server
+   * is.
+   */
+  respond<K extends EventType<Events>>(
+    type: K,
+    handler: RequestHandler<EventOf<Received, K & EventType<Received>>, Replies, K>,
+    options?: RespondOptions,
+  ): Promise<Responder>;
+
   /** Streams and their groups: what is in them, and repairs. */
   readonly streams: Streams;
 
@@ -1505,6 +1646,10 @@ export interface EventBusClientConstructor {
    */
   // biome-ignore lint/suspicious/noExplicitAny: without a map, any payload is accepted
   new <Events = Record<string, any>>(config?: EventBusConfig): EventBusClient<Events>;
+  /** With a map of what responders return: `new EventBusClient<Events, Replies>(…)`. */
+  new <Events, Replies>(
+    config?: EventBusConfig,
+  ): EventBusClient<Events, ReceivedEvents<Events>, Replies>;
   new (config?: EventBusConfig): EventBusClient;
   readonly prototype: EventBusClient;
 }
@@ -2014,6 +2159,24 @@ export interface Stats {
   uptime: number;
   /** Bytes held by events that wait. */
   memory: number;
+  /** What is counted of requests and replies; their events are among the counters above too. */
+  requests: RequestStats;
+}
+
+/** Counters of requests, kept in JavaScript. */
+export interface RequestStats {
+  /** Requests sent to a responder; one that goes to another responder counts again. */
+  requestsSent: number;
+  /** Requests whose handler was called, here. */
+  requestsHandled: number;
+  /** Requests that a responder has refused without calling its handler: too many, or it has left. */
+  requestsRefused: number;
+  /** Requests of this client without a reply in time; one to all counts once. */
+  requestsTimedOut: number;
+  /** Replies that came when nobody waited for them any more. They are dropped. */
+  repliesLate: number;
+  /** Replies of this client's responders that could not be sent, or that nobody has received. */
+  repliesUndelivered: number;
 }
 
 /** One connection, as `healthCheck` sees it. */
@@ -2124,6 +2287,8 @@ export declare const ERROR_CODES: readonly [
   'ERR_BUS_PUBLISH_TIMEOUT',
   'ERR_BUS_CONNECT_TIMEOUT',
   'ERR_BUS_COMMAND_TIMEOUT',
+  'ERR_BUS_REQUEST_TIMEOUT',
+  'ERR_BUS_NO_RESPONDERS',
   'ERR_BUS_ABORTED',
   'ERR_BUS_QUEUE_FULL',
   'ERR_BUS_NO_THREAD',
@@ -2156,6 +2321,7 @@ export interface ErrorDetails {
   outcome?: Outcome | undefined;
   path?: string | undefined;
   messageId?: string | undefined;
+  responder?: string | undefined;
 }
 
 /**
@@ -2176,6 +2342,8 @@ export declare class EventBusError extends Error {
    * Of a publish that failed after its event was stored (`NOT_REPLICATED`): the id of its entry.
    */
   readonly messageId?: string;
+  /** Of a request: the id of the responder that it comes from, or that has not answered. */
+  readonly responder?: string;
   toJSON(): Record<string, unknown>;
 }
 

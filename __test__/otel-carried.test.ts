@@ -1,11 +1,11 @@
 /** What `oxbus/otel` carries in the metadata of events: trace contexts and baggage. */
 
-import { context, propagation } from '@opentelemetry/api';
+import { context, propagation, trace } from '@opentelemetry/api';
 import { AlwaysOffSampler, BasicTracerProvider } from '@opentelemetry/sdk-trace-base';
 import type { EventBusClient } from '..';
 import { instrument, type OtelOptions } from '../otel';
 import { eventually } from './support/eventually';
-import { named, spans, useOpenTelemetry } from './support/opentelemetry';
+import { named, spans, tracer, useOpenTelemetry } from './support/opentelemetry';
 import { onBothTransports } from './support/transports';
 
 useOpenTelemetry();
@@ -51,6 +51,39 @@ onBothTransports((fixture) => {
     });
     await bus.publish('a', 1, { traceparent });
     await eventually(() => seen === traceparent);
+  });
+
+  test('a request, its handler and its reply are of one trace, also where the request has waited', async () => {
+    await open();
+    const other = await fixture.open();
+    instrument(other);
+    const traces: unknown[] = [];
+    const handler = async () => {
+      await new Promise(setImmediate);
+      traces.push(trace.getActiveSpan()?.spanContext().traceId);
+    };
+    await other.respond('a', handler, { concurrency: 1 });
+    const asked = await Promise.all(
+      ['asking one', 'asking two'].map((name) =>
+        tracer.startActiveSpan(name, async (span) => {
+          await bus.request('a', null);
+          span.end();
+          return span.spanContext().traceId;
+        }),
+      ),
+    );
+    expect(traces).toEqual(asked);
+    await eventually(() => spans().filter(({ name }) => name.startsWith('process')).length === 4);
+    for (const one of asked) {
+      const own = spans().filter((span) => span.spanContext().traceId === one);
+      expect(own.map(({ name }) => name).sort()).toEqual([
+        expect.stringMatching(/^asking/),
+        'process a',
+        'process oxbus.reply',
+        'publish user:{user}',
+        'publish user:{user}',
+      ]);
+    }
   });
 
   test('baggage goes along only on request', async () => {

@@ -34,6 +34,8 @@ export const ERROR_CODES = [
   'ERR_BUS_PUBLISH_TIMEOUT',
   'ERR_BUS_CONNECT_TIMEOUT',
   'ERR_BUS_COMMAND_TIMEOUT',
+  'ERR_BUS_REQUEST_TIMEOUT',
+  'ERR_BUS_NO_RESPONDERS',
   'ERR_BUS_ABORTED',
   'ERR_BUS_QUEUE_FULL',
   'ERR_BUS_NO_THREAD',
@@ -84,6 +86,7 @@ export class EventBusError extends Error {
   declare readonly outcome?: Outcome;
   declare readonly path?: string;
   declare readonly messageId?: string;
+  declare readonly responder?: string;
 
   constructor(code: ErrorCode, message: string, details?: ErrorDetails) {
     super(
@@ -97,11 +100,12 @@ export class EventBusError extends Error {
     if (details?.outcome !== undefined) this.outcome = details.outcome;
     if (details?.path !== undefined) this.path = details.path;
     if (details?.messageId !== undefined) this.messageId = details.messageId;
+    if (details?.responder !== undefined) this.responder = details.responder;
   }
 
   toJSON(): Record<string, unknown> {
-    const { name, code, message, category, retryable, outcome, path, messageId } = this;
-    return { name, code, message, category, retryable, outcome, path, messageId };
+    const { name, code, message, category, retryable, outcome, path, messageId, responder } = this;
+    return { name, code, message, category, retryable, outcome, path, messageId, responder };
   }
 }
 

@@ -11,7 +11,7 @@ const ROOT = join(__dirname, '..', '..').replaceAll('\\', '/');
 
 /** Where the types of samples come from. */
 const IMPORTS = `
-import type { HealthReport, Stats } from '${ROOT}/index';
+import type { HealthReport, Stats } from '${ROOT}/index'; type EngineStats = Omit<Stats, 'requests'>;
 import type { Drained } from '${ROOT}/ts/native/drained';
 import type { Replies } from '${ROOT}/ts/native/methods';
 import type { NativeResult, Settings, Subscribed } from '${ROOT}/ts/native/native';
@@ -60,7 +60,7 @@ export class Crossings {
     });
     replace('stats', function (this: object) {
       const json = call('stats', this, []);
-      add('Stats', json);
+      add('EngineStats', json);
       return json;
     });
     replace('drain', function (this: object) {

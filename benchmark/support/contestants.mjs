@@ -21,6 +21,9 @@ export const loadStreams = (name) => import(`../contestants/streams/${name}.mjs`
 /** What the same contestants have for rooms. */
 export const loadRooms = (name) => import(`../contestants/rooms/${name}.mjs`);
 
+/** What the same contestants have for requests and replies, and the Redis transport of Nest. */
+export const loadRequest = (name) => import(`../contestants/request/${name}.mjs`);
+
 /** What the same contestants have where a bus has a local side. */
 export const loadHybrid = (name) => import(`../contestants/hybrid/${name}.mjs`);
 

@@ -1,7 +1,6 @@
 /** The public client: each method reads its arguments and asks the core. */
 // biome-ignore-all lint/complexity/noArguments: rest parameters would change the `length` of a method
 
-import { inspect } from 'node:util';
 import type {
   BatchHandler,
   BatchProjection,
@@ -54,13 +53,14 @@ import { copyOptions, readName, readOptions, refuseUndefined } from '../input/op
 import { readReadyWait, readWait, type WaitLimits } from '../input/wait';
 import { Batch, resultOf } from '../publish/batch';
 import { publishBatch } from '../publish/batch-call';
+import { RequestMethods } from '../request/methods';
 import { DeadLetters } from '../stored/dead-letters';
 import { historyOf, readHistoryQuery } from '../stored/history';
 import { replay } from '../stored/replay';
 import { Streams } from '../stored/streams';
 import { Core } from './core';
 import { ClientEnvironment, processEnvironment } from './environment';
-import { rememberInternals } from './internals';
+import { rememberInternals, showInConsole } from './internals';
 import { readProjection } from './projection';
 
 /** Its line takes longer than all else in a publish: so many of a batch have one, for those that nobody awaits. Four cost a tenth. */
@@ -69,10 +69,13 @@ const TRACED = 1;
 type Listener<Events, K extends keyof ClientEvents> = (...args: ClientEvents<Events>[K]) => unknown;
 
 export class EventBusClient<
-  // biome-ignore lint/suspicious/noExplicitAny: without a map, any payload is accepted
-  Events = Record<string, any>,
-  Received = ReceivedEvents<Events>,
-> implements Contract<Events, Received>
+    // biome-ignore lint/suspicious/noExplicitAny: without a map, any payload is accepted
+    Events = Record<string, any>,
+    Received = ReceivedEvents<Events>,
+    Replies = unknown,
+  >
+  extends RequestMethods<Events, Received, Replies>
+  implements Contract<Events, Received, Replies>
 {
   readonly streams: StreamsContract;
   readonly deadLetters: DeadLettersContract<EventOf<Received>>;
@@ -82,6 +85,7 @@ export class EventBusClient<
   constructor(config: EventBusConfig | undefined, environment: ClientEnvironment);
   constructor(config?: EventBusConfig);
   constructor(config?: EventBusConfig, environment?: ClientEnvironment) {
+    super();
     try {
       const given = environment instanceof ClientEnvironment ? environment : processEnvironment;
       const core = new Core(config, given);
@@ -392,9 +396,4 @@ startAsyncStacksAtCaller(EventBusClient, [
 ]);
 startStacksAtCaller(EventBusClient, ['subscriberCount', 'on', 'once', 'off']);
 
-// It is not in the contract, so it is not a member of the class: only the console asks for it.
-Object.defineProperty(EventBusClient.prototype, inspect.custom, {
-  value(this: EventBusClient): string {
-    return `EventBusClient ${inspect(this.toJSON())}`;
-  },
-});
+showInConsole(EventBusClient);

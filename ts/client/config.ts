@@ -36,6 +36,10 @@ export interface ReadConfig {
   logger: Logger | 'stderr' | 'stdout' | undefined;
   schemas: Schemas | undefined;
   shutdownSignals: readonly ShutdownSignal[];
+  /** Whether it only looks on: `observe`. */
+  isObserver: boolean;
+  /** Whether the server is a Redis Cluster. */
+  isCluster: boolean;
 }
 
 /**
@@ -55,7 +59,9 @@ export function readConfig(config: unknown = {}, unset: readonly string[] = []):
   const settings = unwrap<Settings>(native.settings(json, env));
   // The engine has checked them.
   settings.notices.push(...warningsOf(given.streams as StreamConfig[] | undefined));
-  return { json, env, settings, logger, schemas, shutdownSignals };
+  const isObserver = given.observe === true;
+  const isCluster = isPlainObject(given.redis) && given.redis.cluster !== undefined;
+  return { json, env, settings, logger, schemas, shutdownSignals, isObserver, isCluster };
 }
 
 function readLogger(value: unknown): ReadConfig['logger'] {

@@ -1,28 +1,22 @@
 /** The core of a client: it makes the parts, connects them, and opens and closes the engine. */
 
 import type {
+  BusEvent,
   ClientState,
+  HandlerContext,
   HealthReport,
   PublishOptions,
   PublishResult,
   ShutdownSignal,
   Stats,
 } from '../../index';
-import {
-  closedError,
-  describe,
-  fromValue,
-  invalidAt,
-  notSent,
-  rejectNotSent,
-  unwrap,
-} from '../errors';
-import { callOutside, handledEvent } from '../handle/current-event';
+import { closedError, describe, fromValue, invalidAt, unwrap } from '../errors';
+import { callOutside } from '../handle/current-event';
 import { Dispatcher } from '../handle/dispatcher';
 import type { LiveSubscription } from '../handle/subscription';
 import { jsonOf } from '../input/json';
 import type { WaitLimits } from '../input/wait';
-import { InstrumentedCalls, type TraceContext } from '../instrumentation';
+import { InstrumentedCalls } from '../instrumentation';
 import { BrokerLease, releaseWith } from '../native/brokers';
 import { Drains } from '../native/drained';
 import { KeepAlive, NO_HOLD } from '../native/keepalive';
@@ -34,17 +28,14 @@ import {
   type Recipients,
   type Settings,
 } from '../native/native';
-import { type Batch, resultOf } from '../publish/batch';
-import { textOfData } from '../publish/data-text';
+import type { Batch } from '../publish/batch';
 import { LossyValues } from '../publish/lossy-values';
-import { type ParsedPublishOptions, parsePublishOptions } from '../publish/publish-options';
 import { Publisher } from '../publish/publisher';
-import { tracedPublish } from '../publish/traced-publish';
+import { RequestReply } from '../request/request-reply';
 import { ignoreRejection } from '../runtime/promises';
 import { endWeaklyAtSignals } from '../runtime/shutdown';
 import { throwIfAborted } from '../runtime/signals';
 import type { Timers } from '../runtime/timers';
-import { type Schemas, validateWith } from '../validation/schemas';
 import { Closing, closingAtSignal, type Unfinished } from './closing';
 import { readConfig } from './config';
 import { Emitter } from './emitter';
@@ -54,6 +45,7 @@ import { fieldsOf, Log } from './logger';
 import { Memberships } from './memberships';
 import { Notices } from './notices';
 import { openNative } from './open-native';
+import { Publishing } from './publishing';
 import { Requests } from './requests';
 import { Subscriptions } from './subscriptions';
 
@@ -66,7 +58,11 @@ export class Core {
   readonly timers: Timers;
   readonly lastNext: number;
   readonly instanceId: string;
+  readonly isObserver: boolean;
+  readonly isCluster: boolean;
   readonly subscriptions: Subscriptions;
+  readonly publishing: Publishing;
+  readonly requestReply: RequestReply;
   /** The hooks for tracing, if there are any. */
   readonly instrumented: InstrumentedCalls;
   readonly #native: NativeClient;
@@ -77,8 +73,6 @@ export class Core {
   readonly #memberships: Memberships;
   readonly #notices: Notices;
   readonly #drains: Drains;
-  readonly #lossy: LossyValues;
-  readonly #schemas: Schemas | undefined;
   readonly #lease: BrokerLease | undefined;
   readonly #iterators = new Set<{ end(): void }>();
   readonly #shutdownSignals: readonly ShutdownSignal[];
@@ -92,9 +86,10 @@ export class Core {
     const { settings, schemas } = read;
     const { timers, instrumentation } = environment;
     this.settings = settings;
+    this.isObserver = read.isObserver;
+    this.isCluster = read.isCluster;
     this.timers = timers;
     this.lastNext = environment.lastNext;
-    this.#schemas = schemas;
     this.#shutdownSignals = read.shutdownSignals;
     const log = new Log(read.logger, settings.logLevel, settings.serviceName);
     this.log = log;
@@ -127,7 +122,16 @@ export class Core {
     const notices = this.#notices;
     const warn = (code: string, message: string) =>
       notices.announce({ event: 'warning', code, message });
-    this.#lossy = new LossyValues(settings.json, warn);
+    this.publishing = new Publishing({
+      settings,
+      schemas,
+      lossy: new LossyValues(settings.json, warn),
+      publisher: this.#publisher,
+      instrumented: this.instrumented,
+      start: () => this.#start(),
+      refuseIfClosing: () => this.#refuseIfClosing(),
+      refuseIfClosed: () => this.#refuseIfClosed(),
+    });
     const received = settings.validateOnReceive ? schemas : undefined;
     const dispatching = { ...settings, schemas: received, timers, instrumented: this.instrumented };
     this.#dispatcher = new Dispatcher(this.#native, dispatching, notices);
@@ -148,12 +152,14 @@ export class Core {
       notices,
       dispatcher: this.#dispatcher,
     });
+    this.requestReply = new RequestReply(this);
     notices.configured(settings.notices);
     environment.register?.(this);
   }
 
   get state(): ClientState {
-    return this.#closed ? 'closed' : this.#native.state();
+    if (this.#closed) return 'closed';
+    return this.#closing === undefined ? this.#native.state() : 'draining';
   }
 
   connect(wait: WaitLimits): Promise<void> {
@@ -190,15 +196,7 @@ export class Core {
     options: PublishOptions | undefined,
     to?: Recipients,
   ): Batch | Promise<PublishResult> {
-    const instrumentation = this.instrumented.current;
-    try {
-      if (instrumentation === undefined) return this.#publish(type, data, options, to);
-      const call = { type, data, options, to };
-      const send = (trace?: TraceContext) => this.#publish(type, data, options, to, trace);
-      return tracedPublish(this.instrumented, instrumentation, call, send);
-    } catch (error) {
-      throw notSent(error);
-    }
+    return this.publishing.publish(type, data, options, to);
   }
 
   /** Hands over the publishes of this tick, without waiting for its end. */
@@ -209,6 +207,17 @@ export class Core {
   subscribe(pattern: unknown, handler: unknown, options: unknown): Promise<LiveSubscription> {
     this.#refuseIfClosing();
     return this.subscriptions.subscribe(pattern, handler, options);
+  }
+
+  /** The same for what only the bus hears; without `isResident` it does not keep the process alive. */
+  listen(
+    pattern: string,
+    handler: (event: BusEvent, context: HandlerContext) => unknown,
+    options: object,
+    isResident: boolean,
+  ): Promise<LiveSubscription> {
+    this.#refuseIfClosing();
+    return this.subscriptions.subscribe(pattern, handler, options, isResident);
   }
 
   unsubscribe(live: LiveSubscription): Promise<boolean> {
@@ -289,11 +298,13 @@ export class Core {
     await refreshed.catch((error) => {
       this.log.write('debug', 'metrics are not fresh', { error: describe(error) });
     });
-    return this.#native.metrics();
+    return `${this.#native.metrics()}${this.requestReply.metrics()}`;
   }
 
   stats(): Stats {
-    return JSON.parse(this.#native.stats()) as Stats;
+    return this.requestReply.withCounts(
+      JSON.parse(this.#native.stats()) as Omit<Stats, 'requests'>,
+    );
   }
 
   /** Whether the engine has nothing to do now; with `handlers`, whether no handler runs either. */
@@ -314,44 +325,6 @@ export class Core {
     }
   }
 
-  #publish(
-    type: string,
-    data: unknown,
-    options: PublishOptions | undefined,
-    to: Recipients | undefined,
-    trace?: TraceContext,
-  ): Batch | Promise<PublishResult> {
-    // While the client closes, handlers that it waits for may still publish.
-    if (this.#closed || handledEvent() === undefined) this.#refuseIfClosing();
-    const parsed =
-      options === undefined && to === undefined && trace === undefined
-        ? undefined
-        : parsePublishOptions(options, to, this.settings.inherit, trace);
-    if (this.#schemas !== undefined) {
-      const schema = this.#schemas.get(type);
-      if (schema !== undefined) {
-        const output = validateWith(schema, data);
-        if (!(output instanceof Promise)) return this.#add(type, output, parsed);
-        const checked = output.then((value) => {
-          this.#refuseIfClosed();
-          return resultOf(this.#add(type, value, parsed));
-        });
-        return checked.catch(rejectNotSent);
-      }
-    }
-    return this.#add(type, data, parsed);
-  }
-
-  #add(
-    type: string,
-    data: unknown,
-    options: ParsedPublishOptions | undefined,
-  ): Batch | Promise<PublishResult> {
-    const text = textOfData(data, type, this.#lossy);
-    if (!this.#started) this.#start();
-    return this.#publisher.add(type, text, options);
-  }
-
   /** Connects for a call that needs it. A failure shows in that call, and in the notices. */
   #start(): void {
     if (this.#started) return;
@@ -370,6 +343,8 @@ export class Core {
   async #close(timeout: number | null, closing: Closing): Promise<void> {
     let unfinished: Unfinished | null = null;
     for (const iterator of [...this.#iterators]) iterator.end();
+    const left = this.requestReply.leave();
+    if (left !== undefined) await left;
     this.#dispatcher.drain();
     this.#publisher.flush();
     try {

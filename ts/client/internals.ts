@@ -1,13 +1,16 @@
 /** What other entries of the package may ask a client beside its public methods. */
 
+import { inspect } from 'node:util';
 import type { EventBusConfig } from '../../index';
 import type { InstrumentedCalls } from '../instrumentation';
 import type { Ask } from '../native/methods';
+import type { RequestReply } from '../request/request-reply';
 
 export interface Internals {
   readonly ask: Ask;
   /** The hooks for tracing. */
   readonly instrumented: InstrumentedCalls;
+  readonly requestReply: RequestReply;
   /** As it was given; the engine has accepted it. */
   readonly config: EventBusConfig | undefined;
 }
@@ -17,14 +20,31 @@ const clients = new WeakMap<object, Internals>();
 /** `core` is what the client is made of. */
 export function rememberInternals(
   client: object,
-  core: Pick<Internals, 'ask' | 'instrumented'>,
+  core: Pick<Internals, 'ask' | 'instrumented' | 'requestReply'>,
   config: EventBusConfig | undefined,
 ): void {
-  const { instrumented } = core;
-  clients.set(client, { ask: (...question) => core.ask(...question), instrumented, config });
+  const { instrumented, requestReply } = core;
+  const ask: Ask = (...question) => core.ask(...question);
+  clients.set(client, { ask, instrumented, requestReply, config });
 }
 
 /** Undefined for what is no client of this copy of the package. */
 export function internalsOf(client: object): Internals | undefined {
   return clients.get(client);
+}
+
+/** The requests and replies of a client. Throws a TypeError for anything else. */
+export function requestReplyOf(client: object): RequestReply {
+  const internals = clients.get(client);
+  if (internals === undefined) throw new TypeError('this is no client of oxbus');
+  return internals.requestReply;
+}
+
+/** What the console shows of a client. It is not in the contract, so it is not a member of the class: only the console asks for it. */
+export function showInConsole(type: { prototype: { toJSON(): object } }): void {
+  Object.defineProperty(type.prototype, inspect.custom, {
+    value(this: { toJSON(): object }): string {
+      return `EventBusClient ${inspect(this.toJSON())}`;
+    },
+  });
 }

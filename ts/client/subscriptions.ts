@@ -6,6 +6,7 @@ import type { Dispatcher } from '../handle/dispatcher';
 import { LiveSubscription } from '../handle/subscription';
 import type { Hold } from '../native/keepalive';
 import type { HandlerInput, NativeClient, Subscribed } from '../native/native';
+import { OWN_CHANNELS } from '../request/protocol';
 import { onAbort, throwIfAborted } from '../runtime/signals';
 import { ForeignPatterns } from './foreign-patterns';
 import type { Log } from './logger';
@@ -36,11 +37,19 @@ export class Subscriptions {
     this.#foreignPatterns = new ForeignPatterns((code, message) => parts.warn(code, message));
   }
 
-  /** Resolves when the subscription is confirmed. Throws at once for wrong arguments. */
-  subscribe(pattern: unknown, handler: unknown, options: unknown): Promise<LiveSubscription> {
+  /**
+   * Resolves when the subscription is confirmed. Throws at once for wrong arguments. One that is not resident does not keep
+   * the process alive, and ends with its client.
+   */
+  subscribe(
+    pattern: unknown,
+    handler: unknown,
+    options: unknown,
+    isResident = true,
+  ): Promise<LiveSubscription> {
     const given = readSubscribeArguments(pattern, handler, options);
     throwIfAborted(given.signal);
-    return this.#begin(given);
+    return this.#begin(given, isResident);
   }
 
   /** False when it had ended before. */
@@ -75,7 +84,7 @@ export class Subscriptions {
 
   /** All that have not ended, in the order in which they began. */
   list(): SubscriptionInfo[] {
-    return Array.from(this.#parts.dispatcher.all(), ({ id, pattern, group, state, streams }) => ({
+    return Array.from(this.#ofUser(), ({ id, pattern, group, state, streams }) => ({
       id,
       pattern: typeof pattern === 'string' ? pattern : [...pattern],
       state,
@@ -89,7 +98,7 @@ export class Subscriptions {
       throw invalidAt('ERR_BUS_INVALID_PATTERN', 'pattern', 'must be a string');
     }
     let count = 0;
-    for (const live of this.#parts.dispatcher.all()) {
+    for (const live of this.#ofUser()) {
       if (live.state === 'pending' || live.state === 'closed') continue;
       const counts =
         pattern === undefined ||
@@ -100,7 +109,15 @@ export class Subscriptions {
     return count;
   }
 
-  async #begin(given: SubscribeArguments): Promise<LiveSubscription> {
+  /** Those that the user has made: not the channels of requests and replies. */
+  *#ofUser(): Generator<LiveSubscription> {
+    for (const live of this.#parts.dispatcher.all()) {
+      const { pattern } = live;
+      if (typeof pattern !== 'string' || !pattern.startsWith(OWN_CHANNELS)) yield live;
+    }
+  }
+
+  async #begin(given: SubscribeArguments, isResident: boolean): Promise<LiveSubscription> {
     const { native, requests, dispatcher, delivered } = this.#parts;
     const handler = delivered === undefined ? given.handler : noting(given.handler, delivered);
     let live: LiveSubscription | undefined;
@@ -119,13 +136,17 @@ export class Subscriptions {
       if (live !== undefined) this.#abandon(live);
       throw error;
     }
-    return this.#confirmed(live as unknown as LiveSubscription, given.signal);
+    return this.#confirmed(live as unknown as LiveSubscription, given.signal, isResident);
   }
 
-  #confirmed(live: LiveSubscription, signal: AbortSignal | undefined): LiveSubscription {
+  #confirmed(
+    live: LiveSubscription,
+    signal: AbortSignal | undefined,
+    isResident: boolean,
+  ): LiveSubscription {
     if (live.state === 'closed') return live;
     live.state = 'active';
-    this.#parts.keepAlive.acquire();
+    if (isResident) this.#parts.keepAlive.acquire();
     if (signal !== undefined) {
       const end = () => {
         this.unsubscribe(live).catch((error) => {

@@ -85,7 +85,7 @@ export class Publisher {
     data: string | RawJson,
     options: ParsedPublishOptions | undefined,
   ): Batch | Promise<PublishResult> {
-    if (type !== this.#checkedType) this.#checkType(type);
+    this.checkType(type);
     const json = options === undefined ? this.#inherited() : options.json;
     const text = typeof data === 'string' ? data : this.#given(data);
     const line = `${type}\n${json}\n${text}`;
@@ -279,7 +279,9 @@ export class Publisher {
     return this.#settings.inherit ? inheritedOptions() : '';
   }
 
-  #checkType(type: unknown): void {
+  /** Throws `INVALID_TYPE` for what cannot cross as a type. */
+  checkType(type: unknown): void {
+    if (type === this.#checkedType) return;
     if (typeof type !== 'string') {
       throw invalidAt('ERR_BUS_INVALID_TYPE', 'type', `must be a string, not ${typeof type}`);
     }

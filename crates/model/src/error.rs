@@ -139,6 +139,10 @@ error_kinds! {
     ConnectTimeout = "CONNECT_TIMEOUT", Timeout, true;
     /// A command had no answer within its time.
     CommandTimeout = "COMMAND_TIMEOUT", Timeout, true;
+    /// A request had no reply within its time.
+    RequestTimeout = "REQUEST_TIMEOUT", Timeout, true;
+    /// Nobody responds to requests of a type.
+    NoResponders = "NO_RESPONDERS", Resource, true;
     /// The call was ended by its `AbortSignal`.
     Aborted = "ABORTED", Timeout, false;
     /// Too many publishes are in flight.

@@ -1,0 +1,132 @@
+/** Publishing through a client: the schema of the type, the JSON of the data, the hooks for tracing, and the publisher. */
+
+import type { PublishOptions, PublishResult } from '../../index';
+import { notSent, rejectNotSent } from '../errors';
+import { handledEvent } from '../handle/current-event';
+import type { InstrumentedCalls, TraceContext } from '../instrumentation';
+import type { Recipients, Settings } from '../native/native';
+import { type Batch, resultOf } from '../publish/batch';
+import { textOfData } from '../publish/data-text';
+import type { LossyValues } from '../publish/lossy-values';
+import { type ParsedPublishOptions, parsePublishOptions } from '../publish/publish-options';
+import type { Publisher } from '../publish/publisher';
+import { tracedPublish } from '../publish/traced-publish';
+import type { RawJson } from '../raw-json';
+import { type Schemas, validateWith } from '../validation/schemas';
+
+/** Data as it crosses to the engine. */
+export type DataText = string | RawJson;
+
+/** What publishing needs of its client. */
+export interface PublishingParts {
+  readonly settings: Settings;
+  readonly publisher: Publisher;
+  readonly lossy: LossyValues;
+  readonly schemas: Schemas | undefined;
+  readonly instrumented: InstrumentedCalls;
+  /** Begins to connect, if nothing has yet. */
+  start(): void;
+  refuseIfClosing(): void;
+  refuseIfClosed(): void;
+}
+
+export class Publishing {
+  readonly #parts: PublishingParts;
+  readonly #schemas: Schemas | undefined;
+
+  constructor(parts: PublishingParts) {
+    this.#parts = parts;
+    this.#schemas = parts.schemas;
+  }
+
+  publish(
+    type: string,
+    data: unknown,
+    options: PublishOptions | undefined,
+    to?: Recipients,
+  ): Batch | Promise<PublishResult> {
+    const instrumentation = this.#parts.instrumented.current;
+    try {
+      if (instrumentation === undefined) return this.#publish(type, data, options, to);
+      const call = { type, data, options, to };
+      const send = (trace?: TraceContext) => this.#publish(type, data, options, to, trace);
+      return tracedPublish(this.#parts.instrumented, instrumentation, call, send);
+    } catch (error) {
+      throw notSent(error);
+    }
+  }
+
+  /** Checks a type and data and writes the data as it is now: at once, unless its schema takes time. */
+  prepare(type: string, data: unknown): DataText | Promise<DataText> {
+    this.#parts.refuseIfClosing();
+    this.#parts.publisher.checkType(type);
+    const schema = this.#schemas?.get(type);
+    if (schema === undefined) return this.write(type, data);
+    const output = validateWith(schema, data);
+    const write = (value: unknown) => this.write(type, value);
+    return output instanceof Promise ? output.then(write) : write(output);
+  }
+
+  /** The data of a reply to a request of this type as it crosses. Throws `INVALID_DATA`. */
+  write(type: string, data: unknown): DataText {
+    return textOfData(data, type, this.#parts.lossy);
+  }
+
+  /** Publishes prepared data to a user, also while the client closes. Throws `CLOSED` once it has. */
+  send(
+    type: string,
+    data: DataText,
+    options: PublishOptions,
+    user: string,
+  ): Promise<PublishResult> {
+    const { publisher, settings, instrumented, refuseIfClosed, start } = this.#parts;
+    refuseIfClosed();
+    start();
+    const to = { user };
+    const add = (trace?: TraceContext) =>
+      publisher.add(type, data, parsePublishOptions(options, to, settings.inherit, trace));
+    const hooks = instrumented.current;
+    if (hooks !== undefined)
+      return tracedPublish(instrumented, hooks, { type, data, options, to }, add);
+    return (async () => resultOf(add()))();
+  }
+
+  #publish(
+    type: string,
+    data: unknown,
+    options: PublishOptions | undefined,
+    to: Recipients | undefined,
+    trace?: TraceContext,
+  ): Batch | Promise<PublishResult> {
+    // While the client closes, handlers that it waits for may still publish.
+    if (handledEvent() === undefined) this.#parts.refuseIfClosing();
+    else this.#parts.refuseIfClosed();
+    const parsed =
+      options === undefined && to === undefined && trace === undefined
+        ? undefined
+        : parsePublishOptions(options, to, this.#parts.settings.inherit, trace);
+    if (this.#schemas !== undefined) {
+      const schema = this.#schemas.get(type);
+      if (schema !== undefined) {
+        const output = validateWith(schema, data);
+        if (!(output instanceof Promise)) return this.#add(type, output, parsed);
+        const checked = output.then((value) => {
+          this.#parts.refuseIfClosed();
+          return resultOf(this.#add(type, value, parsed));
+        });
+        return checked.catch(rejectNotSent);
+      }
+    }
+    return this.#add(type, data, parsed);
+  }
+
+  #add(
+    type: string,
+    data: unknown,
+    options: ParsedPublishOptions | undefined,
+  ): Batch | Promise<PublishResult> {
+    const text = this.write(type, data);
+    this.#parts.start();
+    return this.#parts.publisher.add(type, text, options);
+  }
+}

@@ -1,0 +1,28 @@
+/** What requests and their responders need of the client. */
+
+import type { BusEvent, PublishOptions, PublishResult } from '../../index';
+import type { DataText } from '../client/publishing';
+import type { LiveSubscription } from '../handle/subscription';
+import type { Timers } from '../runtime/timers';
+
+export interface ListenOptions {
+  concurrency: number;
+  /** 0: none. */
+  timeout: number;
+  queue?: { maxEvents: number };
+}
+
+export interface RequestChannel {
+  readonly instanceId: string;
+  readonly timers: Timers;
+  /** Whether `receivers` of a publish counts all there are. On a Cluster it is the number of one node. */
+  readonly countsReceivers: boolean;
+  /** Publishes to a user, also while the client closes. Throws `CLOSED` once it has. */
+  send(type: string, data: DataText, options: PublishOptions, user: string): Promise<PublishResult>;
+  /** Subscribes to the channel of a user. It does not keep the process alive. */
+  listen(
+    user: string,
+    handler: (event: BusEvent) => unknown,
+    options: ListenOptions,
+  ): Promise<LiveSubscription>;
+}

@@ -1,0 +1,95 @@
+/** The options of `request` and `respond`. */
+
+import type { PublishOptions, RequestOptions, RespondOptions } from '../../index';
+import { invalidAt } from '../errors';
+import { isPlainObject } from '../input/json';
+import { readOptions } from '../input/options';
+import { checkSignal } from '../input/signal';
+
+const OPTIONS = 'ERR_BUS_INVALID_OPTIONS';
+
+/** The longest time that a timer of Node can hold, in ms. */
+const MAX_TIMEOUT = 2 ** 31 - 1;
+/** The longest time that a publish may take, in ms. */
+const MAX_PUBLISH_TIMEOUT = 3_600_000;
+/** The bound of `concurrency` and of `maxQueued`: together they are what the engine hands out at once. */
+const MAX_CALLS = 50_000;
+
+const DEFAULT_TIMEOUT = 5000;
+const DEFAULT_HANDLER_TIMEOUT = 30_000;
+const DEFAULT_CONCURRENCY = 256;
+const DEFAULT_QUEUED = 1000;
+
+/** Options that a request has in common with a publish. */
+const PUBLISH_KEYS = [
+  'correlationId',
+  'causationId',
+  'userId',
+  'organizationId',
+  'traceparent',
+  'tracestate',
+  'metadata',
+] as const satisfies readonly (keyof PublishOptions)[];
+
+const REQUEST_KEYS = ['timeout', 'signal', 'all', ...PUBLISH_KEYS];
+const RESPOND_KEYS = ['concurrency', 'maxQueued', 'timeout', 'signal'];
+
+export interface ParsedRequestOptions {
+  timeout: number;
+  signal: AbortSignal | undefined;
+  all: boolean;
+  /** How the request is published, its metadata aside. */
+  publish: PublishOptions;
+  metadata: Record<string, unknown> | undefined;
+}
+
+export interface ParsedRespondOptions {
+  concurrency: number;
+  maxQueued: number;
+  /** 0: none. */
+  timeout: number;
+  signal: AbortSignal | undefined;
+}
+
+const NO_OPTIONS: ParsedRequestOptions = {
+  timeout: DEFAULT_TIMEOUT,
+  signal: undefined,
+  all: false,
+  publish: { durable: false, timeout: DEFAULT_TIMEOUT },
+  metadata: undefined,
+};
+
+/** Throws `INVALID_OPTIONS`. */
+export function readRequestOptions(options: unknown): ParsedRequestOptions {
+  if (options === undefined) return NO_OPTIONS;
+  const given = readOptions(options, REQUEST_KEYS) as RequestOptions & { all?: unknown };
+  const { timeout = DEFAULT_TIMEOUT, signal, all = false, metadata, ...own } = given;
+  checkNumber(timeout, 'timeout', 1, MAX_TIMEOUT);
+  checkSignal(signal);
+  if (typeof all !== 'boolean') throw invalidAt(OPTIONS, 'all', 'must be a boolean');
+  if (metadata !== undefined && !isPlainObject(metadata)) {
+    throw invalidAt(OPTIONS, 'metadata', 'must be a plain object');
+  }
+  const publish = { ...own, durable: false, timeout: Math.min(timeout, MAX_PUBLISH_TIMEOUT) };
+  return { timeout, signal, all, publish, metadata };
+}
+
+/** Throws `INVALID_OPTIONS`. */
+export function readRespondOptions(options: unknown): ParsedRespondOptions {
+  const {
+    concurrency = DEFAULT_CONCURRENCY,
+    maxQueued = DEFAULT_QUEUED,
+    timeout = DEFAULT_HANDLER_TIMEOUT,
+    signal,
+  } = readOptions(options, RESPOND_KEYS) as RespondOptions;
+  checkNumber(concurrency, 'concurrency', 1, MAX_CALLS);
+  checkNumber(maxQueued, 'maxQueued', 0, MAX_CALLS);
+  checkNumber(timeout, 'timeout', 0, MAX_TIMEOUT);
+  checkSignal(signal);
+  return { concurrency, maxQueued, timeout, signal };
+}
+
+function checkNumber(value: unknown, path: string, from: number, to: number): void {
+  if (Number.isInteger(value) && (value as number) >= from && (value as number) <= to) return;
+  throw invalidAt(OPTIONS, path, `must be an integer from ${from} to ${to}`);
+}
