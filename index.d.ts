@@ -383,7 +383,10 @@ export type RemoteOutcome = 'resolved' | Outcome | 'skipped';
 export interface PublishResult {
   eventId: string;
   type: string;
-  /** The channel it was published on, prefix included. */
+  /**
+   * The channel it was published on, prefix included. Where the wire has rules for channels, it is the name that its type would
+   * have without them.
+   */
   channel: string;
   /** The event's timestamp: ISO 8601. Of a duplicate that of this call, not of the stored event. */
   timestamp: string;
@@ -743,6 +746,54 @@ export interface EventIterator<E = BusEvent> extends AsyncIterableIterator<E>, A
 
 // --------------------------------------------------------------------------------- configuration
 
+/** A format that Oxbus knows: its own, those of five buses, and those of libraries. */
+export type WireName =
+  | 'oxbus'
+  | 'campaign'
+  | 'photo'
+  | 'platform'
+  | 'spine'
+  | 'eventsource'
+  | 'cloudevents'
+  | 'nestjs'
+  | 'graphql';
+
+/**
+ * A format of your own, as data. It is checked when the client is made: `INVALID_CONFIG` names the path of what is wrong.
+ *
+ * Parts of an event: `'id'`, `'type'`, `'data'`, `'data.<path>'`, `'metadata.<name>'`, `'metadata'` (all members of it that
+ * have no place of their own), and `'timestampMs'` (the timestamp as milliseconds since the Unix epoch). Places of a message
+ * are names with dots between them, 8 at most; `'*'` at the end stands for the members of the object before it, and is for
+ * `'data'` and `'metadata'` only. Stream entries have the fields of Oxbus.
+ */
+export interface WireMapping {
+  fields: {
+    /** Which place of a message holds what: 1–64 places. It must have one for `'data'`. */
+    write: Readonly<Record<string, string | { readonly value: unknown }>>;
+    /**
+     * The place that each part of an event is read from, the other way round than `write`. Default: where it is written. A
+     * timestamp is read as an ISO text or as milliseconds. Members that have no place are ignored.
+     */
+    read?: Readonly<Record<string, string>> | undefined;
+  };
+  /**
+   * Where events go instead of the channel of their type, by the first rule that has their type, 1–64 rules; without one, to
+   * their type. `to`: templates such as `'campaign:{data.campaignId}'`, with parts of the event in braces, each behind
+   * `channelPrefix`. Where there are several, the event is published on each, needs a place for its `id`, and reaches a
+   * handler once within 60 s. A part that is missing, empty, no text, number or truth value, or has control characters:
+   * `INVALID_DATA` before anything is sent.
+   */
+  channels?: readonly WireChannels[] | undefined;
+}
+
+/** Where events of some types go. */
+export interface WireChannels {
+  /** Patterns of types. */
+  events: string | readonly string[];
+  /** Templates of channels. */
+  to: string | readonly string[];
+}
+
 /** Configuration of a client. Unknown keys and bad values: `INVALID_CONFIG` naming the path. */
 export interface EventBusConfig {
   /** Default: `SERVICE_NAME`, else the name of the package, else `'oxbus'`. */
@@ -756,8 +807,21 @@ export interface EventBusConfig {
   redis?: string | RedisConfig | undefined;
   /** Memory mode: clients of one realm with the same name share a broker; default `'default'`. */
   memory?: string | undefined;
-  /** Before every channel; default `''`. */
+  /** Before every channel; default `''`, and `'dreamnet:events:'` for the wire `'spine'`. */
   channelPrefix?: string | undefined;
+  /**
+   * The format of messages and stream entries on Redis; default `'oxbus'`. With that of another bus or library a service
+   * hears its peers, and they hear it. Which field becomes which, what is filled in and what is lost: `docs/wires.md`.
+   * Every client must be given the wire of its peers: messages of another format are counted (`eventsForeign`).
+   *
+   * With `'eventsource'` nothing is published live, so live subscriptions are refused (`NO_STREAM`); `data` must be an object
+   * and an event needs a `key`, its aggregate. Messages of `'graphql'` do not say their type: rooms, users and
+   * broadcasts are refused (`INVALID_OPTIONS`), and so are `noEcho`, `persistence` and hybrid mode. An event that a format
+   * cannot hold rejects with `INVALID_DATA` before anything is sent.
+   *
+   * In memory mode nobody else reads: the wire is checked, and the format is that of Oxbus.
+   */
+  wire?: WireName | WireMapping | undefined;
   /**
    * Whether events are published live; default true. False: they are only stored, so a type that no
    * stream stores is refused (`NO_STREAM`), and so are live subscriptions.

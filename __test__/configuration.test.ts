@@ -44,7 +44,9 @@ circular.self = circular;
 test.each<[string, unknown, string | undefined]>([
   ['an unknown key', { servicename: 'x' }, 'servicename'],
   ['an unknown nested key', { redis: { hots: 'x' } }, 'redis.hots'],
-  ['a later feature', { mode: 'memory', wire: 'campaign' }, 'wire'],
+  ['an unknown wire', { mode: 'memory', wire: 'kafka' }, 'wire'],
+  ['a later feature', { mode: 'memory', wire: { read: [], write: [] } }, 'wire'],
+  ['a wire without places', { mode: 'memory', wire: { fields: {} } }, 'wire.fields.write'],
   ['a wrong type', { redis: { port: 'x' } }, 'redis.port'],
   ['a wrong URL', { redis: 'http://x' }, 'redis'],
   ['a wrong word', { mode: 'disk' }, 'mode'],

@@ -38,8 +38,9 @@ async fn event(context: &Context, mut args: Arguments) -> Result<Value, BusError
         Err(error) => return Err(error),
     };
     let missing = || Missing { id: id.clone(), timestamp_ms: 0 };
-    let codec = context.config.codec;
-    if let Some(decoded) = kept.as_deref().and_then(|message| codec.read_message(message, missing, None).ok())
+    let codec = &context.config.codec;
+    if let Some(decoded) =
+        kept.as_deref().and_then(|message| codec.read_message(message, b"", missing, None).ok())
     {
         return Ok(decoded.json.into_owned().into());
     }
@@ -155,7 +156,7 @@ async fn stored_events(context: &Context, query: &Query) -> Result<Vec<PastEvent
     let (mut events, mut seen, mut bytes) = (Vec::new(), HashSet::new(), 0);
     while events.len() < query.limit {
         let Some((_, entry)) = range.next().await? else { break };
-        let Some(DecodedEntry { event, .. }) = read(context.config.codec, &entry) else { continue };
+        let Some(DecodedEntry { event, .. }) = read(&context.config.codec, &entry) else { continue };
         if !query.matches(&event.event_type) {
             continue;
         }
@@ -191,7 +192,7 @@ fn local_events(context: &Context, query: &Query) -> Vec<PastEvent> {
 }
 
 /// The event of an entry; `None` where it holds none.
-pub(super) fn read(codec: Codec, entry: &StoredEntry) -> Option<DecodedEntry<'_>> {
+pub(super) fn read<'a>(codec: &Codec, entry: &'a StoredEntry) -> Option<DecodedEntry<'a>> {
     let fields = entry.fields.iter().map(|(name, value)| (&**name, &**value));
     codec.read_entry(fields, entry.id, None).ok()
 }

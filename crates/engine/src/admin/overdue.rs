@@ -271,7 +271,7 @@ async fn dead_letter(
         }
         moved += 1;
         let received =
-            ReceivedEntry::pending(context.config.codec, member.stream.clone(), entry, &member.instance);
+            ReceivedEntry::pending(&context.config.codec, member.stream.clone(), entry, &member.instance);
         context.push_effect(Effect::Announced(Announcement::DeadLettered {
             stream: member.stream.clone(),
             group: member.group.clone(),

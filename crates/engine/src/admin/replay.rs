@@ -142,7 +142,7 @@ async fn page(context: &Context, mut args: Arguments) -> Result<Value, BusError>
         entries += 1;
         bytes += bytes_of(&entry);
         let stream = range.stream(index).cloned().unwrap_or_default();
-        match read(context.config.codec, &entry) {
+        match read(&context.config.codec, &entry) {
             Some(stored) if selection.matches(&stored.event.event_type) => events.push(json!({
                 "id": entry.id.to_string(),
                 "stream": &*stream,
@@ -250,7 +250,7 @@ impl Page {
             };
             entries += 1;
             let (id, stream) = (entry.id, range.stream(index).cloned().unwrap_or_default());
-            let read = read(context.config.codec, &entry);
+            let read = read(&context.config.codec, &entry);
             if read.as_ref().is_none_or(|read| selection.matches(&read.event.event_type)) {
                 wanted -= 1;
                 // What is not an event, the group would only move to the dead letters once more.

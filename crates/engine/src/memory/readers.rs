@@ -72,7 +72,7 @@ impl EndedRead {
         }
         match result {
             Ok(delivered) => {
-                let (codec, own_instance) = (context.config.codec, context.origin.instance_id());
+                let (codec, own_instance) = (&context.config.codec, context.origin.instance_id());
                 let mut shapes = context.shapes.lock();
                 let arrival = |Delivered { stream, id, fields }: Delivered| {
                     let fields = fields.iter().map(|(name, value)| (&**name, &**value));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use memchr::memchr;
 use oxbus_model::codec::new_event::{Metadata, NewEvent, Origin};
-use oxbus_model::codec::{Codec, json};
+use oxbus_model::codec::{Codec, each_channel, json};
 use oxbus_model::config::{Durable, Mode};
 use oxbus_model::observe::metrics::{MAX_NAMES, OTHER_NUMBER, TypeCache, Types};
 use oxbus_model::options::names::check_event_type;
@@ -26,6 +26,8 @@ use crate::transport::context::TransportContext;
 /// Makes events of records. One per publisher; its buffers are used again for each event.
 pub(crate) struct Encoder {
     codec: Codec,
+    /// Whether a message of the format names its type.
+    names_type: bool,
     origin: Origin,
     channels: Channels,
     storage: StreamRouting,
@@ -83,7 +85,7 @@ pub(crate) struct Encoded<'a> {
     /// Whether it is published live.
     pub(crate) live: bool,
     pub(crate) options: &'a PublishOptions,
-    codec: Codec,
+    codec: &'a Codec,
     origin: &'a Origin,
     event_type: &'a str,
     data: Cow<'a, str>,
@@ -129,7 +131,8 @@ impl Encoder {
             others_noted: HashSet::new(),
             unstored: unstored.clone(),
             samples: samples.clone(),
-            codec: config.codec,
+            codec: config.codec.clone(),
+            names_type: config.codec.traits().names_type,
             origin: origin.clone(),
             channels: channels.clone(),
             types: types.clone(),
@@ -183,21 +186,27 @@ impl Encoder {
         let event_type = record.event_type;
         let event =
             NewEvent { id: event_id, event_type, data: &data, timestamp, metadata: metadata.as_ref() };
+        self.codec.check(&self.origin, &event, place.is_some())?;
         self.codec.write_message(&mut self.payload, &self.origin, &event);
         if self.payload.len() > self.max_event_bytes {
             return Err(too_large("the event", self.payload.len(), self.max_event_bytes));
         }
         self.channel.clear();
-        self.channel.push_str(self.channels.prefix());
-        let (kind, name) = match &options.audience {
-            Recipients::Subscribers => ("", record.event_type),
-            Recipients::Everyone => ("", BROADCAST),
-            Recipients::Room { room, .. } => (ROOM, &**room),
-            Recipients::User(user) => (USER, &**user),
-        };
-        self.channel.push_str(kind);
-        self.channel.push_str(name);
-        self.samples.published(&self.channel, &self.payload);
+        let prefix = self.channels.prefix();
+        match (&options.audience, self.codec.channels()) {
+            (Recipients::Subscribers, Some(rules)) => {
+                rules.write(&mut self.channel, prefix, &self.origin, &event)?;
+            }
+            (Recipients::Subscribers, None) => self.channel.extend([prefix, record.event_type]),
+            (audience, _) => {
+                let (kind, name) = addressed(audience);
+                if !self.names_type {
+                    return Err(not_addressed());
+                }
+                self.channel.extend([prefix, kind, name]);
+            }
+        }
+        self.samples.published(each_channel(&self.channel).next().unwrap_or_default(), &self.payload);
         Ok(Encoded {
             channel: &self.channel,
             payload: &self.payload,
@@ -207,7 +216,7 @@ impl Encoder {
             stream: place.map(|place| place.stream),
             live: self.pubsub && place.is_none_or(|place| place.realtime),
             options,
-            codec: self.codec,
+            codec: &self.codec,
             origin: &self.origin,
             event_type,
             data,
@@ -287,6 +296,22 @@ impl Encoder {
         }
         Ok(())
     }
+}
+
+/// What the name of the channel of an audience begins with, and who it is.
+fn addressed(audience: &Recipients) -> (&'static str, &str) {
+    match audience {
+        Recipients::Subscribers => ("", ""),
+        Recipients::Everyone => ("", BROADCAST),
+        Recipients::Room { room, .. } => (ROOM, room),
+        Recipients::User(user) => (USER, user),
+    }
+}
+
+/// Why an event has to go to the channel of its type.
+fn not_addressed() -> BusError {
+    let message = "messages of this wire do not say their type: only the channel of the type does, so there are no rooms, users and broadcasts";
+    BusError::new(ErrorKind::InvalidOptions, message)
 }
 
 /// What hybrid mode has and others do not.

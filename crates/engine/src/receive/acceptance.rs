@@ -22,12 +22,13 @@ pub(crate) fn receive(
     let reception = Reception {
         router: &router,
         channels: &state.channels,
-        codec: state.config.codec,
+        codec: &state.config.codec,
         instance_id: state.origin.instance_id(),
         types: &state.types,
         shapes: &state.shapes,
         seen,
         drops_own: state.config.mode == Mode::Hybrid,
+        now_ms: state.clock.now_ms(),
     };
     read(&mut |server_subscription, channel, payload| {
         reception.message(server_subscription, channel, payload, batch, foreign);
@@ -44,7 +45,7 @@ pub(crate) fn own_events(state: &ClientState) -> OwnEvents<'_> {
     OwnEvents {
         router: state.router(),
         channels: &state.channels,
-        codec: state.config.codec,
+        codec: &state.config.codec,
         instance_id: state.origin.instance_id(),
         types: &state.types,
         shapes: &state.shapes,

@@ -16,3 +16,4 @@ pub(crate) mod live_queue;
 pub(crate) mod reception;
 pub(crate) mod seen;
 pub(crate) mod shapes;
+pub(crate) mod twins;

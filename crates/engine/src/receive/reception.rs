@@ -1,8 +1,10 @@
 //! From messages to events: reading and routing, without the lock that handlers wait for.
 
-use oxbus_model::codec::Codec;
+use std::sync::Arc;
+
 use oxbus_model::codec::decoded::{Decoded, Missing};
-use oxbus_model::codec::event_json::except_of;
+use oxbus_model::codec::event_json::{except_of, id_of};
+use oxbus_model::codec::{ChannelRules, Codec, each_channel};
 use oxbus_model::delivery::{InboundEvent, LiveEvent};
 use oxbus_model::observe::metrics::Types;
 use oxbus_model::routing::channel::{Audience, Channels};
@@ -19,7 +21,7 @@ use crate::transport::inbound::{InboundBatch, OwnEvents};
 pub(crate) struct Reception<'a> {
     pub(crate) router: &'a Router,
     pub(crate) channels: &'a Channels,
-    pub(crate) codec: Codec,
+    pub(crate) codec: &'a Codec,
     pub(crate) instance_id: &'a str,
     pub(crate) types: &'a Types,
     pub(crate) shapes: &'a SharedShapes,
@@ -28,14 +30,16 @@ pub(crate) struct Reception<'a> {
     /// Whether events of this client are dropped when they come back from the server. In hybrid mode they were delivered
     /// here when they were published.
     pub(crate) drops_own: bool,
+    /// The time, for events that come twice.
+    pub(crate) now_ms: u64,
 }
 
 impl OwnEvents<'_> {
     /// Adds an event to `batch`. False when no subscription wants it.
     pub(crate) fn take(&self, event: &Encoded<'_>, batch: &mut InboundBatch) -> bool {
         let OwnEvents { router, channels, codec, instance_id, types, shapes } = self;
-        let (codec, seen) = (*codec, None);
-        Reception { router, channels, codec, instance_id, types, shapes, seen, drops_own: true }
+        let (codec, seen, now_ms) = (*codec, None, 0);
+        Reception { router, channels, codec, instance_id, types, shapes, seen, drops_own: true, now_ms }
             .own(event, batch)
     }
 }
@@ -55,7 +59,9 @@ impl Reception<'_> {
         if batch.routes.len() == before && !may_be_heard {
             return;
         }
-        let decoded = match self.codec.read_message(payload, missing, self.shapes.lock().as_deref_mut()) {
+        let name = self.channels.name_of(channel);
+        let on = name.unwrap_or_default();
+        let decoded = match self.codec.read_message(payload, on, missing, self.shapes.lock().as_deref_mut()) {
             Ok(decoded) => decoded,
             Err(reason) => {
                 batch.routes.truncate(before);
@@ -69,16 +75,17 @@ impl Reception<'_> {
         }
         if may_be_heard {
             let heard_from = batch.routes.len();
-            self.router.route_listeners(channel, &decoded.event_type, &mut batch.routes);
+            self.router.route_listeners(server_subscription, channel, &decoded.event_type, &mut batch.routes);
             if batch.routes.len() > heard_from && self.leaves_out(channel, &decoded.json) {
                 batch.left_out += (batch.routes.len() - heard_from) as u64;
                 batch.routes.truncate(heard_from);
             }
+            self.drop_twins(&decoded, heard_from, batch);
             if batch.routes.len() == before {
                 return;
             }
         }
-        let usual = self.channels.name_of(channel) == Some(decoded.event_type.as_bytes());
+        let usual = name == Some(decoded.event_type.as_bytes());
         if usual && self.seen.is_some_and(|seen| !seen.came(server_subscription, &decoded)) {
             batch.routes.truncate(before);
             return;
@@ -90,14 +97,17 @@ impl Reception<'_> {
     /// Takes an event of this client in without the server. False when no subscription wants it.
     fn own(&self, event: &Encoded<'_>, batch: &mut InboundBatch) -> bool {
         let (before, event_type) = (batch.routes.len(), event.event_type());
-        let channel = event.channel;
+        // Of several, the first.
+        let channel = each_channel(event.channel).next().unwrap_or_default();
         batch.left_out +=
             self.router.route_local(channel.as_bytes(), event_type, event.except(), &mut batch.routes);
         if batch.routes.len() == before {
             return false;
         }
         let shapes = self.shapes.lock();
-        let Ok(decoded) = self.codec.read_message(event.payload, missing, { shapes }.as_deref_mut()) else {
+        let on = self.channels.name_of(channel.as_bytes()).unwrap_or_default();
+        let Ok(decoded) = self.codec.read_message(event.payload, on, missing, { shapes }.as_deref_mut())
+        else {
             // What was just written can be read.
             batch.routes.truncate(before);
             return false;
@@ -106,6 +116,23 @@ impl Reception<'_> {
         let channel = (!usual).then(|| channel.into());
         self.take(decoded, channel, true, batch);
         true
+    }
+
+    /// Takes away the routes from `heard_from` on to subscriptions that have had the event from another of its channels.
+    fn drop_twins(&self, decoded: &Decoded<'_>, heard_from: usize, batch: &mut InboundBatch) {
+        let repeats = |rules: &Arc<ChannelRules>| rules.repeats(&decoded.event_type);
+        if batch.routes.len() == heard_from || !self.codec.channels().is_some_and(repeats) {
+            return;
+        }
+        let Some(id) = id_of(&decoded.json) else { return };
+        let mut kept = heard_from;
+        for index in heard_from..batch.routes.len() {
+            if batch.twins.is_first(&id, batch.routes[index].subscription, self.now_ms) {
+                batch.routes.swap(kept, index);
+                kept += 1;
+            }
+        }
+        batch.routes.truncate(kept);
     }
 
     /// Takes an event in, with the routes that were just found for it.

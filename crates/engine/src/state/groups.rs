@@ -39,7 +39,7 @@ impl Groups {
             config.dead_letter.clone(),
             config.channel_prefix.clone(),
             instance_id.into(),
-            config.codec,
+            config.codec.clone(),
         );
         claims.count_by(types);
         if config.mode.has_server() {

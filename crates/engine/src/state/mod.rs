@@ -11,7 +11,6 @@ pub(crate) mod recent_events;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use oxbus_model::BusError;
 use oxbus_model::codec::Codec;
 use oxbus_model::codec::new_event::Origin;
 use oxbus_model::config::{Config, Mode};
@@ -20,6 +19,7 @@ use oxbus_model::observe::stats::Stats;
 use oxbus_model::options::subscribe::{MatchBy, SubscribeOptions};
 use oxbus_model::routing::channel::Channels;
 use oxbus_model::routing::router::{Router, ServerSubscription};
+use oxbus_model::{BusError, ErrorKind};
 use tokio::sync::Notify;
 use tracing::Dispatch;
 
@@ -83,7 +83,8 @@ impl ClientState {
         let stats = Arc::new(Stats::default());
         let types = Arc::new(Types::default());
         let completions = Arc::new(Completions::new(host));
-        let router = Arc::new(RwLock::new(Router::new(channels.clone())));
+        let router =
+            Arc::new(RwLock::new(Router::with_rules(channels.clone(), config.codec.channels().cloned())));
         let log = log_subscriber::dispatch(config.log_level, completions.clone(), clock.clone());
         ClientState {
             samples: Arc::new(EventSamples::new(config.log_level, &log, clock.clone())),
@@ -144,6 +145,11 @@ impl ClientState {
         patterns: &[String],
         options: &SubscribeOptions,
     ) -> Result<Vec<ServerSubscription>, BusError> {
+        let traits = self.config.codec.traits();
+        if options.no_echo && !traits.names_publisher {
+            let message = "messages of this wire do not say who has published them";
+            return Err(BusError::at(ErrorKind::InvalidOptions, "noEcho", message));
+        }
         self.live_queue().add(subscription, options)?;
         let by_channel = options.by == MatchBy::Channel;
         let mut router = self.router_mut();
@@ -179,16 +185,16 @@ impl ClientState {
     /// Adds an event that was received to the recent ones, where events are kept at all. The event is given as the JSON
     /// that handlers get.
     pub(crate) fn push_received(&self, json: &str) {
-        self.push_recent(Codec::OF_EVENT_JSON, json.as_bytes());
+        self.push_recent(&Codec::OF_EVENT_JSON, json.as_bytes());
     }
 
     /// Adds an event that was published to the recent ones, where events are kept at all. The event is given as the
     /// message that was sent.
     pub(crate) fn push_published(&self, message: &[u8]) {
-        self.push_recent(self.config.codec, message);
+        self.push_recent(&self.config.codec, message);
     }
 
-    fn push_recent(&self, codec: Codec, message: &[u8]) {
+    fn push_recent(&self, codec: &Codec, message: &[u8]) {
         if self.config.persistence.is_some()
             && let Ok(text) = std::str::from_utf8(message)
         {

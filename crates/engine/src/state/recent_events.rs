@@ -35,12 +35,12 @@ pub(crate) struct RecentEvent {
 impl RecentEvents {
     /// Adds an event, given as a message in the format `codec`; the oldest events make room for it. An event that is
     /// larger than the bound of all is not added.
-    pub(crate) fn push(&mut self, codec: Codec, message: &str) {
+    pub(crate) fn push(&mut self, codec: &Codec, message: &str) {
         if message.len() > MAX_BYTES {
             return;
         }
         self.bytes += message.len();
-        self.events.push_back((codec, message.into()));
+        self.events.push_back((codec.clone(), message.into()));
         while self.events.len() > MAX_EVENTS || self.bytes > MAX_BYTES {
             let Some((_, oldest)) = self.events.pop_front() else { return };
             self.bytes -= oldest.len();
@@ -52,15 +52,15 @@ impl RecentEvents {
     /// Events are parsed here, which is rare, and not when they are added, which is often.
     pub(crate) fn events(&self) -> Vec<RecentEvent> {
         let mut seen = HashSet::new();
-        let events = self.events.iter().filter_map(|(codec, message)| event(*codec, message));
+        let events = self.events.iter().filter_map(|(codec, message)| event(codec, message));
         events.filter(|event| seen.insert(event.id.clone())).collect()
     }
 }
 
-fn event(codec: Codec, message: &str) -> Option<RecentEvent> {
+fn event(codec: &Codec, message: &str) -> Option<RecentEvent> {
     // Only whole events are kept, so nothing is missing.
     let missing = || Missing { id: String::new(), timestamp_ms: 0 };
-    let decoded = codec.read_message(message.as_bytes(), missing, None).ok()?;
+    let decoded = codec.read_message(message.as_bytes(), b"", missing, None).ok()?;
     Some(RecentEvent {
         id: id_of(&decoded.json)?.into_owned(),
         event_type: decoded.event_type.into_owned(),
@@ -87,9 +87,9 @@ mod tests {
     fn events_are_kept_as_they_were_each_once() {
         let mut recent = RecentEvents::default();
         for id in ["1", "2", "1"] {
-            recent.push(Codec::Oxbus, &text(id, "x"));
+            recent.push(&Codec::Oxbus, &text(id, "x"));
         }
-        recent.push(Codec::Oxbus, "not an event");
+        recent.push(&Codec::Oxbus, "not an event");
         assert_eq!(ids(&recent), ["1", "2"]);
         let event = RecentEvent { id: "1".into(), event_type: "a.b".into(), time: 7, json: text("1", "x") };
         assert_eq!(recent.events().first(), Some(&event));
@@ -99,7 +99,7 @@ mod tests {
     fn the_oldest_make_room() {
         let mut recent = RecentEvents::default();
         for n in 0..MAX_EVENTS + 10 {
-            recent.push(Codec::Oxbus, &text(&n.to_string(), ""));
+            recent.push(&Codec::Oxbus, &text(&n.to_string(), ""));
         }
         assert_eq!(
             (recent.events().len(), ids(&recent).first().map(String::as_str)),
@@ -107,10 +107,10 @@ mod tests {
         );
         // The first of these takes the place of all, the second that of the first.
         for id in ["large", "larger"] {
-            recent.push(Codec::Oxbus, &text(id, &"x".repeat(MAX_BYTES / 2)));
+            recent.push(&Codec::Oxbus, &text(id, &"x".repeat(MAX_BYTES / 2)));
         }
         assert_eq!(ids(&recent), ["larger"]);
-        recent.push(Codec::Oxbus, &text("too large", &"x".repeat(MAX_BYTES)));
+        recent.push(&Codec::Oxbus, &text("too large", &"x".repeat(MAX_BYTES)));
         assert_eq!(ids(&recent), ["larger"]);
     }
 }

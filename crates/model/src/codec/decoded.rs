@@ -16,6 +16,10 @@ pub enum Foreign {
     NoType,
     /// It has no member `data`, but members that no event has: whatever it carries would be lost.
     NoData,
+    /// It asks for an answer, which is for the library that it was sent to.
+    Request,
+    /// It is the answer to a request.
+    Answer,
 }
 
 impl Foreign {
@@ -26,6 +30,8 @@ impl Foreign {
             Foreign::NotObject => "it is not a JSON object",
             Foreign::NoType => "its type is missing or not text",
             Foreign::NoData => "it has no data, but members that no event has",
+            Foreign::Request => "it is a request",
+            Foreign::Answer => "it is the answer to a request",
         }
     }
 }

@@ -2,78 +2,172 @@
 //!
 //! [`Codec`] is the format of a client. It turns events into messages and stream entries, and back. Whatever the
 //! format, an event that was read is the same JSON, `{"id","type","data","metadata"}`, which is what handlers get.
-//! Another format is one more variant of [`Codec`] and a folder beside `oxbus`.
+//! Another format is a file beside `oxbus` that says as data which place of a message holds what; `mapped` reads and writes it.
 //!
 //! # Layout
 //!
-//! - this file: [`Codec`]; `oxbus`: our own format; [`field_names`]: the names that the scripts of a store are given
+//! - this file: [`Codec`]; `oxbus`: our own format; `mapped`: formats that are data, and those of users; `campaign`, `photo`,
+//!   `platform`, `spine`, `eventsource`, `cloudevents`, `nestjs`, `graphql`: the formats of others; [`field_names`]: the names that the scripts of a store are given
 //! - [`new_event`]: an event that is written; [`decoded`]: an event that was read; [`parts`]: where its parts stand;
 //!   [`dead_letter`]: a dead letter that was read
 //! - [`event_json`]: questions about an event that was read, whatever its format was
 //! - [`json`]: a scanner that checks JSON and finds members in it, without building values; [`outline`]: the values in the data of
 //!   an event, for a host that builds objects from them
 
+mod campaign;
+mod cloudevents;
 pub mod dead_letter;
 pub mod decoded;
 pub mod event_json;
+mod eventsource;
 pub mod field_names;
+mod graphql;
 pub mod json;
+mod mapped;
+mod nestjs;
 pub mod new_event;
 pub mod outline;
 mod oxbus;
 pub mod parts;
+mod photo;
+mod platform;
+mod spine;
 
+use std::sync::Arc;
+
+use crate::BusError;
+use crate::options::reader::Reader;
 use crate::stream_store::{ConsumerId, DeadLetterEntry, EntryId, Fields, StoredEntry};
 use dead_letter::DeadLetter;
 use decoded::{Decoded, DecodedEntry, Foreign, Missing};
 use field_names::FieldNames;
+pub use mapped::channels::{ChannelRules, each as each_channel, is_several};
+pub use mapped::{Format, Traits};
 use new_event::{NewEvent, Origin};
 use outline::Shapes;
 
 /// The wire format of a client. It is chosen once, by the configuration.
 ///
-/// An enum and no trait object: with one variant the choice costs nothing, with several one comparison.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// An enum and no trait object: for the format of Oxbus the choice costs one comparison.
+#[derive(Clone, Debug, Default)]
 pub enum Codec {
     /// The format of Oxbus, the default.
     #[default]
     Oxbus,
+    /// Another format: a name of [`Codec::named`], or one that a user describes.
+    Mapped(Arc<Format>),
 }
+
+impl PartialEq for Codec {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+/// The names of the formats, in the order in which they are documented.
+pub const NAMES: [&str; 9] =
+    ["oxbus", "campaign", "photo", "platform", "spine", "eventsource", "cloudevents", "nestjs", "graphql"];
 
 impl Codec {
     /// The format in which the JSON that handlers get is a message.
     pub const OF_EVENT_JSON: Codec = Codec::Oxbus;
 
-    /// Appends a live message to `out`.
-    #[inline]
-    pub fn write_message(self, out: &mut Vec<u8>, origin: &Origin, event: &NewEvent<'_>) {
+    /// The format of a name; `None` for another name.
+    pub fn named(name: &str) -> Option<Codec> {
+        Some(Codec::Mapped(Arc::new(match name {
+            "oxbus" => return Some(Codec::Oxbus),
+            "campaign" => campaign::format(),
+            "photo" => photo::format(),
+            "platform" => platform::format(),
+            "spine" => spine::format(),
+            "eventsource" => eventsource::format(),
+            "cloudevents" => cloudevents::format(),
+            "nestjs" => nestjs::format(),
+            "graphql" => graphql::format(),
+            _ => return None,
+        })))
+    }
+
+    /// A format that a user describes as data: `{ fields: { write, read }, channels }`.
+    ///
+    /// # Errors
+    /// `INVALID_CONFIG` with the path of the bad field.
+    pub(crate) fn described(description: Reader, json: String) -> Result<Codec, BusError> {
+        Ok(Codec::Mapped(Arc::new(mapped::read_own(description, json)?)))
+    }
+
+    /// The name of the format; the JSON of one that a user has described.
+    pub fn name(&self) -> &str {
         match self {
-            Codec::Oxbus => oxbus::message::write(out, origin, event),
+            Codec::Oxbus => "oxbus",
+            Codec::Mapped(format) => format.name(),
         }
     }
 
-    /// Reads a live message. `missing` is called only where a foreign publisher left something out. With `shapes`, what stands in
-    /// the data is noted as well, for a host that builds objects from it.
+    /// What holds for every event in this format.
+    pub fn traits(&self) -> Traits {
+        match self {
+            Codec::Oxbus => Traits::default(),
+            Codec::Mapped(format) => format.traits(),
+        }
+    }
+
+    /// Where events go that are for subscribers of their type; `None`: to the prefix and the type.
+    #[inline]
+    pub fn channels(&self) -> Option<&Arc<ChannelRules>> {
+        match self {
+            Codec::Oxbus => None,
+            Codec::Mapped(format) => format.channels(),
+        }
+    }
+
+    /// Accepts an event that is to be written, and is stored or not.
+    ///
+    /// # Errors
+    /// `INVALID_DATA` with the path of what has no place in this format, or is missing.
+    #[inline]
+    pub fn check(&self, origin: &Origin, event: &NewEvent<'_>, stored: bool) -> Result<(), BusError> {
+        match self {
+            Codec::Oxbus => Ok(()),
+            Codec::Mapped(format) => format.check(origin, event, stored),
+        }
+    }
+
+    /// Appends a live message to `out`.
+    #[inline]
+    pub fn write_message(&self, out: &mut Vec<u8>, origin: &Origin, event: &NewEvent<'_>) {
+        match self {
+            Codec::Oxbus => oxbus::message::write(out, origin, event),
+            Codec::Mapped(format) => format.write_message(out, origin, event),
+        }
+    }
+
+    /// Reads a live message that came on the channel `on`, which is given without the prefix: in some formats it tells the
+    /// type. Where nobody knows it, it is empty. `missing` is called only where a foreign publisher left something out. With
+    /// `shapes`, what stands in the data is noted as well, for a host that builds objects from it.
     ///
     /// # Errors
     /// [`Foreign`], with the reason, when the message is not an event.
     #[inline]
     pub fn read_message<'a>(
-        self,
+        &self,
         message: &'a [u8],
+        on: &[u8],
         missing: impl FnOnce() -> Missing,
         shapes: Option<&mut Shapes>,
     ) -> Result<Decoded<'a>, Foreign> {
         match self {
             Codec::Oxbus => oxbus::message::read(message, missing, shapes),
+            Codec::Mapped(format) => format.read_message(message, on, missing, shapes),
         }
     }
 
     /// Gives the fields of a stream entry to `out`, name and value, in their order.
     #[inline]
-    pub fn write_entry(self, out: &mut impl FnMut(&[u8], &[u8]), origin: &Origin, event: &NewEvent<'_>) {
+    pub fn write_entry(&self, out: &mut impl FnMut(&[u8], &[u8]), origin: &Origin, event: &NewEvent<'_>) {
         match self {
-            Codec::Oxbus => oxbus::entry::write(out, origin, event),
+            Codec::Mapped(format) if format.write_entry(out, origin, event) => {}
+            Codec::Oxbus | Codec::Mapped(_) => oxbus::entry::write(out, origin, event),
         }
     }
 
@@ -84,35 +178,36 @@ impl Codec {
     /// The reason why the entry is not an event.
     #[inline]
     pub fn read_entry<'a>(
-        self,
+        &self,
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
         id: EntryId,
         shapes: Option<&mut Shapes>,
     ) -> Result<DecodedEntry<'a>, String> {
         match self {
             Codec::Oxbus => oxbus::entry::read(fields, id, shapes),
+            Codec::Mapped(format) => format.read_entry(fields, id, shapes),
         }
     }
 
     /// The fields that a dead letter has besides those of its entry, in their order. `time_ms` is the time of the
     /// store, in milliseconds since the Unix epoch.
-    pub fn dead_letter_fields(self, member: &ConsumerId, letter: &DeadLetterEntry, time_ms: u64) -> Fields {
-        match self {
-            Codec::Oxbus => oxbus::dead_letter::fields(member, letter, time_ms),
-        }
+    pub fn dead_letter_fields(&self, member: &ConsumerId, letter: &DeadLetterEntry, time_ms: u64) -> Fields {
+        oxbus::dead_letter::fields(member, letter, time_ms)
     }
 
     /// Reads a dead letter. What it does not tell is left empty, and its time is that of its id.
-    pub fn read_dead_letter(self, entry: StoredEntry) -> DeadLetter {
-        match self {
-            Codec::Oxbus => oxbus::dead_letter::read(entry),
-        }
+    pub fn read_dead_letter(&self, entry: StoredEntry) -> DeadLetter {
+        oxbus::dead_letter::read(entry, |fields, id| {
+            let fields = fields.iter().map(|(name, value)| (&**name, &**value));
+            self.read_entry(fields, id, None).ok().map(|read| read.event.json.into_owned())
+        })
     }
 
     /// The names of the fields that a store writes, reads and removes by itself.
-    pub fn field_names(self) -> &'static FieldNames {
+    pub fn field_names(&self) -> &'static FieldNames {
         match self {
             Codec::Oxbus => &oxbus::FIELD_NAMES,
+            Codec::Mapped(format) => format.field_names(),
         }
     }
 }

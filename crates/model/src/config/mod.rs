@@ -8,7 +8,7 @@
 //! - `retry`: the delays of a failed handler; `log_level`: what is logged; `notice`: remarks for the log; `secret`: what never prints
 //! - `json_rule`: what becomes of values that JSON would change
 //! - `durable`: which events must be stored; `streams`: what is stored, and what becomes of what cannot be handled
-//! - `cluster`: what a server in cluster mode cannot do
+//! - `wire`: the format of messages and entries; `cluster`: what a server in cluster mode cannot do
 //! - `reader`: one JSON object, field by field
 
 mod address;
@@ -32,6 +32,7 @@ mod tls;
 mod url;
 mod url_parameters;
 mod variables;
+mod wire;
 
 use crate::codec::Codec;
 use crate::error::{BusError, ErrorKind};
@@ -53,7 +54,7 @@ pub use sentinel::SentinelConfig;
 pub use streams::{DeadLetterConfig, PersistenceConfig, Realtime, StreamConfig};
 pub use tls::TlsConfig;
 
-use crate::options::reader::{NOT_AVAILABLE, Reader};
+use crate::options::reader::Reader;
 use durable::read_durable;
 use environment::shown;
 use json_rule::read_json_rule;
@@ -61,6 +62,7 @@ use log_level::read_log_level;
 use mode::{Server, read_mode, resolve_mode};
 use retry::read_retry;
 use streams::{read_dead_letter, read_persistence, read_streams};
+use wire::{read_wire, settle};
 
 /// The service name when neither the configuration, the environment nor a package has one.
 const DEFAULT_SERVICE_NAME: &str = "oxbus";
@@ -184,13 +186,15 @@ impl Config {
     pub fn resolve(config_json: &str, env: &Environment) -> Result<Config, BusError> {
         let mut r = Reader::parse("configuration", config_json, ErrorKind::InvalidConfig)?;
         let mut notices = Vec::new();
-        let codec = read_codec(&mut r)?;
+        let codec = read_wire(&mut r)?;
+        let traits = codec.traits();
+        let pubsub = r.boolean("pubsub")?;
         let mode = read_mode(&mut r)?;
         let redis = r.take("redis").map(|value| RedisConfig::from_value(value, &mut notices)).transpose()?;
         let config = Config {
             service_name: service_name(&mut r, env)?,
             memory: r.identifier("memory")?.unwrap_or_else(|| "default".to_owned()),
-            channel_prefix: channel_prefix(&mut r)?,
+            channel_prefix: channel_prefix(&mut r, traits.channel_prefix)?,
             codec,
             limits: read_limits(&mut r)?,
             validate_on_receive: r.boolean("validateOnReceive")?.unwrap_or(false),
@@ -200,13 +204,13 @@ impl Config {
             log_level: read_log_level(&mut r)?,
             require_no_eviction: r.boolean("requireNoEviction")?.unwrap_or(false),
             performance: read_performance(&mut r)?,
-            pubsub: r.boolean("pubsub")?.unwrap_or(true),
+            pubsub: pubsub.unwrap_or(traits.live),
             observe: r.boolean("observe")?.unwrap_or(false),
             durable: read_durable(&mut r)?,
             streams: read_streams(&mut r)?,
             lease: r.integer("lease", 100..=86_400_000)?.unwrap_or(30_000),
             foreign_lease: r.integer("foreignLease", 100..=86_400_000)?.unwrap_or(600_000),
-            dead_letter: read_dead_letter(&mut r)?,
+            dead_letter: read_dead_letter(&mut r, traits.dead_letter_suffix)?,
             persistence: read_persistence(&mut r)?,
             mode: Mode::Memory,
             redis: RedisConfig::default(),
@@ -229,7 +233,8 @@ impl Config {
             Servers::One(_) | Servers::Cluster(_) => None,
         };
         redis.tls.iter_mut().chain(of_sentinels).for_each(|tls| tls.complete(env));
-        let config = Config { mode, redis, notices, no_address, ..config };
+        let codec = settle(config.codec, mode, pubsub, config.persistence.is_some())?;
+        let config = Config { codec, mode, redis, notices, no_address, ..config };
         if matches!(config.redis.servers, Servers::Cluster(_)) {
             check_cluster(&config).map_err(|error| BusError { kind: ErrorKind::InvalidConfig, ..error })?;
         }
@@ -305,8 +310,8 @@ fn service_name(r: &mut Reader, env: &Environment) -> Result<String, BusError> {
     Ok(package.map_or(DEFAULT_SERVICE_NAME, String::as_str).to_owned())
 }
 
-fn channel_prefix(r: &mut Reader) -> Result<String, BusError> {
-    let prefix = r.string("channelPrefix")?.unwrap_or_default();
+fn channel_prefix(r: &mut Reader, default: &str) -> Result<String, BusError> {
+    let prefix = r.string("channelPrefix")?.unwrap_or_else(|| default.to_owned());
     if prefix.len() > MAX_PREFIX_BYTES {
         let message = format!("has at most {MAX_PREFIX_BYTES} bytes, not {}", prefix.len());
         return Err(r.error("channelPrefix", message));
@@ -315,15 +320,6 @@ fn channel_prefix(r: &mut Reader) -> Result<String, BusError> {
         return Err(r.error("channelPrefix", "must not hold control characters"));
     }
     Ok(prefix)
-}
-
-fn read_codec(r: &mut Reader) -> Result<Codec, BusError> {
-    match r.take("wire") {
-        Some(wire) if wire != "oxbus" => {
-            Err(r.error("wire", format_args!("a format other than 'oxbus' is {NOT_AVAILABLE}")))
-        }
-        _ => Ok(Codec::Oxbus),
-    }
 }
 
 fn read_limits(r: &mut Reader) -> Result<Limits, BusError> {

@@ -46,7 +46,7 @@ impl ReceivedEntry {
     /// A new entry, which was read for the first time. `own_instance` is the client start that reads it, and `shapes` are its
     /// shapes.
     pub fn new<'a>(
-        codec: Codec,
+        codec: &Codec,
         stream: Arc<str>,
         id: EntryId,
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
@@ -66,7 +66,7 @@ impl ReceivedEntry {
     }
 
     /// An entry that was claimed or found pending. `own_instance` is the client start that has it now.
-    pub fn pending(codec: Codec, stream: Arc<str>, entry: StoredEntry, own_instance: &str) -> ReceivedEntry {
+    pub fn pending(codec: &Codec, stream: Arc<str>, entry: StoredEntry, own_instance: &str) -> ReceivedEntry {
         let StoredEntry { id, deliveries, started, unhandled_since, due_in, fields } = entry;
         let fields = fields.iter().map(|(name, value)| (&**name, &**value));
         let new = ReceivedEntry::new(codec, stream, id, fields, own_instance, None);
@@ -95,7 +95,7 @@ impl Content {
     }
 
     fn read<'a>(
-        codec: Codec,
+        codec: &Codec,
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
         id: EntryId,
         own_instance: &str,

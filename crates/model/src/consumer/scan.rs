@@ -188,7 +188,7 @@ fn take_in(
 ) {
     let Some(name) = group.streams.get(at).map(|stream| stream.name.clone()) else { return };
     for entry in entries {
-        let received = ReceivedEntry::pending(cx.codec, name.clone(), entry, &cx.instance);
+        let received = ReceivedEntry::pending(&cx.codec, name.clone(), entry, &cx.instance);
         #[cfg(test)]
         let received = received.with_channel(cx.channel);
         accept(group, received, origin, now, cx);

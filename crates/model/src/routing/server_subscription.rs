@@ -14,6 +14,16 @@ pub enum ServerSubscription {
 }
 
 impl ServerSubscription {
+    /// What brings the messages on all channels under a prefix that a pattern matches.
+    pub fn under(prefix: &str, pattern_text: &str) -> ServerSubscription {
+        if pattern::is_glob(pattern_text.as_bytes()) {
+            let glob = format!("{}{pattern_text}", pattern::escape(prefix));
+            ServerSubscription::Pattern(glob.into_bytes().into())
+        } else {
+            ServerSubscription::Channel(format!("{prefix}{pattern_text}").into_bytes().into())
+        }
+    }
+
     /// The name as sent.
     pub fn name(&self) -> &[u8] {
         match self {

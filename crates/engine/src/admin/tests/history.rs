@@ -17,7 +17,7 @@ fn text(id: &str, event_type: &str, ms: u64) -> String {
 
 fn recent(rig: &Rig, id: &str, event_type: &str) -> String {
     let text = text(id, event_type, rig.now());
-    rig.recent.lock().unwrap().push(Codec::Oxbus, &text);
+    rig.recent.lock().unwrap().push(&Codec::Oxbus, &text);
     text
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use oxbus_model::codec::is_several;
 use oxbus_model::config::{Config, StreamConfig};
 use oxbus_model::routing::channel::Channels;
 use oxbus_model::stream_store::keys;
@@ -90,7 +91,8 @@ impl CommandWriter {
         pipeline: &mut Pipeline<Command>,
     ) {
         let EventRef { batch, index, deadline } = of;
-        if self.persistence.is_some() || event.options.deduplicate.is_some() {
+        let several = event.stream.is_none() && is_several(event.channel);
+        if several || self.persistence.is_some() || event.options.deduplicate.is_some() {
             self.finish(pipeline);
             return self.add_persisted(of, event, pipeline);
         }
@@ -201,7 +203,8 @@ impl CommandWriter {
         });
     }
 
-    /// Pushes a call for an event that is kept by its id, or is stored only if it was not stored before.
+    /// Pushes a call for an event that is kept by its id, or is stored only if it was not stored before, or is not stored and
+    /// goes to several channels.
     fn add_persisted(
         &mut self,
         EventRef { batch, index, deadline }: EventRef,

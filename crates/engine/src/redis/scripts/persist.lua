@@ -1,6 +1,6 @@
 -- Does for one event whatever was asked for: adds it to a stream unless it is there already, keeps it by its
 -- id and in the history, and publishes it.
--- ARGV: what of `sdeh` there is; the channel, or nothing; the message; the stream's cap; for how long the
+-- ARGV: what of `sdeh` there is; the channels, or nothing; the message; the stream's cap; for how long the
 -- mark of a duplicate and the event are kept (ms); the fields. KEYS: those of `sdeh`: the stream, the mark
 -- of a duplicate, the event, the history.
 -- Answers its id; how many received it; 1 for a duplicate; and what failed after it was added. Or nothing
@@ -61,7 +61,7 @@ if failed and not id then
 end
 local receivers = 0
 if channel ~= '' then
-  receivers = run('PUBLISH', channel, message) or 0
+  receivers = noted(publish_to(channel, message)) or 0
 end
 if mark then
   run('SET', mark, id, 'PX', window)

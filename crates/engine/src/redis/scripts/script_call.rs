@@ -12,10 +12,14 @@ use crate::redis::scripts::script;
 use crate::redis::scripts::script::Script;
 
 /// Adds events to a stream and publishes them.
-pub(in crate::redis) static STORE_AND_PUBLISH: Script = Script::new(include_str!("store_and_publish.lua"));
+pub(in crate::redis) static STORE_AND_PUBLISH: Script =
+    Script::new(concat!(include_str!("shared/publish_to.lua"), include_str!("store_and_publish.lua")));
 /// Adds one event, keeps it and publishes it, as far as that was asked for.
-pub(in crate::redis) static PERSIST: Script =
-    Script::new(concat!(include_str!("shared/add_capped.lua"), include_str!("persist.lua")));
+pub(in crate::redis) static PERSIST: Script = Script::new(concat!(
+    include_str!("shared/publish_to.lua"),
+    include_str!("shared/add_capped.lua"),
+    include_str!("persist.lua")
+));
 
 /// Events in one call at the most. More would save little and hold the server up.
 pub(in crate::redis) const MAX_EVENTS: usize = 64;

@@ -3,7 +3,7 @@
 -- channel, the message and the values of the fields.
 -- Answers two things for each event: its id and how many received it; or nothing and why it was refused;
 -- or its id and why it was not published.
-local pcall, key, args = redis.pcall, KEYS[1], ARGV
+local pcall, byte, key, args = redis.pcall, string.byte, KEYS[1], ARGV
 local cap, count, total = args[1], tonumber(args[2]), #args
 local a, b, c, d, e, f, g, h = unpack(args, 3, 2 + count)
 local answer, n = {}, 0
@@ -31,7 +31,12 @@ for i = 3 + count, total, 2 + count do
   if type(id) == 'table' then
     answer[n + 1], answer[n + 2] = false, id.err
   else
-    local receivers = pcall('PUBLISH', args[i], args[v])
+    local receivers
+    if byte(args[i], 1) == 0 then
+      receivers = publish_to(args[i], args[v])
+    else
+      receivers = pcall('PUBLISH', args[i], args[v])
+    end
     answer[n + 1] = id
     answer[n + 2] = type(receivers) == 'table' and receivers.err or receivers
   end

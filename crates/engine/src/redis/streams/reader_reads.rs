@@ -111,7 +111,7 @@ impl GroupReaderSession {
     fn answer(&self, read: &Read, reply: &[u8]) -> Result<Result<Vec<ReceivedEntry>, BusError>, BusError> {
         let mut arrivals = Vec::new();
         let mut unknown = false;
-        let (codec, instance) = (self.context.config.codec, self.context.origin.instance_id());
+        let (codec, instance) = (&self.context.config.codec, self.context.origin.instance_id());
         let mut shapes = self.context.shapes.lock();
         let answer = visit(reply, |name, id, fields| {
             let Some(stream) = read.streams.iter().find(|stream| stream.as_bytes() == name) else {

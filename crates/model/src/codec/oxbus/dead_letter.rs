@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use crate::codec::dead_letter::DeadLetter;
-use crate::codec::oxbus::entry;
 use crate::stream_store::{ConsumerId, DeadLetterEntry, EntryId, Fields, StoredEntry};
 use crate::time;
 
@@ -39,8 +38,9 @@ pub fn fields(member: &ConsumerId, letter: &DeadLetterEntry, time_ms: u64) -> Fi
     named.map(|(name, value)| (name.as_bytes().into(), value.as_bytes().into())).collect()
 }
 
-/// Reads a dead letter. What it does not tell is left empty, and its time is that of its id.
-pub fn read(stored: StoredEntry) -> DeadLetter {
+/// Reads a dead letter. What it does not tell is left empty, and its time is that of its id. `event` gives the event of the
+/// fields of the original entry, as JSON, and its id.
+pub fn read(stored: StoredEntry, event: impl FnOnce(&Fields, EntryId) -> Option<String>) -> DeadLetter {
     let prefixed = |name: &[u8]| name.starts_with(PREFIX.as_bytes());
     let (own, fields): (Fields, Fields) = stored.fields.into_iter().partition(|(name, _)| prefixed(name));
     let told = |wanted: &str| {
@@ -49,7 +49,7 @@ pub fn read(stored: StoredEntry) -> DeadLetter {
     };
     let message_id = told(ID);
     let original = EntryId::from_bytes(message_id.as_bytes()).unwrap_or(stored.id);
-    let event = entry::read(fields.iter().map(|(name, value)| (&**name, &**value)), original, None).ok();
+    let event_json = event(&fields, original);
     DeadLetter {
         id: stored.id,
         stream: told(STREAM),
@@ -60,7 +60,7 @@ pub fn read(stored: StoredEntry) -> DeadLetter {
         reason: told(REASON),
         error: error(told(ERROR)),
         time_ms: time(&told(TIME)).unwrap_or(stored.id.ms),
-        event_json: event.map(|read| read.event.json.into_owned()),
+        event_json,
         fields,
     }
 }

@@ -187,8 +187,11 @@ fn read_realtime(r: &mut Reader) -> Result<Realtime, BusError> {
 }
 
 /// Reads `deadLetter`.
-pub(super) fn read_dead_letter(r: &mut Reader) -> Result<DeadLetterConfig, BusError> {
-    let d = DeadLetterConfig::default();
+pub(super) fn read_dead_letter(r: &mut Reader, suffix: Option<&str>) -> Result<DeadLetterConfig, BusError> {
+    let mut d = DeadLetterConfig::default();
+    if let Some(suffix) = suffix {
+        d.suffix = suffix.to_owned();
+    }
     let Some(mut r) = r.object("deadLetter")? else { return Ok(d) };
     let config = DeadLetterConfig {
         enabled: r.boolean("enabled")?.unwrap_or(d.enabled),

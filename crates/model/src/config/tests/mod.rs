@@ -5,6 +5,7 @@ mod observing;
 mod refused;
 mod secrets;
 mod sentinel;
+mod wires;
 
 use serde_json::{Value, json};
 

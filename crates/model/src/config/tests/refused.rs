@@ -17,8 +17,6 @@ fn bad_configurations_are_named() {
         (json!({"mode": "x"}), "mode: expected 'redis' or 'memory' or 'hybrid', got \"x\"".into()),
         (json!({"mode": null}), "mode: expected 'redis' or 'memory' or 'hybrid', got null".into()),
         (json!({"lease": 99}), "lease: expected an integer from 100 to 86400000, got 99".into()),
-        (json!({"wire": "spine"}), "wire: a format other than 'oxbus' is not available in this release".into()),
-        (json!({"wire": {}}), "wire: a format other than 'oxbus' is not available in this release".into()),
         (json!({"pubsub": 0}), "pubsub: expected true or false, got a number".into()),
         (json!({"memory": ""}), "memory: must not be empty".into()),
         (json!({"channelPrefix": "x".repeat(257)}), "channelPrefix: has at most 256 bytes, not 257".into()),

@@ -147,7 +147,7 @@ impl World {
         for stream in read.streams.iter() {
             match self.store.read_group(stream, &read.group, &read.consumer, read.limit, now) {
                 Ok(entries) => {
-                    let read = |e| ReceivedEntry::pending(Codec::Oxbus, stream.clone(), e, "me");
+                    let read = |e| ReceivedEntry::pending(&Codec::Oxbus, stream.clone(), e, "me");
                     arrivals.extend(entries.into_iter().map(read));
                 }
                 Err(error) => return Some(Err(error)),

@@ -8,10 +8,16 @@
 //! # Layout
 //!
 //! - this file: [`Router`]; `feeds`: which subscriptions a server subscription feeds
+//! - `routes`: which subscriptions a message goes to
+//! - `by_rule`: subscriptions where rules say on which channels events come; `entry`: one pattern of a subscription
 //! - `memberships`: the rooms and users that were joined
 
+mod by_rule;
+mod entry;
 mod feeds;
 mod memberships;
+mod route;
+mod routes;
 #[cfg(test)]
 mod tests;
 
@@ -22,29 +28,16 @@ use std::sync::Arc;
 // flood the table with collisions.
 use rustc_hash::FxHashMap as HashMap;
 
-use crate::routing::channel::{Audience, BROADCAST, Channels};
-use crate::routing::pattern;
+use crate::codec::ChannelRules;
+use crate::routing::channel::{BROADCAST, Channels};
+use by_rule::ByRule;
+use entry::Entry;
 use feeds::Feeds;
 use memberships::Memberships;
 
+pub use route::Route;
+
 pub use crate::routing::server_subscription::{ServerSubscription, ServerSubscriptionRef};
-
-/// One pattern of a subscription, and the server subscription that feeds it.
-#[derive(Clone, Debug)]
-struct Entry {
-    pattern: Box<str>,
-    server_subscription: ServerSubscription,
-    by_channel: bool,
-}
-
-/// A subscription that a message goes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Route {
-    /// The subscription.
-    pub subscription: u32,
-    /// Which of its patterns matched.
-    pub pattern: u32,
-}
 
 /// The table of subscriptions of one client.
 #[derive(Debug)]
@@ -61,9 +54,15 @@ pub struct Router {
     /// Subscriptions that no server subscription feeds: they get what this client publishes itself, and no more.
     local_only: BTreeSet<u32>,
     subscriptions: HashMap<u32, Vec<Entry>>,
+    by_rule: ByRule,
 }
 
 impl Router {
+    /// An empty table where events go to the channels that the rules name, if there are any.
+    pub fn with_rules(channels: Channels, rules: Option<Arc<ChannelRules>>) -> Self {
+        Router { by_rule: ByRule::new(rules), ..Router::new(channels) }
+    }
+
     /// An empty table for a bus with these channels.
     pub fn new(channels: Channels) -> Self {
         let broadcast = ServerSubscription::Channel(channels.named(BROADCAST).into_bytes().into());
@@ -76,6 +75,7 @@ impl Router {
             listeners: BTreeSet::new(),
             local_only: BTreeSet::new(),
             subscriptions: HashMap::default(),
+            by_rule: ByRule::default(),
         }
     }
 
@@ -87,15 +87,21 @@ impl Router {
         by_channel: bool,
     ) -> Vec<ServerSubscription> {
         let entries: Vec<Entry> = patterns.iter().map(|p| self.entry(p, by_channel)).collect();
-        for (index, entry) in (0u32..).zip(&entries) {
+        for (index, entry) in (0u32..).zip(&entries).filter(|(_, entry)| !entry.by_rule) {
             self.feeds_mut(&entry.server_subscription).add(subscription, index);
+        }
+        let by_rule = (0u32..).zip(&entries).filter(|(_, entry)| entry.by_rule);
+        let by_rule = by_rule.map(|(index, entry)| (index, &*entry.pattern));
+        let ruled = self.by_rule.add(subscription, self.channels.prefix(), by_rule);
+        for server_subscription in &ruled {
+            self.feeds_mut(server_subscription);
         }
         if entries.iter().any(|e| !e.by_channel) {
             self.listeners.insert(subscription);
             let broadcast = self.broadcast.clone();
             self.feeds_mut(&broadcast);
         }
-        let server_subscriptions = self.server_subscriptions_of(&entries);
+        let server_subscriptions = self.server_subscriptions_of(&entries, ruled);
         self.subscriptions.insert(subscription, entries);
         server_subscriptions
     }
@@ -113,11 +119,13 @@ impl Router {
         if self.local_only.remove(&subscription) {
             return Vec::new();
         }
-        let mut unused = self.server_subscriptions_of(&entries);
+        let ruled = self.by_rule.remove(subscription);
+        let mut unused = self.server_subscriptions_of(&entries, ruled);
         self.listeners.remove(&subscription);
         unused.retain(|server_subscription| {
             let heard = (*server_subscription == self.broadcast && !self.listeners.is_empty())
-                || self.is_joined(server_subscription.into());
+                || self.is_joined(server_subscription.into())
+                || self.by_rule.needs(server_subscription.into());
             let feeds = self.feeds_mut(server_subscription);
             feeds.remove(subscription);
             let empty = feeds.is_empty() && !heard;
@@ -136,6 +144,7 @@ impl Router {
         self.listeners = BTreeSet::new();
         self.local_only = BTreeSet::new();
         self.memberships = Memberships::default();
+        self.by_rule.clear();
         let channels = std::mem::take(&mut self.by_channel).into_keys().map(ServerSubscription::Channel);
         let patterns = std::mem::take(&mut self.by_pattern).into_keys().map(ServerSubscription::Pattern);
         channels.chain(patterns).collect()
@@ -214,12 +223,14 @@ impl Router {
                 Some(&*entry.pattern)
             });
         fed.chain(self.joined_by(server_subscription.into()))
+            .chain(self.by_rule.patterns(server_subscription.into()))
     }
 
     /// Whether some pattern that `server_subscription` feeds addresses channels, not event types, or it was joined
     /// for a room or a user.
     pub fn addresses_channels(&self, server_subscription: &ServerSubscription) -> bool {
         self.is_joined(server_subscription.into())
+            || self.by_rule.needs(server_subscription.into())
             || self.feeds(server_subscription.into()).into_iter().flat_map(Feeds::iter).any(|(s, i)| {
                 let entries = self.subscriptions.get(&s);
                 let entry = entries.zip(usize::try_from(i).ok()).and_then(|(entries, i)| entries.get(i));
@@ -252,120 +263,11 @@ impl Router {
         (self.subscriptions.len(), globs.count())
     }
 
-    /// Appends to `routes` the subscriptions that a message of `channel` which came for `server_subscription` goes
-    /// to, as far as its channel tells. True when others may hear it, by its type: [`Router::route_listeners`].
-    ///
-    /// Called for each server subscription that the message came for, the two name every matching
-    /// subscription exactly once in all.
-    pub fn route(
-        &self,
-        server_subscription: ServerSubscriptionRef<'_>,
-        channel: &[u8],
-        routes: &mut Vec<Route>,
-    ) -> bool {
-        let Some(feeds) = self.feeds(server_subscription) else { return false };
-        let audience = self.channels.audience(channel);
-        for (subscription, pattern) in feeds.iter() {
-            let Some(entries) = self.subscriptions.get(&subscription) else { continue };
-            if Self::first_match(entries, channel, audience, pattern) {
-                routes.push(Route { subscription, pattern });
-            }
-        }
-        // Only the broadcast channel, and those that were joined, have listeners.
-        match audience {
-            Some(Audience::Everyone) => ServerSubscriptionRef::from(&self.broadcast) == server_subscription,
-            Some(Audience::Room(_) | Audience::User(_)) => self.is_joined(server_subscription),
-            _ => false,
-        }
-    }
-
-    /// Appends the subscriptions that an event of this client goes to when it is handed to them without the
-    /// server, each exactly once: those that [`Router::route`] and [`Router::route_listeners`] name for all server
-    /// subscriptions for which the message would come, and those that have none. Returns how many it leaves out, as
-    /// all that have joined its room here are among `except`.
-    pub fn route_local(
-        &self,
-        channel: &[u8],
-        event_type: &str,
-        except: &[String],
-        routes: &mut Vec<Route>,
-    ) -> u64 {
-        let audience = self.channels.audience(channel);
-        let mut heard = self.route(ServerSubscriptionRef::Channel(channel), channel, routes);
-        for name in self.by_pattern.keys().filter(|name| pattern::matches(name, channel)) {
-            heard |= self.route(ServerSubscriptionRef::Pattern(name), channel, routes);
-        }
-        // Those without a server subscription have asked for no broadcasts, and hear them all the same.
-        heard |= audience == Some(Audience::Everyone);
-        let left_out = self.leaves_out(channel, except);
-        let from = routes.len();
-        if heard {
-            self.route_listeners(channel, event_type, routes);
-        }
-        let mut left = 0;
-        if left_out {
-            left = routes.len() - from;
-            routes.truncate(from);
-        }
-        for subscription in &self.local_only {
-            let Some(entries) = self.subscriptions.get(subscription) else { continue };
-            let takes = |e: &Entry| Self::takes(e, audience) && e.server_subscription.matches(channel);
-            let hears = |e: &Entry| heard && Self::hears(e, event_type);
-            let taking = entries.iter().position(takes);
-            let first = taking.or_else(|| entries.iter().position(hears));
-            let Some(pattern) = first.and_then(|index| u32::try_from(index).ok()) else { continue };
-            if taking.is_none() && left_out {
-                left += 1;
-            } else {
-                routes.push(Route { subscription: *subscription, pattern });
-            }
-        }
-        left as u64
-    }
-
-    /// Appends the subscriptions by type that hear a broadcast, or an event of what this client has joined.
-    pub fn route_listeners(&self, channel: &[u8], event_type: &str, routes: &mut Vec<Route>) {
-        for subscription in &self.listeners {
-            let Some(entries) = self.subscriptions.get(subscription) else { continue };
-            // A pattern that addresses the channel itself has taken the message already.
-            if entries.iter().any(|e| e.by_channel && e.server_subscription.matches(channel)) {
-                continue;
-            }
-            if let Some((pattern, _)) = (0u32..).zip(entries).find(|(_, e)| Self::hears(e, event_type)) {
-                routes.push(Route { subscription: *subscription, pattern });
-            }
-        }
-    }
-
-    /// Whether the pattern at `index` is the one through which its subscription takes messages of `channel`:
-    /// the first, in its own order, that the server feeds with them.
-    fn first_match(entries: &[Entry], channel: &[u8], audience: Option<Audience<'_>>, index: u32) -> bool {
-        let Ok(index) = usize::try_from(index) else { return false };
-        entries.get(index).is_some_and(|e| Self::takes(e, audience))
-            && !entries[..index]
-                .iter()
-                .any(|e| Self::takes(e, audience) && e.server_subscription.matches(channel))
-    }
-
-    /// Whether a pattern takes messages of such a channel, where it matches.
-    fn takes(entry: &Entry, audience: Option<Audience<'_>>) -> bool {
-        entry.by_channel || matches!(audience, Some(Audience::Type(_)))
-    }
-
-    /// Whether a pattern by type is for events of this type.
-    fn hears(entry: &Entry, event_type: &str) -> bool {
-        !entry.by_channel && pattern::matches(entry.pattern.as_bytes(), event_type.as_bytes())
-    }
-
     fn entry(&self, pattern_text: &str, by_channel: bool) -> Entry {
-        let server_subscription = if pattern::is_glob(pattern_text.as_bytes()) {
-            let glob = format!("{}{}", pattern::escape(self.channels.prefix()), pattern_text);
-            ServerSubscription::Pattern(glob.into_bytes().into())
-        } else {
-            ServerSubscription::Channel(self.channels.named(pattern_text).into_bytes().into())
-        };
+        let server_subscription = ServerSubscription::under(self.channels.prefix(), pattern_text);
         let by_channel = by_channel || Channels::addresses_channels(pattern_text);
-        Entry { pattern: pattern_text.into(), server_subscription, by_channel }
+        let by_rule = !by_channel && self.by_rule.is_used();
+        Entry { pattern: pattern_text.into(), server_subscription, by_channel, by_rule }
     }
 
     fn feeds(&self, server_subscription: ServerSubscriptionRef<'_>) -> Option<&Feeds> {
@@ -387,10 +289,15 @@ impl Router {
         self.table_mut(server_subscription).entry(name.clone()).or_insert_with(Feeds::new)
     }
 
-    fn server_subscriptions_of(&self, entries: &[Entry]) -> Vec<ServerSubscription> {
+    fn server_subscriptions_of(
+        &self,
+        entries: &[Entry],
+        ruled: Vec<ServerSubscription>,
+    ) -> Vec<ServerSubscription> {
         let mut server_subscriptions: Vec<ServerSubscription> = Vec::with_capacity(entries.len() + 1);
         let listens = entries.iter().any(|e| !e.by_channel).then(|| self.broadcast.clone());
-        for server_subscription in entries.iter().map(|e| e.server_subscription.clone()).chain(listens) {
+        let of_entries = entries.iter().filter(|e| !e.by_rule).map(|e| e.server_subscription.clone());
+        for server_subscription in of_entries.chain(ruled).chain(listens) {
             if !server_subscriptions.contains(&server_subscription) {
                 server_subscriptions.push(server_subscription);
             }

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::routing::pattern;
 
 fn router() -> Router {
     Router::new(Channels::new("p:"))
@@ -21,7 +22,7 @@ fn deliver(router: &Router, to: &str, event_type: &str) -> Vec<(u32, u32)> {
     let patterns = router.by_pattern.keys().map(|n| ServerSubscription::Pattern(n.clone()));
     for server_subscription in channels.chain(patterns).filter(|w| w.matches(to.as_bytes())) {
         if router.route((&server_subscription).into(), to.as_bytes(), &mut routes) {
-            router.route_listeners(to.as_bytes(), event_type, &mut routes);
+            router.route_listeners((&server_subscription).into(), to.as_bytes(), event_type, &mut routes);
         }
     }
     routes.sort_by_key(|r| (r.subscription, r.pattern));
@@ -226,4 +227,67 @@ proptest! {
         }
         prop_assert_eq!(local.counts(), (0, 0));
     }
+}
+
+/// A router where events go to the channels of rules.
+fn ruled(rules: &str) -> Router {
+    let wire = format!(
+        r#"{{"redis":"redis://h","wire":{{"fields":{{"write":{{"type":"type","id":"id","data":"data"}}}},"channels":{rules}}}}}"#
+    );
+    let config = crate::config::Config::resolve(&wire, &crate::config::Environment::default()).unwrap();
+    Router::with_rules(Channels::new("p:"), config.codec.channels().cloned())
+}
+
+#[test]
+fn rules_say_what_a_pattern_subscribes_to() {
+    let mut r = ruled(
+        r#"[{"events":"a.*","to":["a:{data.x}","a:{data.x}:{type}"]},{"events":"b","to":"b*:all"},{"events":"c.*","to":"c/{type}"}]"#,
+    );
+    assert_eq!(add(&mut r, 1, &["a.x"]), [glob("p:a:*"), glob("p:a:*:a.x"), channel("p:broadcast")]);
+    assert_eq!(add(&mut r, 2, &["b"]), [channel("p:b*:all"), channel("p:broadcast")]);
+    assert_eq!(
+        add(&mut r, 3, &["c.d", "c.e*"]),
+        [channel("p:c/c.d"), glob("p:c/c.e*"), channel("p:broadcast")]
+    );
+    assert_eq!(add(&mut r, 4, &["other"]), [channel("p:other"), channel("p:broadcast")]);
+    assert_eq!(add(&mut r, 5, &["room:1"]), [channel("p:room:1")]);
+    let all = ["p:a:*", "p:a:*:*", "p:c/*", "p:*"].map(glob);
+    let wanted = add(&mut r, 6, &["*"]);
+    assert!(
+        all.iter().all(|one| wanted.contains(one)) && wanted.contains(&channel("p:b*:all")),
+        "{wanted:?}"
+    );
+    assert!(r.addresses_channels(&glob("p:a:*")), "its messages cannot be told by their channel");
+    let patterns: Vec<&str> = r.patterns(&glob("p:a:*")).collect();
+    assert_eq!(patterns, ["a.x", "*"]);
+
+    assert_eq!(r.remove(1), [glob("p:a:*:a.x")]);
+    for subscription in 2..=6 {
+        r.remove(subscription);
+    }
+    assert!(r.by_channel.is_empty() && r.by_pattern.is_empty());
+}
+
+#[test]
+fn by_rules_a_message_goes_to_each_subscription_of_its_type_once_per_channel() {
+    let mut r = ruled(
+        r#"[{"events":"a.*","to":["a:{data.x}","a:{data.x}:more"]},{"events":"b","to":"a:{data.y}:more"}]"#,
+    );
+    add(&mut r, 1, &["a.x", "a.*"]);
+    add(&mut r, 2, &["*"]);
+    add(&mut r, 3, &["b"]);
+    add(&mut r, 4, &["room:1", "a.y"]);
+    r.add(5, &["a:*".into(), "*".into()], true);
+    r.add_local(6, &["a.*".into()], false);
+    r.join("room:2", &"m".into());
+    assert_eq!(deliver(&r, "p:a:7", "a.x"), [(1, 0), (2, 0), (5, 0)]);
+    assert_eq!(deliver(&r, "p:a:7:more", "a.y"), [(1, 1), (2, 0), (4, 1), (5, 0)]);
+    assert_eq!(deliver(&r, "p:a:7:more", "b"), [(2, 0), (3, 0), (5, 0)]);
+    assert_eq!(deliver(&r, "p:a:7", "c"), [(2, 0), (5, 0)]);
+    assert_eq!(deliver(&r, "p:c", "c"), [(2, 0), (5, 1)]);
+    assert_eq!(deliver(&r, "p:room:1", "a.y"), [(4, 0), (5, 1)]);
+    assert_eq!(deliver(&r, "p:room:2", "a.y"), [(1, 1), (2, 0), (4, 1), (5, 1)]);
+    assert_eq!(deliver(&r, "p:broadcast", "b"), [(2, 0), (3, 0), (5, 1)]);
+    assert_eq!(deliver_locally(&r, "p:a:7", "a.x"), [(1, 0), (2, 0), (5, 0), (6, 0)]);
+    assert_eq!(deliver_locally(&r, "p:room:1", "a.y"), [(4, 0), (5, 1)]);
 }

@@ -18,7 +18,7 @@ impl Streams {
         letters: &[DeadLetterEntry],
         now_ms: u64,
     ) -> Result<Response, BusError> {
-        let codec = self.codec;
+        let codec = self.codec.clone();
         let (log, group) = self.group_of(member)?;
         let (mut buried, mut lost) = (Vec::new(), Lost::default());
         for letter in letters {

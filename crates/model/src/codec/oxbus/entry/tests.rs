@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::codec::Codec;
 use crate::codec::dead_letter::DeadLetter;
 use crate::codec::decoded::{DecodedEntry, Missing};
 use crate::codec::new_event::{Metadata, NewEvent, Origin};
@@ -218,7 +219,7 @@ fn a_dead_letter_is_read_as_it_is_written() {
     let letter = DeadLetterEntry { id, attempts: 4, reason: "failed", error: error.to_string().into() };
     let original = written(&Origin::new("s", "i"), None);
     let all: Fields = original.iter().cloned().chain(dead_letter::fields(&member, &letter, 99)).collect();
-    let read = dead_letter::read(entry(all));
+    let read = Codec::Oxbus.read_dead_letter(entry(all));
     let event = read_event(&original);
     assert_eq!(
         read,
@@ -244,7 +245,7 @@ fn read_event(fields: &Fields) -> DecodedEntry<'_> {
 
 #[test]
 fn a_dead_letter_of_others_is_read_as_far_as_it_goes() {
-    let read = |pairs| dead_letter::read(entry(fields(pairs)));
+    let read = |pairs| Codec::Oxbus.read_dead_letter(entry(fields(pairs)));
     let bare = read(&[("a", "b")]);
     assert_eq!((&*bare.stream, &*bare.message_id, bare.attempts, bare.time_ms), ("", "", 0, ID.ms));
     assert_eq!((bare.error, bare.event_json), (json!({"name": "Error", "message": ""}), None));
@@ -327,6 +328,6 @@ proptest! {
                 }
             }
         }
-        dead_letter::read(entry(pairs().map(|(name, value)| (name.into(), value.into())).collect()));
+        Codec::Oxbus.read_dead_letter(entry(pairs().map(|(name, value)| (name.into(), value.into())).collect()));
     }
 }

@@ -210,7 +210,7 @@ impl Schedule {
             p.consumer.disconnected(p.key);
             p.consumer.connected(p.key);
         } else {
-            let received = |entry| ReceivedEntry::pending(Codec::Oxbus, stream.clone(), entry, "me");
+            let received = |entry| ReceivedEntry::pending(&Codec::Oxbus, stream.clone(), entry, "me");
             p.consumer.arrived(p.key, entries.into_iter().map(received).collect(), self.world.now);
         }
     }

@@ -1,0 +1,278 @@
+//! Formats that are data: which place of a foreign message holds what of an event, on which channels it goes, and what the
+//! fields of an entry are. One reader and one writer serve them all, those with a name and those that users make.
+//!
+//! # Layout
+//!
+//! - this file: [`Format`]; [`source`]: what of an event stands in a place; `tree`: the places by the objects around them
+//! - `writing`, `reading`: both ways; `entries`: the fields of entries
+//! - [`channels`]: rules for the channels of an event, and what a pattern subscribes to
+//! - `own`: a format that a user describes
+
+pub(in crate::codec) mod channels;
+mod entries;
+mod own;
+mod reading;
+pub(in crate::codec) mod source;
+#[cfg(test)]
+pub(in crate::codec) mod tests;
+mod tree;
+mod writing;
+
+use std::sync::Arc;
+
+use crate::BusError;
+use crate::codec::decoded::{Decoded, DecodedEntry, Foreign, Missing};
+use crate::codec::field_names::FieldNames;
+use crate::codec::json::{Scanner, whole};
+use crate::codec::new_event::{NewEvent, Origin};
+use crate::codec::outline::Shapes;
+use crate::codec::oxbus;
+use crate::error::ErrorKind;
+use crate::stream_store::EntryId;
+use channels::ChannelRules;
+use entries::Entries;
+pub(in crate::codec) use own::read as read_own;
+use reading::{Around, Found};
+use source::Source;
+use tree::Tree;
+use writing::Writing;
+
+/// A format of messages and entries.
+#[derive(Debug)]
+pub struct Format {
+    /// The name, or the JSON of a format of a user's own. It tells formats apart.
+    name: Box<str>,
+    body: Body,
+    /// Whether the channel names the type of a message that does not.
+    type_from_channel: bool,
+    /// Where events go that are for subscribers of their type; `None`: to the prefix and the type.
+    channels: Option<Arc<ChannelRules>>,
+    /// The fields of entries; `None`: those of Oxbus.
+    entries: Option<Entries>,
+    field_names: &'static FieldNames,
+    /// What is so of the format whatever an event says.
+    traits: Traits,
+}
+
+/// What holds for a format.
+#[derive(Clone, Copy, Debug)]
+pub struct Traits {
+    /// Whether events are published live at all.
+    pub live: bool,
+    /// Whether a message tells who has published it, so that a client knows its own.
+    pub names_publisher: bool,
+    /// Whether a message names its type; if not, it can go only to the channel of its type, and not be kept by its id.
+    pub names_type: bool,
+    /// Before every channel where the configuration has no prefix.
+    pub channel_prefix: &'static str,
+    /// Behind the name of a stream in that of its dead letters, where the configuration does not say.
+    pub dead_letter_suffix: Option<&'static str>,
+}
+
+impl Default for Traits {
+    fn default() -> Self {
+        Traits {
+            live: true,
+            names_publisher: true,
+            names_type: true,
+            channel_prefix: "",
+            dead_letter_suffix: None,
+        }
+    }
+}
+
+/// What a message is.
+#[derive(Debug)]
+enum Body {
+    /// A JSON object.
+    Object { writing: Writing, tree: Tree },
+    /// The data and nothing else: JSON, or a text that is no JSON.
+    Data,
+}
+
+/// What a format is made of.
+#[derive(Default)]
+pub(in crate::codec) struct Parts<'a> {
+    pub(in crate::codec) name: &'a str,
+    /// The places of a message that is written, in their order. None: it is the data.
+    pub(in crate::codec) write: &'a [(&'a str, Source)],
+    /// Where the parts of an event are read from.
+    pub(in crate::codec) read: &'a [(&'a str, Source)],
+    pub(in crate::codec) type_from_channel: bool,
+    pub(in crate::codec) channels: Option<ChannelRules>,
+    pub(in crate::codec) traits: Traits,
+}
+
+impl Format {
+    /// A format of these parts, whose entries are those of Oxbus.
+    pub(in crate::codec) fn new(parts: Parts<'_>) -> Format {
+        let Parts { name, write, read, type_from_channel, channels, traits } = parts;
+        let body = match write {
+            [] => Body::Data,
+            _ => Body::Object { writing: Writing::new(write), tree: Tree::of(read) },
+        };
+        Format {
+            name: name.into(),
+            body,
+            type_from_channel,
+            channels: channels.map(Arc::new),
+            entries: None,
+            field_names: &oxbus::FIELD_NAMES,
+            traits,
+        }
+    }
+
+    /// The same with entries of its own: how each field is written, and where the parts of an event are read from.
+    pub(in crate::codec) fn with_entries(
+        mut self,
+        write: &[(&'static str, Option<Source>)],
+        read: &[(&str, Source)],
+        field_names: &'static FieldNames,
+    ) -> Format {
+        self.entries = Some(Entries::new(write, Tree::of(read)));
+        self.field_names = field_names;
+        self
+    }
+
+    /// Its name; of a format of a user's own, its JSON.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What holds for it.
+    pub fn traits(&self) -> Traits {
+        self.traits
+    }
+
+    /// Where events go; `None`: to the prefix and their type.
+    pub fn channels(&self) -> Option<&Arc<ChannelRules>> {
+        self.channels.as_ref()
+    }
+
+    /// Gives the fields of an entry to `out`; false, and nothing, where they are those of Oxbus.
+    pub(in crate::codec) fn write_entry(
+        &self,
+        out: &mut impl FnMut(&[u8], &[u8]),
+        origin: &Origin,
+        event: &NewEvent<'_>,
+    ) -> bool {
+        let Some(entries) = &self.entries else { return false };
+        entries.write(|message| self.write_message(message, origin, event), out, origin, event);
+        true
+    }
+
+    /// Reads an entry; entries of Oxbus are read as well.
+    pub(in crate::codec) fn read_entry<'a>(
+        &self,
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        id: EntryId,
+        shapes: Option<&mut Shapes>,
+    ) -> Result<DecodedEntry<'a>, String> {
+        match &self.entries {
+            Some(entries) => entries.read(fields, id, shapes),
+            None => oxbus::entry::read(fields, id, shapes),
+        }
+    }
+
+    pub(in crate::codec) fn field_names(&self) -> &'static FieldNames {
+        self.field_names
+    }
+
+    /// Accepts an event that is to be written.
+    ///
+    /// # Errors
+    /// `INVALID_DATA` for data that has no place in this format, and for a field of an entry that has no value.
+    pub(in crate::codec) fn check(
+        &self,
+        origin: &Origin,
+        event: &NewEvent<'_>,
+        stored: bool,
+    ) -> Result<(), BusError> {
+        if let Body::Object { writing, .. } = &self.body
+            && writing.spreads_data()
+        {
+            check_spread(writing, event.data)?;
+        }
+        match &self.entries {
+            Some(entries) if stored => entries.check(origin, event),
+            _ => Ok(()),
+        }
+    }
+
+    /// Appends a message to `out`.
+    pub(in crate::codec) fn write_message(&self, out: &mut Vec<u8>, origin: &Origin, event: &NewEvent<'_>) {
+        match &self.body {
+            Body::Object { writing, .. } => writing.write(out, origin, event),
+            Body::Data => out.extend_from_slice(event.data.as_bytes()),
+        }
+    }
+
+    /// Reads a message that came on the channel `on`, which is given without the prefix and may be empty.
+    pub(in crate::codec) fn read_message<'a>(
+        &self,
+        message: &'a [u8],
+        on: &[u8],
+        missing: impl FnOnce() -> Missing,
+        shapes: Option<&mut Shapes>,
+    ) -> Result<Decoded<'a>, Foreign> {
+        let text = std::str::from_utf8(message).map_err(|_| Foreign::NotText)?;
+        let channel = std::str::from_utf8(on).ok().filter(|on| self.type_from_channel && !on.is_empty());
+        let around = Around { event_type: channel };
+        match &self.body {
+            Body::Object { tree, .. } => {
+                let found = reading::find(tree, text, shapes).map_err(|_| Foreign::NotObject)?;
+                found.event(&around, missing)
+            }
+            Body::Data => {
+                let event_type = channel.ok_or(Foreign::NoType)?;
+                let Some(shapes) = shapes else { return data_alone(text, None, &around, missing) };
+                let mut scanner = Scanner::new(text);
+                scanner.space();
+                let read =
+                    shapes.read(&mut scanner, event_type).and_then(|read| scanner.end().map(|()| read));
+                match read {
+                    Ok((data, outline)) => Found::data(data, outline).event(&around, missing),
+                    Err(_) => data_alone(text, None, &around, missing),
+                }
+            }
+        }
+    }
+}
+
+/// A message that is its data: JSON, or else a text.
+fn data_alone<'a>(
+    text: &str,
+    outline: Option<crate::codec::outline::Outline>,
+    around: &Around<'_>,
+    missing: impl FnOnce() -> Missing,
+) -> Result<Decoded<'a>, Foreign> {
+    match whole(text) {
+        Ok(data) => Found::data(data, outline).event(around, missing),
+        Err(_) => Found::data(&reading::string_of(text), None).event(around, missing),
+    }
+}
+
+/// Accepts data whose members stand among those of the message.
+fn check_spread(writing: &Writing, data: &str) -> Result<(), BusError> {
+    let refused = |path: String, message: &str| BusError::at(ErrorKind::InvalidData, path, message);
+    let mut taken = None;
+    let mut scanner = Scanner::new(data);
+    let read = scanner.object(|scanner, name| {
+        let name = name.lossy();
+        if taken.is_none() && writing.top_names().any(|own| *own == *name) {
+            taken = Some(name.into_owned());
+        }
+        scanner.value().map(drop)
+    });
+    match (read, taken) {
+        (Err(_), _) => {
+            let message = "must be an object: this wire puts its members among those of the message";
+            Err(refused("data".to_owned(), message))
+        }
+        (Ok(()), Some(name)) => {
+            let message = "this wire has a member of that name for something else";
+            Err(refused(format!("data.{name}"), message))
+        }
+        (Ok(()), None) => Ok(()),
+    }
+}
