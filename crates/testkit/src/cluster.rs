@@ -3,6 +3,7 @@
 mod builder;
 mod joining;
 mod moving;
+mod publishes;
 mod set;
 mod settings;
 mod view;

@@ -6,7 +6,7 @@ use oxbus_engine::Broker;
 use oxbus_testkit::{ClusterSet, RedisServer, RedisServerBuilder, SentinelSet, cluster};
 use serde_json::{Value, json};
 
-use crate::pool::Lease;
+use crate::pool::{Lease, NODE_TIMEOUT};
 use crate::support::Bus;
 
 /// What a transport can do beyond what every transport must.
@@ -192,8 +192,8 @@ impl Fixture {
         let started = match &self.servers {
             Some(Servers::Sentinel(_)) => Fixture::watched(settings).await,
             Some(Servers::Cluster(_)) => {
-                let set = ClusterSet::builder().node(settings).replicas(0).start().await;
-                Servers::LastingCluster(Arc::new(set))
+                let set = ClusterSet::builder().node(settings).replicas(0).node_timeout(NODE_TIMEOUT);
+                Servers::LastingCluster(Arc::new(set.start().await))
             }
             _ if in_cluster_mode => Servers::One(Arc::new(cluster::one_server_of(settings).await)),
             _ => Servers::One(Arc::new(settings.start().await)),
@@ -256,11 +256,19 @@ impl Fixture {
     }
 
     /// Ends the broker and starts it again; empty, unless it is a [`Fixture::lasting`] one.
+    ///
+    /// # Panics
+    /// On a Cluster that other tests use afterwards: nodes take no commands for two seconds after a start.
     pub async fn restart(&self) {
-        for server in self.servers.as_ref().expect("the capability").masters() {
+        let servers = self.servers.as_ref().expect("the capability");
+        assert!(
+            !matches!(servers, Servers::Cluster(_)),
+            "the restart of a cluster that others use: see lasting()"
+        );
+        for server in servers.masters() {
             server.restart().await;
         }
-        if let Some(Servers::LastingCluster(set)) = &self.servers {
+        if let Servers::LastingCluster(set) = servers {
             set.settled().await;
         }
     }

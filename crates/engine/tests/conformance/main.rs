@@ -26,23 +26,18 @@ macro_rules! suite {
         suite!(@ memory: $($test)+);
         suite!(@ redis: $($test)+);
         suite!(@ sentinel: $($test)+);
-        suite!(@ cluster: #[ignore = "a Cluster is down for a moment now and then, and nobody knows why: docs/design/cluster.md"] $($test)+);
+        suite!(@ cluster: $($test)+);
         suite!(@ hybrid: $($test)+);
     };
-    (@ $transport:ident: $(#[$kept:meta])? $($test:ident)+) => {
-        suite!(# $transport, [$(#[$kept])?]: $($test)+);
-    };
-    (# $transport:ident, $kept:tt: $($test:ident)+) => {
+    (@ $transport:ident: $($test:ident)+) => {
         mod $transport {
-            $(suite!(! $transport, $kept, $test);)+
-        }
-    };
-    (! $transport:ident, [$(#[$kept:meta])?], $test:ident) => {
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        $(#[$kept])?
-        async fn $test() {
-            let fixture = crate::fixture::Fixture::$transport().await;
-            super::$test(&fixture).await;
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    let fixture = crate::fixture::Fixture::$transport().await;
+                    super::$test(&fixture).await;
+                }
+            )+
         }
     };
 }

@@ -7,7 +7,7 @@ use oxbus_testkit::ClusterSet;
 
 /// Nodes that wait for each other for longer than half of this connect anew, and what is published meanwhile is lost between
 /// them: on a busy machine that must not happen.
-const NODE_TIMEOUT: Duration = Duration::from_secs(30);
+pub const NODE_TIMEOUT: Duration = Duration::from_secs(30);
 
 static POOL: Mutex<Pool> = Mutex::new(Pool { free: Vec::new(), leased: 0, count: 0 });
 
@@ -48,6 +48,8 @@ impl Lease {
         }
         // Under load a node may find for a moment that it cannot reach the others.
         lease.set().settled().await;
+        // What the test before has published last may still be on its way from node to node.
+        lease.set().publishes_arrived().await;
         Arc::new(lease)
     }
 

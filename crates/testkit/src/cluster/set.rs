@@ -6,6 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::joining::{id_of, meet, replicate};
 use super::moving::{accept, connect, set_all, set_slots};
+use super::publishes::arrive;
 use super::settings::NodeSettings;
 use super::view::View;
 use super::{FAILOVER_LIMIT, KEYS_AT_ONCE, MIGRATE_LIMIT, PATIENCE, POLL, SLOTS_AT_ONCE};
@@ -172,6 +173,13 @@ impl ClusterSet {
             true
         })
         .await;
+    }
+
+    /// Waits until every node has heard what was published at any of them. A node sends the next message to another one only
+    /// when that has acknowledged the last, so that it is on its way for 40 ms.
+    pub async fn publishes_arrived(&self) {
+        let nodes: Vec<&RedisServer> = self.answering().collect();
+        eventually(PATIENCE, "what was published arrives", || async { arrive(&nodes).await.is_ok() }).await;
     }
 
     /// Moves a slot with its keys, one key after the other as all servers can: `IMPORTING` and `MIGRATING`, `MIGRATE` of its

@@ -1,7 +1,7 @@
 //! A supervised link: one connection at a time, driven until it breaks, then made again for ever.
 //!
-//! The link moves bytes and keeps time; what is written, what replies mean and when the peer counts
-//! as dead is the business of its [`Session`]; which server is connected to that of its [`Endpoint`].
+//! It moves bytes and keeps time. What is written, what replies mean and when the peer counts as dead is the business of its
+//! [`Session`]; which server is connected to that of its [`Endpoint`].
 
 use std::future::{Future, pending};
 use std::pin::{Pin, pin};
@@ -38,7 +38,7 @@ const READ_CHUNK: usize = 64 * 1024;
 /// After so many milliseconds without a panic the next one counts as the first.
 const FORGIVEN_AFTER_MS: u64 = 60_000;
 
-/// How long the link reads after writing has failed: what the server said before is there already.
+/// How long it reads after writing has failed: what the server said before is there already.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
 enum LinkMessage<I> {
@@ -207,11 +207,8 @@ impl<S: Session> Link<S> {
     fn delay(&mut self, error: &BusError) -> u64 {
         let delay = self.backoff.next(clock::random());
         // Only a person can mend these; trying fast would lock accounts and fill the server's log.
-        if server_error::action_of(error.kind) == Action::SlowRetry {
-            delay.max(SLOW_RETRY_MS)
-        } else {
-            delay
-        }
+        let is_slow = server_error::action_of(error.kind) == Action::SlowRetry;
+        if is_slow { delay.max(SLOW_RETRY_MS) } else { delay }
     }
 
     /// Waits for `delay` milliseconds, or until there is another server to connect to.
@@ -262,12 +259,12 @@ impl<S: Session> Link<S> {
         let mut superseded = self.endpoint.superseded(&self.id, Some(&address));
         let is_other_server = self.connected.replace(address.clone()).is_some_and(|last| last != address);
         let (mut reader, mut writer) = tokio::io::split(stream);
-        if let Some(notice) = notice {
-            self.context.events.notice(notice);
-        }
+        notice.into_iter().for_each(|notice| self.context.events.notice(notice));
         let opened = Opened { protocol, role_known, layout, is_other_server };
         self.session.opened(opened, self.context.clock.now_ms());
         let mut alarm = pin!(self.alarm());
+        // Why the server is to be left, once what was written is answered.
+        let mut leaving = None;
         // TLS may hold written bytes back until it is flushed.
         let mut unflushed = false;
         loop {
@@ -281,6 +278,9 @@ impl<S: Session> Link<S> {
             if self.session.deadline().is_some_and(|at| at <= now) {
                 self.session.tick(now)?;
             }
+            if let Some(error) = leaving.take_if(|_| self.session.is_answered()) {
+                return Err(error);
+            }
             self.set_alarm(alarm.as_mut());
             if buffer.is_empty() && buffer.capacity() > 4 * READ_CHUNK {
                 // A large message has passed, and its memory is given back.
@@ -293,7 +293,9 @@ impl<S: Session> Link<S> {
             let writing = !outgoing.is_empty();
             tokio::select! {
                 biased;
-                error = reason(&mut superseded), if superseded.is_some() => return Err(error),
+                error = reason(&mut superseded), if superseded.is_some() => {
+                    (superseded, leaving) = (None, Some(error));
+                }
                 pushed = push(&mut writer, outgoing), if writing || unflushed => match pushed {
                     Ok(bytes) => {
                         self.session.written(bytes, now);
@@ -323,8 +325,8 @@ impl<S: Session> Link<S> {
         }
     }
 
-    /// A server that refuses a command by closing says why first, and what it said is still to be read
-    /// when writing the rest of the command fails. Returns why the connection ended.
+    /// A server that refuses a command by closing says why first, and what it said is still to be read when writing the rest
+    /// of the command fails. Returns why the connection ended.
     async fn last_words(
         &mut self,
         reader: &mut (impl AsyncRead + Unpin),

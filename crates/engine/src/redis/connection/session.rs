@@ -38,6 +38,12 @@ pub(crate) trait Session: Send + 'static {
     /// Takes the whole replies at the start of `buffer` and returns their length. An error drops the connection.
     fn received(&mut self, buffer: &[u8], now_ms: u64) -> Result<usize, BusError>;
 
+    /// Whether a server that is not the right one any more can be left at once: in a Cluster, the answers to what was written
+    /// are still to come.
+    fn is_answered(&self) -> bool {
+        true
+    }
+
     /// When [`Session::tick`] is needed.
     fn deadline(&self) -> Option<u64>;
 

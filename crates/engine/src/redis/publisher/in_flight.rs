@@ -90,6 +90,19 @@ impl Command {
         }
     }
 
+    /// How many replicas it waits for, and for how many milliseconds; `None` of any other command.
+    pub(in crate::redis) fn wait(&self) -> Option<(u32, u64)> {
+        match self {
+            Command::Wait { replicas, timeout } => Some((*replicas, *timeout)),
+            _ => None,
+        }
+    }
+
+    /// Whether it may use more than one key: a node of a Cluster refuses it while it has some of them only.
+    pub(in crate::redis) fn has_several_keys(&self) -> bool {
+        matches!(self, Command::Call(call) if call.has_several_keys())
+    }
+
     /// Whether it is for events.
     pub(in crate::redis) fn is_publish(&self) -> bool {
         self.deadline().is_some()

@@ -6,7 +6,7 @@
 //! - `stored_only`: events that were stored and nothing more.
 //! - `batches`: whose publishes the commands are.
 //! - `group_gate`: when they may be sent; `held`: those that may not yet.
-//! - `router`: which node of a Cluster a publish goes to; `target`: by what; `routed`: what a link of one node does for that.
+//! - `router`: which node of a Cluster a publish goes to; `router_links`: the links of nodes; `hops`: how often it is sent on; `target`: by what; `routed`: what a link of one node does for that; `kept`: what it keeps back meanwhile.
 //! - `replicated`: events that wait for replicas, for a link of their own.
 
 pub(crate) mod batches;
@@ -14,14 +14,17 @@ pub(crate) mod cluster_keys;
 pub(crate) mod command_writer;
 pub(crate) mod group_gate;
 pub(crate) mod held;
+pub(crate) mod hops;
 pub(crate) mod hybrid;
 pub(crate) mod in_flight;
 pub(crate) mod input;
+pub(crate) mod kept;
 pub(crate) mod preparation;
 pub(crate) mod prepared;
 pub(crate) mod replicated;
 pub(crate) mod routed;
 pub(crate) mod router;
+pub(crate) mod router_links;
 pub(crate) mod session;
 pub(crate) mod settling;
 pub(crate) mod stored_only;

@@ -19,22 +19,34 @@ use crate::redis::publisher::batches::{Batch, Batches};
 use crate::redis::publisher::held::Held;
 use crate::redis::publisher::in_flight::Command;
 use crate::redis::publisher::input::Input;
+use crate::redis::publisher::kept::{Doubts, Kept, Leaving, Order, prepared, take_unsent};
 use crate::redis::publisher::prepared::{HandedOver, PreparedCommands};
 use crate::redis::publisher::target::{Target, Targets};
 
 /// How long a target waits that nodes send to each other, or whose keys lie on two nodes, in milliseconds.
-const PAUSE: u64 = 20;
+pub(super) const PAUSE: u64 = 20;
 
 /// What a link tells the router.
 pub(in crate::redis) enum FromLink {
     /// Its node says that a target is elsewhere.
-    Redirected(Option<Address>, Target, Redirect),
+    Redirected(Redirected),
     /// All that it had of a target which it was told to hand over.
     HandedOver(Target, Box<HandedOver>),
     /// Its node does not let this stream be trimmed.
     MayNotTrim(usize),
     /// All links have settled what they had when targets had moved so often; for these who wait for it.
     Flushed(u64, Vec<oneshot::Sender<()>>),
+    /// The link that was to a node has ended.
+    Ended(Option<Address>),
+}
+
+/// A node says that a target is elsewhere.
+pub(in crate::redis) struct Redirected {
+    pub(in crate::redis) from: Option<Address>,
+    pub(in crate::redis) target: Target,
+    pub(in crate::redis) redirect: Redirect,
+    /// Whether it has waited, as nodes send the target to each other.
+    pub(in crate::redis) has_paused: bool,
 }
 
 /// What the session of one node knows of targets that come and go.
@@ -47,27 +59,15 @@ pub(in crate::redis) struct Routed {
     written: VecDeque<Option<Box<[u8]>>>,
     /// How many commands were answered on all connections.
     answered: u64,
-    leaving: BTreeMap<Target, Leaving>,
+    /// Targets of which something is kept back.
+    kept: BTreeMap<Target, Kept>,
+    doubts: BTreeMap<Target, Doubts>,
+    /// Targets of which commands of several keys may be unanswered.
+    several: BTreeSet<Target>,
     /// Targets whose rest has not come yet, and what came behind it.
     arriving: BTreeMap<Target, Vec<PreparedCommands>>,
     /// Targets that the node takes though their slots are only on their way to it.
     asking: BTreeSet<Target>,
-    /// The most replicas, and the longest time for them, that publishes of this link wait for.
-    wait: Option<(u32, u64)>,
-}
-
-/// A target that is to leave, or waits.
-struct Leaving {
-    /// It is at rest when so many commands are answered.
-    answers: u64,
-    /// What the node has refused.
-    refused: Pipeline<Command>,
-    /// What was not sent.
-    unsent: Vec<PreparedCommands>,
-    /// The router has said that it leaves.
-    is_told: bool,
-    /// When it goes on here, should the router not say so.
-    resumes: Option<u64>,
 }
 
 impl Routed {
@@ -82,10 +82,11 @@ impl Routed {
             targets,
             written: VecDeque::new(),
             answered: 0,
-            leaving: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            doubts: BTreeMap::new(),
+            several: BTreeSet::new(),
             arriving: BTreeMap::new(),
             asking: BTreeSet::new(),
-            wait: None,
         }
     }
 
@@ -111,12 +112,35 @@ impl Routed {
         let _ = self.router.send(FromLink::MayNotTrim(stream));
     }
 
-    /// The node has refused a command, which was not executed, as its keys are elsewhere.
-    pub(in crate::redis) fn redirected(
+    /// The node has executed a command; `adds`: one of several keys, whose mark was not there before.
+    pub(in crate::redis) fn executed(&mut self, command: &Command, adds: bool) {
+        if self.doubts.is_empty() {
+            return;
+        }
+        let Some(target) = self.targets.of(command) else { return };
+        if let Some(doubts) = self.doubts.get_mut(&target) {
+            doubts.is_unproven = false;
+            // While a slot is on its way, no node executes that.
+            doubts.is_torn &= !adds;
+            if *doubts == Doubts::default() {
+                self.doubts.remove(&target);
+            }
+        }
+    }
+
+    /// Whether a command that the node has not executed is to be kept with the others of its target.
+    pub(in crate::redis) fn is_leaving(&self, command: &Command) -> bool {
+        let kept = self.targets.of(command).and_then(|target| self.kept.get(&target));
+        kept.is_some_and(|kept| kept.leaving.is_some())
+    }
+
+    /// The node has refused a command, which was not executed: as its keys are elsewhere, or, without `redirect`, for another
+    /// reason while its target leaves.
+    pub(in crate::redis) fn refused(
         &mut self,
         command: Command,
         written: &[u8],
-        redirect: Redirect,
+        redirect: Option<Redirect>,
         limit: u64,
         pipeline: &mut Pipeline<Command>,
         now: u64,
@@ -126,30 +150,39 @@ impl Routed {
             Command::Call(call) => call.again(written).map(|(call, bytes)| (Command::Call(call), bytes)),
             other => Some((other, written.to_vec())),
         };
-        let leaving = self.leave(target, pipeline);
-        if let Some((command, bytes)) = again {
-            leaving.refused.push(command, limit, |out| out.put_slice(&bytes));
+        // What asks for replicas is behind the commands that it asks for.
+        let wait = pipeline.commands().find_map(Command::wait);
+        self.leave(target, pipeline);
+        if redirect == Some(Redirect::TryAgain) {
+            self.doubts.entry(target).or_default().is_torn = true;
         }
+        let Some(kept) = self.kept.get_mut(&target) else { return };
+        if let Some((command, bytes)) = again {
+            kept.refuse(wait, command, limit, &bytes);
+        }
+        let Some(leaving) = &mut kept.leaving else { return };
         match redirect {
             // It lasts until the keys are on one node, which another answer will name.
-            Redirect::TryAgain => leaving.resumes = Some(now + PAUSE),
-            redirect if !leaving.is_told => {
-                let node = self.node.clone();
-                let _ = self.router.send(FromLink::Redirected(node, target, redirect));
+            Some(Redirect::TryAgain) => leaving.resumes = Some(now + PAUSE),
+            Some(redirect) if !leaving.is_told && !leaving.is_reported => {
+                leaving.is_reported = true;
+                let from = self.node.clone();
+                let told = Redirected { from, target, redirect, has_paused: false };
+                let _ = self.router.send(FromLink::Redirected(told));
             }
             _ => {}
         }
     }
 
     /// Keeps all of a target from being sent.
-    fn leave(&mut self, target: Target, pipeline: &mut Pipeline<Command>) -> &mut Leaving {
-        let (answers, targets, wait) =
-            (self.answered + pipeline.unanswered() as u64, self.targets, self.wait);
-        self.leaving.entry(target).or_insert_with(|| {
-            let commands = pipeline.split_off_unsent(|command| targets.of(command) == Some(target));
-            let unsent = prepared(wait, commands).into_iter().collect();
-            Leaving { answers, refused: Pipeline::new(), unsent, is_told: false, resumes: None }
-        })
+    fn leave(&mut self, target: Target, pipeline: &mut Pipeline<Command>) {
+        let kept = self.kept.entry(target).or_default();
+        if kept.leaving.is_none() {
+            let answers = self.answered + pipeline.unanswered() as u64;
+            kept.leaving = Some(Leaving { answers, is_reported: false, is_told: false, resumes: None });
+            let unsent = take_unsent(target, self.targets, pipeline);
+            unsent.into_iter().rev().for_each(|group| kept.queue.push_front(group));
+        }
     }
 
     /// What the router says of a target.
@@ -164,19 +197,23 @@ impl Routed {
             Input::HandOver(target) => {
                 let targets = self.targets;
                 let held = held.take_out(|command| targets.of(command) == Some(target));
-                let leaving = self.leave(target, pipeline);
-                leaving.is_told = true;
-                // What is held back waits for a group, not for the order: the new link holds it back as well.
-                leaving.unsent.extend(held);
+                self.leave(target, pipeline);
+                if let Some(kept) = self.kept.get_mut(&target) {
+                    kept.leaving.iter_mut().for_each(|leaving| leaving.is_told = true);
+                    // What is held back waits for a group, not for the order: the new link holds it back as well.
+                    kept.queue.extend(held);
+                }
                 self.asking.remove(&target);
+                self.doubts.remove(&target);
             }
             Input::Resume(target) => {
-                if let Some(leaving) = self.leaving.get_mut(&target) {
+                if let Some(leaving) = self.kept.get_mut(&target).and_then(|kept| kept.leaving.as_mut()) {
                     leaving.resumes = Some(now + PAUSE);
                 }
             }
             Input::Expect(target, asking) => {
                 self.arriving.entry(target).or_default();
+                self.doubts.insert(target, Doubts { is_unproven: true, is_torn: asking });
                 if asking {
                     self.asking.insert(target);
                 }
@@ -196,76 +233,129 @@ impl Routed {
         rest.into_iter().chain(behind).collect()
     }
 
-    /// Keeps those commands back whose targets come or go. Returns the rest, as it is to be sent.
-    pub(in crate::redis) fn admit(&mut self, mut commands: PreparedCommands) -> PreparedCommands {
-        if let Some((replicas, timeout)) = commands.wait {
-            let (most, longest) = self.wait.unwrap_or_default();
-            self.wait = Some((most.max(replicas), longest.max(timeout)));
-        }
+    /// Keeps those commands back whose targets come or go, or that have to wait for answers. Returns the rest, as it is to be
+    /// sent.
+    pub(in crate::redis) fn admit(
+        &mut self,
+        mut commands: PreparedCommands,
+        pipeline: &Pipeline<Command>,
+    ) -> PreparedCommands {
         let (targets, wait) = (self.targets, commands.wait);
-        let leaving = self.leaving.iter_mut().map(|(target, leaving)| (*target, &mut leaving.unsent));
-        let arriving = self.arriving.iter_mut().map(|(target, behind)| (*target, behind));
-        for (target, kept) in arriving.chain(leaving) {
-            let of_target = commands.commands.split_off_unsent(|command| targets.of(command) == Some(target));
-            kept.extend(prepared(wait, of_target));
+        for (target, behind) in &mut self.arriving {
+            let of_target =
+                commands.commands.split_off_unsent(|command| targets.of(command) == Some(*target));
+            behind.extend(prepared(wait, of_target));
         }
-        if !self.asking.is_empty() {
-            let mut asking = Pipeline::new();
-            for (command, bytes, limit, _) in commands.commands.take_apart() {
-                if targets.of(&command).is_some_and(|target| self.asking.contains(&target)) {
-                    let ask = cmd("ASKING").get_packed_command();
-                    asking.push(Command::Settled, limit, |out| out.put_slice(&ask));
-                }
-                asking.push(command, limit, |out| out.put_slice(&bytes));
-            }
-            commands.commands = asking;
+        for (target, kept) in &mut self.kept {
+            kept.push(
+                wait,
+                commands.commands.split_off_unsent(|command| targets.of(command) == Some(*target)),
+            );
         }
-        commands
+        self.keep_order(&mut commands, pipeline);
+        self.with_asking(commands)
     }
 
-    /// Hands over what has come to rest, and gives back what goes on here.
-    pub(in crate::redis) fn advance(&mut self, batches: &mut Batches, now: u64) -> Vec<PreparedCommands> {
-        if self.leaving.is_empty() {
+    /// Keeps those back that have to wait for the answers to what is before them.
+    fn keep_order(&mut self, commands: &mut PreparedCommands, pipeline: &Pipeline<Command>) {
+        let Routed { targets, doubts, several, kept, .. } = self;
+        let targets = *targets;
+        let may_wait = |command: &Command| {
+            let is_known = |target| several.contains(&target) || doubts.contains_key(&target);
+            command.has_several_keys() || targets.of(command).is_some_and(is_known)
+        };
+        if !commands.commands.commands().any(may_wait) {
+            return;
+        }
+        let mut orders: BTreeMap<Target, Order<'_>> = BTreeMap::new();
+        let mut waiting = commands.commands.split_off_unsent(|command| {
+            let Some(target) = targets.of(command) else { return false };
+            let order = || {
+                let doubts = doubts.get(&target).copied().unwrap_or_default();
+                Order::of(target, targets, doubts, pipeline, several.contains(&target))
+            };
+            orders.entry(target).or_insert_with(order).holds(command)
+        });
+        for (target, order) in orders {
+            if order.leaves_several() {
+                several.insert(target);
+            } else {
+                several.remove(&target);
+            }
+            if order.stops {
+                let its = waiting.split_off_unsent(|command| targets.of(command) == Some(target));
+                kept.entry(target).or_default().push(commands.wait, its);
+            }
+        }
+    }
+
+    /// Puts `ASKING` before each command whose slot is only on its way.
+    fn with_asking(&self, commands: PreparedCommands) -> PreparedCommands {
+        if self.asking.is_empty() {
+            return commands;
+        }
+        let PreparedCommands { wait, deadline, commands } = commands;
+        let mut asking = Pipeline::new();
+        for (command, bytes, limit, _) in commands.take_apart() {
+            if self.targets.of(&command).is_some_and(|target| self.asking.contains(&target)) {
+                let ask = cmd("ASKING").get_packed_command();
+                asking.push(Command::Settled, limit, |out| out.put_slice(&ask));
+            }
+            asking.push(command, limit, |out| out.put_slice(&bytes));
+        }
+        PreparedCommands { wait, deadline, commands: asking }
+    }
+
+    /// Hands over what has come to rest. Returns what goes on here, as it is to be sent.
+    pub(in crate::redis) fn advance(
+        &mut self,
+        batches: &mut Batches,
+        pipeline: &Pipeline<Command>,
+        now: u64,
+    ) -> Vec<PreparedCommands> {
+        if self.kept.is_empty() {
             return Vec::new();
         }
-        let (answered, wait) = (self.answered, self.wait);
-        let is_at_rest = |leaving: &Leaving| answered >= leaving.answers;
-        let ends = |leaving: &Leaving| leaving.is_told || leaving.resumes.is_some_and(|at| at <= now);
-        let is_over = |(_, leaving): &(&Target, &Leaving)| is_at_rest(leaving) && ends(leaving);
-        let over: Vec<Target> = self.leaving.iter().filter(is_over).map(|(target, _)| *target).collect();
         let mut here = Vec::new();
-        for target in over {
-            let Some(leaving) = self.leaving.remove(&target) else { continue };
-            let groups: Vec<_> = prepared(wait, leaving.refused).into_iter().chain(leaving.unsent).collect();
-            if !leaving.is_told {
-                here.extend(groups);
-                continue;
+        for target in self.kept.keys().copied().collect::<Vec<_>>() {
+            let Some(kept) = self.kept.get_mut(&target) else { continue };
+            match &kept.leaving {
+                Some(leaving) if leaving.answers > self.answered => continue,
+                Some(leaving) if leaving.is_told => {
+                    let groups = self.kept.remove(&target).map(Kept::into_groups).unwrap_or_default();
+                    let states = states_of(&groups, batches);
+                    let rest = Box::new(HandedOver { states, groups });
+                    let _ = self.router.send(FromLink::HandedOver(target, rest));
+                    continue;
+                }
+                Some(leaving) if leaving.resumes.is_none_or(|at| at > now) => continue,
+                Some(_) => kept.stay(),
+                None => {}
             }
-            let states = states_of(&groups, batches);
-            let _ = self.router.send(FromLink::HandedOver(target, Box::new(HandedOver { states, groups })));
+            let doubts = self.doubts.get(&target).copied().unwrap_or_default();
+            let mut order = Order::of(target, self.targets, doubts, pipeline, self.several.contains(&target));
+            kept.release(&mut order, &mut here);
+            if order.leaves_several() {
+                self.several.insert(target);
+            }
+            if kept.queue.is_empty() {
+                self.kept.remove(&target);
+            }
         }
-        here
+        here.into_iter().map(|commands| self.with_asking(commands)).collect()
     }
 
     /// When something goes on by itself.
     pub(in crate::redis) fn due(&self) -> u64 {
-        self.leaving.values().filter_map(|leaving| leaving.resumes).min().unwrap_or(u64::MAX)
+        let leaving = self.kept.values().filter_map(|kept| kept.leaving.as_ref());
+        leaving.filter_map(|leaving| leaving.resumes).min().unwrap_or(u64::MAX)
     }
 
     /// What is kept back, in pipelines of which nothing was sent.
     pub(in crate::redis) fn pipelines(&mut self) -> impl Iterator<Item = &mut Pipeline<Command>> {
-        let leaving = self.leaving.values_mut().flat_map(|leaving| {
-            std::iter::once(&mut leaving.refused)
-                .chain(leaving.unsent.iter_mut().map(|group| &mut group.commands))
-        });
-        leaving.chain(self.arriving.values_mut().flatten().map(|group| &mut group.commands))
+        let kept = self.kept.values_mut().flat_map(Kept::pipelines);
+        kept.chain(self.arriving.values_mut().flatten().map(|group| &mut group.commands))
     }
-}
-
-/// Commands as a group, if there are any.
-fn prepared(wait: Option<(u32, u64)>, commands: Pipeline<Command>) -> Option<PreparedCommands> {
-    let deadline = commands.commands().filter_map(Command::deadline).min().unwrap_or(u64::MAX);
-    (!commands.is_idle()).then_some(PreparedCommands { wait, deadline, commands })
 }
 
 /// Takes what is known of the events of commands.

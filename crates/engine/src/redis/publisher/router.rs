@@ -1,16 +1,18 @@
 //! Publishing to a Cluster: which node each publish goes to.
 //!
 //! It makes the commands of a submission, as the publisher of a single server does, and gives them to the links of the nodes.
-//! What a target is, and how it moves, is described in `routed`.
+//! What a target is, and how it moves, is described in `routed`; the links are in `router_links`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use oxbus_model::config::Address;
 use oxbus_model::topology::redirect::Redirect;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
 use tracing::debug;
 
 use crate::host::Notice;
@@ -19,13 +21,13 @@ use crate::redis::connection::link::{Connector, Handle, Inputs};
 use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::publisher::batches::Batch;
 use crate::redis::publisher::group_gate::GroupGate;
+use crate::redis::publisher::hops::Hops;
 use crate::redis::publisher::in_flight::Command;
 use crate::redis::publisher::input::Input;
 use crate::redis::publisher::preparation::{Preparation, Prepared};
 use crate::redis::publisher::prepared::{HandedOver, PreparedBatch, PreparedCommands};
 use crate::redis::publisher::replicated::Replicas;
-use crate::redis::publisher::routed::{FromLink, Routed};
-use crate::redis::publisher::session::Publisher;
+use crate::redis::publisher::routed::{FromLink, PAUSE, Redirected};
 use crate::redis::publisher::target::{Target, Targets};
 use crate::redis::streams::command_link::CommandLink;
 use crate::redis::topology::cluster::view::{ClusterView, Known};
@@ -37,7 +39,7 @@ use crate::transport::events::PublishReport;
 use crate::transport::link_id::LinkId;
 
 /// A node; `None`: the link that keeps what has no node yet.
-type Home = Option<Address>;
+pub(super) type Home = Option<Address>;
 
 /// What is needed to start it.
 pub(in crate::redis) struct RouterStart {
@@ -58,31 +60,33 @@ impl RouterStart {
     }
 }
 
-struct Router {
-    start: RouterStart,
-    kind: LinkId,
+pub(super) struct Router {
+    pub(super) start: RouterStart,
+    pub(super) kind: LinkId,
     preparation: Preparation,
-    targets: Targets,
+    pub(super) targets: Targets,
     /// Live events have none.
     slots: Vec<u16>,
     /// Where each target is at home.
-    homes: Vec<Home>,
+    pub(super) homes: Vec<Home>,
     /// Targets on their way to their homes, and whether what is known may have changed since.
-    moving: BTreeMap<Target, bool>,
+    pub(super) moving: BTreeMap<Target, bool>,
     /// Targets whose home takes them though their slots are only on their way.
     asking: BTreeMap<Target, Address>,
-    links: HashMap<Home, Handle<Input>>,
-    ending: Vec<JoinHandle<()>>,
-    to_router: UnboundedSender<FromLink>,
+    /// How often targets were sent on, lately.
+    hops: BTreeMap<Target, Hops>,
+    pub(super) links: HashMap<Home, Handle<Input>>,
+    pub(super) ending: Vec<JoinHandle<()>>,
+    pub(super) to_router: UnboundedSender<FromLink>,
     from_links: UnboundedReceiver<FromLink>,
     known: watch::Receiver<Known>,
     /// Events that were cancelled while targets were on their way.
     cancelled: Vec<(u32, u32)>,
-    flushes: Vec<oneshot::Sender<()>>,
+    pub(super) flushes: Vec<oneshot::Sender<()>>,
     /// How often a target has moved.
-    moves: u64,
+    pub(super) moves: u64,
     /// The targets that can have publishes.
-    used: Vec<Target>,
+    pub(super) used: Vec<Target>,
     /// Spreads the live events of many clients.
     spread: usize,
     report: PublishReport,
@@ -103,6 +107,7 @@ impl Router {
             homes: vec![None; targets.all().len()],
             moving: BTreeMap::new(),
             asking: BTreeMap::new(),
+            hops: BTreeMap::new(),
             links: HashMap::new(),
             ending: Vec::new(),
             to_router,
@@ -228,40 +233,37 @@ impl Router {
         }
     }
 
-    /// The link to a node, which is started if it is not there.
-    fn link(&mut self, home: Home) -> &Handle<Input> {
-        let Router { links, start, kind, to_router, targets, .. } = self;
-        links.entry(home).or_insert_with_key(|home| {
-            let id = match home {
-                Some(node) => kind.clone().at(node),
-                None => kind.clone(),
-            };
-            let routed = Routed::new(home.clone(), to_router.clone(), *targets);
-            let (context, gate) = (start.connector.context.clone(), start.gate.clone());
-            start.connector.start(Publisher::routed(id, context, gate, routed, *kind == LinkId::Publisher))
-        })
-    }
-
     fn told(&mut self, told: FromLink) {
         match told {
             FromLink::MayNotTrim(stream) => self.preparation.writer.may_not_trim(stream),
-            FromLink::Redirected(from, target, redirect) => self.redirected(from, target, &redirect),
+            FromLink::Redirected(told) => self.redirected(told),
             FromLink::HandedOver(target, rest) => self.handed_over(target, rest),
             FromLink::Flushed(moves, flushes) => self.flushed(moves, flushes),
+            FromLink::Ended(home) => self.ended(home),
         }
     }
 
-    fn redirected(&mut self, from: Home, target: Target, redirect: &Redirect) {
-        let Some(told_by) = from.clone() else { return };
-        let view = self.start.view.clone();
-        let (to, asking) = match redirect {
-            Redirect::Moved(slot, to) => (view.moved(*slot, to, &told_by), false),
-            Redirect::Ask(_, to) => (view.address(to, &told_by), true),
-            Redirect::TryAgain => return,
-        };
-        if self.moving.contains_key(&target) || self.homes.get(target) != Some(&from) {
+    fn redirected(&mut self, told: Redirected) {
+        let Some(told_by) = told.from.clone() else { return };
+        if self.moving.contains_key(&told.target) || self.homes.get(told.target) != Some(&told.from) {
             return;
         }
+        // Nodes may send a target to each other for as long as they learn of a slot one after the other.
+        if !told.has_paused && self.hops.entry(told.target).or_default().are_many(Instant::now()) {
+            let router = self.to_router.clone();
+            self.start.connector.tasks.spawn(async move {
+                sleep(Duration::from_millis(PAUSE)).await;
+                let _ = router.send(FromLink::Redirected(Redirected { has_paused: true, ..told }));
+            });
+            return;
+        }
+        let Redirected { from, target, redirect, .. } = told;
+        let view = self.start.view.clone();
+        let (to, asking) = match redirect {
+            Redirect::Moved(slot, to) => (view.moved(slot, &to, &told_by), false),
+            Redirect::Ask(_, to) => (view.address(&to, &told_by), true),
+            Redirect::TryAgain => return,
+        };
         debug!(target, from = %told_by, %to, asking, "elsewhere");
         if to == told_by {
             self.link(from).send(Input::Resume(target));
@@ -344,55 +346,5 @@ impl Router {
         }
         let slot = self.slots.get(target)?;
         known.owner(*slot).cloned()
-    }
-
-    /// Ends the links that no target uses any more, once all that they have sent is answered.
-    fn end_unused(&mut self) {
-        if !self.moving.is_empty() {
-            return;
-        }
-        let Router { links, homes, used, start, kind, ending, .. } = self;
-        let is_home = |home: &Home| used.iter().any(|target| homes.get(*target) == Some(home));
-        ending.retain(|task| !task.is_finished());
-        for (home, link) in links.extract_if(|home, _| !is_home(home)) {
-            let (sender, flushed) = oneshot::channel();
-            link.send(Input::Flush(sender));
-            let (context, id) =
-                (start.connector.context.clone(), home.map_or(kind.clone(), |node| kind.clone().at(&node)));
-            ending.push(start.connector.tasks.spawn(async move {
-                let _ = flushed.await;
-                let _ = link.end().await;
-                context.events.link_gone(&id);
-            }));
-        }
-    }
-
-    /// Tells who waits for it when everything is settled; not before what is on its way has come.
-    fn flush(&mut self) {
-        if self.flushes.is_empty() || !self.moving.is_empty() {
-            return;
-        }
-        let flush = |link: &Handle<Input>| {
-            let (sender, flushed) = oneshot::channel();
-            link.send(Input::Flush(sender));
-            flushed
-        };
-        let waiting: Vec<_> = self.links.values().map(flush).collect();
-        let (moves, to_router) = (self.moves, self.to_router.clone());
-        let flushes = std::mem::take(&mut self.flushes);
-        self.start.connector.tasks.spawn(async move {
-            join_all(waiting).await;
-            let _ = to_router.send(FromLink::Flushed(moves, flushes));
-        });
-    }
-
-    /// All links had settled everything; or not, where a target has moved from one to another meanwhile.
-    fn flushed(&mut self, moves: u64, flushes: Vec<oneshot::Sender<()>>) {
-        if moves == self.moves {
-            flushes.into_iter().for_each(|flushed| _ = flushed.send(()));
-        } else {
-            self.flushes.extend(flushes);
-            self.flush();
-        }
     }
 }

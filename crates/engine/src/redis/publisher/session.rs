@@ -1,9 +1,8 @@
 //! The publisher session: a pipeline of commands. The outcome of each is always known to be one of published, refused,
 //! never sent, or unknown.
 //!
-//! Commands wait unsent until their first byte is written and then until they are answered, in
-//! order. When the connection breaks, those that were written are unknown and those that were not go
-//! to the next connection, until their own time is over.
+//! Commands wait unsent until their first byte is written and then until they are answered, in order. When the connection
+//! breaks, those that were written are unknown; the others go to the next connection, until their own time is over.
 
 use std::sync::Arc;
 
@@ -37,8 +36,7 @@ use crate::transport::Submission;
 use crate::transport::context::TransportContext;
 use crate::transport::link_id::LinkId;
 
-/// How often the server is asked whether it is still a master, while events are published to it, in
-/// milliseconds: `PUBLISH` succeeds on a demoted one and reaches nobody.
+/// How often, in milliseconds, a server that events are published to says its role: `PUBLISH` reaches nobody from a demoted one.
 pub(in crate::redis) const ROLE_INTERVAL: u64 = 1_000;
 
 pub(crate) struct Publisher {
@@ -68,7 +66,7 @@ pub(crate) struct Publisher {
     pub(in crate::redis) unproven: u64,
     pub(in crate::redis) stored_only: StoredOnly,
     /// Whether events are settled only when replicas have them.
-    awaits_replicas: bool,
+    pub(in crate::redis) awaits_replicas: bool,
     /// Of a node of a Cluster: what it does beyond a publisher of a single server.
     pub(in crate::redis) routed: Option<Routed>,
 }
@@ -173,12 +171,14 @@ impl Publisher {
     }
 
     /// Queues commands that may be sent, and behind them the question how many replicas have got what they did.
-    fn queue(&mut self, commands: PreparedCommands) {
-        let commands = match &mut self.routed {
-            Some(routed) => routed.admit(commands),
-            None => commands,
-        };
-        let PreparedCommands { wait, commands, .. } = commands;
+    fn queue(&mut self, mut commands: PreparedCommands) {
+        if let Some(routed) = &mut self.routed {
+            commands = routed.admit(commands, &self.pipeline);
+        }
+        self.append(commands);
+    }
+
+    fn append(&mut self, PreparedCommands { wait, commands, .. }: PreparedCommands) {
         let limit = self.context.config.redis.command_timeout;
         append_awaited(&mut self.pipeline, commands, wait, limit);
     }
@@ -198,8 +198,8 @@ impl Publisher {
     /// In a Cluster: lets targets move, or go on here, that wait for nothing more.
     pub(in crate::redis) fn move_targets(&mut self, now: u64) {
         let Some(routed) = &mut self.routed else { return };
-        for commands in routed.advance(&mut self.batches, now) {
-            self.queue(commands);
+        for commands in routed.advance(&mut self.batches, &self.pipeline, now) {
+            self.append(commands);
         }
         self.report();
     }
@@ -211,11 +211,6 @@ impl Publisher {
         }
     }
 
-    /// Whether this publisher hands on what is to be replicated, and is not the one that does it.
-    pub(in crate::redis) fn hands_on(&self) -> bool {
-        !self.awaits_replicas
-    }
-
     pub(in crate::redis) fn ask(&mut self, command: Command, packed: &redis::Cmd) {
         let limit = self.context.config.redis.command_timeout;
         self.pipeline.push(command, limit, |bytes| bytes.put_slice(&packed.get_packed_command()));
@@ -225,10 +220,8 @@ impl Publisher {
     pub(in crate::redis) fn report(&mut self) {
         self.batches.report(&*self.context.events);
         if self.batches.is_empty() {
-            for flushed in self.flushes.drain(..) {
-                // The one who waits may have given up.
-                let _ = flushed.send(());
-            }
+            // The one who waits may have given up.
+            self.flushes.drain(..).for_each(|flushed| _ = flushed.send(()));
         }
     }
 }
@@ -251,11 +244,13 @@ impl Session for Publisher {
         match input {
             Input::Publish(submission) => self.publish(submission),
             Input::PreparedBatch(prepared) => self.take_over(*prepared),
-            Input::Cancel { batch, index } => self.cancel(batch, index),
+            Input::Cancel { batch, index } => {
+                self.cancel(batch, index);
+                self.move_targets(now);
+            }
             Input::Ask(command, sender) if self.connected => self.ask(Command::Ask(sender), &command),
             Input::Ask(_, sender) => {
-                let error = BusError::new(ErrorKind::ConnectionLost, "not connected");
-                let _ = sender.send(Err(error));
+                let _ = sender.send(Err(BusError::new(ErrorKind::ConnectionLost, "not connected")));
             }
             Input::GateChanged => self.follow_gate(),
             Input::Flush(flushed) => {
@@ -325,6 +320,10 @@ impl Session for Publisher {
         result.map(|()| taken)
     }
 
+    fn is_answered(&self) -> bool {
+        self.routed.is_none() || !self.pipeline.has_sent()
+    }
+
     fn deadline(&self) -> Option<u64> {
         let check = if self.connected { self.liveness.next_check(&self.pipeline) } else { u64::MAX };
         let role = if self.asks_role() { self.last_role + ROLE_INTERVAL } else { u64::MAX };
@@ -362,8 +361,8 @@ impl Session for Publisher {
         self.last_error = Some(error.clone());
         self.connected = false;
         self.loading = false;
-        let message = format!("sent, and the connection was lost before the answer: {}", error.message);
-        let lost = BusError::new(ErrorKind::ConnectionLost, message).with_outcome(Outcome::Unknown);
+        let lost = format!("sent, and the connection was lost before the answer: {}", error.message);
+        let lost = BusError::new(ErrorKind::ConnectionLost, lost).with_outcome(Outcome::Unknown);
         self.routed.iter_mut().for_each(Routed::disconnected);
         let sent = self.pipeline.disconnected().into_iter().map(|sent| sent.command);
         let not_for_later =

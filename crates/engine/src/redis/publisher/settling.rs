@@ -98,17 +98,25 @@ impl Publisher {
         Ok(())
     }
 
-    /// In a Cluster: keeps a command that its node has refused as its keys are elsewhere. Any other is given back.
+    /// In a Cluster: keeps a command that its node has refused as its keys are elsewhere, or did not know while its target
+    /// leaves. Any other is given back.
     fn follow_redirect(&mut self, command: Command, reply: &Reply<'_>, now: u64) -> Option<Command> {
         let Some(routed) = &mut self.routed else { return Some(command) };
         let written = routed.answered();
-        if let Reply::Error(error) = reply
-            && let Some(redirect) = Redirect::read(script::cause(error))
+        let Reply::Error(error) = reply else {
+            // The third thing that is said of an event tells whether it was there before.
+            let is_new = |said: &[Reply<'_>]| said.get(2) != Some(&Reply::Int(1));
+            let adds = matches!(reply, Reply::Array(said) if command.has_several_keys() && is_new(said));
+            routed.executed(&command, adds);
+            return Some(command);
+        };
+        let redirect = Redirect::read(script::cause(error));
+        if (redirect.is_some() || (script::is_missing(error) && routed.is_leaving(&command)))
             && let Some(written) = written
             && command.is_publish()
         {
             let limit = self.context.config.redis.command_timeout;
-            routed.redirected(command, &written, redirect, limit, &mut self.pipeline, now);
+            routed.refused(command, &written, redirect, limit, &mut self.pipeline, now);
             return None;
         }
         Some(command)
@@ -187,6 +195,11 @@ impl Publisher {
                 self.ask(Command::Load(last), &script.load());
             }
         }
+    }
+
+    /// Whether this publisher hands on what is to be replicated, and is not the one that does it.
+    pub(in crate::redis) fn hands_on(&self) -> bool {
+        !self.awaits_replicas
     }
 
     /// So many replicas have what was stored before.

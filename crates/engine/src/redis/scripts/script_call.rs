@@ -99,6 +99,11 @@ impl ScriptCall {
         self.events.len()
     }
 
+    /// Whether it may use more than one key.
+    pub(in crate::redis) fn has_several_keys(&self) -> bool {
+        std::ptr::eq(self.script, &PERSIST)
+    }
+
     /// The indexes of the events that are not settled.
     pub(in crate::redis) fn indexes(&self) -> impl Iterator<Item = u32> {
         self.events.iter().filter(|event| !event.settled).map(|event| event.index)

@@ -89,15 +89,27 @@ impl CommandLink {
         }
     }
 
-    /// Ends the links to nodes of a Cluster that have no slots any more.
-    pub(in crate::redis) fn end_links_of_gone_nodes(&self, known: &Known, tasks: &Tasks) {
+    /// Ends the links to nodes of a Cluster that have no slots any more, once what was asked there is answered.
+    pub(in crate::redis) fn end_links_of_gone_nodes(self: &Arc<Self>, known: &Known, tasks: &Tasks) {
         let Links::OfNodes(nodes) = &self.links else { return };
-        for (node, link) in nodes.keep(known) {
-            let context = self.context.clone();
+        for (node, link) in nodes.take_gone(known) {
+            let commands = self.clone();
             tasks.spawn(async move {
-                let _ = link.await;
-                context.events.link_gone(&LinkId::Consumer.at(&node));
+                let (sender, flushed) = oneshot::channel();
+                if link.send_if_started(Input::Flush(sender)) {
+                    let _ = flushed.await;
+                }
+                let Some(ended) = link.end() else { return };
+                let _ = ended.await;
+                commands.forget(&node);
             });
+        }
+    }
+
+    /// The link to a node has ended. What is known of it is forgotten, unless there is another one by now.
+    fn forget(&self, node: &Address) {
+        if matches!(&self.links, Links::OfNodes(nodes) if !nodes.has(node)) {
+            self.context.events.link_gone(&LinkId::Consumer.at(node));
         }
     }
 

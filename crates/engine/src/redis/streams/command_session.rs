@@ -35,6 +35,8 @@ pub(in crate::redis) enum Input {
     Ask(Question),
     /// Tell how keys are named on the server, once there is a connection, or why there is none.
     Layout(oneshot::Sender<Result<KeyLayout, BusError>>, Permit),
+    /// Say when all commands are answered.
+    Flush(oneshot::Sender<()>),
 }
 
 /// A command to send.
@@ -75,6 +77,7 @@ pub(in crate::redis) struct CommandSession {
     /// Why there is no connection; `None` also while the first one is made.
     last_error: Option<BusError>,
     pipeline: Pipeline<Command>,
+    flushes: Vec<oneshot::Sender<()>>,
     expiry: Expiry,
     liveness: Liveness,
 }
@@ -92,6 +95,7 @@ impl CommandSession {
             asking_layout: Vec::new(),
             last_error: None,
             pipeline: Pipeline::new(),
+            flushes: Vec::new(),
             expiry: Expiry::new(),
         }
     }
@@ -163,6 +167,14 @@ impl CommandSession {
         }
     }
 
+    /// Tells who waits for it when nothing is under way.
+    fn tell_flushed(&mut self) {
+        if self.pipeline.is_idle() {
+            // The one who waits may have given up.
+            self.flushes.drain(..).for_each(|flushed| _ = flushed.send(()));
+        }
+    }
+
     /// Ends everything that waits unsent.
     fn drop_unsent(&mut self, error: &BusError) {
         for command in self.pipeline.remove_unsent(|_| true) {
@@ -185,6 +197,10 @@ impl Session for CommandSession {
             Input::Layout(sender, permit) => {
                 self.asking_layout.push((sender, permit));
                 return self.tell_layout();
+            }
+            Input::Flush(flushed) => {
+                self.flushes.push(flushed);
+                return self.tell_flushed();
             }
         };
         let command = Command::Asked { reply, deadline, _permit: permit };
@@ -228,7 +244,12 @@ impl Session for CommandSession {
             self.take(reply)?;
             taken += len;
         }
+        self.tell_flushed();
         Ok(taken)
+    }
+
+    fn is_answered(&self) -> bool {
+        self.id.node().is_none() || !self.pipeline.has_sent()
     }
 
     fn deadline(&self) -> Option<u64> {
@@ -238,6 +259,7 @@ impl Session for CommandSession {
 
     fn tick(&mut self, now: u64) -> Result<(), BusError> {
         self.expire(now);
+        self.tell_flushed();
         if !self.connected || self.liveness.check(&self.pipeline, now)? == Check::Fine {
             return Ok(());
         }
@@ -259,6 +281,7 @@ impl Session for CommandSession {
             fail(sent.command, &lost);
         }
         self.drop_unsent(&not_sent(error));
+        self.tell_flushed();
     }
 
     fn ended(&mut self) {

@@ -75,11 +75,15 @@ impl NodeLinks {
         self.open().links.iter().map(|(node, link)| (node.clone(), link.clone())).collect()
     }
 
-    /// Ends the links to nodes that are no masters any more.
-    pub(in crate::redis) fn keep(&self, known: &Known) -> Vec<(Address, JoinHandle<()>)> {
+    /// Takes the links to nodes out that are no masters any more.
+    pub(super) fn take_gone(&self, known: &Known) -> Vec<(Address, Arc<LazyLink<Input>>)> {
         let Some(map) = &known.map else { return Vec::new() };
-        let gone: Vec<_> = self.open().links.extract_if(|node, _| !map.can_take_slots(node)).collect();
-        gone.into_iter().filter_map(|(node, link)| Some((node, link.end()?))).collect()
+        self.open().links.extract_if(|node, _| !map.can_take_slots(node)).collect()
+    }
+
+    /// Whether there is a link to a node.
+    pub(super) fn has(&self, node: &Address) -> bool {
+        self.open().links.contains_key(node)
     }
 
     pub(super) fn end(&self) -> Vec<JoinHandle<()>> {

@@ -67,6 +67,8 @@ async fn concurrent_subscribe_multiple_topics(fixture: &Fixture) {
     for topic in topics.collect::<Vec<_>>() {
         topic.await.unwrap();
     }
+    // Each of 20 groups reads all of it: on a busy machine that takes half a minute.
+    eventually(4 * PATIENCE, "all messages", || async { tracker.received_count() >= 2_000 }).await;
     for topic in 0..20 {
         Group::of(&bus, &fixture.jobs(), &format!("group-{topic}")).settled().await;
     }

@@ -2,13 +2,14 @@
 //!
 //! - this file: a client of three masters, and a load on it.
 //! - `one_server`: one server that serves all slots, by its address.
-//! - `moving`: slots move; `failover`: masters are replaced; `demoted`: what links to them do then; `membership`: nodes come, go, and are called otherwise.
+//! - `moving`: slots move; `redirected`: what a node refuses meanwhile; `failover`: masters are replaced; `demoted`: what links to them do then; `membership`: nodes come, go, and are called otherwise.
 
 mod demoted;
 mod failover;
 mod membership;
 mod moving;
 mod one_server;
+mod redirected;
 
 use std::collections::HashMap;
 use std::sync::Arc;

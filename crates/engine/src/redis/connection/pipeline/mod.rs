@@ -195,6 +195,11 @@ impl<C> Pipeline<C> {
         self.sent.iter().map(|c| &c.command).chain(self.unsent.iter().filter_map(|c| c.command.as_ref()))
     }
 
+    /// The commands that wait.
+    pub(in crate::redis) fn unsent(&self) -> impl Iterator<Item = &C> {
+        self.unsent.iter().filter_map(|queued| queued.command.as_ref())
+    }
+
     /// How many commands there are.
     pub(in crate::redis) fn len(&self) -> usize {
         self.sent.len() + self.unsent.len()
