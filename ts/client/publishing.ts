@@ -8,7 +8,11 @@ import type { Recipients, Settings } from '../native/native';
 import { type Batch, resultOf } from '../publish/batch';
 import { textOfData } from '../publish/data-text';
 import type { LossyValues } from '../publish/lossy-values';
-import { type ParsedPublishOptions, parsePublishOptions } from '../publish/publish-options';
+import {
+  ownOptions,
+  type ParsedPublishOptions,
+  parsePublishOptions,
+} from '../publish/publish-options';
 import type { Publisher } from '../publish/publisher';
 import type { RawJson } from '../raw-json';
 import { type Schemas, validateWith } from '../validation/schemas';
@@ -71,7 +75,10 @@ export class Publishing {
     return textOfData(data, type, this.#parts.lossy);
   }
 
-  /** Publishes prepared data to a user, also while the client closes. Throws `CLOSED` once it has. */
+  /**
+   * Publishes prepared data to a user, also while the client closes, with options that hold what JSON can. Throws `CLOSED`
+   * once it has.
+   */
   send(
     type: string,
     data: DataText,
@@ -81,14 +88,12 @@ export class Publishing {
     const { publisher, settings, instrumented, refuseIfClosed, start } = this.#parts;
     refuseIfClosed();
     start();
-    const to = { user };
-    const add = async (trace?: TraceContext) =>
-      resultOf(
-        publisher.add(type, data, parsePublishOptions(options, to, settings.inherit, trace)),
-      );
+    const add = (trace?: TraceContext) =>
+      resultOf(publisher.add(type, data, ownOptions(options, user, settings.inherit, trace)));
     const instrumentation = instrumented.current;
     if (instrumentation === undefined) return add();
-    return instrumentation.publish({ type, data, options, to }, add);
+    const send = async (trace?: TraceContext) => add(trace);
+    return instrumentation.publish({ type, data, options, to: { user } }, send);
   }
 
   #publish(
