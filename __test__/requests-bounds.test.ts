@@ -210,6 +210,8 @@ onBothTransports((fixture) => {
       { signal: 1 },
       { all: 1 },
       { metadata: 1 },
+      { metadata: { a: 1n } },
+      { userId: 1 },
       { timout: 1 },
     ]) {
       expect(await bad(options)).toMatchObject({ code: 'ERR_BUS_INVALID_OPTIONS' });

@@ -8,7 +8,11 @@ import type { Recipients, Settings } from '../native/native';
 import { type Batch, resultOf } from '../publish/batch';
 import { textOfData } from '../publish/data-text';
 import type { LossyValues } from '../publish/lossy-values';
-import { type ParsedPublishOptions, parsePublishOptions } from '../publish/publish-options';
+import {
+  ownOptions,
+  type ParsedPublishOptions,
+  parsePublishOptions,
+} from '../publish/publish-options';
 import type { Publisher } from '../publish/publisher';
 import { tracedPublish } from '../publish/traced-publish';
 import type { RawJson } from '../raw-json';
@@ -72,7 +76,10 @@ export class Publishing {
     return textOfData(data, type, this.#parts.lossy);
   }
 
-  /** Publishes prepared data to a user, also while the client closes. Throws `CLOSED` once it has. */
+  /**
+   * Publishes prepared data to a user, also while the client closes, with options that hold what JSON can. Throws `CLOSED`
+   * once it has.
+   */
   send(
     type: string,
     data: DataText,
@@ -82,13 +89,11 @@ export class Publishing {
     const { publisher, settings, instrumented, refuseIfClosed, start } = this.#parts;
     refuseIfClosed();
     start();
-    const to = { user };
     const add = (trace?: TraceContext) =>
-      publisher.add(type, data, parsePublishOptions(options, to, settings.inherit, trace));
+      publisher.add(type, data, ownOptions(options, user, settings.inherit, trace));
     const hooks = instrumented.current;
-    if (hooks !== undefined)
-      return tracedPublish(instrumented, hooks, { type, data, options, to }, add);
-    return (async () => resultOf(add()))();
+    if (hooks === undefined) return resultOf(add());
+    return tracedPublish(instrumented, hooks, { type, data, options, to: { user } }, add);
   }
 
   #publish(

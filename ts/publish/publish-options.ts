@@ -63,6 +63,35 @@ export function parsePublishOptions(
   };
 }
 
+/**
+ * The options of what the bus itself publishes to a user. They are written as they are, so they must hold what JSON can,
+ * and no signal.
+ */
+export function ownOptions(
+  options: PublishOptions,
+  user: string,
+  inherit: boolean,
+  trace: TraceContext | undefined,
+): ParsedPublishOptions {
+  const event = inherit ? handledEvent() : undefined;
+  const given: Record<string, unknown> = {
+    ...(event !== undefined && inheritedFrom(event)),
+    ...(trace !== undefined && { traceparent: trace.traceparent, tracestate: trace.tracestate }),
+    ...options,
+    audience: { user },
+  };
+  if (trace?.baggage !== undefined) given.metadata = withBaggage(given.metadata, trace.baggage);
+  return {
+    json: JSON.stringify(given),
+    id: undefined,
+    timestamp: undefined,
+    channel: `user:${user}`,
+    deduplicate: false,
+    timeout: options.timeout,
+    signal: undefined,
+  };
+}
+
 /** The same where the caller has given none: that is read and checked by nobody. */
 function tracedOptions(inherit: boolean, trace: TraceContext | undefined): ParsedPublishOptions {
   const event = inherit ? handledEvent() : undefined;

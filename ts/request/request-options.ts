@@ -2,7 +2,7 @@
 
 import type { PublishOptions, RequestOptions, RespondOptions } from '../../index';
 import { invalidAt } from '../errors';
-import { isPlainObject } from '../input/json';
+import { isPlainObject, jsonOf } from '../input/json';
 import { readOptions } from '../input/options';
 import { checkSignal } from '../input/signal';
 
@@ -70,8 +70,17 @@ export function readRequestOptions(options: unknown): ParsedRequestOptions {
   if (metadata !== undefined && !isPlainObject(metadata)) {
     throw invalidAt(OPTIONS, 'metadata', 'must be a plain object');
   }
-  const publish = { ...own, durable: false, timeout: Math.min(timeout, MAX_PUBLISH_TIMEOUT) };
-  return { timeout, signal, all, publish, metadata };
+  for (const [key, value] of Object.entries(own)) {
+    // The engine checks the rest when the request is sent.
+    if (value !== undefined && typeof value !== 'string') {
+      throw invalidAt(OPTIONS, key, 'must be a string');
+    }
+  }
+  // As it is now: the caller may change it while the request waits for the list of responders.
+  const text = jsonOf({ ...own, ...(metadata && { metadata }) }, OPTIONS, 'options');
+  const { metadata: written, ...kept } = JSON.parse(text) as PublishOptions;
+  const publish = { ...kept, durable: false, timeout: Math.min(timeout, MAX_PUBLISH_TIMEOUT) };
+  return { timeout, signal, all, publish, metadata: written };
 }
 
 /** Throws `INVALID_OPTIONS`. */
