@@ -20,13 +20,11 @@ import {
 import { callOutside, handledEvent } from '../handle/current-event';
 import { Dispatcher } from '../handle/dispatcher';
 import type { LiveSubscription } from '../handle/subscription';
-import { jsonOf } from '../input/json';
 import type { WaitLimits } from '../input/wait';
 import { InstrumentedCalls, type TraceContext } from '../instrumentation';
 import { BrokerLease, releaseWith } from '../native/brokers';
 import { Drains } from '../native/drained';
 import { KeepAlive, NO_HOLD } from '../native/keepalive';
-import type { Method, Replies } from '../native/methods';
 import {
   type NativeClient,
   native,
@@ -41,7 +39,6 @@ import { type ParsedPublishOptions, parsePublishOptions } from '../publish/publi
 import { Publisher } from '../publish/publisher';
 import { ignoreRejection } from '../runtime/promises';
 import { endWeaklyAtSignals } from '../runtime/shutdown';
-import { throwIfAborted } from '../runtime/signals';
 import type { Timers } from '../runtime/timers';
 import { type Schemas, validateWith } from '../validation/schemas';
 import { Closing, closingAtSignal, type Unfinished } from './closing';
@@ -53,6 +50,7 @@ import { fieldsOf, Log } from './logger';
 import { Memberships } from './memberships';
 import { Notices } from './notices';
 import { openNative } from './open-native';
+import { Questions } from './questions';
 import { Requests } from './requests';
 import { Subscriptions } from './subscriptions';
 
@@ -66,6 +64,7 @@ export class Core {
   readonly lastNext: number;
   readonly instanceId: string;
   readonly subscriptions: Subscriptions;
+  readonly questions: Questions;
   /** The hooks for tracing, if there are any. */
   readonly instrumented: InstrumentedCalls;
   readonly #native: NativeClient;
@@ -140,6 +139,12 @@ export class Core {
       log,
       start: () => this.#start(),
       isClosed: () => this.#closed,
+    });
+    this.questions = new Questions({
+      native: this.#native,
+      requests: this.#requests,
+      refuseIfClosing: () => this.#refuseIfClosing(),
+      start: () => this.#start(),
     });
     this.#drains = new Drains(this.#native, {
       publisher: this.#publisher,
@@ -247,19 +252,6 @@ export class Core {
 
   unref(): void {
     this.#keepAlive.release();
-  }
-
-  /** Asks the engine about streams, dead letters or past events. */
-  ask<M extends Method>(
-    method: M,
-    args: Record<string, unknown>,
-    signal?: AbortSignal,
-  ): Promise<Replies[M]> {
-    this.#refuseIfClosing();
-    const json = jsonOf(args, OPTIONS, 'options');
-    throwIfAborted(signal);
-    this.#start();
-    return this.#requests.send<Replies[M]>((t) => this.#native.request(t, method, json), signal);
   }
 
   replayFailed(thrown: unknown, { id, type }: RawEvent): void {

@@ -17,11 +17,12 @@ const clients = new WeakMap<object, Internals>();
 /** `core` is what the client is made of. */
 export function rememberInternals(
   client: object,
-  core: Pick<Internals, 'ask' | 'instrumented'>,
+  core: Pick<Internals, 'instrumented'> & { readonly questions: { ask: Ask } },
   config: EventBusConfig | undefined,
 ): void {
-  const { instrumented } = core;
-  clients.set(client, { ask: (...question) => core.ask(...question), instrumented, config });
+  const { instrumented, questions } = core;
+  const ask: Ask = (...question) => questions.ask(...question);
+  clients.set(client, { ask, instrumented, config });
 }
 
 /** Undefined for what is no client of this copy of the package. */

@@ -94,6 +94,13 @@ impl Codec {
         }
     }
 
+    /// The type of the event in a stream entry, before anything else of it is read or checked.
+    pub fn entry_type<'a>(self, fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Option<&'a [u8]> {
+        match self {
+            Codec::Oxbus => oxbus::entry::type_of(fields),
+        }
+    }
+
     /// The fields that a dead letter has besides those of its entry, in their order. `time_ms` is the time of the
     /// store, in milliseconds since the Unix epoch.
     pub fn dead_letter_fields(self, member: &ConsumerId, letter: &DeadLetterEntry, time_ms: u64) -> Fields {
@@ -102,10 +109,10 @@ impl Codec {
         }
     }
 
-    /// Reads a dead letter. What it does not tell is left empty, and its time is that of its id.
-    pub fn read_dead_letter(self, entry: StoredEntry) -> DeadLetter {
+    /// Reads a dead letter. What it does not tell is left empty, and its time is that of its id. `shapes` as for a message.
+    pub fn read_dead_letter(self, entry: StoredEntry, shapes: Option<&mut Shapes>) -> DeadLetter {
         match self {
-            Codec::Oxbus => oxbus::dead_letter::read(entry),
+            Codec::Oxbus => oxbus::dead_letter::read(entry, shapes),
         }
     }
 

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::codec::dead_letter::DeadLetter;
+use crate::codec::outline::Shapes;
 use crate::codec::oxbus::entry;
 use crate::stream_store::{ConsumerId, DeadLetterEntry, EntryId, Fields, StoredEntry};
 use crate::time;
@@ -39,8 +40,8 @@ pub fn fields(member: &ConsumerId, letter: &DeadLetterEntry, time_ms: u64) -> Fi
     named.map(|(name, value)| (name.as_bytes().into(), value.as_bytes().into())).collect()
 }
 
-/// Reads a dead letter. What it does not tell is left empty, and its time is that of its id.
-pub fn read(stored: StoredEntry) -> DeadLetter {
+/// Reads a dead letter. What it does not tell is left empty, and its time is that of its id. `shapes` as for an entry.
+pub fn read(stored: StoredEntry, shapes: Option<&mut Shapes>) -> DeadLetter {
     let prefixed = |name: &[u8]| name.starts_with(PREFIX.as_bytes());
     let (own, fields): (Fields, Fields) = stored.fields.into_iter().partition(|(name, _)| prefixed(name));
     let told = |wanted: &str| {
@@ -49,7 +50,7 @@ pub fn read(stored: StoredEntry) -> DeadLetter {
     };
     let message_id = told(ID);
     let original = EntryId::from_bytes(message_id.as_bytes()).unwrap_or(stored.id);
-    let event = entry::read(fields.iter().map(|(name, value)| (&**name, &**value)), original, None).ok();
+    let event = entry::read(fields.iter().map(|(name, value)| (&**name, &**value)), original, shapes).ok();
     DeadLetter {
         id: stored.id,
         stream: told(STREAM),
@@ -60,7 +61,7 @@ pub fn read(stored: StoredEntry) -> DeadLetter {
         reason: told(REASON),
         error: error(told(ERROR)),
         time_ms: time(&told(TIME)).unwrap_or(stored.id.ms),
-        event_json: event.map(|read| read.event.json.into_owned()),
+        event: event.map(|read| read.event.into_owned()),
         fields,
     }
 }
