@@ -240,7 +240,9 @@ test('everything that has crossed has its declared type', () => {
   crossings.add('NativeResult<Settings>', native.settings('{"mode":7}', '{}'));
   expect(Object.keys(MEMBERS).filter((member) => !has(member as keyof Drained))).toEqual([]);
   const types = new Set(crossings.samples.map(({ type }) => type));
-  expect(QUESTIONS.filter(([name]) => !types.has(`Replies['${name}']`))).toEqual([]);
+  const wasAsked = (name: string) =>
+    types.has(`Replies['${name}']`) || types.has(`Replies<number>['${name}']`);
+  expect(QUESTIONS.filter(([name]) => !wasAsked(name))).toEqual([]);
   expect([...types]).toEqual(
     expect.arrayContaining(['EngineStats', 'HealthReport', 'NativeResult<Subscribed>']),
   );

@@ -1,21 +1,27 @@
 //! Events on their way to handlers: in runs that have most in common, with their values in columns.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use napi_derive::napi;
 use oxbus_engine::Drained;
 use oxbus_model::codec::outline::Columns;
 use oxbus_model::codec::outline::shapes::ShapeChange;
-use oxbus_model::delivery::{Delivery, StoredContext};
+use oxbus_model::delivery::{Delivery, LiveEvent, StoredContext};
 use serde::Serialize;
 
 use crate::json::{list_member, member, put, value};
 use crate::raw::RawData;
 
-/// Writes the members for deliveries: the runs, the envelopes that their events share, and the changes of shapes. The events
-/// themselves go into `columns`, and data that is handed on as it is goes into `raw`.
+/// Writes the members for deliveries: the runs, the envelopes that events share, and the changes of shapes. The events
+/// themselves go into `columns`, those of replies first, and data that is handed on as it is goes into `raw`.
 pub(crate) fn write(out: &mut String, columns: &mut Columns, raw: &mut RawData, drained: &Drained) {
     let mut events = Events { columns, raw, generation: drained.shape_generation, envelopes: Vec::new() };
+    let answers = drained.replies.iter().filter_map(|(_, result)| result.as_ref().ok());
+    answers
+        .filter_map(|answer| answer.events.as_ref())
+        .flatten()
+        .for_each(|event| events.event(event, false));
     if !drained.deliveries.is_empty() {
         member(out, "deliveries");
         out.push('[');
@@ -142,21 +148,24 @@ struct Events<'a, 'c> {
 const LOOKED_AT: usize = 8;
 
 impl<'a> Events<'a, '_> {
-    /// The message id of a durable event, and the event: the number of its envelope with what is its own, or its JSON.
+    /// The message id of a durable event, and the event.
     fn push(&mut self, delivery: &'a Delivery) {
         if let Some(stored) = &delivery.stored {
             self.columns.text(&stored.id.to_string());
         }
-        let event = &*delivery.event;
+        self.event(&delivery.event, delivery.raw);
+    }
+
+    /// An event: the number of its envelope with what is its own, or its JSON. With `is_raw` its data goes as it is.
+    fn event(&mut self, event: &'a Arc<LiveEvent>, is_raw: bool) {
         let json = &*event.json;
         let outlined = event.outlined.as_ref();
         let Some(parts) = &event.parts else {
-            let apart =
-                if delivery.raw { event.data_range() } else { outlined.map(|(data, _)| data.range()) };
+            let apart = if is_raw { event.data_range() } else { outlined.map(|(data, _)| data.range()) };
             let Some(data) = apart else { return self.columns.parsed(&[json]) };
             self.columns.apart();
             self.columns.parsed(&[&json[..data.start], "0", &json[data.end..]]);
-            return self.data(delivery, data);
+            return self.data(event, data, is_raw);
         };
         let envelope = Envelope {
             event_type: parts.event_type.of(json),
@@ -172,15 +181,15 @@ impl<'a> Events<'a, '_> {
         for own in [Some(parts.id), parts.correlation_id, parts.causation_id].into_iter().flatten() {
             self.columns.text(own.of(json));
         }
-        self.data(delivery, parts.data.range());
+        self.data(event, parts.data.range(), is_raw);
     }
 
-    fn data(&mut self, delivery: &Delivery, data: Range<usize>) {
-        if delivery.raw {
-            return self.columns.raw(self.raw.add(&delivery.event, data));
+    fn data(&mut self, event: &Arc<LiveEvent>, data: Range<usize>, is_raw: bool) {
+        if is_raw {
+            return self.columns.raw(self.raw.add(event, data));
         }
-        let outline = delivery.event.outlined.as_ref().map(|(_, outline)| outline);
-        self.columns.data(&delivery.event.json[data], outline, self.generation);
+        let outline = event.outlined.as_ref().map(|(_, outline)| outline);
+        self.columns.data(&event.json[data], outline, self.generation);
     }
 
     fn number_of(&mut self, envelope: Envelope<'a>) -> usize {

@@ -1,7 +1,7 @@
 //! Everything that is ready, as one JSON text: `Drained` of `ts/native/drained.ts`.
 
 use oxbus_engine::Drained;
-use oxbus_engine::host::{DeliveredLocally, EventId, Published, SettledLocally, StoredEntries};
+use oxbus_engine::host::{Answer, DeliveredLocally, EventId, Published, SettledLocally, StoredEntries};
 use oxbus_model::Outcome;
 use oxbus_model::codec::outline::Columns;
 use oxbus_model::codec::outline::columns::Lengths;
@@ -40,16 +40,24 @@ pub(crate) fn text(drained: &Drained, columns: &mut Columns, raw: &mut RawData) 
     let (mut replies, mut refusals) = (Vec::new(), Vec::new());
     for (ticket, result) in &drained.replies {
         match result {
-            Ok(value) => replies.push((ticket, value)),
+            Ok(answer) => replies.push((ticket, answer)),
             Err(error) => refusals.push((ticket, ErrorValue::from(error))),
         }
     }
-    list_member(&mut out, "replies", &replies, value);
+    list_member(&mut out, "replies", &replies, |out, (ticket, answer)| reply(out, **ticket, answer));
     list_member(&mut out, "refusals", &refusals, value);
     let notices: Vec<Notice> = drained.notices.iter().filter_map(Notice::of).collect();
     list_member(&mut out, "notices", &notices, value);
     out.push('}');
     out
+}
+
+/// An answer, and how many events it has, if it can have any.
+fn reply(out: &mut String, ticket: u32, Answer { value: told, events }: &Answer) {
+    match events {
+        Some(events) => value(out, &(ticket, told, events.len())),
+        None => value(out, &(ticket, told)),
+    }
 }
 
 fn results_of_publishes(out: &mut String, drained: &Drained) {

@@ -46,7 +46,9 @@ export class Crossings {
       Object.defineProperty(NativeClass.prototype, name, { value: method, configurable: true });
 
     replace('request', function (this: object, ticket: number, method: string, args: string) {
-      ask(this, ticket, `Replies['${method}']`);
+      // Where events come beside the reply, their indexes stand in it.
+      const beside = (JSON.parse(args) as { events?: string }).events !== undefined;
+      ask(this, ticket, `Replies${beside ? '<number>' : ''}['${method}']`);
       return call('request', this, [ticket, method, args]);
     });
     replace('health', function (this: object, ticket: number) {

@@ -13,6 +13,7 @@ import type {
   Settings,
   Subscribed,
 } from '../../ts/native/native';
+import { withEventsBeside } from './events-beside';
 
 type Native = InstanceType<NativeModule['NativeClient']>;
 type Member = keyof Drained;
@@ -21,6 +22,7 @@ type Deliver = { sub: number; event: unknown; info?: object };
 
 /** Set in the tokens of durable calls. */
 const DURABLE = 2 ** 31;
+const JSON_TEXT = 6;
 
 export const controls = {
   /** What `settle` was told, per call: `[token, kind, argument]`. */
@@ -95,7 +97,8 @@ export class FakeClient {
   held = false;
   #state: ReturnType<Native['state']> = 'idle';
   #out: { [K in Member]?: unknown[] } = {};
-  /** The events for the next drain: words, and the strings that they stand for. */
+  /** The events for the next drain: those of answers, and for handlers words and the strings that they stand for. */
+  #told: unknown[] = [];
   readonly #words: number[] = [];
   readonly #texts: string[] = [];
   #columns = Buffer.alloc(0);
@@ -225,7 +228,9 @@ export class FakeClient {
     controls.requests.push([method, args]);
     this.#working += 1;
     try {
-      this.#push('replies', [ticket, (await controls.answers[method]?.(args)) ?? null]);
+      const answer = (await controls.answers[method]?.(args)) ?? null;
+      if (args.events === undefined) this.#push('replies', [ticket, answer]);
+      else this.#answer(ticket, answer);
     } catch (error) {
       this.#push('refusals', [ticket, error as ErrorValue]);
     }
@@ -247,9 +252,11 @@ export class FakeClient {
   drain(): string {
     this.#woken = false;
     const text = this.#texts.join('');
-    if (this.#words.length > 0) {
-      this.#out.columns = [0, this.#words.length, this.#texts.length, text.length];
-      const numbers = [...this.#words, ...this.#texts.map(({ length }) => length << 1)];
+    const words = [...this.#told.map(() => JSON_TEXT), ...this.#words];
+    if (words.length > 0) {
+      this.#out.columns = [0, words.length, this.#texts.length, text.length];
+      this.#out.json = [...this.#told, ...(this.#out.json ?? [])];
+      const numbers = [...words, ...this.#texts.map(({ length }) => length << 1)];
       this.#columns = Buffer.concat([
         Buffer.from(new Int32Array(numbers).buffer),
         Buffer.from(text),
@@ -257,6 +264,7 @@ export class FakeClient {
     }
     const out = JSON.stringify(this.#out);
     this.#out = {};
+    this.#told = [];
     this.#words.length = 0;
     this.#texts.length = 0;
     return out === '{}' ? '' : out;
@@ -306,9 +314,15 @@ export class FakeClient {
     this.#push('notices', notice);
   }
 
+  #answer(ticket: number, answer: unknown): void {
+    const first = this.#told.length;
+    const value = withEventsBeside(answer, (text) => this.#told.push(JSON.parse(text)) - 1 - first);
+    this.#push('replies', [ticket, value, this.#told.length - first]);
+  }
+
   /** An event goes as JSON, which is how the engine hands over what has no shape. */
   #event(event: unknown): void {
-    this.#words.push(6);
+    this.#words.push(JSON_TEXT);
     this.#push('json', event);
   }
 

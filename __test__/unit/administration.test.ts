@@ -21,6 +21,9 @@ afterEach(() => bus.disconnect());
 /** What a replay of one event comes to. */
 const REPLAYED = { replayed: 1, failed: 0, truncated: false, firstId: '5-0', lastId: '5-0' };
 
+/** The questions whose events come as objects. */
+const ABOUT_EVENTS = ['getEvent', 'getHistory', 'deadLetters.list', 'deadLetters.get'];
+
 describe('administration', () => {
   const date = new Date(5);
   const letter = { id: 's:dlq:1-0', stream: 's', event: null };
@@ -95,7 +98,8 @@ describe('administration', () => {
   ])('%s', async (method, call, args, answer, expected = answer) => {
     controls.answers[method] = () => answer;
     expect(await call()).toEqual(expected ?? (method === 'streams.setPosition' ? undefined : null));
-    expect(controls.requests).toEqual([[method, args]]);
+    const events = ABOUT_EVENTS.includes(method) && { events: 'shapes' };
+    expect(controls.requests).toEqual([[method, { ...args, ...events }]]);
   });
 
   test('what is wrong is refused where it was called', async () => {

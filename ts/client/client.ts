@@ -91,10 +91,8 @@ export class EventBusClient<
       const core = new Core(config, given);
       this.#core = core;
       rememberInternals(this, core, config);
-      this.streams = new Streams((method, args) => core.ask(method, args));
-      this.deadLetters = new DeadLetters<EventOf<Received>>((method, args) =>
-        core.ask(method, args),
-      );
+      this.streams = new Streams((method, args) => core.questions.ask(method, args));
+      this.deadLetters = new DeadLetters<EventOf<Received>>(core.questions);
     } catch (error) {
       throw stackFromCaller(error, new.target);
     }
@@ -201,7 +199,7 @@ export class EventBusClient<
   }
 
   getRoomMembers(room: string): Promise<string[]> {
-    return this.#core.ask('rooms.members', { room: readName(room, 'room') });
+    return this.#core.questions.ask('rooms.members', { room: readName(room, 'room') });
   }
 
   joinUser(userId: string): Promise<boolean> {
@@ -300,14 +298,15 @@ export class EventBusClient<
   }
 
   getEvent(id: string): Promise<EventOf<Received> | null> {
-    return this.#core.ask('getEvent', { id }).then((text) => text && JSON.parse(text));
+    const answer = this.#core.questions.askForEvents('getEvent', { id });
+    return answer.then(({ events }) => (events[0] as EventOf<Received> | undefined) ?? null);
   }
 
   getHistory<const P extends string = '*'>(
     query?: HistoryQuery<P>,
   ): Promise<History<PatternEvent<Received, P>>> {
-    const history = this.#core.ask('getHistory', readHistoryQuery(query));
-    return history.then(({ events, complete }) => historyOf(events, complete));
+    const answer = this.#core.questions.askForEvents('getHistory', readHistoryQuery(query));
+    return answer.then(({ value, events }) => historyOf(events, value.complete));
   }
 
   replay<const P extends string = '*'>(

@@ -14,13 +14,11 @@ import { closedError, describe, fromValue, invalidAt, unwrap } from '../errors';
 import { callOutside } from '../handle/current-event';
 import { Dispatcher } from '../handle/dispatcher';
 import type { LiveSubscription } from '../handle/subscription';
-import { jsonOf } from '../input/json';
 import type { WaitLimits } from '../input/wait';
 import { InstrumentedCalls } from '../instrumentation';
 import { BrokerLease, releaseWith } from '../native/brokers';
 import { Drains } from '../native/drained';
 import { KeepAlive, NO_HOLD } from '../native/keepalive';
-import type { Method, Replies } from '../native/methods';
 import {
   type NativeClient,
   native,
@@ -34,7 +32,6 @@ import { Publisher } from '../publish/publisher';
 import { RequestReply } from '../request/request-reply';
 import { ignoreRejection } from '../runtime/promises';
 import { endWeaklyAtSignals } from '../runtime/shutdown';
-import { throwIfAborted } from '../runtime/signals';
 import type { Timers } from '../runtime/timers';
 import { Closing, closingAtSignal, type Unfinished } from './closing';
 import { readConfig } from './config';
@@ -46,6 +43,7 @@ import { Memberships } from './memberships';
 import { Notices } from './notices';
 import { openNative } from './open-native';
 import { Publishing } from './publishing';
+import { Questions } from './questions';
 import { Requests } from './requests';
 import { Subscriptions } from './subscriptions';
 
@@ -62,6 +60,7 @@ export class Core {
   readonly isCluster: boolean;
   readonly subscriptions: Subscriptions;
   readonly publishing: Publishing;
+  readonly questions: Questions;
   readonly requestReply: RequestReply;
   /** The hooks for tracing, if there are any. */
   readonly instrumented: InstrumentedCalls;
@@ -145,6 +144,12 @@ export class Core {
       log,
       start: () => this.#start(),
       isClosed: () => this.#closed,
+    });
+    this.questions = new Questions({
+      native: this.#native,
+      requests: this.#requests,
+      refuseIfClosing: () => this.#refuseIfClosing(),
+      start: () => this.#start(),
     });
     this.#drains = new Drains(this.#native, {
       publisher: this.#publisher,
@@ -257,19 +262,6 @@ export class Core {
 
   unref(): void {
     this.#keepAlive.release();
-  }
-
-  /** Asks the engine about streams, dead letters or past events. */
-  ask<M extends Method>(
-    method: M,
-    args: Record<string, unknown>,
-    signal?: AbortSignal,
-  ): Promise<Replies[M]> {
-    this.#refuseIfClosing();
-    const json = jsonOf(args, OPTIONS, 'options');
-    throwIfAborted(signal);
-    this.#start();
-    return this.#requests.send<Replies[M]>((t) => this.#native.request(t, method, json), signal);
   }
 
   replayFailed(thrown: unknown, { id, type }: RawEvent): void {

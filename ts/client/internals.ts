@@ -20,11 +20,11 @@ const clients = new WeakMap<object, Internals>();
 /** `core` is what the client is made of. */
 export function rememberInternals(
   client: object,
-  core: Pick<Internals, 'ask' | 'instrumented' | 'requestReply'>,
+  core: Pick<Internals, 'instrumented' | 'requestReply'> & { readonly questions: { ask: Ask } },
   config: EventBusConfig | undefined,
 ): void {
-  const { instrumented, requestReply } = core;
-  const ask: Ask = (...question) => core.ask(...question);
+  const { instrumented, questions, requestReply } = core;
+  const ask: Ask = (...question) => questions.ask(...question);
   clients.set(client, { ask, instrumented, requestReply, config });
 }
 

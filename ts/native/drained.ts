@@ -1,9 +1,9 @@
 /** Everything that one drain brings, and which part of the client each of it is for. */
 
 import type { RemoteOutcome } from '../../index';
-import { type EventBusError, fromValue } from '../errors';
-import { type ColumnLengths, Columns, type Envelope } from './columns';
-import type { ErrorValue, NativeClient, Notice, RunInfo } from './native';
+import { busError, describe, type EventBusError, fromValue } from '../errors';
+import { type ColumnLengths, Columns, type Envelope, readEvent } from './columns';
+import type { ErrorValue, NativeClient, Notice, RawEvent, RunInfo } from './native';
 import { type Constructor, constructorOf, copiesOf, type ShapeChange } from './shapes';
 
 /** `[batch, firstIndex, timestamp, id, receivers, id, receivers, …]` */
@@ -36,20 +36,20 @@ export interface Drained {
   failed?: [batch: number, index: number, error: ErrorValue][];
   /** Events for handlers, in order. */
   deliveries?: DeliveryRun[];
-  /** What events of `deliveries` refer to. */
+  /** What events refer to. */
   envelopes?: Envelope[];
-  /** What the client is to know of shapes before it reads these events. */
+  /** What the client is to know of shapes before it reads events. */
   shapes?: ShapeChange[];
   /** Strings that these and later events refer to by a number. */
   strings?: [number: number, text: string][];
-  /** How much `takeColumns` has of these events. */
+  /** How much `takeColumns` has of the events. */
   columns?: ColumnLengths;
   /** Values that came as JSON text. */
   json?: unknown[];
   /** How many strings `takeRaw` has: one for each event whose subscription gets its data as it is. */
   raw?: [strings: number];
-  /** Answers to requests. */
-  replies?: [ticket: number, value: unknown][];
+  /** Answers to requests; `events`: so many events of it come in the columns, before those of `deliveries`. */
+  replies?: [ticket: number, value: unknown, events?: number][];
   /** Requests that failed. */
   refusals?: [ticket: number, error: ErrorValue][];
   notices?: Notice[];
@@ -76,6 +76,26 @@ export interface DrainSinks {
     fail(runs: readonly DeliveryRun[], error: unknown): void;
   };
 }
+
+/** The answer to a request that has events beside its value, which says where they belong by their indexes. */
+export interface Answer<V = unknown> {
+  readonly value: V;
+  readonly events: RawEvent[];
+}
+
+/** The events of the replies of a drain. */
+interface Beside {
+  /** Of each reply that has any, in their order; undefined if they cannot be had. */
+  readonly events: (RawEvent[] | undefined)[];
+  /** Why they cannot, such as for want of memory. */
+  readonly fault: Fault | undefined;
+}
+
+interface Fault {
+  readonly error: unknown;
+}
+
+const NOTHING: Beside = { events: [], fault: undefined };
 
 const gather = (...strings: string[]) => strings;
 
@@ -107,18 +127,23 @@ export class Drains {
     if (drained.strings !== undefined) {
       for (const [number, text] of drained.strings) this.#strings[number] = text;
     }
-    if (drained.deliveries === undefined) {
-      applyResults(drained, this.#sinks);
+    const { deliveries, replies } = drained;
+    const hasEvents =
+      deliveries !== undefined || replies?.some(([, , events]) => events !== undefined);
+    if (!hasEvents) {
+      applyResults(drained, NOTHING, this.#sinks);
       return true;
     }
     const columns = this.#columns ?? new Columns(this.#constructors, this.#strings);
     this.#columns = undefined;
     try {
-      const fault = this.#fill(columns, drained);
-      applyResults(drained, this.#sinks);
-      const { dispatcher } = this.#sinks;
-      if (fault === undefined) dispatcher.deliver(drained.deliveries, columns);
-      else dispatcher.fail(drained.deliveries, fault.error);
+      const beside = readBeside(columns, replies ?? [], this.#fill(columns, drained));
+      applyResults(drained, beside, this.#sinks);
+      if (deliveries !== undefined) {
+        const { dispatcher } = this.#sinks;
+        if (beside.fault === undefined) dispatcher.deliver(deliveries, columns);
+        else dispatcher.fail(deliveries, beside.fault.error);
+      }
     } finally {
       columns.release();
       this.#columns = columns;
@@ -127,9 +152,9 @@ export class Drains {
   }
 
   /** Takes what the events of a drain are read from. Returns why that cannot be had, such as for want of memory. */
-  #fill(columns: Columns, drained: Drained): { error: unknown } | undefined {
+  #fill(columns: Columns, drained: Drained): Fault | undefined {
     try {
-      columns.take(this.#native, drained.columns as ColumnLengths);
+      if (drained.columns !== undefined) columns.take(this.#native, drained.columns);
       if (drained.raw !== undefined) columns.raw = this.#native.takeRaw(gather);
       if (drained.json !== undefined) columns.json = drained.json;
       if (drained.envelopes !== undefined) columns.envelopes = drained.envelopes;
@@ -141,10 +166,36 @@ export class Drains {
 }
 
 /**
+ * Builds the events of replies, also of those that nobody waits for any more: what comes next in the columns begins behind them.
+ * From the first one on that cannot be built, nobody knows where others begin.
+ */
+function readBeside(
+  columns: Columns,
+  replies: NonNullable<Drained['replies']>,
+  taken: Fault | undefined,
+): Beside {
+  const all: (RawEvent[] | undefined)[] = [];
+  let fault = taken;
+  for (const [, , count] of replies) {
+    if (count === undefined) continue;
+    const events: RawEvent[] = [];
+    try {
+      for (let left = fault === undefined ? count : 0; left > 0; left -= 1) {
+        events.push(readEvent(columns));
+      }
+    } catch (error) {
+      fault = { error };
+    }
+    all.push(events.length === count ? events : undefined);
+  }
+  return { events: all, fault };
+}
+
+/**
  * The order is part of the contract: how many subscriptions of this client took an event is known before its result,
  * and handlers run last, when every result, reply and notice of the drain has been handed out.
  */
-function applyResults(drained: Drained, sinks: DrainSinks): void {
+function applyResults(drained: Drained, beside: Beside, sinks: DrainSinks): void {
   const { publisher, requests, notices } = sinks;
   if (drained.localDeliveries !== undefined)
     for (const run of drained.localDeliveries) publisher.deliveredLocally(run);
@@ -158,10 +209,24 @@ function applyResults(drained: Drained, sinks: DrainSinks): void {
   }
   publisher.resumeCallers();
   if (drained.replies !== undefined) {
-    for (const [ticket, value] of drained.replies) requests.resolve(ticket, value);
+    let next = 0;
+    for (const [ticket, value, count] of drained.replies) {
+      if (count === undefined) {
+        requests.resolve(ticket, value);
+        continue;
+      }
+      const events = beside.events[next++];
+      if (events !== undefined) requests.resolve(ticket, { value, events } satisfies Answer);
+      else requests.reject(ticket, unbuilt(beside.fault?.error));
+    }
   }
   if (drained.refusals !== undefined) {
     for (const [ticket, error] of drained.refusals) requests.reject(ticket, fromValue(error));
   }
   if (drained.notices !== undefined) for (const notice of drained.notices) notices.announce(notice);
+}
+
+function unbuilt(cause: unknown): EventBusError {
+  const message = `the events of an answer could not be built: ${describe(cause)}`;
+  return busError('ERR_BUS_INTERNAL', message, { cause });
 }

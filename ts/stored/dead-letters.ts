@@ -9,48 +9,55 @@ import type {
 } from '../../index';
 import { startAsyncStacksAtCaller } from '../caller-stacks';
 import { readOptions, refuseUndefined } from '../input/options';
-import type { Ask, RawLetter } from '../native/methods';
+import type { Ask, AskForEvents, RawLetter } from '../native/methods';
+import type { RawEvent } from '../native/native';
+
+/** What dead letters need of their client. */
+interface Owner {
+  ask: Ask;
+  askForEvents: AskForEvents;
+}
 
 export class DeadLetters<E = BusEvent> implements Contract<E> {
-  readonly #ask: Ask;
+  readonly #owner: Owner;
 
-  constructor(ask: Ask) {
-    this.#ask = ask;
+  constructor(owner: Owner) {
+    this.#owner = owner;
   }
 
   list(query?: DeadLetterQuery): Promise<DeadLetter<E>[]> {
     const read = readOptions(query, ['stream', 'limit', 'after']);
-    const letters = this.#ask('deadLetters.list', read);
-    return letters.then((all) => all.map((one) => letterOf<E>(one)));
+    const answer = this.#owner.askForEvents('deadLetters.list', read);
+    return answer.then(({ value, events }) => value.map((one) => letterOf<E>(one, events)));
   }
 
   get(id: string): Promise<DeadLetter<E> | null> {
-    const letter = this.#ask('deadLetters.get', { id });
-    return letter.then((one) => (one === null ? null : letterOf<E>(one)));
+    const answer = this.#owner.askForEvents('deadLetters.get', { id });
+    return answer.then(({ value, events }) => value && letterOf<E>(value, events));
   }
 
   replay(id: string, options?: { to?: 'group' | 'stream' }): Promise<{ messageId: string } | null> {
     const read = readOptions(options, ['to']);
-    return this.#ask('deadLetters.replay', { ...read, id });
+    return this.#owner.ask('deadLetters.replay', { ...read, id });
   }
 
   replayAll(query?: ReplayAllQuery): Promise<number> {
     const read = readOptions(query, ['stream', 'group', 'limit', 'to']);
     refuseUndefined(read, 'stream', 'for all streams');
     refuseUndefined(read, 'group', 'for all groups');
-    return this.#ask('deadLetters.replayAll', read);
+    return this.#owner.ask('deadLetters.replayAll', read);
   }
 
   remove(id: string): Promise<boolean> {
-    return this.#ask('deadLetters.remove', { id });
+    return this.#owner.ask('deadLetters.remove', { id });
   }
 
   purge(stream: string): Promise<number> {
-    return this.#ask('deadLetters.purge', { stream });
+    return this.#owner.ask('deadLetters.purge', { stream });
   }
 
   count(stream?: string): Promise<number> {
-    return this.#ask('deadLetters.count', { stream });
+    return this.#owner.ask('deadLetters.count', { stream });
   }
 }
 
@@ -64,7 +71,7 @@ startAsyncStacksAtCaller(DeadLetters, [
   'count',
 ]);
 
-function letterOf<E>(letter: RawLetter): DeadLetter<E> {
-  const event = letter.event === null ? null : (JSON.parse(letter.event) as E);
+function letterOf<E>(letter: RawLetter<number>, events: readonly RawEvent[]): DeadLetter<E> {
+  const event = letter.event === null ? null : (events[letter.event] as E);
   return { ...letter, event };
 }

@@ -2,6 +2,7 @@
 
 import type { History } from '../../index';
 import { readMoment, readOptions } from '../input/options';
+import type { RawEvent } from '../native/native';
 
 /** The query as the engine takes it. Throws `INVALID_OPTIONS`. */
 export function readHistoryQuery(query: unknown): Record<string, unknown> {
@@ -11,9 +12,8 @@ export function readHistoryQuery(query: unknown): Record<string, unknown> {
   return read;
 }
 
-/** The events of these JSON texts, and whether they are all that there are. */
-export function historyOf<E>(texts: string[], complete: boolean): History<E> {
-  const past = texts.map((text) => JSON.parse(text)) as History<E>;
+/** These events, and whether they are all that there are. */
+export function historyOf<E>(events: RawEvent[], complete: boolean): History<E> {
   // It is not enumerable, so that the result is equal to an array of its events.
-  return Object.defineProperty(past, 'complete', { value: complete });
+  return Object.defineProperty(events as History<E>, 'complete', { value: complete });
 }

@@ -7,7 +7,7 @@ import { CallContext, ReplayCallContext } from '../handle/handler-context';
 import { readMoment, readOptions, refuseUndefined } from '../input/options';
 import { checkSignal } from '../input/signal';
 import type { InstrumentedCalls } from '../instrumentation';
-import type { Ask } from '../native/methods';
+import type { Ask, AskForEvents } from '../native/methods';
 import type { RawEvent } from '../native/native';
 import { aborted, onAbort } from '../runtime/signals';
 
@@ -21,7 +21,7 @@ const GROUP_PAGE = 64;
 /** What a replay needs of its client. */
 export interface ReplayOwner {
   readonly settings: { channelPrefix: string; inherit: boolean };
-  readonly ask: Ask;
+  readonly questions: { ask: Ask; askForEvents: AskForEvents };
   /** Keeps the process alive until `unref`. */
   ref(): void;
   unref(): void;
@@ -92,7 +92,7 @@ async function deliver(
     if (signal?.aborted) throw aborted(signal, `after ${result.replayed} were replayed`);
     const args = { ...range, limit: Math.min(left, GROUP_PAGE), after };
     // The signal is not passed on: it would end the call while the engine still sends.
-    const page = await owner.ask('replay.group', {
+    const page = await owner.questions.ask('replay.group', {
       ...args,
       ...(after !== undefined && { replayed: result.replayed }),
     });
@@ -136,11 +136,12 @@ class Replay {
       let after: string | undefined;
       for (let done = false; !done && left > 0; ) {
         const args = { ...range, limit: Math.min(left, PAGE), after };
-        const page = await this.#owner.ask('replay.page', args, signal);
+        const answer = await this.#owner.questions.askForEvents('replay.page', args, signal);
+        const page = answer.value;
         this.#result.truncated ||= page.truncated;
         this.#result.failed += page.undecodable;
         for (const { id, stream, event } of page.events) {
-          await this.#handle(JSON.parse(event) as RawEvent, stream, id, range.pattern);
+          await this.#handle(answer.events[event] as RawEvent, stream, id, range.pattern);
         }
         left -= page.events.length;
         done = page.done || page.last === null;

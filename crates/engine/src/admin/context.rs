@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use crate::admin::effect::Effect;
+use crate::receive::shapes::SharedShapes;
 use crate::state::recent_events::RecentEvents;
 use crate::transport::store::{Store, unexpected};
 
@@ -23,6 +24,8 @@ pub(crate) struct Context {
     /// The consumer that claims what is recovered.
     pub(super) consumer: Arc<str>,
     pub(super) recent: Arc<Mutex<RecentEvents>>,
+    /// For events that the host builds by shapes.
+    pub(super) shapes: Arc<SharedShapes>,
     /// The registered streams, as they were when they were first asked for.
     registered: OnceCell<Vec<RegisteredStream>>,
     /// Lets the client do something.
@@ -30,18 +33,18 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// A context of a client with its store, its configuration, the id of its start and its own recent events; `act`
-    /// is what the client does while a question is answered.
+    /// A context of a client with its store, its configuration, the id of its start, its own recent events and its shapes;
+    /// `act` is what the client does while a question is answered.
     pub(crate) fn new(
         store: Arc<dyn Store>,
         config: &Config,
         instance_id: &str,
-        recent: Arc<Mutex<RecentEvents>>,
+        (recent, shapes): (Arc<Mutex<RecentEvents>>, Arc<SharedShapes>),
         act: impl Fn(Effect) + Send + Sync + 'static,
     ) -> Context {
         let consumer = format!("{}-{instance_id}", config.service_name).into();
         let (registered, act) = (OnceCell::new(), Box::new(act));
-        Context { store, config: config.clone(), consumer, recent, registered, act }
+        Context { store, config: config.clone(), consumer, recent, shapes, registered, act }
     }
 
     /// Lets the client do something at once.

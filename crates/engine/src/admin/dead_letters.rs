@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use oxbus_model::codec::dead_letter::DeadLetter;
+use oxbus_model::codec::outline::Shapes;
 use oxbus_model::stream_store::{EntryId, Fields, Request, Response, StoredEntry};
 use oxbus_model::{BusError, ErrorKind, time};
 use serde_json::{Map, Value, json};
@@ -12,11 +13,13 @@ use crate::admin::arguments::Arguments;
 use crate::admin::context::{Context, MAX_ANSWER_BYTES, no_group};
 use crate::admin::merged_range::{MergedRange, bytes_of};
 use crate::admin::question::questions;
+use crate::admin::told_events::ToldEvents;
+use crate::host::Answer;
 use crate::transport::store::unexpected;
 
 questions! {
-    "deadLetters.list" ["stream", "limit", "after"] => list;
-    "deadLetters.get" ["id"] => get;
+    "deadLetters.list" ["stream", "limit", "after", "events"] => list;
+    "deadLetters.get" ["id", "events"] => get;
     "deadLetters.replay" ["id", "to"] => replay;
     "deadLetters.replayAll" ["stream", "group", "limit", "to"] => replay_all;
     "deadLetters.remove" ["id"] => remove;
@@ -74,7 +77,8 @@ async fn streams(context: &Context, stream: Option<&str>) -> Result<Vec<Arc<str>
 }
 
 /// `deadLetters.list`: the oldest dead letters, those behind `after`.
-async fn list(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
+async fn list(context: &Context, mut args: Arguments) -> Result<Answer, BusError> {
+    let mut events = ToldEvents::read(&mut args)?;
     let (stream, limit) = (args.name("stream")?, args.limit("limit")?);
     let after = match args.name("after")? {
         Some(text) => {
@@ -102,9 +106,9 @@ async fn list(context: &Context, mut args: Arguments) -> Result<Value, BusError>
             return Err(too_much(found.len()));
         }
         let dead_letters = range.stream(index).map_or("", |dead_letters| dead_letters);
-        found.push(value(context, dead_letters, entry));
+        found.push(value(context, dead_letters, entry, &mut events));
     }
-    Ok(found.into())
+    Ok(events.with(found.into()))
 }
 
 /// The answer to a call would be too large; `fit` items would not.
@@ -114,12 +118,14 @@ pub(super) fn too_much(fit: usize) -> BusError {
 }
 
 /// `deadLetters.get`: a dead letter, or null.
-async fn get(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
+async fn get(context: &Context, mut args: Arguments) -> Result<Answer, BusError> {
+    let mut events = ToldEvents::read(&mut args)?;
     let dead_letter = dead_letter_id(context, &mut args)?;
     args.finish()?;
-    let Some(dead_letter) = dead_letter else { return Ok(Value::Null) };
+    let Some(dead_letter) = dead_letter else { return Ok(events.with(Value::Null)) };
     let entry = entry(context, &dead_letter).await?;
-    Ok(entry.map(|entry| value(context, &dead_letter.dead_letters, entry)).unwrap_or_default())
+    let value = entry.map(|entry| value(context, &dead_letter.dead_letters, entry, &mut events));
+    Ok(events.with(value.unwrap_or_default()))
 }
 
 /// The `id` that is given; `None` where no dead letter can have it.
@@ -136,9 +142,9 @@ async fn entry(context: &Context, dead_letter: &DeadLetterId) -> Result<Option<S
     }
 }
 
-/// A dead letter as the host gets it; its event is JSON text.
-fn value(context: &Context, dead_letters: &str, entry: StoredEntry) -> Value {
-    let dead_letter = read(context, dead_letters, entry);
+/// A dead letter as the host gets it, with its event among `events`.
+fn value(context: &Context, dead_letters: &str, entry: StoredEntry, events: &mut ToldEvents) -> Value {
+    let dead_letter = read(context, dead_letters, entry, events.shapes(context).as_deref_mut());
     json!({
         "id": format!("{dead_letters}:{}", dead_letter.id),
         "stream": dead_letter.stream,
@@ -149,14 +155,19 @@ fn value(context: &Context, dead_letters: &str, entry: StoredEntry) -> Value {
         "reason": dead_letter.reason,
         "error": dead_letter.error,
         "time": time::to_iso(i64::try_from(dead_letter.time_ms).unwrap_or_default()),
-        "event": dead_letter.event_json,
+        "event": dead_letter.event.map(|event| events.add(event)),
         "fields": fields_value(&dead_letter.fields),
     })
 }
 
 /// A dead letter. One that does not name its stream is of the stream that its own is named after.
-fn read(context: &Context, dead_letters: &str, entry: StoredEntry) -> DeadLetter {
-    let mut dead_letter = context.config.codec.read_dead_letter(entry);
+fn read(
+    context: &Context,
+    dead_letters: &str,
+    entry: StoredEntry,
+    shapes: Option<&mut Shapes>,
+) -> DeadLetter {
+    let mut dead_letter = context.config.codec.read_dead_letter(entry, shapes);
     if dead_letter.stream.is_empty() {
         dead_letter.stream =
             dead_letters.strip_suffix(&context.config.dead_letter.suffix).unwrap_or(dead_letters).to_owned();
@@ -178,7 +189,7 @@ async fn replay(context: &Context, mut args: Arguments) -> Result<Value, BusErro
     let Some(dead_letter) = dead_letter else { return Ok(Value::Null) };
     let Some(entry) = entry(context, &dead_letter).await? else { return Ok(Value::Null) };
     if to == ReplayTarget::Group {
-        let DeadLetter { stream, group, .. } = read(context, &dead_letter.dead_letters, entry);
+        let DeadLetter { stream, group, .. } = read(context, &dead_letter.dead_letters, entry, None);
         Groups::default().check(context, &stream, &group).await?;
     }
     let revived = revive(context, &dead_letter, to).await?;
@@ -252,7 +263,7 @@ async fn replay_all(context: &Context, mut args: Arguments) -> Result<Value, Bus
             let step = async {
                 let Some((_, entry)) = range.next().await? else { return Ok(None) };
                 let dead_letter = DeadLetterId { dead_letters: dead_letters.clone(), id: entry.id };
-                let DeadLetter { stream, group: from, .. } = read(context, dead_letters, entry);
+                let DeadLetter { stream, group: from, .. } = read(context, dead_letters, entry, None);
                 if group.as_ref().is_some_and(|group| *group != from) {
                     return Ok(Some(false));
                 }

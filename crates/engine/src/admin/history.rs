@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use oxbus_model::codec::Codec;
-use oxbus_model::codec::decoded::{DecodedEntry, Missing};
+use oxbus_model::codec::decoded::{Decoded, Missing};
 use oxbus_model::codec::event_json::id_of;
+use oxbus_model::codec::outline::Shapes;
 use oxbus_model::error::Outcome;
 use oxbus_model::routing::pattern;
 use oxbus_model::stream_store::{EntryId, Request, Response, StoredEntry, keys};
@@ -18,15 +18,19 @@ use crate::admin::dead_letters::too_much;
 use crate::admin::effect::Effect;
 use crate::admin::merged_range::MergedRange;
 use crate::admin::question::questions;
+use crate::admin::told_events::ToldEvents;
+use crate::host::Answer;
+use crate::state::recent_events::RecentEvent;
 use crate::transport::store::unexpected;
 
 questions! {
-    "getEvent" ["id"] => event;
-    "getHistory" ["type", "from", "to", "limit", "source", "order"] => history;
+    "getEvent" ["id", "events"] => event;
+    "getHistory" ["type", "from", "to", "limit", "source", "order", "events"] => history;
 }
 
-/// `getEvent`: the event as JSON text, or null.
-async fn event(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
+/// `getEvent`: the event, or null.
+async fn event(context: &Context, mut args: Arguments) -> Result<Answer, BusError> {
+    let mut told = ToldEvents::read(&mut args)?;
     let id = args.needed("id")?;
     args.finish()?;
     let key = keys::event(&context.config.channel_prefix, &id).into();
@@ -38,17 +42,23 @@ async fn event(context: &Context, mut args: Arguments) -> Result<Value, BusError
         Err(error) => return Err(error),
     };
     let missing = || Missing { id: id.clone(), timestamp_ms: 0 };
-    let codec = &context.config.codec;
-    if let Some(decoded) =
-        kept.as_deref().and_then(|message| codec.read_message(message, b"", missing, None).ok())
-    {
-        return Ok(decoded.json.into_owned().into());
+    let read = |kept: &[u8]| {
+        let shapes = told.shapes(context);
+        let event = context.config.codec.read_message(kept, b"", missing, { shapes }.as_deref_mut()).ok()?;
+        Some(event.into_owned())
+    };
+    if let Some(event) = kept.as_deref().and_then(read) {
+        let event = told.add(event);
+        return Ok(told.with(event));
     }
     let own = context.recent().events().into_iter().find(|event| event.id == id);
     match (own, failed) {
-        (Some(event), _) => Ok(event.json.into()),
+        (Some(own), _) => {
+            let event = told.add_json(context, own.json);
+            Ok(told.with(event))
+        }
         (None, Some(error)) => Err(error),
-        (None, None) => Ok(Value::Null),
+        (None, None) => Ok(told.with(Value::Null)),
     }
 }
 
@@ -82,12 +92,20 @@ struct Query {
 struct PastEvent {
     id: String,
     time: i64,
-    json: String,
+    event: Found,
 }
 
-/// `getHistory`: `events` as JSON texts, and whether they are `complete`: not if the store could not be asked, so that
-/// only what this client knows itself is among them.
-async fn history(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
+/// A past event as it was found.
+enum Found {
+    Stored(Box<Decoded<'static>>),
+    /// By its JSON.
+    Own(String),
+}
+
+/// `getHistory`: `events`, and whether they are `complete`: not if the store could not be asked, so that only what this client
+/// knows itself is among them.
+async fn history(context: &Context, mut args: Arguments) -> Result<Answer, BusError> {
+    let mut told = ToldEvents::read(&mut args)?;
     let words =
         [("redis", HistorySource::Store), ("local", HistorySource::Local), ("all", HistorySource::All)];
     let source = args.choice("source", &words, HistorySource::All)?;
@@ -107,7 +125,7 @@ async fn history(context: &Context, mut args: Arguments) -> Result<Value, BusErr
     }
     let stored = match source {
         HistorySource::Local => Ok(Vec::new()),
-        _ => stored_events(context, &query).await,
+        _ => stored_events(context, &query, &told).await,
     };
     let (mut events, complete) = match stored {
         Ok(events) => (events, true),
@@ -126,18 +144,26 @@ async fn history(context: &Context, mut args: Arguments) -> Result<Value, BusErr
     let mut seen = HashSet::new();
     events.retain(|event| seen.insert(event.id.clone()));
     events.truncate(query.limit);
-    let events: Vec<Value> = events.into_iter().map(|event| event.json.into()).collect();
-    Ok(json!({ "events": events, "complete": complete }))
+    let add = |past: PastEvent| match past.event {
+        Found::Stored(event) => told.add(*event),
+        Found::Own(json) => told.add_json(context, json),
+    };
+    let events: Vec<Value> = events.into_iter().map(add).collect();
+    Ok(told.with(json!({ "events": events, "complete": complete })))
 }
 
 impl Query {
-    fn matches(&self, event_type: &str) -> bool {
-        self.pattern.as_ref().is_none_or(|p| pattern::matches(p.as_bytes(), event_type.as_bytes()))
+    fn matches(&self, event_type: &[u8]) -> bool {
+        self.pattern.as_ref().is_none_or(|p| pattern::matches(p.as_bytes(), event_type))
     }
 }
 
 /// The events of the history, or of the streams that may hold them. At most as many as are asked for.
-async fn stored_events(context: &Context, query: &Query) -> Result<Vec<PastEvent>, BusError> {
+async fn stored_events(
+    context: &Context,
+    query: &Query,
+    told: &ToldEvents,
+) -> Result<Vec<PastEvent>, BusError> {
     let mut from = query.from.map_or(EntryId::MIN, TimeOrId::first);
     let to = query.to.map_or(EntryId::MAX, TimeOrId::last);
     let streams: Vec<Arc<str>> = match context.config.persistence {
@@ -156,8 +182,9 @@ async fn stored_events(context: &Context, query: &Query) -> Result<Vec<PastEvent
     let (mut events, mut seen, mut bytes) = (Vec::new(), HashSet::new(), 0);
     while events.len() < query.limit {
         let Some((_, entry)) = range.next().await? else { break };
-        let Some(DecodedEntry { event, .. }) = read(&context.config.codec, &entry) else { continue };
-        if !query.matches(&event.event_type) {
+        let shapes = told.shapes_for(context, &entry, |event_type| query.matches(event_type));
+        let Some(event) = read(context, &entry, { shapes }.as_deref_mut()) else { continue };
+        if !query.matches(event.event_type.as_bytes()) {
             continue;
         }
         let id = id_of(&event.json).unwrap_or_default().into_owned();
@@ -170,7 +197,7 @@ async fn stored_events(context: &Context, query: &Query) -> Result<Vec<PastEvent
             return Err(too_much(events.len()));
         }
         let time = i64::try_from(entry.id.ms).unwrap_or(i64::MAX);
-        events.push(PastEvent { id, time, json: event.json.into_owned() });
+        events.push(PastEvent { id, time, event: Found::Stored(Box::new(event.into_owned())) });
     }
     Ok(events)
 }
@@ -182,9 +209,10 @@ fn local_events(context: &Context, query: &Query) -> Vec<PastEvent> {
     let events = context.recent().events();
     let wanted = events
         .into_iter()
-        .filter(|event| (from..=to).contains(&event.time) && query.matches(&event.event_type));
-    let mut events: Vec<PastEvent> =
-        wanted.map(|event| PastEvent { id: event.id, time: event.time, json: event.json }).collect();
+        .filter(|event| (from..=to).contains(&event.time) && query.matches(event.event_type.as_bytes()));
+    let past =
+        |event: RecentEvent| PastEvent { id: event.id, time: event.time, event: Found::Own(event.json) };
+    let mut events: Vec<PastEvent> = wanted.map(past).collect();
     if query.newest_first {
         events.reverse();
     }
@@ -192,7 +220,11 @@ fn local_events(context: &Context, query: &Query) -> Vec<PastEvent> {
 }
 
 /// The event of an entry; `None` where it holds none.
-pub(super) fn read<'a>(codec: &Codec, entry: &'a StoredEntry) -> Option<DecodedEntry<'a>> {
+pub(super) fn read<'a>(
+    context: &Context,
+    entry: &'a StoredEntry,
+    shapes: Option<&mut Shapes>,
+) -> Option<Decoded<'a>> {
     let fields = entry.fields.iter().map(|(name, value)| (&**name, &**value));
-    codec.read_entry(fields, entry.id, None).ok()
+    Some(context.config.codec.read_entry(fields, entry.id, shapes).ok()?.event)
 }

@@ -1,12 +1,12 @@
 //! Administration: streams, dead letters, history and replay, written once over a [`Store`](crate::transport::store::Store).
 //!
-//! Every event in an answer is JSON text, not a tree: the host reads it as it was written.
+//! No event in an answer is a tree: it is JSON text, which the host reads as it was written, or comes beside the answer (`told_events`).
 //!
 //! # Layout
 //!
 //! - this file: the questions by name; `question`: how each is declared, in the file that answers it
 //! - `context`: what they work on, and the requests that several of them make; `arguments`: what callers give;
-//!   `effect`: what the client has to do about an answer
+//!   `effect`: what the client has to do about an answer; `told_events`: the events of an answer
 //! - `streams`, `finding`, `overdue`, `dead_letters`, `history`, `replay`, `rooms`: the questions
 //! - `merged_range`: the entries of several streams in the order of their ids
 
@@ -24,6 +24,7 @@ mod rooms;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod told_events;
 
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::Value;
@@ -32,6 +33,8 @@ use arguments::Arguments;
 pub(crate) use context::Context;
 pub(crate) use effect::Effect;
 use question::Question;
+
+use crate::host::Answer;
 
 /// The questions, by the file that answers them.
 const QUESTIONS: [&[Question]; 7] = [
@@ -53,7 +56,7 @@ pub fn questions() -> impl Iterator<Item = (&'static str, &'static [&'static str
 ///
 /// # Errors
 /// `INVALID_OPTIONS` with the path of the bad argument, `NO_STREAM`, `NO_GROUP`, and those of the store.
-pub(crate) async fn call(context: &Context, name: &str, args: Value) -> Result<Value, BusError> {
+pub(crate) async fn call(context: &Context, name: &str, args: Value) -> Result<Answer, BusError> {
     let Some(question) = QUESTIONS.into_iter().flatten().find(|question| question.name == name) else {
         return Err(BusError::new(ErrorKind::Internal, format!("there is no method {name:?}")));
     };

@@ -270,8 +270,13 @@ async fn dead_letter(
             continue;
         }
         moved += 1;
-        let received =
-            ReceivedEntry::pending(&context.config.codec, member.stream.clone(), entry, &member.instance);
+        let received = ReceivedEntry::pending(
+            &context.config.codec,
+            member.stream.clone(),
+            entry,
+            &member.instance,
+            None,
+        );
         context.push_effect(Effect::Announced(Announcement::DeadLettered {
             stream: member.stream.clone(),
             group: member.group.clone(),

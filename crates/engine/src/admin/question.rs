@@ -4,13 +4,13 @@ use std::future::Future;
 use std::pin::Pin;
 
 use oxbus_model::BusError;
-use serde_json::Value;
 
 use crate::admin::arguments::Arguments;
 use crate::admin::context::Context;
+use crate::host::Answer;
 
-/// The answer to a question, as JSON. An event in it is JSON text.
-pub(super) type Answer<'a> = Pin<Box<dyn Future<Output = Result<Value, BusError>> + Send + 'a>>;
+/// The answer to a question, when it is there.
+pub(super) type Answering<'a> = Pin<Box<dyn Future<Output = Result<Answer, BusError>> + Send + 'a>>;
 
 /// A question, or a command, of administration.
 pub(crate) struct Question {
@@ -18,7 +18,7 @@ pub(crate) struct Question {
     pub(crate) name: &'static str,
     /// The names of its arguments. Any other is refused.
     pub(crate) arguments: &'static [&'static str],
-    pub(super) answer: for<'a> fn(&'a Context, Arguments) -> Answer<'a>,
+    pub(super) answer: for<'a> fn(&'a Context, Arguments) -> Answering<'a>,
 }
 
 /// Declares the questions of a file: `"name" [arguments] => function`.
@@ -28,7 +28,9 @@ macro_rules! questions {
             $(crate::admin::question::Question {
                 name: $name,
                 arguments: &[$($argument),*],
-                answer: |context, arguments| Box::pin($answer(context, arguments)),
+                answer: |context, arguments| {
+                    Box::pin(async move { $answer(context, arguments).await.map(Into::into) })
+                },
             }),+
         ];
     };

@@ -13,10 +13,12 @@ use crate::admin::dead_letters::interrupted;
 use crate::admin::history::read;
 use crate::admin::merged_range::{MergedRange, bytes_of};
 use crate::admin::question::questions;
+use crate::admin::told_events::ToldEvents;
+use crate::host::Answer;
 use crate::transport::store::unexpected;
 
 questions! {
-    "replay.page" ["stream", "pattern", "from", "to", "limit", "after"] => page;
+    "replay.page" ["stream", "pattern", "from", "to", "limit", "after", "events"] => page;
     "replay.group" ["stream", "pattern", "from", "to", "limit", "after", "replayed", "group"] => group;
 }
 
@@ -77,8 +79,8 @@ impl Selection {
         }
     }
 
-    fn matches(&self, event_type: &str) -> bool {
-        self.pattern.as_ref().is_none_or(|p| pattern::matches(p.as_bytes(), event_type.as_bytes()))
+    fn matches(&self, event_type: &[u8]) -> bool {
+        self.pattern.as_ref().is_none_or(|p| pattern::matches(p.as_bytes(), event_type))
     }
 }
 
@@ -111,9 +113,10 @@ impl Cursor {
     }
 }
 
-/// `replay.page`: some of the past events, as JSON texts with where they are stored, those behind `after`. `last` is
-/// the `after` of the next page, `undecodable` counts entries that hold no event.
-async fn page(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
+/// `replay.page`: some of the past events, with where they are stored, those behind `after`. `last` is the `after` of the next
+/// page, `undecodable` counts entries that hold no event.
+async fn page(context: &Context, mut args: Arguments) -> Result<Answer, BusError> {
+    let mut told = ToldEvents::read(&mut args)?;
     let mut selection = Selection::read(context, &mut args).await?;
     let limit = args.limit("limit")?;
     let after = Cursor::read(&mut args, &selection)?;
@@ -142,11 +145,13 @@ async fn page(context: &Context, mut args: Arguments) -> Result<Value, BusError>
         entries += 1;
         bytes += bytes_of(&entry);
         let stream = range.stream(index).cloned().unwrap_or_default();
-        match read(&context.config.codec, &entry) {
-            Some(stored) if selection.matches(&stored.event.event_type) => events.push(json!({
+        let shapes = told.shapes_for(context, &entry, |event_type| selection.matches(event_type));
+        let event = read(context, &entry, { shapes }.as_deref_mut());
+        match event {
+            Some(event) if selection.matches(event.event_type.as_bytes()) => events.push(json!({
                 "id": entry.id.to_string(),
                 "stream": &*stream,
-                "event": stored.event.json,
+                "event": told.add(event),
             })),
             Some(_) => {}
             None => undecodable += 1,
@@ -157,13 +162,13 @@ async fn page(context: &Context, mut args: Arguments) -> Result<Value, BusError>
         truncated = trimmed_behind(context, &cursor.stream, cursor.id).await?;
     }
     let to = selection.to;
-    Ok(json!({
+    Ok(told.with(json!({
         "events": events,
         "last": last.map(|(stream, id)| Cursor { to, stream, id }.text()),
         "truncated": truncated,
         "done": done,
         "undecodable": undecodable,
-    }))
+    })))
 }
 
 /// Whether entries behind `id` may have been trimmed, between two pages: `id` itself has been.
@@ -250,8 +255,8 @@ impl Page {
             };
             entries += 1;
             let (id, stream) = (entry.id, range.stream(index).cloned().unwrap_or_default());
-            let read = read(&context.config.codec, &entry);
-            if read.as_ref().is_none_or(|read| selection.matches(&read.event.event_type)) {
+            let read = read(context, &entry, None);
+            if read.as_ref().is_none_or(|read| selection.matches(read.event_type.as_bytes())) {
                 wanted -= 1;
                 // What is not an event, the group would only move to the dead letters once more.
                 if read.is_some() && redeliver(context, stream.clone(), group.clone(), id).await? {

@@ -14,7 +14,7 @@ use crate::admin::Effect;
 use crate::gap::Gaps;
 use crate::groups::GroupDriver;
 use crate::groups::announcements::announce;
-use crate::host::Notice;
+use crate::host::{Answer, Notice};
 use crate::observe::stream_gauges::StreamGauges;
 use crate::rooms::Memberships;
 use crate::runtime::panics::catch_panic;
@@ -105,13 +105,13 @@ impl Core {
     pub(super) fn answer(
         self: &Arc<Self>,
         ticket: u32,
-        work: impl Future<Output = Result<Value, BusError>> + Send + 'static,
+        work: impl Future<Output = Result<impl Into<Answer>, BusError>> + Send + 'static,
     ) {
         let core = self.clone();
         core.requests.fetch_add(1, Ordering::AcqRel);
         let mut work = Box::pin(self.tasks.carry(async move {
             let result = catch_panic("a request", work).await;
-            core.state.completions.reply(ticket, result.and_then(|result| result));
+            core.state.completions.answer(ticket, result.and_then(|result| result).map(Into::into));
             core.requests.fetch_sub(1, Ordering::AcqRel);
         }));
         let at_once = !self.state.config.mode.has_server()
@@ -131,7 +131,7 @@ impl Core {
     }
 
     /// Calls a method of administration with its arguments, JSON text.
-    pub(super) async fn administer(&self, method: &str, arguments: &str) -> Result<Value, BusError> {
+    pub(super) async fn administer(&self, method: &str, arguments: &str) -> Result<Answer, BusError> {
         let arguments: Value = serde_json::from_str(arguments).map_err(|e| {
             BusError::new(ErrorKind::InvalidOptions, format!("the arguments cannot be read as JSON: {e}"))
         })?;
@@ -139,7 +139,7 @@ impl Core {
         if state.lifecycle.state() == State::Closed {
             return Err(BusError::new(ErrorKind::Closed, "the client is closed"));
         }
-        let (store, recent) = (self.transport.store(), state.recent.clone());
+        let (store, known) = (self.transport.store(), (state.recent.clone(), state.shapes.clone()));
         let (shared, groups) = (state.clone(), self.groups.clone());
         let act = move |effect| match effect {
             Effect::Announced(announcement) => announce(&shared, announcement),
@@ -147,7 +147,7 @@ impl Core {
             Effect::GroupRemoved { stream, group } => groups.maintenance().forget_group(stream, group),
             Effect::Warning { code, message } => shared.notice(Notice::Warning { code, message }),
         };
-        let context = admin::Context::new(store, &state.config, state.origin.instance_id(), recent, act);
+        let context = admin::Context::new(store, &state.config, state.origin.instance_id(), known, act);
         let asked = async {
             let answer = admin::call(&context, method, arguments).await;
             let answer = answer.map_err(|error| self.state.lifecycle.explain(error));

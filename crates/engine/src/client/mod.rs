@@ -246,7 +246,7 @@ impl Client {
             if left > 0 && what == Joinable::Room {
                 core.memberships.finish_leave(&room).await;
             }
-            Ok((left > 0).into())
+            Ok(Value::from(left > 0))
         });
         Ok(())
     }

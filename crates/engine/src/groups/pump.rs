@@ -278,13 +278,13 @@ impl GroupDriver {
     }
 
     fn apply_response(self: &Arc<Self>, key: GroupKey, request: Request, result: Result<Response, BusError>) {
-        let next = self.state.groups.claims().answered(
-            key,
-            request,
-            result,
-            self.state.clock.now_ms(),
-            clock::random,
-        );
+        let now = self.state.clock.now_ms();
+        let mut claims = self.state.groups.claims();
+        // Who receives events waits for the shapes, so they are held only where entries are read.
+        let brings = matches!(&result, Ok(Response::Claimed { .. } | Response::TakenUp { .. }));
+        let mut shapes = brings.then(|| self.state.shapes.lock()).flatten();
+        let next = claims.answered(key, request, result, now, clock::random, shapes.as_deref_mut());
+        drop((shapes, claims));
         if let Some(work) = next {
             self.perform(work);
         }

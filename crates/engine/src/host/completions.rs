@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use oxbus_model::{BusError, ErrorKind, Outcome};
 use serde_json::Value;
 
-use super::{DeliveredLocally, Drained, Failed, Host, Notice, Published, SettledLocally};
+use super::{Answer, DeliveredLocally, Drained, Failed, Host, Notice, Published, SettledLocally};
 use crate::host::event_loop;
 use crate::host::event_loop::{BLOCKED, EVENT_LOOP_BLOCKED, Waits, Wakes};
 
@@ -85,7 +85,12 @@ impl Completions {
         self.failed(indexes.map(|index| Failed { batch, index, error: error.clone(), message_id: None }));
     }
 
+    /// A reply without events.
     pub(crate) fn reply(&self, ticket: u32, result: Result<Value, BusError>) {
+        self.answer(ticket, result.map(Answer::from));
+    }
+
+    pub(crate) fn answer(&self, ticket: u32, result: Result<Answer, BusError>) {
         self.lock().drained.replies.push((ticket, result));
         self.wake();
     }

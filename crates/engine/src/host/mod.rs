@@ -8,7 +8,7 @@ mod notice;
 use std::sync::Arc;
 
 use oxbus_model::codec::outline::shapes::Changes;
-use oxbus_model::delivery::Delivery;
+use oxbus_model::delivery::{Delivery, LiveEvent};
 use oxbus_model::stream_store::EntryId;
 use oxbus_model::{BusError, Outcome};
 use serde_json::Value;
@@ -101,8 +101,23 @@ pub struct Failed {
     pub message_id: Option<EntryId>,
 }
 
+/// What a request is answered with.
+#[derive(Debug)]
+pub struct Answer {
+    /// Where an event belongs stands its JSON text, or, if events come beside, its index among them.
+    pub value: Value,
+    /// The events that the value refers to, in their order; `None` where it refers to none.
+    pub events: Option<Vec<Arc<LiveEvent>>>,
+}
+
+impl From<Value> for Answer {
+    fn from(value: Value) -> Self {
+        Answer { value, events: None }
+    }
+}
+
 /// The answer to a request, by its ticket.
-pub type Reply = (u32, Result<Value, BusError>);
+pub type Reply = (u32, Result<Answer, BusError>);
 
 /// Everything that was ready at one moment.
 #[derive(Debug, Default)]
@@ -117,7 +132,7 @@ pub struct Drained {
     pub failed: Vec<Failed>,
     /// Events for handlers.
     pub deliveries: Vec<Delivery>,
-    /// What the host is to know of shapes and strings before it reads the data of `deliveries`.
+    /// What the host is to know of shapes and strings before it reads the data of events in `replies` and `deliveries`.
     pub shape_changes: Changes,
     /// The generation of the shapes that it knows then.
     pub shape_generation: u32,

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use oxbus_model::codec::outline::Shapes;
 use oxbus_model::codec::outline::shapes::Changes;
 
-/// The shapes of the objects that a client receives. The readers of a client take turns with it, each for one message or one read;
+/// The shapes of the objects that a client receives. The readers of a client, and the answers to questions, take turns with it, each for one message, one event or one read;
 /// a drain takes it only for the moment in which it asks for changes.
 pub(crate) struct SharedShapes {
     wanted: AtomicBool,
@@ -24,10 +24,15 @@ impl SharedShapes {
         self.wanted.store(true, Ordering::Relaxed);
     }
 
-    /// The shapes, if the host wants any.
+    /// The shapes for what is received, if the host wants any.
     pub(crate) fn lock(&self) -> Option<MutexGuard<'_, Shapes>> {
+        self.wanted.load(Ordering::Relaxed).then(|| self.lock_for_answer()).flatten()
+    }
+
+    /// The shapes for events that the host has asked for, to build them by shapes.
+    pub(crate) fn lock_for_answer(&self) -> Option<MutexGuard<'_, Shapes>> {
         // After a panic under the lock an outline may be of a shape that the host is never told of, so nothing is built by shapes.
-        self.wanted.load(Ordering::Relaxed).then(|| self.shapes.lock().ok()).flatten()
+        self.shapes.lock().ok()
     }
 
     /// What the host is to be told before it gets the events that came until now, and the generation of shapes that it then knows.

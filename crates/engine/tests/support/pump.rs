@@ -82,7 +82,7 @@ fn dispatch(inner: &Arc<Inner>, drained: Drained) {
     for (ticket, result) in replies {
         match lock(&inner.waiting).tickets.remove(&ticket) {
             // The test may not wait for it.
-            Some(sender) => drop(sender.send(result)),
+            Some(sender) => drop(sender.send(result.map(|answer| answer.value))),
             None => inner.fault(format!("a reply that nobody asked for: {ticket} {result:?}")),
         }
     }

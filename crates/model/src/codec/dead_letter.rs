@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::codec::decoded::Decoded;
 use crate::stream_store::{EntryId, Fields};
 
 /// A dead letter as it was read from its stream.
@@ -25,8 +26,8 @@ pub struct DeadLetter {
     pub error: Value,
     /// When the entry was given up, in Unix milliseconds of the store's clock.
     pub time_ms: u64,
-    /// The event as JSON; `None` where the entry cannot be decoded.
-    pub event_json: Option<String>,
+    /// The event; `None` where the entry cannot be decoded.
+    pub event: Option<Decoded<'static>>,
     /// The fields of the original entry.
     pub fields: Fields,
 }

@@ -37,7 +37,7 @@ impl Foreign {
 }
 
 /// An event that was read.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Decoded<'a> {
     /// The event as JSON, `{"id","type","data","metadata"}`: the message itself where it was complete.
     pub json: Cow<'a, str>,
@@ -53,6 +53,22 @@ pub struct Decoded<'a> {
     pub parts: Option<Parts>,
     /// What stands in its data, and where the data stands in `json`.
     pub outlined: Option<(Span, Outline)>,
+}
+
+impl Decoded<'_> {
+    /// The same event, which owns its texts.
+    pub fn into_owned(self) -> Decoded<'static> {
+        let Decoded { json, event_type, published_ms, instance_id, key, parts, outlined } = self;
+        Decoded {
+            json: json.into_owned().into(),
+            event_type: event_type.into_owned().into(),
+            published_ms,
+            instance_id: instance_id.map(|id| id.into_owned().into()),
+            key: key.map(|key| key.into_owned().into()),
+            parts,
+            outlined,
+        }
+    }
 }
 
 /// An event that was read from a stream entry.

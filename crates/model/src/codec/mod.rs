@@ -189,17 +189,25 @@ impl Codec {
         }
     }
 
+    /// The type of the event in a stream entry, before anything else of it is read or checked.
+    pub fn entry_type<'a>(&self, fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Option<&'a [u8]> {
+        match self {
+            Codec::Oxbus => oxbus::entry::type_of(fields),
+            Codec::Mapped(format) => format.entry_type(fields),
+        }
+    }
+
     /// The fields that a dead letter has besides those of its entry, in their order. `time_ms` is the time of the
     /// store, in milliseconds since the Unix epoch.
     pub fn dead_letter_fields(&self, member: &ConsumerId, letter: &DeadLetterEntry, time_ms: u64) -> Fields {
         oxbus::dead_letter::fields(member, letter, time_ms)
     }
 
-    /// Reads a dead letter. What it does not tell is left empty, and its time is that of its id.
-    pub fn read_dead_letter(&self, entry: StoredEntry) -> DeadLetter {
+    /// Reads a dead letter. What it does not tell is left empty, and its time is that of its id. `shapes` as for a message.
+    pub fn read_dead_letter(&self, entry: StoredEntry, shapes: Option<&mut Shapes>) -> DeadLetter {
         oxbus::dead_letter::read(entry, |fields, id| {
             let fields = fields.iter().map(|(name, value)| (&**name, &**value));
-            self.read_entry(fields, id, None).ok().map(|read| read.event.json.into_owned())
+            self.read_entry(fields, id, shapes).ok().map(|read| read.event.into_owned())
         })
     }
 

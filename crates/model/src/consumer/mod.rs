@@ -73,6 +73,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap as HashMap;
 
 use crate::codec::Codec;
+use crate::codec::outline::Shapes;
 use crate::config::DeadLetterConfig;
 use crate::consumer::answer::StoreAnswer;
 use crate::consumer::context::Context;
@@ -237,7 +238,8 @@ impl Consumer {
         out
     }
 
-    /// What came of a request. `random` gives a number from `[0, 1)`; it is asked for the wait after a failure.
+    /// What came of a request. `random` gives a number from `[0, 1)`; it is asked for the wait after a failure. With `shapes`, what stands
+    /// in the data of entries that it brings is noted as well, as when they are read for the first time.
     /// Returns what is to be done at once.
     pub fn answered(
         &mut self,
@@ -246,6 +248,7 @@ impl Consumer {
         result: Result<Response, BusError>,
         now: u64,
         random: impl FnOnce() -> f64,
+        shapes: Option<&mut Shapes>,
     ) -> Option<Work> {
         if let Request::KeepAlive { .. } = request {
             liveness::shown(&mut self.liveness, &mut self.groups, &mut self.context, &result, now);
@@ -254,7 +257,7 @@ impl Consumer {
         // The group may have been left meanwhile.
         let group = self.groups.get_mut(&key)?;
         let random = if result.is_err() { random() } else { 0.0 };
-        let answer = StoreAnswer { result, now, random };
+        let answer = StoreAnswer { result, now, random, shapes };
         let next = if let Request::MarkStarted { member, id } = request {
             if answer.result.as_ref().is_err_and(|error| error.kind == ErrorKind::NoGroup) {
                 group.streams.iter_mut().for_each(|stream| stream.opening.group_gone());

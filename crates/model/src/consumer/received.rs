@@ -65,11 +65,17 @@ impl ReceivedEntry {
         }
     }
 
-    /// An entry that was claimed or found pending. `own_instance` is the client start that has it now.
-    pub fn pending(codec: &Codec, stream: Arc<str>, entry: StoredEntry, own_instance: &str) -> ReceivedEntry {
+    /// An entry that was claimed or found pending. `own_instance` is the client start that has it now, and `shapes` are its shapes.
+    pub fn pending(
+        codec: &Codec,
+        stream: Arc<str>,
+        entry: StoredEntry,
+        own_instance: &str,
+        shapes: Option<&mut Shapes>,
+    ) -> ReceivedEntry {
         let StoredEntry { id, deliveries, started, unhandled_since, due_in, fields } = entry;
         let fields = fields.iter().map(|(name, value)| (&**name, &**value));
-        let new = ReceivedEntry::new(codec, stream, id, fields, own_instance, None);
+        let new = ReceivedEntry::new(codec, stream, id, fields, own_instance, shapes);
         ReceivedEntry { deliveries, started, unhandled_since, due_in, ..new }
     }
 }

@@ -83,7 +83,7 @@ pub(super) fn answered(
 fn opened(group: &mut Group, at: usize, answer: StoreAnswer, cx: &mut Context) {
     let Group { streams, subscriptions, entries, joining, .. } = group;
     let Some(stream) = streams.get_mut(at) else { return };
-    let StoreAnswer { result, now, random } = answer;
+    let StoreAnswer { result, now, random, .. } = answer;
     let name = &joining.group;
     match result {
         Ok(Response::Ensured { created, position, recreated, entries: there }) => {

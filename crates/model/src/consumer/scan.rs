@@ -1,6 +1,7 @@
 //! The search for entries that nobody works on: this consumer's own of before, expired ones of others, and those that the
 //! group has read past.
 
+use crate::codec::outline::Shapes;
 use crate::consumer::answer::StoreAnswer;
 use crate::consumer::context::Context;
 use crate::consumer::group::Group;
@@ -56,14 +57,14 @@ pub(super) fn own_claimed(
     cx: &mut Context,
 ) {
     let Some(stream) = group.streams.get_mut(at) else { return };
-    let StoreAnswer { result, now, random } = answer;
+    let StoreAnswer { result, now, random, shapes } = answer;
     let Ok(Response::Claimed { entries, deleted: gone }) = result else {
         stream.own_scan.failed(after, now, random);
         return;
     };
     stream.own_scan.succeeded();
     let last = entries.iter().map(|entry| entry.id).chain(gone.iter().copied()).max();
-    take_in(group, at, entries, Origin::Own, now, cx);
+    take_in(group, at, entries, Origin::Own, (now, shapes), cx);
     deleted(group, at, &gone, now, cx);
     if let Some(stream) = group.streams.get_mut(at) {
         stream.own_scan.taken_in(last);
@@ -154,14 +155,14 @@ pub(super) fn claimed(group: &mut Group, at: usize, asked: usize, answer: StoreA
     if !entries.is_empty() {
         stream.dead_consumers.died(answer.now);
     }
-    take_in(group, at, entries, Origin::Claimed, answer.now, cx);
+    take_in(group, at, entries, Origin::Claimed, (answer.now, answer.shapes), cx);
     deleted(group, at, &gone, answer.now, cx);
 }
 
 /// Entries that the group had read past are this client's now.
 pub(super) fn taken_up(group: &mut Group, at: usize, told: &[u64], answer: StoreAnswer, cx: &mut Context) {
     let Some(stream) = group.streams.get_mut(at) else { return };
-    let StoreAnswer { result, now, random } = answer;
+    let StoreAnswer { result, now, random, shapes } = answer;
     let Ok(Response::TakenUp { entries, done, gone }) = result else {
         stream.take_up.failed(now, random);
         return;
@@ -175,7 +176,7 @@ pub(super) fn taken_up(group: &mut Group, at: usize, told: &[u64], answer: Store
     for missed in new {
         group.announce_missed(at, missed, cx);
     }
-    take_in(group, at, entries, Origin::ReadPast, now, cx);
+    take_in(group, at, entries, Origin::ReadPast, (now, shapes), cx);
 }
 
 fn take_in(
@@ -183,12 +184,13 @@ fn take_in(
     at: usize,
     entries: Vec<StoredEntry>,
     origin: Origin,
-    now: u64,
+    (now, mut shapes): (u64, Option<&mut Shapes>),
     cx: &mut Context,
 ) {
     let Some(name) = group.streams.get(at).map(|stream| stream.name.clone()) else { return };
     for entry in entries {
-        let received = ReceivedEntry::pending(&cx.codec, name.clone(), entry, &cx.instance);
+        let received =
+            ReceivedEntry::pending(&cx.codec, name.clone(), entry, &cx.instance, shapes.as_deref_mut());
         #[cfg(test)]
         let received = received.with_channel(cx.channel);
         accept(group, received, origin, now, cx);

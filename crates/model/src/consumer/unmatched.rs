@@ -32,7 +32,7 @@ pub(super) fn skipped(
     cx: &mut Context,
 ) {
     let Some(stream) = group.streams.get_mut(at) else { return };
-    let StoreAnswer { result, now, random } = answer;
+    let StoreAnswer { result, now, random, .. } = answer;
     let (done, version, new_types, not_owned) = match result {
         Ok(Response::Skipped { done, version, new_types, not_owned }) => {
             (done, version, new_types, not_owned)

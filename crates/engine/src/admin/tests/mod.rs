@@ -4,6 +4,7 @@ mod dead_letters;
 mod history;
 mod replay;
 mod streams;
+mod told_events;
 
 use std::sync::{Arc, Mutex};
 
@@ -16,6 +17,8 @@ use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 
 use super::{Context, Effect, call, questions};
+use crate::host::Answer;
+use crate::receive::shapes::SharedShapes;
 use crate::state::recent_events::RecentEvents;
 use crate::transport::store::{PendingResponse, Store};
 
@@ -93,7 +96,8 @@ impl Rig {
             let effects = effects.clone();
             move |effect| effects.lock().unwrap().push(effect)
         };
-        let context = Context::new(memory.clone(), &config, "instance", recent.clone(), act);
+        let known = (recent.clone(), Arc::new(SharedShapes::new()));
+        let context = Context::new(memory.clone(), &config, "instance", known, act);
         Rig { memory, context, recent, effects }
     }
 
@@ -177,6 +181,10 @@ impl Rig {
     }
 
     async fn call(&self, method: &str, args: Value) -> Result<Value, BusError> {
+        self.asked(method, args).await.map(|answer| answer.value)
+    }
+
+    async fn asked(&self, method: &str, args: Value) -> Result<Answer, BusError> {
         // The host's calls run on any thread.
         fn sent<F: Future + Send>(future: F) -> F {
             future

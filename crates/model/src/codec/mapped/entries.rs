@@ -72,6 +72,12 @@ impl Entries {
         }
     }
 
+    /// The name of the field that holds the type.
+    pub(super) fn type_field(&self) -> Option<&'static str> {
+        let typed = |(_, source): &&(&str, Option<Source>)| *source == Some(Source::Slot(Slot::Type));
+        self.write.iter().find(typed).map(|(name, _)| *name)
+    }
+
     /// Reads an entry in this format, or in that of Oxbus.
     pub(super) fn read<'a>(
         &self,

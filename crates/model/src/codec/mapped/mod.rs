@@ -174,6 +174,16 @@ impl Format {
         }
     }
 
+    /// The type in an entry; `None` where a field other than these tells it.
+    pub(in crate::codec) fn entry_type<'a>(
+        &self,
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    ) -> Option<&'a [u8]> {
+        let own = self.entries.as_ref().and_then(Entries::type_field);
+        let names = [Some(oxbus::entry::EVENT_TYPE), own].map(|name| name.unwrap_or_default().as_bytes());
+        fields.filter(|(name, _)| names.contains(name)).last().map(|(_, value)| value)
+    }
+
     pub(in crate::codec) fn field_names(&self) -> &'static FieldNames {
         self.field_names
     }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::codec::dead_letter::DeadLetter;
+use crate::codec::decoded::Decoded;
 use crate::stream_store::{ConsumerId, DeadLetterEntry, EntryId, Fields, StoredEntry};
 use crate::time;
 
@@ -38,9 +39,12 @@ pub fn fields(member: &ConsumerId, letter: &DeadLetterEntry, time_ms: u64) -> Fi
     named.map(|(name, value)| (name.as_bytes().into(), value.as_bytes().into())).collect()
 }
 
-/// Reads a dead letter. What it does not tell is left empty, and its time is that of its id. `event` gives the event of the
-/// fields of the original entry, as JSON, and its id.
-pub fn read(stored: StoredEntry, event: impl FnOnce(&Fields, EntryId) -> Option<String>) -> DeadLetter {
+/// Reads a dead letter. What it does not tell is left empty, and its time is that of its id. `event` reads the event of the
+/// fields of the original entry, which has this id.
+pub fn read(
+    stored: StoredEntry,
+    event: impl FnOnce(&Fields, EntryId) -> Option<Decoded<'static>>,
+) -> DeadLetter {
     let prefixed = |name: &[u8]| name.starts_with(PREFIX.as_bytes());
     let (own, fields): (Fields, Fields) = stored.fields.into_iter().partition(|(name, _)| prefixed(name));
     let told = |wanted: &str| {
@@ -49,7 +53,7 @@ pub fn read(stored: StoredEntry, event: impl FnOnce(&Fields, EntryId) -> Option<
     };
     let message_id = told(ID);
     let original = EntryId::from_bytes(message_id.as_bytes()).unwrap_or(stored.id);
-    let event_json = event(&fields, original);
+    let event = event(&fields, original);
     DeadLetter {
         id: stored.id,
         stream: told(STREAM),
@@ -60,7 +64,7 @@ pub fn read(stored: StoredEntry, event: impl FnOnce(&Fields, EntryId) -> Option<
         reason: told(REASON),
         error: error(told(ERROR)),
         time_ms: time(&told(TIME)).unwrap_or(stored.id.ms),
-        event_json,
+        event,
         fields,
     }
 }

@@ -165,7 +165,7 @@ fn a_newer_build_in_the_group_is_told_once() {
             _ => None,
         });
         let facts = Ok(Response::Facts(newer(format)));
-        b.client.consumer.answered(b.client.key, beat.unwrap(), facts, b.world.now, longest_wait);
+        b.client.consumer.answered(b.client.key, beat.unwrap(), facts, b.world.now, longest_wait, None);
         b.world.now += 2_000;
         let told = b.client.consumer.take_announcements();
         let warned =

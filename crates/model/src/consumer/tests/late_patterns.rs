@@ -231,14 +231,14 @@ fn answers_that_overtake_each_other_hide_no_type_that_was_read_past() {
     assert!(matches!(skip, Request::Skip { .. }));
     let answers = [&beat, &skip].map(|request| world.store.execute(request.clone(), world.now));
     let [of_beat, of_skip] = answers;
-    worker.consumer.answered(worker.key, skip, of_skip, world.now, longest_wait);
+    worker.consumer.answered(worker.key, skip, of_skip, world.now, longest_wait, None);
     world.publish("s", "b", None);
     asked(&mut worker, &world);
     arrive(&mut worker, &mut world);
     let next = asked(&mut worker, &world).into_iter().find(|r| matches!(r, Request::Skip { .. })).unwrap();
-    worker.consumer.answered(worker.key, beat, of_beat, world.now, longest_wait);
+    worker.consumer.answered(worker.key, beat, of_beat, world.now, longest_wait, None);
     let of_next = world.store.execute(next.clone(), world.now);
-    worker.consumer.answered(worker.key, next, of_next, world.now, longest_wait);
+    worker.consumer.answered(worker.key, next, of_next, world.now, longest_wait, None);
     worker.add(3, "b", &options());
     assert_eq!(handled(&mut worker, &mut world), [1, 2]);
 }

@@ -13,6 +13,7 @@ mod life;
 mod losing;
 mod members;
 mod order;
+mod outlines;
 mod poison;
 mod received;
 mod schedules;

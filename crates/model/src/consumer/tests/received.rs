@@ -16,7 +16,7 @@ fn a_received_entry_says_what_the_store_knows_of_the_entry() {
     let (unhandled_since, due_in) = (Some(5), Some(6));
     let stored = StoredEntry { id: ID, deliveries: 7, started: true, unhandled_since, due_in, fields };
     let ReceivedEntry { stream: of, id, deliveries, started, unhandled_since, due_in, content } =
-        ReceivedEntry::pending(&Codec::Oxbus, Arc::clone(&stream), stored.clone(), "me");
+        ReceivedEntry::pending(&Codec::Oxbus, Arc::clone(&stream), stored.clone(), "me", None);
     assert!(Arc::ptr_eq(&of, &stream));
     assert_eq!((id, deliveries, started, unhandled_since, due_in), (ID, 7, true, Some(5), Some(6)));
     assert!(matches!(content, Content::Event { event_type, only_group, .. }
@@ -24,7 +24,7 @@ fn a_received_entry_says_what_the_store_knows_of_the_entry() {
     let new = ReceivedEntry::new(&Codec::Oxbus, Arc::clone(&stream), ID, std::iter::empty(), "me", None);
     assert_eq!((new.id, new.deliveries, new.started, new.unhandled_since), (ID, 1, false, None));
     let empty = StoredEntry { fields: Fields::new(), ..stored };
-    let content = ReceivedEntry::pending(&Codec::Oxbus, stream, empty, "me").content;
+    let content = ReceivedEntry::pending(&Codec::Oxbus, stream, empty, "me", None).content;
     assert!(matches!(content, Content::Undecodable(reason) if reason.contains("eventType")));
 }
 

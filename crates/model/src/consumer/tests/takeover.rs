@@ -169,7 +169,7 @@ fn run_without_answers_to_claims(b: &mut Bench) -> Vec<(Request, Result<Response
                 if matches!(request, Request::Claim { .. }) {
                     on_their_way.push((request, result));
                 } else {
-                    next = b.client.consumer.answered(key, request, result, b.world.now, longest_wait);
+                    next = b.client.consumer.answered(key, request, result, b.world.now, longest_wait, None);
                 }
             }
         }
@@ -201,7 +201,7 @@ fn a_client_that_was_stopped_gives_up_nothing_of_what_was_on_its_way_to_it_meanw
     // The process is stopped, and nobody has offered the entries meanwhile.
     b.world.now += LEASE * 4;
     for (request, result) in on_their_way {
-        b.client.consumer.answered(b.client.key, request, result, b.world.now, longest_wait);
+        b.client.consumer.answered(b.client.key, request, result, b.world.now, longest_wait, None);
     }
     b.run();
     b.pass(LEASE);

@@ -29,7 +29,7 @@ fn answers_that_overtake_each_other_bring_nothing_back() {
     // The entry is settled, and that is answered, before what was found of it is told.
     b.settle(out[0].token, Settlement::Succeeded);
     assert_eq!(b.pending(), []);
-    b.client.consumer.answered(b.client.key, own, found, b.world.now, longest_wait);
+    b.client.consumer.answered(b.client.key, own, found, b.world.now, longest_wait, None);
     b.run();
     assert!(b.take().is_empty() && b.client.consumer.waiting().0 == 0);
 }
@@ -46,7 +46,7 @@ fn requests_that_must_not_overtake_each_other_go_one_by_one() {
     b.client.settle(out[1].token, Settlement::Failed { retryable: false }, b.world.now);
     assert!(requests(&mut b).is_empty());
     let result = b.world.store.execute(first.clone(), b.world.now);
-    b.client.consumer.answered(b.client.key, first, result, b.world.now, longest_wait);
+    b.client.consumer.answered(b.client.key, first, result, b.world.now, longest_wait, None);
     assert_eq!(requests(&mut b).len(), 1);
 }
 
@@ -63,7 +63,7 @@ fn what_is_put_off_does_not_wait_for_renewals_without_end() {
     for failed in &out[2..] {
         b.client.settle(failed.token, RETRYABLE, b.world.now);
         let result = b.world.store.execute(request.clone(), b.world.now);
-        b.client.consumer.answered(b.client.key, request, result, b.world.now, longest_wait);
+        b.client.consumer.answered(b.client.key, request, result, b.world.now, longest_wait, None);
         request = requests(&mut b).pop().unwrap();
         sent.push(request.clone());
     }

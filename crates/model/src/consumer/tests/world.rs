@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::codec::Codec;
+use crate::codec::outline::Shapes;
 use crate::config::DeadLetterConfig;
 use crate::consumer::{Announcement, Consumer, GroupKey, Joining, Read, ReceivedEntry, Source, Work};
 use crate::delivery::{Delivery, DeliveryCounts, Settlement};
@@ -147,7 +148,7 @@ impl World {
         for stream in read.streams.iter() {
             match self.store.read_group(stream, &read.group, &read.consumer, read.limit, now) {
                 Ok(entries) => {
-                    let read = |e| ReceivedEntry::pending(&Codec::Oxbus, stream.clone(), e, "me");
+                    let read = |e| ReceivedEntry::pending(&Codec::Oxbus, stream.clone(), e, "me", None);
                     arrivals.extend(entries.into_iter().map(read));
                 }
                 Err(error) => return Some(Err(error)),
@@ -169,6 +170,8 @@ pub(super) struct Client {
     /// What was asked, for tests that look at it.
     pub(super) asked: Vec<Request>,
     pub(super) fault: Faults,
+    /// What its host builds objects by, if it does.
+    pub(super) shapes: Option<Shapes>,
 }
 
 impl Client {
@@ -204,6 +207,7 @@ impl Client {
             tally: DeliveryCounts::default(),
             asked: Vec::new(),
             fault: Box::new(|_| None),
+            shapes: None,
         }
     }
 
@@ -241,7 +245,9 @@ impl Client {
                     }
                     None => world.store.execute(request.clone(), store_now),
                 };
-                if let Some(next) = self.consumer.answered(key, request, result, world.now, longest_wait) {
+                let shapes = self.shapes.as_mut();
+                let next = self.consumer.answered(key, request, result, world.now, longest_wait, shapes);
+                if let Some(next) = next {
                     self.perform(next, world);
                 }
             }

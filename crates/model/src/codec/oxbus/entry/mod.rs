@@ -17,5 +17,10 @@ pub use write::write;
 /// The name of the field that names the type.
 pub const EVENT_TYPE: &str = "eventType";
 
+/// The type of an event; unchecked. Of a field that is there twice the last counts.
+pub fn type_of<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Option<&'a [u8]> {
+    fields.filter(|(name, _)| *name == EVENT_TYPE.as_bytes()).last().map(|(_, value)| value)
+}
+
 /// The name of the field that names the only group of an entry.
 pub const ONLY_GROUP: &str = "group";

@@ -219,7 +219,7 @@ fn a_dead_letter_is_read_as_it_is_written() {
     let letter = DeadLetterEntry { id, attempts: 4, reason: "failed", error: error.to_string().into() };
     let original = written(&Origin::new("s", "i"), None);
     let all: Fields = original.iter().cloned().chain(dead_letter::fields(&member, &letter, 99)).collect();
-    let read = Codec::Oxbus.read_dead_letter(entry(all));
+    let read = Codec::Oxbus.read_dead_letter(entry(all), None);
     let event = read_event(&original);
     assert_eq!(
         read,
@@ -233,7 +233,7 @@ fn a_dead_letter_is_read_as_it_is_written() {
             reason: "failed".into(),
             error,
             time_ms: 99,
-            event_json: Some(event.event.json.into_owned()),
+            event: Some(event.event.into_owned()),
             fields: original.clone(),
         }
     );
@@ -245,10 +245,10 @@ fn read_event(fields: &Fields) -> DecodedEntry<'_> {
 
 #[test]
 fn a_dead_letter_of_others_is_read_as_far_as_it_goes() {
-    let read = |pairs| Codec::Oxbus.read_dead_letter(entry(fields(pairs)));
+    let read = |pairs| Codec::Oxbus.read_dead_letter(entry(fields(pairs)), None);
     let bare = read(&[("a", "b")]);
     assert_eq!((&*bare.stream, &*bare.message_id, bare.attempts, bare.time_ms), ("", "", 0, ID.ms));
-    assert_eq!((bare.error, bare.event_json), (json!({"name": "Error", "message": ""}), None));
+    assert_eq!((bare.error, bare.event), (json!({"name": "Error", "message": ""}), None));
     assert_eq!(bare.fields, fields(&[("a", "b")]));
     let read = read(&[
         ("dlq-id", "7-1"),
@@ -260,7 +260,7 @@ fn a_dead_letter_of_others_is_read_as_far_as_it_goes() {
     ]);
     assert_eq!(read.error, json!({"name": "Error", "message": "it {broke"}));
     assert_eq!(i64::try_from(read.time_ms).ok(), time::from_iso(STAMP));
-    assert!(read.event_json.unwrap().contains(r#""id":"7-1""#));
+    assert!(read.event.unwrap().json.contains(r#""id":"7-1""#));
 }
 
 fn texts() -> impl Strategy<Value = Option<String>> {
@@ -328,6 +328,7 @@ proptest! {
                 }
             }
         }
-        Codec::Oxbus.read_dead_letter(entry(pairs().map(|(name, value)| (name.into(), value.into())).collect()));
+        let fields = pairs().map(|(name, value)| (name.into(), value.into())).collect();
+        Codec::Oxbus.read_dead_letter(entry(fields), None);
     }
 }

@@ -180,7 +180,7 @@ impl Schedule {
         }
         let (key, request, result) = p.answers.remove(which % p.answers.len());
         if let Some(Work::Store(key, next)) =
-            p.consumer.answered(key, request, result, self.world.now, longest_wait)
+            p.consumer.answered(key, request, result, self.world.now, longest_wait, None)
         {
             p.works.push((key, next, p.starts.clone()));
         }
@@ -210,7 +210,7 @@ impl Schedule {
             p.consumer.disconnected(p.key);
             p.consumer.connected(p.key);
         } else {
-            let received = |entry| ReceivedEntry::pending(&Codec::Oxbus, stream.clone(), entry, "me");
+            let received = |entry| ReceivedEntry::pending(&Codec::Oxbus, stream.clone(), entry, "me", None);
             p.consumer.arrived(p.key, entries.into_iter().map(received).collect(), self.world.now);
         }
     }

@@ -169,7 +169,7 @@ impl Schedule {
             p.unfinished.retain(|id| !ids.contains(id));
             p.runs.iter_mut().for_each(|run| run.again.retain(|id| !ids.contains(id)));
         }
-        p.works.extend(p.client.consumer.answered(key, request, result, self.world.now, longest_wait));
+        p.works.extend(p.client.consumer.answered(key, request, result, self.world.now, longest_wait, None));
         let lost = p.client.consumer.take_announcements().into_iter().filter_map(|a| match a {
             Announcement::ClaimLost { tokens, .. } => Some(tokens),
             _ => None,

@@ -5,7 +5,7 @@ use crate::codec::Codec;
 use crate::codec::dead_letter::DeadLetter;
 
 fn dead(rig: &mut Rig) -> Vec<DeadLetter> {
-    rig.entries("s:dlq").into_iter().map(|entry| Codec::Oxbus.read_dead_letter(entry)).collect()
+    rig.entries("s:dlq").into_iter().map(|entry| Codec::Oxbus.read_dead_letter(entry, None)).collect()
 }
 
 fn dead_letter(rig: &mut Rig, letters: &[(EntryId, &'static str)], max_len: u64) -> Vec<EntryId> {
