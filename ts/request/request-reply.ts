@@ -3,6 +3,7 @@
 import type { Answers, BusEvent, HandlerContext, Responder, Stats } from '../../index';
 import type { CallTrace } from '../caller-stacks';
 import type { DataText, Publishing } from '../client/publishing';
+import type { Questions } from '../client/questions';
 import { invalidAt, unwrap } from '../errors';
 import type { LiveSubscription } from '../handle/subscription';
 import { native, type Settings } from '../native/native';
@@ -47,7 +48,7 @@ export interface RequestOwner {
   readonly isObserver: boolean;
   readonly isCluster: boolean;
   readonly log: { write(level: 'debug' | 'warn', message: string, fields?: object): void };
-  ask(method: 'rooms.members', args: { room: string }): Promise<string[]>;
+  readonly questions: Pick<Questions, 'ask'>;
   setMembership(joins: boolean, kind: 'room', name: string, member: string): Promise<boolean>;
   listen(
     pattern: string,
@@ -229,7 +230,7 @@ export class RequestReply {
         exchanges: new Exchanges(channel, this.#counts),
         lists: new ResponderLists({
           now: () => timers.now(),
-          members: (room) => this.#owner.ask('rooms.members', { room }),
+          members: (room) => this.#owner.questions.ask('rooms.members', { room }),
           keeps: settings.mode !== 'memory',
         }),
         choice: new Choice(() => timers.now(), Math.random),

@@ -72,7 +72,8 @@ impl ToldEvents {
         }
         let shapes = self.shapes(context);
         let missing = || Missing { id: String::new(), timestamp_ms: 0 };
-        let read = Codec::OF_EVENT_JSON.read_message(json.as_bytes(), b"", missing, { shapes }.as_deref_mut());
+        let read =
+            Codec::OF_EVENT_JSON.read_message(json.as_bytes(), b"", missing, { shapes }.as_deref_mut());
         // What was read once can be read again.
         let (event_type, json) = (Cow::default(), json.as_str().into());
         self.put_beside(read.unwrap_or(Decoded {
