@@ -64,7 +64,7 @@ struct Router {
     preparation: Preparation,
     targets: Targets,
     /// Live events have none.
-    slots: Vec<u16>,
+    slots: Vec<Option<u16>>,
     /// Where each target is at home.
     homes: Vec<Home>,
     /// Targets on their way to their homes, and whether what is known may have changed since.
@@ -91,14 +91,14 @@ struct Router {
 impl Router {
     fn new(start: RouterStart) -> Router {
         let context = &start.connector.context;
-        let targets = Targets::new(context.config.streams.len());
+        let targets = Targets::new(context);
         let keeps = context.config.persistence.is_some();
         let replicas = start.replicated.clone().map(|link| Replicas::new(context, link));
         let (to_router, from_links) = unbounded_channel();
         Router {
             kind: if replicas.is_some() { LinkId::Publisher } else { LinkId::Replicated },
             preparation: Preparation::new(context, replicas),
-            slots: Targets::slots(&context.config),
+            slots: Targets::slots(context),
             targets,
             homes: vec![None; targets.all().len()],
             moving: BTreeMap::new(),
@@ -131,9 +131,7 @@ impl Router {
         join_all(links.chain(self.ending.drain(..))).await;
         // What was on its way between two links.
         while let Ok(told) = self.from_links.try_recv() {
-            if let FromLink::HandedOver(_, rest) = told {
-                rest.refuse(&*self.start.connector.context.events);
-            }
+            told.refuse(&self.start.connector.context);
         }
     }
 
@@ -247,6 +245,10 @@ impl Router {
             FromLink::MayNotTrim(stream) => self.preparation.writer.may_not_trim(stream),
             FromLink::Redirected(from, target, redirect) => self.redirected(from, target, &redirect),
             FromLink::HandedOver(target, rest) => self.handed_over(target, rest),
+            FromLink::Live(prepared) => {
+                self.moves += 1; // Flushes wait for it.
+                self.distribute(*prepared);
+            }
             FromLink::Flushed(moves, flushes) => self.flushed(moves, flushes),
         }
     }
@@ -342,8 +344,8 @@ impl Router {
             };
             return home.filter(is_well).or_else(|| known.any_master(self.spread));
         }
-        let slot = self.slots.get(target)?;
-        known.owner(*slot).cloned()
+        let slot = (*self.slots.get(target)?)?;
+        known.owner(slot).cloned()
     }
 
     /// Ends the links that no target uses any more, once all that they have sent is answered.

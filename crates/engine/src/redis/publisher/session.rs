@@ -37,8 +37,7 @@ use crate::transport::Submission;
 use crate::transport::context::TransportContext;
 use crate::transport::link_id::LinkId;
 
-/// How often the server is asked whether it is still a master, while events are published to it, in
-/// milliseconds: `PUBLISH` succeeds on a demoted one and reaches nobody.
+/// How often the server is asked whether it is still a master, in milliseconds: `PUBLISH` succeeds on a demoted one.
 pub(in crate::redis) const ROLE_INTERVAL: u64 = 1_000;
 
 pub(crate) struct Publisher {
@@ -223,6 +222,7 @@ impl Publisher {
 
     /// Hands over what was settled since the last report.
     pub(in crate::redis) fn report(&mut self) {
+        self.publish_stored();
         self.batches.report(&*self.context.events);
         if self.batches.is_empty() {
             for flushed in self.flushes.drain(..) {
