@@ -27,6 +27,7 @@ macro_rules! suite {
         suite!(@ redis: $($test)+);
         suite!(@ sentinel: $($test)+);
         suite!(@ cluster: #[ignore = "a Cluster is down for a moment now and then, and nobody knows why: docs/design/cluster.md"] $($test)+);
+        suite!(@ sharded: #[ignore = "as on a Cluster with broadcast"] $($test)+);
         suite!(@ hybrid: $($test)+);
     };
     (@ $transport:ident: $(#[$kept:meta])? $($test:ident)+) => {

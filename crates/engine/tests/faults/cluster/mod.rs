@@ -2,6 +2,7 @@
 //!
 //! - this file: a client of three masters, and a load on it.
 //! - `one_server`: one server that serves all slots, by its address.
+//! - `sharded`: live events on lanes.
 //! - `moving`: slots move; `failover`: masters are replaced; `demoted`: what links to them do then; `membership`: nodes come, go, and are called otherwise.
 
 mod demoted;
@@ -9,6 +10,7 @@ mod failover;
 mod membership;
 mod moving;
 mod one_server;
+mod sharded;
 
 use std::collections::HashMap;
 use std::sync::Arc;
