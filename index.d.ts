@@ -390,7 +390,10 @@ export interface PublishResult {
   channel: string;
   /** The event's timestamp: ISO 8601. Of a duplicate that of this call, not of the stored event. */
   timestamp: string;
-  /** How many subscriptions the server (or the memory broker) handed it to; for information. */
+  /**
+   * How many subscriptions the server (or the memory broker) handed it to; for information. With `pubsub: 'sharded'`: how many
+   * clients hear its lane, whether they want it or not.
+   */
   receivers: number;
   /**
    * How many live subscriptions of this client have taken it at once; 0 outside hybrid mode. Those whose filter
@@ -1065,8 +1068,20 @@ export interface ClusterConfig {
    * reachable. Default none; at most 2000 entries.
    */
   addressMap?: Record<string, string | { host: string; port?: number | undefined }> | undefined;
-  /** How live events travel. Default `'broadcast'`, which is the only one in this release. */
-  pubsub?: 'broadcast' | undefined;
+  /**
+   * How live events travel. Default `'broadcast'`: each node hands each event on to all others, on any Cluster. `'sharded'`, with
+   * Redis 7 or later or Valkey: an event goes to the one master that has its lane, so that more masters carry more live events.
+   * All clients with the same `channelPrefix` must have the same `pubsub` and `lanes`: the first one writes it to the key
+   * `{prefix}oxbus:pubsub`, and one that differs is refused with `CLUSTER_MODE`. Servers that are too old: `INVALID_CONFIG`.
+   * With `'sharded'`, events of different types have no order among each other, and an event that a stream stores is published
+   * live in a second step ([guide](docs/cluster.md)).
+   */
+  pubsub?: 'broadcast' | 'sharded' | undefined;
+  /**
+   * Over how many lanes live events are spread, 1–256; default 16. Only with `pubsub: 'sharded'`. A subscription to a type needs
+   * the lane of that type and the one of broadcasts, one with a pattern needs all.
+   */
+  lanes?: number | undefined;
 }
 
 /**
@@ -1177,8 +1192,10 @@ export type LinkName =
   | 'replicated'
   | 'memory'
   | `reader:${string}`
+  /** Of a Cluster with `pubsub: 'sharded'`, where `subscriber` stands for all links of lanes together. */
+  | 'hand-backs'
   /** Of a node of a Cluster. */
-  | `${'publisher' | 'consumer' | 'replicated'}@${string}`;
+  | `${'publisher' | 'subscriber' | 'consumer' | 'replicated'}@${string}`;
 
 /** What a client announces; no listener is ever required. */
 // biome-ignore lint/suspicious/noExplicitAny: without a map, any payload is accepted
@@ -2302,8 +2319,17 @@ export interface HealthReport {
     };
     /** With `redis.cluster`: the nodes, and how many slots none of them serves; null before a node has told. */
     cluster?: {
-      nodes: { address: string; role: 'master' | 'replica'; slots: number; healthy: boolean }[];
+      nodes: {
+        address: string;
+        role: 'master' | 'replica';
+        slots: number;
+        healthy: boolean;
+        /** With `pubsub: 'sharded'`: how many lanes this client has subscribed there. */
+        lanes?: number;
+      }[];
       uncoveredSlots: number | null;
+      /** With `pubsub: 'sharded'`: how many lanes there are, how many this client needs, and those of them that it does not hear. */
+      lanes?: { count: number; wanted: number; missing: number[] };
     };
     [extra: string]: unknown;
   } | null;

@@ -6,6 +6,7 @@ use oxbus_model::BusError;
 use oxbus_model::consumer::{Announcement, GroupKey, ReceivedEntry};
 use oxbus_model::routing::router::ServerSubscription;
 use oxbus_model::stream_store::Missed;
+use oxbus_model::topology::lanes::Lanes;
 use tracing::dispatcher::DefaultGuard;
 use tracing::{Dispatch, dispatcher};
 
@@ -67,10 +68,13 @@ impl ClientEvents {
     pub(crate) fn context(&self, events: Arc<dyn TransportEvents>) -> TransportContext {
         let ClientState { config, clock, channels, origin, types, unstored, shapes, samples, .. } =
             &*self.state;
+        let lanes = config.redis.servers.lanes();
         TransportContext {
             config: config.clone(),
             clock: clock.clone(),
             channels: channels.clone(),
+            lanes: lanes.map(|lanes| Arc::new(Lanes::new(&config.channel_prefix, lanes))),
+            lane_status: self.state.lane_status.clone(),
             origin: origin.clone(),
             types: types.clone(),
             unstored: unstored.clone(),

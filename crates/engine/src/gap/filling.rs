@@ -243,7 +243,7 @@ impl<'a> Filling<'a> {
         let channel = shared.channels.named(&event.event_type);
         let ms = entry.id.ms;
         let seen_last = clock.latest(self.missed.last_read).saturating_add(REACH);
-        let late = ms.saturating_add(REACH) >= clock.earliest(self.reopened);
+        let late = self.recovery.published_late || ms.saturating_add(REACH) >= clock.earliest(self.reopened);
         let (missed, server_subscriptions, batch) =
             (self.missed, &mut self.server_subscriptions, &mut self.batch);
         let before = batch.routes.len();

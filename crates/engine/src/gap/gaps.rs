@@ -61,7 +61,8 @@ impl Gaps {
                 established.for_each(|it| it.ended(server_subscription));
             }
             ContinuityChange::Interrupted { server_subscriptions, last_read, last_read_unix } => {
-                gap_from.get_or_insert(last_read_unix);
+                // With lanes there are several connections.
+                *gap_from = Some(gap_from.map_or(last_read_unix, |from| from.min(last_read_unix)));
                 if let Some(continuity) = continuity {
                     continuity.interrupted(server_subscriptions, last_read);
                 }

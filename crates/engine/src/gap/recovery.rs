@@ -15,6 +15,8 @@ pub(super) struct Recovery {
     pub(super) store: Arc<dyn Store>,
     pub(super) storage: StreamRouting,
     pub(super) seen: SeenMessages,
+    /// Whether events are published some time after they are stored, and not in the same step.
+    pub(super) published_late: bool,
 }
 
 impl Recovery {
@@ -24,8 +26,9 @@ impl Recovery {
         if storage.is_empty() {
             return None;
         }
-        let seen = SeenMessages::new(StreamRouting::new(&shared.config.streams));
-        Some(Arc::new(Recovery { shared, store, storage, seen }))
+        let published_late = shared.config.redis.servers.lanes().is_some();
+        let seen = SeenMessages::new(StreamRouting::new(&shared.config.streams), published_late);
+        Some(Arc::new(Recovery { shared, store, storage, seen, published_late }))
     }
 
     /// Whether the client closes, so that nobody waits for what is recovered.

@@ -1,7 +1,7 @@
 //! What the client has counted, for Prometheus.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use oxbus_model::observe::metrics::{Durations, OTHER};
 use oxbus_model::observe::prometheus::{Kind, Page};
@@ -10,6 +10,7 @@ use oxbus_model::observe::stats::{LinkMode, Snapshot};
 use crate::observe::stream_gauges::{GroupGauge, StreamGauges};
 use crate::publish::publish_counts::stream_of;
 use crate::state::ClientState;
+use crate::transport::link_id::LinkId;
 
 /// All metrics in the text format of Prometheus.
 pub(crate) fn text(state: &ClientState, gauges: &StreamGauges, snapshot: &Snapshot) -> String {
@@ -82,11 +83,28 @@ fn write_connections(page: &mut Page, state: &ClientState) {
     const NAME: &str = "eventbus_active_connections";
     let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
     let links = state.lifecycle.links();
-    for (id, link) in &links {
+    // With lanes the subscriber is all links of lanes together.
+    let has_lanes = state.config.redis.servers.lanes().is_some();
+    for (id, link) in links.iter().filter(|(id, _)| !has_lanes || **id != LinkId::Subscriber) {
         *kinds.entry(id.kind()).or_default() += usize::from(link.up);
     }
     page.family(NAME, Kind::Gauge, "Connections that are up");
     kinds.iter().for_each(|(kind, count)| page.sample(NAME, &[("connection_type", kind)], count));
+    if has_lanes {
+        write_lanes(page, state);
+    }
+}
+
+fn write_lanes(page: &mut Page, state: &ClientState) {
+    const SUBSCRIBED: &str = "oxbus_lanes_subscribed";
+    const MISSING: &str = "oxbus_lanes_missing";
+    let status = state.lane_status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    page.family(SUBSCRIBED, Kind::Gauge, "Lanes of live events that are subscribed at the node");
+    for (node, count) in &status.subscribed {
+        page.sample(SUBSCRIBED, &[("node", &node.to_string())], count);
+    }
+    page.family(MISSING, Kind::Gauge, "Lanes of live events that are wanted and not subscribed");
+    page.sample(MISSING, &[], status.missing.len());
 }
 
 fn write_streams(page: &mut Page, gauges: &StreamGauges) {

@@ -15,6 +15,9 @@ pub(crate) const MAX_IDS: usize = 65_536;
 /// heartbeat before it.
 const RETENTION: u64 = 1_500;
 
+/// How long after it was stored an event may be published that is not published in the same step, in milliseconds.
+const PUBLISHED_LATE: u64 = 30_000;
+
 /// Records the messages whose types streams store.
 pub(crate) struct SeenMessages {
     streams: StreamRouting,
@@ -24,8 +27,11 @@ pub(crate) struct SeenMessages {
 
 impl SeenMessages {
     /// For the types that `streams` store.
-    pub(crate) fn new(streams: StreamRouting) -> SeenMessages {
-        SeenMessages { streams, hasher: RandomState::new(), seen: Mutex::default() }
+    /// `published_late`: whether events are published some time after they are stored, and not in the same step.
+    pub(crate) fn new(streams: StreamRouting, published_late: bool) -> SeenMessages {
+        let keeps_recovered = if published_late { PUBLISHED_LATE } else { 0 };
+        let seen = Mutex::new(Seen { keeps_recovered, ..Seen::default() });
+        SeenMessages { streams, hasher: RandomState::new(), seen }
     }
 
     /// A message has come for `server_subscription`, on the channel of its type. False when it was delivered already.
@@ -66,6 +72,8 @@ pub(crate) struct Seen {
     recovered: HashSet<u64>,
     /// When the last of them was delivered.
     recovered_until: u64,
+    /// How long they are known after that, in milliseconds: how much later than it is stored an event may be published.
+    keeps_recovered: u64,
     /// While it is not 0, nothing is forgotten.
     intervals: u32,
 }
@@ -123,7 +131,7 @@ impl Seen {
         if self.intervals > 0 {
             return;
         }
-        if sent >= self.recovered_until {
+        if sent >= self.recovered_until.saturating_add(self.keeps_recovered) {
             self.recovered = HashSet::new();
         }
         if self.newer.since.saturating_add(RETENTION) <= sent {
@@ -191,6 +199,18 @@ mod tests {
         assert!(!seen.came(2), "it may still come");
         seen.heartbeat(200_000, 200_001);
         assert!(seen.came(2));
+    }
+
+    #[test]
+    fn what_may_be_published_late_is_known_for_longer() {
+        let mut seen = Seen { keeps_recovered: PUBLISHED_LATE, ..Seen::default() };
+        seen.open();
+        assert!(seen.recover(1, true));
+        seen.close(1_000);
+        seen.heartbeat(PUBLISHED_LATE, PUBLISHED_LATE);
+        assert!(!seen.came(1));
+        seen.heartbeat(1_000 + PUBLISHED_LATE, 1_000 + PUBLISHED_LATE);
+        assert!(seen.came(1));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::redis::streams::command_link::{CommandLink, Links};
 use crate::redis::streams::command_session::CommandSession;
 use crate::redis::streams::group_reader::GroupReader;
 use crate::redis::streams::node_links::NodeLinks;
+use crate::redis::subscriber::{self, Subscriber, lanes};
 use crate::redis::topology::cluster::view::ClusterView;
 use crate::transport::link_id::LinkId;
 
@@ -61,6 +62,15 @@ impl Routes {
             let (start, id) = (start.clone(), LinkId::Consumer.at(node));
             LazyLink::new(move || start.start(CommandSession::new(id.clone(), start.context.clone())))
         }))
+    }
+
+    /// What hears live events.
+    pub(in crate::redis) fn subscriber(&self) -> Handle<subscriber::Input> {
+        let context = &self.connector.context;
+        match (&self.cluster, &context.lanes) {
+            (Some(view), Some(lanes)) => lanes::start(self.connector.clone(), view.clone(), lanes.clone()),
+            _ => self.connector.start(Subscriber::new(LinkId::Subscriber, context.clone())),
+        }
     }
 
     /// The link of publishes. Those that wait for replicas go to `replicated`.

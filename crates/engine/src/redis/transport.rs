@@ -35,7 +35,6 @@ use crate::redis::streams::group_reader::GroupReader;
 use crate::redis::streams::store::RedisStore;
 use crate::redis::streams::store_replies;
 use crate::redis::subscriber;
-use crate::redis::subscriber::Subscriber;
 use crate::redis::topology::cluster::ClusterWatch;
 use crate::redis::topology::cluster::report::NO_REPLICA;
 use crate::redis::topology::cluster::view::ClusterView;
@@ -230,8 +229,7 @@ impl Transport for RedisTransport {
         if links.closed {
             return;
         }
-        let start = || self.connector.start(Subscriber::new(self.context.clone()));
-        let subscriber = links.subscriber.get_or_insert_with(start);
+        let subscriber = links.subscriber.get_or_insert_with(|| self.routes.subscriber());
         subscriber.send(subscriber::Input::Want(server_subscriptions));
     }
 

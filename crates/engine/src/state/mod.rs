@@ -19,6 +19,7 @@ use oxbus_model::observe::stats::Stats;
 use oxbus_model::options::subscribe::{MatchBy, SubscribeOptions};
 use oxbus_model::routing::channel::Channels;
 use oxbus_model::routing::router::{Router, ServerSubscription};
+use oxbus_model::topology::lane_reconciler::LaneStatus;
 use oxbus_model::{BusError, ErrorKind};
 use tokio::sync::Notify;
 use tracing::Dispatch;
@@ -72,6 +73,8 @@ pub(crate) struct ClientState {
     pub(crate) groups: Groups,
     /// What this client published and received lately, where events are kept.
     pub(crate) recent: Arc<Mutex<RecentEvents>>,
+    /// Where lanes of sharded pub/sub are subscribed; without lanes where there are none.
+    pub(crate) lane_status: Arc<Mutex<LaneStatus>>,
     router: Arc<RwLock<Router>>,
     live_queue: Mutex<LiveQueue>,
     numbers: Mutex<SubscriptionNumbers>,
@@ -103,6 +106,7 @@ impl ClientState {
             groups: Groups::new(&config, instance_id, types.clone()),
             unstored: Arc::default(),
             recent: Arc::default(),
+            lane_status: Arc::default(),
             live_queue: Mutex::new(LiveQueue::new(clock.clone(), stats.clone())),
             numbers: Mutex::default(),
             config: Arc::new(config),

@@ -1,12 +1,14 @@
 //! What a transport is made with.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex};
 
 use oxbus_model::codec::new_event::Origin;
 use oxbus_model::config::Config;
 use oxbus_model::observe::metrics::Types;
 use oxbus_model::routing::channel::Channels;
+use oxbus_model::topology::lane_reconciler::LaneStatus;
+use oxbus_model::topology::lanes::Lanes;
 
 use crate::observe::event_samples::EventSamples;
 use crate::publish::unstored_types::UnstoredTypes;
@@ -22,6 +24,10 @@ pub(crate) struct TransportContext {
     pub(crate) clock: Clock,
     /// The names of channels.
     pub(crate) channels: Channels,
+    /// The lanes of live events; `None` unless they go by sharded pub/sub.
+    pub(crate) lanes: Option<Arc<Lanes>>,
+    /// Where these are subscribed.
+    pub(crate) lane_status: Arc<Mutex<LaneStatus>>,
     /// The service and the instance that publish.
     pub(crate) origin: Origin,
     /// Event types and their numbers.

@@ -14,6 +14,9 @@ use oxbus_model::config::Address;
 pub(crate) enum LinkId {
     /// Commands on streams, whose answers a caller waits for.
     Consumer,
+    /// In a Cluster with sharded pub/sub, where live messages come on other links: what clients tell each other of entries that
+    /// they have handed back.
+    HandBacks,
     /// The broker in memory.
     Memory,
     /// Publishes.
@@ -50,10 +53,19 @@ impl LinkId {
         }
     }
 
+    /// Whether it carries live events, or publishes that may be live.
+    pub(crate) fn is_of_live_events(&self) -> bool {
+        match self {
+            LinkId::OfNode(of) => of.0.is_of_live_events(),
+            other => matches!(other, LinkId::Publisher | LinkId::Replicated | LinkId::Subscriber),
+        }
+    }
+
     /// The name of its kind, which all readers share.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             LinkId::Consumer => "consumer",
+            LinkId::HandBacks => "hand-backs",
             LinkId::Memory => "memory",
             LinkId::Publisher => "publisher",
             LinkId::Reader(_) => "reader",
@@ -111,6 +123,7 @@ mod tests {
         let node = |port| Address::Tcp { host: "h".to_owned(), port };
         let all = [
             LinkId::Consumer,
+            LinkId::HandBacks,
             LinkId::Memory,
             LinkId::Publisher,
             LinkId::Publisher.at(&node(1)),
@@ -120,10 +133,14 @@ mod tests {
             LinkId::Reader("z".into()),
             LinkId::Replicated,
             LinkId::Subscriber,
+            LinkId::Subscriber.at(&node(1)),
         ];
         let names: Vec<String> = all.iter().map(ToString::to_string).collect();
         assert!(all.is_sorted() && names.is_sorted());
-        assert_eq!((&*names[3], &*names[6]), ("publisher@h:1", "reader:a@h:1"));
-        assert!(all[4].is_publisher() && !all[6].is_publisher() && all[6].node() == Some(&node(1)));
+        assert_eq!((&*names[4], &*names[7]), ("publisher@h:1", "reader:a@h:1"));
+        assert!(all[5].is_publisher() && !all[7].is_publisher() && all[7].node() == Some(&node(1)));
+        let live: Vec<bool> = all.iter().map(LinkId::is_of_live_events).collect();
+        let expected = [false, false, false, true, true, true, false, false, false, true, true, true];
+        assert_eq!(live, expected);
     }
 }

@@ -27,6 +27,7 @@ macro_rules! suite {
         suite!(@ redis: $($test)+);
         suite!(@ sentinel: $($test)+);
         suite!(@ cluster: $($test)+);
+        suite!(@ sharded: $($test)+);
         suite!(@ hybrid: $($test)+);
     };
     (@ $transport:ident: $($test:ident)+) => {

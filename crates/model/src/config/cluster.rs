@@ -7,7 +7,8 @@ use crate::config::address::Address;
 use crate::config::node_address::node;
 use crate::config::url::DEFAULT_PORT;
 use crate::error::BusError;
-use crate::options::reader::{NOT_AVAILABLE, Reader};
+use crate::options::reader::Reader;
+use crate::topology::lanes::{DEFAULT_LANES, LANES};
 use crate::topology::redirect::AddressMap;
 
 /// The most nodes that a configuration names; the others are found.
@@ -15,13 +16,37 @@ const MOST_NODES: usize = 32;
 /// The most entries of an address map.
 const MOST_ADDRESSES: usize = 2_000;
 
+/// How live events travel in a Cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PubSub {
+    /// By `PUBLISH`: each node hands each event on to all others.
+    #[default]
+    Broadcast,
+    /// By `SPUBLISH` on so many lanes: see [`crate::topology::lanes`].
+    Sharded {
+        /// How many, in [`LANES`].
+        lanes: u16,
+    },
+}
+
+impl fmt::Display for PubSub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PubSub::Broadcast => f.write_str("broadcast"),
+            PubSub::Sharded { lanes } => write!(f, "sharded:{lanes}"),
+        }
+    }
+}
+
 /// How the nodes of a Redis Cluster are reached. The user, the password and the TLS of the servers are used for all of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClusterConfig {
     /// Nodes of the Cluster, of which one that answers is enough to find all: 1–32, all different.
     pub nodes: Vec<Address>,
     /// Where nodes are reached that announce other addresses. Default: nothing.
     pub addresses: AddressMap,
+    /// How live events travel, which is the same for all clients of a bus.
+    pub pubsub: PubSub,
 }
 
 impl fmt::Display for ClusterConfig {
@@ -45,14 +70,7 @@ impl ClusterConfig {
         if let Some((at, node)) = nodes.iter().enumerate().find(twice) {
             return Err(r.error(&format!("nodes[{at}]"), format_args!("names {node} a second time")));
         }
-        match r.string("pubsub")?.as_deref() {
-            None | Some("broadcast") => {}
-            Some("sharded") => {
-                return Err(r.error("pubsub", format_args!("'sharded' is {NOT_AVAILABLE}; use 'broadcast'")));
-            }
-            Some(_) => return Err(r.error("pubsub", "expected 'broadcast' or 'sharded'")),
-        }
-        r.unavailable(&["lanes"])?;
+        let pubsub = read_pubsub(&mut r)?;
         let path = r.path_of("addressMap");
         let mut addresses = BTreeMap::new();
         for (announced, reached) in r.map("addressMap")?.unwrap_or_default() {
@@ -64,6 +82,17 @@ impl ClusterConfig {
             return Err(r.error("addressMap", message));
         }
         r.finish()?;
-        Ok(Some(ClusterConfig { nodes, addresses: AddressMap(addresses) }))
+        Ok(Some(ClusterConfig { nodes, addresses: AddressMap(addresses), pubsub }))
     }
+}
+
+/// Reads `pubsub` and `lanes`.
+fn read_pubsub(r: &mut Reader) -> Result<PubSub, BusError> {
+    let is_sharded = r.choice("pubsub", &[("broadcast", false), ("sharded", true)])?.unwrap_or(false);
+    if !is_sharded && r.has("lanes") {
+        return Err(r.error("lanes", "only sharded pub/sub has lanes: set pubsub: 'sharded'"));
+    }
+    let lanes = r.integer("lanes", u64::from(*LANES.start())..=u64::from(*LANES.end()))?;
+    let lanes = lanes.and_then(|lanes| u16::try_from(lanes).ok()).unwrap_or(DEFAULT_LANES);
+    Ok(if is_sharded { PubSub::Sharded { lanes } } else { PubSub::Broadcast })
 }

@@ -54,7 +54,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::config::{Config, Environment, Servers, check_cluster};
+    use crate::config::{Config, Environment, PubSub, Servers, check_cluster};
 
     fn check(config: Value) -> Result<(), BusError> {
         check_cluster(&Config::resolve(&config.to_string(), &Environment::default()).unwrap())
@@ -70,12 +70,23 @@ mod tests {
         let config = resolve(cluster).unwrap();
         assert_eq!(config.redis.servers.to_string(), "the cluster of a:6379, b:7000");
         let Servers::Cluster(cluster) = &config.redis.servers else { panic!("{config:?}") };
-        assert_eq!(cluster.addresses.0.len(), 2);
+        assert_eq!((cluster.addresses.0.len(), cluster.pubsub), (2, PubSub::Broadcast));
+        for (more, lanes) in [(json!({}), 16), (json!({ "lanes": 1 }), 1), (json!({ "lanes": 256 }), 256)] {
+            let mut cluster = json!({ "nodes": ["a"], "pubsub": "sharded" });
+            cluster.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let config = resolve(cluster).unwrap();
+            let Servers::Cluster(cluster) = &config.redis.servers else { panic!("{config:?}") };
+            assert_eq!(cluster.pubsub, PubSub::Sharded { lanes });
+            assert_eq!(cluster.pubsub.to_string(), format!("sharded:{lanes}"));
+        }
         for (cluster, path) in [
             (json!({}), "redis.cluster.nodes"),
             (json!({ "nodes": ["a", "a:6379"] }), "redis.cluster.nodes[1]"),
-            (json!({ "nodes": ["a"], "pubsub": "sharded" }), "redis.cluster.pubsub"),
+            (json!({ "nodes": ["a"], "pubsub": "both" }), "redis.cluster.pubsub"),
             (json!({ "nodes": ["a"], "lanes": 16 }), "redis.cluster.lanes"),
+            (json!({ "nodes": ["a"], "pubsub": "broadcast", "lanes": 16 }), "redis.cluster.lanes"),
+            (json!({ "nodes": ["a"], "pubsub": "sharded", "lanes": 0 }), "redis.cluster.lanes"),
+            (json!({ "nodes": ["a"], "pubsub": "sharded", "lanes": 257 }), "redis.cluster.lanes"),
             (json!({ "nodes": ["a"], "addressMap": { "b": "c:x" } }), r#"redis.cluster.addressMap["b"]"#),
             (json!({ "nodes": ["a"], "seeds": [] }), "redis.cluster.seeds"),
         ] {

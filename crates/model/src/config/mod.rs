@@ -41,7 +41,7 @@ use crate::retry::RetryPolicy;
 use crate::stream_store::keys;
 
 pub use address::Address;
-pub use cluster::ClusterConfig;
+pub use cluster::{ClusterConfig, PubSub};
 pub use durable::Durable;
 pub use environment::Environment;
 pub use json_rule::JsonRule;

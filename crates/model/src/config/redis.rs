@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::config::address::Address;
-use crate::config::cluster::ClusterConfig;
+use crate::config::cluster::{ClusterConfig, PubSub};
 use crate::config::environment::Environment;
 use crate::config::notice::Notice;
 use crate::config::secret::Secret;
@@ -26,6 +26,19 @@ pub enum Servers {
     Sentinel(Box<SentinelConfig>),
     /// The masters of a Redis Cluster and their replicas.
     Cluster(Box<ClusterConfig>),
+}
+
+impl Servers {
+    /// How many lanes carry live events by sharded pub/sub; `None` where they go otherwise.
+    pub fn lanes(&self) -> Option<u16> {
+        match self {
+            Servers::Cluster(cluster) => match cluster.pubsub {
+                PubSub::Broadcast => None,
+                PubSub::Sharded { lanes } => Some(lanes),
+            },
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Servers {

@@ -236,14 +236,6 @@ impl Reader {
         }
     }
 
-    /// Refuses the keys that a later release brings.
-    pub(crate) fn unavailable(&self, keys: &[&str]) -> Result<(), BusError> {
-        match keys.iter().find(|key| self.has(key)) {
-            Some(key) => Err(self.error(key, NOT_AVAILABLE)),
-            None => Ok(()),
-        }
-    }
-
     /// Refuses what has not been taken.
     pub fn finish(self) -> Result<(), BusError> {
         match self.fields.keys().next() {

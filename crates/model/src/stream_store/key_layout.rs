@@ -74,13 +74,16 @@ pub const SLOTS: u16 = 16_384;
 /// The slot of a key, as the specification of Redis Cluster has it: CRC16 (XMODEM) of the tag, or of the whole key, modulo
 /// [`SLOTS`].
 pub fn slot(key: &str) -> u16 {
-    let hashed = hash_tag(key).unwrap_or(key);
-    let crc = hashed.bytes().fold(0u16, |crc, byte| {
-        (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| {
+    crc16(hash_tag(key).unwrap_or(key).as_bytes()) % SLOTS
+}
+
+/// CRC16 as the slots have it (XMODEM: polynomial 0x1021, from 0).
+pub fn crc16(bytes: &[u8]) -> u16 {
+    bytes.iter().fold(0, |crc, byte| {
+        (0..8).fold(crc ^ (u16::from(*byte) << 8), |crc, _| {
             if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 }
         })
-    });
-    crc % SLOTS
+    })
 }
 
 #[cfg(test)]

@@ -106,6 +106,12 @@ pub fn wanted(prefix: &str) -> String {
     format!("{prefix}oxbus:groups")
 }
 
+/// How live events of a Cluster travel: `broadcast`, or `sharded:` and the number of lanes. The first client writes it, and those
+/// that differ are refused. A key of its own, as the registry of streams.
+pub fn pubsub(prefix: &str) -> String {
+    format!("{prefix}oxbus:pubsub")
+}
+
 /// All keys of a group: facts, patterns, consumers, notes, skipped, tasks, due.
 pub fn of_group(stream: &str, group: &str) -> [String; 7] {
     [facts, patterns, consumers, notes, skipped, tasks, due].map(|key| key(stream, group))

@@ -34,7 +34,7 @@ pub use entry::{DeadLetterEntry, Fields, PendingEntry, RetryState, StoredEntry};
 pub use facts::{FACTS_FORMAT, GroupFacts, Missed, TakeUpTask};
 pub use id::EntryId;
 pub use info::{ConsumerInfo, GroupInfo, StreamInfo};
-pub use key_layout::{KeyLayout, SLOTS, fits_cluster, hash_tag, slot};
+pub use key_layout::{KeyLayout, SLOTS, crc16, fits_cluster, hash_tag, slot};
 pub use memory::Streams;
 pub use min_idle::MinIdle;
 pub use position::Position;

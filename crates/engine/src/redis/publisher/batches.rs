@@ -5,10 +5,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use oxbus_model::config::StreamConfig;
-use oxbus_model::{BusError, ErrorKind};
+use oxbus_model::{BusError, ErrorKind, Outcome};
 
 use crate::host::{EventId, Failed, Published, SettledLocally, StoredEntries};
 use crate::redis::publisher::in_flight::{Command, EntryRef, PublishedEvent};
+use crate::redis::publisher::live_part::LivePart;
 use crate::transport::events::{PublishReport, TransportEvents};
 
 /// One submission, until all its events are settled.
@@ -30,6 +31,8 @@ pub(in crate::redis) struct Batch {
     /// In hybrid mode, in order: the events that are not stored. They were handed to this client's own
     /// subscriptions, and their publish succeeds whatever the server says.
     pub(in crate::redis) unstored: Vec<u32>,
+    /// With sharded pub/sub, by index: what is published of events once they are stored.
+    pub(in crate::redis) live: Vec<(u32, LivePart)>,
 }
 
 impl Batch {
@@ -48,6 +51,7 @@ impl Batch {
             stored: Vec::new(),
             texts: Vec::new(),
             unstored: Vec::new(),
+            live: Vec::new(),
         }
     }
 
@@ -56,6 +60,7 @@ impl Batch {
         let mut part = Batch::new(self.stamp.clone(), self.known.clone(), indexes.len(), 0);
         part.texts = self.texts.extract_if(.., |(index, _)| indexes.contains(index)).collect();
         part.unstored = self.unstored.extract_if(.., |index| indexes.contains(index)).collect();
+        part.live = self.live.extract_if(.., |(index, _)| indexes.contains(index)).collect();
         self.open = self.open.saturating_sub(indexes.len());
         if self.open == 0 {
             part.bytes = std::mem::take(&mut self.bytes);
@@ -71,6 +76,13 @@ impl Batch {
         self.texts.sort_unstable_by_key(|(index, _)| *index);
         self.unstored.extend(other.unstored);
         self.unstored.sort_unstable();
+        self.live.extend(other.live);
+        self.live.sort_unstable_by_key(|(index, _)| *index);
+    }
+
+    /// The position of what is published of an event once it is stored.
+    pub(in crate::redis) fn live_of(&self, index: u32) -> Option<usize> {
+        self.live.binary_search_by_key(&index, |(index, _)| *index).ok()
     }
 
     /// The answered events as runs of consecutive indexes.
@@ -132,12 +144,23 @@ pub(in crate::redis) struct Batches {
     touched: Vec<u32>,
     /// The events that were settled since the last report.
     pub(in crate::redis) settled: PublishReport,
+    /// With sharded pub/sub: events that are stored, and are to be published now.
+    pub(in crate::redis) to_publish: Vec<(u32, u32)>,
+    /// Why events that are stored were not published.
+    pub(in crate::redis) unpublished: Vec<String>,
 }
 
 impl Batches {
     pub(in crate::redis) fn new(streams: &[StreamConfig]) -> Batches {
         let streams = streams.iter().map(|stream| stream.name.as_str().into()).collect();
-        Batches { streams, open: HashMap::new(), touched: Vec::new(), settled: PublishReport::default() }
+        Batches {
+            streams,
+            open: HashMap::new(),
+            touched: Vec::new(),
+            settled: PublishReport::default(),
+            to_publish: Vec::new(),
+            unpublished: Vec::new(),
+        }
     }
 
     /// Adds a submission whose events are under way.
@@ -160,8 +183,21 @@ impl Batches {
 
     /// An event was published.
     pub(in crate::redis) fn published(&mut self, event: PublishedEvent) {
-        let PublishedEvent { batch, index, receivers, entry } = event;
+        let PublishedEvent { batch, index, receivers, mut entry } = event;
         let Some(state) = self.open.get_mut(&batch) else { return };
+        if let Some(at) = state.live_of(index) {
+            let part = &mut state.live[at].1;
+            let is_duplicate = entry.is_some_and(|entry| entry.duplicate);
+            match part.stored {
+                None if !is_duplicate => {
+                    part.stored = Some(entry);
+                    return self.to_publish.push((batch, index));
+                }
+                None => {}
+                Some(stored) => entry = stored,
+            }
+            state.live.remove(at);
+        }
         if state.is_reported() {
             self.touched.push(batch);
         }
@@ -199,8 +235,16 @@ impl Batches {
     }
 
     /// An event failed after it was under way.
-    pub(in crate::redis) fn failed(&mut self, failed: Failed) {
+    pub(in crate::redis) fn failed(&mut self, mut failed: Failed) {
         let batch = failed.batch;
+        if let Some(entry) = self.take_stored(batch, failed.index) {
+            if failed.error.kind != ErrorKind::Aborted {
+                self.unpublished.push(failed.error.message);
+                return self.published(PublishedEvent { batch, index: failed.index, receivers: 0, entry });
+            }
+            failed.error = failed.error.with_outcome(Outcome::Unknown);
+            failed.message_id = entry.map(|entry| entry.id);
+        }
         match self.settled_locally(&failed) {
             Some(settled_locally) => {
                 let number =
@@ -211,6 +255,20 @@ impl Batches {
             None => self.settled.failed.push(failed),
         }
         self.settle(batch);
+    }
+
+    /// Whether an event is stored and is being published.
+    pub(in crate::redis) fn is_stored(&self, batch: u32, index: u32) -> bool {
+        let part = self.open.get(&batch).and_then(|state| state.live.get(state.live_of(index)?));
+        part.is_some_and(|(_, part)| part.stored.is_some())
+    }
+
+    /// What is to be published of an event that has failed, if anything, is not published any more. Where the event is stored,
+    /// if it is.
+    fn take_stored(&mut self, batch: u32, index: u32) -> Option<Option<EntryRef>> {
+        let state = self.open.get_mut(&batch)?;
+        let at = state.live_of(index)?;
+        state.live.remove(at).1.stored
     }
 
     /// What is told of a failure where the publish succeeds nevertheless. In hybrid mode a live event that Redis did not

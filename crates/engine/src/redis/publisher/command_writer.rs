@@ -3,21 +3,26 @@
 use std::sync::Arc;
 
 use oxbus_model::codec::is_several;
-use oxbus_model::config::{Config, StreamConfig};
-use oxbus_model::routing::channel::Channels;
+use oxbus_model::config::StreamConfig;
 use oxbus_model::stream_store::keys;
+use oxbus_model::topology::lanes::{Lanes, head_of_message};
 
 use crate::publish::encoder::Encoded;
 use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::publisher::in_flight::Command;
-use crate::redis::resp::command::{Args, Mark, append_publish, append_xadd, append_xtrim};
+use crate::redis::publisher::live_part::LivePart;
+use crate::redis::resp::command::{Args, Mark, append_publish, append_spublish, append_xadd, append_xtrim};
 use crate::redis::scripts::script_call::{MAX_BYTES, MAX_EVENTS, PERSIST, STORE_AND_PUBLISH, ScriptCall};
+use crate::transport::context::TransportContext;
 
 /// Writes the commands of events. Those that can share one wait in it until [`CommandWriter::finish`].
 pub(in crate::redis) struct CommandWriter {
     streams: Box<[StreamTarget]>,
     persistence: Option<Persistence>,
     limit: u64,
+    /// The lanes of sharded pub/sub, and what is to be published on them of events that are stored first, by index.
+    lanes: Option<Arc<Lanes>>,
+    live: Vec<(u32, LivePart)>,
     /// The call that more events may be added to. `head` and `args` are its arguments.
     open: Option<OpenCall>,
     head: Args,
@@ -63,7 +68,8 @@ pub(in crate::redis) struct EventRef {
 }
 
 impl CommandWriter {
-    pub(in crate::redis) fn new(config: &Config, channels: &Channels) -> CommandWriter {
+    pub(in crate::redis) fn new(context: &TransportContext) -> CommandWriter {
+        let TransportContext { config, channels, lanes, .. } = context;
         let target = |stream: &StreamConfig| StreamTarget {
             name: stream.name.as_str().into(),
             cap: stream.cap.to_string().into_bytes().into(),
@@ -77,6 +83,8 @@ impl CommandWriter {
                 prefix: channels.prefix().into(),
             }),
             limit: config.redis.command_timeout,
+            lanes: lanes.clone(),
+            live: Vec::new(),
             open: None,
             head: Args::default(),
             args: Args::default(),
@@ -91,6 +99,11 @@ impl CommandWriter {
         pipeline: &mut Pipeline<Command>,
     ) {
         let EventRef { batch, index, deadline } = of;
+        let is_kept = self.persistence.is_some() || event.stream.is_some();
+        if let Some(lanes) = self.lanes.as_ref().filter(|_| is_kept && event.live) {
+            let part = LivePart::new(lanes, event.channel.as_bytes(), event.payload, deadline);
+            self.live.push((index, part));
+        }
         let several = event.stream.is_none() && is_several(event.channel);
         if several || self.persistence.is_some() || event.options.deduplicate.is_some() {
             self.finish(pipeline);
@@ -99,10 +112,18 @@ impl CommandWriter {
         let Some(stream) = event.stream else {
             self.finish(pipeline);
             let (channel, payload) = (event.channel.as_bytes(), event.payload);
-            let command = Command::Event { batch, index, deadline };
-            return pipeline.push(command, self.limit, |bytes| append_publish(bytes, channel, payload));
+            let lane = self.lanes.as_ref().map(|lanes| lanes.of(channel));
+            let command = Command::Event { batch, index, deadline, lane };
+            return pipeline.push(command, self.limit, |bytes| match (&self.lanes, lane) {
+                (Some(lanes), Some(lane)) => {
+                    let head = head_of_message(channel);
+                    let parts = [head.as_bytes(), channel, payload];
+                    append_spublish(bytes, lanes.channel(lane).as_bytes(), &parts);
+                }
+                _ => append_publish(bytes, channel, payload),
+            });
         };
-        if event.live {
+        if event.live && self.lanes.is_none() {
             return self.add_to_call(of, stream, event, pipeline);
         }
         self.finish(pipeline);
@@ -132,6 +153,11 @@ impl CommandWriter {
         if let Some(target) = self.streams.get_mut(stream) {
             target.until_trim = None;
         }
+    }
+
+    /// With sharded pub/sub: what is to be published of the events that were added since the last time, once they are stored.
+    pub(in crate::redis) fn take_live(&mut self) -> Vec<(u32, LivePart)> {
+        std::mem::take(&mut self.live)
     }
 
     /// Completes the call that is open, if one is.
@@ -225,7 +251,8 @@ impl CommandWriter {
         args.put_number(what.len());
         parts.iter().flatten().for_each(|(_, key)| args.put(key.as_bytes()));
         args.put(what.as_bytes());
-        args.put(if event.live { event.channel.as_bytes() } else { b"" });
+        let publishes = event.live && self.lanes.is_none();
+        args.put(if publishes { event.channel.as_bytes() } else { b"" });
         args.put(event.payload);
         args.put(target.map_or(b"0", |target| &target.cap));
         args.put(mark.map_or(0, |(_, window)| window).to_string().as_bytes());

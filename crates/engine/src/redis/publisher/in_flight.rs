@@ -2,6 +2,7 @@
 
 use oxbus_model::BusError;
 use oxbus_model::stream_store::EntryId;
+use oxbus_model::topology::lanes::Lane;
 use tokio::sync::oneshot;
 
 use crate::redis::resp::value::RespValue;
@@ -9,11 +10,12 @@ use crate::redis::scripts::script_call::ScriptCall;
 
 /// A command that waits to be written, or for its reply.
 pub(in crate::redis) enum Command {
-    /// An event that is published.
+    /// An event that is published, with sharded pub/sub on this lane.
     Event {
         batch: u32,
         index: u32,
         deadline: u64,
+        lane: Option<Lane>,
     },
     /// An event that is added to a stream, the one of this index in the configuration.
     Entry {

@@ -38,7 +38,7 @@ impl Preparation {
     pub(in crate::redis) fn new(context: &TransportContext, replicas: Option<Replicas>) -> Preparation {
         Preparation {
             encoder: Encoder::new(context),
-            writer: CommandWriter::new(&context.config, &context.channels),
+            writer: CommandWriter::new(context),
             replicas,
             keeps: context.config.persistence.is_some(),
         }
@@ -97,13 +97,14 @@ impl Preparation {
         {
             let mut state = Batch::new(stamp.text.clone(), known.clone(), moved, moved_bytes);
             state.texts.clone_from(&texts);
-            replicas.send(&*context.events, batch, state);
+            replicas.send(context, batch, state);
         }
         let (settled, bytes) = (count as usize - moved - open, records.bytes() - moved_bytes);
         report.release(settled, if open == 0 { bytes } else { 0 });
         if open > 0 {
             let mut state = Batch::new(stamp.text, known, open, bytes);
             state.texts = texts;
+            state.live = self.writer.take_live();
             prepared.state = Some(state);
         }
         prepared

@@ -4,8 +4,9 @@ use oxbus_model::{BusError, ErrorKind, Outcome};
 
 use crate::host::Failed;
 use crate::redis::connection::pipeline::Pipeline;
-use crate::redis::publisher::batches::Batch;
+use crate::redis::publisher::batches::{Batch, Batches};
 use crate::redis::publisher::in_flight::Command;
+use crate::transport::context::TransportContext;
 use crate::transport::events::{PublishReport, TransportEvents};
 
 /// The commands of a submission, and what is known of its events.
@@ -28,7 +29,20 @@ impl PreparedBatch {
     /// The client is closed, and sends nothing any more: all events fail.
     pub(in crate::redis) fn refuse(self, events: &dyn TransportEvents) {
         let PreparedBatch { batch, state, groups } = self;
-        refuse(batch, &state, &groups, events);
+        let mut report = PublishReport::default();
+        report.release(state.open, state.bytes);
+        let error = closed();
+        for command in groups.iter().flat_map(|group| group.commands.commands()) {
+            command.each_event(|_, index| {
+                report.failed.push(Failed { batch, index, error: error.clone(), message_id: None });
+            });
+        }
+        events.published(&mut report);
+    }
+
+    /// What is left of the publishes of a link.
+    pub(in crate::redis) fn into_rest(self) -> HandedOver {
+        HandedOver { states: vec![(self.batch, self.state)], groups: self.groups }
     }
 }
 
@@ -39,23 +53,18 @@ pub(in crate::redis) struct HandedOver {
 }
 
 impl HandedOver {
-    /// The client is closed: all of it fails.
-    pub(in crate::redis) fn refuse(&self, events: &dyn TransportEvents) {
-        self.states.iter().for_each(|(batch, state)| refuse(*batch, state, &self.groups, events));
+    /// The client is closed: all of it fails, but for what is stored.
+    pub(in crate::redis) fn refuse(self, context: &TransportContext) {
+        let mut batches = Batches::new(&context.config.streams);
+        self.states.into_iter().for_each(|(batch, state)| batches.add(batch, state));
+        let error = closed();
+        for command in self.groups.iter().flat_map(|group| group.commands.commands()) {
+            command.each_event(|batch, index| batches.fail(batch, index, error.clone()));
+        }
+        batches.report(&*context.events);
     }
 }
 
-/// The client is closed: those events of these commands fail that are of this submission.
-fn refuse(batch: u32, state: &Batch, groups: &[PreparedCommands], events: &dyn TransportEvents) {
-    let error = BusError::new(ErrorKind::Closed, "the client is closed").with_outcome(Outcome::NotSent);
-    let mut report = PublishReport::default();
-    report.release(state.open, state.bytes);
-    for command in groups.iter().flat_map(|group| group.commands.commands()) {
-        command.each_event(|of, index| {
-            if of == batch {
-                report.failed.push(Failed { batch, index, error: error.clone(), message_id: None });
-            }
-        });
-    }
-    events.published(&mut report);
+fn closed() -> BusError {
+    BusError::new(ErrorKind::Closed, "the client is closed").with_outcome(Outcome::NotSent)
 }

@@ -15,7 +15,6 @@ use crate::redis::publisher::input::Input;
 use crate::redis::publisher::prepared::{PreparedBatch, PreparedCommands};
 use crate::redis::resp::command::append_wait;
 use crate::transport::context::TransportContext;
-use crate::transport::events::TransportEvents;
 
 /// Gathers the events of a submission that are to be replicated.
 pub(in crate::redis) struct Replicas {
@@ -27,7 +26,7 @@ pub(in crate::redis) struct Replicas {
 
 impl Replicas {
     pub(in crate::redis) fn new(context: &TransportContext, link: Arc<LazyLink<Input>>) -> Replicas {
-        let writer = CommandWriter::new(&context.config, &context.channels);
+        let writer = CommandWriter::new(context);
         Replicas { writer, groups: Vec::new(), link, most: context.most_replicas.clone() }
     }
 
@@ -55,14 +54,15 @@ impl Replicas {
     }
 
     /// Sends what was gathered.
-    pub(in crate::redis) fn send(&mut self, events: &dyn TransportEvents, batch: u32, state: Batch) {
+    pub(in crate::redis) fn send(&mut self, context: &TransportContext, batch: u32, mut state: Batch) {
+        state.live = self.writer.take_live();
         if let Some(last) = self.groups.last_mut() {
             self.writer.finish(&mut last.commands);
         }
         let groups = std::mem::take(&mut self.groups);
         let prepared = Box::new(PreparedBatch { batch, state, groups });
         if let Err(Input::PreparedBatch(prepared)) = self.link.send(Input::PreparedBatch(prepared)) {
-            prepared.refuse(events);
+            prepared.refuse(&*context.events);
         }
     }
 }

@@ -20,8 +20,9 @@ use crate::redis::publisher::held::Held;
 use crate::redis::publisher::in_flight::Command;
 use crate::redis::publisher::input::Input;
 use crate::redis::publisher::kept::{Doubts, Kept, Leaving, Order, prepared, take_unsent};
-use crate::redis::publisher::prepared::{HandedOver, PreparedCommands};
+use crate::redis::publisher::prepared::{HandedOver, PreparedBatch, PreparedCommands};
 use crate::redis::publisher::target::{Target, Targets};
+use crate::transport::context::TransportContext;
 
 /// How long a target waits that nodes send to each other, or whose keys lie on two nodes, in milliseconds.
 pub(super) const PAUSE: u64 = 20;
@@ -34,6 +35,8 @@ pub(in crate::redis) enum FromLink {
     HandedOver(Target, Box<HandedOver>),
     /// Its node does not let this stream be trimmed.
     MayNotTrim(usize),
+    /// Events that are stored, and are to be published on their lanes.
+    Live(Box<PreparedBatch>),
     /// All links have settled what they had when targets had moved so often; for these who wait for it.
     Flushed(u64, Vec<oneshot::Sender<()>>),
     /// The link that was to a node has ended.
@@ -47,6 +50,17 @@ pub(in crate::redis) struct Redirected {
     pub(in crate::redis) redirect: Redirect,
     /// Whether it has waited, as nodes send the target to each other.
     pub(in crate::redis) has_paused: bool,
+}
+
+impl FromLink {
+    /// The client is closed: what is on its way fails.
+    pub(in crate::redis) fn refuse(self, context: &TransportContext) {
+        match self {
+            FromLink::HandedOver(_, rest) => rest.refuse(context),
+            FromLink::Live(prepared) => prepared.into_rest().refuse(context),
+            _ => {}
+        }
+    }
 }
 
 /// What the session of one node knows of targets that come and go.
@@ -106,6 +120,11 @@ impl Routed {
     pub(in crate::redis) fn disconnected(&mut self) {
         self.answered += self.written.len() as u64;
         self.written.clear();
+    }
+
+    /// Has events published on their lanes, by the links of the nodes that have these.
+    pub(in crate::redis) fn publish_live(&self, prepared: PreparedBatch) {
+        let _ = self.router.send(FromLink::Live(Box::new(prepared)));
     }
 
     pub(in crate::redis) fn may_not_trim(&self, stream: usize) {

@@ -66,7 +66,7 @@ pub(super) struct Router {
     preparation: Preparation,
     pub(super) targets: Targets,
     /// Live events have none.
-    slots: Vec<u16>,
+    slots: Vec<Option<u16>>,
     /// Where each target is at home.
     pub(super) homes: Vec<Home>,
     /// Targets on their way to their homes, and whether what is known may have changed since.
@@ -95,14 +95,14 @@ pub(super) struct Router {
 impl Router {
     fn new(start: RouterStart) -> Router {
         let context = &start.connector.context;
-        let targets = Targets::new(context.config.streams.len());
+        let targets = Targets::of_client(context);
         let keeps = context.config.persistence.is_some();
         let replicas = start.replicated.clone().map(|link| Replicas::new(context, link));
         let (to_router, from_links) = unbounded_channel();
         Router {
             kind: if replicas.is_some() { LinkId::Publisher } else { LinkId::Replicated },
             preparation: Preparation::new(context, replicas),
-            slots: Targets::slots(&context.config),
+            slots: Targets::slots(context),
             targets,
             homes: vec![None; targets.all().len()],
             moving: BTreeMap::new(),
@@ -136,9 +136,7 @@ impl Router {
         join_all(links.chain(self.ending.drain(..))).await;
         // What was on its way between two links.
         while let Ok(told) = self.from_links.try_recv() {
-            if let FromLink::HandedOver(_, rest) = told {
-                rest.refuse(&*self.start.connector.context.events);
-            }
+            told.refuse(&self.start.connector.context);
         }
     }
 
@@ -238,6 +236,10 @@ impl Router {
             FromLink::MayNotTrim(stream) => self.preparation.writer.may_not_trim(stream),
             FromLink::Redirected(told) => self.redirected(told),
             FromLink::HandedOver(target, rest) => self.handed_over(target, rest),
+            FromLink::Live(prepared) => {
+                self.moves += 1; // Flushes wait for it.
+                self.distribute(*prepared);
+            }
             FromLink::Flushed(moves, flushes) => self.flushed(moves, flushes),
             FromLink::Ended(home) => self.ended(home),
         }
@@ -344,7 +346,7 @@ impl Router {
             };
             return home.filter(is_well).or_else(|| known.any_master(self.spread));
         }
-        let slot = self.slots.get(target)?;
-        known.owner(*slot).cloned()
+        let slot = (*self.slots.get(target)?)?;
+        known.owner(slot).cloned()
     }
 }

@@ -218,6 +218,7 @@ impl Publisher {
 
     /// Hands over what was settled since the last report.
     pub(in crate::redis) fn report(&mut self) {
+        self.publish_stored();
         self.batches.report(&*self.context.events);
         if self.batches.is_empty() {
             // The one who waits may have given up.

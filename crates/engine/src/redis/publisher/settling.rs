@@ -12,6 +12,7 @@ use crate::host::Notice;
 use crate::redis::connection::liveness::unexpected_reply;
 use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::connection::step::check_role;
+use crate::redis::publisher::going_live::publish_live;
 use crate::redis::publisher::in_flight::{Command, EntryRef, PublishedEvent};
 use crate::redis::publisher::routed::Routed;
 use crate::redis::publisher::session::{Publisher, ROLE_INTERVAL};
@@ -28,12 +29,9 @@ impl Publisher {
         let Some(kind) = self.pipeline.answered() else {
             return Err(unexpected_reply());
         };
-        let kind = match self.follow_redirect(kind, &reply, now) {
-            Some(kind) => kind,
-            None => return Ok(()),
-        };
+        let Some(kind) = self.follow_redirect(kind, &reply, now) else { return Ok(()) };
         match (kind, reply) {
-            (Command::Event { batch, index, deadline }, Reply::Int(receivers)) => {
+            (Command::Event { batch, index, deadline, .. }, Reply::Int(receivers)) => {
                 self.unproven += 1;
                 self.done(PublishedEvent { batch, index, receivers, entry: None }, deadline);
             }
@@ -142,7 +140,8 @@ impl Publisher {
 
     /// An event is where it was to go.
     fn done(&mut self, event: PublishedEvent, deadline: u64) {
-        if self.hands_on() {
+        // What is stored before it is published was waited for then.
+        if self.hands_on() || self.batches.is_stored(event.batch, event.index) {
             self.batches.published(event);
         } else {
             self.unreplicated.push((event, deadline));
@@ -356,6 +355,13 @@ impl Publisher {
     /// Whether the server is to be asked for its role: it may have been demoted since it took the last events.
     pub(in crate::redis) fn asks_role(&self) -> bool {
         self.connected && self.unproven > 0
+    }
+
+    /// With sharded pub/sub: has what was stored published, and counts what could not be.
+    pub(in crate::redis) fn publish_stored(&mut self) {
+        let Some(routed) = &self.routed else { return };
+        publish_live(&mut self.batches, routed, &self.context);
+        self.batches.unpublished.drain(..).for_each(|why| self.stored_only.add(&why));
     }
 
     /// Tells of the events that were stored only, not too often.

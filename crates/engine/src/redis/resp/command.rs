@@ -71,6 +71,19 @@ pub(in crate::redis) fn append_publish(out: &mut BytesMut, channel: &[u8], paylo
     put_bulk(out, payload);
 }
 
+/// Appends `SPUBLISH channel payload`; the payload is given in parts.
+pub(in crate::redis) fn append_spublish(out: &mut BytesMut, channel: &[u8], payload: &[&[u8]]) {
+    let length = payload.iter().map(|part| part.len()).sum();
+    out.reserve(channel.len() + length + 64);
+    out.put_slice(b"*3\r\n$8\r\nSPUBLISH\r\n");
+    put_bulk(out, channel);
+    out.put_u8(b'$');
+    put_decimal(out, length);
+    out.put_slice(b"\r\n");
+    payload.iter().for_each(|part| out.put_slice(part));
+    out.put_slice(b"\r\n");
+}
+
 /// Appends `XADD stream *` with the fields; where a cap is given, with `MAXLEN ~ cap`.
 pub(in crate::redis) fn append_xadd(out: &mut BytesMut, stream: &[u8], cap: Option<&[u8]>, fields: &Args) {
     out.reserve(stream.len() + fields.bytes.len() + 96);

@@ -1,10 +1,13 @@
 //! The subscriber session: keeps the server's subscriptions equal to the wanted ones, and takes messages in.
 //!
-//! - this file: the session; `input`, `outgoing`: what it is told, and the commands that it has to write
+//! - this file and `live`: the session; `input`, `outgoing`: what it is told, and the commands that it has to write
 //! - [`hand_backs`]: the messages by which clients tell each other of entries that they have handed back
+//! - [`lanes`]: what is in its place where live events go by sharded pub/sub
 
 pub(crate) mod hand_backs;
 mod input;
+pub(crate) mod lanes;
+mod live;
 mod outgoing;
 
 use std::collections::{HashMap, VecDeque};
@@ -38,10 +41,11 @@ const IN_FLIGHT: usize = 2;
 /// After how long a command is sent again that the server cannot answer for now, in milliseconds.
 const POSTPONED: u64 = 200;
 
-/// The milliseconds between two heartbeats at the most where events are stored, so that what was missed begins late.
+/// The milliseconds between two heartbeats at the most where events are stored: what was missed begins late.
 const STORED_HEARTBEAT: u64 = 2_000;
 
 pub(crate) struct Subscriber {
+    id: LinkId,
     context: Arc<TransportContext>,
     wanted: SubscriptionReconciler,
     hand_backs: ServerSubscription,
@@ -70,8 +74,10 @@ pub(crate) struct Subscriber {
 }
 
 impl Subscriber {
-    pub(crate) fn new(context: Arc<TransportContext>) -> Self {
+    /// The session of `id`, which is all that a client hears, or only the messages about entries that others hand back.
+    pub(crate) fn new(id: LinkId, context: Arc<TransportContext>) -> Self {
         Subscriber {
+            id,
             stores: !context.config.streams.is_empty(),
             liveness: Liveness::new(context.config.redis.heartbeat),
             hand_backs: hand_backs::subscription(&context.channels),
@@ -107,11 +113,6 @@ impl Subscriber {
         if self.stores && is_live() { idle.min(self.last_ping + STORED_HEARTBEAT) } else { idle }
     }
 
-    /// What is wanted for events.
-    fn events_wanted(&self) -> impl Iterator<Item = &ServerSubscription> {
-        self.wanted.wanted_names().filter(|name| **name != self.hand_backs)
-    }
-
     /// Sends what the wanted wants next.
     fn advance(&mut self, now: u64) {
         while let Some(command) = self.wanted.next_command(now, IN_FLIGHT) {
@@ -126,7 +127,7 @@ impl Subscriber {
         if std::mem::take(&mut self.refused_changed) {
             let mut refused = self.wanted.refused_names().to_vec();
             refused.retain(|name| *name != self.hand_backs);
-            self.context.events.subscriptions_refused(&LinkId::Subscriber, &refused);
+            self.context.events.subscriptions_refused(&self.id, &refused);
         }
     }
 
@@ -138,13 +139,13 @@ impl Subscriber {
             self.pending = false;
             // The gap is reported before the link, so that it is known when the client is ready.
             let wanted: Vec<_> = self.events_wanted().collect();
-            self.context.events.continuity(ContinuityChange::Resumed { wanted: &wanted });
-            self.context.events.link_up(&LinkId::Subscriber);
+            self.continuity(ContinuityChange::Resumed { wanted: &wanted });
+            self.context.events.link_up(&self.id);
             self.refused_changed = true;
         }
         if self.pending == answered {
             self.pending = !answered;
-            self.context.events.subscriptions_pending(&LinkId::Subscriber, self.pending);
+            self.context.events.subscriptions_pending(&self.id, self.pending);
         }
     }
 
@@ -200,11 +201,10 @@ impl Subscriber {
 
     fn pong(&mut self, now: u64) {
         if let Some(Asked::Ping(sent)) = self.asked.front() {
-            self.context.events.continuity(ContinuityChange::Heartbeat { sent: *sent, now });
+            self.continuity(ContinuityChange::Heartbeat { sent: *sent, now });
             self.asked.pop_front();
         }
         self.ping_sent = None;
-        // An asker may have given up.
         self.probes.drain(..).for_each(|probe| _ = probe.send(()));
     }
 
@@ -222,11 +222,11 @@ impl Subscriber {
                 return;
             }
             debug!(name = %text(server_subscription), "a subscription is confirmed");
-            self.context.events.continuity(ContinuityChange::Established { server_subscription, now });
+            self.continuity(ContinuityChange::Established { server_subscription, now });
             if let Some((since_unix, since)) = self.deaf_since.remove(server_subscription) {
                 self.refused_changed = true;
                 let regained = ContinuityChange::Regained { server_subscription, since, since_unix, now };
-                self.context.events.continuity(regained);
+                self.continuity(regained);
             }
             // The link is brought up to date first, so that those who wait for the confirmation find it so.
             self.settle();
@@ -277,7 +277,7 @@ impl Session for Subscriber {
     const MASTER: bool = false;
 
     fn link(&self) -> &LinkId {
-        &LinkId::Subscriber
+        &self.id
     }
 
     fn input(&mut self, input: Input, now: u64) {
@@ -297,7 +297,7 @@ impl Session for Subscriber {
                 for server_subscription in &server_subscriptions {
                     self.wanted.unwant(server_subscription);
                     self.deaf_since.remove(server_subscription);
-                    self.context.events.continuity(ContinuityChange::Ended { server_subscription });
+                    self.continuity(ContinuityChange::Ended { server_subscription });
                     self.refused_changed = true;
                 }
             }
@@ -317,7 +317,7 @@ impl Session for Subscriber {
         self.liveness.read(now);
         self.last_read_wall = wall_ms();
         self.last_ping = now;
-        self.context.events.continuity(ContinuityChange::Opened { now });
+        self.continuity(ContinuityChange::Opened { now });
     }
 
     fn outgoing(&mut self, now: u64) -> &[u8] {
@@ -334,7 +334,7 @@ impl Session for Subscriber {
     fn received(&mut self, buffer: &[u8], now: u64) -> Result<usize, BusError> {
         self.liveness.read(now);
         self.last_read_wall = wall_ms();
-        self.context.events.link_alive(&LinkId::Subscriber, now);
+        self.context.events.link_alive(&self.id, now);
         let mut taken = 0;
         loop {
             taken += self.messages(&buffer[taken..]);
@@ -378,7 +378,7 @@ impl Session for Subscriber {
         if self.connected && self.wanted.confirmed_count() > 0 {
             let wanted = self.events_wanted();
             let confirmed = wanted.filter(|wanted| self.wanted.is_confirmed(wanted));
-            self.context.events.continuity(ContinuityChange::Interrupted {
+            self.continuity(ContinuityChange::Interrupted {
                 server_subscriptions: confirmed.cloned().collect(),
                 last_read: self.liveness.last_read(),
                 last_read_unix: self.last_read_wall,

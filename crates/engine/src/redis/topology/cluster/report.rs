@@ -1,5 +1,6 @@
 //! What the health report says of a Cluster.
 
+use oxbus_model::topology::lane_reconciler::LaneStatus;
 use serde_json::{Value, json};
 
 use super::view::Known;
@@ -12,9 +13,11 @@ const NODE_FAILING: &str = "CLUSTER_NODE_FAILING";
 const UNREACHABLE: &str = "CLUSTER_UNREACHABLE";
 /// The warning of a master without a replica that is well; only for clients that wait for replicas.
 pub(in crate::redis) const NO_REPLICA: &str = "CLUSTER_NO_REPLICA";
+/// The warning of lanes of sharded pub/sub that are wanted and not subscribed.
+const LANES_MISSING: &str = "CLUSTER_LANES_NOT_SUBSCRIBED";
 
 /// The report, and its warnings.
-pub(super) fn of(known: &Known) -> (Value, Vec<(&'static str, String)>) {
+pub(super) fn of(known: &Known, lanes: &LaneStatus) -> (Value, Vec<(&'static str, String)>) {
     let mut warnings = Vec::new();
     if let Some(error) = &known.unreachable {
         warnings.push((UNREACHABLE, error.message.clone()));
@@ -47,16 +50,37 @@ pub(super) fn of(known: &Known) -> (Value, Vec<(&'static str, String)>) {
         let message = format!("no replica could take the place of {}", alone.join(", "));
         warnings.push((NO_REPLICA, message));
     }
+    if !lanes.missing.is_empty() {
+        let missing: Vec<String> = lanes.missing.iter().map(ToString::to_string).collect();
+        let message = format!(
+            "live events are not heard of {} of {} lanes: {}",
+            missing.len(),
+            lanes.lanes,
+            missing.join(", ")
+        );
+        warnings.push((LANES_MISSING, message));
+    }
+    let has_lanes = lanes.lanes > 0;
     let nodes: Vec<Value> = map
         .nodes()
         .map(|(_, node)| {
-            json!({
+            let mut report = json!({
                 "address": node.address.to_string(),
                 "role": if node.is_master { "master" } else { "replica" },
                 "slots": map.slots_of(&node.address),
                 "healthy": is_well(&node.address, node.is_online),
-            })
+            });
+            if has_lanes && let Some(report) = report.as_object_mut() {
+                let subscribed = lanes.subscribed.get(&node.address).copied().unwrap_or_default();
+                report.insert("lanes".to_owned(), subscribed.into());
+            }
+            report
         })
         .collect();
-    (json!({ "nodes": nodes, "uncoveredSlots": uncovered }), warnings)
+    let mut report = json!({ "nodes": nodes, "uncoveredSlots": uncovered });
+    if has_lanes && let Some(report) = report.as_object_mut() {
+        let of_lanes = json!({ "count": lanes.lanes, "wanted": lanes.wanted, "missing": lanes.missing });
+        report.insert("lanes".to_owned(), of_lanes);
+    }
+    (report, warnings)
 }

@@ -19,6 +19,9 @@ pub(in crate::redis) struct Known {
     pub(in crate::redis) suspects: BTreeSet<Address>,
     /// Why none of the nodes that are known could be asked, the last time.
     pub(in crate::redis) unreachable: Option<BusError>,
+    /// Whether live events of this bus travel as this client has them travel, and the error if not; `None` while that is not
+    /// known.
+    pub(super) pubsub: Option<Result<(), BusError>>,
 }
 
 impl Known {
@@ -63,6 +66,15 @@ impl ClusterView {
             asked: Sender::new(0),
             addresses: config.addresses.clone(),
         }
+    }
+
+    /// Whether live events travel as this client has them travel is known now.
+    pub(super) fn pubsub_is(&self, pubsub: Result<(), BusError>) {
+        self.known.send_if_modified(|known| {
+            let is_new = known.pubsub.as_ref() != Some(&pubsub);
+            known.pubsub = Some(pubsub);
+            is_new
+        });
     }
 
     /// What is known, now and whenever it changes.
@@ -163,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_node_that_was_lost_is_avoided_while_there_is_another() {
-        let view = ClusterView::new(&ClusterConfig { nodes: Vec::new(), addresses: AddressMap::default() });
+        let view = ClusterView::new(&ClusterConfig::default());
         assert_eq!(view.now().any_master(7), None);
         assert!(view.learned(map(&[1, 2])) && !view.learned(map(&[1, 2])));
         assert_eq!(view.now().any_master(0), Some(address(1)));
@@ -180,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_slot_follows_what_a_node_says_and_a_node_is_asked() {
-        let view = ClusterView::new(&ClusterConfig { nodes: Vec::new(), addresses: AddressMap::default() });
+        let view = ClusterView::new(&ClusterConfig::default());
         view.learned(map(&[1, 2]));
         let asked = *view.asked().borrow();
         let to = Endpoint { host: String::new(), port: 2 };
