@@ -55,6 +55,22 @@ pub struct Decoded<'a> {
     pub outlined: Option<(Span, Outline)>,
 }
 
+impl Decoded<'_> {
+    /// The same, without what it was read from.
+    pub(super) fn into_owned(self) -> Decoded<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        Decoded {
+            json: owned(self.json),
+            event_type: owned(self.event_type),
+            published_ms: self.published_ms,
+            instance_id: self.instance_id.map(owned),
+            key: self.key.map(owned),
+            parts: self.parts,
+            outlined: self.outlined,
+        }
+    }
+}
+
 /// An event that was read from a stream entry.
 #[derive(Debug)]
 pub struct DecodedEntry<'a> {
