@@ -291,3 +291,51 @@ test('spine keeps an event under its key, as it looks it up', async () => {
     metadata: { timestamp: '1970-01-01T00:00:00.000Z' },
   });
 });
+
+test.each(['cloudevents', 'nestjs'] as const)(
+  '%s: rooms, groups and hybrid mode go on',
+  async (wire) => {
+    const streams = [{ name: 'stored', events: 'stored.*' }];
+    const bus = await client({ wire, streams, mode: 'hybrid' });
+    const other = await client({ wire, streams });
+    await bus.waitUntilReady();
+    const heard: [string, BusEvent][] = [];
+    const listen = (name: string, of: EventBusClient, pattern: string, group?: string) =>
+      of.subscribe(pattern, (event) => void heard.push([name, event]), {
+        ...(group !== undefined && { group }),
+      });
+    await listen('own', bus, 'a.*');
+    await listen('live', other, 'a.*');
+    await listen('group', other, 'stored.*', 'g');
+    await other.joinRoom('r');
+    const given = {
+      userId: 'u',
+      key: 'k',
+      causationId: 'p',
+      traceparent: `00-${'1'.repeat(32)}-${'2'.repeat(16)}-01`,
+    };
+    await bus.publish('a.b', { n: [null] }, { id: 'e-1', ...given });
+    await bus.publishToRoom('r', 'a.b', { n: [null] }, { id: 'e-2', ...given });
+    await bus.broadcast('a.b', { n: [null] }, { id: 'e-3', ...given });
+    await bus.publish('stored.c', { n: [null] }, { id: 'e-4', ...given });
+    await other.publish('a.last', {}, { id: 'last' });
+    await eventually(
+      () => heard.filter(([, { id }]) => id === 'last').length === 2 && heard.length >= 8,
+    );
+    const names = heard.map(([name, { id }]) => `${name} ${id}`).sort();
+    expect(names).toEqual([
+      'group e-4',
+      'live e-1',
+      'live e-2',
+      'live e-3',
+      'live last',
+      'own e-1',
+      'own e-3',
+      'own last',
+    ]);
+    for (const [, { id, data, metadata }] of heard.filter(([, event]) => event.id !== 'last')) {
+      expect([data, metadata.correlationId]).toEqual([{ n: [null] }, id]);
+      expect(metadata).toMatchObject({ source: 'moved', ...given });
+    }
+  },
+);

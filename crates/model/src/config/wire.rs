@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::mode::Mode;
+use super::redis::Servers;
 use crate::codec::{Codec, NAMES};
 use crate::options::reader::{NOT_AVAILABLE, Reader};
 use crate::{BusError, ErrorKind};
@@ -27,9 +28,17 @@ pub(super) fn read_wire(r: &mut Reader) -> Result<Codec, BusError> {
 }
 
 /// Refuses what a format cannot carry. In memory mode nobody else reads, and the format is that of Oxbus.
-pub(super) fn settle(codec: Codec, mode: Mode, pubsub: Option<bool>, keeps: bool) -> Result<Codec, BusError> {
+pub(super) fn settle(
+    codec: Codec,
+    (mode, servers): (Mode, &Servers),
+    pubsub: Option<bool>,
+    keeps: bool,
+) -> Result<Codec, BusError> {
     let (name, traits) = (codec.name(), codec.traits());
     let refused = |path: &str, message: String| Err(BusError::at(ErrorKind::InvalidConfig, path, message));
+    if servers.lanes().is_some() && !matches!(codec, Codec::Oxbus) {
+        return refused("wire", "only clients of Oxbus hear sharded pub/sub: use 'broadcast'".to_owned());
+    }
     if !traits.live && pubsub == Some(true) {
         return refused("pubsub", format!("the wire '{name}' publishes nothing live"));
     }

@@ -127,7 +127,7 @@ impl Entries {
         let found = reading::find(&self.read, &json, None).map_err(|_| "its fields make no event")?;
         let event = found.event(&Around { event_type: None }, missing).map_err(|reason| reason.reason())?;
         check_event_type(&event.event_type).map_err(|error| error.message)?;
-        Ok(DecodedEntry { event: outlined(event, shapes), only_group })
+        Ok(DecodedEntry { event: outlined(event.into_owned(), shapes), only_group })
     }
 }
 

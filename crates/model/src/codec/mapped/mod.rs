@@ -235,14 +235,14 @@ impl Format {
             }
             Body::Data => {
                 let event_type = channel.ok_or(Foreign::NoType)?;
-                let Some(shapes) = shapes else { return data_alone(text, None, &around, missing) };
+                let Some(shapes) = shapes else { return data_alone(text, &around, missing) };
                 let mut scanner = Scanner::new(text);
                 scanner.space();
                 let read =
                     shapes.read(&mut scanner, event_type).and_then(|read| scanner.end().map(|()| read));
                 match read {
                     Ok((data, outline)) => Found::data(data, outline).event(&around, missing),
-                    Err(_) => data_alone(text, None, &around, missing),
+                    Err(_) => data_alone(text, &around, missing),
                 }
             }
         }
@@ -251,14 +251,13 @@ impl Format {
 
 /// A message that is its data: JSON, or else a text.
 fn data_alone<'a>(
-    text: &str,
-    outline: Option<crate::codec::outline::Outline>,
+    text: &'a str,
     around: &Around<'_>,
     missing: impl FnOnce() -> Missing,
 ) -> Result<Decoded<'a>, Foreign> {
     match whole(text) {
-        Ok(data) => Found::data(data, outline).event(around, missing),
-        Err(_) => Found::data(&reading::string_of(text), None).event(around, missing),
+        Ok(data) => Found::data(data, None).event(around, missing),
+        Err(_) => Ok(Found::data(&reading::string_of(text), None).event(around, missing)?.into_owned()),
     }
 }
 

@@ -54,7 +54,9 @@ fn object<'a>(
 ) -> Result<(), Refused> {
     scanner.object(|scanner, name| {
         let text = name.lossy();
-        if let Some((_, below)) = tree.members.iter().find(|(known, _)| **known == *text) {
+        if let Some((_, below)) =
+            tree.members.iter().find(|(known, _)| known.len() == text.len() && **known == *text)
+        {
             return place(below, scanner, found, shapes);
         }
         let value = scanner.value()?;
@@ -153,7 +155,7 @@ impl<'a> Found<'a> {
         self,
         around: &Around<'_>,
         missing: impl FnOnce() -> Missing,
-    ) -> Result<Decoded<'static>, Foreign> {
+    ) -> Result<Decoded<'a>, Foreign> {
         if let Some(reason) = self.refused {
             return Err(reason);
         }
@@ -233,12 +235,15 @@ impl<'a> Found<'a> {
                 data: data_span?,
             })
         };
-        let owned = |json: &str| text_of(json).map(|text| Cow::Owned(text.into_owned()));
+        let event_type = match type_json {
+            Cow::Borrowed(json) => text_of(json).unwrap_or_default(),
+            Cow::Owned(_) => around.event_type.unwrap_or_default().to_owned().into(),
+        };
         Ok(Decoded {
-            event_type: owned(&type_json).unwrap_or_default(),
+            event_type,
             published_ms,
-            instance_id: instance_id.and_then(owned),
-            key: key.and_then(owned),
+            instance_id: instance_id.and_then(text_of),
+            key: key.and_then(text_of),
             parts: if self.more.is_empty() && key.is_none() { parts() } else { None },
             outlined: self.outline.and_then(|outline| Some((data_span?, outline))),
             json: out.0.into(),

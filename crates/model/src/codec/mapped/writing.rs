@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::source::{OF_METADATA, Slot, Source};
 use super::tree::Tree;
-use crate::codec::json::{Scanner, escaped, quoted};
+use crate::codec::json::{Scanner, escaped, plain_length, quoted};
 use crate::codec::new_event::{Metadata, NewEvent, Origin};
 use crate::time;
 
@@ -14,9 +14,10 @@ use crate::time;
 #[derive(Debug)]
 pub(super) struct Writing {
     steps: Box<[Step]>,
-    /// The slots that have a place of their own.
-    slots: u16,
-    /// The other members of the metadata that have one.
+    /// The members of the metadata without a place of their own: their names as JSON with a colon.
+    other_slots: Box<[(Box<str>, Slot)]>,
+    other_names: Box<[(Box<str>, &'static str)]>,
+    /// The members of the caller's own that have a place.
     names: Box<[Box<str>]>,
 }
 
@@ -34,20 +35,25 @@ enum Step {
 impl Writing {
     /// How a message with these places is written, in their order.
     pub(super) fn new(places: &[(&str, Source)]) -> Writing {
-        let mut writing = Writing { steps: Box::default(), slots: 0, names: Box::default() };
-        let (mut steps, mut names) = (Vec::new(), Vec::new());
+        let (mut steps, mut slots, mut names) = (Vec::new(), 0, Vec::<Box<str>>::new());
         for (_, source) in places {
             match source {
-                Source::Slot(slot) => writing.slots |= slot.bit(),
-                Source::Milliseconds => writing.slots |= Slot::Timestamp.bit(),
+                Source::Slot(slot) => slots |= slot.bit(),
+                Source::Milliseconds => slots |= Slot::Timestamp.bit(),
                 Source::Metadata(name) => names.push(name.clone()),
                 _ => {}
             }
         }
-        writing.names = names.into();
         open(&mut steps, Box::default(), &Tree::of(places));
-        writing.steps = steps.into();
-        writing
+        let other_slots = OF_METADATA.iter().filter(|(_, slot)| slots & slot.bit() == 0);
+        let has_place = |name: &str| names.iter().any(|own| **own == *name);
+        let other_names = OPTIONAL.into_iter().filter(|name| !has_place(name));
+        Writing {
+            steps: steps.into(),
+            other_slots: other_slots.map(|(name, slot)| (member_head(name).into(), *slot)).collect(),
+            other_names: other_names.map(|name| (member_head(name).into(), name)).collect(),
+            names: names.into(),
+        }
     }
 
     /// The names of the members of the message itself.
@@ -108,16 +114,26 @@ impl Writing {
 
     /// Appends the members of the metadata that have no place of their own.
     fn put_others(&self, out: &mut Vec<u8>, values: &Values<'_>, follows: &mut bool) {
-        let mut put = |name: &str, source: &Source| {
-            *follows |= values.put_member(out, *follows, &member_head(name), source);
-        };
-        for (name, slot) in OF_METADATA.iter().filter(|(_, slot)| self.slots & slot.bit() == 0) {
-            put(name, &Source::Slot(*slot));
+        for (head, slot) in &self.other_slots {
+            *follows |= values.put_text(out, *follows, head, *slot);
         }
-        let extra = values.metadata.extra.into_iter().flat_map(|extra| extra.keys().map(String::as_str));
-        for name in OPTIONAL.into_iter().chain(extra) {
-            if values.has(name) && !self.names.iter().any(|own| **own == *name) {
-                put(name, &Source::Metadata(name.into()));
+        if values.event.metadata.is_none() {
+            return;
+        }
+        let mut put = |head: &str, json: Option<String>| {
+            if let Some(json) = json {
+                separate(out, *follows);
+                out.extend_from_slice(head.as_bytes());
+                out.extend_from_slice(json.as_bytes());
+                *follows = true;
+            }
+        };
+        for (head, name) in &self.other_names {
+            put(head, values.named(name));
+        }
+        for (name, value) in values.metadata.extra.into_iter().flatten() {
+            if !self.names.iter().any(|own| **own == **name) {
+                put(&member_head(name), Some(value.to_string()));
             }
         }
     }
@@ -164,6 +180,11 @@ pub(super) struct Values<'a> {
 impl Values<'_> {
     /// Appends a member. False when the event has it not.
     fn put_member(&self, out: &mut Vec<u8>, follows: bool, name: &str, source: &Source) -> bool {
+        if let Source::Slot(slot) = source
+            && *slot != Slot::Data
+        {
+            return self.put_text(out, follows, name, *slot);
+        }
         let before = out.len();
         separate(out, follows);
         out.extend_from_slice(name.as_bytes());
@@ -174,15 +195,22 @@ impl Values<'_> {
         false
     }
 
+    /// Appends a member that is a text. False when the event has it not.
+    fn put_text(&self, out: &mut Vec<u8>, follows: bool, head: &str, slot: Slot) -> bool {
+        let Some(text) = self.text(slot) else { return false };
+        separate(out, follows);
+        out.extend_from_slice(head.as_bytes());
+        put_string(out, text);
+        true
+    }
+
     /// Appends a value as JSON. False, with nothing written, when the event has it not.
     fn put(&self, out: &mut Vec<u8>, source: &Source) -> bool {
         match source {
             Source::Slot(Slot::Data) => out.extend_from_slice(self.event.data.as_bytes()),
             Source::Slot(slot) => {
                 let Some(text) = self.text(*slot) else { return false };
-                out.push(b'"');
-                out.extend_from_slice(escaped(text).as_bytes());
-                out.push(b'"');
+                put_string(out, text);
             }
             Source::Milliseconds => {
                 let ms = time::from_iso(self.event.timestamp).unwrap_or_default();
@@ -234,10 +262,6 @@ impl Values<'_> {
         }
     }
 
-    fn has(&self, name: &str) -> bool {
-        self.named(name).is_some()
-    }
-
     /// Another member of the metadata as JSON.
     fn named(&self, name: &str) -> Option<String> {
         let m = self.metadata;
@@ -252,6 +276,17 @@ impl Values<'_> {
         };
         text.map(quoted)
     }
+}
+
+/// Appends a text as a JSON string.
+fn put_string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    if plain_length(text.as_bytes()) == text.len() {
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        out.extend_from_slice(escaped(text).as_bytes());
+    }
+    out.push(b'"');
 }
 
 /// The value at a path of a JSON object, as it is written.

@@ -52,6 +52,10 @@ fn what_a_format_cannot_carry_is_refused() {
             json!({"wire": "kafka"}),
             "wire: expected 'oxbus' or 'campaign' or 'photo' or 'platform' or 'spine' or 'eventsource' or 'cloudevents' or 'nestjs' or 'graphql', or a format of your own, got \"kafka\"",
         ),
+        (
+            json!({"wire": "nestjs", "redis": {"cluster": {"nodes": ["a"], "pubsub": "sharded"}}}),
+            "wire: only clients of Oxbus hear sharded pub/sub: use 'broadcast'",
+        ),
         (json!({"wire": {"read": []}}), "wire: more than one format is not available in this release"),
         (json!({"wire": 1}), "wire: expected a name or an object, got a number"),
     ] {
