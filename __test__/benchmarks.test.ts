@@ -174,7 +174,7 @@ test('cluster measures each of its cases, and loses nothing', async () => {
         if (['rate', 'cpu', 'moving'].includes(key)) expect(median).toBeGreaterThan(0);
       }
     }
-    expect(results).toHaveLength(6);
+    expect(results).toHaveLength(8);
   } finally {
     await server.stop();
   }

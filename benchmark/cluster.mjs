@@ -2,6 +2,7 @@ import { backlogOf, emptied } from './support/backlog.mjs';
 import { startCluster } from './support/cluster.mjs';
 import { subjects } from './support/contestants.mjs';
 import { countingArrivals } from './support/counting.mjs';
+import { measureLiveLoad } from './support/live-load.mjs';
 import { measureMove } from './support/slot-move.mjs';
 import { runTask } from './support/task.mjs';
 
@@ -25,6 +26,18 @@ const ofMove = [
     { key: `${phase}P99`, label: 'p99 ms', better: 'lower', digits: 1 },
   ]),
   { key: 'duringMost', label: 'during: longest ms', better: 'lower', digits: 0 },
+];
+
+const ofLiveLoad = [
+  {
+    key: 'server',
+    label: 'CPU of all servers, µs/event',
+    better: 'lower',
+    digits: 2,
+    compared: true,
+  },
+  ...metrics,
+  { key: 'lost', label: 'lost', better: 'lower', digits: 0 },
 ];
 
 const GROUP = 'bench';
@@ -72,6 +85,22 @@ export const cases = [
     concurrency: 100,
     measured: move,
     contestants: subjects,
+  },
+  {
+    name: 'live events of 48 types, three listeners with 16 types each, 500 in flight',
+    metrics: ofLiveLoad,
+    inFlight: 500,
+    each: false,
+    measured: measureLiveLoad,
+    contestants: ['oxbus', 'oxbus-sharded'],
+  },
+  {
+    name: 'live events of 48 types, three listeners by a pattern, 500 in flight',
+    metrics: ofLiveLoad,
+    inFlight: 500,
+    each: true,
+    measured: measureLiveLoad,
+    contestants: ['oxbus', 'oxbus-sharded'],
   },
 ];
 

@@ -21,6 +21,8 @@ export function clientsOf(Client, redisOf) {
   const clientOf = (bus) => ({
     connect: () => bus.connect(),
     publish: (type, data) => bus.publish(type, data),
+    subscribe: (pattern, handler) => bus.subscribe(pattern, handler),
+    dropped: () => bus.getStats().eventsDropped,
     close: () => bus.disconnect(),
   });
   return {
