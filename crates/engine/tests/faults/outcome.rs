@@ -110,7 +110,13 @@ async fn a_connection_cut_anywhere_leaves_no_publish_twice_or_wrongly_not_sent()
     let stand = Stand::new(1_200).await;
     let mut random = seeded("a_connection_cut_anywhere");
     let mut seen = BTreeMap::<Ending, usize>::new();
-    for round in 0..crate::setup::soak(8, 100) {
+    // Only with all three endings has this test met the boundary: where cuts come late, all that is not confirmed was written.
+    let is_met = |seen: &BTreeMap<Ending, usize>| seen.len() == 3;
+    for round in 0.. {
+        if round >= crate::setup::soak(8, 100) && is_met(&seen) {
+            break;
+        }
+        assert!(round < 200, "an ending is missing: {seen:?}");
         stand.bus.wait_until_ready(Some(20_000)).await.unwrap();
         let bytes = random.random_range(1..(COUNT * SIZE) as u64);
         let swallow = round % 2 == 1;
@@ -137,10 +143,6 @@ async fn a_connection_cut_anywhere_leaves_no_publish_twice_or_wrongly_not_sent()
         for (ending, count) in endings {
             *seen.entry(ending).or_default() += count;
         }
-    }
-    // Only with all three endings has this test met the boundary.
-    for ending in [Ending::Resolved, Ending::Unknown, Ending::NotSent] {
-        assert!(seen.contains_key(&ending), "nothing was {ending:?}: {seen:?}");
     }
     stand.finish().await;
 }

@@ -14,9 +14,21 @@ const WITHOUT_PAUSE: u32 = 2;
 pub(super) struct Hops {
     count: u32,
     last: Option<Instant>,
+    /// How often the target has moved: a pause that began before it moved has no say.
+    moves: u64,
 }
 
 impl Hops {
+    /// The target moves.
+    pub(super) fn moved(&mut self) {
+        self.moves += 1;
+    }
+
+    /// How often it has moved.
+    pub(super) fn moves(&self) -> u64 {
+        self.moves
+    }
+
     /// Counts another one, and says whether it is to wait.
     pub(super) fn are_many(&mut self, now: Instant) -> bool {
         if self.last.is_none_or(|last| now.duration_since(last) > FORGOTTEN_AFTER) {

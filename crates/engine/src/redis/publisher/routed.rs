@@ -48,8 +48,8 @@ pub(in crate::redis) struct Redirected {
     pub(in crate::redis) from: Option<Address>,
     pub(in crate::redis) target: Target,
     pub(in crate::redis) redirect: Redirect,
-    /// Whether it has waited, as nodes send the target to each other.
-    pub(in crate::redis) has_paused: bool,
+    /// If it has waited, as nodes send the target to each other: how often the target had moved before.
+    pub(in crate::redis) paused_after: Option<u64>,
 }
 
 impl FromLink {
@@ -186,7 +186,7 @@ impl Routed {
             Some(redirect) if !leaving.is_told && !leaving.is_reported => {
                 leaving.is_reported = true;
                 let from = self.node.clone();
-                let told = Redirected { from, target, redirect, has_paused: false };
+                let told = Redirected { from, target, redirect, paused_after: None };
                 let _ = self.router.send(FromLink::Redirected(told));
             }
             _ => {}

@@ -250,12 +250,16 @@ impl Router {
         if self.moving.contains_key(&told.target) || self.homes.get(told.target) != Some(&told.from) {
             return;
         }
+        let hops = self.hops.entry(told.target).or_default();
+        if told.paused_after.is_some_and(|moves| moves != hops.moves()) {
+            return;
+        }
         // Nodes may send a target to each other for as long as they learn of a slot one after the other.
-        if !told.has_paused && self.hops.entry(told.target).or_default().are_many(Instant::now()) {
-            let router = self.to_router.clone();
+        if told.paused_after.is_none() && hops.are_many(Instant::now()) {
+            let (router, paused_after) = (self.to_router.clone(), Some(hops.moves()));
             self.start.connector.tasks.spawn(async move {
                 sleep(Duration::from_millis(PAUSE)).await;
-                let _ = router.send(FromLink::Redirected(Redirected { has_paused: true, ..told }));
+                let _ = router.send(FromLink::Redirected(Redirected { paused_after, ..told }));
             });
             return;
         }
@@ -283,6 +287,7 @@ impl Router {
             self.asking.insert(target, from.clone());
         }
         self.moving.insert(target, false);
+        self.hops.entry(target).or_default().moved();
         self.moves += 1;
         self.link(from).send(Input::HandOver(target));
         self.link(Some(to)).send(Input::Expect(target, asking));

@@ -76,7 +76,7 @@ impl ChannelRules {
         self.rule_of(event_type).is_some_and(|rule| rule.to.len() > 1)
     }
 
-    /// Appends the channels of an event to `out`, each with the prefix. Several are written each behind [`SEPARATOR`].
+    /// Appends the channels of an event to `out`, each with the prefix. Several are written each behind `SEPARATOR`.
     ///
     /// # Errors
     /// `INVALID_DATA` with the path of what a template needs and the event has not, and of a value that is not text, a number
