@@ -133,16 +133,16 @@ function steps(redisServer, other, addon) {
       () => execute(process.execPath, ['scripts/chaos.mjs', '--seconds', '60'], env),
       single,
     ],
-    [
-      'chaos with sentinels',
+    ...['sentinel', 'cluster'].map((topology) => [
+      `chaos, ${topology}`,
       () =>
         execute(
           process.execPath,
-          ['scripts/chaos.mjs', '--seconds', '20', '--topology', 'sentinel'],
+          ['scripts/chaos.mjs', '--seconds', '20', '--topology', topology],
           env,
         ),
       single,
-    ],
+    ]),
   ];
 }
 
