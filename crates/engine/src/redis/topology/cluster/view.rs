@@ -135,7 +135,10 @@ impl ClusterView {
     pub(super) fn nobody_answers(&self, errors: &[(Address, BusError)]) {
         let kind = errors.first().map_or(ErrorKind::ConnectionLost, |(_, error)| error.kind);
         let said: Vec<String> = errors.iter().map(|(at, error)| format!("{at}: {}", error.message)).collect();
-        let error = BusError::new(kind, format!("no node of the cluster answers: {}", said.join("; ")));
+        let error = BusError::new(
+            kind,
+            format!("no node of the cluster can say who has which slots: {}", said.join("; ")),
+        );
         self.known.send_modify(|known| known.unreachable = Some(error));
     }
 
