@@ -82,7 +82,7 @@ async fn clients(set: &ClusterSet, config: Value) -> (Bus, Bus) {
 /// was asked.
 fn questions<'a>(bus: &'a Bus, observer: &'a Bus) -> [(&'a Bus, &'static str, Value, &'static str); 6] {
     [
-        (bus, "streams.list", json!({}), "xinfo|stream"),
+        (bus, "streams.list", json!({}), "time"),
         (bus, "getHistory", json!({ "source": "redis" }), "xrange"),
         (bus, "deadLetters.list", json!({}), "xrange"),
         (bus, "deadLetters.count", json!({}), "xinfo|stream"),
