@@ -11,11 +11,15 @@ use tokio::sync::OnceCell;
 
 use crate::admin::effect::Effect;
 use crate::receive::shapes::SharedShapes;
+use crate::runtime::joined::try_join_bounded;
 use crate::state::recent_events::RecentEvents;
 use crate::transport::store::{Store, unexpected};
 
 /// The bytes of the events in one answer at the most.
 pub(super) const MAX_ANSWER_BYTES: usize = 64 << 20;
+
+/// How many streams are asked about at once, so that those on one node of a Cluster do not wait for those on another one.
+pub(super) const AT_ONCE: usize = 16;
 
 /// What administration works on.
 pub(crate) struct Context {
@@ -123,6 +127,21 @@ impl Context {
         }
     }
 
+    /// As [`Context::describe`], for several streams at once. The first error ends it.
+    pub(super) async fn describe_each(
+        &self,
+        streams: &[Arc<str>],
+    ) -> Result<Vec<Option<StreamInfo>>, BusError> {
+        let asked = streams.iter().map(|stream| self.describe(stream)).collect();
+        try_join_bounded(AT_ONCE, asked).await
+    }
+
+    /// As [`Context::facts`], for several streams at once. The first error ends it.
+    pub(super) async fn facts_of_each(&self, streams: &[Arc<str>]) -> Result<Vec<StreamInfo>, BusError> {
+        let asked = streams.iter().map(|stream| self.facts(stream)).collect();
+        try_join_bounded(AT_ONCE, asked).await
+    }
+
     /// What there is to know of a stream; one that is known and not made yet is empty.
     pub(super) async fn facts(&self, stream: &str) -> Result<StreamInfo, BusError> {
         match self.describe(stream).await? {
@@ -158,9 +177,9 @@ impl Context {
         }
     }
 
-    /// The store's time, Unix milliseconds.
-    pub(super) async fn time(&self) -> Result<u64, BusError> {
-        match self.store.execute(Request::Time).await? {
+    /// The time by which the entries of a stream get their ids, Unix milliseconds.
+    pub(super) async fn time_of(&self, stream: &str) -> Result<u64, BusError> {
+        match self.store.execute(Request::TimeOfStream { stream: stream.into() }).await? {
             Response::Time(ms) => Ok(ms),
             _ => Err(unexpected()),
         }

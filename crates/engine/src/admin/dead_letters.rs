@@ -320,9 +320,7 @@ async fn purge(context: &Context, mut args: Arguments) -> Result<Value, BusError
 async fn count(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let stream = args.name("stream")?;
     args.finish()?;
-    let mut count = 0;
-    for dead_letters in streams(context, stream.as_deref()).await? {
-        count += context.describe(&dead_letters).await?.map_or(0, |facts| facts.length);
-    }
-    Ok(count.into())
+    let streams = streams(context, stream.as_deref()).await?;
+    let all = context.describe_each(&streams).await?;
+    Ok(all.into_iter().flatten().map(|facts| facts.length).sum::<u64>().into())
 }

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use oxbus_model::stream_store::{Request, Response, keys};
+use oxbus_model::stream_store::{Request, Response, ScanCursor, keys};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::Value;
 
 use crate::admin::arguments::Arguments;
-use crate::admin::context::Context;
+use crate::admin::context::{AT_ONCE, Context};
 use crate::admin::effect::Effect;
 use crate::admin::question::questions;
 use crate::admin::streams::describe;
+use crate::runtime::joined::try_join_bounded;
 use crate::transport::store::unexpected;
 
 questions! {
@@ -19,7 +20,7 @@ questions! {
 
 /// How many streams that are not configured are listed unless it is said.
 const LIMIT: usize = 1_000;
-/// The steps of one scan at the most. A step looks at about 1000 keys.
+/// The steps of one scan at the most. A step looks at about 1000 keys, in a Cluster at as many of each node.
 const MAX_STEPS: usize = 1_000;
 
 /// `streams.list`: the configured streams; to an observer also the registered ones that exist. With `scan`, the
@@ -27,10 +28,8 @@ const MAX_STEPS: usize = 1_000;
 async fn list(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let (scan, limit) = (args.flag("scan")?, args.limit_or("limit", LIMIT)?);
     args.finish()?;
-    let mut streams = Vec::new();
-    for config in &context.config.streams {
-        streams.extend(describe(context, &config.name).await?);
-    }
+    let configured = context.config.streams.iter().map(|config| describe(context, &config.name)).collect();
+    let configured = try_join_bounded(AT_ONCE, configured).await?;
     let mut found = Found { context, limit, names: BTreeSet::new(), stopped: None };
     if scan || context.config.observe {
         found.add_registered().await?;
@@ -38,19 +37,22 @@ async fn list(context: &Context, mut args: Arguments) -> Result<Value, BusError>
     if scan && found.stopped.is_none() {
         found.scan().await?;
     }
-    for name in &found.names {
-        match describe(context, name).await {
-            Ok(stream) => streams.extend(stream),
-            // The key has become something else.
-            Err(error) if error.kind == ErrorKind::WrongType => {}
-            Err(error) => return Err(error),
-        }
-    }
+    let others =
+        try_join_bounded(AT_ONCE, found.names.iter().map(|name| look(context, name)).collect()).await?;
+    let streams: Vec<Value> = configured.into_iter().chain(others).flatten().collect();
     if let Some(why) = found.stopped {
         let message = format!("streams.list() does not list all streams: {why}");
         context.push_effect(Effect::Warning { code: "STREAMS_NOT_LISTED", message });
     }
     Ok(streams.into())
+}
+
+/// A stream that was found; `None` where the key has become something else meanwhile.
+async fn look(context: &Context, name: &str) -> Result<Option<Value>, BusError> {
+    match describe(context, name).await {
+        Err(error) if error.kind == ErrorKind::WrongType => Ok(None),
+        answer => answer,
+    }
 }
 
 /// The names of streams that are not configured.
@@ -73,7 +75,7 @@ impl Found<'_> {
 
     /// Adds what the store has, a bounded number of steps long.
     async fn scan(&mut self) -> Result<(), BusError> {
-        let mut cursor = 0;
+        let mut cursor = ScanCursor::default();
         for _ in 0..MAX_STEPS {
             let (next, names) = match self.context.store.execute(Request::ScanStreams { cursor }).await? {
                 Response::Scanned { next, names } => (next, names),
@@ -84,10 +86,10 @@ impl Found<'_> {
                     self.add(name);
                 }
             }
-            if next == 0 || self.stopped.is_some() {
-                return Ok(());
+            match next {
+                Some(next) if self.stopped.is_none() => cursor = next,
+                _ => return Ok(()),
             }
-            cursor = next;
         }
         self.stopped = Some(format!("the store has more keys than {MAX_STEPS} steps of a scan look at"));
         Ok(())

@@ -169,11 +169,10 @@ async fn stored_events(
     let streams: Vec<Arc<str>> = match context.config.persistence {
         Some(kept) if kept.history => {
             // What is older is trimmed when the next event is kept, and `getEvent` finds it no more.
-            let Response::Time(now) = context.store.execute(Request::Time).await? else {
-                return Err(unexpected());
-            };
+            let history = keys::history(&context.config.channel_prefix);
+            let now = context.time_of(&history).await?;
             from = from.max(EntryId::first_of(now.saturating_sub(kept.ttl)));
-            vec![keys::history(&context.config.channel_prefix).into()]
+            vec![history.into()]
         }
         _ => context.storing(query.pattern.as_deref()).await?,
     };

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use oxbus_model::BusError;
 use oxbus_model::stream_store::{EntryId, Request, Response, StoredEntry};
 
+use crate::admin::context::AT_ONCE;
+use crate::runtime::joined::try_join_bounded;
 use crate::transport::store::{Store, unexpected};
 
 /// The entries that are asked for at once, at the most.
@@ -73,11 +75,11 @@ impl MergedRange {
     /// # Errors
     /// Those of the store; the same entry can then be asked for again.
     pub(crate) async fn next(&mut self) -> Result<Option<(usize, StoredEntry)>, BusError> {
+        if self.cursors.iter().any(StreamCursor::is_empty) {
+            self.fill().await?;
+        }
         let mut next: Option<(EntryId, usize)> = None;
-        for (index, cursor) in self.cursors.iter_mut().enumerate() {
-            if cursor.read.is_empty() && !cursor.done {
-                cursor.fill(&*self.store, self.reverse, self.chunk).await?;
-            }
+        for (index, cursor) in self.cursors.iter().enumerate() {
             let Some(id) = cursor.read.front().map(|entry| entry.id) else { continue };
             let before = |(other, _)| if self.reverse { id > other } else { id < other };
             if next.is_none_or(before) {
@@ -88,9 +90,22 @@ impl MergedRange {
         let entry = self.cursors.get_mut(index).and_then(|cursor| cursor.read.pop_front());
         Ok(entry.map(|entry| (index, entry)))
     }
+
+    /// Reads on in all streams of which nothing is left, at once: they may be on different nodes.
+    async fn fill(&mut self) -> Result<(), BusError> {
+        let (store, reverse, chunk) = (&*self.store, self.reverse, self.chunk);
+        let empty = self.cursors.iter_mut().filter(|cursor| cursor.is_empty());
+        let filled = empty.map(|cursor| cursor.fill(store, reverse, chunk)).collect();
+        try_join_bounded(AT_ONCE, filled).await.map(drop)
+    }
 }
 
 impl StreamCursor {
+    /// Whether nothing is left of what was read, and there may be more.
+    fn is_empty(&self) -> bool {
+        self.read.is_empty() && !self.done
+    }
+
     async fn fill(&mut self, store: &dyn Store, reverse: bool, chunk: usize) -> Result<(), BusError> {
         let limit = match self.size {
             0 => FIRST_CHUNK,

@@ -58,10 +58,7 @@ impl Selection {
     /// What there is to know of the streams. The selection then ends, at the latest, with what they hold now:
     /// it has an end even if events are stored faster than they are replayed.
     async fn settle(&mut self, context: &Context) -> Result<Vec<StreamInfo>, BusError> {
-        let mut all = Vec::new();
-        for stream in &self.streams {
-            all.push(context.facts(stream).await?);
-        }
+        let all = context.facts_of_each(&self.streams).await?;
         let last = all.iter().map(|facts| facts.last_generated).max().unwrap_or_default();
         self.to = self.to.min(last);
         Ok(all)

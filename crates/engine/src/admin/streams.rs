@@ -40,7 +40,7 @@ async fn exists(context: &Context, mut args: Arguments) -> Result<Value, BusErro
 pub(super) async fn describe(context: &Context, name: &str) -> Result<Option<Value>, BusError> {
     let dead_letters = context.dead_letters_of(name);
     let (facts, dead_letters, now) =
-        tokio::join!(context.describe(name), context.describe(&dead_letters), context.time());
+        tokio::join!(context.describe(name), context.describe(&dead_letters), context.time_of(name));
     let missing = || context.configured(name).map(|_| StreamInfo::default());
     let Some(facts) = facts?.or_else(missing) else { return Ok(None) };
     let StreamInfo { length, first, last, groups, .. } = facts;

@@ -13,7 +13,7 @@ use crate::observe::stream_health;
 use crate::receive::dropped;
 use crate::state::ClientState;
 use crate::state::lifecycle::State;
-use crate::transport::Transport;
+use crate::transport::{NO_ANSWER, Transport};
 
 /// How long the probes may take, in milliseconds: the report is promised within a second.
 const PROBE_LIMIT: u64 = 700;
@@ -68,7 +68,7 @@ async fn ask(state: &ClientState, transport: &dyn Transport) -> Value {
         && matches!(state.lifecycle.state(), State::Ready | State::Reconnecting)
     {
         faulty += 1;
-        warnings.push(json!({ "code": "NO_ANSWER", "message": error.message }));
+        warnings.push(json!({ "code": NO_ANSWER, "message": error.message }));
     }
     if let Some(error) = &probe.refuses_writes {
         faulty += 1;

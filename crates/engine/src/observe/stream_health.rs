@@ -1,5 +1,6 @@
 //! The part of the health report that is about streams.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use oxbus_model::stream_store::{Request, Response, StreamInfo};
@@ -7,12 +8,16 @@ use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, timeout_at};
 
+use crate::runtime::joined::{join_all, join_bounded};
 use crate::state::ClientState;
 use crate::transport::RETENTION_REFUSED;
 use crate::transport::store::Store;
 
 /// Pending entries of a group above which the report warns.
 const MANY_PENDING: u64 = 100;
+
+/// How many streams a node is asked for at once.
+const STREAMS_AT_ONCE: usize = 16;
 
 /// What the report says of the streams of a client's configuration.
 #[derive(Default)]
@@ -70,20 +75,40 @@ fn disappeared(state: &ClientState, name: &str, facts: Option<&StreamInfo>) -> O
 /// The facts of a stream; `None`: the stream does not exist.
 pub(crate) type Described = Result<Option<StreamInfo>, BusError>;
 
-/// Asks for streams, for at most `limit` in all.
+/// Asks for streams, for at most `limit` in all: all nodes of a Cluster at once, so that none waits for another one that does not
+/// answer. The answers are in the order of the names.
 pub(crate) async fn describe_all<'a>(
     store: &dyn Store,
     names: impl Iterator<Item = &'a str>,
     limit: Duration,
 ) -> Vec<(&'a str, Described)> {
     let until = Instant::now() + limit;
-    let mut all = Vec::new();
-    for name in names {
-        let answer = timeout_at(until, describe(store, name)).await;
-        let late = || BusError::new(ErrorKind::CommandTimeout, "no answer in time");
-        all.push((name, answer.unwrap_or_else(|_| Err(late()))));
+    let mut nodes: BTreeMap<Option<String>, Vec<(usize, &str)>> = BTreeMap::new();
+    for (place, name) in names.enumerate() {
+        nodes.entry(store.node_of(name)).or_default().push((place, name));
     }
-    all
+    let asked = nodes.into_iter().map(|(node, streams)| describe_those_of(store, node, streams, until));
+    let asked: Vec<_> = asked.collect();
+    let mut all: Vec<_> = join_all(asked).await.into_iter().flatten().collect();
+    all.sort_unstable_by_key(|(place, ..)| *place);
+    all.into_iter().map(|(_, name, answer)| (name, answer)).collect()
+}
+
+/// Asks a node for its streams, some at a time. One that does not answer is named.
+async fn describe_those_of<'a>(
+    store: &dyn Store,
+    node: Option<String>,
+    streams: Vec<(usize, &'a str)>,
+    until: Instant,
+) -> Vec<(usize, &'a str, Described)> {
+    let late = || {
+        let of = node.as_ref().map(|node| format!("{node}: ")).unwrap_or_default();
+        BusError::new(ErrorKind::CommandTimeout, format!("{of}no answer in time"))
+    };
+    let asked = streams.iter().map(|(_, name)| timeout_at(until, describe(store, name))).collect();
+    let answers = join_bounded(STREAMS_AT_ONCE, asked).await.into_iter();
+    let answers = answers.map(|answer| answer.unwrap_or_else(|_| Err(late())));
+    streams.iter().zip(answers).map(|((place, name), answer)| (*place, *name, answer)).collect()
 }
 
 async fn describe(store: &dyn Store, name: &str) -> Described {

@@ -1,22 +1,19 @@
 //! A client's connections to Redis: the publisher from the start, the subscriber from the first subscription,
-//! the consumer from the first request to a stream, and a reader for each group.
+//! the consumer from the first request to a stream, and a reader for each group. `probing`: what the health report asks them.
+
+mod probing;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use oxbus_model::config::{Mode, Servers};
 use oxbus_model::consumer::{GroupKey, Read};
 use oxbus_model::routing::channel::HANDED_BACK;
 use oxbus_model::routing::router::ServerSubscription;
-use oxbus_model::server_error;
 use oxbus_model::stream_store::{WantedPattern, keys};
 use oxbus_model::{BusError, ErrorKind, Outcome};
-use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::timeout as time_limit;
 
 use crate::host::Failed;
 use crate::redis::connection::endpoint::Endpoint;
@@ -24,7 +21,6 @@ use crate::redis::connection::handshake::Handshake;
 use crate::redis::connection::lazy_link::LazyLink;
 use crate::redis::connection::link::{Connector, Handle};
 use crate::redis::connection::names::SystemNames;
-use crate::redis::connection::server_info;
 use crate::redis::publisher::group_gate::GroupGate;
 use crate::redis::publisher::hybrid::Hybrid;
 use crate::redis::publisher::input::Input;
@@ -36,16 +32,14 @@ use crate::redis::streams::store::RedisStore;
 use crate::redis::streams::store_replies;
 use crate::redis::subscriber;
 use crate::redis::topology::cluster::ClusterWatch;
-use crate::redis::topology::cluster::report::NO_REPLICA;
 use crate::redis::topology::cluster::view::ClusterView;
 use crate::redis::topology::sentinel::SentinelWatch;
 use crate::redis::topology::{SingleServer, Topology};
 use crate::runtime::tasks::Tasks;
 use crate::transport::context::TransportContext;
 use crate::transport::events::PublishReport;
-use crate::transport::link_id::LinkId;
 use crate::transport::store::Store;
-use crate::transport::{Boxed, CLUSTER_MODE, Probe, Submission, Transport};
+use crate::transport::{Boxed, Probe, Submission, Transport};
 
 pub(crate) struct RedisTransport {
     context: Arc<TransportContext>,
@@ -162,38 +156,6 @@ impl RedisTransport {
         }
         answer.await.unwrap_or_else(|_| Err(gone()))
     }
-
-    /// One round trip on the publisher, by asking for what the report needs.
-    async fn probe_publisher(&self) -> Probe {
-        let started = std::time::Instant::now();
-        let info = self.ask_publisher(redis::cmd("INFO")).await.and_then(RespValue::text);
-        let (latency, now) = (started.elapsed().as_secs_f64() * 1000.0, self.context.clock.wall_ms());
-        match info {
-            Ok(info) => {
-                let stores = !self.context.config.streams.is_empty();
-                let replicas = self.context.most_replicas.load(Relaxed);
-                let mut probe = server_info::of(&info, latency, now, stores, replicas);
-                // It is for clients of one server, which cannot follow its slots.
-                probe.warnings.retain(|(code, _)| *code != CLUSTER_MODE || !self.routes.is_of_cluster());
-                probe
-            }
-            // The server answered: the link is well, and only its details are secret.
-            Err(error) if error.outcome == Some(Outcome::Rejected) && !error.kind.retryable() => {
-                server_info::withheld(&error, latency)
-            }
-            Err(error) => failed(error),
-        }
-    }
-
-    async fn probe_subscriber(&self) {
-        let (sender, answer) = oneshot::channel();
-        let sent =
-            self.links().subscriber.as_ref().is_some_and(|link| link.send(subscriber::Input::Probe(sender)));
-        if sent {
-            // The age of its last answer, in the report, tells whether it came.
-            let _ = answer.await;
-        }
-    }
 }
 
 impl Transport for RedisTransport {
@@ -242,38 +204,7 @@ impl Transport for RedisTransport {
     }
 
     fn probe(&self, timeout: u64) -> Boxed<'_, Probe> {
-        Box::pin(async move {
-            let limit = Duration::from_millis(timeout);
-            // The replicated link is not probed: a pending WAIT may block it legitimately. The report judges it by the
-            // age of its last reply.
-            let (publisher, subscriber, consumer) = tokio::join!(
-                time_limit(limit, self.probe_publisher()),
-                time_limit(limit, self.probe_subscriber()),
-                time_limit(limit, self.commands.probe()),
-            );
-            let mut asked = vec![(LinkId::Subscriber, subscriber.is_ok())];
-            if !self.routes.is_of_cluster() {
-                asked.push((LinkId::Publisher, publisher.is_ok()));
-            }
-            let consumers = consumer.as_deref().unwrap_or_default();
-            asked.extend(consumers.iter().map(|(link, _)| (link.clone(), true)));
-            if consumer.is_err() {
-                asked.push((LinkId::Consumer, false));
-            }
-            let mut refusals = consumers.iter().filter_map(|(_, answer)| answer.as_ref().err());
-            let refuses_writes = refusals.find(|error| server_error::refuses_writes(&error.message)).cloned();
-            let late = || failed(BusError::new(ErrorKind::CommandTimeout, "no answer in time"));
-            let mut probe = Probe { asked, refuses_writes, ..publisher.unwrap_or_else(|_| late()) };
-            if let (Some((report, warnings)), Some(server)) =
-                (self.connector.endpoint.report(), probe.server.as_object_mut())
-            {
-                server.insert(self.routes.report_name().to_owned(), report);
-                let is_wanted =
-                    |(code, _): &(&str, String)| *code != NO_REPLICA || self.replicated.is_started();
-                probe.warnings.extend(warnings.into_iter().filter(is_wanted));
-            }
-            probe
-        })
+        Box::pin(self.probe_all(timeout))
     }
 
     fn groups_looked_at(&self, unavailable: &BTreeMap<String, BusError>) {
@@ -391,8 +322,4 @@ impl Transport for RedisTransport {
             _ => links.readers.values().for_each(GroupReader::inject_panic),
         }
     }
-}
-
-fn failed(error: BusError) -> Probe {
-    Probe { server: json!({ "connected": false }), error: Some(error), ..Probe::default() }
 }

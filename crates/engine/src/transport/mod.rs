@@ -43,6 +43,9 @@ pub(crate) const SERVER_INFO_DENIED: &str = "SERVER_INFO_DENIED";
 /// The warning of a stream that the server does not let be trimmed.
 pub(crate) const RETENTION_REFUSED: &str = "RETENTION_REFUSED";
 
+/// The code of a warning that a server did not answer the health report.
+pub(crate) const NO_ANSWER: &str = "NO_ANSWER";
+
 /// A future of a transport.
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 

@@ -18,6 +18,11 @@ pub(crate) trait Store: Send + Sync {
     /// answer an error with [`Outcome::Unknown`](oxbus_model::Outcome::Unknown), without a connection
     /// one with `NotSent`.
     fn execute(&self, request: Request) -> PendingResponse;
+
+    /// The address of the node that has a stream, as far as is known; `None` where the store is one server.
+    fn node_of(&self, _stream: &str) -> Option<String> {
+        None
+    }
 }
 
 /// The error for an answer that belongs to another request.

@@ -10,6 +10,7 @@
 //! - `entry`: entries, as they are stored, pending, and on their way to the dead letters; `id`: their ids
 //! - `consumer_id`, `position`: who asks for entries, and where a group stands; `min_idle`: whose entries may be claimed when
 //! - `facts`: what is known of a group after a heartbeat; `info`: what there is to know of a stream
+//! - `scan_cursor`: how far a scan has come
 //! - [`skipped`]: what a group has read past
 //! - [`registry`]: which streams the clients are configured with
 //! - [`keys`]: the names of all keys; `key_layout`: how they differ in a Redis Cluster; [`memory`]: a store in memory
@@ -27,6 +28,7 @@ mod position;
 pub mod registry;
 mod request;
 mod response;
+mod scan_cursor;
 pub mod skipped;
 
 pub use consumer_id::{ConsumerId, DELAYED};
@@ -41,3 +43,4 @@ pub use position::Position;
 pub use registry::{RegisteredStream, WantedPattern};
 pub use request::{BY_CHANNEL, Request};
 pub use response::Response;
+pub use scan_cursor::ScanCursor;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ConsumerId, DeadLetterEntry, EntryId, MinIdle, Position, RetryState};
+use super::{ConsumerId, DeadLetterEntry, EntryId, MinIdle, Position, RetryState, ScanCursor};
 #[cfg(doc)]
 use super::{DELAYED, Response};
 
@@ -341,13 +341,19 @@ pub enum Request {
         /// The key of the registry.
         key: Arc<str>,
     },
-    /// Takes one step through all keys of the store, looking for streams. → [`Response::Scanned`]
+    /// Takes one step through all keys of the store, on each of its nodes, looking for streams. → [`Response::Scanned`]
     ScanStreams {
-        /// Where the step begins: 0, or `next` of the step before.
-        cursor: u64,
+        /// Where the step begins: the default, or `next` of the step before.
+        cursor: ScanCursor,
     },
-    /// Asks for the store's time. → [`Response::Time`]
+    /// Asks for the store's time, in a Cluster for that of any node. → [`Response::Time`]
     Time,
+    /// Asks for the time by which entries of a stream get their ids: that of the node which has it. The stream need not exist.
+    /// → [`Response::Time`]
+    TimeOfStream {
+        /// The stream.
+        stream: Arc<str>,
+    },
 }
 
 impl Request {

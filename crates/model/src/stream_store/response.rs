@@ -2,7 +2,9 @@
 
 use std::ops::RangeInclusive;
 
-use super::{EntryId, GroupFacts, Missed, PendingEntry, RegisteredStream, StoredEntry, StreamInfo};
+use super::{
+    EntryId, GroupFacts, Missed, PendingEntry, RegisteredStream, ScanCursor, StoredEntry, StreamInfo,
+};
 
 /// What a store answers to a [`Request`](super::Request).
 #[derive(Clone, Debug, PartialEq)]
@@ -90,8 +92,8 @@ pub enum Response {
     Registered(Vec<RegisteredStream>),
     /// A step through the keys of the store.
     Scanned {
-        /// Where the next step begins; 0 when all keys were looked at.
-        next: u64,
+        /// Where the next step begins; `None` when all keys were looked at.
+        next: Option<ScanCursor>,
         /// The streams of this step, in no order. One may come twice, and one that was made meanwhile may be missing.
         names: Vec<String>,
     },

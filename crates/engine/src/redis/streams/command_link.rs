@@ -75,17 +75,38 @@ impl CommandLink {
     ) -> Result<RespValue, BusError> {
         match (&self.links, node) {
             (Links::OfNodes(nodes), Some(node)) => {
-                self.asker.ask(&nodes.of(node), command.get_packed_command(), false, deadline).await
+                nodes.ask_at(&self.asker, node, command.get_packed_command(), false, deadline).await
             }
             _ => self.ask(command, deadline).await,
         }
     }
 
-    /// The masters of a Cluster in a fixed order, as far as they are known; none without one.
-    pub(in crate::redis) fn masters(&self) -> Vec<Address> {
+    /// The masters of a Cluster in the order of their addresses; without one the only server, which has no address here.
+    /// Waits until one is known, until `deadline`.
+    ///
+    /// # Errors
+    /// As [`CommandLink::ask`].
+    pub(in crate::redis) async fn nodes(&self, deadline: u64) -> Result<Vec<Option<Address>>, BusError> {
+        let Links::OfNodes(nodes) = &self.links else { return Ok(vec![None]) };
+        Ok(nodes.masters(deadline).await?.into_iter().map(Some).collect())
+    }
+
+    /// The nodes of a Cluster that were asked anything, in the order of their addresses; the masters where there are none.
+    /// Without a Cluster there are none.
+    ///
+    /// # Errors
+    /// As [`CommandLink::ask`].
+    pub(in crate::redis) async fn nodes_in_use(&self, deadline: u64) -> Result<Vec<Address>, BusError> {
+        let Links::OfNodes(nodes) = &self.links else { return Ok(Vec::new()) };
+        let in_use: Vec<Address> = nodes.all().into_iter().map(|(node, _)| node).collect();
+        if in_use.is_empty() { nodes.masters(deadline).await } else { Ok(in_use) }
+    }
+
+    /// The master of the slot of a key, as far as it is known; `None` without a Cluster.
+    pub(in crate::redis) fn node_of(&self, key: &str) -> Option<Address> {
         match &self.links {
-            Links::One(_) => Vec::new(),
-            Links::OfNodes(nodes) => nodes.view().now().masters(),
+            Links::One(_) => None,
+            Links::OfNodes(nodes) => nodes.view().owner_of(key),
         }
     }
 
@@ -136,23 +157,20 @@ impl CommandLink {
         }
     }
 
-    /// One round trip on each link, and which was asked: a link that was never needed is not.
-    pub(in crate::redis) async fn probe(&self) -> Vec<(LinkId, Result<(), BusError>)> {
-        let ping = |link: Arc<LazyLink<Input>>| async move {
-            self.asker.ask(&link, cmd("PING").get_packed_command(), false, self.deadline()).await.map(drop)
-        };
+    /// One round trip on each link, until `deadline`, and which was asked: a link that was never needed is not.
+    pub(in crate::redis) async fn probe(&self, deadline: u64) -> Vec<(LinkId, Result<(), BusError>)> {
+        let ping = || cmd("PING").get_packed_command();
         match &self.links {
             Links::One(link) if !link.is_started() => vec![(LinkId::Consumer, Ok(()))],
             Links::One(link) => {
-                let packed = cmd("PING").get_packed_command();
-                let answer = self.asker.ask(link, packed, false, self.deadline()).await;
+                let answer = self.asker.ask(link, ping(), false, deadline).await;
                 vec![(LinkId::Consumer, answer.map(drop))]
             }
             Links::OfNodes(nodes) => {
-                let asked = nodes
-                    .all()
-                    .into_iter()
-                    .map(|(node, link)| async move { (LinkId::Consumer.at(&node), ping(link).await) });
+                let asked = nodes.all().into_iter().map(|(node, _)| async move {
+                    let answer = nodes.ask_at(&self.asker, &node, ping(), false, deadline).await;
+                    (LinkId::Consumer.at(&node), answer.map(drop))
+                });
                 join_all(asked).await
             }
         }

@@ -70,9 +70,12 @@ impl NodeLinks {
         link
     }
 
-    /// All links, each with its node.
+    /// All links, each with its node, in the order of their addresses.
     pub(super) fn all(&self) -> Vec<(Address, Arc<LazyLink<Input>>)> {
-        self.open().links.iter().map(|(node, link)| (node.clone(), link.clone())).collect()
+        let mut all: Vec<_> =
+            self.open().links.iter().map(|(node, link)| (node.clone(), link.clone())).collect();
+        all.sort_by(|(a, _), (b, _)| a.cmp(b));
+        all
     }
 
     /// Takes the links to nodes out that are no masters any more.
@@ -93,6 +96,28 @@ impl NodeLinks {
         ended.into_iter().chain(std::mem::take(&mut open.ended)).collect()
     }
 
+    /// Sends a command to a node. The error names it, unless the node has said it itself.
+    pub(super) async fn ask_at(
+        &self,
+        asker: &Asker,
+        node: &Address,
+        packed: Vec<u8>,
+        asking: bool,
+        deadline: u64,
+    ) -> Result<RespValue, BusError> {
+        let answer = asker.ask(&self.of(node), packed, asking, deadline).await;
+        answer.map_err(|error| match (error.kind, error.outcome) {
+            (ErrorKind::Closed | ErrorKind::QueueFull, _) | (_, Some(Outcome::Rejected)) => error,
+            _ => naming(node, error),
+        })
+    }
+
+    /// The masters in the order of their addresses, once there is one, until `deadline`.
+    pub(super) async fn masters(&self, deadline: u64) -> Result<Vec<Address>, BusError> {
+        self.locate(None, deadline).await?;
+        Ok(self.view.now().masters())
+    }
+
     /// Sends a command to the node of its keys; one without keys to any.
     pub(super) async fn ask(
         &self,
@@ -104,7 +129,7 @@ impl NodeLinks {
         let mut target = self.locate(key.as_deref(), deadline).await?;
         let (mut asking, mut hops) = (false, 0);
         loop {
-            let answer = asker.ask(&self.of(&target), packed.clone(), asking, deadline).await;
+            let answer = self.ask_at(asker, &target, packed.clone(), asking, deadline).await;
             let Err(error) = &answer else { return answer };
             let Some(redirect) = Redirect::read(&error.message) else { return answer };
             // Nodes may send a command to each other for a while; TRYAGAIN lasts until the keys are on one node.
@@ -161,6 +186,15 @@ impl NodeLinks {
     fn open(&self) -> MutexGuard<'_, Open> {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The same error with the name of the node that it is about.
+pub(super) fn naming(node: &Address, error: BusError) -> BusError {
+    let name = node.to_string();
+    if error.message.contains(&name) {
+        return error;
+    }
+    BusError { message: format!("{name}: {}", error.message), ..error }
 }
 
 fn late(last: &BusError) -> BusError {

@@ -301,11 +301,11 @@ pub(crate) fn registry(reply: RespValue) -> Result<Vec<RegisteredStream>, BusErr
     Ok(streams)
 }
 
-/// Of `SCAN`.
-pub(crate) fn scanned(reply: RespValue) -> Result<Response, BusError> {
+/// Of `SCAN`: where the next step begins, and the names.
+pub(crate) fn scanned(reply: RespValue) -> Result<(u64, Vec<String>), BusError> {
     let [next, names] = reply.parts()?;
     let names = names.all(RespValue::bytes)?;
     // A stream whose name is not text is of another program, and no question could name it.
     let names = names.into_iter().filter_map(|name| String::from_utf8(name.into()).ok()).collect();
-    Ok(Response::Scanned { next: next.count()?, names })
+    Ok((next.count()?, names))
 }

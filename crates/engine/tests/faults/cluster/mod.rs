@@ -2,6 +2,7 @@
 //!
 //! - this file: a client of three masters, and a load on it.
 //! - `one_server`: one server that serves all slots, by its address.
+//! - `questions`: those that several masters are asked.
 //! - `sharded`: live events on lanes.
 //! - `moving`: slots move; `redirected`: what a node refuses meanwhile; `failover`: masters are replaced; `demoted`: what links to them do then; `membership`: nodes come, go, and are called otherwise.
 
@@ -10,6 +11,7 @@ mod failover;
 mod membership;
 mod moving;
 mod one_server;
+mod questions;
 mod redirected;
 mod sharded;
 

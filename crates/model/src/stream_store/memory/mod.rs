@@ -359,10 +359,10 @@ impl Streams {
                 Response::Registered(self.registries.get(&key).map(Registry::streams).unwrap_or_default())
             }
             Request::ScanStreams { .. } => Response::Scanned {
-                next: 0,
+                next: None,
                 names: self.by_name.keys().map(|name| name.to_string()).collect(),
             },
-            Request::Time => Response::Time(now_ms),
+            Request::Time | Request::TimeOfStream { .. } => Response::Time(now_ms),
         })
     }
 

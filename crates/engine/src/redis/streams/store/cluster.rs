@@ -1,6 +1,7 @@
 //! Requests to a server in cluster mode: the streams get the names of their keys, and what belongs to the client start
 //! is kept in the slot of each stream that it uses.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -28,13 +29,18 @@ impl ClusterNames {
         }
     }
 
+    /// The key of a stream.
+    pub(super) fn key_of<'a>(&self, stream: &'a str) -> Cow<'a, str> {
+        KeyLayout::Tagged.key(stream, &self.suffix)
+    }
+
     /// The same request with the names of keys.
     pub(super) fn located(&self, mut request: Request) -> Request {
         use Request::{
             Acknowledge, AnyExpired, ApplyRetention, Claim, ClaimOwnPending, DeadLetter, Delete, Describe,
             EnsureGroup, Event, Exists, ExtendLease, Heartbeat, ListExpired, MarkStarted, Pending, Range,
             Redeliver, RemoveConsumer, RemoveDeadConsumers, RemoveGroup, Requeue, RequeueDeadLetter,
-            SetPosition, Skip, TakeUp, Trim,
+            SetPosition, Skip, TakeUp, TimeOfStream, Trim,
         };
         let layout = KeyLayout::Tagged;
         if let DeadLetter { to: Some(to), .. } = &mut request {
@@ -74,6 +80,7 @@ impl ClusterNames {
             | RemoveGroup { stream, .. }
             | RequeueDeadLetter { letters: stream, .. }
             | Redeliver { stream, .. }
+            | TimeOfStream { stream }
             | Exists { stream } => *stream = layout.key(stream, &self.suffix).into(),
             // Each of these has one key, which is not of a stream, or none.
             Request::KeepAlive { .. }

@@ -51,6 +51,10 @@ impl RedisStore {
 }
 
 impl Store for RedisStore {
+    fn node_of(&self, stream: &str) -> Option<String> {
+        Some(self.commands.node_of(&self.cluster.key_of(stream))?.to_string())
+    }
+
     fn execute(&self, request: Request) -> PendingResponse {
         let (commands, names, handed_back) = (self.commands.clone(), self.names, self.handed_back.clone());
         let (deadline, cluster) = (commands.deadline(), self.cluster.clone());
@@ -264,5 +268,10 @@ async fn execute(call: &StoreCall, request: Request) -> Result<Response, BusErro
         }
         Request::ScanStreams { cursor } => scan::streams(call, cursor).await,
         Request::Time => Ok(Response::Time(store_replies::time(call.ask(&cmd("TIME")).await?)?)),
+        Request::TimeOfStream { stream } => {
+            let node = call.commands.node_of(&stream);
+            let reply = call.commands.ask_node(node.as_ref(), &cmd("TIME"), call.deadline).await?;
+            Ok(Response::Time(store_replies::time(reply)?))
+        }
     }
 }

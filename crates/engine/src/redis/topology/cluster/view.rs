@@ -87,6 +87,11 @@ impl ClusterView {
         self.known.borrow().clone()
     }
 
+    /// The master of the slot of a key, as far as it is known.
+    pub(in crate::redis) fn owner_of(&self, key: &str) -> Option<Address> {
+        self.known.borrow().owner_of(key).cloned()
+    }
+
     pub(super) fn addresses(&self) -> &AddressMap {
         &self.addresses
     }

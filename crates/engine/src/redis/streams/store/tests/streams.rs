@@ -1,6 +1,6 @@
 //! Streams, groups and letters as an administrator sees them.
 
-use oxbus_model::stream_store::StreamInfo;
+use oxbus_model::stream_store::{ScanCursor, StreamInfo};
 
 use super::*;
 
@@ -314,18 +314,15 @@ async fn a_scan_steps_through_all_keys() {
     for n in 0..20 {
         rig.append_to(&format!("stream-{n:02}"), &["a", "b"]).await;
     }
-    let (mut cursor, mut names, mut steps) = (0, Vec::new(), 0);
-    loop {
-        match rig.done(Request::ScanStreams { cursor }).await {
+    let (mut cursor, mut names, mut steps) = (Some(ScanCursor::default()), Vec::new(), 0);
+    while let Some(at) = cursor.take() {
+        match rig.done(Request::ScanStreams { cursor: at }).await {
             Response::Scanned { next, names: found } => {
                 names.extend(found);
                 steps += 1;
                 cursor = next;
             }
             other => panic!("{other:?}"),
-        }
-        if cursor == 0 {
-            break;
         }
     }
     names.sort();
