@@ -37,7 +37,9 @@ const ofLiveLoad = [
     compared: true,
   },
   ...metrics,
-  { key: 'lost', label: 'lost', better: 'lower', digits: 0 },
+  // Of queues that are full: live events come at most once.
+  { key: 'dropped', label: 'dropped', better: 'lower', digits: 0 },
+  { key: 'lost', label: 'lost', better: 'lower', digits: 0, must: 0 },
 ];
 
 const GROUP = 'bench';

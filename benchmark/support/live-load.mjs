@@ -3,6 +3,8 @@ import { serverCpu } from './server-cpu.mjs';
 import { runTask } from './task.mjs';
 
 const LIMIT_MS = 10_000;
+/** For how long nothing may arrive before the rest counts as lost. */
+const SILENCE_MS = 2000;
 
 /**
  * Publishes live events of many types while three clients listen, and asks the masters what they have spent on it.
@@ -30,8 +32,8 @@ export async function measureLiveLoad(contestant, definition, { cluster, target,
     const arrived = await untilArrived(listener, expected);
     const server = ((await serverCpu(cluster.masters)) - before) / result.published;
     listener.send({ kind: 'stop' });
-    await listener.next('result');
-    return { ...result, server, lost: expected - arrived };
+    const { dropped } = (await listener.next('result')).result;
+    return { ...result, server, dropped, lost: expected - arrived - dropped };
   } finally {
     await listener.stop();
   }
@@ -40,11 +42,12 @@ export async function measureLiveLoad(contestant, definition, { cluster, target,
 /** Waits until all have arrived, or until no more come. */
 async function untilArrived(listener, expected) {
   const deadline = Date.now() + LIMIT_MS;
-  for (let last = -1; ; ) {
+  for (let [last, since] = [-1, Date.now()]; ; ) {
     listener.send({ kind: 'count' });
     const { count } = await listener.next('count');
-    if (count >= expected || count === last || Date.now() > deadline) return count;
-    last = count;
+    if (count !== last) [last, since] = [count, Date.now()];
+    const now = Date.now();
+    if (count >= expected || now - since > SILENCE_MS || now > deadline) return count;
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
 }
