@@ -53,13 +53,19 @@ export const readArguments = (stream, group, count) =>
  * dead letters, no timeouts.
  */
 export function createConsumer(url, { stream, groups, concurrency }, { grouped = false } = {}) {
-  const commands = open(url, { enableAutoPipelining: true });
+  const places = groups.map((group) => ({ stream, group }));
+  return consumerOf((options) => open(url, options), places, { concurrency, grouped });
+}
+
+/** Consumes by a loop for each place, `{ stream, group }`. `grouped`: one XACK for all that ended in a turn of the event loop. */
+export function consumerOf(connect, places, { concurrency, grouped }) {
+  const commands = connect({ enableAutoPipelining: true });
   let unanswered = 0;
   const answered = () => {
     unanswered -= 1;
   };
-  const loops = groups.map((group) => {
-    const reader = open(url);
+  const loops = places.map(({ stream, group }) => {
+    const reader = connect();
     const read = async () => {
       const answer = await reader.xreadgroup(...readArguments(stream, group, BATCH));
       if (!answer) return [];
@@ -70,12 +76,12 @@ export function createConsumer(url, { stream, groups, concurrency }, { grouped =
       commands.xack(stream, group, ...ids).then(answered, console.error);
     };
     const acknowledge = grouped ? gathered(send) : (id) => send([id]);
-    return { group, reader, window: createWindow(read, acknowledge, concurrency) };
+    return { stream, group, reader, window: createWindow(read, acknowledge, concurrency) };
   });
   return {
     async start(handler) {
       await commands.connect();
-      for (const { group, reader, window } of loops) {
+      for (const { stream, group, reader, window } of loops) {
         await reader.connect();
         await createGroup(commands, stream, group, '0');
         window.start(handler);
@@ -93,7 +99,7 @@ export function createConsumer(url, { stream, groups, concurrency }, { grouped =
 }
 
 /** One XACK for everything that ended in a turn of the event loop. */
-export function gathered(send) {
+function gathered(send) {
   let ids = [];
   return (id) => {
     if (ids.push(id) > 1) return;
