@@ -210,6 +210,16 @@ export function rejectNotSent(error: unknown): Promise<never> {
   return Promise.reject(notSent(error));
 }
 
+/** A member of any thrown value; undefined when reading it throws. */
+export function member(value: unknown, key: string): unknown {
+  if (typeof value !== 'object' || value === null) return undefined;
+  try {
+    return (value as Record<string, unknown>)[key];
+  } catch {
+    return undefined;
+  }
+}
+
 /** A text for any thrown value. It never throws itself. */
 export function describe(thrown: unknown): string {
   try {

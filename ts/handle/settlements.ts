@@ -1,6 +1,6 @@
 /** The outcomes of handler calls, gathered as numbers that cross together. */
 
-import { describe } from '../errors';
+import { describe, member } from '../errors';
 import type { NativeClient } from '../native/native';
 import { nextTick } from '../runtime/clock';
 
@@ -88,16 +88,6 @@ function errorJson(thrown: unknown): string {
       code: cut(String(code), MAX_NAME),
     }),
   });
-}
-
-/** A member of any value; undefined when reading it throws. */
-function member(value: unknown, key: string): unknown {
-  if (typeof value !== 'object' || value === null) return undefined;
-  try {
-    return (value as Record<string, unknown>)[key];
-  } catch {
-    return undefined;
-  }
 }
 
 /** The beginning of a text, at most so many bytes of valid UTF-8: JSON would write half a character as it is. */

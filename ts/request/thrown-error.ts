@@ -1,7 +1,7 @@
 /** The error of a responder, as it crosses to the client that has asked. Stacks stay where they are. */
 
 import type { ErrorCode } from '../../index';
-import { busError, describe, ERROR_CODES, EventBusError } from '../errors';
+import { busError, describe, ERROR_CODES, EventBusError, member } from '../errors';
 
 /** So many characters of each text cross. */
 const MAX_NAME = 256;
@@ -57,16 +57,6 @@ export function errorOf(note: unknown, responder: string): EventBusError {
 
 function isCode(code: string | undefined): code is ErrorCode {
   return (ERROR_CODES as readonly (string | undefined)[]).includes(code);
-}
-
-/** A member of any value; undefined when reading it throws. */
-function member(value: unknown, key: string): unknown {
-  if (typeof value !== 'object' || value === null) return undefined;
-  try {
-    return (value as Record<string, unknown>)[key];
-  } catch {
-    return undefined;
-  }
 }
 
 function text(value: unknown, key: string): string | undefined {
