@@ -39,11 +39,13 @@ type Runner = 'vitest' | 'jest' | 'node';
 const MODULES = { vitest: 'vitest', jest: '@jest/globals', node: 'node:test' };
 
 /** As a user has them: the package is no link, so what its types import is looked for beside it. */
-function install(): void {
+async function install(): Promise<void> {
   const modules = join(folder, 'node_modules');
-  const { files } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+  const args = ['pack', '--dry-run', '--json', '--ignore-scripts'];
+  const listed = await succeeds(run('npm', args, { cwd: ROOT, limit: LIMIT }));
+  const [{ files }] = JSON.parse(listed.out);
   const addon = readdirSync(ROOT).filter((name) => name.endsWith('.node'));
-  for (const name of ['package.json', ...files, ...addon]) {
+  for (const name of [...files.map(({ path }: { path: string }) => path), ...addon]) {
     cpSync(join(ROOT, name), join(modules, 'oxbus', name), { recursive: true });
   }
   const own = ['@types/node', 'undici-types', '@jest/globals', 'expect'];
@@ -129,7 +131,7 @@ const cases = (['vitest', 'jest', 'node'] as const).flatMap((runner) =>
 beforeAll(async () => {
   const fixtures = [join(ROOT, 'scripts', 'fixtures.mjs'), 'runners'];
   await succeeds(runNode(fixtures, { limit: INSTALL_LIMIT }));
-  install();
+  await install();
   expect(printed).toContain("from 'vitest'; // or from '@jest/globals', or from 'node:test'");
 }, INSTALL_LIMIT + 1000);
 
