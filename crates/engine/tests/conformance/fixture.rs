@@ -26,7 +26,7 @@ pub struct Capabilities {
     pub has_lanes: bool,
     /// Events of different streams, and those that are not stored, are delivered live in the order of their publishes.
     pub orders_across_streams: bool,
-    /// Live events of different types are delivered in the order of their publishes.
+    /// Live events of different types, and of different rooms, are delivered in the order of their publishes.
     pub orders_across_types: bool,
     /// An event can be kept by its id and stored in a stream.
     pub keeps_stored_events: bool,
@@ -239,6 +239,17 @@ impl Fixture {
             Capabilities { counts_receivers: true, .. } => told == expected,
             _ => (0..=expected).contains(&told),
         }
+    }
+
+    /// Asserts that these came, in this order if the transport keeps one across types and rooms.
+    #[track_caller]
+    pub fn assert_came(&self, mut came: Vec<Value>, expected: &[Value], what: &str) {
+        let mut expected = expected.to_vec();
+        if !self.capabilities.orders_across_types {
+            came.sort_by_cached_key(Value::to_string);
+            expected.sort_by_cached_key(Value::to_string);
+        }
+        assert_eq!(came, expected, "{what}");
     }
 
     /// A name within its scope.

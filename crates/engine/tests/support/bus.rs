@@ -7,6 +7,7 @@ use oxbus_engine::{Broker, Client, State};
 use oxbus_model::BusError;
 use oxbus_model::config::{Config, Environment};
 use oxbus_model::observe::stats::Snapshot;
+use oxbus_model::topology::lanes::Lanes;
 use oxbus_testkit::eventually;
 use serde_json::{Value, json};
 use tokio::sync::OwnedMutexGuard;
@@ -26,6 +27,8 @@ pub struct Bus {
     /// What the client has said without being asked.
     pub notices: Notices,
     pub(super) inner: Arc<Inner>,
+    /// The channel prefix and the lanes, with sharded pub/sub.
+    lanes: Option<(String, Lanes)>,
     pump: JoinHandle<()>,
     /// The health watch, in test programs that want one.
     watch: Option<JoinHandle<()>>,
@@ -55,15 +58,23 @@ impl Bus {
     pub fn with_broker(config: Value, broker: Option<Arc<Broker>>) -> Bus {
         let environment = Environment { package: Some("tests".into()), ..Environment::default() };
         let config = Config::resolve(&config.to_string(), &environment).expect("a valid configuration");
+        let count = config.redis.servers.lanes();
+        let lanes =
+            count.map(|count| (config.channel_prefix.clone(), Lanes::new(&config.channel_prefix, count)));
         let notices = Notices::default();
         let inner = Arc::new(Inner::new(config, broker, notices.clone()));
         let watch = crate::WATCH_HEALTH.then(|| tokio::spawn(health_watch::run(inner.clone())));
-        Bus { pump: tokio::spawn(pump::run(inner.clone())), watch, notices, inner }
+        Bus { pump: tokio::spawn(pump::run(inner.clone())), watch, notices, lanes, inner }
     }
 
     /// The client itself, for calls that need no host.
     pub fn client(&self) -> &Client {
         &self.inner.client
+    }
+
+    /// The channel prefix and the lanes of its live events, with sharded pub/sub.
+    pub fn lanes(&self) -> Option<&(String, Lanes)> {
+        self.lanes.as_ref()
     }
 
     pub(super) async fn ask(&self, what: &str, call: impl FnOnce(&Client, u32)) -> Result<Value, BusError> {

@@ -1,9 +1,11 @@
 //! What handlers got, and how a test knows that nothing is under way.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oxbus_model::delivery::Settlement;
+use oxbus_model::topology::lanes::Lane;
 use oxbus_testkit::eventually;
 use serde_json::{Value, json};
 
@@ -103,15 +105,30 @@ impl Inbox {
 
 /// Returns when everything that `from` has published until now, and `to` wants, was handed to handlers.
 ///
-/// Messages of one publisher arrive in order, so nothing comes after this that was sent before it.
+/// Messages of one publisher arrive in order on each lane, so nothing comes after this that was sent before it.
 pub async fn barrier(from: &Bus, to: &Bus) {
-    static LAST: AtomicU32 = AtomicU32::new(0);
-    let name = format!("barrier.{}", LAST.fetch_add(1, Ordering::Relaxed));
+    let names = barriers(to);
+    let patterns: Vec<&str> = names.iter().map(String::as_str).collect();
     let arrived = Inbox::default();
     // By channel: such a subscription has a server subscription of its own and hears no broadcasts.
     let options = json!({ "by": "channel" });
-    let subscription = to.subscribe(&[&name], options, arrived.handler()).await.expect("a subscription");
-    from.publish(&name, Value::Null).await.expect("a publish");
-    arrived.wait_for(1).await;
+    let subscription = to.subscribe(&patterns, options, arrived.handler()).await.expect("a subscription");
+    for name in &names {
+        from.publish(name, Value::Null).await.expect("a publish");
+    }
+    arrived.wait_for(names.len()).await;
     assert!(to.unsubscribe(subscription).await);
+}
+
+/// Types that nobody has used: one, or one on each lane of a client that has lanes.
+fn barriers(bus: &Bus) -> Vec<String> {
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    let name = || format!("barrier.{}", LAST.fetch_add(1, Ordering::Relaxed));
+    let Some((prefix, lanes)) = bus.lanes() else { return vec![name()] };
+    let mut on_lanes: BTreeMap<Lane, String> = BTreeMap::new();
+    while on_lanes.len() < usize::from(lanes.count()) {
+        let name = name();
+        on_lanes.insert(lanes.of(format!("{prefix}{name}").as_bytes()), name);
+    }
+    on_lanes.into_values().collect()
 }
