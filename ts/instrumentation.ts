@@ -5,6 +5,7 @@
 
 import type { HandlerContext, PublishOptions, PublishResult } from '../index';
 import { callIn } from './handle/current-event';
+import { CallContext } from './handle/handler-context';
 import type { HandlerInput, Recipients } from './native/native';
 
 /** One publish, as its caller has asked for it: nothing of it has been checked yet. */
@@ -16,7 +17,10 @@ export interface PublishCall {
   readonly to: Recipients | undefined;
 }
 
-/** The W3C trace context, and baggage, that an event carries in its metadata; options of the caller come before it. */
+/**
+ * The W3C trace context, and baggage, that an event carries in its metadata; options of the caller come before it. The
+ * `traceparent` is one, or the event is not what it says.
+ */
 export interface TraceContext extends Pick<PublishOptions, 'traceparent' | 'tracestate'> {
   baggage?: string | undefined;
 }
@@ -60,17 +64,46 @@ export interface Instrumentation {
    * still be running.
    */
   handled(call: HandlerCall, outcome: HandlerOutcome): void;
+  /**
+   * True if nothing that `handled` does looks at the asynchronous context. It is then told of a success wherever that is known,
+   * which costs no change of context.
+   */
+  readonly endsAnywhere?: boolean;
 }
 
 const SUCCEEDED: HandlerOutcome = { status: 'succeeded' };
 const NOT_HANDLED: HandlerOutcome = { status: 'not-handled' };
 
-/** Runs handler calls within the hooks, while there are any, and remembers the calls whose outcome is not known yet. */
+/** A handler call whose outcome is not known yet, with the hooks that it began in: they may be others when it ends. */
+export class OpenCall implements HandlerCall {
+  readonly event: HandlerInput;
+  readonly context: CallContext;
+  readonly group: string | undefined;
+  readonly isIterator: boolean;
+  remembered: unknown = undefined;
+  readonly hooks: Instrumentation;
+
+  constructor(
+    hooks: Instrumentation,
+    event: HandlerInput,
+    context: CallContext,
+    group: string | undefined,
+    isIterator: boolean,
+  ) {
+    this.hooks = hooks;
+    this.event = event;
+    this.context = context;
+    this.group = group;
+    this.isIterator = isIterator;
+  }
+}
+
+const tellHandled = (call: OpenCall, outcome: HandlerOutcome) => call.hooks.handled(call, outcome);
+
+/** Runs handler calls within the hooks, while there are any. A call is remembered with its context until its outcome is known. */
 export class InstrumentedCalls {
   #current: Instrumentation | undefined;
   readonly #hookFailed: (thrown: unknown) => void;
-  /** With the hooks that a call began in: they may be others when it ends. */
-  readonly #open = new Map<HandlerContext, { call: HandlerCall; hooks: Instrumentation }>();
 
   /** `hookFailed` is told what a hook throws that is told of an end. */
   constructor(instrumentation: Instrumentation | undefined, hookFailed: (thrown: unknown) => void) {
@@ -90,42 +123,63 @@ export class InstrumentedCalls {
     return before;
   }
 
-  run(call: HandlerCall, handler: () => unknown): unknown {
+  /** Runs a handler within the hooks that there are. */
+  run(
+    event: HandlerInput,
+    context: CallContext,
+    group: string | undefined,
+    isIterator: boolean,
+    handler: () => unknown,
+  ): unknown {
     const hooks = this.#current;
     if (hooks === undefined) return handler();
-    this.#open.set(call.context, { call, hooks });
+    const call = new OpenCall(hooks, event, context, group, isIterator);
+    CallContext.remember(context, call);
     return hooks.handle(call, handler);
   }
 
-  succeeded(context: HandlerContext): void {
-    this.#end(context, SUCCEEDED);
+  succeeded(context: CallContext): void {
+    const call = CallContext.forget(context);
+    if (call !== undefined) this.#end(call as OpenCall, SUCCEEDED);
   }
 
-  notHandled(context: HandlerContext): void {
-    this.#end(context, NOT_HANDLED);
+  notHandled(context: CallContext): void {
+    const call = CallContext.forget(context);
+    if (call !== undefined) this.#end(call as OpenCall, NOT_HANDLED);
   }
 
-  failed(context: HandlerContext, error: unknown, final: boolean): void {
-    this.#end(context, { status: 'failed', error, final });
+  failed(context: CallContext, error: unknown, final: boolean): void {
+    const call = CallContext.forget(context);
+    if (call !== undefined) this.#end(call as OpenCall, { status: 'failed', error, final });
   }
 
-  timedOut(context: HandlerContext, error: unknown, final: boolean): void {
-    this.#end(context, { status: 'timed-out', error, final });
+  timedOut(context: CallContext, error: unknown, final: boolean): void {
+    const call = CallContext.forget(context);
+    if (call !== undefined) this.#end(call as OpenCall, { status: 'timed-out', error, final });
   }
 
-  #end(context: HandlerContext, outcome: HandlerOutcome): void {
-    if (this.#open.size === 0) return;
-    const open = this.#open.get(context);
-    if (open === undefined) return;
-    this.#open.delete(context);
-    const { call, hooks } = open;
-    this.tell(() => callIn(call.event, () => hooks.handled(call, outcome)));
+  publishSucceeded(open: OpenPublish, result: PublishResult): void {
+    try {
+      open.succeeded(result);
+    } catch (error) {
+      this.#hookFailed(error);
+    }
+  }
+
+  publishFailed(open: OpenPublish | undefined, thrown: unknown): void {
+    try {
+      open?.failed(thrown);
+    } catch (error) {
+      this.#hookFailed(error);
+    }
   }
 
   /** Tells hooks of an end. What they throw has no call left to fail. */
-  tell(hook: () => void): void {
+  #end(call: OpenCall, outcome: HandlerOutcome): void {
     try {
-      hook();
+      const { hooks } = call;
+      if (hooks.endsAnywhere && outcome === SUCCEEDED) hooks.handled(call, outcome);
+      else callIn(call.event, tellHandled, call, outcome);
     } catch (error) {
       this.#hookFailed(error);
     }

@@ -8,6 +8,7 @@ jest.mock('#native', () => jest.requireActual('../support/fake-native').fakeNati
 
 import type { PublishResult } from '../../index';
 import { ClientEnvironment } from '../../ts/client/environment';
+import { handledEvent } from '../../ts/handle/current-event';
 import { EventBusClient, EventBusError, NonRetryableError } from '../../ts/index';
 import type {
   HandlerCall,
@@ -220,6 +221,27 @@ describe('handle', () => {
       { status: 'failed', error: errors[1], final: true },
     ]);
     expect(kinds()).toEqual([Settlement.failed, Settlement.failedFinal]);
+  });
+
+  test('hooks are told of an end in the context of the event, unless they say that they look at none', async () => {
+    const seen: unknown[] = [];
+    const told = (endsAnywhere: boolean) => ({
+      endsAnywhere,
+      handled: (call: HandlerCall) => {
+        seen.push(call.event === handledEvent());
+      },
+    });
+    for (const endsAnywhere of [false, true]) {
+      open(watching(told(endsAnywhere)));
+      await bus.subscribe('a', async () => {}, { retryOnError: false });
+      await bus.subscribe('b', async () => fail(new Error('b')), { retryOnError: false });
+      await bus.publish('a', 1);
+      await bus.publish('b', 1);
+      await tick();
+      await bus.disconnect();
+    }
+    // A failure is told there in any case: what follows from it runs code of the user.
+    expect(seen).toEqual([true, true, false, true]);
   });
 
   test('a call that takes too long is told once, when its time is over', async () => {

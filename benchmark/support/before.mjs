@@ -7,8 +7,8 @@ const checkout = process.env.OXBUS_BEFORE;
 /** That build takes part under this name wherever Oxbus does. */
 export const BEFORE = checkout ? 'oxbus-before' : undefined;
 
-/** Its entry. */
-export function requireBefore() {
+/** Its entry, or another one. */
+export function requireBefore(entry = 'index.js') {
   if (!checkout) throw new Error('OXBUS_BEFORE names no checkout of another build');
-  return createRequire(import.meta.url)(join(resolve(checkout), 'index.js'));
+  return createRequire(import.meta.url)(join(resolve(checkout), entry));
 }

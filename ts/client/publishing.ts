@@ -3,15 +3,21 @@
 import type { PublishOptions, PublishResult } from '../../index';
 import { notSent, rejectNotSent } from '../errors';
 import { handledEvent } from '../handle/current-event';
-import type { InstrumentedCalls, TraceContext } from '../instrumentation';
+import type {
+  Instrumentation,
+  InstrumentedCalls,
+  PublishCall,
+  TraceContext,
+} from '../instrumentation';
 import type { Recipients, Settings } from '../native/native';
-import { type Batch, resultOf } from '../publish/batch';
+import { Batch, resultOf } from '../publish/batch';
 import { textOfData } from '../publish/data-text';
 import type { LossyValues } from '../publish/lossy-values';
 import {
   ownOptions,
   type ParsedPublishOptions,
   parsePublishOptions,
+  tracedOptions,
 } from '../publish/publish-options';
 import type { Publisher } from '../publish/publisher';
 import { tracedPublish } from '../publish/traced-publish';
@@ -49,14 +55,29 @@ export class Publishing {
     options: PublishOptions | undefined,
     to?: Recipients,
   ): Batch | Promise<PublishResult> {
-    const instrumentation = this.#parts.instrumented.current;
+    const hooks = this.#parts.instrumented.current;
     try {
-      if (instrumentation === undefined) return this.#publish(type, data, options, to);
-      const call = { type, data, options, to };
-      const send = (trace?: TraceContext) => this.#publish(type, data, options, to, trace);
-      return tracedPublish(this.#parts.instrumented, instrumentation, call, send);
+      if (hooks === undefined) return this.#publish(type, data, options, to);
+      return this.#publishWithin(hooks, { type, data, options, to });
     } catch (error) {
       throw notSent(error);
+    }
+  }
+
+  #publishWithin(hooks: Instrumentation, call: PublishCall): Batch | Promise<PublishResult> {
+    const { instrumented } = this.#parts;
+    const { type, data, options, to } = call;
+    const open = hooks.publish(call);
+    try {
+      const added = this.#publish(type, data, options, to, open.trace);
+      if (!(added instanceof Batch)) return tracedPublish(instrumented, open, added);
+      // The one promise that all events of a batch have is enough.
+      added.watchLast(open, instrumented);
+      return added;
+    } catch (error) {
+      notSent(error);
+      instrumented.publishFailed(open, error);
+      throw error;
     }
   }
 
@@ -90,10 +111,11 @@ export class Publishing {
     refuseIfClosed();
     start();
     const add = (trace?: TraceContext) =>
-      publisher.add(type, data, ownOptions(options, user, settings.inherit, trace));
+      resultOf(publisher.add(type, data, ownOptions(options, user, settings.inherit, trace)));
     const hooks = instrumented.current;
-    if (hooks === undefined) return resultOf(add());
-    return tracedPublish(instrumented, hooks, { type, data, options, to: { user } }, add);
+    if (hooks === undefined) return add();
+    const open = hooks.publish({ type, data, options, to: { user } });
+    return tracedPublish(instrumented, open, add(open.trace));
   }
 
   #publish(
@@ -106,32 +128,36 @@ export class Publishing {
     // While the client closes, handlers that it waits for may still publish.
     if (handledEvent() === undefined) this.#parts.refuseIfClosing();
     else this.#parts.refuseIfClosed();
-    const parsed =
-      options === undefined && to === undefined && trace === undefined
-        ? undefined
-        : parsePublishOptions(options, to, this.#parts.settings.inherit, trace);
+    const { inherit } = this.#parts.settings;
+    let parsed: ParsedPublishOptions | undefined;
+    // What the bus itself has to say of an event is read and checked by nobody.
+    let own: string | undefined;
+    if (options !== undefined || to !== undefined || trace?.baggage !== undefined) {
+      parsed = parsePublishOptions(options, to, inherit, trace);
+    } else if (trace !== undefined) own = tracedOptions(inherit, trace);
     if (this.#schemas !== undefined) {
       const schema = this.#schemas.get(type);
       if (schema !== undefined) {
         const output = validateWith(schema, data);
-        if (!(output instanceof Promise)) return this.#add(type, output, parsed);
+        if (!(output instanceof Promise)) return this.#add(type, output, parsed, own);
         const checked = output.then((value) => {
           this.#parts.refuseIfClosed();
-          return resultOf(this.#add(type, value, parsed));
+          return resultOf(this.#add(type, value, parsed, own));
         });
         return checked.catch(rejectNotSent);
       }
     }
-    return this.#add(type, data, parsed);
+    return this.#add(type, data, parsed, own);
   }
 
   #add(
     type: string,
     data: unknown,
     options: ParsedPublishOptions | undefined,
+    own: string | undefined,
   ): Batch | Promise<PublishResult> {
     const text = this.write(type, data);
     this.#parts.start();
-    return this.#parts.publisher.add(type, text, options);
+    return this.#parts.publisher.add(type, text, options, own);
   }
 }

@@ -266,8 +266,7 @@ export class Dispatcher {
     const { handler, group, isIterator } = subscription;
     if (this.#instrumented.current === undefined) return handler(event as never, context);
     const run = () => handler(event as never, context);
-    const call = { event, context, group, isIterator, remembered: undefined };
-    return this.#instrumented.run(call, run);
+    return this.#instrumented.run(event, context, group, isIterator, run);
   }
 
   /** Here the promise costs one more; an async function that awaits it would cost two, and hooks see each of them. */

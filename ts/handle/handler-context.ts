@@ -11,6 +11,8 @@ export class CallContext implements HandlerContext {
   readonly attempt: number;
   #controller: AbortController | undefined;
   #aborted: { reason: unknown } | undefined;
+  /** Whatever the instrumentation remembers of the call until it has ended. */
+  #remembered: object | undefined;
 
   constructor(pattern: string, channel: string, attempt: number) {
     this.pattern = pattern;
@@ -30,6 +32,17 @@ export class CallContext implements HandlerContext {
 
   static isAborted(context: CallContext): boolean {
     return context.#aborted !== undefined;
+  }
+
+  static remember(context: CallContext, remembered: object): void {
+    context.#remembered = remembered;
+  }
+
+  /** What is remembered of the call, once. */
+  static forget(context: CallContext): object | undefined {
+    const remembered = context.#remembered;
+    if (remembered !== undefined) context.#remembered = undefined;
+    return remembered;
   }
 
   /** Aborts the signal, or the one that may be asked for later. */

@@ -49,7 +49,7 @@ export interface Described {
 /** So many types are remembered; programs have fewer. */
 const MAX_KNOWN = 1000;
 const published = new Map<string, Described>();
-const metrics = new Map<string, Attributes>();
+const processed = new Map<string, KnownProcess>();
 
 /** What a map holds, or holds from now on. It begins anew when it is full. */
 function known<T>(map: Map<string, T>, key: string, make: () => T): T {
@@ -64,7 +64,8 @@ function known<T>(map: Map<string, T>, key: string, make: () => T): T {
 /** Nobody may change what it returns: it may be that of other calls as well. */
 export function describePublish(call: PublishCall): Described {
   if (call.to !== undefined) return makePublish(call);
-  return known(published, nameOf(call.type), () => makePublish(call));
+  const name = nameOf(call.type);
+  return published.get(name) ?? known(published, name, () => makePublish(call));
 }
 
 function makePublish(call: PublishCall): Described {
@@ -81,20 +82,51 @@ function makePublish(call: PublishCall): Described {
   };
 }
 
+/** What the calls for one destination by one group have in common. */
+interface KnownProcess {
+  readonly destination: string;
+  readonly group: string | undefined;
+  readonly name: string;
+  readonly metric: Attributes;
+}
+
+/** That of the last call: events of one type often come one after the other. */
+let last: KnownProcess = makeProcess('', undefined);
+
+function makeProcess(destination: string, group: string | undefined): KnownProcess {
+  const metric: Attributes = {
+    ...SYSTEM,
+    'messaging.operation.name': 'process',
+    'messaging.operation.type': 'process',
+    'messaging.destination.name': destination,
+    ...(group !== undefined && { 'messaging.consumer.group.name': group }),
+  };
+  return { destination, group, name: `process ${destination}`, metric };
+}
+
+function knownProcess(destination: string, group: string | undefined): KnownProcess {
+  if (destination !== last.destination || group !== last.group) {
+    const make = () => makeProcess(destination, group);
+    last = known(processed, `${destination} ${group ?? ''}`, make);
+  }
+  return last;
+}
+
 export function describeProcess({ event, context, group }: HandlerCall): Described {
   const isBatch = Array.isArray(event);
   const first = isBatch ? event[0] : event;
   const { room } = first.metadata;
-  const name = typeof room === 'string' ? 'room:{room}' : first.type;
+  const isRoom = typeof room === 'string';
+  const { destination, name, metric } = knownProcess(isRoom ? 'room:{room}' : first.type, group);
   const span: Attributes = {
     'messaging.system': 'oxbus',
     'messaging.operation.name': 'process',
     'messaging.operation.type': 'process',
-    'messaging.destination.name': typeof room === 'string' ? `room:${room}` : name,
+    'messaging.destination.name': isRoom ? `room:${room}` : destination,
     'oxbus.event.type': first.type,
     'oxbus.attempt': context.attempt,
   };
-  if (typeof room === 'string') span['messaging.destination.template'] = name;
+  if (isRoom) span['messaging.destination.template'] = destination;
   if (group !== undefined) span['messaging.consumer.group.name'] = group;
   if (context.stream !== undefined) span['oxbus.stream'] = context.stream;
   if (isBatch) span['messaging.batch.message_count'] = event.length;
@@ -102,14 +134,7 @@ export function describeProcess({ event, context, group }: HandlerCall): Describ
     span['messaging.message.id'] = first.id;
     span['messaging.message.conversation_id'] = first.metadata.correlationId as string;
   }
-  const metric = known(metrics, `${name} ${group ?? ''}`, () => ({
-    ...SYSTEM,
-    'messaging.operation.name': 'process',
-    'messaging.operation.type': 'process',
-    'messaging.destination.name': name,
-    ...(group !== undefined && { 'messaging.consumer.group.name': group }),
-  }));
-  return { name: `process ${name}`, span, metric };
+  return { name, span, metric };
 }
 
 /** `error.type`: the code of an error of the bus, else its class. */

@@ -8,6 +8,7 @@ import {
   propagation,
   ROOT_CONTEXT,
   type Span,
+  type SpanContext,
   SpanKind,
   SpanStatusCode,
   type Tracer,
@@ -24,9 +25,10 @@ import type {
 } from '../instrumentation';
 import type { RawEvent } from '../native/native';
 import { monotonic } from '../runtime/clock';
-import { type Described, describeProcess, describePublish, errorType } from './attributes';
+import { describeProcess, describePublish, errorType } from './attributes';
 import { formatBaggage, parseBaggage } from './baggage';
 import type { Meters } from './meters';
+import { SpanScope } from './span-scope';
 import { formatTraceContext, parseTraceContext } from './trace-context';
 
 interface SpanOptions {
@@ -38,17 +40,19 @@ interface SpanOptions {
 /** What is remembered of a handler call. */
 class ProcessSpan {
   readonly span: Span;
-  readonly described: Described;
+  readonly metric: Attributes;
   readonly startedAt: number;
 
-  constructor(span: Span, described: Described, startedAt: number) {
+  constructor(span: Span, metric: Attributes, startedAt: number) {
     this.span = span;
-    this.described = described;
+    this.metric = metric;
     this.startedAt = startedAt;
   }
 }
 
 export class Spans implements Instrumentation {
+  /** Nothing of what it does with an end looks at the context. */
+  readonly endsAnywhere = true;
   invalidContexts = 0;
   baggageDropped = 0;
   readonly #tracer: Tracer;
@@ -70,33 +74,35 @@ export class Spans implements Instrumentation {
   }
 
   handle(call: HandlerCall, run: () => unknown): unknown {
-    const described = describeProcess(call);
-    const { events, contexts } = this.#origins(call);
-    const links: Link[] = contexts.map((origin) => ({ context: origin }));
+    const { event } = call;
+    const { name, span: attributes, metric } = describeProcess(call);
     // The handler has no context but that of its event, whoever it was that drained the queue.
     let parent: Context = ROOT_CONTEXT;
-    const [only] = contexts;
-    // A replay is told by its place in a stream, which it has without a group.
-    const isReplay = call.group === undefined && call.context.stream !== undefined;
-    if (this.#options.isChild && events.length === 1 && only !== undefined && !isReplay) {
-      parent = trace.setSpanContext(parent, only);
+    const links: Link[] = [];
+    if (Array.isArray(event) && event.length > 1) {
+      for (const one of event) this.#link(one, links);
+    } else {
+      const only: RawEvent = Array.isArray(event) ? event[0] : event;
+      if (this.#options.baggage) parent = withBaggage(parent, only);
+      const origin = this.#link(only, links);
+      // A replay is told by its place in a stream, which it has without a group.
+      const isReplay = call.group === undefined && call.context.stream !== undefined;
+      if (this.#options.isChild && origin !== undefined && !isReplay) {
+        parent = new SpanScope(trace.wrapSpanContext(origin), parent);
+      }
     }
-    if (this.#options.baggage && events.length === 1) {
-      const baggage = parseBaggage((events[0] as RawEvent).metadata.baggage);
-      if (baggage !== undefined) parent = propagation.setBaggage(parent, baggage);
-    }
-    const { name, span: attributes } = described;
     const options = { kind: SpanKind.CONSUMER, attributes, links };
     const span = this.#tracer.startSpan(name, options, parent);
-    call.remembered = new ProcessSpan(span, described, monotonic());
-    return context.with(trace.setSpan(parent, span), run);
+    call.remembered = new ProcessSpan(span, metric, monotonic());
+    const under = parent instanceof SpanScope ? parent.under : parent;
+    return context.with(new SpanScope(span, under), run);
   }
 
   handled(call: HandlerCall, outcome: HandlerOutcome): void {
     const open = call.remembered;
     if (!(open instanceof ProcessSpan)) return;
-    const { span, described, startedAt } = open;
-    let { metric } = described;
+    const { span, startedAt } = open;
+    let { metric } = open;
     if (outcome.status === 'failed' || outcome.status === 'timed-out') {
       fail(span, outcome.error);
       span.setAttribute('oxbus.final', outcome.final);
@@ -118,17 +124,19 @@ export class Spans implements Instrumentation {
     return typeof baggage === 'string' ? { ...carried, baggage } : carried;
   }
 
-  #origins({ event }: HandlerCall) {
-    const events = Array.isArray(event) ? event : [event];
-    const contexts = [];
-    for (const { metadata } of events) {
-      if (metadata.traceparent === undefined) continue;
-      const origin = parseTraceContext(metadata.traceparent, metadata.tracestate);
-      if (origin === undefined) this.invalidContexts += 1;
-      else contexts.push(origin);
-    }
-    return { events, contexts };
+  /** Adds a link to the span that an event carries, if it carries one. Returns its context. */
+  #link({ metadata }: RawEvent, links: Link[]): SpanContext | undefined {
+    if (metadata.traceparent === undefined) return undefined;
+    const origin = parseTraceContext(metadata.traceparent, metadata.tracestate);
+    if (origin === undefined) this.invalidContexts += 1;
+    else links.push({ context: origin });
+    return origin;
   }
+}
+
+function withBaggage(parent: Context, { metadata }: RawEvent): Context {
+  const baggage = parseBaggage(metadata.baggage);
+  return baggage === undefined ? parent : propagation.setBaggage(parent, baggage);
 }
 
 class PublishSpan implements OpenPublish {

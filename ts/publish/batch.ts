@@ -2,6 +2,7 @@
 
 import type { Outcome, PublishResult } from '../../index';
 import { busError, type EventBusError } from '../errors';
+import type { InstrumentedCalls, OpenPublish } from '../instrumentation';
 import type { ParsedPublishOptions } from './publish-options';
 
 /** A publish that failed, among the outcomes of its batch. */
@@ -37,6 +38,9 @@ export class Batch {
   /** Resolves when some of the events are settled; a new promise follows unless all of them are. */
   progress: Promise<void>;
   #resolveProgress!: () => void;
+  /** By index: hooks that are told of the end of an event before its caller is. */
+  #watching: (OpenPublish | undefined)[] | undefined;
+  #instrumented: InstrumentedCalls | undefined;
   readonly #keepResolve = (resolve: () => void): void => {
     this.#resolveProgress = resolve;
   };
@@ -73,11 +77,31 @@ export class Batch {
     resolve();
   }
 
+  /** Hooks that are to be told how the event ends that was added last. */
+  watchLast(open: OpenPublish, instrumented: InstrumentedCalls): void {
+    this.#instrumented = instrumented;
+    this.#watching ??= [];
+    this.#watching[this.last] = open;
+  }
+
   /** The result of a settled event, or its error thrown. */
   result(index: number): PublishResult {
     const outcome = this.outcomes[index] as PublishResult | PublishFailure;
+    if (this.#watching !== undefined) this.#tell(index, outcome, this.#watching);
     if (outcome instanceof PublishFailure) throw outcome.error;
     return outcome;
+  }
+
+  #tell(
+    index: number,
+    outcome: PublishResult | PublishFailure,
+    watching: (OpenPublish | undefined)[],
+  ): void {
+    const open = watching[index];
+    if (open === undefined) return;
+    watching[index] = undefined;
+    if (outcome instanceof PublishFailure) this.#instrumented?.publishFailed(open, outcome.error);
+    else this.#instrumented?.publishSucceeded(open, outcome);
   }
 
   /** The result of an event once it is settled. */

@@ -32,9 +32,6 @@ export function parsePublishOptions(
   inherit: boolean,
   trace?: TraceContext,
 ): ParsedPublishOptions {
-  if (options === undefined && to === undefined && trace?.baggage === undefined) {
-    return tracedOptions(inherit, trace);
-  }
   const given = copyOptions(options);
   const signal = readSignal(given.signal);
   delete given.signal;
@@ -92,19 +89,14 @@ export function ownOptions(
   };
 }
 
-/** The same where the caller has given none: that is read and checked by nobody. */
-function tracedOptions(inherit: boolean, trace: TraceContext | undefined): ParsedPublishOptions {
+/** The JSON of the options of a publish that has none of its own, and that carries a trace. */
+export function tracedOptions(inherit: boolean, trace: TraceContext): string {
   const event = inherit ? handledEvent() : undefined;
-  const inherited = event === undefined ? undefined : inheritedFrom(event);
-  return {
-    json: JSON.stringify({ ...inherited, ...trace }),
-    id: undefined,
-    timestamp: undefined,
-    channel: undefined,
-    deduplicate: false,
-    timeout: undefined,
-    signal: undefined,
-  };
+  if (event !== undefined) return JSON.stringify({ ...inheritedFrom(event), ...trace });
+  const { traceparent, tracestate } = trace;
+  if (traceparent === undefined || tracestate !== undefined) return JSON.stringify(trace);
+  // Digits and hyphens: there is nothing to escape, and `JSON.stringify` would look for it.
+  return `{"traceparent":"${traceparent}"}`;
 }
 
 /** An item of a batch: an event with its own options, which go before those of the batch. */

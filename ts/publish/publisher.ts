@@ -77,16 +77,18 @@ export class Publisher {
 
   /**
    * Adds one event to the batch of this tick, as its last. `data` is JSON text, or has bytes that the caller says are JSON;
-   * they are copied. Throws at once for a wrong type.
+   * they are copied. `own` is the JSON of what the bus says of an event without options, where that is more than what it inherits.
+   * Throws at once for a wrong type.
    * Returns the promise of the result only where the caller's signal may end the call.
    */
   add(
     type: string,
     data: string | RawJson,
     options: ParsedPublishOptions | undefined,
+    own?: string,
   ): Batch | Promise<PublishResult> {
     this.checkType(type);
-    const json = options === undefined ? this.#inherited() : options.json;
+    const json = options === undefined ? (own ?? this.#inherited()) : options.json;
     const text = typeof data === 'string' ? data : this.#given(data);
     const line = `${type}\n${json}\n${text}`;
     // From here on nothing may throw: the arrays of a batch grow together.

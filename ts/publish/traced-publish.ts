@@ -2,43 +2,22 @@
 
 import type { PublishResult } from '../../index';
 import { notSent } from '../errors';
-import type {
-  Instrumentation,
-  InstrumentedCalls,
-  OpenPublish,
-  PublishCall,
-  TraceContext,
-} from '../instrumentation';
-import { Batch } from './batch';
+import type { InstrumentedCalls, OpenPublish } from '../instrumentation';
 
-/**
- * Publishes within hooks. It awaits the batch itself, and hooks are told and wrap nothing: each promise more for an event is one
- * that those who follow contexts see.
- */
+/** Tells hooks how a publish ends that has a promise of its own: of the events of a batch the batch tells it. */
 export async function tracedPublish(
   instrumented: InstrumentedCalls,
-  hooks: Instrumentation,
-  call: PublishCall,
-  send: (trace: TraceContext | undefined) => Batch | Promise<PublishResult>,
+  open: OpenPublish,
+  published: Promise<PublishResult>,
 ): Promise<PublishResult> {
-  let open: OpenPublish | undefined;
   let result: PublishResult;
   try {
-    open = hooks.publish(call);
-    const added = send(open.trace);
-    if (added instanceof Batch) {
-      const index = added.last;
-      do await added.progress;
-      while (added.outcomes[index] === undefined);
-      result = added.result(index);
-    } else {
-      result = await added;
-    }
+    result = await published;
   } catch (error) {
     notSent(error);
-    instrumented.tell(() => open?.failed(error));
+    instrumented.publishFailed(open, error);
     throw error;
   }
-  instrumented.tell(() => open.succeeded(result));
+  instrumented.publishSucceeded(open, result);
   return result;
 }

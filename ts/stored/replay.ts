@@ -201,8 +201,8 @@ class Replay {
     const handler = this.#handler;
     const { instrumented } = this.#owner;
     if (instrumented.current === undefined) return handler(event as BusEvent, context);
-    const call = { event, context, group: undefined, isIterator: false, remembered: undefined };
-    return instrumented.run(call, () => handler(event as BusEvent, context));
+    const run = () => handler(event as BusEvent, context);
+    return instrumented.run(event, context, undefined, false, run);
   }
 }
 
