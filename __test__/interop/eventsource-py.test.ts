@@ -108,6 +108,22 @@ test('in one group with it every event is handled once, by either', async () => 
   expect(bus.getStats().eventsDeadLettered).toBe(0);
 });
 
+test('what it was killed with is taken over by ours in its group', async () => {
+  const peer = await service();
+  peer.tell({ do: 'hang' });
+  await peer.told((line) => line.will_hang === true);
+  const bus = await client({ lease: 300, foreignLease: 600 });
+  const given = { key: randomUUID(), metadata: { aggregateType: 'Order' } };
+  const { eventId } = await bus.publish('OrderCreated', { n: 1 }, given);
+  await peer.told(({ hangs }) => hangs === eventId);
+  const heard: string[] = [];
+  await bus.subscribe('OrderCreated', ({ id }) => void heard.push(id), { group: 'default' });
+  await peer.kill();
+  await eventually(() => heard.length === 1);
+  expect(heard).toEqual([eventId]);
+  await eventually(async () => (await pending('default')) === 0);
+});
+
 test('what our group gives up is in the letters that it lists', async () => {
   const peer = await service();
   const bus = await client();
