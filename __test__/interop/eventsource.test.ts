@@ -1,45 +1,18 @@
 /** The Python library eventsource as its document and its entries say that it reads and writes: a double on ioredis. */
 
 import { randomUUID } from 'node:crypto';
-import { Redis } from 'ioredis';
-import { type BusEvent, EventBusClient, type EventBusConfig } from '../..';
+import type { Redis } from 'ioredis';
+import { type BusEvent, EventBusClient } from '../..';
 import { eventually } from '../support/eventually';
-import { RedisServer } from '../support/redis-server';
 import { rejection } from '../support/rejection';
-import { keepingLogger } from '../support/transports';
-import { awkwardPayloads, roomy } from './awkward-payloads';
+import { awkwardPayloads } from './awkward-payloads';
+import { beside } from './beside';
 
 const STREAM = 'orders:stream';
 const streams = [{ name: STREAM, events: '*' }];
 
-let server: RedisServer;
-const closing: (() => Promise<unknown>)[] = [];
-
-beforeAll(async () => {
-  server = await RedisServer.start();
-});
-
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close();
-  await server.command('FLUSHALL');
-});
-
-afterAll(() => server.stop());
-
-async function client(config: EventBusConfig = {}): Promise<EventBusClient> {
-  const logger = keepingLogger();
-  const wire = 'eventsource';
-  const bus = new EventBusClient({ redis: server.url, logger, ...roomy, wire, streams, ...config });
-  closing.push(() => bus.disconnect());
-  await bus.connect();
-  return bus;
-}
-
-function ioredis(): Redis {
-  const redis = new Redis(server.port, '127.0.0.1');
-  closing.push(async () => redis.disconnect());
-  return redis;
-}
+const on = beside({ config: { wire: 'eventsource', streams } });
+const { client, ioredis } = on;
 
 /** What the library writes for a domain event. */
 async function stores(redis: Redis, aggregate: string, data: object): Promise<string> {
@@ -181,7 +154,7 @@ test('what this wire cannot carry is refused before anything is sent', async () 
   expect(await rejection(bus.subscribe('*', () => {}))).toMatchObject({
     code: 'ERR_BUS_NO_STREAM',
   });
-  const config = { redis: server.url, wire: 'eventsource', pubsub: true } as const;
+  const config = { redis: on.server.url, wire: 'eventsource', pubsub: true } as const;
   expect(() => new EventBusClient(config)).toThrow(
     expect.objectContaining({ code: 'ERR_BUS_INVALID_CONFIG' }),
   );

@@ -1,100 +1,54 @@
-/** The packages themselves: `@nestjs/microservices` and `graphql-redis-subscriptions`, from `fixtures/wires`. */
+/** The packages themselves: `@nestjs/microservices` 11 and 12, and `graphql-redis-subscriptions`. */
 
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { type BusEvent, EventBusClient, type EventBusConfig } from '../..';
 import { eventually } from '../support/eventually';
-import { RedisServer } from '../support/redis-server';
+import { type Line, Peer } from '../support/peer';
 import { rejection } from '../support/rejection';
-import { runNode } from '../support/scripts';
-import { keepingLogger } from '../support/transports';
-import { awkwardPayloads, roomy } from './awkward-payloads';
+import { awkwardPayloads } from './awkward-payloads';
+import { beside, fromWires, installWires, ROOT } from './beside';
+import { heard as note } from './heard';
 
-const ROOT = join(__dirname, '..', '..');
-const load = createRequire(join(ROOT, 'fixtures', 'wires', 'package.json'));
-
-interface NestServer {
-  addHandler(
-    pattern: unknown,
-    handler: (data: unknown) => Promise<unknown>,
-    isEvent: boolean,
-  ): void;
-  listen(done: (error?: unknown) => void): void;
-  close(): Promise<unknown>;
-}
-interface NestClient {
-  connect(): Promise<unknown>;
-  emit(pattern: unknown, data: unknown): { subscribe(): unknown };
-  send(pattern: unknown, data: unknown): unknown;
-  close(): unknown;
-}
 interface PubSub {
   publish(trigger: string, payload: unknown): Promise<void>;
   subscribe(trigger: string, heard: (payload: unknown) => void, options?: object): Promise<number>;
   close(): Promise<unknown>;
 }
 
-let server: RedisServer;
-const closing: (() => unknown)[] = [];
+const on = beside({ prepare: installWires });
+const { client, closing } = on;
 
-/** The packages are installed once. */
-const INSTALL_LIMIT = 120_000;
+describe.each([
+  ['11', join(ROOT, 'fixtures', 'wires', 'package.json')],
+  ['12', join(ROOT, 'package.json')],
+])('nestjs %s', (version, packages) => {
+  const name = `@nestjs/microservices ${version}`;
+  let peer: Peer;
+  let commands = 0;
 
-beforeAll(async () => {
-  const install = [join(ROOT, 'scripts', 'fixtures.mjs'), 'wires'];
-  const { code, err } = await runNode(install, { limit: INSTALL_LIMIT });
-  expect([code, err]).toEqual([0, expect.anything()]);
-  server = await RedisServer.start();
-}, INSTALL_LIMIT + 1000);
+  beforeAll(async () => {
+    const program = join(ROOT, 'fixtures', 'wires', 'nest.mjs');
+    peer = await Peer.start(process.execPath, program, packages, String(on.server.port));
+  }, 70_000);
 
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close();
-});
+  afterEach(() => nest('close'));
+  afterAll(() => peer.kill());
 
-afterAll(() => server.stop());
-
-async function client(config: EventBusConfig): Promise<EventBusClient> {
-  const logger = keepingLogger();
-  const bus = new EventBusClient({ redis: server.url, logger, ...roomy, ...config });
-  closing.push(() => bus.disconnect());
-  await bus.connect();
-  return bus;
-}
-
-describe('nestjs', () => {
-  const address = () => ({ host: '127.0.0.1', port: server.port });
-
-  async function nestServer(wildcards: boolean, patterns: string[]) {
-    load('reflect-metadata');
-    const { ServerRedis } = load('@nestjs/microservices') as {
-      ServerRedis: new (options: object) => NestServer;
-    };
-    const { Logger } = load('@nestjs/common') as { Logger: { overrideLogger(off: false): void } };
-    Logger.overrideLogger(false);
-    const nest = new ServerRedis({ ...address(), wildcards });
-    const heard: unknown[] = [];
-    for (const pattern of patterns) {
-      nest.addHandler(pattern, async (data) => void heard.push(data), true);
-    }
-    closing.push(() => nest.close());
-    await new Promise<void>((resolve, reject) =>
-      nest.listen((error) => (error === undefined ? resolve() : reject(error))),
-    );
-    const subscribed = wildcards ? 'NUMPAT' : `NUMSUB ${patterns[0]}`;
-    const line = wildcards ? 0 : 3;
-    await eventually(async () => (await server.command(`PUBSUB ${subscribed}`, line)) !== ':0');
-    return heard;
+  /** Gives the service a command, and waits until it has carried it out. */
+  async function nest(command: string, more: Line = {}): Promise<void> {
+    const number = ++commands;
+    peer.tell({ do: command, number, ...more });
+    await peer.told(({ done }) => done === number);
   }
 
-  async function nestClient(): Promise<NestClient> {
-    load('reflect-metadata');
-    const { ClientRedis } = load('@nestjs/microservices') as {
-      ClientRedis: new (options: object) => NestClient;
-    };
-    const nest = new ClientRedis(address());
-    closing.push(() => nest.close());
-    await nest.connect();
-    return nest;
+  /** Lets the service listen. What its handlers get is in the list. */
+  async function nestServer(wildcards: boolean, patterns: string[]) {
+    peer.lines.length = 0;
+    await nest('listen', { wildcards, patterns });
+    const subscribed = wildcards ? 'NUMPAT' : `NUMSUB ${patterns[0]}`;
+    const line = wildcards ? 0 : 3;
+    await eventually(async () => (await on.server.command(`PUBSUB ${subscribed}`, line)) !== ':0');
+    return () => peer.lines.filter((told) => 'heard' in told).map(({ heard }) => heard);
   }
 
   test.each(awkwardPayloads)('we publish and an event handler runs: %s', async (_, payload) => {
@@ -103,11 +57,12 @@ describe('nestjs', () => {
     const answers: BusEvent[] = [];
     await bus.subscribe('*', (event) => void answers.push(event));
     await bus.publish('order.placed', payload, { key: 'k', metadata: { tenant: 't' } });
-    await eventually(() => heard.length === 1 && answers.length === 1);
-    expect(heard).toEqual([payload]);
+    await eventually(() => heard().length === 1 && answers.length === 1);
+    expect(heard()).toEqual([payload]);
     expect(answers[0]).toMatchObject({ data: payload, metadata: { key: 'k', tenant: 't' } });
     // Every handler answers a message with an id. Nothing was answered.
     expect(bus.getStats().eventsForeign).toBe(0);
+    note(name, 'us');
   });
 
   test('a handler with wildcards runs once, and nothing is answered', async () => {
@@ -116,8 +71,8 @@ describe('nestjs', () => {
     await bus.subscribe('*', () => {});
     await bus.publish('order.placed', { n: 1 });
     await bus.publish('order.placed', { n: 2 });
-    await eventually(() => heard.length >= 2);
-    expect(heard).toEqual([{ n: 1 }, { n: 2 }]);
+    await eventually(() => heard().length >= 2);
+    expect(heard()).toEqual([{ n: 1 }, { n: 2 }]);
     expect(bus.getStats().eventsForeign).toBe(0);
   });
 
@@ -125,9 +80,10 @@ describe('nestjs', () => {
     const bus = await client({ wire: 'nestjs' });
     const heard: BusEvent[] = [];
     await bus.subscribe('order.*', (event) => void heard.push(event));
-    (await nestClient()).emit('order.placed', payload).subscribe();
+    await nest('emit', { pattern: 'order.placed', data: payload });
     await eventually(() => heard.length === 1);
     expect(heard[0]).toMatchObject({ type: 'order.placed', data: payload });
+    note(name, 'them');
   });
 
   test('requests and their answers are left alone', async () => {
@@ -135,9 +91,7 @@ describe('nestjs', () => {
     const bus = await client({ wire: 'nestjs' });
     const heard: BusEvent[] = [];
     await bus.subscribe('*', (event) => void heard.push(event));
-    const { firstValueFrom } = load('rxjs') as { firstValueFrom(of: unknown): Promise<unknown> };
-    const answer = firstValueFrom((await nestClient()).send('sum', { x: 1 })).catch(() => 'none');
-    await answer;
+    await nest('send', { pattern: 'sum', data: { x: 1 } });
     await eventually(() => bus.getStats().eventsForeign === 2);
     expect(heard).toEqual([]);
   });
@@ -145,11 +99,11 @@ describe('nestjs', () => {
 
 describe('graphql', () => {
   function pubSub(): PubSub {
-    const { RedisPubSub } = load('graphql-redis-subscriptions') as {
+    const { RedisPubSub } = fromWires('graphql-redis-subscriptions') as {
       RedisPubSub: new (options: object) => PubSub;
     };
-    const made = new RedisPubSub({ connection: { host: '127.0.0.1', port: server.port } });
-    closing.push(() => made.close());
+    const made = new RedisPubSub({ connection: { host: '127.0.0.1', port: on.server.port } });
+    closing(() => made.close());
     return made;
   }
 
@@ -163,12 +117,14 @@ describe('graphql', () => {
     await bus.publish('order.placed', payload);
     await eventually(() => heard.length === 2 && received.length === 1);
     expect(heard).toEqual([payload, payload]);
+    note('graphql-redis-subscriptions', 'us');
     await theirs.publish('order.shipped', payload);
     await eventually(() => received.length === 2);
     expect(received).toMatchObject([
       { type: 'order.placed', data: payload },
       { type: 'order.shipped', data: payload },
     ]);
+    note('graphql-redis-subscriptions', 'them');
   });
 
   test('what a bare payload cannot say is refused', async () => {
@@ -179,7 +135,7 @@ describe('graphql', () => {
     expect(await rejection(bus.broadcast('a', 1))).toMatchObject(options);
     expect(await rejection(bus.subscribe('a', () => {}, { noEcho: true }))).toMatchObject(options);
     for (const more of [{ mode: 'hybrid' }, { persistence: {} }] as EventBusConfig[]) {
-      const config = { redis: server.url, wire: 'graphql', ...more } as const;
+      const config = { redis: on.server.url, wire: 'graphql', ...more } as const;
       expect(() => new EventBusClient(config)).toThrow(
         expect.objectContaining({ code: 'ERR_BUS_INVALID_CONFIG' }),
       );

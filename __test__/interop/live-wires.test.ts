@@ -3,13 +3,13 @@
  * heard, and hears, through its wire.
  */
 
-import { Redis } from 'ioredis';
-import { type BusEvent, EventBusClient, type EventBusConfig } from '../..';
+import type { BusEvent, EventBusClient, EventBusConfig } from '../..';
 import { eventually } from '../support/eventually';
-import { RedisServer } from '../support/redis-server';
 import { rejection } from '../support/rejection';
 import { keepingLogger } from '../support/transports';
-import { awkwardPayloads, roomy } from './awkward-payloads';
+import { awkwardPayloads } from './awkward-payloads';
+import { beside } from './beside';
+import { heard as note } from './heard';
 
 type Payload = Record<string, unknown>;
 
@@ -82,38 +82,7 @@ const doubles: Double[] = [
   },
 ];
 
-let server: RedisServer;
-const closing: (() => Promise<unknown>)[] = [];
-
-beforeAll(async () => {
-  server = await RedisServer.start();
-});
-
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close();
-  await server.command('FLUSHALL');
-});
-
-afterAll(() => server.stop());
-
-async function client(config: EventBusConfig): Promise<EventBusClient> {
-  const bus = new EventBusClient({
-    serviceName: 'moved',
-    redis: server.url,
-    logger: keepingLogger(),
-    ...roomy,
-    ...config,
-  });
-  closing.push(() => bus.disconnect());
-  await bus.connect();
-  return bus;
-}
-
-function ioredis(): Redis {
-  const redis = new Redis(server.port, '127.0.0.1');
-  closing.push(async () => redis.disconnect());
-  return redis;
-}
+const { client, ioredis } = beside({ config: { serviceName: 'moved' } });
 
 describe.each(doubles)('$wire', ({ wire, type, channel, subscribesTo, message, read }) => {
   test.each(awkwardPayloads)('we publish and their handler runs: %s', async (_, payload) => {
@@ -125,6 +94,7 @@ describe.each(doubles)('$wire', ({ wire, type, channel, subscribesTo, message, r
     await bus.publish(type, payload);
     await eventually(() => heard.length === 1);
     expect(heard).toEqual([{ type, payload }]);
+    note(wire as string, 'us');
   });
 
   test.each(awkwardPayloads)('they publish and our handler runs: %s', async (_, payload) => {
@@ -138,6 +108,7 @@ describe.each(doubles)('$wire', ({ wire, type, channel, subscribesTo, message, r
       expect(event).toMatchObject({ type, data: payload });
       expect(event.metadata.timestamp.startsWith('2025-10-09T')).toBe(true);
     }
+    note(wire as string, 'them');
     expect(bus.getStats()).toMatchObject({ eventsForeign: 0, handlerErrors: 0 });
   });
 

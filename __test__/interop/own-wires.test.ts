@@ -1,39 +1,12 @@
 /** Formats that users describe: with a double on ioredis that has such a format. */
 
-import { Redis } from 'ioredis';
 import { type BusEvent, EventBusClient, type EventBusConfig, type WireMapping } from '../..';
 import { eventually } from '../support/eventually';
-import { RedisServer } from '../support/redis-server';
 import { rejection } from '../support/rejection';
-import { keepingLogger } from '../support/transports';
-import { awkwardPayloads, roomy } from './awkward-payloads';
+import { awkwardPayloads } from './awkward-payloads';
+import { beside } from './beside';
 
-let server: RedisServer;
-const closing: (() => Promise<unknown>)[] = [];
-
-beforeAll(async () => {
-  server = await RedisServer.start();
-});
-
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close();
-});
-
-afterAll(() => server.stop());
-
-async function client(config: EventBusConfig): Promise<EventBusClient> {
-  const logger = keepingLogger();
-  const bus = new EventBusClient({ redis: server.url, logger, ...roomy, ...config });
-  closing.push(() => bus.disconnect());
-  await bus.connect();
-  return bus;
-}
-
-function ioredis(): Redis {
-  const redis = new Redis(server.port, '127.0.0.1');
-  closing.push(async () => redis.disconnect());
-  return redis;
-}
+const { client, ioredis } = beside();
 
 const wire: WireMapping = {
   fields: {
