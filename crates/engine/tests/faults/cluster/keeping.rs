@@ -128,7 +128,8 @@ async fn a_history_that_nobody_serves_does_not_undo_what_is_stored() {
     let stored = set.master_of_key("orders").await.command(&["XREVRANGE", "orders", "+", "-"]).await;
     assert_eq!(stored.items()[0].items()[0].text(), receipt.message_id());
     // An abort of the second step says that the event may be there, and where.
-    let publishing = publisher.start_publish(&[Record::new("o.a", 2).with(json!({ "id": "aborted", "timeout": 30_000 }))]);
+    let publishing =
+        publisher.start_publish(&[Record::new("o.a", 2).with(json!({ "id": "aborted", "timeout": 30_000 }))]);
     group.wait_for_id("aborted").await;
     let number = publishing.number;
     publisher.cancel(number, 0);
