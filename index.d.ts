@@ -1936,7 +1936,8 @@ export interface Streams {
    * uncalled, with the event `deadLetter`. What this client has handed back and nobody has taken yet
    * is left as it is, and so is what waits for its retry: its delay is kept. `messagesRecovered` counts what was taken.
    * What a consumer of another program has is left to it for the `foreignLease` of the group, whatever `minIdle` says.
-   * Consumers do the same by themselves, after the lease; this is for those who cannot wait.
+   * Consumers do the same by themselves, after the lease; this is for those who cannot wait. Where one stream cannot be
+   * asked, the call rejects when what is on the others is recovered, and the message says how much.
    */
   recover(options?: RecoverOptions): Promise<RecoverResult>;
   /** Removes the oldest entries, read or not; resolves to how many. */
@@ -2081,7 +2082,8 @@ export interface DeadLetters<E = BusEvent> {
   ): Promise<{ messageId: string } | null>;
   /**
    * Moves all that were there when it began, or so many of the oldest; resolves to how many. `NO_GROUP` for a `group` that
-   * does not exist and has no dead letters.
+   * does not exist and has no dead letters. Where those of one stream cannot be moved, the call rejects when those of the others
+   * are, and the message says how many.
    */
   replayAll(query?: ReplayAllQuery): Promise<number>;
   /** False if there is none of that id. */

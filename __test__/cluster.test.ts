@@ -135,6 +135,39 @@ test('dead letters of all masters are listed, and replayed to their group', asyn
   expect(await bus.deadLetters.count()).toBe(0);
 });
 
+test('with sharded pub/sub live events go over lanes, and a client that differs is refused', async () => {
+  const lanes = { pubsub: 'sharded', lanes: 8 } as const;
+  const prefix = { channelPrefix: 'lanes:' };
+  const { redis: server } = await (await open()).healthCheck();
+  if (server?.version?.startsWith('6.')) {
+    const error = await rejection(create(lanes, prefix).connect());
+    expect(error).toMatchObject({ code: 'ERR_BUS_INVALID_CONFIG', path: 'redis.cluster.pubsub' });
+    return;
+  }
+  const [bus, other] = [await open(lanes, prefix), await open(lanes, prefix)];
+  const heard = new Map<string, unknown[]>();
+  await bus.subscribe(['photo.*', 'order.*'], ({ type, data }) => {
+    heard.set(type, [...(heard.get(type) ?? []), data]);
+  });
+  const inRoom: unknown[] = [];
+  await bus.subscribe('said', ({ data }) => inRoom.push(data));
+  await bus.joinRoom('kitchen');
+  const types = ['photo.0', 'photo.1', 'photo.2', 'order.placed'];
+  for (let n = 0; n < 20; n += 1) {
+    const { receivers, stream } = await other.publish(types[n % 4] as string, n);
+    expect([receivers, stream]).toEqual([1, n % 4 === 3 ? 'orders' : undefined]);
+  }
+  await other.publishToRoom('kitchen', 'said', 'hello');
+  await eventually(() => [...heard.values()].flat().length === 20 && inRoom.length === 1);
+  for (const [at, type] of types.entries()) {
+    expect(heard.get(type)).toEqual([0, 1, 2, 3, 4].map((n) => n * 4 + at));
+  }
+  const { redis } = await bus.healthCheck();
+  expect(redis?.cluster?.lanes).toEqual({ count: 8, wanted: 8, missing: [] });
+  const error = await rejection(create({}, prefix).connect());
+  expect(error).toMatchObject({ code: 'ERR_BUS_CLUSTER_MODE' });
+});
+
 test('the health report has an entry for each node', async () => {
   const bus = await open();
   const { status, redis } = await eventually(async () => {

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use oxbus_model::codec::dead_letter::DeadLetter;
 use oxbus_model::codec::outline::Shapes;
@@ -10,11 +12,12 @@ use oxbus_model::{BusError, ErrorKind, time};
 use serde_json::{Map, Value, json};
 
 use crate::admin::arguments::Arguments;
-use crate::admin::context::{Context, MAX_ANSWER_BYTES, no_group};
+use crate::admin::context::{AT_ONCE, Context, MAX_ANSWER_BYTES, no_group};
 use crate::admin::merged_range::{MergedRange, bytes_of};
 use crate::admin::question::questions;
 use crate::admin::told_events::ToldEvents;
 use crate::host::Answer;
+use crate::runtime::joined::join_bounded;
 use crate::transport::store::unexpected;
 
 questions! {
@@ -223,23 +226,17 @@ struct Groups {
 }
 
 impl Groups {
+    /// Fails unless the stream has the group.
     async fn check(&mut self, context: &Context, stream: &str, group: &str) -> Result<(), BusError> {
-        self.check_any(context, &[stream], group).await
-    }
-
-    /// Fails unless one of the streams has the group.
-    async fn check_any(&mut self, context: &Context, streams: &[&str], group: &str) -> Result<(), BusError> {
-        for stream in streams.iter().copied() {
-            if !self.by_stream.contains_key(stream) {
-                let groups = context.describe(stream).await?.unwrap_or_default().groups;
-                let names = groups.into_iter().map(|group| group.name).collect();
-                self.by_stream.insert(stream.to_owned(), names);
-            }
-            if self.by_stream.get(stream).is_some_and(|names| names.iter().any(|name| name == group)) {
-                return Ok(());
-            }
+        if !self.by_stream.contains_key(stream) {
+            let groups = context.describe(stream).await?.unwrap_or_default().groups;
+            let names = groups.into_iter().map(|group| group.name).collect();
+            self.by_stream.insert(stream.to_owned(), names);
         }
-        Err(no_group(group, streams))
+        if self.by_stream.get(stream).is_some_and(|names| names.iter().any(|name| name == group)) {
+            return Ok(());
+        }
+        Err(no_group(group, &[stream]))
     }
 }
 
@@ -251,41 +248,64 @@ async fn replay_all(context: &Context, mut args: Arguments) -> Result<Value, Bus
     let to = replay_target(&mut args)?;
     args.finish()?;
     let streams = streams(context, stream.as_deref()).await?;
-    let (mut replayed, mut groups) = (0, Groups::default());
-    for dead_letters in &streams {
-        // One that fails again comes behind these.
-        let Some(last) = context.describe(dead_letters).await?.and_then(|facts| facts.last) else {
-            continue;
-        };
-        let range = (EntryId::MIN, last);
-        let mut range = MergedRange::new(context.store.clone(), [dead_letters.clone()], range, false, CHUNK);
-        while replayed < limit {
-            let step = async {
-                let Some((_, entry)) = range.next().await? else { return Ok(None) };
-                let dead_letter = DeadLetterId { dead_letters: dead_letters.clone(), id: entry.id };
-                let DeadLetter { stream, group: from, .. } = read(context, dead_letters, entry, None);
-                if group.as_ref().is_some_and(|group| *group != from) {
-                    return Ok(Some(false));
-                }
-                if to == ReplayTarget::Group {
-                    groups.check(context, &stream, &from).await?;
-                }
-                Ok(Some(revive(context, &dead_letter, to).await?.is_some()))
-            };
-            match step.await {
-                Ok(Some(moved)) => replayed += u64::from(moved),
-                Ok(None) => break,
-                Err(error) => return Err(interrupted(error, replayed)),
-            }
-        }
+    let replaying = Replaying { group, to, limit, replayed: AtomicU64::new(0) };
+    // Where not all are wanted, those of one stream come before those of the next.
+    let at_once = if limit == u64::MAX { AT_ONCE } else { 1 };
+    let each = streams.iter().map(|dead_letters| replaying.replay(context, dead_letters)).collect();
+    // A node that does not answer does not keep those of another one.
+    let failed = join_bounded(at_once, each).await.into_iter().find_map(Result::err);
+    let replayed = replaying.replayed.into_inner();
+    if let Some(error) = failed {
+        return Err(interrupted(error, replayed));
     }
-    if let (0, Some(group)) = (replayed, &group) {
+    if let (0, Some(group)) = (replayed, &replaying.group) {
         // That there is no dead letter of the group may be because there is no such group.
         let suffix = &context.config.dead_letter.suffix;
-        let names: Vec<&str> = streams.iter().filter_map(|name| name.strip_suffix(&**suffix)).collect();
-        groups.check_any(context, &names, group).await?;
+        let names: Vec<Arc<str>> =
+            streams.iter().filter_map(|name| name.strip_suffix(&**suffix)).map(Arc::from).collect();
+        let found = context.describe_each(&names).await?;
+        if !found.iter().flatten().flat_map(|info| &info.groups).any(|facts| facts.name == *group) {
+            return Err(no_group(group, &names));
+        }
     }
     Ok(replayed.into())
+}
+
+/// Dead letters of several streams that are moved back.
+struct Replaying {
+    /// Those of this group alone.
+    group: Option<String>,
+    to: ReplayTarget,
+    limit: u64,
+    /// How many are.
+    replayed: AtomicU64,
+}
+
+impl Replaying {
+    /// Moves those of one stream back that are there now.
+    async fn replay(&self, context: &Context, dead_letters: &Arc<str>) -> Result<(), BusError> {
+        // One that fails again comes behind these.
+        let Some(last) = context.describe(dead_letters).await?.and_then(|facts| facts.last) else {
+            return Ok(());
+        };
+        let (range, mut groups) = ((EntryId::MIN, last), Groups::default());
+        let mut range = MergedRange::new(context.store.clone(), [dead_letters.clone()], range, false, CHUNK);
+        while self.replayed.load(Relaxed) < self.limit {
+            let Some((_, entry)) = range.next().await? else { break };
+            let dead_letter = DeadLetterId { dead_letters: dead_letters.clone(), id: entry.id };
+            let DeadLetter { stream, group: from, .. } = read(context, dead_letters, entry, None);
+            if self.group.as_ref().is_some_and(|group| *group != from) {
+                continue;
+            }
+            if self.to == ReplayTarget::Group {
+                groups.check(context, &stream, &from).await?;
+            }
+            if revive(context, &dead_letter, self.to).await?.is_some() {
+                self.replayed.fetch_add(1, Relaxed);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// An error that came when some of the work was done.

@@ -12,9 +12,10 @@ use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 
 use crate::admin::arguments::Arguments;
-use crate::admin::context::{Context, no_group, no_stream};
+use crate::admin::context::{AT_ONCE, Context, no_group, no_stream};
 use crate::admin::effect::Effect;
 use crate::admin::question::questions;
+use crate::runtime::joined::join_bounded;
 use crate::transport::store::unexpected;
 
 questions! {
@@ -36,6 +37,16 @@ struct Recovered {
     reprocessed: u64,
     dead_lettered: u64,
     failed: u64,
+}
+
+impl Recovered {
+    fn add(&mut self, other: &Recovered) {
+        self.checked += other.checked;
+        self.claimed += other.claimed;
+        self.reprocessed += other.reprocessed;
+        self.dead_lettered += other.dead_lettered;
+        self.failed += other.failed;
+    }
 }
 
 /// How to recover.
@@ -62,19 +73,54 @@ async fn recover(context: &Context, mut args: Arguments) -> Result<Value, BusErr
         lease: context.config.lease,
     };
     args.finish()?;
-    let (mut recovered, mut found) = (Recovered::default(), false);
     let names = match &stream {
         Some(stream) => vec![stream.as_str().into()],
         None => context.names().await?,
     };
-    for name in &names {
-        let info = match stream {
+    let (is_named, only) = (stream.is_some(), group.as_deref());
+    let each = names.iter().map(|name| recover_stream(context, (name, is_named), only, options)).collect();
+    // A node that does not answer does not keep what is on another one. What was claimed is settled in any case.
+    let (mut recovered, mut found, mut failed) = (Recovered::default(), false, None);
+    for (of_stream, result) in join_bounded(AT_ONCE, each).await {
+        recovered.add(&of_stream);
+        match result {
+            Ok(has_group) => found |= has_group,
+            Err(error) => _ = failed.get_or_insert(error),
+        }
+    }
+    if let Some(error) = failed {
+        let message = format!("{} (after {} were claimed)", error.message, recovered.claimed);
+        return Err(BusError { message, ..error });
+    }
+    match group {
+        Some(group) if !found => Err(no_group(&group, &names)),
+        _ => Ok(json!({
+            "checked": recovered.checked,
+            "claimed": recovered.claimed,
+            "reprocessed": recovered.reprocessed,
+            "deadLettered": recovered.dead_lettered,
+            "failed": recovered.failed,
+        })),
+    }
+}
+
+/// Recovers what is on one stream, of `only` this group or of all: what came of it, and whether it has the group. `is_named`:
+/// whether it was asked for by its name.
+async fn recover_stream(
+    context: &Context,
+    (name, is_named): (&Arc<str>, bool),
+    only: Option<&str>,
+    options: RecoverOptions,
+) -> (Recovered, Result<bool, BusError>) {
+    let (mut recovered, mut found) = (Recovered::default(), false);
+    let result = async {
+        let info = if is_named {
             // Who names a stream means one that is there.
-            Some(_) => context.describe(name).await?.ok_or_else(|| no_stream(name))?,
-            None => context.facts(name).await?,
+            context.describe(name).await?.ok_or_else(|| no_stream(name))?
+        } else {
+            context.facts(name).await?
         };
-        let groups = info.groups;
-        for facts in groups.iter().filter(|facts| group.as_ref().is_none_or(|name| *name == facts.name)) {
+        for facts in info.groups.iter().filter(|facts| only.is_none_or(|name| *name == facts.name)) {
             found = true;
             let member = ConsumerId {
                 stream: name.clone(),
@@ -94,17 +140,10 @@ async fn recover(context: &Context, mut args: Arguments) -> Result<Value, BusErr
                 result => result?,
             }
         }
-    }
-    match group {
-        Some(group) if !found => Err(no_group(&group, &names)),
-        _ => Ok(json!({
-            "checked": recovered.checked,
-            "claimed": recovered.claimed,
-            "reprocessed": recovered.reprocessed,
-            "deadLettered": recovered.dead_lettered,
-            "failed": recovered.failed,
-        })),
-    }
+        Ok(())
+    };
+    let result = result.await;
+    (recovered, result.map(|()| found))
 }
 
 async fn recover_group(

@@ -3,9 +3,12 @@
 //! - `transport`: a client's links; `routes`: how many there are of each kind; `topology`: which server each connects to.
 //! - `connection`: one supervised connection, whose `Session` says what it carries.
 //! - `resp`: commands and replies as bytes; `scripts`: what runs inside the server.
+//! - `offline`: for tests, links that reach nobody.
 //! - `publisher`, `subscriber`: the sessions of events; `streams`: those of the stream store and of consumer groups.
 
 mod connection;
+#[cfg(test)]
+mod offline;
 mod publisher;
 mod resp;
 mod routes;

@@ -28,8 +28,6 @@ pub struct Capabilities {
     pub orders_across_streams: bool,
     /// Live events of different types, and of different rooms, are delivered in the order of their publishes.
     pub orders_across_types: bool,
-    /// An event can be kept by its id and stored in a stream.
-    pub keeps_stored_events: bool,
 }
 
 fn of_cluster(set: &ClusterSet) -> Value {
@@ -124,7 +122,6 @@ impl Fixture {
                 has_lanes: false,
                 orders_across_streams: true,
                 orders_across_types: true,
-                keeps_stored_events: true,
             },
             config: json!({ "mode": "memory" }),
             scope: String::new(),
@@ -153,7 +150,6 @@ impl Fixture {
         let mut fixture = Fixture::of(Servers::Cluster(Lease::take().await));
         fixture.capabilities.counts_receivers = false;
         fixture.capabilities.orders_across_streams = false;
-        fixture.capabilities.keeps_stored_events = false;
         Fixture { in_cluster_mode: true, ..fixture }
     }
 
@@ -189,7 +185,6 @@ impl Fixture {
                 has_lanes: false,
                 orders_across_streams: true,
                 orders_across_types: true,
-                keeps_stored_events: true,
             },
             config: servers.config(),
             scope: String::new(),

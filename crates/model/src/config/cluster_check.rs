@@ -10,8 +10,8 @@ use crate::stream_store::{KeyLayout, fits_cluster};
 /// Accepts a configuration for a server in cluster mode.
 ///
 /// # Errors
-/// `CLUSTER_MODE` with the path of the field: a database other than 0, a stream whose keys cannot be in one slot, and events
-/// that are to be stored in a stream and kept by their id in one step.
+/// `CLUSTER_MODE` with the path of the field: a database other than 0, a stream whose keys cannot be in one slot, and, with
+/// `keeps_and_stores`, events that are to be stored in a stream and kept by their id in one step.
 pub(super) fn check(
     redis: &RedisConfig,
     streams: &[StreamConfig],
@@ -43,7 +43,7 @@ pub(super) fn check(
     }
     if keeps_and_stores {
         let why = "where an event cannot be kept by its id in the same step in which it is stored in a stream: \
-            leave out persistence, or use a client of its own for what is kept";
+            give the server as redis.cluster, leave out persistence, or use a client of its own for what is kept";
         return refuse("persistence".to_owned(), why.to_owned());
     }
     Ok(())
@@ -106,7 +106,9 @@ mod tests {
             config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             Config::resolve(&config.to_string(), &Environment::default())
         };
-        with(json!({ "streams": [{ "name": "{shop}:orders", "events": "*" }] })).unwrap();
+        let streams =
+            json!([{ "name": "{shop}:orders", "events": "o.*" }, { "name": "mails", "events": "*" }]);
+        with(json!({ "streams": streams, "persistence": {} })).unwrap();
         for (config, path) in [
             (json!({ "redis": { "cluster": { "nodes": ["a"] }, "database": 1 } }), "redis.database"),
             (json!({ "redis": { "cluster": { "nodes": ["a"] }, "url": "redis://h" } }), "redis.url"),

@@ -251,10 +251,12 @@ impl Config {
 /// Accepts a configuration for a server in cluster mode.
 ///
 /// # Errors
-/// `CLUSTER_MODE` with the path of the field: a database other than 0, a stream whose keys cannot be in one slot, and events
-/// that are to be stored in a stream and kept by their id in one step.
+/// `CLUSTER_MODE` with the path of the field: a database other than 0, a stream whose keys cannot be in one slot, and, unless the
+/// server is given as a Cluster, events that are to be stored in a stream and kept by their id in one step.
 pub fn check_cluster(config: &Config) -> Result<(), BusError> {
+    let is_one = !matches!(config.redis.servers, Servers::Cluster(_));
     let keeps_and_stores = config.persistence.is_some() && !config.streams.is_empty() && !config.observe;
+    let keeps_and_stores = keeps_and_stores && is_one;
     cluster_check::check(&config.redis, &config.streams, &config.dead_letter.suffix, keeps_and_stores)
 }
 

@@ -9,7 +9,7 @@ use oxbus_model::{BusError, ErrorKind, Outcome};
 
 use crate::host::{EventId, Failed, Published, SettledLocally, StoredEntries};
 use crate::redis::publisher::in_flight::{Command, EntryRef, PublishedEvent};
-use crate::redis::publisher::live_part::LivePart;
+use crate::redis::publisher::later_steps::LaterSteps;
 use crate::transport::events::{PublishReport, TransportEvents};
 
 /// One submission, until all its events are settled.
@@ -31,8 +31,8 @@ pub(in crate::redis) struct Batch {
     /// In hybrid mode, in order: the events that are not stored. They were handed to this client's own
     /// subscriptions, and their publish succeeds whatever the server says.
     pub(in crate::redis) unstored: Vec<u32>,
-    /// With sharded pub/sub, by index: what is published of events once they are stored.
-    pub(in crate::redis) live: Vec<(u32, LivePart)>,
+    /// In a Cluster, by index: what is done for events once they are stored.
+    pub(in crate::redis) later: Vec<(u32, LaterSteps)>,
 }
 
 impl Batch {
@@ -51,7 +51,7 @@ impl Batch {
             stored: Vec::new(),
             texts: Vec::new(),
             unstored: Vec::new(),
-            live: Vec::new(),
+            later: Vec::new(),
         }
     }
 
@@ -60,7 +60,7 @@ impl Batch {
         let mut part = Batch::new(self.stamp.clone(), self.known.clone(), indexes.len(), 0);
         part.texts = self.texts.extract_if(.., |(index, _)| indexes.contains(index)).collect();
         part.unstored = self.unstored.extract_if(.., |index| indexes.contains(index)).collect();
-        part.live = self.live.extract_if(.., |(index, _)| indexes.contains(index)).collect();
+        part.later = self.later.extract_if(.., |(index, _)| indexes.contains(index)).collect();
         self.open = self.open.saturating_sub(indexes.len());
         if self.open == 0 {
             part.bytes = std::mem::take(&mut self.bytes);
@@ -76,13 +76,13 @@ impl Batch {
         self.texts.sort_unstable_by_key(|(index, _)| *index);
         self.unstored.extend(other.unstored);
         self.unstored.sort_unstable();
-        self.live.extend(other.live);
-        self.live.sort_unstable_by_key(|(index, _)| *index);
+        self.later.extend(other.later);
+        self.later.sort_unstable_by_key(|(index, _)| *index);
     }
 
-    /// The position of what is published of an event once it is stored.
-    pub(in crate::redis) fn live_of(&self, index: u32) -> Option<usize> {
-        self.live.binary_search_by_key(&index, |(index, _)| *index).ok()
+    /// The position of what is done for an event once it is stored.
+    pub(in crate::redis) fn later_of(&self, index: u32) -> Option<usize> {
+        self.later.binary_search_by_key(&index, |(index, _)| *index).ok()
     }
 
     /// The answered events as runs of consecutive indexes.
@@ -144,10 +144,10 @@ pub(in crate::redis) struct Batches {
     touched: Vec<u32>,
     /// The events that were settled since the last report.
     pub(in crate::redis) settled: PublishReport,
-    /// With sharded pub/sub: events that are stored, and are to be published now.
-    pub(in crate::redis) to_publish: Vec<(u32, u32)>,
-    /// Why events that are stored were not published.
-    pub(in crate::redis) unpublished: Vec<String>,
+    /// In a Cluster: events that are stored, and whose next step is to be done now.
+    pub(in crate::redis) to_go_on: Vec<(u32, u32)>,
+    /// Why later steps of events that are stored were not done.
+    pub(in crate::redis) not_done: Vec<String>,
 }
 
 impl Batches {
@@ -158,8 +158,8 @@ impl Batches {
             open: HashMap::new(),
             touched: Vec::new(),
             settled: PublishReport::default(),
-            to_publish: Vec::new(),
-            unpublished: Vec::new(),
+            to_go_on: Vec::new(),
+            not_done: Vec::new(),
         }
     }
 
@@ -183,20 +183,20 @@ impl Batches {
 
     /// An event was published.
     pub(in crate::redis) fn published(&mut self, event: PublishedEvent) {
-        let PublishedEvent { batch, index, receivers, mut entry } = event;
+        let PublishedEvent { batch, index, mut receivers, mut entry } = event;
         let Some(state) = self.open.get_mut(&batch) else { return };
-        if let Some(at) = state.live_of(index) {
-            let part = &mut state.live[at].1;
-            let is_duplicate = entry.is_some_and(|entry| entry.duplicate);
-            match part.stored {
-                None if !is_duplicate => {
-                    part.stored = Some(entry);
-                    return self.to_publish.push((batch, index));
-                }
-                None => {}
-                Some(stored) => entry = stored,
+        if let Some(at) = state.later_of(index) {
+            let later = &mut state.later[at].1;
+            if entry.is_some_and(|entry| entry.duplicate) {
+                later.give_up();
             }
-            state.live.remove(at);
+            later.receivers += receivers;
+            let stored = *later.stored.get_or_insert(entry);
+            if !later.is_done() {
+                return self.to_go_on.push((batch, index));
+            }
+            (receivers, entry) = (later.receivers, stored);
+            state.later.remove(at);
         }
         if state.is_reported() {
             self.touched.push(batch);
@@ -237,13 +237,18 @@ impl Batches {
     /// An event failed after it was under way.
     pub(in crate::redis) fn failed(&mut self, mut failed: Failed) {
         let batch = failed.batch;
-        if let Some(entry) = self.take_stored(batch, failed.index) {
+        if let Some(entry) = self.stored(&failed) {
             if failed.error.kind != ErrorKind::Aborted {
-                self.unpublished.push(failed.error.message);
+                self.not_done.push(failed.error.message);
                 return self.published(PublishedEvent { batch, index: failed.index, receivers: 0, entry });
             }
             failed.error = failed.error.with_outcome(Outcome::Unknown);
             failed.message_id = entry.map(|entry| entry.id);
+        }
+        if let Some(state) = self.open.get_mut(&batch)
+            && let Some(at) = state.later_of(failed.index)
+        {
+            state.later.remove(at);
         }
         match self.settled_locally(&failed) {
             Some(settled_locally) => {
@@ -257,18 +262,22 @@ impl Batches {
         self.settle(batch);
     }
 
-    /// Whether an event is stored and is being published.
+    /// Whether an event is stored, and a later step is under way.
     pub(in crate::redis) fn is_stored(&self, batch: u32, index: u32) -> bool {
-        let part = self.open.get(&batch).and_then(|state| state.live.get(state.live_of(index)?));
-        part.is_some_and(|(_, part)| part.stored.is_some())
+        let later = self.open.get(&batch).and_then(|state| state.later.get(state.later_of(index)?));
+        later.is_some_and(|(_, later)| later.stored.is_some())
     }
 
-    /// What is to be published of an event that has failed, if anything, is not published any more. Where the event is stored,
-    /// if it is.
-    fn take_stored(&mut self, batch: u32, index: u32) -> Option<Option<EntryRef>> {
-        let state = self.open.get_mut(&batch)?;
-        let at = state.live_of(index)?;
-        state.live.remove(at).1.stored
+    /// Where an event is stored of which a later step has failed; `None` where it was the first step. Where no step can follow
+    /// any more, none does.
+    fn stored(&mut self, Failed { batch, index, error, .. }: &Failed) -> Option<Option<EntryRef>> {
+        let state = self.open.get_mut(batch)?;
+        let at = state.later_of(*index)?;
+        let later = &mut state.later[at].1;
+        if matches!(error.kind, ErrorKind::PublishTimeout | ErrorKind::Closed) {
+            later.give_up();
+        }
+        later.stored
     }
 
     /// What is told of a failure where the publish succeeds nevertheless. In hybrid mode a live event that Redis did not

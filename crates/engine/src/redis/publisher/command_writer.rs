@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use oxbus_model::config::StreamConfig;
-use oxbus_model::stream_store::keys;
+use oxbus_model::config::{Servers, StreamConfig};
+use oxbus_model::stream_store::{keys, slot};
 use oxbus_model::topology::lanes::{Lanes, head_of_message};
 
 use crate::publish::encoder::Encoded;
 use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::publisher::in_flight::Command;
-use crate::redis::publisher::live_part::LivePart;
+use crate::redis::publisher::later_steps::LaterSteps;
 use crate::redis::resp::command::{Args, Mark, append_publish, append_spublish, append_xadd, append_xtrim};
 use crate::redis::scripts::script_call::{MAX_BYTES, MAX_EVENTS, PERSIST, STORE_AND_PUBLISH, ScriptCall};
 use crate::transport::context::TransportContext;
@@ -19,9 +19,10 @@ pub(in crate::redis) struct CommandWriter {
     streams: Box<[StreamTarget]>,
     persistence: Option<Persistence>,
     limit: u64,
-    /// The lanes of sharded pub/sub, and what is to be published on them of events that are stored first, by index.
+    /// The lanes of sharded pub/sub.
     lanes: Option<Arc<Lanes>>,
-    live: Vec<(u32, LivePart)>,
+    /// In a Cluster, by index: what is done for events that are stored first.
+    later: Vec<(u32, LaterSteps)>,
     /// The call that more events may be added to. `head` and `args` are its arguments.
     open: Option<OpenCall>,
     head: Args,
@@ -35,6 +36,8 @@ struct StreamTarget {
     /// How many events are added by commands of their own until the stream is trimmed to its cap. `None` where the server
     /// does not let this client trim: then each of them is added with the cap.
     until_trim: Option<u32>,
+    /// Whether its events are kept by their id in another slot, so that this is a step of its own.
+    keeps_apart: bool,
 }
 
 /// After the first of so many events that are added by commands of their own, the stream is trimmed to its cap. Servers
@@ -69,10 +72,14 @@ pub(in crate::redis) struct EventRef {
 impl CommandWriter {
     pub(in crate::redis) fn new(context: &TransportContext) -> CommandWriter {
         let TransportContext { config, channels, lanes, .. } = context;
+        let is_cluster = matches!(config.redis.servers, Servers::Cluster(_));
+        let kept_in =
+            config.persistence.filter(|_| is_cluster).map(|_| slot(&keys::history(channels.prefix())));
         let target = |stream: &StreamConfig| StreamTarget {
             name: stream.name.as_str().into(),
             cap: stream.cap.to_string().into_bytes().into(),
             until_trim: Some(0),
+            keeps_apart: kept_in.is_some_and(|kept_in| kept_in != slot(&stream.name)),
         };
         CommandWriter {
             streams: config.streams.iter().map(target).collect(),
@@ -83,7 +90,7 @@ impl CommandWriter {
             }),
             limit: config.redis.command_timeout,
             lanes: lanes.clone(),
-            live: Vec::new(),
+            later: Vec::new(),
             open: None,
             head: Args::default(),
             args: Args::default(),
@@ -100,15 +107,14 @@ impl CommandWriter {
         let EventRef { batch, index, deadline } = of;
         let (channel, payload) = event.messages.all();
         let channel = channel.as_bytes();
-        let is_kept = self.persistence.is_some() || event.stream.is_some();
-        if let Some(lanes) = self.lanes.as_ref().filter(|_| is_kept && event.live) {
-            let part = LivePart::new(lanes, channel, payload, deadline);
-            self.live.push((index, part));
-        }
+        let target = event.stream.and_then(|stream| self.streams.get(stream));
+        let keeps_apart = target.is_some_and(|target| target.keeps_apart);
+        let keeps = self.persistence.is_some() && !keeps_apart;
+        self.add_later(of, event, keeps_apart);
         let several = event.stream.is_none() && event.messages.are_several();
-        if several || self.persistence.is_some() || event.options.deduplicate.is_some() {
+        if several || keeps || event.options.deduplicate.is_some() {
             self.finish(pipeline);
-            return self.add_persisted(of, event, pipeline);
+            return self.add_persisted(of, event, keeps, pipeline);
         }
         let Some(stream) = event.stream else {
             self.finish(pipeline);
@@ -131,7 +137,7 @@ impl CommandWriter {
             self.args.put(name);
             self.args.put(value);
         });
-        if let Some(StreamTarget { name, cap, until_trim }) = self.streams.get_mut(stream) {
+        if let Some(StreamTarget { name, cap, until_trim, .. }) = self.streams.get_mut(stream) {
             let command = Command::Entry { batch, index, deadline, stream };
             let given = until_trim.is_none().then_some(&**cap);
             pipeline
@@ -155,9 +161,28 @@ impl CommandWriter {
         }
     }
 
-    /// With sharded pub/sub: what is to be published of the events that were added since the last time, once they are stored.
-    pub(in crate::redis) fn take_live(&mut self) -> Vec<(u32, LivePart)> {
-        std::mem::take(&mut self.live)
+    /// In a Cluster: what is to be done for the events that were added since the last time, once they are stored.
+    pub(in crate::redis) fn take_later(&mut self) -> Vec<(u32, LaterSteps)> {
+        std::mem::take(&mut self.later)
+    }
+
+    /// In a Cluster: notes what is done for an event once it is stored. It is heard first: that takes one master, as its
+    /// storing does, while everything that is kept is on the same one.
+    fn add_later(&mut self, of: EventRef, event: &Encoded<'_>, keeps_apart: bool) {
+        let mut later = LaterSteps::new(of.deadline);
+        let is_stored = event.stream.is_some() || self.persistence.is_some();
+        if let Some(lanes) = self.lanes.as_ref().filter(|_| is_stored && event.live) {
+            let (channel, payload) = event.messages.all();
+            later.publish(lanes, channel.as_bytes(), payload);
+        }
+        if let Some(persistence) = self.persistence.as_ref().filter(|_| keeps_apart) {
+            let mut args = Args::default();
+            put_persisted(&mut args, event, None, Some(persistence), ("", event.messages.first().1));
+            later.keep(args);
+        }
+        if !later.is_done() {
+            self.later.push((of.index, later));
+        }
     }
 
     /// Completes the call that is open, if one is.
@@ -236,38 +261,51 @@ impl CommandWriter {
         &mut self,
         EventRef { batch, index, deadline }: EventRef,
         event: &Encoded<'_>,
+        keeps: bool,
         pipeline: &mut Pipeline<Command>,
     ) {
         let target = event.stream.and_then(|stream| self.streams.get(stream));
-        let mark = target.zip(event.options.deduplicate);
-        let history = self.persistence.as_ref().filter(|persistence| persistence.history);
-        let parts = [
-            target.map(|target| ('s', target.name.to_string())),
-            mark.map(|(target, _)| ('d', keys::duplicate(&target.name, event.event_id()))),
-            self.persistence.as_ref().map(|it| ('e', keys::event(&it.prefix, event.event_id()))),
-            history.map(|persistence| ('h', keys::history(&persistence.prefix))),
-        ];
-        let what: String = parts.iter().flatten().map(|(letter, _)| letter).collect();
-        let args = &mut self.args;
-        args.put_number(what.len());
-        parts.iter().flatten().for_each(|(_, key)| args.put(key.as_bytes()));
-        args.put(what.as_bytes());
+        let persistence = self.persistence.as_ref().filter(|_| keeps);
         let publishes = event.live && self.lanes.is_none();
-        let (channel, payload) =
-            if publishes { event.messages.all() } else { ("", event.messages.first().1) };
-        args.put(channel.as_bytes());
-        args.put(payload);
-        args.put(target.map_or(b"0", |target| &target.cap));
-        args.put(mark.map_or(0, |(_, window)| window).to_string().as_bytes());
-        args.put(self.persistence.as_ref().map_or(0, |it| it.ttl).to_string().as_bytes());
-        event.fields(&mut |name, value| {
-            args.put(name);
-            args.put(value);
-        });
+        let messages = if publishes { event.messages.all() } else { ("", event.messages.first().1) };
+        put_persisted(&mut self.args, event, target, persistence, messages);
         let mut call = ScriptCall::new(&PERSIST, batch, deadline, event.stream, Mark::default());
-        call.add(index, args.mark());
+        call.add(index, self.args.mark());
         self.head.clear();
         self.push(Box::new(call), self.args.mark(), pipeline);
         self.args.clear();
     }
+}
+
+/// The arguments of a call of [`PERSIST`]: an event is added to `target`, kept as `persistence` says, and published as
+/// `messages` are, as far as these are there.
+fn put_persisted(
+    args: &mut Args,
+    event: &Encoded<'_>,
+    target: Option<&StreamTarget>,
+    persistence: Option<&Persistence>,
+    messages: (&str, &[u8]),
+) {
+    let (channel, payload) = messages;
+    let mark = target.zip(event.options.deduplicate);
+    let history = persistence.filter(|persistence| persistence.history);
+    let parts = [
+        target.map(|target| ('s', target.name.to_string())),
+        mark.map(|(target, _)| ('d', keys::duplicate(&target.name, event.event_id()))),
+        persistence.map(|it| ('e', keys::event(&it.prefix, event.event_id()))),
+        history.map(|persistence| ('h', keys::history(&persistence.prefix))),
+    ];
+    let what: String = parts.iter().flatten().map(|(letter, _)| letter).collect();
+    args.put_number(what.len());
+    parts.iter().flatten().for_each(|(_, key)| args.put(key.as_bytes()));
+    args.put(what.as_bytes());
+    args.put(channel.as_bytes());
+    args.put(payload);
+    args.put(target.map_or(b"0", |target| &target.cap));
+    args.put(mark.map_or(0, |(_, window)| window).to_string().as_bytes());
+    args.put(persistence.map_or(0, |it| it.ttl).to_string().as_bytes());
+    event.fields(&mut |name, value| {
+        args.put(name);
+        args.put(value);
+    });
 }

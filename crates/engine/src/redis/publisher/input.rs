@@ -30,7 +30,7 @@ pub(crate) enum Input {
     Expect(Target, bool),
     /// In a Cluster: what the link had that a target comes from.
     Rest(Target, Box<HandedOver>),
-    /// In a Cluster: a target that the node has refused stays nevertheless.
+    /// In a Cluster: a target that the node has refused stays nevertheless, and goes on at once.
     Resume(Target),
     /// In a Cluster: the slot of a target has come to the node.
     Arrived(Target),

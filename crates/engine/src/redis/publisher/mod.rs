@@ -3,7 +3,7 @@
 //! - `preparation`, `command_writer`: from a submission to commands; `prepared`: these; `hybrid`: its side that needs no server.
 //! - `cluster_keys`: the keys of a server in cluster mode.
 //! - `input`: what the link is told; `session`: the pipeline of a connection; `settling`: how publishes end; `in_flight`: what each command is for.
-//! - `live_part`, `going_live`: with sharded pub/sub, what is published of an event once it is stored, and when.
+//! - `later_steps`, `going_on`: in a Cluster, what is done for an event once it is stored, and when.
 //! - `stored_only`: events that were stored and nothing more.
 //! - `batches`: whose publishes the commands are.
 //! - `group_gate`: when they may be sent; `held`: those that may not yet.
@@ -13,7 +13,7 @@
 pub(crate) mod batches;
 pub(crate) mod cluster_keys;
 pub(crate) mod command_writer;
-pub(crate) mod going_live;
+pub(crate) mod going_on;
 pub(crate) mod group_gate;
 pub(crate) mod held;
 pub(crate) mod hops;
@@ -21,7 +21,7 @@ pub(crate) mod hybrid;
 pub(crate) mod in_flight;
 pub(crate) mod input;
 pub(crate) mod kept;
-pub(crate) mod live_part;
+pub(crate) mod later_steps;
 pub(crate) mod preparation;
 pub(crate) mod prepared;
 pub(crate) mod replicated;
@@ -32,3 +32,5 @@ pub(crate) mod session;
 pub(crate) mod settling;
 pub(crate) mod stored_only;
 pub(crate) mod target;
+#[cfg(test)]
+mod tests;

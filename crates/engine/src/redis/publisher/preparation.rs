@@ -104,7 +104,7 @@ impl Preparation {
         if open > 0 {
             let mut state = Batch::new(stamp.text, known, open, bytes);
             state.texts = texts;
-            state.live = self.writer.take_live();
+            state.later = self.writer.take_later();
             prepared.state = Some(state);
         }
         prepared

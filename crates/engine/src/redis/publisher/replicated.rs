@@ -55,7 +55,7 @@ impl Replicas {
 
     /// Sends what was gathered.
     pub(in crate::redis) fn send(&mut self, context: &TransportContext, batch: u32, mut state: Batch) {
-        state.live = self.writer.take_live();
+        state.later = self.writer.take_later();
         if let Some(last) = self.groups.last_mut() {
             self.writer.finish(&mut last.commands);
         }

@@ -35,8 +35,8 @@ pub(in crate::redis) enum FromLink {
     HandedOver(Target, Box<HandedOver>),
     /// Its node does not let this stream be trimmed.
     MayNotTrim(usize),
-    /// Events that are stored, and are to be published on their lanes.
-    Live(Box<PreparedBatch>),
+    /// Events that are stored, and the commands of their next steps.
+    GoesOn(Box<PreparedBatch>),
     /// All links have settled what they had when targets had moved so often; for these who wait for it.
     Flushed(u64, Vec<oneshot::Sender<()>>),
     /// The link that was to a node has ended.
@@ -48,7 +48,7 @@ pub(in crate::redis) struct Redirected {
     pub(in crate::redis) from: Option<Address>,
     pub(in crate::redis) target: Target,
     pub(in crate::redis) redirect: Redirect,
-    /// If it has waited, as nodes send the target to each other: how often the target had moved before.
+    /// If the router has waited, as nodes send the target to each other or to themselves: how often the target had moved before.
     pub(in crate::redis) paused_after: Option<u64>,
 }
 
@@ -57,7 +57,7 @@ impl FromLink {
     pub(in crate::redis) fn refuse(self, context: &TransportContext) {
         match self {
             FromLink::HandedOver(_, rest) => rest.refuse(context),
-            FromLink::Live(prepared) => prepared.into_rest().refuse(context),
+            FromLink::GoesOn(prepared) => prepared.into_rest().refuse(context),
             _ => {}
         }
     }
@@ -122,9 +122,9 @@ impl Routed {
         self.written.clear();
     }
 
-    /// Has events published on their lanes, by the links of the nodes that have these.
-    pub(in crate::redis) fn publish_live(&self, prepared: PreparedBatch) {
-        let _ = self.router.send(FromLink::Live(Box::new(prepared)));
+    /// Has the next step of events done, by the links of the nodes that have what it needs.
+    pub(in crate::redis) fn go_on(&self, prepared: PreparedBatch) {
+        let _ = self.router.send(FromLink::GoesOn(Box::new(prepared)));
     }
 
     pub(in crate::redis) fn may_not_trim(&self, stream: usize) {
@@ -227,7 +227,8 @@ impl Routed {
             }
             Input::Resume(target) => {
                 if let Some(leaving) = self.kept.get_mut(&target).and_then(|kept| kept.leaving.as_mut()) {
-                    leaving.resumes = Some(now + PAUSE);
+                    // The router has waited.
+                    leaving.resumes = Some(now);
                 }
             }
             Input::Expect(target, asking) => {

@@ -93,7 +93,7 @@ pub(super) struct Router {
 }
 
 impl Router {
-    fn new(start: RouterStart) -> Router {
+    pub(super) fn new(start: RouterStart) -> Router {
         let context = &start.connector.context;
         let targets = Targets::of_client(context);
         let keeps = context.config.persistence.is_some();
@@ -236,7 +236,7 @@ impl Router {
             FromLink::MayNotTrim(stream) => self.preparation.writer.may_not_trim(stream),
             FromLink::Redirected(told) => self.redirected(told),
             FromLink::HandedOver(target, rest) => self.handed_over(target, rest),
-            FromLink::Live(prepared) => {
+            FromLink::GoesOn(prepared) => {
                 self.moves += 1; // Flushes wait for it.
                 self.distribute(*prepared);
             }
@@ -254,22 +254,28 @@ impl Router {
         if told.paused_after.is_some_and(|moves| moves != hops.moves()) {
             return;
         }
-        // Nodes may send a target to each other for as long as they learn of a slot one after the other.
-        if told.paused_after.is_none() && hops.are_many(Instant::now()) {
-            let (router, paused_after) = (self.to_router.clone(), Some(hops.moves()));
+        let has_waited = told.paused_after.is_some();
+        let (are_many, moves) = (!has_waited && hops.are_many(Instant::now()), hops.moves());
+        let view = self.start.view.clone();
+        let (to, asking) = match &told.redirect {
+            Redirect::Moved(_, to) => (view.address(to, &told_by), false),
+            Redirect::Ask(_, to) => (view.address(to, &told_by), true),
+            Redirect::TryAgain => return,
+        };
+        // Nodes may send a target to each other, or to themselves, for as long as they learn of a slot one after the other.
+        if are_many || (!has_waited && to == told_by) {
+            let router = self.to_router.clone();
             self.start.connector.tasks.spawn(async move {
                 sleep(Duration::from_millis(PAUSE)).await;
-                let _ = router.send(FromLink::Redirected(Redirected { paused_after, ..told }));
+                let _ = router.send(FromLink::Redirected(Redirected { paused_after: Some(moves), ..told }));
             });
             return;
         }
         let Redirected { from, target, redirect, .. } = told;
-        let view = self.start.view.clone();
-        let (to, asking) = match redirect {
-            Redirect::Moved(slot, to) => (view.moved(slot, &to, &told_by), false),
-            Redirect::Ask(_, to) => (view.address(&to, &told_by), true),
-            Redirect::TryAgain => return,
-        };
+        if let Redirect::Moved(slot, to) = &redirect {
+            // From now on all of the client knows it, and follows.
+            view.moved(*slot, to, &told_by);
+        }
         debug!(target, from = %told_by, %to, asking, "elsewhere");
         if to == told_by {
             self.link(from).send(Input::Resume(target));

@@ -218,7 +218,7 @@ impl Publisher {
 
     /// Hands over what was settled since the last report.
     pub(in crate::redis) fn report(&mut self) {
-        self.publish_stored();
+        self.go_on();
         self.batches.report(&*self.context.events);
         if self.batches.is_empty() {
             // The one who waits may have given up.

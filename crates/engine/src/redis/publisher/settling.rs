@@ -12,7 +12,7 @@ use crate::host::Notice;
 use crate::redis::connection::liveness::unexpected_reply;
 use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::connection::step::check_role;
-use crate::redis::publisher::going_live::publish_live;
+use crate::redis::publisher::going_on::go_on;
 use crate::redis::publisher::in_flight::{Command, EntryRef, PublishedEvent};
 use crate::redis::publisher::routed::Routed;
 use crate::redis::publisher::session::{Publisher, ROLE_INTERVAL};
@@ -357,11 +357,11 @@ impl Publisher {
         self.connected && self.unproven > 0
     }
 
-    /// With sharded pub/sub: has what was stored published, and counts what could not be.
-    pub(in crate::redis) fn publish_stored(&mut self) {
+    /// In a Cluster: has the next step done of what was stored, and counts what could not be done.
+    pub(in crate::redis) fn go_on(&mut self) {
         let Some(routed) = &self.routed else { return };
-        publish_live(&mut self.batches, routed, &self.context);
-        self.batches.unpublished.drain(..).for_each(|why| self.stored_only.add(&why));
+        go_on(&mut self.batches, routed, &self.context);
+        self.batches.not_done.drain(..).for_each(|why| self.stored_only.add(&why));
     }
 
     /// Tells of the events that were stored only, not too often.

@@ -1,10 +1,12 @@
 //! The subscriber session: keeps the server's subscriptions equal to the wanted ones, and takes messages in.
 //!
 //! - this file and `live`: the session; `input`, `outgoing`: what it is told, and the commands that it has to write
+//! - `heartbeats`: when its server is asked whether it lives, as the links of [`lanes`] ask theirs
 //! - [`hand_backs`]: the messages by which clients tell each other of entries that they have handed back
 //! - [`lanes`]: what is in its place where live events go by sharded pub/sub
 
 pub(crate) mod hand_backs;
+mod heartbeats;
 mod input;
 pub(crate) mod lanes;
 mod live;
@@ -13,18 +15,17 @@ mod outgoing;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use oxbus_model::BusError;
 use oxbus_model::routing::router::{ServerSubscription, ServerSubscriptionRef};
 use oxbus_model::routing::subscription_reconciler::{Change, SubscriptionReconciler, Verb};
 use oxbus_model::server_error;
 use oxbus_model::server_error::Action;
-use oxbus_model::{BusError, ErrorKind};
 use redis::cmd;
-use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
-use crate::redis::connection::liveness::{HEARTBEAT_LIMIT, Liveness};
 use crate::redis::connection::session::{Opened, Session};
 use crate::redis::resp::reply::{Message, Protocol, Reply, decode, message};
+use crate::redis::subscriber::heartbeats::Heartbeats;
 use crate::redis::subscriber::input::Asked;
 use crate::redis::subscriber::outgoing::{Outgoing, text};
 use crate::runtime::clock::wall_ms;
@@ -41,9 +42,6 @@ const IN_FLIGHT: usize = 2;
 /// After how long a command is sent again that the server cannot answer for now, in milliseconds.
 const POSTPONED: u64 = 200;
 
-/// The milliseconds between two heartbeats at the most where events are stored: what was missed begins late.
-const STORED_HEARTBEAT: u64 = 2_000;
-
 pub(crate) struct Subscriber {
     id: LinkId,
     context: Arc<TransportContext>,
@@ -54,14 +52,9 @@ pub(crate) struct Subscriber {
     connected: bool,
     /// Whether everything wanted has been answered since the connection was made.
     settled: bool,
-    liveness: Liveness,
-    /// When the oldest unanswered heartbeat was sent.
-    ping_sent: Option<u64>,
-    last_ping: u64,
+    heartbeats: Heartbeats,
     /// Commands whose answer may be an error, in order.
     asked: VecDeque<Asked>,
-    probes: Vec<oneshot::Sender<()>>,
-    last_read_wall: i64,
     /// Whether the health report does not know yet what is refused.
     refused_changed: bool,
     /// Whether the health report was told that subscriptions wait for an answer.
@@ -79,7 +72,7 @@ impl Subscriber {
         Subscriber {
             id,
             stores: !context.config.streams.is_empty(),
-            liveness: Liveness::new(context.config.redis.heartbeat),
+            heartbeats: Heartbeats::new(context.config.redis.heartbeat),
             hand_backs: hand_backs::subscription(&context.channels),
             context,
             wanted: SubscriptionReconciler::new(),
@@ -87,11 +80,7 @@ impl Subscriber {
             outgoing: Outgoing::default(),
             connected: false,
             settled: false,
-            ping_sent: None,
-            last_ping: 0,
             asked: VecDeque::new(),
-            probes: Vec::new(),
-            last_read_wall: 0,
             refused_changed: false,
             pending: false,
             deaf_since: HashMap::new(),
@@ -99,18 +88,13 @@ impl Subscriber {
     }
 
     fn ping(&mut self, now: u64) {
-        self.outgoing.append(&cmd("PING"));
+        self.heartbeats.send(&mut self.outgoing, now);
         self.asked.push_back(Asked::Ping(now));
-        self.ping_sent.get_or_insert(now);
-        self.last_ping = now;
     }
 
-    /// When the next heartbeat is due.
-    fn next_ping(&self) -> u64 {
-        let idle = self.liveness.heartbeat_at();
-        // Also under load: the answer to a heartbeat tells what has come.
-        let is_live = || self.events_wanted().next().is_some();
-        if self.stores && is_live() { idle.min(self.last_ping + STORED_HEARTBEAT) } else { idle }
+    /// Whether heartbeats are also sent under load.
+    fn is_steady(&self) -> bool {
+        self.stores && self.events_wanted().next().is_some()
     }
 
     /// Sends what the wanted wants next.
@@ -204,8 +188,7 @@ impl Subscriber {
             self.continuity(ContinuityChange::Heartbeat { sent: *sent, now });
             self.asked.pop_front();
         }
-        self.ping_sent = None;
-        self.probes.drain(..).for_each(|probe| _ = probe.send(()));
+        self.heartbeats.answered();
     }
 
     fn confirmed(&mut self, verb: Verb, name: &[u8], now: u64) {
@@ -303,7 +286,7 @@ impl Session for Subscriber {
             }
             Input::Probe(probe) => {
                 if self.connected {
-                    self.probes.push(probe);
+                    self.heartbeats.probe(probe);
                     self.ping(now);
                 }
             }
@@ -314,9 +297,7 @@ impl Session for Subscriber {
         self.protocol = opened.protocol;
         self.connected = true;
         self.settled = false;
-        self.liveness.read(now);
-        self.last_read_wall = wall_ms();
-        self.last_ping = now;
+        self.heartbeats.opened(now);
         self.continuity(ContinuityChange::Opened { now });
     }
 
@@ -332,8 +313,7 @@ impl Session for Subscriber {
     }
 
     fn received(&mut self, buffer: &[u8], now: u64) -> Result<usize, BusError> {
-        self.liveness.read(now);
-        self.last_read_wall = wall_ms();
+        self.heartbeats.read(now);
         self.context.events.link_alive(&self.id, now);
         let mut taken = 0;
         loop {
@@ -353,35 +333,26 @@ impl Session for Subscriber {
         if !self.connected {
             return None;
         }
-        let heartbeat = match self.ping_sent {
-            Some(sent) => self.liveness.answer_by(sent, HEARTBEAT_LIMIT),
-            None => self.next_ping(),
-        };
+        let heartbeat = self.heartbeats.next_check(self.is_steady());
         Some(self.wanted.next_retry().map_or(heartbeat, |retry| retry.min(heartbeat)))
     }
 
     fn tick(&mut self, now: u64) -> Result<(), BusError> {
-        match self.ping_sent {
-            Some(sent) if now >= self.liveness.answer_by(sent, HEARTBEAT_LIMIT) => {
-                let message = format!("no answer to a heartbeat within {HEARTBEAT_LIMIT} ms");
-                Err(BusError::new(ErrorKind::ConnectionLost, message))
-            }
-            None if self.connected && now >= self.next_ping() => {
-                self.ping(now);
-                Ok(())
-            }
-            _ => Ok(()),
+        if self.connected && self.heartbeats.is_due(self.is_steady(), now)? {
+            self.ping(now);
         }
+        Ok(())
     }
 
     fn closed(&mut self, _error: &BusError) {
         if self.connected && self.wanted.confirmed_count() > 0 {
             let wanted = self.events_wanted();
             let confirmed = wanted.filter(|wanted| self.wanted.is_confirmed(wanted));
+            let (last_read, last_read_unix) = self.heartbeats.last_read();
             self.continuity(ContinuityChange::Interrupted {
                 server_subscriptions: confirmed.cloned().collect(),
-                last_read: self.liveness.last_read(),
-                last_read_unix: self.last_read_wall,
+                last_read,
+                last_read_unix,
             });
         }
         if self.wanted.is_confirmed(&self.hand_backs) {
@@ -389,9 +360,8 @@ impl Session for Subscriber {
         }
         self.connected = false;
         self.settled = false;
-        self.ping_sent = None;
+        self.heartbeats.closed();
         self.asked.clear();
-        self.probes.clear();
         self.outgoing.bytes.clear();
         self.wanted.disconnected();
     }

@@ -4,13 +4,18 @@
 //! - `one_server`: one server that serves all slots, by its address.
 //! - `questions`: those that several masters are asked.
 //! - `sharded`: live events on lanes.
+//! - `keeping`: events that a stream stores, and that are kept by their id in another slot.
+//! - `partition`: a master that clients cannot reach; `proxied`: the proxies for that.
 //! - `moving`: slots move; `redirected`: what a node refuses meanwhile; `failover`: masters are replaced; `demoted`: what links to them do then; `membership`: nodes come, go, and are called otherwise.
 
 mod demoted;
 mod failover;
+mod keeping;
 mod membership;
 mod moving;
 mod one_server;
+mod partition;
+mod proxied;
 mod questions;
 mod redirected;
 mod sharded;

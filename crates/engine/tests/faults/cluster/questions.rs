@@ -187,3 +187,53 @@ async fn a_master_that_does_not_answer_is_named_within_one_timeout() {
     bus.disconnect().await;
     observer.disconnect().await;
 }
+
+/// Dead letters are moved back, and what was left alone is recovered, on the masters that answer; the error says which one does
+/// not, and how much was done.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_done_on_several_masters_is_done_on_those_that_answer() {
+    let set = three_masters().await;
+    let (first, _) = first_and_others(&set);
+    let (bus, observer) = clients(&set, config(&set, 1_500).await).await;
+    observer.disconnect().await;
+    let (silent, address) = (STREAMS[stream_on(&set, first).await].0, first.addr().to_string());
+    for (stream, _) in STREAMS {
+        let node = set.master_of_key(stream).await;
+        let letters = format!("{{{stream}}}:dlq");
+        let fields = ["dlq-stream", stream, "dlq-group", "workers", "eventId", "x", "eventType", "o.a"];
+        let add = [&["XADD", &letters, "*"], &fields[..]].concat();
+        node.command(&add).await;
+        node.command(&["XGROUP", "CREATE", stream, "workers", "0"]).await;
+        let read = ["XREADGROUP", "GROUP", "workers", "gone", "STREAMS", stream, ">"];
+        let read = node.command(&read).await;
+        let id = read.items()[0].items()[1].items()[0].items()[0].text();
+        // As if it had been left alone for an hour.
+        node.command(&["XCLAIM", stream, "workers", "gone", "0", &id, "IDLE", "3600000"]).await;
+    }
+    let holder = async |stream: &str| {
+        let node = set.on(set.master_of_key(stream).await.port());
+        let pending = node.command(&["XPENDING", stream, "workers", "-", "+", "9"]).await;
+        pending.items()[0].items()[1].text()
+    };
+    set.freeze(first);
+    for (question, args, done) in [
+        ("deadLetters.replayAll", json!({ "to": "stream" }), "(after 2 were replayed)"),
+        ("streams.recover", json!({}), "(after 2 were claimed)"),
+    ] {
+        let (answer, took) = timed(bus.request(question, args)).await;
+        let error = answer.expect_err("a master is silent");
+        assert!(error.message.contains(&address), "{question}: {error}");
+        assert!(error.message.ends_with(done), "{question}: {error}");
+        assert_between(took, 0, 1_500);
+    }
+    set.thaw(first);
+    let again = || async { bus.request("deadLetters.replayAll", json!({ "to": "stream" })).await };
+    eventually(PATIENCE, "the master answers again", || async { again().await.is_ok() }).await;
+    assert_eq!(bus.request("deadLetters.count", json!({})).await.unwrap(), json!(0));
+    for (stream, _) in STREAMS.into_iter().filter(|(stream, _)| *stream != silent) {
+        assert_ne!(holder(stream).await, "gone", "{stream}");
+    }
+    let recovered = bus.request("streams.recover", json!({})).await.unwrap();
+    assert_eq!(recovered["claimed"], json!(1), "{recovered}");
+    bus.disconnect().await;
+}

@@ -132,6 +132,36 @@ async fn the_last_slot_leaves_a_node_and_all_is_answered() {
     publisher.disconnect().await;
 }
 
+/// The old node says that it does not know a script when the slot has left it: the new one runs it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_script_that_a_node_did_not_know_is_run_by_the_next_one() {
+    let set = ClusterSet::builder().replicas(0).start().await;
+    let (slot, from, to) = of_orders(&set).await;
+    let proxy = FaultProxy::start(from.addr()).await;
+    let mut config = of_set(&set);
+    config["redis"]["cluster"]["addressMap"] = json!({ from.addr().to_string(): proxy.addr().to_string() });
+    config["redis"]["commandTimeout"] = json!(30_000);
+    config["redis"]["heartbeat"] = json!(30_000);
+    let publisher = ready(config).await;
+    publisher.publish_with("o.a", 0, json!({ "id": "first" })).await.unwrap();
+    let link = proxy.wait_for_connection("first").await;
+    from.command(&["SCRIPT", "FLUSH"]).await;
+    proxy.freeze_replies(link);
+    let publishing = publisher.start_publish(&[Record::new("o.a", 1).with(json!({ "timeout": 10_000 }))]);
+    let is_refused = || async { refusals(from, "NOSCRIPT").await >= 1 };
+    eventually(PATIENCE, "the node does not know the script", is_refused).await;
+    set.move_slot(slot, to).await;
+    // A question shows the client where the stream is; the next publish finds its router there.
+    publisher.request("streams.exists", json!({ "name": "orders" })).await.unwrap();
+    publisher.publish("m.a", 1).await.unwrap();
+    proxy.thaw(link);
+    for published in publishing.results().await {
+        published.unwrap();
+    }
+    assert_eq!(to.command(&["XLEN", "orders"]).await.int(), 2);
+    publisher.disconnect().await;
+}
+
 /// Options of an event that is stored once.
 fn once(n: u32) -> Value {
     json!({ "id": n.to_string(), "deduplicate": true, "timeout": 20_000 })

@@ -2,12 +2,15 @@
 //! the lanes that it needs, each at the master that has its slot. Patterns are matched here.
 //!
 //! - this file: the hub, which takes the place of the one subscriber; it has a link to each master that has lanes
-//! - `session`: such a link; `routes`: for which server subscriptions a message is
+//! - `session`: such a link; `node_link`: what is known of it; `routes`: for which server subscriptions a message is
 //!
 //! See `docs/design/cluster.md`.
 
+mod node_link;
 mod routes;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -33,6 +36,7 @@ use crate::runtime::joined::join_all;
 use crate::runtime::panics::catch_panic;
 use crate::transport::events::{ContinuityChange, Refused};
 use crate::transport::link_id::LinkId;
+use node_link::NodeLink;
 use routes::LaneRoutes;
 use session::{FromNode, LaneInput, LaneSession, LastRead, Shared};
 
@@ -47,26 +51,16 @@ pub(in crate::redis) fn start(
     Handle::of_task(&tasks, |inputs| LaneHub::new(connector, view, lanes).run(inputs))
 }
 
-/// The link of a node, and what is known of it.
-struct NodeLink {
-    handle: Handle<LaneInput>,
-    connected: bool,
-    /// When the last heartbeat was sent that was answered, or the connection was made.
-    sound: u64,
-    /// What the link was told last of lanes that the node refuses; `None` while not all is answered.
-    settled: Option<Vec<ServerSubscription>>,
-    /// Whether it was reported that lanes wait for an answer.
-    pending: bool,
-}
-
 struct LaneHub {
     connector: Connector,
     view: Arc<ClusterView>,
     known: watch::Receiver<Known>,
     shared: Shared,
-    from_nodes: UnboundedReceiver<(Address, FromNode)>,
+    from_nodes: UnboundedReceiver<(Address, u64, FromNode)>,
     reconciler: LaneReconciler,
     nodes: HashMap<Address, NodeLink>,
+    /// How many links there were.
+    made: u64,
     hand_backs: ServerSubscription,
     /// The link for messages about entries that others hand back, which a script publishes: it cannot reach a lane.
     hand_backs_link: Option<Handle<Input>>,
@@ -89,6 +83,7 @@ impl LaneHub {
             from_nodes,
             reconciler: LaneReconciler::new(lanes),
             nodes: HashMap::new(),
+            made: 0,
             hand_backs_link: None,
             deaf_since: HashMap::new(),
             is_up: false,
@@ -114,7 +109,7 @@ impl LaneHub {
             let retry = clock.instant(self.reconciler.next_retry().unwrap_or(u64::MAX));
             tokio::select! {
                 biased;
-                Some((node, told)) = self.from_nodes.recv() => self.told(&node, told),
+                Some((node, number, told)) = self.from_nodes.recv() => self.told(&node, number, told),
                 Ok(()) = self.known.changed() => self.follow(),
                 input = inputs.next() => match input {
                     Some(input) => self.input(input),
@@ -123,8 +118,8 @@ impl LaneHub {
                 () = sleep_until(retry) => {}
             }
             // What has come meanwhile is taken together, so that what is told is settled once.
-            while let Ok((node, told)) = self.from_nodes.try_recv() {
-                self.told(&node, told);
+            while let Ok((node, number, told)) = self.from_nodes.try_recv() {
+                self.told(&node, number, told);
             }
         }
     }
@@ -180,6 +175,10 @@ impl LaneHub {
 
     /// Has all nodes that are connected answer a heartbeat.
     fn probe(&self, probe: oneshot::Sender<()>) {
+        if self.nodes.is_empty() {
+            // A client that wants no lane has nothing to hear from anybody.
+            self.shared.context.events.link_alive(&LinkId::Subscriber, self.now());
+        }
         let mut waiting = Vec::new();
         for link in self.nodes.values() {
             let (sender, answered) = oneshot::channel();
@@ -208,9 +207,19 @@ impl LaneHub {
         }
     }
 
-    fn told(&mut self, node: &Address, told: FromNode) {
-        let Some(link) = self.nodes.get_mut(node) else { return };
+    fn told(&mut self, node: &Address, number: u64, told: FromNode) {
+        let link = match self.nodes.get_mut(node) {
+            Some(link) if link.number == number => link,
+            // What is known of the node is that of its present link.
+            Some(_) => return,
+            None => {
+                let is_over = matches!(told, FromNode::Ended);
+                is_over.then(|| self.shared.context.events.link_gone(&LinkId::Subscriber.at(node)));
+                return;
+            }
+        };
         match told {
+            FromNode::Ended => {}
             FromNode::Opened(now) => {
                 (link.connected, link.sound, link.settled) = (true, now, None);
                 if self.nodes.values().filter(|link| link.connected).count() == 1 {
@@ -333,13 +342,10 @@ impl LaneHub {
     }
 
     fn connect(&mut self, node: Address) {
-        let LaneHub { nodes, connector, shared, .. } = self;
-        nodes.entry(node).or_insert_with_key(|node| NodeLink {
-            handle: connector.start(LaneSession::new(node.clone(), shared.clone())),
-            connected: false,
-            sound: 0,
-            settled: None,
-            pending: false,
+        let LaneHub { nodes, made, connector, shared, .. } = self;
+        nodes.entry(node).or_insert_with_key(|node| {
+            *made += 1;
+            NodeLink::new(connector.start(LaneSession::new(node.clone(), *made, shared.clone())), *made)
         });
     }
 
@@ -370,10 +376,11 @@ impl LaneHub {
             self.nodes.keys().filter(|node| !self.reconciler.uses(node)).cloned().collect();
         for node in unused {
             let Some(link) = self.nodes.remove(&node) else { continue };
-            let context = self.shared.context.clone();
+            let hub = self.shared.hub.clone();
             self.connector.tasks.spawn(async move {
                 let _ = link.handle.end().await;
-                context.events.link_gone(&LinkId::Subscriber.at(&node));
+                // The hub may have ended by now.
+                let _ = hub.send((node, link.number, FromNode::Ended));
             });
         }
     }

@@ -13,14 +13,12 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 use super::routes::{KnownRoutes, LaneRoutes};
-use crate::redis::connection::liveness::{HEARTBEAT_LIMIT, Liveness};
 use crate::redis::connection::session::{Opened, Session};
 use crate::redis::connection::step::check_role;
 use crate::redis::resp::lane_message::lane_message;
 use crate::redis::resp::reply::{Protocol, Reply, decode};
-use crate::redis::subscriber::STORED_HEARTBEAT;
+use crate::redis::subscriber::heartbeats::Heartbeats;
 use crate::redis::subscriber::outgoing::Outgoing;
-use crate::runtime::clock::wall_ms;
 use crate::transport::context::TransportContext;
 use crate::transport::link_id::LinkId;
 
@@ -47,6 +45,8 @@ pub(super) enum FromNode {
     Heartbeat(u64),
     /// The connection is gone, or could not be made, and why. When it was there, the last bytes came then.
     Closed(Option<LastRead>, BusError),
+    /// The link has ended, as no lane needs the node.
+    Ended,
 }
 
 /// When bytes came last: on the client's clock, and as Unix milliseconds.
@@ -72,7 +72,8 @@ pub(super) struct Shared {
     pub(super) context: Arc<TransportContext>,
     pub(super) lanes: Arc<Lanes>,
     pub(super) routes: Arc<LaneRoutes>,
-    pub(super) hub: UnboundedSender<(Address, FromNode)>,
+    /// Each link tells with its node and its number, as there may be another link to the node meanwhile.
+    pub(super) hub: UnboundedSender<(Address, u64, FromNode)>,
 }
 
 impl Shared {
@@ -85,6 +86,7 @@ impl Shared {
 pub(super) struct LaneSession {
     id: LinkId,
     node: Address,
+    number: u64,
     shared: Shared,
     routes: KnownRoutes,
     protocol: Protocol,
@@ -92,13 +94,8 @@ pub(super) struct LaneSession {
     connected: bool,
     /// Whether the link was reported as up since the connection was made.
     is_up: bool,
-    liveness: Liveness,
-    last_read_wall: i64,
-    /// When the oldest unanswered heartbeat was sent.
-    ping_sent: Option<u64>,
-    last_ping: u64,
+    heartbeats: Heartbeats,
     asked: VecDeque<Asked>,
-    probes: Vec<oneshot::Sender<()>>,
     /// Whether `ROLE` may be asked.
     asks_role: bool,
     /// Whether events are stored, so that what was missed can be read from streams.
@@ -106,48 +103,39 @@ pub(super) struct LaneSession {
 }
 
 impl LaneSession {
-    pub(super) fn new(node: Address, shared: Shared) -> LaneSession {
+    /// `number` tells it from other links of the hub.
+    pub(super) fn new(node: Address, number: u64, shared: Shared) -> LaneSession {
         let config = &shared.context.config;
         LaneSession {
             id: LinkId::Subscriber.at(&node),
             node,
+            number,
             stores: !config.streams.is_empty(),
-            liveness: Liveness::new(config.redis.heartbeat),
+            heartbeats: Heartbeats::new(config.redis.heartbeat),
             routes: KnownRoutes::new(shared.routes.clone()),
             shared,
             protocol: Protocol::Resp3,
             outgoing: Outgoing::default(),
             connected: false,
             is_up: false,
-            last_read_wall: 0,
-            ping_sent: None,
-            last_ping: 0,
             asked: VecDeque::new(),
-            probes: Vec::new(),
             asks_role: true,
         }
     }
 
     fn tell(&self, told: FromNode) {
         // The hub ends its links before itself.
-        let _ = self.shared.hub.send((self.node.clone(), told));
+        let _ = self.shared.hub.send((self.node.clone(), self.number, told));
     }
 
     fn last_read(&self) -> LastRead {
-        LastRead { at: self.liveness.last_read(), unix: self.last_read_wall }
+        let (at, unix) = self.heartbeats.last_read();
+        LastRead { at, unix }
     }
 
     fn ping(&mut self, now: u64) {
-        self.outgoing.append(&cmd("PING"));
+        self.heartbeats.send(&mut self.outgoing, now);
         self.asked.push_back(Asked::Ping(now));
-        self.ping_sent.get_or_insert(now);
-        self.last_ping = now;
-    }
-
-    /// When the next heartbeat is due. Also under load: the answer tells what has come.
-    fn next_ping(&self) -> u64 {
-        let idle = self.liveness.heartbeat_at();
-        if self.stores { idle.min(self.last_ping + STORED_HEARTBEAT) } else { idle }
     }
 
     fn pong(&mut self) {
@@ -155,9 +143,7 @@ impl LaneSession {
             self.tell(FromNode::Heartbeat(*sent));
             self.asked.pop_front();
         }
-        self.ping_sent = None;
-        // An asker may have given up.
-        self.probes.drain(..).for_each(|probe| _ = probe.send(()));
+        self.heartbeats.answered();
     }
 
     /// One reply that is not a message: a confirmation, or the answer to a command.
@@ -288,7 +274,7 @@ impl Session for LaneSession {
                 self.shared.context.events.subscriptions_refused(&self.id, &refused);
             }
             LaneInput::Probe(probe) => {
-                self.probes.push(probe);
+                self.heartbeats.probe(probe);
                 self.ping(now);
             }
         }
@@ -299,9 +285,7 @@ impl Session for LaneSession {
         // RESP2 has no way to ask while something is subscribed.
         self.asks_role = opened.role_known && opened.protocol == Protocol::Resp3;
         (self.connected, self.is_up) = (true, false);
-        self.liveness.read(now);
-        self.last_read_wall = wall_ms();
-        self.last_ping = now;
+        self.heartbeats.opened(now);
         self.tell(FromNode::Opened(now));
     }
 
@@ -314,8 +298,7 @@ impl Session for LaneSession {
     }
 
     fn received(&mut self, buffer: &[u8], now: u64) -> Result<usize, BusError> {
-        self.liveness.read(now);
-        self.last_read_wall = wall_ms();
+        self.heartbeats.read(now);
         self.shared.context.events.link_alive(&self.id, now);
         let mut taken = 0;
         loop {
@@ -332,20 +315,12 @@ impl Session for LaneSession {
     }
 
     fn deadline(&self) -> Option<u64> {
-        self.connected.then(|| match self.ping_sent {
-            Some(sent) => self.liveness.answer_by(sent, HEARTBEAT_LIMIT),
-            None => self.next_ping(),
-        })
+        self.connected.then(|| self.heartbeats.next_check(self.stores))
     }
 
     fn tick(&mut self, now: u64) -> Result<(), BusError> {
-        match self.ping_sent {
-            Some(sent) if now >= self.liveness.answer_by(sent, HEARTBEAT_LIMIT) => {
-                let message = format!("no answer to a heartbeat within {HEARTBEAT_LIMIT} ms");
-                return Err(BusError::new(ErrorKind::ConnectionLost, message));
-            }
-            None if self.connected && now >= self.next_ping() => self.ping(now),
-            _ => {}
+        if self.connected && self.heartbeats.is_due(self.stores, now)? {
+            self.ping(now);
         }
         Ok(())
     }
@@ -354,9 +329,8 @@ impl Session for LaneSession {
         let last_read = std::mem::replace(&mut self.connected, false).then(|| self.last_read());
         self.tell(FromNode::Closed(last_read, error.clone()));
         self.is_up = false;
-        self.ping_sent = None;
+        self.heartbeats.closed();
         self.asked.clear();
-        self.probes.clear();
         self.outgoing.bytes.clear();
     }
 

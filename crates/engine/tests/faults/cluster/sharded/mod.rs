@@ -1,9 +1,10 @@
 //! Live events on lanes, by sharded pub/sub.
 //!
 //! - this file: what goes where, and who is refused; `moving`: lanes whose slots move; `failover`: lanes whose masters are
-//!   replaced; `storing`: events that are stored, and then published.
+//!   replaced; `storing`: events that are stored, and then published; `hybrid`: clients that reach their own handlers.
 
 mod failover;
+mod hybrid;
 mod moving;
 mod storing;
 
@@ -24,7 +25,7 @@ fn sharded(set: &ClusterSet) -> Value {
 }
 
 /// The cluster, if its servers have sharded pub/sub. Those that are too old have the client refused, which each test then shows.
-async fn able(set: ClusterSet) -> Option<ClusterSet> {
+pub(super) async fn able(set: ClusterSet) -> Option<ClusterSet> {
     let version = set.nodes()[0].info("server").await["redis_version"].clone();
     if !version.starts_with("6.") {
         return Some(set);

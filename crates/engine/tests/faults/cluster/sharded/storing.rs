@@ -42,10 +42,17 @@ async fn what_is_stored_is_published_behind_it() {
     assert_eq!(publisher.publish_with("o.a", 3, replicated).await.unwrap().receivers, 1);
     let kept = ready(with(sharded(&set), json!({ "streams": [], "persistence": {} }))).await;
     assert_eq!(kept.publish_with("o.a", 4, json!({ "id": "kept" })).await.unwrap().receivers, 1);
-    live.wait_for(4).await;
-    group.wait_for(3).await;
-    assert_eq!(live.ids(), ["plain", "once", "replicated", "kept"]);
-    for bus in [kept, publisher, bus] {
+    // Three steps.
+    let both = ready(with(sharded(&set), json!({ "persistence": {} }))).await;
+    assert_eq!(both.publish_with("o.a", 5, json!({ "id": "both" })).await.unwrap().receivers, 1);
+    for id in ["kept", "both"] {
+        let event = both.request("getEvent", json!({ "id": id })).await.unwrap();
+        assert!(event.to_string().contains(id), "{event}");
+    }
+    live.wait_for(5).await;
+    group.wait_for(4).await;
+    assert_eq!(live.ids(), ["plain", "once", "replicated", "kept", "both"]);
+    for bus in [both, kept, publisher, bus] {
         bus.disconnect().await;
     }
 }
