@@ -4,6 +4,11 @@ import type { EventBusClient as Client, RedisConfig } from '../../index';
 import { EventBusClient, NonRetryableError } from '../../index.js';
 import { eventually } from './eventually';
 
+/** The guide shows it, so it is the same wherever the tests run. */
+const STACK = `NonRetryableError: no such account
+    at chargeAccount (/app/billing.js:41:11)
+    at handle (/app/billing.js:17:9)`;
+
 export class Shop {
   readonly bus: Client;
 
@@ -33,7 +38,11 @@ export class Shop {
   }
 
   handle(data: { account?: string }): void {
-    if (this.isBroken && data.account === undefined) throw new NonRetryableError('no such account');
+    if (this.isBroken && data.account === undefined) {
+      const error = new NonRetryableError('no such account');
+      error.stack = STACK;
+      throw error;
+    }
     this.handled += 1;
   }
 
