@@ -164,6 +164,12 @@ describe('dead letters', () => {
     const replayed = await run('dlq', 'replay', '--all', '--group', 'billing', '--yes', '--json');
     expect(rows(replayed)).toEqual([{ replayed: 3, failed: 0, of: 3 }]);
     await eventually(async () => expect(await shop.bus.deadLetters.count('orders')).toBe(3));
+    const chosen = ['dlq', 'replay', '--all', '--yes', '--json', '--reason'];
+    expect(rows(await run(...chosen, 'crashed'))).toEqual([{ replayed: 0, failed: 0, of: 0 }]);
+    expect(rows(await run(...chosen, 'not-retryable'))).toEqual([
+      { replayed: 3, failed: 0, of: 3 },
+    ]);
+    await eventually(async () => expect(await shop.bus.deadLetters.count('orders')).toBe(3));
     expect(rows(await run('dlq', 'purge', 'orders', '--yes', '--json'))).toEqual([
       { removed: 3, of: 3 },
     ]);
@@ -218,7 +224,7 @@ describe('changing', () => {
 
   test('bench leaves nothing behind', async () => {
     const before = await server.command('DBSIZE');
-    const ended = await run('bench', '--seconds', '1', '--json');
+    const ended = await run('bench', '--seconds', '0.1', '--json');
     expect(rows(ended)).toEqual([
       {
         bytes: 200,
@@ -400,7 +406,7 @@ describe('help and completion', () => {
     };
     expect(await complete('st')).toEqual(['streams']);
     expect(await complete('dlq', '')).toEqual(['list', 'show', 'replay', 'remove', 'purge']);
-    expect(await complete('dlq', 'replay', '--or')).toEqual(['--ordered']);
+    expect(await complete('dlq', 'replay', '--re')).toEqual(['--reason', '--redis']);
     expect(await complete('tail', '--gr')).toEqual(['--group']);
     expect(await complete('groups', '--wa')).toEqual(['--watch']);
   });

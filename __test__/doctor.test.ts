@@ -28,7 +28,7 @@ async function examine(
   url = server.url,
 ) {
   const bus = new EventBusClient({ redis: url, observe: true, logLevel: 'silent' });
-  const looked = bus.doctor({ duration: 300, ...options });
+  const looked = bus.doctor({ duration: 200, ...options });
   let isOver = false;
   const ended = looked.finally(() => {
     isOver = true;
@@ -159,7 +159,7 @@ test('a flood ends the listening, and is told', async () => {
 });
 
 test('on the command line: findings, the configuration as code, and the exit code', async () => {
-  const ended = await cli(server.url, ['doctor', '--seconds', '1']);
+  const ended = await cli(server.url, ['doctor', '--seconds', '0.2']);
   expect(ended.code).toBe(20);
   expect(ended.out).toMatch(
     /^error +GROUP_WITHOUT_CONSUMERS {2}no living consumer reads the group mailing/m,
@@ -167,7 +167,7 @@ test('on the command line: findings, the configuration as code, and the exit cod
   expect(ended.out).toContain(
     "{ name: 'orders', events: 'order.*', consumerGroups: ['billing', 'mailing'] },",
   );
-  const told = rows(await cli(server.url, ['doctor', '--seconds', '1', '--json', '-q']));
+  const told = rows(await cli(server.url, ['doctor', '--seconds', '0.2', '--json', '-q']));
   expect(told.at(-1)).toMatchObject({ worst: 'error', config: expect.any(Object) });
 });
 

@@ -8,8 +8,10 @@ import type { Given } from './given';
 import { lettersOf } from './letters';
 import type { Session } from './session';
 
-/** So many are moved at once: the server gets them in one go, and the order among them is kept but for a few. */
-const AT_ONCE = 500;
+/** So many are moved between two looks at how far it is; with a group those of others are read past each time. */
+const [STEP, STEP_OF_GROUP] = [2000, 10_000];
+/** So many are moved at once that are chosen one by one. */
+const AT_ONCE = 50;
 
 type Target = 'group' | 'stream';
 
@@ -25,7 +27,6 @@ export const dlqReplay: Command = {
     reason: { value: 'name', text: 'with --all: those of a reason' },
     limit: { value: 'n', short: 'n', text: 'with --all: the oldest so many' },
     to: { value: 'whom', text: "'group', which failed (default), or 'stream': all groups" },
-    ordered: { text: 'with --all: strictly one after the other, which is slower' },
     ...YES,
   },
   examples: [
@@ -84,30 +85,81 @@ async function replayAll(session: Session, given: Given, to: Target): Promise<nu
     await confirmed(session, given, `move ${total} dead letters back, to ${whom}`);
   }
   const progress = new Progress(session, 'replaying', total);
-  let [replayed, failed, looked] = [0, 0, 0];
-  let reasonOf: unknown;
-  const move = async (id: string) => {
-    try {
-      if ((await bus.deadLetters.replay(id, { to })) !== null) replayed += 1;
-    } catch (error) {
-      failed += 1;
-      reasonOf ??= error;
-    }
-  };
-  const each = flags.has('ordered') ? 1 : AT_ONCE;
-  // Those that fail again come behind the ones that are counted here, and are not moved a second time.
-  for await (const page of lettersOf(session, { ...wanted, limit: total })) {
-    for (let at = 0; at < page.length && !session.signal.aborted; at += each) {
-      await Promise.all(page.slice(at, at + each).map(({ id }) => move(id)));
-      looked += Math.min(each, page.length - at);
-      progress.at(looked);
-    }
-  }
+  const moved =
+    reason === undefined
+      ? await inOrder(session, { stream, group }, to, total, progress)
+      : await oneByOne(session, wanted, to, total, progress);
   progress.end();
+  const { replayed, failed, failure } = moved;
   if (terminal.json) terminal.row({ replayed, failed, of: total });
   else terminal.line(`${replayed} of ${total} replayed${failed > 0 ? `, ${failed} failed` : ''}`);
-  if (reasonOf !== undefined) throw failureOf(reasonOf);
+  if (failure !== undefined) throw failureOf(failure);
   return session.signal.aborted ? EXIT.interrupted : undefined;
+}
+
+interface Moved {
+  replayed: number;
+  failed: number;
+  /** Why one could not be moved. */
+  failure: unknown;
+}
+
+/** The oldest first, no more than there were when it began: those that fail again are behind them. */
+async function inOrder(
+  session: Session,
+  { stream, group }: { stream: string | undefined; group: string | undefined },
+  to: Target,
+  total: number,
+  progress: Progress,
+): Promise<Moved> {
+  const bus = await session.observer();
+  const step = group === undefined ? STEP : STEP_OF_GROUP;
+  const query = {
+    to,
+    ...(stream !== undefined && { stream }),
+    ...(group !== undefined && { group }),
+  };
+  const moved: Moved = { replayed: 0, failed: 0, failure: undefined };
+  while (moved.replayed < total && !session.signal.aborted) {
+    const limit = Math.min(step, total - moved.replayed);
+    try {
+      const count = await bus.deadLetters.replayAll({ ...query, limit });
+      if (count === 0) break;
+      moved.replayed += count;
+    } catch (error) {
+      moved.failure = error;
+      break;
+    }
+    progress.at(moved.replayed);
+  }
+  return moved;
+}
+
+/** Those that a reason chooses, which the engine does not choose by. */
+async function oneByOne(
+  session: Session,
+  wanted: Parameters<typeof lettersOf>[1],
+  to: Target,
+  total: number,
+  progress: Progress,
+): Promise<Moved> {
+  const bus = await session.observer();
+  const moved: Moved = { replayed: 0, failed: 0, failure: undefined };
+  const move = async (id: string) => {
+    try {
+      if ((await bus.deadLetters.replay(id, { to })) !== null) moved.replayed += 1;
+    } catch (error) {
+      moved.failed += 1;
+      moved.failure ??= error;
+    }
+  };
+  for await (const page of lettersOf(session, { ...wanted, limit: total })) {
+    for (let at = 0; at < page.length && !session.signal.aborted; at += AT_ONCE) {
+      await Promise.all(page.slice(at, at + AT_ONCE).map(({ id }) => move(id)));
+      progress.at(moved.replayed + moved.failed);
+    }
+  }
+  return moved;
 }
 
 async function counted(session: Session, wanted: Parameters<typeof lettersOf>[1]): Promise<number> {

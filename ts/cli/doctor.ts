@@ -4,7 +4,7 @@ import type { DoctorFinding } from '../../index';
 import { configCode } from '../doctor/proposal';
 import type { Command } from './command';
 import { EXIT } from './failure';
-import { countOf } from './flags';
+import { countOf, secondsOf } from './flags';
 import { shown } from './table';
 
 const SECONDS = 3;
@@ -15,7 +15,10 @@ export const doctor: Command = {
   summary: 'looks at a running bus for some seconds, changes nothing, and says what to do',
   count: [0, 0],
   flags: {
-    seconds: { value: 'n', text: `how long live events are listened to, 1–60; default ${SECONDS}` },
+    seconds: {
+      value: 'n',
+      text: `how long live events are listened to, 0.1–60; default ${SECONDS}`,
+    },
     scan: { text: 'also look for streams that nobody has registered, at 100 000 keys at the most' },
     'sample-bytes': {
       value: 'n',
@@ -41,10 +44,10 @@ export const doctor: Command = {
       logger: false,
       serviceName: 'oxbus-cli',
     });
-    const seconds = countOf('seconds', flags.text('seconds')) ?? SECONDS;
-    terminal.note(`looking for ${seconds} s`);
+    const duration = secondsOf(flags.text('seconds'), SECONDS);
+    terminal.note(`looking for ${duration / 1000} s`);
     const report = await bus.doctor({
-      duration: seconds * 1000,
+      duration,
       scan: flags.has('scan'),
       sampleBytes: countOf('sample-bytes', flags.text('sample-bytes')),
       user: flags.text('user'),

@@ -32,6 +32,13 @@ export const YES: Readonly<Record<string, Flag>> = {
   yes: { short: 'y', text: 'do not ask' },
 };
 
+/** A number of seconds, in ms. */
+export function secondsOf(text: string | undefined, standard: number): number {
+  const value = Number(text ?? standard);
+  if (value >= 0.1 && value <= 60) return Math.round(value * 1000);
+  throw usage(`--seconds: must be a number from 0.1 to 60, not '${text}'`);
+}
+
 const UNITS: Readonly<Record<string, number>> = {
   ms: 1,
   s: 1000,
