@@ -1682,6 +1682,17 @@ export interface EventBusClient<
   healthCheck(): Promise<HealthReport>;
 
   /**
+   * Looks at the running bus for some seconds, by connections of its own, and changes nothing: which formats are on which
+   * channels and in which streams and which `wire` reads them, groups without living consumers, types that groups wait for
+   * and nobody stores, the settings and the clocks of the servers, missing rights. It works with a user that may only read, and says what it
+   * could not see. `KEYS` and `MONITOR` are never used. It hears everything that is published, which is work for a busy server: `sampleBytes` ends it.
+   *
+   * Rejects with `INVALID_OPTIONS`, with `INVALID_CONFIG` in memory mode, and with `CONNECTION_REFUSED`, `CONNECTION_LOST`,
+   * `AUTH_FAILED` or `PERMISSION_DENIED` where no server can be asked. A client that has closed may be asked as well.
+   */
+  doctor(options?: DoctorOptions): Promise<DoctorReport>;
+
+  /**
    * All metrics in the text format of Prometheus (0.0.4), to be served as it is or behind the text of a `prom-client`
    * registry. Never rejects; answers within 1 s.
    *
@@ -2206,6 +2217,42 @@ export interface ReplayResult {
 }
 
 // ------------------------------------------------------------------------------------- watching
+
+/** How `doctor` looks. Unknown keys: `INVALID_OPTIONS`. */
+export interface DoctorOptions {
+  /** For how long live events are listened to, in ms, 1–60 000; default 3000. */
+  duration?: number | undefined;
+  /** Also look for streams that nobody has registered: 100 000 keys of each server at the most. Default false. */
+  scan?: boolean | undefined;
+  /** The most bytes of live events that are looked at, 1–67 108 864; default 1 048 576. */
+  sampleBytes?: number | undefined;
+  /** The user of the server whose rights are looked at; needs the right `acl|dryrun`. Default: the one that looks. */
+  user?: string | undefined;
+  /** Ends the listening early. */
+  signal?: AbortSignal | undefined;
+}
+
+/** One thing that `doctor` has found. */
+export interface DoctorFinding {
+  /** Stable: the code of a `warning` where there is one of the same meaning, such as `EVICTION_POLICY`. */
+  code: string;
+  /** `error`: events are or will be lost, or wait for nobody. `warning`: something to put right. `info`: a fact. */
+  severity: 'error' | 'warning' | 'info';
+  /** The server, stream, group, channel or user that it is about. */
+  subject: string;
+  message: string;
+  /** What to do. */
+  advice: string;
+}
+
+/** What `doctor` has found, the worst first. */
+export interface DoctorReport {
+  /** The severity of the worst finding. */
+  worst: DoctorFinding['severity'];
+  findings: DoctorFinding[];
+  /** What a client of this bus would be configured with, as far as can be seen; without the address. */
+  config: EventBusConfig;
+}
 
 /** Percentiles, in ms. */
 export interface Percentiles {

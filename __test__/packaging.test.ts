@@ -80,6 +80,7 @@ test('the package holds what it needs and nothing else', () => {
   );
   expect(others.sort()).toEqual(
     [
+      'cli.js',
       'http.d.ts',
       'http.js',
       'index.d.ts',

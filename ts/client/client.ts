@@ -47,13 +47,13 @@ import {
   startStacksAtCaller,
   traceLine,
 } from '../caller-stacks';
+import { DoctorMethods } from '../doctor/methods';
 import { LiveIterator } from '../handle/iterator';
 import { SubscriptionHandle } from '../handle/subscription-handle';
 import { copyOptions, readName, readOptions, refuseUndefined } from '../input/options';
 import { readReadyWait, readWait, type WaitLimits } from '../input/wait';
 import { Batch, resultOf } from '../publish/batch';
 import { publishBatch } from '../publish/batch-call';
-import { RequestMethods } from '../request/methods';
 import { DeadLetters } from '../stored/dead-letters';
 import { historyOf, readHistoryQuery } from '../stored/history';
 import { replay } from '../stored/replay';
@@ -74,7 +74,7 @@ export class EventBusClient<
     Received = ReceivedEvents<Events>,
     Replies = unknown,
   >
-  extends RequestMethods<Events, Received, Replies>
+  extends DoctorMethods<Events, Received, Replies>
   implements Contract<Events, Received, Replies>
 {
   readonly streams: StreamsContract;
