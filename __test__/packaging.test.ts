@@ -89,6 +89,8 @@ test('the package holds what it needs and nothing else', () => {
       'jest.js',
       'native.d.ts',
       'native.js',
+      'nestjs.d.ts',
+      'nestjs.js',
       'otel.d.ts',
       'otel.js',
       'package.json',

@@ -10,7 +10,7 @@ export const metrics = [
   { key: 'cpu', label: 'CPU µs/request, both sides', better: 'lower', digits: 1, compared: true },
 ];
 
-const contestants = ['oxbus', 'ioredis', 'ioredis-autopipelining', 'nestjs'];
+const contestants = ['oxbus', 'oxbus-nestjs', 'ioredis', 'ioredis-autopipelining', 'nestjs'];
 
 /** One process asks, and one answers with what it was given. */
 export const cases = [

@@ -12,6 +12,7 @@ import type * as SpineContract from '../compat/spine';
 import type * as HttpContract from '../http';
 import type * as Contract from '../index';
 import type * as Addon from '../native';
+import type * as NestContract from '../nestjs';
 import type * as OtelContract from '../otel';
 import type * as TestingContract from '../testing';
 import type * as CampaignFace from './compat/campaign';
@@ -22,6 +23,7 @@ import type * as SpineFace from './compat/spine';
 import type * as HttpFace from './http';
 import type * as Face from './index';
 import type { Settlement } from './native/settlement';
+import type * as NestFace from './nestjs';
 import type * as OtelFace from './otel';
 import type * as TestingFace from './testing';
 
@@ -96,6 +98,7 @@ export type SameCodes = Holds<Same<Codes<typeof Addon.SettlementCode>, Codes<typ
 export type SameTesting = Holds<Same<typeof TestingContract, typeof TestingFace>>;
 export type SameHttp = Holds<Same<typeof HttpContract, typeof HttpFace>>;
 export type SameOtel = Holds<Same<typeof OtelContract, typeof OtelFace>>;
+export type SameNest = Holds<SameEntry<typeof NestContract, typeof NestFace>>;
 export type SameNames = Holds<Same<keyof typeof Contract, keyof typeof Face>>;
 export type SameValues = Holds<Same<Values<typeof Contract>, Values<typeof Face>>>;
 export type SameClasses = Holds<Same<Classes, { [K in keyof typeof Contract]: true }>>;

@@ -5,12 +5,14 @@ import type { EventBusConfig } from '../../index';
 import type { InstrumentedCalls } from '../instrumentation';
 import type { Ask } from '../native/methods';
 import type { RequestReply } from '../request/request-reply';
+import type { Subscriptions } from './subscriptions';
 
 export interface Internals {
   readonly ask: Ask;
   /** The hooks for tracing. */
   readonly instrumented: InstrumentedCalls;
   readonly requestReply: RequestReply;
+  readonly subscriptions: Subscriptions;
   /** As it was given; the engine has accepted it. */
   readonly config: EventBusConfig | undefined;
 }
@@ -20,12 +22,14 @@ const clients = new WeakMap<object, Internals>();
 /** `core` is what the client is made of. */
 export function rememberInternals(
   client: object,
-  core: Pick<Internals, 'instrumented' | 'requestReply'> & { readonly questions: { ask: Ask } },
+  core: Pick<Internals, 'instrumented' | 'requestReply' | 'subscriptions'> & {
+    readonly questions: { ask: Ask };
+  },
   config: EventBusConfig | undefined,
 ): void {
-  const { instrumented, questions, requestReply } = core;
+  const { instrumented, questions, requestReply, subscriptions } = core;
   const ask: Ask = (...question) => questions.ask(...question);
-  clients.set(client, { ask, instrumented, requestReply, config });
+  clients.set(client, { ask, instrumented, requestReply, subscriptions, config });
 }
 
 /** Undefined for what is no client of this copy of the package. */

@@ -13,6 +13,8 @@ export interface SubscribeArguments {
   patterns: string[];
   /** Whether the patterns address event types, and not channels. */
   ofTypes: boolean;
+  /** Whether it has a group. */
+  isDurable: boolean;
   /** The pattern as the user will see it: a text, or a frozen array. */
   shown: string | readonly string[];
   handler: EventHandler<BusEvent>;
@@ -44,7 +46,8 @@ export function readSubscribeArguments(
   const ofTypes = given.by !== 'channel';
   const called = handler as EventHandler<BusEvent>;
   const raw = (given as { data?: unknown }).data === 'raw';
-  return { patterns, ofTypes, shown, handler: called, json, retryIf, raw, signal };
+  const isDurable = given.group !== undefined;
+  return { patterns, ofTypes, isDurable, shown, handler: called, json, retryIf, raw, signal };
 }
 
 /** Without its group a subscription is live and misses what is stored; without a condition a filter takes everything. */

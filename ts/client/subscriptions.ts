@@ -31,6 +31,9 @@ export interface SubscriptionParts {
 export class Subscriptions {
   readonly #parts: SubscriptionParts;
   readonly #foreignPatterns: ForeignPatterns;
+  /** Durable ones that began while there was a hold. */
+  readonly #held = new Set<LiveSubscription>();
+  #holds = 0;
 
   constructor(parts: SubscriptionParts) {
     this.#parts = parts;
@@ -52,11 +55,41 @@ export class Subscriptions {
     return this.#begin(given, isResident);
   }
 
+  /**
+   * Until the hold is released, durable subscriptions begin and are confirmed as ever, and their groups read nothing for them: so a
+   * group has all its handlers before its first event. Holds add up. Returns the release, which is idempotent.
+   */
+  hold(): () => void {
+    let isHeld = true;
+    this.#holds += 1;
+    return () => {
+      if (!isHeld) return;
+      isHeld = false;
+      this.#holds -= 1;
+      if (this.#holds === 0) this.#letGo();
+    };
+  }
+
+  /**
+   * Ends all that the user has made and that are confirmed, apart from iterators, whose loops end themselves. Resolves when their
+   * running calls have ended.
+   */
+  async endAll(): Promise<void> {
+    const ended = Array.from(this.#ofUser(), async (live) => {
+      if (live.state === 'pending' || live.isIterator) return;
+      const idle = live.idle();
+      await this.unsubscribe(live);
+      await idle;
+    });
+    await Promise.all(ended);
+  }
+
   /** False when it had ended before. */
   async unsubscribe(live: LiveSubscription): Promise<boolean> {
     if (live.state === 'closed') return false;
     const { native, requests, keepAlive, dispatcher } = this.#parts;
     dispatcher.remove(live);
+    this.#held.delete(live);
     keepAlive.release();
     try {
       await requests.send((ticket) => native.unsubscribe(ticket, live.sub));
@@ -77,7 +110,8 @@ export class Subscriptions {
   }
 
   pause(live: LiveSubscription, paused: boolean): void {
-    if (this.#parts.isClosed()) return;
+    // One that is held is paused in the engine; its state tells what the release does.
+    if (this.#parts.isClosed() || this.#held.has(live)) return;
     this.#parts.native.pause(live.sub, paused);
     if (!paused) this.#parts.dispatcher.resume(live);
   }
@@ -123,7 +157,9 @@ export class Subscriptions {
     let live: LiveSubscription | undefined;
     try {
       await requests.send((ticket) => {
-        const answer = native.subscribe(ticket, JSON.stringify(given.patterns), given.json);
+        const isHeld = given.isDurable && this.#holds > 0;
+        const options = isHeld ? heldOptions(given.json) : given.json;
+        const answer = native.subscribe(ticket, JSON.stringify(given.patterns), options);
         const subscribed = unwrap<Subscribed>(answer);
         // Behind the engine's check: a subscription that the engine refuses makes no connection.
         this.#parts.start();
@@ -131,6 +167,7 @@ export class Subscriptions {
         if (given.ofTypes) this.#foreignPatterns.check(given.patterns);
         // Before the confirmation: its first events may come in the same drain.
         dispatcher.add(live);
+        if (isHeld) this.#held.add(live);
       }, given.signal);
     } catch (error) {
       if (live !== undefined) this.#abandon(live);
@@ -160,15 +197,27 @@ export class Subscriptions {
     return live;
   }
 
+  #letGo(): void {
+    const held = [...this.#held];
+    this.#held.clear();
+    for (const live of held) if (live.state !== 'paused') this.pause(live, false);
+  }
+
   /** Ends a subscription that nobody waits for any more. */
   #abandon(live: LiveSubscription): void {
     const { native, requests, dispatcher, log } = this.#parts;
     dispatcher.remove(live);
+    this.#held.delete(live);
     if (this.#parts.isClosed()) return;
     requests
       .send((ticket) => native.unsubscribe(ticket, live.sub))
       .catch((error) => log.write('debug', 'not ended', { error: describe(error) }));
   }
+}
+
+/** The options of a durable subscription, which are never empty, for one that the engine begins paused. */
+function heldOptions(json: string): string {
+  return `{"$held":true,${json.slice(1)}`;
 }
 
 /** A handler that tells of each call. */

@@ -29,7 +29,8 @@ pub(crate) struct Started {
 impl HandlerSlots {
     pub(crate) fn new(options: Arc<SubscribeOptions>) -> Self {
         let breaker = options.circuit_breaker.clone().map(|options| Box::new(Breaker::new(options)));
-        HandlerSlots { options, breaker, running: 0, paused: false }
+        let paused = options.held;
+        HandlerSlots { options, breaker, running: 0, paused }
     }
 
     pub(crate) fn options(&self) -> &SubscribeOptions {

@@ -338,6 +338,28 @@ fn a_paused_subscription_gets_nothing_and_the_group_reads_nothing() {
 }
 
 #[test]
+fn a_group_whose_subscriptions_are_held_reads_nothing_until_they_are_resumed() {
+    let held = SubscribeOptions { held: true, ..options() };
+    let mut b = Bench::new(&held);
+    b.publish(10);
+    b.pass(5 * LEASE);
+    assert_eq!(b.pending(), []);
+    assert!(matches!(b.announced()[..], [Announcement::Confirmed { subscription: 1 }]));
+    b.client.add(2, "*", &held);
+    b.run();
+    assert_eq!(b.pending(), []);
+    b.client.consumer.pause(1, false);
+    b.run();
+    b.client.consumer.pause(2, false);
+    b.run();
+    // Both have each event, also what was read for the first of them.
+    let taken = b.take();
+    let of = |id: u32| taken.iter().filter(|d| d.subscription == id).map(number).collect::<Vec<_>>();
+    assert_eq!(of(1), (1..=10).collect::<Vec<_>>());
+    assert_eq!(of(2), of(1));
+}
+
+#[test]
 fn reading_follows_the_room_and_the_pace() {
     let mut b = Bench::new(&options());
     b.publish(10_000);

@@ -118,6 +118,8 @@ pub struct SubscribeOptions {
     pub when_ready: bool,
     /// Whether handlers get the data as JSON text (`data: 'raw'`). Default false.
     pub raw_data: bool,
+    /// Whether it begins paused, for the host to resume, so that nothing is read for it before. Default false.
+    pub held: bool,
     /// What the patterns address.
     pub by: MatchBy,
     /// What makes it a durable subscription.
@@ -139,6 +141,7 @@ impl Default for SubscribeOptions {
             local_only: false,
             when_ready: false,
             raw_data: false,
+            held: false,
             by: MatchBy::default(),
             durable: None,
         }
@@ -172,6 +175,8 @@ impl SubscribeOptions {
             local_only: r.boolean("localOnly")?.unwrap_or(d.local_only),
             when_ready: r.boolean("whenReady")?.unwrap_or(d.when_ready),
             raw_data: r.choice("data", &[("value", false), ("raw", true)])?.unwrap_or(d.raw_data),
+            // The host's own: a name that nobody gives by mistake.
+            held: r.boolean("$held")?.unwrap_or(d.held),
             by: r.choice("by", &[("type", MatchBy::Type), ("channel", MatchBy::Channel)])?.unwrap_or(d.by),
             durable,
         };

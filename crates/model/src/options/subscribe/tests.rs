@@ -14,7 +14,7 @@ fn nothing_given_means_the_defaults() {
 
 #[test]
 fn every_option_is_read() {
-    let json = r#"{"concurrency":2,"timeout":0,"retryOnError":false,"maxRetries":5,"noEcho":true,"whenReady":true,"data":"raw","by":"channel",
+    let json = r#"{"concurrency":2,"timeout":0,"retryOnError":false,"maxRetries":5,"noEcho":true,"whenReady":true,"data":"raw","$held":true,"by":"channel",
         "retry":{"initialDelay":5,"maxDelay":9,"multiplier":1.5,"jitter":"none"},
         "circuitBreaker":{"errorThresholdPercentage":20,"resetTimeout":1,"minimumCalls":2,"window":3},
         "filter":{"data.status":["a",null]},"queue":{"maxEvents":1,"maxBytes":2,"overflow":"latest-per-key"}}"#;
@@ -36,6 +36,7 @@ fn every_option_is_read() {
         no_echo: true,
         when_ready: true,
         raw_data: true,
+        held: true,
         by: MatchBy::Channel,
         durable: None,
     };

@@ -1,0 +1,51 @@
+/** `oxbus/nestjs` in applications of Nest 11 and 12: the programs of `fixtures/nest`, compiled as those of a service. */
+
+import { casesOf, guide, NestProject, VERSIONS } from './support/nest';
+import { RedisServer } from './support/redis-server';
+
+const LIMIT = 120_000;
+
+let server: RedisServer;
+
+beforeAll(async () => {
+  server = await RedisServer.start();
+});
+
+afterAll(() => server.stop());
+
+describe.each(VERSIONS)('%s', (version) => {
+  const outcomes = new Map<string, string | undefined>();
+  let project: NestProject;
+  let rest = '';
+
+  beforeAll(async () => {
+    project = await NestProject.of(version);
+    const env = { REDIS_URL: server.url };
+    const { out, err } = await project.run(['build/main.js'], { limit: LIMIT, env });
+    for (const line of out.split('\n')) {
+      if (!line.startsWith('{"name":')) rest += line;
+      else {
+        const { name, error } = JSON.parse(line);
+        outcomes.set(name, error);
+      }
+    }
+    rest += err;
+  }, 2 * LIMIT);
+
+  afterAll(() => project.remove());
+
+  for (const program of ['handlers.ts', 'life.ts', 'microservices.ts']) {
+    test.each(casesOf(program))('%s', (name) => {
+      expect([...outcomes.keys()]).toContain(name);
+      expect(outcomes.get(name)).toBeUndefined();
+    });
+  }
+
+  test.each(guide)('$name', async ({ name, output }) => {
+    const env = { REDIS_URL: server.url };
+    const ended = await project.run([`build/${name}.js`], { limit: 20_000, env });
+    expect(ended).toMatchObject({ code: 0, err: '', out: output });
+  });
+
+  test('the programs have said nothing else', () => expect(rest).toBe(''));
+});

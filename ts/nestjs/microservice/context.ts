@@ -1,0 +1,34 @@
+/** What handlers and callers of `OxbusServer` and `OxbusClient` get and give. */
+
+import type { BusEvent, HandlerContext, PublishOptions } from '../../../index';
+import { common } from '../packages';
+import { microservices, type Rxjs, rxjs } from './packages';
+
+export class OxbusContext extends microservices.BaseRpcContext<[BusEvent, HandlerContext]> {
+  getEvent(): BusEvent {
+    return this.getArgByIndex(0);
+  }
+
+  getHandlerContext(): HandlerContext {
+    return this.getArgByIndex(1);
+  }
+}
+
+export class OxbusRecord<T = unknown> {
+  readonly data: T;
+  readonly options: PublishOptions;
+
+  constructor(data: T, options: PublishOptions = {}) {
+    this.data = data;
+    this.options = options;
+  }
+}
+
+export class OxbusExceptionFilter {
+  catch(exception: unknown): Rxjs.Observable<never> {
+    return rxjs.throwError(() => exception);
+  }
+}
+
+// Without a class it catches everything.
+common.Catch()(OxbusExceptionFilter);
