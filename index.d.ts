@@ -832,9 +832,12 @@ export interface EventBusConfig {
   serviceName?: string | undefined;
   /**
    * Default: `'redis'` if there is an address, else `'memory'`. `'hybrid'` hands each event to this client's own
-   * live handlers at once, also while Redis is away, and to those of others through Redis.
+   * live handlers at once, also while Redis is away, and to those of others through Redis. `'socket.io'` is the client of a
+   * hub, for live events; `oxbus/socket.io` has to be imported, and says what it has: {@link EventBusConfig.socketIO}.
    */
-  mode?: 'redis' | 'memory' | 'hybrid' | undefined;
+  mode?: 'redis' | 'memory' | 'hybrid' | 'socket.io' | undefined;
+  /** The hub of mode `'socket.io'`, which takes beside it `serviceName`, `logger`, `logLevel` and `inherit`, and nothing else. */
+  socketIO?: SocketIOConfig | undefined;
   /** A URL (`redis://`, `rediss://`, `valkey://`, `valkeys://`, `unix://`) or its parts. Default: from the environment. */
   redis?: string | RedisConfig | undefined;
   /** Memory mode: clients of one realm with the same name share a broker; default `'default'`. */
@@ -952,6 +955,21 @@ export interface EventBusConfig {
 }
 
 export type { EventBusConfig as EventBusClientConfig };
+
+/** Where a hub is, and how it is reached. */
+export interface SocketIOConfig {
+  /** Such as `https://hub.example.com`, with the namespace as its path: `https://hub.example.com/bus`. */
+  url: string;
+  /** What the hub's `authorize` gets; a function is asked for each connection, and before the permission of the hub ends. */
+  auth?:
+    | Record<string, unknown>
+    | (() => Record<string, unknown> | Promise<Record<string, unknown>>)
+    | undefined;
+  /** The first one that works is taken; default `['websocket', 'polling']`. */
+  transports?: readonly ('websocket' | 'polling')[] | undefined;
+  /** The path of Socket.IO on the server; default `'/socket.io'`. */
+  path?: string | undefined;
+}
 
 /** What asks a process to end. */
 export type ShutdownSignal = 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGQUIT' | 'SIGBREAK' | 'SIGUSR2';
@@ -1221,6 +1239,8 @@ export type LinkName =
   | 'consumer'
   | 'replicated'
   | 'memory'
+  /** In mode `'socket.io'`. */
+  | 'hub'
   | `reader:${string}`
   /** Of a Cluster with `pubsub: 'sharded'`, where `subscriber` stands for all links of lanes together. */
   | 'hand-backs'
@@ -2314,7 +2334,7 @@ export interface Stats {
   latency: Percentiles;
   /** How long handlers ran. */
   handlerDuration: Percentiles;
-  mode: 'memory' | 'redis-only' | 'local-only' | 'hybrid';
+  mode: 'memory' | 'redis-only' | 'local-only' | 'hybrid' | 'socket.io';
   /** In ms since the client was made. */
   uptime: number;
   /** Bytes held by events that wait. */

@@ -94,6 +94,8 @@ test('the package holds what it needs and nothing else', () => {
       'otel.d.ts',
       'otel.js',
       'package.json',
+      'socket.io.d.ts',
+      'socket.io.js',
       'testing.d.ts',
       'testing.js',
       'vitest.d.mts',

@@ -14,6 +14,7 @@ import type * as Contract from '../index';
 import type * as Addon from '../native';
 import type * as NestContract from '../nestjs';
 import type * as OtelContract from '../otel';
+import type * as SocketIOContract from '../socket.io';
 import type * as TestingContract from '../testing';
 import type * as CampaignFace from './compat/campaign';
 import type * as EventsourceFace from './compat/eventsource';
@@ -25,6 +26,7 @@ import type * as Face from './index';
 import type { Settlement } from './native/settlement';
 import type * as NestFace from './nestjs';
 import type * as OtelFace from './otel';
+import type * as SocketIOFace from './socket.io';
 import type * as TestingFace from './testing';
 
 /** Methods that return `this` are compared by their arguments: the classes differ in private members. */
@@ -97,6 +99,7 @@ type Codes<T> = { [K in keyof T as Uncapitalize<K & string>]: `${T[K] & number}`
 export type SameCodes = Holds<Same<Codes<typeof Addon.SettlementCode>, Codes<typeof Settlement>>>;
 export type SameTesting = Holds<Same<typeof TestingContract, typeof TestingFace>>;
 export type SameHttp = Holds<Same<typeof HttpContract, typeof HttpFace>>;
+export type SameSocketIO = Holds<Same<typeof SocketIOContract, typeof SocketIOFace>>;
 export type SameOtel = Holds<Same<typeof OtelContract, typeof OtelFace>>;
 export type SameNest = Holds<SameEntry<typeof NestContract, typeof NestFace>>;
 export type SameNames = Holds<Same<keyof typeof Contract, keyof typeof Face>>;

@@ -1,4 +1,5 @@
 /** The public client: each method reads its arguments and asks the core. */
+// biome-ignore-all lint/correctness/noConstructorReturn: the client of a hub has a class of its own, with all of these methods
 // biome-ignore-all lint/complexity/noArguments: rest parameters would change the `length` of a method
 
 import type {
@@ -60,6 +61,7 @@ import { replay } from '../stored/replay';
 import { Streams } from '../stored/streams';
 import { Core } from './core';
 import { ClientEnvironment, processEnvironment } from './environment';
+import { isHubConfig, openHubClient } from './hub-mode';
 import { rememberInternals, showInConsole } from './internals';
 import { readProjection } from './projection';
 
@@ -77,9 +79,9 @@ export class EventBusClient<
   extends DoctorMethods<Events, Received, Replies>
   implements Contract<Events, Received, Replies>
 {
-  readonly streams: StreamsContract;
-  readonly deadLetters: DeadLettersContract<EventOf<Received>>;
-  readonly #core: Core;
+  readonly streams!: StreamsContract;
+  readonly deadLetters!: DeadLettersContract<EventOf<Received>>;
+  readonly #core!: Core;
 
   /** Internal: a client of a test bus, or one that is traced. */
   constructor(config: EventBusConfig | undefined, environment: ClientEnvironment);
@@ -87,6 +89,7 @@ export class EventBusClient<
   constructor(config?: EventBusConfig, environment?: ClientEnvironment) {
     super();
     try {
+      if (isHubConfig(config)) return openHubClient(config) as unknown as this;
       const given = environment instanceof ClientEnvironment ? environment : processEnvironment;
       const core = new Core(config, given);
       this.#core = core;
@@ -372,8 +375,7 @@ export class EventBusClient<
   }
 }
 
-// Two more methods do this by hand: `publish`, as it is called for each event, and `disconnect`, as it has to return the
-// same promise each time.
+// `publish`, which is called for each event, and `disconnect`, which returns the same promise each time, do this by hand.
 startAsyncStacksAtCaller(EventBusClient, [
   'connect',
   'waitUntilReady',
