@@ -27,7 +27,8 @@ export interface TestClient<
   /**
    * What was published through this client (not through others of the bus), in order; with a
    * pattern, the types that it matches. The newest 100 000, as copies; duplicates and failed
-   * publishes are not among them. Also after `disconnect`.
+   * publishes are not among them. What the bus itself publishes to answer requests, and to take them back, is there
+   * only for a pattern that begins with `oxbus.`. Also after `disconnect`.
    */
   published<const P extends string = '*'>(
     pattern?: PatternOf<Events, P>,

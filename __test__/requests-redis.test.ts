@@ -213,6 +213,34 @@ test('on a server of a Cluster an empty list is enough, and nobody who has left 
   }
 });
 
+test('a timeout says why there was no connection', async () => {
+  const own = await RedisServer.start('--requirepass', 'secret');
+  try {
+    const wrong = create({ redis: `redis://:wrong@127.0.0.1:${own.port}` });
+    const refused = await rejection(wrong.request('work', 1, { timeout: 500 }));
+    expect(refused).toMatchObject({
+      code: 'ERR_BUS_REQUEST_TIMEOUT',
+      outcome: 'not_sent',
+      cause: { code: 'ERR_BUS_AUTH' },
+    });
+    expect(refused.message).toContain('could be asked in 500 ms: this client had no connection');
+    expect(refused.message).toContain((refused.cause as Error).message);
+    const answers = wrong.request('work', 1, { all: true, timeout: 300 });
+    expect(await rejection(answers.next())).toMatchObject({ cause: { code: 'ERR_BUS_AUTH' } });
+  } finally {
+    await own.stop();
+  }
+  const nobody = create({ redis: `redis://127.0.0.1:${own.port}` });
+  const away = await rejection(nobody.request('work', 1, { timeout: 500 }));
+  expect(away.cause).toMatchObject({ name: 'ConnectionError' });
+  // With a connection it says what it has always said.
+  const [asker, bus] = [create(), create()];
+  await bus.respond('work', () => new Promise(() => {}));
+  const late = await rejection(asker.request('work', 1, { timeout: 200 }));
+  expect(late.message).toContain('has not answered in 200 ms: it is busy');
+  expect(late.cause).toBeUndefined();
+});
+
 test('an observer neither asks nor answers', async () => {
   const bus = create({ observe: true });
   const code = 'ERR_BUS_INVALID_OPTIONS';

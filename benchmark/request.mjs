@@ -1,3 +1,4 @@
+import { subjects } from './support/contestants.mjs';
 import { startContestant } from './support/process.mjs';
 
 export const question =
@@ -8,9 +9,10 @@ export const metrics = [
   { key: 'p99', label: 'p99 µs', better: 'lower', digits: 0 },
   { key: 'rate', label: 'requests/s', better: 'higher', digits: 0, compared: true },
   { key: 'cpu', label: 'CPU µs/request, both sides', better: 'lower', digits: 1, compared: true },
+  { key: 'js', label: 'JS threads µs/request, both sides', better: 'lower', digits: 1 },
 ];
 
-const contestants = ['oxbus', 'oxbus-nestjs', 'ioredis', 'ioredis-autopipelining', 'nestjs'];
+const contestants = [...subjects, 'oxbus-nestjs', 'ioredis', 'ioredis-autopipelining', 'nestjs'];
 
 /** One process asks, and one answers with what it was given. */
 export const cases = [
@@ -33,7 +35,7 @@ export async function measure(contestant, { payload, inFlight }, { server, durat
     const spent = await responder.next('spent');
     responder.send({ kind: 'stop' });
     await responder.next('result');
-    return { ...result, cpu: result.cpu + spent.cpu };
+    return { ...result, cpu: result.cpu + spent.cpu, js: result.js + spent.js };
   } finally {
     await Promise.all([responder.stop(), requester.stop()]);
   }

@@ -174,12 +174,16 @@ impl<'a> Events<'a, '_> {
             instance_id: parts.instance_id.of(json),
             has_correlation: parts.correlation_id.is_some(),
             has_causation: parts.causation_id.is_some(),
+            has_rest: parts.rest.is_some(),
             room: parts.room.map(|room| room.of(json)),
         };
         let number = self.number_of(envelope);
         self.columns.integer(number);
         for own in [Some(parts.id), parts.correlation_id, parts.causation_id].into_iter().flatten() {
             self.columns.text(own.of(json));
+        }
+        if let Some(rest) = parts.rest {
+            self.columns.parsed(&["{", rest.of(json), "}"]);
         }
         self.data(event, parts.data.range(), is_raw);
     }
@@ -213,12 +217,15 @@ struct Envelope<'a> {
     instance_id: &'a str,
     has_correlation: bool,
     has_causation: bool,
+    has_rest: bool,
     room: Option<&'a str>,
 }
 
 impl Envelope<'_> {
     fn write(out: &mut String, envelope: &Envelope<'_>) {
-        let flags = u8::from(envelope.has_correlation) | u8::from(envelope.has_causation) << 1;
+        let flags = u8::from(envelope.has_correlation)
+            | u8::from(envelope.has_causation) << 1
+            | u8::from(envelope.has_rest) << 2;
         let Envelope { event_type, timestamp, source, instance_id, .. } = envelope;
         put(out, format_args!("[\"{event_type}\",\"{timestamp}\",\"{source}\",\"{instance_id}\",{flags}"));
         if let Some(room) = envelope.room {

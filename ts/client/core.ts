@@ -10,7 +10,7 @@ import type {
   ShutdownSignal,
   Stats,
 } from '../../index';
-import { closedError, describe, fromValue, invalidAt, unwrap } from '../errors';
+import { closedError, describe, type EventBusError, fromValue, invalidAt, unwrap } from '../errors';
 import { callOutside } from '../handle/current-event';
 import { Dispatcher } from '../handle/dispatcher';
 import type { LiveSubscription } from '../handle/subscription';
@@ -115,6 +115,7 @@ export class Core {
       log.write('error', 'a hook of the instrumentation failed', fieldsOf(thrown));
     });
     this.#notices = new Notices(log, this.emitter, {
+      now: () => timers.now(),
       idOf: (sub) => this.#dispatcher.find(sub)?.id,
       loseClaim: (tokens, messageId) => this.#dispatcher.loseClaim(tokens, messageId),
     });
@@ -262,6 +263,10 @@ export class Core {
 
   unref(): void {
     this.#keepAlive.release();
+  }
+
+  outageSince(startedAt: number): EventBusError | undefined {
+    return this.#notices.outageSince(startedAt);
   }
 
   replayFailed(thrown: unknown, { id, type }: RawEvent): void {

@@ -9,8 +9,13 @@ import type { Notice, Settings } from '../native/native';
 import type { Emitter } from './emitter';
 import type { Log } from './logger';
 
+/** The names of the links that live events go by; in a Cluster that of the node follows. */
+const LIVE_LINKS = /^(publisher|subscriber)/;
+
 /** What the notices need to know of subscriptions and their calls. */
 export interface NoticeOwner {
+  /** By the clock of the client. */
+  now(): number;
   /** The id of a subscription, by its number. */
   idOf(sub: number): string | undefined;
   /** Ends the calls of a lost claim; returns the id of the event. */
@@ -24,10 +29,25 @@ export class Notices {
   /** Warnings about the configuration, kept until someone can have begun to listen. */
   #early: { code: string; message: string }[] = [];
 
+  /** The last failure of a connection, and when the client was ready again. */
+  #outage: { error: EventBusError | undefined; endedAt: number } = { error: undefined, endedAt: 0 };
+
   constructor(log: Log, emitter: Emitter, owner: NoticeOwner) {
     this.#log = log;
     this.#emitter = emitter;
     this.#owner = owner;
+  }
+
+  /** Why there was no connection at some time from `startedAt` on; undefined where nothing is known of that. */
+  outageSince(startedAt: number): EventBusError | undefined {
+    const { error, endedAt } = this.#outage;
+    return endedAt >= startedAt ? error : undefined;
+  }
+
+  #noConnection(link: string, error: EventBusError): void {
+    // What others read and administer by says nothing of the way of live events.
+    if (!LIVE_LINKS.test(link)) return;
+    this.#outage = { error, endedAt: Number.POSITIVE_INFINITY };
   }
 
   /** Announces the notices about the configuration, when the client is made. */
@@ -47,6 +67,7 @@ export class Notices {
   announce(notice: Notice): void {
     switch (notice.event) {
       case 'ready':
+        this.#outage.endedAt = Math.min(this.#outage.endedAt, this.#owner.now());
         this.#log.write('info', 'ready');
         this.#emitter.emit('ready');
         break;
@@ -57,11 +78,13 @@ export class Notices {
       case 'reconnecting': {
         const { link, attempt, delay } = notice;
         const error = fromValue(notice.error);
+        this.#noConnection(notice.link, error);
         this.#emitter.emit('reconnecting', { link, attempt, delay, error });
         break;
       }
       case 'disconnected': {
         const error = fromValue(notice.error);
+        this.#noConnection(notice.link, error);
         this.#emitter.emit('disconnected', { link: notice.link, error });
         break;
       }

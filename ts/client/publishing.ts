@@ -1,7 +1,7 @@
 /** Publishing through a client: the schema of the type, the JSON of the data, the hooks for tracing, and the publisher. */
 
 import type { PublishOptions, PublishResult } from '../../index';
-import { notSent, rejectNotSent } from '../errors';
+import { type EventBusError, notSent, rejectNotSent } from '../errors';
 import { handledEvent } from '../handle/current-event';
 import type {
   Instrumentation,
@@ -10,10 +10,11 @@ import type {
   TraceContext,
 } from '../instrumentation';
 import type { Recipients, Settings } from '../native/native';
-import { Batch, resultOf } from '../publish/batch';
+import { Batch, type PublishWatcher, resultOf } from '../publish/batch';
 import { textOfData } from '../publish/data-text';
 import type { LossyValues } from '../publish/lossy-values';
 import {
+  type OwnOptions,
   ownOptions,
   type ParsedPublishOptions,
   parsePublishOptions,
@@ -97,25 +98,51 @@ export class Publishing {
     return textOfData(data, type, this.#parts.lossy);
   }
 
-  /**
-   * Publishes prepared data to a user, also while the client closes, with options that hold what JSON can. Throws `CLOSED`
-   * once it has.
-   */
-  send(
+  /** Publishes prepared data to a user, also while the client closes. Throws `CLOSED` once it has. */
+  send(type: string, data: DataText, options: OwnOptions): Promise<PublishResult> {
+    const hooks = this.#parts.instrumented.current;
+    return hooks === undefined
+      ? resultOf(this.#own(type, data, options))
+      : this.#traced(hooks, type, data, options);
+  }
+
+  /** The same for a caller who does not wait: `watcher` is told of the outcome. */
+  post(type: string, data: DataText, options: OwnOptions, watcher: PublishWatcher): void {
+    const { publisher, settings, instrumented } = this.#parts;
+    const hooks = instrumented.current;
+    this.#begin();
+    if (hooks === undefined) {
+      const parsed = ownOptions(options, settings.inherit, undefined, options.isQuiet);
+      publisher.addWatched(type, data, parsed, watcher, options.isQuiet);
+    } else {
+      const published = (result: PublishResult) => watcher.published(result);
+      const failed = (error: EventBusError) => watcher.failed(error);
+      this.#traced(hooks, type, data, options).then(published, failed);
+    }
+  }
+
+  #own(type: string, data: DataText, options: OwnOptions, trace?: TraceContext) {
+    this.#begin();
+    const { publisher, settings } = this.#parts;
+    // Someone waits for the result.
+    return publisher.add(type, data, ownOptions(options, settings.inherit, trace, false));
+  }
+
+  #begin(): void {
+    this.#parts.refuseIfClosed();
+    this.#parts.start();
+  }
+
+  #traced(
+    hooks: Instrumentation,
     type: string,
     data: DataText,
-    options: PublishOptions,
-    user: string,
+    options: OwnOptions,
   ): Promise<PublishResult> {
-    const { publisher, settings, instrumented, refuseIfClosed, start } = this.#parts;
-    refuseIfClosed();
-    start();
-    const add = (trace?: TraceContext) =>
-      resultOf(publisher.add(type, data, ownOptions(options, user, settings.inherit, trace)));
-    const hooks = instrumented.current;
-    if (hooks === undefined) return add();
-    const open = hooks.publish({ type, data, options, to: { user } });
-    return tracedPublish(instrumented, open, add(open.trace));
+    this.#parts.refuseIfClosed();
+    const { instrumented } = this.#parts;
+    const open = hooks.publish({ type, data, options: undefined, to: { user: options.user } });
+    return tracedPublish(instrumented, open, resultOf(this.#own(type, data, options, open.trace)));
   }
 
   #publish(

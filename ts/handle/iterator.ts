@@ -4,6 +4,7 @@ import type { EventIterator } from '../../index';
 import { stackFromCaller, startAsyncStacksAtCaller } from '../caller-stacks';
 import { invalidAt } from '../errors';
 import { copyOptions } from '../input/options';
+import { END, NextWaiters } from '../runtime/next-waiters';
 import { processTimers, type Timer } from '../runtime/timers';
 import { CallContext } from './handler-context';
 import { NOT_HANDLED } from './settlements';
@@ -15,11 +16,6 @@ interface UnsettledEvent<E> {
   context: CallContext;
   accept(): void;
   drop(reason: unknown): void;
-}
-
-interface Waiter<E> {
-  resolve(result: IteratorResult<E, undefined>): void;
-  reject(error: unknown): void;
 }
 
 /** What an iterator needs of its client. */
@@ -46,14 +42,12 @@ const RESERVED = [
   'batch',
 ] as const;
 
-const END: IteratorResult<never, undefined> = { done: true, value: undefined };
-
 export class LiveIterator<E> implements EventIterator<E> {
   readonly #owner: IteratorOwner;
   readonly #subscribed: Promise<LiveSubscription>;
   /** At most `concurrency`: the engine hands out no more than that unsettled. */
   readonly #buffer: UnsettledEvent<E>[] = [];
-  readonly #waiting: Waiter<E>[] = [];
+  readonly #waiting = new NextWaiters<E>();
   /** The events that the user has been given; the next `next()` settles them. */
   #inHand: UnsettledEvent<E>[] = [];
   #failure: { error: unknown } | undefined;
@@ -115,7 +109,7 @@ export class LiveIterator<E> implements EventIterator<E> {
       this.#lastNext ??= processTimers.set(() => this.#returnInHand(), this.#owner.lastNext);
     }
     for (const one of this.#buffer.splice(0)) one.drop(NOT_HANDLED);
-    for (const waiter of this.#waiting.splice(0)) waiter.resolve(END);
+    this.#waiting.end();
   }
 
   async #subscribe(pattern: unknown, options: object | undefined): Promise<LiveSubscription> {
@@ -143,13 +137,9 @@ export class LiveIterator<E> implements EventIterator<E> {
   readonly #handle = (event: E, context: CallContext): Promise<void> =>
     new Promise((accept, drop) => {
       const one = { event, context, accept, drop };
-      const waiter = this.#waiting.shift();
       if (this.#done) drop(NOT_HANDLED);
-      else if (waiter === undefined) this.#buffer.push(one);
-      else {
-        this.#inHand.push(one);
-        waiter.resolve({ done: false, value: event });
-      }
+      else if (this.#waiting.give(event)) this.#inHand.push(one);
+      else this.#buffer.push(one);
     });
 
   #take(): Promise<IteratorResult<E, undefined>> | IteratorResult<E, undefined> {
@@ -169,7 +159,7 @@ export class LiveIterator<E> implements EventIterator<E> {
       return { done: false, value: one.event };
     }
     if (this.#done) return END;
-    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+    return this.#waiting.wait();
   }
 
   #returnInHand(): void {
@@ -186,9 +176,7 @@ export class LiveIterator<E> implements EventIterator<E> {
   }
 
   #fail(error: unknown): void {
-    const first = this.#waiting.shift();
-    if (first !== undefined) first.reject(error);
-    else if (!this.#done) this.#failure = { error };
+    if (!this.#waiting.fail(error) && !this.#done) this.#failure = { error };
     this.end();
   }
 }

@@ -32,6 +32,8 @@ const FIRST_KNOWN = 4;
 /** Flags of an envelope: which ids precede the data of its events. */
 const HAS_CORRELATION = 1;
 const HAS_CAUSATION = 2;
+/** Whether other members of the metadata precede it. */
+const HAS_REST = 4;
 
 /** The memory of a drain that is kept for the next one, in bytes. A drain brings more only if an event is large. */
 const KEPT = 512 * 1024;
@@ -214,5 +216,6 @@ export function readEvent(columns: Columns): RawEvent {
   };
   if ((flags & HAS_CAUSATION) !== 0) metadata.causationId = read(columns);
   if (envelope[5] !== undefined) metadata.room = envelope[5];
+  if ((flags & HAS_REST) !== 0) Object.assign(metadata, read(columns));
   return { id, type: envelope[0], data: read(columns), metadata };
 }

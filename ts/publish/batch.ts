@@ -14,6 +14,18 @@ export class PublishFailure {
   }
 }
 
+/** Told of the outcome of one event, by the drain that brings it. Neither may throw. */
+export interface PublishWatcher {
+  published(result: PublishResult): void;
+  failed(error: EventBusError): void;
+}
+
+interface Watched {
+  readonly watcher: PublishWatcher;
+  readonly index: number;
+  readonly isQuiet: boolean;
+}
+
 /**
  * Index `i` of each array belongs to the same event.
  *
@@ -29,10 +41,16 @@ export class Batch {
   records = '';
   /** The lines of `records`, once one of them is needed again. */
   lines: string[] | undefined;
+  /** Whether it keeps the process alive. */
+  isHeld = false;
   /** How many events have no outcome yet. */
   unsettled = 0;
   /** In hybrid mode, by index: how many subscriptions of this client the event was delivered to. */
   local: number[] | undefined;
+  /** How many of them are quiet. */
+  quiet = 0;
+  /** Who is told of outcomes, instead of waiting for the promise. */
+  #watched: Watched[] | undefined;
   /** Set when the batch is handed over, if publishes of this client are retried. */
   startedAt = 0;
   /** Resolves when some of the events are settled; a new promise follows unless all of them are. */
@@ -70,11 +88,32 @@ export class Batch {
     this.resumeCallers();
   }
 
-  /** Lets the callers look whether their events are settled. */
+  /** Lets the callers look whether their events are settled, and tells those who watch. */
   resumeCallers(): void {
     const resolve = this.#resolveProgress;
     if (this.unsettled > 0) this.progress = new Promise(this.#keepResolve);
     resolve();
+    if (this.#watched !== undefined) this.#tellWatchers(this.#watched);
+  }
+
+  /** Tells `watcher` of the outcome of the event that was added last. Of a quiet one nobody waits for that. */
+  watch(watcher: PublishWatcher, isQuiet: boolean): void {
+    if (isQuiet) this.quiet += 1;
+    const watched = { watcher, index: this.last, isQuiet };
+    if (this.#watched === undefined) this.#watched = [watched];
+    else this.#watched.push(watched);
+  }
+
+  #tellWatchers(all: readonly Watched[]): void {
+    const left = all.filter(({ index }) => this.outcomes[index] === undefined);
+    this.#watched = left.length === 0 ? undefined : left;
+    const told = left.length === 0 ? all : all.filter((one) => !left.includes(one));
+    for (const { watcher, index, isQuiet } of told) {
+      if (isQuiet) this.quiet -= 1;
+      const outcome = this.outcomes[index] as PublishResult | PublishFailure;
+      if (outcome instanceof PublishFailure) watcher.failed(outcome.error);
+      else watcher.published(outcome);
+    }
   }
 
   /** Hooks that are to be told how the event ends that was added last. */

@@ -60,33 +60,56 @@ export function parsePublishOptions(
   };
 }
 
+/** What the bus itself publishes to a user. */
+export interface OwnOptions {
+  /** The name that follows `user:` in the channel. */
+  readonly user: string;
+  /** JSON members of the options, each with a comma behind it; what they do not say is inherited. */
+  readonly members: string;
+  /** Whether `members` have the correlation id and the causation id. */
+  readonly isCaused: boolean;
+  /** JSON members of the metadata, of which there is one at least. */
+  readonly metadata: string;
+  /** In ms; undefined: the command timeout. */
+  readonly timeout: number | undefined;
+  /** Where nobody waits for its result: whether that may come with a later drain, unless nobody has received the event. */
+  readonly isQuiet: boolean;
+}
+
 /**
- * The options of what the bus itself publishes to a user. They are written as they are, so they must hold what JSON can,
- * and no signal.
+ * The options of what the bus itself publishes to a user, as they cross. They are written as they are. Of members that come
+ * twice the last one counts, so what is inherited stands first.
  */
 export function ownOptions(
-  options: PublishOptions,
-  user: string,
+  { user, members, isCaused, metadata, timeout }: OwnOptions,
   inherit: boolean,
   trace: TraceContext | undefined,
+  isQuiet: boolean,
 ): ParsedPublishOptions {
-  const event = inherit ? handledEvent() : undefined;
-  const given: Record<string, unknown> = {
-    ...(event !== undefined && inheritedFrom(event)),
-    ...(trace !== undefined && { traceparent: trace.traceparent, tracestate: trace.tracestate }),
-    ...options,
-    audience: { user },
-  };
-  if (trace?.baggage !== undefined) given.metadata = withBaggage(given.metadata, trace.baggage);
+  const event = inherit && !isCaused ? handledEvent() : undefined;
+  const inherited = event === undefined ? '' : membersOf(inheritedFrom(event));
+  const { baggage, ...context } = trace ?? {};
+  const traced = trace === undefined ? '' : membersOf(context);
+  const carried = baggage === undefined ? '' : membersOf({ baggage });
+  const quiet = isQuiet ? ',"quiet":true' : '';
   return {
-    json: JSON.stringify(given),
+    json: `{${inherited}${traced}${members}"metadata":{${carried}${metadata}},"audience":{"user":${JSON.stringify(user)}${quiet}}}`,
     id: undefined,
     timestamp: undefined,
     channel: `user:${user}`,
     deduplicate: false,
-    timeout: options.timeout,
+    timeout,
     signal: undefined,
   };
+}
+
+/** Strings as JSON members, each with a comma behind it. */
+function membersOf(strings: Record<string, string | undefined>): string {
+  let text = '';
+  for (const [name, value] of Object.entries(strings)) {
+    if (value !== undefined) text += `"${name}":${JSON.stringify(value)},`;
+  }
+  return text;
 }
 
 /** The JSON of the options of a publish that has none of its own, and that carries a trace. */

@@ -9,7 +9,7 @@ import type { RawJson } from '../raw-json';
 import { nextTick } from '../runtime/clock';
 import { onAbort } from '../runtime/signals';
 import type { Timer, Timers } from '../runtime/timers';
-import { Batch, PublishFailure, resultOf } from './batch';
+import { Batch, PublishFailure, type PublishWatcher, resultOf } from './batch';
 import { lineOf } from './data-text';
 import { inheritedOptions, type ParsedPublishOptions } from './publish-options';
 import { publishedEvent, type RecordPublished } from './published-event';
@@ -87,6 +87,13 @@ export class Publisher {
     options: ParsedPublishOptions | undefined,
     own?: string,
   ): Batch | Promise<PublishResult> {
+    const batch = this.#append(type, data, options);
+    this.#hold(batch);
+    const signal = options?.signal;
+    return signal === undefined ? batch : this.#abortable(batch, batch.last, signal);
+  }
+
+  #append(type: string, data: string | RawJson, options: ParsedPublishOptions | undefined): Batch {
     this.checkType(type);
     const json = options === undefined ? (own ?? this.#inherited()) : options.json;
     const text = typeof data === 'string' ? data : this.#given(data);
@@ -105,7 +112,23 @@ export class Publisher {
     ) {
       this.flush();
     }
-    return options?.signal === undefined ? batch : this.#abortable(batch, index, options.signal);
+    return batch;
+  }
+
+  /**
+   * The same for a caller who does not wait: `watcher` is told. The options must have no signal. A quiet one keeps neither the
+   * process nor the client alive, as no drain may bring its result.
+   */
+  addWatched(
+    type: string,
+    data: string | RawJson,
+    options: ParsedPublishOptions,
+    watcher: PublishWatcher,
+    isQuiet: boolean,
+  ): void {
+    const batch = this.#append(type, data, options);
+    if (!isQuiet) this.#hold(batch);
+    batch.watch(watcher, isQuiet);
   }
 
   /** Hands over what has been gathered. */
@@ -226,7 +249,6 @@ export class Publisher {
     while (this.#open.has(this.#lastNumber));
     const batch = new Batch(this.#lastNumber);
     this.#gathering = batch;
-    this.#keepAlive.acquire();
     const interval = this.#settings.batchInterval;
     if (interval > 0) this.#timer = this.#timers.set(this.#flushLater, interval);
     else nextTick(this.#flushLater);
@@ -266,9 +288,18 @@ export class Publisher {
 
   #resume(batch: Batch): void {
     batch.resumeCallers();
-    if (batch.unsettled > 0) return;
-    this.#open.delete(batch.number);
-    this.#keepAlive.release();
+    if (batch.isHeld && batch.unsettled === batch.quiet) {
+      batch.isHeld = false;
+      this.#keepAlive.release();
+    }
+    if (batch.unsettled === 0) this.#open.delete(batch.number);
+  }
+
+  /** Keeps the process alive until someone has the result of each event of the batch that he waits for. */
+  #hold(batch: Batch): void {
+    if (batch.isHeld) return;
+    batch.isHeld = true;
+    this.#keepAlive.acquire();
   }
 
   /** The data line of what has bytes. It is their text where the records of a batch are needed again, or where there are none. */

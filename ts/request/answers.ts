@@ -3,30 +3,19 @@
 import type { Answer, Answers } from '../../index';
 import { type CallTrace, stackFromCaller } from '../caller-stacks';
 import { busError } from '../errors';
+import { END, NextWaiters } from '../runtime/next-waiters';
 import { onAbort } from '../runtime/signals';
 import type { Timer } from '../runtime/timers';
-import type { Exchange, ExchangeEnd, Question } from './exchanges';
+import type { Asker, Exchange, ExchangeEnd, Question } from './exchanges';
 import { checkRoom, noResponders, type RequesterParts, requestTimeout } from './requester';
 
-interface Waiter<R> {
-  resolve(result: IteratorResult<Answer<R>, undefined>): void;
-  reject(error: unknown): void;
-}
-
-interface Asked {
-  exchange: Exchange;
-  isLocal: boolean;
-}
-
-const END: IteratorResult<never, undefined> = { done: true, value: undefined };
-
-export class AllAnswers<R> implements Answers<R> {
+export class AllAnswers<R> implements Answers<R>, Asker {
   readonly #parts: RequesterParts;
   readonly #line: CallTrace;
   /** At most one for each responder. */
   #buffer: Answer<R>[] = [];
-  readonly #waiting: Waiter<R>[] = [];
-  readonly #asked = new Map<string, Asked>();
+  readonly #waiting = new NextWaiters<Answer<R>>();
+  readonly #asked = new Map<string, Exchange>();
   /** Delivered behind the answers. */
   #failure: { error: unknown } | undefined;
   #question: Question | undefined;
@@ -55,7 +44,7 @@ export class AllAnswers<R> implements Answers<R> {
       return Promise.reject(failure.error);
     }
     if (this.#over) return Promise.resolve(END);
-    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+    return this.#waiting.wait();
   }
 
   async return(): Promise<IteratorResult<Answer<R>, undefined>> {
@@ -116,9 +105,8 @@ export class AllAnswers<R> implements Answers<R> {
   #ask(question: Question, responder: string, isLocal: boolean): void {
     if (this.#over) return;
     try {
-      const ended = (end: ExchangeEnd) => this.#ended(responder, end);
-      const exchange = this.#parts.exchanges.ask(question, responder, isLocal, ended);
-      this.#asked.set(responder, { exchange, isLocal });
+      const exchange = this.#parts.exchanges.ask(question, responder, isLocal, this);
+      this.#asked.set(responder, exchange);
       this.#left += 1;
       this.#parts.choice.asked(responder);
     } catch (error) {
@@ -126,7 +114,7 @@ export class AllAnswers<R> implements Answers<R> {
     }
   }
 
-  #ended(responder: string, end: ExchangeEnd): void {
+  ended({ responder }: Exchange, end: ExchangeEnd): void {
     this.#left -= 1;
     this.#parts.choice.over(responder);
     // One that has left is no responder: it gives no answer, and is not waited for.
@@ -137,13 +125,14 @@ export class AllAnswers<R> implements Answers<R> {
 
   #timedOut(): void {
     const { type, options } = this.#question as Question;
+    const outage = this.#parts.outageOf(options.timeout);
     this.#parts.counts.requestsTimedOut += 1;
     if (!this.#complete && this.#asked.size === 0) {
-      this.#fail(requestTimeout(type, options.timeout, undefined));
+      this.#fail(requestTimeout(type, options.timeout, undefined, outage));
       return;
     }
     for (const responder of this.#cancel()) {
-      this.#push({ responder, error: requestTimeout(type, options.timeout, responder) });
+      this.#push({ responder, error: requestTimeout(type, options.timeout, responder, outage) });
     }
     this.#finish();
   }
@@ -151,8 +140,8 @@ export class AllAnswers<R> implements Answers<R> {
   /** Takes the request back from those who have not answered, and returns them. */
   #cancel(): string[] {
     const silent: string[] = [];
-    for (const [responder, { exchange, isLocal }] of this.#asked) {
-      if (!this.#parts.exchanges.cancel(exchange, isLocal)) continue;
+    for (const [responder, exchange] of this.#asked) {
+      if (!this.#parts.exchanges.cancel(exchange)) continue;
       this.#parts.choice.over(responder);
       silent.push(responder);
     }
@@ -161,9 +150,7 @@ export class AllAnswers<R> implements Answers<R> {
 
   #push(answer: Answer<R>): void {
     this.#answers += 1;
-    const waiter = this.#waiting.shift();
-    if (waiter === undefined) this.#buffer.push(answer);
-    else waiter.resolve({ done: false, value: answer });
+    if (!this.#waiting.give(answer)) this.#buffer.push(answer);
   }
 
   #endIfComplete(): void {
@@ -189,12 +176,8 @@ export class AllAnswers<R> implements Answers<R> {
     this.#parts.active.delete(this);
     this.#parts.unref();
     const failure = this.#failure;
-    const first = failure === undefined ? undefined : this.#waiting.shift();
-    if (first !== undefined) {
-      this.#failure = undefined;
-      first.reject(failure?.error);
-    }
-    for (const waiter of this.#waiting.splice(0)) waiter.resolve(END);
+    if (failure !== undefined && this.#waiting.fail(failure.error)) this.#failure = undefined;
+    this.#waiting.end();
     // This comes last, as it runs code of the user's signal.
     this.#stopWaiting?.();
   }

@@ -3,12 +3,12 @@
  * the first request is made, and stays.
  */
 
-import type { BusEvent, PublishOptions, PublishResult } from '../../index';
+import type { BusEvent, PublishResult } from '../../index';
 import { busError, type EventBusError } from '../errors';
-import { ignoreRejection } from '../runtime/promises';
+import type { PublishWatcher } from '../publish/batch';
 import type { RequestChannel } from './channel';
 import type { RequestCounts } from './counts';
-import { addressOf, CANCEL_TYPE, inboxOf, readReply } from './protocol';
+import { addressOf, CANCEL_TYPE, inboxOf, LIVE, LOCAL, readReply } from './protocol';
 import type { ParsedRequestOptions } from './request-options';
 import { errorOf } from './thrown-error';
 
@@ -25,17 +25,44 @@ export type ExchangeEnd =
   /** It could not be sent, or may not have been. */
   | { readonly kind: 'unsent'; readonly error: unknown };
 
-export interface Exchange {
+/** Who has asked. */
+export interface Asker {
+  /** Told once of each exchange, unless that is dropped before. */
+  ended(exchange: Exchange, end: ExchangeEnd): void;
+}
+
+/** A request that is under way, at one responder. It watches its own publish. */
+export class Exchange implements PublishWatcher {
   readonly id: number;
   readonly responder: string;
-  /** Called once, unless it is dropped before. */
-  readonly ended: (end: ExchangeEnd) => void;
+  readonly isLocal: boolean;
+  readonly asker: Asker;
+  readonly #owner: Exchanges;
+
+  constructor(owner: Exchanges, id: number, responder: string, isLocal: boolean, asker: Asker) {
+    this.#owner = owner;
+    this.id = id;
+    this.responder = responder;
+    this.isLocal = isLocal;
+    this.asker = asker;
+  }
+
+  published(result: PublishResult): void {
+    this.#owner.published(this, result);
+  }
+
+  failed(error: EventBusError): void {
+    this.#owner.end(this, { kind: 'unsent', error });
+  }
 }
+
+/** Where it cannot be told, the time of its handler ends the call. */
+const UNWATCHED: PublishWatcher = { published() {}, failed() {} };
 
 /** What is asked of a responder. */
 export interface Question {
   readonly type: string;
-  readonly data: Parameters<RequestChannel['send']>[1];
+  readonly data: Parameters<RequestChannel['post']>[1];
   readonly options: ParsedRequestOptions;
 }
 
@@ -64,32 +91,25 @@ export class Exchanges {
   }
 
   /** Asks a responder; `isLocal` where it belongs to this client in hybrid mode. Throws `QUEUE_FULL` and `CLOSED`. */
-  ask(
-    question: Question,
-    responder: string,
-    isLocal: boolean,
-    ended: (end: ExchangeEnd) => void,
-  ): Exchange {
+  ask(question: Question, responder: string, isLocal: boolean, asker: Asker): Exchange {
     if (this.#open.size >= MAX_REQUESTS) {
       const message = `a client has at most ${MAX_REQUESTS} requests under way`;
       throw busError('ERR_BUS_QUEUE_FULL', message, { outcome: 'not_sent' });
     }
     const { type, data, options } = question;
     this.#last += 1;
-    const exchange: Exchange = { id: this.#last, responder, ended };
-    const request = { id: exchange.id, timeout: options.timeout };
-    const publish: PublishOptions = {
-      ...options.publish,
-      metadata: options.metadata === undefined ? { request } : { ...options.metadata, request },
-      ...(isLocal && { localOnly: true }),
+    const exchange = new Exchange(this, this.#last, responder, isLocal, asker);
+    const own = {
+      user: addressOf(responder),
+      members: `${isLocal ? LOCAL : LIVE}${options.members}`,
+      isCaused: false,
+      metadata: `${options.metadata}"request":{"id":${exchange.id},"timeout":${options.timeout}}`,
+      timeout: options.publishTimeout,
+      isQuiet: true,
     };
-    const sending = this.#channel.send(type, data, publish, addressOf(responder));
+    this.#channel.post(type, data, own, exchange);
     this.#open.set(exchange.id, exchange);
     this.#counts.requestsSent += 1;
-    sending.then(
-      (result) => this.#sent(exchange, result, isLocal),
-      (error) => this.#end(exchange, { kind: 'unsent', error }),
-    );
     return exchange;
   }
 
@@ -97,18 +117,18 @@ export class Exchanges {
    * Nobody waits for the reply any more, and the responder is told. A reply that comes all the same counts as late. False
    * when it had ended before.
    */
-  cancel(exchange: Exchange, isLocal: boolean): boolean {
+  cancel(exchange: Exchange): boolean {
     if (!this.#open.delete(exchange.id)) return false;
-    const options: PublishOptions = {
-      durable: false,
-      metadata: { cancel: exchange.id },
-      ...(isLocal && { localOnly: true }),
+    const own = {
+      user: addressOf(exchange.responder),
+      members: exchange.isLocal ? LOCAL : LIVE,
+      isCaused: false,
+      metadata: `"cancel":${exchange.id}`,
+      timeout: undefined,
+      isQuiet: false,
     };
     try {
-      // Where it cannot be told, the time of its handler ends the call.
-      ignoreRejection(
-        this.#channel.send(CANCEL_TYPE, 'null', options, addressOf(exchange.responder)),
-      );
+      this.#channel.post(CANCEL_TYPE, 'null', own, UNWATCHED);
     } catch {
       // The client has closed.
     }
@@ -136,32 +156,35 @@ export class Exchanges {
     } else if (exchange === undefined) {
       this.#counts.repliesLate += 1;
     } else if (reply.gone === true) {
-      this.#end(exchange, { kind: 'absent' });
+      this.end(exchange, { kind: 'absent' });
     } else if (reply.error !== undefined) {
-      this.#end(exchange, { kind: 'error', error: errorOf(reply.error, reply.responder) });
+      this.end(exchange, { kind: 'error', error: errorOf(reply.error, reply.responder) });
     } else {
-      this.#end(exchange, { kind: 'data', data });
+      this.end(exchange, { kind: 'data', data });
     }
   }
 
-  #sent(exchange: Exchange, result: PublishResult, isLocal: boolean): void {
+  /** Told that a request was published. */
+  published(exchange: Exchange, result: PublishResult): void {
     if (!this.#open.has(exchange.id)) return;
     const { receivers, local, remote } = result;
+    const { isLocal } = exchange;
     if (isLocal ? local === 0 : receivers === 0 && this.#isCounted(remote)) {
-      this.#end(exchange, { kind: 'absent' });
+      this.end(exchange, { kind: 'absent' });
     } else if (!isLocal && (remote === 'not_sent' || remote === 'rejected')) {
       const message = 'the request could not be sent to the server';
       const error = busError('ERR_BUS_CONNECTION_LOST', message, { outcome: remote });
-      this.#end(exchange, { kind: 'unsent', error });
+      this.end(exchange, { kind: 'unsent', error });
     }
+  }
+
+  /** Ends an exchange, unless it has ended. */
+  end(exchange: Exchange, end: ExchangeEnd): void {
+    if (this.#open.delete(exchange.id)) exchange.asker.ended(exchange, end);
   }
 
   /** Whether the number of receivers is that of all there are. */
   #isCounted(remote: PublishResult['remote']): boolean {
     return this.#channel.countsReceivers && (remote === undefined || remote === 'resolved');
-  }
-
-  #end(exchange: Exchange, end: ExchangeEnd): void {
-    if (this.#open.delete(exchange.id)) exchange.ended(end);
   }
 }

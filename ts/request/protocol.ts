@@ -10,8 +10,16 @@ export const REPLY_TYPE = 'oxbus.reply';
 /** The type of the event that takes a request back. */
 export const CANCEL_TYPE = 'oxbus.cancel';
 
-/** What the channels of requests begin with. */
-export const OWN_CHANNELS = 'user:oxbus:';
+/** How all of it is published, as JSON members of the options: live, and with `LOCAL` in this client only. */
+export const LIVE = '"durable":false,';
+export const LOCAL = `${LIVE}"localOnly":true,`;
+
+/** What these types begin with. */
+export const OWN_TYPES = 'oxbus.';
+/** What the users begin with whose channels requests go by. */
+export const OWN_USERS = 'oxbus:';
+/** What these channels begin with. */
+export const OWN_CHANNELS = `user:${OWN_USERS}`;
 
 /** Where a client gets its replies. */
 export const inboxOf = (instanceId: string) => `oxbus:inbox:${instanceId}`;

@@ -38,9 +38,11 @@ export interface ParsedRequestOptions {
   timeout: number;
   signal: AbortSignal | undefined;
   all: boolean;
-  /** How the request is published, its metadata aside. */
-  publish: PublishOptions;
-  metadata: Record<string, unknown> | undefined;
+  /** In ms. */
+  publishTimeout: number;
+  /** How the request is published, as JSON members with a comma behind each: of the options, and of the metadata. */
+  members: string;
+  metadata: string;
 }
 
 export interface ParsedRespondOptions {
@@ -55,8 +57,9 @@ const NO_OPTIONS: ParsedRequestOptions = {
   timeout: DEFAULT_TIMEOUT,
   signal: undefined,
   all: false,
-  publish: { durable: false, timeout: DEFAULT_TIMEOUT },
-  metadata: undefined,
+  publishTimeout: DEFAULT_TIMEOUT,
+  members: `"timeout":${DEFAULT_TIMEOUT},`,
+  metadata: '',
 };
 
 /** Throws `INVALID_OPTIONS`. */
@@ -77,10 +80,22 @@ export function readRequestOptions(options: unknown): ParsedRequestOptions {
     }
   }
   // As it is now: the caller may change it while the request waits for the list of responders.
-  const text = jsonOf({ ...own, ...(metadata && { metadata }) }, OPTIONS, 'options');
-  const { metadata: written, ...kept } = JSON.parse(text) as PublishOptions;
-  const publish = { ...kept, durable: false, timeout: Math.min(timeout, MAX_PUBLISH_TIMEOUT) };
-  return { timeout, signal, all, publish, metadata: written };
+  const publishTimeout = Math.min(timeout, MAX_PUBLISH_TIMEOUT);
+  const members = membersOf(jsonOf({ ...own, timeout: publishTimeout }, OPTIONS, 'options'));
+  const written = metadata === undefined ? '' : membersOf(metadataJson(metadata));
+  return { timeout, signal, all, publishTimeout, members, metadata: written };
+}
+
+/** As a member, so that an error names its path. */
+function metadataJson(metadata: Record<string, unknown>): string {
+  const json = jsonOf({ metadata }, OPTIONS, 'options').slice('{"metadata":'.length, -1);
+  if (!json.startsWith('{')) throw invalidAt(OPTIONS, 'metadata', 'must be a plain object');
+  return json;
+}
+
+/** The members of the JSON of an object, with a comma behind them. */
+function membersOf(json: string): string {
+  return json === '{}' ? '' : `${json.slice(1, -1)},`;
 }
 
 /** Throws `INVALID_OPTIONS`. */

@@ -4,9 +4,10 @@ import type { Answers, BusEvent, HandlerContext, Responder, Stats } from '../../
 import type { CallTrace } from '../caller-stacks';
 import type { DataText, Publishing } from '../client/publishing';
 import type { Questions } from '../client/questions';
-import { invalidAt, unwrap } from '../errors';
+import { type EventBusError, invalidAt, unwrap } from '../errors';
 import type { LiveSubscription } from '../handle/subscription';
 import { native, type Settings } from '../native/native';
+import { Deadlines } from '../runtime/deadlines';
 import { onAbort, throwIfAborted } from '../runtime/signals';
 import { processTimers, type Timers } from '../runtime/timers';
 import { AllAnswers } from './answers';
@@ -30,6 +31,9 @@ const OPTIONS = 'ERR_BUS_INVALID_OPTIONS';
 /** What a responder hands out at once: more than any `concurrency` and `maxQueued` together, so that it can refuse the rest. */
 const CALLS_AT_ONCE = 100_000;
 
+/** More than an event has beside its data where no user has given anything of it, in bytes. */
+const ENVELOPE = 8192;
+
 /**
  * For so long a responder that has left still answers that it is gone, in ms: longer than anyone uses a list on which it
  * may still be.
@@ -47,6 +51,9 @@ export interface RequestOwner {
   readonly publishing: Publishing;
   readonly isObserver: boolean;
   readonly isCluster: boolean;
+  readonly isTraced: boolean;
+  /** Why there was no connection at some time from then on, as far as it is known. */
+  outageSince(startedAt: number): EventBusError | undefined;
   readonly log: { write(level: 'debug' | 'warn', message: string, fields?: object): void };
   readonly questions: Pick<Questions, 'ask'>;
   setMembership(joins: boolean, kind: 'room', name: string, member: string): Promise<boolean>;
@@ -71,6 +78,7 @@ export class RequestReply {
   readonly #owner: RequestOwner;
   readonly #counts = new RequestCounts();
   readonly #responders = new Map<string, Registered>();
+  readonly #deadlines: Deadlines;
   #requester: RequesterParts | undefined;
   #lastResponder = 0;
   /** Types that the engine has accepted; a client has few. */
@@ -78,6 +86,7 @@ export class RequestReply {
 
   constructor(owner: RequestOwner) {
     this.#owner = owner;
+    this.#deadlines = new Deadlines(owner.timers);
   }
 
   request(type: string, data: unknown, options: unknown): Promise<unknown> {
@@ -219,14 +228,16 @@ export class RequestReply {
       const { timers, settings, isCluster, instanceId, publishing } = this.#owner;
       const channel = {
         instanceId,
-        timers,
         countsReceivers: !isCluster,
-        send: publishing.send.bind(publishing),
+        post: publishing.post.bind(publishing),
         listen: (user: string, handler: (event: BusEvent) => unknown, options: ListenOptions) =>
           this.#owner.listen(`user:${user}`, handler, { ...options, retryOnError: false }, false),
       };
       this.#requester = {
         timers,
+        deadlines: this.#deadlines,
+        isTraced: () => this.#owner.isTraced,
+        outageOf: (timeout) => this.#owner.outageSince(timers.now() - timeout),
         exchanges: new Exchanges(channel, this.#counts),
         lists: new ResponderLists({
           now: () => timers.now(),
@@ -245,15 +256,18 @@ export class RequestReply {
   }
 
   #responderOwner(): ResponderOwner {
-    const { instanceId, timers, settings, isCluster, publishing, log } = this.#owner;
+    const { instanceId, settings, isCluster, publishing, log } = this.#owner;
     return {
       instanceId,
-      timers,
+      deadlines: this.#deadlines,
+      inherits: settings.inherit,
       isHybrid: settings.mode === 'hybrid',
       countsReceivers: !isCluster,
+      surelyFits: Math.min(settings.maxDataBytes, settings.maxEventBytes - ENVELOPE),
       counts: this.#counts,
       write: publishing.write.bind(publishing),
       send: publishing.send.bind(publishing),
+      post: publishing.post.bind(publishing),
       unsent: (type, error) => log.write('warn', 'a reply could not be sent', { type, error }),
     };
   }

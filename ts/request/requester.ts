@@ -1,11 +1,14 @@
 /** Requests to one responder each. */
 
-import { busError } from '../errors';
+import { AsyncResource } from 'node:async_hooks';
+import { busError, type EventBusError } from '../errors';
+import type { Deadline, Deadlines } from '../runtime/deadlines';
 import { aborted, onAbort } from '../runtime/signals';
-import type { Timer, Timers } from '../runtime/timers';
+import type { Timers } from '../runtime/timers';
 import { type Choice, NONE } from './choice';
 import type { RequestCounts } from './counts';
 import {
+  type Asker,
   type Exchange,
   type ExchangeEnd,
   type Exchanges,
@@ -17,6 +20,11 @@ import type { ResponderLists } from './responder-list';
 /** What a request, to one or to all, works with. */
 export interface RequesterParts {
   readonly timers: Timers;
+  readonly deadlines: Deadlines;
+  /** Whether each publish has hooks around it. */
+  isTraced(): boolean;
+  /** Why there was no connection at some time of a request whose `timeout` is over; undefined where there was one. */
+  outageOf(timeout: number): EventBusError | undefined;
   readonly exchanges: Exchanges;
   readonly lists: ResponderLists;
   readonly choice: Choice;
@@ -53,32 +61,35 @@ export function noResponders(type: string, left = 0): Error {
   return busError('ERR_BUS_NO_RESPONDERS', message, NOT_SENT);
 }
 
-/** Nothing has come in time; from `responder`, if one was asked. */
+/** Nothing has come in time; from `responder`, if one was asked. `outage` is why there was no connection, if there was none. */
 export function requestTimeout(
   type: string,
   timeout: number,
   responder: string | undefined,
+  outage: EventBusError | undefined,
 ): Error {
   const what = JSON.stringify(type);
-  const message =
+  const happened =
     responder === undefined
       ? `no responder of ${what} could be asked in ${timeout} ms`
-      : `the responder ${responder} of ${what} has not answered in ${timeout} ms: it is busy, or it ended without leaving`;
-  return busError('ERR_BUS_REQUEST_TIMEOUT', message, {
-    outcome: responder === undefined ? 'not_sent' : 'unknown',
-    responder,
-  });
+      : `the responder ${responder} of ${what} has not answered in ${timeout} ms`;
+  const outcome = responder === undefined ? 'not_sent' : 'unknown';
+  if (outage !== undefined) {
+    const message = `${happened}: this client had no connection to the server: ${outage.message}`;
+    return busError('ERR_BUS_REQUEST_TIMEOUT', message, { outcome, responder, cause: outage });
+  }
+  const why = responder === undefined ? '' : ': it is busy, or it ended without leaving';
+  return busError('ERR_BUS_REQUEST_TIMEOUT', `${happened}${why}`, { outcome, responder });
 }
 
-class SingleRequest {
+class SingleRequest implements Asker {
   readonly #parts: RequesterParts;
   readonly #question: Question;
   readonly #resolve: (data: unknown) => void;
   readonly #reject: (error: unknown) => void;
   #exchange: Exchange | undefined;
-  #isLocal = false;
   #tried: Set<string> | undefined;
-  #timer: Timer | undefined;
+  #deadline: Deadline | undefined;
   #stopWaiting: (() => void) | undefined;
   #over = false;
 
@@ -95,11 +106,15 @@ class SingleRequest {
   }
 
   start(): void {
-    const { timers, active } = this.#parts;
+    const { deadlines, active } = this.#parts;
     const { timeout, signal } = this.#question.options;
     this.#parts.ref();
     active.add(this);
-    this.#timer = timers.set(() => this.#timedOut(), timeout);
+    // Where it is traced, what takes it back belongs to the span of its caller.
+    const call = this.#parts.isTraced()
+      ? { timedOut: AsyncResource.bind(() => this.timedOut()) }
+      : this;
+    this.#deadline = deadlines.set(call, timeout);
     if (signal !== undefined) {
       this.#stopWaiting = onAbort(signal, () => this.#giveUp(aborted(signal)));
     }
@@ -148,9 +163,7 @@ class SingleRequest {
   #ask(responder: string, isLocal: boolean): true {
     const { exchanges, choice } = this.#parts;
     try {
-      const ended = (end: ExchangeEnd) => this.#ended(end);
-      this.#exchange = exchanges.ask(this.#question, responder, isLocal, ended);
-      this.#isLocal = isLocal;
+      this.#exchange = exchanges.ask(this.#question, responder, isLocal, this);
       choice.asked(responder);
     } catch (error) {
       this.#fail(error);
@@ -158,9 +171,8 @@ class SingleRequest {
     return true;
   }
 
-  #ended(end: ExchangeEnd): void {
+  ended({ responder }: Exchange, end: ExchangeEnd): void {
     const { choice, lists } = this.#parts;
-    const { responder } = this.#exchange as Exchange;
     this.#exchange = undefined;
     choice.over(responder);
     if (end.kind === 'absent') {
@@ -180,12 +192,13 @@ class SingleRequest {
     else this.#reject(end.error);
   }
 
-  #timedOut(): void {
+  timedOut(): void {
     const responder = this.#exchange?.responder;
     const { type, options } = this.#question;
     this.#parts.counts.requestsTimedOut += 1;
     if (responder !== undefined) this.#parts.choice.timedOut(responder);
-    this.#giveUp(requestTimeout(type, options.timeout, responder));
+    const outage = this.#parts.outageOf(options.timeout);
+    this.#giveUp(requestTimeout(type, options.timeout, responder, outage));
   }
 
   /** Ends it, and tells the responder. */
@@ -194,7 +207,7 @@ class SingleRequest {
     if (exchange !== undefined) {
       this.#exchange = undefined;
       this.#parts.choice.over(exchange.responder);
-      this.#parts.exchanges.cancel(exchange, this.#isLocal);
+      this.#parts.exchanges.cancel(exchange);
     }
     this.#fail(error);
   }
@@ -207,7 +220,7 @@ class SingleRequest {
 
   #finish(): void {
     this.#over = true;
-    this.#parts.timers.clear(this.#timer);
+    this.#parts.deadlines.clear(this.#deadline);
     this.#parts.active.delete(this);
     this.#parts.unref();
     // This comes last, as it runs code of the user's signal.

@@ -1,40 +1,55 @@
 /** Answers the requests of one handler: so many at once, some more wait, and the rest is refused. */
 
 import { AsyncResource } from 'node:async_hooks';
-import type { BusEvent, HandlerContext, PublishOptions, PublishResult } from '../../index';
+import type { BusEvent, HandlerContext, PublishResult } from '../../index';
 import type { DataText } from '../client/publishing';
 import { busError, describe, EventBusError } from '../errors';
+import { callIn } from '../handle/current-event';
 import { CallContext } from '../handle/handler-context';
-import { mayBeThenable } from '../runtime/promises';
-import type { Timers } from '../runtime/timers';
+import type { PublishWatcher } from '../publish/batch';
+import type { OwnOptions } from '../publish/publish-options';
+import type { Deadlines, TimedCall } from '../runtime/deadlines';
+import { isThenable } from '../runtime/promises';
 import type { RequestCounts } from './counts';
 import {
   askerOf,
   CANCEL_TYPE,
   inboxOf,
+  LIVE,
+  LOCAL,
   REPLY_TYPE,
-  type ReplyNote,
   readCancel,
   readRequest,
 } from './protocol';
 import type { ParsedRespondOptions } from './request-options';
-import { noteOf } from './thrown-error';
+import { noteOf, type ThrownError } from './thrown-error';
 
 type Handler = (event: BusEvent, context: HandlerContext) => unknown;
 
 /** What a responder needs of the client. */
 export interface ResponderOwner {
   readonly instanceId: string;
-  readonly timers: Timers;
+  readonly deadlines: Deadlines;
+  /** Whether code that belongs to an event runs in its context. */
+  readonly inherits: boolean;
   readonly isHybrid: boolean;
   readonly countsReceivers: boolean;
+  /** So many bytes of data are surely not too large, in whatever reply. */
+  readonly surelyFits: number;
   readonly counts: RequestCounts;
   /** The data of a reply as it crosses. Throws `INVALID_DATA`. */
   write(type: string, data: unknown): DataText;
-  send(type: string, data: DataText, options: PublishOptions, user: string): Promise<PublishResult>;
+  send(type: string, data: DataText, options: OwnOptions): Promise<PublishResult>;
+  post(type: string, data: DataText, options: OwnOptions, watcher: PublishWatcher): void;
   /** Told of a reply that could not be sent. */
   unsent(type: string, error: unknown): void;
 }
+
+/** Why a handler has not answered. */
+type Refusal = { readonly error: ThrownError } | 'gone';
+
+/** What a character of a text takes in UTF-8 at the most, in bytes. */
+const BYTES_OF_CHARACTER = 3;
 
 /** A request that waits, or whose handler runs. */
 interface Call {
@@ -45,8 +60,9 @@ interface Call {
   readonly id: number;
   readonly key: string;
   readonly isLocal: boolean;
-  /** As they were before the handler had the event. */
-  readonly inherited: { correlationId: string; causationId: string };
+  /** What its reply inherits, as it was before the handler had the event. */
+  readonly correlationId: string;
+  readonly causationId: string;
   /** The requester does not wait any more. */
   isCancelled: boolean;
 }
@@ -63,12 +79,14 @@ export class RequestHandler {
   readonly type: string;
   readonly #owner: ResponderOwner;
   readonly #handler: Handler;
+  readonly #quotedId: string;
   readonly #options: ParsedRespondOptions;
   readonly #running = new Map<string, Call>();
   /** In the order in which they came. */
   readonly #waiting = new Map<string, Waiting>();
   /** How many handlers run, those that are out of time not counted. */
   #busy = 0;
+  #isStarting = false;
   #isLeaving = false;
 
   constructor(
@@ -80,6 +98,7 @@ export class RequestHandler {
   ) {
     this.#owner = owner;
     this.id = id;
+    this.#quotedId = JSON.stringify(id);
     this.type = type;
     this.#handler = handler;
     this.#options = options;
@@ -89,7 +108,7 @@ export class RequestHandler {
   receive(event: BusEvent, context: HandlerContext): Promise<void> | undefined {
     const call = this.#read(event, context);
     if (call === undefined) return undefined;
-    if (this.#isLeaving) return this.#refuse(call, { gone: true });
+    if (this.#isLeaving) return this.#refuse(call, 'gone');
     if (this.#busy < this.#options.concurrency) return this.#run(call);
     if (this.#waiting.size >= this.#options.maxQueued) {
       const { concurrency, maxQueued } = this.#options;
@@ -98,8 +117,14 @@ export class RequestHandler {
     }
     return new Promise((resolve, reject) => {
       // It runs later, in the context in which it came.
-      const start = AsyncResource.bind(() => this.#run(call).then(resolve, reject));
-      this.#waiting.set(call.key, { call, start: () => void start(), end: resolve });
+      const start = AsyncResource.bind(() => {
+        try {
+          resolve(this.#run(call));
+        } catch (error) {
+          reject(error);
+        }
+      });
+      this.#waiting.set(call.key, { call, start, end: resolve });
     });
   }
 
@@ -108,7 +133,8 @@ export class RequestHandler {
     if (this.#isLeaving) return;
     this.#isLeaving = true;
     for (const { call, end } of this.#waiting.values()) {
-      void this.#refuse(call, { gone: true }).then(end);
+      this.#refuse(call, 'gone');
+      end();
     }
     this.#waiting.clear();
   }
@@ -122,8 +148,9 @@ export class RequestHandler {
       const { id } = request;
       const key = `${asker} ${id}`;
       const isLocal = this.#owner.isHybrid && asker === this.#owner.instanceId;
-      const inherited = { correlationId: metadata.correlationId, causationId };
-      return { event, context, asker, id, key, isLocal, inherited, isCancelled: false };
+      const { correlationId } = metadata;
+      const call = { event, context, asker, id, key, isLocal, correlationId, causationId };
+      return { ...call, isCancelled: false };
     }
     const cancelled = type === CANCEL_TYPE ? readCancel(metadata) : undefined;
     if (asker === undefined || cancelled === undefined) this.#owner.counts.foreign += 1;
@@ -146,19 +173,33 @@ export class RequestHandler {
     CallContext.abort(call.context as CallContext, busError('ERR_BUS_ABORTED', message));
   }
 
-  async #run(call: Call): Promise<void> {
+  /** Calls the handler. Throws what it throws; a promise only where it has returned one, or its reply is waited for. */
+  #run(call: Call): Promise<void> | undefined {
     this.#busy += 1;
-    this.#running.set(call.key, call);
     this.#owner.counts.requestsHandled += 1;
+    let result: unknown;
+    try {
+      result = this.#handler(call.event, call.context);
+      if (isThenable(result)) return this.#awaited(call, result);
+    } catch (thrown) {
+      this.#ended(call);
+      this.#reply(call, 'null', { error: noteOf(thrown) });
+      throw thrown;
+    }
+    this.#ended(call);
+    return this.#answer(call, result);
+  }
+
+  async #awaited(call: Call, result: PromiseLike<unknown>): Promise<void> {
+    this.#running.set(call.key, call);
     let data: unknown;
     try {
-      const result = this.#handler(call.event, call.context);
-      data = mayBeThenable(result) ? await this.#inTime(call, result) : result;
+      data = await this.#inTime(call, result);
     } catch (thrown) {
       this.#ended(call);
       // A handler that stops because its signal has told it to has not failed.
       if (call.isCancelled) return;
-      await this.#reply(call, 'null', { error: noteOf(thrown) });
+      this.#reply(call, 'null', { error: noteOf(thrown) });
       throw thrown;
     }
     this.#ended(call);
@@ -168,76 +209,141 @@ export class RequestHandler {
   #ended(call: Call): void {
     this.#busy -= 1;
     if (this.#running.get(call.key) === call) this.#running.delete(call.key);
-    const [next] = this.#waiting.values();
-    if (next === undefined || this.#busy >= this.#options.concurrency) return;
-    this.#waiting.delete(next.call.key);
-    next.start();
+    if (this.#waiting.size > 0) this.#startWaiting();
+  }
+
+  /** In a loop: a handler that returns at once would begin the next one within itself, as deep as many wait. */
+  #startWaiting(): void {
+    if (this.#isStarting) return;
+    this.#isStarting = true;
+    while (this.#busy < this.#options.concurrency) {
+      const [next] = this.#waiting.values();
+      if (next === undefined) break;
+      this.#waiting.delete(next.call.key);
+      next.start();
+    }
+    this.#isStarting = false;
   }
 
   /** The result of a handler, or `HANDLER_TIMEOUT`: then its signal is aborted, and its result is ignored. */
-  #inTime(call: Call, result: unknown): unknown {
+  #inTime(call: Call, result: PromiseLike<unknown>): PromiseLike<unknown> {
     const { timeout } = this.#options;
     if (timeout === 0) return result;
-    const { timers } = this.#owner;
+    const { deadlines, inherits } = this.#owner;
     return new Promise((resolve, reject) => {
-      const timer = timers.set(() => {
+      const timedOut = () => {
         const message = `the handler of requests ${JSON.stringify(this.type)} did not finish in ${timeout} ms`;
         const error = busError('ERR_BUS_HANDLER_TIMEOUT', message);
         reject(error);
-        CallContext.abort(call.context as CallContext, error);
-      }, timeout);
-      // The responder keeps the process alive, and its client may close before the handler has ended.
-      timer.unref();
-      const settle = (run: () => void) => {
-        timers.clear(timer);
-        run();
+        const own = inherits ? call.event : undefined;
+        callIn(own, CallContext.abort, call.context as CallContext, error);
       };
+      // The responder keeps the process alive, and its client may close before the handler has ended.
+      const deadline = deadlines.set({ timedOut } satisfies TimedCall, timeout);
       Promise.resolve(result).then(
-        (data) => settle(() => resolve(data)),
-        (error) => settle(() => reject(error)),
+        (data) => {
+          deadlines.clear(deadline);
+          resolve(data);
+        },
+        (error) => {
+          deadlines.clear(deadline);
+          reject(error);
+        },
       );
     });
   }
 
-  /** Sends what a handler has returned; what cannot be sent is an error of the handler. */
-  async #answer(call: Call, data: unknown): Promise<void> {
+  /**
+   * Sends what a handler has returned; what cannot be sent is an error of the handler. Nobody waits until the reply is sent,
+   * unless the engine may find that it is too large, or no JSON.
+   */
+  #answer(call: Call, data: unknown): Promise<void> | undefined {
+    let text: DataText;
     try {
-      const text = data === undefined ? 'null' : this.#owner.write(this.type, data);
-      await this.#reply(call, text, undefined);
+      text = data === undefined ? 'null' : this.#owner.write(this.type, data);
     } catch (error) {
-      await this.#reply(call, 'null', { error: noteOf(error) });
+      this.#reply(call, 'null', { error: noteOf(error) });
       throw error;
     }
+    if (!this.#isSure(text)) return this.#tryAnswer(call, text);
+    this.#reply(call, text, undefined);
+    return undefined;
   }
 
-  async #refuse(call: Call, note: Partial<ReplyNote>): Promise<void> {
-    this.#owner.counts.requestsRefused += 1;
-    await this.#reply(call, 'null', note);
+  /** Whether data is JSON that surely fits. */
+  #isSure(data: DataText): boolean {
+    if (typeof data !== 'string' || data.startsWith(' ')) return false;
+    return data.length * BYTES_OF_CHARACTER <= this.#owner.surelyFits;
   }
 
-  /** Rejects only where the data is not as a publish takes it. */
-  async #reply(call: Call, data: DataText, note: Partial<ReplyNote> | undefined): Promise<void> {
-    const { asker, id, isLocal, inherited } = call;
-    const reply: ReplyNote = { id, responder: this.id, ...note };
-    const options: PublishOptions = {
-      ...inherited,
-      metadata: { reply },
-      durable: false,
-      ...(isLocal && { localOnly: true }),
-    };
+  async #tryAnswer(call: Call, data: DataText): Promise<void> {
+    const watcher = call.isLocal ? this.#localReply : this.#farReply;
+    let sent: PublishResult;
     try {
-      const sent = await this.#owner.send(REPLY_TYPE, data, options, inboxOf(asker));
-      const { receivers, local, remote = 'resolved' } = sent;
-      const isLost = receivers === 0 && this.#owner.countsReceivers;
-      if (isLocal ? local === 0 : isLost || remote !== 'resolved') this.#lost();
+      sent = await this.#owner.send(REPLY_TYPE, data, this.#replyOptions(call, undefined));
     } catch (error) {
-      if (error instanceof EventBusError && error.category === 'validation') throw error;
-      this.#lost();
-      this.#owner.unsent(this.type, describe(error));
+      if (error instanceof EventBusError && error.category === 'validation') {
+        this.#reply(call, 'null', { error: noteOf(error) });
+        throw error;
+      }
+      watcher.failed(error as EventBusError);
+      return;
+    }
+    watcher.published(sent);
+  }
+
+  #refuse(call: Call, why: Refusal): undefined {
+    this.#owner.counts.requestsRefused += 1;
+    this.#reply(call, 'null', why);
+  }
+
+  #reply(call: Call, data: DataText, refusal: Refusal | undefined): void {
+    const watcher = call.isLocal ? this.#localReply : this.#farReply;
+    try {
+      this.#owner.post(REPLY_TYPE, data, this.#replyOptions(call, refusal), watcher);
+    } catch (error) {
+      this.#lost(error);
     }
   }
 
-  #lost(): void {
-    this.#owner.counts.repliesUndelivered += 1;
+  #replyOptions(call: Call, refusal: Refusal | undefined): OwnOptions {
+    const { asker, id, isLocal, correlationId, causationId } = call;
+    const inherited = `"correlationId":${JSON.stringify(correlationId)},"causationId":${JSON.stringify(causationId)},`;
+    return {
+      user: inboxOf(asker),
+      members: `${isLocal ? LOCAL : LIVE}${inherited}`,
+      isCaused: true,
+      metadata: `"reply":{"id":${id},"responder":${this.#quotedId}${memberOf(refusal)}}`,
+      timeout: undefined,
+      // Of one that leaves, nothing may come later.
+      isQuiet: !this.#isLeaving,
+    };
   }
+
+  readonly #localReply: PublishWatcher = {
+    published: ({ local }) => {
+      if (local === 0) this.#lost(undefined);
+    },
+    failed: (error) => this.#lost(error),
+  };
+
+  readonly #farReply: PublishWatcher = {
+    published: ({ receivers, remote = 'resolved' }) => {
+      const isLost = receivers === 0 && this.#owner.countsReceivers;
+      if (isLost || remote !== 'resolved') this.#lost(undefined);
+    },
+    failed: (error) => this.#lost(error),
+  };
+
+  /** A reply was not sent, or nobody has received it. */
+  #lost(error: unknown): void {
+    this.#owner.counts.repliesUndelivered += 1;
+    if (error !== undefined) this.#owner.unsent(this.type, describe(error));
+  }
+}
+
+/** What a reply says instead of data. */
+function memberOf(refusal: Refusal | undefined): string {
+  if (refusal === undefined) return '';
+  return refusal === 'gone' ? ',"gone":true' : `,"error":${JSON.stringify(refusal.error)}`;
 }

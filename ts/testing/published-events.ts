@@ -3,6 +3,7 @@
 import type { BusEvent } from '../../index';
 import { native, type RawEvent } from '../native/native';
 import type { RecordPublished } from '../publish/published-event';
+import { OWN_TYPES, OWN_USERS } from '../request/protocol';
 
 /** So many published events are kept; the oldest one goes first. */
 const MAX_PUBLISHED = 100_000;
@@ -31,10 +32,12 @@ export class PublishedEvents {
     return this.#all;
   }
 
-  /** Copies of those whose type matches. */
+  /** Copies of those whose type matches. What answers requests, and takes them back, is among them only where it is named. */
   matching(pattern: string | undefined): BusEvent[] {
     const events: BusEvent[] = [];
+    const isNamed = pattern?.startsWith(OWN_TYPES) === true;
     for (const { event } of this.#all) {
+      if (isOwn(event) && !isNamed) continue;
       if (pattern === undefined || native.matches(pattern, event.type)) events.push(copyOf(event));
     }
     return events;
@@ -51,6 +54,11 @@ export class PublishedEvents {
     }
     this.#all.splice(at, 0, one);
   }
+}
+
+/** Whether it is an event by which clients tell each other of requests, and not the request itself. */
+function isOwn({ type, metadata: { toUser } }: RawEvent): boolean {
+  return type.startsWith(OWN_TYPES) && typeof toUser === 'string' && toUser.startsWith(OWN_USERS);
 }
 
 /** `structuredClone` would make objects of another realm than the one of the test. */

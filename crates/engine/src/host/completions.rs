@@ -13,6 +13,9 @@ use crate::host::event_loop::{BLOCKED, EVENT_LOOP_BLOCKED, Waits, Wakes};
 /// The most notices that wait while the host does not drain. Beyond, the oldest are dropped, and a warning counts them.
 const MAX_NOTICES: usize = 1024;
 
+/// So many runs of results that nobody waits for are kept for the next drain; then the host is woken for them.
+const MAX_QUIET: usize = 128;
+
 /// How many drains in a row results of publishes are kept back, at the most. They bring as many events as the default
 /// queue of a subscription holds.
 const MAX_KEPT_BACK: u32 = 40;
@@ -64,14 +67,21 @@ impl Completions {
         {
             return;
         }
+        let is_quiet = failed.is_empty()
+            && settled_locally.is_empty()
+            && delivered_locally.is_empty()
+            && published.iter().all(|run| run.is_quiet);
         let mut ready = self.lock();
         ready.drained.published.append(published);
+        let is_enough = ready.drained.published.len() >= MAX_QUIET;
         ready.drained.delivered_locally.append(delivered_locally);
         // These are rare, but may be very many at once: their memory is not kept for the next time.
         ready.drained.settled_locally.extend(std::mem::take(settled_locally));
         ready.drained.failed.extend(std::mem::take(failed));
         drop(ready);
-        self.wake();
+        if !is_quiet || is_enough {
+            self.wake();
+        }
     }
 
     fn failed(&self, failed: impl IntoIterator<Item = Failed>) {
@@ -149,5 +159,60 @@ impl Completions {
     fn lock(&self) -> MutexGuard<'_, Ready> {
         // A panic while the lock was held leaves at worst a partly extended list, which is still valid.
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Host for Woken {
+        fn wake(&self) {
+            self.0.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    fn settle(completions: &Completions, is_quiet: bool, failed: Vec<Failed>) {
+        let run = Published {
+            batch: 1,
+            first: 0,
+            timestamp: "".into(),
+            items: vec![(None, 1)],
+            stored: None,
+            is_quiet,
+        };
+        completions.settled(&mut vec![run], &mut Vec::new(), &mut Vec::new(), &mut { failed });
+    }
+
+    #[test]
+    fn results_that_nobody_waits_for_come_with_what_the_host_takes_next() {
+        let host = Arc::new(Woken::default());
+        let completions = Completions::new(host.clone());
+        let woken = || host.0.load(Ordering::Acquire);
+        settle(&completions, true, Vec::new());
+        assert_eq!(woken(), 0);
+        settle(&completions, false, Vec::new());
+        assert_eq!((woken(), completions.take().published.len()), (1, 2));
+        let error = BusError::new(ErrorKind::ConnectionLost, "lost");
+        let failed = Failed { batch: 1, index: 1, error, message_id: None };
+        settle(&completions, true, vec![failed]);
+        assert_eq!((woken(), completions.take().published.len()), (2, 1));
+    }
+
+    #[test]
+    fn so_many_of_them_wait_and_no_more() {
+        let host = Arc::new(Woken::default());
+        let completions = Completions::new(host.clone());
+        for _ in 1..MAX_QUIET {
+            settle(&completions, true, Vec::new());
+        }
+        assert_eq!(host.0.load(Ordering::Acquire), 0);
+        settle(&completions, true, Vec::new());
+        assert_eq!(host.0.load(Ordering::Acquire), 1);
     }
 }

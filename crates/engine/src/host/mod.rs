@@ -35,6 +35,8 @@ pub struct Published {
     pub items: Vec<(Option<EventId>, i64)>,
     /// Where they were stored, if they were.
     pub stored: Option<StoredEntries>,
+    /// Whether nobody waits for any of these results: the host is not woken for them.
+    pub is_quiet: bool,
 }
 
 /// The entries of publishes that were stored.

@@ -57,6 +57,7 @@ impl Publishing {
             timestamp: stamp.text.clone(),
             items: Vec::new(),
             stored: stream.map(|stream| StoredEntries { stream: stream.clone(), entries: Vec::new() }),
+            is_quiet: false,
         };
         let mut current = run(0, None);
         for (index, record) in (0..*count).zip(records.iter()) {

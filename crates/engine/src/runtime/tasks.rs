@@ -27,6 +27,11 @@ impl Tasks {
         Tasks::new(Handle::current(), log)
     }
 
+    /// What the tasks run in.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
     /// Starts a task.
     pub(crate) fn spawn<T: Send + 'static>(
         &self,

@@ -54,7 +54,7 @@ fn dispatch(inner: &Arc<Inner>, drained: Drained) {
         };
         settle(inner, batch, index, Ok(success));
     }
-    for Published { batch, first, timestamp, items, stored } in published {
+    for Published { batch, first, timestamp, items, stored, .. } in published {
         if let Some(stored) = &stored {
             assert_eq!(stored.entries.len(), items.len(), "each has its entry");
         }

@@ -21,6 +21,8 @@ pub struct Parts {
     pub causation_id: Option<Span>,
     /// The room that the event is for.
     pub room: Option<Span>,
+    /// All other members of the metadata, as JSON with their names and the commas between them, where they stand together.
+    pub rest: Option<Span>,
     /// The data as JSON.
     pub data: Span,
 }
@@ -46,6 +48,11 @@ impl Span {
     /// A part by its offsets in bytes. `None` beyond 4 GiB.
     pub(crate) fn new(start: usize, end: usize) -> Option<Span> {
         Some(Span { start: u32::try_from(start).ok()?, end: u32::try_from(end).ok()? })
+    }
+
+    /// From where this begins to where `other` ends.
+    pub(crate) fn until(self, other: Span) -> Span {
+        Span { start: self.start, end: other.end }
     }
 
     /// Where `part`, which was borrowed from `text`, stands in it. `None` for a text of 4 GiB.

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::task::JoinHandle;
 
-use crate::redis::connection::link::Handle;
+use crate::redis::connection::handle::Handle;
 
 /// Starts a link.
 type Start<I> = Box<dyn Fn() -> Handle<I> + Send + Sync>;

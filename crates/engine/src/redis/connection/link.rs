@@ -6,6 +6,7 @@
 use std::future::{Future, pending};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
@@ -15,14 +16,14 @@ use oxbus_model::server_error;
 use oxbus_model::server_error::{Action, SLOW_RETRY_MS};
 use oxbus_model::{BusError, ErrorKind};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::JoinHandle;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use tracing::field::{Empty, display};
 use tracing::{Instrument, Span, debug, debug_span};
 
 use crate::host::Notice;
 use crate::redis::connection::endpoint::Endpoint;
+use crate::redis::connection::handle::{Handle, LinkMessage};
 use crate::redis::connection::open_connection::OpenConnection;
 use crate::redis::connection::session::{Opened, Session};
 use crate::runtime::clock;
@@ -41,62 +42,6 @@ const FORGIVEN_AFTER_MS: u64 = 60_000;
 /// How long it reads after writing has failed: what the server said before is there already.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
-enum LinkMessage<I> {
-    Input(I),
-    #[cfg(feature = "failpoints")]
-    Panic,
-}
-
-/// The handle of a link; dropping it ends the link.
-pub(crate) struct Handle<I> {
-    messages: UnboundedSender<LinkMessage<I>>,
-    task: JoinHandle<()>,
-}
-
-/// What is sent to the handle of a link, for what works as one and is none itself.
-pub(in crate::redis) struct Inputs<I>(UnboundedReceiver<LinkMessage<I>>);
-
-impl<I> Inputs<I> {
-    /// The next input; `None` when the handle was dropped.
-    pub(in crate::redis) async fn next(&mut self) -> Option<I> {
-        match self.0.recv().await? {
-            LinkMessage::Input(input) => Some(input),
-            #[cfg(feature = "failpoints")]
-            #[allow(clippy::panic)]
-            LinkMessage::Panic => panic!("injected by a test"),
-        }
-    }
-}
-
-impl<I: Send + 'static> Handle<I> {
-    /// A handle of a task that takes inputs as a link does.
-    pub(in crate::redis) fn of_task<F: Future<Output = ()> + Send + 'static>(
-        tasks: &Tasks,
-        run: impl FnOnce(Inputs<I>) -> F,
-    ) -> Handle<I> {
-        let (messages, receiver) = unbounded_channel();
-        Handle { messages, task: tasks.spawn(run(Inputs(receiver))) }
-    }
-}
-
-impl<I> Handle<I> {
-    /// Hands an input to the session. What may be in flight is bounded by the client's admission.
-    /// False when the link has ended.
-    pub(crate) fn send(&self, input: I) -> bool {
-        self.messages.send(LinkMessage::Input(input)).is_ok()
-    }
-
-    /// Ends the link. The task is over when everything that the session held is settled.
-    pub(crate) fn end(self) -> JoinHandle<()> {
-        self.task
-    }
-
-    #[cfg(feature = "failpoints")]
-    pub(crate) fn inject_panic(&self) {
-        let _ = self.messages.send(LinkMessage::Panic);
-    }
-}
-
 /// Starts links.
 #[derive(Clone)]
 pub(in crate::redis) struct Connector {
@@ -113,8 +58,10 @@ impl Connector {
         let id = session.link().clone();
         context.events.link_needed(&id);
         let (backoff, address, connected) = (Backoff::of_reconnecting(), None, None);
-        let link = Link { id, session, context, endpoint, messages, backoff, address, connected };
-        Handle { messages: sender, task: tasks.spawn(link.run()) }
+        let is_idle = Arc::new(AtomicBool::new(false));
+        let idle = is_idle.clone();
+        let link = Link { id, session, context, endpoint, messages, backoff, address, connected, is_idle };
+        Handle::of_link(sender, &tasks, link.run(), idle)
     }
 }
 
@@ -129,6 +76,8 @@ struct Link<S: Session> {
     address: Option<Address>,
     /// The server of the last connection.
     connected: Option<Address>,
+    /// Whether it only waits, for inputs among other things.
+    is_idle: Arc<AtomicBool>,
 }
 
 /// The handle was dropped: the link is to end.
@@ -196,6 +145,7 @@ impl<S: Session> Link<S> {
         let Ok(connected) = self.meanwhile(attempt).await else { return Ok(Ended) };
         let connection = connected.inspect_err(could_not_connect)?;
         let driven = self.drive(connection).await;
+        self.is_idle.store(false, Ordering::Release);
         driven.inspect_err(|error| self.endpoint.lost(&self.id, &address, error))
     }
 
@@ -289,6 +239,7 @@ impl<S: Session> Link<S> {
             if buffer.capacity() - buffer.len() < READ_CHUNK / 2 {
                 buffer.reserve(READ_CHUNK);
             }
+            self.is_idle.store(!unflushed && self.session.is_idle(), Ordering::Release);
             let outgoing = self.session.outgoing(now);
             let writing = !outgoing.is_empty();
             tokio::select! {

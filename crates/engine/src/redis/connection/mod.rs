@@ -6,6 +6,7 @@
 //!   `handshake`, `step`: to one that is ready for commands.
 //! - `endpoint`: where links connect.
 //! - `failures`: what is told when no connection comes about.
+//! - `handle`: how inputs come to a link; `stepped`: by a step of its task that the sender makes himself.
 //! - `link`: keeps one connection, drives its `session`, and connects again.
 //! - `lazy_link`: a link that is made with its first input.
 //! - `pipeline`: commands that wait for their replies, in order; `expiry`: when it is searched for late ones.
@@ -19,6 +20,7 @@ mod dial;
 pub(crate) mod endpoint;
 pub(crate) mod expiry;
 mod failures;
+pub(crate) mod handle;
 pub(crate) mod handshake;
 pub(crate) mod lazy_link;
 pub(crate) mod link;
@@ -31,5 +33,6 @@ pub(crate) mod server_info;
 pub(crate) mod session;
 pub(crate) mod socket;
 pub(crate) mod step;
+mod stepped;
 pub(crate) mod stream;
 pub(crate) mod tls;

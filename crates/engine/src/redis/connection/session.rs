@@ -44,6 +44,11 @@ pub(crate) trait Session: Send + 'static {
         true
     }
 
+    /// Whether it only waits for inputs, so that to take one is short work: whoever sends the next one may do that himself.
+    fn is_idle(&self) -> bool {
+        false
+    }
+
     /// When [`Session::tick`] is needed.
     fn deadline(&self) -> Option<u64>;
 

@@ -4,6 +4,9 @@ use oxbus_model::{BusError, ErrorKind, server_error};
 
 use crate::redis::resp::reply::Reply;
 
+/// How often, in milliseconds, a server that events are published to says its role: `PUBLISH` reaches nobody from a demoted one.
+pub(in crate::redis) const ROLE_INTERVAL: u64 = 1_000;
+
 /// The meaning of a reply of the handshake.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {

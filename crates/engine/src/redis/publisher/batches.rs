@@ -12,12 +12,23 @@ use crate::redis::publisher::in_flight::{Command, EntryRef, PublishedEvent};
 use crate::redis::publisher::later_steps::LaterSteps;
 use crate::transport::events::{PublishReport, TransportEvents};
 
+/// What is known of an event while it is under way.
+#[derive(Clone, Copy)]
+pub(in crate::redis) struct Known {
+    /// Its id, if it was generated.
+    pub(in crate::redis) id: Option<EventId>,
+    /// The number of its type.
+    pub(in crate::redis) type_number: u16,
+    /// Whether nobody waits for its result.
+    pub(in crate::redis) is_quiet: bool,
+}
+
 /// One submission, until all its events are settled.
 pub(in crate::redis) struct Batch {
     /// The timestamp of events that had none of their own.
     pub(in crate::redis) stamp: Arc<str>,
-    /// By index: the generated id, and the number of the type.
-    known: Vec<(Option<EventId>, u16)>,
+    /// By index.
+    known: Vec<Known>,
     /// Events that are not settled.
     pub(in crate::redis) open: usize,
     /// Bytes of its text, which count against the admission until it is done.
@@ -38,7 +49,7 @@ pub(in crate::redis) struct Batch {
 impl Batch {
     pub(in crate::redis) fn new(
         stamp: Arc<str>,
-        known: Vec<(Option<EventId>, u16)>,
+        known: Vec<Known>,
         open: usize,
         bytes: usize,
     ) -> Self {
@@ -87,16 +98,22 @@ impl Batch {
 
     /// The answered events as runs of consecutive indexes.
     fn take_runs(&mut self, batch: u32, streams: &[Arc<str>], mut report: impl FnMut(Published)) {
-        let id = |index: u32| self.known.get(index as usize).and_then(|(id, _)| *id);
+        let known = |index: u32| self.known.get(index as usize);
+        let id = |index: u32| known(index).and_then(|known| known.id);
+        let is_heard = |index: u32, receivers: i64| {
+            known(index).is_some_and(|known| known.is_quiet) && receivers > 0
+        };
         let mut answered = self.answered.drain(..).peekable();
         while let Some((first, receivers)) = answered.next() {
             let mut items = vec![(id(first), receivers)];
+            let mut is_quiet = is_heard(first, receivers);
             while let Some((index, receivers)) =
                 answered.next_if(|(index, _)| *index as usize == first as usize + items.len())
             {
                 items.push((id(index), receivers));
+                is_quiet &= is_heard(index, receivers);
             }
-            report(Published { batch, first, timestamp: self.stamp.clone(), items, stored: None });
+            report(Published { batch, first, timestamp: self.stamp.clone(), items, stored: None, is_quiet });
         }
         let mut stored = self.stored.drain(..).peekable();
         while let Some((first, receivers, entry)) = stored.next() {
@@ -110,7 +127,8 @@ impl Batch {
             }
             let stream = streams.get(entry.stream).cloned().unwrap_or_else(|| "".into());
             let stored = Some(StoredEntries { stream, entries });
-            report(Published { batch, first, timestamp: self.stamp.clone(), items, stored });
+            let (timestamp, is_quiet) = (self.stamp.clone(), false);
+            report(Published { batch, first, timestamp, items, stored, is_quiet });
         }
     }
 
@@ -126,7 +144,7 @@ impl Batch {
 
     /// The number of the type of an event.
     fn type_number(&self, index: u32) -> u16 {
-        self.known.get(index as usize).map_or(0, |(_, number)| *number)
+        self.known.get(index as usize).map_or(0, |known| known.type_number)
     }
 
     /// Whether the host knows of all that was answered.
@@ -286,7 +304,7 @@ impl Batches {
         let state = self.open.get(&batch)?;
         let remote = error.outcome.filter(|_| error.kind != ErrorKind::Aborted)?;
         state.unstored.binary_search(&index).ok()?;
-        let id = state.known.get(index as usize).and_then(|(id, _)| *id);
+        let id = state.known.get(index as usize).and_then(|known| known.id);
         Some(SettledLocally { batch, index, timestamp: state.stamp.clone(), id, remote: Some(remote) })
     }
 

@@ -105,6 +105,11 @@ impl Command {
         matches!(self, Command::Call(call) if call.has_several_keys())
     }
 
+    /// Whether the next connection has no use for it.
+    pub(in crate::redis) fn is_of_connection(&self) -> bool {
+        !self.is_publish() && !matches!(self, Command::Wait { .. })
+    }
+
     /// Whether it is for events.
     pub(in crate::redis) fn is_publish(&self) -> bool {
         self.deadline().is_some()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::host::Failed;
 use crate::publish::encoder::{Encoded, Encoder, Stamp};
 use crate::redis::connection::pipeline::Pipeline;
-use crate::redis::publisher::batches::Batch;
+use crate::redis::publisher::batches::{Batch, Known};
 use crate::redis::publisher::command_writer::{CommandWriter, EventRef};
 use crate::redis::publisher::in_flight::Command;
 use crate::redis::publisher::replicated::Replicas;
@@ -64,12 +64,13 @@ impl Preparation {
             let event = match self.encoder.encode(record, &stamp) {
                 Ok(event) => event,
                 Err(error) => {
-                    known.push((None, 0));
+                    known.push(Known { id: None, type_number: 0, is_quiet: false });
                     report.failed.push(Failed { batch, index, error, message_id: None });
                     continue;
                 }
             };
-            known.push((event.id, event.type_number));
+            let (id, type_number, is_quiet) = (event.id, event.type_number, event.options.quiet);
+            known.push(Known { id, type_number, is_quiet });
             if !goes_out(index, &event) {
                 continue;
             }

@@ -3,7 +3,7 @@
 use oxbus_model::config::Address;
 use tokio::sync::oneshot;
 
-use crate::redis::connection::link::Handle;
+use crate::redis::connection::handle::Handle;
 use crate::redis::publisher::input::Input;
 use crate::redis::publisher::routed::{FromLink, Routed};
 use crate::redis::publisher::router::{Home, Router};

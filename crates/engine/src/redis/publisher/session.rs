@@ -18,6 +18,7 @@ use crate::redis::connection::lazy_link::LazyLink;
 use crate::redis::connection::liveness::{Check, HEARTBEAT_LIMIT, Liveness};
 use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::connection::session::{Opened, Session};
+use crate::redis::connection::step::ROLE_INTERVAL;
 use crate::redis::publisher::batches::Batches;
 use crate::redis::publisher::cluster_keys::ClusterKeys;
 use crate::redis::publisher::group_gate::GroupGate;
@@ -35,9 +36,6 @@ use crate::redis::scripts::script_call::{PERSIST, STORE_AND_PUBLISH};
 use crate::transport::Submission;
 use crate::transport::context::TransportContext;
 use crate::transport::link_id::LinkId;
-
-/// How often, in milliseconds, a server that events are published to says its role: `PUBLISH` reaches nobody from a demoted one.
-pub(in crate::redis) const ROLE_INTERVAL: u64 = 1_000;
 
 pub(crate) struct Publisher {
     pub(in crate::redis) context: Arc<TransportContext>,
@@ -325,6 +323,10 @@ impl Session for Publisher {
         self.routed.is_none() || !self.pipeline.has_sent()
     }
 
+    fn is_idle(&self) -> bool {
+        self.connected && self.routed.is_none() && self.pipeline.is_idle()
+    }
+
     fn deadline(&self) -> Option<u64> {
         let check = if self.connected { self.liveness.next_check(&self.pipeline) } else { u64::MAX };
         let role = if self.asks_role() { self.last_role + ROLE_INTERVAL } else { u64::MAX };
@@ -366,14 +368,12 @@ impl Session for Publisher {
         let lost = BusError::new(ErrorKind::ConnectionLost, lost).with_outcome(Outcome::Unknown);
         self.routed.iter_mut().for_each(Routed::disconnected);
         let sent = self.pipeline.disconnected().into_iter().map(|sent| sent.command);
-        let not_for_later =
-            |command: &Command| !command.is_publish() && !matches!(command, Command::Wait { .. });
         let (publishes, others): (Vec<_>, Vec<_>) = sent.partition(Command::is_publish);
         self.batches.fail_all(publishes, &lost);
         for (event, _) in std::mem::take(&mut self.unreplicated) {
             self.batches.fail_stored(event, lost.clone());
         }
-        for command in others.into_iter().chain(self.pipeline.remove_unsent(not_for_later)) {
+        for command in others.into_iter().chain(self.pipeline.remove_unsent(Command::is_of_connection)) {
             if let Command::Ask(sender) = command {
                 let _ = sender.send(Err(error.clone()));
             }

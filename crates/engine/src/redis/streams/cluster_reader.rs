@@ -20,7 +20,8 @@ use tokio::time::sleep_until;
 use tracing::debug;
 
 use crate::host::Notice;
-use crate::redis::connection::link::{Connector, Handle, Inputs};
+use crate::redis::connection::handle::{Handle, Inputs};
+use crate::redis::connection::link::Connector;
 use crate::redis::streams::command_link::CommandLink;
 use crate::redis::streams::group_reader::GroupReader;
 use crate::redis::streams::node_reader::{OfNode, Streams};

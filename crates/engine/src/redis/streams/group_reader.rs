@@ -13,7 +13,8 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::redis::connection::link::{Connector, Handle};
+use crate::redis::connection::handle::Handle;
+use crate::redis::connection::link::Connector;
 use crate::redis::streams::command_link::CommandLink;
 use crate::redis::streams::reader_input::{Input, LEAVE_LIMIT};
 use crate::redis::streams::reader_reports::{FromNode, NodeReader, Reports};

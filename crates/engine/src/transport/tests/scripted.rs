@@ -75,6 +75,7 @@ impl Transport for Scripted {
                 timestamp: stamp.text.clone(),
                 items: vec![(event.id, matching.len() as i64)],
                 stored: None,
+                is_quiet: false,
             });
         }
         report.release(count as usize, records.bytes());

@@ -232,6 +232,7 @@ impl<'a> Found<'a> {
                     Some(span) => Some(span?),
                     None => None,
                 },
+                rest: None,
                 data: data_span?,
             })
         };

@@ -65,6 +65,9 @@ pub struct PublishOptions {
     pub timeout: Option<u64>,
     /// Whom the event is for (`audience`, set by the client itself).
     pub audience: Recipients,
+    /// Whether nobody waits for the result, which may come with what the host takes later: unless the event was not published,
+    /// or nobody has received it. Set by the client itself for an event to a user.
+    pub quiet: bool,
 }
 
 /// Which stream stores an event.
@@ -156,7 +159,7 @@ impl PublishOptions {
             Field::Key => self.key = Some(identifier("key", raw)?),
             Field::Metadata => self.metadata = Some(metadata(raw)?),
             Field::Timeout => self.timeout = Some(timeout(raw)?),
-            Field::Audience => self.audience = audience(raw)?,
+            Field::Audience => (self.audience, self.quiet) = audience(raw)?,
             Field::Stream if raw == "false" => self.stream = StoreIn::Nothing,
             Field::Stream => self.stream = StoreIn::Named(stream(raw)?),
             Field::LocalOnly => self.local_only = flag("localOnly", raw)?,

@@ -28,8 +28,8 @@ pub enum Recipients {
     User(String),
 }
 
-/// `"broadcast"`, `{"room","except"}` or `{"user"}`.
-pub(super) fn audience(raw: &str) -> Result<Recipients, BusError> {
+/// `"broadcast"`, `{"room","except"}` or `{"user","quiet"}`; and whether it is quiet.
+pub(super) fn audience(raw: &str) -> Result<(Recipients, bool), BusError> {
     #[derive(serde::Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Given<'a> {
@@ -39,19 +39,21 @@ pub(super) fn audience(raw: &str) -> Result<Recipients, BusError> {
         except: Option<&'a RawValue>,
         #[serde(borrow)]
         user: Option<&'a RawValue>,
+        #[serde(default)]
+        quiet: bool,
     }
     let name = |path: &str, raw: &RawValue| {
         let name = text(path, raw.get(), "a string")?;
         check_name(path, &name).map(|()| name)
     };
     if raw == "\"broadcast\"" {
-        return Ok(Recipients::Everyone);
+        return Ok((Recipients::Everyone, false));
     }
     match serde_json::from_str(raw) {
-        Ok(Given { room: None, except: None, user: Some(user) }) => {
-            Ok(Recipients::User(name("userId", user)?))
+        Ok(Given { room: None, except: None, user: Some(user), quiet }) => {
+            Ok((Recipients::User(name("userId", user)?), quiet))
         }
-        Ok(Given { room: Some(room), except, user: None }) => {
+        Ok(Given { room: Some(room), except, user: None, quiet: false }) => {
             let room = name("room", room)?;
             let all: Vec<&RawValue> = match except {
                 Some(list) => serde_json::from_str(list.get())
@@ -63,7 +65,7 @@ pub(super) fn audience(raw: &str) -> Result<Recipients, BusError> {
                 return Err(BusError::at(KIND, "except", message));
             }
             let except = (0..).zip(all).map(|(i, member): (usize, _)| name(&format!("except[{i}]"), member));
-            Ok(Recipients::Room { room, except: except.collect::<Result<_, _>>()? })
+            Ok((Recipients::Room { room, except: except.collect::<Result<_, _>>()? }, false))
         }
         _ => Err(BusError::at(KIND, "audience", "expected 'broadcast', a room or a user")),
     }

@@ -27,7 +27,8 @@ use tokio::time::sleep_until;
 use tracing::debug;
 
 use crate::host::Notice;
-use crate::redis::connection::link::{Connector, Handle, Inputs};
+use crate::redis::connection::handle::{Handle, Inputs};
+use crate::redis::connection::link::Connector;
 use crate::redis::subscriber::outgoing::text;
 use crate::redis::subscriber::{Input, Subscriber, hand_backs};
 use crate::redis::topology::cluster::view::{ClusterView, Known};

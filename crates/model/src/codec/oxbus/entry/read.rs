@@ -94,6 +94,7 @@ pub fn read<'a>(
             correlation_id: if correlation_id == id { None } else { Some(correlation_span?) },
             causation_id: causation_span,
             room: None,
+            rest: None,
             data: data_span?,
         })
     };

@@ -110,7 +110,32 @@ struct WireMetadata<'a> {
     causation_id: Option<Cow<'a, str>>,
     room: Option<Cow<'a, str>>,
     key: Option<Cow<'a, str>>,
-    others: usize,
+    rest: Rest,
+}
+
+/// The members of the metadata that have no part of their own.
+#[derive(Default)]
+enum Rest {
+    #[default]
+    None,
+    /// They stand together, and behind all others as far as they were read.
+    Together(Span),
+    /// They do not, or one of them cannot be set as others are.
+    Apart,
+}
+
+impl Rest {
+    /// One more of them, whose value has just been read.
+    fn add(&mut self, scanner: &Scanner<'_>, name: &str, quoted: &str) {
+        let own = Span::within(scanner.text(), quoted)
+            .zip(Span::new(scanner.position(), scanner.position()))
+            .filter(|_| name != "__proto__");
+        *self = match (std::mem::take(self), own) {
+            (Rest::None, Some((name, end))) => Rest::Together(name.until(end)),
+            (Rest::Together(rest), Some((_, end))) => Rest::Together(rest.until(end)),
+            _ => Rest::Apart,
+        };
+    }
 }
 
 impl<'a> Wire<'a> {
@@ -125,7 +150,12 @@ impl<'a> Wire<'a> {
 
     fn parts(&self, text: &'a str) -> Option<Parts> {
         let m = self.metadata.as_ref()?;
-        if self.others + m.others > 0 || m.key.is_some() {
+        let rest = match m.rest {
+            Rest::None => None,
+            Rest::Together(rest) => Some(rest),
+            Rest::Apart => return None,
+        };
+        if self.others > 0 || m.key.is_some() {
             return None;
         }
         // What had an escape was copied: only what still borrows stands in the text as it is.
@@ -148,6 +178,7 @@ impl<'a> Wire<'a> {
                 Some(_) => Some(span(&m.room)?),
                 None => None,
             },
+            rest,
             data: Span::within(text, self.data?)?,
         })
     }
@@ -180,8 +211,9 @@ fn scan<'a>(text: &'a str, mut shapes: Option<&mut Shapes>) -> Result<Wire<'a>, 
 }
 
 fn scan_metadata<'a>(scanner: &mut Scanner<'a>, m: &mut WireMetadata<'a>) -> Result<(), Refused> {
-    scanner.object(|scanner, name| {
-        let member = match &*name.text()? {
+    scanner.object(|scanner, quoted| {
+        let name = quoted.text()?;
+        let member = match &*name {
             "timestamp" => &mut m.timestamp,
             "source" => &mut m.source,
             "instanceId" => &mut m.instance_id,
@@ -190,10 +222,14 @@ fn scan_metadata<'a>(scanner: &mut Scanner<'a>, m: &mut WireMetadata<'a>) -> Res
             "room" => &mut m.room,
             "key" => &mut m.key,
             _ => {
-                m.others += 1;
-                return scanner.value().map(drop);
+                scanner.value()?;
+                m.rest.add(scanner, &name, quoted.json());
+                return Ok(());
             }
         };
+        if matches!(m.rest, Rest::Together(_)) {
+            m.rest = Rest::Apart;
+        }
         once(member, scanner.string()?.text()?)
     })
 }

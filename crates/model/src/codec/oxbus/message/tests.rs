@@ -97,6 +97,27 @@ fn a_whole_event_is_passed_on_byte_for_byte() {
     assert_eq!(decoded.key.as_deref(), Some("k"));
 }
 
+/// What stands in the place of the rest; `None` where the event has no parts.
+fn rest_of(metadata: &str) -> Option<Option<String>> {
+    let text = format!(r#"{{"id":"1","type":"t","data":1,"metadata":{metadata}}}"#);
+    let decoded = read_text(&text).unwrap();
+    decoded.parts.map(|parts| parts.rest.map(|rest| rest.of(&decoded.json).to_owned()))
+}
+
+#[test]
+fn other_metadata_is_found_where_it_stands_together() {
+    const KNOWN: &str =
+        r#""timestamp":"2026-11-21T03:04:05Z","source":"s","instanceId":"i","correlationId":"1""#;
+    assert_eq!(rest_of(&format!("{{{KNOWN}}}")), Some(None));
+    for rest in [r#""a":1"#, r#""userId":"u" , "b":{"source":[2]}"#, r#""a":1,"a":2"#, r#""é\n":"\ud800""#] {
+        assert_eq!(rest_of(&format!("{{{KNOWN},{rest}}}")), Some(Some(rest.to_owned())), "{rest}");
+    }
+    for apart in [r#""a":1,"room":"r""#, r#""__proto__":{}"#, r#""a":1,"\u005f_proto__":1"#] {
+        assert_eq!(rest_of(&format!("{{{KNOWN},{apart}}}")), None, "{apart}");
+    }
+    assert_eq!(rest_of(&format!("{{\"a\":1,{KNOWN}}}")), None);
+}
+
 #[test]
 fn the_parts_of_a_plain_event_are_found() {
     let mut out = Vec::new();
@@ -119,7 +140,6 @@ fn the_parts_of_a_plain_event_are_found() {
     assert_eq!(decoded.parts.unwrap().room.map(|room| room.of(&decoded.json)), Some("a: é"));
     for more in [
         Metadata { key: Some("k"), ..Default::default() },
-        Metadata { user_id: Some("u"), ..Default::default() },
         Metadata { room: Some("\n"), ..Default::default() },
         Metadata { source: Some("has \"quotes\""), ..Default::default() },
     ] {
