@@ -87,13 +87,18 @@ export class Publisher {
     options: ParsedPublishOptions | undefined,
     own?: string,
   ): Batch | Promise<PublishResult> {
-    const batch = this.#append(type, data, options);
+    const batch = this.#append(type, data, options, own);
     this.#hold(batch);
     const signal = options?.signal;
     return signal === undefined ? batch : this.#abortable(batch, batch.last, signal);
   }
 
-  #append(type: string, data: string | RawJson, options: ParsedPublishOptions | undefined): Batch {
+  #append(
+    type: string,
+    data: string | RawJson,
+    options: ParsedPublishOptions | undefined,
+    own?: string,
+  ): Batch {
     this.checkType(type);
     const json = options === undefined ? (own ?? this.#inherited()) : options.json;
     const text = typeof data === 'string' ? data : this.#given(data);

@@ -212,6 +212,10 @@ export class HubBus implements Record<keyof Contract, unknown> {
     return Promise.reject(unavailable('getHistory'));
   }
 
+  doctor(): Promise<never> {
+    return Promise.reject(unavailable('doctor'));
+  }
+
   replay(): Promise<never> {
     return Promise.reject(unavailable('replay'));
   }
