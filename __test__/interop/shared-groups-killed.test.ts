@@ -13,7 +13,7 @@ const GROUP = 'shared';
 const LEASE = 1500;
 /** For how long an entry is left to a consumer that renews nothing, on either side. It is far longer than a batch takes. */
 const IDLE = 4000;
-const LOAD_MS = 5000;
+const LOAD_MS = 4000;
 const LIMIT = 60_000;
 /** From it follow the moments of the kills, and who is killed. */
 const SEED = Number(process.env.OXBUS_SEED ?? 19);

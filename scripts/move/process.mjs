@@ -17,10 +17,12 @@ export class ServiceProcess {
   #failure;
 
   constructor(params) {
+    this.name = params.name;
     const module = fileURLToPath(new URL('./service.mjs', import.meta.url));
     this.#child = fork(module, [JSON.stringify(params)], {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       serialization: 'advanced',
+      execArgv: [],
     });
     children.add(this.#child);
     this.#child.on('message', (message) => {

@@ -2,7 +2,7 @@ import { Redis } from 'ioredis';
 import campaign from '../../__test__/interop/old/campaign.js';
 import { EventBusClient } from '../../index.js';
 import { ServiceProcess } from './process.mjs';
-import { CUT, SERVICES, STREAM, WAYS } from './scenario.mjs';
+import { CUT, hearsOld, MOVED, SERVICES, STREAM, WAYS } from './scenario.mjs';
 
 const QUIET_MS = 15_000;
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -16,17 +16,27 @@ const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 export async function runMove({ redis: url, way, rate, rest }) {
   const fleet = new Fleet(url, rate);
   try {
+    await fleet.begin();
     const started = performance.now();
-    for (const service of SERVICES) await fleet.begin(service);
     await pause(rest);
-    for (const { wire } of WAYS[way]) {
-      for (const service of SERVICES) {
-        await fleet.move(service, wire);
-        await pause(rest);
-      }
+    const moves = WAYS[way].flatMap(({ config }) =>
+      SERVICES.map((service) => ({ service, config })),
+    );
+    const next = moves.map(
+      ({ service, config }) =>
+        () =>
+          fleet.spawn(service, config, true),
+    );
+    let ready = next.shift()?.();
+    for (const { service } of moves) {
+      const after = ready;
+      // Meanwhile the one behind it starts.
+      ready = next.shift()?.();
+      await fleet.move(service, after);
+      await pause(rest);
     }
     const seconds = (performance.now() - started) / 1000;
-    return { ...(await fleet.end()), seconds };
+    return { seconds, ...(await fleet.end()) };
   } finally {
     fleet.close();
   }
@@ -52,61 +62,71 @@ class Fleet {
     this.#redis.disconnect();
   }
 
-  async begin(service) {
-    const first = await this.#start(service, undefined, false);
-    await first.tell('consume');
-    await first.tell('publish', { rate: this.#rate });
-    this.#working.set(service, { process: first, wire: undefined });
+  /** All on the old bus. Their groups get what comes from then on, so nobody publishes before. */
+  async begin() {
+    for (const service of SERVICES) {
+      const { process, config } = this.spawn(service, undefined, false);
+      await process.next('begun');
+      await process.tell('listen');
+      await process.tell('consume');
+      this.#working.set(service, { process, config });
+    }
+    for (const { process } of this.#working.values()) {
+      await process.tell('publish', { rate: this.#rate });
+    }
   }
 
   /** Another process takes the place of the one that works for a service. */
-  async move(service, wire) {
-    const { process: before, wire: left } = this.#working.get(service);
-    const after = await this.#start(service, wire, true);
+  async move(service, { process: after, config }) {
+    const { process: before, config: left } = this.#working.get(service);
+    await after.next('begun');
+    await after.tell('listen');
     // Both are in the group for a while. Who goes back to the old bus starts behind the one that has left: nothing on that bus takes up
     // what is handed back, but a start.
-    const joinsBeside = wire !== undefined;
+    const joinsBeside = config !== undefined;
     if (joinsBeside) await after.tell('consume');
-    await this.#cut([before, after], left, wire);
+    await this.#cut([before, after], [left, config]);
     await before.tell('hush');
     await after.tell('publish', { rate: this.#rate });
-    this.#working.set(service, { process: after, wire });
+    this.#working.set(service, { process: after, config });
     this.#reports.push({ service, ...(await before.tell('leave')) });
     if (!joinsBeside) await after.tell('consume');
     this.#moves += 1;
   }
 
-  async #start(service, wire, waits) {
+  /** A process for a service, which does nothing yet. One that waits counts no live events before the marker. */
+  spawn(service, config, waits) {
     this.#starts += 1;
     const name = `${service}-${this.#starts}`;
-    const made = new ServiceProcess({ name, service, wire, redis: this.#url, waits });
-    await made.next('begun');
-    await made.tell('listen');
-    return made;
+    const process = new ServiceProcess({ name, service, config, redis: this.#url, waits });
+    return { process, config };
   }
 
   /**
    * The marker, up to which one process counts live events and from which on the other does. No live event is under way then: of its
    * copies in two formats, one might be before the marker and one behind it.
    */
-  async #cut(both, left, wire) {
+  async #cut(both, configs) {
     const all = [...this.#working.values()].map(({ process }) => process);
     await Promise.all(all.map((one) => one.tell('hold')));
     const seen = Promise.all(both.map((one) => one.next('cut')));
-    await this.#publishMarker([left, wire].map(readsOld).every(Boolean));
+    await this.#publishMarker(
+      both.map(({ name }) => name),
+      configs.every(hearsOld),
+    );
     await seen;
     await Promise.all(all.map((one) => one.tell('resume')));
   }
 
   /** In the format that both read. */
-  async #publishMarker(inOldFormat) {
+  async #publishMarker(between, inOldFormat) {
     if (inOldFormat) {
-      const text = JSON.stringify(campaign.makeEvent(CUT, {}));
+      const text = JSON.stringify(campaign.makeEvent(CUT, { between }));
       await this.#redis.publish('system:alerts', text);
       return;
     }
-    const bus = new EventBusClient({ redis: this.#url, logLevel: 'error' });
-    await bus.publish(CUT, {});
+    const bus = new EventBusClient({ redis: this.#url, logLevel: 'error', ...MOVED });
+    await bus.publish(CUT, { between });
     await bus.disconnect();
   }
 
@@ -147,9 +167,6 @@ class Fleet {
     }
   }
 }
-
-const readsOld = (wire) =>
-  wire === undefined || wire === 'campaign' || (wire.read?.includes('campaign') ?? false);
 
 function flat(list) {
   const pairs = [];

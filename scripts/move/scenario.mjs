@@ -10,23 +10,34 @@ export const LIVE = 'campaign.status.changed';
 /** The marker behind which another process of a service counts live events. */
 export const CUT = 'system.alert';
 
-/** The format that the fleet moves to, beside the old one on channels of its own. */
-const BOTH = ['campaign', 'oxbus'];
-const step = (label, wire) => ({ label, wire });
+/** The format that the fleet moves to: its channels have a prefix of their own. */
+const PREFIX = 'ox:';
+const NEW = { format: 'oxbus', channelPrefix: PREFIX };
+const READ = ['campaign', NEW];
+
+const readsBoth = (label, write) => ({ label, config: { wire: { read: READ, write } } });
+const OLD = { label: 'the old bus', config: undefined };
+
+/** What a client is given that has the new format alone. */
+export const MOVED = { wire: 'oxbus', channelPrefix: PREFIX };
+
+/** Whether a service with that configuration hears the old format; none is that of the old bus itself. */
+export const hearsOld = (config) =>
+  config === undefined || config.wire === 'campaign' || config.wire.read === READ;
 
 /**
  * The way there: read both and write both, move the last, stop writing the old, stop reading it. Each step is gone by one service after
  * the other.
  */
 const THERE = [
-  step('read both, write both', { read: BOTH, write: BOTH }),
-  step('read both, write the new', { read: BOTH, write: ['oxbus'] }),
-  step('the new alone', 'oxbus'),
+  readsBoth('read both, write both', ['campaign', NEW]),
+  readsBoth('read both, write the new', [NEW]),
+  { label: 'the new alone', config: MOVED },
 ];
 /** And the way back, to the old bus. */
-const BACK = [THERE[1], THERE[0], step('the old bus', undefined)];
+const BACK = [THERE[1], THERE[0], OLD];
 
 /** Where all services change their import and keep the format. */
-const SAME = [step('the import, in the old format', 'campaign'), step('the old bus', undefined)];
+const SAME = [{ label: 'Oxbus, in the old format', config: { wire: 'campaign' } }, OLD];
 
 export const WAYS = { wires: [...THERE, ...BACK], import: SAME };

@@ -1,4 +1,4 @@
-// One process of a service that moves: on campaign's bus (a double on ioredis), or on Oxbus with some wire. It publishes,
+// One process of a service that moves: on campaign's bus (a double on ioredis), or on Oxbus. It publishes,
 // has a live handler and a handler in the group of its service, and keeps the ids that they get.
 //
 // What it is told to do comes as messages, and it answers each with one of the same kind.
@@ -10,17 +10,18 @@ import { CUT, LIVE, STORED, STREAM } from './scenario.mjs';
 
 const TICK_MS = 10;
 
-const { name, service, wire, redis: url, waits } = JSON.parse(process.argv[2]);
+const { name, service, config, redis: url, waits } = JSON.parse(process.argv[2]);
 
 /** Ids that the handlers have got. A live event counts from one marker on, up to another. */
 const heard = { live: [], group: [] };
 let counts = !waits;
 
-function live(id, type) {
+function live(id, type, data) {
   if (type !== CUT) {
     if (counts) heard.live.push(id);
     return;
   }
+  if (!data.between.includes(name)) return;
   counts = !counts;
   process.send({ kind: 'cut' });
 }
@@ -35,11 +36,12 @@ function onTheOldBus() {
     heard.group.push(event.metadata.eventId);
   });
   return {
-    listen: () => listener.start(({ metadata }) => live(metadata.eventId, metadata.eventType)),
+    listen: () =>
+      listener.start(({ metadata, data }) => live(metadata.eventId, metadata.eventType, data)),
     async consume() {
-      // It takes up ten pending entries at a start; what was handed back may be more.
-      while ((await consumer.takeUp()) > 0);
       await consumer.start();
+      // A start takes up ten pending entries; what was handed back may be more.
+      while ((await consumer.takeUp()) > 0);
     },
     store: (id, data) => publisher.store(STREAM, campaign.makeEvent(STORED, data, id)),
     publish: (id, data) => publisher.storeAndPublish(STREAM, campaign.makeEvent(LIVE, data, id)),
@@ -55,14 +57,14 @@ function onOxbus() {
   const bus = new EventBusClient({
     serviceName: service,
     redis: url,
-    wire,
+    ...config,
     streams: [{ name: STREAM, events: 'campaign.*', realtime: [LIVE] }],
     logLevel: 'error',
   });
   return {
     async listen() {
       await bus.connect();
-      await bus.subscribe([LIVE, CUT], ({ id, type }) => live(id, type));
+      await bus.subscribe([LIVE, CUT], ({ id, type, data }) => live(id, type, data));
     },
     consume: () =>
       bus.subscribe('campaign.*', ({ id }) => void heard.group.push(id), { group: service }),
@@ -72,7 +74,7 @@ function onOxbus() {
   };
 }
 
-const bus = wire === undefined ? onTheOldBus() : onOxbus();
+const bus = config === undefined ? onTheOldBus() : onOxbus();
 
 /** Publishes at a rate, half of it live: what is due at each tick. */
 const load = { timer: undefined, live: [], stored: [], failed: [], under: new Set(), holds: false };
@@ -122,9 +124,9 @@ const orders = {
 process.on('message', async ({ kind, ...given }) => {
   try {
     const answer = await orders[kind](given);
-    // A subscription is no answer.
-    process.send({ kind, ...(kind === 'consume' ? {} : answer) });
-    if (kind === 'leave') process.disconnect();
+    // A subscription is no answer. Whoever leaves ends when its report has been sent.
+    const sent = () => kind === 'leave' && process.disconnect();
+    process.send({ kind, ...(kind === 'consume' ? {} : answer) }, sent);
   } catch (error) {
     process.send({ kind: 'failed', message: `${kind}: ${error.stack}` });
   }
