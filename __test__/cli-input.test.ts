@@ -100,6 +100,16 @@ describe('a configuration that is shared', () => {
     }
   });
 
+  test('makes nothing that it names', async () => {
+    const streams = [{ name: 'ghosts', events: 'ghost.*', consumerGroups: ['hunters'] }];
+    const text = JSON.stringify({ redis: server.url, streams });
+    const before = await server.command('DBSIZE');
+    const ended = await shared('oxbus.config.json', text, ['streams', 'ghosts', '--json']);
+    expect(rows(ended)).toMatchObject([{ name: 'ghosts', length: 0, groups: [] }]);
+    expect(await server.command('DBSIZE')).toBe(before);
+    expect(await server.command('HEXISTS oxbus:streams ghosts')).toBe(':0');
+  });
+
   test('in TypeScript where Node.js runs it, else it says so', async () => {
     const ended = await shared(
       'oxbus.config.ts',

@@ -95,20 +95,24 @@ describe('looking', () => {
   });
 
   test('tail, live and of a stream that grows', async () => {
-    const live = cli(server.url, ['tail', 'ping.*', '--json', '-n', '2'], {});
+    const live = cli(server.url, [
+      ...['tail', 'ping.*', '--json', '-n', '2', '--filter', 'metadata.source=test'],
+    ]);
     const grown = cli(server.url, ['tail', '--stream', 'orders', '--json', '-n', '1']);
     let isOver = false;
     const both = Promise.all([live, grown]).finally(() => {
       isOver = true;
     });
     for (let n = 0; !isOver; n += 1) {
+      await shop.bus.publish('ping.sent', { n }, { source: 'other' });
       await shop.bus.publish('ping.sent', { n }, { source: 'test' });
       await shop.bus.publish('order.paid', { orderId: `t${n}`, account: 'a' });
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     const [heard, read] = await both;
     expect(rows(heard)).toHaveLength(2);
-    expect(rows(heard)[0]).toMatchObject({ type: 'ping.sent', metadata: { source: 'test' } });
+    const ping = { type: 'ping.sent', metadata: { source: 'test' } };
+    expect(rows(heard)).toMatchObject([ping, ping]);
     expect(rows(read)).toMatchObject([{ type: 'order.paid', stream: 'orders' }]);
     expect([heard.code, read.code]).toEqual([0, 0]);
   });
@@ -140,6 +144,7 @@ describe('dead letters', () => {
     expect(shown.out).toContain('error     NonRetryableError: no such account');
     expect(shown.out).toContain('"orderId": "b0"');
     shop.isBroken = false;
+    await shop.settled();
     const before = shop.handled;
     const replayed = await run('dlq', 'replay', String(first?.id));
     expect(replayed.out).toMatch(/^orders:dlq:\S+ is \d+-\d+ now\n$/);
@@ -186,6 +191,7 @@ describe('changing', () => {
   });
 
   test('replay to a group, moving a group, trimming', async () => {
+    await shop.settled();
     const before = shop.handled;
     const replayed = await run(
       'replay',
