@@ -268,6 +268,55 @@ describe('on a terminal', () => {
     expect(watched.code).toBe(130);
   });
 
+  test('every command', async () => {
+    shop.isBroken = true;
+    await shop.order(1, 2);
+    const [first, second] = await shop.bus.deadLetters.list({ stream: 'orders' });
+    const expected: [string[], RegExp][] = [
+      [['streams', '--scan'], /orders/],
+      [['groups'], /mailing/],
+      [['consumers', 'orders'], /billing-1 +alive/],
+      [['pending', 'orders'], /nothing is pending|worker-7/],
+      [['history', '--limit', '2'], /order\.\S*paid/],
+      [['tail', '--stream', 'orders', '--no-follow', '-n', '1'], /order/],
+      [['publish', 'order.paid', '{"account":"a"}'], /stored in orders/],
+      [['dlq', 'list'], /not-retryable/],
+      [['dlq', 'show', String(first?.id)], /chargeAccount/],
+      [['dlq', 'replay', String(first?.id)], / now/],
+      [['dlq', 'remove', String(second?.id), '-y'], /is removed/],
+      [
+        ['replay', 'orders', 'mailing', '--from', 'beginning', '-n', '1', '-y'],
+        /█.*1 of 1 replayed/s,
+      ],
+      [['groups', 'move', 'orders', 'mailing', '--to', 'beginning', '-y'], /is at 0-0 now/],
+      [['dlq', 'purge', 'orders', '-y'], /removed/],
+      [['trim', 'orders', '--before', '7d', '-y'], /^0 of \d+ entries/m],
+      [['doctor', '--seconds', '0.1'], /new EventBusClient/],
+      [['bench', '--seconds', '0.1'], /█.*stored events/s],
+      [['completion', 'zsh'], /#compdef/],
+    ];
+    for (const [args, text] of expected) {
+      const { out, code } = await onTerminal(server.url, args);
+      expect({ args, out }).toMatchObject({ out: expect.stringMatching(text) });
+      expect([0, 10, 20]).toContain(code);
+    }
+  }, 60_000);
+
+  test('a purge is interrupted by Ctrl-C and can be repeated', async () => {
+    await shop.order(0, 1);
+    const copy =
+      "local one = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1][2] for i = 1, 20000 do redis.call('XADD', KEYS[1], '*', unpack(one)) end";
+    await server.command(`EVAL "${copy}" 1 orders:dlq`);
+    const purge = ['dlq', 'purge', 'orders', '--yes'];
+    const stopped = await onTerminal(server.url, purge, { until: /█/ });
+    expect(stopped.code).toBe(130);
+    const [, removed] = /(\d+) of \d+ removed/.exec(stopped.out) ?? [];
+    const left = await shop.bus.deadLetters.count('orders');
+    expect(Number(removed) + left).toBeGreaterThan(20_000);
+    expect(left).toBeGreaterThan(0);
+    expect(rows(await run(...purge, '--json'))).toEqual([{ removed: left, of: left }]);
+  });
+
   test('a payload that is too long is folded, and --full shows it', async () => {
     await shop.bus.publish('order.long', { account: 'a', text: 'y'.repeat(500) });
     const args = ['tail', 'order.long', '--stream', 'orders', '--no-follow'];
