@@ -3,7 +3,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cli } from './support/cli';
-import { eventually } from './support/eventually';
 import { fences } from './support/fences';
 import { RedisServer } from './support/redis-server';
 import { Shop } from './support/shop';
@@ -63,7 +62,7 @@ test('what the commands print', async () => {
       const { out, err, code } = await cli(server.url, args);
       if (![0, 10, 20].includes(code ?? -1)) throw new Error(`${line}: ${code} ${err}`);
       printed.push(`${line}\n${out.trimEnd()}`.trimEnd());
-      if (args.includes('replay')) await settled();
+      if (args.includes('replay')) await shop.settled();
     }
     const text = printed.join('\n');
     if (WRITES)
@@ -75,11 +74,3 @@ test('what the commands print', async () => {
   }
   if (WRITES) writeFileSync(PAGE, page);
 }, 60_000);
-
-/** What was replayed is handled, so that the next command finds the same each time. */
-async function settled(): Promise<void> {
-  await eventually(async () => {
-    const { groups } = await shop.bus.streams.info('orders');
-    expect(groups.find(({ name }) => name === 'billing')).toMatchObject({ pending: 0, lag: 0 });
-  });
-}

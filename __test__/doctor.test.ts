@@ -4,6 +4,7 @@ import type { DoctorFinding, DoctorOptions } from '../index';
 import { EventBusClient } from '../index.js';
 import { formatOfEntry, formatOfMessage } from '../ts/doctor/formats';
 import { matches } from '../ts/doctor/glob';
+import { formatFindings } from '../ts/doctor/stream-findings';
 import { cli, rows } from './support/cli';
 import { RedisServer } from './support/redis-server';
 import { Shop } from './support/shop';
@@ -184,6 +185,22 @@ test.each([
     path,
   });
   await bus.disconnect();
+});
+
+test('many channels of one format share a finding', () => {
+  const format = { name: 'Oxbus', wire: 'oxbus' } as const;
+  const seen = (count: number) =>
+    Array.from({ length: count }, (_, n) => ({
+      kind: 'channel' as const,
+      name: `c${n}`,
+      format,
+      count: 2,
+    }));
+  expect(formatFindings(seen(8))).toHaveLength(8);
+  expect(formatFindings(seen(9))).toMatchObject([
+    { subject: '9 channels', message: expect.stringContaining('c0, c1'), code: 'FORMAT' },
+  ]);
+  expect(formatFindings(seen(9))[0]?.message).toContain('18 messages of Oxbus');
 });
 
 test('memory has no server to look at', async () => {

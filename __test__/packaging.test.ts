@@ -168,6 +168,15 @@ test('nothing has to be installed at run time beside it', () => {
   ).toEqual(['oxbus', `oxbus-${platform}`].sort());
 });
 
+test('the command line is a program of the package', async () => {
+  const program = join(project, 'node_modules', '.bin', 'oxbus');
+  const version = `${manifest.version}\n`;
+  expect(await run(program, ['--version'], { cwd: project })).toMatchObject({
+    ...clean,
+    out: version,
+  });
+});
+
 const use = `
   const bus = new EventBusClient({ mode: 'memory', logLevel: 'error' });
   bus.subscribe('a', async (event) => {

@@ -62,6 +62,15 @@ export class Shop {
     });
   }
 
+  /** Resolves when `billing` has nothing left to do. */
+  async settled(): Promise<void> {
+    await eventually(async () => {
+      const { groups } = await this.bus.streams.info('orders');
+      const billing = groups.find(({ name }) => name === 'billing');
+      expect(billing).toMatchObject({ pending: 0, lag: 0 });
+    });
+  }
+
   close(): Promise<void> {
     return this.bus.disconnect({ timeout: 1000 });
   }

@@ -13,7 +13,7 @@ import { streamOf } from './streams';
 
 /** A stream is asked for what is new so often, in ms. */
 const EVERY = 200;
-const PAGE = 2000;
+const PAGE = 5000;
 /** A slow terminal loses events beyond these, and is told. */
 const QUEUE = { maxEvents: 1_000_000, maxBytes: 256 << 20 };
 /** Waiting lines are written after so long, in ms. */
@@ -161,20 +161,25 @@ async function stored(
   const ask = await session.ask();
   let from = await begin(session, given, stream);
   let [count, seen] = [0, 0];
+  // Where the page before has ended; a page without it asks anew for the end of the stream.
+  let after: string | undefined;
   while (!signal.aborted && count < limit) {
-    const page = await ask('replay.page', { stream, from, limit: PAGE });
+    const page = await ask('replay.page', { stream, from, limit: PAGE, after });
+    let last: string | undefined;
     for (const { id, event } of page.events) {
-      from = behind(id);
+      last = id;
       seen += 1;
       if (count >= limit || !isWanted(event, pattern, filter)) continue;
       lines.addText(event, stream, id);
       count += 1;
     }
+    if (last !== undefined) from = behind(last);
     if (page.undecodable > 0) {
       session.terminal.note(`${page.undecodable} entries hold no event that this wire reads`);
       if (page.last !== null) from = behind(page.last.slice(page.last.lastIndexOf(':') + 1));
     }
-    if (!page.done) continue;
+    after = page.done ? undefined : (page.last ?? undefined);
+    if (after !== undefined) continue;
     if (isEnding) break;
     session.terminal.flush();
     await delay(EVERY, undefined, { signal }).catch(() => {});

@@ -94,18 +94,40 @@ export function liveOnlyFindings(
 
 /** Which formats were seen where, and which `wire` reads them. */
 export function formatFindings(seen: readonly Seen[]): Finding[] {
-  return seen.map(({ kind, name, format, count }): Finding => {
-    const place = kind === 'channel' ? `the channel ${name}` : `the stream ${name}`;
-    const some = `${count} ${kind === 'channel' ? 'message' : 'entr'}${kind === 'channel' ? (count === 1 ? '' : 's') : count === 1 ? 'y' : 'ies'}`;
-    return {
-      code: format.wire === null ? 'FORMAT_UNREAD' : 'FORMAT',
-      severity: format.wire === null ? 'warning' : 'info',
-      subject: name,
-      message: `${place}: ${some} of ${format.name}`,
-      advice:
-        format.wire === null
-          ? 'no wire reads it by its name: describe it as data (docs/wires.md, a format of your own), or leave it to its own clients'
-          : `wire: '${format.wire}' reads and writes it`,
-    };
-  });
+  const groups = new Map<string, Seen[]>();
+  for (const one of seen) {
+    const key = `${one.kind} ${one.format.name}`;
+    groups.set(key, [...(groups.get(key) ?? []), one]);
+  }
+  return [...groups.values()].flatMap((all) =>
+    all.length > NAMED ? [formatFinding(all)] : all.map((one) => formatFinding([one])),
+  );
+}
+
+/** So many places of one format are named each; more of them share a finding. */
+const NAMED = 8;
+
+const WORDS = {
+  channel: { place: 'channel', places: 'channels', one: 'message', many: 'messages' },
+  stream: { place: 'stream', places: 'streams', one: 'entry', many: 'entries' },
+};
+
+/** The finding about places of one kind with one format. */
+function formatFinding(all: readonly Seen[]): Finding {
+  const [{ kind, name, format }] = all as [Seen];
+  const { place, places, one, many } = WORDS[kind];
+  const count = all.reduce((sum, each) => sum + each.count, 0);
+  const names = all.slice(0, NAMED).map((each) => each.name);
+  const where =
+    all.length === 1 ? `the ${place} ${name}` : `${all.length} ${places} (${names.join(', ')}, …)`;
+  return {
+    code: format.wire === null ? 'FORMAT_UNREAD' : 'FORMAT',
+    severity: format.wire === null ? 'warning' : 'info',
+    subject: all.length === 1 ? name : `${all.length} ${places}`,
+    message: `${where}: ${count} ${count === 1 ? one : many} of ${format.name}`,
+    advice:
+      format.wire === null
+        ? 'no wire reads it by its name: describe it as data (docs/wires.md, a format of your own), or leave it to its own clients'
+        : `wire: '${format.wire}' reads and writes it`,
+  };
 }
