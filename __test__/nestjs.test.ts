@@ -43,11 +43,15 @@ describe.each(VERSIONS)('%s', (version) => {
     });
   }
 
-  test.each(guide)('$name', async ({ name, output }) => {
-    const env = { REDIS_URL: server.url };
-    const ended = await project.run([`build/${name}.js`], { limit: 20_000, env });
-    expect(ended).toMatchObject({ code: 0, err: '', out: output });
-  });
+  test.each(guide)(
+    '$name',
+    async ({ name, output }) => {
+      const env = { REDIS_URL: server.url };
+      const ended = await project.run([`build/${name}.js`], { limit: LIMIT, env });
+      expect(ended).toMatchObject({ code: 0, err: '', out: output });
+    },
+    LIMIT,
+  );
 
   test(
     `twenty modules, started ${STARTS} times over a backlog: every handler gets every event`,
@@ -68,12 +72,16 @@ describe.each(VERSIONS)('%s', (version) => {
     LIMIT,
   );
 
-  test('enableShutdownHooks: handlers end, then what they use, then the client', async () => {
-    const env = { REDIS_URL: server.url };
-    const ended = await project.run(['build/signal.js'], { env });
-    const out = 'handled\ndatabase closed\nbus closed\n';
-    expect(ended).toMatchObject({ signal: 'SIGTERM', err: '', out });
-  });
+  test(
+    'enableShutdownHooks: handlers end, then what they use, then the client',
+    async () => {
+      const env = { REDIS_URL: server.url };
+      const ended = await project.run(['build/signal.js'], { limit: LIMIT, env });
+      const out = 'handled\ndatabase closed\nbus closed\n';
+      expect(ended).toMatchObject({ signal: 'SIGTERM', err: '', out });
+    },
+    LIMIT,
+  );
 
   test('the programs have said nothing else', () => expect(rest).toBe(''));
 });
