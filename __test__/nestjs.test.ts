@@ -4,6 +4,8 @@ import { casesOf, guide, NestProject, VERSIONS } from './support/nest';
 import { RedisServer } from './support/redis-server';
 
 const LIMIT = 120_000;
+/** Of an application with twenty modules, over a backlog. */
+const STARTS = process.env.OXBUS_SOAK === undefined ? 4 : 50;
 
 let server: RedisServer;
 
@@ -41,11 +43,45 @@ describe.each(VERSIONS)('%s', (version) => {
     });
   }
 
-  test.each(guide)('$name', async ({ name, output }) => {
-    const env = { REDIS_URL: server.url };
-    const ended = await project.run([`build/${name}.js`], { limit: 20_000, env });
-    expect(ended).toMatchObject({ code: 0, err: '', out: output });
-  });
+  test.each(guide)(
+    '$name',
+    async ({ name, output }) => {
+      const env = { REDIS_URL: server.url };
+      const ended = await project.run([`build/${name}.js`], { limit: LIMIT, env });
+      expect(ended).toMatchObject({ code: 0, err: '', out: output });
+    },
+    LIMIT,
+  );
+
+  test(
+    `twenty modules, started ${STARTS} times over a backlog: every handler gets every event`,
+    async () => {
+      const env = { REDIS_URL: server.url };
+      const args = ['build/startup.js', String(STARTS), '20'];
+      const { code, out, err } = await project.run(args, { limit: LIMIT, env });
+      expect([code, err]).toEqual([0, '']);
+      expect(JSON.parse(out)).toEqual({
+        starts: STARTS,
+        ended: Math.ceil((STARTS - 1) / 2),
+        handlers: 40,
+        published: 100 * STARTS,
+        letters: 0,
+        misses: 0,
+      });
+    },
+    LIMIT,
+  );
+
+  test(
+    'enableShutdownHooks: handlers end, then what they use, then the client',
+    async () => {
+      const env = { REDIS_URL: server.url };
+      const ended = await project.run(['build/signal.js'], { limit: LIMIT, env });
+      const out = 'handled\ndatabase closed\nbus closed\n';
+      expect(ended).toMatchObject({ signal: 'SIGTERM', err: '', out });
+    },
+    LIMIT,
+  );
 
   test('the programs have said nothing else', () => expect(rest).toBe(''));
 });

@@ -71,17 +71,22 @@ export class Subscriptions {
   }
 
   /**
-   * Ends all that the user has made and that are confirmed, apart from iterators, whose loops end themselves. Resolves when their
-   * running calls have ended.
+   * Begins no handler of the user, or of these subscriptions, from here on until the client disconnects. Resolves when those that run have ended. Iterators are
+   * left to their loops. A durable subscription is only paused: ended one by one, each would be done with an event that others have
+   * handled, and the last of them would acknowledge it.
    */
-  async endAll(): Promise<void> {
-    const ended = Array.from(this.#ofUser(), async (live) => {
-      if (live.state === 'pending' || live.isIterator) return;
+  async quiesce(ids?: ReadonlySet<string>): Promise<void> {
+    const quiet = Array.from(this.#ofUser(), async (live) => {
+      if (live.isIterator || ids?.has(live.id) === false) return;
       const idle = live.idle();
-      await this.unsubscribe(live);
+      if (live.group === undefined && live.state !== 'pending') await this.unsubscribe(live);
+      else if (live.state !== 'paused') {
+        live.state = 'paused';
+        this.pause(live, true);
+      }
       await idle;
     });
-    await Promise.all(ended);
+    await Promise.all(quiet);
   }
 
   /** False when it had ended before. */

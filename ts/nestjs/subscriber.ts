@@ -68,7 +68,7 @@ export class HandlerSubscriber {
   async onModuleDestroy(): Promise<void> {
     const internals = internalsOf(this.#bus);
     if (internals === undefined || this.#bus.state === 'closed') return;
-    const ended = internals.subscriptions.endAll();
+    const ended = internals.subscriptions.quiesce();
     const { drainTimeout } = this.#options;
     let timer: ReturnType<typeof processTimers.set> | undefined;
     const tooLong = new Promise<'late'>((resolve) => {

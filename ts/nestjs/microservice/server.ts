@@ -47,7 +47,10 @@ export class OxbusServer extends microservices.Server {
     const ends = this.#ends;
     this.#ends = [];
     if (this.#used.isOwn) return this.#used.bus.disconnect();
-    await Promise.all(ends.map((end) => end.unsubscribe({ wait: true })));
+    const ids = new Set(ends.map(({ id }) => id));
+    const quiet = internalsOf(this.#used.bus)?.subscriptions.quiesce(ids);
+    const responders = ends.filter((end) => 'type' in end);
+    await Promise.all([quiet, ...responders.map((end) => end.unsubscribe({ wait: true }))]);
   }
 
   // biome-ignore lint/complexity/noBannedTypes: as Nest has it
