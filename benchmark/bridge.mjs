@@ -38,7 +38,7 @@ export const cases = [
     to: 'room:{data.room}',
     sockets: 100,
     rooms: 1000,
-    window: 100,
+    window: 500,
     contestants: ['oxbus', 'ioredis'],
     metrics: rates,
   },
