@@ -62,7 +62,7 @@ function blocksOf(guide: string): Block[] {
 function packages(): Set<string> {
   const names = new Set<string>();
   for (const { code } of blocks) {
-    for (const [, name = ''] of code.matchAll(/from '((?:@[^/']+\/)?[^/'.]+)[^']*'/g))
+    for (const [, name = ''] of code.matchAll(/from '((?:@[^/']+\/)?[^/'.][^/']*)[^']*'/g))
       names.add(name);
   }
   for (const name of names) {

@@ -215,6 +215,26 @@ test.each([
   expect(await runNode([name], { cwd: project })).toMatchObject({ ...clean, out: '1\n' });
 });
 
+test('oxbus/socket.io can be used where Socket.IO is not installed, and says what is missing', async () => {
+  const made = `new EventBusClient({ mode: 'socket.io', logLevel: 'silent', socketIO: { url: 'http://x' } })`;
+  write(
+    'socketio.cjs',
+    `const { EventBusClient } = require('oxbus');
+    const tell = ({ code, message }) => console.log(code, message);
+    try { ${made} } catch (error) { tell(error); }
+    const { attachSocketIO, createHub } = require('oxbus/socket.io');
+    console.log(typeof attachSocketIO, typeof createHub);
+    ${made}.connect().catch(tell);`,
+  );
+  expect(await runNode(['socketio.cjs'], { cwd: project })).toMatchObject({
+    ...clean,
+    out:
+      "ERR_BUS_INVALID_CONFIG mode: the client of a hub comes with its entry: import 'oxbus/socket.io' first\n" +
+      'function function\n' +
+      "ERR_BUS_INVALID_CONFIG mode: mode 'socket.io' needs the package socket.io-client 4\n",
+  });
+});
+
 const ADAPTERS = ['campaign', 'photo', 'platform', 'spine', 'eventsource'];
 
 test('the adapters of older buses are entries, which nobody pays for who does not import them', async () => {

@@ -1,20 +1,39 @@
 /** What waits for one socket, so that who never reads does not fill the memory. */
 
+import { setImmediate } from '../runtime/clock';
 import type { Connection } from './server';
 
 /** What a packet takes beside its data. */
 const PACKET = 64;
 
+/** Turns of the event loop in which something was written, over all connections. */
+let turn = 0;
+let isTurnMarked = false;
+
+function currentTurn(): number {
+  if (!isTurnMarked) {
+    isTurnMarked = true;
+    setImmediate(() => {
+      isTurnMarked = false;
+      turn += 1;
+    });
+  }
+  return turn;
+}
+
 /**
- * Calls `tooMuch` once more than `limit` has been written to a connection since it last took something. Counted are characters of
- * texts and bytes.
+ * Calls `tooMuch` once more than `limit` waits for a connection: characters of texts and bytes. What is written in one turn to a
+ * connection for which nothing waits is let through, whatever its size: nobody could have taken it yet.
  */
 export function boundBacklog(connection: Connection, limit: number, tooMuch: () => void): void {
   let waiting = 0;
+  let letThrough = -1;
   let told = false;
   connection.on('packetCreate', ({ data }) => {
+    const now = currentTurn();
+    if (waiting === 0) letThrough = now;
     waiting += PACKET + sizeOf(data);
-    if (waiting <= limit || told) return;
+    if (waiting <= limit || letThrough === now || told) return;
     told = true;
     tooMuch();
   });

@@ -11,7 +11,7 @@ import { ConnectedClient } from './hub-client';
 import type { HubSettings } from './hub-options';
 import { channelOf, HubRooms } from './hub-rooms';
 import { TOLD } from './protocol';
-import type { Middleware, Namespace, Socket } from './server';
+import { cutOff, type Middleware, type Namespace, type Socket } from './server';
 
 interface BusGap {
   from: string;
@@ -109,7 +109,7 @@ export class Hub implements SocketIOHub {
     const { settings, stats } = { settings: this.#settings, stats: this.#stats };
     boundBacklog(socket.conn, settings.maxBufferBytes, () => {
       stats.slowClientsDropped += 1;
-      socket.conn.close(true);
+      cutOff(socket.conn);
     });
     const parts = { bus: this.#bus, settings, stats, access: this.#access };
     const all = { ...parts, feeds: this.#feeds, rooms: this.#rooms };

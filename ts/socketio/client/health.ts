@@ -24,7 +24,7 @@ export async function hubHealth(
       latency = monotonic() - begun;
       if (hub?.state !== 'ready') {
         isWell = false;
-        warnings.push({ code: 'HUB_NOT_READY', message: `the bus of the hub is ${hub?.state}` });
+        warnings.push({ code: 'NO_ANSWER', message: `the bus of the hub is ${hub?.state}` });
       }
     } catch (error) {
       isWell = false;
