@@ -119,7 +119,7 @@ export class Publishing {
     options: OwnOptions,
   ): Promise<PublishResult> {
     this.#begin();
-    const { user } = options;
+    const { user } = options.to;
     const call = { type, data, options: undefined, to: { user } };
     const send = (trace?: TraceContext) => this.#own(type, data, options, trace);
     return tracedPublish(this.#parts.instrumented, hooks, call, send);
