@@ -221,12 +221,14 @@ test('a timeout says why there was no connection', async () => {
     expect(refused).toMatchObject({
       code: 'ERR_BUS_REQUEST_TIMEOUT',
       outcome: 'not_sent',
-      cause: { code: 'ERR_BUS_AUTH' },
+      cause: { code: 'ERR_BUS_AUTH_FAILED' },
     });
     expect(refused.message).toContain('could be asked in 500 ms: this client had no connection');
     expect(refused.message).toContain((refused.cause as Error).message);
     const answers = wrong.request('work', 1, { all: true, timeout: 300 });
-    expect(await rejection(answers.next())).toMatchObject({ cause: { code: 'ERR_BUS_AUTH' } });
+    expect(await rejection(answers.next())).toMatchObject({
+      cause: { code: 'ERR_BUS_AUTH_FAILED' },
+    });
   } finally {
     await own.stop();
   }

@@ -1,7 +1,7 @@
 /** Time limits that share timers, by a clock that the test moves. */
 
-import { Deadlines } from '../../dist/runtime/deadlines';
-import type { Timer, Timers } from '../../dist/runtime/timers';
+import { Deadlines } from '../../ts/runtime/deadlines';
+import type { Timer, Timers } from '../../ts/runtime/timers';
 
 class Clock implements Timers {
   time = 0;

@@ -141,7 +141,8 @@ export class Publishing {
   ): Promise<PublishResult> {
     this.#parts.refuseIfClosed();
     const { instrumented } = this.#parts;
-    const open = hooks.publish({ type, data, options: undefined, to: { user: options.user } });
+    const to = { user: options.to.user };
+    const open = hooks.publish({ type, data, options: undefined, to });
     return tracedPublish(instrumented, open, resultOf(this.#own(type, data, options, open.trace)));
   }
 

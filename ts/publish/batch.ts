@@ -14,6 +14,16 @@ export class PublishFailure {
   }
 }
 
+/** The result of every event that nobody waits for and that someone has received: its watcher is not told. */
+export const HEARD: PublishResult = Object.freeze({
+  eventId: '',
+  type: '',
+  channel: '',
+  timestamp: '',
+  receivers: 1,
+  local: 0,
+});
+
 /** Told of the outcome of one event, by the drain that brings it. Neither may throw. */
 export interface PublishWatcher {
   published(result: PublishResult): void;
@@ -68,6 +78,11 @@ export class Batch {
     this.progress = new Promise(this.#keepResolve);
   }
 
+  /** Whether each of its events that is not settled is quiet. */
+  get isOnlyQuiet(): boolean {
+    return this.quiet === this.unsettled && this.unsettled > 0;
+  }
+
   /** The index of the event that was added last. */
   get last(): number {
     return this.types.length - 1;
@@ -112,7 +127,7 @@ export class Batch {
       if (isQuiet) this.quiet -= 1;
       const outcome = this.outcomes[index] as PublishResult | PublishFailure;
       if (outcome instanceof PublishFailure) watcher.failed(outcome.error);
-      else watcher.published(outcome);
+      else if (outcome !== HEARD) watcher.published(outcome);
     }
   }
 

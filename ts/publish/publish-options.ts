@@ -60,10 +60,31 @@ export function parsePublishOptions(
   };
 }
 
-/** What the bus itself publishes to a user. */
-export interface OwnOptions {
+/** A user that the bus itself publishes to, often more than once. */
+export class OwnRecipient {
   /** The name that follows `user:` in the channel. */
   readonly user: string;
+  readonly channel: string;
+  /** As JSON members that end the options. */
+  readonly #audience: string;
+  readonly #quietAudience: string;
+
+  constructor(user: string) {
+    this.user = user;
+    this.channel = `user:${user}`;
+    const quoted = JSON.stringify(user);
+    this.#audience = `"audience":{"user":${quoted}}}`;
+    this.#quietAudience = `"audience":{"user":${quoted},"quiet":true}}`;
+  }
+
+  audience(isQuiet: boolean): string {
+    return isQuiet ? this.#quietAudience : this.#audience;
+  }
+}
+
+/** What the bus itself publishes to a user. */
+export interface OwnOptions {
+  readonly to: OwnRecipient;
   /** JSON members of the options, each with a comma behind it; what they do not say is inherited. */
   readonly members: string;
   /** Whether `members` have the correlation id and the causation id. */
@@ -81,7 +102,7 @@ export interface OwnOptions {
  * twice the last one counts, so what is inherited stands first.
  */
 export function ownOptions(
-  { user, members, isCaused, metadata, timeout }: OwnOptions,
+  { to, members, isCaused, metadata, timeout }: OwnOptions,
   inherit: boolean,
   trace: TraceContext | undefined,
   isQuiet: boolean,
@@ -91,12 +112,11 @@ export function ownOptions(
   const { baggage, ...context } = trace ?? {};
   const traced = trace === undefined ? '' : membersOf(context);
   const carried = baggage === undefined ? '' : membersOf({ baggage });
-  const quiet = isQuiet ? ',"quiet":true' : '';
   return {
-    json: `{${inherited}${traced}${members}"metadata":{${carried}${metadata}},"audience":{"user":${JSON.stringify(user)}${quiet}}}`,
+    json: `{${inherited}${traced}${members}"metadata":{${carried}${metadata}},${to.audience(isQuiet)}`,
     id: undefined,
     timestamp: undefined,
-    channel: `user:${user}`,
+    channel: to.channel,
     deduplicate: false,
     timeout,
     signal: undefined,

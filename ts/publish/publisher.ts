@@ -9,7 +9,7 @@ import type { RawJson } from '../raw-json';
 import { nextTick } from '../runtime/clock';
 import { onAbort } from '../runtime/signals';
 import type { Timer, Timers } from '../runtime/timers';
-import { Batch, PublishFailure, type PublishWatcher, resultOf } from './batch';
+import { Batch, HEARD, PublishFailure, type PublishWatcher, resultOf } from './batch';
 import { lineOf } from './data-text';
 import { inheritedOptions, type ParsedPublishOptions } from './publish-options';
 import { publishedEvent, type RecordPublished } from './published-event';
@@ -133,6 +133,8 @@ export class Publisher {
   ): void {
     const batch = this.#append(type, data, options);
     if (!isQuiet) this.#hold(batch);
+    // Where nobody reads what they say, their text would only be something that the garbage collector copies.
+    if (isQuiet && !this.#isKept) batch.options[batch.last] = undefined;
     batch.watch(watcher, isQuiet);
   }
 
@@ -144,7 +146,7 @@ export class Publisher {
     this.#timers.clear(this.#timer);
     this.#open.set(batch.number, batch);
     const records = batch.records;
-    if (this.#retries === undefined && this.#record === undefined) batch.records = '';
+    if (!this.#isKept) batch.records = '';
     else batch.startedAt = this.#timers.now();
     const { number, types } = batch;
     if (this.#raw.length === 0) this.#native.publish(number, types.length, records);
@@ -190,10 +192,16 @@ export class Publisher {
     const batch = this.#open.get(run[0]);
     if (batch === undefined) return;
     const timestamp = run[2];
+    const isWatched = batch.isOnlyQuiet && !this.#hybrid && this.#record === undefined;
     for (let at = 3, index = run[1]; at < run.length; at += 2, index += 1) {
       if (batch.outcomes[index] !== undefined) continue;
       const id = run[at] as string | 0;
-      const result = this.#result(batch, index, id, timestamp, run[at + 1] as number);
+      const receivers = run[at + 1] as number;
+      if (isWatched && receivers > 0) {
+        batch.settle(index, HEARD);
+        continue;
+      }
+      const result = this.#result(batch, index, id, timestamp, receivers);
       batch.settle(index, result);
       this.#recordPublished(batch, index, result);
     }
@@ -309,8 +317,12 @@ export class Publisher {
 
   /** The data line of what has bytes. It is their text where the records of a batch are needed again, or where there are none. */
   #given(data: RawJson): string {
-    const isKept = this.#retries !== undefined || this.#record !== undefined;
-    return (isKept ? undefined : this.#raw.add(data)) ?? lineOf(data);
+    return (this.#isKept ? undefined : this.#raw.add(data)) ?? lineOf(data);
+  }
+
+  /** Whether what was published is needed again. */
+  get #isKept(): boolean {
+    return this.#retries !== undefined || this.#record !== undefined;
   }
 
   #inherited(): string {

@@ -8,7 +8,7 @@ import { busError, type EventBusError } from '../errors';
 import type { PublishWatcher } from '../publish/batch';
 import type { RequestChannel } from './channel';
 import type { RequestCounts } from './counts';
-import { addressOf, CANCEL_TYPE, inboxOf, LIVE, LOCAL, readReply } from './protocol';
+import { addressOf, CANCEL_TYPE, inboxOf, LIVE, LOCAL, Recipients, readReply } from './protocol';
 import type { ParsedRequestOptions } from './request-options';
 import { errorOf } from './thrown-error';
 
@@ -70,6 +70,7 @@ export class Exchanges {
   readonly #channel: RequestChannel;
   readonly #counts: RequestCounts;
   readonly #open = new Map<number, Exchange>();
+  readonly #responders = new Recipients(addressOf);
   #last = 0;
   #subscribing: Promise<void> | undefined;
   #subscribed = false;
@@ -100,7 +101,7 @@ export class Exchanges {
     this.#last += 1;
     const exchange = new Exchange(this, this.#last, responder, isLocal, asker);
     const own = {
-      user: addressOf(responder),
+      to: this.#responders.find(responder),
       members: `${isLocal ? LOCAL : LIVE}${options.members}`,
       isCaused: false,
       metadata: `${options.metadata}"request":{"id":${exchange.id},"timeout":${options.timeout}}`,
@@ -120,7 +121,7 @@ export class Exchanges {
   cancel(exchange: Exchange): boolean {
     if (!this.#open.delete(exchange.id)) return false;
     const own = {
-      user: addressOf(exchange.responder),
+      to: this.#responders.find(exchange.responder),
       members: exchange.isLocal ? LOCAL : LIVE,
       isCaused: false,
       metadata: `"cancel":${exchange.id}`,

@@ -3,6 +3,7 @@
  * subscriptions by type do not hear them; what they mean is in their metadata.
  */
 
+import { OwnRecipient } from '../publish/publish-options';
 import type { ThrownError } from './thrown-error';
 
 /** The type of the event that answers a request: of its own, so that the schema of the request is not applied to it. */
@@ -25,6 +26,29 @@ export const OWN_CHANNELS = `user:${OWN_USERS}`;
 export const inboxOf = (instanceId: string) => `oxbus:inbox:${instanceId}`;
 /** Where a responder gets its requests. */
 export const addressOf = (responder: string) => `oxbus:responder:${responder}`;
+/** So many recipients are remembered; of more, those that were met last. */
+const MAX_RECIPIENTS = 1000;
+
+/** Recipients by their names: a client asks the same responders again and again, and answers the same clients. */
+export class Recipients {
+  readonly #known = new Map<string, OwnRecipient>();
+  readonly #userOf: (name: string) => string;
+
+  constructor(userOf: (name: string) => string) {
+    this.#userOf = userOf;
+  }
+
+  find(name: string): OwnRecipient {
+    const known = this.#known.get(name);
+    if (known !== undefined) return known;
+    const made = new OwnRecipient(this.#userOf(name));
+    this.#known.set(name, made);
+    const [oldest] = this.#known.keys();
+    if (this.#known.size > MAX_RECIPIENTS && oldest !== undefined) this.#known.delete(oldest);
+    return made;
+  }
+}
+
 /** The room whose members are the responders of a type. */
 export const roomOf = (type: string) => `oxbus:responders:${type}`;
 

@@ -261,6 +261,7 @@ export class RequestReply {
       instanceId,
       deadlines: this.#deadlines,
       inherits: settings.inherit,
+      isTraced: () => this.#owner.isTraced,
       isHybrid: settings.mode === 'hybrid',
       countsReceivers: !isCluster,
       surelyFits: Math.min(settings.maxDataBytes, settings.maxEventBytes - ENVELOPE),

@@ -18,6 +18,7 @@ import {
   LIVE,
   LOCAL,
   REPLY_TYPE,
+  Recipients,
   readCancel,
   readRequest,
 } from './protocol';
@@ -32,6 +33,8 @@ export interface ResponderOwner {
   readonly deadlines: Deadlines;
   /** Whether code that belongs to an event runs in its context. */
   readonly inherits: boolean;
+  /** Whether each publish has hooks around it. */
+  isTraced(): boolean;
   readonly isHybrid: boolean;
   readonly countsReceivers: boolean;
   /** So many bytes of data are surely not too large, in whatever reply. */
@@ -87,6 +90,7 @@ export class RequestHandler {
   /** How many handlers run, those that are out of time not counted. */
   #busy = 0;
   #isStarting = false;
+  readonly #askers = new Recipients(inboxOf);
   #isLeaving = false;
 
   constructor(
@@ -265,7 +269,8 @@ export class RequestHandler {
       this.#reply(call, 'null', { error: noteOf(error) });
       throw error;
     }
-    if (!this.#isSure(text)) return this.#tryAnswer(call, text);
+    // Where it is traced, the span of the handler covers that of the reply.
+    if (this.#owner.isTraced() || !this.#isSure(text)) return this.#tryAnswer(call, text);
     this.#reply(call, text, undefined);
     return undefined;
   }
@@ -310,7 +315,7 @@ export class RequestHandler {
     const { asker, id, isLocal, correlationId, causationId } = call;
     const inherited = `"correlationId":${JSON.stringify(correlationId)},"causationId":${JSON.stringify(causationId)},`;
     return {
-      user: inboxOf(asker),
+      to: this.#askers.find(asker),
       members: `${isLocal ? LOCAL : LIVE}${inherited}`,
       isCaused: true,
       metadata: `"reply":{"id":${id},"responder":${this.#quotedId}${memberOf(refusal)}}`,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use oxbus_model::config::Servers;
 use oxbus_model::consumer::GroupKey;
 
-use crate::redis::connection::lazy_link::LazyLink;
 use crate::redis::connection::handle::Handle;
+use crate::redis::connection::lazy_link::LazyLink;
 use crate::redis::connection::link::Connector;
 use crate::redis::publisher::group_gate::GroupGate;
 use crate::redis::publisher::input::Input;

@@ -17,9 +17,9 @@ use tokio::task::JoinHandle;
 
 use crate::host::Failed;
 use crate::redis::connection::endpoint::Endpoint;
+use crate::redis::connection::handle::Handle;
 use crate::redis::connection::handshake::Handshake;
 use crate::redis::connection::lazy_link::LazyLink;
-use crate::redis::connection::handle::Handle;
 use crate::redis::connection::link::Connector;
 use crate::redis::connection::names::SystemNames;
 use crate::redis::publisher::group_gate::GroupGate;
@@ -185,7 +185,8 @@ impl Transport for RedisTransport {
         }
         let (batch, count, bytes) = (submission.batch, submission.count, submission.records.bytes());
         let input = Input::Publish(submission);
-        let is_sent = if count <= STEP_EVENTS && bytes <= STEP_BYTES { self.step(input) } else { self.send(input) };
+        let is_sent =
+            if count <= STEP_EVENTS && bytes <= STEP_BYTES { self.step(input) } else { self.send(input) };
         if !is_sent {
             let error =
                 BusError::new(ErrorKind::Closed, "the client is closed").with_outcome(Outcome::NotSent);

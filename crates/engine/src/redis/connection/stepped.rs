@@ -22,6 +22,10 @@ const STEPPED: u8 = 1;
 /// The same, and the task was woken meanwhile.
 const WOKEN: u8 = 2;
 
+/// So often a step polls the task: again, if it was woken meanwhile, such as by a socket that has just been written to. To look
+/// once more takes less than to wake its thread.
+const POLLS: usize = 2;
+
 /// The future of a task, which its thread and others poll in turns.
 pub(in crate::redis) struct Stepped {
     /// `None` when it is over.
@@ -57,10 +61,16 @@ impl Stepped {
         let Ok(mut future) = self.future.try_lock() else { return give() };
         let step = Step::begin(&self.waker);
         let given = give();
-        step.look_anew();
         let _runtime = self.runtime.enter();
-        if poll(&mut future, &self.waker).is_ready() {
-            step.end_with_wake();
+        for _ in 0..POLLS {
+            step.look_anew();
+            if poll(&mut future, &self.waker).is_ready() {
+                step.end_with_wake();
+                break;
+            }
+            if !step.is_woken() {
+                break;
+            }
         }
         drop(future);
         given
@@ -117,9 +127,11 @@ impl TaskWaker {
     }
 
     fn wake_thread(&self) {
+        // Not under the lock: the thread that wakes takes it first.
+        let waker = self.of_thread.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // Until its thread has polled it for the first time, it is to be polled anyway.
-        if let Some(waker) = &*self.of_thread.lock().unwrap_or_else(PoisonError::into_inner) {
-            waker.wake_by_ref();
+        if let Some(waker) = waker {
+            waker.wake();
         }
     }
 }
@@ -149,6 +161,10 @@ impl<'a> Step<'a> {
     /// What has woken the task until now is looked at by the poll that follows.
     fn look_anew(&self) {
         self.0.state.swap(STEPPED, Ordering::AcqRel);
+    }
+
+    fn is_woken(&self) -> bool {
+        self.0.state.load(Ordering::Acquire) == WOKEN
     }
 
     /// The task has ended, which its thread must see.

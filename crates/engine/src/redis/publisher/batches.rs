@@ -47,12 +47,7 @@ pub(in crate::redis) struct Batch {
 }
 
 impl Batch {
-    pub(in crate::redis) fn new(
-        stamp: Arc<str>,
-        known: Vec<Known>,
-        open: usize,
-        bytes: usize,
-    ) -> Self {
+    pub(in crate::redis) fn new(stamp: Arc<str>, known: Vec<Known>, open: usize, bytes: usize) -> Self {
         Batch {
             stamp,
             known,
@@ -99,10 +94,10 @@ impl Batch {
     /// The answered events as runs of consecutive indexes.
     fn take_runs(&mut self, batch: u32, streams: &[Arc<str>], mut report: impl FnMut(Published)) {
         let known = |index: u32| self.known.get(index as usize);
-        let id = |index: u32| known(index).and_then(|known| known.id);
-        let is_heard = |index: u32, receivers: i64| {
-            known(index).is_some_and(|known| known.is_quiet) && receivers > 0
-        };
+        // Of a result that nobody waits for, the id would be told to nobody.
+        let id = |index: u32| known(index).filter(|known| !known.is_quiet).and_then(|known| known.id);
+        let is_heard =
+            |index: u32, receivers: i64| known(index).is_some_and(|known| known.is_quiet) && receivers > 0;
         let mut answered = self.answered.drain(..).peekable();
         while let Some((first, receivers)) = answered.next() {
             let mut items = vec![(id(first), receivers)];

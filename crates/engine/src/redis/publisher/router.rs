@@ -16,8 +16,8 @@ use tokio::time::{Instant, sleep};
 use tracing::debug;
 
 use crate::host::Notice;
-use crate::redis::connection::lazy_link::LazyLink;
 use crate::redis::connection::handle::{Handle, Inputs};
+use crate::redis::connection::lazy_link::LazyLink;
 use crate::redis::connection::link::Connector;
 use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::publisher::batches::Batch;

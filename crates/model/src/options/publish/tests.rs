@@ -40,8 +40,19 @@ fn every_option_is_read() {
         redis_only: true,
         timeout: Some(3_600_000),
         audience: Recipients::Everyone,
+        quiet: false,
     };
     assert_eq!(PublishOptions::parse(&json.to_string()), Ok(expected));
+}
+
+#[test]
+fn only_what_is_for_a_user_may_be_quiet() {
+    let quiet = PublishOptions::parse(r#"{"audience":{"user":"u","quiet":true}}"#).unwrap();
+    assert_eq!((quiet.audience, quiet.quiet), (Recipients::User("u".to_owned()), true));
+    assert!(!PublishOptions::parse(r#"{"audience":{"user":"u"}}"#).unwrap().quiet);
+    for json in [r#"{"audience":{"room":"r","quiet":true}}"#, r#"{"quiet":true}"#] {
+        assert_eq!(PublishOptions::parse(json).unwrap_err().kind, KIND, "{json}");
+    }
 }
 
 #[test]

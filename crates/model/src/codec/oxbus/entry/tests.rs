@@ -81,7 +81,8 @@ fn what_has_no_field_of_its_own_is_in_meta() {
 }
 
 fn spans(parts: Parts) -> Vec<Option<Span>> {
-    let Parts { id, event_type, timestamp, source, instance_id, correlation_id, causation_id, data, .. } = parts;
+    let Parts { id, event_type, timestamp, source, instance_id, correlation_id, causation_id, data, .. } =
+        parts;
     let mut spans: Vec<_> = [id, event_type, timestamp, source, instance_id, data].map(Some).to_vec();
     spans.extend([correlation_id, causation_id]);
     spans
