@@ -203,7 +203,7 @@ impl Encoder {
                 if !self.names_type {
                     return Err(not_addressed());
                 }
-                self.channel.extend([prefix, kind, name]);
+                self.channels.write(&mut self.channel, kind, name);
             }
         }
         self.samples.published(each_channel(&self.channel).next().unwrap_or_default(), &self.payload);

@@ -233,7 +233,8 @@ impl Config {
             Servers::One(_) | Servers::Cluster(_) => None,
         };
         redis.tls.iter_mut().chain(of_sentinels).for_each(|tls| tls.complete(env));
-        let codec = settle(config.codec, (mode, &redis.servers), pubsub, config.persistence.is_some())?;
+        let codec = config.codec.under(&config.channel_prefix)?;
+        let codec = settle(codec, (mode, &redis.servers), pubsub, config.persistence.is_some())?;
         let config = Config { codec, mode, redis, notices, no_address, ..config };
         if matches!(config.redis.servers, Servers::Cluster(_)) {
             check_cluster(&config).map_err(|error| BusError { kind: ErrorKind::InvalidConfig, ..error })?;

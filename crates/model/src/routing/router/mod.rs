@@ -241,6 +241,7 @@ impl Router {
     /// Whether a subscription needs `server_subscription` only to hear broadcasts, and works without it.
     pub fn is_optional(&self, subscription: u32, server_subscription: &ServerSubscription) -> bool {
         *server_subscription == self.broadcast
+            && !self.by_rule.needs(server_subscription.into())
             && self
                 .subscriptions
                 .get(&subscription)
@@ -250,6 +251,7 @@ impl Router {
     /// Whether every subscription that `server_subscription` feeds works without it, as with [`Router::is_optional`].
     pub fn is_dispensable(&self, server_subscription: &ServerSubscription) -> bool {
         *server_subscription == self.broadcast
+            && !self.by_rule.needs(server_subscription.into())
             && self.feeds(server_subscription.into()).is_none_or(Feeds::is_empty)
     }
 
@@ -264,7 +266,7 @@ impl Router {
     }
 
     fn entry(&self, pattern_text: &str, by_channel: bool) -> Entry {
-        let server_subscription = ServerSubscription::under(self.channels.prefix(), pattern_text);
+        let server_subscription = self.channels.server_subscription(pattern_text);
         let by_channel = by_channel || Channels::addresses_channels(pattern_text);
         let by_rule = !by_channel && self.by_rule.is_used();
         Entry { pattern: pattern_text.into(), server_subscription, by_channel, by_rule }
