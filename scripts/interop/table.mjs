@@ -30,7 +30,7 @@ export function faultsOf(markdown, folder) {
       if (said !== was)
         faults.push(`${peer} ${whom}: the table says ${cell}, the tests ${was ? 'yes' : 'no'}`);
       const reason = /^no \[(\d+)\]\(#reason-(\d+)\)$/.exec(cell);
-      if (!said && (reason === null || !markdown.includes(`<a id="reason-${reason[2]}"></a>`))) {
+      if (!said && (reason === null || !markdown.includes(`\n### Reason ${reason[2]}\n`))) {
         faults.push(`${peer} ${whom}: ${cell} has no reason`);
       }
     }
