@@ -391,7 +391,8 @@ export interface PublishResult {
   /** The event's timestamp: ISO 8601. Of a duplicate that of this call, not of the stored event. */
   timestamp: string;
   /**
-   * How many subscriptions the server (or the memory broker) handed it to; for information. With `pubsub: 'sharded'`: how many
+   * How many subscriptions the server (or the memory broker) handed it to; for information. With several wires it counts all of
+   * them together. With `pubsub: 'sharded'`: how many
    * clients hear its lane, whether they want it or not.
    */
   receivers: number;
@@ -799,6 +800,34 @@ export interface WireChannels {
   to: string | readonly string[];
 }
 
+/** A format on Redis: that of a bus or a library, by its name, or one of your own. */
+export type WireFormat = WireName | WireMapping;
+
+/** A format on channels under a prefix of its own. */
+export interface PrefixedWire {
+  format: WireFormat;
+  /** Before its channels, at most 256 bytes; default: `channelPrefix` of the client, else that of the format. */
+  channelPrefix?: string | undefined;
+}
+
+/**
+ * Several formats at once, so that a fleet can move from one to another while it runs; 1–8 in each list.
+ *
+ * Every subscription, room and user hears the channels of all formats of `read`, and every event is published once in each format of
+ * `write`, in one step. An event that comes in several formats reaches each handler once: its id is known for 60 s. A
+ * channel belongs to the format with the longest prefix that it begins with; where formats of `read` have the same prefix, the
+ * first that can read a message does.
+ *
+ * Formats of `write` need prefixes of their own, and messages with an id (`INVALID_CONFIG` that names the format). An
+ * event whose channel would begin with the prefix of another of them is `INVALID_DATA`. Entries of streams, dead
+ * letters and kept events are written in the first format of `write`, and read in all formats of both lists. Their keys
+ * are under `channelPrefix` of the client, by default that of the first format of `write`.
+ */
+export interface WireLists {
+  read: readonly (WireFormat | PrefixedWire)[];
+  write: readonly (WireFormat | PrefixedWire)[];
+}
+
 /** Configuration of a client. Unknown keys and bad values: `INVALID_CONFIG` naming the path. */
 export interface EventBusConfig {
   /** Default: `SERVICE_NAME`, else the name of the package, else `'oxbus'`. */
@@ -820,7 +849,8 @@ export interface EventBusConfig {
   /**
    * The format of messages and stream entries on Redis; default `'oxbus'`. With that of another bus or library a service
    * hears its peers, and they hear it. Which field becomes which, what is filled in and what is lost: `docs/wires.md`.
-   * Every client must be given the wire of its peers: messages of another format are counted (`eventsForeign`).
+   * Every client must be given the wire of its peers, or `{ read, write }` with several: messages of another format are counted
+   * (`eventsForeign`).
    *
    * With `'eventsource'` nothing is published live, so live subscriptions are refused (`NO_STREAM`); `data` must be an object
    * and an event needs a `key`, its aggregate. Messages of `'graphql'` do not say their type: rooms, users and
@@ -831,7 +861,7 @@ export interface EventBusConfig {
    *
    * In memory mode nobody else reads: the wire is checked, and the format is that of Oxbus.
    */
-  wire?: WireName | WireMapping | undefined;
+  wire?: WireFormat | WireLists | undefined;
   /**
    * Whether events are published live; default true. False: they are only stored, so a type that no
    * stream stores is refused (`NO_STREAM`), and so are live subscriptions.

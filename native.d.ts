@@ -197,6 +197,7 @@ export interface Settings {
   mode: 'redis' | 'memory' | 'hybrid'
   /** The name of the memory broker. */
   memory: string
+  /** What the channel of a type begins with, in the wire that is written first. */
   channelPrefix: string
   /** Whether what a handler publishes inherits from the event that it handles. */
   inherit: boolean

@@ -17,6 +17,7 @@ pub struct Settings {
     pub mode: Mode,
     /// The name of the memory broker.
     pub memory: String,
+    /// What the channel of a type begins with, in the wire that is written first.
     pub channel_prefix: String,
     /// Whether what a handler publishes inherits from the event that it handles.
     pub inherit: bool,
@@ -56,7 +57,7 @@ impl From<Config> for Settings {
             service_name: config.service_name,
             mode: config.mode,
             memory: config.memory,
-            channel_prefix: config.channel_prefix,
+            channel_prefix: config.wires.first_prefix().to_owned(),
             inherit: config.inherit,
             log_level: config.log_level,
             validate_on_receive: config.validate_on_receive,

@@ -79,6 +79,7 @@ impl ClientEvents {
             types: types.clone(),
             unstored: unstored.clone(),
             shapes: shapes.clone(),
+            own_ids: self.state.own_ids.clone(),
             samples: samples.clone(),
             most_replicas: Arc::default(),
             events,

@@ -9,7 +9,7 @@ use oxbus_model::codec::decoded::DecodedEntry;
 use oxbus_model::codec::event_json::{id_of, is_for_room_or_user};
 use oxbus_model::config::Mode;
 use oxbus_model::delivery::{InboundEvent, LiveEvent};
-use oxbus_model::routing::router::ServerSubscription;
+use oxbus_model::routing::router::{Route, Router, ServerSubscription};
 use oxbus_model::stream_store::{EntryId, Request, Response, StoredEntry};
 use tokio::time::sleep;
 
@@ -66,8 +66,10 @@ struct Filling<'a> {
     missed: &'a MissedInterval,
     reopened: u64,
     batch: InboundBatch,
-    /// The server subscriptions of the missed interval that match an event type, each with since when it is established.
+    /// The server subscriptions of the missed interval that match a channel, each with since when it is established.
     server_subscriptions: HashMap<Box<str>, Vec<(ServerSubscription, u64)>>,
+    /// Where rules name channels: the subscriptions of a type.
+    ruled: HashMap<Box<str>, Vec<(Route, Vec<ServerSubscription>)>>,
     recovered: u64,
     complete: bool,
     /// When a store that does not answer is given up.
@@ -146,6 +148,7 @@ impl<'a> Filling<'a> {
             reopened,
             batch: InboundBatch::default(),
             server_subscriptions: HashMap::new(),
+            ruled: HashMap::new(),
             recovered: 0,
             complete: false,
             deadline,
@@ -241,12 +244,10 @@ impl<'a> Filling<'a> {
             return true;
         }
         let Some(id) = id_of(&event.json) else { return true };
-        let channel = shared.channels.named(&event.event_type);
         let ms = entry.id.ms;
         let seen_last = clock.latest(self.missed.last_read).saturating_add(REACH);
         let late = self.recovery.published_late || ms.saturating_add(REACH) >= clock.earliest(self.reopened);
-        let (missed, server_subscriptions, batch) =
-            (self.missed, &mut self.server_subscriptions, &mut self.batch);
+        let Filling { missed, server_subscriptions, ruled, batch, .. } = self;
         let before = batch.routes.len();
         let router = shared.router();
         let mut seen = self.recovery.seen.lock();
@@ -254,14 +255,30 @@ impl<'a> Filling<'a> {
             // It may have come.
             return false;
         }
-        for (server_subscription, since) in
-            matching(server_subscriptions, missed, &event.event_type, &channel)
-        {
-            if ms >= clock.earliest(*since)
-                && seen.recover(self.recovery.seen.hash(server_subscription.into(), &id), late)
-            {
-                router.route(server_subscription.into(), channel.as_bytes(), &mut batch.routes);
+        let hash = |it: &ServerSubscription| self.recovery.seen.hash(it.into(), &id);
+        let mut recovered = Vec::new();
+        for (route, wanted) in of_rules(ruled, &router, &event.event_type) {
+            let missed = wanted.iter().filter_map(|it| Some((it, *missed.server_subscriptions.get(it)?)));
+            let missed = missed.filter(|(_, since)| ms >= clock.earliest(*since));
+            let missed: Vec<u64> = missed.map(|(it, _)| hash(it)).collect();
+            // It may have come for any of them.
+            if !missed.is_empty() && !wanted.iter().any(|it| seen.has(hash(it))) {
+                batch.routes.push(*route);
+                recovered.extend(missed);
             }
+        }
+        for channel in shared.channels.all_named(&event.event_type) {
+            for (server_subscription, since) in matching(server_subscriptions, missed, &channel) {
+                if ms >= clock.earliest(*since) && seen.recover(hash(server_subscription), late) {
+                    router.route(server_subscription.into(), channel.as_bytes(), &mut batch.routes);
+                }
+            }
+        }
+        for it in recovered {
+            seen.recover(it, late);
+        }
+        if shared.config.wires.rules().is_some() {
+            shared.twins().keep_first(&id, &mut batch.routes, before, shared.clock.now_ms());
         }
         let whole = !(late && seen.is_full());
         drop((seen, router));
@@ -283,17 +300,28 @@ impl<'a> Filling<'a> {
 fn matching<'w>(
     known: &'w mut HashMap<Box<str>, Vec<(ServerSubscription, u64)>>,
     missed: &MissedInterval,
-    event_type: &str,
     channel: &str,
 ) -> &'w [(ServerSubscription, u64)] {
-    if known.len() >= REMEMBERED && !known.contains_key(event_type) {
+    if known.len() >= REMEMBERED && !known.contains_key(channel) {
         known.clear();
     }
-    known.entry(event_type.into()).or_insert_with(|| {
+    known.entry(channel.into()).or_insert_with(|| {
         let matching = missed
             .server_subscriptions
             .iter()
             .filter(|(server_subscription, _)| server_subscription.matches(channel.as_bytes()));
         matching.map(|(server_subscription, since)| (server_subscription.clone(), *since)).collect()
     })
+}
+
+/// The subscriptions of a type whose channels rules name, each with the server subscriptions that may bring it.
+fn of_rules<'w>(
+    known: &'w mut HashMap<Box<str>, Vec<(Route, Vec<ServerSubscription>)>>,
+    router: &Router,
+    event_type: &str,
+) -> &'w [(Route, Vec<ServerSubscription>)] {
+    if known.len() >= REMEMBERED && !known.contains_key(event_type) {
+        known.clear();
+    }
+    known.entry(event_type.into()).or_insert_with(|| router.of_rules(event_type))
 }

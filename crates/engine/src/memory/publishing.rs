@@ -87,7 +87,8 @@ impl Publishing {
                 }
                 None => {
                     keep(broker, kept, &event, &mut report.recent);
-                    broker.publish(event.channel.as_bytes(), event.payload)
+                    let (channel, payload) = event.messages.first();
+                    broker.publish(channel.as_bytes(), payload)
                 }
             };
             report.count(event.stream, event.type_number);
@@ -101,12 +102,13 @@ impl Publishing {
 }
 
 fn new_entry<'a>(stream: &'a str, cap: u64, event: &'a Encoded<'_>) -> NewEntry<'a> {
+    let (channel, payload) = event.messages.first();
     NewEntry {
         stream,
         fields: fields(event),
         cap,
         once: event.options.deduplicate.map(|window| (event.event_id(), window)),
-        live: event.live.then_some((event.channel.as_bytes(), event.payload)),
+        live: event.live.then_some((channel.as_bytes(), payload)),
     }
 }
 
@@ -117,11 +119,12 @@ fn keep(
     recent: &mut Vec<Box<[u8]>>,
 ) {
     let Some((PersistenceConfig { ttl, history }, prefix)) = kept else { return };
-    recent.push(event.payload.into());
+    let (_, payload) = event.messages.first();
+    recent.push(payload.into());
     let history = history.then(|| keys::history(prefix));
     broker.keep(PersistedEvent {
         key: &keys::event(prefix, event.event_id()),
-        json: event.payload,
+        json: payload,
         ttl,
         history: history.as_deref().map(|key| (key, fields(event))),
     });

@@ -2,16 +2,15 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use memchr::memchr;
 use oxbus_model::codec::new_event::{Metadata, NewEvent, Origin};
-use oxbus_model::codec::{Codec, each_channel, json};
+use oxbus_model::codec::{Codec, json};
 use oxbus_model::config::{Durable, Mode};
 use oxbus_model::observe::metrics::{MAX_NAMES, OTHER_NUMBER, TypeCache, Types};
 use oxbus_model::options::names::check_event_type;
 use oxbus_model::options::publish::{PublishOptions, Recipients, StoreIn};
-use oxbus_model::routing::channel::{BROADCAST, Channels, ROOM, USER};
 use oxbus_model::routing::stream_routing::{Destination, StreamRouting};
 use oxbus_model::submission::{Data, Record};
 use oxbus_model::{BusError, ErrorKind, Outcome, time};
@@ -19,17 +18,21 @@ use uuid::Uuid;
 
 use crate::host::EventId;
 use crate::observe::event_samples::EventSamples;
+use crate::publish::messages::{Messages, too_large};
 use crate::publish::unstored_types::UnstoredTypes;
+use crate::receive::recent_ids::RecentIds;
 use crate::runtime::clock::{Clock, wall_ms};
 use crate::transport::context::TransportContext;
 
 /// Makes events of records. One per publisher; its buffers are used again for each event.
 pub(crate) struct Encoder {
+    /// The format of entries.
     codec: Codec,
-    /// Whether a message of the format names its type.
-    names_type: bool,
     origin: Origin,
-    channels: Channels,
+    messages: Messages,
+    /// Where messages do not say that they are of this client: the ids of its events.
+    own_ids: Option<Arc<Mutex<RecentIds>>>,
+    clock: Clock,
     storage: StreamRouting,
     types: Arc<Types>,
     numbers: TypeCache,
@@ -52,8 +55,6 @@ pub(crate) struct Encoder {
     options: PublishOptions,
     /// Whether they are the defaults, as for most events, which then need not be set again.
     plain: bool,
-    channel: String,
-    payload: Vec<u8>,
 }
 
 /// The time of a batch: read from the clock once.
@@ -72,8 +73,8 @@ impl Stamp {
 
 /// An event ready to be sent.
 pub(crate) struct Encoded<'a> {
-    pub(crate) channel: &'a str,
-    pub(crate) payload: &'a [u8],
+    /// What is published, and where.
+    pub(crate) messages: &'a Messages,
     /// The id, if it was generated.
     pub(crate) id: Option<EventId>,
     /// The milliseconds that the publish may take.
@@ -124,7 +125,7 @@ impl Encoded<'_> {
 
 impl Encoder {
     pub(crate) fn new(context: &TransportContext) -> Self {
-        let TransportContext { config, channels, origin, types, unstored, samples, .. } = context;
+        let TransportContext { config, clock, origin, types, unstored, samples, own_ids, .. } = context;
         Encoder {
             durable: config.durable.clone(),
             noted: Default::default(),
@@ -132,9 +133,10 @@ impl Encoder {
             unstored: unstored.clone(),
             samples: samples.clone(),
             codec: config.codec.clone(),
-            names_type: config.codec.traits().names_type,
+            messages: Messages::new(&config.wires),
+            own_ids: own_ids.clone(),
+            clock: clock.clone(),
             origin: origin.clone(),
-            channels: channels.clone(),
             types: types.clone(),
             numbers: TypeCache::default(),
             storage: StreamRouting::new(&config.streams),
@@ -145,8 +147,6 @@ impl Encoder {
             default_timeout: config.redis.command_timeout,
             options: PublishOptions::default(),
             plain: true,
-            channel: String::new(),
-            payload: Vec::new(),
         }
     }
 
@@ -182,34 +182,20 @@ impl Encoder {
         let event_id = options.id.as_deref().or(id.as_ref().map(EventId::as_str)).unwrap_or_default();
         let timestamp = options.timestamp.as_deref().unwrap_or(&stamp.text);
         let metadata = (!plain).then(|| metadata_of(options));
-        self.payload.clear();
         let event_type = record.event_type;
         let event =
             NewEvent { id: event_id, event_type, data: &data, timestamp, metadata: metadata.as_ref() };
-        self.codec.check(&self.origin, &event, place.is_some())?;
-        self.codec.write_message(&mut self.payload, &self.origin, &event);
-        if self.payload.len() > self.max_event_bytes {
-            return Err(too_large("the event", self.payload.len(), self.max_event_bytes));
+        if place.is_some() {
+            self.codec.check(&self.origin, &event, true)?;
         }
-        self.channel.clear();
-        let prefix = self.channels.prefix();
-        match (&options.audience, self.codec.channels()) {
-            (Recipients::Subscribers, Some(rules)) => {
-                rules.write(&mut self.channel, prefix, &self.origin, &event)?;
-            }
-            (Recipients::Subscribers, None) => self.channel.extend([prefix, record.event_type]),
-            (audience, _) => {
-                let (kind, name) = addressed(audience);
-                if !self.names_type {
-                    return Err(not_addressed());
-                }
-                self.channels.write(&mut self.channel, kind, name);
-            }
+        self.messages.write(&self.origin, &event, &options.audience, self.max_event_bytes)?;
+        if let Some(ids) = &self.own_ids {
+            ids.lock().unwrap_or_else(PoisonError::into_inner).insert(event_id, self.clock.now_ms());
         }
-        self.samples.published(each_channel(&self.channel).next().unwrap_or_default(), &self.payload);
+        let (channel, payload) = self.messages.first();
+        self.samples.published(channel, payload);
         Ok(Encoded {
-            channel: &self.channel,
-            payload: &self.payload,
+            messages: &self.messages,
             id,
             timeout: options.timeout.unwrap_or(self.default_timeout),
             type_number,
@@ -298,22 +284,6 @@ impl Encoder {
     }
 }
 
-/// What the name of the channel of an audience begins with, and who it is.
-fn addressed(audience: &Recipients) -> (&'static str, &str) {
-    match audience {
-        Recipients::Subscribers => ("", ""),
-        Recipients::Everyone => ("", BROADCAST),
-        Recipients::Room { room, .. } => (ROOM, room),
-        Recipients::User(user) => (USER, user),
-    }
-}
-
-/// Why an event has to go to the channel of its type.
-fn not_addressed() -> BusError {
-    let message = "messages of this wire do not say their type: only the channel of the type does, so there are no rooms, users and broadcasts";
-    BusError::new(ErrorKind::InvalidOptions, message)
-}
-
 /// What hybrid mode has and others do not.
 pub(crate) fn only_in_hybrid(option: &str) -> BusError {
     BusError::at(ErrorKind::InvalidOptions, option, "is for hybrid mode, and this client's mode is another")
@@ -359,13 +329,6 @@ fn metadata_of(options: &PublishOptions) -> Metadata<'_> {
         key: options.key.as_deref(),
         extra: options.metadata.as_ref(),
     }
-}
-
-fn too_large(what: &str, size: usize, limit: usize) -> BusError {
-    BusError::new(
-        ErrorKind::EventTooLarge,
-        format!("{what} has {size} bytes, more than the limit of {limit}"),
-    )
 }
 
 /// A UUIDv7 (RFC 9562): the time and 74 random bits.

@@ -22,10 +22,12 @@ pub(crate) fn receive(
     let reception = Reception {
         router: &router,
         channels: &state.channels,
-        codec: &state.config.codec,
+        wires: &state.config.wires,
         instance_id: state.origin.instance_id(),
         types: &state.types,
         shapes: &state.shapes,
+        twins: &|| state.twins(),
+        own_ids: state.own_ids.as_deref(),
         seen,
         drops_own: state.config.mode == Mode::Hybrid,
         now_ms: state.clock.now_ms(),
@@ -45,8 +47,7 @@ pub(crate) fn own_events(state: &ClientState) -> OwnEvents<'_> {
     OwnEvents {
         router: state.router(),
         channels: &state.channels,
-        codec: &state.config.codec,
-        instance_id: state.origin.instance_id(),
+        wires: &state.config.wires,
         types: &state.types,
         shapes: &state.shapes,
     }

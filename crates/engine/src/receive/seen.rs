@@ -34,7 +34,7 @@ impl SeenMessages {
         SeenMessages { streams, hasher: RandomState::new(), seen }
     }
 
-    /// A message has come for `server_subscription`, on the channel of its type. False when it was delivered already.
+    /// A message has come for `server_subscription`, on a channel of its type. False when it was delivered already.
     pub(crate) fn came(&self, server_subscription: ServerSubscriptionRef<'_>, message: &Decoded<'_>) -> bool {
         if self.streams.destination_of(&message.event_type).is_none() {
             return true;
@@ -102,6 +102,11 @@ impl Seen {
         } else {
             self.newer.full = true;
         }
+    }
+
+    /// Whether a message has come, or was delivered from a stream.
+    pub(crate) fn has(&self, id: u64) -> bool {
+        self.older.ids.contains(&id) || self.newer.ids.contains(&id) || self.recovered.contains(&id)
     }
 
     /// Whether a message that a stream holds is to be delivered: it has not come. It is `late` when it may

@@ -1,5 +1,6 @@
 //! The rooms and users that a client has joined.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,11 +117,10 @@ impl Memberships {
         let deadline = state.clock.now_ms().saturating_add(state.config.redis.command_timeout);
         let mut numbers = state.numbers();
         let number = next_number(&mut numbers);
-        let (server_subscription, is_new) = state.router_mut().join(&channel, &member);
+        let (needed, is_new) = state.router_mut().join(&channel, &member);
         self.transport.start();
-        let needed = std::slice::from_ref(&server_subscription);
-        state.confirmations.add(number, Waiter::Join(sender), needed, deadline);
-        self.transport.subscribe(vec![server_subscription]);
+        state.confirmations.add(number, Waiter::Join(sender), &needed, deadline);
+        self.transport.subscribe(needed);
         if is_local_only(state) {
             state.confirmations.end_wait(number, Ok(()));
         }
@@ -203,9 +203,10 @@ impl Memberships {
         // The lock is held so that this cannot overtake another join.
         let _numbers = self.state.numbers();
         let (left, unused) = self.state.router_mut().leave(channel, member);
-        if let Some(server_subscription) = unused {
-            let overtaken = self.state.confirmations.waiting_for(&server_subscription);
-            self.transport.unsubscribe(vec![server_subscription]);
+        if !unused.is_empty() {
+            let waiting = unused.iter().flat_map(|it| self.state.confirmations.waiting_for(it));
+            let overtaken: BTreeSet<u32> = waiting.collect();
+            self.transport.unsubscribe(unused);
             // No subscription needs the channel, so these are joins. They have joined, and left since.
             overtaken.into_iter().for_each(|join| self.state.confirmations.end_wait(join, Ok(())));
         }

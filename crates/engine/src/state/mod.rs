@@ -34,7 +34,9 @@ use crate::publish::publish_counts::PublishCounts;
 use crate::publish::unstored_types::UnstoredTypes;
 use crate::receive::confirmations::Confirmations;
 use crate::receive::live_queue::LiveQueue;
+use crate::receive::recent_ids::RecentIds;
 use crate::receive::shapes::SharedShapes;
+use crate::receive::twins::Twins;
 use crate::runtime::clock::Clock;
 use groups::Groups;
 use lifecycle::Lifecycle;
@@ -72,23 +74,26 @@ pub(crate) struct ClientState {
     pub(crate) confirmations: Confirmations,
     /// The consumer groups.
     pub(crate) groups: Groups,
+    /// The ids of what this client published lately, where messages do not say that they are its own.
+    pub(crate) own_ids: Option<Arc<Mutex<RecentIds>>>,
     /// What this client published and received lately, where events are kept.
     pub(crate) recent: Arc<Mutex<RecentEvents>>,
     /// Where lanes of sharded pub/sub are subscribed; without lanes where there are none.
     pub(crate) lane_status: Arc<Mutex<LaneStatus>>,
     router: Arc<RwLock<Router>>,
     live_queue: Mutex<LiveQueue>,
+    twins: Mutex<Twins>,
     numbers: Mutex<SubscriptionNumbers>,
 }
 
 impl ClientState {
     pub(crate) fn new(config: Config, instance_id: &str, host: Arc<dyn Host>, clock: Clock) -> Self {
-        let channels = Channels::with_naming(config.channel_prefix.clone(), config.codec.traits().naming);
+        let live = config.wires.read.iter().map(|wire| (&*wire.prefix, wire.codec.traits().naming));
+        let channels = Channels::under(config.channel_prefix.clone(), live);
         let stats = Arc::new(Stats::default());
         let types = Arc::new(Types::default());
         let completions = Arc::new(Completions::new(host));
-        let router =
-            Arc::new(RwLock::new(Router::with_rules(channels.clone(), config.codec.channels().cloned())));
+        let router = Arc::new(RwLock::new(Router::with_wires(channels.clone(), &config.wires)));
         let log = log_subscriber::dispatch(config.log_level, completions.clone(), clock.clone());
         ClientState {
             samples: Arc::new(EventSamples::new(config.log_level, &log, clock.clone())),
@@ -107,7 +112,9 @@ impl ClientState {
             groups: Groups::new(&config, instance_id, types.clone()),
             unstored: Arc::default(),
             recent: Arc::default(),
+            own_ids: config.wires.know_own_by_id().then(Arc::default),
             lane_status: Arc::default(),
+            twins: Mutex::default(),
             live_queue: Mutex::new(LiveQueue::new(clock.clone(), stats.clone())),
             numbers: Mutex::default(),
             config: Arc::new(config),
@@ -138,6 +145,11 @@ impl ClientState {
         self.live_queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The events that came lately and may come again, on another channel or in another wire.
+    pub(crate) fn twins(&self) -> MutexGuard<'_, Twins> {
+        self.twins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The numbers of subscriptions; see [`SubscriptionNumbers`] for how long the lock is held.
     pub(crate) fn numbers(&self) -> MutexGuard<'_, SubscriptionNumbers> {
         self.numbers.lock().unwrap_or_else(PoisonError::into_inner)
@@ -150,8 +162,7 @@ impl ClientState {
         patterns: &[String],
         options: &SubscribeOptions,
     ) -> Result<Vec<ServerSubscription>, BusError> {
-        let traits = self.config.codec.traits();
-        if options.no_echo && !traits.names_publisher {
+        if options.no_echo && !self.config.wires.know_own() {
             let message = "messages of this wire do not say who has published them";
             return Err(BusError::at(ErrorKind::InvalidOptions, "noEcho", message));
         }

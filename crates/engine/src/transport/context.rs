@@ -12,6 +12,7 @@ use oxbus_model::topology::lanes::Lanes;
 
 use crate::observe::event_samples::EventSamples;
 use crate::publish::unstored_types::UnstoredTypes;
+use crate::receive::recent_ids::RecentIds;
 use crate::receive::shapes::SharedShapes;
 use crate::runtime::clock::Clock;
 use crate::transport::events::TransportEvents;
@@ -36,6 +37,8 @@ pub(crate) struct TransportContext {
     pub(crate) unstored: Arc<UnstoredTypes>,
     /// Which objects the events have that the client receives.
     pub(crate) shapes: Arc<SharedShapes>,
+    /// The ids of what the client published lately, where messages do not say that they are its own.
+    pub(crate) own_ids: Option<Arc<Mutex<RecentIds>>>,
     /// Logs some of the events.
     pub(crate) samples: Arc<EventSamples>,
     /// The most replicas that a publish has waited for.

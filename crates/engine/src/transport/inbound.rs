@@ -2,14 +2,13 @@
 
 use std::sync::RwLockReadGuard;
 
-use oxbus_model::codec::Codec;
+use oxbus_model::codec::wires::Wires;
 use oxbus_model::delivery::InboundEvent;
 use oxbus_model::observe::metrics::{TypeCache, Types};
 use oxbus_model::routing::channel::Channels;
 use oxbus_model::routing::router::{Route, Router};
 
 use crate::receive::shapes::SharedShapes;
-use crate::receive::twins::Twins;
 
 /// Events of one read, or of one batch of publishes, and where they go. Its memory is used again for the next.
 #[derive(Default)]
@@ -21,16 +20,13 @@ pub(crate) struct InboundBatch {
     pub(crate) types: TypeCache,
     /// How many subscriptions an event of a room was not for.
     pub(crate) left_out: u64,
-    /// The events that came lately on one of several channels.
-    pub(crate) twins: Twins,
 }
 
 /// Takes events of this client for its own subscriptions. Subscriptions cannot change while it lives.
 pub(crate) struct OwnEvents<'a> {
     pub(crate) router: RwLockReadGuard<'a, Router>,
     pub(crate) channels: &'a Channels,
-    pub(crate) codec: &'a Codec,
-    pub(crate) instance_id: &'a str,
+    pub(crate) wires: &'a Wires,
     pub(crate) types: &'a Types,
     pub(crate) shapes: &'a SharedShapes,
 }

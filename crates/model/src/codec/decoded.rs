@@ -87,7 +87,7 @@ pub struct DecodedEntry<'a> {
 }
 
 /// What completes a message whose publisher left it out.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Missing {
     /// An id for the event.
     pub id: String,

@@ -4,7 +4,7 @@ use crate::codec::mapped::{Format, Parts, Traits};
 
 /// The data alone.
 pub(super) fn format() -> Format {
-    let traits = Traits { names_publisher: false, names_type: false, ..Traits::default() };
+    let traits = Traits { names_publisher: false, names_id: false, names_type: false, ..Traits::default() };
     Format::new(Parts { name: "graphql", type_from_channel: true, traits, ..Parts::default() })
 }
 

@@ -9,6 +9,7 @@
 //! - this file: [`Codec`]; `oxbus`: our own format; `mapped`: formats that are data, and those of users; `campaign`, `photo`,
 //!   `platform`, `spine`, `eventsource`, `cloudevents`, `nestjs`, `graphql`, `socket_io`, `faststream`: the formats of others;
 //!   `framing`: those of them that are no JSON; [`field_names`]: the names that the scripts of a store are given
+//! - [`wires`]: the formats of a client, each with its channels; [`several`]: what is kept, where a client has several formats
 //! - [`new_event`]: an event that is written; [`decoded`]: an event that was read; [`parts`]: where its parts stand;
 //!   [`dead_letter`]: a dead letter that was read
 //! - [`event_json`]: questions about an event that was read, whatever its format was
@@ -34,8 +35,10 @@ mod oxbus;
 pub mod parts;
 mod photo;
 mod platform;
+mod several;
 mod socket_io;
 mod spine;
+pub mod wires;
 
 use std::sync::Arc;
 
@@ -46,10 +49,11 @@ use crate::{BusError, ErrorKind};
 use dead_letter::DeadLetter;
 use decoded::{Decoded, DecodedEntry, Foreign, Missing};
 use field_names::FieldNames;
-pub use mapped::channels::{ChannelRules, each as each_channel, is_several};
+pub use mapped::channels::ChannelRules;
 pub use mapped::{Format, Traits};
 use new_event::{NewEvent, Origin};
 use outline::Shapes;
+pub use several::Several;
 
 /// The wire format of a client. It is chosen once, by the configuration.
 ///
@@ -61,6 +65,8 @@ pub enum Codec {
     Oxbus,
     /// Another format: a name of [`Codec::named`], or one that a user describes.
     Mapped(Arc<Format>),
+    /// What is kept on the server in one of several formats: it is written in the first, and read in any.
+    Several(Arc<Several>),
 }
 
 impl PartialEq for Codec {
@@ -135,6 +141,7 @@ impl Codec {
         match self {
             Codec::Oxbus => "oxbus",
             Codec::Mapped(format) => format.name(),
+            Codec::Several(several) => several.name(),
         }
     }
 
@@ -143,6 +150,7 @@ impl Codec {
         match self {
             Codec::Oxbus => Traits::default(),
             Codec::Mapped(format) => format.traits(),
+            Codec::Several(several) => several.first().traits(),
         }
     }
 
@@ -152,6 +160,7 @@ impl Codec {
         match self {
             Codec::Oxbus => None,
             Codec::Mapped(format) => format.channels(),
+            Codec::Several(several) => several.first().channels(),
         }
     }
 
@@ -164,6 +173,7 @@ impl Codec {
         match self {
             Codec::Oxbus => Ok(()),
             Codec::Mapped(format) => format.check(origin, event, stored),
+            Codec::Several(several) => several.first().check(origin, event, stored),
         }
     }
 
@@ -173,6 +183,7 @@ impl Codec {
         match self {
             Codec::Oxbus => oxbus::message::write(out, origin, event),
             Codec::Mapped(format) => format.write_message(out, origin, event),
+            Codec::Several(several) => several.first().write_message(out, origin, event),
         }
     }
 
@@ -193,6 +204,12 @@ impl Codec {
         match self {
             Codec::Oxbus => oxbus::message::read(message, missing, shapes),
             Codec::Mapped(format) => format.read_message(message, on, missing, shapes),
+            Codec::Several(several) => {
+                let mut missing = Some(missing);
+                // A format that refuses a message has asked for nothing.
+                let mut made = || missing.take().map(|make| make()).unwrap_or_default();
+                several.read_message(message, on, &mut made, shapes)
+            }
         }
     }
 
@@ -201,6 +218,7 @@ impl Codec {
     pub fn write_entry(&self, out: &mut impl FnMut(&[u8], &[u8]), origin: &Origin, event: &NewEvent<'_>) {
         match self {
             Codec::Mapped(format) if format.write_entry(out, origin, event) => {}
+            Codec::Several(several) => several.first().write_entry(out, origin, event),
             Codec::Oxbus | Codec::Mapped(_) => oxbus::entry::write(out, origin, event),
         }
     }
@@ -220,6 +238,7 @@ impl Codec {
         match self {
             Codec::Oxbus => oxbus::entry::read(fields, id, shapes),
             Codec::Mapped(format) => format.read_entry(fields, (stream, id), shapes),
+            Codec::Several(several) => several.read_entry(fields, (stream, id), shapes),
         }
     }
 
@@ -228,6 +247,7 @@ impl Codec {
         match self {
             Codec::Oxbus => oxbus::entry::type_of(fields),
             Codec::Mapped(format) => format.entry_type(fields),
+            Codec::Several(several) => several.entry_type(fields),
         }
     }
 
@@ -250,6 +270,7 @@ impl Codec {
         match self {
             Codec::Oxbus => &oxbus::FIELD_NAMES,
             Codec::Mapped(format) => format.field_names(),
+            Codec::Several(several) => several.first().field_names(),
         }
     }
 }

@@ -35,6 +35,7 @@ mod variables;
 mod wire;
 
 use crate::codec::Codec;
+use crate::codec::wires::Wires;
 use crate::error::{BusError, ErrorKind};
 use crate::options::names::check_identifier;
 use crate::retry::RetryPolicy;
@@ -128,9 +129,12 @@ pub struct Config {
     pub redis: RedisConfig,
     /// The name of the memory broker. Default `default`.
     pub memory: String,
-    /// What every channel begins with: at most 256 bytes without control characters. Default empty.
+    /// What keys begin with that are no streams, and every channel whose wire has no prefix of its own: at most 256 bytes
+    /// without control characters. Default empty.
     pub channel_prefix: String,
-    /// The format of messages and entries on Redis. Default [`Codec::Oxbus`].
+    /// The formats of messages, each with its channels. Default one: that of Oxbus.
+    pub wires: Wires,
+    /// The format of entries and of kept events. Default [`Codec::Oxbus`].
     pub codec: Codec,
     /// How large events may be.
     pub limits: Limits,
@@ -186,16 +190,18 @@ impl Config {
     pub fn resolve(config_json: &str, env: &Environment) -> Result<Config, BusError> {
         let mut r = Reader::parse("configuration", config_json, ErrorKind::InvalidConfig)?;
         let mut notices = Vec::new();
-        let codec = read_wire(&mut r)?;
-        let traits = codec.traits();
+        let given = read_wire(&mut r)?;
+        let (traits, are_live) = (given.traits(), given.are_live());
         let pubsub = r.boolean("pubsub")?;
         let mode = read_mode(&mut r)?;
+        let (wires, channel_prefix) = given.resolve(channel_prefix(&mut r)?)?;
         let redis = r.take("redis").map(|value| RedisConfig::from_value(value, &mut notices)).transpose()?;
         let config = Config {
             service_name: service_name(&mut r, env)?,
             memory: r.identifier("memory")?.unwrap_or_else(|| "default".to_owned()),
-            channel_prefix: channel_prefix(&mut r, traits.channel_prefix)?,
-            codec,
+            channel_prefix,
+            codec: Codec::Oxbus,
+            wires,
             limits: read_limits(&mut r)?,
             validate_on_receive: r.boolean("validateOnReceive")?.unwrap_or(false),
             json: read_json_rule(&mut r)?,
@@ -204,7 +210,7 @@ impl Config {
             log_level: read_log_level(&mut r)?,
             require_no_eviction: r.boolean("requireNoEviction")?.unwrap_or(false),
             performance: read_performance(&mut r)?,
-            pubsub: pubsub.unwrap_or(traits.live),
+            pubsub: pubsub.unwrap_or(are_live),
             observe: r.boolean("observe")?.unwrap_or(false),
             durable: read_durable(&mut r)?,
             streams: read_streams(&mut r)?,
@@ -233,9 +239,8 @@ impl Config {
             Servers::One(_) | Servers::Cluster(_) => None,
         };
         redis.tls.iter_mut().chain(of_sentinels).for_each(|tls| tls.complete(env));
-        let codec = config.codec.under(&config.channel_prefix)?;
-        let codec = settle(codec, (mode, &redis.servers), pubsub, config.persistence.is_some())?;
-        let config = Config { codec, mode, redis, notices, no_address, ..config };
+        let wires = settle(config.wires, (mode, &redis.servers), pubsub, config.persistence.is_some())?;
+        let config = Config { codec: wires.kept.clone(), wires, mode, redis, notices, no_address, ..config };
         if matches!(config.redis.servers, Servers::Cluster(_)) {
             check_cluster(&config).map_err(|error| BusError { kind: ErrorKind::InvalidConfig, ..error })?;
         }
@@ -311,8 +316,9 @@ fn service_name(r: &mut Reader, env: &Environment) -> Result<String, BusError> {
     Ok(package.map_or(DEFAULT_SERVICE_NAME, String::as_str).to_owned())
 }
 
-fn channel_prefix(r: &mut Reader, default: &str) -> Result<String, BusError> {
-    let prefix = r.string("channelPrefix")?.unwrap_or_else(|| default.to_owned());
+/// Reads a prefix of channels.
+fn channel_prefix(r: &mut Reader) -> Result<Option<String>, BusError> {
+    let Some(prefix) = r.string("channelPrefix")? else { return Ok(None) };
     if prefix.len() > MAX_PREFIX_BYTES {
         let message = format!("has at most {MAX_PREFIX_BYTES} bytes, not {}", prefix.len());
         return Err(r.error("channelPrefix", message));
@@ -320,7 +326,7 @@ fn channel_prefix(r: &mut Reader, default: &str) -> Result<String, BusError> {
     if prefix.chars().any(char::is_control) {
         return Err(r.error("channelPrefix", "must not hold control characters"));
     }
-    Ok(prefix)
+    Ok(Some(prefix))
 }
 
 fn read_limits(r: &mut Reader) -> Result<Limits, BusError> {

@@ -37,40 +37,18 @@ pub enum Naming {
     SocketIo,
 }
 
-/// The channels of a bus with a prefix.
+/// The channels of a bus: those under its prefix, or under one of several prefixes where it has several wires.
 #[derive(Clone, Debug)]
 pub struct Channels {
     prefix: String,
-    naming: Naming,
+    /// The prefixes of the channels that events come on, each once.
+    live: Box<[(Box<str>, Naming)]>,
 }
 
-impl Channels {
-    /// Channels under `prefix`, which may be empty.
-    pub fn new(prefix: impl Into<String>) -> Self {
-        Channels::with_naming(prefix, Naming::Plain)
-    }
-
-    /// The same with another naming.
-    pub fn with_naming(prefix: impl Into<String>, naming: Naming) -> Self {
-        Channels { prefix: prefix.into(), naming }
-    }
-
-    /// The prefix of all channels.
-    pub fn prefix(&self) -> &str {
-        &self.prefix
-    }
-
-    /// The channel of an event type (or of a name under the prefix, such as `room:a`).
-    pub fn named(&self, name: &str) -> String {
-        let mut channel = String::new();
-        self.write(&mut channel, name, "");
-        channel
-    }
-
-    /// Appends the channel of a name that is given in two parts, such as `room:` and `a`.
-    pub fn write(&self, out: &mut String, kind: &str, name: &str) {
-        out.push_str(&self.prefix);
-        if self.naming == Naming::Plain {
+impl Naming {
+    /// Appends the name of a channel, which is given in two parts, such as `room:` and `a`.
+    pub fn write(self, out: &mut String, kind: &str, name: &str) {
+        if self == Naming::Plain {
             return out.extend([kind, name]);
         }
         match kind.strip_prefix(ROOM) {
@@ -81,35 +59,105 @@ impl Channels {
         }
     }
 
-    /// What brings the messages on all channels that a pattern of names matches.
-    pub fn server_subscription(&self, pattern_text: &str) -> ServerSubscription {
-        if self.naming == Naming::Plain || !Channels::addresses_channels(pattern_text) {
-            return ServerSubscription::under(&self.prefix, pattern_text);
+    /// The name of a channel under a prefix.
+    fn under(self, prefix: &str, name: &str) -> String {
+        let mut channel = prefix.to_owned();
+        self.write(&mut channel, name, "");
+        channel
+    }
+}
+
+impl Channels {
+    /// Channels under `prefix`, which may be empty.
+    pub fn new(prefix: impl Into<String>) -> Self {
+        Channels::with_naming(prefix, Naming::Plain)
+    }
+
+    /// The same with another naming.
+    pub fn with_naming(prefix: impl Into<String>, naming: Naming) -> Self {
+        let prefix = prefix.into();
+        Channels { live: [(prefix.as_str().into(), naming)].into(), prefix }
+    }
+
+    /// Names under `prefix`, and events that come on channels under the prefixes `live`, one at least.
+    pub fn under<'a>(prefix: impl Into<String>, live: impl Iterator<Item = (&'a str, Naming)>) -> Self {
+        let mut all: Vec<(Box<str>, Naming)> = Vec::new();
+        live.for_each(|(prefix, naming)| {
+            if !all.iter().any(|(known, _)| **known == *prefix) {
+                all.push((prefix.into(), naming));
+            }
+        });
+        Channels { prefix: prefix.into(), live: all.into() }
+    }
+
+    /// The prefix of all names but those of the channels of events.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The prefixes of the channels that events come on.
+    pub fn live(&self) -> impl Iterator<Item = &str> {
+        self.live.iter().map(|(prefix, _)| &**prefix)
+    }
+
+    /// A name under the prefix.
+    pub fn named(&self, name: &str) -> String {
+        format!("{}{}", self.prefix, name)
+    }
+
+    /// The channels of an event type (or of a name such as `room:a`): one under each prefix.
+    pub fn all_named(&self, name: &str) -> impl Iterator<Item = String> {
+        self.live.iter().map(move |(prefix, naming)| naming.under(prefix, name))
+    }
+
+    /// What brings the messages on all channels that a pattern of names matches: one under each prefix.
+    pub fn server_subscriptions(&self, pattern_text: &str) -> impl Iterator<Item = ServerSubscription> {
+        self.live.iter().map(move |(prefix, naming)| {
+            if *naming == Naming::Plain || !Channels::addresses_channels(pattern_text) {
+                return ServerSubscription::under(prefix, pattern_text);
+            }
+            ServerSubscription::under(prefix, &naming.under("", pattern_text))
+        })
+    }
+
+    /// The index of the prefix that a channel is under, the longest, and its name without it; `None` for a channel of another
+    /// bus.
+    pub fn split<'a>(&self, channel: &'a [u8]) -> Option<(usize, &'a [u8])> {
+        if let [(prefix, _)] = &*self.live {
+            // Comparing with an empty prefix would hand memcmp a dangling pointer with length 0, which costs
+            // its AVX-512 version a fault-suppressed load: 80 ns, three times per message.
+            let name =
+                if prefix.is_empty() { Some(channel) } else { channel.strip_prefix(prefix.as_bytes()) };
+            return name.map(|name| (0, name));
         }
-        let bare = Channels::with_naming("", self.naming);
-        ServerSubscription::under(&self.prefix, &bare.named(pattern_text))
+        let under = |(index, (prefix, _)): (usize, &(Box<str>, Naming))| {
+            Some((index, channel.strip_prefix(prefix.as_bytes())?))
+        };
+        self.live.iter().enumerate().filter_map(under).min_by_key(|(_, name)| name.len())
     }
 
     /// The name of `channel` without the prefix; `None` for a channel of another bus.
     pub fn name_of<'a>(&self, channel: &'a [u8]) -> Option<&'a [u8]> {
-        // Comparing with an empty prefix would hand memcmp a dangling pointer with length 0, which costs
-        // its AVX-512 version a fault-suppressed load: 80 ns, three times per message.
-        if self.prefix.is_empty() { Some(channel) } else { channel.strip_prefix(self.prefix.as_bytes()) }
+        self.split(channel).map(|(_, name)| name)
     }
 
     /// What `channel` is for; `None` for a channel of another bus.
     pub fn audience<'a>(&self, channel: &'a [u8]) -> Option<Audience<'a>> {
-        let name = self.name_of(channel)?;
-        if self.naming == Naming::SocketIo {
-            return Some(audience_between_hashes(name));
+        self.split(channel).map(|(under, name)| self.audience_of(under, name))
+    }
+
+    /// What the channel of a name under the prefix of this index is for.
+    pub fn audience_of<'a>(&self, under: usize, name: &'a [u8]) -> Audience<'a> {
+        if self.live.get(under).is_some_and(|(_, naming)| *naming == Naming::SocketIo) {
+            return audience_between_hashes(name);
         }
         // Most channels are event types; the first byte settles it for nearly all of them.
-        Some(match name.first() {
+        match name.first() {
             Some(b'b') if name == BROADCAST.as_bytes() => Audience::Everyone,
             Some(b'r') => name.strip_prefix(ROOM.as_bytes()).map_or(Audience::Type(name), Audience::Room),
             Some(b'u') => name.strip_prefix(USER.as_bytes()).map_or(Audience::Type(name), Audience::User),
             _ => Audience::Type(name),
-        })
+        }
     }
 
     /// Whether a pattern addresses channels by itself, whatever the subscription says.
@@ -158,16 +206,27 @@ mod tests {
             ("order.placed", "socket.io#/order.placed", Audience::Type(b"order.placed")),
             (HANDED_BACK, "socket.io#/oxbus:handed-back", Audience::Type(HANDED_BACK.as_bytes())),
         ] {
-            assert_eq!(c.named(name), channel);
+            assert_eq!(c.all_named(name).collect::<Vec<_>>(), [channel]);
             assert_eq!(c.audience(channel.as_bytes()), Some(audience));
         }
         let bytes = |text: &str| Arc::from(text.as_bytes());
+        let subscription = |pattern| c.server_subscriptions(pattern).next().unwrap();
         let all_rooms = ServerSubscription::Pattern(bytes("socket.io#/#*#"));
-        assert_eq!(c.server_subscription("room:*"), all_rooms);
+        assert_eq!(subscription("room:*"), all_rooms);
+        assert_eq!(subscription("user:u"), ServerSubscription::Channel(bytes("socket.io#/#user:u#")));
+        assert_eq!(subscription("a.b"), ServerSubscription::Channel(bytes("socket.io#/a.b")));
+    }
+
+    #[test]
+    fn of_several_prefixes_a_channel_is_under_the_longest() {
+        let c = Channels::under("keys:", ["", "ox:", ""].map(|prefix| (prefix, Naming::Plain)).into_iter());
+        assert_eq!(c.all_named("a").collect::<Vec<_>>(), ["a", "ox:a"]);
+        assert_eq!((c.split(b"ox:a"), c.split(b"ox")), (Some((1, &b"a"[..])), Some((0, &b"ox"[..]))));
+        assert_eq!(c.audience(b"ox:room:1"), Some(Audience::Room(b"1")));
+        assert_eq!(c.named("x"), "keys:x");
         assert_eq!(
-            c.server_subscription("user:u"),
-            ServerSubscription::Channel(bytes("socket.io#/#user:u#"))
+            Channels::under("", ["a:", "b:"].map(|prefix| (prefix, Naming::Plain)).into_iter()).split(b"c:x"),
+            None
         );
-        assert_eq!(c.server_subscription("a.b"), ServerSubscription::Channel(bytes("socket.io#/a.b")));
     }
 }

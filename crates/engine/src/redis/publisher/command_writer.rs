@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use oxbus_model::codec::is_several;
 use oxbus_model::config::StreamConfig;
 use oxbus_model::stream_store::keys;
 use oxbus_model::topology::lanes::{Lanes, head_of_message};
@@ -99,19 +98,20 @@ impl CommandWriter {
         pipeline: &mut Pipeline<Command>,
     ) {
         let EventRef { batch, index, deadline } = of;
+        let (channel, payload) = event.messages.all();
+        let channel = channel.as_bytes();
         let is_kept = self.persistence.is_some() || event.stream.is_some();
         if let Some(lanes) = self.lanes.as_ref().filter(|_| is_kept && event.live) {
-            let part = LivePart::new(lanes, event.channel.as_bytes(), event.payload, deadline);
+            let part = LivePart::new(lanes, channel, payload, deadline);
             self.live.push((index, part));
         }
-        let several = event.stream.is_none() && is_several(event.channel);
+        let several = event.stream.is_none() && event.messages.are_several();
         if several || self.persistence.is_some() || event.options.deduplicate.is_some() {
             self.finish(pipeline);
             return self.add_persisted(of, event, pipeline);
         }
         let Some(stream) = event.stream else {
             self.finish(pipeline);
-            let (channel, payload) = (event.channel.as_bytes(), event.payload);
             let lane = self.lanes.as_ref().map(|lanes| lanes.of(channel));
             let command = Command::Event { batch, index, deadline, lane };
             return pipeline.push(command, self.limit, |bytes| match (&self.lanes, lane) {
@@ -183,8 +183,9 @@ impl CommandWriter {
             self.finish(pipeline);
         }
         let before = self.args.mark();
-        self.args.put(event.channel.as_bytes());
-        self.args.put(event.payload);
+        let (channel, payload) = event.messages.all();
+        self.args.put(channel.as_bytes());
+        self.args.put(payload);
         let mut fields = 0;
         event.fields(&mut |_, value| {
             self.args.put(value);
@@ -252,8 +253,10 @@ impl CommandWriter {
         parts.iter().flatten().for_each(|(_, key)| args.put(key.as_bytes()));
         args.put(what.as_bytes());
         let publishes = event.live && self.lanes.is_none();
-        args.put(if publishes { event.channel.as_bytes() } else { b"" });
-        args.put(event.payload);
+        let (channel, payload) =
+            if publishes { event.messages.all() } else { ("", event.messages.first().1) };
+        args.put(channel.as_bytes());
+        args.put(payload);
         args.put(target.map_or(b"0", |target| &target.cap));
         args.put(mark.map_or(0, |(_, window)| window).to_string().as_bytes());
         args.put(self.persistence.as_ref().map_or(0, |it| it.ttl).to_string().as_bytes());

@@ -51,7 +51,7 @@ impl Hybrid {
             if !options.redis_only && event.live && own.take(event, taken) {
                 offered.push(index);
             } else if options.local_only && keeps_recent {
-                recent.push(event.payload.into());
+                recent.push(event.messages.first().1.into());
             }
             if options.local_only {
                 staying.push((index, event.id, event.type_number));

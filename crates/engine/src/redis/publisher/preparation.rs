@@ -76,7 +76,7 @@ impl Preparation {
             let deadline = now.saturating_add(event.timeout);
             let event_ref = EventRef { batch, index, deadline };
             if self.keeps {
-                texts.push((index, event.payload.into()));
+                texts.push((index, event.messages.first().1.into()));
             }
             match &mut self.replicas {
                 Some(replicas) if event.options.replicas > 0 => {

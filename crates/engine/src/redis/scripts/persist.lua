@@ -1,6 +1,6 @@
 -- Does for one event whatever was asked for: adds it to a stream unless it is there already, keeps it by its
 -- id and in the history, and publishes it.
--- ARGV: what of `sdeh` there is; the channels, or nothing; the message; the stream's cap; for how long the
+-- ARGV: what of `sdeh` there is; the channels, or nothing; the message or messages; the stream's cap; for how long the
 -- mark of a duplicate and the event are kept (ms); the fields. KEYS: those of `sdeh`: the stream, the mark
 -- of a duplicate, the event, the history.
 -- Answers its id; how many received it; 1 for a duplicate; and what failed after it was added. Or nothing
@@ -42,7 +42,9 @@ if failed then
   return {false, failed}
 end
 if kept then
-  run('SET', kept, message, 'PX', ttl)
+  -- Of several messages, the first.
+  local length = string.match(channel, '^\1%d+ %d+ (%d+) ')
+  run('SET', kept, length and string.sub(message, 1, length) or message, 'PX', ttl)
 end
 local now = history and not failed and run('TIME')
 if now then

@@ -32,7 +32,8 @@ for i = 3 + count, total, 2 + count do
     answer[n + 1], answer[n + 2] = false, id.err
   else
     local receivers
-    if byte(args[i], 1) == 0 then
+    local kind = byte(args[i], 1)
+    if kind == 0 or kind == 1 then
       receivers = publish_to(args[i], args[v])
     else
       receivers = pcall('PUBLISH', args[i], args[v])

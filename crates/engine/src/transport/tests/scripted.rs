@@ -61,11 +61,11 @@ impl Transport for Scripted {
             }
             let event = encoder.encode(record, &stamp).unwrap();
             let subscribed = self.subscribed.lock().unwrap();
-            let matching: Vec<_> =
-                subscribed.iter().filter(|it| it.matches(event.channel.as_bytes())).collect();
+            let (channel, payload) = event.messages.first();
+            let matching: Vec<_> = subscribed.iter().filter(|it| it.matches(channel.as_bytes())).collect();
             self.context.events.messages(&mut |take| {
                 for server_subscription in &matching {
-                    take((*server_subscription).into(), event.channel.as_bytes(), event.payload);
+                    take((*server_subscription).into(), channel.as_bytes(), payload);
                 }
             });
             report.count(event.stream, event.type_number);

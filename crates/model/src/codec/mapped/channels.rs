@@ -10,21 +10,6 @@ use crate::routing::overlap::overlap;
 use crate::routing::pattern;
 use crate::routing::server_subscription::ServerSubscription;
 
-/// Behind what stands each channel where an event goes to several. No channel begins with it: prefixes, types and values of
-/// templates have no control characters, and rooms have `room:` before them.
-const SEPARATOR: char = '\0';
-
-/// Whether a text that [`ChannelRules::write`] has written names several channels.
-pub fn is_several(channels: &str) -> bool {
-    channels.starts_with(SEPARATOR)
-}
-
-/// The channels of a text that [`ChannelRules::write`] has written, or the one that it is.
-pub fn each(channels: &str) -> impl Iterator<Item = &str> {
-    let several = channels.strip_prefix(SEPARATOR);
-    several.unwrap_or(channels).split(move |c| several.is_some() && c == SEPARATOR)
-}
-
 /// Which events go to which channels. The first rule that has the type of an event counts.
 #[derive(Debug, PartialEq)]
 pub struct ChannelRules {
@@ -76,28 +61,28 @@ impl ChannelRules {
         self.rule_of(event_type).is_some_and(|rule| rule.to.len() > 1)
     }
 
-    /// Appends the channels of an event to `out`, each with the prefix. Several are written each behind `SEPARATOR`.
+    /// Gives the channels of an event to `out`, each with the prefix.
     ///
     /// # Errors
     /// `INVALID_DATA` with the path of what a template needs and the event has not, and of a value that is not text, a number
     /// or a truth value, is empty, or has control characters.
     pub fn write(
         &self,
-        out: &mut String,
+        out: &mut impl FnMut(&str),
         prefix: &str,
         origin: &Origin,
         event: &NewEvent<'_>,
     ) -> Result<(), BusError> {
+        let mut name = String::from(prefix);
         let Some(rule) = self.rule_of(event.event_type) else {
-            out.extend([prefix, event.event_type]);
+            name.push_str(event.event_type);
+            out(&name);
             return Ok(());
         };
         for template in &rule.to {
-            if rule.to.len() > 1 {
-                out.push(SEPARATOR);
-            }
-            out.push_str(prefix);
-            template.write(out, origin, event)?;
+            name.truncate(prefix.len());
+            template.write(&mut name, origin, event)?;
+            out(&name);
         }
         Ok(())
     }

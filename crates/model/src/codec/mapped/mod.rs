@@ -65,6 +65,8 @@ pub struct Traits {
     pub live: bool,
     /// Whether a message tells who has published it, so that a client knows its own.
     pub names_publisher: bool,
+    /// Whether a message tells the id of its event, by which one that comes in several formats is told to be one.
+    pub names_id: bool,
     /// Whether a message names its type; if not, it can go only to the channel of its type, and not be kept by its id.
     pub names_type: bool,
     /// Before every channel where the configuration has no prefix.
@@ -80,6 +82,7 @@ impl Default for Traits {
         Traits {
             live: true,
             names_publisher: true,
+            names_id: true,
             names_type: true,
             channel_prefix: "",
             dead_letter_suffix: None,

@@ -63,7 +63,8 @@ pub(in crate::codec) fn read(mut r: Reader, json: String) -> Result<Format, BusE
     let rules = rules
         .map(|rules| compile(&rules).map_err(|message| BusError::at(kind, at_channels, message)))
         .transpose()?;
-    let traits = Traits { names_publisher: carries(Slot::InstanceId), names_type, ..Traits::default() };
+    let names_publisher = carries(Slot::InstanceId);
+    let traits = Traits { names_publisher, names_id: has_id, names_type, ..Traits::default() };
     fn borrowed(places: &Places) -> Vec<(&str, Source)> {
         places.iter().map(|(path, source)| (&**path, source.clone())).collect()
     }

@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-use super::channels::each;
 use super::*;
 use crate::codec::new_event::Metadata;
 use crate::routing::server_subscription::ServerSubscription;
@@ -103,9 +102,10 @@ impl Rig {
     }
 
     pub(in crate::codec) fn channels(&self, event: &NewEvent<'_>) -> Result<Vec<String>, BusError> {
-        let mut out = String::new();
-        self.format.channels().unwrap().write(&mut out, "", &self.origin, event)?;
-        Ok(each(&out).map(str::to_owned).collect())
+        let mut all = Vec::new();
+        let mut add = |channel: &str| all.push(channel.to_owned());
+        self.format.channels().unwrap().write(&mut add, "", &self.origin, event)?;
+        Ok(all)
     }
 
     /// What a pattern subscribes to: `C` a channel, `P` a pattern.

@@ -77,6 +77,7 @@ fn every_key_is_read() {
     };
     let expected = Config {
         codec: Codec::Oxbus,
+        wires: Wires::one(Codec::Oxbus, "p:"),
         service_name: "api".into(),
         mode: Mode::Redis,
         redis: RedisConfig {

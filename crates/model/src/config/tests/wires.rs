@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::codec::wires::Wire;
 
 fn on_redis(more: Value) -> Config {
     let mut config = json!({"redis": "redis://h"});
@@ -66,11 +67,88 @@ fn what_a_format_cannot_carry_is_refused() {
             json!({"wire": "socket.io", "channelPrefix": "app:"}),
             "channelPrefix: must be the key of the Socket.IO adapter and a namespace, such as \"socket.io#/\", for this wire",
         ),
-        (json!({"wire": {"read": []}}), "wire: more than one format is not available in this release"),
+        (json!({"wire": {"read": []}}), "wire.read: must not be empty"),
         (json!({"wire": 1}), "wire: expected a name or an object, got a number"),
     ] {
         let mut config = json!({"redis": "redis://h"});
         config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         assert_eq!(resolve(&config, &json!({})).unwrap_err().message, message);
+    }
+}
+
+fn lists(read: Value, write: Value) -> Value {
+    json!({"wire": {"read": read, "write": write}})
+}
+
+fn own(write: Value) -> Value {
+    json!({"fields": {"write": write}})
+}
+
+#[test]
+fn several_formats_have_their_channels() {
+    let ox = json!({"format": "oxbus", "channelPrefix": "ox:"});
+    let c = on_redis(lists(json!(["campaign", "spine", ox]), json!(["spine", ox])));
+    let shown = |wires: &[Wire]| -> Vec<String> {
+        wires.iter().map(|wire| format!("{} {}", wire.codec.name(), wire.prefix)).collect()
+    };
+    assert_eq!(shown(&c.wires.read), ["campaign ", "spine dreamnet:events:", "oxbus ox:"]);
+    assert_eq!(shown(&c.wires.write), ["spine dreamnet:events:", "oxbus ox:"]);
+    assert_eq!((&*c.channel_prefix, c.codec.name()), ("dreamnet:events:", "spine and oxbus and campaign"));
+    // With a prefix of the client, it is that of all that have none of their own, and of keys.
+    let mut with_prefix = lists(json!(["spine", ox]), json!([ox]));
+    with_prefix["channelPrefix"] = json!("p:");
+    let c = on_redis(with_prefix);
+    assert_eq!(shown(&c.wires.read), ["spine p:", "oxbus ox:"]);
+    assert_eq!((&*c.channel_prefix, c.wires.first_prefix()), ("p:", "ox:"));
+    // What publishes nothing live writes the streams.
+    let c = on_redis(lists(json!(["oxbus"]), json!(["eventsource", "oxbus"])));
+    assert!(c.pubsub && c.dead_letter.suffix == "_dlq");
+    let c = of_config(&json!({"mode": "memory", "wire": {"read": ["campaign", "oxbus"], "write": [ox]}}));
+    assert_eq!((shown(&c.wires.read), c.codec), (vec!["oxbus ox:".to_owned()], Codec::Oxbus));
+}
+
+#[test]
+fn what_cannot_be_one_of_several_is_refused() {
+    let minimal = json!({"type": "type", "data": "data"});
+    let ox = json!({"format": "oxbus", "channelPrefix": "ox:"});
+    let cluster = json!({"cluster": {"nodes": ["a"], "pubsub": "sharded"}});
+    for (config, path, words) in [
+        (json!({"wire": {"read": ["oxbus"]}}), "wire.write", "is missing"),
+        (json!({"wire": {"write": ["oxbus"]}}), "wire.read", "is missing"),
+        (lists(json!("oxbus"), json!(["oxbus"])), "wire.read", "expected an array"),
+        (lists(json!(["oxbus"]), json!([])), "wire.write", "must not be empty"),
+        (lists(json!(["oxbus"]), json!(["kafka"])), "wire.write[0]", "got \"kafka\""),
+        (lists(json!(["oxbus"]), json!([{"format": 1}])), "wire.write[0].format", "got a number"),
+        (
+            lists(json!(["oxbus"]), json!([{"format": "oxbus", "prefix": ""}])),
+            "wire.write[0].prefix",
+            "unknown",
+        ),
+        (lists(json!(["oxbus", "oxbus"]), json!(["oxbus"])), "wire.read[1]", "twice"),
+        (
+            lists(json!(["oxbus"]), json!([{"format": "oxbus", "channelPrefix": "a\n"}])),
+            "wire.write[0].channelPrefix",
+            "control characters",
+        ),
+        (lists(json!(["oxbus"]), json!(["campaign", "oxbus"])), "wire.write[1]", "of the wire 'campaign'"),
+        (lists(json!(["oxbus"]), json!([ox, "graphql"])), "wire.write[1]", "'graphql' have no id"),
+        (lists(json!(["oxbus"]), json!([ox, own(minimal)])), "wire.write[1]", "have no id"),
+        (lists(json!(["oxbus"]), json!([ox, "eventsource"])), "wire.write[1]", "put it first"),
+        (
+            json!({"wire": {"read": ["oxbus"], "write": [ox]}, "mode": "hybrid"}),
+            "wire.read",
+            "hybrid mode reads the first wire that it writes",
+        ),
+        (
+            json!({"wire": {"read": [ox], "write": [ox, "oxbus"]}, "redis": cluster}),
+            "wire",
+            "only clients of Oxbus hear sharded",
+        ),
+    ] {
+        let mut all = json!({"redis": "redis://h"});
+        all.as_object_mut().unwrap().extend(config.as_object().unwrap().clone());
+        let error = resolve(&all, &json!({})).unwrap_err();
+        assert_eq!(error.path.as_deref(), Some(path), "{config}: {}", error.message);
+        assert!(error.message.contains(words), "{}", error.message);
     }
 }

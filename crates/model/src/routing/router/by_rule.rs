@@ -11,61 +11,94 @@ use rustc_hash::FxHashMap as HashMap;
 
 use super::route::Route;
 use crate::codec::ChannelRules;
+use crate::routing::channel::Channels;
 use crate::routing::pattern;
 use crate::routing::server_subscription::{ServerSubscription, ServerSubscriptionRef};
 
-/// The subscriptions by type of a bus with rules; none where it has no rules.
+/// The subscriptions by type of a bus with rules, or with several wires; none of other buses.
 #[derive(Debug, Default)]
 pub(super) struct ByRule {
-    rules: Option<Arc<ChannelRules>>,
+    wires: Option<Box<[Rules]>>,
     subscriptions: HashMap<u32, Ruled>,
     by_channel: HashMap<Arc<[u8]>, BTreeSet<u32>>,
     by_pattern: HashMap<Arc<[u8]>, BTreeSet<u32>>,
+}
+
+/// The channels of one wire.
+#[derive(Debug)]
+struct Rules {
+    prefix: Arc<str>,
+    /// The index of the prefix among those of the bus.
+    under: usize,
+    /// `None`: the channel of an event is its type.
+    rules: Option<Arc<ChannelRules>>,
+}
+
+impl Rules {
+    fn server_subscriptions(&self, types: &str) -> Vec<ServerSubscription> {
+        match &self.rules {
+            Some(rules) => rules.server_subscriptions(&self.prefix, types),
+            None => vec![ServerSubscription::under(&self.prefix, types)],
+        }
+    }
 }
 
 #[derive(Debug)]
 struct Ruled {
     /// Its patterns of types, with their indexes.
     patterns: Vec<(u32, Box<str>)>,
-    wanted: Vec<ServerSubscription>,
+    /// What it needs, each with the index of the prefix whose channels it takes from it.
+    wanted: Vec<(usize, ServerSubscription)>,
 }
 
 impl ByRule {
-    pub(super) fn new(rules: Option<Arc<ChannelRules>>) -> ByRule {
-        ByRule { rules, ..ByRule::default() }
+    pub(super) fn new(
+        wires: Option<Arc<[(Arc<str>, Option<Arc<ChannelRules>>)]>>,
+        channels: &Channels,
+    ) -> ByRule {
+        let under = |prefix: &str| channels.live().position(|live| live == prefix).unwrap_or_default();
+        let rules = |(prefix, rules): &(Arc<str>, Option<Arc<ChannelRules>>)| Rules {
+            under: under(prefix),
+            prefix: prefix.clone(),
+            rules: rules.clone(),
+        };
+        ByRule { wires: wires.map(|wires| wires.iter().map(rules).collect()), ..ByRule::default() }
     }
 
     /// Whether there are rules.
     pub(super) fn is_used(&self) -> bool {
-        self.rules.is_some()
+        self.wires.is_some()
     }
 
     /// Adds the patterns of types of a subscription, with their indexes. Returns the server subscriptions that they need.
     pub(super) fn add<'a>(
         &mut self,
         subscription: u32,
-        prefix: &str,
         patterns: impl Iterator<Item = (u32, &'a str)>,
     ) -> Vec<ServerSubscription> {
-        let Some(rules) = self.rules.clone() else { return Vec::new() };
+        let Some(wires) = &self.wires else { return Vec::new() };
         let patterns: Vec<(u32, Box<str>)> = patterns.map(|(index, text)| (index, text.into())).collect();
-        let mut wanted: Vec<ServerSubscription> = Vec::new();
-        for needed in patterns.iter().flat_map(|(_, types)| rules.server_subscriptions(prefix, types)) {
-            if !wanted.contains(&needed) {
-                wanted.push(needed);
+        let mut wanted: Vec<(usize, ServerSubscription)> = Vec::new();
+        for wire in wires {
+            for needed in patterns.iter().flat_map(|(_, types)| wire.server_subscriptions(types)) {
+                let needed = (wire.under, needed);
+                if !wanted.contains(&needed) {
+                    wanted.push(needed);
+                }
             }
         }
-        for needed in &wanted {
+        let needed_by_it: Vec<_> = wanted.iter().map(|(_, needed)| needed.clone()).collect();
+        for needed in &needed_by_it {
             self.table_mut(needed).entry(name_of(needed)).or_default().insert(subscription);
         }
-        self.subscriptions.insert(subscription, Ruled { patterns, wanted: wanted.clone() });
-        wanted
+        self.subscriptions.insert(subscription, Ruled { patterns, wanted });
+        needed_by_it
     }
 
     /// Removes a subscription. Returns the server subscriptions that it needed.
     pub(super) fn remove(&mut self, subscription: u32) -> Vec<ServerSubscription> {
         let Some(Ruled { wanted, .. }) = self.subscriptions.remove(&subscription) else { return Vec::new() };
-        for needed in &wanted {
+        for (_, needed) in &wanted {
             let table = self.table_mut(needed);
             if let Some(users) = table.get_mut(needed.name()) {
                 users.remove(&subscription);
@@ -74,12 +107,12 @@ impl ByRule {
                 }
             }
         }
-        wanted
+        wanted.into_iter().map(|(_, needed)| needed).collect()
     }
 
     /// Removes all subscriptions.
     pub(super) fn clear(&mut self) {
-        *self = ByRule::new(self.rules.take());
+        *self = ByRule { wires: self.wires.take(), ..ByRule::default() };
     }
 
     /// The subscriptions that need a server subscription.
@@ -93,6 +126,18 @@ impl ByRule {
     /// Whether a server subscription is needed.
     pub(super) fn needs(&self, server_subscription: ServerSubscriptionRef<'_>) -> bool {
         self.users(server_subscription).is_some()
+    }
+
+    /// Whether a server subscription is needed for channels under the prefix of this index.
+    pub(super) fn needs_under(&self, server_subscription: ServerSubscriptionRef<'_>, under: usize) -> bool {
+        let Some(users) = self.users(server_subscription) else { return false };
+        let mut ruled = users.iter().filter_map(|subscription| self.subscriptions.get(subscription));
+        ruled.any(|ruled| {
+            let mut wanted = ruled.wanted.iter();
+            wanted.any(|(of, needed)| {
+                *of == under && ServerSubscriptionRef::from(needed) == server_subscription
+            })
+        })
     }
 
     /// The patterns that a server subscription is needed for.
@@ -109,18 +154,28 @@ impl ByRule {
     pub(super) fn route(
         &self,
         server_subscription: ServerSubscriptionRef<'_>,
-        channel: &[u8],
+        (channel, under): (&[u8], usize),
         event_type: &str,
         taken: impl Fn(u32) -> bool,
         routes: &mut Vec<Route>,
     ) {
         for subscription in self.users(server_subscription).into_iter().flatten() {
             let Some(ruled) = self.subscriptions.get(subscription) else { continue };
-            let first = ruled.wanted.iter().find(|needed| needed.matches(channel));
+            let mut wanted = ruled.wanted.iter().filter(|(of, _)| *of == under).map(|(_, needed)| needed);
+            let first = wanted.find(|needed| needed.matches(channel));
             if first.map(ServerSubscriptionRef::from) == Some(server_subscription) && !taken(*subscription) {
                 routes.extend(ruled.route(*subscription, event_type));
             }
         }
+    }
+
+    /// The subscriptions of a type, each with what may bring its events.
+    pub(super) fn of_type(&self, event_type: &str) -> Vec<(Route, Vec<ServerSubscription>)> {
+        let of = |(subscription, ruled): (&u32, &Ruled)| {
+            let wanted = ruled.wanted.iter().map(|(_, needed)| needed.clone()).collect();
+            Some((ruled.route(*subscription, event_type)?, wanted))
+        };
+        self.subscriptions.iter().filter_map(of).collect()
     }
 
     /// Appends the subscriptions that an event of this client goes to without the server, but those that `taken` names.

@@ -28,7 +28,7 @@ use std::sync::Arc;
 // flood the table with collisions.
 use rustc_hash::FxHashMap as HashMap;
 
-use crate::codec::ChannelRules;
+use crate::codec::wires::Wires;
 use crate::routing::channel::{BROADCAST, Channels};
 use by_rule::ByRule;
 use entry::Entry;
@@ -43,7 +43,8 @@ pub use crate::routing::server_subscription::{ServerSubscription, ServerSubscrip
 #[derive(Debug)]
 pub struct Router {
     channels: Channels,
-    broadcast: ServerSubscription,
+    /// The channels of broadcasts, one under each prefix.
+    broadcast: Box<[ServerSubscription]>,
     by_channel: HashMap<Arc<[u8]>, Feeds>,
     by_pattern: HashMap<Arc<[u8]>, Feeds>,
     /// Channels of rooms and users that this client has joined.
@@ -58,14 +59,14 @@ pub struct Router {
 }
 
 impl Router {
-    /// An empty table where events go to the channels that the rules name, if there are any.
-    pub fn with_rules(channels: Channels, rules: Option<Arc<ChannelRules>>) -> Self {
-        Router { by_rule: ByRule::new(rules), ..Router::new(channels) }
+    /// An empty table for a bus with these wires.
+    pub fn with_wires(channels: Channels, wires: &Wires) -> Self {
+        Router { by_rule: ByRule::new(wires.rules(), &channels), ..Router::new(channels) }
     }
 
     /// An empty table for a bus with these channels.
     pub fn new(channels: Channels) -> Self {
-        let broadcast = ServerSubscription::Channel(channels.named(BROADCAST).into_bytes().into());
+        let broadcast = channels_of(&channels, BROADCAST).collect();
         Router {
             channels,
             broadcast,
@@ -88,18 +89,21 @@ impl Router {
     ) -> Vec<ServerSubscription> {
         let entries: Vec<Entry> = patterns.iter().map(|p| self.entry(p, by_channel)).collect();
         for (index, entry) in (0u32..).zip(&entries).filter(|(_, entry)| !entry.by_rule) {
-            self.feeds_mut(&entry.server_subscription).add(subscription, index);
+            for needed in entry.server_subscriptions() {
+                self.feeds_mut(needed).add(subscription, index);
+            }
         }
         let by_rule = (0u32..).zip(&entries).filter(|(_, entry)| entry.by_rule);
         let by_rule = by_rule.map(|(index, entry)| (index, &*entry.pattern));
-        let ruled = self.by_rule.add(subscription, self.channels.prefix(), by_rule);
+        let ruled = self.by_rule.add(subscription, by_rule);
         for server_subscription in &ruled {
             self.feeds_mut(server_subscription);
         }
         if entries.iter().any(|e| !e.by_channel) {
             self.listeners.insert(subscription);
-            let broadcast = self.broadcast.clone();
-            self.feeds_mut(&broadcast);
+            for broadcast in self.broadcast.clone() {
+                self.feeds_mut(&broadcast);
+            }
         }
         let server_subscriptions = self.server_subscriptions_of(&entries, ruled);
         self.subscriptions.insert(subscription, entries);
@@ -123,7 +127,7 @@ impl Router {
         let mut unused = self.server_subscriptions_of(&entries, ruled);
         self.listeners.remove(&subscription);
         unused.retain(|server_subscription| {
-            let heard = (*server_subscription == self.broadcast && !self.listeners.is_empty())
+            let heard = (self.is_broadcast(server_subscription) && !self.listeners.is_empty())
                 || self.is_joined(server_subscription.into())
                 || self.by_rule.needs(server_subscription.into());
             let feeds = self.feeds_mut(server_subscription);
@@ -150,36 +154,34 @@ impl Router {
         channels.chain(patterns).collect()
     }
 
-    /// Joins a room or a user, by the name of its channel without the prefix. Returns the server subscription that it
+    /// Joins a room or a user, by the name of its channel without the prefix. Returns the server subscriptions that it
     /// needs, which may be there already, and whether the member is new.
-    pub fn join(&mut self, name: &str, member: &Arc<str>) -> (ServerSubscription, bool) {
-        let server_subscription = ServerSubscription::Channel(self.channels.named(name).into_bytes().into());
-        self.feeds_mut(&server_subscription);
-        let (ServerSubscription::Channel(channel) | ServerSubscription::Pattern(channel)) =
-            &server_subscription;
-        let is_new = self.memberships.join(channel, name, member);
-        (server_subscription, is_new)
+    pub fn join(&mut self, name: &str, member: &Arc<str>) -> (Vec<ServerSubscription>, bool) {
+        let needed: Vec<_> = channels_of(&self.channels, name).collect();
+        for server_subscription in &needed {
+            self.feeds_mut(server_subscription);
+        }
+        (needed, self.memberships.join(name, member))
     }
 
     /// Leaves a room or a user: one member, or all of this client's. Returns how many have left, and the server
-    /// subscription if nobody needs it any more.
-    pub fn leave(&mut self, name: &str, member: Option<&str>) -> (usize, Option<ServerSubscription>) {
-        let server_subscription = ServerSubscription::Channel(self.channels.named(name).into_bytes().into());
-        let (left, is_empty) = self.memberships.leave(server_subscription.name(), member).unwrap_or_default();
+    /// subscriptions that nobody needs any more.
+    pub fn leave(&mut self, name: &str, member: Option<&str>) -> (usize, Vec<ServerSubscription>) {
+        let (left, is_empty) = self.memberships.leave(name, member).unwrap_or_default();
         if !is_empty {
-            return (left, None);
+            return (left, Vec::new());
         }
-        if self.feeds((&server_subscription).into()).is_some_and(|feeds| !feeds.is_empty()) {
-            return (left, None);
+        let mut unused: Vec<_> = channels_of(&self.channels, name).collect();
+        unused.retain(|it| self.feeds(it.into()).is_none_or(Feeds::is_empty));
+        for server_subscription in &unused {
+            self.by_channel.remove(server_subscription.name());
         }
-        self.by_channel.remove(server_subscription.name());
-        (left, Some(server_subscription))
+        (left, unused)
     }
 
     /// Who has joined a room or a user here, by the name of its channel without the prefix.
     pub fn members(&self, name: &str) -> BTreeSet<Arc<str>> {
-        let channel = self.channels.named(name);
-        self.memberships.members(channel.as_bytes())
+        self.memberships.members(name)
     }
 
     /// How many have joined something, all rooms and users together.
@@ -189,15 +191,21 @@ impl Router {
 
     /// Whether all who have joined `channel` here are among `except`.
     pub fn leaves_out(&self, channel: &[u8], except: &[String]) -> bool {
-        self.memberships.leaves_out(channel, except)
+        self.channels.name_of(channel).is_some_and(|name| self.memberships.leaves_out(name, except))
     }
 
     /// The room or user that a server subscription was joined for.
     fn joined_by(&self, server_subscription: ServerSubscriptionRef<'_>) -> Option<&str> {
         match server_subscription {
-            ServerSubscriptionRef::Channel(name) => self.memberships.name_of(name),
+            ServerSubscriptionRef::Channel(channel) => {
+                self.memberships.name_of(self.channels.name_of(channel)?)
+            }
             ServerSubscriptionRef::Pattern(_) => None,
         }
+    }
+
+    fn is_broadcast(&self, server_subscription: &ServerSubscription) -> bool {
+        self.broadcast.contains(server_subscription)
     }
 
     fn is_joined(&self, server_subscription: ServerSubscriptionRef<'_>) -> bool {
@@ -230,7 +238,6 @@ impl Router {
     /// for a room or a user.
     pub fn addresses_channels(&self, server_subscription: &ServerSubscription) -> bool {
         self.is_joined(server_subscription.into())
-            || self.by_rule.needs(server_subscription.into())
             || self.feeds(server_subscription.into()).into_iter().flat_map(Feeds::iter).any(|(s, i)| {
                 let entries = self.subscriptions.get(&s);
                 let entry = entries.zip(usize::try_from(i).ok()).and_then(|(entries, i)| entries.get(i));
@@ -240,17 +247,16 @@ impl Router {
 
     /// Whether a subscription needs `server_subscription` only to hear broadcasts, and works without it.
     pub fn is_optional(&self, subscription: u32, server_subscription: &ServerSubscription) -> bool {
-        *server_subscription == self.broadcast
+        self.is_broadcast(server_subscription)
             && !self.by_rule.needs(server_subscription.into())
-            && self
-                .subscriptions
-                .get(&subscription)
-                .is_some_and(|es| es.iter().all(|e| e.server_subscription != *server_subscription))
+            && self.subscriptions.get(&subscription).is_some_and(|es| {
+                es.iter().all(|e| !e.server_subscriptions().any(|own| own == server_subscription))
+            })
     }
 
     /// Whether every subscription that `server_subscription` feeds works without it, as with [`Router::is_optional`].
     pub fn is_dispensable(&self, server_subscription: &ServerSubscription) -> bool {
-        *server_subscription == self.broadcast
+        self.is_broadcast(server_subscription)
             && !self.by_rule.needs(server_subscription.into())
             && self.feeds(server_subscription.into()).is_none_or(Feeds::is_empty)
     }
@@ -266,10 +272,12 @@ impl Router {
     }
 
     fn entry(&self, pattern_text: &str, by_channel: bool) -> Entry {
-        let server_subscription = self.channels.server_subscription(pattern_text);
+        let mut needed = self.channels.server_subscriptions(pattern_text);
+        let first = needed.next().unwrap_or_else(|| ServerSubscription::under("", pattern_text));
         let by_channel = by_channel || Channels::addresses_channels(pattern_text);
         let by_rule = !by_channel && self.by_rule.is_used();
-        Entry { pattern: pattern_text.into(), server_subscription, by_channel, by_rule }
+        let (pattern, others) = (pattern_text.into(), needed.collect());
+        Entry { pattern, server_subscription: first, others, by_channel, by_rule }
     }
 
     fn feeds(&self, server_subscription: ServerSubscriptionRef<'_>) -> Option<&Feeds> {
@@ -297,13 +305,19 @@ impl Router {
         ruled: Vec<ServerSubscription>,
     ) -> Vec<ServerSubscription> {
         let mut server_subscriptions: Vec<ServerSubscription> = Vec::with_capacity(entries.len() + 1);
-        let listens = entries.iter().any(|e| !e.by_channel).then(|| self.broadcast.clone());
-        let of_entries = entries.iter().filter(|e| !e.by_rule).map(|e| e.server_subscription.clone());
-        for server_subscription in of_entries.chain(ruled).chain(listens) {
+        let listens = entries.iter().any(|e| !e.by_channel).then(|| self.broadcast.iter().cloned());
+        let of_entries =
+            entries.iter().filter(|e| !e.by_rule).flat_map(|e| e.server_subscriptions().cloned());
+        for server_subscription in of_entries.chain(ruled).chain(listens.into_iter().flatten()) {
             if !server_subscriptions.contains(&server_subscription) {
                 server_subscriptions.push(server_subscription);
             }
         }
         server_subscriptions
     }
+}
+
+/// The channels of a name, one under each prefix.
+fn channels_of(channels: &Channels, name: &str) -> impl Iterator<Item = ServerSubscription> {
+    channels.all_named(name).map(|channel| ServerSubscription::Channel(channel.into_bytes().into()))
 }

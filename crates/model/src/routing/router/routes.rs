@@ -5,7 +5,7 @@ use super::entry::Entry;
 use super::route::Route;
 use crate::routing::channel::Audience;
 use crate::routing::pattern;
-use crate::routing::server_subscription::ServerSubscriptionRef;
+use crate::routing::server_subscription::{ServerSubscription, ServerSubscriptionRef};
 
 impl Router {
     /// Appends to `routes` the subscriptions that a message of `channel` which came for `server_subscription` goes
@@ -20,18 +20,22 @@ impl Router {
         routes: &mut Vec<Route>,
     ) -> bool {
         let Some(feeds) = self.feeds(server_subscription) else { return false };
-        let audience = self.channels.audience(channel);
+        let split = self.channels.split(channel);
+        let audience = split.map(|(under, name)| self.channels.audience_of(under, name));
+        let under = split.map_or(0, |(under, _)| under);
         for (subscription, pattern) in feeds.iter() {
             let Some(entries) = self.subscriptions.get(&subscription) else { continue };
-            if Entry::is_first_match(entries, channel, audience, pattern) {
+            if Entry::is_first_match(entries, (channel, under), audience, pattern, server_subscription) {
                 routes.push(Route { subscription, pattern });
             }
         }
         // Only the broadcast channel, and those that were joined, have listeners.
         match audience {
-            Some(Audience::Everyone) => ServerSubscriptionRef::from(&self.broadcast) == server_subscription,
+            Some(Audience::Everyone) => {
+                self.broadcast.get(under).map(ServerSubscriptionRef::from) == Some(server_subscription)
+            }
             Some(Audience::Room(_) | Audience::User(_)) => self.is_joined(server_subscription),
-            _ => self.by_rule.is_used() && self.by_rule.needs(server_subscription),
+            _ => self.by_rule.is_used() && self.by_rule.needs_under(server_subscription, under),
         }
     }
 
@@ -46,7 +50,9 @@ impl Router {
         except: &[String],
         routes: &mut Vec<Route>,
     ) -> u64 {
-        let audience = self.channels.audience(channel);
+        let split = self.channels.split(channel);
+        let audience = split.map(|(under, name)| self.channels.audience_of(under, name));
+        let under = split.map_or(0, |(under, _)| under);
         let mut heard = self.route(ServerSubscriptionRef::Channel(channel), channel, routes);
         for name in self.by_pattern.keys().filter(|name| pattern::matches(name, channel)) {
             heard |= self.route(ServerSubscriptionRef::Pattern(name), channel, routes);
@@ -72,7 +78,7 @@ impl Router {
         }
         for subscription in &self.local_only {
             let Some(entries) = self.subscriptions.get(subscription) else { continue };
-            let takes = |e: &Entry| e.takes(audience) && e.server_subscription.matches(channel);
+            let takes = |e: &Entry| e.takes(audience) && e.matches(under, channel);
             let hears = |e: &Entry| (heard || (by_type && e.by_rule)) && e.hears(event_type);
             let taking = entries.iter().position(takes);
             let first = taking.or_else(|| entries.iter().position(hears));
@@ -86,6 +92,12 @@ impl Router {
         left as u64
     }
 
+    /// Where rules or several wires say on which channels events come: the subscriptions of a type, each with the server
+    /// subscriptions that may bring its events.
+    pub fn of_rules(&self, event_type: &str) -> Vec<(Route, Vec<ServerSubscription>)> {
+        self.by_rule.of_type(event_type)
+    }
+
     /// Appends the subscriptions by type that hear a broadcast, or an event of what this client has joined.
     pub fn route_listeners(
         &self,
@@ -94,17 +106,19 @@ impl Router {
         event_type: &str,
         routes: &mut Vec<Route>,
     ) {
-        if self.by_rule.needs(server_subscription) {
+        let under = self.channels.split(channel).map_or(0, |(under, _)| under);
+        if self.by_rule.needs_under(server_subscription, under) {
             let taken = |subscription| self.takes_by_channel(subscription, channel);
-            return self.by_rule.route(server_subscription, channel, event_type, taken, routes);
+            return self.by_rule.route(server_subscription, (channel, under), event_type, taken, routes);
         }
         self.route_to_listeners(channel, event_type, routes);
     }
 
     /// Whether a pattern of a subscription addresses a channel itself, and so takes its messages.
     fn takes_by_channel(&self, subscription: u32, channel: &[u8]) -> bool {
+        let under = self.channels.split(channel).map_or(0, |(under, _)| under);
         let entries = self.subscriptions.get(&subscription).into_iter().flatten();
-        entries.into_iter().any(|e| e.by_channel && e.server_subscription.matches(channel))
+        entries.into_iter().any(|e| e.by_channel && e.matches(under, channel))
     }
 
     fn route_to_listeners(&self, channel: &[u8], event_type: &str, routes: &mut Vec<Route>) {

@@ -1,0 +1,215 @@
+/** Clients with several wires: each event once, beside clients and doubles that have one of them. */
+
+import { Redis } from 'ioredis';
+import { type BusEvent, EventBusClient, type EventBusConfig, type WireLists } from '../..';
+import { eventually } from '../support/eventually';
+import { RedisServer } from '../support/redis-server';
+import { rejection } from '../support/rejection';
+import { keepingLogger } from '../support/transports';
+
+let server: RedisServer;
+const closing: (() => Promise<unknown>)[] = [];
+
+beforeAll(async () => {
+  server = await RedisServer.start();
+});
+
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close();
+  await ioredis().flushall();
+});
+
+afterAll(async () => {
+  for (const close of closing.splice(0)) await close();
+  await server.stop();
+});
+
+async function client(config: EventBusConfig): Promise<EventBusClient> {
+  const bus = new EventBusClient({ redis: server.url, logger: keepingLogger(), ...config });
+  closing.push(() => bus.disconnect());
+  await bus.connect();
+  return bus;
+}
+
+function ioredis(): Redis {
+  const redis = new Redis(server.port, '127.0.0.1');
+  closing.push(async () => redis.disconnect());
+  return redis;
+}
+
+const oxbus = { format: 'oxbus', channelPrefix: 'ox:' } as const;
+const both: WireLists = { read: ['campaign', oxbus], write: ['campaign', oxbus] };
+const moved: EventBusConfig = { wire: 'oxbus', channelPrefix: 'ox:' };
+const status = 'campaign.status.changed';
+
+/** Collects the ids that a handler was called with. */
+async function listen(
+  bus: EventBusClient,
+  pattern: string,
+  options: { noEcho?: boolean; group?: string } = {},
+): Promise<string[]> {
+  const ids: string[] = [];
+  await bus.subscribe(pattern, ({ id }: BusEvent) => void ids.push(id), options);
+  return ids;
+}
+
+test('each event is published once in each wire, and each handler gets it once', async () => {
+  const redis = ioredis();
+  const heard: [string, Record<string, unknown>][] = [];
+  redis.on('pmessage', (_pattern, on, text) => heard.push([on, JSON.parse(text)]));
+  await redis.psubscribe('*');
+  const clients = await Promise.all([
+    client({ wire: both }),
+    client({ wire: { ...both, write: ['campaign'] } }),
+    client({ wire: { ...both, write: [oxbus] } }),
+    client({ wire: 'campaign' }),
+    client(moved),
+  ]);
+  const ids = await Promise.all(clients.map((bus) => listen(bus, '*')));
+  const [first, old, fresh, campaign, last] = clients as [EventBusClient, ...EventBusClient[]];
+  await first.publish(status, { campaignId: '7' }, { id: 'both' });
+  await old?.publish(status, { campaignId: '7' }, { id: 'old' });
+  await fresh?.publish(status, { campaignId: '7' }, { id: 'new' });
+  await campaign?.publish(status, { campaignId: '7' }, { id: 'campaign' });
+  await last?.publish(status, { campaignId: '7' }, { id: 'last' });
+  const result = await first.publish('end', null, { id: 'end' });
+  expect(result.channel).toBe('end');
+  await eventually(() => ids.every((all) => all.includes('end')));
+  const all = ['both', 'campaign', 'end', 'last', 'new', 'old'];
+  expect(ids.map((each) => each.sort())).toEqual([
+    all,
+    all,
+    all,
+    ['both', 'campaign', 'end', 'old'],
+    ['both', 'end', 'last', 'new'],
+  ]);
+  const of = (id: string) => heard.filter(([, text]) => JSON.stringify(text).includes(`"${id}"`));
+  await eventually(() => of('end').length === 2);
+  expect(of('both').map(([on]) => on)).toEqual([
+    'campaign:7',
+    'campaign:7:status',
+    'ox:campaign.status.changed',
+  ]);
+  expect(of('both').map(([, text]) => Object.keys(text))).toEqual([
+    ['metadata', 'data'],
+    ['metadata', 'data'],
+    ['id', 'type', 'data', 'metadata'],
+  ]);
+});
+
+test('rooms, users and broadcasts go and come in every wire', async () => {
+  const [bus, campaign, last] = await Promise.all([
+    client({ wire: both }),
+    client({ wire: 'campaign' }),
+    client(moved),
+  ]);
+  const clients = [bus, campaign, last];
+  const ids = await Promise.all(clients.map((each) => listen(each, '*')));
+  const rooms = await listen(bus, 'room:*');
+  await Promise.all(clients.map((each) => each.joinRoom('a', { member: 'm' })));
+  await Promise.all(clients.map((each) => each.joinUser('u')));
+  for (const [name, each] of [
+    ['both', bus],
+    ['old', campaign],
+    ['new', last],
+  ] as const) {
+    await each.publishToRoom('a', 'x', {}, { id: `${name} room` });
+    await each.publishToUser('u', 'x', {}, { id: `${name} user` });
+    await each.broadcast('x', {}, { id: `${name} all` });
+  }
+  await eventually(() => ids[0]?.length === 9 && ids[1]?.length === 6 && ids[2]?.length === 6);
+  expect(ids[1]?.every((id) => !id.startsWith('new'))).toBe(true);
+  expect(ids[2]?.every((id) => !id.startsWith('old'))).toBe(true);
+  expect(rooms).toEqual(['both room', 'old room', 'new room']);
+  expect(await bus.leaveRoom('a', { member: 'm' })).toBe(true);
+  await campaign.publishToRoom('a', 'x', {}, { id: 'left' });
+  await campaign.publish('x', {}, { id: 'end' });
+  await eventually(() => ids[0]?.includes('end') === true);
+  expect(ids[0]).not.toContain('left');
+});
+
+test('a client does not hear itself where it asks for that, in any wire', async () => {
+  const fields = { write: { uid: 'id', kind: 'type', body: 'data' } };
+  for (const wire of [both, { read: [{ fields }, oxbus], write: [{ fields }, oxbus] }]) {
+    const bus = await client({ wire });
+    const quiet = await listen(bus, '*', { noEcho: true });
+    const all = await listen(bus, '*');
+    const hybrid = await client({ wire, mode: 'hybrid' });
+    const local = await listen(hybrid, '*');
+    await bus.publish('a', {}, { id: 'own' });
+    const result = await hybrid.publish('a', {}, { id: 'theirs' });
+    expect(result.local).toBe(1);
+    await hybrid.publish('a', {}, { id: 'remote', redisOnly: true });
+    await bus.publish('a', {}, { id: 'end' });
+    await eventually(() => local.includes('end') && all.includes('end'));
+    expect(quiet).toEqual(['theirs', 'remote']);
+    expect(all).toEqual(['own', 'theirs', 'remote', 'end']);
+    expect(local.sort()).toEqual(['end', 'own', 'theirs']);
+    await hybrid.disconnect();
+    await bus.disconnect();
+  }
+});
+
+test('streams are written in the first format and read in all', async () => {
+  const streams = [{ name: 's', events: ['order.*'] }];
+  const wire: WireLists = { read: ['oxbus', 'eventsource'], write: ['eventsource', 'oxbus'] };
+  const bus = await client({ wire, streams, persistence: {} });
+  const ids = await listen(bus, 'order.*', { group: 'g' });
+  const live = await listen(bus, 'order.*');
+  await bus.publish('order.a', { n: 1 }, { id: 'first', key: 'k' });
+  const redis = ioredis();
+  const [entry] = await redis.xrange('s', '-', '+');
+  expect(entry?.[1]).toEqual(expect.arrayContaining(['event_id', 'first', 'payload']));
+  const ours = await client({ streams, persistence: {} });
+  await ours.publish('order.b', { n: 2 }, { id: 'second' });
+  await eventually(() => ids.length === 2 && live.length === 2);
+  expect([ids.sort(), live.sort()]).toEqual([
+    ['first', 'second'],
+    ['first', 'second'],
+  ]);
+  expect(await bus.getEvent('second')).toMatchObject({ data: { n: 2 } });
+  expect(await bus.getEvent('first')).toMatchObject({ data: { n: 1 } });
+  expect((await bus.streams.info('s')).groups?.[0]?.pending).toBe(0);
+});
+
+test('what was missed is read from streams, once', async () => {
+  const streams = [{ name: 's', events: ['*'] }];
+  const gone = await RedisServer.start();
+  closing.push(() => gone.stop());
+  const bus = await client({ redis: gone.url, wire: both, streams });
+  const ids = await listen(bus, status);
+  const writer = new Redis(gone.port, '127.0.0.1');
+  closing.push(async () => writer.disconnect());
+  await bus.publish(status, { campaignId: '7' }, { id: 'before' });
+  await eventually(() => ids.includes('before'));
+  const gaps: { recovered: number; complete: boolean }[] = [];
+  bus.on('gap', (gap) => void gaps.push(gap));
+  await writer.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+  const fields = ['eventId', 'missed', 'eventType', status, 'data', '{"campaignId":"7"}'];
+  await writer.xadd('s', '*', ...fields);
+  await eventually(() => gaps.length > 0);
+  expect(gaps[0]).toMatchObject({ recovered: 1, complete: true });
+  expect(ids).toEqual(['before', 'missed']);
+  await bus.publish(status, { campaignId: '7' }, { id: 'after' });
+  await eventually(() => ids.includes('after'));
+  expect(ids).toEqual(['before', 'missed', 'after']);
+});
+
+test('an event for the channel of another wire is refused before anything is sent', async () => {
+  const bus = await client({ wire: { read: [oxbus], write: ['photo', oxbus] } });
+  const error = await rejection(bus.publish('ox:a', {}));
+  expect(error).toMatchObject({ code: 'ERR_BUS_INVALID_DATA', outcome: 'not_sent' });
+  expect(error.message).toContain('ox:a');
+});
+
+test('of formats with one prefix the first reads that can', async () => {
+  const bus = await client({ wire: { read: ['campaign', 'oxbus'], write: ['campaign'] } });
+  const ids = await listen(bus, '*');
+  const ours = await client({});
+  await ours.publish('a', {}, { id: 'ours' });
+  await bus.publish('a', {}, { id: 'theirs' });
+  const redis = ioredis();
+  await redis.publish('a', '{"kind":"neither"}');
+  await eventually(() => ids.length === 2 && bus.getStats().eventsForeign === 1);
+  expect(ids.sort()).toEqual(['ours', 'theirs']);
+});
