@@ -760,7 +760,9 @@ export type WireName =
   | 'eventsource'
   | 'cloudevents'
   | 'nestjs'
-  | 'graphql';
+  | 'graphql'
+  | 'socket.io'
+  | 'faststream';
 
 /**
  * A format of your own, as data. It is checked when the client is made: `INVALID_CONFIG` names the path of what is wrong.
@@ -842,7 +844,10 @@ export interface EventBusConfig {
   redis?: string | RedisConfig | undefined;
   /** Memory mode: clients of one realm with the same name share a broker; default `'default'`. */
   memory?: string | undefined;
-  /** Before every channel; default `''`, and `'dreamnet:events:'` for the wire `'spine'`. */
+  /**
+   * Before every channel; default `''`, `'dreamnet:events:'` for the wire `'spine'`, and `'socket.io#/'` for `'socket.io'`, where it is
+   * the key of the adapter, a `#`, and the namespace.
+   */
   channelPrefix?: string | undefined;
   /**
    * The format of messages and stream entries on Redis; default `'oxbus'`. With that of another bus or library a service
@@ -852,7 +857,9 @@ export interface EventBusConfig {
    *
    * With `'eventsource'` nothing is published live, so live subscriptions are refused (`NO_STREAM`); `data` must be an object
    * and an event needs a `key`, its aggregate. Messages of `'graphql'` do not say their type: rooms, users and
-   * broadcasts are refused (`INVALID_OPTIONS`), and so are `noEcho`, `persistence` and hybrid mode. An event that a format
+   * broadcasts are refused (`INVALID_OPTIONS`), and so are `noEcho`, `persistence` and hybrid mode. With `'socket.io'` an event
+   * goes to the clients of running Socket.IO servers: to those in the room that it is for, else to all of the namespace;
+   * `data` and metadata nest 100 levels deep at most. An event that a format
    * cannot hold rejects with `INVALID_DATA` before anything is sent.
    *
    * In memory mode nobody else reads: the wire is checked, and the format is that of Oxbus.

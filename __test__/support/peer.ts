@@ -15,6 +15,7 @@ export class Peer {
   readonly #child: ChildProcess;
   #errors = '';
   #ended = false;
+  #killed = false;
 
   private constructor(program: string, args: readonly string[]) {
     const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'] });
@@ -33,7 +34,8 @@ export class Peer {
       this.#errors = `${this.#errors}${text}`.slice(-4000);
     });
     createInterface({ input: child.stdout }).on('line', (line) => {
-      this.lines.push(JSON.parse(line));
+      // The last one of a program that was killed may be cut.
+      if (!this.#killed) this.lines.push(JSON.parse(line));
     });
   }
 
@@ -61,6 +63,7 @@ export class Peer {
 
   /** Kills it, as a crash would. */
   async kill(): Promise<void> {
+    this.#killed = true;
     if (this.#ended) return;
     const ended = new Promise((resolve) => this.#child.once('close', resolve));
     this.#child.kill('SIGKILL');

@@ -26,7 +26,9 @@ export async function installPython(name: string): Promise<void> {
   if (existsSync(mark) && readFileSync(mark, 'utf8') === wanted) return;
   rmSync(environment, { recursive: true, force: true });
   mkdirSync(environment, { recursive: true });
-  await must('python3', ['-m', 'venv', environment]);
+  await must('python3', ['-m', 'venv', environment]).catch((error: Error) => {
+    throw new Error(`these tests need Python 3.11 or newer with venv: ${error.message}`);
+  });
   const quiet = ['-q', '--disable-pip-version-check', '--only-binary', ':all:'];
   await must(programOf(name), ['-m', 'pip', 'install', ...quiet, '-r', requirements]);
   writeFileSync(mark, wanted);

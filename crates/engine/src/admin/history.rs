@@ -180,9 +180,10 @@ async fn stored_events(
         MergedRange::new(context.store.clone(), streams, (from, to), query.newest_first, query.limit);
     let (mut events, mut seen, mut bytes) = (Vec::new(), HashSet::new(), 0);
     while events.len() < query.limit {
-        let Some((_, entry)) = range.next().await? else { break };
+        let Some((index, entry)) = range.next().await? else { break };
+        let stream = range.stream(index).cloned().unwrap_or_default();
         let shapes = told.shapes_for(context, &entry, |event_type| query.matches(event_type));
-        let Some(event) = read(context, &entry, { shapes }.as_deref_mut()) else { continue };
+        let Some(event) = read(context, (&stream, &entry), { shapes }.as_deref_mut()) else { continue };
         if !query.matches(event.event_type.as_bytes()) {
             continue;
         }
@@ -218,12 +219,12 @@ fn local_events(context: &Context, query: &Query) -> Vec<PastEvent> {
     events
 }
 
-/// The event of an entry; `None` where it holds none.
+/// The event of an entry of a stream; `None` where it holds none.
 pub(super) fn read<'a>(
     context: &Context,
-    entry: &'a StoredEntry,
+    (stream, entry): (&str, &'a StoredEntry),
     shapes: Option<&mut Shapes>,
 ) -> Option<Decoded<'a>> {
     let fields = entry.fields.iter().map(|(name, value)| (&**name, &**value));
-    Some(context.config.codec.read_entry(fields, entry.id, shapes).ok()?.event)
+    Some(context.config.codec.read_entry(fields, (stream, entry.id), shapes).ok()?.event)
 }

@@ -143,7 +143,7 @@ async fn page(context: &Context, mut args: Arguments) -> Result<Answer, BusError
         bytes += bytes_of(&entry);
         let stream = range.stream(index).cloned().unwrap_or_default();
         let shapes = told.shapes_for(context, &entry, |event_type| selection.matches(event_type));
-        let event = read(context, &entry, { shapes }.as_deref_mut());
+        let event = read(context, (&stream, &entry), { shapes }.as_deref_mut());
         match event {
             Some(event) if selection.matches(event.event_type.as_bytes()) => events.push(json!({
                 "id": entry.id.to_string(),
@@ -252,7 +252,7 @@ impl Page {
             };
             entries += 1;
             let (id, stream) = (entry.id, range.stream(index).cloned().unwrap_or_default());
-            let read = read(context, &entry, None);
+            let read = read(context, (&stream, &entry), None);
             if read.as_ref().is_none_or(|read| selection.matches(read.event_type.as_bytes())) {
                 wanted -= 1;
                 // What is not an event, the group would only move to the dead letters once more.

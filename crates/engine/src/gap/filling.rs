@@ -227,8 +227,9 @@ impl<'a> Filling<'a> {
     fn take(&mut self, stream: usize, entry: &StoredEntry, clock: StoreClock) -> bool {
         let Recovery { shared, storage, .. } = &**self.recovery;
         let fields = entry.fields.iter().map(|(name, value)| (&**name, &**value));
-        let Ok(read) = shared.config.codec.read_entry(fields, entry.id, shared.shapes.lock().as_deref_mut())
-        else {
+        let name = shared.config.streams.get(stream).map(|stream| &*stream.name).unwrap_or_default();
+        let (of, shapes) = ((name, entry.id), shared.shapes.lock());
+        let Ok(read) = shared.config.codec.read_entry(fields, of, { shapes }.as_deref_mut()) else {
             return true;
         };
         let DecodedEntry { event, only_group } = read;

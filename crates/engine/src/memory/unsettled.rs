@@ -40,7 +40,7 @@ impl Broker {
                     continue;
                 }
                 let fields = entry.fields.iter().map(|(name, value)| (&**name, &**value));
-                let decoded = Codec::Oxbus.read_entry(fields, entry.id, None).ok();
+                let decoded = Codec::Oxbus.read_entry(fields, (&stream, entry.id), None).ok();
                 if decoded.as_ref().and_then(|d| d.only_group).is_some_and(|only| only != &*name) {
                     continue;
                 }

@@ -165,7 +165,7 @@ fn write_name(
         let message = "messages of this wire do not say their type: only the channel of the type does, so there are no rooms, users and broadcasts";
         return Err(BusError::new(ErrorKind::InvalidOptions, message));
     }
-    out.extend([kind, name]);
+    codec.traits().naming.write(out, kind, name);
     Ok(())
 }
 

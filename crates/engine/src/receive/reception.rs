@@ -109,7 +109,7 @@ impl Reception<'_> {
                 batch.left_out += (batch.routes.len() - heard_from) as u64;
                 batch.routes.truncate(heard_from);
             }
-            by_type |= matches!(Channels::audience_of(on), Audience::Type(_));
+            by_type |= matches!(self.channels.audience_of(under, on), Audience::Type(_));
             if batch.routes.len() > heard_from && self.has_several_channels(under, &decoded.event_type) {
                 repeats = repeats.or(Some(heard_from));
             }

@@ -12,6 +12,7 @@ pub(crate) mod recent_events;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use oxbus_model::codec::Codec;
+use oxbus_model::codec::decoded::Missing;
 use oxbus_model::codec::new_event::Origin;
 use oxbus_model::config::{Config, Mode};
 use oxbus_model::observe::metrics::Types;
@@ -87,7 +88,7 @@ pub(crate) struct ClientState {
 
 impl ClientState {
     pub(crate) fn new(config: Config, instance_id: &str, host: Arc<dyn Host>, clock: Clock) -> Self {
-        let live = config.wires.read.iter().map(|wire| &*wire.prefix);
+        let live = config.wires.read.iter().map(|wire| (&*wire.prefix, wire.codec.traits().naming));
         let channels = Channels::under(config.channel_prefix.clone(), live);
         let stats = Arc::new(Stats::default());
         let types = Arc::new(Types::default());
@@ -210,10 +211,19 @@ impl ClientState {
     }
 
     fn push_recent(&self, codec: &Codec, message: &[u8]) {
-        if self.config.persistence.is_some()
-            && let Ok(text) = std::str::from_utf8(message)
-        {
+        if self.config.persistence.is_none() {
+            return;
+        }
+        let push = |codec: &Codec, text: &str| {
             self.recent.lock().unwrap_or_else(PoisonError::into_inner).push(codec, text);
+        };
+        if let Ok(text) = std::str::from_utf8(message) {
+            return push(codec, text);
+        }
+        // What is no text is kept as what it says. Nothing is missing in what was published.
+        let missing = || Missing { id: String::new(), timestamp_ms: 0 };
+        if let Ok(read) = codec.read_message(message, b"", missing, None) {
+            push(&Codec::OF_EVENT_JSON, &read.json);
         }
     }
 

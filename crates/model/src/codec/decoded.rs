@@ -20,6 +20,10 @@ pub enum Foreign {
     Request,
     /// It is the answer to a request.
     Answer,
+    /// Its bytes do not have the form that messages of this wire have.
+    Malformed,
+    /// It is for the members of rooms, and came on the channel of all.
+    ForRooms,
 }
 
 impl Foreign {
@@ -32,6 +36,8 @@ impl Foreign {
             Foreign::NoData => "it has no data, but members that no event has",
             Foreign::Request => "it is a request",
             Foreign::Answer => "it is the answer to a request",
+            Foreign::Malformed => "its bytes do not have the form that messages of this wire have",
+            Foreign::ForRooms => "it is for several rooms, and came on the channel of all",
         }
     }
 }

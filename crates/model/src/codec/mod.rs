@@ -7,7 +7,8 @@
 //! # Layout
 //!
 //! - this file: [`Codec`]; `oxbus`: our own format; `mapped`: formats that are data, and those of users; `campaign`, `photo`,
-//!   `platform`, `spine`, `eventsource`, `cloudevents`, `nestjs`, `graphql`: the formats of others; [`field_names`]: the names that the scripts of a store are given
+//!   `platform`, `spine`, `eventsource`, `cloudevents`, `nestjs`, `graphql`, `socket_io`, `faststream`: the formats of others;
+//!   `framing`: those of them that are no JSON; [`field_names`]: the names that the scripts of a store are given
 //! - [`wires`]: the formats of a client, each with its channels; [`several`]: what is kept, where a client has several formats
 //! - [`new_event`]: an event that is written; [`decoded`]: an event that was read; [`parts`]: where its parts stand;
 //!   [`dead_letter`]: a dead letter that was read
@@ -21,7 +22,9 @@ pub mod dead_letter;
 pub mod decoded;
 pub mod event_json;
 mod eventsource;
+mod faststream;
 pub mod field_names;
+mod framing;
 mod graphql;
 pub mod json;
 mod mapped;
@@ -33,14 +36,16 @@ pub mod parts;
 mod photo;
 mod platform;
 mod several;
+mod socket_io;
 mod spine;
 pub mod wires;
 
 use std::sync::Arc;
 
-use crate::BusError;
 use crate::options::reader::Reader;
+use crate::routing::channel::Naming;
 use crate::stream_store::{ConsumerId, DeadLetterEntry, EntryId, Fields, StoredEntry};
+use crate::{BusError, ErrorKind};
 use dead_letter::DeadLetter;
 use decoded::{Decoded, DecodedEntry, Foreign, Missing};
 use field_names::FieldNames;
@@ -71,8 +76,19 @@ impl PartialEq for Codec {
 }
 
 /// The names of the formats, in the order in which they are documented.
-pub const NAMES: [&str; 9] =
-    ["oxbus", "campaign", "photo", "platform", "spine", "eventsource", "cloudevents", "nestjs", "graphql"];
+pub const NAMES: [&str; 11] = [
+    "oxbus",
+    "campaign",
+    "photo",
+    "platform",
+    "spine",
+    "eventsource",
+    "cloudevents",
+    "nestjs",
+    "graphql",
+    "socket.io",
+    "faststream",
+];
 
 impl Codec {
     /// The format in which the JSON that handlers get is a message.
@@ -90,8 +106,26 @@ impl Codec {
             "cloudevents" => cloudevents::format(),
             "nestjs" => nestjs::format(),
             "graphql" => graphql::format(),
+            "socket.io" => socket_io::usual()?,
+            "faststream" => faststream::format(),
             _ => return None,
         })))
+    }
+
+    /// The same format for a bus with this prefix before its channels, which in that of Socket.IO names the namespace.
+    ///
+    /// # Errors
+    /// `INVALID_CONFIG` for a prefix that this format cannot have.
+    pub(crate) fn under(self, channel_prefix: &str) -> Result<Codec, BusError> {
+        if self.traits().naming != Naming::SocketIo {
+            return Ok(self);
+        }
+        let format = socket_io::format(channel_prefix).ok_or_else(|| {
+            let message =
+                "must be the key of the Socket.IO adapter and a namespace, such as \"socket.io#/\", for this wire";
+            BusError::at(ErrorKind::InvalidConfig, "channelPrefix", message)
+        })?;
+        Ok(Codec::Mapped(Arc::new(format)))
     }
 
     /// A format that a user describes as data: `{ fields: { write, read }, channels }`.
@@ -189,7 +223,7 @@ impl Codec {
         }
     }
 
-    /// Reads the fields of the stream entry `id`. What its publisher left out is completed from the id of the entry.
+    /// Reads the fields of an entry: of which stream, and its id. What its publisher left out is completed from them.
     /// `shapes` as for a message.
     ///
     /// # Errors
@@ -198,13 +232,13 @@ impl Codec {
     pub fn read_entry<'a>(
         &self,
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-        id: EntryId,
+        (stream, id): (&str, EntryId),
         shapes: Option<&mut Shapes>,
     ) -> Result<DecodedEntry<'a>, String> {
         match self {
             Codec::Oxbus => oxbus::entry::read(fields, id, shapes),
-            Codec::Mapped(format) => format.read_entry(fields, id, shapes),
-            Codec::Several(several) => several.read_entry(fields, id, shapes),
+            Codec::Mapped(format) => format.read_entry(fields, (stream, id), shapes),
+            Codec::Several(several) => several.read_entry(fields, (stream, id), shapes),
         }
     }
 
@@ -225,9 +259,9 @@ impl Codec {
 
     /// Reads a dead letter. What it does not tell is left empty, and its time is that of its id. `shapes` as for a message.
     pub fn read_dead_letter(&self, entry: StoredEntry, shapes: Option<&mut Shapes>) -> DeadLetter {
-        oxbus::dead_letter::read(entry, |fields, id| {
+        oxbus::dead_letter::read(entry, |fields, original| {
             let fields = fields.iter().map(|(name, value)| (&**name, &**value));
-            self.read_entry(fields, id, shapes).ok().map(|read| read.event.into_owned())
+            self.read_entry(fields, original, shapes).ok().map(|read| read.event.into_owned())
         })
     }
 

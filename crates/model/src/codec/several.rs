@@ -68,13 +68,13 @@ impl Several {
     pub(super) fn read_entry<'a>(
         &self,
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-        id: EntryId,
+        of: (&str, EntryId),
         mut shapes: Option<&mut Shapes>,
     ) -> Result<DecodedEntry<'a>, String> {
         let fields: Vec<(&[u8], &[u8])> = fields.collect();
         let mut refused = None;
         for codec in self.all() {
-            match codec.read_entry(fields.iter().copied(), id, shapes.as_deref_mut()) {
+            match codec.read_entry(fields.iter().copied(), of, shapes.as_deref_mut()) {
                 Ok(entry) => return Ok(entry),
                 Err(reason) => refused = refused.or(Some(reason)),
             }

@@ -118,10 +118,14 @@ impl GivenWires {
             let own = given.prefix.as_deref().or(client.as_deref());
             Arc::from(own.unwrap_or(given.codec.traits().channel_prefix))
         };
-        let wires = |given: &[Given]| -> Vec<Wire> {
-            given.iter().map(|it| Wire { codec: it.codec.clone(), prefix: prefix_of(it) }).collect()
+        let wires = |given: &[Given]| -> Result<Vec<Wire>, BusError> {
+            let wire = |it: &Given| {
+                let prefix: Arc<str> = prefix_of(it);
+                Ok(Wire { codec: it.codec.clone().under(&prefix)?, prefix })
+            };
+            given.iter().map(wire).collect()
         };
-        let (read, write) = (wires(&self.read), wires(&self.write));
+        let (read, write) = (wires(&self.read)?, wires(&self.write)?);
         for (given, wires) in [(&self.read, &read), (&self.write, &write)] {
             check_twice(given, wires)?;
         }

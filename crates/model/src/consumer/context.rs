@@ -61,7 +61,7 @@ impl Context {
             standstill: Standstill::default(),
             store_clock: StoreClock::default(),
             hears_hand_backs: false,
-            channels: Channels::new(prefix),
+            channels: Channels::with_naming(prefix, codec.traits().naming),
             instance,
             codec,
             #[cfg(test)]

@@ -53,7 +53,7 @@ impl ReceivedEntry {
         own_instance: &str,
         shapes: Option<&mut Shapes>,
     ) -> ReceivedEntry {
-        let content = Content::read(codec, fields, id, own_instance, shapes);
+        let content = Content::read(codec, (&stream, id), fields, own_instance, shapes);
         ReceivedEntry {
             stream,
             id,
@@ -102,12 +102,12 @@ impl Content {
 
     fn read<'a>(
         codec: &Codec,
+        (stream, id): (&str, EntryId),
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-        id: EntryId,
         own_instance: &str,
         shapes: Option<&mut Shapes>,
     ) -> Content {
-        match codec.read_entry(fields, id, shapes) {
+        match codec.read_entry(fields, (stream, id), shapes) {
             Ok(entry) => {
                 let event_type = Box::from(&*entry.event.event_type);
                 let own = entry.event.instance_id.as_deref() == Some(own_instance);

@@ -137,7 +137,7 @@ fn holds_json(source: Option<&Source>) -> bool {
 }
 
 /// The same event with what stands in its data, for a host that builds objects.
-fn outlined<'a>(mut event: Decoded<'a>, shapes: Option<&mut Shapes>) -> Decoded<'a> {
+pub(super) fn outlined<'a>(mut event: Decoded<'a>, shapes: Option<&mut Shapes>) -> Decoded<'a> {
     let (Some(shapes), Some(parts)) = (shapes, &event.parts) else { return event };
     let data = parts.data;
     let mut scanner = Scanner::new(data.of(&event.json));

@@ -4,12 +4,13 @@
 //! # Layout
 //!
 //! - this file: [`Format`]; [`source`]: what of an event stands in a place; `tree`: the places by the objects around them
-//! - `writing`, `reading`: both ways; `entries`: the fields of entries
+//! - `writing`, `reading`: both ways; `entries`: the fields of entries; `framed`: messages and entries in frames of bytes
 //! - [`channels`]: rules for the channels of an event, and what a pattern subscribes to
 //! - `own`: a format that a user describes
 
 pub(in crate::codec) mod channels;
 mod entries;
+mod framed;
 mod own;
 mod reading;
 pub(in crate::codec) mod source;
@@ -23,14 +24,17 @@ use std::sync::Arc;
 use crate::BusError;
 use crate::codec::decoded::{Decoded, DecodedEntry, Foreign, Missing};
 use crate::codec::field_names::FieldNames;
+use crate::codec::framing::Framing;
 use crate::codec::json::{Scanner, whole};
 use crate::codec::new_event::{NewEvent, Origin};
 use crate::codec::outline::Shapes;
 use crate::codec::oxbus;
 use crate::error::ErrorKind;
+use crate::routing::channel::Naming;
 use crate::stream_store::EntryId;
 use channels::ChannelRules;
 use entries::Entries;
+pub(in crate::codec) use framed::TYPE_FIELD;
 pub(in crate::codec) use own::read as read_own;
 use reading::{Around, Found};
 use source::Source;
@@ -69,6 +73,8 @@ pub struct Traits {
     pub channel_prefix: &'static str,
     /// Behind the name of a stream in that of its dead letters, where the configuration does not say.
     pub dead_letter_suffix: Option<&'static str>,
+    /// How the channels of rooms, users and broadcasts are named.
+    pub naming: Naming,
 }
 
 impl Default for Traits {
@@ -80,6 +86,7 @@ impl Default for Traits {
             names_type: true,
             channel_prefix: "",
             dead_letter_suffix: None,
+            naming: Naming::Plain,
         }
     }
 }
@@ -91,6 +98,8 @@ enum Body {
     Object { writing: Writing, tree: Tree },
     /// The data and nothing else: JSON, or a text that is no JSON.
     Data,
+    /// A frame of bytes, which says what the tree reads. The writing is that of the metadata.
+    Framed { framing: Framing, writing: Writing, tree: Tree },
 }
 
 /// What a format is made of.
@@ -137,6 +146,20 @@ impl Format {
         self
     }
 
+    /// The same in a frame, in which the places that are written are those of ours.
+    pub(in crate::codec) fn framed(self, framing: Framing) -> Format {
+        let body = match self.body {
+            Body::Object { writing, tree } => Body::Framed { framing, writing, tree },
+            body => body,
+        };
+        Format { body, ..self }
+    }
+
+    /// The same with these names of the fields that a store handles by itself.
+    pub(in crate::codec) fn with_field_names(self, field_names: &'static FieldNames) -> Format {
+        Format { field_names, ..self }
+    }
+
     /// Its name; of a format of a user's own, its JSON.
     pub fn name(&self) -> &str {
         &self.name
@@ -159,6 +182,9 @@ impl Format {
         origin: &Origin,
         event: &NewEvent<'_>,
     ) -> bool {
+        if let Some((framing, field)) = self.entry_frame() {
+            return framed::write_entry(framing, field, &self.ours(origin, event), out, event);
+        }
         let Some(entries) = &self.entries else { return false };
         entries.write(|message| self.write_message(message, origin, event), out, origin, event);
         true
@@ -168,9 +194,12 @@ impl Format {
     pub(in crate::codec) fn read_entry<'a>(
         &self,
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-        id: EntryId,
+        (stream, id): (&str, EntryId),
         shapes: Option<&mut Shapes>,
     ) -> Result<DecodedEntry<'a>, String> {
+        if let (Body::Framed { framing, tree, .. }, Some((_, field))) = (&self.body, self.entry_frame()) {
+            return framed::read_entry(framing, tree, field, fields, (stream, id), shapes);
+        }
         match &self.entries {
             Some(entries) => entries.read(fields, id, shapes),
             None => oxbus::entry::read(fields, id, shapes),
@@ -182,7 +211,8 @@ impl Format {
         &self,
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     ) -> Option<&'a [u8]> {
-        let own = self.entries.as_ref().and_then(Entries::type_field);
+        let framed = self.entry_frame().map(|_| framed::TYPE_FIELD);
+        let own = self.entries.as_ref().and_then(Entries::type_field).or(framed);
         let names = [Some(oxbus::entry::EVENT_TYPE), own].map(|name| name.unwrap_or_default().as_bytes());
         fields.filter(|(name, _)| names.contains(name)).last().map(|(_, value)| value)
     }
@@ -201,10 +231,10 @@ impl Format {
         event: &NewEvent<'_>,
         stored: bool,
     ) -> Result<(), BusError> {
-        if let Body::Object { writing, .. } = &self.body
-            && writing.spreads_data()
-        {
-            check_spread(writing, event.data)?;
+        match &self.body {
+            Body::Object { writing, .. } if writing.spreads_data() => check_spread(writing, event.data)?,
+            Body::Framed { framing, .. } => framing.check(event, &self.ours(origin, event))?,
+            Body::Object { .. } | Body::Data => {}
         }
         match &self.entries {
             Some(entries) if stored => entries.check(origin, event),
@@ -217,6 +247,24 @@ impl Format {
         match &self.body {
             Body::Object { writing, .. } => writing.write(out, origin, event),
             Body::Data => out.extend_from_slice(event.data.as_bytes()),
+            Body::Framed { framing, .. } => framing.write(out, event, &self.ours(origin, event)),
+        }
+    }
+
+    /// What an event has that the frame has no place for, as JSON.
+    fn ours(&self, origin: &Origin, event: &NewEvent<'_>) -> String {
+        let mut json = Vec::with_capacity(256);
+        if let Body::Framed { writing, .. } = &self.body {
+            writing.write(&mut json, origin, event);
+        }
+        String::from_utf8(json).unwrap_or_default()
+    }
+
+    /// The frame of entries, and the field that it is in.
+    fn entry_frame(&self) -> Option<(&Framing, &'static str)> {
+        match &self.body {
+            Body::Framed { framing, .. } => Some((framing, framing.entry_field()?)),
+            Body::Object { .. } | Body::Data => None,
         }
     }
 
@@ -228,6 +276,10 @@ impl Format {
         missing: impl FnOnce() -> Missing,
         shapes: Option<&mut Shapes>,
     ) -> Result<Decoded<'a>, Foreign> {
+        if let Body::Framed { framing, tree, .. } = &self.body {
+            let channel = self.type_from_channel.then_some(on);
+            return framed::read(framing, tree, (message, on), channel, missing, shapes);
+        }
         let text = std::str::from_utf8(message).map_err(|_| Foreign::NotText)?;
         let channel = std::str::from_utf8(on).ok().filter(|on| self.type_from_channel && !on.is_empty());
         let around = Around { event_type: channel };
@@ -248,6 +300,8 @@ impl Format {
                     Err(_) => data_alone(text, &around, missing),
                 }
             }
+            // It was read above.
+            Body::Framed { .. } => Err(Foreign::Malformed),
         }
     }
 }

@@ -44,14 +44,22 @@ impl Rig {
     }
 
     pub(in crate::codec) fn written(&self, event: &NewEvent<'_>) -> String {
+        String::from_utf8(self.bytes(event)).unwrap()
+    }
+
+    pub(in crate::codec) fn bytes(&self, event: &NewEvent<'_>) -> Vec<u8> {
         let mut out = Vec::new();
         self.format.write_message(&mut out, &self.origin, event);
-        String::from_utf8(out).unwrap()
+        out
     }
 
     fn read(&self, on: &str, message: &str) -> Result<(String, bool), Foreign> {
+        self.read_bytes(on, message.as_bytes())
+    }
+
+    pub(in crate::codec) fn read_bytes(&self, on: &str, message: &[u8]) -> Result<(String, bool), Foreign> {
         let missing = || Missing { id: "new".into(), timestamp_ms: 1000 };
-        let read = self.format.read_message(message.as_bytes(), on.as_bytes(), missing, None)?;
+        let read = self.format.read_message(message, on.as_bytes(), missing, None)?;
         if let Some(parts) = &read.parts {
             let json: Value = serde_json::from_str(&read.json).unwrap();
             assert_eq!(parts.id.of(&read.json), json["id"]);
@@ -83,7 +91,7 @@ impl Rig {
     pub(in crate::codec) fn reads_back(&self, event: &NewEvent<'_>) {
         let mut own = Vec::new();
         crate::codec::oxbus::message::write(&mut own, &self.origin, event);
-        let (read, has_parts) = self.read("", &self.written(event)).unwrap();
+        let (read, has_parts) = self.read_bytes("", &self.bytes(event)).unwrap();
         let expected: Value = serde_json::from_slice(&own).unwrap();
         assert_eq!(serde_json::from_str::<Value>(&read).unwrap(), expected);
         assert!(has_parts || event.metadata.is_some() || event.data.contains('\\'));
@@ -120,9 +128,14 @@ impl Rig {
     }
 
     pub(in crate::codec) fn entry(&self, fields: &[(&str, &str)]) -> Result<String, String> {
-        let pairs = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        let pairs: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
+        self.entry_of_bytes(&pairs)
+    }
+
+    pub(in crate::codec) fn entry_of_bytes(&self, fields: &[(&str, &[u8])]) -> Result<String, String> {
+        let pairs = fields.iter().map(|(name, value)| (name.as_bytes(), *value));
         let id = EntryId { ms: 1000, seq: 1 };
-        let read = self.format.read_entry(pairs, id, None)?;
+        let read = self.format.read_entry(pairs, ("orders", id), None)?;
         Ok(read.event.json.into_owned())
     }
 }

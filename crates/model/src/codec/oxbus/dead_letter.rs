@@ -40,10 +40,10 @@ pub fn fields(member: &ConsumerId, letter: &DeadLetterEntry, time_ms: u64) -> Fi
 }
 
 /// Reads a dead letter. What it does not tell is left empty, and its time is that of its id. `event` reads the event of the
-/// fields of the original entry, which has this id.
+/// fields of the original entry, which was in this stream and had this id.
 pub fn read(
     stored: StoredEntry,
-    event: impl FnOnce(&Fields, EntryId) -> Option<Decoded<'static>>,
+    event: impl FnOnce(&Fields, (&str, EntryId)) -> Option<Decoded<'static>>,
 ) -> DeadLetter {
     let prefixed = |name: &[u8]| name.starts_with(PREFIX.as_bytes());
     let (own, fields): (Fields, Fields) = stored.fields.into_iter().partition(|(name, _)| prefixed(name));
@@ -53,10 +53,11 @@ pub fn read(
     };
     let message_id = told(ID);
     let original = EntryId::from_bytes(message_id.as_bytes()).unwrap_or(stored.id);
-    let event = event(&fields, original);
+    let stream = told(STREAM);
+    let event = event(&fields, (&stream, original));
     DeadLetter {
         id: stored.id,
-        stream: told(STREAM),
+        stream,
         group: told(GROUP),
         consumer: told(CONSUMER),
         message_id,

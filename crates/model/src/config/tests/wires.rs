@@ -23,6 +23,12 @@ fn a_format_brings_its_defaults() {
     let c = on_redis(json!({"wire": "spine"}));
     assert_eq!((&*c.channel_prefix, c.pubsub), ("dreamnet:events:", true));
     assert_eq!(on_redis(json!({"wire": "spine", "channelPrefix": ""})).channel_prefix, "");
+    let c = on_redis(json!({"wire": "socket.io"}));
+    assert_eq!((&*c.channel_prefix, c.pubsub), ("socket.io#/", true));
+    assert_eq!(
+        on_redis(json!({"wire": "socket.io", "channelPrefix": "io#/admin"})).channel_prefix,
+        "io#/admin"
+    );
     let c = on_redis(json!({"wire": "eventsource"}));
     assert_eq!((c.pubsub, &*c.dead_letter.suffix), (false, "_dlq"));
     let c = on_redis(json!({"wire": "eventsource", "deadLetter": {"suffix": ":d"}}));
@@ -51,11 +57,15 @@ fn what_a_format_cannot_carry_is_refused() {
         ),
         (
             json!({"wire": "kafka"}),
-            "wire: expected 'oxbus' or 'campaign' or 'photo' or 'platform' or 'spine' or 'eventsource' or 'cloudevents' or 'nestjs' or 'graphql', or a format of your own, got \"kafka\"",
+            "wire: expected 'oxbus' or 'campaign' or 'photo' or 'platform' or 'spine' or 'eventsource' or 'cloudevents' or 'nestjs' or 'graphql' or 'socket.io' or 'faststream', or a format of your own, got \"kafka\"",
         ),
         (
             json!({"wire": "nestjs", "redis": {"cluster": {"nodes": ["a"], "pubsub": "sharded"}}}),
             "wire: only clients of Oxbus hear sharded pub/sub: use 'broadcast'",
+        ),
+        (
+            json!({"wire": "socket.io", "channelPrefix": "app:"}),
+            "channelPrefix: must be the key of the Socket.IO adapter and a namespace, such as \"socket.io#/\", for this wire",
         ),
         (json!({"wire": {"read": []}}), "wire.read: must not be empty"),
         (json!({"wire": 1}), "wire: expected a name or an object, got a number"),

@@ -248,6 +248,7 @@ impl Router {
     /// Whether a subscription needs `server_subscription` only to hear broadcasts, and works without it.
     pub fn is_optional(&self, subscription: u32, server_subscription: &ServerSubscription) -> bool {
         self.is_broadcast(server_subscription)
+            && !self.by_rule.needs(server_subscription.into())
             && self.subscriptions.get(&subscription).is_some_and(|es| {
                 es.iter().all(|e| !e.server_subscriptions().any(|own| own == server_subscription))
             })
@@ -256,6 +257,7 @@ impl Router {
     /// Whether every subscription that `server_subscription` feeds works without it, as with [`Router::is_optional`].
     pub fn is_dispensable(&self, server_subscription: &ServerSubscription) -> bool {
         self.is_broadcast(server_subscription)
+            && !self.by_rule.needs(server_subscription.into())
             && self.feeds(server_subscription.into()).is_none_or(Feeds::is_empty)
     }
 
@@ -270,7 +272,7 @@ impl Router {
     }
 
     fn entry(&self, pattern_text: &str, by_channel: bool) -> Entry {
-        let mut needed = self.channels.live().map(|prefix| ServerSubscription::under(prefix, pattern_text));
+        let mut needed = self.channels.server_subscriptions(pattern_text);
         let first = needed.next().unwrap_or_else(|| ServerSubscription::under("", pattern_text));
         let by_channel = by_channel || Channels::addresses_channels(pattern_text);
         let by_rule = !by_channel && self.by_rule.is_used();

@@ -3,7 +3,7 @@
 use super::Router;
 use super::entry::Entry;
 use super::route::Route;
-use crate::routing::channel::{Audience, Channels};
+use crate::routing::channel::Audience;
 use crate::routing::pattern;
 use crate::routing::server_subscription::{ServerSubscription, ServerSubscriptionRef};
 
@@ -21,7 +21,7 @@ impl Router {
     ) -> bool {
         let Some(feeds) = self.feeds(server_subscription) else { return false };
         let split = self.channels.split(channel);
-        let audience = split.map(|(_, name)| Channels::audience_of(name));
+        let audience = split.map(|(under, name)| self.channels.audience_of(under, name));
         let under = split.map_or(0, |(under, _)| under);
         for (subscription, pattern) in feeds.iter() {
             let Some(entries) = self.subscriptions.get(&subscription) else { continue };
@@ -51,7 +51,7 @@ impl Router {
         routes: &mut Vec<Route>,
     ) -> u64 {
         let split = self.channels.split(channel);
-        let audience = split.map(|(_, name)| Channels::audience_of(name));
+        let audience = split.map(|(under, name)| self.channels.audience_of(under, name));
         let under = split.map_or(0, |(under, _)| under);
         let mut heard = self.route(ServerSubscriptionRef::Channel(channel), channel, routes);
         for name in self.by_pattern.keys().filter(|name| pattern::matches(name, channel)) {
