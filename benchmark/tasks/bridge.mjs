@@ -15,13 +15,14 @@ export async function run({ contestant, params, parent }) {
   // No heartbeat comes while it is measured.
   const io = new Server(http, { transports: ['websocket'], pingInterval: 600_000 });
   io.on('connection', (socket) => socket.on('room', (room) => socket.join(`room:${room}`)));
-  // What goes out is counted where Socket.IO writes it, the same for all.
+  // Events that somebody here gets are counted where Socket.IO writes them, the same for all.
   let sent = 0;
   const { adapter } = io.of('/');
   const { broadcast } = adapter;
-  adapter.broadcast = (...given) => {
-    sent += 1;
-    return broadcast.apply(adapter, given);
+  adapter.broadcast = (packet, options) => {
+    const [room] = options.rooms;
+    if (room === undefined || adapter.rooms.has(room)) sent += 1;
+    return broadcast.call(adapter, packet, options);
   };
   const { attach } = await import(`../contestants/bridge/${contestant}.mjs`);
   await attach(url, io, to, params);
