@@ -36,7 +36,13 @@ describe.each(VERSIONS)('%s', (version) => {
 
   afterAll(() => project.remove());
 
-  for (const program of ['handlers.ts', 'life.ts', 'microservices.ts']) {
+  for (const program of [
+    'handlers.ts',
+    'life.ts',
+    'messages.ts',
+    'microservices.ts',
+    'module.ts',
+  ]) {
     test.each(casesOf(program))('%s', (name) => {
       expect([...outcomes.keys()]).toContain(name);
       expect(outcomes.get(name)).toBeUndefined();
