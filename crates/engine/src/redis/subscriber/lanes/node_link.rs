@@ -3,7 +3,7 @@
 use oxbus_model::routing::router::ServerSubscription;
 
 use super::session::LaneInput;
-use crate::redis::connection::link::Handle;
+use crate::redis::connection::handle::Handle;
 
 /// The link of a node, and what is known of it.
 pub(super) struct NodeLink {
