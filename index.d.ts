@@ -249,6 +249,15 @@ export interface PublishOptions {
    */
   durable?: boolean | undefined;
   /**
+   * The channels that this event is published on, each behind the prefix of its wire, instead of the channel of its type or of
+   * those that the rules of its wire name; 1–64, each of 1–1024 bytes without control characters. Not together with a room, a
+   * user or `broadcast`, not a channel of those, and not in wires whose messages do not say their type (`INVALID_OPTIONS`
+   * before anything is sent). A subscription by type hears those that its patterns match, or that the rules of its
+   * wire subscribe to; another asks for them with `by: 'channel'`. One that hears several gets the event for each, unless
+   * several wires are read; in hybrid mode this client's own get it for the first. In streams nothing changes.
+   */
+  channels?: readonly string[] | undefined;
+  /**
    * How many replicas must have it, 0–100; needs a stream. Fewer within the timeout:
    * `NOT_REPLICATED` with outcome `unknown` and the `messageId`, as the event is stored. Memory mode
    * has no replicas: the option is checked, and the publish resolves without waiting for any.
@@ -384,7 +393,7 @@ export interface PublishResult {
   eventId: string;
   type: string;
   /**
-   * The channel it was published on, prefix included. Where the wire has rules for channels, it is the name that its type would
+   * The channel it was published on, prefix included; of `channels` the first. Where the wire has rules for channels, it is the name that its type would
    * have without them.
    */
   channel: string;

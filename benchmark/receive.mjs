@@ -50,7 +50,13 @@ export const cases = [
 ];
 
 export async function measure(contestant, { payload, handler }, { server, duration, warmUp }) {
-  const flood = startProcess('./flood.mjs', [server.port, payload, aheadOf(payload)]);
+  const flood = startProcess('./flood.mjs', [
+    server.port,
+    payload,
+    aheadOf(payload),
+    '',
+    contestant,
+  ]);
   const child = startContestant();
   try {
     const { port: creditPort } = await flood.next('listening');

@@ -8,7 +8,7 @@ import { ensurePackages, prepare, SetupError, script } from '../scripts/prepare.
 const questions = [
   ...['publish', 'receive', 'shapes', 'latency', 'start', 'memory'],
   ...['consume', 'store', 'past', 'length', 'looks', 'recovery', 'blocked'],
-  ...['rooms', 'request', 'hybrid', 'sse', 'bridge', 'cluster', 'otel'],
+  ...['rooms', 'request', 'hybrid', 'sse', 'bridge', 'cluster', 'otel', 'wires'],
 ];
 /** These need a program that the machine may not have, so they run only when they are asked for. */
 const special = ['overhead', 'instructions'];

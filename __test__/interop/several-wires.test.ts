@@ -213,3 +213,38 @@ test('of formats with one prefix the first reads that can', async () => {
   await eventually(() => ids.length === 2 && bus.getStats().eventsForeign === 1);
   expect(ids.sort()).toEqual(['ours', 'theirs']);
 });
+
+test('the channels of one event stand instead of those of its type, in every wire', async () => {
+  const redis = ioredis();
+  const heard: string[] = [];
+  redis.on('pmessage', (_pattern, on) => heard.push(on));
+  await redis.psubscribe('*');
+  const bus = await client({ wire: both });
+  const result = await bus.publish(status, {}, { channels: ['a', 'b', 'a'], id: 'e1' });
+  expect(result.channel).toBe('a');
+  await eventually(() => heard.length === 4);
+  expect(heard).toEqual(['a', 'b', 'ox:a', 'ox:b']);
+  for (const bad of [[], ['room:a'], ['a\n'], [1]]) {
+    const error = await rejection(bus.publish('x', {}, { channels: bad as string[] }));
+    expect(error).toMatchObject({ code: 'ERR_BUS_INVALID_OPTIONS', outcome: 'not_sent' });
+  }
+});
+
+test.each<[EventBusConfig]>([[{}], [{ mode: 'hybrid' }], [{ mode: 'memory' }]])(
+  'channels of one event: %j',
+  async (config) => {
+    const streams = [{ name: 's', events: ['stored'], realtime: true }];
+    const bus = await client({ ...config, streams });
+    const ids: string[] = [];
+    const add = (event: BusEvent) => void ids.push(event.id);
+    await bus.subscribe('x:*', add, { by: 'channel' });
+    await bus.subscribe('other', add);
+    await bus.publish('other', {}, { channels: ['x:1', 'y'], id: 'live' });
+    await bus.publish('stored', {}, { channels: ['x:1', 'x:2'], id: 'stored' });
+    await bus.publish('other', {}, { id: 'end' });
+    await eventually(() => ids.includes('end') && ids.includes('stored'));
+    const times = config.mode === 'hybrid' ? 1 : 2;
+    expect(ids.filter((id) => id === 'live')).toHaveLength(1);
+    expect(ids.filter((id) => id === 'stored')).toHaveLength(times);
+  },
+);

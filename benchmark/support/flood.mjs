@@ -3,20 +3,27 @@
 // ahead fits into every bounded queue, so nothing has a reason to be dropped. With a number of events
 // it stops behind them.
 //
-//   node flood.mjs <port> <payload> <window> [events]
+//   node flood.mjs <port> <payload> <window> [events [contestant]]
+//
+// A contestant with another wire than that of Oxbus gets its events in it.
 
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { CHANNEL } from './channel.mjs';
 import { CREDIT, eventTexts, hasFreshKeys } from './events.mjs';
 import { freshKeys } from './rare-shapes.mjs';
+import { written } from './wires.mjs';
 
 const BURST = 64;
 
 const [port, payload, window] = [Number(process.argv[2]), process.argv[3], Number(process.argv[4])];
-const most = Number(process.argv[5] ?? Number.POSITIVE_INFINITY);
+const most = Number(process.argv[5] || Number.POSITIVE_INFINITY);
+const inWire = written[process.argv[6]];
 
-const commands = eventTexts(payload).map((text) => {
+const texts = eventTexts(payload);
+const commands = (
+  inWire === undefined ? texts : texts.map((text) => JSON.stringify(inWire(JSON.parse(text))))
+).map((text) => {
   const bytes = Buffer.byteLength(text);
   return `*3\r\n$7\r\nPUBLISH\r\n$${CHANNEL.length}\r\n${CHANNEL}\r\n$${bytes}\r\n${text}\r\n`;
 });

@@ -53,7 +53,7 @@ export function parsePublishOptions(
     json: jsonOf(given, OPTIONS, 'options'),
     id: given.id as string | undefined,
     timestamp: given.timestamp as string | undefined,
-    channel: to === undefined ? undefined : channelOf(to),
+    channel: to === undefined ? firstOf(given.channels) : channelOf(to),
     deduplicate: given.deduplicate !== undefined && given.deduplicate !== false,
     timeout: given.timeout as number | undefined,
     signal,
@@ -181,6 +181,11 @@ function withBaggage(metadata: unknown, baggage: string): unknown {
 function channelOf(to: Recipients): string {
   if (to === 'broadcast') return to;
   return 'room' in to ? `room:${to.room}` : `user:${to.user}`;
+}
+
+/** The first of the channels that the engine has accepted. */
+function firstOf(channels: unknown): string | undefined {
+  return Array.isArray(channels) ? (channels[0] as string) : undefined;
 }
 
 function readSignal(value: unknown): AbortSignal | undefined {

@@ -277,7 +277,7 @@ impl<'a> Filling<'a> {
         for it in recovered {
             seen.recover(it, late);
         }
-        if shared.config.wires.rules().is_some() {
+        if shared.config.wires.have_rules() {
             shared.twins().keep_first(&id, &mut batch.routes, before, shared.clock.now_ms());
         }
         let whole = !(late && seen.is_full());

@@ -10,6 +10,7 @@ use oxbus_model::stream_store::{EntryId, Fields, Request, Response, Streams};
 use oxbus_model::{BusError, ErrorKind};
 
 use crate::memory::readers::{EndedRead, GroupReads, Reads};
+use crate::publish::messages::Messages;
 use crate::runtime::clock::{VirtualTime, wall_ms};
 use crate::transport::context::TransportContext;
 
@@ -64,8 +65,8 @@ pub(super) struct NewEntry<'a> {
     pub(super) cap: u64,
     /// The id of the event, where it must be stored once only within so many milliseconds.
     pub(super) once: Option<(&'a str, u64)>,
-    /// The channel and the message, where it is to be published live as well.
-    pub(super) live: Option<(&'a [u8], &'a [u8])>,
+    /// What is published, where it is to be published live as well.
+    pub(super) live: Option<&'a Messages>,
 }
 
 /// What became of a [`NewEntry`].
@@ -301,7 +302,10 @@ impl State {
         if duplicate {
             return (Appended { id, duplicate, receivers: 0 }, Vec::new());
         }
-        let receivers = live.map_or(0, |(channel, payload)| self.publish(channel, payload));
+        let receivers = live.map_or(0, |messages| {
+            let (_, payload) = messages.first();
+            messages.channels().map(|channel| self.publish(channel.as_bytes(), payload)).sum()
+        });
         (Appended { id, duplicate, receivers }, self.wake(Some(stream), now_ms))
     }
 

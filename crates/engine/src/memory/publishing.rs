@@ -88,8 +88,8 @@ impl Publishing {
                 }
                 None => {
                     keep(broker, kept, &event, &mut report.recent);
-                    let (channel, payload) = event.messages.first();
-                    broker.publish(channel.as_bytes(), payload)
+                    let (_, payload) = event.messages.first();
+                    event.messages.channels().map(|channel| broker.publish(channel.as_bytes(), payload)).sum()
                 }
             };
             report.count(event.stream, event.type_number);
@@ -103,13 +103,12 @@ impl Publishing {
 }
 
 fn new_entry<'a>(stream: &'a str, cap: u64, event: &'a Encoded<'_>) -> NewEntry<'a> {
-    let (channel, payload) = event.messages.first();
     NewEntry {
         stream,
         fields: fields(event),
         cap,
         once: event.options.deduplicate.map(|window| (event.event_id(), window)),
-        live: event.live.then_some((channel.as_bytes(), payload)),
+        live: event.live.then_some(event.messages),
     }
 }
 

@@ -20,6 +20,7 @@ use crate::memory::store::MemoryStore;
 use crate::runtime::clock::Clock;
 use crate::state::ClientState;
 use crate::transport::context::TransportContext;
+use crate::publish::messages::Messages;
 use crate::transport::store::Store;
 
 struct Deaf;
@@ -237,9 +238,10 @@ fn an_event_is_stored_and_published_in_one_step() {
     let rig = Rig::new();
     let client = rig.client(0);
     assert!(rig.broker.subscribe(client, &ServerSubscription::Channel(b"a".as_slice().into())));
+    let messages = Messages::of("a", b"{}");
     let event = || NewEntry {
         once: Some(("event", 100)),
-        live: Some((b"a".as_slice(), b"{}".as_slice())),
+        live: Some(&messages),
         ..entry("s", "1")
     };
     let id = EntryId { ms: 1000, seq: 0 };

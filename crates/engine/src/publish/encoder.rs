@@ -188,7 +188,7 @@ impl Encoder {
         if place.is_some() {
             self.codec.check(&self.origin, &event, true)?;
         }
-        self.messages.write(&self.origin, &event, &options.audience, self.max_event_bytes)?;
+        self.messages.write(&self.origin, &event, options, self.max_event_bytes)?;
         if let Some(ids) = &self.own_ids {
             ids.lock().unwrap_or_else(PoisonError::into_inner).insert(event_id, self.clock.now_ms());
         }

@@ -3,7 +3,7 @@
 use oxbus_model::codec::Codec;
 use oxbus_model::codec::new_event::{NewEvent, Origin};
 use oxbus_model::codec::wires::{Wire, Wires};
-use oxbus_model::options::publish::Recipients;
+use oxbus_model::options::publish::{PublishOptions, Recipients};
 use oxbus_model::routing::channel::{BROADCAST, ROOM, USER};
 use oxbus_model::{BusError, ErrorKind};
 
@@ -43,6 +43,13 @@ impl Messages {
         }
     }
 
+    /// One message.
+    #[cfg(test)]
+    pub(crate) fn of(channel: &str, payload: &[u8]) -> Messages {
+        let wires = Wires::one(Codec::Oxbus, "");
+        Messages { channel: channel.into(), payload: payload.into(), ..Messages::new(&wires) }
+    }
+
     /// Writes the messages of an event.
     ///
     /// # Errors
@@ -52,20 +59,21 @@ impl Messages {
         &mut self,
         origin: &Origin,
         event: &NewEvent<'_>,
-        to: &Recipients,
+        options: &PublishOptions,
         limit: usize,
     ) -> Result<(), BusError> {
+        let to = &options.audience;
         let Messages { wires, channel, payload, first, name } = self;
         channel.clear();
         payload.clear();
-        if let [Wire { codec, prefix }] = &**wires {
+        if let [wire @ Wire { codec, prefix }] = &**wires {
             codec.check(origin, event, false)?;
             codec.write_message(payload, origin, event);
             check_size(payload.len(), limit)?;
-            let Some(rules) = codec.channels().filter(|_| *to == Recipients::Subscribers) else {
+            if options.channels.is_none() && (codec.channels().is_none() || *to != Recipients::Subscribers) {
                 channel.push_str(prefix);
                 return write_name(channel, codec, event, to);
-            };
+            }
             let mut count = 0;
             let mut add = |one: &str| {
                 if count == 0 {
@@ -81,15 +89,15 @@ impl Messages {
                 }
                 count += 1;
             };
-            rules.write(&mut add, prefix, origin, event)?;
+            give_channels(&mut add, name, wire, origin, event, options)?;
             first.1 = payload.len();
             return Ok(());
         }
         channel.push(SEVERAL);
-        for (index, Wire { codec, prefix }) in wires.iter().enumerate() {
-            codec.check(origin, event, false)?;
+        for (index, wire) in wires.iter().enumerate() {
+            wire.codec.check(origin, event, false)?;
             let from = payload.len();
-            codec.write_message(payload, origin, event);
+            wire.codec.write_message(payload, origin, event);
             let length = payload.len() - from;
             check_size(length, limit)?;
             let mut taken = None;
@@ -104,15 +112,7 @@ impl Messages {
                 }
                 channel.push_str(&format!("{} {from} {length} {one}", one.len()));
             };
-            match codec.channels().filter(|_| *to == Recipients::Subscribers) {
-                Some(rules) => rules.write(&mut add, prefix, origin, event)?,
-                None => {
-                    name.clear();
-                    name.push_str(prefix);
-                    write_name(name, codec, event, to)?;
-                    add(name);
-                }
-            }
+            give_channels(&mut add, name, wire, origin, event, options)?;
             if let Some(channel) = taken {
                 let message = format!("its channel {channel:?} would be one of another wire of this client");
                 return Err(BusError::at(ErrorKind::InvalidData, "type", message));
@@ -131,6 +131,12 @@ impl Messages {
         self.channel.starts_with([SEPARATOR, SEVERAL])
     }
 
+    /// With one wire: the channels, on each of which the first message is published.
+    pub(crate) fn channels(&self) -> impl Iterator<Item = &str> {
+        let several = self.channel.strip_prefix(SEPARATOR);
+        several.unwrap_or(&self.channel).split(move |c| several.is_some() && c == SEPARATOR)
+    }
+
     /// The first channel, and its message.
     pub(crate) fn first(&self) -> (&str, &[u8]) {
         if self.are_several() {
@@ -146,6 +152,39 @@ impl Messages {
 fn is_of_another(wires: &[Wire], own: usize, channel: &str) -> bool {
     let length = wires.get(own).map_or(0, |wire| wire.prefix.len());
     wires.iter().any(|wire| wire.prefix.len() > length && channel.starts_with(&*wire.prefix))
+}
+
+/// Gives the channels of an event in a wire to `add`; `name` is a buffer.
+fn give_channels(
+    add: &mut impl FnMut(&str),
+    name: &mut String,
+    Wire { codec, prefix }: &Wire,
+    origin: &Origin,
+    event: &NewEvent<'_>,
+    options: &PublishOptions,
+) -> Result<(), BusError> {
+    let to = &options.audience;
+    match (&options.channels, codec.channels()) {
+        (Some(_), _) if !codec.traits().names_type => {
+            let message = "messages of this wire do not say their type: only the channel of the type does";
+            return Err(BusError::at(ErrorKind::InvalidOptions, "channels", message));
+        }
+        (Some(channels), _) => {
+            for one in channels {
+                name.clear();
+                name.extend([&**prefix, one]);
+                add(name);
+            }
+        }
+        (None, Some(rules)) if *to == Recipients::Subscribers => rules.write(add, prefix, origin, event)?,
+        (None, _) => {
+            name.clear();
+            name.push_str(prefix);
+            write_name(name, codec, event, to)?;
+            add(name);
+        }
+    }
+    Ok(())
 }
 
 /// Appends the name of the channel of an event without the prefix.

@@ -6,10 +6,11 @@
 //!
 //! # Layout
 //!
-//! - this file: [`Codec`]; `oxbus`: our own format; `mapped`: formats that are data, and those of users; `campaign`, `photo`,
-//!   `platform`, `spine`, `eventsource`, `cloudevents`, `nestjs`, `graphql`, `socket_io`, `faststream`: the formats of others;
-//!   `framing`: those of them that are no JSON; [`field_names`]: the names that the scripts of a store are given
-//! - [`wires`]: the formats of a client, each with its channels; [`several`]: what is kept, where a client has several formats
+//! - this file: [`Codec`], and [`Several`] of them for what is kept; `oxbus`: our own format; `mapped`: formats that are data, and
+//!   those of users; `campaign`, `photo`, `platform`, `spine`, `eventsource`, `cloudevents`, `nestjs`, `graphql`, `socket_io`,
+//!   `faststream`: the formats of others; `framing`: those of them that are no JSON; [`field_names`]: the names that the scripts of
+//!   a store are given
+//! - [`wires`]: the formats of a client, each with its channels
 //! - [`new_event`]: an event that is written; [`decoded`]: an event that was read; [`parts`]: where its parts stand;
 //!   [`dead_letter`]: a dead letter that was read
 //! - [`event_json`]: questions about an event that was read, whatever its format was
@@ -35,7 +36,6 @@ mod oxbus;
 pub mod parts;
 mod photo;
 mod platform;
-mod several;
 mod socket_io;
 mod spine;
 pub mod wires;
@@ -53,7 +53,6 @@ pub use mapped::channels::ChannelRules;
 pub use mapped::{Format, Traits};
 use new_event::{NewEvent, Origin};
 use outline::Shapes;
-pub use several::Several;
 
 /// The wire format of a client. It is chosen once, by the configuration.
 ///
@@ -272,5 +271,89 @@ impl Codec {
             Codec::Mapped(format) => format.field_names(),
             Codec::Several(several) => several.first().field_names(),
         }
+    }
+}
+
+/// Several formats, two at least, for what is kept on the server: entries, and events by their id. What is written is in the first.
+#[derive(Debug)]
+pub struct Several {
+    name: Box<str>,
+    first: Codec,
+    others: Box<[Codec]>,
+}
+
+impl Several {
+    /// The codec of what is written in the format `first` and read in it and in `others`.
+    pub(super) fn codec(first: Codec, others: impl Iterator<Item = Codec>) -> Codec {
+        let mut all: Vec<Codec> = Vec::new();
+        others.for_each(|codec| {
+            if codec != first && !all.contains(&codec) {
+                all.push(codec);
+            }
+        });
+        if all.is_empty() {
+            return first;
+        }
+        let names: Vec<&str> = std::iter::once(&first).chain(&all).map(Codec::name).collect();
+        Codec::Several(Arc::new(Several { name: names.join(" and ").into(), first, others: all.into() }))
+    }
+
+    /// The names of all, for errors.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The format that is written.
+    pub(super) fn first(&self) -> &Codec {
+        &self.first
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Codec> {
+        std::iter::once(&self.first).chain(&self.others)
+    }
+
+    /// Reads a message in the first format that can.
+    pub(super) fn read_message<'a>(
+        &self,
+        message: &'a [u8],
+        on: &[u8],
+        missing: &mut dyn FnMut() -> Missing,
+        mut shapes: Option<&mut Shapes>,
+    ) -> Result<Decoded<'a>, Foreign> {
+        let mut refused = None;
+        for codec in self.all() {
+            match codec.read_message(message, on, &mut *missing, shapes.as_deref_mut()) {
+                Ok(decoded) => return Ok(decoded),
+                Err(reason) => refused = refused.or(Some(reason)),
+            }
+        }
+        Err(refused.unwrap_or(Foreign::NoType))
+    }
+
+    /// Reads an entry in the first format that can.
+    pub(super) fn read_entry<'a>(
+        &self,
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        of: (&str, EntryId),
+        mut shapes: Option<&mut Shapes>,
+    ) -> Result<DecodedEntry<'a>, String> {
+        let fields: Vec<(&[u8], &[u8])> = fields.collect();
+        let mut refused = None;
+        for codec in self.all() {
+            match codec.read_entry(fields.iter().copied(), of, shapes.as_deref_mut()) {
+                Ok(entry) => return Ok(entry),
+                Err(reason) => refused = refused.or(Some(reason)),
+            }
+        }
+        Err(refused.unwrap_or_default())
+    }
+
+    /// The type in an entry, as the first format says that finds one.
+    pub(super) fn entry_type<'a>(
+        &self,
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    ) -> Option<&'a [u8]> {
+        let fields: Vec<(&[u8], &[u8])> = fields.collect();
+        self.all().find_map(|codec| codec.entry_type(fields.iter().copied()))
     }
 }

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::several::Several;
-use super::{ChannelRules, Codec};
+use super::{Codec, Several};
 
 /// A format, and where its messages are.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,10 +67,8 @@ impl Wires {
         self.write.iter().any(|wire| wire.codec.traits().live)
     }
 
-    /// For subscriptions by type: the prefix and the rules of each wire that is read, unless there is only one, without rules.
-    pub fn rules(&self) -> Option<Arc<[(Arc<str>, Option<Arc<ChannelRules>>)]>> {
-        let has_rules = |wire: &Wire| wire.codec.channels().is_some();
-        let rules = || self.read.iter().map(|wire| (wire.prefix.clone(), wire.codec.channels().cloned()));
-        (self.read.len() > 1 || self.read.iter().any(has_rules)).then(|| rules().collect())
+    /// Whether more than the types of events says on which channels they come: there are several wires, or one has rules.
+    pub fn have_rules(&self) -> bool {
+        self.read.len() > 1 || self.read.iter().any(|wire| wire.codec.channels().is_some())
     }
 }

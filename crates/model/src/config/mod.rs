@@ -63,12 +63,10 @@ use log_level::read_log_level;
 use mode::{Server, read_mode, resolve_mode};
 use retry::read_retry;
 use streams::{read_dead_letter, read_persistence, read_streams};
-use wire::{read_wire, settle};
+use wire::{channel_prefix, read_wire, settle};
 
 /// The service name when neither the configuration, the environment nor a package has one.
 const DEFAULT_SERVICE_NAME: &str = "oxbus";
-/// The longest channel prefix, in bytes.
-const MAX_PREFIX_BYTES: usize = 256;
 /// The longest message that a Redis server takes, by default.
 const MAX_EVENT_BYTES: u32 = 512 << 20;
 
@@ -316,19 +314,6 @@ fn service_name(r: &mut Reader, env: &Environment) -> Result<String, BusError> {
     // The package's name was not written for Oxbus, so a strange one is no error of the user's.
     let package = env.package.as_ref().filter(|name| check_identifier("package", name, r.kind()).is_ok());
     Ok(package.map_or(DEFAULT_SERVICE_NAME, String::as_str).to_owned())
-}
-
-/// Reads a prefix of channels.
-fn channel_prefix(r: &mut Reader) -> Result<Option<String>, BusError> {
-    let Some(prefix) = r.string("channelPrefix")? else { return Ok(None) };
-    if prefix.len() > MAX_PREFIX_BYTES {
-        let message = format!("has at most {MAX_PREFIX_BYTES} bytes, not {}", prefix.len());
-        return Err(r.error("channelPrefix", message));
-    }
-    if prefix.chars().any(char::is_control) {
-        return Err(r.error("channelPrefix", "must not hold control characters"));
-    }
-    Ok(Some(prefix))
 }
 
 fn read_limits(r: &mut Reader) -> Result<Limits, BusError> {

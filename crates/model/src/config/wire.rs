@@ -14,6 +14,9 @@ use crate::{BusError, ErrorKind};
 /// The most formats that are read, or written.
 const MAX_WIRES: usize = 8;
 
+/// The longest channel prefix, in bytes.
+const MAX_PREFIX_BYTES: usize = 256;
+
 /// A format as it was given.
 pub(super) struct Given {
     codec: Codec,
@@ -80,7 +83,7 @@ fn list(r: &mut Reader, key: &str) -> Result<Vec<Given>, BusError> {
             let mut r = Reader::of(kind, path.clone(), fields);
             let value = r.take("format").unwrap_or_default();
             let codec = format(kind, &r.path_of("format"), value)?;
-            let prefix = super::channel_prefix(&mut r)?;
+            let prefix = channel_prefix(&mut r)?;
             r.finish()?;
             Ok(Given { codec, prefix, path })
         }
@@ -175,6 +178,19 @@ fn check_written(given: &[Given], wires: &[Wire]) -> Result<(), BusError> {
         }
     }
     Ok(())
+}
+
+/// Reads a prefix of channels.
+pub(super) fn channel_prefix(r: &mut Reader) -> Result<Option<String>, BusError> {
+    let Some(prefix) = r.string("channelPrefix")? else { return Ok(None) };
+    if prefix.len() > MAX_PREFIX_BYTES {
+        let message = format!("has at most {MAX_PREFIX_BYTES} bytes, not {}", prefix.len());
+        return Err(r.error("channelPrefix", message));
+    }
+    if prefix.chars().any(char::is_control) {
+        return Err(r.error("channelPrefix", "must not hold control characters"));
+    }
+    Ok(Some(prefix))
 }
 
 /// Refuses what a format cannot carry. In memory mode nobody else reads, and the format is that of Oxbus.

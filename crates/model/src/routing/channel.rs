@@ -130,10 +130,8 @@ impl Channels {
                 if prefix.is_empty() { Some(channel) } else { channel.strip_prefix(prefix.as_bytes()) };
             return name.map(|name| (0, name));
         }
-        let under = |(index, (prefix, _)): (usize, &(Box<str>, Naming))| {
-            Some((index, channel.strip_prefix(prefix.as_bytes())?))
-        };
-        self.live.iter().enumerate().filter_map(under).min_by_key(|(_, name)| name.len())
+        let under = |(index, prefix): (usize, &str)| Some((index, channel.strip_prefix(prefix.as_bytes())?));
+        self.live().enumerate().filter_map(under).min_by_key(|(_, name)| name.len())
     }
 
     /// The name of `channel` without the prefix; `None` for a channel of another bus.

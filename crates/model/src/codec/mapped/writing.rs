@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::source::{OF_METADATA, Slot, Source};
 use super::tree::Tree;
-use crate::codec::json::{Scanner, escaped, plain_length, quoted};
+use crate::codec::json::{Refused, Scanner, escaped, plain_length, quoted};
 use crate::codec::new_event::{Metadata, NewEvent, Origin};
 use crate::time;
 
@@ -289,7 +289,7 @@ fn put_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// The value at a path of a JSON object, as it is written.
+/// The value at a path of a JSON object, as it is written. Of members with one name, the first: what is behind it is not read.
 pub(super) fn at<'a>(json: &'a str, steps: &[Box<str>]) -> Option<&'a str> {
     steps.iter().try_fold(json, |json, step| {
         let mut found = None;
@@ -298,9 +298,13 @@ pub(super) fn at<'a>(json: &'a str, steps: &[Box<str>]) -> Option<&'a str> {
             let value = scanner.value()?;
             if *name.lossy() == **step {
                 found = Some(value);
+                return Err(Refused);
             }
             Ok(())
         });
-        read.ok().and(found)
+        match read {
+            // Refused where it was found, too.
+            Ok(()) | Err(Refused) => found,
+        }
     })
 }

@@ -22,6 +22,7 @@ pub(super) enum Field {
     Metadata,
     Timeout,
     Audience,
+    Channels,
     Stream,
     LocalOnly,
     RedisOnly,
@@ -32,7 +33,7 @@ pub(super) enum Field {
 }
 
 /// The names that a caller may give.
-pub(super) const NAMES: [&str; 18] = [
+pub(super) const NAMES: [&str; 19] = [
     "id",
     "timestamp",
     "source",
@@ -45,6 +46,7 @@ pub(super) const NAMES: [&str; 18] = [
     "key",
     "metadata",
     "timeout",
+    "channels",
     "stream",
     "localOnly",
     "redisOnly",

@@ -19,7 +19,9 @@ use crate::error::BusError;
 use crate::options::unknown_key;
 use fields::{Field, Fields, NAMES};
 use recipients::audience;
-use values::{KIND, deduplicate, describe, flag, identifier, metadata, replicas, stream, timeout, timestamp};
+use values::{
+    KIND, channels, deduplicate, describe, flag, identifier, metadata, replicas, stream, timeout, timestamp,
+};
 
 pub use recipients::{MAX_EXCEPT, Recipients};
 
@@ -63,6 +65,8 @@ pub struct PublishOptions {
     pub redis_only: bool,
     /// The milliseconds for the whole call. 1–3 600 000; default: the command timeout.
     pub timeout: Option<u64>,
+    /// The channels to publish on, instead of those of its type, each once and without a prefix: 1–64, each of 1–1024 bytes.
+    pub channels: Option<Vec<String>>,
     /// Whom the event is for (`audience`, set by the client itself).
     pub audience: Recipients,
     /// Whether nobody waits for the result, which may come with what the host takes later: unless the event was not published,
@@ -109,6 +113,11 @@ impl PublishOptions {
         }
         if options.durable == Some(true) && options.stream == StoreIn::Nothing {
             return Err(BusError::at(KIND, "durable", "not together with stream: false"));
+        }
+        if options.channels.is_some() && options.audience != Recipients::Subscribers {
+            let message =
+                "are for events of a type: those of rooms, users and broadcasts have a channel of their own";
+            return Err(BusError::at(KIND, "channels", message));
         }
         options.check_sides()?;
         if let Recipients::Room { except, .. } = &options.audience
@@ -160,6 +169,7 @@ impl PublishOptions {
             Field::Metadata => self.metadata = Some(metadata(raw)?),
             Field::Timeout => self.timeout = Some(timeout(raw)?),
             Field::Audience => (self.audience, self.quiet) = audience(raw)?,
+            Field::Channels => self.channels = Some(channels(raw)?),
             Field::Stream if raw == "false" => self.stream = StoreIn::Nothing,
             Field::Stream => self.stream = StoreIn::Named(stream(raw)?),
             Field::LocalOnly => self.local_only = flag("localOnly", raw)?,

@@ -21,6 +21,7 @@ fn every_option_is_read() {
     });
     let some = |text: &str| Some(text.to_owned());
     let expected = PublishOptions {
+        channels: None,
         id: some("i\"é"),
         timestamp: some("1970-01-01T00:00:00.005Z"),
         source: some("s"),
@@ -155,5 +156,30 @@ proptest! {
     fn every_time_of_four_digit_years_has_24_characters(ms in TIMES) {
         let options = PublishOptions::parse(&format!("{{\"timestamp\":{ms}}}")).unwrap();
         prop_assert_eq!(options.timestamp.map(|t| t.len()), Some(24));
+    }
+}
+
+#[test]
+fn channels_are_names_each_once() {
+    let of = |json: &str| PublishOptions::parse(json);
+    assert_eq!(of(r#"{"channels":["a","b:1","a"]}"#).unwrap().channels.unwrap(), ["a", "b:1"]);
+    let many = format!(r#"{{"channels":[{}]}}"#, vec!["\"a\""; 65].join(","));
+    for (json, path) in [
+        (r#"{"channels":"a"}"#, "channels"),
+        (r#"{"channels":[]}"#, "channels"),
+        (&*many, "channels"),
+        (r#"{"channels":["a",1]}"#, "channels[1]"),
+        (r#"{"channels":[""]}"#, "channels[0]"),
+        (r#"{"channels":["a\u0000"]}"#, "channels[0]"),
+        (r#"{"channels":["room:a"]}"#, "channels[0]"),
+        (r#"{"channels":["broadcast"]}"#, "channels[0]"),
+        (r#"{"channels":["a"],"audience":{"user":"u"}}"#, "channels"),
+    ] {
+        let error = of(json).unwrap_err();
+        assert_eq!(
+            (error.kind, error.path.as_deref()),
+            (crate::ErrorKind::InvalidOptions, Some(path)),
+            "{json}"
+        );
     }
 }

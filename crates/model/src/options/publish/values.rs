@@ -1,10 +1,12 @@
 //! From the text of a member to its value. An error names the member.
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::error::{BusError, ErrorKind};
-use crate::options::names::check_identifier;
+use crate::options::names::{check_identifier, check_name};
 use crate::options::reader::Reader;
+use crate::routing::channel::Channels;
 use crate::time;
 
 /// The kind of every error.
@@ -17,6 +19,8 @@ const DEDUPLICATION: u64 = 120_000;
 const MAX_DEDUPLICATION: u64 = 31_536_000_000;
 /// The most replicas that can be asked for.
 const MAX_REPLICAS: u32 = 100;
+/// The most channels of one event.
+const MAX_CHANNELS: usize = 64;
 /// The times whose ISO form has a year of four digits, in milliseconds since the Unix epoch.
 pub(super) const TIMES: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
 /// The members of an event's metadata that Oxbus writes.
@@ -95,6 +99,35 @@ pub(super) fn stream(raw: &str) -> Result<String, BusError> {
     let name = text("stream", raw, "the name of a stream or false")?;
     check_identifier("stream", &name, KIND)?;
     Ok(name)
+}
+
+pub(super) fn channels(raw: &str) -> Result<Vec<String>, BusError> {
+    const NAME: &str = "channels";
+    if !raw.starts_with('[') {
+        return Err(mismatch(NAME, "an array of strings", raw));
+    }
+    let names: Vec<&RawValue> =
+        serde_json::from_str(raw).map_err(|_| BusError::at(KIND, NAME, "is no array"))?;
+    if !(1..=MAX_CHANNELS).contains(&names.len()) {
+        let message = format!("has 1 to {MAX_CHANNELS} channels, not {}", names.len());
+        return Err(BusError::at(KIND, NAME, message));
+    }
+    let mut channels = Vec::with_capacity(names.len());
+    for (index, raw) in names.into_iter().enumerate() {
+        let path = format!("{NAME}[{index}]");
+        let name = text(&path, raw.get(), "a string")?;
+        check_name(&path, &name)?;
+        if name.chars().any(char::is_control) {
+            return Err(BusError::at(KIND, path, "must not hold control characters"));
+        }
+        if Channels::addresses_channels(&name) {
+            return Err(BusError::at(KIND, path, "is the channel of a room, a user or broadcasts"));
+        }
+        if !channels.contains(&name) {
+            channels.push(name);
+        }
+    }
+    Ok(channels)
 }
 
 pub(super) fn deduplicate(raw: &str) -> Result<Option<u64>, BusError> {

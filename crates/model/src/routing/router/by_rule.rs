@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap as HashMap;
 
 use super::route::Route;
 use crate::codec::ChannelRules;
+use crate::codec::wires::{Wire, Wires};
 use crate::routing::channel::Channels;
 use crate::routing::pattern;
 use crate::routing::server_subscription::{ServerSubscription, ServerSubscriptionRef};
@@ -52,17 +53,15 @@ struct Ruled {
 }
 
 impl ByRule {
-    pub(super) fn new(
-        wires: Option<Arc<[(Arc<str>, Option<Arc<ChannelRules>>)]>>,
-        channels: &Channels,
-    ) -> ByRule {
+    pub(super) fn new(wires: &Wires, channels: &Channels) -> ByRule {
         let under = |prefix: &str| channels.live().position(|live| live == prefix).unwrap_or_default();
-        let rules = |(prefix, rules): &(Arc<str>, Option<Arc<ChannelRules>>)| Rules {
-            under: under(prefix),
-            prefix: prefix.clone(),
-            rules: rules.clone(),
+        let rules = |wire: &Wire| Rules {
+            under: under(&wire.prefix),
+            prefix: wire.prefix.clone(),
+            rules: wire.codec.channels().cloned(),
         };
-        ByRule { wires: wires.map(|wires| wires.iter().map(rules).collect()), ..ByRule::default() }
+        let wires = wires.have_rules().then(|| wires.read.iter().map(rules).collect());
+        ByRule { wires, ..ByRule::default() }
     }
 
     /// Whether there are rules.

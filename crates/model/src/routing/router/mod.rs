@@ -61,7 +61,7 @@ pub struct Router {
 impl Router {
     /// An empty table for a bus with these wires.
     pub fn with_wires(channels: Channels, wires: &Wires) -> Self {
-        Router { by_rule: ByRule::new(wires.rules(), &channels), ..Router::new(channels) }
+        Router { by_rule: ByRule::new(wires, &channels), ..Router::new(channels) }
     }
 
     /// An empty table for a bus with these channels.

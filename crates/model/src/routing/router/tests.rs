@@ -291,3 +291,26 @@ fn by_rules_a_message_goes_to_each_subscription_of_its_type_once_per_channel() {
     assert_eq!(deliver_locally(&r, "p:a:7", "a.x"), [(1, 0), (2, 0), (5, 0), (6, 0)]);
     assert_eq!(deliver_locally(&r, "p:room:1", "a.y"), [(4, 0), (5, 1)]);
 }
+
+#[test]
+fn with_several_wires_a_channel_is_of_one_of_them() {
+    let wire = r#"{"redis":"redis://h","wire":{"read":["photo",{"format":"oxbus","channelPrefix":"ox:"}],"write":["photo"]}}"#;
+    let config = crate::config::Config::resolve(wire, &crate::config::Environment::default()).unwrap();
+    let mut r = Router::with_wires(Channels::under("", ["", "ox:"].into_iter()), &config.wires);
+    let both = |name: &str| [channel(name), channel(&format!("ox:{name}"))];
+    assert_eq!(add(&mut r, 1, &["a"]), [both("a"), both("broadcast")].concat());
+    assert_eq!(add(&mut r, 2, &["*"]), [vec![glob("*"), glob("ox:*")], both("broadcast").to_vec()].concat());
+    r.add(3, &["*".into()], true);
+    assert_eq!(r.join("room:1", &"m".into()).0, both("room:1"));
+    for on in ["a", "ox:a"] {
+        assert_eq!(deliver(&r, on, "a"), [(1, 0), (2, 0), (3, 0)], "{on}: once, though two patterns match it");
+    }
+    assert_eq!(deliver(&r, "ox:room:1", "a"), [(1, 0), (2, 0), (3, 0)]);
+    assert_eq!(deliver(&r, "ox:broadcast", "b"), [(2, 0), (3, 0)]);
+    assert_eq!(r.members("room:1").len(), 1);
+    assert_eq!(r.leave("room:1", None), (1, both("room:1").to_vec()));
+    assert_eq!(r.remove(1), both("a"));
+    r.remove(2);
+    r.remove(3);
+    assert!(r.by_channel.is_empty() && r.by_pattern.is_empty());
+}
