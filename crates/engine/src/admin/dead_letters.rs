@@ -17,7 +17,7 @@ use crate::admin::merged_range::{MergedRange, bytes_of};
 use crate::admin::question::questions;
 use crate::admin::told_events::ToldEvents;
 use crate::host::Answer;
-use crate::runtime::joined::join_bounded;
+use crate::runtime::joined::{join_all, join_bounded};
 use crate::transport::store::unexpected;
 
 questions! {
@@ -32,6 +32,9 @@ questions! {
 
 /// The most dead letters that are asked for at once when all of them are gone through.
 const CHUNK: usize = 100;
+
+/// The most of one stream that are moved at the same time: each takes a round trip, and the scripts of 64 take less than one.
+const MOVED_AT_ONCE: usize = 64;
 
 /// Names a dead letter: its stream of dead letters and its id.
 struct DeadLetterId {
@@ -281,28 +284,61 @@ struct Replaying {
     replayed: AtomicU64,
 }
 
+/// The dead letters of one stream that are gone through.
+struct Letters {
+    name: Arc<str>,
+    range: MergedRange,
+    groups: Groups,
+}
+
 impl Replaying {
-    /// Moves those of one stream back that are there now.
+    /// Moves those of one stream back that are there now, in their order.
     async fn replay(&self, context: &Context, dead_letters: &Arc<str>) -> Result<(), BusError> {
         // One that fails again comes behind these.
         let Some(last) = context.describe(dead_letters).await?.and_then(|facts| facts.last) else {
             return Ok(());
         };
-        let (range, mut groups) = ((EntryId::MIN, last), Groups::default());
-        let mut range = MergedRange::new(context.store.clone(), [dead_letters.clone()], range, false, CHUNK);
-        while self.replayed.load(Relaxed) < self.limit {
+        let (range, groups) = ((EntryId::MIN, last), Groups::default());
+        let range = MergedRange::new(context.store.clone(), [dead_letters.clone()], range, false, CHUNK);
+        let mut letters = Letters { name: dead_letters.clone(), range, groups };
+        loop {
+            let left = self.limit.saturating_sub(self.replayed.load(Relaxed));
+            let room = usize::try_from(left).unwrap_or(usize::MAX).min(MOVED_AT_ONCE);
+            let mut chosen = Vec::new();
+            // Those before one that cannot be moved are.
+            let found = self.choose(context, &mut letters, room, &mut chosen).await;
+            // They are sent in this order, and the connection carries them together.
+            let moving = chosen.iter().map(|dead_letter| revive(context, dead_letter, self.to));
+            let moved = join_all(moving).await;
+            let count = moved.iter().filter(|result| matches!(result, Ok(Some(_)))).count();
+            self.replayed.fetch_add(count as u64, Relaxed);
+            moved.into_iter().collect::<Result<Vec<_>, _>>()?;
+            found?;
+            if chosen.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Adds dead letters that are to be moved, the next ones, until there are as many as there is room for.
+    async fn choose(
+        &self,
+        context: &Context,
+        Letters { name, range, groups }: &mut Letters,
+        room: usize,
+        chosen: &mut Vec<DeadLetterId>,
+    ) -> Result<(), BusError> {
+        while chosen.len() < room {
             let Some((_, entry)) = range.next().await? else { break };
-            let dead_letter = DeadLetterId { dead_letters: dead_letters.clone(), id: entry.id };
-            let DeadLetter { stream, group: from, .. } = read(context, dead_letters, entry, None);
+            let id = entry.id;
+            let DeadLetter { stream, group: from, .. } = read(context, name, entry, None);
             if self.group.as_ref().is_some_and(|group| *group != from) {
                 continue;
             }
             if self.to == ReplayTarget::Group {
                 groups.check(context, &stream, &from).await?;
             }
-            if revive(context, &dead_letter, self.to).await?.is_some() {
-                self.replayed.fetch_add(1, Relaxed);
-            }
+            chosen.push(DeadLetterId { dead_letters: name.clone(), id });
         }
         Ok(())
     }

@@ -17,10 +17,10 @@ use crate::host::Host;
 use crate::memory::broker::{Appended, Broker, NewEntry, PersistedEvent};
 use crate::memory::readers::EndedRead;
 use crate::memory::store::MemoryStore;
+use crate::publish::messages::Messages;
 use crate::runtime::clock::Clock;
 use crate::state::ClientState;
 use crate::transport::context::TransportContext;
-use crate::publish::messages::Messages;
 use crate::transport::store::Store;
 
 struct Deaf;
@@ -239,11 +239,7 @@ fn an_event_is_stored_and_published_in_one_step() {
     let client = rig.client(0);
     assert!(rig.broker.subscribe(client, &ServerSubscription::Channel(b"a".as_slice().into())));
     let messages = Messages::of("a", b"{}");
-    let event = || NewEntry {
-        once: Some(("event", 100)),
-        live: Some(&messages),
-        ..entry("s", "1")
-    };
+    let event = || NewEntry { once: Some(("event", 100)), live: Some(&messages), ..entry("s", "1") };
     let id = EntryId { ms: 1000, seq: 0 };
     assert_eq!(rig.broker.store(event()).0, Appended { id, duplicate: false, receivers: 1 });
     assert_eq!(rig.broker.store(event()).0, Appended { id, duplicate: true, receivers: 0 });

@@ -303,7 +303,11 @@ fn with_several_wires_a_channel_is_of_one_of_them() {
     r.add(3, &["*".into()], true);
     assert_eq!(r.join("room:1", &"m".into()).0, both("room:1"));
     for on in ["a", "ox:a"] {
-        assert_eq!(deliver(&r, on, "a"), [(1, 0), (2, 0), (3, 0)], "{on}: once, though two patterns match it");
+        assert_eq!(
+            deliver(&r, on, "a"),
+            [(1, 0), (2, 0), (3, 0)],
+            "{on}: once, though two patterns match it"
+        );
     }
     assert_eq!(deliver(&r, "ox:room:1", "a"), [(1, 0), (2, 0), (3, 0)]);
     assert_eq!(deliver(&r, "ox:broadcast", "b"), [(2, 0), (3, 0)]);
