@@ -38,7 +38,7 @@ import { HubLink } from './link';
 import { publishMessage, type Target } from './publish-message';
 import { readHubSubscribe } from './subscribe-options';
 import { COMMAND_TIMEOUT, HubSubscriptions } from './subscriptions';
-import { noDeadLetters, noStreams, unavailable } from './unavailable';
+import { noDeadLetters, noStreams, refusing } from './unavailable';
 import { Waiting } from './waiting';
 
 const CONNECT_TIMEOUT = 5000;
@@ -49,6 +49,12 @@ export class HubBus implements Record<keyof Contract, unknown> {
   readonly serviceName: string;
   readonly streams = noStreams;
   readonly deadLetters = noDeadLetters;
+  readonly request = refusing('request');
+  readonly respond = refusing('respond');
+  readonly getEvent = refusing('getEvent');
+  readonly getHistory = refusing('getHistory');
+  readonly doctor = refusing('doctor');
+  readonly replay = refusing('replay');
   readonly #log: Log;
   readonly #emitter: Emitter;
   readonly #counters = new ClientCounters();
@@ -194,30 +200,6 @@ export class HubBus implements Record<keyof Contract, unknown> {
     const iterator = new LiveIterator<BusEvent>(owner as never, pattern, options);
     this.#iterators.add(iterator);
     return iterator;
-  }
-
-  request(): Promise<never> {
-    return Promise.reject(unavailable('request'));
-  }
-
-  respond(): Promise<never> {
-    return Promise.reject(unavailable('respond'));
-  }
-
-  getEvent(): Promise<never> {
-    return Promise.reject(unavailable('getEvent'));
-  }
-
-  getHistory(): Promise<never> {
-    return Promise.reject(unavailable('getHistory'));
-  }
-
-  doctor(): Promise<never> {
-    return Promise.reject(unavailable('doctor'));
-  }
-
-  replay(): Promise<never> {
-    return Promise.reject(unavailable('replay'));
   }
 
   healthCheck(): Promise<HealthReport> {

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::routing::channel::Naming;
 use crate::routing::pattern;
 
 fn router() -> Router {
@@ -296,7 +297,10 @@ fn by_rules_a_message_goes_to_each_subscription_of_its_type_once_per_channel() {
 fn with_several_wires_a_channel_is_of_one_of_them() {
     let wire = r#"{"redis":"redis://h","wire":{"read":["photo",{"format":"oxbus","channelPrefix":"ox:"}],"write":["photo"]}}"#;
     let config = crate::config::Config::resolve(wire, &crate::config::Environment::default()).unwrap();
-    let mut r = Router::with_wires(Channels::under("", ["", "ox:"].into_iter()), &config.wires);
+    let mut r = Router::with_wires(
+        Channels::under("", ["", "ox:"].map(|prefix| (prefix, Naming::Plain)).into_iter()),
+        &config.wires,
+    );
     let both = |name: &str| [channel(name), channel(&format!("ox:{name}"))];
     assert_eq!(add(&mut r, 1, &["a"]), [both("a"), both("broadcast")].concat());
     assert_eq!(add(&mut r, 2, &["*"]), [vec![glob("*"), glob("ox:*")], both("broadcast").to_vec()].concat());
