@@ -220,13 +220,20 @@ test.each([
   ['{"type":"a","userId":"u","metadata":{}}', 'platform'],
   ['{"orderId":7}', 'graphql'],
   ['no json', 'graphql'],
-  ['\x89BIN\r\n\x1a\n\0\x01', null],
+  ['\x89BIN\r\n\x1a\n\0\x01', 'faststream'],
 ])('the format of %j', (text, wire) => expect(formatOfMessage('c', text).wire).toBe(wire));
+
+test.each([
+  ['socket.io#/#room#', 'socket.io'],
+  ['socket.io-request#/#', null],
+])('the format of what is on the channel %s', (channel, wire) =>
+  expect(formatOfMessage(channel, '\x93').wire).toBe(wire),
+);
 
 test.each([
   [['eventType', 'data'], 'oxbus'],
   [['event_type', 'payload'], 'eventsource'],
-  [['__data__'], null],
+  [['__data__'], 'faststream'],
   [['a', 'b'], null],
 ])('the format of an entry with %j', (names, wire) => {
   const fields = new Map(names.map((name) => [name, 'x']));

@@ -28,6 +28,7 @@ test('what a hub does not have rejects with a code and the name', async () => {
     ['respond', () => client.respond('a', () => 1)],
     ['getEvent', () => client.getEvent('a')],
     ['getHistory', () => client.getHistory()],
+    ['doctor', () => client.doctor()],
     ['replay', () => client.replay({ stream: 'a' })],
     ['streams.list', () => client.streams.list()],
     ['streams.info', () => client.streams.info('a')],
@@ -209,5 +210,13 @@ test.each<[string, object]>([
 ])('%s is refused', (path, config) => {
   expect(() => new EventBusClient({ mode: 'socket.io', ...config } as never)).toThrow(
     expect.objectContaining({ code: 'ERR_BUS_INVALID_CONFIG', path }),
+  );
+});
+
+test('a class of its own cannot be made a client of a hub', () => {
+  class Own extends EventBusClient {}
+  const config = { mode: 'socket.io', socketIO: { url: 'http://127.0.0.1:9' } } as const;
+  expect(() => new Own(config)).toThrow(
+    expect.objectContaining({ code: 'ERR_BUS_INVALID_CONFIG', path: 'mode' }),
   );
 });

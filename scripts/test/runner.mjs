@@ -104,8 +104,8 @@ export function serverEnvironment(redisServer) {
     // The name that crates/testkit knows.
     OXBUS_TEST_REDIS_SERVER: redisServer,
     PATH: `${dirname(redisServer)}${delimiter}${process.env.PATH}`,
-    // Most Rust tests wait for a server most of the time, so a core runs two at once, of which some have a cluster of three servers.
-    RUST_TEST_THREADS: process.env.RUST_TEST_THREADS ?? String(2 * availableParallelism()),
+    // Most Rust tests wait for a server most of the time, so a core runs three at once, of which some have a cluster of three servers.
+    RUST_TEST_THREADS: process.env.RUST_TEST_THREADS ?? String(3 * availableParallelism()),
   };
 }
 

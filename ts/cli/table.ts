@@ -71,7 +71,13 @@ const widthOf = (text: string | undefined) => [...(text ?? '')].length;
 export function shown(cell: Cell): string {
   if (cell === null) return '-';
   // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what is replaced
-  return String(cell).replace(/[\x00-\x1f\x7f-\x9f]/g, (one) => JSON.stringify(one).slice(1, -1));
+  return String(cell).replace(/[\x00-\x1f\x7f-\x9f]/g, escaped);
+}
+
+/** As JSON writes it; that leaves the controls of 8 bits as they are, which some terminals obey. */
+function escaped(control: string): string {
+  const text = JSON.stringify(control).slice(1, -1);
+  return text === control ? `\\u${control.charCodeAt(0).toString(16).padStart(4, '0')}` : text;
 }
 
 /** A time span for people. */

@@ -89,7 +89,7 @@ export class EventBusClient<
   constructor(config?: EventBusConfig, environment?: ClientEnvironment) {
     super();
     try {
-      if (isHubConfig(config)) return openHubClient(config) as unknown as this;
+      if (isHubConfig(config)) return openHubClient<this>(config, new.target !== EventBusClient);
       const given = environment instanceof ClientEnvironment ? environment : processEnvironment;
       const core = new Core(config, given);
       this.#core = core;

@@ -21,9 +21,14 @@ export function isHubConfig(config: unknown): config is EventBusConfig {
   }
 }
 
-/** Throws `INVALID_CONFIG` where the entry has not been imported. */
-export function openHubClient(config: EventBusConfig): EventBusClient {
-  if (open !== undefined) return open(config);
-  const message = "the client of a hub comes with its entry: import 'oxbus/socket.io' first";
+/**
+ * Throws `INVALID_CONFIG` where the entry has not been imported, and for a class that extends the client: the client of a hub is
+ * another class, and would lack what was added.
+ */
+export function openHubClient<Client>(config: EventBusConfig, isExtended: boolean): Client {
+  if (open !== undefined && !isExtended) return open(config) as Client;
+  const message = isExtended
+    ? 'the client of a hub cannot be a class that extends EventBusClient'
+    : "the client of a hub comes with its entry: import 'oxbus/socket.io' first";
   throw invalidAt('ERR_BUS_INVALID_CONFIG', 'mode', message);
 }

@@ -42,8 +42,9 @@ const OBJECTS: readonly (readonly [Format, (message: Members) => boolean])[] = [
 
 /** The format of a live message. `octets` has a character for each byte. */
 export function formatOfMessage(channel: string, octets: string): Format {
-  if (channel.startsWith('socket.io')) return of('Socket.IO');
-  if (octets.startsWith('\x89BIN\r\n\x1a\n')) return of('FastStream');
+  if (channel.startsWith('socket.io#')) return of('Socket.IO', 'socket.io');
+  if (channel.startsWith('socket.io')) return of('requests and answers of Socket.IO');
+  if (octets.startsWith('\x89BIN\r\n\x1a\n')) return of('FastStream', 'faststream');
   let value: unknown;
   try {
     value = JSON.parse(Buffer.from(octets, 'latin1').toString('utf8'));
@@ -62,8 +63,8 @@ export function formatOfEntry(fields: ReadonlyMap<string, string>): Format {
   const has = (...names: string[]) => names.every((name) => fields.has(name));
   if (has('eventType', 'data')) return of('Oxbus', 'oxbus');
   if (has('event_type', 'payload')) return of('eventsource', 'eventsource');
-  if (has('__data__')) return of('FastStream');
-  if (has('nsp', 'type', 'data')) return of('Socket.IO');
+  if (has('__data__')) return of('FastStream', 'faststream');
+  if (has('nsp', 'type', 'data')) return of('the streams adapter of Socket.IO');
   if (has('event', 'jobId')) return of('BullMQ');
   const names = [...fields.keys()].slice(0, 4).join(', ');
   return of(`entries with the fields ${names}`.slice(0, 120));
