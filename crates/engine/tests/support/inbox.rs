@@ -105,8 +105,9 @@ impl Inbox {
 
 /// Returns when everything that `from` has published until now, and `to` wants, was handed to handlers.
 ///
-/// Messages of one publisher arrive in order on each lane, so nothing comes after this that was sent before it.
-pub async fn barrier(from: &Bus, to: &Bus) {
+/// Messages of one publisher arrive in order on each lane, so nothing comes after this that was sent before it. It publishes an
+/// event for each lane, or one, and returns how many.
+pub async fn barrier(from: &Bus, to: &Bus) -> u64 {
     let names = barriers(to);
     let patterns: Vec<&str> = names.iter().map(String::as_str).collect();
     let arrived = Inbox::default();
@@ -118,6 +119,7 @@ pub async fn barrier(from: &Bus, to: &Bus) {
     }
     arrived.wait_for(names.len()).await;
     assert!(to.unsubscribe(subscription).await);
+    names.len() as u64
 }
 
 /// Types that nobody has used: one, or one on each lane of a client that has lanes.
