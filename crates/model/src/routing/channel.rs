@@ -1,5 +1,7 @@
 //! Names of channels: where an event of a type, and a broadcast, is published.
 
+use std::borrow::Cow;
+
 use crate::routing::server_subscription::ServerSubscription;
 
 /// The channel name of a broadcast, without the prefix.
@@ -139,6 +141,23 @@ impl Channels {
         self.split(channel).map(|(_, name)| name)
     }
 
+    /// The same, in which rooms and users are `room:a` and `user:b` however their channels are named.
+    pub fn addressed_by<'a>(&self, channel: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+        let (under, name) = self.split(channel)?;
+        if !self.is_of_socket_io(under) {
+            return Some(name.into());
+        }
+        Some(match audience_between_hashes(name) {
+            Audience::Room(room) => [ROOM.as_bytes(), room].concat().into(),
+            Audience::User(user) => [USER.as_bytes(), user].concat().into(),
+            Audience::Type(_) | Audience::Everyone => name.into(),
+        })
+    }
+
+    fn is_of_socket_io(&self, under: usize) -> bool {
+        self.live.get(under).is_some_and(|(_, naming)| *naming == Naming::SocketIo)
+    }
+
     /// What `channel` is for; `None` for a channel of another bus.
     pub fn audience<'a>(&self, channel: &'a [u8]) -> Option<Audience<'a>> {
         self.split(channel).map(|(under, name)| self.audience_of(under, name))
@@ -146,7 +165,7 @@ impl Channels {
 
     /// What the channel of a name under the prefix of this index is for.
     pub fn audience_of<'a>(&self, under: usize, name: &'a [u8]) -> Audience<'a> {
-        if self.live.get(under).is_some_and(|(_, naming)| *naming == Naming::SocketIo) {
+        if self.is_of_socket_io(under) {
             return audience_between_hashes(name);
         }
         // Most channels are event types; the first byte settles it for nearly all of them.

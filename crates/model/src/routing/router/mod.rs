@@ -191,14 +191,14 @@ impl Router {
 
     /// Whether all who have joined `channel` here are among `except`.
     pub fn leaves_out(&self, channel: &[u8], except: &[String]) -> bool {
-        self.channels.name_of(channel).is_some_and(|name| self.memberships.leaves_out(name, except))
+        self.channels.addressed_by(channel).is_some_and(|name| self.memberships.leaves_out(&name, except))
     }
 
     /// The room or user that a server subscription was joined for.
     fn joined_by(&self, server_subscription: ServerSubscriptionRef<'_>) -> Option<&str> {
         match server_subscription {
             ServerSubscriptionRef::Channel(channel) => {
-                self.memberships.name_of(self.channels.name_of(channel)?)
+                self.memberships.name_of(&self.channels.addressed_by(channel)?)
             }
             ServerSubscriptionRef::Pattern(_) => None,
         }

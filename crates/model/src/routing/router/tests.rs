@@ -322,3 +322,20 @@ fn with_several_wires_a_channel_is_of_one_of_them() {
     r.remove(3);
     assert!(r.by_channel.is_empty() && r.by_pattern.is_empty());
 }
+
+#[test]
+fn rooms_are_joined_whatever_their_channels_are_called() {
+    let mut r = Router::new(Channels::with_naming("socket.io#/", Naming::SocketIo));
+    r.add(1, &["a".into()], false);
+    for name in ["room:1", "user:u"] {
+        r.join(name, &"m".into());
+    }
+    assert_eq!(deliver(&r, "socket.io#/#1#", "a"), [(1, 0)]);
+    assert_eq!(deliver(&r, "socket.io#/#user:u#", "a"), [(1, 0)]);
+    assert_eq!(deliver(&r, "socket.io#/#2#", "a"), []);
+    assert!(
+        r.leaves_out(b"socket.io#/#1#", &["m".into()]) && !r.leaves_out(b"socket.io#/#2#", &["m".into()])
+    );
+    assert_eq!(r.leave("room:1", None).0, 1);
+    assert_eq!(deliver(&r, "socket.io#/#1#", "a"), []);
+}
