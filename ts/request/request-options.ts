@@ -86,6 +86,11 @@ export function readRequestOptions(options: unknown): ParsedRequestOptions {
   return { timeout, signal, all, publishTimeout, members, metadata: written };
 }
 
+/** The same with metadata on top: JSON members, with a comma behind each. */
+export function withMetadata(options: ParsedRequestOptions, members: string): ParsedRequestOptions {
+  return { ...options, metadata: options.metadata + members };
+}
+
 /** As a member, so that an error names its path. */
 function metadataJson(metadata: Record<string, unknown>): string {
   const json = jsonOf({ metadata }, OPTIONS, 'options').slice('{"metadata":'.length, -1);

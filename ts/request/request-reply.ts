@@ -21,7 +21,7 @@ import {
   readRequestOptions,
   readRespondOptions,
 } from './request-options';
-import { type RequesterParts, requestOne } from './requester';
+import { BegunRequest, type RequesterParts, requestOne } from './requester';
 import { RequestHandler, type ResponderOwner } from './responder';
 import { ResponderHandle } from './responder-handle';
 import { FRESH, ResponderLists } from './responder-list';
@@ -95,6 +95,11 @@ export class RequestReply {
     const parts = this.#parts();
     if (question instanceof Promise) return question.then((one) => requestOne(parts, one));
     return requestOne(parts, question);
+  }
+
+  /** The same with options that were read, for a caller who takes it back without a signal. */
+  begin(type: string, data: unknown, options: ParsedRequestOptions): BegunRequest {
+    return new BegunRequest(this.#parts(), this.#question(type, data, options));
   }
 
   requestAll(type: string, data: unknown, options: unknown, line: CallTrace): Answers<unknown> {

@@ -48,6 +48,37 @@ export function requestOne(parts: RequesterParts, question: Question): Promise<u
   });
 }
 
+/** A request to one of those who respond to the type, which can be taken back without a signal. */
+export class BegunRequest {
+  /** Rejects with `ABORTED` where it is taken back. */
+  readonly reply: Promise<unknown>;
+  #request: SingleRequest | undefined;
+  #isTakenBack = false;
+
+  /** Throws, or rejects, `QUEUE_FULL`. */
+  constructor(parts: RequesterParts, question: Question | Promise<Question>) {
+    this.reply =
+      question instanceof Promise
+        ? question.then((one) => this.#begin(parts, one))
+        : this.#begin(parts, question);
+  }
+
+  /** Nothing happens where it is over. */
+  takeBack(): void {
+    this.#isTakenBack = true;
+    this.#request?.takeBack();
+  }
+
+  #begin(parts: RequesterParts, question: Question): Promise<unknown> {
+    checkRoom(parts);
+    return new Promise((resolve, reject) => {
+      this.#request = new SingleRequest(parts, question, resolve, reject);
+      if (this.#isTakenBack) reject(aborted(undefined));
+      else this.#request.start();
+    });
+  }
+}
+
 /** Throws `QUEUE_FULL` where too many requests are under way. */
 export function checkRoom({ active }: RequesterParts): void {
   if (active.size < MAX_REQUESTS) return;
@@ -119,6 +150,11 @@ class SingleRequest implements Asker {
       this.#stopWaiting = onAbort(signal, () => this.#giveUp(aborted(signal)));
     }
     this.#next();
+  }
+
+  /** Nobody waits for the reply any more. */
+  takeBack(): void {
+    this.#giveUp(aborted(undefined));
   }
 
   /** The client closes. */

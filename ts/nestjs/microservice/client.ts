@@ -1,10 +1,17 @@
 /** `OxbusClient`: `send` and `emit` of Nest on the bus. */
 
-import type { EventBusClient, Subscription } from '../../../index';
+import type { EventBusClient, PublishOptions, Subscription } from '../../../index';
 import type { OxbusClientOptions } from '../../../nestjs';
 import { stackFromCaller } from '../../caller-stacks';
+import { requestReplyOf } from '../../client/internals';
 import { HandlerError, member } from '../../errors';
 import { readOptions } from '../../input/options';
+import {
+  type ParsedRequestOptions,
+  readRequestOptions,
+  withMetadata,
+} from '../../request/request-options';
+import type { BegunRequest } from '../../request/requester';
 import { Asking } from './asking';
 import { busOf, type UsedBus } from './bus-of';
 import { OxbusRecord } from './context';
@@ -21,6 +28,8 @@ interface Packet {
 export class OxbusClient extends microservices.ClientProxy {
   readonly #used: UsedBus;
   readonly #timeout: number | undefined;
+  /** Of a message without options of its own. */
+  #plain: ParsedRequestOptions | undefined;
   readonly #asking = new Map<number, Asking>();
   #last = 0;
   #answers: Promise<Subscription> | undefined;
@@ -68,32 +77,36 @@ export class OxbusClient extends microservices.ClientProxy {
   }
 
   protected override publish(packet: Packet, callback: (packet: object) => void): () => void {
-    const { bus } = this.#used;
     this.#last += 1;
     const number = this.#last;
-    const abort = new AbortController();
     const asking = new Asking(callback, () => this.#asking.delete(number));
     this.#asking.set(number, asking);
-    const { data, options } = recordOf(packet.data);
-    bus
-      .request(typeOfPattern(packet.pattern), data, {
-        ...(options as object),
-        metadata: { ...options.metadata, [ASKS]: number },
-        signal: abort.signal,
-        timeout: this.#timeout,
-      })
-      .then(
-        (reply) => {
-          const note = noteIn(reply);
-          if (note === undefined) asking.only(reply);
-          else asking.end(note);
-        },
-        (error) => asking.fail(exceptionOf(error)),
-      );
-    return () => {
-      asking.forget();
-      abort.abort();
-    };
+    const failed = (error: unknown) => asking.fail(exceptionOf(error));
+    try {
+      const begun = this.#begin(packet, number);
+      begun.reply.then((reply) => {
+        const note = noteIn(reply);
+        if (note === undefined) asking.only(reply);
+        else asking.end(note);
+      }, failed);
+      return () => {
+        asking.forget();
+        begun.takeBack();
+      };
+    } catch (error) {
+      failed(error);
+      return () => undefined;
+    }
+  }
+
+  /** A controller and a signal for each message would take as long as all else that is done here for it. */
+  #begin({ pattern, data: given }: Packet, number: number): BegunRequest {
+    const { data, options } = recordOf(given);
+    const timeout = this.#timeout;
+    if (options === NONE) this.#plain ??= readRequestOptions({ timeout });
+    const read = options === NONE ? this.#plain : readRequestOptions({ ...options, timeout });
+    const noted = withMetadata(read as ParsedRequestOptions, `"${ASKS}":${number},`);
+    return requestReplyOf(this.#used.bus).begin(typeOfPattern(pattern), data, noted);
   }
 
   protected override async dispatchEvent<T = unknown>(packet: Packet): Promise<T> {
@@ -107,8 +120,10 @@ export class OxbusClient extends microservices.ClientProxy {
   }
 }
 
+const NONE: PublishOptions = {};
+
 function recordOf(data: unknown): OxbusRecord {
-  return data instanceof OxbusRecord ? data : new OxbusRecord(data);
+  return data instanceof OxbusRecord ? data : new OxbusRecord(data, NONE);
 }
 
 /** What the handler has failed with is an `RpcException`; what is of the bus stays so. */

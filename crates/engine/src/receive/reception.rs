@@ -157,8 +157,10 @@ impl Reception<'_> {
 
     /// The wires that are read under the prefix of an index.
     fn wires_under(&self, under: usize) -> impl Iterator<Item = &Wire> {
-        let prefix = self.channels.live().nth(under);
-        self.wires.read.iter().filter(move |wire| prefix == Some(&*wire.prefix))
+        let prefix = self.channels.live().nth(under).unwrap_or_default();
+        // As in `Channels::split`: an empty prefix is not handed to memcmp.
+        let is_here = move |own: &str| own.len() == prefix.len() && (own.is_empty() || own == prefix);
+        self.wires.read.iter().filter(move |wire| is_here(&wire.prefix))
     }
 
     /// Whether events of a type go to several channels of a wire.
