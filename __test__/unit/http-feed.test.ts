@@ -110,3 +110,22 @@ test('a client for which nothing waits gets a chunk of any size', async () => {
   await turn();
   expect([one.ids, one.destroyed]).toEqual([['1'], false]);
 });
+
+test('what a client has had before it was added does not come to it again, however late', async () => {
+  const { feed, publish, open } = setUp();
+  const [one, two] = [open(), open()];
+  feed.add(one.client);
+  feed.add(two.client, new Set(['2', '3']));
+  for (const id of ['1', '2', '4']) publish(id);
+  await turn();
+  publish('3');
+  publish('5');
+  await turn();
+  expect(one.ids).toEqual(['1', '2', '4', '3', '5']);
+  expect(two.ids).toEqual(['1', '4', '5']);
+  // It comes once: the same id again is another event.
+  publish('2');
+  await turn();
+  expect(two.ids).toEqual(['1', '4', '5', '2']);
+  feed.remove(two.client);
+});

@@ -26,7 +26,7 @@ interface Missed {
 
 /**
  * Sends `gap` where something may be missing, then what came after the event `lastId`, then what has come meanwhile, each
- * once; from then on the client is one of the feed. Resolves to whether there was a gap.
+ * once; from then on the client is one of the feed, but for what comes live behind the answer that had it. Resolves to whether there was a gap.
  */
 export async function resume(
   internals: Internals | undefined,
@@ -36,6 +36,7 @@ export async function resume(
   options: ResumeOptions,
 ): Promise<boolean> {
   const live: { id: string; text: string }[] = [];
+  const known = new Set<string>();
   let bytes = 0;
   const listener = (id: string, text: string) => {
     bytes += text.length;
@@ -45,20 +46,20 @@ export async function resume(
   feed.listen(listener);
   try {
     const missed = await missedBy(internals, feed.pattern, lastId, options);
-    const known = new Set(missed.events.map(({ id }) => id));
+    for (const { id } of missed.events) known.add(id);
     if (missed.reason !== undefined) {
       client.write(Buffer.from(gapText({ after: lastId, reason: missed.reason })), 0);
     }
     await send(client, missed.events);
     // Nothing is awaited from here on until the client is one of the feed.
-    const fresh = live.filter(({ id }) => !known.has(id));
+    const fresh = live.filter(({ id }) => !known.delete(id));
     if (fresh.length > 0) {
       client.write(Buffer.from(fresh.map(({ text }) => text).join('')), fresh.length);
     }
     return missed.reason !== undefined;
   } finally {
     feed.unlisten(listener);
-    if (!client.isClosed) feed.add(client);
+    if (!client.isClosed) feed.add(client, known);
   }
 }
 
