@@ -119,11 +119,16 @@ function steps(redisServer, other, addon) {
     ['lint', () => execute(localProgram('biome'), ['ci', '--colors=off', '.']), single],
     ['structure', () => execute(process.execPath, ['scripts/structure.mjs']), single],
     [
-      'tests of the structure check',
+      'tests of the scripts',
       () =>
         execute(
           process.execPath,
-          ['--test', '--test-reporter=tap', 'scripts/structure/structure.test.mjs'],
+          [
+            '--test',
+            '--test-reporter=tap',
+            'scripts/structure/structure.test.mjs',
+            'scripts/test/failures.test.mjs',
+          ],
           env,
         ),
       nodeTests,

@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { availableParallelism, constants, setPriority } from 'node:os';
 import { delimiter, dirname } from 'node:path';
 import { root } from '../prepare.mjs';
+import { failuresOf, retold } from './failures.mjs';
 
 const STEP_LIMIT_MS = 15 * 60_000;
 const BESIDE_LIMIT_MS = 25 * 60_000;
@@ -115,9 +116,12 @@ export async function runSteps(steps) {
   for (const [name, body, count] of steps) {
     print(`\n=== ${name}\n`);
     const started = Date.now();
-    const result = count(await body());
-    results.push({ name, ...result, seconds: Math.round((Date.now() - started) / 1000) });
+    const output = await body();
+    const result = count(output);
+    const failures = result.failed > 0 ? failuresOf(output.text) : [];
+    results.push({ name, ...result, failures, seconds: Math.round((Date.now() - started) / 1000) });
   }
+  for (const { name, failures } of results) print(retold(name, failures));
   print('\n');
   for (const { name, passed, failed, seconds } of results) {
     print(
