@@ -1,7 +1,15 @@
 /** Consumer groups: who gets what. */
 
 import type { BusEvent, GroupContext, StreamConfig } from '..';
-import { ascending, isDone, numbers, pendingOf, publishAll, streamFor } from './support/durable';
+import {
+  ascending,
+  isDone,
+  isEmpty,
+  numbers,
+  pendingOf,
+  publishAll,
+  streamFor,
+} from './support/durable';
 import { eventually, Gate } from './support/eventually';
 import { onBothTransports } from './support/transports';
 
@@ -120,6 +128,7 @@ onBothTransports((fixture) => {
     await bus.publish('n', 0);
     await eventually(() => isDone(bus, stream.name, 'g'));
     await first.unsubscribe();
+    await eventually(() => isEmpty(bus, stream.name, 'g'));
     for (const n of [1, 2]) await bus.publish('n', n);
     const other = await open();
     await other.subscribe('n', handler, { group: 'g' });

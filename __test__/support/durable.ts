@@ -70,6 +70,15 @@ export async function isDone(bus: EventBusClient, stream: string, group: string)
   return found.pending === 0 && (lastId === null || found.lastDeliveredId === lastId);
 }
 
+/**
+ * Whether nobody is in a group. A client leaves in the background after the last `unsubscribe`: what it reads until then it hands
+ * back, so others may get it behind newer events.
+ */
+export async function isEmpty(bus: EventBusClient, stream: string, group: string) {
+  const { groups } = await bus.streams.info(stream);
+  return groups.find(({ name }) => name === group)?.consumers.length === 0;
+}
+
 /** The dead letters that a client announces from now on. */
 export function deadLettersOf(bus: EventBusClient): DeadLetterNotice[] {
   const deadLetters: DeadLetterNotice[] = [];
