@@ -15,8 +15,9 @@ import { mayBuild } from '../native/shapes';
 import { setImmediate } from '../runtime/clock';
 import { mayBeThenable } from '../runtime/promises';
 import type { Timers } from '../runtime/timers';
-import { SchemaMismatch, type Schemas, validateReceived } from '../validation/schemas';
+import { SchemaMismatch } from '../validation/schemas';
 import { Call, promiseOf } from './call';
+import { CheckedCalls } from './checked-calls';
 import { callIn, callOutside, handlerEnded, handlerStarted } from './current-event';
 import type { DispatcherOptions, DispatcherSink } from './dispatcher-options';
 import { CallContext, makeContext, patternIndexOf } from './handler-context';
@@ -31,13 +32,16 @@ const { then } = Promise.prototype;
 
 type RunningCall = Call<LiveSubscription>;
 
+/** That of every call that only the bus itself hears of. */
+const INTERNAL = new CallContext('', '', 1);
+
 export class Dispatcher {
   readonly #native: Pick<NativeClient, 'buildByShapes'>;
   readonly #settlements: Settlements;
   readonly #timers: Timers;
   readonly #prefix: string;
   readonly #inherit: boolean;
-  readonly #schemas: Schemas | undefined;
+  readonly #checked: CheckedCalls;
   readonly #instrumented: InstrumentedCalls;
   readonly #sink: DispatcherSink;
   readonly #subscriptions = new Map<number, LiveSubscription>();
@@ -51,7 +55,7 @@ export class Dispatcher {
     this.#timer = new HandlerTimer(options.timers, (call) => this.#timedOut(call));
     this.#prefix = options.channelPrefix;
     this.#inherit = options.inherit;
-    this.#schemas = options.schemas;
+    this.#checked = new CheckedCalls(options.schemas, options.instrumented);
     this.#instrumented = options.instrumented;
     this.#sink = sink;
   }
@@ -219,14 +223,17 @@ export class Dispatcher {
       subscription.buffer({ event, info, messageId, token });
       return startedAt;
     }
+    const isDirect = this.#checked.areDirect;
+    if (isDirect && subscription.isInternal) {
+      return this.#receive(subscription, event, token, startedAt);
+    }
     const pattern = subscription.patternAt(patternIndexOf(info));
     const context = makeContext(pattern, event, info, messageId, this.#prefix);
     const own = this.#inherit ? event : undefined;
     try {
-      const isDirect = this.#schemas === undefined && this.#instrumented.current === undefined;
       const result = isDirect
         ? callIn(own, subscription.handler, event as never, context)
-        : callIn(own, () => this.#handle(subscription, event, context));
+        : callIn(own, () => this.#checked.run(subscription, event, context));
       const promise = mayBeThenable(result) ? promiseOf(result, own) : undefined;
       if (promise !== undefined) {
         this.#start(new Call(subscription, event, context, token, startedAt), promise);
@@ -242,31 +249,18 @@ export class Dispatcher {
     return now;
   }
 
-  /** Calls the handler, after the schemas and within the hooks, as far as there are any. */
-  #handle(subscription: LiveSubscription, event: HandlerInput, context: CallContext): unknown {
-    const validated =
-      this.#schemas === undefined ? undefined : validateReceived(this.#schemas, event);
-    if (validated === undefined) return this.#call(subscription, event, context);
-    return this.#callLater(subscription, event, context, validated);
-  }
-
-  async #callLater(
-    subscription: LiveSubscription,
-    event: HandlerInput,
-    context: CallContext,
-    validated: Promise<void>,
-  ): Promise<unknown> {
-    await validated;
-    // Meanwhile the subscription, or the time of the call, may have ended.
-    if (subscription.state === 'closed' || CallContext.isAborted(context)) throw NOT_HANDLED;
-    return this.#call(subscription, event, context);
-  }
-
-  #call(subscription: LiveSubscription, event: HandlerInput, context: CallContext): unknown {
-    const { handler, group, isIterator } = subscription;
-    if (this.#instrumented.current === undefined) return handler(event as never, context);
-    const run = () => handler(event as never, context);
-    return this.#instrumented.run(event, context, group, isIterator, run);
+  /** The same for an event of the bus itself: no code of users runs, so there is no context to make or to enter. */
+  #receive(live: LiveSubscription, event: HandlerInput, token: number, startedAt: number): number {
+    let fault: { error: unknown } | undefined;
+    try {
+      live.handler(event as never, INTERNAL);
+    } catch (error) {
+      fault = { error };
+    }
+    const now = this.#timers.now();
+    if (fault === undefined) this.#settle(token, Settlement.succeeded, now - startedAt, 0);
+    else this.#failed(live, event, INTERNAL, token, fault.error, now - startedAt);
+    return now;
   }
 
   /** Here the promise costs one more; an async function that awaits it would cost two, and hooks see each of them. */

@@ -40,6 +40,8 @@ export class LiveSubscription {
   buffered: readonly BufferedEvent[] = NOTHING_BUFFERED;
   /** True for `events()`: its calls wait for the loop to ask, and do not count as running handlers. */
   isIterator = false;
+  /** Whether its handler is code of the bus that returns at once and runs no code of users: it is called without a context. */
+  isInternal = false;
   /** Run once, when it closes. */
   onClose: (() => void) | undefined;
   readonly #client: string;

@@ -64,6 +64,8 @@ export interface Question {
   readonly type: string;
   readonly data: Parameters<RequestChannel['post']>[1];
   readonly options: ParsedRequestOptions;
+  /** What it inherits from the event in whose handler it was made: JSON members of the options, with a comma behind each. */
+  readonly inherited: string;
 }
 
 export class Exchanges {
@@ -97,13 +99,13 @@ export class Exchanges {
       const message = `a client has at most ${MAX_REQUESTS} requests under way`;
       throw busError('ERR_BUS_QUEUE_FULL', message, { outcome: 'not_sent' });
     }
-    const { type, data, options } = question;
+    const { type, data, options, inherited } = question;
     this.#last += 1;
     const exchange = new Exchange(this, this.#last, responder, isLocal, asker);
     const own = {
       to: this.#responders.find(responder),
-      members: `${isLocal ? LOCAL : LIVE}${options.members}`,
-      isCaused: false,
+      members: `${isLocal ? LOCAL : LIVE}${inherited}${options.members}`,
+      isCaused: true,
       metadata: `${options.metadata}"request":{"id":${exchange.id},"timeout":${options.timeout}}`,
       timeout: options.publishTimeout,
       isQuiet: true,
@@ -141,7 +143,9 @@ export class Exchanges {
     // Each reply is handled at once, so these bounds are only what comes in one drain, or while JavaScript is busy.
     const options = { concurrency: 10_000, timeout: 0, queue: { maxEvents: MAX_REQUESTS } };
     try {
-      await this.#channel.listen(inboxOf(instanceId), (event) => this.#receive(event), options);
+      const receive = (event: BusEvent) => this.#receive(event);
+      const live = await this.#channel.listen(inboxOf(instanceId), receive, options);
+      live.isInternal = true;
       this.#subscribed = true;
     } catch (error) {
       this.#subscribing = undefined;
