@@ -22,6 +22,7 @@ import { callIn, callOutside, handlerEnded, handlerStarted } from './current-eve
 import type { DispatcherOptions, DispatcherSink } from './dispatcher-options';
 import { CallContext, makeContext, patternIndexOf } from './handler-context';
 import { endLostCalls } from './lost-claims';
+import { type OwnEventsOwner, receiveOwn } from './own-events';
 import { NOT_HANDLED, Settlements, toUint32 } from './settlements';
 import type { LiveSubscription } from './subscription';
 import { HandlerTimer } from './timeouts';
@@ -31,9 +32,6 @@ import { type BuildFault, failUnread } from './unread';
 const { then } = Promise.prototype;
 
 type RunningCall = Call<LiveSubscription>;
-
-/** That of every call that only the bus itself hears of. */
-const INTERNAL = new CallContext('', '', 1);
 
 export class Dispatcher {
   readonly #native: Pick<NativeClient, 'buildByShapes'>;
@@ -46,6 +44,7 @@ export class Dispatcher {
   readonly #sink: DispatcherSink;
   readonly #subscriptions = new Map<number, LiveSubscription>();
   readonly #timer: HandlerTimer;
+  readonly #own: OwnEventsOwner;
   #draining = false;
 
   constructor(native: NativeClient, options: DispatcherOptions, sink: DispatcherSink) {
@@ -58,6 +57,11 @@ export class Dispatcher {
     this.#checked = new CheckedCalls(options.schemas, options.instrumented);
     this.#instrumented = options.instrumented;
     this.#sink = sink;
+    this.#own = {
+      settlements: this.#settlements,
+      timers: options.timers,
+      faulty: (error) => sink.faulty(error),
+    };
   }
 
   add(subscription: LiveSubscription): void {
@@ -181,6 +185,9 @@ export class Dispatcher {
   #deliverRun(run: DeliveryRun, columns: Columns): BuildFault | undefined {
     const [sub, firstToken, count, info] = run;
     const subscription = this.#subscriptions.get(sub);
+    if (subscription?.receiver !== undefined && this.#checked.areDirect) {
+      return receiveOwn(this.#own, subscription.receiver, run, columns);
+    }
     const isBatch = info !== 0 && info.batch !== undefined;
     const stored = info !== 0 && info.stream !== undefined;
     const calls = isBatch ? 1 : count;
@@ -224,9 +231,6 @@ export class Dispatcher {
       return startedAt;
     }
     const isDirect = this.#checked.areDirect;
-    if (isDirect && subscription.isInternal) {
-      return this.#receive(subscription, event, token, startedAt);
-    }
     const pattern = subscription.patternAt(patternIndexOf(info));
     const context = makeContext(pattern, event, info, messageId, this.#prefix);
     const own = this.#inherit ? event : undefined;
@@ -246,20 +250,6 @@ export class Dispatcher {
     }
     const now = this.#timers.now();
     this.#succeeded(context, token, now - startedAt);
-    return now;
-  }
-
-  /** The same for an event of the bus itself: no code of users runs, so there is no context to make or to enter. */
-  #receive(live: LiveSubscription, event: HandlerInput, token: number, startedAt: number): number {
-    let fault: { error: unknown } | undefined;
-    try {
-      live.handler(event as never, INTERNAL);
-    } catch (error) {
-      fault = { error };
-    }
-    const now = this.#timers.now();
-    if (fault === undefined) this.#settle(token, Settlement.succeeded, now - startedAt, 0);
-    else this.#failed(live, event, INTERNAL, token, fault.error, now - startedAt);
     return now;
   }
 

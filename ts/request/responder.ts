@@ -66,7 +66,8 @@ export class RequestHandler {
   readonly type: string;
   readonly #owner: ResponderOwner;
   readonly #handler: Handler;
-  readonly #quotedId: string;
+  /** The text of the metadata of a reply before the id of the request. */
+  readonly #beforeId: string;
   readonly #localAsker: string | undefined;
   readonly #options: ParsedRespondOptions;
   readonly #running = new Map<string, IncomingRequest>();
@@ -87,7 +88,7 @@ export class RequestHandler {
   ) {
     this.#owner = owner;
     this.id = id;
-    this.#quotedId = JSON.stringify(id);
+    this.#beforeId = `"reply":{"responder":${JSON.stringify(id)},"id":`;
     this.#localAsker = owner.isHybrid ? owner.instanceId : undefined;
     this.type = type;
     this.#handler = handler;
@@ -305,7 +306,7 @@ export class RequestHandler {
       to: this.#askers.find(asker),
       members: `${isLocal ? LOCAL : LIVE}${inherited}`,
       isCaused: true,
-      metadata: `"reply":{"id":${id},"responder":${this.#quotedId}${memberOf(refusal)}}`,
+      metadata: `${this.#beforeId}${id}${refusal === undefined ? '}' : endOf(refusal)}`,
       timeout: undefined,
       // Of one that leaves, nothing may come later.
       isQuiet: !this.#isLeaving,
@@ -335,7 +336,6 @@ export class RequestHandler {
 }
 
 /** What a reply says instead of data. */
-function memberOf(refusal: Refusal | undefined): string {
-  if (refusal === undefined) return '';
-  return refusal === 'gone' ? ',"gone":true' : `,"error":${JSON.stringify(refusal.error)}`;
+function endOf(refusal: Refusal): string {
+  return refusal === 'gone' ? ',"gone":true}' : `,"error":${JSON.stringify(refusal.error)}}`;
 }
