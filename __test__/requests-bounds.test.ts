@@ -116,6 +116,34 @@ onBothTransports((fixture) => {
     expect(begun).toBe(1);
   });
 
+  test('a request that is handed on inherits what it did when it was made', async () => {
+    const [asker, a, b] = [await fixture.open(), await fixture.open(), await fixture.open()];
+    const gate = new Gate();
+    let begun = 0;
+    const leaving = await a.respond(
+      'work',
+      () => {
+        begun += 1;
+        return gate.opened;
+      },
+      { concurrency: 1 },
+    );
+    const made = new Promise<{ id: string; calls: Promise<unknown>[] }>((resolve) => {
+      void asker.subscribe('start', ({ id }) => {
+        resolve({ id, calls: [asker.request('work', 1), asker.request('work', 2)] });
+      });
+    });
+    await eventually(() => asker.subscriberCount() === 1);
+    await asker.publish('start', null, { correlationId: 'c' });
+    await eventually(() => begun === 1);
+    await b.respond('work', ({ metadata }) => [metadata.correlationId, metadata.causationId]);
+    await leaving.unsubscribe();
+    const { id, calls } = await made;
+    expect(await calls[1]).toEqual(['c', id]);
+    gate.open();
+    await calls[0];
+  });
+
   test('a client that closes hands its requests on, while many are asked', async () => {
     const [asker, a, b] = [await fixture.open(), await fixture.open(), await fixture.open()];
     const answer = (name: string) => async () => {

@@ -16,12 +16,13 @@ import type { LossyValues } from '../publish/lossy-values';
 import {
   type OwnOptions,
   ownOptions,
+  ownOptionsJson,
   type ParsedPublishOptions,
   parsePublishOptions,
   tracedOptions,
 } from '../publish/publish-options';
 import type { Publisher } from '../publish/publisher';
-import { tracedPublish } from '../publish/traced-publish';
+import { TracedEvent, tracedPublish } from '../publish/traced-publish';
 import type { RawJson } from '../raw-json';
 import { type Schemas, validateWith } from '../validation/schemas';
 
@@ -73,7 +74,7 @@ export class Publishing {
       const added = this.#publish(type, data, options, to, open.trace);
       if (!(added instanceof Batch)) return tracedPublish(instrumented, open, added);
       // The one promise that all events of a batch have is enough.
-      added.watchLast(open, instrumented);
+      added.watch(new TracedEvent(instrumented, open), false);
       return added;
     } catch (error) {
       notSent(error);
@@ -112,8 +113,10 @@ export class Publishing {
     const hooks = instrumented.current;
     this.#begin();
     if (hooks === undefined) {
-      const parsed = ownOptions(options, settings.inherit, undefined, options.isQuiet);
-      publisher.addWatched(type, data, parsed, watcher, options.isQuiet);
+      const { isQuiet } = options;
+      const json = ownOptionsJson(options, settings.inherit, undefined, isQuiet);
+      if (isQuiet && !publisher.isKept) publisher.addQuiet(type, data, json, watcher);
+      else publisher.addWatched(type, data, ownOptions(json, options), watcher, isQuiet);
     } else {
       const published = (result: PublishResult) => watcher.published(result);
       const failed = (error: EventBusError) => watcher.failed(error);
@@ -125,7 +128,8 @@ export class Publishing {
     this.#begin();
     const { publisher, settings } = this.#parts;
     // Someone waits for the result.
-    return publisher.add(type, data, ownOptions(options, settings.inherit, trace, false));
+    const json = ownOptionsJson(options, settings.inherit, trace, false);
+    return publisher.add(type, data, ownOptions(json, options));
   }
 
   #begin(): void {

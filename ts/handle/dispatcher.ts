@@ -15,12 +15,14 @@ import { mayBuild } from '../native/shapes';
 import { setImmediate } from '../runtime/clock';
 import { mayBeThenable } from '../runtime/promises';
 import type { Timers } from '../runtime/timers';
-import { SchemaMismatch, type Schemas, validateReceived } from '../validation/schemas';
+import { SchemaMismatch } from '../validation/schemas';
 import { Call, promiseOf } from './call';
+import { CheckedCalls } from './checked-calls';
 import { callIn, callOutside, handlerEnded, handlerStarted } from './current-event';
 import type { DispatcherOptions, DispatcherSink } from './dispatcher-options';
 import { CallContext, makeContext, patternIndexOf } from './handler-context';
 import { endLostCalls } from './lost-claims';
+import { type OwnEventsOwner, receiveOwn } from './own-events';
 import { NOT_HANDLED, Settlements, toUint32 } from './settlements';
 import type { LiveSubscription } from './subscription';
 import { HandlerTimer } from './timeouts';
@@ -37,11 +39,12 @@ export class Dispatcher {
   readonly #timers: Timers;
   readonly #prefix: string;
   readonly #inherit: boolean;
-  readonly #schemas: Schemas | undefined;
+  readonly #checked: CheckedCalls;
   readonly #instrumented: InstrumentedCalls;
   readonly #sink: DispatcherSink;
   readonly #subscriptions = new Map<number, LiveSubscription>();
   readonly #timer: HandlerTimer;
+  readonly #own: OwnEventsOwner;
   #draining = false;
 
   constructor(native: NativeClient, options: DispatcherOptions, sink: DispatcherSink) {
@@ -51,9 +54,14 @@ export class Dispatcher {
     this.#timer = new HandlerTimer(options.timers, (call) => this.#timedOut(call));
     this.#prefix = options.channelPrefix;
     this.#inherit = options.inherit;
-    this.#schemas = options.schemas;
+    this.#checked = new CheckedCalls(options.schemas, options.instrumented);
     this.#instrumented = options.instrumented;
     this.#sink = sink;
+    this.#own = {
+      settlements: this.#settlements,
+      timers: options.timers,
+      faulty: (error) => sink.faulty(error),
+    };
   }
 
   add(subscription: LiveSubscription): void {
@@ -177,6 +185,9 @@ export class Dispatcher {
   #deliverRun(run: DeliveryRun, columns: Columns): BuildFault | undefined {
     const [sub, firstToken, count, info] = run;
     const subscription = this.#subscriptions.get(sub);
+    if (subscription?.receiver !== undefined && this.#checked.areDirect) {
+      return receiveOwn(this.#own, subscription.receiver, run, columns);
+    }
     const isBatch = info !== 0 && info.batch !== undefined;
     const stored = info !== 0 && info.stream !== undefined;
     const calls = isBatch ? 1 : count;
@@ -219,14 +230,14 @@ export class Dispatcher {
       subscription.buffer({ event, info, messageId, token });
       return startedAt;
     }
+    const isDirect = this.#checked.areDirect;
     const pattern = subscription.patternAt(patternIndexOf(info));
     const context = makeContext(pattern, event, info, messageId, this.#prefix);
     const own = this.#inherit ? event : undefined;
     try {
-      const isDirect = this.#schemas === undefined && this.#instrumented.current === undefined;
       const result = isDirect
         ? callIn(own, subscription.handler, event as never, context)
-        : callIn(own, () => this.#handle(subscription, event, context));
+        : callIn(own, () => this.#checked.run(subscription, event, context));
       const promise = mayBeThenable(result) ? promiseOf(result, own) : undefined;
       if (promise !== undefined) {
         this.#start(new Call(subscription, event, context, token, startedAt), promise);
@@ -240,33 +251,6 @@ export class Dispatcher {
     const now = this.#timers.now();
     this.#succeeded(context, token, now - startedAt);
     return now;
-  }
-
-  /** Calls the handler, after the schemas and within the hooks, as far as there are any. */
-  #handle(subscription: LiveSubscription, event: HandlerInput, context: CallContext): unknown {
-    const validated =
-      this.#schemas === undefined ? undefined : validateReceived(this.#schemas, event);
-    if (validated === undefined) return this.#call(subscription, event, context);
-    return this.#callLater(subscription, event, context, validated);
-  }
-
-  async #callLater(
-    subscription: LiveSubscription,
-    event: HandlerInput,
-    context: CallContext,
-    validated: Promise<void>,
-  ): Promise<unknown> {
-    await validated;
-    // Meanwhile the subscription, or the time of the call, may have ended.
-    if (subscription.state === 'closed' || CallContext.isAborted(context)) throw NOT_HANDLED;
-    return this.#call(subscription, event, context);
-  }
-
-  #call(subscription: LiveSubscription, event: HandlerInput, context: CallContext): unknown {
-    const { handler, group, isIterator } = subscription;
-    if (this.#instrumented.current === undefined) return handler(event as never, context);
-    const run = () => handler(event as never, context);
-    return this.#instrumented.run(event, context, group, isIterator, run);
   }
 
   /** Here the promise costs one more; an async function that awaits it would cost two, and hooks see each of them. */

@@ -7,6 +7,7 @@ import { ignoreRejection } from '../runtime/promises';
 import type { Call } from './call';
 import { callHere, handledEvent } from './current-event';
 import { CallContext } from './handler-context';
+import type { OwnReceiver } from './own-events';
 
 /** An event, or a batch, that waits in JavaScript for its paused subscription. */
 export interface BufferedEvent {
@@ -40,6 +41,8 @@ export class LiveSubscription {
   buffered: readonly BufferedEvent[] = NOTHING_BUFFERED;
   /** True for `events()`: its calls wait for the loop to ask, and do not count as running handlers. */
   isIterator = false;
+  /** What takes its events instead of its handler, where only the bus itself hears of them. It is never paused. */
+  receiver: OwnReceiver | undefined;
   /** Run once, when it closes. */
   onClose: (() => void) | undefined;
   readonly #client: string;

@@ -219,3 +219,33 @@ export function readEvent(columns: Columns): RawEvent {
   if ((flags & HAS_REST) !== 0) Object.assign(metadata, read(columns));
   return { id, type: envelope[0], data: read(columns), metadata };
 }
+
+/** What the bus reads of an event of its own: its data, and the metadata that is no part of every event. */
+export interface OwnEvent {
+  readonly data: unknown;
+  readonly metadata: Record<string, unknown>;
+}
+
+/** The next event, of which no more is made than the bus itself reads. */
+export function readOwnEvent(columns: Columns): OwnEvent {
+  const word = columns.words[columns.word] as number;
+  const number = word >> KIND_BITS;
+  if ((word & KIND) === JSON_TEXT || number < 0) return readEvent(columns);
+  columns.word += 1;
+  const flags = (columns.envelopes[number] as Envelope)[4];
+  skipText(columns);
+  if ((flags & HAS_CORRELATION) !== 0) skipText(columns);
+  if ((flags & HAS_CAUSATION) !== 0) skipText(columns);
+  const metadata = (flags & HAS_REST) === 0 ? NO_METADATA : read(columns);
+  return { data: read(columns), metadata: metadata as OwnEvent['metadata'] };
+}
+
+const NO_METADATA: OwnEvent['metadata'] = Object.freeze({});
+
+/** Passes over the next value, a string, without making it. */
+function skipText(columns: Columns): void {
+  const length = (columns.words[columns.word++] as number) >>> KIND_BITS;
+  if (length === 0) return;
+  if (columns.at === columns.end) nextChunk(columns);
+  columns.at += length;
+}

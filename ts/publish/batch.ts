@@ -2,7 +2,6 @@
 
 import type { Outcome, PublishResult } from '../../index';
 import { busError, type EventBusError } from '../errors';
-import type { InstrumentedCalls, OpenPublish } from '../instrumentation';
 import type { ParsedPublishOptions } from './publish-options';
 
 /** A publish that failed, among the outcomes of its batch. */
@@ -24,16 +23,10 @@ export const HEARD: PublishResult = Object.freeze({
   local: 0,
 });
 
-/** Told of the outcome of one event, by the drain that brings it. Neither may throw. */
+/** Told of the outcome of one event by the drain that brings it, before its caller is. Neither may throw. */
 export interface PublishWatcher {
   published(result: PublishResult): void;
   failed(error: EventBusError): void;
-}
-
-interface Watched {
-  readonly watcher: PublishWatcher;
-  readonly index: number;
-  readonly isQuiet: boolean;
 }
 
 /**
@@ -59,16 +52,17 @@ export class Batch {
   local: number[] | undefined;
   /** How many of them are quiet. */
   quiet = 0;
-  /** Who is told of outcomes, instead of waiting for the promise. */
-  #watched: Watched[] | undefined;
+  /** By index: who is told of the outcome, once. */
+  readonly #watchers: (PublishWatcher | undefined)[] = [];
+  /** By index, as far as there are quiet ones. */
+  readonly #areQuiet: boolean[] = [];
+  /** Whoever watches an event before this one was told. */
+  #told = 0;
   /** Set when the batch is handed over, if publishes of this client are retried. */
   startedAt = 0;
   /** Resolves when some of the events are settled; a new promise follows unless all of them are. */
   progress: Promise<void>;
   #resolveProgress!: () => void;
-  /** By index: hooks that are told of the end of an event before its caller is. */
-  #watching: (OpenPublish | undefined)[] | undefined;
-  #instrumented: InstrumentedCalls | undefined;
   readonly #keepResolve = (resolve: () => void): void => {
     this.#resolveProgress = resolve;
   };
@@ -91,6 +85,7 @@ export class Batch {
   settle(index: number, outcome: PublishResult | PublishFailure): void {
     this.outcomes[index] = outcome;
     this.unsettled -= 1;
+    if (this.quiet > 0 && this.#areQuiet[index] === true) this.quiet -= 1;
   }
 
   /** Refuses the events that are not settled, as their client has closed. */
@@ -103,59 +98,45 @@ export class Batch {
     this.resumeCallers();
   }
 
-  /** Lets the callers look whether their events are settled, and tells those who watch. */
+  /** Tells those who watch, and lets the callers look whether their events are settled. */
   resumeCallers(): void {
+    if (this.#told < this.#watchers.length) this.#tellWatchers();
     const resolve = this.#resolveProgress;
     if (this.unsettled > 0) this.progress = new Promise(this.#keepResolve);
     resolve();
-    if (this.#watched !== undefined) this.#tellWatchers(this.#watched);
   }
 
   /** Tells `watcher` of the outcome of the event that was added last. Of a quiet one nobody waits for that. */
   watch(watcher: PublishWatcher, isQuiet: boolean): void {
-    if (isQuiet) this.quiet += 1;
-    const watched = { watcher, index: this.last, isQuiet };
-    if (this.#watched === undefined) this.#watched = [watched];
-    else this.#watched.push(watched);
+    const { last } = this;
+    this.#watchers[last] = watcher;
+    if (!isQuiet) return;
+    this.quiet += 1;
+    this.#areQuiet[last] = true;
   }
 
-  #tellWatchers(all: readonly Watched[]): void {
-    const left = all.filter(({ index }) => this.outcomes[index] === undefined);
-    this.#watched = left.length === 0 ? undefined : left;
-    const told = left.length === 0 ? all : all.filter((one) => !left.includes(one));
-    for (const { watcher, index, isQuiet } of told) {
-      if (isQuiet) this.quiet -= 1;
-      const outcome = this.outcomes[index] as PublishResult | PublishFailure;
+  #tellWatchers(): void {
+    let told = this.#watchers.length;
+    for (let index = this.#told; index < this.#watchers.length; index += 1) {
+      const watcher = this.#watchers[index];
+      if (watcher === undefined) continue;
+      const outcome = this.outcomes[index];
+      if (outcome === undefined) {
+        told = Math.min(told, index);
+        continue;
+      }
+      this.#watchers[index] = undefined;
       if (outcome instanceof PublishFailure) watcher.failed(outcome.error);
       else if (outcome !== HEARD) watcher.published(outcome);
     }
-  }
-
-  /** Hooks that are to be told how the event ends that was added last. */
-  watchLast(open: OpenPublish, instrumented: InstrumentedCalls): void {
-    this.#instrumented = instrumented;
-    this.#watching ??= [];
-    this.#watching[this.last] = open;
+    this.#told = told;
   }
 
   /** The result of a settled event, or its error thrown. */
   result(index: number): PublishResult {
     const outcome = this.outcomes[index] as PublishResult | PublishFailure;
-    if (this.#watching !== undefined) this.#tell(index, outcome, this.#watching);
     if (outcome instanceof PublishFailure) throw outcome.error;
     return outcome;
-  }
-
-  #tell(
-    index: number,
-    outcome: PublishResult | PublishFailure,
-    watching: (OpenPublish | undefined)[],
-  ): void {
-    const open = watching[index];
-    if (open === undefined) return;
-    watching[index] = undefined;
-    if (outcome instanceof PublishFailure) this.#instrumented?.publishFailed(open, outcome.error);
-    else this.#instrumented?.publishSucceeded(open, outcome);
   }
 
   /** The result of an event once it is settled. */

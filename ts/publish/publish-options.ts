@@ -98,22 +98,28 @@ export interface OwnOptions {
 }
 
 /**
- * The options of what the bus itself publishes to a user, as they cross. They are written as they are. Of members that come
+ * The JSON of the options of what the bus itself publishes to a user. They are written as they are. Of members that come
  * twice the last one counts, so what is inherited stands first.
  */
-export function ownOptions(
-  { to, members, isCaused, metadata, timeout }: OwnOptions,
+export function ownOptionsJson(
+  { to, members, isCaused, metadata }: OwnOptions,
   inherit: boolean,
   trace: TraceContext | undefined,
   isQuiet: boolean,
-): ParsedPublishOptions {
-  const event = inherit && !isCaused ? handledEvent() : undefined;
-  const inherited = event === undefined ? '' : membersOf(inheritedFrom(event));
-  const { baggage, ...context } = trace ?? {};
-  const traced = trace === undefined ? '' : membersOf(context);
+): string {
+  const inherited = inherit && !isCaused ? inheritedMembers() : '';
+  if (trace === undefined) {
+    return `{${inherited}${members}"metadata":{${metadata}},${to.audience(isQuiet)}`;
+  }
+  const { baggage, ...context } = trace;
   const carried = baggage === undefined ? '' : membersOf({ baggage });
+  return `{${inherited}${membersOf(context)}${members}"metadata":{${carried}${metadata}},${to.audience(isQuiet)}`;
+}
+
+/** The same as they are read, of a publish that someone waits for or that may be tried again. */
+export function ownOptions(json: string, { to, timeout }: OwnOptions): ParsedPublishOptions {
   return {
-    json: `{${inherited}${traced}${members}"metadata":{${carried}${metadata}},${to.audience(isQuiet)}`,
+    json,
     id: undefined,
     timestamp: undefined,
     channel: to.channel,
@@ -121,6 +127,12 @@ export function ownOptions(
     timeout,
     signal: undefined,
   };
+}
+
+/** What is published here inherits, as JSON members with a comma behind each. */
+export function inheritedMembers(): string {
+  const event = handledEvent();
+  return event === undefined ? '' : membersOf(inheritedFrom(event));
 }
 
 /** Strings as JSON members, each with a comma behind it. */

@@ -120,10 +120,7 @@ export class Publisher {
     return batch;
   }
 
-  /**
-   * The same for a caller who does not wait: `watcher` is told. The options must have no signal. A quiet one keeps neither the
-   * process nor the client alive, as no drain may bring its result.
-   */
+  /** The same for a caller who does not wait: `watcher` is told. The options must have no signal. */
   addWatched(
     type: string,
     data: string | RawJson,
@@ -133,9 +130,15 @@ export class Publisher {
   ): void {
     const batch = this.#append(type, data, options);
     if (!isQuiet) this.#hold(batch);
-    // Where nobody reads what they say, their text would only be something that the garbage collector copies.
-    if (isQuiet && !this.#isKept) batch.options[batch.last] = undefined;
     batch.watch(watcher, isQuiet);
+  }
+
+  /**
+   * The same for one whose result may come with any drain that follows: it keeps neither the process nor the client alive. `json`
+   * are its options. Only where nothing is kept: of its options nothing is left but what crosses.
+   */
+  addQuiet(type: string, data: string | RawJson, json: string, watcher: PublishWatcher): void {
+    this.#append(type, data, undefined, json).watch(watcher, true);
   }
 
   /** Hands over what has been gathered. */
@@ -146,7 +149,7 @@ export class Publisher {
     this.#timers.clear(this.#timer);
     this.#open.set(batch.number, batch);
     const records = batch.records;
-    if (!this.#isKept) batch.records = '';
+    if (!this.isKept) batch.records = '';
     else batch.startedAt = this.#timers.now();
     const { number, types } = batch;
     if (this.#raw.length === 0) this.#native.publish(number, types.length, records);
@@ -317,11 +320,11 @@ export class Publisher {
 
   /** The data line of what has bytes. It is their text where the records of a batch are needed again, or where there are none. */
   #given(data: RawJson): string {
-    return (this.#isKept ? undefined : this.#raw.add(data)) ?? lineOf(data);
+    return (this.isKept ? undefined : this.#raw.add(data)) ?? lineOf(data);
   }
 
   /** Whether what was published is needed again. */
-  get #isKept(): boolean {
+  get isKept(): boolean {
     return this.#retries !== undefined || this.#record !== undefined;
   }
 

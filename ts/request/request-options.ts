@@ -43,6 +43,9 @@ export interface ParsedRequestOptions {
   /** How the request is published, as JSON members with a comma behind each: of the options, and of the metadata. */
   members: string;
   metadata: string;
+  /** The text of the metadata of a request before its id, and behind it. */
+  beforeId: string;
+  behindId: string;
 }
 
 export interface ParsedRespondOptions {
@@ -53,14 +56,26 @@ export interface ParsedRespondOptions {
   signal: AbortSignal | undefined;
 }
 
-const NO_OPTIONS: ParsedRequestOptions = {
+const NO_OPTIONS = withTexts({
   timeout: DEFAULT_TIMEOUT,
   signal: undefined,
   all: false,
   publishTimeout: DEFAULT_TIMEOUT,
   members: `"timeout":${DEFAULT_TIMEOUT},`,
   metadata: '',
-};
+});
+
+/** Adds the texts that are the same for every request with these options. */
+function withTexts(
+  options: Omit<ParsedRequestOptions, 'beforeId' | 'behindId'>,
+): ParsedRequestOptions {
+  const { metadata, timeout } = options;
+  return {
+    ...options,
+    beforeId: `${metadata}"request":{"id":`,
+    behindId: `,"timeout":${timeout}}`,
+  };
+}
 
 /** Throws `INVALID_OPTIONS`. */
 export function readRequestOptions(options: unknown): ParsedRequestOptions {
@@ -83,12 +98,12 @@ export function readRequestOptions(options: unknown): ParsedRequestOptions {
   const publishTimeout = Math.min(timeout, MAX_PUBLISH_TIMEOUT);
   const members = membersOf(jsonOf({ ...own, timeout: publishTimeout }, OPTIONS, 'options'));
   const written = metadata === undefined ? '' : membersOf(metadataJson(metadata));
-  return { timeout, signal, all, publishTimeout, members, metadata: written };
+  return withTexts({ timeout, signal, all, publishTimeout, members, metadata: written });
 }
 
 /** The same with metadata on top: JSON members, with a comma behind each. */
 export function withMetadata(options: ParsedRequestOptions, members: string): ParsedRequestOptions {
-  return { ...options, metadata: options.metadata + members };
+  return withTexts({ ...options, metadata: options.metadata + members });
 }
 
 /** As a member, so that an error names its path. */

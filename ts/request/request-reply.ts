@@ -7,6 +7,7 @@ import type { Questions } from '../client/questions';
 import { type EventBusError, invalidAt, unwrap } from '../errors';
 import type { LiveSubscription } from '../handle/subscription';
 import { native, type Settings } from '../native/native';
+import { inheritedMembers } from '../publish/publish-options';
 import { Deadlines } from '../runtime/deadlines';
 import { onAbort, throwIfAborted } from '../runtime/signals';
 import { processTimers, type Timers } from '../runtime/timers';
@@ -39,6 +40,8 @@ const ENVELOPE = 8192;
  * may still be.
  */
 const LINGER = 2 * FRESH;
+const NOBODY: readonly string[] = [];
+
 /** For so long a client that closes waits until the server knows that its responders have left, in ms. */
 const LEAVE_TIME = 1000;
 
@@ -179,8 +182,10 @@ export class RequestReply {
     this.#check(type);
     throwIfAborted(options.signal);
     const text = this.#owner.publishing.prepare(type, data);
-    if (!(text instanceof Promise)) return { type, data: text, options };
-    return text.then((written: DataText) => ({ type, data: written, options }));
+    // As it is now: another responder may be asked later, where nobody knows of this call any more.
+    const inherited = this.#owner.settings.inherit ? inheritedMembers() : '';
+    if (!(text instanceof Promise)) return { type, data: text, options, inherited };
+    return text.then((written: DataText) => ({ type, data: written, options, inherited }));
   }
 
   #check(type: string): void {
@@ -220,8 +225,8 @@ export class RequestReply {
   }
 
   #localOf(type: string): readonly string[] {
+    if (this.#owner.settings.mode !== 'hybrid') return NOBODY;
     const local: string[] = [];
-    if (this.#owner.settings.mode !== 'hybrid') return local;
     for (const [id, { handler, hasLeft }] of this.#responders) {
       if (!hasLeft && handler.type === type) local.push(id);
     }

@@ -8,9 +8,10 @@ import { callIn } from '../handle/current-event';
 import { CallContext } from '../handle/handler-context';
 import type { PublishWatcher } from '../publish/batch';
 import type { OwnOptions } from '../publish/publish-options';
-import type { Deadlines, TimedCall } from '../runtime/deadlines';
+import type { Deadline, Deadlines, TimedCall } from '../runtime/deadlines';
 import { isThenable } from '../runtime/promises';
 import type { RequestCounts } from './counts';
+import { IncomingRequest, keyOf } from './incoming-request';
 import {
   askerOf,
   CANCEL_TYPE,
@@ -20,7 +21,6 @@ import {
   REPLY_TYPE,
   Recipients,
   readCancel,
-  readRequest,
 } from './protocol';
 import type { ParsedRespondOptions } from './request-options';
 import { noteOf, type ThrownError } from './thrown-error';
@@ -54,24 +54,8 @@ type Refusal = { readonly error: ThrownError } | 'gone';
 /** What a character of a text takes in UTF-8 at the most, in bytes. */
 const BYTES_OF_CHARACTER = 3;
 
-/** A request that waits, or whose handler runs. */
-interface Call {
-  readonly event: BusEvent;
-  readonly context: HandlerContext;
-  /** The client that has asked, and the id that it gave the request. */
-  readonly asker: string;
-  readonly id: number;
-  readonly key: string;
-  readonly isLocal: boolean;
-  /** What its reply inherits, as it was before the handler had the event. */
-  readonly correlationId: string;
-  readonly causationId: string;
-  /** The requester does not wait any more. */
-  isCancelled: boolean;
-}
-
 interface Waiting {
-  readonly call: Call;
+  readonly call: IncomingRequest;
   /** Ends the wait: with the outcome of the handler, or with that of a refusal. */
   start(): void;
   end(): void;
@@ -82,9 +66,11 @@ export class RequestHandler {
   readonly type: string;
   readonly #owner: ResponderOwner;
   readonly #handler: Handler;
-  readonly #quotedId: string;
+  /** The text of the metadata of a reply before the id of the request. */
+  readonly #beforeId: string;
+  readonly #localAsker: string | undefined;
   readonly #options: ParsedRespondOptions;
-  readonly #running = new Map<string, Call>();
+  readonly #running = new Map<string, IncomingRequest>();
   /** In the order in which they came. */
   readonly #waiting = new Map<string, Waiting>();
   /** How many handlers run, those that are out of time not counted. */
@@ -102,7 +88,8 @@ export class RequestHandler {
   ) {
     this.#owner = owner;
     this.id = id;
-    this.#quotedId = JSON.stringify(id);
+    this.#beforeId = `"reply":{"responder":${JSON.stringify(id)},"id":`;
+    this.#localAsker = owner.isHybrid ? owner.instanceId : undefined;
     this.type = type;
     this.#handler = handler;
     this.#options = options;
@@ -110,8 +97,8 @@ export class RequestHandler {
 
   /** What came on the channel of the responder. Ends when that is answered. */
   receive(event: BusEvent, context: HandlerContext): Promise<void> | undefined {
-    const call = this.#read(event, context);
-    if (call === undefined) return undefined;
+    const call = IncomingRequest.read(event, context, this.type, this.#localAsker);
+    if (call === undefined) return this.#take(event);
     if (this.#isLeaving) return this.#refuse(call, 'gone');
     if (this.#busy < this.#options.concurrency) return this.#run(call);
     if (this.#waiting.size >= this.#options.maxQueued) {
@@ -143,23 +130,12 @@ export class RequestHandler {
     this.#waiting.clear();
   }
 
-  /** A request; undefined for anything else, which is dealt with. */
-  #read(event: BusEvent, context: HandlerContext): Call | undefined {
-    const { metadata, type, id: causationId } = event;
+  /** What comes on the channel and is no request. */
+  #take({ type, metadata }: BusEvent): undefined {
     const asker = askerOf(metadata);
-    const request = type === this.type ? readRequest(metadata) : undefined;
-    if (asker !== undefined && request !== undefined) {
-      const { id } = request;
-      const key = `${asker} ${id}`;
-      const isLocal = this.#owner.isHybrid && asker === this.#owner.instanceId;
-      const { correlationId } = metadata;
-      const call = { event, context, asker, id, key, isLocal, correlationId, causationId };
-      return { ...call, isCancelled: false };
-    }
     const cancelled = type === CANCEL_TYPE ? readCancel(metadata) : undefined;
     if (asker === undefined || cancelled === undefined) this.#owner.counts.foreign += 1;
-    else this.#cancel(`${asker} ${cancelled}`);
-    return undefined;
+    else this.#cancel(keyOf(asker, cancelled));
   }
 
   /** Nobody waits for the answer: the handler is told, or is never called. */
@@ -178,7 +154,7 @@ export class RequestHandler {
   }
 
   /** Calls the handler. Throws what it throws; a promise only where it has returned one, or its reply is waited for. */
-  #run(call: Call): Promise<void> | undefined {
+  #run(call: IncomingRequest): Promise<void> | undefined {
     this.#busy += 1;
     this.#owner.counts.requestsHandled += 1;
     let result: unknown;
@@ -194,25 +170,63 @@ export class RequestHandler {
     return this.#answer(call, result);
   }
 
-  async #awaited(call: Call, result: PromiseLike<unknown>): Promise<void> {
+  /** Waits for what a handler has returned, and for no longer than it may take: then its signal is aborted, and its result is ignored. */
+  #awaited(call: IncomingRequest, result: PromiseLike<unknown>): Promise<void> {
     this.#running.set(call.key, call);
-    let data: unknown;
-    try {
-      data = await this.#inTime(call, result);
-    } catch (thrown) {
-      this.#ended(call);
-      // A handler that stops because its signal has told it to has not failed.
-      if (call.isCancelled) return;
-      this.#reply(call, 'null', { error: noteOf(thrown) });
-      throw thrown;
-    }
-    this.#ended(call);
-    if (!call.isCancelled) await this.#answer(call, data);
+    const { deadlines } = this.#owner;
+    return new Promise((resolve, reject) => {
+      let deadline: Deadline | undefined;
+      let isOver = false;
+      const end = <T>(
+        finish: (call: IncomingRequest, value: T) => Promise<void> | undefined,
+        value: T,
+      ) => {
+        if (isOver) return;
+        isOver = true;
+        deadlines.clear(deadline);
+        this.#ended(call);
+        try {
+          resolve(finish(call, value));
+        } catch (error) {
+          reject(error);
+        }
+      };
+      const { timeout } = this.#options;
+      if (timeout > 0) {
+        const timedOut = () => {
+          const error = this.#timeoutError(timeout);
+          const own = this.#owner.inherits ? call.event : undefined;
+          callIn(own, CallContext.abort, call.context as CallContext, error);
+          end(this.#failed, error);
+        };
+        // The responder keeps the process alive, and its client may close before the handler has ended.
+        deadline = deadlines.set({ timedOut } satisfies TimedCall, timeout);
+      }
+      const failed = (thrown: unknown) => end(this.#failed, thrown);
+      Promise.resolve(result).then((data) => end(this.#succeeded, data), failed);
+    });
   }
 
-  #ended(call: Call): void {
+  readonly #succeeded = (call: IncomingRequest, data: unknown): Promise<void> | undefined =>
+    call.isCancelled ? undefined : this.#answer(call, data);
+
+  readonly #failed = (call: IncomingRequest, thrown: unknown): undefined => {
+    // A handler that stops because its signal has told it to has not failed.
+    if (call.isCancelled) return;
+    this.#reply(call, 'null', { error: noteOf(thrown) });
+    throw thrown;
+  };
+
+  #timeoutError(timeout: number): EventBusError {
+    const what = `the handler of requests ${JSON.stringify(this.type)}`;
+    return busError('ERR_BUS_HANDLER_TIMEOUT', `${what} did not finish in ${timeout} ms`);
+  }
+
+  #ended(call: IncomingRequest): void {
     this.#busy -= 1;
-    if (this.#running.get(call.key) === call) this.#running.delete(call.key);
+    if (this.#running.size > 0 && this.#running.get(call.key) === call) {
+      this.#running.delete(call.key);
+    }
     if (this.#waiting.size > 0) this.#startWaiting();
   }
 
@@ -229,39 +243,11 @@ export class RequestHandler {
     this.#isStarting = false;
   }
 
-  /** The result of a handler, or `HANDLER_TIMEOUT`: then its signal is aborted, and its result is ignored. */
-  #inTime(call: Call, result: PromiseLike<unknown>): PromiseLike<unknown> {
-    const { timeout } = this.#options;
-    if (timeout === 0) return result;
-    const { deadlines, inherits } = this.#owner;
-    return new Promise((resolve, reject) => {
-      const timedOut = () => {
-        const message = `the handler of requests ${JSON.stringify(this.type)} did not finish in ${timeout} ms`;
-        const error = busError('ERR_BUS_HANDLER_TIMEOUT', message);
-        reject(error);
-        const own = inherits ? call.event : undefined;
-        callIn(own, CallContext.abort, call.context as CallContext, error);
-      };
-      // The responder keeps the process alive, and its client may close before the handler has ended.
-      const deadline = deadlines.set({ timedOut } satisfies TimedCall, timeout);
-      Promise.resolve(result).then(
-        (data) => {
-          deadlines.clear(deadline);
-          resolve(data);
-        },
-        (error) => {
-          deadlines.clear(deadline);
-          reject(error);
-        },
-      );
-    });
-  }
-
   /**
    * Sends what a handler has returned; what cannot be sent is an error of the handler. Nobody waits until the reply is sent,
    * unless the engine may find that it is too large, or no JSON.
    */
-  #answer(call: Call, data: unknown): Promise<void> | undefined {
+  #answer(call: IncomingRequest, data: unknown): Promise<void> | undefined {
     let text: DataText;
     try {
       text = data === undefined ? 'null' : this.#owner.write(this.type, data);
@@ -281,7 +267,7 @@ export class RequestHandler {
     return data.length * BYTES_OF_CHARACTER <= this.#owner.surelyFits;
   }
 
-  async #tryAnswer(call: Call, data: DataText): Promise<void> {
+  async #tryAnswer(call: IncomingRequest, data: DataText): Promise<void> {
     const watcher = call.isLocal ? this.#localReply : this.#farReply;
     let sent: PublishResult;
     try {
@@ -297,12 +283,12 @@ export class RequestHandler {
     watcher.published(sent);
   }
 
-  #refuse(call: Call, why: Refusal): undefined {
+  #refuse(call: IncomingRequest, why: Refusal): undefined {
     this.#owner.counts.requestsRefused += 1;
     this.#reply(call, 'null', why);
   }
 
-  #reply(call: Call, data: DataText, refusal: Refusal | undefined): void {
+  #reply(call: IncomingRequest, data: DataText, refusal: Refusal | undefined): void {
     const watcher = call.isLocal ? this.#localReply : this.#farReply;
     try {
       this.#owner.post(REPLY_TYPE, data, this.#replyOptions(call, refusal), watcher);
@@ -311,14 +297,16 @@ export class RequestHandler {
     }
   }
 
-  #replyOptions(call: Call, refusal: Refusal | undefined): OwnOptions {
+  #replyOptions(call: IncomingRequest, refusal: Refusal | undefined): OwnOptions {
     const { asker, id, isLocal, correlationId, causationId } = call;
-    const inherited = `"correlationId":${JSON.stringify(correlationId)},"causationId":${JSON.stringify(causationId)},`;
+    const cause = JSON.stringify(causationId);
+    const correlation = correlationId === causationId ? cause : JSON.stringify(correlationId);
+    const inherited = `"correlationId":${correlation},"causationId":${cause},`;
     return {
       to: this.#askers.find(asker),
       members: `${isLocal ? LOCAL : LIVE}${inherited}`,
       isCaused: true,
-      metadata: `"reply":{"id":${id},"responder":${this.#quotedId}${memberOf(refusal)}}`,
+      metadata: `${this.#beforeId}${id}${refusal === undefined ? '}' : endOf(refusal)}`,
       timeout: undefined,
       // Of one that leaves, nothing may come later.
       isQuiet: !this.#isLeaving,
@@ -348,7 +336,6 @@ export class RequestHandler {
 }
 
 /** What a reply says instead of data. */
-function memberOf(refusal: Refusal | undefined): string {
-  if (refusal === undefined) return '';
-  return refusal === 'gone' ? ',"gone":true' : `,"error":${JSON.stringify(refusal.error)}`;
+function endOf(refusal: Refusal): string {
+  return refusal === 'gone' ? ',"gone":true}' : `,"error":${JSON.stringify(refusal.error)}}`;
 }
