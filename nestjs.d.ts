@@ -172,6 +172,12 @@ export declare class OxbusHealthIndicator {
 
 // ----------------------------------------------------------------------------------- microservices
 
+/**
+ * How the bus of a server or a client is connected: `status` of both tells it, and each change. `'reconnecting'` from the loss of a
+ * connection on; `'disconnected'` when the bus is closed.
+ */
+export type OxbusStatus = 'connected' | 'reconnecting' | 'disconnected';
+
 /** Options of {@link OxbusServer}. Unknown keys and bad values: `INVALID_OPTIONS`. */
 export interface OxbusServerOptions {
   /** A client, which stays open when the server closes; or the configuration of one of its own. Default: the environment. */
@@ -195,6 +201,8 @@ export declare class OxbusServer extends Server {
   readonly transportId: symbol;
   readonly propagatesEventHandlerErrors: boolean;
   constructor(options?: OxbusServerOptions);
+  /** From the start of `listen` until `close`. */
+  get status(): Observable<OxbusStatus>;
   listen(callback: (error?: unknown) => void): void;
   close(): Promise<void>;
   /** As `on` of the client. */
@@ -219,7 +227,10 @@ export interface OxbusClientOptions {
  */
 export declare class OxbusClient extends ClientProxy {
   constructor(options?: OxbusClientOptions);
+  /** From the start of `connect`, which the first `send` and `emit` call, until `close`. */
+  get status(): Observable<OxbusStatus>;
   connect(): Promise<void>;
+  /** Errors each `send` that waits with `CLOSED`. */
   close(): Promise<void>;
   // biome-ignore lint/complexity/noBannedTypes: as Nest has it
   on(event: string, callback: Function): void;
@@ -242,6 +253,8 @@ export declare class OxbusRecord<T = unknown> {
 export declare class OxbusContext extends BaseRpcContext<[BusEvent, HandlerContext]> {
   getEvent(): BusEvent;
   getHandlerContext(): HandlerContext;
+  /** What the hook for packets of the client has said of this one (`setOnDispatchHook` of Nest 12); undefined where there is nothing. */
+  getMetadata(): Record<string, string> | undefined;
 }
 
 /**

@@ -1,5 +1,6 @@
 /** `oxbus/nestjs` in applications of Nest 11 and 12: the programs of `fixtures/nest`, compiled as those of a service. */
 
+import { ClusterSet } from './support/cluster-set';
 import { casesOf, guide, NestProject, VERSIONS } from './support/nest';
 import { RedisServer } from './support/redis-server';
 
@@ -7,13 +8,13 @@ const LIMIT = 120_000;
 /** Of an application with twenty modules, over a backlog. */
 const STARTS = process.env.OXBUS_SOAK === undefined ? 4 : 50;
 
-let server: RedisServer;
+let [server, cluster]: [RedisServer, ClusterSet] = [] as never;
 
 beforeAll(async () => {
-  server = await RedisServer.start();
-});
+  [server, cluster] = await Promise.all([RedisServer.start(), ClusterSet.start()]);
+}, LIMIT);
 
-afterAll(() => server.stop());
+afterAll(() => Promise.all([server?.stop(), cluster?.stop()]));
 
 describe.each(VERSIONS)('%s', (version) => {
   const outcomes = new Map<string, string | undefined>();
@@ -22,7 +23,7 @@ describe.each(VERSIONS)('%s', (version) => {
 
   beforeAll(async () => {
     project = await NestProject.of(version);
-    const env = { REDIS_URL: server.url };
+    const env = { REDIS_URL: server.url, REDIS_CLUSTER: cluster.addresses.join() };
     const { out, err } = await project.run(['build/main.js'], { limit: LIMIT, env });
     for (const line of out.split('\n')) {
       if (!line.startsWith('{"name":')) rest += line;
@@ -37,11 +38,14 @@ describe.each(VERSIONS)('%s', (version) => {
   afterAll(() => project.remove());
 
   for (const program of [
+    'cluster.ts',
     'handlers.ts',
+    'hybrid.ts',
     'life.ts',
     'messages.ts',
     'microservices.ts',
     'module.ts',
+    'transport.ts',
   ]) {
     test.each(casesOf(program))('%s', (name) => {
       expect([...outcomes.keys()]).toContain(name);

@@ -1,3 +1,4 @@
+import { BEFORE } from './support/before.mjs';
 import { subjects } from './support/contestants.mjs';
 import { startContestant } from './support/process.mjs';
 
@@ -12,7 +13,8 @@ export const metrics = [
   { key: 'js', label: 'JS threads µs/request, both sides', better: 'lower', digits: 1 },
 ];
 
-const contestants = [...subjects, 'oxbus-nestjs', 'ioredis', 'ioredis-autopipelining', 'nestjs'];
+const ofNest = BEFORE ? ['oxbus-nestjs', 'oxbus-nestjs-before'] : ['oxbus-nestjs'];
+const contestants = [...subjects, ...ofNest, 'ioredis', 'ioredis-autopipelining', 'nestjs'];
 
 /** One process asks, and one answers with what it was given. */
 export const cases = [

@@ -70,10 +70,15 @@ class Answering {
       const subscription = stream.subscribe({
         next: (value) => this.#take(value),
         error: (error) => end({ error: errorFor(error) }),
-        complete: () => end(),
+        complete: () => (this.#isOne ? resolve(this.#waiting.pop()) : end()),
       });
       endAtAbort(subscription, signal, () => resolve(undefined));
     });
+  }
+
+  /** Whether there is one answer so far, which has not been sent: such is most of what interceptors make of results. */
+  get #isOne(): boolean {
+    return this.#sent === 0 && this.#waiting.length === 1;
   }
 
   #take(value: unknown): void {
@@ -102,12 +107,6 @@ class Answering {
   }
 
   async #reply(failed: { error: unknown } | undefined): Promise<unknown> {
-    const [only] = this.#waiting;
-    const isOne = this.#sent === 0 && this.#waiting.length === 1 && failed === undefined;
-    if (isOne) {
-      this.#waiting = [];
-      return only;
-    }
     this.#send();
     await Promise.all(this.#sending);
     if (this.#failure !== undefined) throw this.#failure.error;

@@ -1,32 +1,50 @@
 /** A message that was sent, until its last answer. */
 
-import { busError } from '../../errors';
+import { busError, HandlerError, member } from '../../errors';
+import type { BegunRequest } from '../../request/requester';
 import { processTimers, type Timer } from '../../runtime/timers';
-import type { ReplyNote } from './protocol';
+import { errorFor, noteIn, type ReplyNote } from './protocol';
 import { rpcException } from './rpc-exception';
 
 /** For how long answers may come behind the reply, in ms: in a Cluster they may come on another connection. */
 const LATE = 5000;
+
+/** Where a client has those that are not over, by their numbers. */
+export type Askings = Map<number, Asking>;
 
 /** What Nest is told: an answer, an error, or that there is no more. */
 type Tell = (packet: { response?: unknown; err?: unknown; isDisposed?: boolean }) => void;
 
 export class Asking {
   readonly #tell: Tell;
-  readonly #over: () => void;
+  readonly #all: Askings;
+  readonly #number: number;
+  #begun: BegunRequest | undefined;
   #taken = 0;
   #isOver = false;
   #note: ReplyNote | undefined;
   #timer: Timer | undefined;
 
-  constructor(tell: Tell, over: () => void) {
+  constructor(tell: Tell, all: Askings, number: number) {
     this.#tell = tell;
-    this.#over = over;
+    this.#all = all;
+    this.#number = number;
+    all.set(number, this);
   }
 
-  /** The reply is the only answer. */
-  only(reply: unknown): void {
-    if (this.#end()) this.#tell({ response: reply, isDisposed: true });
+  /** The request is under way. Its promise brings the reply into the asynchronous context of who has asked. */
+  follow(begun: BegunRequest): void {
+    this.#begun = begun;
+    begun.reply.then(
+      (reply) => this.#replied(reply),
+      (error) => this.fail(exceptionOf(error)),
+    );
+  }
+
+  #replied(reply: unknown): void {
+    const note = noteIn(reply);
+    if (note !== undefined) this.#noted(note);
+    else if (this.#end()) this.#tell({ response: reply, isDisposed: true });
   }
 
   /** Answers have come. One that is missing ends it: what was sent behind it comes in vain. */
@@ -42,7 +60,7 @@ export class Asking {
   }
 
   /** The reply says how many answers there are. */
-  end(note: ReplyNote): void {
+  #noted(note: ReplyNote): void {
     if (this.#isOver) return;
     this.#note = note;
     if (this.#endIfComplete()) return;
@@ -54,8 +72,14 @@ export class Asking {
   }
 
   /** Nobody waits any more. */
-  forget(): void {
-    this.#end();
+  takeBack(): void {
+    if (this.#end()) this.#begun?.takeBack();
+  }
+
+  /** The client of Nest closes. */
+  close(): void {
+    this.fail(busError('ERR_BUS_CLOSED', 'the client of Nest is closed', { outcome: 'unknown' }));
+    this.#begun?.takeBack();
   }
 
   #endIfComplete(): boolean {
@@ -70,9 +94,15 @@ export class Asking {
     if (this.#isOver) return false;
     this.#isOver = true;
     if (this.#timer !== undefined) processTimers.clear(this.#timer);
-    this.#over();
+    this.#all.delete(this.#number);
     return true;
   }
+}
+
+/** What the handler has failed with is an `RpcException`; what is of the bus stays so. */
+function exceptionOf(error: unknown): unknown {
+  if (!(error instanceof HandlerError) || error.code !== 'ERR_BUS_HANDLER_FAILED') return error;
+  return rpcException(errorFor(member(error, 'cause') ?? error));
 }
 
 function lost(): Error {

@@ -1,10 +1,9 @@
 /** `OxbusClient`: `send` and `emit` of Nest on the bus. */
 
 import type { EventBusClient, PublishOptions, Subscription } from '../../../index';
-import type { OxbusClientOptions } from '../../../nestjs';
+import type { OxbusClientOptions, OxbusStatus } from '../../../nestjs';
 import { stackFromCaller } from '../../caller-stacks';
 import { requestReplyOf } from '../../client/internals';
-import { HandlerError, member } from '../../errors';
 import { readOptions } from '../../input/options';
 import {
   type ParsedRequestOptions,
@@ -12,17 +11,19 @@ import {
   withMetadata,
 } from '../../request/request-options';
 import type { BegunRequest } from '../../request/requester';
-import { Asking } from './asking';
+import { Asking, type Askings } from './asking';
 import { busOf, type UsedBus } from './bus-of';
 import { OxbusRecord } from './context';
-import { microservices } from './packages';
+import { microservices, type Rxjs, rxjs } from './packages';
 import { typeOfPattern } from './patterns';
-import { ANSWERS_TYPE, ASKS, answersFor, errorFor, noteIn, type SentAnswers } from './protocol';
-import { rpcException } from './rpc-exception';
+import { ANSWERS_TYPE, ASKS, answersFor, PACKET, type SentAnswers } from './protocol';
+import { followStatus } from './status';
 
 interface Packet {
   pattern: unknown;
   data: unknown;
+  /** What a hook has said of it, in Nest 12. */
+  metadata?: Record<string, string>;
 }
 
 export class OxbusClient extends microservices.ClientProxy {
@@ -30,9 +31,12 @@ export class OxbusClient extends microservices.ClientProxy {
   readonly #timeout: number | undefined;
   /** Of a message without options of its own. */
   #plain: ParsedRequestOptions | undefined;
-  readonly #asking = new Map<number, Asking>();
+  readonly #asking: Askings = new Map();
   #last = 0;
   #answers: Promise<Subscription> | undefined;
+  /** Whether answers would be heard. */
+  #isConnected = false;
+  #unfollow: (() => void) | undefined;
 
   constructor(options?: OxbusClientOptions) {
     super();
@@ -48,6 +52,7 @@ export class OxbusClient extends microservices.ClientProxy {
   async connect(): Promise<void> {
     if (this.#answers === undefined) {
       const { bus } = this.#used;
+      this.#unfollow ??= followStatus(bus, (status) => this._status$.next(status));
       const channel = `user:${answersFor(bus.instanceId)}`;
       this.#answers = bus.subscribe(channel, ({ type, data }) => {
         if (type === ANSWERS_TYPE) this.#take(data as SentAnswers);
@@ -57,14 +62,24 @@ export class OxbusClient extends microservices.ClientProxy {
         this.#answers = undefined;
       });
     }
-    await this.#answers;
+    const answers = this.#answers;
+    await answers;
+    this.#isConnected = this.#answers === answers;
   }
 
   async close(): Promise<void> {
     const answers = this.#answers;
     this.#answers = undefined;
+    this.#isConnected = false;
+    for (const one of [...this.#asking.values()]) one.close();
     if (this.#used.isOwn) return this.#used.bus.disconnect();
+    this.#unfollow?.();
+    this.#unfollow = undefined;
     await (await answers?.catch(() => undefined))?.unsubscribe();
+  }
+
+  override get status(): Rxjs.Observable<OxbusStatus> {
+    return super.status as Rxjs.Observable<OxbusStatus>;
   }
 
   // biome-ignore lint/complexity/noBannedTypes: as Nest has it
@@ -76,43 +91,51 @@ export class OxbusClient extends microservices.ClientProxy {
     return this.#used.bus as T;
   }
 
+  /** As in Nest; where it is connected, without the promises and streams by which Nest waits for that. */
+  override send<Result = unknown, Input = unknown>(
+    pattern: unknown,
+    data: Input,
+  ): Rxjs.Observable<Result> {
+    if (pattern === undefined || pattern === null || data === undefined || data === null) {
+      return super.send(pattern, data);
+    }
+    return new rxjs.Observable((observer) => {
+      if (!this.#isConnected) return super.send<Result, Input>(pattern, data).subscribe(observer);
+      // Nest 11 knows of no hook.
+      const packet = this.createPacket?.(pattern, data) ?? { pattern, data };
+      return this.publish(packet, this.createObserver(observer));
+    });
+  }
+
   protected override publish(packet: Packet, callback: (packet: object) => void): () => void {
     this.#last += 1;
-    const number = this.#last;
-    const asking = new Asking(callback, () => this.#asking.delete(number));
-    this.#asking.set(number, asking);
-    const failed = (error: unknown) => asking.fail(exceptionOf(error));
+    const asking = new Asking(callback, this.#asking, this.#last);
     try {
-      const begun = this.#begin(packet, number);
-      begun.reply.then((reply) => {
-        const note = noteIn(reply);
-        if (note === undefined) asking.only(reply);
-        else asking.end(note);
-      }, failed);
-      return () => {
-        asking.forget();
-        begun.takeBack();
-      };
+      asking.follow(this.#begin(packet, this.#last));
     } catch (error) {
-      failed(error);
-      return () => undefined;
+      asking.fail(error);
     }
+    return () => asking.takeBack();
   }
 
   /** A controller and a signal for each message would take as long as all else that is done here for it. */
-  #begin({ pattern, data: given }: Packet, number: number): BegunRequest {
-    const { data, options } = recordOf(given);
+  #begin({ pattern, data: given, metadata }: Packet, number: number): BegunRequest {
+    const isRecord = given instanceof OxbusRecord;
+    const data = isRecord ? given.data : given;
+    const options = withPacket(isRecord ? given.options : undefined, metadata);
     const timeout = this.#timeout;
-    if (options === NONE) this.#plain ??= readRequestOptions({ timeout });
-    const read = options === NONE ? this.#plain : readRequestOptions({ ...options, timeout });
+    if (options === undefined) this.#plain ??= readRequestOptions({ timeout });
+    const read = options === undefined ? this.#plain : readRequestOptions({ ...options, timeout });
     const noted = withMetadata(read as ParsedRequestOptions, `"${ASKS}":${number},`);
     return requestReplyOf(this.#used.bus).begin(typeOfPattern(pattern), data, noted);
   }
 
   protected override async dispatchEvent<T = unknown>(packet: Packet): Promise<T> {
-    const { data, options } = recordOf(packet.data);
-    const { bus } = this.#used;
-    return (await bus.publish(typeOfPattern(packet.pattern), data, options)) as T;
+    const { pattern, data: given, metadata } = packet;
+    const isRecord = given instanceof OxbusRecord;
+    const options = withPacket(isRecord ? given.options : undefined, metadata);
+    const data = isRecord ? given.data : given;
+    return (await this.#used.bus.publish(typeOfPattern(pattern), data, options)) as T;
   }
 
   #take({ request, at, answers }: SentAnswers): void {
@@ -120,14 +143,11 @@ export class OxbusClient extends microservices.ClientProxy {
   }
 }
 
-const NONE: PublishOptions = {};
-
-function recordOf(data: unknown): OxbusRecord {
-  return data instanceof OxbusRecord ? data : new OxbusRecord(data, NONE);
-}
-
-/** What the handler has failed with is an `RpcException`; what is of the bus stays so. */
-function exceptionOf(error: unknown): unknown {
-  if (!(error instanceof HandlerError) || error.code !== 'ERR_BUS_HANDLER_FAILED') return error;
-  return rpcException(errorFor(member(error, 'cause') ?? error));
+/** Options of a publish, with what the hook of the client has said of the packet. */
+function withPacket(
+  options: PublishOptions | undefined,
+  said: object | undefined,
+): PublishOptions | undefined {
+  if (said === undefined) return options;
+  return { ...options, metadata: { ...options?.metadata, [PACKET]: said } };
 }

@@ -3,6 +3,7 @@
 import type { BusEvent, HandlerContext, PublishOptions } from '../../../index';
 import { common } from '../packages';
 import { microservices, type Rxjs, rxjs } from './packages';
+import { PACKET } from './protocol';
 
 export class OxbusContext extends microservices.BaseRpcContext<[BusEvent, HandlerContext]> {
   getEvent(): BusEvent {
@@ -11,6 +12,11 @@ export class OxbusContext extends microservices.BaseRpcContext<[BusEvent, Handle
 
   getHandlerContext(): HandlerContext {
     return this.getArgByIndex(1);
+  }
+
+  getMetadata(): Record<string, string> | undefined {
+    const said: unknown = this.getEvent().metadata[PACKET];
+    return typeof said === 'object' && said !== null ? (said as Record<string, string>) : undefined;
   }
 }
 

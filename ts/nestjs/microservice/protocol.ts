@@ -14,6 +14,9 @@ export const ANSWERS_TYPE = 'oxbus.nest.answers';
 /** The member of a reply that is no answer by itself. */
 const NOTE = 'oxbus.nest';
 
+/** The metadata of an event: what the hook of a client of Nest has said of a packet. */
+export const PACKET = 'nestPacket';
+
 /** The user whose channel has the answers for a client. */
 export const answersFor = (instanceId: string) => `oxbus:nest:${instanceId}`;
 
