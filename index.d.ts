@@ -779,7 +779,10 @@ export type WireName =
  * Parts of an event: `'id'`, `'type'`, `'data'`, `'data.<path>'`, `'metadata.<name>'`, `'metadata'` (all members of it that
  * have no place of their own), and `'timestampMs'` (the timestamp as milliseconds since the Unix epoch). Places of a message
  * are names with dots between them, 8 at most; `'*'` at the end stands for the members of the object before it, and is for
- * `'data'` and `'metadata'` only. Stream entries have the fields of Oxbus.
+ * `'data'` and `'metadata'` only. Without `stream`, stream entries have the fields of Oxbus.
+ *
+ * Of several wires, `stream` counts in the first one of `write`, and `keys` and `deadLetters` are those of the first format that has
+ * them, of `write` and then of `read`. In memory mode all is checked, and has no effect.
  */
 export interface WireMapping {
   fields: {
@@ -799,6 +802,83 @@ export interface WireMapping {
    * `INVALID_DATA` before anything is sent.
    */
   channels?: readonly WireChannels[] | undefined;
+  /** The fields of stream entries; default: those of Oxbus, which are read in any case. */
+  stream?: WireEntries | undefined;
+  /** The names of keys; default: those of Oxbus. */
+  keys?: WireKeys | undefined;
+  /** Where dead letters are; default: in the stream that `deadLetter.suffix` names. */
+  deadLetters?: WireDeadLetters | undefined;
+}
+
+/**
+ * The fields of stream entries. Every entry has all fields that are written, empty where an event has not what is in them.
+ *
+ * Entries are read by groups, history, replay, gaps and dead letters. A field that is missing or empty is filled in as for a message: an
+ * entry without an id has that of the entry, one without data has `null`. An entry without a type, with a field for data or metadata that
+ * is no JSON, or without data but with fields that the format does not know, cannot be decoded.
+ */
+export interface WireEntries {
+  /**
+   * Which field holds what, 1–64 fields without a `.` in their names: a part of an event as text, `'data'` and `'metadata'` as JSON; `'message'`:
+   * the live message, as `fields.write` says it; a text with parts in braces, such as `'orders/{data.orderId}'` (a part that is
+   * missing: `INVALID_DATA` before anything is sent); or a constant. One field must be `'data'` or `'message'`. The
+   * names `group` and `dlq-…` are Oxbus's own.
+   */
+  write: Readonly<Record<string, string | { readonly value: unknown }>>;
+  /**
+   * The place that each part of an event is read from: the name of a field, or a path in the JSON that it holds
+   * (`'event.head.id'`). Default: where it is written; of a message, where `fields` says. A time is an ISO text or milliseconds.
+   */
+  read?: Readonly<Record<string, string>> | undefined;
+}
+
+/** The names of keys, as templates: `{prefix}` is `channelPrefix` of the client, and `{{` and `}}` are braces. */
+export interface WireKeys {
+  /**
+   * The key of a stream, with `{stream}` for its name in the configuration: `'app:{stream}'`. The stream is called by its key
+   * wherever Oxbus names it (`ctx.stream`, results, metrics); what is asked for by name takes either.
+   */
+  stream?: string | undefined;
+  /**
+   * The key of an event that `persistence` keeps, with `{id}`; default `'{prefix}event:{id}'`. In a Cluster `INVALID_CONFIG`: there
+   * such a key is beside the history.
+   */
+  event?: string | undefined;
+  /** The stream of all events that `persistence` keeps; default `'{prefix}history'`. */
+  history?: string | undefined;
+}
+
+/**
+ * Where dead letters are: in a stream, in a list, or in a stream with copies in a list. An entry moves in one step with its
+ * acknowledgement. With `list` alone `bus.deadLetters` has what is in the list, also what other services have put there: such a letter has no
+ * group, so it is replayed with `{ to: 'stream' }`.
+ *
+ * In a Cluster the names must be in the slot of the stream (`INVALID_CONFIG`): give the stream a tag, as in `{orders}`.
+ */
+export interface WireDeadLetters {
+  /** The name of the stream, with `{stream}` once, and `{prefix}`. */
+  stream?: string | undefined;
+  /**
+   * Fields that a letter in the stream has besides those of its entry and `dlq-…`: `'messageId'`, `'stream'`, `'group'`, `'consumer'`,
+   * `'attempts'`, `'retries'` (the attempts but the first), `'reason'`, `'error'` (JSON), `'error.name'`, `'error.message'`, `'error.stack'`,
+   * `'error.code'`, `'time'` (ISO 8601, by the clock of the client), `'timeMs'`, or a constant.
+   */
+  fields?: Readonly<Record<string, string | { readonly value: unknown }>> | undefined;
+  /** The name of the list, with `{stream}` once, and `{prefix}`: `'dlq:{stream}'`. */
+  list?: string | undefined;
+  /**
+   * Which place of a letter in the list, a JSON object, holds what: as for `fields`, and `'message'` (the event as a live message) and
+   * `'fields'` (those of the entry, as texts). Letters of others are read from the same places. Oxbus adds the member `oxbus`, by
+   * which a letter goes back as it was. Default: that of campaign's bus, `{ originalMessage, error: { message, stack, timestamp }, retryCount }`.
+   */
+  letter?: Readonly<Record<string, string | { readonly value: unknown }>> | undefined;
+  /** Whether a new letter comes to the left end of the list (`LPUSH`) or to the right one; default `'left'`. */
+  push?: 'left' | 'right' | undefined;
+  /**
+   * How many letters the list has at the most, exactly; 1–100 000, default 1000. Beyond it the oldest go. Where the list keeps
+   * the letters, `deadLetter.maxLength` of the client goes before, and `deadLettersDropped` counts them.
+   */
+  maxLength?: number | undefined;
 }
 
 /** Where events of some types go. */
@@ -2313,6 +2393,11 @@ export interface Stats {
   eventsRetried: number;
   /** Stored events that were moved to the dead letters. */
   eventsDeadLettered: number;
+  /**
+   * Dead letters that went for those that this client moved, the oldest first, as there were as many as are kept. The first time,
+   * a `warning` `DEAD_LETTERS_DROPPED` says so.
+   */
+  deadLettersDropped: number;
   /** Dropped by a full queue, an open circuit, or a subscription that ended. */
   eventsDropped: number;
   /** Stored events that were trimmed or deleted before a group of this client could handle them. */

@@ -63,6 +63,7 @@ export class ClientCounters {
       eventsFailed: failed,
       eventsRetried: 0,
       eventsDeadLettered: 0,
+      deadLettersDropped: 0,
       eventsDropped: this.dropped,
       eventsLost: 0,
       eventsSkipped: 0,

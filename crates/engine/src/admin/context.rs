@@ -117,7 +117,7 @@ impl Context {
 
     /// The stream of a stream's dead letters.
     pub(super) fn dead_letters_of(&self, stream: &str) -> Arc<str> {
-        keys::dead_letters(stream, &self.config.dead_letter.suffix).into()
+        self.config.dead_letter.names.of(stream).into()
     }
 
     pub(super) async fn describe(&self, stream: &str) -> Result<Option<StreamInfo>, BusError> {

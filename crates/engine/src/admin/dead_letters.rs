@@ -48,8 +48,8 @@ impl DeadLetterId {
         let (dead_letters, id) = text.rsplit_once(':')?;
         let id = EntryId::from_bytes(id.as_bytes())?;
         // An id of any other stream is refused: its entries must not be removed or moved.
-        let stream = dead_letters.strip_suffix(context.config.dead_letter.suffix.as_str())?;
-        (!stream.is_empty()).then(|| DeadLetterId { dead_letters: dead_letters.into(), id })
+        context.config.dead_letter.names.name_in(dead_letters)?;
+        Some(DeadLetterId { dead_letters: dead_letters.into(), id })
     }
 }
 
@@ -176,7 +176,7 @@ fn read(
     let mut dead_letter = context.config.codec.read_dead_letter(entry, shapes);
     if dead_letter.stream.is_empty() {
         dead_letter.stream =
-            dead_letters.strip_suffix(&context.config.dead_letter.suffix).unwrap_or(dead_letters).to_owned();
+            context.config.dead_letter.names.name_in(dead_letters).unwrap_or(dead_letters).to_owned();
     }
     dead_letter
 }
@@ -263,9 +263,9 @@ async fn replay_all(context: &Context, mut args: Arguments) -> Result<Value, Bus
     }
     if let (0, Some(group)) = (replayed, &replaying.group) {
         // That there is no dead letter of the group may be because there is no such group.
-        let suffix = &context.config.dead_letter.suffix;
+        let letters = &context.config.dead_letter.names;
         let names: Vec<Arc<str>> =
-            streams.iter().filter_map(|name| name.strip_suffix(&**suffix)).map(Arc::from).collect();
+            streams.iter().filter_map(|name| letters.name_in(name)).map(Arc::from).collect();
         let found = context.describe_each(&names).await?;
         if !found.iter().flatten().flat_map(|info| &info.groups).any(|facts| facts.name == *group) {
             return Err(no_group(group, &names));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use oxbus_model::stream_store::{Request, Response, ScanCursor, keys};
+use oxbus_model::stream_store::{Request, Response, ScanCursor};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::Value;
 
@@ -111,6 +111,6 @@ impl Found<'_> {
     /// Whether a stream is kept beside another one, or by the bus itself: dead letters and the history.
     fn is_ours(&self, name: &str) -> bool {
         let config = &self.context.config;
-        name.ends_with(&config.dead_letter.suffix) || *name == keys::history(&config.channel_prefix)
+        config.dead_letter.names.name_in(name).is_some() || *name == config.keys.history
     }
 }

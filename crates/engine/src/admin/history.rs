@@ -8,7 +8,7 @@ use oxbus_model::codec::event_json::id_of;
 use oxbus_model::codec::outline::Shapes;
 use oxbus_model::error::Outcome;
 use oxbus_model::routing::pattern;
-use oxbus_model::stream_store::{EntryId, Request, Response, StoredEntry, keys};
+use oxbus_model::stream_store::{EntryId, Request, Response, StoredEntry};
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ async fn event(context: &Context, mut args: Arguments) -> Result<Answer, BusErro
     let mut told = ToldEvents::read(&mut args)?;
     let id = args.needed("id")?;
     args.finish()?;
-    let key = keys::event(&context.config.channel_prefix, &id).into();
+    let key = context.config.keys.events.of(&id).into();
     let (kept, failed) = match context.store.execute(Request::Event { key }).await {
         Ok(Response::Event(kept)) => (kept, None),
         Ok(_) => return Err(unexpected()),
@@ -169,7 +169,7 @@ async fn stored_events(
     let streams: Vec<Arc<str>> = match context.config.persistence {
         Some(kept) if kept.history => {
             // What is older is trimmed when the next event is kept, and `getEvent` finds it no more.
-            let history = keys::history(&context.config.channel_prefix);
+            let history = context.config.keys.history.clone();
             let now = context.time_of(&history).await?;
             from = from.max(EntryId::first_of(now.saturating_sub(kept.ttl)));
             vec![history.into()]

@@ -52,6 +52,18 @@ pub fn questions() -> impl Iterator<Item = (&'static str, &'static [&'static str
     QUESTIONS.into_iter().flatten().map(|question| (question.name, question.arguments))
 }
 
+/// The same arguments, in which a stream that is named has the name of its key.
+fn with_keys(context: &Context, mut args: Value) -> Value {
+    for argument in ["stream", "name"] {
+        if let Some(Value::String(name)) = args.get_mut(argument)
+            && !name.is_empty()
+        {
+            *name = context.config.keys.of_stream(name).into_owned();
+        }
+    }
+    args
+}
+
 /// Answers a question with its arguments, one object.
 ///
 /// # Errors
@@ -60,5 +72,5 @@ pub(crate) async fn call(context: &Context, name: &str, args: Value) -> Result<A
     let Some(question) = QUESTIONS.into_iter().flatten().find(|question| question.name == name) else {
         return Err(BusError::new(ErrorKind::Internal, format!("there is no method {name:?}")));
     };
-    (question.answer)(context, Arguments::of(args, question.arguments)?).await
+    (question.answer)(context, Arguments::of(with_keys(context, args), question.arguments)?).await
 }

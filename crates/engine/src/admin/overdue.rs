@@ -278,7 +278,7 @@ async fn requeue(
     let (all, lease) = (items.len() as u64, options.lease);
     let request = Request::Requeue { member: member.clone(), items, lease, unhandled: false };
     let lost = match context.store.execute(request).await {
-        Ok(Response::Fenced { not_owned, deleted }) => {
+        Ok(Response::Fenced { not_owned, deleted, .. }) => {
             announce_lost(context, member, &deleted);
             (not_owned.len() + deleted.len()) as u64
         }
@@ -299,7 +299,7 @@ async fn dead_letter(
     let kept = to.is_some();
     let (max_len, all) = (config.max_length, letters.len() as u64);
     let request = Request::DeadLetter { member: member.clone(), to, max_len, letters: letters.clone() };
-    let Ok(Response::Fenced { not_owned, deleted }) = context.store.execute(request).await else {
+    let Ok(Response::Fenced { not_owned, deleted, dropped }) = context.store.execute(request).await else {
         return (0, all);
     };
     announce_lost(context, member, &deleted);
@@ -328,7 +328,8 @@ async fn dead_letter(
         }));
     }
     let dead_lettered = if kept { moved } else { 0 };
-    context.push_effect(Effect::Counted(DeliveryCounts { dead_lettered, ..DeliveryCounts::default() }));
+    let counts = DeliveryCounts { dead_lettered, letters_dropped: dropped, ..DeliveryCounts::default() };
+    context.push_effect(Effect::Counted(counts));
     (moved, all - moved)
 }
 

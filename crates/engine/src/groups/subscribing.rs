@@ -190,7 +190,8 @@ impl GroupSubscriptions {
         let chosen: Vec<usize> = match &options.streams {
             Some(names) => {
                 let of_name = |name: &String| {
-                    streams.iter().position(|s| s.name == *name).ok_or_else(|| {
+                    let key = self.state.config.keys.of_stream(name);
+                    streams.iter().position(|s| s.name == *key).ok_or_else(|| {
                         let message = format!("no stream {name:?} is configured");
                         BusError::new(ErrorKind::NoStream, message)
                     })

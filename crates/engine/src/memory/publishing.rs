@@ -5,8 +5,8 @@
 use std::mem::replace;
 use std::sync::Arc;
 
-use oxbus_model::config::PersistenceConfig;
-use oxbus_model::stream_store::{Fields, keys};
+use oxbus_model::config::{KeyNames, PersistenceConfig};
+use oxbus_model::stream_store::Fields;
 
 use super::Broker;
 use crate::host::{Failed, Published, StoredEntries};
@@ -23,7 +23,7 @@ pub(super) struct Publishing {
     /// The streams and their caps.
     streams: Box<[(Arc<str>, u64)]>,
     kept: Option<PersistenceConfig>,
-    prefix: Box<str>,
+    keys: KeyNames,
 }
 
 /// The outcome of a submission.
@@ -36,19 +36,19 @@ pub(super) struct Settled {
 
 impl Publishing {
     pub(super) fn new(context: &TransportContext) -> Self {
-        let TransportContext { config, channels, .. } = context;
+        let TransportContext { config, .. } = context;
         Publishing {
             encoder: Encoder::new(context),
             streams: config.streams.iter().map(|stream| (stream.name.as_str().into(), stream.cap)).collect(),
             kept: config.persistence,
-            prefix: channels.prefix().into(),
+            keys: config.keys.clone(),
         }
     }
 
     /// Publishes the events of a submission. The caller tells of the reads that end.
     pub(super) fn publish(&mut self, broker: &Broker, submission: &Submission, stamp: &Stamp) -> Settled {
         let Submission { batch, count, records } = submission;
-        let Publishing { encoder, streams, kept, prefix } = self;
+        let Publishing { encoder, streams, kept, keys } = self;
         let batch = *batch;
         let Settled { mut report, mut ended } = Settled::default();
         let run = |first, stream: Option<&Arc<str>>| Published {
@@ -73,7 +73,7 @@ impl Publishing {
             if target.map(|(name, _)| name) != current.stored.as_ref().map(|stored| &stored.stream) {
                 report.published.push(replace(&mut current, run(index, target.map(|(name, _)| name))));
             }
-            let kept = kept.map(|kept| (kept, &**prefix));
+            let kept = kept.map(|kept| (kept, &*keys));
             let receivers = match target {
                 Some((stream, cap)) => {
                     let (stored, over) = broker.store(new_entry(stream, *cap, &event));
@@ -114,19 +114,18 @@ fn new_entry<'a>(stream: &'a str, cap: u64, event: &'a Encoded<'_>) -> NewEntry<
 
 fn keep(
     broker: &Broker,
-    kept: Option<(PersistenceConfig, &str)>,
+    kept: Option<(PersistenceConfig, &KeyNames)>,
     event: &Encoded<'_>,
     recent: &mut Vec<Box<[u8]>>,
 ) {
-    let Some((PersistenceConfig { ttl, history }, prefix)) = kept else { return };
+    let Some((PersistenceConfig { ttl, history }, keys)) = kept else { return };
     let (_, payload) = event.messages.first();
     recent.push(payload.into());
-    let history = history.then(|| keys::history(prefix));
     broker.keep(PersistedEvent {
-        key: &keys::event(prefix, event.event_id()),
+        key: &keys.events.of(event.event_id()),
         json: payload,
         ttl,
-        history: history.as_deref().map(|key| (key, fields(event))),
+        history: history.then(|| (&*keys.history, fields(event))),
     });
 }
 

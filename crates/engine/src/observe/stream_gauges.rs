@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use oxbus_model::observe::metrics::{MAX_NAMES, OTHER};
-use oxbus_model::stream_store::{StreamInfo, keys};
+use oxbus_model::stream_store::StreamInfo;
 
 use crate::observe::stream_health::{Described, describe_all};
 use crate::state::ClientState;
@@ -87,8 +87,8 @@ impl StreamGauges {
         }
         *asked = Some(now);
         let names = || state.config.streams.iter().map(|stream| stream.name.as_str());
-        let suffix = &state.config.dead_letter.suffix;
-        let dead_letters: Vec<String> = names().map(|name| keys::dead_letters(name, suffix)).collect();
+        let letters = &state.config.dead_letter.names;
+        let dead_letters: Vec<String> = names().map(|name| letters.of(name)).collect();
         let all = names().chain(dead_letters.iter().map(String::as_str));
         let mut answers = describe_all(store, all, LIMIT).await.into_iter();
         let own: Vec<Described> =

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use memchr::memchr;
 use oxbus_model::codec::new_event::{Metadata, NewEvent, Origin};
 use oxbus_model::codec::{Codec, json};
-use oxbus_model::config::{Durable, Mode};
+use oxbus_model::config::{Durable, KeyNames, Mode};
 use oxbus_model::observe::metrics::{MAX_NAMES, OTHER_NUMBER, TypeCache, Types};
 use oxbus_model::options::names::check_event_type;
 use oxbus_model::options::publish::{PublishOptions, Recipients, StoreIn};
@@ -34,6 +34,8 @@ pub(crate) struct Encoder {
     own_ids: Option<Arc<Mutex<RecentIds>>>,
     clock: Clock,
     storage: StreamRouting,
+    /// The keys of the streams that a publish names.
+    keys: KeyNames,
     types: Arc<Types>,
     numbers: TypeCache,
     /// Whether events are published live at all.
@@ -140,6 +142,7 @@ impl Encoder {
             types: types.clone(),
             numbers: TypeCache::default(),
             storage: StreamRouting::new(&config.streams),
+            keys: config.keys.clone(),
             pubsub: config.pubsub,
             hybrid: config.mode == Mode::Hybrid,
             max_event_bytes: config.limits.max_event_bytes,
@@ -244,7 +247,7 @@ impl Encoder {
                 Recipients::Subscribers | Recipients::Everyone => self.storage.destination_of(event_type),
             },
             StoreIn::Nothing => None,
-            StoreIn::Named(name) => match self.storage.named(name) {
+            StoreIn::Named(name) => match self.storage.named(&self.keys.of_stream(name)) {
                 Some(stream) => {
                     Some(Destination { stream, realtime: self.storage.realtime(stream, event_type) })
                 }

@@ -84,6 +84,7 @@ impl HandlerMetrics {
             skipped,
             dropped,
             dead_lettered,
+            letters_dropped,
             recovered,
             renewed,
         } = counts;
@@ -95,6 +96,7 @@ impl HandlerMetrics {
             (&self.stats.events_skipped, skipped),
             (&self.stats.events_dropped, dropped),
             (&self.stats.events_dead_lettered, dead_lettered),
+            (&self.stats.dead_letters_dropped, letters_dropped),
             (&self.stats.messages_recovered, recovered),
             (&self.stats.claims_renewed, renewed),
         ];

@@ -1,8 +1,10 @@
 //! The format of campaign: metadata and data apart, and channels that are named by what the data says.
 //!
-//! Its entries have the fields of those of Oxbus, which were taken from it.
+//! Its entries have the fields of those of Oxbus, which were taken from it. Its dead letters are in a list, in which Oxbus puts copies
+//! of those that its stream of dead letters has.
 
 use crate::codec::mapped::channels::ChannelRules;
+use crate::codec::mapped::letters::LetterFormat;
 use crate::codec::mapped::source::{Slot, Source};
 use crate::codec::mapped::{Format, Parts};
 
@@ -31,6 +33,7 @@ pub(super) fn format() -> Format {
     // The rules are those above, which a test reads.
     let channels = ChannelRules::new(CHANNELS).ok();
     Format::new(Parts { name: "campaign", write: &places, read: &places, channels, ..Parts::default() })
+        .with_letters(LetterFormat::copied_to("dlq:{stream}"))
 }
 
 #[cfg(test)]

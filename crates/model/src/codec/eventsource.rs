@@ -1,14 +1,11 @@
 //! The format of eventsource, a Python library: domain events in a stream, and nothing live.
 
-use crate::codec::field_names::FieldNames;
+use crate::codec::mapped::letters::LetterFormat;
 use crate::codec::mapped::source::{Slot, Source};
 use crate::codec::mapped::{Format, Parts, Traits};
-use crate::codec::oxbus;
 
 /// The name of the field that names the type.
 const EVENT_TYPE: &str = "event_type";
-
-static FIELD_NAMES: FieldNames = FieldNames { event_type: EVENT_TYPE, ..oxbus::NAMES };
 
 /// A domain event as JSON, with the members of the data among its own. Its aggregate is the key.
 pub(super) fn format() -> Format {
@@ -44,7 +41,8 @@ pub(super) fn format() -> Format {
     read.extend(in_payload.iter().map(|(path, source)| (&**path, source.clone())));
     let traits = Traits { live: false, dead_letter_suffix: Some("_dlq"), ..Traits::default() };
     Format::new(Parts { name: "eventsource", write: &places, read: &places, traits, ..Parts::default() })
-        .with_entries(&write, &read, &FIELD_NAMES)
+        .with_keyed_entries(&write, &read)
+        .with_letters(Some(LetterFormat::of_eventsource()))
 }
 
 #[cfg(test)]

@@ -1,12 +1,8 @@
 //! The format of FastStream, a Python library: frames of bytes on channels and in streams.
 
-use crate::codec::field_names::FieldNames;
 use crate::codec::framing::Framing;
 use crate::codec::mapped::source::{Slot, Source};
-use crate::codec::mapped::{Format, Parts, TYPE_FIELD};
-use crate::codec::oxbus;
-
-static FIELD_NAMES: FieldNames = FieldNames { event_type: TYPE_FIELD, ..oxbus::NAMES };
+use crate::codec::mapped::{Format, Parts};
 
 /// The data behind headers: the id, the type, the correlation id, and one of ours for the rest. The channel or the stream is the type
 /// where no header tells it, and other headers are metadata.
@@ -27,7 +23,7 @@ pub(super) fn format() -> Format {
     ];
     let parts =
         Parts { name: "faststream", write: &write, read: &read, type_from_channel: true, ..Parts::default() };
-    Format::new(parts).framed(Framing::FastStream).with_field_names(&FIELD_NAMES)
+    Format::new(parts).framed(Framing::FastStream)
 }
 
 #[cfg(test)]

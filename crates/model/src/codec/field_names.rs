@@ -4,8 +4,6 @@
 /// back. The scripts of a server are given them as arguments, so no script knows a name of its own.
 #[derive(Debug)]
 pub struct FieldNames {
-    /// The field that names the type of an event.
-    pub event_type: &'static str,
     /// The field that names the only group of an entry.
     pub only_group: &'static str,
     /// What the name of every field begins with that a dead letter has and the original entry has not.

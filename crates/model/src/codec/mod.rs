@@ -6,14 +6,14 @@
 //!
 //! # Layout
 //!
-//! - this file: [`Codec`], and [`Several`] of them for what is kept; `oxbus`: our own format; `mapped`: formats that are data, and
+//! - this file: [`Codec`], and [`Several`] of them for what is kept; `letters`: its dead letters, and the names of keys; `oxbus`: our own format; `mapped`: formats that are data, and
 //!   those of users; `campaign`, `photo`, `platform`, `spine`, `eventsource`, `cloudevents`, `nestjs`, `graphql`, `socket_io`,
 //!   `faststream`: the formats of others; `framing`: those of them that are no JSON; [`field_names`]: the names that the scripts of
 //!   a store are given
 //! - [`wires`]: the formats of a client, each with its channels
 //! - [`new_event`]: an event that is written; [`decoded`]: an event that was read; [`parts`]: where its parts stand;
 //!   [`dead_letter`]: a dead letter that was read
-//! - [`event_json`]: questions about an event that was read, whatever its format was
+//! - `rewritten`: an event that was read and is written again; [`event_json`]: questions about an event that was read, whatever its format was
 //! - [`json`]: a scanner that checks JSON and finds members in it, without building values; [`outline`]: the values in the data of
 //!   an event, for a host that builds objects from them
 
@@ -28,6 +28,7 @@ pub mod field_names;
 mod framing;
 mod graphql;
 pub mod json;
+mod letters;
 mod mapped;
 mod nestjs;
 pub mod new_event;
@@ -36,6 +37,7 @@ mod oxbus;
 pub mod parts;
 mod photo;
 mod platform;
+mod rewritten;
 mod socket_io;
 mod spine;
 pub mod wires;
@@ -50,6 +52,9 @@ use dead_letter::DeadLetter;
 use decoded::{Decoded, DecodedEntry, Foreign, Missing};
 use field_names::FieldNames;
 pub use mapped::channels::ChannelRules;
+pub(crate) use mapped::key_texts::KeyTexts;
+pub use mapped::letters::{LetterFacts, LetterFormat, UNREADABLE as UNREADABLE_LETTER};
+pub(crate) use mapped::own_letters::MAX_LISTED;
 pub use mapped::{Format, Traits};
 use new_event::{NewEvent, Origin};
 use outline::Shapes;
@@ -257,19 +262,36 @@ impl Codec {
     }
 
     /// Reads a dead letter. What it does not tell is left empty, and its time is that of its id. `shapes` as for a message.
-    pub fn read_dead_letter(&self, entry: StoredEntry, shapes: Option<&mut Shapes>) -> DeadLetter {
+    pub fn read_dead_letter(&self, mut entry: StoredEntry, shapes: Option<&mut Shapes>) -> DeadLetter {
+        if let Some(letters) = self.letters() {
+            entry.fields = letters.with_own_names(entry.fields);
+        }
         oxbus::dead_letter::read(entry, |fields, original| {
             let fields = fields.iter().map(|(name, value)| (&**name, &**value));
             self.read_entry(fields, original, shapes).ok().map(|read| read.event.into_owned())
         })
     }
 
-    /// The names of the fields that a store writes, reads and removes by itself.
+    /// The names of the fields that a store writes, reads and removes by itself, whatever the format is.
     pub fn field_names(&self) -> &'static FieldNames {
+        &oxbus::FIELD_NAMES
+    }
+
+    /// The places where the type of an entry may stand, for a store that looks for entries of a type: each the name of a field,
+    /// and the path in the JSON that it holds.
+    pub fn type_places(&self) -> Vec<Vec<String>> {
         match self {
-            Codec::Oxbus => &oxbus::FIELD_NAMES,
-            Codec::Mapped(format) => format.field_names(),
-            Codec::Several(several) => several.first().field_names(),
+            Codec::Oxbus => vec![vec![oxbus::entry::EVENT_TYPE.to_owned()]],
+            Codec::Mapped(format) => format.type_places(),
+            Codec::Several(several) => {
+                let mut places = Vec::new();
+                for place in several.all().flat_map(Codec::type_places) {
+                    if !places.contains(&place) {
+                        places.push(place);
+                    }
+                }
+                places
+            }
         }
     }
 }
@@ -308,7 +330,8 @@ impl Several {
         &self.first
     }
 
-    fn all(&self) -> impl Iterator<Item = &Codec> {
+    /// All of them, the one that is written first.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Codec> {
         std::iter::once(&self.first).chain(&self.others)
     }
 

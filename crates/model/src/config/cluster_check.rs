@@ -2,21 +2,23 @@
 
 use std::collections::HashMap;
 
+use crate::codec::{Codec, LetterFormat};
 use crate::config::redis::RedisConfig;
-use crate::config::streams::StreamConfig;
+use crate::config::streams::{DeadLetterConfig, StreamConfig};
 use crate::error::{BusError, ErrorKind};
-use crate::stream_store::{KeyLayout, fits_cluster};
+use crate::stream_store::{KeyLayout, fits_cluster, slot};
 
 /// Accepts a configuration for a server in cluster mode.
 ///
 /// # Errors
-/// `CLUSTER_MODE` with the path of the field: a database other than 0, a stream whose keys cannot be in one slot, and, with
+/// `CLUSTER_MODE` with the path of the field: a database other than 0, a stream whose keys cannot be in one slot, keys of a format that
+/// cannot, and, with
 /// `keeps_and_stores`, events that are to be stored in a stream and kept by their id in one step.
 pub(super) fn check(
     redis: &RedisConfig,
     streams: &[StreamConfig],
-    suffix: &str,
-    keeps_and_stores: bool,
+    (dead_letter, codec): (&DeadLetterConfig, &Codec),
+    (keeps, keeps_and_stores): (bool, bool),
 ) -> Result<(), BusError> {
     let refuse = |path: String, why: String| {
         Err(BusError::at(ErrorKind::ClusterMode, path, format!("the server runs in cluster mode, {why}")))
@@ -28,14 +30,30 @@ pub(super) fn check(
             format!("where only database 0 can be used, not {database}"),
         );
     }
+    if keeps && codec.keys().is_some_and(|keys| keys.event.is_some()) {
+        let why = "where an event that is kept by its id has a key in the slot of the history: leave out keys.event";
+        return refuse("wire".to_owned(), why.to_owned());
+    }
     let mut homes = HashMap::new();
     for (index, stream) in streams.iter().enumerate() {
         let (path, name) = (format!("streams[{index}].name"), stream.name.as_str());
         if !fits_cluster(name) {
             return refuse(path, format!("and {name:?} cannot be a hash tag: use no '}}' in it"));
         }
-        if name.ends_with(suffix) {
-            return refuse(path, format!("where only dead letters have a name that ends with {suffix:?}"));
+        if dead_letter.names.name_in(name).is_some() {
+            let form = dead_letter.names.of("…");
+            return refuse(path, format!("where only dead letters have a name such as {form:?}"));
+        }
+        // A format of a user's own says its names, and whoever else has it knows them by those only.
+        if codec.letters().is_some_and(LetterFormat::is_described) {
+            let copies = dead_letter.copies.as_ref().map(|copies| copies.names.of(name));
+            let to = [Some(dead_letter.names.of(name)), copies];
+            if let Some(other) = to.iter().flatten().find(|to| slot(to) != slot(name)) {
+                let why = format!(
+                    "where a dead letter moves in one slot, and {other:?} is in another one than {name:?}: give the stream a tag, such as \"{{{name}}}\""
+                );
+                return refuse(path, why);
+            }
         }
         if let Some(other) = homes.insert(KeyLayout::Tagged.home(name), name) {
             return refuse(path, format!("where {other:?} and {name:?} have the same keys beside them"));

@@ -8,7 +8,7 @@
 //! - `retry`: the delays of a failed handler; `log_level`: what is logged; `notice`: remarks for the log; `secret`: what never prints
 //! - `json_rule`: what becomes of values that JSON would change
 //! - `durable`: which events must be stored; `streams`: what is stored, and what becomes of what cannot be handled
-//! - `wire`: the format of messages and entries; `cluster`: what a server in cluster mode cannot do
+//! - `wire`: the format of messages and entries; `key_names`: the names of keys that it may say; `cluster`: what a server in cluster mode cannot do
 //! - `reader`: one JSON object, field by field
 
 mod address;
@@ -17,6 +17,7 @@ mod cluster_check;
 mod durable;
 mod environment;
 mod json_rule;
+mod key_names;
 mod log_level;
 mod mode;
 mod node_address;
@@ -46,13 +47,14 @@ pub use cluster::{ClusterConfig, PubSub};
 pub use durable::Durable;
 pub use environment::Environment;
 pub use json_rule::JsonRule;
+pub use key_names::KeyNames;
 pub use log_level::LogLevel;
 pub use mode::Mode;
 pub use notice::{Notice, NoticeLevel};
 pub use redis::{RedisConfig, Servers};
 pub use secret::Secret;
 pub use sentinel::SentinelConfig;
-pub use streams::{DeadLetterConfig, PersistenceConfig, Realtime, StreamConfig};
+pub use streams::{DeadLetterConfig, LetterCopies, PersistenceConfig, Realtime, StreamConfig};
 pub use tls::TlsConfig;
 
 use crate::options::reader::Reader;
@@ -134,6 +136,8 @@ pub struct Config {
     pub wires: Wires,
     /// The format of entries and of kept events. Default [`Codec::Oxbus`].
     pub codec: Codec,
+    /// The names of keys that a format may say.
+    pub keys: KeyNames,
     /// How large events may be.
     pub limits: Limits,
     /// Whether schemas are applied to received events too. Default false.
@@ -197,8 +201,14 @@ impl Config {
         let config = Config {
             service_name: service_name(&mut r, env)?,
             memory: r.identifier("memory")?.unwrap_or_else(|| "default".to_owned()),
-            channel_prefix,
             codec: Codec::Oxbus,
+            keys: KeyNames::plain(&channel_prefix),
+            dead_letter: read_dead_letter(
+                &mut r,
+                traits.dead_letter_suffix,
+                (wires.kept.letters(), &channel_prefix),
+            )?,
+            channel_prefix,
             wires,
             limits: read_limits(&mut r)?,
             validate_on_receive: r.boolean("validateOnReceive")?.unwrap_or(false),
@@ -214,7 +224,6 @@ impl Config {
             streams: read_streams(&mut r)?,
             lease: r.integer("lease", 100..=86_400_000)?.unwrap_or(30_000),
             foreign_lease: r.integer("foreignLease", 100..=86_400_000)?.unwrap_or(600_000),
-            dead_letter: read_dead_letter(&mut r, traits.dead_letter_suffix)?,
             persistence: read_persistence(&mut r)?,
             mode: Mode::Memory,
             redis: RedisConfig::default(),
@@ -239,11 +248,31 @@ impl Config {
         redis.tls.iter_mut().chain(of_sentinels).for_each(|tls| tls.complete(env));
         let wires = settle(config.wires, (mode, &redis.servers), pubsub, config.persistence.is_some())?;
         let config = Config { codec: wires.kept.clone(), wires, mode, redis, notices, no_address, ..config };
+        let config = with_keys_of_wire(config)?;
         if matches!(config.redis.servers, Servers::Cluster(_)) {
             check_cluster(&config).map_err(|error| BusError { kind: ErrorKind::InvalidConfig, ..error })?;
         }
         Ok(config)
     }
+}
+
+/// The same with the names of keys that its format says. In memory mode nobody else reads them.
+///
+/// # Errors
+/// `INVALID_CONFIG` for names that meet.
+fn with_keys_of_wire(mut config: Config) -> Result<Config, BusError> {
+    if config.mode == Mode::Memory {
+        config.dead_letter = config.dead_letter.in_memory();
+        return Ok(config);
+    }
+    if config.codec.keys().is_some() {
+        config.keys = KeyNames::of(&config.codec, &config.channel_prefix);
+        for stream in &mut config.streams {
+            stream.name = config.keys.of_stream(&stream.name).into_owned();
+        }
+        check_stream_names(&config)?;
+    }
+    Ok(config)
 }
 
 /// Accepts a configuration for a server in cluster mode.
@@ -255,22 +284,30 @@ pub fn check_cluster(config: &Config) -> Result<(), BusError> {
     let is_one = !matches!(config.redis.servers, Servers::Cluster(_));
     let keeps_and_stores = config.persistence.is_some() && !config.streams.is_empty() && !config.observe;
     let keeps_and_stores = keeps_and_stores && is_one;
-    cluster_check::check(&config.redis, &config.streams, &config.dead_letter.suffix, keeps_and_stores)
+    let Config { redis, streams, dead_letter, codec, persistence, .. } = config;
+    cluster_check::check(redis, streams, (dead_letter, codec), (persistence.is_some(), keeps_and_stores))
 }
 
 /// Refuses a stream whose key is that of something else that is kept.
 fn check_stream_names(config: &Config) -> Result<(), BusError> {
-    let history =
-        config.persistence.filter(|kept| kept.history).map(|_| keys::history(&config.channel_prefix));
+    let history = config.persistence.filter(|kept| kept.history).map(|_| &config.keys.history);
+    let letters = &config.dead_letter;
     for (index, stream) in config.streams.iter().enumerate() {
-        let letters = |other: &&StreamConfig| {
-            keys::dead_letters(&other.name, &config.dead_letter.suffix) == stream.name
-        };
+        let copied = |of: &str| letters.copies.as_ref().is_some_and(|to| to.names.of(of) == stream.name);
+        let same_name = |other: &&StreamConfig| other.name == stream.name;
+        if config.streams[..index].iter().any(|other| same_name(&other)) {
+            let message = "a stream before it has the same key";
+            return Err(BusError::at(ErrorKind::InvalidConfig, format!("streams[{index}].name"), message));
+        }
+        if letters.in_list && letters.names.name_in(&stream.name).is_some() {
+            let message = "only a list of dead letters has a name of this form";
+            return Err(BusError::at(ErrorKind::InvalidConfig, format!("streams[{index}].name"), message));
+        }
+        let letters =
+            |other: &&StreamConfig| letters.names.of(&other.name) == stream.name || copied(&other.name);
         let taken = match config.streams.iter().find(letters) {
             Some(other) => format!("the dead letters of {:?} are kept under that name", other.name),
-            None if history.as_ref() == Some(&stream.name) => {
-                "the history is kept under that name".to_owned()
-            }
+            None if history == Some(&stream.name) => "the history is kept under that name".to_owned(),
             None if keys::registry(&config.channel_prefix) == stream.name => {
                 "the registry of streams is kept under that name".to_owned()
             }

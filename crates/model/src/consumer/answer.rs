@@ -22,13 +22,17 @@ pub(super) struct Lost {
     pub(super) taken: Vec<EntryId>,
     /// Entries that were deleted from the stream.
     pub(super) gone: Vec<EntryId>,
+    /// How many dead letters had to go for others.
+    pub(super) dropped: u64,
 }
 
 impl StoreAnswer<'_> {
     /// The answer to a fenced request.
     pub(super) fn into_lost(self) -> Result<Lost, BusError> {
         match self.result? {
-            Response::Fenced { not_owned: taken, deleted: gone } => Ok(Lost { taken, gone }),
+            Response::Fenced { not_owned: taken, deleted: gone, dropped } => {
+                Ok(Lost { taken, gone, dropped })
+            }
             _ => Ok(Lost::default()),
         }
     }

@@ -111,7 +111,7 @@ impl PoisonWatch {
         let (now, random) = (answer.now, answer.random);
         stream.updates.fenced_answered();
         match answer.into_lost() {
-            Ok(Lost { taken, gone }) => {
+            Ok(Lost { taken, gone, .. }) => {
                 stream.updates.start_succeeded();
                 if !(taken.is_empty() && gone.is_empty()) {
                     lose(group, at, &taken, now, cx);

@@ -175,7 +175,7 @@ fn leases_extended(
             (Ok(_), None) => cx.counts.renewed += 1,
         }
     }
-    if let Ok(Lost { taken, gone }) = lost {
+    if let Ok(Lost { taken, gone, .. }) = lost {
         let is_lost = |id: &EntryId| taken.contains(id) || gone.contains(id);
         let of_renewals = items.iter().filter(|(id, state)| state.is_none() && is_lost(id)).count();
         cx.counts.renewed = cx.counts.renewed.saturating_sub(of_renewals as u64);
@@ -242,6 +242,10 @@ fn dead_lettered(
         }
     };
     stream.updates.dead_letters.succeeded();
+    cx.counts.letters_dropped += lost.dropped;
+    if let Some(message) = stream.updates.dead_letters.dropped(lost.dropped) {
+        cx.announce(Announcement::Warning { code: "DEAD_LETTERS_DROPPED", message });
+    }
     let mut moved = Vec::new();
     for (letter, slot) in letters.iter().zip(&slots) {
         let Some(entry) = slot.and_then(|slot| entries.get(slot)) else { continue };

@@ -47,6 +47,8 @@ pub struct DeliveryCounts {
     pub dropped: u64,
     /// Stored events moved to the dead letters.
     pub dead_lettered: u64,
+    /// Dead letters that had to go, as there were as many as are kept.
+    pub letters_dropped: u64,
     /// Stored events taken over from other consumers.
     pub recovered: u64,
     /// Claims renewed.
@@ -63,6 +65,7 @@ impl DeliveryCounts {
         self.skipped += other.skipped;
         self.dropped += other.dropped;
         self.dead_lettered += other.dead_lettered;
+        self.letters_dropped += other.letters_dropped;
         self.recovered += other.recovered;
         self.renewed += other.renewed;
     }

@@ -73,6 +73,8 @@ counters! {
     events_retried,
     /// Events moved to a dead-letter stream.
     events_dead_lettered,
+    /// Dead letters that had to go for new ones, as there were as many as are kept.
+    dead_letters_dropped,
     /// Live events given up before a handler took them: the queue was full, the circuit open, or the subscription gone.
     events_dropped,
     /// Stored events that were gone before they were handled.
@@ -280,7 +282,7 @@ mod tests {
             snapshot(&stats),
             json!({
                 "eventsPublished": 0, "eventsReceived": 0, "eventsDelivered": 3, "eventsFailed": 1,
-                "eventsRetried": 0, "eventsDeadLettered": 0, "eventsDropped": 0, "eventsLost": 0,
+                "eventsRetried": 0, "eventsDeadLettered": 0, "deadLettersDropped": 0, "eventsDropped": 0, "eventsLost": 0,
                 "eventsSkipped": 0, "eventsForeign": 0, "messagesRecovered": 0, "claimsRenewed": 0,
                 "handlerErrors": 0, "zombieHandlers": 0, "reconnections": 0,
                 "activeSubscriptions": 2, "patternSubscriptions": 1, "inFlight": 3, "errorRate": 0.25,

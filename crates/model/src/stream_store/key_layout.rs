@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 
+use super::NameTemplate;
+
 /// How the keys of a stream are named on a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeyLayout {
@@ -24,24 +26,22 @@ impl KeyLayout {
         }
     }
 
-    /// The key of a stream. Those whose names end with `suffix` are dead letters, which are beside their stream.
-    pub fn key<'a>(self, stream: &'a str, suffix: &str) -> Cow<'a, str> {
-        match stream.strip_suffix(suffix) {
-            Some(of) if self == KeyLayout::Tagged && !of.is_empty() => {
-                Cow::Owned(self.home(of).into_owned() + suffix)
-            }
+    /// The key of a stream. Those with names of `letters` are dead letters, which are beside their stream.
+    pub fn key<'a>(self, stream: &'a str, letters: &NameTemplate) -> Cow<'a, str> {
+        match letters.name_in(stream) {
+            Some(of) if self == KeyLayout::Tagged => Cow::Owned(letters.of(&self.home(of))),
             _ => stream.into(),
         }
     }
 
     /// The name of the stream that has this key: the opposite of [`KeyLayout::key`].
-    pub fn stream<'a>(self, key: &'a str, suffix: &str) -> Cow<'a, str> {
+    pub fn stream<'a>(self, key: &'a str, letters: &NameTemplate) -> Cow<'a, str> {
         let name = || {
-            let of = key.strip_suffix(suffix)?.strip_prefix('{')?.strip_suffix('}')?;
-            Some(of.to_owned() + suffix)
+            let of = letters.name_in(key)?.strip_prefix('{')?.strip_suffix('}')?;
+            (!of.is_empty()).then(|| letters.of(of))
         };
         match name() {
-            Some(name) if self == KeyLayout::Tagged && self.key(&name, suffix) == key => name.into(),
+            Some(name) if self == KeyLayout::Tagged && self.key(&name, letters) == key => name.into(),
             _ => key.into(),
         }
     }
@@ -94,6 +94,10 @@ mod tests {
     use super::*;
     use crate::stream_store::keys;
 
+    fn dlq() -> NameTemplate {
+        keys::dead_letters(":dlq")
+    }
+
     #[test]
     fn slots_are_those_of_a_server() {
         // What CLUSTER KEYSLOT says.
@@ -104,8 +108,8 @@ mod tests {
     #[test]
     fn keys_on_a_single_server_have_no_tag() {
         assert_eq!(Plain.home("orders"), "orders");
-        assert_eq!(Plain.key("orders:dlq", ":dlq"), "orders:dlq");
-        assert_eq!(Plain.stream("{orders}:dlq", ":dlq"), "{orders}:dlq");
+        assert_eq!(Plain.key("orders:dlq", &dlq()), "orders:dlq");
+        assert_eq!(Plain.stream("{orders}:dlq", &dlq()), "{orders}:dlq");
         assert_eq!(Plain.beside("orders", "oxbus:alive:1"), "oxbus:alive:1");
     }
 
@@ -123,10 +127,10 @@ mod tests {
             ("{shop}:orders:dlq", "{shop}:orders:dlq"),
             (":dlq", ":dlq"),
         ] {
-            assert_eq!(Tagged.key(stream, ":dlq"), key);
+            assert_eq!(Tagged.key(stream, &dlq()), key);
             // Of both names of the same stream, the one without a tag is told.
             let told = if stream == "{orders}:dlq" { "orders:dlq" } else { stream };
-            assert_eq!(Tagged.stream(key, ":dlq"), told);
+            assert_eq!(Tagged.stream(key, &dlq()), told);
         }
     }
 
@@ -145,14 +149,14 @@ mod tests {
             all.push(keys::facts_of_groups(&home) + &group + keys::SKIPPED);
             all.extend([keys::janitor(&home), keys::duplicate(&home, &group)]);
             all.push(Tagged.beside(&stream, &format!("{group}oxbus:alive:1")).into_owned());
-            let letters = keys::dead_letters(&stream, ":dlq");
-            let of_letters = Tagged.key(&letters, ":dlq").into_owned();
+            let letters = dlq().of(&stream);
+            let of_letters = Tagged.key(&letters, &dlq()).into_owned();
             all.push(keys::facts(&Tagged.home(&of_letters), &group));
             for key in all.iter().chain([&of_letters]) {
                 prop_assert_eq!(slot(key), slot(&stream), "{}", key);
             }
-            let told = Tagged.stream(&of_letters, ":dlq").into_owned();
-            prop_assert_eq!(Tagged.key(&told, ":dlq"), of_letters);
+            let told = Tagged.stream(&of_letters, &dlq()).into_owned();
+            prop_assert_eq!(Tagged.key(&told, &dlq()), of_letters);
         }
     }
 }

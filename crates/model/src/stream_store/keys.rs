@@ -3,9 +3,11 @@
 //! All keys that belong to a stream begin with its name. On a server in cluster mode what is given as `stream` is its
 //! [home](super::KeyLayout::home), which makes them hash to its slot.
 
-/// The stream of dead letters.
-pub fn dead_letters(stream: &str, suffix: &str) -> String {
-    format!("{stream}{suffix}")
+use super::NameTemplate;
+
+/// The names of dead letters where no format says others: behind the name of their stream there is this.
+pub fn dead_letters(suffix: &str) -> NameTemplate {
+    NameTemplate::new("", suffix)
 }
 
 /// The facts of a group, a hash: `lease`, `foreignLease`, the low-water mark `mark`, `seen` of the last heartbeat, `swept` of the last
@@ -79,9 +81,9 @@ pub fn duplicate(stream: &str, event_id: &str) -> String {
     format!("{stream}:id:{event_id}")
 }
 
-/// An event that is kept by its id, a string that expires.
-pub fn event(prefix: &str, event_id: &str) -> String {
-    format!("{prefix}event:{event_id}")
+/// The names of events that are kept by their ids, strings that expire, where no format says others.
+pub fn events(prefix: &str) -> NameTemplate {
+    NameTemplate::new(&format!("{prefix}event:"), "")
 }
 
 /// The members of a room, a sorted set by the time until when each is in it.
@@ -89,7 +91,7 @@ pub fn presence(prefix: &str, room: &str) -> String {
     format!("{prefix}presence:{room}")
 }
 
-/// The stream of all events that are kept.
+/// The stream of all events that are kept, where no format says another one.
 pub fn history(prefix: &str) -> String {
     format!("{prefix}history")
 }

@@ -13,7 +13,7 @@
 //! - `scan_cursor`: how far a scan has come
 //! - [`skipped`]: what a group has read past
 //! - [`registry`]: which streams the clients are configured with
-//! - [`keys`]: the names of all keys; `key_layout`: how they differ in a Redis Cluster; [`memory`]: a store in memory
+//! - [`keys`]: the names of all keys; `name_template`: those that are made from others; `key_layout`: how they differ in a Redis Cluster; [`memory`]: a store in memory
 
 mod consumer_id;
 mod entry;
@@ -24,6 +24,7 @@ mod key_layout;
 pub mod keys;
 pub mod memory;
 mod min_idle;
+pub(crate) mod name_template;
 mod position;
 pub mod registry;
 mod request;
@@ -39,6 +40,7 @@ pub use info::{ConsumerInfo, GroupInfo, StreamInfo};
 pub use key_layout::{KeyLayout, SLOTS, crc16, fits_cluster, hash_tag, slot};
 pub use memory::Streams;
 pub use min_idle::MinIdle;
+pub use name_template::NameTemplate;
 pub use position::Position;
 pub use registry::{RegisteredStream, WantedPattern};
 pub use request::{BY_CHANNEL, Request};

@@ -303,7 +303,7 @@ pub enum Request {
     },
     /// Finds an event that is kept by its id (`persistence`). → [`Response::Event`]
     Event {
-        /// The key of the event: [`keys::event`](super::keys::event).
+        /// The key of the event: [`keys::events`](super::keys::events).
         key: Arc<str>,
     },
     /// Changes who is in a room. Those that are added are in it for `ttl` milliseconds, by the store's time, unless

@@ -32,6 +32,8 @@ pub enum Response {
         not_owned: Vec<EntryId>,
         /// Entries that the consumer owned and that are not in the stream any more: they are pending no more.
         deleted: Vec<EntryId>,
+        /// How many dead letters had to go, as there were as many as are kept.
+        dropped: u64,
     },
     /// Entries were skipped, all but those that are not the consumer's; or nothing was done.
     Skipped {

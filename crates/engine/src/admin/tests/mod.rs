@@ -175,7 +175,7 @@ impl Rig {
         let to = Some(format!("{stream}:dlq").into());
         assert_eq!(
             self.execute(Request::DeadLetter { member, to, max_len: 100, letters }),
-            Response::Fenced { not_owned: vec![], deleted: vec![] }
+            Response::Fenced { not_owned: vec![], deleted: vec![], dropped: 0 }
         );
         self.pass(1);
     }

@@ -4,7 +4,7 @@
 //! the others when they are queued on a connection to a server in cluster mode; most name a stream alone, whose key has the
 //! same name everywhere.
 
-use oxbus_model::stream_store::{KeyLayout, keys};
+use oxbus_model::stream_store::KeyLayout;
 
 use crate::redis::connection::pipeline::Pipeline;
 use crate::redis::publisher::in_flight::Command;
@@ -19,9 +19,9 @@ pub(in crate::redis) struct ClusterKeys {
 }
 
 impl ClusterKeys {
-    /// Of a client with this channel prefix.
-    pub(in crate::redis) fn new(prefix: &str) -> ClusterKeys {
-        ClusterKeys { history: keys::history(prefix), layout: KeyLayout::Plain }
+    /// Of a client with this history.
+    pub(in crate::redis) fn new(history: &str) -> ClusterKeys {
+        ClusterKeys { history: history.to_owned(), layout: KeyLayout::Plain }
     }
 
     /// Renames the keys of commands that wait, unless that was done or they have the right names.
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn keys_get_their_tags_once_and_other_commands_stay() {
-        let mut keys = ClusterKeys::new("p:");
+        let mut keys = ClusterKeys::new("p:history");
         let mut pipeline = Pipeline::new();
         pipeline.push(Command::Ping, 10, |bytes| bytes.extend_from_slice(b"*1\r\n$4\r\nPING\r\n"));
         pushed(&["2", "orders", "orders:id:e1", "sd", "c", "m"], &mut pipeline);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use oxbus_model::config::{Servers, StreamConfig};
+use oxbus_model::config::{KeyNames, Servers, StreamConfig};
 use oxbus_model::stream_store::{keys, slot};
 use oxbus_model::topology::lanes::{Lanes, head_of_message};
 
@@ -50,7 +50,7 @@ struct Persistence {
     ttl: u64,
     /// Whether in the history too.
     history: bool,
-    prefix: Arc<str>,
+    keys: KeyNames,
 }
 
 /// A call that is not complete.
@@ -71,10 +71,9 @@ pub(in crate::redis) struct EventRef {
 
 impl CommandWriter {
     pub(in crate::redis) fn new(context: &TransportContext) -> CommandWriter {
-        let TransportContext { config, channels, lanes, .. } = context;
+        let TransportContext { config, lanes, .. } = context;
         let is_cluster = matches!(config.redis.servers, Servers::Cluster(_));
-        let kept_in =
-            config.persistence.filter(|_| is_cluster).map(|_| slot(&keys::history(channels.prefix())));
+        let kept_in = config.persistence.filter(|_| is_cluster).map(|_| slot(&config.keys.history));
         let target = |stream: &StreamConfig| StreamTarget {
             name: stream.name.as_str().into(),
             cap: stream.cap.to_string().into_bytes().into(),
@@ -86,7 +85,7 @@ impl CommandWriter {
             persistence: config.persistence.map(|persistence| Persistence {
                 ttl: persistence.ttl,
                 history: persistence.history,
-                prefix: channels.prefix().into(),
+                keys: config.keys.clone(),
             }),
             limit: config.redis.command_timeout,
             lanes: lanes.clone(),
@@ -292,8 +291,8 @@ fn put_persisted(
     let parts = [
         target.map(|target| ('s', target.name.to_string())),
         mark.map(|(target, _)| ('d', keys::duplicate(&target.name, event.event_id()))),
-        persistence.map(|it| ('e', keys::event(&it.prefix, event.event_id()))),
-        history.map(|persistence| ('h', keys::history(&persistence.prefix))),
+        persistence.map(|it| ('e', it.keys.events.of(event.event_id()))),
+        history.map(|persistence| ('h', persistence.keys.history.clone())),
     ];
     let what: String = parts.iter().flatten().map(|(letter, _)| letter).collect();
     args.put_number(what.len());

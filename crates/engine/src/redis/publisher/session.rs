@@ -113,7 +113,7 @@ impl Publisher {
             preparation: Preparation::new(&context, replicas),
             batches: Batches::new(&context.config.streams),
             liveness: Liveness::new(context.config.redis.heartbeat),
-            cluster_keys: ClusterKeys::new(context.channels.prefix()),
+            cluster_keys: ClusterKeys::new(&context.config.keys.history),
             context,
             protocol: Protocol::Resp3,
             connected: false,

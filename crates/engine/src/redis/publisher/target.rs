@@ -1,6 +1,6 @@
 //! What the publishes of a client are for, by which a Cluster chooses the node.
 
-use oxbus_model::stream_store::{keys, slot};
+use oxbus_model::stream_store::slot;
 
 use crate::redis::publisher::in_flight::Command;
 use crate::transport::context::TransportContext;
@@ -33,7 +33,7 @@ impl Targets {
         let config = &context.config;
         let streams = config.streams.iter().map(|stream| Some(slot(&stream.name)));
         let lanes = context.lanes.iter().flat_map(|lanes| lanes.all().map(|lane| lanes.slot(lane)));
-        streams.chain([Some(slot(&keys::history(&config.channel_prefix))), None]).chain(lanes).collect()
+        streams.chain([Some(slot(&config.keys.history)), None]).chain(lanes).collect()
     }
 
     /// All of them.

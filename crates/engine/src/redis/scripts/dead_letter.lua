@@ -1,55 +1,96 @@
 -- Moves entries to the dead letters, fenced: all of them, or none when the server refuses one.
--- KEYS: stream, notes, consumers, dead letters (without: the entries are acknowledged only).
+-- KEYS: stream, notes, consumers; then the stream and the list of dead letters, as `what` says.
 -- ARGV: group, consumer, instance, dead letters kept about; the names of the fields that a dead letter adds: id,
---       stream, group, consumer, attempts, error, reason, time; then id, attempts, reason, error for each, ids ascending.
--- Returns: the ids that the consumer does not own, and those whose entry is gone.
-local stream, notes, consumers, letters = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+--       stream, group, consumer, attempts, error, reason, time; what of `sl` there is: a stream, a list (neither: the entries
+--       are acknowledged only); how many letters the list has, and how one is put into it; how many fields more a letter in the
+--       stream has, and their names; then id, attempts, reason, error, the values of those fields, and with a list the letter
+--       for each, ids ascending.
+-- Returns: the ids that the consumer does not own, those whose entry is gone, and how many letters had to go for these.
+local stream, notes, consumers = KEYS[1], KEYS[2], KEYS[3]
 local group, consumer, instance = ARGV[1], ARGV[2], ARGV[3]
-local ids, taken, gone, buried, made = {}, {}, {}, {}, {}
-for i = 13, #ARGV, 4 do
+local what, bound, push, more = ARGV[13], tonumber(ARGV[14]), ARGV[15], tonumber(ARGV[16])
+local letters = string.find(what, 's', 1, true) and KEYS[4]
+local list = string.find(what, 'l', 1, true) and KEYS[#KEYS]
+local start, step = 17 + more, 4 + more + (list and 1 or 0)
+local ids, taken, gone, buried, made, pushed = {}, {}, {}, {}, {}, 0
+for i = start, #ARGV, step do
     ids[#ids + 1] = ARGV[i]
 end
 local mine = owned(stream, consumers, group, consumer, instance, ids)
 local now = time()
+local before = letters and redis.pcall('XLEN', letters)
 
-local function bury(id, attempts, reason, failure)
+local function bury(i)
+    local id = ARGV[i]
     local entry = redis.call('XRANGE', stream, id, id)[1]
     if not entry then
         gone[#gone + 1] = id
         return
     end
-    if not letters then
-        return
+    if letters then
+        local fields = {}
+        for f = 1, math.min(#entry[2], 7000) do
+            fields[f] = entry[2][f]
+        end
+        local added = { id, stream, group, consumer, ARGV[i + 1], ARGV[i + 3], ARGV[i + 2], string.format('%.0f', now) }
+        for f, value in ipairs(added) do
+            fields[#fields + 1] = ARGV[4 + f]
+            fields[#fields + 1] = value
+        end
+        for f = 1, more do
+            fields[#fields + 1] = ARGV[16 + f]
+            fields[#fields + 1] = ARGV[i + 3 + f]
+        end
+        local letter = add_capped(letters, ARGV[4], unpack(fields))
+        if type(letter) == 'table' then
+            return letter
+        end
+        made[#made + 1] = letter
     end
-    local fields = {}
-    for i = 1, math.min(#entry[2], 7000) do
-        fields[i] = entry[2][i]
+    if list then
+        local length = redis.pcall(push, list, ARGV[i + 4 + more])
+        if type(length) == 'table' then
+            return length
+        end
+        pushed = pushed + 1
     end
-    local added = { id, stream, group, consumer, attempts, failure, reason, string.format('%.0f', now) }
-    for i, value in ipairs(added) do
-        fields[#fields + 1] = ARGV[4 + i]
-        fields[#fields + 1] = value
-    end
-    local letter = add_capped(letters, ARGV[4], unpack(fields))
-    if type(letter) == 'table' then
-        return letter
-    end
-    made[#made + 1] = letter
 end
 
-for i = 13, #ARGV, 4 do
+for i = start, #ARGV, step do
     local id = ARGV[i]
     if not mine[id] then
         taken[#taken + 1] = id
     else
-        local refused = bury(id, ARGV[i + 1], ARGV[i + 2], ARGV[i + 3])
+        local refused = bury(i)
         if refused then
             if #made > 0 then
                 redis.call('XDEL', letters, unpack(made))
             end
+            for _ = 1, pushed do
+                redis.call(push == 'LPUSH' and 'LPOP' or 'RPOP', list)
+            end
             return refused
         end
         buried[#buried + 1] = id
+    end
+end
+local dropped = 0
+if list and pushed > 0 then
+    local length = redis.call('LLEN', list)
+    if length > bound then
+        local first, last = 0, bound - 1
+        if push == 'RPUSH' then
+            first, last = -bound, -1
+        end
+        redis.call('LTRIM', list, first, last)
+        -- Those of copies are still in the stream.
+        dropped = letters and 0 or length - bound
+    end
+end
+if letters and type(before) == 'number' and #made > 0 then
+    local after = redis.pcall('XLEN', letters)
+    if type(after) == 'number' then
+        dropped = math.max(before + #made - after, 0)
     end
 end
 if #buried > 0 then
@@ -58,4 +99,4 @@ if #buried > 0 then
         redis.call('HDEL', notes, 'b' .. id, 'u' .. id)
     end
 end
-return { taken, gone }
+return { taken, gone, dropped }

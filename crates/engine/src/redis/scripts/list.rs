@@ -34,6 +34,7 @@ scripts! {
     ];
     REMOVE_GROUP = ["shared/info", "remove_group"];
     REQUEUE_DEAD_LETTER = ["shared/info", "shared/copy", "requeue_dead_letter"];
+    REQUEUE_LISTED = ["requeue_listed"];
     UPDATE_PRESENCE = ["shared/clock", "shared/shorten", "update_presence"];
     LIST_PRESENCE = ["shared/clock", "shared/shorten", "list_presence"];
     REGISTER_STREAMS = ["shared/clock", "register_streams"];

@@ -6,7 +6,7 @@ local entry = redis.call('XRANGE', KEYS[1], ARGV[2], ARGV[2])[1]
 if not entry then
     return false
 end
-local fields = copied(entry[2], ARGV[3], ARGV[4])
+local fields = copied(entry[2], ARGV[3], ARGV[4], {})
 fields[#fields + 1] = ARGV[3]
 fields[#fields + 1] = ARGV[1]
 return redis.call('XADD', KEYS[1], '*', unpack(fields))

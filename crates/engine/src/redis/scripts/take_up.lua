@@ -1,8 +1,8 @@
 -- Makes a consumer the owner of entries that the group had read past, oldest first, task by task. One call looks at a thousand
 -- entries at the most, and may stop early when the answer is large.
 -- KEYS: stream, consumers, tasks.
--- ARGV: group, consumer, instance, how many at the most, the fields with the type and with the only group, for how many
---       milliseconds a client that is told of a loss may say that it has told it, the number of tasks whose loss was told, these
+-- ARGV: group, consumer, instance, how many at the most, where the type may stand (JSON: each the name of a field, and the path in
+--       its JSON), the field with the only group, for how many milliseconds a client that is told of a loss may say that it has told it, the number of tasks whose loss was told, these
 --       tasks; then the tasks that are worked on.
 -- Returns: for each entry its id and its fields; the tasks that this consumer need not ask for again; of each of those that has
 --          not found all that the group had read past, its number, how many are gone and the ids between which they were.
@@ -33,17 +33,32 @@ local function tell(number, next, last, missing, first, type)
     gone[#gone + 1] = { tonumber(number), missing, first, last }
 end
 
+local places = cjson.decode(ARGV[5])
+
+-- What stands in a place, where the field has this value.
+local function at(place, value)
+    for step = 2, #place do
+        if step == 2 then
+            local read, json = pcall(cjson.decode, value)
+            value = read and json
+        end
+        value = type(value) == 'table' and value[place[step]]
+    end
+    return value
+end
+
 -- Whether an entry has that type, and is for this group.
-local function is_for(fields, type)
-    local of, only
+local function is_for(fields, wanted)
+    local of, only = false, nil
     for i = 1, #fields, 2 do
-        if fields[i] == ARGV[5] then
-            of = of or fields[i + 1]
-        elseif fields[i] == ARGV[6] then
+        if fields[i] == ARGV[6] then
             only = only or fields[i + 1]
         end
+        for _, place in ipairs(places) do
+            of = of or (fields[i] == place[1] and at(place, fields[i + 1]) == wanted)
+        end
     end
-    return of == type and (not only or only == group)
+    return of and (not only or only == group)
 end
 
 -- Works on a task; nothing where there is room for no more.

@@ -50,6 +50,11 @@ impl CommandLink {
         self.context.clock.now_ms().saturating_add(self.context.config.redis.command_timeout)
     }
 
+    /// The client's time, in milliseconds since the Unix epoch.
+    pub(in crate::redis) fn wall_ms(&self) -> i64 {
+        self.context.clock.wall_ms()
+    }
+
     /// Sends a command and waits for the reply, until `deadline`.
     ///
     /// # Errors

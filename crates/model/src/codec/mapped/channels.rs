@@ -23,9 +23,9 @@ struct Rule {
     to: Box<[Template]>,
 }
 
-/// A name of a channel with places for what an event says.
+/// A text, such as the name of a channel, with places for what an event says.
 #[derive(Debug, PartialEq)]
-struct Template {
+pub(super) struct Template {
     parts: Box<[Part]>,
 }
 
@@ -81,7 +81,7 @@ impl ChannelRules {
         };
         for template in &rule.to {
             name.truncate(prefix.len());
-            template.write(&mut name, origin, event)?;
+            template.write(&mut name, "a channel", origin, event)?;
             out(&name);
         }
         Ok(())
@@ -114,7 +114,11 @@ impl ChannelRules {
 }
 
 impl Template {
-    fn new(text: &str) -> Result<Template, String> {
+    /// Reads a text with parts of an event in braces.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn new(text: &str) -> Result<Template, String> {
         let (mut parts, mut rest) = (Vec::new(), text);
         if text.is_empty() {
             return Err("must not be empty".to_owned());
@@ -146,19 +150,30 @@ impl Template {
         Ok(Template { parts: parts.into() })
     }
 
-    fn write(&self, out: &mut String, origin: &Origin, event: &NewEvent<'_>) -> Result<(), BusError> {
+    /// Appends the text for an event, which is `what` of it.
+    ///
+    /// # Errors
+    /// As [`ChannelRules::write`].
+    pub(super) fn write(
+        &self,
+        out: &mut String,
+        what: &str,
+        origin: &Origin,
+        event: &NewEvent<'_>,
+    ) -> Result<(), BusError> {
         for part in &self.parts {
             match part {
                 Part::Text(text) => out.push_str(text),
                 Part::Type => out.push_str(event.event_type),
                 Part::Value(path, source) => {
-                    let refused = |message: &str| BusError::at(ErrorKind::InvalidData, &**path, message);
-                    let value = value_of(source, origin, event)
-                        .ok_or_else(|| refused("is missing, and a channel of this event is named by it"))?;
+                    let refused = |message: String| BusError::at(ErrorKind::InvalidData, &**path, message);
+                    let value = value_of(source, origin, event).ok_or_else(|| {
+                        refused(format!("is missing, and {what} of this event is named by it"))
+                    })?;
                     if value.is_empty() || value.chars().any(char::is_control) {
-                        return Err(refused(
-                            "names a channel: it must not be empty, and must not hold control characters",
-                        ));
+                        return Err(refused(format!(
+                            "names {what}: it must not be empty, and must not hold control characters"
+                        )));
                     }
                     out.push_str(&value);
                 }

@@ -12,7 +12,7 @@ use crate::options::names::check_event_type;
 use crate::stream_store::EntryId;
 
 /// The field of an entry that tells the type to the scripts of a store, beside the frame.
-pub(in crate::codec) const TYPE_FIELD: &str = "event_type";
+pub(super) const TYPE_FIELD: &str = "event_type";
 
 /// Gives the fields of an entry to `out`: the type and the frame. True, as they are all.
 pub(super) fn write_entry(

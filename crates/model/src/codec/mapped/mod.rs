@@ -6,12 +6,19 @@
 //! - this file: [`Format`]; [`source`]: what of an event stands in a place; `tree`: the places by the objects around them
 //! - `writing`, `reading`: both ways; `entries`: the fields of entries; `framed`: messages and entries in frames of bytes
 //! - [`channels`]: rules for the channels of an event, and what a pattern subscribes to
-//! - `own`: a format that a user describes
+//! - `own`: a format that a user describes; `own_entries`: the fields of its entries; `own_letters`: its dead letters
+//!   and its keys; `own_places`: what all of them name; `key_texts`: the names of keys
+//! - `letters`: dead letters, in a stream and in a list
 
 pub(in crate::codec) mod channels;
 mod entries;
 mod framed;
+pub(crate) mod key_texts;
+pub(in crate::codec) mod letters;
 mod own;
+mod own_entries;
+pub(crate) mod own_letters;
+mod own_places;
 mod reading;
 pub(in crate::codec) mod source;
 #[cfg(test)]
@@ -23,7 +30,6 @@ use std::sync::Arc;
 
 use crate::BusError;
 use crate::codec::decoded::{Decoded, DecodedEntry, Foreign, Missing};
-use crate::codec::field_names::FieldNames;
 use crate::codec::framing::Framing;
 use crate::codec::json::{Scanner, whole};
 use crate::codec::new_event::{NewEvent, Origin};
@@ -33,8 +39,9 @@ use crate::error::ErrorKind;
 use crate::routing::channel::Naming;
 use crate::stream_store::EntryId;
 use channels::ChannelRules;
-use entries::Entries;
-pub(in crate::codec) use framed::TYPE_FIELD;
+use entries::{Entries, Field};
+use key_texts::KeyTexts;
+use letters::LetterFormat;
 pub(in crate::codec) use own::read as read_own;
 use reading::{Around, Found};
 use source::Source;
@@ -53,7 +60,10 @@ pub struct Format {
     channels: Option<Arc<ChannelRules>>,
     /// The fields of entries; `None`: those of Oxbus.
     entries: Option<Entries>,
-    field_names: &'static FieldNames,
+    /// How dead letters look besides what Oxbus says of them.
+    letters: Option<LetterFormat>,
+    /// The names of keys, as far as the format says them.
+    keys: Option<KeyTexts>,
     /// What is so of the format whatever an event says.
     traits: Traits,
 }
@@ -129,21 +139,22 @@ impl Format {
             type_from_channel,
             channels: channels.map(Arc::new),
             entries: None,
-            field_names: &oxbus::FIELD_NAMES,
+            letters: None,
+            keys: None,
             traits,
         }
     }
 
-    /// The same with entries of its own: how each field is written, and where the parts of an event are read from.
-    pub(in crate::codec) fn with_entries(
-        mut self,
-        write: &[(&'static str, Option<Source>)],
+    /// The same with entries of its own: how each field is written, without a source as the message, and where the parts of an
+    /// event are read from. Each has a key.
+    pub(in crate::codec) fn with_keyed_entries(
+        self,
+        write: &[(&str, Option<Source>)],
         read: &[(&str, Source)],
-        field_names: &'static FieldNames,
     ) -> Format {
-        self.entries = Some(Entries::new(write, Tree::of(read)));
-        self.field_names = field_names;
-        self
+        let field = |source: &Option<Source>| source.clone().map_or(Field::Message, Field::Part);
+        let write = write.iter().map(|(name, source)| ((*name).into(), field(source))).collect();
+        Format { entries: Some(Entries::keyed(write, Tree::of(read))), ..self }
     }
 
     /// The same in a frame, in which the places that are written are those of ours.
@@ -155,9 +166,19 @@ impl Format {
         Format { body, ..self }
     }
 
-    /// The same with these names of the fields that a store handles by itself.
-    pub(in crate::codec) fn with_field_names(self, field_names: &'static FieldNames) -> Format {
-        Format { field_names, ..self }
+    /// The same with this format of dead letters.
+    pub(in crate::codec) fn with_letters(self, letters: Option<LetterFormat>) -> Format {
+        Format { letters, ..self }
+    }
+
+    /// How dead letters look.
+    pub(in crate::codec) fn letters(&self) -> Option<&LetterFormat> {
+        self.letters.as_ref()
+    }
+
+    /// The names of keys.
+    pub(in crate::codec) fn keys(&self) -> Option<&KeyTexts> {
+        self.keys.as_ref()
     }
 
     /// Its name; of a format of a user's own, its JSON.
@@ -217,8 +238,15 @@ impl Format {
         fields.filter(|(name, _)| names.contains(name)).last().map(|(_, value)| value)
     }
 
-    pub(in crate::codec) fn field_names(&self) -> &'static FieldNames {
-        self.field_names
+    /// The places of the type in an entry: the name of a field, and the path in its JSON.
+    pub(in crate::codec) fn type_places(&self) -> Vec<Vec<String>> {
+        let mut places = match (&self.entries, self.entry_frame()) {
+            (Some(entries), _) => entries.type_places(),
+            (None, Some(_)) => vec![vec![framed::TYPE_FIELD.to_owned()]],
+            (None, None) => Vec::new(),
+        };
+        places.push(vec![oxbus::entry::EVENT_TYPE.to_owned()]);
+        places
     }
 
     /// Accepts an event that is to be written.

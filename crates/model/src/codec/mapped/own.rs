@@ -1,32 +1,23 @@
 //! A format that a user describes, as data.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::channels::ChannelRules;
+use super::entries::Entries;
+use super::letters::LetterFormat;
+use super::own_places::{MAX_PLACES, Places, check_nesting, is_read, map, members, place, source};
 use super::source::{Slot, Source};
-use super::{Format, Parts, Traits};
+use super::{Format, Parts, Traits, own_entries, own_letters};
 use crate::BusError;
+use crate::codec::oxbus;
 use crate::options::names::check_pattern;
-use crate::options::reader::{NOT_AVAILABLE, Reader};
+use crate::options::reader::Reader;
 
-/// The most places of a message, and the most rules and channels of one.
-const MAX_PLACES: usize = 64;
-/// The deepest path of a place.
-const MAX_STEPS: usize = 8;
-
-/// Where something of an event stands.
-type Places = Vec<(String, Source)>;
-
-/// Reads a format: `{ fields: { write, read }, channels }`.
+/// Reads a format: `{ fields: { write, read }, channels, stream, keys, deadLetters }`.
 ///
 /// # Errors
 /// `INVALID_CONFIG` with the path of the bad field.
 pub(in crate::codec) fn read(mut r: Reader, json: String) -> Result<Format, BusError> {
-    for key in ["stream", "keys", "deadLetters"] {
-        if r.has(key) {
-            return Err(r.error(key, NOT_AVAILABLE));
-        }
-    }
     let Some(mut fields) = r.object("fields")? else { return Err(r.error("fields", "is missing")) };
     let Some(write) = places_to_write(&mut fields)? else { return Err(fields.error("write", "is missing")) };
     let read = match places_to_read(&mut fields)? {
@@ -37,6 +28,10 @@ pub(in crate::codec) fn read(mut r: Reader, json: String) -> Result<Format, BusE
     let (at_write, at_channels) = (fields.path_of("write"), r.path_of("channels"));
     fields.finish()?;
     let rules = channels(&mut r)?;
+    let entries = own_entries::read(&mut r, &read)?;
+    let keys = own_letters::read_keys(&mut r)?;
+    let letters = own_letters::read_letters(&mut r)?;
+    check_letter_fields(&r, entries.as_ref(), letters.as_ref())?;
     r.finish()?;
     let lacks = |message: &str| Err(BusError::at(kind, &*at_write, message));
 
@@ -68,19 +63,34 @@ pub(in crate::codec) fn read(mut r: Reader, json: String) -> Result<Format, BusE
     fn borrowed(places: &Places) -> Vec<(&str, Source)> {
         places.iter().map(|(path, source)| (&**path, source.clone())).collect()
     }
-    Ok(Format::new(Parts {
+    let format = Format::new(Parts {
         name: &json,
         write: &borrowed(&write),
         read: &borrowed(&read),
         type_from_channel: !names_type,
         channels: rules,
         traits,
-    }))
+    });
+    Ok(Format { entries, keys, letters, ..format })
 }
 
-/// Whether a place that is written is read back.
-fn is_read(source: &Source) -> bool {
-    !matches!(source, Source::Constant(_) | Source::DataAt(_))
+/// Refuses a field of dead letters that entries have: a letter that goes back is without it.
+fn check_letter_fields(
+    r: &Reader,
+    entries: Option<&Entries>,
+    letters: Option<&LetterFormat>,
+) -> Result<(), BusError> {
+    let is_taken = |name: &str| match entries {
+        Some(entries) => entries.knows(name),
+        None => oxbus::entry::ALL.contains(&name),
+    };
+    match letters.and_then(|letters| letters.field_names().find(|name| is_taken(name))) {
+        Some(name) => {
+            let message = "is a field of the entries themselves";
+            Err(r.error(&format!("deadLetters.fields.{name}"), message))
+        }
+        None => Ok(()),
+    }
 }
 
 /// `write`: what stands in which place.
@@ -90,7 +100,7 @@ fn places_to_write(r: &mut Reader) -> Result<Option<Places>, BusError> {
     for (path, value) in entries {
         let at = format!("write.{path}");
         let source = match &value {
-            Value::String(name) => source(r, &at, name)?,
+            Value::String(name) => source(r, &at, name, &[])?,
             Value::Object(constant) if constant.len() == 1 && constant.contains_key("value") => {
                 Source::Constant(constant["value"].to_string().into())
             }
@@ -109,7 +119,7 @@ fn places_to_read(r: &mut Reader) -> Result<Option<Places>, BusError> {
     for (name, value) in entries {
         let at = format!("read.{name}");
         let Value::String(path) = &value else { return Err(r.mismatch(&at, "a string", &value)) };
-        let source = source(r, &at, &name)?;
+        let source = source(r, &at, &name, &[])?;
         if !is_read(&source) {
             return Err(r.error(&at, "a member of data is not read by itself: name 'data'"));
         }
@@ -117,64 +127,6 @@ fn places_to_read(r: &mut Reader) -> Result<Option<Places>, BusError> {
     }
     check_nesting(r, "read", &places)?;
     Ok(Some(places))
-}
-
-fn map(r: &mut Reader, key: &str) -> Result<Option<Map<String, Value>>, BusError> {
-    match r.take(key) {
-        None => Ok(None),
-        Some(Value::Object(map)) if map.is_empty() => Err(r.error(key, "must not be empty")),
-        Some(Value::Object(map)) if map.len() > MAX_PLACES => {
-            Err(r.error(key, format_args!("has at most {MAX_PLACES} members, not {}", map.len())))
-        }
-        Some(Value::Object(map)) => Ok(Some(map)),
-        Some(other) => Err(r.mismatch(key, "an object", &other)),
-    }
-}
-
-fn source(r: &Reader, at: &str, name: &str) -> Result<Source, BusError> {
-    Source::of_path(name).ok_or_else(|| {
-        let known = "'id', 'type', 'data', 'data.<path>', 'metadata', 'metadata.<name>' and 'timestampMs'";
-        r.error(at, format_args!("{name:?} is no part of an event: those are {known}"))
-    })
-}
-
-/// The place that a path names. `*` at its end stands for the members of the object before it.
-fn place(r: &Reader, at: &str, path: &str, source: &Source) -> Result<String, BusError> {
-    let object = path.strip_suffix('*').map(|object| object.strip_suffix('.').unwrap_or(object));
-    if object.is_some() && !matches!(source, Source::OtherMetadata | Source::Slot(Slot::Data)) {
-        return Err(r.error(at, "'*' stands for the members of 'data' or 'metadata' only"));
-    }
-    let steps = object.unwrap_or(path);
-    let bad = !(object.is_some() && steps.is_empty())
-        && steps.split('.').any(|step| step.is_empty() || step == "*");
-    if bad || steps.split('.').count() > MAX_STEPS {
-        let message = format!("{path:?} is no path: names with dots between them, {MAX_STEPS} at most");
-        return Err(r.error(at, message));
-    }
-    Ok(steps.to_owned())
-}
-
-/// The source of a place whose path ends with `*`.
-fn members(path: &str, source: Source) -> Source {
-    match source {
-        Source::Slot(Slot::Data) if path.ends_with('*') => Source::DataMembers,
-        source => source,
-    }
-}
-
-/// Refuses a place in the value of another.
-fn check_nesting(r: &Reader, key: &str, places: &Places) -> Result<(), BusError> {
-    for (index, (path, source)) in places.iter().enumerate() {
-        let holds = matches!(source, Source::OtherMetadata | Source::DataMembers);
-        let inside = |other: &str| {
-            other == path || (!holds && other.strip_prefix(&**path).is_some_and(|rest| rest.starts_with('.')))
-        };
-        let clash = places.iter().enumerate().find(|(i, (other, _))| *i != index && inside(other));
-        if let Some((_, (other, _))) = clash {
-            return Err(r.error(key, format_args!("{other:?} and {path:?} are in the same place")));
-        }
-    }
-    Ok(())
 }
 
 type Rules = Vec<(String, Vec<String>)>;

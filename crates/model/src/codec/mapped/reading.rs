@@ -73,7 +73,7 @@ fn object<'a>(
 }
 
 /// Reads what stands in a place.
-fn place<'a>(
+pub(super) fn place<'a>(
     tree: &Tree,
     scanner: &mut Scanner<'a>,
     found: &mut Found<'a>,
@@ -126,7 +126,13 @@ impl<'a> Found<'a> {
         }
     }
 
-    fn set(&mut self, source: &Source, value: &'a str) {
+    /// So many members are not known besides, which may be the data of another format.
+    pub(super) fn has_unknown(&mut self, unknown: usize) {
+        self.unknown += unknown;
+    }
+
+    /// Takes the JSON of a part.
+    pub(super) fn set(&mut self, source: &Source, value: &'a str) {
         // What is not said is null in many languages. Data may be null.
         if value == "null" && *source != Source::Slot(Slot::Data) {
             return;

@@ -56,6 +56,12 @@ impl Writing {
         }
     }
 
+    /// How the metadata that has no place of its own is written, as one object.
+    pub(super) fn of_others(places: &[(&str, Source)]) -> Writing {
+        let steps = [Step::Open(Box::default()), Step::Members(Source::OtherMetadata), Step::Close];
+        Writing { steps: steps.into(), ..Writing::new(places) }
+    }
+
     /// The names of the members of the message itself.
     pub(super) fn top_names(&self) -> impl Iterator<Item = &str> {
         let mut depth = 0;
@@ -254,7 +260,7 @@ impl Values<'_> {
             Slot::Data => None,
             Slot::Timestamp => Some(self.event.timestamp),
             Slot::Source => Some(m.source.unwrap_or(self.origin.source())),
-            Slot::InstanceId => Some(self.origin.instance_id()),
+            Slot::InstanceId => Some(self.origin.instance_id()).filter(|id| !id.is_empty()),
             Slot::CorrelationId => Some(m.correlation_id.unwrap_or(self.event.id)),
             Slot::CausationId => m.causation_id,
             Slot::Room => m.room,

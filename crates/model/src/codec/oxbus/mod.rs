@@ -8,11 +8,7 @@ mod metadata;
 use crate::codec::field_names::FieldNames;
 
 /// The names of the fields that a store handles by itself.
-pub(super) static FIELD_NAMES: FieldNames = NAMES;
-
-/// The same, for formats that have most of them.
-pub(super) const NAMES: FieldNames = FieldNames {
-    event_type: entry::EVENT_TYPE,
+pub(super) static FIELD_NAMES: FieldNames = FieldNames {
     only_group: entry::ONLY_GROUP,
     dead_letter_prefix: dead_letter::PREFIX,
     dead_letter_stream: dead_letter::STREAM,

@@ -5,10 +5,11 @@ mod tests;
 
 use serde_json::Value;
 
+use crate::codec::{LetterFormat, MAX_LISTED};
 use crate::error::{BusError, ErrorKind};
 use crate::options::names::{MAX_PATTERN_BYTES, check_identifier};
 use crate::options::reader::{NOT_AVAILABLE, Reader, type_name};
-use crate::stream_store::Position;
+use crate::stream_store::{NameTemplate, Position, keys};
 
 /// The cap of a stream that has none of its own.
 const DEFAULT_CAP: u64 = 1_000_000;
@@ -56,15 +57,44 @@ pub enum Realtime {
 pub struct DeadLetterConfig {
     /// Whether they are kept. Default true.
     pub enabled: bool,
-    /// What the name of their stream ends with. Default `:dlq`.
-    pub suffix: String,
-    /// How many are kept for each stream, about. Default 10 000.
+    /// The name of the stream or the list that keeps those of a stream. Default the name of the stream with `:dlq` behind it.
+    pub names: NameTemplate,
+    /// How many are kept for each stream: in a stream about, in a list exactly. Default 10 000.
     pub max_length: u64,
+    /// Whether a list keeps them, and not a stream. Default false.
+    pub in_list: bool,
+    /// Whether a new letter is the first one of a list, and not the last. Default true.
+    pub at_front: bool,
+    /// A list that gets a copy of each letter that a stream keeps. Default `None`.
+    pub copies: Option<LetterCopies>,
+}
+
+/// A list with copies of the dead letters of a stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LetterCopies {
+    /// Its name, from that of the stream.
+    pub names: NameTemplate,
+    /// How many copies it has at the most.
+    pub max_length: u64,
+}
+
+impl DeadLetterConfig {
+    /// The same where nobody else reads them: in a stream, without copies.
+    pub(super) fn in_memory(self) -> DeadLetterConfig {
+        DeadLetterConfig { in_list: false, copies: None, ..self }
+    }
 }
 
 impl Default for DeadLetterConfig {
     fn default() -> Self {
-        DeadLetterConfig { enabled: true, suffix: ":dlq".to_owned(), max_length: 10_000 }
+        DeadLetterConfig {
+            enabled: true,
+            names: keys::dead_letters(":dlq"),
+            max_length: 10_000,
+            in_list: false,
+            at_front: true,
+            copies: None,
+        }
     }
 }
 
@@ -186,20 +216,52 @@ fn read_realtime(r: &mut Reader) -> Result<Realtime, BusError> {
     })
 }
 
-/// Reads `deadLetter`.
-pub(super) fn read_dead_letter(r: &mut Reader, suffix: Option<&str>) -> Result<DeadLetterConfig, BusError> {
+/// Reads `deadLetter`. The format has a suffix and a format of letters, the latter for a client with this prefix.
+pub(super) fn read_dead_letter(
+    r: &mut Reader,
+    suffix: Option<&str>,
+    (letters, prefix): (Option<&LetterFormat>, &str),
+) -> Result<DeadLetterConfig, BusError> {
     let mut d = DeadLetterConfig::default();
     if let Some(suffix) = suffix {
-        d.suffix = suffix.to_owned();
+        d.names = keys::dead_letters(suffix);
     }
-    let Some(mut r) = r.object("deadLetter")? else { return Ok(d) };
-    let config = DeadLetterConfig {
-        enabled: r.boolean("enabled")?.unwrap_or(d.enabled),
-        suffix: r.identifier("suffix")?.unwrap_or(d.suffix),
-        max_length: r.integer("maxLength", 1..=MAX_NUMBER)?.unwrap_or(d.max_length),
-    };
-    r.finish()?;
-    Ok(config)
+    let named = letters.and_then(|letters| letters.stream.as_ref()).map(|text| text.under(prefix));
+    let has_name = named.is_some();
+    d.names = named.unwrap_or(d.names);
+    if let Some(list) = letters.and_then(|letters| letters.list.as_ref()) {
+        d.at_front = list.at_front;
+        let (names, max_length) = (list.name.under(prefix), list.max_length);
+        if list.keeps {
+            d = DeadLetterConfig { names, max_length, in_list: true, ..d };
+        } else {
+            d.copies = Some(LetterCopies { names, max_length });
+        }
+    }
+    let is_named = has_name || d.in_list;
+    if let Some(mut r) = r.object("deadLetter")? {
+        let suffix = r.identifier("suffix")?;
+        if is_named && suffix.is_some() {
+            return Err(r.error("suffix", "the wire names its dead letters"));
+        }
+        let most = if d.in_list { MAX_LISTED } else { MAX_NUMBER };
+        d = DeadLetterConfig {
+            enabled: r.boolean("enabled")?.unwrap_or(d.enabled),
+            names: suffix.map_or(d.names, |suffix| keys::dead_letters(&suffix)),
+            max_length: r.integer("maxLength", 1..=most)?.unwrap_or(d.max_length),
+            ..d
+        };
+        r.finish()?;
+    }
+    let copies_to = d.copies.as_ref().map(|copies| copies.names.of("s"));
+    let names = [Some("s".to_owned()), Some(d.names.of("s")), copies_to];
+    let twice =
+        (1..names.len()).any(|index| names[index].is_some() && names[..index].contains(&names[index]));
+    if twice {
+        let message = "the dead letters of a stream need a name of their own, and so does a list of copies";
+        return Err(BusError::at(KIND, "wire", message));
+    }
+    Ok(d)
 }
 
 /// Reads `persistence`; given without `enabled`, it is enabled.

@@ -68,10 +68,15 @@ fn groups_and_what_is_live() {
 
 #[test]
 fn dead_letters_and_kept_events() {
-    assert_eq!(read(&json!({}), |r| read_dead_letter(r, None)), Ok(DeadLetterConfig::default()));
+    assert_eq!(read(&json!({}), |r| read_dead_letter(r, None, (None, ""))), Ok(DeadLetterConfig::default()));
     let given = json!({"deadLetter": {"enabled": false, "suffix": "_dlq", "maxLength": 5}});
-    let expected = DeadLetterConfig { enabled: false, suffix: "_dlq".to_owned(), max_length: 5 };
-    assert_eq!(read(&given, |r| read_dead_letter(r, None)), Ok(expected));
+    let expected = DeadLetterConfig {
+        enabled: false,
+        names: keys::dead_letters("_dlq"),
+        max_length: 5,
+        ..DeadLetterConfig::default()
+    };
+    assert_eq!(read(&given, |r| read_dead_letter(r, None, (None, ""))), Ok(expected));
     for (given, expected) in [
         (json!({}), None),
         (json!({"persistence": {"enabled": false, "ttl": 5}}), None),
@@ -144,7 +149,7 @@ fn bad_fields_are_named() {
         ),
         (json!({"deadLetter": {"ttl": 0}}), "deadLetter.ttl: unknown key"),
     ] {
-        assert_eq!(read(&config, |r| read_dead_letter(r, None)).unwrap_err().message, message);
+        assert_eq!(read(&config, |r| read_dead_letter(r, None, (None, ""))).unwrap_err().message, message);
     }
     let config = json!({"persistence": {"ttl": 0}});
     let message = "persistence.ttl: expected an integer from 1 to 3153600000000, got 0";

@@ -96,6 +96,7 @@ fn every_key_is_read() {
         },
         memory: "m".into(),
         channel_prefix: "p:".into(),
+        keys: KeyNames::plain("p:"),
         limits: Limits { max_event_bytes: 20, max_data_bytes: 10 },
         validate_on_receive: true,
         json: JsonRule::Strict,

@@ -30,9 +30,9 @@ fn a_format_brings_its_defaults() {
         "io#/admin"
     );
     let c = on_redis(json!({"wire": "eventsource"}));
-    assert_eq!((c.pubsub, &*c.dead_letter.suffix), (false, "_dlq"));
+    assert_eq!((c.pubsub, &*c.dead_letter.names.of("s")), (false, "s_dlq"));
     let c = on_redis(json!({"wire": "eventsource", "deadLetter": {"suffix": ":d"}}));
-    assert_eq!(c.dead_letter.suffix, ":d");
+    assert_eq!(c.dead_letter.names.of("s"), "s:d");
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn several_formats_have_their_channels() {
     assert_eq!((&*c.channel_prefix, c.wires.first_prefix()), ("p:", "ox:"));
     // What publishes nothing live writes the streams.
     let c = on_redis(lists(json!(["oxbus"]), json!(["eventsource", "oxbus"])));
-    assert!(c.pubsub && c.dead_letter.suffix == "_dlq");
+    assert!(c.pubsub && c.dead_letter.names.of("s") == "s_dlq");
     let c = of_config(&json!({"mode": "memory", "wire": {"read": ["campaign", "oxbus"], "write": [ox]}}));
     assert_eq!((shown(&c.wires.read), c.codec), (vec!["oxbus ox:".to_owned()], Codec::Oxbus));
 }
@@ -151,4 +151,94 @@ fn what_cannot_be_one_of_several_is_refused() {
         assert_eq!(error.path.as_deref(), Some(path), "{config}: {}", error.message);
         assert!(error.message.contains(words), "{}", error.message);
     }
+}
+
+fn own_with(more: Value) -> Value {
+    let mut wire = json!({"fields": {"write": {"type": "type", "data": "data"}}});
+    wire.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    wire
+}
+
+#[test]
+fn a_format_of_ones_own_names_keys_and_dead_letters() {
+    let keys = json!({"stream": "{prefix}s:{stream}", "event": "kept:{id}", "history": "{prefix}all"});
+    let streams = json!([{"name": "orders", "events": "*"}, {"name": "p:s:notes", "events": "n"}]);
+    let list = own_with(
+        json!({"keys": keys, "deadLetters": {"list": "dlq:{stream}", "maxLength": 7, "push": "right"}}),
+    );
+    let config = json!({"wire": list, "channelPrefix": "p:", "streams": streams});
+    let c = on_redis(config.clone());
+    let names: Vec<&str> = c.streams.iter().map(|stream| &*stream.name).collect();
+    assert_eq!(names, ["p:s:orders", "p:s:notes"]);
+    assert_eq!((c.keys.events.of("1"), &*c.keys.history), ("kept:1".to_owned(), "p:all"));
+    let letters = &c.dead_letter;
+    assert_eq!((letters.names.of("s"), letters.max_length), ("dlq:s".to_owned(), 7));
+    assert!(letters.in_list && !letters.at_front && letters.copies.is_none());
+    // A list that is read too says so, where what is written says nothing.
+    let c = on_redis(lists(json!([config["wire"], "oxbus"]), json!(["oxbus"])));
+    assert!(c.dead_letter.in_list && c.keys.history == "all");
+    let both = own_with(json!({"deadLetters": {"stream": "{stream}_d", "list": "dlq:{stream}"}}));
+    let c = on_redis(json!({"wire": both, "deadLetter": {"maxLength": 3}}));
+    let copies = c.dead_letter.copies.unwrap();
+    assert_eq!((c.dead_letter.names.of("s"), c.dead_letter.max_length), ("s_d".to_owned(), 3));
+    assert_eq!(
+        (copies.names.of("s"), copies.max_length, c.dead_letter.in_list),
+        ("dlq:s".to_owned(), 1000, false)
+    );
+    assert!(on_redis(json!({"wire": "campaign"})).dead_letter.copies.is_some());
+    // In memory mode nobody else reads them.
+    let c = of_config(&json!({"mode": "memory", "wire": config["wire"], "streams": streams}));
+    assert!(!c.dead_letter.in_list && c.dead_letter.copies.is_none() && c.streams[0].name == "orders");
+}
+
+#[test]
+fn keys_that_meet_are_refused() {
+    let streams =
+        |names: &[&str]| -> Value { names.iter().map(|name| json!({"name": name, "events": "*"})).collect() };
+    let list = own_with(json!({"deadLetters": {"list": "dlq:{stream}"}}));
+    let stream = own_with(json!({"deadLetters": {"stream": "{stream}_d"}}));
+    let same = own_with(json!({"keys": {"stream": "k:{stream}"}}));
+    let cluster = json!({"cluster": {"nodes": ["a"]}});
+    for (more, path, words) in [
+        (json!({"wire": list, "streams": streams(&["dlq:x"])}), "streams[0].name", "only a list"),
+        (json!({"wire": list, "deadLetter": {"suffix": ":d"}}), "deadLetter.suffix", "the wire names"),
+        (json!({"wire": stream, "deadLetter": {"suffix": ":d"}}), "deadLetter.suffix", "the wire names"),
+        (json!({"wire": list, "deadLetter": {"maxLength": 200_000}}), "deadLetter.maxLength", "100000"),
+        (json!({"wire": same, "streams": streams(&["a", "k:a"])}), "streams[1].name", "same key"),
+        (json!({"wire": stream, "streams": streams(&["a", "a_d"])}), "streams[1].name", "dead letters of"),
+        (
+            json!({"wire": own_with(json!({"deadLetters": {"list": "{stream}"}}))}),
+            "wire",
+            "a name of their own",
+        ),
+        (
+            json!({"wire": own_with(json!({"deadLetters": {"list": "{stream}x", "stream": "{stream}x"}}))}),
+            "wire",
+            "a name of their own",
+        ),
+        (
+            json!({"wire": list, "redis": cluster, "streams": streams(&["orders"])}),
+            "streams[0].name",
+            "\"dlq:orders\" is in another one than \"orders\": give the stream a tag",
+        ),
+        (
+            json!({"wire": own_with(json!({"keys": {"event": "e:{id}"}})), "redis": cluster, "persistence": {}}),
+            "wire",
+            "leave out keys.event",
+        ),
+    ] {
+        let mut all = json!({"redis": "redis://h"});
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let error = resolve(&all, &json!({})).unwrap_err();
+        assert_eq!(
+            (error.kind, error.path.as_deref()),
+            (ErrorKind::InvalidConfig, Some(path)),
+            "{more}: {}",
+            error.message
+        );
+        assert!(error.message.contains(words), "{}", error.message);
+    }
+    let tagged = json!({"wire": list, "redis": cluster, "streams": streams(&["{orders}"])});
+    let c = of_config(&tagged);
+    assert_eq!(c.dead_letter.names.of("{orders}"), "dlq:{orders}");
 }

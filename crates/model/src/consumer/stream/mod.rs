@@ -39,7 +39,7 @@ use crate::consumer::stream::take_up::TakeUp;
 use crate::consumer::stream::unmatched_entries::UnmatchedEntries;
 use crate::consumer::updates::StoreUpdates;
 use crate::options::subscribe::OrderBy;
-use crate::stream_store::{ConsumerId, EntryId, keys};
+use crate::stream_store::{ConsumerId, EntryId};
 use crate::{BusError, ErrorKind};
 
 #[derive(Debug)]
@@ -86,8 +86,7 @@ impl Stream {
         dead_letter: &DeadLetterConfig,
         consumer_number: u16,
     ) -> Self {
-        let dead_letters_to =
-            dead_letter.enabled.then(|| keys::dead_letters(&source.stream, &dead_letter.suffix).into());
+        let dead_letters_to = dead_letter.enabled.then(|| dead_letter.names.of(&source.stream).into());
         Stream {
             name: source.stream.clone(),
             member: ConsumerId {

@@ -19,11 +19,13 @@ pub(crate) struct DeadLetters {
     /// Ids, as a slot may be another's by the time when the list is worked off.
     ids: Vec<EntryId>,
     gate: RequestGate,
+    /// Whether it was told that letters had to go.
+    told_dropped: bool,
 }
 
 impl DeadLetters {
     pub(crate) fn new(to: Option<Arc<str>>) -> Self {
-        DeadLetters { to, ids: Vec::new(), gate: RequestGate::default() }
+        DeadLetters { to, ids: Vec::new(), gate: RequestGate::default(), told_dropped: false }
     }
 
     pub(crate) fn push(&mut self, id: EntryId) {
@@ -64,6 +66,17 @@ impl DeadLetters {
 
     pub(crate) fn succeeded(&mut self) {
         self.gate.succeeded();
+    }
+
+    /// So many dead letters had to go. Returns what is to be said of that, the first time.
+    pub(crate) fn dropped(&mut self, count: u64) -> Option<String> {
+        if count == 0 || std::mem::replace(&mut self.told_dropped, true) {
+            return None;
+        }
+        let name = self.to.as_deref().unwrap_or_default();
+        Some(format!(
+            "there are as many dead letters in {name:?} as are kept: the oldest go, and are counted (deadLettersDropped)"
+        ))
     }
 
     /// A request failed; its entries are moved again. Returns whether it is the first failure in a row.

@@ -33,12 +33,14 @@ impl Streams {
             group.settle(letter.id);
         }
         if let Some(to) = to {
-            self.with(to, |dead| {
+            lost.dropped = self.with(to, |dead| {
+                let before = dead.log.len() + buried.len() as u64;
                 for (fields, letter) in buried {
                     let added = codec.dead_letter_fields(member, letter, now_ms);
                     let fields: Fields = fields.iter().cloned().chain(added).collect();
                     dead.append(fields.into(), Some(max_len), now_ms);
                 }
+                before.saturating_sub(dead.log.len())
             });
         }
         Ok(lost.into())

@@ -285,9 +285,9 @@ impl Streams {
                 skipping::skip(group, &member, version, &entries, now_ms)
             }
             Request::TakeUp { member, told, tasks, limit } => {
-                let names = self.codec.field_names();
+                let codec = self.codec.clone();
                 let (log, group) = self.group_of(&member)?;
-                skipping::take_up(group, log, names, &member, (&told, &tasks), limit, now_ms)
+                skipping::take_up(group, log, &codec, &member, (&told, &tasks), limit, now_ms)
             }
             Request::RemoveConsumer { member, instance } => {
                 Response::Count(self.group_of(&member)?.1.remove_consumer(&member.consumer, &instance))

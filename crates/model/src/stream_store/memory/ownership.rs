@@ -22,11 +22,12 @@ const MAX_OWN_BYTES: usize = 1024 * 1024;
 pub(super) struct Lost {
     pub(super) taken: Vec<EntryId>,
     pub(super) gone: Vec<EntryId>,
+    pub(super) dropped: u64,
 }
 
 impl From<Lost> for Response {
-    fn from(Lost { taken, gone }: Lost) -> Response {
-        Response::Fenced { not_owned: taken, deleted: gone }
+    fn from(Lost { taken, gone, dropped }: Lost) -> Response {
+        Response::Fenced { not_owned: taken, deleted: gone, dropped }
     }
 }
 

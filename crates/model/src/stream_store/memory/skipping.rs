@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::codec::field_names::FieldNames;
+use crate::codec::Codec;
 use crate::stream_store::memory::group::Group;
 use crate::stream_store::memory::log::Log;
 use crate::stream_store::memory::read_past::ReadPast;
@@ -48,7 +48,7 @@ pub(super) fn skip(
 pub(super) fn take_up(
     group: &mut Group,
     log: &Log,
-    names: &FieldNames,
+    codec: &Codec,
     member: &ConsumerId,
     (told, tasks): (&[u64], &[u64]),
     limit: usize,
@@ -75,7 +75,7 @@ pub(super) fn take_up(
             scanned += 1;
             task.next = entry.id.next();
             if task.left_out.contains(&entry.id)
-                || !is_for(&entry.fields, names, &task.event_type, &member.group)
+                || !is_for(&entry.fields, codec, &task.event_type, &member.group)
             {
                 continue;
             }
@@ -92,9 +92,10 @@ pub(super) fn take_up(
 }
 
 /// Whether an entry is of a type, and for this group.
-fn is_for(fields: &Fields, names: &FieldNames, event_type: &str, group: &str) -> bool {
+fn is_for(fields: &Fields, codec: &Codec, event_type: &str, group: &str) -> bool {
     let field =
         |wanted: &str| fields.iter().find(|(name, _)| **name == *wanted.as_bytes()).map(|(_, v)| &**v);
-    field(names.event_type) == Some(event_type.as_bytes())
-        && field(names.only_group).is_none_or(|only| *only == *group.as_bytes())
+    let types = codec.entry_type(fields.iter().map(|(name, value)| (&**name, &**value)));
+    types == Some(event_type.as_bytes())
+        && field(codec.field_names().only_group).is_none_or(|only| *only == *group.as_bytes())
 }

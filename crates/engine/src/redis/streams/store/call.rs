@@ -13,6 +13,7 @@ use crate::redis::scripts::list;
 use crate::redis::scripts::script;
 use crate::redis::scripts::script::Script;
 use crate::redis::streams::command_link::CommandLink;
+use crate::redis::streams::store::letter_format::Letters;
 use crate::redis::streams::store_replies;
 
 /// Entries that one command or script works on: none holds the server up for long.
@@ -24,6 +25,9 @@ pub(super) struct StoreCall {
     pub(super) deadline: u64,
     pub(super) layout: KeyLayout,
     pub(super) names: &'static FieldNames,
+    /// Where the type of an entry may stand, as JSON.
+    pub(super) types: Arc<str>,
+    pub(super) letters: Arc<Letters>,
     /// The channel on which other clients are told of what is handed back; empty where nothing is published.
     pub(super) handed_back: Arc<str>,
 }
@@ -95,7 +99,7 @@ impl StoreCall {
             taken.extend(others.all(RespValue::id)?);
             gone.extend(missing.all(RespValue::id)?);
         }
-        Ok(Response::Fenced { not_owned: taken, deleted: gone })
+        Ok(Response::Fenced { not_owned: taken, deleted: gone, dropped: 0 })
     }
 
     /// What the names of the keys beside a stream begin with.

@@ -7,14 +7,14 @@ use std::sync::{Mutex, PoisonError};
 
 use oxbus_model::BusError;
 use oxbus_model::config::Config;
-use oxbus_model::stream_store::{KeyLayout, Request, Response, keys};
+use oxbus_model::stream_store::{KeyLayout, NameTemplate, Request, Response};
 
 use crate::redis::streams::store::call::StoreCall;
 use crate::redis::streams::store::group_facts;
 
 /// What is known of the keys in cluster mode.
 pub(super) struct ClusterNames {
-    suffix: String,
+    letters: NameTemplate,
     history: String,
     /// The streams that have a group of this client, and whether it was shown in their slot that the client start lives.
     shown: Mutex<BTreeMap<String, bool>>,
@@ -23,15 +23,15 @@ pub(super) struct ClusterNames {
 impl ClusterNames {
     pub(super) fn new(config: &Config) -> ClusterNames {
         ClusterNames {
-            suffix: config.dead_letter.suffix.clone(),
-            history: keys::history(&config.channel_prefix),
+            letters: config.dead_letter.names.clone(),
+            history: config.keys.history.clone(),
             shown: Mutex::default(),
         }
     }
 
     /// The key of a stream.
     pub(super) fn key_of<'a>(&self, stream: &'a str) -> Cow<'a, str> {
-        KeyLayout::Tagged.key(stream, &self.suffix)
+        KeyLayout::Tagged.key(stream, &self.letters)
     }
 
     /// The same request with the names of keys.
@@ -44,11 +44,11 @@ impl ClusterNames {
         };
         let layout = KeyLayout::Tagged;
         if let DeadLetter { to: Some(to), .. } = &mut request {
-            *to = layout.key(to, &self.suffix).into();
+            *to = layout.key(to, &self.letters).into();
         }
         match &mut request {
             Heartbeat { member, alive_key, .. } => {
-                member.stream = layout.key(&member.stream, &self.suffix).into();
+                member.stream = layout.key(&member.stream, &self.letters).into();
                 *alive_key = layout.beside(&member.stream, alive_key).into();
                 let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
                 shown.entry(member.stream.to_string()).or_default();
@@ -67,7 +67,7 @@ impl ClusterNames {
             | ClaimOwnPending { member, .. }
             | RemoveConsumer { member, .. }
             | RemoveDeadConsumers { member, .. } => {
-                member.stream = layout.key(&member.stream, &self.suffix).into();
+                member.stream = layout.key(&member.stream, &self.letters).into();
             }
             EnsureGroup { stream, .. }
             | ApplyRetention { stream, .. }
@@ -81,7 +81,7 @@ impl ClusterNames {
             | RequeueDeadLetter { letters: stream, .. }
             | Redeliver { stream, .. }
             | TimeOfStream { stream }
-            | Exists { stream } => *stream = layout.key(stream, &self.suffix).into(),
+            | Exists { stream } => *stream = layout.key(stream, &self.letters).into(),
             // Each of these has one key, which is not of a stream, or none.
             Request::KeepAlive { .. }
             | Request::UpdatePresence { .. }
@@ -98,7 +98,7 @@ impl ClusterNames {
     pub(super) fn named(&self, response: Response) -> Response {
         match response {
             Response::Scanned { next, names } => {
-                let name = |key: String| KeyLayout::Tagged.stream(&key, &self.suffix).into_owned();
+                let name = |key: String| KeyLayout::Tagged.stream(&key, &self.letters).into_owned();
                 Response::Scanned { next, names: names.into_iter().map(name).collect() }
             }
             other => other,

@@ -92,7 +92,7 @@ pub(super) async fn take_up(
     let keys = [&**stream, &keys::consumers(&home, group), &keys::tasks(&home, group)];
     let arguments = |c: &mut Cmd| {
         c.arg(&**group).arg(&**consumer).arg(&**instance).arg(limit);
-        c.arg(call.names.event_type).arg(call.names.only_group);
+        c.arg(&*call.types).arg(call.names.only_group);
         c.arg(TOLD_WITHIN).arg(told.len()).arg(told).arg(tasks);
     };
     store_replies::taken_up(call.run(&list::TAKE_UP, &keys, arguments).await?)

@@ -3,24 +3,32 @@
 //! - this file: which request is which; `call`: how commands and scripts are run
 //! - `cluster`: their keys on a server in cluster mode
 //! - `scan`: the streams of a server, or of all nodes of a Cluster
+//! - `letters`: entries that become dead letters, and back, as `letter_format` says; `listed`: dead letters in a list
 //! - `entries`: entries that change hands; `group_facts`: what the clients of a group share
 
 mod call;
 mod cluster;
 mod entries;
 mod group_facts;
+mod letter_format;
+mod letters;
+mod listed;
 mod scan;
 #[cfg(test)]
 mod tests;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
+#[cfg(doc)]
+use oxbus_model::codec::Codec;
 use oxbus_model::codec::field_names::FieldNames;
 use oxbus_model::config::Config;
 use oxbus_model::stream_store::registry::{MAX_REGISTERED, kept_patterns_json};
 use oxbus_model::stream_store::{ConsumerId, DELAYED, EntryId, KeyLayout, Request, Response, keys};
 use oxbus_model::{BusError, Outcome, presence};
 use redis::{Cmd, cmd};
+use serde_json::Value;
 
 use super::store_replies;
 use crate::redis::resp::value::RespValue;
@@ -28,6 +36,7 @@ use crate::redis::scripts::list;
 use crate::redis::streams::command_link::CommandLink;
 use crate::redis::streams::store::call::{CHUNK, StoreCall, count, texts, wait};
 use crate::redis::streams::store::cluster::ClusterNames;
+use crate::redis::streams::store::letter_format::Letters;
 use crate::transport::store::{PendingResponse, Store};
 
 /// Entries that one command acknowledges, which is quick.
@@ -36,6 +45,9 @@ const ACKNOWLEDGED: usize = 1_000;
 pub(crate) struct RedisStore {
     commands: Arc<CommandLink>,
     names: &'static FieldNames,
+    /// Where the type of an entry may stand, as JSON: see [`Codec::type_places`].
+    types: Arc<str>,
+    letters: Arc<Letters>,
     /// The channel on which other clients are told of what is handed back; empty where nothing is published.
     handed_back: Arc<str>,
     cluster: Arc<ClusterNames>,
@@ -46,7 +58,10 @@ impl RedisStore {
     /// handed back, unless it is empty.
     pub(in crate::redis) fn new(commands: Arc<CommandLink>, config: &Config, handed_back: Arc<str>) -> Self {
         let cluster = Arc::new(ClusterNames::new(config));
-        RedisStore { commands, names: config.codec.field_names(), handed_back, cluster }
+        let names = config.codec.field_names();
+        let types = Value::from_iter(config.codec.type_places()).to_string().into();
+        let letters = Arc::new(Letters { codec: config.codec.clone(), config: config.dead_letter.clone() });
+        RedisStore { commands, names, types, letters, handed_back, cluster }
     }
 }
 
@@ -57,10 +72,11 @@ impl Store for RedisStore {
 
     fn execute(&self, request: Request) -> PendingResponse {
         let (commands, names, handed_back) = (self.commands.clone(), self.names, self.handed_back.clone());
-        let (deadline, cluster) = (commands.deadline(), self.cluster.clone());
+        let (deadline, cluster, types) = (commands.deadline(), self.cluster.clone(), self.types.clone());
+        let letters = self.letters.clone();
         Box::pin(async move {
             let layout = commands.layout(deadline).await?;
-            let call = StoreCall { deadline, layout, commands, names, handed_back };
+            let call = StoreCall { deadline, layout, commands, names, types, letters, handed_back };
             match (layout, request) {
                 (KeyLayout::Plain, request) => execute(&call, request).await,
                 (KeyLayout::Tagged, Request::KeepAlive { key, ttl }) => {
@@ -76,6 +92,10 @@ impl Store for RedisStore {
 
 /// Executes a request by one command or one script.
 async fn execute(call: &StoreCall, request: Request) -> Result<Response, BusError> {
+    let request = match listed::asked(call, request).await {
+        ControlFlow::Break(answer) => return answer,
+        ControlFlow::Continue(request) => request,
+    };
     match request {
         Request::EnsureGroup { stream, group, from, restarted } => {
             let arguments = |c: &mut Cmd| {
@@ -119,7 +139,7 @@ async fn execute(call: &StoreCall, request: Request) -> Result<Response, BusErro
             .await
         }
         Request::DeadLetter { member, to, max_len, letters } => {
-            call.dead_letter(&member, to.as_deref(), max_len, letters).await
+            letters::dead_letter(call, &member, to.as_deref(), max_len, letters).await
         }
         Request::MarkStarted { member, id } => {
             let append = |c: &mut Cmd, (id, ()): &(EntryId, ())| {
@@ -178,7 +198,7 @@ async fn execute(call: &StoreCall, request: Request) -> Result<Response, BusErro
             count(call.run(&list::REMOVE_GROUP, &keys, arguments).await)
         }
         Request::RequeueDeadLetter { letters, id, for_group } => {
-            call.requeue_dead_letter(&letters, id, for_group).await
+            letters::requeue_dead_letter(call, &letters, id, for_group).await
         }
         Request::Redeliver { stream, group, id } => call.redeliver(&stream, &group, id).await,
         Request::Describe { stream } => {

@@ -24,3 +24,8 @@ pub fn type_of<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Option
 
 /// The name of the field that names the only group of an entry.
 pub const ONLY_GROUP: &str = "group";
+/// The field of the metadata that has no field of its own, which every entry that Oxbus writes has.
+pub const META: &str = "meta";
+/// All fields of an entry.
+pub const ALL: [&str; 8] =
+    ["eventId", EVENT_TYPE, "timestamp", "source", "correlationId", "causationId", "data", META];

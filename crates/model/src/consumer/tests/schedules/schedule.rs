@@ -164,7 +164,7 @@ impl Schedule {
             return;
         }
         let (key, request, result) = p.answers.remove(which % p.answers.len());
-        if let Ok(Response::Fenced { not_owned: taken, deleted: gone }) = &result {
+        if let Ok(Response::Fenced { not_owned: taken, deleted: gone, .. }) = &result {
             let ids = [&taken[..], &gone[..]].concat();
             p.unfinished.retain(|id| !ids.contains(id));
             p.runs.iter_mut().for_each(|run| run.again.retain(|id| !ids.contains(id)));

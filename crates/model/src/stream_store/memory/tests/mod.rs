@@ -93,7 +93,7 @@ impl Rig {
 
     fn lost(&mut self, request: Request) -> Vec<EntryId> {
         match self.execute(request) {
-            Response::Fenced { not_owned: taken, deleted: gone } => {
+            Response::Fenced { not_owned: taken, deleted: gone, .. } => {
                 let mut lost = [taken, gone].concat();
                 lost.sort();
                 lost

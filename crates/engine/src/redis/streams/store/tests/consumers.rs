@@ -100,7 +100,9 @@ async fn who_lost_the_name_has_lost_what_is_owned_under_it() {
     let begin = Request::MarkStarted { member: member("a"), id: ids[0] };
     let release = requeue("a", &[(ids[0], 0), (ids[1], 0)], false);
     for request in [hold("a", &ids), release, bury("a", &ids)] {
-        let Response::Fenced { not_owned: taken, deleted: gone } = rig.done(request).await else { panic!() };
+        let Response::Fenced { not_owned: taken, deleted: gone, .. } = rig.done(request).await else {
+            panic!()
+        };
         assert_eq!((taken, gone), (ids.clone(), vec![]));
     }
     assert_eq!(rig.lost(begin).await, ids[..1]);
@@ -126,7 +128,9 @@ async fn what_is_gone_is_told_apart_from_what_is_taken() {
     let asked = [hold("a", &[ids[0], ids[4]]), bury("a", &[ids[1], ids[5]]), begin, release];
     let expected = [(ids[0], Some(ids[4])), (ids[1], Some(ids[5])), (ids[2], None), (ids[3], None)];
     for (request, (lost, other)) in asked.into_iter().zip(expected) {
-        let Response::Fenced { not_owned: taken, deleted: gone } = rig.done(request).await else { panic!() };
+        let Response::Fenced { not_owned: taken, deleted: gone, .. } = rig.done(request).await else {
+            panic!()
+        };
         assert_eq!((taken, gone), (Vec::from_iter(other), vec![lost]));
     }
     assert_eq!(rig.pending().await.len(), 2);

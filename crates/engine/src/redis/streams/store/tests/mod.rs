@@ -4,6 +4,7 @@ mod delays;
 mod differential;
 mod entries;
 mod foreign;
+mod letters;
 mod link;
 mod read_past;
 mod streams;
@@ -46,7 +47,12 @@ fn transport(url: &str, settings: serde_json::Value) -> (RedisTransport, Arc<Cli
     if let (Some(redis), serde_json::Value::Object(settings)) = (redis.as_object_mut(), settings) {
         redis.extend(settings);
     }
-    let config = Config::resolve(&json!({ "redis": redis }).to_string(), &Environment::default()).unwrap();
+    transport_of(json!({ "redis": redis }))
+}
+
+/// A transport of this configuration, with nobody behind it.
+fn transport_of(config: serde_json::Value) -> (RedisTransport, Arc<ClientState>) {
+    let config = Config::resolve(&config.to_string(), &Environment::default()).unwrap();
     let shared = Arc::new(ClientState::new(config, "this-start", Arc::new(Deaf), Clock::start(None)));
     let events = ClientEvents::detached(shared.clone());
     (RedisTransport::new(events.context(events.clone()), Tasks::current(events.log())), shared)
@@ -62,6 +68,14 @@ impl Rig {
     async fn start() -> Rig {
         let server = RedisServer::start().await;
         let (transport, _) = transport(&server.url(), serde_json::Value::Null);
+        Rig { server, transport }
+    }
+
+    /// A client with more in its configuration.
+    async fn of_config(mut config: serde_json::Value) -> Rig {
+        let server = RedisServer::start().await;
+        config["redis"] = server.url().into();
+        let (transport, _) = transport_of(config);
         Rig { server, transport }
     }
 
@@ -94,7 +108,7 @@ impl Rig {
 
     async fn lost(&self, request: Request) -> Vec<EntryId> {
         match self.done(request).await {
-            Response::Fenced { not_owned: taken, deleted: gone } => {
+            Response::Fenced { not_owned: taken, deleted: gone, .. } => {
                 let mut lost = [taken, gone].concat();
                 lost.sort();
                 lost

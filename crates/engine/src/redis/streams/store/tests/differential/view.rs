@@ -79,7 +79,7 @@ impl View<'_> {
                 let first = entries.filter(|ids| !ids.is_empty()).map(|ids| self.name(*ids.start()));
                 format!("{created} {} {recreated} {first:?}", self.name(position))
             }
-            Response::Fenced { not_owned: taken, deleted: gone } => {
+            Response::Fenced { not_owned: taken, deleted: gone, .. } => {
                 format!("{:?} {:?}", self.names(taken), self.names(gone))
             }
             Response::Skipped { done, version, mut new_types, not_owned } => {
