@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use oxbus_model::Outcome;
 use oxbus_testkit::{FaultProxy, RedisServer, eventually};
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
-use crate::setup::{SLACK, assert_between, failed, hasty, is_gap, ready, seconds, timed};
+use crate::setup::{FAR, SLACK, assert_between, failed, hasty, is_gap, millis, ready, seconds, timed};
 use crate::support::{Bus, Inbox, Record};
 
 async fn connection_ids(server: &RedisServer) -> HashSet<String> {
@@ -155,5 +155,27 @@ async fn an_attempt_to_connect_that_nobody_answers_ends_in_time() {
     assert_between(took, 0, 0);
     proxy.blackhole_new(false);
     bus.wait_until_ready(Some(10_000)).await.unwrap();
+    bus.disconnect().await;
+}
+
+/// A client that does not run for a while, as in a process that is stopped or gets no time, does not take the server for dead
+/// whose answers have come meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_client_that_did_not_run_for_a_while_reads_before_it_gives_up() {
+    let server = RedisServer::start().await;
+    let redis = json!({ "url": server.url(), "heartbeat": 100 });
+    let bus = ready(json!({ "redis": redis })).await;
+    let inbox = Inbox::of(&bus, &["a"]).await;
+    for round in 1..=4 {
+        // Heartbeats are written, and not answered before nobody reads them.
+        server.command(&["CLIENT", "PAUSE", "700", "ALL"]).await;
+        sleep(millis(350)).await;
+        // On the only thread that runs what a client does.
+        let blocking = tokio::spawn(async { std::thread::sleep(seconds(2)) });
+        blocking.await.unwrap();
+        bus.publish_with("a", round, json!({ "timeout": FAR })).await.unwrap();
+        inbox.wait_for(round).await;
+    }
+    assert_eq!(bus.stats().counts.reconnections, 0);
     bus.disconnect().await;
 }
