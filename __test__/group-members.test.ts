@@ -77,7 +77,8 @@ onBothTransports((fixture) => {
     const closed = first.disconnect();
     const since = performance.now();
     await eventually(() => seen.length === 9);
-    expect(performance.now() - since).toBeLessThan(1000);
+    // Long before a lease, which is 30 s, would have freed them.
+    expect(performance.now() - since).toBeLessThan(15_000);
     gate.open();
     await closed;
     await eventually(() => isDone(second, stream.name, 'g'));

@@ -2,6 +2,7 @@
 
 import { EventBusClient } from '..';
 import { eventually } from './support/eventually';
+import { losing } from './support/losing';
 import { RedisServer } from './support/redis-server';
 import { rejection } from './support/rejection';
 import { keepingLogger } from './support/transports';
@@ -11,7 +12,7 @@ let server: RedisServer;
 const clients: EventBusClient[] = [];
 
 async function open(config: object = {}): Promise<EventBusClient> {
-  const redis = { url: server.url, commandTimeout: 300 };
+  const redis = { url: server.url, commandTimeout: 1500 };
   const client = new EventBusClient({ redis, logger: keepingLogger(), ...config });
   clients.push(client);
   await client.connect();
@@ -35,7 +36,7 @@ test('while Redis is away own events are found, and are not given as all', async
   const { eventId } = await other.publish('a', 2);
   const whole = await bus.getHistory();
   expect([whole.map(({ data }) => data), whole.complete]).toEqual([[1, 2], true]);
-  await server.kill();
+  await losing(bus, ['publisher', 'consumer'], () => server.kill());
   expect(await bus.getEvent(own.eventId)).toMatchObject({ data: 1 });
   expect(await rejection(bus.getEvent(eventId))).toMatchObject({ outcome: 'not_sent' });
   const part = await bus.getHistory();

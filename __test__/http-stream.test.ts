@@ -5,6 +5,7 @@ import { type EventBusClient, type EventBusConfig, rawJson } from '..';
 import { createHttpHandler, type HttpHandler, type HttpHandlerOptions } from '../http';
 import { eventually } from './support/eventually';
 import { listen, type Running, StreamReader } from './support/http-server';
+import { losing } from './support/losing';
 import { onBothTransports, onTransports } from './support/transports';
 
 let bus: EventBusClient;
@@ -256,7 +257,7 @@ onTransports(['redis'], (fixture) => {
   test('a lost connection to Redis is a gap for those it concerns', async () => {
     await serve((config) => fixture.open(config), {}, { redis: fixture.server!.url });
     const reader = await read('?pattern=live.*');
-    await fixture.server!.kill();
+    await losing(bus, ['publisher', 'subscriber'], () => fixture.server!.kill());
     await fixture.server!.restart();
     await eventually(() => reader.gaps.length === 1);
     expect(reader.gaps[0]!.data).toMatchObject({ reason: 'connection-lost' });

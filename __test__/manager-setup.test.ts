@@ -4,7 +4,7 @@ import type { EventBusManager, EventBusManagerOptions } from '..';
 import { eventually } from './support/eventually';
 import { collect, create, withManagers } from './support/managers';
 import { rejection } from './support/rejection';
-import { runScript, withCopy } from './support/scripts';
+import { runScript, SOON_ENDED, withCopy } from './support/scripts';
 import { Service } from './support/services';
 import { keepingLogger } from './support/transports';
 
@@ -135,7 +135,7 @@ describe('the process', () => {
       { env },
     );
     expect(published).toMatchObject(clean);
-    expect(published.at - Number(published.out)).toBeLessThan(1000);
+    expect(published.at - Number(published.out)).toBeLessThan(SOON_ENDED);
     const listening = await runScript(
       `const { eventBusManager } = oxbus;
       await eventBusManager.initialize({ logLevel: 'error', statusInterval: 1 });
@@ -147,7 +147,7 @@ describe('the process', () => {
       { env },
     );
     expect(listening).toMatchObject(clean);
-    expect(listening.at - Number(listening.out)).toBeLessThan(1000);
+    expect(listening.at - Number(listening.out)).toBeLessThan(SOON_ENDED);
   });
 
   test('told to end: it says so, drains, and exits with 0', async () => {

@@ -201,5 +201,6 @@ test('a server that is away holds a shutdown up no longer than it may', async ()
   expect(await rejection(manager.initialize())).toBeInstanceOf(EventBusError);
   const started = performance.now();
   await manager.shutdown();
-  expect(performance.now() - started).toBeLessThan(2000);
+  // A drain takes 10 s at the most.
+  expect(performance.now() - started).toBeLessThan(6000);
 });

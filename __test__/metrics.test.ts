@@ -9,8 +9,8 @@ import { RedisServer } from './support/redis-server';
 import { onBothTransports, onTransports } from './support/transports';
 
 const BUCKETS = ['1', '5', '10', '25', '50', '100', '250', '500', '1000', '2500', '5000', '+Inf'];
-/** Within which a scrape is answered, in ms. */
-const LIMIT = 1000;
+/** Within which a scrape is answered, in ms: a second, and the rest for a busy machine. A command may take 5 s. */
+const LIMIT = 4000;
 
 const ORDERS = { name: 'or"d\\ers', events: 'order.*', consumerGroups: ['billing', 'mail'] };
 

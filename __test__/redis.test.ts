@@ -2,6 +2,7 @@
 
 import { ConnectionError, EventBusClient, type EventBusConfig, EventBusError } from '..';
 import { eventually } from './support/eventually';
+import { losing } from './support/losing';
 import { freePort, RedisServer } from './support/redis-server';
 import { keepingLogger } from './support/transports';
 
@@ -41,9 +42,9 @@ test('connect rejects in time when nobody is there, and goes on trying', async (
 test('a wrong password is told at once', async () => {
   await server.command('CONFIG SET requirepass right');
   const started = performance.now();
-  const bus = create({ password: 'wrong' });
+  const bus = create({ password: 'wrong', connectTimeout: 30_000 });
   const error = await bus.connect().catch((e) => e);
-  expect(performance.now() - started).toBeLessThan(4000);
+  expect(performance.now() - started).toBeLessThan(10_000);
   expect(error).toBeInstanceOf(ConnectionError);
   expect(error).toBeInstanceOf(EventBusError);
   expect(error).toMatchObject({
@@ -100,8 +101,7 @@ test('after a crash it reconnects, subscribes again, and announces the gap', asy
     names.push(`gap ${patterns}`);
   });
   await bus.subscribe('a.*', (event) => seen.push(event.data));
-  await server.kill();
-  await eventually(() => bus.state === 'reconnecting');
+  await losing(bus, ['publisher', 'subscriber'], () => server.kill());
   await server.restart();
   await bus.waitUntilReady({ timeout: 10_000 });
   await bus.publish('a.b', 'after');
@@ -212,8 +212,7 @@ test('a subscription that could not be confirmed leaves nothing behind', async (
   await bus.connect();
   const kept = await bus.subscribe('kept', () => {});
   const ended = await bus.subscribe('ended', () => {});
-  await server.kill();
-  await eventually(() => bus.state === 'reconnecting');
+  await losing(bus, ['publisher', 'subscriber'], () => server.kill());
   const error = await bus.subscribe('refused', () => {}).catch((e) => e);
   expect(error).toMatchObject({ code: 'ERR_BUS_COMMAND_TIMEOUT', retryable: true });
   expect(bus.subscriberCount()).toBe(2);

@@ -90,7 +90,7 @@ test('another process answers, and what it has begun is answered while it leaves
 test('a responder that is killed: what it had is out of time, and the next request goes to another', async () => {
   const asker = create();
   const process_ = await responderProcess();
-  const call = rejection(asker.request('work', 'hang', { timeout: 1500 }));
+  const call = rejection(asker.request('work', 'hang', { timeout: 5000 }));
   await eventually(() => process_.got() === 1);
   await process_.kill();
   const other = create();
@@ -113,7 +113,7 @@ test('one that was killed is asked at most once where a monitor hides that nobod
   await other.respond('work', () => 'other');
   const failures: unknown[] = [];
   for (let n = 0; n < 40; n += 1) {
-    await asker.request('work', 1, { timeout: 200 }).then(
+    await asker.request('work', 1, { timeout: 3000 }).then(
       (answer) => expect(answer).toBe('other'),
       (error) => failures.push(error.code),
     );
@@ -129,15 +129,18 @@ test('a client that closes hands its requests on, also where a monitor hears eve
   await b.respond('work', () => 'b');
   let closing: Promise<void> | undefined;
   const answers: unknown[] = [];
-  const until = performance.now() + 800;
-  while (performance.now() < until) {
-    const calls = Array.from({ length: 10 }, () => asker.request('work', null));
-    answers.push(...(await Promise.all(calls)));
-    if (answers.length > 50) closing ??= a.disconnect();
+  const ask = () => Promise.all(Array.from({ length: 10 }, () => asker.request('work', null)));
+  let isClosed = false;
+  while (!isClosed) {
+    answers.push(...(await ask()));
+    if (answers.length > 50 && answers.includes('a')) {
+      closing ??= a.disconnect().then(() => {
+        isClosed = true;
+      });
+    }
   }
   await closing;
-  expect(answers).toContain('a');
-  expect(new Set(answers.slice(-10))).toEqual(new Set(['b']));
+  expect(new Set(await ask())).toEqual(new Set(['b']));
 });
 
 test('Redis restarts: what was under way is out of time at most, and then all is as before', async () => {
@@ -183,7 +186,7 @@ test('in hybrid mode a responder of the own client comes first, without the serv
     await own.kill();
     await eventually(() => bus.getStats().mode === 'local-only');
     expect(await bus.request('work', null)).toBe('own');
-    const call = rejection(bus.request('work', 1, { timeout: 100 }));
+    const call = rejection(bus.request('work', 1, { timeout: 1000 }));
     expect(await call).toMatchObject({ code: 'ERR_BUS_REQUEST_TIMEOUT' });
     await aborted.opened;
   } finally {
@@ -217,15 +220,15 @@ test('a timeout says why there was no connection', async () => {
   const own = await RedisServer.start('--requirepass', 'secret');
   try {
     const wrong = create({ redis: `redis://:wrong@127.0.0.1:${own.port}` });
-    const refused = await rejection(wrong.request('work', 1, { timeout: 500 }));
+    const refused = await rejection(wrong.request('work', 1, { timeout: 2000 }));
     expect(refused).toMatchObject({
       code: 'ERR_BUS_REQUEST_TIMEOUT',
       outcome: 'not_sent',
       cause: { code: 'ERR_BUS_AUTH_FAILED' },
     });
-    expect(refused.message).toContain('could be asked in 500 ms: this client had no connection');
+    expect(refused.message).toContain('could be asked in 2000 ms: this client had no connection');
     expect(refused.message).toContain((refused.cause as Error).message);
-    const answers = wrong.request('work', 1, { all: true, timeout: 300 });
+    const answers = wrong.request('work', 1, { all: true, timeout: 1000 });
     expect(await rejection(answers.next())).toMatchObject({
       cause: { code: 'ERR_BUS_AUTH_FAILED' },
     });
@@ -233,13 +236,13 @@ test('a timeout says why there was no connection', async () => {
     await own.stop();
   }
   const nobody = create({ redis: `redis://127.0.0.1:${own.port}` });
-  const away = await rejection(nobody.request('work', 1, { timeout: 500 }));
+  const away = await rejection(nobody.request('work', 1, { timeout: 2000 }));
   expect(away.cause).toMatchObject({ name: 'ConnectionError' });
   // With a connection it says what it has always said.
   const [asker, bus] = [create(), create()];
   await bus.respond('work', () => new Promise(() => {}));
-  const late = await rejection(asker.request('work', 1, { timeout: 200 }));
-  expect(late.message).toContain('has not answered in 200 ms: it is busy');
+  const late = await rejection(asker.request('work', 1, { timeout: 1500 }));
+  expect(late.message).toContain('has not answered in 1500 ms: it is busy');
   expect(late.cause).toBeUndefined();
 });
 

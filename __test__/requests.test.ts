@@ -77,7 +77,7 @@ onBothTransports((fixture) => {
       return new Promise(() => {});
     });
     const answers = [];
-    for await (const answer of asker.request('vote', null, { all: true, timeout: 300 })) {
+    for await (const answer of asker.request('vote', null, { all: true, timeout: 2000 })) {
       answers.push(answer);
     }
     expect(answers).toEqual([
@@ -223,14 +223,14 @@ onBothTransports((fixture) => {
       await finish.opened;
       return 1;
     });
-    const error = await rejection(asker.request('slow', null, { timeout: 100 }));
+    const error = await rejection(asker.request('slow', null, { timeout: 1000 }));
     expect(error).toMatchObject({
       name: 'TimeoutError',
       code: 'ERR_BUS_REQUEST_TIMEOUT',
       responder: responder.id,
       outcome: 'unknown',
     });
-    expect(error.message).toContain('has not answered in 100 ms');
+    expect(error.message).toContain('has not answered in 1000 ms');
     expect(await aborted.opened).toMatchObject({ code: 'ERR_BUS_ABORTED' });
     finish.open();
     expect(await asker.request('slow', null)).toBe(1);

@@ -160,7 +160,7 @@ describe('the process', () => {
     const alive = `const bus = new oxbus.EventBusClient({ redis: args[0], logLevel: 'error' });
       await bus.joinRoom('a');
       console.log('joined');`;
-    const kept = await runScript(alive, [server.url], { limit: 2000 });
+    const kept = await runScript(alive, [server.url], { stays: 1500 });
     expect(kept).toMatchObject({ out: 'joined\n', signal: 'SIGKILL' });
     const gone = await runScript(`${alive} await bus.leaveRoom('a');`, [server.url]);
     expect(gone).toMatchObject({ out: 'joined\n', code: 0 });

@@ -2,6 +2,7 @@
 
 import { EventBusClient, type RedisConfig } from '..';
 import { eventually } from './support/eventually';
+import { losing } from './support/losing';
 import { freePort } from './support/redis-server';
 import { SentinelSet } from './support/sentinel-set';
 
@@ -46,7 +47,9 @@ test('a client publishes, listens and consumes through a failover', async () => 
     sentinel: { name: set.name, master, sentinels },
   });
 
-  await set.failOver();
+  await losing(bus, ['publisher', 'subscriber', 'consumer', 'reader:workers'], () =>
+    set.failOver(),
+  );
   await eventually(async () => {
     const health = await bus.healthCheck();
     expect(health.redis?.sentinel?.master).toBe(`127.0.0.1:${set.replica.port}`);

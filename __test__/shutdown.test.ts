@@ -140,7 +140,7 @@ test('a server that does not answer holds nothing up', async () => {
       bus.events('a').ready(),
       bus.healthCheck(),
     ]);
-    expect(performance.now() - started).toBeLessThan(1500);
+    expect(performance.now() - started).toBeLessThan(4000);
     expectSettled(results);
     expect(results.map(({ status }) => status)).toEqual([
       'rejected',
@@ -152,7 +152,7 @@ test('a server that does not answer holds nothing up', async () => {
     const closing = performance.now();
     await bus.disconnect({ timeout: 200 });
     expectSettled(await calls);
-    expect(performance.now() - closing).toBeLessThan(1500);
+    expect(performance.now() - closing).toBeLessThan(4000);
   } finally {
     server.thaw();
     await server.stop();

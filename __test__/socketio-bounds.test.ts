@@ -5,6 +5,7 @@ import type { Server } from 'socket.io';
 import { type BusEvent, EventBusClient } from '..';
 import { createHub, type HubOptions } from '../socket.io';
 import { eventually } from './support/eventually';
+import { losing } from './support/losing';
 import { RedisServer } from './support/redis-server';
 import { runNode } from './support/scripts';
 import { Opened, trusting } from './support/socket-io';
@@ -99,7 +100,7 @@ test('a Redis that restarts: clients of the hub are told of the gap, and hear ag
   const events: BusEvent[] = [];
   await client.subscribe('a', (event) => void events.push(event));
   await client.joinRoom('r');
-  await redis.kill();
+  await losing(bus, ['publisher', 'subscriber'], () => redis.kill());
   await eventually(async () => (await client.healthCheck()).status === 'degraded');
   await redis.restart();
   await eventually(() => gaps.length === 1);

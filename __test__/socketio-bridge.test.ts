@@ -4,6 +4,7 @@ import type { Socket } from 'socket.io-client';
 import { EventBusClient, type EventBusConfig } from '..';
 import { type AttachOptions, attachSocketIO, type SocketIORoute } from '../socket.io';
 import { eventually } from './support/eventually';
+import { losing } from './support/losing';
 import { RedisServer } from './support/redis-server';
 import { heard, Opened } from './support/socket-io';
 import { keepingLogger } from './support/transports';
@@ -216,7 +217,7 @@ test('a gap of the bus is told, and events come again after Redis was away', asy
   const gaps = heard(socket, 'events.missed');
   const timers = heard(socket, 'timer.executed');
   await join(socket, 'campaign:7');
-  await away.kill();
+  await losing(bus, ['publisher', 'subscriber'], () => away.kill());
   await away.restart();
   await eventually(() => gaps.length === 1);
   expect(gaps[0]).toMatchObject({

@@ -91,8 +91,8 @@ test('whenReady: a subscription waits for the server, a live one and one of a gr
     expect(confirmed).toBe(0);
     await server.restart();
     await Promise.all(subscribed);
-    await bus.publish('live', 1);
-    await bus.publish('job.a', 1);
+    await bus.publish('live', 1, { timeout: 10_000 });
+    await bus.publish('job.a', 1, { timeout: 10_000 });
     await eventually(() => seen.length === 2);
   } finally {
     await server.stop();

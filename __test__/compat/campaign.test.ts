@@ -269,7 +269,7 @@ inBothPlaces((place) => {
 
 test('a channel is subscribed to when the server comes', async () => {
   const server = await RedisServer.start();
-  const redis = { url: server.url, commandTimeout: 50, connectTimeout: 50 };
+  const redis = { url: server.url, commandTimeout: 1000, connectTimeout: 50 };
   const logger = keepingLogger();
   const bus = new RedisEventBus(redis, { logger });
   try {
@@ -279,7 +279,7 @@ test('a channel is subscribed to when the server comes', async () => {
       handled.open(metadata.eventType),
     );
     // Longer than a command may take.
-    await rejection(bus.client.waitUntilReady({ timeout: 200 }));
+    await rejection(bus.client.waitUntilReady({ timeout: 1500 }));
     await server.restart();
     await subscribed;
     await bus.client.waitUntilReady({ timeout: 10_000 });

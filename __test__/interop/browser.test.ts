@@ -145,4 +145,4 @@ test('a page subscribes, publishes, joins rooms, gets bytes, and comes back', as
   await eventually(
     async () => (await page.evaluate<string[]>('told.errors'))[0] === 'ERR_BUS_AUTH_FAILED',
   );
-}, 30_000);
+}, 90_000);

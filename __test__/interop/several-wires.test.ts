@@ -184,9 +184,10 @@ test('what was missed is read from streams, once', async () => {
   await eventually(() => ids.includes('before'));
   const gaps: { recovered: number; complete: boolean }[] = [];
   bus.on('gap', (gap) => void gaps.push(gap));
-  await writer.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
   const fields = ['eventId', 'missed', 'eventType', status, 'data', '{"campaignId":"7"}'];
-  await writer.xadd('s', '*', ...fields);
+  // In one step: the client must not be back before the event is there.
+  const kill = writer.pipeline().call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+  await kill.xadd('s', '*', ...fields).exec();
   await eventually(() => gaps.length > 0);
   expect(gaps[0]).toMatchObject({ recovered: 1, complete: true });
   expect(ids).toEqual(['before', 'missed']);

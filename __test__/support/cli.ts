@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Ended } from './scripts';
 
 export const CLI = join(__dirname, '..', '..', 'cli.js');
-const LIMIT = 12_000;
+const LIMIT = 40_000;
 
 export interface CliOptions {
   env?: Record<string, string | undefined>;

@@ -1,6 +1,7 @@
 /** Waiting on a condition with a deadline, never for a fixed time. */
 
-const DEADLINE = 10_000;
+/** Far more than anything needs, as machines are shared; less than a lease, so that none is over before it. */
+const DEADLINE = 25_000;
 
 /** Resolves when `check` no longer throws nor answers false; rejects with its last fault. */
 export async function eventually<T>(check: () => T | Promise<T>, deadline = DEADLINE): Promise<T> {

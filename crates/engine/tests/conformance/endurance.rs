@@ -194,8 +194,10 @@ async fn reconnect(fixture: &Fixture) {
     let tracker = Arc::new(Tracker::new());
     subscriber.subscribe(&["load.*"], Value::Null, tracking(&tracker)).await.unwrap();
     let mut publishers = Vec::new();
+    // A restart of a cluster may take longer than a publish waits by default.
+    let patient = || json!({ "redis": { "commandTimeout": 60_000 } });
     for _ in 0..10 {
-        publishers.push(Arc::new(fixture.bus().await));
+        publishers.push(Arc::new(fixture.bus_with(patient()).await));
     }
     let mut running = Vec::new();
     for (p, bus) in publishers.iter().enumerate() {
@@ -215,10 +217,10 @@ async fn reconnect(fixture: &Fixture) {
     }
     tracker.assert_all_ended();
     for bus in &publishers {
-        bus.wait_until_ready(None).await.unwrap();
+        bus.wait_until_ready(Some(60_000)).await.unwrap();
     }
     let before = tracker.received_count();
-    let bus = fixture.bus().await;
+    let bus = fixture.bus_with(patient()).await;
     let after = tracked(&tracker, "load.after", "after", 100);
     for (n, result) in bus.publish_many(after).await.iter().enumerate() {
         let told = result.as_ref().unwrap().receivers;

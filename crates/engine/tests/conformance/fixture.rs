@@ -8,7 +8,7 @@ use oxbus_testkit::{ClusterSet, RedisServer, RedisServerBuilder, SentinelSet, cl
 use serde_json::{Value, json};
 
 use crate::pool::{Lease, NODE_TIMEOUT};
-use crate::support::Bus;
+use crate::support::{Bus, PATIENCE};
 
 /// What a transport can do beyond what every transport must.
 #[derive(Clone, Copy, Debug)]
@@ -260,8 +260,10 @@ impl Fixture {
     /// A connected client with more configuration.
     pub async fn bus_with(&self, more: Value) -> Bus {
         let bus = self.idle_bus(more);
-        bus.connect().await.expect("a connection");
-        bus.wait_until_ready(None).await.expect("a connection");
+        // How long its attempts may take is not tried here.
+        let limit = u64::try_from(PATIENCE.as_millis()).ok();
+        bus.connect_within(limit).await.expect("a connection");
+        bus.wait_until_ready(limit).await.expect("a connection");
         bus
     }
 

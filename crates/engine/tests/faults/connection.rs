@@ -5,7 +5,7 @@ use oxbus_testkit::{FakeServer, FaultProxy, RedisServer, Script, Step, eventuall
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::setup::{millis, ready, seconds};
+use crate::setup::{FAR, millis, ready, seconds};
 use crate::support::{Bus, Inbox, Record};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -54,7 +54,7 @@ async fn a_unix_socket_works_like_a_port_and_survives_a_restart() {
     let inbox = Inbox::of(&bus, &["a"]).await;
     bus.publish_with("a", 1, json!({ "id": "1" })).await.unwrap();
     inbox.wait_for_id("1").await;
-    server.restart().await;
+    bus.loses(&["publisher", "subscriber"], server.restart()).await;
     let back = async || server.pubsub_numsub("a").await == 1;
     eventually(seconds(10), "the subscription is back", back).await;
     bus.publish_with("a", 2, json!({ "id": "2", "timeout": 20_000 })).await.unwrap();
@@ -80,7 +80,9 @@ async fn a_connection_has_its_name_and_its_database() {
 /// Events through a proxy that passes on a few bytes at a time, in both directions.
 async fn in_pieces(server: &RedisServer) {
     let proxy = FaultProxy::start(server.addr()).await;
-    let bus = ready(json!({ "redis": proxy.url() })).await;
+    // A few bytes at a time take long on a busy machine.
+    let redis = json!({ "url": proxy.url(), "commandTimeout": FAR, "heartbeat": FAR });
+    let bus = ready(json!({ "redis": redis })).await;
     let inbox = Inbox::of(&bus, &["a", "b.*"]).await;
     let mut expected = Vec::new();
     for n in 0..300_usize {

@@ -1,15 +1,13 @@
 //! Hybrid mode without its server, or with one that refuses or is slow: this client's own handlers get each event
 //! once, at once, and the result says what became of the other side.
 
-use std::time::Duration;
-
 use oxbus_engine::host::Notice;
 use oxbus_model::observe::stats::LinkMode;
 use oxbus_model::{ErrorKind, Outcome};
 use oxbus_testkit::{FaultProxy, RedisServer, eventually};
 use serde_json::{Value, json};
 
-use crate::setup::{assert_between, failed, hasty, is_error, ready, timed};
+use crate::setup::{FAR, assert_between, failed, hasty, is_error, ready, timed};
 use crate::support::{Bus, Inbox, PATIENCE, Receipt, Record, Remote, to_room};
 
 /// The same configuration in hybrid mode.
@@ -44,7 +42,8 @@ async fn a_service_that_starts_without_a_server_works_locally_and_joins_later() 
     let server = RedisServer::start().await;
     server.kill();
     let streams = json!([{ "name": "orders", "events": "order" }]);
-    let config = json!({ "redis": { "url": server.url(), "commandTimeout": 900 }, "streams": streams });
+    let redis = json!({ "url": server.url(), "connectTimeout": FAR, "commandTimeout": FAR });
+    let config = json!({ "redis": redis, "streams": streams });
     let bus = Bus::with_config(hybrid(config));
     let (connected, took) = timed(bus.connect()).await;
     connected.unwrap();
@@ -62,7 +61,7 @@ async fn a_service_that_starts_without_a_server_works_locally_and_joins_later() 
     assert_eq!(sides(&bus.publish_raw(to_room("lobby", "said", 1)).await.unwrap()), (1, NOT_SENT));
     assert_eq!(sides(&bus.publish_raw(to_room("other", "said", 1)).await.unwrap()), (0, NOT_SENT));
     // An event for a stream does not count as done, although a handler of this client has handled it.
-    let (stored, took) = timed(bus.publish("order", 1)).await;
+    let (stored, took) = timed(bus.publish_with("order", 1, json!({ "timeout": 900 }))).await;
     failed(&stored, Outcome::NotSent);
     assert_between(took, 900, 900);
     inbox.wait_for(102).await;
@@ -103,6 +102,7 @@ async fn outages_in_the_middle_double_nothing_here_and_replay_nothing_there() {
     reached(&bus, LinkMode::Hybrid).await;
     let mut receipts = Vec::new();
     for round in 0..3 {
+        let mark = bus.notices.mark();
         for n in 0..200 {
             receipts.push(bus.publish("a", n).await.unwrap());
             if n == 100 && round < 2 {
@@ -110,6 +110,7 @@ async fn outages_in_the_middle_double_nothing_here_and_replay_nothing_there() {
             }
         }
         if round < 2 {
+            bus.has_lost(mark, &["publisher", "subscriber"]).await;
             reached(&bus, LinkMode::LocalOnly).await;
             assert_eq!(sides(&bus.publish("a", -1).await.unwrap()), (2, NOT_SENT));
             server.restart().await;
@@ -137,7 +138,7 @@ async fn outages_in_the_middle_double_nothing_here_and_replay_nothing_there() {
 async fn a_server_that_does_not_answer_keeps_nobody_waiting_here() {
     let server = RedisServer::start().await;
     let proxy = FaultProxy::start(server.addr()).await;
-    let redis = json!({ "url": proxy.url(), "connectTimeout": 1000, "commandTimeout": 600 });
+    let redis = json!({ "url": proxy.url(), "connectTimeout": 1000, "commandTimeout": 2_000 });
     let bus = ready(hybrid(json!({ "redis": redis }))).await;
     let inbox = Inbox::of(&bus, &["a"]).await;
     reached(&bus, LinkMode::Hybrid).await;
@@ -145,13 +146,13 @@ async fn a_server_that_does_not_answer_keeps_nobody_waiting_here() {
     let started = tokio::time::Instant::now();
     let batch = bus.start_publish(&[Record::new("a", 1).with_id("x")]);
     inbox.wait_for_id("x").await;
-    assert!(started.elapsed() < Duration::from_millis(300), "{:?}", started.elapsed());
+    assert_eq!(bus.stats().in_flight, 1, "the event came before the publish had an end");
     let receipt = batch.results().await.remove(0).unwrap();
     assert_eq!(sides(&receipt), (1, Remote::Failed(Outcome::Unknown)));
-    assert_between(started.elapsed(), 600, 600);
+    assert_between(started.elapsed(), 2_000, 2_000);
     // A subscription is not confirmed in time, and works all the same.
     let (late, took) = timed(Inbox::of(&bus, &["b"])).await;
-    assert_between(took, 0, 600);
+    assert_between(took, 0, 2_000);
     assert_eq!(bus.publish("b", 1).await.unwrap().local, 1);
     late.wait_for(1).await;
     assert_eq!(bus.stats().mode, LinkMode::LocalOnly);
@@ -198,6 +199,8 @@ async fn a_gap_is_filled_with_what_others_have_published() {
     let streams = json!([{ "name": "orders", "events": "order" }]);
     let mut config = hasty(&proxy.url());
     config["streams"] = streams.clone();
+    // The connection that stands still is broken by the test alone.
+    config["redis"]["heartbeat"] = json!(FAR);
     let bus = ready(hybrid(config)).await;
     let inbox = Inbox::of(&bus, &["order"]).await;
     reached(&bus, LinkMode::Hybrid).await;

@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::task::Poll;
 
-use oxbus_engine::State;
 use oxbus_model::delivery::Settlement;
 use oxbus_testkit::RedisServer;
 use serde_json::{Value, json};
@@ -29,10 +28,9 @@ async fn a_hundred_thousand_channels_come_back_in_chunks_while_publishes_go_on()
     let subscribed_in = began.elapsed();
     let subscribes = server.calls("subscribe").await;
     let mark = bus.notices.mark();
-    server.client_kill_pubsub().await;
+    bus.loses(&["subscriber"], server.client_kill_pubsub()).await;
     let killed = Instant::now();
     let mut latencies = Vec::new();
-    bus.wait_for_state(State::Reconnecting).await;
     while !bus.notices.all().iter().skip(mark).any(is_gap) {
         let started = Instant::now();
         bus.publish_raw(Record::new("other", 1)).await.unwrap();

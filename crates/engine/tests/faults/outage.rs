@@ -7,7 +7,7 @@ use oxbus_testkit::{RedisServer, eventually};
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::setup::{assert_between, failed, gaps_since, hasty, ready, seconds, soak, timed};
+use crate::setup::{FAR, assert_between, failed, gaps_since, hasty, ready, seconds, soak, timed};
 use crate::support::{Bus, Inbox, Record};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -38,7 +38,9 @@ async fn a_server_that_is_down_at_start_fails_calls_in_time_and_is_used_once_it_
 async fn a_lazy_client_resolves_connect_at_once_and_connects_when_it_can() {
     let server = RedisServer::start().await;
     server.kill();
-    let redis = json!({ "url": server.url(), "lazyConnect": true, "commandTimeout": 500 });
+    let redis = json!({
+        "url": server.url(), "lazyConnect": true, "connectTimeout": FAR, "commandTimeout": 500,
+    });
     let bus = Bus::with_config(json!({ "redis": redis }));
     let (connected, took) = timed(bus.connect()).await;
     connected.unwrap();
@@ -57,8 +59,7 @@ async fn a_subscriber_that_nobody_calls_is_back_after_an_outage() {
     let server = RedisServer::start().await;
     let bus = ready(json!({ "redis": server.url() })).await;
     let inbox = Inbox::of(&bus, &["a", "b.*"]).await;
-    server.kill();
-    bus.wait_for_state(State::Reconnecting).await;
+    bus.loses(&["publisher", "subscriber"], async { server.kill() }).await;
     sleep(soak(seconds(3), seconds(30))).await;
     server.restart().await;
     let back = async || server.pubsub_numsub("a").await == 1 && server.pubsub_numpat().await == 1;
@@ -84,8 +85,7 @@ async fn a_subscriber_that_nobody_calls_is_back_after_an_outage() {
 async fn publishes_queued_during_a_short_outage_are_sent_once_and_in_order() {
     let server = RedisServer::start().await;
     let bus = ready(json!({ "redis": server.url() })).await;
-    server.kill();
-    bus.wait_for_state(State::Reconnecting).await;
+    bus.loses(&["publisher"], async { server.kill() }).await;
     let records: Vec<Record> = (0..500).map(|n| Record::new("a", n)).collect();
     let batch = bus.start_publish(&records);
     server.restart().await;

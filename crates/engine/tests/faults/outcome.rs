@@ -1,8 +1,9 @@
 //! The boundary between not sent and unknown: a publish that counts as not sent is never on the wire.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
-use oxbus_engine::State;
 use oxbus_model::Outcome;
 use oxbus_model::delivery::Settlement;
 use oxbus_testkit::tracker::Ending;
@@ -70,9 +71,19 @@ impl Stand {
     async fn finish(self) {
         let lost = || async { self.tracker.missing().is_empty() };
         eventually(PATIENCE, "everything confirmed arrives", lost).await;
+        // Its last connection may be about to be cut, or be cut already, which it sees by a publish at the latest.
+        let number = AtomicUsize::new(0);
+        let again = async || {
+            let id = format!("again-{}", number.fetch_add(1, Relaxed));
+            self.tracker.published(&id);
+            let published = self.bus.publish_with("a", 1, json!({ "timeout": 20_000, "id": id })).await;
+            self.tracker.ended(id, ending(&published));
+            published.is_ok()
+        };
+        eventually(PATIENCE, "the client publishes again", again).await;
         // In order behind whatever is still on its way to the subscriber.
         let last = Inbox::of(&self.watcher, &["last"]).await;
-        self.bus.publish_with("last", 1, json!({ "timeout": 20_000, "id": "last" })).await.unwrap();
+        self.watcher.publish_with("last", 1, json!({ "timeout": 20_000, "id": "last" })).await.unwrap();
         last.wait_for_id("last").await;
         self.tracker.published("last");
         self.tracker.resolved("last");
@@ -92,8 +103,7 @@ impl Stand {
 async fn what_was_not_written_is_not_sent_and_never_sent_later() {
     let stand = Stand::new(600).await;
     stand.proxy.refuse(true);
-    stand.proxy.cut_all();
-    stand.bus.wait_for_state(State::Reconnecting).await;
+    stand.bus.loses(&["publisher"], async { stand.proxy.cut_all() }).await;
     let endings = stand.publish(0, 200, 50).await;
     assert_eq!(endings, BTreeMap::from([(Ending::NotSent, 200)]));
     stand.proxy.refuse(false);
@@ -169,19 +179,17 @@ async fn an_answer_lost_on_the_way_makes_a_publish_unknown_that_has_arrived() {
 async fn a_cancelled_publish_says_whether_it_was_sent() {
     let stand = Stand::new(5_000).await;
     let connections = stand.proxy.open_connections();
-    connections.iter().for_each(|connection| stand.proxy.freeze(*connection));
+    connections.iter().for_each(|connection| stand.proxy.freeze_replies(*connection));
     let sent = stand.bus.start_publish(&stand.records(0, 1, 10));
-    let read = || async { stand.bus.stats().in_flight == 1 };
-    eventually(PATIENCE, "the publish is in flight", read).await;
-    // The socket takes it at once, though nobody reads it.
-    tokio::time::sleep(crate::setup::millis(100)).await;
+    let arrived = || async { stand.tracker.received_count() == 1 };
+    eventually(PATIENCE, "the server has run it", arrived).await;
     stand.bus.cancel(sent.number, 0);
     failed(&sent.results().await[0], Outcome::Unknown);
     stand.tracker.unknown("0-0");
 
     stand.proxy.refuse(true);
-    connections.iter().for_each(|connection| stand.proxy.cut(*connection));
-    stand.bus.wait_for_state(State::Reconnecting).await;
+    let cutting = async { connections.iter().for_each(|connection| stand.proxy.cut(*connection)) };
+    stand.bus.loses(&["publisher"], cutting).await;
     let waiting = stand.bus.start_publish(&stand.records(1, 2, 10));
     stand.bus.cancel(waiting.number, 0);
     stand.proxy.refuse(false);

@@ -56,8 +56,7 @@ async fn a_panic_of_the_subscriber_is_a_gap_and_everything_is_subscribed_again()
 async fn a_panic_while_there_is_no_connection_keeps_what_waits() {
     let server = RedisServer::start().await;
     let bus = ready(json!({ "redis": server.url() })).await;
-    server.kill();
-    bus.wait_for_state(oxbus_engine::State::Reconnecting).await;
+    bus.loses(&["publisher"], async { server.kill() }).await;
     let batch = bus.start_publish(&[Record::new("a", 1)]);
     bus.client().inject_panic("publisher");
     bus.notices.wait_for(|n| is_error(n, ErrorKind::Internal)).await;

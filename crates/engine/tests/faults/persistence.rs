@@ -23,8 +23,11 @@ async fn a_server_that_cannot_save_carries_live_events_and_refuses_stored_ones()
     eventually(PATIENCE, "the server refuses PING", refuses).await;
 
     // Connections that were cut come back, and a new client connects.
-    server.command(&["CLIENT", "KILL", "TYPE", "normal"]).await;
-    server.client_kill_pubsub().await;
+    bus.loses(&["publisher", "subscriber"], async {
+        server.command(&["CLIENT", "KILL", "TYPE", "normal"]).await;
+        server.client_kill_pubsub().await;
+    })
+    .await;
     bus.wait_until_ready(Some(10_000)).await.unwrap();
     let other = Bus::with_config(config);
     other.connect().await.unwrap();

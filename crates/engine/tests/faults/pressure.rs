@@ -2,13 +2,12 @@
 
 use std::process::Command;
 
-use oxbus_engine::State;
 use oxbus_model::{ErrorKind, Outcome};
 use oxbus_testkit::{RedisServer, eventually};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
-use crate::setup::{assert_between, failed, millis, ready, seconds};
+use crate::setup::{FAR, SLACK, assert_between, failed, millis, ready, seconds};
 use crate::support::Record;
 
 /// Runs an ignored test in a process of its own, as the memory of other tests would be counted too.
@@ -42,7 +41,9 @@ fn resident() -> usize {
 async fn flood_of_small_events() {
     const LIMIT: usize = 100_000;
     let server = RedisServer::start().await;
-    let bus = ready(json!({ "redis": server.url() })).await;
+    // What is accepted has no end as long as the server stands still: what is refused is refused before that.
+    let redis = json!({ "url": server.url(), "commandTimeout": 2 * FAR, "heartbeat": 2 * FAR });
+    let bus = ready(json!({ "redis": redis })).await;
     bus.publish("a", "warm").await.unwrap();
     server.freeze();
     let records = vec![Record::new("order.created", json!({ "n": 1, "name": "x".repeat(80) })); 250];
@@ -50,7 +51,7 @@ async fn flood_of_small_events() {
     let started = std::time::Instant::now();
     let batches: Vec<_> = (0..800).map(|_| bus.start_publish(&records)).collect();
     let submitted = started.elapsed();
-    let (mut full, mut other) = (0, 0);
+    let (mut full, mut published) = (0, 0);
     let mut batches = batches.into_iter();
     let kept: Vec<_> = batches.by_ref().take(LIMIT / 250).collect();
     for batch in batches {
@@ -59,23 +60,19 @@ async fn flood_of_small_events() {
             full += 1;
         }
     }
-    assert!(
-        started.elapsed() < std::time::Duration::from_millis(4_500),
-        "refused after {:?}",
-        started.elapsed()
-    );
+    assert_eq!(bus.stats().in_flight, LIMIT as u64);
     let grown = resident().saturating_sub(before);
     eprintln!("small: 200,000 in {submitted:?}, {full} refused, grown by {} MiB", grown >> 20);
     assert!(grown <= (64 << 20) * 13 / 10 + 200_000 * 120, "grown by {} MiB", grown >> 20);
+    server.thaw();
     for batch in kept {
         for result in batch.results().await {
-            assert!(matches!(result.unwrap_err().outcome, Some(Outcome::Unknown | Outcome::NotSent)));
-            other += 1;
+            result.unwrap();
+            published += 1;
         }
     }
-    assert_eq!((full, other), (200_000 - LIMIT, LIMIT));
+    assert_eq!((full, published), (200_000 - LIMIT, LIMIT));
     assert_eq!(bus.stats().in_flight, 0);
-    server.thaw();
     bus.publish_with("a", 1, json!({ "timeout": 20_000 })).await.unwrap();
     bus.disconnect().await;
 }
@@ -173,8 +170,7 @@ async fn a_long_queue_expires_and_is_cancelled_without_going_through_it_each_tim
     let server = RedisServer::start().await;
     let redis = json!({ "url": server.url(), "commandTimeout": 1_000 });
     let bus = ready(json!({ "redis": redis })).await;
-    server.kill();
-    bus.wait_for_state(State::Reconnecting).await;
+    bus.loses(&["publisher"], async { server.kill() }).await;
     // Deadlines of many different milliseconds, and bytes enough to be felt when they are moved.
     let record = Record::new("a", "x".repeat(300));
     let mut batches = Vec::new();
@@ -205,7 +201,7 @@ async fn a_long_queue_expires_and_is_cancelled_without_going_through_it_each_tim
         assert_eq!(failed(&result, Outcome::NotSent).kind, ErrorKind::Aborted);
     }
     eprintln!("5,000 publishes were cancelled in {:?}", started.elapsed());
-    assert!(started.elapsed() <= seconds(5), "{:?}", started.elapsed());
+    assert!(started.elapsed() <= seconds(5) + SLACK, "{:?}", started.elapsed());
     assert_eq!(bus.stats().in_flight, 0);
     server.restart().await;
     bus.publish_with("a", 1, json!({ "timeout": 20_000 })).await.unwrap();

@@ -7,14 +7,18 @@ use oxbus_testkit::RedisServer;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::setup::{SLACK, assert_between, attempts_since, failed, hasty, millis, ready, seconds, timed};
+use crate::setup::{
+    FAR, SLACK, assert_between, attempts_since, failed, hasty, millis, ready, seconds, timed,
+};
 use crate::support::{Bus, Inbox, PATIENCE};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_is_refused_at_once_and_nothing_is_sent_to_it() {
     let master = RedisServer::start().await;
     let replica = RedisServer::builder().replica_of(master.port()).start().await;
-    let bus = Bus::with_config(hasty(&replica.url()));
+    let mut config = hasty(&replica.url());
+    config["redis"]["connectTimeout"] = json!(FAR);
+    let bus = Bus::with_config(config);
     let (connected, took) = timed(bus.connect()).await;
     assert_eq!(connected.unwrap_err().kind, ErrorKind::NotMaster);
     assert_between(took, 0, 0);
@@ -48,8 +52,10 @@ async fn a_demoted_server_is_left_within_two_seconds_and_used_again_as_master() 
     let Notice::Warning { message, .. } = warning else { unreachable!() };
     let counted: usize = message.split(' ').find_map(|word| word.parse().ok()).expect("a count");
     assert!((accepted..accepted + 2_000).contains(&counted), "{accepted} were accepted: {message}");
-    let refused =
-        |n: &Notice| matches!(n, Notice::Reconnecting { error, .. } if error.kind == ErrorKind::NotMaster);
+    let refused = |n: &Notice| {
+        matches!(n, Notice::Reconnecting { link, error, .. }
+            if &**link == "publisher" && error.kind == ErrorKind::NotMaster)
+    };
     bus.notices.wait_for(refused).await;
     let published = server.calls("publish").await;
     failed(&bus.publish("a", 2).await, Outcome::NotSent);

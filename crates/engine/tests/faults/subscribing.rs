@@ -1,6 +1,5 @@
 //! Subscribing and unsubscribing while there is no connection.
 
-use oxbus_engine::State;
 use oxbus_model::ErrorKind;
 use oxbus_model::delivery::Settlement;
 use oxbus_testkit::RedisServer;
@@ -14,8 +13,7 @@ async fn subscribing_during_an_outage_fails_in_time_and_leaves_nothing() {
     let server = RedisServer::start().await;
     let bus = ready(hasty(&server.url())).await;
     let kept = Inbox::of(&bus, &["kept"]).await;
-    server.kill();
-    bus.wait_for_state(State::Reconnecting).await;
+    bus.loses(&["publisher", "subscriber"], async { server.kill() }).await;
     let (subscribed, took) =
         timed(bus.subscribe(&["lost", "lost.*"], Value::Null, |_| -> Settlement { panic!("never called") }))
             .await;
@@ -37,8 +35,7 @@ async fn subscribing_during_an_outage_fails_in_time_and_leaves_nothing() {
 async fn subscribing_during_an_outage_resolves_once_the_server_has_confirmed() {
     let server = RedisServer::start().await;
     let bus = ready(json!({ "redis": { "url": server.url(), "commandTimeout": 20_000 } })).await;
-    server.kill();
-    bus.wait_for_state(State::Reconnecting).await;
+    bus.loses(&["publisher"], async { server.kill() }).await;
     let inbox = Inbox::default();
     let (subscribed, ()) = tokio::join!(bus.subscribe(&["new", "n*"], Value::Null, inbox.handler()), async {
         server.restart().await;
@@ -57,8 +54,7 @@ async fn what_is_unsubscribed_during_an_outage_does_not_come_back() {
     let bus = ready(hasty(&server.url())).await;
     let kept = Inbox::of(&bus, &["kept"]).await;
     let ended = bus.subscribe(&["ended", "e*"], Value::Null, |_| Settlement::Succeeded).await.unwrap();
-    server.kill();
-    bus.wait_for_state(State::Reconnecting).await;
+    bus.loses(&["publisher", "subscriber"], async { server.kill() }).await;
     assert!(bus.unsubscribe(ended).await);
     server.restart().await;
     bus.wait_until_ready(Some(20_000)).await.unwrap();

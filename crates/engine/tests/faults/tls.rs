@@ -118,14 +118,14 @@ async fn a_rotated_certificate_is_taken_at_the_next_connection_and_a_bad_one_is_
         server.command(&["CLIENT", "KILL", "TYPE", "normal"]).await;
         server.client_kill_pubsub().await;
     };
-    rotate(&new.server).await;
+    bus.loses(&["publisher", "subscriber"], rotate(&new.server)).await;
     bus.publish_with("a", 1, json!({ "timeout": 20_000 })).await.unwrap();
     bus.wait_until_ready(Some(20_000)).await.unwrap();
     let mark = bus.notices.mark();
-    rotate(&new.untrusted).await;
+    bus.loses(&["publisher", "subscriber"], rotate(&new.untrusted)).await;
     let refused = |n: &oxbus_engine::host::Notice| matches!(n, oxbus_engine::host::Notice::Reconnecting { error, .. } if error.kind == ErrorKind::TlsFailed);
     bus.notices.wait_from(mark, refused).await;
-    rotate(&old.server).await;
+    server.present(&old.server).await;
     bus.publish_with("a", 2, json!({ "timeout": 20_000 })).await.unwrap();
     bus.wait_until_ready(Some(20_000)).await.unwrap();
     bus.publish_with("a", 3, json!({ "id": "last" })).await.unwrap();

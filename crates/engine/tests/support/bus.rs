@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::health_watch;
 use super::host::{Inner, answer, lock};
-use super::notices::Notices;
+use super::notices::{Notices, is_lost};
 use super::patience::PATIENCE;
 use super::pump;
 
@@ -135,6 +135,29 @@ impl Bus {
     /// Waits until the client is in `state`.
     pub async fn wait_for_state(&self, state: State) {
         eventually(PATIENCE, &format!("the state {state:?}"), || async { self.state() == state }).await;
+    }
+
+    /// Carries a fault out that breaks the connections of these links, and returns when the client knows that they are broken:
+    /// what it is asked for from then on waits for the next connections.
+    ///
+    /// A publish that is made earlier may be written to a connection that has gone, and is unknown then. The state does not say
+    /// when that is over: it tells that some link is down and not which, it is `ready` until the first is noticed, and `ready`
+    /// again after a reconnect that was quick.
+    ///
+    /// # Panics
+    /// When one of the links is not lost within [`PATIENCE`].
+    pub async fn loses<T>(&self, links: &[&str], fault: impl Future<Output = T>) -> T {
+        let mark = self.notices.mark();
+        let output = fault.await;
+        self.has_lost(mark, links).await;
+        output
+    }
+
+    /// Waits until each of these links was lost, from the notice of number `mark` on. Panics as [`Bus::loses`].
+    pub async fn has_lost(&self, mark: usize, links: &[&str]) {
+        for wanted in links {
+            self.notices.wait_from(mark, |notice| is_lost(notice, wanted)).await;
+        }
     }
 
     /// Fails the test if something went wrong that no call reported.

@@ -35,6 +35,8 @@ pub(super) struct Inner {
     pub(super) gate: Arc<tokio::sync::Mutex<()>>,
     /// How often the host was blocked.
     pub(super) blocked: AtomicU64,
+    /// How long this host took at the most, in milliseconds, for what it had drained before it came to the replies.
+    pub(super) dispatching: AtomicU64,
     pub(super) waiting: Mutex<Waiting>,
     pub(super) handlers: Mutex<HashMap<u32, Handler>>,
     pub(super) faults: Mutex<Vec<String>>,
@@ -66,6 +68,7 @@ impl Inner {
             waker,
             gate: Arc::default(),
             blocked: AtomicU64::default(),
+            dispatching: AtomicU64::default(),
             waiting: Mutex::default(),
             handlers: Mutex::default(),
             faults: Mutex::default(),

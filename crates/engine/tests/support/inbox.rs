@@ -1,6 +1,7 @@
 //! What handlers got, and how a test knows that nothing is under way.
 
 use std::collections::BTreeMap;
+use std::panic::Location;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -83,13 +84,22 @@ impl Inbox {
     }
 
     /// Waits until there are at least `count`.
+    ///
+    /// # Panics
+    /// When none comes for [`PATIENCE`]: how long many of them take is a matter of the machine.
     #[track_caller]
     pub fn wait_for(&self, count: usize) -> impl Future<Output = ()> {
-        let inbox = self.clone();
-        eventually(PATIENCE, "enough events", move || {
-            let enough = inbox.len() >= count;
-            async move { enough }
-        })
+        let (inbox, caller) = (self.clone(), Location::caller());
+        async move {
+            loop {
+                let before = inbox.len();
+                if before >= count {
+                    return;
+                }
+                let what = format!("more than {before} of {count} events, for {caller}");
+                eventually(PATIENCE, &what, || async { inbox.len() > before }).await;
+            }
+        }
     }
 
     /// Waits until the event of this id has come.

@@ -36,7 +36,9 @@ pub use bus::{Blocked, Bus};
 pub use calls::Answered;
 pub use event::{Event, Verdict};
 pub use inbox::{FAILED, Inbox, barrier};
-pub use notices::{DeadLettered, Lost, Notices, claim_lost, dead_lettered, is_warning, lost, recreated};
+pub use notices::{
+    DeadLettered, Lost, Notices, claim_lost, dead_lettered, is_lost, is_warning, lost, recreated,
+};
 pub use outcome::{Batch, Published, Receipt, Record, Remote, Stored, to_room, to_user};
 pub use patience::PATIENCE;
 pub use tracking::{end, publish_tracked, tracked, tracking};

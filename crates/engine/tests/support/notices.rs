@@ -167,3 +167,8 @@ pub fn recreated(notice: &Notice) -> Option<EntryId> {
 pub fn is_warning(notice: &Notice, wanted: &str) -> bool {
     matches!(notice, Notice::Warning { code, .. } if *code == wanted)
 }
+
+/// Whether a notice says that a link was lost.
+pub fn is_lost(notice: &Notice, wanted: &str) -> bool {
+    matches!(notice, Notice::Disconnected { link, .. } if **link == *wanted)
+}

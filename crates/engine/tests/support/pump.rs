@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use oxbus_engine::Drained;
@@ -27,6 +28,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
 }
 
 fn dispatch(inner: &Arc<Inner>, drained: Drained) {
+    let started = Instant::now();
     let Drained {
         published,
         failed,
@@ -79,6 +81,8 @@ fn dispatch(inner: &Arc<Inner>, drained: Drained) {
         lock(&inner.stored_nevertheless).extend(message_id.map(|id| (batch, index, id)));
         settle(inner, batch, index, Err(error));
     }
+    let took = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    inner.dispatching.fetch_max(took, Ordering::AcqRel);
     for (ticket, result) in replies {
         match lock(&inner.waiting).tickets.remove(&ticket) {
             // The test may not wait for it.

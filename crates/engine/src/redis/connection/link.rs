@@ -17,6 +17,7 @@ use oxbus_model::server_error::{Action, SLOW_RETRY_MS};
 use oxbus_model::{BusError, ErrorKind};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use tracing::field::{Empty, display};
 use tracing::{Instrument, Span, debug, debug_span};
@@ -226,7 +227,10 @@ impl<S: Session> Link<S> {
                 }
             }
             if self.session.deadline().is_some_and(|at| at <= now) {
-                self.session.tick(now)?;
+                // This task may not have run for a while, or the process: what has come meanwhile counts as in time.
+                self.is_idle.store(false, Ordering::Release);
+                self.read_what_came(&mut reader, &mut buffer).await?;
+                self.session.tick(self.context.clock.now_ms())?;
             }
             if let Some(error) = leaving.take_if(|_| self.session.is_answered()) {
                 return Err(error);
@@ -254,18 +258,7 @@ impl<S: Session> Link<S> {
                     }
                     Err(error) => return Err(self.last_words(&mut reader, buffer, error).await),
                 },
-                read = reader.read_buf(&mut buffer) => {
-                    let bytes = read.map_err(|e| broken(&e))?;
-                    if bytes > 0 {
-                        // A server that takes connections and drops them has not recovered; this one answers.
-                        self.backoff.reset();
-                    }
-                    let taken = self.session.received(&buffer, self.context.clock.now_ms())?;
-                    buffer.advance(taken);
-                    if bytes == 0 {
-                        return Err(closed_by_server());
-                    }
-                }
+                read = reader.read_buf(&mut buffer) => self.take(read, &mut buffer)?,
                 message = self.messages.recv() => {
                     if self.handle(message).is_err() {
                         return Ok(Ended);
@@ -273,6 +266,33 @@ impl<S: Session> Link<S> {
                 }
                 () = alarm.as_mut() => {}
             }
+        }
+    }
+
+    /// Takes what a read has given.
+    fn take(&mut self, read: std::io::Result<usize>, buffer: &mut BytesMut) -> Result<(), BusError> {
+        let bytes = read.map_err(|e| broken(&e))?;
+        if bytes > 0 {
+            // A server that takes connections and drops them has not recovered; this one answers.
+            self.backoff.reset();
+        }
+        let taken = self.session.received(buffer, self.context.clock.now_ms())?;
+        buffer.advance(taken);
+        if bytes == 0 { Err(closed_by_server()) } else { Ok(()) }
+    }
+
+    /// Reads once, if there is something. A peer that has answered is not taken for dead because nobody has looked.
+    async fn read_what_came(
+        &mut self,
+        reader: &mut (impl AsyncRead + Unpin),
+        buffer: &mut BytesMut,
+    ) -> Result<(), BusError> {
+        // Only then the runtime has asked the system.
+        yield_now().await;
+        tokio::select! {
+            biased;
+            read = reader.read_buf(buffer) => self.take(read, buffer),
+            () = std::future::ready(()) => Ok(()),
         }
     }
 

@@ -74,11 +74,12 @@ async fn over_deploys(fixture: &Fixture) {
         bus = worker(fixture, &calls, DELAYS, workers()).await;
         // It works, and has looked for what it could take over.
         store(&keeper, numbered("job", n..n + 1)).await;
-        called(&calls, n as usize + 1).await;
+        // The retry may be among the calls already, so that their number does not tell.
+        eventually(PATIENCE, &format!("a call for {n}"), || async { calls.all().contains(&(n, 1)) }).await;
     }
     let waited = calls.waited(1, 2).await;
     assert!(waited >= Duration::from_millis(1_500), "{waited:?}");
-    assert!(waited < Duration::from_millis(5_000), "found when it was due, not after the lease: {waited:?}");
+    assert!(waited < Duration::from_secs(20), "found when it was due, not after the lease: {waited:?}");
     let group = Group::workers(&keeper, fixture);
     group.wait_for_pending(1).await;
     let mut all = calls.all();
@@ -192,19 +193,21 @@ async fn many(fixture: &Fixture) {
     };
     bus.subscribe(&["job", "job.now"], workers_with(json!({ "concurrency": 300 })), handler).await.unwrap();
     for n in 0..count / 2_000 {
-        store(&bus, numbered("job", n * 2_000..(n + 1) * 2_000)).await;
+        // Two thousand at once may take longer than a publish waits by default.
+        let records = numbered("job", n * 2_000..(n + 1) * 2_000).into_iter();
+        store(&bus, records.map(|record| record.with(json!({ "timeout": 60_000 }))).collect()).await;
     }
-    store(&bus, vec![Record::new("job.now", 0)]).await;
+    store(&bus, vec![Record::new("job.now", 0).with(json!({ "timeout": 60_000 }))]).await;
     let group = Group::workers(&bus, fixture);
     // A busy machine may take longer than the limit for all of them, but not for each tenth.
     for tenth in 1..=10 {
         let called = || async { *later.lock().unwrap() >= count / 10 * tenth };
-        eventually(PATIENCE, "the handler is called", called).await;
+        eventually(3 * PATIENCE, "the handler is called", called).await;
     }
     inbox.wait_for(1).await;
     for tenth in 1..=10 {
         let left = || async { group.facts().await["delayed"].as_u64() >= Some(count / 10 * tenth) };
-        eventually(PATIENCE, "delayed events leave the client", left).await;
+        eventually(3 * PATIENCE, "delayed events leave the client", left).await;
     }
     assert_eq!(group.facts().await["delayed"], count);
     assert_eq!(*later.lock().unwrap(), count, "each was called once");

@@ -128,7 +128,8 @@ async fn without_a_replica_only_its_slots_are_missing() {
     }
     inbox.wait_for(TYPES.len()).await;
     let master = set.master_of_key("orders").await;
-    set.kill(master);
+    let link = format!("publisher@{}", master.addr());
+    bus.loses(&[&link], async { set.kill(master) }).await;
     let others: Vec<&str> = {
         let mut others = Vec::new();
         for ((stream, _), event_type) in STREAMS.iter().zip(TYPES) {

@@ -117,7 +117,9 @@ async fn a_history_that_nobody_serves_does_not_undo_what_is_stored() {
     let (publisher, bus) = (ready(config.clone()).await, ready(of_set(&set)).await);
     publisher.publish("o.a", 0).await.unwrap();
     let group = Inbox::with(&bus, &["o.*"], json!({ "group": "workers" })).await;
-    set.kill(set.master_of_key(&history(&config)).await);
+    let home = set.master_of_key(&history(&config)).await;
+    let link = format!("publisher@{}", home.addr());
+    publisher.loses(&[&link], async { set.kill(home) }).await;
     let mark = publisher.notices.mark();
     let publish = publisher.publish_with("o.a", 1, json!({ "id": "late", "timeout": 1_000 }));
     let (receipt, took) = timed(publish).await;

@@ -198,8 +198,10 @@ async fn a_server_that_moved_its_slots_is_left_and_used_again_as_master() {
     bus.publish("o.a", 0).await.unwrap();
     // A planned failover: the server behind the address is the replica now.
     cluster::fail_over(&server, &other).await;
-    let is_left =
-        |n: &Notice| matches!(n, Notice::Reconnecting { error, .. } if error.kind == ErrorKind::NotMaster);
+    let is_left = |n: &Notice| {
+        matches!(n, Notice::Reconnecting { link, error, .. }
+            if &**link == "publisher" && error.kind == ErrorKind::NotMaster)
+    };
     let publishing = async {
         loop {
             let _ = bus.publish_with("o.a", 1, json!({ "timeout": 200 })).await;

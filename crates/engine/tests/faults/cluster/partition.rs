@@ -24,6 +24,7 @@ async fn lives_through(proxied: &Proxied, node: usize, config: Value, publisher:
         handled.wait_for_id(&format!("before-{event_type}")).await;
         heard.wait_for_id(&format!("before-{event_type}")).await;
     }
+    let mark = publisher.notices.mark();
     let (here, elsewhere) = proxied.cut_off(node).await;
     let cut = Instant::now();
     let vain = |n: u64| Record::new(here, n).with(json!({ "id": format!("vain-{n}"), "timeout": 1_500 }));
@@ -34,7 +35,7 @@ async fn lives_through(proxied: &Proxied, node: usize, config: Value, publisher:
         while cut.elapsed() < CUT {
             for event_type in &elsewhere {
                 let id = format!("on-{event_type}-{count}");
-                let options = json!({ "id": id, "timeout": 2_000 });
+                let options = json!({ "id": id, "timeout": 20_000 });
                 publisher.publish_with(*event_type, count, options).await.unwrap();
                 handled.wait_for_id(&id).await;
             }
@@ -62,9 +63,11 @@ async fn lives_through(proxied: &Proxied, node: usize, config: Value, publisher:
     };
     eventually(PATIENCE, "the health report names the node", named).await;
 
+    // Otherwise the next publish would be written to the connection that stood still, which the client may give up then.
+    publisher.has_lost(mark, &[&format!("publisher@{address}")]).await;
     proxied.heal(node);
     let id = "after";
-    publisher.publish_with(here, 10, json!({ "id": id, "timeout": 10_000 })).await.unwrap();
+    publisher.publish_with(here, 10, json!({ "id": id, "timeout": 30_000 })).await.unwrap();
     handled.wait_for_id(id).await;
     heard.wait_for_id(id).await;
     bus.notices.wait_for(is_gap).await;

@@ -197,7 +197,7 @@ async fn a_server_that_dies_while_events_are_given_up_has_one_dead_letter_each()
         ids.extend((0..5).map(|n| format!("{round}-{n}")));
         called.recv().await;
         sleep(moment(&mut rng)).await;
-        server.restart().await;
+        publisher.loses(&["publisher"], server.restart()).await;
         publisher.wait_until_ready(Some(20_000)).await.unwrap();
         while called.try_recv().is_ok() {}
     }

@@ -45,7 +45,7 @@ async fn after_a_server_has_come_back_empty_every_new_event_is_handled() {
     for round in 0..3_u64 {
         store(&bus, numbered(round * 20..round * 20 + 10)).await;
         settled(&server, "workers").await;
-        server.restart().await;
+        bus.loses(&["publisher"], server.restart()).await;
         bus.wait_until_ready(Some(20_000)).await.unwrap();
         store(&bus, numbered(round * 20 + 10..round * 20 + 20)).await;
         inbox.wait_for(round as usize * 20 + 20).await;
@@ -66,7 +66,7 @@ async fn a_server_that_comes_back_from_its_files_has_lost_nothing() {
         // Some are read before the end of the server, and some after it.
         store(&bus, numbered(round * 20..round * 20 + 10)).await;
         settled(&server, "workers").await;
-        server.restart().await;
+        bus.loses(&["publisher"], server.restart()).await;
         bus.wait_until_ready(Some(20_000)).await.unwrap();
         store(&bus, numbered(round * 20 + 10..round * 20 + 20)).await;
         settled(&server, "workers").await;

@@ -1,5 +1,6 @@
 //! How soon an idle client of a group takes what another has handed back, or has left behind.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use oxbus_engine::host::Notice;
@@ -62,13 +63,15 @@ impl Owner {
 
 /// An idle member of the group, which has looked for what it could take: it finds nothing by chance in time.
 async fn idle(server: &RedisServer, config: Value) -> (Bus, Inbox) {
+    let others: HashSet<String> = server.clients().await.iter().map(|client| client["id"].clone()).collect();
     let bus = ready(config).await;
     let inbox = Inbox::with(&bus, &["job"], workers()).await;
+    // Not any second one: an owner that holds enough reads nothing more.
     let reads = async || {
-        let clients = server.command(&["CLIENT", "LIST"]).await.text();
-        clients.lines().filter(|line| line.contains("cmd=xreadgroup")).count() >= 2
+        let clients = server.clients().await;
+        clients.iter().any(|client| client["cmd"] == "xreadgroup" && !others.contains(&client["id"]))
     };
-    eventually(PATIENCE, "a second reader", reads).await;
+    eventually(PATIENCE, "a reader of its own", reads).await;
     (bus, inbox)
 }
 

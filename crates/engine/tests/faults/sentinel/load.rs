@@ -27,18 +27,18 @@ pub(super) struct Sent {
 
 /// Publishes without a pause, until it is told to stop: of each three events one waits for both replicas.
 pub(super) struct Load {
+    pub(super) bus: Arc<Bus>,
     stop: Arc<AtomicBool>,
     task: JoinHandle<Vec<Sent>>,
 }
 
 impl Load {
-    pub(super) fn start(set: &SentinelSet) -> Load {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, config) = (stop.clone(), of_set(set));
+    pub(super) async fn start(set: &SentinelSet) -> Load {
+        let (bus, stop) = (Arc::new(ready(of_set(set)).await), Arc::new(AtomicBool::new(false)));
+        let (publisher, stopped) = (bus.clone(), stop.clone());
         let task = tokio::spawn(async move {
-            let bus = ready(config).await;
+            let bus = publisher;
             let mut publishing = Vec::new();
-            let bus = Arc::new(bus);
             for n in 0_u64.. {
                 if stopped.load(Relaxed) {
                     break;
@@ -62,7 +62,7 @@ impl Load {
             bus.disconnect().await;
             all
         });
-        Load { stop, task }
+        Load { bus, stop, task }
     }
 
     pub(super) async fn end(self) -> Vec<Sent> {
@@ -71,8 +71,33 @@ impl Load {
     }
 }
 
+/// The links that some clients have to a master, which they are to leave.
+pub(super) struct Links<'a>(Vec<(&'a Bus, usize, Vec<String>)>);
+
+impl<'a> Links<'a> {
+    /// All links of these clients.
+    pub(super) async fn of(clients: &[&'a Bus]) -> Links<'a> {
+        let mut all = Vec::new();
+        for bus in clients {
+            let mark = bus.notices.mark();
+            let report = bus.health().await;
+            let links = report["connections"].as_object().expect("connections").keys().cloned().collect();
+            all.push((*bus, mark, links));
+        }
+        Links(all)
+    }
+
+    /// Waits until each has been left.
+    pub(super) async fn were_left(&self) {
+        for (bus, mark, links) in &self.0 {
+            let links: Vec<&str> = links.iter().map(String::as_str).collect();
+            bus.has_lost(*mark, &links).await;
+        }
+    }
+}
+
 /// Waits for the first `+switch-master` of any sentinel, and gives the time.
-pub(super) async fn first_switch(set: &SentinelSet) -> JoinHandle<(Instant, u128)> {
+pub(super) async fn first_switch(set: &SentinelSet) -> JoinHandle<u128> {
     let mut listening = Vec::new();
     for sentinel in set.sentinels.iter().filter(|sentinel| sentinel.process_id().is_some()) {
         let mut client = RespClient::connect(sentinel.addr()).await.unwrap().with_timeout(PATIENCE);
@@ -87,7 +112,7 @@ pub(super) async fn first_switch(set: &SentinelSet) -> JoinHandle<(Instant, u128
             let sender = sender.clone();
             tokio::spawn(async move {
                 listener.await;
-                let _ = sender.try_send((Instant::now(), unix_ms()));
+                let _ = sender.try_send(unix_ms());
             });
         }
         first.recv().await.unwrap()

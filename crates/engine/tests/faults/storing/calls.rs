@@ -1,6 +1,5 @@
 //! Many events in one call of a script are as if each were alone.
 
-use oxbus_engine::State;
 use oxbus_model::{ErrorKind, Outcome};
 use oxbus_testkit::{FaultProxy, RedisServer, Tracker, eventually};
 use serde_json::json;
@@ -65,8 +64,7 @@ async fn one_event_of_a_call_is_cancelled() {
     let proxy = FaultProxy::start(server.addr()).await;
     let bus = ready(keeping(json!({ "redis": { "url": proxy.url(), "commandTimeout": 10_000 } }))).await;
     proxy.refuse(true);
-    proxy.cut_all();
-    bus.wait_for_state(State::Reconnecting).await;
+    bus.loses(&["publisher"], async { proxy.cut_all() }).await;
     let records: Vec<Record> = (0..100)
         .map(|n| {
             let timeout = if n == 40 { 100 } else { 10_000 };

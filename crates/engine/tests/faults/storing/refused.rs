@@ -1,6 +1,5 @@
 //! Servers that refuse to store: full, busy, demoted, forbidding.
 
-use oxbus_engine::State;
 use oxbus_engine::host::Notice;
 use oxbus_model::{ErrorKind, Outcome};
 use oxbus_testkit::{RedisServer, Tracker, eventually};
@@ -89,9 +88,10 @@ async fn a_demoted_server_is_left_at_the_first_event() {
     {
         let bus = ready(keeping(hasty(&server.url()))).await;
         server.command(&["REPLICAOF", "127.0.0.1", &other.port().to_string()]).await;
+        let mark = bus.notices.mark();
         let refused = bus.publish_with(event_type, 1, options.clone()).await;
         assert_eq!(failed(&refused, Outcome::Rejected).kind, ErrorKind::NotMaster);
-        bus.wait_for_state(State::Reconnecting).await;
+        bus.has_lost(mark, &["publisher"]).await;
         server.command(&["REPLICAOF", "NO", "ONE"]).await;
         bus.wait_until_ready(Some(20_000)).await.unwrap();
         bus.publish_with(event_type, 1, options).await.unwrap();

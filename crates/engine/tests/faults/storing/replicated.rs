@@ -47,20 +47,26 @@ async fn too_few_replicas_make_an_event_unknown() {
         batches.push((tokio::time::Instant::now(), bus.start_publish(&[replicated(2_000 + n, 1, 600)])));
         tokio::time::sleep(millis(20)).await;
     }
-    let mut stored_nevertheless = 0;
-    for (started, batch) in batches {
+    let (mut stored_nevertheless, mut not_sent, mut unanswered) = (0, Vec::new(), 0);
+    for (n, (started, batch)) in (2_000..).zip(batches) {
         let number = batch.number;
         let result = batch.results().await.remove(0);
         assert!(started.elapsed() <= millis(600) + seconds(1) + SLACK);
         match result.unwrap_err() {
-            error if error.outcome == Some(Outcome::Unknown) => {
-                assert_eq!(error.kind, ErrorKind::NotReplicated);
+            error if error.kind == ErrorKind::NotReplicated => {
+                assert_eq!(error.outcome, Some(Outcome::Unknown));
                 assert!(bus.stored_nevertheless(number, 0).is_some());
                 stored_nevertheless += 1;
             }
+            // The first ones are answered when the time of the next is almost over: it is sent, and the answer may be too late.
+            error if error.outcome == Some(Outcome::Unknown) => {
+                assert_eq!(error.kind, ErrorKind::PublishTimeout);
+                unanswered += 1;
+            }
             // These waited behind the first ones; they are not stored later either.
             error => {
-                assert_eq!((error.kind, error.outcome), (ErrorKind::PublishTimeout, Some(Outcome::NotSent)))
+                assert_eq!((error.kind, error.outcome), (ErrorKind::PublishTimeout, Some(Outcome::NotSent)));
+                not_sent.push(n.to_string());
             }
         }
     }
@@ -71,8 +77,9 @@ async fn too_few_replicas_make_an_event_unknown() {
     assert_between(took, 0, 0);
     replica.thaw();
     bus.publish_raw(replicated(3_000, 1, 10_000)).await.unwrap();
-    let all = 200 + 2 + stored_nevertheless + 2;
-    assert_eq!(stored(&server, "jobs").await.len(), all);
+    let (all, least) = (stored(&server, "jobs").await, 200 + 2 + stored_nevertheless + 2);
+    assert!((least..=least + unanswered).contains(&all.len()), "{} of {least} and {unanswered}", all.len());
+    assert!(not_sent.iter().all(|id| !all.contains(id)), "{not_sent:?} of {all:?}");
     assert_eq!(bus.stats().in_flight, 0);
     bus.disconnect().await;
 }

@@ -13,10 +13,13 @@ async fn durable_server() -> RedisServer {
 
 /// The server crashes while it writes: the last transaction is not whole.
 async fn crash(server: &RedisServer, bus: &Bus) {
-    server.kill();
-    // The end of `EXEC`, which takes 14 bytes, and of the command before it.
-    server.cut_append_only_file(30);
-    server.restart().await;
+    bus.loses(&["publisher"], async {
+        server.kill();
+        // The end of `EXEC`, which takes 14 bytes, and of the command before it.
+        server.cut_append_only_file(30);
+        server.restart().await;
+    })
+    .await;
     bus.wait_until_ready(Some(20_000)).await.unwrap();
 }
 

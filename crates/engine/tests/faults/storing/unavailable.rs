@@ -44,7 +44,7 @@ async fn a_restart_of_the_server_is_no_fault_of_a_group() {
     let server = RedisServer::start().await;
     let bus = connected(&server.url(), "redis").await;
     for n in 0..8 {
-        server.restart().await;
+        bus.loses(&["publisher"], server.restart()).await;
         bus.wait_until_ready(Some(20_000)).await.unwrap();
         publish_for(&bus, "job", 20_000).await.unwrap();
         let told: Vec<Notice> =

@@ -2,6 +2,7 @@
 
 use oxbus_engine::host::Notice;
 use oxbus_testkit::{ClusterSet, eventually};
+use serde_json::json;
 use tokio::time::Instant;
 
 use super::{able, lanes, master_of, sharded, type_on};
@@ -19,7 +20,9 @@ async fn lanes_of_a_master_that_died_are_heard_from_its_replica() {
     let other = (1..16).find(|lane| !lanes_of_master(lanes().slot(*lane).unwrap(), 0)).unwrap();
     let mark = bus.notices.mark();
     set.kill(master);
-    publisher.publish(type_on(other), 1).await.unwrap();
+    // The other masters may say for a while that the cluster is down.
+    let patient = || json!({ "timeout": 30_000 });
+    publisher.publish_with(type_on(other), 1, patient()).await.unwrap();
     all.wait_for(1).await;
     let slot = lanes().slot(0).unwrap();
     eventually(PATIENCE, "a replica that takes over", || async {
@@ -30,7 +33,7 @@ async fn lanes_of_a_master_that_died_are_heard_from_its_replica() {
     bus.notices.wait_from(mark, is_gap).await;
     assert_between(promoted.elapsed(), 0, 2_000);
     for lane in 0..16 {
-        publisher.publish(type_on(lane), 2).await.unwrap();
+        publisher.publish_with(type_on(lane), 2, patient()).await.unwrap();
     }
     all.wait_for(17).await;
     assert_eq!(gaps_since(&bus, mark), 1);

@@ -67,7 +67,9 @@ async fn a_lane_that_nobody_serves_does_not_undo_what_is_stored() {
     let publisher = ready(sharded(&set)).await;
     let name = far_type(&set).await;
     publisher.publish(&name, 1).await.unwrap();
-    set.kill(master_of(&set, lanes().of(name.as_bytes())).await);
+    let home = master_of(&set, lanes().of(name.as_bytes())).await;
+    let link = format!("publisher@{}", home.addr());
+    publisher.loses(&[&link], async { set.kill(home) }).await;
     let mark = publisher.notices.mark();
     let receipt = publisher.publish_with(&name, 2, json!({ "timeout": 1_000 })).await.unwrap();
     assert_eq!(receipt.receivers, 0);
