@@ -19,6 +19,7 @@ pub(crate) use quote::{escaped, quoted};
 pub use refused::Refused;
 pub(in crate::codec) use stops::Stops;
 pub use text::RawText;
+pub(in crate::codec) use text::utf8;
 pub use tree::tree;
 
 /// A place in a JSON text.
@@ -116,6 +117,17 @@ impl<'a> Scanner<'a> {
         &mut self,
         mut member: impl FnMut(&mut Self, RawText<'a>) -> Result<(), Refused>,
     ) -> Result<(), Refused> {
+        let mut stops = Stops::new(self.text, self.at);
+        self.object_by(&mut stops, |scanner, _, name| member(scanner, name))
+    }
+
+    /// The same with stops that the caller looks at as well.
+    #[inline(always)]
+    pub(in crate::codec) fn object_by(
+        &mut self,
+        stops: &mut Stops<'a>,
+        mut member: impl FnMut(&mut Self, &mut Stops<'a>, RawText<'a>) -> Result<(), Refused>,
+    ) -> Result<(), Refused> {
         self.space();
         self.eat(b'{')?;
         self.space();
@@ -124,11 +136,11 @@ impl<'a> Scanner<'a> {
             return Ok(());
         }
         loop {
-            let name = self.string()?;
+            let name = self.string_by(stops)?;
             self.space();
             self.eat(b':')?;
             self.space();
-            member(self, name)?;
+            member(self, stops, name)?;
             if !self.goes_on(b'}')? {
                 return Ok(());
             }
@@ -143,24 +155,15 @@ impl<'a> Scanner<'a> {
 
     /// Reads a string.
     pub fn string(&mut self) -> Result<RawText<'a>, Refused> {
+        self.string_by(&mut Stops::new(self.text, self.at))
+    }
+
+    /// Reads a string by stops of the same text.
+    #[inline]
+    pub(in crate::codec) fn string_by(&mut self, stops: &mut Stops<'a>) -> Result<RawText<'a>, Refused> {
         let start = self.at;
-        self.eat(b'"')?;
-        let mut escaped = false;
-        loop {
-            self.at += plain_length(&self.text.as_bytes()[self.at..]);
-            match self.peek() {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(RawText::new(&self.text[start..self.at], escaped));
-                }
-                Some(b'\\') => {
-                    escaped = true;
-                    self.escape()?;
-                }
-                // A raw control character, or the end of the text.
-                _ => return Err(Refused),
-            }
-        }
+        let escaped = self.skip_string(stops)?;
+        Ok(RawText::new(&self.text[start..self.at], escaped))
     }
 
     #[inline(always)]

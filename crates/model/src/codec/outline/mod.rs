@@ -8,12 +8,14 @@
 //! # Layout
 //!
 //! - this file: [`Outline`]; [`word`]: its words, and those of columns; `reader`: from JSON to words
-//! - [`shapes`]: the shapes of a client; `strings`: the strings that it need not be told again; `seen`: which lists of keys came once; `keys`: the keys of a shape; `median`: what is used most
-//! - `repeats`: objects that come again as they were
+//! - [`shapes`]: the shapes of a client; `strings`: the strings that it need not be told again; `seen`: which lists of keys came once; `vain`: where shapes are not looked for; `keys`: the keys of a shape; `median`: what is used most
+//! - `repeats`: objects that come again as they were; `begins`: comparing what was expected; `decimals`: numbers that need no general parser
 //! - [`columns`]: what a drain hands over; `chunk`: strings that are handed over as one; `escapes`: what a string with escapes says
 
+mod begins;
 mod chunk;
 pub mod columns;
+mod decimals;
 mod escapes;
 mod keys;
 mod median;
@@ -24,6 +26,7 @@ pub mod shapes;
 mod strings;
 #[cfg(test)]
 mod tests;
+mod vain;
 pub mod word;
 
 pub use columns::Columns;

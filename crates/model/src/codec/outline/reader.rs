@@ -1,5 +1,7 @@
 //! From the text of a value to its outline, in the pass that checks the text.
 
+use super::begins::begins_with;
+use super::decimals::decimal;
 use super::repeats::Coming;
 use super::shapes::{Name, Shapes};
 use super::strings::Slot;
@@ -23,15 +25,17 @@ impl Shapes {
         name: &str,
     ) -> Result<(&'a str, Option<Outline>), Refused> {
         let start = scanner.position();
-        if scanner.rest().len() > MAX {
+        let place = keys::place(name);
+        if scanner.rest().len() > MAX || !self.vain.is_due(place) {
             return Ok((scanner.value()?, None));
         }
         self.memory.words.clear();
         self.memory.names.clear();
         let stops = Stops::new(scanner.text(), start);
         let mut reader = Reader { shapes: self, scanner: *scanner, stops, start };
-        let content = reader.value(keys::place(name), Slot::NONE, 0)?;
+        let content = reader.value(place, Slot::NONE, 0)?;
         *scanner = reader.scanner;
+        self.vain.looked(place, content != Content::Unshaped);
         let text = scanner.since(start);
         let words = &self.memory.words;
         let outline = (content != Content::Unshaped)
@@ -127,7 +131,8 @@ impl Reader<'_, '_> {
         }
         // Rounded to the nearest, ties to even, and to infinity beyond the range, as ECMAScript has it. Never an error: the
         // scanner accepts nothing that this does not.
-        let bits = text.parse::<f64>().map_err(|_| Refused)?.to_bits();
+        let value = decimal(text).map_or_else(|| text.parse::<f64>(), Ok);
+        let bits = value.map_err(|_| Refused)?.to_bits();
         let words = &mut self.shapes.memory.words;
         words.extend([word(Kind::Double, 0), bits as u32, (bits >> 32) as u32]);
         Ok(())
@@ -206,7 +211,7 @@ impl Reader<'_, '_> {
             let key =
                 expected.as_ref().filter(|_| as_expected).and_then(|(_, shape)| shape.keys.written(followed));
             let (place, slot) = match key {
-                Some((written, place)) if self.scanner.rest().starts_with(written) => {
+                Some((written, place)) if begins_with(self.scanner.rest(), written) => {
                     self.scanner.skip(written.len());
                     self.scanner.space();
                     followed += 1;

@@ -10,6 +10,9 @@ pub(super) struct Seen {
 
 const PLACES: usize = 2048;
 
+/// How many lists are remembered at the most.
+pub(super) const REMEMBERED: usize = PLACES * WAYS;
+
 /// How many hashes have one place: lists that come in turn would else put each other out for ever.
 const WAYS: usize = 4;
 

@@ -9,6 +9,7 @@ use super::median::median;
 use super::repeats::{Repeats, Taken};
 use super::seen::Seen;
 use super::strings::Strings;
+use super::vain::Vain;
 use super::word::{FIRST_KNOWN, Kind, heads, kind, number};
 
 /// The most shapes at a time. A constructor of the host takes some 2 to 20 KiB.
@@ -46,6 +47,7 @@ pub struct Shapes {
     aged_ms: u64,
     pub(super) strings: Strings,
     pub(super) repeats: Repeats,
+    pub(super) vain: Vain,
     pub(super) memory: Memory,
 }
 
@@ -124,6 +126,7 @@ impl Shapes {
             aged_ms: 0,
             strings: Strings::new(),
             repeats: Repeats::new(),
+            vain: Vain::new(),
             memory: Memory::default(),
         }
     }

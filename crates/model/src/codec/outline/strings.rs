@@ -1,5 +1,6 @@
 //! Strings that come again and again: the host makes each of them once.
 
+use super::begins::begins_with;
 use super::median::median;
 
 /// How many places there are, each for [`WAYS`] strings. A string has one place, by its hash.
@@ -83,8 +84,8 @@ impl Strings {
         let length = known.text.len();
         // What was put out has no text.
         let is_same = length > 0
-            && text.get(1..=length) == Some(known.text.as_bytes())
-            && text.get(length + 1) == Some(&b'"');
+            && text.get(length + 1) == Some(&b'"')
+            && begins_with(text.get(1..)?, known.text.as_bytes());
         is_same.then(|| {
             known.uses = known.uses.saturating_add(1);
             (number, length)

@@ -281,6 +281,21 @@ fn objects_that_come_once_are_kept_within_bounds() {
 }
 
 #[test]
+fn shapes_are_seldom_looked_for_under_a_name_that_never_has_any() {
+    let (mut shapes, mut host) = (shapes(), Host::default());
+    let known = r#"{"known":1}"#;
+    assert_eq!(come(&mut shapes, &mut host, &[known; 3]), 1);
+    for n in 0..9_000 {
+        come(&mut shapes, &mut host, &[&format!(r#"{{"k{n}":1}}"#)]);
+    }
+    let (_, other) = shapes.read(&mut Scanner::new(known), "another name").unwrap();
+    assert!(other.is_some());
+    let looked_at = (1..=16).find(|_| come(&mut shapes, &mut host, &[known]) == 1);
+    assert!(looked_at.is_some_and(|nth| nth > 1), "{looked_at:?}");
+    assert_eq!(come(&mut shapes, &mut host, &[known]), 1, "one that has a shape changes that");
+}
+
+#[test]
 fn a_string_that_was_put_out_is_expected_no_more() {
     let (mut shapes, mut host) = (shapes(), Host::default());
     let event = |name: &str| format!(r#"{{"name":"{name}"}}"#);

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::codec::decoded::{Decoded, Foreign, Missing};
-use crate::codec::json::{Refused, Scanner, members, quoted, text_of};
+use crate::codec::json::{Refused, Scanner, Stops, members, quoted, text_of, utf8};
 use crate::codec::outline::{Outline, Shapes};
 use crate::codec::parts::{Parts, Span};
 use crate::time;
@@ -16,7 +16,7 @@ pub fn read<'a>(
     missing: impl FnOnce() -> Missing,
     shapes: Option<&mut Shapes>,
 ) -> Result<Decoded<'a>, Foreign> {
-    let text = std::str::from_utf8(message).map_err(|_| Foreign::NotText)?;
+    let text = utf8(message).ok_or(Foreign::NotText)?;
     if let Ok(wire) = scan(text, shapes)
         && let Some(published_ms) = wire.published_ms()
     {
@@ -188,9 +188,10 @@ impl<'a> Wire<'a> {
 fn scan<'a>(text: &'a str, mut shapes: Option<&mut Shapes>) -> Result<Wire<'a>, Refused> {
     let mut scanner = Scanner::new(text);
     let mut wire = Wire::default();
-    scanner.object(|scanner, name| match &*name.text()? {
-        "id" => once(&mut wire.id, scanner.string()?.text()?),
-        "type" => once(&mut wire.event_type, scanner.string()?.text()?),
+    let mut stops = Stops::new(text, 0);
+    scanner.object_by(&mut stops, |scanner, stops, name| match &*name.text()? {
+        "id" => once(&mut wire.id, scanner.string_by(stops)?.text()?),
+        "type" => once(&mut wire.event_type, scanner.string_by(stops)?.text()?),
         "data" => {
             let (data, outline) = match &mut shapes {
                 Some(shapes) => shapes.read(scanner, wire.event_type.as_deref().unwrap_or_default())?,
@@ -200,7 +201,7 @@ fn scan<'a>(text: &'a str, mut shapes: Option<&mut Shapes>) -> Result<Wire<'a>, 
             once(&mut wire.data, data)
         }
         "metadata" if wire.metadata.is_some() => Err(Refused),
-        "metadata" => scan_metadata(scanner, wire.metadata.insert(WireMetadata::default())),
+        "metadata" => scan_metadata(scanner, stops, wire.metadata.insert(WireMetadata::default())),
         _ => {
             wire.others += 1;
             scanner.value().map(drop)
@@ -210,8 +211,12 @@ fn scan<'a>(text: &'a str, mut shapes: Option<&mut Shapes>) -> Result<Wire<'a>, 
     Ok(wire)
 }
 
-fn scan_metadata<'a>(scanner: &mut Scanner<'a>, m: &mut WireMetadata<'a>) -> Result<(), Refused> {
-    scanner.object(|scanner, quoted| {
+fn scan_metadata<'a>(
+    scanner: &mut Scanner<'a>,
+    stops: &mut Stops<'a>,
+    m: &mut WireMetadata<'a>,
+) -> Result<(), Refused> {
+    scanner.object_by(stops, |scanner, stops, quoted| {
         let name = quoted.text()?;
         let member = match &*name {
             "timestamp" => &mut m.timestamp,
@@ -230,7 +235,7 @@ fn scan_metadata<'a>(scanner: &mut Scanner<'a>, m: &mut WireMetadata<'a>) -> Res
         if matches!(m.rest, Rest::Together(_)) {
             m.rest = Rest::Apart;
         }
-        once(member, scanner.string()?.text()?)
+        once(member, scanner.string_by(stops)?.text()?)
     })
 }
 
