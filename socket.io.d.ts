@@ -42,7 +42,7 @@ export interface SocketIORoute {
   readonly to: string;
   /** The name of the Socket.IO event; its argument is the `BusEvent`. */
   readonly emit: string;
-  /** Whether a socket that cannot take it now is passed over, which the server does not count; default false. */
+  /** Whether a socket that cannot take it now is passed over, and counted in `passedOver`; default false. */
   readonly volatile?: boolean | undefined;
 }
 
@@ -73,6 +73,11 @@ export interface AttachOptions {
   /** The name of a Socket.IO event that tells all sockets of this process of a `gap` of the bus; default: none. */
   readonly gap?: string | undefined;
   /**
+   * What may wait for one socket of the namespace, whoever has emitted it, 1024–1 073 741 824; default 8 MiB. A connection for which more
+   * waits is cut off, and counted in `slowSocketsDropped`. As much again may be with its transport.
+   */
+  readonly maxBufferBytes?: number | undefined;
+  /**
    * Told of a subscription that failed, an `authorize` or an `emit` that threw, and an event without the field of a template, the last for each
    * route once a minute at the most. Default: `process.emitWarning`.
    */
@@ -91,6 +96,10 @@ export interface AttachStats {
   missingField: number;
   /** Those that Socket.IO refused to emit. */
   failed: number;
+  /** Volatile events, once for each socket of this process that could not take them. */
+  passedOver: number;
+  /** Sockets that did not read, or too slowly. */
+  slowSocketsDropped: number;
   /** Notices of gaps that were emitted. */
   gaps: number;
   /** Joins and leaves of sockets. */

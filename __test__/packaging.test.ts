@@ -280,7 +280,16 @@ test('what is not exported cannot be reached', async () => {
 describe('types', () => {
   const program = `
     import { EventBusClient, type EventBusConfig, EventBusError, type Subscription } from 'oxbus';
+    import { createHttpHandler, type HttpHandler } from 'oxbus/http';
+    import { OnEvent, OxbusModule, type OxbusModuleDefinition } from 'oxbus/nestjs';
+    import { createHub, type SocketIOHub, type SocketIOTarget } from 'oxbus/socket.io';
     import { createTestBus, type TestBus } from 'oxbus/testing';
+    export function serve(bus: EventBusClient, io: SocketIOTarget): [HttpHandler, SocketIOHub] {
+      const authorize = ({ auth }: { auth: Record<string, unknown> }) => auth['token'] === 'secret';
+      return [createHttpHandler(bus), createHub(io, bus, { authorize })];
+    }
+    export const handles: MethodDecorator = OnEvent('photo.*', { group: 'thumbs' });
+    export const nest: OxbusModuleDefinition = OxbusModule.forRoot({ mode: 'memory' });
     type Events = { 'photo.uploaded': { photoId: string }; 'photo.deleted': { by: number } };
     const config: EventBusConfig = { mode: 'memory', logger: console };
     export async function run(): Promise<number> {

@@ -41,6 +41,7 @@ const PROGRAMS = ['event-maps.test-d.ts', 'compat/types.test-d.ts', 'types.test-
 const COMPATIBLE = `
 import { EventBusClient, type EventBusConfig, EventBusError, type RedisConfig, type SubscribeOptions } from 'oxbus';
 import { createHttpHandler, type HttpHandlerOptions } from 'oxbus/http';
+import { attachSocketIO, createHub, type HubOptions, type SocketIOHub, type SocketIORoute, type SocketIOTarget } from 'oxbus/socket.io';
 import { createTestBus } from 'oxbus/testing';
 type Events = { 'photo.uploaded': { photoId: string; at: Date }; 'photo.deleted': { photoId: string }; ping: void };
 declare const url: string | undefined;
@@ -50,6 +51,22 @@ const config: EventBusConfig = { redis: url, serviceName: url, lease: timeout, l
 export const bus = new EventBusClient<Events>({ ...config, redis });
 const http: HttpHandlerOptions = { basePath: url, authorize: (request, action) => action.name === 'stream' && request.headers.has('cookie') };
 export const GET: (request: Request) => Promise<Response> = createHttpHandler(bus, http).fetch;
+declare const io: SocketIOTarget;
+const routes: SocketIORoute[] = [{ on: ['photo.*'], to: 'photo:{data.photoId}', emit: 'photo', volatile: undefined }];
+export const bridge = attachSocketIO(bus, io, routes, { group: url, rooms: { authorize: (socket, room) => socket.rooms.has(room), maxRooms: timeout } });
+// @ts-expect-error a route has the name of what is emitted
+attachSocketIO(bus, io, [{ on: 'photo.*', to: 'all' }]);
+const hubOptions: HubOptions = {
+  maxClients: timeout,
+  async authorize({ auth }, action) {
+    if (action.name === 'connect') return auth['token'] === url && { expires: new Date() };
+    // @ts-expect-error only a publish has options
+    if (action.name === 'subscribe') return { options: action.options };
+    return action.name === 'publish' ? { options: action.options } : undefined;
+  },
+};
+export const hub: SocketIOHub = createHub(io, bus, hubOptions);
+export const service = new EventBusClient<Events>({ mode: 'socket.io', socketIO: { url: 'https://hub', auth: async () => ({ token: url }), transports: ['websocket'] } });
 const options: SubscribeOptions = { timeout, concurrency: timeout, retry: { initialDelay: timeout } };
 export async function use(signal: AbortSignal | undefined): Promise<void> {
   await bus.connect({ timeout, signal });
@@ -73,6 +90,22 @@ export async function use(signal: AbortSignal | undefined): Promise<void> {
     if (error instanceof EventBusError && error.outcome === 'unknown') throw error;
   }
 }
+`;
+
+/** Only with the types of Node.js, which those of Nest need. */
+const NEST = `
+import type { EventBusClient, EventBusConfig } from 'oxbus';
+import { OnEvent, type OnEventOptions, OxbusClient, OxbusModule, type OxbusModuleDefinition, type OxbusServerOptions } from 'oxbus/nestjs';
+declare const bus: EventBusClient;
+declare const url: string | undefined;
+declare const timeout: number | undefined;
+const onEvent: OnEventOptions = { group: 'billing', bus: url, timeout };
+export const decorated: MethodDecorator = OnEvent('photo.*', onEvent);
+export const nest: OxbusModuleDefinition = OxbusModule.forRootAsync({ inject: ['x'], useFactory: async (x: EventBusConfig) => ({ ...x }), drainTimeout: timeout });
+// @ts-expect-error a module has a client, or a configuration
+OxbusModule.forRoot('redis://localhost');
+export const server: OxbusServerOptions = { bus, events: { timeout }, messages: undefined };
+export const client: EventBusClient = new OxbusClient({ bus, timeout }).unwrap();
 `;
 
 function combinations(part) {
@@ -104,6 +137,7 @@ function project(folder) {
   }
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
   writeFileSync(join(folder, 'compatible.ts'), COMPATIBLE);
+  writeFileSync(join(folder, 'nest.ts'), NEST);
   for (const name of PROGRAMS) {
     const text = readFileSync(join(root, '__test__', name), 'utf8');
     const imported = text
@@ -125,10 +159,9 @@ function compile(folder, { compiler, setting, resolution, surrounding }) {
     ...resolutions[resolution],
     ...surroundings[surrounding],
   };
-  const files =
-    setting === 'strict'
-      ? ['compatible.ts', ...PROGRAMS]
-      : ['compatible.ts', ...PROGRAMS.slice(0, -1)];
+  const programs = setting === 'strict' ? PROGRAMS : PROGRAMS.slice(0, -1);
+  const nest = surroundings[surrounding].types.includes('node') ? ['nest.ts'] : [];
+  const files = ['compatible.ts', ...nest, ...programs];
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }));
   const tsc = join(compiler, 'bin', 'tsc');
   const ended = spawnSync(process.execPath, [tsc, '-p', folder], { cwd: folder, encoding: 'utf8' });

@@ -3,7 +3,7 @@
 import type { AttachOptions, SocketIORooms, SocketIORoute } from '../../socket.io';
 import { invalidAt } from '../errors';
 import { readOptions } from '../input/options';
-import { readEventName, readFunction, readInteger, readOnError, readPart } from './read';
+import { GIB, readEventName, readFunction, readInteger, readOnError, readPart } from './read';
 import { Template } from './template';
 
 const OPTIONS = 'ERR_BUS_INVALID_OPTIONS';
@@ -27,12 +27,19 @@ export interface AttachSettings {
   readonly group: string | undefined;
   readonly rooms: RoomSettings | undefined;
   readonly gap: string | undefined;
+  readonly maxBufferBytes: number;
   readonly onError: (error: unknown) => void;
 }
 
 const ROUTE: readonly (keyof SocketIORoute)[] = ['on', 'to', 'emit', 'volatile'];
 const ROOMS: readonly (keyof SocketIORooms)[] = ['authorize', 'join', 'leave', 'maxRooms'];
-const KEYS: readonly (keyof AttachOptions)[] = ['group', 'rooms', 'gap', 'onError'];
+const KEYS: readonly (keyof AttachOptions)[] = [
+  'group',
+  'rooms',
+  'gap',
+  'maxBufferBytes',
+  'onError',
+];
 
 /** Throws `INVALID_OPTIONS` with the path of what is wrong. */
 export function readRoutes(routes: unknown): readonly Route[] {
@@ -60,7 +67,7 @@ export function readRoutes(routes: unknown): readonly Route[] {
 
 /** Throws `INVALID_OPTIONS` with the path of what is wrong. */
 export function readAttachOptions(options: unknown): AttachSettings {
-  const { group, rooms, gap, onError } = readOptions(options, KEYS);
+  const { group, rooms, gap, maxBufferBytes, onError } = readOptions(options, KEYS);
   if (group !== undefined && (typeof group !== 'string' || group === '')) {
     throw invalidAt(OPTIONS, 'group', 'must be the name of a consumer group');
   }
@@ -68,6 +75,7 @@ export function readAttachOptions(options: unknown): AttachSettings {
     group,
     rooms: rooms === undefined ? undefined : readRooms(rooms),
     gap: gap === undefined ? undefined : readEventName(gap, 'gap'),
+    maxBufferBytes: readInteger(maxBufferBytes, 'maxBufferBytes', 1024, GIB, 8 << 20),
     onError: readOnError(onError),
   };
 }

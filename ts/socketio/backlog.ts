@@ -23,24 +23,34 @@ function currentTurn(): number {
 
 /**
  * Calls `tooMuch` once more than `limit` waits for a connection: characters of texts and bytes. What is written in one turn to a
- * connection for which nothing waits is let through, whatever its size: nobody could have taken it yet.
+ * connection for which nothing waits is let through, whatever its size: nobody could have taken it yet. Returns what ends this.
  */
-export function boundBacklog(connection: Connection, limit: number, tooMuch: () => void): void {
+export function boundBacklog(
+  connection: Connection,
+  limit: number,
+  tooMuch: () => void,
+): () => void {
   let waiting = 0;
   let letThrough = -1;
   let told = false;
-  connection.on('packetCreate', ({ data }) => {
+  const created = ({ data }: { data?: unknown }) => {
     const now = currentTurn();
     if (waiting === 0) letThrough = now;
     waiting += PACKET + sizeOf(data);
     if (waiting <= limit || letThrough === now || told) return;
     told = true;
     tooMuch();
-  });
+  };
   // All that waits has gone to the transport, which takes no more until the network has taken it.
-  connection.on('drain', () => {
+  const drained = () => {
     waiting = 0;
-  });
+  };
+  connection.on('packetCreate', created);
+  connection.on('drain', drained);
+  return () => {
+    connection.off('packetCreate', created);
+    connection.off('drain', drained);
+  };
 }
 
 function sizeOf(data: unknown): number {

@@ -7,6 +7,7 @@ import { monotonic } from '../runtime/clock';
 import type { AttachSettings, Route } from './attach-options';
 import { Joins } from './joins';
 import { isOfOneProcess, type Namespace, type Operator } from './server';
+import { SocketBounds } from './socket-bounds';
 
 /** How often a missing field of one route is told, in ms. */
 const TOLD_EVERY = 60_000;
@@ -26,6 +27,7 @@ export class Bridge implements SocketIOBridge {
   readonly #subscriptions: Promise<Subscription>[];
   readonly #ready: Promise<unknown>;
   readonly #joins: Joins | undefined;
+  readonly #bounds: SocketBounds;
   /** When a missing field of a route was told last. */
   readonly #told = new Map<Route, number>();
   #detached: Promise<void> | undefined;
@@ -35,6 +37,8 @@ export class Bridge implements SocketIOBridge {
     withoutSockets: 0,
     missingField: 0,
     failed: 0,
+    passedOver: 0,
+    slowSocketsDropped: 0,
     gaps: 0,
     joins: 0,
     leaves: 0,
@@ -48,7 +52,7 @@ export class Bridge implements SocketIOBridge {
     routes: readonly Route[],
     settings: AttachSettings,
   ) {
-    const { group, rooms, gap, onError } = settings;
+    const { group, rooms, gap, maxBufferBytes, onError } = settings;
     if (group !== undefined && isOfOneProcess(namespace)) {
       const message =
         'needs an adapter: without one only sockets of one process would get an event';
@@ -67,6 +71,9 @@ export class Bridge implements SocketIOBridge {
     // Told also where nobody awaits `ready()`.
     this.#ready.catch(onError);
     this.#joins = rooms && new Joins(namespace, rooms, this.#stats, onError);
+    this.#bounds = new SocketBounds(namespace, maxBufferBytes, () => {
+      this.#stats.slowSocketsDropped += 1;
+    });
     if (gap !== undefined) bus.on('gap', this.#gap);
   }
 
@@ -85,6 +92,7 @@ export class Bridge implements SocketIOBridge {
 
   async #detach(): Promise<void> {
     this.#joins?.close();
+    this.#bounds.close();
     this.#bus.off('gap', this.#gap);
     for (const subscription of this.#subscriptions) {
       // One that failed is none, and has been told.
@@ -106,6 +114,7 @@ export class Bridge implements SocketIOBridge {
       this.#stats.withoutSockets += 1;
       return;
     }
+    if (route.volatile) this.#stats.passedOver += this.#unable(room);
     try {
       emit(route, reach, room, event);
       this.#stats.emitted += 1;
@@ -115,6 +124,16 @@ export class Bridge implements SocketIOBridge {
       if (group !== undefined) throw error;
       onError(error);
     }
+  }
+
+  /** How many sockets of a room, or of all, Socket.IO passes over now because their connections are not writable. */
+  #unable(room: string | undefined): number {
+    const { sockets, adapter } = this.#namespace;
+    let count = 0;
+    for (const id of room === undefined ? sockets.keys() : (adapter.rooms.get(room) ?? [])) {
+      if (sockets.get(id)?.conn.transport?.writable === false) count += 1;
+    }
+    return count;
   }
 
   #tell(route: Route, fields: string, event: BusEvent): void {

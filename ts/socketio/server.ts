@@ -13,9 +13,14 @@ export interface Operator {
 /** The connection below a socket. */
 export interface Connection {
   on(name: string, listener: (packet: { data?: unknown }) => void): unknown;
+  off(name: string, listener: (packet: { data?: unknown }) => void): unknown;
   /** Without what waits, if `discard`. */
   close(discard?: boolean): unknown;
-  readonly transport?: { readonly socket?: { terminate?: () => void } };
+  readonly transport?: {
+    /** Whether what is written goes to the network at once; what is volatile is left out otherwise. */
+    readonly writable?: boolean;
+    readonly socket?: { terminate?: () => void };
+  };
 }
 
 /** Ends a connection whose other end takes nothing, without a word to it: a websocket would wait for its answer for 30 s. */
