@@ -2235,6 +2235,8 @@ export interface ReplayAllQuery {
   stream?: string;
   /** Only those of this group; default: of all. `undefined`, given explicitly, is `INVALID_OPTIONS`. */
   group?: string;
+  /** Only those that were given up for this reason; default: for any. `undefined`, given explicitly, is `INVALID_OPTIONS`. */
+  reason?: DeadLetterReason;
   limit?: number | undefined;
   /** Default `'group'`. */
   to?: 'group' | 'stream' | undefined;

@@ -141,6 +141,9 @@ export interface ErrorValue {
 /** `text` as a pattern that matches nothing else. */
 export declare function escapePattern(text: string): string
 
+/** The channels of the lanes of a bus in a Redis Cluster, by their numbers. Empty unless `count` is from 1 to 256. */
+export declare function lanes(prefix: string, count: number): Array<string>
+
 /** Whether a pattern matches a text, bytewise, as `PSUBSCRIBE` has it. */
 export declare function matches(pattern: string, text: string): boolean
 

@@ -839,6 +839,7 @@ module.exports.NativeBroker = nativeBinding.NativeBroker
 module.exports.NativeClient = nativeBinding.NativeClient
 module.exports.errorCodes = nativeBinding.errorCodes
 module.exports.escapePattern = nativeBinding.escapePattern
+module.exports.lanes = nativeBinding.lanes
 module.exports.matches = nativeBinding.matches
 module.exports.questions = nativeBinding.questions
 module.exports.settings = nativeBinding.settings

@@ -1,5 +1,6 @@
 /** `npx oxbus` on a Cluster of three masters. */
 
+import { EventBusClient } from '../index.js';
 import { cli, rows } from './support/cli';
 import { ClusterSet } from './support/cluster-set';
 import { eventually } from './support/eventually';
@@ -91,6 +92,37 @@ test('doctor looks at every master, and finds keys from whichever node it asks',
     );
     expect(found.filter(({ code }) => code === 'REGISTRY_UNREAD')).toEqual([]);
   }
+});
+
+test('doctor hears the lanes of sharded pub/sub, of which every master has some', async () => {
+  const prefix = 'lanes:';
+  const bus = new EventBusClient({
+    redis: { cluster: { nodes, pubsub: 'sharded', lanes: 8 } },
+    channelPrefix: prefix,
+    logLevel: 'silent',
+  });
+  await bus.connect();
+  const types = Array.from({ length: 12 }, (_, n) => `ping.${n}`);
+  const looked = run('doctor', '--seconds', '1.5', '--json', '-q', '--prefix', prefix);
+  let isOver = false;
+  const ended = looked.finally(() => {
+    isOver = true;
+  });
+  while (!isOver) {
+    await Promise.all(types.map((type) => bus.publish(type, { grüße: 'é' })));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  const found = rows(await ended);
+  await bus.disconnect();
+  expect(found.find(({ code }) => code === 'HEARD')?.message).toMatch(
+    / by PUBLISH and on 8 lanes$/,
+  );
+  expect(found.find(({ code }) => code === 'NOT_HEARD')).toBeUndefined();
+  // Twelve channels of one format share a finding.
+  const format = found.find(({ code, subject }) => code === 'FORMAT' && subject === '12 channels');
+  expect(format?.message).toMatch(/lanes:ping\.\d+, .* messages of Oxbus$/);
+  const cluster = { nodes, pubsub: 'sharded', lanes: 8 };
+  expect(found.at(-1)?.config).toMatchObject({ redis: { cluster }, channelPrefix: prefix });
 });
 
 test('bench', async () => {

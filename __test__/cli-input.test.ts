@@ -1,6 +1,7 @@
 /** `npx oxbus`: what it says of bad input, its configuration file, its help and its completion. */
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import * as nodeModule from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CLI, cli, rows } from './support/cli';
@@ -122,6 +123,19 @@ describe('a configuration that is shared', () => {
         code: 2,
         err: expect.stringContaining('does not run TypeScript'),
       });
+  });
+
+  test('with export in a package of CommonJS: it is read where Node.js can, else it says what to do', async () => {
+    const cwd = mkdtempSync(join(folder, 'config-'));
+    writeFileSync(join(cwd, 'package.json'), '{"type":"commonjs"}');
+    const config = `import os from 'node:os';\nexport default { redis: '${server.url}', os: os.EOL };`;
+    writeFileSync(join(cwd, 'oxbus.config.js'), config);
+    const ended = await cli(undefined, ['streams', '--json'], { cwd });
+    if ('registerHooks' in nodeModule) expect(rows(ended)).toMatchObject([{ name: 'orders' }]);
+    else {
+      expect(ended).toMatchObject({ code: 2, out: '' });
+      expect(ended.err).toMatch(/^oxbus: [^\n]*Name it oxbus\.config\.mjs[^\n]*\n$/);
+    }
   });
 
   test('that is wrong', async () => {

@@ -104,13 +104,14 @@ onBothTransports((fixture) => {
     expect(await bus.deadLetters.count()).toBe(0);
   });
 
-  test('replayAll gives back all of a group, or the oldest of them', async () => {
+  test('replayAll gives back all of a group or a reason, or the oldest of them', async () => {
     const bus = await open();
     await failing(bus, 4);
     const nobody = bus.deadLetters.replayAll({ group: 'nobody' });
     expect(await rejection(nobody)).toMatchObject({ code: 'ERR_BUS_NO_GROUP' });
     expect(await bus.deadLetters.replayAll({ group: 'g', limit: 1 })).toBe(1);
-    expect(await bus.deadLetters.replayAll({ stream: stream.name })).toBe(3);
+    expect(await bus.deadLetters.replayAll({ reason: 'crashed' })).toBe(0);
+    expect(await bus.deadLetters.replayAll({ stream: stream.name, reason: 'failed' })).toBe(3);
     expect(await bus.deadLetters.replayAll()).toBe(0);
     const seen: number[] = [];
     await bus.subscribe('n', (event) => seen.push(event.data), { group: 'g', concurrency: 1 });

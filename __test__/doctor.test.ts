@@ -4,7 +4,9 @@ import type { DoctorFinding, DoctorOptions } from '../index';
 import { EventBusClient } from '../index.js';
 import { formatOfEntry, formatOfMessage } from '../ts/doctor/formats';
 import { matches } from '../ts/doctor/glob';
+import { onLane } from '../ts/doctor/listening';
 import { formatFindings } from '../ts/doctor/stream-findings';
+import { native } from '../ts/native/native';
 import { cli, rows } from './support/cli';
 import { RedisServer } from './support/redis-server';
 import { Shop } from './support/shop';
@@ -150,6 +152,17 @@ test('it works with a user that may only read, and changes nothing', async () =>
     (e) => e,
   );
   expect(blind).toMatchObject({ code: 'ERR_BUS_AUTH_FAILED' });
+});
+
+test('the lanes of a Cluster: their names, and what is within a message', () => {
+  expect(native.lanes('app:', 16).slice(0, 3)).toEqual([
+    ...['app:oxbus:lane:0-63', 'app:oxbus:lane:1-60', 'app:oxbus:lane:2-1'],
+  ]);
+  expect([native.lanes('app:', 0), native.lanes('', 257)]).toEqual([[], []]);
+  expect(onLane('5:app:x{}')).toEqual({ channel: 'app:x', message: '{}' });
+  for (const text of ['', 'x', ':', '5:abc', '-1:a', '1234567890:a']) {
+    expect(onLane(text)).toBeUndefined();
+  }
 });
 
 test('a flood ends the listening, and is told', async () => {

@@ -25,7 +25,7 @@ const given = [...text.matchAll(/^export interface (\w*(?:Options|Config|Query))
 const REFUSED: Record<string, string[]> = {
   SubscribeOptions: ['group', 'filter'],
   RecoverOptions: ['stream', 'group'],
-  ReplayAllQuery: ['stream', 'group'],
+  ReplayAllQuery: ['stream', 'group', 'reason'],
 };
 
 test('the interfaces of options are found', () => {

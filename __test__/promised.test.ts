@@ -60,6 +60,7 @@ onBothTransports((fixture) => {
     ['recover of a stream', 'stream', (bus) => bus.streams.recover({ stream: undefined })],
     ['replayAll', 'stream', (bus) => bus.deadLetters.replayAll({ stream: undefined })],
     ['replayAll of a group', 'group', (bus) => bus.deadLetters.replayAll({ group: undefined })],
+    ['replayAll of a reason', 'reason', (bus) => bus.deadLetters.replayAll({ reason: undefined })],
     ['replay', 'from', (bus) => bus.replay({ stream: 's', from: undefined, handler() {} })],
     ['replay up to', 'to', (bus) => bus.replay({ stream: 's', to: undefined, group: 'g' })],
   ])('undefined is refused: %s', async (_, path, call) => {

@@ -4,6 +4,7 @@ import { ConnectionError, EventBusClient, type EventBusConfig, EventBusError } f
 import { eventually } from './support/eventually';
 import { losing } from './support/losing';
 import { freePort, RedisServer } from './support/redis-server';
+import { rejection } from './support/rejection';
 import { keepingLogger } from './support/transports';
 
 let server: RedisServer;
@@ -37,6 +38,16 @@ test('connect rejects in time when nobody is there, and goes on trying', async (
   await server.restart();
   await bus.waitUntilReady({ timeout: 10_000 });
   expect(bus.isConnected()).toBe(true);
+});
+
+test('connect names the server that takes connections and does not answer', async () => {
+  server.freeze();
+  try {
+    const error = await rejection(create({ connectTimeout: 300 }).connect());
+    expect(error.message).toContain(`127.0.0.1:${server.port}`);
+  } finally {
+    server.thaw();
+  }
 });
 
 test('a wrong password is told at once', async () => {

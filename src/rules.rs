@@ -5,6 +5,7 @@ use oxbus_model::ErrorKind;
 use oxbus_model::config::Limits;
 use oxbus_model::options::{unknown_key, validate};
 use oxbus_model::routing::pattern;
+use oxbus_model::topology::lanes::{LANES, Lanes};
 
 use crate::settings::{Settings, resolve};
 use crate::{calls, json, runtime};
@@ -53,6 +54,16 @@ pub fn escape_pattern(text: String) -> napi::Result<String> {
 #[napi]
 pub fn matches(pattern: String, text: String) -> napi::Result<bool> {
     calls::throwing("matches", || pattern::matches(pattern.as_bytes(), text.as_bytes()))
+}
+
+/// The channels of the lanes of a bus in a Redis Cluster, by their numbers. Empty unless `count` is from 1 to 256.
+#[napi]
+pub fn lanes(prefix: String, count: u32) -> napi::Result<Vec<String>> {
+    calls::throwing("lanes", || {
+        let count = u16::try_from(count).ok().filter(|count| LANES.contains(count));
+        let lanes = count.map(|count| Lanes::new(&prefix, count));
+        lanes.iter().flat_map(|lanes| lanes.all().map(|lane| lanes.channel(lane).to_owned())).collect()
+    })
 }
 
 /// What is said of a key that is not among the `known` ones of the options of a call, or of a flat event: the same as the

@@ -394,6 +394,7 @@ export function fakeNative() {
     withoutContext: (run) => run(),
     matches: (pattern: string, text: string) =>
       new RegExp(`^${pattern.replace('*', '.*')}$`).test(text),
+    lanes: () => [],
     NativeBroker: FakeBroker,
     NativeClient: FakeClient,
   } satisfies NativeModule;

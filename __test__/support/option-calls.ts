@@ -222,7 +222,7 @@ export const CALLS: Record<string, Call> = {
   },
   'deadLetters.replayAll': {
     call: (bus, options) => bus.deadLetters.replayAll(options),
-    options: { stream: IDENTIFIER, group: IDENTIFIER, limit: COUNT, to: [] },
+    options: { stream: IDENTIFIER, group: IDENTIFIER, reason: IDENTIFIER, limit: COUNT, to: [] },
   },
   getHistory: {
     call: (bus, options) => bus.getHistory(options),

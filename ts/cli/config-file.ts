@@ -2,8 +2,8 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { extname, join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import type { EventBusConfig } from '../../index';
+import { ADVICE, imported, isModuleAsScript } from './config-module';
 import { EXIT, Failure, notFound, usage } from './failure';
 
 const NAMES = ['js', 'mjs', 'cjs', 'ts', 'mts', 'cts', 'json'].map((end) => `oxbus.config.${end}`);
@@ -47,12 +47,15 @@ async function exported(path: string): Promise<unknown> {
     );
   }
   try {
-    const module = (await import(pathToFileURL(path).href)) as Record<string, unknown>;
+    const module = await imported(path);
     // What CommonJS exports comes as the default, and the default of a compiled file once more within it.
     const outer = module.default as Record<string, unknown> | undefined;
     return outer?.default ?? outer ?? module.config;
   } catch (error) {
-    const [line = ''] = String((error as Error).message ?? error).split('\n');
-    throw usage(`${path}: ${line}`);
+    if (isModuleAsScript(error)) throw usage(`${path}: ${ADVICE}`);
+    const lines = String((error as Error).message ?? error).split('\n');
+    throw usage(
+      `${path}: ${lines.map((line) => line.trim()).find((line) => line !== '') ?? 'failed'}`,
+    );
   }
 }

@@ -29,11 +29,8 @@ export const dlqPurge: Command = {
     const [stream = ''] = words;
     const wanted = { stream, group: flags.text('group'), reason: flags.text('reason') };
     const bus = await session.observer();
-    let total = await bus.deadLetters.count(stream);
-    if (wanted.group !== undefined || wanted.reason !== undefined) {
-      total = 0;
-      for await (const page of lettersOf(session, wanted)) total += page.length;
-    }
+    const ask = await session.ask();
+    const total = await ask('deadLetters.count', wanted);
     if (total > 0) await confirmed(session, given, `remove ${total} dead letters of ${stream}`);
     const progress = new Progress(session, 'removing', total);
     let [removed, looked] = [0, 0];

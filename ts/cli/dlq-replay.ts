@@ -5,13 +5,10 @@ import type { Command } from './command';
 import { EXIT, failureOf, notFound, usage } from './failure';
 import { countOf, YES } from './flags';
 import type { Given } from './given';
-import { lettersOf } from './letters';
 import type { Session } from './session';
 
-/** So many are moved between two looks at how far it is; with a group those of others are read past each time. */
-const [STEP, STEP_OF_GROUP] = [2000, 10_000];
-/** So many are moved at once that are chosen one by one. */
-const AT_ONCE = 50;
+/** So many are moved between two looks at how far it is; where some are chosen, the others are read past each time. */
+const [STEP, STEP_OF_CHOSEN] = [2000, 10_000];
 
 type Target = 'group' | 'stream';
 
@@ -70,100 +67,53 @@ async function replayThese(
 
 async function replayAll(session: Session, given: Given, to: Target): Promise<number | undefined> {
   const { flags } = given;
-  const [stream, group, reason] = ['stream', 'group', 'reason'].map((name) => flags.text(name));
+  const chosen = Object.fromEntries(
+    ['stream', 'group', 'reason'].flatMap((name) => {
+      const value = flags.text(name);
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
   const limit = countOf('limit', flags.text('limit'));
-  const bus = await session.observer();
-  const wanted = { stream, group, reason };
-  const all =
-    group === undefined && reason === undefined
-      ? await bus.deadLetters.count(stream)
-      : await counted(session, wanted);
+  const ask = await session.ask();
+  const all = await ask('deadLetters.count', chosen);
   const total = Math.min(all, limit ?? all);
   const { terminal } = session;
   if (total > 0) {
     const whom = to === 'group' ? 'the groups that failed' : 'all groups';
     await confirmed(session, given, `move ${total} dead letters back, to ${whom}`);
   }
-  const progress = new Progress(session, 'replaying', total);
-  const moved =
-    reason === undefined
-      ? await inOrder(session, { stream, group }, to, total, progress)
-      : await oneByOne(session, wanted, to, total, progress);
-  progress.end();
-  const { replayed, failed, failure } = moved;
+  const { replayed, failure } = await moved(session, chosen, to, total);
+  // The first that cannot be moved ends it.
+  const failed = failure === undefined ? 0 : 1;
   if (terminal.json) terminal.row({ replayed, failed, of: total });
   else terminal.line(`${replayed} of ${total} replayed${failed > 0 ? `, ${failed} failed` : ''}`);
   if (failure !== undefined) throw failureOf(failure);
   return session.signal.aborted ? EXIT.interrupted : undefined;
 }
 
-interface Moved {
-  replayed: number;
-  failed: number;
-  /** Why one could not be moved. */
-  failure: unknown;
-}
-
-/** The oldest first, no more than there were when it began: those that fail again are behind them. */
-async function inOrder(
+/** Moves the oldest first, no more than there were when it began: those that fail again are behind them. */
+async function moved(
   session: Session,
-  { stream, group }: { stream: string | undefined; group: string | undefined },
+  chosen: Readonly<Record<string, string>>,
   to: Target,
   total: number,
-  progress: Progress,
-): Promise<Moved> {
+): Promise<{ replayed: number; failure?: unknown }> {
   const bus = await session.observer();
-  const step = group === undefined ? STEP : STEP_OF_GROUP;
-  const query = {
-    to,
-    ...(stream !== undefined && { stream }),
-    ...(group !== undefined && { group }),
-  };
-  const moved: Moved = { replayed: 0, failed: 0, failure: undefined };
-  while (moved.replayed < total && !session.signal.aborted) {
-    const limit = Math.min(step, total - moved.replayed);
-    try {
-      const count = await bus.deadLetters.replayAll({ ...query, limit });
+  const step = 'group' in chosen || 'reason' in chosen ? STEP_OF_CHOSEN : STEP;
+  const progress = new Progress(session, 'replaying', total);
+  let replayed = 0;
+  try {
+    while (replayed < total && !session.signal.aborted) {
+      const limit = Math.min(step, total - replayed);
+      const count = await bus.deadLetters.replayAll({ ...chosen, to, limit });
       if (count === 0) break;
-      moved.replayed += count;
-    } catch (error) {
-      moved.failure = error;
-      break;
+      replayed += count;
+      progress.at(replayed);
     }
-    progress.at(moved.replayed);
+    return { replayed };
+  } catch (failure) {
+    return { replayed, failure };
+  } finally {
+    progress.end();
   }
-  return moved;
-}
-
-/** Those that a reason chooses, which the engine does not choose by. */
-async function oneByOne(
-  session: Session,
-  wanted: Parameters<typeof lettersOf>[1],
-  to: Target,
-  total: number,
-  progress: Progress,
-): Promise<Moved> {
-  const bus = await session.observer();
-  const moved: Moved = { replayed: 0, failed: 0, failure: undefined };
-  const move = async (id: string) => {
-    try {
-      if ((await bus.deadLetters.replay(id, { to })) !== null) moved.replayed += 1;
-    } catch (error) {
-      moved.failed += 1;
-      moved.failure ??= error;
-    }
-  };
-  for await (const page of lettersOf(session, { ...wanted, limit: total })) {
-    for (let at = 0; at < page.length && !session.signal.aborted; at += AT_ONCE) {
-      await Promise.all(page.slice(at, at + AT_ONCE).map(({ id }) => move(id)));
-      progress.at(moved.replayed + moved.failed);
-    }
-  }
-  return moved;
-}
-
-async function counted(session: Session, wanted: Parameters<typeof lettersOf>[1]): Promise<number> {
-  let count = 0;
-  for await (const page of lettersOf(session, wanted)) count += page.length;
-  return count;
 }

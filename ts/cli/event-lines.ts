@@ -1,6 +1,8 @@
 /** Events as lines: for people, or as JSON. */
 
 import { usage } from './failure';
+import type { Given } from './given';
+import type { Session } from './session';
 import { shown } from './table';
 import type { Terminal } from './terminal';
 
@@ -86,6 +88,11 @@ export class EventLines {
       terminal.paint(shown(tail), 'dim'),
     ].join('  ');
   }
+}
+
+/** The lines that the flags of a command ask for. */
+export function linesOf({ terminal }: Session, { flags }: Given): EventLines {
+  return new EventLines(terminal, formatOf(flags.text('format'), terminal), flags.has('full'));
 }
 
 function jsonOf({ id, type, data, metadata, stream, messageId }: ShownEvent): string {

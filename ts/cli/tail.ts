@@ -1,19 +1,14 @@
 /** `tail`: events as they come, live or from a stream. */
 
-import { setTimeout as delay } from 'node:timers/promises';
 import type { BusEvent, RawJson } from '../../index';
-import { matches } from '../doctor/glob';
 import type { Command } from './command';
-import { EventLines, filterOf, formatOf, passes } from './event-lines';
-import { EXIT, notFound, usage } from './failure';
-import { countOf, placeOf } from './flags';
+import { filterOf, linesOf } from './event-lines';
+import { EXIT, usage } from './failure';
+import { countOf } from './flags';
 import type { Given } from './given';
 import type { Session } from './session';
-import { streamOf } from './streams';
+import { tailStream } from './tail-stream';
 
-/** A stream is asked for what is new so often, in ms. */
-const EVERY = 200;
-const PAGE = 5000;
 /** A slow terminal loses events beyond these, and is told. */
 const QUEUE = { maxEvents: 1_000_000, maxBytes: 256 << 20 };
 /** Waiting lines are written after so long, in ms. */
@@ -80,18 +75,13 @@ export const tail: Command = {
     }, FLUSH);
     try {
       if (stream === undefined) await live(session, given, pattern, signal);
-      else await stored(session, given, stream, pattern, signal);
+      else await tailStream(session, given, stream, pattern, signal);
     } finally {
       clearInterval(timer);
     }
     return session.signal.aborted ? EXIT.interrupted : undefined;
   },
 };
-
-function linesOf(session: Session, { flags }: Given): EventLines {
-  const { terminal } = session;
-  return new EventLines(terminal, formatOf(flags.text('format'), terminal), flags.has('full'));
-}
 
 async function live(
   session: Session,
@@ -144,79 +134,4 @@ async function live(
       `${eventsForeign} messages were no events in this format: npx oxbus doctor tells which`,
     );
   }
-}
-
-async function stored(
-  session: Session,
-  given: Given,
-  stream: string,
-  pattern: string,
-  signal: AbortSignal,
-): Promise<void> {
-  const { flags } = given;
-  const lines = linesOf(session, given);
-  const limit = countOf('limit', flags.text('limit')) ?? Number.POSITIVE_INFINITY;
-  const filter = filterOf(flags.all('filter'));
-  const isEnding = flags.has('no-follow');
-  const ask = await session.ask();
-  let from = await begin(session, given, stream);
-  let [count, seen] = [0, 0];
-  // Where the page before has ended; a page without it asks anew for the end of the stream.
-  let after: string | undefined;
-  while (!signal.aborted && count < limit) {
-    const page = await ask('replay.page', { stream, from, limit: PAGE, after });
-    let last: string | undefined;
-    for (const { id, event } of page.events) {
-      last = id;
-      seen += 1;
-      if (count >= limit || !isWanted(event, pattern, filter)) continue;
-      lines.addText(event, stream, id);
-      count += 1;
-    }
-    if (last !== undefined) from = behind(last);
-    if (page.undecodable > 0) {
-      session.terminal.note(`${page.undecodable} entries hold no event that this wire reads`);
-      if (page.last !== null) from = behind(page.last.slice(page.last.lastIndexOf(':') + 1));
-    }
-    after = page.done ? undefined : (page.last ?? undefined);
-    if (after !== undefined) continue;
-    if (isEnding) break;
-    session.terminal.flush();
-    await delay(EVERY, undefined, { signal }).catch(() => {});
-  }
-  if (isEnding && count === 0) {
-    throw notFound(`none of the ${seen} events there matches '${pattern}'`);
-  }
-}
-
-/** Where to begin: where the group is, at the place that is given, or behind the newest entry. */
-async function begin(session: Session, { flags }: Given, stream: string): Promise<string | number> {
-  const [place, name] = [placeOf('from', flags.text('from')), flags.text('group')];
-  const info = await streamOf(session, stream);
-  if (name === undefined) {
-    return place ?? behind(flags.has('no-follow') ? '0-0' : (info.lastId ?? '0-0'));
-  }
-  if (place !== undefined) throw usage('give one of --from and --group');
-  const group = info.groups.find((one) => one.name === name);
-  if (group === undefined) throw notFound(`the stream '${stream}' has no group '${name}'`);
-  session.terminal.note(
-    `${name} has ${group.pending} pending, and has not read ${group.lag ?? 'some'} of what follows`,
-  );
-  return behind(group.lastDeliveredId);
-}
-
-/** The id of the next entry at the earliest. */
-function behind(id: string): string {
-  const [ms = '0', sequence = '0'] = id.split('-');
-  return `${ms}-${BigInt(sequence) + 1n}`;
-}
-
-function isWanted(
-  text: string,
-  pattern: string,
-  filter: Record<string, unknown[]> | undefined,
-): boolean {
-  if (pattern === '*' && filter === undefined) return true;
-  const event = JSON.parse(text) as { type: string };
-  return matches(pattern, event.type) && passes(event, filter);
 }

@@ -3,6 +3,7 @@
 import type { DoctorReport, EventBusConfig } from '../../index';
 import type { Address } from './address';
 import { type Finding, sorted, worstOf } from './finding';
+import { lanesOf, listen } from './listening';
 import { proposeConfig } from './proposal';
 import { infoOf } from './reply';
 import { entriesOf, type LiveSample, type Seen, sampleLive, sampleStream } from './sampling';
@@ -92,7 +93,8 @@ class Look {
     const facts = await Promise.all(masters.map((link) => factsOf(link)));
     const started = Date.now();
     const before = this.#asked.asked;
-    const live = await this.#listen();
+    const lanes = await lanesOf(this.#servers, prefix);
+    const live = await this.#listen(lanes);
     const registries = await readRegistries(this.#asked, prefix);
     if (!registries.isReadable) this.#add(REGISTRY_UNREAD);
     const streams = await this.#streams(registries, masters);
@@ -114,15 +116,20 @@ class Look {
     const [first] = facts;
     const info = infoOf((await this.#servers.home.ask('INFO')) ?? null);
     if (first !== undefined) {
-      this.#add(...idleFinding(first, info, this.#asked.asked - before + 2, seconds));
+      // Lanes are spread evenly over the masters.
+      const own = this.#asked.asked - before + 2 + Math.round(lanes.length / masters.length);
+      this.#add(...idleFinding(first, info, own, seconds));
     }
-    const keys = { prefix, stream: streams[0]?.name ?? `${prefix}stream` };
+    const keys = { prefix, stream: streams[0]?.name ?? `${prefix}stream`, lane: lanes[0] };
     this.#add(...(await rightFindings(this.#servers.home, this.#question.user, keys)));
     const findings = sorted(this.#findings);
     return {
       worst: worstOf(findings),
       findings,
-      config: proposeConfig(this.#config, streams, types, registries, seen),
+      config: proposeConfig(this.#config, streams, types, registries, {
+        seen,
+        lanes: lanes.length,
+      }),
     };
   }
 
@@ -130,25 +137,32 @@ class Look {
     this.#findings.push(...findings);
   }
 
-  async #listen(): Promise<LiveSample> {
+  async #listen(lanes: readonly string[]): Promise<LiveSample> {
     const { duration, sampleBytes, signal } = this.#question;
-    const link = await this.#servers.another({ encoding: 'latin1', maxReply: sampleBytes });
-    const live = await sampleLive(link, duration, sampleBytes, signal);
+    const live = await sampleLive(
+      (hear) => listen(this.#servers, lanes, sampleBytes, hear),
+      duration,
+      sampleBytes,
+      signal,
+    );
+    const rights = lanes.length > 0 ? '+psubscribe +ssubscribe' : '+psubscribe';
     if (live.refused !== undefined) {
       this.#add({
         code: 'NOT_HEARD',
         severity: 'warning',
         subject: 'live events',
-        message: `live events could not be listened to: ${live.refused}`,
-        advice: 'run it as a user that may subscribe to all channels (allchannels +psubscribe)',
+        message: `${live.isHeard ? 'some ' : ''}live events could not be listened to: ${live.refused}`,
+        advice: `run it as a user that may subscribe to all channels (allchannels ${rights})`,
       });
-    } else {
+    }
+    if (live.isHeard) {
       const end = live.isCut ? `, until ${sampleBytes} bytes were read` : '';
+      const where = lanes.length > 0 ? ` by PUBLISH and on ${lanes.length} lanes` : '';
       this.#add({
         code: 'HEARD',
         severity: 'info',
         subject: 'live events',
-        message: `${live.messages} live messages (${live.bytes} bytes) were heard${end}`,
+        message: `${live.messages} live messages (${live.bytes} bytes) were heard${where}${end}`,
         advice:
           live.messages === 0
             ? 'listen for longer (--seconds) to see which formats are published'

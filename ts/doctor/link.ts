@@ -22,6 +22,8 @@ export interface LinkOptions {
   readonly timeout?: number;
   /** The most bytes of one reply; a server that sends more is left. Default 4 MiB. */
   readonly maxReply?: number;
+  /** Told of each message of a subscription. */
+  readonly onMessage?: (channel: string, message: string) => void;
 }
 
 const TIMEOUT = 5000;
@@ -41,8 +43,7 @@ interface Waiting {
 
 export class Link {
   readonly place: Place;
-  /** Told of each message of a subscription. */
-  onMessage: ((channel: string, message: string) => void) | undefined;
+  readonly #onMessage: LinkOptions['onMessage'];
   readonly #socket: Socket;
   readonly #encoding: 'utf8' | 'latin1';
   readonly #timeout: number;
@@ -76,6 +77,7 @@ export class Link {
     this.#encoding = options.encoding ?? 'utf8';
     this.#timeout = options.timeout ?? TIMEOUT;
     this.#maxReply = options.maxReply ?? MAX_REPLY;
+    this.#onMessage = options.onMessage;
     socket.on('data', (bytes) => this.#read(bytes));
     socket.on('error', (error) => this.#end(error));
     socket.on('close', () => this.#end(new Error(`${placeName(place)} has closed the connection`)));
@@ -142,12 +144,15 @@ export class Link {
   }
 
   #take(reply: Reply): void {
-    if (Array.isArray(reply) && this.onMessage !== undefined) {
-      const [kind, , channel, message] = reply;
-      if (kind === 'pmessage') {
-        this.onMessage(String(channel), String(message));
+    if (Array.isArray(reply) && this.#onMessage !== undefined) {
+      const [kind] = reply;
+      if (kind === 'pmessage' || kind === 'smessage') {
+        const [channel, message] = reply.slice(-2);
+        this.#onMessage(String(channel), String(message));
         return;
       }
+      // A server says so by itself when the slot of a channel leaves it.
+      if (kind === 'sunsubscribe') return;
     }
     this.#waiting.shift()?.resolve(reply);
   }

@@ -4,14 +4,15 @@ import type { EventBusConfig, WireName } from '../../index';
 import type { Seen } from './sampling';
 import type { Registries, StreamSeen } from './streams-seen';
 
-/** Proposes it. The address is left out: it belongs into the environment. */
+/** Proposes it. The address is left out, as it belongs into the environment, but for the nodes of a Cluster. */
 export function proposeConfig(
   given: EventBusConfig,
   streams: readonly StreamSeen[],
   types: ReadonlyMap<string, readonly string[]>,
   registries: Registries,
-  seen: readonly Seen[],
+  { seen, lanes }: { seen: readonly Seen[]; lanes: number },
 ): EventBusConfig {
+  const cluster = typeof given.redis === 'object' ? given.redis.cluster : undefined;
   const wire = wireOf(seen);
   const found = streams.map(({ name, groups }) => {
     const events = registries.streams.get(name) ?? prefixesOf(types.get(name) ?? []);
@@ -22,6 +23,14 @@ export function proposeConfig(
     };
   });
   return {
+    ...(cluster !== undefined && {
+      redis: {
+        cluster: {
+          nodes: cluster.nodes,
+          ...(lanes > 0 && ({ pubsub: 'sharded', lanes } as const)),
+        },
+      },
+    }),
     ...(given.channelPrefix !== undefined && { channelPrefix: given.channelPrefix }),
     ...(wire !== undefined && wire !== 'oxbus' && { wire }),
     // A stream of which nobody knows what it stores is left out: it would be a guess.
@@ -51,7 +60,7 @@ function prefixesOf(types: readonly string[]): string[] {
 
 /** The configuration as the code of a client. */
 export function configCode(config: EventBusConfig): string {
-  const lines = ['redis: process.env.REDIS_URL,'];
+  const lines = config.redis === undefined ? ['redis: process.env.REDIS_URL,'] : [];
   for (const [name, value] of Object.entries(config)) {
     if (name === 'streams') {
       lines.push('streams: [');

@@ -1,7 +1,7 @@
 /** Samples of what goes through a bus: live messages for a while, and the newest entries of streams. Bounded in bytes and in number. */
 
 import { eventOf, type Format, formatOfEntry, formatOfMessage } from './formats';
-import type { Link } from './link';
+import type { Hear, Listening } from './listening';
 import { pairsOf, type Reply } from './reply';
 
 /** So many channels are told apart, and the others are counted together. */
@@ -34,13 +34,15 @@ export interface LiveSample {
   readonly bytes: number;
   /** Whether it ended early, as `maxBytes` were read. */
   readonly isCut: boolean;
-  /** Why nothing could be heard. */
+  /** Why nothing, or not all, could be heard. */
   readonly refused?: string | undefined;
+  /** Whether anything could be. */
+  readonly isHeard: boolean;
 }
 
-/** Hears all channels of the server for `duration` ms, or until `maxBytes` have come. Ends the link. */
+/** Hears what `listen` subscribes to for `duration` ms, or until `maxBytes` have come, and ends that. */
 export async function sampleLive(
-  link: Link,
+  listen: (hear: Hear) => Promise<Listening>,
   duration: number,
   maxBytes: number,
   signal: AbortSignal | undefined,
@@ -52,7 +54,7 @@ export async function sampleLive(
   const ended = new Promise<void>((resolve) => {
     end = resolve;
   });
-  link.onMessage = (channel, message) => {
+  const hear: Hear = (channel, message) => {
     if (isCut) return;
     messages += 1;
     bytes += channel.length + message.length;
@@ -63,20 +65,17 @@ export async function sampleLive(
     isCut = true;
     end();
   };
-  let refused: string | undefined;
+  const { taken, refused, close } = await listen(hear);
   const timer = setTimeout(end, duration);
   signal?.addEventListener('abort', end, { once: true });
   try {
-    await link.command('PSUBSCRIBE', '*');
-    await ended;
-  } catch (error) {
-    refused = (error as Error).message;
+    if (taken > 0 && !signal?.aborted) await ended;
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener('abort', end);
-    link.close();
+    close();
   }
-  return { seen: [...seen.values()], events, messages, bytes, isCut, refused };
+  return { seen: [...seen.values()], events, messages, bytes, isCut, refused, isHeard: taken > 0 };
 }
 
 /** The entries of an answer to `XRANGE` and the like. */

@@ -154,11 +154,19 @@ export function idleFinding(
   ];
 }
 
+/** What a service publishes on and stores in. */
+interface Keys {
+  readonly prefix: string;
+  readonly stream: string;
+  /** Where live events go over lanes. */
+  readonly lane?: string | undefined;
+}
+
 /** The rights that a service needs, with what a doctor can try without changing anything. */
 export async function rightFindings(
   link: Link,
   user: string | undefined,
-  keys: { prefix: string; stream: string },
+  keys: Keys,
 ): Promise<Finding[]> {
   const who = await link.ask('ACL', 'WHOAMI');
   const name = user ?? (typeof who === 'string' ? who : undefined);
@@ -205,15 +213,15 @@ const notAllowed = (name: string): Finding => ({
 });
 
 /** Each command of a service, with the right that it needs. `ACL DRYRUN` runs none of them. */
-function needed({ prefix, stream }: { prefix: string; stream: string }): {
-  right: string;
-  words: string[];
-}[] {
+function needed({ prefix, stream, lane }: Keys): { right: string; words: string[] }[] {
   const command = (right: string, ...words: string[]) => ({ right, words });
   return [
     command('+publish', 'PUBLISH', `${prefix}a`, 'x'),
     command('+psubscribe', 'PSUBSCRIBE', `${prefix}*`),
     command('+subscribe', 'SUBSCRIBE', `${prefix}a`),
+    ...(lane === undefined
+      ? []
+      : [command('+spublish', 'SPUBLISH', lane, 'x'), command('+ssubscribe', 'SSUBSCRIBE', lane)]),
     command('+xadd', 'XADD', stream, '*', 'a', 'b'),
     command('+xreadgroup', 'XREADGROUP', 'GROUP', 'g', 'c', 'STREAMS', stream, '>'),
     command('+xack', 'XACK', stream, 'g', '1-1'),

@@ -42,9 +42,15 @@ export class Servers {
     return this.#home;
   }
 
-  /** A further connection to the same server, for a subscription. */
-  another(options: LinkOptions): Promise<Link> {
-    return Link.open(this.#home.place, this.#address.login, { ...this.#options, ...options });
+  get isCluster(): boolean {
+    return this.#address.isCluster;
+  }
+
+  /** The same servers by connections of their own, for subscriptions. */
+  async others(options: LinkOptions): Promise<Servers> {
+    const both = { ...this.#options, ...options };
+    const home = await Link.open(this.#home.place, this.#address.login, both);
+    return new Servers(this.#address, both, home);
   }
 
   /** Asks about a key, wherever it is. Rejects with a `ReplyError` where the server refuses. */

@@ -42,9 +42,10 @@ export class DeadLetters<E = BusEvent> implements Contract<E> {
   }
 
   replayAll(query?: ReplayAllQuery): Promise<number> {
-    const read = readOptions(query, ['stream', 'group', 'limit', 'to']);
+    const read = readOptions(query, ['stream', 'group', 'reason', 'limit', 'to']);
     refuseUndefined(read, 'stream', 'for all streams');
     refuseUndefined(read, 'group', 'for all groups');
+    refuseUndefined(read, 'reason', 'for all reasons');
     return this.#owner.ask('deadLetters.replayAll', read);
   }
 

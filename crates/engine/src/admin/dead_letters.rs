@@ -1,6 +1,5 @@
 //! `deadLetters.*`: looks at dead letters, and sends them back or away.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -13,6 +12,8 @@ use serde_json::{Map, Value, json};
 
 use crate::admin::arguments::Arguments;
 use crate::admin::context::{AT_ONCE, Context, MAX_ANSWER_BYTES, no_group};
+use crate::admin::known_groups::KnownGroups;
+use crate::admin::letter_choice::LetterChoice;
 use crate::admin::merged_range::{MergedRange, bytes_of};
 use crate::admin::question::questions;
 use crate::admin::told_events::ToldEvents;
@@ -24,10 +25,10 @@ questions! {
     "deadLetters.list" ["stream", "limit", "after", "events"] => list;
     "deadLetters.get" ["id", "events"] => get;
     "deadLetters.replay" ["id", "to"] => replay;
-    "deadLetters.replayAll" ["stream", "group", "limit", "to"] => replay_all;
+    "deadLetters.replayAll" ["stream", "group", "reason", "limit", "to"] => replay_all;
     "deadLetters.remove" ["id"] => remove;
     "deadLetters.purge" ["stream"] => purge;
-    "deadLetters.count" ["stream"] => count;
+    "deadLetters.count" ["stream", "group", "reason"] => count;
 }
 
 /// The most dead letters that are asked for at once when all of them are gone through.
@@ -196,7 +197,7 @@ async fn replay(context: &Context, mut args: Arguments) -> Result<Value, BusErro
     let Some(entry) = entry(context, &dead_letter).await? else { return Ok(Value::Null) };
     if to == ReplayTarget::Group {
         let DeadLetter { stream, group, .. } = read(context, &dead_letter.dead_letters, entry, None);
-        Groups::default().check(context, &stream, &group).await?;
+        KnownGroups::default().check(context, &stream, &group).await?;
     }
     let revived = revive(context, &dead_letter, to).await?;
     Ok(revived.map(|id| json!({ "messageId": id.to_string() })).unwrap_or_default())
@@ -222,36 +223,16 @@ async fn revive(
     }
 }
 
-/// Which groups exist: an entry for a group that does not would be handled by nobody.
-#[derive(Default)]
-struct Groups {
-    by_stream: HashMap<String, Vec<String>>,
-}
-
-impl Groups {
-    /// Fails unless the stream has the group.
-    async fn check(&mut self, context: &Context, stream: &str, group: &str) -> Result<(), BusError> {
-        if !self.by_stream.contains_key(stream) {
-            let groups = context.describe(stream).await?.unwrap_or_default().groups;
-            let names = groups.into_iter().map(|group| group.name).collect();
-            self.by_stream.insert(stream.to_owned(), names);
-        }
-        if self.by_stream.get(stream).is_some_and(|names| names.iter().any(|name| name == group)) {
-            return Ok(());
-        }
-        Err(no_group(group, &[stream]))
-    }
-}
-
 /// `deadLetters.replayAll`: moves dead letters back, the oldest first; those that
 /// were there when it began. Returns how many.
 async fn replay_all(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
-    let (stream, group) = (args.name("stream")?, args.name("group")?);
+    let stream = args.name("stream")?;
+    let choice = LetterChoice::read(&mut args)?;
     let limit = args.count("limit", 1)?.unwrap_or(u64::MAX);
     let to = replay_target(&mut args)?;
     args.finish()?;
     let streams = streams(context, stream.as_deref()).await?;
-    let replaying = Replaying { group, to, limit, replayed: AtomicU64::new(0) };
+    let replaying = Replaying { choice, to, limit, replayed: AtomicU64::new(0) };
     // Where not all are wanted, those of one stream come before those of the next.
     let at_once = if limit == u64::MAX { AT_ONCE } else { 1 };
     let each = streams.iter().map(|dead_letters| replaying.replay(context, dead_letters)).collect();
@@ -261,7 +242,7 @@ async fn replay_all(context: &Context, mut args: Arguments) -> Result<Value, Bus
     if let Some(error) = failed {
         return Err(interrupted(error, replayed));
     }
-    if let (0, Some(group)) = (replayed, &replaying.group) {
+    if let (0, Some(group)) = (replayed, &replaying.choice.group) {
         // That there is no dead letter of the group may be because there is no such group.
         let letters = &context.config.dead_letter.names;
         let names: Vec<Arc<str>> =
@@ -276,8 +257,7 @@ async fn replay_all(context: &Context, mut args: Arguments) -> Result<Value, Bus
 
 /// Dead letters of several streams that are moved back.
 struct Replaying {
-    /// Those of this group alone.
-    group: Option<String>,
+    choice: LetterChoice,
     to: ReplayTarget,
     limit: u64,
     /// How many are.
@@ -288,7 +268,7 @@ struct Replaying {
 struct Letters {
     name: Arc<str>,
     range: MergedRange,
-    groups: Groups,
+    groups: KnownGroups,
 }
 
 impl Replaying {
@@ -298,7 +278,7 @@ impl Replaying {
         let Some(last) = context.describe(dead_letters).await?.and_then(|facts| facts.last) else {
             return Ok(());
         };
-        let (range, groups) = ((EntryId::MIN, last), Groups::default());
+        let (range, groups) = ((EntryId::MIN, last), KnownGroups::default());
         let range = MergedRange::new(context.store.clone(), [dead_letters.clone()], range, false, CHUNK);
         let mut letters = Letters { name: dead_letters.clone(), range, groups };
         loop {
@@ -331,12 +311,12 @@ impl Replaying {
         while chosen.len() < room {
             let Some((_, entry)) = range.next().await? else { break };
             let id = entry.id;
-            let DeadLetter { stream, group: from, .. } = read(context, name, entry, None);
-            if self.group.as_ref().is_some_and(|group| *group != from) {
+            let dead_letter = read(context, name, entry, None);
+            if !self.choice.has(&dead_letter) {
                 continue;
             }
             if self.to == ReplayTarget::Group {
-                groups.check(context, &stream, &from).await?;
+                groups.check(context, &dead_letter.stream, &dead_letter.group).await?;
             }
             chosen.push(DeadLetterId { dead_letters: name.clone(), id });
         }
@@ -372,11 +352,23 @@ async fn purge(context: &Context, mut args: Arguments) -> Result<Value, BusError
     Ok(purged.into())
 }
 
-/// `deadLetters.count`: of one stream, or of all that are known.
+/// `deadLetters.count`: of one stream, or of all that are known. The server knows how many a stream has; those of a group or of a
+/// reason are read for it.
 async fn count(context: &Context, mut args: Arguments) -> Result<Value, BusError> {
     let stream = args.name("stream")?;
+    let choice = LetterChoice::read(&mut args)?;
     args.finish()?;
     let streams = streams(context, stream.as_deref()).await?;
-    let all = context.describe_each(&streams).await?;
-    Ok(all.into_iter().flatten().map(|facts| facts.length).sum::<u64>().into())
+    if choice.is_all() {
+        let all = context.describe_each(&streams).await?;
+        return Ok(all.into_iter().flatten().map(|facts| facts.length).sum::<u64>().into());
+    }
+    let range = (EntryId::MIN, EntryId::MAX);
+    let mut range = MergedRange::new(context.store.clone(), streams, range, false, usize::MAX);
+    let mut count = 0u64;
+    while let Some((index, entry)) = range.next().await? {
+        let dead_letters = range.stream(index).map_or("", |dead_letters| dead_letters);
+        count += u64::from(choice.has(&read(context, dead_letters, entry, None)));
+    }
+    Ok(count.into())
 }

@@ -16,6 +16,8 @@ mod dead_letters;
 mod effect;
 mod finding;
 mod history;
+mod known_groups;
+mod letter_choice;
 pub(crate) mod merged_range;
 mod overdue;
 mod question;

@@ -36,14 +36,15 @@ pub(super) fn reply_when_ready(core: &Arc<Core>, ticket: u32, timeout: Option<u6
         let result = match tokio::time::timeout(Duration::from_millis(timeout), all).await {
             Ok(result) => result,
             Err(_) => {
-                let cause = state.lifecycle.watch().borrow().error.clone();
+                let last = state.lifecycle.watch().borrow().clone();
                 let late = |why: String| {
                     BusError::new(ErrorKind::ConnectTimeout, format!("not ready after {timeout} ms{why}"))
                 };
-                Err(match cause {
+                Err(match last.error {
                     Some(error) if report_cause => error,
                     Some(error) => late(format!(": {}", error.message)),
-                    None => late(String::new()),
+                    None if last.state == State::Ready => late(String::new()),
+                    None => late(format!(": {} does not answer", state.config.redis.servers)),
                 })
             }
         };

@@ -152,6 +152,35 @@ async fn all_that_are_asked_for_go_back() {
 }
 
 #[tokio::test]
+async fn those_of_a_reason_go_back_and_are_counted() {
+    let rig = rig();
+    for (group, reason) in [("g", "crashed"), ("h", "crashed"), ("g", "by hand")] {
+        let event = [("eventId", "5"), ("eventType", "order.a"), ("data", "1")];
+        let told = [("dlq-stream", "orders"), ("dlq-group", group), ("dlq-reason", reason)];
+        rig.append("orders:dlq", &[event, told].concat());
+    }
+    for (args, count) in [
+        (json!({ "reason": "failed" }), 4),
+        (json!({ "reason": "crashed" }), 2),
+        (json!({ "reason": "crashed", "group": "g" }), 1),
+        (json!({ "group": "g" }), 5),
+        (json!({ "reason": "failed", "stream": "photos" }), 1),
+        (json!({ "reason": "Failed" }), 0),
+    ] {
+        assert_eq!(rig.ok("deadLetters.count", args.clone()).await, count, "{args}");
+    }
+    assert_eq!(rig.ok("deadLetters.replayAll", json!({ "reason": "crashed", "limit": 1 })).await, 1);
+    assert_eq!(rig.ok("deadLetters.replayAll", json!({ "reason": "crashed", "group": "g" })).await, 0);
+    assert_eq!(rig.ok("deadLetters.replayAll", json!({ "reason": "crashed" })).await, 1);
+    assert_eq!(rig.ok("deadLetters.replayAll", json!({ "reason": "crashed" })).await, 0);
+    let args = json!({ "reason": "failed", "stream": "orders", "to": "stream" });
+    assert_eq!(rig.ok("deadLetters.replayAll", args).await, 3);
+    let left = rig.ok("deadLetters.list", json!({})).await;
+    let reasons: Vec<&Value> = left.as_array().unwrap().iter().map(|letter| &letter["reason"]).collect();
+    assert_eq!(reasons, [&json!("failed"), &json!("by hand")]);
+}
+
+#[tokio::test]
 async fn letters_are_removed_one_by_one_or_all() {
     let rig = rig();
     let all = rig.ok("deadLetters.list", json!({})).await;

@@ -114,7 +114,10 @@ async fn back_to_the_group(fixture: &Fixture) {
     assert_eq!((all.sturdy.len(), dead_letters(&all.bus, &fixture.jobs()).await.len()), (3, 2));
 
     assert_eq!(all.ask("deadLetters.replayAll", json!({ "group": "sturdy" })).await, 0);
-    assert_eq!(all.ask("deadLetters.replayAll", json!({ "stream": fixture.jobs() })).await, 2);
+    assert_eq!(all.ask("deadLetters.replayAll", json!({ "reason": "crashed" })).await, 0);
+    assert_eq!(all.ask("deadLetters.count", json!({ "reason": "failed", "group": "fragile" })).await, 2);
+    let rest = json!({ "stream": fixture.jobs(), "reason": "failed" });
+    assert_eq!(all.ask("deadLetters.replayAll", rest).await, 2);
     all.fragile.wait_for(3).await;
     all.settled(fixture).await;
     assert_eq!((sorted(&all.fragile), all.sturdy.len()), (vec![0, 1, 2], 3));
