@@ -13,6 +13,8 @@ use crate::options::reader::Reader;
 
 /// The longest name of a field, in bytes.
 const MAX_NAME_BYTES: usize = 256;
+/// What is written into which field.
+type Written = Vec<(Box<str>, Field)>;
 /// What stands for the live message.
 const MESSAGE: &str = "message";
 
@@ -64,7 +66,7 @@ fn places_of(write: &[(Box<str>, Field)], of_message: &Places) -> Places {
 }
 
 /// `write`: what stands in which field.
-fn fields_to_write(r: &mut Reader) -> Result<Option<Vec<(Box<str>, Field)>>, BusError> {
+fn fields_to_write(r: &mut Reader) -> Result<Option<Written>, BusError> {
     let Some(entries) = map(r, "write")? else { return Ok(None) };
     let mut fields = Vec::with_capacity(entries.len());
     for (name, value) in entries {

@@ -15,6 +15,8 @@ use crate::stream_store::name_template::NameText;
 
 /// The longest list of dead letters.
 pub(crate) const MAX_LISTED: u64 = 100_000;
+/// What stands in which field of a letter.
+type LetterFields = Box<[(Box<str>, Part)]>;
 /// How long a list of dead letters is, unless it is said.
 const LISTED: u64 = 1_000;
 
@@ -69,7 +71,7 @@ fn template(r: &mut Reader, key: &str, place: Option<&str>) -> Result<Option<Nam
 }
 
 /// `fields`: what stands in which field of a letter in a stream.
-fn letter_fields(r: &mut Reader) -> Result<Box<[(Box<str>, Part)]>, BusError> {
+fn letter_fields(r: &mut Reader) -> Result<LetterFields, BusError> {
     let mut fields = Vec::new();
     for (name, value) in map(r, "fields")?.unwrap_or_default() {
         let at = format!("fields.{name}");
