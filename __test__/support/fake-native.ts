@@ -392,8 +392,7 @@ export function fakeNative() {
     version: () => version,
     start: () => '{"ok":null}',
     withoutContext: (run) => run(),
-    matches: (pattern: string, text: string) =>
-      new RegExp(`^${pattern.replace('*', '.*')}$`).test(text),
+    matches: (pattern, text) => new RegExp(`^${pattern.replace('*', '.*')}$`).test(text),
     lanes: () => [],
     NativeBroker: FakeBroker,
     NativeClient: FakeClient,
