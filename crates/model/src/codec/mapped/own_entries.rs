@@ -175,7 +175,7 @@ mod tests {
         sorted.sort_by_key(|(name, _)| expected.iter().position(|(known, _)| known == name));
         assert_eq!(sorted, expected);
         let message = rig(json!({"write": {"event": "message"}})).fields(&event("a.b", "null"));
-        let text = r#"{"head":{"uid":"id-1","kind":"a.b"},"payload":null,"more":{"timestamp":"2026-11-21T03:04:05.678Z","source":"api","instanceId":"i-1","correlationId":"id-1"}}"#;
+        let text = r#"{"head":{"kind":"a.b","uid":"id-1"},"more":{"timestamp":"2026-11-21T03:04:05.678Z","source":"api","instanceId":"i-1","correlationId":"id-1"},"payload":null}"#;
         assert_eq!(pairs(&message), [("event", text)]);
     }
 

@@ -109,7 +109,8 @@ async fn letters_of_a_list_are_found_removed_and_moved_back() {
     assert!(all.is_sorted_by_key(|entry| entry.id));
     let mut found: Vec<String> = all.iter().map(|entry| text_of(entry, "dlq-id")).collect();
     let mut given_up: Vec<String> = ids.iter().chain([&binary]).map(EntryId::to_string).collect();
-    (found.sort(), given_up.sort());
+    found.sort();
+    given_up.sort();
     assert_eq!(found, given_up);
     // In pages, both ways.
     assert_eq!(rig.range(all[3].id, EntryId::MAX, 2, false).await, all[3..5]);
