@@ -17,7 +17,6 @@ import { withEventsBeside } from './events-beside';
 
 type Native = InstanceType<NativeModule['NativeClient']>;
 type Member = keyof Drained;
-
 type Deliver = { sub: number; event: unknown; info?: object };
 
 /** Set in the tokens of durable calls. */
