@@ -272,6 +272,10 @@ export class FakeClient {
   publishWithRaw(batch: number, count: number, records: string): void {
     this.publish(batch, count, records);
   }
+  publishHereFirst(batch: number, count: number, records: string): void {
+    this.publish(batch, count, records);
+  }
+  sendHeld(): void {}
   takeColumns(target: Uint8Array): void {
     target.set(this.#columns);
   }
