@@ -61,6 +61,13 @@ export declare class NativeClient {
    */
   publish(batch: number, count: number, records: string): void
   /**
+   * As `publish`. In hybrid mode the server gets them only with `sendHeld`, or with what is asked next: the deliveries to this client
+   * can be drained before.
+   */
+  publishHereFirst(batch: number, count: number, records: string): void
+  /** Sends what `publishHereFirst` has held. */
+  sendHeld(): void
+  /**
    * As `publish`. A data line `\u{1}` and a number stands for as many of the `raw` bytes, one behind the other: JSON, as far as
    * the caller says.
    */

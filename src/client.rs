@@ -114,6 +114,24 @@ impl NativeClient {
         tell(&self.client, "publish", |client| client.publish(batch, count, records.0));
     }
 
+    /// As `publish`. In hybrid mode the server gets them only with `sendHeld`, or with what is asked next: the deliveries to this client
+    /// can be drained before.
+    #[napi]
+    pub fn publish_here_first(
+        &self,
+        batch: u32,
+        count: u32,
+        #[napi(ts_arg_type = "string")] records: RecordText,
+    ) {
+        tell(&self.client, "publishHereFirst", |client| client.publish_here_first(batch, count, records.0));
+    }
+
+    /// Sends what `publishHereFirst` has held.
+    #[napi]
+    pub fn send_held(&self) {
+        tell(&self.client, "sendHeld", Client::send_held);
+    }
+
     /// As `publish`. A data line `\u{1}` and a number stands for as many of the `raw` bytes, one behind the other: JSON, as far as
     /// the caller says.
     #[napi]

@@ -268,9 +268,9 @@ export class FakeClient {
     this.#texts.length = 0;
     return out === '{}' ? '' : out;
   }
-  publishWithRaw(batch: number, count: number, records: string): void {
-    this.publish(batch, count, records);
-  }
+  publishWithRaw = this.publish;
+  publishHereFirst = this.publish;
+  sendHeld(): void {}
   takeColumns(target: Uint8Array): void {
     target.set(this.#columns);
   }

@@ -26,7 +26,7 @@ import {
   type Recipients,
   type Settings,
 } from '../native/native';
-import type { Batch } from '../publish/batch';
+import { type Batch, resultOf } from '../publish/batch';
 import { LossyValues } from '../publish/lossy-values';
 import { Publisher } from '../publish/publisher';
 import { RequestReply } from '../request/request-reply';
@@ -203,6 +203,18 @@ export class Core {
     to?: Recipients,
   ): Batch | Promise<PublishResult> {
     return this.publishing.publish(type, data, options, to);
+  }
+
+  /** In hybrid mode the handlers of this client have it, and all else that this tick publishes, before the server has it. */
+  publishHereFirst(
+    type: string,
+    data: unknown,
+    options: PublishOptions | undefined,
+    to?: Recipients,
+  ): Promise<PublishResult> {
+    const result = resultOf(this.publish(type, data, options, to));
+    this.#publisher.deliverHereFirst();
+    return result;
   }
 
   /** Hands over the publishes of this tick, without waiting for its end. */

@@ -1,9 +1,10 @@
 /** What other entries of the package may ask a client beside its public methods. */
 
 import { inspect } from 'node:util';
-import type { EventBusConfig } from '../../index';
+import type { EventBusConfig, PublishOptions, PublishResult } from '../../index';
 import type { InstrumentedCalls } from '../instrumentation';
 import type { Ask } from '../native/methods';
+import type { Recipients } from '../native/native';
 import type { RequestReply } from '../request/request-reply';
 import type { Subscriptions } from './subscriptions';
 
@@ -13,6 +14,16 @@ export interface Internals {
   readonly instrumented: InstrumentedCalls;
   readonly requestReply: RequestReply;
   readonly subscriptions: Subscriptions;
+  /**
+   * Publishes, and in hybrid mode lets the handlers of this client have the event before the server: for those whose handlers are
+   * short.
+   */
+  publishHereFirst(
+    type: string,
+    data: unknown,
+    options: PublishOptions | undefined,
+    to?: Recipients,
+  ): Promise<PublishResult>;
   /** As it was given; the engine has accepted it. */
   readonly config: EventBusConfig | undefined;
 }
@@ -22,14 +33,17 @@ const clients = new WeakMap<object, Internals>();
 /** `core` is what the client is made of. */
 export function rememberInternals(
   client: object,
-  core: Pick<Internals, 'instrumented' | 'requestReply' | 'subscriptions'> & {
+  core: Pick<Internals, 'instrumented' | 'requestReply' | 'subscriptions' | 'publishHereFirst'> & {
     readonly questions: { ask: Ask };
   },
   config: EventBusConfig | undefined,
 ): void {
   const { instrumented, questions, requestReply, subscriptions } = core;
   const ask: Ask = (...question) => questions.ask(...question);
-  clients.set(client, { ask, instrumented, requestReply, subscriptions, config });
+  const publishHereFirst: Internals['publishHereFirst'] = (...call) =>
+    core.publishHereFirst(...call);
+  const own = { instrumented, requestReply, subscriptions, publishHereFirst };
+  clients.set(client, { ask, ...own, config });
 }
 
 /** Undefined for what is no client of this copy of the package. */

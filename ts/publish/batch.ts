@@ -46,6 +46,8 @@ export class Batch {
   lines: string[] | undefined;
   /** Whether it keeps the process alive. */
   isHeld = false;
+  /** Whether this client's own handlers are to run before the server gets it. */
+  isHereFirst = false;
   /** How many events have no outcome yet. */
   unsettled = 0;
   /** In hybrid mode, by index: how many subscriptions of this client the event was delivered to. */

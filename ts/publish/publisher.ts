@@ -152,11 +152,24 @@ export class Publisher {
     if (!this.isKept) batch.records = '';
     else batch.startedAt = this.#timers.now();
     const { number, types } = batch;
-    if (this.#raw.length === 0) this.#native.publish(number, types.length, records);
-    else this.#native.publishWithRaw(number, types.length, records, this.#raw.take());
+    if (this.#raw.length > 0) {
+      this.#native.publishWithRaw(number, types.length, records, this.#raw.take());
+    } else if (batch.isHereFirst && this.#hybrid) {
+      this.#native.publishHereFirst(number, types.length, records);
+      nextTick(this.#drainAndSend);
+      return;
+    } else this.#native.publish(number, types.length, records);
     // In hybrid mode the engine has the deliveries to this client ready already. They are drained in the next tick:
     // a caller of `publish` goes on before handlers begin.
     if (this.#hybrid) nextTick(this.#drain);
+  }
+
+  /**
+   * In hybrid mode what this tick publishes goes to this client's own handlers before it goes to the server, which costs a
+   * thread that is woken. For handlers that are short: the server waits for them.
+   */
+  deliverHereFirst(): void {
+    if (this.#gathering !== undefined) this.#gathering.isHereFirst = true;
   }
 
   /** How many publishes have no outcome. It looks at each of them. */
@@ -301,6 +314,11 @@ export class Publisher {
   }
 
   readonly #flushLater = (): void => this.flush();
+
+  readonly #drainAndSend = (): void => {
+    this.#drain();
+    this.#native.sendHeld();
+  };
 
   #resume(batch: Batch): void {
     batch.resumeCallers();

@@ -10,9 +10,21 @@ const MAX_DEPTH = 100;
 
 /** The data with base64 in the place of bytes, and where they were; undefined where there are none. */
 export function bytesAsText(data: unknown): { data: unknown; places: string[] } | undefined {
+  if (!hasBytes(data, 0)) return undefined;
   const places: string[] = [];
   const written = write(data, '', places, 0);
   return places.length === 0 ? undefined : { data: written, places };
+}
+
+/** Looks without making anything: most data has none. */
+function hasBytes(value: unknown, depth: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  if (ArrayBuffer.isView(value) || types.isAnyArrayBuffer(value)) return true;
+  if (depth > MAX_DEPTH) return false;
+  for (const key in value) {
+    if (hasBytes((value as Record<string, unknown>)[key], depth + 1)) return true;
+  }
+  return false;
 }
 
 function write(value: unknown, place: string, places: string[], depth: number): unknown {
@@ -40,8 +52,8 @@ function bytesOf(value: object): Buffer | undefined {
 
 /** Puts the bytes back into an event that has come from the bus. */
 export function bytesRestored(event: BusEvent): BusEvent {
-  const { binary, ...metadata } = event.metadata;
-  if (!Array.isArray(binary)) return event;
+  if (!Array.isArray(event.metadata.binary)) return event;
+  const { binary, ...metadata } = event.metadata as BusEvent['metadata'] & { binary: unknown[] };
   const holder: Record<string, unknown> = { data: event.data };
   for (const place of binary) if (typeof place === 'string') restore(holder, place);
   return { ...event, data: holder.data, metadata: metadata as BusEvent['metadata'] };

@@ -10,6 +10,7 @@ import { bytesAsText } from './binary';
 import type { Feeds, Pattern } from './feeds';
 import type { HubAccess, Permission } from './hub-access';
 import type { HubSettings } from './hub-options';
+import type { HubPublish, Recipient } from './hub-publish';
 import type { HubRooms, Membership } from './hub-rooms';
 import { ASKS, type Ask, type By, keyOf, RESERVED_ROOMS, TOLD, type Welcome } from './protocol';
 import type { Socket } from './server';
@@ -22,6 +23,7 @@ const LONGEST = 2 ** 31 - 1;
 /** What a hub is made of, for its clients. */
 export interface HubParts {
   readonly bus: EventBusClient;
+  readonly publish: HubPublish;
   readonly settings: HubSettings;
   readonly stats: HubStats;
   readonly access: HubAccess;
@@ -204,21 +206,14 @@ export class ConnectedClient {
   async #publish(asked: unknown): Promise<PublishResult> {
     const { type, data, to, given } = readPublish(asked);
     const { options } = await this.#demand({ name: 'publish', type, to, options: given });
-    const { bus, stats } = this.#hub;
     const binary = bytesAsText(data);
     const payload = binary === undefined ? data : binary.data;
     const all =
       binary === undefined
         ? options
         : { ...options, metadata: { ...options?.metadata, binary: binary.places } };
-    const result = await (to === undefined
-      ? bus.publish(type, payload, all)
-      : to === 'all'
-        ? bus.broadcast(type, payload, all)
-        : 'room' in to
-          ? bus.publishToRoom(to.room, type, payload, all)
-          : bus.publishToUser(to.user, type, payload, all));
-    stats.published += 1;
+    const result = await this.#hub.publish(type, payload, all, to);
+    this.#hub.stats.published += 1;
     return result;
   }
 
@@ -256,7 +251,7 @@ function joinOf(membership: Membership, id: string): HubAction {
 interface Asked {
   readonly type: string;
   readonly data: unknown;
-  readonly to: { room: string } | { user: string } | 'all' | undefined;
+  readonly to: Recipient;
   readonly given: Record<string, unknown>;
 }
 

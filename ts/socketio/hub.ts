@@ -9,6 +9,7 @@ import { type Feed, Feeds } from './feeds';
 import { HubAccess, type Permission } from './hub-access';
 import { ConnectedClient } from './hub-client';
 import type { HubSettings } from './hub-options';
+import { type HubPublish, publishesOf } from './hub-publish';
 import { channelOf, HubRooms } from './hub-rooms';
 import { TOLD } from './protocol';
 import { cutOff, type Middleware, type Namespace, type Socket } from './server';
@@ -28,6 +29,7 @@ export class Hub implements SocketIOHub {
   readonly #access: HubAccess;
   readonly #feeds: Feeds;
   readonly #rooms: HubRooms<ConnectedClient>;
+  readonly #publish: HubPublish;
   readonly #clients = new Map<string, ConnectedClient>();
   /** Of sockets whose connection has been allowed and is being made. */
   readonly #permissions = new WeakMap<Socket, Permission>();
@@ -54,6 +56,7 @@ export class Hub implements SocketIOHub {
     this.#access = new HubAccess(settings, this.#stats);
     this.#feeds = new Feeds(bus, (...given) => this.#send(...given));
     this.#rooms = new HubRooms(bus);
+    this.#publish = publishesOf(bus);
     namespace.use(this.#admit);
     namespace.on('connection', this.#connected);
     bus.on('gap', this.#gap);
@@ -111,7 +114,7 @@ export class Hub implements SocketIOHub {
       stats.slowClientsDropped += 1;
       cutOff(socket.conn);
     });
-    const parts = { bus: this.#bus, settings, stats, access: this.#access };
+    const parts = { bus: this.#bus, publish: this.#publish, settings, stats, access: this.#access };
     const all = { ...parts, feeds: this.#feeds, rooms: this.#rooms };
     const client = new ConnectedClient(all, socket, permission);
     this.#clients.set(socket.id, client);

@@ -38,7 +38,7 @@ use crate::receive::confirmations::Waiter;
 use crate::rooms::Joinable;
 use crate::state::lifecycle::State;
 use crate::state::numbers::SubscriptionNumbers;
-use crate::transport::Submission;
+use crate::transport::{Submission, Transport};
 
 use core::Core;
 pub use readiness::NO_LIMIT;
@@ -118,7 +118,28 @@ impl Client {
 
     /// Publishes `count` records (see [`oxbus_model::submission`]). Each is settled exactly once.
     pub fn publish(&self, batch: u32, count: u32, records: impl Into<Records>) {
-        let records = records.into();
+        self.hand_over(batch, count, records.into(), |transport, submission| transport.publish(submission));
+    }
+
+    /// As `publish`. In hybrid mode the server gets them with `send_held`, or with whatever is published next, so that this
+    /// client's own handlers can run before a thread is woken for it.
+    pub fn publish_here_first(&self, batch: u32, count: u32, records: impl Into<Records>) {
+        let publish = |transport: &dyn Transport, submission| transport.publish_here_first(submission);
+        self.hand_over(batch, count, records.into(), publish);
+    }
+
+    /// Sends the server what `publish_here_first` has held.
+    pub fn send_held(&self) {
+        self.core.transport.send_held();
+    }
+
+    fn hand_over(
+        &self,
+        batch: u32,
+        count: u32,
+        records: Records,
+        publish: impl FnOnce(&dyn Transport, Submission),
+    ) {
         let state = &self.core.state;
         if state.config.observe {
             let why = observer::PUBLISHES_NOTHING;
@@ -138,7 +159,7 @@ impl Client {
         }
         if admitted > 0 {
             self.core.start();
-            self.core.transport.publish(Submission { batch, count: admitted, records });
+            publish(&*self.core.transport, Submission { batch, count: admitted, records });
         }
     }
 

@@ -134,14 +134,19 @@ impl RedisTransport {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Publishes to this client's own subscriptions at once, and to the server.
-    fn publish_on_both_sides(&self, hybrid: &Mutex<Hybrid>, submission: Submission) {
-        let mut hybrid = hybrid.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(prepared) = hybrid.publish(submission) else { return };
-        // Sent under the lock, so that events go out in the order in which they were taken here.
-        match &self.links().publisher {
-            Some(link) => drop(link.send(Input::PreparedBatch(Box::new(prepared)))),
-            None => prepared.refuse(&*self.context.events),
+    fn hybrid(&self) -> Option<MutexGuard<'_, Hybrid>> {
+        let hybrid = self.hybrid.as_ref()?;
+        Some(hybrid.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Sends what this client's own subscriptions have had already: under the lock, so that events go out in the order in which
+    /// they were taken here.
+    fn send_held_of(&self, hybrid: &mut Hybrid) {
+        for prepared in hybrid.take_held() {
+            match &self.links().publisher {
+                Some(link) => drop(link.send(Input::PreparedBatch(Box::new(prepared)))),
+                None => prepared.refuse(&*self.context.events),
+            }
         }
     }
 
@@ -180,8 +185,10 @@ impl Transport for RedisTransport {
     }
 
     fn publish(&self, submission: Submission) {
-        if let Some(hybrid) = &self.hybrid {
-            return self.publish_on_both_sides(hybrid, submission);
+        if let Some(mut hybrid) = self.hybrid() {
+            // To this client's own subscriptions at once, and to the server.
+            hybrid.publish(submission);
+            return self.send_held_of(&mut hybrid);
         }
         let (batch, count, bytes) = (submission.batch, submission.count, submission.records.bytes());
         let input = Input::Publish(submission);
@@ -198,7 +205,21 @@ impl Transport for RedisTransport {
         }
     }
 
+    fn publish_here_first(&self, submission: Submission) {
+        match self.hybrid() {
+            Some(mut hybrid) => hybrid.publish(submission),
+            None => self.publish(submission),
+        }
+    }
+
+    fn send_held(&self) {
+        if let Some(mut hybrid) = self.hybrid() {
+            self.send_held_of(&mut hybrid);
+        }
+    }
+
     fn cancel(&self, batch: u32, index: u32) {
+        self.send_held();
         self.send(Input::Cancel { batch, index });
     }
 
@@ -232,6 +253,7 @@ impl Transport for RedisTransport {
     }
 
     fn flush(&self) -> Boxed<'_, ()> {
+        self.send_held();
         Box::pin(async move {
             let (sender, flushed) = oneshot::channel();
             if self.send(Input::Flush(sender)) {

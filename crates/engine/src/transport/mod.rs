@@ -71,6 +71,14 @@ pub(crate) trait Transport: Send + Sync {
     /// Publishes each record; each is settled exactly once.
     fn publish(&self, submission: Submission);
 
+    /// The same in hybrid mode, but what the server is to have is held until `send_held`, or until anything else is asked.
+    fn publish_here_first(&self, submission: Submission) {
+        self.publish(submission);
+    }
+
+    /// Sends what is held.
+    fn send_held(&self) {}
+
     /// Settles a publish as aborted, unless it is settled.
     fn cancel(&self, batch: u32, index: u32);
 

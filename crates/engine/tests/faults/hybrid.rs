@@ -220,3 +220,41 @@ async fn a_gap_is_filled_with_what_others_have_published() {
     assert_eq!(data, (0..10).chain(100..110).collect::<Vec<_>>());
     bus.disconnect().await;
 }
+
+/// The server has what `publish_here_first` holds with `send_held`, or before whatever is asked next.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_held_goes_to_the_server_in_order_and_is_not_forgotten() {
+    let server = RedisServer::start().await;
+    let bus = ready(hybrid(json!({ "redis": { "url": server.url() } }))).await;
+    let inbox = Inbox::of(&bus, &["*"]).await;
+    reached(&bus, LinkMode::Hybrid).await;
+    let other = ready(json!({ "redis": server.url() })).await;
+    let elsewhere = Inbox::of(&other, &["*"]).await;
+    let hold = |n: i64| bus.start_publish_here_first(&[Record::new("note", n)]);
+    let both = (1, Remote::Resolved);
+
+    let held = hold(1);
+    inbox.wait_for(1).await;
+    other.publish("note", 100).await.unwrap();
+    inbox.wait_for(2).await;
+    elsewhere.wait_for(1).await;
+    bus.send_held();
+    elsewhere.wait_for(2).await;
+    assert_eq!(elsewhere.data(), [100, 1]);
+    assert_eq!(sides(held.results().await[0].as_ref().unwrap()), both);
+
+    let held = hold(2);
+    assert_eq!(sides(&bus.publish("note", 3).await.unwrap()), both);
+    assert_eq!(sides(held.results().await[0].as_ref().unwrap()), both);
+
+    let held = hold(4);
+    bus.cancel(held.number, 1);
+    assert_eq!(sides(held.results().await[0].as_ref().unwrap()), both);
+
+    let held = hold(5);
+    bus.disconnect().await;
+    assert_eq!(sides(held.results().await[0].as_ref().unwrap()), both);
+    elsewhere.wait_for(6).await;
+    assert_eq!(elsewhere.data(), [100, 1, 2, 3, 4, 5]);
+    assert_eq!(inbox.data(), [1, 100, 2, 3, 4, 5]);
+}

@@ -46,6 +46,20 @@ impl Bus {
 
     /// Starts publishes as one batch.
     pub fn start_publish(&self, records: &[Record]) -> Batch {
+        self.start(records, |client, number, count, text| client.publish(number, count, text))
+    }
+
+    /// The same; in hybrid mode the server is not to have them yet.
+    pub fn start_publish_here_first(&self, records: &[Record]) -> Batch {
+        self.start(records, |client, number, count, text| client.publish_here_first(number, count, text))
+    }
+
+    /// Sends the server what it is to have.
+    pub fn send_held(&self) {
+        self.inner.client.send_held();
+    }
+
+    fn start(&self, records: &[Record], publish: impl FnOnce(&Client, u32, u32, String)) -> Batch {
         let (open, results, text) = Open::new(records);
         let count = u32::try_from(records.len()).expect("a batch of a size that fits");
         // Held during the call: the engine expects publishes from one thread at a time.
@@ -53,7 +67,7 @@ impl Bus {
         waiting.last_batch = waiting.last_batch.wrapping_add(1);
         let number = waiting.last_batch;
         waiting.batches.insert(number, open);
-        self.inner.client.publish(number, count, text);
+        publish(&self.inner.client, number, count, text);
         Batch { number, results }
     }
 

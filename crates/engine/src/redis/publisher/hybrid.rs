@@ -22,6 +22,7 @@ pub(in crate::redis) struct Hybrid {
     preparation: Preparation,
     batch: InboundBatch,
     report: PublishReport,
+    held: Vec<PreparedBatch>,
 }
 
 impl Hybrid {
@@ -32,13 +33,24 @@ impl Hybrid {
             context,
             batch: InboundBatch::default(),
             report: PublishReport::default(),
+            held: Vec::new(),
         }
     }
 
-    /// Hands events to the subscriptions of this client that want them. Returns the commands for the server, if
-    /// there are any.
-    pub(in crate::redis) fn publish(&mut self, submission: Submission) -> Option<PreparedBatch> {
-        let Hybrid { context, preparation, batch: taken, report } = self;
+    /// Hands events to the subscriptions of this client that want them. The commands for the server, if there are any, are held
+    /// until somebody takes them.
+    pub(in crate::redis) fn publish(&mut self, submission: Submission) {
+        let prepared = self.prepare(submission);
+        self.held.extend(prepared);
+    }
+
+    /// What the server is to have, in the order in which it was published.
+    pub(in crate::redis) fn take_held(&mut self) -> impl Iterator<Item = PreparedBatch> {
+        self.held.drain(..)
+    }
+
+    fn prepare(&mut self, submission: Submission) -> Option<PreparedBatch> {
+        let Hybrid { context, preparation, batch: taken, report, .. } = self;
         let batch = submission.batch;
         let mut commands = Pipeline::new();
         // By index: those that subscriptions may take, those that no stream stores, and those that stay here.
