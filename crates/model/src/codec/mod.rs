@@ -264,6 +264,18 @@ impl Codec {
         })
     }
 
+    /// The names of the fields that tell the type of an entry, in all formats that are read. An entry without any of them may have
+    /// its type elsewhere.
+    pub fn type_fields(&self) -> Vec<&str> {
+        let ours = oxbus::entry::EVENT_TYPE;
+        match self {
+            Codec::Oxbus => vec![ours],
+            Codec::Mapped(format) if format.field_names().event_type == ours => vec![ours],
+            Codec::Mapped(format) => vec![format.field_names().event_type, ours],
+            Codec::Several(several) => several.type_fields(),
+        }
+    }
+
     /// The names of the fields that a store writes, reads and removes by itself.
     pub fn field_names(&self) -> &'static FieldNames {
         match self {
@@ -306,6 +318,17 @@ impl Several {
     /// The format that is written.
     pub(super) fn first(&self) -> &Codec {
         &self.first
+    }
+
+    /// The fields that tell the type, each once.
+    fn type_fields(&self) -> Vec<&str> {
+        let mut all: Vec<&str> = Vec::new();
+        for field in self.all().flat_map(Codec::type_fields) {
+            if !all.contains(&field) {
+                all.push(field);
+            }
+        }
+        all
     }
 
     fn all(&self) -> impl Iterator<Item = &Codec> {

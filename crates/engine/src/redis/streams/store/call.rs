@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use oxbus_model::codec::Codec;
 use oxbus_model::codec::field_names::FieldNames;
 use oxbus_model::stream_store::{ConsumerId, EntryId, KeyLayout, Response, keys};
 use oxbus_model::{BusError, ErrorKind};
@@ -23,6 +24,7 @@ pub(super) struct StoreCall {
     pub(super) commands: Arc<CommandLink>,
     pub(super) deadline: u64,
     pub(super) layout: KeyLayout,
+    pub(super) codec: Codec,
     pub(super) names: &'static FieldNames,
     /// The channel on which other clients are told of what is handed back; empty where nothing is published.
     pub(super) handed_back: Arc<str>,

@@ -15,7 +15,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use oxbus_model::codec::field_names::FieldNames;
+use oxbus_model::codec::Codec;
 use oxbus_model::config::Config;
 use oxbus_model::stream_store::registry::{MAX_REGISTERED, kept_patterns_json};
 use oxbus_model::stream_store::{ConsumerId, DELAYED, EntryId, KeyLayout, Request, Response, keys};
@@ -35,7 +35,7 @@ const ACKNOWLEDGED: usize = 1_000;
 
 pub(crate) struct RedisStore {
     commands: Arc<CommandLink>,
-    names: &'static FieldNames,
+    codec: Codec,
     /// The channel on which other clients are told of what is handed back; empty where nothing is published.
     handed_back: Arc<str>,
     cluster: Arc<ClusterNames>,
@@ -46,7 +46,7 @@ impl RedisStore {
     /// handed back, unless it is empty.
     pub(in crate::redis) fn new(commands: Arc<CommandLink>, config: &Config, handed_back: Arc<str>) -> Self {
         let cluster = Arc::new(ClusterNames::new(config));
-        RedisStore { commands, names: config.codec.field_names(), handed_back, cluster }
+        RedisStore { commands, codec: config.codec.clone(), handed_back, cluster }
     }
 }
 
@@ -56,11 +56,13 @@ impl Store for RedisStore {
     }
 
     fn execute(&self, request: Request) -> PendingResponse {
-        let (commands, names, handed_back) = (self.commands.clone(), self.names, self.handed_back.clone());
+        let (commands, codec, handed_back) =
+            (self.commands.clone(), self.codec.clone(), self.handed_back.clone());
         let (deadline, cluster) = (commands.deadline(), self.cluster.clone());
         Box::pin(async move {
             let layout = commands.layout(deadline).await?;
-            let call = StoreCall { deadline, layout, commands, names, handed_back };
+            let names = codec.field_names();
+            let call = StoreCall { deadline, layout, commands, codec, names, handed_back };
             match (layout, request) {
                 (KeyLayout::Plain, request) => execute(&call, request).await,
                 (KeyLayout::Tagged, Request::KeepAlive { key, ttl }) => {

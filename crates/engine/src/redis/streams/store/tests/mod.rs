@@ -46,7 +46,12 @@ fn transport(url: &str, settings: serde_json::Value) -> (RedisTransport, Arc<Cli
     if let (Some(redis), serde_json::Value::Object(settings)) = (redis.as_object_mut(), settings) {
         redis.extend(settings);
     }
-    let config = Config::resolve(&json!({ "redis": redis }).to_string(), &Environment::default()).unwrap();
+    transport_of(&json!({ "redis": redis }))
+}
+
+/// The same for a whole configuration.
+fn transport_of(config: &serde_json::Value) -> (RedisTransport, Arc<ClientState>) {
+    let config = Config::resolve(&config.to_string(), &Environment::default()).unwrap();
     let shared = Arc::new(ClientState::new(config, "this-start", Arc::new(Deaf), Clock::start(None)));
     let events = ClientEvents::detached(shared.clone());
     (RedisTransport::new(events.context(events.clone()), Tasks::current(events.log())), shared)
@@ -63,6 +68,16 @@ impl Rig {
         let server = RedisServer::start().await;
         let (transport, _) = transport(&server.url(), serde_json::Value::Null);
         Rig { server, transport }
+    }
+
+    /// With the group, at the beginning, and a client that reads these formats and writes the first of them.
+    async fn reading(formats: &[&str]) -> Rig {
+        let server = RedisServer::start().await;
+        let wire = json!({ "read": formats, "write": &formats[..1] });
+        let (transport, _) = transport_of(&json!({ "redis": { "url": server.url() }, "wire": wire }));
+        let rig = Rig { server, transport };
+        rig.open(Position::Beginning).await;
+        rig
     }
 
     /// With the group, at the beginning.
