@@ -73,6 +73,7 @@ describe.each(wireServers)('on %s', (_, make) => {
     const orders = await listen(bus, ['Order*', 'Order[C]reated']);
     await stores('OrderCreated', 'o1');
     await stores('Quiet', 'not live');
+    await redis.xadd('orders:stream', '*', ...fieldsOf('OrderCreated', 'one', {}), 'group', 'g');
     await stores('Shipped', 's1');
     await stores('StockTaken', 't1');
     await redis.xadd('other:stream', '*', 'no', 'event');
@@ -83,6 +84,7 @@ describe.each(wireServers)('on %s', (_, make) => {
     await eventually(() => bus.getStats().eventsForeign === 1);
     await orders.subscription.unsubscribe();
     await all.subscription.unsubscribe();
+    await eventually(async () => (await servers.readers()) === 0);
     await stores('OrderCreated', 'unheard');
     const later = await listen(bus, '*');
     await stores('OrderCreated', 'later');

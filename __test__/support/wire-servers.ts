@@ -17,6 +17,8 @@ export interface WireServers {
   subscriber(): Redis;
   /** Cuts what all nodes have with subscribers. */
   cutSubscribers(): Promise<void>;
+  /** How many connections wait in a stream without a group. */
+  readers(): Promise<number>;
   /** Cuts all connections that wait in a stream without a group. Resolves to how many there were. */
   cutReaders(): Promise<number>;
   /** Empties all nodes. */
@@ -52,8 +54,12 @@ class OneServer implements WireServers {
     await this.#running.command('CLIENT KILL TYPE pubsub');
   }
 
+  readers(): Promise<number> {
+    return readersOf(this.#running, false);
+  }
+
   cutReaders(): Promise<number> {
-    return cutReadersOf(this.#running);
+    return readersOf(this.#running, true);
   }
 
   async empty(): Promise<void> {
@@ -93,9 +99,17 @@ class OneCluster implements WireServers {
     for (const node of this.#running.nodes) await node.command('CLIENT KILL TYPE pubsub');
   }
 
-  async cutReaders(): Promise<number> {
-    const cut = await Promise.all(this.#running.nodes.map(cutReadersOf));
-    return cut.reduce((sum, count) => sum + count, 0);
+  readers(): Promise<number> {
+    return this.#readers(false);
+  }
+
+  cutReaders(): Promise<number> {
+    return this.#readers(true);
+  }
+
+  async #readers(cut: boolean): Promise<number> {
+    const found = await Promise.all(this.#running.nodes.map((node) => readersOf(node, cut)));
+    return found.reduce((sum, count) => sum + count, 0);
   }
 
   async empty(): Promise<void> {
@@ -107,11 +121,11 @@ class OneCluster implements WireServers {
   }
 }
 
-async function cutReadersOf(node: RedisServer): Promise<number> {
+async function readersOf(node: RedisServer, cut: boolean): Promise<number> {
   const redis = new Redis(node.port, '127.0.0.1');
   const clients = (await redis.client('LIST')) as string;
   const readers = [...clients.matchAll(/^id=(\d+) .* cmd=xread /gm)];
-  for (const [, id = ''] of readers) await redis.client('KILL', 'ID', id);
+  for (const [, id = ''] of cut ? readers : []) await redis.client('KILL', 'ID', id);
   redis.disconnect();
   return readers.length;
 }
