@@ -944,8 +944,8 @@ export interface EventBusConfig {
    * Every client must be given the wire of its peers, or `{ read, write }` with several: messages of another format are counted
    * (`eventsForeign`).
    *
-   * With `'eventsource'` nothing is published live, so live subscriptions are refused (`NO_STREAM`); `data` must be an object
-   * and an event needs a `key`, its aggregate. Messages of `'graphql'` do not say their type: rooms, users and
+   * With `'eventsource'` nothing is published live: live subscriptions hear what the streams of the configuration get, and those that can
+   * hear nothing there are refused (`NO_STREAM`); `data` must be an object and an event needs a `key`, its aggregate. Messages of `'graphql'` do not say their type: rooms, users and
    * broadcasts are refused (`INVALID_OPTIONS`), and so are `noEcho`, `persistence` and hybrid mode. With `'socket.io'` an event
    * goes to the clients of running Socket.IO servers: to those in the room that it is for, else to all of the namespace;
    * `data` and metadata nest 100 levels deep at most. An event that a format
@@ -956,7 +956,7 @@ export interface EventBusConfig {
   wire?: WireFormat | WireLists | undefined;
   /**
    * Whether events are published live; default true. False: they are only stored, so a type that no
-   * stream stores is refused (`NO_STREAM`), and so are live subscriptions.
+   * stream stores is refused (`NO_STREAM`), and so are live subscriptions, but for those that read from streams (`wire`).
    */
   pubsub?: boolean | undefined;
   /** Which types are stored, and where. The first one whose `events` match a type stores it. */
@@ -1326,14 +1326,15 @@ export type ClientState = 'idle' | 'connecting' | 'ready' | 'reconnecting' | 'dr
 /**
  * A connection of a client: `publisher` publishes, `subscriber` is subscribed, `consumer` serves all
  * consumer groups and administration, each group has a reader (`reader:orders`), and `replicated`,
- * made when it is first needed, carries the publishes that wait for `replicas`. In memory mode
- * there is `memory` alone.
+ * made when it is first needed, carries the publishes that wait for `replicas`. `tail` reads from streams what live
+ * subscriptions hear in a wire that publishes nothing live. In memory mode there is `memory` alone.
  */
 export type LinkName =
   | 'publisher'
   | 'subscriber'
   | 'consumer'
   | 'replicated'
+  | 'tail'
   | 'memory'
   /** In mode `'socket.io'`. */
   | 'hub'
@@ -1341,7 +1342,7 @@ export type LinkName =
   /** Of a Cluster with `pubsub: 'sharded'`, where `subscriber` stands for all links of lanes together. */
   | 'hand-backs'
   /** Of a node of a Cluster. */
-  | `${'publisher' | 'subscriber' | 'consumer' | 'replicated'}@${string}`;
+  | `${'publisher' | 'subscriber' | 'consumer' | 'replicated' | 'tail'}@${string}`;
 
 /** What a client announces; no listener is ever required. */
 // biome-ignore lint/suspicious/noExplicitAny: without a map, any payload is accepted

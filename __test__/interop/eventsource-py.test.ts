@@ -83,6 +83,31 @@ test('it publishes and our group reads', async () => {
   note(PEER, 'them');
 });
 
+test('it publishes and a live subscription hears it, from then on and without a group', async () => {
+  const peer = await service();
+  const bus = await client();
+  peer.tell({ do: 'publish', aggregate_id: randomUUID(), data: { n: 0 } });
+  await peer.told(({ published }) => published !== undefined);
+  const heard: BusEvent[] = [];
+  const quiet: BusEvent[] = [];
+  await bus.subscribe('Order*', (event) => void heard.push(event));
+  await bus.subscribe('*', (event) => void quiet.push(event), { noEcho: true });
+  for (const [n, [, data]] of awkwardPayloads.entries()) {
+    const aggregate = randomUUID();
+    peer.tell({ do: 'publish', aggregate_id: aggregate, data });
+    await eventually(() => heard.length === n + 1);
+    expect(heard[n]?.data).toMatchObject(data);
+    expect(heard[n]?.metadata).toMatchObject({ key: aggregate, aggregateType: 'Order' });
+  }
+  await bus.publish('OrderCreated', { n: 1 }, { key: randomUUID(), id: 'own' });
+  await eventually(() => heard.at(-1)?.id === 'own');
+  expect(quiet.map(({ id }) => id)).toEqual(heard.slice(0, -1).map(({ id }) => id));
+  const redis = on.ioredis();
+  const groups = (await redis.xinfo('GROUPS', STREAM)) as unknown[][];
+  redis.disconnect();
+  expect(groups.map((group) => group[1])).toEqual(['default']);
+});
+
 test('in one group with it every event is handled once, by either', async () => {
   const bus = await client({ foreignLease: 60_000 });
   const ours: number[] = [];

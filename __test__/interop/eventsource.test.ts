@@ -7,6 +7,7 @@ import { eventually } from '../support/eventually';
 import { rejection } from '../support/rejection';
 import { awkwardPayloads } from './awkward-payloads';
 import { beside } from './beside';
+import { heard as note } from './heard';
 
 const STREAM = 'orders:stream';
 const streams = [{ name: STREAM, events: '*' }];
@@ -65,6 +66,7 @@ test.each(awkwardPayloads)('the library stores and our group reads: %s', async (
   });
   expect(heard[0]?.data).toEqual(payload);
   await eventually(async () => ((await redis.xpending(STREAM, 'ours')) as [number])[0] === 0);
+  note('eventsource', 'them');
 });
 
 test.each(awkwardPayloads)('we store and the library reads: %s', async (_, payload) => {
@@ -106,6 +108,7 @@ test.each(awkwardPayloads)('we store and the library reads: %s', async (_, paylo
     metadata: { source: 'shop', instanceId: expect.any(String) },
     ...payload,
   });
+  note('eventsource', 'us');
 });
 
 test('entries of both formats on one stream are read, by one group with the library', async () => {
@@ -151,7 +154,19 @@ test('what this wire cannot carry is refused before anything is sent', async () 
   expect(await rejection(bus.publish('OrderCreated', [], { key: 'k' }))).toMatchObject(invalid);
   const taken = bus.publish('OrderCreated', { event_id: 1 }, { key: 'k' });
   expect(await rejection(taken)).toMatchObject(invalid);
-  expect(await rejection(bus.subscribe('*', () => {}))).toMatchObject({
+  for (const [pattern, options] of [
+    ['room:*', {}],
+    ['broadcast', {}],
+    ['*', { by: 'channel' }],
+  ] as const) {
+    const refused = await rejection(bus.subscribe(pattern, () => {}, options));
+    expect(refused).toMatchObject({ code: 'ERR_BUS_NO_STREAM' });
+  }
+  const other = await client({ streams: [{ name: STREAM, events: 'Order*' }] });
+  const unheard = await rejection(other.subscribe('Shipment*', () => {}));
+  expect(unheard).toMatchObject({ code: 'ERR_BUS_NO_STREAM' });
+  const nothing = await client({ streams: [] });
+  expect(await rejection(nothing.subscribe('*', () => {}))).toMatchObject({
     code: 'ERR_BUS_NO_STREAM',
   });
   const config = { redis: on.server.url, wire: 'eventsource', pubsub: true } as const;

@@ -4,7 +4,7 @@
 //!
 //! - [`Client`]: the host's calls; `state`: what a client is made of; [`host`]: the program that the engine lives in.
 //! - `publish`, `receive`, `groups`: the three paths: a publish, a live message, a stored event.
-//! - `gap`: what live subscriptions have missed; `rooms`: joining, leaving and presence.
+//! - `gap`: what live subscriptions have missed; `tail`: live events that are only stored; `rooms`: joining, leaving and presence.
 //! - `admin`: streams, dead letters, history and replay; `observe`: health, statistics and metrics.
 //! - `transport`: the trait; `redis` and `memory` implement it. `runtime`: clock, tasks and panics.
 #![deny(missing_docs)]
@@ -22,6 +22,7 @@ mod redis;
 mod rooms;
 mod runtime;
 mod state;
+mod tail;
 mod transport;
 
 pub use crate::admin::questions;

@@ -22,6 +22,7 @@ use crate::runtime::tasks::Tasks;
 use crate::state::ClientState;
 use crate::state::lifecycle::State;
 use crate::state::numbers::SubscriptionNumbers;
+use crate::tail::Tail;
 use crate::transport::Transport;
 
 /// The parts of a client.
@@ -33,6 +34,8 @@ pub(crate) struct Core {
     pub(super) memberships: Memberships,
     /// What live subscriptions have missed; `None` where nothing can be missed, as in memory.
     pub(super) gaps: Option<Gaps>,
+    /// What live subscriptions read from streams; `None` where all that they hear is published.
+    pub(super) tail: Option<Arc<Tail>>,
     /// What the metrics say of streams.
     pub(super) gauges: StreamGauges,
     /// Whether the transport was told to start.
@@ -55,6 +58,7 @@ impl Core {
         Core {
             groups: Arc::new(GroupDriver::new(state.clone(), transport.clone(), tasks.clone())),
             memberships: Memberships::new(state.clone(), transport.clone(), tasks.clone()),
+            tail: Tail::new(&state, &transport, &tasks),
             gaps,
             gauges: StreamGauges::default(),
             started: AtomicBool::new(false),
@@ -91,6 +95,7 @@ impl Core {
         }
         let unused = self.state.remove_subscription(subscription);
         self.transport.unsubscribe(unused);
+        self.tail.iter().for_each(Tail::subscriptions_changed);
         drop(numbers);
         self.state.confirmations.end_wait(subscription, Err(BusError::new(kind, why)));
         true
@@ -165,6 +170,7 @@ impl Core {
         let numbers = self.state.numbers();
         let unused = self.state.close_subscriptions();
         self.transport.unsubscribe(unused);
+        self.tail.iter().for_each(Tail::subscriptions_changed);
         drop(numbers);
         if self.state.groups.in_use() {
             self.groups.stop();

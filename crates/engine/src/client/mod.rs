@@ -22,7 +22,7 @@ use std::time::Duration;
 use oxbus_model::config::{Config, Mode};
 use oxbus_model::observe::stats::{Parts, Snapshot};
 use oxbus_model::options::names::check_pattern;
-use oxbus_model::options::subscribe::SubscribeOptions;
+use oxbus_model::options::subscribe::{MatchBy, SubscribeOptions};
 use oxbus_model::submission::Records;
 use oxbus_model::{BusError, ErrorKind};
 use serde_json::Value;
@@ -186,8 +186,13 @@ impl Client {
         let options = SubscribeOptions::parse(options, &state.config.retry)?;
         observer::check_subscription(&state.config, &options)?;
         if options.durable.is_none() && !state.config.pubsub {
-            let message = "a bus that only stores has no live events: give the subscription a group";
-            return Err(BusError::new(ErrorKind::NoStream, message));
+            match &self.core.tail {
+                Some(tail) => tail.check(patterns, options.by == MatchBy::Channel)?,
+                None => {
+                    let message = "a bus that only stores has no live events: give the subscription a group";
+                    return Err(BusError::new(ErrorKind::NoStream, message));
+                }
+            }
         }
         if options.local_only && state.config.mode != Mode::Hybrid {
             return Err(only_in_hybrid("localOnly"));
@@ -203,12 +208,22 @@ impl Client {
             self.core.keep_time();
             return Ok(Subscribed { subscription, options, streams });
         }
-        let server_subscriptions = state.add_subscription(subscription, patterns, &options)?;
+        let mut server_subscriptions = state.add_subscription(subscription, patterns, &options)?;
         transport.start();
+        let tail = self.core.tail.as_ref().filter(|_| !options.local_only);
+        if !state.config.pubsub {
+            // Nothing comes on channels.
+            server_subscriptions.clear();
+        }
+        let awaited: Vec<_> =
+            server_subscriptions.iter().cloned().chain(tail.map(|tail| tail.awaited())).collect();
         let deadline = state.confirmation_deadline(&options);
-        state.confirmations.add(subscription, Waiter::Ticket(ticket), &server_subscriptions, deadline);
-        let confirmed = server_subscriptions.is_empty();
-        transport.subscribe(server_subscriptions);
+        state.confirmations.add(subscription, Waiter::Ticket(ticket), &awaited, deadline);
+        if state.config.pubsub {
+            transport.subscribe(server_subscriptions);
+        }
+        tail.iter().for_each(|tail| tail.start());
+        let confirmed = awaited.is_empty();
         if confirmed || is_local_only(state) {
             state.confirmations.end_wait(subscription, Ok(()));
         }

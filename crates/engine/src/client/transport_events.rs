@@ -21,6 +21,7 @@ use crate::observe::outages::{FailedAttempt, Outages};
 use crate::receive::acceptance;
 use crate::receive::foreign::ForeignMessages;
 use crate::state::ClientState;
+use crate::tail::Tail;
 use crate::transport::context::TransportContext;
 use crate::transport::events::{ContinuityChange, PublishReport, Refused, TakeMessage, TransportEvents};
 use crate::transport::inbound::{InboundBatch, OwnEvents};
@@ -99,6 +100,10 @@ impl ClientEvents {
 
     fn groups(&self) -> Option<Arc<GroupDriver>> {
         self.core.upgrade().map(|core| core.groups.clone())
+    }
+
+    fn tail(&self) -> Option<Arc<Tail>> {
+        self.core.upgrade().and_then(|core| core.tail.clone())
     }
 
     fn inbound(&self) -> MutexGuard<'_, Inbound> {
@@ -244,14 +249,27 @@ impl TransportEvents for ClientEvents {
     }
 
     fn reader_up(&self, group: GroupKey) {
+        if group == GroupKey::TAIL {
+            return self.tail().iter().for_each(Tail::up);
+        }
         self.groups().iter().for_each(|groups| groups.reader_up(group));
     }
 
     fn reader_down(&self, group: GroupKey, _error: &BusError) {
+        if group == GroupKey::TAIL {
+            // It goes on where it was when it is up again.
+            return;
+        }
         self.groups().iter().for_each(|groups| groups.reader_down(group));
     }
 
     fn entries(&self, group: GroupKey, entries: Vec<ReceivedEntry>) {
+        if group == GroupKey::TAIL {
+            if let Some(tail) = self.tail() {
+                Tail::came(&tail, entries);
+            }
+            return;
+        }
         if let Some(groups) = self.groups() {
             groups.received(group, entries);
         }
@@ -262,6 +280,9 @@ impl TransportEvents for ClientEvents {
     }
 
     fn read_interrupted(&self, group: GroupKey, error: BusError) {
+        if group == GroupKey::TAIL {
+            return self.tail().iter().for_each(|tail| Tail::refused(tail, &error));
+        }
         self.groups().iter().for_each(|groups| groups.read_interrupted(group, &error));
     }
 

@@ -34,7 +34,7 @@ impl GroupReads {
         read: &Read,
         now_ms: u64,
     ) -> Option<EndedRead> {
-        let Read { key, group, consumer, streams: names, limit } = read;
+        let Read { key, group, consumer, streams: names, limit, behind: _ } = read;
         let missed = streams.take_missed(names, group);
         let result = streams.deliver(names, group, consumer, *limit, now_ms);
         if missed.is_empty() && result.as_ref().is_ok_and(Vec::is_empty) {

@@ -75,7 +75,7 @@ impl Rig {
     ) -> Result<Option<EndedRead>, BusError> {
         let streams = Arc::new([Arc::from("s"), Arc::from("t")]);
         let (group, consumer) = (group.into(), format!("c{number}").into());
-        self.broker.read(number, Read { key: GroupKey(key), group, consumer, streams, limit })
+        self.broker.read(number, Read { key: GroupKey(key), group, consumer, streams, limit, behind: None })
     }
 
     fn read(&self, number: u64, limit: usize) -> Option<EndedRead> {

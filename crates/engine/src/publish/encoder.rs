@@ -40,6 +40,8 @@ pub(crate) struct Encoder {
     numbers: TypeCache,
     /// Whether events are published live at all.
     pubsub: bool,
+    /// Whether there are live events, published or read from streams.
+    hears: bool,
     /// Whether an event may be for one side only.
     hybrid: bool,
     /// Which events must be stored.
@@ -87,6 +89,8 @@ pub(crate) struct Encoded<'a> {
     pub(crate) stream: Option<usize>,
     /// Whether it is published live.
     pub(crate) live: bool,
+    /// Whether live subscriptions hear it: as it is published live, or as they read it from its stream.
+    pub(crate) heard: bool,
     pub(crate) options: &'a PublishOptions,
     codec: &'a Codec,
     origin: &'a Origin,
@@ -144,6 +148,7 @@ impl Encoder {
             storage: StreamRouting::new(&config.streams),
             keys: config.keys.clone(),
             pubsub: config.pubsub,
+            hears: config.pubsub || config.wires.are_tailed(),
             hybrid: config.mode == Mode::Hybrid,
             max_event_bytes: config.limits.max_event_bytes,
             max_data_bytes: config.limits.max_data_bytes,
@@ -197,13 +202,15 @@ impl Encoder {
         }
         let (channel, payload) = self.messages.first();
         self.samples.published(channel, payload);
+        let is_for_live = place.is_none_or(|place| place.realtime);
         Ok(Encoded {
             messages: &self.messages,
             id,
             timeout: options.timeout.unwrap_or(self.default_timeout),
             type_number,
             stream: place.map(|place| place.stream),
-            live: self.pubsub && place.is_none_or(|place| place.realtime),
+            live: self.pubsub && is_for_live,
+            heard: self.hears && is_for_live,
             options,
             codec: &self.codec,
             origin: &self.origin,

@@ -320,7 +320,7 @@ impl Transport for RedisTransport {
             links.readers.entry(group).or_insert_with(start);
         }
         drop(links);
-        if self.context.config.pubsub {
+        if self.context.config.pubsub && group != GroupKey::TAIL {
             self.subscribe(vec![subscriber::hand_backs::subscription(&self.context.channels)]);
         }
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use oxbus_model::config::Address;
+use oxbus_model::consumer::GroupKey;
 
 /// A link of a client. The order is that of the kinds' names, then of the groups and of the nodes; reports are sorted by it.
 ///
@@ -27,11 +28,18 @@ pub(crate) enum LinkId {
     Replicated,
     /// Live messages.
     Subscriber,
+    /// Entries of streams, for live subscriptions.
+    Tail,
     /// One of these to a node of a Cluster.
     OfNode(Arc<(LinkId, Address)>),
 }
 
 impl LinkId {
+    /// The link of a reader: of a group, or of live subscriptions.
+    pub(crate) fn of_reader(key: GroupKey, group: Arc<str>) -> LinkId {
+        if key == GroupKey::TAIL { LinkId::Tail } else { LinkId::Reader(group) }
+    }
+
     /// The link of this kind to a node.
     pub(crate) fn at(self, node: &Address) -> LinkId {
         LinkId::OfNode(Arc::new((self, node.clone())))
@@ -57,7 +65,9 @@ impl LinkId {
     pub(crate) fn is_of_live_events(&self) -> bool {
         match self {
             LinkId::OfNode(of) => of.0.is_of_live_events(),
-            other => matches!(other, LinkId::Publisher | LinkId::Replicated | LinkId::Subscriber),
+            other => {
+                matches!(other, LinkId::Publisher | LinkId::Replicated | LinkId::Subscriber | LinkId::Tail)
+            }
         }
     }
 
@@ -71,6 +81,7 @@ impl LinkId {
             LinkId::Reader(_) => "reader",
             LinkId::Replicated => "replicated",
             LinkId::Subscriber => "subscriber",
+            LinkId::Tail => "tail",
             LinkId::OfNode(of) => of.0.kind(),
         }
     }
@@ -134,13 +145,14 @@ mod tests {
             LinkId::Replicated,
             LinkId::Subscriber,
             LinkId::Subscriber.at(&node(1)),
+            LinkId::Tail,
         ];
         let names: Vec<String> = all.iter().map(ToString::to_string).collect();
         assert!(all.is_sorted() && names.is_sorted());
         assert_eq!((&*names[4], &*names[7]), ("publisher@h:1", "reader:a@h:1"));
         assert!(all[5].is_publisher() && !all[7].is_publisher() && all[7].node() == Some(&node(1)));
         let live: Vec<bool> = all.iter().map(LinkId::is_of_live_events).collect();
-        let expected = [false, false, false, true, true, true, false, false, false, true, true, true];
+        let expected = [false, false, false, true, true, true, false, false, false, true, true, true, true];
         assert_eq!(live, expected);
     }
 }

@@ -272,26 +272,18 @@ impl Codec {
         })
     }
 
-    /// The names of the fields that a store writes, reads and removes by itself, whatever the format is.
+    /// The names of the fields that a store writes, reads and removes by itself.
     pub fn field_names(&self) -> &'static FieldNames {
         &oxbus::FIELD_NAMES
     }
 
-    /// The places where the type of an entry may stand, for a store that looks for entries of a type: each the name of a field,
-    /// and the path in the JSON that it holds.
-    pub fn type_places(&self) -> Vec<Vec<String>> {
+    /// The names of the fields that tell the type of an entry, in all formats that are read. An entry without any of them may have
+    /// its type elsewhere.
+    pub fn type_fields(&self) -> Vec<&str> {
         match self {
-            Codec::Oxbus => vec![vec![oxbus::entry::EVENT_TYPE.to_owned()]],
-            Codec::Mapped(format) => format.type_places(),
-            Codec::Several(several) => {
-                let mut places = Vec::new();
-                for place in several.all().flat_map(Codec::type_places) {
-                    if !places.contains(&place) {
-                        places.push(place);
-                    }
-                }
-                places
-            }
+            Codec::Oxbus => vec![oxbus::entry::EVENT_TYPE],
+            Codec::Mapped(format) => format.type_fields(),
+            Codec::Several(several) => several.type_fields(),
         }
     }
 }
@@ -330,8 +322,18 @@ impl Several {
         &self.first
     }
 
-    /// All of them, the one that is written first.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Codec> {
+    /// The fields that tell the type, each once.
+    fn type_fields(&self) -> Vec<&str> {
+        let mut all: Vec<&str> = Vec::new();
+        for field in self.all().flat_map(Codec::type_fields) {
+            if !all.contains(&field) {
+                all.push(field);
+            }
+        }
+        all
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Codec> {
         std::iter::once(&self.first).chain(&self.others)
     }
 

@@ -67,6 +67,11 @@ impl Wires {
         self.write.iter().any(|wire| wire.codec.traits().live)
     }
 
+    /// Whether one of those that are read has nothing live, so that its events are read from the streams where they are stored.
+    pub fn are_tailed(&self) -> bool {
+        self.read.iter().any(|wire| !wire.codec.traits().live)
+    }
+
     /// Whether more than the types of events says on which channels they come: there are several wires, or one has rules.
     pub fn have_rules(&self) -> bool {
         self.read.len() > 1 || self.read.iter().any(|wire| wire.codec.channels().is_some())

@@ -9,6 +9,11 @@ use crate::stream_store::Position;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupKey(pub u32);
 
+impl GroupKey {
+    /// No group: the reader of what live subscriptions get from streams. No consumer has as many groups.
+    pub const TAIL: GroupKey = GroupKey(u32::MAX);
+}
+
 /// What a client brings when it joins a group with its first subscription.
 #[derive(Clone, Debug)]
 pub struct Joining {

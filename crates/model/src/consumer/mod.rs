@@ -95,7 +95,7 @@ use crate::{BusError, ErrorKind};
 pub use announcement::Announcement;
 pub use membership::{GroupKey, Joining, Source};
 pub use received::{Content, ReceivedEntry};
-pub use work::{Read, Work};
+pub use work::{Positions, Read, Work};
 
 /// The client as a consumer: in each group that it has joined it is one.
 ///

@@ -26,7 +26,8 @@ pub(super) fn work(group: &mut Group, now: u64, cx: &mut Context, out: &mut Vec<
     let Group { reading, streams, .. } = group;
     if let Some((streams, limit)) = reading.next_read(room, cx.reads_ahead, || readable(streams), now) {
         let (name, consumer) = (group.joining.group.clone(), group.joining.consumer.clone());
-        out.push(Work::Read(Read { key: group.key, group: name, consumer, streams, limit }));
+        let read = Read { key: group.key, group: name, consumer, streams, limit, behind: None };
+        out.push(Work::Read(read));
     }
 }
 

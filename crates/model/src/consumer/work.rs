@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::consumer::membership::GroupKey;
-use crate::stream_store::Request;
+use crate::stream_store::{EntryId, Request};
 
 /// Something to do.
 #[derive(Clone, Debug)]
@@ -14,6 +14,9 @@ pub enum Work {
     /// [`Consumer::interrupted`](super::Consumer::interrupted).
     Read(Read),
 }
+
+/// Streams, and behind which entry of each.
+pub type Positions = Arc<[(Arc<str>, EntryId)]>;
 
 /// A read of new entries.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,4 +31,6 @@ pub struct Read {
     pub streams: Arc<[Arc<str>]>,
     /// How many entries at the most, for each stream.
     pub limit: usize,
+    /// Behind which entries of the streams, where it is for no group, and nothing is claimed by it.
+    pub behind: Option<Positions>,
 }

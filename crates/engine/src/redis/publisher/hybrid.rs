@@ -60,7 +60,7 @@ impl Hybrid {
         let mut recent = Vec::new();
         let prepared = preparation.prepare(context, submission, &mut commands, report, |index, event| {
             let options = event.options;
-            if !options.redis_only && event.live && own.take(event, taken) {
+            if !options.redis_only && event.heard && own.take(event, taken) {
                 offered.push(index);
             } else if options.local_only && keeps_recent {
                 recent.push(event.messages.first().1.into());

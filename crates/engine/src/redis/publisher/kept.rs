@@ -234,7 +234,7 @@ mod tests {
         let wait = |replicas| Command::Wait { replicas, timeout: 5 };
         let commands = [entry(0, 0), entry(1, 1), wait(2), entry(2, 0), entry(3, 0), wait(1), entry(4, 0)];
         let mut pipeline = pipeline(commands);
-        let groups = take_unsent(0, Targets::new(2, 0), &mut pipeline);
+        let groups = take_unsent(0, Targets::new(2, 0, true), &mut pipeline);
         assert_eq!(told(&groups), [(2, 100, 1), (1, 97, 2), (0, 96, 1)]);
         assert_eq!(pipeline.commands().count(), 3);
     }
@@ -255,7 +255,7 @@ mod tests {
         let doubts = Doubts { is_unproven: true, is_torn: false };
         let mut kept = Kept::default();
         kept.push(None, pipeline([entry(0, 0), entry(1, 0)]));
-        let (targets, mut out) = (Targets::new(2, 0), Vec::new());
+        let (targets, mut out) = (Targets::new(2, 0, true), Vec::new());
         kept.release(&mut Order::of(0, targets, doubts, &Pipeline::new(), false), &mut out);
         assert_eq!((told(&out), told(kept.queue.make_contiguous())), (vec![(0, 99, 1)], vec![(0, 99, 1)]));
         // The first one is not answered yet; then the node has shown that it takes them.

@@ -14,18 +14,20 @@ pub(in crate::redis) type Target = usize;
 pub(in crate::redis) struct Targets {
     streams: usize,
     lanes: u16,
+    keeps: bool,
 }
 
 impl Targets {
-    /// Of a client with so many streams and lanes.
-    pub(in crate::redis) fn new(streams: usize, lanes: u16) -> Targets {
-        Targets { streams, lanes }
+    /// Of a client with so many streams and lanes; `keeps`: events by their id, too.
+    pub(in crate::redis) fn new(streams: usize, lanes: u16, keeps: bool) -> Targets {
+        Targets { streams, lanes, keeps }
     }
 
     /// Of a client.
     pub(in crate::redis) fn of_client(context: &TransportContext) -> Targets {
         let lanes = context.lanes.as_ref().map_or(0, |lanes| lanes.count());
-        Targets::new(context.config.streams.len(), lanes)
+        let config = &context.config;
+        Targets::new(config.streams.len(), lanes, config.persistence.is_some())
     }
 
     /// The slots of all targets; `None` of live events, which any node takes.
@@ -57,7 +59,10 @@ impl Targets {
             Command::Event { lane: None, .. } => Some(self.live()),
             Command::Event { lane: Some(lane), .. } => Some(self.live() + 1 + usize::from(*lane)),
             Command::Entry { stream, .. } | Command::Trim { stream } => Some(*stream),
-            Command::Call(call) => Some(call.stream.unwrap_or(self.history())),
+            // One that neither stores nor keeps an event publishes it on several channels, and has no key.
+            Command::Call(call) => {
+                Some(call.stream.unwrap_or(if self.keeps { self.history() } else { self.live() }))
+            }
             _ => None,
         }
     }

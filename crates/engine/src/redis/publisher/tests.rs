@@ -47,7 +47,7 @@ async fn what_is_known_of_a_node_is_that_of_its_present_link() {
 #[test]
 fn a_target_that_stays_goes_on_when_the_router_says_so() {
     let (router, mut told) = unbounded_channel();
-    let mut routed = Routed::new(Some(nowhere()), router, Targets::new(1, 0));
+    let mut routed = Routed::new(Some(nowhere()), router, Targets::new(1, 0, true));
     let (mut pipeline, mut batches) = (Pipeline::new(), Batches::new(&[]));
     let mut held = Held::new(GroupGate::new(&[]).now());
     let entry = || Command::Entry { batch: 1, index: 0, deadline: 100_000, stream: 0 };

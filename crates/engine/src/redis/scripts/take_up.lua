@@ -1,64 +1,86 @@
 -- Makes a consumer the owner of entries that the group had read past, oldest first, task by task. One call looks at a thousand
--- entries at the most, and may stop early when the answer is large.
+-- entries at the most, and may stop early when the answer is large, or when it comes to entries whose type no field tells.
 -- KEYS: stream, consumers, tasks.
--- ARGV: group, consumer, instance, how many at the most, where the type may stand (JSON: each the name of a field, and the path in
---       its JSON), the field with the only group, for how many milliseconds a client that is told of a loss may say that it has told it, the number of tasks whose loss was told, these
---       tasks; then the tasks that are worked on.
+-- ARGV: group, consumer, instance, how many at the most, the field with the only group, for how many milliseconds a client that is
+--       told of a loss may say that it has told it; and lists, each behind its length: the fields with the type, the ids of entries
+--       whose type no field tells and in their order these types, the tasks whose loss was told, the tasks that are worked on.
 -- Returns: for each entry its id and its fields; the tasks that this consumer need not ask for again; of each of those that has
---          not found all that the group had read past, its number, how many are gone and the ids between which they were.
+--          not found all that the group had read past, its number, how many are gone and the ids between which they were; for
+--          each entry whose type no field tells its id and its fields: the call is to be made again with their types.
 local stream, consumers, tasks = KEYS[1], KEYS[2], KEYS[3]
 local group, consumer, most = ARGV[1], ARGV[2], tonumber(ARGV[4])
-local entries, done, gone, scanned, bytes = {}, {}, {}, 0, 0
+local entries, done, gone, unclear, scanned, bytes = {}, {}, {}, {}, 0, 0
+-- The place of the next argument, and the list that begins there, behind its length.
+local at = 7
+local function list()
+    local length, list = tonumber(ARGV[at]), {}
+    for i = 1, length do
+        list[i] = ARGV[at + i]
+    end
+    at = at + length + 1
+    return list
+end
+local type_fields, of_type = {}, {}
+for _, name in ipairs(list()) do
+    type_fields[name] = true
+end
+local told_ids, told_types = list(), list()
+for i, id in ipairs(told_ids) do
+    of_type[id] = told_types[i]
+end
+local told, work = list(), list()
 -- Says so when there is no group.
 redis.call('XPENDING', stream, group)
 if not is_mine(consumers, consumer, ARGV[3]) then
-    return { entries, done, gone }
+    return { entries, done, gone, unclear }
 end
 
 -- A task that has not found all stays until somebody says that the loss was told: `!` and until when who may do so in the place
 -- of the ids that are left out.
 local now, me = time(), redis.sha1hex(ARGV[3])
-local first_task = 9 + tonumber(ARGV[8])
-for i = 9, first_task - 1 do
-    local teller = string.match(redis.call('HGET', tasks, ARGV[i]) or '', '^%S+ %S+ !%d+:(%x+) ')
+for _, number in ipairs(told) do
+    local teller = string.match(redis.call('HGET', tasks, number) or '', '^%S+ %S+ !%d+:(%x+) ')
     if teller == me then
-        redis.call('HDEL', tasks, ARGV[i])
+        redis.call('HDEL', tasks, number)
     end
 end
 
 -- Tells of what is gone. Who is told may be told again; anybody else is when this client does not say in time that it has told it.
 local function tell(number, next, last, missing, first, type)
     redis.call('HSET', tasks, number, string.format(
-        '%s %s !%.0f:%s %.0f %s %s', next, last, now + tonumber(ARGV[7]), me, missing, first, type))
+        '%s %s !%.0f:%s %.0f %s %s', next, last, now + tonumber(ARGV[6]), me, missing, first, type))
     gone[#gone + 1] = { tonumber(number), missing, first, last }
 end
 
-local places = cjson.decode(ARGV[5])
-
--- What stands in a place, where the field has this value.
-local function at(place, value)
-    for step = 2, #place do
-        if step == 2 then
-            local read, json = pcall(cjson.decode, value)
-            value = read and json
-        end
-        value = type(value) == 'table' and value[place[step]]
-    end
-    return value
-end
-
--- Whether an entry has that type, and is for this group.
-local function is_for(fields, wanted)
-    local of, only = false, nil
+-- Whether an entry has that type, in any of the fields that may tell it, and is for this group; nil where nobody knows the type yet.
+local function is_for(id, fields, type)
+    local known, has, only = of_type[id] ~= nil, of_type[id] == type, nil
     for i = 1, #fields, 2 do
-        if fields[i] == ARGV[6] then
+        if type_fields[fields[i]] then
+            known, has = true, has or fields[i + 1] == type
+        elseif fields[i] == ARGV[5] then
             only = only or fields[i + 1]
         end
-        for _, place in ipairs(places) do
-            of = of or (fields[i] == place[1] and at(place, fields[i + 1]) == wanted)
+    end
+    if only and only ~= group then
+        return false
+    end
+    if known then
+        return has
+    end
+end
+
+-- Notes the entries of a page whose type nobody knows yet, from a place on.
+local function note_unclear(page, from, type, left)
+    for place = from, #page do
+        local id, fields = page[place][1], page[place][2]
+        if bytes < 1048576 and not left[id] and is_for(id, fields, type) == nil then
+            unclear[#unclear + 1] = { id, fields }
+            for _, field in ipairs(fields) do
+                bytes = bytes + #field
+            end
         end
     end
-    return of and (not only or only == group)
 end
 
 -- Works on a task; nothing where there is room for no more.
@@ -83,15 +105,19 @@ local function work_on(number)
     end
     while true do
         local page = redis.call('XRANGE', stream, next, last, 'COUNT', 100)
-        for _, entry in ipairs(page) do
-            if #entries >= most or scanned >= 1000 or bytes >= 1048576 then
+        for place, entry in ipairs(page) do
+            local id, fields = entry[1], entry[2]
+            local wanted = not left[id] and is_for(id, fields, type)
+            if wanted == nil then
+                note_unclear(page, place, type, left)
+            end
+            if #unclear > 0 or #entries >= most or scanned >= 1000 or bytes >= 1048576 then
                 redis.call('HSET', tasks, number, string.format(
                     '%s %s %s %.0f %s %s', next, last, left_out, missing, first, type))
                 return false
             end
-            local id, fields = entry[1], entry[2]
             scanned, next = scanned + 1, behind(id)
-            if not left[id] and is_for(fields, type) then
+            if wanted then
                 missing = math.max(missing - 1, 0)
                 if not redis.call('XPENDING', stream, group, id, id, 1)[1] then
                     redis.call('XCLAIM', stream, group, consumer, 0, id, 'RETRYCOUNT', 1, 'FORCE', 'JUSTID')
@@ -118,10 +144,10 @@ local function work_on(number)
     end
 end
 
-for i = first_task, #ARGV do
-    if not work_on(ARGV[i]) then
+for _, number in ipairs(work) do
+    if not work_on(number) then
         break
     end
-    done[#done + 1] = tonumber(ARGV[i])
+    done[#done + 1] = tonumber(number)
 end
-return { entries, done, gone }
+return { entries, done, gone, unclear }

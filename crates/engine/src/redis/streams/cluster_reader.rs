@@ -79,7 +79,7 @@ impl ClusterReader {
         view: &Arc<ClusterView>,
         commands: &Arc<CommandLink>,
     ) -> GroupReader {
-        let (id, context) = (LinkId::Reader(group.clone()), connector.context.clone());
+        let (id, context) = (LinkId::of_reader(key, group.clone()), connector.context.clone());
         let reader = ClusterReader::new(key, group, connector.clone(), view, commands.clone());
         let link = Handle::of_task(&connector.tasks, |inputs| reader.run(inputs));
         GroupReader::of_task(id, link, context)
@@ -364,7 +364,7 @@ impl ClusterReader {
                 if streams.len() == read.streams.len() { read.streams.clone() } else { streams.into() };
             let of = self.nodes.entry(node).or_insert_with_key(|node| {
                 self.readers += 1;
-                let (group, reports) = (self.group.clone(), self.to_reader.clone());
+                let (group, reports) = ((self.key, self.group.clone()), self.to_reader.clone());
                 let reader = (node.clone(), self.readers);
                 OfNode::new(GroupReader::of_node(group, &reader, reports, &self.connector), self.readers)
             });

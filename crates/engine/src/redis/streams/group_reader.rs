@@ -33,7 +33,7 @@ pub(in crate::redis) struct GroupReader {
 impl GroupReader {
     /// Starts to connect.
     pub(in crate::redis) fn start(key: GroupKey, group: Arc<str>, connector: &Connector) -> Self {
-        let id = LinkId::Reader(group);
+        let id = LinkId::of_reader(key, group);
         let context = connector.context.clone();
         let reports = Reports::ToClient(key, context.clone());
         let session = GroupReaderSession::new(id.clone(), context.clone(), reports);
@@ -42,12 +42,12 @@ impl GroupReader {
 
     /// Starts to connect to a node of a Cluster.
     pub(super) fn of_node(
-        group: Arc<str>,
+        (key, group): (GroupKey, Arc<str>),
         node: &NodeReader,
         reports: UnboundedSender<(NodeReader, FromNode)>,
         connector: &Connector,
     ) -> Self {
-        let (id, context) = (LinkId::Reader(group).at(&node.0), connector.context.clone());
+        let (id, context) = (LinkId::of_reader(key, group).at(&node.0), connector.context.clone());
         let session =
             GroupReaderSession::new(id.clone(), context.clone(), Reports::ToReader(node.clone(), reports));
         GroupReader { id, link: connector.start(session), context }

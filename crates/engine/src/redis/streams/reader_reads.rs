@@ -5,6 +5,7 @@ use std::sync::Arc;
 use oxbus_model::consumer::{Read, ReceivedEntry};
 use oxbus_model::server_error;
 use oxbus_model::server_error::Action;
+use oxbus_model::stream_store::EntryId;
 use oxbus_model::{BusError, ErrorKind};
 use redis::{Cmd, cmd};
 
@@ -14,8 +15,15 @@ use crate::redis::streams::split_read::{End, SlotStreams, SplitRead};
 
 /// Of `read`, the streams of one command, which waits for so many milliseconds if it does.
 fn command(read: &Read, streams: &[Arc<str>], wait: Option<u64>) -> Cmd {
-    let mut command = cmd("XREADGROUP");
-    command.arg("GROUP").arg(&*read.group).arg(&*read.consumer).arg("COUNT").arg(read.limit);
+    let mut command = match &read.behind {
+        Some(_) => cmd("XREAD"),
+        None => {
+            let mut command = cmd("XREADGROUP");
+            command.arg("GROUP").arg(&*read.group).arg(&*read.consumer);
+            command
+        }
+    };
+    command.arg("COUNT").arg(read.limit);
     if let Some(wait) = wait {
         command.arg("BLOCK").arg(wait);
     }
@@ -23,8 +31,14 @@ fn command(read: &Read, streams: &[Arc<str>], wait: Option<u64>) -> Cmd {
     for stream in streams {
         command.arg(&**stream);
     }
-    for _ in streams {
-        command.arg(">");
+    for stream in streams {
+        let Some(positions) = &read.behind else {
+            command.arg(">");
+            continue;
+        };
+        // A read names the positions of all its streams.
+        let position = positions.iter().find(|(name, _)| name == stream).map(|(_, id)| *id);
+        command.arg(position.unwrap_or(EntryId::MAX).to_string());
     }
     command
 }
@@ -53,7 +67,7 @@ impl GroupReaderSession {
             .map(|(streams, wait)| (streams.clone(), command(&split.read, streams, *wait)))
             .collect();
         // The first commands of a read are sent with what is to be done before the read.
-        if !split.has_just_begun() {
+        if !split.has_just_begun() && split.read.behind.is_none() {
             let (group, parts) = (split.read.group.clone(), next.into_iter().map(|(streams, _)| streams));
             self.look(&group, &parts.collect::<Vec<_>>(), now);
         }

@@ -133,6 +133,11 @@ impl GroupReaderSession {
             && self.split.is_none()
             && let Some(read) = self.unsent.pop_front()
         {
+            if read.behind.is_some() {
+                // There is no group that could miss anything.
+                self.send(read, now);
+                continue;
+            }
             match self.trims.precaution(&read.streams, read.limit, now) {
                 Precaution::None => self.send(read, now),
                 Precaution::Look => self.look_and_send(read, now),

@@ -140,6 +140,12 @@ mod tests {
         names.iter().map(|name| Arc::from(*name)).collect()
     }
 
+    fn read(names: &SlotStreams) -> Read {
+        let key = oxbus_model::consumer::GroupKey(0);
+        let streams = names.clone();
+        Read { key, group: "g".into(), consumer: "c".into(), streams, limit: 10, behind: None }
+    }
+
     #[test]
     fn streams_with_a_common_tag_are_read_at_once() {
         let parts = by_slot(&streams(&["a", "{t}:b", "c", "{t}:d", "t"]));
@@ -150,8 +156,7 @@ mod tests {
     #[test]
     fn rounds_and_waits_take_turns_until_something_comes() {
         let names = streams(&["a", "b"]);
-        let key = oxbus_model::consumer::GroupKey(0);
-        let read = Read { key, group: "g".into(), consumer: "c".into(), streams: names.clone(), limit: 10 };
+        let read = read(&names);
         let mut split = SplitRead::new(read, by_slot(&names), 0, 1_000);
         let round = [(streams(&["a"]), None), (streams(&["b"]), None)];
         assert_eq!(split.next(0), round);
@@ -174,8 +179,7 @@ mod tests {
     #[test]
     fn a_slot_is_asked_whenever_the_read_has_waited_elsewhere() {
         let names = streams(&["a", "b", "c", "d"]);
-        let key = oxbus_model::consumer::GroupKey(0);
-        let read = Read { key, group: "g".into(), consumer: "c".into(), streams: names.clone(), limit: 10 };
+        let read = read(&names);
         let mut split = SplitRead::new(read, by_slot(&names), 3, 10_000);
         let mut asked = [0; 4];
         for now in (0..5_000).step_by(TURN as usize) {

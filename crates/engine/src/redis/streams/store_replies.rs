@@ -178,19 +178,30 @@ pub(crate) fn skipped(reply: RespValue) -> Result<Response, BusError> {
     })
 }
 
+/// Entries that a group had read past and a consumer has now.
+#[derive(Default)]
+pub(crate) struct TakenUp {
+    pub(crate) entries: Vec<StoredEntry>,
+    pub(crate) done: Vec<u64>,
+    pub(crate) gone: Vec<(u64, Missed)>,
+    /// Entries whose type no field tells. They were left where they are.
+    pub(crate) unclear: Vec<StoredEntry>,
+}
+
 /// Of `take_up.lua`.
-pub(crate) fn taken_up(reply: RespValue) -> Result<Response, BusError> {
-    let [taken, done, gone] = reply.parts()?;
-    let entries = taken.all(|entry| {
+pub(crate) fn taken_up(reply: RespValue) -> Result<TakenUp, BusError> {
+    let [taken, done, gone, unclear] = reply.parts()?;
+    let entry = |entry: RespValue| {
         let [id, fields] = entry.parts()?;
         let (id, fields) = (id.id()?, fields_of(fields)?);
         Ok(StoredEntry { id, deliveries: 1, started: false, unhandled_since: None, due_in: None, fields })
-    })?;
+    };
     let gone = gone.all(|gone| {
         let [number, count, from, to] = gone.parts()?;
         Ok((number.count()?, Missed { count: count.count()?, from: from.id()?, to: to.id()? }))
     })?;
-    Ok(Response::TakenUp { entries, done: done.all(RespValue::count)?, gone })
+    let (entries, done) = (taken.all(entry)?, done.all(RespValue::count)?);
+    Ok(TakenUp { entries, done, gone, unclear: unclear.all(entry)? })
 }
 
 /// How many entries are lost, and between which ids.

@@ -131,13 +131,6 @@ impl Entries {
         self.read.members.iter().find(typed).map(|(name, _)| &**name)
     }
 
-    /// The places of the type: the name of a field, and the path in its JSON.
-    pub(super) fn type_places(&self) -> Vec<Vec<String>> {
-        let mut places = Vec::new();
-        self.read.paths_of(&Source::Slot(Slot::Type), &mut Vec::new(), &mut places);
-        places
-    }
-
     /// Reads an entry in this format, or in that of Oxbus: a service may move to another wire while its streams stay.
     pub(super) fn read<'a>(
         &self,

@@ -232,21 +232,22 @@ impl Format {
         &self,
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     ) -> Option<&'a [u8]> {
-        let framed = self.entry_frame().map(|_| framed::TYPE_FIELD);
-        let own = self.entries.as_ref().and_then(Entries::type_field).or(framed);
-        let names = [Some(oxbus::entry::EVENT_TYPE), own].map(|name| name.unwrap_or_default().as_bytes());
+        let names = [Some(oxbus::entry::EVENT_TYPE), self.type_field()]
+            .map(|name| name.unwrap_or_default().as_bytes());
         fields.filter(|(name, _)| names.contains(name)).last().map(|(_, value)| value)
     }
 
-    /// The places of the type in an entry: the name of a field, and the path in its JSON.
-    pub(in crate::codec) fn type_places(&self) -> Vec<Vec<String>> {
-        let mut places = match (&self.entries, self.entry_frame()) {
-            (Some(entries), _) => entries.type_places(),
-            (None, Some(_)) => vec![vec![framed::TYPE_FIELD.to_owned()]],
-            (None, None) => Vec::new(),
-        };
-        places.push(vec![oxbus::entry::EVENT_TYPE.to_owned()]);
-        places
+    /// The field of entries in this format that tells the type, where one does.
+    fn type_field(&self) -> Option<&str> {
+        let framed = self.entry_frame().map(|_| framed::TYPE_FIELD);
+        self.entries.as_ref().and_then(Entries::type_field).or(framed)
+    }
+
+    /// The names of the fields that tell the type of an entry. Entries may be in the format of Oxbus, too.
+    pub(in crate::codec) fn type_fields(&self) -> Vec<&str> {
+        let ours = oxbus::entry::EVENT_TYPE;
+        let own = self.type_field().filter(|own| *own != ours);
+        own.into_iter().chain([ours]).collect()
     }
 
     /// Accepts an event that is to be written.

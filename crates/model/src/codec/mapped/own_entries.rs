@@ -240,13 +240,11 @@ mod tests {
     }
 
     #[test]
-    fn the_places_of_the_type_are_told() {
-        let places = |stream| format(stream).unwrap().type_places();
-        assert_eq!(places(several()), [vec!["type"], vec!["eventType"]]);
-        assert_eq!(
-            places(json!({"write": {"event": "message"}})),
-            [vec!["event", "head", "kind"], vec!["eventType"]]
-        );
+    fn the_fields_with_the_type_are_told() {
+        let with = |stream, told: &[&str]| assert_eq!(format(stream).unwrap().type_fields(), told);
+        with(several(), &["type", "eventType"]);
+        // Inside the JSON of a field it takes the codec.
+        with(json!({"write": {"event": "message"}}), &["eventType"]);
     }
 
     #[test]

@@ -24,18 +24,6 @@ impl Tree {
         self.members.iter().find(|(known, _)| **known == *name).map(|(_, below)| below)
     }
 
-    /// Adds the paths of the places of `source` to `found`; `path` is that of this tree.
-    pub(super) fn paths_of(&self, source: &Source, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
-        if self.source.as_ref() == Some(source) {
-            found.push(path.clone());
-        }
-        for (name, below) in &self.members {
-            path.push(name.to_string());
-            below.paths_of(source, path, found);
-            path.pop();
-        }
-    }
-
     /// Adds a place.
     pub(super) fn add(&mut self, path: &str, source: Source) {
         let steps = path.split('.').filter(|step| !step.is_empty());

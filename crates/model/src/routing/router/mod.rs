@@ -222,6 +222,13 @@ impl Router {
         self.subscriptions.get(&subscription).into_iter().flatten().map(|entry| &*entry.pattern)
     }
 
+    /// The patterns of all subscriptions that hear others than this client, and how many those are.
+    pub fn heard_patterns(&self) -> impl Iterator<Item = &str> {
+        let heard =
+            self.subscriptions.iter().filter(|(subscription, _)| !self.local_only.contains(subscription));
+        heard.flat_map(|(_, entries)| entries.iter().map(|entry| &*entry.pattern))
+    }
+
     /// The patterns of all subscriptions that `server_subscription` feeds, and the room or user that it was joined
     /// for. They are for reports.
     pub fn patterns(&self, server_subscription: &ServerSubscription) -> impl Iterator<Item = &str> {

@@ -92,6 +92,24 @@ impl Router {
         left as u64
     }
 
+    /// Appends the subscriptions that an event of a type goes to which was stored and came on no channel, each once: those that
+    /// would hear it on the channel of its type.
+    pub fn route_stored(&self, event_type: &str, routes: &mut Vec<Route>) {
+        let from = routes.len();
+        for channel in self.channels.all_named(event_type) {
+            let channel = channel.as_bytes();
+            self.route(ServerSubscriptionRef::Channel(channel), channel, routes);
+            for name in self.by_pattern.keys().filter(|name| pattern::matches(name, channel)) {
+                self.route(ServerSubscriptionRef::Pattern(name), channel, routes);
+            }
+        }
+        self.by_rule.route_local(event_type, |_| false, routes);
+        let mut found: Vec<Route> = routes.drain(from..).collect();
+        found.sort_unstable_by_key(|route| (route.subscription, route.pattern));
+        found.dedup_by_key(|route| route.subscription);
+        routes.extend(found);
+    }
+
     /// Where rules or several wires say on which channels events come: the subscriptions of a type, each with the server
     /// subscriptions that may bring its events.
     pub fn of_rules(&self, event_type: &str) -> Vec<(Route, Vec<ServerSubscription>)> {

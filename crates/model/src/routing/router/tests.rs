@@ -339,3 +339,21 @@ fn rooms_are_joined_whatever_their_channels_are_called() {
     assert_eq!(r.leave("room:1", None).0, 1);
     assert_eq!(deliver(&r, "socket.io#/#1#", "a"), []);
 }
+
+#[test]
+fn a_stored_event_goes_to_those_who_would_hear_its_type_once() {
+    let mut router = Router::new(Channels::new("p:"));
+    let patterns = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    router.add(1, &patterns(&["order.*", "order.paid"]), false);
+    router.add(2, &patterns(&["order.paid"]), false);
+    router.add(3, &patterns(&["user.*"]), false);
+    router.add(4, &patterns(&["room:*"]), false);
+    router.add_local(5, &patterns(&["*"]), false);
+    let mut routes = vec![Route { subscription: 9, pattern: 9 }];
+    router.route_stored("order.paid", &mut routes);
+    let routes: Vec<(u32, u32)> = routes.iter().map(|route| (route.subscription, route.pattern)).collect();
+    assert_eq!(routes, [(9, 9), (1, 0), (2, 0)]);
+    let mut heard: Vec<&str> = router.heard_patterns().collect();
+    heard.sort_unstable();
+    assert_eq!(heard, ["order.*", "order.paid", "order.paid", "room:*", "user.*"]);
+}

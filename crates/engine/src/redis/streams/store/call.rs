@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use oxbus_model::codec::Codec;
 use oxbus_model::codec::field_names::FieldNames;
 use oxbus_model::stream_store::{ConsumerId, EntryId, KeyLayout, Response, keys};
 use oxbus_model::{BusError, ErrorKind};
@@ -25,14 +26,17 @@ pub(super) struct StoreCall {
     pub(super) deadline: u64,
     pub(super) layout: KeyLayout,
     pub(super) names: &'static FieldNames,
-    /// Where the type of an entry may stand, as JSON.
-    pub(super) types: Arc<str>,
     pub(super) letters: Arc<Letters>,
     /// The channel on which other clients are told of what is handed back; empty where nothing is published.
     pub(super) handed_back: Arc<str>,
 }
 
 impl StoreCall {
+    /// The formats of entries.
+    pub(super) fn codec(&self) -> &Codec {
+        &self.letters.codec
+    }
+
     pub(super) async fn ask(&self, command: &Cmd) -> Result<RespValue, BusError> {
         self.commands.ask(command, self.deadline).await.map_err(|mut error| {
             // What the server says of a missing stream depends on the command.

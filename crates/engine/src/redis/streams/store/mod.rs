@@ -20,15 +20,11 @@ mod tests;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-#[cfg(doc)]
-use oxbus_model::codec::Codec;
-use oxbus_model::codec::field_names::FieldNames;
 use oxbus_model::config::Config;
 use oxbus_model::stream_store::registry::{MAX_REGISTERED, kept_patterns_json};
 use oxbus_model::stream_store::{ConsumerId, DELAYED, EntryId, KeyLayout, Request, Response, keys};
 use oxbus_model::{BusError, Outcome, presence};
 use redis::{Cmd, cmd};
-use serde_json::Value;
 
 use super::store_replies;
 use crate::redis::resp::value::RespValue;
@@ -44,9 +40,6 @@ const ACKNOWLEDGED: usize = 1_000;
 
 pub(crate) struct RedisStore {
     commands: Arc<CommandLink>,
-    names: &'static FieldNames,
-    /// Where the type of an entry may stand, as JSON: see [`Codec::type_places`].
-    types: Arc<str>,
     letters: Arc<Letters>,
     /// The channel on which other clients are told of what is handed back; empty where nothing is published.
     handed_back: Arc<str>,
@@ -58,10 +51,8 @@ impl RedisStore {
     /// handed back, unless it is empty.
     pub(in crate::redis) fn new(commands: Arc<CommandLink>, config: &Config, handed_back: Arc<str>) -> Self {
         let cluster = Arc::new(ClusterNames::new(config));
-        let names = config.codec.field_names();
-        let types = Value::from_iter(config.codec.type_places()).to_string().into();
         let letters = Arc::new(Letters { codec: config.codec.clone(), config: config.dead_letter.clone() });
-        RedisStore { commands, names, types, letters, handed_back, cluster }
+        RedisStore { commands, letters, handed_back, cluster }
     }
 }
 
@@ -71,12 +62,13 @@ impl Store for RedisStore {
     }
 
     fn execute(&self, request: Request) -> PendingResponse {
-        let (commands, names, handed_back) = (self.commands.clone(), self.names, self.handed_back.clone());
-        let (deadline, cluster, types) = (commands.deadline(), self.cluster.clone(), self.types.clone());
-        let letters = self.letters.clone();
+        let (commands, letters, handed_back) =
+            (self.commands.clone(), self.letters.clone(), self.handed_back.clone());
+        let (deadline, cluster) = (commands.deadline(), self.cluster.clone());
         Box::pin(async move {
             let layout = commands.layout(deadline).await?;
-            let call = StoreCall { deadline, layout, commands, names, types, letters, handed_back };
+            let names = letters.codec.field_names();
+            let call = StoreCall { deadline, layout, commands, names, letters, handed_back };
             match (layout, request) {
                 (KeyLayout::Plain, request) => execute(&call, request).await,
                 (KeyLayout::Tagged, Request::KeepAlive { key, ttl }) => {

@@ -17,7 +17,7 @@ const KEY: GroupKey = GroupKey(7);
 
 fn read(limit: usize) -> Read {
     let streams = Arc::from([Arc::from(STREAM)]);
-    Read { key: KEY, group: GROUP.into(), consumer: "a".into(), streams, limit }
+    Read { key: KEY, group: GROUP.into(), consumer: "a".into(), streams, limit, behind: None }
 }
 
 async fn failure(answer: impl Future<Output = Result<Response, BusError>>) -> (ErrorKind, Option<Outcome>) {

@@ -47,11 +47,11 @@ fn transport(url: &str, settings: serde_json::Value) -> (RedisTransport, Arc<Cli
     if let (Some(redis), serde_json::Value::Object(settings)) = (redis.as_object_mut(), settings) {
         redis.extend(settings);
     }
-    transport_of(json!({ "redis": redis }))
+    transport_of(&json!({ "redis": redis }))
 }
 
 /// A transport of this configuration, with nobody behind it.
-fn transport_of(config: serde_json::Value) -> (RedisTransport, Arc<ClientState>) {
+fn transport_of(config: &serde_json::Value) -> (RedisTransport, Arc<ClientState>) {
     let config = Config::resolve(&config.to_string(), &Environment::default()).unwrap();
     let shared = Arc::new(ClientState::new(config, "this-start", Arc::new(Deaf), Clock::start(None)));
     let events = ClientEvents::detached(shared.clone());
@@ -75,8 +75,15 @@ impl Rig {
     async fn of_config(mut config: serde_json::Value) -> Rig {
         let server = RedisServer::start().await;
         config["redis"] = server.url().into();
-        let (transport, _) = transport_of(config);
+        let (transport, _) = transport_of(&config);
         Rig { server, transport }
+    }
+
+    /// With the group, at the beginning, and a client that reads these formats and writes the first of them.
+    async fn reading(formats: &[&str]) -> Rig {
+        let rig = Rig::of_config(json!({ "wire": { "read": formats, "write": &formats[..1] } })).await;
+        rig.open(Position::Beginning).await;
+        rig
     }
 
     /// With the group, at the beginning.

@@ -45,3 +45,59 @@ async fn what_was_given_up_is_neither_taken_up_nor_counted_as_found() {
     let gone: Vec<_> = gone.iter().map(|(_, missed)| (missed.count, missed.from, missed.to)).collect();
     assert_eq!(gone, [(2, id(1), id(3))]);
 }
+
+/// Takes up what the group of this rig has read past of a type, for a pattern that is new to it.
+async fn taken_up(rig: &Rig, event_type: &str, skipped: &[u64]) -> (Vec<EntryId>, usize) {
+    let entries = skipped.iter().map(|n| (EntryId::first_of(*n), event_type.into())).collect();
+    let version = {
+        let known = rig.server.command(&["HGET", "orders:group:billing", "version"]).await;
+        known.text().parse().unwrap_or(0)
+    };
+    let answer = rig.done(Request::Skip { member: member("a"), version, entries }).await;
+    assert!(matches!(answer, Response::Skipped { done: true, .. }), "{answer:?}");
+    let mut new = beat("b", "i");
+    if let Request::Heartbeat { patterns, version: known, take_up, .. } = &mut new {
+        (*patterns, *known) = (vec![event_type.to_owned()], version + 1);
+        take_up.push((event_type.to_owned(), Position::Beginning));
+    }
+    let Response::Facts(facts) = rig.done(new).await else { panic!() };
+    let tasks = facts.take_up.iter().map(|task| task.number).collect();
+    let request = Request::TakeUp { member: member("b"), told: Vec::new(), tasks, limit: 100 };
+    let Response::TakenUp { entries, gone, done } = rig.done(request).await else { panic!() };
+    assert_eq!(done.len(), 1);
+    (ids_of(&entries), gone.len())
+}
+
+#[tokio::test]
+async fn what_was_read_past_is_found_in_every_format_that_is_read() {
+    for formats in [["oxbus", "eventsource"], ["eventsource", "oxbus"], ["faststream", "eventsource"]] {
+        let rig = Rig::reading(&formats).await;
+        rig.done(beat("a", "i")).await;
+        for (n, field) in [(1, "eventType"), (2, "event_type"), (3, "eventType"), (4, "event_type")] {
+            let event_type = if n < 3 { "c" } else { "d" };
+            rig.server.command(&["XADD", STREAM, &format!("{n}-0"), field, event_type]).await;
+        }
+        rig.deliver("a", 4).await;
+        let found = taken_up(&rig, "c", &[1, 2]).await;
+        assert_eq!(found, ([1, 2].map(EntryId::first_of).to_vec(), 0), "{formats:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_read_past_is_found_where_no_field_tells_the_type() {
+    let rig = Rig::reading(&["faststream", "oxbus"]).await;
+    rig.done(beat("a", "i")).await;
+    // The type of the second and of the last is the name of the stream.
+    for (n, field, value) in [
+        (1, "eventType", "c"),
+        (2, "__data__", "{}"),
+        (3, "event_type", "c"),
+        (4, "no", "event"),
+        (5, "__data__", r#"{"n":1}"#),
+    ] {
+        rig.server.command(&["XADD", STREAM, &format!("{n}-0"), field, value]).await;
+    }
+    rig.deliver("a", 5).await;
+    let found = taken_up(&rig, STREAM, &[2, 5]).await;
+    assert_eq!(found, ([2, 5].map(EntryId::first_of).to_vec(), 0));
+}
