@@ -256,5 +256,4 @@ async fn what_is_held_goes_to_the_server_in_order_and_is_not_forgotten() {
     assert_eq!(sides(held.results().await[0].as_ref().unwrap()), both);
     elsewhere.wait_for(6).await;
     assert_eq!(elsewhere.data(), [100, 1, 2, 3, 4, 5]);
-    assert_eq!(inbox.data(), [1, 100, 2, 3, 4, 5]);
 }
