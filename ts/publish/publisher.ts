@@ -293,11 +293,10 @@ export class Publisher {
   ): PublishResult {
     const type = batch.types[index] as string;
     const options = batch.options[index];
-    const prefix = this.#settings.channelPrefix;
     const result: PublishResult = {
       eventId: options?.id ?? String(id),
       type,
-      channel: prefix + (options?.channel ?? type),
+      channel: this.#settings.channelPrefix + (options?.channel ?? type),
       timestamp: options?.timestamp ?? timestamp,
       receivers,
       local: batch.local?.[index] ?? 0,

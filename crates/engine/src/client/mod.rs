@@ -2,9 +2,11 @@
 //!
 //! - this file: the calls, but for those of `handling`: events are taken for handlers, and settled.
 //! - `core`: what is behind them; `readiness`: waiting until it is ready; `deadlines`: what it does when a time has come; `assembly`: how it is made.
+//! - `closing`: how it ends.
 //! - `observer`: what an observer is refused; `transport_events`: what becomes of the reports of its transport.
 
 mod assembly;
+mod closing;
 mod core;
 mod deadlines;
 mod handling;
@@ -17,7 +19,6 @@ mod transport_events;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
 use oxbus_model::config::{Config, Mode};
 use oxbus_model::observe::stats::{Parts, Snapshot};
@@ -40,6 +41,7 @@ use crate::state::lifecycle::State;
 use crate::state::numbers::SubscriptionNumbers;
 use crate::transport::{Submission, Transport};
 
+pub use closing::DRAIN_TIMEOUT;
 use core::Core;
 pub use readiness::NO_LIMIT;
 pub use subscribed::Subscribed;
@@ -54,12 +56,6 @@ pub const DRAIN_LIMIT: usize = 256;
 /// string beyond 128 KiB pages of its own, which costs more than it takes to parse a small event. Of what does not cross as JSON text
 /// a quarter counts ([`Delivery::share`](oxbus_model::delivery::Delivery::share)).
 pub const DRAIN_BYTES: usize = 96 * 1024;
-
-/// How long [`Client::disconnect`] lets handlers and publishes finish, unless told otherwise.
-pub const DRAIN_TIMEOUT: u64 = 10_000;
-
-/// How long closed links may take to settle what they hold.
-const SETTLING: Duration = Duration::from_secs(1);
 
 /// The patterns of one subscription at the most.
 const MAX_PATTERNS: usize = 1024;
@@ -365,50 +361,9 @@ impl Client {
         });
     }
 
-    /// Drains and closes: nothing more is delivered, running handlers and publishes get `timeout`
-    /// milliseconds (default [`DRAIN_TIMEOUT`]) to finish. The reply comes when all is closed: null, or what was not
-    /// finished in that time, `{ publishes, settled }`. It is null as well where another call closes the client.
-    pub fn disconnect(&self, ticket: u32, timeout: Option<u64>) {
-        let core = self.core.clone();
-        let _log = self.core.tasks.log();
-        let first = core.state.lifecycle.drain();
-        if first {
-            core.stop_deliveries();
-        }
-        self.core.tasks.spawn(async move {
-            let limit = Duration::from_millis(timeout.unwrap_or(DRAIN_TIMEOUT));
-            let mut unfinished = Value::Null;
-            if first {
-                // Past the limit what is left is aborted by closing.
-                if tokio::time::timeout(limit, core.finish()).await.is_err() {
-                    unfinished = core.unfinished();
-                }
-                core.close();
-                // Settling what is left takes no I/O.
-                let _ = tokio::time::timeout(SETTLING, core.transport.ended()).await;
-            } else {
-                let mut watch = core.state.lifecycle.watch();
-                // The sender lives in `core`, so this ends with the state.
-                let _ = watch.wait_for(|change| change.state == State::Closed).await;
-            }
-            core.state.completions.reply(ticket, Ok(unfinished));
-        });
-    }
-
-    /// Closes at once, without draining. Idempotent.
-    pub fn destroy(&self) {
-        self.core.close();
-    }
-
     /// Makes a loop (`publisher`, `subscriber`) panic, to prove that it recovers.
     #[cfg(feature = "failpoints")]
     pub fn inject_panic(&self, loop_name: &str) {
         self.core.transport.inject_panic(loop_name);
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        self.core.close();
     }
 }
