@@ -361,9 +361,39 @@ impl Client {
         });
     }
 
+    /// Drains and closes: nothing more is delivered, running handlers and publishes get `timeout`
+    /// milliseconds (default [`DRAIN_TIMEOUT`]) to finish. The reply comes when all is closed: null, or what was not
+    /// finished in that time, `{ publishes, settled }`. It is null as well where another call closes the client.
+    pub fn disconnect(&self, ticket: u32, timeout: Option<u64>) {
+        let core = self.core.clone();
+        let _log = self.core.tasks.log();
+        let first = core.state.lifecycle.drain();
+        if first {
+            core.stop_deliveries();
+        }
+        self.core.tasks.spawn(async move {
+            let unfinished = match first {
+                true => closing::close_drained(&core, timeout.unwrap_or(DRAIN_TIMEOUT)).await,
+                false => closing::wait_until_closed(&core).await,
+            };
+            core.state.completions.reply(ticket, Ok(unfinished));
+        });
+    }
+
+    /// Closes at once, without draining. Idempotent.
+    pub fn destroy(&self) {
+        self.core.close();
+    }
+
     /// Makes a loop (`publisher`, `subscriber`) panic, to prove that it recovers.
     #[cfg(feature = "failpoints")]
     pub fn inject_panic(&self, loop_name: &str) {
         self.core.transport.inject_panic(loop_name);
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.core.close();
     }
 }
