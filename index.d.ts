@@ -782,7 +782,8 @@ export type WireName =
  * `'data'` and `'metadata'` only. Without `stream`, stream entries have the fields of Oxbus.
  *
  * Of several wires, `stream` counts in the first one of `write`, and `keys` and `deadLetters` are those of the first format that has
- * them, of `write` and then of `read`. In memory mode all is checked, and has no effect.
+ * them, of `write` and then of `read`. In memory mode all is checked, and has no effect but that dead letters are in a stream with the
+ * name, and the bound, that `deadLetters` says.
  */
 export interface WireMapping {
   fields: {
@@ -856,15 +857,16 @@ export interface WireKeys {
  * In a Cluster the names must be in the slot of the stream (`INVALID_CONFIG`): give the stream a tag, as in `{orders}`.
  */
 export interface WireDeadLetters {
-  /** The name of the stream, with `{stream}` once, and `{prefix}`. */
+  /** The name of the stream, with `{stream}` once, which is the key of the stream (`keys.stream`), and `{prefix}`. */
   stream?: string | undefined;
   /**
    * Fields that a letter in the stream has besides those of its entry and `dlq-…`: `'messageId'`, `'stream'`, `'group'`, `'consumer'`,
    * `'attempts'`, `'retries'` (the attempts but the first), `'reason'`, `'error'` (JSON), `'error.name'`, `'error.message'`, `'error.stack'`,
-   * `'error.code'`, `'time'` (ISO 8601, by the clock of the client), `'timeMs'`, or a constant.
+   * `'error.code'`, `'time'` (ISO 8601, by the clock of the client), `'timeMs'`, or a constant. The name of a field of entries, also of Oxbus's
+   * own, is `INVALID_CONFIG`.
    */
   fields?: Readonly<Record<string, string | { readonly value: unknown }>> | undefined;
-  /** The name of the list, with `{stream}` once, and `{prefix}`: `'dlq:{stream}'`. */
+  /** The name of the list, with `{stream}` once, which is the key of the stream (`keys.stream`), and `{prefix}`: `'dlq:{stream}'`. */
   list?: string | undefined;
   /**
    * Which place of a letter in the list, a JSON object, holds what: as for `fields`, and `'message'` (the event as a live message) and

@@ -182,7 +182,7 @@ impl LetterFormat {
 
     /// The fields of a letter in a stream with names of Oxbus instead of these, so that a letter of another program says
     /// what it says.
-    pub(in crate::codec) fn with_own_names(&self, fields: Fields) -> Fields {
+    pub fn with_own_names(&self, fields: Fields) -> Fields {
         let part_of = |name: &[u8]| {
             self.fields.iter().find(|(known, _)| known.as_bytes() == name).map(|(_, part)| part)
         };
@@ -310,10 +310,10 @@ impl Letter {
         if let Some((time_ms, fields)) = text.and_then(own_letter) {
             return (id_of(time_ms, bytes), fields);
         }
-        let (mut entry, mut own, mut error) = (None, Fields::new(), Map::new());
+        let (mut message, mut entry, mut own, mut error) = (None, None, Fields::new(), Map::new());
         self.each(text.unwrap_or_default(), &mut |part, json| match part {
-            Part::Message => entry = fields_of(&plain(json)),
-            Part::Fields => entry = entry.take().or_else(|| fields_of_object(json)),
+            Part::Message => message = fields_of(&plain(json)),
+            Part::Fields => entry = fields_of_object(json).filter(|fields| !fields.is_empty()),
             Part::OfError(name) => {
                 error.insert((*name).to_owned(), Value::from(plain(json)));
             }
@@ -325,7 +325,9 @@ impl Letter {
         let time = own.iter().find(|(name, _)| **name == *ours::TIME.as_bytes());
         let time = time.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).unwrap_or_default();
         let time_ms = time.parse().ok().or_else(|| u64::try_from(time::from_iso(&time)?).ok());
-        let mut fields = entry.unwrap_or_else(|| vec![(UNREADABLE.as_bytes().into(), bytes.into())]);
+        // The fields say what the entry was, a message only what the event is.
+        let mut fields =
+            entry.or(message).unwrap_or_else(|| vec![(UNREADABLE.as_bytes().into(), bytes.into())]);
         fields.append(&mut own);
         (id_of(time_ms.unwrap_or_default(), bytes), fields)
     }

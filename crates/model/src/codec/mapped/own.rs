@@ -74,16 +74,15 @@ pub(in crate::codec) fn read(mut r: Reader, json: String) -> Result<Format, BusE
     Ok(Format { entries, keys, letters, ..format })
 }
 
-/// Refuses a field of dead letters that entries have: a letter that goes back is without it.
+/// Refuses a field of dead letters that entries have, those of Oxbus too, which are read beside others: a letter that goes back is
+/// without it.
 fn check_letter_fields(
     r: &Reader,
     entries: Option<&Entries>,
     letters: Option<&LetterFormat>,
 ) -> Result<(), BusError> {
-    let is_taken = |name: &str| match entries {
-        Some(entries) => entries.knows(name),
-        None => oxbus::entry::ALL.contains(&name),
-    };
+    let is_taken =
+        |name: &str| oxbus::entry::ALL.contains(&name) || entries.is_some_and(|entries| entries.knows(name));
     match letters.and_then(|letters| letters.field_names().find(|name| is_taken(name))) {
         Some(name) => {
             let message = "is a field of the entries themselves";

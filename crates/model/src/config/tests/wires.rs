@@ -189,6 +189,7 @@ fn a_format_of_ones_own_names_keys_and_dead_letters() {
     // In memory mode nobody else reads them.
     let c = of_config(&json!({"mode": "memory", "wire": config["wire"], "streams": streams}));
     assert!(!c.dead_letter.in_list && c.dead_letter.copies.is_none() && c.streams[0].name == "orders");
+    assert_eq!((c.dead_letter.names.of("s"), c.dead_letter.max_length), ("dlq:s".to_owned(), 7));
 }
 
 #[test]

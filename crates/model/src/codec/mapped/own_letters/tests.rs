@@ -105,6 +105,25 @@ fn a_letter_of_an_old_service_is_read() {
 }
 
 #[test]
+fn a_letter_of_others_with_the_fields_of_its_entry_needs_no_message() {
+    for letter in [json!({"a": "fields", "b": "message"}), json!({"b": "fields", "a": "message"})] {
+        let places = json!({"deadLetters": {"list": "dlq:{stream}", "letter": letter}});
+        let codec = codec(places).unwrap();
+        let (raw, message) = if letter["a"] == "fields" { ("a", "b") } else { ("b", "a") };
+        let read = |fields: Value, event: Value| {
+            let text = json!({raw: fields, message: event}).to_string();
+            codec.read_listed(text.as_bytes()).unwrap().1
+        };
+        let entry = fields(&[("event", MESSAGE.as_bytes()), ("more", b"1")]);
+        let raw = json!({"event": MESSAGE, "more": "1"});
+        let event: Value = serde_json::from_str(MESSAGE).unwrap();
+        assert_eq!(read(raw.clone(), json!(1)), entry);
+        assert_eq!(read(raw, event.clone()), entry);
+        assert_eq!(&*read(json!({}), event)[0].0, b"event");
+    }
+}
+
+#[test]
 fn an_entry_that_is_no_event_has_a_letter_without_a_message() {
     let codec = codec(json!({"deadLetters": {"list": "dlq:{stream}"}})).unwrap();
     let text = listed(&codec, &fields(&[("x", b"1")]));
@@ -163,6 +182,11 @@ fn what_is_no_mapping_is_refused() {
         (of(json!({"stream": "{stream}:d", "letter": {"a": "time"}})), "wire.deadLetters.letter"),
         (of(json!({"stream": "{stream}:d", "maxLength": 5})), "wire.deadLetters.maxLength"),
         (of(json!({"stream": "{stream}:d", "fields": {"event": "time"}})), "wire.deadLetters.fields.event"),
+        // Entries of Oxbus are read beside those with fields of the format.
+        (
+            of(json!({"stream": "{stream}:d", "fields": {"source": "consumer"}})),
+            "wire.deadLetters.fields.source",
+        ),
         (of(json!({"stream": "{stream}:d", "fields": {"a": "message"}})), "wire.deadLetters.fields.a"),
         (of(json!({"stream": "{stream}:d", "fields": {"group": "group"}})), "wire.deadLetters.fields.group"),
         (of(json!({"stream": "{stream}:d", "more": 1})), "wire.deadLetters.more"),
