@@ -12,7 +12,7 @@ local what, bound, push, more = ARGV[13], tonumber(ARGV[14]), ARGV[15], tonumber
 local letters = string.find(what, 's', 1, true) and KEYS[4]
 local list = string.find(what, 'l', 1, true) and KEYS[#KEYS]
 local start, step = 17 + more, 4 + more + (list and 1 or 0)
-local ids, taken, gone, buried, made, pushed = {}, {}, {}, {}, {}, 0
+local ids, taken, gone, buried, made, pushed, length = {}, {}, {}, {}, {}, 0, 0
 for i = start, #ARGV, step do
     ids[#ids + 1] = ARGV[i]
 end
@@ -26,6 +26,14 @@ local function bury(i)
     if not entry then
         gone[#gone + 1] = id
         return
+    end
+    if list then
+        -- Before the stream, where adding may trim: that is not taken back.
+        local answer = redis.pcall(push, list, ARGV[i + 4 + more])
+        if type(answer) == 'table' then
+            return answer
+        end
+        pushed, length = pushed + 1, answer
     end
     if letters then
         local fields = {}
@@ -47,12 +55,23 @@ local function bury(i)
         end
         made[#made + 1] = letter
     end
-    if list then
-        local length = redis.pcall(push, list, ARGV[i + 4 + more])
-        if type(length) == 'table' then
-            return length
+end
+
+-- Takes back what was added. Not every user may do that in either way.
+local function undo()
+    if #made > 0 then
+        redis.pcall('XDEL', letters, unpack(made))
+    end
+    if pushed > 0 then
+        local first, last, pop = pushed, -1, 'LPOP'
+        if push == 'RPUSH' then
+            first, last, pop = 0, -pushed - 1, 'RPOP'
         end
-        pushed = pushed + 1
+        if redis.pcall('LTRIM', list, first, last).err then
+            for _ = 1, pushed do
+                redis.pcall(pop, list)
+            end
+        end
     end
 end
 
@@ -63,29 +82,25 @@ for i = start, #ARGV, step do
     else
         local refused = bury(i)
         if refused then
-            if #made > 0 then
-                redis.call('XDEL', letters, unpack(made))
-            end
-            for _ = 1, pushed do
-                redis.call(push == 'LPUSH' and 'LPOP' or 'RPOP', list)
-            end
+            undo()
             return refused
         end
         buried[#buried + 1] = id
     end
 end
 local dropped = 0
-if list and pushed > 0 then
-    local length = redis.call('LLEN', list)
-    if length > bound then
-        local first, last = 0, bound - 1
-        if push == 'RPUSH' then
-            first, last = -bound, -1
-        end
-        redis.call('LTRIM', list, first, last)
-        -- Those of copies are still in the stream.
-        dropped = letters and 0 or length - bound
+if length > bound then
+    local first, last = 0, bound - 1
+    if push == 'RPUSH' then
+        first, last = -bound, -1
     end
+    local trimmed = redis.pcall('LTRIM', list, first, last)
+    if trimmed.err then
+        undo()
+        return trimmed
+    end
+    -- Those of copies are still in the stream.
+    dropped = letters and 0 or length - bound
 end
 if letters and type(before) == 'number' and #made > 0 then
     local after = redis.pcall('XLEN', letters)

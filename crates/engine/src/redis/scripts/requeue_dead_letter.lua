@@ -1,23 +1,22 @@
 -- Moves a dead letter back to its stream as a new entry.
 -- KEYS: dead letters, the stream that the letter names.
--- ARGV: id, '1' for the group only that it came from; the names of fields: the one for the only group of an entry,
---       the prefix of a dead letter's, in a dead letter those for its stream and its group, and others that it adds.
+-- ARGV: id, the group that it is for ('' for all); the names of fields: the one for the only group of an entry, the prefix of
+--       a dead letter's, in a dead letter the one for its stream, and others that it adds.
 -- Returns: the new id; nil when the letter is gone.
 local letter = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
 if not letter then
     return false
 end
-local of, only_group = named(letter[2]), ARGV[3]
-local from, group = of[ARGV[5]], of[ARGV[6]]
+local group, only_group, from = ARGV[2], ARGV[3], named(letter[2])[ARGV[5]]
 if from and from ~= KEYS[2] then
     return false
 end
 local others = {}
-for i = 7, #ARGV do
+for i = 6, #ARGV do
     others[ARGV[i]] = true
 end
 local fields = copied(letter[2], only_group, ARGV[4], others)
-if ARGV[2] == '1' and group then
+if group ~= '' then
     fields[#fields + 1] = only_group
     fields[#fields + 1] = group
 end

@@ -1,10 +1,10 @@
 //! Entries that move to the dead letters and back. The scripts are given the names of the fields that they handle, and letters as a
 //! list has them.
 
-use oxbus_model::BusError;
 use oxbus_model::codec::LetterFacts;
 use oxbus_model::config::DeadLetterConfig;
-use oxbus_model::stream_store::{ConsumerId, DeadLetterEntry, EntryId, Response};
+use oxbus_model::stream_store::{ConsumerId, DeadLetterEntry, EntryId, KeyLayout, Response};
+use oxbus_model::{BusError, Outcome};
 use redis::{Cmd, cmd};
 
 use crate::redis::resp::value::RespValue;
@@ -15,8 +15,10 @@ use crate::runtime::joined::try_join_bounded;
 
 /// Entries that one script moves to a stream.
 const MOVED: usize = 500;
-/// Entries whose letters are written here and go to the server at once: each may have some MiB.
+/// Entries whose letters are written here and go to the server at once, at the most.
 const LISTED: usize = 16;
+/// The bytes of these letters, about: one may have some MiB.
+const LISTED_BYTES: usize = 4 << 20;
 
 /// Moves entries to the dead letters: to the stream or the list `to`, which keeps about `max_len`.
 pub(super) async fn dead_letter(
@@ -28,6 +30,7 @@ pub(super) async fn dead_letter(
 ) -> Result<Response, BusError> {
     letters.sort_by_key(|letter| letter.id);
     letters.dedup_by_key(|letter| letter.id);
+    let count = letters.len();
     let DeadLetterConfig { in_list, copies, .. } = &call.letters.config;
     let copies = copies.as_ref().filter(|_| to.is_some());
     let (stream, list, bound) = match copies {
@@ -43,11 +46,21 @@ pub(super) async fn dead_letter(
     let more: Vec<&str> = format.iter().flat_map(|format| format.field_names()).collect();
     let time_ms = u64::try_from(call.commands.wall_ms()).unwrap_or_default();
     let (mut not_owned, mut deleted, mut dropped) = (Vec::new(), Vec::new(), 0);
-    for letters in letters.chunks(if list.is_some() { LISTED } else { MOVED }) {
+    let mut rest = &*letters;
+    // As long as it is not known how large they are, one is written alone.
+    let mut most = if list.is_some() { 1 } else { MOVED };
+    while !rest.is_empty() {
+        let is_first = rest.len() == count;
+        let (letters, others) = rest.split_at(most.min(rest.len()));
+        rest = others;
         let texts = match list {
-            Some(_) => listed_letters(call, member, letters, time_ms).await?,
+            Some(_) => listed_letters(call, member, letters, time_ms).await.map_err(unsure(is_first))?,
             None => Vec::new(),
         };
+        if list.is_some() {
+            let bytes: usize = texts.iter().map(Vec::len).sum();
+            most = (LISTED_BYTES / (bytes / letters.len() + 1)).clamp(1, LISTED);
+        }
         let arguments = |c: &mut Cmd| {
             c.arg(&*member.group).arg(&*member.consumer).arg(&*member.instance).arg(max_len);
             c.arg(&call.names.dead_letter).arg(&what).arg(bound).arg(call.letters.push());
@@ -65,12 +78,21 @@ pub(super) async fn dead_letter(
                 }
             }
         };
-        let [others, missing, gone] = call.run(&list::DEAD_LETTER, &keys, arguments).await?.parts()?;
+        let answer = call.run(&list::DEAD_LETTER, &keys, arguments).await.map_err(unsure(is_first))?;
+        let [others, missing, gone] = answer.parts()?;
         not_owned.extend(others.all(RespValue::id)?);
         deleted.extend(missing.all(RespValue::id)?);
         dropped += gone.count()?;
     }
     Ok(Response::Fenced { not_owned, deleted, dropped })
+}
+
+/// An error as it is told. Behind the first entries, some were moved: they are not to count as another consumer's.
+fn unsure(is_first: bool) -> impl Fn(BusError) -> BusError {
+    move |error| match is_first {
+        true => error,
+        false => BusError { outcome: Some(Outcome::Unknown), ..error },
+    }
 }
 
 /// The letters of these entries as a list has them; empty of an entry that is gone.
@@ -106,20 +128,42 @@ pub(super) async fn requeue_dead_letter(
     let Some(entry) = store_replies::entries(call.ask(&range).await?)?.pop() else {
         return Ok(Response::Appended(None));
     };
-    let mut fields = entry.fields.into_iter();
-    let told = fields.find(|(name, _)| **name == *names.dead_letter_stream.as_bytes());
-    let stream = match told {
-        Some((_, name)) => String::from_utf8(name.into()).ok(),
-        // A letter of another program is of the stream that the letters are named after.
-        None => call.letters.config.names.name_in(letters).map(str::to_owned),
+    let format = call.letters.codec.letters();
+    let fields = match format {
+        Some(format) => format.with_own_names(entry.fields),
+        None => entry.fields,
+    };
+    let told = |wanted: &str| {
+        let value = fields.iter().rev().find(|(name, _)| **name == *wanted.as_bytes());
+        value.and_then(|(_, value)| std::str::from_utf8(value).ok()).filter(|value| !value.is_empty())
+    };
+    let stream = match told(names.dead_letter_stream) {
+        Some(stream) => Some(stream.to_owned()),
+        None => namesake(call, letters).await?,
     };
     let Some(stream) = stream else { return Ok(Response::Appended(None)) };
-    let format = call.letters.codec.letters();
+    let group = told(names.dead_letter_group).filter(|_| for_group).unwrap_or_default();
     let more: Vec<&str> = format.iter().flat_map(|format| format.field_names()).collect();
     let arguments = |c: &mut Cmd| {
-        c.arg(id.to_string()).arg(u8::from(for_group)).arg(names.only_group).arg(names.dead_letter_prefix);
-        c.arg(names.dead_letter_stream).arg(names.dead_letter_group).arg(&more);
+        c.arg(id.to_string()).arg(group).arg(names.only_group).arg(names.dead_letter_prefix);
+        c.arg(names.dead_letter_stream).arg(&more);
     };
     let reply = call.run(&list::REQUEUE_DEAD_LETTER, &[letters, &stream], arguments).await?;
     Ok(Response::Appended(reply.maybe(RespValue::id)?))
+}
+
+/// The stream that letters are named after: that of a letter of another program, which names none. In cluster mode its name is a tag there,
+/// unless it has one itself.
+pub(super) async fn namesake(call: &StoreCall, letters: &str) -> Result<Option<String>, BusError> {
+    let Some(name) = call.letters.config.names.name_in(letters) else { return Ok(None) };
+    let inside =
+        name.strip_prefix('{').and_then(|name| name.strip_suffix('}')).filter(|name| !name.is_empty());
+    let stream = match inside {
+        Some(inside) if call.layout == KeyLayout::Tagged => {
+            let has_tag = call.ask(cmd("EXISTS").arg(name)).await?.count()? > 0;
+            if has_tag { name } else { inside }
+        }
+        _ => name,
+    };
+    Ok(Some(stream.to_owned()))
 }

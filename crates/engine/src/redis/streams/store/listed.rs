@@ -12,10 +12,13 @@ use redis::{Cmd, cmd};
 use crate::redis::resp::value::RespValue;
 use crate::redis::scripts::list;
 use crate::redis::streams::store::call::StoreCall;
+use crate::redis::streams::store::letters;
 use crate::redis::streams::store_replies;
 
 /// Letters that are read at once: each may have some MiB.
 const PAGE: i64 = 32;
+/// How far one page is from the next: they have a letter in common.
+const STEP: i64 = PAGE - 1;
 
 /// A letter of a list.
 struct Listed {
@@ -52,30 +55,50 @@ pub(super) async fn asked(
     ControlFlow::Break(answer)
 }
 
-/// Calls `each` with the letters of a list, from its beginning on; it says whether that goes on.
+/// Calls `each` with the letters of a list, the oldest first; it says whether that goes on. One may come twice, none is left out
+/// that is there all the time.
 async fn each_listed(
     call: &StoreCall,
     list: &str,
     mut each: impl FnMut(Listed) -> bool,
 ) -> Result<(), BusError> {
-    // From the older end on: what is added meanwhile does not move the rest.
-    let at_front = call.letters.config.at_front;
-    let mut at = 0;
+    // From the older end on: what is added meanwhile does not move the rest. What goes there meanwhile does, so the last letter
+    // of a page is looked for in the next one, and nearer to the end where it has moved.
+    let (mut at, mut last) = (0, None);
     loop {
-        let (first, last) = if at_front { (-at - PAGE, -at - 1) } else { (at, at + PAGE - 1) };
-        let page = call.ask(cmd("LRANGE").arg(list).arg(first).arg(last)).await?.all(RespValue::bytes)?;
-        let count = page.len() as i64;
-        for bytes in page {
+        let page = page_of(call, list, at).await?;
+        let begin = match last.as_ref().map(|last| page.iter().position(|bytes| bytes == last)) {
+            Some(Some(place)) => place + 1,
+            Some(None) if at > 0 => {
+                at = (at - STEP).max(0);
+                continue;
+            }
+            Some(None) | None => 0,
+        };
+        let is_full = page.len() as i64 == PAGE;
+        last = page.last().cloned();
+        for bytes in page.into_iter().skip(begin) {
             let Some((id, fields)) = call.letters.codec.read_listed(&bytes) else { continue };
             if !each(Listed { id, bytes, fields }) {
                 return Ok(());
             }
         }
-        at += count;
-        if count < PAGE {
+        if !is_full {
             return Ok(());
         }
+        at += STEP;
     }
+}
+
+/// The letters of a list behind the `at` oldest ones, the oldest first.
+async fn page_of(call: &StoreCall, list: &str, at: i64) -> Result<Vec<Box<[u8]>>, BusError> {
+    let at_front = call.letters.config.at_front;
+    let (first, last) = if at_front { (-at - PAGE, -at - 1) } else { (at, at + PAGE - 1) };
+    let mut page = call.ask(cmd("LRANGE").arg(list).arg(first).arg(last)).await?.all(RespValue::bytes)?;
+    if at_front {
+        page.reverse();
+    }
+    Ok(page)
 }
 
 /// The letters from one id to another, which are in no order in the list.
@@ -128,16 +151,16 @@ async fn describe_list(call: &StoreCall, list: &str) -> Result<Response, BusErro
 }
 
 async fn delete_listed(call: &StoreCall, list: &str, ids: &[EntryId]) -> Result<Response, BusError> {
-    let mut wanted = Vec::new();
+    let mut wanted = BTreeMap::new();
     each_listed(call, list, |letter| {
         if ids.contains(&letter.id) {
-            wanted.push(letter.bytes);
+            wanted.insert(letter.id, letter.bytes);
         }
         wanted.len() < ids.len()
     })
     .await?;
     let mut deleted = 0;
-    for bytes in wanted {
+    for bytes in wanted.into_values() {
         deleted += call.ask(cmd("LREM").arg(list).arg(-1).arg(&*bytes)).await?.count()?;
     }
     Ok(Response::Count(deleted))
@@ -176,14 +199,18 @@ async fn requeue_listed(
         let value = fields.iter().rev().find(|(name, _)| **name == *wanted.as_bytes());
         value.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).filter(|value| !value.is_empty())
     };
-    let named = || call.letters.config.names.name_in(list).map(str::to_owned);
-    let Some(stream) = told(names.dead_letter_stream).or_else(named) else {
-        return Ok(Response::Appended(None));
+    let stream = match told(names.dead_letter_stream) {
+        Some(stream) => Some(stream),
+        None => letters::namesake(call, list).await?,
     };
+    let Some(stream) = stream else { return Ok(Response::Appended(None)) };
     let group = told(names.dead_letter_group).filter(|_| for_group);
     let (prefix, only_group) = (names.dead_letter_prefix.as_bytes(), names.only_group.as_bytes());
     fields.retain(|(name, _)| !name.starts_with(prefix) && **name != *only_group);
     fields.extend(group.map(|group| (only_group.into(), group.into_bytes().into())));
+    if fields.is_empty() {
+        return Ok(Response::Appended(None));
+    }
     let arguments = |c: &mut Cmd| {
         c.arg(&*bytes);
         for (name, value) in &fields {

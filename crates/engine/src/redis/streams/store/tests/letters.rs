@@ -1,8 +1,11 @@
 //! Dead letters of a format of one's own: in a list, in a stream with fields of its own, and in both.
 
+use oxbus_model::Outcome;
 use oxbus_model::stream_store::{StreamInfo, keys};
+use oxbus_testkit::cluster;
 
 use super::*;
+use crate::runtime::joined::join_all;
 
 const LIST: &str = "dlq:orders";
 
@@ -161,7 +164,8 @@ async fn a_letter_that_an_old_service_has_put_into_the_list_goes_back() {
 
 #[tokio::test]
 async fn a_stream_keeps_letters_with_more_fields_and_a_list_has_copies() {
-    let fields = json!({ "original": "messageId", "tries": "retries", "why": "error.message" });
+    let fields =
+        json!({ "original": "messageId", "tries": "retries", "why": "error.message", "of": "group" });
     let letters =
         json!({ "stream": "{stream}_dead", "fields": fields, "list": "dlq:{stream}", "maxLength": 2 });
     let rig = rig(letters).await;
@@ -190,6 +194,37 @@ async fn a_stream_keeps_letters_with_more_fields_and_a_list_has_copies() {
     let theirs = rig.append_to("orders_dead", &["kind", "a", "body", "7", "original", "1-1"]).await;
     let again = rig.revived("orders_dead", theirs, false).await.unwrap().to_string();
     assert_eq!(rig.fields(STREAM, &again).await, ["kind", "a", "body", "7"]);
+    // One that names its group goes back to that alone.
+    let theirs = rig.append_to("orders_dead", &["kind", "a", "body", "8", "of", GROUP]).await;
+    let again = rig.revived("orders_dead", theirs, true).await.unwrap().to_string();
+    assert_eq!(rig.fields(STREAM, &again).await, ["kind", "a", "body", "8", "group", GROUP]);
+}
+
+#[tokio::test]
+async fn copies_are_in_the_slot_of_their_stream_in_a_cluster() {
+    let server = cluster::one_server().await;
+    let (transport, _) = transport_of(&json!({ "redis": server.url(), "wire": "campaign" }));
+    let rig = Rig { server, transport };
+    rig.open(Position::Beginning).await;
+    let ids = rig.append(3).await;
+    rig.deliver_to_foreign("a", 3).await;
+    assert_eq!(rig.buried(LETTERS, 10, &ids).await, 0);
+    let copies = rig.server.command(&["LLEN", "dlq:{orders}"]).await.int();
+    assert_eq!((rig.length("{orders}:dlq").await, copies, rig.pending().await.len()), (3, 3, 0));
+}
+
+#[tokio::test]
+async fn a_letter_that_names_no_stream_goes_back_to_its_own_in_a_cluster() {
+    let server = cluster::one_server().await;
+    let (transport, _) = transport_of(&json!({ "redis": server.url(), "wire": "eventsource" }));
+    let rig = Rig { server, transport };
+    rig.append_to("{tagged}", &["payload", "{}"]).await;
+    for (letters, stream) in [("orders_dlq", "orders"), ("{tagged}_dlq", "{tagged}")] {
+        let home = if stream == "orders" { "{orders}_dlq" } else { letters };
+        let theirs = rig.append_to(home, &["payload", "{}", "retry_count", "1"]).await;
+        let again = rig.revived(letters, theirs, false).await.unwrap().to_string();
+        assert_eq!(rig.fields(stream, &again).await, ["payload", "{}"]);
+    }
 }
 
 #[tokio::test]
@@ -222,6 +257,113 @@ async fn what_the_server_refuses_of_a_letter_leaves_the_entry_and_both_as_they_w
         }
         assert!(rig.list().await.contains(&letter));
     }
+}
+
+#[tokio::test]
+async fn what_no_right_is_given_for_leaves_all_as_it_was() {
+    for (push, copies) in [("left", false), ("right", false), ("left", true), ("right", true)] {
+        let mut letters = json!({ "list": "dlq:{stream}", "push": push, "maxLength": 2 });
+        if copies {
+            letters["stream"] = "{stream}_dead".into();
+        }
+        let rig = rig(letters).await;
+        let (to, most) = if copies { ("orders_dead", 10) } else { (LIST, 2) };
+        let ids = rig.delivered(4).await;
+        rig.buried(to, most, &ids[..2]).await;
+        let kept = rig.list().await;
+        rig.server.command(&["ACL", "SETUSER", "default", "-ltrim"]).await;
+        for _ in 0..2 {
+            rig.kind_of(bury_in(to, most, &ids[2..])).await;
+            let in_stream = if copies { 2 } else { 0 };
+            assert_eq!((rig.list().await, rig.pending().await.len()), (kept.clone(), 2));
+            assert_eq!(rig.length("orders_dead").await, in_stream);
+        }
+        rig.server.command(&["ACL", "SETUSER", "default", "+ltrim"]).await;
+        assert_eq!(rig.buried(to, most, &ids[2..]).await, if copies { 0 } else { 2 });
+        assert_eq!((rig.list().await.len(), rig.pending().await.len()), (2, 0));
+    }
+}
+
+#[tokio::test]
+async fn copies_need_no_more_rights_than_an_old_service_has() {
+    for push in ["left", "right"] {
+        let letters = json!({
+            "stream": "{stream}_dead", "list": "dlq:{stream}", "maxLength": 2, "push": push,
+        });
+        let rig = rig(letters).await;
+        let rights = ["ACL", "SETUSER", "default", "-@list", "+lpush", "+rpush", "+ltrim"];
+        let ids = rig.delivered(6).await;
+        rig.server.command(&rights).await;
+        let copies = async || {
+            rig.server.command(&["ACL", "SETUSER", "default", "+lrange"]).await;
+            let list = rig.list().await;
+            rig.server.command(&["ACL", "SETUSER", "default", "-lrange"]).await;
+            list
+        };
+        rig.server.command(&["SET", "orders_dead", "in the way"]).await;
+        assert_eq!(rig.kind_of(bury_in("orders_dead", 10, &ids[..2])).await, ErrorKind::WrongType);
+        assert_eq!((copies().await.len(), rig.pending().await.len()), (0, 6));
+        rig.server.command(&["DEL", "orders_dead"]).await;
+        rig.buried("orders_dead", 10, &ids[..3]).await;
+        let kept = copies().await;
+        assert_eq!((kept.len(), rig.length("orders_dead").await), (2, 3));
+        rig.server.command(&["RENAME", "orders_dead", "aside"]).await;
+        rig.server.command(&["SET", "orders_dead", "in the way"]).await;
+        assert_eq!(rig.kind_of(bury_in("orders_dead", 10, &ids[3..])).await, ErrorKind::WrongType);
+        assert_eq!((copies().await, rig.pending().await.len()), (kept, 3));
+    }
+}
+
+#[tokio::test]
+async fn no_letter_goes_for_one_that_is_refused() {
+    let rig = rig(json!({ "stream": "{stream}_dead", "list": "dlq:{stream}" })).await;
+    rig.server.command(&["CONFIG", "SET", "stream-node-max-entries", "1"]).await;
+    let ids = rig.delivered(4).await;
+    assert_eq!(rig.buried("orders_dead", 3, &ids[..3]).await, 0);
+    rig.server.command(&["RENAME", LIST, "aside"]).await;
+    rig.server.command(&["SET", LIST, "in the way"]).await;
+    assert_eq!(rig.kind_of(bury_in("orders_dead", 3, &ids[3..])).await, ErrorKind::WrongType);
+    assert_eq!((rig.length("orders_dead").await, rig.pending().await.len()), (3, 1));
+    rig.server.command(&["DEL", LIST]).await;
+    // Then the oldest one goes, and is counted.
+    assert_eq!(rig.buried("orders_dead", 3, &ids[3..]).await, 1);
+    assert_eq!(rig.length("orders_dead").await, 3);
+}
+
+#[tokio::test]
+async fn letters_that_move_back_at_once_do_not_hide_each_other() {
+    for push in ["left", "right"] {
+        let rig = rig(json!({ "list": "dlq:{stream}", "push": push })).await;
+        let ids = rig.delivered(150).await;
+        rig.buried(LIST, 1_000, &ids).await;
+        let all = rig.range(EntryId::MIN, EntryId::MAX, 200, false).await;
+        assert_eq!(all.len(), 150);
+        let revived = join_all(all.iter().map(|letter| rig.revived(LIST, letter.id, false))).await;
+        assert_eq!((revived.iter().flatten().count(), rig.list().await.len()), (150, 0));
+    }
+}
+
+#[tokio::test]
+async fn large_letters_go_few_at_once_and_an_error_between_them_says_that_some_may_have_gone() {
+    let rig = rig(json!({ "list": "dlq:{stream}" })).await;
+    let large = serde_json::to_string(&"x".repeat(1 << 20)).unwrap();
+    let mut ids = Vec::new();
+    for n in 0..6 {
+        ids.push(rig.append_to(STREAM, &["kind", "a", "body", &large, "uid", &format!("e{n}")]).await);
+    }
+    rig.deliver("a", 6).await;
+    let info = rig.server.command(&["INFO", "memory"]).await.text();
+    let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
+    let room = used.trim().parse::<u64>().unwrap() + (6 << 20);
+    rig.server.command(&["CONFIG", "SET", "maxmemory", &room.to_string()]).await;
+    let error = rig.ask(bury_in(LIST, 10, &ids)).await.unwrap_err();
+    assert_eq!((error.kind, error.outcome), (ErrorKind::ServerOom, Some(Outcome::Unknown)));
+    let moved = rig.list().await.len();
+    assert!(moved > 0 && moved < 6, "{moved}");
+    assert_eq!(rig.pending().await.len(), 6 - moved);
+    rig.server.command(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    assert_eq!(rig.lost(bury_in(LIST, 10, &ids)).await, ids[..moved]);
+    assert_eq!((rig.list().await.len(), rig.pending().await.len()), (6, 0));
 }
 
 #[tokio::test]
