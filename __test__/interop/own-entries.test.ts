@@ -176,7 +176,10 @@ test('streams and kept events have the keys that are named', async () => {
   const config = { wire: { ...wire, keys }, channelPrefix: 'p:', persistence: {} };
   const bus = await ours(config);
   const heard: (string | undefined)[] = [];
-  const hear = (_event: BusEvent, { stream }: { stream?: string }) => void heard.push(stream);
+  const hear = ({ type }: BusEvent, { stream }: { stream?: string }) => {
+    if (type === 'broken') throw new NonRetryableError('no');
+    heard.push(stream);
+  };
   await bus.subscribe('*', hear, { group: GROUP, streams: [STREAM] });
   const { stream } = await bus.publish('a', { n: 1 }, { id: 'e1', stream: STREAM });
   await eventually(() => heard.length === 1);
@@ -188,6 +191,9 @@ test('streams and kept events have the keys that are named', async () => {
     expect(await bus.streams.info(name)).toMatchObject({ name: 'app:orders', length: 1 });
   }
   expect(await ioredis().exists(STREAM)).toBe(0);
+  // Dead letters are named after the key.
+  await bus.publish('broken', {}, { stream: STREAM });
+  await eventually(async () => (await ioredis().llen('dlq:app:orders')) === 1);
 });
 
 test('campaign has copies of dead letters in its list', async () => {
