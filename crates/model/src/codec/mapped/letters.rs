@@ -304,7 +304,7 @@ impl Letter {
     }
 
     /// Reads a letter of a list: its id, and the fields that it would have in a stream. `fields_of` gives the fields of an
-    /// entry whose event is this message. A letter that cannot be read has one field with all of it.
+    /// entry whose event is this message, where the letter does not say them. One that cannot be read has one field with all of it.
     pub(super) fn read(&self, bytes: &[u8], fields_of: impl Fn(&str) -> Option<Fields>) -> (EntryId, Fields) {
         let text = std::str::from_utf8(bytes).ok();
         if let Some((time_ms, fields)) = text.and_then(own_letter) {
@@ -325,7 +325,6 @@ impl Letter {
         let time = own.iter().find(|(name, _)| **name == *ours::TIME.as_bytes());
         let time = time.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).unwrap_or_default();
         let time_ms = time.parse().ok().or_else(|| u64::try_from(time::from_iso(&time)?).ok());
-        // The fields say what the entry was, a message only what the event is.
         let mut fields =
             entry.or(message).unwrap_or_else(|| vec![(UNREADABLE.as_bytes().into(), bytes.into())]);
         fields.append(&mut own);
