@@ -1,5 +1,7 @@
 //! What a group has read past, where the clock of the server would have to go on for minutes: its record is made by hand.
 
+use oxbus_model::stream_store::keys;
+
 use super::*;
 
 #[tokio::test]
@@ -100,4 +102,43 @@ async fn what_was_read_past_is_found_where_no_field_tells_the_type() {
     rig.deliver("a", 5).await;
     let found = taken_up(&rig, STREAM, &[2, 5]).await;
     assert_eq!(found, ([2, 5].map(EntryId::first_of).to_vec(), 0));
+}
+
+#[tokio::test]
+async fn types_in_messages_are_told_page_by_page() {
+    let fields = json!({ "write": { "kind": "type", "payload": "data" } });
+    let stream = json!({ "write": { "event": "message" } });
+    let rig = Rig::of_config(json!({ "wire": { "fields": fields, "stream": stream } })).await;
+    rig.open(Position::Beginning).await;
+    let mut of_a = Vec::new();
+    for n in 0..250 {
+        let kind = if n % 3 == 0 { "a" } else { "b" };
+        // Every fifth names its type in a field, as one of Oxbus does.
+        let id = match n % 5 {
+            0 => rig.append_to(STREAM, &["eventType", kind, "data", "1"]).await,
+            _ => {
+                let message = json!({ "kind": kind, "payload": n }).to_string();
+                rig.append_to(STREAM, &["event", &message]).await
+            }
+        };
+        if kind == "a" {
+            of_a.push(id);
+        }
+    }
+    rig.server.command(&["XGROUP", "SETID", STREAM, GROUP, "$"]).await;
+    let (first, last) = (of_a[0], of_a[of_a.len() - 1]);
+    let task = format!("0-1 {last} . {} {first} a", of_a.len());
+    rig.server.command(&["HSET", &keys::tasks(STREAM, GROUP), "1", &task]).await;
+    let take_up = || Request::TakeUp { member: member("a"), told: Vec::new(), tasks: vec![1], limit: 60 };
+    let mut found = Vec::new();
+    for expected in [vec![], vec![1]] {
+        match rig.done(take_up()).await {
+            Response::TakenUp { entries, done, gone } => {
+                assert_eq!((done, gone), (expected, Vec::new()));
+                found.extend(ids_of(&entries));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(found, of_a);
 }
