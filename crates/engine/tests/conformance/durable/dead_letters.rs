@@ -115,8 +115,11 @@ async fn back_to_the_group(fixture: &Fixture) {
 
     assert_eq!(all.ask("deadLetters.replayAll", json!({ "group": "sturdy" })).await, 0);
     assert_eq!(all.ask("deadLetters.replayAll", json!({ "reason": "crashed" })).await, 0);
-    assert_eq!(all.ask("deadLetters.count", json!({ "reason": "failed", "group": "fragile" })).await, 2);
-    let rest = json!({ "stream": fixture.jobs(), "reason": "failed" });
+    assert_eq!(
+        all.ask("deadLetters.count", json!({ "reason": "not-retryable", "group": "fragile" })).await,
+        2
+    );
+    let rest = json!({ "stream": fixture.jobs(), "reason": "not-retryable" });
     assert_eq!(all.ask("deadLetters.replayAll", rest).await, 2);
     all.fragile.wait_for(3).await;
     all.settled(fixture).await;
