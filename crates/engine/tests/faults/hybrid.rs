@@ -257,3 +257,16 @@ async fn what_is_held_goes_to_the_server_in_order_and_is_not_forgotten() {
     elsewhere.wait_for(6).await;
     assert_eq!(elsewhere.data(), [100, 1, 2, 3, 4, 5]);
 }
+
+/// Also when it ends at once: nobody else would send it then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_held_is_settled_when_the_client_ends() {
+    let server = RedisServer::start().await;
+    let bus = ready(hybrid(json!({ "redis": { "url": server.url() } }))).await;
+    let inbox = Inbox::of(&bus, &["*"]).await;
+    reached(&bus, LinkMode::Hybrid).await;
+    let held = bus.start_publish_here_first(&[Record::new("note", 1)]);
+    inbox.wait_for(1).await;
+    bus.client().destroy();
+    assert_eq!(held.results().await[0].as_ref().unwrap().local, 1);
+}
