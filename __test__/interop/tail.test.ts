@@ -150,6 +150,22 @@ describe.each(wireServers)('on %s', (_, make) => {
     expect(gaps).toHaveLength(1);
   });
 
+  test('what comes in all streams while they are looked at is neither told as lost nor heard twice', async () => {
+    const bus = await client();
+    const { ids } = await listen(bus, '*');
+    let gaps = 0;
+    bus.on('gap', () => void (gaps += 1));
+    const started = Date.now();
+    let stored = 0;
+    // Streams are looked at once in a second.
+    while (Date.now() - started < 2_500) {
+      const types = ['OrderCreated', 'StockTaken', 'Shipped'];
+      await Promise.all(types.map((type) => stores(type, `l${stored++}`)));
+    }
+    await eventually(() => new Set(ids).size === stored);
+    expect([ids.length, gaps]).toEqual([stored, 0]);
+  });
+
   test('more than a read brings comes in order, and once', async () => {
     const bus = await client();
     const { ids } = await listen(bus, 'Order*');

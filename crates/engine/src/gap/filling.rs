@@ -233,7 +233,7 @@ impl<'a> Filling<'a> {
             return true;
         };
         let DecodedEntry { event, only_group } = read;
-        let own = event.instance_id.as_deref() == Some(shared.origin.instance_id());
+        let own = shared.is_own(event.instance_id.as_deref(), &event.json);
         if own && shared.config.mode == Mode::Hybrid {
             // Its subscriptions have had it.
             return true;

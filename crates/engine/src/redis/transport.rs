@@ -269,6 +269,8 @@ impl Transport for RedisTransport {
     }
 
     fn close(&self) {
+        // It is settled by the link that has it.
+        self.send_held();
         let mut links = self.links();
         links.closed = true;
         let publisher = links.publisher.take().map(Handle::end);

@@ -9,10 +9,12 @@ pub(crate) mod lifecycle;
 pub(crate) mod numbers;
 pub(crate) mod recent_events;
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use oxbus_model::codec::Codec;
 use oxbus_model::codec::decoded::Missing;
+use oxbus_model::codec::event_json::id_of;
 use oxbus_model::codec::new_event::Origin;
 use oxbus_model::config::{Config, Mode};
 use oxbus_model::observe::metrics::Types;
@@ -148,6 +150,18 @@ impl ClientState {
     /// The events that came lately and may come again, on another channel or in another wire.
     pub(crate) fn twins(&self) -> MutexGuard<'_, Twins> {
         self.twins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether an event, JSON text, is of this client: it says so, or has an id of what this client published lately.
+    pub(crate) fn is_own(&self, instance_id: Option<&str>, json: &str) -> bool {
+        match (instance_id, &self.own_ids) {
+            (Some(id), _) => id == self.origin.instance_id(),
+            (None, Some(ids)) => {
+                let has = |id: Cow<'_, str>| ids.lock().unwrap_or_else(PoisonError::into_inner).has(&*id);
+                id_of(json).is_some_and(has)
+            }
+            (None, None) => false,
+        }
     }
 
     /// The numbers of subscriptions; see [`SubscriptionNumbers`] for how long the lock is held.

@@ -4,9 +4,15 @@
 //! nothing. It begins behind what the streams have when the first subscription comes. A broken connection makes no gap, as it goes
 //! on where it was; what was trimmed meanwhile is one. Until it has caught up it compares its positions with the streams now and then.
 //!
-//! - this file: [`Tail`]; `position`: how far a stream was read
+//! In a Cluster each node answers for itself: one may bring entries while the streams are looked at, and one that does not answer keeps
+//! the streams of the others from nobody.
+//!
+//! - this file: [`Tail`]; `look`: comparing it with the streams; `position`: how far a stream was read
 
+mod look;
 mod position;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,33 +24,25 @@ use oxbus_model::delivery::{InboundEvent, LiveEvent};
 use oxbus_model::routing::channel::Channels;
 use oxbus_model::routing::router::ServerSubscription;
 use oxbus_model::routing::stream_routing::StreamRouting;
-use oxbus_model::stream_store::{Request, Response, StreamInfo};
 use oxbus_model::{BusError, ErrorKind};
-use tokio::time::sleep;
+use tokio::task::JoinHandle;
 use tracing::debug;
 
 use crate::host::Notice;
 use crate::receive::acceptance;
-use crate::runtime::clock::wall_ms;
 use crate::runtime::line_limit::LineLimit;
-use crate::runtime::panics::catch_panic;
 use crate::runtime::tasks::Tasks;
 use crate::state::ClientState;
 use crate::transport::Transport;
 use crate::transport::inbound::InboundBatch;
-use crate::transport::store::unexpected;
 use position::Position;
 
 /// Entries of each stream that one read brings, at the most.
 const LIMIT: usize = 256;
 /// While entries come, the streams are looked at once in this time, in milliseconds.
 const LOOK: u64 = 1_000;
-/// The pause before a store that has not answered is asked again.
-const PAUSE: Duration = Duration::from_millis(100);
 /// The pause before a read is tried again that was refused.
 const REFUSED: Duration = Duration::from_secs(1);
-/// Patterns that a `gap` names at the most.
-const MAX_PATTERNS: usize = 1_000;
 /// Lines in a second about entries that are no events, at the most.
 const LINES_PER_SECOND: u32 = 10;
 
@@ -63,6 +61,8 @@ struct Reading {
     wanted: bool,
     /// A look of an earlier connection has another number, and leads to nothing.
     number: u64,
+    /// The end of the last reader.
+    leaving: Option<JoinHandle<()>>,
     is_looking: bool,
     /// How far each stream was read; none before the first look.
     positions: Vec<Position>,
@@ -72,6 +72,8 @@ struct Reading {
     has_read: bool,
     /// Whether the host was told that a read is refused.
     is_refused: bool,
+    /// The same of a look.
+    is_blind: bool,
     /// Its memory is used again.
     batch: InboundBatch,
     limit: LineLimit,
@@ -97,11 +99,13 @@ impl Tail {
         let reading = Reading {
             wanted: false,
             number: 0,
+            leaving: None,
             is_looking: false,
             positions: Vec::new(),
             looked: (0, 0),
             has_read: false,
             is_refused: false,
+            is_blind: false,
             batch: InboundBatch::default(),
             limit: LineLimit::per_second(LINES_PER_SECOND),
         };
@@ -136,17 +140,30 @@ impl Tail {
     }
 
     /// A live subscription waits for it: it starts, unless it has.
-    pub(crate) fn start(&self) {
+    pub(crate) fn start(self: &Arc<Self>) {
         let mut reading = self.reading();
-        let starts = !std::mem::replace(&mut reading.wanted, true);
-        let is_there = !reading.positions.is_empty();
-        drop(reading);
-        if starts {
-            self.transport.join(GroupKey::TAIL, "tail".into());
+        if std::mem::replace(&mut reading.wanted, true) {
+            let is_there = !reading.positions.is_empty();
+            drop(reading);
+            if is_there {
+                self.state.confirmations.confirmed(&awaited());
+            }
+            return;
         }
-        if is_there {
-            self.state.confirmations.confirmed(&awaited());
-        }
+        let last = reading.leaving.take_if(|last| !last.is_finished());
+        let Some(last) = last else {
+            drop(reading);
+            return self.transport.join(GroupKey::TAIL, "tail".into());
+        };
+        // What the last reader says of itself would be taken for this one's.
+        let (tail, number) = (self.clone(), reading.number);
+        reading.leaving = Some(self.tasks.spawn(async move {
+            let _ = last.await;
+            let reading = tail.reading();
+            if reading.wanted && reading.number == number {
+                tail.transport.join(GroupKey::TAIL, "tail".into());
+            }
+        }));
     }
 
     /// Subscriptions have ended: with the last of them the reader ends.
@@ -158,9 +175,13 @@ impl Tail {
         reading.wanted = false;
         reading.number += 1;
         reading.positions.clear();
-        let left = self.transport.leave(GroupKey::TAIL);
-        drop(reading);
-        self.tasks.spawn(left);
+        let (last, left) = (reading.leaving.take(), self.transport.leave(GroupKey::TAIL));
+        reading.leaving = Some(self.tasks.spawn(async move {
+            if let Some(last) = last {
+                let _ = last.await;
+            }
+            left.await;
+        }));
     }
 
     /// The reader can read.
@@ -226,8 +247,11 @@ impl Tail {
                 return;
             }
         };
-        let event = entry.content.into_event().and_then(Arc::into_inner);
-        let Some(event) = event.filter(|event| !self.is_for_others(event)) else { return };
+        let Some(mut event) = entry.content.into_event().and_then(Arc::into_inner) else { return };
+        event.own |= state.is_own(None, &event.json);
+        if self.is_for_others(&event) {
+            return;
+        }
         let Reading { batch, .. } = reading;
         let before = batch.routes.len();
         state.router().route_stored(&event_type, &mut batch.routes);
@@ -247,84 +271,6 @@ impl Tail {
     fn is_for_others(&self, event: &LiveEvent) -> bool {
         (event.own && self.state.config.mode == Mode::Hybrid)
             || (event.parts.is_none() && is_for_room_or_user(&event.json))
-    }
-
-    /// Looks at the streams, and reads on, after a pause.
-    fn look(self: &Arc<Self>, pause: Option<Duration>) {
-        let mut reading = self.reading();
-        reading.number += 1;
-        reading.is_looking = true;
-        let (tail, number) = (self.clone(), reading.number);
-        drop(reading);
-        self.tasks.spawn(async move {
-            if let Some(pause) = pause {
-                sleep(pause).await;
-            }
-            let looked = catch_panic("the tail of streams", tail.clone().look_and_read(number)).await;
-            if let Err(fault) = looked {
-                tail.state.notice(Notice::Error(fault));
-            }
-        });
-    }
-
-    async fn look_and_read(self: Arc<Self>, number: u64) {
-        let store = self.transport.store();
-        let mut streams = Vec::with_capacity(self.streams.len());
-        for stream in &*self.streams {
-            loop {
-                if self.reading().number != number {
-                    return;
-                }
-                match store.execute(Request::Describe { stream: stream.clone() }).await {
-                    Ok(Response::Stream(found)) => break streams.push(found),
-                    Ok(_) => return self.state.notice(Notice::Error(unexpected())),
-                    // It is asked until it answers, or the connection is another one.
-                    Err(error) => {
-                        debug!(stream = &**stream, error = error.message, "a stream cannot be looked at");
-                        sleep(PAUSE).await;
-                    }
-                }
-            }
-        }
-        self.looked(number, &streams);
-    }
-
-    /// Takes in what a look has found, and reads on.
-    fn looked(&self, number: u64, streams: &[Option<StreamInfo>]) {
-        let mut reading = self.reading();
-        if reading.number != number || !reading.wanted {
-            return;
-        }
-        let is_first = reading.positions.is_empty();
-        let mut lost = false;
-        if is_first {
-            reading.positions = streams.iter().map(|stream| Position::behind(stream.as_ref())).collect();
-        }
-        for (position, stream) in reading.positions.iter_mut().zip(streams) {
-            lost |= position.compare(stream.as_ref());
-        }
-        let since = std::mem::replace(&mut reading.looked, (self.state.clock.now_ms(), wall_ms()));
-        (reading.has_read, reading.is_looking) = (false, false);
-        self.read(&reading);
-        let to = reading.looked.1;
-        drop(reading);
-        if is_first {
-            self.state.confirmations.confirmed(&awaited());
-        }
-        if lost {
-            self.tell(since.1, to);
-        }
-    }
-
-    /// Tells that entries are gone that were not read.
-    fn tell(&self, from: i64, to: i64) {
-        let router = self.state.router();
-        let mut patterns: Vec<String> =
-            router.heard_patterns().take(MAX_PATTERNS).map(str::to_owned).collect();
-        drop(router);
-        patterns.sort();
-        patterns.dedup();
-        self.state.notice(Notice::Gap { from, to, patterns, recovered: 0, complete: false });
     }
 
     fn read(&self, reading: &Reading) {

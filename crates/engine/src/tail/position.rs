@@ -7,7 +7,8 @@ use oxbus_model::stream_store::{EntryId, StreamInfo};
 pub(super) struct Position {
     /// The last entry that was read, or that was there before.
     pub(super) id: EntryId,
-    /// How many entries there have been up to it, as far as they were read; `None` where the server does not count.
+    /// How many entries there have been up to it, as far as they were read; `None` where the server does not count, or until the
+    /// end of a stream that was made anew.
     added: Option<u64>,
 }
 
@@ -29,8 +30,23 @@ impl Position {
         true
     }
 
+    /// Compares it with the stream as it was at some time when no less than `begun` had been read. True when entries may be gone
+    /// that were not read.
+    pub(super) fn compare_since(&mut self, begun: EntryId, stream: Option<&StreamInfo>) -> bool {
+        let last = stream.map_or(EntryId::MIN, |stream| stream.last_generated);
+        if self.id == begun || last > self.id {
+            return self.compare(stream);
+        }
+        // What was read since then the stream may not have had yet.
+        let is_new = last < begun;
+        if is_new {
+            self.added = None;
+        }
+        is_new
+    }
+
     /// Compares it with the stream as it is now. True when entries may be gone that were not read.
-    pub(super) fn compare(&mut self, stream: Option<&StreamInfo>) -> bool {
+    fn compare(&mut self, stream: Option<&StreamInfo>) -> bool {
         let none = StreamInfo { added: Some(0), ..StreamInfo::default() };
         let stream = stream.unwrap_or(&none);
         let (added, known) = (stream.added, self.added);
@@ -41,19 +57,24 @@ impl Position {
         }
         if stream.last_generated == self.id {
             self.added = added;
-            return added.zip(known).is_some_and(|(added, known)| added > known);
+            return added.zip(known).is_some_and(|(added, known)| added != known);
         }
         let (Some(added), Some(known)) = (added, known) else {
-            self.added = added;
+            self.added = None;
             // What comes first may come right behind, or not.
             return stream.is_trimmed(self.id.next());
         };
         let removed = added.saturating_sub(stream.length);
+        let is_new = added < known;
+        self.added = match is_new {
+            false => Some(known.max(removed)),
+            // The same, and its ids have gone on: all that it has is to be read, unless its server has only lost its end.
+            true => stream.first.is_none_or(|first| first > self.id).then_some(removed),
+        };
         if stream.length == 0 {
             self.id = stream.last_generated;
         }
-        self.added = Some(known.max(removed));
-        removed > known
+        is_new || removed > known
     }
 }
 
@@ -102,6 +123,40 @@ mod tests {
         assert!(position.compare(None) && position == Position::behind(None));
         read(&mut position, 1, 1);
         assert!(!position.compare(Some(&info(1, 1, Some(1)))));
+    }
+
+    #[test]
+    fn a_stream_that_was_made_anew_is_known_by_its_count() {
+        let mut position = Position::behind(Some(&info(1, 9, Some(9))));
+        let anew = |first, last: u64| info(first, last, Some(last - 19));
+        assert!(position.compare(Some(&anew(20, 22))), "what it had besides was not read");
+        read(&mut position, 20, 21);
+        assert!(!position.compare(Some(&anew(20, 22))), "told once");
+        assert!(position.compare(Some(&anew(25, 27))), "22 to 24 are gone");
+        read(&mut position, 25, 27);
+        assert!(!position.compare(Some(&anew(25, 27))));
+        // A server that has lost 27, and has got others since.
+        let mut lost_end = StreamInfo { added: Some(7), ..info(25, 29, None) };
+        lost_end.length = 4;
+        assert!(position.compare(Some(&lost_end)) && position.added.is_none());
+        read(&mut position, 28, 29);
+        assert!(!position.compare(Some(&lost_end)) && position.added == Some(7));
+        let mut read_through = Position::behind(Some(&info(1, 9, Some(9))));
+        read(&mut read_through, 20, 22);
+        assert!(read_through.compare(Some(&anew(20, 22))), "something may be gone that it had before");
+    }
+
+    #[test]
+    fn what_was_read_while_the_stream_was_looked_at_is_not_lost() {
+        let mut position = Position::behind(Some(&info(1, 4, Some(4))));
+        read(&mut position, 5, 6);
+        let (begun, seen) = (EntryId::first_of(4), info(1, 5, Some(5)));
+        assert!(!position.compare_since(begun, Some(&seen)) && position.id == EntryId::first_of(6));
+        assert!(!position.compare_since(EntryId::first_of(6), Some(&info(1, 6, Some(6)))));
+        assert!(position.compare_since(begun, Some(&info(9, 10, Some(10)))), "7 and 8 are gone");
+        read(&mut position, 9, 12);
+        assert!(position.compare_since(EntryId::first_of(10), Some(&info(1, 2, Some(2)))), "made anew");
+        assert_eq!(position, Position { id: EntryId::first_of(12), added: None });
     }
 
     #[test]

@@ -194,17 +194,31 @@ async fn what_the_server_refuses_was_handled_here() {
 /// What was missed is read from the streams; not what this client has published itself, and had.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_gap_is_filled_with_what_others_have_published() {
+    fill_a_gap(json!("oxbus")).await;
+}
+
+/// Also where entries do not say who has published them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gap_is_filled_with_what_has_other_ids_than_its_own() {
+    let places = json!({ "type": "type", "id": "id", "at": "timestampMs", "data": "data" });
+    let message =
+        json!({ "type": "type", "id": "id", "at": "timestampMs", "data": "data", "more": "metadata" });
+    fill_a_gap(json!({ "fields": { "write": message }, "stream": { "write": places } })).await;
+}
+
+async fn fill_a_gap(wire: Value) {
     let server = RedisServer::start().await;
     let proxy = FaultProxy::start(server.addr()).await;
     let streams = json!([{ "name": "orders", "events": "order" }]);
     let mut config = hasty(&proxy.url());
     config["streams"] = streams.clone();
+    config["wire"] = wire.clone();
     // The connection that stands still is broken by the test alone.
     config["redis"]["heartbeat"] = json!(FAR);
     let bus = ready(hybrid(config)).await;
     let inbox = Inbox::of(&bus, &["order"]).await;
     reached(&bus, LinkMode::Hybrid).await;
-    let other = ready(json!({ "redis": server.url(), "streams": streams })).await;
+    let other = ready(json!({ "redis": server.url(), "streams": streams, "wire": wire })).await;
     let subscriber = proxy.wait_for_connection("SUBSCRIBE").await;
     proxy.freeze_replies(subscriber);
     for n in 0..10 {
@@ -256,4 +270,17 @@ async fn what_is_held_goes_to_the_server_in_order_and_is_not_forgotten() {
     assert_eq!(sides(held.results().await[0].as_ref().unwrap()), both);
     elsewhere.wait_for(6).await;
     assert_eq!(elsewhere.data(), [100, 1, 2, 3, 4, 5]);
+}
+
+/// Also when it ends at once: nobody else would send it then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_held_is_settled_when_the_client_ends() {
+    let server = RedisServer::start().await;
+    let bus = ready(hybrid(json!({ "redis": { "url": server.url() } }))).await;
+    let inbox = Inbox::of(&bus, &["*"]).await;
+    reached(&bus, LinkMode::Hybrid).await;
+    let held = bus.start_publish_here_first(&[Record::new("note", 1)]);
+    inbox.wait_for(1).await;
+    bus.client().destroy();
+    assert_eq!(held.results().await[0].as_ref().unwrap().local, 1);
 }

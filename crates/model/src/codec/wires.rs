@@ -56,9 +56,12 @@ impl Wires {
             .all(|traits| traits.names_publisher || traits.names_id)
     }
 
-    /// Whether a client knows some of its own messages by their id only.
+    /// Whether a client knows some of its own messages, or entries, by their id only.
     pub fn know_own_by_id(&self) -> bool {
-        let by_id = |wire: &Wire| !wire.codec.traits().names_publisher && wire.codec.traits().names_id;
+        let by_id = |wire: &Wire| {
+            let traits = wire.codec.traits();
+            !(traits.names_publisher && traits.kept_names_publisher) && traits.names_id
+        };
         self.read.iter().any(by_id)
     }
 

@@ -157,6 +157,10 @@ impl ClusterReader {
         match input {
             Input::Read(read) => {
                 let now = self.now();
+                if read.behind.is_some() {
+                    // Whatever a node brings is followed by a read of all: the last one knows best how far they were read.
+                    self.waiting.clear();
+                }
                 self.waiting.push_back((read, now));
                 self.advance();
             }

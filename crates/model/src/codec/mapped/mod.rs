@@ -75,6 +75,8 @@ pub struct Traits {
     pub live: bool,
     /// Whether a message tells who has published it, so that a client knows its own.
     pub names_publisher: bool,
+    /// Whether an entry of a stream tells it, too.
+    pub kept_names_publisher: bool,
     /// Whether a message tells the id of its event, by which one that comes in several formats is told to be one.
     pub names_id: bool,
     /// Whether a message names its type; if not, it can go only to the channel of its type, and not be kept by its id.
@@ -92,6 +94,7 @@ impl Default for Traits {
         Traits {
             live: true,
             names_publisher: true,
+            kept_names_publisher: true,
             names_id: true,
             names_type: true,
             channel_prefix: "",

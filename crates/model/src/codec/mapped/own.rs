@@ -31,7 +31,7 @@ pub(in crate::codec) fn read(mut r: Reader, json: String) -> Result<Format, BusE
     let entries = own_entries::read(&mut r, &read)?;
     let keys = own_letters::read_keys(&mut r)?;
     let letters = own_letters::read_letters(&mut r)?;
-    check_letter_fields(&r, entries.as_ref(), letters.as_ref())?;
+    check_letter_fields(&r, entries.as_ref().map(|(entries, _)| entries), letters.as_ref())?;
     r.finish()?;
     let lacks = |message: &str| Err(BusError::at(kind, &*at_write, message));
 
@@ -59,7 +59,9 @@ pub(in crate::codec) fn read(mut r: Reader, json: String) -> Result<Format, BusE
         .map(|rules| compile(&rules).map_err(|message| BusError::at(kind, at_channels, message)))
         .transpose()?;
     let names_publisher = carries(Slot::InstanceId);
-    let traits = Traits { names_publisher, names_id: has_id, names_type, ..Traits::default() };
+    let kept_names_publisher = entries.as_ref().map_or(names_publisher, |(_, names)| *names);
+    let traits =
+        Traits { names_publisher, kept_names_publisher, names_id: has_id, names_type, ..Traits::default() };
     fn borrowed(places: &Places) -> Vec<(&str, Source)> {
         places.iter().map(|(path, source)| (&**path, source.clone())).collect()
     }
@@ -71,7 +73,7 @@ pub(in crate::codec) fn read(mut r: Reader, json: String) -> Result<Format, BusE
         channels: rules,
         traits,
     });
-    Ok(Format { entries, keys, letters, ..format })
+    Ok(Format { entries: entries.map(|(entries, _)| entries), keys, letters, ..format })
 }
 
 /// Refuses a field of dead letters that entries have, those of Oxbus too, which are read beside others: a letter that goes back is

@@ -18,11 +18,12 @@ type Written = Vec<(Box<str>, Field)>;
 /// What stands for the live message.
 const MESSAGE: &str = "message";
 
-/// Reads `stream`: `{ write, read }`. `of_message` are the places that a message is read from.
+/// Reads `stream`: `{ write, read }`, and whether entries tell who has published them. `of_message` are the places that a message is
+/// read from.
 ///
 /// # Errors
 /// `INVALID_CONFIG` with the path of the bad field.
-pub(super) fn read(r: &mut Reader, of_message: &Places) -> Result<Option<Entries>, BusError> {
+pub(super) fn read(r: &mut Reader, of_message: &Places) -> Result<Option<(Entries, bool)>, BusError> {
     let Some(mut r) = r.object("stream")? else { return Ok(None) };
     let Some(write) = fields_to_write(&mut r)? else { return Err(r.error("write", "is missing")) };
     let given = places_to_read(&mut r)?;
@@ -43,8 +44,18 @@ pub(super) fn read(r: &mut Reader, of_message: &Places) -> Result<Option<Entries
         return Err(r.error(at_read, "has no place for type"));
     }
     r.finish()?;
+    let writes = |wanted: &Source| {
+        let is_there = |field: &Field| match field {
+            Field::Part(source) => source == wanted,
+            other => matches!(other, Field::Message),
+        };
+        write.iter().any(|(_, field)| is_there(field))
+    };
+    let names_publisher = [Source::Slot(Slot::InstanceId), Source::OtherMetadata]
+        .into_iter()
+        .any(|source| writes(&source) && has(source));
     let read: Vec<(&str, Source)> = read.iter().map(|(path, source)| (&**path, source.clone())).collect();
-    Ok(Some(Entries::described(write, Tree::of(&read))))
+    Ok(Some((Entries::described(write, Tree::of(&read)), names_publisher)))
 }
 
 /// Where the parts of an event are read from, unless it is said: where they are written.
@@ -151,6 +162,19 @@ mod tests {
             "of": "data.x", "v": {"value": 2}, "subject": "orders/{type}", "more": "metadata",
         });
         json!({ "write": write })
+    }
+
+    #[test]
+    fn it_is_known_whether_an_entry_tells_who_has_published_it() {
+        let tells = |stream| format(stream).unwrap().traits().kept_names_publisher;
+        assert!(tells(several()) && tells(json!({"write": {"event": "message"}})));
+        let plain = json!({"type": "type", "eid": "id", "payload": "data"});
+        assert!(!tells(json!({ "write": plain })));
+        let named = json!({"type": "type", "payload": "data", "by": "metadata.instanceId"});
+        assert!(tells(json!({ "write": named })));
+        assert!(!tells(json!({ "write": named, "read": {"type": "type", "data": "payload"} })));
+        let more = json!({"write": {"event": "message"}, "read": {"type": "event.head.kind", "data": "event.payload"}});
+        assert!(!tells(more));
     }
 
     fn pairs(fields: &[(String, String)]) -> Vec<(&str, &str)> {
