@@ -86,6 +86,22 @@ onBothTransports((fixture) => {
     }
   });
 
+  test('the reply to a request whose handler is out of time is of its trace', async () => {
+    await open();
+    const other = await fixture.open();
+    instrument(other);
+    await other.respond('a', () => new Promise(() => {}), { timeout: 20 });
+    const asked = await tracer.startActiveSpan('asking', async (span) => {
+      await expect(bus.request('a', null)).rejects.toMatchObject({
+        code: 'ERR_BUS_HANDLER_TIMEOUT',
+      });
+      span.end();
+      return span.spanContext().traceId;
+    });
+    await eventually(() => named('process oxbus.reply').length === 1);
+    expect(spans().map((span) => span.spanContext().traceId)).toEqual(spans().map(() => asked));
+  });
+
   test('baggage goes along only on request', async () => {
     const { stats } = await open({ baggage: true });
     const seen: unknown[] = [];

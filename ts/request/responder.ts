@@ -199,8 +199,12 @@ export class RequestHandler {
           callIn(own, CallContext.abort, call.context as CallContext, error);
           end(this.#failed, error);
         };
+        // Where it is traced, the span of the reply belongs to that of the handler.
+        const timed: TimedCall = {
+          timedOut: this.#owner.isTraced() ? AsyncResource.bind(timedOut) : timedOut,
+        };
         // The responder keeps the process alive, and its client may close before the handler has ended.
-        deadline = deadlines.set({ timedOut } satisfies TimedCall, timeout);
+        deadline = deadlines.set(timed, timeout);
       }
       const failed = (thrown: unknown) => end(this.#failed, thrown);
       Promise.resolve(result).then((data) => end(this.#succeeded, data), failed);
