@@ -239,9 +239,7 @@ impl Reader {
     /// The error for a field that must be there, once all others were taken: a key that nobody knows may be that field, misspelt.
     pub(crate) fn missing(&self, key: &str) -> BusError {
         match self.unknown() {
-            Some((other, message)) => {
-                self.error(key, format_args!("is missing; '{other}' is an {message}"))
-            }
+            Some((other, message)) => self.error(key, format_args!("is missing; '{other}' is an {message}")),
             None => self.error(key, "is missing"),
         }
     }
