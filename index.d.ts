@@ -2240,6 +2240,7 @@ export interface ReplayAllQuery {
   group?: string;
   /** Only those that were given up for this reason; default: for any. `undefined`, given explicitly, is `INVALID_OPTIONS`. */
   reason?: DeadLetterReason;
+  /** How many are moved at the most: stream by stream, the oldest first; default: all. */
   limit?: number | undefined;
   /** Default `'group'`. */
   to?: 'group' | 'stream' | undefined;

@@ -216,7 +216,7 @@ export declare class OxbusServer extends Server {
 export interface OxbusClientOptions {
   /** A client, which stays open when this one closes; or the configuration of one of its own. Default: the environment. */
   readonly bus?: EventBusClient | EventBusConfig | undefined;
-  /** For how long `send` waits for its last answer, 1–2 147 483 647; default 5000. */
+  /** For how long `send` waits for its last answer, in ms, 1–2 147 483 647; default 5000. */
   readonly timeout?: number | undefined;
 }
 

@@ -1,6 +1,10 @@
 /** `npx oxbus tail --stream`: it waits in the server, so that what is stored is told at once and an idle one costs nothing. */
 
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Redis } from 'ioredis';
+import { EventBusClient, type EventBusConfig } from '..';
 import { cli } from './support/cli';
 import { eventually } from './support/eventually';
 import { RedisServer } from './support/redis-server';
@@ -76,3 +80,27 @@ test('a user that may not use XREAD is served by looking now and then', async ()
   expect({ code, err }).toEqual({ code: 0, err: '' });
   expect(idsIn(out)).toEqual(['late']);
 });
+
+test('a stream whose key a format names is waited for by that key', async () => {
+  const fields = { write: { id: 'id', type: 'type', body: 'data' } };
+  const config: EventBusConfig = {
+    streams: [{ name: 'notes', events: 'note.*' }],
+    wire: { fields, keys: { stream: 'app:{stream}' } },
+  };
+  const folder = mkdtempSync(join(tmpdir(), 'oxbus-tail-'));
+  const bus = new EventBusClient({ redis: server.url, logLevel: 'silent', ...config });
+  try {
+    writeFileSync(join(folder, 'oxbus.config.json'), JSON.stringify(config));
+    await bus.connect();
+    const args = ['tail', '--stream', 'notes', '--json', '-n', '1', '-q'];
+    const ended = cli(server.url, args, { cwd: folder, limit: 8000 });
+    await eventually(async () => expect(await waits()).toBeGreaterThan(0));
+    await bus.publish('note.taken', 1, { id: 'first' });
+    const { out, err, code } = await ended;
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    expect(JSON.parse(out)).toMatchObject({ id: 'first', stream: 'app:notes' });
+  } finally {
+    await bus.disconnect();
+    rmSync(folder, { recursive: true });
+  }
+}, 20_000);

@@ -168,6 +168,24 @@ describe('dead letters', () => {
       { removed: 3, of: 3 },
     ]);
   });
+
+  test('those that were moved before one that cannot be are counted', async () => {
+    await shop.order(0, 2);
+    const control = new Redis(server.url);
+    try {
+      const [last] = await control.xrevrange('orders:dlq', '+', '-', 'COUNT', 1);
+      const fields = last?.[1] ?? [];
+      fields[fields.indexOf('dlq-group') + 1] = 'gone';
+      await control.xadd('orders:dlq', '*', ...fields);
+      const ended = await run('dlq', 'replay', '--all', '--yes', '--json');
+      expect(ended).toMatchObject({ code: 4, err: expect.stringContaining('gone') });
+      expect(rows(ended)).toEqual([{ replayed: 2, failed: 1, of: 3 }]);
+    } finally {
+      control.disconnect();
+      await eventually(async () => expect(await shop.bus.deadLetters.count('orders')).toBe(3));
+      await run('dlq', 'purge', 'orders', '--yes');
+    }
+  });
 });
 
 test('those of a reason are chosen and moved by the engine, not read one by one', async () => {

@@ -6,6 +6,7 @@ import { formatOfEntry, formatOfMessage } from '../ts/doctor/formats';
 import { matches } from '../ts/doctor/glob';
 import { onLane } from '../ts/doctor/listening';
 import { formatFindings } from '../ts/doctor/stream-findings';
+import { streamKeysOf } from '../ts/doctor/stream-keys';
 import { native } from '../ts/native/native';
 import { cli, rows } from './support/cli';
 import { RedisServer } from './support/redis-server';
@@ -266,3 +267,33 @@ test.each([
 ])('the pattern %j and %j: %j', (pattern, text, isMatch) =>
   expect(matches(pattern, text)).toBe(isMatch),
 );
+
+test('a stream of the configuration is looked at by the key that a format names', async () => {
+  const fields = { write: { type: 'type', body: 'data' } } as const;
+  const named = { fields, keys: { stream: '{prefix}{{{stream}}}:log' } };
+  const wire = { read: ['oxbus', named], write: ['oxbus'] } as const;
+  const keyOf = streamKeysOf({ channelPrefix: 'p:', wire });
+  expect(['notes', 'p:{notes}:log'].map(keyOf)).toEqual(['p:{notes}:log', 'p:{notes}:log']);
+  expect(streamKeysOf({ wire: 'campaign' })('notes')).toBe('notes');
+  expect(streamKeysOf({ wire: { ...named, keys: { event: 'e:{id}' } } })('notes')).toBe('notes');
+
+  await server.command('XADD p:{notes}:log * type note.taken body 1');
+  const bus = new EventBusClient({
+    redis: server.url,
+    observe: true,
+    logLevel: 'silent',
+    channelPrefix: 'p:',
+    streams: [{ name: 'notes', events: 'note.*' }],
+    wire,
+  });
+  try {
+    const { findings } = await bus.doctor({ duration: 100, scan: true });
+    const codes = findings.filter(({ subject }) => subject === 'p:{notes}:log').map((f) => f.code);
+    expect(codes).not.toContain('STREAM_UNKNOWN');
+    const plain = await bus.doctor({ duration: 100 });
+    expect(JSON.stringify(plain.findings)).toContain('entries with the fields type, body');
+  } finally {
+    await bus.disconnect();
+    await server.command('DEL p:{notes}:log');
+  }
+});

@@ -112,8 +112,14 @@ async function moved(
     }
     return { replayed };
   } catch (failure) {
-    return { replayed, failure };
+    return { replayed: replayed + movedBefore(failure), failure };
   } finally {
     progress.end();
   }
+}
+
+/** How many of a step were moved before the one that could not be: the engine says so behind its error. */
+function movedBefore(failure: unknown): number {
+  const message = failure instanceof Error ? failure.message : '';
+  return Number(/ \(after (\d+) were replayed\)$/.exec(message)?.[1] ?? 0);
 }

@@ -23,6 +23,7 @@ export class StreamEnd {
   readonly #close = () => this.close();
   #servers: Servers | undefined;
 
+  /** `stream` is its key. */
   constructor(config: EventBusConfig, stream: string, signal: AbortSignal) {
     this.#config = config;
     this.#stream = stream;

@@ -1,6 +1,7 @@
 /** `tail --stream`: what a stream holds, and what is stored in it from now on. */
 
 import { setTimeout as delay } from 'node:timers/promises';
+import type { StreamInfo } from '../../index';
 import { matches } from '../doctor/glob';
 import type { Replies } from '../native/methods';
 import { filterOf, linesOf, passes } from './event-lines';
@@ -30,11 +31,13 @@ export async function tailStream(
   const filter = filterOf(flags.all('filter'));
   const isEnding = flags.has('no-follow');
   const ask = await session.ask();
-  let from = await begin(session, given, stream);
+  const info = await streamOf(session, stream);
+  let from = begin(session, given, info);
   let [count, seen, isLost] = [0, 0, false];
   // Where the page before has ended; a page without it asks anew for the end of the stream.
   let after: string | undefined;
-  const end = new StreamEnd(await session.config(), stream, signal);
+  // A format may name the key, which the server has to be asked for.
+  const end = new StreamEnd(await session.config(), info.name, signal);
   try {
     while (!signal.aborted && count < limit) {
       let page: Replies['replay.page'];
@@ -53,7 +56,7 @@ export async function tailStream(
       for (const { id, event } of page.events) {
         seen += 1;
         if (count >= limit || !isWanted(event, pattern, filter)) continue;
-        lines.addText(event, stream, id);
+        lines.addText(event, info.name, id);
         count += 1;
       }
       if (page.undecodable > 0) {
@@ -75,15 +78,14 @@ export async function tailStream(
 }
 
 /** Where to begin: where the group is, at the place that is given, or behind the newest entry. */
-async function begin(session: Session, { flags }: Given, stream: string): Promise<string | number> {
+function begin(session: Session, { flags }: Given, info: StreamInfo): string | number {
   const [place, name] = [placeOf('from', flags.text('from')), flags.text('group')];
-  const info = await streamOf(session, stream);
   if (name === undefined) {
     return place ?? behind(flags.has('no-follow') ? '0-0' : (info.lastId ?? '0-0'));
   }
   if (place !== undefined) throw usage('give one of --from and --group');
   const group = info.groups.find((one) => one.name === name);
-  if (group === undefined) throw notFound(`the stream '${stream}' has no group '${name}'`);
+  if (group === undefined) throw notFound(`the stream '${info.name}' has no group '${name}'`);
   session.terminal.note(
     `${name} has ${group.pending} pending, and has not read ${group.lag ?? 'some'} of what follows`,
   );

@@ -21,6 +21,7 @@ import {
   liveOnlyFindings,
   unstoredFindings,
 } from './stream-findings';
+import { streamKeysOf } from './stream-keys';
 import {
   type Asked,
   lookAtStream,
@@ -173,7 +174,8 @@ class Look {
   }
 
   async #streams(registries: Registries, masters: readonly Asked[]): Promise<StreamSeen[]> {
-    const configured = (this.#config.streams ?? []).map(({ name }) => name);
+    const keyOf = streamKeysOf(this.#config);
+    const configured = (this.#config.streams ?? []).map(({ name }) => keyOf(name));
     const names = new Set([...configured, ...registries.streams.keys()]);
     if (this.#question.scan) {
       const { names: found, isComplete } = await scanStreams(masters);

@@ -1,6 +1,7 @@
 /** A message that was sent, until its last answer. */
 
-import { busError, HandlerError, member } from '../../errors';
+import { AsyncResource } from 'node:async_hooks';
+import { busError, describe, HandlerError, member } from '../../errors';
 import type { BegunRequest } from '../../request/requester';
 import { processTimers, type Timer } from '../../runtime/timers';
 import { errorFor, noteIn, type ReplyNote } from './protocol';
@@ -12,10 +13,18 @@ const LATE = 5000;
 /** Where a client has those that are not over, by their numbers. */
 export type Askings = Map<number, Asking>;
 
-/** What Nest is told: an answer, an error, or that there is no more. */
-type Tell = (packet: { response?: unknown; err?: unknown; isDisposed?: boolean }) => void;
+/** An answer, an error, or that there is no more. */
+interface Packet {
+  response?: unknown;
+  err?: unknown;
+  isDisposed?: boolean;
+}
 
-export class Asking {
+/** How Nest is told. It throws what a subclass of the client throws that reads answers in its own way. */
+type Tell = (packet: Packet) => void;
+
+/** It keeps the asynchronous context of who has asked, who is told in it of all that comes. */
+export class Asking extends AsyncResource {
   readonly #tell: Tell;
   readonly #all: Askings;
   readonly #number: number;
@@ -26,13 +35,14 @@ export class Asking {
   #timer: Timer | undefined;
 
   constructor(tell: Tell, all: Askings, number: number) {
+    super('OxbusAsking');
     this.#tell = tell;
     this.#all = all;
     this.#number = number;
     all.set(number, this);
   }
 
-  /** The request is under way. Its promise brings the reply into the asynchronous context of who has asked. */
+  /** The request is under way. */
   follow(begun: BegunRequest): void {
     this.#begun = begun;
     begun.reply.then(
@@ -44,7 +54,7 @@ export class Asking {
   #replied(reply: unknown): void {
     const note = noteIn(reply);
     if (note !== undefined) this.#noted(note);
-    else if (this.#end()) this.#tell({ response: reply, isDisposed: true });
+    else if (this.#end()) this.#say({ response: reply, isDisposed: true });
   }
 
   /** Answers have come. One that is missing ends it: what was sent behind it comes in vain. */
@@ -55,7 +65,7 @@ export class Asking {
       return;
     }
     this.#taken += 1;
-    for (const response of answers) if (!this.#isOver) this.#tell({ response });
+    for (const response of answers) if (!this.#isOver) this.#say({ response });
     this.#endIfComplete();
   }
 
@@ -68,7 +78,7 @@ export class Asking {
   }
 
   fail(error: unknown): void {
-    if (this.#end()) this.#tell({ err: error });
+    if (this.#end()) this.#say({ err: error });
   }
 
   /** Nobody waits any more. */
@@ -86,8 +96,19 @@ export class Asking {
     const note = this.#note;
     if (note === undefined || note.sent > this.#taken) return false;
     if ('error' in note) this.fail(rpcException(note.error));
-    else if (this.#end()) this.#tell({ isDisposed: true });
+    else if (this.#end()) this.#say({ isDisposed: true });
     return true;
+  }
+
+  /** Tells Nest. What cannot be told of an answer is the error of the message. */
+  #say(packet: Packet): void {
+    try {
+      this.runInAsyncScope(this.#tell, undefined, packet);
+    } catch (thrown) {
+      this.#end();
+      if (!('err' in packet)) this.#say({ err: thrown });
+      else process.emitWarning(`the error of a message could not be told: ${describe(thrown)}`);
+    }
   }
 
   #end(): boolean {

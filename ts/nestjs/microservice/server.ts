@@ -104,7 +104,11 @@ export class OxbusServer extends microservices.Server {
           ? this.#subscribe(bus, type, handler)
           : this.#respond(bus, type, handler),
       );
-      this.#ends = await Promise.all(begun);
+      const settled = await Promise.allSettled(begun);
+      // Where one is refused, `close` ends the others all the same.
+      this.#ends = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+      const refused = settled.find((one) => one.status === 'rejected');
+      if (refused !== undefined) throw refused.reason;
     } finally {
       release?.();
     }

@@ -236,10 +236,24 @@ impl Reader {
         }
     }
 
+    /// The error for a field that must be there, once all others were taken: a key that nobody knows may be that field, misspelt.
+    pub(crate) fn missing(&self, key: &str) -> BusError {
+        match self.unknown() {
+            Some((other, message)) => self.error(key, format_args!("is missing; '{other}' is an {message}")),
+            None => self.error(key, "is missing"),
+        }
+    }
+
+    /// A key that was not taken, and what is said of it.
+    fn unknown(&self) -> Option<(&String, String)> {
+        let key = self.fields.keys().next()?;
+        Some((key, unknown_key::message(self.kind, &self.path, key, &self.known)))
+    }
+
     /// Refuses what has not been taken.
     pub fn finish(self) -> Result<(), BusError> {
-        match self.fields.keys().next() {
-            Some(key) => Err(self.error(key, unknown_key::message(self.kind, &self.path, key, &self.known))),
+        match self.unknown() {
+            Some((key, message)) => Err(self.error(key, message)),
             None => Ok(()),
         }
     }

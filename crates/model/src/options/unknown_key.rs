@@ -99,7 +99,7 @@ pub fn message(kind: ErrorKind, path: &str, key: &str, known: &[impl AsRef<str>]
         (ErrorKind::InvalidConfig, "") => Some(Configuration),
         (ErrorKind::InvalidConfig, "redis") => Some(Redis),
         (ErrorKind::InvalidConfig, "redis.sentinel") => Some(Sentinel),
-        (ErrorKind::InvalidConfig, _) if path.starts_with("streams[") => Some(Stream),
+        (ErrorKind::InvalidConfig, _) if path.starts_with("streams[") && !path.contains('.') => Some(Stream),
         (ErrorKind::InvalidOptions, "") => Some(Options),
         _ => None,
     };

@@ -136,11 +136,13 @@ fn read_stream(r: &mut Reader) -> Result<StreamConfig, BusError> {
     if r.has("partitions") {
         return Err(r.error("partitions", NOT_AVAILABLE));
     }
-    let name = r.identifier("name")?.ok_or_else(|| r.error("name", "is missing"))?;
-    let events = r.texts("events", check_pattern)?.ok_or_else(|| r.error("events", "is missing"))?;
+    let (name, events) = (r.identifier("name")?, r.texts("events", check_pattern)?);
     let safe_trim = r.boolean("safeTrim")?.unwrap_or(true);
     let (cap, max_length, max_age) = read_retention(r, safe_trim)?;
     let (groups, realtime) = (read_groups(r)?, read_realtime(r)?);
+    // Behind the others: what is left by now may be the one that is missing, misspelt.
+    let name = name.ok_or_else(|| r.missing("name"))?;
+    let events = events.ok_or_else(|| r.missing("events"))?;
     Ok(StreamConfig { name, events, cap, max_length, max_age, groups, realtime, safe_trim })
 }
 
@@ -178,9 +180,10 @@ fn read_groups(r: &mut Reader) -> Result<Vec<(String, Position)>, BusError> {
             }
             value => {
                 let mut r = reader_of(path.clone(), value)?;
-                let name = r.identifier("name")?.ok_or_else(|| r.error("name", "is missing"))?;
+                let name = r.identifier("name")?;
                 let words = [("new", Position::New), ("beginning", Position::Beginning)];
                 let position = r.choice("from", &words)?.unwrap_or(Position::New);
+                let name = name.ok_or_else(|| r.missing("name"))?;
                 r.finish()?;
                 (name, position)
             }

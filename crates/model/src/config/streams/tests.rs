@@ -110,6 +110,10 @@ fn bad_fields_are_named() {
         (json!({"consumerGroups": [1]}), "streams[0].consumerGroups[0]: expected an object, got a number"),
         (json!({"consumerGroups": [{}]}), "streams[0].consumerGroups[0].name: is missing"),
         (
+            json!({"consumerGroups": [{"group": "g"}]}),
+            "streams[0].consumerGroups[0].name: is missing; 'group' is an unknown key",
+        ),
+        (
             json!({"consumerGroups": [{"name": "g", "from": "5-0"}]}),
             "streams[0].consumerGroups[0].from: expected 'new' or 'beginning', got \"5-0\"",
         ),
@@ -133,6 +137,14 @@ fn bad_fields_are_named() {
         (json!({"streams": ["s"]}), "streams[0]: expected an object, got a string"),
         (json!({"streams": [{"events": "a"}]}), "streams[0].name: is missing"),
         (json!({"streams": [{"name": "a"}]}), "streams[0].events: is missing"),
+        (
+            json!({"streams": [{"name": "a", "event": "a", "maxLength": 1}]}),
+            "streams[0].events: is missing; 'event' is an unknown key: did you mean 'events'?",
+        ),
+        (
+            json!({"streams": [{"stream": "a", "events": "a"}]}),
+            "streams[0].name: is missing; 'stream' is an unknown key: did you mean 'name'?",
+        ),
         (
             json!({"streams": [{"name": "a", "events": "a"}, {"name": "a", "events": "b"}]}),
             "streams[1].name: there is another stream of the name \"a\"",
