@@ -2,9 +2,9 @@
 
 import type { Socket } from 'socket.io-client';
 import { EventBusClient } from '..';
-import { type AttachOptions, attachSocketIO, type SocketIORoute } from '../socket.io';
+import { type AttachOptions, attachSocketIO, createHub, type SocketIORoute } from '../socket.io';
 import { eventually } from './support/eventually';
-import { heard, Opened } from './support/socket-io';
+import { heard, Opened, trusting } from './support/socket-io';
 
 const LIMIT = 30_000;
 const opened = new Opened();
@@ -112,3 +112,29 @@ test(
   },
   LIMIT,
 );
+
+test('a client that leaves the hub and comes back on one connection leaves nothing there', async () => {
+  const bus = new EventBusClient({ mode: 'memory', memory: 'again', logLevel: 'error' });
+  opened.add(() => bus.disconnect());
+  const { url, io } = await opened.server();
+  const hub = createHub(io.of('/bus'), bus, trusting);
+  opened.add(() => hub.close());
+  // It holds the connection while the other namespace is left.
+  const other = await opened.client(url);
+  const connection = [...io.of('/').sockets.values()][0]!.conn as unknown as NodeJS.EventEmitter;
+  // It connects by itself the first time.
+  const socket = other.io.socket('/bus');
+  opened.add(() => socket.disconnect());
+  const listeners = () =>
+    connection.listenerCount('packetCreate') + connection.listenerCount('drain');
+  const counts: number[] = [];
+  for (let n = 0; n < 4; n += 1) {
+    if (n > 0) socket.connect();
+    await eventually(() => hub.stats().clients === 1);
+    counts.push(listeners());
+    socket.disconnect();
+    await eventually(() => hub.stats().clients === 0);
+  }
+  expect(hub.stats().clientsConnected).toBe(4);
+  expect(counts).toEqual(Array(4).fill(counts[0]));
+});

@@ -110,7 +110,7 @@ export class Hub implements SocketIOHub {
     // It was there before the hub, or another middleware took its time: nobody has asked for it.
     if (permission === undefined) return;
     const { settings, stats } = { settings: this.#settings, stats: this.#stats };
-    boundBacklog(socket.conn, settings.maxBufferBytes, () => {
+    const unbind = boundBacklog(socket.conn, settings.maxBufferBytes, () => {
       stats.slowClientsDropped += 1;
       cutOff(socket.conn);
     });
@@ -121,6 +121,8 @@ export class Hub implements SocketIOHub {
     stats.clientsConnected += 1;
     socket.on('disconnect', () => {
       this.#clients.delete(socket.id);
+      // A connection may outlast its socket, and have another one.
+      unbind();
       client.leave();
     });
   };
