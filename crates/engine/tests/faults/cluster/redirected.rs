@@ -110,8 +110,8 @@ async fn the_last_slot_leaves_a_node_and_all_is_answered() {
     config["redis"]["heartbeat"] = json!(30_000);
     let publisher = ready(config).await;
     let named = |id: &str| json!({ "id": id, "timeout": 30_000 });
-    publisher.publish_with("o.a", 0, named("first")).await.unwrap();
-    let link = proxy.wait_for_connection("first").await;
+    publisher.publish_with("o.a", 0, named(PUBLISHED)).await.unwrap();
+    let link = proxy.wait_for_connection(PUBLISHED).await;
     let slots: Vec<u16> = set.slots_of(from).await;
     let other = slots.iter().find(|other| **other != slot).expect("another slot");
     let question = json!({ "name": name_in(*other) });
@@ -146,8 +146,8 @@ async fn a_script_that_a_node_did_not_know_is_run_by_the_next_one() {
     config["redis"]["commandTimeout"] = json!(30_000);
     config["redis"]["heartbeat"] = json!(30_000);
     let publisher = ready(config).await;
-    publisher.publish_with("o.a", 0, json!({ "id": "first" })).await.unwrap();
-    let link = proxy.wait_for_connection("first").await;
+    publisher.publish_with("o.a", 0, json!({ "id": PUBLISHED })).await.unwrap();
+    let link = proxy.wait_for_connection(PUBLISHED).await;
     from.command(&["SCRIPT", "FLUSH"]).await;
     proxy.freeze_replies(link);
     let publishing = publisher.start_publish(&[Record::new("o.a", 1).with(json!({ "timeout": 10_000 }))]);
@@ -164,6 +164,9 @@ async fn a_script_that_a_node_did_not_know_is_run_by_the_next_one() {
     assert_eq!(to.command(&["XLEN", "orders"]).await.int(), 2);
     publisher.disconnect().await;
 }
+
+/// The id of an event by which the connection is found that publishes: no script has a word like that.
+const PUBLISHED: &str = "id-of-what-was-published";
 
 /// Options of an event that is stored once.
 fn once(n: u32) -> Value {
